@@ -1,0 +1,42 @@
+# Cairn in a container: built in one stage, run in another that holds the binary, the C library and
+# nothing else: no shell, no package manager, no root.
+FROM rust:1.95-bookworm AS builder
+WORKDIR /build
+
+# The dependencies are built in a layer of their own, from the manifests and empty sources, so that
+# a change of Cairn's own code does not build them again.
+COPY Cargo.toml Cargo.lock ./
+COPY protocol/Cargo.toml protocol/
+COPY gateway/Cargo.toml gateway/
+COPY metanode/Cargo.toml metanode/
+COPY datanode/Cargo.toml datanode/
+COPY tests/clients/Cargo.toml tests/clients/
+COPY tests/cluster/Cargo.toml tests/cluster/
+RUN for crate in . protocol gateway metanode datanode tests/clients tests/cluster; do \
+        mkdir -p $crate/src && touch $crate/src/lib.rs; \
+    done \
+    && echo 'fn main() {}' > src/main.rs \
+    && cargo build --release --locked --package cairn \
+    && rm -r src protocol gateway metanode datanode tests
+
+COPY . .
+# Cargo compares times: the real sources must be newer than what the empty ones were built to.
+RUN find . -path ./target -prune -o -type f -exec touch {} + \
+    && cargo build --release --locked --package cairn \
+    # Names of functions stay for back traces; line tables would make the image eight times as large.
+    && strip --strip-debug target/release/cairn
+# Directories that the unprivileged user owns; a volume mounted on one of them starts as its copy,
+# with its owner.
+RUN mkdir -p /image/data /image/secret && chmod 700 /image/data /image/secret
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=builder /build/target/release/cairn /usr/local/bin/cairn
+COPY --from=builder --chown=65532:65532 /image/data /var/lib/cairn
+COPY --from=builder --chown=65532:65532 /image/secret /secret
+USER 65532:65532
+WORKDIR /var/lib/cairn
+ENV CAIRN_DATA_DIR=/var/lib/cairn \
+    CAIRN_LISTEN=0.0.0.0:9000
+EXPOSE 9000
+ENTRYPOINT ["/usr/local/bin/cairn"]
+CMD ["server"]

@@ -1,0 +1,31 @@
+# How Cairn is built, tried and tested. `make test` sets up everything that it needs.
+
+VENV := .venv
+
+.PHONY: help build run test check setup bench clean
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+build: ## Build the release binary, target/release/cairn
+	cargo build --release --locked --package cairn
+
+run: ## Start a store on 127.0.0.1:9000 with its data in ./cairn-data
+	cargo run --release --locked --package cairn -- server
+
+setup: ## Install what the tests need: Python clients into .venv, rclone, s3cmd and the like from packages
+	tests/setup
+
+test: setup ## Run every test, with one summary at the end
+	python3 tests/run.py
+
+check: ## Formatting, clippy and licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+bench: build setup ## Compare throughput with that of a plain file and of plain loopback
+	$(VENV)/bin/python benches/throughput.py
+
+clean: ## Remove everything that was built or downloaded
+	cargo clean
+	rm -rf $(VENV) .test

@@ -1,0 +1,60 @@
+//! What an operator decides about a datanode.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cairn_protocol::listener::Limits;
+
+use crate::volume::VolumeOptions;
+
+/// The configuration of a datanode.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where blocks are kept, a directory per disk; made if they are not there. One process at a time uses them.
+    pub directories: Vec<PathBuf>,
+    /// The base URL under which gateways and other datanodes reach this one, such as `http://10.0.0.1:9020`.
+    pub address: String,
+    /// Where the machine stands, such as a rack or a site.
+    pub zone: Option<String>,
+    /// How each volume uses its disk.
+    pub volume: VolumeOptions,
+    /// Blocks that are received at once; further ones are refused as busy. Each holds up to 2 MiB of memory.
+    pub receives_max: usize,
+    /// Blocks that are read at once; further reads are refused as busy. Each holds up to 512 KiB of memory.
+    pub reads_max: usize,
+    /// How long a sender, or the next node of a pipeline, may make no progress.
+    pub stall_timeout: Duration,
+    /// Copies that are pulled at once: enough to keep a disk busy, and not so many that clients notice.
+    pub pulls_max: usize,
+    /// Within this time every block is read once and checked.
+    pub scrub_period: Duration,
+    /// The scrubber reads no more than this, in bytes per second, even if it then takes longer than its period.
+    pub scrub_bytes_per_second_max: u64,
+    /// How often to look for segments to compact and for a checkpoint that is due.
+    pub maintenance_interval: Duration,
+    /// The shortest and the longest time between two attempts to reach the metanode.
+    pub retry_delay: (Duration, Duration),
+    /// What the listener grants its clients.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The defaults, with blocks in these directories, reached under this base URL.
+    pub fn new(directories: Vec<PathBuf>, address: impl Into<String>) -> Self {
+        Self {
+            directories,
+            address: address.into(),
+            zone: None,
+            volume: VolumeOptions::default(),
+            receives_max: 128,
+            reads_max: 512,
+            stall_timeout: Duration::from_secs(10),
+            pulls_max: 4,
+            scrub_period: Duration::from_secs(14 * 24 * 3600),
+            scrub_bytes_per_second_max: 64 << 20,
+            maintenance_interval: Duration::from_secs(5),
+            retry_delay: (Duration::from_millis(200), Duration::from_secs(5)),
+            limits: Limits::default(),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What the metanode orders: copies to pull, blocks to delete.
+//!
+//! Commands wait in a queue until workers take them. A command is dropped when its incarnation is over or its deadline
+//! has passed: it has been planned again, maybe for another node.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cairn_protocol::block::BlockError;
+use cairn_protocol::cluster::{Action, Command, CommandResult};
+use cairn_protocol::id::BlockId;
+use futures_util::StreamExt;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::service::Blocks;
+
+/// Commands that wait at most. Those above are dropped, and planned again after their deadline.
+const QUEUE_MAX: usize = 10_000;
+
+/// Deletes of one command that run at once, so that they share syncs.
+const DELETES_AT_ONCE: usize = 64;
+
+/// The commands of the current incarnation.
+pub(crate) struct Commands {
+    blocks: Blocks,
+    pulls_max: usize,
+    state: Mutex<State>,
+    arrived: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    incarnation: u64,
+    pulls: VecDeque<Command>,
+    deletes: VecDeque<Command>,
+    /// Those that wait or run: the metanode may repeat itself.
+    known: HashSet<u64>,
+}
+
+/// The two kinds of work, each with workers of its own, so that a long copy does not hold up deletes.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Pull,
+    Delete,
+}
+
+impl Commands {
+    pub(crate) fn new(blocks: Blocks, pulls_max: usize) -> Self {
+        Self { blocks, pulls_max, state: Mutex::default(), arrived: Notify::new() }
+    }
+
+    /// Forgets the commands of earlier incarnations.
+    pub(crate) fn begin_incarnation(&self, incarnation: u64) {
+        *self.lock() = State { incarnation, ..State::default() };
+    }
+
+    /// Queues what has just been ordered.
+    pub(crate) fn accept(&self, incarnation: u64, commands: Vec<Command>) {
+        let mut state = self.lock();
+        if state.incarnation != incarnation {
+            return;
+        }
+        for command in commands {
+            if state.known.len() >= QUEUE_MAX || !state.known.insert(command.id) {
+                continue;
+            }
+            match &command.action {
+                Action::Replicate { .. } => state.pulls.push_back(command),
+                Action::Delete { .. } => state.deletes.push_back(command),
+            }
+        }
+        drop(state);
+        self.arrived.notify_waiters();
+    }
+
+    /// Runs commands until `shutdown`; those under way are finished.
+    pub(crate) async fn work(self: Arc<Self>, shutdown: CancellationToken) {
+        let pullers = (0..self.pulls_max.max(1)).map(|_| Kind::Pull);
+        let workers = pullers.chain([Kind::Delete]).map(|kind| self.worker(kind, &shutdown));
+        futures_util::future::join_all(workers).await;
+    }
+
+    async fn worker(&self, kind: Kind, shutdown: &CancellationToken) {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                next = self.next(kind) => next,
+            };
+            self.run(next).await;
+        }
+    }
+
+    async fn next(&self, kind: Kind) -> (u64, Command) {
+        loop {
+            let mut arrived = std::pin::pin!(self.arrived.notified());
+            arrived.as_mut().enable();
+            {
+                let mut state = self.lock();
+                let queue = match kind {
+                    Kind::Pull => &mut state.pulls,
+                    Kind::Delete => &mut state.deletes,
+                };
+                if let Some(command) = queue.pop_front() {
+                    return (state.incarnation, command);
+                }
+            }
+            arrived.await;
+        }
+    }
+
+    async fn run(&self, (incarnation, command): (u64, Command)) {
+        let Command { id, deadline, action } = command;
+        let result = if self.blocks.env.now() > deadline {
+            Err("its deadline has passed".to_owned())
+        } else {
+            self.perform(action).await.map_err(|error| error.to_string())
+        };
+        let mut state = self.lock();
+        if state.incarnation != incarnation {
+            return;
+        }
+        state.known.remove(&id);
+        drop(state);
+        self.blocks.journal.finished(CommandResult { command: id, error: result.err() });
+    }
+
+    async fn perform(&self, action: Action) -> Result<(), BlockError> {
+        match action {
+            Action::Replicate { replica, sources } => self.blocks.pull(replica, &sources).await,
+            Action::Delete { blocks } => self.delete(blocks).await,
+        }
+    }
+
+    async fn delete(&self, blocks: Vec<BlockId>) -> Result<(), BlockError> {
+        let deletes = blocks.into_iter().map(|block| self.blocks.remove(block));
+        let results = futures_util::stream::iter(deletes).buffer_unordered(DELETES_AT_ONCE);
+        // Each is tried, whatever becomes of the others.
+        results.fold(Ok(()), |all, one| std::future::ready(all.and(one))).await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,151 @@
+//! How a datanode belongs to a cluster: it registers, reports what it holds, gives signs of life, and does what it is told.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `session` | one incarnation: from a registration to the next |
+//! | `commands` | what the metanode orders |
+//! | `retry` | when to try again |
+//!
+//! Architecture invariant: one task speaks to the metanode, so what it tells arrives in the order in which it
+//! happened. A page of a report that is older than a heartbeat cannot overtake it.
+
+mod commands;
+mod retry;
+mod session;
+
+use std::sync::Arc;
+
+use cairn_protocol::cluster::{Cluster, ClusterError, Register, Registered};
+use cairn_protocol::id::ClusterId;
+use cairn_protocol::warn_peer;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::service::Blocks;
+use crate::volume::OpenError;
+
+pub(crate) use commands::Commands;
+use retry::Retry;
+use session::{End, Session};
+
+/// Why a datanode cannot belong to the cluster; trying again would not help.
+#[derive(Debug, Error)]
+pub enum RefusedError {
+    /// Its data belong to another cluster.
+    #[error("the data directory belongs to cluster {theirs}, and the metanode is of cluster {ours}")]
+    OtherCluster {
+        /// The cluster of the data.
+        theirs: ClusterId,
+        /// The metanode's cluster.
+        ours: ClusterId,
+    },
+    /// The cluster's id could not be kept.
+    #[error(transparent)]
+    Volume(#[from] OpenError),
+}
+
+/// A datanode's side of its talk with the metanode.
+pub(crate) struct Control {
+    pub(crate) blocks: Blocks,
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) commands: Arc<Commands>,
+    pub(crate) address: String,
+    pub(crate) zone: Option<String>,
+    pub(crate) retry_delay: (std::time::Duration, std::time::Duration),
+    /// Becomes true with the first complete report.
+    pub(crate) reported: watch::Sender<bool>,
+}
+
+impl Control {
+    pub(crate) fn new(
+        config: &Config,
+        blocks: Blocks,
+        cluster: Arc<dyn Cluster>,
+        reported: watch::Sender<bool>,
+    ) -> Self {
+        let commands = Arc::new(Commands::new(blocks.clone(), config.pulls_max));
+        Self {
+            blocks,
+            cluster,
+            commands,
+            address: config.address.clone(),
+            zone: config.zone.clone(),
+            retry_delay: config.retry_delay,
+            reported,
+        }
+    }
+
+    /// Belongs to the cluster until `shutdown`.
+    ///
+    /// # Errors
+    /// When the metanode refuses this node for good.
+    pub(crate) async fn run(&self, shutdown: &CancellationToken) -> Result<(), RefusedError> {
+        loop {
+            let registered = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                registered = self.register() => registered?,
+            };
+            let mut session = Session::new(self, registered);
+            match session.run(shutdown).await {
+                End::Shutdown => return Ok(()),
+                End::Reregister => tracing::info!("registering again"),
+                End::Refused(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Tries until the metanode accepts or refuses this node.
+    async fn register(&self) -> Result<Registered, RefusedError> {
+        let mut retry = Retry::new(&self.blocks.env, self.retry_delay);
+        loop {
+            // What happened before is in the report that follows; what happens from here on is told after it.
+            self.blocks.journal.start_over();
+            let request = Register {
+                node: self.blocks.node,
+                cluster: self.blocks.volumes.cluster(),
+                address: self.address.clone(),
+                zone: self.zone.clone(),
+                volumes: self.blocks.volumes.usage(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            };
+            match self.cluster.register(request).await {
+                Ok(registered) => {
+                    self.join(registered.cluster).await?;
+                    self.commands.begin_incarnation(registered.incarnation);
+                    return Ok(registered);
+                }
+                Err(error) => {
+                    let error = refusal(error)?;
+                    warn_peer!(%error, "cannot register with the metanode");
+                }
+            }
+            retry.wait().await;
+        }
+    }
+
+    async fn join(&self, cluster: ClusterId) -> Result<(), RefusedError> {
+        let kept = self.blocks.volumes.cluster();
+        if let Some(theirs) = kept.filter(|kept| *kept != cluster) {
+            return Err(RefusedError::OtherCluster { theirs, ours: cluster });
+        }
+        let volumes = self.blocks.volumes.clone();
+        let joined = tokio::task::spawn_blocking(move || volumes.join(cluster)).await;
+        // A cancelled task means that the runtime ends.
+        joined.unwrap_or(Ok(())).map_err(RefusedError::Volume)
+    }
+}
+
+/// Tells refusals from what may pass.
+fn refusal(error: ClusterError) -> Result<ClusterError, RefusedError> {
+    match error {
+        ClusterError::OtherCluster { theirs, ours } => Err(RefusedError::OtherCluster { theirs, ours }),
+        ClusterError::Unauthorized { .. }
+        | ClusterError::Reregister
+        | ClusterError::Unavailable { .. }
+        | ClusterError::Malformed { .. }
+        | ClusterError::Internal => Ok(error),
+    }
+}

@@ -1,0 +1,199 @@
+//! One incarnation: a full report, and heartbeats until the metanode asks to register again.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use cairn_protocol::cluster::{
+    BlockReport, ClusterError, Heartbeat, REPORT_PAGE_MAX, Registered, ReportedReplica,
+};
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::{BlockId, VolumeId};
+use cairn_protocol::warn_peer;
+use tokio_util::sync::CancellationToken;
+
+use super::retry::Retry;
+use super::{Control, RefusedError, refusal};
+
+/// Bounds of the interval that the metanode may ask for: not so short that nodes do nothing else, not so long that a
+/// wrong number silences one.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
+const INTERVAL_MAX: Duration = Duration::from_secs(60);
+
+/// How long the last heartbeat of a node that is shutting down may take.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How an incarnation ends.
+pub(crate) enum End {
+    Shutdown,
+    Reregister,
+    Refused(RefusedError),
+}
+
+/// Whether to go on after a call.
+type Step<T> = Result<T, End>;
+
+pub(crate) struct Session<'a> {
+    control: &'a Control,
+    incarnation: u64,
+    interval: Duration,
+    /// When the next heartbeat is due, by the monotonic clock.
+    next_heartbeat: Duration,
+    /// Failed volumes whose blocks were reported lost.
+    lost_volumes: HashSet<VolumeId>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(control: &'a Control, registered: Registered) -> Self {
+        let interval = Duration::from_millis(registered.heartbeat_interval_ms);
+        Self {
+            control,
+            incarnation: registered.incarnation,
+            interval: interval.clamp(INTERVAL_MIN, INTERVAL_MAX),
+            next_heartbeat: control.blocks.env.monotonic(),
+            lost_volumes: HashSet::new(),
+        }
+    }
+
+    pub(crate) async fn run(&mut self, shutdown: &CancellationToken) -> End {
+        let talk = async {
+            match self.talk().await {
+                Ok(never) => match never {},
+                Err(end) => end,
+            }
+        };
+        let end = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => End::Shutdown,
+            end = talk => end,
+        };
+        if matches!(end, End::Shutdown) {
+            // What is still to be told is in the next start's report, too; so one attempt is enough.
+            let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.heartbeat()).await;
+        }
+        end
+    }
+
+    async fn talk(&mut self) -> Step<std::convert::Infallible> {
+        self.report().await?;
+        loop {
+            let due = self.next_heartbeat.saturating_sub(self.control.blocks.env.monotonic());
+            tokio::select! {
+                () = self.control.blocks.env.sleep(due) => {}
+                () = self.control.blocks.journal.urgent() => {}
+            }
+            self.heartbeat().await?;
+            if self.control.blocks.journal.overflowed() {
+                return Err(End::Reregister);
+            }
+        }
+    }
+
+    /// Tells all that the node holds, page by page, with heartbeats between them when they are due.
+    async fn report(&mut self) -> Step<()> {
+        let blocks = &self.control.blocks;
+        let mut damaged = blocks.volumes.quarantined();
+        // Of some a good copy came since.
+        damaged.retain(|block| blocks.volumes.held(block).is_none());
+        blocks.journal.corrupt(damaged);
+        let (mut after, mut reported) = (None, 0);
+        loop {
+            // One more than fits, to know whether this is the last page.
+            let mut page = blocks.volumes.page(after, REPORT_PAGE_MAX + 1);
+            let is_last = page.len() <= REPORT_PAGE_MAX;
+            page.truncate(REPORT_PAGE_MAX);
+            let through = if is_last { None } else { page.last().map(|(id, _)| *id) };
+            reported += page.len() as u64;
+            let replicas = page
+                .into_iter()
+                .map(|(block, stored)| ReportedReplica { block, length: stored.length, crc32c: stored.crc })
+                .collect();
+            self.send_page(after, through, replicas).await?;
+            if blocks.env.monotonic() >= self.next_heartbeat {
+                self.heartbeat().await?;
+            }
+            match through {
+                Some(_) => after = through,
+                None => break,
+            }
+        }
+        tracing::info!(blocks = reported, incarnation = self.incarnation, "reported to the metanode");
+        blocks.events.publish(EventKind::NodeReported { node: blocks.node, blocks: reported });
+        self.control.reported.send_replace(true);
+        Ok(())
+    }
+
+    async fn send_page(
+        &self,
+        after: Option<BlockId>,
+        through: Option<BlockId>,
+        replicas: Vec<ReportedReplica>,
+    ) -> Step<()> {
+        let (node, incarnation) = (self.control.blocks.node, self.incarnation);
+        let report = BlockReport { node, incarnation, after, through, replicas };
+        let mut retry = Retry::new(&self.control.blocks.env, self.control.retry_delay);
+        loop {
+            match self.control.cluster.report_blocks(report.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.consider(error)?,
+            }
+            retry.wait().await;
+        }
+    }
+
+    /// One sign of life. A metanode that does not hear it hears the next.
+    async fn heartbeat(&mut self) -> Step<()> {
+        self.report_lost_volumes();
+        let blocks = &self.control.blocks;
+        let increment = blocks.journal.next();
+        let heartbeat = Heartbeat {
+            node: blocks.node,
+            incarnation: self.incarnation,
+            volumes: blocks.volumes.usage(),
+            stored: increment.stored.clone(),
+            deleted: increment.deleted.clone(),
+            corrupt: increment.corrupt.clone(),
+            finished: increment.finished.clone(),
+        };
+        let answer = self.control.cluster.heartbeat(heartbeat).await;
+        self.next_heartbeat = blocks.env.monotonic() + self.interval;
+        match answer {
+            Ok(reply) => {
+                blocks.journal.told(&increment);
+                self.control.commands.accept(self.incarnation, reply.commands);
+                Ok(())
+            }
+            Err(error) => self.consider(error),
+        }
+    }
+
+    /// The blocks of a volume that failed are lost to the cluster until a restart shows otherwise.
+    fn report_lost_volumes(&mut self) {
+        let blocks = &self.control.blocks;
+        for volume in blocks.volumes.volumes() {
+            let Some(reason) = volume.failure() else { continue };
+            if !self.lost_volumes.insert(volume.id()) {
+                continue;
+            }
+            let (node, volume_id) = (blocks.node, volume.id());
+            let reason = reason.to_string();
+            blocks.events.publish(EventKind::VolumeFailed { node, volume: volume_id, reason });
+            let mut after = None;
+            loop {
+                let page = volume.page(after, REPORT_PAGE_MAX);
+                let Some((last, _)) = page.last() else { break };
+                after = Some(*last);
+                let only_here = page.into_iter().map(|(id, _)| id);
+                blocks.journal.corrupt(only_here.filter(|id| blocks.volumes.held(id).is_none()));
+            }
+        }
+    }
+
+    fn consider(&self, error: ClusterError) -> Step<()> {
+        if error == ClusterError::Reregister {
+            return Err(End::Reregister);
+        }
+        let error = refusal(error).map_err(End::Refused)?;
+        warn_peer!(%error, "the metanode did not hear this node");
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+//! Starting and stopping a datanode.
+
+use std::sync::Arc;
+
+use axum::Router;
+use cairn_protocol::block::{BlockConnector, BlockService};
+use cairn_protocol::cluster::Cluster;
+use cairn_protocol::env::Env;
+use cairn_protocol::event::EventBus;
+use cairn_protocol::id::NodeId;
+use cairn_protocol::listener::{self, Accept, Drained};
+use cairn_protocol::secret::ClusterSecret;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::control::{Control, RefusedError};
+use crate::maintenance;
+use crate::scrub::Scrubber;
+use crate::service::Blocks;
+use crate::service::http::{self, Served};
+use crate::volume::OpenError;
+use crate::volume::disk::{Disk, RealDisk};
+use crate::volume::set::VolumeSet;
+
+/// Why a datanode does not serve.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// Its data directories.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The cluster.
+    #[error(transparent)]
+    Refused(#[from] RefusedError),
+}
+
+/// A datanode whose directories are locked and whose volumes are recovered.
+///
+/// The start is one sequence: [`open`](Self::open) locks and recovers, the caller binds, and
+/// [`serve`](Self::serve) registers, reports, and only then lets the workers start.
+pub struct Datanode {
+    config: Config,
+    blocks: Blocks,
+    secret: ClusterSecret,
+    env: Env,
+    events: EventBus,
+    /// Becomes true with the first complete report to the metanode: from then on the node is of use.
+    reported: watch::Sender<bool>,
+}
+
+impl Datanode {
+    /// Locks the data directories and recovers what they hold.
+    ///
+    /// # Errors
+    /// [`OpenError`] says in one sentence why not.
+    pub async fn open(
+        config: Config,
+        connector: Arc<dyn BlockConnector>,
+        secret: ClusterSecret,
+        env: Env,
+        events: EventBus,
+    ) -> Result<Self, OpenError> {
+        Self::open_on(Arc::new(RealDisk), config, connector, secret, env, events).await
+    }
+
+    /// [`open`](Self::open), on another disk than the system's.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn open_on(
+        disk: Arc<dyn Disk>,
+        config: Config,
+        connector: Arc<dyn BlockConnector>,
+        secret: ClusterSecret,
+        env: Env,
+        events: EventBus,
+    ) -> Result<Self, OpenError> {
+        let (directories, options, its_env) =
+            (config.directories.clone(), config.volume.clone(), env.clone());
+        let opened =
+            tokio::task::spawn_blocking(move || VolumeSet::open(disk, &directories, &options, &its_env));
+        let volumes = opened.await.map_err(|error| OpenError::Io {
+            operation: "open",
+            path: config.directories.first().cloned().unwrap_or_default(),
+            error: std::io::Error::other(error),
+        })??;
+        for volume in volumes.volumes() {
+            let found = volume.recovery();
+            tracing::info!(volume = %volume.id(), ?found, "recovered a volume");
+        }
+        let volumes = Arc::new(volumes);
+        let blocks = Blocks::new(&config, volumes, connector, secret.clone(), env.clone(), events.clone());
+        Ok(Self { config, blocks, secret, env, events, reported: watch::Sender::new(false) })
+    }
+
+    /// The node.
+    pub fn node(&self) -> NodeId {
+        self.blocks.node
+    }
+
+    /// The base URL that it registers under. Known to the caller only when it has bound a port that the system chose.
+    pub fn set_address(&mut self, address: impl Into<String>) {
+        self.config.address = address.into();
+    }
+
+    /// The volumes.
+    pub fn volumes(&self) -> &Arc<VolumeSet> {
+        &self.blocks.volumes
+    }
+
+    /// The blocks, for whoever is in the same process.
+    pub fn blocks(&self) -> Arc<dyn BlockService> {
+        Arc::new(self.blocks.clone())
+    }
+
+    /// The routes; `shutdown` ends those that stream.
+    pub fn router(&self, shutdown: CancellationToken) -> Router {
+        http::router(Served {
+            blocks: self.blocks(),
+            volumes: self.blocks.volumes.clone(),
+            events: self.events.clone(),
+            secret: self.secret.clone(),
+            env: self.env.clone(),
+            reported: self.reported.subscribe(),
+            shutdown,
+        })
+    }
+
+    /// Serves blocks and belongs to the cluster until `shutdown`; finishes what is in flight. The volumes stay open:
+    /// see [`close`](Self::close).
+    ///
+    /// # Errors
+    /// When the metanode refuses this node for good. It serves nobody any more then.
+    pub async fn serve(
+        &self,
+        accept: impl Accept,
+        cluster: Arc<dyn Cluster>,
+        shutdown: CancellationToken,
+    ) -> Result<Drained, RefusedError> {
+        // A child, so that a refusal ends all of this and nothing else.
+        let stop = shutdown.child_token();
+        let router = self.router(stop.clone());
+        let limits = self.config.limits.clone();
+        let listener = listener::serve(accept, router, limits, None, self.env.clone(), stop.clone());
+        let control = async {
+            let result = self.run(cluster, stop.clone()).await;
+            stop.cancel();
+            result
+        };
+        let (drained, result) = tokio::join!(listener, control);
+        result.map(|()| drained)
+    }
+
+    /// Belongs to the cluster until `shutdown`, without a listener. [`serve`](Self::serve) does it too.
+    ///
+    /// # Errors
+    /// When the metanode refuses this node for good.
+    pub async fn run(
+        &self,
+        cluster: Arc<dyn Cluster>,
+        shutdown: CancellationToken,
+    ) -> Result<(), RefusedError> {
+        // A child, so that a refusal ends the workers too.
+        let stop = shutdown.child_token();
+        let control = Control::new(&self.config, self.blocks.clone(), cluster, self.reported.clone());
+        let mut reported = self.reported.subscribe();
+        let commands = control.commands.clone();
+        let workers = async {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                has_reported = reported.wait_for(|reported| *reported) => {
+                    if has_reported.is_err() {
+                        return;
+                    }
+                }
+            }
+            let scrubber = Scrubber::new(&self.config, self.blocks.clone());
+            tokio::join!(
+                commands.work(stop.clone()),
+                scrubber.run(stop.clone()),
+                maintenance::run(self.blocks.clone(), self.config.maintenance_interval, stop.clone()),
+            );
+        };
+        let talk = async {
+            let result = control.run(&stop).await;
+            stop.cancel();
+            result
+        };
+        let (result, ()) = tokio::join!(talk, workers);
+        result
+    }
+
+    /// Closes the volumes: writes checkpoints, so that the next start is quick.
+    pub async fn close(&self) {
+        let volumes = self.blocks.volumes.clone();
+        // It fails only when the runtime ends; then recovery does what is left.
+        let _ = tokio::task::spawn_blocking(move || volumes.close()).await;
+    }
+}
+
+/// Opens a datanode, serves until `shutdown`, and closes it.
+///
+/// # Errors
+/// When it cannot be opened, or the metanode refuses it.
+#[expect(clippy::too_many_arguments, reason = "each is a door to another part")]
+pub async fn serve(
+    accept: impl Accept,
+    config: Config,
+    cluster: Arc<dyn Cluster>,
+    connector: Arc<dyn BlockConnector>,
+    secret: ClusterSecret,
+    env: Env,
+    events: EventBus,
+    shutdown: CancellationToken,
+) -> Result<Drained, ServeError> {
+    let datanode = Datanode::open(config, connector, secret, env, events).await?;
+    let result = datanode.serve(accept, cluster, shutdown).await;
+    datanode.close().await;
+    Ok(result?)
+}

@@ -1,0 +1,114 @@
+//! Sending a block. Every chunk is checked against its CRC before it leaves; one piece is read ahead while the one before
+//! is on its way.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cairn_protocol::block::{BlockError, BlockInfo, BlockRead, BlockStream, chunk_aligned};
+use cairn_protocol::id::BlockId;
+use futures_util::StreamExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+
+use super::Blocks;
+use crate::volume::{BlockReader, Volume, VolumeError};
+
+/// What is read at once, in bytes: four chunks. Two pieces per reader are in memory.
+const PIECE: u64 = 256 * 1024;
+
+type Piece = JoinHandle<Result<Bytes, VolumeError>>;
+
+impl Blocks {
+    /// Opens a block and reads its first piece.
+    pub(crate) async fn read(
+        &self,
+        block: BlockId,
+        range: Option<(u64, u64)>,
+    ) -> Result<BlockRead, BlockError> {
+        let permit = self.reads.clone().try_acquire_owned().map_err(|_| BlockError::Busy)?;
+        let Some((volume, stored)) = self.volumes.find(&block) else {
+            let is_quarantined = self.volumes.is_quarantined(&block);
+            return Err(if is_quarantined { BlockError::Corrupt } else { BlockError::NotFound });
+        };
+        let (start, end) = range.unwrap_or((0, stored.length));
+        let end = end.min(stored.length);
+        if start >= end {
+            let reason = format!("the range begins at {start}, the block has {} bytes", stored.length);
+            return Err(BlockError::Malformed { reason });
+        }
+        let (start, end) = chunk_aligned(start, end, stored.length);
+        let opening = volume.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let reader = opening.reader(block)?;
+            let first = reader.read(start, end.min(start + PIECE))?;
+            Ok((reader, first))
+        });
+        let opened = opened.await.unwrap_or(Err(VolumeError::Closed));
+        let (reader, first) = opened.map_err(|error| self.read_error(&volume, block, error))?;
+        let info = BlockInfo { length: reader.length(), crc32c: reader.crc() };
+        let table = reader.table().clone();
+        let next = start + first.len() as u64;
+        let sending = Sending {
+            blocks: self.clone(),
+            volume,
+            block,
+            reader: Arc::new(reader),
+            next,
+            end,
+            ahead: None,
+            _permit: permit,
+        };
+        Ok(BlockRead { info, table, data_offset: start, data: sending.stream(first) })
+    }
+
+    /// Sees to it that a damaged block is dealt with.
+    fn read_error(&self, volume: &Arc<Volume>, block: BlockId, error: VolumeError) -> BlockError {
+        if let VolumeError::Damaged { .. } = &error {
+            self.suspect(volume.clone(), block);
+        }
+        error.into()
+    }
+}
+
+/// A block on its way out.
+struct Sending {
+    blocks: Blocks,
+    volume: Arc<Volume>,
+    block: BlockId,
+    reader: Arc<BlockReader>,
+    /// Where the piece that is read next begins.
+    next: u64,
+    end: u64,
+    ahead: Option<Piece>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Sending {
+    fn stream(mut self, first: Bytes) -> BlockStream {
+        self.read_ahead();
+        let rest = futures_util::stream::unfold(Some(self), |sending| async move {
+            let mut sending = sending?;
+            match sending.ahead.take()?.await.unwrap_or(Err(VolumeError::Closed)) {
+                Ok(piece) => {
+                    sending.read_ahead();
+                    Some((Ok(piece), Some(sending)))
+                }
+                Err(error) => {
+                    let error = sending.blocks.read_error(&sending.volume, sending.block, error);
+                    Some((Err(error), None))
+                }
+            }
+        });
+        futures_util::stream::once(async move { Ok(first) }).chain(rest).boxed()
+    }
+
+    fn read_ahead(&mut self) {
+        if self.next >= self.end {
+            return;
+        }
+        let (start, end) = (self.next, self.end.min(self.next + PIECE));
+        self.next = end;
+        let reader = self.reader.clone();
+        self.ahead = Some(tokio::task::spawn_blocking(move || reader.read(start, end)));
+    }
+}

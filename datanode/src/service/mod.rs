@@ -1,0 +1,122 @@
+//! What a datanode does for others: the [`BlockService`] over its volumes.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `put` | receiving a block, onto a volume and along the pipeline at once |
+//! | `pipeline` | the way to the nodes behind this one |
+//! | `get` | sending a block, verified |
+//! | `pull` | copying a block from another node |
+//! | `damage` | what happens to a block that is found wrong |
+//! | `error` | what goes wrong on a volume, in the words of the contract |
+//! | `http` | the routes |
+
+mod damage;
+mod error;
+mod get;
+pub(crate) mod http;
+mod pipeline;
+mod pull;
+mod put;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cairn_protocol::block::{
+    BlockConnector, BlockError, BlockInfo, BlockRead, BlockService, BlockStream, DeleteBlock, GetBlock,
+    HeadBlock, PutBlock, PutBlockReply,
+};
+use cairn_protocol::env::Env;
+use cairn_protocol::event::{EventBus, EventKind};
+use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::secret::{BlockOperation, ClusterSecret};
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use crate::in_flight::InFlight;
+use crate::journal::Journal;
+use crate::volume::set::VolumeSet;
+
+/// The blocks of one datanode. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Blocks {
+    pub(crate) node: NodeId,
+    pub(crate) volumes: Arc<VolumeSet>,
+    pub(crate) secret: ClusterSecret,
+    pub(crate) env: Env,
+    pub(crate) events: EventBus,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) connector: Arc<dyn BlockConnector>,
+    receives: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    stall_timeout: Duration,
+}
+
+impl Blocks {
+    pub(crate) fn new(
+        config: &Config,
+        volumes: Arc<VolumeSet>,
+        connector: Arc<dyn BlockConnector>,
+        secret: ClusterSecret,
+        env: Env,
+        events: EventBus,
+    ) -> Self {
+        Self {
+            node: volumes.node(),
+            volumes,
+            secret,
+            env,
+            events,
+            journal: Arc::default(),
+            in_flight: Arc::default(),
+            connector,
+            receives: Arc::new(Semaphore::new(config.receives_max)),
+            reads: Arc::new(Semaphore::new(config.reads_max)),
+            stall_timeout: config.stall_timeout,
+        }
+    }
+
+    fn check_token(&self, token: &str, operation: BlockOperation, block: BlockId) -> Result<(), BlockError> {
+        let checked = self.secret.check_block_token(token, operation, block, self.node, self.env.now());
+        checked.map_err(|error| BlockError::Unauthorized { reason: error.to_string() })
+    }
+
+    /// Deletes a block, for whoever may. One that is not there is no error.
+    pub(crate) async fn remove(&self, block: BlockId) -> Result<(), BlockError> {
+        let _turn = self.in_flight.delete(block).await;
+        if self.volumes.delete(block).await? {
+            self.events.publish(EventKind::BlockDeleted { block, node: self.node });
+        }
+        // Also when it was not here: whoever asked believes that it was.
+        self.journal.deleted(block);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl BlockService for Blocks {
+    async fn put(&self, request: PutBlock, data: BlockStream) -> Result<PutBlockReply, BlockError> {
+        self.check_token(&request.token, BlockOperation::Put, request.block)?;
+        self.receive(request, data).await
+    }
+
+    async fn get(&self, request: GetBlock) -> Result<BlockRead, BlockError> {
+        self.check_token(&request.token, BlockOperation::Get, request.block)?;
+        self.read(request.block, request.range).await
+    }
+
+    async fn head(&self, request: HeadBlock) -> Result<BlockInfo, BlockError> {
+        self.check_token(&request.token, BlockOperation::Get, request.block)?;
+        match self.volumes.find(&request.block) {
+            Some((_, stored)) => Ok(BlockInfo { length: stored.length, crc32c: stored.crc }),
+            None if self.volumes.is_quarantined(&request.block) => Err(BlockError::Corrupt),
+            None => Err(BlockError::NotFound),
+        }
+    }
+
+    async fn delete(&self, request: DeleteBlock) -> Result<(), BlockError> {
+        self.check_token(&request.token, BlockOperation::Delete, request.block)?;
+        self.remove(request.block).await
+    }
+}

@@ -1,0 +1,80 @@
+//! Copying a block from another node: the new holder reads, and verifies what it reads.
+
+use std::time::Duration;
+
+use cairn_protocol::block::{BlockError, GetBlock};
+use cairn_protocol::cluster::ReportedReplica;
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::NodeId;
+use cairn_protocol::secret::BlockOperation;
+use cairn_protocol::warn_peer;
+use futures_util::StreamExt;
+
+use super::Blocks;
+
+/// How long a token for a pull is good: until the request has arrived, however slow the clocks' agreement.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
+
+impl Blocks {
+    /// Copies a block from the first of `sources` that has it right.
+    pub(crate) async fn pull(
+        &self,
+        replica: ReportedReplica,
+        sources: &[(NodeId, String)],
+    ) -> Result<(), BlockError> {
+        let turn = self.in_flight.write(replica.block).await.ok_or(BlockError::Busy)?;
+        if let Some(held) = self.volumes.held(&replica.block) {
+            let same = held.length == replica.length && held.crc == replica.crc32c;
+            return if same { Ok(()) } else { Err(BlockError::Conflict) };
+        }
+        let mut failure = BlockError::NotFound;
+        for (node, address) in sources {
+            let copied = tokio::select! {
+                biased;
+                () = stopped(&turn) => {
+                    return Err(BlockError::Unreachable { reason: "the block is being deleted".to_owned() });
+                }
+                copied = self.copy(replica, *node, address) => copied,
+            };
+            match copied {
+                Ok(()) => {
+                    self.journal.stored(replica);
+                    self.events.publish(EventKind::BlockStored { block: replica.block, node: self.node });
+                    return Ok(());
+                }
+                Err(error) => {
+                    warn_peer!(block = %replica.block, %node, %error, "cannot copy a block");
+                    failure = error;
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    async fn copy(&self, replica: ReportedReplica, node: NodeId, address: &str) -> Result<(), BlockError> {
+        let ReportedReplica { block, length, crc32c } = replica;
+        let expires = self.env.now().after(TOKEN_LIFETIME);
+        let token = self.secret.block_token(BlockOperation::Get, block, node, expires);
+        let source = self.connector.connect(node, address);
+        let get = source.get(GetBlock { block, range: None, token });
+        let mut read =
+            tokio::time::timeout(self.stall_timeout, get).await.map_err(|_| BlockError::TimedOut)??;
+        if read.info.length != length || read.info.crc32c != crc32c {
+            return Err(BlockError::ChecksumMismatch);
+        }
+        let (_volume, mut writer) = self.writer(block, length, crc32c).await?;
+        loop {
+            let piece = tokio::time::timeout(self.stall_timeout, read.data.next()).await;
+            match piece.map_err(|_| BlockError::TimedOut)? {
+                Some(piece) => writer.write(piece?).await?,
+                None => break,
+            }
+        }
+        // Verifies length and CRC of all that came.
+        Ok(writer.finish().await?)
+    }
+}
+
+async fn stopped(turn: &crate::in_flight::Turn) {
+    turn.stop().cancelled().await;
+}

@@ -1,0 +1,98 @@
+//! Compaction: the live records of a mostly dead shared segment are appended to the log, then its file goes.
+//!
+//! Tombstones that it holds are written again for as long as the segment of their target exists; without one, a
+//! start without a checkpoint would find the deleted block again. Segments are compacted oldest first and one at a
+//! time, so once a target's segment is gone there is no older copy of the target either.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use cairn_protocol::id::BlockId;
+
+use super::core::Core;
+use super::error::VolumeError;
+use super::log::{Change, Log, Pending, SmallBlock};
+use super::quarantine;
+use super::record::Body;
+use super::scan::{Record, Scanner};
+
+/// Changes handed to the log and not durable yet: enough to fill its batches, and at most a few hundred MiB.
+const IN_FLIGHT_MAX: usize = 256;
+
+/// What one compaction did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compaction {
+    /// Blocks that were moved.
+    pub moved: u64,
+    /// Bytes of the file that was removed.
+    pub freed_bytes: u64,
+    /// Blocks that were found damaged and set aside.
+    pub damaged: Vec<BlockId>,
+}
+
+/// Empties and removes the shared segment `number`. Blocks its thread.
+pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction, VolumeError> {
+    core.check()?;
+    let mut done = Compaction::default();
+    let path = core.segment_path(number);
+    let read_error = |error| VolumeError::io("read", &path, error);
+    let file = core.disk.open(&path).map_err(read_error)?;
+    let mut scanner = Scanner::new(file, core.id, number, 0).map_err(read_error)?;
+    let mut in_flight = VecDeque::new();
+    while let Some(record) = scanner.next().map_err(read_error)? {
+        if let Some(change) = keep(core, number, &record) {
+            done.moved += u64::from(matches!(change, Change::Put { .. }));
+            in_flight.push_back(log.submit(change)?);
+        }
+        if in_flight.len() >= IN_FLIGHT_MAX {
+            in_flight.pop_front().map_or(Ok(()), Pending::wait)?;
+        }
+    }
+    in_flight.into_iter().try_for_each(Pending::wait)?;
+    // What still points here was not found intact.
+    let left = core.index().in_segment(number);
+    for (id, entry) in left {
+        quarantine::copy_record(core, id, entry)?;
+        core.index_mut().quarantine(id, entry.size());
+        log.submit(Change::Delete { id })?.wait()?;
+        done.damaged.push(id);
+    }
+    done.freed_bytes = remove(core, number)?;
+    Ok(done)
+}
+
+/// What must be written again of a record.
+fn keep(core: &Core, number: u32, record: &Record<'_>) -> Option<Change> {
+    let (id, place) = (record.header.id, record.header.place);
+    match record.header.body {
+        Body::Block(body) => {
+            if core.index().get(&id).map(|entry| entry.place) != Some(place) {
+                return None;
+            }
+            let (table, data) = record.verified()?;
+            let block = SmallBlock {
+                id,
+                length: body.length,
+                crc: body.crc,
+                table: Bytes::copy_from_slice(table),
+                data: Bytes::copy_from_slice(data),
+            };
+            Some(Change::Put { block, moved_from: Some(place) })
+        }
+        Body::Tombstone { target } => {
+            let still_there = target.segment() != number && core.index().segment(target.segment()).is_some();
+            still_there.then_some(Change::CarryTombstone { id, target })
+        }
+    }
+}
+
+fn remove(core: &Core, number: u32) -> Result<u64, VolumeError> {
+    let path = core.segment_path(number);
+    let directory = core.shared_directory();
+    core.disk.remove_file(&path).map_err(|error| core.fail("remove", &path, &error))?;
+    core.disk.sync_dir(&directory).map_err(|error| core.fail("fsync", &directory, &error))?;
+    let mut index = core.index_mut();
+    let size = index.segment(number).map_or(0, |usage| usage.size);
+    index.remove_segment(number);
+    Ok(size)
+}

@@ -1,0 +1,206 @@
+//! What all parts of a volume share: where it is, its index, and whether it has failed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use cairn_protocol::id::{BlockId, VolumeId};
+
+use super::disk::{Disk, Space};
+use super::error::VolumeError;
+use super::identity::DirectoryLock;
+use super::index::Index;
+use super::record::Place;
+
+/// How a volume uses its disk. All sizes in bytes.
+#[derive(Clone, Debug)]
+pub struct VolumeOptions {
+    /// Use no more than this of the file system; `None` for all of it. Several nodes that share a disk
+    /// would otherwise each offer the whole of it.
+    pub capacity_bytes_max: Option<u64>,
+    /// Blocks are refused when less than this is free, so that deletes (whose tombstones need room),
+    /// checkpoints and compaction still work on a full volume.
+    pub reserve_bytes: u64,
+    /// Blocks from this length on have a segment of their own. One unlink deletes them, where smaller ones
+    /// would waste most of a page and an fsync each.
+    pub own_segment_bytes_min: u64,
+    /// Shared segments are sealed at this size: what one compaction rewrites at the most.
+    pub segment_bytes_max: u32,
+    /// A checkpoint is due when so many bytes were stored since the last: what a start after a crash has to
+    /// read and verify at the most, some ten seconds of one disk.
+    pub checkpoint_bytes: u64,
+}
+
+impl Default for VolumeOptions {
+    fn default() -> Self {
+        Self {
+            capacity_bytes_max: None,
+            reserve_bytes: 256 << 20,
+            own_segment_bytes_min: 1 << 20,
+            segment_bytes_max: 256 << 20,
+            checkpoint_bytes: 4 << 30,
+        }
+    }
+}
+
+/// Room on a volume, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// What the volume may grow to.
+    pub capacity: u64,
+    /// What it holds, with dead records and headers.
+    pub used: u64,
+    /// What can still be stored, beyond the reserve and what is being received.
+    pub available: u64,
+    /// Blocks held, without quarantined ones.
+    pub blocks: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) directory: PathBuf,
+    pub(crate) id: VolumeId,
+    pub(crate) options: VolumeOptions,
+    index: RwLock<Index>,
+    failed: OnceLock<Arc<str>>,
+    /// Bytes promised to writers that have not finished.
+    receiving: AtomicU64,
+    /// Kept until the last of those who might still write is gone.
+    _lock: DirectoryLock,
+}
+
+impl Core {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        lock: DirectoryLock,
+        id: VolumeId,
+        options: VolumeOptions,
+    ) -> Self {
+        Self {
+            disk,
+            directory: directory.to_path_buf(),
+            id,
+            options,
+            index: RwLock::default(),
+            failed: OnceLock::new(),
+            receiving: AtomicU64::new(0),
+            _lock: lock,
+        }
+    }
+
+    pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn index_lock(&self) -> &RwLock<Index> {
+        &self.index
+    }
+
+    pub(crate) fn shared_directory(&self) -> PathBuf {
+        self.directory.join("shared")
+    }
+
+    pub(crate) fn own_directory(&self) -> PathBuf {
+        self.directory.join("own")
+    }
+
+    pub(crate) fn quarantine_directory(&self) -> PathBuf {
+        self.directory.join("quarantine")
+    }
+
+    pub(crate) fn segment_path(&self, number: u32) -> PathBuf {
+        self.shared_directory().join(format!("{number:08x}.segment"))
+    }
+
+    /// The file that holds the record of `id` at `place`.
+    pub(crate) fn record_path(&self, id: &BlockId, place: Place) -> PathBuf {
+        if place.is_own() {
+            self.own_directory().join(format!("{:08x}", place.segment())).join(own_name(id, place.offset()))
+        } else {
+            self.segment_path(place.segment())
+        }
+    }
+
+    /// Why the volume failed, if it did.
+    pub(crate) fn failure(&self) -> Option<Arc<str>> {
+        self.failed.get().cloned()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), VolumeError> {
+        self.failure().map_or(Ok(()), |reason| Err(VolumeError::Failed(reason)))
+    }
+
+    /// Takes the volume out: after a failed write or sync nobody can know what is on the disk, and a second
+    /// `fsync` that succeeds proves nothing.
+    pub(crate) fn fail(&self, operation: &str, path: &Path, error: &io::Error) -> VolumeError {
+        let reason: Arc<str> = format!("{operation} {}: {error}", path.display()).into();
+        if self.failed.set(reason.clone()).is_ok() {
+            tracing::error!(fault = "peer", volume = %self.id, %reason, "the volume has failed");
+        }
+        VolumeError::Failed(self.failure().unwrap_or(reason))
+    }
+
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        let space = self.disk.space(&self.directory)?;
+        let capacity = self.options.capacity_bytes_max.map_or(space.capacity, |max| max.min(space.capacity));
+        let (used, blocks) = {
+            let index = self.index();
+            (index.used(), index.len() as u64)
+        };
+        let available = self.room(space, used).saturating_sub(self.receiving.load(Ordering::Relaxed));
+        Ok(Usage { capacity, used, available, blocks })
+    }
+
+    /// Free bytes beyond the reserve, what is promised to writers included.
+    fn room(&self, space: Space, used: u64) -> u64 {
+        let free = match self.options.capacity_bytes_max {
+            Some(max) => space.available.min(max.saturating_sub(used)),
+            None => space.available,
+        };
+        free.saturating_sub(self.options.reserve_bytes)
+    }
+
+    /// Promises `needed` bytes to a writer until the promise is dropped.
+    pub(crate) fn reserve(self: &Arc<Self>, needed: u64) -> Result<Reservation, VolumeError> {
+        self.check()?;
+        let space = self.disk.space(&self.directory);
+        let space = space.map_err(|error| self.fail("statvfs", &self.directory, &error))?;
+        let used = self.index().used();
+        let room = self.room(space, used);
+        let promised = self.receiving.fetch_add(needed, Ordering::Relaxed);
+        let reservation = Reservation { core: self.clone(), bytes: needed };
+        let available = room.saturating_sub(promised);
+        if needed > available { Err(VolumeError::Full { needed, available }) } else { Ok(reservation) }
+    }
+}
+
+/// The name of a block's own segment in its directory.
+pub(crate) fn own_name(id: &BlockId, number: u32) -> String {
+    format!("{number:04x}-{id}")
+}
+
+/// The name in quarantine of what lay at `place`.
+pub(crate) fn quarantine_name(id: &BlockId, place: Place) -> String {
+    let [a, b] = [place.segment(), place.offset()];
+    format!("{id}-{}-{a:08x}-{b:08x}", if place.is_own() { "own" } else { "shared" })
+}
+
+/// Room that is kept for a writer.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    core: Arc<Core>,
+    bytes: u64,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.core.receiving.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

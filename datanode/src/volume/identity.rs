@@ -1,0 +1,121 @@
+//! Whose a volume is: the lock against a second process, and the identity file.
+
+use std::any::Any;
+use std::path::Path;
+
+use cairn_protocol::id::{ClusterId, NodeId, VolumeId};
+use serde::{Deserialize, Serialize};
+
+use super::disk::{Disk, read_file, replace_file};
+use super::error::OpenError;
+
+/// The identity file's name in the volume's directory.
+const NAME: &str = "identity.json";
+/// The locked file's name. It stays when the process ends; only the lock on it counts.
+const LOCK_NAME: &str = "lock";
+/// The version of the layout of directories and files that this code reads and writes.
+const FORMAT: u32 = 1;
+
+/// Whose a volume is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    format: u32,
+    /// The datanode that made the directory.
+    pub node: NodeId,
+    /// The directory.
+    pub volume: VolumeId,
+    /// The cluster that the node first registered with; none before that.
+    pub cluster: Option<ClusterId>,
+}
+
+impl Identity {
+    /// The identity of a new volume.
+    pub fn new(node: NodeId, volume: VolumeId, cluster: Option<ClusterId>) -> Self {
+        Self { format: FORMAT, node, volume, cluster }
+    }
+
+    /// Reads the identity; `None` when the directory is new.
+    ///
+    /// # Errors
+    /// [`OpenError::BadIdentity`] when it cannot be understood, [`OpenError::Io`] when it cannot be read.
+    pub fn read(disk: &dyn Disk, directory: &Path) -> Result<Option<Self>, OpenError> {
+        let path = directory.join(NAME);
+        let Some(bytes) = read_file(disk, &path).map_err(io("read", &path))? else { return Ok(None) };
+        let identity: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| OpenError::BadIdentity { path: path.clone(), reason: error.to_string() })?;
+        if identity.format != FORMAT {
+            let reason = format!("its format is {}, and {FORMAT} is known", identity.format);
+            return Err(OpenError::BadIdentity { path, reason });
+        }
+        Ok(Some(identity))
+    }
+
+    /// Writes the identity, durably and whole or not at all.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`].
+    pub fn write(&self, disk: &dyn Disk, directory: &Path) -> Result<(), OpenError> {
+        let path = directory.join(NAME);
+        let bytes =
+            serde_json::to_vec_pretty(self).map_err(std::io::Error::other).map_err(io("write", &path))?;
+        replace_file(disk, directory, NAME, &bytes).map_err(io("write", &path))
+    }
+}
+
+/// The right to use a directory, for as long as it lives.
+pub struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] Box<dyn Any + Send + Sync>);
+
+impl std::fmt::Debug for DirectoryLock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DirectoryLock")
+    }
+}
+
+impl DirectoryLock {
+    /// Makes the directory if it is missing, and takes its lock.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] when another process has it, [`OpenError::Io`] when the directory cannot be used.
+    pub fn take(disk: &dyn Disk, directory: &Path) -> Result<Self, OpenError> {
+        disk.create_dir(directory).map_err(io("create", directory))?;
+        let path = directory.join(LOCK_NAME);
+        let lock = disk.lock(&path).map_err(io("lock", &path))?;
+        lock.map(Self).ok_or_else(|| OpenError::InUse(directory.to_path_buf()))
+    }
+}
+
+pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
+    let path = path.to_path_buf();
+    move |error| OpenError::Io { operation, path, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::disk::RealDisk;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_directory_in_use_is_refused_and_free_again_when_its_holder_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = DirectoryLock::take(&RealDisk, directory.path()).unwrap();
+        let refused = DirectoryLock::take(&RealDisk, directory.path()).unwrap_err();
+        assert!(matches!(refused, OpenError::InUse(_)));
+        drop(held);
+        DirectoryLock::take(&RealDisk, directory.path()).unwrap();
+    }
+
+    #[test]
+    fn an_identity_of_another_format_is_refused_in_words() {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = Identity::new(NodeId(Uuid::from_u128(1)), VolumeId(Uuid::from_u128(2)), None);
+        identity.write(&RealDisk, directory.path()).unwrap();
+        assert_eq!(Identity::read(&RealDisk, directory.path()).unwrap(), Some(identity));
+        let path = directory.path().join(NAME);
+        let text = std::fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 9");
+        std::fs::write(&path, text).unwrap();
+        let error = Identity::read(&RealDisk, directory.path()).unwrap_err();
+        assert!(error.to_string().contains("its format is 9"), "{error}");
+    }
+}

@@ -1,0 +1,247 @@
+//! Which block lies where: the volume's index in memory, and what each segment holds.
+//!
+//! 32 bytes a block, in a B-tree whose nodes are at least about half full: some 75 bytes a block with all
+//! overhead. A tree rather than a hash map because block reports are paged in the order of ids, and because a
+//! hash map of many millions stalls everybody when it grows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use cairn_protocol::checksum::Crc32c;
+use cairn_protocol::id::BlockId;
+
+use super::record::{HEADER_SIZE, Place, record_size};
+
+/// What the index knows of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) length: u32,
+    pub(crate) crc: Crc32c,
+    pub(crate) place: Place,
+}
+
+impl Entry {
+    /// Bytes on disk.
+    pub(crate) fn size(&self) -> u64 {
+        record_size(u64::from(self.length), self.place.is_own())
+    }
+}
+
+/// How full a shared segment is, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SegmentUse {
+    /// The file.
+    pub(crate) size: u64,
+    /// Records that the index points at, and tombstones whose target's segment is still there.
+    pub(crate) live: u64,
+}
+
+/// How far the log of shared segments is durable and indexed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LogPosition {
+    pub(crate) segment: u32,
+    pub(crate) offset: u32,
+}
+
+/// The index. Everything in it is durable.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    blocks: BTreeMap<BlockId, Entry>,
+    segments: BTreeMap<u32, SegmentUse>,
+    own_bytes: u64,
+    /// How many tombstones for records of a segment (first) lie in another one (second). Without them a segment full of
+    /// tombstones would seem dead, and be compacted over and over to no avail.
+    tombstones: BTreeMap<(u32, u32), u64>,
+    /// Sum of the sizes in `segments`.
+    shared_bytes: u64,
+    /// Blocks set aside as damaged, with the bytes that they take.
+    quarantined: BTreeMap<BlockId, u64>,
+    /// Where the log ends.
+    pub(crate) position: LogPosition,
+    /// Bytes stored since the last checkpoint: what a recovery would have to look through.
+    pub(crate) since_checkpoint: u64,
+}
+
+impl Index {
+    pub(crate) fn get(&self, id: &BlockId) -> Option<Entry> {
+        self.blocks.get(id).copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Points `id` at its newest record and returns what it pointed at.
+    pub(crate) fn insert(&mut self, id: BlockId, entry: Entry) -> Option<Entry> {
+        let old = self.blocks.insert(id, entry);
+        if let Some(old) = old {
+            self.release(old);
+        }
+        if entry.place.is_own() {
+            self.own_bytes += entry.size();
+        } else {
+            self.segments.entry(entry.place.segment()).or_default().live += entry.size();
+        }
+        old
+    }
+
+    /// Forgets `id`, if it still lies at `place`.
+    pub(crate) fn remove_at(&mut self, id: &BlockId, place: Place) -> Option<Entry> {
+        let entry = self.get(id).filter(|entry| entry.place == place)?;
+        self.blocks.remove(id);
+        self.release(entry);
+        Some(entry)
+    }
+
+    fn release(&mut self, entry: Entry) {
+        if entry.place.is_own() {
+            self.own_bytes -= entry.size();
+        } else if let Some(segment) = self.segments.get_mut(&entry.place.segment()) {
+            segment.live -= entry.size();
+        }
+    }
+
+    /// Up to `limit` blocks above `after`, in the order of ids.
+    pub(crate) fn page(&self, after: Option<BlockId>, limit: usize) -> Vec<(BlockId, Entry)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.blocks.range((from, Bound::Unbounded)).take(limit).map(|(id, entry)| (*id, *entry)).collect()
+    }
+
+    /// Drops entries that recovery found to point at nothing.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
+        let gone: Vec<(BlockId, Entry)> =
+            self.blocks.iter().filter(|(_, entry)| !keep(entry)).map(|(id, entry)| (*id, *entry)).collect();
+        for (id, entry) in gone {
+            self.remove_at(&id, entry.place);
+        }
+    }
+
+    /// Blocks whose record lies in this shared segment. Walks the whole index.
+    pub(crate) fn in_segment(&self, number: u32) -> Vec<(BlockId, Entry)> {
+        let inside = |entry: &Entry| !entry.place.is_own() && entry.place.segment() == number;
+        self.blocks.iter().filter(|(_, entry)| inside(entry)).map(|(id, entry)| (*id, *entry)).collect()
+    }
+
+    pub(crate) fn set_segment_size(&mut self, number: u32, size: u64) {
+        let usage = self.segments.entry(number).or_default();
+        self.shared_bytes = self.shared_bytes + size - usage.size;
+        usage.size = size;
+    }
+
+    /// A tombstone for a record of segment `target` was written to segment `number`.
+    pub(crate) fn add_tombstone(&mut self, number: u32, target: u32) {
+        if number != target && self.segments.contains_key(&target) {
+            *self.tombstones.entry((target, number)).or_default() += 1;
+            self.segments.entry(number).or_default().live += HEADER_SIZE as u64;
+        }
+    }
+
+    pub(crate) fn remove_segment(&mut self, number: u32) {
+        let segments = &mut self.segments;
+        self.tombstones.retain(|(target, within), count| {
+            if *target == number
+                && let Some(usage) = segments.get_mut(within)
+            {
+                usage.live -= *count * HEADER_SIZE as u64;
+            }
+            *target != number && *within != number
+        });
+        let gone = self.segments.remove(&number).unwrap_or_default();
+        self.shared_bytes -= gone.size;
+    }
+
+    pub(crate) fn segment(&self, number: u32) -> Option<SegmentUse> {
+        self.segments.get(&number).copied()
+    }
+
+    /// The oldest sealed segment that is less than half alive. Oldest first is what makes it safe to drop a
+    /// tombstone once its target's segment is gone: no older copy of the target can be left anywhere.
+    pub(crate) fn compaction_candidate(&self) -> Option<u32> {
+        self.segments
+            .range(..self.position.segment)
+            .find(|(_, usage)| usage.live * 2 < usage.size.saturating_sub(HEADER_SIZE as u64).max(1))
+            .map(|(number, _)| *number)
+    }
+
+    /// Whether the active segment holds at least `bytes_min` and is less than half alive: it is worth sealing early, so
+    /// that compaction can have it.
+    pub(crate) fn active_is_mostly_dead(&self, bytes_min: u64) -> bool {
+        let active = self.segment(self.position.segment);
+        active
+            .is_some_and(|usage| usage.size >= bytes_min + HEADER_SIZE as u64 && usage.live * 2 < usage.size)
+    }
+
+    pub(crate) fn quarantine(&mut self, id: BlockId, size: u64) {
+        self.quarantined.insert(id, size);
+    }
+
+    pub(crate) fn unquarantine(&mut self, id: &BlockId) -> bool {
+        self.quarantined.remove(id).is_some()
+    }
+
+    pub(crate) fn is_quarantined(&self, id: &BlockId) -> bool {
+        self.quarantined.contains_key(id)
+    }
+
+    pub(crate) fn quarantined(&self) -> BTreeSet<BlockId> {
+        self.quarantined.keys().copied().collect()
+    }
+
+    /// Bytes of all that is stored, dead records and quarantine included.
+    pub(crate) fn used(&self) -> u64 {
+        let quarantined: u64 = self.quarantined.values().sum();
+        self.own_bytes + self.shared_bytes + quarantined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn id(n: u128) -> BlockId {
+        BlockId(Uuid::from_u128(n))
+    }
+
+    fn entry(segment: u32) -> Entry {
+        Entry { length: 100, crc: 0, place: Place::shared(segment, 64) }
+    }
+
+    /// A leaf of the standard B-tree holds up to 11 entries; in ascending order of insertion (block ids ascend
+    /// with time) each is left with 6. With its pointers and the inner nodes that is 100 bytes a block at most.
+    #[test]
+    fn a_block_costs_at_most_a_hundred_bytes_of_memory() {
+        let block = size_of::<BlockId>() + size_of::<Entry>();
+        assert_eq!(block, 32);
+        let leaf = 11 * block + 16;
+        let inner = leaf + 12 * size_of::<usize>();
+        // Six entries a leaf, and an inner node for every seven children.
+        assert!((leaf * 7 + inner) / (6 * 7 + 6) <= 100);
+    }
+
+    #[test]
+    fn a_segment_is_compacted_once_it_is_less_than_half_alive_and_never_while_it_is_written() {
+        let mut index = Index { position: LogPosition { segment: 2, offset: 64 }, ..Index::default() };
+        for segment in [1, 2] {
+            index.set_segment_size(segment, 64 + 2 * 192);
+        }
+        index.insert(id(1), entry(1));
+        assert_eq!(index.compaction_candidate(), None);
+        index.remove_at(&id(1), entry(1).place);
+        assert_eq!(index.compaction_candidate(), Some(1));
+        index.remove_segment(1);
+        assert_eq!(index.compaction_candidate(), None);
+    }
+
+    #[test]
+    fn pages_come_in_the_order_of_ids_and_miss_nothing() {
+        let mut index = Index::default();
+        for n in [5u128, 1, 3, 2, 4] {
+            index.insert(id(n), entry(1));
+        }
+        let first = index.page(None, 2);
+        let second = index.page(Some(first[1].0), 10);
+        let ids: Vec<BlockId> = first.iter().chain(&second).map(|(id, _)| *id).collect();
+        assert_eq!(ids, (1..=5u128).map(id).collect::<Vec<_>>());
+    }
+}

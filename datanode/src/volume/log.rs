@@ -1,0 +1,316 @@
+//! The log: the volume's shared segments, written by one thread.
+//!
+//! Architecture invariant: this thread alone appends to shared segments and changes what the index says of
+//! them, so the order of records on disk is the order of changes to the index.
+//!
+//! **Group commit.** The thread takes all requests that wait, writes them with one `write`, makes them durable
+//! with one `fdatasync`, puts them into the index, and answers all. While it syncs, the next batch gathers. Nothing is
+//! answered or indexed before it is durable. A segment is sealed only when all of it is durable, so after a crash
+//! only the newest segment can have a torn tail.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use cairn_protocol::checksum::Crc32c;
+use cairn_protocol::id::BlockId;
+use tokio::sync::{mpsc, oneshot};
+
+use super::core::Core;
+use super::disk::DiskFile;
+use super::error::{VolumeError, is_out_of_space};
+use super::index::{Entry, LogPosition};
+use super::record::{Body, HEADER_SIZE, Header, Place, record_size, segment_header};
+
+/// A batch is closed at this size: enough that the sync, not the write, is the cost that is shared, and little
+/// enough that those at its head do not wait for long.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Requests that wait; more wait outside, with the same effect.
+const QUEUE_LENGTH: usize = 1024;
+
+/// A change of the shared segments.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// Store a block. With `moved_from`, only if it still lies there (compaction).
+    Put { block: SmallBlock, moved_from: Option<Place> },
+    /// Delete a block, wherever in the shared segments it lies; fine when it does not.
+    Delete { id: BlockId },
+    /// Write an old tombstone again, because the segment that it is in goes away before its target.
+    CarryTombstone { id: BlockId, target: Place },
+    /// Begin a new segment.
+    Seal,
+}
+
+/// A block for a shared segment, verified.
+#[derive(Clone, Debug)]
+pub(crate) struct SmallBlock {
+    pub(crate) id: BlockId,
+    pub(crate) length: u32,
+    pub(crate) crc: Crc32c,
+    /// The encoded chunk table.
+    pub(crate) table: Bytes,
+    pub(crate) data: Bytes,
+}
+
+type Reply = oneshot::Sender<Result<(), VolumeError>>;
+
+#[derive(Debug)]
+struct Request {
+    change: Change,
+    reply: Reply,
+}
+
+/// A hand on the log's thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Log {
+    /// Starts the thread; it appends to `file` if recovery left one open, and ends when all hands are gone.
+    pub(crate) fn start(
+        core: Arc<Core>,
+        file: Option<Arc<dyn DiskFile>>,
+    ) -> io::Result<(Self, JoinHandle<()>)> {
+        let (requests, waiting) = mpsc::channel(QUEUE_LENGTH);
+        let position = core.index().position;
+        let writer = Writer { core, file, position, batch: Batch::default() };
+        // A thread of its own, because it blocks on the disk all day long.
+        let thread = std::thread::Builder::new().name("volume-log".into()).spawn(|| writer.run(waiting))?;
+        Ok((Self { requests }, thread))
+    }
+
+    /// Makes a change and returns when it is durable.
+    pub(crate) async fn apply(&self, change: Change) -> Result<(), VolumeError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request { change, reply }).await.map_err(|_| VolumeError::Closed)?;
+        answer.await.map_err(|_| VolumeError::Closed)?
+    }
+
+    /// [`apply`](Self::apply), without waiting yet. Blocks its thread while the queue is full.
+    pub(crate) fn submit(&self, change: Change) -> Result<Pending, VolumeError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.blocking_send(Request { change, reply }).map_err(|_| VolumeError::Closed)?;
+        Ok(Pending(answer))
+    }
+}
+
+/// A change under way.
+#[derive(Debug)]
+pub(crate) struct Pending(oneshot::Receiver<Result<(), VolumeError>>);
+
+impl Pending {
+    /// Blocks until the change is durable.
+    pub(crate) fn wait(self) -> Result<(), VolumeError> {
+        self.0.blocking_recv().map_err(|_| VolumeError::Closed)?
+    }
+}
+
+#[derive(Debug)]
+struct Writer {
+    core: Arc<Core>,
+    /// The active segment; none before the first write to a new volume.
+    file: Option<Arc<dyn DiskFile>>,
+    /// Where the active segment ends.
+    position: LogPosition,
+    batch: Batch,
+}
+
+#[derive(Debug, Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    steps: Vec<Step>,
+    replies: Vec<Reply>,
+    /// What the index will say of the blocks in this batch.
+    overlay: HashMap<BlockId, Option<Place>>,
+}
+
+/// What a batch does to the index once it is durable.
+#[derive(Debug)]
+enum Step {
+    Insert(BlockId, Entry),
+    Remove(BlockId, Place),
+    /// A tombstone for a record of this segment was written.
+    Tombstone(u32),
+}
+
+impl Writer {
+    fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
+        while let Some(first) = waiting.blocking_recv() {
+            self.stage(first);
+            while self.batch.bytes.len() < BATCH_BYTES_MAX {
+                let Ok(next) = waiting.try_recv() else { break };
+                self.stage(next);
+            }
+            self.commit();
+        }
+    }
+
+    /// Adds the records of a request to the batch.
+    fn stage(&mut self, request: Request) {
+        let Request { change, reply } = request;
+        let size = match &change {
+            Change::Put { block, .. } => record_size(u64::from(block.length), false),
+            Change::Delete { .. } | Change::CarryTombstone { .. } | Change::Seal => HEADER_SIZE as u64,
+        };
+        if let Err(error) = self.make_room(size) {
+            // Whoever asked may be gone; then nobody needs the answer.
+            let _ = reply.send(Err(error));
+            return;
+        }
+        match change {
+            Change::Put { block, moved_from } => self.stage_put(&block, moved_from),
+            Change::Delete { id } => {
+                if let Some(target) = self.place_of(&id) {
+                    self.stage_tombstone(id, target);
+                    self.batch.steps.push(Step::Remove(id, target));
+                    self.batch.overlay.insert(id, None);
+                }
+            }
+            Change::CarryTombstone { id, target } => self.stage_tombstone(id, target),
+            Change::Seal => {
+                self.commit();
+                let _ = reply.send(self.core.check().and_then(|()| self.begin_segment()));
+                return;
+            }
+        }
+        self.batch.replies.push(reply);
+    }
+
+    fn stage_put(&mut self, block: &SmallBlock, moved_from: Option<Place>) {
+        if moved_from.is_some() && self.place_of(&block.id) != moved_from {
+            return;
+        }
+        let place = self.next_place();
+        let header = Header::of_block(block.id, place, block.length, block.crc, &block.table);
+        let bytes = &mut self.batch.bytes;
+        bytes.extend_from_slice(&header.encode(self.core.id));
+        bytes.extend_from_slice(&block.table);
+        bytes.extend_from_slice(&block.data);
+        bytes.resize(bytes.len().next_multiple_of(HEADER_SIZE), 0);
+        let entry = Entry { length: block.length, crc: block.crc, place };
+        self.batch.steps.push(Step::Insert(block.id, entry));
+        self.batch.overlay.insert(block.id, Some(place));
+    }
+
+    fn stage_tombstone(&mut self, id: BlockId, target: Place) {
+        let header = Header { id, place: self.next_place(), body: Body::Tombstone { target } };
+        self.batch.bytes.extend_from_slice(&header.encode(self.core.id));
+        self.batch.steps.push(Step::Tombstone(target.segment()));
+    }
+
+    fn next_place(&self) -> Place {
+        // make_room keeps segments within 32 bits.
+        Place::shared(self.position.segment, self.position.offset + self.batch.bytes.len() as u32)
+    }
+
+    /// Where in the shared segments a block lies once the batch is done.
+    fn place_of(&self, id: &BlockId) -> Option<Place> {
+        match self.batch.overlay.get(id) {
+            Some(place) => *place,
+            None => self.core.index().get(id).map(|entry| entry.place).filter(|place| !place.is_own()),
+        }
+    }
+
+    /// Seals the active segment and begins the next when a record of `size` bytes does not fit any more.
+    fn make_room(&mut self, size: u64) -> Result<(), VolumeError> {
+        self.core.check()?;
+        let end = u64::from(self.position.offset) + self.batch.bytes.len() as u64;
+        let fits = end + size <= u64::from(self.core.options.segment_bytes_max);
+        let is_empty = end <= HEADER_SIZE as u64;
+        if self.file.is_some() && (fits || is_empty) {
+            return Ok(());
+        }
+        self.commit();
+        self.core.check()?;
+        self.begin_segment()
+    }
+
+    fn begin_segment(&mut self) -> Result<(), VolumeError> {
+        let number = self.position.segment + 1;
+        let path = self.core.segment_path(number);
+        let made = self.core.disk.create_new(&path).and_then(|file| {
+            file.write_all_at(&segment_header(self.core.id, number), 0)?;
+            Ok(file)
+        });
+        let file = match made {
+            Ok(file) => file,
+            Err(error) if is_out_of_space(&error) => {
+                return match self.core.disk.remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        Err(self.core.fail("remove", &path, &error))
+                    }
+                    Ok(()) | Err(_) => Err(VolumeError::Full { needed: HEADER_SIZE as u64, available: 0 }),
+                };
+            }
+            Err(error) => return Err(self.core.fail("create", &path, &error)),
+        };
+        file.sync().map_err(|error| self.core.fail("fdatasync", &path, &error))?;
+        let parent = self.core.shared_directory();
+        self.core.disk.sync_dir(&parent).map_err(|error| self.core.fail("fsync", &parent, &error))?;
+        self.file = Some(file);
+        self.position = LogPosition { segment: number, offset: HEADER_SIZE as u32 };
+        let mut index = self.core.index_mut();
+        index.position = self.position;
+        index.set_segment_size(number, HEADER_SIZE as u64);
+        Ok(())
+    }
+
+    /// Makes the batch durable, then visible, then answers.
+    fn commit(&mut self) {
+        let mut batch = std::mem::take(&mut self.batch);
+        let result = if batch.bytes.is_empty() { self.core.check() } else { self.write(&batch.bytes) };
+        if result.is_ok() && !batch.bytes.is_empty() {
+            self.publish(batch.steps, batch.bytes.len());
+        }
+        // The next batch uses the same memory: fresh memory of this size costs about as much as the copying.
+        batch.bytes.clear();
+        self.batch.bytes = batch.bytes;
+        for reply in batch.replies {
+            let _ = reply.send(result.clone());
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), VolumeError> {
+        self.core.check()?;
+        let path = self.core.segment_path(self.position.segment);
+        let Some(file) = &self.file else { return Err(VolumeError::Closed) };
+        let end = u64::from(self.position.offset);
+        if let Err(error) = file.write_all_at(bytes, end) {
+            let cut = file.set_length(end);
+            return Err(match cut {
+                Ok(()) if is_out_of_space(&error) => {
+                    VolumeError::Full { needed: bytes.len() as u64, available: 0 }
+                }
+                Ok(()) | Err(_) => self.core.fail("write", &path, &error),
+            });
+        }
+        file.sync().map_err(|error| {
+            // The page cache may now show as clean what never reached the disk. Cut it off, so that a restart
+            // of this process does not take it for durable.
+            let _ = file.set_length(end);
+            self.core.fail("fdatasync", &path, &error)
+        })
+    }
+
+    fn publish(&mut self, steps: Vec<Step>, length: usize) {
+        self.position.offset += length as u32;
+        let mut index = self.core.index_mut();
+        for step in steps {
+            match step {
+                Step::Insert(id, entry) => {
+                    index.insert(id, entry);
+                }
+                Step::Remove(id, place) => {
+                    index.remove_at(&id, place);
+                }
+                Step::Tombstone(target) => index.add_tombstone(self.position.segment, target),
+            }
+        }
+        index.position = self.position;
+        index.set_segment_size(self.position.segment, u64::from(self.position.offset));
+        index.since_checkpoint += length as u64;
+    }
+}

@@ -1,0 +1,336 @@
+//! A volume: blocks on one disk.
+//!
+//! ```text
+//! <directory>/
+//!   lock                  locked by the process that uses the directory
+//!   identity.json         node, volume and cluster
+//!   checkpoint            the index as it was
+//!   shared/0000002a.segment   blocks below 1 MiB, one after the other
+//!   own/0000002a/01f3-<block id>   blocks from 1 MiB on, each its own file
+//!   quarantine/           damaged records, as they were found
+//! ```
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`disk`] | the seam to the operating system |
+//! | [`identity`] | lock and identity |
+//! | `record` | headers, tables, places: the bytes of a block on disk |
+//! | `index` | which block lies where |
+//! | `log` | shared segments, written by one thread with group commit |
+//! | `own` | blocks with a segment of their own |
+//! | `checkpoint`, `scan`, `recover` | how a start finds out what is there |
+//! | `compact`, `quarantine` | how dead and damaged records are treated |
+//! | `write`, `read` | a block coming, a block going |
+//! | [`set`] | the volumes of a node |
+//!
+//! Architecture invariant: nothing outside of this folder touches a file, and nothing in it knows of HTTP.
+
+mod checkpoint;
+mod compact;
+mod core;
+pub mod disk;
+mod error;
+pub mod identity;
+mod index;
+mod log;
+mod own;
+mod quarantine;
+mod read;
+mod record;
+mod recover;
+mod scan;
+pub mod set;
+#[cfg(test)]
+mod sim;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use cairn_protocol::block::BLOCK_LENGTH_MAX;
+use cairn_protocol::checksum::Crc32c;
+use cairn_protocol::id::{BlockId, VolumeId};
+
+pub use self::compact::Compaction;
+pub use self::core::{Usage, VolumeOptions};
+pub use self::error::{OpenError, VolumeError};
+pub use self::read::BlockReader;
+pub use self::recover::Recovery;
+pub use self::write::BlockWriter;
+
+use self::core::Core;
+use self::disk::Disk;
+use self::identity::{DirectoryLock, Identity};
+use self::log::{Change, Log};
+use self::own::OwnSegments;
+use self::recover::Recovered;
+use self::write::blocking;
+
+/// What a volume knows of a block without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The block's length in bytes.
+    pub length: u64,
+    /// The block's CRC32C.
+    pub crc: Crc32c,
+}
+
+impl From<index::Entry> for Stored {
+    fn from(entry: index::Entry) -> Self {
+        Self { length: u64::from(entry.length), crc: entry.crc }
+    }
+}
+
+/// An open volume.
+#[derive(Debug)]
+pub struct Volume {
+    core: Arc<Core>,
+    own: Arc<OwnSegments>,
+    log: Mutex<Option<Log>>,
+    log_thread: Mutex<Option<JoinHandle<()>>>,
+    recovery: Recovery,
+    /// One compaction or checkpoint at a time.
+    maintenance: Mutex<()>,
+}
+
+impl Volume {
+    /// Recovers what `directory` holds and opens it. Keeps the lock until nobody writes any more. Blocks its thread.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`] or [`OpenError::Recovery`]; the directory is as it was, or further recovered.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        lock: DirectoryLock,
+        identity: &Identity,
+        options: VolumeOptions,
+    ) -> Result<Self, OpenError> {
+        let core = Arc::new(Core::new(disk, directory, lock, identity.volume, options));
+        make_directories(&core).map_err(identity::io("create", directory))?;
+        let recovery_error = |error| OpenError::Recovery { path: directory.to_path_buf(), error };
+        let Recovered { report, active, directories } = recover::recover(&core).map_err(recovery_error)?;
+        let own = Arc::new(OwnSegments::new(core.clone(), directories));
+        let (log, thread) = Log::start(core.clone(), active).map_err(identity::io("start", directory))?;
+        let volume = Self {
+            core,
+            own,
+            log: Mutex::new(Some(log)),
+            log_thread: Mutex::new(Some(thread)),
+            recovery: report,
+            maintenance: Mutex::new(()),
+        };
+        if let Err(error) = volume.checkpoint() {
+            // A full disk is no reason to keep its blocks from being read and deleted.
+            tracing::info!(volume = %volume.id(), %error, "no checkpoint was written at the start");
+        }
+        Ok(volume)
+    }
+
+    /// The volume's id.
+    pub fn id(&self) -> VolumeId {
+        self.core.id
+    }
+
+    /// What the start found.
+    pub fn recovery(&self) -> Recovery {
+        self.recovery
+    }
+
+    /// Why the volume takes no more writes, if it failed.
+    pub fn failure(&self) -> Option<Arc<str>> {
+        self.core.failure()
+    }
+
+    /// Room on the volume.
+    ///
+    /// # Errors
+    /// When the system does not tell; the volume has then failed.
+    pub fn usage(&self) -> Result<Usage, VolumeError> {
+        self.core.usage().map_err(|error| self.core.fail("statvfs", &self.core.directory, &error))
+    }
+
+    /// What is known of a block that is here and not in quarantine.
+    pub fn get(&self, id: &BlockId) -> Option<Stored> {
+        self.core.index().get(id).map(Stored::from)
+    }
+
+    /// Whether a damaged copy of the block is in quarantine here.
+    pub fn is_quarantined(&self, id: &BlockId) -> bool {
+        self.core.index().is_quarantined(id)
+    }
+
+    /// All blocks in quarantine, in the order of ids.
+    pub fn quarantined(&self) -> Vec<BlockId> {
+        self.core.index().quarantined().into_iter().collect()
+    }
+
+    /// Up to `limit` blocks above `after`, in the order of ids.
+    pub fn page(&self, after: Option<BlockId>, limit: usize) -> Vec<(BlockId, Stored)> {
+        let page = self.core.index().page(after, limit);
+        page.into_iter().map(|(id, entry)| (id, Stored::from(entry))).collect()
+    }
+
+    /// Begins to write a block of `length` bytes with this CRC32C. It is the caller's duty that nobody else writes or
+    /// deletes the same block meanwhile.
+    ///
+    /// # Errors
+    /// [`VolumeError::Full`], [`VolumeError::Failed`], [`VolumeError::BadLength`].
+    pub async fn writer(&self, id: BlockId, length: u64, crc: Crc32c) -> Result<BlockWriter, VolumeError> {
+        if !(1..=BLOCK_LENGTH_MAX).contains(&length) {
+            return Err(VolumeError::BadLength(length));
+        }
+        let is_own = length >= self.core.options.own_segment_bytes_min;
+        let room = self.core.reserve(record::record_size(length, is_own))?;
+        if is_own {
+            let (core, own) = (self.core.clone(), self.own.clone());
+            BlockWriter::own(id, length, crc, core, own, room).await
+        } else {
+            Ok(BlockWriter::shared(id, length, crc, self.log()?, room))
+        }
+    }
+
+    /// Opens a block for reading. Blocks its thread.
+    ///
+    /// # Errors
+    /// [`VolumeError::NotFound`], [`VolumeError::Damaged`].
+    pub fn reader(&self, id: BlockId) -> Result<BlockReader, VolumeError> {
+        BlockReader::open(&self.core, id)
+    }
+
+    /// Deletes a block, and its copies in quarantine. Durable when it returns. Returns whether there was one.
+    ///
+    /// # Errors
+    /// When the block may still be there after a restart.
+    pub async fn delete(&self, id: BlockId) -> Result<bool, VolumeError> {
+        self.core.check()?;
+        let entry = self.core.index().get(&id);
+        match entry {
+            Some(entry) if entry.place.is_own() => {
+                let (core, own) = (self.core.clone(), self.own.clone());
+                blocking(move || {
+                    core.index_mut().remove_at(&id, entry.place);
+                    own.remove(&id, entry.place)
+                })
+                .await?;
+            }
+            Some(_) => self.log()?.apply(Change::Delete { id }).await?,
+            None => {}
+        }
+        if !self.is_quarantined(&id) {
+            return Ok(entry.is_some());
+        }
+        let core = self.core.clone();
+        blocking(move || {
+            quarantine::remove(&core, &id)?;
+            core.index_mut().unquarantine(&id);
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Sets a damaged block aside. It is not read or reported as held any more. Returns whether it was here.
+    /// Blocks its thread.
+    ///
+    /// # Errors
+    /// When the volume cannot write.
+    pub fn set_aside(&self, id: BlockId) -> Result<bool, VolumeError> {
+        self.core.check()?;
+        let Some(entry) = self.core.index().get(&id) else { return Ok(false) };
+        if entry.place.is_own() {
+            {
+                let mut index = self.core.index_mut();
+                if index.remove_at(&id, entry.place).is_none() {
+                    return Ok(false);
+                }
+                index.quarantine(id, entry.size());
+            }
+            self.own.set_aside(&id, entry.place)?;
+        } else {
+            quarantine::copy_record(&self.core, id, entry)?;
+            self.core.index_mut().quarantine(id, entry.size());
+            self.log()?.submit(Change::Delete { id })?.wait()?;
+        }
+        Ok(true)
+    }
+
+    /// Rewrites one shared segment that is less than half alive, if there is one. Blocks its thread.
+    ///
+    /// # Errors
+    /// The segment stays, and nothing is lost.
+    pub fn compact(&self) -> Result<Option<Compaction>, VolumeError> {
+        let _one = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        // A store that only ever holds little would otherwise never get the room of deleted blocks back.
+        let worth_sealing = u64::from(self.core.options.segment_bytes_max) / 256;
+        if self.core.index().active_is_mostly_dead(worth_sealing) {
+            self.log()?.submit(Change::Seal)?.wait()?;
+        }
+        let Some(number) = self.core.index().compaction_candidate() else { return Ok(None) };
+        compact::compact(&self.core, &self.log()?, number).map(Some)
+    }
+
+    /// Writes a checkpoint if enough was stored since the last one. Blocks its thread.
+    ///
+    /// # Errors
+    /// The old checkpoint stays.
+    pub fn checkpoint_if_due(&self) -> Result<bool, VolumeError> {
+        let (since, blocks) = {
+            let index = self.core.index();
+            (index.since_checkpoint, index.len() as u64)
+        };
+        // Never so often that checkpoints become a burden: at most one byte in sixty-four.
+        let due = self.core.options.checkpoint_bytes.max(blocks * 32 * 64);
+        if since < due {
+            return Ok(false);
+        }
+        self.checkpoint().map(|()| true)
+    }
+
+    /// Writes a checkpoint. Blocks its thread.
+    ///
+    /// # Errors
+    /// The old checkpoint stays.
+    pub fn checkpoint(&self) -> Result<(), VolumeError> {
+        let _one = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        self.core.check()?;
+        let before = self.core.index().since_checkpoint;
+        let core = &self.core;
+        checkpoint::write(&*core.disk, &core.directory, core.id, core.index_lock()).map_err(|error| {
+            if error::is_out_of_space(&error) {
+                VolumeError::Full { needed: before, available: 0 }
+            } else {
+                core.fail("write", &core.directory.join(checkpoint::NAME), &error)
+            }
+        })?;
+        self.core.index_mut().since_checkpoint -= before;
+        Ok(())
+    }
+
+    /// Ends the log's thread when those who write now are done, and writes a checkpoint, so that the next start is
+    /// quick. Nothing is lost without it. Blocks its thread.
+    pub fn close(&self) {
+        drop(self.log.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.log_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            cairn_protocol::warn_self!(volume = %self.core.id, "the log's thread panicked");
+        }
+        if let Err(error) = self.checkpoint() {
+            tracing::info!(volume = %self.core.id, %error, "no checkpoint was written at the end");
+        }
+    }
+
+    fn log(&self) -> Result<Log, VolumeError> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(VolumeError::Closed)
+    }
+}
+
+fn make_directories(core: &Core) -> io::Result<()> {
+    for directory in [core.shared_directory(), core.own_directory(), core.quarantine_directory()] {
+        core.disk.create_dir(&directory)?;
+    }
+    core.disk.sync_dir(&core.directory)
+}

@@ -1,0 +1,240 @@
+//! Blocks with a segment of their own: one file each.
+//!
+//! ```text
+//! own/0000002a/01f3-017f22e2-79b0-7cc3-98c4-dc0c0c07398f
+//!     directory number-block id
+//! ```
+//!
+//! Files are numbered within directories of up to 4096, directories are numbered in the order in which they are
+//! made, and a start begins a new one. So a place is never used twice, files written together lie together, no
+//! directory grows large however many millions of blocks there are, and writers share the active directory's `fsync`.
+//!
+//! **Order of a write.** The file gets its final name at once and its data as they come; its first 64 bytes stay
+//! zero. When all data are there and match, table and header are written, then one `fdatasync` covers data and
+//! header, then the directory is synced, then the block is indexed and acknowledged. A temporary name would cost a
+//! second commit of the file system's journal and show nothing that the header does not: a file without a valid header is
+//! half-written, and one with a header that the checkpoint does not know is read and verified by recovery.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cairn_protocol::checksum::{ChunkTable, Crc32c};
+use cairn_protocol::id::BlockId;
+
+use super::core::{Core, quarantine_name};
+use super::disk::DiskFile;
+use super::error::{VolumeError, is_out_of_space};
+use super::index::Entry;
+use super::record::{HEADER_SIZE, Header, Place, data_offset};
+use super::sync::GroupSync;
+
+/// Files in a directory: few enough that any file system finds and adds names quickly, enough that there
+/// are only thousands of directories on the largest disks.
+const DIRECTORY_FILES_MAX: u32 = 4096;
+
+/// The directories of a volume's own segments.
+#[derive(Debug)]
+pub(crate) struct OwnSegments {
+    core: Arc<Core>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The directory that takes new files; none before the first.
+    active: Option<u32>,
+    /// The number of the next directory.
+    next_directory: u32,
+    /// The number of the next file in the active directory.
+    next_file: u32,
+    directories: BTreeMap<u32, Directory>,
+}
+
+#[derive(Debug, Default)]
+struct Directory {
+    sync: Arc<GroupSync>,
+    files: u32,
+}
+
+/// A file that is being filled.
+#[derive(Debug)]
+pub(crate) struct OwnFile {
+    pub(crate) id: BlockId,
+    pub(crate) place: Place,
+    pub(crate) file: Arc<dyn DiskFile>,
+    path: PathBuf,
+}
+
+impl OwnSegments {
+    /// With the directories that recovery found, each with its number of files. New files go to a new one.
+    pub(crate) fn new(core: Arc<Core>, found: BTreeMap<u32, u32>) -> Self {
+        let next_directory = found.last_key_value().map_or(1, |(number, _)| number + 1);
+        let directories = found
+            .into_iter()
+            .map(|(number, files)| (number, Directory { files, ..Directory::default() }))
+            .collect();
+        let state = State { active: None, next_directory, next_file: 0, directories };
+        Self { core, state: Mutex::new(state) }
+    }
+
+    /// Makes the file for a block. Blocks its thread.
+    pub(crate) fn create(&self, id: BlockId) -> Result<OwnFile, VolumeError> {
+        self.core.check()?;
+        let place = self.next_place()?;
+        let path = self.core.record_path(&id, place);
+        match self.core.disk.create_new(&path) {
+            Ok(file) => Ok(OwnFile { id, place, file, path }),
+            Err(error) => {
+                self.forget_file(place);
+                Err(self.write_error("create", &path, error))
+            }
+        }
+    }
+
+    fn next_place(&self) -> Result<Place, VolumeError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = match state.active {
+            Some(active) if state.next_file < DIRECTORY_FILES_MAX => active,
+            Some(_) | None => self.begin_directory(&mut state)?,
+        };
+        let number = state.next_file;
+        state.next_file += 1;
+        state.directories.entry(directory).or_default().files += 1;
+        Ok(Place::own(directory, number))
+    }
+
+    /// Rare, so it may hold up others.
+    fn begin_directory(&self, state: &mut State) -> Result<u32, VolumeError> {
+        let number = state.next_directory;
+        let parent = self.core.own_directory();
+        let path = parent.join(format!("{number:08x}"));
+        self.core.disk.create_dir(&path).map_err(|error| self.write_error("create", &path, error))?;
+        self.core.disk.sync_dir(&parent).map_err(|error| self.core.fail("fsync", &parent, &error))?;
+        state.active = Some(number);
+        state.next_directory = number + 1;
+        state.next_file = 0;
+        state.directories.insert(number, Directory::default());
+        Ok(number)
+    }
+
+    /// Writes table and header, makes the block durable, then visible. Blocks its thread.
+    pub(crate) fn finish(
+        &self,
+        own: &OwnFile,
+        length: u32,
+        crc: Crc32c,
+        table: &ChunkTable,
+    ) -> Result<(), VolumeError> {
+        self.core.check()?;
+        let table = table.encode();
+        let header = Header::of_block(own.id, own.place, length, crc, &table);
+        let mut head = Vec::with_capacity(HEADER_SIZE + table.len());
+        head.extend_from_slice(&header.encode(self.core.id));
+        head.extend_from_slice(&table);
+        own.file.write_all_at(&head, 0).map_err(|error| self.write_error("write", &own.path, error))?;
+        own.file.sync().map_err(|error| self.core.fail("fdatasync", &own.path, &error))?;
+        self.sync_directory(own.place)?;
+        let entry = Entry { length, crc, place: own.place };
+        let replaced = {
+            let mut index = self.core.index_mut();
+            index.since_checkpoint += entry.size();
+            index.insert(own.id, entry)
+        };
+        match replaced.filter(|old| old.place.is_own()) {
+            // Two writers of one block at once; one file is enough.
+            Some(old) => self.remove(&own.id, old.place),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes a file that was not finished. Blocks its thread.
+    pub(crate) fn abandon(&self, own: &OwnFile) {
+        if let Err(error) = self.core.disk.remove_file(&own.path) {
+            // It has no header, so recovery removes it.
+            tracing::info!(path = %own.path.display(), %error, "cannot remove a half-written block");
+        }
+        self.forget_file(own.place);
+    }
+
+    /// Unlinks a block that is not in the index any more. Durable when it returns. Blocks its thread.
+    pub(crate) fn remove(&self, id: &BlockId, place: Place) -> Result<(), VolumeError> {
+        let path = self.core.record_path(id, place);
+        match self.core.disk.remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(self.core.fail("remove", &path, &error)),
+        }
+        self.sync_directory(place)?;
+        self.forget_file(place);
+        Ok(())
+    }
+
+    /// Renames a damaged block away into quarantine. Durable when it returns. Blocks its thread.
+    pub(crate) fn set_aside(&self, id: &BlockId, place: Place) -> Result<(), VolumeError> {
+        let path = self.core.record_path(id, place);
+        let to = self.core.quarantine_directory().join(quarantine_name(id, place));
+        self.core.disk.rename(&path, &to).map_err(|error| self.core.fail("rename", &path, &error))?;
+        let quarantine = self.core.quarantine_directory();
+        self.core.disk.sync_dir(&quarantine).map_err(|error| self.core.fail("fsync", &quarantine, &error))?;
+        self.sync_directory(place)?;
+        self.forget_file(place);
+        Ok(())
+    }
+
+    fn sync_directory(&self, place: Place) -> Result<(), VolumeError> {
+        let number = place.segment();
+        let group = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.directories.get(&number).map(|directory| directory.sync.clone()).unwrap_or_default()
+        };
+        let path = self.core.own_directory().join(format!("{number:08x}"));
+        group.run(|| self.core.disk.sync_dir(&path)).map_err(|error| self.core.fail("fsync", &path, &error))
+    }
+
+    /// Counts a file out, and removes a directory that nobody will fill again once it is empty.
+    fn forget_file(&self, place: Place) {
+        let number = place.segment();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // The newest stays even when empty: its number must not be given out again, for the checkpoint may
+        // still name what was in it.
+        let is_newest = number + 1 == state.next_directory;
+        let Some(directory) = state.directories.get_mut(&number) else { return };
+        directory.files = directory.files.saturating_sub(1);
+        if directory.files > 0 || is_newest {
+            return;
+        }
+        state.directories.remove(&number);
+        let path = self.core.own_directory().join(format!("{number:08x}"));
+        if let Err(error) = self.core.disk.remove_dir(&path) {
+            // Nothing depends on it: an empty directory is looked at again by the next start.
+            tracing::debug!(path = %path.display(), %error, "cannot remove an empty directory");
+        }
+    }
+
+    pub(crate) fn write_error(
+        &self,
+        operation: &'static str,
+        path: &std::path::Path,
+        error: io::Error,
+    ) -> VolumeError {
+        if is_out_of_space(&error) {
+            VolumeError::Full { needed: 0, available: 0 }
+        } else {
+            self.core.fail(operation, path, &error)
+        }
+    }
+}
+
+impl OwnFile {
+    /// The file's name, for messages.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+}
+
+/// Where in its file the byte `position` of a block of `length` bytes goes.
+pub(crate) fn file_offset(length: u64, position: u64) -> u64 {
+    data_offset(length, true) + position
+}

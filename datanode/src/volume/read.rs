@@ -1,0 +1,145 @@
+//! Reading blocks. Nothing leaves a volume that was not checked against its checksum.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cairn_protocol::checksum::{CHUNK_SIZE, ChunkTable, Crc32c};
+use cairn_protocol::id::BlockId;
+
+use super::core::Core;
+use super::disk::DiskFile;
+use super::error::VolumeError;
+use super::index::Entry;
+use super::record::{Body, HEADER_SIZE, Header, data_offset, decode_table, first_bad_chunk};
+
+/// Records up to this size are read with one system call.
+const SINGLE_READ_MAX: u64 = 128 * 1024;
+
+/// How often a block is looked up again when compaction moved it between look-up and opening. Each round means
+/// that a whole segment was rewritten meanwhile.
+const LOOK_UPS_MAX: usize = 8;
+
+/// A block, open for reading. It can be read to its end even when it is deleted or moved meanwhile.
+#[derive(Debug)]
+pub struct BlockReader {
+    id: BlockId,
+    length: u64,
+    crc: Crc32c,
+    table: ChunkTable,
+    file: Arc<dyn DiskFile>,
+    /// Where in the file the block's data begin.
+    data_start: u64,
+    /// The data, when they were read along with the header.
+    whole: Option<Bytes>,
+}
+
+impl BlockReader {
+    /// Blocks its thread.
+    pub(crate) fn open(core: &Core, id: BlockId) -> Result<Self, VolumeError> {
+        for _ in 0..LOOK_UPS_MAX {
+            let entry = {
+                let index = core.index();
+                index.get(&id).ok_or_else(|| {
+                    if index.is_quarantined(&id) {
+                        VolumeError::damaged(id, "it is in quarantine")
+                    } else {
+                        VolumeError::NotFound(id)
+                    }
+                })?
+            };
+            let path = core.record_path(&id, entry.place);
+            match core.disk.open(&path) {
+                Ok(file) => return Self::read_head(core, id, entry, file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if core.index().get(&id) == Some(entry) {
+                        return Err(VolumeError::damaged(id, format!("{} is missing", path.display())));
+                    }
+                }
+                Err(error) => return Err(VolumeError::io("open", &path, error)),
+            }
+        }
+        Err(VolumeError::NotFound(id))
+    }
+
+    fn read_head(
+        core: &Core,
+        id: BlockId,
+        entry: Entry,
+        file: Arc<dyn DiskFile>,
+    ) -> Result<Self, VolumeError> {
+        let length = u64::from(entry.length);
+        let start = if entry.place.is_own() { 0 } else { u64::from(entry.place.offset()) };
+        let data_at = data_offset(length, entry.place.is_own());
+        let at_once = if data_at + length <= SINGLE_READ_MAX { data_at + length } else { data_at };
+        let mut bytes = vec![0; at_once as usize];
+        file.read_exact_at(&mut bytes, start).map_err(|error| unreadable(id, &error))?;
+        let mut head = [0; HEADER_SIZE];
+        head.copy_from_slice(&bytes[..HEADER_SIZE]);
+        let header = Header::decode(&head, core.id, entry.place)
+            .ok_or_else(|| VolumeError::damaged(id, "its header is damaged"))?;
+        let body = match header.body {
+            Body::Block(body) if header.id == id && body.length == entry.length && body.crc == entry.crc => {
+                body
+            }
+            Body::Block(_) | Body::Tombstone { .. } => {
+                return Err(VolumeError::damaged(id, "another record lies in its place"));
+            }
+        };
+        let table = decode_table(&body, &bytes[HEADER_SIZE..data_at as usize])
+            .ok_or_else(|| VolumeError::damaged(id, "its chunk table is damaged"))?;
+        let whole = (at_once > data_at).then(|| Bytes::from(bytes).slice(data_at as usize..));
+        let (data_start, crc) = (start + data_at, entry.crc);
+        Ok(Self { id, length, crc, table, file, data_start, whole })
+    }
+
+    /// The block's length in bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The block's CRC32C.
+    pub fn crc(&self) -> Crc32c {
+        self.crc
+    }
+
+    /// CRC32C of each chunk.
+    pub fn table(&self) -> &ChunkTable {
+        &self.table
+    }
+
+    /// Reads and checks the bytes from `start` (a multiple of the chunk size) to `end` (another one, or the block's
+    /// end). Blocks its thread.
+    ///
+    /// # Errors
+    /// [`VolumeError::Damaged`] when they are not what was written.
+    pub fn read(&self, start: u64, end: u64) -> Result<Bytes, VolumeError> {
+        let aligned = start.is_multiple_of(CHUNK_SIZE as u64)
+            && (end.is_multiple_of(CHUNK_SIZE as u64) || end == self.length);
+        if !aligned || start > end || end > self.length {
+            return Err(VolumeError::WrongLength { expected: self.length, got: end });
+        }
+        let data = match &self.whole {
+            Some(whole) => whole.slice(start as usize..end as usize),
+            None => {
+                let mut buffer = vec![0; (end - start) as usize];
+                self.file
+                    .read_exact_at(&mut buffer, self.data_start + start)
+                    .map_err(|error| unreadable(self.id, &error))?;
+                Bytes::from(buffer)
+            }
+        };
+        match first_bad_chunk(&self.table, (start / CHUNK_SIZE as u64) as usize, &data) {
+            None => Ok(data),
+            Some(chunk) => Err(VolumeError::damaged(
+                self.id,
+                format!("chunk {chunk} of {} does not match its CRC32C", self.table.crcs().len()),
+            )),
+        }
+    }
+}
+
+/// A place on the disk that cannot be read is as damaged as one that reads wrong.
+fn unreadable(id: BlockId, error: &io::Error) -> VolumeError {
+    VolumeError::damaged(id, format!("it cannot be read: {error}"))
+}

@@ -1,0 +1,113 @@
+//! Reads a shared segment from front to back, record by record, across damaged stretches.
+
+use std::io;
+use std::sync::Arc;
+
+use cairn_protocol::id::VolumeId;
+
+use super::disk::DiskFile;
+use super::record::{Body, HEADER_SIZE, Header, Place, decode_table, first_bad_chunk};
+
+/// How much is read at once: several of the largest records of a shared segment.
+const WINDOW: usize = 4 << 20;
+
+/// One record of a segment.
+#[derive(Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) header: Header,
+    /// The record with its header, table and padding.
+    pub(crate) bytes: &'a [u8],
+}
+
+impl Record<'_> {
+    /// The encoded table and the data of a block; `None` when they are not what the header says.
+    pub(crate) fn verified(&self) -> Option<(&[u8], &[u8])> {
+        let Body::Block(body) = self.header.body else { return None };
+        let data_offset = body.data_offset as usize;
+        let encoded = self.bytes.get(HEADER_SIZE..data_offset)?;
+        let data = self.bytes.get(data_offset..data_offset + body.length as usize)?;
+        let table = decode_table(&body, encoded)?;
+        first_bad_chunk(&table, 0, data).is_none().then_some((encoded, data))
+    }
+
+    /// Whether the record is whole and as written.
+    pub(crate) fn is_intact(&self) -> bool {
+        matches!(self.header.body, Body::Tombstone { .. }) || self.verified().is_some()
+    }
+
+    /// Where the next record begins.
+    pub(crate) fn end(&self) -> u32 {
+        // The scanner yields records within a segment only, whose size fits 32 bits.
+        self.header.place.offset() + self.bytes.len() as u32
+    }
+}
+
+/// A scan of one segment.
+#[derive(Debug)]
+pub(crate) struct Scanner {
+    file: Arc<dyn DiskFile>,
+    volume: VolumeId,
+    segment: u32,
+    /// Where to look next.
+    offset: u64,
+    length: u64,
+    window: Vec<u8>,
+    window_start: u64,
+}
+
+impl Scanner {
+    /// Scans `segment` from `offset` to the end of its file.
+    pub(crate) fn new(
+        file: Arc<dyn DiskFile>,
+        volume: VolumeId,
+        segment: u32,
+        offset: u32,
+    ) -> io::Result<Self> {
+        let length = file.length()?.min(u64::from(u32::MAX));
+        let offset = u64::from(offset).max(HEADER_SIZE as u64);
+        Ok(Self { file, volume, segment, offset, length, window: Vec::new(), window_start: 0 })
+    }
+
+    /// The next record with a valid header that ends within the file. What lies between is skipped: it is torn or
+    /// damaged.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
+        let header_size = HEADER_SIZE as u64;
+        while self.offset + header_size <= self.length {
+            let place = Place::shared(self.segment, self.offset as u32);
+            let mut bytes = [0; HEADER_SIZE];
+            bytes.copy_from_slice(self.bytes(self.offset, HEADER_SIZE)?);
+            let header = Header::decode(&bytes, self.volume, place);
+            match header.filter(|header| self.offset + header.record_size() <= self.length) {
+                Some(header) => {
+                    let (start, size) = (self.offset, header.record_size());
+                    self.offset += size;
+                    let bytes = self.bytes(start, size as usize)?;
+                    return Ok(Some(Record { header, bytes }));
+                }
+                None => self.offset += header_size,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes back to just behind the header of the record at `place`: it is not intact, and others may lie inside
+    /// of what it claims.
+    pub(crate) fn distrust(&mut self, place: Place) {
+        self.offset = u64::from(place.offset()) + HEADER_SIZE as u64;
+    }
+
+    fn bytes(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
+        let end = self.window_start + self.window.len() as u64;
+        if offset < self.window_start || offset + length as u64 > end {
+            let size = (self.length - offset).min(WINDOW.max(length) as u64) as usize;
+            self.window.resize(size, 0);
+            self.window_start = offset;
+            if let Err(error) = self.file.read_exact_at(&mut self.window, offset) {
+                self.window.clear();
+                return Err(error);
+            }
+        }
+        let from = (offset - self.window_start) as usize;
+        Ok(&self.window[from..from + length])
+    }
+}

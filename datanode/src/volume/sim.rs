@@ -1,0 +1,414 @@
+//! A disk that loses power, for tests.
+//!
+//! It keeps what was synced apart from what was merely written. When the power fails (at a chosen operation), each
+//! write that was not synced survives in whole, in part (by sectors), as a longer file of zeros, or not at all, independently of all
+//! others; and so does each change of a name. That is more than any file system does, and what
+//! [`Disk`](super::disk::Disk) promises, no more.
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::disk::{Disk, DiskFile, Space};
+
+const SECTOR: usize = 512;
+
+/// A simulated disk. Clones are the same disk.
+#[derive(Clone, Debug)]
+pub(crate) struct SimDisk(Arc<Mutex<World>>, Arc<Mutex<()>>);
+
+#[derive(Debug, Default)]
+struct World {
+    files: HashMap<u64, Inode>,
+    directories: BTreeMap<PathBuf, Directory>,
+    /// Changes of names that no sync has made durable, in order.
+    names: Vec<NameChange>,
+    next_inode: u64,
+    operations: u64,
+    power_fails_at: Option<u64>,
+    is_dead: bool,
+    sync_fails: bool,
+    syncs: u64,
+    capacity: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Inode {
+    durable: Vec<u8>,
+    current: Vec<u8>,
+    pending: Vec<Pending>,
+}
+
+#[derive(Clone, Debug)]
+enum Pending {
+    Write { offset: usize, bytes: Vec<u8> },
+    Length(usize),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Directory {
+    is_durable: bool,
+    durable: BTreeMap<String, u64>,
+    current: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug)]
+enum NameChange {
+    Add { directory: PathBuf, name: String, inode: u64 },
+    Remove { directory: PathBuf, name: String },
+    Move { from: (PathBuf, String), to: (PathBuf, String), inode: u64 },
+}
+
+impl SimDisk {
+    pub(crate) fn new(capacity: u64) -> Self {
+        let root = Directory { is_durable: true, ..Directory::default() };
+        let directories = BTreeMap::from([(PathBuf::from("/"), root)]);
+        Self(Arc::new(Mutex::new(World { directories, capacity, ..World::default() })), Arc::default())
+    }
+
+    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The power fails at the `n`th operation from now.
+    pub(crate) fn fail_power_after(&self, n: u64) {
+        let mut world = self.world();
+        world.power_fails_at = Some(world.operations + n);
+    }
+
+    /// From now on every sync of a file fails, and what it should have made durable never will be, although it
+    /// still reads back: what Linux does after a failed write-back.
+    pub(crate) fn break_syncs(&self) {
+        self.world().sync_fails = true;
+    }
+
+    /// Syncs of files wait for as long as the guard lives.
+    pub(crate) fn hold_syncs(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Syncs of files so far.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.world().syncs
+    }
+
+    pub(crate) fn set_capacity(&self, capacity: u64) {
+        self.world().capacity = capacity;
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.world().used()
+    }
+
+    /// Flips a bit of what a file holds, durably.
+    pub(crate) fn flip_bit(&self, path: &Path, offset: usize) {
+        let mut world = self.world();
+        let inode = world.lookup(path).unwrap();
+        let file = world.files.get_mut(&inode).unwrap();
+        file.current[offset] ^= 1;
+        file.durable[offset] ^= 1;
+    }
+
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        let world = self.world();
+        world.directories.iter().flat_map(|(path, dir)| dir.current.keys().map(|n| path.join(n))).collect()
+    }
+
+    /// The disk as the next start finds it. Open files of the old one are dead.
+    pub(crate) fn restart(&self, seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut old = self.world();
+        old.is_dead = true;
+        let mut new = World { capacity: old.capacity, next_inode: old.next_inode, ..World::default() };
+        new.directories = old
+            .directories
+            .iter()
+            .filter(|(_, directory)| directory.is_durable || rng.random_bool(0.5))
+            .map(|(path, directory)| (path.clone(), directory.clone()))
+            .collect();
+        for change in &old.names {
+            if rng.random_bool(0.5) {
+                change.apply(&mut new.directories, |directory| &mut directory.durable);
+            }
+        }
+        for directory in new.directories.values_mut() {
+            directory.is_durable = true;
+            directory.current = directory.durable.clone();
+        }
+        let mut inodes: Vec<u64> = old.files.keys().copied().collect();
+        inodes.sort_unstable();
+        for inode in inodes {
+            let bytes = old.files[&inode].after_crash(&mut rng);
+            let file = Inode { durable: bytes.clone(), current: bytes, pending: Vec::new() };
+            new.files.insert(inode, file);
+        }
+        Self(Arc::new(Mutex::new(new)), Arc::default())
+    }
+}
+
+impl Inode {
+    fn after_crash(&self, rng: &mut StdRng) -> Vec<u8> {
+        let mut bytes = self.durable.clone();
+        for pending in &self.pending {
+            let fate = rng.random_range(0..4);
+            match pending {
+                Pending::Length(length) if fate < 2 => bytes.resize(*length, 0),
+                Pending::Length(_) => {}
+                Pending::Write { offset, bytes: written } => {
+                    if fate == 0 {
+                        continue;
+                    }
+                    let end = offset + written.len();
+                    bytes.resize(bytes.len().max(end), 0);
+                    if fate == 1 {
+                        continue;
+                    }
+                    let mut is_lost = false;
+                    for (at, byte) in (*offset..).zip(written) {
+                        if at == *offset || at.is_multiple_of(SECTOR) {
+                            is_lost = fate == 2 && rng.random_bool(0.3);
+                        }
+                        if !is_lost {
+                            bytes[at] = *byte;
+                        }
+                    }
+                }
+            }
+        }
+        bytes
+    }
+}
+
+impl NameChange {
+    fn touches(&self, path: &Path) -> bool {
+        match self {
+            Self::Add { directory, .. } | Self::Remove { directory, .. } => directory == path,
+            Self::Move { from, to, .. } => from.0 == path || to.0 == path,
+        }
+    }
+
+    fn apply(
+        &self,
+        directories: &mut BTreeMap<PathBuf, Directory>,
+        names: impl Fn(&mut Directory) -> &mut BTreeMap<String, u64>,
+    ) {
+        let mut set = |directory: &PathBuf, name: &String, inode: Option<u64>| {
+            if let Some(directory) = directories.get_mut(directory) {
+                match inode {
+                    Some(inode) => names(directory).insert(name.clone(), inode),
+                    None => names(directory).remove(name),
+                };
+            }
+        };
+        match self {
+            Self::Add { directory, name, inode } => set(directory, name, Some(*inode)),
+            Self::Remove { directory, name } => set(directory, name, None),
+            Self::Move { from, to, inode } => {
+                set(&from.0, &from.1, None);
+                set(&to.0, &to.1, Some(*inode));
+            }
+        }
+    }
+}
+
+fn split(path: &Path) -> (PathBuf, String) {
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    (path.parent().unwrap().to_path_buf(), name)
+}
+
+impl World {
+    /// Counts an operation; an error once the power is gone.
+    fn step(&mut self) -> io::Result<()> {
+        self.operations += 1;
+        if self.power_fails_at.is_some_and(|at| self.operations >= at) {
+            self.is_dead = true;
+        }
+        if self.is_dead { Err(io::Error::other("the power is gone")) } else { Ok(()) }
+    }
+
+    fn lookup(&self, path: &Path) -> io::Result<u64> {
+        let (directory, name) = split(path);
+        self.directories
+            .get(&directory)
+            .and_then(|directory| directory.current.get(&name).copied())
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn change(&mut self, change: NameChange) {
+        change.apply(&mut self.directories, |directory| &mut directory.current);
+        self.names.push(change);
+    }
+
+    fn used(&self) -> u64 {
+        let linked = self.directories.values().flat_map(|directory| directory.current.values());
+        linked.map(|inode| self.files[inode].current.len() as u64).sum()
+    }
+}
+
+#[derive(Debug)]
+struct SimFile {
+    disk: SimDisk,
+    inode: u64,
+}
+
+impl Disk for SimDisk {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let mut world = self.world();
+        world.step()?;
+        if world.lookup(path).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let (directory, name) = split(path);
+        if !world.directories.contains_key(&directory) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let inode = world.next_inode;
+        world.next_inode += 1;
+        world.files.insert(inode, Inode::default());
+        world.change(NameChange::Add { directory, name, inode });
+        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let mut world = self.world();
+        world.step()?;
+        let inode = world.lookup(path)?;
+        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        world.step()?;
+        world.directories.entry(path.to_path_buf()).or_default();
+        Ok(())
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut world = self.world();
+        world.step()?;
+        let directory = world.directories.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let files = directory.current.keys().cloned();
+        let below = world.directories.keys().filter(|below| below.parent() == Some(path));
+        Ok(files.chain(below.map(|below| split(below).1)).collect())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        world.step()?;
+        let inode = world.lookup(from)?;
+        world.change(NameChange::Move { from: split(from), to: split(to), inode });
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        world.step()?;
+        world.lookup(path)?;
+        let (directory, name) = split(path);
+        world.change(NameChange::Remove { directory, name });
+        Ok(())
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        world.step()?;
+        if world.directories.get(path).is_some_and(|directory| !directory.current.is_empty()) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        world.directories.remove(path);
+        Ok(())
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        world.step()?;
+        let world = &mut *world;
+        let (now, later): (Vec<_>, Vec<_>) = world.names.drain(..).partition(|change| change.touches(path));
+        for change in now {
+            change.apply(&mut world.directories, |directory| &mut directory.durable);
+        }
+        world.names = later;
+        for (below, directory) in &mut world.directories {
+            directory.is_durable |= below.parent() == Some(path);
+        }
+        Ok(())
+    }
+
+    fn space(&self, _: &Path) -> io::Result<Space> {
+        let world = self.world();
+        let available = world.capacity.saturating_sub(world.used());
+        Ok(Space { capacity: world.capacity, available })
+    }
+
+    fn lock(&self, _: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
+        Ok(Some(Box::new(())))
+    }
+}
+
+impl DiskFile for SimFile {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut world = self.disk.world();
+        let power = world.step();
+        if power.is_err() && world.power_fails_at.is_none_or(|at| at != world.operations) {
+            return power;
+        }
+        let room = world.capacity.saturating_sub(world.used()) as usize;
+        let file = world.files.get_mut(&self.inode).unwrap();
+        let offset = offset as usize;
+        let grows_by = (offset + bytes.len()).saturating_sub(file.current.len());
+        let fits = grows_by <= room;
+        // A disk that fills up takes a part of the write.
+        let bytes = if fits { bytes } else { &bytes[..bytes.len() / 2] };
+        file.pending.push(Pending::Write { offset, bytes: bytes.to_vec() });
+        let end = offset + bytes.len();
+        file.current.resize(file.current.len().max(end), 0);
+        file.current[offset..end].copy_from_slice(bytes);
+        power?;
+        if fits { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut world = self.disk.world();
+        world.step()?;
+        let file = &world.files[&self.inode];
+        let range = offset as usize..offset as usize + buffer.len();
+        let bytes = file.current.get(range).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buffer.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        let mut world = self.disk.world();
+        world.step()?;
+        Ok(world.files[&self.inode].current.len() as u64)
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        let mut world = self.disk.world();
+        world.step()?;
+        let file = world.files.get_mut(&self.inode).unwrap();
+        file.pending.push(Pending::Length(length as usize));
+        file.current.resize(length as usize, 0);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        drop(self.disk.hold_syncs());
+        let mut world = self.disk.world();
+        world.step()?;
+        world.syncs += 1;
+        let sync_fails = world.sync_fails;
+        let file = world.files.get_mut(&self.inode).unwrap();
+        file.pending.clear();
+        if sync_fails {
+            return Err(io::Error::other("input/output error"));
+        }
+        file.durable = file.current.clone();
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! Group commit for directories: one `fsync` answers everybody who came before it began.
+
+use std::io;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// Shares the runs of one expensive operation among all who need one that begins after they asked.
+/// Blocks its thread.
+#[derive(Debug, Default)]
+pub(crate) struct GroupSync {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Runs begun so far; the newest one has this number.
+    begun: u64,
+    /// The newest run that ended well.
+    done: u64,
+    running: bool,
+    /// Why a run failed. A second `fsync` that succeeds proves nothing, so there is none.
+    failed: Option<String>,
+}
+
+impl GroupSync {
+    /// Returns once a run of `sync` that began after this call has ended well. After an error, everybody gets an error,
+    /// for good.
+    pub(crate) fn run(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let needed = state.begun + 1;
+        while state.running && state.done < needed {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some(failed) = &state.failed {
+            return Err(io::Error::other(failed.clone()));
+        }
+        if state.done >= needed {
+            return Ok(());
+        }
+        state.running = true;
+        state.begun += 1;
+        let run = state.begun;
+        drop(state);
+        let result = sync();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running = false;
+        match &result {
+            Ok(()) => state.done = run,
+            Err(error) => state.failed = Some(error.to_string()),
+        }
+        self.changed.notify_all();
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc;
+
+    #[test]
+    fn those_who_come_while_one_run_is_under_way_share_the_next() {
+        let group = Arc::new(GroupSync::default());
+        let runs = Arc::new(AtomicU32::new(0));
+        let (release, gate) = mpsc::channel::<()>();
+        let (entered, is_in) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let first = (group.clone(), runs.clone());
+            scope.spawn(move || {
+                let counted = || {
+                    entered.send(()).unwrap();
+                    gate.recv().unwrap();
+                    first.1.fetch_add(1, Ordering::SeqCst);
+                    Ok(())
+                };
+                first.0.run(counted).unwrap();
+            });
+            is_in.recv().unwrap();
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let counted = || {
+                        runs.fetch_add(1, Ordering::SeqCst);
+                        Ok(())
+                    };
+                    group.run(counted).unwrap();
+                });
+            }
+            release.send(()).unwrap();
+        });
+        // At least one more after the first; eight only if each came when the one before had ended.
+        let runs = runs.load(Ordering::SeqCst);
+        assert!((2..=9).contains(&runs), "{runs}");
+        assert!(group.state.lock().unwrap().begun == u64::from(runs));
+    }
+
+    #[test]
+    fn a_failed_run_is_never_tried_again() {
+        let group = GroupSync::default();
+        group.run(|| Err(io::Error::other("broken"))).unwrap_err();
+        let again = group.run(|| Ok(())).unwrap_err();
+        assert_eq!(again.to_string(), "broken");
+    }
+}

@@ -1,0 +1,189 @@
+//! Writing a block whose bytes come in pieces. Checks length and CRC32C, and keeps nothing unless both are as
+//! announced and the block is durable.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use cairn_protocol::checksum::{ChunkTableBuilder, Crc32c};
+use cairn_protocol::id::BlockId;
+use tokio::task::JoinHandle;
+
+use super::core::{Core, Reservation};
+use super::error::VolumeError;
+use super::log::{Change, Log, SmallBlock};
+use super::own::{OwnFile, OwnSegments, file_offset};
+
+/// Bytes go to the file in pieces of this size: few system calls and thread switches, little memory. One piece is
+/// being written while the next gathers.
+const PIECE: usize = 1 << 20;
+
+/// A block being written. Dropped unfinished, it leaves nothing behind.
+#[derive(Debug)]
+pub struct BlockWriter {
+    id: BlockId,
+    length: u64,
+    crc: Crc32c,
+    builder: ChunkTableBuilder,
+    gathered: BytesMut,
+    target: Target,
+    _room: Reservation,
+}
+
+#[derive(Debug)]
+enum Target {
+    Shared(Log),
+    Own(OwnWrite),
+}
+
+#[derive(Debug)]
+struct OwnWrite {
+    core: Arc<Core>,
+    segments: Arc<OwnSegments>,
+    file: Option<Arc<OwnFile>>,
+    /// Bytes of the block handed to the file.
+    written: u64,
+    running: Option<JoinHandle<Result<(), VolumeError>>>,
+}
+
+impl BlockWriter {
+    pub(crate) fn shared(id: BlockId, length: u64, crc: Crc32c, log: Log, room: Reservation) -> Self {
+        Self::new(id, length, crc, Target::Shared(log), room)
+    }
+
+    pub(crate) async fn own(
+        id: BlockId,
+        length: u64,
+        crc: Crc32c,
+        core: Arc<Core>,
+        segments: Arc<OwnSegments>,
+        room: Reservation,
+    ) -> Result<Self, VolumeError> {
+        let maker = segments.clone();
+        let file = blocking(move || maker.create(id)).await?;
+        let write = OwnWrite { core, segments, file: Some(Arc::new(file)), written: 0, running: None };
+        Ok(Self::new(id, length, crc, Target::Own(write), room))
+    }
+
+    fn new(id: BlockId, length: u64, crc: Crc32c, target: Target, room: Reservation) -> Self {
+        let gathered = BytesMut::with_capacity(PIECE.min(length as usize));
+        let builder = ChunkTableBuilder::default();
+        Self { id, length, crc, builder, gathered, target, _room: room }
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// Also for a write that was begun by an earlier call. The block is lost then; drop the writer.
+    pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), VolumeError> {
+        let got = self.builder.length() + bytes.len() as u64;
+        if got > self.length {
+            return Err(VolumeError::WrongLength { expected: self.length, got });
+        }
+        self.builder.update(&bytes);
+        let Target::Own(own) = &mut self.target else {
+            self.gathered.extend_from_slice(&bytes);
+            return Ok(());
+        };
+        while !bytes.is_empty() {
+            let now = bytes.split_to(bytes.len().min(PIECE - self.gathered.len()));
+            self.gathered.extend_from_slice(&now);
+            if self.gathered.len() == PIECE {
+                let full = std::mem::replace(&mut self.gathered, BytesMut::with_capacity(PIECE));
+                own.begin_write(full.freeze(), self.length).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the block, makes it durable and then visible.
+    ///
+    /// # Errors
+    /// Nothing of the block is kept.
+    pub async fn finish(self) -> Result<(), VolumeError> {
+        let Self { id, length, crc, builder, gathered, target, _room } = self;
+        if builder.length() != length {
+            return Err(VolumeError::WrongLength { expected: length, got: builder.length() });
+        }
+        let table = builder.finish();
+        let got = table.block_crc(length);
+        if got != crc {
+            return Err(VolumeError::WrongChecksum { expected: crc, got });
+        }
+        // Volume::writer has checked that the length is at most BLOCK_LENGTH_MAX.
+        let short_length = length as u32;
+        match target {
+            Target::Shared(log) => {
+                let block = SmallBlock {
+                    id,
+                    length: short_length,
+                    crc,
+                    table: table.encode(),
+                    data: gathered.freeze(),
+                };
+                log.apply(Change::Put { block, moved_from: None }).await
+            }
+            Target::Own(mut own) => {
+                if !gathered.is_empty() {
+                    own.begin_write(gathered.freeze(), length).await?;
+                }
+                own.settle().await?;
+                // Taken out first: whoever drops this future now must not unlink what is being published.
+                let Some(file) = own.file.take() else { return Err(VolumeError::Closed) };
+                let segments = own.segments.clone();
+                blocking(move || {
+                    segments.finish(&file, short_length, crc, &table).inspect_err(|_| segments.abandon(&file))
+                })
+                .await
+            }
+        }
+    }
+}
+
+impl OwnWrite {
+    /// Waits for the piece before, and begins to write this one.
+    async fn begin_write(&mut self, piece: Bytes, length: u64) -> Result<(), VolumeError> {
+        self.settle().await?;
+        let Some(own) = self.file.clone() else { return Err(VolumeError::Closed) };
+        let (core, segments) = (self.core.clone(), self.segments.clone());
+        let offset = file_offset(length, self.written);
+        self.written += piece.len() as u64;
+        self.running = Some(tokio::task::spawn_blocking(move || {
+            core.check()?;
+            own.file
+                .write_all_at(&piece, offset)
+                .map_err(|error| segments.write_error("write", own.path(), error))
+        }));
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<(), VolumeError> {
+        match &mut self.running {
+            Some(running) => {
+                let result = running.await;
+                self.running = None;
+                result.map_err(|_| VolumeError::Closed)?
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for OwnWrite {
+    fn drop(&mut self) {
+        let Some(file) = self.file.take() else { return };
+        let segments = self.segments.clone();
+        match tokio::runtime::Handle::try_current() {
+            // The result is not awaited: recovery removes what this does not.
+            Ok(runtime) => drop(runtime.spawn_blocking(move || segments.abandon(&file))),
+            Err(_) => segments.abandon(&file),
+        }
+    }
+}
+
+/// Runs what blocks its thread away from those that serve requests.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, VolumeError> + Send + 'static,
+) -> Result<T, VolumeError> {
+    // The work is cancelled only when the runtime ends.
+    tokio::task::spawn_blocking(work).await.map_err(|_| VolumeError::Closed)?
+}

@@ -1,0 +1,299 @@
+//! How a datanode belongs to a cluster.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cairn_datanode::RefusedError;
+use cairn_datanode::volume::disk::{Disk, DiskFile, RealDisk, Space};
+use cairn_protocol::checksum::crc32c;
+use cairn_protocol::cluster::{Action, ClusterError, Command, REPORT_PAGE_MAX, ReportedReplica};
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::{BlockId, ClusterId, NodeId};
+use futures_util::StreamExt;
+use uuid::Uuid;
+
+use crate::metanode::{Metanode, State};
+use crate::support::{Http, LENGTHS, Node, config, content, id, pieces, put_request};
+
+fn replica(block: BlockId, bytes: &[u8]) -> ReportedReplica {
+    ReportedReplica { block, length: bytes.len() as u64, crc32c: crc32c(bytes) }
+}
+
+fn order(id: u64, action: Action) -> Command {
+    Command { id, deadline: Timestamp(u64::MAX), action }
+}
+
+/// How the metanode was told that a command ended.
+fn result(state: &State, command: u64) -> Option<Option<String>> {
+    let results = state.heartbeats.iter().flat_map(|heartbeat| &heartbeat.finished);
+    results.filter(|result| result.command == command).map(|result| result.error.clone()).next()
+}
+
+#[tokio::test]
+async fn a_node_registers_then_reports_then_tells_what_changes() {
+    let node = Node::start().await;
+    let state = node.metanode.wait(|state| !state.heartbeats.is_empty()).await;
+    assert_eq!(state.registrations[0].node, node.id);
+    assert_eq!(state.registrations[0].address, node.address);
+    assert_eq!(state.registrations[0].cluster, None);
+    assert_eq!(state.reports.len(), 1);
+    let bytes = content(1, 1000);
+    node.put(id(1), &bytes, vec![]).await.unwrap();
+    node.metanode.wait(|state| state.replicas.get(&id(1)) == Some(&replica(id(1), &bytes))).await;
+    node.metanode.change(|state| state.orders.push(order(1, Action::Delete { blocks: vec![id(1), id(2)] })));
+    let state = node.metanode.wait(|state| result(state, 1).is_some()).await;
+    assert_eq!(result(&state, 1), Some(None));
+    assert!(state.replicas.is_empty());
+    assert!(!node.holds(id(1)).await);
+    let usage = &state.heartbeats[0].volumes[0];
+    assert!(usage.capacity > 0 && usage.free > 0 && usage.failed.is_none(), "{usage:?}");
+}
+
+#[tokio::test]
+async fn a_report_comes_in_pages_in_order_and_covers_all() {
+    let node = Node::start_with(|config| config.receives_max = 1000).await;
+    let blocks = node.datanode.blocks();
+    let count = REPORT_PAGE_MAX as u128 + 200;
+    let puts = (1..=count).map(|n| {
+        let bytes = content(n as u64, 3);
+        let blocks = blocks.clone();
+        let request = put_request(node.id, id(n), &bytes, vec![]);
+        async move { blocks.put(request, pieces(&bytes)).await.unwrap() }
+    });
+    futures_util::stream::iter(puts).buffer_unordered(500).for_each(|_| async {}).await;
+    let metanode = node.metanode.clone();
+    let before = metanode.wait(|_| true).await.reports.len();
+    // Something that the node does not hold, in the range of the first page.
+    metanode.change(|state| {
+        state.replicas.insert(id(0), replica(id(0), b"x"));
+        state.errors.push_back(ClusterError::Reregister);
+    });
+    let state = metanode.wait(|state| state.reports.len() == before + 2).await;
+    let pages = &state.reports[before..];
+    assert_eq!((pages[0].after, pages[0].replicas.len()), (None, REPORT_PAGE_MAX));
+    assert_eq!((pages[1].after, pages[1].through), (pages[0].through, None));
+    assert_eq!(state.replicas.keys().copied().collect::<Vec<_>>(), (1..=count).map(id).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_node_keeps_its_identity_and_its_blocks_over_restarts() {
+    let mut node = Node::start().await;
+    let first = node.id;
+    for (n, length) in (1..).zip(LENGTHS) {
+        node.put(id(n), &content(1, length), vec![]).await.unwrap();
+    }
+    let cluster = node.metanode.cluster;
+    node = node.restart(|_| {}).await;
+    assert_eq!(node.id, first);
+    let state = node.metanode.wait(|state| state.reports.len() == 2).await;
+    assert_eq!(state.registrations[1].cluster, Some(cluster));
+    assert_eq!(state.reports[1].replicas.len(), 2);
+    for (n, length) in (1..).zip(LENGTHS) {
+        assert_eq!(node.read(id(n)).await.unwrap(), content(1, length));
+    }
+}
+
+#[tokio::test]
+async fn a_node_of_another_cluster_is_refused_in_words_and_stops() {
+    let node = Node::start().await;
+    node.metanode.wait(|state| !state.heartbeats.is_empty()).await;
+    let directory = node.directory.clone();
+    node.stop().await;
+    let other = Metanode::of_cluster(ClusterId(Uuid::from_u128(78)));
+    let config = config(directory.path());
+    let node = Node::start_on(Arc::new(RealDisk), directory, config, Arc::new(Http), other).await;
+    let refused = node.refused().await;
+    assert!(matches!(refused, RefusedError::OtherCluster { .. }));
+    let words = refused.to_string();
+    assert!(words.contains(&Uuid::from_u128(77).to_string()), "{words}");
+    assert!(words.contains(&Uuid::from_u128(78).to_string()), "{words}");
+}
+
+#[tokio::test]
+async fn a_metanode_that_cannot_be_reached_is_tried_again_and_hears_everything_in_the_end() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let metanode = Metanode::new();
+    let away = || ClusterError::Unavailable { reason: "away".to_owned() };
+    metanode.change(|state| state.errors.extend([away(), ClusterError::Internal, away(), away()]));
+    let config = config(directory.path());
+    let node = Node::start_on(Arc::new(RealDisk), directory, config, Arc::new(Http), metanode).await;
+    node.metanode.wait(|state| !state.heartbeats.is_empty()).await;
+    node.metanode.change(|state| state.errors.extend([away(), away(), away()]));
+    let bytes = content(1, 1000);
+    node.put(id(1), &bytes, vec![]).await.unwrap();
+    let state = node.metanode.wait(|state| state.replicas.contains_key(&id(1))).await;
+    assert_eq!(state.registrations.len(), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_is_told_to_registers_again_and_reports_all() {
+    let node = Node::start().await;
+    node.put(id(1), &content(1, 1000), vec![]).await.unwrap();
+    node.metanode.wait(|state| state.replicas.contains_key(&id(1))).await;
+    node.metanode.change(|state| {
+        state.replicas.clear();
+        state.errors.push_back(ClusterError::Reregister);
+    });
+    let state = node.metanode.wait(|state| state.reports.len() == 2).await;
+    assert_eq!(state.reports[1].incarnation, 2);
+    assert!(state.replicas.contains_key(&id(1)));
+}
+
+#[tokio::test]
+async fn a_copy_is_pulled_from_the_first_source_that_has_the_block_right() {
+    let nodes = [Node::start().await, Node::start().await, Node::start().await];
+    for (n, length) in (1..).zip(LENGTHS) {
+        let (right, wrong) = (content(1, length), content(2, length));
+        nodes[1].put(id(n), &wrong, vec![]).await.unwrap();
+        nodes[2].put(id(n), &right, vec![]).await.unwrap();
+        let dead = (NodeId(Uuid::from_u128(404)), "http://127.0.0.1:1".to_owned());
+        let sources =
+            vec![dead, (nodes[1].id, nodes[1].address.clone()), (nodes[2].id, nodes[2].address.clone())];
+        let action = Action::Replicate { replica: replica(id(n), &right), sources };
+        nodes[0].metanode.change(|state| state.orders.push(order(n as u64, action)));
+        let state = nodes[0].metanode.wait(|state| result(state, n as u64).is_some()).await;
+        assert_eq!(result(&state, n as u64), Some(None));
+        assert_eq!(state.replicas.get(&id(n)), Some(&replica(id(n), &right)));
+        assert_eq!(nodes[0].read(id(n)).await.unwrap(), right);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_no_source_has_right_is_reported_as_failed_and_not_kept() {
+    let nodes = [Node::start().await, Node::start().await];
+    nodes[1].put(id(1), &content(2, 1000), vec![]).await.unwrap();
+    let sources = vec![(nodes[1].id, nodes[1].address.clone())];
+    let action = Action::Replicate { replica: replica(id(1), &content(1, 1000)), sources };
+    nodes[0].metanode.change(|state| state.orders.push(order(1, action)));
+    let state = nodes[0].metanode.wait(|state| result(state, 1).is_some()).await;
+    assert!(result(&state, 1).flatten().is_some());
+    assert!(!nodes[0].holds(id(1)).await);
+}
+
+#[tokio::test]
+async fn a_command_whose_deadline_has_passed_is_not_carried_out() {
+    let node = Node::start().await;
+    node.put(id(1), &content(1, 1000), vec![]).await.unwrap();
+    let late = Command { deadline: Timestamp(1), ..order(1, Action::Delete { blocks: vec![id(1)] }) };
+    node.metanode.change(|state| state.orders.push(late));
+    let state = node.metanode.wait(|state| result(state, 1).is_some()).await;
+    assert!(result(&state, 1).flatten().is_some());
+    assert!(node.holds(id(1)).await);
+}
+
+/// A machine one of whose disks can break.
+#[derive(Debug)]
+struct Machine {
+    bad: PathBuf,
+    is_broken: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct File {
+    file: Arc<dyn DiskFile>,
+    is_broken: Option<Arc<AtomicBool>>,
+}
+
+impl Machine {
+    fn file(&self, path: &Path, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        let is_broken = path.starts_with(&self.bad).then(|| self.is_broken.clone());
+        Arc::new(File { file, is_broken })
+    }
+}
+
+impl DiskFile for File {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.file.set_length(length)
+    }
+    fn sync(&self) -> io::Result<()> {
+        match &self.is_broken {
+            Some(is_broken) if is_broken.load(Ordering::SeqCst) => Err(io::Error::other("bad disk")),
+            Some(_) | None => self.file.sync(),
+        }
+    }
+}
+
+impl Disk for Machine {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.file(path, RealDisk.create_new(path)?))
+    }
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.file(path, RealDisk.open(path)?))
+    }
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.create_dir(path)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_file(path)
+    }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(path)
+    }
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        RealDisk.space(path)
+    }
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
+        RealDisk.lock(path)
+    }
+}
+
+#[tokio::test]
+async fn a_volume_that_fails_is_taken_out_and_the_node_serves_on() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let (good, bad) = (directory.path().join("good"), directory.path().join("bad"));
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let machine = Machine { bad: bad.clone(), is_broken: is_broken.clone() };
+    let mut config = config(directory.path());
+    config.directories = vec![good, bad];
+    let node = Node::start_on(Arc::new(machine), directory, config, Arc::new(Http), Metanode::new()).await;
+    // Both volumes get some of forty blocks, but for one chance in 2^39.
+    for n in 1..=40 {
+        node.put(id(n), &content(1, 1000), vec![]).await.unwrap();
+    }
+    node.metanode.wait(|state| state.replicas.len() == 40).await;
+    let volumes: Vec<_> = node.datanode.volumes().volumes().cloned().collect();
+    let lost: BTreeSet<BlockId> = volumes[1].page(None, 100).into_iter().map(|(id, _)| id).collect();
+    assert!(!lost.is_empty() && lost.len() < 40);
+
+    is_broken.store(true, Ordering::SeqCst);
+    // Until one has met the bad disk; each is stored, or refused.
+    let mut n = 100;
+    while volumes[1].failure().is_none() {
+        let _ = node.put(id(n), &content(1, 1000), vec![]).await;
+        n += 1;
+    }
+    for n in 200..220 {
+        node.put(id(n), &content(1, 1000), vec![]).await.unwrap();
+    }
+    node.events.wait_for(|event| matches!(event, EventKind::VolumeFailed { .. })).await.unwrap();
+    let state = node.metanode.wait(|state| lost.iter().all(|id| !state.replicas.contains_key(id))).await;
+    let usage = &state.heartbeats.last().unwrap().volumes;
+    assert!(usage[0].failed.is_none() && usage[1].failed.is_some() && usage[1].free == 0, "{usage:?}");
+    // A good copy of a lost block may come again, to the other volume.
+    let again = *lost.first().unwrap();
+    node.put(again, &content(1, 1000), vec![]).await.unwrap();
+    assert!(volumes[0].get(&again).is_some());
+}

@@ -1,0 +1,9 @@
+//! Datanodes through their public doors: real files, real HTTP, and a metanode that says what the test wants.
+
+mod blocks;
+mod cluster;
+mod damage;
+mod kill;
+mod metanode;
+mod pipeline;
+mod support;

@@ -1,0 +1,106 @@
+//! A metanode that remembers what it is told and orders what it is told to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cairn_protocol::cluster::{
+    BlockReport, Cluster, ClusterError, Command, Heartbeat, HeartbeatReply, Register, Registered,
+    ReportedReplica,
+};
+use cairn_protocol::id::{BlockId, ClusterId};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    pub(crate) registrations: Vec<Register>,
+    pub(crate) heartbeats: Vec<Heartbeat>,
+    pub(crate) reports: Vec<BlockReport>,
+    /// What it believes the node holds.
+    pub(crate) replicas: BTreeMap<BlockId, ReportedReplica>,
+    /// Answers to give instead of the usual ones, first to last.
+    pub(crate) errors: VecDeque<ClusterError>,
+    pub(crate) orders: Vec<Command>,
+    incarnation: u64,
+}
+
+pub(crate) struct Metanode {
+    pub(crate) cluster: ClusterId,
+    state: watch::Sender<State>,
+}
+
+impl Metanode {
+    pub(crate) fn new() -> Arc<Self> {
+        Self::of_cluster(ClusterId(Uuid::from_u128(77)))
+    }
+
+    pub(crate) fn of_cluster(cluster: ClusterId) -> Arc<Self> {
+        Arc::new(Self { cluster, state: watch::Sender::new(State::default()) })
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
+        self.state.send_modify(change);
+    }
+
+    /// Waits until what was told satisfies `wanted`.
+    pub(crate) async fn wait(&self, wanted: impl FnMut(&State) -> bool) -> State {
+        self.state.subscribe().wait_for(wanted).await.unwrap().clone()
+    }
+
+    fn error(&self) -> Result<(), ClusterError> {
+        let mut error = None;
+        self.state.send_if_modified(|state| {
+            error = state.errors.pop_front();
+            error.is_some()
+        });
+        error.map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl Cluster for Metanode {
+    async fn register(&self, request: Register) -> Result<Registered, ClusterError> {
+        self.error()?;
+        if let Some(theirs) = request.cluster.filter(|theirs| *theirs != self.cluster) {
+            return Err(ClusterError::OtherCluster { theirs, ours: self.cluster });
+        }
+        let mut incarnation = 0;
+        self.change(|state| {
+            state.incarnation += 1;
+            incarnation = state.incarnation;
+            state.registrations.push(request);
+        });
+        Ok(Registered { cluster: self.cluster, incarnation, heartbeat_interval_ms: 10 })
+    }
+
+    async fn heartbeat(&self, request: Heartbeat) -> Result<HeartbeatReply, ClusterError> {
+        self.error()?;
+        let mut reply = Err(ClusterError::Reregister);
+        self.change(|state| {
+            if request.incarnation == state.incarnation {
+                for replica in &request.stored {
+                    state.replicas.insert(replica.block, *replica);
+                }
+                for block in request.deleted.iter().chain(&request.corrupt) {
+                    state.replicas.remove(block);
+                }
+                reply = Ok(HeartbeatReply { commands: std::mem::take(&mut state.orders) });
+                state.heartbeats.push(request);
+            }
+        });
+        reply
+    }
+
+    async fn report_blocks(&self, request: BlockReport) -> Result<(), ClusterError> {
+        self.error()?;
+        self.change(|state| {
+            let before = |id: &BlockId| request.after.is_some_and(|after| *id <= after);
+            let behind = |id: &BlockId| request.through.is_some_and(|through| *id > through);
+            state.replicas.retain(|id, _| before(id) || behind(id));
+            state.replicas.extend(request.replicas.iter().map(|replica| (replica.block, *replica)));
+            state.reports.push(request);
+        });
+        Ok(())
+    }
+}

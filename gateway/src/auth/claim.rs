@@ -1,0 +1,207 @@
+//! A claim of identity, and its verification.
+
+use std::time::Duration;
+
+use cairn_protocol::env::Timestamp;
+use http::{HeaderMap, Method};
+
+use super::canonical::{Signed, string_to_sign};
+use super::chunk::ChunkSigner;
+use super::content::ContentSha256;
+use super::date::{AmzDate, iso8601};
+use super::key::SecretKey;
+use super::scope::ParsedCredential;
+use super::version_two::VersionTwo;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::uri::Query;
+
+/// AWS refuses requests dated further than this from its clock, so that a captured one soon is worthless.
+const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// What of a request matters to its signature.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path as it was sent.
+    pub raw_path: &'a str,
+    /// The query.
+    pub query: &'a Query,
+    /// The headers, `host` among them.
+    pub headers: &'a HeaderMap,
+    /// The bucket, if the host name tells it.
+    pub virtual_bucket: Option<&'a str>,
+}
+
+/// What a request says of who sent it: not yet believed.
+#[derive(Clone, Debug)]
+pub enum Claim {
+    /// Signed with version 4.
+    Four(Box<VersionFour>),
+    /// Signed with version 2, in the query.
+    Two(VersionTwo),
+}
+
+impl Claim {
+    /// The access key id whose secret is needed to verify this.
+    pub fn access_key(&self) -> &str {
+        match self {
+            Self::Four(claim) => &claim.credential.access_key,
+            Self::Two(claim) => &claim.access_key,
+        }
+    }
+
+    /// Checks time, coverage and signature.
+    ///
+    /// # Errors
+    /// `RequestTimeTooSkewed`, `AccessDenied` (expired, not yet valid, headers not signed), or
+    /// `SignatureDoesNotMatch`.
+    pub fn verify(
+        &self,
+        request: &RequestView<'_>,
+        secret: &SecretKey,
+        now: Timestamp,
+    ) -> S3Result<Verified> {
+        match self {
+            Self::Four(claim) => claim.verify(request, secret, now),
+            Self::Two(claim) => claim.verify(request, secret, now).map(|()| Verified {
+                access_key: claim.access_key.clone(),
+                content: ContentSha256::Unsigned,
+                chunks: None,
+                presigned: true,
+            }),
+        }
+    }
+}
+
+/// What Signature Version 4 says.
+#[derive(Clone, Debug)]
+pub struct VersionFour {
+    pub(super) credential: ParsedCredential,
+    pub(super) date: AmzDate,
+    pub(super) signed_headers: Vec<String>,
+    pub(super) signature: String,
+    pub(super) content: ContentSha256,
+    pub(super) payload: String,
+    /// For presigned requests, seconds of validity.
+    pub(super) expires_s: Option<u64>,
+}
+
+/// The proof that a request was signed with a known secret. Only [`Claim::verify`] makes one.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    access_key: String,
+    content: ContentSha256,
+    chunks: Option<ChunkSigner>,
+    presigned: bool,
+}
+
+impl Verified {
+    /// Whose secret it was.
+    pub fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
+    /// What the signature says about the body.
+    pub fn content(&self) -> &ContentSha256 {
+        &self.content
+    }
+
+    /// The chain of chunk signatures that the request's own signature starts. Version 2 has none.
+    pub fn chunk_signer(&self) -> Option<ChunkSigner> {
+        self.chunks.clone()
+    }
+
+    /// Whether the signature was in the query.
+    pub fn is_presigned(&self) -> bool {
+        self.presigned
+    }
+}
+
+impl VersionFour {
+    fn verify(&self, request: &RequestView<'_>, secret: &SecretKey, now: Timestamp) -> S3Result<Verified> {
+        match self.expires_s {
+            Some(expires_s) => self.check_validity(expires_s, now)?,
+            None => self.check_skew(now)?,
+        }
+        self.check_coverage(request)?;
+        let canonical = Signed {
+            method: request.method,
+            raw_path: request.raw_path,
+            query: request.query,
+            headers: request.headers,
+            signed_headers: &self.signed_headers,
+            payload: &self.payload,
+        }
+        .canonical_request()?;
+        let to_sign = string_to_sign(self.date.as_str(), &self.credential.scope, &canonical);
+        let key = secret.signing_key(&self.credential.scope);
+        let expected = key.sign(&to_sign);
+        if !expected.matches(&self.signature) {
+            return Err(self.mismatch(&to_sign, &canonical));
+        }
+        Ok(Verified {
+            access_key: self.credential.access_key.clone(),
+            content: self.content.clone(),
+            chunks: Some(ChunkSigner::new(key, self.date.clone(), self.credential.scope.clone(), expected)),
+            presigned: self.expires_s.is_some(),
+        })
+    }
+
+    fn check_skew(&self, now: Timestamp) -> S3Result<()> {
+        if now.since(self.date.at()).max(self.date.at().since(now)) <= SKEW_MAX {
+            return Ok(());
+        }
+        Err(S3Error::new(ErrorCode::RequestTimeTooSkewed)
+            .detail("RequestTime", self.date.as_str())
+            .detail("ServerTime", iso8601(now))
+            .detail("MaxAllowedSkewMilliseconds", SKEW_MAX.as_millis().to_string()))
+    }
+
+    fn check_validity(&self, expires_s: u64, now: Timestamp) -> S3Result<()> {
+        if self.date.at().since(now) > SKEW_MAX {
+            return Err(S3Error::with_message(ErrorCode::AccessDenied, "Request is not yet valid"));
+        }
+        let end = self.date.at().after(Duration::from_secs(expires_s));
+        if now > end {
+            return Err(S3Error::with_message(ErrorCode::AccessDenied, "Request has expired")
+                .detail("X-Amz-Expires", expires_s.to_string())
+                .detail("Expires", iso8601(end))
+                .detail("ServerTime", iso8601(now)));
+        }
+        Ok(())
+    }
+
+    /// `host` and every `x-amz-*` header must be signed, else who captured a request could change
+    /// what it means.
+    fn check_coverage(&self, request: &RequestView<'_>) -> S3Result<()> {
+        let signed = |name: &str| self.signed_headers.iter().any(|header| header == name);
+        let mut missing: Vec<&str> = request
+            .headers
+            .keys()
+            .map(http::HeaderName::as_str)
+            .filter(|name| name.starts_with("x-amz-") && !signed(name))
+            .collect();
+        if !signed("host") {
+            missing.push("host");
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        missing.sort_unstable();
+        Err(S3Error::with_message(
+            ErrorCode::AccessDenied,
+            "There were headers present in the request which were not signed",
+        )
+        .detail("HeadersNotSigned", missing.join(", ")))
+    }
+
+    /// Tells the client what we signed, as AWS does: nothing in it is secret, and it ends most searches.
+    fn mismatch(&self, to_sign: &str, canonical: &str) -> S3Error {
+        S3Error::new(ErrorCode::SignatureDoesNotMatch)
+            .detail("AWSAccessKeyId", &self.credential.access_key)
+            .detail("StringToSign", to_sign)
+            .detail("SignatureProvided", &self.signature)
+            .detail("CanonicalRequest", canonical)
+    }
+}

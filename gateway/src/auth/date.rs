@@ -1,0 +1,102 @@
+//! The instants of SigV4.
+
+use cairn_protocol::env::Timestamp;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+const BASIC: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
+
+/// An instant as `x-amz-date` writes it (ISO 8601 basic, UTC, whole seconds): `20130524T000000Z`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AmzDate {
+    text: String,
+    at: Timestamp,
+}
+
+impl AmzDate {
+    /// Reads the ISO 8601 basic form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let at = PrimitiveDateTime::parse(text, BASIC).ok()?.assume_utc();
+        Some(Self { text: text.to_owned(), at: timestamp(at)? })
+    }
+
+    /// Reads a `Date` header: an HTTP date, or the ISO form that some clients put there.
+    pub fn parse_header(text: &str) -> Option<Self> {
+        Self::parse(text).or_else(|| {
+            let since = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+            Self::of(Timestamp(u64::try_from(since.as_millis()).ok()?))
+        })
+    }
+
+    /// This instant, to the second.
+    pub fn of(at: Timestamp) -> Option<Self> {
+        let date = OffsetDateTime::from_unix_timestamp(i64::try_from(at.0 / 1000).ok()?).ok()?;
+        Some(Self { text: date.format(BASIC).ok()?, at: Timestamp(at.0 / 1000 * 1000) })
+    }
+
+    /// `20130524T000000Z`.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// `20130524`.
+    pub fn day(&self) -> &str {
+        // The form is fixed: eight digits come first.
+        self.text.get(..8).unwrap_or_default()
+    }
+
+    /// The instant.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+fn timestamp(date: OffsetDateTime) -> Option<Timestamp> {
+    u64::try_from(date.unix_timestamp()).ok()?.checked_mul(1000).map(Timestamp)
+}
+
+/// An instant as S3's XML and error documents write it: `2013-05-24T00:00:00.000Z`.
+pub fn iso8601(at: Timestamp) -> String {
+    const EXTENDED: &[BorrowedFormatItem<'_>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    i64::try_from(at.0)
+        .ok()
+        .and_then(|ms| OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok())
+        .and_then(|date| date.format(EXTENDED).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_basic_form_is_read_strictly() {
+        let date = AmzDate::parse("20130524T000000Z").unwrap();
+        assert_eq!(date.at(), Timestamp(1_369_353_600_000));
+        assert_eq!(date.day(), "20130524");
+        for text in [
+            "",
+            "20130524",
+            "20130524T000000",
+            "2013-05-24T00:00:00Z",
+            "20131324T000000Z",
+            "20130524T000000Zx",
+        ] {
+            assert_eq!(AmzDate::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_header_may_be_an_http_date() {
+        let date = AmzDate::parse_header("Fri, 24 May 2013 00:00:00 GMT").unwrap();
+        assert_eq!(date.as_str(), "20130524T000000Z");
+        assert_eq!(AmzDate::parse_header("yesterday"), None);
+    }
+
+    #[test]
+    fn xml_dates_have_milliseconds() {
+        assert_eq!(iso8601(Timestamp(1_369_353_600_007)), "2013-05-24T00:00:00.007Z");
+    }
+}

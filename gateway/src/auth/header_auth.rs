@@ -1,0 +1,133 @@
+//! The `Authorization` header.
+
+use http::{HeaderMap, header};
+
+use super::claim::{Claim, VersionFour};
+use super::content::ContentSha256;
+use super::date::AmzDate;
+use super::scope::{CredentialError, ParsedCredential};
+use crate::error::{ErrorCode, S3Error, S3Result};
+
+/// Reads the claim in an `Authorization` header.
+pub(super) fn read(headers: &HeaderMap, region: &str) -> S3Result<Claim> {
+    let text = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .ok_or_else(|| malformed("the header is no text."))?;
+    let fields = Fields::parse(text)?;
+    let date = date(headers)?;
+    let credential = ParsedCredential::parse(&fields.credential).map_err(|error| credential_error(&error))?;
+    credential.check(region, date.day()).map_err(|error| credential_error(&error))?;
+
+    let payload = match headers.get("x-amz-content-sha256") {
+        Some(value) => value.to_str().unwrap_or_default().to_owned(),
+        None => {
+            return Err(S3Error::invalid_request(
+                "Missing required header for this request: x-amz-content-sha256",
+            ));
+        }
+    };
+    Ok(Claim::Four(Box::new(VersionFour {
+        credential,
+        date,
+        signed_headers: fields.signed_headers,
+        signature: fields.signature,
+        content: ContentSha256::parse(&payload)?,
+        payload,
+        expires_s: None,
+    })))
+}
+
+struct Fields {
+    credential: String,
+    signed_headers: Vec<String>,
+    signature: String,
+}
+
+impl Fields {
+    fn parse(text: &str) -> S3Result<Self> {
+        let (algorithm, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        match algorithm {
+            "AWS4-HMAC-SHA256" => {}
+            "AWS4-ECDSA-P256-SHA256" => {
+                return Err(S3Error::not_implemented(
+                    "Signature Version 4A is not supported. Please use AWS4-HMAC-SHA256.",
+                ));
+            }
+            // Signature Version 2.
+            "AWS" => {
+                return Err(S3Error::invalid_request(
+                    "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+                ));
+            }
+            _ => {
+                return Err(S3Error::invalid_argument(
+                    "Authorization",
+                    algorithm,
+                    "Unsupported Authorization Type",
+                ));
+            }
+        }
+        let (mut credential, mut signed_headers, mut signature) = (None, None, None);
+        for field in rest.split(',') {
+            let (name, value) = field.trim().split_once('=').ok_or_else(|| malformed(THREE_COMPONENTS))?;
+            let slot = match name {
+                "Credential" => &mut credential,
+                "SignedHeaders" => &mut signed_headers,
+                "Signature" => &mut signature,
+                _ => return Err(malformed(THREE_COMPONENTS)),
+            };
+            if slot.replace(value).is_some() {
+                return Err(malformed(THREE_COMPONENTS));
+            }
+        }
+        let (Some(credential), Some(signed_headers), Some(signature)) =
+            (credential, signed_headers, signature)
+        else {
+            return Err(malformed(THREE_COMPONENTS));
+        };
+        Ok(Self {
+            credential: credential.to_owned(),
+            signed_headers: signed_headers.split(';').map(str::to_owned).collect(),
+            signature: signature.to_owned(),
+        })
+    }
+}
+
+const THREE_COMPONENTS: &str =
+    "the authorization header requires three components: Credential, SignedHeaders, and Signature.";
+
+/// The request's date: `x-amz-date`, or `Date` where there is none.
+fn date(headers: &HeaderMap) -> S3Result<AmzDate> {
+    let date = match headers.get("x-amz-date") {
+        Some(value) => value.to_str().ok().and_then(AmzDate::parse_header),
+        None => {
+            headers.get(header::DATE).and_then(|value| value.to_str().ok()).and_then(AmzDate::parse_header)
+        }
+    };
+    date.ok_or_else(|| {
+        S3Error::with_message(
+            ErrorCode::AccessDenied,
+            "AWS authentication requires a valid Date or x-amz-date header",
+        )
+    })
+}
+
+fn malformed(what: &str) -> S3Error {
+    S3Error::with_message(
+        ErrorCode::AuthorizationHeaderMalformed,
+        format!("The authorization header is malformed; {what}"),
+    )
+}
+
+fn credential_error(error: &CredentialError) -> S3Error {
+    let answer = malformed(&error.to_string());
+    match error {
+        CredentialError::Region { expected, .. } => answer.detail("Region", expected),
+        CredentialError::Form
+        | CredentialError::Terminal(_)
+        | CredentialError::Day(_)
+        | CredentialError::Service(_)
+        | CredentialError::OtherDay(_) => answer,
+    }
+}

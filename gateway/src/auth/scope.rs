@@ -1,0 +1,130 @@
+//! What a signature is good for.
+
+use std::fmt;
+
+/// The credential scope: `20130524/us-east-1/s3/aws4_request`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The UTC day, `YYYYMMDD`.
+    pub day: String,
+    /// The region.
+    pub region: String,
+    /// The service; `s3` for us.
+    pub service: String,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/aws4_request", self.day, self.region, self.service)
+    }
+}
+
+/// `Credential=` taken apart: an access key id and the scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParsedCredential {
+    /// The access key id. It may itself contain slashes.
+    pub access_key: String,
+    /// The scope.
+    pub scope: Scope,
+}
+
+/// What is wrong with a `Credential=`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// Not five parts.
+    #[error("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")]
+    Form,
+    /// The last part is another one.
+    #[error("the terminal \"{0}\" is wrong; expecting \"aws4_request\".")]
+    Terminal(String),
+    /// The day is no day.
+    #[error("incorrect date format \"{0}\". This date in the credential must be in the format \"yyyyMMdd\".")]
+    Day(String),
+    /// Another service.
+    #[error("incorrect service \"{0}\". This endpoint belongs to \"s3\".")]
+    Service(String),
+    /// Another region.
+    #[error("the region '{given}' is wrong; expecting '{expected}'")]
+    Region {
+        /// The region in the request.
+        given: String,
+        /// Ours.
+        expected: String,
+    },
+    /// The day is not that of the request's date.
+    #[error("Invalid credential date \"{0}\". This date is not the same as X-Amz-Date.")]
+    OtherDay(String),
+}
+
+impl ParsedCredential {
+    /// Reads `<access key>/<day>/<region>/<service>/aws4_request`.
+    ///
+    /// # Errors
+    /// What is wrong with its form.
+    pub fn parse(text: &str) -> Result<Self, CredentialError> {
+        let mut parts = text.rsplitn(5, '/');
+        let (Some(terminal), Some(service), Some(region), Some(day), Some(access_key)) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(CredentialError::Form);
+        };
+        if access_key.is_empty() {
+            return Err(CredentialError::Form);
+        }
+        if terminal != "aws4_request" {
+            return Err(CredentialError::Terminal(terminal.to_owned()));
+        }
+        if day.len() != 8 || !day.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(CredentialError::Day(day.to_owned()));
+        }
+        let scope = Scope { day: day.to_owned(), region: region.to_owned(), service: service.to_owned() };
+        Ok(Self { access_key: access_key.to_owned(), scope })
+    }
+
+    /// Checks that the scope is this region's S3 on this day.
+    ///
+    /// # Errors
+    /// Which part of it is another one.
+    pub fn check(&self, region: &str, day: &str) -> Result<(), CredentialError> {
+        if self.scope.service != "s3" {
+            return Err(CredentialError::Service(self.scope.service.clone()));
+        }
+        if self.scope.region != region {
+            return Err(CredentialError::Region {
+                given: self.scope.region.clone(),
+                expected: region.to_owned(),
+            });
+        }
+        if self.scope.day != day {
+            return Err(CredentialError::OtherDay(self.scope.day.clone()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_access_key_may_contain_slashes() {
+        let parsed = ParsedCredential::parse("a/b/20130524/us-east-1/s3/aws4_request").unwrap();
+        assert_eq!(parsed.access_key, "a/b");
+        assert_eq!(parsed.scope.to_string(), "20130524/us-east-1/s3/aws4_request");
+    }
+
+    #[test]
+    fn each_wrong_part_is_named() {
+        let parse = ParsedCredential::parse;
+        assert_eq!(parse("a/20130524/r/s3"), Err(CredentialError::Form));
+        assert_eq!(parse("/20130524/r/s3/aws4_request"), Err(CredentialError::Form));
+        assert_eq!(parse("a/20130524/r/s3/aws3"), Err(CredentialError::Terminal("aws3".into())));
+        assert_eq!(parse("a/2013-5-4/r/s3/aws4_request"), Err(CredentialError::Day("2013-5-4".into())));
+        let good = parse("a/20130524/r/s3/aws4_request").unwrap();
+        assert_eq!(good.check("r", "20130524"), Ok(()));
+        assert_eq!(good.check("r", "20130525"), Err(CredentialError::OtherDay("20130524".into())));
+        assert!(matches!(good.check("q", "20130524"), Err(CredentialError::Region { .. })));
+        let iam = parse("a/20130524/r/iam/aws4_request").unwrap();
+        assert_eq!(iam.check("r", "20130524"), Err(CredentialError::Service("iam".into())));
+    }
+}

@@ -1,0 +1,17 @@
+//! Request bodies: framing taken off, everything checked that the client said about them.
+//!
+//! [`PayloadSpec`] is what the headers promise, [`PayloadStream`] the bytes. Whoever reads the stream to
+//! its end without an error has what the client meant to send, and finds its digests in
+//! [`PayloadStream::digests`]. Until then nothing that was read may be kept.
+
+mod chunked;
+mod spec;
+mod stream;
+mod tracked;
+mod verify;
+
+pub use chunked::{ChunkedDecoder, Framing};
+pub use spec::{OBJECT_SIZE_MAX, PayloadSpec, SINGLE_UPLOAD_MAX};
+pub use stream::PayloadStream;
+pub use tracked::{BodyEnd, track};
+pub use verify::{PayloadDigests, PayloadVerifier};

@@ -1,0 +1,263 @@
+//! What the headers of a request promise about its body.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, header};
+
+use crate::auth::ContentSha256;
+use crate::checksum::{Algorithm, Checksum};
+use crate::error::{ErrorCode, S3Error, S3Result};
+
+/// The largest body of one PutObject or UploadPart in bytes: 5 GiB (S3 User Guide, "Uploading objects").
+pub const SINGLE_UPLOAD_MAX: u64 = 5 << 30;
+
+/// The largest object in bytes: 5 TiB (the same page, at the time of writing).
+pub const OBJECT_SIZE_MAX: u64 = 5 << 40;
+
+/// The promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayloadSpec {
+    /// The length of the payload in bytes, framing not counted.
+    pub length: u64,
+    /// What the request's signature says of it.
+    pub content: ContentSha256,
+    /// `Content-MD5`.
+    pub md5: Option<[u8; 16]>,
+    /// `x-amz-checksum-*`.
+    pub checksum: Option<Checksum>,
+    /// The checksum that will come as a trailer.
+    pub trailer: Option<Algorithm>,
+    /// What to compute where the client gives no checksum.
+    pub default_algorithm: Option<Algorithm>,
+}
+
+impl PayloadSpec {
+    /// Reads the headers. `content` is what the signature says.
+    ///
+    /// # Errors
+    /// `MissingContentLength`, `InvalidDigest`, or `InvalidRequest` for checksums that are not
+    /// well-formed, more than one, or not those announced.
+    pub fn parse(headers: &HeaderMap, content: &ContentSha256) -> S3Result<Self> {
+        let spec = Self {
+            length: length(headers, content)?,
+            content: content.clone(),
+            md5: md5(headers)?,
+            checksum: checksum(headers)?,
+            trailer: trailer(headers, content)?,
+            default_algorithm: None,
+        };
+        if spec.checksum.is_some() && spec.trailer.is_some() {
+            return Err(more_than_one());
+        }
+        spec.check_announced(headers)?;
+        Ok(spec)
+    }
+
+    /// The same, with a checksum to compute where the client gives none.
+    pub fn or_default(mut self, algorithm: Algorithm) -> Self {
+        self.default_algorithm = Some(algorithm);
+        self
+    }
+
+    /// The checksum to compute.
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        self.checksum.as_ref().map(Checksum::algorithm).or(self.trailer).or(self.default_algorithm)
+    }
+
+    /// Whether the client gave anything by which to tell a damaged body from a good one.
+    pub fn has_digest(&self) -> bool {
+        self.md5.is_some() || self.checksum.is_some() || self.trailer.is_some()
+    }
+
+    /// Refuses a payload that is too large to be taken in one request.
+    ///
+    /// # Errors
+    /// `EntityTooLarge`.
+    pub fn at_most(self, max: u64) -> S3Result<Self> {
+        if self.length <= max {
+            return Ok(self);
+        }
+        Err(S3Error::new(ErrorCode::EntityTooLarge)
+            .detail("ProposedSize", self.length.to_string())
+            .detail("MaxSizeAllowed", max.to_string()))
+    }
+
+    /// `x-amz-sdk-checksum-algorithm` announces a checksum, which must then be there.
+    fn check_announced(&self, headers: &HeaderMap) -> S3Result<()> {
+        let Some(announced) = headers.get("x-amz-sdk-checksum-algorithm") else { return Ok(()) };
+        let announced = announced.to_str().ok().and_then(Algorithm::parse).ok_or_else(|| {
+            S3Error::invalid_request("Value for x-amz-sdk-checksum-algorithm header is invalid.")
+        })?;
+        match self.checksum.as_ref().map(Checksum::algorithm).or(self.trailer) {
+            Some(given) if given == announced => Ok(()),
+            Some(_) => {
+                Err(S3Error::invalid_request("Value for x-amz-sdk-checksum-algorithm header is invalid."))
+            }
+            None => Err(S3Error::invalid_request(
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.",
+            )),
+        }
+    }
+}
+
+/// The one value of a header as text; an error that names it if it is no text, or there are two.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> S3Result<Option<&'a str>> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value
+            .to_str()
+            .map(Some)
+            .map_err(|_| S3Error::invalid_request(format!("Value for {name} header is invalid."))),
+        (Some(_), Some(_)) => {
+            Err(S3Error::invalid_request(format!("The {name} header is there more than once.")))
+        }
+    }
+}
+
+fn length(headers: &HeaderMap, content: &ContentSha256) -> S3Result<u64> {
+    let decoded = HeaderName::from_static("x-amz-decoded-content-length");
+    let encodings = headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let says_chunked =
+        encodings.flat_map(|value| value.split(',')).any(|encoding| encoding.trim() == "aws-chunked");
+    if says_chunked && !content.is_chunked() {
+        // Else the framing would be stored as if it were the object.
+        return Err(S3Error::invalid_request(
+            "Content-Encoding is aws-chunked, but x-amz-content-sha256 has no STREAMING- value.",
+        ));
+    }
+    let name = if content.is_chunked() { decoded } else { header::CONTENT_LENGTH };
+    let text = single(headers, &name)?.ok_or_else(|| S3Error::new(ErrorCode::MissingContentLength))?;
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|_| digits)
+        .ok_or_else(|| S3Error::invalid_argument(name.as_str(), text, "The length is no number."))
+}
+
+fn md5(headers: &HeaderMap) -> S3Result<Option<[u8; 16]>> {
+    let Some(text) = single(headers, &HeaderName::from_static("content-md5"))? else { return Ok(None) };
+    let digest = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+    digest.map(Some).ok_or_else(|| S3Error::new(ErrorCode::InvalidDigest))
+}
+
+fn checksum(headers: &HeaderMap) -> S3Result<Option<Checksum>> {
+    let mut found = None;
+    for algorithm in Algorithm::ALL {
+        let Some(text) = single(headers, &HeaderName::from_static(algorithm.header()))? else { continue };
+        let checksum = Checksum::from_base64(algorithm, text.trim()).ok_or_else(|| {
+            S3Error::invalid_request(format!("Value for {} header is invalid.", algorithm.header()))
+        })?;
+        if found.replace(checksum).is_some() {
+            return Err(more_than_one());
+        }
+    }
+    Ok(found)
+}
+
+fn trailer(headers: &HeaderMap, content: &ContentSha256) -> S3Result<Option<Algorithm>> {
+    let Some(text) = single(headers, &HeaderName::from_static("x-amz-trailer"))? else { return Ok(None) };
+    if !matches!(content, ContentSha256::ChunksAndTrailer | ContentSha256::UnsignedTrailer) {
+        return Err(S3Error::invalid_request(
+            "x-amz-trailer is only valid with an x-amz-content-sha256 that ends in -TRAILER.",
+        ));
+    }
+    if text.contains(',') {
+        return Err(more_than_one());
+    }
+    Algorithm::of_header(text.trim()).map(Some).ok_or_else(|| {
+        S3Error::invalid_request("The value specified in the x-amz-trailer header is not supported")
+    })
+}
+
+fn more_than_one() -> S3Error {
+    S3Error::invalid_request(
+        "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn parse(headers: &[(&'static str, &'static str)], content: &ContentSha256) -> S3Result<PayloadSpec> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        PayloadSpec::parse(&map, content)
+    }
+
+    const UNSIGNED: ContentSha256 = ContentSha256::Unsigned;
+    const TRAILER: ContentSha256 = ContentSha256::UnsignedTrailer;
+    const CRC32: (&str, &str) = ("x-amz-checksum-crc32", "DUoRhQ==");
+
+    #[test]
+    fn what_current_sdks_send_is_understood() {
+        let spec = parse(
+            &[
+                ("content-length", "53"),
+                ("content-encoding", "gzip,aws-chunked"),
+                ("x-amz-decoded-content-length", "11"),
+                ("x-amz-trailer", "x-amz-checksum-crc32"),
+                ("x-amz-sdk-checksum-algorithm", "CRC32"),
+            ],
+            &TRAILER,
+        )
+        .unwrap();
+        assert_eq!((spec.length, spec.algorithm()), (11, Some(Algorithm::Crc32)));
+
+        let spec =
+            parse(&[("content-length", "11"), CRC32, ("x-amz-sdk-checksum-algorithm", "CRC32")], &UNSIGNED)
+                .unwrap();
+        assert_eq!(spec.checksum.as_ref().unwrap().to_base64(), "DUoRhQ==");
+        assert!(spec.has_digest());
+
+        let spec = parse(&[("content-length", "0"), ("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")], &UNSIGNED)
+            .unwrap();
+        assert_eq!(hex::encode(spec.md5.unwrap()), "d41d8cd98f00b204e9800998ecf8427e");
+        assert_eq!(spec.or_default(Algorithm::Crc64Nvme).algorithm(), Some(Algorithm::Crc64Nvme));
+    }
+
+    #[test]
+    fn promises_that_are_not_well_formed_are_refused() {
+        const LENGTH: (&str, &str) = ("content-length", "11");
+        const DECODED: (&str, &str) = ("x-amz-decoded-content-length", "11");
+        type Case<'a> = (&'a [(&'static str, &'static str)], ContentSha256, ErrorCode);
+        let cases: [Case<'_>; 14] = [
+            (&[], UNSIGNED, ErrorCode::MissingContentLength),
+            (&[LENGTH], TRAILER, ErrorCode::MissingContentLength),
+            (&[("content-length", "-1")], UNSIGNED, ErrorCode::InvalidArgument),
+            (&[("x-amz-decoded-content-length", "1e3")], TRAILER, ErrorCode::InvalidArgument),
+            (&[LENGTH, ("content-md5", "abc")], UNSIGNED, ErrorCode::InvalidDigest),
+            (&[LENGTH, ("x-amz-checksum-crc32", "AAAA")], UNSIGNED, ErrorCode::InvalidRequest),
+            (
+                &[LENGTH, CRC32, ("x-amz-checksum-sha1", "2jmj7l5rSw0yVb/vlWAYkK/YBwk=")],
+                UNSIGNED,
+                ErrorCode::InvalidRequest,
+            ),
+            (&[LENGTH, CRC32, CRC32], UNSIGNED, ErrorCode::InvalidRequest),
+            (&[LENGTH, ("x-amz-sdk-checksum-algorithm", "CRC32")], UNSIGNED, ErrorCode::InvalidRequest),
+            (&[LENGTH, CRC32, ("x-amz-sdk-checksum-algorithm", "SHA1")], UNSIGNED, ErrorCode::InvalidRequest),
+            (&[LENGTH, ("x-amz-trailer", "x-amz-checksum-crc32")], UNSIGNED, ErrorCode::InvalidRequest),
+            (&[DECODED, ("x-amz-trailer", "x-amz-meta-a")], TRAILER, ErrorCode::InvalidRequest),
+            (
+                &[DECODED, ("x-amz-trailer", "x-amz-checksum-crc32"), CRC32],
+                TRAILER,
+                ErrorCode::InvalidRequest,
+            ),
+            (&[LENGTH, ("content-encoding", "aws-chunked")], UNSIGNED, ErrorCode::InvalidRequest),
+        ];
+        for (headers, content, code) in cases {
+            assert_eq!(parse(headers, &content).unwrap_err().code(), code, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_payload_above_the_limit_is_refused_before_it_is_read() {
+        let spec = parse(&[("content-length", "5368709121")], &UNSIGNED).unwrap();
+        assert_eq!(spec.clone().at_most(SINGLE_UPLOAD_MAX).unwrap_err().code(), ErrorCode::EntityTooLarge);
+        assert!(PayloadSpec { length: SINGLE_UPLOAD_MAX, ..spec }.at_most(SINGLE_UPLOAD_MAX).is_ok());
+    }
+}

@@ -1,0 +1,168 @@
+//! The payload of a request as a stream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, BodyDataStream};
+use bytes::{Bytes, BytesMut};
+use cairn_protocol::listener::RequestBodyError;
+use futures_util::{Stream, StreamExt};
+
+use super::chunked::{ChunkedDecoder, Framing};
+use super::spec::PayloadSpec;
+use super::verify::{PayloadDigests, PayloadVerifier};
+use crate::auth::{ContentSha256, Verified};
+use crate::error::{ErrorCode, S3Error, S3Result};
+
+/// The bytes of a payload, unframed. It ends without an error only if everything that the client
+/// said of it is true.
+///
+/// The body is first polled when this is: only then does the server answer `Expect: 100-continue`.
+pub struct PayloadStream {
+    state: State,
+    digests: Option<PayloadDigests>,
+}
+
+enum State {
+    Reading(Box<Reading>),
+    Refused(Option<S3Error>),
+    Ended,
+}
+
+struct Reading {
+    body: BodyDataStream,
+    /// What of the last frame is not decoded yet.
+    input: Bytes,
+    decoder: Option<ChunkedDecoder>,
+    verifier: PayloadVerifier,
+}
+
+impl std::fmt::Debug for PayloadStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PayloadStream").field("digests", &self.digests).finish_non_exhaustive()
+    }
+}
+
+impl PayloadStream {
+    /// The payload of this body. `verified` is the proof that the request may send one.
+    pub fn new(body: Body, spec: PayloadSpec, verified: &Verified) -> Self {
+        let state = match framing(&spec, verified) {
+            Ok(framing) => State::Reading(Box::new(Reading {
+                body: body.into_data_stream(),
+                input: Bytes::new(),
+                decoder: framing.map(|framing| ChunkedDecoder::new(framing, spec.length)),
+                verifier: PayloadVerifier::new(spec),
+            })),
+            Err(error) => State::Refused(Some(error)),
+        };
+        Self { state, digests: None }
+    }
+
+    /// The digests, once the stream has ended without an error.
+    pub fn digests(&self) -> Option<&PayloadDigests> {
+        self.digests.as_ref()
+    }
+
+    /// All of a small payload, such as an XML document.
+    ///
+    /// # Errors
+    /// `MaxMessageLengthExceeded` beyond `limit` bytes, and what the stream itself says.
+    pub async fn collect(mut self, limit: usize) -> S3Result<Bytes> {
+        let mut whole = BytesMut::new();
+        while let Some(bytes) = self.next().await {
+            let bytes = bytes?;
+            if whole.len() + bytes.len() > limit {
+                return Err(S3Error::new(ErrorCode::MaxMessageLengthExceeded).closing());
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(whole.freeze())
+    }
+}
+
+impl Reading {
+    /// The next bytes of payload; `None` when the body has ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<S3Result<Option<Bytes>>> {
+        loop {
+            if let Some(bytes) = self.decode()? {
+                self.verifier.update(&bytes)?;
+                return Poll::Ready(Ok(Some(bytes)));
+            }
+            match ready!(self.body.poll_next_unpin(cx)) {
+                Some(Ok(frame)) => self.input = frame,
+                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
+                None => return Poll::Ready(Ok(None)),
+            }
+        }
+    }
+
+    fn decode(&mut self) -> S3Result<Option<Bytes>> {
+        match &mut self.decoder {
+            Some(decoder) => decoder.decode(&mut self.input),
+            None if self.input.is_empty() => Ok(None),
+            None => Ok(Some(std::mem::take(&mut self.input))),
+        }
+    }
+
+    fn finish(self) -> S3Result<PayloadDigests> {
+        let trailers = self.decoder.map(ChunkedDecoder::finish).transpose()?.unwrap_or_default();
+        self.verifier.finish(&trailers)
+    }
+}
+
+/// The framing of the body, if it has one.
+fn framing(spec: &PayloadSpec, verified: &Verified) -> S3Result<Option<Framing>> {
+    let signed = |trailers| {
+        // Only a request of version 4 can say that its chunks are signed, and it has the chain's beginning.
+        let signer = verified.chunk_signer();
+        let signer =
+            signer.ok_or_else(|| S3Error::internal("signed chunks without a chain of signatures"))?;
+        Ok(Some(Framing::Signed { signer: Box::new(signer), trailers }))
+    };
+    match spec.content {
+        ContentSha256::Digest(_) | ContentSha256::Unsigned => Ok(None),
+        ContentSha256::Chunks => signed(false),
+        ContentSha256::ChunksAndTrailer => signed(true),
+        ContentSha256::UnsignedTrailer => Ok(Some(Framing::Unsigned)),
+    }
+}
+
+fn broken(error: axum::Error) -> S3Error {
+    let answer = match RequestBodyError::find(&error) {
+        Some(RequestBodyError::Stalled) => S3Error::new(ErrorCode::RequestTimeout),
+        Some(RequestBodyError::Broken(_)) | None => {
+            S3Error::with_message(ErrorCode::IncompleteBody, "The request body terminated unexpectedly")
+        }
+    };
+    answer.caused_by(error)
+}
+
+impl Stream for PayloadStream {
+    type Item = S3Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let reading = match &mut this.state {
+            State::Reading(reading) => reading,
+            State::Refused(error) => return Poll::Ready(error.take().map(Err)),
+            State::Ended => return Poll::Ready(None),
+        };
+        let error = match ready!(reading.poll(cx)) {
+            Ok(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+            Ok(None) => match std::mem::replace(&mut this.state, State::Ended) {
+                State::Reading(reading) => match reading.finish() {
+                    Ok(digests) => {
+                        this.digests = Some(digests);
+                        return Poll::Ready(None);
+                    }
+                    Err(error) => error,
+                },
+                State::Refused(_) | State::Ended => return Poll::Ready(None),
+            },
+            Err(error) => error,
+        };
+        this.state = State::Ended;
+        // What is left of the body on the connection is of unknown length and worth.
+        Poll::Ready(Some(Err(error.closing())))
+    }
+}

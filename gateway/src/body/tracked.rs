@@ -1,0 +1,79 @@
+//! Knows whether a body was read to its end.
+//!
+//! A body that was not leaves its bytes on the connection, or on their way. HTTP/1.1 then must not use the
+//! connection again, and the client must be told (RFC 9112, section 9.6), or it sends its next request there.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+/// Whether the end of a body was seen. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct BodyEnd(Arc<AtomicBool>);
+
+impl BodyEnd {
+    /// Whether nothing of the body is left.
+    pub fn was_reached(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The same body, and what tells whether its end was seen.
+pub fn track(body: Body) -> (Body, BodyEnd) {
+    if body.is_end_stream() {
+        return (body, BodyEnd(Arc::new(AtomicBool::new(true))));
+    }
+    let end = BodyEnd(Arc::default());
+    (Body::new(Tracked { body, end: end.clone() }), end)
+}
+
+struct Tracked {
+    body: Body,
+    end: BodyEnd,
+}
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.end.0.store(true, Ordering::Release);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    #[tokio::test]
+    async fn the_end_is_reached_when_all_was_read() {
+        assert!(track(Body::empty()).1.was_reached());
+        let frames = futures_util::stream::iter([Ok::<_, std::io::Error>("a"), Ok("b")]);
+        let (mut body, end) = track(Body::from_stream(frames));
+        assert!(body.frame().await.is_some() && body.frame().await.is_some());
+        assert!(!end.was_reached());
+        assert!(body.frame().await.is_none());
+        assert!(end.was_reached());
+    }
+}

@@ -1,0 +1,85 @@
+use bytes::Bytes;
+use cairn_protocol::checksum::{CHUNK_SIZE, ChunkTable, Crc32c, crc32c};
+
+use super::budget::{Buffer, Reservation};
+
+/// A block that is being filled. Bytes are copied once, into chunks of the budget: the read buffers of
+/// connections that they come in are larger than the bytes themselves, and would be held instead.
+pub(super) struct BlockBuffer {
+    reservation: Reservation,
+    current: Option<Buffer>,
+    full: Vec<Bytes>,
+    crcs: Vec<Crc32c>,
+    length: u64,
+    length_max: u64,
+}
+
+/// A block that will not change any more.
+pub(super) struct SealedBlock {
+    /// Its bytes in order.
+    pub(super) pieces: Vec<Bytes>,
+    /// Bytes.
+    pub(super) length: u64,
+    /// Its CRC.
+    pub(super) crc32c: Crc32c,
+}
+
+/// Whether a block takes more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// It does.
+    Left,
+    /// It is as long as it may get, or memory is spent.
+    None,
+}
+
+impl BlockBuffer {
+    /// An empty block of up to `length_max` bytes.
+    pub(super) fn new(reservation: Reservation, length_max: u64) -> Self {
+        Self { reservation, current: None, full: Vec::new(), crcs: Vec::new(), length: 0, length_max }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Takes what fits from the front of `bytes`.
+    pub(super) fn push(&mut self, bytes: &mut Bytes) -> Room {
+        while !bytes.is_empty() {
+            let left = self.length_max - self.length;
+            let mut buffer = match self.current.take() {
+                Some(buffer) => buffer,
+                None if left == 0 => return Room::None,
+                None => match self.reservation.buffer(usize::try_from(left).unwrap_or(CHUNK_SIZE), left) {
+                    Some(buffer) => buffer,
+                    None => return Room::None,
+                },
+            };
+            let before = bytes.len();
+            buffer.fill(bytes);
+            self.length += (before - bytes.len()) as u64;
+            if buffer.is_full() { self.end_chunk(buffer) } else { self.current = Some(buffer) }
+        }
+        if self.length == self.length_max { Room::None } else { Room::Left }
+    }
+
+    /// The checksum is computed while the chunk is still in the processor's cache.
+    fn end_chunk(&mut self, chunk: Buffer) {
+        self.crcs.push(crc32c(chunk.bytes()));
+        self.full.push(chunk.freeze());
+    }
+
+    /// Gives back memory that is set aside for bytes to come, but for the next chunk.
+    pub(super) fn give_back(&mut self) {
+        self.reservation.shrink(usize::from(self.current.is_none()));
+    }
+
+    /// Ends the block.
+    pub(super) fn seal(mut self) -> SealedBlock {
+        if let Some(chunk) = self.current.take() {
+            self.end_chunk(chunk);
+        }
+        let crc32c = ChunkTable::from_crcs(self.crcs).block_crc(self.length);
+        SealedBlock { pieces: self.full, length: self.length, crc32c }
+    }
+}

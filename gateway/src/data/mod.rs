@@ -1,0 +1,139 @@
+//! The data path: bodies become blocks on datanodes, and blocks become verified bytes again.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`config`] | memory limits and time-outs |
+//! | [`budget`] | one byte budget for all uploads, one for all downloads |
+//! | `buffer` | a block that is being filled, and its checksums |
+//! | `upload` | a body on its way into blocks |
+//! | `grants` | grants, taken ahead of need, avoiding nodes that failed |
+//! | `lease` | grants in hand: renewed while the upload lives, given back when it dies |
+//! | `send` | one block on its way to enough datanodes |
+//! | `stored` | blocks that wait to be committed |
+//! | `reader` | the bytes of an object, in order |
+//! | `replica` | the bytes of one block, from one replica |
+//! | `suspects` | nodes that failed just now |
+//! | `error` | what can go wrong, and what S3 says to it |
+//!
+//! Architecture invariant: no byte leaves [`ObjectBody`] that was not compared with the checksum which
+//! the metanode recorded for its block, and nothing waits for memory while it holds a block that is not
+//! on its way to a datanode.
+
+pub mod budget;
+mod buffer;
+pub mod config;
+mod error;
+mod grants;
+mod lease;
+mod reader;
+mod replica;
+mod send;
+mod stored;
+mod suspects;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cairn_protocol::block::BlockConnector;
+use cairn_protocol::env::Env;
+use cairn_protocol::metadata::{LocatedObject, Metadata};
+use cairn_protocol::secret::ClusterSecret;
+use futures_util::Stream;
+use tokio::sync::Semaphore;
+
+pub use budget::Budget;
+pub use config::{DataConfig, Timeouts};
+pub use error::{DataError, WriteError};
+pub use reader::ObjectBody;
+pub use stored::StoredBlocks;
+
+use suspects::Suspects;
+
+/// Writes and reads the bytes of objects. Cheap to clone; clones share budget and experience.
+#[derive(Clone)]
+pub struct DataPath {
+    parts: Arc<Parts>,
+}
+
+/// What uploads and downloads share.
+struct Parts {
+    metadata: Arc<dyn Metadata>,
+    blocks: Arc<dyn BlockConnector>,
+    secret: ClusterSecret,
+    env: Env,
+    budget: Budget,
+    timeouts: Timeouts,
+    suspects: Suspects,
+    /// Blocks on their way to datanodes.
+    sends: Semaphore,
+}
+
+/// Blocks of all uploads that are sent at once. More do not make disks and networks faster, and a lone
+/// datanode takes 128 before it calls itself busy.
+const SENDS_MAX: usize = 96;
+
+/// What the metanode wants to know to place blocks.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// The bucket.
+    pub bucket: String,
+    /// The storage class, when it is not STANDARD.
+    pub storage_class: Option<String>,
+    /// The length of the body in bytes, if it is known.
+    pub length: Option<u64>,
+}
+
+impl std::fmt::Debug for DataPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DataPath").field("budget", &self.parts.budget).finish_non_exhaustive()
+    }
+}
+
+impl DataPath {
+    /// A data path over these services.
+    pub fn new(
+        metadata: Arc<dyn Metadata>,
+        blocks: Arc<dyn BlockConnector>,
+        secret: ClusterSecret,
+        env: Env,
+        config: &DataConfig,
+    ) -> Self {
+        let budget = Budget::new(config);
+        let suspects = Suspects::new(env.clone());
+        let timeouts = config.timeouts.clone();
+        let sends = Semaphore::new(SENDS_MAX);
+        Self { parts: Arc::new(Parts { metadata, blocks, secret, env, budget, timeouts, suspects, sends }) }
+    }
+
+    /// The memory that bodies use.
+    pub fn budget(&self) -> &Budget {
+        &self.parts.budget
+    }
+
+    /// Stores a body on datanodes. When this returns, every block is on stable storage of at least
+    /// `min_replicas` nodes, and the body has ended without an error: commit it with
+    /// [`StoredBlocks::commit_object`] or [`StoredBlocks::put_part`]. Whatever is dropped before is given
+    /// back to the metanode, which deletes it.
+    ///
+    /// # Errors
+    /// The body's own, or what kept it from being stored.
+    pub async fn write<S, E>(&self, placement: Placement, body: &mut S) -> Result<StoredBlocks, WriteError<E>>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
+    {
+        upload::write(self.parts.clone(), placement, body).await
+    }
+
+    /// The bytes of `located.range`. The first of them are at hand and verified when this returns, so that
+    /// an object that cannot be read is answered with an error, and not with a broken body.
+    ///
+    /// # Errors
+    /// When no replica of the first block can be read.
+    pub async fn read(&self, located: LocatedObject) -> Result<ObjectBody, DataError> {
+        reader::open(self.parts.clone(), located).await
+    }
+}

@@ -1,0 +1,257 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_protocol::block::{BlockError, BlockStream, HeadBlock, PipelineTarget, PutBlock, PutBlockReply};
+use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::metadata::{Grant, GrantTarget};
+use cairn_protocol::secret::BlockOperation;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use tokio::sync::watch;
+
+use super::buffer::SealedBlock;
+use super::grants::Grants;
+use super::lease::Lease;
+use super::replica::token;
+use super::stored::StoredBlock;
+use super::{DataError, Parts};
+
+/// How many grants one block is tried under. With each, every target is tried once; so a block fails
+/// only where the cluster fails.
+const GRANTS_MAX: u32 = 5;
+
+/// Stores blocks of one upload.
+pub(super) struct Sender {
+    pub(super) parts: Arc<Parts>,
+    pub(super) grants: Arc<Grants>,
+    pub(super) lease: Arc<Lease>,
+}
+
+/// How often a pipeline may come to a halt although all its nodes are alive: they are slow, and the others
+/// are not likely to be faster.
+const STALLS_MAX: u32 = 3;
+
+/// How long to wait before a node that was busy is asked again, at first and at the most.
+const BUSY_DELAY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// How one attempt to send a block along a pipeline ended.
+enum Sent {
+    Replied(PutBlockReply),
+    /// The first node failed.
+    Failed(BlockError),
+    /// Somewhere in the pipeline somebody stands still: these have the block, and these do not answer.
+    Stalled {
+        holding: Vec<NodeId>,
+        silent: Vec<NodeId>,
+    },
+}
+
+impl Sender {
+    /// Stores a block on at least `min_replicas` nodes: on the targets of `grant`, or, where too many of
+    /// them fail, on those of further grants. `offset` is where in the object the block begins.
+    pub(super) async fn store(
+        &self,
+        mut grant: Grant,
+        offset: u64,
+        block: SealedBlock,
+    ) -> Result<StoredBlock, DataError> {
+        let deadline = self.parts.env.monotonic() + self.parts.timeouts.block;
+        for attempt in 1.. {
+            let reason = match self.store_under(&grant, &block, deadline).await {
+                Ok(stored_on) => {
+                    return Ok(StoredBlock {
+                        grant,
+                        offset,
+                        length: block.length,
+                        crc32c: block.crc32c,
+                        stored_on,
+                    });
+                }
+                Err(reason) => reason,
+            };
+            cairn_protocol::warn_peer!(block = %grant.block, %reason, attempt, "a block was not stored");
+            self.lease.release(grant.block);
+            if attempt >= GRANTS_MAX || self.parts.env.monotonic() >= deadline {
+                return Err(DataError::NotStored { block: grant.block, reason });
+            }
+            grant = self.grants.take(offset).await?;
+            if grant.block_size < block.length {
+                return Err(DataError::Nonsense("a block size that depends on the attempt"));
+            }
+        }
+        Err(DataError::Broken("attempts are counted from one up".to_owned()))
+    }
+
+    /// Sends the block to the targets of one grant until enough of them have it or have failed.
+    async fn store_under(
+        &self,
+        grant: &Grant,
+        block: &SealedBlock,
+        deadline: Duration,
+    ) -> Result<Vec<NodeId>, String> {
+        let enough = grant.min_replicas.max(1) as usize;
+        let mut stored = Vec::new();
+        let mut reason = "no targets".to_owned();
+        let mut left = self.targets(grant, enough);
+        let mut busy_delay = BUSY_DELAY.0;
+        while stored.len() < enough {
+            if stored.len() + left.len() < enough {
+                return Err(reason);
+            }
+            let first = left[0].node;
+            let mut failed = Vec::new();
+            match self.send(grant, &left, block).await {
+                Sent::Replied(reply) => {
+                    stored.extend(reply.stored.iter().filter(|node| left.iter().any(|t| t.node == **node)));
+                    for target in reply.failed {
+                        reason = format!("{}: {}", target.node, target.reason);
+                        failed.push(target.node);
+                    }
+                    // An answer that names nobody must not be asked for again.
+                    if !stored.contains(&first) && !failed.contains(&first) {
+                        failed.push(first);
+                    }
+                }
+                // It does what it can: it is not to be avoided, but not to be pressed either.
+                Sent::Failed(BlockError::Busy) if self.parts.env.monotonic() < deadline => {
+                    reason = format!("{first}: {}", BlockError::Busy);
+                    self.parts.env.sleep(busy_delay).await;
+                    busy_delay = (busy_delay * 2).min(BUSY_DELAY.1);
+                }
+                Sent::Failed(error) => {
+                    reason = format!("{first}: {error}");
+                    failed.push(first);
+                }
+                Sent::Stalled { holding, silent } => {
+                    reason = "the pipeline stands still".to_owned();
+                    stored.extend(holding);
+                    failed.extend(silent);
+                    if !stored.contains(&first) && failed.is_empty() {
+                        failed.push(first);
+                    }
+                }
+            }
+            for node in &stored {
+                self.parts.suspects.clear(*node);
+            }
+            for node in &failed {
+                self.grants.exclude(*node);
+            }
+            left.retain(|target| !stored.contains(&target.node) && !failed.contains(&target.node));
+        }
+        Ok(stored)
+    }
+
+    /// The targets in order, without those that failed just now, unless they are needed.
+    fn targets(&self, grant: &Grant, enough: usize) -> Vec<GrantTarget> {
+        let good: Vec<_> =
+            grant.targets.iter().filter(|target| !self.grants.is_excluded(target.node)).cloned().collect();
+        if good.len() >= enough { good } else { grant.targets.clone() }
+    }
+
+    async fn send(&self, grant: &Grant, targets: &[GrantTarget], block: &SealedBlock) -> Sent {
+        let token = |target: &GrantTarget| token(&self.parts, BlockOperation::Put, grant.block, target.node);
+        let [first, rest @ ..] = targets else {
+            return Sent::Failed(BlockError::Malformed { reason: "no targets".to_owned() });
+        };
+        let pipeline = rest
+            .iter()
+            .map(|target| PipelineTarget {
+                node: target.node,
+                address: target.address.clone(),
+                token: token(target),
+            })
+            .collect();
+        let request = PutBlock {
+            block: grant.block,
+            length: block.length,
+            crc32c: block.crc32c,
+            token: token(first),
+            pipeline,
+        };
+        // Nobody closes the semaphore; each turn is bounded by the time-outs below.
+        let _turn = self.parts.sends.acquire().await;
+        let (data, mut left) = pieces(block);
+        let service = self.parts.blocks.connect(first.node, &first.address);
+        let mut put = service.put(request, data);
+        for stalls in 1.. {
+            let diagnosis = async {
+                self.stalled(&mut left).await;
+                self.probe(grant.block, targets, block).await
+            };
+            let (holding, silent) = tokio::select! {
+                outcome = put.as_mut() => match outcome {
+                    Ok(reply) => return Sent::Replied(reply),
+                    Err(BlockError::TimedOut) => self.probe(grant.block, targets, block).await,
+                    Err(error) => return Sent::Failed(error),
+                },
+                diagnosis = diagnosis => {
+                    let enough = holding_enough(&diagnosis.0, grant);
+                    if !enough && diagnosis.1.is_empty() && stalls < STALLS_MAX {
+                        continue;
+                    }
+                    diagnosis
+                }
+            };
+            return Sent::Stalled { holding, silent };
+        }
+        Sent::Failed(BlockError::TimedOut)
+    }
+
+    /// Waits until the pipeline takes no more bytes, or does not answer.
+    async fn stalled(&self, left: &mut watch::Receiver<usize>) {
+        let timeouts = &self.parts.timeouts;
+        loop {
+            let all_taken = *left.borrow_and_update() == 0;
+            let limit = if all_taken { timeouts.put_reply } else { timeouts.put_progress };
+            tokio::select! {
+                () = self.parts.env.sleep(limit) => return,
+                // An error means that the stream was dropped, as it may be when all is taken.
+                changed = left.changed() => if changed.is_err() {
+                    return self.parts.env.sleep(timeouts.put_reply).await;
+                }
+            }
+        }
+    }
+
+    /// Asks all targets at once whether they have the block: who does, and who does not answer.
+    async fn probe(
+        &self,
+        id: BlockId,
+        targets: &[GrantTarget],
+        block: &SealedBlock,
+    ) -> (Vec<NodeId>, Vec<NodeId>) {
+        let answers = join_all(targets.iter().map(|target| async {
+            let service = self.parts.blocks.connect(target.node, &target.address);
+            let token = token(&self.parts, BlockOperation::Get, id, target.node);
+            tokio::select! {
+                answer = service.head(HeadBlock { block: id, token }) => (target.node, answer),
+                () = self.parts.env.sleep(self.parts.timeouts.probe) => (target.node, Err(BlockError::TimedOut)),
+            }
+        }));
+        let (mut holding, mut silent) = (Vec::new(), Vec::new());
+        for (node, answer) in answers.await {
+            match answer {
+                Ok(info) if info.length == block.length && info.crc32c == block.crc32c => holding.push(node),
+                Err(BlockError::NotFound | BlockError::Busy) => {}
+                Ok(_) | Err(_) => silent.push(node),
+            }
+        }
+        (holding, silent)
+    }
+}
+
+fn holding_enough(holding: &[NodeId], grant: &Grant) -> bool {
+    holding.len() >= grant.min_replicas.max(1) as usize
+}
+
+/// The block as a stream, and how many of its pieces are not taken yet.
+fn pieces(block: &SealedBlock) -> (BlockStream, watch::Receiver<usize>) {
+    let count = block.pieces.len();
+    let (sender, receiver) = watch::channel(count);
+    let pieces = block.pieces.clone().into_iter().enumerate().map(move |(index, piece)| {
+        sender.send_replace(count - index - 1);
+        Ok(piece)
+    });
+    (futures_util::stream::iter(pieces).boxed(), receiver)
+}

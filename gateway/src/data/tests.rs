@@ -1,0 +1,6 @@
+//! The data path against datanodes and a metanode that do what a test tells them.
+
+mod budget;
+mod read;
+mod world;
+mod write;

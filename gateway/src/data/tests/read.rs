@@ -1,0 +1,162 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cairn_protocol::checksum::CHUNK_SIZE;
+use cairn_protocol::metadata::ReplicaProblem;
+use futures_util::StreamExt;
+
+use super::world::{Fault, World, bytes};
+use crate::data::{DataConfig, DataError, DataPath};
+
+const BLOCK: u64 = 256 * 1024;
+
+/// An object of four blocks and a little, held by all three nodes.
+async fn stored() -> (Arc<World>, DataPath, Bytes) {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    let whole = bytes(4 * BLOCK as usize + 321);
+    world.put(&data, vec![whole.clone()]).await;
+    (world, data, whole)
+}
+
+async fn reads_in_spite_of(fault: Fault, problem: ReplicaProblem) {
+    let (world, data, whole) = stored().await;
+    // The node that is asked first.
+    world.fault(0, fault.clone());
+    let read = world.while_time_passes(world.get(&data, 0..whole.len() as u64)).await.unwrap();
+    assert!(read == whole, "{fault:?}");
+    world.until(|world| world.meta().reports.contains(&(world.nodes[0].id, problem))).await;
+    assert!(world.meta().reports.iter().all(|(node, _)| *node == world.nodes[0].id), "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_dead_node_is_read_around_and_reported() {
+    reads_in_spite_of(Fault::Down, ReplicaProblem::Unreachable).await;
+}
+
+#[tokio::test]
+async fn a_node_that_stands_still_is_read_around_and_reported() {
+    reads_in_spite_of(Fault::Stopped, ReplicaProblem::Unreachable).await;
+}
+
+#[tokio::test]
+async fn a_node_that_dies_in_the_middle_of_a_block_is_read_around_without_a_gap() {
+    for after in [0, 1, CHUNK_SIZE, CHUNK_SIZE + 1, 200_000] {
+        reads_in_spite_of(Fault::BreaksOff(after), ReplicaProblem::Unreachable).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_goes_silent_in_the_middle_of_a_block_is_read_around_without_a_gap() {
+    reads_in_spite_of(Fault::GoesSilent(70_000), ReplicaProblem::Unreachable).await;
+}
+
+#[tokio::test]
+async fn a_wrong_byte_anywhere_is_never_passed_on_and_is_reported() {
+    for at in [0, CHUNK_SIZE, 3 * CHUNK_SIZE - 1] {
+        let (world, data, whole) = stored().await;
+        world.fault(0, Fault::Corrupt(at));
+        let read = world.get(&data, 0..BLOCK).await.unwrap();
+        assert!(read == whole.slice(..BLOCK as usize), "{at}");
+        world.until(|world| world.meta().reports == [(world.nodes[0].id, ReplicaProblem::Corrupt)]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_replica_whose_table_is_right_for_other_bytes_is_not_believed() {
+    reads_in_spite_of(Fault::Impostor, ReplicaProblem::Corrupt).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_is_not_there_is_reported_missing() {
+    let (world, data, whole) = stored().await;
+    let located = world.located(0..BLOCK, 10);
+    world.nodes[0].blocks.lock().unwrap().clear();
+    let body: Vec<_> = data.read(located).await.unwrap().map(Result::unwrap).collect().await;
+    assert!(body.concat() == whole.slice(..BLOCK as usize));
+    world.until(|world| world.meta().reports.contains(&(world.nodes[0].id, ReplicaProblem::Missing))).await;
+}
+
+#[tokio::test]
+async fn a_node_that_failed_is_not_asked_again_for_every_block() {
+    let (world, data, whole) = stored().await;
+    world.fault(0, Fault::Stopped);
+    world.while_time_passes(world.get(&data, 0..whole.len() as u64)).await.unwrap();
+    assert!(*world.nodes[0].gets.lock().unwrap() <= 2);
+}
+
+#[tokio::test]
+async fn a_range_touches_only_its_chunks() {
+    let (world, data, whole) = stored().await;
+    let start = BLOCK + 3 * CHUNK_SIZE as u64 + 10;
+    // Wrong bytes before and behind the range's chunk do not matter.
+    world.fault(0, Fault::Corrupt(0));
+    let read = world.get(&data, start..start + 100).await.unwrap();
+    assert!(read == whole.slice(start as usize..start as usize + 100));
+    assert!(world.meta().reports.is_empty());
+}
+
+#[tokio::test]
+async fn extents_beyond_the_first_page_are_asked_for() {
+    let (world, data, whole) = stored().await;
+    let located = world.located(5..whole.len() as u64 - 5, 1);
+    assert!(located.more);
+    let body: Vec<_> = data.read(located).await.unwrap().map(Result::unwrap).collect().await;
+    assert!(body.concat() == whole.slice(5..whole.len() - 5));
+}
+
+#[tokio::test]
+async fn when_no_replica_can_be_read_there_is_an_error_before_the_first_byte() {
+    let (world, data, _) = stored().await;
+    (0..3).for_each(|node| world.fault(node, Fault::Down));
+    let error = world.while_time_passes(data.read(world.located(0..10, 10))).await.unwrap_err();
+    assert!(matches!(error, DataError::Unreadable { .. }), "{error:?}");
+    assert!(world.env.monotonic() < Duration::from_secs(120));
+}
+
+#[tokio::test]
+async fn replicas_that_come_back_in_time_are_found() {
+    let (world, data, whole) = stored().await;
+    (0..3).for_each(|node| world.fault(node, Fault::Down));
+    let reading = tokio::spawn({
+        let (world, data) = (world.clone(), data.clone());
+        let length = whole.len() as u64;
+        async move { world.get(&data, 0..length).await }
+    });
+    world.while_time_passes(world.until(|world| world.meta().reports.len() >= 6)).await;
+    world.fault(2, Fault::None);
+    assert!(world.while_time_passes(reading).await.unwrap().unwrap() == whole);
+}
+
+#[tokio::test]
+async fn an_object_that_becomes_unreadable_breaks_off_instead_of_ending() {
+    let (world, data, whole) = stored().await;
+    let mut body = data.read(world.located(0..whole.len() as u64, 10)).await.unwrap();
+    let mut received = body.next().await.unwrap().unwrap().to_vec();
+    (0..3).for_each(|node| world.fault(node, Fault::Down));
+    let error = loop {
+        match world.while_time_passes(body.next()).await {
+            Some(Ok(piece)) => received.extend_from_slice(&piece),
+            Some(Err(error)) => break error,
+            None => panic!("it ended as if it were whole"),
+        }
+    };
+    assert!(matches!(error, DataError::Unreadable { .. }));
+    assert!(received.len() < whole.len() && whole.starts_with(&received));
+    assert!(body.next().await.is_none());
+}
+
+#[tokio::test]
+async fn downloads_beyond_the_budget_wait_and_are_told_to_slow_down() {
+    let (world, _, _) = stored().await;
+    // Two downloads' worth.
+    let data = world.data_with(&DataConfig { download_memory: 2 * BLOCK, ..DataConfig::default() });
+    let located = || world.located(0..BLOCK, 10);
+    let first = data.read(located()).await.unwrap();
+    let _second = data.read(located()).await.unwrap();
+    let refused = world.while_time_passes(data.read(located())).await;
+    assert_eq!(refused.unwrap_err(), DataError::Overloaded);
+    drop(first);
+    assert!(data.read(located()).await.is_ok());
+}

@@ -1,0 +1,300 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cairn_protocol::checksum::crc32c;
+use cairn_protocol::metadata::{MetadataError, WriteCondition};
+use futures_util::StreamExt;
+use proptest::prelude::*;
+use tokio::sync::mpsc;
+use tokio_stream_of::receiver_stream;
+
+use super::world::{Fault, World, body, bytes, placement};
+use crate::data::{DataError, WriteError};
+
+/// A body that a test feeds by hand.
+mod tokio_stream_of {
+    use futures_util::Stream;
+    use tokio::sync::mpsc;
+
+    pub(super) fn receiver_stream<T: Send>(
+        receiver: mpsc::Receiver<T>,
+    ) -> impl Stream<Item = T> + Unpin + Send {
+        Box::pin(futures_util::stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|item| (item, receiver))
+        }))
+    }
+}
+
+const BLOCK: u64 = 256 * 1024;
+
+fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(test)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn any_split_of_a_body_and_any_range_of_the_object_give_the_same_bytes_back(
+        length in 0usize..900_000,
+        cuts in proptest::collection::vec(1usize..200_000, 1..20),
+        block_size in prop_oneof![Just(1_000u64), Just(64 * 1024), Just(100_000), Just(BLOCK)],
+        range in (0.0..1.0, 0.0..1.0),
+    ) {
+        run(async {
+            let length = if block_size == 1_000 { length / 50 } else { length };
+            let world = World::new(3, block_size);
+            let data = world.data();
+            let whole = bytes(length);
+            let (mut rest, mut pieces) = (whole.clone(), Vec::new());
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                pieces.push(rest.split_to((*cut).min(rest.len())));
+            }
+            world.put(&data, pieces).await;
+            let commit = world.meta().commits[0].clone();
+            prop_assert_eq!(commit.length, length as u64);
+            let at = |share: f64| (share * length as f64) as u64;
+            let (start, end) = (at(range.0).min(at(range.1)), at(range.0).max(at(range.1)));
+            let read = world.get(&data, 0..length as u64).await.unwrap();
+            prop_assert_eq!(&read, &whole);
+            let read = world.get(&data, start..end).await.unwrap();
+            prop_assert_eq!(&read, &whole.slice(start as usize..end as usize));
+            prop_assert_eq!(world.grants_open(), 0);
+            Ok(())
+        })?;
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_known_length_takes_its_grants_in_one_request_and_no_more_than_it_needs() {
+    let world = World::new(3, BLOCK);
+    let whole = bytes(2 * BLOCK as usize + 1);
+    world.put(&world.data(), vec![whole.clone()]).await;
+    let meta = world.meta();
+    // The block size is learnt from the first answer, the rest comes at once.
+    assert_eq!(meta.allocations.iter().map(|request| request.count).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(meta.granted.len(), 3);
+    assert_eq!(meta.commits[0].extents.len(), 3);
+    assert_eq!(meta.allocations[0].object_length, Some(whole.len() as u64));
+}
+
+#[tokio::test]
+async fn an_empty_body_takes_no_grant() {
+    let world = World::new(3, BLOCK);
+    world.put(&world.data(), Vec::new()).await;
+    assert!(world.meta().allocations.is_empty());
+}
+
+#[tokio::test]
+async fn the_crc_of_the_whole_is_combined_from_the_blocks() {
+    let world = World::new(3, BLOCK);
+    let whole = bytes(3 * BLOCK as usize + 77);
+    let stored = world.data().write(placement(None), &mut body(vec![whole.clone()])).await.unwrap();
+    assert_eq!(stored.crc32c(), crc32c(&whole));
+}
+
+async fn survives(faults: &[(usize, Fault)], nodes: usize) -> Arc<World> {
+    let world = World::new(nodes, BLOCK);
+    for (node, fault) in faults {
+        world.fault(*node, fault.clone());
+    }
+    let data = world.data();
+    let whole = bytes(4 * BLOCK as usize + 5);
+    world.while_time_passes(world.put(&data, vec![whole.clone()])).await;
+    for (node, _) in faults.iter().filter(|_| nodes > 1) {
+        world.fault(*node, Fault::Down);
+    }
+    assert_eq!(world.while_time_passes(world.get(&data, 0..whole.len() as u64)).await.unwrap(), whole);
+    world.while_time_passes(world.until(|world| world.grants_open() == 0)).await;
+    world
+}
+
+#[tokio::test]
+async fn a_dead_node_anywhere_in_the_pipeline_is_left_out() {
+    for node in 0..3 {
+        survives(&[(node, Fault::Down)], 3).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_stands_still_anywhere_in_the_pipeline_is_found_and_left_out() {
+    for node in 0..3 {
+        let world = survives(&[(node, Fault::Stopped)], 3).await;
+        // Found once, not with every block.
+        assert!(*world.nodes[node].puts.lock().unwrap() <= 4, "asked again and again");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_stores_and_does_not_say_so_does_not_hold_up_the_client() {
+    survives(&[(1, Fault::Mute)], 3).await;
+}
+
+#[tokio::test]
+async fn a_full_node_is_replaced() {
+    survives(&[(0, Fault::Full), (1, Fault::Full)], 5).await;
+}
+
+#[tokio::test]
+async fn a_busy_node_is_waited_for_and_not_avoided() {
+    let world = survives(&[(0, Fault::Busy(10))], 1).await;
+    assert!(world.meta().released.is_empty());
+    assert!(world.meta().allocations.iter().all(|request| request.exclude.is_empty()));
+}
+
+#[tokio::test]
+async fn slow_nodes_that_are_alive_are_waited_for() {
+    let slow = Fault::Slow(Duration::from_secs(20));
+    let world = survives(&[(0, slow)], 1).await;
+    assert!(world.meta().released.is_empty());
+}
+
+#[tokio::test]
+async fn with_fewer_than_min_replicas_the_same_bytes_go_to_other_nodes() {
+    let world = survives(&[(0, Fault::Down), (1, Fault::Down), (2, Fault::Stopped)], 6).await;
+    let meta = world.meta();
+    assert!(!meta.released.is_empty(), "a failed grant is given back");
+    assert!(meta.allocations.iter().any(|request| !request.exclude.is_empty()));
+}
+
+#[tokio::test]
+async fn when_no_nodes_are_left_the_upload_fails_after_a_bounded_time_and_leaves_nothing() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    for node in 1..3 {
+        world.fault(node, Fault::Down);
+    }
+    let mut pieces = body(vec![bytes(1000)]);
+    let written = data.write(placement(Some(1000)), &mut pieces);
+    let error = world.while_time_passes(written).await.unwrap_err();
+    assert!(matches!(error, WriteError::Data(DataError::NotStored { .. })), "{error:?}");
+    assert!(world.env.monotonic() < Duration::from_secs(120));
+    world.until(|world| world.grants_open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_body_that_fails_gives_back_all_its_grants() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    let pieces = vec![Ok(bytes(3 * BLOCK as usize)), Err("a wrong digest")];
+    let mut body = futures_util::stream::iter(pieces);
+    let error = data.write(placement(Some(4 * BLOCK)), &mut body).await.unwrap_err();
+    assert!(matches!(error, WriteError::Body("a wrong digest")));
+    assert!(!world.meta().granted.is_empty());
+    world.until(|world| world.grants_open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_gives_back_all_its_grants_and_memory() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    let (sender, receiver) = mpsc::channel(1);
+    let mut stream = receiver_stream::<Result<Bytes, &str>>(receiver);
+    let upload = tokio::spawn({
+        let data = data.clone();
+        async move { data.write(placement(Some(10 * BLOCK)), &mut stream).await }
+    });
+    sender.send(Ok(bytes(5 * BLOCK as usize / 2))).await.unwrap();
+    while world.nodes[0].blocks.lock().unwrap().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(data.budget().upload_bytes() > 0);
+    upload.abort();
+    world.until(|world| world.grants_open() == 0).await;
+    assert!(upload.await.unwrap_err().is_cancelled());
+    assert_eq!(data.budget().upload_bytes(), 0);
+}
+
+#[tokio::test]
+async fn what_is_stored_and_never_committed_is_given_back() {
+    let world = World::new(3, BLOCK);
+    let stored = world.data().write(placement(Some(5)), &mut body(vec![bytes(5)])).await.unwrap();
+    drop(stored);
+    world.until(|world| world.grants_open() == 0).await;
+}
+
+#[tokio::test]
+async fn leases_outlive_a_slow_client() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    let (sender, receiver) = mpsc::channel(1);
+    let mut stream = receiver_stream::<Result<Bytes, &str>>(receiver);
+    let upload = tokio::spawn({
+        let data = data.clone();
+        async move { data.write(placement(Some(2 * BLOCK)), &mut stream).await }
+    });
+    sender.send(Ok(bytes(BLOCK as usize))).await.unwrap();
+    // Five leases long.
+    let later = world.env.sleep(Duration::from_secs(300));
+    world.while_time_passes(later).await;
+    sender.send(Ok(bytes(BLOCK as usize))).await.unwrap();
+    drop(sender);
+    let stored = upload.await.unwrap().unwrap();
+    stored.commit_object(world.commit()).await.unwrap();
+    let renewals = world.meta().renewals;
+    // At half of the time left, so the client's network may fail for a while.
+    assert!((8..=12).contains(&renewals), "{renewals}");
+}
+
+#[tokio::test]
+async fn a_commit_without_an_answer_is_repeated_under_the_same_version_and_nothing_is_given_back() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    world.meta().commits_unanswered = 3;
+    let stored = data.write(placement(Some(9)), &mut body(vec![bytes(9)])).await.unwrap();
+    let committed = world.while_time_passes(stored.commit_object(world.commit())).await.unwrap();
+    let meta = world.meta();
+    assert_eq!(meta.commits.len(), 1);
+    assert_eq!(meta.commits[0].version, committed.version);
+    assert!(meta.released.is_empty());
+}
+
+#[tokio::test]
+async fn a_commit_whose_outcome_stays_unknown_gives_nothing_back() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    world.meta().commits_unanswered = usize::MAX;
+    let stored = data.write(placement(Some(9)), &mut body(vec![bytes(9)])).await.unwrap();
+    let error = world.while_time_passes(stored.commit_object(world.commit())).await.unwrap_err();
+    assert!(matches!(error, MetadataError::Unavailable { .. }));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(world.meta().released.is_empty());
+}
+
+#[tokio::test]
+async fn a_commit_that_is_refused_gives_its_blocks_back() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    world.meta().commit_refused = Some(MetadataError::PreconditionFailed);
+    let mut commit = world.commit();
+    commit.condition = WriteCondition::Absent;
+    let stored = data.write(placement(Some(9)), &mut body(vec![bytes(9)])).await.unwrap();
+    let refused = stored.commit_object(commit).await.unwrap_err();
+    assert_eq!(refused, MetadataError::PreconditionFailed);
+    world.until(|world| world.grants_open() == 0).await;
+}
+
+#[tokio::test]
+async fn blocks_are_sent_while_later_ones_are_still_received() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    let (sender, receiver) = mpsc::channel(1);
+    let mut stream = receiver_stream::<Result<Bytes, &str>>(receiver);
+    let upload = tokio::spawn({
+        let data = data.clone();
+        async move { data.write(placement(Some(3 * BLOCK)), &mut stream).await }
+    });
+    for block in 1..=2 {
+        sender.send(Ok(bytes(BLOCK as usize))).await.unwrap();
+        while world.nodes[0].blocks.lock().unwrap().len() < block {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop((sender, upload));
+    let _ = body(Vec::new()).next().await;
+}

@@ -1,0 +1,227 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cairn_protocol::metadata::Grant;
+use cairn_protocol::rpc::{current_request_id, with_request_id};
+use futures_util::{Stream, StreamExt};
+use tokio::task::{JoinError, JoinSet};
+
+use super::budget::{BLOCK_FLOOR, PAUSE, TRICKLE_FLOOR, Writer};
+use super::buffer::{BlockBuffer, Room};
+use super::grants::Grants;
+use super::lease::Lease;
+use super::send::Sender;
+use super::stored::{StoredBlock, StoredBlocks};
+use super::{DataError, Parts, Placement, WriteError};
+
+/// How many blocks of one upload are on their way at once. Two would hide the network behind the client;
+/// further ones hide the fsyncs.
+const WINDOW: usize = 4;
+
+/// Stores a body; see [`DataPath::write`](super::DataPath::write).
+pub(super) async fn write<S, E>(
+    parts: Arc<Parts>,
+    placement: Placement,
+    body: &mut S,
+) -> Result<StoredBlocks, WriteError<E>>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
+{
+    let lease = Arc::new(Lease::new(&parts));
+    let length = placement.length;
+    let grants = Arc::new(Grants::new(parts.clone(), lease.clone(), placement));
+    let sender = Arc::new(Sender { parts: parts.clone(), grants, lease: lease.clone() });
+    let writer = parts.budget.writer();
+    let tasks = Tasks { sender, sends: JoinSet::new(), stored: Vec::new() };
+    let mut upload = Upload { parts: &parts, writer, tasks, body, input: Bytes::new(), offset: 0, length };
+    if length != Some(0) {
+        upload.tasks.prepare(0);
+    }
+    upload.run().await?;
+    let stored = upload.tasks.finish().await?;
+    Ok(StoredBlocks::new(parts.clone(), lease, stored))
+}
+
+/// A body on its way into blocks.
+struct Upload<'a, S> {
+    parts: &'a Arc<Parts>,
+    writer: Writer,
+    tasks: Tasks,
+    body: &'a mut S,
+    /// What of the body was received and is in no block yet.
+    input: Bytes,
+    /// How much of it is in blocks that are sealed.
+    offset: u64,
+    length: Option<u64>,
+}
+
+/// What to do about a client that pauses while others wait for memory.
+enum Crowded {
+    /// Seal the block.
+    Seal,
+    /// Give back what the block does not use.
+    GiveBack,
+}
+
+/// What happened first.
+enum Event<E> {
+    Input(Option<Result<Bytes, E>>),
+    Sent(Result<Outcome, JoinError>),
+    Crowded(Crowded),
+}
+
+impl<S, E> Upload<'_, S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
+{
+    async fn run(&mut self) -> Result<(), WriteError<E>> {
+        // Nothing is held while the first bytes of a block are waited for.
+        while self.receive().await? {
+            let mut block = self.begin_block().await?;
+            self.fill(&mut block.1).await?;
+            let (grant, block) = block;
+            while self.tasks.sends.len() >= WINDOW {
+                self.tasks.finish_one().await?;
+            }
+            let length = block.length();
+            self.tasks.send(grant, self.offset, block);
+            self.offset += length;
+        }
+        Ok(())
+    }
+
+    /// Waits for the next bytes; false at the end of the body.
+    async fn receive(&mut self) -> Result<bool, WriteError<E>> {
+        while self.input.is_empty() {
+            match self.event(std::future::pending()).await {
+                Event::Input(None) => return Ok(false),
+                Event::Input(Some(bytes)) => self.input = bytes.map_err(WriteError::Body)?,
+                Event::Sent(outcome) => self.tasks.sent(outcome)?,
+                Event::Crowded(_) => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Memory and a grant for the next block.
+    async fn begin_block(&mut self) -> Result<(Grant, BlockBuffer), WriteError<E>> {
+        let left = self.length.map(|length| length.saturating_sub(self.offset)).filter(|left| *left > 0);
+        let left = left.unwrap_or(u64::MAX);
+        let reservation = {
+            let mut reserve = std::pin::pin!(self.parts.budget.reserve(left.min(BLOCK_FLOOR)));
+            loop {
+                tokio::select! {
+                    reservation = reserve.as_mut() => break reservation,
+                    Some(outcome) = self.tasks.sends.join_next() => self.tasks.sent(outcome)?,
+                }
+            }
+        };
+        let grant = self.tasks.sender.grants.take(self.offset).await?;
+        let length_max = grant.block_size.min(self.parts.budget.block_length_max()).min(left);
+        if left > length_max {
+            self.tasks.prepare(self.offset + length_max);
+        }
+        Ok((grant, BlockBuffer::new(reservation, length_max)))
+    }
+
+    /// Fills the block until it is full, the body ends, or others need the memory more.
+    async fn fill(&mut self, block: &mut BlockBuffer) -> Result<(), WriteError<E>> {
+        let mut given_back = false;
+        loop {
+            if block.push(&mut self.input) == Room::None {
+                return Ok(());
+            }
+            let fair_share = self.writer.fair_share();
+            let crowded = crowded(self.parts, fair_share, block.length(), given_back);
+            match self.event(crowded).await {
+                Event::Input(None) => return Ok(()),
+                Event::Input(Some(bytes)) => self.input = bytes.map_err(WriteError::Body)?,
+                Event::Sent(outcome) => self.tasks.sent(outcome)?,
+                Event::Crowded(Crowded::Seal) => return Ok(()),
+                Event::Crowded(Crowded::GiveBack) => {
+                    block.give_back();
+                    given_back = true;
+                }
+            }
+        }
+    }
+
+    async fn event(&mut self, crowded: impl Future<Output = Crowded>) -> Event<E> {
+        tokio::select! {
+            input = self.body.next() => Event::Input(input),
+            Some(outcome) = self.tasks.sends.join_next() => Event::Sent(outcome),
+            crowded = crowded => Event::Crowded(crowded),
+        }
+    }
+}
+
+/// Waits until a block of `length` bytes, whose client sends nothing now, has to make room for others.
+async fn crowded(parts: &Parts, fair_share: u64, length: u64, given_back: bool) -> Crowded {
+    if length >= fair_share {
+        parts.budget.pressure().await;
+        return Crowded::Seal;
+    }
+    parts.env.sleep(PAUSE).await;
+    parts.budget.pressure().await;
+    if length >= TRICKLE_FLOOR {
+        return Crowded::Seal;
+    }
+    if given_back {
+        std::future::pending::<()>().await;
+    }
+    Crowded::GiveBack
+}
+
+/// What one upload has running beside it. Dropped, all of it stops.
+struct Tasks {
+    sender: Arc<Sender>,
+    sends: JoinSet<Outcome>,
+    stored: Vec<StoredBlock>,
+}
+
+/// How a task ended: a block was stored, or there was something else to do.
+type Outcome = Option<Result<StoredBlock, DataError>>;
+
+impl Tasks {
+    /// Takes grants for the block at `offset` ahead of need.
+    fn prepare(&mut self, offset: u64) {
+        let sender = self.sender.clone();
+        self.sends.spawn(with_request_id(current_request_id(), async move {
+            sender.grants.prepare(offset).await;
+            None
+        }));
+    }
+
+    fn send(&mut self, grant: Grant, offset: u64, block: BlockBuffer) {
+        let sender = self.sender.clone();
+        self.sends.spawn(with_request_id(current_request_id(), async move {
+            Some(sender.store(grant, offset, block.seal()).await)
+        }));
+    }
+
+    fn sent(&mut self, outcome: Result<Outcome, JoinError>) -> Result<(), DataError> {
+        match outcome {
+            Ok(None) => Ok(()),
+            Ok(Some(Ok(stored))) => {
+                self.stored.push(stored);
+                Ok(())
+            }
+            Ok(Some(Err(error))) => Err(error),
+            Err(error) => Err(DataError::Broken(error.to_string())),
+        }
+    }
+
+    async fn finish_one(&mut self) -> Result<(), DataError> {
+        match self.sends.join_next().await {
+            Some(outcome) => self.sent(outcome),
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(&mut self) -> Result<Vec<StoredBlock>, DataError> {
+        while !self.sends.is_empty() {
+            self.finish_one().await?;
+        }
+        Ok(std::mem::take(&mut self.stored))
+    }
+}

@@ -1,0 +1,149 @@
+//! What goes wrong, as S3 clients see it: one type, mapped to HTTP in one place.
+//!
+//! An [`S3Error`] has a public part (code, message, extra elements, headers), and may carry a cause
+//! that is logged with the request's id and never sent.
+
+mod code;
+mod metadata;
+mod respond;
+
+pub use code::ErrorCode;
+pub use respond::ErrorScope;
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+use http::{HeaderName, HeaderValue};
+
+/// The result of everything that can fail towards a client.
+pub type S3Result<T> = Result<T, S3Error>;
+
+/// An error that is answered to an S3 client.
+pub struct S3Error(Box<Inner>);
+
+/// Boxed, so that a `Result` of a small value stays small.
+struct Inner {
+    code: ErrorCode,
+    message: Cow<'static, str>,
+    details: Vec<(&'static str, String)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+    /// Whether the request's body can no longer be trusted to end where its framing says.
+    closes_connection: bool,
+}
+
+impl S3Error {
+    /// This code with AWS's default message.
+    pub fn new(code: ErrorCode) -> Self {
+        Self::with_message(code, code.message())
+    }
+
+    /// This code with a message that says more than the default one. The client sees it.
+    pub fn with_message(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            code,
+            message: message.into(),
+            details: Vec::new(),
+            headers: Vec::new(),
+            cause: None,
+            closes_connection: false,
+        }))
+    }
+
+    /// `InvalidArgument`, naming the argument and its value as AWS does.
+    pub fn invalid_argument(
+        name: impl Into<String>,
+        value: impl Into<String>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::with_message(ErrorCode::InvalidArgument, message)
+            .detail("ArgumentName", name)
+            .detail("ArgumentValue", value)
+    }
+
+    /// `InvalidRequest` with this message.
+    pub fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::with_message(ErrorCode::InvalidRequest, message)
+    }
+
+    /// `NotImplemented`, in words that name what is missing.
+    pub fn not_implemented(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::with_message(ErrorCode::NotImplemented, message)
+    }
+
+    /// `InternalError`; `cause` is logged, not sent.
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(ErrorCode::InternalError).caused_by(cause)
+    }
+
+    /// Adds an element to the error document.
+    pub fn detail(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.0.details.push((name, value.into()));
+        self
+    }
+
+    /// Adds a header to the answer. One that holds what a header cannot hold is left out.
+    pub fn header(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
+        if let Ok(value) = value.try_into() {
+            self.0.headers.push((name, value));
+        }
+        self
+    }
+
+    /// Keeps what led to this, for the log.
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// Has the connection closed after the answer: what follows on it cannot be told from the body.
+    pub fn closing(mut self) -> Self {
+        self.0.closes_connection = true;
+        self
+    }
+
+    /// The code.
+    pub fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
+    /// The message that the client sees.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The extra elements of the error document.
+    pub fn details(&self) -> &[(&'static str, String)] {
+        &self.0.details
+    }
+
+    /// What led to this, for the log.
+    pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        self.0.cause.as_deref()
+    }
+}
+
+impl From<ErrorCode> for S3Error {
+    fn from(code: ErrorCode) -> Self {
+        Self::new(code)
+    }
+}
+
+impl fmt::Display for S3Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code.as_str(), self.0.message)
+    }
+}
+
+impl fmt::Debug for S3Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "S3Error({self}, {:?}, cause: {:?})", self.0.details, self.0.cause)
+    }
+}
+
+impl Error for S3Error {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}

@@ -1,0 +1,43 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use cairn_protocol::block::BlockConnector;
+use cairn_protocol::env::Env;
+use cairn_protocol::metadata::Metadata;
+use cairn_protocol::secret::ClusterSecret;
+
+use crate::config::Config;
+use crate::data::DataPath;
+
+/// A gateway: what it needs to serve requests. It keeps nothing between them that a client could notice.
+pub struct Gateway {
+    /// Settings.
+    pub config: Config,
+    /// The namespace and the grants.
+    pub metadata: Arc<dyn Metadata>,
+    /// The way to datanodes: where the bytes of objects go and come from.
+    pub data: DataPath,
+    /// Time, randomness and ids.
+    pub env: Env,
+}
+
+impl Gateway {
+    /// A gateway over these services; `secret` signs its block tokens.
+    pub fn new(
+        config: Config,
+        metadata: Arc<dyn Metadata>,
+        blocks: Arc<dyn BlockConnector>,
+        secret: ClusterSecret,
+        env: Env,
+    ) -> Self {
+        let data = DataPath::new(metadata.clone(), blocks, secret, env.clone(), &config.data);
+        Self { config, metadata, data, env }
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,43 @@
+//! ListObjects, the first version.
+
+use cairn_protocol::metadata::ListMark;
+
+use super::listing::{Listing, next_mark};
+use crate::caller::Action;
+use crate::error::S3Result;
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::{self, Response};
+
+/// `GET /bucket`.
+#[derive(Debug)]
+pub struct ListObjects {
+    listing: Listing,
+    marker: String,
+}
+
+impl Operation for ListObjects {
+    const NAME: &'static str = "ListObjects";
+    const ACTION: Action = Action("s3:ListBucket");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        let marker = request.query.get("marker").unwrap_or_default().to_owned();
+        Ok(Self { listing: Listing::parse(request)?, marker })
+    }
+
+    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+        let Self { listing, marker } = self;
+        let page = listing.page(gateway, listing.mark(&marker)).await?;
+        let next = next_mark(&page).map(|(ListMark::Key(text) | ListMark::Prefix(text))| text);
+        Ok(response::xml("ListBucketResult", |xml| {
+            listing.write_head(xml, &page);
+            xml.text("Marker", &listing.encoding.apply(&marker));
+            // S3 shows it only with a delimiter: without one, the last key says as much.
+            if let (Some(next), Some(_)) = (&next, &listing.delimiter) {
+                xml.text("NextMarker", &listing.encoding.apply(next));
+            }
+            listing.write_entries(xml, &page, true);
+        }))
+    }
+}

@@ -1,0 +1,60 @@
+//! ListObjectsV2.
+
+use cairn_protocol::metadata::ListMark;
+
+use super::listing::{Listing, next_mark};
+use crate::caller::Action;
+use crate::error::{S3Error, S3Result};
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::{self, Response};
+use crate::types::ListToken;
+
+/// `GET /bucket?list-type=2`.
+#[derive(Debug)]
+pub struct ListObjectsV2 {
+    listing: Listing,
+    token: Option<String>,
+    after: Option<ListMark>,
+    start_after: Option<String>,
+    fetch_owner: bool,
+}
+
+impl Operation for ListObjectsV2 {
+    const NAME: &'static str = "ListObjectsV2";
+    const ACTION: Action = Action("s3:ListBucket");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        let query = &request.query;
+        let token = query.get("continuation-token").map(str::to_owned);
+        let start_after = query.get("start-after").filter(|key| !key.is_empty()).map(str::to_owned);
+        // A token knows more exactly where the listing stands.
+        let after = match &token {
+            Some(token) => Some(ListToken::parse(token)?),
+            None => start_after.clone().map(ListMark::Key),
+        };
+        let fetch_owner = match query.get("fetch-owner") {
+            None | Some("" | "false") => false,
+            Some("true") => true,
+            Some(other) => {
+                return Err(S3Error::invalid_argument("fetch-owner", other, "fetch-owner is true or false."));
+            }
+        };
+        Ok(Self { listing: Listing::parse(request)?, token, after, start_after, fetch_owner })
+    }
+
+    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+        let Self { listing, token, after, start_after, fetch_owner } = self;
+        let page = listing.page(gateway, after).await?;
+        let next = next_mark(&page);
+        Ok(response::xml("ListBucketResult", |xml| {
+            listing.write_head(xml, &page);
+            xml.value("KeyCount", page.entries.len());
+            xml.optional("ContinuationToken", token.as_deref());
+            xml.optional("NextContinuationToken", next.as_ref().map(ListToken::of).as_deref());
+            xml.optional("StartAfter", start_after.map(|key| listing.encoding.apply(&key)).as_deref());
+            listing.write_entries(xml, &page, fetch_owner);
+        }))
+    }
+}

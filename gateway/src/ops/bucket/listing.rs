@@ -1,0 +1,147 @@
+//! What both versions of ListObjects have in common.
+
+use cairn_protocol::metadata::{self, BucketRef, ListEntry, ListMark, ObjectPage, ObjectSummary};
+
+use crate::checksum::{Algorithm, ChecksumType};
+use crate::error::S3Result;
+use crate::gateway::Gateway;
+use crate::request::Request;
+use crate::types::{BucketName, Encoding, iso8601_seconds, parse_encoding, parse_limit, quoted, write_owner};
+use crate::xml::XmlWriter;
+
+/// The parameters that both have.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) bucket: BucketName,
+    pub(super) prefix: String,
+    pub(super) delimiter: Option<String>,
+    pub(super) max_keys: u32,
+    pub(super) encoding: Encoding,
+}
+
+impl Listing {
+    pub(super) fn parse(request: &Request) -> S3Result<Self> {
+        let query = &request.query;
+        Ok(Self {
+            bucket: request.bucket()?.clone(),
+            prefix: query.get("prefix").unwrap_or_default().to_owned(),
+            delimiter: query.get("delimiter").filter(|delimiter| !delimiter.is_empty()).map(str::to_owned),
+            max_keys: parse_limit(query, "max-keys")?,
+            encoding: parse_encoding(query)?,
+        })
+    }
+
+    /// The page behind `after`.
+    pub(super) async fn page(&self, gateway: &Gateway, after: Option<ListMark>) -> S3Result<ObjectPage> {
+        if self.max_keys == 0 {
+            // S3 answers with an empty page that is not truncated, if the bucket is there.
+            gateway.metadata.get_bucket(BucketRef { bucket: self.bucket.to_string() }).await?;
+            return Ok(ObjectPage { entries: Vec::new(), truncated: false });
+        }
+        let request = metadata::ListObjects {
+            bucket: self.bucket.to_string(),
+            prefix: self.prefix.clone(),
+            delimiter: self.delimiter.clone(),
+            after,
+            max: self.max_keys,
+        };
+        Ok(gateway.metadata.list_objects(request).await?)
+    }
+
+    /// The place that a marker names. One that is itself a common prefix came from a page's end: what is
+    /// rolled up in it was shown.
+    pub(super) fn mark(&self, marker: &str) -> Option<ListMark> {
+        if marker.is_empty() {
+            return None;
+        }
+        let is_prefix = self.delimiter.as_deref().is_some_and(|delimiter| {
+            let rest = marker.strip_prefix(&self.prefix);
+            rest.and_then(|rest| rest.split_once(delimiter)).is_some_and(|(_, behind)| behind.is_empty())
+        });
+        let marker = marker.to_owned();
+        Some(if is_prefix { ListMark::Prefix(marker) } else { ListMark::Key(marker) })
+    }
+
+    /// Writes what stands before the entries in both versions.
+    pub(super) fn write_head(&self, xml: &mut XmlWriter, page: &ObjectPage) {
+        xml.text("Name", self.bucket.as_str());
+        xml.text("Prefix", &self.encoding.apply(&self.prefix));
+        if let Some(delimiter) = &self.delimiter {
+            xml.text("Delimiter", &self.encoding.apply(delimiter));
+        }
+        xml.value("MaxKeys", self.max_keys);
+        if self.encoding == Encoding::Url {
+            xml.text("EncodingType", "url");
+        }
+        xml.value("IsTruncated", page.truncated);
+    }
+
+    /// Writes the entries.
+    pub(super) fn write_entries(&self, xml: &mut XmlWriter, page: &ObjectPage, owners: bool) {
+        for entry in &page.entries {
+            if let ListEntry::Object(object) = entry {
+                xml.element("Contents", |xml| self.write_object(xml, object, owners));
+            }
+        }
+        self.write_prefixes(xml, page);
+    }
+
+    /// Writes the common prefixes.
+    pub(super) fn write_prefixes(&self, xml: &mut XmlWriter, page: &ObjectPage) {
+        for entry in &page.entries {
+            if let ListEntry::CommonPrefix(prefix) = entry {
+                xml.element("CommonPrefixes", |xml| xml.text("Prefix", &self.encoding.apply(prefix)));
+            }
+        }
+    }
+
+    /// Writes what is told of an object.
+    pub(super) fn write_object(&self, xml: &mut XmlWriter, object: &ObjectSummary, owners: bool) {
+        xml.text("Key", &self.encoding.apply(&object.key));
+        xml.text("LastModified", &iso8601_seconds(object.modified_at));
+        xml.text("ETag", &quoted(&object.etag));
+        if let Some((algorithm, kind)) = object.checksum {
+            xml.text("ChecksumAlgorithm", Algorithm::from(algorithm).name());
+            xml.text("ChecksumType", ChecksumType::from(kind).name());
+        }
+        xml.value("Size", object.length);
+        if owners {
+            write_owner(xml);
+        }
+        xml.text("StorageClass", object.storage_class.as_deref().unwrap_or("STANDARD"));
+    }
+}
+
+/// Where the next page begins.
+pub(super) fn next_mark(page: &ObjectPage) -> Option<ListMark> {
+    if !page.truncated {
+        return None;
+    }
+    page.entries.last().map(|entry| match entry {
+        ListEntry::Object(object) => ListMark::Key(object.key.clone()),
+        ListEntry::CommonPrefix(prefix) => ListMark::Prefix(prefix.clone()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_that_is_a_common_prefix_skips_what_is_under_it() {
+        let listing = |delimiter: Option<&str>| Listing {
+            bucket: BucketName::parse("bucket").unwrap(),
+            prefix: "p/".into(),
+            delimiter: delimiter.map(str::to_owned),
+            max_keys: 1000,
+            encoding: Encoding::Plain,
+        };
+        let slash = listing(Some("/"));
+        assert_eq!(slash.mark(""), None);
+        assert_eq!(slash.mark("p/a/"), Some(ListMark::Prefix("p/a/".into())));
+        assert_eq!(slash.mark("p/a/b"), Some(ListMark::Key("p/a/b".into())));
+        assert_eq!(slash.mark("p/a/b/"), Some(ListMark::Key("p/a/b/".into())));
+        assert_eq!(slash.mark("p/"), Some(ListMark::Key("p/".into())));
+        assert_eq!(listing(None).mark("p/a/"), Some(ListMark::Key("p/a/".into())));
+    }
+}

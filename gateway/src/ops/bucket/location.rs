@@ -1,0 +1,36 @@
+//! GetBucketLocation.
+
+use cairn_protocol::metadata::BucketRef;
+
+use crate::caller::Action;
+use crate::error::S3Result;
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::{self, Response};
+use crate::types::BucketName;
+
+/// `GET /bucket?location`.
+#[derive(Debug)]
+pub struct GetBucketLocation {
+    bucket: BucketName,
+}
+
+impl Operation for GetBucketLocation {
+    const NAME: &'static str = "GetBucketLocation";
+    const ACTION: Action = Action("s3:GetBucketLocation");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        Ok(Self { bucket: request.bucket()?.clone() })
+    }
+
+    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+        let info = gateway.metadata.get_bucket(BucketRef { bucket: self.bucket.into() }).await?;
+        Ok(response::xml("LocationConstraint", |xml| {
+            // S3 says nothing for us-east-1.
+            if info.region != "us-east-1" {
+                xml.content(&info.region);
+            }
+        }))
+    }
+}

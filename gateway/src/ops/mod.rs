@@ -1,0 +1,58 @@
+//! The operations of S3: one file each, a folder per resource, all of one shape.
+//!
+//! A request is parsed into the operation's type, the caller is authorised for its action, and it is
+//! run. Each folder has a table of its routes.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::caller::Action;
+use crate::error::S3Result;
+use crate::gateway::Gateway;
+use crate::request::{Request, RequestBody};
+use crate::response::Response;
+
+pub mod bucket;
+pub mod multipart;
+pub mod object;
+pub mod service;
+
+/// An operation.
+pub trait Operation: Sized + Send + 'static {
+    /// Its name in the API reference.
+    const NAME: &'static str;
+
+    /// The permission that it needs.
+    const ACTION: Action;
+
+    /// Reads everything but the body.
+    ///
+    /// # Errors
+    /// What is wrong with the request.
+    fn parse(request: &Request) -> S3Result<Self>;
+
+    /// Does it. Conditions that cost little are checked before the body is read.
+    fn run(
+        self,
+        gateway: &Gateway,
+        request: Request,
+        body: RequestBody,
+    ) -> impl Future<Output = S3Result<Response>> + Send;
+}
+
+/// An operation, as the route tables hold it.
+pub type Handler = fn(Arc<Gateway>, Request, RequestBody) -> BoxFuture<'static, S3Result<Response>>;
+
+/// The handler of an operation.
+pub fn handle<O: Operation>(
+    gateway: Arc<Gateway>,
+    request: Request,
+    body: RequestBody,
+) -> BoxFuture<'static, S3Result<Response>> {
+    Box::pin(async move {
+        let operation = O::parse(&request)?;
+        request.caller.authorise(O::ACTION)?;
+        operation.run(&gateway, request, body).await
+    })
+}

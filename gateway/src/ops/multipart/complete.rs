@@ -1,0 +1,251 @@
+//! CompleteMultipartUpload.
+
+use cairn_protocol::id::VersionId;
+use cairn_protocol::metadata::{
+    CompleteUpload, ListParts, MetadataError, ObjectChecksum, PartInfo, UploadInfo, UploadRef, WriteCondition,
+};
+use http::{HeaderMap, header};
+
+use super::checksum::of_upload;
+use super::id::{PART_NUMBER_MAX, no_such_upload, show_upload_id, upload_ref};
+use super::manifest::{Manifest, Whole};
+use super::until_known;
+use crate::body::PayloadSpec;
+use crate::caller::Action;
+use crate::checksum::{Algorithm, ChecksumType, shown};
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{DOCUMENT_MAX, Request, RequestBody};
+use crate::response::{self, Response};
+use crate::types::{parse_write_condition, quoted};
+use crate::uri;
+use crate::xml;
+
+/// `POST /bucket/key?uploadId=…`.
+#[derive(Debug)]
+pub struct CompleteMultipartUpload {
+    target: UploadRef,
+    condition: WriteCondition,
+    expected: Expected,
+    document: PayloadSpec,
+}
+
+/// What the client expects of the object.
+#[derive(Debug)]
+struct Expected {
+    /// `x-amz-mp-object-size`.
+    length: Option<u64>,
+    /// `x-amz-checksum-*`.
+    checksum: Option<(Algorithm, String)>,
+    /// `x-amz-checksum-type`.
+    kind: Option<ChecksumType>,
+}
+
+impl Operation for CompleteMultipartUpload {
+    const NAME: &'static str = "CompleteMultipartUpload";
+    const ACTION: Action = Action("s3:PutObject");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        // Checksums in the headers are of the object, not of the document.
+        let mut headers = request.headers.clone();
+        Algorithm::ALL.iter().for_each(|algorithm| drop(headers.remove(algorithm.header())));
+        headers.remove("x-amz-sdk-checksum-algorithm");
+        let document = PayloadSpec::parse(&headers, request.caller.content())?;
+        if document.length > DOCUMENT_MAX as u64 {
+            return Err(S3Error::new(ErrorCode::MaxMessageLengthExceeded).closing());
+        }
+        Ok(Self {
+            target: upload_ref(request)?,
+            condition: parse_write_condition(&request.headers)?,
+            expected: Expected::parse(&request.headers)?,
+            document,
+        })
+    }
+
+    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+        let document = body.payload(&request, self.document).collect(DOCUMENT_MAX).await?;
+        if document.is_empty() {
+            return Err(S3Error::new(ErrorCode::MissingRequestBodyError));
+        }
+        let manifest = Manifest::parse(&xml::parse(&document, "CompleteMultipartUpload")?)?;
+        let completion = Completion {
+            target: self.target,
+            condition: self.condition,
+            expected: self.expected,
+            digest: manifest.digest(),
+        };
+        let completed = completion.run(gateway, &manifest).await?;
+        Ok(completed.answer(&request, &completion.target))
+    }
+}
+
+impl Expected {
+    fn parse(headers: &HeaderMap) -> S3Result<Self> {
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
+        let length = text("x-amz-mp-object-size").map(|text| {
+            let wrong = || S3Error::invalid_request("Value for x-amz-mp-object-size header is invalid.");
+            text.parse().map_err(|_| wrong())
+        });
+        let kind = text("x-amz-checksum-type").map(|name| {
+            let wrong = || S3Error::invalid_request("Value for x-amz-checksum-type header is invalid.");
+            ChecksumType::parse(name).ok_or_else(wrong)
+        });
+        let mut checksums = Algorithm::ALL
+            .into_iter()
+            .filter_map(|algorithm| Some((algorithm, text(algorithm.header())?.to_owned())));
+        let checksum = checksums.next();
+        if checksums.next().is_some() {
+            return Err(S3Error::invalid_request(
+                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+            ));
+        }
+        Ok(Self { length: length.transpose()?, checksum, kind: kind.transpose()? })
+    }
+
+    fn check_type(&self, upload: &UploadInfo) -> S3Result<()> {
+        match (self.kind, of_upload(upload)) {
+            (Some(expected), Some((_, kind))) if expected != kind => Err(S3Error::invalid_request(format!(
+                "The upload was created using the {} checksum mode. The complete request must use the same \
+                 checksum mode.",
+                kind.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&self, whole: &Whole) -> S3Result<()> {
+        if self.length.is_some_and(|expected| expected != whole.length) {
+            return Err(S3Error::invalid_request(format!(
+                "The provided 'x-amz-mp-object-size' header does not match what was computed: {}",
+                whole.length
+            )));
+        }
+        let Some((algorithm, expected)) = &self.checksum else { return Ok(()) };
+        let part_count = u32::try_from(whole.parts.len()).unwrap_or(u32::MAX);
+        let is_right = whole.checksum.as_ref().is_some_and(|checksum| {
+            let values = [checksum.value.clone(), shown(checksum, part_count)];
+            Algorithm::from(checksum.algorithm) == *algorithm && values.contains(expected)
+        });
+        if is_right {
+            return Ok(());
+        }
+        Err(S3Error::with_message(
+            ErrorCode::BadDigest,
+            format!("The {} you specified did not match the calculated checksum.", algorithm.name()),
+        ))
+    }
+}
+
+/// One completion, as far as the metanode is concerned.
+struct Completion {
+    target: UploadRef,
+    condition: WriteCondition,
+    expected: Expected,
+    digest: String,
+}
+
+/// What a completed upload came to.
+struct Completed {
+    etag: String,
+    checksum: Option<ObjectChecksum>,
+}
+
+impl Completion {
+    async fn run(&self, gateway: &Gateway, manifest: &Manifest) -> S3Result<Completed> {
+        let (upload, parts) = match self.uploaded(gateway).await {
+            Ok(uploaded) => uploaded,
+            Err(error) => return self.repeated(error),
+        };
+        self.expected.check_type(&upload)?;
+        let whole = manifest.join(&upload, &parts)?;
+        self.expected.check(&whole)?;
+        let Whole { parts, etag, checksum, .. } = whole;
+        let complete = CompleteUpload {
+            target: self.target.clone(),
+            version: VersionId(gateway.env.uuid_v7()),
+            parts,
+            etag,
+            checksum: checksum.clone(),
+            request_digest: self.digest.clone(),
+            condition: self.condition.clone(),
+        };
+        match until_known(gateway, || gateway.metadata.complete_upload(complete.clone())).await {
+            Ok(committed) => Ok(Completed { etag: committed.etag, checksum }),
+            Err(error) => self.repeated(error),
+        }
+    }
+
+    /// The upload and all its parts.
+    async fn uploaded(&self, gateway: &Gateway) -> Result<(UploadInfo, Vec<PartInfo>), MetadataError> {
+        let mut parts: Vec<PartInfo> = Vec::new();
+        loop {
+            let after = parts.last().map_or(0, |part| part.number);
+            let list = ListParts { target: self.target.clone(), after, max: PART_NUMBER_MAX };
+            let page = gateway.metadata.list_parts(list).await?;
+            let ended = !page.truncated || page.parts.is_empty();
+            parts.extend(page.parts);
+            if ended {
+                return Ok((page.upload, parts));
+            }
+        }
+    }
+
+    /// A completion that is repeated gets the answer of the first one; another one finds no upload.
+    fn repeated(&self, error: MetadataError) -> S3Result<Completed> {
+        match error {
+            MetadataError::UploadCompleted { completed } if completed.request_digest == self.digest => {
+                Ok(Completed { etag: completed.etag, checksum: completed.checksum })
+            }
+            MetadataError::UploadCompleted { .. } | MetadataError::NoSuchUpload => {
+                Err(no_such_upload(&show_upload_id(self.target.upload)).caused_by(error))
+            }
+            error => Err(error.into()),
+        }
+    }
+}
+
+impl Completed {
+    fn answer(&self, request: &Request, target: &UploadRef) -> Response {
+        // Behind the hyphen of the ETag stands the number of parts.
+        let part_count = self.etag.rsplit_once('-').and_then(|(_, count)| count.parse().ok()).unwrap_or(0);
+        response::xml("CompleteMultipartUploadResult", |xml| {
+            xml.text("Location", &location(request.is_tls, &request.headers, target));
+            xml.text("Bucket", &target.bucket);
+            xml.text("Key", &target.key);
+            xml.text("ETag", &quoted(&self.etag));
+            if let Some(checksum) = &self.checksum {
+                xml.text(Algorithm::from(checksum.algorithm).element(), &shown(checksum, part_count));
+                xml.text("ChecksumType", ChecksumType::from(checksum.kind).name());
+            }
+        })
+    }
+}
+
+/// The object's address, in path style, under the name by which the client reached us.
+fn location(is_tls: bool, headers: &HeaderMap, target: &UploadRef) -> String {
+    let scheme = if is_tls { "https" } else { "http" };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let host = host.strip_prefix(&format!("{}.", target.bucket)).unwrap_or(host);
+    format!("{scheme}://{host}/{}/{}", target.bucket, uri::encode(target.key.as_bytes(), false))
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_protocol::id::UploadId;
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_address_of_the_object_is_the_one_under_which_the_client_reached_us() {
+        let upload = UploadId(uuid::Uuid::nil());
+        let target = UploadRef { bucket: "photos".into(), key: "a b".into(), upload };
+        let headers =
+            |host: &'static str| HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+        let plain = location(false, &headers("127.0.0.1:9000"), &target);
+        assert_eq!(plain, "http://127.0.0.1:9000/photos/a%20b");
+        let virtual_host = location(true, &headers("photos.s3.example.com"), &target);
+        assert_eq!(virtual_host, "https://s3.example.com/photos/a%20b");
+    }
+}

@@ -1,0 +1,173 @@
+//! UploadPartCopy.
+//!
+//! The part's extents are the source's: no data is copied. But S3 gives the part an ETag that is the MD5 of
+//! its bytes, and a checksum; where they are not known (of a range, or of an object that was itself
+//! uploaded in parts) the bytes are read once, verified, to compute them. Reading costs less than an ETag
+//! that is a lie: clients compare it, and the object's own ETag is made of those of its parts.
+
+use cairn_protocol::id::PartId;
+use cairn_protocol::metadata::{
+    ChecksumKind, CopyPart, LocatedObject, LookupObject, LookupRange, ResolvedRange, UploadRef,
+};
+use futures_util::StreamExt;
+use md5::{Digest, Md5};
+
+use super::checksum::{DEFAULT, of_upload};
+use super::id::{part_number, upload_ref};
+use super::until_known;
+use crate::body::SINGLE_UPLOAD_MAX;
+use crate::caller::Action;
+use crate::checksum::{Algorithm, Checksum, ChecksumType, Hasher};
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::{self, Response};
+use crate::types::{
+    CopySource, ReadConditions, Verdict, iso8601_seconds, parse_copy_range, quoted, refuse_conditions,
+};
+
+/// Extents that come with the lookup of the source; more are asked for when the source is read.
+const EXTENTS: u32 = 64;
+
+/// `PUT /bucket/key?partNumber=…&uploadId=…` with `x-amz-copy-source`.
+#[derive(Debug)]
+pub struct UploadPartCopy {
+    target: UploadRef,
+    number: u32,
+    source: CopySource,
+    conditions: ReadConditions,
+    /// First and last byte.
+    range: Option<(u64, u64)>,
+}
+
+impl Operation for UploadPartCopy {
+    const NAME: &'static str = "UploadPartCopy";
+    const ACTION: Action = Action("s3:PutObject");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        refuse_conditions(&request.headers)?;
+        Ok(Self {
+            number: part_number(&request.query)?,
+            target: upload_ref(request)?,
+            source: CopySource::parse(&request.headers)?,
+            conditions: ReadConditions::parse_copy_source(&request.headers),
+            range: parse_copy_range(&request.headers)?,
+        })
+    }
+
+    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+        let upload = gateway.metadata.get_upload(self.target.clone()).await?;
+        let source = self.lookup(gateway).await?;
+        let (start, end) = self.bytes(&source)?;
+        let explicit = of_upload(&upload).map(|(algorithm, _)| algorithm);
+        let algorithm = explicit.unwrap_or(DEFAULT);
+        let version = source.object.version;
+        let (etag, checksum) = match known_digests(&source, (start, end), algorithm) {
+            Some(known) => known,
+            None => read_digests(gateway, source, algorithm).await?,
+        };
+        let copy = CopyPart {
+            target: self.target,
+            number: self.number,
+            part: PartId(gateway.env.uuid_v7()),
+            source: version,
+            start,
+            end,
+            etag: etag.clone(),
+            checksum: Some(checksum.to_stored(ChecksumType::FullObject)),
+        };
+        let copied = until_known(gateway, || gateway.metadata.copy_part(copy.clone())).await?;
+        Ok(response::xml("CopyPartResult", |xml| {
+            xml.text("LastModified", &iso8601_seconds(copied.modified_at));
+            xml.text("ETag", &quoted(&etag));
+            if explicit.is_some() {
+                xml.text(checksum.algorithm().element(), &checksum.to_base64());
+            }
+        }))
+    }
+}
+
+impl UploadPartCopy {
+    async fn lookup(&self, gateway: &Gateway) -> S3Result<LocatedObject> {
+        let range = match self.range {
+            Some((first, last)) => LookupRange::Bytes { first, last: Some(last) },
+            None => LookupRange::Whole,
+        };
+        let lookup = LookupObject {
+            bucket: self.source.bucket.to_string(),
+            key: self.source.key.to_string(),
+            version: None,
+            range,
+            extents_max: EXTENTS,
+        };
+        let source = gateway.metadata.lookup_object(lookup).await?;
+        match self.conditions.evaluate(&source.object.etag, source.object.modified_at) {
+            Verdict::Proceed => Ok(source),
+            Verdict::NotModified(condition) | Verdict::Failed(condition) => {
+                Err(S3Error::new(ErrorCode::PreconditionFailed)
+                    .detail("Condition", format!("x-amz-copy-source-{condition}")))
+            }
+        }
+    }
+
+    /// The bytes to copy: from `.0`, included, to `.1`, excluded.
+    fn bytes(&self, source: &LocatedObject) -> S3Result<(u64, u64)> {
+        let length = source.object.length;
+        let (start, end) = match self.range {
+            None => (0, length),
+            Some((first, last)) if last < length => (first, last + 1),
+            Some((first, last)) => {
+                return Err(S3Error::invalid_argument(
+                    "x-amz-copy-source-range",
+                    format!("bytes={first}-{last}"),
+                    format!("Range specified is not valid for source object of size: {length}"),
+                ));
+            }
+        };
+        if end - start > SINGLE_UPLOAD_MAX {
+            return Err(S3Error::invalid_request(format!(
+                "The specified copy source is larger than the maximum allowable size for a copy source: \
+                 {SINGLE_UPLOAD_MAX}"
+            )));
+        }
+        Ok((start, end))
+    }
+}
+
+/// ETag and checksum of the copied bytes, where those of the source are of these very bytes.
+fn known_digests(
+    source: &LocatedObject,
+    (start, end): (u64, u64),
+    algorithm: Algorithm,
+) -> Option<(String, Checksum)> {
+    let object = &source.object;
+    let is_whole = start == 0 && end == object.length;
+    // An ETag that is an MD5 is so of objects that were put whole.
+    let is_md5 = object.etag.len() == 32 && object.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_whole || !is_md5 || object.part_count > 0 {
+        return None;
+    }
+    let stored = object.attributes.checksum.as_ref()?;
+    let checksum = Checksum::from_stored(stored)?;
+    (stored.kind == ChecksumKind::FullObject && checksum.algorithm() == algorithm)
+        .then(|| (object.etag.clone(), checksum))
+}
+
+async fn read_digests(
+    gateway: &Gateway,
+    mut source: LocatedObject,
+    algorithm: Algorithm,
+) -> S3Result<(String, Checksum)> {
+    if source.object.length == 0 {
+        source.range = ResolvedRange::Unsatisfiable;
+    }
+    let (mut md5, mut hasher) = (Md5::new(), Hasher::new(algorithm));
+    let mut bytes = gateway.data.read(source).await?;
+    while let Some(piece) = bytes.next().await {
+        let piece = piece?;
+        md5.update(&piece);
+        hasher.update(&piece);
+    }
+    Ok((hex::encode(md5.finalize()), hasher.finish()))
+}

@@ -1,0 +1,62 @@
+//! CreateMultipartUpload.
+
+use cairn_protocol::id::UploadId;
+use cairn_protocol::metadata::{CreateUpload, ObjectAttributes, Tags, UploadRef};
+use http::HeaderName;
+
+use super::checksum::parse_upload_checksum;
+use super::id::show_upload_id;
+use super::until_known;
+use crate::caller::Action;
+use crate::checksum::{Algorithm, ChecksumType};
+use crate::error::S3Result;
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::{self, Response};
+use crate::types::{parse_attributes, parse_tag_header, refuse_conditions};
+
+/// `POST /bucket/key?uploads`.
+#[derive(Debug)]
+pub struct CreateMultipartUpload {
+    attributes: ObjectAttributes,
+    tags: Tags,
+    checksum: Option<(Algorithm, ChecksumType)>,
+}
+
+impl Operation for CreateMultipartUpload {
+    const NAME: &'static str = "CreateMultipartUpload";
+    const ACTION: Action = Action("s3:PutObject");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        refuse_conditions(&request.headers)?;
+        Ok(Self {
+            attributes: parse_attributes(&request.headers)?,
+            tags: parse_tag_header(&request.headers)?.unwrap_or_default(),
+            checksum: parse_upload_checksum(&request.headers)?,
+        })
+    }
+
+    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+        let (bucket, key) = (request.bucket()?.to_string(), request.key()?.to_string());
+        let upload = UploadId(gateway.env.uuid_v7());
+        let create = CreateUpload {
+            target: UploadRef { bucket: bucket.clone(), key: key.clone(), upload },
+            attributes: self.attributes,
+            tags: self.tags,
+            checksum: self.checksum.map(|(algorithm, kind)| (algorithm.into(), kind.into())),
+        };
+        until_known(gateway, || gateway.metadata.create_upload(create.clone())).await?;
+        let mut answer = response::xml("InitiateMultipartUploadResult", |xml| {
+            xml.text("Bucket", &bucket);
+            xml.text("Key", &key);
+            xml.text("UploadId", &show_upload_id(upload));
+        });
+        if let Some((algorithm, kind)) = self.checksum {
+            let name = HeaderName::from_static("x-amz-checksum-algorithm");
+            response::set(&mut answer, name, algorithm.name());
+            response::set(&mut answer, HeaderName::from_static("x-amz-checksum-type"), kind.name());
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,97 @@
+//! ListParts.
+
+use cairn_protocol::metadata::{self, PartInfo, PartPage, UploadRef};
+
+use super::checksum::of_upload;
+use super::id::{show_upload_id, upload_ref};
+use crate::caller::Action;
+use crate::checksum::Algorithm;
+use crate::error::{S3Error, S3Result};
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::{self, Response};
+use crate::types::{
+    Encoding, iso8601_seconds, parse_encoding, parse_limit, quoted, write_identity, write_owner,
+};
+use crate::uri::Query;
+use crate::xml::XmlWriter;
+
+/// `GET /bucket/key?uploadId=…`.
+#[derive(Debug)]
+pub struct ListParts {
+    target: UploadRef,
+    max_parts: u32,
+    after: u32,
+    encoding: Encoding,
+}
+
+impl Operation for ListParts {
+    const NAME: &'static str = "ListParts";
+    const ACTION: Action = Action("s3:ListMultipartUploadParts");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        Ok(Self {
+            target: upload_ref(request)?,
+            max_parts: parse_limit(&request.query, "max-parts")?,
+            after: marker(&request.query)?,
+            encoding: parse_encoding(&request.query)?,
+        })
+    }
+
+    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+        let list =
+            metadata::ListParts { target: self.target.clone(), after: self.after, max: self.max_parts };
+        let page = gateway.metadata.list_parts(list).await?;
+        Ok(response::xml("ListPartsResult", |xml| self.write(xml, &page)))
+    }
+}
+
+fn marker(query: &Query) -> S3Result<u32> {
+    let Some(text) = query.get("part-number-marker").filter(|text| !text.is_empty()) else { return Ok(0) };
+    // Behind the last part there can be is behind all parts; S3's own limit is that of an int.
+    let number = text.parse::<i32>().ok().and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| {
+        S3Error::invalid_argument(
+            "part-number-marker",
+            text,
+            "Argument part-number-marker must be an integer between 0 and 2147483647",
+        )
+    })
+}
+
+impl ListParts {
+    fn write(&self, xml: &mut XmlWriter, page: &PartPage) {
+        let checksum = of_upload(&page.upload);
+        xml.text("Bucket", &self.target.bucket);
+        xml.text("Key", &self.encoding.apply(&self.target.key));
+        if self.encoding == Encoding::Url {
+            xml.text("EncodingType", "url");
+        }
+        xml.text("UploadId", &show_upload_id(self.target.upload));
+        xml.element("Initiator", write_identity);
+        write_owner(xml);
+        xml.text("StorageClass", page.upload.attributes.storage_class.as_deref().unwrap_or("STANDARD"));
+        xml.value("PartNumberMarker", self.after);
+        xml.value("NextPartNumberMarker", page.parts.last().map_or(0, |part| part.number));
+        xml.value("MaxParts", self.max_parts);
+        xml.value("IsTruncated", page.truncated);
+        if let Some((algorithm, kind)) = checksum {
+            xml.text("ChecksumAlgorithm", algorithm.name());
+            xml.text("ChecksumType", kind.name());
+        }
+        for part in &page.parts {
+            xml.element("Part", |xml| write_part(xml, part));
+        }
+    }
+}
+
+fn write_part(xml: &mut XmlWriter, part: &PartInfo) {
+    xml.value("PartNumber", part.number);
+    xml.text("LastModified", &iso8601_seconds(part.modified_at));
+    xml.text("ETag", &quoted(&part.etag));
+    xml.value("Size", part.length);
+    if let Some(checksum) = &part.checksum {
+        xml.text(Algorithm::from(checksum.algorithm).element(), &checksum.value);
+    }
+}

@@ -1,0 +1,87 @@
+//! Multipart uploads.
+//!
+//! Checksums (S3 User Guide, "Checking object integrity in Amazon S3"). An upload may be created with an
+//! algorithm and a type; its parts then have checksums of that algorithm, given by the client or computed
+//! here, and none of another one. An upload that was created with neither takes parts with any checksum
+//! and computes CRC64NVME for those that come without; if all parts have the same CRC, the object gets it
+//! of all its bytes.
+
+mod abort;
+mod checksum;
+mod complete;
+mod copy_part;
+mod create;
+mod id;
+mod list_parts;
+mod list_uploads;
+mod manifest;
+mod part;
+
+use http::Method;
+
+pub use abort::AbortMultipartUpload;
+pub use complete::CompleteMultipartUpload;
+pub use copy_part::UploadPartCopy;
+pub use create::CreateMultipartUpload;
+pub use list_parts::ListParts;
+pub use list_uploads::ListMultipartUploads;
+pub use part::UploadPart;
+
+use std::time::Duration;
+
+use cairn_protocol::metadata::MetadataError;
+
+use crate::gateway::Gateway;
+use crate::route::Resource::{Bucket, Object};
+use crate::route::Route;
+use crate::route::When::{Header, Query};
+
+/// The routes of multipart uploads.
+pub const ROUTES: &[Route] = &[
+    Route::to::<CreateMultipartUpload>(Method::POST, Object, &[Query("uploads")], &[]),
+    Route::to::<CompleteMultipartUpload>(Method::POST, Object, &[Query("uploadId")], &[]),
+    Route::to::<UploadPartCopy>(
+        Method::PUT,
+        Object,
+        &[Query("partNumber"), Query("uploadId"), Header("x-amz-copy-source")],
+        &[],
+    ),
+    Route::to::<UploadPart>(Method::PUT, Object, &[Query("partNumber"), Query("uploadId")], &[]),
+    Route::to::<AbortMultipartUpload>(Method::DELETE, Object, &[Query("uploadId")], &[]),
+    Route::to::<ListParts>(
+        Method::GET,
+        Object,
+        &[Query("uploadId")],
+        &["encoding-type", "max-parts", "part-number-marker"],
+    ),
+    Route::to::<ListMultipartUploads>(
+        Method::GET,
+        Bucket,
+        &[Query("uploads")],
+        &["delimiter", "encoding-type", "key-marker", "max-uploads", "prefix", "upload-id-marker"],
+    ),
+];
+
+/// How long an operation whose outcome is unknown is repeated, under the same ids: longer than a metanode
+/// takes to restart.
+const REPEAT_FOR: Duration = Duration::from_secs(20);
+
+/// How long to wait in between.
+const REPEAT_DELAY: Duration = Duration::from_millis(300);
+
+/// Does something that the metanode recognises when it is repeated, until its outcome is known.
+async fn until_known<T, F>(gateway: &Gateway, attempt: impl Fn() -> F) -> Result<T, MetadataError>
+where
+    F: Future<Output = Result<T, MetadataError>>,
+{
+    let deadline = gateway.env.monotonic() + REPEAT_FOR;
+    loop {
+        match attempt().await {
+            Err(MetadataError::Unavailable { reason }) if gateway.env.monotonic() < deadline => {
+                cairn_protocol::warn_peer!(%reason, "the outcome of an operation is unknown");
+                gateway.env.sleep(REPEAT_DELAY).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! UploadPart.
+
+use cairn_protocol::id::PartId;
+use cairn_protocol::metadata::{PutPart, UploadRef};
+use http::{HeaderName, StatusCode};
+
+use super::checksum::part_payload;
+use super::id::{part_number, upload_ref};
+use crate::body::{PayloadSpec, SINGLE_UPLOAD_MAX};
+use crate::caller::Action;
+use crate::checksum::ChecksumType;
+use crate::data::Placement;
+use crate::error::{S3Error, S3Result};
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::{self, Response};
+use crate::types::refuse_conditions;
+
+/// `PUT /bucket/key?partNumber=…&uploadId=…`.
+#[derive(Debug)]
+pub struct UploadPart {
+    target: UploadRef,
+    number: u32,
+    payload: PayloadSpec,
+}
+
+impl Operation for UploadPart {
+    const NAME: &'static str = "UploadPart";
+    const ACTION: Action = Action("s3:PutObject");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        refuse_conditions(&request.headers)?;
+        Ok(Self {
+            number: part_number(&request.query)?,
+            target: upload_ref(request)?,
+            payload: request.payload_spec()?.at_most(SINGLE_UPLOAD_MAX)?,
+        })
+    }
+
+    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+        let Self { target, number, payload } = self;
+        // Before the body is asked for: a client that expects `100 Continue` need not send it in vain.
+        let upload = gateway.metadata.get_upload(target.clone()).await?;
+        let payload = part_payload(&upload, payload)?;
+        let placement = Placement {
+            bucket: target.bucket.clone(),
+            storage_class: upload.attributes.storage_class,
+            length: Some(payload.length),
+        };
+        let mut payload = body.payload(&request, payload);
+        let stored = gateway.data.write(placement, &mut payload).await?;
+        let digests =
+            payload.digests().ok_or_else(|| S3Error::internal("a body ended without its digests"))?;
+        let etag = hex::encode(digests.md5);
+        let part = PutPart {
+            target,
+            number,
+            part: PartId(gateway.env.uuid_v7()),
+            length: digests.length,
+            etag: etag.clone(),
+            // A part's own checksum is of all its bytes, whatever the object's will be of.
+            checksum: digests.checksum.as_ref().map(|sum| sum.to_stored(ChecksumType::FullObject)),
+            extents: Vec::new(),
+        };
+        stored.put_part(part).await?;
+        let mut answer = response::empty(StatusCode::OK);
+        response::set_etag(&mut answer, &etag);
+        if let Some(checksum) = &digests.checksum {
+            let name = HeaderName::from_static(checksum.algorithm().header());
+            response::set(&mut answer, name, checksum.to_base64());
+        }
+        Ok(answer)
+    }
+}

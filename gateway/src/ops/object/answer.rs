@@ -1,0 +1,163 @@
+//! The headers that tell of an object.
+
+use cairn_protocol::metadata::{ListObjectParts, ObjectChecksum, ObjectVersion};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use super::read::Found;
+use crate::checksum::{Algorithm, ChecksumType, shown};
+use crate::error::{S3Error, S3Result};
+use crate::gateway::Gateway;
+use crate::request::Request;
+use crate::response::{self, Response};
+use crate::types::{quoted, user_metadata_header};
+
+/// S3's type of objects that were stored without one.
+const DEFAULT_TYPE: &str = "binary/octet-stream";
+
+/// Headers that a signed request may replace in its answer, and by which parameter.
+const OVERRIDES: [(&str, HeaderName); 6] = [
+    ("response-cache-control", header::CACHE_CONTROL),
+    ("response-content-disposition", header::CONTENT_DISPOSITION),
+    ("response-content-encoding", header::CONTENT_ENCODING),
+    ("response-content-language", header::CONTENT_LANGUAGE),
+    ("response-content-type", header::CONTENT_TYPE),
+    ("response-expires", header::EXPIRES),
+];
+
+/// The headers by which a cache knows an object.
+pub(super) fn identity_headers(object: &ObjectVersion) -> Vec<(HeaderName, String)> {
+    let mut headers = vec![
+        (header::ETAG, quoted(&object.etag)),
+        (header::LAST_MODIFIED, response::http_date(object.modified_at)),
+    ];
+    for name in [header::CACHE_CONTROL, header::EXPIRES] {
+        if let Some(value) = object.attributes.headers.get(name.as_str()) {
+            headers.push((name, value.clone()));
+        }
+    }
+    headers
+}
+
+/// What the request wants to see of the object besides its bytes.
+#[derive(Debug)]
+pub(super) struct View {
+    overrides: Vec<(HeaderName, HeaderValue)>,
+    checksums: bool,
+}
+
+impl View {
+    /// Reads the request.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an override that is fit for no header.
+    pub(super) fn parse(request: &Request) -> S3Result<Self> {
+        let mut overrides = Vec::new();
+        for (parameter, name) in OVERRIDES {
+            if let Some(text) = request.query.get(parameter) {
+                let value = HeaderValue::from_str(text).map_err(|_| {
+                    S3Error::invalid_argument(parameter, text, "The value cannot stand in a header.")
+                })?;
+                overrides.push((name, value));
+            }
+        }
+        let mode = request.headers.get("x-amz-checksum-mode");
+        let checksums = mode.is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"ENABLED"));
+        Ok(Self { overrides, checksums })
+    }
+
+    /// The answer without its body.
+    ///
+    /// # Errors
+    /// When the checksum of a part cannot be had.
+    pub(super) async fn answer(&self, gateway: &Gateway, found: &Found) -> S3Result<Response> {
+        let object = &found.located.object;
+        let mut answer =
+            response::empty(if found.partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK });
+        response::set(&mut answer, header::ACCEPT_RANGES, "bytes");
+        response::set(&mut answer, header::CONTENT_TYPE, DEFAULT_TYPE);
+        self.set_stored(&mut answer, object);
+        self.set_bytes(&mut answer, found);
+        if self.checksums {
+            self.set_checksum(gateway, &mut answer, found).await?;
+        }
+        for (name, value) in &self.overrides {
+            answer.headers_mut().insert(name, value.clone());
+        }
+        Ok(answer)
+    }
+
+    fn set_stored(&self, answer: &mut Response, object: &ObjectVersion) {
+        for (name, value) in identity_headers(object) {
+            response::set(answer, name, value);
+        }
+        for (name, value) in &object.attributes.headers {
+            if let Ok(name) = HeaderName::try_from(name) {
+                response::set(answer, name, value.as_str());
+            }
+        }
+        for (name, value) in &object.attributes.user_metadata {
+            if let Some((name, value)) = user_metadata_header(name, value) {
+                answer.headers_mut().insert(name, value);
+            }
+        }
+        if let Some(class) = &object.attributes.storage_class {
+            response::set(answer, HeaderName::from_static("x-amz-storage-class"), class.as_str());
+        }
+        if !object.tags.is_empty() {
+            response::set(
+                answer,
+                HeaderName::from_static("x-amz-tagging-count"),
+                object.tags.len().to_string(),
+            );
+        }
+    }
+
+    fn set_bytes(&self, answer: &mut Response, found: &Found) {
+        let ((start, end), object) = (found.bytes, &found.located.object);
+        response::set(answer, header::CONTENT_LENGTH, (end - start).to_string());
+        if found.partial && end > start {
+            let range = format!("bytes {start}-{}/{}", end - 1, object.length);
+            response::set(answer, header::CONTENT_RANGE, range);
+        }
+        if found.part.is_some() && object.part_count > 0 {
+            let count = object.part_count.to_string();
+            response::set(answer, HeaderName::from_static("x-amz-mp-parts-count"), count);
+        }
+    }
+
+    /// The checksum of what is sent: of the object, or of the part. Of another range none is known.
+    async fn set_checksum(&self, gateway: &Gateway, answer: &mut Response, found: &Found) -> S3Result<()> {
+        let object = &found.located.object;
+        let part;
+        let checksum = match found.part {
+            Some(number) if object.part_count > 0 => {
+                part = part_checksum(gateway, object, number).await?;
+                part.as_ref()
+            }
+            _ if found.partial && found.bytes != (0, object.length) => None,
+            _ => object.attributes.checksum.as_ref(),
+        };
+        if let Some(checksum) = checksum {
+            set_checksum(answer, checksum, object.part_count);
+        }
+        Ok(())
+    }
+}
+
+async fn part_checksum(
+    gateway: &Gateway,
+    object: &ObjectVersion,
+    number: u32,
+) -> S3Result<Option<ObjectChecksum>> {
+    let request = ListObjectParts { version: object.version, after: number.saturating_sub(1), max: 1 };
+    let page = gateway.metadata.list_object_parts(request).await?;
+    Ok(page.parts.into_iter().find(|part| part.number == number).and_then(|part| part.checksum))
+}
+
+/// Sets `x-amz-checksum-*` and its type. `part_count` is shown with composite checksums.
+pub fn set_checksum(answer: &mut Response, checksum: &ObjectChecksum, part_count: u32) {
+    let name = Algorithm::from(checksum.algorithm).header();
+    response::set(answer, HeaderName::from_static(name), shown(checksum, part_count));
+    let kind = ChecksumType::from(checksum.kind).name();
+    response::set(answer, HeaderName::from_static("x-amz-checksum-type"), kind);
+}

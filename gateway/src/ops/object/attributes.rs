@@ -1,0 +1,146 @@
+//! GetObjectAttributes.
+
+use cairn_protocol::metadata::{ListObjectParts, ObjectPartPage, ObjectVersion};
+use http::header;
+
+use super::read::lookup;
+use crate::caller::Action;
+use crate::checksum::{Algorithm, ChecksumType, shown};
+use crate::error::{S3Error, S3Result};
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::{self, Response};
+use crate::types::refuse_version;
+use crate::xml::XmlWriter;
+
+/// S3 lists at most this many parts a page.
+const PARTS_MAX: u32 = 1000;
+
+/// `GET /bucket/key?attributes`.
+#[derive(Debug)]
+pub struct GetObjectAttributes {
+    wanted: Vec<Attribute>,
+    max_parts: u32,
+    after: u32,
+}
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attribute {
+    Etag,
+    Checksum,
+    ObjectParts,
+    StorageClass,
+    ObjectSize,
+}
+
+impl Attribute {
+    fn parse(name: &str) -> S3Result<Self> {
+        match name {
+            "ETag" => Ok(Self::Etag),
+            "Checksum" => Ok(Self::Checksum),
+            "ObjectParts" => Ok(Self::ObjectParts),
+            "StorageClass" => Ok(Self::StorageClass),
+            "ObjectSize" => Ok(Self::ObjectSize),
+            _ => Err(S3Error::invalid_argument(
+                "x-amz-object-attributes",
+                name,
+                "Invalid attribute name specified.",
+            )),
+        }
+    }
+}
+
+impl Operation for GetObjectAttributes {
+    const NAME: &'static str = "GetObjectAttributes";
+    const ACTION: Action = Action("s3:GetObjectAttributes");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        refuse_version(&request.query)?;
+        let values = request.headers.get_all("x-amz-object-attributes").iter();
+        let names = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let wanted: Vec<_> = names.map(|name| Attribute::parse(name.trim())).collect::<S3Result<_>>()?;
+        if wanted.is_empty() {
+            return Err(S3Error::invalid_request(
+                "Missing required header for this request: x-amz-object-attributes",
+            ));
+        }
+        let max_parts = number(request, "x-amz-max-parts")?.unwrap_or(PARTS_MAX).min(PARTS_MAX);
+        Ok(Self { wanted, max_parts, after: number(request, "x-amz-part-number-marker")?.unwrap_or(0) })
+    }
+
+    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+        let object = lookup(gateway, request.bucket()?, request.key()?).await?;
+        let parts = if self.wants(Attribute::ObjectParts) && object.part_count > 0 {
+            Some(self.parts(gateway, &object).await?)
+        } else {
+            None
+        };
+        let mut answer =
+            response::xml("GetObjectAttributesResponse", |xml| self.write(xml, &object, parts.as_ref()));
+        response::set(&mut answer, header::LAST_MODIFIED, response::http_date(object.modified_at));
+        Ok(answer)
+    }
+}
+
+impl GetObjectAttributes {
+    fn wants(&self, attribute: Attribute) -> bool {
+        self.wanted.contains(&attribute)
+    }
+
+    async fn parts(&self, gateway: &Gateway, object: &ObjectVersion) -> S3Result<ObjectPartPage> {
+        if self.max_parts == 0 {
+            return Ok(ObjectPartPage { parts: Vec::new(), truncated: object.part_count > 0 });
+        }
+        let request = ListObjectParts { version: object.version, after: self.after, max: self.max_parts };
+        Ok(gateway.metadata.list_object_parts(request).await?)
+    }
+
+    fn write(&self, xml: &mut XmlWriter, object: &ObjectVersion, parts: Option<&ObjectPartPage>) {
+        if self.wants(Attribute::Etag) {
+            // Here, and only here, S3 shows it without quotes.
+            xml.text("ETag", &object.etag);
+        }
+        if let (true, Some(checksum)) = (self.wants(Attribute::Checksum), &object.attributes.checksum) {
+            xml.element("Checksum", |xml| {
+                xml.text(Algorithm::from(checksum.algorithm).element(), &shown(checksum, object.part_count));
+                xml.text("ChecksumType", ChecksumType::from(checksum.kind).name());
+            });
+        }
+        if let Some(page) = parts {
+            xml.element("ObjectParts", |xml| self.write_parts(xml, object, page));
+        }
+        if self.wants(Attribute::StorageClass) {
+            xml.text("StorageClass", object.attributes.storage_class.as_deref().unwrap_or("STANDARD"));
+        }
+        if self.wants(Attribute::ObjectSize) {
+            xml.value("ObjectSize", object.length);
+        }
+    }
+
+    fn write_parts(&self, xml: &mut XmlWriter, object: &ObjectVersion, page: &ObjectPartPage) {
+        xml.value("IsTruncated", page.truncated);
+        xml.value("MaxParts", self.max_parts);
+        xml.value("NextPartNumberMarker", page.parts.last().map_or(self.after, |part| part.number));
+        for part in &page.parts {
+            xml.element("Part", |xml| {
+                xml.value("PartNumber", part.number);
+                xml.value("Size", part.length);
+                if let Some(checksum) = &part.checksum {
+                    xml.text(Algorithm::from(checksum.algorithm).element(), &checksum.value);
+                }
+            });
+        }
+        xml.value("PartNumberMarker", self.after);
+        xml.value("PartsCount", object.part_count);
+    }
+}
+
+fn number(request: &Request, name: &'static str) -> S3Result<Option<u32>> {
+    let Some(text) = request.header(name)? else { return Ok(None) };
+    let number = text.parse::<u32>().ok().filter(|number| i32::try_from(*number).is_ok());
+    number
+        .map(Some)
+        .ok_or_else(|| S3Error::invalid_argument(name, text, "The value must be an integer of 0 or more."))
+}

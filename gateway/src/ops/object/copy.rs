@@ -1,0 +1,154 @@
+//! CopyObject: a new version with the old one's extents. No data moves.
+
+use cairn_protocol::id::VersionId;
+use cairn_protocol::metadata::{self, ObjectAttributes, ObjectVersion, Tags, WriteCondition};
+
+use super::read::lookup;
+use crate::caller::Action;
+use crate::checksum::{Algorithm, ChecksumType, shown};
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::{self, Response};
+use crate::types::{
+    CopySource, ReadConditions, Verdict, iso8601_seconds, parse_attributes, parse_tag_header,
+    parse_write_condition, quoted,
+};
+
+/// `PUT /bucket/key` with `x-amz-copy-source`.
+#[derive(Debug)]
+pub struct CopyObject {
+    source: CopySource,
+    source_conditions: ReadConditions,
+    condition: WriteCondition,
+    /// What the headers say; its metadata counts only if it replaces the source's.
+    attributes: ObjectAttributes,
+    storage_class_given: bool,
+    replace_metadata: bool,
+    /// `None`: the source's.
+    tags: Option<Tags>,
+    algorithm: Option<Algorithm>,
+}
+
+impl Operation for CopyObject {
+    const NAME: &'static str = "CopyObject";
+    const ACTION: Action = Action("s3:PutObject");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        if request.header("x-amz-copy-source-range")?.is_some() {
+            return Err(S3Error::new(ErrorCode::NotImplemented).detail("Header", "x-amz-copy-source-range"));
+        }
+        let replace_tags = replaces(request, "x-amz-tagging-directive")?;
+        let tags = parse_tag_header(&request.headers)?;
+        if tags.is_some() && !replace_tags {
+            return Err(S3Error::invalid_request(
+                "x-amz-tagging is only used with an x-amz-tagging-directive of REPLACE.",
+            ));
+        }
+        let algorithm = request.header("x-amz-checksum-algorithm")?;
+        let algorithm = algorithm.map(|name| {
+            Algorithm::parse(name).ok_or_else(|| {
+                S3Error::invalid_request("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+            })
+        });
+        Ok(Self {
+            source: CopySource::parse(&request.headers)?,
+            source_conditions: ReadConditions::parse_copy_source(&request.headers),
+            condition: parse_write_condition(&request.headers)?,
+            attributes: parse_attributes(&request.headers)?,
+            storage_class_given: request.headers.contains_key("x-amz-storage-class"),
+            replace_metadata: replaces(request, "x-amz-metadata-directive")?,
+            tags: replace_tags.then(|| tags.unwrap_or_default()),
+            algorithm: algorithm.transpose()?,
+        })
+    }
+
+    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+        let (bucket, key) = (request.bucket()?, request.key()?);
+        let source = lookup(gateway, &self.source.bucket, &self.source.key).await?;
+        self.check_source(&source)?;
+        if self.source.bucket == *bucket && self.source.key == *key {
+            self.check_changes(&source)?;
+        }
+        let attributes = self.new_attributes(&source);
+        let checksum = attributes.checksum.clone();
+        let copied = gateway
+            .metadata
+            .copy_object(metadata::CopyObject {
+                source: source.version,
+                bucket: bucket.to_string(),
+                key: key.to_string(),
+                version: VersionId(gateway.env.uuid_v7()),
+                etag: source.etag.clone(),
+                attributes: Some(attributes),
+                tags: self.tags,
+                condition: self.condition,
+            })
+            .await?;
+        Ok(response::xml("CopyObjectResult", |xml| {
+            xml.text("LastModified", &iso8601_seconds(copied.modified_at));
+            xml.text("ETag", &quoted(&copied.etag));
+            if let Some(checksum) = &checksum {
+                xml.text(Algorithm::from(checksum.algorithm).element(), &shown(checksum, source.part_count));
+                xml.text("ChecksumType", ChecksumType::from(checksum.kind).name());
+            }
+        }))
+    }
+}
+
+impl CopyObject {
+    fn check_source(&self, source: &ObjectVersion) -> S3Result<()> {
+        match self.source_conditions.evaluate(&source.etag, source.modified_at) {
+            Verdict::Proceed => {}
+            Verdict::NotModified(condition) | Verdict::Failed(condition) => {
+                return Err(S3Error::new(ErrorCode::PreconditionFailed)
+                    .detail("Condition", format!("x-amz-copy-source-{condition}")));
+            }
+        }
+        // To compute another checksum would take all the bytes.
+        let kept = source.attributes.checksum.as_ref().map(|checksum| Algorithm::from(checksum.algorithm));
+        match self.algorithm {
+            Some(wanted) if Some(wanted) != kept => Err(S3Error::not_implemented(format!(
+                "Computing a {} checksum while copying is not implemented",
+                wanted.name()
+            ))),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A copy onto itself must change something.
+    fn check_changes(&self, source: &ObjectVersion) -> S3Result<()> {
+        let class_changes =
+            self.storage_class_given && self.attributes.storage_class != source.attributes.storage_class;
+        if self.replace_metadata || self.tags.is_some() || class_changes {
+            return Ok(());
+        }
+        Err(S3Error::invalid_request(
+            "This copy request is illegal because it is trying to copy an object to itself without changing the \
+             object's metadata, storage class, website redirect location or encryption attributes.",
+        ))
+    }
+
+    /// The storage class is never copied; the checksum always is, for the bytes are the same.
+    fn new_attributes(&self, source: &ObjectVersion) -> ObjectAttributes {
+        let said = if self.replace_metadata { &self.attributes } else { &source.attributes };
+        ObjectAttributes {
+            headers: said.headers.clone(),
+            user_metadata: said.user_metadata.clone(),
+            storage_class: self.attributes.storage_class.clone(),
+            checksum: source.attributes.checksum.clone(),
+        }
+    }
+}
+
+fn replaces(request: &Request, name: &'static str) -> S3Result<bool> {
+    match request.header(name)? {
+        None | Some("COPY") => Ok(false),
+        Some("REPLACE") => Ok(true),
+        Some(other) => {
+            let what = if name == "x-amz-metadata-directive" { "metadata" } else { "tagging" };
+            Err(S3Error::invalid_argument(name, other, format!("Unknown {what} directive.")))
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! GetObject.
+
+use axum::body::Body;
+
+use super::answer::View;
+use super::read::Read;
+use crate::caller::Action;
+use crate::error::S3Result;
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::Response;
+
+/// Extents that come with the lookup: half a gigabyte in blocks of the usual size, so that most objects
+/// need no further question, in an answer of some ten KiB.
+const EXTENTS: u32 = 64;
+
+/// `GET /bucket/key`.
+#[derive(Debug)]
+pub struct GetObject {
+    read: Read,
+    view: View,
+}
+
+impl Operation for GetObject {
+    const NAME: &'static str = "GetObject";
+    const ACTION: Action = Action("s3:GetObject");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        Ok(Self { read: Read::parse(request)?, view: View::parse(request)? })
+    }
+
+    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+        let found = self.read.find(gateway, EXTENTS).await?;
+        let mut answer = self.view.answer(gateway, &found).await?;
+        *answer.body_mut() = Body::from(gateway.data.read(found.located).await?);
+        Ok(answer)
+    }
+}

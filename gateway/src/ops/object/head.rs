@@ -1,0 +1,31 @@
+//! HeadObject.
+
+use super::answer::View;
+use super::read::Read;
+use crate::caller::Action;
+use crate::error::S3Result;
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::Response;
+
+/// `HEAD /bucket/key`.
+#[derive(Debug)]
+pub struct HeadObject {
+    read: Read,
+    view: View,
+}
+
+impl Operation for HeadObject {
+    const NAME: &'static str = "HeadObject";
+    const ACTION: Action = Action("s3:GetObject");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        Ok(Self { read: Read::parse(request)?, view: View::parse(request)? })
+    }
+
+    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+        let found = self.read.find(gateway, 0).await?;
+        self.view.answer(gateway, &found).await
+    }
+}

@@ -1,0 +1,81 @@
+//! PutObject.
+
+use cairn_protocol::id::VersionId;
+use cairn_protocol::metadata::{BucketRef, CommitObject, ObjectAttributes, Tags, WriteCondition};
+use http::StatusCode;
+
+use super::answer::set_checksum;
+use super::precheck::precheck;
+use crate::body::{PayloadSpec, SINGLE_UPLOAD_MAX};
+use crate::caller::Action;
+use crate::checksum::{Algorithm, ChecksumType};
+use crate::data::Placement;
+use crate::error::{S3Error, S3Result};
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::{self, Response};
+use crate::types::{parse_attributes, parse_tag_header, parse_write_condition};
+
+/// `PUT /bucket/key`.
+#[derive(Debug)]
+pub struct PutObject {
+    attributes: ObjectAttributes,
+    tags: Tags,
+    condition: WriteCondition,
+    payload: PayloadSpec,
+}
+
+impl Operation for PutObject {
+    const NAME: &'static str = "PutObject";
+    const ACTION: Action = Action("s3:PutObject");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        // Where the client gives no checksum, S3 computes this one.
+        let payload = request.payload_spec()?.at_most(SINGLE_UPLOAD_MAX)?.or_default(Algorithm::Crc64Nvme);
+        Ok(Self {
+            attributes: parse_attributes(&request.headers)?,
+            tags: parse_tag_header(&request.headers)?.unwrap_or_default(),
+            condition: parse_write_condition(&request.headers)?,
+            payload,
+        })
+    }
+
+    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+        let Self { mut attributes, tags, condition, payload } = self;
+        let (bucket, key) = (request.bucket()?.to_string(), request.key()?.to_string());
+        // Before the body is asked for: a client that expects `100 Continue` need not send it in vain.
+        gateway.metadata.get_bucket(BucketRef { bucket: bucket.clone() }).await?;
+        precheck(gateway, &bucket, &key, &condition).await?;
+
+        let placement = Placement {
+            bucket: bucket.clone(),
+            storage_class: attributes.storage_class.clone(),
+            length: Some(payload.length),
+        };
+        let mut payload = body.payload(&request, payload);
+        let stored = gateway.data.write(placement, &mut payload).await?;
+        let digests =
+            payload.digests().ok_or_else(|| S3Error::internal("a body ended without its digests"))?;
+        attributes.checksum = digests.checksum.as_ref().map(|sum| sum.to_stored(ChecksumType::FullObject));
+        let checksum = attributes.checksum.clone();
+        let commit = CommitObject {
+            bucket,
+            key,
+            version: VersionId(gateway.env.uuid_v7()),
+            length: digests.length,
+            etag: hex::encode(digests.md5),
+            attributes,
+            tags,
+            extents: Vec::new(),
+            condition,
+        };
+        let committed = stored.commit_object(commit).await?;
+        let mut answer = response::empty(StatusCode::OK);
+        response::set_etag(&mut answer, &committed.etag);
+        if let Some(checksum) = &checksum {
+            set_checksum(&mut answer, checksum, 0);
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,50 @@
+//! Reads of what no object can have yet: S3's answers where a bucket has no object lock.
+
+use crate::caller::Action;
+use crate::error::{S3Error, S3Result};
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::request::{Request, RequestBody};
+use crate::response::Response;
+use crate::types::refuse_version;
+
+use super::read::lookup;
+
+async fn no_lock(gateway: &Gateway, request: &Request) -> S3Result<Response> {
+    lookup(gateway, request.bucket()?, request.key()?).await?;
+    Err(S3Error::invalid_request("Bucket is missing Object Lock Configuration"))
+}
+
+/// `GET /bucket/key?retention`.
+#[derive(Debug)]
+pub(super) struct GetObjectRetention;
+
+impl Operation for GetObjectRetention {
+    const NAME: &'static str = "GetObjectRetention";
+    const ACTION: Action = Action("s3:GetObjectRetention");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        refuse_version(&request.query).map(|()| Self)
+    }
+
+    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+        no_lock(gateway, &request).await
+    }
+}
+
+/// `GET /bucket/key?legal-hold`.
+#[derive(Debug)]
+pub(super) struct GetObjectLegalHold;
+
+impl Operation for GetObjectLegalHold {
+    const NAME: &'static str = "GetObjectLegalHold";
+    const ACTION: Action = Action("s3:GetObjectLegalHold");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        refuse_version(&request.query).map(|()| Self)
+    }
+
+    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+        no_lock(gateway, &request).await
+    }
+}

@@ -1,0 +1,140 @@
+//! A request that is authenticated and routed, and its body, which nobody has read yet.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::body::{PayloadSpec, PayloadStream};
+use crate::caller::Caller;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::types::{BucketName, ObjectKey};
+use crate::uri::Query;
+use crate::xml::{self, Element};
+
+/// The largest XML document taken, in bytes: S3's own limit for DeleteObjects is 2 MB, and a completion of 10,000
+/// parts with SHA-256 checksums needs 2 MB.
+pub const DOCUMENT_MAX: usize = 4 << 20;
+
+/// What a request is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// All buckets.
+    Service,
+    /// A bucket.
+    Bucket(BucketName),
+    /// An object.
+    Object(BucketName, ObjectKey),
+}
+
+/// All of a request but its body.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `x-amz-request-id`.
+    pub id: String,
+    /// Who asks: verified.
+    pub caller: Caller,
+    /// About what.
+    pub target: Target,
+    /// The query.
+    pub query: Query,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// Whether the connection is encrypted.
+    pub is_tls: bool,
+}
+
+impl Request {
+    /// The bucket.
+    ///
+    /// # Errors
+    /// `InternalError` for a request about the service: the route table would be wrong.
+    pub fn bucket(&self) -> S3Result<&BucketName> {
+        match &self.target {
+            Target::Bucket(bucket) | Target::Object(bucket, _) => Ok(bucket),
+            Target::Service => {
+                Err(S3Error::internal("a route for the service leads to an operation on buckets"))
+            }
+        }
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    /// `InternalError` for a request about something else: the route table would be wrong.
+    pub fn key(&self) -> S3Result<&ObjectKey> {
+        match &self.target {
+            Target::Object(_, key) => Ok(key),
+            Target::Bucket(_) | Target::Service => {
+                Err(S3Error::internal("a route for buckets leads to an operation on objects"))
+            }
+        }
+    }
+
+    /// What the headers promise about the body.
+    ///
+    /// # Errors
+    /// As [`PayloadSpec::parse`].
+    pub fn payload_spec(&self) -> S3Result<PayloadSpec> {
+        PayloadSpec::parse(&self.headers, self.caller.content())
+    }
+
+    /// The value of a header as text; `None` if it is not there.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if it is no text.
+    pub fn header(&self, name: &'static str) -> S3Result<Option<&str>> {
+        let Some(value) = self.headers.get(name) else { return Ok(None) };
+        value.to_str().map(Some).map_err(|_| S3Error::invalid_argument(name, "", "The header is no text."))
+    }
+}
+
+/// The body of a request. Until it is read, a client that asked `Expect: 100-continue` waits.
+#[derive(Debug)]
+pub struct RequestBody(Body);
+
+impl RequestBody {
+    /// This body.
+    pub fn new(body: Body) -> Self {
+        Self(body)
+    }
+
+    /// The payload, as a stream that verifies it.
+    pub fn payload(self, request: &Request, spec: PayloadSpec) -> PayloadStream {
+        PayloadStream::new(self.0, spec, request.caller.verified())
+    }
+
+    /// The XML document in it.
+    ///
+    /// # Errors
+    /// `MissingRequestBodyError` for an empty body, `MaxMessageLengthExceeded`, `MalformedXML`, or what is
+    /// wrong with the payload.
+    pub async fn document(self, request: &Request, root: &str) -> S3Result<Element> {
+        let bytes = self.bytes(request).await?;
+        if bytes.is_empty() {
+            return Err(S3Error::new(ErrorCode::MissingRequestBodyError));
+        }
+        xml::parse(&bytes, root)
+    }
+
+    /// The XML document in it, or nothing if it is empty.
+    ///
+    /// # Errors
+    /// As [`document`](Self::document).
+    pub async fn optional_document(self, request: &Request, root: &str) -> S3Result<Option<Element>> {
+        if !request.headers.contains_key(http::header::CONTENT_LENGTH)
+            && !request.headers.contains_key(http::header::TRANSFER_ENCODING)
+        {
+            return Ok(None);
+        }
+        let bytes = self.bytes(request).await?;
+        if bytes.is_empty() { Ok(None) } else { xml::parse(&bytes, root).map(Some) }
+    }
+
+    async fn bytes(self, request: &Request) -> S3Result<Bytes> {
+        let spec = request.payload_spec()?;
+        if spec.length > DOCUMENT_MAX as u64 {
+            return Err(S3Error::new(ErrorCode::MaxMessageLengthExceeded).closing());
+        }
+        self.payload(request, spec).collect(DOCUMENT_MAX).await
+    }
+}

@@ -1,0 +1,48 @@
+//! Answers.
+
+use axum::body::Body;
+use bytes::Bytes;
+use cairn_protocol::env::Timestamp;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use crate::types::quoted;
+use crate::xml::{NAMESPACE, XmlWriter};
+
+/// An answer to a client.
+pub type Response = http::Response<Body>;
+
+/// 200 with an XML document in S3's namespace.
+pub fn xml(root: &str, content: impl FnOnce(&mut XmlWriter)) -> Response {
+    document(XmlWriter::document(root, Some(NAMESPACE), content))
+}
+
+/// 200 with this document.
+pub fn document(bytes: Bytes) -> Response {
+    let mut response = Response::new(Body::from(bytes));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+}
+
+/// An answer without a body.
+pub fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// Sets a header to what may not be fit for one; then it is left out.
+pub fn set(response: &mut Response, name: HeaderName, value: impl TryInto<HeaderValue>) {
+    if let Ok(value) = value.try_into() {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// Sets `ETag`.
+pub fn set_etag(response: &mut Response, etag: &str) {
+    set(response, header::ETAG, quoted(etag));
+}
+
+/// An instant as HTTP headers write it.
+pub fn http_date(at: Timestamp) -> String {
+    httpdate::fmt_http_date(at.to_system_time())
+}

@@ -1,0 +1,47 @@
+//! A gateway from its start to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_protocol::env::Env;
+use cairn_protocol::listener::{self, Accept, Drained, Limits};
+use cairn_protocol::metadata::{Metadata, RootCredentials, RootCredentialsRequest};
+use cairn_protocol::warn_peer;
+use rustls::ServerConfig;
+use tokio_util::sync::CancellationToken;
+
+use crate::credentials::Credentials;
+use crate::gateway::Gateway;
+use crate::service::S3Service;
+
+/// How long to wait before a metanode that does not answer is asked again.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// Serves S3 to whoever `accept` yields, until `shutdown`; then finishes what is in flight.
+///
+/// The credentials are the metanode's. Until it tells them nobody is served, and connections wait.
+pub async fn serve<A: Accept>(
+    accept: A,
+    gateway: Gateway,
+    limits: Limits,
+    tls: Option<Arc<ServerConfig>>,
+    shutdown: CancellationToken,
+) -> Drained {
+    let env = gateway.env.clone();
+    let credentials = tokio::select! {
+        credentials = root_credentials(&*gateway.metadata, &env) => credentials,
+        () = shutdown.cancelled() => return Drained { cut: 0 },
+    };
+    let service = S3Service::new(Arc::new(gateway), Credentials::root(credentials));
+    listener::serve(accept, service, limits, tls, env, shutdown).await
+}
+
+async fn root_credentials(metadata: &dyn Metadata, env: &Env) -> RootCredentials {
+    loop {
+        match metadata.root_credentials(RootCredentialsRequest::default()).await {
+            Ok(credentials) => return credentials,
+            Err(error) => warn_peer!(%error, "the metanode does not tell the credentials yet"),
+        }
+        env.sleep(RETRY_DELAY).await;
+    }
+}

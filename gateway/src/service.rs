@@ -1,0 +1,236 @@
+//! What happens to every request, before and after its operation.
+//!
+//! An id, framing that hyper forgives and we do not, authentication, what the headers ask for, the
+//! route; afterwards the headers that every answer has, and one line in the log.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cairn_protocol::listener::Peer;
+use cairn_protocol::rpc;
+use futures_util::future::BoxFuture;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+
+use crate::auth::{RequestView, is_signature_parameter, is_version_two, read_claim};
+use crate::body::track;
+use crate::caller::Caller;
+use crate::credentials::Credentials;
+use crate::error::{ErrorCode, ErrorScope, S3Error, S3Result};
+use crate::gateway::Gateway;
+use crate::request::{Request, RequestBody};
+use crate::response::{self, Response};
+use crate::route::{self, check_headers, parse_target, virtual_bucket};
+use crate::uri::Query;
+
+/// Where the health of the process is asked for. No bucket can have this name.
+pub const HEALTH_PATH: &str = "/_cairn/health";
+
+/// The S3 API as a tower service.
+#[derive(Clone, Debug)]
+pub struct S3Service {
+    gateway: Arc<Gateway>,
+    credentials: Arc<Credentials>,
+    host_id: Arc<str>,
+}
+
+impl S3Service {
+    /// Serves this gateway to the owners of these credentials.
+    pub fn new(gateway: Arc<Gateway>, credentials: Credentials) -> Self {
+        let host_id = STANDARD.encode(gateway.env.random_bytes::<32>());
+        Self { gateway, credentials: Arc::new(credentials), host_id: host_id.into() }
+    }
+
+    async fn answer(self, request: http::Request<Body>) -> Response {
+        // A signed request for this path is one for an object, in a bucket that is the host's name.
+        let is_signed =
+            request.headers().contains_key(header::AUTHORIZATION) || request.uri().query().is_some();
+        if request.uri().path() == HEALTH_PATH && !is_signed {
+            return health(request.method());
+        }
+        let id = hex::encode_upper(self.gateway.env.random_bytes::<8>());
+        let work = self.clone().answer_s3(request, id.clone());
+        let mut response = rpc::with_request_id(Some(id.clone()), work).await;
+        response::set(&mut response, HeaderName::from_static("x-amz-request-id"), id);
+        response::set(&mut response, HeaderName::from_static("x-amz-id-2"), &*self.host_id);
+        response.headers_mut().insert(header::SERVER, HeaderValue::from_static("Cairn"));
+        response::set(&mut response, header::DATE, response::http_date(self.gateway.env.now()));
+        response
+    }
+
+    async fn answer_s3(self, request: http::Request<Body>, id: String) -> Response {
+        let started = self.gateway.env.monotonic();
+        let (parts, body) = request.into_parts();
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        let is_http1 = parts.version < Version::HTTP_2;
+        let (body, end) = track(body);
+        let mut operation = "-";
+        let result = match self.admit(parts, &id) {
+            Ok(admitted) => {
+                operation = admitted.route.name;
+                (admitted.route.handler)(self.gateway.clone(), admitted.request, RequestBody::new(body)).await
+            }
+            Err(error) => Err(error),
+        };
+        let mut code = "-";
+        let mut response = match result {
+            Ok(response) => response,
+            Err(error) => {
+                code = error.code().as_str();
+                log_error(&error);
+                let scope =
+                    ErrorScope { method: &method, resource: &path, request_id: &id, host_id: &self.host_id };
+                error.into_response(&scope)
+            }
+        };
+        if !is_http1 {
+            // There it would end all requests of the client, and is no header at all.
+            response.headers_mut().remove(header::CONNECTION);
+        } else if !end.was_reached() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let elapsed_ms = (self.gateway.env.monotonic() - started).as_millis();
+        let status = response.status().as_u16();
+        tracing::info!(%method, path, operation, status, code, elapsed_ms, "request");
+        response
+    }
+
+    /// Everything that is checked before an operation sees the request.
+    fn admit(&self, mut parts: Parts, id: &str) -> S3Result<Admitted> {
+        check_framing(&mut parts)?;
+        let raw_path = parts.uri.path().to_owned();
+        let mut query = Query::parse(parts.uri.query().unwrap_or_default())?;
+        if parts.method == Method::OPTIONS {
+            // A preflight is not signed. Without a CORS configuration S3 answers so.
+            return Err(S3Error::with_message(
+                ErrorCode::AccessForbidden,
+                "CORSResponse: CORS is not enabled for this bucket.",
+            ));
+        }
+        // Version 2 signs them as headers, version 4 as parameters.
+        if is_version_two(&query) {
+            unhoist_headers(&mut query, &mut parts.headers)?;
+        }
+        let caller = self.authenticate(&parts.method, &raw_path, &query, &parts.headers)?;
+        if caller.verified().is_presigned() {
+            unhoist_headers(&mut query, &mut parts.headers)?;
+        }
+        let target = parse_target(&parts.headers, &raw_path, &self.gateway.config.domains)?;
+        let route = route::find(&parts.method, target.resource(), &query, &parts.headers)?;
+        check_headers(&parts.headers)?;
+        let is_tls = parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
+        let request = Request { id: id.to_owned(), caller, target, query, headers: parts.headers, is_tls };
+        Ok(Admitted { route, request })
+    }
+
+    fn authenticate(
+        &self,
+        method: &Method,
+        raw_path: &str,
+        query: &Query,
+        headers: &HeaderMap,
+    ) -> S3Result<Caller> {
+        let config = &self.gateway.config;
+        let virtual_bucket = virtual_bucket(headers, &config.domains);
+        let virtual_bucket = virtual_bucket.as_deref();
+        let view = RequestView { method, raw_path, query, headers, virtual_bucket };
+        let claim = read_claim(&view, &config.region)?;
+        let secret = self.credentials.secret(claim.access_key()).ok_or_else(|| {
+            S3Error::new(ErrorCode::InvalidAccessKeyId).detail("AWSAccessKeyId", claim.access_key())
+        })?;
+        claim.verify(&view, secret, self.gateway.env.now()).map(Caller::new)
+    }
+}
+
+struct Admitted {
+    route: &'static route::Route,
+    request: Request,
+}
+
+impl tower::Service<http::Request<Body>> for S3Service {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.answer(request).await) })
+    }
+}
+
+fn health(method: &Method) -> Response {
+    match *method {
+        Method::GET | Method::HEAD => Response::new(Body::from("ok\n")),
+        _ => response::empty(StatusCode::METHOD_NOT_ALLOWED),
+    }
+}
+
+/// Refuses framing that two readers could understand differently (request smuggling), and makes sure
+/// that there is exactly one `Host`; HTTP/2 has it as `:authority`.
+fn check_framing(parts: &mut Parts) -> S3Result<()> {
+    let headers = &mut parts.headers;
+    if headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(
+            S3Error::invalid_request("Content-Length and Transfer-Encoding cannot both be given.").closing()
+        );
+    }
+    if headers.get_all(header::CONTENT_LENGTH).iter().count() > 1 {
+        return Err(S3Error::invalid_request("Content-Length is there more than once.").closing());
+    }
+    if parts.version == Version::HTTP_2 && !headers.contains_key(header::HOST) {
+        let authority =
+            parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+        if let Some(authority) = authority {
+            headers.insert(header::HOST, authority);
+        }
+    }
+    match headers.get_all(header::HOST).iter().count() {
+        1 => Ok(()),
+        0 => Err(S3Error::invalid_request("The Host header is missing.").closing()),
+        _ => Err(S3Error::invalid_request("The Host header is there more than once.").closing()),
+    }
+}
+
+/// SDKs put the headers of a presigned request into its query, where the signature covers them; S3 reads
+/// them as headers.
+fn unhoist_headers(query: &mut Query, headers: &mut HeaderMap) -> S3Result<()> {
+    let is_header = |name: &str| {
+        let is_amz = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"));
+        (is_amz && !is_signature_parameter(name)) || matches!(name, "content-md5" | "content-type")
+    };
+    for (name, value) in query.take(is_header) {
+        let wrong = |message| S3Error::invalid_argument(name.as_str(), value.as_str(), message);
+        let header =
+            HeaderName::try_from(name.as_str()).map_err(|_| wrong("The name cannot be that of a header."))?;
+        let text = HeaderValue::from_str(&value).map_err(|_| wrong("The value cannot stand in a header."))?;
+        match headers.insert(header, text) {
+            Some(sent) if sent.as_bytes() != value.as_bytes() => {
+                return Err(S3Error::with_message(
+                    ErrorCode::SignatureDoesNotMatch,
+                    format!("The header {name} is not the one that was signed."),
+                ));
+            }
+            Some(_) | None => {}
+        }
+    }
+    Ok(())
+}
+
+fn log_error(error: &S3Error) {
+    let (code, cause) = (error.code().as_str(), error.cause());
+    if error.code().status().is_server_error() && error.code() != ErrorCode::NotImplemented {
+        match error.code() {
+            ErrorCode::InternalError => cairn_protocol::warn_self!(code, cause, message = error.message()),
+            _ => cairn_protocol::warn_peer!(code, cause, message = error.message()),
+        }
+    } else {
+        tracing::debug!(code, cause, message = error.message());
+    }
+}

@@ -1,0 +1,220 @@
+//! Conditions on reads (RFC 9110, section 13, with S3's table) and on writes.
+
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::metadata::WriteCondition;
+use http::{HeaderMap, HeaderName, header};
+
+use super::etag::EtagList;
+use crate::error::{S3Error, S3Result};
+
+/// The conditions of a GET, a HEAD, or on the source of a copy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadConditions {
+    matches: Option<EtagList>,
+    none_matches: Option<EtagList>,
+    /// In seconds since the epoch: HTTP dates know no less.
+    modified_since_s: Option<u64>,
+    unmodified_since_s: Option<u64>,
+}
+
+/// What conditions come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Proceed,
+    /// 304 for reads, 412 for copies. Names the header that decided.
+    NotModified(&'static str),
+    /// 412. Names the header that decided.
+    Failed(&'static str),
+}
+
+impl ReadConditions {
+    /// The conditions of a GET or HEAD.
+    pub fn parse(headers: &HeaderMap) -> Self {
+        Self::read(
+            headers,
+            [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE],
+        )
+    }
+
+    /// The conditions on the source of a copy.
+    pub fn parse_copy_source(headers: &HeaderMap) -> Self {
+        Self::read(
+            headers,
+            [
+                HeaderName::from_static("x-amz-copy-source-if-match"),
+                HeaderName::from_static("x-amz-copy-source-if-none-match"),
+                HeaderName::from_static("x-amz-copy-source-if-modified-since"),
+                HeaderName::from_static("x-amz-copy-source-if-unmodified-since"),
+            ],
+        )
+    }
+
+    fn read(headers: &HeaderMap, [matches, none_matches, modified, unmodified]: [HeaderName; 4]) -> Self {
+        let text = |name: &HeaderName| {
+            let values: Vec<&str> =
+                headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+            (!values.is_empty()).then(|| values.join(","))
+        };
+        // A date that is none is as if it were not there (RFC 9110, section 13.1.3).
+        let date = |name| {
+            let date = httpdate::parse_http_date(&text(name)?).ok()?;
+            Some(date.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+        };
+        Self {
+            matches: text(&matches).as_deref().map(EtagList::parse),
+            none_matches: text(&none_matches).as_deref().map(EtagList::parse),
+            modified_since_s: date(&modified),
+            unmodified_since_s: date(&unmodified),
+        }
+    }
+
+    /// Weighs them in the order of RFC 9110, section 13.2.2, which S3 follows: an ETag outweighs a date.
+    pub fn evaluate(&self, etag: &str, modified_at: Timestamp) -> Verdict {
+        let modified_s = modified_at.0 / 1000;
+        if let Some(list) = &self.matches {
+            if !list.matches(etag) {
+                return Verdict::Failed("If-Match");
+            }
+        } else if self.unmodified_since_s.is_some_and(|since| modified_s > since) {
+            return Verdict::Failed("If-Unmodified-Since");
+        }
+        if let Some(list) = &self.none_matches {
+            if list.matches(etag) {
+                return Verdict::NotModified("If-None-Match");
+            }
+        } else if self.modified_since_s.is_some_and(|since| modified_s <= since) {
+            return Verdict::NotModified("If-Modified-Since");
+        }
+        Verdict::Proceed
+    }
+}
+
+/// The condition of a write: `If-None-Match: *`, or `If-Match` with an ETag or `*`.
+///
+/// # Errors
+/// `NotImplemented` for other conditions, as S3 answers them; `InvalidRequest` for both at once.
+pub fn parse_write_condition(headers: &HeaderMap) -> S3Result<WriteCondition> {
+    refuse(headers, &[header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE])?;
+    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    match (text(&header::IF_MATCH), text(&header::IF_NONE_MATCH)) {
+        (None, None) => Ok(WriteCondition::None),
+        (None, Some(none_match)) if none_match.trim() == "*" => Ok(WriteCondition::Absent),
+        (None, Some(_)) => Err(not_implemented(&header::IF_NONE_MATCH)),
+        (Some(matches), None) => match EtagList::parse(matches) {
+            EtagList::Any => Ok(WriteCondition::Present),
+            EtagList::Tags(tags) => match <[String; 1]>::try_from(tags) {
+                Ok([etag]) => Ok(WriteCondition::Etag(etag)),
+                Err(_) => Err(not_implemented(&header::IF_MATCH)),
+            },
+        },
+        (Some(_), Some(_)) => {
+            Err(S3Error::invalid_request("If-Match and If-None-Match cannot both be given for a write."))
+        }
+    }
+}
+
+/// For writes that know no conditions at all.
+///
+/// # Errors
+/// `NotImplemented` if there is one.
+pub fn refuse_conditions(headers: &HeaderMap) -> S3Result<()> {
+    refuse(
+        headers,
+        &[header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE],
+    )
+}
+
+fn refuse(headers: &HeaderMap, names: &[HeaderName]) -> S3Result<()> {
+    match names.iter().find(|name| headers.contains_key(*name)) {
+        Some(name) => Err(not_implemented(name)),
+        None => Ok(()),
+    }
+}
+
+fn not_implemented(name: &HeaderName) -> S3Error {
+    S3Error::new(crate::error::ErrorCode::NotImplemented).detail("Header", name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+    use http::HeaderValue;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    /// 1994-11-06T08:49:37.5Z: half a second after what an HTTP date can say.
+    const MODIFIED: Timestamp = Timestamp(784_111_777_500);
+    const SAME: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+
+    #[test]
+    fn reads_follow_the_table_of_the_api_reference() {
+        use Verdict::{Failed, NotModified, Proceed};
+        let cases: [(&[(&str, &str)], Verdict); 14] = [
+            (&[], Proceed),
+            (&[("if-match", "\"e\"")], Proceed),
+            (&[("if-match", "\"x\"")], Failed("If-Match")),
+            (&[("if-none-match", "\"e\"")], NotModified("If-None-Match")),
+            (&[("if-none-match", "\"x\"")], Proceed),
+            (&[("if-modified-since", SAME)], NotModified("If-Modified-Since")),
+            (&[("if-modified-since", BEFORE)], Proceed),
+            (&[("if-unmodified-since", SAME)], Proceed),
+            (&[("if-unmodified-since", BEFORE)], Failed("If-Unmodified-Since")),
+            // GetObject: "If-Match true and If-Unmodified-Since false: 200".
+            (&[("if-match", "\"e\""), ("if-unmodified-since", BEFORE)], Proceed),
+            // GetObject: "If-None-Match false and If-Modified-Since true: 304".
+            (&[("if-none-match", "\"e\""), ("if-modified-since", BEFORE)], NotModified("If-None-Match")),
+            (&[("if-none-match", "\"x\""), ("if-modified-since", SAME)], Proceed),
+            (&[("if-match", "*"), ("if-none-match", "*")], NotModified("If-None-Match")),
+            (&[("if-modified-since", "yesterday"), ("if-unmodified-since", "")], Proceed),
+        ];
+        for (pairs, verdict) in cases {
+            let pairs: Vec<(&'static str, &'static str)> =
+                pairs.iter().map(|pair| (leak(pair.0), leak(pair.1))).collect();
+            assert_eq!(ReadConditions::parse(&headers(&pairs)).evaluate("e", MODIFIED), verdict, "{pairs:?}");
+        }
+    }
+
+    fn leak(text: &str) -> &'static str {
+        Box::leak(text.to_owned().into_boxed_str())
+    }
+
+    #[test]
+    fn copies_have_conditions_of_their_own() {
+        let map = headers(&[("x-amz-copy-source-if-match", "\"x\""), ("if-match", "\"e\"")]);
+        assert_eq!(
+            ReadConditions::parse_copy_source(&map).evaluate("e", MODIFIED),
+            Verdict::Failed("If-Match")
+        );
+    }
+
+    #[test]
+    fn writes_know_the_conditions_of_s3_and_no_others() {
+        let parse = |pairs: &[(&'static str, &'static str)]| parse_write_condition(&headers(pairs));
+        assert_eq!(parse(&[]).unwrap(), WriteCondition::None);
+        assert_eq!(parse(&[("if-none-match", "*")]).unwrap(), WriteCondition::Absent);
+        assert_eq!(parse(&[("if-match", "*")]).unwrap(), WriteCondition::Present);
+        assert_eq!(parse(&[("if-match", "\"e\"")]).unwrap(), WriteCondition::Etag("e".into()));
+        for pairs in [
+            &[("if-none-match", "\"e\"")][..],
+            &[("if-match", "\"a\", \"b\"")],
+            &[("if-match", "")],
+            &[("if-modified-since", SAME)],
+            &[("if-unmodified-since", SAME)],
+        ] {
+            assert_eq!(parse(pairs).unwrap_err().code(), ErrorCode::NotImplemented, "{pairs:?}");
+        }
+        assert_eq!(
+            parse(&[("if-match", "*"), ("if-none-match", "*")]).unwrap_err().code(),
+            ErrorCode::InvalidRequest
+        );
+        assert!(refuse_conditions(&headers(&[("if-match", "*")])).is_err());
+    }
+}

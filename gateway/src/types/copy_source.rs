@@ -1,0 +1,97 @@
+//! `x-amz-copy-source`.
+
+use http::HeaderMap;
+
+use super::{BucketName, ObjectKey, refuse_version};
+use crate::error::{S3Error, S3Result};
+use crate::uri::{self, Query};
+
+/// Whence to copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopySource {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+}
+
+impl CopySource {
+    /// Reads the header, which must be there: `[/]bucket/key[?versionId=…]`, URL-encoded.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, or what is wrong with bucket, key or version; `NotImplemented` for access points.
+    pub fn parse(headers: &HeaderMap) -> S3Result<Self> {
+        let raw = headers
+            .get("x-amz-copy-source")
+            .and_then(|value| value.to_str().ok())
+            .ok_or_else(|| invalid(""))?;
+        if raw.starts_with("arn:") {
+            return Err(S3Error::not_implemented("Access points are not implemented."));
+        }
+        let (path, query) = raw.split_once('?').unwrap_or((raw, ""));
+        // S3 decodes `+` to a space here, so clients that mean a plus send `%2B`.
+        let path = uri::decode_query(path).map_err(|_| invalid(raw))?;
+        let (bucket, key) =
+            path.strip_prefix('/').unwrap_or(&path).split_once('/').ok_or_else(|| invalid(raw))?;
+        if key.is_empty() {
+            return Err(invalid(raw));
+        }
+        let query = Query::parse(query).map_err(|_| invalid(raw))?;
+        if query.pairs().iter().any(|(name, _)| name != "versionId") {
+            return Err(invalid(raw));
+        }
+        refuse_version(&query)?;
+        Ok(Self { bucket: BucketName::parse(bucket)?, key: ObjectKey::parse(key)? })
+    }
+}
+
+fn invalid(value: &str) -> S3Error {
+    S3Error::invalid_argument(
+        "x-amz-copy-source",
+        value,
+        "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+    use http::HeaderValue;
+
+    fn parse(value: &'static str) -> S3Result<(String, String)> {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-copy-source", HeaderValue::from_static(value));
+        CopySource::parse(&headers).map(|source| (source.bucket.into(), source.key.into()))
+    }
+
+    #[test]
+    fn the_forms_that_clients_send_are_understood() {
+        for (value, key) in [
+            ("bucket/key", "key"),
+            ("/bucket/a/b", "a/b"),
+            ("bucket%2Fa%2Fb", "a/b"),
+            ("/bucket//a", "/a"),
+            ("bucket/a%20b%2Bc+d", "a b+c d"),
+            ("bucket/k%3FversionId%3D1", "k?versionId=1"),
+            ("bucket/key?versionId=null", "key"),
+            ("bucket/%F0%9F%A6%80", "🦀"),
+        ] {
+            assert_eq!(parse(value).unwrap(), ("bucket".to_owned(), key.to_owned()), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_object_is_refused() {
+        for value in
+            ["", "bucket", "/bucket", "bucket/", "bucket/%zz", "bucket/k?x=1", "bucket/k?versionId=abc"]
+        {
+            assert_eq!(parse(value).unwrap_err().code(), ErrorCode::InvalidArgument, "{value}");
+        }
+        assert_eq!(parse("B_/key").unwrap_err().code(), ErrorCode::InvalidBucketName);
+        assert_eq!(
+            parse("arn:aws:s3:us-east-1:1:accesspoint/a/object/k").unwrap_err().code(),
+            ErrorCode::NotImplemented
+        );
+    }
+}

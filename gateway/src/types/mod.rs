@@ -1,0 +1,32 @@
+//! What requests say, parsed into types: once a value is there, it is right.
+
+mod attributes;
+mod bucket;
+mod conditions;
+mod copy_source;
+mod date;
+mod etag;
+mod key;
+mod list;
+mod mail_safe;
+mod owner;
+mod range;
+mod storage_class;
+mod tags;
+mod token;
+mod version;
+
+pub use attributes::{parse_attributes, user_metadata_header};
+pub use bucket::BucketName;
+pub use conditions::{ReadConditions, Verdict, parse_write_condition, refuse_conditions};
+pub use copy_source::CopySource;
+pub use date::iso8601_seconds;
+pub use etag::{EtagList, quoted};
+pub use key::{KEY_LENGTH_MAX, ObjectKey};
+pub use list::{Encoding, parse_encoding, parse_limit};
+pub use owner::{write_identity, write_owner};
+pub use range::{parse_copy_range, parse_range};
+pub use storage_class::parse_storage_class;
+pub use tags::{parse_tag_document, parse_tag_header, write_tags};
+pub use token::ListToken;
+pub use version::refuse_version;

@@ -1,0 +1,95 @@
+//! Byte ranges (RFC 9110, section 14).
+
+use cairn_protocol::metadata::LookupRange;
+use http::{HeaderMap, header};
+
+use crate::error::{S3Error, S3Result};
+
+/// The range of a GET or HEAD. What is no single range of bytes is ignored, as RFC 9110 permits for
+/// several and asks for with what cannot be understood.
+pub fn parse_range(headers: &HeaderMap) -> Option<LookupRange> {
+    let text = headers.get(header::RANGE)?.to_str().ok()?;
+    let (unit, range) = text.split_once('=')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let (first, last) = range.trim().split_once('-')?;
+    match (first.trim(), last.trim()) {
+        ("", length) => Some(LookupRange::Suffix { length: number(length)? }),
+        (first, "") => Some(LookupRange::Bytes { first: number(first)?, last: None }),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            (first <= last).then_some(LookupRange::Bytes { first, last: Some(last) })
+        }
+    }
+}
+
+/// A number too large to be held is beyond the end of any object, and so is the largest that can be.
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+/// `x-amz-copy-source-range`: first and last byte, both needed.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn parse_copy_range(headers: &HeaderMap) -> S3Result<Option<(u64, u64)>> {
+    let Some(value) = headers.get("x-amz-copy-source-range") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let range = text.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
+    let range = range.and_then(|(first, last)| Some((number(first)?, number(last)?)));
+    match range.filter(|(first, last)| first <= last) {
+        Some(range) => Ok(Some(range)),
+        None => Err(S3Error::invalid_argument(
+            "x-amz-copy-source-range",
+            text,
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn headers(name: &'static str, value: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_static(value));
+        headers
+    }
+
+    #[test]
+    fn single_ranges_are_understood_and_others_ignored() {
+        let bytes = |first, last| Some(LookupRange::Bytes { first, last });
+        for (value, range) in [
+            ("bytes=0-9", bytes(0, Some(9))),
+            ("bytes=5-", bytes(5, None)),
+            ("bytes=-5", Some(LookupRange::Suffix { length: 5 })),
+            ("bytes=-0", Some(LookupRange::Suffix { length: 0 })),
+            ("Bytes=7-7", bytes(7, Some(7))),
+            ("bytes=0-99999999999999999999999", bytes(0, Some(u64::MAX))),
+            ("bytes=9-0", None),
+            ("bytes=0-1,4-5", None),
+            ("bytes=-", None),
+            ("bytes=a-b", None),
+            ("bytes=+1-2", None),
+            ("lines=0-9", None),
+            ("0-9", None),
+        ] {
+            assert_eq!(parse_range(&headers("range", value)), range, "{value}");
+        }
+        assert_eq!(parse_range(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn copy_ranges_need_both_ends() {
+        let parse = |value| parse_copy_range(&headers("x-amz-copy-source-range", value));
+        assert_eq!(parse("bytes=0-9").unwrap(), Some((0, 9)));
+        for value in ["bytes=0-", "bytes=-9", "0-9", "bytes=9-0", "", "bytes=0-9,10-19"] {
+            assert!(parse(value).is_err(), "{value}");
+        }
+        assert_eq!(parse_copy_range(&HeaderMap::new()).unwrap(), None);
+    }
+}

@@ -1,0 +1,10 @@
+//! XML in and out, in the narrow shape that S3 uses: elements and text.
+
+mod read;
+mod write;
+
+pub use read::{Element, parse};
+pub use write::XmlWriter;
+
+/// The namespace of S3's documents.
+pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";

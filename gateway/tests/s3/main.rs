@@ -1,0 +1,17 @@
+//! The S3 API, end to end: a real listener, a real metanode with its database, real datanodes with blocks
+//! on disk, and requests signed as clients sign them.
+
+mod support;
+
+mod authentication;
+mod bodies;
+mod buckets;
+mod conditions;
+mod copies;
+mod deletes;
+mod keys;
+mod listings;
+mod multipart;
+mod reads;
+mod tags;
+mod wire;

@@ -1,0 +1,152 @@
+//! Which blocks need work on their copies: they are queued in SQL, and the repair worker examines
+//! them one by one. Queueing a block that needs nothing costs a look; forgetting one may cost a block.
+
+use cairn_protocol::admin::NodeState;
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::metadata::{MetadataError, ReplicaProblem, ReplicaReport};
+use cairn_protocol::warn_peer;
+use futures_util::FutureExt;
+
+use super::Inner;
+use crate::store::blocks::BlockCopies;
+use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
+
+/// Queues a block if its copies are not as they should be, and takes it out of the queue if they are.
+pub(super) async fn recheck(inner: &Inner, tx: &mut Connection, block: BlockId) -> Result<(), StoreError> {
+    // Copies may fail no more, now that there are others to read from.
+    inner.memory().setbacks.forget(block);
+    let copies = blocks::find(tx, block).await?;
+    match copies.and_then(|copies| Some((needs_attention(inner, &copies)?, copies))) {
+        Some((live, copies)) => queue(inner, tx, block, live, copies.block.replication).await,
+        None => {
+            if repairs::remove(tx, block).await? {
+                inner.hint(block);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Queues a block that has `live` copies where there should be `replication`.
+pub(super) async fn queue(
+    inner: &Inner,
+    tx: &mut Connection,
+    block: BlockId,
+    live: u32,
+    replication: u32,
+) -> Result<(), StoreError> {
+    let is_new = repairs::queue(tx, block, live, inner.env.now()).await?;
+    let wanted = inner.memory().nodes.attainable(replication);
+    if is_new && live < wanted {
+        inner.events.publish(EventKind::BlockUnderReplicated { block, live, wanted });
+    }
+    inner.hint(block);
+    Ok(())
+}
+
+/// How many live copies a block has, if that is not what it should have or some copy is bad.
+fn needs_attention(inner: &Inner, copies: &BlockCopies) -> Option<u32> {
+    let live = live_copies(inner, copies);
+    let bad = copies.holders.iter().any(|(_, good)| !good);
+    let attainable = inner.memory().nodes.attainable(copies.block.replication);
+    (bad || live < attainable || live > copies.block.replication).then_some(live)
+}
+
+/// Good copies on nodes that are not dead.
+pub(super) fn live_copies(inner: &Inner, copies: &BlockCopies) -> u32 {
+    let memory = inner.memory();
+    let live = |(node, good): &&(NodeId, bool)| *good && memory.nodes.state(*node) != NodeState::Dead;
+    u32::try_from(copies.holders.iter().filter(live).count()).unwrap_or(u32::MAX)
+}
+
+/// A node holds a good copy, as it says itself.
+pub(super) async fn add_copy(
+    inner: &Inner,
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeId,
+) -> Result<(), StoreError> {
+    replicas::add(tx, block, node).await?;
+    recheck(inner, tx, block).await
+}
+
+/// A node does not hold its copy any more.
+pub(super) async fn remove_copy(
+    inner: &Inner,
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeId,
+) -> Result<(), StoreError> {
+    if replicas::remove(tx, block, node).await? {
+        recheck(inner, tx, block).await?;
+    }
+    Ok(())
+}
+
+/// A node's copy is bad, as it says itself. Answers whether it was thought good.
+pub(super) async fn mark_bad(
+    inner: &Inner,
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeId,
+) -> Result<bool, StoreError> {
+    let changed = replicas::mark_bad(tx, block, node).await?;
+    if changed {
+        recheck(inner, tx, block).await?;
+    }
+    Ok(changed)
+}
+
+/// A node holds a bad copy of a block that exists, as it says itself, whether it was known to hold one
+/// or not: a bad copy is kept until there are good ones. Answers whether that is news.
+pub(super) async fn add_bad_copy(
+    inner: &Inner,
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeId,
+) -> Result<bool, StoreError> {
+    if deletions::is_queued(tx, node, block).await? {
+        return Ok(false);
+    }
+    replicas::add_if_absent(tx, block, node).await?;
+    mark_bad(inner, tx, block, node).await
+}
+
+/// What a gateway found wrong with a replica.
+///
+/// A gateway may be confused, or its network may be: its word makes a copy suspect, so that another
+/// is made and this one deleted then, but never the last one that is thought good.
+pub(super) async fn report_replica(
+    inner: &std::sync::Arc<Inner>,
+    report: ReplicaReport,
+) -> Result<(), MetadataError> {
+    let ReplicaReport { block, node, problem } = report;
+    if problem == ReplicaProblem::Unreachable {
+        warn_peer!(%block, %node, "a gateway could not reach a datanode");
+        inner.memory().nodes.avoid(node, inner.env.monotonic());
+        return Ok(());
+    }
+    let shared = inner.clone();
+    let suspected =
+        inner.store.write(move |tx| async move { suspect(&shared, tx, block, node).await }.boxed()).await?;
+    warn_peer!(%block, %node, ?problem, suspected, "a gateway found a replica wrong");
+    if suspected && problem == ReplicaProblem::Corrupt {
+        inner.events.publish(EventKind::ReplicaCorrupt { block, node });
+    }
+    Ok(())
+}
+
+async fn suspect(
+    inner: &Inner,
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeId,
+) -> Result<bool, StoreError> {
+    let Some(mut copies) = blocks::find(tx, block).await? else { return Ok(false) };
+    copies.holders.retain(|(holder, _)| *holder != node);
+    if live_copies(inner, &copies) == 0 {
+        return Ok(false);
+    }
+    mark_bad(inner, tx, block, node).await
+}

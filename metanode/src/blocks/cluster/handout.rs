@@ -1,0 +1,75 @@
+//! The commands that travel in the answer to a heartbeat.
+
+use cairn_protocol::cluster::{Action, ClusterError, Command};
+use cairn_protocol::id::{BlockId, NodeId};
+
+use crate::blocks::Inner;
+use crate::blocks::copies::CopyIntent;
+use crate::blocks::memory::Memory;
+use crate::store::replicas::BlockRange;
+use crate::store::{StoreError, deletions};
+
+pub(super) async fn commands(inner: &Inner, node: NodeId) -> Result<Vec<Command>, ClusterError> {
+    let mut commands: Vec<Command> = {
+        let mut memory = inner.memory();
+        let copies = memory.copies.hand_out(node);
+        copies.into_iter().map(|(id, copy)| replicate(&memory, id, copy)).collect()
+    };
+    commands.extend(deletion(inner, node).await?);
+    Ok(commands)
+}
+
+fn replicate(memory: &Memory, id: u64, copy: CopyIntent) -> Command {
+    let address = |node: &NodeId| memory.nodes.get(*node).map(|found| (*node, found.address.clone()));
+    let sources = copy.sources.iter().filter_map(address).collect();
+    Command { id, deadline: copy.deadline, action: Action::Replicate { replica: copy.replica, sources } }
+}
+
+/// The next replicas to delete, unless the node is at some already.
+async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterError> {
+    let now = inner.env.now();
+    let deadline = now.after(inner.config.command_deadline);
+    let after = {
+        let mut memory = inner.memory();
+        let Some(node) = memory.nodes.get_mut(id).filter(|node| node.deletions.is_ready(now)) else {
+            return Ok(None);
+        };
+        // Whoever queues one from here on sets it again.
+        node.deletions.waiting = false;
+        node.deletions.through
+    };
+    let max = inner.config.delete_batch;
+    let page = next_page(inner, id, after, max).await;
+    let mut memory = inner.memory();
+    let number = memory.copies.number();
+    let Some(node) = memory.nodes.get_mut(id) else { return Ok(None) };
+    let blocks = match page {
+        Ok(blocks) => blocks,
+        Err(error) => {
+            node.deletions.waiting = true;
+            return Err(error.into());
+        }
+    };
+    if blocks.len() < max as usize {
+        // What is handed out now may fail, so that another round finds it.
+        node.deletions.end_round(blocks.is_empty() && after.is_none(), deadline);
+    } else {
+        node.deletions.waiting = true;
+        node.deletions.through = blocks.last().copied();
+    }
+    if blocks.is_empty() {
+        return Ok(None);
+    }
+    node.deletions.command = Some((number, deadline));
+    Ok(Some(Command { id: number, deadline, action: Action::Delete { blocks } }))
+}
+
+async fn next_page(
+    inner: &Inner,
+    node: NodeId,
+    after: Option<BlockId>,
+    max: u32,
+) -> Result<Vec<BlockId>, StoreError> {
+    let mut reader = inner.store.read().await?;
+    deletions::page(&mut reader, node, BlockRange { after, through: None }, max).await
+}

@@ -1,0 +1,31 @@
+//! What datanodes ask.
+
+mod handout;
+mod heartbeat;
+mod reconcile;
+mod register;
+mod report;
+
+pub(super) use reconcile::{Found, reconcile};
+
+use async_trait::async_trait;
+use cairn_protocol::cluster::{
+    BlockReport, Cluster, ClusterError, Heartbeat, HeartbeatReply, Register, Registered,
+};
+
+use super::Blocks;
+
+#[async_trait]
+impl Cluster for Blocks {
+    async fn register(&self, request: Register) -> Result<Registered, ClusterError> {
+        register::register(&self.inner, request).await
+    }
+
+    async fn heartbeat(&self, request: Heartbeat) -> Result<HeartbeatReply, ClusterError> {
+        heartbeat::heartbeat(&self.inner, request).await
+    }
+
+    async fn report_blocks(&self, request: BlockReport) -> Result<(), ClusterError> {
+        report::report_blocks(&self.inner, request).await
+    }
+}

@@ -1,0 +1,176 @@
+//! What a node says that it holds, against what SQL knows.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use cairn_protocol::cluster::ReportedReplica;
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::warn_peer;
+use futures_util::FutureExt;
+
+use crate::blocks::{Inner, attention};
+use crate::store::leases::{self, Lease};
+use crate::store::{Connection, StoreError, blocks, deletions};
+
+/// Replicas that are looked at in one transaction: it bounds how long others wait for it.
+const REPLICAS_PER_WRITE: usize = 250;
+
+/// Where it is known from that a node holds a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::blocks) enum Found {
+    /// It was stored just now: it is good, whatever was thought of the node's copy before.
+    Increment,
+    /// It is in a report, or was seen before: a copy that is suspect stays so.
+    Report,
+}
+
+/// What SQL says of one replica that a node holds.
+enum Known {
+    /// It is expected, and right.
+    Expected,
+    /// Its block is known, and it was not expected.
+    Unlisted,
+    /// Its length or checksum is not the block's.
+    Wrong,
+    /// Nobody refers to it, and nobody can any more.
+    Abandoned,
+    /// Nobody refers to it yet; to be looked at again at that time.
+    Leased(Timestamp),
+}
+
+/// Brings SQL in line with replicas that `node` holds. Answers the blocks of which it has a good copy
+/// that counts.
+pub(in crate::blocks) async fn reconcile(
+    inner: &Arc<Inner>,
+    node: NodeId,
+    replicas: Vec<ReportedReplica>,
+    found: Found,
+) -> Result<HashSet<BlockId>, StoreError> {
+    let mut kept = HashSet::new();
+    let mut odd = Vec::new();
+    if replicas.is_empty() {
+        return Ok(kept);
+    }
+    let mut reader = inner.store.read().await?;
+    for replica in replicas {
+        // Nearly all are as expected; only the others need a transaction.
+        match look_up(inner, &mut reader, node, &replica, found).await? {
+            Known::Expected => drop(kept.insert(replica.block)),
+            Known::Leased(until) => inner.memory().orphans.add(node, replica, until),
+            Known::Unlisted | Known::Wrong | Known::Abandoned => odd.push(replica),
+        }
+    }
+    drop(reader);
+    for page in odd.chunks(REPLICAS_PER_WRITE) {
+        let (shared, page) = (inner.clone(), page.to_vec());
+        let changes = inner
+            .store
+            .write(move |tx| async move { apply(&shared, tx, node, page, found).await }.boxed())
+            .await?;
+        tell(inner, node, changes, &mut kept);
+    }
+    Ok(kept)
+}
+
+/// What a transaction did.
+#[derive(Default)]
+struct Changes {
+    kept: Vec<BlockId>,
+    bad: Vec<BlockId>,
+    abandoned: Vec<ReportedReplica>,
+}
+
+/// Looks again, now that nothing can change meanwhile, and does what is needed.
+async fn apply(
+    inner: &Inner,
+    tx: &mut Connection,
+    node: NodeId,
+    replicas: Vec<ReportedReplica>,
+    found: Found,
+) -> Result<Changes, StoreError> {
+    let mut changes = Changes::default();
+    for replica in replicas {
+        let block = replica.block;
+        match look_up(inner, tx, node, &replica, found).await? {
+            Known::Expected => changes.kept.push(block),
+            Known::Unlisted => {
+                // What is about to be deleted does not count, and will not be there for long.
+                if !deletions::is_queued(tx, node, block).await? {
+                    attention::add_copy(inner, tx, block, node).await?;
+                    changes.kept.push(block);
+                }
+            }
+            Known::Wrong => {
+                if attention::add_bad_copy(inner, tx, block, node).await? {
+                    changes.bad.push(block);
+                }
+            }
+            Known::Abandoned => {
+                if deletions::queue(tx, node, block, inner.env.now()).await? {
+                    changes.abandoned.push(replica);
+                }
+            }
+            Known::Leased(until) => inner.memory().orphans.add(node, replica, until),
+        }
+    }
+    Ok(changes)
+}
+
+fn tell(inner: &Inner, node: NodeId, changes: Changes, kept: &mut HashSet<BlockId>) {
+    kept.extend(changes.kept);
+    for block in changes.bad {
+        warn_peer!(%node, %block, "a datanode holds a replica of the wrong length or checksum");
+        inner.events.publish(EventKind::ReplicaCorrupt { block, node });
+    }
+    for replica in changes.abandoned {
+        inner.memory().nodes.deletion_queued(node, replica.length);
+        inner.events.publish(EventKind::GrantAbandoned { block: replica.block });
+    }
+}
+
+async fn look_up(
+    inner: &Inner,
+    connection: &mut Connection,
+    node: NodeId,
+    replica: &ReportedReplica,
+    found: Found,
+) -> Result<Known, StoreError> {
+    let Some(copies) = blocks::find(connection, replica.block).await? else {
+        return unknown(inner, connection, node, replica.block).await;
+    };
+    let good = copies.holders.iter().find(|(holder, _)| *holder == node).map(|(_, good)| *good);
+    let right = copies.block.length == replica.length && copies.block.crc32c == replica.crc32c;
+    Ok(match (good, right) {
+        (Some(true), true) => Known::Expected,
+        // It was queued for work when it was found bad; nothing is new.
+        (Some(false), false) => Known::Expected,
+        (Some(false), true) if found == Found::Report => Known::Expected,
+        (Some(false) | None, true) => Known::Unlisted,
+        (Some(true) | None, false) => Known::Wrong,
+    })
+}
+
+/// A block that nobody refers to: is its lease over?
+async fn unknown(
+    inner: &Inner,
+    connection: &mut Connection,
+    node: NodeId,
+    block: BlockId,
+) -> Result<Known, StoreError> {
+    let Some(created_at) = block.created_at_ms().map(Timestamp) else {
+        warn_peer!(%node, %block, "a datanode holds a block whose id no metanode made; it is left alone");
+        return Ok(Known::Expected);
+    };
+    let lease = match leases::find(connection, block).await? {
+        Some(Lease::Released(_)) => return Ok(Known::Abandoned),
+        Some(Lease::Renewed(until)) => until.max(created_at.after(inner.config.lease)),
+        None => created_at.after(inner.config.lease),
+    };
+    let over = lease.after(inner.config.lease_slack);
+    Ok(if inner.env.now() > over { Known::Abandoned } else { Known::Leased(over.after(JUST_AFTER)) })
+}
+
+/// When a lease is over, it is over for the whole of that millisecond.
+const JUST_AFTER: std::time::Duration = std::time::Duration::from_millis(1);

@@ -1,0 +1,78 @@
+use std::sync::Arc;
+
+use cairn_protocol::cluster::{ClusterError, Register, Registered};
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::event::EventKind;
+use cairn_protocol::warn_peer;
+use futures_util::FutureExt;
+
+use crate::blocks::Inner;
+use crate::store::{Connection, StoreError, blocks, nodes, repairs};
+
+/// Volumes of one node: more than any machine has disks.
+const VOLUMES_MAX: usize = 1_024;
+
+/// Longest address or zone in bytes: it is kept in memory, and sent with every grant.
+const TEXT_LENGTH_MAX: usize = 1_024;
+
+pub(super) async fn register(inner: &Arc<Inner>, request: Register) -> Result<Registered, ClusterError> {
+    check(inner, &request)?;
+    let first_nodes = inner.memory().nodes.len();
+    let kept = request.clone();
+    let now = inner.env.now();
+    let copies_max = inner.config.replication_max();
+    let (incarnation, scan) =
+        inner.store.write(move |tx| keep(tx, kept, now, first_nodes, copies_max).boxed()).await?;
+    let node = request.node;
+    {
+        let mut memory = inner.memory();
+        memory.copies.forget(node);
+        memory.nodes.registered(request, incarnation, inner.env.monotonic());
+        if scan {
+            memory.scan(None);
+        }
+    }
+    tracing::info!(%node, incarnation, "a datanode registered");
+    inner.events.publish(EventKind::NodeRegistered { node, incarnation });
+    inner.nodes_changed();
+    let heartbeat_interval_ms =
+        u64::try_from(inner.config.heartbeat_interval.as_millis()).unwrap_or(u64::MAX);
+    Ok(Registered { cluster: inner.cluster, incarnation, heartbeat_interval_ms })
+}
+
+fn check(inner: &Inner, request: &Register) -> Result<(), ClusterError> {
+    if let Some(theirs) = request.cluster.filter(|theirs| *theirs != inner.cluster) {
+        warn_peer!(node = %request.node, %theirs, "a datanode of another cluster was refused");
+        return Err(ClusterError::OtherCluster { theirs, ours: inner.cluster });
+    }
+    let malformed = |reason: &str| Err(ClusterError::Malformed { reason: reason.to_owned() });
+    if request.volumes.len() > VOLUMES_MAX {
+        return malformed("too many volumes");
+    }
+    let is_url = request.address.starts_with("http://") || request.address.starts_with("https://");
+    if !is_url || request.address.len() > TEXT_LENGTH_MAX {
+        return malformed("the address is no base URL");
+    }
+    if request.zone.as_ref().is_some_and(|zone| zone.len() > TEXT_LENGTH_MAX) {
+        return malformed("the zone's name is too long");
+    }
+    Ok(())
+}
+
+/// Keeps the registration. Answers the incarnation, and whether all blocks are to be looked at: as
+/// long as there are no more nodes than copies, a further node means further copies.
+async fn keep(
+    tx: &mut Connection,
+    request: Register,
+    now: Timestamp,
+    nodes_before: u32,
+    copies_max: u32,
+) -> Result<(u64, bool), StoreError> {
+    let incarnation = nodes::register(tx, &request, now).await?;
+    let copies_max = blocks::bucket_replication_max(tx).await?.unwrap_or(0).max(copies_max);
+    let scan = incarnation == 1 && nodes_before < copies_max;
+    if scan {
+        repairs::set_scan(tx, None).await?;
+    }
+    Ok((incarnation, scan))
+}

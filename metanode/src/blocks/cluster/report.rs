@@ -1,0 +1,202 @@
+//! Block reports: everything that a node holds in a range of ids, merged against what SQL expects
+//! there, page by page.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use cairn_protocol::cluster::{BlockReport, ClusterError, REPORT_PAGE_MAX, ReportedReplica};
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::warn_peer;
+use futures_util::FutureExt;
+
+use super::reconcile::{Found, reconcile};
+use crate::blocks::{Inner, attention};
+use crate::store::replicas::{BlockRange, ExpectedReplica};
+use crate::store::{Connection, StoreError, deletions, replicas};
+
+/// Rows that are read at once: a range may hold far more than a page of what the node still has.
+const ROWS_PER_READ: u32 = 2_000;
+
+/// Blocks that are changed in one transaction: it bounds how long others wait for it.
+const BLOCKS_PER_WRITE: usize = 250;
+
+pub(super) async fn report_blocks(inner: &Arc<Inner>, report: BlockReport) -> Result<(), ClusterError> {
+    check(&report)?;
+    if !inner.memory().nodes.accepts(report.node, report.incarnation) {
+        return Err(ClusterError::Reregister);
+    }
+    let node = report.node;
+    let held: HashSet<BlockId> = report.replicas.iter().map(|replica| replica.block).collect();
+    let range = BlockRange { after: report.after, through: report.through };
+    let differences = compare(inner, node, range, &report.replicas).await?;
+    remove_missing(inner, node, differences.missing).await?;
+    look_at(inner, differences.surplus).await?;
+    reconcile(inner, node, differences.unexpected, Found::Report).await?;
+    finish_deletions(inner, node, range, &held).await?;
+    count(inner, &report);
+    Ok(())
+}
+
+fn check(report: &BlockReport) -> Result<(), ClusterError> {
+    let malformed = |reason: &str| Err(ClusterError::Malformed { reason: reason.to_owned() });
+    if report.replicas.len() > REPORT_PAGE_MAX {
+        return malformed("the page is too large");
+    }
+    let blocks = || report.replicas.iter().map(|replica| Some(replica.block));
+    let begin = [report.after];
+    let ordered = begin.into_iter().chain(blocks()).zip(blocks()).all(|(before, block)| before < block);
+    let ends = report.through.is_none() || blocks().next_back().flatten() <= report.through;
+    if !ordered || !ends {
+        return malformed("the page is not in order, or leaves its range");
+    }
+    Ok(())
+}
+
+/// How a page differs from what SQL expects.
+#[derive(Default)]
+struct Differences {
+    /// Expected and not held.
+    missing: Vec<BlockId>,
+    /// Held and not expected, or not as expected.
+    unexpected: Vec<ReportedReplica>,
+    /// Held as expected, of a block that has more copies than it should.
+    surplus: Vec<BlockId>,
+}
+
+/// Merges the page with the rows of its range, both in order.
+async fn compare(
+    inner: &Inner,
+    node: NodeId,
+    range: BlockRange,
+    held: &[ReportedReplica],
+) -> Result<Differences, StoreError> {
+    let mut differences = Differences::default();
+    let mut held = held.iter().peekable();
+    let mut rest = range;
+    let mut reader = inner.store.read().await?;
+    loop {
+        let rows = replicas::expected(&mut reader, node, rest, ROWS_PER_READ).await?;
+        for row in &rows {
+            while let Some(replica) = held.next_if(|replica| replica.block < row.block) {
+                differences.unexpected.push(*replica);
+            }
+            match held.next_if(|replica| replica.block == row.block) {
+                Some(replica) => differences.compare(row, replica),
+                // A copy that is known to be bad is in quarantine, and not reported.
+                None if row.good && !is_young(inner, node, row.block) => differences.missing.push(row.block),
+                None => {}
+            }
+        }
+        match rows.last() {
+            Some(last) if rows.len() == ROWS_PER_READ as usize => rest.after = Some(last.block),
+            Some(_) | None => break,
+        }
+    }
+    differences.unexpected.extend(held);
+    Ok(differences)
+}
+
+impl Differences {
+    fn compare(&mut self, row: &ExpectedReplica, replica: &ReportedReplica) {
+        if row.length != replica.length || row.crc32c != replica.crc32c {
+            self.unexpected.push(*replica);
+        } else if row.surplus {
+            self.surplus.push(row.block);
+        }
+    }
+}
+
+/// Whether a report that is just arriving may be older than the node's copy of the block.
+fn is_young(inner: &Inner, node: NodeId, block: BlockId) -> bool {
+    let age = inner.config.report_age;
+    let created_at = block.created_at_ms().map(Timestamp);
+    created_at.is_some_and(|created_at| inner.env.now().since(created_at) <= age)
+        || inner.memory().nodes.stored_lately(node, block, inner.env.monotonic(), age)
+}
+
+async fn remove_missing(inner: &Arc<Inner>, node: NodeId, missing: Vec<BlockId>) -> Result<(), StoreError> {
+    for page in missing.chunks(BLOCKS_PER_WRITE) {
+        warn_peer!(%node, replicas = page.len(), "a datanode lacks replicas that it should have");
+        let (shared, page) = (inner.clone(), page.to_vec());
+        inner.store.write(move |tx| async move { remove_all(&shared, tx, node, page).await }.boxed()).await?;
+    }
+    Ok(())
+}
+
+async fn remove_all(
+    inner: &Inner,
+    tx: &mut Connection,
+    node: NodeId,
+    missing: Vec<BlockId>,
+) -> Result<(), StoreError> {
+    for block in missing {
+        attention::remove_copy(inner, tx, block, node).await?;
+    }
+    Ok(())
+}
+
+async fn look_at(inner: &Arc<Inner>, blocks: Vec<BlockId>) -> Result<(), StoreError> {
+    for page in blocks.chunks(BLOCKS_PER_WRITE) {
+        let (shared, page) = (inner.clone(), page.to_vec());
+        inner.store.write(move |tx| async move { recheck_all(&shared, tx, page).await }.boxed()).await?;
+    }
+    Ok(())
+}
+
+async fn recheck_all(inner: &Inner, tx: &mut Connection, blocks: Vec<BlockId>) -> Result<(), StoreError> {
+    for block in blocks {
+        attention::recheck(inner, tx, block).await?;
+    }
+    Ok(())
+}
+
+/// What was to be deleted and is not there is done. What is there and was to be deleted is still queued.
+async fn finish_deletions(
+    inner: &Inner,
+    node: NodeId,
+    range: BlockRange,
+    held: &HashSet<BlockId>,
+) -> Result<(), StoreError> {
+    let mut rest = range;
+    let mut done = Vec::new();
+    let mut reader = inner.store.read().await?;
+    loop {
+        let queued = deletions::page(&mut reader, node, rest, ROWS_PER_READ).await?;
+        done.extend(queued.iter().filter(|block| !held.contains(block)));
+        match queued.last() {
+            Some(last) if queued.len() == ROWS_PER_READ as usize => rest.after = Some(*last),
+            Some(_) | None => break,
+        }
+    }
+    drop(reader);
+    for page in done.chunks(BLOCKS_PER_WRITE) {
+        let page = page.to_vec();
+        let idle = inner.store.write(move |tx| forget(tx, node, page).boxed()).await?;
+        if idle {
+            inner.events.publish(EventKind::GarbageIdle);
+        }
+    }
+    Ok(())
+}
+
+async fn forget(tx: &mut Connection, node: NodeId, blocks: Vec<BlockId>) -> Result<bool, StoreError> {
+    for block in blocks {
+        deletions::done(tx, node, block).await?;
+    }
+    deletions::is_empty(tx).await
+}
+
+/// Counts what was reported; the last page ends the report.
+fn count(inner: &Inner, report: &BlockReport) {
+    let mut memory = inner.memory();
+    let Some(node) = memory.nodes.get_mut(report.node) else { return };
+    let before = if report.after.is_none() { 0 } else { node.reported };
+    node.reported = before + report.replicas.len() as u64;
+    let blocks = node.reported;
+    drop(memory);
+    if report.through.is_none() {
+        inner.events.publish(EventKind::NodeReported { node: report.node, blocks });
+    }
+}

@@ -1,0 +1,202 @@
+//! Copies under way: what nodes were, or are about to be, told to replicate. Dies with the process:
+//! what was under way is planned again, and what was done after all is reported by the nodes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use cairn_protocol::cluster::ReportedReplica;
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::{BlockId, NodeId};
+
+use super::planner::budget::InFlight;
+
+/// A copy under way.
+#[derive(Clone, Debug)]
+pub(crate) struct CopyIntent {
+    /// The block, as it must be.
+    pub(crate) replica: ReportedReplica,
+    /// Who makes it.
+    pub(crate) target: NodeId,
+    /// Whom to read from, in the order in which to try.
+    pub(crate) sources: Vec<NodeId>,
+    /// When it will be planned again.
+    pub(crate) deadline: Timestamp,
+    handed_out: bool,
+}
+
+/// All copies under way, by command.
+#[derive(Debug)]
+pub(crate) struct Copies {
+    commands: BTreeMap<u64, CopyIntent>,
+    by_block: HashMap<BlockId, BTreeSet<u64>>,
+    by_target: HashMap<NodeId, BTreeSet<u64>>,
+    inbound: HashMap<NodeId, u64>,
+    /// Bytes under way at each node, as reader and writer.
+    pub(crate) in_flight: InFlight,
+    next: u64,
+}
+
+impl Copies {
+    /// None under way. Commands are numbered from `first`; `limit` bytes at each node at once.
+    pub(crate) fn new(first: u64, limit: u64) -> Self {
+        Self {
+            commands: BTreeMap::new(),
+            by_block: HashMap::new(),
+            by_target: HashMap::new(),
+            inbound: HashMap::new(),
+            in_flight: InFlight::new(limit),
+            next: first,
+        }
+    }
+
+    /// The number of a new command.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// A copy was decided. It is counted in [`in_flight`](Self::in_flight) already, by who decided it.
+    pub(crate) fn add(
+        &mut self,
+        replica: ReportedReplica,
+        target: NodeId,
+        sources: Vec<NodeId>,
+        deadline: Timestamp,
+    ) {
+        let command = self.number();
+        self.by_block.entry(replica.block).or_default().insert(command);
+        self.by_target.entry(target).or_default().insert(command);
+        let inbound = self.inbound.entry(target).or_default();
+        *inbound = inbound.saturating_add(replica.length);
+        let intent = CopyIntent { replica, target, sources, deadline, handed_out: false };
+        self.commands.insert(command, intent);
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Who is about to get a copy of the block.
+    pub(crate) fn targets_of(&self, block: BlockId) -> Vec<NodeId> {
+        let commands = self.by_block.get(&block).into_iter().flatten();
+        commands.filter_map(|command| self.commands.get(command)).map(|intent| intent.target).collect()
+    }
+
+    /// Bytes on their way to a node.
+    pub(crate) fn inbound(&self, node: NodeId) -> u64 {
+        self.inbound.get(&node).copied().unwrap_or(0)
+    }
+
+    /// The copies that `node` is to be told of: each once.
+    pub(crate) fn hand_out(&mut self, node: NodeId) -> Vec<(u64, CopyIntent)> {
+        let mut out = Vec::new();
+        for command in self.by_target.get(&node).into_iter().flatten() {
+            if let Some(intent) = self.commands.get_mut(command).filter(|intent| !intent.handed_out) {
+                intent.handed_out = true;
+                out.push((*command, intent.clone()));
+            }
+        }
+        out
+    }
+
+    /// A copy ended, well or not: `None` if it is not known, or not this node's.
+    pub(crate) fn finish(&mut self, command: u64, node: NodeId) -> Option<CopyIntent> {
+        if self.commands.get(&command)?.target != node {
+            return None;
+        }
+        self.remove(command)
+    }
+
+    /// Gives up the copies whose deadline has passed.
+    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<CopyIntent> {
+        let late = |(command, intent): (&u64, &CopyIntent)| (intent.deadline < now).then_some(*command);
+        let late: Vec<u64> = self.commands.iter().filter_map(late).collect();
+        late.into_iter().filter_map(|command| self.remove(command)).collect()
+    }
+
+    /// Gives up the copies to a node that died or registered anew.
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        for command in self.by_target.get(&node).cloned().unwrap_or_default() {
+            self.remove(command);
+        }
+    }
+
+    fn remove(&mut self, command: u64) -> Option<CopyIntent> {
+        let intent = self.commands.remove(&command)?;
+        let bytes = intent.replica.length;
+        remove_from(&mut self.by_block, intent.replica.block, command);
+        remove_from(&mut self.by_target, intent.target, command);
+        if let Some(inbound) = self.inbound.get_mut(&intent.target) {
+            *inbound = inbound.saturating_sub(bytes);
+            if *inbound == 0 {
+                self.inbound.remove(&intent.target);
+            }
+        }
+        self.in_flight.remove(intent.target, bytes);
+        if let Some(source) = intent.sources.first() {
+            self.in_flight.remove(*source, bytes);
+        }
+        Some(intent)
+    }
+}
+
+fn remove_from<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<u64>>, key: K, command: u64) {
+    if let Some(commands) = index.get_mut(&key) {
+        commands.remove(&command);
+        if commands.is_empty() {
+            index.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn node(number: u128) -> NodeId {
+        NodeId(Uuid::from_u128(number))
+    }
+
+    fn replica() -> ReportedReplica {
+        ReportedReplica { block: BlockId(Uuid::from_u128(9)), length: 100, crc32c: 1 }
+    }
+
+    fn copies() -> Copies {
+        let mut copies = Copies::new(10, 1_000);
+        copies.in_flight.add(node(1), 100);
+        copies.in_flight.add(node(2), 100);
+        copies.add(replica(), node(2), vec![node(1)], Timestamp(50));
+        copies
+    }
+
+    fn assert_empty(copies: &Copies) {
+        assert_eq!((copies.len(), copies.inbound(node(2))), (0, 0));
+        assert!(copies.targets_of(replica().block).is_empty());
+        assert_eq!((copies.in_flight.load(node(1)), copies.in_flight.load(node(2))), (0, 0));
+    }
+
+    #[test]
+    fn a_copy_is_handed_out_once_and_counts_until_its_target_has_finished_it() {
+        let mut copies = copies();
+        assert_eq!((copies.inbound(node(2)), copies.targets_of(replica().block)), (100, vec![node(2)]));
+        assert!(copies.hand_out(node(1)).is_empty());
+        let (command, _) = copies.hand_out(node(2)).pop().unwrap();
+        assert!(copies.hand_out(node(2)).is_empty());
+        assert!(copies.finish(command, node(1)).is_none(), "another node cannot finish it");
+        assert!(copies.finish(command, node(2)).is_some());
+        assert_empty(&copies);
+    }
+
+    #[test]
+    fn a_copy_ends_at_its_deadline_and_with_its_target() {
+        let mut late = copies();
+        assert!(late.expire(Timestamp(50)).is_empty());
+        assert_eq!(late.expire(Timestamp(51)).len(), 1);
+        assert_empty(&late);
+        let mut dead = copies();
+        dead.forget(node(2));
+        assert_empty(&dead);
+    }
+}

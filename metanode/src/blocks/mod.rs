@@ -1,0 +1,200 @@
+//! The block manager: where blocks are put, whether they are still there, and when they go.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`planner`] | decisions: pure functions from a view to commands |
+//! | [`nodes`] | the datanodes: liveness and predicted utilisation |
+//! | [`grants`] | the right to store a block: given, renewed, given back |
+//! | [`commit`], [`locate`] | blocks become an object's bytes, and are found again |
+//! | [`cluster`] | what datanodes ask: registration, heartbeats, block reports |
+//! | [`attention`] | which blocks need work on their copies |
+//! | [`reservations`], [`copies`], [`orphans`], [`hints`], [`setbacks`] | what memory holds, and dies with a restart |
+//! | [`workers`] | what happens without being asked: liveness, repair, garbage, leases |
+//! | [`admin`] | what operators ask |
+//!
+//! This file is the whole of what the namespace knows of it. The namespace calls it inside of its
+//! own transactions; owners of extents are versions and parts, named by the bytes of their ids.
+//!
+//! Architecture invariant: a lost memory loses no block. Everything that must survive is in SQL, or
+//! is told anew by the datanodes.
+
+mod admin;
+mod attention;
+mod cluster;
+mod commit;
+mod config;
+mod copies;
+mod grants;
+mod hints;
+mod locate;
+mod memory;
+mod nodes;
+mod orphans;
+mod planner;
+mod reservations;
+mod setbacks;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use cairn_protocol::env::{Env, Timestamp};
+use cairn_protocol::event::EventBus;
+use cairn_protocol::id::{BlockId, ClusterId};
+use cairn_protocol::metadata::{
+    AllocateBlocks, BlockLocation, Grant, MetadataError, NewExtent, ReleaseGrants, RenewGrants, ReplicaReport,
+};
+use cairn_protocol::secret::ClusterSecret;
+use tokio_util::sync::CancellationToken;
+
+pub use self::config::{BlocksConfig, ConfigError};
+use self::memory::{Memory, Wakes};
+pub(crate) use self::nodes::KnownNode;
+use crate::store::{Connection, Store, StoreError, extents, nodes as stored_nodes, repairs};
+
+/// An owner of extents: the bytes of a version's or a part's id.
+pub(crate) type OwnerId = [u8; 16];
+
+/// The block manager. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    config: BlocksConfig,
+    secret: ClusterSecret,
+    cluster: ClusterId,
+    env: Env,
+    events: EventBus,
+    memory: std::sync::Mutex<Memory>,
+    wakes: Wakes,
+}
+
+impl Inner {
+    /// What is known without SQL. Never held over an await.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A block was queued for repair, or what is known of its copies changed.
+    fn hint(&self, block: BlockId) {
+        self.memory().hints.add(block);
+        self.wakes.repair.notify_one();
+    }
+
+    /// Nodes changed: what could not be repaired before may be possible now.
+    fn nodes_changed(&self) {
+        self.memory().hints.sweep();
+        self.wakes.repair.notify_one();
+    }
+}
+
+impl Blocks {
+    /// Takes up the work where the database says that it was left.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn open(
+        store: Store,
+        config: BlocksConfig,
+        cluster: ClusterId,
+        secret: ClusterSecret,
+        env: Env,
+        events: EventBus,
+    ) -> Result<Self, StoreError> {
+        let mut reader = store.read().await?;
+        let known = stored_nodes::all(&mut reader).await?;
+        let scan = repairs::scan(&mut reader).await?;
+        drop(reader);
+        let memory = Memory::new(known, scan, &config, &env);
+        let wakes = Wakes::default();
+        let inner = Inner { store, config, secret, cluster, env, events, memory: memory.into(), wakes };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs the workers until `shutdown`.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        workers::run_all(&self.inner, shutdown).await;
+    }
+
+    /// Makes the blocks that were stored under grants the bytes of `owner`, from `base_offset` on:
+    /// verifies the grants, inserts blocks (with one reference each), replicas and extents, and
+    /// queues for repair what has fewer copies than it should.
+    ///
+    /// # Errors
+    /// [`MetadataError::InvalidGrant`], [`MetadataError::GrantExpired`], or the database's.
+    pub(crate) async fn commit_extents(
+        &self,
+        tx: &mut Connection,
+        owner: &OwnerId,
+        base_offset: u64,
+        extents: &[NewExtent],
+    ) -> Result<(), MetadataError> {
+        commit::commit_extents(&self.inner, tx, owner, base_offset, extents).await
+    }
+
+    /// Where these blocks are, in the order in which they were asked for; those that do not exist
+    /// are left out.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn locate(
+        &self,
+        connection: &mut Connection,
+        blocks: &[BlockId],
+    ) -> Result<Vec<BlockLocation>, MetadataError> {
+        locate::locate(&self.inner, connection, blocks).await
+    }
+
+    /// See [`Metadata::allocate_blocks`](cairn_protocol::metadata::Metadata::allocate_blocks).
+    pub(crate) async fn allocate(&self, request: AllocateBlocks) -> Result<Vec<Grant>, MetadataError> {
+        grants::allocate(&self.inner, request).await
+    }
+
+    /// See [`Metadata::renew_grants`](cairn_protocol::metadata::Metadata::renew_grants).
+    pub(crate) async fn renew(&self, request: RenewGrants) -> Result<Vec<Grant>, MetadataError> {
+        grants::renew(&self.inner, request).await
+    }
+
+    /// See [`Metadata::release_grants`](cairn_protocol::metadata::Metadata::release_grants).
+    pub(crate) async fn release(&self, request: ReleaseGrants) -> Result<(), MetadataError> {
+        grants::release(&self.inner, request).await
+    }
+
+    /// See [`Metadata::report_replica`](cairn_protocol::metadata::Metadata::report_replica).
+    pub(crate) async fn report_replica(&self, report: ReplicaReport) -> Result<(), MetadataError> {
+        attention::report_replica(&self.inner, report).await
+    }
+}
+
+/// Gives `to` the bytes `start..end` of `from`, from `base_offset` on, without copying them: the
+/// blocks get a reference more for each extent. Answers how many bytes there were.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn share_extents(
+    tx: &mut Connection,
+    from: &OwnerId,
+    start: u64,
+    end: u64,
+    to: &OwnerId,
+    base_offset: u64,
+) -> Result<u64, StoreError> {
+    let bytes = extents::copy_range(tx, from, start, end, to, base_offset).await?;
+    extents::add_references(tx, to, base_offset, base_offset.saturating_add(bytes)).await?;
+    Ok(bytes)
+}
+
+/// Gives up an owner: the sweep drops its extents when its grace period is over, counted from
+/// `now`. The sweep also calls [`crate::namespace::forget`].
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn retire(tx: &mut Connection, owner: &OwnerId, now: Timestamp) -> Result<(), StoreError> {
+    extents::retire(tx, owner, now).await
+}

@@ -1,0 +1,87 @@
+//! Replicas of blocks that nobody has committed yet, as nodes reported them. Each is looked at again
+//! when its lease must be over, and deleted if nobody refers to it then. Dies with the process: every
+//! node reports all that it holds to a new one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use cairn_protocol::cluster::ReportedReplica;
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::{BlockId, NodeId};
+
+/// All of them, by block.
+#[derive(Debug, Default)]
+pub(crate) struct Orphans {
+    blocks: HashMap<BlockId, Orphan>,
+    by_due: BTreeSet<(Timestamp, BlockId)>,
+}
+
+#[derive(Debug)]
+struct Orphan {
+    due: Timestamp,
+    holders: BTreeMap<NodeId, ReportedReplica>,
+}
+
+impl Orphans {
+    /// A node holds a replica of a block that nobody has committed; to be looked at when `due`.
+    pub(crate) fn add(&mut self, node: NodeId, replica: ReportedReplica, due: Timestamp) {
+        let orphan = self.blocks.entry(replica.block).or_insert(Orphan { due, holders: BTreeMap::new() });
+        self.by_due.remove(&(orphan.due, replica.block));
+        orphan.due = orphan.due.max(due);
+        orphan.holders.insert(node, replica);
+        self.by_due.insert((orphan.due, replica.block));
+    }
+
+    /// A node does not hold the block any more.
+    pub(crate) fn deleted(&mut self, node: NodeId, block: BlockId) {
+        if let Some(orphan) = self.blocks.get_mut(&block) {
+            orphan.holders.remove(&node);
+            if orphan.holders.is_empty() {
+                self.by_due.remove(&(orphan.due, block));
+                self.blocks.remove(&block);
+            }
+        }
+    }
+
+    /// Takes out what is due, `max` blocks at the most, by node.
+    pub(crate) fn take_due(&mut self, now: Timestamp, max: usize) -> BTreeMap<NodeId, Vec<ReportedReplica>> {
+        let mut due: BTreeMap<NodeId, Vec<ReportedReplica>> = BTreeMap::new();
+        for _ in 0..max {
+            let Some((at, block)) = self.by_due.first().copied().filter(|(at, _)| *at <= now) else { break };
+            self.by_due.remove(&(at, block));
+            for (node, replica) in
+                self.blocks.remove(&block).map(|orphan| orphan.holders).into_iter().flatten()
+            {
+                due.entry(node).or_default().push(replica);
+            }
+        }
+        due
+    }
+
+    /// How many blocks there are.
+    pub(crate) fn len(&self) -> usize {
+        self.blocks.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_replica_is_looked_at_when_it_is_due_and_not_if_it_was_deleted_before() {
+        let node = |number| NodeId(Uuid::from_u128(number));
+        let replica =
+            |number| ReportedReplica { block: BlockId(Uuid::from_u128(number)), length: 1, crc32c: 2 };
+        let mut orphans = Orphans::default();
+        orphans.add(node(1), replica(1), Timestamp(10));
+        orphans.add(node(2), replica(1), Timestamp(10));
+        orphans.add(node(1), replica(2), Timestamp(5));
+        orphans.deleted(node(1), replica(2).block);
+        assert!(orphans.take_due(Timestamp(9), 10).is_empty());
+        let due = orphans.take_due(Timestamp(10), 10);
+        assert_eq!(due.keys().copied().collect::<Vec<_>>(), [node(1), node(2)]);
+        assert!(orphans.by_due.is_empty() && orphans.blocks.is_empty());
+    }
+}

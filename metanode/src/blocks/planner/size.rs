@@ -1,0 +1,60 @@
+//! How large the next block of an object may become.
+
+use cairn_protocol::block::BLOCK_LENGTH_MAX;
+
+/// How many blocks of one size an object may have before its blocks double: an object of 5 TiB comes
+/// out at some 25,000 blocks, one of 8 GiB at 1,000 of the default size.
+const BLOCKS_PER_SIZE: u64 = 1_000;
+
+/// The largest length in bytes of a block that begins at `offset` of an object. `base` is the size
+/// that the cluster or the bucket wants, `length` the object's length if it is known.
+///
+/// Always a power of two times `base`, or [`BLOCK_LENGTH_MAX`].
+pub(crate) fn block_size(base: u64, offset: u64, length: Option<u64>) -> u64 {
+    // An object of known length has blocks of one size from the beginning.
+    let reach = offset.max(length.unwrap_or(0));
+    let wanted = reach / BLOCKS_PER_SIZE;
+    let mut size = base.clamp(1, BLOCK_LENGTH_MAX);
+    while size < wanted && size < BLOCK_LENGTH_MAX {
+        size = size.saturating_mul(2);
+    }
+    size.min(BLOCK_LENGTH_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn blocks_of(base: u64, length: u64, known: bool) -> u64 {
+        let (mut offset, mut blocks) = (0, 0);
+        while offset < length {
+            offset += block_size(base, offset, known.then_some(length));
+            blocks += 1;
+        }
+        blocks
+    }
+
+    #[test]
+    fn an_object_of_5_tib_stays_in_tens_of_thousands_of_blocks() {
+        let length = 5 << 40;
+        assert!(blocks_of(8 * MIB, length, true) < 30_000);
+        assert!(blocks_of(8 * MIB, length, false) < 30_000);
+    }
+
+    #[test]
+    fn objects_up_to_8_gib_have_blocks_of_the_base_size() {
+        assert_eq!(block_size(8 * MIB, 0, None), 8 * MIB);
+        assert_eq!(block_size(8 * MIB, 0, Some(8_000 * MIB)), 8 * MIB);
+        assert_eq!(block_size(8 * MIB, 8_000 * MIB, None), 8 * MIB);
+        assert_eq!(block_size(8 * MIB, 8_008 * MIB, None), 16 * MIB);
+    }
+
+    #[test]
+    fn no_block_is_larger_than_a_datanode_takes() {
+        assert_eq!(block_size(u64::MAX, u64::MAX, Some(u64::MAX)), BLOCK_LENGTH_MAX);
+        assert_eq!(block_size(3, u64::MAX, None), BLOCK_LENGTH_MAX);
+        assert_eq!(block_size(0, 0, None), 1);
+    }
+}

@@ -1,0 +1,70 @@
+//! Properties of the planner, over random clusters and blocks.
+
+mod convergence;
+mod examining;
+mod placing;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use cairn_protocol::admin::NodeState;
+use cairn_protocol::id::NodeId;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+pub(super) const CAPACITY: u64 = 1_000_000;
+
+pub(super) fn id(number: u128) -> NodeId {
+    NodeId(Uuid::from_u128(number))
+}
+
+/// A live node without a zone, half full.
+pub(super) fn node(number: u128) -> NodeView {
+    NodeView {
+        node: id(number),
+        zone: None,
+        state: NodeState::Live,
+        doubtful: false,
+        capacity: CAPACITY,
+        predicted_used: CAPACITY / 2,
+        room: CAPACITY / 2,
+        largest_volume: CAPACITY / 2,
+    }
+}
+
+pub(super) fn in_zone(zone: &str, node: NodeView) -> NodeView {
+    NodeView { zone: Some(Arc::from(zone)), ..node }
+}
+
+pub(super) fn used(bytes: u64, node: NodeView) -> NodeView {
+    let free = CAPACITY - bytes;
+    NodeView { predicted_used: bytes, room: free, largest_volume: free, ..node }
+}
+
+fn any_node(number: u128) -> impl Strategy<Value = NodeView> {
+    let state = prop_oneof![
+        6 => Just(NodeState::Live),
+        1 => Just(NodeState::Stale),
+        1 => Just(NodeState::Dead),
+    ];
+    (state, prop::bool::weighted(0.1), 0..5u8, 0..=CAPACITY).prop_map(
+        move |(state, doubtful, zone, used_bytes)| {
+            let zone = (zone > 0).then(|| Arc::from(format!("zone-{zone}")));
+            NodeView { state, doubtful, zone, ..used(used_bytes, node(number)) }
+        },
+    )
+}
+
+/// Up to `max` nodes in any state, of any fill, in up to four zones or none.
+pub(super) fn any_cluster(max: usize) -> impl Strategy<Value = ClusterView> {
+    (1..=max)
+        .prop_flat_map(|count| (0..count as u128).map(any_node).collect::<Vec<_>>())
+        .prop_map(ClusterView::new)
+}
+
+/// How many different zones these nodes are in.
+pub(super) fn zones_of(view: &ClusterView, nodes: impl IntoIterator<Item = NodeId>) -> usize {
+    nodes.into_iter().map(|node| view.zone(node).cloned()).collect::<HashSet<_>>().len()
+}

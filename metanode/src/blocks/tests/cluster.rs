@@ -1,0 +1,458 @@
+//! A cluster in a test: a block manager, and datanodes that do what they are told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use cairn_protocol::admin::{Admin, ClusterStatus, StatusRequest};
+use cairn_protocol::cluster::*;
+use cairn_protocol::env::{Env, ManualClock, Timestamp};
+use cairn_protocol::event::{EventBus, EventKind};
+use cairn_protocol::id::{BlockId, ClusterId, NodeId, VolumeId};
+use cairn_protocol::metadata::*;
+use cairn_protocol::secret::ClusterSecret;
+use futures_util::FutureExt;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::super::workers::{self, Progress, Worker};
+use super::super::{Blocks, BlocksConfig, OwnerId, retire, share_extents};
+use crate::store::{Connection, Store, StoreError, buckets};
+
+pub(super) const BUCKET: &str = "bucket";
+pub(super) const CAPACITY: u64 = 1 << 40;
+
+/// A block manager, the clock, and the nodes.
+pub(super) struct TestCluster {
+    pub(super) blocks: Blocks,
+    pub(super) store: Store,
+    pub(super) clock: ManualClock,
+    pub(super) env: Env,
+    pub(super) events: EventBus,
+    pub(super) config: BlocksConfig,
+    pub(super) nodes: Vec<TestNode>,
+    workers: Vec<Box<dyn Worker>>,
+    seen: u64,
+    directory: TempDir,
+}
+
+/// A datanode.
+#[derive(Clone, Debug)]
+pub(super) struct TestNode {
+    pub(super) id: NodeId,
+    pub(super) zone: Option<String>,
+    pub(super) incarnation: u64,
+    /// What it holds.
+    pub(super) held: BTreeMap<BlockId, ReportedReplica>,
+    /// What it was told and has not done yet.
+    pub(super) commands: Vec<Command>,
+    /// Whether it answers.
+    pub(super) up: bool,
+    pub(super) increments: Increments,
+    /// What it cannot delete, and how often it was asked to.
+    pub(super) undeletable: BTreeSet<BlockId>,
+    pub(super) deletions_refused: usize,
+}
+
+/// What a node tells with its next heartbeat.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Increments {
+    pub(super) stored: Vec<ReportedReplica>,
+    pub(super) deleted: Vec<BlockId>,
+    pub(super) corrupt: Vec<BlockId>,
+    pub(super) finished: Vec<CommandResult>,
+}
+
+pub(super) fn secret() -> ClusterSecret {
+    ClusterSecret::new("a secret that is long enough for tests").unwrap()
+}
+
+pub(super) fn volume(node: NodeId, used: u64) -> VolumeUsage {
+    VolumeUsage { volume: VolumeId(node.0), capacity: CAPACITY, used, free: CAPACITY - used, failed: None }
+}
+
+async fn open(directory: &Path, config: &BlocksConfig, env: &Env, events: &EventBus) -> (Store, Blocks) {
+    let store = Store::open(&directory.join("metanode.db")).await.unwrap();
+    let cluster = ClusterId(Uuid::from_u128(1));
+    let (config, env, events) = (config.clone(), env.clone(), events.clone());
+    let blocks = Blocks::open(store.clone(), config, cluster, secret(), env, events).await.unwrap();
+    (store, blocks)
+}
+
+impl TestCluster {
+    /// A cluster of so many live nodes, with the default timings.
+    pub(super) async fn new(nodes: usize) -> Self {
+        Self::with(BlocksConfig::default(), nodes).await
+    }
+
+    pub(super) async fn with(config: BlocksConfig, nodes: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (env, clock) = Env::manual(7, Timestamp(1_800_000_000_000));
+        let events = EventBus::new(env.clone());
+        let (store, blocks) = open(directory.path(), &config, &env, &events).await;
+        let workers = workers::all(&blocks.inner);
+        let nodes_wanted = nodes;
+        let mut cluster = Self {
+            blocks,
+            store,
+            clock,
+            env,
+            events,
+            config,
+            nodes: Vec::new(),
+            workers,
+            seen: 0,
+            directory,
+        };
+        cluster.make_bucket().await;
+        for _ in 0..nodes_wanted {
+            cluster.add_node(None).await;
+        }
+        cluster.settle().await;
+        cluster
+    }
+
+    async fn make_bucket(&self) {
+        self.store.write(|tx| buckets::insert(tx, BUCKET, "us-east-1", Timestamp(1)).boxed()).await.unwrap();
+    }
+
+    /// The metanode ends at once, and starts again on the same database.
+    pub(super) async fn restart(&mut self) {
+        self.store.close().await;
+        let (store, blocks) = open(self.directory.path(), &self.config, &self.env, &self.events).await;
+        self.workers = workers::all(&blocks.inner);
+        (self.store, self.blocks) = (store, blocks);
+    }
+
+    pub(super) async fn add_node(&mut self, zone: Option<&str>) -> usize {
+        self.nodes.push(TestNode {
+            id: NodeId(self.env.uuid_v4()),
+            zone: zone.map(str::to_owned),
+            incarnation: 0,
+            held: BTreeMap::new(),
+            commands: Vec::new(),
+            up: true,
+            increments: Increments::default(),
+            undeletable: BTreeSet::new(),
+            deletions_refused: 0,
+        });
+        let index = self.nodes.len() - 1;
+        self.register(index).await;
+        index
+    }
+
+    pub(super) fn registration(&self, index: usize) -> Register {
+        let node = &self.nodes[index];
+        Register {
+            node: node.id,
+            cluster: None,
+            address: format!("http://node-{index}"),
+            zone: node.zone.clone(),
+            volumes: vec![volume(node.id, node.held.values().map(|replica| replica.length).sum())],
+            version: "test".to_owned(),
+        }
+    }
+
+    /// A node registers and reports all that it holds.
+    pub(super) async fn register(&mut self, index: usize) {
+        let registered = self.blocks.register(self.registration(index)).await.unwrap();
+        self.nodes[index].incarnation = registered.incarnation;
+        self.nodes[index].commands.clear();
+        self.nodes[index].increments = Increments::default();
+        self.report(index).await;
+    }
+
+    /// A node reports all that it holds, in one page.
+    pub(super) async fn report(&mut self, index: usize) {
+        let node = &self.nodes[index];
+        let report = BlockReport {
+            node: node.id,
+            incarnation: node.incarnation,
+            after: None,
+            through: None,
+            replicas: node.held.values().copied().collect(),
+        };
+        self.blocks.report_blocks(report).await.unwrap();
+    }
+
+    /// A heartbeat as the node would send it now.
+    pub(super) fn heartbeat_of(&self, index: usize) -> Heartbeat {
+        let node = &self.nodes[index];
+        let Increments { stored, deleted, corrupt, finished } = node.increments.clone();
+        Heartbeat {
+            node: node.id,
+            incarnation: node.incarnation,
+            volumes: vec![volume(node.id, node.held.values().map(|replica| replica.length).sum())],
+            stored,
+            deleted,
+            corrupt,
+            finished,
+        }
+    }
+
+    /// A node sends a heartbeat, and registers anew if it is told to.
+    pub(super) async fn beat(&mut self, index: usize) {
+        match self.blocks.heartbeat(self.heartbeat_of(index)).await {
+            Ok(reply) => {
+                self.nodes[index].increments = Increments::default();
+                self.nodes[index].commands.extend(reply.commands);
+            }
+            Err(ClusterError::Reregister) => self.register(index).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub(super) async fn beat_all(&mut self) {
+        for index in 0..self.nodes.len() {
+            if self.nodes[index].up {
+                self.beat(index).await;
+            }
+        }
+    }
+
+    /// A node does what it was told. What it is to copy must be at one of the sources.
+    pub(super) fn obey(&mut self, index: usize) {
+        for command in std::mem::take(&mut self.nodes[index].commands) {
+            let error = match &command.action {
+                Action::Replicate { replica, sources } => self.copy(index, *replica, sources),
+                Action::Delete { blocks } => self.delete(index, blocks),
+            };
+            self.nodes[index].increments.finished.push(CommandResult { command: command.id, error });
+        }
+    }
+
+    fn copy(
+        &mut self,
+        index: usize,
+        replica: ReportedReplica,
+        sources: &[(NodeId, String)],
+    ) -> Option<String> {
+        let has = |node: &&TestNode| node.up && node.held.get(&replica.block) == Some(&replica);
+        let found =
+            sources.iter().any(|(source, _)| self.nodes.iter().filter(has).any(|node| node.id == *source));
+        if !found {
+            return Some("no source has it".to_owned());
+        }
+        self.nodes[index].held.insert(replica.block, replica);
+        self.nodes[index].increments.stored.push(replica);
+        None
+    }
+
+    fn delete(&mut self, index: usize, blocks: &[BlockId]) -> Option<String> {
+        let node = &mut self.nodes[index];
+        let (can, cannot): (Vec<_>, Vec<_>) =
+            blocks.iter().partition(|block| !node.undeletable.contains(block));
+        for block in can {
+            node.held.remove(block);
+            node.increments.deleted.push(*block);
+        }
+        if cannot.is_empty() {
+            return None;
+        }
+        node.deletions_refused += 1;
+        Some("the volume failed".to_owned())
+    }
+
+    /// Lets every worker do what it has to do now.
+    pub(super) async fn work(&mut self) {
+        for worker in &mut self.workers {
+            // More steps than any test has work for.
+            let mut steps = 0;
+            while worker.step().await.unwrap() == Progress::More {
+                steps += 1;
+                assert!(steps < 1_000, "{} does not come to rest: {}", worker.name(), worker.status());
+            }
+        }
+    }
+
+    /// Workers look again by themselves, as they do at each interval.
+    pub(super) async fn work_again(&mut self) {
+        for worker in &mut self.workers {
+            let mut wait = worker.wait();
+            if futures_util::poll!(&mut wait).is_pending() {
+                self.clock.advance(self.config.worker_interval);
+                // Those that rest longer go on resting.
+                let _ = futures_util::poll!(&mut wait);
+            }
+        }
+        self.work().await;
+    }
+
+    /// The repair worker rests for as long as it does when there is nothing to do; nodes go on living.
+    pub(super) async fn long_rest(&mut self) {
+        let index = self.workers.iter().position(|worker| worker.name() == "repair").unwrap();
+        let mut repair = self.workers.swap_remove(index);
+        // Whatever woke it before has its turn first.
+        while repair.wait().now_or_never().is_some() {
+            repair.step().await.unwrap();
+        }
+        let mut wait = repair.wait();
+        while futures_util::poll!(&mut wait).is_pending() {
+            self.clock.advance(self.config.heartbeat_interval);
+            self.beat_all().await;
+        }
+        drop(wait);
+        self.workers.push(repair);
+    }
+
+    /// Heartbeats, work and obedience until nothing more happens.
+    pub(super) async fn settle(&mut self) {
+        for _ in 0..20 {
+            self.work().await;
+            self.beat_all().await;
+            let busy = self.nodes.iter().any(|node| node.up && !node.commands.is_empty());
+            for index in 0..self.nodes.len() {
+                if self.nodes[index].up {
+                    self.obey(index);
+                }
+            }
+            if !busy {
+                self.work().await;
+                self.verify().await;
+                return;
+            }
+        }
+        panic!("the cluster does not come to rest");
+    }
+
+    /// Lets time pass in steps of a heartbeat, with the heartbeats of nodes that are up.
+    pub(super) async fn pass(&mut self, duration: Duration) {
+        let mut left = duration;
+        while !left.is_zero() {
+            let step = left.min(self.config.heartbeat_interval);
+            self.clock.advance(step);
+            self.beat_all().await;
+            self.notice_silence().await;
+            left -= step;
+        }
+        self.settle().await;
+        self.work_again().await;
+        self.settle().await;
+    }
+
+    pub(super) async fn notice_silence(&mut self) {
+        let liveness = self.workers.iter_mut().find(|worker| worker.name() == "liveness").unwrap();
+        liveness.step().await.unwrap();
+    }
+
+    pub(super) fn down(&mut self, index: usize) {
+        self.nodes[index].up = false;
+    }
+
+    /// A node is silent until it counts as dead, and what follows from that is done.
+    pub(super) async fn kill(&mut self, index: usize) {
+        self.down(index);
+        self.pass(self.config.dead_after + self.config.heartbeat_interval).await;
+    }
+
+    pub(super) async fn grant(&self) -> Grant {
+        self.grants(1).await.pop().unwrap()
+    }
+
+    pub(super) async fn grants(&self, count: u32) -> Vec<Grant> {
+        self.blocks.allocate(allocation(count)).await.unwrap()
+    }
+
+    /// Stores a block at all targets of its grant, as a pipeline would.
+    pub(super) fn store_block(&mut self, grant: Grant, length: u64) -> NewExtent {
+        let nodes: Vec<_> = grant.targets.iter().map(|target| target.node).collect();
+        self.store_block_on(grant, length, &nodes)
+    }
+
+    pub(super) fn store_block_on(&mut self, grant: Grant, length: u64, nodes: &[NodeId]) -> NewExtent {
+        let replica = ReportedReplica { block: grant.block, length, crc32c: 77 };
+        for node in self.nodes.iter_mut().filter(|node| nodes.contains(&node.id)) {
+            node.held.insert(replica.block, replica);
+            node.increments.stored.push(replica);
+        }
+        NewExtent { grant, length, crc32c: 77, stored_on: nodes.to_vec() }
+    }
+
+    pub(super) async fn commit(&self, extents: Vec<NewExtent>) -> Result<OwnerId, MetadataError> {
+        let owner: OwnerId = *self.env.uuid_v7().as_bytes();
+        let blocks = self.blocks.clone();
+        self.store
+            .write(move |tx| {
+                async move {
+                    blocks.commit_extents(tx, &owner, 0, &extents).await?;
+                    Ok(owner)
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    /// An object of one block, with as many copies as it gets.
+    pub(super) async fn put(&mut self, length: u64) -> (OwnerId, BlockId) {
+        let grant = self.grant().await;
+        let block = grant.block;
+        let extent = self.store_block(grant, length);
+        (self.commit(vec![extent]).await.unwrap(), block)
+    }
+
+    pub(super) async fn share(&self, from: OwnerId, length: u64) -> OwnerId {
+        let to: OwnerId = *self.env.uuid_v7().as_bytes();
+        self.store.write(move |tx| share_all(tx, from, length, to).boxed()).await.unwrap();
+        to
+    }
+
+    pub(super) async fn give_up(&self, owner: OwnerId) {
+        let now = self.env.now();
+        self.store.write(move |tx| async move { retire(tx, &owner, now).await }.boxed()).await.unwrap();
+    }
+
+    pub(super) async fn locate(&self, block: BlockId) -> Option<BlockLocation> {
+        let mut reader = self.store.read().await.unwrap();
+        self.blocks.locate(&mut reader, &[block]).await.unwrap().pop()
+    }
+
+    /// The nodes that are known to hold a block, by index.
+    pub(super) async fn holders(&self, block: BlockId) -> BTreeSet<usize> {
+        let location = self.locate(block).await.expect("the block is known");
+        let index = |replica: &Replica| self.nodes.iter().position(|node| node.id == replica.node).unwrap();
+        location.replicas.iter().map(index).collect()
+    }
+
+    /// The nodes that really hold a block, by index.
+    pub(super) fn really_at(&self, block: BlockId) -> BTreeSet<usize> {
+        (0..self.nodes.len()).filter(|index| self.nodes[*index].held.contains_key(&block)).collect()
+    }
+
+    pub(super) async fn status(&self) -> ClusterStatus {
+        self.blocks.status(StatusRequest {}).await.unwrap()
+    }
+
+    /// What happened since the last call.
+    pub(super) fn new_events(&mut self) -> Vec<EventKind> {
+        use futures_util::StreamExt;
+        let mut events = Box::pin(self.events.subscribe_after(self.seen));
+        let mut kinds = Vec::new();
+        while let Some(Some(event)) = events.next().now_or_never() {
+            self.seen = event.sequence;
+            kinds.push(event.kind);
+        }
+        kinds
+    }
+
+    /// The promises of the tables are kept. (Owners of these tests are neither versions nor parts.)
+    pub(super) async fn verify(&self) {
+        let mut broken = self.store.verify_invariants().await.unwrap();
+        broken.retain(|promise| !promise.contains("extents belong to a version, a part, or garbage"));
+        assert_eq!(broken, Vec::<String>::new());
+    }
+}
+
+async fn share_all(tx: &mut Connection, from: OwnerId, length: u64, to: OwnerId) -> Result<(), StoreError> {
+    share_extents(tx, &from, 0, length, &to, 0).await.map(drop)
+}
+
+pub(super) fn allocation(count: u32) -> AllocateBlocks {
+    AllocateBlocks {
+        bucket: BUCKET.to_owned(),
+        storage_class: None,
+        object_offset: 0,
+        object_length: None,
+        count,
+        exclude: Vec::new(),
+    }
+}

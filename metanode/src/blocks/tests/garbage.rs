@@ -1,0 +1,136 @@
+use std::time::Duration;
+
+use cairn_protocol::event::EventKind;
+
+use super::super::BlocksConfig;
+use super::cluster::TestCluster;
+
+#[tokio::test]
+async fn a_deleted_object_stays_readable_for_its_grace_period_and_then_goes() {
+    let mut cluster = TestCluster::new(3).await;
+    let (owner, block) = cluster.put(10).await;
+    cluster.give_up(owner).await;
+    cluster.pass(cluster.config.garbage_grace - Duration::from_secs(30)).await;
+    assert_eq!(cluster.holders(block).await.len(), 3);
+    assert_eq!(cluster.really_at(block).len(), 3);
+    cluster.new_events();
+    cluster.pass(Duration::from_secs(60)).await;
+    assert!(cluster.locate(block).await.is_none());
+    assert!(cluster.really_at(block).is_empty());
+    let events = cluster.new_events();
+    assert!(events.contains(&EventKind::GarbageCollected { blocks: 1 }));
+    assert!(events.contains(&EventKind::GarbageIdle));
+    assert_eq!(cluster.status().await.deletions_queued, 0);
+    cluster.verify().await;
+}
+
+#[tokio::test]
+async fn a_copy_keeps_the_blocks_of_a_deleted_object() {
+    let mut cluster = TestCluster::new(3).await;
+    let (owner, block) = cluster.put(10).await;
+    let copy = cluster.share(owner, 10).await;
+    cluster.give_up(owner).await;
+    cluster.pass(cluster.config.garbage_grace * 2).await;
+    assert_eq!(cluster.really_at(block).len(), 3);
+    cluster.verify().await;
+    cluster.give_up(copy).await;
+    cluster.pass(cluster.config.garbage_grace * 2).await;
+    assert!(cluster.really_at(block).is_empty());
+    cluster.verify().await;
+}
+
+#[tokio::test]
+async fn an_object_of_many_blocks_goes_in_bounded_steps() {
+    let mut cluster = TestCluster::new(1).await;
+    let grants = cluster.grants(500).await;
+    let extents: Vec<_> = grants.into_iter().map(|grant| cluster.store_block(grant, 10)).collect();
+    let owner = cluster.commit(extents).await.unwrap();
+    assert_eq!(cluster.status().await.blocks, 500);
+    cluster.give_up(owner).await;
+    cluster.new_events();
+    cluster.pass(cluster.config.garbage_grace + Duration::from_secs(30)).await;
+    assert!(cluster.nodes[0].held.is_empty());
+    let collected: Vec<u64> = cluster
+        .new_events()
+        .into_iter()
+        .filter_map(|event| match event {
+            EventKind::GarbageCollected { blocks } => Some(blocks),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(collected.iter().sum::<u64>(), 500);
+    assert!(collected.len() >= 3, "{collected:?}");
+    cluster.verify().await;
+}
+
+#[tokio::test]
+async fn a_node_that_was_down_deletes_when_it_comes_back() {
+    let mut cluster = TestCluster::new(3).await;
+    let (owner, block) = cluster.put(10).await;
+    cluster.settle().await;
+    cluster.kill(0).await;
+    cluster.give_up(owner).await;
+    cluster.pass(cluster.config.garbage_grace + Duration::from_secs(30)).await;
+    assert_eq!(cluster.really_at(block), [0].into());
+    assert_eq!(cluster.status().await.deletions_queued, 1);
+    cluster.restart().await;
+    cluster.nodes[0].up = true;
+    cluster.pass(Duration::from_secs(9)).await;
+    assert!(cluster.really_at(block).is_empty());
+    assert_eq!(cluster.status().await.deletions_queued, 0);
+}
+
+#[tokio::test]
+async fn what_is_to_be_deleted_and_is_gone_already_is_done() {
+    let mut cluster = TestCluster::new(3).await;
+    let (owner, block) = cluster.put(10).await;
+    cluster.settle().await;
+    cluster.kill(0).await;
+    cluster.give_up(owner).await;
+    cluster.pass(cluster.config.garbage_grace + Duration::from_secs(30)).await;
+    // It comes back with an empty disk.
+    cluster.nodes[0].held.remove(&block);
+    cluster.register(0).await;
+    assert_eq!(cluster.status().await.deletions_queued, 0);
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_not_confirmed_is_asked_for_again() {
+    let mut cluster = TestCluster::new(1).await;
+    let (owner, block) = cluster.put(10).await;
+    cluster.give_up(owner).await;
+    cluster.clock.advance(cluster.config.garbage_grace + Duration::from_secs(1));
+    cluster.beat(0).await;
+    cluster.work().await;
+    cluster.register(0).await;
+    cluster.beat(0).await;
+    assert_eq!(cluster.nodes[0].commands.len(), 1);
+    // The command is lost.
+    cluster.nodes[0].commands.clear();
+    cluster.beat(0).await;
+    assert!(cluster.nodes[0].commands.is_empty(), "the first one may still be done");
+    cluster.pass(cluster.config.command_deadline + Duration::from_secs(3)).await;
+    assert!(cluster.really_at(block).is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_deleted_does_not_hold_up_what_can() {
+    let config = BlocksConfig { delete_batch: 2, ..BlocksConfig::default() };
+    let mut cluster = TestCluster::with(config, 1).await;
+    let mut blocks = Vec::new();
+    for _ in 0..6 {
+        let (owner, block) = cluster.put(10).await;
+        cluster.give_up(owner).await;
+        blocks.push(block);
+    }
+    blocks.sort();
+    // The first ones are on a volume that has failed.
+    cluster.nodes[0].undeletable.extend(&blocks[..3]);
+    cluster.pass(cluster.config.garbage_grace + Duration::from_secs(30)).await;
+    assert_eq!(cluster.nodes[0].held.keys().copied().collect::<Vec<_>>(), blocks[..3]);
+    let attempts = cluster.nodes[0].deletions_refused;
+    assert!(attempts < 10, "{attempts} attempts");
+    cluster.nodes[0].undeletable.clear();
+    cluster.pass(cluster.config.command_deadline * 2).await;
+    assert!(cluster.nodes[0].held.is_empty());
+}

@@ -1,0 +1,233 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use cairn_protocol::cluster::{Cluster, VolumeUsage};
+use cairn_protocol::event::EventKind;
+use cairn_protocol::metadata::*;
+
+use futures_util::FutureExt;
+
+use super::super::BlocksConfig;
+use super::cluster::{BUCKET, TestCluster, allocation, volume};
+use crate::store::blocks::{BucketLayout, set_bucket_layout};
+
+fn invalid<T>(result: Result<T, MetadataError>) -> bool {
+    matches!(result, Err(MetadataError::InvalidGrant { .. }))
+}
+
+#[tokio::test]
+async fn a_grant_names_as_many_nodes_as_there_should_be_copies_or_as_there_are() {
+    for (nodes, targets, min_replicas) in [(1, 1, 1), (2, 2, 2), (3, 3, 2), (5, 3, 2)] {
+        let cluster = TestCluster::new(nodes).await;
+        let grant = cluster.grant().await;
+        let distinct: HashSet<_> = grant.targets.iter().map(|target| target.node).collect();
+        assert_eq!((distinct.len(), grant.min_replicas, grant.replication), (targets, min_replicas, 3));
+    }
+}
+
+#[tokio::test]
+async fn the_storage_class_decides_how_many_copies_there_are() {
+    let cluster = TestCluster::new(3).await;
+    let class = Some("REDUCED_REDUNDANCY".to_owned());
+    let request = AllocateBlocks { storage_class: class, ..allocation(1) };
+    let grant = cluster.blocks.allocate(request).await.unwrap().pop().unwrap();
+    assert_eq!((grant.targets.len(), grant.replication, grant.min_replicas), (2, 2, 2));
+}
+
+#[tokio::test]
+async fn without_nodes_or_bucket_there_is_no_grant() {
+    let cluster = TestCluster::new(0).await;
+    let refused = cluster.blocks.allocate(allocation(1)).await;
+    assert!(matches!(refused, Err(MetadataError::NotEnoughNodes { .. })));
+    let request = AllocateBlocks { bucket: "other".to_owned(), ..allocation(1) };
+    let refused = cluster.blocks.allocate(request).await;
+    assert!(matches!(refused, Err(MetadataError::NoSuchBucket { .. })));
+}
+
+#[tokio::test]
+async fn nodes_that_failed_the_client_are_not_named_again() {
+    let cluster = TestCluster::new(4).await;
+    let exclude = vec![cluster.nodes[0].id];
+    for _ in 0..20 {
+        let request = AllocateBlocks { exclude: exclude.clone(), ..allocation(1) };
+        let grant = cluster.blocks.allocate(request).await.unwrap().pop().unwrap();
+        assert_eq!(grant.targets.len(), 3);
+        assert!(grant.targets.iter().all(|target| target.node != exclude[0]));
+    }
+    let exclude = cluster.nodes.iter().take(3).map(|node| node.id).collect();
+    let refused = cluster.blocks.allocate(AllocateBlocks { exclude, ..allocation(1) }).await;
+    assert!(matches!(refused, Err(MetadataError::NotEnoughNodes { .. })));
+}
+
+#[tokio::test]
+async fn an_expired_or_forged_grant_is_refused() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let mut forged = cluster.store_block(grant.clone(), 10);
+    forged.grant.min_replicas = 0;
+    assert!(invalid(cluster.commit(vec![forged]).await));
+    let extent = cluster.store_block(grant, 10);
+    cluster.clock.advance(cluster.config.lease + Duration::from_millis(1));
+    assert_eq!(cluster.commit(vec![extent]).await, Err(MetadataError::GrantExpired));
+}
+
+#[tokio::test]
+async fn a_commit_needs_enough_copies_of_a_block_that_is_new_and_as_granted() {
+    let mut cluster = TestCluster::new(3).await;
+    let ids: Vec<_> = cluster.nodes.iter().map(|node| node.id).collect();
+    let grant = cluster.grant().await;
+    let with = |stored_on, length| NewExtent { grant: grant.clone(), length, crc32c: 1, stored_on };
+    assert!(invalid(cluster.commit(vec![with(vec![ids[0]], 10)]).await), "too few");
+    assert!(invalid(cluster.commit(vec![with(vec![ids[0], ids[0]], 10)]).await), "one twice");
+    let stranger = cairn_protocol::id::NodeId(cluster.env.uuid_v4());
+    assert!(invalid(cluster.commit(vec![with(vec![ids[0], stranger], 10)]).await), "a stranger");
+    assert!(invalid(cluster.commit(vec![with(ids.clone(), 0)]).await), "empty");
+    assert!(invalid(cluster.commit(vec![with(ids.clone(), grant.block_size + 1)]).await), "too long");
+    let extent = cluster.store_block(grant.clone(), 10);
+    cluster.commit(vec![extent.clone()]).await.unwrap();
+    assert!(invalid(cluster.commit(vec![extent]).await), "used already");
+    cluster.verify().await;
+}
+
+#[tokio::test]
+async fn a_grant_given_before_a_restart_can_be_committed_after_it() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    let extent = cluster.store_block(grant, 10);
+    cluster.restart().await;
+    cluster.commit(vec![extent]).await.unwrap();
+    assert_eq!(cluster.holders(block).await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_was_stored_under_a_grant_that_is_given_back_is_deleted_at_once() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    let extent = cluster.store_block(grant.clone(), 10);
+    cluster.blocks.release(ReleaseGrants { grants: vec![grant] }).await.unwrap();
+    cluster.settle().await;
+    assert!(cluster.really_at(block).is_empty());
+    assert!(cluster.new_events().contains(&EventKind::GrantAbandoned { block }));
+    assert!(invalid(cluster.commit(vec![extent]).await), "its bytes are gone");
+}
+
+#[tokio::test]
+async fn a_pipeline_that_ends_after_its_grant_was_given_back_leaves_nothing() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    cluster.blocks.release(ReleaseGrants { grants: vec![grant.clone()] }).await.unwrap();
+    cluster.settle().await;
+    cluster.store_block(grant, 10);
+    cluster.settle().await;
+    cluster.settle().await;
+    assert!(cluster.really_at(block).is_empty());
+}
+
+#[tokio::test]
+async fn a_block_that_was_committed_is_kept_when_its_grant_is_given_back() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    let extent = cluster.store_block(grant.clone(), 10);
+    cluster.commit(vec![extent]).await.unwrap();
+    cluster.blocks.release(ReleaseGrants { grants: vec![grant] }).await.unwrap();
+    cluster.settle().await;
+    assert_eq!(cluster.really_at(block).len(), 3);
+}
+
+#[tokio::test]
+async fn what_a_dead_gateway_stored_is_deleted_after_its_lease_and_not_before() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    cluster.store_block(grant, 10);
+    cluster.pass(cluster.config.lease).await;
+    assert_eq!(cluster.really_at(block).len(), 3);
+    cluster.pass(cluster.config.lease_slack + Duration::from_secs(3)).await;
+    assert!(cluster.really_at(block).is_empty());
+    assert!(cluster.new_events().contains(&EventKind::GrantAbandoned { block }));
+}
+
+#[tokio::test]
+async fn a_restart_does_not_forget_what_a_dead_gateway_stored() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    cluster.store_block(grant, 10);
+    cluster.beat_all().await;
+    cluster.restart().await;
+    cluster.pass(cluster.config.lease + cluster.config.lease_slack + Duration::from_secs(3)).await;
+    assert!(cluster.really_at(block).is_empty());
+}
+
+#[tokio::test]
+async fn a_renewed_lease_holds_for_the_block_and_for_the_commit() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    let mut extent = cluster.store_block(grant.clone(), 10);
+    cluster.pass(cluster.config.lease - Duration::from_secs(30)).await;
+    let renewed = cluster.blocks.renew(RenewGrants { grants: vec![grant] }).await.unwrap();
+    cluster.pass(cluster.config.lease - Duration::from_secs(30)).await;
+    assert_eq!(cluster.really_at(block).len(), 3);
+    extent.grant = renewed.into_iter().next().unwrap();
+    cluster.commit(vec![extent]).await.unwrap();
+    cluster.pass(cluster.config.lease * 3).await;
+    assert_eq!(cluster.really_at(block).len(), 3);
+    cluster.verify().await;
+}
+
+#[tokio::test]
+async fn an_expired_or_released_grant_cannot_be_renewed() {
+    let cluster = TestCluster::new(3).await;
+    let grants = cluster.grants(2).await;
+    cluster.blocks.release(ReleaseGrants { grants: grants[..1].to_vec() }).await.unwrap();
+    assert!(invalid(cluster.blocks.renew(RenewGrants { grants: grants.clone() }).await));
+    cluster.clock.advance(cluster.config.lease + Duration::from_millis(1));
+    let expired = cluster.blocks.renew(RenewGrants { grants: grants[1..].to_vec() }).await;
+    assert_eq!(expired, Err(MetadataError::GrantExpired));
+}
+
+#[tokio::test]
+async fn granted_space_counts_as_used_until_the_lease_ends() {
+    let mut cluster = TestCluster::new(1).await;
+    let node = cluster.nodes[0].id;
+    let tight = VolumeUsage { free: 20 << 20, ..volume(node, 0) };
+    let mut beat = cluster.heartbeat_of(0);
+    beat.volumes = vec![tight];
+    cluster.blocks.heartbeat(beat.clone()).await.unwrap();
+    // Room for two blocks of 8 MiB, and no third.
+    cluster.grants(2).await;
+    let refused = cluster.blocks.allocate(allocation(1)).await;
+    assert!(matches!(refused, Err(MetadataError::NotEnoughNodes { .. })));
+    let small = AllocateBlocks { object_length: Some(1 << 20), ..allocation(1) };
+    cluster.blocks.allocate(small).await.unwrap();
+    cluster.clock.advance(cluster.config.lease + Duration::from_secs(1));
+    cluster.blocks.heartbeat(beat).await.unwrap();
+    cluster.work().await;
+    cluster.grants(2).await;
+}
+
+#[tokio::test]
+async fn block_sizes_grow_with_the_object() {
+    let config = BlocksConfig { block_size: 1 << 20, ..BlocksConfig::default() };
+    let cluster = TestCluster::with(config, 1).await;
+    assert_eq!(cluster.grant().await.block_size, 1 << 20);
+    let large = AllocateBlocks { object_length: Some(5 << 40), ..allocation(1) };
+    assert_eq!(cluster.blocks.allocate(large).await.unwrap()[0].block_size, 256 << 20);
+}
+
+#[tokio::test]
+async fn a_bucket_may_want_other_copies_and_block_sizes_than_the_cluster() {
+    let cluster = TestCluster::new(5).await;
+    let layout = BucketLayout { replication: Some(4), block_size: Some(1 << 22) };
+    cluster.store.write(move |tx| set_bucket_layout(tx, BUCKET, layout).boxed()).await.unwrap();
+    let grant = cluster.grant().await;
+    assert_eq!((grant.targets.len(), grant.replication, grant.block_size), (4, 4, 1 << 22));
+    let class = Some("REDUCED_REDUNDANCY".to_owned());
+    let request = AllocateBlocks { storage_class: class, ..allocation(1) };
+    assert_eq!(cluster.blocks.allocate(request).await.unwrap()[0].targets.len(), 2, "the object decides");
+}

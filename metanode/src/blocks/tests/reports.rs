@@ -1,0 +1,168 @@
+use std::time::Duration;
+
+use cairn_protocol::cluster::{BlockReport, Cluster, ClusterError, ReportedReplica};
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::BlockId;
+
+use super::cluster::TestCluster;
+
+/// Beyond what a report on its way may not know yet.
+async fn grow_old(cluster: &mut TestCluster) {
+    cluster.pass(cluster.config.report_age * 2).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_a_node_lost_is_made_again() {
+    let mut cluster = TestCluster::new(3).await;
+    let (_, block) = cluster.put(10).await;
+    grow_old(&mut cluster).await;
+    cluster.nodes[0].held.clear();
+    cluster.report(0).await;
+    assert_eq!(cluster.holders(block).await.len(), 2);
+    cluster.settle().await;
+    assert_eq!(cluster.really_at(block).len(), 3);
+    assert_eq!(cluster.holders(block).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_report_that_is_older_than_the_replica_does_no_harm() {
+    let mut cluster = TestCluster::new(3).await;
+    let report = BlockReport {
+        node: cluster.nodes[0].id,
+        incarnation: cluster.nodes[0].incarnation,
+        after: None,
+        through: None,
+        replicas: Vec::new(),
+    };
+    let (_, block) = cluster.put(10).await;
+    cluster.blocks.report_blocks(report).await.unwrap();
+    assert_eq!(cluster.holders(block).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_block_that_nobody_knows_is_deleted_when_its_lease_is_over() {
+    let mut cluster = TestCluster::new(3).await;
+    let lost = cluster.grant().await.block;
+    let replica = ReportedReplica { block: lost, length: 5, crc32c: 5 };
+    cluster.nodes[1].held.insert(lost, replica);
+    cluster.report(1).await;
+    cluster.settle().await;
+    assert_eq!(cluster.really_at(lost).len(), 1, "somebody may still commit it");
+    // It is not forgotten, though no further report names it.
+    cluster.pass(cluster.config.lease + cluster.config.lease_slack + Duration::from_secs(3)).await;
+    assert!(cluster.really_at(lost).is_empty());
+}
+
+#[tokio::test]
+async fn an_old_block_that_nobody_knows_is_deleted_at_once() {
+    let mut cluster = TestCluster::new(1).await;
+    let lost = cluster.grant().await.block;
+    cluster.pass(cluster.config.lease + cluster.config.lease_slack + Duration::from_secs(3)).await;
+    cluster.nodes[0].held.insert(lost, ReportedReplica { block: lost, length: 5, crc32c: 5 });
+    cluster.report(0).await;
+    cluster.settle().await;
+    assert!(cluster.really_at(lost).is_empty());
+}
+
+#[tokio::test]
+async fn a_block_whose_id_no_metanode_made_is_left_alone() {
+    let mut cluster = TestCluster::new(1).await;
+    let strange = BlockId(cluster.env.uuid_v4());
+    cluster.nodes[0].held.insert(strange, ReportedReplica { block: strange, length: 5, crc32c: 5 });
+    cluster.report(0).await;
+    cluster.pass(cluster.config.lease * 3).await;
+    assert_eq!(cluster.really_at(strange).len(), 1);
+}
+
+#[tokio::test]
+async fn a_replica_of_the_wrong_checksum_is_replaced_and_then_deleted() {
+    let mut cluster = TestCluster::new(4).await;
+    let (_, block) = cluster.put(10).await;
+    grow_old(&mut cluster).await;
+    let victim = *cluster.really_at(block).first().unwrap();
+    cluster.nodes[victim].held.get_mut(&block).unwrap().crc32c ^= 1;
+    cluster.report(victim).await;
+    let node = cluster.nodes[victim].id;
+    assert!(cluster.new_events().contains(&EventKind::ReplicaCorrupt { block, node }));
+    cluster.settle().await;
+    cluster.settle().await;
+    assert!(!cluster.really_at(block).contains(&victim));
+    assert_eq!(cluster.really_at(block).len(), 3);
+    assert_eq!(cluster.holders(block).await, cluster.really_at(block));
+}
+
+#[tokio::test]
+async fn a_good_replica_that_was_not_listed_counts() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    // The third target stored it too, but the gateway did not hear of it.
+    let heard: Vec<_> = cluster.nodes[..2].iter().map(|node| node.id).collect();
+    let extent = cluster.store_block_on(grant, 10, &heard);
+    cluster.nodes[2].held.insert(block, ReportedReplica { block, length: 10, crc32c: 77 });
+    cluster.commit(vec![extent]).await.unwrap();
+    assert_eq!(cluster.status().await.under_replicated, 1);
+    cluster.report(2).await;
+    assert_eq!(cluster.holders(block).await.len(), 3);
+    assert_eq!(cluster.status().await.under_replicated, 0);
+}
+
+#[tokio::test]
+async fn a_report_comes_in_pages() {
+    let mut cluster = TestCluster::new(1).await;
+    let mut blocks = Vec::new();
+    for _ in 0..10 {
+        blocks.push(cluster.put(10).await.1);
+    }
+    grow_old(&mut cluster).await;
+    blocks.sort();
+    let lost = [blocks[0], blocks[4], blocks[5], blocks[9]];
+    for block in lost {
+        cluster.nodes[0].held.remove(&block);
+    }
+    let bounds = [None, Some(blocks[3]), Some(blocks[4]), Some(blocks[7]), None];
+    cluster.new_events();
+    for page in 0..4 {
+        let (after, through) = (bounds[page], bounds[page + 1]);
+        let within = |block: &BlockId| Some(*block) > after && through.is_none_or(|last| *block <= last);
+        let node = &cluster.nodes[0];
+        let replicas = node.held.values().filter(|replica| within(&replica.block)).copied().collect();
+        let report = BlockReport { node: node.id, incarnation: node.incarnation, after, through, replicas };
+        cluster.blocks.report_blocks(report).await.unwrap();
+    }
+    for block in blocks {
+        let replicas = cluster.locate(block).await.unwrap().replicas.len();
+        assert_eq!(replicas, usize::from(!lost.contains(&block)));
+    }
+    let node = cluster.nodes[0].id;
+    assert!(cluster.new_events().contains(&EventKind::NodeReported { node, blocks: 6 }));
+    assert_eq!(cluster.status().await.missing, 4);
+}
+
+#[tokio::test]
+async fn a_page_out_of_order_or_of_an_old_incarnation_is_refused() {
+    let mut cluster = TestCluster::new(1).await;
+    for _ in 0..2 {
+        cluster.put(10).await;
+    }
+    let node = &cluster.nodes[0];
+    let report = BlockReport {
+        node: node.id,
+        incarnation: node.incarnation,
+        after: None,
+        through: None,
+        replicas: node.held.values().rev().copied().collect(),
+    };
+    let refused = cluster.blocks.report_blocks(report.clone()).await;
+    assert!(matches!(refused, Err(ClusterError::Malformed { .. })));
+    let first = *node.held.keys().next().unwrap();
+    let beyond = BlockReport {
+        through: Some(first),
+        replicas: node.held.values().copied().collect(),
+        ..report.clone()
+    };
+    let refused = cluster.blocks.report_blocks(beyond).await;
+    assert!(matches!(refused, Err(ClusterError::Malformed { .. })));
+    let old = BlockReport { incarnation: 0, replicas: Vec::new(), ..report };
+    assert_eq!(cluster.blocks.report_blocks(old).await, Err(ClusterError::Reregister));
+}

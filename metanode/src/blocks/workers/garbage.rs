@@ -1,0 +1,101 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::NodeId;
+use futures_util::FutureExt;
+
+use super::{Progress, Worker};
+use crate::blocks::{Inner, OwnerId};
+use crate::namespace;
+use crate::store::{Connection, StoreError, blocks, deletions, garbage};
+
+/// Owners in one step.
+const OWNERS_PER_STEP: u32 = 64;
+
+/// Extents in one step: it bounds how long others wait for its transaction.
+const EXTENTS_PER_STEP: u32 = 200;
+
+/// Drops the extents of owners whose grace period is over, and the blocks that nobody refers to then.
+pub(super) struct Garbage {
+    inner: Arc<Inner>,
+    collected: u64,
+}
+
+/// What one step gave free.
+#[derive(Default)]
+struct Collected {
+    blocks: u64,
+    replicas: Vec<(NodeId, u64)>,
+}
+
+impl Garbage {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, collected: 0 }
+    }
+}
+
+#[async_trait]
+impl Worker for Garbage {
+    fn name(&self) -> &'static str {
+        "garbage"
+    }
+
+    fn status(&self) -> String {
+        format!("{} blocks collected", self.collected)
+    }
+
+    async fn step(&mut self) -> Result<Progress, StoreError> {
+        let now = self.inner.env.now();
+        let retired_before = now.before(self.inner.config.garbage_grace);
+        let mut reader = self.inner.store.read().await?;
+        let owners = garbage::due(&mut reader, retired_before, OWNERS_PER_STEP).await?;
+        drop(reader);
+        if owners.is_empty() {
+            return Ok(Progress::Rest);
+        }
+        let collected = self.inner.store.write(move |tx| collect(tx, owners, now).boxed()).await?;
+        self.collected += collected.blocks;
+        {
+            let mut memory = self.inner.memory();
+            for (node, bytes) in collected.replicas {
+                memory.nodes.deletion_queued(node, bytes);
+            }
+        }
+        if collected.blocks > 0 {
+            self.inner.events.publish(EventKind::GarbageCollected { blocks: collected.blocks });
+        }
+        Ok(Progress::More)
+    }
+
+    async fn wait(&mut self) {
+        self.inner.env.sleep(self.inner.config.worker_interval).await;
+    }
+}
+
+async fn collect(tx: &mut Connection, owners: Vec<OwnerId>, now: Timestamp) -> Result<Collected, StoreError> {
+    let mut collected = Collected::default();
+    let mut budget = EXTENTS_PER_STEP;
+    for owner in owners {
+        if budget == 0 {
+            break;
+        }
+        // At the first extent that goes, nobody must find the version any more.
+        namespace::forget(tx, &[owner]).await?;
+        let dropped = garbage::drop_extents(tx, &owner, budget).await?;
+        for block in &dropped {
+            let Some((length, holders)) = blocks::drop_reference(tx, *block).await? else { continue };
+            collected.blocks += 1;
+            for node in holders {
+                deletions::queue(tx, node, *block, now).await?;
+                collected.replicas.push((node, length));
+            }
+        }
+        budget = budget.saturating_sub(u32::try_from(dropped.len()).unwrap_or(u32::MAX));
+        if budget > 0 {
+            garbage::remove(tx, &owner).await?;
+        }
+    }
+    Ok(collected)
+}

@@ -1,0 +1,77 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+
+use super::{Progress, Worker};
+use crate::blocks::Inner;
+use crate::blocks::cluster::{Found, reconcile};
+use crate::store::{StoreError, leases};
+
+/// Blocks that are looked at in one step.
+const BLOCKS_PER_STEP: usize = 500;
+
+/// Ends leases: deletes blocks that nobody committed in time, and forgets what was known of their leases.
+pub(super) struct Leases {
+    inner: Arc<Inner>,
+}
+
+impl Leases {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+}
+
+#[async_trait]
+impl Worker for Leases {
+    fn name(&self) -> &'static str {
+        "leases"
+    }
+
+    fn status(&self) -> String {
+        format!("{} stored blocks wait for their commit", self.inner.memory().orphans.len())
+    }
+
+    async fn step(&mut self) -> Result<Progress, StoreError> {
+        let now = self.inner.env.now();
+        let due = {
+            let mut memory = self.inner.memory();
+            memory.reservations.expire(now);
+            memory.orphans.take_due(now, BLOCKS_PER_STEP)
+        };
+        if due.is_empty() {
+            return self.forget_ended().await;
+        }
+        let mut due = due.into_iter();
+        while let Some((node, replicas)) = due.next() {
+            if let Err(error) = reconcile(&self.inner, node, replicas.clone(), Found::Report).await {
+                // They are looked at again, rather than at their nodes' next registration.
+                let mut memory = self.inner.memory();
+                for (node, replicas) in due.chain([(node, replicas)]) {
+                    for replica in replicas {
+                        memory.orphans.add(node, replica, now);
+                    }
+                }
+                return Err(error);
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    async fn wait(&mut self) {
+        self.inner.env.sleep(self.inner.config.worker_interval).await;
+    }
+}
+
+impl Leases {
+    async fn forget_ended(&self) -> Result<Progress, StoreError> {
+        let before = self.inner.env.now().before(self.inner.config.lease_slack);
+        let mut reader = self.inner.store.read().await?;
+        let any = leases::any_ended(&mut reader, before).await?;
+        drop(reader);
+        if any {
+            self.inner.store.write(move |tx| leases::forget_ended(tx, before).boxed()).await?;
+        }
+        Ok(Progress::Rest)
+    }
+}

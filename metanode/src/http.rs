@@ -1,0 +1,69 @@
+//! The routes of a metanode: its services, `/health` and `/events`.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use cairn_protocol::cluster::ClusterError;
+use cairn_protocol::env::Env;
+use cairn_protocol::event::EventBus;
+use cairn_protocol::rpc::{WireError, error_response};
+use cairn_protocol::secret::ClusterSecret;
+use futures_util::StreamExt;
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::Store;
+
+/// What the routes beside the services need.
+#[derive(Clone)]
+pub(crate) struct Beside {
+    pub(crate) store: Store,
+    pub(crate) events: EventBus,
+    pub(crate) secret: ClusterSecret,
+    pub(crate) env: Env,
+    /// Ends the streams of events, which would otherwise hold up the listener's drain.
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// The routes beside the services.
+pub(crate) fn router(beside: Beside) -> Router {
+    Router::new().route("/health", get(health)).route("/events", get(events)).with_state(beside)
+}
+
+/// Answers 200 when the database can be read, for health checks: unauthenticated, says nothing else.
+async fn health(State(beside): State<Beside>) -> Response {
+    match beside.store.check().await {
+        Ok(()) => (StatusCode::OK, "ok\n").into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be read\n").into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+struct EventsQuery {
+    /// Only events after this one.
+    #[serde(default)]
+    after: u64,
+}
+
+/// Events, past and to come, a JSON object a line. Signed like a call with an empty body.
+async fn events(State(beside): State<Beside>, request: Request) -> Response {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Err(error) = beside.secret.check_request(authorization, "GET", path, b"", beside.env.now()) {
+        return error_response(ClusterError::unauthorized(error));
+    }
+    let query = match Query::<EventsQuery>::try_from_uri(request.uri()) {
+        Ok(Query(query)) => query,
+        Err(error) => return error_response(ClusterError::malformed(error.to_string())),
+    };
+    let lines = beside.events.subscribe_after(query.after).map(|event| {
+        let mut line = serde_json::to_vec(&event)?;
+        line.push(b'\n');
+        Ok::<_, serde_json::Error>(Bytes::from(line))
+    });
+    let lines = lines.take_until(beside.shutdown.cancelled_owned());
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}

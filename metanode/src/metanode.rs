@@ -1,0 +1,253 @@
+//! Starting and stopping a metanode.
+
+use std::sync::Arc;
+
+use axum::Router;
+use cairn_protocol::admin::{Admin, admin_router};
+use cairn_protocol::cluster::{Cluster, cluster_router};
+use cairn_protocol::env::Env;
+use cairn_protocol::event::EventBus;
+use cairn_protocol::id::ClusterId;
+use cairn_protocol::listener::{self, Accept, Drained, Limits};
+use cairn_protocol::metadata::{Metadata, RootCredentials, metadata_router};
+use cairn_protocol::rpc::RpcServer;
+use cairn_protocol::secret::ClusterSecret;
+use rand::RngExt;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::blocks::{Blocks, ConfigError};
+use crate::config::Config;
+use crate::directory::{Directory, DirectoryError};
+use crate::http::{self, Beside};
+use crate::namespace::Namespace;
+use crate::store::settings::{self, Setting};
+use crate::store::{Store, StoreError};
+
+/// Why a metanode cannot start.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The database.
+    #[error("the metanode's database cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    /// The database is another cluster's.
+    #[error("this data directory belongs to cluster {theirs}, and not to cluster {wanted}")]
+    OtherCluster {
+        /// Whose it is.
+        theirs: ClusterId,
+        /// Whose it should be.
+        wanted: ClusterId,
+    },
+}
+
+/// A metanode whose database is open.
+pub struct Metanode {
+    store: Store,
+    namespace: Arc<Namespace>,
+    blocks: Blocks,
+    cluster: ClusterId,
+    root: RootCredentials,
+    root_made_now: bool,
+    limits: Limits,
+    secret: ClusterSecret,
+    env: Env,
+    events: EventBus,
+    /// Held until the store is closed.
+    _directory: Directory,
+}
+
+impl Metanode {
+    /// Takes the data directory, opens the database, and makes what a new cluster needs: its id, and
+    /// root credentials unless they are configured.
+    ///
+    /// # Errors
+    /// [`OpenError`] says in one sentence why not.
+    pub async fn open(
+        config: Config,
+        secret: ClusterSecret,
+        env: Env,
+        events: EventBus,
+    ) -> Result<Self, OpenError> {
+        config.blocks.validate()?;
+        let directory = Directory::open(&config.directory)?;
+        let store = Store::open(&directory.database()).await?;
+        let cluster = cluster_id(&store, config.cluster, &env).await?;
+        let (root, root_made_now) = match config.root_credentials {
+            Some(root) => (root, false),
+            None => root_credentials(&store, &env).await?,
+        };
+        let blocks =
+            Blocks::open(store.clone(), config.blocks, cluster, secret.clone(), env.clone(), events.clone())
+                .await?;
+        let namespace = Arc::new(Namespace::new(
+            store.clone(),
+            blocks.clone(),
+            env.clone(),
+            events.clone(),
+            root.clone(),
+        ));
+        Ok(Self {
+            store,
+            namespace,
+            blocks,
+            cluster,
+            root,
+            root_made_now,
+            limits: config.limits,
+            secret,
+            env,
+            events,
+            _directory: directory,
+        })
+    }
+
+    /// The namespace, for a gateway in the same process.
+    pub fn metadata(&self) -> Arc<dyn Metadata> {
+        self.namespace.clone()
+    }
+
+    /// The block manager, for datanodes in the same process.
+    pub fn cluster(&self) -> Arc<dyn Cluster> {
+        Arc::new(self.blocks.clone())
+    }
+
+    /// The block manager, for operators in the same process.
+    pub fn admin(&self) -> Arc<dyn Admin> {
+        Arc::new(self.blocks.clone())
+    }
+
+    /// The cluster.
+    pub fn cluster_id(&self) -> ClusterId {
+        self.cluster
+    }
+
+    /// The root credentials.
+    pub fn root_credentials(&self) -> &RootCredentials {
+        &self.root
+    }
+
+    /// Whether the root credentials were made by this start: the one time to show them.
+    pub fn root_credentials_are_new(&self) -> bool {
+        self.root_made_now
+    }
+
+    /// The database, for checks of its invariants.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The routes; `shutdown` ends those that stream.
+    pub fn router(&self, shutdown: CancellationToken) -> Router {
+        metadata_router(self.rpc(self.metadata()))
+            .merge(cluster_router(self.rpc(self.cluster())))
+            .merge(admin_router(self.rpc(self.admin())))
+            .merge(http::router(Beside {
+                store: self.store.clone(),
+                events: self.events.clone(),
+                secret: self.secret.clone(),
+                env: self.env.clone(),
+                shutdown,
+            }))
+    }
+
+    fn rpc<S: ?Sized>(&self, service: Arc<S>) -> RpcServer<S> {
+        RpcServer { service, secret: self.secret.clone(), env: self.env.clone() }
+    }
+
+    /// Runs the workers until `shutdown`. [`serve`](Self::serve) does it too.
+    pub async fn run_workers(&self, shutdown: CancellationToken) {
+        self.blocks.run(shutdown).await;
+    }
+
+    /// Serves gateways, datanodes and operators, and runs the workers, until `shutdown`; finishes
+    /// what is in flight.
+    pub async fn serve(&self, accept: impl Accept, shutdown: CancellationToken) -> Drained {
+        let router = self.router(shutdown.clone());
+        let listener =
+            listener::serve(accept, router, self.limits.clone(), None, self.env.clone(), shutdown.clone());
+        let (drained, ()) = tokio::join!(listener, self.run_workers(shutdown));
+        drained
+    }
+
+    /// Closes the database: what waits is committed, and further calls are refused.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+/// Opens a metanode, serves until `shutdown`, and closes it.
+///
+/// # Errors
+/// When it cannot be opened.
+pub async fn serve(
+    accept: impl Accept,
+    config: Config,
+    secret: ClusterSecret,
+    env: Env,
+    events: EventBus,
+    shutdown: CancellationToken,
+) -> Result<Drained, OpenError> {
+    let metanode = Metanode::open(config, secret, env, events).await?;
+    let drained = metanode.serve(accept, shutdown).await;
+    metanode.close().await;
+    Ok(drained)
+}
+
+/// The id of the database's cluster: made at the first start, checked at every one.
+async fn cluster_id(store: &Store, wanted: Option<ClusterId>, env: &Env) -> Result<ClusterId, OpenError> {
+    let fresh = wanted.unwrap_or(ClusterId(env.uuid_v4())).to_string();
+    let kept = keep(store, Setting::ClusterId, fresh).await?;
+    let kept: ClusterId = kept.parse().map_err(|_| StoreError::Corrupt { column: "cluster_id" })?;
+    match wanted {
+        Some(wanted) if wanted != kept => Err(OpenError::OtherCluster { theirs: kept, wanted }),
+        _ => Ok(kept),
+    }
+}
+
+/// The root credentials that the database keeps, and whether they were made now.
+async fn root_credentials(store: &Store, env: &Env) -> Result<(RootCredentials, bool), StoreError> {
+    let corrupt = |_| StoreError::Corrupt { column: "root_credentials" };
+    let fresh = generate_credentials(env);
+    let text = serde_json::to_string(&fresh).map_err(corrupt)?;
+    let kept = keep(store, Setting::RootCredentials, text).await?;
+    let kept: RootCredentials = serde_json::from_str(&kept).map_err(corrupt)?;
+    let made_now = kept == fresh;
+    Ok((kept, made_now))
+}
+
+async fn keep(store: &Store, setting: Setting, fresh: String) -> Result<String, StoreError> {
+    // Most starts find it, and then write nothing: a metanode whose disk is full still starts.
+    let found = settings::find(&mut *store.read().await?, setting).await?;
+    match found {
+        Some(found) => Ok(found),
+        None => {
+            store
+                .write(move |tx| Box::pin(async move { settings::find_or_insert(tx, setting, &fresh).await }))
+                .await
+        }
+    }
+}
+
+/// In the form of AWS's: 20 capital letters and digits, and 40 characters of base64's alphabet
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html>), but without
+/// `+` and `/`, which shells and URLs mangle: log2(62^40) is 238 bits.
+fn generate_credentials(env: &Env) -> RootCredentials {
+    const CAPITALS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    const ALPHANUMERICS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    const PREFIX: &str = "CAIRN";
+    let pick = |alphabet: &[u8], count: usize| -> String {
+        env.with_rng(|rng| {
+            (0..count).map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())])).collect()
+        })
+    };
+    RootCredentials {
+        access_key: format!("{PREFIX}{}", pick(CAPITALS, 20 - PREFIX.len())),
+        secret_key: pick(ALPHANUMERICS, 40),
+    }
+}

@@ -1,0 +1,6 @@
+//! Operations on buckets.
+
+mod create;
+mod delete;
+mod get;
+mod list;

@@ -1,0 +1,93 @@
+//! The namespace: buckets, keys, versions and uploads.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `service` | the operations of [`Metadata`](cairn_protocol::metadata::Metadata), one line each |
+//! | `buckets`, `objects`, `uploads` | one file per operation |
+//! | `condition`, `range`, `walk` | pure: write conditions, ranges, and the walk of listings |
+//!
+//! An operation that changes something is one mutation of the store: what it checks and what it
+//! changes are one transaction. It takes the time when its turn comes and not when it was asked, so
+//! that later writes have later times. Versions and parts that are replaced or deleted are *retired*: their
+//! bytes stay readable until the block manager sweeps them, a grace period later.
+
+mod buckets;
+mod condition;
+mod objects;
+mod range;
+mod service;
+#[cfg(test)]
+mod tests;
+mod uploads;
+mod walk;
+
+use cairn_protocol::env::{Env, Timestamp};
+use cairn_protocol::event::EventBus;
+use cairn_protocol::metadata::{MetadataError, RootCredentials};
+
+use crate::blocks::{Blocks, OwnerId};
+use crate::store::buckets::BucketId;
+use crate::store::{self, Connection, Store, StoreError};
+
+/// The namespace.
+#[derive(Debug)]
+pub struct Namespace {
+    store: Store,
+    blocks: Blocks,
+    env: Env,
+    events: EventBus,
+    root: RootCredentials,
+}
+
+/// The most that one page holds, whatever was asked for: ten times what S3 shows, and some
+/// megabytes at the longest keys.
+const PAGE_MAX: u32 = 10_000;
+
+impl Namespace {
+    /// The namespace in this database.
+    pub fn new(store: Store, blocks: Blocks, env: Env, events: EventBus, root: RootCredentials) -> Self {
+        Self { store, blocks, env, events, root }
+    }
+}
+
+/// The bucket of this name.
+async fn bucket_id(connection: &mut Connection, name: &str) -> Result<BucketId, MetadataError> {
+    match store::buckets::find(connection, name).await? {
+        Some((id, _)) => Ok(id),
+        None => Err(MetadataError::NoSuchBucket { bucket: name.to_owned() }),
+    }
+}
+
+fn malformed(reason: impl Into<String>) -> MetadataError {
+    MetadataError::Malformed { reason: reason.into() }
+}
+
+/// Cuts a page that was fetched with one row more than it holds; answers whether there was one.
+fn cut<T>(rows: &mut Vec<T>, max: u32) -> bool {
+    let max = usize::try_from(max).unwrap_or(usize::MAX);
+    let more = rows.len() > max;
+    rows.truncate(max);
+    more
+}
+
+/// Forgets versions whose grace period is over: called by the sweep, in its transaction, with the
+/// owners whose extents it drops. Owners that are parts are passed over.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn forget(tx: &mut Connection, owners: &[OwnerId]) -> Result<(), StoreError> {
+    store::objects::forget(tx, owners).await
+}
+
+/// Forgets what uploads were completed to before that time: a repeated completion is not recognised
+/// any more. Answers how many were forgotten, `max` at the most.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn forget_completed_uploads(
+    tx: &mut Connection,
+    completed_before: Timestamp,
+    max: u32,
+) -> Result<u64, StoreError> {
+    store::uploads::forget_completed(tx, completed_before, max).await
+}

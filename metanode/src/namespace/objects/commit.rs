@@ -1,0 +1,53 @@
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::metadata::{CommitObject, Committed, MetadataError, NewExtent, ObjectVersion};
+
+use super::{check_condition, committed, make_current};
+use crate::blocks::Blocks;
+use crate::namespace::{Namespace, bucket_id, malformed};
+use crate::store::{self, Connection};
+
+impl Namespace {
+    pub(in crate::namespace) async fn commit(
+        &self,
+        request: CommitObject,
+    ) -> Result<Committed, MetadataError> {
+        check_length(request.length, &request.extents)?;
+        let (blocks, env) = (self.blocks.clone(), self.env.clone());
+        self.store.write(move |tx| Box::pin(commit(tx, blocks, request, env.now()))).await
+    }
+}
+
+/// A version's or part's length must be that of its blocks.
+pub(in crate::namespace) fn check_length(length: u64, extents: &[NewExtent]) -> Result<(), MetadataError> {
+    let total = extents.iter().try_fold(0u64, |total, extent| total.checked_add(extent.length));
+    if total == Some(length) && i64::try_from(length).is_ok() {
+        return Ok(());
+    }
+    Err(malformed(format!("the length is {length}, but the blocks' lengths do not add up to it")))
+}
+
+async fn commit(
+    tx: &mut Connection,
+    blocks: Blocks,
+    request: CommitObject,
+    now: Timestamp,
+) -> Result<Committed, MetadataError> {
+    // A repetition answers as the first did, whatever happened since: overwritten, bucket deleted.
+    if let Some((_, version)) = store::objects::find_version(tx, request.version).await? {
+        return Ok(committed(&version));
+    }
+    let bucket = bucket_id(tx, &request.bucket).await?;
+    check_condition(tx, bucket, &request.key, &request.condition).await?;
+    blocks.commit_extents(tx, request.version.as_bytes(), 0, &request.extents).await?;
+    let version = ObjectVersion {
+        key: request.key,
+        version: request.version,
+        length: request.length,
+        etag: request.etag,
+        modified_at: now,
+        attributes: request.attributes,
+        tags: request.tags,
+        part_count: 0,
+    };
+    Ok(make_current(tx, bucket, &version, now).await?)
+}

@@ -1,0 +1,39 @@
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::metadata::{Committed, CopyObject, MetadataError, ObjectVersion};
+
+use super::{check_condition, committed, make_current};
+use crate::blocks;
+use crate::namespace::{Namespace, bucket_id};
+use crate::store::{self, Connection};
+
+impl Namespace {
+    pub(in crate::namespace) async fn copy(&self, request: CopyObject) -> Result<Committed, MetadataError> {
+        let env = self.env.clone();
+        self.store.write(move |tx| Box::pin(copy(tx, request, env.now()))).await
+    }
+}
+
+async fn copy(tx: &mut Connection, request: CopyObject, now: Timestamp) -> Result<Committed, MetadataError> {
+    if let Some((_, version)) = store::objects::find_version(tx, request.version).await? {
+        return Ok(committed(&version));
+    }
+    let bucket = bucket_id(tx, &request.bucket).await?;
+    let (_, source) =
+        store::objects::find_version(tx, request.source).await?.ok_or(MetadataError::NoSuchVersion)?;
+    check_condition(tx, bucket, &request.key, &request.condition).await?;
+    let (from, to) = (request.source.as_bytes(), request.version.as_bytes());
+    blocks::share_extents(tx, from, 0, source.length, to, 0).await?;
+    // The parts come along: an ETag or a checksum over parts means nothing without them.
+    store::object_parts::copy(tx, request.source, request.version).await?;
+    let version = ObjectVersion {
+        key: request.key,
+        version: request.version,
+        length: source.length,
+        etag: request.etag,
+        modified_at: now,
+        attributes: request.attributes.unwrap_or(source.attributes),
+        tags: request.tags.unwrap_or(source.tags),
+        part_count: source.part_count,
+    };
+    Ok(make_current(tx, bucket, &version, now).await?)
+}

@@ -1,0 +1,58 @@
+use cairn_protocol::metadata::{
+    LocatedObject, LookupObject, LookupRange, MetadataError, ObjectVersion, ResolvedRange,
+};
+
+use crate::namespace::{Namespace, bucket_id, malformed, range};
+use crate::store::{self, Connection};
+
+impl Namespace {
+    pub(in crate::namespace) async fn lookup(
+        &self,
+        request: LookupObject,
+    ) -> Result<LocatedObject, MetadataError> {
+        let mut reader = self.store.read().await?;
+        let object = find(&mut reader, &request).await?;
+        let range = resolve(&mut reader, &object, request.range).await?;
+        let (extents, more) = match range {
+            ResolvedRange::Satisfiable { start, end } => {
+                self.locate_extents(&mut reader, object.version, start, end, request.extents_max).await?
+            }
+            ResolvedRange::Unsatisfiable => (Vec::new(), false),
+        };
+        Ok(LocatedObject { object, range, extents, more })
+    }
+}
+
+async fn find(reader: &mut Connection, request: &LookupObject) -> Result<ObjectVersion, MetadataError> {
+    let bucket = bucket_id(reader, &request.bucket).await?;
+    let Some(version) = request.version else {
+        let current = store::objects::find_current(reader, bucket, &request.key).await?;
+        return current.ok_or(MetadataError::NoSuchKey);
+    };
+    match store::objects::find_version(reader, version).await? {
+        Some((its_bucket, object)) if its_bucket == bucket && object.key == request.key => Ok(object),
+        Some(_) | None => Err(MetadataError::NoSuchVersion),
+    }
+}
+
+async fn resolve(
+    reader: &mut Connection,
+    object: &ObjectVersion,
+    wanted: LookupRange,
+) -> Result<ResolvedRange, MetadataError> {
+    let whole = ResolvedRange::Satisfiable { start: 0, end: object.length };
+    match wanted {
+        LookupRange::Whole => Ok(whole),
+        LookupRange::Bytes { first, last } => range::bytes(first, last, object.length)
+            .ok_or_else(|| malformed("the range's last byte is before its first")),
+        LookupRange::Suffix { length } => Ok(range::suffix(length, object.length)),
+        LookupRange::Part { number: 1 } if object.part_count == 0 => Ok(whole),
+        LookupRange::Part { number } => {
+            let part = store::object_parts::find(reader, object.version, number)
+                .await?
+                .ok_or(MetadataError::NoSuchPart { parts: object.part_count.max(1) })?;
+            let (start, end) = (part.object_offset, part.object_offset.saturating_add(part.length));
+            Ok(ResolvedRange::Satisfiable { start, end })
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Operations on objects.
+
+mod commit;
+mod copy;
+mod delete;
+mod extents;
+mod list;
+mod lookup;
+mod parts;
+mod tags;
+
+pub(super) use commit::check_length;
+pub(super) use list::{check_delimiter, place};
+
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::metadata::{Committed, MetadataError, ObjectVersion, WriteCondition};
+
+use super::condition;
+use crate::blocks;
+use crate::store::buckets::BucketId;
+use crate::store::{self, Connection, StoreError};
+
+/// Checks what must hold of the current object of a key.
+pub(super) async fn check_condition(
+    tx: &mut Connection,
+    bucket: BucketId,
+    key: &str,
+    wanted: &WriteCondition,
+) -> Result<(), MetadataError> {
+    if *wanted == WriteCondition::None {
+        return Ok(());
+    }
+    let current = store::objects::current_etag(tx, bucket, key).await?;
+    condition::check(wanted, current.as_deref())
+}
+
+/// Makes a new version current and retires the one that was.
+pub(super) async fn make_current(
+    tx: &mut Connection,
+    bucket: BucketId,
+    version: &ObjectVersion,
+    now: Timestamp,
+) -> Result<Committed, StoreError> {
+    if let Some(replaced) = store::objects::retire_current(tx, bucket, &version.key, now).await? {
+        blocks::retire(tx, replaced.as_bytes(), now).await?;
+    }
+    store::objects::insert_current(tx, bucket, version).await?;
+    Ok(committed(version))
+}
+
+/// The answer to the write of a version.
+pub(super) fn committed(version: &ObjectVersion) -> Committed {
+    Committed { version: version.version, etag: version.etag.clone(), modified_at: version.modified_at }
+}

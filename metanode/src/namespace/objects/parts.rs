@@ -1,0 +1,21 @@
+use cairn_protocol::metadata::{ListObjectParts, MetadataError, ObjectPartPage};
+
+use crate::namespace::{Namespace, PAGE_MAX, cut};
+use crate::store;
+
+impl Namespace {
+    pub(in crate::namespace) async fn object_parts(
+        &self,
+        request: ListObjectParts,
+    ) -> Result<ObjectPartPage, MetadataError> {
+        let max = request.max.min(PAGE_MAX);
+        let mut reader = self.store.read().await?;
+        if store::objects::find_version(&mut reader, request.version).await?.is_none() {
+            return Err(MetadataError::NoSuchVersion);
+        }
+        let mut parts =
+            store::object_parts::list(&mut reader, request.version, request.after, max + 1).await?;
+        let truncated = cut(&mut parts, max) && max > 0;
+        Ok(ObjectPartPage { parts, truncated })
+    }
+}

@@ -1,0 +1,101 @@
+//! The operations, one line each; what they do is in a file of each.
+
+use async_trait::async_trait;
+use cairn_protocol::metadata::{
+    AllocateBlocks, BlockLocation, BucketInfo, BucketPage, BucketRef, CommitObject, Committed,
+    CompleteUpload, CopyObject, CopyPart, CreateBucket, CreateUpload, DeleteObjects, Deleted, ExtentPage,
+    Grant, ListBuckets, ListExtents, ListObjectParts, ListObjects, ListParts, ListUploads, LocateBlocks,
+    LocatedObject, LookupObject, Metadata, MetadataError, ObjectPage, ObjectPartPage, PartCommitted,
+    PartPage, PutPart, ReleaseGrants, RenewGrants, ReplicaReport, RootCredentials, RootCredentialsRequest,
+    UpdateTags, UploadInfo, UploadPage, UploadRef,
+};
+
+use super::Namespace;
+
+type Answer<T> = Result<T, MetadataError>;
+
+#[async_trait]
+impl Metadata for Namespace {
+    async fn create_bucket(&self, request: CreateBucket) -> Answer<BucketInfo> {
+        self.make_bucket(request).await
+    }
+    async fn get_bucket(&self, request: BucketRef) -> Answer<BucketInfo> {
+        self.bucket(request).await
+    }
+    async fn list_buckets(&self, request: ListBuckets) -> Answer<BucketPage> {
+        self.buckets(request).await
+    }
+    async fn delete_bucket(&self, request: BucketRef) -> Answer<()> {
+        self.remove_bucket(request).await
+    }
+
+    async fn lookup_object(&self, request: LookupObject) -> Answer<LocatedObject> {
+        self.lookup(request).await
+    }
+    async fn list_extents(&self, request: ListExtents) -> Answer<ExtentPage> {
+        self.extents(request).await
+    }
+    async fn locate_blocks(&self, request: LocateBlocks) -> Answer<Vec<BlockLocation>> {
+        self.block_locations(request).await
+    }
+    async fn list_object_parts(&self, request: ListObjectParts) -> Answer<ObjectPartPage> {
+        self.object_parts(request).await
+    }
+    async fn commit_object(&self, request: CommitObject) -> Answer<Committed> {
+        self.commit(request).await
+    }
+    async fn copy_object(&self, request: CopyObject) -> Answer<Committed> {
+        self.copy(request).await
+    }
+    async fn delete_objects(&self, request: DeleteObjects) -> Answer<Vec<Answer<Deleted>>> {
+        self.delete(request).await
+    }
+    async fn update_tags(&self, request: UpdateTags) -> Answer<()> {
+        self.replace_tags(request).await
+    }
+    async fn list_objects(&self, request: ListObjects) -> Answer<ObjectPage> {
+        self.objects(request).await
+    }
+
+    async fn create_upload(&self, request: CreateUpload) -> Answer<UploadInfo> {
+        self.begin_upload(request).await
+    }
+    async fn get_upload(&self, request: UploadRef) -> Answer<UploadInfo> {
+        self.upload(request).await
+    }
+    async fn put_part(&self, request: PutPart) -> Answer<PartCommitted> {
+        self.add_part(request).await
+    }
+    async fn copy_part(&self, request: CopyPart) -> Answer<PartCommitted> {
+        self.add_copied_part(request).await
+    }
+    async fn list_parts(&self, request: ListParts) -> Answer<PartPage> {
+        self.parts(request).await
+    }
+    async fn list_uploads(&self, request: ListUploads) -> Answer<UploadPage> {
+        self.uploads(request).await
+    }
+    async fn complete_upload(&self, request: CompleteUpload) -> Answer<Committed> {
+        self.complete(request).await
+    }
+    async fn abort_upload(&self, request: UploadRef) -> Answer<()> {
+        self.abort(request).await
+    }
+
+    async fn allocate_blocks(&self, request: AllocateBlocks) -> Answer<Vec<Grant>> {
+        self.blocks.allocate(request).await
+    }
+    async fn renew_grants(&self, request: RenewGrants) -> Answer<Vec<Grant>> {
+        self.blocks.renew(request).await
+    }
+    async fn release_grants(&self, request: ReleaseGrants) -> Answer<()> {
+        self.blocks.release(request).await
+    }
+    async fn report_replica(&self, request: ReplicaReport) -> Answer<()> {
+        self.blocks.report_replica(request).await
+    }
+
+    async fn root_credentials(&self, _request: RootCredentialsRequest) -> Answer<RootCredentials> {
+        Ok(self.root.clone())
+    }
+}

@@ -1,0 +1,117 @@
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::{PartId, UploadId};
+use cairn_protocol::metadata::{
+    Committed, CompleteUpload, CompletedUpload, MetadataError, ObjectAttributes, ObjectVersion, PartInfo,
+};
+
+use super::{PART_NUMBER_MAX, find};
+use crate::blocks;
+use crate::namespace::objects::{check_condition, committed, make_current};
+use crate::namespace::{Namespace, malformed};
+use crate::store::uploads::Upload;
+use crate::store::{self, Connection};
+
+impl Namespace {
+    pub(in crate::namespace) async fn complete(
+        &self,
+        request: CompleteUpload,
+    ) -> Result<Committed, MetadataError> {
+        check_order(&request.parts)?;
+        let env = self.env.clone();
+        self.store.write(move |tx| Box::pin(complete(tx, request, env.now()))).await
+    }
+}
+
+/// Parts are named once each, in the order of their numbers.
+fn check_order(parts: &[(u32, PartId)]) -> Result<(), MetadataError> {
+    if parts.is_empty() {
+        return Err(malformed("a completion names at least one part"));
+    }
+    if parts.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
+        return Err(malformed("parts are not in the order of their numbers"));
+    }
+    Ok(())
+}
+
+async fn complete(
+    tx: &mut Connection,
+    request: CompleteUpload,
+    now: Timestamp,
+) -> Result<Committed, MetadataError> {
+    if let Some((_, version)) = store::objects::find_version(tx, request.version).await? {
+        return Ok(committed(&version));
+    }
+    let upload_id = request.target.upload;
+    let (bucket, upload) = match find(tx, &request.target).await? {
+        (bucket, Upload::InProgress(upload)) => (bucket, upload),
+        // The version may be gone already, and the completion still be remembered.
+        (_, Upload::Completed(completed, modified_at)) if completed.version == request.version => {
+            return Ok(Committed { version: completed.version, etag: completed.etag, modified_at });
+        }
+        (_, Upload::Completed(completed, _)) => {
+            return Err(MetadataError::UploadCompleted { completed: Box::new(completed) });
+        }
+    };
+    let length = keep_named_parts(tx, upload_id, &request.parts, now).await?;
+    check_condition(tx, bucket, &request.target.key, &request.condition).await?;
+
+    store::object_parts::insert_from_upload(tx, request.version, upload_id).await?;
+    store::parts::move_extents(tx, upload_id, request.version).await?;
+    store::parts::delete_all(tx, upload_id).await?;
+    let version = ObjectVersion {
+        key: request.target.key,
+        version: request.version,
+        length,
+        etag: request.etag,
+        modified_at: now,
+        attributes: ObjectAttributes { checksum: request.checksum, ..upload.attributes },
+        tags: upload.tags,
+        part_count: u32::try_from(request.parts.len()).unwrap_or(PART_NUMBER_MAX),
+    };
+    let answer = make_current(tx, bucket, &version, now).await?;
+    let completed = CompletedUpload {
+        version: version.version,
+        etag: version.etag,
+        checksum: version.attributes.checksum,
+        request_digest: request.request_digest,
+    };
+    store::uploads::set_completed(tx, upload_id, &completed, now).await?;
+    Ok(answer)
+}
+
+/// Checks that the parts named are still the ones that are there, and gives up those not named.
+/// Answers the length of the whole.
+async fn keep_named_parts(
+    tx: &mut Connection,
+    upload: UploadId,
+    named: &[(u32, PartId)],
+    now: Timestamp,
+) -> Result<u64, MetadataError> {
+    let there = store::parts::list(tx, upload, 0, PART_NUMBER_MAX).await?;
+    let (kept, given_up) = split(there, named)?;
+    for part in given_up {
+        blocks::retire(tx, part.part.as_bytes(), now).await?;
+        store::parts::delete(tx, upload, part.number).await?;
+    }
+    Ok(kept.iter().map(|part| part.length).sum())
+}
+
+/// Splits parts, in the order of their numbers, into those named and the others.
+fn split(
+    there: Vec<PartInfo>,
+    named: &[(u32, PartId)],
+) -> Result<(Vec<PartInfo>, Vec<PartInfo>), MetadataError> {
+    let mut named = named.iter().copied().peekable();
+    let (mut kept, mut others) = (Vec::new(), Vec::new());
+    for part in there {
+        if named.next_if_eq(&(part.number, part.part)).is_some() {
+            kept.push(part);
+        } else {
+            others.push(part);
+        }
+    }
+    match named.next() {
+        None => Ok((kept, others)),
+        Some((number, _)) => Err(MetadataError::InvalidPart { number }),
+    }
+}

@@ -1,0 +1,45 @@
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::metadata::{CopyPart, MetadataError, PartCommitted, PartInfo};
+
+use super::{check_number, committed_before, find_in_progress, make_part};
+use crate::blocks;
+use crate::namespace::Namespace;
+use crate::store::{self, Connection};
+
+impl Namespace {
+    pub(in crate::namespace) async fn add_copied_part(
+        &self,
+        request: CopyPart,
+    ) -> Result<PartCommitted, MetadataError> {
+        check_number(request.number)?;
+        let env = self.env.clone();
+        self.store.write(move |tx| Box::pin(copy(tx, request, env.now()))).await
+    }
+}
+
+async fn copy(
+    tx: &mut Connection,
+    request: CopyPart,
+    now: Timestamp,
+) -> Result<PartCommitted, MetadataError> {
+    let CopyPart { start, end, .. } = request;
+    let part = PartInfo {
+        number: request.number,
+        part: request.part,
+        length: end.saturating_sub(start),
+        etag: request.etag,
+        checksum: request.checksum,
+        modified_at: now,
+    };
+    find_in_progress(tx, &request.target).await?;
+    if let Some(answer) = committed_before(tx, &request.target, &part).await? {
+        return Ok(answer);
+    }
+    let (_, source) =
+        store::objects::find_version(tx, request.source).await?.ok_or(MetadataError::NoSuchVersion)?;
+    if start > end || end > source.length {
+        return Err(MetadataError::InvalidSourceRange { length: source.length });
+    }
+    blocks::share_extents(tx, request.source.as_bytes(), start, end, part.part.as_bytes(), 0).await?;
+    make_part(tx, &request.target, &part, now).await
+}

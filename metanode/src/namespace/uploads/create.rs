@@ -1,0 +1,32 @@
+use cairn_protocol::metadata::{CreateUpload, MetadataError, UploadInfo};
+
+use super::find_in_progress;
+use crate::namespace::{Namespace, bucket_id};
+use crate::store;
+
+impl Namespace {
+    pub(in crate::namespace) async fn begin_upload(
+        &self,
+        request: CreateUpload,
+    ) -> Result<UploadInfo, MetadataError> {
+        let env = self.env.clone();
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let bucket = bucket_id(tx, &request.target.bucket).await?;
+                    let upload = UploadInfo {
+                        key: request.target.key.clone(),
+                        upload: request.target.upload,
+                        initiated_at: env.now(),
+                        attributes: request.attributes,
+                        tags: request.tags,
+                        checksum: request.checksum,
+                    };
+                    store::uploads::insert(tx, bucket, &upload).await?;
+                    // A repetition finds what the first one made.
+                    Ok(find_in_progress(tx, &request.target).await?.1)
+                })
+            })
+            .await
+    }
+}

@@ -1,0 +1,42 @@
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::metadata::{MetadataError, PartCommitted, PartInfo, PutPart};
+
+use super::{check_number, committed_before, find_in_progress, make_part};
+use crate::blocks::Blocks;
+use crate::namespace::Namespace;
+use crate::namespace::objects::check_length;
+use crate::store::Connection;
+
+impl Namespace {
+    pub(in crate::namespace) async fn add_part(
+        &self,
+        request: PutPart,
+    ) -> Result<PartCommitted, MetadataError> {
+        check_number(request.number)?;
+        check_length(request.length, &request.extents)?;
+        let (blocks, env) = (self.blocks.clone(), self.env.clone());
+        self.store.write(move |tx| Box::pin(put(tx, blocks, request, env.now()))).await
+    }
+}
+
+async fn put(
+    tx: &mut Connection,
+    blocks: Blocks,
+    request: PutPart,
+    now: Timestamp,
+) -> Result<PartCommitted, MetadataError> {
+    let part = PartInfo {
+        number: request.number,
+        part: request.part,
+        length: request.length,
+        etag: request.etag,
+        checksum: request.checksum,
+        modified_at: now,
+    };
+    find_in_progress(tx, &request.target).await?;
+    if let Some(answer) = committed_before(tx, &request.target, &part).await? {
+        return Ok(answer);
+    }
+    blocks.commit_extents(tx, part.part.as_bytes(), 0, &request.extents).await?;
+    make_part(tx, &request.target, &part, now).await
+}

@@ -1,0 +1,71 @@
+//! Buckets.
+
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::metadata::BucketInfo;
+use sqlx::Row as _;
+
+use super::column::{text, time, to_time};
+use super::{Connection, Row, StoreError};
+
+/// A bucket, as other tables name it. Never used again after the bucket is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BucketId(pub(super) i64);
+
+/// Makes a bucket; `false` if the name is taken.
+pub(crate) async fn insert(
+    tx: &mut Connection,
+    name: &str,
+    region: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "INSERT INTO buckets (name, region, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    )
+    .bind(name)
+    .bind(region)
+    .bind(to_time(now))
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The bucket of this name.
+pub(crate) async fn find(
+    connection: &mut Connection,
+    name: &str,
+) -> Result<Option<(BucketId, BucketInfo)>, StoreError> {
+    let row = sqlx::query("SELECT bucket_id, name, region, created_at FROM buckets WHERE name = $1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), info(&row)?))).transpose()
+}
+
+/// Buckets whose names are at least `from` and below `before`, in the order of their names' bytes.
+pub(crate) async fn list(
+    connection: &mut Connection,
+    from: &str,
+    max: u32,
+) -> Result<Vec<BucketInfo>, StoreError> {
+    let rows =
+        sqlx::query("SELECT name, region, created_at FROM buckets WHERE name >= $1 ORDER BY name LIMIT $2")
+            .bind(from)
+            .bind(i64::from(max))
+            .fetch_all(connection)
+            .await?;
+    rows.iter().map(info).collect()
+}
+
+/// Deletes a bucket's row.
+pub(crate) async fn delete(tx: &mut Connection, bucket: BucketId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM buckets WHERE bucket_id = $1").bind(bucket.0).execute(tx).await?;
+    Ok(())
+}
+
+fn info(row: &Row) -> Result<BucketInfo, StoreError> {
+    Ok(BucketInfo {
+        bucket: text(row, "name")?,
+        region: text(row, "region")?,
+        created_at: time(row, "created_at")?,
+    })
+}

@@ -1,0 +1,82 @@
+//! Replicas to be deleted from their nodes, until the nodes say that it is done.
+
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::{BlockId, NodeId};
+
+use super::column::{id, number, to_time};
+use super::replicas::BlockRange;
+use super::{Connection, StoreError};
+
+/// Queues a replica for deletion. Answers whether it was not queued before.
+pub(crate) async fn queue(
+    tx: &mut Connection,
+    node: NodeId,
+    block: BlockId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let queued = sqlx::query(
+        "INSERT INTO deletions (node_id, block_id, queued_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    )
+    .bind(&node.as_bytes()[..])
+    .bind(&block.as_bytes()[..])
+    .bind(to_time(now))
+    .execute(tx)
+    .await?;
+    Ok(queued.rows_affected() > 0)
+}
+
+/// Whether a replica is queued for deletion.
+pub(crate) async fn is_queued(
+    connection: &mut Connection,
+    node: NodeId,
+    block: BlockId,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM deletions WHERE node_id = $1 AND block_id = $2")
+        .bind(&node.as_bytes()[..])
+        .bind(&block.as_bytes()[..])
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// A replica was deleted. Answers whether it was queued.
+pub(crate) async fn done(tx: &mut Connection, node: NodeId, block: BlockId) -> Result<bool, StoreError> {
+    let removed = sqlx::query("DELETE FROM deletions WHERE node_id = $1 AND block_id = $2")
+        .bind(&node.as_bytes()[..])
+        .bind(&block.as_bytes()[..])
+        .execute(tx)
+        .await?;
+    Ok(removed.rows_affected() > 0)
+}
+
+/// The first `max` replicas that a node is to delete in a range.
+pub(crate) async fn page(
+    connection: &mut Connection,
+    node: NodeId,
+    range: BlockRange,
+    max: u32,
+) -> Result<Vec<BlockId>, StoreError> {
+    let (after, through) = range.bounds();
+    let rows = sqlx::query(
+        "SELECT block_id FROM deletions WHERE node_id = $1 AND block_id > $2 AND block_id <= $3
+         ORDER BY block_id LIMIT $4",
+    )
+    .bind(&node.as_bytes()[..])
+    .bind(after)
+    .bind(through)
+    .bind(i64::from(max))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| id(row, "block_id")).collect()
+}
+
+/// Whether nothing is queued.
+pub(crate) async fn is_empty(connection: &mut Connection) -> Result<bool, StoreError> {
+    Ok(sqlx::query("SELECT 1 FROM deletions LIMIT 1").fetch_optional(connection).await?.is_none())
+}
+
+/// How many are queued.
+pub(crate) async fn count(connection: &mut Connection) -> Result<u64, StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) AS deletions FROM deletions").fetch_one(connection).await?;
+    number(&row, "deletions")
+}

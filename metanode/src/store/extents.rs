@@ -1,0 +1,145 @@
+//! The bytes of an owner (a version or a part): pieces of blocks, in order, without gaps.
+//! These statements keep the rows; whoever adds or removes some keeps `blocks.refs` in step.
+
+use super::column::{id, number, to_number, to_time};
+use super::{Connection, StoreError};
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::BlockId;
+
+/// A piece of an owner's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Where in the owner it begins.
+    pub(crate) object_offset: u64,
+    /// The block.
+    pub(crate) block: BlockId,
+    /// Where in the block it begins.
+    pub(crate) block_offset: u64,
+    /// Bytes.
+    pub(crate) length: u64,
+}
+
+/// Adds an extent to an owner.
+pub(crate) async fn insert(tx: &mut Connection, owner: &[u8; 16], extent: &Extent) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO extents (owner_id, object_offset, block_id, block_offset, length)
+         VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(&owner[..])
+    .bind(to_number(extent.object_offset))
+    .bind(&extent.block.as_bytes()[..])
+    .bind(to_number(extent.block_offset))
+    .bind(to_number(extent.length))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Gives `to` the bytes `start..end` of `from`, from `base_offset` on: the rows that cover them,
+/// trimmed to them. Answers how many bytes there were.
+pub(crate) async fn copy_range(
+    tx: &mut Connection,
+    from: &[u8; 16],
+    start: u64,
+    end: u64,
+    to: &[u8; 16],
+    base_offset: u64,
+) -> Result<u64, StoreError> {
+    // The inner rows carry where the wanted piece begins and ends within the source.
+    sqlx::query(
+        "INSERT INTO extents (owner_id, object_offset, block_id, block_offset, length)
+         SELECT $4, $5 + piece_start - $2, block_id, block_offset + piece_start - object_offset,
+                piece_end - piece_start
+         FROM (SELECT block_id, block_offset, object_offset,
+                      CASE WHEN object_offset > $2 THEN object_offset ELSE $2 END AS piece_start,
+                      CASE WHEN object_offset + length < $3 THEN object_offset + length ELSE $3 END AS piece_end
+               FROM extents
+               WHERE owner_id = $1 AND object_offset < $3
+                 AND object_offset >= COALESCE((SELECT MAX(object_offset) FROM extents
+                                                WHERE owner_id = $1 AND object_offset <= $2), 0)
+              ) AS pieces
+         WHERE piece_end > piece_start",
+    )
+    .bind(&from[..])
+    .bind(to_number(start))
+    .bind(to_number(end))
+    .bind(&to[..])
+    .bind(to_number(base_offset))
+    .execute(&mut *tx)
+    .await?;
+    let row = sqlx::query(
+        "SELECT CAST(COALESCE(SUM(length), 0) AS BIGINT) AS bytes FROM extents
+         WHERE owner_id = $1 AND object_offset >= $2 AND object_offset < $3",
+    )
+    .bind(&to[..])
+    .bind(to_number(base_offset))
+    .bind(to_number(base_offset.saturating_add(end.saturating_sub(start))))
+    .fetch_one(tx)
+    .await?;
+    number(&row, "bytes")
+}
+
+/// The first `max` extents of an owner that have bytes in `start..end`, in order.
+pub(crate) async fn list(
+    connection: &mut Connection,
+    owner: &[u8; 16],
+    start: u64,
+    end: u64,
+    max: u32,
+) -> Result<Vec<Extent>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT object_offset, block_id, block_offset, length FROM extents
+         WHERE owner_id = $1 AND object_offset < $3 AND object_offset + length > $2
+           AND object_offset >= COALESCE((SELECT MAX(object_offset) FROM extents
+                                          WHERE owner_id = $1 AND object_offset <= $2), 0)
+         ORDER BY object_offset LIMIT $4",
+    )
+    .bind(&owner[..])
+    .bind(to_number(start))
+    .bind(to_number(end))
+    .bind(i64::from(max))
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Extent {
+                object_offset: number(row, "object_offset")?,
+                block: id(row, "block_id")?,
+                block_offset: number(row, "block_offset")?,
+                length: number(row, "length")?,
+            })
+        })
+        .collect()
+}
+
+/// Counts the extents of an owner that begin in `start..end` into the references of their blocks.
+pub(crate) async fn add_references(
+    tx: &mut Connection,
+    owner: &[u8; 16],
+    start: u64,
+    end: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE blocks SET refs = blocks.refs + counted.extents
+         FROM (SELECT block_id, COUNT(*) AS extents FROM extents
+               WHERE owner_id = $1 AND object_offset >= $2 AND object_offset < $3
+               GROUP BY block_id) AS counted
+         WHERE blocks.block_id = counted.block_id",
+    )
+    .bind(&owner[..])
+    .bind(to_number(start))
+    .bind(to_number(end))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Puts an owner into the garbage; one that is there already keeps its time.
+pub(crate) async fn retire(tx: &mut Connection, owner: &[u8; 16], now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO garbage (owner_id, retired_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(&owner[..])
+        .bind(to_time(now))
+        .execute(tx)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! What must be true of the tables after every transaction. Tests check it after whatever they did;
+//! `fsck` can on a living cluster.
+
+use super::{Store, StoreError};
+
+/// An invariant, and a statement that counts where it is broken.
+struct Invariant {
+    name: &'static str,
+    violations: &'static str,
+}
+
+const INVARIANTS: &[Invariant] = &[
+    Invariant {
+        name: "a block counts the extents that refer to it",
+        violations: "SELECT COUNT(*) FROM blocks WHERE refs <>
+                         (SELECT COUNT(*) FROM extents WHERE extents.block_id = blocks.block_id)",
+    },
+    Invariant {
+        name: "a block without references has no row",
+        violations: "SELECT COUNT(*) FROM blocks WHERE refs < 1",
+    },
+    Invariant {
+        name: "an extent lies within a block that exists",
+        violations: "SELECT COUNT(*) FROM extents LEFT JOIN blocks ON blocks.block_id = extents.block_id
+                     WHERE blocks.block_id IS NULL OR extents.length < 1 OR extents.block_offset < 0
+                        OR extents.block_offset + extents.length > blocks.length",
+    },
+    Invariant {
+        // What the sweep has begun with is neither a version nor a part any more.
+        name: "the extents of a version or a part have no gaps and do not overlap",
+        violations: "SELECT COUNT(*) FROM
+                         (SELECT owner_id, object_offset,
+                                 COALESCE(LAG(object_offset + length) OVER
+                                     (PARTITION BY owner_id ORDER BY object_offset), 0) AS expected
+                          FROM extents) AS places
+                     WHERE object_offset <> expected
+                       AND (owner_id IN (SELECT version_id FROM object_versions)
+                         OR owner_id IN (SELECT part_id FROM parts))",
+    },
+    Invariant {
+        name: "a version's extents are as long as it is",
+        violations: "SELECT COUNT(*) FROM object_versions WHERE is_delete_marker = 0 AND length <>
+                         (SELECT COALESCE(SUM(length), 0) FROM extents WHERE owner_id = version_id)",
+    },
+    Invariant {
+        name: "a part's extents are as long as it is",
+        violations: "SELECT COUNT(*) FROM parts WHERE length <>
+                         (SELECT COALESCE(SUM(length), 0) FROM extents WHERE owner_id = part_id)",
+    },
+    Invariant {
+        name: "extents belong to a version, a part, or garbage",
+        violations: "SELECT COUNT(DISTINCT owner_id) FROM extents
+                     WHERE owner_id NOT IN (SELECT version_id FROM object_versions)
+                       AND owner_id NOT IN (SELECT part_id FROM parts)
+                       AND owner_id NOT IN (SELECT owner_id FROM garbage)",
+    },
+    Invariant {
+        name: "a version is current, or retired and garbage",
+        violations: "SELECT COUNT(*) FROM object_versions
+                     LEFT JOIN garbage ON garbage.owner_id = object_versions.version_id
+                     WHERE (is_current = 1) <> (object_versions.retired_at IS NULL)
+                        OR (is_current = 1) <> (garbage.owner_id IS NULL)
+                        OR garbage.retired_at <> object_versions.retired_at",
+    },
+    Invariant {
+        name: "a part of an upload is not garbage",
+        violations: "SELECT COUNT(*) FROM parts WHERE part_id IN (SELECT owner_id FROM garbage)",
+    },
+    Invariant {
+        name: "a part belongs to an upload in progress",
+        violations: "SELECT COUNT(*) FROM parts WHERE upload_id NOT IN
+                         (SELECT upload_id FROM uploads WHERE completed_at IS NULL)",
+    },
+    Invariant {
+        name: "a current version, like an upload in progress, is in a bucket",
+        violations: "SELECT (SELECT COUNT(*) FROM object_versions WHERE is_current = 1
+                             AND bucket_id NOT IN (SELECT bucket_id FROM buckets))
+                          + (SELECT COUNT(*) FROM uploads WHERE completed_at IS NULL
+                             AND bucket_id NOT IN (SELECT bucket_id FROM buckets))",
+    },
+    Invariant {
+        name: "an object's parts belong to a version",
+        violations: "SELECT COUNT(*) FROM object_parts
+                     WHERE version_id NOT IN (SELECT version_id FROM object_versions)",
+    },
+    Invariant {
+        name: "an object's parts are as many as it says, and make its length",
+        violations: "SELECT COUNT(*) FROM object_versions
+                     LEFT JOIN (SELECT version_id AS owner, COUNT(*) AS parts, SUM(length) AS bytes
+                                FROM object_parts GROUP BY version_id) AS counted ON owner = version_id
+                     WHERE part_count <> COALESCE(parts, 0) OR (part_count > 0 AND bytes <> length)",
+    },
+    Invariant {
+        name: "an object's parts have no gaps and do not overlap",
+        violations: "SELECT COUNT(*) FROM
+                         (SELECT object_offset,
+                                 COALESCE(LAG(object_offset + length) OVER
+                                     (PARTITION BY version_id ORDER BY number), 0) AS expected
+                          FROM object_parts) AS places
+                     WHERE object_offset <> expected",
+    },
+    Invariant {
+        name: "a replica is of a block that exists",
+        violations: "SELECT COUNT(*) FROM replicas
+                     LEFT JOIN blocks ON blocks.block_id = replicas.block_id WHERE blocks.block_id IS NULL",
+    },
+    Invariant {
+        name: "a replica is on a node that registered",
+        violations: "SELECT COUNT(*) FROM replicas
+                     LEFT JOIN nodes ON nodes.node_id = replicas.node_id WHERE nodes.node_id IS NULL",
+    },
+    Invariant {
+        name: "a replica that is to be deleted does not count as one",
+        violations: "SELECT COUNT(*) FROM deletions JOIN replicas
+                     ON replicas.node_id = deletions.node_id AND replicas.block_id = deletions.block_id",
+    },
+    Invariant {
+        name: "what waits for repair is a block that exists",
+        violations: "SELECT COUNT(*) FROM repairs
+                     LEFT JOIN blocks ON blocks.block_id = repairs.block_id WHERE blocks.block_id IS NULL",
+    },
+    Invariant {
+        name: "a block that exists has no lease",
+        violations: "SELECT COUNT(*) FROM leases JOIN blocks ON blocks.block_id = leases.block_id",
+    },
+    Invariant {
+        // While all blocks are scanned, some of those that lack copies are not queued yet.
+        name: "a block without all the copies that there can be waits for repair",
+        violations: "SELECT COUNT(*) FROM blocks
+                     WHERE block_id NOT IN (SELECT block_id FROM repairs)
+                       AND NOT EXISTS (SELECT 1 FROM settings WHERE name = 'block_scan')
+                       AND (SELECT COUNT(*) FROM replicas
+                            WHERE replicas.block_id = blocks.block_id AND state = 0) <
+                           (SELECT CASE WHEN COUNT(*) < blocks.replication THEN COUNT(*)
+                                   ELSE blocks.replication END FROM nodes)",
+    },
+    Invariant {
+        name: "a block with a bad copy waits for repair",
+        violations: "SELECT COUNT(DISTINCT block_id) FROM replicas
+                     WHERE state = 1 AND block_id NOT IN (SELECT block_id FROM repairs)",
+    },
+];
+
+impl Store {
+    /// Which invariants of the tables are broken, in words; none when all is well. Reads everything.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn verify_invariants(&self) -> Result<Vec<String>, StoreError> {
+        let mut reader = self.read().await?;
+        let mut broken = Vec::new();
+        for invariant in INVARIANTS {
+            let violations: i64 = sqlx::query_scalar(invariant.violations).fetch_one(&mut *reader).await?;
+            if violations != 0 {
+                broken.push(format!("not true of {violations}: {}", invariant.name));
+            }
+        }
+        Ok(broken)
+    }
+}

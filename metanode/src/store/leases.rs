@@ -1,0 +1,91 @@
+//! Leases of blocks that nobody refers to yet: renewed ones, and grants that were given back.
+//!
+//! A lease that was neither renewed nor given back needs no row, for the block's id tells its age. A
+//! grant that was given back leaves a mark until it would have expired, so that it cannot be
+//! committed after its block was deleted. The mark is the negative of that time.
+
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::BlockId;
+use sqlx::Row as _;
+
+use super::column::to_time;
+use super::{Connection, StoreError};
+
+/// What is known of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lease {
+    /// It was renewed, until then.
+    Renewed(Timestamp),
+    /// It was given back; its grant expires then.
+    Released(Timestamp),
+}
+
+impl Lease {
+    fn from_column(value: i64) -> Self {
+        let at = Timestamp(value.unsigned_abs());
+        if value < 0 { Self::Released(at) } else { Self::Renewed(at) }
+    }
+
+    fn to_column(self) -> i64 {
+        match self {
+            Self::Renewed(at) => to_time(at),
+            Self::Released(at) => -to_time(at),
+        }
+    }
+}
+
+/// What is known of a block's lease.
+pub(crate) async fn find(connection: &mut Connection, block: BlockId) -> Result<Option<Lease>, StoreError> {
+    let row = sqlx::query("SELECT expires_at FROM leases WHERE block_id = $1")
+        .bind(&block.as_bytes()[..])
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| Ok(Lease::from_column(row.try_get("expires_at")?))).transpose()
+}
+
+/// Keeps what is known of a lease.
+pub(crate) async fn set(tx: &mut Connection, block: BlockId, lease: Lease) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO leases (block_id, expires_at) VALUES ($1, $2)
+         ON CONFLICT (block_id) DO UPDATE SET expires_at = excluded.expires_at",
+    )
+    .bind(&block.as_bytes()[..])
+    .bind(lease.to_column())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Takes out what is known of a lease.
+pub(crate) async fn take(tx: &mut Connection, block: BlockId) -> Result<Option<Lease>, StoreError> {
+    let row = sqlx::query("DELETE FROM leases WHERE block_id = $1 RETURNING expires_at")
+        .bind(&block.as_bytes()[..])
+        .fetch_optional(tx)
+        .await?;
+    row.map(|row| Ok(Lease::from_column(row.try_get("expires_at")?))).transpose()
+}
+
+/// Whether a lease or a mark ended before this time.
+pub(crate) async fn any_ended(connection: &mut Connection, before: Timestamp) -> Result<bool, StoreError> {
+    let row = sqlx::query(
+        "SELECT 1 FROM leases WHERE (expires_at >= 0 AND expires_at < $1) OR (expires_at < 0 AND expires_at > $2)
+         LIMIT 1",
+    )
+    .bind(to_time(before))
+    .bind(-to_time(before))
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Forgets the leases and marks that ended before this time.
+pub(crate) async fn forget_ended(tx: &mut Connection, before: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM leases WHERE (expires_at >= 0 AND expires_at < $1) OR (expires_at < 0 AND expires_at > $2)",
+    )
+    .bind(to_time(before))
+    .bind(-to_time(before))
+    .execute(tx)
+    .await?;
+    Ok(())
+}

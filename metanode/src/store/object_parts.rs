@@ -1,0 +1,92 @@
+//! The parts that versions were completed from.
+
+use cairn_protocol::id::{UploadId, VersionId};
+use cairn_protocol::metadata::ObjectPart;
+
+use super::column::{number, optional_json};
+use super::{Connection, Row, StoreError};
+
+/// Where a part is in its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartPlace {
+    /// Where in the object it begins.
+    pub(crate) object_offset: u64,
+    /// Bytes.
+    pub(crate) length: u64,
+}
+
+/// Remembers the parts of an upload, in the order of their numbers, as the parts of a version.
+pub(crate) async fn insert_from_upload(
+    tx: &mut Connection,
+    version: VersionId,
+    upload: UploadId,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO object_parts (version_id, number, object_offset, length, checksum)
+         SELECT $1, number, CAST(SUM(length) OVER (ORDER BY number) AS BIGINT) - length, length, checksum
+         FROM parts WHERE upload_id = $2",
+    )
+    .bind(&version.as_bytes()[..])
+    .bind(&upload.as_bytes()[..])
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Gives a version the parts of another one.
+pub(crate) async fn copy(tx: &mut Connection, from: VersionId, to: VersionId) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO object_parts (version_id, number, object_offset, length, checksum)
+         SELECT $2, number, object_offset, length, checksum FROM object_parts WHERE version_id = $1",
+    )
+    .bind(&from.as_bytes()[..])
+    .bind(&to.as_bytes()[..])
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Where a part of a version is.
+pub(crate) async fn find(
+    connection: &mut Connection,
+    version: VersionId,
+    part: u32,
+) -> Result<Option<PartPlace>, StoreError> {
+    let row =
+        sqlx::query("SELECT object_offset, length FROM object_parts WHERE version_id = $1 AND number = $2")
+            .bind(&version.as_bytes()[..])
+            .bind(i64::from(part))
+            .fetch_optional(connection)
+            .await?;
+    row.map(|row| {
+        Ok(PartPlace { object_offset: number(&row, "object_offset")?, length: number(&row, "length")? })
+    })
+    .transpose()
+}
+
+/// The first `max` parts of a version with numbers above `after`.
+pub(crate) async fn list(
+    connection: &mut Connection,
+    version: VersionId,
+    after: u32,
+    max: u32,
+) -> Result<Vec<ObjectPart>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT number, length, checksum FROM object_parts
+         WHERE version_id = $1 AND number > $2 ORDER BY number LIMIT $3",
+    )
+    .bind(&version.as_bytes()[..])
+    .bind(i64::from(after))
+    .bind(i64::from(max))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(object_part).collect()
+}
+
+fn object_part(row: &Row) -> Result<ObjectPart, StoreError> {
+    Ok(ObjectPart {
+        number: number(row, "number")?,
+        length: number(row, "length")?,
+        checksum: optional_json(row, "checksum")?,
+    })
+}

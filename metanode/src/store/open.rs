@@ -1,0 +1,83 @@
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+
+use super::StoreError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// How long a statement waits for a lock. Within this process the writer is alone and readers are
+/// never blocked, so a wait means that somebody inspects the file with another tool.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a read may wait for a connection, before the caller is asked to try again.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections for reading. Each is a thread and a page cache; reads are short, so a few per core do.
+const READERS_MAX: u32 = 8;
+
+/// Page cache of each connection, in KiB (negative numbers mean that to SQLite): with all readers
+/// and the writer well below 256 MiB.
+const CACHE_SIZE: &str = "-16384";
+
+/// Prepared statements that each connection keeps: more than there are different ones.
+const STATEMENTS_MAX: usize = 256;
+
+/// How the database is opened for writing.
+pub(super) fn options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // In WAL mode FULL syncs the log at every commit: what was answered survives a power cut.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(STATEMENTS_MAX)
+        .pragma("cache_size", CACHE_SIZE)
+        // Sorting of large listings stays out of the disk that commits wait for.
+        .pragma("temp_store", "memory")
+        .thread_name(|id| format!("cairn-sqlite-{id}"))
+        .disable_statement_logging()
+}
+
+/// Opens the writer's connection and the readers' pool.
+pub(super) async fn open(file: &Path) -> Result<(SqliteConnection, SqlitePool), StoreError> {
+    let mut writer = options(file).connect().await?;
+    assert_durable(&mut writer).await?;
+    MIGRATIONS.run(&mut writer).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // A connection to a file cannot be lost, and a test would double the cost of short reads.
+        .test_before_acquire(false)
+        .connect_with(options(file).create_if_missing(false).pragma("query_only", "on"))
+        .await?;
+    Ok((writer, readers))
+}
+
+/// Refuses a database that would lose what it commits.
+async fn assert_durable(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
+    let foreign_keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&mut *connection).await?;
+    let settings = [
+        ("journal_mode", "wal", journal),
+        ("synchronous", "2", synchronous.to_string()),
+        ("foreign_keys", "1", foreign_keys.to_string()),
+    ];
+    for (pragma, wanted, found) in settings {
+        if found != wanted {
+            return Err(StoreError::NotDurable { pragma, wanted, found });
+        }
+    }
+    Ok(())
+}

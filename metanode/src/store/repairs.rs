@@ -1,0 +1,147 @@
+//! Blocks whose copies need attention: fewer than there should be, or more, or bad ones.
+
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::BlockId;
+
+use super::column::{id, number, text, time, to_time};
+use super::{Connection, StoreError};
+
+/// A place in the queue: fewest live copies first, then who waits longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueuedRepair {
+    /// Good copies on nodes that were not dead when it was looked at last.
+    pub(crate) live: u32,
+    /// When it was queued.
+    pub(crate) queued_at: Timestamp,
+    /// The block.
+    pub(crate) block: BlockId,
+}
+
+/// Queues a block. Answers whether it was not queued before; one that was keeps its time.
+pub(crate) async fn queue(
+    tx: &mut Connection,
+    block: BlockId,
+    live: u32,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let updated = sqlx::query("UPDATE repairs SET live = $2 WHERE block_id = $1")
+        .bind(&block.as_bytes()[..])
+        .bind(i64::from(live))
+        .execute(&mut *tx)
+        .await?;
+    if updated.rows_affected() > 0 {
+        return Ok(false);
+    }
+    sqlx::query("INSERT INTO repairs (block_id, live, queued_at) VALUES ($1, $2, $3)")
+        .bind(&block.as_bytes()[..])
+        .bind(i64::from(live))
+        .bind(to_time(now))
+        .execute(tx)
+        .await?;
+    Ok(true)
+}
+
+/// A block's place in the queue; `None` if it is not queued.
+pub(crate) async fn find(
+    connection: &mut Connection,
+    block: BlockId,
+) -> Result<Option<QueuedRepair>, StoreError> {
+    let row = sqlx::query("SELECT live, queued_at FROM repairs WHERE block_id = $1")
+        .bind(&block.as_bytes()[..])
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| {
+        Ok(QueuedRepair { live: number(&row, "live")?, queued_at: time(&row, "queued_at")?, block })
+    })
+    .transpose()
+}
+
+/// Takes a block out of the queue. Answers whether it was there.
+pub(crate) async fn remove(tx: &mut Connection, block: BlockId) -> Result<bool, StoreError> {
+    let removed = sqlx::query("DELETE FROM repairs WHERE block_id = $1")
+        .bind(&block.as_bytes()[..])
+        .execute(tx)
+        .await?;
+    Ok(removed.rows_affected() > 0)
+}
+
+/// Up to `max` places behind `after`, in the order of urgency.
+pub(crate) async fn page(
+    connection: &mut Connection,
+    after: Option<QueuedRepair>,
+    max: u32,
+) -> Result<Vec<QueuedRepair>, StoreError> {
+    let (live, queued_at, block) = match after {
+        Some(place) => (i64::from(place.live), to_time(place.queued_at), place.block.as_bytes().to_vec()),
+        None => (-1, -1, Vec::new()),
+    };
+    let rows = sqlx::query(
+        "SELECT live, queued_at, block_id FROM repairs WHERE (live, queued_at, block_id) > ($1, $2, $3)
+         ORDER BY live, queued_at, block_id LIMIT $4",
+    )
+    .bind(live)
+    .bind(queued_at)
+    .bind(block)
+    .bind(i64::from(max))
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(QueuedRepair {
+                live: number(row, "live")?,
+                queued_at: time(row, "queued_at")?,
+                block: id(row, "block_id")?,
+            })
+        })
+        .collect()
+}
+
+/// How many queued blocks have fewer than their copies, or than `nodes`, and how many have none.
+pub(crate) async fn count(connection: &mut Connection, nodes: u32) -> Result<(u64, u64), StoreError> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS lacking, COUNT(CASE WHEN repairs.live = 0 THEN 1 END) AS missing
+         FROM repairs JOIN blocks ON blocks.block_id = repairs.block_id
+         WHERE repairs.live < blocks.replication AND repairs.live < $1",
+    )
+    .bind(i64::from(nodes))
+    .fetch_one(connection)
+    .await?;
+    Ok((number(&row, "lacking")?, number(&row, "missing")?))
+}
+
+/// The name of the setting that says how far a scan of all blocks has come. It is there while one
+/// is to be done, so that a restart does not end it.
+const SCAN: &str = "block_scan";
+
+/// How far the scan of all blocks has come; `None` if there is nothing to scan.
+pub(crate) async fn scan(connection: &mut Connection) -> Result<Option<Option<BlockId>>, StoreError> {
+    let row = sqlx::query("SELECT value FROM settings WHERE name = $1")
+        .bind(SCAN)
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let value = text(&row, "value")?;
+    if value.is_empty() {
+        return Ok(Some(None));
+    }
+    value.parse().map(|block| Some(Some(block))).map_err(|_| StoreError::Corrupt { column: "value" })
+}
+
+/// The scan of all blocks has come this far.
+pub(crate) async fn set_scan(tx: &mut Connection, through: Option<BlockId>) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO settings (name, value) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(SCAN)
+    .bind(through.map(|block| block.to_string()).unwrap_or_default())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// All blocks were scanned.
+pub(crate) async fn end_scan(tx: &mut Connection) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM settings WHERE name = $1").bind(SCAN).execute(tx).await?;
+    Ok(())
+}

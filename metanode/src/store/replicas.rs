@@ -1,0 +1,168 @@
+//! Who has a copy of which block.
+
+use cairn_protocol::checksum::Crc32c;
+use cairn_protocol::id::{BlockId, NodeId};
+use sqlx::Row as _;
+
+use super::column::{id, number};
+use super::{Connection, StoreError};
+
+/// A replica that SQL expects at a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ExpectedReplica {
+    /// The block.
+    pub(crate) block: BlockId,
+    /// Its length in bytes.
+    pub(crate) length: u64,
+    /// Its CRC32C.
+    pub(crate) crc32c: Crc32c,
+    /// Whether it is good as far as is known.
+    pub(crate) good: bool,
+    /// Whether the block has more copies, good or bad, than it should.
+    pub(crate) surplus: bool,
+}
+
+/// A node holds a good copy.
+pub(crate) async fn add(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO replicas (block_id, node_id, state) VALUES ($1, $2, 0)
+         ON CONFLICT (block_id, node_id) DO UPDATE SET state = 0",
+    )
+    .bind(&block.as_bytes()[..])
+    .bind(&node.as_bytes()[..])
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// A node holds a copy; what is known of one that was known already stays.
+pub(crate) async fn add_if_absent(
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeId,
+) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO replicas (block_id, node_id, state) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING")
+        .bind(&block.as_bytes()[..])
+        .bind(&node.as_bytes()[..])
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// A node does not hold a copy any more. Answers whether it was expected to.
+pub(crate) async fn remove(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<bool, StoreError> {
+    let removed = sqlx::query("DELETE FROM replicas WHERE block_id = $1 AND node_id = $2")
+        .bind(&block.as_bytes()[..])
+        .bind(&node.as_bytes()[..])
+        .execute(tx)
+        .await?;
+    Ok(removed.rows_affected() > 0)
+}
+
+/// A node's copy is bad. Answers whether it was thought good.
+pub(crate) async fn mark_bad(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<bool, StoreError> {
+    let changed =
+        sqlx::query("UPDATE replicas SET state = 1 WHERE block_id = $1 AND node_id = $2 AND state = 0")
+            .bind(&block.as_bytes()[..])
+            .bind(&node.as_bytes()[..])
+            .execute(tx)
+            .await?;
+    Ok(changed.rows_affected() > 0)
+}
+
+/// A range of block ids: behind `after`, up to `through`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockRange {
+    /// From the beginning, if not given.
+    pub(crate) after: Option<BlockId>,
+    /// To the end, if not given.
+    pub(crate) through: Option<BlockId>,
+}
+
+impl BlockRange {
+    /// The bounds as columns compare them: the empty string sorts before all ids, 17 bytes of ones
+    /// behind all.
+    pub(super) fn bounds(&self) -> (Vec<u8>, Vec<u8>) {
+        (
+            self.after.map(|block| block.as_bytes().to_vec()).unwrap_or_default(),
+            self.through.map_or_else(|| vec![0xff; 17], |block| block.as_bytes().to_vec()),
+        )
+    }
+}
+
+/// The first `max` replicas that are expected at a node in a range, in order.
+pub(crate) async fn expected(
+    connection: &mut Connection,
+    node: NodeId,
+    range: BlockRange,
+    max: u32,
+) -> Result<Vec<ExpectedReplica>, StoreError> {
+    let (after, through) = range.bounds();
+    let rows = sqlx::query(
+        "SELECT replicas.block_id, replicas.state, blocks.length, blocks.crc32c,
+                (SELECT COUNT(*) FROM replicas AS others WHERE others.block_id = replicas.block_id)
+                    > blocks.replication AS surplus
+         FROM replicas JOIN blocks ON blocks.block_id = replicas.block_id
+         WHERE replicas.node_id = $1 AND replicas.block_id > $2 AND replicas.block_id <= $3
+         ORDER BY replicas.block_id LIMIT $4",
+    )
+    .bind(&node.as_bytes()[..])
+    .bind(after)
+    .bind(through)
+    .bind(i64::from(max))
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ExpectedReplica {
+                block: id(row, "block_id")?,
+                length: number(row, "length")?,
+                crc32c: number(row, "crc32c")?,
+                good: row.try_get::<i64, _>("state")? == 0,
+                surplus: row.try_get("surplus")?,
+            })
+        })
+        .collect()
+}
+
+/// Up to `max` blocks of which a node has a copy, behind `after`, in order.
+pub(crate) async fn blocks_of(
+    connection: &mut Connection,
+    node: NodeId,
+    after: Option<BlockId>,
+    max: u32,
+) -> Result<Vec<BlockId>, StoreError> {
+    let (after, _) = BlockRange { after, through: None }.bounds();
+    let rows = sqlx::query(
+        "SELECT block_id FROM replicas WHERE node_id = $1 AND block_id > $2 ORDER BY block_id LIMIT $3",
+    )
+    .bind(&node.as_bytes()[..])
+    .bind(after)
+    .bind(i64::from(max))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| id(row, "block_id")).collect()
+}
+
+/// How many replicas each node holds.
+pub(crate) async fn counts(connection: &mut Connection) -> Result<Vec<(NodeId, u64)>, StoreError> {
+    let rows = sqlx::query("SELECT node_id, COUNT(*) AS replicas FROM replicas GROUP BY node_id")
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(|row| Ok((id(row, "node_id")?, number(row, "replicas")?))).collect()
+}
+
+/// How many replicas a node holds behind `after`.
+pub(crate) async fn count_after(
+    connection: &mut Connection,
+    node: NodeId,
+    after: Option<BlockId>,
+) -> Result<u64, StoreError> {
+    let (after, _) = BlockRange { after, through: None }.bounds();
+    let row = sqlx::query("SELECT COUNT(*) AS replicas FROM replicas WHERE node_id = $1 AND block_id > $2")
+        .bind(&node.as_bytes()[..])
+        .bind(after)
+        .fetch_one(connection)
+        .await?;
+    number(&row, "replicas")
+}

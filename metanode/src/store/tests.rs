@@ -1,0 +1,212 @@
+use std::path::Path;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use sqlx::Row as _;
+
+use super::{BoxFuture, Connection, LogLimits, Store, StoreError};
+
+async fn store_in(directory: &Path) -> Store {
+    Store::open(&directory.join("metanode.db")).await.unwrap()
+}
+
+fn put<'t>(tx: &'t mut Connection, name: String) -> BoxFuture<'t, Result<(), StoreError>> {
+    async move {
+        sqlx::query("INSERT INTO settings (name, value) VALUES ($1, 'x')").bind(name).execute(tx).await?;
+        Ok(())
+    }
+    .boxed()
+}
+
+fn run<'t>(tx: &'t mut Connection, sql: &'static str) -> BoxFuture<'t, Result<(), StoreError>> {
+    async move {
+        sqlx::query(sql).execute(tx).await?;
+        Ok(())
+    }
+    .boxed()
+}
+
+/// Does to the database what no part of Cairn does.
+pub(crate) async fn execute(store: &Store, sql: &'static str) {
+    store.write(move |tx| run(tx, sql)).await.unwrap();
+}
+
+/// Makes the database as full as a disk can be, by SQLite's own limit of pages: the error is the same.
+pub(crate) async fn fill_disk(store: &Store) {
+    execute(store, "PRAGMA max_page_count = 1").await;
+}
+
+/// Makes place again.
+pub(crate) async fn free_disk(store: &Store) {
+    execute(store, "PRAGMA max_page_count = 4294967294").await;
+}
+
+async fn names(store: &Store) -> Vec<String> {
+    let mut reader = store.read().await.unwrap();
+    let rows = sqlx::query("SELECT name FROM settings ORDER BY name").fetch_all(&mut *reader).await.unwrap();
+    rows.iter().map(|row| row.get("name")).collect()
+}
+
+#[tokio::test]
+async fn a_mutation_that_fails_or_panics_is_undone_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(directory.path()).await;
+    let good = (0..20).map(|n| {
+        let store = store.clone();
+        async move { store.write(move |tx| put(tx, format!("good {n:02}"))).await }.boxed()
+    });
+    let bad = (0..10).map(|n| {
+        let store = store.clone();
+        async move {
+            store
+                .write(move |tx| {
+                    async move {
+                        put(&mut *tx, format!("bad {n}")).await?;
+                        assert!(n % 2 != 0, "a panic that the writer must survive");
+                        Err(StoreError::Busy)
+                    }
+                    .boxed()
+                })
+                .await
+        }
+        .boxed()
+    });
+    let results = join_all(good.chain(bad)).await;
+    assert!(results[..20].iter().all(Result::is_ok));
+    for (n, result) in results[20..].iter().enumerate() {
+        match result {
+            Err(StoreError::Panicked) => assert_eq!(n % 2, 0),
+            Err(StoreError::Busy) => assert_eq!(n % 2, 1),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(names(&store).await, (0..20).map(|n| format!("good {n:02}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_was_answered_is_in_a_copy_of_the_files_taken_without_any_shutdown() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(directory.path()).await;
+    for n in 0..10 {
+        store.write(move |tx| put(tx, format!("{n}"))).await.unwrap();
+        // A killed process leaves the files as they are now.
+        let copy = tempfile::tempdir().unwrap();
+        for file in ["metanode.db", "metanode.db-wal"] {
+            std::fs::copy(directory.path().join(file), copy.path().join(file)).unwrap();
+        }
+        let reopened = store_in(copy.path()).await;
+        assert_eq!(names(&reopened).await.len(), n + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_leaves_one_file_and_refuses_further_work() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(directory.path()).await;
+    store.write(|tx| put(tx, "kept".to_owned())).await.unwrap();
+    store.close().await;
+    assert!(matches!(store.write(|tx| put(tx, "late".to_owned())).await, Err(StoreError::Closed)));
+    assert!(matches!(store.read().await.map(|_| ()), Err(StoreError::Closed)));
+    let files: Vec<_> =
+        std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["metanode.db"]);
+    assert_eq!(names(&store_in(directory.path()).await).await, ["kept"]);
+}
+
+#[tokio::test]
+async fn the_log_does_not_stay_long_when_readers_kept_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = LogLimits { transactions: 50, pages: 20 };
+    let store = Store::open_with(&directory.path().join("metanode.db"), limits).await.unwrap();
+    let log_length = || std::fs::metadata(directory.path().join("metanode.db-wal")).unwrap().len();
+    // A reader in the middle of a transaction needs the log from its beginning on.
+    let mut reader = store.read().await.unwrap();
+    sqlx::query("BEGIN").execute(&mut *reader).await.unwrap();
+    sqlx::query("SELECT * FROM settings").fetch_all(&mut *reader).await.unwrap();
+    for n in 0..45 {
+        store.write(move |tx| put(tx, format!("{n}"))).await.unwrap();
+    }
+    assert!(log_length() > 45 * 4096);
+    sqlx::query("ROLLBACK").execute(&mut *reader).await.unwrap();
+    for n in 45..60 {
+        store.write(move |tx| put(tx, format!("{n}"))).await.unwrap();
+    }
+    assert!(log_length() < 45 * 4096);
+    assert_eq!(names(&store).await.len(), 60);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(directory.path()).await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (9999, 'of the future', 1, x'00', 0)";
+    execute(&store, newer).await;
+    store.close().await;
+    let refused = Store::open(&directory.path().join("metanode.db")).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NewerSchema { version: 9999 }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_reader_cannot_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(directory.path()).await;
+    let mut reader = store.read().await.unwrap();
+    assert!(put(&mut reader, "x".to_owned()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_full_database_is_told_apart_and_the_writer_goes_on_when_there_is_space() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(directory.path()).await;
+    fill_disk(&store).await;
+    let full = store.write(|tx| put(tx, "x".repeat(10_000_000))).await;
+    assert!(matches!(full, Err(StoreError::NoSpace)), "{full:?}");
+    free_disk(&store).await;
+    store.write(|tx| put(tx, "small".to_owned())).await.unwrap();
+    assert_eq!(names(&store).await, ["small"]);
+}
+
+/// Fills the first bucket with `count` empty objects, as fast as SQL does it, under `prefixes` prefixes.
+pub(crate) async fn fill(store: &Store, count: i64, prefixes: i64) {
+    store
+        .write(move |tx: &mut Connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < $1)
+                     INSERT INTO object_versions (version_id, bucket_id, key, is_current, length, etag,
+                                                  modified_at, part_count, attributes, tags)
+                     SELECT CAST(printf('%016d', n) AS BLOB), 1,
+                            CAST(printf('p%02d/%08d', n % $2, n) AS BLOB), 1, 0, 'e', 0, 0, '{}', '{}'
+                     FROM numbers",
+                )
+                .bind(count)
+                .bind(prefixes)
+                .execute(tx)
+                .await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+        .unwrap();
+}
+
+/// Listings count the rows that they are given; this is about those that SQLite looks at: each
+/// statement must seek both ends of its range in the index, and need no sorting.
+#[tokio::test]
+async fn listings_are_ranges_of_an_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(directory.path()).await;
+    let mut reader = store.read().await.unwrap();
+    for (sql, index) in [
+        (super::objects::LIST, "object_versions_current (bucket_id=? AND key>? AND key<?)"),
+        (super::uploads::LIST, "uploads_in_progress (bucket_id=? AND (key,upload_id)>(?,?) AND key<?)"),
+        (super::objects::FIND_CURRENT, "object_versions_current (bucket_id=? AND key=?)"),
+    ] {
+        let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let rows = sqlx::query(sql).fetch_all(&mut *reader).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        assert_eq!(plan.len(), 1, "{plan:?}");
+        assert!(plan[0].starts_with("SEARCH") && plan[0].ends_with(index), "{plan:?}");
+    }
+}

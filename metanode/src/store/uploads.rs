@@ -1,0 +1,169 @@
+//! Multipart uploads.
+
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::UploadId;
+use cairn_protocol::metadata::{CompletedUpload, UploadInfo};
+
+use super::buckets::BucketId;
+use super::column::{id, json, key, optional_json, time, to_json, to_time};
+use super::{Connection, Row, StoreError};
+
+pub(crate) const LIST: &str = "SELECT upload_id, key, initiated_at, attributes, tags, checksum FROM uploads
+         WHERE bucket_id = $1 AND (key, upload_id) > ($2, $3) AND key < $4 AND completed_at IS NULL
+         ORDER BY key, upload_id LIMIT $5";
+
+/// An upload: in progress, or completed and remembered.
+#[derive(Clone, Debug)]
+pub(crate) enum Upload {
+    /// It takes parts.
+    InProgress(UploadInfo),
+    /// It was completed at that time.
+    Completed(CompletedUpload, Timestamp),
+}
+
+/// Adds an upload. One of that id that is there already stays as it is.
+pub(crate) async fn insert(
+    tx: &mut Connection,
+    bucket: BucketId,
+    upload: &UploadInfo,
+) -> Result<(), StoreError> {
+    let checksum = upload.checksum.map(|checksum| to_json(&checksum, "checksum")).transpose()?;
+    sqlx::query(
+        "INSERT INTO uploads (upload_id, bucket_id, key, initiated_at, attributes, tags, checksum)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+    )
+    .bind(&upload.upload.as_bytes()[..])
+    .bind(bucket.0)
+    .bind(upload.key.as_bytes())
+    .bind(to_time(upload.initiated_at))
+    .bind(to_json(&upload.attributes, "attributes")?)
+    .bind(to_json(&upload.tags, "tags")?)
+    .bind(checksum)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The upload of this id, if it is one of this bucket and key.
+pub(crate) async fn find(
+    connection: &mut Connection,
+    bucket: BucketId,
+    key: &str,
+    upload: UploadId,
+) -> Result<Option<Upload>, StoreError> {
+    let row = sqlx::query(
+        "SELECT upload_id, key, initiated_at, attributes, tags, checksum, completed, completed_at
+         FROM uploads WHERE upload_id = $1 AND bucket_id = $2 AND key = $3",
+    )
+    .bind(&upload.as_bytes()[..])
+    .bind(bucket.0)
+    .bind(key.as_bytes())
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(match optional_json(&row, "completed")? {
+        Some(completed) => Upload::Completed(completed, time(&row, "completed_at")?),
+        None => Upload::InProgress(info(&row)?),
+    }))
+}
+
+/// The first `max` uploads in progress of a bucket that come after `(key, upload)` and have keys
+/// below `before`, in the order of key and id. An empty `upload` comes before all.
+pub(crate) async fn list(
+    connection: &mut Connection,
+    bucket: BucketId,
+    (key, upload): (&[u8], &[u8]),
+    before: &[u8],
+    max: u32,
+) -> Result<Vec<UploadInfo>, StoreError> {
+    let rows = sqlx::query(LIST)
+        .bind(bucket.0)
+        .bind(key)
+        .bind(upload)
+        .bind(before)
+        .bind(i64::from(max))
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(info).collect()
+}
+
+/// Remembers what an upload was completed to.
+pub(crate) async fn set_completed(
+    tx: &mut Connection,
+    upload: UploadId,
+    completed: &CompletedUpload,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE uploads SET completed = $2, completed_at = $3 WHERE upload_id = $1")
+        .bind(&upload.as_bytes()[..])
+        .bind(to_json(completed, "completed")?)
+        .bind(to_time(now))
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Removes an upload. Its parts are to be given up before.
+pub(crate) async fn delete(tx: &mut Connection, upload: UploadId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM uploads WHERE upload_id = $1").bind(&upload.as_bytes()[..]).execute(tx).await?;
+    Ok(())
+}
+
+/// Removes all uploads in progress of a bucket and gives up their parts; answers which they were.
+pub(crate) async fn abort_all(
+    tx: &mut Connection,
+    bucket: BucketId,
+    now: Timestamp,
+) -> Result<Vec<UploadId>, StoreError> {
+    sqlx::query(
+        "INSERT INTO garbage (owner_id, retired_at)
+         SELECT part_id, $2 FROM parts WHERE upload_id IN
+             (SELECT upload_id FROM uploads WHERE bucket_id = $1 AND completed_at IS NULL)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(bucket.0)
+    .bind(to_time(now))
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "DELETE FROM parts WHERE upload_id IN
+             (SELECT upload_id FROM uploads WHERE bucket_id = $1 AND completed_at IS NULL)",
+    )
+    .bind(bucket.0)
+    .execute(&mut *tx)
+    .await?;
+    let rows =
+        sqlx::query("DELETE FROM uploads WHERE bucket_id = $1 AND completed_at IS NULL RETURNING upload_id")
+            .bind(bucket.0)
+            .fetch_all(tx)
+            .await?;
+    rows.iter().map(|row| id(row, "upload_id")).collect()
+}
+
+/// Forgets uploads that were completed before this time; their answers cannot be repeated any more.
+pub(crate) async fn forget_completed(
+    tx: &mut Connection,
+    completed_before: Timestamp,
+    max: u32,
+) -> Result<u64, StoreError> {
+    let removed = sqlx::query(
+        "DELETE FROM uploads WHERE upload_id IN
+             (SELECT upload_id FROM uploads WHERE completed_at < $1 ORDER BY completed_at LIMIT $2)",
+    )
+    .bind(to_time(completed_before))
+    .bind(i64::from(max))
+    .execute(tx)
+    .await?;
+    Ok(removed.rows_affected())
+}
+
+fn info(row: &Row) -> Result<UploadInfo, StoreError> {
+    Ok(UploadInfo {
+        key: key(row, "key")?,
+        upload: id(row, "upload_id")?,
+        initiated_at: time(row, "initiated_at")?,
+        attributes: json(row, "attributes")?,
+        tags: json(row, "tags")?,
+        checksum: optional_json(row, "checksum")?,
+    })
+}

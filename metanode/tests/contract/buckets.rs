@@ -1,0 +1,99 @@
+use cairn_protocol::event::EventKind;
+use cairn_protocol::metadata::*;
+
+use crate::cluster::Cluster;
+
+contract! {
+    a_bucket_is_made_once_and_found_until_deleted,
+    buckets_are_listed_in_the_order_of_their_names,
+    a_bucket_with_an_object_is_not_deleted,
+    deleting_a_bucket_aborts_its_uploads_and_loses_no_block,
+    a_new_bucket_of_an_old_name_has_nothing_of_the_old_one,
+}
+
+fn name(bucket: &str) -> BucketRef {
+    BucketRef { bucket: bucket.to_owned() }
+}
+
+fn missing(bucket: &str) -> MetadataError {
+    MetadataError::NoSuchBucket { bucket: bucket.to_owned() }
+}
+
+async fn a_bucket_is_made_once_and_found_until_deleted(cluster: &Cluster) {
+    let request = CreateBucket { bucket: "b".into(), region: "eu-central-1".into() };
+    let made = cluster.create_bucket(request.clone()).await.unwrap();
+    assert_eq!((made.bucket.as_str(), made.region.as_str()), ("b", "eu-central-1"));
+    assert_eq!(cluster.get_bucket(name("b")).await.unwrap(), made);
+    let again = cluster.create_bucket(request).await;
+    assert_eq!(again, Err(MetadataError::BucketExists { bucket: "b".into() }));
+    cluster.delete_bucket(name("b")).await.unwrap();
+    assert_eq!(cluster.get_bucket(name("b")).await, Err(missing("b")));
+    assert_eq!(cluster.delete_bucket(name("b")).await, Err(missing("b")));
+    assert_eq!(cluster.head("b", "k").await, Err(missing("b")));
+    assert_eq!(cluster.commit_object(cluster.object("b", "k", "e", &[1])).await, Err(missing("b")));
+    let list = ListObjects { bucket: "b".into(), max: 1, ..Default::default() };
+    assert_eq!(cluster.list_objects(list).await.err(), Some(missing("b")));
+}
+
+async fn buckets_are_listed_in_the_order_of_their_names(cluster: &Cluster) {
+    for bucket in ["b1", "a-2", "b3", "b2", "a1", "c"] {
+        cluster.bucket(bucket).await;
+    }
+    let list = async |prefix: &str, after: Option<&str>, max| {
+        let request = ListBuckets { prefix: prefix.to_owned(), after: after.map(str::to_owned), max };
+        let page = cluster.list_buckets(request).await.unwrap();
+        (page.buckets.into_iter().map(|info| info.bucket).collect::<Vec<_>>().join(" "), page.truncated)
+    };
+    assert_eq!(list("", None, 10).await, ("a-2 a1 b1 b2 b3 c".to_owned(), false));
+    assert_eq!(list("", None, 6).await, ("a-2 a1 b1 b2 b3 c".to_owned(), false));
+    assert_eq!(list("", None, 5).await, ("a-2 a1 b1 b2 b3".to_owned(), true));
+    assert_eq!(list("b", None, 2).await, ("b1 b2".to_owned(), true));
+    assert_eq!(list("b", Some("b1"), 2).await, ("b2 b3".to_owned(), false));
+    assert_eq!(list("b", Some("a"), 3).await, ("b1 b2 b3".to_owned(), false));
+    assert_eq!(list("b", Some("c"), 3).await, (String::new(), false));
+    assert_eq!(list("", None, 0).await, (String::new(), false));
+}
+
+async fn a_bucket_with_an_object_is_not_deleted(cluster: &Cluster) {
+    cluster.bucket("b").await;
+    cluster.put("b", "k", "e", &[5]).await;
+    let refused = cluster.delete_bucket(name("b")).await;
+    assert_eq!(refused, Err(MetadataError::BucketNotEmpty { bucket: "b".into() }));
+    cluster.delete("b", "k", WriteCondition::None).await.unwrap();
+    // The retired version is still there for those who read it, and is no object any more.
+    cluster.delete_bucket(name("b")).await.unwrap();
+}
+
+async fn deleting_a_bucket_aborts_its_uploads_and_loses_no_block(cluster: &Cluster) {
+    cluster.bucket("b").await;
+    cluster.bucket("other").await;
+    let upload = cluster.begin("b", "k").await;
+    let kept = cluster.begin("other", "k").await;
+    cluster.add(&upload, 1, &[5, 6]).await;
+    let part = cluster.add(&kept, 1, &[7]).await;
+    cluster.delete_bucket(name("b")).await.unwrap();
+    let wanted = EventKind::UploadAborted { upload: upload.upload };
+    assert!(cluster.events.wait_for(|kind| *kind == wanted).await.is_some());
+    cluster.bucket("b").await;
+    assert_eq!(cluster.get_upload(upload).await, Err(MetadataError::NoSuchUpload));
+    cluster.complete_upload(cluster.completion(&kept, &[part])).await.unwrap();
+}
+
+async fn a_new_bucket_of_an_old_name_has_nothing_of_the_old_one(cluster: &Cluster) {
+    cluster.bucket("b").await;
+    let old = cluster.put("b", "k", "e", &[5]).await;
+    cluster.delete("b", "k", WriteCondition::None).await.unwrap();
+    cluster.delete_bucket(name("b")).await.unwrap();
+    cluster.bucket("b").await;
+    let request = LookupObject {
+        bucket: "b".into(),
+        key: "k".into(),
+        version: Some(old.version),
+        range: LookupRange::Whole,
+        extents_max: 1,
+    };
+    assert_eq!(cluster.lookup_object(request).await.err(), Some(MetadataError::NoSuchVersion));
+    // Who began to read it goes on.
+    let page = ListExtents { version: old.version, start: 0, end: 5, max: 10 };
+    assert_eq!(cluster.list_extents(page).await.unwrap().extents.len(), 1);
+}

@@ -1,0 +1,253 @@
+//! A metanode on a directory of its own, and words for what tests do with it.
+
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use cairn_metanode::{Config, Metanode};
+use cairn_protocol::cluster::Register;
+use cairn_protocol::env::{Env, ManualClock, Timestamp};
+use cairn_protocol::event::EventBus;
+use cairn_protocol::id::{BlockId, NodeId, PartId, UploadId, VersionId};
+use cairn_protocol::metadata::*;
+use cairn_protocol::rpc::RpcClient;
+use cairn_protocol::secret::ClusterSecret;
+use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Room for what tests store, in each of their blocks.
+pub(crate) const BLOCK_SIZE: u64 = 100;
+
+pub(crate) struct Cluster {
+    pub(crate) metanode: Arc<Metanode>,
+    pub(crate) metadata: Arc<dyn Metadata>,
+    pub(crate) env: Env,
+    pub(crate) events: EventBus,
+    /// Where it keeps its data; removed in the end.
+    pub(crate) directory: Option<TempDir>,
+    /// Datanodes that registered and do nothing further.
+    nodes: Vec<NodeId>,
+    _server: Option<DropGuard>,
+}
+
+impl Deref for Cluster {
+    type Target = dyn Metadata;
+    fn deref(&self) -> &Self::Target {
+        &*self.metadata
+    }
+}
+
+fn secret() -> ClusterSecret {
+    ClusterSecret::new("a secret that is long enough for tests").unwrap()
+}
+
+pub(crate) async fn open(directory: &Path, env: &Env, events: &EventBus) -> Metanode {
+    Metanode::open(Config::new(directory), secret(), env.clone(), events.clone()).await.unwrap()
+}
+
+fn datanode(node: NodeId) -> Register {
+    Register {
+        node,
+        cluster: None,
+        address: "http://127.0.0.1:1".to_owned(),
+        zone: None,
+        volumes: Vec::new(),
+        version: "test".to_owned(),
+    }
+}
+
+impl Cluster {
+    pub(crate) async fn in_process() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let cluster = Self::in_directory(directory.path()).await;
+        Self { directory: Some(directory), ..cluster }
+    }
+
+    pub(crate) async fn in_directory(directory: &Path) -> Self {
+        Self::in_directory_with(directory, Env::system()).await
+    }
+
+    /// One whose time passes by hand only.
+    pub(crate) async fn with_manual_clock() -> (Self, ManualClock) {
+        let directory = tempfile::tempdir().unwrap();
+        let (env, clock) = Env::manual(1, Timestamp(1_700_000_000_000));
+        let cluster = Self::in_directory_with(directory.path(), env).await;
+        (Self { directory: Some(directory), ..cluster }, clock)
+    }
+
+    async fn in_directory_with(directory: &Path, env: Env) -> Self {
+        crate::faults::watch();
+        let events = EventBus::new(env.clone());
+        let metanode = Arc::new(open(directory, &env, &events).await);
+        let nodes: Vec<_> = (0..3).map(|_| NodeId(env.uuid_v4())).collect();
+        for node in &nodes {
+            metanode.cluster().register(datanode(*node)).await.unwrap();
+        }
+        Self { metadata: metanode.metadata(), metanode, env, events, directory: None, nodes, _server: None }
+    }
+
+    pub(crate) async fn over_http() -> Self {
+        let cluster = Self::in_process().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let shutdown = CancellationToken::new();
+        tokio::spawn({
+            let (metanode, shutdown) = (cluster.metanode.clone(), shutdown.clone());
+            async move { metanode.serve(listener, shutdown).await }
+        });
+        let client = RpcClient::new(&base, secret(), cluster.env.clone()).unwrap();
+        Self { metadata: Arc::new(client), _server: Some(shutdown.drop_guard()), ..cluster }
+    }
+
+    pub(crate) async fn verify(&self) {
+        assert_eq!(self.metanode.store().verify_invariants().await.unwrap(), Vec::<String>::new());
+        crate::faults::assert_none();
+    }
+
+    pub(crate) fn version(&self) -> VersionId {
+        VersionId(self.env.uuid_v7())
+    }
+
+    pub(crate) fn part(&self) -> PartId {
+        PartId(self.env.uuid_v7())
+    }
+
+    /// A grant as a metanode gives it, for all nodes.
+    pub(crate) fn grant(&self, expires_at: Timestamp) -> Grant {
+        let mut grant = Grant {
+            block: BlockId(self.env.uuid_v7()),
+            targets: self
+                .nodes
+                .iter()
+                .map(|node| GrantTarget { node: *node, address: "http://127.0.0.1:1".into() })
+                .collect(),
+            block_size: BLOCK_SIZE,
+            replication: 3,
+            min_replicas: 2,
+            expires_at,
+            signature: String::new(),
+        };
+        grant.signature = secret().sign("grant", &grant.message());
+        grant
+    }
+
+    /// A block that was stored on all its nodes.
+    pub(crate) fn extent(&self, length: u64) -> NewExtent {
+        let grant = self.grant(self.env.now().after(std::time::Duration::from_secs(600)));
+        let stored_on = grant.targets.iter().map(|target| target.node).collect();
+        NewExtent { grant, length, crc32c: 7, stored_on }
+    }
+
+    pub(crate) fn extents(&self, lengths: &[u64]) -> Vec<NewExtent> {
+        lengths.iter().map(|length| self.extent(*length)).collect()
+    }
+
+    pub(crate) async fn bucket(&self, bucket: &str) {
+        let region = "us-east-1".to_owned();
+        self.create_bucket(CreateBucket { bucket: bucket.to_owned(), region }).await.unwrap();
+    }
+
+    /// The commit of a new version with blocks of these lengths.
+    pub(crate) fn object(&self, bucket: &str, key: &str, etag: &str, lengths: &[u64]) -> CommitObject {
+        CommitObject {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            version: self.version(),
+            length: lengths.iter().sum(),
+            etag: etag.to_owned(),
+            attributes: ObjectAttributes::default(),
+            tags: Tags::new(),
+            extents: self.extents(lengths),
+            condition: WriteCondition::None,
+        }
+    }
+
+    pub(crate) async fn put(&self, bucket: &str, key: &str, etag: &str, lengths: &[u64]) -> Committed {
+        self.commit_object(self.object(bucket, key, etag, lengths)).await.unwrap()
+    }
+
+    pub(crate) async fn get(
+        &self,
+        bucket: &str,
+        key: &str,
+        range: LookupRange,
+    ) -> Result<LocatedObject, MetadataError> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        self.lookup_object(LookupObject { bucket, key, version: None, range, extents_max: 100 }).await
+    }
+
+    pub(crate) async fn head(&self, bucket: &str, key: &str) -> Result<ObjectVersion, MetadataError> {
+        Ok(self.get(bucket, key, LookupRange::Whole).await?.object)
+    }
+
+    pub(crate) async fn delete(
+        &self,
+        bucket: &str,
+        key: &str,
+        condition: WriteCondition,
+    ) -> Result<Deleted, MetadataError> {
+        let objects = vec![DeleteObject { key: key.to_owned(), condition }];
+        let request = DeleteObjects { bucket: bucket.to_owned(), objects };
+        self.delete_objects(request).await?.pop().unwrap()
+    }
+
+    pub(crate) fn upload_ref(&self, bucket: &str, key: &str) -> UploadRef {
+        UploadRef { bucket: bucket.to_owned(), key: key.to_owned(), upload: UploadId(self.env.uuid_v7()) }
+    }
+
+    pub(crate) async fn begin(&self, bucket: &str, key: &str) -> UploadRef {
+        let target = self.upload_ref(bucket, key);
+        let request = CreateUpload {
+            target: target.clone(),
+            attributes: ObjectAttributes::default(),
+            tags: Tags::new(),
+            checksum: None,
+        };
+        self.create_upload(request).await.unwrap();
+        target
+    }
+
+    pub(crate) fn new_part(&self, target: &UploadRef, number: u32, lengths: &[u64]) -> PutPart {
+        PutPart {
+            target: target.clone(),
+            number,
+            part: self.part(),
+            length: lengths.iter().sum(),
+            etag: format!("part {number}"),
+            checksum: None,
+            extents: self.extents(lengths),
+        }
+    }
+
+    pub(crate) async fn add(&self, target: &UploadRef, number: u32, lengths: &[u64]) -> (u32, PartId) {
+        let request = self.new_part(target, number, lengths);
+        let part = request.part;
+        self.put_part(request).await.unwrap();
+        (number, part)
+    }
+
+    pub(crate) fn completion(&self, target: &UploadRef, parts: &[(u32, PartId)]) -> CompleteUpload {
+        CompleteUpload {
+            target: target.clone(),
+            version: self.version(),
+            parts: parts.to_vec(),
+            etag: "joined-2".to_owned(),
+            checksum: None,
+            request_digest: "what was asked".to_owned(),
+            condition: WriteCondition::None,
+        }
+    }
+}
+
+/// The bytes that located extents stand for, each as its block and its place in it.
+pub(crate) fn bytes(extents: &[LocatedExtent]) -> Vec<(BlockId, u64)> {
+    extents
+        .iter()
+        .flat_map(|extent| (extent.offset..extent.offset + extent.length).map(|at| (extent.block.block, at)))
+        .collect()
+}
+
+/// The bytes of blocks that were just stored, likewise.
+pub(crate) fn new_bytes(extents: &[NewExtent]) -> Vec<(BlockId, u64)> {
+    extents.iter().flat_map(|extent| (0..extent.length).map(|at| (extent.grant.block, at))).collect()
+}

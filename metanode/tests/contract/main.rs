@@ -1,0 +1,35 @@
+//! The contract of [`Metadata`](cairn_protocol::metadata::Metadata), kept in the same process and
+//! over HTTP alike: every test runs through both doors, on a real database, and afterwards the
+//! tables' invariants must hold.
+
+/// Runs each of these tests in the same process and over HTTP.
+macro_rules! contract {
+    ($($test:ident),+ $(,)?) => {
+        mod in_process {
+            $( #[tokio::test] async fn $test() {
+                let cluster = $crate::cluster::Cluster::in_process().await;
+                super::$test(&cluster).await;
+                cluster.verify().await;
+            } )+
+        }
+        mod over_http {
+            $( #[tokio::test] async fn $test() {
+                let cluster = $crate::cluster::Cluster::over_http().await;
+                super::$test(&cluster).await;
+                cluster.verify().await;
+            } )+
+        }
+    };
+}
+
+mod buckets;
+mod cluster;
+mod conditions;
+mod faults;
+mod listing;
+mod model;
+mod objects;
+mod ranges;
+mod restart;
+mod sweep;
+mod uploads;

@@ -1,0 +1,130 @@
+//! What was acknowledged survives the end of the process, however it comes.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use cairn_protocol::env::Env;
+use cairn_protocol::event::EventBus;
+use cairn_protocol::id::VersionId;
+use cairn_protocol::metadata::*;
+use futures_util::future::join_all;
+
+use crate::cluster::{Cluster, open};
+
+/// The files as a killed process leaves them: taken while the metanode runs, without asking it.
+fn files_as_they_are(cluster: &Cluster) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    // The log last: a checkpoint moves pages from it to the database, never back, so the copy has
+    // every page at least once.
+    for file in ["metanode.db-wal", "metanode.db"] {
+        std::fs::copy(cluster.directory.as_ref().unwrap().path().join(file), copy.path().join(file)).unwrap();
+    }
+    copy
+}
+
+#[tokio::test]
+async fn whatever_was_acknowledged_is_there_after_a_kill() {
+    let cluster = Cluster::in_process().await;
+    cluster.bucket("b").await;
+    let upload = cluster.begin("b", "joined").await;
+    for n in 0..20 {
+        let key = format!("k{n}");
+        let version = cluster.put("b", &key, "e", &[5, 6]).await.version;
+        let part = cluster.add(&upload, n + 1, &[7]).await;
+        if n % 3 == 0 {
+            cluster.delete("b", &key, WriteCondition::None).await.unwrap();
+        }
+        let copy = files_as_they_are(&cluster);
+        let reopened = open(copy.path(), &cluster.env, &cluster.events).await;
+        assert_eq!(reopened.store().verify_invariants().await.unwrap(), Vec::<String>::new());
+        let request = LookupObject {
+            bucket: "b".into(),
+            key,
+            version: None,
+            range: LookupRange::Whole,
+            extents_max: 5,
+        };
+        match reopened.metadata().lookup_object(request).await {
+            Ok(found) => assert_eq!((found.object.version, found.extents.len()), (version, 2)),
+            Err(error) => assert!(n % 3 == 0 && error == MetadataError::NoSuchKey),
+        }
+        let parts = ListParts { target: upload.clone(), after: n, max: 5 };
+        let parts = reopened.metadata().list_parts(parts).await.unwrap().parts;
+        assert_eq!(parts.iter().map(|part| (part.number, part.part)).collect::<Vec<_>>(), [part]);
+    }
+}
+
+#[tokio::test]
+async fn a_metanode_that_was_dropped_without_shutdown_starts_where_it_was() {
+    let cluster = Cluster::in_process().await;
+    cluster.bucket("b").await;
+    let committed = cluster.put("b", "k", "e", &[5]).await;
+    let credentials = cluster.metanode.root_credentials().clone();
+    let Cluster { metanode, metadata, env, events, directory, .. } = cluster;
+    let directory = directory.unwrap();
+    drop((metanode, metadata));
+    let reopened = open(directory.path(), &env, &events).await;
+    assert_eq!(reopened.root_credentials(), &credentials);
+    let request = LookupObject {
+        bucket: "b".into(),
+        key: "k".into(),
+        version: None,
+        range: LookupRange::Whole,
+        extents_max: 5,
+    };
+    assert_eq!(reopened.metadata().lookup_object(request).await.unwrap().object.version, committed.version);
+}
+
+const DIRECTORY_VARIABLE: &str = "CAIRN_TEST_KILLED_DIRECTORY";
+
+/// Many writers at once, who say what was acknowledged as soon as it is, until they are killed.
+#[tokio::test]
+async fn write_until_killed() {
+    // It runs in a process of its own, which the test below kills; elsewhere it has nothing to do.
+    let Ok(directory) = std::env::var(DIRECTORY_VARIABLE) else { return };
+    let cluster = Cluster::in_directory(directory.as_ref()).await;
+    // There is one already after the first kill.
+    let _ = cluster.create_bucket(CreateBucket { bucket: "b".into(), region: "r".into() }).await;
+    join_all((0..8).map(async |writer| {
+        for n in 0u64.. {
+            let mut request = cluster.object("b", &format!("{writer}/{}", n % 50), "e", &[3, 4]);
+            request.etag = request.version.to_string();
+            let committed = cluster.commit_object(request).await.unwrap();
+            writeln!(std::io::stdout(), "acknowledged {}", committed.version).unwrap();
+        }
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_killed_in_the_middle_of_writing_loses_nothing_that_it_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut acknowledged = Vec::new();
+    for lines in [1, 40, 333] {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "restart::write_until_killed", "--nocapture"])
+            .env(DIRECTORY_VARIABLE, directory.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let version = |line: &str| Some(line.split("acknowledged ").nth(1)?.parse::<VersionId>().unwrap());
+        acknowledged.extend(output.by_ref().filter_map(|line| version(&line)).take(lines));
+        child.kill().unwrap();
+        // What it said before it was killed counts too; its last line may be cut off.
+        let rest: Vec<_> = output.filter(|line| line.len() > "acknowledged ".len() + 35).collect();
+        acknowledged.extend(rest.iter().filter_map(|line| version(line)));
+        child.wait().unwrap();
+
+        let env = Env::system();
+        let metanode = open(directory.path(), &env, &EventBus::new(env.clone())).await;
+        assert_eq!(metanode.store().verify_invariants().await.unwrap(), Vec::<String>::new());
+        for version in &acknowledged {
+            let request = ListExtents { version: *version, start: 0, end: 7, max: 2 };
+            let page = metanode.metadata().list_extents(request).await.unwrap();
+            assert_eq!(page.extents.len(), 2);
+        }
+        metanode.close().await;
+    }
+    assert!(acknowledged.len() >= 1 + 40 + 333);
+}

@@ -1,0 +1,108 @@
+//! What is left of the namespace when the block manager has swept what was retired.
+
+use std::time::Duration;
+
+use cairn_protocol::event::EventKind;
+use cairn_protocol::metadata::*;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{Cluster, bytes, new_bytes};
+
+/// Lets all workers do what is to be done at this time, as far as `blocks` blocks of garbage.
+async fn sweep(cluster: &Cluster, blocks: u64) {
+    let shutdown = CancellationToken::new();
+    let workers = tokio::spawn({
+        let (metanode, shutdown) = (cluster.metanode.clone(), shutdown.clone());
+        async move { metanode.run_workers(shutdown).await }
+    });
+    let wanted = EventKind::GarbageCollected { blocks };
+    assert!(cluster.events.wait_for(|kind| *kind == wanted).await.is_some());
+    shutdown.cancel();
+    workers.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_retired_is_gone_and_what_shared_its_blocks_is_not() {
+    let (cluster, clock) = Cluster::with_manual_clock().await;
+    cluster.bucket("b").await;
+    cluster.bucket("deleted").await;
+    let overwritten = cluster.object("b", "k", "old", &[10, 11]);
+    let old = overwritten.version;
+    let shared = new_bytes(&overwritten.extents);
+    cluster.commit_object(overwritten).await.unwrap();
+
+    // A part copied from it lives on in an upload, and a part that is replaced does not.
+    let upload = cluster.begin("b", "joined").await;
+    let copied = CopyPart {
+        target: upload.clone(),
+        number: 1,
+        part: cluster.part(),
+        source: old,
+        start: 5,
+        end: 15,
+        etag: "e".into(),
+        checksum: None,
+    };
+    let parts = [
+        (1, copied.part),
+        (2, {
+            cluster.add(&upload, 2, &[12]).await;
+            cluster.add(&upload, 2, &[13, 14]).await.1
+        }),
+    ];
+    cluster.copy_part(copied).await.unwrap();
+    cluster.put("b", "k", "new", &[15]).await;
+
+    // A multipart object and its whole bucket go.
+    let gone = cluster.begin("deleted", "k").await;
+    let part = cluster.add(&gone, 1, &[16]).await;
+    let gone_completion = cluster.completion(&gone, &[part]);
+    cluster.complete_upload(gone_completion.clone()).await.unwrap();
+    cluster.delete("deleted", "k", WriteCondition::None).await.unwrap();
+    cluster.delete_bucket(BucketRef { bucket: "deleted".into() }).await.unwrap();
+
+    clock.advance(Duration::from_secs(3600));
+    // The replaced part's block and that of the deleted object; both of the overwritten one are shared.
+    sweep(&cluster, 2).await;
+    cluster.verify().await;
+    for version in [old, gone_completion.version] {
+        let request = ListExtents { version, start: 0, end: 100, max: 10 };
+        assert_eq!(cluster.list_extents(request).await.err(), Some(MetadataError::NoSuchVersion));
+        let request = ListObjectParts { version, after: 0, max: 10 };
+        assert_eq!(cluster.list_object_parts(request).await.err(), Some(MetadataError::NoSuchVersion));
+    }
+    assert_eq!(cluster.head("b", "k").await.unwrap().etag, "new");
+
+    // The upload goes on as if nothing had been, and its object has the shared bytes.
+    cluster.complete_upload(cluster.completion(&upload, &parts)).await.unwrap();
+    let found = cluster.get("b", "joined", LookupRange::Part { number: 1 }).await.unwrap();
+    assert_eq!(found.range, ResolvedRange::Satisfiable { start: 0, end: 10 });
+    let found = cluster.get("b", "joined", LookupRange::Whole).await.unwrap();
+    assert_eq!(bytes(&found.extents)[..10], shared[5..15]);
+    cluster.verify().await;
+}
+
+#[tokio::test]
+async fn a_completion_is_remembered_longer_than_its_object_but_not_for_ever() {
+    let (cluster, clock) = Cluster::with_manual_clock().await;
+    cluster.bucket("b").await;
+    let upload = cluster.begin("b", "k").await;
+    let part = cluster.add(&upload, 1, &[16]).await;
+    let completion = cluster.completion(&upload, &[part]);
+    let answer = cluster.complete_upload(completion.clone()).await.unwrap();
+    cluster.delete("b", "k", WriteCondition::None).await.unwrap();
+    clock.advance(Duration::from_secs(24 * 3600));
+    sweep(&cluster, 1).await;
+    assert_eq!(cluster.complete_upload(completion.clone()).await.unwrap(), answer);
+    assert_eq!(cluster.head("b", "k").await.err(), Some(MetadataError::NoSuchKey));
+
+    clock.advance(Duration::from_secs(7 * 24 * 3600));
+    cluster.put("b", "other", "e", &[1]).await;
+    cluster.delete("b", "other", WriteCondition::None).await.unwrap();
+    cluster.put("b", "more", "e", &[1, 2]).await;
+    cluster.delete("b", "more", WriteCondition::None).await.unwrap();
+    clock.advance(Duration::from_secs(3600));
+    sweep(&cluster, 3).await;
+    assert_eq!(cluster.complete_upload(completion).await.err(), Some(MetadataError::NoSuchUpload));
+    cluster.verify().await;
+}

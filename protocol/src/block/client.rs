@@ -1,0 +1,183 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, RANGE};
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, TryStreamExt};
+use reqwest::{Method, RequestBuilder, Response};
+
+use super::{
+    BLOCK_LENGTH_MAX, BlockError, BlockInfo, BlockRead, BlockService, BlockStream, DeleteBlock, GetBlock,
+    HeadBlock, PutBlock, PutBlockReply, header,
+};
+use crate::checksum::{ChunkTable, chunk_count};
+use crate::id::BlockId;
+use crate::rpc::{CONNECT_TIMEOUT, REQUEST_ID_HEADER, current_request_id, decode_error, describe};
+
+/// How long a datanode may be silent in the middle of an answer. A disk that takes longer for its
+/// next chunk is as good as gone: there is another replica.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long storing one block may take in all: a block of the largest size over a slow (100 Mbit/s)
+/// link, with its fsync.
+pub(super) const PUT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A datanode over HTTP.
+#[derive(Clone, Debug)]
+pub struct HttpBlockClient {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl HttpBlockClient {
+    /// The HTTP client that [`HttpBlockClient`]s share, so that they share connections.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made on this machine.
+    pub fn pool() -> Result<reqwest::Client, reqwest::Error> {
+        reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http1_only()
+            // Internal addresses are reached directly, whatever proxy the environment names.
+            .no_proxy()
+            .build()
+    }
+
+    /// The datanode at the base URL `address`.
+    pub fn new(pool: reqwest::Client, address: &str) -> Self {
+        Self { http: pool, base: address.trim_end_matches('/').to_owned() }
+    }
+
+    fn request(&self, method: Method, block: BlockId, token: &str) -> RequestBuilder {
+        let request = self
+            .http
+            .request(method, format!("{}/blocks/{block}", self.base))
+            .header(AUTHORIZATION, format!("Bearer {token}"));
+        match current_request_id() {
+            Some(id) => request.header(REQUEST_ID_HEADER, id),
+            None => request,
+        }
+    }
+}
+
+#[async_trait]
+impl BlockService for HttpBlockClient {
+    async fn put(&self, request: PutBlock, data: BlockStream) -> Result<PutBlockReply, BlockError> {
+        let pipeline = serde_json::to_string(&request.pipeline).map_err(|_| BlockError::Internal)?;
+        let answer = self
+            .request(Method::PUT, request.block, &request.token)
+            .timeout(PUT_TIMEOUT)
+            .header(CONTENT_LENGTH, request.length)
+            .header(header::CRC32C, format!("{:08x}", request.crc32c))
+            .header(header::PIPELINE, pipeline)
+            .body(reqwest::Body::wrap_stream(data))
+            .send()
+            .await
+            .map_err(unreachable)?;
+        let body = success(answer).await?.bytes().await.map_err(unreachable)?;
+        serde_json::from_slice(&body).map_err(|error| BlockError::Unreachable { reason: error.to_string() })
+    }
+
+    async fn get(&self, request: GetBlock) -> Result<BlockRead, BlockError> {
+        let mut call = self.request(Method::GET, request.block, &request.token);
+        if let Some((start, end)) = request.range {
+            let last = end.checked_sub(1).filter(|last| start <= *last);
+            let last = last.ok_or_else(|| BlockError::Malformed { reason: "an empty range".to_owned() })?;
+            call = call.header(RANGE, format!("bytes={start}-{last}"));
+        }
+        let answer =
+            tokio::time::timeout(READ_TIMEOUT, call.send()).await.map_err(|_| BlockError::TimedOut)?;
+        let answer = success(answer.map_err(unreachable)?).await?;
+        let info = block_info(&answer)?;
+        let data_offset = number(&answer, header::DATA_OFFSET)?;
+        let mut data = answer.bytes_stream().map_err(unreachable).boxed();
+        let (table, rest) = read_table(&mut data, info.length).await?;
+        let data = futures_util::stream::iter((!rest.is_empty()).then_some(Ok(rest))).chain(data).boxed();
+        Ok(BlockRead { info, table, data_offset, data: with_read_timeout(data) })
+    }
+
+    async fn head(&self, request: HeadBlock) -> Result<BlockInfo, BlockError> {
+        let call = self.request(Method::HEAD, request.block, &request.token).timeout(READ_TIMEOUT);
+        let answer = call.send().await.map_err(unreachable)?;
+        if answer.status() == reqwest::StatusCode::NOT_FOUND {
+            return Err(BlockError::NotFound);
+        }
+        block_info(&success(answer).await?)
+    }
+
+    async fn delete(&self, request: DeleteBlock) -> Result<(), BlockError> {
+        let call = self.request(Method::DELETE, request.block, &request.token).timeout(READ_TIMEOUT);
+        success(call.send().await.map_err(unreachable)?).await.map(drop)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
+fn unreachable(error: reqwest::Error) -> BlockError {
+    if error.is_timeout() {
+        return BlockError::TimedOut;
+    }
+    BlockError::Unreachable { reason: describe(&error) }
+}
+
+async fn success(answer: Response) -> Result<Response, BlockError> {
+    if answer.status().is_success() {
+        return Ok(answer);
+    }
+    let status = answer.status().as_u16();
+    let body = tokio::time::timeout(READ_TIMEOUT, answer.bytes()).await.map_err(|_| BlockError::TimedOut)?;
+    Err(decode_error(status, &body.map_err(unreachable)?))
+}
+
+fn text<'a>(answer: &'a Response, name: &str) -> Result<&'a str, BlockError> {
+    let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
+    value.ok_or_else(|| BlockError::Unreachable { reason: format!("the answer lacks {name}") })
+}
+
+fn number(answer: &Response, name: &str) -> Result<u64, BlockError> {
+    text(answer, name)?
+        .parse()
+        .map_err(|_| BlockError::Unreachable { reason: format!("the answer's {name} is no number") })
+}
+
+fn block_info(answer: &Response) -> Result<BlockInfo, BlockError> {
+    let length = number(answer, header::BLOCK_LENGTH)?;
+    if length > BLOCK_LENGTH_MAX {
+        return Err(BlockError::Unreachable { reason: format!("a block of {length} bytes") });
+    }
+    let crc32c = u32::from_str_radix(text(answer, header::CRC32C)?, 16)
+        .map_err(|_| BlockError::Unreachable { reason: "the answer's CRC32C is no number".to_owned() })?;
+    Ok(BlockInfo { length, crc32c })
+}
+
+/// Takes the table from the front of `data`; returns it and what came behind it in the same piece.
+async fn read_table(data: &mut BlockStream, length: u64) -> Result<(ChunkTable, Bytes), BlockError> {
+    let table_length = chunk_count(length) * 4;
+    let mut front = BytesMut::with_capacity(table_length);
+    while front.len() < table_length {
+        let piece =
+            tokio::time::timeout(READ_TIMEOUT, data.next()).await.map_err(|_| BlockError::TimedOut)?;
+        match piece {
+            Some(piece) => front.extend_from_slice(&piece?),
+            None => {
+                let received = front.len() as u64;
+                return Err(BlockError::LengthMismatch { expected: table_length as u64, received });
+            }
+        }
+    }
+    let rest = front.split_off(table_length).freeze();
+    let table = ChunkTable::decode(&front).ok_or(BlockError::Internal)?;
+    Ok((table, rest))
+}
+
+fn with_read_timeout(data: BlockStream) -> BlockStream {
+    futures_util::stream::unfold(Some(data), |data| async move {
+        let mut data = data?;
+        match tokio::time::timeout(READ_TIMEOUT, data.next()).await {
+            Ok(Some(piece)) => Some((piece, Some(data))),
+            Ok(None) => None,
+            Err(_) => Some((Err(BlockError::TimedOut), None)),
+        }
+    })
+    .boxed()
+}

@@ -1,0 +1,40 @@
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{BlockConnector, BlockService, HttpBlockClient};
+use crate::id::NodeId;
+
+/// Reaches datanodes of this process by a function call, and all others over HTTP.
+#[derive(Clone)]
+pub struct Connector {
+    http: reqwest::Client,
+    local: Arc<RwLock<HashMap<NodeId, Arc<dyn BlockService>>>>,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl Connector {
+    /// A connector without local datanodes.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made on this machine.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        Ok(Self { http: HttpBlockClient::pool()?, local: Arc::default() })
+    }
+
+    /// Reaches `node` by calling `service` from now on.
+    pub fn add_local(&self, node: NodeId, service: Arc<dyn BlockService>) {
+        self.local.write().unwrap_or_else(PoisonError::into_inner).insert(node, service);
+    }
+}
+
+impl BlockConnector for Connector {
+    fn connect(&self, node: NodeId, address: &str) -> Arc<dyn BlockService> {
+        let local = self.local.read().unwrap_or_else(PoisonError::into_inner).get(&node).cloned();
+        local.unwrap_or_else(|| Arc::new(HttpBlockClient::new(self.http.clone(), address)))
+    }
+}

@@ -1,0 +1,196 @@
+//! What a datanode does for others: it stores, returns and deletes blocks.
+//!
+//! [`BlockService`] has two implementations: the datanode itself, and [`HttpBlockClient`]. Who talks
+//! to many datanodes holds a [`BlockConnector`].
+//!
+//! Over HTTP:
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `PUT /blocks/{id}` | the block | [`PutBlockReply`] as JSON |
+//! | `GET /blocks/{id}` | | the chunk table of the whole block, then the chunks that the range touches |
+//! | `HEAD /blocks/{id}` | | headers only |
+//! | `DELETE /blocks/{id}` | | 204 |
+//!
+//! with the headers of [`header`], and a block token as `Authorization: Bearer …`.
+
+mod client;
+mod connector;
+mod error;
+
+pub use client::HttpBlockClient;
+pub use connector::Connector;
+pub use error::BlockError;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::checksum::{CHUNK_SIZE, ChunkTable, Crc32c};
+use crate::id::{BlockId, NodeId};
+
+/// Names of HTTP headers.
+pub mod header {
+    /// CRC32C of the whole block: eight hexadecimal digits.
+    pub const CRC32C: &str = "x-cairn-crc32c";
+    /// Length of the whole block in bytes.
+    pub const BLOCK_LENGTH: &str = "x-cairn-block-length";
+    /// In a GET's answer: where in the block the data behind the table begins; a multiple of the chunk size.
+    pub const DATA_OFFSET: &str = "x-cairn-data-offset";
+    /// In a PUT: the rest of the pipeline, a JSON array of [`PipelineTarget`](super::PipelineTarget)s.
+    pub const PIPELINE: &str = "x-cairn-pipeline";
+}
+
+/// The largest block that a datanode takes. 5 TiB in 20,000 blocks of this size; a chunk table of 16 KiB.
+pub const BLOCK_LENGTH_MAX: u64 = 256 * 1024 * 1024;
+
+/// Bytes of a block as they come.
+pub type BlockStream = BoxStream<'static, Result<Bytes, BlockError>>;
+
+/// A datanode, as others see it.
+#[async_trait]
+pub trait BlockService: Send + Sync + 'static {
+    /// Stores a block and forwards it along the pipeline while receiving it. Idempotent. `Ok` when it
+    /// is on stable storage of at least one node of the pipeline.
+    ///
+    /// # Errors
+    /// Nothing is stored here or further on when the bytes do not match `request`.
+    async fn put(&self, request: PutBlock, data: BlockStream) -> Result<PutBlockReply, BlockError>;
+
+    /// Reads a block or a range of it.
+    ///
+    /// # Errors
+    /// Also in mid-stream.
+    async fn get(&self, request: GetBlock) -> Result<BlockRead, BlockError>;
+
+    /// Whether a block is there.
+    ///
+    /// # Errors
+    /// [`BlockError::NotFound`].
+    async fn head(&self, request: HeadBlock) -> Result<BlockInfo, BlockError>;
+
+    /// Deletes a block. One that is not there is no error.
+    ///
+    /// # Errors
+    /// When it may still be there.
+    async fn delete(&self, request: DeleteBlock) -> Result<(), BlockError>;
+}
+
+/// Finds the service of a datanode.
+pub trait BlockConnector: Send + Sync + 'static {
+    /// The service of `node`, which is at `address`.
+    fn connect(&self, node: NodeId, address: &str) -> Arc<dyn BlockService>;
+}
+
+/// Stores a block.
+#[derive(Clone, Debug)]
+pub struct PutBlock {
+    /// The block.
+    pub block: BlockId,
+    /// Its length in bytes, 1 to [`BLOCK_LENGTH_MAX`].
+    pub length: u64,
+    /// Its CRC32C.
+    pub crc32c: Crc32c,
+    /// Token of operation `Put` for this node.
+    pub token: String,
+    /// Whom to forward it to, in order.
+    pub pipeline: Vec<PipelineTarget>,
+}
+
+/// A further node of a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineTarget {
+    /// The node.
+    pub node: NodeId,
+    /// Its base URL.
+    pub address: String,
+    /// Token of operation `Put` for that node.
+    pub token: String,
+}
+
+/// Which nodes of the pipeline hold the block.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutBlockReply {
+    /// They hold it on stable storage.
+    pub stored: Vec<NodeId>,
+    /// They do not, or it is not known.
+    pub failed: Vec<FailedTarget>,
+}
+
+/// A node of a pipeline that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedTarget {
+    /// The node.
+    pub node: NodeId,
+    /// Why.
+    pub reason: String,
+}
+
+/// Reads a block.
+#[derive(Clone, Debug)]
+pub struct GetBlock {
+    /// The block.
+    pub block: BlockId,
+    /// From `.0`, included, to `.1`, excluded; the whole block without.
+    pub range: Option<(u64, u64)>,
+    /// Token of operation `Get`.
+    pub token: String,
+}
+
+/// Asks for a block.
+#[derive(Clone, Debug)]
+pub struct HeadBlock {
+    /// The block.
+    pub block: BlockId,
+    /// Token of operation `Get`.
+    pub token: String,
+}
+
+/// Deletes a block.
+#[derive(Clone, Debug)]
+pub struct DeleteBlock {
+    /// The block.
+    pub block: BlockId,
+    /// Token of operation `Delete`.
+    pub token: String,
+}
+
+/// What is known of a stored block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockInfo {
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its CRC32C.
+    pub crc32c: Crc32c,
+}
+
+/// A block being read.
+pub struct BlockRead {
+    /// What the datanode says of the block. A reader checks it against what the metanode recorded.
+    pub info: BlockInfo,
+    /// CRC of each chunk of the whole block. A reader checks that it combines to the block's CRC,
+    /// and each chunk against it.
+    pub table: ChunkTable,
+    /// Where in the block the data begins: the range's start, rounded down to a chunk.
+    pub data_offset: u64,
+    /// The chunks that the range touches, whole, in pieces of any size.
+    pub data: BlockStream,
+}
+
+impl std::fmt::Debug for BlockRead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockRead")
+            .field("info", &self.info)
+            .field("data_offset", &self.data_offset)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The range `start..end` of a block of `length` bytes, widened to whole chunks.
+pub fn chunk_aligned(start: u64, end: u64, length: u64) -> (u64, u64) {
+    let chunk = CHUNK_SIZE as u64;
+    (start / chunk * chunk, end.div_ceil(chunk).saturating_mul(chunk).min(length))
+}

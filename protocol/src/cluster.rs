@@ -1,0 +1,206 @@
+//! What datanodes tell the metanode, and the commands that travel back in its answers.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::checksum::Crc32c;
+use crate::env::Timestamp;
+use crate::id::{BlockId, ClusterId, NodeId, VolumeId};
+use crate::rpc::WireError;
+use crate::secret::SecretError;
+
+crate::rpc_service! {
+    /// The block manager, as datanodes see it.
+    Cluster, cluster_router, "cluster", ClusterError {
+        /// A datanode comes, or comes again: a new incarnation.
+        register(Register) -> Registered;
+        /// A datanode lives; the answer brings commands.
+        heartbeat(Heartbeat) -> HeartbeatReply;
+        /// A page of the blocks that a datanode holds.
+        report_blocks(BlockReport) -> ();
+    }
+}
+
+/// Why a datanode was not heard.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(tag = "code")]
+#[expect(missing_docs, reason = "fields are what the error's own words name")]
+pub enum ClusterError {
+    /// The node carries another cluster's id. It must not try again.
+    #[error("this data directory belongs to cluster {theirs}, and this is cluster {ours}")]
+    OtherCluster { theirs: ClusterId, ours: ClusterId },
+    /// The incarnation is not the latest, or the metanode does not know the node: register.
+    #[error("register again")]
+    Reregister,
+    /// The metanode cannot be reached, or cannot write now. Try again.
+    #[error("the metanode is unavailable: {reason}")]
+    Unavailable { reason: String },
+    /// The request was not authentic.
+    #[error("not authorised: {reason}")]
+    Unauthorized { reason: String },
+    /// The request breaks the contract between the parts.
+    #[error("malformed request: {reason}")]
+    Malformed { reason: String },
+    /// Something broke inside the metanode; its log tells more.
+    #[error("internal error")]
+    Internal,
+}
+
+impl WireError for ClusterError {
+    fn status(&self) -> u16 {
+        match self {
+            Self::OtherCluster { .. } | Self::Reregister => 409,
+            Self::Unavailable { .. } => 503,
+            Self::Unauthorized { .. } => 403,
+            Self::Malformed { .. } => 400,
+            Self::Internal => 500,
+        }
+    }
+
+    fn unavailable(reason: String) -> Self {
+        Self::Unavailable { reason }
+    }
+
+    fn unauthorized(reason: SecretError) -> Self {
+        Self::Unauthorized { reason: reason.to_string() }
+    }
+
+    fn malformed(reason: String) -> Self {
+        Self::Malformed { reason }
+    }
+}
+
+/// Registers a datanode.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Register {
+    /// The node.
+    pub node: NodeId,
+    /// The cluster that its data belongs to; none before the first registration.
+    pub cluster: Option<ClusterId>,
+    /// The base URL under which others reach it.
+    pub address: String,
+    /// Its zone, such as a rack or a site.
+    pub zone: Option<String>,
+    /// Its volumes.
+    pub volumes: Vec<VolumeUsage>,
+    /// Version of the software.
+    pub version: String,
+}
+
+/// How full a volume is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeUsage {
+    /// The volume.
+    pub volume: VolumeId,
+    /// Bytes that may be used in all.
+    pub capacity: u64,
+    /// Bytes that blocks use.
+    pub used: u64,
+    /// Bytes that can still be written: the real disk's, less what is kept in reserve.
+    pub free: u64,
+    /// Why it was taken out, if it was.
+    pub failed: Option<String>,
+}
+
+/// A registration was accepted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Registered {
+    /// The cluster; the node keeps it.
+    pub cluster: ClusterId,
+    /// The node's incarnation: every further message carries it.
+    pub incarnation: u64,
+    /// How often to send heartbeats, in milliseconds.
+    pub heartbeat_interval_ms: u64,
+}
+
+/// A sign of life.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// The node.
+    pub node: NodeId,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// Its volumes.
+    pub volumes: Vec<VolumeUsage>,
+    /// Replicas that it stored since the last heartbeat that was answered.
+    pub stored: Vec<ReportedReplica>,
+    /// Replicas that it deleted.
+    pub deleted: Vec<BlockId>,
+    /// Replicas that it found wrong and quarantined, or lost with a volume.
+    pub corrupt: Vec<BlockId>,
+    /// Commands that it finished, well or not.
+    pub finished: Vec<CommandResult>,
+}
+
+/// A replica that a datanode holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedReplica {
+    /// The block.
+    pub block: BlockId,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its CRC32C.
+    pub crc32c: Crc32c,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CommandResult {
+    /// The command.
+    pub command: u64,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+}
+
+/// The answer to a heartbeat.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct HeartbeatReply {
+    /// What to do. Commands are idempotent.
+    pub commands: Vec<Command>,
+}
+
+/// Something for a datanode to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Names the command in its [`CommandResult`].
+    pub id: u64,
+    /// After this time it is not to be started: it will have been planned again.
+    pub deadline: Timestamp,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What a datanode can be told to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Pull a copy of a block from one of `sources`, verifying it.
+    Replicate {
+        /// The block, as it must be.
+        replica: ReportedReplica,
+        /// Who holds it: node and base URL, in the order in which to try.
+        sources: Vec<(NodeId, String)>,
+    },
+    /// Delete replicas; those that are not there are no error.
+    Delete {
+        /// The blocks.
+        blocks: Vec<BlockId>,
+    },
+}
+
+/// How many replicas a page of a block report has at the most: a page merges in one short transaction.
+pub const REPORT_PAGE_MAX: usize = 5_000;
+
+/// A page of a block report: everything that the node holds in a range of block ids.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlockReport {
+    /// The node.
+    pub node: NodeId,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// The range begins behind this block; at the beginning without.
+    pub after: Option<BlockId>,
+    /// The range ends with this block, included; at the end without: the last page.
+    pub through: Option<BlockId>,
+    /// What the node holds of the range, in order.
+    pub replicas: Vec<ReportedReplica>,
+}

@@ -1,0 +1,166 @@
+//! Typed events: what tests wait on instead of sleeping, and what `cairn admin events` shows.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{Stream, StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+use crate::env::{Env, Timestamp};
+use crate::id::{BlockId, NodeId, UploadId, VolumeId};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Place in this part's sequence, from 1.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event")]
+#[expect(missing_docs, reason = "fields are the ids that the variant's own words name")]
+pub enum EventKind {
+    /// A datanode registered with the metanode (again, if its incarnation is above 1).
+    NodeRegistered { node: NodeId, incarnation: u64 },
+    /// A datanode sent its complete block report.
+    NodeReported { node: NodeId, blocks: u64 },
+    /// A datanode was not heard of for the stale time: it gets no new blocks and is read last.
+    NodeStale { node: NodeId },
+    /// A datanode was not heard of for the dead time: its blocks are repaired from other copies.
+    NodeDead { node: NodeId },
+    /// A datanode that was stale is heard of again.
+    NodeLive { node: NodeId },
+    /// A volume of a datanode failed and was taken out.
+    VolumeFailed { node: NodeId, volume: VolumeId, reason: String },
+    /// A block was found below its replication factor.
+    BlockUnderReplicated { block: BlockId, live: u32, wanted: u32 },
+    /// A block was copied to `node` to restore its replication factor.
+    BlockRepaired { block: BlockId, node: NodeId },
+    /// The repair queue ran empty: every block that can be is at its factor.
+    RepairIdle,
+    /// A replica does not match its checksum and was quarantined.
+    ReplicaCorrupt { block: BlockId, node: NodeId },
+    /// A replica was stored on this datanode.
+    BlockStored { block: BlockId, node: NodeId },
+    /// A replica was deleted from its node.
+    BlockDeleted { block: BlockId, node: NodeId },
+    /// Blocks that nobody refers to any more were handed to deletion.
+    GarbageCollected { blocks: u64 },
+    /// The deletion queue ran empty.
+    GarbageIdle,
+    /// A grant was given back or expired, and its block is deleted.
+    GrantAbandoned { block: BlockId },
+    /// A multipart upload was aborted and its parts given up.
+    UploadAborted { upload: UploadId },
+    /// The scrubber read every block once.
+    ScrubFinished { node: NodeId, blocks: u64, corrupt: u64 },
+}
+
+/// How many past events are kept for those who subscribe late: enough for minutes of a busy test
+/// cluster, and well below a megabyte.
+const HISTORY: usize = 4096;
+
+/// Publishes events of one part. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct EventBus {
+    env: Env,
+    state: Arc<Mutex<State>>,
+    sender: broadcast::Sender<Event>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last: u64,
+    history: VecDeque<Event>,
+}
+
+impl EventBus {
+    /// A bus without subscribers.
+    pub fn new(env: Env) -> Self {
+        Self { env, state: Arc::default(), sender: broadcast::Sender::new(HISTORY) }
+    }
+
+    /// Publishes an event; never waits.
+    pub fn publish(&self, kind: EventKind) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.last += 1;
+        let event = Event { sequence: state.last, at: self.env.now(), kind };
+        if state.history.len() == HISTORY {
+            state.history.pop_front();
+        }
+        state.history.push_back(event.clone());
+        // Sent under the lock, so that subscribers see the order of the sequence. No receiver is no error.
+        let _ = self.sender.send(event);
+    }
+
+    /// All events after `sequence` that are still known, and then those to come. A subscriber that
+    /// is too slow misses events; the sequence shows the gap.
+    pub fn subscribe_after(&self, sequence: u64) -> impl Stream<Item = Event> + Send + 'static {
+        let (past, receiver) = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let past: Vec<_> =
+                state.history.iter().filter(|event| event.sequence > sequence).cloned().collect();
+            (past, self.sender.subscribe())
+        };
+        let to_come = stream::unfold(receiver, |mut receiver| async move {
+            loop {
+                match receiver.recv().await {
+                    Ok(event) => return Some((event, receiver)),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        });
+        stream::iter(past).chain(to_come)
+    }
+
+    /// Waits for the first event, past or to come, that `wanted` accepts.
+    pub async fn wait_for(&self, wanted: impl Fn(&EventKind) -> bool) -> Option<Event> {
+        let mut events = Box::pin(self.subscribe_after(0));
+        while let Some(event) = events.next().await {
+            if wanted(&event.kind) {
+                return Some(event);
+            }
+        }
+        None
+    }
+
+    /// The sequence number of the latest event; 0 before the first.
+    pub fn last_sequence(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_late_subscriber_sees_what_it_missed_and_then_what_comes() {
+        let bus = EventBus::new(Env::manual(1, Timestamp(7)).0);
+        bus.publish(EventKind::RepairIdle);
+        bus.publish(EventKind::GarbageIdle);
+        let mut events = Box::pin(bus.subscribe_after(1));
+        bus.publish(EventKind::GarbageCollected { blocks: 2 });
+        let seen: Vec<_> = [events.next().await, events.next().await].into_iter().flatten().collect();
+        assert_eq!(seen.iter().map(|event| event.sequence).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(seen[1].kind, EventKind::GarbageCollected { blocks: 2 });
+    }
+
+    #[test]
+    fn an_event_is_one_flat_json_object() {
+        let event = Event { sequence: 1, at: Timestamp(2), kind: EventKind::GarbageCollected { blocks: 3 } };
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({"sequence": 1, "at": 2, "event": "GarbageCollected", "blocks": 3})
+        );
+    }
+}

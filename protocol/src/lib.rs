@@ -1,0 +1,31 @@
+//! What two of Cairn's parts share, and nothing that only one of them needs.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`id`] | a newtype per identifier |
+//! | [`env`] | time, randomness and ids through one injected handle |
+//! | [`checksum`] | CRC32C of chunks, and how they combine to a block's |
+//! | [`secret`] | the cluster's secret: signed requests, grants and block tokens |
+//! | [`metadata`] | gateway → metanode: buckets, objects, uploads, grants |
+//! | [`cluster`] | datanode → metanode: registration, heartbeats, block reports; and commands back |
+//! | [`block`] | anybody → datanode: the block service, its HTTP client and its wire format |
+//! | [`rpc`] | how a service trait becomes an HTTP router and an HTTP client |
+//! | [`listener`] | the accept loop of every server: time-outs, limits, TLS, graceful drain |
+//! | [`admin`] | operator → metanode: status |
+//! | [`event`] | typed events that tests and operators wait on |
+//! | [`log`] | warnings that say whose fault it was |
+//!
+//! Architecture invariant: this crate knows nothing of S3, SQL or files of blocks.
+
+pub mod admin;
+pub mod block;
+pub mod checksum;
+pub mod cluster;
+pub mod env;
+pub mod event;
+pub mod id;
+pub mod listener;
+pub mod log;
+pub mod metadata;
+pub mod rpc;
+pub mod secret;

@@ -1,0 +1,174 @@
+//! Our own accept loop: every server of Cairn listens with it, because a server without time-outs
+//! is one slow client away from standing still.
+//!
+//! HTTP/1.1 (keep-alive, pipelining) and HTTP/2 (by ALPN, or by prior knowledge without TLS) on one
+//! port, over any stream that an [`Accept`] yields. [`Limits`] names every limit and its reason.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `accept` | where streams come from; what to do when the machine has none to give |
+//! | `connection` | the life of one connection: detection of the protocol, service, end |
+//! | `activity` | what a connection is doing, and since when: the time-outs follow from it |
+//! | `body` | bodies of requests and answers that notice when the client stalls |
+//! | `io` | a stream that notices when the client does not read |
+//! | [`tls`] | certificates and ALPN |
+
+mod accept;
+mod activity;
+mod body;
+mod connection;
+mod io;
+mod stall;
+pub mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use rustls::ServerConfig;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use accept::Accept;
+pub use body::RequestBodyError;
+
+use crate::env::Env;
+
+/// What a listener grants its clients. The defaults suit a server that faces anybody.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at once. Further ones wait in the kernel's queue, and idle ones are closed to make
+    /// room. Each costs a file descriptor and up to some 100 KiB of buffers.
+    pub connections_max: usize,
+    /// How long a TLS handshake may take: a few round trips, whatever the client's machine.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request (or from the start of the connection) to the end of its
+    /// headers. Against clients that send headers one byte at a time.
+    pub header_timeout: Duration,
+    /// How long a connection without a request is kept. Clients pool connections; it is longer than
+    /// the pools of the AWS SDKs keep them, so that the client closes first and no request is lost.
+    pub idle_timeout: Duration,
+    /// How long the body of a request may make no progress while the server waits for it.
+    pub body_idle_timeout: Duration,
+    /// How long a client may leave an answer unread.
+    pub write_stall_timeout: Duration,
+    /// How long requests in flight may take to finish once the server is told to stop.
+    pub drain_timeout: Duration,
+    /// Size of a request's line and headers in bytes (of its header list in HTTP/2). S3 allows 8 KiB
+    /// of headers; presigned URLs and session tokens come on top.
+    pub header_bytes_max: usize,
+    /// Headers of an HTTP/1 request. 2 KiB of user metadata can be a few hundred short headers.
+    pub header_count_max: usize,
+    /// Requests at once on one HTTP/2 connection. Each holds up to a send buffer of memory.
+    pub streams_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(75),
+            body_idle_timeout: Duration::from_secs(30),
+            write_stall_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(30),
+            header_bytes_max: 64 * 1024,
+            header_count_max: 512,
+            streams_max: 128,
+        }
+    }
+}
+
+/// Who sent a request; every request carries it as an extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The other end's address.
+    pub address: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+}
+
+/// How a listener ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were cut off in the middle of a request, because the time to drain was over.
+    pub cut: usize,
+}
+
+/// What all connections of a listener share.
+struct Shared {
+    env: Env,
+    limits: Limits,
+    tls: Option<Arc<ServerConfig>>,
+    /// Wakes the connection that is idle longest: others wait for its place.
+    crowded: Notify,
+    /// Stop accepting and finish.
+    shutdown: CancellationToken,
+    /// The time to finish is over.
+    kill: CancellationToken,
+}
+
+/// Serves `service` to whoever `accept` yields until `shutdown`, then finishes what is in flight.
+/// Returns when the last connection is closed. An [`axum::Router`] is such a service.
+///
+/// Bodies of requests fail with a [`RequestBodyError`] when the client stalls or goes away.
+pub async fn serve<A, S>(
+    mut accept: A,
+    service: S,
+    limits: Limits,
+    tls: Option<Arc<ServerConfig>>,
+    env: Env,
+    shutdown: CancellationToken,
+) -> Drained
+where
+    A: Accept,
+    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let kill = CancellationToken::new();
+    let shared = Arc::new(Shared { env, limits, tls, crowded: Notify::new(), shutdown, kill });
+    let connections = TaskTracker::new();
+    loop {
+        let next = async {
+            let place = accept::place(&places, &shared.crowded).await?;
+            Some((place, accept::accept(&mut accept, &shared).await))
+        };
+        let (place, (stream, address)) = tokio::select! {
+            biased;
+            () = shared.shutdown.cancelled() => break,
+            next = next => match next {
+                Some(next) => next,
+                None => break,
+            },
+        };
+        let connection = connection::run(stream, address, service.clone(), shared.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(place);
+        });
+    }
+    // The port is free from here on.
+    drop(accept);
+    drain(&connections, &shared).await
+}
+
+async fn drain(connections: &TaskTracker, shared: &Shared) -> Drained {
+    connections.close();
+    let cut = tokio::select! {
+        biased;
+        () = connections.wait() => 0,
+        () = shared.env.sleep(shared.limits.drain_timeout) => connections.len(),
+    };
+    shared.kill.cancel();
+    connections.wait().await;
+    Drained { cut }
+}

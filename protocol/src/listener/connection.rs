@@ -1,0 +1,174 @@
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower::ServiceExt;
+
+use super::activity::{Activity, Expiry};
+use super::body::{RequestBody, ResponseBody};
+use super::io::{LINGER_TIMEOUT, Watched};
+use super::stall::Stall;
+use super::{Peer, Shared};
+
+/// Bytes that hyper buffers for one HTTP/1 connection, each way: what a fast link carries between two
+/// turns of the task, and little enough for thousands of connections.
+const BUFFER_MAX: usize = 128 * 1024;
+
+/// HTTP/2 flow-control window of one stream and of a connection: what a client may have sent that we
+/// have not taken. 1 MiB fills 1 Gbit/s at 8 ms; it is also the memory that a connection can pin.
+const WINDOW: u32 = 1024 * 1024;
+
+/// How often an HTTP/2 client is asked whether it is there, and how long its answer may take.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How long a client may take to close a connection that it was asked to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Serves one connection to its end.
+pub(super) async fn run<T, S>(stream: T, address: SocketAddr, service: S, shared: Arc<Shared>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let peer = Peer { address, tls: shared.tls.is_some() };
+    let killed = shared.kill.clone();
+    let work = async {
+        let Some(tls) = &shared.tls else {
+            return detect(stream, peer, service, &shared).await;
+        };
+        let handshake = tokio_rustls::TlsAcceptor::from(tls.clone()).accept(stream);
+        tokio::select! {
+            outcome = handshake => match outcome {
+                Ok(stream) => detect(stream, peer, service, &shared).await,
+                Err(error) => tracing::debug!(%address, %error, "TLS handshake failed"),
+            },
+            () = shared.env.sleep(shared.limits.handshake_timeout) => {
+                tracing::debug!(%address, "TLS handshake timed out");
+            }
+            () = shared.shutdown.cancelled() => {}
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = killed.cancelled() => crate::warn_peer!(%address, "cut off: its request did not finish in the time to drain"),
+    }
+}
+
+/// Finds out what the client speaks, and serves it.
+async fn detect<T, S>(stream: T, peer: Peer, service: S, shared: &Arc<Shared>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let activity = Activity::new(shared.env.clone());
+    let unread = Stall::new(shared.env.clone(), shared.limits.write_stall_timeout);
+    let linger = Stall::new(shared.env.clone(), LINGER_TIMEOUT);
+    let mut stream = Watched::new(stream, activity.clone(), unread, linger);
+    let is_http2 = tokio::select! {
+        is_http2 = stream.begins_as_http2() => is_http2,
+        _ = activity.expired(&shared.limits, &shared.crowded) => return,
+        () = shared.shutdown.cancelled() => return,
+    };
+    let Ok(is_http2) = is_http2 else { return };
+    let service = {
+        let (activity, shared) = (activity.clone(), shared.clone());
+        hyper::service::service_fn(move |request| {
+            answer(service.clone(), request, peer, activity.clone(), shared.clone())
+        })
+    };
+    if is_http2 {
+        activity.is_http2();
+        drive(http2(shared).serve_connection(TokioIo::new(stream), service), &activity, peer, shared).await;
+    } else {
+        drive(http1(shared).serve_connection(TokioIo::new(stream), service), &activity, peer, shared).await;
+    }
+}
+
+async fn answer<S>(
+    service: S,
+    request: Request<Incoming>,
+    peer: Peer,
+    activity: Arc<Activity>,
+    shared: Arc<Shared>,
+) -> Result<Response<Body>, Infallible>
+where
+    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    let in_flight = activity.begin();
+    let stall = Stall::new(shared.env.clone(), shared.limits.body_idle_timeout);
+    let mut request = request.map(|body| Body::new(RequestBody::new(body, stall, activity)));
+    request.extensions_mut().insert(peer);
+    let response = service.oneshot(request).await?;
+    Ok(response.map(|body| Body::new(ResponseBody::new(body, in_flight))))
+}
+
+fn http1(shared: &Shared) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // Ours, which tells a slow request from an idle connection; hyper's does not.
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER_MAX)
+        .max_header_size(shared.limits.header_bytes_max)
+        .max_headers(shared.limits.header_count_max);
+    builder
+}
+
+fn http2(shared: &Shared) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(shared.limits.streams_max)
+        .max_header_list_size(u32::try_from(shared.limits.header_bytes_max).unwrap_or(u32::MAX))
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(BUFFER_MAX)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL);
+    builder
+}
+
+/// Drives a connection until it ends by itself or has to end.
+async fn drive<C>(connection: C, activity: &Activity, peer: Peer, shared: &Shared)
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
+    let mut connection = pin!(connection);
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            outcome = connection.as_mut() => {
+                if let Err(error) = outcome {
+                    tracing::debug!(address = %peer.address, %error, "a connection ended badly");
+                }
+                return;
+            }
+            () = shared.shutdown.cancelled(), if !draining => {
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            expiry = activity.expired(&shared.limits, &shared.crowded) => {
+                tracing::debug!(address = %peer.address, ?expiry, "a connection is closed");
+                if matches!(expiry, Expiry::Idle | Expiry::Crowded) {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        _ = connection => {}
+                        () = shared.env.sleep(CLOSE_TIMEOUT) => {}
+                    }
+                }
+                return;
+            }
+        }
+    }
+}

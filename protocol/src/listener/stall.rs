@@ -1,0 +1,42 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::env::Env;
+
+/// Measures how long something has been waited for without a break. The timer behind it is set once
+/// per time-out, not once per wait.
+pub(super) struct Stall {
+    env: Env,
+    timeout: Duration,
+    since: Option<Duration>,
+    timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Stall {
+    pub(super) fn new(env: Env, timeout: Duration) -> Self {
+        Self { env, timeout, since: None, timer: None }
+    }
+
+    /// What was waited for came.
+    pub(super) fn progress(&mut self) {
+        self.since = None;
+    }
+
+    /// It is waited for, now and since the last progress: ready when that is too long.
+    pub(super) fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let since = *self.since.get_or_insert_with(|| self.env.monotonic());
+        loop {
+            let left = self.timeout.saturating_sub(self.env.monotonic().saturating_sub(since));
+            if left.is_zero() {
+                return Poll::Ready(());
+            }
+            let timer = self.timer.get_or_insert_with(|| self.env.sleep(left));
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            // It may have been set for an earlier wait: look again.
+            self.timer = None;
+        }
+    }
+}

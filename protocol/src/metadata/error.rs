@@ -1,0 +1,107 @@
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::rpc::WireError;
+use crate::secret::SecretError;
+
+/// Why a metadata operation was not done. Nothing was changed, unless it is `Unavailable`.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(tag = "code")]
+#[expect(missing_docs, reason = "fields are what the error's own words name")]
+pub enum MetadataError {
+    /// There is no bucket of that name.
+    #[error("bucket {bucket} does not exist")]
+    NoSuchBucket { bucket: String },
+    /// A bucket of that name exists already.
+    #[error("bucket {bucket} exists already")]
+    BucketExists { bucket: String },
+    /// The bucket has objects.
+    #[error("bucket {bucket} is not empty")]
+    BucketNotEmpty { bucket: String },
+    /// There is no current object of that key.
+    #[error("the object does not exist")]
+    NoSuchKey,
+    /// There is no such version, or it was retired longer than the grace period ago.
+    #[error("the version does not exist any more")]
+    NoSuchVersion,
+    /// The object has no part of that number.
+    #[error("the object has no part of that number; it has {parts}")]
+    NoSuchPart { parts: u32 },
+    /// There is no such upload in progress, for that bucket and key.
+    #[error("the upload does not exist")]
+    NoSuchUpload,
+    /// The upload was completed already.
+    #[error("the upload was completed already")]
+    UploadCompleted { completed: Box<super::CompletedUpload> },
+    /// A part named in the completion is missing or was replaced.
+    #[error("part {number} is missing or was replaced")]
+    InvalidPart { number: u32 },
+    /// The write's condition does not hold.
+    #[error("the condition does not hold")]
+    PreconditionFailed,
+    /// The write's If-Match condition names an object that does not exist.
+    #[error("the condition names an object that does not exist")]
+    ConditionOnMissingKey,
+    /// A range of the source is beyond its end.
+    #[error("the range is beyond the source's {length} bytes")]
+    InvalidSourceRange { length: u64 },
+    /// A grant is not genuine, or was used already.
+    #[error("a grant is not valid: {reason}")]
+    InvalidGrant { reason: String },
+    /// A grant's lease ran out before the commit.
+    #[error("a grant has expired")]
+    GrantExpired,
+    /// There are not enough datanodes that can take a block.
+    #[error("not enough datanodes: {reason}")]
+    NotEnoughNodes { reason: String },
+    /// The metanode cannot be reached, or cannot write now. Try again.
+    #[error("the metanode is unavailable: {reason}")]
+    Unavailable { reason: String },
+    /// The metanode's disk is full: nothing can be written, reads go on.
+    #[error("the metanode has no space left")]
+    NoSpace,
+    /// The request was not authentic.
+    #[error("not authorised: {reason}")]
+    Unauthorized { reason: String },
+    /// The request breaks the contract between the parts.
+    #[error("malformed request: {reason}")]
+    Malformed { reason: String },
+    /// Something broke inside the metanode; its log tells more.
+    #[error("internal error")]
+    Internal,
+}
+
+impl WireError for MetadataError {
+    fn status(&self) -> u16 {
+        match self {
+            Self::NoSuchBucket { .. }
+            | Self::NoSuchKey
+            | Self::NoSuchVersion
+            | Self::NoSuchPart { .. }
+            | Self::NoSuchUpload => 404,
+            Self::BucketExists { .. } | Self::BucketNotEmpty { .. } | Self::UploadCompleted { .. } => 409,
+            Self::PreconditionFailed | Self::ConditionOnMissingKey => 412,
+            Self::InvalidPart { .. }
+            | Self::InvalidSourceRange { .. }
+            | Self::InvalidGrant { .. }
+            | Self::GrantExpired
+            | Self::Malformed { .. } => 400,
+            Self::Unauthorized { .. } => 403,
+            Self::NotEnoughNodes { .. } | Self::Unavailable { .. } => 503,
+            Self::NoSpace => 507,
+            Self::Internal => 500,
+        }
+    }
+
+    fn unavailable(reason: String) -> Self {
+        Self::Unavailable { reason }
+    }
+
+    fn unauthorized(reason: SecretError) -> Self {
+        Self::Unauthorized { reason: reason.to_string() }
+    }
+
+    fn malformed(reason: String) -> Self {
+        Self::Malformed { reason }
+    }
+}

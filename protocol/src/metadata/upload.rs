@@ -1,0 +1,221 @@
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ChecksumAlgorithm, ChecksumKind, ListMark, NewExtent, ObjectAttributes, ObjectChecksum, Tags,
+    WriteCondition,
+};
+use crate::env::Timestamp;
+use crate::id::{PartId, UploadId, VersionId};
+
+/// Names an upload. It is found only under its own bucket and key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UploadRef {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+    /// The upload.
+    pub upload: UploadId,
+}
+
+/// Begins a multipart upload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CreateUpload {
+    /// Where, and under which id; chosen by the gateway.
+    #[serde(flatten)]
+    pub target: UploadRef,
+    /// What the client says about the object to come (without a checksum's value).
+    pub attributes: ObjectAttributes,
+    /// Its tags.
+    pub tags: Tags,
+    /// The checksum that its parts will have.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+}
+
+/// What is known of an upload in progress.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadInfo {
+    /// The key.
+    pub key: String,
+    /// The upload.
+    pub upload: UploadId,
+    /// When it began.
+    pub initiated_at: Timestamp,
+    /// What the client says about the object to come.
+    pub attributes: ObjectAttributes,
+    /// Its tags.
+    pub tags: Tags,
+    /// The checksum that its parts have.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+}
+
+/// Adds a part.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PutPart {
+    /// The upload.
+    #[serde(flatten)]
+    pub target: UploadRef,
+    /// The part's number, 1 to 10,000.
+    pub number: u32,
+    /// Id of this upload of the part, new, chosen by the gateway.
+    pub part: PartId,
+    /// Bytes.
+    pub length: u64,
+    /// ETag without quotes.
+    pub etag: String,
+    /// Its checksum.
+    pub checksum: Option<ObjectChecksum>,
+    /// The blocks that were stored for it, in order.
+    pub extents: Vec<NewExtent>,
+}
+
+/// Adds a part from a range of an object.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CopyPart {
+    /// The upload.
+    #[serde(flatten)]
+    pub target: UploadRef,
+    /// The part's number, 1 to 10,000.
+    pub number: u32,
+    /// Id of this upload of the part, new, chosen by the gateway.
+    pub part: PartId,
+    /// The version to copy from.
+    pub source: VersionId,
+    /// First byte.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+    /// ETag without quotes.
+    pub etag: String,
+    /// Its checksum.
+    pub checksum: Option<ObjectChecksum>,
+}
+
+/// A part that is on stable storage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartCommitted {
+    /// When.
+    pub modified_at: Timestamp,
+}
+
+/// Asks for the parts of an upload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListParts {
+    /// The upload. One that was completed answers
+    /// [`UploadCompleted`](super::MetadataError::UploadCompleted).
+    #[serde(flatten)]
+    pub target: UploadRef,
+    /// Only parts after this number.
+    pub after: u32,
+    /// How many at the most.
+    pub max: u32,
+}
+
+/// A page of parts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PartPage {
+    /// The upload.
+    pub upload: UploadInfo,
+    /// In the order of their numbers.
+    pub parts: Vec<PartInfo>,
+    /// Whether there are more.
+    pub truncated: bool,
+}
+
+/// What is known of a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartInfo {
+    /// Its number.
+    pub number: u32,
+    /// Id of the upload of the part.
+    pub part: PartId,
+    /// Bytes.
+    pub length: u64,
+    /// ETag without quotes.
+    pub etag: String,
+    /// Its checksum.
+    pub checksum: Option<ObjectChecksum>,
+    /// When it was stored.
+    pub modified_at: Timestamp,
+}
+
+/// Asks for uploads in progress.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ListUploads {
+    /// The bucket.
+    pub bucket: String,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Rolls up keys that have it behind the prefix; not empty.
+    pub delimiter: Option<String>,
+    /// Where to begin.
+    pub after: Option<UploadMark>,
+    /// How many entries (uploads and common prefixes together) at the most.
+    pub max: u32,
+}
+
+/// Where a listing of uploads begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UploadMark {
+    /// Behind all uploads of this key, or of this prefix.
+    Mark(ListMark),
+    /// Behind this upload of this key.
+    Upload {
+        /// The key.
+        key: String,
+        /// The upload.
+        upload: UploadId,
+    },
+}
+
+/// A page of uploads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UploadPage {
+    /// In order.
+    pub entries: Vec<UploadEntry>,
+    /// Whether there are more behind the last one.
+    pub truncated: bool,
+}
+
+/// An entry of a listing of uploads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UploadEntry {
+    /// An upload.
+    Upload(Box<UploadInfo>),
+    /// All keys that begin so.
+    CommonPrefix(String),
+}
+
+/// Joins parts to an object.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CompleteUpload {
+    /// The upload.
+    #[serde(flatten)]
+    pub target: UploadRef,
+    /// Id of the new version, chosen by the gateway.
+    pub version: VersionId,
+    /// The parts, in the order of their numbers, as `list_parts` showed them. Parts that are not
+    /// named are given up.
+    pub parts: Vec<(u32, PartId)>,
+    /// ETag of the object without quotes.
+    pub etag: String,
+    /// Checksum of the object.
+    pub checksum: Option<ObjectChecksum>,
+    /// Names what the client asked for, so that a repetition is recognised.
+    pub request_digest: String,
+    /// What must hold of the object.
+    pub condition: WriteCondition,
+}
+
+/// What is remembered of a completed upload, so that a repeated completion gets the same answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletedUpload {
+    /// The version that was made.
+    pub version: VersionId,
+    /// Its ETag without quotes.
+    pub etag: String,
+    /// Its checksum.
+    pub checksum: Option<ObjectChecksum>,
+    /// [`CompleteUpload::request_digest`] of the completion.
+    pub request_digest: String,
+}

@@ -1,0 +1,270 @@
+//! Remote calls: a service trait, its HTTP client and its HTTP router from one list of operations,
+//! so that the call in the same process and the call over the network cannot drift apart.
+//!
+//! A call is `POST /v1/<service>/<operation>` with a JSON body, signed with the cluster's secret.
+//! The answer is JSON; an error is `{"code": …, "message": …}` with a status of 4xx or 5xx.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::env::Env;
+use crate::secret::{ClusterSecret, SecretError};
+
+/// The largest request or answer: the completion of an upload of 10,000 parts, or a page of a block
+/// report, with room to spare. It stops a confused peer from filling our memory.
+pub const MESSAGE_LENGTH_MAX: usize = 64 * 1024 * 1024;
+
+/// Name of the header that carries the id of the client's request into all logs it causes.
+pub const REQUEST_ID_HEADER: &str = "x-cairn-request-id";
+
+tokio::task_local! {
+    /// The id of the client's request that this task serves.
+    pub static REQUEST_ID: String;
+}
+
+/// The id of the client's request that this task serves, if there is one.
+pub fn current_request_id() -> Option<String> {
+    REQUEST_ID.try_with(Clone::clone).ok()
+}
+
+/// An error that can cross the wire.
+pub trait WireError: Serialize + DeserializeOwned + std::fmt::Display + Send + Sync + 'static {
+    /// The HTTP status that carries it.
+    fn status(&self) -> u16;
+    /// The peer could not be reached, did not answer in time, or answered nonsense. Whether it did
+    /// what it was asked is unknown.
+    fn unavailable(reason: String) -> Self;
+    /// The request was not authentic.
+    fn unauthorized(reason: SecretError) -> Self;
+    /// The request could not be understood.
+    fn malformed(reason: String) -> Self;
+}
+
+#[derive(Serialize, Deserialize)]
+struct ErrorBody<E> {
+    #[serde(flatten)]
+    error: E,
+    #[serde(default)]
+    message: String,
+}
+
+/// The answer that carries `error`.
+pub fn error_response<E: WireError>(error: E) -> Response {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let message = error.to_string();
+    json_response(status, &ErrorBody { error, message })
+}
+
+fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(json) => (status, [(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(error) => {
+            crate::warn_self!(%error, "an answer could not be encoded");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// The error in an answer's body, or `unavailable` when the body is none of ours.
+pub fn decode_error<E: WireError>(status: u16, body: &[u8]) -> E {
+    match serde_json::from_slice::<ErrorBody<E>>(body) {
+        Ok(body) => body.error,
+        Err(_) => E::unavailable(format!("answered with status {status} and no known error")),
+    }
+}
+
+/// What a router needs to check requests.
+pub struct RpcServer<S: ?Sized> {
+    /// Who answers.
+    pub service: Arc<S>,
+    /// Who may ask.
+    pub secret: ClusterSecret,
+    /// The clock.
+    pub env: Env,
+}
+
+impl<S: ?Sized> Clone for RpcServer<S> {
+    fn clone(&self) -> Self {
+        Self { service: self.service.clone(), secret: self.secret.clone(), env: self.env.clone() }
+    }
+}
+
+/// Reads, authenticates and decodes one request.
+///
+/// # Errors
+/// The answer to send instead.
+pub async fn receive<T: DeserializeOwned, E: WireError, S: ?Sized>(
+    server: &RpcServer<S>,
+    request: Request,
+) -> Result<T, Response> {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, MESSAGE_LENGTH_MAX)
+        .await
+        .map_err(|error| error_response(E::malformed(format!("the body could not be read: {error}"))))?;
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    server
+        .secret
+        .check_request(authorization, parts.method.as_str(), path, &body, server.env.now())
+        .map_err(|error| error_response(E::unauthorized(error)))?;
+    serde_json::from_slice(&body).map_err(|error| error_response(E::malformed(error.to_string())))
+}
+
+/// Encodes one answer.
+pub fn reply<T: Serialize, E: WireError>(result: Result<T, E>) -> Response {
+    match result {
+        Ok(value) => json_response(StatusCode::OK, &value),
+        Err(error) => error_response(error),
+    }
+}
+
+/// The id of the request that `headers` carry.
+pub fn request_id(headers: &HeaderMap) -> Option<String> {
+    headers.get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// Calls services of one peer.
+#[derive(Clone, Debug)]
+pub struct RpcClient {
+    http: reqwest::Client,
+    base: String,
+    secret: ClusterSecret,
+    env: Env,
+}
+
+/// How long a peer may take to accept a connection. A living machine of the same site takes
+/// milliseconds; a dead one must not hold up the answer to the client.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long one call may take: longer than the longest transaction (completing 10,000 parts).
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl RpcClient {
+    /// A client of the peer at `base`, such as `http://10.0.0.1:9010`.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made on this machine.
+    pub fn new(base: &str, secret: ClusterSecret, env: Env) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
+            .tcp_nodelay(true)
+            // Internal addresses are reached directly, whatever proxy the environment names.
+            .no_proxy()
+            .build()?;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), secret, env })
+    }
+
+    /// The peer's address.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// One call.
+    ///
+    /// # Errors
+    /// What the service answered, or [`WireError::unavailable`].
+    pub async fn call<T: Serialize + Sync, R: DeserializeOwned, E: WireError>(
+        &self,
+        path: &str,
+        request: &T,
+    ) -> Result<R, E> {
+        let body = serde_json::to_vec(request).map_err(|error| E::malformed(error.to_string()))?;
+        let authorization = self.secret.authorize_request("POST", path, &body, self.env.now());
+        let mut call = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .header(header::AUTHORIZATION, authorization)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body);
+        if let Some(id) = current_request_id() {
+            call = call.header(REQUEST_ID_HEADER, id);
+        }
+        let unavailable = |error: reqwest::Error| E::unavailable(describe(&error));
+        let answer = call.send().await.map_err(unavailable)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(unavailable)?;
+        if !status.is_success() {
+            return Err(decode_error(status.as_u16(), &body));
+        }
+        serde_json::from_slice(&body).map_err(|error| E::unavailable(format!("answered nonsense: {error}")))
+    }
+}
+
+/// An error of reqwest with its causes, in one line.
+pub fn describe(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Serves a body under the id of the request that it belongs to.
+pub async fn with_request_id<T>(id: Option<String>, work: impl Future<Output = T>) -> T {
+    match id {
+        Some(id) => {
+            use tracing::Instrument;
+            let span = tracing::info_span!("request", %id);
+            REQUEST_ID.scope(id, work).instrument(span).await
+        }
+        None => work.await,
+    }
+}
+
+/// The state type that the macro's expansion names.
+#[doc(hidden)]
+pub type RouterState<S> = State<RpcServer<S>>;
+
+/// Declares a service: its trait, its implementation for [`RpcClient`], and its router.
+#[macro_export]
+macro_rules! rpc_service {
+    (
+        $(#[$doc:meta])*
+        $trait:ident, $router:ident, $name:literal, $error:ty {
+            $( $(#[$op_doc:meta])* $op:ident($request:ty) -> $reply:ty; )+
+        }
+    ) => {
+        $(#[$doc])*
+        #[async_trait::async_trait]
+        pub trait $trait: Send + Sync + 'static {
+            $( $(#[$op_doc])* async fn $op(&self, request: $request) -> Result<$reply, $error>; )+
+        }
+
+        #[async_trait::async_trait]
+        impl $trait for $crate::rpc::RpcClient {
+            $( async fn $op(&self, request: $request) -> Result<$reply, $error> {
+                self.call(concat!("/v1/", $name, "/", stringify!($op)), &request).await
+            } )+
+        }
+
+        /// The HTTP router of the service.
+        pub fn $router(server: $crate::rpc::RpcServer<dyn $trait>) -> axum::Router {
+            axum::Router::new()
+            $( .route(
+                concat!("/v1/", $name, "/", stringify!($op)),
+                axum::routing::post(|
+                    axum::extract::State(server): $crate::rpc::RouterState<dyn $trait>,
+                    request: axum::extract::Request,
+                | async move {
+                    let id = $crate::rpc::request_id(request.headers());
+                    $crate::rpc::with_request_id(id, async move {
+                        match $crate::rpc::receive::<$request, $error, dyn $trait>(&server, request).await {
+                            Ok(request) => $crate::rpc::reply(server.service.$op(request).await),
+                            Err(answer) => answer,
+                        }
+                    }).await
+                }),
+            ) )+
+            .with_state(server)
+        }
+    };
+}

@@ -1,0 +1,282 @@
+//! The cluster's secret, and what it signs: requests between parts, grants, and block tokens.
+//!
+//! Signatures are HMAC-SHA256 (RFC 2104) over a purpose and a message, so that what was signed for
+//! one purpose is worth nothing for another. They are compared in constant time.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::env::{Env, Timestamp};
+use crate::id::{BlockId, NodeId};
+
+/// How far the clocks of two parts may differ before their requests are refused. Wide enough for a
+/// machine whose clock is merely not disciplined, narrow enough that a recorded request soon expires.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
+
+/// Why a signature was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SecretError {
+    /// The secret given is too short to be one.
+    #[error("a cluster secret has at least {SECRET_LENGTH_MIN} characters, not {0}")]
+    TooShort(usize),
+    /// There was no token, or not one of ours.
+    #[error("the token is missing or malformed")]
+    Malformed,
+    /// It was signed with another secret.
+    #[error("the token was signed with another cluster secret (key id {theirs}, ours is {ours})")]
+    OtherKey {
+        /// Key id that the token names.
+        theirs: String,
+        /// Key id of our secret.
+        ours: String,
+    },
+    /// The signature is wrong.
+    #[error("the signature does not match")]
+    Mismatch,
+    /// It is for another operation, block or node.
+    #[error("the token is for something else")]
+    OtherSubject,
+    /// Its time is over, or the clocks of the two machines disagree.
+    #[error("the token has expired, or the clocks of the two machines disagree")]
+    Expired,
+}
+
+/// Shortest secret accepted: 128 bits in hexadecimal.
+pub const SECRET_LENGTH_MIN: usize = 32;
+
+/// The secret that all parts of a cluster share.
+#[derive(Clone)]
+pub struct ClusterSecret {
+    /// Padded with zeros to SHA-256's block, as HMAC does itself with shorter keys (RFC 2104, section 2).
+    key: [u8; 64],
+    key_id: String,
+}
+
+impl fmt::Debug for ClusterSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClusterSecret(key id {})", self.key_id)
+    }
+}
+
+impl ClusterSecret {
+    /// The secret of this text (white space around it is dropped).
+    ///
+    /// # Errors
+    /// [`SecretError::TooShort`] below [`SECRET_LENGTH_MIN`] characters.
+    pub fn new(text: &str) -> Result<Self, SecretError> {
+        let text = text.trim();
+        if text.len() < SECRET_LENGTH_MIN {
+            return Err(SecretError::TooShort(text.len()));
+        }
+        let mut key = [0; 64];
+        key[..32].copy_from_slice(&Sha256::digest(text.as_bytes()));
+        let key_id = hex::encode(&Sha256::digest(key)[..4]);
+        Ok(Self { key, key_id })
+    }
+
+    /// A fresh secret, as text.
+    pub fn generate(env: &Env) -> String {
+        hex::encode(env.random_bytes::<32>())
+    }
+
+    /// Names the secret without giving it away.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    fn mac(&self, purpose: &str, message: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new(&self.key.into());
+        mac.update(purpose.as_bytes());
+        mac.update(&[0]);
+        mac.update(message);
+        mac
+    }
+
+    /// The signature of `message` for `purpose`, in hexadecimal.
+    pub fn sign(&self, purpose: &str, message: &[u8]) -> String {
+        hex::encode(self.mac(purpose, message).finalize().into_bytes())
+    }
+
+    /// Checks a signature made by [`sign`](Self::sign), in constant time.
+    ///
+    /// # Errors
+    /// [`SecretError::Malformed`] or [`SecretError::Mismatch`].
+    pub fn verify(&self, purpose: &str, message: &[u8], signature: &str) -> Result<(), SecretError> {
+        let signature = hex::decode(signature).map_err(|_| SecretError::Malformed)?;
+        self.mac(purpose, message).verify_slice(&signature).map_err(|_| SecretError::Mismatch)
+    }
+
+    /// The `Authorization` value of one request between parts: it covers method, path with query,
+    /// body and time.
+    pub fn authorize_request(&self, method: &str, path: &str, body: &[u8], now: Timestamp) -> String {
+        let signature = self.sign("request", &request_message(method, path, body, now));
+        format!("Cairn {}.{}.{}", self.key_id, now.0, signature)
+    }
+
+    /// Checks an `Authorization` value made by [`authorize_request`](Self::authorize_request).
+    ///
+    /// # Errors
+    /// What is wrong with it; requests are good for [`CLOCK_SKEW_MAX`] before and after their time.
+    pub fn check_request(
+        &self,
+        authorization: Option<&str>,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), SecretError> {
+        let token =
+            authorization.and_then(|value| value.strip_prefix("Cairn ")).ok_or(SecretError::Malformed)?;
+        let mut fields = token.splitn(3, '.');
+        let (Some(key_id), Some(at), Some(signature)) = (fields.next(), fields.next(), fields.next()) else {
+            return Err(SecretError::Malformed);
+        };
+        self.check_key_id(key_id)?;
+        let at = Timestamp(at.parse().map_err(|_| SecretError::Malformed)?);
+        self.verify("request", &request_message(method, path, body, at), signature)?;
+        if now.since(at).max(at.since(now)) > CLOCK_SKEW_MAX {
+            return Err(SecretError::Expired);
+        }
+        Ok(())
+    }
+
+    fn check_key_id(&self, theirs: &str) -> Result<(), SecretError> {
+        if theirs == self.key_id {
+            return Ok(());
+        }
+        Err(SecretError::OtherKey { theirs: theirs.to_owned(), ours: self.key_id.clone() })
+    }
+
+    /// A token for one operation on one block at one node.
+    pub fn block_token(
+        &self,
+        operation: BlockOperation,
+        block: BlockId,
+        node: NodeId,
+        expires_at: Timestamp,
+    ) -> String {
+        let message = token_message(operation, block, node, expires_at);
+        format!("{}.{}.{}", self.key_id, expires_at.0, self.sign("block", message.as_bytes()))
+    }
+
+    /// Checks a token made by [`block_token`](Self::block_token).
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_block_token(
+        &self,
+        token: &str,
+        operation: BlockOperation,
+        block: BlockId,
+        node: NodeId,
+        now: Timestamp,
+    ) -> Result<(), SecretError> {
+        let mut fields = token.splitn(3, '.');
+        let (Some(key_id), Some(expires_at), Some(signature)) = (fields.next(), fields.next(), fields.next())
+        else {
+            return Err(SecretError::Malformed);
+        };
+        self.check_key_id(key_id)?;
+        let expires_at = Timestamp(expires_at.parse().map_err(|_| SecretError::Malformed)?);
+        self.verify("block", token_message(operation, block, node, expires_at).as_bytes(), signature)?;
+        if now > expires_at {
+            return Err(SecretError::Expired);
+        }
+        Ok(())
+    }
+}
+
+fn request_message(method: &str, path: &str, body: &[u8], at: Timestamp) -> Vec<u8> {
+    format!("{method}\n{path}\n{}\n{}", at.0, hex::encode(Sha256::digest(body))).into_bytes()
+}
+
+fn token_message(operation: BlockOperation, block: BlockId, node: NodeId, expires_at: Timestamp) -> String {
+    format!("{operation}\n{block}\n{node}\n{}", expires_at.0)
+}
+
+/// What a block token allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BlockOperation {
+    /// Store the block.
+    Put,
+    /// Read it, or ask whether it is there.
+    Get,
+    /// Delete it.
+    Delete,
+}
+
+impl fmt::Display for BlockOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Put => "put",
+            Self::Get => "get",
+            Self::Delete => "delete",
+        })
+    }
+}
+
+impl FromStr for ClusterSecret {
+    type Err = SecretError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::new(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret() -> ClusterSecret {
+        ClusterSecret::new("0123456789abcdef0123456789abcdef").unwrap()
+    }
+
+    fn ids() -> (BlockId, NodeId) {
+        let (env, _) = Env::manual(1, Timestamp(0));
+        (BlockId(env.uuid_v7()), NodeId(env.uuid_v4()))
+    }
+
+    #[test]
+    fn a_token_opens_its_block_on_its_node_for_its_operation_until_it_expires_and_nothing_else() {
+        let (block, node) = ids();
+        let token = secret().block_token(BlockOperation::Get, block, node, Timestamp(100));
+        let check = |operation, block, node, now| {
+            secret().check_block_token(&token, operation, block, node, Timestamp(now))
+        };
+        assert_eq!(check(BlockOperation::Get, block, node, 100), Ok(()));
+        assert_eq!(check(BlockOperation::Get, block, node, 101), Err(SecretError::Expired));
+        assert_eq!(check(BlockOperation::Put, block, node, 100), Err(SecretError::Mismatch));
+        assert_eq!(check(BlockOperation::Get, BlockId(node.0), node, 100), Err(SecretError::Mismatch));
+        assert_eq!(check(BlockOperation::Get, block, NodeId(block.0), 100), Err(SecretError::Mismatch));
+    }
+
+    #[test]
+    fn a_token_of_another_cluster_is_refused_by_name() {
+        let (block, node) = ids();
+        let other = ClusterSecret::new("another secret that is long enough").unwrap();
+        let token = other.block_token(BlockOperation::Get, block, node, Timestamp(100));
+        let refused = secret().check_block_token(&token, BlockOperation::Get, block, node, Timestamp(1));
+        assert!(matches!(refused, Err(SecretError::OtherKey { .. })));
+    }
+
+    #[test]
+    fn a_request_is_good_for_its_method_path_body_and_time() {
+        let now = Timestamp(10_000_000);
+        let header = secret().authorize_request("POST", "/v1/x", b"{}", now);
+        let check =
+            |method, path, body: &[u8], now| secret().check_request(Some(&header), method, path, body, now);
+        assert_eq!(check("POST", "/v1/x", b"{}", now), Ok(()));
+        assert_eq!(check("PUT", "/v1/x", b"{}", now), Err(SecretError::Mismatch));
+        assert_eq!(check("POST", "/v1/y", b"{}", now), Err(SecretError::Mismatch));
+        assert_eq!(check("POST", "/v1/x", b"[]", now), Err(SecretError::Mismatch));
+        let late = now.after(CLOCK_SKEW_MAX).after(Duration::from_millis(1));
+        assert_eq!(check("POST", "/v1/x", b"{}", late), Err(SecretError::Expired));
+        assert_eq!(secret().check_request(None, "POST", "/v1/x", b"{}", now), Err(SecretError::Malformed));
+    }
+}

@@ -1,0 +1,321 @@
+//! The command line. Every option is also an environment variable and a setting of the TOML file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand};
+
+use crate::command::admin::AdminArguments;
+use crate::logging::LoggingArguments;
+use crate::secret_source::SecretArguments;
+
+const AFTER_HELP: &str = "\
+Options are taken, strongest first, from the command line, the environment (CAIRN_…), the TOML file
+that --config names, and defaults that work. Sizes are written as 64KiB or 8MiB, times as 200ms, 10s or 5m.
+
+Try it:  cairn server";
+
+/// An S3-compatible object store over a replicated, checksummed block store
+#[derive(Parser, Debug)]
+#[command(name = "cairn", version, after_help = AFTER_HELP, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// A TOML file with settings: long option names as keys, for all subcommands or in a table of one's name
+    #[arg(long, env = "CAIRN_CONFIG", global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub logging: LoggingArguments,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Everything in one process: a working store on one machine
+    Server(Box<ServerArguments>),
+    /// The S3 API; stateless, run as many as you like
+    Gateway(Box<GatewayArguments>),
+    /// Metadata and the management of blocks
+    Metanode(Box<MetanodeArguments>),
+    /// Blocks on disks
+    Datanode(Box<DatanodeArguments>),
+    /// Ask and steer a running cluster
+    Admin(Box<AdminArguments>),
+}
+
+/// `cairn server`.
+#[derive(Args, Debug)]
+pub(crate) struct ServerArguments {
+    /// Where everything is kept
+    #[arg(long, env = "CAIRN_DATA_DIR", default_value = "./cairn-data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// Where to serve S3; port 0 takes a free one
+    #[arg(long, env = "CAIRN_LISTEN", default_value = "127.0.0.1:9000", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+
+    /// Where to serve `cairn admin`; by default a free port of the loopback interface, noted in the data directory
+    #[arg(long, env = "CAIRN_ADMIN_LISTEN", default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
+    pub admin_listen: SocketAddr,
+
+    /// How many datanodes to run in this process, each with a directory of its own
+    #[arg(long, env = "CAIRN_DATANODES", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub datanodes: u32,
+
+    #[command(flatten)]
+    pub s3: S3Arguments,
+    #[command(flatten)]
+    pub credentials: CredentialArguments,
+    #[command(flatten)]
+    pub blocks: BlockArguments,
+    #[command(flatten)]
+    pub volumes: VolumeArguments,
+    #[command(flatten)]
+    pub secret: SecretArguments,
+}
+
+/// `cairn gateway`.
+#[derive(Args, Debug)]
+pub(crate) struct GatewayArguments {
+    /// Where to serve S3; port 0 takes a free one
+    #[arg(long, env = "CAIRN_LISTEN", default_value = "127.0.0.1:9000", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+
+    /// Base URL of the metanode
+    #[arg(long, env = "CAIRN_METANODE", default_value = "http://127.0.0.1:9010", value_name = "URL", value_parser = base_url)]
+    pub metanode: String,
+
+    #[command(flatten)]
+    pub s3: S3Arguments,
+    #[command(flatten)]
+    pub secret: SecretArguments,
+}
+
+/// `cairn metanode`.
+#[derive(Args, Debug)]
+pub(crate) struct MetanodeArguments {
+    /// Where the database is kept
+    #[arg(long, env = "CAIRN_DATA_DIR", default_value = "./cairn-metanode", value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// Where to serve gateways, datanodes and operators; port 0 takes a free one
+    #[arg(long, env = "CAIRN_LISTEN", default_value = "127.0.0.1:9010", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub credentials: CredentialArguments,
+    #[command(flatten)]
+    pub blocks: BlockArguments,
+    #[command(flatten)]
+    pub secret: SecretArguments,
+}
+
+/// `cairn datanode`.
+#[derive(Args, Debug)]
+pub(crate) struct DatanodeArguments {
+    /// Where blocks are kept; several directories, on a disk each, are separated by commas
+    #[arg(long, env = "CAIRN_DATA_DIR", default_value = "./cairn-datanode", value_name = "DIR", value_delimiter = ',', num_args = 1..)]
+    pub data_dir: Vec<PathBuf>,
+
+    /// Where to serve blocks; port 0 takes a free one
+    #[arg(long, env = "CAIRN_LISTEN", default_value = "127.0.0.1:9020", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+
+    /// Base URL under which gateways and other datanodes reach this one; by default the address that it listens on
+    #[arg(long, env = "CAIRN_ADVERTISE", value_name = "URL", value_parser = base_url)]
+    pub advertise: Option<String>,
+
+    /// Base URL of the metanode
+    #[arg(long, env = "CAIRN_METANODE", default_value = "http://127.0.0.1:9010", value_name = "URL", value_parser = base_url)]
+    pub metanode: String,
+
+    /// Where the machine stands, such as a rack or a site: copies are spread over zones
+    #[arg(long, env = "CAIRN_ZONE", value_name = "NAME")]
+    pub zone: Option<String>,
+
+    #[command(flatten)]
+    pub volumes: VolumeArguments,
+    #[command(flatten)]
+    pub secret: SecretArguments,
+}
+
+/// How S3 is served.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "S3")]
+pub(crate) struct S3Arguments {
+    /// Region that clients sign for
+    #[arg(long, env = "CAIRN_REGION", default_value = "us-east-1", value_name = "NAME")]
+    pub region: String,
+
+    /// Domain for virtual-host style requests: with `s3.example.com`, `photos.s3.example.com` is bucket `photos`
+    #[arg(long, env = "CAIRN_DOMAIN", value_name = "DOMAIN")]
+    pub domain: Option<String>,
+
+    /// TLS certificate chain (PEM); makes the endpoint https
+    #[arg(long, env = "CAIRN_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Key of the TLS certificate (PEM)
+    #[arg(long, env = "CAIRN_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// A bucket to make at start if it does not exist
+    #[arg(long, env = "CAIRN_DEFAULT_BUCKET", value_name = "NAME")]
+    pub default_bucket: Option<String>,
+
+    /// Memory for the blocks of uploads under way
+    #[arg(long, env = "CAIRN_BUFFER_MEMORY", default_value = "192MiB", value_name = "SIZE")]
+    pub buffer_memory: ByteSize,
+}
+
+/// The credentials that may do everything.
+#[derive(Args, Clone, Debug)]
+#[command(
+    next_help_heading = "Root credentials (made at the first start, kept, and printed once, unless given here)"
+)]
+pub(crate) struct CredentialArguments {
+    /// Root access key
+    #[arg(long, env = "CAIRN_ROOT_ACCESS_KEY", value_name = "KEY", requires = "root_secret_key", value_parser = access_key)]
+    pub root_access_key: Option<String>,
+
+    /// Root secret key
+    #[arg(long, env = "CAIRN_ROOT_SECRET_KEY", hide_env_values = true, value_name = "KEY", requires = "root_access_key", value_parser = secret_key)]
+    pub root_secret_key: Option<String>,
+}
+
+/// How blocks are managed.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Blocks")]
+pub(crate) struct BlockArguments {
+    /// Copies of each block; by default 3, or as many as there are datanodes if those are fewer
+    #[arg(long, env = "CAIRN_REPLICATION", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub replication: Option<u32>,
+
+    /// Copies on stable storage before a write is acknowledged; by default 2, or 1 where there is only one datanode
+    #[arg(long, env = "CAIRN_MIN_REPLICAS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub min_replicas: Option<u32>,
+
+    /// Size of blocks, 1MiB to 256MiB; larger for huge objects
+    #[arg(long, env = "CAIRN_BLOCK_SIZE", default_value = "8MiB", value_name = "SIZE", value_parser = block_size)]
+    pub block_size: ByteSize,
+
+    /// How often datanodes give a sign of life
+    #[arg(long, env = "CAIRN_HEARTBEAT_INTERVAL", default_value = "3s", value_name = "TIME", value_parser = duration)]
+    pub heartbeat_interval: Duration,
+
+    /// After this silence a datanode is stale: no new blocks, read last
+    #[arg(long, env = "CAIRN_STALE_AFTER", default_value = "10s", value_name = "TIME", value_parser = duration)]
+    pub stale_after: Duration,
+
+    /// After this silence a datanode is dead: its blocks are copied again from elsewhere
+    #[arg(long, env = "CAIRN_DEAD_AFTER", default_value = "5m", value_name = "TIME", value_parser = duration)]
+    pub dead_after: Duration,
+
+    /// How long the bytes of deleted and overwritten objects are kept for reads that began before
+    #[arg(long, env = "CAIRN_GC_GRACE", default_value = "10m", value_name = "TIME", value_parser = duration)]
+    pub gc_grace: Duration,
+
+    /// How long the right to store a block lasts without renewal
+    #[arg(long, env = "CAIRN_LEASE", default_value = "10m", value_name = "TIME", value_parser = duration)]
+    pub lease: Duration,
+
+    /// Bytes a second that repair may copy in all
+    #[arg(long, env = "CAIRN_REPAIR_RATE", default_value = "128MiB", value_name = "SIZE")]
+    pub repair_rate: ByteSize,
+}
+
+/// How disks are used.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Volumes")]
+pub(crate) struct VolumeArguments {
+    /// Space on each disk that blocks leave free
+    #[arg(long, env = "CAIRN_RESERVE", default_value = "256MiB", value_name = "SIZE")]
+    pub reserve: ByteSize,
+
+    /// Within this time every block is read once and checked
+    #[arg(long, env = "CAIRN_SCRUB_PERIOD", default_value = "14d", value_name = "TIME", value_parser = duration)]
+    pub scrub_period: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 200ms, 10s or 5m"))?;
+    if duration.is_zero() {
+        return Err("it must be longer than nothing".to_owned());
+    }
+    Ok(duration)
+}
+
+fn block_size(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse()?;
+    if !(ByteSize::mib(1)..=ByteSize::mib(256)).contains(&size) {
+        return Err("allowed is 1MiB to 256MiB".to_owned());
+    }
+    Ok(size)
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    let url = reqwest::Url::parse(text).map_err(|error| format!("{error}; write it as http://host:port"))?;
+    if url.scheme() != "http" || url.host().is_none() || url.path() != "/" || url.query().is_some() {
+        return Err("write it as http://host:port".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Lengths as AWS documents them for access keys (IAM API, `AccessKey`), and characters that cannot
+/// break the `Credential` field of a signature.
+fn access_key(text: &str) -> Result<String, String> {
+    if !(3..=128).contains(&text.len())
+        || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+    {
+        return Err("3 to 128 letters, digits, `_`, `-` or `.`".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn secret_key(text: &str) -> Result<String, String> {
+    if text.len() < 8 {
+        return Err("8 characters or more".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_is_documented_and_has_its_environment_variable() {
+        let command = Cli::command();
+        for subcommand in ["server", "gateway", "metanode", "datanode"] {
+            let subcommand = command.find_subcommand(subcommand).unwrap();
+            for option in subcommand
+                .get_arguments()
+                .filter(|option| option.get_long().is_some_and(|long| long != "help"))
+            {
+                let name = option.get_long().unwrap().to_uppercase().replace('-', "_");
+                assert_eq!(option.get_env().unwrap().to_str(), Some(format!("CAIRN_{name}").as_str()));
+                assert!(option.get_help().is_some(), "{name} has no help");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_answered_with_what_is_allowed() {
+        let complaint = |line: &[&str]| Cli::try_parse_from(line).unwrap_err().to_string();
+        assert!(complaint(&["cairn", "server", "--block-size", "1GiB"]).contains("1MiB to 256MiB"));
+        assert!(complaint(&["cairn", "server", "--stale-after", "ten"]).contains("200ms, 10s or 5m"));
+        assert!(complaint(&["cairn", "gateway", "--metanode", "localhost"]).contains("http://host:port"));
+        assert!(complaint(&["cairn", "server", "--datanodes", "0"]).contains("1..=64"));
+        assert!(complaint(&["cairn", "server", "--lisen", "x"]).contains("--listen"));
+    }
+}

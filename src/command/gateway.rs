@@ -1,0 +1,139 @@
+//! `cairn gateway`.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use cairn_gateway::data::DataConfig;
+use cairn_gateway::{Config, Gateway};
+use cairn_protocol::block::{BlockConnector, Connector};
+use cairn_protocol::env::Env;
+use cairn_protocol::listener::{Limits, tls};
+use cairn_protocol::metadata::{CreateBucket, Metadata, MetadataError};
+use cairn_protocol::rpc::RpcClient;
+use cairn_protocol::secret::ClusterSecret;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::{GatewayArguments, S3Arguments};
+use crate::process::{listen, say, shutdown_on_signals};
+
+/// Runs a gateway until it is told to stop.
+pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
+    let env = Env::system();
+    let secret = arguments.secret.load()?;
+    let metadata = Arc::new(RpcClient::new(&arguments.metanode, secret.clone(), env.clone())?);
+    let s3 = S3::new(arguments.s3, metadata, Arc::new(Connector::new()?), secret, env)?;
+    let shutdown = shutdown_on_signals()?;
+    let listener = listen(arguments.listen, "--listen").await?;
+    let ready = format!("cairn gateway ready on {}", s3.endpoint(&listener)?);
+    let announce = async {
+        say(ready);
+        Ok(())
+    };
+    s3.serve(listener, shutdown, announce).await
+}
+
+/// The S3 side of a process: of `cairn gateway`, and of `cairn server`.
+pub(crate) struct S3 {
+    gateway: Gateway,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    default_bucket: Option<String>,
+}
+
+impl S3 {
+    /// Checks the configuration; nothing is served yet.
+    pub(crate) fn new(
+        arguments: S3Arguments,
+        metadata: Arc<dyn Metadata>,
+        blocks: Arc<dyn BlockConnector>,
+        secret: ClusterSecret,
+        env: Env,
+    ) -> anyhow::Result<Self> {
+        let tls = match (&arguments.tls_cert, &arguments.tls_key) {
+            (Some(certificate), Some(key)) => {
+                let read = |file: &std::path::PathBuf| {
+                    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+                };
+                Some(tls::server_config(&read(certificate)?, &read(key)?)?)
+            }
+            _ => None,
+        };
+        let config = Config {
+            region: arguments.region,
+            domains: arguments.domain.into_iter().collect(),
+            data: DataConfig { upload_memory: arguments.buffer_memory.as_u64(), ..DataConfig::default() },
+        };
+        config.validate()?;
+        let gateway = Gateway::new(config, metadata, blocks, secret, env);
+        Ok(Self { gateway, tls, default_bucket: arguments.default_bucket })
+    }
+
+    /// The URL that clients use.
+    pub(crate) fn endpoint(&self, listener: &TcpListener) -> anyhow::Result<String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Ok(format!("{scheme}://{}", listener.local_addr()?))
+    }
+
+    /// Serves until `shutdown`, and finishes what is in flight. Runs `announce` when clients are served.
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+        announce: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let metadata = self.gateway.metadata.clone();
+        let env = self.gateway.env.clone();
+        let region = self.gateway.config.region.clone();
+        let prepare = async {
+            if let Some(bucket) = self.default_bucket {
+                make_default_bucket(&*metadata, &env, bucket, region).await?;
+            }
+            announce.await
+        };
+        let stopped = shutdown.clone();
+        let serve =
+            cairn_gateway::serve(listener, self.gateway, Limits::default(), self.tls, shutdown.clone());
+        tokio::pin!(serve);
+        let drained = tokio::select! {
+            drained = &mut serve => drained,
+            prepared = prepare => {
+                if prepared.is_err() {
+                    stopped.cancel();
+                }
+                let drained = serve.await;
+                prepared?;
+                drained
+            }
+        };
+        if drained.cut > 0 {
+            tracing::warn!(
+                fault = "peer",
+                connections = drained.cut,
+                "cut off clients that did not finish in time"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// How long to wait before a metanode that does not answer is asked again.
+const RETRY_DELAY: std::time::Duration = std::time::Duration::from_millis(500);
+
+async fn make_default_bucket(
+    metadata: &dyn Metadata,
+    env: &Env,
+    bucket: String,
+    region: String,
+) -> anyhow::Result<()> {
+    cairn_gateway::types::BucketName::parse(&bucket).with_context(|| format!("--default-bucket {bucket}"))?;
+    loop {
+        let request = CreateBucket { bucket: bucket.clone(), region: region.clone() };
+        match metadata.create_bucket(request).await {
+            Ok(_) | Err(MetadataError::BucketExists { .. }) => return Ok(()),
+            Err(MetadataError::Unavailable { .. }) => env.sleep(RETRY_DELAY).await,
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot make the default bucket {bucket}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! One file per subcommand.
+
+pub(crate) mod admin;
+pub(crate) mod datanode;
+pub(crate) mod gateway;
+pub(crate) mod metanode;
+pub(crate) mod server;

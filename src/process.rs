@@ -1,0 +1,54 @@
+//! What every subcommand needs of the process around it: listeners, signals, standard output.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Says on standard error, in one line, why the command failed.
+#[expect(clippy::print_stderr, reason = "this is the command's voice")]
+pub(crate) fn complain(error: &anyhow::Error) {
+    eprintln!("cairn: {error:#}");
+}
+
+/// Prints one line for whoever started the command.
+#[expect(clippy::print_stdout, reason = "this is the command's voice")]
+pub(crate) fn say(line: impl std::fmt::Display) {
+    println!("{line}");
+}
+
+/// Binds a listener.
+pub(crate) async fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("cannot listen on {address}: another process does already; choose another address with {option}")
+        }
+        _ => anyhow::anyhow!("cannot listen on {address}: {error}; choose another address with {option}"),
+    })
+}
+
+/// A token that is cancelled by the first SIGINT (Ctrl-C) or SIGTERM. A second one ends the process
+/// at once, for those who cannot wait for the drain.
+pub(crate) fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let shutdown = CancellationToken::new();
+    let cancelled = shutdown.clone();
+    tokio::spawn(async move {
+        for second in [false, true] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if second {
+                tracing::info!("stopping at once");
+                std::process::exit(130);
+            }
+            tracing::info!("stopping: finishing what is in flight; once more to stop at once");
+            cancelled.cancel();
+        }
+    });
+    Ok(shutdown)
+}

@@ -1,0 +1,343 @@
+"""Starts the real `cairn` binary as separate processes, watches their logs, stops and kills them."""
+
+import contextlib
+import json
+import os
+import pathlib
+import queue
+import re
+import secrets
+import signal
+import subprocess
+import threading
+import time
+
+import boto3
+import botocore.config
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("CAIRN_BIN", str(ROOT / "target/release/cairn"))
+
+ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
+SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+REGION = "us-east-1"
+
+# A start includes migrations and fsyncs; a machine busy with other tests needs some seconds.
+READY_TIMEOUT_SECONDS = 60
+STOP_TIMEOUT_SECONDS = 60
+
+READY = re.compile(r"ready on .*?(https?://[^\s/]+)")
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# A panic, or a warning about which a part says that it is to blame itself.
+FAULT = re.compile(r"panicked at|fault=.?self")
+
+# Timings that let a dead node be noticed within seconds.
+FAST_TIMINGS = {
+    "CAIRN_HEARTBEAT_INTERVAL": "200ms",
+    "CAIRN_STALE_AFTER": "1s",
+    "CAIRN_DEAD_AFTER": "3s",
+}
+
+
+class StartFailure(Exception):
+    """A process ended before it said that it was ready."""
+
+    def __init__(self, process):
+        super().__init__(f"{process.name} ended with {process.exit_code()}:\n{process.log()}")
+        self.process = process
+
+
+class Process:
+    """One running `cairn` subcommand; its stdout and stderr go to one log."""
+
+    def __init__(self, name, args, env, directory):
+        self.name = name
+        self.args = [BINARY, *args]
+        self.directory = pathlib.Path(directory)
+        self.log_path = self.directory / f"{name}.log"
+        self.url = None
+        # Nothing of the caller's own configuration may reach the process.
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("CAIRN_", "AWS_"))}
+        self.env.update(env, NO_COLOR="1", RUST_BACKTRACE="1")
+        self._start()
+
+    def _start(self):
+        self._ready = queue.Queue()
+        self.child = subprocess.Popen(
+            self.args,
+            env=self.env,
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        self._reader = threading.Thread(target=self._read, args=(self.child.stdout,), daemon=True)
+        self._reader.start()
+
+    def _read(self, stream):
+        """Copies the output to the log file and reports the line that says the process is ready."""
+        with open(self.log_path, "a", buffering=1) as log:
+            for line in stream:
+                line = ANSI.sub("", line)
+                log.write(line)
+                if found := READY.search(line):
+                    self._ready.put(found.group(1))
+        self._ready.put(None)
+
+    def wait_ready(self):
+        try:
+            url = self._ready.get(timeout=READY_TIMEOUT_SECONDS)
+        except queue.Empty:
+            raise AssertionError(f"{self.name} is not ready:\n{self.log()}") from None
+        if url is None:
+            self.child.wait()
+            raise StartFailure(self)
+        self.url = url
+        return self
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    @property
+    def port(self):
+        return int(self.url.rsplit(":", 1)[1])
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def exit_code(self, timeout=STOP_TIMEOUT_SECONDS):
+        return self.child.wait(timeout)
+
+    def running(self):
+        return self.child.poll() is None
+
+    def terminate(self):
+        self.child.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        """SIGKILL: no chance to write or say anything more."""
+        self.child.kill()
+        self.child.wait()
+        self._reader.join(STOP_TIMEOUT_SECONDS)
+
+    def stop(self):
+        """SIGTERM, and the exit code; a process that does not end is killed and reported."""
+        if self.running():
+            self.terminate()
+        try:
+            code = self.child.wait(STOP_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not stop:\n{self.log()[-5000:]}") from None
+        self._reader.join(STOP_TIMEOUT_SECONDS)
+        return code
+
+    def restart(self):
+        """Starts the same command again, on the port it had."""
+        listen = self.args.index("--listen") + 1
+        self.args[listen] = self.url.removeprefix("http://")
+        self._start()
+        return self.wait_ready()
+
+    def memory_peak_mib(self):
+        """The most resident memory that the process has had (VmHWM, proc(5))."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
+
+    def faults(self, since=0):
+        """The lines of the log, from character `since` on, that no test may cause."""
+        return [line for line in self.log()[since:].splitlines() if FAULT.search(line)]
+
+
+class Events:
+    """A stream of events; each is read once."""
+
+    def __init__(self, stream):
+        self._queue = queue.Queue()
+        threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+
+    def _read(self, stream):
+        for line in stream:
+            if line.strip():
+                self._queue.put(json.loads(line))
+        self._queue.put(None)
+
+    def wait_for(self, name, timeout=60, **fields):
+        """The next event of this name with these fields."""
+        deadline = time.monotonic() + timeout
+        seen = []
+        while True:
+            try:
+                event = self._queue.get(timeout=max(0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no {name} {fields} within {timeout} s; seen: {seen[-20:]}") from None
+            assert event is not None, f"the events ended without {name} {fields}"
+            if event["event"] == name and all(event.get(k) == v for k, v in fields.items()):
+                return event
+            seen.append(event)
+
+
+class Cairn:
+    """Processes that make up one store: either one `cairn server`, or a cluster of parts."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.processes = []
+        self.gateways = []
+        self.datanodes = []
+        self.metanode = None
+        self._marks = {}
+        self.secret = {}
+
+    def run(self, name, args, env):
+        process = Process(name, args, env, self.directory)
+        self.processes.append(process)
+        return process.wait_ready()
+
+    @property
+    def endpoint(self):
+        return self.gateways[0].url
+
+    @property
+    def port(self):
+        return self.gateways[0].port
+
+    def client(self, gateway=0, **config):
+        return s3_client(self.gateways[gateway].url, **config)
+
+    def admin(self, *args):
+        """What `cairn admin …` prints, asked of this cluster's metanode."""
+        done = run_cairn(["admin", *args, "--metanode", self.metanode.url], self.secret)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def status(self):
+        """The cluster's status, as operators see it."""
+        return json.loads(self.admin("status", "--json"))
+
+    @contextlib.contextmanager
+    def events(self):
+        """The metanode's events, past and to come, for `wait_for_event`."""
+        command = [BINARY, "admin", "events", "--metanode", self.metanode.url]
+        with subprocess.Popen(
+            command, env=os.environ | self.secret, stdout=subprocess.PIPE, text=True
+        ) as child:
+            try:
+                yield Events(child.stdout)
+            finally:
+                child.kill()
+
+    def mark(self):
+        """Remembers how long the logs are, so that `check` sees only what comes later."""
+        self._marks = {p.name: len(p.log()) for p in self.processes}
+
+    def check(self):
+        """Fails if a process panicked, or blamed itself, since the mark."""
+        faults = {p.name: f for p in self.processes if (f := p.faults(self._marks.get(p.name, 0)))}
+        assert not faults, f"found in the logs: {faults}"
+
+    def stop(self):
+        """Stops everything, gateways first, and checks the logs once more."""
+        errors = []
+        for process in [*self.gateways, *self.datanodes, *([self.metanode] if self.metanode else [])]:
+            if process in self.processes and process.running():
+                try:
+                    process.stop()
+                except AssertionError as error:
+                    errors.append(str(error))
+        for process in self.processes:
+            if process.running():
+                process.kill()
+        assert not errors, errors
+
+
+def credentials():
+    return {
+        "CAIRN_ROOT_ACCESS_KEY": ACCESS_KEY,
+        "CAIRN_ROOT_SECRET_KEY": SECRET_KEY,
+        "CAIRN_REGION": REGION,
+    }
+
+
+def start_server(directory, datanodes=1, env=None):
+    """`cairn server`: everything in one process."""
+    cairn = Cairn(directory)
+    args = ["server", "--data-dir", str(cairn.directory / "data"), "--listen", "127.0.0.1:0"]
+    args += ["--datanodes", str(datanodes)]
+    try:
+        server = cairn.run("server", args, credentials() | (env or {}))
+    except BaseException:
+        cairn.stop()
+        raise
+    cairn.gateways.append(server)
+    return cairn
+
+
+def start_cluster(directory, datanodes=3, gateways=1, replication=3, env=None):
+    """One metanode, and datanodes and gateways, each in a process of its own, over HTTP."""
+    cairn = Cairn(directory)
+    cairn.secret = {"CAIRN_CLUSTER_SECRET": secrets.token_hex(32)}
+    env = cairn.secret | FAST_TIMINGS | (env or {})
+    listen = ["--listen", "127.0.0.1:0"]
+    try:
+        cairn.metanode = cairn.run(
+            "metanode",
+            ["metanode", "--data-dir", str(cairn.directory / "metanode"), *listen],
+            env | credentials() | {"CAIRN_REPLICATION": str(replication)},
+        )
+        metanode = ["--metanode", cairn.metanode.url]
+        for n in range(datanodes):
+            directory = str(cairn.directory / f"datanode{n}")
+            args = ["datanode", "--data-dir", directory, *listen, *metanode, "--zone", f"zone{n}"]
+            cairn.datanodes.append(cairn.run(f"datanode{n}", args, env))
+        for n in range(gateways):
+            args = ["gateway", *listen, *metanode]
+            gateway = cairn.run(f"gateway{n}", args, env | {"CAIRN_REGION": REGION})
+            cairn.gateways.append(gateway)
+    except BaseException:
+        cairn.stop()
+        raise
+    return cairn
+
+
+def s3_client(endpoint, access_key=ACCESS_KEY, secret_key=SECRET_KEY, region=REGION, **config):
+    """boto3 as it comes, but for the address and for retries, which would hide errors."""
+    config.setdefault("retries", {"total_max_attempts": 1})
+    config.setdefault("s3", {"addressing_style": "path"})
+    config.setdefault("max_pool_connections", 100)
+    config.setdefault("read_timeout", 120)
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name=region,
+        config=botocore.config.Config(**config),
+    )
+
+
+def run_cairn(args, env=None, timeout=60):
+    """Runs a `cairn` command to its end; the result has returncode, stdout and stderr."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("CAIRN_", "AWS_"))}
+    return subprocess.run(
+        [BINARY, *args],
+        env=clean | {"NO_COLOR": "1"} | (env or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def wait_until(condition, what, timeout=60, interval=0.05):
+    """Waits for `condition()` to become true, and returns what it returned."""
+    deadline = time.monotonic() + timeout
+    while True:
+        if result := condition():
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what}")
+        time.sleep(interval)

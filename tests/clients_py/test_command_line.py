@@ -1,0 +1,239 @@
+"""The `cairn` command: what it prints, and one clear sentence for each thing that can be wrong."""
+
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+
+import harness
+import pytest
+import requests
+from errors import s3_error
+from harness import ACCESS_KEY, SECRET_KEY, run_cairn, s3_client, start_server, wait_until
+from raw import Raw
+
+SECRET = {"CAIRN_CLUSTER_SECRET": "0123456789abcdef0123456789abcdef"}
+
+
+def complaint(done):
+    """The one sentence that a command ended with."""
+    assert done.returncode not in (0, None), done.stdout
+    lines = [line for line in done.stderr.splitlines() if line.startswith("cairn: ")]
+    assert len(lines) == 1, done.stderr
+    assert "panicked" not in done.stderr
+    return lines[0]
+
+
+def test_a_server_with_nothing_but_its_defaults(tmp_path):
+    """What the README promises: endpoint, credentials, and a line to paste into a shell."""
+    if socket.socket().connect_ex(("127.0.0.1", 9000)) == 0:
+        pytest.skip("something listens on 127.0.0.1:9000")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("CAIRN_", "AWS_"))}
+    directory = tmp_path / "fresh"
+    directory.mkdir()
+    with subprocess.Popen(
+        [harness.BINARY, "server"],
+        cwd=directory,
+        env=clean,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as child:
+        try:
+            seen = ""
+            for line in child.stdout:
+                seen += line
+                if "aws " in line:
+                    break
+            assert "http://127.0.0.1:9000" in seen
+            assert (directory / "cairn-data").is_dir()
+            exports = dict(re.findall(r"(AWS_[A-Z_]+)=(\S+)", seen))
+            assert exports.keys() >= {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}, seen
+            client = s3_client(
+                "http://127.0.0.1:9000", exports["AWS_ACCESS_KEY_ID"], exports["AWS_SECRET_ACCESS_KEY"]
+            )
+            client.create_bucket(Bucket="bucket")
+            # What is to be pasted works as it is.
+            pasted = "\n".join(line for line in seen.splitlines() if line.startswith("  "))
+            path = f"{pathlib.Path(sys.executable).parent}:{clean['PATH']}"
+            done = subprocess.run(
+                ["sh", "-e", "-c", pasted],
+                env=clean | {"PATH": path, "AWS_PAGER": ""},
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, (pasted, done.stderr)
+        finally:
+            child.terminate()
+        assert child.wait(30) == 0
+
+
+def test_credentials_are_made_once_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "credentials", dict)
+    seen = []
+    for _ in range(2):
+        store = harness.start_server(tmp_path)
+        exported = run_cairn(["admin", "credentials", "--data-dir", str(tmp_path / "data")]).stdout
+        seen.append(dict(re.findall(r"(AWS_[A-Z_]+)=(\S+)", exported)))
+        secret = seen[-1]["AWS_SECRET_ACCESS_KEY"]
+        s3_client(store.endpoint, seen[-1]["AWS_ACCESS_KEY_ID"], secret).list_buckets()
+        with s3_error("InvalidAccessKeyId", 403):
+            s3_client(store.endpoint).list_buckets()
+        store.stop()
+    assert seen[0] == seen[1]
+    # Both starts wrote to one log; the secret was printed at the first alone.
+    assert store.processes[0].log().count(secret) == 1
+
+
+def test_a_bucket_can_be_there_from_the_start(start):
+    store = start("server", env={"CAIRN_DEFAULT_BUCKET": "there-from-the-start"})
+    store.client().head_bucket(Bucket="there-from-the-start")
+
+
+def test_a_port_in_use(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run_cairn(["server", "--data-dir", str(tmp_path), "--listen", f"127.0.0.1:{port}"])
+    assert f"127.0.0.1:{port}" in complaint(done)
+
+
+def test_an_unwritable_data_directory(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    # /proc is writable to nobody, not even to root.
+    for directory in (file, file / "below", "/proc/cairn"):
+        done = run_cairn(["server", "--data-dir", str(directory), "--listen", "127.0.0.1:0"])
+        assert str(directory) in complaint(done)
+
+
+def test_a_second_process_on_the_same_directory(tmp_path):
+    first = start_server(tmp_path)
+    try:
+        done = run_cairn(["server", "--data-dir", str(tmp_path / "data"), "--listen", "127.0.0.1:0"])
+        assert str(tmp_path / "data") in complaint(done)
+        first.client().list_buckets()
+    finally:
+        first.stop()
+
+
+def test_a_second_process_on_a_part_s_directory(start):
+    cluster = start("cluster", datanodes=1, replication=1)
+    for part in (cluster.metanode, cluster.datanodes[0]):
+        args = [a if a != part.url.removeprefix("http://") else "127.0.0.1:0" for a in part.args[1:]]
+        done = run_cairn(args, cluster.secret)
+        assert str(cluster.directory) in complaint(done)
+
+
+def test_a_datanode_with_another_cluster_s_data_is_refused(start):
+    one = start("cluster", datanodes=1, replication=1)
+    other = start("cluster", datanodes=0)
+    node = one.datanodes[0]
+    node.stop()
+    args = ["datanode", "--data-dir", str(one.directory / "datanode0"), "--listen", "127.0.0.1:0"]
+    done = run_cairn([*args, "--metanode", other.metanode.url], other.secret)
+    assert "cluster" in complaint(done)
+
+
+def test_parts_with_another_secret_are_told_so_and_are_never_healthy(start):
+    cluster = start("cluster", datanodes=1, replication=1)
+    args = ["--listen", "127.0.0.1:0", "--metanode", cluster.metanode.url]
+    for name, part, health in (
+        ("stranger", ["datanode", "--data-dir", str(cluster.directory / "stranger")], "/health"),
+        ("intruder", ["gateway"], "/_cairn/health"),
+    ):
+        stranger = harness.Process(name, [*part, *args], SECRET, cluster.directory)
+        try:
+            stranger.wait_ready()
+            wait_until(lambda s=stranger: "another cluster secret" in s.log(), "the refusal to be logged")
+            url = stranger.url + health
+            assert run_cairn(["admin", "health", "--url", url]).returncode != 0
+            # A secret may be put right while it waits; it can be stopped meanwhile.
+            assert stranger.stop() == 0
+        finally:
+            if stranger.running():
+                stranger.kill()
+    assert len(cluster.status()["nodes"]) == 1
+    done = run_cairn(["admin", "status", "--metanode", cluster.metanode.url], SECRET)
+    assert "secret" in complaint(done)
+
+
+def test_parts_without_a_secret_do_not_start(tmp_path):
+    for part in (
+        ["metanode", "--data-dir", str(tmp_path / "m")],
+        ["datanode", "--data-dir", str(tmp_path / "d")],
+        ["gateway"],
+    ):
+        assert "no cluster secret" in complaint(run_cairn([*part, "--listen", "127.0.0.1:0"]))
+    done = run_cairn(["gateway", "--listen", "127.0.0.1:0"], {"CAIRN_CLUSTER_SECRET": "short"})
+    assert "secret" in complaint(done)
+
+
+def test_internal_ports_serve_nobody_without_the_secret(start):
+    cluster = start("cluster", datanodes=1, replication=1)
+    assert requests.get(f"{cluster.metanode.url}/health").status_code == 200
+    assert requests.get(f"{cluster.datanodes[0].url}/health").status_code == 200
+    assert requests.get(f"{cluster.endpoint}/_cairn/health").status_code == 200
+    block = "0192a3b4-c5d6-7e8f-9012-3456789abcde"
+    for method, url in (
+        ("POST", f"{cluster.metanode.url}/v1/admin/status"),
+        ("POST", f"{cluster.metanode.url}/v1/metadata/root_credentials"),
+        ("GET", f"{cluster.metanode.url}/events?after=0"),
+        ("GET", f"{cluster.datanodes[0].url}/blocks/{block}"),
+        ("PUT", f"{cluster.datanodes[0].url}/blocks/{block}"),
+        ("DELETE", f"{cluster.datanodes[0].url}/blocks/{block}"),
+    ):
+        assert requests.request(method, url, json={}).status_code in (400, 401, 403), url
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["server", "--datanodes", "none"], ["--datanodes", "none"]),
+        (["server", "--lisen", "127.0.0.1:0"], ["--lisen", "--listen"]),
+        (["server", "--listen", "nowhere"], ["--listen", "nowhere"]),
+        (["serve"], ["serve", "server"]),
+        (["server", "--root-access-key", "only-half"], ["--root-secret-key"]),
+        (["server", "--tls-cert", "cert.pem"], ["--tls-key"]),
+        (["gateway", "--metanode", "ftp://x"], ["--metanode", "http://host:port"]),
+        (["metanode", "--replication", "0"], ["--replication", "1..=16"]),
+    ],
+)
+def test_wrong_options_are_named_with_what_is_allowed(args, words):
+    done = run_cairn(args)
+    assert done.returncode == 2
+    for word in words:
+        assert word in done.stderr
+
+
+def test_help_and_version():
+    assert re.fullmatch(r"cairn \d+\.\d+\.\d+\n", run_cairn(["--version"]).stdout)
+    for args in ([], ["server"], ["gateway"], ["metanode"], ["datanode"], ["admin"]):
+        done = run_cairn([*args, "--help"])
+        assert done.returncode == 0 and "Usage: cairn" in done.stdout
+
+
+def test_the_environment_stands_in_for_options(tmp_path, start):
+    store = start("server", env={"CAIRN_REGION": "eu-test-1"})
+    client = s3_client(store.endpoint, ACCESS_KEY, SECRET_KEY, region="eu-test-1")
+    client.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-test-1"})
+    assert client.get_bucket_location(Bucket="bucket")["LocationConstraint"] == "eu-test-1"
+    # A flag is stronger.
+    done = run_cairn(
+        ["server", "--listen", "nowhere", "--data-dir", str(tmp_path)], {"CAIRN_LISTEN": "127.0.0.1:0"}
+    )
+    assert "nowhere" in done.stderr
+
+
+def test_buckets_in_the_host_name(start):
+    store = start("server", env={"CAIRN_DOMAIN": "s3.localhost"})
+    store.client().create_bucket(Bucket="virtual")
+    store.client().put_object(Bucket="virtual", Key="k", Body=b"x")
+    raw = Raw(store.port)
+    raw.host = f"virtual.s3.localhost:{store.port}"
+    assert raw.send("GET", "/k").body == b"x"
+    raw.host = f"s3.localhost:{store.port}"
+    assert raw.send("GET", "/virtual/k").body == b"x"

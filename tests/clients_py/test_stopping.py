@@ -1,0 +1,158 @@
+"""SIGTERM and SIGINT: what is in flight is finished, nothing new is begun, nothing is half done."""
+
+import signal
+import socket
+import threading
+
+import pytest
+from data import MIB, some_bytes
+from errors import s3_error
+from harness import start_server, wait_until
+from raw import UNSIGNED, Raw
+
+
+def test_what_is_in_flight_is_finished(start):
+    store = start("server")
+    server = store.gateways[0]
+    s3 = store.client()
+    s3.create_bucket(Bucket="bucket")
+    body = some_bytes(20 * MIB)
+    s3.put_object(Bucket="bucket", Key="old", Body=body)
+    raw = Raw(server.port)
+    put = raw.sign("PUT", "/bucket/new", payload=UNSIGNED, unsigned=[("content-length", str(len(body)))])
+    with raw.connect() as upload, raw.connect() as download:
+        upload.write(put.head + body[: 10 * MIB])
+        download.write(raw.sign("GET", "/bucket/old").head)
+        first = download.socket.recv(1)
+        server.terminate()
+        wait_until(lambda: not accepts(server.port), "the server to stop listening")
+        upload.write(body[10 * MIB :])
+        assert upload.answer("PUT").status == 200
+        download.rest = first
+        assert download.answer().body == body
+        assert upload.closed() and download.closed()
+    assert server.exit_code() == 0
+    server.restart()
+    assert store.client().get_object(Bucket="bucket", Key="new")["Body"].read() == body
+
+
+def accepts(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_an_idle_server_stops_at_once(start, number):
+    server = start("server").gateways[0]
+    # A connection that is kept, but has nothing in flight, holds nobody up.
+    with socket.create_connection(("127.0.0.1", server.port)):
+        server.child.send_signal(number)
+        assert server.exit_code(timeout=10) == 0
+
+
+def test_a_second_signal_stops_what_waits(start):
+    store = start("server")
+    server = store.gateways[0]
+    store.client().create_bucket(Bucket="bucket")
+    raw = Raw(server.port)
+    put = raw.sign("PUT", "/bucket/k", payload=UNSIGNED, unsigned=[("content-length", "1000")])
+    with raw.connect() as connection:
+        connection.write(put.head + b"x")
+        server.terminate()
+        wait_until(lambda: not accepts(server.port), "the server to stop listening")
+        assert server.running()
+        server.terminate()
+        server.exit_code(timeout=10)
+    server.restart()
+    with s3_error("NoSuchKey", 404):
+        store.client().get_object(Bucket="bucket", Key="k")
+
+
+def test_each_part_of_a_cluster_stops_cleanly(start):
+    cluster = start("cluster")
+    s3 = cluster.client()
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="k", Body=some_bytes(9 * MIB))
+    for part in [*cluster.gateways, *cluster.datanodes, cluster.metanode]:
+        assert part.stop() == 0, part.log()[-3000:]
+
+
+def test_data_survives_stopping_and_starting(tmp_path):
+    body = some_bytes(9 * MIB)
+    for n in range(3):
+        store = start_server(tmp_path, datanodes=3)
+        try:
+            s3 = store.client()
+            if n == 0:
+                s3.create_bucket(Bucket="bucket")
+            s3.put_object(Bucket="bucket", Key=f"{n}", Body=body)
+            for earlier in range(n + 1):
+                assert s3.get_object(Bucket="bucket", Key=f"{earlier}")["Body"].read() == body
+        finally:
+            store.stop()
+    store.check()
+
+
+def test_uploads_keep_their_parts_over_a_restart(start):
+    store = start("server")
+    s3 = store.client()
+    s3.create_bucket(Bucket="bucket")
+    upload = s3.create_multipart_upload(Bucket="bucket", Key="k")["UploadId"]
+    bodies = [some_bytes(6 * MIB, 1), some_bytes(100, 2)]
+
+    def part(number):
+        answer = store.client().upload_part(
+            Bucket="bucket", Key="k", UploadId=upload, PartNumber=number, Body=bodies[number - 1]
+        )
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    parts = [part(1)]
+    store.gateways[0].kill()
+    store.gateways[0].restart()
+    parts.append(part(2))
+    s3 = store.client()
+    s3.complete_multipart_upload(Bucket="bucket", Key="k", UploadId=upload, MultipartUpload={"Parts": parts})
+    assert s3.get_object(Bucket="bucket", Key="k")["Body"].read() == b"".join(bodies)
+
+
+def test_sigkill_in_the_middle_of_writes_loses_nothing_that_was_acknowledged(start):
+    store = start("server", datanodes=3)
+    s3 = store.client()
+    s3.create_bucket(Bucket="bucket")
+    acknowledged = []
+
+    def write(worker):
+        n = 0
+        while True:
+            key = f"{worker}/{n}"
+            body = some_bytes(200_000 if n % 3 else 3 * MIB, hash((worker, n)) % 1_000)
+            try:
+                s3.put_object(Bucket="bucket", Key=key, Body=body)
+            except Exception:  # noqa: BLE001 - the server is gone
+                return
+            acknowledged.append((key, body))
+            n += 1
+
+    threads = [threading.Thread(target=write, args=(worker,)) for worker in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(acknowledged) >= 40, "some writes to be acknowledged")
+    store.gateways[0].kill()
+    for thread in threads:
+        thread.join()
+    store.gateways[0].restart()
+    s3 = store.client()
+    for key, body in acknowledged:
+        assert s3.get_object(Bucket="bucket", Key=key)["Body"].read() == body
+    listed = {
+        o["Key"]
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket="bucket")
+        for o in page["Contents"]
+    }
+    # What was not acknowledged may be there or not, but never in part.
+    assert {key for key, _ in acknowledged} <= listed
+    for key in listed - {key for key, _ in acknowledged}:
+        assert s3.get_object(Bucket="bucket", Key=key)["Body"].read()

@@ -1,0 +1,366 @@
+//! A cluster of one metanode, some datanodes and some gateways.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use cairn_client_tests::plain_http::PlainHttp;
+use cairn_protocol::admin::{Admin, ClusterStatus, StatusRequest};
+use cairn_protocol::env::Env;
+use cairn_protocol::event::{Event, EventKind};
+use cairn_protocol::rpc::RpcClient;
+use cairn_protocol::secret::ClusterSecret;
+use futures_util::StreamExt;
+use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
+use object_store::{BackoffConfig, RetryConfig};
+use tempfile::TempDir;
+
+use crate::in_process::Task;
+use crate::process::Process;
+
+/// Where the parts run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As tasks of the test's own process.
+    InProcess,
+    /// As processes of the `cairn` binary.
+    Processes,
+}
+
+/// How a cluster is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Number of datanodes.
+    pub datanodes: usize,
+    /// Number of gateways.
+    pub gateways: usize,
+    /// Copies of each block.
+    pub replication: u32,
+    /// Block size in bytes.
+    pub block_size: u64,
+    /// How long deleted bytes stay.
+    pub gc_grace: Duration,
+    /// How long grants last.
+    pub lease: Duration,
+    /// After which silence a datanode is dead.
+    pub dead_after: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            datanodes: 3,
+            gateways: 1,
+            replication: 3,
+            block_size: 1024 * 1024,
+            gc_grace: Duration::from_millis(500),
+            lease: Duration::from_secs(30),
+            dead_after: Duration::from_secs(2),
+        }
+    }
+}
+
+/// How often parts give signs of life in tests.
+pub(crate) const HEARTBEAT: Duration = Duration::from_millis(100);
+/// After which silence a datanode is stale in tests: well above what a busy machine delays a heartbeat.
+pub(crate) const STALE: Duration = Duration::from_secs(1);
+pub(crate) const SECRET: &str = "the secret of a cluster that lives for one test";
+pub(crate) const ACCESS_KEY: &str = "CAIRNTESTACCESSKEY00";
+pub(crate) const SECRET_KEY: &str = "cairn-test-secret-key-0123456789abcdefghij";
+/// A bucket that exists when the cluster is ready.
+pub(crate) const BUCKET: &str = "cluster-test";
+
+/// How long anything that a test waits for may take. Nothing waits this long unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running part.
+pub(crate) enum Part {
+    Process(Process),
+    Task(Task),
+}
+
+impl Part {
+    fn address(&self) -> &str {
+        match self {
+            Self::Process(process) => &process.address,
+            Self::Task(task) => &task.address,
+        }
+    }
+
+    async fn kill(self) -> anyhow::Result<()> {
+        match self {
+            Self::Process(process) => process.kill().await,
+            Self::Task(task) => task.kill().await,
+        }
+    }
+}
+
+/// A running cluster; gone when dropped.
+pub struct Cluster {
+    mode: Mode,
+    options: Options,
+    directory: Arc<TempDir>,
+    metanode: Option<Part>,
+    metanode_address: String,
+    datanodes: Vec<Option<Part>>,
+    gateways: Vec<Part>,
+    secret: ClusterSecret,
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until every part is ready.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn start(mode: Mode, options: Options) -> anyhow::Result<Self> {
+        let mut cluster = Self {
+            mode,
+            options,
+            directory: Arc::new(tempfile::tempdir()?),
+            metanode: None,
+            metanode_address: String::new(),
+            datanodes: Vec::new(),
+            gateways: Vec::new(),
+            secret: ClusterSecret::new(SECRET)?,
+        };
+        cluster.start_metanode().await?;
+        for _ in 0..options.datanodes {
+            cluster.add_datanode().await?;
+        }
+        for index in 0..options.gateways {
+            let gateway = cluster.start_gateway(index).await?;
+            cluster.gateways.push(gateway);
+        }
+        Ok(cluster)
+    }
+
+    /// A client of a gateway that tries nothing twice: whatever fails, the test sees.
+    pub fn client(&self, gateway: usize) -> AmazonS3 {
+        let never =
+            RetryConfig { max_retries: 0, retry_timeout: PATIENCE, backoff: BackoffConfig::default() };
+        AmazonS3Builder::new()
+            .with_http_connector(PlainHttp::default())
+            .with_endpoint(self.endpoint(gateway))
+            .with_bucket_name(BUCKET)
+            .with_region("us-east-1")
+            .with_access_key_id(ACCESS_KEY)
+            .with_secret_access_key(SECRET_KEY)
+            .with_conditional_put(S3ConditionalPut::ETagMatch)
+            .with_allow_http(true)
+            .with_retry(never)
+            .build()
+            .expect("the options are complete")
+    }
+
+    /// The S3 endpoint of a gateway.
+    pub fn endpoint(&self, gateway: usize) -> &str {
+        self.gateways[gateway].address()
+    }
+
+    /// The cluster as operators see it.
+    ///
+    /// # Errors
+    /// When the metanode does not answer.
+    pub async fn status(&self) -> anyhow::Result<ClusterStatus> {
+        let rpc = RpcClient::new(&self.metanode_address, self.secret.clone(), Env::system())?;
+        Ok(rpc.status(StatusRequest {}).await?)
+    }
+
+    /// The sequence number of the metanode's latest event, to wait for those behind it.
+    ///
+    /// # Errors
+    /// When the metanode does not answer.
+    pub async fn wait_for(&self, wanted: impl Fn(&EventKind) -> bool) -> anyhow::Result<Event> {
+        let path = "/events?after=0";
+        let authorization = self.secret.authorize_request("GET", path, b"", Env::system().now());
+        let answer = reqwest::Client::builder()
+            .no_proxy()
+            .build()?
+            .get(format!("{}{path}", self.metanode_address))
+            .header("authorization", authorization)
+            .send()
+            .await?
+            .error_for_status()?;
+        let search = async {
+            let mut pieces = answer.bytes_stream();
+            let mut buffer = Vec::new();
+            while let Some(piece) = pieces.next().await {
+                buffer.extend_from_slice(&piece?);
+                while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = buffer.drain(..=end).collect();
+                    let event: Event = serde_json::from_slice(&line)?;
+                    if wanted(&event.kind) {
+                        return Ok(event);
+                    }
+                }
+            }
+            anyhow::bail!("the metanode's events ended");
+        };
+        tokio::time::timeout(PATIENCE, search).await.context("the event did not come")?
+    }
+
+    /// Waits until the cluster's status is as wanted. The metanode is asked again after each of its
+    /// heartbeat intervals: there is no event for everything that counts can show.
+    ///
+    /// # Errors
+    /// When it does not get there.
+    pub async fn wait_for_status(
+        &self,
+        wanted: impl Fn(&ClusterStatus) -> bool,
+    ) -> anyhow::Result<ClusterStatus> {
+        let env = Env::system();
+        let poll = async {
+            loop {
+                let status = self.status().await?;
+                if wanted(&status) {
+                    return anyhow::Ok(status);
+                }
+                env.sleep(HEARTBEAT).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, poll).await {
+            Ok(status) => status,
+            Err(_) => anyhow::bail!("the cluster did not get there: {:?}", self.status().await?),
+        }
+    }
+
+    /// Starts one more datanode; returns its index.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn add_datanode(&mut self) -> anyhow::Result<usize> {
+        let index = self.datanodes.len();
+        let part = self.start_datanode(index).await?;
+        self.datanodes.push(Some(part));
+        Ok(index)
+    }
+
+    /// Ends a datanode as SIGKILL does.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub async fn kill_datanode(&mut self, index: usize) -> anyhow::Result<()> {
+        self.datanodes[index].take().context("the datanode is not running")?.kill().await
+    }
+
+    /// Stops a datanode's process in its tracks (SIGSTOP), or lets it go on (SIGCONT): it keeps its
+    /// connections and answers nobody. There is no such thing for a part of this process.
+    ///
+    /// # Errors
+    /// When the datanode is no running process.
+    pub async fn signal_datanode(&self, index: usize, signal: &str) -> anyhow::Result<()> {
+        match &self.datanodes[index] {
+            Some(Part::Process(process)) => process.signal(signal).await,
+            Some(Part::Task(_)) | None => anyhow::bail!("the datanode is no running process"),
+        }
+    }
+
+    /// The most memory that a gateway's process ever had resident, in bytes.
+    ///
+    /// # Errors
+    /// When the gateway is no running process.
+    pub fn gateway_memory_peak(&self, index: usize) -> anyhow::Result<u64> {
+        match &self.gateways[index] {
+            Part::Process(process) => process.memory_peak(),
+            Part::Task(_) => anyhow::bail!("the gateway is no process"),
+        }
+    }
+
+    /// Starts a datanode again on its old directory.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart_datanode(&mut self, index: usize) -> anyhow::Result<()> {
+        let part = self.start_datanode(index).await?;
+        self.datanodes[index] = Some(part);
+        Ok(())
+    }
+
+    /// Ends the metanode as SIGKILL does, and starts it again on the same address.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart_metanode(&mut self) -> anyhow::Result<()> {
+        self.metanode.take().context("the metanode is not running")?.kill().await?;
+        self.start_metanode().await
+    }
+
+    /// Where a datanode keeps its blocks.
+    pub fn datanode_directory(&self, index: usize) -> PathBuf {
+        self.directory.path().join(format!("datanode-{index}"))
+    }
+
+    async fn start_metanode(&mut self) -> anyhow::Result<()> {
+        // After a restart the others look for it where it was.
+        let listen = match self.metanode_address.strip_prefix("http://") {
+            Some(address) => address.to_owned(),
+            None => "127.0.0.1:0".to_owned(),
+        };
+        let directory = self.directory.path().join("metanode");
+        let part = match self.mode {
+            Mode::InProcess => {
+                Part::Task(Task::metanode(&directory, &listen, self.options, &self.secret).await?)
+            }
+            Mode::Processes => {
+                let options = self.options;
+                let arguments = [
+                    ("--data-dir", directory.display().to_string()),
+                    ("--listen", listen),
+                    ("--replication", options.replication.to_string()),
+                    ("--block-size", format!("{}B", options.block_size)),
+                    ("--heartbeat-interval", format!("{}ms", HEARTBEAT.as_millis())),
+                    ("--stale-after", format!("{}ms", STALE.as_millis())),
+                    ("--dead-after", format!("{}ms", options.dead_after.as_millis())),
+                    ("--gc-grace", format!("{}ms", options.gc_grace.as_millis())),
+                    ("--lease", format!("{}ms", options.lease.as_millis())),
+                ];
+                Part::Process(self.process("metanode", "metanode", &arguments).await?)
+            }
+        };
+        self.metanode_address = part.address().to_owned();
+        self.metanode = Some(part);
+        Ok(())
+    }
+
+    async fn start_datanode(&self, index: usize) -> anyhow::Result<Part> {
+        let directory = self.datanode_directory(index);
+        if self.mode == Mode::InProcess {
+            return Ok(Part::Task(Task::datanode(&directory, &self.metanode_address, &self.secret).await?));
+        }
+        let arguments = [
+            ("--data-dir", directory.display().to_string()),
+            ("--listen", "127.0.0.1:0".to_owned()),
+            ("--metanode", self.metanode_address.clone()),
+            ("--reserve", "0B".to_owned()),
+        ];
+        Ok(Part::Process(self.process("datanode", &format!("datanode-{index}"), &arguments).await?))
+    }
+
+    async fn start_gateway(&self, index: usize) -> anyhow::Result<Part> {
+        if self.mode == Mode::InProcess {
+            return Ok(Part::Task(Task::gateway(&self.metanode_address, &self.secret).await?));
+        }
+        let arguments = [
+            ("--listen", "127.0.0.1:0".to_owned()),
+            ("--metanode", self.metanode_address.clone()),
+            ("--default-bucket", BUCKET.to_owned()),
+        ];
+        Ok(Part::Process(self.process("gateway", &format!("gateway-{index}"), &arguments).await?))
+    }
+
+    async fn process(&self, part: &str, name: &str, options: &[(&str, String)]) -> anyhow::Result<Process> {
+        let mut arguments = vec![part.to_owned()];
+        arguments.extend(options.iter().flat_map(|(name, value)| [(*name).to_owned(), value.clone()]));
+        let environment = HashMap::from(
+            [("CAIRN_CLUSTER_SECRET", SECRET)].map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let mut environment = environment;
+        if part == "metanode" {
+            environment.insert("CAIRN_ROOT_ACCESS_KEY".to_owned(), ACCESS_KEY.to_owned());
+            environment.insert("CAIRN_ROOT_SECRET_KEY".to_owned(), SECRET_KEY.to_owned());
+        }
+        Process::start(&arguments, &environment, &self.directory.path().join(format!("{name}.log"))).await
+    }
+}

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Runs every suite of tests and sums them up.
+
+Suites, in this order; names on the command line choose some of them:
+
+    rust      every crate's own tests, and Rust's S3 clients against the release binary
+    python    real clients, bad clients, faults, memory: tests/clients_py
+    compose   the Dockerfile and compose.yaml: tests/compose
+
+The output of each suite is shown as it comes and kept under .test/. A suite that cannot even be
+built counts as one failure. The last line is `N passed, N failed, N skipped`.
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+LOGS = ROOT / ".test"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+PYTHON = ROOT / ".venv/bin/python"
+
+
+@dataclasses.dataclass
+class Result:
+    """What a suite came to."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0
+    note: str = ""
+
+
+def run(name, command):
+    """Runs a command, showing and keeping its output; its exit code and its text."""
+    print(f"\n+ {' '.join(map(str, command))}", flush=True)
+    env = os.environ | {"CAIRN_BIN": str(TARGET / "release/cairn")}
+    text = []
+    with (
+        open(LOGS / f"{name}.log", "a") as log,
+        subprocess.Popen(
+            list(map(str, command)),
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as child,
+    ):
+        for line in child.stdout:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            log.write(line)
+            text.append(line)
+    return child.returncode, "".join(text)
+
+
+def build():
+    """The binary that users run is the one that clients test."""
+    code, _ = run("build", ["cargo", "build", "--release", "--locked", "--package", "cairn"])
+    return code == 0
+
+
+def nextest(text):
+    """The counts of cargo-nextest's summary: `10 tests run: 9 passed (1 slow), 1 failed, 2 skipped`."""
+    result = Result()
+    for line in re.findall(r"Summary \[.*", text):
+        for count, what in re.findall(r"(\d+) (passed|failed|timed out|skipped|exec failed)", line):
+            field = what if what in ("passed", "skipped") else "failed"
+            setattr(result, field, getattr(result, field) + int(count))
+    return result
+
+
+def cargo_test(text):
+    """The counts of libtest: `test result: ok. 3 passed; 0 failed; 1 ignored; …`, one per binary."""
+    result = Result()
+    for passed, failed, ignored in re.findall(r"(\d+) passed; (\d+) failed; (\d+) ignored", text):
+        result.passed += int(passed)
+        result.failed += int(failed)
+        result.skipped += int(ignored)
+    return result
+
+
+def rust():
+    if shutil.which("cargo-nextest"):
+        command = ["cargo", "nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--color=never"]
+        command += ["--status-level=fail", "--final-status-level=fail"]
+        code, text = run("rust", command)
+        result = nextest(text)
+    else:
+        code, text = run("rust", ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"])
+        result = cargo_test(text)
+    if code != 0 and result.failed == 0:
+        result.failed, result.note = 1, "did not run to its end"
+    return result
+
+
+def pytest(name, directory):
+    report = LOGS / f"{name}.xml"
+    code, _ = run(name, [PYTHON, "-m", "pytest", directory, f"--junit-xml={report}", "--durations=10"])
+    result = Result()
+    if report.exists():
+        for suite in xml.etree.ElementTree.parse(report).getroot().iter("testsuite"):
+            count = {key: int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")}
+            result.failed += count["failures"] + count["errors"]
+            result.skipped += count["skipped"]
+            result.passed += count["tests"] - count["failures"] - count["errors"] - count["skipped"]
+    if code != 0 and result.failed == 0:
+        result.failed, result.note = 1, f"pytest ended with {code}"
+    return result
+
+
+SUITES = {
+    "rust": rust,
+    "python": lambda: pytest("python", "tests/clients_py"),
+    "compose": lambda: pytest("compose", "tests/compose"),
+}
+
+
+def main(names):
+    unknown = set(names) - SUITES.keys()
+    if unknown:
+        sys.exit(f"no such suite: {', '.join(unknown)}; there are {', '.join(SUITES)}")
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir()
+    results = {}
+    if build():
+        for name in names or SUITES:
+            began = time.monotonic()
+            results[name] = SUITES[name]()
+            results[name].seconds = time.monotonic() - began
+    else:
+        results["build"] = Result(failed=1, note="the release binary does not build")
+
+    print("\nsuite       passed  failed  skipped   time")
+    for name, r in results.items():
+        print(f"{name:10}  {r.passed:6}  {r.failed:6}  {r.skipped:7}  {r.seconds:4.0f} s  {r.note}")
+    passed, failed, skipped = (
+        sum(getattr(r, field) for r in results.values()) for field in ("passed", "failed", "skipped")
+    )
+    print(f"\n{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
