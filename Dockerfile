@@ -9,15 +9,17 @@ COPY Cargo.toml Cargo.lock ./
 COPY protocol/Cargo.toml protocol/
 COPY gateway/Cargo.toml gateway/
 COPY metanode/Cargo.toml metanode/
+COPY metanode/planner/Cargo.toml metanode/planner/
 COPY datanode/Cargo.toml datanode/
+COPY sim/Cargo.toml sim/
 COPY tests/clients/Cargo.toml tests/clients/
 COPY tests/cluster/Cargo.toml tests/cluster/
-RUN for crate in . protocol gateway metanode datanode tests/clients tests/cluster; do \
+RUN for crate in . protocol gateway metanode metanode/planner datanode sim tests/clients tests/cluster; do \
         mkdir -p $crate/src && touch $crate/src/lib.rs; \
     done \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked --package cairn \
-    && rm -r src protocol gateway metanode datanode tests
+    && rm -r src protocol gateway metanode datanode sim tests
 
 COPY . .
 # Cargo compares times: the real sources must be newer than what the empty ones were built to.

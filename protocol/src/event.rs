@@ -7,6 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+use crate::admin::{Duty, WorkerName, WorkerSettings};
 use crate::env::{Env, Timestamp};
 use crate::id::{BlockId, NodeId, UploadId, VolumeId};
 
@@ -37,6 +38,22 @@ pub enum EventKind {
     NodeDead { node: NodeId },
     /// A datanode that was stale is heard of again.
     NodeLive { node: NodeId },
+    /// An operator wants something else of a datanode.
+    NodeDutyChanged { node: NodeId, duty: Duty },
+    /// A draining datanode has no blocks left: it can be stopped and removed.
+    NodeDrained { node: NodeId },
+    /// A datanode's maintenance ended by itself.
+    MaintenanceExpired { node: NodeId },
+    /// A datanode was removed.
+    NodeRemoved { node: NodeId },
+    /// A block is moved from one datanode to another: a copy was ordered.
+    MoveStarted { block: BlockId, from: NodeId, to: NodeId },
+    /// A block was moved: the copy is there, and the old one is queued for deletion.
+    BlockMoved { block: BlockId, from: NodeId, to: NodeId },
+    /// All nodes in service are within the threshold, or nothing would bring them nearer.
+    BalanceIdle,
+    /// An operator decided about a background worker.
+    WorkerChanged { worker: WorkerName, settings: WorkerSettings },
     /// A volume of a datanode failed and was taken out.
     VolumeFailed { node: NodeId, volume: VolumeId, reason: String },
     /// A block was found below its replication factor.

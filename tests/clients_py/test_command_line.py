@@ -174,9 +174,13 @@ def test_parts_without_a_secret_do_not_start(tmp_path):
 
 def test_internal_ports_serve_nobody_without_the_secret(start):
     cluster = start("cluster", datanodes=1, replication=1)
-    assert requests.get(f"{cluster.metanode.url}/health").status_code == 200
-    assert requests.get(f"{cluster.datanodes[0].url}/health").status_code == 200
-    assert requests.get(f"{cluster.endpoint}/_cairn/health").status_code == 200
+    for health in (
+        f"{cluster.metanode.url}/health",
+        f"{cluster.datanodes[0].url}/health",
+        f"{cluster.endpoint}/_cairn/health",
+    ):
+        # A datanode listens before it has registered, and is healthy after.
+        wait_until(lambda url=health: requests.get(url).status_code == 200, f"{health} to be healthy")
     block = "0192a3b4-c5d6-7e8f-9012-3456789abcde"
     for method, url in (
         ("POST", f"{cluster.metanode.url}/v1/admin/status"),

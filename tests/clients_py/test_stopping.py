@@ -19,9 +19,11 @@ def test_what_is_in_flight_is_finished(start):
     body = some_bytes(20 * MIB)
     s3.put_object(Bucket="bucket", Key="old", Body=body)
     raw = Raw(server.port)
-    put = raw.sign("PUT", "/bucket/new", payload=UNSIGNED, unsigned=[("content-length", str(len(body)))])
+    unsigned = [("content-length", str(len(body))), ("expect", "100-continue")]
+    put = raw.sign("PUT", "/bucket/new", payload=UNSIGNED, unsigned=unsigned)
     with raw.connect() as upload, raw.connect() as download:
-        upload.write(put.head + body[: 10 * MIB])
+        assert upload.exchange(put.head).status == 100
+        upload.write(body[: 10 * MIB])
         download.write(raw.sign("GET", "/bucket/old").head)
         first = download.socket.recv(1)
         server.terminate()
@@ -58,9 +60,12 @@ def test_a_second_signal_stops_what_waits(start):
     server = store.gateways[0]
     store.client().create_bucket(Bucket="bucket")
     raw = Raw(server.port)
-    put = raw.sign("PUT", "/bucket/k", payload=UNSIGNED, unsigned=[("content-length", "1000")])
+    unsigned = [("content-length", "1000"), ("expect", "100-continue")]
+    put = raw.sign("PUT", "/bucket/k", payload=UNSIGNED, unsigned=unsigned)
     with raw.connect() as connection:
-        connection.write(put.head + b"x")
+        # Now the request is in flight for sure: a server that has not read it yet may drop it.
+        assert connection.exchange(put.head).status == 100
+        connection.write(b"x")
         server.terminate()
         wait_until(lambda: not accepts(server.port), "the server to stop listening")
         assert server.running()

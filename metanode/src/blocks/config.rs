@@ -57,6 +57,12 @@ pub struct BlocksConfig {
     pub command_deadline: Duration,
     /// Bytes per second that repair copies in the whole cluster, so that clients keep most of the network.
     pub repair_rate: u64,
+    /// Bytes per second that moves off draining nodes copy in the whole cluster.
+    pub drain_rate: u64,
+    /// Bytes per second that balancing moves in the whole cluster: less than repair, for nothing is in danger.
+    pub balance_rate: u64,
+    /// How far from the mean utilisation a node may be before blocks are moved, in thousandths of the mean.
+    pub balance_threshold_permille: u32,
     /// Bytes that one node may be copying at once for repair, as reader and writer: what it can do
     /// within a few heartbeats. A single larger block is copied all the same.
     pub repair_in_flight: u64,
@@ -87,6 +93,9 @@ impl Default for BlocksConfig {
             report_age: Duration::from_secs(30),
             command_deadline: Duration::from_secs(120),
             repair_rate: 128 << 20,
+            drain_rate: 128 << 20,
+            balance_rate: 32 << 20,
+            balance_threshold_permille: 100,
             repair_in_flight: 64 << 20,
             delete_batch: 1_000,
             worker_interval: Duration::from_secs(1),
@@ -137,6 +146,13 @@ impl BlocksConfig {
             ("lease_ms", "must be above 0", !self.lease.is_zero()),
             ("command_deadline_ms", "must be above 0", !self.command_deadline.is_zero()),
             ("repair_rate", "must be above 0", self.repair_rate > 0),
+            ("drain_rate", "must be above 0", self.drain_rate > 0),
+            ("balance_rate", "must be above 0", self.balance_rate > 0),
+            (
+                "balance_threshold_permille",
+                "must be from 1 to 1000",
+                (1..=1_000).contains(&self.balance_threshold_permille),
+            ),
             ("delete_batch", "must be above 0", self.delete_batch > 0),
             ("worker_interval_ms", "must be above 0", !self.worker_interval.is_zero()),
         ];

@@ -7,7 +7,7 @@ use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 
-use super::planner::budget::InFlight;
+use cairn_planner::budget::InFlight;
 
 /// A copy under way.
 #[derive(Clone, Debug)]

@@ -11,9 +11,9 @@ use futures_util::FutureExt;
 
 use super::Inner;
 use super::memory::Memory;
-use super::planner::ClusterView;
-use super::planner::placement::{Demand, place};
-use super::planner::size::block_size;
+use cairn_planner::ClusterView;
+use cairn_planner::placement::{Demand, place};
+use cairn_planner::size::block_size;
 use crate::store::blocks::{self, BucketLayout};
 use crate::store::leases::{self, Lease};
 use crate::store::{Connection, StoreError, deletions};

@@ -12,7 +12,7 @@ use super::hints::RepairHints;
 use super::nodes::state::Patience;
 use super::nodes::{KnownNode, NodeTable};
 use super::orphans::Orphans;
-use super::planner::ClusterView;
+use cairn_planner::ClusterView;
 use super::reservations::Reservations;
 use super::setbacks::Setbacks;
 

@@ -2,7 +2,7 @@
 //!
 //! | module | what is there |
 //! |---|---|
-//! | [`planner`] | decisions: pure functions from a view to commands |
+//! | [`cairn_planner`] | decisions: pure functions from a view to commands |
 //! | [`nodes`] | the datanodes: liveness and predicted utilisation |
 //! | [`grants`] | the right to store a block: given, renewed, given back |
 //! | [`commit`], [`locate`] | blocks become an object's bytes, and are found again |
@@ -30,7 +30,6 @@ mod locate;
 mod memory;
 mod nodes;
 mod orphans;
-mod planner;
 mod reservations;
 mod setbacks;
 mod workers;

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use cairn_protocol::admin::AdminError;
 use cairn_protocol::cluster::ClusterError;
 use cairn_protocol::metadata::MetadataError;
 use cairn_protocol::warn_self;
@@ -123,6 +124,15 @@ impl From<StoreError> for MetadataError {
 }
 
 impl From<StoreError> for ClusterError {
+    fn from(error: StoreError) -> Self {
+        match error.outward() {
+            Outward::NoSpace | Outward::TryAgain => Self::Unavailable { reason: error.to_string() },
+            Outward::Internal => Self::Internal,
+        }
+    }
+}
+
+impl From<StoreError> for AdminError {
     fn from(error: StoreError) -> Self {
         match error.outward() {
             Outward::NoSpace | Outward::TryAgain => Self::Unavailable { reason: error.to_string() },

@@ -15,6 +15,10 @@ pub struct AllocateBlocks {
     pub object_offset: u64,
     /// The object's length, if it is known.
     pub object_length: Option<u64>,
+    /// The length in bytes that the client wants the object's first blocks to have, if it says so; the
+    /// bucket's or the cluster's without. Blocks grow with the object all the same.
+    #[serde(default)]
+    pub block_size: Option<u64>,
     /// How many blocks. A last block may come out shorter than granted; a grant may stay unused.
     pub count: u32,
     /// Nodes that failed the client just now.

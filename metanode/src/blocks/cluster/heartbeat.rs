@@ -34,7 +34,8 @@ pub(super) async fn heartbeat(
     lost(inner, node, request.corrupt).await?;
     deleted(inner, node, request.deleted).await?;
     after_results(inner, node, &results);
-    Ok(HeartbeatReply { commands: commands(inner, node).await? })
+    let commands = commands(inner, node).await?;
+    Ok(HeartbeatReply { commands, ..HeartbeatReply::default() })
 }
 
 /// The node lives, if it is who it says.

@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_protocol::admin::NodeState;
+use cairn_protocol::admin::{Duty, NodeState};
 use cairn_protocol::cluster::{Register, VolumeUsage};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId, VolumeId};
 
 use self::state::{Patience, Signal};
-use super::planner::{ClusterView, NodeView};
+use cairn_planner::{ClusterView, NodeView};
 
 /// A datanode.
 #[derive(Debug)]
@@ -30,6 +30,10 @@ pub(crate) struct Node {
     pub(crate) incarnation: u64,
     /// Its state.
     pub(crate) state: NodeState,
+    /// What the operator wants of it.
+    pub(crate) duty: Duty,
+    /// Version of its software.
+    pub(crate) version: String,
     /// When it was seen to be stale.
     stale_at: Duration,
     /// Its volumes, as it told last.
@@ -150,6 +154,7 @@ impl Node {
             node,
             zone: self.zone.clone(),
             state: self.state,
+            duty: self.duty,
             doubtful: !self.present || now < self.avoid_until,
             capacity: sum(|volume| volume.capacity),
             predicted_used: sum(|volume| volume.used)
@@ -181,6 +186,10 @@ pub(crate) struct KnownNode {
     pub(crate) incarnation: u64,
     /// Its volumes at its last registration.
     pub(crate) volumes: Vec<VolumeUsage>,
+    /// What the operator wants of it.
+    pub(crate) duty: Duty,
+    /// Version of its software.
+    pub(crate) version: String,
 }
 
 /// What a heartbeat changed.
@@ -238,6 +247,8 @@ impl NodeTable {
             zone: register.zone,
             incarnation,
             volumes: register.volumes,
+            duty: self.get(register.node).map(|node| node.duty).unwrap_or_default(),
+            version: register.version,
         };
         let outgoing = self.nodes.remove(&known.node).map(|node| node.outgoing).unwrap_or_default();
         let id = known.node;
@@ -344,6 +355,8 @@ impl Node {
             zone: known.zone.map(Arc::from),
             incarnation: known.incarnation,
             state: NodeState::Live,
+            duty: known.duty,
+            version: known.version,
             stale_at: now,
             volumes: known.volumes,
             heard_at: now,

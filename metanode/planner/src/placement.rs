@@ -11,15 +11,15 @@ use super::{ClusterView, NodeView};
 
 /// What is to be placed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Demand<'a> {
+pub struct Demand<'a> {
     /// The block's length, or the most that it can become.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// How many further copies.
-    pub(crate) copies: u32,
+    pub copies: u32,
     /// Who has, or is about to have, a copy: gets no other, and counts for its zone.
-    pub(crate) holders: &'a [NodeId],
+    pub holders: &'a [NodeId],
     /// Who must not get one for other reasons.
-    pub(crate) exclude: &'a [NodeId],
+    pub exclude: &'a [NodeId],
 }
 
 /// Chooses nodes for the copies: as many different ones as wanted, or as there are.
@@ -27,7 +27,7 @@ pub(crate) struct Demand<'a> {
 /// Each goes to a zone with the fewest copies so far. Within those, chance decides, weighted by
 /// predicted free bytes: the emptiest node is the likeliest, but a node that just came does not get
 /// everything that is written. Doubtful nodes are taken only if there are not enough others.
-pub(crate) fn place(view: &ClusterView, demand: &Demand<'_>, rng: &mut StdRng) -> Vec<NodeId> {
+pub fn place(view: &ClusterView, demand: &Demand<'_>, rng: &mut StdRng) -> Vec<NodeId> {
     let barred: HashSet<NodeId> = demand.holders.iter().chain(demand.exclude).copied().collect();
     let eligible = |node: &&NodeView| node.takes(demand.bytes) && !barred.contains(&node.node);
     let copies = demand.copies as usize;

@@ -11,44 +11,48 @@
 //! Sizes and utilisation are always the predicted ones: what is used, plus what was granted and what
 //! is on its way in, less what is on its way out.
 
-pub(crate) mod budget;
-pub(crate) mod examine;
-pub(crate) mod placement;
-pub(crate) mod size;
+pub mod budget;
+pub mod examine;
+pub mod placement;
+pub mod size;
 
 use std::sync::Arc;
 
-use cairn_protocol::admin::NodeState;
+use cairn_protocol::admin::{Duty, NodeState};
 use cairn_protocol::id::NodeId;
 
 /// A datanode, as far as decisions need to know it.
 #[derive(Clone, Debug)]
-pub(crate) struct NodeView {
+pub struct NodeView {
     /// The node.
-    pub(crate) node: NodeId,
+    pub node: NodeId,
     /// Its zone; nodes without one are together in a zone of their own.
-    pub(crate) zone: Option<Arc<str>>,
+    pub zone: Option<Arc<str>>,
     /// Its state of life.
-    pub(crate) state: NodeState,
+    pub state: NodeState,
+    /// What the operator wants of it. Maintenance whose time is over is not to be seen here.
+    pub duty: Duty,
     /// Whether there is reason to prefer others: it was not heard of since this process started, or a
     /// client could not reach it just now.
-    pub(crate) doubtful: bool,
+    pub doubtful: bool,
     /// Bytes that its good volumes may use in all.
-    pub(crate) capacity: u64,
+    pub capacity: u64,
     /// Bytes used, plus those on their way in, less those on their way out.
-    pub(crate) predicted_used: u64,
+    pub predicted_used: u64,
     /// Bytes that it can still take: free ones less those on their way in. What is on its way out does
     /// not count, for it cannot be used yet.
-    pub(crate) room: u64,
+    pub room: u64,
     /// Free bytes of the volume that has most: a block is in one volume.
-    pub(crate) largest_volume: u64,
+    pub largest_volume: u64,
 }
 
 impl NodeView {
     /// Whether it can be given a block of this size.
-    pub(crate) fn takes(&self, bytes: u64) -> bool {
+    pub fn takes(&self, bytes: u64) -> bool {
         match self.state {
-            NodeState::Live => self.room >= bytes && self.largest_volume >= bytes,
+            NodeState::Live => {
+                self.duty == Duty::Service && self.room >= bytes && self.largest_volume >= bytes
+            }
             NodeState::Stale | NodeState::Dead => false,
         }
     }
@@ -67,24 +71,24 @@ impl NodeView {
 
 /// All registered datanodes at one moment, in the order of their ids.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ClusterView {
+pub struct ClusterView {
     nodes: Vec<NodeView>,
 }
 
 impl ClusterView {
     /// The view of these nodes.
-    pub(crate) fn new(mut nodes: Vec<NodeView>) -> Self {
+    pub fn new(mut nodes: Vec<NodeView>) -> Self {
         nodes.sort_unstable_by_key(|node| node.node);
         Self { nodes }
     }
 
     /// All nodes.
-    pub(crate) fn nodes(&self) -> &[NodeView] {
+    pub fn nodes(&self) -> &[NodeView] {
         &self.nodes
     }
 
     /// One node.
-    pub(crate) fn get(&self, node: NodeId) -> Option<&NodeView> {
+    pub fn get(&self, node: NodeId) -> Option<&NodeView> {
         self.index(node).and_then(|index| self.nodes.get(index))
     }
 
@@ -93,13 +97,13 @@ impl ClusterView {
     }
 
     /// Its state; a node that nobody knows is as good as dead.
-    pub(crate) fn state(&self, node: NodeId) -> NodeState {
+    pub fn state(&self, node: NodeId) -> NodeState {
         self.get(node).map_or(NodeState::Dead, |node| node.state)
     }
 
     /// How many copies there can be of a block that wants `replication`: one per registered node at
     /// the most. Dead nodes count, or else a cluster that loses nodes would lower its own promises.
-    pub(crate) fn attainable(&self, replication: u32) -> u32 {
+    pub fn attainable(&self, replication: u32) -> u32 {
         replication.min(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX))
     }
 
@@ -108,7 +112,7 @@ impl ClusterView {
     }
 
     /// Takes `bytes` of a node's room, so that what is decided next sees it.
-    pub(crate) fn reserve(&mut self, node: NodeId, bytes: u64) {
+    pub fn reserve(&mut self, node: NodeId, bytes: u64) {
         if let Some(view) = self.index(node).and_then(|index| self.nodes.get_mut(index)) {
             view.predicted_used = view.predicted_used.saturating_add(bytes);
             view.room = view.room.saturating_sub(bytes);
@@ -117,4 +121,4 @@ impl ClusterView {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+pub mod tests;

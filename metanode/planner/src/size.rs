@@ -10,7 +10,7 @@ const BLOCKS_PER_SIZE: u64 = 1_000;
 /// that the cluster or the bucket wants, `length` the object's length if it is known.
 ///
 /// Always a power of two times `base`, or [`BLOCK_LENGTH_MAX`].
-pub(crate) fn block_size(base: u64, offset: u64, length: Option<u64>) -> u64 {
+pub fn block_size(base: u64, offset: u64, length: Option<u64>) -> u64 {
     // An object of known length has blocks of one size from the beginning.
     let reach = offset.max(length.unwrap_or(0));
     let wanted = reach / BLOCKS_PER_SIZE;

@@ -14,46 +14,46 @@ use super::{ClusterView, NodeView};
 
 /// A block and all that is known of its copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BlockView {
+pub struct BlockView {
     /// Its length in bytes.
-    pub(crate) length: u64,
+    pub length: u64,
     /// How many copies it should have.
-    pub(crate) replication: u32,
+    pub replication: u32,
     /// Who has one.
-    pub(crate) holders: Vec<Holder>,
+    pub holders: Vec<Holder>,
     /// Who was told to make one and may still do so.
-    pub(crate) inbound: Vec<NodeId>,
+    pub inbound: Vec<NodeId>,
     /// Who is about to delete one: must not get another before that is done.
-    pub(crate) doomed: Vec<NodeId>,
+    pub doomed: Vec<NodeId>,
 }
 
 /// A copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Holder {
+pub struct Holder {
     /// Who has it.
-    pub(crate) node: NodeId,
+    pub node: NodeId,
     /// Whether it is good as far as is known.
-    pub(crate) good: bool,
+    pub good: bool,
 }
 
 /// What to do about a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// Good copies on nodes that are not dead.
-    pub(crate) live: u32,
+    pub live: u32,
     /// How many there can be.
-    pub(crate) attainable: u32,
+    pub attainable: u32,
     /// Where it stands.
-    pub(crate) standing: Standing,
+    pub standing: Standing,
     /// Copies to make now.
-    pub(crate) copies: Vec<Copy>,
+    pub copies: Vec<Copy>,
     /// Nodes whose copy is to be deleted: one too many, or a bad one that is not needed any more.
-    pub(crate) drops: Vec<NodeId>,
+    pub drops: Vec<NodeId>,
 }
 
 /// Where a block stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub enum Standing {
     /// As many good copies as there can be, and no bad one that is not about to go.
     Satisfied,
     /// The copies that it lacks are being made, or a bad one makes room for a good one.
@@ -66,11 +66,11 @@ pub(crate) enum Standing {
 
 /// A copy to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Copy {
+pub struct Copy {
     /// Who makes it.
-    pub(crate) target: NodeId,
+    pub target: NodeId,
     /// Whom to read from, in the order in which to try.
-    pub(crate) sources: Vec<NodeId>,
+    pub sources: Vec<NodeId>,
 }
 
 impl BlockView {
@@ -92,7 +92,7 @@ impl BlockView {
 /// Never chooses a node twice or one that holds a copy, good or bad; never drops a good copy unless
 /// `replication` others are on nodes that are alive for sure; never drops a bad copy unless a good
 /// one is on such a node.
-pub(crate) fn examine(
+pub fn examine(
     view: &ClusterView,
     block: &BlockView,
     in_flight: &mut InFlight,

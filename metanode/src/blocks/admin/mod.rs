@@ -1,0 +1,137 @@
+//! What operators ask.
+
+mod bucket;
+mod fsck;
+mod location;
+mod node;
+mod scrub;
+mod worker;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use cairn_protocol::admin::{
+    Admin, AdminError, BalanceRequest, BalanceStatus, BucketSettings, CanStop, CanStopReport, ClusterStatus,
+    DutyReport, FsckPage, FsckRequest, GetBucketSettings, NodeProgress, NodeProgressRequest, NodeStatus,
+    ObjectPlace, RemoveNode, RemoveNodeReport, ScrubRequest, ScrubStatus, SetBalance, SetBucketSettings,
+    SetDuty, SetWorker, StartScrub, StatusRequest, WhereRequest, WorkerStatus, WorkersRequest,
+};
+use cairn_protocol::id::NodeId;
+
+use super::{Blocks, Inner};
+use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
+
+#[async_trait]
+impl Admin for Blocks {
+    async fn status(&self, _request: StatusRequest) -> Result<ClusterStatus, AdminError> {
+        let mut reader = self.inner.store.read().await?;
+        let replicas: HashMap<NodeId, u64> = replicas::counts(&mut reader).await?.into_iter().collect();
+        let nodes = self.inner.node_statuses(&replicas);
+        let repairs_in_flight = self.inner.memory().copies.len() as u64;
+        let registered = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        let (lacking, missing) = repairs::count(&mut reader, registered).await?;
+        let unseen = unseen(&self.inner, &mut reader).await?;
+        Ok(ClusterStatus {
+            cluster: self.inner.cluster,
+            nodes,
+            blocks: blocks::count(&mut reader).await?,
+            under_replicated: lacking.saturating_add(unseen),
+            missing,
+            repairs_in_flight,
+            deletions_queued: deletions::count(&mut reader).await?,
+            workers: worker::all(&self.inner),
+        })
+    }
+
+    async fn set_duty(&self, request: SetDuty) -> Result<DutyReport, AdminError> {
+        node::set_duty(&self.inner, request).await
+    }
+
+    async fn node_progress(&self, request: NodeProgressRequest) -> Result<NodeProgress, AdminError> {
+        node::progress(&self.inner, request).await
+    }
+
+    async fn can_stop(&self, request: CanStop) -> Result<CanStopReport, AdminError> {
+        node::can_stop(&self.inner, request).await
+    }
+
+    async fn remove_node(&self, request: RemoveNode) -> Result<RemoveNodeReport, AdminError> {
+        node::remove(&self.inner, request).await
+    }
+
+    async fn workers(&self, _request: WorkersRequest) -> Result<Vec<WorkerStatus>, AdminError> {
+        Ok(worker::all(&self.inner))
+    }
+
+    async fn set_worker(&self, request: SetWorker) -> Result<WorkerStatus, AdminError> {
+        worker::set(&self.inner, request).await
+    }
+
+    async fn balance(&self, _request: BalanceRequest) -> Result<BalanceStatus, AdminError> {
+        worker::balance(&self.inner).await
+    }
+
+    async fn set_balance(&self, request: SetBalance) -> Result<BalanceStatus, AdminError> {
+        worker::set_balance(&self.inner, request).await
+    }
+
+    async fn scrub(&self, _request: ScrubRequest) -> Result<Vec<ScrubStatus>, AdminError> {
+        Ok(scrub::all(&self.inner))
+    }
+
+    async fn start_scrub(&self, request: StartScrub) -> Result<Vec<ScrubStatus>, AdminError> {
+        scrub::start(&self.inner, request).await
+    }
+
+    async fn fsck(&self, request: FsckRequest) -> Result<FsckPage, AdminError> {
+        fsck::page(&self.inner, request).await
+    }
+
+    async fn locate_object(&self, request: WhereRequest) -> Result<ObjectPlace, AdminError> {
+        location::locate(&self.inner, request).await
+    }
+
+    async fn bucket_settings(&self, request: GetBucketSettings) -> Result<BucketSettings, AdminError> {
+        bucket::get(&self.inner, request).await
+    }
+
+    async fn set_bucket_settings(&self, request: SetBucketSettings) -> Result<BucketSettings, AdminError> {
+        bucket::set(&self.inner, request).await
+    }
+}
+
+/// Replicas of dead nodes whose blocks were not looked at yet. Each may be a block below its factor,
+/// so they count as such: the number may be too high for a while, and is never too low.
+async fn unseen(inner: &Inner, reader: &mut Connection) -> Result<u64, StoreError> {
+    let scans = inner.memory().scans.clone();
+    let mut unseen = 0;
+    for scan in scans {
+        if let Some(node) = scan.node {
+            unseen += replicas::count_after(reader, node, scan.through).await?;
+        }
+    }
+    Ok(unseen)
+}
+
+impl Inner {
+    fn node_statuses(&self, replicas: &HashMap<NodeId, u64>) -> Vec<NodeStatus> {
+        let now = self.env.monotonic();
+        let silent_ms = |at| u64::try_from(now.saturating_sub(at).as_millis()).unwrap_or(u64::MAX);
+        let memory = self.memory();
+        let view = memory.view(&self.env);
+        let statuses = memory.nodes.iter().map(|(id, node)| NodeStatus {
+            node: id,
+            address: node.address.clone(),
+            zone: node.zone.as_deref().map(str::to_owned),
+            state: node.state,
+            duty: node.duty,
+            version: node.version.clone(),
+            predicted_used: view.get(id).map_or(0, |node| node.predicted_used),
+            incarnation: node.incarnation,
+            silent_ms: node.present.then(|| silent_ms(node.heard_at)),
+            replicas: replicas.get(&id).copied().unwrap_or(0),
+            volumes: node.volumes.clone(),
+        });
+        statuses.collect()
+    }
+}

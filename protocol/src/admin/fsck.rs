@@ -1,0 +1,121 @@
+//! The check of everything that SQL knows: what is missing, corrupt, under- or over-replicated, or
+//! belongs to nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{BlockId, NodeId};
+
+/// Asks for a page of the check. The check is a walk over buckets, their objects and uploads, then over
+/// blocks and replicas that nothing refers to; each page is a short read.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FsckRequest {
+    /// Only this bucket.
+    pub bucket: Option<String>,
+    /// Where the last page ended; from the beginning without.
+    pub after: Option<FsckCursor>,
+}
+
+/// Where a page ended. Opaque: it is only handed back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FsckCursor(pub String);
+
+/// A page of the check. Counts are of this page: whoever asks adds them up.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FsckPage {
+    /// What was looked at, by bucket. A block that several objects share counts once for each.
+    pub buckets: Vec<BucketHealth>,
+    /// What was looked at that belongs to no bucket, and what cannot be told by bucket.
+    pub totals: FsckTotals,
+    /// What is wrong, with an example each; at most some hundreds a page.
+    pub problems: Vec<Problem>,
+    /// Where the next page begins; none when this was the last.
+    pub next: Option<FsckCursor>,
+    /// How much of the walk is behind, in thousandths, as far as can be told cheaply.
+    pub progress_permille: u32,
+}
+
+/// What was found in a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketHealth {
+    /// Its name.
+    pub bucket: String,
+    /// Versions of objects, and parts of uploads.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What is known of the blocks that they refer to.
+    pub blocks: FsckSummary,
+}
+
+/// Blocks by what is wrong with them. One that is missing counts as nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FsckSummary {
+    /// All that were looked at.
+    pub blocks: u64,
+    /// No good copy on any node that is not dead.
+    pub missing: u64,
+    /// Some copy is known to be bad.
+    pub corrupt: u64,
+    /// Fewer good live copies than wanted (than nodes, if there are fewer of those).
+    pub under_replicated: u64,
+    /// More good live copies than wanted.
+    pub over_replicated: u64,
+    /// More copies in one zone than need be.
+    pub misplaced: u64,
+}
+
+/// What belongs to no bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FsckTotals {
+    /// Blocks that no object and no part refers to, and whose row stays all the same.
+    pub orphaned_blocks: u64,
+    /// Blocks whose count of references is not the number of extents that refer to them.
+    pub wrong_references: u64,
+    /// Replicas on nodes that do not exist.
+    pub orphaned_replicas: u64,
+    /// Replicas that nodes hold, that nobody committed yet, and that go when their lease is over.
+    pub uncommitted_replicas: u64,
+    /// Replicas that wait to be deleted.
+    pub deletions_queued: u64,
+    /// Versions and parts that wait for the end of their grace period.
+    pub garbage_queued: u64,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What.
+    pub kind: ProblemKind,
+    /// The block.
+    pub block: BlockId,
+    /// The bucket of an object that refers to it.
+    pub bucket: Option<String>,
+    /// That object's key.
+    pub key: Option<String>,
+    /// Who holds a copy, good or bad, alive or not.
+    pub holders: Vec<NodeId>,
+    /// What is known and what helps, in a sentence; names a command where there is one.
+    pub advice: String,
+}
+
+/// What can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// No good copy on any node that is not dead.
+    Missing,
+    /// Some copy is bad.
+    Corrupt,
+    /// Too few good copies.
+    UnderReplicated,
+    /// Too many.
+    OverReplicated,
+    /// Not spread over zones as it could be.
+    Misplaced,
+    /// Nothing refers to it.
+    Orphaned,
+    /// Its references are miscounted.
+    WrongReferences,
+    /// An object's extents leave a gap, or refer to a block that does not exist.
+    BrokenObject,
+}

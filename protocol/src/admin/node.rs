@@ -1,0 +1,183 @@
+//! Datanodes: their state, and what operators want of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::VolumeUsage;
+use crate::env::Timestamp;
+use crate::id::NodeId;
+
+/// A datanode's state of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// Heard of.
+    Live,
+    /// Not heard of for the stale time.
+    Stale,
+    /// Not heard of for the dead time.
+    Dead,
+}
+
+/// What an operator wants of a datanode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "duty", rename_all = "lowercase")]
+pub enum Duty {
+    /// It takes part in everything.
+    #[default]
+    Service,
+    /// It gets nothing, and what it has is moved to other nodes. When it has nothing left, it is drained.
+    Draining,
+    /// It gets nothing and may be silent: until then its copies count, and are not made again elsewhere,
+    /// as long as a block has another live copy. Ends by itself.
+    Maintenance {
+        /// When it ends.
+        until: Timestamp,
+    },
+}
+
+/// A datanode at a glance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The node.
+    pub node: NodeId,
+    /// Its base URL.
+    pub address: String,
+    /// Its zone.
+    pub zone: Option<String>,
+    /// Its state.
+    pub state: NodeState,
+    /// What the operator wants of it.
+    pub duty: Duty,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// Version of its software.
+    pub version: String,
+    /// How long ago it was heard of, in milliseconds; unknown after a restart of the metanode.
+    pub silent_ms: Option<u64>,
+    /// Replicas that it holds.
+    pub replicas: u64,
+    /// Bytes used, plus those on their way in (grants, copies), less those on their way out (deletions, moves).
+    pub predicted_used: u64,
+    /// Its volumes, as it told last.
+    pub volumes: Vec<VolumeUsage>,
+}
+
+/// Wants something else of a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetDuty {
+    /// The node.
+    pub node: NodeId,
+    /// What is wanted.
+    pub change: DutyChange,
+    /// Only tell what would happen.
+    pub dry_run: bool,
+}
+
+/// What can be wanted of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DutyChange {
+    /// Move everything away, for good.
+    Drain,
+    /// Let it be silent for a while.
+    Maintain {
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
+    /// Back to service.
+    Return,
+}
+
+/// What a change of duty does, or would do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DutyReport {
+    /// The duty before.
+    pub before: Duty,
+    /// The duty after.
+    pub after: Duty,
+    /// How the node stands with the new duty.
+    pub progress: NodeProgress,
+}
+
+/// Asks for a node's progress.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeProgressRequest {
+    /// The node.
+    pub node: NodeId,
+}
+
+/// How far a node's drain or maintenance has come.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeProgress {
+    /// The node.
+    pub node: NodeId,
+    /// Its state.
+    pub state: NodeState,
+    /// Its duty.
+    pub duty: Duty,
+    /// Draining, and nothing is left: it can be stopped and removed.
+    pub drained: bool,
+    /// Blocks that it still holds.
+    pub blocks: u64,
+    /// Bytes of those blocks; of the first million of them times their mean, if there are more.
+    pub bytes: u64,
+    /// Of those, blocks that are being copied elsewhere now.
+    pub in_flight: u64,
+    /// Why blocks do not leave it, if some do not. Empty when it goes on.
+    pub obstacles: Vec<Obstacle>,
+}
+
+/// Something that holds blocks up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Obstacle {
+    /// What it is, and what would help, in a sentence.
+    pub reason: String,
+    /// How many blocks it holds up, of those that were looked at.
+    pub blocks: u64,
+    /// One of them.
+    pub example: crate::id::BlockId,
+}
+
+/// Asks whether nodes can be stopped at the same time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CanStop {
+    /// The nodes.
+    pub nodes: Vec<NodeId>,
+}
+
+/// Whether nodes can be stopped.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CanStopReport {
+    /// Nothing becomes unreadable, and new objects can be written.
+    pub safe: bool,
+    /// Blocks without a live copy elsewhere: objects would be unreadable.
+    pub unreadable: u64,
+    /// Blocks with a single live copy elsewhere although they should have more: one more failure away from loss.
+    pub at_risk: u64,
+    /// Live nodes that would be left to write to, and how many writes need.
+    pub writable_nodes: u32,
+    /// How many nodes a write needs.
+    pub needed_nodes: u32,
+    /// Why not, in sentences. Empty when it is safe.
+    pub reasons: Vec<String>,
+}
+
+/// Forgets a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RemoveNode {
+    /// The node: it must be drained, or dead.
+    pub node: NodeId,
+    /// Even though blocks have their last copy there.
+    pub force: bool,
+    /// Only tell what would happen.
+    pub dry_run: bool,
+}
+
+/// What forgetting a node does, or would do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RemoveNodeReport {
+    /// Replicas that are forgotten with it.
+    pub replicas: u64,
+    /// Of those, blocks without any other copy: with `force` their objects are lost.
+    pub last_copies: u64,
+}
