@@ -153,6 +153,7 @@ impl<'a> Session<'a> {
             deleted: increment.deleted.clone(),
             corrupt: increment.corrupt.clone(),
             finished: increment.finished.clone(),
+            scrub: None,
         };
         let answer = self.control.cluster.heartbeat(heartbeat).await;
         self.next_heartbeat = blocks.env.monotonic() + self.interval;

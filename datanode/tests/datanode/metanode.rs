@@ -85,7 +85,8 @@ impl Cluster for Metanode {
                 for block in request.deleted.iter().chain(&request.corrupt) {
                     state.replicas.remove(block);
                 }
-                reply = Ok(HeartbeatReply { commands: std::mem::take(&mut state.orders) });
+                let commands = std::mem::take(&mut state.orders);
+                reply = Ok(HeartbeatReply { commands, ..HeartbeatReply::default() });
                 state.heartbeats.push(request);
             }
         });

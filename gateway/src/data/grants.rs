@@ -116,6 +116,7 @@ impl Grants {
                 storage_class: self.placement.storage_class.clone(),
                 object_offset: offset,
                 object_length: self.placement.length,
+                block_size: None,
                 count: self.count(offset, spare.block_size),
                 exclude: exclude.clone(),
             };

@@ -92,12 +92,7 @@ impl BlockView {
 /// Never chooses a node twice or one that holds a copy, good or bad; never drops a good copy unless
 /// `replication` others are on nodes that are alive for sure; never drops a bad copy unless a good
 /// one is on such a node.
-pub fn examine(
-    view: &ClusterView,
-    block: &BlockView,
-    in_flight: &mut InFlight,
-    rng: &mut StdRng,
-) -> Verdict {
+pub fn examine(view: &ClusterView, block: &BlockView, in_flight: &mut InFlight, rng: &mut StdRng) -> Verdict {
     let live = u32::try_from(block.good(view).count()).unwrap_or(u32::MAX);
     let attainable = view.attainable(block.replication);
     let verdict = |standing, copies, drops| Verdict { live, attainable, standing, copies, drops };

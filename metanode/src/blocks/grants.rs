@@ -11,12 +11,12 @@ use futures_util::FutureExt;
 
 use super::Inner;
 use super::memory::Memory;
-use cairn_planner::ClusterView;
-use cairn_planner::placement::{Demand, place};
-use cairn_planner::size::block_size;
 use crate::store::blocks::{self, BucketLayout};
 use crate::store::leases::{self, Lease};
 use crate::store::{Connection, StoreError, deletions};
+use cairn_planner::ClusterView;
+use cairn_planner::placement::{Demand, place};
+use cairn_planner::size::block_size;
 
 /// What grants are signed for.
 const PURPOSE: &str = "grant";

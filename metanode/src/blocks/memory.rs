@@ -12,9 +12,9 @@ use super::hints::RepairHints;
 use super::nodes::state::Patience;
 use super::nodes::{KnownNode, NodeTable};
 use super::orphans::Orphans;
-use cairn_planner::ClusterView;
 use super::reservations::Reservations;
 use super::setbacks::Setbacks;
+use cairn_planner::ClusterView;
 
 /// Commands are numbered from the time of the start in milliseconds, shifted by this: a million
 /// commands for each millisecond, so that no restart uses a number again.

@@ -12,9 +12,11 @@ use crate::blocks::KnownNode;
 
 /// All nodes.
 pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<KnownNode>, StoreError> {
-    let rows = sqlx::query("SELECT node_id, address, zone, incarnation, volumes, version, duty, maintenance_until FROM nodes")
-        .fetch_all(connection)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT node_id, address, zone, incarnation, volumes, version, duty, maintenance_until FROM nodes",
+    )
+    .fetch_all(connection)
+    .await?;
     rows.iter()
         .map(|row| {
             Ok(KnownNode {

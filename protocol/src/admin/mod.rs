@@ -22,8 +22,8 @@ pub use self::node::{
     NodeStatus, Obstacle, RemoveNode, RemoveNodeReport, SetDuty,
 };
 pub use self::worker::{
-    BalanceRequest, BalanceStatus, ScrubRequest, ScrubStatus, SetBalance, SetWorker, StartScrub, WorkerActivity,
-    WorkerName, WorkerSettings, WorkerStatus, WorkersRequest,
+    BalanceRequest, BalanceStatus, ScrubRequest, ScrubStatus, SetBalance, SetWorker, StartScrub,
+    WorkerActivity, WorkerName, WorkerSettings, WorkerStatus, WorkersRequest,
 };
 use crate::id::ClusterId;
 

@@ -7,7 +7,7 @@ mod placing;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cairn_protocol::admin::NodeState;
+use cairn_protocol::admin::{Duty, NodeState};
 use cairn_protocol::id::NodeId;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -26,6 +26,7 @@ pub(super) fn node(number: u128) -> NodeView {
         node: id(number),
         zone: None,
         state: NodeState::Live,
+        duty: Duty::Service,
         doubtful: false,
         capacity: CAPACITY,
         predicted_used: CAPACITY / 2,

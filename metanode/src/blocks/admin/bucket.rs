@@ -10,10 +10,16 @@ fn not_yet<T>() -> Result<T, AdminError> {
     Err(AdminError::Refused { reason: "not built yet".to_owned() })
 }
 
-pub(super) async fn get(_inner: &Arc<Inner>, _request: GetBucketSettings) -> Result<BucketSettings, AdminError> {
+pub(super) async fn get(
+    _inner: &Arc<Inner>,
+    _request: GetBucketSettings,
+) -> Result<BucketSettings, AdminError> {
     not_yet()
 }
 
-pub(super) async fn set(_inner: &Arc<Inner>, _request: SetBucketSettings) -> Result<BucketSettings, AdminError> {
+pub(super) async fn set(
+    _inner: &Arc<Inner>,
+    _request: SetBucketSettings,
+) -> Result<BucketSettings, AdminError> {
     not_yet()
 }

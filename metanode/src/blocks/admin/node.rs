@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use cairn_protocol::admin::{AdminError, CanStop, CanStopReport, DutyReport, NodeProgress, NodeProgressRequest, RemoveNode, RemoveNodeReport, SetDuty};
+use cairn_protocol::admin::{
+    AdminError, CanStop, CanStopReport, DutyReport, NodeProgress, NodeProgressRequest, RemoveNode,
+    RemoveNodeReport, SetDuty,
+};
 
 use crate::blocks::Inner;
 
@@ -14,7 +17,10 @@ pub(super) async fn set_duty(_inner: &Arc<Inner>, _request: SetDuty) -> Result<D
     not_yet()
 }
 
-pub(super) async fn progress(_inner: &Arc<Inner>, _request: NodeProgressRequest) -> Result<NodeProgress, AdminError> {
+pub(super) async fn progress(
+    _inner: &Arc<Inner>,
+    _request: NodeProgressRequest,
+) -> Result<NodeProgress, AdminError> {
     not_yet()
 }
 
@@ -22,6 +28,9 @@ pub(super) async fn can_stop(_inner: &Arc<Inner>, _request: CanStop) -> Result<C
     not_yet()
 }
 
-pub(super) async fn remove(_inner: &Arc<Inner>, _request: RemoveNode) -> Result<RemoveNodeReport, AdminError> {
+pub(super) async fn remove(
+    _inner: &Arc<Inner>,
+    _request: RemoveNode,
+) -> Result<RemoveNodeReport, AdminError> {
     not_yet()
 }

@@ -18,7 +18,10 @@ pub(super) async fn balance(_inner: &Arc<Inner>) -> Result<BalanceStatus, AdminE
     not_yet()
 }
 
-pub(super) async fn set_balance(_inner: &Arc<Inner>, _request: SetBalance) -> Result<BalanceStatus, AdminError> {
+pub(super) async fn set_balance(
+    _inner: &Arc<Inner>,
+    _request: SetBalance,
+) -> Result<BalanceStatus, AdminError> {
     not_yet()
 }
 

@@ -81,6 +81,8 @@ fn a_node_from_sql_counts_as_live_but_must_register() {
         zone: None,
         incarnation: 4,
         volumes: vec![volume(1_000, 0, false)],
+        duty: Duty::Service,
+        version: String::new(),
     };
     let table = NodeTable::new(vec![known], PATIENCE, seconds(0));
     assert!(!table.accepts(node, 4));

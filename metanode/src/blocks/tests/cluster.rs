@@ -187,6 +187,7 @@ impl TestCluster {
             deleted,
             corrupt,
             finished,
+            scrub: None,
         }
     }
 
@@ -452,6 +453,7 @@ pub(super) fn allocation(count: u32) -> AllocateBlocks {
         storage_class: None,
         object_offset: 0,
         object_length: None,
+        block_size: None,
         count,
         exclude: Vec::new(),
     }

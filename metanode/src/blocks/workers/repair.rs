@@ -11,11 +11,11 @@ use futures_util::FutureExt;
 use super::throttle::Throttle;
 use super::{Progress, Worker, scan};
 use crate::blocks::Inner;
-use cairn_planner::budget::InFlight;
-use cairn_planner::examine::{BlockView, Copy, Holder, Standing, Verdict, examine};
 use crate::store::blocks::BlockCopies;
 use crate::store::repairs::QueuedRepair;
 use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
+use cairn_planner::budget::InFlight;
+use cairn_planner::examine::{BlockView, Copy, Holder, Standing, Verdict, examine};
 
 /// Blocks that are examined in one step.
 const BLOCKS_PER_STEP: u32 = 200;
