@@ -117,6 +117,7 @@ impl Datanode {
     /// The routes; `shutdown` ends those that stream.
     pub fn router(&self, shutdown: CancellationToken) -> Router {
         http::router(Served {
+            node: self.blocks.node,
             blocks: self.blocks(),
             volumes: self.blocks.volumes.clone(),
             events: self.events.clone(),

@@ -10,7 +10,7 @@ use cairn_protocol::event::EventBus;
 use cairn_protocol::id::ClusterId;
 use cairn_protocol::listener::{self, Accept, Drained, Limits};
 use cairn_protocol::metadata::{Metadata, RootCredentials, metadata_router};
-use cairn_protocol::rpc::RpcServer;
+use cairn_protocol::rpc::{RpcServer, with_fallbacks};
 use cairn_protocol::secret::ClusterSecret;
 use rand::RngExt;
 use thiserror::Error;
@@ -144,7 +144,7 @@ impl Metanode {
 
     /// The routes; `shutdown` ends those that stream.
     pub fn router(&self, shutdown: CancellationToken) -> Router {
-        metadata_router(self.rpc(self.metadata()))
+        let router = metadata_router(self.rpc(self.metadata()))
             .merge(cluster_router(self.rpc(self.cluster())))
             .merge(admin_router(self.rpc(self.admin())))
             .merge(http::router(Beside {
@@ -153,7 +153,8 @@ impl Metanode {
                 secret: self.secret.clone(),
                 env: self.env.clone(),
                 shutdown,
-            }))
+            }));
+        with_fallbacks(router)
     }
 
     fn rpc<S: ?Sized>(&self, service: Arc<S>) -> RpcServer<S> {

@@ -3,10 +3,14 @@
 //!
 //! A call is `POST /v1/<service>/<operation>` with a JSON body, signed with the cluster's secret.
 //! The answer is JSON; an error is `{"code": …, "message": …}` with a status of 4xx or 5xx.
+//!
+//! The first part of the path is the version of the protocol. Who asks for another one is told in words which there
+//! is: see [`with_fallbacks`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +23,9 @@ use crate::secret::{ClusterSecret, SecretError};
 /// The largest request or answer: the completion of an upload of 10,000 parts, or a page of a block
 /// report, with room to spare. It stops a confused peer from filling our memory.
 pub const MESSAGE_LENGTH_MAX: usize = 64 * 1024 * 1024;
+
+/// The version of the protocol between the parts: the first part of every path but `/health` and `/events`.
+pub const PROTOCOL_VERSION: u32 = 1;
 
 /// Name of the header that carries the id of the client's request into all logs it causes.
 pub const REQUEST_ID_HEADER: &str = "x-cairn-request-id";
@@ -95,7 +102,34 @@ impl<S: ?Sized> Clone for RpcServer<S> {
     }
 }
 
-/// Reads, authenticates and decodes one request.
+/// Answers what no route of `router` knows in the words of the protocol.
+pub fn with_fallbacks(router: Router) -> Router {
+    router.fallback(unknown_path).method_not_allowed_fallback(unknown_method)
+}
+
+async fn unknown_path(request: Request) -> Response {
+    let path = request.uri().path();
+    let version = path.split('/').nth(1).and_then(|first| first.strip_prefix('v')?.parse::<u32>().ok());
+    let reason = match version {
+        Some(version) if version != PROTOCOL_VERSION => {
+            format!("this node speaks version {PROTOCOL_VERSION} of the protocol, not version {version}")
+        }
+        Some(_) | None => "this node has no such path".to_owned(),
+    };
+    refusal(StatusCode::NOT_FOUND, &reason)
+}
+
+async fn unknown_method(request: Request) -> Response {
+    refusal(StatusCode::METHOD_NOT_ALLOWED, &format!("this path has no {}", request.method()))
+}
+
+/// A code that every service's errors have, so that each client understands it.
+fn refusal(status: StatusCode, reason: &str) -> Response {
+    let message = format!("malformed request: {reason}");
+    json_response(status, &serde_json::json!({ "code": "Malformed", "reason": reason, "message": message }))
+}
+
+/// Reads, authenticates and decodes one request. Who does not even claim to know the secret has nothing read for it.
 ///
 /// # Errors
 /// The answer to send instead.
@@ -104,11 +138,15 @@ pub async fn receive<T: DeserializeOwned, E: WireError, S: ?Sized>(
     request: Request,
 ) -> Result<T, Response> {
     let (parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    server
+        .secret
+        .check_claim(authorization, server.env.now())
+        .map_err(|error| error_response(E::unauthorized(error)))?;
     let body = axum::body::to_bytes(body, MESSAGE_LENGTH_MAX)
         .await
         .map_err(|error| error_response(E::malformed(format!("the body could not be read: {error}"))))?;
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     server
         .secret
         .check_request(authorization, parts.method.as_str(), path, &body, server.env.now())
@@ -267,4 +305,38 @@ macro_rules! rpc_service {
             .with_state(server)
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::BlockError;
+    use axum::body::{Body, to_bytes};
+    use axum::http::Method;
+    use tower::ServiceExt;
+
+    async fn ask(method: Method, path: &str) -> (StatusCode, BlockError) {
+        let router = Router::new().route("/v1/thing", axum::routing::post(|| async { "done" }));
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let answer = with_fallbacks(router).oneshot(request).await.unwrap();
+        let status = answer.status();
+        (status, decode_error(status.as_u16(), &to_bytes(answer.into_body(), 1000).await.unwrap()))
+    }
+
+    #[tokio::test]
+    async fn a_peer_of_another_version_is_told_which_one_there_is() {
+        let (status, error) = ask(Method::POST, "/v2/thing").await;
+        let reason = "this node speaks version 1 of the protocol, not version 2".to_owned();
+        assert_eq!((status, error), (StatusCode::NOT_FOUND, BlockError::Malformed { reason }));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_path_or_method_is_answered_with_a_typed_error() {
+        let (status, error) = ask(Method::POST, "/v1/nothing").await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert!(matches!(error, BlockError::Malformed { .. }), "{error:?}");
+        let (status, error) = ask(Method::GET, "/v1/thing").await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+        assert!(matches!(error, BlockError::Malformed { .. }), "{error:?}");
+    }
 }

@@ -186,9 +186,9 @@ def test_internal_ports_serve_nobody_without_the_secret(start):
         ("POST", f"{cluster.metanode.url}/v1/admin/status"),
         ("POST", f"{cluster.metanode.url}/v1/metadata/root_credentials"),
         ("GET", f"{cluster.metanode.url}/events?after=0"),
-        ("GET", f"{cluster.datanodes[0].url}/blocks/{block}"),
-        ("PUT", f"{cluster.datanodes[0].url}/blocks/{block}"),
-        ("DELETE", f"{cluster.datanodes[0].url}/blocks/{block}"),
+        ("GET", f"{cluster.datanodes[0].url}/v1/blocks/{block}"),
+        ("PUT", f"{cluster.datanodes[0].url}/v1/blocks/{block}"),
+        ("DELETE", f"{cluster.datanodes[0].url}/v1/blocks/{block}"),
     ):
         assert requests.request(method, url, json={}).status_code in (400, 401, 403), url
 

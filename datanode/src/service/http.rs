@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use cairn_protocol::block::{
@@ -18,10 +18,10 @@ use cairn_protocol::block::{
 };
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
-use cairn_protocol::id::BlockId;
+use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::listener::RequestBodyError;
-use cairn_protocol::rpc::{WireError, error_response, request_id, with_request_id};
-use cairn_protocol::secret::ClusterSecret;
+use cairn_protocol::rpc::{WireError, error_response, request_id, with_fallbacks, with_request_id};
+use cairn_protocol::secret::{BlockOperation, ClusterSecret};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -32,6 +32,7 @@ use crate::volume::set::VolumeSet;
 /// What the routes need.
 #[derive(Clone)]
 pub(crate) struct Served {
+    pub(crate) node: NodeId,
     pub(crate) blocks: Arc<dyn BlockService>,
     pub(crate) volumes: Arc<VolumeSet>,
     pub(crate) events: EventBus,
@@ -46,17 +47,18 @@ pub(crate) struct Served {
 /// The routes of a datanode.
 pub(crate) fn router(served: Served) -> Router {
     let block = get(get_block).head(head_block).put(put_block).delete(delete_block);
-    Router::new()
-        .route("/blocks/{id}", block)
+    let router = Router::new()
+        .route("/v1/blocks/{id}", block)
         .route("/health", get(health))
         .route("/events", get(events))
-        .with_state(served)
+        .with_state(served);
+    with_fallbacks(router)
 }
 
 async fn put_block(State(served): State<Served>, Path(id): Path<String>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     with_request_id(request_id(&parts.headers), async move {
-        let request = match parse_put(&id, &parts.headers) {
+        let request = match served.admit(BlockOperation::Put, &id, &parts.headers, parse_put) {
             Ok(request) => request,
             Err(error) => return error_response(error),
         };
@@ -102,7 +104,25 @@ impl Stream for SharedBody {
     }
 }
 
-fn parse_put(id: &str, headers: &HeaderMap) -> Result<PutBlock, BlockError> {
+impl Served {
+    /// Checks the token of a request before anything else is looked at: to those without one, nothing is explained.
+    fn admit<T>(
+        &self,
+        operation: BlockOperation,
+        id: &str,
+        headers: &HeaderMap,
+        parse: impl FnOnce(BlockId, String, &HeaderMap) -> Result<T, BlockError>,
+    ) -> Result<T, BlockError> {
+        let token = token(headers)?;
+        let block = id.parse().map_err(|_| BlockError::Unauthorized { reason: "no block id".to_owned() })?;
+        self.secret
+            .check_block_token(&token, operation, block, self.node, self.env.now())
+            .map_err(BlockError::unauthorized)?;
+        parse(block, token, headers)
+    }
+}
+
+fn parse_put(block: BlockId, token: String, headers: &HeaderMap) -> Result<PutBlock, BlockError> {
     let length = text(headers, &CONTENT_LENGTH)?;
     let length = length.parse().map_err(|_| malformed("Content-Length is no number"))?;
     let crc = text(headers, &HeaderName::from_static(header::CRC32C))?;
@@ -112,12 +132,12 @@ fn parse_put(id: &str, headers: &HeaderMap) -> Result<PutBlock, BlockError> {
             .map_err(|_| malformed("the pipeline is not a list of targets"))?,
         None => Vec::new(),
     };
-    Ok(PutBlock { block: block_id(id)?, length, crc32c, token: token(headers)?, pipeline })
+    Ok(PutBlock { block, length, crc32c, token, pipeline })
 }
 
 async fn get_block(State(served): State<Served>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     with_request_id(request_id(&headers), async move {
-        let request = match parse_get(&id, &headers) {
+        let request = match served.admit(BlockOperation::Get, &id, &headers, parse_get) {
             Ok(request) => request,
             Err(error) => return error_response(error),
         };
@@ -131,12 +151,12 @@ async fn get_block(State(served): State<Served>, Path(id): Path<String>, headers
     .await
 }
 
-fn parse_get(id: &str, headers: &HeaderMap) -> Result<GetBlock, BlockError> {
+fn parse_get(block: BlockId, token: String, headers: &HeaderMap) -> Result<GetBlock, BlockError> {
     let range = match headers.get(RANGE) {
         Some(range) => Some(parse_range(range.as_bytes()).ok_or_else(|| malformed("bad Range"))?),
         None => None,
     };
-    Ok(GetBlock { block: block_id(id)?, range, token: token(headers)? })
+    Ok(GetBlock { block, range, token })
 }
 
 /// `bytes=first-last`, both given, is all that the parts send each other.
@@ -173,23 +193,37 @@ fn send(read: BlockRead, is_range: bool, range_end: Option<u64>) -> Response {
 
 async fn head_block(State(served): State<Served>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     with_request_id(request_id(&headers), async move {
-        let found = match (block_id(&id), token(&headers)) {
-            (Ok(block), Ok(token)) => served.blocks.head(HeadBlock { block, token }).await,
-            (Err(error), _) | (_, Err(error)) => Err(error),
+        let request = served
+            .admit(BlockOperation::Get, &id, &headers, |block, token, _| Ok(HeadBlock { block, token }));
+        let found = match request {
+            Ok(request) => served.blocks.head(request).await,
+            Err(error) => Err(error),
         };
         match found {
             Ok(info) => (StatusCode::OK, block_headers(info)).into_response(),
-            Err(error) => error_response(error),
+            Err(error) => with_error_header(error),
         }
     })
     .await
 }
 
+/// The answer to a HEAD has no body to carry the error.
+fn with_error_header(error: BlockError) -> Response {
+    let value = serde_json::to_string(&error).ok().and_then(|json| HeaderValue::try_from(json).ok());
+    let mut response = error_response(error);
+    if let Some(value) = value {
+        response.headers_mut().insert(HeaderName::from_static(header::ERROR), value);
+    }
+    response
+}
+
 async fn delete_block(State(served): State<Served>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     with_request_id(request_id(&headers), async move {
-        let deleted = match (block_id(&id), token(&headers)) {
-            (Ok(block), Ok(token)) => served.blocks.delete(DeleteBlock { block, token }).await,
-            (Err(error), _) | (_, Err(error)) => Err(error),
+        let request = served
+            .admit(BlockOperation::Delete, &id, &headers, |block, token, _| Ok(DeleteBlock { block, token }));
+        let deleted = match request {
+            Ok(request) => served.blocks.delete(request).await,
+            Err(error) => Err(error),
         };
         match deleted {
             Ok(()) => StatusCode::NO_CONTENT.into_response(),
@@ -237,15 +271,12 @@ async fn events(State(served): State<Served>, request: Request) -> Response {
     ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }
 
-fn block_headers(info: BlockInfo) -> [(HeaderName, String); 2] {
-    [
-        (HeaderName::from_static(header::BLOCK_LENGTH), info.length.to_string()),
-        (HeaderName::from_static(header::CRC32C), format!("{:08x}", info.crc32c)),
-    ]
-}
-
-fn block_id(text: &str) -> Result<BlockId, BlockError> {
-    text.parse().map_err(|_| malformed("no block id"))
+fn block_headers(info: BlockInfo) -> HeaderMap {
+    let volume = info.volume.map(|volume| (header::VOLUME, volume.to_string()));
+    let always =
+        [(header::BLOCK_LENGTH, info.length.to_string()), (header::CRC32C, format!("{:08x}", info.crc32c))];
+    let all = always.into_iter().chain(volume);
+    all.filter_map(|(name, value)| Some((HeaderName::from_static(name), value.parse().ok()?))).collect()
 }
 
 fn token(headers: &HeaderMap) -> Result<String, BlockError> {

@@ -109,7 +109,9 @@ impl BlockService for Blocks {
     async fn head(&self, request: HeadBlock) -> Result<BlockInfo, BlockError> {
         self.check_token(&request.token, BlockOperation::Get, request.block)?;
         match self.volumes.find(&request.block) {
-            Some((_, stored)) => Ok(BlockInfo { length: stored.length, crc32c: stored.crc }),
+            Some((volume, stored)) => {
+                Ok(BlockInfo { length: stored.length, crc32c: stored.crc, volume: Some(volume.id()) })
+            }
             None if self.volumes.is_quarantined(&request.block) => Err(BlockError::Corrupt),
             None => Err(BlockError::NotFound),
         }

@@ -8,12 +8,14 @@ use cairn_datanode::Datanode;
 use cairn_protocol::block::{BlockError, DeleteBlock, GetBlock, HeadBlock, PutBlock};
 use cairn_protocol::checksum::ChunkTable;
 use cairn_protocol::env::{Env, Timestamp};
-use cairn_protocol::event::EventBus;
+use cairn_protocol::event::{EventBus, EventKind};
 use cairn_protocol::secret::BlockOperation;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use crate::support::{Http, LENGTHS, Node, collect, config, content, id, pieces, put_request, secret, token};
+use crate::support::{
+    Http, LENGTHS, Node, collect, config, content, flip_bits, id, pieces, put_request, secret, token,
+};
 
 #[tokio::test]
 async fn a_block_reads_back_whole_and_in_ranges_of_chunks_with_its_table() {
@@ -91,7 +93,7 @@ async fn nobody_is_served_without_a_token_for_the_block_the_operation_and_the_no
         let get = node.client().get(GetBlock { block: id(1), range: None, token: token.clone() }).await;
         assert!(matches!(get, Err(BlockError::Unauthorized { .. })), "{token}");
         let head = node.client().head(HeadBlock { block: id(1), token: token.clone() }).await;
-        assert!(head.is_err(), "{token}");
+        assert!(matches!(head, Err(BlockError::Unauthorized { .. })), "{token}");
         let delete = node.client().delete(DeleteBlock { block: id(1), token: token.clone() }).await;
         assert!(matches!(delete, Err(BlockError::Unauthorized { .. })), "{token}");
     }
@@ -102,6 +104,33 @@ async fn nobody_is_served_without_a_token_for_the_block_the_operation_and_the_no
     let put = node.client().put(request, pieces(&bytes)).await;
     assert!(matches!(put, Err(BlockError::Unauthorized { .. })), "{put:?}");
     assert!(node.holds(id(1)).await && !node.holds(id(3)).await);
+}
+
+#[tokio::test]
+async fn a_block_is_told_with_the_volume_that_holds_it() {
+    let node = Node::start().await;
+    let volume = node.datanode.volumes().usage()[0].volume;
+    for (n, length) in (1..).zip(LENGTHS) {
+        node.put(id(n), &content(1, length), vec![]).await.unwrap();
+        let token = token(BlockOperation::Get, id(n), node.id);
+        let head = node.client().head(HeadBlock { block: id(n), token }).await.unwrap();
+        assert_eq!(head.volume, Some(volume));
+        assert_eq!(node.get(id(n), None).await.unwrap().info, head);
+    }
+}
+
+/// The answer to a HEAD has no body; the error is told all the same.
+#[tokio::test]
+async fn a_head_of_a_damaged_block_tells_that_it_is_damaged() {
+    let node = Node::start().await;
+    node.put(id(1), &content(1, 1000), vec![]).await.unwrap();
+    flip_bits(node.directory.path(), 100);
+    assert!(node.get(id(1), None).await.is_err());
+    let found = |event: &EventKind| matches!(event, EventKind::ReplicaCorrupt { .. });
+    node.events.wait_for(found).await.unwrap();
+    let token = token(BlockOperation::Get, id(1), node.id);
+    let head = node.client().head(HeadBlock { block: id(1), token }).await;
+    assert_eq!(head, Err(BlockError::Corrupt));
 }
 
 #[tokio::test]

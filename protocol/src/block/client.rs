@@ -52,7 +52,7 @@ impl HttpBlockClient {
     fn request(&self, method: Method, block: BlockId, token: &str) -> RequestBuilder {
         let request = self
             .http
-            .request(method, format!("{}/blocks/{block}", self.base))
+            .request(method, format!("{}/v1/blocks/{block}", self.base))
             .header(AUTHORIZATION, format!("Bearer {token}"));
         match current_request_id() {
             Some(id) => request.header(REQUEST_ID_HEADER, id),
@@ -100,10 +100,11 @@ impl BlockService for HttpBlockClient {
     async fn head(&self, request: HeadBlock) -> Result<BlockInfo, BlockError> {
         let call = self.request(Method::HEAD, request.block, &request.token).timeout(READ_TIMEOUT);
         let answer = call.send().await.map_err(unreachable)?;
-        if answer.status() == reqwest::StatusCode::NOT_FOUND {
-            return Err(BlockError::NotFound);
+        if answer.status().is_success() {
+            return block_info(&answer);
         }
-        block_info(&success(answer).await?)
+        let error = answer.headers().get(header::ERROR).map_or(&[][..], |value| value.as_bytes());
+        Err(decode_error(answer.status().as_u16(), error))
     }
 
     async fn delete(&self, request: DeleteBlock) -> Result<(), BlockError> {
@@ -147,7 +148,8 @@ fn block_info(answer: &Response) -> Result<BlockInfo, BlockError> {
     }
     let crc32c = u32::from_str_radix(text(answer, header::CRC32C)?, 16)
         .map_err(|_| BlockError::Unreachable { reason: "the answer's CRC32C is no number".to_owned() })?;
-    Ok(BlockInfo { length, crc32c })
+    let volume = answer.headers().get(header::VOLUME).and_then(|value| value.to_str().ok()?.parse().ok());
+    Ok(BlockInfo { length, crc32c, volume })
 }
 
 /// Takes the table from the front of `data`; returns it and what came behind it in the same piece.

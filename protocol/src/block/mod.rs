@@ -7,12 +7,13 @@
 //!
 //! | request | body | answer |
 //! |---|---|---|
-//! | `PUT /blocks/{id}` | the block | [`PutBlockReply`] as JSON |
-//! | `GET /blocks/{id}` | | the chunk table of the whole block, then the chunks that the range touches |
-//! | `HEAD /blocks/{id}` | | headers only |
-//! | `DELETE /blocks/{id}` | | 204 |
+//! | `PUT /v1/blocks/{id}` | the block | [`PutBlockReply`] as JSON |
+//! | `GET /v1/blocks/{id}` | | the chunk table of the whole block, then the chunks that the range touches |
+//! | `HEAD /v1/blocks/{id}` | | headers only |
+//! | `DELETE /v1/blocks/{id}` | | 204 |
 //!
-//! with the headers of [`header`], and a block token as `Authorization: Bearer …`.
+//! with the headers of [`header`], and a block token as `Authorization: Bearer …`. The version of the protocol is in
+//! the path, as everywhere: see [`rpc`](crate::rpc).
 
 mod client;
 mod connector;
@@ -30,7 +31,7 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::{CHUNK_SIZE, ChunkTable, Crc32c};
-use crate::id::{BlockId, NodeId};
+use crate::id::{BlockId, NodeId, VolumeId};
 
 /// Names of HTTP headers.
 pub mod header {
@@ -42,6 +43,10 @@ pub mod header {
     pub const DATA_OFFSET: &str = "x-cairn-data-offset";
     /// In a PUT: the rest of the pipeline, a JSON array of [`PipelineTarget`](super::PipelineTarget)s.
     pub const PIPELINE: &str = "x-cairn-pipeline";
+    /// In the answer to a GET or HEAD: which of the node's volumes holds the block.
+    pub const VOLUME: &str = "x-cairn-volume";
+    /// In the answer to a HEAD, which has no body: the [`BlockError`](super::BlockError) as JSON.
+    pub const ERROR: &str = "x-cairn-error";
 }
 
 /// The largest block that a datanode takes. 5 TiB in 20,000 blocks of this size; a chunk table of 16 KiB.
@@ -165,6 +170,8 @@ pub struct BlockInfo {
     pub length: u64,
     /// Its CRC32C.
     pub crc32c: Crc32c,
+    /// The volume that holds it, if the node says so.
+    pub volume: Option<VolumeId>,
 }
 
 /// A block being read.

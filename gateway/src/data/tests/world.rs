@@ -341,7 +341,7 @@ impl BlockService for FakeNode {
         let fault = self.begin(BlockOperation::Get, request.block, &request.token).await?;
         let block = self.0.blocks.lock().unwrap().get(&request.block).cloned().ok_or(BlockError::NotFound)?;
         let length = block.len() as u64;
-        let mut info = BlockInfo { length, crc32c: crc32c(&block) };
+        let mut info = BlockInfo { length, crc32c: crc32c(&block), volume: None };
         let mut table = ChunkTable::of(&block);
         let (start, end) = request.range.unwrap_or((0, length));
         assert!(start < end && end <= length, "{start}..{end} of {length}");
@@ -351,7 +351,7 @@ impl BlockService for FakeNode {
             Fault::Corrupt(at) => block[at] ^= 1,
             Fault::Impostor => {
                 table = ChunkTable::of(&block[1..]);
-                info = BlockInfo { length: length - 1, crc32c: crc32c(&block[1..]) };
+                info = BlockInfo { length: length - 1, crc32c: crc32c(&block[1..]), volume: None };
             }
             _ => {}
         }
@@ -386,7 +386,7 @@ impl BlockService for FakeNode {
         self.begin(BlockOperation::Get, request.block, &request.token).await?;
         let blocks = self.0.blocks.lock().unwrap();
         let block = blocks.get(&request.block).ok_or(BlockError::NotFound)?;
-        Ok(BlockInfo { length: block.len() as u64, crc32c: crc32c(block) })
+        Ok(BlockInfo { length: block.len() as u64, crc32c: crc32c(block), volume: None })
     }
 
     async fn delete(&self, _: DeleteBlock) -> Result<(), BlockError> {
