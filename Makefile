@@ -2,10 +2,10 @@
 
 VENV := .venv
 
-.PHONY: help build run test check setup bench clean
+.PHONY: help build run test check setup bench bench-swarm clean
 
 help: ## Show the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
 
 build: ## Build the release binary, target/release/cairn
 	cargo build --release --locked --package cairn
@@ -25,6 +25,9 @@ check: ## Formatting, clippy and licences
 
 bench: build setup ## Compare throughput with that of a plain file and of plain loopback
 	$(VENV)/bin/python benches/throughput.py
+
+bench-swarm: build ## Measure one metanode with 10,000 simulated datanodes
+	cargo run --release --locked --package cairn-cluster-tests --example swarm
 
 clean: ## Remove everything that was built or downloaded
 	cargo clean

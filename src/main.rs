@@ -27,6 +27,7 @@ fn start() -> anyhow::Result<()> {
     let command = config_file::layer_under(Cli::command())?;
     let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     logging::start(&cli.logging)?;
+    process::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.command {

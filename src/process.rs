@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use cairn_protocol::warn_self;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,16 @@ pub(crate) fn complain(error: &anyhow::Error) {
 #[expect(clippy::print_stdout, reason = "this is the command's voice")]
 pub(crate) fn say(line: impl std::fmt::Display) {
     println!("{line}");
+}
+
+/// Lets this process open as many files as the system's hard limit allows: each connection is one, and
+/// each block that is read. The soft limit is low only for programs that still use select(2).
+pub(crate) fn raise_file_limit() {
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit) {
+        warn_self!(%error, "the limit of open files stays low");
+    }
 }
 
 /// Binds a listener.

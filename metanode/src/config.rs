@@ -24,6 +24,9 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// Every datanode keeps a connection between its heartbeats: ten thousand of them, and gateways beside them.
+const CONNECTIONS_MAX: usize = 16_384;
+
 impl Config {
     /// The defaults, with data in this directory.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
@@ -32,7 +35,7 @@ impl Config {
             cluster: None,
             root_credentials: None,
             blocks: BlocksConfig::default(),
-            limits: Limits::default(),
+            limits: Limits { connections_max: CONNECTIONS_MAX, ..Limits::default() },
         }
     }
 }

@@ -104,12 +104,15 @@ impl Drop for Server {
     }
 }
 
-/// The binary under test.
-fn binary() -> anyhow::Result<PathBuf> {
+/// The binary under test: `CAIRN_BIN`, or the one in the target directory of this test.
+///
+/// # Errors
+/// When there is none.
+pub fn binary() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("CAIRN_BIN") {
         return Ok(path.into());
     }
-    // Tests run from `target/<profile>/deps/`; the binary lies one level up.
+    // Tests run from `target/<profile>/deps/`, examples from `…/examples/`; the binary lies one level up.
     let test = std::env::current_exe()?;
     let beside =
         test.ancestors().nth(2).map(|directory| directory.join("cairn")).filter(|path| path.exists());

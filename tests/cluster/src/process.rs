@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, bail};
+use cairn_client_tests::binary;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -79,15 +80,4 @@ impl Drop for Process {
             assert!(!log.contains("panicked at"), "a part panicked:\n{log}");
         }
     }
-}
-
-/// The binary under test: `CAIRN_BIN`, or the one in the target directory of this test.
-fn binary() -> anyhow::Result<PathBuf> {
-    if let Some(path) = std::env::var_os("CAIRN_BIN") {
-        return Ok(path.into());
-    }
-    let test = std::env::current_exe()?;
-    let beside =
-        test.ancestors().nth(2).map(|directory| directory.join("cairn")).filter(|path| path.exists());
-    beside.context("no cairn binary: build it (`cargo build`), or set CAIRN_BIN to its path")
 }
