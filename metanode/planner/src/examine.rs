@@ -1,48 +1,26 @@
 //! What one block needs.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::cmp::Ordering;
 
 use cairn_protocol::admin::NodeState;
 use cairn_protocol::id::NodeId;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+use super::block::{BlockView, Census, Holder};
 use super::budget::InFlight;
-use super::placement::{Demand, place};
+use super::placement::{Demand, place_where};
 use super::{ClusterView, NodeView};
-
-/// A block and all that is known of its copies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BlockView {
-    /// Its length in bytes.
-    pub length: u64,
-    /// How many copies it should have.
-    pub replication: u32,
-    /// Who has one.
-    pub holders: Vec<Holder>,
-    /// Who was told to make one and may still do so.
-    pub inbound: Vec<NodeId>,
-    /// Who is about to delete one: must not get another before that is done.
-    pub doomed: Vec<NodeId>,
-}
-
-/// A copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Who has it.
-    pub node: NodeId,
-    /// Whether it is good as far as is known.
-    pub good: bool,
-}
 
 /// What to do about a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Good copies on nodes that are not dead.
+    /// Good copies on nodes that are not dead, or in maintenance.
     pub live: u32,
     /// How many there can be.
     pub attainable: u32,
+    /// What the block needs further copies for, if it does. They may be under way, or impossible.
+    pub need: Option<Need>,
     /// Where it stands.
     pub standing: Standing,
     /// Copies to make now.
@@ -51,16 +29,28 @@ pub struct Verdict {
     pub drops: Vec<NodeId>,
 }
 
+/// What a further copy is made for, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Need {
+    /// The block has fewer live copies than it should.
+    Repair,
+    /// It has enough, but some are on draining nodes.
+    Drain,
+    /// It has enough, but too many of them in one zone.
+    Spread,
+}
+
 /// Where a block stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// As many good copies as there can be, and no bad one that is not about to go.
+    /// As many good copies as there can be, where they should be, and no bad one that is not about to go.
     Satisfied,
     /// The copies that it lacks are being made, or a bad one makes room for a good one.
     UnderWay,
     /// Something could be done, but enough is under way at the nodes that it takes.
     Deferred,
-    /// Nothing can be done until a node comes: there is no source, or no target.
+    /// Nothing can be done until nodes change: there is no source, or no target, or the copies elsewhere
+    /// are on nodes of which nobody is sure. See [`obstacle`](crate::obstacle).
     Stuck,
 }
 
@@ -73,96 +63,113 @@ pub struct Copy {
     pub sources: Vec<NodeId>,
 }
 
-impl BlockView {
-    fn good<'a>(&'a self, view: &'a ClusterView) -> impl Iterator<Item = (NodeId, NodeState)> + 'a {
-        self.holders
-            .iter()
-            .filter(|holder| holder.good)
-            .map(|holder| (holder.node, view.state(holder.node)))
-            .filter(|(_, state)| *state != NodeState::Dead)
-    }
-
-    fn bad(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.holders.iter().filter(|holder| !holder.good).map(|holder| holder.node)
-    }
-}
-
 /// Decides what a block needs. What it decides to copy is counted into `in_flight`.
 ///
-/// Never chooses a node twice or one that holds a copy, good or bad; never drops a good copy unless
-/// `replication` others are on nodes that are alive for sure; never drops a bad copy unless a good
-/// one is on such a node.
+/// * Copies on dead nodes do not count. Copies on nodes in maintenance do, however silent the node is; but
+///   if there are no others, one more is made.
+/// * Copies on draining nodes count, but do not stay: as many others are made as the block can have. Then
+///   they are the first to be dropped.
+/// * Never chooses a node twice or one that holds a copy, good or bad.
+/// * Never drops a good copy unless `replication` others are on nodes in service that are alive for sure;
+///   of those that are too many, never one whose loss would narrow the spread over zones more than
+///   another's.
+/// * Never drops a bad copy unless a good one is on a node that is alive for sure.
+/// * A block at its factor with too many copies in one zone gets a further one in a zone with fewer; then
+///   it has one too many, and the crowd goes.
 pub fn examine(view: &ClusterView, block: &BlockView, in_flight: &mut InFlight, rng: &mut StdRng) -> Verdict {
-    let live = u32::try_from(block.good(view).count()).unwrap_or(u32::MAX);
+    let census = Census::of(view, block);
     let attainable = view.attainable(block.replication);
-    let verdict = |standing, copies, drops| Verdict { live, attainable, standing, copies, drops };
-    if live >= attainable {
-        let mut drops = surplus(view, block);
-        if anchored(view, block) {
-            drops.extend(block.bad());
-        }
-        let waits = !anchored(view, block) && block.bad().next().is_some();
-        return verdict(if waits { Standing::Stuck } else { Standing::Satisfied }, Vec::new(), drops);
+    let (lacking, for_drain) = (census.lacking(attainable), census.lacking_to_drain(attainable));
+    let mut verdict = Verdict {
+        live: census.live,
+        attainable,
+        need: need(block, &census, attainable),
+        standing: Standing::Satisfied,
+        copies: Vec::new(),
+        drops: Vec::new(),
+    };
+    if lacking > 0 {
+        let asked = lacking.saturating_sub(census.inbound);
+        fulfil(view, block, &census, asked, &mut verdict, in_flight, rng);
+        return verdict;
     }
-    let inbound = block.inbound.iter().filter(|node| view.state(**node) != NodeState::Dead).count();
-    let lacking = (attainable - live).saturating_sub(u32::try_from(inbound).unwrap_or(u32::MAX));
-    if lacking == 0 {
-        return verdict(Standing::UnderWay, Vec::new(), Vec::new());
+    verdict.drops = surplus(block, &census);
+    if census.anchored {
+        verdict.drops.extend(block.bad());
+    } else if block.bad().next().is_some() {
+        verdict.standing = Standing::Stuck;
     }
-    let sources = sources(view, block, in_flight, rng);
-    if sources.is_empty() {
-        return verdict(Standing::Stuck, Vec::new(), Vec::new());
+    if for_drain > 0 {
+        let asked = for_drain.saturating_sub(census.inbound_staying);
+        fulfil(view, block, &census, asked, &mut verdict, in_flight, rng);
+    } else if verdict.need == Some(Need::Drain) {
+        verdict.standing = Standing::Stuck;
+    } else if verdict.drops.is_empty() && verdict.standing == Standing::Satisfied {
+        spread(view, block, &census, &mut verdict, in_flight, rng);
     }
-    let demand = Targets::new(view, block, lacking);
-    if demand.place(view, &[], rng).is_empty() {
-        return without_target(view, block, inbound, verdict);
-    }
-    // Whoever is busy is passed over: the block can go to another node, or wait.
-    let busy: Vec<NodeId> = view
-        .nodes()
-        .iter()
-        .map(|node| node.node)
-        .filter(|node| !in_flight.fits(*node, block.length))
-        .collect();
-    let mut copies = Vec::new();
-    for target in demand.place(view, &busy, rng) {
-        if !in_flight.fits(sources[0], block.length) {
-            break;
-        }
-        in_flight.add(target, block.length);
-        in_flight.add(sources[0], block.length);
-        copies.push(Copy { target, sources: sources.clone() });
-    }
-    let standing = if copies.is_empty() { Standing::Deferred } else { Standing::UnderWay };
-    verdict(standing, copies, Vec::new())
+    verdict
 }
 
-/// No node can take a copy. A node whose own copy is bad can, once that one is deleted.
-fn without_target(
+/// Whether a block lacks copies, or has to leave draining nodes. Tells which worker is to
+/// [`examine`] it, at the cost of a look at its copies; a wrong spread over zones only `examine` finds.
+pub fn need_of(view: &ClusterView, block: &BlockView) -> Option<Need> {
+    need(block, &Census::of(view, block), view.attainable(block.replication))
+}
+
+fn need(block: &BlockView, census: &Census<'_>, attainable: u32) -> Option<Need> {
+    // With enough copies elsewhere on nodes that are alive for sure, those on draining nodes just go.
+    let goes = census.draining.is_empty() || census.sure.len() >= block.replication as usize;
+    match (census.lacking(attainable) > 0, goes) {
+        (true, _) => Some(Need::Repair),
+        (false, false) => Some(Need::Drain),
+        (false, true) => None,
+    }
+}
+
+/// Has `asked` copies made, if that can be; if no node can take one, a bad copy makes room.
+fn fulfil(
     view: &ClusterView,
     block: &BlockView,
-    inbound: usize,
-    verdict: impl Fn(Standing, Vec<Copy>, Vec<NodeId>) -> Verdict,
-) -> Verdict {
-    let replaceable: Vec<NodeId> =
-        block.bad().filter(|node| anchored(view, block) && view.state(*node) == NodeState::Live).collect();
-    let moves = !replaceable.is_empty() || inbound > 0;
-    verdict(if moves { Standing::UnderWay } else { Standing::Stuck }, Vec::new(), replaceable)
-}
-
-/// Whether a good copy is on a node that is alive for sure.
-fn anchored(view: &ClusterView, block: &BlockView) -> bool {
-    block.good(view).any(|(node, _)| is_sure(view, node))
-}
-
-fn is_sure(view: &ClusterView, node: NodeId) -> bool {
-    view.get(node).is_some_and(|node| node.state == NodeState::Live && !node.doubtful)
+    census: &Census<'_>,
+    asked: u32,
+    verdict: &mut Verdict,
+    in_flight: &mut InFlight,
+    rng: &mut StdRng,
+) {
+    verdict.standing = Standing::UnderWay;
+    if asked == 0 {
+        return;
+    }
+    let targets = Targets::new(view, block, census, asked);
+    let sources = sources(view, block, in_flight, rng);
+    verdict.copies = targets.order(&sources, in_flight, rng);
+    if !verdict.copies.is_empty() {
+        return;
+    }
+    if !sources.is_empty() && targets.exist(rng) {
+        verdict.standing = Standing::Deferred;
+        return;
+    }
+    let replaceable =
+        |node: &NodeId| view.get(*node).is_some_and(|node| node.is_in_service() && !node.failing);
+    let bad: Vec<NodeId> = block.bad().filter(|node| census.anchored && replaceable(node)).collect();
+    if bad.is_empty() && (sources.is_empty() || census.inbound == 0) {
+        verdict.standing = Standing::Stuck;
+    }
+    verdict
+        .drops
+        .extend(bad.iter().filter(|node| !verdict.drops.contains(node)).copied().collect::<Vec<_>>());
 }
 
 /// The nodes that can be read from: those with the least to do first, stale ones behind live ones, and
 /// copies that are thought bad at the very end. Somebody may have been wrong about those, or about the
 /// good ones, and who copies verifies.
-fn sources(view: &ClusterView, block: &BlockView, in_flight: &InFlight, rng: &mut StdRng) -> Vec<NodeId> {
+pub(crate) fn sources(
+    view: &ClusterView,
+    block: &BlockView,
+    in_flight: &InFlight,
+    rng: &mut StdRng,
+) -> Vec<NodeId> {
     let there = |holder: &&Holder| view.state(holder.node) != NodeState::Dead;
     let mut sources: Vec<Holder> = block.holders.iter().filter(there).copied().collect();
     sources.shuffle(rng);
@@ -173,47 +180,128 @@ fn sources(view: &ClusterView, block: &BlockView, in_flight: &InFlight, rng: &mu
 }
 
 /// What is asked of placement for a block.
-struct Targets {
+struct Targets<'a> {
+    view: &'a ClusterView,
     bytes: u64,
     copies: u32,
+    /// Who will have a copy: counts for its zone.
     holders: Vec<NodeId>,
     barred: Vec<NodeId>,
 }
 
-impl Targets {
-    fn new(view: &ClusterView, block: &BlockView, copies: u32) -> Self {
-        let good = block.good(view).map(|(node, _)| node);
-        let holders = good.chain(block.inbound.iter().copied()).collect();
-        let everybody = block.holders.iter().map(|holder| holder.node);
-        let barred = everybody.chain(block.doomed.iter().copied()).collect();
-        Self { bytes: block.length, copies, holders, barred }
+impl<'a> Targets<'a> {
+    fn new(view: &'a ClusterView, block: &BlockView, census: &Census<'_>, copies: u32) -> Self {
+        let leaves = |node: &NodeView| census.draining.iter().any(|draining| draining.node == node.node);
+        let stay = block.good(view).filter(|node| !leaves(node)).map(|node| node.node);
+        let holders = stay.chain(block.inbound.iter().copied()).collect();
+        Self { view, bytes: block.length, copies, holders, barred: block.barred().collect() }
     }
 
-    fn place(&self, view: &ClusterView, busy: &[NodeId], rng: &mut StdRng) -> Vec<NodeId> {
-        let exclude: Vec<NodeId> = self.barred.iter().chain(busy).copied().collect();
-        let demand =
-            Demand { bytes: self.bytes, copies: self.copies, holders: &self.holders, exclude: &exclude };
-        place(view, &demand, rng)
+    fn place(&self, copies: u32, accept: impl Fn(&NodeView) -> bool, rng: &mut StdRng) -> Vec<NodeId> {
+        let demand = Demand { bytes: self.bytes, copies, holders: &self.holders, exclude: &self.barred };
+        place_where(self.view, &demand, accept, rng)
+    }
+
+    /// Whether there is a target at all, busy or not.
+    fn exist(&self, rng: &mut StdRng) -> bool {
+        !self.place(1, |_| true, rng).is_empty()
+    }
+
+    /// The copies that can be made now. Whoever is busy is passed over: the block can go to another
+    /// node, or wait.
+    fn order(&self, sources: &[NodeId], in_flight: &mut InFlight, rng: &mut StdRng) -> Vec<Copy> {
+        let Some(source) = sources.first() else { return Vec::new() };
+        if !in_flight.fits(*source, self.bytes) {
+            return Vec::new();
+        }
+        let mut copies = Vec::new();
+        for target in self.place(self.copies, |node| in_flight.fits(node.node, self.bytes), rng) {
+            if !in_flight.fits(*source, self.bytes) {
+                break;
+            }
+            in_flight.add(target, self.bytes);
+            in_flight.add(*source, self.bytes);
+            copies.push(Copy { target, sources: sources.to_vec() });
+        }
+        copies
     }
 }
 
-/// Whose good copies are too many: each time one in a zone that has most of them, and there the one
-/// on the fullest node. Only copies on nodes that are alive for sure count, for keeping as for going.
-fn surplus(view: &ClusterView, block: &BlockView) -> Vec<NodeId> {
-    let sure = block.good(view).filter(|(node, _)| is_sure(view, *node));
-    let mut kept: Vec<&NodeView> = sure.filter_map(|(node, _)| view.get(node)).collect();
-    let mut drops = Vec::new();
-    while kept.len() > block.replication as usize {
-        let mut zones: HashMap<Option<&Arc<str>>, u32> = HashMap::new();
-        for node in &kept {
-            *zones.entry(node.zone.as_ref()).or_default() += 1;
-        }
-        let crowd = |node: &NodeView| zones.get(&node.zone.as_ref()).copied().unwrap_or(0);
-        let fuller = |a: &NodeView, b: &NodeView| (crowd(a), a.is_fuller_than(b)) > (crowd(b), false);
-        let Some(worst) = (0..kept.len()).reduce(|a, b| if fuller(kept[b], kept[a]) { b } else { a }) else {
-            break;
+/// Whose good copies are too many: once enough are on nodes in service that are alive for sure, those on
+/// draining nodes; then, of the former, each time one in a zone that has most of them: there the one that
+/// a move has replaced, or else the one on the fullest node.
+fn surplus(block: &BlockView, census: &Census<'_>) -> Vec<NodeId> {
+    let mut kept = census.sure.clone();
+    let factor = block.replication as usize;
+    if kept.len() < factor {
+        return Vec::new();
+    }
+    let answers = |node: &&&NodeView| node.state == NodeState::Live;
+    let mut drops: Vec<NodeId> = census.draining.iter().filter(answers).map(|node| node.node).collect();
+    while kept.len() > factor {
+        let crowd = |node: &NodeView| kept.iter().filter(|other| other.zone == node.zone).count();
+        let leaves = |node: &NodeView| block.leaving.contains(&node.node);
+        let more_so = |a: &NodeView, b: &NodeView| {
+            let order = crowd(a).cmp(&crowd(b)).then(leaves(a).cmp(&leaves(b)));
+            order.then_with(|| a.cmp_fullness(b)) == Ordering::Greater
         };
+        let worst = kept.iter().enumerate().reduce(|a, b| if more_so(b.1, a.1) { b } else { a });
+        let Some(worst) = worst.map(|(at, _)| at) else { break };
         drops.push(kept.swap_remove(worst).node);
     }
     drops
+}
+
+/// Whether a copy on `node` would make the block better spread: its zone would still have fewer copies
+/// than the most crowded one, whose copy then goes.
+fn spreads(block: &BlockView, view: &ClusterView, census: &Census<'_>, node: &NodeView) -> bool {
+    let in_zone = |other: &&NodeView| other.zone == node.zone;
+    let there = block.good(view).filter(in_zone).count();
+    census.sure.iter().any(|a| census.sure.iter().filter(|b| a.zone == b.zone).count() >= there + 2)
+}
+
+/// Whether no zone at all can have two copies less than another. Tells most blocks from those that need
+/// a look at the nodes.
+fn is_even(view: &ClusterView, block: &BlockView, census: &Census<'_>) -> bool {
+    let in_zone = |zone: &NodeView| block.good(view).filter(|other| other.zone == zone.zone).count();
+    let most = census.sure.iter().map(|node| in_zone(node)).max().unwrap_or(0);
+    let mut zones: Vec<_> = block.good(view).map(|node| &node.zone).collect();
+    zones.sort_unstable();
+    zones.dedup();
+    let fewest =
+        if zones.len() < view.index().zones() { 0 } else { block.good(view).map(in_zone).min().unwrap_or(0) };
+    fewest + 2 > most
+}
+
+/// Has one copy made in another zone, if the block has just what it should but is badly spread.
+fn spread(
+    view: &ClusterView,
+    block: &BlockView,
+    census: &Census<'_>,
+    verdict: &mut Verdict,
+    in_flight: &mut InFlight,
+    rng: &mut StdRng,
+) {
+    let exact = census.sure.len() == block.replication as usize;
+    if !exact || !block.inbound.is_empty() || view.index().zones() < 2 {
+        return;
+    }
+    if is_even(view, block, census) {
+        return;
+    }
+    let targets = Targets::new(view, block, census, 1);
+    let better = |node: &NodeView| !node.doubtful && spreads(block, view, census, node);
+    let chosen = targets.place(1, |node| better(node) && in_flight.fits(node.node, block.length), rng);
+    let sources = sources(view, block, in_flight, rng);
+    match (chosen.first(), sources.first()) {
+        (Some(target), Some(source)) if in_flight.fits(*source, block.length) => {
+            in_flight.add(*target, block.length);
+            in_flight.add(*source, block.length);
+            verdict.copies = vec![Copy { target: *target, sources }];
+            verdict.standing = Standing::UnderWay;
+        }
+        _ if targets.place(1, better, rng).is_empty() => return,
+        _ => verdict.standing = Standing::Deferred,
+    }
+    verdict.need = Some(Need::Spread);
 }

@@ -1,13 +1,15 @@
 //! Which nodes get the copies of a block.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-
 use cairn_protocol::id::NodeId;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::index::{Index, weight};
 use super::{ClusterView, NodeView};
+
+/// How often a node is drawn that turns out to be of no use (it has a copy, or lacks room for this block)
+/// before all nodes are looked at.
+const DRAWS_MAX: u32 = 16;
 
 /// What is to be placed.
 #[derive(Clone, Copy, Debug)]
@@ -27,47 +29,160 @@ pub struct Demand<'a> {
 /// Each goes to a zone with the fewest copies so far. Within those, chance decides, weighted by
 /// predicted free bytes: the emptiest node is the likeliest, but a node that just came does not get
 /// everything that is written. Doubtful nodes are taken only if there are not enough others.
+///
+/// Costs the number of zones and the logarithm of the number of nodes; a look at every node of a zone
+/// only where most of its nodes cannot take the block.
 pub fn place(view: &ClusterView, demand: &Demand<'_>, rng: &mut StdRng) -> Vec<NodeId> {
-    let barred: HashSet<NodeId> = demand.holders.iter().chain(demand.exclude).copied().collect();
-    let eligible = |node: &&NodeView| node.takes(demand.bytes) && !barred.contains(&node.node);
-    let copies = demand.copies as usize;
-    let trusted = view.nodes().iter().filter(eligible).filter(|node| !node.doubtful);
-    let mut candidates: Vec<&NodeView> = trusted.collect();
-    if candidates.len() < copies {
-        candidates.extend(view.nodes().iter().filter(eligible).filter(|node| node.doubtful));
-    }
-    let mut zones: HashMap<Option<&Arc<str>>, u32> = HashMap::new();
-    for holder in demand.holders {
-        *zones.entry(view.zone(*holder)).or_default() += 1;
-    }
-    let mut chosen = Vec::with_capacity(copies.min(candidates.len()));
-    while chosen.len() < copies {
-        let Some(index) = next(&candidates, &zones, rng) else { break };
-        let node = candidates.swap_remove(index);
-        *zones.entry(node.zone.as_ref()).or_default() += 1;
-        chosen.push(node.node);
+    place_where(view, demand, |_| true, rng)
+}
+
+/// Like [`place`], but only on nodes that `accept` likes.
+pub(crate) fn place_where(
+    view: &ClusterView,
+    demand: &Demand<'_>,
+    accept: impl Fn(&NodeView) -> bool,
+    rng: &mut StdRng,
+) -> Vec<NodeId> {
+    let mut draw = Draw::new(view, demand, accept);
+    let mut chosen = Vec::new();
+    for _ in 0..demand.copies {
+        let Some(place) = draw.trusted(rng).or_else(|| draw.doubtful(rng)) else { break };
+        if let Some(node) = draw.take(place) {
+            chosen.push(node);
+        }
     }
     chosen
 }
 
-/// The index of one of the candidates whose zone has the fewest copies.
-fn next(
-    candidates: &[&NodeView],
-    zones: &HashMap<Option<&Arc<str>>, u32>,
-    rng: &mut StdRng,
-) -> Option<usize> {
-    let copies_in_zone = |node: &NodeView| zones.get(&node.zone.as_ref()).copied().unwrap_or(0);
-    let fewest = candidates.iter().map(|node| copies_in_zone(node)).min()?;
-    let best = || candidates.iter().enumerate().filter(|(_, node)| copies_in_zone(node) == fewest);
-    // A node without free bytes takes part with the least weight: that it can take the block is sure.
-    let weight = |node: &NodeView| u128::from(node.predicted_free().max(1));
-    let total: u128 = best().map(|(_, node)| weight(node)).sum();
-    let mut point = rng.random_range(0..total);
-    for (index, node) in best() {
-        match point.checked_sub(weight(node)) {
-            Some(rest) => point = rest,
-            None => return Some(index),
+/// A placement that is going on.
+struct Draw<'a, F> {
+    view: &'a ClusterView,
+    index: &'a Index,
+    bytes: u64,
+    accept: F,
+    /// Who gets none, sorted.
+    barred: Vec<NodeId>,
+    /// Copies by zone.
+    copies: Vec<u32>,
+}
+
+impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
+    fn new(view: &'a ClusterView, demand: &Demand<'_>, accept: F) -> Self {
+        let index = view.index();
+        let mut barred: Vec<NodeId> = demand.holders.iter().chain(demand.exclude).copied().collect();
+        barred.sort_unstable();
+        let bytes = demand.bytes.max(1);
+        let mut draw = Self { view, index, bytes, accept, barred, copies: vec![0; index.zones()] };
+        for holder in demand.holders {
+            if let Some(place) = view.place_of(*holder) {
+                draw.count(place);
+            }
+        }
+        draw
+    }
+
+    fn count(&mut self, place: usize) {
+        let zone = self.index.zone_of(place).and_then(|zone| self.copies.get_mut(zone as usize));
+        if let Some(copies) = zone {
+            *copies += 1;
         }
     }
-    None
+
+    /// The node at a place gets a copy.
+    fn take(&mut self, place: usize) -> Option<NodeId> {
+        let node = self.view.nodes().get(place)?.node;
+        self.count(place);
+        let at = self.barred.partition_point(|barred| *barred < node);
+        self.barred.insert(at, node);
+        Some(node)
+    }
+
+    /// The node at a place, if it can have a copy.
+    fn eligible(&self, place: usize, doubtful: bool) -> Option<&'a NodeView> {
+        let node = self.view.nodes().get(place)?;
+        let able = node.doubtful == doubtful && node.takes(self.bytes);
+        (able && self.barred.binary_search(&node.node).is_err() && (self.accept)(node)).then_some(node)
+    }
+
+    /// The zones with so many copies.
+    fn zones(&self, copies: u32) -> impl Iterator<Item = usize> + '_ {
+        let zones = self.copies.iter().enumerate();
+        zones.filter(move |(_, in_zone)| **in_zone == copies).map(|(zone, _)| zone)
+    }
+
+    /// The least number of copies in a zone above `above`.
+    fn next_level(&self, above: Option<u32>) -> Option<u32> {
+        self.copies.iter().copied().filter(|copies| above.is_none_or(|above| *copies > above)).min()
+    }
+
+    /// The place of a node that is not doubtful, from a zone with as few copies as possible.
+    fn trusted(&self, rng: &mut StdRng) -> Option<usize> {
+        let mut level = self.next_level(None);
+        while let Some(copies) = level {
+            if let Some(place) = self.drawn(copies, rng).or_else(|| self.scanned(copies, false, rng)) {
+                return Some(place);
+            }
+            level = self.next_level(level);
+        }
+        None
+    }
+
+    /// The same of doubtful nodes.
+    fn doubtful(&self, rng: &mut StdRng) -> Option<usize> {
+        let mut level = self.next_level(None);
+        while let Some(copies) = level {
+            if let Some(place) = self.scanned(copies, true, rng) {
+                return Some(place);
+            }
+            level = self.next_level(level);
+        }
+        None
+    }
+
+    /// Draws nodes by their weights until one is eligible, for a while.
+    fn drawn(&self, copies: u32, rng: &mut StdRng) -> Option<usize> {
+        let total: u128 = self.zones(copies).map(|zone| self.index.zone_weight(zone)).sum();
+        if total == 0 {
+            return None;
+        }
+        (0..DRAWS_MAX).find_map(|_| {
+            let mut point = rng.random_range(0..total);
+            let zone = self.zones(copies).find(|zone| {
+                let weight = self.index.zone_weight(*zone);
+                let here = point < weight;
+                if !here {
+                    point -= weight;
+                }
+                here
+            })?;
+            let place = self.index.at_weight(zone, point)?;
+            self.eligible(place, false).map(|_| place)
+        })
+    }
+
+    /// Looks at every node of these zones.
+    fn scanned(&self, copies: u32, doubtful: bool, rng: &mut StdRng) -> Option<usize> {
+        let candidates = || {
+            let places = self.zones(copies).flat_map(|zone| self.index.members(zone));
+            places.filter_map(|place| Some((place, weight_of(self.eligible(place, doubtful)?))))
+        };
+        let total: u128 = candidates().map(|(_, weight)| weight).sum();
+        if total == 0 {
+            return None;
+        }
+        let mut point = rng.random_range(0..total);
+        for (place, weight) in candidates() {
+            match point.checked_sub(weight) {
+                Some(rest) => point = rest,
+                None => return Some(place),
+            }
+        }
+        None
+    }
+}
+
+/// The weight of an eligible node: that of the index, which gives none to doubtful ones.
+fn weight_of(node: &NodeView) -> u128 {
+    let weight = if node.doubtful { node.predicted_free() } else { weight(node) };
+    u128::from(weight.max(1))
 }

@@ -3,8 +3,9 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::super::block::{BlockView, Holder};
 use super::super::budget::InFlight;
-use super::super::examine::{BlockView, Holder, Standing, examine};
+use super::super::examine::{Standing, examine};
 use super::super::placement::{Demand, place};
 use super::*;
 
@@ -49,8 +50,7 @@ proptest! {
             length: LENGTH,
             replication: 3,
             holders: first.into_iter().map(|node| Holder { node, good: true }).collect(),
-            inbound: Vec::new(),
-            doomed: Vec::new(),
+            ..BlockView::default()
         };
         for _ in 0..steps {
             let victim = rng.random_range(0..states.len());

@@ -1,8 +1,9 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::super::block::{BlockView, Holder};
 use super::super::budget::InFlight;
-use super::super::examine::{BlockView, Holder, Standing, Verdict, examine};
+use super::super::examine::{Need, Standing, Verdict, examine};
 use super::*;
 
 const UNLIMITED: u64 = u64::MAX;
@@ -16,7 +17,7 @@ fn bad(number: u128) -> Holder {
 }
 
 fn block(replication: u32, holders: Vec<Holder>) -> BlockView {
-    BlockView { length: 1_000, replication, holders, inbound: Vec::new(), doomed: Vec::new() }
+    BlockView { length: 1_000, replication, holders, ..BlockView::default() }
 }
 
 fn verdict(view: &ClusterView, block: &BlockView, seed: u64) -> Verdict {
@@ -44,14 +45,18 @@ fn any_block() -> impl Strategy<Value = BlockView> {
                 replication,
                 inbound: free(inbound),
                 doomed: free(doomed),
+                leaving: Vec::new(),
                 holders: holders.iter().map(|(node, good)| Holder { node: id(*node), good: *good }).collect(),
             }
         })
 }
 
-/// Good copies on nodes that are alive for sure.
+/// Good copies on nodes in service that are alive for sure.
 fn sure(view: &ClusterView, block: &BlockView) -> Vec<NodeId> {
-    let alive = |node| view.get(node).is_some_and(|node| node.state == NodeState::Live && !node.doubtful);
+    let alive = |node| {
+        view.get(node)
+            .is_some_and(|node| node.state == NodeState::Live && node.duty == Duty::Service && !node.doubtful)
+    };
     block
         .holders
         .iter()
@@ -72,7 +77,7 @@ proptest! {
         for copy in &verdict.copies {
             prop_assert!(targets.insert(copy.target), "twice to {:?}", copy.target);
             let target = view.get(copy.target).unwrap();
-            prop_assert!(target.state == NodeState::Live && target.room >= block.length);
+            prop_assert!(target.takes(block.length));
             prop_assert!(block.holders.iter().all(|holder| holder.node != copy.target));
             prop_assert!(!block.inbound.contains(&copy.target) && !block.doomed.contains(&copy.target));
             prop_assert!(!copy.sources.is_empty());
@@ -81,7 +86,16 @@ proptest! {
                 prop_assert!(view.state(*source) != NodeState::Dead);
             }
         }
-        prop_assert!(verdict.live as usize + verdict.copies.len() <= block.replication.max(verdict.live) as usize);
+        let staying = block.holders.iter().filter(|holder| holder.good).filter_map(|holder| view.get(holder.node));
+        let staying = staying.filter(|node| node.keeps_copies() && node.duty != Duty::Draining).count();
+        let (copies, factor) = (verdict.copies.len(), block.replication as usize);
+        match verdict.need {
+            // One more than the factor if all copies are on nodes that may be silent.
+            Some(Need::Repair) => prop_assert!(copies <= 1 || verdict.live as usize + copies <= factor),
+            Some(Need::Drain) => prop_assert!(copies == 0 || staying + copies <= factor),
+            Some(Need::Spread) => prop_assert!(copies <= 1),
+            None => prop_assert_eq!(copies, 0),
+        }
     }
 
     #[test]
@@ -95,10 +109,14 @@ proptest! {
         let kept = sure.iter().filter(|node| !verdict.drops.contains(node)).count();
         if drops_good > 0 {
             prop_assert_eq!(kept, block.replication as usize);
+            prop_assert!(verdict.copies.is_empty(), "nothing comes and goes at once");
         }
         if !verdict.drops.is_empty() {
-            prop_assert!(kept >= 1, "nothing goes before a good copy is on a node that lives");
-            prop_assert!(verdict.copies.is_empty(), "nothing comes and goes at once");
+            let anchor = |holder: &Holder| view.get(holder.node).is_some_and(|node| {
+                node.state == NodeState::Live && !node.doubtful && !node.is_in_maintenance()
+            });
+            let anchors = block.holders.iter().filter(|holder| holder.good && anchor(holder));
+            prop_assert!(anchors.count() >= 1, "nothing goes before a good copy is on a node that lives");
         }
         for node in &verdict.drops {
             prop_assert!(block.holders.iter().any(|holder| holder.node == *node));

@@ -1,13 +1,17 @@
 //! Properties of the planner, over random clusters and blocks.
 
+mod balancing;
 mod convergence;
+mod duties;
 mod examining;
 mod placing;
+mod spreading;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use cairn_protocol::admin::{Duty, NodeState};
+use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::NodeId;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -28,6 +32,7 @@ pub(super) fn node(number: u128) -> NodeView {
         state: NodeState::Live,
         duty: Duty::Service,
         doubtful: false,
+        failing: false,
         capacity: CAPACITY,
         predicted_used: CAPACITY / 2,
         room: CAPACITY / 2,
@@ -50,10 +55,16 @@ fn any_node(number: u128) -> impl Strategy<Value = NodeView> {
         1 => Just(NodeState::Stale),
         1 => Just(NodeState::Dead),
     ];
-    (state, prop::bool::weighted(0.1), 0..5u8, 0..=CAPACITY).prop_map(
-        move |(state, doubtful, zone, used_bytes)| {
+    let duty = prop_oneof![
+        6 => Just(Duty::Service),
+        1 => Just(Duty::Draining),
+        1 => Just(Duty::Maintenance { until: Timestamp(1) }),
+    ];
+    let unlikely = || prop::bool::weighted(0.1);
+    (state, duty, unlikely(), unlikely(), 0..5u8, 0..=CAPACITY).prop_map(
+        move |(state, duty, doubtful, failing, zone, used_bytes)| {
             let zone = (zone > 0).then(|| Arc::from(format!("zone-{zone}")));
-            NodeView { state, doubtful, zone, ..used(used_bytes, node(number)) }
+            NodeView { state, duty, doubtful, failing, zone, ..used(used_bytes, node(number)) }
         },
     )
 }
@@ -67,5 +78,9 @@ pub(super) fn any_cluster(max: usize) -> impl Strategy<Value = ClusterView> {
 
 /// How many different zones these nodes are in.
 pub(super) fn zones_of(view: &ClusterView, nodes: impl IntoIterator<Item = NodeId>) -> usize {
-    nodes.into_iter().map(|node| view.zone(node).cloned()).collect::<HashSet<_>>().len()
+    nodes
+        .into_iter()
+        .map(|node| view.get(node).and_then(|node| node.zone.clone()))
+        .collect::<HashSet<_>>()
+        .len()
 }

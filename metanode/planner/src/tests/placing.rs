@@ -22,13 +22,13 @@ proptest! {
         prop_assert_eq!(distinct.len(), chosen.len());
         for node in &chosen {
             let node = view.get(*node).unwrap();
-            prop_assert_eq!(node.state, NodeState::Live);
+            prop_assert_eq!((node.state, node.duty, node.failing), (NodeState::Live, Duty::Service, false));
             prop_assert!(node.room >= bytes);
             prop_assert!(!holders.contains(&node.node) && !exclude.contains(&node.node));
         }
         let possible = view.nodes().iter().filter(|node| {
-            node.state == NodeState::Live && node.room >= bytes && !holders.contains(&node.node)
-                && !exclude.contains(&node.node)
+            node.state == NodeState::Live && node.duty == Duty::Service && !node.failing && node.room >= bytes
+                && !holders.contains(&node.node) && !exclude.contains(&node.node)
         });
         prop_assert_eq!(chosen.len(), possible.count().min(copies as usize), "as many as there are");
     }

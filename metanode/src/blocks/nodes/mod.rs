@@ -156,6 +156,7 @@ impl Node {
             state: self.state,
             duty: self.duty,
             doubtful: !self.present || now < self.avoid_until,
+            failing: false,
             capacity: sum(|volume| volume.capacity),
             predicted_used: sum(|volume| volume.used)
                 .saturating_add(inbound)

@@ -14,8 +14,9 @@ use crate::blocks::Inner;
 use crate::store::blocks::BlockCopies;
 use crate::store::repairs::QueuedRepair;
 use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
+use cairn_planner::block::{BlockView, Holder};
 use cairn_planner::budget::InFlight;
-use cairn_planner::examine::{BlockView, Copy, Holder, Standing, Verdict, examine};
+use cairn_planner::examine::{Copy, Standing, Verdict, examine};
 
 /// Blocks that are examined in one step.
 const BLOCKS_PER_STEP: u32 = 200;
@@ -267,6 +268,7 @@ fn block_view(copies: &BlockCopies, inbound: Vec<NodeId>, doomed: Vec<NodeId>) -
         holders: copies.holders.iter().map(|(node, good)| Holder { node: *node, good: *good }).collect(),
         inbound,
         doomed,
+        leaving: Vec::new(),
     }
 }
 

@@ -1,0 +1,256 @@
+//! Which blocks move from full nodes to empty ones.
+//!
+//! The mean utilisation is what is used by what can be used, over all nodes that take part: live, in
+//! service, not failing, with capacity. A node's *share* is what it would hold at the mean; it is
+//! *outside* when it differs from its share by more than the threshold.
+//!
+//! Balancing goes in rounds. [`survey`] finds who is outside, and so whether there is anything to do. In a
+//! round blocks go from nodes above their share to nodes below it, one of the two outside; and who was
+//! outside goes on until it is well inside (within half of the threshold), so that the next few writes do
+//! not start everything anew.
+//!
+//! A move never overshoots: after it the target is not fuller than the source, or else both are nearer
+//! to their shares by half of what they were off. So the same two nodes never exchange blocks to and
+//! fro, and the sum over all nodes of (distance from the share)² / capacity falls with every move: it ends.
+//! What is left outside when no move is possible is within the granularity of blocks, or held by zones.
+
+use std::collections::HashSet;
+
+use cairn_protocol::id::NodeId;
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use super::block::{BlockView, Census};
+use super::budget::InFlight;
+use super::examine::{need_of, sources};
+use super::index::balances;
+use super::{ClusterView, NodeView};
+
+/// How often a target is drawn before all of them are looked at.
+const DRAWS_MAX: u32 = 16;
+
+/// How even utilisation is, and who could give and take.
+#[derive(Clone, Debug, Default)]
+pub struct Balance {
+    /// Mean utilisation: all used bytes by all capacity.
+    pub mean: f64,
+    /// The emptiest node's.
+    pub lowest: f64,
+    /// The fullest node's.
+    pub highest: f64,
+    /// How many nodes are beyond the threshold.
+    pub outside: u32,
+    /// Bytes that have to move, at the least, to bring all within the threshold.
+    pub bytes_to_move: u64,
+    /// Who can give, the fullest first; empty if nobody is outside.
+    pub sources: Vec<NodeId>,
+    /// Who can take, the emptiest first; empty if nobody is outside.
+    pub targets: Vec<NodeId>,
+    threshold_permille: u32,
+    over: HashSet<NodeId>,
+    under: HashSet<NodeId>,
+    /// Running sums of what the targets lack to their shares.
+    lacking: Vec<u128>,
+}
+
+/// A block that moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Whose copy goes when the new one has come. To be named in [`BlockView::leaving`] until it is gone.
+    pub source: NodeId,
+    /// Who makes the new one.
+    pub target: NodeId,
+    /// Whom to read from, in the order in which to try.
+    pub sources: Vec<NodeId>,
+}
+
+/// How a node stands to the mean, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    used: u64,
+    capacity: u64,
+    /// What it would hold at the mean.
+    share: u64,
+    /// How far from its share it may be.
+    band: u64,
+}
+
+impl Standing {
+    fn above(&self) -> u64 {
+        self.used.saturating_sub(self.share)
+    }
+
+    fn below(&self) -> u64 {
+        self.share.saturating_sub(self.used)
+    }
+
+    /// How far it is beyond the threshold, above or below.
+    fn beyond(&self) -> u64 {
+        self.used.abs_diff(self.share).saturating_sub(self.band)
+    }
+
+    /// Whether it is so near to its share that it is left alone, having been outside.
+    fn rests(&self) -> bool {
+        self.used.abs_diff(self.share) <= self.band / 2
+    }
+}
+
+/// How a node stands; `None` for one that takes no part.
+fn standing(view: &ClusterView, node: &NodeView, threshold_permille: u32) -> Option<Standing> {
+    let total = view.index().total();
+    if !balances(node) || total.capacity == 0 {
+        return None;
+    }
+    let small = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
+    let share = small(total.used.saturating_mul(u128::from(node.capacity)) / total.capacity);
+    let band = small(u128::from(share) * u128::from(threshold_permille) / 1_000);
+    Some(Standing { used: node.predicted_used, capacity: node.capacity, share, band })
+}
+
+/// Looks at the utilisation of all nodes. `threshold_permille` is how far from the mean a node may be, in
+/// thousandths of the mean.
+pub fn survey(view: &ClusterView, threshold_permille: u32) -> Balance {
+    let mut balance = Balance { threshold_permille, lowest: f64::INFINITY, ..Balance::default() };
+    let mut nodes: Vec<(&NodeView, Standing)> = view
+        .nodes()
+        .iter()
+        .filter_map(|node| Some((node, standing(view, node, threshold_permille)?)))
+        .collect();
+    if nodes.is_empty() {
+        return Balance { threshold_permille, ..Balance::default() };
+    }
+    let total = view.index().total();
+    balance.mean = total.used as f64 / total.capacity as f64;
+    let (mut too_much, mut too_little) = (0u64, 0u64);
+    for (node, standing) in &nodes {
+        balance.lowest = balance.lowest.min(node.utilisation());
+        balance.highest = balance.highest.max(node.utilisation());
+        if standing.beyond() == 0 {
+            continue;
+        }
+        balance.outside += 1;
+        if standing.above() > 0 {
+            too_much = too_much.saturating_add(standing.beyond());
+            balance.over.insert(node.node);
+        } else {
+            too_little = too_little.saturating_add(standing.beyond());
+            balance.under.insert(node.node);
+        }
+    }
+    balance.bytes_to_move = too_much.max(too_little);
+    nodes.sort_by(|(a, _), (b, _)| a.cmp_fullness(b));
+    let takes = |node: &NodeView| node.takes(1) && !node.doubtful;
+    for (node, standing) in &nodes {
+        let pays = balance.under.contains(&node.node) || !balance.over.is_empty();
+        if standing.below() > 0 && pays && takes(node) {
+            balance.targets.push(node.node);
+            let before = balance.lacking.last().copied().unwrap_or(0);
+            balance.lacking.push(before + u128::from(standing.below()));
+        }
+    }
+    for (node, standing) in nodes.iter().rev() {
+        let pays = balance.over.contains(&node.node) || !balance.under.is_empty();
+        if standing.above() > 0 && pays && !node.doubtful {
+            balance.sources.push(node.node);
+        }
+    }
+    balance
+}
+
+impl Balance {
+    /// Whether all nodes are within the threshold.
+    pub fn is_even(&self) -> bool {
+        self.outside == 0
+    }
+
+    /// Whether `source` still has something to give in this round.
+    pub fn gives(&self, view: &ClusterView, source: NodeId) -> bool {
+        let Some(from) = self.standing(view, source).filter(|from| from.above() > 0) else { return false };
+        (self.over.contains(&source) && !from.rests())
+            || self.under.iter().any(|node| self.lacks(view, *node))
+    }
+
+    /// Whether a node that was below the threshold still needs something.
+    fn lacks(&self, view: &ClusterView, node: NodeId) -> bool {
+        self.standing(view, node).is_some_and(|to| to.below() > 0 && !to.rests())
+    }
+
+    fn standing(&self, view: &ClusterView, node: NodeId) -> Option<Standing> {
+        standing(view, view.get(node)?, self.threshold_permille)
+    }
+
+    /// A target by chance, those that lack most being the likeliest.
+    fn draw(&self, rng: &mut StdRng) -> Option<NodeId> {
+        let total = *self.lacking.last()?;
+        let point = rng.random_range(0..total);
+        self.targets.get(self.lacking.partition_point(|sum| *sum <= point)).copied()
+    }
+}
+
+/// Where a block of `source` can move to, in the round that `balance` began. What it decides is counted
+/// into `in_flight`.
+///
+/// A block moves only if it is at its factor with good copies on nodes that are alive for sure, nothing
+/// else is under way with it, and its spread over zones does not suffer.
+pub fn plan_move(
+    view: &ClusterView,
+    balance: &Balance,
+    block: &BlockView,
+    source: NodeId,
+    in_flight: &mut InFlight,
+    rng: &mut StdRng,
+) -> Option<Move> {
+    if !is_settled(view, block, source) {
+        return None;
+    }
+    let from = view.get(source)?;
+    let giving = balance.standing(view, source).filter(|standing| standing.above() > 0)?;
+    let pressing = balance.over.contains(&source) && !giving.rests();
+    let suits = |node: NodeId| {
+        let to = view.get(node)?;
+        let taking = balance.standing(view, node).filter(|standing| standing.below() > 0)?;
+        let pays = pressing || (balance.under.contains(&node) && !taking.rests());
+        let able = to.takes(block.length) && !to.doubtful && in_flight.fits(node, block.length);
+        let free = block.barred().all(|barred| barred != node);
+        (pays
+            && able
+            && free
+            && brings_nearer(&giving, &taking, block.length)
+            && keeps_spread(view, block, from, to))
+        .then_some(node)
+    };
+    let drawn = (0..DRAWS_MAX).find_map(|_| balance.draw(rng).and_then(suits));
+    let target = drawn.or_else(|| balance.targets.iter().copied().find_map(suits))?;
+    let sources = sources(view, block, in_flight, rng);
+    let first = *sources.first()?;
+    if !in_flight.fits(first, block.length) {
+        return None;
+    }
+    in_flight.add(target, block.length);
+    in_flight.add(first, block.length);
+    Some(Move { source, target, sources })
+}
+
+/// Whether a block has just what it should, `source` has part in it, and nothing is under way.
+fn is_settled(view: &ClusterView, block: &BlockView, source: NodeId) -> bool {
+    let census = Census::of(view, block);
+    let exact = census.sure.len() == block.replication as usize && block.holders.len() == census.sure.len();
+    let quiet = block.inbound.is_empty() && block.doomed.is_empty() && block.leaving.is_empty();
+    exact && quiet && census.sure.iter().any(|node| node.node == source) && need_of(view, block).is_none()
+}
+
+/// Whether moving `bytes` is worth it: it does not overshoot, or by so little that both are nearer to
+/// their shares by half.
+fn brings_nearer(from: &Standing, to: &Standing, bytes: u64) -> bool {
+    let product = |used: u64, capacity: u64| u128::from(used) * u128::from(capacity);
+    let (given, taken) = (from.used.saturating_sub(bytes), to.used.saturating_add(bytes));
+    let passes = product(taken, from.capacity) > product(given, to.capacity);
+    let halves = |off: u64| u128::from(bytes) * 2 <= u128::from(off) * 3;
+    !passes || (halves(from.above()) && halves(to.below()))
+}
+
+/// Whether the copies are spread over zones as evenly as before when one goes from here to there.
+fn keeps_spread(view: &ClusterView, block: &BlockView, from: &NodeView, to: &NodeView) -> bool {
+    let in_zone = |zone: &NodeView| block.good(view).filter(|node| node.zone == zone.zone).count();
+    from.zone == to.zone || in_zone(to) < in_zone(from)
+}

@@ -1,0 +1,128 @@
+//! What decisions know of a block.
+
+use cairn_protocol::admin::{Duty, NodeState};
+use cairn_protocol::id::NodeId;
+
+use super::{ClusterView, NodeView};
+
+/// A block and all that is known of its copies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockView {
+    /// Its length in bytes.
+    pub length: u64,
+    /// How many copies it should have.
+    pub replication: u32,
+    /// Who has one.
+    pub holders: Vec<Holder>,
+    /// Who was told to make one and may still do so.
+    pub inbound: Vec<NodeId>,
+    /// Who is about to delete one: must not get another before that is done.
+    pub doomed: Vec<NodeId>,
+    /// Whose copy is to go for a further one elsewhere: the sources of moves that are under way or have
+    /// just arrived.
+    pub leaving: Vec<NodeId>,
+}
+
+/// A copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Who has it.
+    pub node: NodeId,
+    /// Whether it is good as far as is known.
+    pub good: bool,
+}
+
+impl BlockView {
+    /// The nodes whose good copies count: those that are not dead, and those in maintenance.
+    pub(crate) fn good<'a>(&'a self, view: &'a ClusterView) -> impl Iterator<Item = &'a NodeView> + 'a {
+        self.holders
+            .iter()
+            .filter(|holder| holder.good)
+            .filter_map(|holder| view.get(holder.node))
+            .filter(|node| node.keeps_copies())
+    }
+
+    pub(crate) fn bad(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.holders.iter().filter(|holder| !holder.good).map(|holder| holder.node)
+    }
+
+    /// Who must not be given a copy, because of the one that it has, gets or deletes.
+    pub(crate) fn barred(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let holders = self.holders.iter().map(|holder| holder.node);
+        holders.chain(self.inbound.iter().copied()).chain(self.doomed.iter().copied())
+    }
+}
+
+/// A block's copies, counted.
+#[derive(Debug)]
+pub(crate) struct Census<'a> {
+    /// Good ones on nodes that are not dead or in maintenance.
+    pub(crate) live: u32,
+    /// Of those, ones on nodes that do not drain: they stay.
+    pub(crate) staying: u32,
+    /// Of the live ones, those on nodes that are not in maintenance.
+    pub(crate) outside: u32,
+    /// Of the live ones, those on nodes in service that are alive for sure.
+    pub(crate) sure: Vec<&'a NodeView>,
+    /// Of the live ones, those on draining nodes.
+    pub(crate) draining: Vec<&'a NodeView>,
+    /// Copies on their way to nodes that are not dead.
+    pub(crate) inbound: u32,
+    /// Of those, ones to nodes that will keep them.
+    pub(crate) inbound_staying: u32,
+    /// Whether a good copy is on a node that is alive for sure and does not plan to be silent.
+    pub(crate) anchored: bool,
+}
+
+impl<'a> Census<'a> {
+    pub(crate) fn of(view: &'a ClusterView, block: &BlockView) -> Self {
+        let mut census = Self {
+            live: 0,
+            staying: 0,
+            outside: 0,
+            sure: Vec::with_capacity(block.holders.len()),
+            draining: Vec::new(),
+            inbound: 0,
+            inbound_staying: 0,
+            anchored: false,
+        };
+        for holder in block.holders.iter().filter(|holder| holder.good) {
+            if let Some(node) = view.get(holder.node).filter(|node| node.keeps_copies()) {
+                census.count(node);
+            }
+        }
+        for node in block.inbound.iter().filter_map(|node| view.get(*node)) {
+            let comes = node.state != NodeState::Dead;
+            census.inbound += u32::from(comes);
+            census.inbound_staying += u32::from(comes && node.duty == Duty::Service);
+        }
+        census
+    }
+
+    fn count(&mut self, node: &'a NodeView) {
+        self.live += 1;
+        match node.duty {
+            Duty::Draining => self.draining.push(node),
+            Duty::Service | Duty::Maintenance { .. } => self.staying += 1,
+        }
+        if !node.is_in_maintenance() {
+            self.outside += 1;
+            self.anchored |= node.state == NodeState::Live && !node.doubtful;
+        }
+        if node.is_sure() {
+            self.sure.push(node);
+        }
+    }
+
+    /// How many copies a block lacks that can have `attainable`. When all that it has are on nodes that
+    /// may be silent with an operator's leave, it lacks one more than its number says.
+    pub(crate) fn lacking(&self, attainable: u32) -> u32 {
+        let unseen = u32::from(self.outside == 0 && attainable > 0);
+        attainable.saturating_sub(self.live).max(unseen)
+    }
+
+    /// How many more have to stay before those on draining nodes can go.
+    pub(crate) fn lacking_to_drain(&self, attainable: u32) -> u32 {
+        if self.draining.is_empty() { 0 } else { attainable.saturating_sub(self.staying) }
+    }
+}

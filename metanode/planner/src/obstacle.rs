@@ -1,0 +1,108 @@
+//! Why a block that needs copies gets none.
+
+use cairn_protocol::admin::{Duty, NodeState};
+
+use super::ClusterView;
+use super::block::{BlockView, Census};
+use super::budget::InFlight;
+
+/// What keeps a block from getting the copies that it needs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Obstacle {
+    /// Nobody who has a copy can be read from: all are dead or silent with leave.
+    NoSource,
+    /// All copies that can be read are thought to be bad; they are tried, but will hardly do.
+    OnlyBadSources,
+    /// There are sources, but no node for a further copy.
+    NoTarget(NoTarget),
+    /// There is a target, but as much as may be is under way at the nodes that could do it. It goes on
+    /// by itself.
+    Busy,
+    /// There are copies enough on other nodes, but some of those are silent, doubtful or in maintenance:
+    /// so long none is dropped. It goes on when they are heard of.
+    Unsure,
+}
+
+/// Why none of the registered nodes can be given a copy: how many are out for which reason. Each node
+/// counts once, for the first reason in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NoTarget {
+    /// Have a good copy, or are getting one.
+    pub holding: u32,
+    /// Have a bad copy, which must go first.
+    pub holding_bad: u32,
+    /// Are deleting an older copy.
+    pub deleting: u32,
+    /// Are dead.
+    pub dead: u32,
+    /// Drain.
+    pub draining: u32,
+    /// Are in maintenance.
+    pub maintenance: u32,
+    /// Are stale.
+    pub stale: u32,
+    /// Fail again and again.
+    pub failing: u32,
+    /// Have no volume with room for it.
+    pub full: u32,
+}
+
+/// What keeps a block from what it needs; `None` if it needs nothing, or can have it now, or has it under way.
+///
+/// Looks at every node: it answers operators, and is not for every block of a cluster.
+pub fn obstacle(view: &ClusterView, block: &BlockView, in_flight: &InFlight) -> Option<Obstacle> {
+    let census = Census::of(view, block);
+    let attainable = view.attainable(block.replication);
+    let repair = census.lacking(attainable);
+    let drain = census.lacking_to_drain(attainable);
+    if repair == 0 && drain == 0 {
+        let waits = !census.draining.is_empty() && census.sure.len() < block.replication as usize;
+        return waits.then_some(Obstacle::Unsure);
+    }
+    let under_way = if repair > 0 { census.inbound >= repair } else { census.inbound_staying >= drain };
+    if under_way {
+        return None;
+    }
+    let readable = || block.holders.iter().filter(|holder| view.state(holder.node) != NodeState::Dead);
+    if readable().next().is_none() {
+        return Some(Obstacle::NoSource);
+    }
+    if readable().all(|holder| !holder.good) {
+        return Some(Obstacle::OnlyBadSources);
+    }
+    let (able, none) = targets(view, block);
+    if able.is_empty() {
+        return Some(Obstacle::NoTarget(none));
+    }
+    let mut parties = able.iter().map(|place| view.nodes().get(*place).map(|node| node.node));
+    let fits = |node| in_flight.fits(node, block.length);
+    let busy = !parties.any(|node| node.is_some_and(fits)) || !readable().any(|holder| fits(holder.node));
+    busy.then_some(Obstacle::Busy)
+}
+
+/// The places of the nodes that can be given a copy, and why the others cannot.
+fn targets(view: &ClusterView, block: &BlockView) -> (Vec<usize>, NoTarget) {
+    let mut able = Vec::new();
+    let mut none = NoTarget::default();
+    for (place, node) in view.nodes().iter().enumerate() {
+        let holder = block.holders.iter().find(|holder| holder.node == node.node);
+        let reason = match (holder, node.state, node.duty) {
+            (Some(holder), ..) if holder.good => &mut none.holding,
+            (Some(_), ..) => &mut none.holding_bad,
+            (None, ..) if block.inbound.contains(&node.node) => &mut none.holding,
+            (None, ..) if block.doomed.contains(&node.node) => &mut none.deleting,
+            (None, NodeState::Dead, _) => &mut none.dead,
+            (None, _, Duty::Draining) => &mut none.draining,
+            (None, _, Duty::Maintenance { .. }) => &mut none.maintenance,
+            (None, NodeState::Stale, _) => &mut none.stale,
+            (None, NodeState::Live, Duty::Service) if node.failing => &mut none.failing,
+            (None, NodeState::Live, Duty::Service) if !node.takes(block.length) => &mut none.full,
+            (None, NodeState::Live, Duty::Service) => {
+                able.push(place);
+                continue;
+            }
+        };
+        *reason += 1;
+    }
+    (able, none)
+}

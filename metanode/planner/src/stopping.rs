@@ -1,0 +1,35 @@
+//! What becomes of a block when nodes are stopped.
+
+use cairn_protocol::admin::NodeState;
+use cairn_protocol::id::NodeId;
+
+use super::ClusterView;
+use super::block::BlockView;
+
+/// What becomes of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Risk {
+    /// Two good copies or more remain, or the one that it should have.
+    None,
+    /// A single good copy remains although there should be more.
+    AtRisk,
+    /// No good copy remains that can be read.
+    Unreadable,
+}
+
+/// What becomes of a block when all of `stopped` are stopped at the same time.
+///
+/// Only copies on live nodes remain; one on a node in maintenance does not, for that node may be stopped
+/// at any time by the one who was told that it may.
+pub fn risk(view: &ClusterView, block: &BlockView, stopped: &[NodeId]) -> Risk {
+    let remaining = block
+        .good(view)
+        .filter(|node| node.state == NodeState::Live && !node.is_in_maintenance())
+        .filter(|node| !stopped.contains(&node.node))
+        .count();
+    match remaining {
+        0 => Risk::Unreadable,
+        1 if block.replication > 1 => Risk::AtRisk,
+        _ => Risk::None,
+    }
+}
