@@ -73,18 +73,19 @@ class Process:
             text=True,
             errors="replace",
         )
-        self._reader = threading.Thread(target=self._read, args=(self.child.stdout,), daemon=True)
+        reading = (self.child.stdout, self._ready)
+        self._reader = threading.Thread(target=self._read, args=reading, daemon=True)
         self._reader.start()
 
-    def _read(self, stream):
+    def _read(self, stream, ready):
         """Copies the output to the log file and reports the line that says the process is ready."""
         with open(self.log_path, "a", buffering=1) as log:
             for line in stream:
                 line = ANSI.sub("", line)
                 log.write(line)
                 if found := READY.search(line):
-                    self._ready.put(found.group(1))
-        self._ready.put(None)
+                    ready.put(found.group(1))
+        ready.put(None)
 
     def wait_ready(self):
         try:
