@@ -467,11 +467,14 @@ pub(crate) async fn count_garbage(
     Ok((number(&row, "queued")?, None))
 }
 
+/// The least and the greatest of something, as bytes.
+pub(crate) type Bounds = (Vec<u8>, Vec<u8>);
+
 /// The least and the greatest key of a bucket's current objects.
 pub(crate) async fn key_bounds(
     connection: &mut Connection,
     bucket: BucketId,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+) -> Result<Option<Bounds>, StoreError> {
     // Two statements in one: each is one look into the index, which both at once would not be.
     let row = sqlx::query(
         "SELECT (SELECT MIN(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS low,
@@ -484,9 +487,7 @@ pub(crate) async fn key_bounds(
 }
 
 /// The least and the greatest id of all blocks.
-pub(crate) async fn block_bounds(
-    connection: &mut Connection,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+pub(crate) async fn block_bounds(connection: &mut Connection) -> Result<Option<Bounds>, StoreError> {
     let row = sqlx::query(
         "SELECT (SELECT MIN(block_id) FROM blocks) AS low, (SELECT MAX(block_id) FROM blocks) AS high",
     )
@@ -495,7 +496,7 @@ pub(crate) async fn block_bounds(
     bounds(&row)
 }
 
-fn bounds(row: &Row) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+fn bounds(row: &Row) -> Result<Option<Bounds>, StoreError> {
     let low: Option<Vec<u8>> = row.try_get("low")?;
     Ok(low.zip(row.try_get("high")?))
 }

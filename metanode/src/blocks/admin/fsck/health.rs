@@ -91,6 +91,7 @@ mod tests {
             state: NodeState::Live,
             duty: Duty::Service,
             doubtful: false,
+            failing: false,
             capacity: 1_000,
             predicted_used: 0,
             room: 1_000,
