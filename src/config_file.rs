@@ -9,19 +9,47 @@
 //! [gateway]
 //! listen = "0.0.0.0:9000"
 //! ```
+//!
+//! An option that may be given several times takes an array, or a table of names and values.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
 use toml::{Table, Value};
 
+/// Which settings the file gave, for `cairn config show`.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    file: Option<PathBuf>,
+    /// The key in the file, by subcommand (none for what all share) and option.
+    keys: HashMap<(Option<String>, String), String>,
+}
+
+impl Origins {
+    /// The file, if there is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// The key that gave the subcommand's option its value, unless something stronger did.
+    pub(crate) fn key(&self, subcommand: &str, option: &str) -> Option<&str> {
+        let own = self.keys.get(&(Some(subcommand.to_owned()), option.to_owned()));
+        own.or_else(|| self.keys.get(&(None, option.to_owned()))).map(String::as_str)
+    }
+}
+
 /// Puts the settings of the file that `--config` or `CAIRN_CONFIG` names under the command's options.
-pub(crate) fn layer_under(command: Command) -> anyhow::Result<Command> {
-    let Some(path) = path(std::env::args_os(), std::env::var_os("CAIRN_CONFIG")) else { return Ok(command) };
+pub(crate) fn layer_under(command: Command) -> anyhow::Result<(Command, Origins)> {
+    let Some(path) = path(std::env::args_os(), std::env::var_os("CAIRN_CONFIG")) else {
+        return Ok((command, Origins::default()));
+    };
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    apply(command, &text).with_context(|| format!("{}", path.display()))
+    let (command, mut origins) = apply(command, &text).with_context(|| format!("{}", path.display()))?;
+    origins.file = Some(path);
+    Ok((command, origins))
 }
 
 /// Looks for the file's name before the command line is parsed, because parsing needs its contents.
@@ -38,28 +66,16 @@ fn path(arguments: impl Iterator<Item = OsString>, environment: Option<OsString>
     environment.filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-fn apply(mut command: Command, text: &str) -> anyhow::Result<Command> {
+fn apply(command: Command, text: &str) -> anyhow::Result<(Command, Origins)> {
     let settings: Table = toml::from_str(text)?;
-    let subcommands: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let mut layer = Layer { command, origins: Origins::default() };
+    let subcommands = layer.subcommands();
     // Tables last: what is said to one subcommand overrides what is said to all.
-    let (tables, shared): (Vec<_>, Vec<_>) = settings.into_iter().partition(|(_, value)| value.is_table());
+    let (tables, shared): (Vec<_>, Vec<_>) = settings
+        .into_iter()
+        .partition(|(name, value)| value.is_table() && (subcommands.contains(name) || !layer.knows(name)));
     for (key, value) in shared {
-        let common =
-            command.get_arguments().find(|arg| arg.get_long() == Some(&key)).map(|arg| arg.get_id().clone());
-        if let Some(id) = common {
-            let values = texts_of(&key, &value)?;
-            command = command.mut_arg(id, |arg| arg.default_values(values));
-            continue;
-        }
-        let takers: Vec<_> =
-            subcommands.iter().filter(|sub| option(&command, sub, &key).is_some()).cloned().collect();
-        if takers.is_empty() {
-            let known = subcommands.iter().flat_map(|sub| options(&command, sub)).collect::<Vec<_>>();
-            bail!("{}", unknown("setting", &key, &known));
-        }
-        for taker in takers {
-            command = set(command, &taker, &key, &value)?;
-        }
+        layer.set_for_all(&key, &value)?;
     }
     for (name, table) in tables {
         if !subcommands.contains(&name) {
@@ -67,44 +83,104 @@ fn apply(mut command: Command, text: &str) -> anyhow::Result<Command> {
         }
         let Value::Table(table) = table else { continue };
         for (key, value) in table {
-            if option(&command, &name, &key).is_none() {
-                bail!("[{name}]: {}", unknown("setting", &key, &options(&command, &name)));
+            if layer.option(&name, &key).is_none() {
+                bail!("[{name}]: {}", unknown("setting", &key, &layer.options(&name)));
             }
-            command = set(command, &name, &key, &value)?;
+            layer.set(&name, &key, &value, format!("{name}.{key}"))?;
         }
     }
-    Ok(command)
+    Ok((layer.command, layer.origins))
 }
 
-fn options(command: &Command, subcommand: &str) -> Vec<String> {
-    let found = command.get_subcommands().find(|sub| sub.get_name() == subcommand);
-    found
-        .into_iter()
-        .flat_map(Command::get_arguments)
-        .filter_map(|arg| arg.get_long().map(str::to_owned))
-        .collect()
+/// A command whose options are given the file's values as defaults.
+struct Layer {
+    command: Command,
+    origins: Origins,
 }
 
-/// The id of a subcommand's option with this long name.
-fn option(command: &Command, subcommand: &str, long: &str) -> Option<clap::Id> {
-    let found = command.get_subcommands().find(|sub| sub.get_name() == subcommand)?;
-    found.get_arguments().find(|arg| arg.get_long() == Some(long)).map(|arg| arg.get_id().clone())
-}
+impl Layer {
+    fn subcommands(&self) -> Vec<String> {
+        self.command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect()
+    }
 
-fn set(command: Command, subcommand: &str, long: &str, value: &Value) -> anyhow::Result<Command> {
-    let Some(id) = option(&command, subcommand, long) else { return Ok(command) };
-    let values = match value {
-        Value::Array(values) => {
-            values.iter().map(|value| text_of(long, value)).collect::<anyhow::Result<Vec<_>>>()?
+    fn options(&self, subcommand: &str) -> Vec<String> {
+        let found = self.command.find_subcommand(subcommand);
+        let options = found.into_iter().flat_map(Command::get_arguments);
+        options.filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
+    }
+
+    /// A subcommand's option with this long name.
+    fn option(&self, subcommand: &str, long: &str) -> Option<&Arg> {
+        let found = self.command.find_subcommand(subcommand)?;
+        found.get_arguments().find(|arg| arg.get_long() == Some(long))
+    }
+
+    /// An option of all subcommands with this long name.
+    fn common(&self, long: &str) -> Option<&Arg> {
+        self.command.get_arguments().find(|arg| arg.get_long() == Some(long))
+    }
+
+    fn takers(&self, key: &str) -> Vec<String> {
+        self.subcommands().into_iter().filter(|sub| self.option(sub, key).is_some()).collect()
+    }
+
+    fn knows(&self, key: &str) -> bool {
+        self.common(key).is_some() || !self.takers(key).is_empty()
+    }
+
+    fn set_for_all(&mut self, key: &str, value: &Value) -> anyhow::Result<()> {
+        if let Some(common) = self.common(key) {
+            let (id, values) = (common.get_id().clone(), values_of(common, key, value)?);
+            let command = std::mem::take(&mut self.command);
+            self.command = command.mut_arg(id, |arg| arg.default_values(values));
+            self.origins.keys.insert((None, key.to_owned()), key.to_owned());
+            return Ok(());
         }
-        value => vec![text_of(long, value)?],
-    };
-    Ok(command.mut_subcommand(subcommand, |sub| sub.mut_arg(id, |arg| arg.default_values(values))))
+        let takers = self.takers(key);
+        if takers.is_empty() {
+            let mut known: Vec<_> = self.subcommands().iter().flat_map(|sub| self.options(sub)).collect();
+            known.extend(self.command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)));
+            bail!("{}", unknown("setting", key, &known));
+        }
+        for taker in takers {
+            self.set(&taker, key, value, key.to_owned())?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, subcommand: &str, long: &str, value: &Value, key: String) -> anyhow::Result<()> {
+        let Some(option) = self.option(subcommand, long) else { return Ok(()) };
+        let (id, values) = (option.get_id().clone(), values_of(option, &key, value)?);
+        let set = |sub: Command| sub.mut_arg(&id, |arg| arg.default_values(values.clone()));
+        let mut command = std::mem::take(&mut self.command).mut_subcommand(subcommand, set);
+        // `cairn config show PART` has the same options.
+        let shown = |command: &Command| {
+            command
+                .find_subcommand("config")?
+                .find_subcommand("show")?
+                .find_subcommand(subcommand)
+                .map(|_| ())
+        };
+        if shown(&command).is_some() {
+            command = command.mut_subcommand("config", |config| {
+                config.mut_subcommand("show", |show| show.mut_subcommand(subcommand, set))
+            });
+        }
+        self.command = command;
+        self.origins.keys.insert((Some(subcommand.to_owned()), long.to_owned()), key);
+        Ok(())
+    }
 }
 
-fn texts_of(key: &str, value: &Value) -> anyhow::Result<Vec<String>> {
+fn values_of(option: &Arg, key: &str, value: &Value) -> anyhow::Result<Vec<String>> {
+    let several = matches!(option.get_action(), ArgAction::Append) || option.get_value_delimiter().is_some();
     match value {
+        Value::Array(_) | Value::Table(_) if !several => bail!("{key}: a single value is wanted"),
         Value::Array(values) => values.iter().map(|value| text_of(key, value)).collect(),
+        Value::Table(values) => values
+            .iter()
+            .map(|(name, value)| Ok(format!("{name}={}", text_of(&format!("{key}.{name}"), value)?)))
+            .collect(),
         value => Ok(vec![text_of(key, value)?]),
     }
 }
@@ -132,16 +208,19 @@ fn unknown(what: &str, name: &str, known: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::{Arg, ArgMatches};
+    use clap::ArgMatches;
 
     fn command() -> Command {
         let arg = |name: &'static str| Arg::new(name).long(name).default_value("built-in");
         let sub = |name: &'static str| Command::new(name).arg(arg("listen").env("CAIRN_TEST_NOT_SET"));
         let log = arg("log").global(true);
+        let metanode = sub("metanode").arg(Arg::new("class").long("class").action(ArgAction::Append));
+        let show = Command::new("show").subcommand(metanode.clone());
         Command::new("cairn")
             .arg(log)
+            .subcommand(Command::new("config").subcommand(show))
             .subcommand(sub("gateway").arg(arg("region")))
-            .subcommand(sub("metanode"))
+            .subcommand(metanode)
     }
 
     fn get(matches: &ArgMatches, name: &str) -> String {
@@ -151,7 +230,7 @@ mod tests {
     #[test]
     fn the_file_overrides_defaults_and_flags_override_the_file() {
         let file = "log = 'debug'\nlisten = 'everybody'\n[gateway]\nlisten = 'gateway'";
-        let parse = |line: &[&str]| apply(command(), file).unwrap().get_matches_from(line);
+        let parse = |line: &[&str]| apply(command(), file).unwrap().0.get_matches_from(line);
         assert_eq!(get(&parse(&["cairn", "metanode"]), "listen"), "everybody");
         assert_eq!(get(&parse(&["cairn", "metanode"]), "log"), "debug");
         assert_eq!(get(&parse(&["cairn", "gateway"]), "listen"), "gateway");
@@ -171,6 +250,31 @@ mod tests {
             complaint("[gatewya]\nregion = 'x'"),
             "there is no table `gatewya`; did you mean `gateway`?"
         );
+    }
+
+    #[test]
+    fn an_option_that_may_be_given_several_times_takes_an_array_or_a_table() {
+        let classes = |file| {
+            let matches = apply(command(), file).unwrap().0.get_matches_from(["cairn", "metanode"]);
+            let (_, metanode) = matches.subcommand().unwrap();
+            metanode.get_many::<String>("class").unwrap().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(classes("class = ['A=1', 'B=2']"), ["A=1", "B=2"]);
+        assert_eq!(classes("class = { A = 1, B = 2 }"), ["A=1", "B=2"]);
+        assert_eq!(classes("[metanode.class]\nA = 1\nB = 2"), ["A=1", "B=2"]);
+        let complaint = apply(command(), "region = ['a', 'b']").unwrap_err().to_string();
+        assert_eq!(complaint, "region: a single value is wanted");
+    }
+
+    #[test]
+    fn the_file_speaks_to_what_shows_the_settings_too_and_is_known_as_their_origin() {
+        let (command, origins) = apply(command(), "log = 'debug'\n[metanode]\nlisten = 'here'").unwrap();
+        let matches = command.get_matches_from(["cairn", "config", "show", "metanode"]);
+        let show = matches.subcommand().unwrap().1.subcommand().unwrap().1;
+        assert_eq!(get(show, "listen"), "here");
+        assert_eq!(origins.key("metanode", "listen"), Some("metanode.listen"));
+        assert_eq!(origins.key("metanode", "log"), Some("log"));
+        assert_eq!(origins.key("gateway", "listen"), None);
     }
 
     #[test]

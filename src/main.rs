@@ -6,6 +6,8 @@ mod config_file;
 mod logging;
 mod process;
 mod secret_source;
+mod table;
+mod units;
 
 use std::process::ExitCode;
 
@@ -15,7 +17,7 @@ use arguments::{Cli, Command};
 
 fn main() -> ExitCode {
     match start() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             process::complain(&error);
             ExitCode::FAILURE
@@ -23,22 +25,38 @@ fn main() -> ExitCode {
     }
 }
 
-fn start() -> anyhow::Result<()> {
-    let command = config_file::layer_under(Cli::command())?;
-    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+fn start() -> anyhow::Result<ExitCode> {
+    let (command, origins) = config_file::layer_under(Cli::command())?;
+    let matches = command.clone().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let operation = match cli.command {
+        Command::Config(operation) => {
+            command::config::run(operation, &command, &matches, &origins)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Completions(arguments) => {
+            command::completions::run(&arguments);
+            return Ok(ExitCode::SUCCESS);
+        }
+        operation => operation,
+    };
     logging::start(&cli.logging)?;
     process::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(async {
-        match cli.command {
-            Command::Server(arguments) => command::server::run(*arguments).await,
-            Command::Gateway(arguments) => command::gateway::run(*arguments).await,
-            Command::Metanode(arguments) => command::metanode::run(*arguments).await,
-            Command::Datanode(arguments) => command::datanode::run(*arguments).await,
-            Command::Admin(arguments) => command::admin::run(*arguments).await,
-        }
-    });
+    let result = runtime.block_on(run(operation));
     // Whatever still runs on the blocking pool has nothing left to say to anybody.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let done = match command {
+        Command::Server(arguments) => command::server::run(*arguments).await,
+        Command::Gateway(arguments) => command::gateway::run(*arguments).await,
+        Command::Metanode(arguments) => command::metanode::run(*arguments).await,
+        Command::Datanode(arguments) => command::datanode::run(*arguments).await,
+        Command::Admin(arguments) => return command::admin::run(*arguments).await,
+        Command::Config(_) | Command::Completions(_) => Ok(()),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! What every subcommand needs of the process around it: listeners, signals, standard output.
 
+use std::io::Write;
 use std::net::SocketAddr;
 
 use anyhow::Context;
@@ -14,10 +15,14 @@ pub(crate) fn complain(error: &anyhow::Error) {
     eprintln!("cairn: {error:#}");
 }
 
-/// Prints one line for whoever started the command.
-#[expect(clippy::print_stdout, reason = "this is the command's voice")]
+/// Prints one line for whoever started the command. If nobody reads it any more, that is no error.
 pub(crate) fn say(line: impl std::fmt::Display) {
-    println!("{line}");
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Tells whoever watches, on standard error, something that is not the command's result.
+pub(crate) fn remark(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Lets this process open as many files as the system's hard limit allows: each connection is one, and

@@ -13,11 +13,17 @@ use clap::Args;
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SecretArguments {
     /// The secret that all parts of the cluster share, 32 characters or more
-    #[arg(long, env = "CAIRN_CLUSTER_SECRET", hide_env_values = true, value_name = "SECRET")]
+    #[arg(long, env = "CAIRN_CLUSTER_SECRET", hide_env_values = true, global = true, value_name = "SECRET")]
     cluster_secret: Option<String>,
 
     /// A file that holds the cluster's secret; `cairn admin secret create` makes one
-    #[arg(long, env = "CAIRN_CLUSTER_SECRET_FILE", value_name = "FILE", conflicts_with = "cluster_secret")]
+    #[arg(
+        long,
+        env = "CAIRN_CLUSTER_SECRET_FILE",
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "cluster_secret"
+    )]
     cluster_secret_file: Option<PathBuf>,
 }
 

@@ -46,9 +46,16 @@ struct EventsQuery {
     /// Only events after this one.
     #[serde(default)]
     after: u64,
+    /// Whether to go on with those to come.
+    #[serde(default = "yes")]
+    follow: bool,
 }
 
-/// Events, past and to come, a JSON object a line. Signed like a call with an empty body.
+fn yes() -> bool {
+    true
+}
+
+/// Events, past and (unless told otherwise) to come, a JSON object a line. Signed like a call with an empty body.
 async fn events(State(beside): State<Beside>, request: Request) -> Response {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -59,7 +66,12 @@ async fn events(State(beside): State<Beside>, request: Request) -> Response {
         Ok(Query(query)) => query,
         Err(error) => return error_response(ClusterError::malformed(error.to_string())),
     };
-    let lines = beside.events.subscribe_after(query.after).map(|event| {
+    let events = if query.follow {
+        beside.events.subscribe_after(query.after).boxed()
+    } else {
+        futures_util::stream::iter(beside.events.past_after(query.after)).boxed()
+    };
+    let lines = events.map(|event| {
         let mut line = serde_json::to_vec(&event)?;
         line.push(b'\n');
         Ok::<_, serde_json::Error>(Bytes::from(line))

@@ -80,6 +80,12 @@ pub enum EventKind {
     ScrubFinished { node: NodeId, blocks: u64, corrupt: u64 },
 }
 
+impl State {
+    fn after(&self, sequence: u64) -> Vec<Event> {
+        self.history.iter().filter(|event| event.sequence > sequence).cloned().collect()
+    }
+}
+
 /// How many past events are kept for those who subscribe late: enough for minutes of a busy test
 /// cluster, and well below a megabyte.
 const HISTORY: usize = 4096;
@@ -117,14 +123,17 @@ impl EventBus {
         let _ = self.sender.send(event);
     }
 
+    /// All events after `sequence` that are still known.
+    pub fn past_after(&self, sequence: u64) -> Vec<Event> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).after(sequence)
+    }
+
     /// All events after `sequence` that are still known, and then those to come. A subscriber that
     /// is too slow misses events; the sequence shows the gap.
     pub fn subscribe_after(&self, sequence: u64) -> impl Stream<Item = Event> + Send + 'static {
         let (past, receiver) = {
             let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let past: Vec<_> =
-                state.history.iter().filter(|event| event.sequence > sequence).cloned().collect();
-            (past, self.sender.subscribe())
+            (state.after(sequence), self.sender.subscribe())
         };
         let to_come = stream::unfold(receiver, |mut receiver| async move {
             loop {
@@ -169,6 +178,7 @@ mod tests {
         let seen: Vec<_> = [events.next().await, events.next().await].into_iter().flatten().collect();
         assert_eq!(seen.iter().map(|event| event.sequence).collect::<Vec<_>>(), [2, 3]);
         assert_eq!(seen[1].kind, EventKind::GarbageCollected { blocks: 2 });
+        assert_eq!(bus.past_after(1), seen);
     }
 
     #[test]

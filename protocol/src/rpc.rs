@@ -235,15 +235,18 @@ impl RpcClient {
     }
 }
 
-/// An error of reqwest with its causes, in one line.
+/// What an error of reqwest comes from, in a few words. The peer's address is left to whoever knows its name.
 pub fn describe(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+    let mut root: &dyn std::error::Error = error;
+    while let Some(cause) = root.source() {
+        root = cause;
     }
-    text
+    match (error.is_connect(), error.is_timeout()) {
+        (true, true) => "cannot connect: no answer in time".to_owned(),
+        (true, false) => format!("cannot connect: {root}"),
+        (false, true) => "no answer in time".to_owned(),
+        (false, false) => format!("broke off: {root}"),
+    }
 }
 
 /// Serves a body under the id of the request that it belongs to.

@@ -1,8 +1,10 @@
 //! `cairn datanode`, and the datanodes of `cairn server`.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
 use cairn_datanode::{Config, Datanode};
 use cairn_protocol::block::Connector;
 use cairn_protocol::cluster::Cluster;
@@ -11,9 +13,10 @@ use cairn_protocol::event::EventBus;
 use cairn_protocol::id::NodeId;
 use cairn_protocol::rpc::RpcClient;
 use cairn_protocol::secret::ClusterSecret;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::{DatanodeArguments, VolumeArguments};
+use crate::arguments::{DatanodeArguments, DiskArguments};
 use crate::process::{listen, say, shutdown_on_signals};
 
 /// Runs a datanode until it is told to stop.
@@ -24,7 +27,8 @@ pub(crate) async fn run(arguments: DatanodeArguments) -> anyhow::Result<()> {
     let shutdown = shutdown_on_signals()?;
     let mut config = Config::new(arguments.data_dir, String::new());
     config.zone = arguments.zone;
-    apply(&arguments.volumes, &mut config);
+    arguments.disks.apply(&mut config)?;
+    config.limits = arguments.listener.limits(&config.limits)?;
     let connector = Arc::new(Connector::new()?);
     let mut datanode = Datanode::open(config, connector, secret, env.clone(), EventBus::new(env)).await?;
     let listener = listen(arguments.listen, "--listen").await?;
@@ -42,37 +46,35 @@ pub(crate) async fn run(arguments: DatanodeArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn apply(volumes: &VolumeArguments, config: &mut Config) {
-    config.volume.reserve_bytes = volumes.reserve.as_u64();
-    config.scrub_period = volumes.scrub_period;
-}
-
-/// What a datanode without a listener registers as: a name that never resolves (RFC 6761, section 6.4).
-const LOCAL_ADDRESS: &str = "http://in-process.invalid";
-
-/// A datanode of this process: it has no listener, others call it.
+/// A datanode of this process: the gateway and its neighbours call it, and operators (`cairn admin where --verify`)
+/// reach it on a free port of the loopback interface.
 pub(crate) struct LocalDatanode {
     datanode: Datanode,
     cluster: Arc<dyn Cluster>,
+    listener: TcpListener,
 }
 
 impl LocalDatanode {
     /// Opens the directory, and lets `connector` find the node.
     pub(crate) async fn open(
         directory: &Path,
-        volumes: &VolumeArguments,
+        disks: &DiskArguments,
         cluster: Arc<dyn Cluster>,
         connector: &Connector,
         secret: &ClusterSecret,
         env: &Env,
     ) -> anyhow::Result<Self> {
-        let mut config = Config::new(vec![directory.to_owned()], LOCAL_ADDRESS);
-        apply(volumes, &mut config);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .context("cannot listen on the loopback interface")?;
+        let address = format!("http://{}", listener.local_addr()?);
+        let mut config = Config::new(vec![directory.to_owned()], address);
+        disks.apply(&mut config)?;
         let events = EventBus::new(env.clone());
         let datanode =
             Datanode::open(config, Arc::new(connector.clone()), secret.clone(), env.clone(), events).await?;
         connector.add_local(datanode.node(), datanode.blocks());
-        Ok(Self { datanode, cluster })
+        Ok(Self { datanode, cluster, listener })
     }
 
     /// The node.
@@ -82,8 +84,9 @@ impl LocalDatanode {
 
     /// Belongs to the cluster until `shutdown`, and closes the volumes.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let result = self.datanode.run(self.cluster, shutdown).await;
+        let result = self.datanode.serve(self.listener, self.cluster, shutdown).await;
         self.datanode.close().await;
-        Ok(result?)
+        result?;
+        Ok(())
     }
 }

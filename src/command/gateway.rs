@@ -22,7 +22,8 @@ pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
     let env = Env::system();
     let secret = arguments.secret.load()?;
     let metadata = Arc::new(RpcClient::new(&arguments.metanode, secret.clone(), env.clone())?);
-    let s3 = S3::new(arguments.s3, metadata, Arc::new(Connector::new()?), secret, env)?;
+    let limits = arguments.listener.limits(&Limits::default())?;
+    let s3 = S3::new(arguments.s3, limits, metadata, Arc::new(Connector::new()?), secret, env)?;
     let shutdown = shutdown_on_signals()?;
     let listener = listen(arguments.listen, "--listen").await?;
     let ready = format!("cairn gateway ready on {}", s3.endpoint(&listener)?);
@@ -36,6 +37,7 @@ pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
 /// The S3 side of a process: of `cairn gateway`, and of `cairn server`.
 pub(crate) struct S3 {
     gateway: Gateway,
+    limits: Limits,
     tls: Option<Arc<rustls::ServerConfig>>,
     default_bucket: Option<String>,
 }
@@ -44,6 +46,7 @@ impl S3 {
     /// Checks the configuration; nothing is served yet.
     pub(crate) fn new(
         arguments: S3Arguments,
+        limits: Limits,
         metadata: Arc<dyn Metadata>,
         blocks: Arc<dyn BlockConnector>,
         secret: ClusterSecret,
@@ -61,11 +64,15 @@ impl S3 {
         let config = Config {
             region: arguments.region,
             domains: arguments.domain.into_iter().collect(),
-            data: DataConfig { upload_memory: arguments.buffer_memory.as_u64(), ..DataConfig::default() },
+            data: DataConfig {
+                upload_memory: arguments.buffer_memory.as_u64(),
+                download_memory: arguments.download_memory.as_u64(),
+                ..DataConfig::default()
+            },
         };
         config.validate()?;
         let gateway = Gateway::new(config, metadata, blocks, secret, env);
-        Ok(Self { gateway, tls, default_bucket: arguments.default_bucket })
+        Ok(Self { gateway, limits, tls, default_bucket: arguments.default_bucket })
     }
 
     /// The URL that clients use.
@@ -91,8 +98,7 @@ impl S3 {
             announce.await
         };
         let stopped = shutdown.clone();
-        let serve =
-            cairn_gateway::serve(listener, self.gateway, Limits::default(), self.tls, shutdown.clone());
+        let serve = cairn_gateway::serve(listener, self.gateway, self.limits, self.tls, shutdown.clone());
         tokio::pin!(serve);
         let drained = tokio::select! {
             drained = &mut serve => drained,

@@ -1,12 +1,11 @@
 //! `cairn metanode`.
 
-use cairn_metanode::blocks::BlocksConfig;
 use cairn_metanode::{Config, Metanode};
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::metadata::RootCredentials;
 
-use crate::arguments::{BlockArguments, CredentialArguments, MetanodeArguments};
+use crate::arguments::{CredentialArguments, MetanodeArguments};
 use crate::process::{listen, say, shutdown_on_signals};
 
 /// Runs a metanode until it is told to stop.
@@ -14,7 +13,8 @@ pub(crate) async fn run(arguments: MetanodeArguments) -> anyhow::Result<()> {
     let env = Env::system();
     let secret = arguments.secret.load()?;
     let mut config = Config::new(arguments.data_dir);
-    config.blocks = blocks_config(&arguments.blocks)?;
+    config.blocks = arguments.blocks.config()?;
+    config.limits = arguments.listener.limits(&config.limits)?;
     config.root_credentials = root_credentials(arguments.credentials);
     let shutdown = shutdown_on_signals()?;
     let listener = listen(arguments.listen, "--listen").await?;
@@ -27,26 +27,6 @@ pub(crate) async fn run(arguments: MetanodeArguments) -> anyhow::Result<()> {
     metanode.serve(listener, shutdown).await;
     metanode.close().await;
     Ok(())
-}
-
-/// What the options say about blocks.
-pub(crate) fn blocks_config(arguments: &BlockArguments) -> anyhow::Result<BlocksConfig> {
-    let defaults = BlocksConfig::default();
-    let replication = arguments.replication.unwrap_or(defaults.replication);
-    let config = BlocksConfig {
-        replication,
-        min_replicas: arguments.min_replicas.unwrap_or(defaults.min_replicas.min(replication)),
-        block_size: arguments.block_size.as_u64(),
-        heartbeat_interval: arguments.heartbeat_interval,
-        stale_after: arguments.stale_after,
-        dead_after: arguments.dead_after,
-        garbage_grace: arguments.gc_grace,
-        lease: arguments.lease,
-        repair_rate: arguments.repair_rate.as_u64(),
-        ..defaults
-    };
-    config.validate()?;
-    Ok(config)
 }
 
 /// The credentials that the options give; both or none.

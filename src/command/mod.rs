@@ -1,6 +1,8 @@
 //! One file per subcommand.
 
 pub(crate) mod admin;
+pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod datanode;
 pub(crate) mod gateway;
 pub(crate) mod metanode;

@@ -8,6 +8,7 @@ use cairn_metanode::{Config as MetanodeConfig, Metanode};
 use cairn_protocol::block::Connector;
 use cairn_protocol::env::Env;
 use cairn_protocol::event::{EventBus, EventKind};
+use cairn_protocol::listener::Limits;
 use cairn_protocol::metadata::RootCredentials;
 use cairn_protocol::secret::ClusterSecret;
 use tokio::net::TcpListener;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::datanode::LocalDatanode;
 use super::gateway::S3;
-use super::metanode::{blocks_config, root_credentials};
+use super::metanode::root_credentials;
 use crate::arguments::ServerArguments;
 use crate::process::{listen, say, shutdown_on_signals};
 
@@ -40,6 +41,7 @@ pub(crate) async fn run(arguments: ServerArguments) -> anyhow::Result<()> {
     let connector = Connector::new()?;
     let s3 = S3::new(
         arguments.s3.clone(),
+        arguments.listener.limits(&Limits::default())?,
         metanode.metadata(),
         Arc::new(connector.clone()),
         secret.clone(),
@@ -50,7 +52,7 @@ pub(crate) async fn run(arguments: ServerArguments) -> anyhow::Result<()> {
         let directory = data_dir.join(format!("datanode-{number}"));
         let cluster = metanode.cluster();
         let datanode =
-            LocalDatanode::open(&directory, &arguments.volumes, cluster, &connector, &secret, &env).await?;
+            LocalDatanode::open(&directory, &arguments.disks, cluster, &connector, &secret, &env).await?;
         backend.run_datanode(datanode, &events).await?;
     }
 
@@ -75,7 +77,8 @@ async fn open_metanode(
     events: &EventBus,
 ) -> anyhow::Result<Metanode> {
     let mut config = MetanodeConfig::new(arguments.data_dir.join("metanode"));
-    config.blocks = blocks_config(&arguments.blocks)?;
+    config.blocks = arguments.blocks.config()?;
+    config.limits = arguments.listener.limits(&config.limits)?;
     config.root_credentials = root_credentials(arguments.credentials.clone());
     Ok(Metanode::open(config, secret.clone(), env.clone(), events.clone()).await?)
 }

@@ -260,7 +260,7 @@ class Cairn:
     @contextlib.contextmanager
     def events(self):
         """The metanode's events, past and to come, for `wait_for_event`."""
-        command = [BINARY, "admin", "events", "--metanode", self.metanode.url]
+        command = [BINARY, "admin", "events", "--follow", "--json", "--metanode", self.metanode.url]
         with subprocess.Popen(
             command, env=os.environ | self.secret, stdout=subprocess.PIPE, text=True
         ) as child:

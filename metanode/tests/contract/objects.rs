@@ -30,7 +30,6 @@ fn attributes() -> ObjectAttributes {
             kind: ChecksumKind::FullObject,
             value: "AAAAAAAAAAA=".to_owned(),
         }),
-        block_size: None,
     }
 }
 

@@ -1,19 +1,14 @@
 use cairn_protocol::metadata::{Metadata, RootCredentialsRequest};
-use clap::Args;
 
-use super::metanode_client::MetanodeArguments;
-use crate::process::say;
+use super::Printer;
+use super::metanode_client::Connection;
 
-#[derive(Args, Debug)]
-pub(super) struct CredentialsArguments {
-    #[command(flatten)]
-    metanode: MetanodeArguments,
-}
-
-pub(super) async fn run(arguments: CredentialsArguments) -> anyhow::Result<()> {
-    let metanode = arguments.metanode.connect()?;
-    let credentials = metanode.rpc.root_credentials(RootCredentialsRequest {}).await?;
-    say(format_args!("export AWS_ACCESS_KEY_ID={}", credentials.access_key));
-    say(format_args!("export AWS_SECRET_ACCESS_KEY={}", credentials.secret_key));
-    Ok(())
+pub(super) async fn run(connection: &Connection, printer: Printer) -> anyhow::Result<()> {
+    let credentials = connection.rpc.root_credentials(RootCredentialsRequest {}).await?;
+    printer.show(&credentials, |credentials| {
+        format!(
+            "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}",
+            credentials.access_key, credentials.secret_key
+        )
+    })
 }

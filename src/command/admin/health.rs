@@ -3,7 +3,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::process::say;
+use super::Printer;
 
 /// Longer than a healthy part ever takes, shorter than the health checks of container engines wait.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -15,7 +15,7 @@ pub(super) struct HealthArguments {
     url: reqwest::Url,
 }
 
-pub(super) async fn run(arguments: HealthArguments) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: HealthArguments, printer: Printer) -> anyhow::Result<()> {
     let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
     let answer = client.get(arguments.url.clone()).send().await;
     let answer = answer
@@ -24,6 +24,5 @@ pub(super) async fn run(arguments: HealthArguments) -> anyhow::Result<()> {
     if !answer.status().is_success() {
         bail!("{} answers {}", arguments.url, answer.status());
     }
-    say("ready");
-    Ok(())
+    printer.show(&serde_json::json!({ "ready": true }), |_| "ready".to_owned())
 }

@@ -3,23 +3,27 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use cairn_protocol::admin::AdminError;
 use cairn_protocol::env::Env;
+use cairn_protocol::metadata::MetadataError;
 use cairn_protocol::rpc::RpcClient;
 use cairn_protocol::secret::ClusterSecret;
 use clap::Args;
 
+use crate::arguments::values::base_url;
 use crate::command::server::{ADDRESS_FILE, SECRET_FILE};
 use crate::secret_source::SecretArguments;
 
 /// Which cluster is meant.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Which cluster")]
 pub(super) struct MetanodeArguments {
     /// Base URL of the metanode; without it the `cairn server` of --data-dir is asked
-    #[arg(long, env = "CAIRN_METANODE", value_name = "URL")]
+    #[arg(long, env = "CAIRN_METANODE", global = true, value_name = "URL", value_parser = base_url)]
     metanode: Option<String>,
 
     /// Data directory of the `cairn server` to ask
-    #[arg(long, env = "CAIRN_DATA_DIR", default_value = "./cairn-data", value_name = "DIR")]
+    #[arg(long, env = "CAIRN_DATA_DIR", global = true, default_value = "./cairn-data", value_name = "DIR")]
     data_dir: PathBuf,
 
     #[command(flatten)]
@@ -27,14 +31,14 @@ pub(super) struct MetanodeArguments {
 }
 
 /// A metanode to ask.
-pub(super) struct Metanode {
+pub(super) struct Connection {
     pub(super) rpc: RpcClient,
     pub(super) secret: ClusterSecret,
     pub(super) env: Env,
 }
 
 impl MetanodeArguments {
-    pub(super) fn connect(&self) -> anyhow::Result<Metanode> {
+    pub(super) fn connect(&self) -> anyhow::Result<Connection> {
         let env = Env::system();
         let address = match &self.metanode {
             Some(address) => address.clone(),
@@ -42,7 +46,37 @@ impl MetanodeArguments {
         };
         let secret = self.secret.load_or_read(&self.data_dir.join(SECRET_FILE))?;
         let rpc = RpcClient::new(&address, secret.clone(), env.clone())?;
-        Ok(Metanode { rpc, secret, env })
+        Ok(Connection { rpc, secret, env })
+    }
+}
+
+impl Connection {
+    /// Says to an error of the metanode what can be done about it.
+    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        let base = self.rpc.base();
+        let admin = error.downcast_ref::<AdminError>();
+        let metadata = error.downcast_ref::<MetadataError>();
+        match (admin, metadata) {
+            (Some(AdminError::Unavailable { reason }), _)
+            | (_, Some(MetadataError::Unavailable { reason })) => {
+                anyhow::anyhow!(
+                    "the metanode at {base} does not answer as it should: {reason}; see that it runs, or name another \
+                     one with --metanode URL"
+                )
+            }
+            (Some(AdminError::Unauthorized { reason }), _)
+            | (_, Some(MetadataError::Unauthorized { reason })) => {
+                anyhow::anyhow!(
+                    "the metanode at {base} refuses this cluster secret: {reason}; give the one that the cluster has \
+                     with --cluster-secret-file FILE"
+                )
+            }
+            (Some(AdminError::Malformed { reason }), _) => anyhow::anyhow!(
+                "the metanode at {base} does not understand this: {reason}; is it of version {}, as this command is?",
+                env!("CARGO_PKG_VERSION")
+            ),
+            _ => error,
+        }
     }
 }
 

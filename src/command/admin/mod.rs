@@ -1,29 +1,89 @@
 //! `cairn admin`: one file per operation.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `metanode_client` | how the metanode is reached, and what is said when it is not |
+//! | `consent` | dry runs, and asking before something is destroyed |
+//! | `node_name` | from what an operator writes to a node |
+//! | `progress` | progress bars |
 
+mod balance;
+mod bucket;
+mod consent;
 mod credentials;
 mod events;
+#[cfg(test)]
+mod fake;
+mod fsck;
 mod health;
+mod location;
 mod metanode_client;
+mod node;
+mod node_name;
+mod progress;
+mod scrub;
 mod secret;
 mod status;
+mod verify;
+mod worker;
+
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::process::say;
+use metanode_client::{Connection, MetanodeArguments};
+
+const AFTER_HELP: &str = "\
+Without --metanode it is the `cairn server` of ./cairn-data (or --data-dir) that is asked. NODE is a datanode's id, the \
+beginning of one, or its address.
+
+Exit codes: 0 well; 1 it could not be done, and why is said on standard error; 2 wrong usage, or the answer is no (not \
+safe, problems found, a copy is not good).";
 
 /// `cairn admin`.
 #[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct AdminArguments {
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(flatten)]
+    metanode: MetanodeArguments,
+
     #[command(subcommand)]
     operation: Operation,
 }
 
 #[derive(Subcommand, Debug)]
 enum Operation {
-    /// The cluster at a glance
-    Status(status::StatusArguments),
-    /// What happens, as it happens: one JSON object a line
+    /// The cluster at a glance: health, capacity, datanodes, background work
+    Status,
+    /// Datanodes: look at them, drain them, stop them safely, remove them
+    #[command(subcommand)]
+    Node(node::NodeOperation),
+    /// Check everything that the metanode knows: missing, corrupt, under- and over-replicated and orphaned blocks
+    Fsck(fsck::FsckArguments),
+    /// Where an object is: version, blocks, datanodes; with --verify every copy is read and checked
+    Where(location::WhereArguments),
+    /// Move blocks from full datanodes to empty ones
+    #[command(subcommand)]
+    Balance(balance::BalanceOperation),
+    /// Have datanodes read and check all of their blocks
+    #[command(subcommand)]
+    Scrub(scrub::ScrubOperation),
+    /// What happens in the background: pause it, throttle it
+    #[command(subcommand)]
+    Worker(worker::WorkerOperation),
+    /// Copies and block size of a bucket
+    #[command(subcommand)]
+    Bucket(bucket::BucketOperation),
+    /// What happened, and with --follow what happens
     Events(events::EventsArguments),
-    /// The root credentials
-    Credentials(credentials::CredentialsArguments),
+    /// The root credentials, as lines to paste into a shell
+    Credentials,
     /// Ask a part whether it is ready; exit code 0 if it is
     Health(health::HealthArguments),
     /// The secret that the parts of a cluster share
@@ -31,13 +91,83 @@ enum Operation {
     Secret(secret::SecretOperation),
 }
 
-/// Runs an operation.
-pub(crate) async fn run(arguments: AdminArguments) -> anyhow::Result<()> {
-    match arguments.operation {
-        Operation::Status(arguments) => status::run(arguments).await,
-        Operation::Events(arguments) => events::run(arguments).await,
-        Operation::Credentials(arguments) => credentials::run(arguments).await,
-        Operation::Health(arguments) => health::run(arguments).await,
-        Operation::Secret(operation) => secret::run(operation),
+/// What a command that could be carried out has to say to scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// All is well, or was done.
+    Well,
+    /// The answer is no, or something is wrong with the data: exit code 2.
+    NotWell,
+}
+
+impl From<bool> for Outcome {
+    fn from(well: bool) -> Self {
+        if well { Self::Well } else { Self::NotWell }
     }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Well => Self::SUCCESS,
+            Outcome::NotWell => Self::from(2),
+        }
+    }
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug)]
+struct Printer {
+    json: bool,
+}
+
+impl Printer {
+    /// Prints a result: as JSON, or as people read it.
+    fn show<T: Serialize + ?Sized>(self, result: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+        if self.json {
+            say(serde_json::to_string_pretty(result)?);
+        } else {
+            say(text(result));
+        }
+        Ok(())
+    }
+
+    /// Prints a remark for people.
+    fn note(self, text: impl std::fmt::Display) {
+        if !self.json {
+            say(text);
+        }
+    }
+}
+
+/// Runs an operation.
+pub(crate) async fn run(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
+    let printer = Printer { json: arguments.json };
+    let outcome = match arguments.operation {
+        Operation::Health(arguments) => health::run(arguments, printer).await.map(|()| Outcome::Well),
+        Operation::Secret(operation) => secret::run(operation, printer).map(|()| Outcome::Well),
+        operation => {
+            let connection = arguments.metanode.connect()?;
+            ask(operation, &connection, printer).await.map_err(|error| connection.explain(error))
+        }
+    };
+    outcome.map(ExitCode::from)
+}
+
+async fn ask(operation: Operation, connection: &Connection, printer: Printer) -> anyhow::Result<Outcome> {
+    let (admin, env) = (&connection.rpc, &connection.env);
+    let done = match operation {
+        Operation::Status => status::run(admin, printer).await,
+        Operation::Node(operation) => return node::run(operation, admin, env, printer).await,
+        Operation::Fsck(arguments) => return fsck::run(arguments, admin, printer).await,
+        Operation::Where(arguments) => return location::run(arguments, connection, printer).await,
+        Operation::Balance(operation) => balance::run(operation, admin, printer).await,
+        Operation::Scrub(operation) => return scrub::run(operation, admin, env, printer).await,
+        Operation::Worker(operation) => worker::run(operation, admin, printer).await,
+        Operation::Bucket(operation) => bucket::run(operation, admin, printer).await,
+        Operation::Events(arguments) => events::run(arguments, connection, printer).await,
+        Operation::Credentials => credentials::run(connection, printer).await,
+        Operation::Health(_) | Operation::Secret(_) => Ok(()),
+    };
+    done.map(|()| Outcome::Well)
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use cairn_protocol::env::Env;
 use clap::Subcommand;
 
-use crate::process::say;
+use super::Printer;
 use crate::secret_source::create;
 
 #[derive(Subcommand, Debug)]
@@ -16,12 +16,11 @@ pub(super) enum SecretOperation {
     },
 }
 
-pub(super) fn run(operation: SecretOperation) -> anyhow::Result<()> {
+pub(super) fn run(operation: SecretOperation, printer: Printer) -> anyhow::Result<()> {
     let SecretOperation::Create { file } = operation;
-    if create(&file, &Env::system())? {
-        say(format_args!("made {}", file.display()));
-    } else {
-        say(format_args!("{} exists, and is kept", file.display()));
-    }
-    Ok(())
+    let made = create(&file, &Env::system())?;
+    let file = file.display();
+    printer.show(&serde_json::json!({ "file": file.to_string(), "made": made }), |_| {
+        if made { format!("made {file}") } else { format!("{file} exists, and is kept") }
+    })
 }

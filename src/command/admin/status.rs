@@ -1,65 +1,182 @@
-use bytesize::ByteSize;
-use cairn_protocol::admin::{Admin, ClusterStatus, NodeState, NodeStatus, StatusRequest};
-use clap::Args;
+//! `cairn admin status`: health in a sentence, then the numbers behind it.
 
-use super::metanode_client::MetanodeArguments;
-use crate::process::say;
+use cairn_protocol::admin::{
+    Admin, ClusterStatus, NodeState, NodeStatus, StatusRequest, WorkerActivity, WorkerName,
+};
+use cairn_protocol::cluster::VolumeUsage;
 
-#[derive(Args, Debug)]
-pub(super) struct StatusArguments {
-    #[command(flatten)]
-    metanode: MetanodeArguments,
+use super::Printer;
+use super::node::node_table;
+use super::node_name::Nodes;
+use super::worker::worker_table;
+use crate::table::Table;
+use crate::units::{count, fill, of, size};
 
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+pub(super) async fn run(admin: &dyn Admin, printer: Printer) -> anyhow::Result<()> {
+    let status = admin.status(StatusRequest {}).await?;
+    printer.show(&status, text)
 }
 
-pub(super) async fn run(arguments: StatusArguments) -> anyhow::Result<()> {
-    let metanode = arguments.metanode.connect()?;
-    let status = metanode.rpc.status(StatusRequest {}).await?;
-    if arguments.json {
-        say(serde_json::to_string_pretty(&status)?);
-    } else {
-        say(table(&status));
+fn text(status: &ClusterStatus) -> String {
+    let mut parts = vec![health(status), facts(status).to_string()];
+    if !status.nodes.is_empty() {
+        parts.push(node_table(&Nodes::new(status.nodes.clone())).to_string());
     }
-    Ok(())
+    if !status.workers.is_empty() {
+        parts.push(worker_table(&status.workers).to_string());
+    }
+    parts.join("\n\n")
 }
 
-fn table(status: &ClusterStatus) -> String {
-    let mut lines = vec![
-        format!("cluster            {}", status.cluster),
-        format!("blocks             {}", status.blocks),
-        format!("under-replicated   {}", status.under_replicated),
-        format!("missing            {}", status.missing),
-        format!("repairs in flight  {}", status.repairs_in_flight),
-        format!("deletions queued   {}", status.deletions_queued),
-        String::new(),
+/// The worst that is known, and what else is not as it should be.
+fn health(status: &ClusterStatus) -> String {
+    let blemishes = blemishes(status);
+    let besides = if blemishes.is_empty() { String::new() } else { format!(" {}.", blemishes.join("; ")) };
+    let verdict = if status.nodes.is_empty() {
+        "Empty: no datanode ever registered; `cairn datanode` starts one.".to_owned()
+    } else if status.missing > 0 {
         format!(
-            "{:36}  {:5}  {:>9}  {:>9}  {:>9}  {:>9}  ADDRESS",
-            "NODE", "STATE", "REPLICAS", "USED", "FREE", "SILENT"
-        ),
-    ];
-    lines.extend(status.nodes.iter().map(row));
-    lines.join("\n")
+            "Broken: {} without any copy within reach; `cairn admin fsck` names the objects.",
+            of(status.missing, "block")
+        )
+    } else if !status.nodes.iter().any(|node| node.state == NodeState::Live) {
+        "Down: no datanode is live.".to_owned()
+    } else if status.under_replicated > 0 {
+        format!(
+            "At risk: {} of {} with too few copies.",
+            count(status.under_replicated),
+            of(status.blocks, "block")
+        )
+    } else if !blemishes.is_empty() {
+        "Degraded: every block has its copies, but not all is well.".to_owned()
+    } else {
+        "Healthy: every block has its copies, and every datanode is live.".to_owned()
+    };
+    verdict + &besides
 }
 
-fn row(node: &NodeStatus) -> String {
-    let state = match node.state {
-        NodeState::Live => "live",
-        NodeState::Stale => "stale",
-        NodeState::Dead => "dead",
+fn blemishes(status: &ClusterStatus) -> Vec<String> {
+    let in_state = |state| status.nodes.iter().filter(|node| node.state == state).count() as u64;
+    let failed = volumes(status).filter(|volume| volume.failed.is_some()).count() as u64;
+    let mut blemishes = Vec::new();
+    for (state, word) in [(NodeState::Dead, "dead"), (NodeState::Stale, "stale")] {
+        if in_state(state) > 0 {
+            blemishes.push(format!("{} {word}", of(in_state(state), "datanode")));
+        }
+    }
+    if failed > 0 {
+        blemishes.push(format!("{} failed", of(failed, "volume")));
+    }
+    for worker in &status.workers {
+        match (worker.activity, worker.worker) {
+            (WorkerActivity::Failing, name) => {
+                let error = worker.error.as_deref().unwrap_or("the metanode's log tells why");
+                blemishes.push(format!("worker {name} fails: {error}"));
+            }
+            (WorkerActivity::Paused, WorkerName::Repair) => {
+                blemishes
+                    .push("repair is paused: `cairn admin worker resume repair` has it go on".to_owned());
+            }
+            _ => {}
+        }
+    }
+    blemishes
+}
+
+fn volumes(status: &ClusterStatus) -> impl Iterator<Item = &VolumeUsage> {
+    status.nodes.iter().flat_map(|node| &node.volumes)
+}
+
+fn facts(status: &ClusterStatus) -> Table {
+    let sum = |of: fn(&VolumeUsage) -> u64| volumes(status).map(of).sum::<u64>();
+    let (used, capacity, free) =
+        (sum(|volume| volume.used), sum(|volume| volume.capacity), sum(|volume| volume.free));
+    let mut table = Table::of_facts();
+    let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
+    fact("cluster", status.cluster.to_string());
+    fact(
+        "capacity",
+        format!("{} of {} used ({}), {} free", size(used), size(capacity), fill(used, capacity), size(free)),
+    );
+    fact("datanodes", nodes(&status.nodes));
+    fact(
+        "blocks",
+        format!(
+            "{}: {} under-replicated, {} missing, {} being copied",
+            count(status.blocks),
+            count(status.under_replicated),
+            count(status.missing),
+            count(status.repairs_in_flight)
+        ),
+    );
+    fact("deletions", format!("{} queued", count(status.deletions_queued)));
+    table
+}
+
+fn nodes(nodes: &[NodeStatus]) -> String {
+    let with = |word: &str, fits: &dyn Fn(&NodeStatus) -> bool| {
+        let number = nodes.iter().filter(|node| fits(node)).count();
+        (number > 0).then(|| format!("{number} {word}"))
     };
-    let sum = |of: fn(&cairn_protocol::cluster::VolumeUsage) -> u64| {
-        ByteSize(node.volumes.iter().map(of).sum()).to_string()
-    };
-    let silent =
-        node.silent_ms.map_or_else(|| "unknown".to_owned(), |ms| format!("{:.1} s", ms as f64 / 1000.0));
-    let (used, free) = (sum(|volume| volume.used), sum(|volume| volume.free));
-    format!(
-        "{:36}  {state:5}  {:>9}  {used:>9}  {free:>9}  {silent:>9}  {}",
-        node.node.to_string(),
-        node.replicas,
-        node.address
-    )
+    let counts = [
+        with("live", &|node| node.state == NodeState::Live),
+        with("stale", &|node| node.state == NodeState::Stale),
+        with("dead", &|node| node.state == NodeState::Dead),
+        with("draining", &|node| node.duty == cairn_protocol::admin::Duty::Draining),
+        with("in maintenance", &|node| matches!(node.duty, cairn_protocol::admin::Duty::Maintenance { .. })),
+    ];
+    let counts: Vec<_> = counts.into_iter().flatten().collect();
+    if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::admin::fake::{node, status, worker};
+    use cairn_protocol::admin::Duty;
+
+    fn two_nodes() -> ClusterStatus {
+        status(vec![
+            node("aaaaaaaa-aaaa-4000-8000-000000000001", "http://10.0.0.1:9020"),
+            node("bbbbbbbb-0000-4000-8000-000000000002", "http://10.0.0.2:9020"),
+        ])
+    }
+
+    #[test]
+    fn health_is_the_worst_that_is_known() {
+        assert!(health(&two_nodes()).starts_with("Healthy"));
+        assert!(health(&status(vec![])).starts_with("Empty"));
+        let at_risk = ClusterStatus { under_replicated: 2, ..two_nodes() };
+        assert!(health(&at_risk).starts_with("At risk: 2 of 10 blocks"));
+        assert!(health(&ClusterStatus { missing: 1, ..at_risk }).starts_with("Broken: 1 block without"));
+        let mut down = two_nodes();
+        down.nodes.iter_mut().for_each(|node| node.state = NodeState::Dead);
+        assert!(health(&down).starts_with("Down") && health(&down).contains("2 datanodes dead"));
+    }
+
+    #[test]
+    fn what_is_not_well_is_named_beside_it() {
+        let mut one = two_nodes();
+        one.nodes[0].state = NodeState::Stale;
+        one.nodes[1].volumes[0].failed = Some("EIO".to_owned());
+        assert_eq!(
+            health(&one),
+            "Degraded: every block has its copies, but not all is well. 1 datanode stale; 1 volume failed."
+        );
+        let mut two = two_nodes();
+        two.workers = vec![worker(WorkerName::Repair, WorkerActivity::Paused)];
+        assert!(health(&two).contains("cairn admin worker resume repair"));
+        two.workers = vec![worker(WorkerName::Balance, WorkerActivity::Paused)];
+        assert!(health(&two).starts_with("Healthy"));
+    }
+
+    #[test]
+    fn the_numbers_stand_below() {
+        let mut status = two_nodes();
+        status.nodes[1].duty = Duty::Draining;
+        let text = text(&status);
+        assert!(text.contains("25.0 MiB of 200.0 MiB used (12.5 %), 150.0 MiB free"), "{text}");
+        assert!(text.contains("2 live, 1 draining"), "{text}");
+        assert!(text.contains("10: 0 under-replicated, 0 missing, 0 being copied"), "{text}");
+    }
 }

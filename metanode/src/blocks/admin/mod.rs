@@ -1,8 +1,8 @@
 //! What operators ask.
 
 mod bucket;
-pub(super) mod fsck;
-pub(super) mod location;
+mod fsck;
+mod location;
 mod node;
 mod scrub;
 mod worker;

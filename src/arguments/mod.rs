@@ -1,13 +1,31 @@
 //! The command line. Every option is also an environment variable and a setting of the TOML file.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`blocks`] | how blocks are managed: `server`, `metanode` |
+//! | [`disks`] | how disks are used: `server`, `datanode` |
+//! | [`listener`] | what listeners grant their clients: all parts |
+//! | [`values`] | how sizes, times and the like are written |
+
+mod blocks;
+mod disks;
+mod listener;
+pub(crate) mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use blocks::BlockArguments;
+pub(crate) use disks::DiskArguments;
+pub(crate) use listener::ListenerArguments;
+use values::{access_key, base_url, secret_key, size};
+
 use crate::command::admin::AdminArguments;
+use crate::command::completions::CompletionsArguments;
+use crate::command::config::ConfigOperation;
 use crate::logging::LoggingArguments;
 use crate::secret_source::SecretArguments;
 
@@ -44,6 +62,11 @@ pub(crate) enum Command {
     Datanode(Box<DatanodeArguments>),
     /// Ask and steer a running cluster
     Admin(Box<AdminArguments>),
+    /// What the settings are, and where each comes from
+    #[command(subcommand)]
+    Config(ConfigOperation),
+    /// Print a script that completes `cairn` in a shell
+    Completions(CompletionsArguments),
 }
 
 /// `cairn server`.
@@ -72,7 +95,9 @@ pub(crate) struct ServerArguments {
     #[command(flatten)]
     pub blocks: BlockArguments,
     #[command(flatten)]
-    pub volumes: VolumeArguments,
+    pub disks: DiskArguments,
+    #[command(flatten)]
+    pub listener: ListenerArguments,
     #[command(flatten)]
     pub secret: SecretArguments,
 }
@@ -90,6 +115,8 @@ pub(crate) struct GatewayArguments {
 
     #[command(flatten)]
     pub s3: S3Arguments,
+    #[command(flatten)]
+    pub listener: ListenerArguments,
     #[command(flatten)]
     pub secret: SecretArguments,
 }
@@ -109,6 +136,8 @@ pub(crate) struct MetanodeArguments {
     pub credentials: CredentialArguments,
     #[command(flatten)]
     pub blocks: BlockArguments,
+    #[command(flatten)]
+    pub listener: ListenerArguments,
     #[command(flatten)]
     pub secret: SecretArguments,
 }
@@ -137,7 +166,9 @@ pub(crate) struct DatanodeArguments {
     pub zone: Option<String>,
 
     #[command(flatten)]
-    pub volumes: VolumeArguments,
+    pub disks: DiskArguments,
+    #[command(flatten)]
+    pub listener: ListenerArguments,
     #[command(flatten)]
     pub secret: SecretArguments,
 }
@@ -167,8 +198,12 @@ pub(crate) struct S3Arguments {
     pub default_bucket: Option<String>,
 
     /// Memory for the blocks of uploads under way
-    #[arg(long, env = "CAIRN_BUFFER_MEMORY", default_value = "192MiB", value_name = "SIZE")]
+    #[arg(long, env = "CAIRN_BUFFER_MEMORY", default_value = "192MiB", value_name = "SIZE", value_parser = size)]
     pub buffer_memory: ByteSize,
+
+    /// Memory for the blocks of downloads under way
+    #[arg(long, env = "CAIRN_DOWNLOAD_MEMORY", default_value = "128MiB", value_name = "SIZE", value_parser = size, hide_short_help = true)]
+    pub download_memory: ByteSize,
 }
 
 /// The credentials that may do everything.
@@ -184,103 +219,6 @@ pub(crate) struct CredentialArguments {
     /// Root secret key
     #[arg(long, env = "CAIRN_ROOT_SECRET_KEY", hide_env_values = true, value_name = "KEY", requires = "root_access_key", value_parser = secret_key)]
     pub root_secret_key: Option<String>,
-}
-
-/// How blocks are managed.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Blocks")]
-pub(crate) struct BlockArguments {
-    /// Copies of each block; by default 3, or as many as there are datanodes if those are fewer
-    #[arg(long, env = "CAIRN_REPLICATION", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
-    pub replication: Option<u32>,
-
-    /// Copies on stable storage before a write is acknowledged; by default 2, or 1 where there is only one datanode
-    #[arg(long, env = "CAIRN_MIN_REPLICAS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
-    pub min_replicas: Option<u32>,
-
-    /// Size of blocks, 1MiB to 256MiB; larger for huge objects
-    #[arg(long, env = "CAIRN_BLOCK_SIZE", default_value = "8MiB", value_name = "SIZE", value_parser = block_size)]
-    pub block_size: ByteSize,
-
-    /// How often datanodes give a sign of life
-    #[arg(long, env = "CAIRN_HEARTBEAT_INTERVAL", default_value = "3s", value_name = "TIME", value_parser = duration)]
-    pub heartbeat_interval: Duration,
-
-    /// After this silence a datanode is stale: no new blocks, read last
-    #[arg(long, env = "CAIRN_STALE_AFTER", default_value = "10s", value_name = "TIME", value_parser = duration)]
-    pub stale_after: Duration,
-
-    /// After this silence a datanode is dead: its blocks are copied again from elsewhere
-    #[arg(long, env = "CAIRN_DEAD_AFTER", default_value = "5m", value_name = "TIME", value_parser = duration)]
-    pub dead_after: Duration,
-
-    /// How long the bytes of deleted and overwritten objects are kept for reads that began before
-    #[arg(long, env = "CAIRN_GC_GRACE", default_value = "10m", value_name = "TIME", value_parser = duration)]
-    pub gc_grace: Duration,
-
-    /// How long the right to store a block lasts without renewal
-    #[arg(long, env = "CAIRN_LEASE", default_value = "10m", value_name = "TIME", value_parser = duration)]
-    pub lease: Duration,
-
-    /// Bytes a second that repair may copy in all
-    #[arg(long, env = "CAIRN_REPAIR_RATE", default_value = "128MiB", value_name = "SIZE")]
-    pub repair_rate: ByteSize,
-}
-
-/// How disks are used.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Volumes")]
-pub(crate) struct VolumeArguments {
-    /// Space on each disk that blocks leave free
-    #[arg(long, env = "CAIRN_RESERVE", default_value = "256MiB", value_name = "SIZE")]
-    pub reserve: ByteSize,
-
-    /// Within this time every block is read once and checked
-    #[arg(long, env = "CAIRN_SCRUB_PERIOD", default_value = "14d", value_name = "TIME", value_parser = duration)]
-    pub scrub_period: Duration,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration =
-        humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 200ms, 10s or 5m"))?;
-    if duration.is_zero() {
-        return Err("it must be longer than nothing".to_owned());
-    }
-    Ok(duration)
-}
-
-fn block_size(text: &str) -> Result<ByteSize, String> {
-    let size: ByteSize = text.parse()?;
-    if !(ByteSize::mib(1)..=ByteSize::mib(256)).contains(&size) {
-        return Err("allowed is 1MiB to 256MiB".to_owned());
-    }
-    Ok(size)
-}
-
-fn base_url(text: &str) -> Result<String, String> {
-    let url = reqwest::Url::parse(text).map_err(|error| format!("{error}; write it as http://host:port"))?;
-    if url.scheme() != "http" || url.host().is_none() || url.path() != "/" || url.query().is_some() {
-        return Err("write it as http://host:port".to_owned());
-    }
-    Ok(text.trim_end_matches('/').to_owned())
-}
-
-/// Lengths as AWS documents them for access keys (IAM API, `AccessKey`), and characters that cannot
-/// break the `Credential` field of a signature.
-fn access_key(text: &str) -> Result<String, String> {
-    if !(3..=128).contains(&text.len())
-        || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
-    {
-        return Err("3 to 128 letters, digits, `_`, `-` or `.`".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-fn secret_key(text: &str) -> Result<String, String> {
-    if text.len() < 8 {
-        return Err("8 characters or more".to_owned());
-    }
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]

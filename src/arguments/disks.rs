@@ -1,0 +1,174 @@
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use cairn_datanode::Config;
+use clap::Args;
+
+use super::values::{duration, rate, size, size_or_zero};
+
+/// How disks are used.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Disks")]
+pub(crate) struct DiskArguments {
+    /// Space on each disk that blocks leave free
+    #[arg(long, env = "CAIRN_RESERVE", default_value = "256MiB", value_name = "SIZE", value_parser = size_or_zero)]
+    pub reserve: ByteSize,
+
+    /// Space of each data directory that blocks may take; by default all of its disk
+    #[arg(long, env = "CAIRN_CAPACITY", value_name = "SIZE", value_parser = size)]
+    pub capacity: Option<ByteSize>,
+
+    /// Within this time every block is read once and checked
+    #[arg(long, env = "CAIRN_SCRUB_PERIOD", default_value = "14d", value_name = "TIME", value_parser = duration)]
+    pub scrub_period: Duration,
+
+    /// Bytes a second that the check may read on a datanode, even if it then takes longer than its period
+    #[arg(long, env = "CAIRN_SCRUB_RATE", default_value = "64MiB", value_name = "SIZE", value_parser = rate)]
+    pub scrub_rate: ByteSize,
+
+    #[command(flatten)]
+    pub advanced: AdvancedDiskArguments,
+}
+
+/// What only `--help` shows.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Disks, advanced")]
+pub(crate) struct AdvancedDiskArguments {
+    /// Blocks from this size on have a file of their own; smaller ones share files
+    #[arg(long, env = "CAIRN_OWN_SEGMENT_MIN", default_value = "1MiB", value_name = "SIZE", value_parser = size, hide_short_help = true)]
+    pub own_segment_min: ByteSize,
+
+    /// Size up to which shared files grow, 1MiB to 1GiB
+    #[arg(long, env = "CAIRN_SEGMENT_SIZE", default_value = "256MiB", value_name = "SIZE", value_parser = segment_size, hide_short_help = true)]
+    pub segment_size: ByteSize,
+
+    /// After so many bytes stored the index is saved: what a start after a crash reads again, at the most
+    #[arg(long, env = "CAIRN_CHECKPOINT_SIZE", default_value = "4GiB", value_name = "SIZE", value_parser = size, hide_short_help = true)]
+    pub checkpoint_size: ByteSize,
+
+    /// Blocks received at once; further ones are refused as busy. Each takes up to 2 MiB of memory
+    #[arg(long, env = "CAIRN_RECEIVES_MAX", default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536), hide_short_help = true)]
+    pub receives_max: u32,
+
+    /// Blocks read at once; further reads are refused as busy. Each takes up to 512 KiB of memory
+    #[arg(long, env = "CAIRN_READS_MAX", default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536), hide_short_help = true)]
+    pub reads_max: u32,
+
+    /// Blocks copied from other datanodes at once
+    #[arg(long, env = "CAIRN_PULLS_MAX", default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_024), hide_short_help = true)]
+    pub pulls_max: u32,
+
+    /// How long a sender, or the next datanode of a pipeline, may make no progress
+    #[arg(long, env = "CAIRN_STALL_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    pub stall_timeout: Duration,
+
+    /// How often to look for files to compact and for an index to save
+    #[arg(long, env = "CAIRN_MAINTENANCE_INTERVAL", default_value = "5s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    pub maintenance_interval: Duration,
+
+    /// The shortest time between two attempts to reach the metanode
+    #[arg(long, env = "CAIRN_RETRY_DELAY_MIN", default_value = "200ms", value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    pub retry_delay_min: Duration,
+
+    /// The longest time between two attempts to reach the metanode
+    #[arg(long, env = "CAIRN_RETRY_DELAY_MAX", default_value = "5s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    pub retry_delay_max: Duration,
+}
+
+/// Positions in a shared segment are 32 bits wide.
+fn segment_size(text: &str) -> Result<ByteSize, String> {
+    let size = size(text)?;
+    if !(ByteSize::mib(1)..=ByteSize::gib(1)).contains(&size) {
+        return Err("allowed is 1MiB to 1GiB".to_owned());
+    }
+    Ok(size)
+}
+
+impl DiskArguments {
+    /// Puts the settings into a datanode's configuration.
+    ///
+    /// # Errors
+    /// When settings do not go together.
+    pub(crate) fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
+        let advanced = &self.advanced;
+        if advanced.own_segment_min > advanced.segment_size {
+            anyhow::bail!("--own-segment-min must not be above --segment-size");
+        }
+        if advanced.retry_delay_min > advanced.retry_delay_max {
+            anyhow::bail!("--retry-delay-min must not be above --retry-delay-max");
+        }
+        config.volume.reserve_bytes = self.reserve.as_u64();
+        config.volume.capacity_bytes_max = self.capacity.map(|capacity| capacity.as_u64());
+        config.volume.own_segment_bytes_min = advanced.own_segment_min.as_u64();
+        config.volume.segment_bytes_max = u32::try_from(advanced.segment_size.as_u64())?;
+        config.volume.checkpoint_bytes = advanced.checkpoint_size.as_u64();
+        config.scrub_period = self.scrub_period;
+        config.scrub_bytes_per_second_max = self.scrub_rate.as_u64();
+        config.receives_max = usize::try_from(advanced.receives_max)?;
+        config.reads_max = usize::try_from(advanced.reads_max)?;
+        config.pulls_max = usize::try_from(advanced.pulls_max)?;
+        config.stall_timeout = advanced.stall_timeout;
+        config.maintenance_interval = advanced.maintenance_interval;
+        config.retry_delay = (advanced.retry_delay_min, advanced.retry_delay_max);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::{Cli, Command};
+    use clap::Parser;
+
+    fn disks(line: &[&str]) -> DiskArguments {
+        let line = ["cairn", "datanode"].iter().chain(line);
+        let Command::Datanode(arguments) = Cli::try_parse_from(line).unwrap().command else { unreachable!() };
+        arguments.disks
+    }
+
+    #[test]
+    fn the_options_defaults_are_the_datanode_s() {
+        let own = Config::new(Vec::new(), String::new());
+        let mut config = own.clone();
+        config.scrub_period = Duration::ZERO;
+        disks(&[]).apply(&mut config).unwrap();
+        assert_eq!(format!("{config:?}"), format!("{own:?}"));
+    }
+
+    #[test]
+    fn options_reach_the_settings() {
+        let mut config = Config::new(Vec::new(), String::new());
+        disks(&[
+            "--capacity",
+            "1GiB",
+            "--reserve",
+            "0",
+            "--segment-size",
+            "2MiB",
+            "--own-segment-min",
+            "64KiB",
+            "--pulls-max",
+            "7",
+            "--scrub-rate",
+            "3MiB/s",
+            "--retry-delay-max",
+            "9s",
+        ])
+        .apply(&mut config)
+        .unwrap();
+        let volume = &config.volume;
+        assert_eq!((volume.capacity_bytes_max, volume.reserve_bytes), (Some(1 << 30), 0));
+        assert_eq!((volume.segment_bytes_max, volume.own_segment_bytes_min), (2 << 20, 64 << 10));
+        assert_eq!((config.pulls_max, config.scrub_bytes_per_second_max), (7, 3 << 20));
+        assert_eq!(config.retry_delay, (Duration::from_millis(200), Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn settings_that_do_not_go_together_are_named() {
+        let complaint = |line: &[&str]| {
+            disks(line).apply(&mut Config::new(Vec::new(), String::new())).unwrap_err().to_string()
+        };
+        assert!(complaint(&["--own-segment-min", "512MiB"]).contains("--segment-size"));
+        assert!(complaint(&["--retry-delay-min", "1m"]).contains("--retry-delay-max"));
+    }
+}

@@ -1,0 +1,100 @@
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use cairn_protocol::listener::Limits;
+use clap::Args;
+
+use super::values::{duration, size};
+
+/// What listeners grant their clients; only `--help` shows it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Connections, advanced")]
+pub(crate) struct ListenerArguments {
+    /// Connections at once, 4096 by default and 16384 for a metanode; further ones wait, and idle ones are closed to make room
+    #[arg(long, env = "CAIRN_CONNECTIONS_MAX", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), hide_short_help = true)]
+    pub connections_max: Option<u32>,
+
+    /// How long a TLS handshake may take
+    #[arg(long, env = "CAIRN_HANDSHAKE_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    pub handshake_timeout: Duration,
+
+    /// How long the headers of a request may take
+    #[arg(long, env = "CAIRN_HEADER_TIMEOUT", default_value = "20s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    pub header_timeout: Duration,
+
+    /// How long a connection without a request is kept
+    #[arg(long, env = "CAIRN_IDLE_TIMEOUT", default_value = "75s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    pub idle_timeout: Duration,
+
+    /// How long the body of a request may make no progress
+    #[arg(long, env = "CAIRN_BODY_IDLE_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    pub body_idle_timeout: Duration,
+
+    /// How long a client may leave an answer unread
+    #[arg(long, env = "CAIRN_WRITE_STALL_TIMEOUT", default_value = "60s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    pub write_stall_timeout: Duration,
+
+    /// How long requests in flight may take to finish when the process is told to stop
+    #[arg(long, env = "CAIRN_DRAIN_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    pub drain_timeout: Duration,
+
+    /// Size of a request's line and headers
+    #[arg(long, env = "CAIRN_HEADER_SIZE_MAX", default_value = "64KiB", value_name = "SIZE", value_parser = header_size, hide_short_help = true)]
+    pub header_size_max: ByteSize,
+
+    /// Headers of a request
+    #[arg(long, env = "CAIRN_HEADER_COUNT_MAX", default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=65_536), hide_short_help = true)]
+    pub header_count_max: u32,
+
+    /// Requests at once on one HTTP/2 connection
+    #[arg(long, env = "CAIRN_STREAMS_MAX", default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536), hide_short_help = true)]
+    pub streams_max: u32,
+}
+
+/// The least that hyper's buffers can be; and more than any client needs.
+fn header_size(text: &str) -> Result<ByteSize, String> {
+    let size = size(text)?;
+    if !(ByteSize::kib(8)..=ByteSize::mib(16)).contains(&size) {
+        return Err("allowed is 8KiB to 16MiB".to_owned());
+    }
+    Ok(size)
+}
+
+impl ListenerArguments {
+    /// The listener's limits, where a part has these of its own.
+    ///
+    /// # Errors
+    /// When a number is too large for this machine.
+    pub(crate) fn limits(&self, own: &Limits) -> anyhow::Result<Limits> {
+        Ok(Limits {
+            connections_max: self.connections_max.map_or(Ok(own.connections_max), usize::try_from)?,
+            handshake_timeout: self.handshake_timeout,
+            header_timeout: self.header_timeout,
+            idle_timeout: self.idle_timeout,
+            body_idle_timeout: self.body_idle_timeout,
+            write_stall_timeout: self.write_stall_timeout,
+            drain_timeout: self.drain_timeout,
+            header_bytes_max: usize::try_from(self.header_size_max.as_u64())?,
+            header_count_max: usize::try_from(self.header_count_max)?,
+            streams_max: self.streams_max,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::{Cli, Command};
+    use clap::Parser;
+
+    #[test]
+    fn the_options_defaults_are_the_listener_s_and_the_part_s_own() {
+        let Command::Gateway(arguments) = Cli::try_parse_from(["cairn", "gateway"]).unwrap().command else {
+            unreachable!()
+        };
+        let own = Limits { connections_max: 77, ..Limits::default() };
+        assert_eq!(format!("{:?}", arguments.listener.limits(&own).unwrap()), format!("{own:?}"));
+        let other = ListenerArguments { connections_max: Some(5), ..arguments.listener };
+        assert_eq!(other.limits(&own).unwrap().connections_max, 5);
+    }
+}

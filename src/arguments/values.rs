@@ -1,0 +1,157 @@
+//! How sizes, times, shares and the like are written, and what is said to those that are not.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+/// A time above nothing.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = duration_or_zero(text)?;
+    if duration.is_zero() {
+        return Err("it must be longer than nothing".to_owned());
+    }
+    Ok(duration)
+}
+
+/// A time, or `0s`.
+pub(crate) fn duration_or_zero(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 200ms, 10s or 5m"))
+}
+
+/// A number of bytes above nothing.
+pub(crate) fn size(text: &str) -> Result<ByteSize, String> {
+    let size = size_or_zero(text)?;
+    if size.as_u64() == 0 {
+        return Err("it must be more than nothing".to_owned());
+    }
+    Ok(size)
+}
+
+/// A number of bytes, or 0.
+pub(crate) fn size_or_zero(text: &str) -> Result<ByteSize, String> {
+    text.parse().map_err(|_| "write it as 64KiB, 8MiB or 1GiB".to_owned())
+}
+
+/// Bytes a second: `50MiB` and `50MiB/s` are the same.
+pub(crate) fn rate(text: &str) -> Result<ByteSize, String> {
+    size(text.strip_suffix("/s").unwrap_or(text))
+}
+
+/// The length of blocks.
+pub(crate) fn block_size(text: &str) -> Result<ByteSize, String> {
+    let size = size(text)?;
+    if !(ByteSize::mib(1)..=ByteSize::mib(256)).contains(&size) {
+        return Err("allowed is 1MiB to 256MiB".to_owned());
+    }
+    Ok(size)
+}
+
+/// Thousandths, written as a percentage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Permille(pub u32);
+
+/// A share: `10%` and `10` are the same.
+pub(crate) fn percentage(text: &str) -> Result<Permille, String> {
+    let wrong = || "write it as 10%; allowed is 0.1% to 100%".to_owned();
+    let percent: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| wrong())?;
+    if !(0.1..=100.0).contains(&percent) {
+        return Err(wrong());
+    }
+    Ok(Permille((percent * 10.0).round() as u32))
+}
+
+/// A storage class, and how many copies its blocks have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StorageClass {
+    /// As in `x-amz-storage-class`.
+    pub name: String,
+    /// Copies.
+    pub copies: u32,
+}
+
+/// `NAME=COPIES`.
+pub(crate) fn storage_class(text: &str) -> Result<StorageClass, String> {
+    let wrong = || {
+        "write it as NAME=COPIES, such as ARCHIVE=2: capital letters, digits and _, and 1 to 16".to_owned()
+    };
+    let (name, copies) = text.split_once('=').ok_or_else(wrong)?;
+    let named = (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    let copies: u32 = copies.parse().map_err(|_| wrong())?;
+    if !named || !(1..=16).contains(&copies) {
+        return Err(wrong());
+    }
+    if name == "STANDARD" {
+        return Err("STANDARD has as many copies as --replication says".to_owned());
+    }
+    Ok(StorageClass { name: name.to_owned(), copies })
+}
+
+/// The base URL of a part.
+pub(crate) fn base_url(text: &str) -> Result<String, String> {
+    let url = reqwest::Url::parse(text).map_err(|error| format!("{error}; write it as http://host:port"))?;
+    if url.scheme() != "http" || url.host().is_none() || url.path() != "/" || url.query().is_some() {
+        return Err("write it as http://host:port".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Lengths as AWS documents them for access keys (IAM API, `AccessKey`), and characters that cannot
+/// break the `Credential` field of a signature.
+pub(crate) fn access_key(text: &str) -> Result<String, String> {
+    if !(3..=128).contains(&text.len())
+        || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+    {
+        return Err("3 to 128 letters, digits, `_`, `-` or `.`".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A secret key of one's own.
+pub(crate) fn secret_key(text: &str) -> Result<String, String> {
+    if text.len() < 8 {
+        return Err("8 characters or more".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_written_in_per_cent() {
+        assert_eq!(percentage("10%"), Ok(Permille(100)));
+        assert_eq!(percentage("0.5"), Ok(Permille(5)));
+        for wrong in ["0%", "101%", "ten", "-1%", "NaN", ""] {
+            assert!(percentage(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_rate_may_say_that_it_is_a_second_s() {
+        assert_eq!(rate("50MiB/s"), Ok(ByteSize::mib(50)));
+        assert_eq!(rate("50MiB"), Ok(ByteSize::mib(50)));
+        assert!(rate("0").is_err());
+        assert!(rate("fast").is_err());
+    }
+
+    #[test]
+    fn a_storage_class_has_a_name_and_copies() {
+        assert_eq!(
+            storage_class("ARCHIVE_2=2"),
+            Ok(StorageClass { name: "ARCHIVE_2".to_owned(), copies: 2 })
+        );
+        for wrong in ["ARCHIVE", "=2", "archive=2", "A=0", "A=17", "A=two", "STANDARD=2"] {
+            assert!(storage_class(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_and_sizes_above_nothing_are_asked_for() {
+        assert!(duration("0s").is_err());
+        assert_eq!(duration_or_zero("0s"), Ok(Duration::ZERO));
+        assert!(size("0").is_err());
+        assert_eq!(size_or_zero("0"), Ok(ByteSize(0)));
+    }
+}

@@ -1,0 +1,339 @@
+//! A metanode and datanodes for tests: they answer what they are told to, and remember what they were asked.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cairn_protocol::admin::{
+    Admin, AdminError, BalanceRequest, BalanceStatus, BucketSettings, CanStop, CanStopReport, ClusterStatus,
+    Duty, DutyReport, ExtentPlace, FsckPage, FsckRequest, GetBucketSettings, NodeProgress,
+    NodeProgressRequest, NodeState, NodeStatus, ObjectPlace, RemoveNode, RemoveNodeReport, ReplicaPlace,
+    ScrubRequest, ScrubStatus, SetBalance, SetBucketSettings, SetDuty, SetWorker, StartScrub, StatusRequest,
+    WhereRequest, WorkerActivity, WorkerName, WorkerSettings, WorkerStatus, WorkersRequest,
+};
+use cairn_protocol::block::{
+    BlockConnector, BlockError, BlockInfo, BlockRead, BlockService, BlockStream, DeleteBlock, GetBlock,
+    HeadBlock, PutBlock, PutBlockReply,
+};
+use cairn_protocol::checksum::{ChunkTable, crc32c};
+use cairn_protocol::cluster::VolumeUsage;
+use cairn_protocol::env::{Env, Timestamp};
+use cairn_protocol::id::{BlockId, ClusterId, NodeId, VersionId, VolumeId};
+use futures_util::StreamExt;
+
+/// The node of the fake cluster.
+pub(super) const NODE: &str = "aaaaaaaa-aaaa-4000-8000-000000000001";
+
+/// Time that passes as soon as somebody waits for it.
+pub(super) fn impatient_env() -> Env {
+    let (env, clock) = Env::manual(1, Timestamp(0));
+    tokio::spawn(async move {
+        loop {
+            clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+    });
+    env
+}
+
+/// A node: a live one, a volume of 100 MiB, an eighth of it used.
+pub(super) fn node(id: &str, address: &str) -> NodeStatus {
+    let volume: VolumeId = "cccccccc-0000-4000-8000-000000000001".parse().unwrap();
+    let usage = VolumeUsage { volume, capacity: 100 << 20, used: 25 << 19, free: 75 << 20, failed: None };
+    NodeStatus {
+        node: id.parse().unwrap(),
+        address: address.to_owned(),
+        zone: None,
+        state: NodeState::Live,
+        duty: Duty::Service,
+        incarnation: 1,
+        version: "0.1.0".to_owned(),
+        silent_ms: Some(100),
+        replicas: 10,
+        predicted_used: 25 << 19,
+        volumes: vec![usage],
+    }
+}
+
+/// A cluster of these nodes, with 10 blocks, all well.
+pub(super) fn status(nodes: Vec<NodeStatus>) -> ClusterStatus {
+    ClusterStatus {
+        cluster: ClusterId("dddddddd-0000-4000-8000-000000000001".parse().unwrap()),
+        nodes,
+        blocks: 10,
+        under_replicated: 0,
+        missing: 0,
+        repairs_in_flight: 0,
+        deletions_queued: 0,
+        workers: vec![],
+    }
+}
+
+/// A worker without limits.
+pub(super) fn worker(worker: WorkerName, activity: WorkerActivity) -> WorkerStatus {
+    WorkerStatus {
+        worker,
+        settings: WorkerSettings::default(),
+        rate: None,
+        activity,
+        doing: "nothing to do".to_owned(),
+        done: 0,
+        bytes: 0,
+        error: None,
+    }
+}
+
+/// The node with this duty, and so many blocks of 1 MiB left.
+pub(super) fn progress(duty: Duty, blocks: u64) -> NodeProgress {
+    NodeProgress {
+        node: NODE.parse().unwrap(),
+        state: NodeState::Live,
+        duty,
+        drained: duty == Duty::Draining && blocks == 0,
+        blocks,
+        bytes: blocks << 20,
+        in_flight: 0,
+        obstacles: vec![],
+    }
+}
+
+/// A cluster in balance, not balancing.
+pub(super) fn balance() -> BalanceStatus {
+    BalanceStatus {
+        running: false,
+        activity: WorkerActivity::Resting,
+        rate: 32 << 20,
+        threshold_permille: 100,
+        mean: 0.5,
+        lowest: 0.5,
+        highest: 0.5,
+        nodes_outside: 0,
+        bytes_to_move: 0,
+        moves_in_flight: 0,
+        bytes_moved: 0,
+    }
+}
+
+/// The node's scrubber, asked at this time.
+pub(super) fn scrub(asked_at: Timestamp) -> ScrubStatus {
+    ScrubStatus { node: NODE.parse().unwrap(), progress: None, asked_at: Some(asked_at) }
+}
+
+/// An object of these blocks, each with a copy on the node.
+pub(super) fn place(blocks: &[&[u8]]) -> ObjectPlace {
+    let env = Env::system();
+    let mut offset = 0;
+    let extents = blocks.iter().map(|block| {
+        let length = block.len() as u64;
+        offset += length;
+        ExtentPlace {
+            offset: offset - length,
+            length,
+            block: BlockId(env.uuid_v7()),
+            block_offset: 0,
+            block_length: length,
+            crc32c: crc32c(block),
+            replication: 3,
+            references: 1,
+            replicas: vec![ReplicaPlace {
+                node: NODE.parse().unwrap(),
+                address: "http://10.0.0.1:9020".to_owned(),
+                zone: None,
+                state: NodeState::Live,
+                duty: Duty::Service,
+                good: true,
+            }],
+        }
+    });
+    let extents: Vec<_> = extents.collect();
+    ObjectPlace {
+        version: VersionId(env.uuid_v7()),
+        length: offset,
+        etag: "\"etag\"".to_owned(),
+        modified_at: Timestamp(0),
+        extents,
+    }
+}
+
+/// A metanode with one node.
+#[derive(Default)]
+pub(super) struct Fake {
+    orders: Mutex<Vec<String>>,
+    progress: Mutex<VecDeque<NodeProgress>>,
+    scrubs: Mutex<VecDeque<ScrubStatus>>,
+    pages: Mutex<VecDeque<FsckPage>>,
+    can_stop: Mutex<Option<CanStopReport>>,
+}
+
+/// The next of what was prepared; the last one again and again.
+fn next<T: Clone>(prepared: &Mutex<VecDeque<T>>) -> Option<T> {
+    let mut prepared = prepared.lock().unwrap();
+    if prepared.len() > 1 { prepared.pop_front() } else { prepared.front().cloned() }
+}
+
+impl Fake {
+    /// What it was told to do, in order. Questions are not in it, but for those of fsck.
+    pub(super) fn orders(&self) -> Vec<String> {
+        self.orders.lock().unwrap().clone()
+    }
+
+    fn order(&self, order: String, dry_run: bool) {
+        self.orders.lock().unwrap().push(if dry_run { order + " dry" } else { order });
+    }
+
+    pub(super) fn progress(&self, progress: impl IntoIterator<Item = NodeProgress>) {
+        self.progress.lock().unwrap().extend(progress);
+    }
+
+    pub(super) fn scrubs(&self, scrubs: impl IntoIterator<Item = ScrubStatus>) {
+        self.scrubs.lock().unwrap().extend(scrubs);
+    }
+
+    pub(super) fn scrubs_left(&self) -> usize {
+        self.scrubs.lock().unwrap().len()
+    }
+
+    pub(super) fn fsck(&self, pages: impl IntoIterator<Item = FsckPage>) {
+        self.pages.lock().unwrap().extend(pages);
+    }
+
+    pub(super) fn can_stop(&self, report: CanStopReport) {
+        *self.can_stop.lock().unwrap() = Some(report);
+    }
+
+    fn next_progress(&self) -> NodeProgress {
+        next(&self.progress).unwrap_or_else(|| progress(Duty::Service, 1))
+    }
+}
+
+#[async_trait]
+impl Admin for Fake {
+    async fn status(&self, _: StatusRequest) -> Result<ClusterStatus, AdminError> {
+        Ok(status(vec![node(NODE, "http://10.0.0.1:9020")]))
+    }
+
+    async fn set_duty(&self, request: SetDuty) -> Result<DutyReport, AdminError> {
+        self.order("set_duty".to_owned(), request.dry_run);
+        let progress = if request.dry_run { progress(Duty::Service, 1) } else { self.next_progress() };
+        Ok(DutyReport { before: Duty::Service, after: progress.duty, progress })
+    }
+
+    async fn node_progress(&self, _: NodeProgressRequest) -> Result<NodeProgress, AdminError> {
+        Ok(self.next_progress())
+    }
+
+    async fn can_stop(&self, request: CanStop) -> Result<CanStopReport, AdminError> {
+        self.order(format!("can_stop {}", request.nodes.len()), false);
+        self.can_stop.lock().unwrap().clone().ok_or(AdminError::Internal)
+    }
+
+    async fn remove_node(&self, request: RemoveNode) -> Result<RemoveNodeReport, AdminError> {
+        self.order("remove_node".to_owned(), request.dry_run);
+        Ok(RemoveNodeReport { replicas: 0, last_copies: 0 })
+    }
+
+    async fn workers(&self, _: WorkersRequest) -> Result<Vec<WorkerStatus>, AdminError> {
+        Ok(vec![worker(WorkerName::Repair, WorkerActivity::Resting)])
+    }
+
+    async fn set_worker(&self, request: SetWorker) -> Result<WorkerStatus, AdminError> {
+        self.order(format!("set_worker {} {:?} {:?}", request.worker, request.paused, request.rate), false);
+        Ok(worker(request.worker, WorkerActivity::Resting))
+    }
+
+    async fn balance(&self, _: BalanceRequest) -> Result<BalanceStatus, AdminError> {
+        Ok(balance())
+    }
+
+    async fn set_balance(&self, request: SetBalance) -> Result<BalanceStatus, AdminError> {
+        let SetBalance { running, rate, threshold_permille, dry_run } = request;
+        self.order(format!("set_balance {running:?} {rate:?} {threshold_permille:?}"), dry_run);
+        Ok(balance())
+    }
+
+    async fn scrub(&self, _: ScrubRequest) -> Result<Vec<ScrubStatus>, AdminError> {
+        Ok(next(&self.scrubs).into_iter().collect())
+    }
+
+    async fn start_scrub(&self, request: StartScrub) -> Result<Vec<ScrubStatus>, AdminError> {
+        self.order(format!("start_scrub {:?}", request.node), false);
+        Ok(vec![scrub(Timestamp(100))])
+    }
+
+    async fn fsck(&self, request: FsckRequest) -> Result<FsckPage, AdminError> {
+        let after = request.after.map(|cursor| cursor.0);
+        self.order(
+            format!("fsck {}", after.map_or("None".to_owned(), |after| format!("Some({after})"))),
+            false,
+        );
+        self.pages.lock().unwrap().pop_front().ok_or(AdminError::Internal)
+    }
+
+    async fn locate_object(&self, _: WhereRequest) -> Result<ObjectPlace, AdminError> {
+        Ok(place(&[b"hello"]))
+    }
+
+    async fn bucket_settings(&self, request: GetBucketSettings) -> Result<BucketSettings, AdminError> {
+        Ok(BucketSettings {
+            bucket: request.bucket,
+            replication: Some(2),
+            block_size: Some(1 << 20),
+            effective_replication: 2,
+            effective_block_size: 1 << 20,
+        })
+    }
+
+    async fn set_bucket_settings(&self, request: SetBucketSettings) -> Result<BucketSettings, AdminError> {
+        let SetBucketSettings { bucket, replication, block_size } = request;
+        self.order(format!("set_bucket_settings {bucket} {replication:?} {block_size:?}"), false);
+        self.bucket_settings(GetBucketSettings { bucket }).await
+    }
+}
+
+/// What a datanode does when it is asked for a block.
+type Stored = Result<&'static [u8], BlockError>;
+
+/// The node's blocks.
+#[derive(Clone, Default)]
+pub(super) struct Disks(Arc<Mutex<HashMap<BlockId, Stored>>>);
+
+impl Disks {
+    pub(super) fn store(&self, block: BlockId, stored: Stored) {
+        self.0.lock().unwrap().insert(block, stored);
+    }
+}
+
+impl BlockConnector for Disks {
+    fn connect(&self, _: NodeId, _: &str) -> Arc<dyn BlockService> {
+        Arc::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl BlockService for Disks {
+    async fn put(&self, _: PutBlock, _: BlockStream) -> Result<PutBlockReply, BlockError> {
+        Err(BlockError::Internal)
+    }
+
+    async fn get(&self, request: GetBlock) -> Result<BlockRead, BlockError> {
+        let stored = self.0.lock().unwrap().get(&request.block).cloned().unwrap_or(Err(BlockError::NotFound));
+        let bytes = stored?;
+        let volume = Some("cccccccc-0000-4000-8000-000000000001".parse().unwrap());
+        Ok(BlockRead {
+            info: BlockInfo { length: bytes.len() as u64, crc32c: crc32c(bytes), volume },
+            table: ChunkTable::of(bytes),
+            data_offset: 0,
+            data: futures_util::stream::iter([Ok(Bytes::from_static(bytes))]).boxed(),
+        })
+    }
+
+    async fn head(&self, _: HeadBlock) -> Result<BlockInfo, BlockError> {
+        Err(BlockError::Internal)
+    }
+
+    async fn delete(&self, _: DeleteBlock) -> Result<(), BlockError> {
+        Err(BlockError::Internal)
+    }
+}

@@ -1,0 +1,334 @@
+//! `cairn admin fsck`: walks the pages of the metanode's check, and adds them up.
+
+use std::collections::BTreeMap;
+
+use cairn_protocol::admin::{
+    Admin, BucketHealth, FsckPage, FsckRequest, FsckSummary, FsckTotals, Problem, ProblemKind,
+};
+use clap::Args;
+use serde::Serialize;
+
+use super::bucket::bucket_name;
+use super::node_name::Nodes;
+use super::progress::{Bar, Unit};
+use super::{Outcome, Printer};
+use crate::table::Table;
+use crate::units::{count, of, size};
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 all is well; 1 the check could not be run; 2 problems were found.
+What is found comes from the metanode's tables, not from the disks: `cairn admin scrub start` has datanodes read them.";
+
+/// How many problems are shown without `--all`.
+const PROBLEMS_SHOWN: usize = 20;
+
+#[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct FsckArguments {
+    /// Only this bucket: s3://photos, or photos
+    #[arg(long, value_name = "BUCKET", value_parser = bucket_name)]
+    bucket: Option<String>,
+
+    /// Show every problem, not only the first 20
+    #[arg(long)]
+    all: bool,
+}
+
+/// All pages together: what `--json` prints.
+#[derive(Debug, Default, Serialize)]
+struct FsckReport {
+    /// Nothing is wrong.
+    clean: bool,
+    /// What was looked at, by bucket.
+    buckets: Vec<BucketHealth>,
+    /// The same of all buckets together.
+    blocks: FsckSummary,
+    /// What belongs to no bucket.
+    totals: FsckTotals,
+    /// How many problems were named.
+    problems_found: u64,
+    /// Those problems; the first 20 unless all are asked for.
+    problems: Vec<Problem>,
+}
+
+pub(super) async fn run(
+    arguments: FsckArguments,
+    admin: &dyn Admin,
+    printer: Printer,
+) -> anyhow::Result<Outcome> {
+    let nodes = Nodes::ask(admin).await?;
+    let shown = if arguments.all { usize::MAX } else { PROBLEMS_SHOWN };
+    let report = check(arguments.bucket, shown, admin).await?;
+    printer.show(&report, |report| text(&nodes, report))?;
+    Ok(report.clean.into())
+}
+
+async fn check(bucket: Option<String>, shown: usize, admin: &dyn Admin) -> anyhow::Result<FsckReport> {
+    let bar = Bar::new(1_000, Unit::Permille);
+    let mut sum = Sum { shown, ..Sum::default() };
+    let mut after = None;
+    loop {
+        let page = admin.fsck(FsckRequest { bucket: bucket.clone(), after: after.clone() }).await?;
+        bar.set(u64::from(page.progress_permille), 1_000);
+        let next = page.next.clone();
+        sum.add(page);
+        bar.say(format!("{} found", of(sum.report.problems_found, "problem")));
+        match next {
+            None => return Ok(sum.finish()),
+            Some(next) if after.as_ref() == Some(&next) => {
+                anyhow::bail!("the metanode's check does not come forward; its log may tell more")
+            }
+            Some(next) => after = Some(next),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Sum {
+    report: FsckReport,
+    buckets: BTreeMap<String, BucketHealth>,
+    shown: usize,
+}
+
+impl Sum {
+    fn add(&mut self, page: FsckPage) {
+        for bucket in page.buckets {
+            let name = bucket.bucket.clone();
+            let sum = self.buckets.entry(name.clone()).or_default();
+            sum.bucket = name;
+            sum.objects += bucket.objects;
+            sum.bytes += bucket.bytes;
+            add_summary(&mut sum.blocks, &bucket.blocks);
+            add_summary(&mut self.report.blocks, &bucket.blocks);
+        }
+        add_totals(&mut self.report.totals, &page.totals);
+        self.report.problems_found += page.problems.len() as u64;
+        let room = self.shown.saturating_sub(self.report.problems.len());
+        self.report.problems.extend(page.problems.into_iter().take(room));
+    }
+
+    fn finish(mut self) -> FsckReport {
+        self.report.buckets = self.buckets.into_values().collect();
+        self.report.clean = self.report.problems_found == 0
+            && !has_problems(&self.report.blocks)
+            && !totals_have_problems(&self.report.totals);
+        self.report
+    }
+}
+
+fn add_summary(sum: &mut FsckSummary, page: &FsckSummary) {
+    sum.blocks += page.blocks;
+    sum.missing += page.missing;
+    sum.corrupt += page.corrupt;
+    sum.under_replicated += page.under_replicated;
+    sum.over_replicated += page.over_replicated;
+    sum.misplaced += page.misplaced;
+}
+
+fn add_totals(sum: &mut FsckTotals, page: &FsckTotals) {
+    sum.orphaned_blocks += page.orphaned_blocks;
+    sum.wrong_references += page.wrong_references;
+    sum.orphaned_replicas += page.orphaned_replicas;
+    sum.uncommitted_replicas += page.uncommitted_replicas;
+    sum.deletions_queued += page.deletions_queued;
+    sum.garbage_queued += page.garbage_queued;
+}
+
+fn has_problems(blocks: &FsckSummary) -> bool {
+    let FsckSummary { blocks: _, missing, corrupt, under_replicated, over_replicated, misplaced } = blocks;
+    missing + corrupt + under_replicated + over_replicated + misplaced > 0
+}
+
+/// What waits to be deleted, or to be committed, is as it should be.
+fn totals_have_problems(totals: &FsckTotals) -> bool {
+    totals.orphaned_blocks + totals.wrong_references + totals.orphaned_replicas > 0
+}
+
+fn text(nodes: &Nodes, report: &FsckReport) -> String {
+    let mut parts = vec![buckets(report).to_string(), totals(&report.totals).to_string()];
+    parts.extend(report.problems.iter().map(|problem| lines(nodes, problem)));
+    let left = report.problems_found - report.problems.len() as u64;
+    if left > 0 {
+        parts.push(format!("… and {} more: --all shows them.", of(left, "problem")));
+    }
+    parts.push(verdict(report));
+    parts.join("\n\n")
+}
+
+fn verdict(report: &FsckReport) -> String {
+    if report.clean {
+        return format!("Clean: {} looked at, nothing is wrong.", of(report.blocks.blocks, "block"));
+    }
+    match report.blocks.missing {
+        0 => "Problems were found; nothing is lost.".to_owned(),
+        missing => {
+            format!("Problems were found: {} without any good copy within reach.", of(missing, "block"))
+        }
+    }
+}
+
+fn buckets(report: &FsckReport) -> Table {
+    let head = ["BUCKET", "OBJECTS", "SIZE", "BLOCKS", "MISSING", "CORRUPT", "UNDER", "OVER", "MISPLACED"];
+    let mut table = Table::new(head).right(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    let mut row = |name: &str, objects: u64, bytes: u64, blocks: &FsckSummary| {
+        table.row([
+            name.to_owned(),
+            count(objects),
+            size(bytes),
+            count(blocks.blocks),
+            count(blocks.missing),
+            count(blocks.corrupt),
+            count(blocks.under_replicated),
+            count(blocks.over_replicated),
+            count(blocks.misplaced),
+        ]);
+    };
+    for bucket in &report.buckets {
+        row(&bucket.bucket, bucket.objects, bucket.bytes, &bucket.blocks);
+    }
+    let objects = report.buckets.iter().map(|bucket| bucket.objects).sum();
+    let bytes = report.buckets.iter().map(|bucket| bucket.bytes).sum();
+    row("all", objects, bytes, &report.blocks);
+    table
+}
+
+fn totals(totals: &FsckTotals) -> Table {
+    let FsckTotals {
+        orphaned_blocks,
+        wrong_references,
+        orphaned_replicas,
+        uncommitted_replicas,
+        deletions_queued,
+        garbage_queued,
+    } = *totals;
+    let mut table = Table::of_facts();
+    for (name, number) in [
+        ("orphaned blocks", orphaned_blocks),
+        ("blocks with miscounted references", wrong_references),
+        ("copies on datanodes that do not exist", orphaned_replicas),
+        ("copies not committed yet", uncommitted_replicas),
+        ("copies that wait to be deleted", deletions_queued),
+        ("deleted objects in their grace period", garbage_queued),
+    ] {
+        table.row([name.to_owned(), count(number)]);
+    }
+    table
+}
+
+fn lines(nodes: &Nodes, problem: &Problem) -> String {
+    let object = match (&problem.bucket, &problem.key) {
+        (Some(bucket), Some(key)) => format!(" of s3://{bucket}/{key}"),
+        (Some(bucket), None) => format!(" of bucket {bucket}"),
+        (None, _) => String::new(),
+    };
+    let holders: Vec<_> = problem.holders.iter().map(|holder| nodes.short(*holder)).collect();
+    let held = if holders.is_empty() { "nobody".to_owned() } else { holders.join(", ") };
+    format!(
+        "{}: block {}{object}, held by {held}\n  {}",
+        kind_words(problem.kind),
+        problem.block,
+        problem.advice
+    )
+}
+
+fn kind_words(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::Missing => "Missing",
+        ProblemKind::Corrupt => "Corrupt",
+        ProblemKind::UnderReplicated => "Too few copies",
+        ProblemKind::OverReplicated => "Too many copies",
+        ProblemKind::Misplaced => "Misplaced",
+        ProblemKind::Orphaned => "Orphaned",
+        ProblemKind::WrongReferences => "Miscounted",
+        ProblemKind::BrokenObject => "Broken object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::admin::fake::{Fake, NODE, node};
+    use cairn_protocol::admin::FsckCursor;
+
+    fn page(bucket: &str, blocks: u64, next: Option<&str>) -> FsckPage {
+        let summary = FsckSummary { blocks, ..FsckSummary::default() };
+        FsckPage {
+            buckets: vec![BucketHealth { bucket: bucket.to_owned(), objects: 1, bytes: 10, blocks: summary }],
+            next: next.map(|cursor| FsckCursor(cursor.to_owned())),
+            ..FsckPage::default()
+        }
+    }
+
+    fn problem() -> Problem {
+        Problem {
+            kind: ProblemKind::Missing,
+            block: "017f22e2-79b0-7cc3-98c4-dc0c0c07398f".parse().unwrap(),
+            bucket: Some("photos".to_owned()),
+            key: Some("a b".to_owned()),
+            holders: vec![NODE.parse().unwrap()],
+            advice: "Start the datanode.".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn pages_are_walked_to_the_end_and_added_up_by_bucket() {
+        let fake = Fake::default();
+        fake.fsck([page("a", 1, Some("1")), page("b", 2, Some("2")), page("a", 4, None)]);
+        let report = check(None, 20, &fake).await.unwrap();
+        let seen: Vec<_> =
+            report.buckets.iter().map(|b| (b.bucket.as_str(), b.objects, b.blocks.blocks)).collect();
+        assert_eq!(seen, [("a", 2, 5), ("b", 1, 2)]);
+        assert_eq!(report.blocks.blocks, 7);
+        assert!(report.clean);
+        assert_eq!(fake.orders(), ["fsck None", "fsck Some(1)", "fsck Some(2)"]);
+    }
+
+    #[tokio::test]
+    async fn anything_wrong_is_not_clean_and_what_merely_waits_is() {
+        async fn clean(change: impl FnOnce(&mut FsckPage)) -> bool {
+            let fake = Fake::default();
+            let mut page = page("a", 1, None);
+            change(&mut page);
+            fake.fsck([page]);
+            check(None, 20, &fake).await.unwrap().clean
+        }
+        assert!(clean(|_| ()).await);
+        assert!(clean(|page| page.totals.deletions_queued = 5).await);
+        assert!(clean(|page| page.totals.garbage_queued = 5).await);
+        assert!(clean(|page| page.totals.uncommitted_replicas = 5).await);
+        assert!(!clean(|page| page.totals.orphaned_blocks = 1).await);
+        assert!(!clean(|page| page.totals.wrong_references = 1).await);
+        assert!(!clean(|page| page.totals.orphaned_replicas = 1).await);
+        assert!(!clean(|page| page.problems = vec![problem()]).await);
+        for field in [
+            |blocks: &mut FsckSummary| blocks.missing = 1,
+            |blocks: &mut FsckSummary| blocks.corrupt = 1,
+            |blocks: &mut FsckSummary| blocks.under_replicated = 1,
+            |blocks: &mut FsckSummary| blocks.over_replicated = 1,
+            |blocks: &mut FsckSummary| blocks.misplaced = 1,
+        ] {
+            assert!(!clean(|page| field(&mut page.buckets[0].blocks)).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_check_that_does_not_come_forward_ends() {
+        let fake = Fake::default();
+        fake.fsck([page("a", 1, Some("1")), page("a", 1, Some("1"))]);
+        assert!(check(None, 20, &fake).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn only_the_first_problems_are_shown_and_the_others_counted() {
+        let fake = Fake::default();
+        let mut page = page("a", 1, None);
+        page.problems = vec![problem(); 25];
+        fake.fsck([page]);
+        let report = check(None, 20, &fake).await.unwrap();
+        let nodes = Nodes::new(vec![node(NODE, "http://10.0.0.1:9020")]);
+        let text = text(&nodes, &report);
+        assert_eq!(text.matches("Missing: block").count(), 20);
+        assert!(text.contains("… and 5 problems more"), "{text}");
+        assert!(text.contains("of s3://photos/a b, held by aaaaaaaa\n  Start the datanode."), "{text}");
+    }
+}

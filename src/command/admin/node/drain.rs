@@ -1,0 +1,213 @@
+use std::time::Duration;
+
+use anyhow::bail;
+use cairn_protocol::admin::{
+    Admin, Duty, DutyChange, DutyReport, NodeProgress, NodeProgressRequest, NodeStatus, Obstacle, SetDuty,
+};
+use cairn_protocol::env::Env;
+use clap::Args;
+
+use super::NodeArguments;
+use crate::arguments::values::duration;
+use crate::command::admin::consent::Consent;
+use crate::command::admin::node_name::Nodes;
+use crate::command::admin::progress::{Bar, Unit, pause};
+use crate::command::admin::{Outcome, Printer};
+use crate::process::remark;
+use crate::units::{of, size};
+
+#[derive(Args, Debug)]
+pub(in crate::command::admin) struct DrainArguments {
+    #[command(flatten)]
+    node: NodeArguments,
+
+    /// Wait until nothing is left on it
+    #[arg(long, conflicts_with = "dry_run")]
+    wait: bool,
+
+    /// Wait no longer than this; exit code 2 if something is left then. The drain goes on
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "wait")]
+    timeout: Option<Duration>,
+
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(super) async fn run(
+    arguments: &DrainArguments,
+    admin: &dyn Admin,
+    env: &Env,
+    printer: Printer,
+) -> anyhow::Result<Outcome> {
+    let nodes = Nodes::ask(admin).await?;
+    let node = nodes.find(&arguments.node.node)?;
+    let change = |dry_run| SetDuty { node: node.node, change: DutyChange::Drain, dry_run };
+    let plan = admin.set_duty(change(true)).await?;
+    if arguments.consent.dry_run {
+        printer.show(&plan, |plan| outlook(&nodes.name(node), plan))?;
+        return Ok(Outcome::Well);
+    }
+    printer.note(outlook(&nodes.name(node), &plan));
+    if !arguments.consent.given()? {
+        return Ok(Outcome::Well);
+    }
+    let report = admin.set_duty(change(false)).await?;
+    if !arguments.wait {
+        let advice = format!(
+            "Draining. `cairn admin node drain {} --wait` shows how far it is.",
+            nodes.short(node.node)
+        );
+        printer.show(&report, |_| advice)?;
+        return Ok(Outcome::Well);
+    }
+    let progress = wait(node, report.progress, arguments.timeout, admin, env).await?;
+    printer.show(&progress, |progress| ending(&nodes.name(node), progress))?;
+    Ok(progress.drained.into())
+}
+
+/// What a drain does, or would do.
+fn outlook(name: &str, plan: &DutyReport) -> String {
+    let progress = &plan.progress;
+    let mut lines = vec![match plan.before {
+        Duty::Draining => format!("{name} is draining: {} left.", what(progress)),
+        Duty::Service | Duty::Maintenance { .. } => {
+            format!("Draining {name} moves {} to other datanodes; it gets no new ones.", what(progress))
+        }
+    }];
+    lines.extend(obstacle_lines(&progress.obstacles));
+    lines.join("\n")
+}
+
+fn what(progress: &NodeProgress) -> String {
+    format!("{} ({})", of(progress.blocks, "block"), size(progress.bytes))
+}
+
+/// What holds a drain up, a line each.
+pub(super) fn obstacle_lines(obstacles: &[Obstacle]) -> Vec<String> {
+    let line = |obstacle: &Obstacle| {
+        format!(
+            "Held up: {}, such as {}: {}",
+            of(obstacle.blocks, "block"),
+            obstacle.example,
+            obstacle.reason.trim_end_matches('.')
+        ) + "."
+    };
+    obstacles.iter().map(line).collect()
+}
+
+fn ending(name: &str, progress: &NodeProgress) -> String {
+    if progress.drained {
+        return format!("{name} is drained: it can be stopped and removed.");
+    }
+    let mut lines = vec![format!("{name} is still draining: {} left.", what(progress))];
+    lines.extend(obstacle_lines(&progress.obstacles));
+    lines.join("\n")
+}
+
+/// Looks on until nothing is left, or the time is over.
+async fn wait(
+    node: &NodeStatus,
+    first: NodeProgress,
+    timeout: Option<Duration>,
+    admin: &dyn Admin,
+    env: &Env,
+) -> anyhow::Result<NodeProgress> {
+    let began = env.monotonic();
+    let total = first.blocks;
+    let bar = Bar::new(total, Unit::Count);
+    let mut progress = first;
+    let mut told = Vec::new();
+    loop {
+        bar.set(total.saturating_sub(progress.blocks), total.max(progress.blocks));
+        let reasons: Vec<_> = progress.obstacles.iter().map(|obstacle| obstacle.reason.clone()).collect();
+        bar.say(reasons.first().cloned().unwrap_or_else(|| format!("{} left", size(progress.bytes))));
+        if reasons != told && bar.is_hidden() {
+            obstacle_lines(&progress.obstacles).iter().for_each(remark);
+            told = reasons;
+        }
+        let timed_out = timeout.is_some_and(|timeout| env.monotonic().saturating_sub(began) >= timeout);
+        if progress.drained || timed_out {
+            return Ok(progress);
+        }
+        if progress.duty != Duty::Draining {
+            bail!("the drain of {} was ended by somebody else", node.node);
+        }
+        pause(env).await;
+        progress = admin.node_progress(NodeProgressRequest { node: node.node }).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::admin::fake::{Fake, NODE, impatient_env, progress};
+    use cairn_protocol::env::Timestamp;
+
+    fn arguments(line: &[&str]) -> DrainArguments {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            arguments: DrainArguments,
+        }
+        <Line as clap::Parser>::try_parse_from(["drain", NODE].iter().chain(line)).unwrap().arguments
+    }
+
+    const PRINTER: Printer = Printer { json: true };
+
+    #[tokio::test]
+    async fn a_dry_run_drains_nothing() {
+        let fake = Fake::default();
+        let outcome = run(&arguments(&["--dry-run"]), &fake, &impatient_env(), PRINTER).await;
+        assert_eq!(outcome.unwrap(), Outcome::Well);
+        assert_eq!(fake.orders(), ["set_duty dry"]);
+    }
+
+    #[tokio::test]
+    async fn a_drain_that_is_waited_for_ends_when_nothing_is_left() {
+        let fake = Fake::default();
+        fake.progress([
+            progress(Duty::Draining, 5),
+            progress(Duty::Draining, 1),
+            progress(Duty::Draining, 0),
+        ]);
+        let outcome = run(&arguments(&["--yes", "--wait"]), &fake, &impatient_env(), PRINTER).await;
+        assert_eq!(outcome.unwrap(), Outcome::Well);
+        assert_eq!(fake.orders()[..2], ["set_duty dry", "set_duty"]);
+    }
+
+    #[tokio::test]
+    async fn a_drain_that_is_stuck_is_not_waited_for_beyond_the_time_given() {
+        let fake = Fake::default();
+        fake.progress([progress(Duty::Draining, 5)]);
+        let line = ["--yes", "--wait", "--timeout", "1ms"];
+        let outcome = run(&arguments(&line), &fake, &impatient_env(), PRINTER).await;
+        assert_eq!(outcome.unwrap(), Outcome::NotWell);
+    }
+
+    #[tokio::test]
+    async fn a_drain_that_somebody_ended_is_not_waited_for() {
+        let fake = Fake::default();
+        fake.progress([progress(Duty::Draining, 5), progress(Duty::Service, 5)]);
+        let outcome = run(&arguments(&["--yes", "--wait"]), &fake, &impatient_env(), PRINTER).await;
+        assert!(outcome.unwrap_err().to_string().contains("ended by somebody else"));
+    }
+
+    #[test]
+    fn what_holds_it_up_is_told_with_an_example() {
+        let mut plan = DutyReport {
+            before: Duty::Maintenance { until: Timestamp(1) },
+            after: Duty::Draining,
+            progress: progress(Duty::Draining, 5),
+        };
+        plan.progress.obstacles = vec![Obstacle {
+            reason: "no other datanode has room".to_owned(),
+            blocks: 2,
+            example: "017f22e2-79b0-7cc3-98c4-dc0c0c07398f".parse().unwrap(),
+        }];
+        assert_eq!(
+            outlook("n (http://n)", &plan),
+            "Draining n (http://n) moves 5 blocks (5.0 MiB) to other datanodes; it gets no new ones.\n\
+             Held up: 2 blocks, such as 017f22e2-79b0-7cc3-98c4-dc0c0c07398f: no other datanode has room."
+        );
+    }
+}

@@ -1,0 +1,65 @@
+//! `cairn admin node`: one file per operation.
+
+mod can_stop;
+mod drain;
+mod duty;
+mod list;
+mod remove;
+mod show;
+
+use cairn_protocol::admin::{Admin, DutyChange};
+use cairn_protocol::env::Env;
+use clap::{Args, Subcommand};
+
+pub(super) use list::{node_table, state_word};
+
+use super::{Outcome, Printer};
+
+#[derive(Subcommand, Debug)]
+pub(super) enum NodeOperation {
+    /// All datanodes
+    List,
+    /// All about one: state, volumes, duty, what is left to drain, scrubbing
+    Show(NodeArguments),
+    /// Move everything off a datanode, so that it can be removed
+    Drain(drain::DrainArguments),
+    /// Let a datanode be silent for a while without its blocks being copied elsewhere
+    Maintain(duty::MaintainArguments),
+    /// Take a datanode back into service: ends a drain or maintenance
+    Return(duty::ReturnArguments),
+    /// Ask whether datanodes can be stopped now, all at once; exit code 0 if they can, 2 if not
+    CanStop(can_stop::CanStopArguments),
+    /// Forget a datanode that is drained, or dead and will not come back
+    Remove(remove::RemoveArguments),
+}
+
+/// Which datanode is meant.
+#[derive(Args, Debug)]
+pub(super) struct NodeArguments {
+    /// Its id, the beginning of it, or its address
+    #[arg(value_name = "NODE")]
+    node: String,
+}
+
+pub(super) async fn run(
+    operation: NodeOperation,
+    admin: &dyn Admin,
+    env: &Env,
+    printer: Printer,
+) -> anyhow::Result<Outcome> {
+    let done = match operation {
+        NodeOperation::List => list::run(admin, printer).await,
+        NodeOperation::Show(arguments) => show::run(&arguments, admin, printer).await,
+        NodeOperation::Drain(arguments) => return drain::run(&arguments, admin, env, printer).await,
+        NodeOperation::Maintain(arguments) => {
+            let change = DutyChange::Maintain { for_ms: arguments.for_ms() };
+            duty::run(&arguments.node, change, arguments.dry_run, admin, printer).await
+        }
+        NodeOperation::Return(arguments) => {
+            duty::run(&arguments.node, DutyChange::Return, arguments.dry_run, admin, printer).await
+        }
+        NodeOperation::CanStop(arguments) => return can_stop::run(&arguments, admin, printer).await,
+        NodeOperation::Remove(arguments) => remove::run(&arguments, admin, printer).await,
+    };
+    done.map(|()| Outcome::Well)
+}

@@ -1,0 +1,85 @@
+use cairn_protocol::admin::{Admin, RemoveNode, RemoveNodeReport};
+use clap::Args;
+
+use super::NodeArguments;
+use crate::command::admin::Printer;
+use crate::command::admin::consent::Consent;
+use crate::command::admin::node_name::Nodes;
+use crate::units::count;
+
+#[derive(Args, Debug)]
+pub(in crate::command::admin) struct RemoveArguments {
+    #[command(flatten)]
+    node: NodeArguments,
+
+    /// Even if blocks have their last copy there: their objects are lost
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(super) async fn run(
+    arguments: &RemoveArguments,
+    admin: &dyn Admin,
+    printer: Printer,
+) -> anyhow::Result<()> {
+    let nodes = Nodes::ask(admin).await?;
+    let node = nodes.find(&arguments.node.node)?;
+    let request = |dry_run| RemoveNode { node: node.node, force: arguments.force, dry_run };
+    let plan = admin.remove_node(request(true)).await?;
+    if arguments.consent.dry_run {
+        return printer.show(&plan, |plan| outlook(&nodes.name(node), plan));
+    }
+    printer.note(outlook(&nodes.name(node), &plan));
+    if arguments.consent.given()? {
+        let report = admin.remove_node(request(false)).await?;
+        printer.show(&report, |_| format!("{} is removed.", nodes.name(node)))?;
+    }
+    Ok(())
+}
+
+fn outlook(name: &str, plan: &RemoveNodeReport) -> String {
+    let copies = if plan.replicas == 1 { "copy" } else { "copies" };
+    let forgets = format!("Removing {name} forgets {} {copies} on it", count(plan.replicas));
+    match plan.last_copies {
+        0 => format!("{forgets}; no block has its last one there."),
+        1 => format!("{forgets}; 1 block has its LAST one there: its objects are lost."),
+        last => {
+            format!("{forgets}; {} blocks have their LAST one there: their objects are lost.", count(last))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::admin::fake::{Fake, NODE};
+
+    fn arguments(dry_run: bool, yes: bool) -> RemoveArguments {
+        RemoveArguments {
+            node: NodeArguments { node: NODE.to_owned() },
+            force: true,
+            consent: Consent { dry_run, yes },
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_removed_in_a_dry_run_and_everything_else_is_tried_dry_first() {
+        for (dry_run, orders) in
+            [(true, vec!["remove_node dry"]), (false, vec!["remove_node dry", "remove_node"])]
+        {
+            let fake = Fake::default();
+            run(&arguments(dry_run, !dry_run), &fake, Printer { json: true }).await.unwrap();
+            assert_eq!(fake.orders(), orders);
+        }
+    }
+
+    #[test]
+    fn the_loss_of_last_copies_is_told_before() {
+        let text = |last_copies| outlook("n", &RemoveNodeReport { replicas: 7, last_copies });
+        assert_eq!(text(0), "Removing n forgets 7 copies on it; no block has its last one there.");
+        assert!(text(2).ends_with("2 blocks have their LAST one there: their objects are lost."));
+    }
+}

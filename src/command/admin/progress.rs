@@ -1,0 +1,68 @@
+//! Progress bars: on standard error, and only if that is a terminal.
+
+use std::time::Duration;
+
+use cairn_protocol::env::Env;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How often something that is waited for is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Until it is looked at again.
+pub(super) async fn pause(env: &Env) {
+    env.sleep(POLL_INTERVAL).await;
+}
+
+/// What the numbers are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unit {
+    /// Things.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Thousandths.
+    Permille,
+}
+
+/// A bar towards `total`. It goes when it is dropped.
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    pub(super) fn new(total: u64, unit: Unit) -> Self {
+        let numbers = match unit {
+            Unit::Count => "{human_pos}/{human_len}",
+            Unit::Bytes => "{binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}",
+            Unit::Permille => "{percent} %",
+        };
+        let style = ProgressStyle::with_template(&format!("{{elapsed}} [{{bar:30}}] {numbers} {{wide_msg}}"));
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self(ProgressBar::new(total).with_style(style.progress_chars("=> ")))
+    }
+
+    /// So much is done, of so much.
+    pub(super) fn set(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+
+    /// So much more is done.
+    pub(super) fn advance(&self, done: u64) {
+        self.0.inc(done);
+    }
+
+    /// What goes on, in a few words.
+    pub(super) fn say(&self, message: impl Into<String>) {
+        self.0.set_message(message.into());
+    }
+
+    /// Whether nobody sees it.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.0.is_hidden()
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

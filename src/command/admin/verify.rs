@@ -1,0 +1,200 @@
+//! Reads copies of blocks from their datanodes, and compares them with what the metanode recorded.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use cairn_protocol::admin::{ExtentPlace, ObjectPlace, ReplicaPlace};
+use cairn_protocol::block::{BlockConnector, BlockError, BlockInfo, GetBlock};
+use cairn_protocol::checksum::ChunkTableBuilder;
+use cairn_protocol::env::Env;
+use cairn_protocol::id::{BlockId, NodeId, VolumeId};
+use cairn_protocol::secret::{BlockOperation, ClusterSecret};
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+
+use super::progress::{Bar, Unit};
+
+/// Copies that are read at once: enough to keep a link busy, and not so many that clients notice.
+const READS_AT_ONCE: usize = 4;
+
+/// How long a token is good: longer than the largest block takes over a slow link.
+const TOKEN_TIME: Duration = Duration::from_secs(300);
+
+/// What a copy was found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Verdict {
+    /// Every byte is as it was written.
+    Good,
+    /// Its bytes are others.
+    Corrupt,
+    /// The datanode does not have it.
+    Missing,
+    /// It could not be read.
+    Unreachable,
+}
+
+impl Verdict {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Corrupt => "corrupt",
+            Self::Missing => "missing",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// A copy that was read.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct CheckedReplica {
+    /// The block.
+    pub(super) block: BlockId,
+    /// Who holds the copy.
+    pub(super) node: NodeId,
+    /// That node's base URL.
+    pub(super) address: String,
+    /// The volume that holds it, if the node said so.
+    pub(super) volume: Option<VolumeId>,
+    /// What it is.
+    pub(super) verdict: Verdict,
+    /// Why, if it is not good.
+    pub(super) detail: Option<String>,
+}
+
+/// Reads and compares.
+pub(super) struct Verifier<C> {
+    blocks: C,
+    secret: ClusterSecret,
+    env: Env,
+}
+
+impl<C: BlockConnector> Verifier<C> {
+    pub(super) fn new(blocks: C, secret: ClusterSecret, env: Env) -> Self {
+        Self { blocks, secret, env }
+    }
+
+    /// Checks every copy of every block of an object, once.
+    pub(super) async fn check(&self, object: &ObjectPlace) -> Vec<CheckedReplica> {
+        let mut seen = HashSet::new();
+        let copies: Vec<_> = object
+            .extents
+            .iter()
+            .filter(|extent| seen.insert(extent.block))
+            .flat_map(|extent| extent.replicas.iter().map(move |replica| (extent, replica)))
+            .collect();
+        let bar = Bar::new(copies.iter().map(|(extent, _)| extent.block_length).sum(), Unit::Bytes);
+        let checks = copies.into_iter().map(|(extent, replica)| self.check_replica(extent, replica, &bar));
+        stream::iter(checks).buffered(READS_AT_ONCE).collect().await
+    }
+
+    async fn check_replica(&self, extent: &ExtentPlace, replica: &ReplicaPlace, bar: &Bar) -> CheckedReplica {
+        let read = self.read(extent, replica).await;
+        bar.advance(extent.block_length);
+        let (volume, verdict, detail) = match read {
+            Ok(info) => (info.volume, Verdict::Good, None),
+            Err(Failure { volume, error }) => (volume, verdict_of(&error), Some(error.to_string())),
+        };
+        let (block, node, address) = (extent.block, replica.node, replica.address.clone());
+        CheckedReplica { block, node, address, volume, verdict, detail }
+    }
+
+    async fn read(&self, extent: &ExtentPlace, replica: &ReplicaPlace) -> Result<BlockInfo, Failure> {
+        let expires_at = self.env.now().after(TOKEN_TIME);
+        let token = self.secret.block_token(BlockOperation::Get, extent.block, replica.node, expires_at);
+        let service = self.blocks.connect(replica.node, &replica.address);
+        let mut read = service.get(GetBlock { block: extent.block, range: None, token }).await?;
+        let info = read.info;
+        let failure = |error| Failure { volume: info.volume, error };
+        let mut table = ChunkTableBuilder::default();
+        while let Some(piece) = read.data.next().await {
+            table.update(&piece.map_err(failure)?);
+        }
+        let received = table.length();
+        if received != extent.block_length || info.length != extent.block_length {
+            return Err(failure(BlockError::LengthMismatch { expected: extent.block_length, received }));
+        }
+        if !table.finish().matches(extent.block_length, extent.crc32c) {
+            return Err(failure(BlockError::ChecksumMismatch));
+        }
+        Ok(info)
+    }
+}
+
+/// Why a copy is not good, and where it is if the datanode got as far as saying so.
+struct Failure {
+    volume: Option<VolumeId>,
+    error: BlockError,
+}
+
+impl From<BlockError> for Failure {
+    fn from(error: BlockError) -> Self {
+        Self { volume: None, error }
+    }
+}
+
+fn verdict_of(error: &BlockError) -> Verdict {
+    match error {
+        BlockError::NotFound => Verdict::Missing,
+        BlockError::ChecksumMismatch
+        | BlockError::LengthMismatch { .. }
+        | BlockError::Conflict
+        | BlockError::Corrupt => Verdict::Corrupt,
+        BlockError::NoSpace
+        | BlockError::Busy
+        | BlockError::VolumeFailed { .. }
+        | BlockError::Unauthorized { .. }
+        | BlockError::Malformed { .. }
+        | BlockError::Unreachable { .. }
+        | BlockError::TimedOut
+        | BlockError::Internal => Verdict::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::admin::fake::{Disks, place};
+
+    fn verifier(disks: Disks) -> Verifier<Disks> {
+        Verifier::new(disks, ClusterSecret::new(&"s".repeat(32)).unwrap(), Env::system())
+    }
+
+    async fn verdicts(stored: &[Result<&'static [u8], BlockError>], recorded: &[&[u8]]) -> Vec<Verdict> {
+        let object = place(recorded);
+        let disks = Disks::default();
+        for (extent, bytes) in object.extents.iter().zip(stored) {
+            disks.store(extent.block, bytes.clone());
+        }
+        verifier(disks).check(&object).await.into_iter().map(|replica| replica.verdict).collect()
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_good_only_if_its_bytes_are_those_that_the_metanode_recorded() {
+        let stored: [Result<&'static [u8], BlockError>; 6] = [
+            Ok(b"hello"),
+            Ok(b"jello"),
+            Ok(b"hell"),
+            Err(BlockError::NotFound),
+            Err(BlockError::Corrupt),
+            Err(BlockError::Unreachable { reason: "it is off".to_owned() }),
+        ];
+        let recorded = [&b"hello"[..]; 6];
+        use Verdict::{Corrupt, Good, Missing, Unreachable};
+        assert_eq!(
+            verdicts(&stored, &recorded).await,
+            [Good, Corrupt, Corrupt, Missing, Corrupt, Unreachable]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_block_that_several_extents_share_is_read_once() {
+        let mut object = place(&[b"hello"]);
+        object.extents.push(object.extents[0].clone());
+        let disks = Disks::default();
+        disks.store(object.extents[0].block, Ok(b"hello"));
+        let checked = verifier(disks).check(&object).await;
+        assert_eq!(checked.len(), 1);
+        assert!(checked[0].volume.is_some());
+    }
+}
