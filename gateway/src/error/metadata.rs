@@ -35,6 +35,9 @@ impl From<MetadataError> for S3Error {
                 ErrorCode::InvalidArgument,
                 format!("Range specified is not valid for source object of size: {length}"),
             ),
+            MetadataError::UnknownStorageClass { class } => {
+                Self::new(ErrorCode::InvalidStorageClass).detail("StorageClassRequested", class)
+            }
             MetadataError::NotEnoughNodes { .. }
             | MetadataError::Unavailable { .. }
             | MetadataError::GrantExpired => Self::new(ErrorCode::ServiceUnavailable),

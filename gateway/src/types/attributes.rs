@@ -45,6 +45,7 @@ pub fn parse_attributes(headers: &HeaderMap) -> S3Result<ObjectAttributes> {
         user_metadata: user_metadata(headers)?,
         storage_class: parse_storage_class(headers)?,
         checksum: None,
+        block_size: None,
     })
 }
 

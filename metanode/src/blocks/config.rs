@@ -115,7 +115,7 @@ pub struct ConfigError {
 }
 
 /// More copies than this are a slip of the finger: each costs the block's whole length.
-const REPLICATION_MAX: u32 = 16;
+pub(super) const REPLICATION_MAX: u32 = 16;
 
 impl BlocksConfig {
     /// Checks what one setting cannot tell alone.
@@ -174,7 +174,7 @@ impl BlocksConfig {
     }
 }
 
-fn is_replication(copies: u32) -> bool {
+pub(super) fn is_replication(copies: u32) -> bool {
     (1..=REPLICATION_MAX).contains(&copies)
 }
 

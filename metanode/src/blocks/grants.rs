@@ -1,6 +1,7 @@
 //! Grants: the right to store one block. A grant is a lease, and speaks for itself: it is signed, so
 //! nothing has to remember it, and giving one writes nothing.
 
+use cairn_protocol::block::{BLOCK_LENGTH_MAX, BLOCK_SIZE_MIN};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::{BlockId, NodeId};
@@ -46,6 +47,12 @@ pub(super) async fn allocate(inner: &Inner, request: AllocateBlocks) -> Result<V
         let reason = format!("{} grants at once; 1 to {GRANTS_MAX} are possible", request.count);
         return Err(MetadataError::Malformed { reason });
     }
+    if let Some(size) = request.block_size
+        && !is_block_size(size)
+    {
+        let reason = format!("a block size is {BLOCK_SIZE_MIN} to {BLOCK_LENGTH_MAX} bytes, not {size}");
+        return Err(MetadataError::Malformed { reason });
+    }
     let mut reader = inner.store.read().await?;
     let layout = blocks::bucket_layout(&mut reader, &request.bucket).await?;
     drop(reader);
@@ -61,6 +68,11 @@ pub(super) async fn allocate(inner: &Inner, request: AllocateBlocks) -> Result<V
     Ok(grants)
 }
 
+/// Whether it is a size that operators and clients can ask for.
+pub(super) fn is_block_size(bytes: u64) -> bool {
+    (BLOCK_SIZE_MIN..=BLOCK_LENGTH_MAX).contains(&bytes)
+}
+
 /// The grants, not yet signed, and the bytes that each is expected to use. All or none.
 fn plan(
     inner: &Inner,
@@ -73,10 +85,11 @@ fn plan(
     let replication = config.replication_of(request.storage_class.as_deref(), layout.replication);
     let min_replicas = view.attainable(config.min_replicas.min(replication));
     let expires_at = inner.env.now().after(config.lease);
+    let base = request.block_size.or(layout.block_size).unwrap_or(config.block_size);
     let mut offset = request.object_offset;
     let mut planned = Vec::new();
     for _ in 0..request.count {
-        let size = block_size(layout.block_size.unwrap_or(config.block_size), offset, request.object_length);
+        let size = block_size(base, offset, request.object_length);
         let rest = request.object_length.map_or(u64::MAX, |length| length.saturating_sub(offset));
         let bytes = size.min(rest.max(1));
         let demand = Demand { bytes, copies: replication, holders: &[], exclude: &request.exclude };

@@ -51,7 +51,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::config::{BlocksConfig, ConfigError};
 use self::memory::{Memory, Wakes};
 pub(crate) use self::nodes::KnownNode;
-use crate::store::{Connection, Store, StoreError, extents, nodes as stored_nodes, repairs};
+use crate::store::{Connection, Store, StoreError, blocks, extents, nodes as stored_nodes, repairs};
 
 /// An owner of extents: the bytes of a version's or a part's id.
 pub(crate) type OwnerId = [u8; 16];
@@ -150,6 +150,12 @@ impl Blocks {
         locate::locate(&self.inner, connection, blocks).await
     }
 
+    /// See [`Metadata::check_storage_class`](cairn_protocol::metadata::Metadata::check_storage_class).
+    pub(crate) fn check_storage_class(&self, class: String) -> Result<(), MetadataError> {
+        let known = self.inner.config.storage_classes.contains_key(&class);
+        if known { Ok(()) } else { Err(MetadataError::UnknownStorageClass { class }) }
+    }
+
     /// See [`Metadata::allocate_blocks`](cairn_protocol::metadata::Metadata::allocate_blocks).
     pub(crate) async fn allocate(&self, request: AllocateBlocks) -> Result<Vec<Grant>, MetadataError> {
         grants::allocate(&self.inner, request).await
@@ -168,6 +174,27 @@ impl Blocks {
     /// See [`Metadata::report_replica`](cairn_protocol::metadata::Metadata::report_replica).
     pub(crate) async fn report_replica(&self, report: ReplicaReport) -> Result<(), MetadataError> {
         attention::report_replica(&self.inner, report).await
+    }
+
+    /// Has the blocks of an owner that was given another's bytes have as many copies as an object of this
+    /// storage class in this bucket has, if they have less; those are queued for repair. They keep that
+    /// many as long as they exist: what is shared has the most that any of its owners wants.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn raise_replication(
+        &self,
+        tx: &mut Connection,
+        owner: &OwnerId,
+        bucket: &str,
+        storage_class: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let layout = blocks::bucket_layout(tx, bucket).await?.unwrap_or_default();
+        let wanted = self.inner.config.replication_of(storage_class, layout.replication);
+        for block in repairs::raise_replication(tx, owner, wanted, self.inner.env.now()).await? {
+            self.inner.hint(block);
+        }
+        Ok(())
     }
 }
 

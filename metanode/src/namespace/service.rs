@@ -7,7 +7,7 @@ use cairn_protocol::metadata::{
     Grant, ListBuckets, ListExtents, ListObjectParts, ListObjects, ListParts, ListUploads, LocateBlocks,
     LocatedObject, LookupObject, Metadata, MetadataError, ObjectPage, ObjectPartPage, PartCommitted,
     PartPage, PutPart, ReleaseGrants, RenewGrants, ReplicaReport, RootCredentials, RootCredentialsRequest,
-    UpdateTags, UploadInfo, UploadPage, UploadRef,
+    StorageClassRef, UpdateTags, UploadInfo, UploadPage, UploadRef,
 };
 
 use super::Namespace;
@@ -82,6 +82,9 @@ impl Metadata for Namespace {
         self.abort(request).await
     }
 
+    async fn check_storage_class(&self, request: StorageClassRef) -> Answer<()> {
+        self.blocks.check_storage_class(request.storage_class)
+    }
     async fn allocate_blocks(&self, request: AllocateBlocks) -> Answer<Vec<Grant>> {
         self.blocks.allocate(request).await
     }

@@ -181,18 +181,17 @@ pub(crate) async fn bucket_replication_max(connection: &mut Connection) -> Resul
     Ok(most.and_then(|copies| u32::try_from(copies).ok()))
 }
 
-/// Has a bucket want this of its blocks. No operation of the product does so yet.
-#[cfg(test)]
+/// Has a bucket want this of the blocks that are written from now on. Answers whether there is such a bucket.
 pub(crate) async fn set_bucket_layout(
     tx: &mut Connection,
     bucket: &str,
     layout: BucketLayout,
-) -> Result<(), StoreError> {
-    sqlx::query("UPDATE buckets SET replication = $2, block_size = $3 WHERE name = $1")
+) -> Result<bool, StoreError> {
+    let done = sqlx::query("UPDATE buckets SET replication = $2, block_size = $3 WHERE name = $1")
         .bind(bucket)
         .bind(layout.replication.map(i64::from))
         .bind(layout.block_size.map(to_number))
         .execute(tx)
         .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }

@@ -7,6 +7,7 @@
 //! | `column` | how values of ours are kept in columns |
 //! | `error` | what can go wrong |
 //! | `invariants` | what must be true after every transaction |
+//! | `fsck` | what the check of everything reads |
 //! | `settings`, `buckets`, `objects`, `object_parts`, `uploads`, `parts`, `extents` | the namespace's tables |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `garbage`, `leases` | the block manager's tables |
 //!
@@ -21,6 +22,7 @@ pub(crate) mod column;
 pub(crate) mod deletions;
 mod error;
 pub(crate) mod extents;
+pub(crate) mod fsck;
 pub(crate) mod garbage;
 mod invariants;
 pub(crate) mod leases;
@@ -75,6 +77,22 @@ impl DerefMut for Reader {
     }
 }
 
+/// A connection for reading in a transaction of its own, which ends when this is dropped.
+pub(crate) struct Snapshot(sqlx::Transaction<'static, Sqlite>);
+
+impl Deref for Snapshot {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl DerefMut for Snapshot {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.0
+    }
+}
+
 impl Store {
     /// Opens the database in this file, or makes it, and brings its schema up to date.
     ///
@@ -96,6 +114,14 @@ impl Store {
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
     pub(crate) async fn read(&self) -> Result<Reader, StoreError> {
         Ok(Reader(self.readers.acquire().await?))
+    }
+
+    /// A connection whose statements all see the same commit. Dropped soon: until then the log grows.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] or [`StoreError::Busy`].
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot(self.readers.begin().await?))
     }
 
     /// Runs a mutation in a transaction and answers when it is on stable storage. It shares the

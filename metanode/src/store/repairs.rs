@@ -41,6 +41,39 @@ pub(crate) async fn queue(
     Ok(true)
 }
 
+/// Has the blocks of an owner have at least so many copies; those that had less are queued. Answers
+/// which those were. Two statements, whatever their number, for other writers wait.
+pub(crate) async fn raise_replication(
+    tx: &mut Connection,
+    owner: &[u8; 16],
+    wanted: u32,
+    now: Timestamp,
+) -> Result<Vec<BlockId>, StoreError> {
+    sqlx::query(
+        "INSERT INTO repairs (block_id, live, queued_at)
+         SELECT blocks.block_id, (SELECT COUNT(*) FROM replicas
+                                  WHERE replicas.block_id = blocks.block_id AND replicas.state = 0), $3
+         FROM blocks WHERE blocks.replication < $2
+           AND blocks.block_id IN (SELECT block_id FROM extents WHERE owner_id = $1)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(&owner[..])
+    .bind(i64::from(wanted))
+    .bind(to_time(now))
+    .execute(&mut *tx)
+    .await?;
+    let raised = sqlx::query(
+        "UPDATE blocks SET replication = $2 WHERE replication < $2
+           AND block_id IN (SELECT block_id FROM extents WHERE owner_id = $1)
+         RETURNING block_id",
+    )
+    .bind(&owner[..])
+    .bind(i64::from(wanted))
+    .fetch_all(tx)
+    .await?;
+    raised.iter().map(|row| id(row, "block_id")).collect()
+}
+
 /// A block's place in the queue; `None` if it is not queued.
 pub(crate) async fn find(
     connection: &mut Connection,

@@ -191,6 +191,24 @@ pub(crate) async fn fill(store: &Store, count: i64, prefixes: i64) {
         .unwrap();
 }
 
+/// What `read` answers, and how many steps SQLite's machine took for it.
+pub(crate) async fn steps<T>(
+    connection: &mut Connection,
+    read: impl AsyncFnOnce(&mut Connection) -> T,
+) -> (T, u64) {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let steps = Arc::new(AtomicU64::new(0));
+    let counter = steps.clone();
+    connection.lock_handle().await.unwrap().set_progress_handler(1, move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        true
+    });
+    let answer = read(connection).await;
+    connection.lock_handle().await.unwrap().remove_progress_handler();
+    (answer, steps.load(Ordering::Relaxed))
+}
+
 /// Listings count the rows that they are given; this is about those that SQLite looks at: each
 /// statement must seek both ends of its range in the index, and need no sorting.
 #[tokio::test]

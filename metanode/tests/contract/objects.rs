@@ -30,6 +30,7 @@ fn attributes() -> ObjectAttributes {
             kind: ChecksumKind::FullObject,
             value: "AAAAAAAAAAA=".to_owned(),
         }),
+        block_size: None,
     }
 }
 

@@ -13,6 +13,11 @@ pub struct FsckRequest {
     pub bucket: Option<String>,
     /// Where the last page ended; from the beginning without.
     pub after: Option<FsckCursor>,
+    /// Whether to mend what can be mended without touching data: blocks whose copies are not as they should
+    /// be and that nobody queued yet are queued, wrong counts of references are counted anew, and what is
+    /// known of nodes that do not exist is forgotten. Nothing is ever deleted by it.
+    #[serde(default)]
+    pub repair: bool,
 }
 
 /// Where a page ended. Opaque: it is only handed back.
@@ -39,7 +44,8 @@ pub struct FsckPage {
 pub struct BucketHealth {
     /// Its name.
     pub bucket: String,
-    /// Versions of objects, and parts of uploads.
+    /// Current versions of objects, and parts of uploads in progress. What was overwritten or deleted is
+    /// garbage already, and counted as such.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -60,7 +66,7 @@ pub struct FsckSummary {
     pub under_replicated: u64,
     /// More good live copies than wanted.
     pub over_replicated: u64,
-    /// More copies in one zone than need be.
+    /// More copies in one zone than need be, while a node of another zone could take one.
     pub misplaced: u64,
 }
 
@@ -71,9 +77,9 @@ pub struct FsckTotals {
     pub orphaned_blocks: u64,
     /// Blocks whose count of references is not the number of extents that refer to them.
     pub wrong_references: u64,
-    /// Replicas on nodes that do not exist.
+    /// Replicas on nodes that do not exist, or of blocks that do not exist.
     pub orphaned_replicas: u64,
-    /// Replicas that nodes hold, that nobody committed yet, and that go when their lease is over.
+    /// Blocks that nodes hold, that nobody committed yet, and that go when their lease is over.
     pub uncommitted_replicas: u64,
     /// Replicas that wait to be deleted.
     pub deletions_queued: u64,
@@ -86,7 +92,7 @@ pub struct FsckTotals {
 pub struct Problem {
     /// What.
     pub kind: ProblemKind,
-    /// The block.
+    /// The block; all zeros where an object lacks bytes, and no block can be named.
     pub block: BlockId,
     /// The bucket of an object that refers to it.
     pub bucket: Option<String>,

@@ -90,6 +90,11 @@ pub trait BlockConnector: Send + Sync + 'static {
     fn connect(&self, node: NodeId, address: &str) -> Arc<dyn BlockService>;
 }
 
+/// The least that anybody can ask for as the size of blocks, in bytes: one chunk. Smaller blocks would
+/// cost the metanode rows (a GiB in 16,384 of these already), and save nothing, for chunks are what is
+/// checked and read. A block that ends an object may be shorter.
+pub const BLOCK_SIZE_MIN: u64 = crate::checksum::CHUNK_SIZE as u64;
+
 /// Stores a block.
 #[derive(Clone, Debug)]
 pub struct PutBlock {

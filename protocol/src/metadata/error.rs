@@ -51,6 +51,9 @@ pub enum MetadataError {
     /// A grant's lease ran out before the commit.
     #[error("a grant has expired")]
     GrantExpired,
+    /// The configuration has no storage class of that name.
+    #[error("the configuration has no storage class {class}")]
+    UnknownStorageClass { class: String },
     /// There are not enough datanodes that can take a block.
     #[error("not enough datanodes: {reason}")]
     NotEnoughNodes { reason: String },
@@ -85,6 +88,7 @@ impl WireError for MetadataError {
             | Self::InvalidSourceRange { .. }
             | Self::InvalidGrant { .. }
             | Self::GrantExpired
+            | Self::UnknownStorageClass { .. }
             | Self::Malformed { .. } => 400,
             Self::Unauthorized { .. } => 403,
             Self::NotEnoughNodes { .. } | Self::Unavailable { .. } => 503,

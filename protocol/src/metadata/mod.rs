@@ -67,6 +67,10 @@ crate::rpc_service! {
         /// Gives up an upload and its parts.
         abort_upload(UploadRef) -> ();
 
+        /// Whether a storage class that is none of S3's own is one of the configuration. Fails with
+        /// `UnknownStorageClass` if not.
+        check_storage_class(StorageClassRef) -> ();
+
         /// Grants for new blocks: targets, size and lease.
         allocate_blocks(AllocateBlocks) -> Vec<Grant>;
         /// Extends the leases of grants whose blocks are not committed yet; the answer replaces them.
@@ -79,6 +83,13 @@ crate::rpc_service! {
         /// The root credentials, made at the cluster's first start unless configured.
         root_credentials(RootCredentialsRequest) -> RootCredentials;
     }
+}
+
+/// Names a storage class.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StorageClassRef {
+    /// Its name.
+    pub storage_class: String,
 }
 
 /// Asks for the root credentials.

@@ -53,6 +53,9 @@ pub struct ObjectAttributes {
     /// The checksum that the client asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<ObjectChecksum>,
+    /// For uploads: the length in bytes that the client wants the first blocks to have, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_size: Option<u64>,
 }
 
 /// Tags, by key.

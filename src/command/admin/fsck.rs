@@ -68,7 +68,7 @@ async fn check(bucket: Option<String>, shown: usize, admin: &dyn Admin) -> anyho
     let mut sum = Sum { shown, ..Sum::default() };
     let mut after = None;
     loop {
-        let page = admin.fsck(FsckRequest { bucket: bucket.clone(), after: after.clone() }).await?;
+        let page = admin.fsck(FsckRequest { bucket: bucket.clone(), after: after.clone(), repair: false }).await?;
         bar.set(u64::from(page.progress_permille), 1_000);
         let next = page.next.clone();
         sum.add(page);

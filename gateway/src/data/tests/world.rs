@@ -565,6 +565,9 @@ impl Metadata for FakeMetadata {
     async fn abort_upload(&self, _: UploadRef) -> Result<(), MetadataError> {
         unused()
     }
+    async fn check_storage_class(&self, _: StorageClassRef) -> Result<(), MetadataError> {
+        unused()
+    }
     async fn root_credentials(&self, _: RootCredentialsRequest) -> Result<RootCredentials, MetadataError> {
         unused()
     }

@@ -138,6 +138,7 @@ impl CopyObject {
             user_metadata: said.user_metadata.clone(),
             storage_class: self.attributes.storage_class.clone(),
             checksum: source.attributes.checksum.clone(),
+            block_size: None,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What operators ask.
 
 mod bucket;
-mod fsck;
-mod location;
+pub(super) mod fsck;
+pub(super) mod location;
 mod node;
 mod scrub;
 mod worker;

@@ -2,18 +2,23 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{Committed, CopyObject, MetadataError, ObjectVersion};
 
 use super::{check_condition, committed, make_current};
-use crate::blocks;
+use crate::blocks::{self, Blocks};
 use crate::namespace::{Namespace, bucket_id};
 use crate::store::{self, Connection};
 
 impl Namespace {
     pub(in crate::namespace) async fn copy(&self, request: CopyObject) -> Result<Committed, MetadataError> {
-        let env = self.env.clone();
-        self.store.write(move |tx| Box::pin(copy(tx, request, env.now()))).await
+        let (blocks, env) = (self.blocks.clone(), self.env.clone());
+        self.store.write(move |tx| Box::pin(copy(tx, blocks, request, env.now()))).await
     }
 }
 
-async fn copy(tx: &mut Connection, request: CopyObject, now: Timestamp) -> Result<Committed, MetadataError> {
+async fn copy(
+    tx: &mut Connection,
+    blocks: Blocks,
+    request: CopyObject,
+    now: Timestamp,
+) -> Result<Committed, MetadataError> {
     if let Some((_, version)) = store::objects::find_version(tx, request.version).await? {
         return Ok(committed(&version));
     }
@@ -23,6 +28,8 @@ async fn copy(tx: &mut Connection, request: CopyObject, now: Timestamp) -> Resul
     check_condition(tx, bucket, &request.key, &request.condition).await?;
     let (from, to) = (request.source.as_bytes(), request.version.as_bytes());
     blocks::share_extents(tx, from, 0, source.length, to, 0).await?;
+    let attributes = request.attributes.unwrap_or(source.attributes);
+    blocks.raise_replication(tx, to, &request.bucket, attributes.storage_class.as_deref()).await?;
     // The parts come along: an ETag or a checksum over parts means nothing without them.
     store::object_parts::copy(tx, request.source, request.version).await?;
     let version = ObjectVersion {
@@ -31,7 +38,7 @@ async fn copy(tx: &mut Connection, request: CopyObject, now: Timestamp) -> Resul
         length: source.length,
         etag: request.etag,
         modified_at: now,
-        attributes: request.attributes.unwrap_or(source.attributes),
+        attributes,
         tags: request.tags.unwrap_or(source.tags),
         part_count: source.part_count,
     };

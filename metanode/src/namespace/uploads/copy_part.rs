@@ -2,7 +2,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{CopyPart, MetadataError, PartCommitted, PartInfo};
 
 use super::{check_number, committed_before, find_in_progress, make_part};
-use crate::blocks;
+use crate::blocks::{self, Blocks};
 use crate::namespace::Namespace;
 use crate::store::{self, Connection};
 
@@ -12,13 +12,14 @@ impl Namespace {
         request: CopyPart,
     ) -> Result<PartCommitted, MetadataError> {
         check_number(request.number)?;
-        let env = self.env.clone();
-        self.store.write(move |tx| Box::pin(copy(tx, request, env.now()))).await
+        let (blocks, env) = (self.blocks.clone(), self.env.clone());
+        self.store.write(move |tx| Box::pin(copy(tx, blocks, request, env.now()))).await
     }
 }
 
 async fn copy(
     tx: &mut Connection,
+    blocks: Blocks,
     request: CopyPart,
     now: Timestamp,
 ) -> Result<PartCommitted, MetadataError> {
@@ -31,7 +32,7 @@ async fn copy(
         checksum: request.checksum,
         modified_at: now,
     };
-    find_in_progress(tx, &request.target).await?;
+    let (_, upload) = find_in_progress(tx, &request.target).await?;
     if let Some(answer) = committed_before(tx, &request.target, &part).await? {
         return Ok(answer);
     }
@@ -40,6 +41,9 @@ async fn copy(
     if start > end || end > source.length {
         return Err(MetadataError::InvalidSourceRange { length: source.length });
     }
-    blocks::share_extents(tx, request.source.as_bytes(), start, end, part.part.as_bytes(), 0).await?;
+    let owner = part.part.as_bytes();
+    blocks::share_extents(tx, request.source.as_bytes(), start, end, owner, 0).await?;
+    let class = upload.attributes.storage_class.as_deref();
+    blocks.raise_replication(tx, owner, &request.target.bucket, class).await?;
     make_part(tx, &request.target, &part, now).await
 }

@@ -1,0 +1,187 @@
+//! What is wrong with a block's copies: a pure function of what is known of them.
+
+use std::collections::HashMap;
+
+use cairn_planner::ClusterView;
+use cairn_protocol::admin::{Duty, NodeState};
+use cairn_protocol::id::NodeId;
+
+/// What is wrong with the copies of a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Findings {
+    /// Good copies that count.
+    pub(super) copies: u32,
+    /// How many there should be, as far as there are nodes for them.
+    pub(super) wanted: u32,
+    /// No good copy is on a node that is not dead. Nothing else is said then.
+    pub(super) missing: bool,
+    /// Some copy is known to be bad.
+    pub(super) corrupt: bool,
+    /// There are too few.
+    pub(super) under_replicated: bool,
+    /// There are too many.
+    pub(super) over_replicated: bool,
+    /// More are in one zone than need be.
+    pub(super) misplaced: bool,
+}
+
+/// Looks at a block of `length` bytes that should have `replication` copies.
+pub(super) fn assess(
+    view: &ClusterView,
+    length: u64,
+    replication: u32,
+    holders: &[(NodeId, bool)],
+) -> Findings {
+    let good = || holders.iter().filter(|(_, good)| *good).map(|(node, _)| *node);
+    let live: Vec<NodeId> = good().filter(|node| view.state(*node) != NodeState::Dead).collect();
+    let corrupt = holders.iter().any(|(_, good)| !good);
+    let wanted = view.attainable(replication);
+    if live.is_empty() {
+        return Findings { wanted, missing: true, ..Findings::default() };
+    }
+    // Who is in maintenance may be silent; its copies count as long as there is another to read.
+    let silent = good().filter(|node| view.state(*node) == NodeState::Dead && in_maintenance(view, *node));
+    let counted: Vec<NodeId> = live.iter().copied().chain(silent).collect();
+    let copies = count(&counted);
+    let over_replicated = count(&live) > replication;
+    let under_replicated = copies < wanted;
+    let misplaced = !over_replicated && !under_replicated && is_crowded(view, length, &counted, holders);
+    Findings { copies, wanted, missing: false, corrupt, under_replicated, over_replicated, misplaced }
+}
+
+fn count(nodes: &[NodeId]) -> u32 {
+    u32::try_from(nodes.len()).unwrap_or(u32::MAX)
+}
+
+fn in_maintenance(view: &ClusterView, node: NodeId) -> bool {
+    view.get(node).is_some_and(|node| matches!(node.duty, Duty::Maintenance { .. }))
+}
+
+/// Whether a copy could go from a zone that has many to a node of a zone that has fewer by two.
+fn is_crowded(view: &ClusterView, length: u64, counted: &[NodeId], holders: &[(NodeId, bool)]) -> bool {
+    let mut zones: HashMap<Option<&str>, u32> = HashMap::new();
+    for node in counted.iter().filter_map(|node| view.get(*node)) {
+        *zones.entry(node.zone.as_deref()).or_default() += 1;
+    }
+    let most = zones.values().copied().max().unwrap_or(0);
+    let holds = |node: NodeId| holders.iter().any(|(holder, _)| *holder == node);
+    most > 1
+        && view.nodes().iter().any(|node| {
+            let there = zones.get(&node.zone.as_deref()).copied().unwrap_or(0);
+            there + 1 < most && !holds(node.node) && node.takes(length)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_planner::NodeView;
+    use cairn_protocol::env::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn id(number: u128) -> NodeId {
+        NodeId(Uuid::from_u128(number))
+    }
+
+    fn node(number: u128, zone: Option<&str>) -> NodeView {
+        NodeView {
+            node: id(number),
+            zone: zone.map(Into::into),
+            state: NodeState::Live,
+            duty: Duty::Service,
+            doubtful: false,
+            failing: false,
+            capacity: 1_000,
+            predicted_used: 0,
+            room: 1_000,
+            largest_volume: 1_000,
+        }
+    }
+
+    fn check(nodes: Vec<NodeView>, replication: u32, holders: &[(u128, bool)]) -> Findings {
+        let holders: Vec<_> = holders.iter().map(|(node, good)| (id(*node), *good)).collect();
+        assess(&ClusterView::new(nodes), 10, replication, &holders)
+    }
+
+    fn dead(node: NodeView) -> NodeView {
+        NodeView { state: NodeState::Dead, ..node }
+    }
+
+    fn four() -> Vec<NodeView> {
+        (1..=4).map(|number| node(number, None)).collect()
+    }
+
+    #[test]
+    fn as_many_good_copies_as_wanted_are_right() {
+        let right = Findings { copies: 3, wanted: 3, ..Findings::default() };
+        assert_eq!(check(four(), 3, &[(1, true), (2, true), (3, true)]), right);
+        let mut stale = four();
+        stale[0].state = NodeState::Stale;
+        assert_eq!(check(stale, 3, &[(1, true), (2, true), (3, true)]), right);
+    }
+
+    #[test]
+    fn copies_on_dead_and_unknown_nodes_and_bad_ones_are_lacking() {
+        let mut nodes = four();
+        nodes[0] = dead(node(1, None));
+        for holders in [[(1, true), (2, true), (3, true)], [(9, true), (2, true), (3, true)]] {
+            let found = check(nodes.clone(), 3, &holders);
+            assert_eq!((found.copies, found.under_replicated, found.corrupt), (2, true, false));
+        }
+        let found = check(four(), 3, &[(1, true), (2, true), (3, false)]);
+        assert_eq!((found.copies, found.under_replicated, found.corrupt), (2, true, true));
+        assert!(check(four(), 3, &[(1, true), (2, true), (3, true), (4, false)]).corrupt);
+    }
+
+    #[test]
+    fn no_more_copies_are_wanted_than_there_are_nodes() {
+        let two = vec![node(1, None), node(2, None)];
+        let found = check(two, 3, &[(1, true), (2, true)]);
+        assert_eq!((found.wanted, found.under_replicated), (2, false));
+    }
+
+    #[test]
+    fn a_copy_in_maintenance_counts_as_long_as_there_is_another() {
+        let mut nodes = four();
+        let duty = Duty::Maintenance { until: Timestamp(1) };
+        nodes[0] = dead(NodeView { duty, ..node(1, None) });
+        let found = check(nodes.clone(), 2, &[(1, true), (2, true)]);
+        assert_eq!((found.copies, found.under_replicated, found.missing), (2, false, false));
+        assert!(check(nodes, 2, &[(1, true)]).missing);
+    }
+
+    #[test]
+    fn what_is_missing_is_nothing_else() {
+        let mut nodes = four();
+        nodes[0] = dead(node(1, None));
+        for holders in [&[][..], &[(1, true)], &[(2, false)], &[(1, true), (2, false)]] {
+            let missing = Findings { wanted: 3, missing: true, ..Findings::default() };
+            assert_eq!(check(nodes.clone(), 3, holders), missing);
+        }
+    }
+
+    #[test]
+    fn more_live_copies_than_wanted_are_too_many() {
+        let found = check(four(), 2, &[(1, true), (2, true), (3, true)]);
+        assert_eq!((found.over_replicated, found.under_replicated), (true, false));
+        let mut nodes = four();
+        nodes[0] = dead(node(1, None));
+        assert!(!check(nodes, 2, &[(1, true), (2, true), (3, true)]).over_replicated);
+    }
+
+    #[test]
+    fn a_zone_is_crowded_only_when_another_could_take_a_copy() {
+        let zones = |other: NodeView| vec![node(1, Some("a")), node(2, Some("a")), other];
+        let both = [(1, true), (2, true)];
+        assert!(check(zones(node(3, Some("b"))), 2, &both).misplaced);
+        assert!(!check(zones(node(3, Some("a"))), 2, &both).misplaced);
+        assert!(!check(zones(NodeView { room: 9, ..node(3, Some("b")) }), 2, &both).misplaced);
+        assert!(!check(zones(NodeView { duty: Duty::Draining, ..node(3, Some("b")) }), 2, &both).misplaced);
+        assert!(!check(zones(node(3, Some("b"))), 2, &[(1, true), (3, true)]).misplaced);
+        // Of three copies in two zones, two are in one of them whatever is done.
+        let mut nodes = zones(node(3, Some("b")));
+        nodes.push(node(4, Some("b")));
+        assert!(!check(nodes, 3, &[(1, true), (2, true), (3, true)]).misplaced);
+    }
+}

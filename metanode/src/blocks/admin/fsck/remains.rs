@@ -1,0 +1,153 @@
+//! What belongs to no object: blocks and replicas by themselves, and what waits to go. And how far the
+//! walk has come.
+
+use cairn_protocol::id::{BlockId, NodeId};
+
+use super::cursor::Place;
+use super::{COUNTED_PER_PAGE, Walk};
+use crate::store::{StoreError, fsck};
+
+/// How much of the walk is behind when its stages begin, in thousandths: objects are most of the work.
+const BLOCKS_FROM: u32 = 600;
+const REPLICAS_FROM: u32 = 850;
+const QUEUES_FROM: u32 = 990;
+
+/// How much of a bucket is behind when its uploads are begun with.
+const PARTS_FROM: u32 = 900;
+
+impl Walk<'_> {
+    pub(super) async fn blocks(&mut self, after: Option<BlockId>) -> Result<Place, StoreError> {
+        let found = fsck::blocks(self.reader, after, self.rows).await?;
+        for found in &found {
+            if found.owned == 0 {
+                self.report.orphaned_block(found.block);
+            } else if found.refs != found.extents {
+                self.report.wrong_references(found.block, found.refs, found.extents);
+            }
+            if self.report.is_full() {
+                return Ok(Place::Blocks { after: Some(found.block) });
+            }
+        }
+        Ok(match found.last() {
+            Some(last) => Place::Blocks { after: Some(last.block) },
+            None => Place::Replicas { after: None },
+        })
+    }
+
+    pub(super) async fn replicas(&mut self, after: Option<(BlockId, NodeId)>) -> Result<Place, StoreError> {
+        let found = fsck::replicas(self.reader, after, self.rows).await?;
+        for found in &found {
+            if !found.has_block || !found.has_node {
+                self.report.orphaned_replica(found.block, found.node, found.has_block);
+            }
+            if self.report.is_full() {
+                return Ok(Place::Replicas { after: Some((found.block, found.node)) });
+            }
+        }
+        Ok(match found.last() {
+            Some(last) => Place::Replicas { after: Some((last.block, last.node)) },
+            None => Place::Deletions { after: None },
+        })
+    }
+
+    pub(super) async fn deletions(&mut self, after: Option<(NodeId, BlockId)>) -> Result<Place, StoreError> {
+        let (counted, last) = fsck::count_deletions(self.reader, after, COUNTED_PER_PAGE).await?;
+        self.report.page.totals.deletions_queued += counted;
+        Ok(match last {
+            Some(last) => Place::Deletions { after: Some(last) },
+            None => Place::Garbage { after: None },
+        })
+    }
+
+    pub(super) async fn garbage(&mut self, after: Option<[u8; 16]>) -> Result<Option<Place>, StoreError> {
+        let (counted, last) = fsck::count_garbage(self.reader, after, COUNTED_PER_PAGE).await?;
+        self.report.page.totals.garbage_queued += counted;
+        Ok(last.map(|last| Place::Garbage { after: Some(last) }))
+    }
+
+    /// How much of the walk is behind `place`, in thousandths.
+    pub(super) async fn progress(&mut self, place: &Place) -> Result<u32, StoreError> {
+        let whole = if self.only.is_some() { 1_000 } else { BLOCKS_FROM };
+        Ok(match place {
+            Place::Objects { bucket, key, .. } => {
+                let within = self.within_bucket(bucket, key).await?;
+                self.among_buckets(bucket, part_of(within, PARTS_FROM), whole).await?
+            }
+            Place::Parts { bucket, .. } => self.among_buckets(bucket, PARTS_FROM, whole).await?,
+            Place::Blocks { after } => {
+                BLOCKS_FROM + part_of(self.among_blocks(*after).await?, REPLICAS_FROM - BLOCKS_FROM)
+            }
+            Place::Replicas { after } => {
+                let after = after.map(|(block, _)| block);
+                REPLICAS_FROM + part_of(self.among_blocks(after).await?, QUEUES_FROM - REPLICAS_FROM)
+            }
+            Place::Deletions { .. } | Place::Garbage { .. } => QUEUES_FROM,
+        })
+    }
+
+    async fn within_bucket(&mut self, bucket: &str, key: &str) -> Result<u32, StoreError> {
+        if key.is_empty() {
+            return Ok(0);
+        }
+        let Some((id, _)) = fsck::bucket_from(self.reader, bucket).await?.filter(|(_, name)| name == bucket)
+        else {
+            return Ok(0);
+        };
+        let bounds = fsck::key_bounds(self.reader, id).await?;
+        Ok(bounds.map_or(0, |(low, high)| position(&low, &high, key.as_bytes())))
+    }
+
+    /// The place of a bucket of which `within` is behind, as thousandths of `whole`.
+    async fn among_buckets(&mut self, bucket: &str, within: u32, whole: u32) -> Result<u32, StoreError> {
+        if self.only.is_some() {
+            return Ok(within);
+        }
+        let (before, all) = fsck::bucket_ranks(self.reader, bucket).await?;
+        let behind = before.saturating_mul(1_000).saturating_add(u64::from(within)) / all.max(1);
+        Ok(part_of(u32::try_from(behind).unwrap_or(1_000).min(1_000), whole))
+    }
+
+    async fn among_blocks(&mut self, after: Option<BlockId>) -> Result<u32, StoreError> {
+        let (Some(after), Some((low, high))) = (after, fsck::block_bounds(self.reader).await?) else {
+            return Ok(0);
+        };
+        Ok(position(&low, &high, after.as_bytes()))
+    }
+}
+
+fn part_of(permille: u32, whole: u32) -> u32 {
+    permille.min(1_000) * whole / 1_000
+}
+
+/// Where `at` is between two strings of bytes, in thousandths, as if they were spread evenly.
+fn position(low: &[u8], high: &[u8], at: &[u8]) -> u32 {
+    let shared = low.iter().zip(high).take_while(|(a, b)| a == b).count();
+    // Eight bytes behind what both have in common.
+    let value = |bytes: &[u8]| {
+        (shared..shared + 8)
+            .fold(0u64, |value, index| value << 8 | u64::from(bytes.get(index).copied().unwrap_or(0)))
+    };
+    if at <= low {
+        return 0;
+    }
+    if at >= high {
+        return 1_000;
+    }
+    let (low, high, at) = (value(low), value(high), value(at));
+    let behind = u128::from(at.saturating_sub(low)) * 1_000 / u128::from(high.saturating_sub(low).max(1));
+    u32::try_from(behind).unwrap_or(1_000).min(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::position;
+
+    #[test]
+    fn a_place_between_two_keys_is_told_by_the_bytes_behind_what_they_share() {
+        assert_eq!(position(b"logs/a", b"logs/c", b"logs/b"), 500);
+        assert_eq!(position(b"a", b"b", b"a"), 0);
+        assert_eq!(position(b"a", b"b", b"b"), 1_000);
+        assert_eq!(position(b"a", b"a", b"zz"), 1_000);
+        assert_eq!(position(b"", b"\xff\xff", b"\x80"), 500);
+    }
+}

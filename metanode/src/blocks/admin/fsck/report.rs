@@ -1,0 +1,224 @@
+//! A page of the check while it is written, and the words in it.
+
+use std::collections::HashSet;
+
+use cairn_planner::ClusterView;
+use cairn_protocol::admin::{BucketHealth, FsckPage, NodeState, Problem, ProblemKind};
+use cairn_protocol::id::{BlockId, NodeId};
+
+use super::health::Findings;
+use super::mend::Mend;
+use crate::store::fsck::{CheckedExtent, KnownBlock};
+
+/// Problems on a page, about: each can be some KiB long, for it names a key.
+pub(super) const PROBLEMS_MAX: usize = 300;
+
+/// The page so far.
+pub(super) struct Report {
+    pub(super) page: FsckPage,
+    pub(super) mends: Vec<Mend>,
+    /// Whether what can be mended is.
+    repair: bool,
+    /// What was said already: blocks may be shared.
+    said: HashSet<(ProblemKind, BlockId)>,
+}
+
+/// Whom a problem is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Victim<'a> {
+    pub(super) bucket: &'a str,
+    pub(super) key: &'a str,
+}
+
+impl Report {
+    pub(super) fn new(repair: bool) -> Self {
+        Self { page: FsckPage::default(), mends: Vec::new(), repair, said: HashSet::new() }
+    }
+
+    /// Whether the page has as many problems as it may.
+    pub(super) fn is_full(&self) -> bool {
+        self.page.problems.len() >= PROBLEMS_MAX
+    }
+
+    /// What is counted of a bucket.
+    pub(super) fn bucket(&mut self, name: &str) -> &mut BucketHealth {
+        let place = self.page.buckets.iter().position(|health| health.bucket == name);
+        let place = place.unwrap_or_else(|| {
+            self.page.buckets.push(BucketHealth { bucket: name.to_owned(), ..BucketHealth::default() });
+            self.page.buckets.len() - 1
+        });
+        &mut self.page.buckets[place]
+    }
+
+    fn say(
+        &mut self,
+        kind: ProblemKind,
+        block: BlockId,
+        victim: Option<Victim<'_>>,
+        holders: &[(NodeId, bool)],
+        advice: String,
+    ) {
+        // An object without a block to name is a problem of its own.
+        if block.0.is_nil() || self.said.insert((kind, block)) {
+            self.page.problems.push(Problem {
+                kind,
+                block,
+                bucket: victim.map(|victim| victim.bucket.to_owned()),
+                key: victim.map(|victim| victim.key.to_owned()),
+                holders: holders.iter().map(|(node, _)| *node).collect(),
+                advice,
+            });
+        }
+    }
+
+    /// A version or part whose bytes are not all there.
+    pub(super) fn broken_object(&mut self, victim: Victim<'_>, block: Option<BlockId>, what: &str) {
+        let advice = format!("{what}; restore the object from elsewhere, or delete it");
+        self.say(
+            ProblemKind::BrokenObject,
+            block.unwrap_or(BlockId(uuid::Uuid::nil())),
+            Some(victim),
+            &[],
+            advice,
+        );
+    }
+
+    /// Counts a block and says what is wrong with its copies.
+    pub(super) fn block(
+        &mut self,
+        view: &ClusterView,
+        victim: Victim<'_>,
+        extent: &CheckedExtent,
+        known: &KnownBlock,
+        findings: Findings,
+    ) {
+        let summary = &mut self.bucket(victim.bucket).blocks;
+        summary.blocks += 1;
+        summary.missing += u64::from(findings.missing);
+        summary.corrupt += u64::from(findings.corrupt);
+        summary.under_replicated += u64::from(findings.under_replicated);
+        summary.over_replicated += u64::from(findings.over_replicated);
+        summary.misplaced += u64::from(findings.misplaced);
+        let (block, holders) = (extent.block, extent.holders.as_slice());
+        let mends_itself = self.queue(block, known, findings);
+        let mut say = |kind, advice| self.say(kind, block, Some(victim), holders, advice);
+        if findings.missing {
+            say(ProblemKind::Missing, missing(view, victim, holders));
+        }
+        let Findings { copies, wanted, .. } = findings;
+        if findings.corrupt {
+            let bad: Vec<_> =
+                holders.iter().filter(|(_, good)| !good).map(|(node, _)| node.to_string()).collect();
+            let advice = format!(
+                "the copy on {} does not match its checksum and is not read; a good one is made from the others, {mends_itself}",
+                bad.join(" and ")
+            );
+            say(ProblemKind::Corrupt, advice);
+        }
+        if findings.under_replicated {
+            let advice =
+                format!("{copies} of {wanted} copies: the others are made from those, {mends_itself}");
+            say(ProblemKind::UnderReplicated, advice);
+        }
+        if findings.over_replicated {
+            let surplus = format!("{copies} copies where {} are wanted", known.replication);
+            say(
+                ProblemKind::OverReplicated,
+                format!("{surplus}: what is too many is deleted, {mends_itself}"),
+            );
+        }
+        if findings.misplaced {
+            let advice =
+                "a zone has more of the copies than need be: `cairn admin balance start` spreads them";
+            say(ProblemKind::Misplaced, advice.to_owned());
+        }
+    }
+
+    /// Whether a block with trouble is seen to without an operator, in words; sees to it if that is asked.
+    fn queue(&mut self, block: BlockId, known: &KnownBlock, findings: Findings) -> &'static str {
+        let trouble =
+            findings.missing || findings.corrupt || findings.under_replicated || findings.over_replicated;
+        if !trouble || known.queued {
+            return "it is queued for that";
+        }
+        if self.repair {
+            self.mends.push(Mend::Recheck(block));
+            return "queued for repair now";
+        }
+        "which nobody has queued: `cairn admin fsck --repair` does"
+    }
+
+    /// A block that nothing refers to.
+    pub(super) fn orphaned_block(&mut self, block: BlockId) {
+        self.page.totals.orphaned_blocks += 1;
+        let advice = "no object, no upload and no garbage refers to it: it takes space and does no harm";
+        self.say(ProblemKind::Orphaned, block, None, &[], advice.to_owned());
+    }
+
+    /// A block whose references are miscounted.
+    pub(super) fn wrong_references(&mut self, block: BlockId, refs: i64, extents: i64) {
+        self.page.totals.wrong_references += 1;
+        let counted = format!("{extents} extents refer to it, and it counts {refs}");
+        let advice = if self.repair {
+            self.mends.push(Mend::Recount(block));
+            format!("{counted}; counted anew now")
+        } else {
+            format!("{counted}: `cairn admin fsck --repair` counts anew")
+        };
+        self.say(ProblemKind::WrongReferences, block, None, &[], advice);
+    }
+
+    /// A replica of a node, or of a block, that does not exist.
+    pub(super) fn orphaned_replica(&mut self, block: BlockId, node: NodeId, has_block: bool) {
+        self.page.totals.orphaned_replicas += 1;
+        let advice = if !has_block {
+            format!("node {node} holds a copy of a block that does not exist")
+        } else if self.repair {
+            self.mends.push(Mend::Forget(block, node));
+            format!("it is said to be on node {node}, which does not exist: forgotten now")
+        } else {
+            format!(
+                "it is said to be on node {node}, which does not exist: `cairn admin fsck --repair` forgets it"
+            )
+        };
+        self.say(ProblemKind::Orphaned, block, None, &[(node, true)], advice);
+    }
+}
+
+/// What helps when nothing good can be read.
+fn missing(view: &ClusterView, victim: Victim<'_>, holders: &[(NodeId, bool)]) -> String {
+    let names = |wanted: &dyn Fn(&(NodeId, bool)) -> bool| {
+        let names: Vec<_> =
+            holders.iter().filter(|holder| wanted(holder)).map(|(node, _)| node.to_string()).collect();
+        names.join(" and ")
+    };
+    let dead = names(&|(node, good)| *good && view.state(*node) == NodeState::Dead);
+    if !dead.is_empty() {
+        return format!("all good copies are on dead nodes: bring back {dead} (`cairn admin node list`)");
+    }
+    let object = shell_word(&format!("s3://{}/{}", victim.bucket, victim.key));
+    let bad = names(&|(_, good)| !good);
+    if bad.is_empty() {
+        return format!("no node has a copy: restore {object} from elsewhere, or delete it");
+    }
+    format!(
+        "only damaged copies are left, on {bad}; they are kept: see what `cairn admin where {object} --verify` can read of them"
+    )
+}
+
+/// As a shell takes it for one word.
+fn shell_word(text: &str) -> String {
+    let plain = |character: char| character.is_alphanumeric() || ":/._-+=@,%".contains(character);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_a_shell_would_take_apart_is_quoted() {
+        assert_eq!(shell_word("s3://b/a/b.txt"), "s3://b/a/b.txt");
+        assert_eq!(shell_word("s3://b/it's $HOME"), r"'s3://b/it'\''s $HOME'");
+    }
+}

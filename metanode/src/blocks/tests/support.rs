@@ -1,0 +1,201 @@
+//! Objects, as the namespace makes them, over a test's cluster.
+
+use cairn_protocol::admin::FsckRequest;
+use cairn_protocol::id::{BlockId, PartId, UploadId, VersionId};
+use cairn_protocol::metadata::*;
+
+use super::cluster::{BUCKET, TestCluster, allocation};
+use crate::namespace::Namespace;
+
+/// A cluster with a namespace over it.
+pub(super) struct TestStore {
+    pub(super) cluster: TestCluster,
+    pub(super) namespace: Namespace,
+}
+
+impl TestStore {
+    /// With so many nodes.
+    pub(super) async fn new(nodes: usize) -> Self {
+        Self::over(TestCluster::new(nodes).await)
+    }
+
+    pub(super) fn over(cluster: TestCluster) -> Self {
+        let root = RootCredentials { access_key: String::new(), secret_key: String::new() };
+        let (store, blocks) = (cluster.store.clone(), cluster.blocks.clone());
+        let namespace = Namespace::new(store, blocks, cluster.env.clone(), cluster.events.clone(), root);
+        Self { cluster, namespace }
+    }
+
+    pub(super) async fn make_bucket(&self, bucket: &str) {
+        let (bucket, region) = (bucket.to_owned(), "us-east-1".to_owned());
+        self.namespace.create_bucket(CreateBucket { bucket, region }).await.unwrap();
+    }
+
+    /// Blocks of these lengths, stored and not committed.
+    pub(super) async fn store(
+        &mut self,
+        bucket: &str,
+        class: Option<&str>,
+        lengths: &[u64],
+    ) -> Vec<NewExtent> {
+        let mut extents = Vec::new();
+        for length in lengths {
+            let request = AllocateBlocks {
+                bucket: bucket.to_owned(),
+                storage_class: class.map(str::to_owned),
+                ..allocation(1)
+            };
+            let grant = self.cluster.blocks.allocate(request).await.unwrap().pop().unwrap();
+            extents.push(self.cluster.store_block(grant, *length));
+        }
+        extents
+    }
+
+    /// An object of blocks of these lengths.
+    pub(super) async fn put(
+        &mut self,
+        bucket: &str,
+        key: &str,
+        lengths: &[u64],
+    ) -> (VersionId, Vec<BlockId>) {
+        self.put_as(bucket, key, None, lengths).await
+    }
+
+    /// An object of this storage class.
+    pub(super) async fn put_as(
+        &mut self,
+        bucket: &str,
+        key: &str,
+        class: Option<&str>,
+        lengths: &[u64],
+    ) -> (VersionId, Vec<BlockId>) {
+        let extents = self.store(bucket, class, lengths).await;
+        let blocks = extents.iter().map(|extent| extent.grant.block).collect();
+        let version = VersionId(self.cluster.env.uuid_v7());
+        let commit = CommitObject {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            version,
+            length: lengths.iter().sum(),
+            etag: "etag".to_owned(),
+            attributes: attributes(class),
+            tags: Tags::new(),
+            extents,
+            condition: WriteCondition::None,
+        };
+        self.namespace.commit_object(commit).await.unwrap();
+        (version, blocks)
+    }
+
+    pub(super) async fn copy(
+        &self,
+        source: VersionId,
+        bucket: &str,
+        key: &str,
+        class: Option<&str>,
+    ) -> VersionId {
+        let version = VersionId(self.cluster.env.uuid_v7());
+        let copy = CopyObject {
+            source,
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            version,
+            etag: "etag".to_owned(),
+            attributes: Some(attributes(class)),
+            tags: None,
+            condition: WriteCondition::None,
+        };
+        self.namespace.copy_object(copy).await.unwrap();
+        version
+    }
+
+    pub(super) async fn delete(&self, bucket: &str, key: &str) {
+        let object = DeleteObject { key: key.to_owned(), condition: WriteCondition::None };
+        let request = DeleteObjects { bucket: bucket.to_owned(), objects: vec![object] };
+        self.namespace.delete_objects(request).await.unwrap();
+    }
+
+    pub(super) async fn begin(&self, bucket: &str, key: &str, class: Option<&str>) -> UploadRef {
+        let target = UploadRef {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            upload: UploadId(self.cluster.env.uuid_v7()),
+        };
+        let attributes = attributes(class);
+        let create = CreateUpload { target: target.clone(), attributes, tags: Tags::new(), checksum: None };
+        self.namespace.create_upload(create).await.unwrap();
+        target
+    }
+
+    pub(super) async fn put_part(
+        &mut self,
+        target: &UploadRef,
+        number: u32,
+        lengths: &[u64],
+    ) -> (PartId, Vec<BlockId>) {
+        let extents = self.store(&target.bucket.clone(), None, lengths).await;
+        let blocks = extents.iter().map(|extent| extent.grant.block).collect();
+        let part = PartId(self.cluster.env.uuid_v7());
+        let put = PutPart {
+            target: target.clone(),
+            number,
+            part,
+            length: lengths.iter().sum(),
+            etag: "etag".to_owned(),
+            checksum: None,
+            extents,
+        };
+        self.namespace.put_part(put).await.unwrap();
+        (part, blocks)
+    }
+
+    pub(super) async fn copy_part(&self, target: &UploadRef, source: VersionId, start: u64, end: u64) {
+        let copy = CopyPart {
+            target: target.clone(),
+            number: 1,
+            part: PartId(self.cluster.env.uuid_v7()),
+            source,
+            start,
+            end,
+            etag: "etag".to_owned(),
+            checksum: None,
+        };
+        self.namespace.copy_part(copy).await.unwrap();
+    }
+
+    pub(super) async fn complete(&self, target: UploadRef, parts: Vec<(u32, PartId)>) -> VersionId {
+        let version = VersionId(self.cluster.env.uuid_v7());
+        let complete = CompleteUpload {
+            target,
+            parts,
+            version,
+            etag: "etag".to_owned(),
+            checksum: None,
+            request_digest: String::new(),
+            condition: WriteCondition::None,
+        };
+        self.namespace.complete_upload(complete).await.unwrap();
+        version
+    }
+
+    pub(super) async fn remove_bucket(&self, bucket: &str) {
+        self.namespace.delete_bucket(BucketRef { bucket: bucket.to_owned() }).await.unwrap();
+    }
+
+    /// Does to the database what no part of Cairn does.
+    pub(super) async fn sql(&self, statement: &'static str) {
+        crate::store::tests::execute(&self.cluster.store, statement).await;
+    }
+}
+
+fn attributes(class: Option<&str>) -> ObjectAttributes {
+    ObjectAttributes { storage_class: class.map(str::to_owned), ..ObjectAttributes::default() }
+}
+
+/// A check of everything, or of one bucket.
+pub(super) fn check(bucket: Option<&str>) -> FsckRequest {
+    FsckRequest { bucket: bucket.map(str::to_owned), ..FsckRequest::default() }
+}
+
+/// The bucket that is there from the start.
+pub(super) const FIRST: &str = BUCKET;

@@ -1,0 +1,502 @@
+//! What the check of everything reads: pages of joined rows, each as cheap as it is long.
+//!
+//! A page of owners (versions, parts) comes with the extents, blocks and replicas of each. Rows are in
+//! the order of an index, so that a page costs what is on it, wherever it begins.
+
+use cairn_protocol::id::{BlockId, NodeId};
+use sqlx::Row as _;
+
+use super::buckets::BucketId;
+use super::column::{id, key, number, text, to_number};
+use super::{Connection, Row, StoreError};
+
+/// An owner's extent, or an owner without one, and what is known of the extent's block.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnedExtent {
+    /// The owner's key.
+    pub(crate) key: String,
+    /// Of parts: the upload and the part's number.
+    pub(crate) part: Option<([u8; 16], u32)>,
+    /// The version's or part's id; `None` for an upload without parts.
+    pub(crate) owner: Option<[u8; 16]>,
+    /// The owner's length in bytes.
+    pub(crate) length: u64,
+    /// How many parts the version was completed from.
+    pub(crate) part_count: u32,
+    /// The extent, if there is one.
+    pub(crate) extent: Option<CheckedExtent>,
+}
+
+/// An extent and its block.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckedExtent {
+    /// Where in the owner it begins.
+    pub(crate) object_offset: u64,
+    /// Where in the block it begins.
+    pub(crate) block_offset: u64,
+    /// Bytes.
+    pub(crate) length: u64,
+    /// The block.
+    pub(crate) block: BlockId,
+    /// What is known of the block; `None` if it does not exist.
+    pub(crate) known: Option<KnownBlock>,
+    /// Who has a copy, and whether it is good as far as is known.
+    pub(crate) holders: Vec<(NodeId, bool)>,
+}
+
+/// What is known of a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KnownBlock {
+    /// Its length in bytes.
+    pub(crate) length: u64,
+    /// Its CRC32C.
+    pub(crate) crc32c: u32,
+    /// How many copies it should have.
+    pub(crate) replication: u32,
+    /// How many extents it thinks refer to it.
+    pub(crate) refs: i64,
+    /// Whether it waits for repair.
+    pub(crate) queued: bool,
+}
+
+/// A block and the extents that refer to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReferredBlock {
+    /// The block.
+    pub(crate) block: BlockId,
+    /// How many extents it thinks refer to it.
+    pub(crate) refs: i64,
+    /// How many do.
+    pub(crate) extents: i64,
+    /// How many of those belong to a version, a part, or garbage.
+    pub(crate) owned: i64,
+}
+
+/// A replica, and whether what it refers to exists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CheckedReplica {
+    /// The block.
+    pub(crate) block: BlockId,
+    /// The node.
+    pub(crate) node: NodeId,
+    /// Whether the block exists.
+    pub(crate) has_block: bool,
+    /// Whether the node exists.
+    pub(crate) has_node: bool,
+}
+
+/// Adds blocks and replicas to a page of extents.
+macro_rules! with_blocks {
+    ($page:literal, $order:literal) => {
+        concat!(
+            "SELECT page.*, blocks.length AS known_length, blocks.crc32c, blocks.replication, blocks.refs,
+                    repairs.block_id AS queued, replicas.node_id, replicas.state
+             FROM (",
+            $page,
+            ") AS page
+             LEFT JOIN blocks ON blocks.block_id = page.block_id
+             LEFT JOIN repairs ON repairs.block_id = page.block_id
+             LEFT JOIN replicas ON replicas.block_id = page.block_id
+             ORDER BY ",
+            $order,
+            ", replicas.node_id"
+        )
+    };
+}
+
+/// The extents of the first owner on a page begin within it; those of all others at their beginning.
+pub(crate) const OBJECTS: &str = with_blocks!(
+    "SELECT versions.key, versions.version_id AS owner_id, versions.length AS owner_length,
+            versions.part_count, NULL AS upload_id, NULL AS number,
+            extents.object_offset, extents.block_id, extents.block_offset, extents.length
+     FROM object_versions AS versions
+     LEFT JOIN extents ON extents.owner_id = versions.version_id
+       AND extents.object_offset >= CASE WHEN versions.key = $2 THEN $3 ELSE 0 END
+     WHERE versions.bucket_id = $1 AND versions.key >= $2 AND versions.is_current = 1
+     ORDER BY versions.key, extents.object_offset LIMIT $4",
+    "page.key, page.object_offset"
+);
+
+pub(crate) const PARTS: &str = with_blocks!(
+    "SELECT uploads.key, parts.part_id AS owner_id, parts.length AS owner_length,
+            0 AS part_count, uploads.upload_id, parts.number,
+            extents.object_offset, extents.block_id, extents.block_offset, extents.length
+     FROM uploads
+     LEFT JOIN parts ON parts.upload_id = uploads.upload_id
+       AND parts.number >= CASE WHEN uploads.upload_id = $3 THEN $4 ELSE 0 END
+     LEFT JOIN extents ON extents.owner_id = parts.part_id
+       AND extents.object_offset >= CASE WHEN uploads.upload_id = $3 AND parts.number = $4 THEN $5 ELSE 0 END
+     WHERE uploads.bucket_id = $1 AND uploads.completed_at IS NULL
+       AND (uploads.key, uploads.upload_id) >= ($2, $3)
+     ORDER BY uploads.key, uploads.upload_id, parts.number, extents.object_offset LIMIT $6",
+    "page.key, page.upload_id, page.number, page.object_offset"
+);
+
+/// One owner's extents, from an offset on.
+pub(crate) const EXTENTS: &str = with_blocks!(
+    "SELECT CAST('' AS BLOB) AS key, owner_id, 0 AS owner_length, 0 AS part_count, NULL AS upload_id,
+            NULL AS number, object_offset, block_id, block_offset, length
+     FROM extents WHERE owner_id = $1 AND object_offset >= $2 ORDER BY object_offset LIMIT $3",
+    "page.object_offset"
+);
+
+/// Where a page of a bucket's objects begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ObjectPlace<'a> {
+    /// At this key.
+    pub(crate) key: &'a str,
+    /// And there at the extents from this offset on.
+    pub(crate) offset: u64,
+}
+
+/// Where a page of a bucket's parts begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartPlace<'a> {
+    /// At this key.
+    pub(crate) key: &'a str,
+    /// At this upload; an empty one is before all.
+    pub(crate) upload: &'a [u8],
+    /// At this part.
+    pub(crate) number: u32,
+    /// And there at the extents from this offset on.
+    pub(crate) offset: u64,
+}
+
+/// The bucket whose name is this or the next behind it.
+pub(crate) async fn bucket_from(
+    connection: &mut Connection,
+    name: &str,
+) -> Result<Option<(BucketId, String)>, StoreError> {
+    let row = sqlx::query("SELECT bucket_id, name FROM buckets WHERE name >= $1 ORDER BY name LIMIT 1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), text(&row, "name")?))).transpose()
+}
+
+/// How many buckets have names before this one, and how many there are.
+pub(crate) async fn bucket_ranks(connection: &mut Connection, name: &str) -> Result<(u64, u64), StoreError> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS buckets, COUNT(CASE WHEN name < $1 THEN 1 END) AS earlier FROM buckets",
+    )
+    .bind(name)
+    .fetch_one(connection)
+    .await?;
+    Ok((number(&row, "earlier")?, number(&row, "buckets")?))
+}
+
+/// Extents of a bucket's current objects, `max` at the most; an object without any has one row.
+pub(crate) async fn objects(
+    connection: &mut Connection,
+    bucket: BucketId,
+    from: ObjectPlace<'_>,
+    max: u32,
+) -> Result<Vec<OwnedExtent>, StoreError> {
+    let rows = sqlx::query(OBJECTS)
+        .bind(bucket.0)
+        .bind(from.key.as_bytes())
+        .bind(to_number(from.offset))
+        .bind(i64::from(max))
+        .fetch_all(connection)
+        .await?;
+    fold(&rows)
+}
+
+/// Extents of the parts of a bucket's uploads in progress, `max` at the most; a part without any, and an
+/// upload without parts, have one row.
+pub(crate) async fn parts(
+    connection: &mut Connection,
+    bucket: BucketId,
+    from: PartPlace<'_>,
+    max: u32,
+) -> Result<Vec<OwnedExtent>, StoreError> {
+    let rows = sqlx::query(PARTS)
+        .bind(bucket.0)
+        .bind(from.key.as_bytes())
+        .bind(from.upload)
+        .bind(i64::from(from.number))
+        .bind(to_number(from.offset))
+        .bind(i64::from(max))
+        .fetch_all(connection)
+        .await?;
+    fold(&rows)
+}
+
+/// Extents of one owner from `offset` on, `max` at the most.
+pub(crate) async fn extents_of(
+    connection: &mut Connection,
+    owner: &[u8; 16],
+    offset: u64,
+    max: u32,
+) -> Result<Vec<CheckedExtent>, StoreError> {
+    let rows = sqlx::query(EXTENTS)
+        .bind(&owner[..])
+        .bind(to_number(offset))
+        .bind(i64::from(max))
+        .fetch_all(connection)
+        .await?;
+    Ok(fold(&rows)?.into_iter().filter_map(|owned| owned.extent).collect())
+}
+
+/// Joins the rows of the replicas of one extent.
+fn fold(rows: &[Row]) -> Result<Vec<OwnedExtent>, StoreError> {
+    let mut folded: Vec<OwnedExtent> = Vec::new();
+    for row in rows {
+        let read = owned_extent(row)?;
+        let same = folded.last_mut().filter(|last| {
+            let place = |owned: &OwnedExtent| owned.extent.as_ref().map(|extent| extent.object_offset);
+            last.owner.is_some() && last.owner == read.owner && place(last) == place(&read)
+        });
+        match (same.and_then(|last| last.extent.as_mut()), read.extent) {
+            (Some(extent), Some(further)) => extent.holders.extend(further.holders),
+            (_, extent) => folded.push(OwnedExtent { extent, ..read }),
+        }
+    }
+    Ok(folded)
+}
+
+fn owned_extent(row: &Row) -> Result<OwnedExtent, StoreError> {
+    let owner = bytes16(row, "owner_id")?;
+    let upload = bytes16(row, "upload_id")?;
+    let part_number: Option<i64> = row.try_get("number")?;
+    let part = match (upload, part_number) {
+        (Some(upload), number) => Some((upload, number.and_then(|n| u32::try_from(n).ok()).unwrap_or(0))),
+        (None, _) => None,
+    };
+    Ok(OwnedExtent {
+        key: key(row, "key")?,
+        part,
+        owner,
+        length: if owner.is_some() { number(row, "owner_length")? } else { 0 },
+        part_count: number(row, "part_count")?,
+        extent: extent(row)?,
+    })
+}
+
+fn extent(row: &Row) -> Result<Option<CheckedExtent>, StoreError> {
+    if bytes16(row, "block_id")?.is_none() {
+        return Ok(None);
+    }
+    let known = match row.try_get::<Option<i64>, _>("known_length")? {
+        None => None,
+        Some(_) => Some(KnownBlock {
+            length: number(row, "known_length")?,
+            crc32c: number(row, "crc32c")?,
+            replication: number(row, "replication")?,
+            refs: row.try_get("refs")?,
+            queued: bytes16(row, "queued")?.is_some(),
+        }),
+    };
+    let holder = match bytes16(row, "node_id")? {
+        None => None,
+        Some(_) => Some((id(row, "node_id")?, row.try_get::<i64, _>("state")? == 0)),
+    };
+    Ok(Some(CheckedExtent {
+        object_offset: number(row, "object_offset")?,
+        block_offset: number(row, "block_offset")?,
+        length: number(row, "length")?,
+        block: id(row, "block_id")?,
+        known,
+        holders: holder.into_iter().collect(),
+    }))
+}
+
+fn bytes16(row: &Row, column: &'static str) -> Result<Option<[u8; 16]>, StoreError> {
+    let bytes: Option<&[u8]> = row.try_get(column)?;
+    bytes.map(|bytes| bytes.try_into().map_err(|_| StoreError::Corrupt { column })).transpose()
+}
+
+/// How many parts a version has, and how many bytes they are.
+pub(crate) async fn version_parts(
+    connection: &mut Connection,
+    version: &[u8; 16],
+) -> Result<(u32, u64), StoreError> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS parts, CAST(COALESCE(SUM(length), 0) AS BIGINT) AS bytes
+         FROM object_parts WHERE version_id = $1",
+    )
+    .bind(&version[..])
+    .fetch_one(connection)
+    .await?;
+    Ok((number(&row, "parts")?, number(&row, "bytes")?))
+}
+
+pub(crate) const BLOCKS: &str = "SELECT page.block_id, page.refs, COUNT(extents.owner_id) AS extents,
+            COUNT(CASE WHEN EXISTS (SELECT 1 FROM object_versions WHERE version_id = extents.owner_id)
+                         OR EXISTS (SELECT 1 FROM parts WHERE part_id = extents.owner_id)
+                         OR EXISTS (SELECT 1 FROM garbage WHERE garbage.owner_id = extents.owner_id)
+                  THEN 1 END) AS owned
+     FROM (SELECT block_id, refs FROM blocks WHERE block_id > $1 ORDER BY block_id LIMIT $2) AS page
+     LEFT JOIN extents ON extents.block_id = page.block_id
+     GROUP BY page.block_id, page.refs ORDER BY page.block_id";
+
+/// Up to `max` blocks behind `after`, and what refers to them.
+pub(crate) async fn blocks(
+    connection: &mut Connection,
+    after: Option<BlockId>,
+    max: u32,
+) -> Result<Vec<ReferredBlock>, StoreError> {
+    let after = after.map(|block| block.as_bytes().to_vec()).unwrap_or_default();
+    let rows = sqlx::query(BLOCKS).bind(after).bind(i64::from(max)).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ReferredBlock {
+                block: id(row, "block_id")?,
+                refs: row.try_get("refs")?,
+                extents: row.try_get("extents")?,
+                owned: row.try_get("owned")?,
+            })
+        })
+        .collect()
+}
+
+/// Counts a block's references anew, if there are any. A block that nothing refers to stays as it is: it
+/// is not for a check to delete it.
+pub(crate) async fn recount(tx: &mut Connection, block: BlockId) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "UPDATE blocks SET refs = (SELECT COUNT(*) FROM extents WHERE extents.block_id = blocks.block_id)
+         WHERE block_id = $1 AND EXISTS (SELECT 1 FROM extents WHERE extents.block_id = blocks.block_id)",
+    )
+    .bind(&block.as_bytes()[..])
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(crate) const REPLICAS: &str =
+    "SELECT page.block_id, page.node_id, blocks.block_id AS known_block, nodes.node_id AS known_node
+     FROM (SELECT block_id, node_id FROM replicas WHERE (block_id, node_id) > ($1, $2)
+           ORDER BY block_id, node_id LIMIT $3) AS page
+     LEFT JOIN blocks ON blocks.block_id = page.block_id
+     LEFT JOIN nodes ON nodes.node_id = page.node_id
+     ORDER BY page.block_id, page.node_id";
+
+/// Up to `max` replicas behind `after`, and whether their blocks and nodes exist.
+pub(crate) async fn replicas(
+    connection: &mut Connection,
+    after: Option<(BlockId, NodeId)>,
+    max: u32,
+) -> Result<Vec<CheckedReplica>, StoreError> {
+    let (block, node) = after.map_or_else(
+        || (Vec::new(), Vec::new()),
+        |(block, node)| (block.as_bytes().to_vec(), node.as_bytes().to_vec()),
+    );
+    let rows =
+        sqlx::query(REPLICAS).bind(block).bind(node).bind(i64::from(max)).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(CheckedReplica {
+                block: id(row, "block_id")?,
+                node: id(row, "node_id")?,
+                has_block: bytes16(row, "known_block")?.is_some(),
+                has_node: bytes16(row, "known_node")?.is_some(),
+            })
+        })
+        .collect()
+}
+
+/// Forgets a replica, if its node does not exist. One that comes back tells anew what it holds.
+pub(crate) async fn forget_replica(
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeId,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "DELETE FROM replicas WHERE block_id = $1 AND node_id = $2
+           AND NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.node_id = replicas.node_id)",
+    )
+    .bind(&block.as_bytes()[..])
+    .bind(&node.as_bytes()[..])
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Counts up to `max` queued deletions behind `after`; answers how many there were, and the last of them
+/// if there may be more.
+pub(crate) async fn count_deletions(
+    connection: &mut Connection,
+    after: Option<(NodeId, BlockId)>,
+    max: u32,
+) -> Result<(u64, Option<(NodeId, BlockId)>), StoreError> {
+    let (node, block) = after.map_or_else(
+        || (Vec::new(), Vec::new()),
+        |(node, block)| (node.as_bytes().to_vec(), block.as_bytes().to_vec()),
+    );
+    let last = sqlx::query(
+        "SELECT node_id, block_id FROM deletions WHERE (node_id, block_id) > ($1, $2)
+         ORDER BY node_id, block_id LIMIT 1 OFFSET $3",
+    )
+    .bind(&node)
+    .bind(&block)
+    .bind(i64::from(max) - 1)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(last) = last {
+        return Ok((u64::from(max), Some((id(&last, "node_id")?, id(&last, "block_id")?))));
+    }
+    let row = sqlx::query("SELECT COUNT(*) AS queued FROM deletions WHERE (node_id, block_id) > ($1, $2)")
+        .bind(node)
+        .bind(block)
+        .fetch_one(connection)
+        .await?;
+    Ok((number(&row, "queued")?, None))
+}
+
+/// Counts up to `max` owners in the garbage behind `after`; answers how many there were, and the last of
+/// them if there may be more.
+pub(crate) async fn count_garbage(
+    connection: &mut Connection,
+    after: Option<[u8; 16]>,
+    max: u32,
+) -> Result<(u64, Option<[u8; 16]>), StoreError> {
+    let after = after.map(|owner| owner.to_vec()).unwrap_or_default();
+    let last =
+        sqlx::query("SELECT owner_id FROM garbage WHERE owner_id > $1 ORDER BY owner_id LIMIT 1 OFFSET $2")
+            .bind(&after)
+            .bind(i64::from(max) - 1)
+            .fetch_optional(&mut *connection)
+            .await?;
+    if let Some(last) = last {
+        return Ok((u64::from(max), bytes16(&last, "owner_id")?));
+    }
+    let row = sqlx::query("SELECT COUNT(*) AS queued FROM garbage WHERE owner_id > $1")
+        .bind(after)
+        .fetch_one(connection)
+        .await?;
+    Ok((number(&row, "queued")?, None))
+}
+
+/// The least and the greatest of something, as bytes.
+pub(crate) type Bounds = (Vec<u8>, Vec<u8>);
+
+/// The least and the greatest key of a bucket's current objects.
+pub(crate) async fn key_bounds(
+    connection: &mut Connection,
+    bucket: BucketId,
+) -> Result<Option<Bounds>, StoreError> {
+    // Two statements in one: each is one look into the index, which both at once would not be.
+    let row = sqlx::query(
+        "SELECT (SELECT MIN(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS low,
+                (SELECT MAX(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS high",
+    )
+    .bind(bucket.0)
+    .fetch_one(connection)
+    .await?;
+    bounds(&row)
+}
+
+/// The least and the greatest id of all blocks.
+pub(crate) async fn block_bounds(connection: &mut Connection) -> Result<Option<Bounds>, StoreError> {
+    let row = sqlx::query(
+        "SELECT (SELECT MIN(block_id) FROM blocks) AS low, (SELECT MAX(block_id) FROM blocks) AS high",
+    )
+    .fetch_one(connection)
+    .await?;
+    bounds(&row)
+}
+
+fn bounds(row: &Row) -> Result<Option<Bounds>, StoreError> {
+    let low: Option<Vec<u8>> = row.try_get("low")?;
+    Ok(low.zip(row.try_get("high")?))
+}
