@@ -1,7 +1,6 @@
 //! Which blocks need work on their copies: they are queued in SQL, and the repair worker examines
 //! them one by one. Queueing a block that needs nothing costs a look; forgetting one may cost a block.
 
-use cairn_protocol::admin::NodeState;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::metadata::{MetadataError, ReplicaProblem, ReplicaReport};
@@ -36,7 +35,7 @@ pub(super) async fn queue(
     live: u32,
     replication: u32,
 ) -> Result<(), StoreError> {
-    let is_new = repairs::queue(tx, block, live, inner.env.now()).await?;
+    let is_new = repairs::queue(tx, block, live, replication, inner.env.now()).await?;
     let wanted = inner.memory().nodes.attainable(replication);
     if is_new && live < wanted {
         inner.events.publish(EventKind::BlockUnderReplicated { block, live, wanted });
@@ -53,10 +52,13 @@ fn needs_attention(inner: &Inner, copies: &BlockCopies) -> Option<u32> {
     (bad || live < attainable || live > copies.block.replication).then_some(live)
 }
 
-/// Good copies on nodes that are not dead.
+/// Good copies on nodes that are not dead, or may be silent.
 pub(super) fn live_copies(inner: &Inner, copies: &BlockCopies) -> u32 {
-    let memory = inner.memory();
-    let live = |(node, good): &&(NodeId, bool)| *good && memory.nodes.state(*node) != NodeState::Dead;
+    let mut memory = inner.memory();
+    let view = memory.view(&inner.env);
+    let live = |(node, good): &&(NodeId, bool)| {
+        *good && view.get(*node).is_some_and(cairn_planner::NodeView::keeps_copies)
+    };
     u32::try_from(copies.holders.iter().filter(live).count()).unwrap_or(u32::MAX)
 }
 
@@ -124,7 +126,7 @@ pub(super) async fn report_replica(
     let ReplicaReport { block, node, problem } = report;
     if problem == ReplicaProblem::Unreachable {
         warn_peer!(%block, %node, "a gateway could not reach a datanode");
-        inner.memory().nodes.avoid(node, inner.env.monotonic());
+        inner.memory().nodes.unreachable(node, inner.env.monotonic());
         return Ok(());
     }
     let shared = inner.clone();

@@ -1,13 +1,34 @@
 //! Copies under way: what nodes were, or are about to be, told to replicate. Dies with the process:
 //! what was under way is planned again, and what was done after all is reported by the nodes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 
 use cairn_planner::budget::InFlight;
+
+/// What a copy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The block lacks a copy.
+    Repair,
+    /// The copy on this node is to go, for the node is draining.
+    Drain(NodeId),
+    /// The copy on this node is to go, for the node is fuller than others.
+    Balance(NodeId),
+}
+
+impl Purpose {
+    /// Whose copy goes when the new one is there.
+    pub(crate) fn leaves(self) -> Option<NodeId> {
+        match self {
+            Self::Repair => None,
+            Self::Drain(node) | Self::Balance(node) => Some(node),
+        }
+    }
+}
 
 /// A copy under way.
 #[derive(Clone, Debug)]
@@ -20,6 +41,8 @@ pub(crate) struct CopyIntent {
     pub(crate) sources: Vec<NodeId>,
     /// When it will be planned again.
     pub(crate) deadline: Timestamp,
+    /// What it is for.
+    pub(crate) purpose: Purpose,
     handed_out: bool,
 }
 
@@ -30,6 +53,9 @@ pub(crate) struct Copies {
     by_block: HashMap<BlockId, BTreeSet<u64>>,
     by_target: HashMap<NodeId, BTreeSet<u64>>,
     inbound: HashMap<NodeId, u64>,
+    outbound: HashMap<NodeId, u64>,
+    /// Nodes that bytes came or went from since [`take_changed`](Self::take_changed).
+    changed: HashSet<NodeId>,
     /// Bytes under way at each node, as reader and writer.
     pub(crate) in_flight: InFlight,
     next: u64,
@@ -43,6 +69,8 @@ impl Copies {
             by_block: HashMap::new(),
             by_target: HashMap::new(),
             inbound: HashMap::new(),
+            outbound: HashMap::new(),
+            changed: HashSet::new(),
             in_flight: InFlight::new(limit),
             next: first,
         }
@@ -61,17 +89,28 @@ impl Copies {
         target: NodeId,
         sources: Vec<NodeId>,
         deadline: Timestamp,
+        purpose: Purpose,
     ) {
         let command = self.number();
         self.by_block.entry(replica.block).or_default().insert(command);
         self.by_target.entry(target).or_default().insert(command);
-        let inbound = self.inbound.entry(target).or_default();
-        *inbound = inbound.saturating_add(replica.length);
-        let intent = CopyIntent { replica, target, sources, deadline, handed_out: false };
+        add_bytes(&mut self.inbound, target, replica.length);
+        self.changed.insert(target);
+        if let Some(from) = purpose.leaves() {
+            add_bytes(&mut self.outbound, from, replica.length);
+            self.changed.insert(from);
+        }
+        let intent = CopyIntent { replica, target, sources, deadline, purpose, handed_out: false };
         self.commands.insert(command, intent);
     }
 
+    /// The nodes that bytes came or went from since the last call.
+    pub(crate) fn take_changed(&mut self) -> HashSet<NodeId> {
+        std::mem::take(&mut self.changed)
+    }
+
     /// How many there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.commands.len()
     }
@@ -82,9 +121,28 @@ impl Copies {
         commands.filter_map(|command| self.commands.get(command)).map(|intent| intent.target).collect()
     }
 
+    /// Whose copy of the block goes when those under way have come.
+    pub(crate) fn leaving(&self, block: BlockId) -> Vec<NodeId> {
+        let commands = self.by_block.get(&block).into_iter().flatten();
+        commands
+            .filter_map(|command| self.commands.get(command))
+            .filter_map(|intent| intent.purpose.leaves())
+            .collect()
+    }
+
+    /// How many are under way of those that `wanted` accepts.
+    pub(crate) fn count(&self, wanted: impl Fn(Purpose) -> bool) -> u64 {
+        self.commands.values().filter(|intent| wanted(intent.purpose)).count() as u64
+    }
+
     /// Bytes on their way to a node.
     pub(crate) fn inbound(&self, node: NodeId) -> u64 {
         self.inbound.get(&node).copied().unwrap_or(0)
+    }
+
+    /// Bytes that are being moved off a node.
+    pub(crate) fn outbound(&self, node: NodeId) -> u64 {
+        self.outbound.get(&node).copied().unwrap_or(0)
     }
 
     /// The copies that `node` is to be told of: each once.
@@ -126,17 +184,31 @@ impl Copies {
         let bytes = intent.replica.length;
         remove_from(&mut self.by_block, intent.replica.block, command);
         remove_from(&mut self.by_target, intent.target, command);
-        if let Some(inbound) = self.inbound.get_mut(&intent.target) {
-            *inbound = inbound.saturating_sub(bytes);
-            if *inbound == 0 {
-                self.inbound.remove(&intent.target);
-            }
+        remove_bytes(&mut self.inbound, intent.target, bytes);
+        self.changed.insert(intent.target);
+        if let Some(from) = intent.purpose.leaves() {
+            remove_bytes(&mut self.outbound, from, bytes);
+            self.changed.insert(from);
         }
         self.in_flight.remove(intent.target, bytes);
         if let Some(source) = intent.sources.first() {
             self.in_flight.remove(*source, bytes);
         }
         Some(intent)
+    }
+}
+
+fn add_bytes(at: &mut HashMap<NodeId, u64>, node: NodeId, bytes: u64) {
+    let sum = at.entry(node).or_default();
+    *sum = sum.saturating_add(bytes);
+}
+
+fn remove_bytes(at: &mut HashMap<NodeId, u64>, node: NodeId, bytes: u64) {
+    if let Some(sum) = at.get_mut(&node) {
+        *sum = sum.saturating_sub(bytes);
+        if *sum == 0 {
+            at.remove(&node);
+        }
     }
 }
 
@@ -167,12 +239,12 @@ mod tests {
         let mut copies = Copies::new(10, 1_000);
         copies.in_flight.add(node(1), 100);
         copies.in_flight.add(node(2), 100);
-        copies.add(replica(), node(2), vec![node(1)], Timestamp(50));
+        copies.add(replica(), node(2), vec![node(1)], Timestamp(50), Purpose::Drain(node(3)));
         copies
     }
 
     fn assert_empty(copies: &Copies) {
-        assert_eq!((copies.len(), copies.inbound(node(2))), (0, 0));
+        assert_eq!((copies.len(), copies.inbound(node(2)), copies.outbound(node(3))), (0, 0, 0));
         assert!(copies.targets_of(replica().block).is_empty());
         assert_eq!((copies.in_flight.load(node(1)), copies.in_flight.load(node(2))), (0, 0));
     }
@@ -181,6 +253,7 @@ mod tests {
     fn a_copy_is_handed_out_once_and_counts_until_its_target_has_finished_it() {
         let mut copies = copies();
         assert_eq!((copies.inbound(node(2)), copies.targets_of(replica().block)), (100, vec![node(2)]));
+        assert_eq!(copies.outbound(node(3)), 100);
         assert!(copies.hand_out(node(1)).is_empty());
         let (command, _) = copies.hand_out(node(2)).pop().unwrap();
         assert!(copies.hand_out(node(2)).is_empty());

@@ -1,6 +1,9 @@
 //! Grants: the right to store one block. A grant is a lease, and speaks for itself: it is signed, so
 //! nothing has to remember it, and giving one writes nothing.
 
+use std::collections::BTreeMap;
+
+use cairn_protocol::admin::{Duty, NodeState};
 use cairn_protocol::block::{BLOCK_LENGTH_MAX, BLOCK_SIZE_MIN};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
@@ -15,12 +18,15 @@ use super::memory::Memory;
 use crate::store::blocks::{self, BucketLayout};
 use crate::store::leases::{self, Lease};
 use crate::store::{Connection, StoreError, deletions};
-use cairn_planner::ClusterView;
 use cairn_planner::placement::{Demand, place};
 use cairn_planner::size::block_size;
+use cairn_planner::{ClusterView, NodeView};
 
 /// What grants are signed for.
 const PURPOSE: &str = "grant";
+
+/// What was stored under a grant that is given back, if anything, is not known; the node counts it itself.
+const UNKNOWN_BYTES: u64 = 0;
 
 /// Grants in one request: 8 GiB in blocks of the default size, and a fraction of a second of work.
 const GRANTS_MAX: u32 = 1_000;
@@ -57,15 +63,8 @@ pub(super) async fn allocate(inner: &Inner, request: AllocateBlocks) -> Result<V
     let layout = blocks::bucket_layout(&mut reader, &request.bucket).await?;
     drop(reader);
     let layout = layout.ok_or(MetadataError::NoSuchBucket { bucket: request.bucket.clone() })?;
-    let mut memory = inner.memory();
-    let planned = plan(inner, &memory, &request, layout)?;
-    let mut grants = Vec::with_capacity(planned.len());
-    for (grant, bytes) in planned {
-        let nodes = grant.targets.iter().map(|target| target.node).collect();
-        memory.reservations.add(grant.block, nodes, bytes, grant.expires_at);
-        grants.push(sign(inner, grant));
-    }
-    Ok(grants)
+    let planned = plan(inner, &mut inner.memory(), &request, layout)?;
+    Ok(planned.into_iter().map(|grant| sign(inner, grant)).collect())
 }
 
 /// Whether it is a size that operators and clients can ask for.
@@ -73,71 +72,94 @@ pub(super) fn is_block_size(bytes: u64) -> bool {
     (BLOCK_SIZE_MIN..=BLOCK_LENGTH_MAX).contains(&bytes)
 }
 
-/// The grants, not yet signed, and the bytes that each is expected to use. All or none.
+/// The grants, not yet signed; what each is expected to use is reserved. All or none.
 fn plan(
     inner: &Inner,
-    memory: &Memory,
+    memory: &mut Memory,
     request: &AllocateBlocks,
     layout: BucketLayout,
-) -> Result<Vec<(Grant, u64)>, MetadataError> {
+) -> Result<Vec<Grant>, MetadataError> {
     let config = &inner.config;
-    let mut view = memory.view(&inner.env);
     let replication = config.replication_of(request.storage_class.as_deref(), layout.replication);
-    let min_replicas = view.attainable(config.min_replicas.min(replication));
+    let base = request.block_size.or(layout.block_size).unwrap_or(config.block_size);
     let expires_at = inner.env.now().after(config.lease);
     let base = request.block_size.or(layout.block_size).unwrap_or(config.block_size);
     let mut offset = request.object_offset;
-    let mut planned = Vec::new();
-    for _ in 0..request.count {
+    let mut planned: Vec<Grant> = Vec::new();
+    let result = loop {
+        if planned.len() == request.count as usize {
+            break Ok(());
+        }
         let size = block_size(base, offset, request.object_length);
         let rest = request.object_length.map_or(u64::MAX, |length| length.saturating_sub(offset));
         let bytes = size.min(rest.max(1));
+        let view = memory.view(&inner.env);
+        let min_replicas = view.attainable(config.min_replicas.min(replication));
         let demand = Demand { bytes, copies: replication, holders: &[], exclude: &request.exclude };
-        let nodes = inner.env.with_rng(|rng| place(&view, &demand, rng));
+        let nodes = inner.env.with_rng(|rng| place(view, &demand, rng));
         if nodes.is_empty() || nodes.len() < min_replicas as usize {
-            return Err(not_enough(&view, bytes, min_replicas, nodes.len(), &request.exclude));
-        }
-        for node in &nodes {
-            view.reserve(*node, bytes);
+            break Err(not_enough(view, bytes, min_replicas, &request.exclude));
         }
         let grant = Grant {
             block: BlockId(inner.env.uuid_v7()),
-            targets: nodes.into_iter().filter_map(|node| target(memory, node)).collect(),
+            targets: nodes.iter().filter_map(|node| target(memory, *node)).collect(),
             block_size: size,
             replication,
             min_replicas,
             expires_at,
             signature: String::new(),
         };
-        planned.push((grant, bytes));
+        // What is placed next sees it.
+        memory.reservations.add(grant.block, nodes, bytes, expires_at);
+        planned.push(grant);
         offset = offset.saturating_add(size);
+    };
+    if result.is_err() {
+        for grant in &planned {
+            memory.reservations.remove(grant.block);
+        }
     }
-    Ok(planned)
+    result.map(|()| planned)
 }
 
 fn target(memory: &Memory, id: NodeId) -> Option<GrantTarget> {
     memory.nodes.get(id).map(|node| GrantTarget { node: id, address: node.address.clone() })
 }
 
-fn not_enough(
-    view: &ClusterView,
-    bytes: u64,
-    needed: u32,
-    found: usize,
-    excluded: &[NodeId],
-) -> MetadataError {
+/// Why there is no grant, in words: who is there, and why the others do not count.
+fn not_enough(view: &ClusterView, bytes: u64, needed: u32, excluded: &[NodeId]) -> MetadataError {
     let registered = view.nodes().len();
-    let able = view.nodes().iter().filter(|node| node.takes(bytes)).count();
-    let reason = if registered == 0 {
-        "no datanode has registered".to_owned()
-    } else {
-        format!(
-            "of {registered} registered datanodes {able} are alive and have room for {bytes} bytes; \
-             {} were excluded; {found} are left and {needed} are needed",
-            excluded.len()
-        )
-    };
+    if registered == 0 {
+        return MetadataError::NotEnoughNodes { reason: "no datanode has registered".to_owned() };
+    }
+    let mut able = 0;
+    let mut unable: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in view.nodes() {
+        match unable_because(node, bytes, excluded) {
+            Some(why) => *unable.entry(why).or_default() += 1,
+            None => able += 1,
+        }
+    }
+    let unable: Vec<String> = unable.into_iter().map(|(why, nodes)| format!("{nodes} {why}")).collect();
+    let reason = format!(
+        "a block of {bytes} bytes needs {needed} datanodes that can take it, and {able} of {registered} can: {}",
+        unable.join(", ")
+    );
     MetadataError::NotEnoughNodes { reason }
+}
+
+/// Why a node cannot take a block of so many bytes.
+fn unable_because(node: &NodeView, bytes: u64, excluded: &[NodeId]) -> Option<&'static str> {
+    match (node.state, node.duty) {
+        (NodeState::Dead, _) => Some("dead"),
+        (NodeState::Stale, _) => Some("silent"),
+        (NodeState::Live, Duty::Draining) => Some("draining"),
+        (NodeState::Live, Duty::Maintenance { .. }) => Some("in maintenance"),
+        (NodeState::Live, Duty::Service) if node.failing => Some("failing again and again"),
+        (NodeState::Live, Duty::Service) if !node.takes(bytes) => Some("full"),
+        (NodeState::Live, Duty::Service) if excluded.contains(&node.node) => Some("failed this client"),
+        (NodeState::Live, Duty::Service) => None,
+    }
 }
 
 pub(super) async fn renew(inner: &Inner, request: RenewGrants) -> Result<Vec<Grant>, MetadataError> {
@@ -192,8 +214,7 @@ pub(super) async fn release(inner: &Inner, request: ReleaseGrants) -> Result<(),
     for grant in given_back {
         memory.reservations.remove(grant.block);
         for target in &grant.targets {
-            // What was stored, if anything, is not known; the node counts it itself.
-            memory.nodes.deletion_queued(target.node, 0);
+            memory.nodes.deletion_queued(target.node, UNKNOWN_BYTES);
         }
         inner.events.publish(EventKind::GrantAbandoned { block: grant.block });
     }
@@ -218,7 +239,7 @@ async fn give_back(
         };
         leases::set(tx, grant.block, Lease::Released(until)).await?;
         for target in &grant.targets {
-            deletions::queue(tx, target.node, grant.block, now).await?;
+            deletions::queue(tx, target.node, grant.block, UNKNOWN_BYTES, now).await?;
         }
         given_back.push(grant);
     }

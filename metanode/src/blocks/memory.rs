@@ -6,13 +6,15 @@ use cairn_protocol::env::Env;
 use cairn_protocol::id::{BlockId, NodeId};
 use tokio::sync::Notify;
 
+use super::arrivals::Arrivals;
 use super::config::BlocksConfig;
 use super::copies::Copies;
 use super::hints::RepairHints;
 use super::nodes::state::Patience;
-use super::nodes::{KnownNode, NodeTable};
+use super::nodes::{KnownNode, Moment, NodeTable, Traffic};
 use super::orphans::Orphans;
 use super::reservations::Reservations;
+use super::scrubs::Scrubs;
 use super::setbacks::Setbacks;
 use cairn_planner::ClusterView;
 
@@ -28,11 +30,20 @@ pub(super) struct Memory {
     pub(super) nodes: NodeTable,
     pub(super) reservations: Reservations,
     pub(super) copies: Copies,
+    pub(super) arrivals: Arrivals,
     pub(super) orphans: Orphans,
     pub(super) hints: RepairHints,
     pub(super) setbacks: Setbacks,
     /// Which blocks are to be looked at for lack of copies.
     pub(super) scans: VecDeque<Scan>,
+    pub(super) scrubs: Scrubs,
+    /// Counts the times that nodes changed so that what was not possible before may be now.
+    pub(super) changes: u64,
+    /// Removed nodes of which something is left in SQL.
+    pub(super) removals: VecDeque<NodeId>,
+    /// The cluster as decisions see it. Built once and kept up to date: to build it anew for each
+    /// decision would cost a look at every node.
+    view: ClusterView,
 }
 
 /// Blocks to be looked at, page by page.
@@ -44,13 +55,21 @@ pub(super) struct Scan {
     pub(super) through: Option<BlockId>,
 }
 
+/// What SQL knows at the start.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The nodes.
+    pub(super) nodes: Vec<KnownNode>,
+    /// Nodes that were removed, and of which something is left.
+    pub(super) removals: Vec<NodeId>,
+    /// How far a scan of all blocks has come, if there is one.
+    pub(super) scan: Option<Option<BlockId>>,
+    /// Which scrubs were asked for.
+    pub(super) scrubs: Scrubs,
+}
+
 impl Memory {
-    pub(super) fn new(
-        known: Vec<KnownNode>,
-        scan: Option<Option<BlockId>>,
-        config: &BlocksConfig,
-        env: &Env,
-    ) -> Self {
+    pub(super) fn new(known: Known, config: &BlocksConfig, env: &Env) -> Self {
         let patience = Patience {
             stale_after: config.stale_after,
             dead_after: config.dead_after,
@@ -58,20 +77,48 @@ impl Memory {
                 .min(config.dead_after.saturating_sub(config.stale_after)),
         };
         Self {
-            nodes: NodeTable::new(known, patience, env.monotonic()),
+            nodes: NodeTable::new(known.nodes, patience, env.monotonic()),
             reservations: Reservations::default(),
             copies: Copies::new(env.now().0 << COMMANDS_PER_MS_BITS, config.repair_in_flight),
+            arrivals: Arrivals::default(),
             orphans: Orphans::default(),
             hints: RepairHints::default(),
             setbacks: Setbacks::default(),
-            scans: scan.into_iter().map(|through| Scan { node: None, through }).collect(),
+            scans: known.scan.into_iter().map(|through| Scan { node: None, through }).collect(),
+            scrubs: known.scrubs,
+            changes: 0,
+            removals: known.removals.into(),
+            view: ClusterView::default(),
         }
     }
 
     /// The cluster as decisions see it.
-    pub(super) fn view(&self, env: &Env) -> ClusterView {
-        let inbound = |node| self.reservations.at(node).saturating_add(self.copies.inbound(node));
-        self.nodes.view(env.monotonic(), inbound)
+    pub(super) fn view(&mut self, env: &Env) -> &mut ClusterView {
+        self.deciding(env).0
+    }
+
+    /// The cluster as the last decision saw it.
+    pub(super) fn seen(&self) -> &ClusterView {
+        &self.view
+    }
+
+    /// The cluster as decisions see it, and the copies under way. What a decision reserves in the view
+    /// is seen by those after it only if it is counted in [`reservations`](Self::reservations) or
+    /// [`copies`](Self::copies) too.
+    pub(super) fn deciding(&mut self, env: &Env) -> (&mut ClusterView, &mut Copies) {
+        let now = Moment { monotonic: env.monotonic(), wall: env.now() };
+        let mut changed = self.nodes.take_changed(now.monotonic);
+        changed.extend(self.reservations.take_changed());
+        changed.extend(self.copies.take_changed());
+        for node in changed {
+            let inbound = self.reservations.at(node).saturating_add(self.copies.inbound(node));
+            let traffic = Traffic { inbound, outbound: self.copies.outbound(node) };
+            match self.nodes.view(node, traffic, now) {
+                Some(view) => self.view.set(view),
+                None => self.view.remove(node),
+            }
+        }
+        (&mut self.view, &mut self.copies)
     }
 
     /// Blocks are to be looked at; a scan that runs already begins anew.
@@ -86,4 +133,10 @@ impl Memory {
 pub(super) struct Wakes {
     /// A block or a node changed in a way that may need or allow repair.
     pub(super) repair: Notify,
+    /// Nodes changed, or a copy off a draining node ended.
+    pub(super) drain: Notify,
+    /// Nodes changed, or a move ended.
+    pub(super) balance: Notify,
+    /// A node was removed.
+    pub(super) removal: Notify,
 }

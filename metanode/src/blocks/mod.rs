@@ -8,8 +8,8 @@
 //! | [`commit`], [`locate`] | blocks become an object's bytes, and are found again |
 //! | [`cluster`] | what datanodes ask: registration, heartbeats, block reports |
 //! | [`attention`] | which blocks need work on their copies |
-//! | [`reservations`], [`copies`], [`orphans`], [`hints`], [`setbacks`] | what memory holds, and dies with a restart |
-//! | [`workers`] | what happens without being asked: liveness, repair, garbage, leases |
+//! | [`reservations`], [`copies`], [`arrivals`], [`orphans`], [`hints`], [`setbacks`], [`scrubs`] | what memory holds, and dies with a restart |
+//! | [`workers`] | what happens without being asked: liveness, repair, drain, balance, garbage, leases |
 //! | [`admin`] | what operators ask |
 //!
 //! This file is the whole of what the namespace knows of it. The namespace calls it inside of its
@@ -19,6 +19,7 @@
 //! is told anew by the datanodes.
 
 mod admin;
+mod arrivals;
 mod attention;
 mod cluster;
 mod commit;
@@ -31,6 +32,7 @@ mod memory;
 mod nodes;
 mod orphans;
 mod reservations;
+mod scrubs;
 mod setbacks;
 mod workers;
 
@@ -49,8 +51,11 @@ use cairn_protocol::secret::ClusterSecret;
 use tokio_util::sync::CancellationToken;
 
 pub use self::config::{BlocksConfig, ConfigError};
-use self::memory::{Memory, Wakes};
+use self::memory::{Known, Memory, Wakes};
 pub(crate) use self::nodes::KnownNode;
+use self::scrubs::Scrubs;
+use self::workers::board::Board;
+use crate::store::settings::{self, Decision};
 use crate::store::{Connection, Store, StoreError, blocks, extents, nodes as stored_nodes, repairs};
 
 /// An owner of extents: the bytes of a version's or a part's id.
@@ -72,6 +77,11 @@ struct Inner {
     events: EventBus,
     memory: std::sync::Mutex<Memory>,
     wakes: Wakes,
+    board: Board,
+    /// Held for writing by whoever changes what operators decide, in SQL and then in memory, and for reading by
+    /// nodes that register: two decisions must not
+    /// end up in different orders.
+    decisions: tokio::sync::RwLock<()>,
 }
 
 impl Inner {
@@ -88,8 +98,19 @@ impl Inner {
 
     /// Nodes changed: what could not be repaired before may be possible now.
     fn nodes_changed(&self) {
-        self.memory().hints.sweep();
-        self.wakes.repair.notify_one();
+        {
+            let mut memory = self.memory();
+            memory.hints.sweep();
+            memory.changes += 1;
+        }
+        self.wake_copiers();
+    }
+
+    /// Wakes the workers that copy blocks.
+    fn wake_copiers(&self) {
+        for worker in [&self.wakes.repair, &self.wakes.drain, &self.wakes.balance] {
+            worker.notify_one();
+        }
     }
 }
 
@@ -107,12 +128,20 @@ impl Blocks {
         events: EventBus,
     ) -> Result<Self, StoreError> {
         let mut reader = store.read().await?;
-        let known = stored_nodes::all(&mut reader).await?;
-        let scan = repairs::scan(&mut reader).await?;
+        let known = Known {
+            nodes: stored_nodes::all(&mut reader).await?,
+            removals: stored_nodes::half_removed(&mut reader).await?,
+            scan: repairs::scan(&mut reader).await?,
+            scrubs: Scrubs::new(
+                settings::decided(&mut reader, Decision::ScrubAll).await?,
+                settings::scrubs_asked(&mut reader).await?,
+            ),
+        };
+        let board = Board::new(settings::workers(&mut reader).await?, &config);
         drop(reader);
-        let memory = Memory::new(known, scan, &config, &env);
-        let wakes = Wakes::default();
-        let inner = Inner { store, config, secret, cluster, env, events, memory: memory.into(), wakes };
+        let memory = Memory::new(known, &config, &env).into();
+        let (wakes, decisions) = (Wakes::default(), tokio::sync::RwLock::default());
+        let inner = Inner { store, config, secret, cluster, env, events, memory, wakes, board, decisions };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -1,7 +1,7 @@
 //! Space that grants are about to use. Only an estimate for placement: nothing is refused because a
 //! grant is not found here, for another metanode may have given it, or this one before a restart.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
@@ -12,6 +12,8 @@ pub(crate) struct Reservations {
     blocks: HashMap<BlockId, Reservation>,
     nodes: HashMap<NodeId, u64>,
     by_expiry: BTreeSet<(Timestamp, BlockId)>,
+    /// Nodes whose sum changed since [`take_changed`](Self::take_changed).
+    changed: HashSet<NodeId>,
 }
 
 #[derive(Debug)]
@@ -28,6 +30,7 @@ impl Reservations {
             let reserved = self.nodes.entry(*node).or_default();
             *reserved = reserved.saturating_add(bytes);
         }
+        self.changed.extend(&nodes);
         self.by_expiry.insert((expires_at, block));
         self.blocks.insert(block, Reservation { bytes, nodes, expires_at });
     }
@@ -35,6 +38,11 @@ impl Reservations {
     /// Bytes that are granted at a node.
     pub(crate) fn at(&self, node: NodeId) -> u64 {
         self.nodes.get(&node).copied().unwrap_or(0)
+    }
+
+    /// The nodes whose sum changed since the last call.
+    pub(crate) fn take_changed(&mut self) -> HashSet<NodeId> {
+        std::mem::take(&mut self.changed)
     }
 
     /// Keeps the reservation only at these nodes: the others do not get the block.
@@ -77,6 +85,7 @@ impl Reservations {
         reservation.nodes.retain(|node| {
             let keep = keep(*node);
             if !keep && let Some(reserved) = self.nodes.get_mut(node) {
+                self.changed.insert(*node);
                 *reserved = reserved.saturating_sub(bytes);
                 if *reserved == 0 {
                     self.nodes.remove(node);

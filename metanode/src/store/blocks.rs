@@ -7,7 +7,7 @@ use cairn_protocol::warn_self;
 use sqlx::Row as _;
 
 use super::column::{id, number, to_number};
-use super::{Connection, StoreError};
+use super::{Connection, Row, StoreError};
 
 /// A block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,17 @@ pub(crate) struct Block {
     pub(crate) crc32c: Crc32c,
     /// How many copies it should have.
     pub(crate) replication: u32,
+}
+
+impl Block {
+    /// The block in a row of these columns.
+    pub(super) fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            length: number(row, "length")?,
+            crc32c: number(row, "crc32c")?,
+            replication: number(row, "replication")?,
+        })
+    }
 }
 
 /// A block and who has a copy of it.
@@ -69,11 +80,7 @@ pub(crate) async fn find(
     .fetch_all(connection)
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let block = Block {
-        length: number(first, "length")?,
-        crc32c: number(first, "crc32c")?,
-        replication: number(first, "replication")?,
-    };
+    let block = Block::from_row(first)?;
     let mut holders = Vec::with_capacity(rows.len());
     for row in &rows {
         // The row of a block without replicas has none.
@@ -127,21 +134,15 @@ pub(crate) async fn drop_reference(
     if row.try_get::<i64, _>("refs")? > 0 {
         return Ok(None);
     }
+    let rows = sqlx::query("DELETE FROM replicas WHERE block_id = $1 RETURNING node_id")
+        .bind(&block.as_bytes()[..])
+        .fetch_all(&mut *tx)
+        .await?;
     for statement in ["DELETE FROM blocks WHERE block_id = $1", "DELETE FROM repairs WHERE block_id = $1"] {
         sqlx::query(statement).bind(&block.as_bytes()[..]).execute(&mut *tx).await?;
     }
-    let rows = sqlx::query("DELETE FROM replicas WHERE block_id = $1 RETURNING node_id")
-        .bind(&block.as_bytes()[..])
-        .fetch_all(tx)
-        .await?;
     let holders = rows.iter().map(|row| id(row, "node_id")).collect::<Result<_, _>>()?;
     Ok(Some((number(&row, "length")?, holders)))
-}
-
-/// How many blocks there are.
-pub(crate) async fn count(connection: &mut Connection) -> Result<u64, StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) AS blocks FROM blocks").fetch_one(connection).await?;
-    number(&row, "blocks")
 }
 
 /// What a bucket wants of its blocks; `None` where the cluster's default holds.

@@ -3,23 +3,26 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 
-use super::column::{id, number, to_time};
+use super::column::{id, number, to_number, to_time};
 use super::replicas::BlockRange;
 use super::{Connection, StoreError};
 
-/// Queues a replica for deletion. Answers whether it was not queued before.
+/// Queues a replica of `bytes` (0 if that is not known) for deletion. Answers whether it was not queued before.
 pub(crate) async fn queue(
     tx: &mut Connection,
     node: NodeId,
     block: BlockId,
+    bytes: u64,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let queued = sqlx::query(
-        "INSERT INTO deletions (node_id, block_id, queued_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        "INSERT INTO deletions (node_id, block_id, queued_at, bytes) VALUES ($1, $2, $3, $4)
+         ON CONFLICT DO NOTHING",
     )
     .bind(&node.as_bytes()[..])
     .bind(&block.as_bytes()[..])
     .bind(to_time(now))
+    .bind(to_number(bytes))
     .execute(tx)
     .await?;
     Ok(queued.rows_affected() > 0)
@@ -39,14 +42,31 @@ pub(crate) async fn is_queued(
     Ok(row.is_some())
 }
 
-/// A replica was deleted. Answers whether it was queued.
-pub(crate) async fn done(tx: &mut Connection, node: NodeId, block: BlockId) -> Result<bool, StoreError> {
-    let removed = sqlx::query("DELETE FROM deletions WHERE node_id = $1 AND block_id = $2")
+/// A replica was deleted. Answers its bytes if it was queued.
+pub(crate) async fn done(
+    tx: &mut Connection,
+    node: NodeId,
+    block: BlockId,
+) -> Result<Option<u64>, StoreError> {
+    let row = sqlx::query("DELETE FROM deletions WHERE node_id = $1 AND block_id = $2 RETURNING bytes")
         .bind(&node.as_bytes()[..])
         .bind(&block.as_bytes()[..])
-        .execute(tx)
+        .fetch_optional(tx)
         .await?;
-    Ok(removed.rows_affected() > 0)
+    row.map(|row| number(&row, "bytes")).transpose()
+}
+
+/// Forgets up to `max` of what a node is to delete; answers how many there were.
+pub(crate) async fn forget(tx: &mut Connection, node: NodeId, max: u32) -> Result<u64, StoreError> {
+    let forgotten = sqlx::query(
+        "DELETE FROM deletions WHERE node_id = $1 AND block_id IN
+             (SELECT block_id FROM deletions WHERE node_id = $1 ORDER BY block_id LIMIT $2)",
+    )
+    .bind(&node.as_bytes()[..])
+    .bind(i64::from(max))
+    .execute(tx)
+    .await?;
+    Ok(forgotten.rows_affected())
 }
 
 /// The first `max` replicas that a node is to delete in a range.
@@ -73,10 +93,4 @@ pub(crate) async fn page(
 /// Whether nothing is queued.
 pub(crate) async fn is_empty(connection: &mut Connection) -> Result<bool, StoreError> {
     Ok(sqlx::query("SELECT 1 FROM deletions LIMIT 1").fetch_optional(connection).await?.is_none())
-}
-
-/// How many are queued.
-pub(crate) async fn count(connection: &mut Connection) -> Result<u64, StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) AS deletions FROM deletions").fetch_one(connection).await?;
-    number(&row, "deletions")
 }

@@ -132,12 +132,44 @@ const INVARIANTS: &[Invariant] = &[
                        AND (SELECT COUNT(*) FROM replicas
                             WHERE replicas.block_id = blocks.block_id AND state = 0) <
                            (SELECT CASE WHEN COUNT(*) < blocks.replication THEN COUNT(*)
-                                   ELSE blocks.replication END FROM nodes)",
+                                   ELSE blocks.replication END FROM nodes WHERE removed_at IS NULL)",
     },
     Invariant {
         name: "a block with a bad copy waits for repair",
         violations: "SELECT COUNT(DISTINCT block_id) FROM replicas
                      WHERE state = 1 AND block_id NOT IN (SELECT block_id FROM repairs)",
+    },
+    Invariant {
+        name: "nodes' replicas and deletions are counted right",
+        violations: "SELECT COUNT(*) FROM node_totals
+                     WHERE replicas <> (SELECT COUNT(*) FROM replicas
+                                        WHERE replicas.node_id = node_totals.node_id)
+                        OR bytes <> (SELECT COALESCE(SUM(length), 0) FROM replicas
+                                     JOIN blocks ON blocks.block_id = replicas.block_id
+                                     WHERE replicas.node_id = node_totals.node_id)
+                        OR deletions <> (SELECT COUNT(*) FROM deletions
+                                         WHERE deletions.node_id = node_totals.node_id)
+                        OR deletion_bytes <> (SELECT COALESCE(SUM(deletions.bytes), 0) FROM deletions
+                                              WHERE deletions.node_id = node_totals.node_id)",
+    },
+    Invariant {
+        name: "every replica and deletion is counted at some node",
+        violations: "SELECT (SELECT COUNT(*) FROM replicas
+                             WHERE node_id NOT IN (SELECT node_id FROM node_totals))
+                          + (SELECT COUNT(*) FROM deletions
+                             WHERE node_id NOT IN (SELECT node_id FROM node_totals))",
+    },
+    Invariant {
+        name: "blocks are counted right",
+        violations: "SELECT COUNT(*) FROM block_totals WHERE blocks <> (SELECT COUNT(*) FROM blocks)",
+    },
+    Invariant {
+        name: "what waits for repair is counted right",
+        violations: "SELECT (SELECT COUNT(*) FROM repair_totals WHERE repairs <>
+                                (SELECT COUNT(*) FROM repairs WHERE repairs.live = repair_totals.live
+                                    AND repairs.replication = repair_totals.replication))
+                          + (SELECT CASE WHEN (SELECT COUNT(*) FROM repairs) =
+                                (SELECT COALESCE(SUM(repairs), 0) FROM repair_totals) THEN 0 ELSE 1 END)",
     },
 ];
 

@@ -10,6 +10,7 @@
 //! | `fsck` | what the check of everything reads |
 //! | `settings`, `buckets`, `objects`, `object_parts`, `uploads`, `parts`, `extents` | the namespace's tables |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `garbage`, `leases` | the block manager's tables |
+//! | `totals` | what is counted, kept by triggers |
 //!
 //! Statements are written for SQLite and PostgreSQL alike: `$1` placeholders, no functions that
 //! only one of them has. Functions take a [`Connection`]; whoever calls them owns the transaction.
@@ -34,6 +35,7 @@ pub(crate) mod parts;
 pub(crate) mod repairs;
 pub(crate) mod replicas;
 pub(crate) mod settings;
+pub(crate) mod totals;
 pub(crate) mod uploads;
 mod writer;
 

@@ -10,10 +10,12 @@ use super::column::{id, json, number, text, to_json, to_time};
 use super::{Connection, Row, StoreError};
 use crate::blocks::KnownNode;
 
-/// All nodes.
+/// All nodes that were not removed.
 pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<KnownNode>, StoreError> {
     let rows = sqlx::query(
-        "SELECT node_id, address, zone, incarnation, volumes, version, duty, maintenance_until FROM nodes",
+        "SELECT nodes.node_id, address, zone, incarnation, volumes, version, duty, maintenance_until,
+                COALESCE(deletions, 0) AS deletions, COALESCE(deletion_bytes, 0) AS deletion_bytes
+         FROM nodes LEFT JOIN node_totals ON node_totals.node_id = nodes.node_id WHERE removed_at IS NULL",
     )
     .fetch_all(connection)
     .await?;
@@ -27,6 +29,7 @@ pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<KnownNode>, S
                 volumes: json(row, "volumes")?,
                 version: text(row, "version")?,
                 duty: duty(row)?,
+                deletions: (number(row, "deletions")?, number(row, "deletion_bytes")?),
             })
         })
         .collect()
@@ -53,27 +56,43 @@ pub(crate) async fn set_duty(tx: &mut Connection, node: NodeId, duty: Duty) -> R
         Duty::Draining => (DRAINING, None),
         Duty::Maintenance { until } => (MAINTENANCE, Some(to_time(until))),
     };
-    let done = sqlx::query("UPDATE nodes SET duty = $1, maintenance_until = $2 WHERE node_id = $3")
-        .bind(duty)
-        .bind(until)
-        .bind(&node.as_bytes()[..])
-        .execute(tx)
-        .await?;
+    let done = sqlx::query(
+        "UPDATE nodes SET duty = $1, maintenance_until = $2 WHERE node_id = $3 AND removed_at IS NULL",
+    )
+    .bind(duty)
+    .bind(until)
+    .bind(&node.as_bytes()[..])
+    .execute(tx)
+    .await?;
     Ok(done.rows_affected() > 0)
 }
 
-/// Keeps a registration; answers the node's new incarnation, 1 for its first.
+/// A registration was kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Registration {
+    /// The node's incarnation. None is used twice, not even after the node was removed.
+    pub(crate) incarnation: u64,
+    /// Whether there was no such node before.
+    pub(crate) is_new: bool,
+}
+
+/// Keeps a registration. A node that was removed comes back as a new one.
 pub(crate) async fn register(
     tx: &mut Connection,
     register: &Register,
     now: Timestamp,
-) -> Result<u64, StoreError> {
+) -> Result<Registration, StoreError> {
+    let known = sqlx::query("SELECT 1 FROM nodes WHERE node_id = $1 AND removed_at IS NULL")
+        .bind(&register.node.as_bytes()[..])
+        .fetch_optional(&mut *tx)
+        .await?;
     let row = sqlx::query(
         "INSERT INTO nodes (node_id, address, zone, incarnation, volumes, version, registered_at)
          VALUES ($1, $2, $3, 1, $4, $5, $6)
          ON CONFLICT (node_id) DO UPDATE SET
              address = excluded.address, zone = excluded.zone, incarnation = nodes.incarnation + 1,
-             volumes = excluded.volumes, version = excluded.version, registered_at = excluded.registered_at
+             volumes = excluded.volumes, version = excluded.version, registered_at = excluded.registered_at,
+             duty = CASE WHEN nodes.removed_at IS NULL THEN nodes.duty ELSE 0 END, removed_at = NULL
          RETURNING incarnation",
     )
     .bind(&register.node.as_bytes()[..])
@@ -84,5 +103,36 @@ pub(crate) async fn register(
     .bind(to_time(now))
     .fetch_one(tx)
     .await?;
-    number(&row, "incarnation")
+    Ok(Registration { incarnation: number(&row, "incarnation")?, is_new: known.is_none() })
+}
+
+/// Removes a node. Its row stays, so that what is left of it belongs to somebody. Answers whether there
+/// was such a node.
+pub(crate) async fn remove(tx: &mut Connection, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
+    let removed = sqlx::query("UPDATE nodes SET removed_at = $1 WHERE node_id = $2 AND removed_at IS NULL")
+        .bind(to_time(now))
+        .bind(&node.as_bytes()[..])
+        .execute(tx)
+        .await?;
+    Ok(removed.rows_affected() > 0)
+}
+
+/// Whether a node was removed, and did not come back.
+pub(crate) async fn is_removed(connection: &mut Connection, node: NodeId) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM nodes WHERE node_id = $1 AND removed_at IS NOT NULL")
+        .bind(&node.as_bytes()[..])
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Removed nodes of which there is something left.
+pub(crate) async fn half_removed(connection: &mut Connection) -> Result<Vec<NodeId>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT nodes.node_id FROM nodes JOIN node_totals ON node_totals.node_id = nodes.node_id
+         WHERE removed_at IS NOT NULL AND (replicas > 0 OR deletions > 0)",
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| id(row, "node_id")).collect()
 }

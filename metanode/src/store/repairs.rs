@@ -17,24 +17,27 @@ pub(crate) struct QueuedRepair {
     pub(crate) block: BlockId,
 }
 
-/// Queues a block. Answers whether it was not queued before; one that was keeps its time.
+/// Queues a block that has `live` good copies where there should be `replication`. Answers whether it was not queued before; one that was keeps its time.
 pub(crate) async fn queue(
     tx: &mut Connection,
     block: BlockId,
     live: u32,
+    replication: u32,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let updated = sqlx::query("UPDATE repairs SET live = $2 WHERE block_id = $1")
+    let updated = sqlx::query("UPDATE repairs SET live = $2, replication = $3 WHERE block_id = $1")
         .bind(&block.as_bytes()[..])
         .bind(i64::from(live))
+        .bind(i64::from(replication))
         .execute(&mut *tx)
         .await?;
     if updated.rows_affected() > 0 {
         return Ok(false);
     }
-    sqlx::query("INSERT INTO repairs (block_id, live, queued_at) VALUES ($1, $2, $3)")
+    sqlx::query("INSERT INTO repairs (block_id, live, replication, queued_at) VALUES ($1, $2, $3, $4)")
         .bind(&block.as_bytes()[..])
         .bind(i64::from(live))
+        .bind(i64::from(replication))
         .bind(to_time(now))
         .execute(tx)
         .await?;
@@ -50,12 +53,12 @@ pub(crate) async fn raise_replication(
     now: Timestamp,
 ) -> Result<Vec<BlockId>, StoreError> {
     sqlx::query(
-        "INSERT INTO repairs (block_id, live, queued_at)
+        "INSERT INTO repairs (block_id, live, replication, queued_at)
          SELECT blocks.block_id, (SELECT COUNT(*) FROM replicas
-                                  WHERE replicas.block_id = blocks.block_id AND replicas.state = 0), $3
+                                  WHERE replicas.block_id = blocks.block_id AND replicas.state = 0), $2, $3
          FROM blocks WHERE blocks.replication < $2
            AND blocks.block_id IN (SELECT block_id FROM extents WHERE owner_id = $1)
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT (block_id) DO UPDATE SET replication = excluded.replication",
     )
     .bind(&owner[..])
     .bind(i64::from(wanted))
@@ -127,19 +130,6 @@ pub(crate) async fn page(
             })
         })
         .collect()
-}
-
-/// How many queued blocks have fewer than their copies, or than `nodes`, and how many have none.
-pub(crate) async fn count(connection: &mut Connection, nodes: u32) -> Result<(u64, u64), StoreError> {
-    let row = sqlx::query(
-        "SELECT COUNT(*) AS lacking, COUNT(CASE WHEN repairs.live = 0 THEN 1 END) AS missing
-         FROM repairs JOIN blocks ON blocks.block_id = repairs.block_id
-         WHERE repairs.live < blocks.replication AND repairs.live < $1",
-    )
-    .bind(i64::from(nodes))
-    .fetch_one(connection)
-    .await?;
-    Ok((number(&row, "lacking")?, number(&row, "missing")?))
 }
 
 /// The name of the setting that says how far a scan of all blocks has come. It is there while one

@@ -4,6 +4,7 @@ use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::id::{BlockId, NodeId};
 use sqlx::Row as _;
 
+use super::blocks::{Block, BlockCopies};
 use super::column::{id, number};
 use super::{Connection, StoreError};
 
@@ -144,12 +145,39 @@ pub(crate) async fn blocks_of(
     rows.iter().map(|row| id(row, "block_id")).collect()
 }
 
-/// How many replicas each node holds.
-pub(crate) async fn counts(connection: &mut Connection) -> Result<Vec<(NodeId, u64)>, StoreError> {
-    let rows = sqlx::query("SELECT node_id, COUNT(*) AS replicas FROM replicas GROUP BY node_id")
-        .fetch_all(connection)
-        .await?;
-    rows.iter().map(|row| Ok((id(row, "node_id")?, number(row, "replicas")?))).collect()
+/// Up to `max` blocks of which a node has a copy, behind `after`, in order, each with all of its copies.
+pub(crate) async fn copies_of(
+    connection: &mut Connection,
+    node: NodeId,
+    after: Option<BlockId>,
+    max: u32,
+) -> Result<Vec<(BlockId, BlockCopies)>, StoreError> {
+    let (after, _) = BlockRange { after, through: None }.bounds();
+    let rows = sqlx::query(
+        "SELECT page.block_id, blocks.length, blocks.crc32c, blocks.replication,
+                replicas.node_id, replicas.state
+         FROM (SELECT block_id FROM replicas WHERE node_id = $1 AND block_id > $2
+               ORDER BY block_id LIMIT $3) AS page
+         JOIN blocks ON blocks.block_id = page.block_id
+         JOIN replicas ON replicas.block_id = page.block_id
+         ORDER BY page.block_id",
+    )
+    .bind(&node.as_bytes()[..])
+    .bind(after)
+    .bind(i64::from(max))
+    .fetch_all(connection)
+    .await?;
+    let mut page: Vec<(BlockId, BlockCopies)> = Vec::new();
+    for row in &rows {
+        let block = id(row, "block_id")?;
+        if page.last().is_none_or(|(last, _)| *last != block) {
+            page.push((block, BlockCopies { block: Block::from_row(row)?, holders: Vec::new() }));
+        }
+        if let Some((_, copies)) = page.last_mut() {
+            copies.holders.push((id(row, "node_id")?, row.try_get::<i64, _>("state")? == 0));
+        }
+    }
+    Ok(page)
 }
 
 /// How many replicas a node holds behind `after`.

@@ -1,5 +1,12 @@
-//! What the cluster is: its id, its root credentials.
+//! What the cluster is: its id, its root credentials; and what operators decided about it.
 
+use cairn_protocol::admin::{WorkerName, WorkerSettings};
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::NodeId;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::column::{json, text, to_json};
 use super::{Connection, StoreError};
 
 /// A setting's name.
@@ -46,4 +53,91 @@ pub(crate) async fn find_or_insert(
         .bind(setting.name())
         .fetch_one(tx)
         .await?)
+}
+
+/// An operator's decision, kept as JSON.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Decision {
+    /// About a worker: [`WorkerSettings`].
+    Worker(WorkerName),
+    /// How far from the mean utilisation a node may be, in thousandths: a `u32`.
+    BalanceThreshold,
+    /// When all nodes were asked to scrub from the beginning: a [`Timestamp`].
+    ScrubAll,
+    /// When one was.
+    Scrub(NodeId),
+}
+
+const SCRUB_OF_NODE: &str = "scrub.";
+
+impl Decision {
+    fn name(self) -> String {
+        match self {
+            Self::Worker(worker) => format!("worker.{worker}"),
+            Self::BalanceThreshold => "balance_threshold".to_owned(),
+            Self::ScrubAll => "scrub_all".to_owned(),
+            Self::Scrub(node) => format!("{SCRUB_OF_NODE}{node}"),
+        }
+    }
+}
+
+/// What was decided; `None` if nothing was.
+pub(crate) async fn decided<T: DeserializeOwned>(
+    connection: &mut Connection,
+    decision: Decision,
+) -> Result<Option<T>, StoreError> {
+    let row = sqlx::query("SELECT value FROM settings WHERE name = $1")
+        .bind(decision.name())
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| json(&row, "value")).transpose()
+}
+
+/// Keeps what was decided.
+pub(crate) async fn decide<T: Serialize>(
+    tx: &mut Connection,
+    decision: Decision,
+    value: T,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO settings (name, value) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(decision.name())
+    .bind(to_json(&value, "value")?)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What was decided about all workers; those that nobody spoke of are left out.
+pub(crate) async fn workers(
+    connection: &mut Connection,
+) -> Result<Vec<(WorkerName, WorkerSettings)>, StoreError> {
+    let mut settings = Vec::new();
+    for worker in WorkerName::ALL {
+        if let Some(decided) = decided(connection, Decision::Worker(worker)).await? {
+            settings.push((worker, decided));
+        }
+    }
+    Ok(settings)
+}
+
+/// When single nodes were asked to scrub.
+pub(crate) async fn scrubs_asked(
+    connection: &mut Connection,
+) -> Result<Vec<(NodeId, Timestamp)>, StoreError> {
+    // Both bounds are plain text: "/" is the character behind ".".
+    let rows = sqlx::query("SELECT name, value FROM settings WHERE name > $1 AND name < $2")
+        .bind(SCRUB_OF_NODE)
+        .bind("scrub/")
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let name = text(row, "name")?;
+            let node = name.strip_prefix(SCRUB_OF_NODE).and_then(|node| node.parse().ok());
+            Ok((node.ok_or(StoreError::Corrupt { column: "name" })?, json(row, "value")?))
+        })
+        .collect()
 }

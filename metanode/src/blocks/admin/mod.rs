@@ -18,27 +18,28 @@ use cairn_protocol::admin::{
 };
 use cairn_protocol::id::NodeId;
 
+use super::copies::Purpose;
 use super::{Blocks, Inner};
-use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
+use crate::store::totals::{self, NodeTotals};
+use crate::store::{Connection, StoreError, replicas};
 
 #[async_trait]
 impl Admin for Blocks {
     async fn status(&self, _request: StatusRequest) -> Result<ClusterStatus, AdminError> {
         let mut reader = self.inner.store.read().await?;
-        let replicas: HashMap<NodeId, u64> = replicas::counts(&mut reader).await?.into_iter().collect();
-        let nodes = self.inner.node_statuses(&replicas);
-        let repairs_in_flight = self.inner.memory().copies.len() as u64;
+        let nodes = self.inner.node_statuses(&totals::nodes(&mut reader).await?);
+        let repairs_in_flight = self.inner.memory().copies.count(|purpose| purpose == Purpose::Repair);
         let registered = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
-        let (lacking, missing) = repairs::count(&mut reader, registered).await?;
+        let counted = totals::all(&mut reader, registered).await?;
         let unseen = unseen(&self.inner, &mut reader).await?;
         Ok(ClusterStatus {
             cluster: self.inner.cluster,
             nodes,
-            blocks: blocks::count(&mut reader).await?,
-            under_replicated: lacking.saturating_add(unseen),
-            missing,
+            blocks: counted.blocks,
+            under_replicated: counted.lacking.saturating_add(unseen),
+            missing: counted.missing,
             repairs_in_flight,
-            deletions_queued: deletions::count(&mut reader).await?,
+            deletions_queued: counted.deletions,
             workers: worker::all(&self.inner),
         })
     }
@@ -114,11 +115,11 @@ async fn unseen(inner: &Inner, reader: &mut Connection) -> Result<u64, StoreErro
 }
 
 impl Inner {
-    fn node_statuses(&self, replicas: &HashMap<NodeId, u64>) -> Vec<NodeStatus> {
+    fn node_statuses(&self, totals: &HashMap<NodeId, NodeTotals>) -> Vec<NodeStatus> {
         let now = self.env.monotonic();
         let silent_ms = |at| u64::try_from(now.saturating_sub(at).as_millis()).unwrap_or(u64::MAX);
-        let memory = self.memory();
-        let view = memory.view(&self.env);
+        let mut memory = self.memory();
+        memory.view(&self.env);
         let statuses = memory.nodes.iter().map(|(id, node)| NodeStatus {
             node: id,
             address: node.address.clone(),
@@ -126,10 +127,10 @@ impl Inner {
             state: node.state,
             duty: node.duty,
             version: node.version.clone(),
-            predicted_used: view.get(id).map_or(0, |node| node.predicted_used),
+            predicted_used: memory.seen().get(id).map_or(0, |node| node.predicted_used),
             incarnation: node.incarnation,
             silent_ms: node.present.then(|| silent_ms(node.heard_at)),
-            replicas: replicas.get(&id).copied().unwrap_or(0),
+            replicas: totals.get(&id).map_or(0, |totals| totals.replicas),
             volumes: node.volumes.clone(),
         });
         statuses.collect()

@@ -2,18 +2,61 @@
 
 use std::sync::Arc;
 
-use cairn_protocol::admin::{AdminError, ScrubStatus, StartScrub};
+use cairn_protocol::admin::{AdminError, ScrubStatus, StartScrub, WorkerActivity, WorkerStatus};
+use cairn_protocol::cluster::ScrubProgress;
+use cairn_protocol::id::NodeId;
+use futures_util::FutureExt;
 
 use crate::blocks::Inner;
+use crate::blocks::memory::Memory;
+use crate::store::settings::{self, Decision};
 
-fn not_yet<T>() -> Result<T, AdminError> {
-    Err(AdminError::Refused { reason: "not built yet".to_owned() })
+pub(super) async fn start(inner: &Arc<Inner>, request: StartScrub) -> Result<Vec<ScrubStatus>, AdminError> {
+    let _decisions = inner.decisions.write().await;
+    let node = request.node;
+    if let Some(node) = node.filter(|node| inner.memory().nodes.get(*node).is_none()) {
+        return Err(AdminError::UnknownNode { node });
+    }
+    let now = inner.env.now();
+    let decision = node.map_or(Decision::ScrubAll, Decision::Scrub);
+    inner.store.write(move |tx| settings::decide(tx, decision, now).boxed()).await?;
+    let mut memory = inner.memory();
+    memory.scrubs.ask(node, now);
+    Ok(statuses(&memory, |other| node.is_none_or(|node| node == other)))
 }
 
-pub(super) async fn start(_inner: &Arc<Inner>, _request: StartScrub) -> Result<Vec<ScrubStatus>, AdminError> {
-    not_yet()
+pub(super) fn all(inner: &Arc<Inner>) -> Vec<ScrubStatus> {
+    statuses(&inner.memory(), |_| true)
 }
 
-pub(super) fn all(_inner: &Arc<Inner>) -> Vec<ScrubStatus> {
-    Vec::new()
+fn statuses(memory: &Memory, wanted: impl Fn(NodeId) -> bool) -> Vec<ScrubStatus> {
+    let nodes = memory.nodes.iter().map(|(node, _)| node).filter(|node| wanted(*node));
+    let status = |node| ScrubStatus {
+        node,
+        progress: memory.scrubs.progress(node).cloned(),
+        asked_at: memory.scrubs.asked_at(node),
+    };
+    nodes.map(status).collect()
+}
+
+/// The scrubbers of all nodes as one worker.
+pub(super) fn sum_up(inner: &Inner, desk: WorkerStatus) -> WorkerStatus {
+    let memory = inner.memory();
+    let told: Vec<&ScrubProgress> =
+        memory.nodes.iter().filter_map(|(node, _)| memory.scrubs.progress(node)).collect();
+    let sum = |of: fn(&ScrubProgress) -> u64| told.iter().map(|told| of(told)).fold(0, u64::saturating_add);
+    let running = told.iter().filter(|told| told.running).count();
+    let (blocks, bytes) = (sum(|told| told.blocks), sum(|told| told.bytes));
+    let doing = format!(
+        "{running} of {} nodes read; {blocks} of {} replicas read in their rounds, {} corrupt",
+        told.len(),
+        sum(|told| told.blocks_in_all),
+        sum(|told| told.corrupt)
+    );
+    let activity = match desk.activity {
+        WorkerActivity::Paused => WorkerActivity::Paused,
+        _ if running > 0 => WorkerActivity::Working,
+        _ => WorkerActivity::Resting,
+    };
+    WorkerStatus { activity, doing, done: blocks, bytes, ..desk }
 }

@@ -1,7 +1,9 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use cairn_protocol::admin::WorkerName;
 use cairn_protocol::cluster::{
-    ClusterError, CommandResult, Heartbeat, HeartbeatReply, ReportedReplica, VolumeUsage,
+    ClusterError, CommandResult, Heartbeat, HeartbeatReply, ReportedReplica, ScrubOrder, VolumeUsage,
 };
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::{BlockId, NodeId};
@@ -10,6 +12,7 @@ use futures_util::FutureExt;
 
 use super::handout::commands;
 use super::reconcile::{Found, reconcile};
+use crate::blocks::copies::{CopyIntent, Purpose};
 use crate::blocks::{Inner, attention};
 use crate::store::{Connection, StoreError, blocks, deletions};
 
@@ -22,20 +25,27 @@ pub(super) async fn heartbeat(
 ) -> Result<HeartbeatReply, ClusterError> {
     let node = request.node;
     hear(inner, node, request.incarnation, request.volumes)?;
+    inner.memory().scrubs.tell(node, request.scrub);
     let (copied, results) = finish(inner, node, &request.finished);
     let mut stored = request.stored;
     remember(inner, node, &stored);
     // A finished copy is a stored replica, whether the node says so twice or once.
-    stored.extend(copied.iter().copied().filter(|copy| !stored.contains(copy)).collect::<Vec<_>>());
-    let kept = reconcile(inner, node, stored, Found::Increment).await?;
-    for copy in copied.iter().filter(|copy| kept.contains(&copy.block)) {
-        inner.events.publish(EventKind::BlockRepaired { block: copy.block, node });
-    }
+    let copies = copied.iter().map(|copy| copy.replica).filter(|copy| !stored.contains(copy));
+    stored.extend(copies.collect::<Vec<_>>());
+    let kept = reconcile(inner, node, stored, Found::Increment).await;
+    count_copies(inner, node, copied, kept.as_ref().ok());
+    kept?;
     lost(inner, node, request.corrupt).await?;
     deleted(inner, node, request.deleted).await?;
     after_results(inner, node, &results);
     let commands = commands(inner, node).await?;
-    Ok(HeartbeatReply { commands, ..HeartbeatReply::default() })
+    Ok(HeartbeatReply { commands, scrub: scrub_order(inner, node) })
+}
+
+fn scrub_order(inner: &Inner, node: NodeId) -> ScrubOrder {
+    let settings = inner.board.settings(WorkerName::Scrub);
+    let asked_at = inner.memory().scrubs.asked_at(node).unwrap_or_default();
+    ScrubOrder { round: asked_at.0, paused: settings.paused, rate: settings.rate }
 }
 
 /// The node lives, if it is who it says.
@@ -67,6 +77,9 @@ fn hear(
 fn remember(inner: &Inner, node: NodeId, stored: &[ReportedReplica]) {
     let now = inner.env.monotonic();
     let mut memory = inner.memory();
+    if !stored.is_empty() {
+        memory.nodes.succeeded(node);
+    }
     for replica in stored {
         memory.reservations.stored(replica.block, node);
         memory.nodes.stored(node, replica.block, now, inner.config.report_age);
@@ -79,26 +92,56 @@ fn finish<'a>(
     inner: &Inner,
     node: NodeId,
     finished: &'a [CommandResult],
-) -> (Vec<ReportedReplica>, Vec<&'a CommandResult>) {
+) -> (Vec<CopyIntent>, Vec<&'a CommandResult>) {
     let mut copied = Vec::new();
     let mut others = Vec::new();
+    let now = inner.env.monotonic();
     let mut memory = inner.memory();
     for result in finished {
         let Some(copy) = memory.copies.finish(result.command, node) else {
             others.push(result);
             continue;
         };
-        memory.hints.add(copy.replica.block);
+        let block = copy.replica.block;
+        memory.hints.add(block);
         match &result.error {
-            None => copied.push(copy.replica),
+            None => {
+                memory.nodes.succeeded(node);
+                if let Some(from) = copy.purpose.leaves() {
+                    memory.arrivals.announce(block, from, node);
+                }
+                copied.push(copy);
+            }
             Some(error) => {
-                warn_peer!(%node, block = %copy.replica.block, error, "a datanode could not copy a block");
-                memory.setbacks.add(copy.replica.block, inner.env.monotonic());
+                warn_peer!(%node, %block, error, "a datanode could not copy a block");
+                memory.nodes.failed(node, copy.sources.first().copied(), now);
+                memory.setbacks.add(block, now);
             }
         }
-        inner.wakes.repair.notify_one();
+    }
+    drop(memory);
+    if others.len() < finished.len() {
+        // There is bandwidth for others.
+        inner.wake_copiers();
     }
     (copied, others)
+}
+
+/// Finished copies count now, those that `kept` names.
+fn count_copies(inner: &Inner, node: NodeId, copied: Vec<CopyIntent>, kept: Option<&HashSet<BlockId>>) {
+    for copy in &copied {
+        let block = copy.replica.block;
+        let counts = kept.is_some_and(|kept| kept.contains(&block));
+        if copy.purpose != Purpose::Repair {
+            inner.memory().arrivals.counted(block, counts);
+        } else if counts {
+            inner.count(WorkerName::Repair, 1, copy.replica.length);
+            inner.events.publish(EventKind::BlockRepaired { block, node });
+        }
+    }
+    if !copied.is_empty() {
+        inner.wake_copiers();
+    }
 }
 
 /// A deletion that ended makes way for the next.
@@ -159,13 +202,13 @@ async fn mark(
 async fn deleted(inner: &Arc<Inner>, node: NodeId, deleted: Vec<BlockId>) -> Result<(), ClusterError> {
     for blocks in deleted.chunks(INCREMENTS_PER_WRITE) {
         let (shared, written) = (inner.clone(), blocks.to_vec());
-        let idle = inner
+        let forgotten = inner
             .store
             .write(move |tx| async move { forget(&shared, tx, node, written).await }.boxed())
             .await?;
         {
             let mut memory = inner.memory();
-            memory.nodes.deletions_done(node, blocks.len() as u64);
+            memory.nodes.deletions_done(node, forgotten.replicas, forgotten.bytes);
             for block in blocks {
                 memory.orphans.deleted(node, *block);
                 memory.hints.deleted(*block);
@@ -175,27 +218,40 @@ async fn deleted(inner: &Arc<Inner>, node: NodeId, deleted: Vec<BlockId>) -> Res
             inner.events.publish(EventKind::BlockDeleted { block: *block, node });
         }
         inner.wakes.repair.notify_one();
-        if idle {
+        if forgotten.idle {
             inner.events.publish(EventKind::GarbageIdle);
         }
     }
     Ok(())
 }
 
-/// Answers whether nothing is left to be deleted anywhere.
+/// Deletions that are done.
+struct Forgotten {
+    replicas: u64,
+    bytes: u64,
+    /// Whether nothing is left to be deleted anywhere.
+    idle: bool,
+}
+
 async fn forget(
     inner: &Inner,
     tx: &mut Connection,
     node: NodeId,
     blocks: Vec<BlockId>,
-) -> Result<bool, StoreError> {
+) -> Result<Forgotten, StoreError> {
+    let (mut replicas, mut bytes) = (0, 0);
     for block in blocks {
-        let asked = deletions::done(tx, node, block).await?;
+        match deletions::done(tx, node, block).await? {
+            Some(length) => {
+                replicas += 1;
+                bytes += length;
+            }
+            None => {
+                tracing::debug!(%node, %block, "a datanode deleted a replica that was not queued for it");
+            }
+        }
         // A replica that is gone is gone, whoever wanted it.
         attention::remove_copy(inner, tx, block, node).await?;
-        if !asked {
-            tracing::debug!(%node, %block, "a datanode deleted a replica that was not queued for it");
-        }
     }
-    deletions::is_empty(tx).await
+    Ok(Forgotten { replicas, bytes, idle: deletions::is_empty(tx).await? })
 }

@@ -108,7 +108,7 @@ async fn apply(
                 }
             }
             Known::Abandoned => {
-                if deletions::queue(tx, node, block, inner.env.now()).await? {
+                if deletions::queue(tx, node, block, replica.length, inner.env.now()).await? {
                     changes.abandoned.push(replica);
                 }
             }

@@ -7,6 +7,7 @@ use cairn_protocol::warn_peer;
 use futures_util::FutureExt;
 
 use crate::blocks::Inner;
+use crate::store::nodes::Registration;
 use crate::store::{Connection, StoreError, blocks, nodes, repairs};
 
 /// Volumes of one node: more than any machine has disks.
@@ -17,6 +18,8 @@ const TEXT_LENGTH_MAX: usize = 1_024;
 
 pub(super) async fn register(inner: &Arc<Inner>, request: Register) -> Result<Registered, ClusterError> {
     check(inner, &request)?;
+    // An operator may be removing the node just now.
+    let decisions = inner.decisions.read().await;
     let first_nodes = inner.memory().nodes.len();
     let kept = request.clone();
     let now = inner.env.now();
@@ -32,6 +35,7 @@ pub(super) async fn register(inner: &Arc<Inner>, request: Register) -> Result<Re
             memory.scan(None);
         }
     }
+    drop(decisions);
     tracing::info!(%node, incarnation, "a datanode registered");
     inner.events.publish(EventKind::NodeRegistered { node, incarnation });
     inner.nodes_changed();
@@ -68,9 +72,9 @@ async fn keep(
     nodes_before: u32,
     copies_max: u32,
 ) -> Result<(u64, bool), StoreError> {
-    let incarnation = nodes::register(tx, &request, now).await?;
+    let Registration { incarnation, is_new } = nodes::register(tx, &request, now).await?;
     let copies_max = blocks::bucket_replication_max(tx).await?.unwrap_or(0).max(copies_max);
-    let scan = incarnation == 1 && nodes_before < copies_max;
+    let scan = is_new && nodes_before < copies_max;
     if scan {
         repairs::set_scan(tx, None).await?;
     }

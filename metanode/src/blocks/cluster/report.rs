@@ -173,7 +173,9 @@ async fn finish_deletions(
     drop(reader);
     for page in done.chunks(BLOCKS_PER_WRITE) {
         let page = page.to_vec();
-        let idle = inner.store.write(move |tx| forget(tx, node, page).boxed()).await?;
+        let replicas = page.len() as u64;
+        let (bytes, idle) = inner.store.write(move |tx| forget(tx, node, page).boxed()).await?;
+        inner.memory().nodes.deletions_done(node, replicas, bytes);
         if idle {
             inner.events.publish(EventKind::GarbageIdle);
         }
@@ -181,11 +183,13 @@ async fn finish_deletions(
     Ok(())
 }
 
-async fn forget(tx: &mut Connection, node: NodeId, blocks: Vec<BlockId>) -> Result<bool, StoreError> {
+/// Answers the bytes of what was queued, and whether nothing is left to be deleted anywhere.
+async fn forget(tx: &mut Connection, node: NodeId, blocks: Vec<BlockId>) -> Result<(u64, bool), StoreError> {
+    let mut bytes = 0;
     for block in blocks {
-        deletions::done(tx, node, block).await?;
+        bytes += deletions::done(tx, node, block).await?.unwrap_or(0);
     }
-    deletions::is_empty(tx).await
+    Ok((bytes, deletions::is_empty(tx).await?))
 }
 
 /// Counts what was reported; the last page ends the report.

@@ -5,9 +5,12 @@
 //! its first heartbeat is answered with the wish that it register again: its full report tells what
 //! this process cannot know.
 
+mod deletions;
+mod failures;
+mod recent;
 pub(crate) mod state;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +19,11 @@ use cairn_protocol::cluster::{Register, VolumeUsage};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId, VolumeId};
 
+use self::deletions::{Deletions, Outgoing};
+use self::failures::Failures;
+use self::recent::Recent;
 use self::state::{Patience, Signal};
-use cairn_planner::{ClusterView, NodeView};
+use cairn_planner::NodeView;
 
 /// A datanode.
 #[derive(Debug)]
@@ -52,94 +58,10 @@ pub(crate) struct Node {
     pub(crate) reported: u64,
     /// Blocks that it stored lately, which a report on its way may not name yet.
     recent: Recent,
-}
-
-/// Where handing out a node's deletions stands. The queue is gone through round and round, for what
-/// cannot be deleted (it is on a volume that failed) must not hold up what can.
-#[derive(Debug, Default)]
-pub(crate) struct Deletions {
-    /// Whether SQL may have some that were not handed out.
-    pub(crate) waiting: bool,
-    /// The command that the node is at, and its deadline.
-    pub(crate) command: Option<(u64, Timestamp)>,
-    /// How far this round has come.
-    pub(crate) through: Option<BlockId>,
-    /// Something could not be deleted in this round.
-    failed: bool,
-    /// When the next round begins at the earliest.
-    rests_until: Timestamp,
-}
-
-impl Deletions {
-    /// Whether the node can be given the next ones.
-    pub(crate) fn is_ready(&self, now: Timestamp) -> bool {
-        let busy = self.command.is_some_and(|(_, deadline)| deadline >= now);
-        self.waiting && !busy && now >= self.rests_until
-    }
-
-    /// A command ended; answers whether it was the one that the node is at.
-    pub(crate) fn ended(&mut self, command: u64, well: bool) -> bool {
-        let known = self.command.is_some_and(|(at, _)| at == command);
-        if known {
-            self.command = None;
-            self.failed |= !well;
-        }
-        known
-    }
-
-    /// The round has come to the end of the queue, which was empty or not. What failed is tried again
-    /// after a rest.
-    pub(crate) fn end_round(&mut self, empty: bool, rest_until: Timestamp) {
-        self.through = None;
-        self.waiting |= !empty;
-        if std::mem::take(&mut self.failed) {
-            self.rests_until = rest_until;
-        }
-    }
-}
-
-/// Replicas on their way out. Their lengths are known when they are queued but not when they are
-/// done, so what is done counts at the mean.
-#[derive(Debug, Default)]
-struct Outgoing {
-    bytes: u64,
-    replicas: u64,
-}
-
-impl Outgoing {
-    fn queued(&mut self, bytes: u64) {
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.replicas += 1;
-    }
-
-    fn done(&mut self, replicas: u64) {
-        let share = u128::from(self.bytes) * u128::from(replicas.min(self.replicas))
-            / u128::from(self.replicas.max(1));
-        self.bytes = self.bytes.saturating_sub(u64::try_from(share).unwrap_or(u64::MAX));
-        self.replicas = self.replicas.saturating_sub(replicas);
-    }
-}
-
-#[derive(Debug, Default)]
-struct Recent {
-    order: VecDeque<(Duration, BlockId)>,
-    at: HashMap<BlockId, Duration>,
-}
-
-impl Recent {
-    fn add(&mut self, block: BlockId, now: Duration, kept: Duration) {
-        self.order.push_back((now, block));
-        self.at.insert(block, now);
-        while let Some((at, block)) = self.order.front().copied() {
-            if at + kept >= now {
-                break;
-            }
-            self.order.pop_front();
-            if self.at.get(&block) == Some(&at) {
-                self.at.remove(&block);
-            }
-        }
-    }
+    /// What it failed at lately.
+    failures: Failures,
+    /// It was told that it is drained.
+    pub(crate) told_drained: bool,
 }
 
 impl Node {
@@ -147,24 +69,51 @@ impl Node {
         self.volumes.iter().filter(|volume| volume.failed.is_none())
     }
 
-    fn view(&self, node: NodeId, inbound: u64, now: Duration) -> NodeView {
+    /// Whether it may be silent at this time.
+    fn may_be_silent(&self, at: Timestamp) -> bool {
+        matches!(self.duty, Duty::Maintenance { until } if at < until)
+    }
+
+    fn view(&self, node: NodeId, traffic: Traffic, now: Moment) -> NodeView {
         let sum =
             |bytes: fn(&VolumeUsage) -> u64| self.good_volumes().map(bytes).fold(0u64, u64::saturating_add);
         NodeView {
             node,
             zone: self.zone.clone(),
             state: self.state,
-            duty: self.duty,
-            doubtful: !self.present || now < self.avoid_until,
+            duty: match self.duty {
+                Duty::Maintenance { .. } if !self.may_be_silent(now.wall) => Duty::Service,
+                duty => duty,
+            },
+            doubtful: !self.present || now.monotonic < self.avoid_until,
             failing: false,
             capacity: sum(|volume| volume.capacity),
             predicted_used: sum(|volume| volume.used)
-                .saturating_add(inbound)
-                .saturating_sub(self.outgoing.bytes),
-            room: sum(|volume| volume.free).saturating_sub(inbound),
+                .saturating_add(traffic.inbound)
+                .saturating_sub(self.outgoing.bytes())
+                .saturating_sub(traffic.outbound),
+            room: sum(|volume| volume.free).saturating_sub(traffic.inbound),
             largest_volume: self.good_volumes().map(|volume| volume.free).max().unwrap_or(0),
         }
     }
+}
+
+/// Bytes on their way to a node, and off it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    /// Granted there, or being copied to it.
+    pub(crate) inbound: u64,
+    /// Being moved to another node; the deletion is not queued yet.
+    pub(crate) outbound: u64,
+}
+
+/// A moment, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// For silence and deadlines within this process.
+    pub(crate) monotonic: Duration,
+    /// For what is agreed with operators.
+    pub(crate) wall: Timestamp,
 }
 
 /// All registered datanodes.
@@ -172,6 +121,15 @@ impl Node {
 pub(crate) struct NodeTable {
     nodes: BTreeMap<NodeId, Node>,
     patience: Patience,
+    /// Nodes that look different since [`take_changed`](Self::take_changed).
+    changed: BTreeSet<NodeId>,
+    /// When nodes will look different only because time passed.
+    deadlines: BTreeSet<(Duration, NodeId)>,
+    /// Nodes that fail again and again.
+    failing: BTreeSet<NodeId>,
+    /// More than half of the live nodes seem to fail: it is more likely that those who say so, such as a
+    /// gateway that is cut off, are wrong.
+    blames_too_many: bool,
 }
 
 /// What SQL knows of a node.
@@ -191,6 +149,8 @@ pub(crate) struct KnownNode {
     pub(crate) duty: Duty,
     /// Version of its software.
     pub(crate) version: String,
+    /// Replicas that it is to delete, and their bytes.
+    pub(crate) deletions: (u64, u64),
 }
 
 /// What a heartbeat changed.
@@ -205,8 +165,41 @@ pub(crate) struct Heard {
 impl NodeTable {
     /// A table of the nodes that SQL knows.
     pub(crate) fn new(known: Vec<KnownNode>, patience: Patience, now: Duration) -> Self {
-        let nodes = known.into_iter().map(|known| (known.node, Node::from_known(known, now))).collect();
-        Self { nodes, patience }
+        let nodes: BTreeMap<_, _> =
+            known.into_iter().map(|known| (known.node, Node::from_known(known, now))).collect();
+        let changed = nodes.keys().copied().collect();
+        Self {
+            nodes,
+            patience,
+            changed,
+            deadlines: BTreeSet::new(),
+            failing: BTreeSet::new(),
+            blames_too_many: false,
+        }
+    }
+
+    /// The nodes that look different than at the last call.
+    pub(crate) fn take_changed(&mut self, now: Duration) -> BTreeSet<NodeId> {
+        while let Some((at, node)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
+            self.deadlines.remove(&(at, node));
+            self.changed.insert(node);
+        }
+        let mut changed = std::mem::take(&mut self.changed);
+        for node in &changed {
+            if self.get(*node).is_some_and(|found| now < found.failures.until()) {
+                self.failing.insert(*node);
+            } else {
+                self.failing.remove(node);
+            }
+        }
+        let live = |node: &&NodeId| self.state(**node) == NodeState::Live;
+        let failing = self.failing.iter().filter(live).count();
+        let too_many = failing > 0
+            && failing * 2 > self.nodes.values().filter(|node| node.state == NodeState::Live).count();
+        if std::mem::replace(&mut self.blames_too_many, too_many) != too_many {
+            changed.extend(&self.failing);
+        }
+        changed
     }
 
     /// One node.
@@ -250,11 +243,43 @@ impl NodeTable {
             volumes: register.volumes,
             duty: self.get(register.node).map(|node| node.duty).unwrap_or_default(),
             version: register.version,
+            deletions: self.get(register.node).map(|node| node.outgoing.parts()).unwrap_or_default(),
         };
-        let outgoing = self.nodes.remove(&known.node).map(|node| node.outgoing).unwrap_or_default();
         let id = known.node;
-        let node = Node { state, present: true, outgoing, ..Node::from_known(known, now) };
+        let node = Node { state, present: true, ..Node::from_known(known, now) };
         self.nodes.insert(id, node);
+        self.changed.insert(id);
+    }
+
+    /// A node is forgotten.
+    pub(crate) fn remove(&mut self, node: NodeId) {
+        self.nodes.remove(&node);
+        self.changed.insert(node);
+    }
+
+    /// Something else is wanted of a node.
+    pub(crate) fn set_duty(&mut self, id: NodeId, duty: Duty) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.duty = duty;
+            node.told_drained = false;
+            self.changed.insert(id);
+        }
+    }
+
+    /// The nodes whose maintenance is over, and since when.
+    pub(crate) fn maintenance_over(&self, now: Timestamp) -> Vec<(NodeId, Timestamp)> {
+        let over = |(id, node): (NodeId, &Node)| match node.duty {
+            Duty::Maintenance { until } if until <= now => Some((id, until)),
+            Duty::Maintenance { .. } | Duty::Service | Duty::Draining => None,
+        };
+        self.iter().filter_map(over).collect()
+    }
+
+    /// The nodes that are to be emptied and are not dead.
+    pub(crate) fn draining(&self) -> Vec<NodeId> {
+        let draining = |(_, node): &(NodeId, &Node)| node.duty == Duty::Draining;
+        let there = |(_, node): &(NodeId, &Node)| node.state != NodeState::Dead;
+        self.iter().filter(draining).filter(there).map(|(id, _)| id).collect()
     }
 
     /// Whether messages of this incarnation are to be listened to.
@@ -267,7 +292,8 @@ impl NodeTable {
     /// A node sent a heartbeat.
     pub(crate) fn heard(&mut self, node: NodeId, volumes: Vec<VolumeUsage>, now: Duration) -> Heard {
         let patience = self.patience;
-        let Some(node) = self.nodes.get_mut(&node) else { return Heard::default() };
+        let id = node;
+        let Some(node) = self.nodes.get_mut(&id) else { return Heard::default() };
         let before = node.state;
         node.state = state::next(before, Signal::Heard, patience);
         node.heard_at = now;
@@ -278,19 +304,24 @@ impl NodeTable {
             .filter(|volume| was_good(volume.volume))
             .filter_map(|volume| Some((volume.volume, volume.failed.clone()?)))
             .collect();
-        node.volumes = volumes;
+        if node.volumes != volumes || node.state != before {
+            node.volumes = volumes;
+            self.changed.insert(id);
+        }
         Heard { revived: before == NodeState::Stale && node.state == NodeState::Live, failed }
     }
 
-    /// Time has passed. Answers who changed to which state.
-    pub(crate) fn tick(&mut self, now: Duration) -> Vec<(NodeId, NodeState)> {
+    /// Time has passed. Answers who changed to which state. Nobody dies during maintenance.
+    pub(crate) fn tick(&mut self, moment: Moment) -> Vec<(NodeId, NodeState)> {
+        let now = moment.monotonic;
         let patience = self.patience;
         let mut changes = Vec::new();
         for (id, node) in &mut self.nodes {
             let silence = Signal::Silent(now.saturating_sub(node.heard_at));
             let next = state::next(node.state, silence, patience);
             let unwarned = next == NodeState::Dead && now < node.stale_at + patience.warning;
-            if next == node.state || unwarned {
+            let excused = next == NodeState::Dead && node.may_be_silent(moment.wall);
+            if next == node.state || unwarned || excused {
                 continue;
             }
             if next == NodeState::Stale {
@@ -299,14 +330,35 @@ impl NodeTable {
             node.state = next;
             changes.push((*id, next));
         }
+        self.changed.extend(changes.iter().map(|(node, _)| *node));
         changes
     }
 
     /// A client could not reach the node: others are preferred for as long as silence would need to
-    /// make it stale.
-    pub(crate) fn avoid(&mut self, node: NodeId, now: Duration) {
-        if let Some(node) = self.nodes.get_mut(&node) {
+    /// make it stale. Three times, and the node is failing.
+    pub(crate) fn unreachable(&mut self, id: NodeId, now: Duration) {
+        if let Some(node) = self.nodes.get_mut(&id) {
             node.avoid_until = now + self.patience.stale_after;
+            self.deadlines.insert((node.avoid_until, id));
+        }
+        self.failed(id, None, now);
+    }
+
+    /// The node failed at something; `other` is who may be the one to blame.
+    pub(crate) fn failed(&mut self, id: NodeId, other: Option<NodeId>, now: Duration) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.failures.add(other, now, self.patience.stale_after);
+            self.deadlines.insert((node.failures.until(), id));
+            self.changed.insert(id);
+        }
+    }
+
+    /// The node did something well.
+    pub(crate) fn succeeded(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id)
+            && node.failures.forget()
+        {
+            self.changed.insert(id);
         }
     }
 
@@ -315,23 +367,26 @@ impl NodeTable {
         self.get(node).is_none_or(|node| !node.present || now < node.avoid_until)
     }
 
-    /// The nodes as decisions see them. `inbound` tells the bytes on their way to a node.
-    pub(crate) fn view(&self, now: Duration, inbound: impl Fn(NodeId) -> u64) -> ClusterView {
-        ClusterView::new(self.iter().map(|(id, node)| node.view(id, inbound(id), now)).collect())
+    /// A node as decisions see it.
+    pub(crate) fn view(&self, node: NodeId, traffic: Traffic, now: Moment) -> Option<NodeView> {
+        let failing = !self.blames_too_many && self.failing.contains(&node);
+        self.get(node).map(|found| NodeView { failing, ..found.view(node, traffic, now) })
     }
 
     /// A replica of `bytes` was queued for deletion at the node.
-    pub(crate) fn deletion_queued(&mut self, node: NodeId, bytes: u64) {
-        if let Some(node) = self.nodes.get_mut(&node) {
+    pub(crate) fn deletion_queued(&mut self, id: NodeId, bytes: u64) {
+        if let Some(node) = self.nodes.get_mut(&id) {
             node.outgoing.queued(bytes);
             node.deletions.waiting = true;
+            self.changed.insert(id);
         }
     }
 
-    /// So many replicas were deleted at the node.
-    pub(crate) fn deletions_done(&mut self, node: NodeId, replicas: u64) {
-        if let Some(node) = self.nodes.get_mut(&node) {
-            node.outgoing.done(replicas);
+    /// So many replicas were deleted at the node, of so many bytes in all.
+    pub(crate) fn deletions_done(&mut self, id: NodeId, replicas: u64, bytes: u64) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.outgoing.done(replicas, bytes);
+            self.changed.insert(id);
         }
     }
 
@@ -344,8 +399,7 @@ impl NodeTable {
 
     /// Whether the node stored the block no longer than `kept` ago.
     pub(crate) fn stored_lately(&self, node: NodeId, block: BlockId, now: Duration, kept: Duration) -> bool {
-        let at = self.get(node).and_then(|node| node.recent.at.get(&block));
-        at.is_some_and(|at| *at + kept >= now)
+        self.get(node).is_some_and(|node| node.recent.has(block, now, kept))
     }
 }
 
@@ -363,10 +417,12 @@ impl Node {
             heard_at: now,
             present: false,
             avoid_until: Duration::ZERO,
-            outgoing: Outgoing::default(),
-            deletions: Deletions { waiting: true, ..Deletions::default() },
+            outgoing: Outgoing::new(known.deletions),
+            deletions: Deletions::unknown(),
             reported: 0,
             recent: Recent::default(),
+            failures: Failures::default(),
+            told_drained: false,
         }
     }
 }

@@ -40,17 +40,29 @@ fn table() -> (NodeTable, NodeId) {
     (table, node)
 }
 
+fn moment(at: u64) -> Moment {
+    Moment { monotonic: seconds(at), wall: Timestamp(1_000_000 + at * 1_000) }
+}
+
+fn tick(table: &mut NodeTable, at: u64) -> Vec<(NodeId, NodeState)> {
+    table.tick(moment(at))
+}
+
+fn view(table: &NodeTable, node: NodeId, at: u64, inbound: u64) -> NodeView {
+    table.view(node, Traffic { inbound, outbound: 0 }, moment(at)).unwrap()
+}
+
 #[test]
 fn nobody_dies_because_this_process_slept() {
     let (mut table, node) = table();
     // It wakes after a long time, and the node's next heartbeat comes.
-    assert_eq!(table.tick(seconds(400)), [(node, NodeState::Stale)]);
-    assert_eq!(table.tick(seconds(403)), []);
+    assert_eq!(tick(&mut table, 400), [(node, NodeState::Stale)]);
+    assert_eq!(tick(&mut table, 403), []);
     assert!(table.heard(node, Vec::new(), seconds(403)).revived);
     // It wakes again, and this time nothing comes.
-    assert_eq!(table.tick(seconds(900)), [(node, NodeState::Stale)]);
-    assert_eq!(table.tick(seconds(905)), []);
-    assert_eq!(table.tick(seconds(906)), [(node, NodeState::Dead)]);
+    assert_eq!(tick(&mut table, 900), [(node, NodeState::Stale)]);
+    assert_eq!(tick(&mut table, 905), []);
+    assert_eq!(tick(&mut table, 906), [(node, NodeState::Dead)]);
     assert!(!table.accepts(node, 1), "a dead node must register");
 }
 
@@ -58,8 +70,8 @@ fn nobody_dies_because_this_process_slept() {
 fn a_heartbeat_in_time_keeps_a_node_alive() {
     let (mut table, node) = table();
     assert!(!table.heard(node, Vec::new(), seconds(9)).revived);
-    assert_eq!(table.tick(seconds(18)), []);
-    assert_eq!(table.tick(seconds(19)), [(node, NodeState::Stale)]);
+    assert_eq!(tick(&mut table, 18), []);
+    assert_eq!(tick(&mut table, 19), [(node, NodeState::Stale)]);
     assert!(table.heard(node, Vec::new(), seconds(20)).revived);
 }
 
@@ -83,11 +95,12 @@ fn a_node_from_sql_counts_as_live_but_must_register() {
         volumes: vec![volume(1_000, 0, false)],
         duty: Duty::Service,
         version: String::new(),
+        deletions: (0, 0),
     };
     let table = NodeTable::new(vec![known], PATIENCE, seconds(0));
     assert!(!table.accepts(node, 4));
-    let view = table.view(seconds(0), |_| 0);
-    assert!(view.get(node).unwrap().takes(1_000) && view.get(node).unwrap().doubtful);
+    let seen = view(&table, node, 0, 0);
+    assert!(seen.takes(1_000) && seen.doubtful);
 }
 
 #[test]
@@ -95,14 +108,42 @@ fn utilisation_counts_what_is_coming_and_what_is_going() {
     let (mut table, node) = table();
     table.deletion_queued(node, 30);
     table.deletion_queued(node, 50);
-    let view = table.view(seconds(0), |_| 200);
-    let seen = view.get(node).unwrap();
-    assert_eq!((seen.predicted_used, seen.room), (100 + 200 - 80, 900 - 200));
-    table.deletions_done(node, 1);
-    let view = table.view(seconds(0), |_| 0);
-    assert_eq!(view.get(node).unwrap().predicted_used, 100 - 40);
-    table.deletions_done(node, 1);
-    assert_eq!(table.view(seconds(0), |_| 0).get(node).unwrap().predicted_used, 100);
+    let traffic = Traffic { inbound: 200, outbound: 7 };
+    let seen = table.view(node, traffic, moment(0)).unwrap();
+    assert_eq!((seen.predicted_used, seen.room), (100 + 200 - 80 - 7, 900 - 200));
+    table.deletions_done(node, 1, 30);
+    assert_eq!(view(&table, node, 0, 0).predicted_used, 100 - 50);
+    table.deletions_done(node, 1, 50);
+    assert_eq!(view(&table, node, 0, 0).predicted_used, 100);
+}
+
+#[test]
+fn what_looks_different_is_told_once_and_when_time_alone_changes_it() {
+    let (mut table, node) = table();
+    assert_eq!(table.take_changed(seconds(0)), [node].into());
+    table.heard(node, vec![volume(1_000, 100, false)], seconds(1));
+    assert!(table.take_changed(seconds(1)).is_empty(), "nothing is new");
+    table.heard(node, vec![volume(1_000, 101, false)], seconds(2));
+    assert_eq!(table.take_changed(seconds(2)), [node].into());
+    table.unreachable(node, seconds(3));
+    assert_eq!(table.take_changed(seconds(3)), [node].into());
+    assert!(view(&table, node, 12, 0).doubtful);
+    assert!(table.take_changed(seconds(12)).is_empty());
+    assert_eq!(table.take_changed(seconds(13)), [node].into());
+    assert!(!view(&table, node, 13, 0).doubtful);
+}
+
+#[test]
+fn nobody_dies_during_maintenance() {
+    let (mut table, node) = table();
+    let until = moment(600).wall;
+    table.set_duty(node, Duty::Maintenance { until });
+    assert_eq!(tick(&mut table, 11), [(node, NodeState::Stale)]);
+    assert_eq!(tick(&mut table, 599), []);
+    assert_eq!(table.maintenance_over(moment(599).wall), []);
+    assert_eq!(table.maintenance_over(until), [(node, until)]);
+    assert_eq!(view(&table, node, 600, 0).duty, Duty::Service);
+    assert_eq!(tick(&mut table, 600), [(node, NodeState::Dead)]);
 }
 
 #[test]
@@ -111,9 +152,9 @@ fn a_failed_volume_gives_no_room_and_is_told_once() {
     let volumes = vec![volume(1_000, 100, true), volume(500, 0, false)];
     assert_eq!(table.heard(node, volumes.clone(), seconds(1)).failed.len(), 1);
     assert!(table.heard(node, volumes, seconds(2)).failed.is_empty());
-    assert_eq!(table.view(seconds(2), |_| 0).get(node).unwrap().room, 500);
+    assert_eq!(view(&table, node, 2, 0).room, 500);
     table.heard(node, vec![volume(1_000, 100, true)], seconds(3));
-    assert!(!table.view(seconds(3), |_| 0).get(node).unwrap().takes(1));
+    assert!(!view(&table, node, 3, 0).takes(1));
 }
 
 #[test]
@@ -124,5 +165,5 @@ fn what_a_node_stored_is_remembered_for_a_while() {
     assert!(table.stored_lately(node, blocks[0], seconds(30), seconds(30)));
     assert!(!table.stored_lately(node, blocks[0], seconds(31), seconds(30)));
     table.stored(node, blocks[1], seconds(40), seconds(30));
-    assert_eq!(table.get(node).unwrap().recent.at.len(), 1);
+    assert_eq!(table.get(node).unwrap().recent.len(), 1);
 }

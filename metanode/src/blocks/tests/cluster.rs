@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use cairn_protocol::admin::{Admin, ClusterStatus, StatusRequest};
+use cairn_protocol::admin::{Admin, ClusterStatus, StatusRequest, WorkerName};
 use cairn_protocol::cluster::*;
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
 use cairn_protocol::event::{EventBus, EventKind};
@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::super::workers::{self, Progress, Worker};
+use super::super::workers::{self, Progress, Runner};
 use super::super::{Blocks, BlocksConfig, OwnerId, retire, share_extents};
 use crate::store::{Connection, Store, StoreError, buckets};
 
@@ -31,7 +31,7 @@ pub(super) struct TestCluster {
     pub(super) events: EventBus,
     pub(super) config: BlocksConfig,
     pub(super) nodes: Vec<TestNode>,
-    workers: Vec<Box<dyn Worker>>,
+    workers: Vec<Runner>,
     seen: u64,
     directory: TempDir,
 }
@@ -261,7 +261,7 @@ impl TestCluster {
             let mut steps = 0;
             while worker.step().await.unwrap() == Progress::More {
                 steps += 1;
-                assert!(steps < 1_000, "{} does not come to rest: {}", worker.name(), worker.status());
+                assert!(steps < 1_000, "{} does not come to rest", worker.name());
             }
         }
     }
@@ -269,7 +269,7 @@ impl TestCluster {
     /// Workers look again by themselves, as they do at each interval.
     pub(super) async fn work_again(&mut self) {
         for worker in &mut self.workers {
-            let mut wait = worker.wait();
+            let mut wait = Box::pin(worker.wait());
             if futures_util::poll!(&mut wait).is_pending() {
                 self.clock.advance(self.config.worker_interval);
                 // Those that rest longer go on resting.
@@ -281,13 +281,13 @@ impl TestCluster {
 
     /// The repair worker rests for as long as it does when there is nothing to do; nodes go on living.
     pub(super) async fn long_rest(&mut self) {
-        let index = self.workers.iter().position(|worker| worker.name() == "repair").unwrap();
+        let index = self.workers.iter().position(|worker| worker.name() == WorkerName::Repair).unwrap();
         let mut repair = self.workers.swap_remove(index);
         // Whatever woke it before has its turn first.
         while repair.wait().now_or_never().is_some() {
             repair.step().await.unwrap();
         }
-        let mut wait = repair.wait();
+        let mut wait = Box::pin(repair.wait());
         while futures_util::poll!(&mut wait).is_pending() {
             self.clock.advance(self.config.heartbeat_interval);
             self.beat_all().await;
@@ -332,7 +332,7 @@ impl TestCluster {
     }
 
     pub(super) async fn notice_silence(&mut self) {
-        let liveness = self.workers.iter_mut().find(|worker| worker.name() == "liveness").unwrap();
+        let liveness = self.workers.iter_mut().find(|worker| worker.name() == WorkerName::Liveness).unwrap();
         liveness.step().await.unwrap();
     }
 

@@ -376,7 +376,7 @@ async fn a_block_whose_hint_comes_before_its_row_can_be_seen_is_repaired() {
     let queued = cluster.store.write(move |tx| {
         async move {
             replicas::remove(tx, block, node).await?;
-            repairs::queue(tx, block, 2, Timestamp(0)).await
+            repairs::queue(tx, block, 2, 3, Timestamp(0)).await
         }
         .boxed()
     });
@@ -397,7 +397,7 @@ async fn a_block_that_was_queued_without_a_hint_is_found_by_a_sweep() {
     let queued = cluster.store.write(move |tx| {
         async move {
             replicas::remove(tx, block, node).await?;
-            repairs::queue(tx, block, 2, Timestamp(0)).await
+            repairs::queue(tx, block, 2, 3, Timestamp(0)).await
         }
         .boxed()
     });

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cairn_protocol::admin::WorkerName;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::NodeId;
@@ -20,30 +21,38 @@ const EXTENTS_PER_STEP: u32 = 200;
 /// Drops the extents of owners whose grace period is over, and the blocks that nobody refers to then.
 pub(super) struct Garbage {
     inner: Arc<Inner>,
-    collected: u64,
+    /// Owners in the last step.
+    last: usize,
 }
 
 /// What one step gave free.
 #[derive(Default)]
 struct Collected {
+    /// Extents that were dropped.
+    extents: u64,
+    /// Blocks that nobody refers to any more.
     blocks: u64,
+    /// Their replicas: where, and how many bytes.
     replicas: Vec<(NodeId, u64)>,
 }
 
 impl Garbage {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        Self { inner, collected: 0 }
+        Self { inner, last: 0 }
     }
 }
 
 #[async_trait]
 impl Worker for Garbage {
-    fn name(&self) -> &'static str {
-        "garbage"
+    fn name(&self) -> WorkerName {
+        WorkerName::Garbage
     }
 
-    fn status(&self) -> String {
-        format!("{} blocks collected", self.collected)
+    fn doing(&self) -> String {
+        match self.last {
+            0 => "nothing is due".to_owned(),
+            owners => format!("gives up the extents of {owners} objects and parts"),
+        }
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
@@ -52,11 +61,14 @@ impl Worker for Garbage {
         let mut reader = self.inner.store.read().await?;
         let owners = garbage::due(&mut reader, retired_before, OWNERS_PER_STEP).await?;
         drop(reader);
+        self.last = owners.len();
         if owners.is_empty() {
             return Ok(Progress::Rest);
         }
         let collected = self.inner.store.write(move |tx| collect(tx, owners, now).boxed()).await?;
-        self.collected += collected.blocks;
+        let bytes = collected.replicas.iter().map(|(_, bytes)| bytes).sum();
+        self.inner.count(WorkerName::Garbage, collected.blocks, bytes);
+        self.inner.pay(WorkerName::Garbage, collected.extents);
         {
             let mut memory = self.inner.memory();
             for (node, bytes) in collected.replicas {
@@ -84,11 +96,12 @@ async fn collect(tx: &mut Connection, owners: Vec<OwnerId>, now: Timestamp) -> R
         // At the first extent that goes, nobody must find the version any more.
         namespace::forget(tx, &[owner]).await?;
         let dropped = garbage::drop_extents(tx, &owner, budget).await?;
+        collected.extents += dropped.len() as u64;
         for block in &dropped {
             let Some((length, holders)) = blocks::drop_reference(tx, *block).await? else { continue };
             collected.blocks += 1;
             for node in holders {
-                deletions::queue(tx, node, *block, now).await?;
+                deletions::queue(tx, node, *block, length, now).await?;
                 collected.replicas.push((node, length));
             }
         }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cairn_protocol::admin::WorkerName;
 use futures_util::FutureExt;
 
 use super::{Progress, Worker};
@@ -24,11 +25,11 @@ impl Leases {
 
 #[async_trait]
 impl Worker for Leases {
-    fn name(&self) -> &'static str {
-        "leases"
+    fn name(&self) -> WorkerName {
+        WorkerName::Leases
     }
 
-    fn status(&self) -> String {
+    fn doing(&self) -> String {
         format!("{} stored blocks wait for their commit", self.inner.memory().orphans.len())
     }
 
@@ -42,6 +43,7 @@ impl Worker for Leases {
         if due.is_empty() {
             return self.forget_ended().await;
         }
+        let replicas: u64 = due.values().map(|replicas| replicas.len() as u64).sum();
         let mut due = due.into_iter();
         while let Some((node, replicas)) = due.next() {
             if let Err(error) = reconcile(&self.inner, node, replicas.clone(), Found::Report).await {
@@ -55,6 +57,8 @@ impl Worker for Leases {
                 return Err(error);
             }
         }
+        self.inner.count(WorkerName::Leases, replicas, 0);
+        self.inner.pay(WorkerName::Leases, replicas);
         Ok(Progress::More)
     }
 

@@ -2,16 +2,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cairn_protocol::admin::NodeState;
+use cairn_protocol::admin::{Duty, NodeState, WorkerName};
+use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::NodeId;
 use cairn_protocol::warn_peer;
+use futures_util::FutureExt;
 
-use super::{Progress, Worker};
+use super::{Progress, Worker, removal};
 use crate::blocks::Inner;
-use crate::store::StoreError;
+use crate::blocks::nodes::Moment;
+use crate::store::{StoreError, nodes};
 
-/// Notices who is silent.
+/// Notices what is late: nodes that are silent, maintenance that is over, copies that were not made in
+/// time; and forgets bit by bit what is left of removed nodes. All others rely on it, so it cannot be paused.
 pub(super) struct Liveness {
     inner: Arc<Inner>,
 }
@@ -44,31 +48,89 @@ impl Liveness {
             }
         }
     }
+
+    /// Ends maintenance whose time is over, unless an operator decided otherwise just now.
+    async fn end_maintenance(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
+        let _decisions = self.inner.decisions.write().await;
+        let over = Duty::Maintenance { until };
+        if self.inner.memory().nodes.get(node).is_none_or(|node| node.duty != over) {
+            return Ok(());
+        }
+        self.inner.store.write(move |tx| nodes::set_duty(tx, node, Duty::Service).boxed()).await?;
+        self.inner.duty_changed(node, Duty::Service);
+        self.inner.count(WorkerName::Liveness, 1, 0);
+        self.inner.events.publish(EventKind::MaintenanceExpired { node });
+        Ok(())
+    }
+
+    fn give_up_late_copies(&self) {
+        let now = self.inner.env.now();
+        let monotonic = self.inner.env.monotonic();
+        let mut memory = self.inner.memory();
+        let late = memory.copies.expire(now);
+        if late.is_empty() {
+            return;
+        }
+        for late in late {
+            tracing::info!(block = %late.replica.block, node = %late.target, "a copy was not made in time");
+            memory.setbacks.add(late.replica.block, monotonic);
+            memory.hints.add(late.replica.block);
+        }
+        drop(memory);
+        self.inner.wake_copiers();
+    }
+}
+
+impl Inner {
+    /// Something else is wanted of a node, and SQL knows.
+    pub(in crate::blocks) fn duty_changed(&self, node: NodeId, duty: Duty) {
+        {
+            let mut memory = self.memory();
+            memory.nodes.set_duty(node, duty);
+            // Copies that counted although their node is dead may count no more.
+            if memory.nodes.state(node) == NodeState::Dead {
+                memory.scan(Some(node));
+            }
+        }
+        self.nodes_changed();
+    }
 }
 
 #[async_trait]
 impl Worker for Liveness {
-    fn name(&self) -> &'static str {
-        "liveness"
+    fn name(&self) -> WorkerName {
+        WorkerName::Liveness
     }
 
-    fn status(&self) -> String {
+    fn doing(&self) -> String {
         let memory = self.inner.memory();
         let count = |state| memory.nodes.iter().filter(|(_, node)| node.state == state).count();
         let (live, stale, dead) = (count(NodeState::Live), count(NodeState::Stale), count(NodeState::Dead));
-        format!("{live} live, {stale} stale, {dead} dead")
+        let removals = memory.removals.len();
+        let removed = if removals > 0 { format!(", {removals} being removed") } else { String::new() };
+        format!("{live} nodes live, {stale} stale, {dead} dead{removed}")
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
-        let changes = self.inner.memory().nodes.tick(self.inner.env.monotonic());
+        let now = Moment { monotonic: self.inner.env.monotonic(), wall: self.inner.env.now() };
+        let changes = self.inner.memory().nodes.tick(now);
+        self.inner.count(WorkerName::Liveness, changes.len() as u64, 0);
         for (node, state) in changes {
             self.changed(node, state);
         }
-        Ok(Progress::Rest)
+        self.give_up_late_copies();
+        let over = self.inner.memory().nodes.maintenance_over(now.wall);
+        for (node, until) in over {
+            self.end_maintenance(node, until).await?;
+        }
+        removal::step(&self.inner).await
     }
 
     async fn wait(&mut self) {
         let interval = self.inner.config.stale_after / LOOKS_PER_STALE;
-        self.inner.env.sleep(interval.max(Duration::from_millis(1))).await;
+        tokio::select! {
+            () = self.inner.env.sleep(interval.max(Duration::from_millis(1))) => {}
+            () = self.inner.wakes.removal.notified() => {}
+        }
     }
 }

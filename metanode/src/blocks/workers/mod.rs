@@ -1,22 +1,38 @@
-//! What happens without being asked. All workers are of one shape: they do their work in short
-//! steps, rest when there is none, and say what they are at.
+//! What happens without being asked. All workers are of one shape: they do their work in short steps,
+//! rest when there is none, and say what they are at. They all run in one loop, which pauses and
+//! throttles them as operators decide.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `runner` | the loop |
+//! | `board`, `throttle` | what operators decided, how fast each may be, and what each is at |
+//! | `liveness` | notices what is late: silent nodes, maintenance that is over, copies that were not made |
+//! | `removal` | what is left of removed nodes |
+//! | `examining` | what those have in common that copy blocks |
+//! | `repair`, `scan` | the copies that blocks lack or have too many |
+//! | `drain` | the blocks of nodes that are to be emptied |
+//! | `garbage`, `leases`, `uploads` | what is given up, and when |
 
+pub(super) mod board;
+mod drain;
+mod examining;
 mod garbage;
 mod leases;
 mod liveness;
+mod removal;
 mod repair;
+mod runner;
 mod scan;
 mod throttle;
 mod uploads;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use cairn_protocol::env::Env;
-use cairn_protocol::warn_self;
+use cairn_protocol::admin::WorkerName;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::runner::Runner;
 use super::Inner;
 use crate::store::StoreError;
 
@@ -25,6 +41,8 @@ use crate::store::StoreError;
 pub(super) enum Progress {
     /// Yes.
     More,
+    /// Yes, and its rate holds it back.
+    Throttled,
     /// Not now: it waits for its next occasion.
     Rest,
 }
@@ -32,63 +50,57 @@ pub(super) enum Progress {
 /// Something that is done in the background, bit by bit.
 #[async_trait]
 pub(super) trait Worker: Send {
-    /// Its name, for logs and operators.
-    fn name(&self) -> &'static str;
+    /// Which one.
+    fn name(&self) -> WorkerName;
 
-    /// What it is at, in a few words.
-    fn status(&self) -> String;
+    /// What it is at, in a few words with numbers.
+    fn doing(&self) -> String;
 
-    /// Does a bit: some tens of milliseconds at the most, so that others get their turn.
+    /// A bit of the work that its rate is not for, such as finding out what there is to do.
+    async fn survey(&mut self) -> Result<Progress, StoreError> {
+        Ok(Progress::Rest)
+    }
+
+    /// Does a bit: some tens of milliseconds at the most, so that others get their turn. It tells
+    /// [`Inner::pay`] what counts for its rate.
     async fn step(&mut self) -> Result<Progress, StoreError>;
 
     /// Waits until there may be something to do.
     async fn wait(&mut self);
 }
 
+impl Inner {
+    /// A worker did something that counts for its rate: so many bytes, or items.
+    pub(super) fn pay(&self, worker: WorkerName, units: u64) {
+        self.board.pay(worker, units, self.env.monotonic());
+    }
+
+    /// A worker brought so many items to their end, of so many bytes in all.
+    pub(super) fn count(&self, worker: WorkerName, items: u64, bytes: u64) {
+        self.board.count(worker, items, bytes);
+    }
+
+    /// Whether a worker has to wait to keep its rate.
+    fn is_throttled(&self, worker: WorkerName) -> bool {
+        !self.board.delay(worker, self.env.monotonic()).is_zero()
+    }
+}
+
 /// All workers, ready to start.
-pub(super) fn all(inner: &Arc<Inner>) -> Vec<Box<dyn Worker>> {
-    vec![
+pub(super) fn all(inner: &Arc<Inner>) -> Vec<Runner> {
+    let workers: [Box<dyn Worker>; 6] = [
         Box::new(liveness::Liveness::new(inner.clone())),
         Box::new(repair::Repair::new(inner.clone())),
+        Box::new(drain::Drain::new(inner.clone())),
         Box::new(garbage::Garbage::new(inner.clone())),
         Box::new(leases::Leases::new(inner.clone())),
         Box::new(uploads::Uploads::new(inner.clone())),
-    ]
+    ];
+    workers.into_iter().map(|worker| Runner::new(inner, worker)).collect()
 }
 
 /// Runs all workers until `shutdown`; each ends the step that it is in.
 pub(super) async fn run_all(inner: &Arc<Inner>, shutdown: CancellationToken) {
-    let workers = all(inner).into_iter().map(|worker| {
-        let (inner, shutdown) = (inner.clone(), shutdown.clone());
-        run(worker, inner.env.clone(), inner.config.worker_interval, shutdown)
-    });
+    let workers = all(inner).into_iter().map(|worker| worker.run(shutdown.clone()));
     futures_util::future::join_all(workers).await;
-}
-
-async fn run(mut worker: Box<dyn Worker>, env: Env, pause: Duration, shutdown: CancellationToken) {
-    let mut told = String::new();
-    while !shutdown.is_cancelled() {
-        let result = worker.step().await;
-        let status = worker.status();
-        if status != told {
-            tracing::debug!(worker = worker.name(), status, "a worker goes on");
-            told = status;
-        }
-        let rest = async {
-            match result {
-                // Others that are ready get their turn between two steps.
-                Ok(Progress::More) => tokio::task::yield_now().await,
-                Ok(Progress::Rest) => worker.wait().await,
-                Err(_) if shutdown.is_cancelled() => {}
-                Err(error) => {
-                    warn_self!(worker = worker.name(), %error, "a worker could not go on; it tries again");
-                    env.sleep(pause).await;
-                }
-            }
-        };
-        tokio::select! {
-            () = rest => {}
-            () = shutdown.cancelled() => {}
-        }
-    }
 }

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
-/// Lets through so many bytes a second on average. A piece that is larger than what is left is let
+/// Lets through so many units a second on average. A piece that is larger than what is left is let
 /// through all the same, and the next one waits until it is paid off.
 #[derive(Debug)]
 pub(super) struct Throttle {
-    rate: u64,
+    /// Units a second; no limit without.
+    rate: Option<u64>,
     /// Until when what was let through takes.
     paid_at: Duration,
 }
@@ -13,9 +14,24 @@ pub(super) struct Throttle {
 const SAVED: Duration = Duration::from_secs(1);
 
 impl Throttle {
-    /// Lets through `rate` bytes a second, 1 at the least.
-    pub(super) fn new(rate: u64) -> Self {
-        Self { rate: rate.max(1), paid_at: Duration::ZERO }
+    /// Lets through `rate` units a second, 1 at the least.
+    pub(super) fn new(rate: Option<u64>) -> Self {
+        Self { rate: rate.map(|rate| rate.max(1)), paid_at: Duration::ZERO }
+    }
+
+    /// The rate.
+    pub(super) fn rate(&self) -> Option<u64> {
+        self.rate
+    }
+
+    /// From now on `rate` holds. What is not paid off yet is paid off at the new rate.
+    pub(super) fn set_rate(&mut self, rate: Option<u64>, now: Duration) {
+        let owed = self.rate.map_or(0, |rate| units(self.delay(now), rate));
+        *self = Self { paid_at: now.saturating_sub(SAVED), ..Self::new(rate) };
+        if owed > 0 {
+            self.paid_at = now;
+            self.take(owed, now);
+        }
     }
 
     /// How long to wait before the next piece.
@@ -23,34 +39,55 @@ impl Throttle {
         self.paid_at.saturating_sub(now)
     }
 
-    /// `bytes` were let through.
-    pub(super) fn take(&mut self, bytes: u64, now: Duration) {
-        let micros = u128::from(bytes) * 1_000_000 / u128::from(self.rate);
+    /// So many units were let through.
+    pub(super) fn take(&mut self, units: u64, now: Duration) {
+        let Some(rate) = self.rate else { return };
+        let micros = u128::from(units) * MICROS / u128::from(rate);
         let cost = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
         self.paid_at = self.paid_at.max(now.saturating_sub(SAVED)).saturating_add(cost);
     }
+}
+
+const MICROS: u128 = 1_000_000;
+
+/// What `rate` lets through in a time.
+fn units(time: Duration, rate: u64) -> u64 {
+    let units = time.as_micros().saturating_mul(u128::from(rate)) / MICROS;
+    u64::try_from(units).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     #[test]
     fn the_rate_holds_on_average_and_a_large_piece_is_paid_off_before_the_next() {
-        let second = Duration::from_secs(1);
-        let mut throttle = Throttle::new(100);
-        throttle.take(1_000, 10 * second);
-        assert_eq!(throttle.delay(10 * second), 9 * second);
-        assert_eq!(throttle.delay(19 * second), Duration::ZERO);
-        throttle.take(100, 19 * second);
-        assert_eq!(throttle.delay(19 * second), second);
+        let mut throttle = Throttle::new(Some(100));
+        throttle.take(1_000, 10 * SECOND);
+        assert_eq!(throttle.delay(10 * SECOND), 9 * SECOND);
+        assert_eq!(throttle.delay(19 * SECOND), Duration::ZERO);
+        throttle.take(100, 19 * SECOND);
+        assert_eq!(throttle.delay(19 * SECOND), SECOND);
     }
 
     #[test]
     fn a_long_rest_is_not_made_up_for_by_a_burst() {
-        let second = Duration::from_secs(1);
-        let mut throttle = Throttle::new(100);
-        throttle.take(300, 1_000 * second);
-        assert_eq!(throttle.delay(1_000 * second), 2 * second);
+        let mut throttle = Throttle::new(Some(100));
+        throttle.take(300, 1_000 * SECOND);
+        assert_eq!(throttle.delay(1_000 * SECOND), 2 * SECOND);
+    }
+
+    #[test]
+    fn a_new_rate_holds_at_once_also_for_what_is_not_paid_off() {
+        let mut throttle = Throttle::new(Some(1));
+        throttle.take(1_001, 10 * SECOND);
+        assert_eq!(throttle.delay(10 * SECOND), 1_000 * SECOND);
+        throttle.set_rate(Some(100), 10 * SECOND);
+        assert_eq!(throttle.delay(10 * SECOND), 10 * SECOND);
+        throttle.set_rate(None, 10 * SECOND);
+        throttle.take(u64::MAX, 10 * SECOND);
+        assert_eq!(throttle.delay(10 * SECOND), Duration::ZERO);
     }
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cairn_protocol::admin::WorkerName;
 use futures_util::FutureExt;
 
 use super::{Progress, Worker};
@@ -29,12 +30,12 @@ impl Uploads {
 
 #[async_trait]
 impl Worker for Uploads {
-    fn name(&self) -> &'static str {
-        "uploads"
+    fn name(&self) -> WorkerName {
+        WorkerName::Uploads
     }
 
-    fn status(&self) -> String {
-        format!("{} completed uploads forgotten", self.forgotten)
+    fn doing(&self) -> String {
+        format!("forgot the answers to {} completed uploads", self.forgotten)
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
@@ -44,6 +45,8 @@ impl Worker for Uploads {
             .write(move |tx| namespace::forget_completed_uploads(tx, before, UPLOADS_PER_STEP).boxed())
             .await?;
         self.forgotten += forgotten;
+        self.inner.count(WorkerName::Uploads, forgotten, 0);
+        self.inner.pay(WorkerName::Uploads, forgotten);
         Ok(if forgotten < u64::from(UPLOADS_PER_STEP) { Progress::Rest } else { Progress::More })
     }
 

@@ -69,7 +69,7 @@ pub(in crate::blocks) async fn page_of(
     {
         return Err(AdminError::NoSuchBucket { bucket: bucket.clone() });
     }
-    let view = inner.memory().view(&inner.env);
+    let view = inner.memory().view(&inner.env).clone();
     let mut walk = Walk {
         reader: &mut snapshot,
         view: &view,

@@ -1,0 +1,25 @@
+//! Draining, maintaining, returning, stopping and removing nodes.
+
+mod duty;
+mod progress;
+mod remove;
+mod stop;
+
+pub(super) use self::duty::set_duty;
+pub(super) use self::progress::progress;
+pub(super) use self::remove::remove;
+pub(super) use self::stop::can_stop;
+
+use cairn_protocol::admin::{AdminError, Duty, NodeState};
+use cairn_protocol::id::NodeId;
+
+use crate::blocks::Inner;
+
+/// Blocks that are read at once where all blocks of a node are looked at.
+const BLOCKS_PER_READ: u32 = 1_000;
+
+/// A node's state and duty.
+fn find(inner: &Inner, node: NodeId) -> Result<(NodeState, Duty), AdminError> {
+    let memory = inner.memory();
+    memory.nodes.get(node).map(|node| (node.state, node.duty)).ok_or(AdminError::UnknownNode { node })
+}

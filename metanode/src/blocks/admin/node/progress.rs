@@ -1,0 +1,133 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cairn_planner::obstacle::{NoTarget, Obstacle as Hindrance, obstacle};
+use cairn_protocol::admin::{
+    AdminError, Duty, NodeProgress, NodeProgressRequest, NodeState, Obstacle, WorkerName,
+};
+use cairn_protocol::id::{BlockId, NodeId};
+
+use super::find;
+use crate::blocks::Inner;
+use crate::store::blocks::BlockCopies;
+use crate::store::{replicas, totals};
+
+/// Blocks that are looked at to tell what holds them up. What is stuck stays at the front when the
+/// others have gone, so the first ones tell enough.
+const SAMPLE: u32 = 200;
+
+pub(in crate::blocks::admin) async fn progress(
+    inner: &Arc<Inner>,
+    request: NodeProgressRequest,
+) -> Result<NodeProgress, AdminError> {
+    let (_, duty) = find(inner, request.node)?;
+    progress_with(inner, request.node, duty).await
+}
+
+/// How a node stands, if its duty were this.
+pub(super) async fn progress_with(
+    inner: &Inner,
+    node: NodeId,
+    duty: Duty,
+) -> Result<NodeProgress, AdminError> {
+    let (state, _) = find(inner, node)?;
+    let mut reader = inner.store.read().await?;
+    let held = totals::node(&mut reader, node).await?;
+    let draining = duty == Duty::Draining;
+    let sample = if draining && held.replicas > 0 {
+        replicas::copies_of(&mut reader, node, None, SAMPLE).await?
+    } else {
+        Vec::new()
+    };
+    drop(reader);
+    Ok(NodeProgress {
+        node,
+        state,
+        duty,
+        drained: draining && held.replicas == 0,
+        blocks: held.replicas,
+        bytes: held.bytes,
+        in_flight: inner.memory().copies.count(|purpose| purpose.leaves() == Some(node)),
+        obstacles: obstacles(inner, node, state, duty, &sample),
+    })
+}
+
+fn obstacles(
+    inner: &Inner,
+    node: NodeId,
+    state: NodeState,
+    duty: Duty,
+    sample: &[(BlockId, BlockCopies)],
+) -> Vec<Obstacle> {
+    let Some((first, _)) = sample.first() else { return Vec::new() };
+    let of_all = |reason: &str| {
+        vec![Obstacle { reason: reason.to_owned(), blocks: sample.len() as u64, example: *first }]
+    };
+    if state == NodeState::Dead {
+        return of_all(
+            "the node is dead: its blocks are repaired from their other copies; when nothing is \
+             under-replicated any more, remove the node",
+        );
+    }
+    if inner.board.settings(WorkerName::Drain).paused {
+        return of_all("draining is paused; resume the worker `drain`");
+    }
+    let mut found: BTreeMap<Hindrance, (u64, BlockId)> = BTreeMap::new();
+    let mut memory = inner.memory();
+    let mut view = memory.view(&inner.env).clone();
+    if let Some(seen) = view.get(node).cloned() {
+        view.set(cairn_planner::NodeView { duty, ..seen });
+    }
+    for (block, copies) in sample {
+        let seen = memory.block_view(*block, copies);
+        match obstacle(&view, &seen, &memory.copies.in_flight) {
+            // It goes on by itself.
+            None | Some(Hindrance::Busy) => {}
+            Some(hindrance) => found.entry(hindrance).or_insert((0, *block)).0 += 1,
+        }
+    }
+    found
+        .into_iter()
+        .map(|(hindrance, (blocks, example))| Obstacle { reason: sentence(&hindrance), blocks, example })
+        .collect()
+}
+
+fn sentence(hindrance: &Hindrance) -> String {
+    match hindrance {
+        Hindrance::NoSource => "all nodes that have a copy are dead or silent: bring one of them back".to_owned(),
+        Hindrance::OnlyBadSources => {
+            "all copies that can be read are corrupt: bring back a node that has a good one".to_owned()
+        }
+        Hindrance::NoTarget(none) => no_target(none),
+        Hindrance::Busy => "as much as may be is under way at the nodes that could take part".to_owned(),
+        Hindrance::Unsure => {
+            "there are copies enough on other nodes, but some of those are silent or in maintenance: it goes on \
+             when they are heard of"
+                .to_owned()
+        }
+    }
+}
+
+fn no_target(none: &NoTarget) -> String {
+    let reasons = [
+        (none.holding, "have a copy already"),
+        (none.holding_bad, "have a bad copy that must go first"),
+        (none.deleting, "are deleting an older copy"),
+        (none.dead, "are dead"),
+        (none.draining, "are draining"),
+        (none.maintenance, "are in maintenance"),
+        (none.stale, "are silent"),
+        (none.failing, "fail again and again"),
+        (none.full, "are full"),
+    ];
+    let nodes: u32 = reasons.iter().map(|(nodes, _)| nodes).sum();
+    let said: Vec<String> = reasons
+        .iter()
+        .filter(|(nodes, _)| *nodes > 0)
+        .map(|(nodes, reason)| format!("{nodes} {reason}"))
+        .collect();
+    format!(
+        "no node can take a further copy: of {nodes} nodes {}; add a node, or return one to service",
+        said.join(", ")
+    )
+}

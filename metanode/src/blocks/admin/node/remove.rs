@@ -1,0 +1,92 @@
+use std::sync::Arc;
+
+use cairn_planner::{ClusterView, NodeView};
+use cairn_protocol::admin::{AdminError, Duty, NodeState, RemoveNode, RemoveNodeReport};
+use cairn_protocol::id::NodeId;
+use futures_util::FutureExt;
+
+use super::{BLOCKS_PER_READ, find};
+use crate::blocks::Inner;
+use crate::store::{nodes, replicas, totals};
+
+/// Forgets a node. From here on nobody knows it: its messages are answered with the wish to register, as
+/// a new node. What SQL has of it goes bit by bit; see [`removal`](crate::blocks::workers).
+pub(in crate::blocks::admin) async fn remove(
+    inner: &Arc<Inner>,
+    request: RemoveNode,
+) -> Result<RemoveNodeReport, AdminError> {
+    let RemoveNode { node, force, dry_run } = request;
+    let before = find(inner, node)?;
+    let (state, duty) = before;
+    let mut reader = inner.store.read().await?;
+    let held = totals::node(&mut reader, node).await?.replicas;
+    drop(reader);
+    let refused = |reason: String| Err(AdminError::Refused { reason });
+    if state != NodeState::Dead && duty != Duty::Draining {
+        return refused(format!(
+            "node {node} is in use; drain it first, or stop it and wait until it is dead"
+        ));
+    }
+    if state != NodeState::Dead && held > 0 {
+        return refused(format!("node {node} still holds {held} blocks; wait until it is drained"));
+    }
+    let last_copies = last_copies(inner, node).await?;
+    let report = RemoveNodeReport { replicas: held, last_copies };
+    if dry_run {
+        return Ok(report);
+    }
+    if last_copies > 0 && !force {
+        return refused(format!(
+            "{last_copies} blocks of node {node} have no good copy on a node that is alive: their objects \
+             would be lost; bring the node back, or use force"
+        ));
+    }
+    // To look at all blocks took its time, and others were not to wait for it.
+    let _decisions = inner.decisions.write().await;
+    if find(inner, node)? != before {
+        return refused(format!("node {node} has changed just now; look at it again"));
+    }
+    forget(inner, node).await?;
+    Ok(report)
+}
+
+async fn forget(inner: &Inner, node: NodeId) -> Result<(), AdminError> {
+    let now = inner.env.now();
+    if !inner.store.write(move |tx| nodes::remove(tx, node, now).boxed()).await? {
+        return Err(AdminError::UnknownNode { node });
+    }
+    {
+        let mut memory = inner.memory();
+        memory.copies.forget(node);
+        memory.nodes.remove(node);
+        memory.scrubs.forget(node);
+        memory.scans.retain(|scan| scan.node != Some(node));
+        memory.removals.push_back(node);
+    }
+    inner.nodes_changed();
+    inner.wakes.removal.notify_one();
+    Ok(())
+}
+
+/// How many blocks of the node have no good copy on another node that is alive.
+async fn last_copies(inner: &Inner, node: NodeId) -> Result<u64, AdminError> {
+    let view = inner.memory().view(&inner.env).clone();
+    let mut last = 0;
+    let mut after = None;
+    loop {
+        let mut reader = inner.store.read().await?;
+        let page = replicas::copies_of(&mut reader, node, after, BLOCKS_PER_READ).await?;
+        drop(reader);
+        let is_last = |holders: &[(NodeId, bool)]| !holders.iter().any(|holder| keeps(&view, node, *holder));
+        last += page.iter().filter(|(_, copies)| is_last(&copies.holders)).count() as u64;
+        match page.last() {
+            Some((block, _)) if page.len() == BLOCKS_PER_READ as usize => after = Some(*block),
+            Some(_) | None => return Ok(last),
+        }
+    }
+}
+
+/// Whether this copy remains when `removed` is.
+fn keeps(view: &ClusterView, removed: NodeId, (holder, good): (NodeId, bool)) -> bool {
+    good && holder != removed && view.get(holder).is_some_and(NodeView::keeps_copies)
+}

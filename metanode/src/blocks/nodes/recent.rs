@@ -1,0 +1,38 @@
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use cairn_protocol::id::BlockId;
+
+/// Blocks that a node stored lately, and when.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    order: VecDeque<(Duration, BlockId)>,
+    at: HashMap<BlockId, Duration>,
+}
+
+impl Recent {
+    /// A block was stored; those that were longer ago than `kept` are forgotten.
+    pub(super) fn add(&mut self, block: BlockId, now: Duration, kept: Duration) {
+        self.order.push_back((now, block));
+        self.at.insert(block, now);
+        while let Some((at, block)) = self.order.front().copied() {
+            if at + kept >= now {
+                break;
+            }
+            self.order.pop_front();
+            if self.at.get(&block) == Some(&at) {
+                self.at.remove(&block);
+            }
+        }
+    }
+
+    /// Whether the block was stored no longer than `kept` ago.
+    pub(super) fn has(&self, block: BlockId, now: Duration, kept: Duration) -> bool {
+        self.at.get(&block).is_some_and(|at| *at + kept >= now)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.at.len()
+    }
+}

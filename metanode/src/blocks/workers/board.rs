@@ -1,0 +1,158 @@
+//! The board on which every worker shows what it is at, and finds what operators decided about it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cairn_protocol::admin::{WorkerActivity, WorkerName, WorkerSettings, WorkerStatus};
+use tokio::sync::Notify;
+
+use super::throttle::Throttle;
+use crate::blocks::BlocksConfig;
+
+/// All workers of this process.
+#[derive(Debug)]
+pub(in crate::blocks) struct Board {
+    desks: Mutex<BTreeMap<WorkerName, Desk>>,
+    changed: BTreeMap<WorkerName, Notify>,
+}
+
+/// One worker's part of it.
+#[derive(Debug)]
+struct Desk {
+    settings: WorkerSettings,
+    throttle: Throttle,
+    activity: WorkerActivity,
+    doing: String,
+    done: u64,
+    bytes: u64,
+    error: Option<String>,
+}
+
+/// The rate of a worker that nobody decided about; none if it has no limit.
+fn configured(worker: WorkerName, config: &BlocksConfig) -> Option<u64> {
+    match worker {
+        WorkerName::Repair => Some(config.repair_rate),
+        WorkerName::Drain => Some(config.drain_rate),
+        WorkerName::Balance => Some(config.balance_rate),
+        // What is not given back in time fills the disks, so there is no limit unless an operator wants one.
+        // The scrubbers' rate is the datanodes' own.
+        WorkerName::Liveness
+        | WorkerName::Garbage
+        | WorkerName::Leases
+        | WorkerName::Uploads
+        | WorkerName::Scrub => None,
+    }
+}
+
+impl Board {
+    /// All workers, with what was decided about them before the start.
+    pub(in crate::blocks) fn new(decided: Vec<(WorkerName, WorkerSettings)>, config: &BlocksConfig) -> Self {
+        let mut settings: BTreeMap<_, _> = decided.into_iter().collect();
+        let desk = |worker: WorkerName| {
+            let settings = settings.remove(&worker).unwrap_or_default();
+            let throttle = Throttle::new(settings.rate.or(configured(worker, config)));
+            let activity = WorkerActivity::Resting;
+            (
+                worker,
+                Desk { settings, throttle, activity, doing: String::new(), done: 0, bytes: 0, error: None },
+            )
+        };
+        let desks = Mutex::new(WorkerName::ALL.into_iter().map(desk).collect());
+        Self { desks, changed: WorkerName::ALL.map(|worker| (worker, Notify::new())).into() }
+    }
+
+    fn desks(&self) -> MutexGuard<'_, BTreeMap<WorkerName, Desk>> {
+        self.desks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was decided about a worker.
+    pub(in crate::blocks) fn settings(&self, worker: WorkerName) -> WorkerSettings {
+        self.desks().get(&worker).map(|desk| desk.settings).unwrap_or_default()
+    }
+
+    /// An operator decided about a worker: it holds at once.
+    pub(in crate::blocks) fn decide(
+        &self,
+        worker: WorkerName,
+        settings: WorkerSettings,
+        config: &BlocksConfig,
+        now: Duration,
+    ) {
+        if let Some(desk) = self.desks().get_mut(&worker) {
+            desk.settings = settings;
+            desk.throttle.set_rate(settings.rate.or(configured(worker, config)), now);
+        }
+        if let Some(changed) = self.changed.get(&worker) {
+            changed.notify_one();
+        }
+    }
+
+    /// Waits until an operator decides about a worker.
+    pub(super) async fn changed(&self, worker: WorkerName) {
+        match self.changed.get(&worker) {
+            Some(changed) => changed.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The rate that holds; none without a limit.
+    pub(in crate::blocks) fn rate(&self, worker: WorkerName) -> Option<u64> {
+        self.desks().get(&worker).and_then(|desk| desk.throttle.rate())
+    }
+
+    /// How long a worker has to wait to keep its rate.
+    pub(super) fn delay(&self, worker: WorkerName, now: Duration) -> Duration {
+        self.desks().get(&worker).map(|desk| desk.throttle.delay(now)).unwrap_or_default()
+    }
+
+    /// A worker did something that counts for its rate: so many bytes, or items.
+    pub(super) fn pay(&self, worker: WorkerName, units: u64, now: Duration) {
+        if let Some(desk) = self.desks().get_mut(&worker) {
+            desk.throttle.take(units, now);
+        }
+    }
+
+    /// A worker brought so many items to their end, of so many bytes in all.
+    pub(super) fn count(&self, worker: WorkerName, items: u64, bytes: u64) {
+        if let Some(desk) = self.desks().get_mut(&worker) {
+            desk.done = desk.done.saturating_add(items);
+            desk.bytes = desk.bytes.saturating_add(bytes);
+        }
+    }
+
+    /// A worker says what it is at.
+    pub(super) fn record(
+        &self,
+        worker: WorkerName,
+        activity: WorkerActivity,
+        doing: String,
+        error: Option<String>,
+    ) {
+        if let Some(desk) = self.desks().get_mut(&worker) {
+            desk.activity = activity;
+            desk.doing = doing;
+            desk.error = error;
+        }
+    }
+
+    /// A worker at a glance.
+    pub(in crate::blocks) fn status(&self, worker: WorkerName) -> Option<WorkerStatus> {
+        self.desks().get(&worker).map(|desk| desk.status(worker))
+    }
+}
+
+impl Desk {
+    fn status(&self, worker: WorkerName) -> WorkerStatus {
+        WorkerStatus {
+            worker,
+            settings: self.settings,
+            rate: self.throttle.rate(),
+            activity: if self.settings.paused { WorkerActivity::Paused } else { self.activity },
+            doing: self.doing.clone(),
+            done: self.done,
+            bytes: self.bytes,
+            error: self.error.clone(),
+        }
+    }
+}

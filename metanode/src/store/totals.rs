@@ -1,0 +1,69 @@
+//! What is counted: kept by triggers, so that to ask costs nothing.
+
+use std::collections::HashMap;
+
+use cairn_protocol::id::NodeId;
+
+use super::column::{id, number};
+use super::{Connection, Row, StoreError};
+
+/// What is counted of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NodeTotals {
+    /// Replicas that it holds.
+    pub(crate) replicas: u64,
+    /// Their bytes.
+    pub(crate) bytes: u64,
+}
+
+fn totals(row: &Row) -> Result<NodeTotals, StoreError> {
+    Ok(NodeTotals { replicas: number(row, "replicas")?, bytes: number(row, "bytes")? })
+}
+
+/// Of all nodes that have or had something.
+pub(crate) async fn nodes(connection: &mut Connection) -> Result<HashMap<NodeId, NodeTotals>, StoreError> {
+    let rows = sqlx::query("SELECT node_id, replicas, bytes FROM node_totals").fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((id(row, "node_id")?, totals(row)?))).collect()
+}
+
+/// Of one node.
+pub(crate) async fn node(connection: &mut Connection, node: NodeId) -> Result<NodeTotals, StoreError> {
+    let row = sqlx::query("SELECT replicas, bytes FROM node_totals WHERE node_id = $1")
+        .bind(&node.as_bytes()[..])
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map_or_else(|| Ok(NodeTotals::default()), totals)
+}
+
+/// What is counted of the whole cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Blocks that extents refer to.
+    pub(crate) blocks: u64,
+    /// Queued blocks with fewer copies than they should have, or than there are nodes.
+    pub(crate) lacking: u64,
+    /// Of those, blocks without any.
+    pub(crate) missing: u64,
+    /// Replicas to be deleted.
+    pub(crate) deletions: u64,
+}
+
+/// Of the whole cluster, which has so many nodes.
+pub(crate) async fn all(connection: &mut Connection, nodes: u32) -> Result<Totals, StoreError> {
+    let row = sqlx::query(
+        "SELECT (SELECT blocks FROM block_totals) AS blocks,
+                (SELECT COALESCE(SUM(deletions), 0) FROM node_totals) AS deletions,
+                COALESCE(SUM(repairs), 0) AS lacking,
+                COALESCE(SUM(CASE WHEN live = 0 THEN repairs END), 0) AS missing
+         FROM repair_totals WHERE live < replication AND live < $1",
+    )
+    .bind(i64::from(nodes))
+    .fetch_one(connection)
+    .await?;
+    Ok(Totals {
+        blocks: number(&row, "blocks")?,
+        lacking: number(&row, "lacking")?,
+        missing: number(&row, "missing")?,
+        deletions: number(&row, "deletions")?,
+    })
+}
