@@ -30,8 +30,11 @@ pub struct Config {
     pub scrub_period: Duration,
     /// The scrubber reads no more than this, in bytes per second, even if it then takes longer than its period.
     pub scrub_bytes_per_second_max: u64,
-    /// How often to look for segments to compact and for a checkpoint that is due.
+    /// How often to probe each disk, and to look for segments to compact and for a checkpoint that is due.
     pub maintenance_interval: Duration,
+    /// A disk that does not answer a probe within this time has failed. Far longer than the slowest that still works: all
+    /// that it holds is then copied again from elsewhere.
+    pub probe_timeout: Duration,
     /// The shortest and the longest time between two attempts to reach the metanode.
     pub retry_delay: (Duration, Duration),
     /// What the listener grants its clients.
@@ -53,6 +56,7 @@ impl Config {
             scrub_period: Duration::from_secs(14 * 24 * 3600),
             scrub_bytes_per_second_max: 64 << 20,
             maintenance_interval: Duration::from_secs(5),
+            probe_timeout: Duration::from_secs(120),
             retry_delay: (Duration::from_millis(200), Duration::from_secs(5)),
             limits: Limits::default(),
         }

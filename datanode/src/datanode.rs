@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::control::{Control, RefusedError};
 use crate::maintenance;
-use crate::scrub::Scrubber;
+use crate::scrub::{ScrubControl, Scrubber};
 use crate::service::Blocks;
 use crate::service::http::{self, Served};
 use crate::volume::OpenError;
@@ -89,6 +89,14 @@ impl Datanode {
             let found = volume.recovery();
             tracing::info!(volume = %volume.id(), ?found, "recovered a volume");
         }
+        for left_out in volumes.left_out() {
+            tracing::error!(
+                fault = "peer",
+                directory = %left_out.directory.display(),
+                reason = left_out.reason,
+                "a volume is left out; its blocks are repaired from elsewhere"
+            );
+        }
         let volumes = Arc::new(volumes);
         let blocks = Blocks::new(&config, volumes, connector, secret.clone(), env.clone(), events.clone());
         Ok(Self { config, blocks, secret, env, events, reported: watch::Sender::new(false) })
@@ -107,6 +115,11 @@ impl Datanode {
     /// The volumes.
     pub fn volumes(&self) -> &Arc<VolumeSet> {
         &self.blocks.volumes
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &Blocks {
+        &self.blocks
     }
 
     /// The blocks, for whoever is in the same process.
@@ -164,7 +177,9 @@ impl Datanode {
     ) -> Result<(), RefusedError> {
         // A child, so that a refusal ends the workers too.
         let stop = shutdown.child_token();
-        let control = Control::new(&self.config, self.blocks.clone(), cluster, self.reported.clone());
+        let scrub = Arc::new(ScrubControl::new(self.blocks.volumes.scrubbed()));
+        let reported = self.reported.clone();
+        let control = Control::new(&self.config, self.blocks.clone(), cluster, reported, scrub.clone());
         let mut reported = self.reported.subscribe();
         let commands = control.commands.clone();
         let workers = async {
@@ -177,11 +192,11 @@ impl Datanode {
                     }
                 }
             }
-            let scrubber = Scrubber::new(&self.config, self.blocks.clone());
+            let scrubber = Scrubber::new(&self.config, self.blocks.clone(), scrub, stop.clone());
             tokio::join!(
                 commands.work(stop.clone()),
-                scrubber.run(stop.clone()),
-                maintenance::run(self.blocks.clone(), self.config.maintenance_interval, stop.clone()),
+                scrubber.run(),
+                maintenance::run(self.blocks.clone(), &self.config, stop.clone()),
             );
         };
         let talk = async {

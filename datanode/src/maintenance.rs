@@ -1,46 +1,81 @@
-//! Keeps volumes tidy: compacts mostly dead segments, writes checkpoints that are due.
+//! Keeps volumes tidy: probes their disks, misses segments that are gone, compacts mostly dead ones, and writes
+//! checkpoints that are due.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_protocol::warn_self;
-use std::time::Duration;
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::service::Blocks;
-use crate::volume::{Compaction, Volume, VolumeError};
+use crate::volume::{Compaction, Volume, VolumeError, blocking};
 
-/// Looks after the volumes until `shutdown`. One segment per volume and turn, so compaction writes at most half a
-/// segment per interval.
-pub(crate) async fn run(blocks: Blocks, interval: Duration, shutdown: CancellationToken) {
+/// Looks after the volumes until `shutdown`, after each by itself, so that one that hangs holds no other up. One segment
+/// per volume and turn, so compaction writes at most half a segment per interval.
+pub(crate) async fn run(blocks: Blocks, config: &Config, shutdown: CancellationToken) {
+    let volumes: Vec<Arc<Volume>> = blocks.volumes.volumes().cloned().collect();
+    join_all(volumes.into_iter().map(|volume| look_after(&blocks, volume, config, &shutdown))).await;
+}
+
+async fn look_after(blocks: &Blocks, volume: Arc<Volume>, config: &Config, shutdown: &CancellationToken) {
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            () = blocks.env.sleep(interval) => {}
+            () = blocks.env.sleep(config.maintenance_interval) => {}
         }
-        let volumes: Vec<Arc<Volume>> = blocks.volumes.volumes().cloned().collect();
-        for volume in volumes.into_iter().filter(|volume| volume.failure().is_none()) {
-            tidy(&blocks, volume).await;
+        let turn = async {
+            probe(&volume, config.probe_timeout).await?;
+            miss(blocks, &volume).await?;
+            tidy(blocks, &volume).await
+        };
+        match turn.await {
+            Ok(()) | Err(VolumeError::Closed | VolumeError::Full { .. }) => {}
+            Err(VolumeError::Failed(_)) => {
+                // Whoever met the failure first, the metanode is to know at once.
+                blocks.journal.hurry();
+                return;
+            }
+            Err(error) => warn_self!(volume = %volume.id(), %error, "a volume could not be tidied"),
         }
     }
 }
 
-async fn tidy(blocks: &Blocks, volume: Arc<Volume>) {
+async fn probe(volume: &Arc<Volume>, timeout: Duration) -> Result<(), VolumeError> {
     let at = volume.clone();
-    let done = tokio::task::spawn_blocking(move || {
-        at.checkpoint_if_due()?;
-        at.compact()
-    });
-    match done.await.unwrap_or(Err(VolumeError::Closed)) {
-        Ok(None) => {}
-        Ok(Some(Compaction { moved, freed_bytes, damaged })) => {
-            tracing::debug!(volume = %volume.id(), moved, freed_bytes, "compacted a segment");
-            for block in damaged {
-                blocks.report_damage(&volume, block, "found by compaction");
-            }
+    match tokio::time::timeout(timeout, blocking(move || at.probe())).await {
+        Ok(probed) => probed,
+        Err(_) => {
+            volume.give_up(&format!("it did not answer within {timeout:?}"));
+            Err(VolumeError::Failed(volume.failure().unwrap_or_default()))
         }
-        Err(VolumeError::Failed(_)) => blocks.journal.hurry(),
-        Err(VolumeError::Closed | VolumeError::Full { .. }) => {}
-        Err(error) => warn_self!(volume = %volume.id(), %error, "a volume could not be tidied"),
     }
+}
+
+/// Reports what was lost with files that somebody removed.
+async fn miss(blocks: &Blocks, volume: &Arc<Volume>) -> Result<(), VolumeError> {
+    let at = volume.clone();
+    for block in blocking(move || at.lose_missing_segments()).await? {
+        blocks.report_damage(volume, block, "its segment is gone");
+    }
+    Ok(())
+}
+
+async fn tidy(blocks: &Blocks, volume: &Arc<Volume>) -> Result<(), VolumeError> {
+    let at = volume.clone();
+    let compacted = blocking(move || {
+        match at.checkpoint_if_due() {
+            // Compaction may make the room that the checkpoint lacks.
+            Ok(_) | Err(VolumeError::Full { .. }) => at.compact(),
+            Err(error) => Err(error),
+        }
+    });
+    let Some(Compaction { moved, freed_bytes, damaged }) = compacted.await? else { return Ok(()) };
+    tracing::debug!(volume = %volume.id(), moved, freed_bytes, "compacted a segment");
+    for block in damaged {
+        blocks.report_damage(volume, block, "found by compaction");
+    }
+    Ok(())
 }

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::scrub::ScrubControl;
 use crate::service::Blocks;
 use crate::volume::OpenError;
 
@@ -56,6 +57,8 @@ pub(crate) struct Control {
     pub(crate) retry_delay: (std::time::Duration, std::time::Duration),
     /// Becomes true with the first complete report.
     pub(crate) reported: watch::Sender<bool>,
+    /// What the scrubber is told, and tells.
+    pub(crate) scrub: Arc<ScrubControl>,
 }
 
 impl Control {
@@ -64,6 +67,7 @@ impl Control {
         blocks: Blocks,
         cluster: Arc<dyn Cluster>,
         reported: watch::Sender<bool>,
+        scrub: Arc<ScrubControl>,
     ) -> Self {
         let commands = Arc::new(Commands::new(blocks.clone(), config.pulls_max));
         Self {
@@ -74,6 +78,7 @@ impl Control {
             zone: config.zone.clone(),
             retry_delay: config.retry_delay,
             reported,
+            scrub,
         }
     }
 

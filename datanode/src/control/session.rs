@@ -153,7 +153,7 @@ impl<'a> Session<'a> {
             deleted: increment.deleted.clone(),
             corrupt: increment.corrupt.clone(),
             finished: increment.finished.clone(),
-            scrub: None,
+            scrub: Some(self.control.scrub.progress()),
         };
         let answer = self.control.cluster.heartbeat(heartbeat).await;
         self.next_heartbeat = blocks.env.monotonic() + self.interval;
@@ -161,6 +161,7 @@ impl<'a> Session<'a> {
             Ok(reply) => {
                 blocks.journal.told(&increment);
                 self.control.commands.accept(self.incarnation, reply.commands);
+                self.control.scrub.obey(reply.scrub);
                 Ok(())
             }
             Err(error) => self.consider(error),
@@ -170,14 +171,26 @@ impl<'a> Session<'a> {
     /// The blocks of a volume that failed are lost to the cluster until a restart shows otherwise.
     fn report_lost_volumes(&mut self) {
         let blocks = &self.control.blocks;
+        let node = blocks.node;
+        for left_out in blocks.volumes.left_out() {
+            if self.lost_volumes.insert(left_out.volume) {
+                let (volume, reason) = (left_out.volume, left_out.reason.clone());
+                blocks.events.publish(EventKind::VolumeFailed { node, volume, reason });
+            }
+        }
         for volume in blocks.volumes.volumes() {
             let Some(reason) = volume.failure() else { continue };
             if !self.lost_volumes.insert(volume.id()) {
                 continue;
             }
-            let (node, volume_id) = (blocks.node, volume.id());
             let reason = reason.to_string();
-            blocks.events.publish(EventKind::VolumeFailed { node, volume: volume_id, reason });
+            blocks.events.publish(EventKind::VolumeFailed { node, volume: volume.id(), reason });
+            if blocks.volumes.all_failed() {
+                tracing::error!(
+                    fault = "peer",
+                    "no volume is left: until this node is started with a disk that works, it stores nothing"
+                );
+            }
             let mut after = None;
             loop {
                 let page = volume.page(after, REPORT_PAGE_MAX);

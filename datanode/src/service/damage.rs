@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::BlockId;
-use cairn_protocol::{warn_peer, warn_self};
+use cairn_protocol::warn_peer;
 
 use super::Blocks;
-use crate::volume::{Volume, VolumeError};
+use crate::volume::{Damage, Volume, VolumeError};
 
 /// What is read at once of a block that is verified, in bytes.
 const PIECE: u64 = 1 << 20;
@@ -29,7 +29,8 @@ impl Blocks {
     pub(crate) async fn examine(&self, volume: Arc<Volume>, block: BlockId) -> bool {
         let at = volume.clone();
         let examined = tokio::task::spawn_blocking(move || match verify(&at, block) {
-            Err(VolumeError::Damaged { reason, .. }) => {
+            Err(VolumeError::Damaged { reason, damage, .. }) => {
+                suspect_disk(&at, damage)?;
                 at.set_aside(block).map(|was_here| (was_here, reason))
             }
             Err(error) => Err(error),
@@ -44,10 +45,15 @@ impl Blocks {
                 tracing::info!(%block, %reason, "a suspected block is not set aside");
                 false
             }
-            Err(VolumeError::NotFound(_)) => false,
+            Err(VolumeError::NotFound(_) | VolumeError::Closed) => false,
+            Err(VolumeError::Failed(_)) => {
+                // All that it held is reported as lost.
+                self.journal.hurry();
+                false
+            }
             Err(error) => {
                 // It stays where it is, and no reader gets it, because each checks what it reads.
-                warn_self!(%block, %error, "a damaged block could not be set aside");
+                warn_peer!(%block, %error, "a damaged block could not be set aside");
                 self.journal.corrupt([block]);
                 true
             }
@@ -55,9 +61,18 @@ impl Blocks {
     }
 
     pub(crate) fn report_damage(&self, volume: &Volume, block: BlockId, reason: &str) {
-        warn_peer!(%block, volume = %volume.id(), %reason, "a disk damaged a block; it was set aside");
+        warn_peer!(%block, volume = %volume.id(), %reason, "a disk damaged or lost a block; what is left was set aside");
         self.journal.corrupt([block]);
         self.events.publish(EventKind::ReplicaCorrupt { block, node: self.node });
+    }
+}
+
+/// Looks whether it is all of the disk that is bad, before a single block is blamed. Blocks its thread.
+fn suspect_disk(volume: &Volume, damage: Damage) -> Result<(), VolumeError> {
+    match damage {
+        Damage::Wrong => Ok(()),
+        Damage::Missing => volume.probe(),
+        Damage::Unreadable => volume.probe().and_then(|()| volume.count_unreadable()),
     }
 }
 

@@ -235,7 +235,7 @@ async fn delete_block(State(served): State<Served>, Path(id): Path<String>, head
 
 /// Answers 200 while at least one volume works, for health checks: unauthenticated, says nothing else.
 async fn health(State(served): State<Served>) -> Response {
-    if served.volumes.volumes().all(|volume| volume.failure().is_some()) {
+    if served.volumes.all_failed() {
         (StatusCode::SERVICE_UNAVAILABLE, "all volumes have failed\n").into_response()
     } else if !*served.reported.borrow() {
         (StatusCode::SERVICE_UNAVAILABLE, "not registered with the metanode yet\n").into_response()

@@ -11,8 +11,10 @@ use cairn_protocol::id::BlockId;
 
 use super::core::Core;
 use super::error::VolumeError;
+use super::index::Entry;
 use super::log::{Change, Log, Pending, SmallBlock};
 use super::quarantine;
+use super::read::BlockReader;
 use super::record::Body;
 use super::scan::{Record, Scanner};
 
@@ -39,7 +41,8 @@ pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction,
     let file = core.disk.open(&path).map_err(read_error)?;
     let mut scanner = Scanner::new(file, core.id, number, 0).map_err(read_error)?;
     let mut in_flight = VecDeque::new();
-    while let Some(record) = scanner.next().map_err(read_error)? {
+    // A stretch that cannot be read ends the scan, not the compaction: what lies behind it is read block by block.
+    while let Ok(Some(record)) = scanner.next() {
         if let Some(change) = keep(core, number, &record) {
             done.moved += u64::from(matches!(change, Change::Put { .. }));
             in_flight.push_back(log.submit(change)?);
@@ -49,16 +52,34 @@ pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction,
         }
     }
     in_flight.into_iter().try_for_each(Pending::wait)?;
-    // What still points here was not found intact.
+    // What still points here was not reached, or not found intact.
     let left = core.index().in_segment(number);
     for (id, entry) in left {
-        quarantine::copy_record(core, id, entry)?;
-        core.index_mut().quarantine(id, entry.size());
-        log.submit(Change::Delete { id })?.wait()?;
-        done.damaged.push(id);
+        if let Some(block) = read_alone(core, id, entry) {
+            log.submit(Change::Put { block, moved_from: Some(entry.place) })?.wait()?;
+            done.moved += 1;
+        } else {
+            set_aside(core, log, id, entry)?;
+            done.damaged.push(id);
+        }
     }
     done.freed_bytes = remove(core, number)?;
     Ok(done)
+}
+
+/// A block of the segment, if it can be read and is intact.
+fn read_alone(core: &Core, id: BlockId, entry: Entry) -> Option<SmallBlock> {
+    let reader = BlockReader::open(core, id).ok()?;
+    let data = reader.read(0, reader.length()).ok()?;
+    Some(SmallBlock { id, length: entry.length, crc: entry.crc, table: reader.table().encode(), data })
+}
+
+/// Sets a block of a shared segment aside.
+pub(crate) fn set_aside(core: &Core, log: &Log, id: BlockId, entry: Entry) -> Result<(), VolumeError> {
+    if quarantine::copy_record(core, id, entry)? {
+        core.index_mut().quarantine(id, entry.size());
+    }
+    log.submit(Change::Delete { id })?.wait()
 }
 
 /// What must be written again of a record.

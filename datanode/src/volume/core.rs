@@ -2,13 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use cairn_protocol::id::{BlockId, VolumeId};
 
 use super::disk::{Disk, Space};
-use super::error::VolumeError;
+use super::error::{VolumeError, is_out_of_space, is_shortage};
 use super::identity::DirectoryLock;
 use super::index::Index;
 use super::record::Place;
@@ -44,6 +44,16 @@ impl Default for VolumeOptions {
     }
 }
 
+/// Shared segments are sealed no earlier than this, however small the reserve is: four of the largest blocks in them.
+const SEGMENT_BYTES_MIN: u32 = 4 << 20;
+
+/// So many blocks that the system cannot read are more than a few bad sectors: such a disk is about to fail, and what is
+/// on it is better copied while it still can be.
+const UNREADABLE_MAX: u32 = 16;
+
+/// The system is not believed that there is room when a write finds none and it says that there is this much, in bytes.
+pub(crate) const QUOTA_DOUBT: u64 = 1 << 20;
+
 /// Room on a volume, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -67,6 +77,10 @@ pub(crate) struct Core {
     failed: OnceLock<Arc<str>>,
     /// Bytes promised to writers that have not finished.
     receiving: AtomicU64,
+    /// Blocks that the system could not read since the start.
+    unreadable: AtomicU32,
+    /// A write found no room where the system says that there is some: a quota. Until one succeeds, there is none.
+    is_at_quota: AtomicBool,
     /// Kept until the last of those who might still write is gone.
     _lock: DirectoryLock,
 }
@@ -77,8 +91,11 @@ impl Core {
         directory: &Path,
         lock: DirectoryLock,
         id: VolumeId,
-        options: VolumeOptions,
+        mut options: VolumeOptions,
     ) -> Self {
+        // Compaction writes up to half a segment before it frees one, and on a full disk it has the reserve for that.
+        let compactable = u32::try_from(options.reserve_bytes).unwrap_or(u32::MAX).max(SEGMENT_BYTES_MIN);
+        options.segment_bytes_max = options.segment_bytes_max.min(compactable);
         Self {
             disk,
             directory: directory.to_path_buf(),
@@ -87,6 +104,8 @@ impl Core {
             index: RwLock::default(),
             failed: OnceLock::new(),
             receiving: AtomicU64::new(0),
+            unreadable: AtomicU32::new(0),
+            is_at_quota: AtomicBool::new(false),
             _lock: lock,
         }
     }
@@ -116,7 +135,12 @@ impl Core {
     }
 
     pub(crate) fn segment_path(&self, number: u32) -> PathBuf {
-        self.shared_directory().join(format!("{number:08x}.segment"))
+        self.shared_directory().join(Self::segment_name(number))
+    }
+
+    /// The name of a shared segment's file.
+    pub(crate) fn segment_name(number: u32) -> String {
+        format!("{number:08x}.segment")
     }
 
     /// The file that holds the record of `id` at `place`.
@@ -135,6 +159,52 @@ impl Core {
 
     pub(crate) fn check(&self) -> Result<(), VolumeError> {
         self.failure().map_or(Ok(()), |reason| Err(VolumeError::Failed(reason)))
+    }
+
+    /// Takes the volume out for a reason that no single operation gave.
+    pub(crate) fn give_up(&self, reason: &str) -> VolumeError {
+        self.fail("use", &self.directory, &io::Error::other(reason.to_owned()))
+    }
+
+    /// Counts a block that the system cannot read; too many take the volume out.
+    pub(crate) fn count_unreadable(&self) -> Result<(), VolumeError> {
+        if self.unreadable.fetch_add(1, Ordering::Relaxed) + 1 < UNREADABLE_MAX {
+            return Ok(());
+        }
+        Err(self.give_up(&format!("{UNREADABLE_MAX} blocks could not be read")))
+    }
+
+    /// What a failed write, or a change of a name, says: there is no room, or this process lacks something; anything else
+    /// takes the volume out.
+    pub(crate) fn write_error(&self, operation: &'static str, path: &Path, error: io::Error) -> VolumeError {
+        if is_out_of_space(&error) {
+            self.full(0)
+        } else if is_shortage(&error) {
+            VolumeError::io(operation, path, error)
+        } else {
+            self.fail(operation, path, &error)
+        }
+    }
+
+    /// What a write becomes that the system had no room for.
+    pub(crate) fn full(&self, needed: u64) -> VolumeError {
+        let used = self.index().used();
+        let room = self.disk.space(&self.directory).map_or(0, |space| self.room(space, used));
+        // Up to so much, several writers at once may have found it, and taken it.
+        if room >= needed.max(QUOTA_DOUBT) {
+            self.is_at_quota.store(true, Ordering::Relaxed);
+        }
+        VolumeError::Full { needed, available: 0 }
+    }
+
+    /// Whether writes found no room although the system says that there is some.
+    pub(crate) fn is_at_quota(&self) -> bool {
+        self.is_at_quota.load(Ordering::Relaxed)
+    }
+
+    /// There is room again.
+    pub(crate) fn below_quota(&self) {
+        self.is_at_quota.store(false, Ordering::Relaxed);
     }
 
     /// Takes the volume out: after a failed write or sync nobody can know what is on the disk, and a second
@@ -160,6 +230,9 @@ impl Core {
 
     /// Free bytes beyond the reserve, what is promised to writers included.
     fn room(&self, space: Space, used: u64) -> u64 {
+        if self.is_at_quota() {
+            return 0;
+        }
         let free = match self.options.capacity_bytes_max {
             Some(max) => space.available.min(max.saturating_sub(used)),
             None => space.available,

@@ -41,6 +41,8 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Size and free space of the file system that holds `path`.
     fn space(&self, path: &Path) -> io::Result<Space>;
+    /// Whether `path` is where a file system is mounted: its device is not that of the directory above it.
+    fn is_mount_point(&self, path: &Path) -> io::Result<bool>;
     /// Locks the file `path` (made if missing) against other processes; `None` when one has it. The lock
     /// lives as long as the value.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>>;
@@ -111,6 +113,11 @@ impl Disk for RealDisk {
         })
     }
 
+    fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
+        let device = |path: &Path| Ok::<_, io::Error>(rustix::fs::stat(path)?.st_dev);
+        Ok(device(path)? != device(&path.join(".."))?)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
@@ -151,9 +158,15 @@ pub(crate) fn replace_file(disk: &dyn Disk, directory: &Path, name: &str, bytes:
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let file = disk.create_new(&new)?;
-    file.write_all_at(bytes, 0)?;
-    file.sync()?;
+    let written = disk.create_new(&new).and_then(|file| {
+        file.write_all_at(bytes, 0)?;
+        file.sync()
+    });
+    if let Err(error) = written {
+        // Its room may be what is missing. If it stays, the next one replaces it.
+        let _ = disk.remove_file(&new);
+        return Err(error);
+    }
     disk.rename(&new, &directory.join(name))?;
     disk.sync_dir(directory)
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cairn_protocol::checksum::Crc32c;
-use cairn_protocol::id::BlockId;
+use cairn_protocol::id::{BlockId, VolumeId};
+use rustix::io::Errno;
 
 /// Why an operation on a volume did not succeed. Cheap to clone: one failed `fdatasync` answers many writers.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -58,6 +59,8 @@ pub enum VolumeError {
     Damaged {
         /// The block.
         id: BlockId,
+        /// In which way.
+        damage: Damage,
         /// What is wrong with it.
         reason: Arc<str>,
     },
@@ -81,14 +84,31 @@ impl VolumeError {
         Self::Io { operation, path: path.to_path_buf(), error: Arc::new(error) }
     }
 
-    pub(crate) fn damaged(id: BlockId, reason: impl Into<Arc<str>>) -> Self {
-        Self::Damaged { id, reason: reason.into() }
+    pub(crate) fn damaged(id: BlockId, damage: Damage, reason: impl Into<Arc<str>>) -> Self {
+        Self::Damaged { id, damage, reason: reason.into() }
     }
+}
+
+/// What is wrong with a block on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// It reads, but not as it was written.
+    Wrong,
+    /// The system cannot read it: the sector, or all of the disk, is bad.
+    Unreadable,
+    /// Its file is not there.
+    Missing,
 }
 
 /// Whether the system says that there is no room, which is no fault of the disk.
 pub(crate) fn is_out_of_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether it is this process or machine that lacks something, which says nothing about the disk.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    shortages.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// Why a volume could not be opened.
@@ -117,13 +137,41 @@ pub enum OpenError {
         /// This node's cluster.
         expected: cairn_protocol::id::ClusterId,
     },
-    /// The identity file cannot be understood.
-    #[error("{path} is not a volume that this version can read: {reason}")]
+    /// The identity file cannot be understood: it is damaged.
+    #[error("{path} cannot be understood: {reason}")]
     BadIdentity {
         /// The identity file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// Another version of the software made the volume.
+    #[error("{path} is not a volume that this version can read: its format is {found}, and {known} is known")]
+    OtherFormat {
+        /// The identity file.
+        path: PathBuf,
+        /// The format that it names.
+        found: u64,
+        /// The format that this version reads and writes.
+        known: u32,
+    },
+    /// Two directories hold the same volume: one was copied from the other.
+    #[error("{path} is a copy of {other}: remove one of them")]
+    Copied {
+        /// One directory.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// A volume was in the directory, and now there is nothing.
+    #[error(
+        "{path} is empty, but held volume {volume}: is its disk mounted? To begin anew there, name another directory"
+    )]
+    Gone {
+        /// The directory.
+        path: PathBuf,
+        /// The volume that was there.
+        volume: VolumeId,
     },
     /// The system refused.
     #[error("cannot {operation} {path}: {error}")]

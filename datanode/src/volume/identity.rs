@@ -1,6 +1,7 @@
 //! Whose a volume is: the lock against a second process, and the identity file.
 
 use std::any::Any;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use cairn_protocol::id::{ClusterId, NodeId, VolumeId};
@@ -29,6 +30,12 @@ pub struct Identity {
     pub cluster: Option<ClusterId>,
 }
 
+/// What every version of the identity file has.
+#[derive(Deserialize)]
+struct Format {
+    format: u64,
+}
+
 impl Identity {
     /// The identity of a new volume.
     pub fn new(node: NodeId, volume: VolumeId, cluster: Option<ClusterId>) -> Self {
@@ -42,13 +49,19 @@ impl Identity {
     pub fn read(disk: &dyn Disk, directory: &Path) -> Result<Option<Self>, OpenError> {
         let path = directory.join(NAME);
         let Some(bytes) = read_file(disk, &path).map_err(io("read", &path))? else { return Ok(None) };
-        let identity: Self = serde_json::from_slice(&bytes)
-            .map_err(|error| OpenError::BadIdentity { path: path.clone(), reason: error.to_string() })?;
-        if identity.format != FORMAT {
-            let reason = format!("its format is {}, and {FORMAT} is known", identity.format);
-            return Err(OpenError::BadIdentity { path, reason });
+        // The format first: others may have other fields.
+        let format = serde_json::from_slice::<Format>(&bytes).map(|Format { format }| format);
+        let bad = |error: serde_json::Error| OpenError::BadIdentity {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        match format {
+            Ok(found) if found != u64::from(FORMAT) => {
+                Err(OpenError::OtherFormat { path, found, known: FORMAT })
+            }
+            Ok(_) => serde_json::from_slice(&bytes).map(Some).map_err(bad),
+            Err(error) => Err(bad(error)),
         }
-        Ok(Some(identity))
     }
 
     /// Writes the identity, durably and whole or not at all.
@@ -73,16 +86,56 @@ impl std::fmt::Debug for DirectoryLock {
 }
 
 impl DirectoryLock {
+    /// Takes the lock of a directory; `None` when the directory is missing.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] when another process has it, [`OpenError::Io`] when the directory cannot be used.
+    pub fn take_existing(disk: &dyn Disk, directory: &Path) -> Result<Option<Self>, OpenError> {
+        let path = directory.join(LOCK_NAME);
+        match disk.lock(&path) {
+            Ok(Some(lock)) => Ok(Some(Self(lock))),
+            Ok(None) => Err(OpenError::InUse(directory.to_path_buf())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io("lock", &path)(error)),
+        }
+    }
+
     /// Makes the directory if it is missing, and takes its lock.
     ///
     /// # Errors
     /// [`OpenError::InUse`] when another process has it, [`OpenError::Io`] when the directory cannot be used.
     pub fn take(disk: &dyn Disk, directory: &Path) -> Result<Self, OpenError> {
-        disk.create_dir(directory).map_err(io("create", directory))?;
+        make_directory(disk, directory)?;
         let path = directory.join(LOCK_NAME);
         let lock = disk.lock(&path).map_err(io("lock", &path))?;
         lock.map(Self).ok_or_else(|| OpenError::InUse(directory.to_path_buf()))
     }
+}
+
+/// Makes a directory, and those above it, so that they survive a loss of power: nothing in them does otherwise.
+fn make_directory(disk: &dyn Disk, directory: &Path) -> Result<(), OpenError> {
+    let above = |path: &Path| match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Some(Path::new(".").to_path_buf()),
+        parent => parent.map(Path::to_path_buf),
+    };
+    let mut parents = Vec::new();
+    let mut next = above(directory);
+    while let Some(parent) = next {
+        let is_there = !matches!(disk.list(&parent), Err(error) if error.kind() == ErrorKind::NotFound);
+        next = if is_there { None } else { above(&parent) };
+        parents.push(parent);
+    }
+    disk.create_dir(directory).map_err(io("create", directory))?;
+    for parent in parents {
+        match disk.sync_dir(&parent) {
+            // Who may pass through it but not read it cannot sync it either.
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => {
+                return Err(io("sync", &parent)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {

@@ -150,6 +150,11 @@ impl Index {
         self.shared_bytes -= gone.size;
     }
 
+    /// The shared segments, in order.
+    pub(crate) fn segments(&self) -> Vec<u32> {
+        self.segments.keys().copied().collect()
+    }
+
     pub(crate) fn segment(&self, number: u32) -> Option<SegmentUse> {
         self.segments.get(&number).copied()
     }

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::core::Core;
 use super::disk::DiskFile;
-use super::error::{VolumeError, is_out_of_space};
+use super::error::{VolumeError, is_out_of_space, is_shortage};
 use super::index::{Entry, LogPosition};
 use super::record::{Body, HEADER_SIZE, Header, Place, record_size, segment_header};
 
@@ -41,6 +41,8 @@ pub(crate) enum Change {
     CarryTombstone { id: BlockId, target: Place },
     /// Begin a new segment.
     Seal,
+    /// Forget a sealed segment whose file is gone, with all that was in it.
+    Lose { segment: u32 },
 }
 
 /// A block for a shared segment, verified.
@@ -153,7 +155,8 @@ impl Writer {
         let Request { change, reply } = request;
         let size = match &change {
             Change::Put { block, .. } => record_size(u64::from(block.length), false),
-            Change::Delete { .. } | Change::CarryTombstone { .. } | Change::Seal => HEADER_SIZE as u64,
+            Change::Delete { .. } | Change::CarryTombstone { .. } => HEADER_SIZE as u64,
+            Change::Seal | Change::Lose { .. } => 0,
         };
         if let Err(error) = self.make_room(size) {
             // Whoever asked may be gone; then nobody needs the answer.
@@ -175,8 +178,22 @@ impl Writer {
                 let _ = reply.send(self.core.check().and_then(|()| self.begin_segment()));
                 return;
             }
+            Change::Lose { segment } => {
+                self.commit();
+                let _ = reply.send(self.core.check().map(|()| self.lose(segment)));
+                return;
+            }
         }
         self.batch.replies.push(reply);
+    }
+
+    fn lose(&self, segment: u32) {
+        let lost = self.core.index().in_segment(segment);
+        let mut index = self.core.index_mut();
+        for (id, entry) in lost {
+            index.remove_at(&id, entry.place);
+        }
+        index.remove_segment(segment);
     }
 
     fn stage_put(&mut self, block: &SmallBlock, moved_from: Option<Place>) {
@@ -242,9 +259,10 @@ impl Writer {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
                         Err(self.core.fail("remove", &path, &error))
                     }
-                    Ok(()) | Err(_) => Err(VolumeError::Full { needed: HEADER_SIZE as u64, available: 0 }),
+                    Ok(()) | Err(_) => Err(self.core.full(HEADER_SIZE as u64)),
                 };
             }
+            Err(error) if is_shortage(&error) => return Err(VolumeError::io("create", &path, error)),
             Err(error) => return Err(self.core.fail("create", &path, &error)),
         };
         file.sync().map_err(|error| self.core.fail("fdatasync", &path, &error))?;
@@ -281,9 +299,7 @@ impl Writer {
         if let Err(error) = file.write_all_at(bytes, end) {
             let cut = file.set_length(end);
             return Err(match cut {
-                Ok(()) if is_out_of_space(&error) => {
-                    VolumeError::Full { needed: bytes.len() as u64, available: 0 }
-                }
+                Ok(()) if is_out_of_space(&error) => self.core.full(bytes.len() as u64),
                 Ok(()) | Err(_) => self.core.fail("write", &path, &error),
             });
         }

@@ -8,6 +8,8 @@
 //!   shared/0000002a.segment   blocks below 1 MiB, one after the other
 //!   own/0000002a/01f3-<block id>   blocks from 1 MiB on, each its own file
 //!   quarantine/           damaged records, as they were found
+//!   probe                 a page that is written and read to see whether the disk works
+//!   node.json             what the node remembers beside its blocks
 //! ```
 //!
 //! | module | what is there |
@@ -20,8 +22,10 @@
 //! | `own` | blocks with a segment of their own |
 //! | `checkpoint`, `scan`, `recover` | how a start finds out what is there |
 //! | `compact`, `quarantine` | how dead and damaged records are treated |
+//! | `probe` | whether the disk still does what it is asked |
 //! | `write`, `read` | a block coming, a block going |
 //! | [`set`] | the volumes of a node |
+//! | `opening`, `memo` | how a start opens them, and what the node remembers |
 //!
 //! Architecture invariant: nothing outside of this folder touches a file, and nothing in it knows of HTTP.
 
@@ -33,7 +37,10 @@ mod error;
 pub mod identity;
 mod index;
 mod log;
+mod memo;
+mod opening;
 mod own;
+mod probe;
 mod quarantine;
 mod read;
 mod record;
@@ -45,6 +52,8 @@ mod sim;
 mod sync;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod volumes_tests;
 mod write;
 
 use std::io;
@@ -58,7 +67,9 @@ use cairn_protocol::id::{BlockId, VolumeId};
 
 pub use self::compact::Compaction;
 pub use self::core::{Usage, VolumeOptions};
-pub use self::error::{OpenError, VolumeError};
+pub use self::error::{Damage, OpenError, VolumeError};
+pub use self::memo::Scrubbed;
+pub use self::opening::LeftOut;
 pub use self::read::BlockReader;
 pub use self::recover::Recovery;
 pub use self::write::BlockWriter;
@@ -69,7 +80,7 @@ use self::identity::{DirectoryLock, Identity};
 use self::log::{Change, Log};
 use self::own::OwnSegments;
 use self::recover::Recovered;
-use self::write::blocking;
+pub(crate) use self::write::blocking;
 
 /// What a volume knows of a block without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +163,11 @@ impl Volume {
     /// When the system does not tell; the volume has then failed.
     pub fn usage(&self) -> Result<Usage, VolumeError> {
         self.core.usage().map_err(|error| self.core.fail("statvfs", &self.core.directory, &error))
+    }
+
+    /// How many blocks are here, without those in quarantine.
+    pub(crate) fn len(&self) -> u64 {
+        self.core.index().len() as u64
     }
 
     /// What is known of a block that is here and not in quarantine.
@@ -242,20 +258,67 @@ impl Volume {
         self.core.check()?;
         let Some(entry) = self.core.index().get(&id) else { return Ok(false) };
         if entry.place.is_own() {
-            {
-                let mut index = self.core.index_mut();
-                if index.remove_at(&id, entry.place).is_none() {
-                    return Ok(false);
-                }
+            // First the file: one that the index does not know is taken for half-written by the next start.
+            let is_kept = self.own.set_aside(&id, entry.place)?;
+            let mut index = self.core.index_mut();
+            index.remove_at(&id, entry.place);
+            if is_kept {
                 index.quarantine(id, entry.size());
             }
-            self.own.set_aside(&id, entry.place)?;
         } else {
-            quarantine::copy_record(&self.core, id, entry)?;
-            self.core.index_mut().quarantine(id, entry.size());
-            self.log()?.submit(Change::Delete { id })?.wait()?;
+            compact::set_aside(&self.core, &self.log()?, id, entry)?;
         }
         Ok(true)
+    }
+
+    /// Looks whether the disk still does what it is asked. Blocks its thread.
+    ///
+    /// # Errors
+    /// The volume has failed.
+    pub fn probe(&self) -> Result<(), VolumeError> {
+        probe::probe(&self.core)
+    }
+
+    /// Takes the volume out, for a reason that the caller has.
+    pub fn give_up(&self, reason: &str) {
+        self.core.give_up(reason);
+    }
+
+    /// Forgets shared segments whose files are gone, and returns the blocks that were lost with them. Blocks its thread.
+    ///
+    /// # Errors
+    /// When the volume has failed.
+    pub fn lose_missing_segments(&self) -> Result<Vec<BlockId>, VolumeError> {
+        let _one = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        self.core.check()?;
+        let mut lost = Vec::new();
+        for segment in probe::missing_segments(&self.core)? {
+            let is_active = self.core.index().position.segment == segment;
+            if is_active {
+                // From here on nothing comes into it any more.
+                self.log()?.submit(Change::Seal)?.wait()?;
+            }
+            lost.extend(self.core.index().in_segment(segment).into_iter().map(|(id, _)| id));
+            self.log()?.submit(Change::Lose { segment })?.wait()?;
+        }
+        Ok(lost)
+    }
+
+    /// Forgets a block of a volume that has failed: nobody can delete it, and nobody wants it any more. A start that
+    /// finds it again reports it, and is told to delete it.
+    pub(crate) fn forget(&self, id: &BlockId) -> bool {
+        let mut index = self.core.index_mut();
+        let entry = index.get(id);
+        let forgotten = entry.and_then(|entry| index.remove_at(id, entry.place)).is_some();
+        index.unquarantine(id) || forgotten
+    }
+
+    /// Counts a block that the system could not read.
+    ///
+    /// # Errors
+    /// When there were too many: the volume has failed.
+    pub(crate) fn count_unreadable(&self) -> Result<(), VolumeError> {
+        self.core.count_unreadable()
     }
 
     /// Rewrites one shared segment that is less than half alive, if there is one. Blocks its thread.

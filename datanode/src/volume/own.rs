@@ -25,7 +25,7 @@ use cairn_protocol::id::BlockId;
 
 use super::core::{Core, quarantine_name};
 use super::disk::DiskFile;
-use super::error::{VolumeError, is_out_of_space};
+use super::error::VolumeError;
 use super::index::Entry;
 use super::record::{HEADER_SIZE, Header, Place, data_offset};
 use super::sync::GroupSync;
@@ -88,7 +88,7 @@ impl OwnSegments {
             Ok(file) => Ok(OwnFile { id, place, file, path }),
             Err(error) => {
                 self.forget_file(place);
-                Err(self.write_error("create", &path, error))
+                Err(self.core.write_error("create", &path, error))
             }
         }
     }
@@ -110,7 +110,7 @@ impl OwnSegments {
         let number = state.next_directory;
         let parent = self.core.own_directory();
         let path = parent.join(format!("{number:08x}"));
-        self.core.disk.create_dir(&path).map_err(|error| self.write_error("create", &path, error))?;
+        self.core.disk.create_dir(&path).map_err(|error| self.core.write_error("create", &path, error))?;
         self.core.disk.sync_dir(&parent).map_err(|error| self.core.fail("fsync", &parent, &error))?;
         state.active = Some(number);
         state.next_directory = number + 1;
@@ -133,7 +133,7 @@ impl OwnSegments {
         let mut head = Vec::with_capacity(HEADER_SIZE + table.len());
         head.extend_from_slice(&header.encode(self.core.id));
         head.extend_from_slice(&table);
-        own.file.write_all_at(&head, 0).map_err(|error| self.write_error("write", &own.path, error))?;
+        own.file.write_all_at(&head, 0).map_err(|error| self.core.write_error("write", &own.path, error))?;
         own.file.sync().map_err(|error| self.core.fail("fdatasync", &own.path, &error))?;
         self.sync_directory(own.place)?;
         let entry = Entry { length, crc, place: own.place };
@@ -171,16 +171,24 @@ impl OwnSegments {
         Ok(())
     }
 
-    /// Renames a damaged block away into quarantine. Durable when it returns. Blocks its thread.
-    pub(crate) fn set_aside(&self, id: &BlockId, place: Place) -> Result<(), VolumeError> {
+    /// Renames a damaged block away into quarantine. Durable when it returns. Returns whether there was anything to keep.
+    /// Blocks its thread.
+    pub(crate) fn set_aside(&self, id: &BlockId, place: Place) -> Result<bool, VolumeError> {
         let path = self.core.record_path(id, place);
         let to = self.core.quarantine_directory().join(quarantine_name(id, place));
-        self.core.disk.rename(&path, &to).map_err(|error| self.core.fail("rename", &path, &error))?;
+        match self.core.disk.rename(&path, &to) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.forget_file(place);
+                return Ok(false);
+            }
+            Err(error) => return Err(self.core.write_error("rename", &path, error)),
+        }
         let quarantine = self.core.quarantine_directory();
         self.core.disk.sync_dir(&quarantine).map_err(|error| self.core.fail("fsync", &quarantine, &error))?;
         self.sync_directory(place)?;
         self.forget_file(place);
-        Ok(())
+        Ok(true)
     }
 
     fn sync_directory(&self, place: Place) -> Result<(), VolumeError> {
@@ -210,19 +218,6 @@ impl OwnSegments {
         if let Err(error) = self.core.disk.remove_dir(&path) {
             // Nothing depends on it: an empty directory is looked at again by the next start.
             tracing::debug!(path = %path.display(), %error, "cannot remove an empty directory");
-        }
-    }
-
-    pub(crate) fn write_error(
-        &self,
-        operation: &'static str,
-        path: &std::path::Path,
-        error: io::Error,
-    ) -> VolumeError {
-        if is_out_of_space(&error) {
-            VolumeError::Full { needed: 0, available: 0 }
-        } else {
-            self.core.fail(operation, path, &error)
         }
     }
 }

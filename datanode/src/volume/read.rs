@@ -9,7 +9,7 @@ use cairn_protocol::id::BlockId;
 
 use super::core::Core;
 use super::disk::DiskFile;
-use super::error::VolumeError;
+use super::error::{Damage, VolumeError, is_shortage};
 use super::index::Entry;
 use super::record::{Body, HEADER_SIZE, Header, data_offset, decode_table, first_bad_chunk};
 
@@ -42,7 +42,7 @@ impl BlockReader {
                 let index = core.index();
                 index.get(&id).ok_or_else(|| {
                     if index.is_quarantined(&id) {
-                        VolumeError::damaged(id, "it is in quarantine")
+                        VolumeError::damaged(id, Damage::Wrong, "it is in quarantine")
                     } else {
                         VolumeError::NotFound(id)
                     }
@@ -53,10 +53,12 @@ impl BlockReader {
                 Ok(file) => return Self::read_head(core, id, entry, file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     if core.index().get(&id) == Some(entry) {
-                        return Err(VolumeError::damaged(id, format!("{} is missing", path.display())));
+                        let reason = format!("{} is missing", path.display());
+                        return Err(VolumeError::damaged(id, Damage::Missing, reason));
                     }
                 }
-                Err(error) => return Err(VolumeError::io("open", &path, error)),
+                Err(error) if is_shortage(&error) => return Err(VolumeError::io("open", &path, error)),
+                Err(error) => return Err(unreadable(id, &error)),
             }
         }
         Err(VolumeError::NotFound(id))
@@ -77,17 +79,17 @@ impl BlockReader {
         let mut head = [0; HEADER_SIZE];
         head.copy_from_slice(&bytes[..HEADER_SIZE]);
         let header = Header::decode(&head, core.id, entry.place)
-            .ok_or_else(|| VolumeError::damaged(id, "its header is damaged"))?;
+            .ok_or_else(|| VolumeError::damaged(id, Damage::Wrong, "its header is damaged"))?;
         let body = match header.body {
             Body::Block(body) if header.id == id && body.length == entry.length && body.crc == entry.crc => {
                 body
             }
             Body::Block(_) | Body::Tombstone { .. } => {
-                return Err(VolumeError::damaged(id, "another record lies in its place"));
+                return Err(VolumeError::damaged(id, Damage::Wrong, "another record lies in its place"));
             }
         };
         let table = decode_table(&body, &bytes[HEADER_SIZE..data_at as usize])
-            .ok_or_else(|| VolumeError::damaged(id, "its chunk table is damaged"))?;
+            .ok_or_else(|| VolumeError::damaged(id, Damage::Wrong, "its chunk table is damaged"))?;
         let whole = (at_once > data_at).then(|| Bytes::from(bytes).slice(data_at as usize..));
         let (data_start, crc) = (start + data_at, entry.crc);
         Ok(Self { id, length, crc, table, file, data_start, whole })
@@ -133,6 +135,7 @@ impl BlockReader {
             None => Ok(data),
             Some(chunk) => Err(VolumeError::damaged(
                 self.id,
+                Damage::Wrong,
                 format!("chunk {chunk} of {} does not match its CRC32C", self.table.crcs().len()),
             )),
         }
@@ -141,5 +144,8 @@ impl BlockReader {
 
 /// A place on the disk that cannot be read is as damaged as one that reads wrong.
 fn unreadable(id: BlockId, error: &io::Error) -> VolumeError {
-    VolumeError::damaged(id, format!("it cannot be read: {error}"))
+    // A file that is too short is no sign of a bad disk.
+    let is_short = error.kind() == io::ErrorKind::UnexpectedEof;
+    let damage = if is_short { Damage::Wrong } else { Damage::Unreadable };
+    VolumeError::damaged(id, damage, format!("it cannot be read: {error}"))
 }

@@ -1,18 +1,19 @@
 //! The volumes of a node. A node lives on while at least one of them does.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cairn_protocol::cluster::VolumeUsage;
 use cairn_protocol::env::Env;
-use cairn_protocol::id::{BlockId, ClusterId, NodeId, VolumeId};
-use cairn_protocol::warn_self;
+use cairn_protocol::id::{BlockId, ClusterId, NodeId};
 use rand::RngExt;
 
 use super::disk::Disk;
-use super::identity::{DirectoryLock, Identity};
-use super::{OpenError, Stored, Usage, Volume, VolumeError, VolumeOptions};
+use super::identity::Identity;
+use super::memo::Memo;
+use super::opening::{self, Member, Opened};
+use super::{LeftOut, OpenError, Scrubbed, Stored, Usage, Volume, VolumeError, VolumeOptions};
 
 /// The volumes of one node, locked and open.
 #[derive(Debug)]
@@ -22,64 +23,56 @@ pub struct VolumeSet {
     node: NodeId,
     cluster: Mutex<Option<ClusterId>>,
     volumes: Vec<Member>,
-}
-
-#[derive(Debug)]
-struct Member {
-    directory: PathBuf,
-    volume: Arc<Volume>,
-}
-
-/// A directory that is locked and whose identity was read.
-struct Claimed {
-    directory: PathBuf,
-    lock: DirectoryLock,
-    identity: Option<Identity>,
+    left_out: Vec<LeftOut>,
+    memo: Mutex<Memo>,
 }
 
 impl VolumeSet {
     /// Locks and opens the volumes in `directories`, making those that are new. Blocks its thread.
     ///
     /// # Errors
-    /// When a directory is in use or belongs to somebody else, or when none can be opened. One that merely cannot be
-    /// read is left out, with a warning, as long as there is another one.
+    /// When a directory is in use or belongs to somebody else, or when none can be opened. One whose disk is at fault is
+    /// left out, with a warning, as long as there is another one.
     pub fn open(
         disk: Arc<dyn Disk>,
         directories: &[PathBuf],
         options: &VolumeOptions,
         env: &Env,
     ) -> Result<Self, OpenError> {
-        let mut claimed = Vec::new();
-        let mut broken = None;
-        for directory in directories {
-            match claim(&*disk, directory) {
-                Ok((lock, identity)) => {
-                    claimed.push(Claimed { directory: directory.clone(), lock, identity });
-                }
-                Err(error) => leave_out(directory, error, &mut broken)?,
-            }
+        let opened = opening::open(&disk, directories, options, env)?;
+        let Opened { node, cluster, volumes, left_out, memo } = opened;
+        let (cluster, memo) = (Mutex::new(cluster), Mutex::new(memo));
+        let set = Self { env: env.clone(), disk, node, cluster, volumes, left_out, memo };
+        set.write_memo();
+        Ok(set)
+    }
+
+    /// Volumes that the start could not open.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// The last rounds of scrubbing that the node finished.
+    pub fn scrubbed(&self) -> Scrubbed {
+        self.memo.lock().unwrap_or_else(PoisonError::into_inner).scrub
+    }
+
+    /// Remembers that a round of scrubbing ended. Blocks its thread.
+    pub fn set_scrubbed(&self, scrubbed: Scrubbed) {
+        {
+            let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
+            memo.scrub = scrubbed;
+            memo.sequence += 1;
         }
-        let (node, cluster) = agree(&claimed)?;
-        let node = node.unwrap_or_else(|| NodeId(env.uuid_v4()));
-        let mut volumes = Vec::new();
-        for Claimed { directory, lock, identity } in claimed {
-            let opened = match identity {
-                Some(identity) => Ok(identity),
-                None => make_identity(&*disk, &directory, node, cluster, env),
-            };
-            let opened = opened.and_then(|identity| {
-                Volume::open(disk.clone(), &directory, lock, &identity, options.clone())
-            });
-            match opened {
-                Ok(volume) => volumes.push(Member { directory, volume: Arc::new(volume) }),
-                Err(error) => leave_out(&directory, error, &mut broken)?,
-            }
-        }
-        match (volumes.is_empty(), broken) {
-            (true, Some(error)) => Err(error),
-            (true, None) | (false, _) => {
-                let cluster = Mutex::new(cluster);
-                Ok(Self { env: env.clone(), disk, node, cluster, volumes })
+        self.write_memo();
+    }
+
+    fn write_memo(&self) {
+        let memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for member in self.volumes.iter().filter(|member| member.volume.failure().is_none()) {
+            if let Err(error) = memo.write(&*self.disk, &member.directory) {
+                // The other volumes have it; a disk that is broken, not full, shows when it is probed.
+                tracing::info!(volume = %member.volume.id(), %error, "what the node remembers was not written");
             }
         }
     }
@@ -105,6 +98,9 @@ impl VolumeSet {
         let mut result = Ok(());
         let mut written = false;
         for Member { directory, volume } in &self.volumes {
+            if volume.failure().is_some() {
+                continue;
+            }
             let identity = Identity::new(self.node, volume.id(), Some(cluster));
             match identity.write(&*self.disk, directory) {
                 Ok(()) => written = true,
@@ -118,7 +114,7 @@ impl VolumeSet {
         Ok(())
     }
 
-    /// The volumes, failed ones included.
+    /// The volumes, those that failed since the start included.
     pub fn volumes(&self) -> impl Iterator<Item = &Arc<Volume>> {
         self.volumes.iter().map(|member| &member.volume)
     }
@@ -164,16 +160,21 @@ impl VolumeSet {
         order
     }
 
-    /// Deletes a block wherever it is. Durable when it returns. Returns whether it was anywhere.
+    /// Deletes a block wherever it is. Durable when it returns, but for copies on volumes that have failed: nobody counts
+    /// on those, and if they come back they are reported. Returns whether it was anywhere.
     ///
     /// # Errors
     /// When it may still be there.
     pub async fn delete(&self, id: BlockId) -> Result<bool, VolumeError> {
         let mut existed = false;
         for volume in self.volumes() {
-            if volume.get(&id).is_some() || volume.is_quarantined(&id) {
-                existed |= volume.delete(id).await?;
+            if volume.get(&id).is_none() && !volume.is_quarantined(&id) {
+                continue;
             }
+            existed |= match volume.delete(id).await {
+                Err(VolumeError::Failed(_)) => volume.forget(&id),
+                deleted => deleted?,
+            };
         }
         Ok(existed)
     }
@@ -190,71 +191,32 @@ impl VolumeSet {
         self.healthy().flat_map(|volume| volume.quarantined()).collect()
     }
 
-    /// How full each volume is.
+    /// How full each volume is. One that failed has neither room nor blocks that anybody could count on.
     pub fn usage(&self) -> Vec<VolumeUsage> {
         let usage_of = |volume: &Arc<Volume>| {
             let usage = volume.usage();
             let failed = volume.failure().map(|reason| reason.to_string());
-            let Usage { capacity, used, available, blocks: _ } = usage.unwrap_or_default();
-            let free = if failed.is_some() { 0 } else { available };
-            VolumeUsage { volume: volume.id(), capacity, used, free, failed }
+            let usage = if failed.is_some() { Usage::default() } else { usage.unwrap_or_default() };
+            let Usage { capacity, used, available, blocks: _ } = usage;
+            VolumeUsage { volume: volume.id(), capacity, used, free: available, failed }
         };
-        self.volumes().map(usage_of).collect()
+        let left_out = self.left_out.iter().map(|left_out| VolumeUsage {
+            volume: left_out.volume,
+            capacity: 0,
+            used: 0,
+            free: 0,
+            failed: Some(left_out.reason.clone()),
+        });
+        self.volumes().map(usage_of).chain(left_out).collect()
+    }
+
+    /// Whether no volume is left that works.
+    pub fn all_failed(&self) -> bool {
+        self.healthy().next().is_none()
     }
 
     /// Closes all volumes. Blocks its thread.
     pub fn close(&self) {
         self.volumes().for_each(|volume| volume.close());
     }
-}
-
-fn make_identity(
-    disk: &dyn Disk,
-    directory: &Path,
-    node: NodeId,
-    cluster: Option<ClusterId>,
-    env: &Env,
-) -> Result<Identity, OpenError> {
-    let identity = Identity::new(node, VolumeId(env.uuid_v4()), cluster);
-    identity.write(disk, directory)?;
-    Ok(identity)
-}
-
-fn claim(disk: &dyn Disk, directory: &Path) -> Result<(DirectoryLock, Option<Identity>), OpenError> {
-    let lock = DirectoryLock::take(disk, directory)?;
-    Ok((lock, Identity::read(disk, directory)?))
-}
-
-/// Goes on without a directory that cannot be read; passes on what only a person can put right.
-fn leave_out(directory: &Path, error: OpenError, broken: &mut Option<OpenError>) -> Result<(), OpenError> {
-    match error {
-        OpenError::Io { .. } | OpenError::Recovery { .. } => {
-            warn_self!(directory = %directory.display(), %error, "the volume is left out");
-            *broken = Some(error);
-            Ok(())
-        }
-        OpenError::InUse(_)
-        | OpenError::OtherNode { .. }
-        | OpenError::OtherCluster { .. }
-        | OpenError::BadIdentity { .. } => Err(error),
-    }
-}
-
-/// The node and the cluster that all directories name.
-fn agree(claimed: &[Claimed]) -> Result<(Option<NodeId>, Option<ClusterId>), OpenError> {
-    let (mut node, mut cluster) = (None, None);
-    for Claimed { directory, lock: _, identity } in claimed {
-        let Some(identity) = identity else { continue };
-        let expected = *node.get_or_insert(identity.node);
-        if identity.node != expected {
-            let (path, found) = (directory.clone(), identity.node);
-            return Err(OpenError::OtherNode { path, found, expected });
-        }
-        let Some(found) = identity.cluster else { continue };
-        let expected = *cluster.get_or_insert(found);
-        if found != expected {
-            return Err(OpenError::OtherCluster { path: directory.clone(), found, expected });
-        }
-    }
-    Ok((node, cluster))
 }

@@ -4,9 +4,11 @@
 //! write that was not synced survives in whole, in part (by sectors), as a longer file of zeros, or not at all, independently of all
 //! others; and so does each change of a name. That is more than any file system does, and what
 //! [`Disk`](super::disk::Disk) promises, no more.
+//!
+//! A part of it can also [break](SimDisk::break_below) while the power stays on.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +37,60 @@ struct World {
     sync_fails: bool,
     syncs: u64,
     capacity: u64,
+    /// What may be used in all, although `capacity` is told.
+    quota: Option<u64>,
+    fault: Option<Fault>,
+    mount_points: BTreeSet<PathBuf>,
+}
+
+/// A part of the disk that is to break.
+#[derive(Clone, Debug)]
+struct Fault {
+    below: PathBuf,
+    kind: FaultKind,
+    /// Operations there until it does.
+    left: u64,
+}
+
+/// How a disk breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    /// Nothing works any more: EIO.
+    Dead,
+    /// Nothing can be changed: EROFS, as after a remount by the kernel.
+    ReadOnly,
+    /// What is in files cannot be read: EIO.
+    Unreadable,
+    /// Names are not found; files that are open still work. Another directory is in its place, and it is empty.
+    Unmounted,
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// Finds a name.
+    Name,
+    /// Changes something through an open file.
+    Write,
+    /// Changes names.
+    Change,
+    Read,
+    /// Asks for a file's length.
+    Look,
+}
+
+impl FaultKind {
+    fn error(self, access: Access) -> Option<io::Error> {
+        const EIO: i32 = 5;
+        const EROFS: i32 = 30;
+        let errno = |errno| Some(io::Error::from_raw_os_error(errno));
+        match (self, access) {
+            (Self::Dead, _) | (Self::Unreadable, Access::Read) => errno(EIO),
+            (Self::ReadOnly, Access::Write | Access::Change) => errno(EROFS),
+            (Self::Unmounted, Access::Name | Access::Change) => Some(io::ErrorKind::NotFound.into()),
+            (Self::ReadOnly | Self::Unreadable | Self::Unmounted, _) => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -81,6 +137,26 @@ impl SimDisk {
         world.power_fails_at = Some(world.operations + n);
     }
 
+    /// From the `n`th operation there from now on, what lies below `directory` fails in this way.
+    pub(crate) fn break_below(&self, directory: &str, kind: FaultKind, n: u64) {
+        self.world().fault = Some(Fault { below: directory.into(), kind, left: n });
+    }
+
+    /// Nothing is broken any more.
+    pub(crate) fn heal(&self) {
+        self.world().fault = None;
+    }
+
+    /// Writes that would use more than this in all fail, although the disk says that there is room.
+    pub(crate) fn set_quota(&self, quota: Option<u64>) {
+        self.world().quota = quota;
+    }
+
+    /// A file system is mounted there.
+    pub(crate) fn mount(&self, directory: &str) {
+        self.world().mount_points.insert(directory.into());
+    }
+
     /// From now on every sync of a file fails, and what it should have made durable never will be, although it
     /// still reads back: what Linux does after a failed write-back.
     pub(crate) fn break_syncs(&self) {
@@ -124,7 +200,12 @@ impl SimDisk {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut old = self.world();
         old.is_dead = true;
-        let mut new = World { capacity: old.capacity, next_inode: old.next_inode, ..World::default() };
+        let mut new = World {
+            capacity: old.capacity,
+            next_inode: old.next_inode,
+            mount_points: old.mount_points.clone(),
+            ..World::default()
+        };
         new.directories = old
             .directories
             .iter()
@@ -222,8 +303,18 @@ fn split(path: &Path) -> (PathBuf, String) {
 }
 
 impl World {
-    /// Counts an operation; an error once the power is gone.
-    fn step(&mut self) -> io::Result<()> {
+    /// Counts an operation; an error once the power is gone, or where the disk is broken.
+    fn step(&mut self, path: &Path, access: Access) -> io::Result<()> {
+        self.power()?;
+        let Some(fault) = self.fault.as_mut().filter(|fault| path.starts_with(&fault.below)) else {
+            return Ok(());
+        };
+        fault.left = fault.left.saturating_sub(1);
+        let error = if fault.left == 0 { fault.kind.error(access) } else { None };
+        error.map_or(Ok(()), Err)
+    }
+
+    fn power(&mut self) -> io::Result<()> {
         self.operations += 1;
         if self.power_fails_at.is_some_and(|at| self.operations >= at) {
             self.is_dead = true;
@@ -253,13 +344,14 @@ impl World {
 #[derive(Debug)]
 struct SimFile {
     disk: SimDisk,
+    path: PathBuf,
     inode: u64,
 }
 
 impl Disk for SimDisk {
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut world = self.world();
-        world.step()?;
+        world.step(path, Access::Change)?;
         if world.lookup(path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -271,26 +363,26 @@ impl Disk for SimDisk {
         world.next_inode += 1;
         world.files.insert(inode, Inode::default());
         world.change(NameChange::Add { directory, name, inode });
-        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
+        Ok(Arc::new(SimFile { disk: self.clone(), path: path.to_path_buf(), inode }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut world = self.world();
-        world.step()?;
+        world.step(path, Access::Name)?;
         let inode = world.lookup(path)?;
-        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
+        Ok(Arc::new(SimFile { disk: self.clone(), path: path.to_path_buf(), inode }))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
-        world.step()?;
+        world.step(path, Access::Change)?;
         world.directories.entry(path.to_path_buf()).or_default();
         Ok(())
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let mut world = self.world();
-        world.step()?;
+        world.step(path, Access::Name)?;
         let directory = world.directories.get(path).ok_or(io::ErrorKind::NotFound)?;
         let files = directory.current.keys().cloned();
         let below = world.directories.keys().filter(|below| below.parent() == Some(path));
@@ -299,7 +391,7 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut world = self.world();
-        world.step()?;
+        world.step(from, Access::Change)?;
         let inode = world.lookup(from)?;
         world.change(NameChange::Move { from: split(from), to: split(to), inode });
         Ok(())
@@ -307,7 +399,7 @@ impl Disk for SimDisk {
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
-        world.step()?;
+        world.step(path, Access::Change)?;
         world.lookup(path)?;
         let (directory, name) = split(path);
         world.change(NameChange::Remove { directory, name });
@@ -316,7 +408,7 @@ impl Disk for SimDisk {
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
-        world.step()?;
+        world.step(path, Access::Change)?;
         if world.directories.get(path).is_some_and(|directory| !directory.current.is_empty()) {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
@@ -326,7 +418,7 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
-        world.step()?;
+        world.step(path, Access::Change)?;
         let world = &mut *world;
         let (now, later): (Vec<_>, Vec<_>) = world.names.drain(..).partition(|change| change.touches(path));
         for change in now {
@@ -339,25 +431,39 @@ impl Disk for SimDisk {
         Ok(())
     }
 
-    fn space(&self, _: &Path) -> io::Result<Space> {
-        let world = self.world();
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let mut world = self.world();
+        // What is mounted elsewhere has its own space to tell of.
+        match world.step(path, Access::Name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
         let available = world.capacity.saturating_sub(world.used());
         Ok(Space { capacity: world.capacity, available })
     }
 
-    fn lock(&self, _: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
-        Ok(Some(Box::new(())))
+    fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.world().mount_points.contains(path))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
+        let mut world = self.world();
+        world.step(path, Access::Name)?;
+        let is_there = world.directories.contains_key(&split(path).0);
+        if is_there { Ok(Some(Box::new(()))) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 }
 
 impl DiskFile for SimFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut world = self.disk.world();
-        let power = world.step();
+        let power = world.step(&self.path, Access::Write);
         if power.is_err() && world.power_fails_at.is_none_or(|at| at != world.operations) {
             return power;
         }
-        let room = world.capacity.saturating_sub(world.used()) as usize;
+        let (used, quota) = (world.used(), world.quota.unwrap_or(u64::MAX));
+        let is_quota = quota < world.capacity;
+        let room = world.capacity.min(quota).saturating_sub(used) as usize;
         let file = world.files.get_mut(&self.inode).unwrap();
         let offset = offset as usize;
         let grows_by = (offset + bytes.len()).saturating_sub(file.current.len());
@@ -369,12 +475,16 @@ impl DiskFile for SimFile {
         file.current.resize(file.current.len().max(end), 0);
         file.current[offset..end].copy_from_slice(bytes);
         power?;
-        if fits { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+        match (fits, is_quota) {
+            (true, _) => Ok(()),
+            (false, true) => Err(io::ErrorKind::QuotaExceeded.into()),
+            (false, false) => Err(io::ErrorKind::StorageFull.into()),
+        }
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let mut world = self.disk.world();
-        world.step()?;
+        world.step(&self.path, Access::Read)?;
         let file = &world.files[&self.inode];
         let range = offset as usize..offset as usize + buffer.len();
         let bytes = file.current.get(range).ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -384,13 +494,13 @@ impl DiskFile for SimFile {
 
     fn length(&self) -> io::Result<u64> {
         let mut world = self.disk.world();
-        world.step()?;
+        world.step(&self.path, Access::Look)?;
         Ok(world.files[&self.inode].current.len() as u64)
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         let mut world = self.disk.world();
-        world.step()?;
+        world.step(&self.path, Access::Write)?;
         let file = world.files.get_mut(&self.inode).unwrap();
         file.pending.push(Pending::Length(length as usize));
         file.current.resize(length as usize, 0);
@@ -400,7 +510,7 @@ impl DiskFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         drop(self.disk.hold_syncs());
         let mut world = self.disk.world();
-        world.step()?;
+        world.step(&self.path, Access::Write)?;
         world.syncs += 1;
         let sync_fails = world.sync_fails;
         let file = world.files.get_mut(&self.inode).unwrap();

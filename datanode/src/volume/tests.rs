@@ -15,11 +15,11 @@ use uuid::Uuid;
 
 use super::disk::{Disk, RealDisk};
 use super::identity::{DirectoryLock, Identity};
-use super::sim::SimDisk;
-use super::{Volume, VolumeError, VolumeOptions};
+use super::sim::{FaultKind, SimDisk};
+use super::{Damage, Volume, VolumeError, VolumeOptions};
 
 /// Everything small, so that few operations touch every path.
-fn options() -> VolumeOptions {
+pub(super) fn options() -> VolumeOptions {
     VolumeOptions {
         capacity_bytes_max: None,
         reserve_bytes: 0,
@@ -34,12 +34,17 @@ fn identity() -> Identity {
 }
 
 fn open(disk: &SimDisk) -> Result<Volume, super::OpenError> {
+    open_with(disk, options())
+}
+
+fn open_with(disk: &SimDisk, options: VolumeOptions) -> Result<Volume, super::OpenError> {
     let directory = PathBuf::from("/data");
     disk.create_dir(&directory)
         .and_then(|()| disk.sync_dir(&PathBuf::from("/")))
         .map_err(super::identity::io("create", &directory))?;
     let lock = DirectoryLock::take(disk, &directory)?;
-    Volume::open(Arc::new(disk.clone()), &directory, lock, &identity(), options())
+    identity().write(disk, &directory)?;
+    Volume::open(Arc::new(disk.clone()), &directory, lock, &identity(), options)
 }
 
 fn open_real(directory: &Path, options: VolumeOptions) -> Volume {
@@ -53,17 +58,17 @@ fn open_real(directory: &Path, options: VolumeOptions) -> Volume {
     Volume::open(Arc::new(RealDisk), directory, lock, &identity(), options).unwrap()
 }
 
-fn id(n: u16) -> BlockId {
+pub(super) fn id(n: u16) -> BlockId {
     BlockId(Uuid::from_u128(u128::from(n) + 1))
 }
 
-fn content(seed: u64, length: usize) -> Bytes {
+pub(super) fn content(seed: u64, length: usize) -> Bytes {
     let mut bytes = vec![0; length];
     StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
     bytes.into()
 }
 
-async fn put(volume: &Volume, id: BlockId, bytes: &Bytes) -> Result<(), VolumeError> {
+pub(super) async fn put(volume: &Volume, id: BlockId, bytes: &Bytes) -> Result<(), VolumeError> {
     let mut writer = volume.writer(id, bytes.len() as u64, crc32c(bytes)).await?;
     for piece in bytes.chunks(5000) {
         writer.write(Bytes::copy_from_slice(piece)).await?;
@@ -71,12 +76,12 @@ async fn put(volume: &Volume, id: BlockId, bytes: &Bytes) -> Result<(), VolumeEr
     writer.finish().await
 }
 
-fn read(volume: &Volume, id: BlockId) -> Result<Bytes, VolumeError> {
+pub(super) fn read(volume: &Volume, id: BlockId) -> Result<Bytes, VolumeError> {
     let reader = volume.reader(id)?;
     reader.read(0, reader.length())
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
 }
 
@@ -545,4 +550,137 @@ fn writers_that_wait_at_the_same_time_share_a_sync() {
     // One for the new segment, one for those who came first, one for all others.
     assert!(disk.syncs() - before <= 3, "{}", disk.syncs() - before);
     assert_eq!(volume.page(None, 100).len(), 20);
+}
+
+#[test]
+fn a_full_disk_still_deletes_compacts_and_writes_checkpoints_and_takes_blocks_again() {
+    let disk = SimDisk::new(400_000);
+    let options = VolumeOptions { reserve_bytes: 60_000, ..options() };
+    let volume = open_with(&disk, options).unwrap();
+    let mut stored = 0;
+    while block_on(put(&volume, id(stored), &content(stored.into(), 1500))).is_ok() {
+        stored += 1;
+    }
+    let refused = block_on(put(&volume, id(stored), &content(0, 1500))).unwrap_err();
+    assert!(matches!(refused, VolumeError::Full { .. }), "{refused}");
+    assert_eq!((volume.usage().unwrap().available < 1600, volume.failure()), (true, None));
+    volume.checkpoint().unwrap();
+    volume.probe().unwrap();
+    for n in (0..stored).filter(|n| n % 4 != 0) {
+        assert!(block_on(volume.delete(id(n))).unwrap());
+    }
+    while volume.compact().unwrap().is_some() {}
+    assert!(volume.usage().unwrap().available > 100_000, "{:?}", volume.usage());
+    block_on(put(&volume, id(stored), &content(7, 1500))).unwrap();
+    for n in (0..stored).filter(|n| n % 4 == 0) {
+        assert_eq!(read(&volume, id(n)).unwrap(), content(n.into(), 1500));
+    }
+}
+
+/// A quota is not seen by `statvfs`: there seems to be room, and writes fail all the same.
+#[test]
+fn a_quota_is_a_full_disk_until_there_is_room_again() {
+    for length in [3000, 40_000] {
+        let disk = SimDisk::new(1 << 30);
+        let volume = open(&disk).unwrap();
+        block_on(async {
+            put(&volume, id(1), &content(1, length)).await.unwrap();
+            disk.set_quota(Some(disk.used() + 1000));
+            let refused = put(&volume, id(2), &content(2, length)).await.unwrap_err();
+            assert!(matches!(refused, VolumeError::Full { .. }), "{refused}");
+            // Nobody is told any more that there is room.
+            assert_eq!(volume.usage().unwrap().available, 0);
+            let refused = volume.writer(id(3), length as u64, 0).await.unwrap_err();
+            assert!(matches!(refused, VolumeError::Full { .. }), "{refused}");
+            assert_eq!(read(&volume, id(1)).unwrap(), content(1, length));
+            volume.probe().unwrap();
+            assert_eq!(volume.usage().unwrap().available, 0);
+            disk.set_quota(None);
+            volume.probe().unwrap();
+            put(&volume, id(2), &content(2, length)).await.unwrap();
+            assert_eq!(read(&volume, id(2)).unwrap(), content(2, length));
+        });
+    }
+}
+
+#[test]
+fn a_segment_that_somebody_removed_is_missed_and_costs_its_blocks_only() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = open(&disk).unwrap();
+    block_on(async {
+        for n in 0..30 {
+            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
+        }
+    });
+    assert_eq!(volume.lose_missing_segments().unwrap(), []);
+    // The second is sealed, the last is being written to.
+    let segment = |number| PathBuf::from(format!("/data/shared/{number:08x}.segment"));
+    let last = (1..).find(|number| disk.open(&segment(number + 1)).is_err()).unwrap();
+    for number in [2, last] {
+        disk.remove_file(&segment(number)).unwrap();
+    }
+    let lost = volume.lose_missing_segments().unwrap();
+    assert!(!lost.is_empty() && lost.len() < 30, "{lost:?}");
+    assert_eq!(volume.failure(), None);
+    let check = |volume: &Volume| {
+        for n in 0..30 {
+            match read(volume, id(n)) {
+                Ok(bytes) => assert_eq!(bytes, content(n.into(), 1500)),
+                Err(error) => assert!(matches!(error, VolumeError::NotFound(_)), "{error}"),
+            }
+            assert_eq!(volume.get(&id(n)).is_none(), lost.contains(&id(n)), "{n}");
+        }
+    };
+    check(&volume);
+    block_on(put(&volume, id(50), &content(50, 1500))).unwrap();
+    drop(volume);
+    let volume = open(&disk.restart(5)).unwrap();
+    check(&volume);
+    assert_eq!(read(&volume, id(50)).unwrap(), content(50, 1500));
+}
+
+#[test]
+fn a_file_that_somebody_removed_costs_its_block_and_not_the_volume() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = open(&disk).unwrap();
+    block_on(async {
+        put(&volume, id(1), &content(1, 20_000)).await.unwrap();
+        put(&volume, id(2), &content(2, 20_000)).await.unwrap();
+    });
+    let file = disk.paths().into_iter().find(|path| path.to_str().unwrap().ends_with(&id(1).to_string()));
+    disk.remove_file(&file.unwrap()).unwrap();
+    let missing = read(&volume, id(1)).unwrap_err();
+    assert!(matches!(missing, VolumeError::Damaged { damage: Damage::Missing, .. }), "{missing}");
+    assert!(volume.set_aside(id(1)).unwrap());
+    assert_eq!((volume.failure(), volume.quarantined()), (None, vec![]));
+    assert!(matches!(volume.reader(id(1)), Err(VolumeError::NotFound(_))));
+    assert_eq!(read(&volume, id(2)).unwrap(), content(2, 20_000));
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_does_not_hold_up_compaction() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = open(&disk).unwrap();
+    block_on(async {
+        for n in 0..12 {
+            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
+        }
+        for n in 1..10 {
+            volume.delete(id(n)).await.unwrap();
+        }
+    });
+    disk.break_below("/data/shared/00000001.segment", FaultKind::Unreadable, 0);
+    let done = volume.compact().unwrap().unwrap();
+    assert_eq!(done.damaged, [id(0)]);
+    assert!(done.freed_bytes > 0);
+    assert_eq!(read(&volume, id(11)).unwrap(), content(11, 1500));
+}
+
+#[test]
+fn a_disk_with_many_bad_sectors_is_taken_out_before_it_dies() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = open(&disk).unwrap();
+    let counted = (0..100).take_while(|_| volume.count_unreadable().is_ok()).count();
+    assert_eq!(counted, 15);
+    assert!(volume.failure().unwrap().contains("16 blocks could not be read"));
 }

@@ -144,14 +144,14 @@ impl OwnWrite {
     async fn begin_write(&mut self, piece: Bytes, length: u64) -> Result<(), VolumeError> {
         self.settle().await?;
         let Some(own) = self.file.clone() else { return Err(VolumeError::Closed) };
-        let (core, segments) = (self.core.clone(), self.segments.clone());
+        let core = self.core.clone();
         let offset = file_offset(length, self.written);
         self.written += piece.len() as u64;
         self.running = Some(tokio::task::spawn_blocking(move || {
             core.check()?;
             own.file
                 .write_all_at(&piece, offset)
-                .map_err(|error| segments.write_error("write", own.path(), error))
+                .map_err(|error| core.write_error("write", own.path(), error))
         }));
         Ok(())
     }

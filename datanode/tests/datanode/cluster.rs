@@ -1,18 +1,12 @@
 //! How a datanode belongs to a cluster.
 
-use std::any::Any;
-use std::collections::BTreeSet;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use cairn_datanode::RefusedError;
-use cairn_datanode::volume::disk::{Disk, DiskFile, RealDisk, Space};
+use cairn_datanode::volume::disk::RealDisk;
 use cairn_protocol::checksum::crc32c;
 use cairn_protocol::cluster::{Action, ClusterError, Command, REPORT_PAGE_MAX, ReportedReplica};
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::event::EventKind;
 use cairn_protocol::id::{BlockId, ClusterId, NodeId};
 use futures_util::StreamExt;
 use uuid::Uuid;
@@ -184,116 +178,4 @@ async fn a_command_whose_deadline_has_passed_is_not_carried_out() {
     let state = node.metanode.wait(|state| result(state, 1).is_some()).await;
     assert!(result(&state, 1).flatten().is_some());
     assert!(node.holds(id(1)).await);
-}
-
-/// A machine one of whose disks can break.
-#[derive(Debug)]
-struct Machine {
-    bad: PathBuf,
-    is_broken: Arc<AtomicBool>,
-}
-
-#[derive(Debug)]
-struct File {
-    file: Arc<dyn DiskFile>,
-    is_broken: Option<Arc<AtomicBool>>,
-}
-
-impl Machine {
-    fn file(&self, path: &Path, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        let is_broken = path.starts_with(&self.bad).then(|| self.is_broken.clone());
-        Arc::new(File { file, is_broken })
-    }
-}
-
-impl DiskFile for File {
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
-    }
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
-    }
-    fn length(&self) -> io::Result<u64> {
-        self.file.length()
-    }
-    fn set_length(&self, length: u64) -> io::Result<()> {
-        self.file.set_length(length)
-    }
-    fn sync(&self) -> io::Result<()> {
-        match &self.is_broken {
-            Some(is_broken) if is_broken.load(Ordering::SeqCst) => Err(io::Error::other("bad disk")),
-            Some(_) | None => self.file.sync(),
-        }
-    }
-}
-
-impl Disk for Machine {
-    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.file(path, RealDisk.create_new(path)?))
-    }
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.file(path, RealDisk.open(path)?))
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.create_dir(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        RealDisk.list(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_file(path)
-    }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(path)
-    }
-    fn space(&self, path: &Path) -> io::Result<Space> {
-        RealDisk.space(path)
-    }
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
-        RealDisk.lock(path)
-    }
-}
-
-#[tokio::test]
-async fn a_volume_that_fails_is_taken_out_and_the_node_serves_on() {
-    let directory = Arc::new(tempfile::tempdir().unwrap());
-    let (good, bad) = (directory.path().join("good"), directory.path().join("bad"));
-    let is_broken = Arc::new(AtomicBool::new(false));
-    let machine = Machine { bad: bad.clone(), is_broken: is_broken.clone() };
-    let mut config = config(directory.path());
-    config.directories = vec![good, bad];
-    let node = Node::start_on(Arc::new(machine), directory, config, Arc::new(Http), Metanode::new()).await;
-    // Both volumes get some of forty blocks, but for one chance in 2^39.
-    for n in 1..=40 {
-        node.put(id(n), &content(1, 1000), vec![]).await.unwrap();
-    }
-    node.metanode.wait(|state| state.replicas.len() == 40).await;
-    let volumes: Vec<_> = node.datanode.volumes().volumes().cloned().collect();
-    let lost: BTreeSet<BlockId> = volumes[1].page(None, 100).into_iter().map(|(id, _)| id).collect();
-    assert!(!lost.is_empty() && lost.len() < 40);
-
-    is_broken.store(true, Ordering::SeqCst);
-    // Until one has met the bad disk; each is stored, or refused.
-    let mut n = 100;
-    while volumes[1].failure().is_none() {
-        let _ = node.put(id(n), &content(1, 1000), vec![]).await;
-        n += 1;
-    }
-    for n in 200..220 {
-        node.put(id(n), &content(1, 1000), vec![]).await.unwrap();
-    }
-    node.events.wait_for(|event| matches!(event, EventKind::VolumeFailed { .. })).await.unwrap();
-    let state = node.metanode.wait(|state| lost.iter().all(|id| !state.replicas.contains_key(id))).await;
-    let usage = &state.heartbeats.last().unwrap().volumes;
-    assert!(usage[0].failed.is_none() && usage[1].failed.is_some() && usage[1].free == 0, "{usage:?}");
-    // A good copy of a lost block may come again, to the other volume.
-    let again = *lost.first().unwrap();
-    node.put(again, &content(1, 1000), vec![]).await.unwrap();
-    assert!(volumes[0].get(&again).is_some());
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cairn_protocol::cluster::{
     BlockReport, Cluster, ClusterError, Command, Heartbeat, HeartbeatReply, Register, Registered,
-    ReportedReplica,
+    ReportedReplica, ScrubOrder,
 };
 use cairn_protocol::id::{BlockId, ClusterId};
 use tokio::sync::watch;
@@ -22,6 +22,12 @@ pub(crate) struct State {
     /// Answers to give instead of the usual ones, first to last.
     pub(crate) errors: VecDeque<ClusterError>,
     pub(crate) orders: Vec<Command>,
+    /// How to scrub.
+    pub(crate) scrub: ScrubOrder,
+    /// While it is set, reports are not answered.
+    pub(crate) holds_reports: bool,
+    /// What was asked of it, in order.
+    pub(crate) calls: Vec<&'static str>,
     incarnation: u64,
 }
 
@@ -67,6 +73,7 @@ impl Cluster for Metanode {
         }
         let mut incarnation = 0;
         self.change(|state| {
+            state.calls.push("register");
             state.incarnation += 1;
             incarnation = state.incarnation;
             state.registrations.push(request);
@@ -86,7 +93,7 @@ impl Cluster for Metanode {
                     state.replicas.remove(block);
                 }
                 let commands = std::mem::take(&mut state.orders);
-                reply = Ok(HeartbeatReply { commands, ..HeartbeatReply::default() });
+                reply = Ok(HeartbeatReply { commands, scrub: state.scrub });
                 state.heartbeats.push(request);
             }
         });
@@ -95,6 +102,8 @@ impl Cluster for Metanode {
 
     async fn report_blocks(&self, request: BlockReport) -> Result<(), ClusterError> {
         self.error()?;
+        self.change(|state| state.calls.push("report"));
+        self.wait(|state| !state.holds_reports).await;
         self.change(|state| {
             let before = |id: &BlockId| request.after.is_some_and(|after| *id <= after);
             let behind = |id: &BlockId| request.through.is_some_and(|through| *id > through);

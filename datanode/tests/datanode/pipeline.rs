@@ -11,9 +11,10 @@ use cairn_protocol::block::{
     GetBlock, HeadBlock, PipelineTarget, PutBlock, PutBlockReply,
 };
 use cairn_protocol::id::NodeId;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::metanode::Metanode;
@@ -186,5 +187,64 @@ async fn bytes_that_change_on_the_way_to_the_next_node_are_not_kept_there() {
         assert_eq!(failed(&reply), [second.id]);
         assert!(reply.failed[0].reason.contains("CRC32C"), "{}", reply.failed[0].reason);
         assert!(!second.holds(id(n)).await);
+    }
+}
+
+/// Counts the bytes that go over it.
+struct Meter(Arc<dyn BlockService>, Arc<watch::Sender<usize>>);
+
+#[async_trait]
+impl BlockService for Meter {
+    async fn put(&self, request: PutBlock, data: BlockStream) -> Result<PutBlockReply, BlockError> {
+        let passed = self.1.clone();
+        let counted = data.inspect_ok(move |piece| passed.send_modify(|passed| *passed += piece.len()));
+        self.0.put(request, counted.boxed()).await
+    }
+    async fn get(&self, request: GetBlock) -> Result<BlockRead, BlockError> {
+        self.0.get(request).await
+    }
+    async fn head(&self, request: HeadBlock) -> Result<BlockInfo, BlockError> {
+        self.0.head(request).await
+    }
+    async fn delete(&self, request: DeleteBlock) -> Result<(), BlockError> {
+        self.0.delete(request).await
+    }
+}
+
+struct Meters(Arc<watch::Sender<usize>>);
+
+impl BlockConnector for Meters {
+    fn connect(&self, node: NodeId, address: &str) -> Arc<dyn BlockService> {
+        Arc::new(Meter(Http.connect(node, address), self.0.clone()))
+    }
+}
+
+#[tokio::test]
+async fn the_next_node_is_sent_bytes_before_the_first_has_all_of_them() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let config = config(directory.path());
+    let passed = Arc::new(watch::Sender::new(0));
+    let meters = Arc::new(Meters(passed.clone()));
+    let first = Node::start_on(Arc::new(RealDisk), directory, config, meters, Metanode::new()).await;
+    let second = Node::start().await;
+    for (n, length) in (1..).zip(LENGTHS) {
+        passed.send_replace(0);
+        let bytes = content(1, length);
+        let half = bytes.slice(..length / 2);
+        let rest = bytes.slice(length / 2..);
+        // The second half is sent only when the next node has been sent the first.
+        let mut seen = passed.subscribe();
+        let second_half = async move {
+            seen.wait_for(|passed| *passed >= length / 2).await.unwrap();
+            Ok(rest)
+        };
+        let coming =
+            futures_util::stream::iter([Ok(half)]).chain(futures_util::stream::once(second_half)).boxed();
+        let request = put_request(first.id, id(n), &bytes, vec![second.target(id(n))]);
+        let reply = first.client().put(request, coming).await.unwrap();
+        assert_eq!(reply.stored, [first.id, second.id]);
+        assert_eq!(second.read(id(n)).await.unwrap(), bytes);
+        // Each byte goes over each leg once.
+        assert_eq!(*passed.borrow(), length);
     }
 }
