@@ -40,6 +40,8 @@ pub(super) async fn progress_with(
         Vec::new()
     };
     drop(reader);
+    // The lock must not be held any more when the obstacles are looked for.
+    let in_flight = inner.memory().copies.count(|purpose| purpose.leaves() == Some(node));
     Ok(NodeProgress {
         node,
         state,
@@ -47,7 +49,7 @@ pub(super) async fn progress_with(
         drained: draining && held.replicas == 0,
         blocks: held.replicas,
         bytes: held.bytes,
-        in_flight: inner.memory().copies.count(|purpose| purpose.leaves() == Some(node)),
+        in_flight,
         obstacles: obstacles(inner, node, state, duty, &sample),
     })
 }
