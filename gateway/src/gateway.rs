@@ -8,6 +8,7 @@ use cairn_protocol::metadata::Metadata;
 use cairn_protocol::secret::ClusterSecret;
 
 use crate::config::Config;
+use crate::credentials::Keyring;
 use crate::data::DataPath;
 
 /// A gateway: what it needs to serve requests. It keeps nothing between them that a client could notice.
@@ -20,6 +21,8 @@ pub struct Gateway {
     pub data: DataPath,
     /// Time, randomness and ids.
     pub env: Env,
+    /// Who may ask, once the metanode has told.
+    pub keyring: Keyring,
 }
 
 impl Gateway {
@@ -32,7 +35,7 @@ impl Gateway {
         env: Env,
     ) -> Self {
         let data = DataPath::new(metadata.clone(), blocks, secret, env.clone(), &config.data);
-        Self { config, metadata, data, env }
+        Self { config, metadata, data, env, keyring: Keyring::default() }
     }
 }
 

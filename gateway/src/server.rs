@@ -9,6 +9,7 @@ use cairn_protocol::metadata::{Metadata, RootCredentials, RootCredentialsRequest
 use cairn_protocol::warn_peer;
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::credentials::Credentials;
 use crate::gateway::Gateway;
@@ -19,7 +20,8 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Serves S3 to whoever `accept` yields, until `shutdown`; then finishes what is in flight.
 ///
-/// The credentials are the metanode's. Until it tells them nobody is served, and connections wait.
+/// The credentials are the metanode's. Until it tells them ([`Keyring::filled`](crate::credentials::Keyring::filled)),
+/// everybody is told to come again, and the health page says why.
 pub async fn serve<A: Accept>(
     accept: A,
     gateway: Gateway,
@@ -28,12 +30,14 @@ pub async fn serve<A: Accept>(
     shutdown: CancellationToken,
 ) -> Drained {
     let env = gateway.env.clone();
-    let credentials = tokio::select! {
-        credentials = root_credentials(&*gateway.metadata, &env) => credentials,
-        () = shutdown.cancelled() => return Drained { cut: 0 },
+    let gateway = Arc::new(gateway);
+    let asking = gateway.clone();
+    let ask = async move {
+        let credentials = root_credentials(&*asking.metadata, &asking.env).await;
+        asking.keyring.fill(Credentials::root(credentials));
     };
-    let service = S3Service::new(Arc::new(gateway), Credentials::root(credentials));
-    listener::serve(accept, service, limits, tls, env, shutdown).await
+    let _asks = AbortOnDropHandle::new(tokio::spawn(ask));
+    listener::serve(accept, S3Service::new(gateway), limits, tls, env, shutdown).await
 }
 
 async fn root_credentials(metadata: &dyn Metadata, env: &Env) -> RootCredentials {

@@ -18,12 +18,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, head
 use crate::auth::{RequestView, is_signature_parameter, is_version_two, read_claim};
 use crate::body::track;
 use crate::caller::Caller;
-use crate::credentials::Credentials;
 use crate::error::{ErrorCode, ErrorScope, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::{self, check_headers, parse_target, virtual_bucket};
+use crate::route::{self, parse_target, virtual_bucket};
 use crate::uri::Query;
 
 /// Where the health of the process is asked for. No bucket can have this name.
@@ -33,15 +32,14 @@ pub const HEALTH_PATH: &str = "/_cairn/health";
 #[derive(Clone, Debug)]
 pub struct S3Service {
     gateway: Arc<Gateway>,
-    credentials: Arc<Credentials>,
     host_id: Arc<str>,
 }
 
 impl S3Service {
-    /// Serves this gateway to the owners of these credentials.
-    pub fn new(gateway: Arc<Gateway>, credentials: Credentials) -> Self {
+    /// Serves this gateway to the owners of the credentials on its keyring.
+    pub fn new(gateway: Arc<Gateway>) -> Self {
         let host_id = STANDARD.encode(gateway.env.random_bytes::<32>());
-        Self { gateway, credentials: Arc::new(credentials), host_id: host_id.into() }
+        Self { gateway, host_id: host_id.into() }
     }
 
     async fn answer(self, request: http::Request<Body>) -> Response {
@@ -49,7 +47,7 @@ impl S3Service {
         let is_signed =
             request.headers().contains_key(header::AUTHORIZATION) || request.uri().query().is_some();
         if request.uri().path() == HEALTH_PATH && !is_signed {
-            return health(request.method());
+            return health(request.method(), self.gateway.keyring.get().is_some());
         }
         let id = hex::encode_upper(self.gateway.env.random_bytes::<8>());
         let work = self.clone().answer_s3(request, id.clone());
@@ -120,7 +118,7 @@ impl S3Service {
         }
         let target = parse_target(&parts.headers, &raw_path, &self.gateway.config.domains)?;
         let route = route::find(&parts.method, target.resource(), &query, &parts.headers)?;
-        check_headers(&parts.headers)?;
+        route.check_headers(&parts.headers)?;
         let is_tls = parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
         let request = Request { id: id.to_owned(), caller, target, query, headers: parts.headers, is_tls };
         Ok(Admitted { route, request })
@@ -133,12 +131,15 @@ impl S3Service {
         query: &Query,
         headers: &HeaderMap,
     ) -> S3Result<Caller> {
+        let credentials = self.gateway.keyring.get().ok_or_else(|| {
+            S3Error::with_message(ErrorCode::ServiceUnavailable, format!("{NOT_READY} Please try again."))
+        })?;
         let config = &self.gateway.config;
         let virtual_bucket = virtual_bucket(headers, &config.domains);
         let virtual_bucket = virtual_bucket.as_deref();
         let view = RequestView { method, raw_path, query, headers, virtual_bucket };
         let claim = read_claim(&view, &config.region)?;
-        let secret = self.credentials.secret(claim.access_key()).ok_or_else(|| {
+        let secret = credentials.secret(claim.access_key()).ok_or_else(|| {
             S3Error::new(ErrorCode::InvalidAccessKeyId).detail("AWSAccessKeyId", claim.access_key())
         })?;
         claim.verify(&view, secret, self.gateway.env.now()).map(Caller::new)
@@ -165,9 +166,18 @@ impl tower::Service<http::Request<Body>> for S3Service {
     }
 }
 
-fn health(method: &Method) -> Response {
+/// Why nobody is served yet. The log says more of it.
+const NOT_READY: &str = "The metadata service has not told this gateway yet who may ask.";
+
+/// Unauthenticated, and says nothing else.
+fn health(method: &Method, is_ready: bool) -> Response {
     match *method {
-        Method::GET | Method::HEAD => Response::new(Body::from("ok\n")),
+        Method::GET | Method::HEAD if is_ready => Response::new(Body::from("ok\n")),
+        Method::GET | Method::HEAD => {
+            let mut response = Response::new(Body::from(format!("{NOT_READY}\n")));
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            response
+        }
         _ => response::empty(StatusCode::METHOD_NOT_ALLOWED),
     }
 }

@@ -174,7 +174,11 @@ pub struct RpcClient {
     base: String,
     secret: ClusterSecret,
     env: Env,
+    patience: Duration,
 }
+
+/// How long to wait before a peer that refused the connection is tried again.
+const RECONNECT_DELAY: Duration = Duration::from_millis(100);
 
 /// How long a peer may take to accept a connection. A living machine of the same site takes
 /// milliseconds; a dead one must not hold up the answer to the client.
@@ -196,7 +200,15 @@ impl RpcClient {
             // Internal addresses are reached directly, whatever proxy the environment names.
             .no_proxy()
             .build()?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), secret, env })
+        let patience = Duration::ZERO;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), secret, env, patience })
+    }
+
+    /// Tries again for so long when no connection can be made: the peer may be restarting. It has seen
+    /// nothing of the call then, so that any call can be repeated.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The peer's address.
@@ -214,6 +226,26 @@ impl RpcClient {
         request: &T,
     ) -> Result<R, E> {
         let body = serde_json::to_vec(request).map_err(|error| E::malformed(error.to_string()))?;
+        let deadline = self.env.monotonic() + self.patience;
+        let answer = loop {
+            match self.send(path, body.clone()).await {
+                Err(error) if error.is_connect() && self.env.monotonic() < deadline => {
+                    self.env.sleep(RECONNECT_DELAY).await;
+                }
+                outcome => break outcome,
+            }
+        };
+        let unavailable = |error: reqwest::Error| E::unavailable(describe(&error));
+        let answer = answer.map_err(unavailable)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(unavailable)?;
+        if !status.is_success() {
+            return Err(decode_error(status.as_u16(), &body));
+        }
+        serde_json::from_slice(&body).map_err(|error| E::unavailable(format!("answered nonsense: {error}")))
+    }
+
+    async fn send(&self, path: &str, body: Vec<u8>) -> Result<reqwest::Response, reqwest::Error> {
         let authorization = self.secret.authorize_request("POST", path, &body, self.env.now());
         let mut call = self
             .http
@@ -224,14 +256,7 @@ impl RpcClient {
         if let Some(id) = current_request_id() {
             call = call.header(REQUEST_ID_HEADER, id);
         }
-        let unavailable = |error: reqwest::Error| E::unavailable(describe(&error));
-        let answer = call.send().await.map_err(unavailable)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(unavailable)?;
-        if !status.is_success() {
-            return Err(decode_error(status.as_u16(), &body));
-        }
-        serde_json::from_slice(&body).map_err(|error| E::unavailable(format!("answered nonsense: {error}")))
+        call.send().await
     }
 }
 
@@ -341,5 +366,37 @@ mod tests {
         let (status, error) = ask(Method::GET, "/v1/thing").await;
         assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
         assert!(matches!(error, BlockError::Malformed { .. }), "{error:?}");
+    }
+
+    /// Nobody listens there until somebody does.
+    fn closed_port() -> (tokio::net::TcpSocket, String) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let base = format!("http://{}", socket.local_addr().unwrap());
+        (socket, base)
+    }
+
+    fn client(base: &str, patience: Duration) -> RpcClient {
+        let secret = ClusterSecret::new("a secret that is long enough for tests").unwrap();
+        RpcClient::new(base, secret, Env::system()).unwrap().patient(patience)
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_restarts_is_waited_for_and_one_that_stays_away_is_not() {
+        let (socket, base) = closed_port();
+        let (impatient, patient) = (client(&base, Duration::ZERO), client(&base, Duration::from_secs(60)));
+        let refused = impatient.call::<_, String, BlockError>("/v1/thing", &1).await;
+        assert!(matches!(refused, Err(BlockError::Unreachable { .. })), "{refused:?}");
+
+        let mut call = Box::pin(patient.call::<_, String, BlockError>("/v1/thing", &1));
+        // Meanwhile the impatient one is refused as often as it asks.
+        for _ in 0..5 {
+            assert!(futures_util::poll!(&mut call).is_pending());
+            impatient.call::<_, String, BlockError>("/v1/thing", &1).await.unwrap_err();
+        }
+        let router = Router::new().route("/v1/thing", axum::routing::post(|| async { "\"done\"" }));
+        let listener = socket.listen(16).unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        assert_eq!(call.await.unwrap(), "done");
     }
 }

@@ -1,6 +1,7 @@
 //! `cairn gateway`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use cairn_gateway::data::DataConfig;
@@ -17,11 +18,17 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{GatewayArguments, S3Arguments};
 use crate::process::{listen, say, shutdown_on_signals};
 
+/// How long a request waits for a metanode that refuses connections. SDKs try three times within two
+/// seconds or so, so that three times this outlasts a restart of five seconds; and the clients' own
+/// time-outs are far longer.
+const METANODE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Runs a gateway until it is told to stop.
 pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
     let env = Env::system();
     let secret = arguments.secret.load()?;
-    let metadata = Arc::new(RpcClient::new(&arguments.metanode, secret.clone(), env.clone())?);
+    let metadata = RpcClient::new(&arguments.metanode, secret.clone(), env.clone())?;
+    let metadata = Arc::new(metadata.patient(METANODE_PATIENCE));
     let limits = arguments.listener.limits(&Limits::default())?;
     let s3 = S3::new(arguments.s3, limits, metadata, Arc::new(Connector::new()?), secret, env)?;
     let shutdown = shutdown_on_signals()?;
@@ -91,7 +98,9 @@ impl S3 {
         let metadata = self.gateway.metadata.clone();
         let env = self.gateway.env.clone();
         let region = self.gateway.config.region.clone();
+        let keyring = self.gateway.keyring.clone();
         let prepare = async {
+            keyring.filled().await;
             if let Some(bucket) = self.default_bucket {
                 make_default_bucket(&*metadata, &env, bucket, region).await?;
             }

@@ -118,6 +118,16 @@ impl Verified {
     }
 }
 
+/// Whether a header changes what a request means.
+fn must_be_signed(name: &str) -> bool {
+    name.starts_with("x-amz-") || is_own_header(name)
+}
+
+/// Whether a header is one of Cairn's own.
+pub(super) fn is_own_header(name: &str) -> bool {
+    name.starts_with("x-cairn-")
+}
+
 impl VersionFour {
     fn verify(&self, request: &RequestView<'_>, secret: &SecretKey, now: Timestamp) -> S3Result<Verified> {
         match self.expires_s {
@@ -172,7 +182,7 @@ impl VersionFour {
         Ok(())
     }
 
-    /// `host` and every `x-amz-*` header must be signed, else who captured a request could change
+    /// `host` and every `x-amz-*` and `x-cairn-*` header must be signed, else who captured a request could change
     /// what it means.
     fn check_coverage(&self, request: &RequestView<'_>) -> S3Result<()> {
         let signed = |name: &str| self.signed_headers.iter().any(|header| header == name);
@@ -180,7 +190,7 @@ impl VersionFour {
             .headers
             .keys()
             .map(http::HeaderName::as_str)
-            .filter(|name| name.starts_with("x-amz-") && !signed(name))
+            .filter(|name| must_be_signed(name) && !signed(name))
             .collect();
         if !signed("host") {
             missing.push("host");

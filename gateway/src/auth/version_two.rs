@@ -17,7 +17,7 @@ use http::HeaderMap;
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
-use super::claim::RequestView;
+use super::claim::{RequestView, is_own_header};
 use super::date::iso8601;
 use super::key::SecretKey;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -102,6 +102,13 @@ impl VersionTwo {
                     "Signature Version 2 does not cover the query parameter {name:?}. Please use AWS4-HMAC-SHA256."
                 ),
             ));
+        }
+        if let Some(name) = request.headers.keys().find(|name| is_own_header(name.as_str())) {
+            return Err(S3Error::with_message(
+                ErrorCode::AccessDenied,
+                "There were headers present in the request which were not signed",
+            )
+            .detail("HeadersNotSigned", name.as_str()));
         }
         let to_sign = self.string_to_sign(request);
         let expected = secret.sign_version_two(&to_sign);

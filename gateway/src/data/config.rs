@@ -78,6 +78,9 @@ pub struct Timeouts {
     /// The metanode does not answer a request that can be repeated, over all repetitions: longer than its
     /// restart takes.
     pub metadata: Duration,
+    /// The metanode knows of too few datanodes that can take a block, over all repetitions: one that
+    /// comes back is known within a heartbeat, and beyond that a client's own patience is the better one.
+    pub nodes: Duration,
     /// The download budget is spent.
     pub memory: Duration,
 }
@@ -93,6 +96,7 @@ impl Default for Timeouts {
             chunk: Duration::from_secs(5),
             read: Duration::from_secs(30),
             metadata: Duration::from_secs(20),
+            nodes: Duration::from_secs(3),
             memory: Duration::from_secs(10),
         }
     }

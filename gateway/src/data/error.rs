@@ -53,9 +53,14 @@ impl From<DataError> for S3Error {
         let answer = match &error {
             DataError::Metadata(metadata) => return metadata.clone().into(),
             // AWS asks clients with these to try again later; all SDKs do.
-            DataError::NotStored { .. } | DataError::Unreadable { .. } | DataError::Overloaded => {
-                Self::new(ErrorCode::SlowDown)
+            DataError::NotStored { .. } => {
+                Self::with_message(ErrorCode::SlowDown, "Too few datanodes took the data. Please try again.")
             }
+            DataError::Unreadable { .. } => Self::with_message(
+                ErrorCode::SlowDown,
+                "No copy of the data can be read now. Please try again.",
+            ),
+            DataError::Overloaded => Self::new(ErrorCode::SlowDown),
             DataError::Nonsense(_) | DataError::Broken(_) => Self::new(ErrorCode::InternalError),
         };
         answer.caused_by(error)

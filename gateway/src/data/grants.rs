@@ -64,11 +64,12 @@ impl Grants {
     }
 
     /// Sees to it that there is a grant for the block at `offset` of the object before it is needed.
-    /// What fails here fails again, with an answer, when the grant is needed.
+    /// What fails here fails again, with an answer, when the grant is needed; so it is tried once, for
+    /// its patience would come on top of that one's.
     pub(super) async fn prepare(&self, offset: u64) {
         let mut spare = self.spare.lock().await;
         if spare.grants.is_empty() && offset >= spare.reach {
-            let _ = self.allocate(&mut spare, offset).await;
+            let _ = self.allocate(&mut spare, offset, self.excluded()).await;
         }
     }
 
@@ -83,7 +84,7 @@ impl Grants {
                 }
                 self.lease.release(grant.block);
             }
-            self.allocate(&mut spare, offset).await?;
+            self.allocate_in_time(&mut spare, offset).await?;
             if let Some(grant) = spare.grants.pop_front() {
                 return Ok(grant);
             }
@@ -107,45 +108,54 @@ impl Grants {
         blocks.clamp(1, BATCH_MAX) as u32
     }
 
-    async fn allocate(&self, spare: &mut Spare, offset: u64) -> Result<(), DataError> {
-        let deadline = self.parts.env.monotonic() + self.parts.timeouts.metadata;
+    /// Takes grants, and waits a while for what may pass: a metanode that restarts, a node that comes back.
+    async fn allocate_in_time(&self, spare: &mut Spare, offset: u64) -> Result<(), DataError> {
+        let began = self.parts.env.monotonic();
         let mut exclude = self.excluded();
         loop {
-            let request = AllocateBlocks {
-                bucket: self.placement.bucket.clone(),
-                storage_class: self.placement.storage_class.clone(),
-                object_offset: offset,
-                object_length: self.placement.length,
-                block_size: None,
-                count: self.count(offset, spare.block_size),
-                exclude: exclude.clone(),
-            };
-            let error = match self.parts.metadata.allocate_blocks(request).await {
-                Ok(grants) if grants.is_empty() => return Err(DataError::Nonsense("no grant at all")),
-                Ok(grants) => {
-                    self.lease.add(&grants);
-                    spare.block_size = grants[0].block_size;
-                    let reach =
-                        grants.iter().fold(offset, |reach, grant| reach.saturating_add(grant.block_size));
-                    spare.reach = spare.reach.max(reach);
-                    spare.grants.extend(grants);
-                    return Ok(());
-                }
+            let (error, patience) = match self.allocate(spare, offset, exclude.clone()).await {
+                Ok(()) => return Ok(()),
                 // A node that failed a moment ago is better than none: it may have come back.
                 Err(MetadataError::NotEnoughNodes { .. }) if !exclude.is_empty() => {
                     exclude.clear();
                     continue;
                 }
-                Err(error @ (MetadataError::NotEnoughNodes { .. } | MetadataError::Unavailable { .. })) => {
-                    error
-                }
+                Err(error @ MetadataError::NotEnoughNodes { .. }) => (error, self.parts.timeouts.nodes),
+                Err(error @ MetadataError::Unavailable { .. }) => (error, self.parts.timeouts.metadata),
                 Err(error) => return Err(error.into()),
             };
-            if self.parts.env.monotonic() >= deadline {
+            if self.parts.env.monotonic() >= began + patience {
                 return Err(error.into());
             }
             self.parts.env.sleep(RETRY_DELAY).await;
             exclude = self.excluded();
         }
+    }
+
+    async fn allocate(
+        &self,
+        spare: &mut Spare,
+        offset: u64,
+        exclude: Vec<NodeId>,
+    ) -> Result<(), MetadataError> {
+        let request = AllocateBlocks {
+            bucket: self.placement.bucket.clone(),
+            storage_class: self.placement.storage_class.clone(),
+            object_offset: offset,
+            object_length: self.placement.length,
+            block_size: self.placement.block_size,
+            count: self.count(offset, spare.block_size),
+            exclude,
+        };
+        let grants = self.parts.metadata.allocate_blocks(request).await?;
+        if grants.is_empty() {
+            return Err(MetadataError::Malformed { reason: "an answer without a grant".to_owned() });
+        }
+        self.lease.add(&grants);
+        spare.block_size = grants[0].block_size;
+        let reach = grants.iter().fold(offset, |reach, grant| reach.saturating_add(grant.block_size));
+        spare.reach = spare.reach.max(reach);
+        spare.grants.extend(grants);
+        Ok(())
     }
 }

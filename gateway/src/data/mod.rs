@@ -85,6 +85,8 @@ pub struct Placement {
     pub storage_class: Option<String>,
     /// The length of the body in bytes, if it is known.
     pub length: Option<u64>,
+    /// The length in bytes that the client wants the first blocks to have, if it says so.
+    pub block_size: Option<u64>,
 }
 
 impl std::fmt::Debug for DataPath {

@@ -38,9 +38,16 @@ impl From<MetadataError> for S3Error {
             MetadataError::UnknownStorageClass { class } => {
                 Self::new(ErrorCode::InvalidStorageClass).detail("StorageClassRequested", class)
             }
-            MetadataError::NotEnoughNodes { .. }
-            | MetadataError::Unavailable { .. }
-            | MetadataError::GrantExpired => Self::new(ErrorCode::ServiceUnavailable),
+            // How many there are and how many are needed; clients may know it, and operators want to.
+            MetadataError::NotEnoughNodes { reason } => Self::with_message(
+                ErrorCode::ServiceUnavailable,
+                format!("Not enough datanodes can store this now: {reason}. Please try again."),
+            ),
+            MetadataError::Unavailable { .. } => Self::with_message(
+                ErrorCode::SlowDown,
+                "The metadata service does not answer now. Please try again.",
+            ),
+            MetadataError::GrantExpired => Self::new(ErrorCode::SlowDown),
             MetadataError::NoSpace => Self::with_message(
                 ErrorCode::ServiceUnavailable,
                 "The storage has no space left for writing.",
@@ -51,5 +58,29 @@ impl From<MetadataError> for S3Error {
             | MetadataError::Internal => Self::new(ErrorCode::InternalError),
         };
         answer.caused_by(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clients of S3 try again after these, and after no others.
+    #[test]
+    fn what_passes_is_answered_with_503_and_a_reason() {
+        let reason = || "1 of 3 are alive".to_owned();
+        for (error, code, words) in [
+            (
+                MetadataError::NotEnoughNodes { reason: reason() },
+                ErrorCode::ServiceUnavailable,
+                "1 of 3 are alive",
+            ),
+            (MetadataError::Unavailable { reason: reason() }, ErrorCode::SlowDown, "does not answer now"),
+            (MetadataError::NoSpace, ErrorCode::ServiceUnavailable, "no space left"),
+        ] {
+            let answer = S3Error::from(error);
+            assert_eq!((answer.code(), answer.code().status().as_u16()), (code, 503));
+            assert!(answer.message().contains(words), "{}", answer.message());
+        }
     }
 }

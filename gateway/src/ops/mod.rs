@@ -26,6 +26,9 @@ pub trait Operation: Sized + Send + 'static {
     /// The permission that it needs.
     const ACTION: Action;
 
+    /// Headers of Cairn's own, `x-cairn-…`, that it reads. All others are refused.
+    const HEADERS: &'static [&'static str] = &[];
+
     /// Reads everything but the body.
     ///
     /// # Errors

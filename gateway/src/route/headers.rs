@@ -53,17 +53,21 @@ const KNOWN_VALUES: &[(&str, &[&str])] = &[
     ("x-amz-object-ownership", &["BucketOwnerEnforced"]),
 ];
 
-/// Refuses what we do not know, and checks who is expected to own buckets.
+/// Refuses what we do not know, and checks who is expected to own buckets. Of the headers of Cairn's own
+/// the operation reads `own`.
 ///
 /// # Errors
 /// `NotImplemented` naming the header, or `AccessDenied`.
-pub fn check_headers(headers: &HeaderMap) -> S3Result<()> {
+pub(super) fn check_headers(headers: &HeaderMap, own: &[&str]) -> S3Result<()> {
     // A write of a part of an object (RFC 9110, section 14.5), which S3 does not know.
     if headers.contains_key(CONTENT_RANGE) {
         return Err(S3Error::new(ErrorCode::NotImplemented).detail("Header", CONTENT_RANGE.as_str()));
     }
     for (name, value) in headers {
         let name = name.as_str();
+        if name.starts_with("x-cairn-") && !own.contains(&name) {
+            return Err(S3Error::new(ErrorCode::NotImplemented).detail("Header", name));
+        }
         if !name.starts_with("x-amz-") || name.starts_with("x-amz-meta-") || KNOWN.contains(&name) {
             continue;
         }
@@ -88,7 +92,7 @@ mod tests {
     fn check(name: &'static str, value: &'static str) -> S3Result<()> {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        check_headers(&headers)
+        check_headers(&headers, &[])
     }
 
     #[test]
@@ -122,6 +126,7 @@ mod tests {
             ("x-amz-rename-source", "/b/k"),
             ("x-amz-something-new", "x"),
             ("content-range", "bytes 0-1/2"),
+            ("x-cairn-block-size", "8MiB"),
         ] {
             assert_eq!(check(name, value).unwrap_err().code(), ErrorCode::NotImplemented, "{name}");
         }

@@ -3,7 +3,7 @@
 mod headers;
 mod target;
 
-pub use headers::check_headers;
+use headers::check_headers;
 pub use target::{Resource, parse_target, virtual_bucket};
 
 use http::{HeaderMap, Method};
@@ -22,6 +22,8 @@ pub struct Route {
     when: &'static [When],
     /// Query parameters that the operation understands.
     parameters: &'static [&'static str],
+    /// Headers of Cairn's own that it reads.
+    own_headers: &'static [&'static str],
     /// The operation's name.
     pub name: &'static str,
     /// The operation.
@@ -47,7 +49,8 @@ impl Route {
         when: &'static [When],
         parameters: &'static [&'static str],
     ) -> Self {
-        Self { method, resource, when, parameters, name: O::NAME, handler: handle::<O> }
+        let own_headers = O::HEADERS;
+        Self { method, resource, when, parameters, own_headers, name: O::NAME, handler: handle::<O> }
     }
 
     fn is_meant(&self, method: &Method, resource: Resource, query: &Query, headers: &HeaderMap) -> bool {
@@ -58,6 +61,14 @@ impl Route {
                 When::QueryIs(name, value) => query.get(name) == Some(value),
                 When::Header(name) => headers.contains_key(*name),
             })
+    }
+
+    /// Refuses what would change the meaning of the request if it were understood.
+    ///
+    /// # Errors
+    /// `NotImplemented` naming the header, or `AccessDenied`.
+    pub fn check_headers(&self, headers: &HeaderMap) -> S3Result<()> {
+        check_headers(headers, self.own_headers)
     }
 
     fn understands(&self, name: &str) -> bool {
@@ -76,7 +87,7 @@ const TABLES: [&[Route]; 4] =
 /// The operation that is meant.
 ///
 /// # Errors
-/// `NotImplemented` for an operation or a parameter of S3 that is not there, `MethodNotAllowed`, or
+/// `NotImplemented` for a subresource of S3 that is not there, `MethodNotAllowed`, or
 /// `InvalidArgument` for a parameter that is there twice.
 pub fn find(
     method: &Method,
@@ -93,7 +104,7 @@ pub fn find(
         .pairs()
         .iter()
         .map(|(name, _)| name.as_str())
-        .find(|name| !is_harmless(name) && !route.is_some_and(|route| route.understands(name)));
+        .find(|name| changes_meaning(name) && !route.is_some_and(|route| route.understands(name)));
     match (route, unknown) {
         (_, Some(name)) => Err(S3Error::not_implemented(format!(
             "The query parameter {name:?} implies functionality that is not implemented for this request"
@@ -108,10 +119,60 @@ pub fn find(
     }
 }
 
-/// Parameters that change nothing: the operation's name that SDKs add, the signature, which was checked
-/// before, and `x-…`, which S3 leaves to clients for its access log.
-fn is_harmless(name: &str) -> bool {
-    name == "x-id" || (name.starts_with("x-") && !name.starts_with("x-amz-")) || is_signature_parameter(name)
+/// What S3 knows as a subresource, or as a parameter that makes another operation of a request: those
+/// named in the API reference's request syntaxes
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html>).
+const SUBRESOURCES: &[&str] = &[
+    "abac",
+    "accelerate",
+    "acl",
+    "analytics",
+    "append",
+    "attributes",
+    "cors",
+    "delete",
+    "encryption",
+    "intelligent-tiering",
+    "inventory",
+    "legal-hold",
+    "lifecycle",
+    "list-type",
+    "location",
+    "logging",
+    "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
+    "metadataTable",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "partNumber",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "renameObject",
+    "replication",
+    "requestPayment",
+    "restore",
+    "retention",
+    "select",
+    "session",
+    "tagging",
+    "torrent",
+    "uploadId",
+    "uploads",
+    "versionId",
+    "versioning",
+    "versions",
+    "website",
+];
+
+/// Whether a parameter means something to S3, so that it cannot be passed over like others: a subresource,
+/// or what could stand in a header.
+fn changes_meaning(name: &str) -> bool {
+    let is_header = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"));
+    SUBRESOURCES.contains(&name) || (is_header && !is_signature_parameter(name))
 }
 
 #[cfg(test)]

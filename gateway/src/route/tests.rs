@@ -54,13 +54,11 @@ fn what_is_not_there_is_not_implemented_and_never_something_else() {
         (Method::DELETE, Bucket, "lifecycle"),
         (Method::GET, Bucket, "inventory"),
         (Method::GET, Bucket, "list-type=3"),
-        (Method::GET, Bucket, "prefix=a&unheard-of=1"),
         (Method::GET, Bucket, "x-amz-unheard-of=1"),
         (Method::PUT, Object, "acl"),
         (Method::PUT, Object, "retention"),
         (Method::POST, Object, "restore"),
         (Method::POST, Object, "select&select-type=2"),
-        (Method::DELETE, Object, "unheard-of"),
         (Method::PUT, Object, "append&position=0"),
         (Method::POST, Bucket, ""),
     ] {
@@ -84,4 +82,21 @@ fn methods_that_mean_nothing_are_not_allowed() {
 fn a_parameter_that_is_there_twice_is_refused() {
     let error = route(Method::GET, Resource::Bucket, "prefix=a&prefix=b", &[]).unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidArgument);
+}
+
+/// AWS passes over parameters that it does not know, also where they mean something elsewhere.
+#[test]
+fn a_parameter_that_means_nothing_here_is_passed_over() {
+    use Resource::{Bucket, Object, Service};
+    for (method, resource, query, name) in [
+        (Method::GET, Bucket, "prefix=a&unheard-of=1", "ListObjects"),
+        (Method::GET, Object, "unheard-of", "GetObject"),
+        (Method::GET, Object, "prefix=a&max-keys=1", "GetObject"),
+        (Method::PUT, Object, "response-content-type=a", "PutObject"),
+        (Method::DELETE, Object, "_=1700000000", "DeleteObject"),
+        (Method::GET, Service, "unheard-of=1", "ListBuckets"),
+    ] {
+        let found = route(method.clone(), resource, query, &[]);
+        assert_eq!(found.unwrap(), name, "{method} {resource:?} {query}");
+    }
 }

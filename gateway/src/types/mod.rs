@@ -1,6 +1,7 @@
 //! What requests say, parsed into types: once a value is there, it is right.
 
 mod attributes;
+mod block_size;
 mod bucket;
 mod conditions;
 mod copy_source;
@@ -17,6 +18,7 @@ mod token;
 mod version;
 
 pub use attributes::{parse_attributes, user_metadata_header};
+pub use block_size::{BLOCK_SIZE_HEADER, parse_block_size};
 pub use bucket::BucketName;
 pub use conditions::{ReadConditions, Verdict, parse_write_condition, refuse_conditions};
 pub use copy_source::CopySource;
@@ -26,7 +28,7 @@ pub use key::{KEY_LENGTH_MAX, ObjectKey};
 pub use list::{Encoding, parse_encoding, parse_limit};
 pub use owner::{write_identity, write_owner};
 pub use range::{parse_copy_range, parse_range};
-pub use storage_class::parse_storage_class;
+pub use storage_class::{is_own_class, parse_storage_class};
 pub use tags::{parse_tag_document, parse_tag_header, write_tags};
 pub use token::ListToken;
 pub use version::refuse_version;

@@ -4,7 +4,8 @@ use http::HeaderMap;
 
 use crate::error::{ErrorCode, S3Error, S3Result};
 
-/// The classes of general purpose buckets. All are stored alike; the name is kept and shown.
+/// The classes of general purpose buckets. All are stored alike, unless the cluster's configuration says how
+/// many copies one has; the name is kept and shown.
 const CLASSES: [&str; 8] = [
     "STANDARD",
     "REDUCED_REDUNDANCY",
@@ -16,7 +17,11 @@ const CLASSES: [&str; 8] = [
     "GLACIER_IR",
 ];
 
-/// The class asked for; `None` for STANDARD.
+/// A name that the cluster's configuration may have can be this long.
+const NAME_LENGTH_MAX: usize = 64;
+
+/// The class asked for; `None` for STANDARD. One that is none of AWS's ([`is_own_class`]) may still be none
+/// of the cluster's either: its configuration tells.
 ///
 /// # Errors
 /// `InvalidStorageClass`.
@@ -26,8 +31,20 @@ pub fn parse_storage_class(headers: &HeaderMap) -> S3Result<Option<String>> {
     match CLASSES.iter().find(|class| **class == name) {
         Some(&"STANDARD") => Ok(None),
         Some(class) => Ok(Some((*class).to_owned())),
+        None if is_name(name) => Ok(Some(name.to_owned())),
         None => Err(S3Error::new(ErrorCode::InvalidStorageClass).detail("StorageClassRequested", name)),
     }
+}
+
+/// Whether a class is none of AWS's, so that the cluster must know it.
+pub fn is_own_class(name: &str) -> bool {
+    !CLASSES.contains(&name)
+}
+
+/// Names are written as AWS writes its own.
+fn is_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    (1..=NAME_LENGTH_MAX).contains(&name.len()) && name.bytes().all(is_part)
 }
 
 #[cfg(test)]
@@ -44,7 +61,10 @@ mod tests {
         };
         assert_eq!(parse("STANDARD").unwrap(), None);
         assert_eq!(parse("STANDARD_IA").unwrap().as_deref(), Some("STANDARD_IA"));
-        for value in ["", "standard", "COLD", "EXPRESS_ONEZONE"] {
+        // Whether there is such a class, the cluster's configuration says.
+        assert_eq!(parse("ARCHIVE_1").unwrap().as_deref(), Some("ARCHIVE_1"));
+        assert!(is_own_class("ARCHIVE_1") && !is_own_class("GLACIER"));
+        for value in ["", "standard", "ARCHIVE-1", "EXPRESS ONEZONE"] {
             assert_eq!(parse(value).unwrap_err().code(), ErrorCode::InvalidStorageClass);
         }
     }

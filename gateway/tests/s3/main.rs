@@ -12,6 +12,7 @@ mod deletes;
 mod keys;
 mod listings;
 mod multipart;
+mod placement;
 mod reads;
 mod tags;
 mod wire;

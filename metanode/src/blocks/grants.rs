@@ -81,7 +81,6 @@ fn plan(
 ) -> Result<Vec<Grant>, MetadataError> {
     let config = &inner.config;
     let replication = config.replication_of(request.storage_class.as_deref(), layout.replication);
-    let base = request.block_size.or(layout.block_size).unwrap_or(config.block_size);
     let expires_at = inner.env.now().after(config.lease);
     let base = request.block_size.or(layout.block_size).unwrap_or(config.block_size);
     let mut offset = request.object_offset;

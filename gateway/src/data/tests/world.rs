@@ -65,6 +65,8 @@ pub(super) struct Meta {
     /// How many commits get no answer although they are done.
     pub(super) commits_unanswered: usize,
     pub(super) commit_refused: Option<MetadataError>,
+    /// What is answered to those who ask for grants, until then.
+    pub(super) grants_refused: Option<(MetadataError, Duration)>,
     next: usize,
 }
 
@@ -250,7 +252,7 @@ impl World {
 }
 
 pub(super) fn placement(length: Option<u64>) -> Placement {
-    Placement { bucket: "bucket".to_owned(), storage_class: None, length }
+    Placement { bucket: "bucket".to_owned(), storage_class: None, length, block_size: None }
 }
 
 pub(super) fn body(pieces: Vec<Bytes>) -> impl Stream<Item = Result<Bytes, &'static str>> + Unpin + Send {
@@ -417,6 +419,11 @@ impl Metadata for FakeMetadata {
         let mut meta = world.meta();
         let nodes: Vec<_> = world.nodes.iter().filter(|node| !request.exclude.contains(&node.id)).collect();
         meta.allocations.push(request.clone());
+        if let Some((error, until)) = &meta.grants_refused
+            && world.env.monotonic() < *until
+        {
+            return Err(error.clone());
+        }
         if nodes.len() < world.min_replicas as usize {
             return Err(MetadataError::NotEnoughNodes { reason: format!("{} nodes", nodes.len()) });
         }

@@ -171,8 +171,42 @@ async fn when_no_nodes_are_left_the_upload_fails_after_a_bounded_time_and_leaves
     let written = data.write(placement(Some(1000)), &mut pieces);
     let error = world.while_time_passes(written).await.unwrap_err();
     assert!(matches!(error, WriteError::Data(DataError::NotStored { .. })), "{error:?}");
-    assert!(world.env.monotonic() < Duration::from_secs(120));
+    assert!(world.env.monotonic() < Duration::from_secs(5), "{:?}", world.env.monotonic());
     world.until(|world| world.grants_open() == 0).await;
+}
+
+/// What an upload comes to when grants are refused for so long, and how long that takes.
+async fn refused(error: MetadataError, seconds: u64) -> (Result<(), MetadataError>, Duration) {
+    let world = World::new(3, BLOCK);
+    world.meta().grants_refused = Some((error, Duration::from_secs(seconds)));
+    let data = world.data();
+    let mut pieces = body(vec![bytes(1000)]);
+    let written = world.while_time_passes(data.write(placement(Some(1000)), &mut pieces)).await;
+    let outcome = match written {
+        Ok(_) => Ok(()),
+        Err(WriteError::Data(DataError::Metadata(error))) => Err(error),
+        Err(error) => panic!("{error:?}"),
+    };
+    (outcome, world.env.monotonic())
+}
+
+#[tokio::test]
+async fn too_few_datanodes_are_told_within_seconds() {
+    let error = MetadataError::NotEnoughNodes { reason: "1 of 3".to_owned() };
+    let (outcome, took) = refused(error.clone(), 1_000).await;
+    assert_eq!(outcome, Err(error.clone()));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    // One that comes back at once is waited for.
+    assert_eq!(refused(error, 2).await.0, Ok(()));
+}
+
+#[tokio::test]
+async fn a_metanode_that_restarts_is_waited_for_and_one_that_stays_away_is_told_of_in_time() {
+    let error = MetadataError::Unavailable { reason: "no connection".to_owned() };
+    assert_eq!(refused(error.clone(), 5).await.0, Ok(()));
+    let (outcome, took) = refused(error.clone(), 1_000).await;
+    assert_eq!(outcome, Err(error));
+    assert!(took < Duration::from_secs(22), "{took:?}");
 }
 
 #[tokio::test]

@@ -12,9 +12,12 @@ use crate::checksum::{Algorithm, ChecksumType};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
+use crate::ops::object::check_storage_class;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{parse_attributes, parse_tag_header, refuse_conditions};
+use crate::types::{
+    BLOCK_SIZE_HEADER, parse_attributes, parse_block_size, parse_tag_header, refuse_conditions,
+};
 
 /// `POST /bucket/key?uploads`.
 #[derive(Debug)]
@@ -27,11 +30,13 @@ pub struct CreateMultipartUpload {
 impl Operation for CreateMultipartUpload {
     const NAME: &'static str = "CreateMultipartUpload";
     const ACTION: Action = Action("s3:PutObject");
+    const HEADERS: &'static [&'static str] = &[BLOCK_SIZE_HEADER];
 
     fn parse(request: &Request) -> S3Result<Self> {
         refuse_conditions(&request.headers)?;
+        let block_size = parse_block_size(&request.headers)?;
         Ok(Self {
-            attributes: parse_attributes(&request.headers)?,
+            attributes: ObjectAttributes { block_size, ..parse_attributes(&request.headers)? },
             tags: parse_tag_header(&request.headers)?.unwrap_or_default(),
             checksum: parse_upload_checksum(&request.headers)?,
         })
@@ -39,6 +44,7 @@ impl Operation for CreateMultipartUpload {
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
         let (bucket, key) = (request.bucket()?.to_string(), request.key()?.to_string());
+        check_storage_class(gateway, self.attributes.storage_class.as_deref()).await?;
         let upload = UploadId(gateway.env.uuid_v7());
         let create = CreateUpload {
             target: UploadRef { bucket: bucket.clone(), key: key.clone(), upload },

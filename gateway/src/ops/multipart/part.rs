@@ -15,31 +15,35 @@ use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::refuse_conditions;
+use crate::types::{BLOCK_SIZE_HEADER, parse_block_size, refuse_conditions};
 
 /// `PUT /bucket/key?partNumber=…&uploadId=…`.
 #[derive(Debug)]
 pub struct UploadPart {
     target: UploadRef,
     number: u32,
+    /// What the client says of this part. Of all parts it may have said something when the upload began.
+    block_size: Option<u64>,
     payload: PayloadSpec,
 }
 
 impl Operation for UploadPart {
     const NAME: &'static str = "UploadPart";
     const ACTION: Action = Action("s3:PutObject");
+    const HEADERS: &'static [&'static str] = &[BLOCK_SIZE_HEADER];
 
     fn parse(request: &Request) -> S3Result<Self> {
         refuse_conditions(&request.headers)?;
         Ok(Self {
             number: part_number(&request.query)?,
             target: upload_ref(request)?,
+            block_size: parse_block_size(&request.headers)?,
             payload: request.payload_spec()?.at_most(SINGLE_UPLOAD_MAX)?,
         })
     }
 
     async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
-        let Self { target, number, payload } = self;
+        let Self { target, number, block_size, payload } = self;
         // Before the body is asked for: a client that expects `100 Continue` need not send it in vain.
         let upload = gateway.metadata.get_upload(target.clone()).await?;
         let payload = part_payload(&upload, payload)?;
@@ -47,6 +51,7 @@ impl Operation for UploadPart {
             bucket: target.bucket.clone(),
             storage_class: upload.attributes.storage_class,
             length: Some(payload.length),
+            block_size: block_size.or(upload.attributes.block_size),
         };
         let mut payload = body.payload(&request, payload);
         let stored = gateway.data.write(placement, &mut payload).await?;

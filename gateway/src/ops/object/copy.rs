@@ -3,6 +3,7 @@
 use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::{self, ObjectAttributes, ObjectVersion, Tags, WriteCondition};
 
+use super::precheck::check_storage_class;
 use super::read::lookup;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
@@ -66,6 +67,7 @@ impl Operation for CopyObject {
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
         let (bucket, key) = (request.bucket()?, request.key()?);
+        check_storage_class(gateway, self.attributes.storage_class.as_deref()).await?;
         let source = lookup(gateway, &self.source.bucket, &self.source.key).await?;
         self.check_source(&source)?;
         if self.source.bucket == *bucket && self.source.key == *key {

@@ -24,7 +24,7 @@ pub use delete::DeleteObject;
 pub use delete_many::DeleteObjects;
 pub use get::GetObject;
 pub use head::HeadObject;
-pub use precheck::precheck;
+pub use precheck::{check_storage_class, precheck};
 pub use put::PutObject;
 pub use read::lookup;
 pub use tagging::{DeleteObjectTagging, GetObjectTagging, PutObjectTagging};

@@ -5,7 +5,7 @@ use cairn_protocol::metadata::{BucketRef, CommitObject, ObjectAttributes, Tags, 
 use http::StatusCode;
 
 use super::answer::set_checksum;
-use super::precheck::precheck;
+use super::precheck::{check_storage_class, precheck};
 use crate::body::{PayloadSpec, SINGLE_UPLOAD_MAX};
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType};
@@ -15,12 +15,15 @@ use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{parse_attributes, parse_tag_header, parse_write_condition};
+use crate::types::{
+    BLOCK_SIZE_HEADER, parse_attributes, parse_block_size, parse_tag_header, parse_write_condition,
+};
 
 /// `PUT /bucket/key`.
 #[derive(Debug)]
 pub struct PutObject {
     attributes: ObjectAttributes,
+    block_size: Option<u64>,
     tags: Tags,
     condition: WriteCondition,
     payload: PayloadSpec,
@@ -29,12 +32,14 @@ pub struct PutObject {
 impl Operation for PutObject {
     const NAME: &'static str = "PutObject";
     const ACTION: Action = Action("s3:PutObject");
+    const HEADERS: &'static [&'static str] = &[BLOCK_SIZE_HEADER];
 
     fn parse(request: &Request) -> S3Result<Self> {
         // Where the client gives no checksum, S3 computes this one.
         let payload = request.payload_spec()?.at_most(SINGLE_UPLOAD_MAX)?.or_default(Algorithm::Crc64Nvme);
         Ok(Self {
             attributes: parse_attributes(&request.headers)?,
+            block_size: parse_block_size(&request.headers)?,
             tags: parse_tag_header(&request.headers)?.unwrap_or_default(),
             condition: parse_write_condition(&request.headers)?,
             payload,
@@ -42,16 +47,18 @@ impl Operation for PutObject {
     }
 
     async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
-        let Self { mut attributes, tags, condition, payload } = self;
+        let Self { mut attributes, block_size, tags, condition, payload } = self;
         let (bucket, key) = (request.bucket()?.to_string(), request.key()?.to_string());
         // Before the body is asked for: a client that expects `100 Continue` need not send it in vain.
         gateway.metadata.get_bucket(BucketRef { bucket: bucket.clone() }).await?;
+        check_storage_class(gateway, attributes.storage_class.as_deref()).await?;
         precheck(gateway, &bucket, &key, &condition).await?;
 
         let placement = Placement {
             bucket: bucket.clone(),
             storage_class: attributes.storage_class.clone(),
             length: Some(payload.length),
+            block_size,
         };
         let mut payload = body.payload(&request, payload);
         let stored = gateway.data.write(placement, &mut payload).await?;

@@ -8,4 +8,4 @@ mod store;
 pub(crate) use client::{Call, Client};
 pub(crate) use reply::{Reply, texts};
 pub(crate) use sign::{Body, presign, sign};
-pub(crate) use store::{ACCESS_KEY, BUCKET, SECRET_KEY, Store};
+pub(crate) use store::{ACCESS_KEY, BUCKET, SECRET_KEY, Setup, Store};

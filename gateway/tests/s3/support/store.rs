@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_datanode::Datanode;
 use cairn_gateway::{Config, Gateway};
 use cairn_metanode::Metanode;
+use cairn_metanode::blocks::BlocksConfig;
 use cairn_protocol::block::Connector;
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
 use cairn_protocol::event::{EventBus, EventKind};
@@ -31,62 +33,121 @@ pub(crate) const NOW: Timestamp = Timestamp(1_767_323_045_000);
 pub(crate) struct Store {
     pub(crate) client: Client,
     pub(crate) clock: ManualClock,
-    _metanode: Arc<Metanode>,
+    pub(crate) metanode: Arc<Metanode>,
+    /// What happens in the metanode.
+    pub(crate) events: EventBus,
+    /// What happens in the datanodes, all of them.
+    pub(crate) stored: EventBus,
     pub(crate) address: SocketAddr,
     _running: DropGuard,
     _directory: TempDir,
 }
 
+/// What a store is made of.
+pub(crate) struct Setup {
+    pub(crate) gateway: Config,
+    pub(crate) blocks: BlocksConfig,
+    pub(crate) datanodes: usize,
+    /// How many of them the gateway cannot reach, although the metanode does not know it.
+    pub(crate) unreachable: usize,
+    /// Whatever is random comes from this.
+    pub(crate) seed: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let (gateway, blocks) = (Config::default(), BlocksConfig::default());
+        Self { gateway, blocks, datanodes: 1, unreachable: 0, seed: 1 }
+    }
+}
+
+fn secret() -> ClusterSecret {
+    ClusterSecret::new("the secret of a cluster that lives for one test").unwrap()
+}
+
 impl Store {
     /// A store with one bucket.
     pub(crate) async fn start() -> Self {
-        Self::start_with(Config::default()).await
+        Self::of(Setup::default()).await
     }
 
     /// The same, with another configuration of the gateway.
-    pub(crate) async fn start_with(config: Config) -> Self {
+    pub(crate) async fn start_with(gateway: Config) -> Self {
+        Self::of(Setup { gateway, ..Setup::default() }).await
+    }
+
+    /// The same, made of this.
+    pub(crate) async fn of(setup: Setup) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (env, clock) = Env::manual(1, NOW);
-        let secret = ClusterSecret::new("the secret of a cluster that lives for one test").unwrap();
+        let (env, clock) = Env::manual(setup.seed, NOW);
         let root = RootCredentials { access_key: ACCESS_KEY.into(), secret_key: SECRET_KEY.into() };
         let mut metanode_config = cairn_metanode::Config::new(directory.path().join("metanode"));
         metanode_config.root_credentials = Some(root);
+        metanode_config.blocks = setup.blocks;
         let events = EventBus::new(env.clone());
-        let metanode =
-            Metanode::open(metanode_config, secret.clone(), env.clone(), events.clone()).await.unwrap();
+        let metanode = Metanode::open(metanode_config, secret(), env.clone(), events.clone()).await.unwrap();
         let metanode = Arc::new(metanode);
 
         let shutdown = CancellationToken::new();
         let connector = Arc::new(Connector::new().unwrap());
-        let datanode = Datanode::open(
-            cairn_datanode::Config::new(vec![directory.path().join("datanode")], "http://127.0.0.1:9"),
-            connector.clone(),
-            secret.clone(),
-            env.clone(),
-            EventBus::new(env.clone()),
-        );
-        let datanode = datanode.await.unwrap();
-        connector.add_local(datanode.node(), datanode.blocks());
-        let (cluster, stop) = (metanode.cluster(), shutdown.clone());
-        tokio::spawn(async move { datanode.run(cluster, stop).await });
-        events.wait_for(|event| matches!(event, EventKind::NodeReported { .. })).await;
+        let stored = EventBus::new(env.clone());
+        for number in 0..setup.datanodes {
+            let volume = directory.path().join(format!("datanode-{number}"));
+            // Nobody listens there.
+            let config = cairn_datanode::Config::new(vec![volume], "http://127.0.0.1:9");
+            let datanode = Datanode::open(config, connector.clone(), secret(), env.clone(), stored.clone())
+                .await
+                .unwrap();
+            if number >= setup.unreachable {
+                connector.add_local(datanode.node(), datanode.blocks());
+            }
+            let node = datanode.node();
+            let (cluster, stop) = (metanode.cluster(), shutdown.clone());
+            tokio::spawn(async move { datanode.run(cluster, stop).await });
+            let reported =
+                |event: &EventKind| matches!(event, EventKind::NodeReported { node: it, .. } if *it == node);
+            events.wait_for(reported).await;
+        }
+        let (working, stop) = (metanode.clone(), shutdown.clone());
+        tokio::spawn(async move { working.run_workers(stop).await });
 
+        let region = setup.gateway.region.clone();
+        let gateway = Gateway::new(setup.gateway, metanode.metadata(), connector, secret(), env.clone());
+        let ready = gateway.keyring.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let region = config.region.clone();
-        let gateway = Gateway::new(config, metanode.metadata(), connector, secret, env.clone());
         tokio::spawn(cairn_gateway::serve(listener, gateway, Limits::default(), None, shutdown.clone()));
+        ready.filled().await;
 
         let client = Client::new(address, region, env);
         let store = Self {
             client,
             clock,
-            _metanode: metanode,
+            metanode,
+            events,
+            stored,
             address,
             _running: shutdown.drop_guard(),
             _directory: directory,
         };
         store.client.send(Call::put(&format!("/{BUCKET}"))).await.expect(200);
         store
+    }
+
+    /// Lets time pass in small steps until something has happened; answers how much it was.
+    pub(crate) async fn pass_until<T>(&self, happens: impl Future<Output = T>) -> (T, Duration) {
+        const STEP: Duration = Duration::from_millis(100);
+        let mut happens = std::pin::pin!(happens);
+        let mut passed = Duration::ZERO;
+        loop {
+            // What the last step set in motion has real time to come to its end.
+            let breath = tokio::time::timeout(Duration::from_millis(20), happens.as_mut());
+            if let Ok(outcome) = breath.await {
+                return (outcome, passed);
+            }
+            assert!(passed < Duration::from_secs(3_600), "it does not happen");
+            self.clock.advance(STEP);
+            passed += STEP;
+        }
     }
 }

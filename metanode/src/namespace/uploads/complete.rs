@@ -64,7 +64,7 @@ async fn complete(
         length,
         etag: request.etag,
         modified_at: now,
-        attributes: ObjectAttributes { checksum: request.checksum, ..upload.attributes },
+        attributes: ObjectAttributes { checksum: request.checksum, block_size: None, ..upload.attributes },
         tags: upload.tags,
         part_count: u32::try_from(request.parts.len()).unwrap_or(PART_NUMBER_MAX),
     };

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cairn_planner::ClusterView;
+use cairn_planner::{ClusterView, NodeView};
 use cairn_protocol::admin::{Duty, NodeState};
 use cairn_protocol::id::NodeId;
 
@@ -40,10 +40,13 @@ pub(super) fn assess(
         return Findings { wanted, missing: true, ..Findings::default() };
     }
     // Who is in maintenance may be silent; its copies count as long as there is another to read.
-    let silent = good().filter(|node| view.state(*node) == NodeState::Dead && in_maintenance(view, *node));
+    let keeps = |node: NodeId| view.get(node).is_some_and(NodeView::keeps_copies);
+    let silent = good().filter(|node| view.state(*node) == NodeState::Dead && keeps(*node));
     let counted: Vec<NodeId> = live.iter().copied().chain(silent).collect();
     let copies = count(&counted);
-    let over_replicated = count(&live) > replication;
+    // What is on a draining node is about to go anyway.
+    let staying: Vec<NodeId> = live.iter().copied().filter(|node| !is_draining(view, *node)).collect();
+    let over_replicated = count(&staying) > replication;
     let under_replicated = copies < wanted;
     let misplaced = !over_replicated && !under_replicated && is_crowded(view, length, &counted, holders);
     Findings { copies, wanted, missing: false, corrupt, under_replicated, over_replicated, misplaced }
@@ -53,8 +56,8 @@ fn count(nodes: &[NodeId]) -> u32 {
     u32::try_from(nodes.len()).unwrap_or(u32::MAX)
 }
 
-fn in_maintenance(view: &ClusterView, node: NodeId) -> bool {
-    view.get(node).is_some_and(|node| matches!(node.duty, Duty::Maintenance { .. }))
+fn is_draining(view: &ClusterView, node: NodeId) -> bool {
+    view.get(node).is_some_and(|node| node.duty == Duty::Draining)
 }
 
 /// Whether a copy could go from a zone that has many to a node of a zone that has fewer by two.
@@ -74,7 +77,6 @@ fn is_crowded(view: &ClusterView, length: u64, counted: &[NodeId], holders: &[(N
 
 #[cfg(test)]
 mod tests {
-    use cairn_planner::NodeView;
     use cairn_protocol::env::Timestamp;
     use uuid::Uuid;
 
@@ -167,6 +169,8 @@ mod tests {
         assert_eq!((found.over_replicated, found.under_replicated), (true, false));
         let mut nodes = four();
         nodes[0] = dead(node(1, None));
+        assert!(!check(nodes.clone(), 2, &[(1, true), (2, true), (3, true)]).over_replicated);
+        nodes[0] = NodeView { duty: Duty::Draining, ..node(1, None) };
         assert!(!check(nodes, 2, &[(1, true), (2, true), (3, true)]).over_replicated);
     }
 

@@ -5,13 +5,13 @@ use cairn_protocol::id::{BlockId, NodeId};
 use futures_util::FutureExt;
 
 use crate::blocks::{Inner, attention};
-use crate::store::{Connection, StoreError, fsck};
+use crate::store::{Connection, StoreError, blocks, fsck};
 
 /// Something to mend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mend {
     /// A block whose copies are not as they should be is queued.
-    Recheck(BlockId),
+    Queue(BlockId),
     /// A block's references are counted anew.
     Recount(BlockId),
     /// What a node is said to hold is forgotten, if it does not exist.
@@ -30,7 +30,12 @@ pub(super) async fn mend(inner: &std::sync::Arc<Inner>, mends: Vec<Mend>) -> Res
 async fn mend_all(inner: &Inner, tx: &mut Connection, mends: Vec<Mend>) -> Result<(), StoreError> {
     for mend in mends {
         match mend {
-            Mend::Recheck(block) => attention::recheck(inner, tx, block).await?,
+            Mend::Queue(block) => {
+                if let Some(copies) = blocks::find(tx, block).await? {
+                    let live = attention::live_copies(inner, &copies);
+                    attention::queue(inner, tx, block, live, copies.block.replication).await?;
+                }
+            }
             Mend::Recount(block) => {
                 if fsck::recount(tx, block).await? {
                     tracing::info!(%block, "its references were counted anew");

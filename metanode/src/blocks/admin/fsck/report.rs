@@ -128,21 +128,20 @@ impl Report {
             );
         }
         if findings.misplaced {
-            let advice =
-                "a zone has more of the copies than need be: `cairn admin balance start` spreads them";
-            say(ProblemKind::Misplaced, advice.to_owned());
+            let advice = "one zone has more of the copies than need be: one of them is moved to another";
+            say(ProblemKind::Misplaced, format!("{advice}, {mends_itself}"));
         }
     }
 
     /// Whether a block with trouble is seen to without an operator, in words; sees to it if that is asked.
     fn queue(&mut self, block: BlockId, known: &KnownBlock, findings: Findings) -> &'static str {
-        let trouble =
-            findings.missing || findings.corrupt || findings.under_replicated || findings.over_replicated;
+        let Findings { missing, corrupt, under_replicated, over_replicated, misplaced, .. } = findings;
+        let trouble = missing || corrupt || under_replicated || over_replicated || misplaced;
         if !trouble || known.queued {
             return "it is queued for that";
         }
         if self.repair {
-            self.mends.push(Mend::Recheck(block));
+            self.mends.push(Mend::Queue(block));
             return "queued for repair now";
         }
         "which nobody has queued: `cairn admin fsck --repair` does"

@@ -1,0 +1,97 @@
+//! `x-cairn-block-size`: how large an object's first blocks are to be.
+
+use cairn_protocol::block::{BLOCK_LENGTH_MAX, BLOCK_SIZE_MIN};
+use http::HeaderMap;
+
+use crate::error::{S3Error, S3Result};
+
+/// The header's name.
+pub const BLOCK_SIZE_HEADER: &str = "x-cairn-block-size";
+
+/// The bytes asked for; `None` if the client leaves it to the bucket.
+///
+/// # Errors
+/// `InvalidArgument` for what is no size, or none that blocks can have.
+pub fn parse_block_size(headers: &HeaderMap) -> S3Result<Option<u64>> {
+    let mut values = headers.get_all(BLOCK_SIZE_HEADER).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let wrong = |message: String| Err(S3Error::invalid_argument(BLOCK_SIZE_HEADER, text, message));
+    if values.next().is_some() {
+        return wrong("The header is there more than once.".to_owned());
+    }
+    match parse_size(text) {
+        Some(bytes) if (BLOCK_SIZE_MIN..=BLOCK_LENGTH_MAX).contains(&bytes) => Ok(Some(bytes)),
+        Some(_) | None => wrong(format!(
+            "A block size is {BLOCK_SIZE_MIN} to {BLOCK_LENGTH_MAX} bytes, written as 16777216 or 16MiB."
+        )),
+    }
+}
+
+/// A number of bytes, or of KiB or MiB (powers of two), or kB or MB (powers of ten).
+fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let bytes = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::error::ErrorCode;
+
+    fn parse(values: &[&'static str]) -> S3Result<Option<u64>> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(BLOCK_SIZE_HEADER, HeaderValue::from_static(value));
+        }
+        parse_block_size(&headers)
+    }
+
+    #[test]
+    fn a_size_is_bytes_or_has_a_unit() {
+        assert_eq!(parse(&[]).unwrap(), None);
+        for (text, bytes) in [
+            ("65536", 65_536),
+            ("16MiB", 16 << 20),
+            ("16 mib", 16 << 20),
+            ("256MiB", 256 << 20),
+            ("64KiB", 64 << 10),
+            ("100kB", 100_000),
+            ("5MB", 5_000_000),
+            ("70000b", 70_000),
+        ] {
+            assert_eq!(parse(&[text]).unwrap(), Some(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_of_a_block_is_refused() {
+        for text in [
+            "",
+            "0",
+            "65535",
+            "257MiB",
+            "1GiB",
+            "MiB",
+            "-65536",
+            "1.5MiB",
+            "0x10000",
+            "16MiBs",
+            "99999999999999999999",
+        ] {
+            assert_eq!(parse(&[text]).unwrap_err().code(), ErrorCode::InvalidArgument, "{text}");
+        }
+        assert_eq!(parse(&["65536", "65536"]).unwrap_err().code(), ErrorCode::InvalidArgument);
+    }
+}
