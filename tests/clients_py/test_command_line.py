@@ -140,26 +140,43 @@ def test_a_datanode_with_another_cluster_s_data_is_refused(start):
 
 def test_parts_with_another_secret_are_told_so_and_are_never_healthy(start):
     cluster = start("cluster", datanodes=1, replication=1)
-    args = ["--listen", "127.0.0.1:0", "--metanode", cluster.metanode.url]
-    for name, part, health in (
-        ("stranger", ["datanode", "--data-dir", str(cluster.directory / "stranger")], "/health"),
-        ("intruder", ["gateway"], "/_cairn/health"),
-    ):
-        stranger = harness.Process(name, [*part, *args], SECRET, cluster.directory)
-        try:
-            wait_until(lambda s=stranger: "another cluster secret" in s.log(), "the refusal to be logged")
-            if name == "stranger":
-                stranger.wait_ready()
-                url = stranger.url + health
-                assert run_cairn(["admin", "health", "--url", url]).returncode != 0
-            else:
-                # It does not know who may ask, and so serves nobody.
-                assert "ready" not in stranger.output()
+    # A gateway that does not know who may ask is not ready, and so tells nobody where it listens.
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    stranger = harness.Process(
+        "stranger",
+        ["datanode", "--data-dir", str(cluster.directory / "stranger"), "--listen", "127.0.0.1:0"]
+        + ["--metanode", cluster.metanode.url],
+        SECRET,
+        cluster.directory,
+    )
+    intruder = harness.Process(
+        "intruder",
+        ["gateway", "--listen", f"127.0.0.1:{port}", "--metanode", cluster.metanode.url],
+        SECRET,
+        cluster.directory,
+    )
+    try:
+        stranger.wait_ready()
+        for part, health in (
+            (stranger, f"{stranger.url}/health"),
+            (intruder, f"http://127.0.0.1:{port}/_cairn/health"),
+        ):
+            wait_until(lambda p=part: "another cluster secret" in p.log(), "the refusal to be logged")
+            assert run_cairn(["admin", "health", "--url", health]).returncode != 0
+        answer = requests.get(f"http://127.0.0.1:{port}/_cairn/health")
+        assert answer.status_code == 503 and "who may ask" in answer.text
+        # It answers, with what clients try again after.
+        answer = requests.get(f"http://127.0.0.1:{port}/bucket")
+        assert answer.status_code == 503 and "<Code>ServiceUnavailable</Code>" in answer.text
+        assert "cairn gateway ready" not in intruder.log()
+        for part in (stranger, intruder):
             # A secret may be put right while it waits; it can be stopped meanwhile.
-            assert stranger.stop() == 0
-        finally:
-            if stranger.running():
-                stranger.kill()
+            assert part.stop() == 0
+    finally:
+        for part in (stranger, intruder):
+            if part.running():
+                part.kill()
     assert len(cluster.status()["nodes"]) == 1
     done = run_cairn(["admin", "status", "--metanode", cluster.metanode.url], SECRET)
     assert "secret" in complaint(done)
