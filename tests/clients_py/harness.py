@@ -361,12 +361,13 @@ def s3_client(endpoint, access_key=ACCESS_KEY, secret_key=SECRET_KEY, region=REG
     )
 
 
-def run_cairn(args, env=None, timeout=60):
+def run_cairn(args, env=None, timeout=60, directory=None):
     """Runs a `cairn` command to its end; the result has returncode, stdout and stderr."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("CAIRN_", "AWS_"))}
     return subprocess.run(
         [BINARY, *args],
         env=clean | {"NO_COLOR": "1"} | (env or {}),
+        cwd=directory,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -297,11 +297,24 @@ type Stored = Result<&'static [u8], BlockError>;
 
 /// The node's blocks.
 #[derive(Clone, Default)]
-pub(super) struct Disks(Arc<Mutex<HashMap<BlockId, Stored>>>);
+pub(super) struct Disks {
+    stored: Arc<Mutex<HashMap<BlockId, Stored>>>,
+    broken_off: Arc<Mutex<Option<Result<(), BlockError>>>>,
+}
 
 impl Disks {
     pub(super) fn store(&self, block: BlockId, stored: Stored) {
-        self.0.lock().unwrap().insert(block, stored);
+        self.stored.lock().unwrap().insert(block, stored);
+    }
+
+    /// Has every read break off in the middle, and who asks whether the block is there be told this.
+    pub(super) fn break_off(&self, head: Result<(), BlockError>) {
+        *self.broken_off.lock().unwrap() = Some(head);
+    }
+
+    fn info(bytes: &[u8]) -> BlockInfo {
+        let volume = Some("cccccccc-0000-4000-8000-000000000001".parse().unwrap());
+        BlockInfo { length: bytes.len() as u64, crc32c: crc32c(bytes), volume }
     }
 }
 
@@ -318,19 +331,20 @@ impl BlockService for Disks {
     }
 
     async fn get(&self, request: GetBlock) -> Result<BlockRead, BlockError> {
-        let stored = self.0.lock().unwrap().get(&request.block).cloned().unwrap_or(Err(BlockError::NotFound));
+        let stored =
+            self.stored.lock().unwrap().get(&request.block).cloned().unwrap_or(Err(BlockError::NotFound));
         let bytes = stored?;
-        let volume = Some("cccccccc-0000-4000-8000-000000000001".parse().unwrap());
-        Ok(BlockRead {
-            info: BlockInfo { length: bytes.len() as u64, crc32c: crc32c(bytes), volume },
-            table: ChunkTable::of(bytes),
-            data_offset: 0,
-            data: futures_util::stream::iter([Ok(Bytes::from_static(bytes))]).boxed(),
-        })
+        let mut pieces = vec![Ok(Bytes::from_static(bytes))];
+        if self.broken_off.lock().unwrap().is_some() {
+            pieces = vec![Err(BlockError::Unreachable { reason: "broke off".to_owned() })];
+        }
+        let data = futures_util::stream::iter(pieces).boxed();
+        Ok(BlockRead { info: Self::info(bytes), table: ChunkTable::of(bytes), data_offset: 0, data })
     }
 
     async fn head(&self, _: HeadBlock) -> Result<BlockInfo, BlockError> {
-        Err(BlockError::Internal)
+        let broken_off = self.broken_off.lock().unwrap().clone();
+        broken_off.ok_or(BlockError::Internal)?.map(|()| Self::info(b"hello"))
     }
 
     async fn delete(&self, _: DeleteBlock) -> Result<(), BlockError> {

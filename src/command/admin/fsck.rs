@@ -16,7 +16,8 @@ use crate::table::Table;
 use crate::units::{count, of, size};
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 all is well; 1 the check could not be run; 2 problems were found.
+Exit codes: 0 all is well; 1 the check could not be run; 2 problems were found (with --repair too: check again to see
+what is left).
 What is found comes from the metanode's tables, not from the disks: `cairn admin scrub start` has datanodes read them.";
 
 /// How many problems are shown without `--all`.
@@ -28,6 +29,11 @@ pub(super) struct FsckArguments {
     /// Only this bucket: s3://photos, or photos
     #[arg(long, value_name = "BUCKET", value_parser = bucket_name)]
     bucket: Option<String>,
+
+    /// Also mend what can be mended without touching data: queue blocks for repair that nobody queued, count references
+    /// anew, forget what is known of datanodes that do not exist
+    #[arg(long)]
+    repair: bool,
 
     /// Show every problem, not only the first 20
     #[arg(long)]
@@ -58,17 +64,23 @@ pub(super) async fn run(
 ) -> anyhow::Result<Outcome> {
     let nodes = Nodes::ask(admin).await?;
     let shown = if arguments.all { usize::MAX } else { PROBLEMS_SHOWN };
-    let report = check(arguments.bucket, shown, admin).await?;
+    let report = check(arguments.bucket, arguments.repair, shown, admin).await?;
     printer.show(&report, |report| text(&nodes, report))?;
     Ok(report.clean.into())
 }
 
-async fn check(bucket: Option<String>, shown: usize, admin: &dyn Admin) -> anyhow::Result<FsckReport> {
+async fn check(
+    bucket: Option<String>,
+    repair: bool,
+    shown: usize,
+    admin: &dyn Admin,
+) -> anyhow::Result<FsckReport> {
     let bar = Bar::new(1_000, Unit::Permille);
     let mut sum = Sum { shown, ..Sum::default() };
     let mut after = None;
     loop {
-        let page = admin.fsck(FsckRequest { bucket: bucket.clone(), after: after.clone(), repair: false }).await?;
+        let request = FsckRequest { bucket: bucket.clone(), after: after.clone(), repair };
+        let page = admin.fsck(request).await?;
         bar.set(u64::from(page.progress_permille), 1_000);
         let next = page.next.clone();
         sum.add(page);
@@ -223,6 +235,10 @@ fn lines(nodes: &Nodes, problem: &Problem) -> String {
     };
     let holders: Vec<_> = problem.holders.iter().map(|holder| nodes.short(*holder)).collect();
     let held = if holders.is_empty() { "nobody".to_owned() } else { holders.join(", ") };
+    if problem.block.0.is_nil() {
+        // An object that lacks bytes: there is no block to name.
+        return format!("{}{object}\n  {}", kind_words(problem.kind), problem.advice);
+    }
     format!(
         "{}: block {}{object}, held by {held}\n  {}",
         kind_words(problem.kind),
@@ -274,7 +290,7 @@ mod tests {
     async fn pages_are_walked_to_the_end_and_added_up_by_bucket() {
         let fake = Fake::default();
         fake.fsck([page("a", 1, Some("1")), page("b", 2, Some("2")), page("a", 4, None)]);
-        let report = check(None, 20, &fake).await.unwrap();
+        let report = check(None, false, 20, &fake).await.unwrap();
         let seen: Vec<_> =
             report.buckets.iter().map(|b| (b.bucket.as_str(), b.objects, b.blocks.blocks)).collect();
         assert_eq!(seen, [("a", 2, 5), ("b", 1, 2)]);
@@ -290,7 +306,7 @@ mod tests {
             let mut page = page("a", 1, None);
             change(&mut page);
             fake.fsck([page]);
-            check(None, 20, &fake).await.unwrap().clean
+            check(None, false, 20, &fake).await.unwrap().clean
         }
         assert!(clean(|_| ()).await);
         assert!(clean(|page| page.totals.deletions_queued = 5).await);
@@ -315,7 +331,7 @@ mod tests {
     async fn a_check_that_does_not_come_forward_ends() {
         let fake = Fake::default();
         fake.fsck([page("a", 1, Some("1")), page("a", 1, Some("1"))]);
-        assert!(check(None, 20, &fake).await.is_err());
+        assert!(check(None, false, 20, &fake).await.is_err());
     }
 
     #[tokio::test]
@@ -324,7 +340,7 @@ mod tests {
         let mut page = page("a", 1, None);
         page.problems = vec![problem(); 25];
         fake.fsck([page]);
-        let report = check(None, 20, &fake).await.unwrap();
+        let report = check(None, false, 20, &fake).await.unwrap();
         let nodes = Nodes::new(vec![node(NODE, "http://10.0.0.1:9020")]);
         let text = text(&nodes, &report);
         assert_eq!(text.matches("Missing: block").count(), 20);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use cairn_protocol::admin::{ExtentPlace, ObjectPlace, ReplicaPlace};
-use cairn_protocol::block::{BlockConnector, BlockError, BlockInfo, GetBlock};
+use cairn_protocol::block::{BlockConnector, BlockError, BlockInfo, GetBlock, HeadBlock};
 use cairn_protocol::checksum::ChunkTableBuilder;
 use cairn_protocol::env::Env;
 use cairn_protocol::id::{BlockId, NodeId, VolumeId};
@@ -103,12 +103,22 @@ impl<C: BlockConnector> Verifier<C> {
         let expires_at = self.env.now().after(TOKEN_TIME);
         let token = self.secret.block_token(BlockOperation::Get, extent.block, replica.node, expires_at);
         let service = self.blocks.connect(replica.node, &replica.address);
-        let mut read = service.get(GetBlock { block: extent.block, range: None, token }).await?;
+        let block = extent.block;
+        let mut read = service.get(GetBlock { block, range: None, token: token.clone() }).await?;
         let info = read.info;
         let failure = |error| Failure { volume: info.volume, error };
         let mut table = ChunkTableBuilder::default();
         while let Some(piece) = read.data.next().await {
-            table.update(&piece.map_err(failure)?);
+            match piece {
+                Ok(bytes) => table.update(&bytes),
+                // A datanode that finds damage in the middle breaks off and sets the block aside: who asks again is told.
+                Err(error) => {
+                    return Err(failure(match service.head(HeadBlock { block, token }).await {
+                        Err(BlockError::NotFound | BlockError::Corrupt) => BlockError::Corrupt,
+                        Ok(_) | Err(_) => error,
+                    }));
+                }
+            }
         }
         let received = table.length();
         if received != extent.block_length || info.length != extent.block_length {
@@ -185,6 +195,22 @@ mod tests {
             verdicts(&stored, &recorded).await,
             [Good, Corrupt, Corrupt, Missing, Corrupt, Unreachable]
         );
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_is_set_aside_while_it_is_read_is_corrupt_and_one_that_merely_breaks_off_is_not() {
+        for (head, verdict) in [
+            (Err(BlockError::NotFound), Verdict::Corrupt),
+            (Err(BlockError::Corrupt), Verdict::Corrupt),
+            (Err(BlockError::Busy), Verdict::Unreachable),
+            (Ok(()), Verdict::Unreachable),
+        ] {
+            let object = place(&[b"hello"]);
+            let disks = Disks::default();
+            disks.store(object.extents[0].block, Ok(b"hello"));
+            disks.break_off(head);
+            assert_eq!(verifier(disks).check(&object).await[0].verdict, verdict);
+        }
     }
 
     #[tokio::test]
