@@ -165,6 +165,7 @@ pub(super) struct Fake {
     scrubs: Mutex<VecDeque<ScrubStatus>>,
     pages: Mutex<VecDeque<FsckPage>>,
     can_stop: Mutex<Option<CanStopReport>>,
+    last_copies: Mutex<u64>,
 }
 
 /// The next of what was prepared; the last one again and again.
@@ -203,6 +204,10 @@ impl Fake {
         *self.can_stop.lock().unwrap() = Some(report);
     }
 
+    pub(super) fn last_copies(&self, blocks: u64) {
+        *self.last_copies.lock().unwrap() = blocks;
+    }
+
     fn next_progress(&self) -> NodeProgress {
         next(&self.progress).unwrap_or_else(|| progress(Duty::Service, 1))
     }
@@ -231,7 +236,8 @@ impl Admin for Fake {
 
     async fn remove_node(&self, request: RemoveNode) -> Result<RemoveNodeReport, AdminError> {
         self.order("remove_node".to_owned(), request.dry_run);
-        Ok(RemoveNodeReport { replicas: 0, last_copies: 0 })
+        let last_copies = *self.last_copies.lock().unwrap();
+        Ok(RemoveNodeReport { replicas: last_copies, last_copies })
     }
 
     async fn workers(&self, _: WorkersRequest) -> Result<Vec<WorkerStatus>, AdminError> {

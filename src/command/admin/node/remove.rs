@@ -1,3 +1,4 @@
+use anyhow::bail;
 use cairn_protocol::admin::{Admin, RemoveNode, RemoveNodeReport};
 use clap::Args;
 
@@ -33,6 +34,9 @@ pub(super) async fn run(
         return printer.show(&plan, |plan| outlook(&nodes.name(node), plan));
     }
     printer.note(outlook(&nodes.name(node), &plan));
+    if plan.last_copies > 0 && !arguments.force {
+        bail!("nothing was done: bring the datanode back, or give its last copies up with --force");
+    }
     if arguments.consent.given()? {
         let report = admin.remove_node(request(false)).await?;
         printer.show(&report, |_| format!("{} is removed.", nodes.name(node)))?;
@@ -72,6 +76,19 @@ mod tests {
         {
             let fake = Fake::default();
             run(&arguments(dry_run, !dry_run), &fake, Printer { json: true }).await.unwrap();
+            assert_eq!(fake.orders(), orders);
+        }
+    }
+
+    #[tokio::test]
+    async fn last_copies_are_given_up_only_by_force() {
+        for (force, orders) in
+            [(false, vec!["remove_node dry"]), (true, vec!["remove_node dry", "remove_node"])]
+        {
+            let fake = Fake::default();
+            fake.last_copies(3);
+            let arguments = RemoveArguments { force, ..arguments(false, true) };
+            assert_eq!(run(&arguments, &fake, Printer { json: true }).await.is_ok(), force);
             assert_eq!(fake.orders(), orders);
         }
     }
