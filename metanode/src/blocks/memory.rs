@@ -16,6 +16,7 @@ use super::orphans::Orphans;
 use super::reservations::Reservations;
 use super::scrubs::Scrubs;
 use super::setbacks::Setbacks;
+use super::unconfirmed::Unconfirmed;
 use cairn_planner::ClusterView;
 
 /// Commands are numbered from the time of the start in milliseconds, shifted by this: a million
@@ -32,6 +33,7 @@ pub(super) struct Memory {
     pub(super) copies: Copies,
     pub(super) arrivals: Arrivals,
     pub(super) orphans: Orphans,
+    pub(super) unconfirmed: Unconfirmed,
     pub(super) hints: RepairHints,
     pub(super) setbacks: Setbacks,
     /// Which blocks are to be looked at for lack of copies.
@@ -82,6 +84,7 @@ impl Memory {
             copies: Copies::new(env.now().0 << COMMANDS_PER_MS_BITS, config.repair_in_flight),
             arrivals: Arrivals::default(),
             orphans: Orphans::default(),
+            unconfirmed: Unconfirmed::default(),
             hints: RepairHints::default(),
             setbacks: Setbacks::default(),
             scans: known.scan.into_iter().map(|through| Scan { node: None, through }).collect(),

@@ -8,7 +8,7 @@
 //! | [`commit`], [`locate`] | blocks become an object's bytes, and are found again |
 //! | [`cluster`] | what datanodes ask: registration, heartbeats, block reports |
 //! | [`attention`] | which blocks need work on their copies |
-//! | [`reservations`], [`copies`], [`arrivals`], [`orphans`], [`hints`], [`setbacks`], [`scrubs`] | what memory holds, and dies with a restart |
+//! | [`reservations`], [`copies`], [`arrivals`], [`orphans`], [`unconfirmed`], [`hints`], [`setbacks`], [`scrubs`] | what memory holds, and dies with a restart |
 //! | [`workers`] | what happens without being asked: liveness, repair, drain, balance, garbage, leases |
 //! | [`admin`] | what operators ask |
 //!
@@ -34,6 +34,7 @@ mod orphans;
 mod reservations;
 mod scrubs;
 mod setbacks;
+mod unconfirmed;
 mod workers;
 
 #[cfg(test)]

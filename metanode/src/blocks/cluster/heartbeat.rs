@@ -83,6 +83,7 @@ fn remember(inner: &Inner, node: NodeId, stored: &[ReportedReplica]) {
     for replica in stored {
         memory.reservations.stored(replica.block, node);
         memory.nodes.stored(node, replica.block, now, inner.config.report_age);
+        memory.unconfirmed.confirm(node, replica.block);
     }
 }
 

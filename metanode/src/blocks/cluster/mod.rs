@@ -7,6 +7,7 @@ mod register;
 mod report;
 
 pub(super) use reconcile::{Found, reconcile};
+pub(super) use report::end_waits;
 
 use async_trait::async_trait;
 use cairn_protocol::cluster::{

@@ -32,6 +32,7 @@ pub(super) async fn report_blocks(inner: &Arc<Inner>, report: BlockReport) -> Re
     let range = BlockRange { after: report.after, through: report.through };
     let differences = compare(inner, node, range, &report.replicas).await?;
     remove_missing(inner, node, differences.missing).await?;
+    wait_for_word(inner, &report, differences.unconfirmed);
     look_at(inner, differences.surplus).await?;
     reconcile(inner, node, differences.unexpected, Found::Report).await?;
     finish_deletions(inner, node, range, &held).await?;
@@ -59,6 +60,8 @@ fn check(report: &BlockReport) -> Result<(), ClusterError> {
 struct Differences {
     /// Expected and not held.
     missing: Vec<BlockId>,
+    /// Expected and not held, but so young that the page may be older.
+    unconfirmed: Vec<BlockId>,
     /// Held and not expected, or not as expected.
     unexpected: Vec<ReportedReplica>,
     /// Held as expected, of a block that has more copies than it should.
@@ -85,8 +88,9 @@ async fn compare(
             match held.next_if(|replica| replica.block == row.block) {
                 Some(replica) => differences.compare(row, replica),
                 // A copy that is known to be bad is in quarantine, and not reported.
-                None if row.good && !is_young(inner, node, row.block) => differences.missing.push(row.block),
-                None => {}
+                None if !row.good || stored_lately(inner, node, row.block) => {}
+                None if is_young(inner, row.block) => differences.unconfirmed.push(row.block),
+                None => differences.missing.push(row.block),
             }
         }
         match rows.last() {
@@ -108,12 +112,45 @@ impl Differences {
     }
 }
 
-/// Whether a report that is just arriving may be older than the node's copy of the block.
-fn is_young(inner: &Inner, node: NodeId, block: BlockId) -> bool {
-    let age = inner.config.report_age;
+/// Whether a report that is just arriving may be older than anybody's copy of the block.
+fn is_young(inner: &Inner, block: BlockId) -> bool {
     let created_at = block.created_at_ms().map(Timestamp);
-    created_at.is_some_and(|created_at| inner.env.now().since(created_at) <= age)
-        || inner.memory().nodes.stored_lately(node, block, inner.env.monotonic(), age)
+    created_at.is_some_and(|created_at| inner.env.now().since(created_at) <= inner.config.report_age)
+}
+
+/// Whether the node told, in this incarnation, that it stored the block a moment ago.
+fn stored_lately(inner: &Inner, node: NodeId, block: BlockId) -> bool {
+    inner.memory().nodes.stored_lately(node, block, inner.env.monotonic(), inner.config.report_age)
+}
+
+/// If the node stored them behind the report's back, its heartbeats will tell.
+fn wait_for_word(inner: &Inner, report: &BlockReport, unconfirmed: Vec<BlockId>) {
+    let due = inner.env.monotonic() + inner.config.report_age;
+    let mut memory = inner.memory();
+    for block in unconfirmed {
+        memory.unconfirmed.add(report.node, report.incarnation, block, due);
+    }
+}
+
+/// Replicas of which no word came are missing.
+pub(in crate::blocks) async fn end_waits(inner: &Arc<Inner>) -> Result<(), StoreError> {
+    let now = inner.env.monotonic();
+    let due = inner.memory().unconfirmed.take_due(now, ROWS_PER_READ as usize);
+    let mut failed = None;
+    for ((node, incarnation), blocks) in due {
+        // A newer incarnation reports anew, and the replicas of a dead node do not count.
+        if !inner.memory().nodes.accepts(node, incarnation) {
+            continue;
+        }
+        if let Err(error) = remove_missing(inner, node, blocks.clone()).await {
+            let mut memory = inner.memory();
+            for block in blocks {
+                memory.unconfirmed.add(node, incarnation, block, now);
+            }
+            failed = Some(error);
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 async fn remove_missing(inner: &Arc<Inner>, node: NodeId, missing: Vec<BlockId>) -> Result<(), StoreError> {

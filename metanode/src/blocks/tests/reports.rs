@@ -40,6 +40,44 @@ async fn a_report_that_is_older_than_the_replica_does_no_harm() {
 }
 
 #[tokio::test]
+async fn a_young_replica_that_a_node_lost_is_made_again_when_no_word_of_it_comes() {
+    let mut cluster = TestCluster::new(3).await;
+    let (_, block) = cluster.put(10).await;
+    cluster.nodes[0].held.clear();
+    cluster.register(0).await;
+    assert_eq!(cluster.holders(block).await.len(), 3, "the node may be about to tell of it");
+    cluster.pass(cluster.config.report_age + Duration::from_secs(2)).await;
+    cluster.settle().await;
+    assert_eq!(cluster.really_at(block).len(), 3);
+    assert_eq!(cluster.holders(block).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_young_replica_that_a_heartbeat_tells_of_after_the_report_is_not_copied_again() {
+    let mut cluster = TestCluster::new(4).await;
+    let extent = {
+        let grant = cluster.grant().await;
+        cluster.store_block(grant, 10)
+    };
+    let block = extent.grant.block;
+    let late = cluster.nodes.iter().position(|node| node.held.contains_key(&block)).unwrap();
+    let report = BlockReport {
+        node: cluster.nodes[late].id,
+        incarnation: cluster.nodes[late].incarnation,
+        after: None,
+        through: None,
+        replicas: Vec::new(),
+    };
+    cluster.commit(vec![extent]).await.unwrap();
+    cluster.blocks.report_blocks(report).await.unwrap();
+    cluster.new_events();
+    cluster.pass(cluster.config.report_age * 2).await;
+    cluster.settle().await;
+    assert!(cluster.new_events().iter().all(|event| !matches!(event, EventKind::BlockRepaired { .. })));
+    assert_eq!(cluster.holders(block).await, cluster.really_at(block));
+}
+
+#[tokio::test]
 async fn a_block_that_nobody_knows_is_deleted_when_its_lease_is_over() {
     let mut cluster = TestCluster::new(3).await;
     let lost = cluster.grant().await.block;

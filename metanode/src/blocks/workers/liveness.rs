@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 
 use super::{Progress, Worker, removal};
 use crate::blocks::Inner;
+use crate::blocks::cluster::end_waits;
 use crate::blocks::nodes::Moment;
 use crate::store::{StoreError, nodes};
 
@@ -123,6 +124,7 @@ impl Worker for Liveness {
         for (node, until) in over {
             self.end_maintenance(node, until).await?;
         }
+        end_waits(&self.inner).await?;
         removal::step(&self.inner).await
     }
 
