@@ -11,6 +11,7 @@ use clap::Args;
 
 /// The secret that all parts of a cluster share.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Cluster secret")]
 pub(crate) struct SecretArguments {
     /// The secret that all parts of the cluster share, 32 characters or more
     #[arg(long, env = "CAIRN_CLUSTER_SECRET", hide_env_values = true, global = true, value_name = "SECRET")]

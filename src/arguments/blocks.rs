@@ -31,7 +31,7 @@ pub(crate) struct BlockArguments {
     )]
     pub storage_class: Vec<StorageClass>,
 
-    /// Size of blocks, 1MiB to 256MiB; larger for huge objects
+    /// Size of blocks, 64KiB to 256MiB; larger for huge objects
     #[arg(long, env = "CAIRN_BLOCK_SIZE", default_value = "8MiB", value_name = "SIZE", value_parser = block_size)]
     pub block_size: ByteSize,
 

@@ -71,6 +71,9 @@ pub(crate) enum Command {
 
 /// `cairn server`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Three copies of everything on one machine:  cairn server --datanodes 3
+What the settings are:                      cairn config show server")]
 pub(crate) struct ServerArguments {
     /// Where everything is kept
     #[arg(long, env = "CAIRN_DATA_DIR", default_value = "./cairn-data", value_name = "DIR")]
@@ -104,6 +107,8 @@ pub(crate) struct ServerArguments {
 
 /// `cairn gateway`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Try it:  cairn gateway --metanode http://10.0.0.1:9010 --cluster-secret-file cluster.secret")]
 pub(crate) struct GatewayArguments {
     /// Where to serve S3; port 0 takes a free one
     #[arg(long, env = "CAIRN_LISTEN", default_value = "127.0.0.1:9000", value_name = "ADDRESS:PORT")]
@@ -123,6 +128,9 @@ pub(crate) struct GatewayArguments {
 
 /// `cairn metanode`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Try it:  cairn admin secret create --file cluster.secret
+         cairn metanode --listen 10.0.0.1:9010 --cluster-secret-file cluster.secret")]
 pub(crate) struct MetanodeArguments {
     /// Where the database is kept
     #[arg(long, env = "CAIRN_DATA_DIR", default_value = "./cairn-metanode", value_name = "DIR")]
@@ -144,6 +152,10 @@ pub(crate) struct MetanodeArguments {
 
 /// `cairn datanode`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Two disks:  cairn datanode --data-dir /disk1,/disk2 --listen 10.0.0.2:9020 --zone rack1 \\
+                --metanode http://10.0.0.1:9010 --cluster-secret-file cluster.secret
+To stop it safely:  cairn admin node can-stop 10.0.0.2:9020")]
 pub(crate) struct DatanodeArguments {
     /// Where blocks are kept; several directories, on a disk each, are separated by commas
     #[arg(long, env = "CAIRN_DATA_DIR", default_value = "./cairn-datanode", value_name = "DIR", value_delimiter = ',', num_args = 1..)]
@@ -250,7 +262,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_answered_with_what_is_allowed() {
         let complaint = |line: &[&str]| Cli::try_parse_from(line).unwrap_err().to_string();
-        assert!(complaint(&["cairn", "server", "--block-size", "1GiB"]).contains("1MiB to 256MiB"));
+        assert!(complaint(&["cairn", "server", "--block-size", "1GiB"]).contains("64KiB to 256MiB"));
         assert!(complaint(&["cairn", "server", "--stale-after", "ten"]).contains("200ms, 10s or 5m"));
         assert!(complaint(&["cairn", "gateway", "--metanode", "localhost"]).contains("http://host:port"));
         assert!(complaint(&["cairn", "server", "--datanodes", "0"]).contains("1..=64"));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use cairn_protocol::block::{BLOCK_LENGTH_MAX, BLOCK_SIZE_MIN};
 
 /// A time above nothing.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -40,8 +41,8 @@ pub(crate) fn rate(text: &str) -> Result<ByteSize, String> {
 /// The length of blocks.
 pub(crate) fn block_size(text: &str) -> Result<ByteSize, String> {
     let size = size(text)?;
-    if !(ByteSize::mib(1)..=ByteSize::mib(256)).contains(&size) {
-        return Err("allowed is 1MiB to 256MiB".to_owned());
+    if !(BLOCK_SIZE_MIN..=BLOCK_LENGTH_MAX).contains(&size.as_u64()) {
+        return Err("allowed is 64KiB to 256MiB".to_owned());
     }
     Ok(size)
 }

@@ -35,7 +35,7 @@ pub(super) struct SetArguments {
     #[arg(long, value_name = "N", value_parser = or_default(replication), required_unless_present = "block_size")]
     replication: Option<Choice<u32>>,
 
-    /// Size of blocks, 1MiB to 256MiB; `default` for the cluster's
+    /// Size of blocks, 64KiB to 256MiB; `default` for the cluster's
     #[arg(long, value_name = "SIZE", value_parser = or_default(block_size))]
     block_size: Option<Choice<ByteSize>>,
 }

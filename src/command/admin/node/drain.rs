@@ -16,7 +16,12 @@ use crate::command::admin::{Outcome, Printer};
 use crate::process::remark;
 use crate::units::{of, size};
 
+const AFTER_HELP: &str = "\
+Exit codes: 0 it drains, or with --wait is drained; 1 it could not be done; 2 with --timeout, something is left.
+To take it back: cairn admin node return NODE";
+
 #[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub(in crate::command::admin) struct DrainArguments {
     #[command(flatten)]
     node: NodeArguments,
