@@ -127,6 +127,11 @@ impl BlocksConfig {
         let checks = [
             ("replication", "must be from 1 to 16", replications().all(|copies| is_replication(*copies))),
             (
+                "storage_classes",
+                "must have names of A-Z, 0-9 and _, and not STANDARD, which has `replication` copies",
+                self.storage_classes.keys().all(|name| is_class_name(name)),
+            ),
+            (
                 "min_replicas",
                 "must be from 1 to replication",
                 (1..=self.replication).contains(&self.min_replicas),
@@ -174,6 +179,13 @@ impl BlocksConfig {
     }
 }
 
+/// Names of storage classes are written as AWS writes its own; gateways take no others. Clients that ask
+/// for STANDARD ask for no class at all.
+fn is_class_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    (1..=64).contains(&name.len()) && name.bytes().all(is_part) && name != "STANDARD"
+}
+
 pub(super) fn is_replication(copies: u32) -> bool {
     (1..=REPLICATION_MAX).contains(&copies)
 }
@@ -214,6 +226,10 @@ mod tests {
         let setting = |config: BlocksConfig| config.validate().unwrap_err().setting;
         let default = BlocksConfig::default;
         assert_eq!(setting(BlocksConfig { replication: 0, ..default() }), "replication");
+        for name in ["", "archive", "A B", "STANDARD"] {
+            let storage_classes = BTreeMap::from([(name.to_owned(), 1)]);
+            assert_eq!(setting(BlocksConfig { storage_classes, ..default() }), "storage_classes");
+        }
         assert_eq!(setting(BlocksConfig { min_replicas: 4, ..default() }), "min_replicas");
         assert_eq!(
             setting(BlocksConfig { dead_after: Duration::from_secs(1), ..default() }),
