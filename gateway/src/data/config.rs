@@ -71,6 +71,10 @@ pub struct Timeouts {
     pub block: Duration,
     /// A datanode does not begin to answer a read.
     pub open: Duration,
+    /// A datanode has not begun to answer a read: the next replica is asked beside it, and whoever answers
+    /// first is read from. A living node begins within milliseconds, a loaded disk within hundreds, so few
+    /// reads are asked for twice; and a reader does not wait for a node that stands still.
+    pub hedge: Duration,
     /// The next chunk does not come. A healthy disk takes milliseconds, a busy one hundreds.
     pub chunk: Duration,
     /// No replica of a block can be read, over all attempts.
@@ -93,6 +97,7 @@ impl Default for Timeouts {
             probe: Duration::from_secs(2),
             block: Duration::from_secs(45),
             open: Duration::from_secs(5),
+            hedge: Duration::from_secs(1),
             chunk: Duration::from_secs(5),
             read: Duration::from_secs(30),
             metadata: Duration::from_secs(20),

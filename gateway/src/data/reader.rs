@@ -14,7 +14,7 @@ use cairn_protocol::metadata::{
 use cairn_protocol::rpc::{current_request_id, with_request_id};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::replica::{OpenReplica, ReplicaError};
@@ -237,15 +237,8 @@ impl ObjectReader {
         let object_offset = next.object_offset;
         let parts = self.parts.clone();
         let task = tokio::spawn(with_request_id(current_request_id(), async move {
-            // Whoever is first in order; if that fails, there is time for the others when it is needed.
-            let replica = in_order(&parts, &next.block.replicas).into_iter().next()?;
-            match OpenReplica::open(parts.clone(), &next.block, &replica, range).await {
-                Ok(open) => Some(open),
-                Err(error) => {
-                    error.report(&parts, next.block.block, replica.node);
-                    None
-                }
-            }
+            let mut trouble = Trouble::new(&parts);
+            open_first(&parts, &next.block, range, &mut trouble).await
         }));
         self.ahead = Some(Ahead { task: AbortOnDropHandle::new(task), object_offset, _memory: memory });
     }
@@ -302,14 +295,8 @@ async fn open_any(
 ) -> Result<OpenReplica, DataError> {
     let mut block = block.clone();
     loop {
-        for replica in in_order(parts, &block.replicas) {
-            if trouble.tried.contains(&replica.node) {
-                continue;
-            }
-            match OpenReplica::open(parts.clone(), &block, &replica, range).await {
-                Ok(open) => return Ok(open),
-                Err(error) => trouble.note(parts, &block, replica.node, &error),
-            }
+        if let Some(open) = open_first(parts, &block, range, trouble).await {
+            return Ok(open);
         }
         let unreadable = || DataError::Unreadable { block: block.block, reason: trouble.reason.clone() };
         if parts.env.monotonic() >= trouble.deadline {
@@ -328,6 +315,62 @@ async fn open_any(
         block = now;
         trouble.tried.clear();
     }
+}
+
+/// Opens a range of a block at the replica that answers first, of those that were not tried. They are
+/// asked one by one, the next when one failed or does not begin to answer for a while.
+async fn open_first(
+    parts: &Arc<Parts>,
+    block: &BlockLocation,
+    range: (u64, u64),
+    trouble: &mut Trouble,
+) -> Option<OpenReplica> {
+    let mut left: VecDeque<Replica> = in_order(parts, &block.replicas).into();
+    left.retain(|replica| !trouble.tried.contains(&replica.node));
+    let (answers, mut answered) = mpsc::unbounded_channel();
+    let mut asked = Vec::new();
+    loop {
+        if asked.is_empty() {
+            asked.push(ask(parts, block, left.pop_front()?, range, answers.clone()));
+        }
+        tokio::select! {
+            biased;
+            // There is a sender here, so that it never ends.
+            Some((node, answer)) = answered.recv() => {
+                asked.retain(|other| *other != node);
+                match answer {
+                    Ok(open) => {
+                        // Others are asked first now, until it is known what is wrong with these.
+                        asked.into_iter().for_each(|slow| parts.suspects.add(slow));
+                        return Some(open);
+                    }
+                    Err(error) => trouble.note(parts, block, node, &error),
+                }
+            }
+            () = parts.env.sleep(parts.timeouts.hedge), if !left.is_empty() => {
+                asked.extend(left.pop_front().map(|replica| ask(parts, block, replica, range, answers.clone())));
+            }
+        }
+    }
+}
+
+/// Begins to open a range of a block at one replica. What is wrong with it is reported also when
+/// nobody waits for its answer any more.
+fn ask(
+    parts: &Arc<Parts>,
+    block: &BlockLocation,
+    replica: Replica,
+    range: (u64, u64),
+    answers: mpsc::UnboundedSender<(NodeId, Result<OpenReplica, ReplicaError>)>,
+) -> NodeId {
+    let (parts, block, node) = (parts.clone(), block.clone(), replica.node);
+    tokio::spawn(with_request_id(current_request_id(), async move {
+        let answer = OpenReplica::open(parts.clone(), &block, &replica, range).await;
+        if let Err(mpsc::error::SendError((node, Err(error)))) = answers.send((node, answer)) {
+            error.report(&parts, block.block, node);
+        }
+    }));
+    node
 }
 
 /// Asks the metanode, again and again for a while if it cannot be reached.

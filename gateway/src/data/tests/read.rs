@@ -26,7 +26,8 @@ async fn reads_in_spite_of(fault: Fault, problem: ReplicaProblem) {
     world.fault(0, fault.clone());
     let read = world.while_time_passes(world.get(&data, 0..whole.len() as u64)).await.unwrap();
     assert!(read == whole, "{fault:?}");
-    world.until(|world| world.meta().reports.contains(&(world.nodes[0].id, problem))).await;
+    let reported = world.until(|world| world.meta().reports.contains(&(world.nodes[0].id, problem)));
+    world.while_time_passes(reported).await;
     assert!(world.meta().reports.iter().all(|(node, _)| *node == world.nodes[0].id), "{fault:?}");
 }
 
@@ -76,6 +77,39 @@ async fn a_replica_that_is_not_there_is_reported_missing() {
     let body: Vec<_> = data.read(located).await.unwrap().map(Result::unwrap).collect().await;
     assert!(body.concat() == whole.slice(..BLOCK as usize));
     world.until(|world| world.meta().reports.contains(&(world.nodes[0].id, ReplicaProblem::Missing))).await;
+}
+
+#[tokio::test]
+async fn nobody_waits_long_for_a_node_that_stands_still() {
+    let (world, data, whole) = stored().await;
+    world.fault(0, Fault::Stopped);
+    let took = async |of: usize| {
+        let began = world.env.monotonic();
+        let read = world.while_time_passes(world.get(&data, 0..of as u64)).await.unwrap();
+        assert!(read == whole.slice(..of));
+        world.env.monotonic() - began
+    };
+    // The first reader, of all blocks, and the next.
+    let first = took(whole.len()).await;
+    assert!(first < Duration::from_secs(2), "{first:?}");
+    let second = took(10).await;
+    assert!(second < Duration::from_secs(1), "{second:?}");
+
+    // With two that stand still, each costs as much.
+    let (world, data, whole) = stored().await;
+    world.fault(0, Fault::Stopped);
+    world.fault(1, Fault::Stopped);
+    let read = world.while_time_passes(world.get(&data, 0..whole.len() as u64)).await.unwrap();
+    assert!(read == whole);
+    assert!(world.env.monotonic() < Duration::from_secs(3), "{:?}", world.env.monotonic());
+}
+
+#[tokio::test]
+async fn a_node_that_answers_soon_is_the_only_one_asked() {
+    let (world, data, whole) = stored().await;
+    world.get(&data, 0..whole.len() as u64).await.unwrap();
+    let asked: Vec<usize> = world.nodes.iter().map(|node| *node.gets.lock().unwrap()).collect();
+    assert_eq!(asked.iter().sum::<usize>(), 5, "{asked:?}");
 }
 
 #[tokio::test]
