@@ -22,12 +22,12 @@ use rand::rngs::StdRng;
 
 use super::block::{BlockView, Census};
 use super::budget::InFlight;
-use super::examine::{need_of, sources};
+use super::examine::{need, sources};
 use super::index::balances;
 use super::{ClusterView, NodeView};
 
 /// How often a target is drawn before all of them are looked at.
-const DRAWS_MAX: u32 = 16;
+const DRAWS_MAX: usize = 16;
 
 /// How even utilisation is, and who could give and take.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +49,8 @@ pub struct Balance {
     threshold_permille: u32,
     over: HashSet<NodeId>,
     under: HashSet<NodeId>,
+    /// How many of the targets, from the first, are below the threshold.
+    pressing: usize,
     /// Running sums of what the targets lack to their shares.
     lacking: Vec<u128>,
 }
@@ -144,6 +146,7 @@ pub fn survey(view: &ClusterView, threshold_permille: u32) -> Balance {
         let pays = balance.under.contains(&node.node) || !balance.over.is_empty();
         if standing.below() > 0 && pays && takes(node) {
             balance.targets.push(node.node);
+            balance.pressing += usize::from(balance.under.contains(&node.node));
             let before = balance.lacking.last().copied().unwrap_or(0);
             balance.lacking.push(before + u128::from(standing.below()));
         }
@@ -179,11 +182,31 @@ impl Balance {
         standing(view, view.get(node)?, self.threshold_permille)
     }
 
-    /// A target by chance, those that lack most being the likeliest.
-    fn draw(&self, rng: &mut StdRng) -> Option<NodeId> {
-        let total = *self.lacking.last()?;
-        let point = rng.random_range(0..total);
-        self.targets.get(self.lacking.partition_point(|sum| *sum <= point)).copied()
+    /// A target that `suits`, by chance, those that lack most being the likeliest: any, or only one of
+    /// those that were below the threshold.
+    fn choose(&self, any: bool, suits: impl Fn(NodeId) -> Option<u64>, rng: &mut StdRng) -> Option<NodeId> {
+        let among = if any { self.targets.len() } else { self.pressing };
+        let targets = self.targets.get(..among)?;
+        let lacking = *self.lacking.get(..among)?.last()?;
+        if targets.len() > DRAWS_MAX {
+            for _ in 0..DRAWS_MAX {
+                let point = rng.random_range(0..lacking);
+                let drawn = targets.get(self.lacking.partition_point(|sum| *sum <= point));
+                if let Some(node) = drawn.filter(|node| suits(**node).is_some()) {
+                    return Some(*node);
+                }
+            }
+        }
+        let (mut chosen, mut total) = (None, 0);
+        for node in targets {
+            if let Some(lacks) = suits(*node) {
+                total += u128::from(lacks);
+                if rng.random_range(0..total) < u128::from(lacks) {
+                    chosen = Some(*node);
+                }
+            }
+        }
+        chosen
     }
 }
 
@@ -200,27 +223,26 @@ pub fn plan_move(
     in_flight: &mut InFlight,
     rng: &mut StdRng,
 ) -> Option<Move> {
-    if !is_settled(view, block, source) {
-        return None;
-    }
     let from = view.get(source)?;
     let giving = balance.standing(view, source).filter(|standing| standing.above() > 0)?;
     let pressing = balance.over.contains(&source) && !giving.rests();
+    let mut pressed = balance.targets.iter().take(balance.pressing);
+    // What is most often in the way is asked first: those that lack something have their hands full.
+    let in_vain = !pressing && !pressed.any(|node| in_flight.fits(*node, block.length));
+    if in_vain || !is_settled(view, block, source) {
+        return None;
+    }
+    // How much a target lacks, if it suits.
     let suits = |node: NodeId| {
         let to = view.get(node)?;
         let taking = balance.standing(view, node).filter(|standing| standing.below() > 0)?;
+        let nearer = brings_nearer(&giving, &taking, block.length);
         let pays = pressing || (balance.under.contains(&node) && !taking.rests());
         let able = to.takes(block.length) && !to.doubtful && in_flight.fits(node, block.length);
         let free = block.barred().all(|barred| barred != node);
-        (pays
-            && able
-            && free
-            && brings_nearer(&giving, &taking, block.length)
-            && keeps_spread(view, block, from, to))
-        .then_some(node)
+        (nearer && pays && able && free && keeps_spread(view, block, from, to)).then(|| taking.below())
     };
-    let drawn = (0..DRAWS_MAX).find_map(|_| balance.draw(rng).and_then(suits));
-    let target = drawn.or_else(|| balance.targets.iter().copied().find_map(suits))?;
+    let target = balance.choose(pressing, suits, rng)?;
     let sources = sources(view, block, in_flight, rng);
     let first = *sources.first()?;
     if !in_flight.fits(first, block.length) {
@@ -234,9 +256,15 @@ pub fn plan_move(
 /// Whether a block has just what it should, `source` has part in it, and nothing is under way.
 fn is_settled(view: &ClusterView, block: &BlockView, source: NodeId) -> bool {
     let census = Census::of(view, block);
-    let exact = census.sure.len() == block.replication as usize && block.holders.len() == census.sure.len();
+    // What dead nodes have is no matter; it is seen to if they come back.
+    let counts = |node| view.get(node).is_some_and(NodeView::keeps_copies);
+    let counted = block.holders.iter().filter(|holder| counts(holder.node)).count();
+    let exact = census.sure.len() == block.replication as usize && counted == census.sure.len();
     let quiet = block.inbound.is_empty() && block.doomed.is_empty() && block.leaving.is_empty();
-    exact && quiet && census.sure.iter().any(|node| node.node == source) && need_of(view, block).is_none()
+    exact
+        && quiet
+        && census.sure.iter().any(|node| node.node == source)
+        && need(block, &census, view.attainable(block.replication)).is_none()
 }
 
 /// Whether moving `bytes` is worth it: it does not overshoot, or by so little that both are nearer to

@@ -94,7 +94,7 @@ impl<'a> Census<'a> {
         for node in block.inbound.iter().filter_map(|node| view.get(*node)) {
             let comes = node.state != NodeState::Dead;
             census.inbound += u32::from(comes);
-            census.inbound_staying += u32::from(comes && node.duty == Duty::Service);
+            census.inbound_staying += u32::from(comes && node.duty != Duty::Draining);
         }
         census
     }

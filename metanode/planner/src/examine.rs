@@ -116,7 +116,8 @@ pub fn need_of(view: &ClusterView, block: &BlockView) -> Option<Need> {
     need(block, &Census::of(view, block), view.attainable(block.replication))
 }
 
-fn need(block: &BlockView, census: &Census<'_>, attainable: u32) -> Option<Need> {
+/// The same, of copies that are counted already.
+pub(crate) fn need(block: &BlockView, census: &Census<'_>, attainable: u32) -> Option<Need> {
     // With enough copies elsewhere on nodes that are alive for sure, those on draining nodes just go.
     let goes = census.draining.is_empty() || census.sure.len() >= block.replication as usize;
     match (census.lacking(attainable) > 0, goes) {

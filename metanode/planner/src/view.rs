@@ -87,6 +87,8 @@ impl NodeView {
 #[derive(Clone, Debug, Default)]
 pub struct ClusterView {
     nodes: Vec<NodeView>,
+    /// Their ids as numbers, which compare as ids do: what is searched most lies close together.
+    keys: Vec<u128>,
     index: OnceLock<Index>,
 }
 
@@ -94,7 +96,8 @@ impl ClusterView {
     /// The view of these nodes.
     pub fn new(mut nodes: Vec<NodeView>) -> Self {
         nodes.sort_unstable_by_key(|node| node.node);
-        Self { nodes, index: OnceLock::new() }
+        let keys = nodes.iter().map(|node| node.node.0.as_u128()).collect();
+        Self { nodes, keys, index: OnceLock::new() }
     }
 
     /// All nodes.
@@ -109,13 +112,18 @@ impl ClusterView {
 
     /// Where a node is in [`nodes`](Self::nodes).
     pub(crate) fn place_of(&self, node: NodeId) -> Option<usize> {
-        self.nodes.binary_search_by_key(&node, |view| view.node).ok()
+        self.search(node).ok()
+    }
+
+    /// Where a node is, or belongs.
+    fn search(&self, node: NodeId) -> Result<usize, usize> {
+        self.keys.binary_search(&node.0.as_u128())
     }
 
     /// A node is new, or has changed. Costs the logarithm of their number, unless it is new or has
     /// changed its zone.
     pub fn set(&mut self, node: NodeView) {
-        match self.nodes.binary_search_by_key(&node.node, |view| view.node) {
+        match self.search(node.node) {
             Ok(place) => {
                 let Some(before) = self.nodes.get_mut(place) else { return };
                 let stays = before.zone == node.zone;
@@ -127,6 +135,7 @@ impl ClusterView {
                 }
             }
             Err(place) => {
+                self.keys.insert(place, node.node.0.as_u128());
                 self.nodes.insert(place, node);
                 self.index.take();
             }
@@ -136,6 +145,7 @@ impl ClusterView {
     /// A node is not registered any more.
     pub fn remove(&mut self, node: NodeId) {
         if let Some(place) = self.place_of(node) {
+            self.keys.remove(place);
             self.nodes.remove(place);
             self.index.take();
         }

@@ -1,0 +1,215 @@
+//! What must hold at every command, and when a cluster is left alone. Says so in its own words, without the
+//! planner's, so that a mistake there is not repeated here.
+
+use cairn_planner::balance::Move;
+use cairn_planner::{ClusterView, NodeView};
+use cairn_protocol::admin::{Duty, NodeState};
+use cairn_protocol::id::NodeId;
+
+use crate::cluster::Cluster;
+use crate::config::Millis;
+use crate::node::{id_of, number_of};
+
+/// What a promise is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Promise {
+    /// No command lowers a block below its factor.
+    Factor,
+    /// No node has two copies, or is told to get one that it has, gets or deletes.
+    Distinct,
+    /// Left alone, everything comes to rest: each block at its factor, drained nodes empty, utilisation
+    /// within the threshold.
+    Rest,
+    /// Work is in proportion to its cause.
+    Work,
+    /// The last good copy is deleted only with its block.
+    LastCopy,
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub promise: Promise,
+    /// When.
+    pub at: Millis,
+    /// How.
+    pub text: String,
+}
+
+/// A node's predicted bytes above what it would hold at the mean, negative if below; for those that take
+/// part in balancing.
+fn distances(view: &ClusterView) -> Vec<(&NodeView, f64)> {
+    let takes_part = |node: &&NodeView| {
+        node.state == NodeState::Live && node.duty == Duty::Service && !node.failing && node.capacity > 0
+    };
+    let nodes = || view.nodes().iter().filter(takes_part);
+    let used: f64 = nodes().map(|node| node.predicted_used as f64).sum();
+    let capacity: f64 = nodes().map(|node| node.capacity as f64).sum();
+    nodes().map(|node| (node, node.predicted_used as f64 - used / capacity * node.capacity as f64)).collect()
+}
+
+/// By how much all nodes that are above the mean are above it, in bytes.
+pub(crate) fn excess(view: &ClusterView) -> u64 {
+    distances(view).iter().map(|(_, distance)| distance.max(0.0)).sum::<f64>() as u64
+}
+
+impl Cluster {
+    pub(crate) fn violate(&mut self, promise: Promise, text: String) {
+        self.violations.push(Violation { promise, at: self.now, text });
+    }
+
+    /// A copy is ordered.
+    pub(crate) fn check_order(&mut self, block: usize, target: usize, sources: &[NodeId]) {
+        let it = &self.blocks[block];
+        let holds = it.holders.iter().any(|(holder, _)| *holder == target);
+        let gets = self.memory.targets_of(block).any(|node| node == target);
+        if holds || gets || it.doomed.contains(&target) {
+            self.violate(Promise::Distinct, format!("block {block} is sent to node {target} a second time"));
+        }
+        let known = &self.nodes[target].known;
+        if known.state != NodeState::Live || known.duty != Duty::Service || known.failing {
+            let text = format!("block {block} is sent to node {target}, which should get nothing");
+            self.violate(Promise::Distinct, text);
+        }
+        if sources.is_empty() || sources.iter().any(|source| number_of(*source) == target) {
+            self.violate(Promise::Distinct, format!("block {block} cannot be read from {sources:?}"));
+        }
+    }
+
+    /// Copies are dropped: as many good ones as the factor says must remain on nodes in service that are
+    /// alive for sure; for bad ones, a good one on a live node.
+    pub(crate) fn check_drops(&mut self, block: usize, drops: &[usize]) {
+        let it = &self.blocks[block];
+        let remains = |node: &usize| !drops.contains(node);
+        let sure = it.good().filter(remains).filter(|node| self.nodes[*node].is_sure(self.now)).count();
+        let live = |node: &usize| {
+            let known = &self.nodes[*node].known;
+            known.state == NodeState::Live && known.present
+        };
+        let live = it.good().filter(remains).filter(live).count();
+        if it.good().any(|node| drops.contains(&node)) && sure < it.replication as usize {
+            let text = format!("block {block} of {} copies is left with {sure}", it.replication);
+            self.violate(Promise::Factor, text);
+        }
+        if live == 0 {
+            self.violate(Promise::LastCopy, format!("block {block} loses copies and has no good one"));
+        }
+    }
+
+    /// A copy is erased: another good one is on some disk.
+    pub(crate) fn check_deletion(&mut self, number: usize, node: usize) {
+        let block = &self.blocks[number];
+        if !block.is_kept() || block.lost || !self.nodes[node].has_good(number) {
+            return;
+        }
+        let remains = block.good().any(|other| other != node && self.nodes[other].has_good(number));
+        if !remains {
+            self.violate(Promise::LastCopy, format!("the last good copy of block {number} is erased"));
+        }
+    }
+
+    /// A block moves: from above the mean to below it, and not so that the two change places, unless both
+    /// are much nearer to the mean then.
+    pub(crate) fn check_move(&mut self, block: usize, planned: &Move) {
+        let length = self.blocks[block].length as f64;
+        let distances = distances(&self.view);
+        let find = |node: NodeId| distances.iter().find(|(view, _)| view.node == node);
+        let (Some((from, above)), Some((to, below))) = (find(planned.source), find(planned.target)) else {
+            self.violate(Promise::Work, format!("block {block} moves to or from a node that takes no part"));
+            return;
+        };
+        if !allows(from, *above, to, *below, length, 1.0) {
+            let text = format!("block {block} of {length} moves from {above:+} to {below:+}");
+            self.violate(Promise::Work, text);
+        }
+    }
+
+    /// What is wrong with a cluster that has come to rest.
+    pub fn check_rest(&mut self) {
+        let mut wrong = Vec::new();
+        for number in 0..self.blocks.len() {
+            wrong.extend(self.unfinished(number));
+        }
+        for node in self.nodes.iter().filter(|node| node.up && node.known.registered) {
+            if node.known.duty == Duty::Draining && !node.disk.is_empty() {
+                wrong.push(format!("node {} drains and has {} blocks", node.number, node.disk.len()));
+            }
+            let mut strays = node.disk.keys().filter(|block| !node.known.held.contains(block));
+            if let Some(block) = strays.next() {
+                wrong.push(format!("node {} has block {block}, which nobody knows of", node.number));
+            }
+        }
+        wrong.extend(self.unbalanced());
+        for text in wrong {
+            self.violate(Promise::Rest, text);
+        }
+    }
+
+    fn unfinished(&self, number: usize) -> Option<String> {
+        let block = &self.blocks[number];
+        if !block.is_kept() || block.lost {
+            return None;
+        }
+        let sure = block.good().filter(|node| self.nodes[*node].is_sure(self.now)).count();
+        let right = block.good().filter(|node| self.nodes[*node].has_good(number)).count();
+        let wanted = block.replication as usize;
+        let clean = block.holders.len() == wanted && block.doomed.is_empty();
+        let quiet =
+            self.memory.targets_of(number).next().is_none() && !self.memory.leaving.contains_key(&number);
+        let done = sure == wanted && right == wanted && clean && quiet;
+        (!done).then(|| format!("block {number} is not done: {block:?}"))
+    }
+
+    /// A move that could still be made although somebody is beyond the threshold.
+    fn unbalanced(&self) -> Option<String> {
+        let distances = distances(&self.view);
+        let total: f64 = distances.iter().map(|(node, _)| node.predicted_used as f64).sum();
+        let capacity: f64 = distances.iter().map(|(node, _)| node.capacity as f64).sum();
+        let band = |node: &NodeView| {
+            total / capacity * node.capacity as f64 * f64::from(self.config.threshold_permille) / 1_000.0
+        };
+        // A byte more than that, for the planner counts in whole bytes.
+        let outside = |node: &NodeView, distance: f64| distance.abs() > band(node) + 2.0;
+        for (from, above) in distances.iter().filter(|(_, distance)| *distance > 0.0) {
+            for (to, below) in distances.iter().filter(|(_, distance)| *distance < 0.0) {
+                if !outside(from, *above) && !outside(to, *below) {
+                    continue;
+                }
+                for number in self.nodes[number_of(from.node)].known.held.iter().copied() {
+                    let length = self.blocks[number].length;
+                    let free =
+                        !self.blocks[number].holders.iter().any(|(holder, _)| id_of(*holder) == to.node);
+                    let able = free && to.takes(length) && !self.blocks[number].lost;
+                    if able
+                        && self.keeps_zones(number, from, to)
+                        && allows(from, *above, to, *below, length as f64, -1.0)
+                    {
+                        return Some(format!(
+                            "block {number} of {length} could move from {above:+} to {below:+}, beyond {} or {}",
+                            band(from),
+                            band(to)
+                        ));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn keeps_zones(&self, number: usize, from: &NodeView, to: &NodeView) -> bool {
+        let holders = &self.blocks[number].holders;
+        let zone =
+            |zone: &NodeView| holders.iter().filter(|(node, _)| self.nodes[*node].zone == zone.zone).count();
+        from.zone == to.zone || zone(from) > zone(to)
+    }
+}
+
+/// Whether a block may move between nodes that are so far above and below their shares. `slack` bytes more,
+/// or less, than just so: the planner rounds.
+fn allows(from: &NodeView, above: f64, to: &NodeView, below: f64, length: f64, slack: f64) -> bool {
+    let (given, taken) = (from.predicted_used as f64 - length, to.predicted_used as f64 + length);
+    let passes = taken / to.capacity as f64 > given / from.capacity as f64 + slack * 1e-12;
+    let halves = length <= 1.5 * (above + slack) && length <= 1.5 * (slack - below);
+    above > -slack && below < slack && (!passes || halves)
+}

@@ -1,0 +1,131 @@
+//! What the metanode forgets when it restarts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cairn_planner::balance::Balance;
+use cairn_planner::budget::InFlight;
+use cairn_protocol::id::NodeId;
+
+use crate::config::Millis;
+
+/// Why bytes are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// A block lacks copies.
+    Repair,
+    /// A node drains.
+    Drain,
+    /// A block has too many copies in a zone.
+    Spread,
+    /// A node is too full: the block's copy there goes afterwards.
+    Move {
+        /// That node.
+        source: usize,
+    },
+}
+
+/// A copy under way.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// Which block.
+    pub block: usize,
+    /// Who makes it.
+    pub target: usize,
+    /// Whom to read from.
+    pub sources: Vec<NodeId>,
+    /// Why.
+    pub purpose: Purpose,
+}
+
+/// Bytes per second, on average.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Throttle {
+    rate: u64,
+    ready_at: Millis,
+}
+
+impl Throttle {
+    pub(crate) fn new(rate: u64) -> Self {
+        Self { rate, ready_at: 0 }
+    }
+
+    /// From when on something more can be done.
+    pub(crate) fn ready_at(&self) -> Millis {
+        self.ready_at
+    }
+
+    pub(crate) fn take(&mut self, bytes: u64, now: Millis) {
+        self.ready_at = self.ready_at.max(now) + bytes * 1_000 / self.rate.max(1);
+    }
+}
+
+/// A round of balancing.
+#[derive(Debug)]
+pub(crate) struct Round {
+    pub(crate) balance: Balance,
+    /// Which of the sources it is at.
+    pub(crate) at: usize,
+    /// How far it has come among that one's blocks.
+    pub(crate) through: Option<usize>,
+    /// Moves that it has ordered.
+    pub(crate) moves: u64,
+}
+
+/// All that is lost with the process.
+#[derive(Debug)]
+pub struct Memory {
+    /// Copies under way.
+    pub intents: BTreeMap<u64, Intent>,
+    /// Of those, by block.
+    pub(crate) by_block: BTreeMap<usize, Vec<u64>>,
+    /// Whose copies go when a move has arrived, by block.
+    pub leaving: BTreeMap<usize, Vec<usize>>,
+    /// Bytes under way at each node.
+    pub(crate) in_flight: InFlight,
+    /// Blocks that lack copies, those with the fewest first.
+    pub(crate) repairs: BTreeSet<(u32, usize)>,
+    /// Blocks on draining nodes.
+    pub(crate) drains: BTreeSet<usize>,
+    /// Blocks to look at for other reasons.
+    pub(crate) others: BTreeSet<usize>,
+    /// Blocks that wait until less is under way.
+    pub(crate) deferred: BTreeSet<usize>,
+    /// Blocks that wait for nodes.
+    pub(crate) stuck: BTreeSet<usize>,
+    pub(crate) round: Option<Round>,
+    pub(crate) repair_throttle: Throttle,
+    pub(crate) drain_throttle: Throttle,
+    pub(crate) balance_throttle: Throttle,
+    /// When repair looks next, if it will.
+    pub(crate) work_at: Option<Millis>,
+    /// When balancing looks next, if it will.
+    pub(crate) balance_at: Option<Millis>,
+}
+
+impl Memory {
+    pub(crate) fn new(config: &crate::config::Config) -> Self {
+        Self {
+            intents: BTreeMap::new(),
+            by_block: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            in_flight: InFlight::new(config.in_flight),
+            repairs: BTreeSet::new(),
+            drains: BTreeSet::new(),
+            others: BTreeSet::new(),
+            deferred: BTreeSet::new(),
+            stuck: BTreeSet::new(),
+            round: None,
+            repair_throttle: Throttle::new(config.repair_rate),
+            drain_throttle: Throttle::new(config.drain_rate),
+            balance_throttle: Throttle::new(config.balance_rate),
+            work_at: None,
+            balance_at: None,
+        }
+    }
+
+    /// Who is about to get a copy of the block.
+    pub(crate) fn targets_of(&self, block: usize) -> impl Iterator<Item = usize> + '_ {
+        let intents = self.by_block.get(&block).into_iter().flatten();
+        intents.filter_map(|intent| self.intents.get(intent)).map(|intent| intent.target)
+    }
+}

@@ -1,0 +1,191 @@
+//! What befalls nodes and disks.
+//!
+//! Nature is allowed to be cruel, but not to make promises void: it takes a copy only if another good one
+//! remains, and if the copies that are gone without anybody knowing are fewer than the block's factor.
+//! Otherwise the best of planners would drop the last good one for three that it cannot know to be gone.
+//! Blocks of a single copy are exempt; they are lost then, and nothing is expected of them any more.
+
+use cairn_protocol::admin::NodeState;
+use rand::RngExt;
+
+use crate::cluster::Cluster;
+use crate::events::Event;
+
+impl Cluster {
+    /// A node stops, with its disks as they are.
+    pub fn crash(&mut self, node: usize) {
+        if !self.nodes[node].up {
+            return;
+        }
+        self.tally.crashes += 1;
+        self.nodes[node].up = false;
+        self.nodes[node].epoch += 1;
+        self.fall_silent(node);
+    }
+
+    /// A node is silent from now on, as long as it does not come back.
+    pub(crate) fn fall_silent(&mut self, node: usize) {
+        let (epoch, process) = (self.nodes[node].epoch, self.process);
+        let silences =
+            [(self.config.stale_after, NodeState::Stale), (self.config.dead_after, NodeState::Dead)];
+        for (after, state) in silences {
+            self.later(after, Event::Silent { node, epoch, process, state });
+        }
+    }
+
+    /// A node that stopped starts again.
+    pub fn come_back(&mut self, node: usize) {
+        if self.nodes[node].up || self.nodes[node].lost {
+            return;
+        }
+        self.nodes[node].up = true;
+        self.nodes[node].epoch += 1;
+        self.nodes[node].busy_until = self.now;
+        let (delay, epoch) = (self.heartbeat(), self.nodes[node].epoch);
+        self.later(delay, Event::Register { node, epoch });
+    }
+
+    /// A node is lost with all of its disks, if nature may.
+    pub fn lose(&mut self, node: usize) -> bool {
+        let held: Vec<usize> = self.nodes[node].known.held.iter().copied().collect();
+        if self.nodes[node].lost || !held.iter().all(|block| self.may_take(*block, node)) {
+            return false;
+        }
+        self.tally.losses += 1;
+        for block in held {
+            self.take(block, node);
+        }
+        if self.nodes[node].up {
+            self.nodes[node].up = false;
+            self.nodes[node].epoch += 1;
+            self.fall_silent(node);
+        }
+        self.nodes[node].lost = true;
+        self.nodes[node].disk.clear();
+        true
+    }
+
+    /// Some bytes of a copy turn over, if nature may.
+    pub fn corrupt(&mut self, node: usize, block: usize) {
+        if self.nodes[node].lost || !self.may_take(block, node) {
+            return;
+        }
+        self.take(block, node);
+        let Some(stored) = self.nodes[node].disk.get_mut(&block).filter(|stored| stored.good) else { return };
+        stored.good = false;
+        self.tally.corruptions += 1;
+        self.scrub_later(node, block);
+    }
+
+    /// A volume breaks, if nature may. The last one of a node does not: that is to lose the node.
+    pub fn break_volume(&mut self, node: usize, volume: usize) {
+        let running = self.nodes[node].volumes.iter().filter(|volume| !volume.broken).count();
+        let there = self.nodes[node].volumes.get(volume).is_some_and(|volume| !volume.broken);
+        let inside = self.nodes[node].disk.iter().filter(|(_, stored)| stored.volume == volume);
+        let inside: Vec<usize> = inside.map(|(block, _)| *block).collect();
+        let node_is_there = self.nodes[node].up && self.nodes[node].known.registered;
+        if running < 2 || !there || !node_is_there || !inside.iter().all(|block| self.may_take(*block, node))
+        {
+            return;
+        }
+        self.tally.volumes_broken += 1;
+        for block in inside {
+            self.take(block, node);
+            self.nodes[node].disk.remove(&block);
+        }
+        self.nodes[node].volumes[volume].broken = true;
+        let (delay, epoch) = (self.heartbeat(), self.nodes[node].epoch);
+        self.later(delay, Event::VolumeTold { node, epoch });
+    }
+
+    /// Whether nature may take this copy.
+    fn may_take(&self, number: usize, node: usize) -> bool {
+        let block = &self.blocks[number];
+        if block.lost || !block.is_kept() || block.replication == 1 || !self.nodes[node].has_good(number) {
+            return true;
+        }
+        let others = || block.good().filter(|other| *other != node);
+        let remain = others().any(|other| self.nodes[other].has_good(number));
+        let unknown = others().filter(|other| !self.nodes[*other].has_good(number)).count();
+        remain && unknown + 1 < block.replication as usize
+    }
+
+    /// Notes that nature takes this copy.
+    fn take(&mut self, number: usize, node: usize) {
+        let has_good = self.nodes[node].has_good(number);
+        let block = &mut self.blocks[number];
+        if block.is_kept() && block.replication == 1 && !block.lost && has_good {
+            block.lost = true;
+            self.tally.blocks_lost += 1;
+        }
+    }
+
+    fn scrub_later(&mut self, node: usize, block: usize) {
+        let delay = self.rng.random_range(0..=self.config.scrub_period);
+        self.later(delay, Event::Scrubbed { node, block });
+    }
+
+    /// The node's scrubber reads a copy that is bad.
+    pub(crate) fn scrubbed(&mut self, node: usize, block: usize) {
+        let known = &self.nodes[node].known;
+        let heard = known.present && known.registered && known.state != NodeState::Dead;
+        // A node that is down reads it when it is back.
+        if self.nodes[node].up && heard {
+            self.found_bad(node, block);
+        }
+    }
+
+    /// A copy was found to be bad, by its node or by a reader.
+    pub(crate) fn found_bad(&mut self, node: usize, block: usize) {
+        let Some(stored) = self.nodes[node].disk.get_mut(&block) else { return };
+        if stored.good || stored.quarantined {
+            return;
+        }
+        stored.quarantined = true;
+        let holders = &mut self.blocks[block].holders;
+        if let Some((_, good)) = holders.iter_mut().find(|(holder, good)| *holder == node && *good) {
+            *good = false;
+            self.tally.cause.lost += self.blocks[block].length;
+            self.dirty(block);
+        }
+    }
+
+    /// The node tells that a volume broke.
+    pub(crate) fn volume_told(&mut self, node: usize, epoch: u32) {
+        if self.nodes[node].up && self.nodes[node].epoch == epoch {
+            self.merge_missing(node);
+            self.changed(node);
+        }
+    }
+
+    /// Forgets the copies that a node does not have any more.
+    pub(crate) fn merge_missing(&mut self, node: usize) {
+        let gone: Vec<usize> = {
+            let node = &self.nodes[node];
+            node.known.held.iter().filter(|block| !node.disk.contains_key(block)).copied().collect()
+        };
+        for block in gone {
+            if self.blocks[block].good().any(|holder| holder == node) {
+                self.tally.cause.lost += self.blocks[block].length;
+            }
+            self.remove_holder(block, node);
+            self.stays(block, node);
+            self.dirty(block);
+        }
+        let deleted: Vec<usize> = {
+            let node = &self.nodes[node];
+            node.known.doomed.iter().filter(|block| !node.disk.contains_key(block)).copied().collect()
+        };
+        for block in deleted {
+            self.forget_deletion(block, node);
+        }
+    }
+
+    /// The node's bad copies are found sooner or later.
+    pub(crate) fn scrub_again(&mut self, node: usize) {
+        let unknown = self.nodes[node].disk.iter().filter(|(_, stored)| !stored.good && !stored.quarantined);
+        for block in unknown.map(|(block, _)| *block).collect::<Vec<_>>() {
+            self.scrub_later(node, block);
+        }
+    }
+}

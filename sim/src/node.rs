@@ -1,0 +1,211 @@
+//! Simulated datanodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cairn_planner::NodeView;
+use cairn_protocol::admin::{Duty, NodeState};
+use cairn_protocol::id::NodeId;
+use uuid::Uuid;
+
+use crate::config::Millis;
+
+/// The id of the node with this number.
+pub fn id_of(number: usize) -> NodeId {
+    NodeId(Uuid::from_u128(number as u128))
+}
+
+/// The number of a node.
+pub fn number_of(node: NodeId) -> usize {
+    usize::try_from(node.0.as_u128()).unwrap_or(usize::MAX)
+}
+
+/// A copy on a disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored {
+    /// In which volume.
+    pub volume: usize,
+    /// Whether its bytes are what they were.
+    pub good: bool,
+    /// Whether it is known to be bad.
+    pub quarantined: bool,
+}
+
+/// A data directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Volume {
+    /// Bytes that it holds.
+    pub capacity: u64,
+    /// Of those, in use.
+    pub used: u64,
+    /// Whether it is gone for good.
+    pub broken: bool,
+}
+
+impl Volume {
+    /// Bytes that are left.
+    pub fn free(&self) -> u64 {
+        self.capacity.saturating_sub(self.used)
+    }
+}
+
+/// A datanode.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its number.
+    pub number: usize,
+    /// Its zone.
+    pub zone: Option<Arc<str>>,
+    /// Its data directories.
+    pub volumes: Vec<Volume>,
+    /// What is on its disks.
+    pub disk: BTreeMap<usize, Stored>,
+    /// Whether it runs.
+    pub up: bool,
+    /// Whether its disks are gone for good.
+    pub lost: bool,
+    /// Counts its crashes and returns: what was told to an earlier one is forgotten.
+    pub epoch: u32,
+    /// When it is through with the copies that it has taken part in.
+    pub busy_until: Millis,
+    /// What the metanode knows of it.
+    pub known: Known,
+}
+
+/// What the metanode knows of a node.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Whether it is registered: it is, until an operator removes it.
+    pub registered: bool,
+    /// Its state of life.
+    pub state: NodeState,
+    /// What the operator wants of it.
+    pub duty: Duty,
+    /// Whether it was heard of since the metanode started.
+    pub present: bool,
+    /// Until when others are preferred.
+    pub doubtful_until: Millis,
+    /// Whether what it is told fails again and again.
+    pub failing: bool,
+    /// Blocks of which it has a copy, good or bad.
+    pub held: BTreeSet<usize>,
+    /// Blocks that it was told to delete.
+    pub doomed: BTreeSet<usize>,
+    /// Bytes that writes are about to use.
+    pub reserved: u64,
+    /// Bytes that copies are about to use.
+    pub inbound: u64,
+    /// Of those, for moves.
+    pub moving_in: u64,
+    /// Bytes whose copies go once a move has arrived.
+    pub moving_out: u64,
+    /// Bytes of `doomed`.
+    pub outgoing: u64,
+}
+
+impl Node {
+    /// A new node, empty and running.
+    pub fn new(number: usize, zone: Option<Arc<str>>, volumes: &[u64]) -> Self {
+        let volume = |capacity: &u64| Volume { capacity: *capacity, used: 0, broken: false };
+        Self {
+            number,
+            zone,
+            volumes: volumes.iter().map(volume).collect(),
+            disk: BTreeMap::new(),
+            up: true,
+            lost: false,
+            epoch: 0,
+            busy_until: 0,
+            known: Known {
+                registered: true,
+                state: NodeState::Live,
+                duty: Duty::Service,
+                present: true,
+                doubtful_until: 0,
+                failing: false,
+                held: BTreeSet::new(),
+                doomed: BTreeSet::new(),
+                reserved: 0,
+                inbound: 0,
+                moving_in: 0,
+                moving_out: 0,
+                outgoing: 0,
+            },
+        }
+    }
+
+    fn good_volumes(&self) -> impl Iterator<Item = &Volume> {
+        self.volumes.iter().filter(|volume| !volume.broken)
+    }
+
+    /// Bytes that it can hold.
+    pub fn capacity(&self) -> u64 {
+        self.good_volumes().map(|volume| volume.capacity).sum()
+    }
+
+    /// Bytes that it holds.
+    pub fn used(&self) -> u64 {
+        self.good_volumes().map(|volume| volume.used).sum()
+    }
+
+    /// Stores a copy; whether there was room.
+    pub(crate) fn store(&mut self, block: usize, length: u64) -> bool {
+        if self.disk.contains_key(&block) {
+            return true;
+        }
+        let volumes = self.volumes.iter_mut().enumerate().filter(|(_, volume)| !volume.broken);
+        match volumes.max_by_key(|(_, volume)| volume.free()) {
+            Some((number, volume)) if volume.free() >= length => {
+                volume.used += length;
+                self.disk.insert(block, Stored { volume: number, good: true, quarantined: false });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Removes a copy.
+    pub(crate) fn erase(&mut self, block: usize, length: u64) {
+        if let Some(stored) = self.disk.remove(&block)
+            && let Some(volume) = self.volumes.get_mut(stored.volume)
+        {
+            volume.used -= length;
+        }
+    }
+
+    /// Whether it has a copy whose bytes are right, be it up or down.
+    pub fn has_good(&self, block: usize) -> bool {
+        !self.lost && self.disk.get(&block).is_some_and(|stored| stored.good)
+    }
+
+    /// The node as decisions see it.
+    pub(crate) fn view(&self, now: Millis, move_intents: bool) -> NodeView {
+        let known = &self.known;
+        let (moving_in, moving_out) = if move_intents { (known.moving_in, known.moving_out) } else { (0, 0) };
+        let inbound = known.reserved + known.inbound - known.moving_in + moving_in;
+        let free: u64 = self.good_volumes().map(Volume::free).sum();
+        NodeView {
+            node: id_of(self.number),
+            zone: self.zone.clone(),
+            state: known.state,
+            duty: known.duty,
+            doubtful: !known.present || now < known.doubtful_until,
+            failing: known.failing,
+            capacity: self.capacity(),
+            predicted_used: (self.used() + inbound).saturating_sub(known.outgoing + moving_out),
+            room: free.saturating_sub(inbound),
+            largest_volume: self.good_volumes().map(Volume::free).max().unwrap_or(0),
+        }
+    }
+
+    /// Whether a copy there is alive for sure and in service, as far as the metanode knows. Says again, in
+    /// its own words, what the planner has to respect.
+    pub(crate) fn is_sure(&self, now: Millis) -> bool {
+        let known = &self.known;
+        known.registered
+            && known.state == NodeState::Live
+            && known.duty == Duty::Service
+            && known.present
+            && now >= known.doubtful_until
+    }
+}

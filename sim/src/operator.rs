@@ -1,0 +1,197 @@
+//! What operators do with nodes, what the metanode notices of them, and its own restarts.
+
+use std::sync::Arc;
+
+use cairn_protocol::admin::{Duty, NodeState};
+use cairn_protocol::env::Timestamp;
+
+use crate::block::Life;
+use crate::cluster::Cluster;
+use crate::config::Millis;
+use crate::events::Event;
+use crate::memory::Memory;
+use crate::node::id_of;
+
+fn until_of(duty: Duty) -> Option<Millis> {
+    match duty {
+        Duty::Maintenance { until } => Some(until.0),
+        Duty::Service | Duty::Draining => None,
+    }
+}
+
+impl Cluster {
+    /// A node has been silent.
+    pub(crate) fn silent(&mut self, node: usize, epoch: u32, process: u32, state: NodeState) {
+        let current = !self.nodes[node].up && self.nodes[node].epoch == epoch && self.process == process;
+        if !current || !self.nodes[node].known.registered {
+            return;
+        }
+        self.nodes[node].known.state = state;
+        if state == NodeState::Dead {
+            if until_of(self.nodes[node].known.duty).is_none() {
+                self.count_lost(node);
+            }
+            self.refresh(node);
+            self.forget_intents(node);
+        }
+        self.changed(node);
+    }
+
+    /// A node registers, and reports what it has.
+    pub(crate) fn register(&mut self, node: usize, epoch: u32) {
+        let current = self.nodes[node].up && self.nodes[node].epoch == epoch;
+        if !current || !self.nodes[node].known.registered {
+            return;
+        }
+        let known = &mut self.nodes[node].known;
+        (known.present, known.state) = (true, NodeState::Live);
+        self.forget_intents(node);
+        self.merge_missing(node);
+        let unknown: Vec<(usize, bool)> = {
+            let node = &self.nodes[node];
+            let unknown = node.disk.iter().filter(|(block, _)| !node.known.held.contains(block));
+            unknown.map(|(block, stored)| (*block, !stored.quarantined)).collect()
+        };
+        for (block, good) in unknown {
+            if self.blocks[block].life != Life::Granted {
+                self.add_holder(block, node, good);
+            }
+        }
+        for block in self.nodes[node].known.doomed.clone() {
+            self.send_deletion(block, node);
+        }
+        self.scrub_again(node);
+        self.changed(node);
+    }
+
+    /// A new node comes.
+    pub fn join(&mut self, zone: Option<Arc<str>>, volumes: &[u64]) -> usize {
+        let before = self.view.nodes().len();
+        let number = self.place_node(zone, volumes);
+        // Where there are fewer nodes than copies wanted, one more copy is wanted now.
+        let more = self.blocks.iter().filter(|block| block.is_kept() && block.replication as usize > before);
+        self.tally.cause.lost += more.map(|block| block.length).sum::<u64>();
+        if before < 16 {
+            self.sweep();
+        }
+        self.wake_stuck();
+        number
+    }
+
+    /// Everything is to be moved off a node.
+    pub fn drain(&mut self, node: usize) {
+        let known = &mut self.nodes[node].known;
+        if !known.registered || known.duty == Duty::Draining {
+            return;
+        }
+        self.end_duty(node);
+        self.nodes[node].known.duty = Duty::Draining;
+        let held = self.nodes[node].known.held.iter();
+        self.tally.cause.drained += held.map(|block| self.blocks[*block].length).sum::<u64>();
+        self.changed(node);
+    }
+
+    /// A node may be silent for a while.
+    pub fn maintain(&mut self, node: usize, time: Millis) {
+        if !self.nodes[node].known.registered {
+            return;
+        }
+        let until = self.now + time;
+        self.nodes[node].known.duty = Duty::Maintenance { until: Timestamp(until) };
+        self.later(time, Event::MaintenanceEnds { node, until });
+        for block in self.nodes[node].known.held.clone() {
+            self.count_unseen(block);
+        }
+        self.changed(node);
+    }
+
+    pub(crate) fn maintenance_ends(&mut self, node: usize, until: Millis) {
+        if until_of(self.nodes[node].known.duty) == Some(until) {
+            self.serve(node);
+        }
+    }
+
+    /// A node is to take part in everything again.
+    pub fn serve(&mut self, node: usize) {
+        if self.nodes[node].known.registered {
+            self.end_duty(node);
+            self.nodes[node].known.duty = Duty::Service;
+            self.changed(node);
+        }
+    }
+
+    /// Copies on a node that died in maintenance are lost when that ends.
+    fn end_duty(&mut self, node: usize) {
+        let known = &self.nodes[node].known;
+        if until_of(known.duty).is_some() && known.state == NodeState::Dead {
+            self.count_lost(node);
+        }
+    }
+
+    /// A node that is lost, or drained, is removed from the tables; whether it was.
+    pub fn remove(&mut self, node: usize) -> bool {
+        let it = &self.nodes[node];
+        let lost = it.lost && it.known.state == NodeState::Dead && until_of(it.known.duty).is_none();
+        let drained = it.up && it.known.duty == Duty::Draining && it.disk.is_empty();
+        let drained = drained && it.known.held.is_empty() && it.known.present;
+        if !it.known.registered || !(lost || drained) {
+            return false;
+        }
+        self.forget_intents(node);
+        let it = &mut self.nodes[node];
+        (it.up, it.lost, it.known.registered) = (false, true, false);
+        it.epoch += 1;
+        it.disk.clear();
+        for block in self.nodes[node].known.held.clone() {
+            self.remove_holder(block, node);
+            self.stays(block, node);
+        }
+        for block in self.nodes[node].known.doomed.clone() {
+            self.forget_deletion(block, node);
+        }
+        self.view.remove(id_of(node));
+        self.unmeasured = true;
+        self.wake_balance();
+        self.sweep();
+        true
+    }
+
+    /// A client could not reach a node: others are preferred for a while.
+    pub fn doubt(&mut self, node: usize) {
+        self.nodes[node].known.doubtful_until = self.now + self.config.stale_after;
+        self.later(self.config.stale_after, Event::DoubtEnds { node });
+        self.refresh(node);
+    }
+
+    /// What a node is told fails again and again, or does not any more.
+    pub fn set_failing(&mut self, node: usize, failing: bool) {
+        self.nodes[node].known.failing = failing;
+        self.changed(node);
+    }
+
+    /// The metanode restarts: whatever was in memory only is gone.
+    pub fn restart_metanode(&mut self) {
+        self.tally.restarts += 1;
+        let under_way = self.memory.intents.values().map(|intent| self.blocks[intent.block].length);
+        self.tally.cause.forgotten += under_way.sum::<u64>();
+        self.memory = Memory::new(&self.config);
+        self.process += 1;
+        for node in 0..self.nodes.len() {
+            if !self.nodes[node].known.registered {
+                continue;
+            }
+            let known = &mut self.nodes[node].known;
+            (known.present, known.state) = (false, NodeState::Live);
+            (known.reserved, known.inbound, known.moving_in, known.moving_out) = (0, 0, 0, 0);
+            (known.failing, known.doubtful_until) = (false, 0);
+            self.refresh(node);
+            if self.nodes[node].up {
+                let (delay, epoch) = (self.heartbeat(), self.nodes[node].epoch);
+                self.later(delay, Event::Register { node, epoch });
+            } else {
+                self.fall_silent(node);
+            }
+        }
+        self.sweep();
+    }
+}
