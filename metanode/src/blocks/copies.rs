@@ -46,6 +46,15 @@ pub(crate) struct CopyIntent {
     handed_out: bool,
 }
 
+impl CopyIntent {
+    /// Who takes part in it, if it is for repair.
+    fn repairing(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let parties = [Some(self.target), self.sources.first().copied()];
+        let counts = self.purpose == Purpose::Repair;
+        parties.into_iter().flatten().filter(move |_| counts)
+    }
+}
+
 /// All copies under way, by command.
 #[derive(Debug)]
 pub(crate) struct Copies {
@@ -54,6 +63,8 @@ pub(crate) struct Copies {
     by_target: HashMap<NodeId, BTreeSet<u64>>,
     inbound: HashMap<NodeId, u64>,
     outbound: HashMap<NodeId, u64>,
+    /// Bytes that each node reads or writes for repair.
+    repairing: HashMap<NodeId, u64>,
     /// Nodes that bytes came or went from since [`take_changed`](Self::take_changed).
     changed: HashSet<NodeId>,
     /// Bytes under way at each node, as reader and writer.
@@ -70,6 +81,7 @@ impl Copies {
             by_target: HashMap::new(),
             inbound: HashMap::new(),
             outbound: HashMap::new(),
+            repairing: HashMap::new(),
             changed: HashSet::new(),
             in_flight: InFlight::new(limit),
             next: first,
@@ -101,6 +113,9 @@ impl Copies {
             self.changed.insert(from);
         }
         let intent = CopyIntent { replica, target, sources, deadline, purpose, handed_out: false };
+        for node in intent.repairing() {
+            add_bytes(&mut self.repairing, node, replica.length);
+        }
         self.commands.insert(command, intent);
     }
 
@@ -133,6 +148,11 @@ impl Copies {
     /// How many are under way of those that `wanted` accepts.
     pub(crate) fn count(&self, wanted: impl Fn(Purpose) -> bool) -> u64 {
         self.commands.values().filter(|intent| wanted(intent.purpose)).count() as u64
+    }
+
+    /// Whether a node takes part in repair, as reader or writer.
+    pub(crate) fn is_repairing(&self, node: NodeId) -> bool {
+        self.repairing.contains_key(&node)
     }
 
     /// Bytes on their way to a node.
@@ -189,6 +209,9 @@ impl Copies {
         if let Some(from) = intent.purpose.leaves() {
             remove_bytes(&mut self.outbound, from, bytes);
             self.changed.insert(from);
+        }
+        for node in intent.repairing() {
+            remove_bytes(&mut self.repairing, node, bytes);
         }
         self.in_flight.remove(intent.target, bytes);
         if let Some(source) = intent.sources.first() {

@@ -39,6 +39,8 @@ pub(super) struct Memory {
     /// Which blocks are to be looked at for lack of copies.
     pub(super) scans: VecDeque<Scan>,
     pub(super) scrubs: Scrubs,
+    /// How far from the mean a node may be, if an operator decided so: in thousandths of the mean.
+    pub(super) balance_threshold: Option<u32>,
     /// Counts the times that nodes changed so that what was not possible before may be now.
     pub(super) changes: u64,
     /// Removed nodes of which something is left in SQL.
@@ -68,6 +70,8 @@ pub(super) struct Known {
     pub(super) scan: Option<Option<BlockId>>,
     /// Which scrubs were asked for.
     pub(super) scrubs: Scrubs,
+    /// How far from the mean a node may be, if an operator decided so.
+    pub(super) balance_threshold: Option<u32>,
 }
 
 impl Memory {
@@ -89,6 +93,7 @@ impl Memory {
             setbacks: Setbacks::default(),
             scans: known.scan.into_iter().map(|through| Scan { node: None, through }).collect(),
             scrubs: known.scrubs,
+            balance_threshold: known.balance_threshold,
             changes: 0,
             removals: known.removals.into(),
             view: ClusterView::default(),

@@ -137,6 +137,7 @@ impl Blocks {
                 settings::decided(&mut reader, Decision::ScrubAll).await?,
                 settings::scrubs_asked(&mut reader).await?,
             ),
+            balance_threshold: settings::decided(&mut reader, Decision::BalanceThreshold).await?,
         };
         let board = Board::new(settings::workers(&mut reader).await?, &config);
         drop(reader);

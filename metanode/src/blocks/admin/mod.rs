@@ -1,5 +1,6 @@
 //! What operators ask.
 
+mod balance;
 mod bucket;
 pub(super) mod fsck;
 pub(super) mod location;
@@ -69,11 +70,11 @@ impl Admin for Blocks {
     }
 
     async fn balance(&self, _request: BalanceRequest) -> Result<BalanceStatus, AdminError> {
-        worker::balance(&self.inner).await
+        balance::status(&self.inner)
     }
 
     async fn set_balance(&self, request: SetBalance) -> Result<BalanceStatus, AdminError> {
-        worker::set_balance(&self.inner, request).await
+        balance::set(&self.inner, request).await
     }
 
     async fn scrub(&self, _request: ScrubRequest) -> Result<Vec<ScrubStatus>, AdminError> {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use cairn_protocol::admin::{
-    AdminError, BalanceStatus, SetBalance, SetWorker, WorkerName, WorkerSettings, WorkerStatus,
-};
+use cairn_protocol::admin::{AdminError, SetWorker, WorkerName, WorkerSettings, WorkerStatus};
 use cairn_protocol::event::EventKind;
 use futures_util::FutureExt;
 
@@ -37,7 +35,11 @@ fn check(request: &SetWorker) -> Result<(), AdminError> {
 }
 
 /// Keeps what was decided about a worker, and has it hold at once.
-async fn decide(inner: &Inner, worker: WorkerName, settings: WorkerSettings) -> Result<(), AdminError> {
+pub(super) async fn decide(
+    inner: &Inner,
+    worker: WorkerName,
+    settings: WorkerSettings,
+) -> Result<(), AdminError> {
     let decision = Decision::Worker(worker);
     inner.store.write(move |tx| settings::decide(tx, decision, settings).boxed()).await?;
     inner.board.decide(worker, settings, &inner.config, inner.env.monotonic());
@@ -54,15 +56,4 @@ fn status(inner: &Inner, worker: WorkerName) -> Result<WorkerStatus, AdminError>
 /// All workers at a glance.
 pub(super) fn all(inner: &Inner) -> Vec<WorkerStatus> {
     WorkerName::ALL.into_iter().filter_map(|worker| status(inner, worker).ok()).collect()
-}
-
-pub(super) async fn balance(_inner: &Arc<Inner>) -> Result<BalanceStatus, AdminError> {
-    Err(AdminError::Refused { reason: "not built yet".to_owned() })
-}
-
-pub(super) async fn set_balance(
-    _inner: &Arc<Inner>,
-    _request: SetBalance,
-) -> Result<BalanceStatus, AdminError> {
-    Err(AdminError::Refused { reason: "not built yet".to_owned() })
 }

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use cairn_protocol::admin::{Admin, ClusterStatus, StatusRequest, WorkerName};
+use cairn_protocol::admin::{
+    Admin, ClusterStatus, DutyChange, DutyReport, NodeProgress, NodeProgressRequest, SetDuty, SetWorker,
+    StatusRequest, WorkerName, WorkerStatus, WorkersRequest,
+};
 use cairn_protocol::cluster::*;
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
 use cairn_protocol::event::{EventBus, EventKind};
@@ -32,6 +35,8 @@ pub(super) struct TestCluster {
     pub(super) config: BlocksConfig,
     pub(super) nodes: Vec<TestNode>,
     workers: Vec<Runner>,
+    /// Whether blocks are balanced: most tests want to see only what they are about.
+    pub(super) balances: bool,
     seen: u64,
     directory: TempDir,
 }
@@ -48,6 +53,12 @@ pub(super) struct TestNode {
     pub(super) commands: Vec<Command>,
     /// Whether it answers.
     pub(super) up: bool,
+    /// Bytes that its volume may use.
+    pub(super) capacity: u64,
+    /// How far its scrubber is.
+    pub(super) scrub: Option<ScrubProgress>,
+    /// What it was told last about scrubbing.
+    pub(super) scrub_order: ScrubOrder,
     pub(super) increments: Increments,
     /// What it cannot delete, and how often it was asked to.
     pub(super) undeletable: BTreeSet<BlockId>,
@@ -69,6 +80,18 @@ pub(super) fn secret() -> ClusterSecret {
 
 pub(super) fn volume(node: NodeId, used: u64) -> VolumeUsage {
     VolumeUsage { volume: VolumeId(node.0), capacity: CAPACITY, used, free: CAPACITY - used, failed: None }
+}
+
+impl TestNode {
+    /// How full its volume is.
+    pub(super) fn usage(&self) -> VolumeUsage {
+        let used = self.held.values().map(|replica| replica.length).sum();
+        VolumeUsage {
+            capacity: self.capacity,
+            free: self.capacity.saturating_sub(used),
+            ..volume(self.id, used)
+        }
+    }
 }
 
 async fn open(directory: &Path, config: &BlocksConfig, env: &Env, events: &EventBus) -> (Store, Blocks) {
@@ -101,6 +124,7 @@ impl TestCluster {
             config,
             nodes: Vec::new(),
             workers,
+            balances: false,
             seen: 0,
             directory,
         };
@@ -132,6 +156,9 @@ impl TestCluster {
             held: BTreeMap::new(),
             commands: Vec::new(),
             up: true,
+            capacity: CAPACITY,
+            scrub: None,
+            scrub_order: ScrubOrder::default(),
             increments: Increments::default(),
             undeletable: BTreeSet::new(),
             deletions_refused: 0,
@@ -148,7 +175,7 @@ impl TestCluster {
             cluster: None,
             address: format!("http://node-{index}"),
             zone: node.zone.clone(),
-            volumes: vec![volume(node.id, node.held.values().map(|replica| replica.length).sum())],
+            volumes: vec![node.usage()],
             version: "test".to_owned(),
         }
     }
@@ -182,12 +209,12 @@ impl TestCluster {
         Heartbeat {
             node: node.id,
             incarnation: node.incarnation,
-            volumes: vec![volume(node.id, node.held.values().map(|replica| replica.length).sum())],
+            volumes: vec![node.usage()],
             stored,
             deleted,
             corrupt,
             finished,
-            scrub: None,
+            scrub: node.scrub.clone(),
         }
     }
 
@@ -197,6 +224,7 @@ impl TestCluster {
             Ok(reply) => {
                 self.nodes[index].increments = Increments::default();
                 self.nodes[index].commands.extend(reply.commands);
+                self.nodes[index].scrub_order = reply.scrub;
             }
             Err(ClusterError::Reregister) => self.register(index).await,
             Err(error) => panic!("{error}"),
@@ -257,6 +285,9 @@ impl TestCluster {
     /// Lets every worker do what it has to do now.
     pub(super) async fn work(&mut self) {
         for worker in &mut self.workers {
+            if worker.name() == WorkerName::Balance && !self.balances {
+                continue;
+            }
             // More steps than any test has work for.
             let mut steps = 0;
             while worker.step().await.unwrap() == Progress::More {
@@ -264,6 +295,12 @@ impl TestCluster {
                 assert!(steps < 1_000, "{} does not come to rest", worker.name());
             }
         }
+    }
+
+    /// A worker does a step, which cannot succeed.
+    pub(super) async fn step_and_fail(&mut self, name: WorkerName) {
+        let worker = self.workers.iter_mut().find(|worker| worker.name() == name).unwrap();
+        worker.step().await.unwrap_err();
     }
 
     /// Workers look again by themselves, as they do at each interval.
@@ -389,6 +426,57 @@ impl TestCluster {
         let block = grant.block;
         let extent = self.store_block(grant, length);
         (self.commit(vec![extent]).await.unwrap(), block)
+    }
+
+    /// So many objects of one block each, old enough to be moved.
+    pub(super) async fn put_many(&mut self, count: usize, length: u64) -> Vec<BlockId> {
+        let mut blocks = Vec::new();
+        for _ in 0..count {
+            blocks.push(self.put(length).await.1);
+        }
+        self.pass(self.config.repair_grace).await;
+        blocks
+    }
+
+    /// An operator wants something else of a node.
+    pub(super) async fn change_duty(&self, index: usize, change: DutyChange) -> DutyReport {
+        let request = SetDuty { node: self.nodes[index].id, change, dry_run: false };
+        self.blocks.set_duty(request).await.unwrap()
+    }
+
+    pub(super) async fn progress(&self, index: usize) -> NodeProgress {
+        self.blocks.node_progress(NodeProgressRequest { node: self.nodes[index].id }).await.unwrap()
+    }
+
+    /// An operator pauses a worker, or has it go on.
+    pub(super) async fn pause(&self, worker: WorkerName, paused: bool) {
+        let request = SetWorker { worker, paused: Some(paused), rate: None };
+        self.blocks.set_worker(request).await.unwrap();
+    }
+
+    pub(super) async fn worker(&self, worker: WorkerName) -> WorkerStatus {
+        let all = self.blocks.workers(WorkersRequest {}).await.unwrap();
+        all.into_iter().find(|status| status.worker == worker).unwrap()
+    }
+
+    /// Lets a node be silent until it is dead, and does what follows, but no node obeys.
+    pub(super) async fn die(&mut self, index: usize) {
+        self.down(index);
+        let mut left = self.config.dead_after + self.config.heartbeat_interval;
+        while !left.is_zero() {
+            let step = left.min(self.config.heartbeat_interval);
+            self.clock.advance(step);
+            self.beat_all().await;
+            self.notice_silence().await;
+            left -= step;
+        }
+        self.work().await;
+    }
+
+    /// Copies that nodes were told to make and have not made.
+    pub(super) fn copies_ordered(&self) -> usize {
+        let commands = self.nodes.iter().flat_map(|node| &node.commands);
+        commands.filter(|command| matches!(command.action, Action::Replicate { .. })).count()
     }
 
     pub(super) async fn share(&self, from: OwnerId, length: u64) -> OwnerId {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cairn_protocol::admin::{Admin, DutyChange, RemoveNode, SetDuty, WorkerName};
 use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::id::BlockId;
 use cairn_protocol::metadata::{ReleaseGrants, RenewGrants, ReplicaProblem, ReplicaReport};
@@ -32,7 +33,8 @@ impl History {
             garbage_grace: Duration::from_secs(20),
             ..BlocksConfig::default()
         };
-        let cluster = TestCluster::with(config, NODES).await;
+        let mut cluster = TestCluster::with(config, NODES).await;
+        cluster.balances = true;
         Self { cluster, rng: StdRng::seed_from_u64(seed), objects: BTreeMap::new() }
     }
 
@@ -96,7 +98,7 @@ impl History {
 
     async fn step(&mut self) {
         let node = self.any(NODES);
-        match self.any(14) {
+        match self.any(18) {
             0..4 => self.put().await,
             4 => {
                 if let Some((owner, _)) = self.any_object() {
@@ -125,6 +127,13 @@ impl History {
                     self.cluster.blocks.report_replica(report).await.unwrap();
                 }
             }
+            14 => self.change_duty(node).await,
+            15 => {
+                let worker = [WorkerName::Repair, WorkerName::Drain, WorkerName::Balance][self.any(3)];
+                let paused = self.any(2) == 0;
+                self.cluster.pause(worker, paused).await;
+            }
+            16 => self.remove(node).await,
             // The node starts again.
             11 => {
                 if self.cluster.nodes[node].up {
@@ -136,6 +145,23 @@ impl History {
                 self.cluster.pass(Duration::from_secs(seconds)).await;
             }
         }
+    }
+
+    async fn change_duty(&mut self, index: usize) {
+        let change = match self.any(3) {
+            0 => DutyChange::Drain,
+            1 => DutyChange::Maintain { for_ms: 60_000 },
+            _ => DutyChange::Return,
+        };
+        let node = self.cluster.nodes[index].id;
+        // It may have been removed.
+        let _ = self.cluster.blocks.set_duty(SetDuty { node, change, dry_run: false }).await;
+    }
+
+    /// A node is removed, if it is dead or drained and nothing is lost by it. It comes back later.
+    async fn remove(&mut self, index: usize) {
+        let node = self.cluster.nodes[index].id;
+        let _ = self.cluster.blocks.remove_node(RemoveNode { node, force: false, dry_run: false }).await;
     }
 
     /// Something happens to one replica on a node: lost, or bad and told, or bad and not yet told.
@@ -162,6 +188,13 @@ impl History {
     async fn end(&mut self) {
         for index in 0..NODES {
             self.cluster.nodes[index].up = true;
+        }
+        self.cluster.beat_all().await;
+        for index in 0..NODES {
+            self.cluster.change_duty(index, DutyChange::Return).await;
+        }
+        for worker in [WorkerName::Repair, WorkerName::Drain, WorkerName::Balance] {
+            self.cluster.pause(worker, false).await;
         }
         for _ in 0..6 {
             self.cluster.pass(Duration::from_secs(60)).await;

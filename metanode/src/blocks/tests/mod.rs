@@ -1,14 +1,22 @@
 //! The block manager on a real database, with datanodes that exist only in the test, and time that
 //! passes when the test says so.
 
+mod balance;
 mod bucket_settings;
+mod can_stop;
 mod cluster;
+mod drain;
+mod failing;
 mod fsck;
 mod garbage;
 mod grants;
 mod history;
 mod location;
+mod maintenance;
 mod nodes;
+mod remove;
 mod repair;
 mod reports;
+mod scrub;
 mod support;
+mod workers;

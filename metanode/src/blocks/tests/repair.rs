@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use cairn_protocol::cluster::{Action, Cluster, ClusterError, CommandResult};
+use cairn_protocol::cluster::{Cluster, ClusterError, CommandResult};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::metadata::{ReplicaProblem, ReplicaReport};
@@ -9,25 +9,6 @@ use futures_util::FutureExt;
 use super::super::BlocksConfig;
 use super::cluster::TestCluster;
 use crate::store::{repairs, replicas};
-
-/// Lets a node be silent until it is dead, and does what follows, but no node obeys.
-async fn die(cluster: &mut TestCluster, index: usize) {
-    cluster.down(index);
-    let mut left = cluster.config.dead_after + cluster.config.heartbeat_interval;
-    while !left.is_zero() {
-        let step = left.min(cluster.config.heartbeat_interval);
-        cluster.clock.advance(step);
-        cluster.beat_all().await;
-        cluster.notice_silence().await;
-        left -= step;
-    }
-    cluster.work().await;
-}
-
-fn copies_ordered(cluster: &TestCluster) -> usize {
-    let commands = cluster.nodes.iter().flat_map(|node| &node.commands);
-    commands.filter(|command| matches!(command.action, Action::Replicate { .. })).count()
-}
 
 #[tokio::test]
 async fn the_blocks_of_a_dead_node_are_copied_from_the_others() {
@@ -40,7 +21,7 @@ async fn the_blocks_of_a_dead_node_are_copied_from_the_others() {
     let lost = blocks.iter().filter(|block| cluster.really_at(**block).contains(&0)).count();
     assert!(lost > 0);
     cluster.new_events();
-    die(&mut cluster, 0).await;
+    cluster.die(0).await;
     assert_eq!(cluster.status().await.under_replicated, lost as u64);
     assert_eq!(cluster.status().await.repairs_in_flight, lost as u64);
     cluster.settle().await;
@@ -67,9 +48,9 @@ async fn a_restart_in_the_middle_of_repair_loses_no_repair() {
         blocks.push(cluster.put(10).await.1);
     }
     cluster.settle().await;
-    die(&mut cluster, 0).await;
+    cluster.die(0).await;
     cluster.beat_all().await;
-    assert!(copies_ordered(&cluster) > 0);
+    assert!(cluster.copies_ordered() > 0);
     let under = cluster.status().await.under_replicated;
     cluster.restart().await;
     assert_eq!(cluster.status().await.under_replicated, under, "the queue is in SQL");
@@ -89,14 +70,14 @@ async fn a_copy_that_is_not_made_in_time_is_ordered_again() {
     let (_, block) = cluster.put(10).await;
     cluster.settle().await;
     let victim = *cluster.really_at(block).first().unwrap();
-    die(&mut cluster, victim).await;
+    cluster.die(victim).await;
     cluster.beat_all().await;
-    assert_eq!(copies_ordered(&cluster), 1);
+    assert_eq!(cluster.copies_ordered(), 1);
     for node in &mut cluster.nodes {
         node.commands.clear();
     }
     cluster.pass(cluster.config.command_deadline / 2).await;
-    assert_eq!(copies_ordered(&cluster), 0);
+    assert_eq!(cluster.copies_ordered(), 0);
     cluster.pass(cluster.config.command_deadline).await;
     cluster.pass(Duration::from_secs(9)).await;
     assert_eq!(cluster.status().await.under_replicated, 0);
@@ -108,7 +89,7 @@ async fn a_copy_that_fails_is_tried_again_but_not_in_a_hot_loop() {
     let (_, block) = cluster.put(10).await;
     cluster.settle().await;
     let victim = *cluster.really_at(block).first().unwrap();
-    die(&mut cluster, victim).await;
+    cluster.die(victim).await;
     cluster.beat_all().await;
     let target = cluster.nodes.iter().position(|node| !node.commands.is_empty()).unwrap();
     let command = cluster.nodes[target].commands.pop().unwrap();
@@ -117,7 +98,7 @@ async fn a_copy_that_fails_is_tried_again_but_not_in_a_hot_loop() {
     cluster.beat(target).await;
     cluster.work().await;
     cluster.beat_all().await;
-    assert_eq!(copies_ordered(&cluster), 0);
+    assert_eq!(cluster.copies_ordered(), 0);
     cluster.pass(Duration::from_secs(9)).await;
     assert_eq!(cluster.status().await.under_replicated, 0);
 }
@@ -154,7 +135,7 @@ async fn a_fresh_block_is_left_alone_while_its_pipeline_may_be_running() {
     cluster.commit(vec![extent]).await.unwrap();
     cluster.work().await;
     cluster.beat_all().await;
-    assert_eq!(copies_ordered(&cluster), 0);
+    assert_eq!(cluster.copies_ordered(), 0);
     // The third target has it after all: there is nothing to repair.
     cluster.store_block_on(grant.clone(), 10, &[cluster.nodes[third].id]);
     cluster.pass(cluster.config.repair_grace * 2).await;
@@ -293,11 +274,11 @@ async fn repair_is_throttled() {
         cluster.put(4 * mebibyte).await;
     }
     cluster.settle().await;
-    die(&mut cluster, 0).await;
+    cluster.die(0).await;
     cluster.beat_all().await;
     // A saved second lets the first one through; it has to be paid off before the next.
-    assert!(copies_ordered(&cluster) <= 2, "{}", copies_ordered(&cluster));
-    assert!(copies_ordered(&cluster) > 0);
+    assert!(cluster.copies_ordered() <= 2, "{}", cluster.copies_ordered());
+    assert!(cluster.copies_ordered() > 0);
     for _ in 0..30 {
         cluster.pass(Duration::from_secs(9)).await;
     }

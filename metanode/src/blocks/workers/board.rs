@@ -96,11 +96,6 @@ impl Board {
         }
     }
 
-    /// The rate that holds; none without a limit.
-    pub(in crate::blocks) fn rate(&self, worker: WorkerName) -> Option<u64> {
-        self.desks().get(&worker).and_then(|desk| desk.throttle.rate())
-    }
-
     /// How long a worker has to wait to keep its rate.
     pub(super) fn delay(&self, worker: WorkerName, now: Duration) -> Duration {
         self.desks().get(&worker).map(|desk| desk.throttle.delay(now)).unwrap_or_default()

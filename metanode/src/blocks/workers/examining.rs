@@ -51,7 +51,7 @@ impl Examiner {
         copies: &BlockCopies,
         purpose: Purpose,
     ) -> Result<Looked, StoreError> {
-        if self.is_early(block) {
+        if self.inner.is_early(block) {
             return Ok(Looked::Waits);
         }
         if self.inner.is_throttled(self.worker) {
@@ -74,14 +74,6 @@ impl Examiner {
             return Ok(Looked::Examined(verdict));
         }
         Ok(Looked::Waits)
-    }
-
-    fn is_early(&self, block: BlockId) -> bool {
-        let created_at = block.created_at_ms().map(Timestamp);
-        let is_fresh = created_at.is_some_and(|created_at| {
-            self.inner.env.now() < created_at.after(self.inner.config.repair_grace)
-        });
-        is_fresh || self.inner.memory().setbacks.waits(block, self.inner.env.monotonic())
     }
 
     fn plan(&self, block: BlockId, copies: &BlockCopies, doomed: &[NodeId]) -> Verdict {
@@ -136,6 +128,14 @@ fn is_for(purpose: Purpose, need: Option<Need>) -> bool {
 }
 
 impl Inner {
+    /// Whether a fresh block's pipeline may still be running, or its last attempt failed just now.
+    pub(super) fn is_early(&self, block: BlockId) -> bool {
+        let created_at = block.created_at_ms().map(Timestamp);
+        let is_fresh =
+            created_at.is_some_and(|created_at| self.env.now() < created_at.after(self.config.repair_grace));
+        is_fresh || self.memory().setbacks.waits(block, self.env.monotonic())
+    }
+
     /// A copy was decided and counted in [`Copies::in_flight`](crate::blocks::copies::Copies::in_flight):
     /// it will be handed out with the next heartbeat of its target.
     pub(super) fn order_copy(
@@ -228,6 +228,19 @@ async fn settle_all(
     Ok(dropped)
 }
 
+/// Whether repair has nothing to do about a block once the drops of `verdict` are done. What only has to
+/// leave a draining node is not repair's; what has too many copies is, though none can be dropped while
+/// some of their nodes are silent.
+pub(super) fn is_done(copies: &BlockCopies, verdict: &Verdict) -> bool {
+    let stays = |(node, _): &&(NodeId, bool)| !verdict.drops.contains(node);
+    let bad_stay = copies.holders.iter().filter(stays).any(|(_, good)| !good);
+    let good_drops =
+        copies.holders.iter().filter(|(node, good)| *good && verdict.drops.contains(node)).count();
+    let too_many = verdict.live as usize > copies.block.replication as usize + good_drops;
+    let draining = verdict.need == Some(Need::Drain);
+    (verdict.need.is_none() || draining) && !bad_stay && (!too_many || draining)
+}
+
 async fn settle_one(
     inner: &Inner,
     tx: &mut Connection,
@@ -245,9 +258,7 @@ async fn settle_one(
         // Copies are ordered elsewhere; here nothing is counted.
         inner.env.with_rng(|rng| examine(view, &block, &mut InFlight::new(u64::MAX), rng))
     };
-    // What only has to leave a draining node is not repair's.
-    let bad_stay = copies.holders.iter().any(|(node, good)| !good && !verdict.drops.contains(node));
-    let done = matches!(verdict.need, None | Some(Need::Drain)) && !bad_stay;
+    let done = is_done(&copies, &verdict);
     for node in verdict.drops {
         replicas::remove(tx, block, node).await?;
         deletions::queue(tx, node, block, copies.block.length, inner.env.now()).await?;

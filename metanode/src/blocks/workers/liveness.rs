@@ -50,6 +50,14 @@ impl Liveness {
         }
     }
 
+    async fn end_maintenances(&self, now: Timestamp) -> Result<(), StoreError> {
+        let over = self.inner.memory().nodes.maintenance_over(now);
+        for (node, until) in over {
+            self.end_maintenance(node, until).await?;
+        }
+        Ok(())
+    }
+
     /// Ends maintenance whose time is over, unless an operator decided otherwise just now.
     async fn end_maintenance(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
         let _decisions = self.inner.decisions.write().await;
@@ -114,16 +122,15 @@ impl Worker for Liveness {
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
         let now = Moment { monotonic: self.inner.env.monotonic(), wall: self.inner.env.now() };
+        // Who is silent is told whether the database can be written or not.
+        let ended = self.end_maintenances(now.wall).await;
         let changes = self.inner.memory().nodes.tick(now);
         self.inner.count(WorkerName::Liveness, changes.len() as u64, 0);
         for (node, state) in changes {
             self.changed(node, state);
         }
         self.give_up_late_copies();
-        let over = self.inner.memory().nodes.maintenance_over(now.wall);
-        for (node, until) in over {
-            self.end_maintenance(node, until).await?;
-        }
+        ended?;
         end_waits(&self.inner).await?;
         removal::step(&self.inner).await
     }

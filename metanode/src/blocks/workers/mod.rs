@@ -11,8 +11,10 @@
 //! | `examining` | what those have in common that copy blocks |
 //! | `repair`, `scan` | the copies that blocks lack or have too many |
 //! | `drain` | the blocks of nodes that are to be emptied |
+//! | `balance` | blocks move from full nodes to empty ones |
 //! | `garbage`, `leases`, `uploads` | what is given up, and when |
 
+mod balance;
 pub(super) mod board;
 mod drain;
 mod examining;
@@ -88,10 +90,11 @@ impl Inner {
 
 /// All workers, ready to start.
 pub(super) fn all(inner: &Arc<Inner>) -> Vec<Runner> {
-    let workers: [Box<dyn Worker>; 6] = [
+    let workers: [Box<dyn Worker>; 7] = [
         Box::new(liveness::Liveness::new(inner.clone())),
         Box::new(repair::Repair::new(inner.clone())),
         Box::new(drain::Drain::new(inner.clone())),
+        Box::new(balance::Balance::new(inner.clone())),
         Box::new(garbage::Garbage::new(inner.clone())),
         Box::new(leases::Leases::new(inner.clone())),
         Box::new(uploads::Uploads::new(inner.clone())),

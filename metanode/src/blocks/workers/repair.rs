@@ -7,7 +7,7 @@ use cairn_protocol::admin::WorkerName;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::BlockId;
 
-use super::examining::{Examiner, Looked, settle};
+use super::examining::{Examiner, Looked, is_done, settle};
 use super::{Progress, Worker, scan};
 use crate::blocks::Inner;
 use crate::blocks::copies::Purpose;
@@ -134,9 +134,7 @@ impl Repair {
             Looked::Throttled => return Ok(Next::Stop),
             Looked::Examined(verdict) => verdict,
         };
-        let settles = !verdict.drops.is_empty()
-            || matches!(verdict.need, None | Some(Need::Drain))
-            || verdict.live != place.live;
+        let settles = !verdict.drops.is_empty() || is_done(&copies, &verdict) || verdict.live != place.live;
         Ok(match verdict.standing {
             Standing::Deferred if verdict.need != Some(Need::Drain) => Next::Stop,
             _ if settles => Next::Settle,
