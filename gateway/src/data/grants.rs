@@ -92,7 +92,7 @@ impl Grants {
     }
 
     /// Whether enough of its targets have not failed since it was taken.
-    fn is_usable(&self, grant: &Grant) -> bool {
+    pub(super) fn is_usable(&self, grant: &Grant) -> bool {
         let left = grant.targets.iter().filter(|target| !self.is_excluded(target.node)).count();
         left >= grant.min_replicas as usize
     }

@@ -46,6 +46,13 @@ enum Sent {
     },
 }
 
+/// Why a block is not on enough of a grant's targets.
+struct Failure {
+    reason: String,
+    /// Some of them did not answer at all.
+    stood_still: bool,
+}
+
 impl Sender {
     /// Stores a block on at least `min_replicas` nodes: on the targets of `grant`, or, where too many of
     /// them fail, on those of further grants. `offset` is where in the object the block begins.
@@ -57,7 +64,7 @@ impl Sender {
     ) -> Result<StoredBlock, DataError> {
         let deadline = self.parts.env.monotonic() + self.parts.timeouts.block;
         for attempt in 1.. {
-            let reason = match self.store_under(&grant, &block, deadline).await {
+            let Failure { reason, stood_still } = match self.store_under(&grant, &block, deadline).await {
                 Ok(stored_on) => {
                     return Ok(StoredBlock {
                         grant,
@@ -67,7 +74,7 @@ impl Sender {
                         stored_on,
                     });
                 }
-                Err(reason) => reason,
+                Err(failure) => failure,
             };
             cairn_protocol::warn_peer!(block = %grant.block, %reason, attempt, "a block was not stored");
             self.lease.release(grant.block);
@@ -75,6 +82,12 @@ impl Sender {
                 return Err(DataError::NotStored { block: grant.block, reason });
             }
             grant = self.grants.take(offset).await?;
+            // To find out once more that nodes stand still takes as long as the first time, and the client
+            // waits. Those that refuse at once may be restarting, and are asked again.
+            if stood_still && !self.grants.is_usable(&grant) {
+                self.lease.release(grant.block);
+                return Err(DataError::NotStored { block: grant.block, reason });
+            }
             if grant.block_size < block.length {
                 return Err(DataError::Nonsense("a block size that depends on the attempt"));
             }
@@ -88,15 +101,16 @@ impl Sender {
         grant: &Grant,
         block: &SealedBlock,
         deadline: Duration,
-    ) -> Result<Vec<NodeId>, String> {
+    ) -> Result<Vec<NodeId>, Failure> {
         let enough = grant.min_replicas.max(1) as usize;
         let mut stored = Vec::new();
         let mut reason = "no targets".to_owned();
+        let mut stood_still = false;
         let mut left = self.targets(grant, enough);
         let mut busy_delay = BUSY_DELAY.0;
         while stored.len() < enough {
             if stored.len() + left.len() < enough {
-                return Err(reason);
+                return Err(Failure { reason, stood_still });
             }
             let first = left[0].node;
             let mut failed = Vec::new();
@@ -124,6 +138,7 @@ impl Sender {
                 }
                 Sent::Stalled { holding, silent } => {
                     reason = "the pipeline stands still".to_owned();
+                    stood_still = true;
                     stored.extend(holding);
                     failed.extend(silent);
                     if !stored.contains(&first) && failed.is_empty() {

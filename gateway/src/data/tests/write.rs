@@ -332,3 +332,17 @@ async fn blocks_are_sent_while_later_ones_are_still_received() {
     drop((sender, upload));
     let _ = body(Vec::new()).next().await;
 }
+
+#[tokio::test]
+async fn nodes_that_all_stand_still_fail_the_upload_before_clients_give_up() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    for node in 0..3 {
+        world.fault(node, Fault::Stopped);
+    }
+    let mut pieces = body(vec![bytes(1000)]);
+    let written = data.write(placement(Some(1000)), &mut pieces);
+    let error = world.while_time_passes(written).await.unwrap_err();
+    assert!(matches!(error, WriteError::Data(DataError::NotStored { .. })), "{error:?}");
+    assert!(world.env.monotonic() < Duration::from_secs(25), "{:?}", world.env.monotonic());
+}
