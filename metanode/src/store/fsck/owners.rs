@@ -1,14 +1,12 @@
-//! What the check of everything reads: pages of joined rows, each as cheap as it is long.
-//!
-//! A page of owners (versions, parts) comes with the extents, blocks and replicas of each. Rows are in
-//! the order of an index, so that a page costs what is on it, wherever it begins.
+//! Versions and parts, with the extents, blocks and replicas of each.
 
 use cairn_protocol::id::{BlockId, NodeId};
 use sqlx::Row as _;
 
-use super::buckets::BucketId;
-use super::column::{id, key, number, text, to_number};
-use super::{Connection, Row, StoreError};
+use super::bytes16;
+use crate::store::buckets::BucketId;
+use crate::store::column::{id, key, number, text, to_number};
+use crate::store::{Connection, Row, StoreError};
 
 /// An owner's extent, or an owner without one, and what is known of the extent's block.
 #[derive(Clone, Debug)]
@@ -57,32 +55,6 @@ pub(crate) struct KnownBlock {
     pub(crate) refs: i64,
     /// Whether it waits for repair.
     pub(crate) queued: bool,
-}
-
-/// A block and the extents that refer to it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ReferredBlock {
-    /// The block.
-    pub(crate) block: BlockId,
-    /// How many extents it thinks refer to it.
-    pub(crate) refs: i64,
-    /// How many do.
-    pub(crate) extents: i64,
-    /// How many of those belong to a version, a part, or garbage.
-    pub(crate) owned: i64,
-}
-
-/// A replica, and whether what it refers to exists.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CheckedReplica {
-    /// The block.
-    pub(crate) block: BlockId,
-    /// The node.
-    pub(crate) node: NodeId,
-    /// Whether the block exists.
-    pub(crate) has_block: bool,
-    /// Whether the node exists.
-    pub(crate) has_node: bool,
 }
 
 /// Adds blocks and replicas to a page of extents.
@@ -172,17 +144,6 @@ pub(crate) async fn bucket_from(
         .fetch_optional(connection)
         .await?;
     row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), text(&row, "name")?))).transpose()
-}
-
-/// How many buckets have names before this one, and how many there are.
-pub(crate) async fn bucket_ranks(connection: &mut Connection, name: &str) -> Result<(u64, u64), StoreError> {
-    let row = sqlx::query(
-        "SELECT COUNT(*) AS buckets, COUNT(CASE WHEN name < $1 THEN 1 END) AS earlier FROM buckets",
-    )
-    .bind(name)
-    .fetch_one(connection)
-    .await?;
-    Ok((number(&row, "earlier")?, number(&row, "buckets")?))
 }
 
 /// Extents of a bucket's current objects, `max` at the most; an object without any has one row.
@@ -301,11 +262,6 @@ fn extent(row: &Row) -> Result<Option<CheckedExtent>, StoreError> {
     }))
 }
 
-fn bytes16(row: &Row, column: &'static str) -> Result<Option<[u8; 16]>, StoreError> {
-    let bytes: Option<&[u8]> = row.try_get(column)?;
-    bytes.map(|bytes| bytes.try_into().map_err(|_| StoreError::Corrupt { column })).transpose()
-}
-
 /// How many parts a version has, and how many bytes they are.
 pub(crate) async fn version_parts(
     connection: &mut Connection,
@@ -319,184 +275,4 @@ pub(crate) async fn version_parts(
     .fetch_one(connection)
     .await?;
     Ok((number(&row, "parts")?, number(&row, "bytes")?))
-}
-
-pub(crate) const BLOCKS: &str = "SELECT page.block_id, page.refs, COUNT(extents.owner_id) AS extents,
-            COUNT(CASE WHEN EXISTS (SELECT 1 FROM object_versions WHERE version_id = extents.owner_id)
-                         OR EXISTS (SELECT 1 FROM parts WHERE part_id = extents.owner_id)
-                         OR EXISTS (SELECT 1 FROM garbage WHERE garbage.owner_id = extents.owner_id)
-                  THEN 1 END) AS owned
-     FROM (SELECT block_id, refs FROM blocks WHERE block_id > $1 ORDER BY block_id LIMIT $2) AS page
-     LEFT JOIN extents ON extents.block_id = page.block_id
-     GROUP BY page.block_id, page.refs ORDER BY page.block_id";
-
-/// Up to `max` blocks behind `after`, and what refers to them.
-pub(crate) async fn blocks(
-    connection: &mut Connection,
-    after: Option<BlockId>,
-    max: u32,
-) -> Result<Vec<ReferredBlock>, StoreError> {
-    let after = after.map(|block| block.as_bytes().to_vec()).unwrap_or_default();
-    let rows = sqlx::query(BLOCKS).bind(after).bind(i64::from(max)).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(ReferredBlock {
-                block: id(row, "block_id")?,
-                refs: row.try_get("refs")?,
-                extents: row.try_get("extents")?,
-                owned: row.try_get("owned")?,
-            })
-        })
-        .collect()
-}
-
-/// Counts a block's references anew, if there are any. A block that nothing refers to stays as it is: it
-/// is not for a check to delete it.
-pub(crate) async fn recount(tx: &mut Connection, block: BlockId) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "UPDATE blocks SET refs = (SELECT COUNT(*) FROM extents WHERE extents.block_id = blocks.block_id)
-         WHERE block_id = $1 AND EXISTS (SELECT 1 FROM extents WHERE extents.block_id = blocks.block_id)",
-    )
-    .bind(&block.as_bytes()[..])
-    .execute(tx)
-    .await?;
-    Ok(done.rows_affected() > 0)
-}
-
-pub(crate) const REPLICAS: &str =
-    "SELECT page.block_id, page.node_id, blocks.block_id AS known_block, nodes.node_id AS known_node
-     FROM (SELECT block_id, node_id FROM replicas WHERE (block_id, node_id) > ($1, $2)
-           ORDER BY block_id, node_id LIMIT $3) AS page
-     LEFT JOIN blocks ON blocks.block_id = page.block_id
-     LEFT JOIN nodes ON nodes.node_id = page.node_id
-     ORDER BY page.block_id, page.node_id";
-
-/// Up to `max` replicas behind `after`, and whether their blocks and nodes exist.
-pub(crate) async fn replicas(
-    connection: &mut Connection,
-    after: Option<(BlockId, NodeId)>,
-    max: u32,
-) -> Result<Vec<CheckedReplica>, StoreError> {
-    let (block, node) = after.map_or_else(
-        || (Vec::new(), Vec::new()),
-        |(block, node)| (block.as_bytes().to_vec(), node.as_bytes().to_vec()),
-    );
-    let rows =
-        sqlx::query(REPLICAS).bind(block).bind(node).bind(i64::from(max)).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(CheckedReplica {
-                block: id(row, "block_id")?,
-                node: id(row, "node_id")?,
-                has_block: bytes16(row, "known_block")?.is_some(),
-                has_node: bytes16(row, "known_node")?.is_some(),
-            })
-        })
-        .collect()
-}
-
-/// Forgets a replica, if its node does not exist. One that comes back tells anew what it holds.
-pub(crate) async fn forget_replica(
-    tx: &mut Connection,
-    block: BlockId,
-    node: NodeId,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "DELETE FROM replicas WHERE block_id = $1 AND node_id = $2
-           AND NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.node_id = replicas.node_id)",
-    )
-    .bind(&block.as_bytes()[..])
-    .bind(&node.as_bytes()[..])
-    .execute(tx)
-    .await?;
-    Ok(done.rows_affected() > 0)
-}
-
-/// Counts up to `max` queued deletions behind `after`; answers how many there were, and the last of them
-/// if there may be more.
-pub(crate) async fn count_deletions(
-    connection: &mut Connection,
-    after: Option<(NodeId, BlockId)>,
-    max: u32,
-) -> Result<(u64, Option<(NodeId, BlockId)>), StoreError> {
-    let (node, block) = after.map_or_else(
-        || (Vec::new(), Vec::new()),
-        |(node, block)| (node.as_bytes().to_vec(), block.as_bytes().to_vec()),
-    );
-    let last = sqlx::query(
-        "SELECT node_id, block_id FROM deletions WHERE (node_id, block_id) > ($1, $2)
-         ORDER BY node_id, block_id LIMIT 1 OFFSET $3",
-    )
-    .bind(&node)
-    .bind(&block)
-    .bind(i64::from(max) - 1)
-    .fetch_optional(&mut *connection)
-    .await?;
-    if let Some(last) = last {
-        return Ok((u64::from(max), Some((id(&last, "node_id")?, id(&last, "block_id")?))));
-    }
-    let row = sqlx::query("SELECT COUNT(*) AS queued FROM deletions WHERE (node_id, block_id) > ($1, $2)")
-        .bind(node)
-        .bind(block)
-        .fetch_one(connection)
-        .await?;
-    Ok((number(&row, "queued")?, None))
-}
-
-/// Counts up to `max` owners in the garbage behind `after`; answers how many there were, and the last of
-/// them if there may be more.
-pub(crate) async fn count_garbage(
-    connection: &mut Connection,
-    after: Option<[u8; 16]>,
-    max: u32,
-) -> Result<(u64, Option<[u8; 16]>), StoreError> {
-    let after = after.map(|owner| owner.to_vec()).unwrap_or_default();
-    let last =
-        sqlx::query("SELECT owner_id FROM garbage WHERE owner_id > $1 ORDER BY owner_id LIMIT 1 OFFSET $2")
-            .bind(&after)
-            .bind(i64::from(max) - 1)
-            .fetch_optional(&mut *connection)
-            .await?;
-    if let Some(last) = last {
-        return Ok((u64::from(max), bytes16(&last, "owner_id")?));
-    }
-    let row = sqlx::query("SELECT COUNT(*) AS queued FROM garbage WHERE owner_id > $1")
-        .bind(after)
-        .fetch_one(connection)
-        .await?;
-    Ok((number(&row, "queued")?, None))
-}
-
-/// The least and the greatest of something, as bytes.
-pub(crate) type Bounds = (Vec<u8>, Vec<u8>);
-
-/// The least and the greatest key of a bucket's current objects.
-pub(crate) async fn key_bounds(
-    connection: &mut Connection,
-    bucket: BucketId,
-) -> Result<Option<Bounds>, StoreError> {
-    // Two statements in one: each is one look into the index, which both at once would not be.
-    let row = sqlx::query(
-        "SELECT (SELECT MIN(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS low,
-                (SELECT MAX(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS high",
-    )
-    .bind(bucket.0)
-    .fetch_one(connection)
-    .await?;
-    bounds(&row)
-}
-
-/// The least and the greatest id of all blocks.
-pub(crate) async fn block_bounds(connection: &mut Connection) -> Result<Option<Bounds>, StoreError> {
-    let row = sqlx::query(
-        "SELECT (SELECT MIN(block_id) FROM blocks) AS low, (SELECT MAX(block_id) FROM blocks) AS high",
-    )
-    .fetch_one(connection)
-    .await?;
-    bounds(&row)
-}
-
-fn bounds(row: &Row) -> Result<Option<Bounds>, StoreError> {
-    let low: Option<Vec<u8>> = row.try_get("low")?;
-    Ok(low.zip(row.try_get("high")?))
 }

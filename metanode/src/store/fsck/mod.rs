@@ -1,0 +1,26 @@
+//! What the check of everything reads: pages of joined rows, each as cheap as it is long.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `owners` | versions and parts, with the extents, blocks and replicas of each |
+//! | `remains` | blocks and replicas by themselves, and what waits to go |
+//! | `progress` | how far a walk over them has come |
+//!
+//! Rows are in the order of an index, so that a page costs what is on it, wherever it begins.
+
+mod owners;
+mod progress;
+mod remains;
+
+pub(crate) use owners::*;
+pub(crate) use progress::*;
+pub(crate) use remains::*;
+
+use sqlx::Row as _;
+
+use super::{Row, StoreError};
+
+fn bytes16(row: &Row, column: &'static str) -> Result<Option<[u8; 16]>, StoreError> {
+    let bytes: Option<&[u8]> = row.try_get(column)?;
+    bytes.map(|bytes| bytes.try_into().map_err(|_| StoreError::Corrupt { column })).transpose()
+}

@@ -1,0 +1,52 @@
+//! How far a walk has come, as far as it can be told by a look or two into an index.
+
+use sqlx::Row as _;
+
+use crate::store::buckets::BucketId;
+use crate::store::column::number;
+use crate::store::{Connection, Row, StoreError};
+
+/// How many buckets have names before this one, and how many there are.
+pub(crate) async fn bucket_ranks(connection: &mut Connection, name: &str) -> Result<(u64, u64), StoreError> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS buckets, COUNT(CASE WHEN name < $1 THEN 1 END) AS earlier FROM buckets",
+    )
+    .bind(name)
+    .fetch_one(connection)
+    .await?;
+    Ok((number(&row, "earlier")?, number(&row, "buckets")?))
+}
+
+/// The least and the greatest of something, as bytes.
+pub(crate) type Bounds = (Vec<u8>, Vec<u8>);
+
+/// The least and the greatest key of a bucket's current objects.
+pub(crate) async fn key_bounds(
+    connection: &mut Connection,
+    bucket: BucketId,
+) -> Result<Option<Bounds>, StoreError> {
+    // Two statements in one: each is one look into the index, which both at once would not be.
+    let row = sqlx::query(
+        "SELECT (SELECT MIN(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS low,
+                (SELECT MAX(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS high",
+    )
+    .bind(bucket.0)
+    .fetch_one(connection)
+    .await?;
+    bounds(&row)
+}
+
+/// The least and the greatest id of all blocks.
+pub(crate) async fn block_bounds(connection: &mut Connection) -> Result<Option<Bounds>, StoreError> {
+    let row = sqlx::query(
+        "SELECT (SELECT MIN(block_id) FROM blocks) AS low, (SELECT MAX(block_id) FROM blocks) AS high",
+    )
+    .fetch_one(connection)
+    .await?;
+    bounds(&row)
+}
+
+fn bounds(row: &Row) -> Result<Option<Bounds>, StoreError> {
+    let low: Option<Vec<u8>> = row.try_get("low")?;
+    Ok(low.zip(row.try_get("high")?))
+}

@@ -1,0 +1,180 @@
+//! Blocks and replicas by themselves, and what waits to go.
+
+use cairn_protocol::id::{BlockId, NodeId};
+use sqlx::Row as _;
+
+use super::bytes16;
+use crate::store::column::{id, number};
+use crate::store::{Connection, StoreError};
+
+/// A block and the extents that refer to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReferredBlock {
+    /// The block.
+    pub(crate) block: BlockId,
+    /// How many extents it thinks refer to it.
+    pub(crate) refs: i64,
+    /// How many do.
+    pub(crate) extents: i64,
+    /// How many of those belong to a version, a part, or garbage.
+    pub(crate) owned: i64,
+}
+
+/// A replica, and whether what it refers to exists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CheckedReplica {
+    /// The block.
+    pub(crate) block: BlockId,
+    /// The node.
+    pub(crate) node: NodeId,
+    /// Whether the block exists.
+    pub(crate) has_block: bool,
+    /// Whether the node exists.
+    pub(crate) has_node: bool,
+}
+
+pub(crate) const BLOCKS: &str = "SELECT page.block_id, page.refs, COUNT(extents.owner_id) AS extents,
+            COUNT(CASE WHEN EXISTS (SELECT 1 FROM object_versions WHERE version_id = extents.owner_id)
+                         OR EXISTS (SELECT 1 FROM parts WHERE part_id = extents.owner_id)
+                         OR EXISTS (SELECT 1 FROM garbage WHERE garbage.owner_id = extents.owner_id)
+                  THEN 1 END) AS owned
+     FROM (SELECT block_id, refs FROM blocks WHERE block_id > $1 ORDER BY block_id LIMIT $2) AS page
+     LEFT JOIN extents ON extents.block_id = page.block_id
+     GROUP BY page.block_id, page.refs ORDER BY page.block_id";
+
+/// Up to `max` blocks behind `after`, and what refers to them.
+pub(crate) async fn blocks(
+    connection: &mut Connection,
+    after: Option<BlockId>,
+    max: u32,
+) -> Result<Vec<ReferredBlock>, StoreError> {
+    let after = after.map(|block| block.as_bytes().to_vec()).unwrap_or_default();
+    let rows = sqlx::query(BLOCKS).bind(after).bind(i64::from(max)).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ReferredBlock {
+                block: id(row, "block_id")?,
+                refs: row.try_get("refs")?,
+                extents: row.try_get("extents")?,
+                owned: row.try_get("owned")?,
+            })
+        })
+        .collect()
+}
+
+/// Counts a block's references anew, if there are any. A block that nothing refers to stays as it is: it
+/// is not for a check to delete it.
+pub(crate) async fn recount(tx: &mut Connection, block: BlockId) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "UPDATE blocks SET refs = (SELECT COUNT(*) FROM extents WHERE extents.block_id = blocks.block_id)
+         WHERE block_id = $1 AND EXISTS (SELECT 1 FROM extents WHERE extents.block_id = blocks.block_id)",
+    )
+    .bind(&block.as_bytes()[..])
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(crate) const REPLICAS: &str =
+    "SELECT page.block_id, page.node_id, blocks.block_id AS known_block, nodes.node_id AS known_node
+     FROM (SELECT block_id, node_id FROM replicas WHERE (block_id, node_id) > ($1, $2)
+           ORDER BY block_id, node_id LIMIT $3) AS page
+     LEFT JOIN blocks ON blocks.block_id = page.block_id
+     LEFT JOIN nodes ON nodes.node_id = page.node_id
+     ORDER BY page.block_id, page.node_id";
+
+/// Up to `max` replicas behind `after`, and whether their blocks and nodes exist.
+pub(crate) async fn replicas(
+    connection: &mut Connection,
+    after: Option<(BlockId, NodeId)>,
+    max: u32,
+) -> Result<Vec<CheckedReplica>, StoreError> {
+    let (block, node) = after.map_or_else(
+        || (Vec::new(), Vec::new()),
+        |(block, node)| (block.as_bytes().to_vec(), node.as_bytes().to_vec()),
+    );
+    let rows =
+        sqlx::query(REPLICAS).bind(block).bind(node).bind(i64::from(max)).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(CheckedReplica {
+                block: id(row, "block_id")?,
+                node: id(row, "node_id")?,
+                has_block: bytes16(row, "known_block")?.is_some(),
+                has_node: bytes16(row, "known_node")?.is_some(),
+            })
+        })
+        .collect()
+}
+
+/// Forgets a replica, if its node does not exist. One that comes back tells anew what it holds.
+pub(crate) async fn forget_replica(
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeId,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "DELETE FROM replicas WHERE block_id = $1 AND node_id = $2
+           AND NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.node_id = replicas.node_id)",
+    )
+    .bind(&block.as_bytes()[..])
+    .bind(&node.as_bytes()[..])
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Counts up to `max` queued deletions behind `after`; answers how many there were, and the last of them
+/// if there may be more.
+pub(crate) async fn count_deletions(
+    connection: &mut Connection,
+    after: Option<(NodeId, BlockId)>,
+    max: u32,
+) -> Result<(u64, Option<(NodeId, BlockId)>), StoreError> {
+    let (node, block) = after.map_or_else(
+        || (Vec::new(), Vec::new()),
+        |(node, block)| (node.as_bytes().to_vec(), block.as_bytes().to_vec()),
+    );
+    let last = sqlx::query(
+        "SELECT node_id, block_id FROM deletions WHERE (node_id, block_id) > ($1, $2)
+         ORDER BY node_id, block_id LIMIT 1 OFFSET $3",
+    )
+    .bind(&node)
+    .bind(&block)
+    .bind(i64::from(max) - 1)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(last) = last {
+        return Ok((u64::from(max), Some((id(&last, "node_id")?, id(&last, "block_id")?))));
+    }
+    let row = sqlx::query("SELECT COUNT(*) AS queued FROM deletions WHERE (node_id, block_id) > ($1, $2)")
+        .bind(node)
+        .bind(block)
+        .fetch_one(connection)
+        .await?;
+    Ok((number(&row, "queued")?, None))
+}
+
+/// Counts up to `max` owners in the garbage behind `after`; answers how many there were, and the last of
+/// them if there may be more.
+pub(crate) async fn count_garbage(
+    connection: &mut Connection,
+    after: Option<[u8; 16]>,
+    max: u32,
+) -> Result<(u64, Option<[u8; 16]>), StoreError> {
+    let after = after.map(|owner| owner.to_vec()).unwrap_or_default();
+    let last =
+        sqlx::query("SELECT owner_id FROM garbage WHERE owner_id > $1 ORDER BY owner_id LIMIT 1 OFFSET $2")
+            .bind(&after)
+            .bind(i64::from(max) - 1)
+            .fetch_optional(&mut *connection)
+            .await?;
+    if let Some(last) = last {
+        return Ok((u64::from(max), bytes16(&last, "owner_id")?));
+    }
+    let row = sqlx::query("SELECT COUNT(*) AS queued FROM garbage WHERE owner_id > $1")
+        .bind(after)
+        .fetch_one(connection)
+        .await?;
+    Ok((number(&row, "queued")?, None))
+}
