@@ -26,6 +26,9 @@ pub enum Promise {
     LastCopy,
 }
 
+/// After so many nothing is learned from more.
+const VIOLATIONS_MAX: usize = 100;
+
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -56,7 +59,9 @@ pub(crate) fn excess(view: &ClusterView) -> u64 {
 
 impl Cluster {
     pub(crate) fn violate(&mut self, promise: Promise, text: String) {
-        self.violations.push(Violation { promise, at: self.now, text });
+        if self.violations.len() < VIOLATIONS_MAX {
+            self.violations.push(Violation { promise, at: self.now, text });
+        }
     }
 
     /// A copy is ordered.

@@ -46,9 +46,13 @@ impl Outcome {
 pub fn live(seed: u64) -> Outcome {
     let mut history = History::new(seed);
     for _ in 0..history.acts {
-        history.act();
+        if history.cluster.violations.is_empty() {
+            history.act();
+        }
     }
-    history.leave_alone();
+    if history.cluster.violations.is_empty() {
+        history.leave_alone();
+    }
     let mut cluster = history.cluster;
     check_work(&mut cluster);
     Outcome { seed, tally: cluster.tally, violations: cluster.violations }
@@ -77,7 +81,12 @@ fn check_work(cluster: &mut Cluster) {
     }
 }
 
-/// Bytes moved for each byte by which a node rose above the mean.
+/// Bytes that may be moved for each byte by which a node rose above the mean.
+///
+/// A block that fits takes as much off what is above the mean as it is long: 1. One that is larger than what
+/// its source has too much, or its target too little, moves if both get nearer to the mean by half: then it
+/// takes off a third of its length at the least: 3. Between nodes of which the target does not become the fuller one
+/// it may be worth less, which is rare, as targets that lack most are preferred.
 pub const BALANCE_FACTOR: f64 = 3.0;
 
 struct History {

@@ -6,6 +6,7 @@ mod duties;
 mod examining;
 mod placing;
 mod spreading;
+mod viewing;
 
 use std::collections::HashSet;
 use std::sync::Arc;
