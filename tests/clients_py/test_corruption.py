@@ -1,0 +1,116 @@
+"""Disks that change what they hold: no client gets a wrong byte, and bad copies are made good from others."""
+
+import time
+
+import botocore.exceptions
+import damage
+import pytest
+import urllib3.exceptions
+from data import MIB, some_bytes
+from harness import wait_until
+
+# A small block, which shares a segment, and a large one, which has its own.
+LENGTHS = [60_000, 3 * MIB]
+
+
+def body(n):
+    return some_bytes(LENGTHS[n], n)
+
+
+def put(client):
+    for n in range(2):
+        client.put_object(Bucket="bucket", Key=f"{n}", Body=body(n))
+
+
+def get(client, n):
+    assert client.get_object(Bucket="bucket", Key=f"{n}")["Body"].read() == body(n)
+
+
+def fully_replicated(cluster):
+    status = cluster.status()
+    return status["blocks"] > 0 and status["under_replicated"] == status["missing"] == 0
+
+
+def flip(cluster, datanodes):
+    """Flips a bit near the end of each file that holds a block, on these datanodes."""
+    for n in datanodes:
+        files = damage.segments(cluster.data_directory(f"datanode{n}"))
+        assert len(files) == 2, files
+        for path in files:
+            damage.flip_bit(path, 100)
+
+
+def quarantined(cluster, n):
+    return sorted((cluster.data_directory(f"datanode{n}") / "quarantine").iterdir())
+
+
+def start_with_objects(start, datanodes, **env):
+    cluster = start("cluster", datanodes=datanodes, replication=2, env={"CAIRN_GC_GRACE": "200ms"} | env)
+    wait_until(lambda: len(cluster.status()["nodes"]) == datanodes, "all nodes")
+    client = cluster.client()
+    client.create_bucket(Bucket="bucket")
+    put(client)
+    wait_until(lambda: fully_replicated(cluster), "two copies of every block")
+    return cluster, client
+
+
+def test_a_flipped_bit_is_found_by_reading_and_repaired_while_clients_get_the_right_bytes(start):
+    cluster, client = start_with_objects(start, 2)
+    flip(cluster, [0])
+    node = cluster.node(cluster.datanodes[0])["node"]
+    with cluster.events() as events:
+        # Until a read has met the bad copies: which replica is read first is nobody's promise.
+        deadline = time.monotonic() + 120
+        while len(quarantined(cluster, 0)) < 2:
+            for n in range(2):
+                get(client, n)
+            assert time.monotonic() < deadline, "nobody read the bad copies"
+        events.wait_for("ReplicaCorrupt", node=node)
+    repaired(cluster, client)
+
+
+def test_a_flipped_bit_is_found_by_the_scrubber_and_repaired_without_a_read(start):
+    cluster, client = start_with_objects(start, 2, CAIRN_SCRUB_PERIOD="200ms")
+    flip(cluster, [0])
+    node = cluster.node(cluster.datanodes[0])["node"]
+    with cluster.events() as events:
+        events.wait_for("ReplicaCorrupt", node=node)
+        events.wait_for("ReplicaCorrupt", node=node)
+    repaired(cluster, client)
+
+
+def repaired(cluster, client):
+    """Good copies are back on the node whose disk was bad: it can serve alone."""
+    wait_until(lambda: fully_replicated(cluster), "two copies of every block", 120)
+    wait_until(lambda: quarantined(cluster, 0) == [], "the bad copies to be deleted", 120)
+    wait_until(lambda: fully_replicated(cluster), "two copies of every block", 120)
+    cluster.datanodes[1].kill()
+    for n in range(2):
+        get(client, n)
+    cluster.check()
+
+
+def test_when_all_copies_are_bad_reads_fail_and_what_is_left_is_kept(start):
+    cluster, client = start_with_objects(start, 2, CAIRN_SCRUB_PERIOD="200ms")
+    flip(cluster, [0, 1])
+    for n in range(2):
+        wait_until(lambda n=n: len(quarantined(cluster, n)) == 2, "bad copies to be set aside")
+    for n in range(2):
+        with pytest.raises((botocore.exceptions.ClientError, urllib3.exceptions.HTTPError, OSError,
+                            botocore.exceptions.BotoCoreError)):
+            get(client, n)
+    wait_until(lambda: cluster.status()["missing"] == 2, "both blocks to be told as missing")
+    kept = [quarantined(cluster, n) for n in range(2)]
+    for node in cluster.datanodes:
+        node.kill()
+        node.restart()
+    wait_until(lambda: cluster.status()["missing"] == 2, "both blocks to be told as missing")
+    assert [quarantined(cluster, n) for n in range(2)] == kept
+    # They are as long as they were: a person can still make something of them.
+    assert all(path.stat().st_size >= LENGTHS[0] for paths in kept for path in paths)
+    # Only the delete of the objects destroys them.
+    for n in range(2):
+        client.delete_object(Bucket="bucket", Key=f"{n}")
+    for n in range(2):
+        wait_until(lambda n=n: quarantined(cluster, n) == [], "what was set aside to be deleted", 120)
+    cluster.check()

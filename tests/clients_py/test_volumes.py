@@ -1,0 +1,129 @@
+"""Disks that fail under a datanode: the node serves on with the others, and what was lost is made again."""
+
+import subprocess
+
+import disks
+import pytest
+import requests
+from data import MIB, some_bytes
+from harness import run_cairn, wait_until
+
+# Small blocks share a segment, large ones have one each.
+LENGTHS = [50_000, 2 * MIB]
+OBJECTS = 12
+
+
+def body(n):
+    return some_bytes(LENGTHS[n % 2], n)
+
+
+def put(client, n):
+    client.put_object(Bucket="bucket", Key=f"{n}", Body=body(n))
+
+
+def get(client, n):
+    assert client.get_object(Bucket="bucket", Key=f"{n}")["Body"].read() == body(n)
+
+
+def volumes(cluster, datanode):
+    return cluster.node(datanode)["volumes"]
+
+
+def failed(cluster, datanode):
+    """Why the volumes of a datanode failed, for those that did."""
+    return [volume["failed"] for volume in volumes(cluster, datanode) if volume["failed"]]
+
+
+def fully_replicated(cluster):
+    status = cluster.status()
+    return status["blocks"] > 0 and status["under_replicated"] == status["missing"] == 0
+
+
+def unmount(directory):
+    """The disk is pulled: names are not found any more, whoever has files open."""
+    subprocess.run(["umount", "--lazy", directory], check=True)
+    # So that there is something to unmount at the end.
+    subprocess.run(["mount", "--bind", directory, directory], check=True)
+
+
+@pytest.fixture
+def two_disks(tmp_path, start):
+    """A cluster of four nodes, the last of which has two disks, with objects on all of them."""
+    with disks.small(tmp_path, {"first": 128 * MIB, "second": 128 * MIB}) as mounted:
+        cluster = start("cluster", datanodes=3, env={"CAIRN_RESERVE": "4MiB"})
+        node = cluster.add_datanode(mounted["first"], mounted["second"])
+        wait_until(lambda: len(cluster.status()["nodes"]) == 4, "four nodes")
+        client = cluster.client()
+        client.create_bucket(Bucket="bucket")
+        for n in range(OBJECTS):
+            put(client, n)
+        wait_until(lambda: fully_replicated(cluster), "three copies of every block", 120)
+        yield cluster, client, node, mounted
+
+
+def test_a_disk_that_is_pulled_is_missed_and_its_blocks_are_made_again(two_disks):
+    cluster, client, node, mounted = two_disks
+    # New blocks are spread by free space, so both disks have some.
+    wait_until(lambda: all(v["used"] > 0 for v in volumes(cluster, node)), "blocks on both disks")
+    unmount(mounted["second"])
+    with cluster.events() as events:
+        events.wait_for("VolumeFailed", node=cluster.node(node)["node"])
+    wait_until(lambda: len(failed(cluster, node)) == 1, "one volume to be told as failed")
+    wait_until(lambda: fully_replicated(cluster), "three copies of every block", 120)
+    for n in range(OBJECTS, OBJECTS + 4):
+        put(client, n)
+    wait_until(lambda: fully_replicated(cluster), "three copies of every block", 120)
+    # Two nodes may go, and what is left is all there: this one serves on.
+    cluster.datanodes[0].kill()
+    cluster.datanodes[1].kill()
+    for n in range(OBJECTS + 4):
+        get(client, n)
+
+
+def test_a_disk_that_is_not_mounted_at_the_start_is_told_and_not_written_around(two_disks):
+    cluster, client, node, mounted = two_disks
+    was = {volume["volume"] for volume in volumes(cluster, node)}
+    assert node.stop() == 0
+    subprocess.run(["umount", "--lazy", mounted["second"]], check=True)
+    node.restart()
+    reasons = wait_until(lambda: failed(cluster, node), "a volume to be told as failed")
+    assert "is its disk mounted?" in reasons[0]
+    assert {volume["volume"] for volume in volumes(cluster, node)} == was
+    # Nothing was begun on the disk underneath, but for the lock.
+    assert [path.name for path in mounted["second"].iterdir()] in ([], ["lock"])
+    wait_until(lambda: fully_replicated(cluster), "three copies of every block", 120)
+    # A new, empty disk in its place is taken into use.
+    assert node.stop() == 0
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64M", "cairn-test", mounted["second"]], check=True)
+    node.restart()
+    wait_until(lambda: failed(cluster, node) == [] and len(volumes(cluster, node)) == 2, "two good volumes")
+    assert {volume["volume"] for volume in volumes(cluster, node)} != was
+    for n in range(OBJECTS):
+        get(client, n)
+
+
+def test_a_node_whose_last_disk_is_pulled_lives_on_and_says_so(two_disks):
+    cluster, client, node, mounted = two_disks
+    for directory in mounted.values():
+        unmount(directory)
+    wait_until(lambda: len(failed(cluster, node)) == 2, "both volumes to be told as failed")
+    assert sum(volume["capacity"] for volume in volumes(cluster, node)) == 0
+    assert requests.get(f"{node.url}/health", timeout=30).status_code == 503
+    assert "no volume is left" in node.log()
+    for n in range(OBJECTS):
+        get(client, n)
+    put(client, 100)
+    get(client, 100)
+    assert node.running()
+
+
+def test_directories_of_two_nodes_are_not_taken_for_one(start):
+    cluster = start("cluster", datanodes=2)
+    wait_until(lambda: len(cluster.status()["nodes"]) == 2, "two nodes")
+    directories = [str(cluster.data_directory(f"datanode{n}")) for n in range(2)]
+    for node in cluster.datanodes:
+        node.stop()
+    args = ["datanode", "--data-dir", ",".join(directories), "--listen", "127.0.0.1:0"]
+    done = run_cairn([*args, "--metanode", cluster.metanode.url], cluster.secret)
+    assert done.returncode != 0
+    assert f"{directories[1]} belongs to datanode" in done.stderr + done.stdout
