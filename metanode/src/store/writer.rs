@@ -4,7 +4,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use cairn_protocol::warn_self;
+use cairn_protocol::{warn_peer, warn_self};
 use futures_util::FutureExt;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection as _, Row as _};
@@ -227,7 +227,13 @@ impl Task {
         };
         let result = transaction(&mut connection, batch).await;
         if let Err(Failure { error, .. }) = &result {
-            warn_self!(%error, mutations = batch.len(), "a transaction failed");
+            match error {
+                // No fault of ours: nothing was done, and everybody is told so.
+                StoreError::NoSpace => {
+                    warn_peer!(%error, mutations = batch.len(), "a transaction failed");
+                }
+                _ => warn_self!(%error, mutations = batch.len(), "a transaction failed"),
+            }
             // When even the rollback fails (SQLite may have done it by itself), the connection's
             // state is not known: dropping it rolls back whatever is open.
             if execute(&mut connection, "ROLLBACK").await.is_err() {

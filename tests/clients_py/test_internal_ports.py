@@ -1,0 +1,276 @@
+"""Garbage, half requests and wrong versions on the ports between the parts.
+
+Each must be answered with a typed error, or with the end of the connection; nothing is stored, nobody else is held up,
+and no part blames itself.
+"""
+
+import concurrent.futures
+import contextlib
+import hashlib
+import hmac
+import http.client
+import json
+import random
+import socket
+import time
+import uuid
+
+import pytest
+from data import MIB, some_bytes
+from harness import wait_until
+
+# The listener's time-outs (protocol/src/listener.rs), and what a busy machine may add.
+SILENCE_TIMEOUT_SECONDS = 120
+
+
+class Secret:
+    """Signs as the parts do: HMAC-SHA256 of purpose, NUL and message (protocol/src/secret.rs)."""
+
+    def __init__(self, text):
+        self.key = hashlib.sha256(text.encode()).digest().ljust(64, b"\0")
+        self.key_id = hashlib.sha256(self.key).hexdigest()[:8]
+
+    def sign(self, purpose, message):
+        return hmac.new(self.key, purpose.encode() + b"\0" + message.encode(), hashlib.sha256).hexdigest()
+
+    def request(self, method, path, body=b"", at=None):
+        at = at or int(time.time() * 1000)
+        signature = self.sign("request", f"{method}\n{path}\n{at}\n{hashlib.sha256(body).hexdigest()}")
+        return f"Cairn {self.key_id}.{at}.{signature}"
+
+    def block(self, operation, block, node, expires=None):
+        expires = expires or int(time.time() * 1000) + 3_600_000
+        signature = self.sign("block", f"{operation}\n{block}\n{node}\n{expires}")
+        return f"Bearer {self.key_id}.{expires}.{signature}"
+
+
+class Port:
+    """One internal port."""
+
+    def __init__(self, process):
+        self.port = process.port
+
+    def connect(self, timeout=SILENCE_TIMEOUT_SECONDS):
+        return socket.create_connection(("127.0.0.1", self.port), timeout)
+
+    def raw(self, data):
+        """Sends bytes, says that no more come, and reads to the end: the answer, possibly empty."""
+        with self.connect() as connection:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+            return read_to_end(connection)
+
+    def ask(self, method, path, body=b"", **headers):
+        """A request by a proper client: status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        with contextlib.closing(connection):
+            headers = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body or None, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read(), answer.headers
+
+
+def read_to_end(connection):
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while data := connection.recv(65_536):
+            received += data
+    return received
+
+
+def code(answer):
+    """The code of a typed error."""
+    status, body, _ = answer
+    assert status >= 400, answer
+    error = json.loads(body)
+    assert error["message"], answer
+    return error["code"]
+
+
+@pytest.fixture
+def cluster(start):
+    cluster = start("cluster", datanodes=1, replication=1)
+    wait_until(lambda: len(cluster.status()["nodes"]) == 1, "the datanode to register")
+    cluster.client().create_bucket(Bucket="bucket")
+    return cluster
+
+
+@pytest.fixture
+def signer(cluster):
+    return Secret(cluster.secret["CAIRN_CLUSTER_SECRET"])
+
+
+@pytest.fixture
+def ports(cluster):
+    return [Port(cluster.metanode), Port(cluster.datanodes[0])]
+
+
+@pytest.fixture(autouse=True)
+def all_is_well(cluster):
+    """After each test clients are served as before, nothing more is stored, and nobody blames itself."""
+    yield
+    body = some_bytes(2 * MIB)
+    client = cluster.client()
+    client.put_object(Bucket="bucket", Key="after", Body=body)
+    assert client.get_object(Bucket="bucket", Key="after")["Body"].read() == body
+    # One block of 2 MiB, which has a file of its own, and nothing else.
+    wait_until(lambda: stored_files(cluster) == 1, "nothing but the object to be stored")
+    assert all(process.running() for process in cluster.processes)
+    cluster.check()
+
+
+def stored_files(cluster):
+    return len(list(cluster.data_directory("datanode0").glob("own/*/*")))
+
+
+GARBAGE = {
+    "random bytes": random.Random(1).randbytes(10_000),
+    "a TLS hello": bytes.fromhex("1603010200010001fc0303") + bytes(500),
+    "nothing but newlines": b"\r\n" * 5_000,
+    "HTTP/2 and nonsense": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + random.Random(2).randbytes(5_000),
+    "no version": b"GET /\r\n\r\n",
+    "a huge head": b"POST /v1/cluster/heartbeat HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 1_000_000,
+    "many headers": b"GET /health HTTP/1.1\r\n" + b"X-A: b\r\n" * 20_000 + b"\r\n",
+    "a huge path": b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\n\r\n",
+    "two lengths": b"POST /v1/cluster/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "a length that is none": b"POST /v1/cluster/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    "broken chunks": b"POST /v1/cluster/heartbeat HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n",
+    "half a head": b"POST /v1/cluster/heart",
+    "half a body": b"POST /v1/cluster/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("what", GARBAGE)
+def test_garbage_is_answered_with_an_error_or_hung_up_on(ports, what):
+    for port in ports:
+        answer = port.raw(GARBAGE[what])
+        if answer.startswith(b"HTTP/1"):
+            assert int(answer.split(b" ")[1]) >= 400, answer[:200]
+
+
+def test_who_falls_silent_in_the_middle_is_hung_up_on_and_holds_nobody_up(cluster, signer, ports):
+    node = cluster.status()["nodes"][0]["node"]
+    block = str(uuid.uuid4())
+    token = signer.block("put", block, node)
+    rpc = signer.request("POST", "/v1/cluster/heartbeat", b"{}")
+    silent = {
+        "nothing at all": b"",
+        "half a head": b"POST /v1/cluster/heartbeat HTTP/1.1\r\nHost: x\r\n",
+        "half a call": b"POST /v1/cluster/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+        b"Authorization: " + rpc.encode() + b"\r\n\r\n{",
+        "half a block": f"PUT /v1/blocks/{block} HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n"
+        f"x-cairn-crc32c: 00000000\r\nAuthorization: {token}\r\n\r\n".encode() + bytes(1_500_000),
+    }
+
+    def fall_silent(port, data):
+        with port.connect() as connection:
+            connection.sendall(data)
+            answer = read_to_end(connection)
+        return not answer or int(answer.split(b" ")[1]) >= 400
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        all_silent = [pool.submit(fall_silent, port, data) for port in ports for data in silent.values()]
+        # Meanwhile others are served.
+        client = cluster.client(read_timeout=60)
+        while not all(each.done() for each in all_silent):
+            client.put_object(Bucket="bucket", Key="small", Body=b"small")
+            assert client.get_object(Bucket="bucket", Key="small")["Body"].read() == b"small"
+        assert all(each.result() for each in all_silent)
+
+
+def test_other_versions_are_told_in_words_which_one_is_spoken(ports, signer):
+    metanode, datanode = ports
+    block = str(uuid.uuid4())
+    for port, method, path in (
+        (metanode, "POST", "/v2/cluster/heartbeat"),
+        (metanode, "POST", "/v0/metadata/lookup"),
+        (datanode, "PUT", f"/v2/blocks/{block}"),
+        (datanode, "GET", f"/v17/blocks/{block}"),
+    ):
+        body = b"{}" if method != "GET" else b""
+        answer = port.ask(method, path, body, Authorization=signer.request(method, path, body))
+        assert (answer[0], code(answer)) == (404, "Malformed"), path
+        version = path.split("/")[1][1:]
+        assert f"version 1 of the protocol, not version {version}" in json.loads(answer[1])["message"]
+
+
+def test_unknown_paths_and_methods_are_answered_with_a_typed_error(ports, signer):
+    metanode, datanode = ports
+    for port in ports:
+        assert code(port.ask("GET", "/nothing/here")) == "Malformed"
+        assert code(port.ask("POST", "/v1/nothing/here", b"{}")) == "Malformed"
+        assert code(port.ask("DELETE", "/health")) == "Malformed"
+        assert code(port.ask("GET", "/events")) == "Unauthorized"
+    assert code(metanode.ask("GET", "/v1/cluster/heartbeat")) == "Malformed"
+    assert code(datanode.ask("POST", f"/v1/blocks/{uuid.uuid4()}", b"{}")) == "Malformed"
+
+
+def test_calls_that_are_not_what_they_should_be_are_refused(ports, signer):
+    metanode = ports[0]
+    path = "/v1/cluster/heartbeat"
+
+    def call(sent, **signed):
+        signed = {"method": "POST", "path": path, "body": sent} | signed
+        return code(metanode.ask("POST", path, sent, Authorization=signer.request(**signed)))
+
+    # Well signed, and of the wrong shape.
+    deep = b"[" * 100_000 + b"]" * 100_000
+    for body in (b"{}", b"[]", b"null", b'{"node": 5}', b"{", b"\xff\xfe", b"", deep):
+        assert call(body) == "Malformed", body[:20]
+    # Of whatever shape, and not signed for this.
+    assert call(b"{}", body=b"[]") == "Unauthorized"
+    assert call(b"{}", path="/v1/cluster/register") == "Unauthorized"
+    assert call(b"{}", method="GET") == "Unauthorized"
+    assert call(b"{}", at=1) == "Unauthorized"
+    other = Secret("another secret that is long enough")
+    for authorization in ("", "Cairn", "Cairn a.b.c", "Bearer x", other.request("POST", path, b"{}"), "\xff"):
+        assert code(metanode.ask("POST", path, b"{}", Authorization=authorization)) == "Unauthorized"
+    # Too much to be read for anybody, let alone for somebody who does not know the secret.
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 50}\r\n"
+    assert b"Unauthorized" in metanode.raw(head.encode() + b"\r\n{")
+
+
+def test_blocks_are_served_to_nobody_without_the_right_token(cluster, ports, signer):
+    datanode = ports[1]
+    node = cluster.status()["nodes"][0]["node"]
+    block = str(uuid.uuid4())
+    path = f"/v1/blocks/{block}"
+    right = signer.block("put", block, node)
+    wrong = [
+        "",
+        "Bearer",
+        "Bearer a.b.c",
+        signer.block("get", block, node),
+        signer.block("put", str(uuid.uuid4()), node),
+        signer.block("put", block, str(uuid.uuid4())),
+        signer.block("put", block, node, expires=1),
+        Secret("another secret that is long enough").block("put", block, node),
+        right[:-1] + ("0" if right[-1] != "0" else "1"),
+    ]
+    for token in wrong:
+        # The token is looked at first: those without it are not told what else is wrong.
+        assert code(datanode.ask("PUT", path, b"x", Authorization=token)) == "Unauthorized", token
+        assert code(datanode.ask("DELETE", path, Authorization=token)) == "Unauthorized", token
+    assert code(datanode.ask("PUT", "/v1/blocks/none", b"x", Authorization=right)) == "Unauthorized"
+    # With the right one, what is wrong is told in words.
+    for headers in (
+        {},
+        {"x-cairn-crc32c": "nonsense"},
+        {"x-cairn-crc32c": "00000000", "x-cairn-pipeline": "nonsense"},
+        {"x-cairn-crc32c": "00000000", "x-cairn-pipeline": "[" * 10_000},
+    ):
+        answer = datanode.ask("PUT", path, b"x", Authorization=right, **headers)
+        assert (answer[0], code(answer)) == (400, "Malformed"), headers
+    answer = datanode.ask("PUT", path, b"x", Authorization=right, x_cairn_crc32c="00000000")
+    assert code(answer) == "ChecksumMismatch"
+    get = signer.block("get", block, node)
+    assert code(datanode.ask("GET", path, Authorization=get)) == "NotFound"
+    for range in ("bytes=5-4", "bytes=-1", "chapters=1-2", "\xff"):
+        assert code(datanode.ask("GET", path, Authorization=get, Range=range)) == "Malformed"
+    status, _, headers = datanode.ask("HEAD", path, Authorization=get)
+    assert (status, json.loads(headers["x-cairn-error"])["code"]) == (404, "NotFound")
+    # A length that no block can have.
+    head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 50}\r\nx-cairn-crc32c: 00000000\r\n"
+    answer = datanode.raw(f"{head}Authorization: {right}\r\n\r\n".encode() + bytes(1000))
+    assert b"Malformed" in answer, answer
