@@ -12,6 +12,14 @@ from harness import wait_until
 # A small block, which shares a segment, and a large one, which has its own.
 LENGTHS = [60_000, 3 * MIB]
 
+# How a read fails: with an error, or, in the middle, with the end of the connection.
+REFUSALS = (
+    botocore.exceptions.BotoCoreError,
+    botocore.exceptions.ClientError,
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
+
 
 def body(n):
     return some_bytes(LENGTHS[n], n)
@@ -96,8 +104,7 @@ def test_when_all_copies_are_bad_reads_fail_and_what_is_left_is_kept(start):
     for n in range(2):
         wait_until(lambda n=n: len(quarantined(cluster, n)) == 2, "bad copies to be set aside")
     for n in range(2):
-        with pytest.raises((botocore.exceptions.ClientError, urllib3.exceptions.HTTPError, OSError,
-                            botocore.exceptions.BotoCoreError)):
+        with pytest.raises(REFUSALS):
             get(client, n)
     wait_until(lambda: cluster.status()["missing"] == 2, "both blocks to be told as missing")
     kept = [quarantined(cluster, n) for n in range(2)]

@@ -52,7 +52,8 @@ def two_disks(tmp_path, start):
     # All are of one size, so that each gets its share.
     names = ["first", "second", "datanode0", "datanode1", "datanode2"]
     with disks.small(tmp_path, {name: 128 * MIB for name in names}) as mounted:
-        cluster = start("cluster", datanodes=3, directories=mounted, env={"CAIRN_RESERVE": "4MiB"})
+        env = {"CAIRN_RESERVE": "4MiB", "CAIRN_REPAIR_GRACE": "500ms"}
+        cluster = start("cluster", datanodes=3, directories=mounted, env=env)
         node = cluster.add_datanode(mounted["first"], mounted["second"])
         wait_until(lambda: len(cluster.status()["nodes"]) == 4, "four nodes")
         client = cluster.client()
