@@ -353,8 +353,7 @@ impl TestCluster {
         panic!("the cluster does not come to rest");
     }
 
-    /// Lets time pass in steps of a heartbeat, with the heartbeats of nodes that are up.
-    pub(super) async fn pass(&mut self, duration: Duration) {
+    async fn beat_for(&mut self, duration: Duration) {
         let mut left = duration;
         while !left.is_zero() {
             let step = left.min(self.config.heartbeat_interval);
@@ -363,6 +362,11 @@ impl TestCluster {
             self.notice_silence().await;
             left -= step;
         }
+    }
+
+    /// Lets time pass in steps of a heartbeat, with the heartbeats of nodes that are up.
+    pub(super) async fn pass(&mut self, duration: Duration) {
+        self.beat_for(duration).await;
         self.settle().await;
         self.work_again().await;
         self.settle().await;
@@ -462,14 +466,7 @@ impl TestCluster {
     /// Lets a node be silent until it is dead, and does what follows, but no node obeys.
     pub(super) async fn die(&mut self, index: usize) {
         self.down(index);
-        let mut left = self.config.dead_after + self.config.heartbeat_interval;
-        while !left.is_zero() {
-            let step = left.min(self.config.heartbeat_interval);
-            self.clock.advance(step);
-            self.beat_all().await;
-            self.notice_silence().await;
-            left -= step;
-        }
+        self.beat_for(self.config.dead_after + self.config.heartbeat_interval).await;
         self.work().await;
     }
 

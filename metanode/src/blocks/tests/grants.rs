@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use cairn_protocol::admin::DutyChange;
 use cairn_protocol::cluster::{Cluster, VolumeUsage};
 use cairn_protocol::event::EventKind;
 use cairn_protocol::metadata::*;
@@ -230,4 +231,24 @@ async fn a_bucket_may_want_other_copies_and_block_sizes_than_the_cluster() {
     let class = Some("REDUCED_REDUNDANCY".to_owned());
     let request = AllocateBlocks { storage_class: class, ..allocation(1) };
     assert_eq!(cluster.blocks.allocate(request).await.unwrap()[0].targets.len(), 2, "the object decides");
+}
+
+#[tokio::test]
+async fn when_too_few_nodes_can_take_a_block_it_is_said_at_once_how_many_and_why() {
+    let mut cluster = TestCluster::new(5).await;
+    cluster.change_duty(0, DutyChange::Drain).await;
+    cluster.change_duty(1, DutyChange::Maintain { for_ms: 3_600_000 }).await;
+    cluster.nodes[2].capacity = 10;
+    cluster.down(3);
+    cluster.pass(cluster.config.stale_after * 2).await;
+    let Err(MetadataError::NotEnoughNodes { reason }) = cluster.blocks.allocate(allocation(1)).await else {
+        panic!("there is one node left");
+    };
+    assert!(reason.contains("needs 2 datanodes") && reason.contains("1 of 5 can"), "{reason}");
+    for why in ["1 draining", "1 in maintenance", "1 full", "1 silent"] {
+        assert!(reason.contains(why), "{reason}");
+    }
+    // Nothing is reserved for what was refused.
+    let used = cluster.status().await.nodes.iter().map(|node| node.predicted_used).sum::<u64>();
+    assert_eq!(used, 0);
 }

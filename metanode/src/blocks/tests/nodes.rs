@@ -156,3 +156,37 @@ async fn a_registration_that_makes_no_sense_is_refused() {
     let request = Register { address: "file:///etc".to_owned(), ..cluster.registration(0) };
     assert!(matches!(cluster.blocks.register(request).await, Err(ClusterError::Malformed { .. })));
 }
+
+#[tokio::test]
+async fn a_heartbeat_with_nothing_new_neither_writes_nor_reads() {
+    let mut cluster = TestCluster::new(3).await;
+    cluster.put(10).await;
+    cluster.pass(Duration::from_secs(60)).await;
+    cluster.store.close().await;
+    for index in 0..3 {
+        let reply = cluster.blocks.heartbeat(cluster.heartbeat_of(index)).await.unwrap();
+        assert!(reply.commands.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_waits_to_be_deleted_counts_as_gone_also_after_a_restart() {
+    let mut cluster = TestCluster::new(1).await;
+    let (owner, _) = cluster.put(1_000).await;
+    cluster.put(10).await;
+    cluster.pass(Duration::from_secs(60)).await;
+    cluster.give_up(owner).await;
+    cluster.clock.advance(cluster.config.garbage_grace + Duration::from_secs(1));
+    cluster.beat(0).await;
+    cluster.work().await;
+    let seen = |status: &cairn_protocol::admin::ClusterStatus| {
+        (status.nodes[0].volumes[0].used, status.nodes[0].predicted_used, status.deletions_queued)
+    };
+    assert_eq!(seen(&cluster.status().await), (1_010, 10, 1));
+    cluster.restart().await;
+    cluster.register(0).await;
+    assert_eq!(seen(&cluster.status().await), (1_010, 10, 1));
+    cluster.settle().await;
+    cluster.settle().await;
+    assert_eq!(seen(&cluster.status().await), (10, 10, 0));
+}

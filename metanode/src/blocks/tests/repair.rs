@@ -389,3 +389,47 @@ async fn a_block_that_was_queued_without_a_hint_is_found_by_a_sweep() {
     cluster.settle().await;
     assert!(cluster.really_at(block).contains(&0));
 }
+
+#[tokio::test]
+async fn of_too_many_copies_the_one_on_the_fullest_node_of_a_crowded_zone_goes() {
+    let mut cluster = TestCluster::new(0).await;
+    for zone in ["a", "b", "c", "c"] {
+        cluster.add_node(Some(zone)).await;
+    }
+    let (_, block) = cluster.put(10).await;
+    cluster.pass(cluster.config.report_age * 2).await;
+    // The fourth node brings a copy, too. Zone c has two then; the fullest node of all is in zone a.
+    cluster.nodes[0].capacity = 100;
+    let without = (2..4).find(|index| !cluster.really_at(block).contains(index)).unwrap();
+    let with = 5 - without;
+    cluster.nodes[with].capacity = 1_000;
+    let replica = *cluster.nodes[0].held.get(&block).unwrap();
+    cluster.beat_all().await;
+    cluster.nodes[without].held.insert(block, replica);
+    cluster.register(without).await;
+    cluster.settle().await;
+    cluster.settle().await;
+    assert_eq!(cluster.really_at(block), [0, 1, without].into());
+    assert_eq!(cluster.holders(block).await, cluster.really_at(block));
+}
+
+#[tokio::test]
+async fn too_many_copies_are_remembered_while_some_of_their_nodes_are_silent() {
+    let mut cluster = TestCluster::new(4).await;
+    let (_, block) = cluster.put(10).await;
+    cluster.pass(cluster.config.report_age * 2).await;
+    let holders: Vec<usize> = cluster.really_at(block).into_iter().collect();
+    let other = (0..4).find(|index| !holders.contains(index)).unwrap();
+    cluster.down(holders[0]);
+    cluster.pass(cluster.config.stale_after * 2).await;
+    let replica = *cluster.nodes[holders[0]].held.get(&block).unwrap();
+    cluster.nodes[other].held.insert(block, replica);
+    cluster.register(other).await;
+    cluster.settle().await;
+    assert_eq!(cluster.really_at(block).len(), 4, "three are needed that are alive for sure");
+    cluster.nodes[holders[0]].up = true;
+    cluster.beat_all().await;
+    cluster.settle().await;
+    cluster.settle().await;
+    assert_eq!(cluster.really_at(block).len(), 3);
+}
