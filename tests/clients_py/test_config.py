@@ -126,7 +126,7 @@ def test_a_server_runs_with_the_settings_of_its_file(tmp_path, file):
         for key, expected in (("a", [(MIB, 3), (MIB, 3)]), ("b", [(MIB, 1)])):
             command = ["admin", "where", f"s3://bucket/{key}", "--json", "--data-dir", str(tmp_path / "data")]
             extents = json.loads(run_cairn(command).stdout)["extents"]
-            assert [(e["length"], len(e["replicas"])) for e in extents] == expected
+            assert [(e["length"], e["replication"]) for e in extents] == expected
     finally:
         cairn.stop()
     cairn.check()

@@ -106,19 +106,11 @@ fn facts(status: &BalanceStatus) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::admin::fake::{Fake, balance};
-    use clap::Parser;
-
-    #[derive(Parser, Debug)]
-    struct Line {
-        #[command(subcommand)]
-        operation: BalanceOperation,
-    }
+    use crate::command::admin::fake::{Fake, balance, parse};
 
     async fn orders(line: &[&str]) -> Vec<String> {
         let fake = Fake::default();
-        let operation = Line::try_parse_from(["balance"].iter().chain(line)).unwrap().operation;
-        run(operation, &fake, Printer { json: true }).await.unwrap();
+        run(parse(line).unwrap(), &fake, Printer { json: true }).await.unwrap();
         fake.orders()
     }
 

@@ -115,20 +115,12 @@ fn table(settings: &BucketSettings) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::admin::fake::Fake;
-    use clap::Parser;
-
-    #[derive(Parser, Debug)]
-    struct Line {
-        #[command(subcommand)]
-        operation: BucketOperation,
-    }
+    use crate::command::admin::fake::{Fake, parse};
 
     async fn orders(line: &[&str]) -> Vec<String> {
         // The fake's bucket has replication 2 and block size 1 MiB of its own.
         let fake = Fake::default();
-        let operation = Line::try_parse_from(["bucket"].iter().chain(line)).unwrap().operation;
-        run(operation, &fake, Printer { json: true }).await.unwrap();
+        run(parse(line).unwrap(), &fake, Printer { json: true }).await.unwrap();
         fake.orders()
     }
 
@@ -154,7 +146,7 @@ mod tests {
             &["show", "s3://b/key"],
             &["show", "s3://"],
         ] {
-            assert!(Line::try_parse_from(["bucket"].iter().chain(wrong)).is_err(), "{wrong:?}");
+            assert!(parse::<BucketOperation>(wrong).is_err(), "{wrong:?}");
         }
     }
 }

@@ -21,7 +21,14 @@ use cairn_protocol::checksum::{ChunkTable, crc32c};
 use cairn_protocol::cluster::VolumeUsage;
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::id::{BlockId, ClusterId, NodeId, VersionId, VolumeId};
+use clap::{Command, Subcommand};
 use futures_util::StreamExt;
+
+/// What a command line is taken for.
+pub(super) fn parse<O: Subcommand>(line: &[&str]) -> Result<O, clap::Error> {
+    let command = O::augment_subcommands(Command::new("operation").no_binary_name(true));
+    O::from_arg_matches(&command.try_get_matches_from(line)?)
+}
 
 /// The node of the fake cluster.
 pub(super) const NODE: &str = "aaaaaaaa-aaaa-4000-8000-000000000001";

@@ -121,19 +121,11 @@ pub(super) fn activity_word(activity: WorkerActivity) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::admin::fake::{Fake, worker};
-    use clap::Parser;
-
-    #[derive(Parser, Debug)]
-    struct Line {
-        #[command(subcommand)]
-        operation: WorkerOperation,
-    }
+    use crate::command::admin::fake::{Fake, parse, worker};
 
     async fn orders(line: &[&str]) -> Vec<String> {
         let fake = Fake::default();
-        let operation = Line::try_parse_from(["worker"].iter().chain(line)).unwrap().operation;
-        run(operation, &fake, Printer { json: true }).await.unwrap();
+        run(parse(line).unwrap(), &fake, Printer { json: true }).await.unwrap();
         fake.orders()
     }
 
@@ -150,9 +142,9 @@ mod tests {
 
     #[test]
     fn an_unknown_worker_is_answered_with_those_that_there_are() {
-        let complaint = Line::try_parse_from(["worker", "pause", "repairs"]).unwrap_err().to_string();
+        let complaint = parse::<WorkerOperation>(&["pause", "repairs"]).unwrap_err().to_string();
         assert!(complaint.contains("liveness") && complaint.contains("'repair'"), "{complaint}");
-        assert!(Line::try_parse_from(["worker", "set", "repair"]).is_err());
+        assert!(parse::<WorkerOperation>(&["set", "repair"]).is_err());
     }
 
     #[test]
