@@ -312,7 +312,8 @@ type Stored = Result<&'static [u8], BlockError>;
 #[derive(Clone, Default)]
 pub(super) struct Disks {
     stored: Arc<Mutex<HashMap<BlockId, Stored>>>,
-    broken_off: Arc<Mutex<Option<Result<(), BlockError>>>>,
+    /// How the next reads end; none that break off.
+    broken_off: Arc<Mutex<VecDeque<Option<Result<(), BlockError>>>>>,
 }
 
 impl Disks {
@@ -320,9 +321,9 @@ impl Disks {
         self.stored.lock().unwrap().insert(block, stored);
     }
 
-    /// Has every read break off in the middle, and who asks whether the block is there be told this.
-    pub(super) fn break_off(&self, head: Result<(), BlockError>) {
-        *self.broken_off.lock().unwrap() = Some(head);
+    /// Has the next read break off in the middle, and the one after it end like this.
+    pub(super) fn break_off(&self, then: Result<(), BlockError>) {
+        self.broken_off.lock().unwrap().extend([None, Some(then)]);
     }
 
     fn info(bytes: &[u8]) -> BlockInfo {
@@ -348,16 +349,20 @@ impl BlockService for Disks {
             self.stored.lock().unwrap().get(&request.block).cloned().unwrap_or(Err(BlockError::NotFound));
         let bytes = stored?;
         let mut pieces = vec![Ok(Bytes::from_static(bytes))];
-        if self.broken_off.lock().unwrap().is_some() {
-            pieces = vec![Err(BlockError::Unreachable { reason: "broke off".to_owned() })];
+        match self.broken_off.lock().unwrap().pop_front() {
+            Some(Some(then)) => then?,
+            Some(None) => {
+                let error = BlockError::Unreachable { reason: "broke off".to_owned() };
+                pieces = vec![Ok(Bytes::from_static(&bytes[..2])), Err(error)];
+            }
+            None => {}
         }
         let data = futures_util::stream::iter(pieces).boxed();
         Ok(BlockRead { info: Self::info(bytes), table: ChunkTable::of(bytes), data_offset: 0, data })
     }
 
     async fn head(&self, _: HeadBlock) -> Result<BlockInfo, BlockError> {
-        let broken_off = self.broken_off.lock().unwrap().clone();
-        broken_off.ok_or(BlockError::Internal)?.map(|()| Self::info(b"hello"))
+        Err(BlockError::Internal)
     }
 
     async fn delete(&self, _: DeleteBlock) -> Result<(), BlockError> {

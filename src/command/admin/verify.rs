@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use cairn_protocol::admin::{ExtentPlace, ObjectPlace, ReplicaPlace};
-use cairn_protocol::block::{BlockConnector, BlockError, BlockInfo, GetBlock, HeadBlock};
+use cairn_protocol::admin::{ExtentPlace, NodeState, ObjectPlace, ReplicaPlace};
+use cairn_protocol::block::{BlockConnector, BlockError, BlockInfo, BlockService, GetBlock};
 use cairn_protocol::checksum::ChunkTableBuilder;
 use cairn_protocol::env::Env;
 use cairn_protocol::id::{BlockId, NodeId, VolumeId};
@@ -16,6 +16,12 @@ use super::progress::{Bar, Unit};
 
 /// Copies that are read at once: enough to keep a link busy, and not so many that clients notice.
 const READS_AT_ONCE: usize = 4;
+
+/// How often a copy that breaks off is asked for the rest: a damaged one is known by then.
+const ATTEMPTS: u32 = 5;
+
+/// Before it is asked for the second time; then longer and longer.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a token is good: longer than the largest block takes over a slow link.
 const TOKEN_TIME: Duration = Duration::from_secs(300);
@@ -103,31 +109,77 @@ impl<C: BlockConnector> Verifier<C> {
         let expires_at = self.env.now().after(TOKEN_TIME);
         let token = self.secret.block_token(BlockOperation::Get, extent.block, replica.node, expires_at);
         let service = self.blocks.connect(replica.node, &replica.address);
-        let block = extent.block;
-        let mut read = service.get(GetBlock { block, range: None, token: token.clone() }).await?;
-        let info = read.info;
-        let failure = |error| Failure { volume: info.volume, error };
-        let mut table = ChunkTableBuilder::default();
-        while let Some(piece) = read.data.next().await {
-            match piece {
-                Ok(bytes) => table.update(&bytes),
-                // A datanode that finds damage in the middle breaks off and sets the block aside: who asks again is told.
-                Err(error) => {
-                    return Err(failure(match service.head(HeadBlock { block, token }).await {
-                        Err(BlockError::NotFound | BlockError::Corrupt) => BlockError::Corrupt,
-                        Ok(_) | Err(_) => error,
-                    }));
+        let mut reading = Reading { extent, info: None, table: ChunkTableBuilder::default() };
+        let attempts = if replica.state == NodeState::Dead { 1 } else { ATTEMPTS };
+        for attempt in 1..=attempts {
+            match reading.go_on(&*service, token.clone()).await {
+                Ok(true) => return reading.finish(),
+                // A datanode that finds damage in the middle breaks off. Who asks for the rest is told why, at the latest
+                // when the block is set aside.
+                Ok(false) | Err(BlockError::Unreachable { .. }) if attempt < attempts => {
+                    self.env.sleep(PAUSE * attempt).await;
                 }
+                Ok(false) => break,
+                Err(error) => return Err(reading.failure(error)),
             }
         }
-        let received = table.length();
-        if received != extent.block_length || info.length != extent.block_length {
-            return Err(failure(BlockError::LengthMismatch { expected: extent.block_length, received }));
+        Err(reading.failure(BlockError::Unreachable { reason: "it breaks off again and again".to_owned() }))
+    }
+}
+
+/// A copy being read.
+struct Reading<'a> {
+    extent: &'a ExtentPlace,
+    /// What the datanode said of it, once it said something.
+    info: Option<BlockInfo>,
+    table: ChunkTableBuilder,
+}
+
+impl Reading<'_> {
+    /// Reads what is not read yet. Returns whether it came to the end.
+    async fn go_on(&mut self, service: &dyn BlockService, token: String) -> Result<bool, BlockError> {
+        let length = self.extent.block_length;
+        let had = self.table.length();
+        if had >= length && self.info.is_some() {
+            return Ok(true);
         }
-        if !table.finish().matches(extent.block_length, extent.crc32c) {
+        let range = (had > 0).then_some((had, length));
+        let mut read = match service.get(GetBlock { block: self.extent.block, range, token }).await {
+            // It was there a moment ago: it was found damaged, and set aside.
+            Err(BlockError::NotFound) if self.info.is_some() => return Err(BlockError::Corrupt),
+            read => read?,
+        };
+        self.info = Some(read.info);
+        if read.info.length != length {
+            return Err(BlockError::LengthMismatch { expected: length, received: read.info.length });
+        }
+        // The answer begins with the chunk that the range begins in.
+        let mut known = had.saturating_sub(read.data_offset);
+        while let Some(piece) = read.data.next().await {
+            let Ok(bytes) = piece else { return Ok(false) };
+            let skipped = known.min(bytes.len() as u64);
+            known -= skipped;
+            self.table
+                .update(&bytes.slice(usize::try_from(skipped).unwrap_or(usize::MAX).min(bytes.len())..));
+        }
+        Ok(true)
+    }
+
+    fn finish(self) -> Result<BlockInfo, Failure> {
+        let (length, received) = (self.extent.block_length, self.table.length());
+        if received != length {
+            return Err(self.failure(BlockError::LengthMismatch { expected: length, received }));
+        }
+        let volume = self.info.and_then(|info| info.volume);
+        let failure = |error| Failure { volume, error };
+        if !self.table.finish().matches(length, self.extent.crc32c) {
             return Err(failure(BlockError::ChecksumMismatch));
         }
-        Ok(info)
+        self.info.ok_or_else(|| failure(BlockError::Internal))
+    }
+
+    fn failure(&self, error: BlockError) -> Failure {
+        Failure { volume: self.info.and_then(|info| info.volume), error }
     }
 }
 
@@ -135,12 +187,6 @@ impl<C: BlockConnector> Verifier<C> {
 struct Failure {
     volume: Option<VolumeId>,
     error: BlockError,
-}
-
-impl From<BlockError> for Failure {
-    fn from(error: BlockError) -> Self {
-        Self { volume: None, error }
-    }
 }
 
 fn verdict_of(error: &BlockError) -> Verdict {
@@ -164,10 +210,10 @@ fn verdict_of(error: &BlockError) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::admin::fake::{Disks, place};
+    use crate::command::admin::fake::{Disks, impatient_env, place};
 
     fn verifier(disks: Disks) -> Verifier<Disks> {
-        Verifier::new(disks, ClusterSecret::new(&"s".repeat(32)).unwrap(), Env::system())
+        Verifier::new(disks, ClusterSecret::new(&"s".repeat(32)).unwrap(), impatient_env())
     }
 
     async fn verdicts(stored: &[Result<&'static [u8], BlockError>], recorded: &[&[u8]]) -> Vec<Verdict> {
@@ -198,17 +244,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_copy_that_is_set_aside_while_it_is_read_is_corrupt_and_one_that_merely_breaks_off_is_not() {
-        for (head, verdict) in [
+    async fn a_copy_that_breaks_off_is_asked_for_the_rest_and_then_known() {
+        for (then, verdict) in [
             (Err(BlockError::NotFound), Verdict::Corrupt),
             (Err(BlockError::Corrupt), Verdict::Corrupt),
             (Err(BlockError::Busy), Verdict::Unreachable),
-            (Ok(()), Verdict::Unreachable),
+            (Ok(()), Verdict::Good),
         ] {
             let object = place(&[b"hello"]);
             let disks = Disks::default();
             disks.store(object.extents[0].block, Ok(b"hello"));
-            disks.break_off(head);
+            disks.break_off(then);
             assert_eq!(verifier(disks).check(&object).await[0].verdict, verdict);
         }
     }
