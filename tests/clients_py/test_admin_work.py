@@ -88,3 +88,32 @@ def test_a_scrub_does_not_wait_for_the_dead(cluster):
     done = ask(cluster, "scrub", "start", "--wait")
     assert done.returncode == 0, done.stderr
     assert dead["node"][:8] in done.stderr and "not waited for" in done.stderr
+
+
+def test_balancing_moves_blocks_to_an_empty_datanode_and_rests(start):
+    """Small disks, so that a few blocks tip the balance."""
+    small = {"CAIRN_CAPACITY": "64MiB", "CAIRN_RESERVE": "0", "CAIRN_BLOCK_SIZE": "1MiB"}
+    cluster = start("cluster", datanodes=2, replication=1, env=small)
+    cluster.admin("balance", "stop")
+    client = cluster.client()
+    client.create_bucket(Bucket="photos")
+    for n in range(24):
+        client.put_object(Bucket="photos", Key=f"{n}", Body=some_bytes(MIB, n))
+    empty = cluster.add_datanode()
+    wait_until(lambda: cluster.admin_json("balance", "status")["nodes_outside"] > 0, "the imbalance")
+    assert cluster.admin("balance", "status").startswith("Not balancing: ")
+    plan = ask(cluster, "balance", "start", "--dry-run", "--threshold", "30%", "--rate", "50MiB/s", "--json")
+    planned = json.loads(plan.stdout)
+    assert planned["threshold_permille"] == 300 and planned["rate"] == 50 * MIB
+    unchanged = cluster.admin_json("balance", "status")
+    assert not unchanged["running"] and unchanged["threshold_permille"] == 100
+    assert cluster.node(empty)["replicas"] == 0
+    cluster.admin("balance", "start", "--threshold", "30%", "--rate", "50MiB/s")
+    wait_until(lambda: cluster.node(empty)["replicas"] > 0, "blocks to be moved")
+    wait_until(lambda: cluster.admin("balance", "status").startswith("Balanced: "), "the balance")
+    moved = cluster.admin_json("balance", "status")
+    assert moved["running"] and moved["bytes_moved"] > 0
+    cluster.admin("balance", "stop")
+    assert not cluster.admin_json("balance", "status")["running"]
+    for n in range(24):
+        assert client.get_object(Bucket="photos", Key=f"{n}")["Body"].read() == some_bytes(MIB, n)

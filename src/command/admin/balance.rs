@@ -68,6 +68,10 @@ pub(super) async fn run(
 
 fn sentence(status: &BalanceStatus) -> String {
     let outside = u64::from(status.nodes_outside);
+    // Utilisation is the predicted one: it counts moves as done.
+    if outside == 0 && status.moves_in_flight > 0 {
+        return format!("Nearly balanced: {} under way will do.", of(status.moves_in_flight, "move"));
+    }
     match (outside, status.running) {
         (0, _) => {
             format!("Balanced: every datanode is within {} of the mean.", permille(status.threshold_permille))
@@ -128,6 +132,8 @@ mod tests {
     fn the_sentence_says_whether_there_is_something_to_do() {
         let status = |nodes_outside, running| BalanceStatus { nodes_outside, running, ..balance() };
         assert_eq!(sentence(&status(0, true)), "Balanced: every datanode is within 10 % of the mean.");
+        let moving = BalanceStatus { moves_in_flight: 3, ..status(0, true) };
+        assert_eq!(sentence(&moving), "Nearly balanced: 3 moves under way will do.");
         assert!(sentence(&status(2, true)).starts_with("Balancing: 2 datanodes beyond 10 %"));
         assert!(sentence(&status(2, false)).contains("cairn admin balance start"));
     }

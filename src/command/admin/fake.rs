@@ -308,12 +308,18 @@ impl Admin for Fake {
 /// What a datanode does when it is asked for a block.
 type Stored = Result<&'static [u8], BlockError>;
 
+/// How a read ends that is not to end well at once.
+enum Ending {
+    InTheMiddle,
+    Later(Result<(), BlockError>),
+}
+
 /// The node's blocks.
 #[derive(Clone, Default)]
 pub(super) struct Disks {
     stored: Arc<Mutex<HashMap<BlockId, Stored>>>,
     /// How the next reads end; none that break off.
-    broken_off: Arc<Mutex<VecDeque<Option<Result<(), BlockError>>>>>,
+    broken_off: Arc<Mutex<VecDeque<Ending>>>,
 }
 
 impl Disks {
@@ -323,7 +329,7 @@ impl Disks {
 
     /// Has the next read break off in the middle, and the one after it end like this.
     pub(super) fn break_off(&self, then: Result<(), BlockError>) {
-        self.broken_off.lock().unwrap().extend([None, Some(then)]);
+        self.broken_off.lock().unwrap().extend([Ending::InTheMiddle, Ending::Later(then)]);
     }
 
     fn info(bytes: &[u8]) -> BlockInfo {
@@ -350,8 +356,8 @@ impl BlockService for Disks {
         let bytes = stored?;
         let mut pieces = vec![Ok(Bytes::from_static(bytes))];
         match self.broken_off.lock().unwrap().pop_front() {
-            Some(Some(then)) => then?,
-            Some(None) => {
+            Some(Ending::Later(then)) => then?,
+            Some(Ending::InTheMiddle) => {
                 let error = BlockError::Unreachable { reason: "broke off".to_owned() };
                 pieces = vec![Ok(Bytes::from_static(&bytes[..2])), Err(error)];
             }
