@@ -21,6 +21,10 @@ const BLOCKS_PER_STEP: u32 = 100;
 /// multiples of the worker's interval. It is woken when nodes change.
 const LONG_REST: u32 = 300;
 
+/// The longest rest when some blocks only have to wait: for their copies, their pipelines, or after a failed
+/// attempt.
+const SHORT_REST: u32 = 10;
+
 /// Goes through the blocks of draining nodes, in tours, and has a copy made elsewhere of each that would
 /// lack one without the node. The old copy goes when the new one has come.
 pub(super) struct Drain {
@@ -40,7 +44,7 @@ struct Tour {
     through: Option<BlockId>,
     /// Something was ordered or dropped in this tour.
     moved: bool,
-    /// Bandwidth was missing, or it is too early for some.
+    /// Some copies are under way, or it is too early for some.
     waits: bool,
     /// The next tour begins at the earliest then.
     rests_until: Duration,
@@ -118,6 +122,7 @@ impl Drain {
                 Looked::Throttled => stop = Some(Stop::Throttled),
                 Looked::Examined(verdict) => {
                     tour.moved |= !verdict.copies.is_empty();
+                    tour.waits |= verdict.standing == Standing::UnderWay;
                     if !verdict.drops.is_empty() {
                         settled.push(*block);
                     } else if verdict.standing == Standing::Deferred && verdict.need == Some(Need::Drain) {
@@ -147,11 +152,8 @@ impl Drain {
     /// Nothing that can be done at once is left; after a tour without any move the rests get longer.
     fn end_tour(&self, tour: &mut Tour) {
         let interval = self.inner.config.worker_interval;
-        tour.rest = if tour.moved || tour.waits {
-            interval
-        } else {
-            (tour.rest * 2).clamp(interval, interval * LONG_REST)
-        };
+        let longest = if tour.waits { SHORT_REST } else { LONG_REST };
+        tour.rest = if tour.moved { interval } else { (tour.rest * 2).clamp(interval, interval * longest) };
         *tour =
             Tour { rests_until: self.inner.env.monotonic() + tour.rest, rest: tour.rest, ..Tour::default() };
     }
