@@ -52,6 +52,8 @@ pub(super) struct Node {
     /// How many requests it got.
     pub(super) puts: Mutex<usize>,
     pub(super) gets: Mutex<usize>,
+    /// Bytes of blocks that the gateway itself sent it.
+    pub(super) sent: Mutex<usize>,
 }
 
 #[derive(Default)]
@@ -96,6 +98,7 @@ impl World {
                     blocks: Mutex::default(),
                     puts: Mutex::default(),
                     gets: Mutex::default(),
+                    sent: Mutex::default(),
                 })
             };
             Self {
@@ -268,11 +271,18 @@ struct FakeConnector(Arc<World>);
 
 impl BlockConnector for FakeConnector {
     fn connect(&self, node: NodeId, _address: &str) -> Arc<dyn BlockService> {
-        Arc::new(FakeNode(self.0.node(node)))
+        Arc::new(FakeNode(self.0.node(node), Sender::Gateway))
     }
 }
 
-struct FakeNode(Arc<Node>);
+struct FakeNode(Arc<Node>, Sender);
+
+/// Who sends a node its blocks.
+#[derive(PartialEq)]
+enum Sender {
+    Gateway,
+    Pipeline,
+}
 
 impl FakeNode {
     async fn begin(
@@ -306,7 +316,11 @@ impl BlockService for FakeNode {
         }
         let mut pieces = Vec::new();
         while let Some(piece) = data.next().await {
-            pieces.push(piece?);
+            let piece = piece?;
+            if self.1 == Sender::Gateway {
+                *self.0.sent.lock().unwrap() += piece.len();
+            }
+            pieces.push(piece);
             tokio::task::yield_now().await;
         }
         if let Fault::Slow(duration) = fault {
@@ -324,7 +338,7 @@ impl BlockService for FakeNode {
         if let [next, rest @ ..] = request.pipeline.as_slice() {
             let forward = PutBlock { token: next.token.clone(), pipeline: rest.to_vec(), ..request.clone() };
             let world = self.0.world.upgrade().unwrap();
-            let node = FakeNode(world.node(next.node));
+            let node = FakeNode(world.node(next.node), Sender::Pipeline);
             let data = futures_util::stream::iter(pieces.into_iter().map(Ok)).boxed();
             match node.put(forward, data).await {
                 Ok(further) => {

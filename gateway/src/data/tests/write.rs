@@ -28,6 +28,18 @@ mod tokio_stream_of {
 
 const BLOCK: u64 = 256 * 1024;
 
+#[tokio::test]
+async fn each_byte_is_sent_once_however_many_copies_there_are() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    let length = 3 * BLOCK as usize + 1000;
+    world.put(&data, vec![bytes(length)]).await;
+    let sent: usize = world.nodes.iter().map(|node| *node.sent.lock().unwrap()).sum();
+    assert_eq!(sent, length);
+    let kept = |node: &Arc<super::world::Node>| node.blocks.lock().unwrap().values().map(Bytes::len).sum();
+    assert_eq!(world.nodes.iter().map(kept).collect::<Vec<usize>>(), [length; 3]);
+}
+
 fn run<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(test)
 }
