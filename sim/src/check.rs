@@ -134,7 +134,7 @@ impl Cluster {
     pub fn check_rest(&mut self) {
         let mut wrong = Vec::new();
         for number in 0..self.blocks.len() {
-            wrong.extend(self.unfinished(number));
+            wrong.extend(self.unfinished(number).or_else(|| self.crowded(number)));
         }
         for node in self.nodes.iter().filter(|node| node.up && node.known.registered) {
             if node.known.duty == Duty::Draining && !node.disk.is_empty() {
@@ -164,6 +164,22 @@ impl Cluster {
             self.memory.targets_of(number).next().is_none() && !self.memory.leaving.contains_key(&number);
         let done = sure == wanted && right == wanted && clean && quiet;
         (!done).then(|| format!("block {number} is not done: {block:?}"))
+    }
+
+    /// Two copies more in one zone than in another that has a node for one.
+    fn crowded(&self, number: usize) -> Option<String> {
+        let block = &self.blocks[number];
+        if !block.is_kept() || block.lost {
+            return None;
+        }
+        let holds = |node: usize| block.holders.iter().any(|(holder, _)| *holder == node);
+        let copies = |zone: &Option<std::sync::Arc<str>>| {
+            block.holders.iter().filter(|(node, _)| self.nodes[*node].zone == *zone).count()
+        };
+        let most = block.holders.iter().map(|(node, _)| copies(&self.nodes[*node].zone)).max()?;
+        let fits = |node: &&NodeView| node.takes(block.length) && !holds(number_of(node.node));
+        let better = self.view().nodes().iter().filter(fits).find(|node| copies(&node.zone) + 2 <= most)?;
+        Some(format!("block {number} could have a copy on node {} instead", number_of(better.node)))
     }
 
     /// A move that could still be made although somebody is beyond the threshold.

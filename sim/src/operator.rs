@@ -12,6 +12,9 @@ use crate::events::Event;
 use crate::memory::Memory;
 use crate::node::id_of;
 
+/// Up to so many nodes each node more or less is a matter for all blocks.
+const SMALL_MAX: usize = 16;
+
 fn until_of(duty: Duty) -> Option<Millis> {
     match duty {
         Duty::Maintenance { until } => Some(until.0),
@@ -71,11 +74,16 @@ impl Cluster {
         // Where there are fewer nodes than copies wanted, one more copy is wanted now.
         let more = self.blocks.iter().filter(|block| block.is_kept() && block.replication as usize > before);
         self.tally.cause.lost += more.map(|block| block.length).sum::<u64>();
-        if before < 16 {
+        self.fewer_or_more_nodes();
+        number
+    }
+
+    /// In a small cluster, that may change what every block can have; in a large one, what some wait for.
+    fn fewer_or_more_nodes(&mut self) {
+        if self.view.nodes().len() <= SMALL_MAX {
             self.sweep();
         }
         self.wake_stuck();
-        number
     }
 
     /// Everything is to be moved off a node.
@@ -142,7 +150,8 @@ impl Cluster {
         (it.up, it.lost, it.known.registered) = (false, true, false);
         it.epoch += 1;
         it.disk.clear();
-        for block in self.nodes[node].known.held.clone() {
+        let held = self.nodes[node].known.held.clone();
+        for block in held.iter().copied() {
             self.remove_holder(block, node);
             self.stays(block, node);
         }
@@ -152,7 +161,10 @@ impl Cluster {
         self.view.remove(id_of(node));
         self.unmeasured = true;
         self.wake_balance();
-        self.sweep();
+        self.fewer_or_more_nodes();
+        for block in held {
+            self.dirty(block);
+        }
         true
     }
 
