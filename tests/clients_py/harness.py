@@ -169,9 +169,11 @@ class Events:
         threading.Thread(target=self._read, args=(stream,), daemon=True).start()
 
     def _read(self, stream):
-        for line in stream:
-            if line.strip():
-                self._queue.put(json.loads(line))
+        # Whoever stops listening closes the stream.
+        with contextlib.suppress(ValueError):
+            for line in stream:
+                if line.strip():
+                    self._queue.put(json.loads(line))
         self._queue.put(None)
 
     def wait_for(self, name, timeout=60, **fields):
@@ -247,9 +249,9 @@ class Cairn:
         nodes = [node for node in self.status()["nodes"] if node["address"] == datanode.url]
         return nodes[0] if nodes else None
 
-    def admin_json(self, *args):
+    def admin_json(self, *args, timeout=60):
         """The same as JSON; exit codes that say more than success are looked at by nobody here."""
-        done = run_cairn(["admin", *args, "--json", "--metanode", self.metanode.url], self.secret)
+        done = run_cairn(["admin", *args, "--json", "--metanode", self.metanode.url], self.secret, timeout)
         assert done.stdout.strip(), done.stderr
         return json.loads(done.stdout)
 

@@ -12,6 +12,7 @@ import threading
 
 import botocore.exceptions
 from data import MIB, some_bytes
+from harness import wait_until
 
 BUCKET = "load"
 ABSENT = "absent"
@@ -36,6 +37,9 @@ class Load:
         self._seed = seed
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._go = threading.Event()
+        self._go.set()
+        self._resting = 0
         self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(threads)]
         # What may be found under each key: digests, or ABSENT.
         self.expected = {}
@@ -59,6 +63,9 @@ class Load:
         rng = random.Random(f"{self._seed}/{number}")
         worker = _Worker(self, number, rng, self._clients())
         while not self._stop.is_set() and not self.broken:
+            if not self._go.is_set():
+                self._rest()
+                continue
             try:
                 worker.step()
                 outcome = None
@@ -73,6 +80,23 @@ class Load:
                     self.done += 1
                 else:
                     self.errors[outcome] = self.errors.get(outcome, 0) + 1
+
+    def _rest(self):
+        with self._lock:
+            self._resting += 1
+        self._go.wait()
+        with self._lock:
+            self._resting -= 1
+
+    @contextlib.contextmanager
+    def paused(self):
+        """Nothing is under way, and nothing is begun."""
+        self._go.clear()
+        wait_until(lambda: self._resting == len(self._threads) or self.broken, "clients to pause", 120)
+        try:
+            yield
+        finally:
+            self._go.set()
 
     def check(self):
         if self.broken:
