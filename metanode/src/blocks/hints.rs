@@ -1,7 +1,7 @@
 //! What the repair worker is to look at. Only hints: the queue itself is in SQL, and a sweep over it
 //! finds what is not hinted at.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use cairn_protocol::id::BlockId;
 
@@ -14,20 +14,52 @@ const BLOCKS_MAX: usize = 20_000;
 pub(crate) struct RepairHints {
     /// Blocks that were queued or may have changed.
     blocks: HashSet<BlockId>,
+    /// Blocks that are queued or changed by transactions which may still be open, and how many had ended
+    /// then: looked at any earlier, they would look as before.
+    unripe: HashMap<BlockId, u64>,
     /// The whole queue is to be looked at: nodes changed.
     sweep: bool,
+    /// The same, when more transactions than so many have ended.
+    unripe_sweep: Option<u64>,
     /// Blocks whose bad copy is being deleted, so that its node can take a good one.
     making_room: HashSet<BlockId>,
 }
 
 impl RepairHints {
-    /// A block was queued, or changed.
+    /// A block is known to be queued, or changed.
     pub(crate) fn add(&mut self, block: BlockId) {
         if self.blocks.len() < BLOCKS_MAX {
             self.blocks.insert(block);
         } else {
             self.sweep = true;
         }
+    }
+
+    /// A block is queued or changed by the transaction that is open now, `ended` having ended before it.
+    pub(crate) fn add_unripe(&mut self, block: BlockId, ended: u64) {
+        if self.unripe.len() < BLOCKS_MAX {
+            self.unripe.insert(block, ended);
+        } else {
+            self.unripe_sweep = Some(ended);
+        }
+    }
+
+    /// So many transactions have ended.
+    fn ripen(&mut self, ended: u64) {
+        if self.unripe_sweep.is_some_and(|before| before < ended) {
+            self.unripe_sweep = None;
+            self.sweep = true;
+        }
+        let ripe: Vec<BlockId> =
+            self.unripe.extract_if(|_, before| *before < ended).map(|(block, _)| block).collect();
+        for block in ripe {
+            self.add(block);
+        }
+    }
+
+    /// How many transactions have to have ended for the next unripe hint to be ripe.
+    pub(crate) fn ripe_after(&self) -> Option<u64> {
+        self.unripe.values().chain(&self.unripe_sweep).min().map(|before| before + 1)
     }
 
     /// The whole queue is to be looked at.
@@ -47,8 +79,9 @@ impl RepairHints {
         }
     }
 
-    /// Takes up to `max` blocks.
-    pub(crate) fn take(&mut self, max: usize) -> Vec<BlockId> {
+    /// Takes up to `max` blocks, so many transactions having ended.
+    pub(crate) fn take(&mut self, max: usize, ended: u64) -> Vec<BlockId> {
+        self.ripen(ended);
         let taken: Vec<BlockId> = self.blocks.iter().take(max).copied().collect();
         for block in &taken {
             self.blocks.remove(block);
@@ -57,14 +90,15 @@ impl RepairHints {
     }
 
     /// Whether a sweep is wanted, and not any more after this.
-    pub(crate) fn take_sweep(&mut self) -> bool {
-        // Hinted blocks stay: a sweep does not find those whose transaction is still open.
+    pub(crate) fn take_sweep(&mut self, ended: u64) -> bool {
+        self.ripen(ended);
         std::mem::take(&mut self.sweep)
     }
 
     /// Whether there is nothing to do or to wait for.
     pub(crate) fn is_idle(&self) -> bool {
-        self.blocks.is_empty() && !self.sweep && self.making_room.is_empty()
+        let nothing_ripens = self.unripe.is_empty() && self.unripe_sweep.is_none();
+        self.blocks.is_empty() && !self.sweep && nothing_ripens && self.making_room.is_empty()
     }
 }
 
@@ -82,10 +116,10 @@ mod tests {
     fn more_blocks_than_can_be_remembered_are_found_by_a_sweep() {
         let mut hints = RepairHints::default();
         (0..BLOCKS_MAX as u128).for_each(|number| hints.add(block(number)));
-        assert!(!hints.take_sweep());
+        assert!(!hints.take_sweep(0));
         hints.add(block(u128::MAX));
-        assert!(hints.take_sweep() && !hints.take_sweep());
-        assert_eq!(hints.take(usize::MAX).len(), BLOCKS_MAX);
+        assert!(hints.take_sweep(0) && !hints.take_sweep(0));
+        assert_eq!(hints.take(usize::MAX, 0).len(), BLOCKS_MAX);
         assert!(hints.is_idle());
     }
 
@@ -94,9 +128,24 @@ mod tests {
         let mut hints = RepairHints::default();
         hints.makes_room(block(1));
         hints.deleted(block(2));
-        assert!(hints.take(10).is_empty() && !hints.is_idle());
+        assert!(hints.take(10, 0).is_empty() && !hints.is_idle());
         hints.deleted(block(1));
-        assert_eq!(hints.take(10), [block(1)]);
+        assert_eq!(hints.take(10, 0), [block(1)]);
         assert!(hints.is_idle());
+    }
+
+    #[test]
+    fn what_an_open_transaction_changes_is_looked_at_when_it_has_ended() {
+        let mut hints = RepairHints::default();
+        hints.add_unripe(block(1), 7);
+        hints.add_unripe(block(2), 9);
+        assert!(hints.take(10, 7).is_empty() && !hints.is_idle());
+        assert_eq!(hints.ripe_after(), Some(8));
+        assert_eq!(hints.take(10, 8), [block(1)]);
+        assert_eq!(hints.ripe_after(), Some(10));
+        assert_eq!(hints.take(10, 10), [block(2)]);
+        assert!(hints.is_idle() && hints.ripe_after().is_none());
+        (0..=BLOCKS_MAX as u128).for_each(|number| hints.add_unripe(block(number), 10));
+        assert!(!hints.take_sweep(10) && hints.take_sweep(11));
     }
 }

@@ -91,9 +91,10 @@ impl Inner {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A block was queued for repair, or what is known of its copies changed.
+    /// From inside of a transaction: a block was queued for repair, or what is known of its copies changed.
     fn hint(&self, block: BlockId) {
-        self.memory().hints.add(block);
+        let ended = *self.store.transactions_ended().borrow();
+        self.memory().hints.add_unripe(block, ended);
         self.wakes.repair.notify_one();
     }
 

@@ -47,6 +47,7 @@ use std::path::Path;
 
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
+use tokio::sync::watch;
 
 use writer::{LogLimits, Writer};
 
@@ -124,6 +125,12 @@ impl Store {
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         Ok(Snapshot(self.readers.begin().await?))
+    }
+
+    /// How many transactions have ended since the start. Whatever a mutation does can be read once the
+    /// number is above what the mutation found it to be.
+    pub(crate) fn transactions_ended(&self) -> watch::Receiver<u64> {
+        self.writer.ended()
     }
 
     /// Runs a mutation in a transaction and answers when it is on stable storage. It shares the

@@ -8,7 +8,7 @@ use cairn_protocol::{warn_peer, warn_self};
 use futures_util::FutureExt;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection as _, Row as _};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
 
 use super::{BoxFuture, Connection, StoreError};
@@ -41,6 +41,7 @@ impl Default for LogLimits {
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
+    ended: watch::Receiver<u64>,
 }
 
 enum Message {
@@ -123,9 +124,16 @@ impl Writer {
     /// Starts the writer's task on `connection`; after a failure it opens another one by `options`.
     pub(super) fn start(connection: Connection, options: SqliteConnectOptions, log: LogLimits) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let task = Task { connection: Some(connection), options, queue: waiting, log, transactions: 0 };
+        let (ending, ended) = watch::channel(0);
+        let connection = Some(connection);
+        let task = Task { connection, options, queue: waiting, log, transactions: 0, ended: ending };
         tokio::spawn(task.run());
-        Self { queue }
+        Self { queue, ended }
+    }
+
+    /// How many transactions have ended, well or not.
+    pub(super) fn ended(&self) -> watch::Receiver<u64> {
+        self.ended.clone()
     }
 
     pub(super) async fn write<T, E, F>(&self, mutation: F) -> Result<T, E>
@@ -158,6 +166,7 @@ struct Task {
     log: LogLimits,
     /// Since the last look at the log.
     transactions: u32,
+    ended: watch::Sender<u64>,
 }
 
 impl Task {
@@ -190,6 +199,7 @@ impl Task {
             Ok(()) => (Ok(()), None),
             Err(Failure { error, culprit }) => (Err(error), culprit),
         };
+        self.ended.send_modify(|ended| *ended += 1);
         for (place, mutation) in batch.into_iter().enumerate() {
             if culprit == Some(place) {
                 mutation.answer_own();

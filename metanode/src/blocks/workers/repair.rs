@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -6,6 +6,7 @@ use cairn_planner::examine::{Need, Standing};
 use cairn_protocol::admin::WorkerName;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::BlockId;
+use tokio::sync::watch;
 
 use super::examining::{Examiner, Looked, is_done, settle};
 use super::{Progress, Worker, scan};
@@ -23,10 +24,6 @@ const BLOCKS_PER_STEP: u32 = 200;
 /// look at every block that cannot be repaired for lack of nodes, and those may be millions.
 const LONG_REST: u32 = 600;
 
-/// How often a hinted block is looked for that is not in the queue. A hint is given inside of the
-/// transaction that queues the block, so it may come before the row can be seen.
-const LOOKS_MAX: u8 = 3;
-
 /// Examines queued blocks, those with the fewest copies first, and has done what they need.
 ///
 /// It sweeps over the whole queue when nodes have changed, from the beginning whenever it had to stop
@@ -40,8 +37,8 @@ pub(super) struct Repair {
     cut_short: bool,
     /// Blocks that can be examined again only later.
     waiting: HashSet<BlockId>,
-    /// Hinted blocks that were not in the queue, and how often they were looked for.
-    unseen: HashMap<BlockId, u8>,
+    /// How many transactions have ended: what they hinted at can be seen.
+    ended: watch::Receiver<u64>,
     /// Whether it was told that there is nothing to repair.
     idle: bool,
 }
@@ -61,6 +58,7 @@ enum Next {
 impl Repair {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         let examiner = Examiner::new(inner.clone(), WorkerName::Repair);
+        let ended = inner.store.transactions_ended();
         // Whatever was queued before the start is found by the first sweep.
         Self {
             inner,
@@ -68,14 +66,15 @@ impl Repair {
             sweep: Some(None),
             cut_short: false,
             waiting: HashSet::new(),
-            unseen: HashMap::new(),
+            ended,
             idle: true,
         }
     }
 
     /// The blocks to look at now, in the order of urgency.
     async fn next_page(&mut self) -> Result<Vec<QueuedRepair>, StoreError> {
-        if self.inner.memory().hints.take_sweep() || std::mem::take(&mut self.cut_short) {
+        let ended = *self.ended.borrow();
+        if self.inner.memory().hints.take_sweep(ended) || std::mem::take(&mut self.cut_short) {
             self.sweep = Some(None);
         }
         let mut reader = self.inner.store.read().await?;
@@ -84,26 +83,14 @@ impl Repair {
             self.sweep = (page.len() == BLOCKS_PER_STEP as usize).then(|| page.last().copied());
             return Ok(page);
         }
-        let hinted = self.inner.memory().hints.take(BLOCKS_PER_STEP as usize);
+        let hinted = self.inner.memory().hints.take(BLOCKS_PER_STEP as usize, ended);
         let mut page = Vec::with_capacity(hinted.len());
         for block in hinted {
             self.waiting.remove(&block);
-            match repairs::find(&mut reader, block).await? {
-                Some(place) => page.push(place),
-                None => self.look_again(block),
-            }
+            page.extend(repairs::find(&mut reader, block).await?);
         }
         page.sort_by_key(|place| (place.live, place.queued_at, place.block));
         Ok(page)
-    }
-
-    /// Looks for a block once more, after a rest.
-    fn look_again(&mut self, block: BlockId) {
-        let looks = self.unseen.remove(&block).unwrap_or_default() + 1;
-        if looks < LOOKS_MAX {
-            self.unseen.insert(block, looks);
-            self.waiting.insert(block);
-        }
     }
 
     async fn look_at(&mut self, page: &[QueuedRepair]) -> Result<(), StoreError> {
@@ -148,14 +135,20 @@ impl Repair {
             let memory = self.inner.memory();
             memory.scans.is_empty() && copying(&memory) == 0 && memory.hints.is_idle()
         };
-        let quiet = quiet
-            && self.sweep.is_none()
-            && !self.cut_short
-            && self.waiting.iter().all(|block| self.unseen.contains_key(block));
+        let quiet = quiet && self.sweep.is_none() && !self.cut_short && self.waiting.is_empty();
         if quiet && !self.idle {
             self.inner.events.publish(EventKind::RepairIdle);
         }
         self.idle = quiet;
+    }
+}
+
+/// Waits until so many transactions have ended.
+async fn have_ended(ended: &mut watch::Receiver<u64>, wanted: Option<u64>) {
+    let Some(wanted) = wanted else { return std::future::pending().await };
+    if ended.wait_for(|ended| *ended >= wanted).await.is_err() {
+        // The store was closed.
+        std::future::pending().await
     }
 }
 
@@ -214,9 +207,11 @@ impl Worker for Repair {
         } else {
             config.worker_interval
         };
+        let ripe_after = self.inner.memory().hints.ripe_after();
         // After a long rest everything is looked at again, whatever no hint told of.
         let long = tokio::select! {
             () = self.inner.wakes.repair.notified() => false,
+            () = have_ended(&mut self.ended, ripe_after) => false,
             () = self.inner.env.sleep(rest) => self.idle && self.waiting.is_empty(),
         };
         let mut memory = self.inner.memory();
