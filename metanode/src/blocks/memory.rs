@@ -17,7 +17,7 @@ use super::reservations::Reservations;
 use super::scrubs::Scrubs;
 use super::setbacks::Setbacks;
 use super::unconfirmed::Unconfirmed;
-use cairn_planner::ClusterView;
+use cairn_planner::{ClusterView, NodeView};
 
 /// Commands are numbered from the time of the start in milliseconds, shifted by this: a million
 /// commands for each millisecond, so that no restart uses a number again.
@@ -48,6 +48,9 @@ pub(super) struct Memory {
     /// The cluster as decisions see it. Built once and kept up to date: to build it anew for each
     /// decision would cost a look at every node.
     view: ClusterView,
+    /// A node can be relied upon that could not before, maybe only because time passed: what was held up
+    /// for lack of such nodes is to be looked at.
+    pub(super) trust_gained: bool,
 }
 
 /// Blocks to be looked at, page by page.
@@ -97,6 +100,7 @@ impl Memory {
             changes: 0,
             removals: known.removals.into(),
             view: ClusterView::default(),
+            trust_gained: false,
         }
     }
 
@@ -122,7 +126,11 @@ impl Memory {
             let inbound = self.reservations.at(node).saturating_add(self.copies.inbound(node));
             let traffic = Traffic { inbound, outbound: self.copies.outbound(node) };
             match self.nodes.view(node, traffic, now) {
-                Some(view) => self.view.set(view),
+                Some(view) => {
+                    let reliable = |node: &NodeView| node.is_sure() && !node.failing;
+                    self.trust_gained |= reliable(&view) && !self.view.get(node).is_some_and(reliable);
+                    self.view.set(view);
+                }
                 None => self.view.remove(node),
             }
         }

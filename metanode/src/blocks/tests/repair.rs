@@ -433,3 +433,24 @@ async fn too_many_copies_are_remembered_while_some_of_their_nodes_are_silent() {
     cluster.settle().await;
     assert_eq!(cluster.really_at(block).len(), 3);
 }
+
+#[tokio::test]
+async fn what_waited_for_a_node_that_clients_could_not_reach_goes_on_when_it_is_trusted_again() {
+    let mut cluster = TestCluster::new(4).await;
+    let (_, block) = cluster.put(10).await;
+    cluster.pass(cluster.config.report_age * 2).await;
+    let holders: Vec<usize> = cluster.really_at(block).into_iter().collect();
+    let other = (0..4).find(|index| !holders.contains(index)).unwrap();
+    let node = cluster.nodes[holders[0]].id;
+    let report = ReplicaReport { block, node, problem: ReplicaProblem::Unreachable };
+    cluster.blocks.report_replica(report).await.unwrap();
+    let replica = *cluster.nodes[holders[0]].held.get(&block).unwrap();
+    cluster.nodes[other].held.insert(block, replica);
+    cluster.register(other).await;
+    cluster.settle().await;
+    assert_eq!(cluster.really_at(block).len(), 4, "three are needed that are alive for sure");
+    // Nobody tells of anything: time passes.
+    cluster.pass(cluster.config.stale_after).await;
+    cluster.settle().await;
+    assert_eq!(cluster.really_at(block).len(), 3);
+}

@@ -105,6 +105,15 @@ impl Inner {
     }
 }
 
+impl Liveness {
+    /// Whether a node is one to rely upon that was not when it was asked last.
+    fn trust_was_gained(&self) -> bool {
+        let mut memory = self.inner.memory();
+        memory.view(&self.inner.env);
+        std::mem::take(&mut memory.trust_gained)
+    }
+}
+
 #[async_trait]
 impl Worker for Liveness {
     fn name(&self) -> WorkerName {
@@ -131,6 +140,9 @@ impl Worker for Liveness {
         }
         self.give_up_late_copies();
         ended?;
+        if self.trust_was_gained() {
+            self.inner.nodes_changed();
+        }
         end_waits(&self.inner).await?;
         removal::step(&self.inner).await
     }
