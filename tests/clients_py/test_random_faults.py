@@ -64,6 +64,8 @@ class Faults:
         self.load.check()
 
     def lift(self):
+        # A gateway is ready when the metanode has told it who may ask.
+        self.lasting.sort(key=lambda fault: fault[0] is not self.cluster.metanode)
         _, lift = self.lasting.pop(0)
         lift()
 

@@ -59,6 +59,7 @@ impl CopyIntent {
 #[derive(Debug)]
 pub(crate) struct Copies {
     commands: BTreeMap<u64, CopyIntent>,
+    landing: HashMap<BlockId, Vec<NodeId>>,
     by_block: HashMap<BlockId, BTreeSet<u64>>,
     by_target: HashMap<NodeId, BTreeSet<u64>>,
     inbound: HashMap<NodeId, u64>,
@@ -77,6 +78,7 @@ impl Copies {
     pub(crate) fn new(first: u64, limit: u64) -> Self {
         Self {
             commands: BTreeMap::new(),
+            landing: HashMap::new(),
             by_block: HashMap::new(),
             by_target: HashMap::new(),
             inbound: HashMap::new(),
@@ -133,7 +135,26 @@ impl Copies {
     /// Who is about to get a copy of the block.
     pub(crate) fn targets_of(&self, block: BlockId) -> Vec<NodeId> {
         let commands = self.by_block.get(&block).into_iter().flatten();
-        commands.filter_map(|command| self.commands.get(command)).map(|intent| intent.target).collect()
+        let targets = commands.filter_map(|command| self.commands.get(command)).map(|intent| intent.target);
+        targets.chain(self.landing.get(&block).into_iter().flatten().copied()).collect()
+    }
+
+    /// A node has made a copy of the block, and SQL does not know it yet: until then nobody is to make
+    /// another one for it.
+    pub(crate) fn land(&mut self, block: BlockId, node: NodeId) {
+        self.landing.entry(block).or_default().push(node);
+    }
+
+    /// SQL knows of the copy, or why it does not count.
+    pub(crate) fn landed(&mut self, block: BlockId, node: NodeId) {
+        if let Some(nodes) = self.landing.get_mut(&block) {
+            if let Some(place) = nodes.iter().position(|other| *other == node) {
+                nodes.swap_remove(place);
+            }
+            if nodes.is_empty() {
+                self.landing.remove(&block);
+            }
+        }
     }
 
     /// Whose copy of the block goes when those under way have come.

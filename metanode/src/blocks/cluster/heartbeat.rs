@@ -27,12 +27,14 @@ pub(super) async fn heartbeat(
     hear(inner, node, request.incarnation, request.volumes)?;
     inner.memory().scrubs.tell(node, request.scrub);
     let (copied, results) = finish(inner, node, &request.finished);
+    let landing = Landing { inner, node, blocks: copied.iter().map(|copy| copy.replica.block).collect() };
     let mut stored = request.stored;
     remember(inner, node, &stored);
     // A finished copy is a stored replica, whether the node says so twice or once.
     let copies = copied.iter().map(|copy| copy.replica).filter(|copy| !stored.contains(copy));
     stored.extend(copies.collect::<Vec<_>>());
     let kept = reconcile(inner, node, stored, Found::Increment).await;
+    drop(landing);
     count_copies(inner, node, copied, kept.as_ref().ok());
     kept?;
     lost(inner, node, request.corrupt).await?;
@@ -87,6 +89,23 @@ fn remember(inner: &Inner, node: NodeId, stored: &[ReportedReplica]) {
     }
 }
 
+/// Copies that have come, until SQL knows of them. A guard, for whoever asked may hang up in the middle.
+struct Landing<'a> {
+    inner: &'a Inner,
+    node: NodeId,
+    blocks: Vec<BlockId>,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        let mut memory = self.inner.memory();
+        for block in &self.blocks {
+            memory.copies.landed(*block, self.node);
+            memory.hints.add(*block);
+        }
+    }
+}
+
 /// Takes finished copies out of what is under way; answers those that succeeded, and how the other
 /// commands ended.
 fn finish<'a>(
@@ -111,6 +130,7 @@ fn finish<'a>(
                 if let Some(from) = copy.purpose.leaves() {
                     memory.arrivals.announce(block, from, node);
                 }
+                memory.copies.land(block, node);
                 copied.push(copy);
             }
             Some(error) => {

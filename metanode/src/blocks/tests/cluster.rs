@@ -297,6 +297,12 @@ impl TestCluster {
         }
     }
 
+    /// A worker does a step.
+    pub(super) async fn step(&mut self, name: WorkerName) {
+        let worker = self.workers.iter_mut().find(|worker| worker.name() == name).unwrap();
+        worker.step().await.unwrap();
+    }
+
     /// A worker does a step, which cannot succeed.
     pub(super) async fn step_and_fail(&mut self, name: WorkerName) {
         let worker = self.workers.iter_mut().find(|worker| worker.name() == name).unwrap();

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use cairn_protocol::admin::WorkerName;
 use cairn_protocol::cluster::{Cluster, ClusterError, CommandResult};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
@@ -8,7 +9,7 @@ use futures_util::FutureExt;
 
 use super::super::BlocksConfig;
 use super::cluster::TestCluster;
-use crate::store::{repairs, replicas};
+use crate::store::{StoreError, repairs, replicas};
 
 #[tokio::test]
 async fn the_blocks_of_a_dead_node_are_copied_from_the_others() {
@@ -453,4 +454,34 @@ async fn what_waited_for_a_node_that_clients_could_not_reach_goes_on_when_it_is_
     cluster.pass(cluster.config.stale_after).await;
     cluster.settle().await;
     assert_eq!(cluster.really_at(block).len(), 3);
+}
+
+#[tokio::test]
+async fn a_copy_that_has_come_is_not_made_again_while_sql_does_not_know_of_it() {
+    let mut cluster = TestCluster::new(5).await;
+    let (_, block) = cluster.put(10).await;
+    cluster.pass(cluster.config.repair_grace * 2).await;
+    let victim = *cluster.really_at(block).first().unwrap();
+    cluster.die(victim).await;
+    let comes = |index: &usize| cluster.blocks.inner.memory().copies.inbound(cluster.nodes[*index].id) > 0;
+    let target = (0..5).find(comes).unwrap();
+    cluster.beat(target).await;
+    cluster.obey(target);
+    // The writer is held up when the word of the copy comes.
+    let (open, opened) = tokio::sync::oneshot::channel::<()>();
+    let store = cluster.store.clone();
+    let held_up = tokio::spawn(async move {
+        store.write(|_| async move { Ok::<_, StoreError>(drop(opened.await)) }.boxed()).await
+    });
+    tokio::task::yield_now().await;
+    let (blocks, heartbeat) = (cluster.blocks.clone(), cluster.heartbeat_of(target));
+    let mut word = Box::pin(async move { blocks.heartbeat(heartbeat).await });
+    assert!(futures_util::poll!(&mut word).is_pending());
+    cluster.step(WorkerName::Repair).await;
+    assert_eq!(cluster.blocks.inner.memory().copies.len(), 0, "nobody else is asked to make it");
+    open.send(()).unwrap();
+    held_up.await.unwrap().unwrap();
+    word.await.unwrap();
+    cluster.settle().await;
+    assert_eq!(cluster.holders(block).await.len(), 4, "the dead node's among them");
 }

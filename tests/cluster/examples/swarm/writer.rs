@@ -68,12 +68,13 @@ impl Writer {
         let count = u32::try_from(span.as_secs()).unwrap_or(u32::MAX).saturating_mul(rate);
         let began = self.env.monotonic();
         let mut latencies: Vec<Duration> = stream::iter(0..count)
-            .then(|number| async move {
+            .map(|number| async move {
                 let due = began + Duration::from_secs(1) * number / rate;
                 self.env.sleep(due.saturating_sub(self.env.monotonic())).await;
-                self.write()
+                self.write().await
             })
-            .buffer_unordered(AT_ONCE)
+            // Those that are not due yet wait among them.
+            .buffered(AT_ONCE)
             .try_collect()
             .await?;
         latencies.sort_unstable();
