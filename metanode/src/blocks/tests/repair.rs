@@ -470,9 +470,8 @@ async fn a_copy_that_has_come_is_not_made_again_while_sql_does_not_know_of_it() 
     // The writer is held up when the word of the copy comes.
     let (open, opened) = tokio::sync::oneshot::channel::<()>();
     let store = cluster.store.clone();
-    let held_up = tokio::spawn(async move {
-        store.write(|_| opened.map(|_| Ok::<_, StoreError>(())).boxed()).await
-    });
+    let held_up =
+        tokio::spawn(async move { store.write(|_| opened.map(|_| Ok::<_, StoreError>(())).boxed()).await });
     tokio::task::yield_now().await;
     let (blocks, heartbeat) = (cluster.blocks.clone(), cluster.heartbeat_of(target));
     let mut word = Box::pin(async move { blocks.heartbeat(heartbeat).await });
