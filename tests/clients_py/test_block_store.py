@@ -6,6 +6,8 @@ docs/block-store.md says which promise each of these tests shows.
 import concurrent.futures
 import hashlib
 import pathlib
+import re
+import subprocess
 import time
 
 import damage
@@ -147,6 +149,24 @@ def test_a_metanode_killed_at_any_time_loses_no_acknowledged_write(make):
     client = cluster.client()
     for n in acknowledged:
         get(client, n, 10_000)
+
+
+def sent(process, peers):
+    """Bytes that a process has sent to others' ports, over the connections that it still has: ss(8)."""
+    listing = subprocess.run(["ss", "-tinpHO"], capture_output=True, text=True, check=True).stdout
+    lines = [line for line in listing.splitlines() if f"pid={process.pid}," in line]
+    to_peers = [line for line in lines if int(line.split()[4].rsplit(":", 1)[1]) in {p.port for p in peers}]
+    return sum(int(found.group(1)) for line in to_peers if (found := re.search(r"bytes_sent:(\d+)", line)))
+
+
+def test_the_gateway_sends_each_byte_once_and_datanodes_pass_it_on(make):
+    cluster = make(datanodes=3)
+    gateway, nodes = cluster.gateways[0], cluster.datanodes
+    length = 40 * MIB
+    put(cluster.client(), 1, length)
+    assert length <= sent(gateway, nodes) < 1.1 * length
+    assert 2 * length <= sum(sent(node, nodes) for node in nodes) < 2.2 * length
+    assert [replicas(cluster, node) for node in nodes] == [5, 5, 5]
 
 
 def test_over_a_restart_of_the_metanode_retries_hide_it_and_others_hear_slow_down(make):

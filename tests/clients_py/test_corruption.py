@@ -98,6 +98,8 @@ def repaired(cluster, client):
     cluster.check()
 
 
+# The gateway gives up a read only when nothing has come for long, and there are two.
+@pytest.mark.timeout(400)
 def test_when_all_copies_are_bad_reads_fail_and_what_is_left_is_kept(start):
     cluster, client = start_with_objects(start, 2, CAIRN_SCRUB_PERIOD="200ms")
     flip(cluster, [0, 1])

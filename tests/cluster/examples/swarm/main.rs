@@ -89,18 +89,18 @@ async fn main() -> anyhow::Result<()> {
         "metanode: all registered and reported     in {:.1} s, {empty} before",
         began.elapsed()
     ));
-    let writer = Writer::new(&metanode.address, &secret, swarm.clone()).await?;
-    writer.write_all(arguments.objects).await?;
-    say(format_args!("metanode: {} objects written", arguments.objects));
-
     let idle = metanode.process.over(span).await?;
     say(format_args!(
         "metanode: heartbeats                      {idle}  ({:.1} times the floor's CPU)",
         idle.cpu / least.cpu
     ));
+    let writer = Writer::new(&metanode.address, &secret, swarm.clone()).await?;
+    writer.write_all(arguments.objects).await?;
+    let balancing = metanode.process.over(span).await?;
+    say(format_args!("metanode: {:6} objects, being balanced    {balancing}", arguments.objects));
     let (busy, latencies) =
         tokio::join!(metanode.process.over(span), writer.write_for(span, arguments.writes));
-    say(format_args!("metanode: and {} writes a second         {}", arguments.writes, busy?));
+    say(format_args!("metanode: and {:4} writes a second         {}", arguments.writes, busy?));
     say(format_args!("          allocate and commit together    {}", latencies?));
 
     let died = nodes / 100;
