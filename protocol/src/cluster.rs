@@ -7,7 +7,6 @@ use crate::checksum::Crc32c;
 use crate::env::Timestamp;
 use crate::id::{BlockId, ClusterId, NodeId, VolumeId};
 use crate::rpc::WireError;
-use crate::secret::SecretError;
 
 crate::rpc_service! {
     /// The block manager, as datanodes see it.
@@ -57,17 +56,7 @@ impl WireError for ClusterError {
         }
     }
 
-    fn unavailable(reason: String) -> Self {
-        Self::Unavailable { reason }
-    }
-
-    fn unauthorized(reason: SecretError) -> Self {
-        Self::Unauthorized { reason: reason.to_string() }
-    }
-
-    fn malformed(reason: String) -> Self {
-        Self::Malformed { reason }
-    }
+    crate::rpc::common_errors!();
 }
 
 /// Registers a datanode.

@@ -53,6 +53,25 @@ pub trait WireError: Serialize + DeserializeOwned + std::fmt::Display + Send + S
     fn malformed(reason: String) -> Self;
 }
 
+/// The constructors of [`WireError`], for an error whose variants `Unavailable`, `Unauthorized` and
+/// `Malformed` have a `reason` in words.
+macro_rules! common_errors {
+    () => {
+        fn unavailable(reason: String) -> Self {
+            Self::Unavailable { reason }
+        }
+
+        fn unauthorized(reason: $crate::secret::SecretError) -> Self {
+            Self::Unauthorized { reason: reason.to_string() }
+        }
+
+        fn malformed(reason: String) -> Self {
+            Self::Malformed { reason }
+        }
+    };
+}
+pub(crate) use common_errors;
+
 #[derive(Serialize, Deserialize)]
 struct ErrorBody<E> {
     #[serde(flatten)]

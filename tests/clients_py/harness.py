@@ -259,6 +259,11 @@ class Cairn:
         """The cluster's status, as operators see it."""
         return self.admin_json("status")
 
+    def fully_replicated(self):
+        """Whether there are blocks, and every one has all its copies."""
+        status = self.status()
+        return status["blocks"] > 0 and status["under_replicated"] == status["missing"] == 0
+
     @contextlib.contextmanager
     def events(self):
         """The metanode's events, past and to come, for `wait_for_event`."""

@@ -33,11 +33,6 @@ def get(client, n, length=LENGTH):
     assert client.get_object(Bucket="bucket", Key=f"{n}")["Body"].read() == body(n, length)
 
 
-def full_copies(cluster):
-    status = cluster.status()
-    return status["blocks"] > 0 and status["under_replicated"] == status["missing"] == 0
-
-
 def state(cluster, datanode):
     return (cluster.node(datanode) or {}).get("state")
 
@@ -85,7 +80,7 @@ def test_what_a_datanode_lost_while_it_was_away_is_made_again(make, harm):
     client = cluster.client()
     for n in range(3):
         put(client, n)
-    wait_until(lambda: full_copies(cluster), "three copies of each block")
+    wait_until(cluster.fully_replicated, "three copies of each block")
     victim = cluster.datanodes[1]
     victim.kill()
     harm(damage.segments(directory(cluster, 1), least=MIB)[0])
@@ -95,7 +90,7 @@ def test_what_a_datanode_lost_while_it_was_away_is_made_again(make, harm):
     cluster.admin("scrub", "start")
     with cluster.events() as events:
         events.wait_for("BlockRepaired")
-    wait_until(lambda: full_copies(cluster), "three copies of each block")
+    wait_until(cluster.fully_replicated, "three copies of each block")
     for datanode in (cluster.datanodes[0], cluster.datanodes[2]):
         datanode.kill()
     for n in range(3):
@@ -107,7 +102,7 @@ def test_what_was_deleted_while_a_datanode_was_away_is_deleted_there_too(make):
     client = cluster.client()
     put(client, 1)
     put(client, 2)
-    wait_until(lambda: full_copies(cluster), "three copies of each block")
+    wait_until(cluster.fully_replicated, "three copies of each block")
     cluster.datanodes[1].kill()
     client.delete_object(Bucket="bucket", Key="1")
     wait_until(lambda: cluster.status()["blocks"] == 1, "the block to be given up")
@@ -229,7 +224,7 @@ def test_a_silent_datanode_is_stale_then_dead_gets_nothing_and_is_not_waited_for
         assert "fault" not in gateway.log()[mark:]
         assert replicas(cluster, silent) == held
         wait_until(lambda: state(cluster, silent) == "dead", "the datanode to be dead")
-        wait_until(lambda: full_copies(cluster), "its copies to be made elsewhere")
+        wait_until(cluster.fully_replicated, "its copies to be made elsewhere")
     finally:
         silent.resume()
     wait_until(lambda: state(cluster, silent) == "live", "the datanode to be back")
@@ -242,12 +237,12 @@ def test_too_few_datanodes_for_all_copies(make):
     put(client, 1)
     second = cluster.add_datanode()
     cluster.add_datanode()
-    wait_until(lambda: full_copies(cluster) and replicas(cluster, second) == 1, "a copy on every node")
+    wait_until(lambda: cluster.fully_replicated() and replicas(cluster, second) == 1, "a copy on every node")
     second.kill()
     wait_until(lambda: state(cluster, second) == "dead", "the datanode to be dead")
     # Two of three: accepted, and queued.
     put(client, 2)
-    assert not full_copies(cluster)
+    assert not cluster.fully_replicated()
     cluster.datanodes[2].kill()
     with pytest.raises(client.exceptions.ClientError) as error:
         put(client, 3)
@@ -257,7 +252,7 @@ def test_too_few_datanodes_for_all_copies(make):
     assert "datanode" in answer["Error"]["Message"]
     for datanode in cluster.datanodes[1:]:
         datanode.restart()
-    wait_until(lambda: full_copies(cluster), "what was queued to be completed")
+    wait_until(cluster.fully_replicated, "what was queued to be completed")
     cluster.datanodes[0].kill()
     for n in (1, 2):
         get(client, n)
@@ -269,17 +264,17 @@ def test_repair_goes_on_where_a_metanode_left_it(make):
     client = cluster.client()
     for n in range(16):
         put(client, n)
-    wait_until(lambda: full_copies(cluster), "three copies of each block")
+    wait_until(cluster.fully_replicated, "three copies of each block")
     victim = max(cluster.datanodes, key=lambda node: replicas(cluster, node))
     victim.kill()
     with cluster.events() as events:
         events.wait_for("BlockRepaired")
-    assert not full_copies(cluster)
+    assert not cluster.fully_replicated()
     cluster.metanode.kill()
     cluster.metanode.restart()
     # It knows by silence only who is dead, and begins to count anew.
     wait_until(lambda: state(cluster, victim) == "dead", "the datanode to be dead")
-    wait_until(lambda: full_copies(cluster), "three copies of each block on those that are left", 120)
+    wait_until(cluster.fully_replicated, "three copies of each block on those that are left", 120)
     others = [node for node in cluster.datanodes if node is not victim]
     for datanode in others[:2]:
         datanode.kill()
@@ -295,7 +290,7 @@ def test_copies_that_are_too_many_go_when_a_datanode_comes_back(make):
     victim = cluster.datanodes[0]
     victim.kill()
     wait_until(lambda: state(cluster, victim) == "dead", "the datanode to be dead")
-    wait_until(lambda: full_copies(cluster), "three copies on those that are left")
+    wait_until(cluster.fully_replicated, "three copies on those that are left")
     victim.restart()
 
     def as_many_as_wanted():
@@ -303,7 +298,7 @@ def test_copies_that_are_too_many_go_when_a_datanode_comes_back(make):
         return files == sum(replicas(cluster, node) for node in cluster.datanodes) == 8 * 3
 
     wait_until(as_many_as_wanted, "the copies beyond three to go")
-    assert full_copies(cluster)
+    assert cluster.fully_replicated()
     for n in range(8):
         get(client, n)
 
@@ -334,7 +329,7 @@ def test_blocks_are_moved_to_an_empty_datanode_until_all_are_alike(make):
         events.wait_for("MoveStarted", timeout=120)
         wait_until(balanced, "the nodes to be alike", 120)
         events.wait_for("BalanceIdle", timeout=120)
-    assert full_copies(cluster)
+    assert cluster.fully_replicated()
     assert replicas(cluster, added) >= 15
     # Then it rests: nothing moves any more.
     held = [replicas(cluster, node) for node in cluster.datanodes]
@@ -358,7 +353,7 @@ def test_a_drained_datanode_can_be_taken_away(make):
     wait_until(lambda: not damage.segments(cluster.data_directory(leaving.name), least=MIB), "its files to go")
     assert cluster.admin_json("node", "can-stop", node)["safe"]
     leaving.stop()
-    assert full_copies(cluster)
+    assert cluster.fully_replicated()
     cluster.admin("node", "remove", node, "--yes")
     assert cluster.node(leaving) is None
     for n in range(8):
@@ -369,7 +364,7 @@ def test_a_drain_that_cannot_go_on_says_why_and_can_be_taken_back(make):
     cluster = make(datanodes=3)
     client = cluster.client()
     put(client, 1)
-    wait_until(lambda: full_copies(cluster), "three copies")
+    wait_until(cluster.fully_replicated, "three copies")
     node = cluster.node(cluster.datanodes[0])["node"]
     cluster.admin("node", "drain", node, "--yes")
     progress = wait_until(
@@ -379,7 +374,7 @@ def test_a_drain_that_cannot_go_on_says_why_and_can_be_taken_back(make):
     assert progress["blocks"] == 1 and not progress["drained"]
     cluster.admin("node", "return", node)
     assert cluster.node(cluster.datanodes[0])["duty"] == {"duty": "service"}
-    assert full_copies(cluster)
+    assert cluster.fully_replicated()
 
 
 def test_a_datanode_in_maintenance_is_not_repaired_until_it_is_over(make):
@@ -387,7 +382,7 @@ def test_a_datanode_in_maintenance_is_not_repaired_until_it_is_over(make):
     client = cluster.client()
     for n in range(6):
         put(client, n)
-    wait_until(lambda: full_copies(cluster), "three copies of each block")
+    wait_until(cluster.fully_replicated, "three copies of each block")
     away = max(cluster.datanodes, key=lambda node: replicas(cluster, node))
     node = cluster.node(away)["node"]
     held = replicas(cluster, away)
@@ -405,7 +400,7 @@ def test_a_datanode_in_maintenance_is_not_repaired_until_it_is_over(make):
     with cluster.events() as events:
         events.wait_for("MaintenanceExpired", node=node)
         events.wait_for("BlockRepaired")
-    wait_until(lambda: full_copies(cluster), "three copies on the others")
+    wait_until(cluster.fully_replicated, "three copies on the others")
 
 
 def test_an_upload_survives_the_restart_of_every_part(make):

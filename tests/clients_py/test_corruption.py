@@ -34,11 +34,6 @@ def get(client, n):
     assert client.get_object(Bucket="bucket", Key=f"{n}")["Body"].read() == body(n)
 
 
-def fully_replicated(cluster):
-    status = cluster.status()
-    return status["blocks"] > 0 and status["under_replicated"] == status["missing"] == 0
-
-
 def flip(cluster, datanodes):
     """Flips a bit near the end of each file that holds a block, on these datanodes."""
     for n in datanodes:
@@ -58,7 +53,7 @@ def start_with_objects(start, datanodes, **env):
     client = cluster.client()
     client.create_bucket(Bucket="bucket")
     put(client)
-    wait_until(lambda: fully_replicated(cluster), "two copies of every block")
+    wait_until(cluster.fully_replicated, "two copies of every block")
     return cluster, client
 
 
@@ -89,9 +84,9 @@ def test_a_flipped_bit_is_found_by_the_scrubber_and_repaired_without_a_read(star
 
 def repaired(cluster, client):
     """Good copies are back on the node whose disk was bad: it can serve alone."""
-    wait_until(lambda: fully_replicated(cluster), "two copies of every block", 120)
+    wait_until(cluster.fully_replicated, "two copies of every block", 120)
     wait_until(lambda: quarantined(cluster, 0) == [], "the bad copies to be deleted", 120)
-    wait_until(lambda: fully_replicated(cluster), "two copies of every block", 120)
+    wait_until(cluster.fully_replicated, "two copies of every block", 120)
     cluster.datanodes[1].kill()
     for n in range(2):
         get(client, n)

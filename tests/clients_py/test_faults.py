@@ -24,11 +24,6 @@ def get(client, n):
     assert client.get_object(Bucket="bucket", Key=f"{n}")["Body"].read() == body(n)
 
 
-def fully_replicated(cluster):
-    status = cluster.status()
-    return status["blocks"] > 0 and status["under_replicated"] == status["missing"] == 0
-
-
 def node_states(cluster):
     return sorted(node["state"] for node in cluster.status()["nodes"])
 
@@ -93,7 +88,7 @@ def test_replication_is_restored_on_the_nodes_that_are_left(start):
     during(12, lambda n: put(client, n), cluster.datanodes[2].kill)
     with cluster.events() as events:
         events.wait_for("NodeDead")
-    wait_until(lambda: fully_replicated(cluster), "three copies of every block", 120)
+    wait_until(cluster.fully_replicated, "three copies of every block", 120)
     # The copies that were made are as good as the first ones: one more node may go.
     cluster.datanodes[0].kill()
     for n in range(12):
@@ -106,10 +101,10 @@ def test_a_node_that_returns_is_used_again(cluster):
     cluster.datanodes[1].kill()
     wait_until(lambda: node_states(cluster) == ["dead", "live", "live"], "the node to be dead")
     put(client, 2)
-    assert not fully_replicated(cluster)
+    assert not cluster.fully_replicated()
     cluster.datanodes[1].restart()
     wait_until(lambda: node_states(cluster) == ["live"] * 3, "the node to be live")
-    wait_until(lambda: fully_replicated(cluster), "three copies of every block", 120)
+    wait_until(cluster.fully_replicated, "three copies of every block", 120)
     # Now the other two may go.
     cluster.datanodes[0].kill()
     cluster.datanodes[2].kill()

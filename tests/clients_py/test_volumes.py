@@ -34,11 +34,6 @@ def failed(cluster, datanode):
     return [volume["failed"] for volume in volumes(cluster, datanode) if volume["failed"]]
 
 
-def fully_replicated(cluster):
-    status = cluster.status()
-    return status["blocks"] > 0 and status["under_replicated"] == status["missing"] == 0
-
-
 def unmount(directory):
     """The disk is pulled: names are not found any more, whoever has files open."""
     subprocess.run(["umount", "--lazy", directory], check=True)
@@ -52,7 +47,7 @@ def two_disks(tmp_path, start):
     # All are of one size, so that each gets its share.
     names = ["first", "second", "datanode0", "datanode1", "datanode2"]
     with disks.small(tmp_path, {name: 128 * MIB for name in names}) as mounted:
-        env = {"CAIRN_RESERVE": "4MiB", "CAIRN_REPAIR_GRACE": "500ms"}
+        env = {"CAIRN_RESERVE": "4MiB"}
         cluster = start("cluster", datanodes=3, directories=mounted, env=env)
         node = cluster.add_datanode(mounted["first"], mounted["second"])
         wait_until(lambda: len(cluster.status()["nodes"]) == 4, "four nodes")
@@ -60,7 +55,7 @@ def two_disks(tmp_path, start):
         client.create_bucket(Bucket="bucket")
         for n in range(OBJECTS):
             put(client, n)
-        wait_until(lambda: fully_replicated(cluster), "three copies of every block", 120)
+        wait_until(cluster.fully_replicated, "three copies of every block", 120)
         yield cluster, client, node, mounted
 
 
@@ -77,10 +72,10 @@ def test_a_disk_that_is_pulled_is_missed_and_its_blocks_are_made_again(two_disks
         # From here on all that was lost is counted as lost.
         events.wait_for("ReplicaCorrupt", node=cluster.node(node)["node"])
     wait_until(lambda: len(failed(cluster, node)) == 1, "one volume to be told as failed")
-    wait_until(lambda: fully_replicated(cluster), "three copies of every block", 120)
+    wait_until(cluster.fully_replicated, "three copies of every block", 120)
     for n in range(OBJECTS + 1, objects + 4):
         put(client, n)
-    wait_until(lambda: fully_replicated(cluster), "three copies of every block", 120)
+    wait_until(cluster.fully_replicated, "three copies of every block", 120)
     # Two nodes may go, and what is left is all there: this one serves on.
     cluster.datanodes[0].kill()
     cluster.datanodes[1].kill()
@@ -99,7 +94,7 @@ def test_a_disk_that_is_not_mounted_at_the_start_is_told_and_not_written_around(
     assert {volume["volume"] for volume in volumes(cluster, node)} == was
     # Nothing was begun on the disk underneath, but for the lock.
     assert [path.name for path in mounted["second"].iterdir()] in ([], ["lock"])
-    wait_until(lambda: fully_replicated(cluster), "three copies of every block", 120)
+    wait_until(cluster.fully_replicated, "three copies of every block", 120)
     # A new, empty disk in its place is taken into use.
     assert node.stop() == 0
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64M", "cairn-test", mounted["second"]], check=True)

@@ -3,7 +3,6 @@ use thiserror::Error;
 
 use crate::id::NodeId;
 use crate::rpc::WireError;
-use crate::secret::SecretError;
 
 /// Why an operator's request was not carried out. The words are for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
@@ -48,15 +47,5 @@ impl WireError for AdminError {
         }
     }
 
-    fn unavailable(reason: String) -> Self {
-        Self::Unavailable { reason }
-    }
-
-    fn unauthorized(reason: SecretError) -> Self {
-        Self::Unauthorized { reason: reason.to_string() }
-    }
-
-    fn malformed(reason: String) -> Self {
-        Self::Malformed { reason }
-    }
+    crate::rpc::common_errors!();
 }

@@ -70,6 +70,18 @@ pub struct FsckSummary {
     pub misplaced: u64,
 }
 
+impl std::ops::AddAssign for FsckSummary {
+    fn add_assign(&mut self, other: Self) {
+        let Self { blocks, missing, corrupt, under_replicated, over_replicated, misplaced } = other;
+        self.blocks += blocks;
+        self.missing += missing;
+        self.corrupt += corrupt;
+        self.under_replicated += under_replicated;
+        self.over_replicated += over_replicated;
+        self.misplaced += misplaced;
+    }
+}
+
 /// What belongs to no bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FsckTotals {
@@ -85,6 +97,25 @@ pub struct FsckTotals {
     pub deletions_queued: u64,
     /// Versions and parts that wait for the end of their grace period.
     pub garbage_queued: u64,
+}
+
+impl std::ops::AddAssign for FsckTotals {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            orphaned_blocks,
+            wrong_references,
+            orphaned_replicas,
+            uncommitted_replicas,
+            deletions_queued,
+            garbage_queued,
+        } = other;
+        self.orphaned_blocks += orphaned_blocks;
+        self.wrong_references += wrong_references;
+        self.orphaned_replicas += orphaned_replicas;
+        self.uncommitted_replicas += uncommitted_replicas;
+        self.deletions_queued += deletions_queued;
+        self.garbage_queued += garbage_queued;
+    }
 }
 
 /// Something that is wrong.

@@ -2,7 +2,6 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::rpc::WireError;
-use crate::secret::SecretError;
 
 /// Why a metadata operation was not done. Nothing was changed, unless it is `Unavailable`.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
@@ -97,15 +96,5 @@ impl WireError for MetadataError {
         }
     }
 
-    fn unavailable(reason: String) -> Self {
-        Self::Unavailable { reason }
-    }
-
-    fn unauthorized(reason: SecretError) -> Self {
-        Self::Unauthorized { reason: reason.to_string() }
-    }
-
-    fn malformed(reason: String) -> Self {
-        Self::Malformed { reason }
-    }
+    crate::rpc::common_errors!();
 }

@@ -110,10 +110,10 @@ impl Sum {
             sum.bucket = name;
             sum.objects += bucket.objects;
             sum.bytes += bucket.bytes;
-            add_summary(&mut sum.blocks, &bucket.blocks);
-            add_summary(&mut self.report.blocks, &bucket.blocks);
+            sum.blocks += bucket.blocks;
+            self.report.blocks += bucket.blocks;
         }
-        add_totals(&mut self.report.totals, &page.totals);
+        self.report.totals += page.totals;
         self.report.problems_found += page.problems.len() as u64;
         let room = self.shown.saturating_sub(self.report.problems.len());
         self.report.problems.extend(page.problems.into_iter().take(room));
@@ -126,24 +126,6 @@ impl Sum {
             && !totals_have_problems(&self.report.totals);
         self.report
     }
-}
-
-fn add_summary(sum: &mut FsckSummary, page: &FsckSummary) {
-    sum.blocks += page.blocks;
-    sum.missing += page.missing;
-    sum.corrupt += page.corrupt;
-    sum.under_replicated += page.under_replicated;
-    sum.over_replicated += page.over_replicated;
-    sum.misplaced += page.misplaced;
-}
-
-fn add_totals(sum: &mut FsckTotals, page: &FsckTotals) {
-    sum.orphaned_blocks += page.orphaned_blocks;
-    sum.wrong_references += page.wrong_references;
-    sum.orphaned_replicas += page.orphaned_replicas;
-    sum.uncommitted_replicas += page.uncommitted_replicas;
-    sum.deletions_queued += page.deletions_queued;
-    sum.garbage_queued += page.garbage_queued;
 }
 
 fn has_problems(blocks: &FsckSummary) -> bool {

@@ -123,7 +123,6 @@ fn finish<'a>(
             continue;
         };
         let block = copy.replica.block;
-        memory.hints.add(block);
         match &result.error {
             None => {
                 memory.nodes.succeeded(node);
@@ -137,6 +136,7 @@ fn finish<'a>(
                 warn_peer!(%node, %block, error, "a datanode could not copy a block");
                 memory.nodes.failed(node, copy.sources.first().copied(), now);
                 memory.setbacks.add(block, now);
+                memory.hints.add(block);
             }
         }
     }

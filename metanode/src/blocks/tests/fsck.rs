@@ -30,20 +30,9 @@ impl Whole {
             let sum = self.buckets.entry(found.bucket.clone()).or_insert(empty);
             sum.objects += found.objects;
             sum.bytes += found.bytes;
-            sum.blocks.blocks += found.blocks.blocks;
-            sum.blocks.missing += found.blocks.missing;
-            sum.blocks.corrupt += found.blocks.corrupt;
-            sum.blocks.under_replicated += found.blocks.under_replicated;
-            sum.blocks.over_replicated += found.blocks.over_replicated;
-            sum.blocks.misplaced += found.blocks.misplaced;
+            sum.blocks += found.blocks;
         }
-        let (sum, found) = (&mut self.totals, page.totals);
-        sum.orphaned_blocks += found.orphaned_blocks;
-        sum.wrong_references += found.wrong_references;
-        sum.orphaned_replicas += found.orphaned_replicas;
-        sum.uncommitted_replicas += found.uncommitted_replicas;
-        sum.deletions_queued += found.deletions_queued;
-        sum.garbage_queued += found.garbage_queued;
+        self.totals += page.totals;
         self.problems.extend(page.problems);
     }
 
