@@ -192,6 +192,14 @@ pub struct ScrubOrder {
 pub struct Command {
     /// Names the command in its [`CommandResult`].
     pub id: u64,
+    /// When the metanode gave it, by the metanode's clock; 0 from a metanode that does not say.
+    ///
+    /// A delete does not concern what was stored after it was given: a command that is late may meet a
+    /// replica that the node was told to make since. A datanode whose clock may differ is on the safe
+    /// side when it takes the moment at which it sent the heartbeat that the command answers, which is
+    /// earlier. A replica that was skipped is not told as deleted, so it stays queued.
+    #[serde(default)]
+    pub issued_at: Timestamp,
     /// After this time it is not to be started: it will have been planned again.
     pub deadline: Timestamp,
     /// What to do.

@@ -111,7 +111,7 @@ impl Commands {
     }
 
     async fn run(&self, (incarnation, command): (u64, Command)) {
-        let Command { id, deadline, action } = command;
+        let Command { id, deadline, action, .. } = command;
         let result = if self.blocks.env.now() > deadline {
             Err("its deadline has passed".to_owned())
         } else {

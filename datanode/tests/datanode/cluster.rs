@@ -19,7 +19,7 @@ fn replica(block: BlockId, bytes: &[u8]) -> ReportedReplica {
 }
 
 fn order(id: u64, action: Action) -> Command {
-    Command { id, deadline: Timestamp(u64::MAX), action }
+    Command { id, issued_at: Timestamp(0), deadline: Timestamp(u64::MAX), action }
 }
 
 /// How the metanode was told that a command ended.

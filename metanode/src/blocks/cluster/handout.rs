@@ -1,6 +1,7 @@
 //! The commands that travel in the answer to a heartbeat.
 
 use cairn_protocol::cluster::{Action, ClusterError, Command};
+use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 
 use crate::blocks::Inner;
@@ -10,19 +11,21 @@ use crate::store::replicas::BlockRange;
 use crate::store::{StoreError, deletions};
 
 pub(super) async fn commands(inner: &Inner, node: NodeId) -> Result<Vec<Command>, ClusterError> {
+    let issued_at = inner.env.now();
     let mut commands: Vec<Command> = {
         let mut memory = inner.memory();
         let copies = memory.copies.hand_out(node);
-        copies.into_iter().map(|(id, copy)| replicate(&memory, id, copy)).collect()
+        copies.into_iter().map(|(id, copy)| replicate(&memory, id, issued_at, copy)).collect()
     };
     commands.extend(deletion(inner, node).await?);
     Ok(commands)
 }
 
-fn replicate(memory: &Memory, id: u64, copy: CopyIntent) -> Command {
+fn replicate(memory: &Memory, id: u64, issued_at: Timestamp, copy: CopyIntent) -> Command {
     let address = |node: &NodeId| memory.nodes.get(*node).map(|found| (*node, found.address.clone()));
     let sources = copy.sources.iter().filter_map(address).collect();
-    Command { id, deadline: copy.deadline, action: Action::Replicate { replica: copy.replica, sources } }
+    let action = Action::Replicate { replica: copy.replica, sources };
+    Command { id, issued_at, deadline: copy.deadline, action }
 }
 
 /// The next replicas to delete, unless the node is at some already.
@@ -61,7 +64,7 @@ async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterE
         return Ok(None);
     }
     node.deletions.command = Some((number, deadline));
-    Ok(Some(Command { id: number, deadline, action: Action::Delete { blocks } }))
+    Ok(Some(Command { id: number, issued_at: now, deadline, action: Action::Delete { blocks } }))
 }
 
 async fn next_page(

@@ -105,6 +105,8 @@ async fn a_deletion_that_is_not_confirmed_is_asked_for_again() {
     cluster.register(0).await;
     cluster.beat(0).await;
     assert_eq!(cluster.nodes[0].commands.len(), 1);
+    // What is stored later must not be deleted by it, however late it is.
+    assert_eq!(cluster.nodes[0].commands[0].issued_at, cluster.env.now());
     // The command is lost.
     cluster.nodes[0].commands.clear();
     cluster.beat(0).await;
