@@ -1,10 +1,14 @@
 //! CRC32C (Castagnoli, RFC 3720 appendix B.4) of chunks, blocks and objects.
 //!
 //! A block's table holds the CRC32C of each of its chunks. The chunks' CRCs combine to the block's
-//! in O(log n) each, with no second pass over the bytes.
+//! with no second pass over the bytes, in some nanoseconds each.
+
+mod combine;
+
+pub use combine::{combine, combine_crc32, combine_crc64_nvme};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use crc_fast::{CrcAlgorithm, checksum_combine};
+use crc_fast::CrcAlgorithm;
 
 /// The unit of checksumming: the least that must be read and checked to serve one byte.
 pub const CHUNK_SIZE: usize = 64 * 1024;
@@ -16,11 +20,6 @@ pub type Crc32c = u32;
 pub fn crc32c(bytes: &[u8]) -> Crc32c {
     // CRC-32/ISCSI is CRC32C's name in the catalogue that crc-fast follows; 32 bits fit.
     crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes) as u32
-}
-
-/// The CRC32C of `a ++ b`, from the CRC of each and the length of `b` in bytes.
-pub fn combine(a: Crc32c, b: Crc32c, b_length: u64) -> Crc32c {
-    checksum_combine(CrcAlgorithm::Crc32Iscsi, u64::from(a), u64::from(b), b_length) as u32
 }
 
 /// How many chunks a block of `length` bytes has.
@@ -52,14 +51,7 @@ impl ChunkTable {
 
     /// The CRC of the whole block of `length` bytes, combined from the chunks'.
     pub fn block_crc(&self, length: u64) -> Crc32c {
-        let mut total = 0;
-        let mut left = length;
-        for crc in &self.crcs {
-            let chunk = left.min(CHUNK_SIZE as u64);
-            total = combine(total, *crc, chunk);
-            left -= chunk;
-        }
-        total
+        combine::combine_chunks(&self.crcs, length)
     }
 
     /// Whether this is the table of a block of `length` bytes whose CRC32C is `crc`.

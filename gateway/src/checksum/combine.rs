@@ -1,6 +1,6 @@
 //! A multipart object's checksum, from those of its parts.
 
-use crc_fast::{CrcAlgorithm, checksum_combine};
+use cairn_protocol::checksum::{combine, combine_crc32, combine_crc64_nvme};
 
 use super::hasher::crc_bytes;
 use super::{Algorithm, Checksum, Hasher};
@@ -29,17 +29,17 @@ pub fn full_object<'a>(
     algorithm: Algorithm,
     parts: impl IntoIterator<Item = (&'a Checksum, u64)>,
 ) -> Result<Checksum, CombineError> {
-    let crc = match algorithm {
-        Algorithm::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
-        Algorithm::Crc32c => CrcAlgorithm::Crc32Iscsi,
-        Algorithm::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
+    let combine: fn(u64, u64, u64) -> u64 = match algorithm {
+        Algorithm::Crc32 => combine_crc32,
+        Algorithm::Crc32c => |a, b, length| u64::from(combine(a as u32, b as u32, length)),
+        Algorithm::Crc64Nvme => combine_crc64_nvme,
         Algorithm::Sha1 | Algorithm::Sha256 => return Err(CombineError::NotCombinable(algorithm)),
     };
     let mut total = 0;
     for (part, length) in parts {
         check(algorithm, part)?;
         let value = part.value.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
-        total = checksum_combine(crc, total, value, length);
+        total = combine(total, value, length);
     }
     Ok(Checksum { algorithm, value: crc_bytes(algorithm, total) })
 }
