@@ -221,6 +221,12 @@ pub enum Action {
         /// The blocks.
         blocks: Vec<BlockId>,
     },
+    /// Bring deleted replicas back from the node's trash, and tell as stored whatever is then held of these blocks.
+    /// Those that are not in the trash any more, or do not match their checksum, are no error: they are not told.
+    Restore {
+        /// The blocks.
+        blocks: Vec<BlockId>,
+    },
 }
 
 /// How many replicas a page of a block report has at the most: a page merges in one short transaction.

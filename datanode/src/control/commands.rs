@@ -1,4 +1,4 @@
-//! What the metanode orders: copies to pull, blocks to delete.
+//! What the metanode orders: copies to pull, blocks to delete, deleted ones to bring back.
 //!
 //! Commands wait in a queue until workers take them. A command is dropped when its incarnation is over or its deadline
 //! has passed: it has been planned again, maybe for another node.
@@ -67,7 +67,8 @@ impl Commands {
             }
             match &command.action {
                 Action::Replicate { .. } => state.pulls.push_back(command),
-                Action::Delete { .. } => state.deletes.push_back(command),
+                // One queue, so that of a delete and a restore the later one counts.
+                Action::Delete { .. } | Action::Restore { .. } => state.deletes.push_back(command),
             }
         }
         drop(state);
@@ -130,7 +131,14 @@ impl Commands {
         match action {
             Action::Replicate { replica, sources } => self.blocks.pull(replica, &sources).await,
             Action::Delete { blocks } => self.delete(blocks).await,
+            Action::Restore { blocks } => self.restore(blocks).await,
         }
+    }
+
+    async fn restore(&self, blocks: Vec<BlockId>) -> Result<(), BlockError> {
+        let restores = blocks.into_iter().map(|block| self.blocks.restore(block));
+        let results = futures_util::stream::iter(restores).buffer_unordered(DELETES_AT_ONCE);
+        results.fold(Ok(()), |all, one| std::future::ready(all.and(one))).await
     }
 
     async fn delete(&self, blocks: Vec<BlockId>) -> Result<(), BlockError> {

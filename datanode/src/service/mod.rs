@@ -26,6 +26,7 @@ use cairn_protocol::block::{
     BlockConnector, BlockError, BlockInfo, BlockRead, BlockService, BlockStream, DeleteBlock, GetBlock,
     HeadBlock, PutBlock, PutBlockReply,
 };
+use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::env::Env;
 use cairn_protocol::event::{EventBus, EventKind};
 use cairn_protocol::id::{BlockId, NodeId};
@@ -90,6 +91,15 @@ impl Blocks {
         }
         // Also when it was not here: whoever asked believes that it was.
         self.journal.deleted(block);
+        Ok(())
+    }
+
+    /// Tells a block as stored if it is held. One that is not there is no error.
+    pub(crate) async fn restore(&self, block: BlockId) -> Result<(), BlockError> {
+        let _turn = self.in_flight.write(block).await.ok_or(BlockError::Busy)?;
+        if let Some(held) = self.volumes.held(&block) {
+            self.journal.stored(ReportedReplica { block, length: held.length, crc32c: held.crc });
+        }
         Ok(())
     }
 }

@@ -49,6 +49,21 @@ async fn a_node_registers_then_reports_then_tells_what_changes() {
 }
 
 #[tokio::test]
+async fn a_restore_tells_what_is_held_and_what_is_not_there_is_no_error() {
+    let node = Node::start().await;
+    let bytes = content(1, 1000);
+    node.put(id(1), &bytes, vec![]).await.unwrap();
+    node.metanode.wait(|state| state.replicas.get(&id(1)) == Some(&replica(id(1), &bytes))).await;
+    node.metanode.change(|state| {
+        state.replicas.clear();
+        state.orders.push(order(1, Action::Restore { blocks: vec![id(1), id(2)] }));
+    });
+    let state = node.metanode.wait(|state| result(state, 1).is_some() && !state.replicas.is_empty()).await;
+    assert_eq!(result(&state, 1), Some(None));
+    assert_eq!(state.replicas.into_values().collect::<Vec<_>>(), [replica(id(1), &bytes)]);
+}
+
+#[tokio::test]
 async fn a_report_comes_in_pages_in_order_and_covers_all() {
     let node = Node::start_with(|config| config.receives_max = 1000).await;
     let blocks = node.datanode.blocks();

@@ -49,6 +49,8 @@ pub(super) struct TestNode {
     pub(super) incarnation: u64,
     /// What it holds.
     pub(super) held: BTreeMap<BlockId, ReportedReplica>,
+    /// What it deleted, and can bring back.
+    pub(super) trash: BTreeMap<BlockId, ReportedReplica>,
     /// What it was told and has not done yet.
     pub(super) commands: Vec<Command>,
     /// Whether it answers.
@@ -154,6 +156,7 @@ impl TestCluster {
             zone: zone.map(str::to_owned),
             incarnation: 0,
             held: BTreeMap::new(),
+            trash: BTreeMap::new(),
             commands: Vec::new(),
             up: true,
             capacity: CAPACITY,
@@ -245,6 +248,7 @@ impl TestCluster {
             let error = match &command.action {
                 Action::Replicate { replica, sources } => self.copy(index, *replica, sources),
                 Action::Delete { blocks } => self.delete(index, blocks),
+                Action::Restore { blocks } => self.restore(index, blocks),
             };
             self.nodes[index].increments.finished.push(CommandResult { command: command.id, error });
         }
@@ -272,7 +276,9 @@ impl TestCluster {
         let (can, cannot): (Vec<_>, Vec<_>) =
             blocks.iter().partition(|block| !node.undeletable.contains(block));
         for block in can {
-            node.held.remove(block);
+            if let Some(replica) = node.held.remove(block) {
+                node.trash.insert(*block, replica);
+            }
             node.increments.deleted.push(*block);
         }
         if cannot.is_empty() {
@@ -280,6 +286,17 @@ impl TestCluster {
         }
         node.deletions_refused += 1;
         Some("the volume failed".to_owned())
+    }
+
+    fn restore(&mut self, index: usize, blocks: &[BlockId]) -> Option<String> {
+        let node = &mut self.nodes[index];
+        for block in blocks {
+            if let Some(replica) = node.trash.remove(block) {
+                node.held.entry(*block).or_insert(replica);
+            }
+            node.increments.stored.extend(node.held.get(block));
+        }
+        None
     }
 
     /// Lets every worker do what it has to do now.

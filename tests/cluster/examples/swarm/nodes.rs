@@ -188,6 +188,8 @@ impl Node {
                     news.stored.push(replica);
                 }
                 Action::Delete { blocks } => news.deleted.extend(blocks),
+                // These nodes keep no bytes, so nothing that was deleted can come back.
+                Action::Restore { .. } => {}
             }
             news.finished.push(CommandResult { command: id, error: None });
         }
