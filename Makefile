@@ -13,7 +13,7 @@ build: ## Build the release binary, target/release/cairn
 run: ## Start a store on 127.0.0.1:9000 with its data in ./cairn-data
 	cargo run --release --locked --package cairn -- server
 
-setup: ## Install what the tests need: Python clients into .venv, rclone, s3cmd and the like from packages
+setup: ## Install what the tests need: Python clients, rclone, restic and the like
 	tests/setup
 
 test: setup ## Run every test, with one summary at the end
@@ -31,4 +31,4 @@ bench-swarm: build ## Measure one metanode with 10,000 simulated datanodes
 
 clean: ## Remove everything that was built or downloaded
 	cargo clean
-	rm -rf $(VENV) .test
+	rm -rf $(VENV) .venv-applications .test

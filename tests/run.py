@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 """Runs every suite of tests and sums them up.
 
-Suites, in this order; names on the command line choose some of them:
+Suites; names on the command line choose some of them:
 
-    rust      every crate's own tests, and Rust's S3 clients against the release binary
-    python    real clients, bad clients, faults, memory: tests/clients_py
-    compose   the Dockerfile and compose.yaml: tests/compose
+    rust           every crate's own tests, and Rust's S3 clients against the release binary
+    python         real clients, bad clients, faults, memory: tests/clients_py
+    applications   programs that keep their data in S3: tests/applications
+    compose        the Dockerfile and compose.yaml: tests/compose
 
-The output of each suite is shown as it comes and kept under .test/. A suite that cannot even be
-built counts as one failure. The last line is `N passed, N failed, N skipped`.
+Suites that mostly wait run beside those that mostly compute: there are two lanes. The output of each suite is
+shown as it comes, behind the suite's name, and kept under .test/. A suite that cannot even be built counts as one
+failure. The last line is `N passed, N failed, N skipped`.
 """
 
+import concurrent.futures
 import dataclasses
 import os
 import pathlib
@@ -25,6 +28,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 LOGS = ROOT / ".test"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 PYTHON = ROOT / ".venv/bin/python"
+# The applications' libraries need versions of their own of what the SDKs need too.
+APPLICATIONS_PYTHON = ROOT / ".venv-applications/bin/python"
 
 
 @dataclasses.dataclass
@@ -40,7 +45,7 @@ class Result:
 
 def run(name, command):
     """Runs a command, showing and keeping its output; its exit code and its text."""
-    print(f"\n+ {' '.join(map(str, command))}", flush=True)
+    print(f"{name} | + {' '.join(map(str, command))}", flush=True)
     env = os.environ | {"CAIRN_BIN": str(TARGET / "release/cairn")}
     text = []
     with (
@@ -57,8 +62,7 @@ def run(name, command):
         ) as child,
     ):
         for line in child.stdout:
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            print(f"{name} | {line.rstrip()}", flush=True)
             log.write(line)
             text.append(line)
     return child.returncode, "".join(text)
@@ -104,9 +108,9 @@ def rust():
     return result
 
 
-def pytest(name, directory):
+def pytest(name, directory, python=PYTHON):
     report = LOGS / f"{name}.xml"
-    code, _ = run(name, [PYTHON, "-m", "pytest", directory, f"--junit-xml={report}", "--durations=10"])
+    code, _ = run(name, [python, "-m", "pytest", directory, f"--junit-xml={report}", "--durations=10"])
     result = Result()
     if report.exists():
         for suite in xml.etree.ElementTree.parse(report).getroot().iter("testsuite"):
@@ -122,8 +126,21 @@ def pytest(name, directory):
 SUITES = {
     "rust": rust,
     "python": lambda: pytest("python", "tests/clients_py"),
+    "applications": lambda: pytest("applications", "tests/applications", APPLICATIONS_PYTHON),
     "compose": lambda: pytest("compose", "tests/compose"),
 }
+
+# Suites of one lane run one after the other. The Python clients take as long as all others together.
+LANES = [["python"], ["rust", "applications", "compose"]]
+
+
+def run_lane(names):
+    results = {}
+    for name in names:
+        began = time.monotonic()
+        results[name] = SUITES[name]()
+        results[name].seconds = time.monotonic() - began
+    return results
 
 
 def main(names):
@@ -133,20 +150,24 @@ def main(names):
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir()
     results = {}
-    if build():
-        for name in names or SUITES:
-            began = time.monotonic()
-            results[name] = SUITES[name]()
-            results[name].seconds = time.monotonic() - began
+    began = time.monotonic()
+    built = build()
+    results["build"] = Result(failed=0 if built else 1, seconds=time.monotonic() - began)
+    if built:
+        lanes = [[name for name in lane if not names or name in names] for lane in LANES]
+        with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
+            for done in pool.map(run_lane, lanes):
+                results |= done
     else:
-        results["build"] = Result(failed=1, note="the release binary does not build")
+        results["build"].note = "the release binary does not build"
 
-    print("\nsuite       passed  failed  skipped   time")
+    print("\nsuite         passed  failed  skipped    time")
     for name, r in results.items():
-        print(f"{name:10}  {r.passed:6}  {r.failed:6}  {r.skipped:7}  {r.seconds:4.0f} s  {r.note}")
+        print(f"{name:12}  {r.passed:6}  {r.failed:6}  {r.skipped:7}  {r.seconds:5.0f} s  {r.note}")
     passed, failed, skipped = (
         sum(getattr(r, field) for r in results.values()) for field in ("passed", "failed", "skipped")
     )
+    print(f"all together: {time.monotonic() - began:.0f} s")
     print(f"\n{passed} passed, {failed} failed, {skipped} skipped", flush=True)
     return 1 if failed or not passed else 0
 

@@ -1,10 +1,9 @@
 """rclone: copy, sync, check, and a mounted bucket."""
 
-import os
 import pathlib
 import subprocess
-import time
 
+import mounting
 import pytest
 import tools
 from data import MIB, some_bytes
@@ -78,34 +77,21 @@ def test_buckets(rclone):
 @pytest.fixture
 def mounted(rclone, bucket, tmp_path):
     """The bucket as a directory; writes go to the store when a file is closed."""
-    if not os.path.exists("/dev/fuse"):
-        pytest.skip("this machine has no /dev/fuse")
-    unmount = tools.need("fusermount3")
     point = tmp_path / "mount"
-    point.mkdir()
-    process = rclone.start(
-        "mount",
-        f"cairn:{bucket}",
-        point,
-        "--vfs-cache-mode=writes",
-        "--vfs-write-back=0s",
-        "--dir-cache-time=0s",
-        f"--cache-dir={tmp_path / 'cache'}",
-    )
-    try:
-        wait_until(lambda: os.path.ismount(point) or process.poll() is not None, "the mount", 30)
-        if process.poll() is not None:
-            pytest.fail(f"rclone mount ended: {process.stderr.read().decode()}")
+
+    def start():
+        return rclone.start(
+            "mount",
+            f"cairn:{bucket}",
+            point,
+            "--vfs-cache-mode=writes",
+            "--vfs-write-back=0s",
+            "--dir-cache-time=0s",
+            f"--cache-dir={tmp_path / 'cache'}",
+        )
+
+    with mounting.mounted(point, start):
         yield point
-    finally:
-        # Busy for as long as rclone still uploads.
-        for _ in range(50):
-            if subprocess.run([unmount, "-u", str(point)], capture_output=True).returncode == 0:
-                break
-            time.sleep(0.1)
-        else:
-            subprocess.run([unmount, "-uz", str(point)], capture_output=True)
-        process.wait(30)
 
 
 def stored(s3, bucket):

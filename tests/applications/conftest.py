@@ -1,0 +1,18 @@
+"""What applications need to reach the store, on top of the fixtures that all suites of clients share."""
+
+import pytest
+from harness import ACCESS_KEY, REGION, SECRET_KEY
+
+pytest_plugins = ["stores"]
+
+
+@pytest.fixture
+def storage_options(server):
+    """The options that the `object_store` crate understands, as Delta Lake, Polars and LanceDB pass them on."""
+    return {
+        "aws_endpoint": server.endpoint,
+        "aws_access_key_id": ACCESS_KEY,
+        "aws_secret_access_key": SECRET_KEY,
+        "aws_region": REGION,
+        "allow_http": "true",
+    }
