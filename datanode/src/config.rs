@@ -28,7 +28,7 @@ pub struct Config {
     pub pulls_max: usize,
     /// Within this time every block is read once and checked.
     pub scrub_period: Duration,
-    /// The scrubber reads no more than this, in bytes per second, even if it then takes longer than its period.
+    /// The scrubber of each disk reads no more than this, in bytes per second, even if it then takes longer than its period.
     pub scrub_bytes_per_second_max: u64,
     /// How often to probe each disk, and to look for segments to compact and for a checkpoint that is due.
     pub maintenance_interval: Duration,

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::control::{Control, RefusedError};
 use crate::maintenance;
-use crate::scrub::{ScrubControl, Scrubber};
+use crate::scrub::{self, ScrubControl};
 use crate::service::Blocks;
 use crate::service::http::{self, Served};
 use crate::volume::OpenError;
@@ -192,10 +192,9 @@ impl Datanode {
                     }
                 }
             }
-            let scrubber = Scrubber::new(&self.config, self.blocks.clone(), scrub, stop.clone());
             tokio::join!(
                 commands.work(stop.clone()),
-                scrubber.run(),
+                scrub::run(&self.config, self.blocks.clone(), scrub, stop.clone()),
                 maintenance::run(self.blocks.clone(), &self.config, stop.clone()),
             );
         };

@@ -183,7 +183,7 @@ pub struct ScrubOrder {
     pub round: u64,
     /// Read nothing until told otherwise.
     pub paused: bool,
-    /// Bytes a second; the node's own configuration without.
+    /// Bytes a second for each of the node's disks; the node's own configuration without.
     pub rate: Option<u64>,
 }
 

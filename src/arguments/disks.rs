@@ -22,7 +22,7 @@ pub(crate) struct DiskArguments {
     #[arg(long, env = "CAIRN_SCRUB_PERIOD", default_value = "14d", value_name = "TIME", value_parser = duration)]
     pub scrub_period: Duration,
 
-    /// Bytes a second that the check may read on a datanode, even if it then takes longer than its period
+    /// Bytes a second that the check may read on each disk, even if it then takes longer than its period
     #[arg(long, env = "CAIRN_SCRUB_RATE", default_value = "64MiB", value_name = "SIZE", value_parser = rate)]
     pub scrub_rate: ByteSize,
 

@@ -1,25 +1,54 @@
-//! What the scrubber is told, and what it tells: the seam between it and the talk with the metanode.
+//! What the scrubbers are told, and what they tell: the seam between them and the talk with the metanode.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cairn_protocol::cluster::{ScrubOrder, ScrubProgress};
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::VolumeId;
 use tokio::sync::watch;
 
-use crate::volume::Scrubbed;
+use crate::volume::{ScrubCursor, Scrubbed};
 
-/// The latest order, and how far the scrubber is.
+/// How far the scrubber of one volume is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct VolumeProgress {
+    /// What is kept on the volume.
+    pub(crate) cursor: ScrubCursor,
+    /// Whether it began or went on with a round since the node started.
+    pub(crate) began: bool,
+    /// Whether it reads; if not, it is paused, or rests until its next round.
+    pub(crate) running: bool,
+    /// Blocks to read in this round, as counted when it began.
+    pub(crate) blocks_in_all: u64,
+    /// Rounds of its own that it finished since the node started.
+    pub(crate) own_rounds: u64,
+}
+
+/// What a round of a volume, when it ended, was to the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeRound {
+    /// Other volumes are still being read.
+    Unfinished,
+    /// It was the last: all volumes have followed the order.
+    Ordered,
+    /// It was the last: all volumes have been read once more.
+    Own,
+}
+
+/// The latest order, and how far the scrubbers are.
 #[derive(Debug)]
 pub(crate) struct ScrubControl {
     order: watch::Sender<ScrubOrder>,
-    progress: Mutex<ScrubProgress>,
+    /// What the node remembers, for as long as no volume is there to tell more.
+    remembered: Scrubbed,
+    volumes: Mutex<BTreeMap<VolumeId, VolumeProgress>>,
 }
 
 impl ScrubControl {
-    /// Nothing is ordered; `finished` is what the node remembers.
-    pub(crate) fn new(finished: Scrubbed) -> Self {
-        let Scrubbed { round: finished_round, at: finished_at } = finished;
-        let progress = ScrubProgress { finished_round, finished_at, ..ScrubProgress::default() };
-        Self { order: watch::Sender::new(ScrubOrder::default()), progress: Mutex::new(progress) }
+    /// Nothing is ordered; `remembered` is what the node remembers.
+    pub(crate) fn new(remembered: Scrubbed) -> Self {
+        Self { order: watch::Sender::new(ScrubOrder::default()), remembered, volumes: Mutex::default() }
     }
 
     /// The metanode says how to scrub.
@@ -35,15 +64,91 @@ impl ScrubControl {
         self.order.subscribe()
     }
 
+    /// The rounds that the node remembers.
+    pub(crate) fn remembered(&self) -> Scrubbed {
+        self.remembered
+    }
+
+    /// A volume is there, and was scrubbed so far.
+    pub(crate) fn add(&self, volume: VolumeId, cursor: ScrubCursor) {
+        self.lock().insert(volume, VolumeProgress { cursor, ..VolumeProgress::default() });
+    }
+
+    /// A volume is gone: nobody waits for it any more.
+    pub(crate) fn remove(&self, volume: VolumeId) {
+        self.lock().remove(&volume);
+    }
+
+    pub(crate) fn change(&self, volume: VolumeId, change: impl FnOnce(&mut VolumeProgress)) {
+        if let Some(progress) = self.lock().get_mut(&volume) {
+            change(progress);
+        }
+    }
+
+    /// A volume's round has ended with this cursor.
+    pub(crate) fn finish(&self, volume: VolumeId, cursor: ScrubCursor) -> NodeRound {
+        let mut volumes = self.lock();
+        let before = (finished_round(&volumes), own_rounds(&volumes));
+        if let Some(progress) = volumes.get_mut(&volume) {
+            progress.cursor = cursor;
+            progress.running = false;
+            progress.own_rounds += u64::from(cursor.round == 0);
+        }
+        match (finished_round(&volumes), own_rounds(&volumes)) {
+            (round, _) if round > before.0 => NodeRound::Ordered,
+            (_, own) if own > before.1 => NodeRound::Own,
+            _ => NodeRound::Unfinished,
+        }
+    }
+
+    /// The last rounds that all volumes have finished.
+    pub(crate) fn scrubbed(&self) -> Scrubbed {
+        let volumes = self.lock();
+        if volumes.is_empty() {
+            return self.remembered;
+        }
+        Scrubbed { round: finished_round(&volumes), at: finished_at(&volumes) }
+    }
+
+    /// How far all of them are together.
     pub(crate) fn progress(&self) -> ScrubProgress {
-        self.lock().clone()
+        let Scrubbed { round: finished_round, at: finished_at } = self.scrubbed();
+        let volumes = self.lock();
+        let sum = |number: fn(&VolumeProgress) -> u64| volumes.values().map(number).sum();
+        ScrubProgress {
+            round: volumes.values().map(shown_round).max().unwrap_or_default(),
+            running: volumes.values().any(|volume| volume.running),
+            blocks: sum(|volume| volume.cursor.blocks),
+            bytes: sum(|volume| volume.cursor.bytes),
+            blocks_in_all: sum(|volume| volume.blocks_in_all),
+            corrupt: sum(|volume| volume.cursor.corrupt),
+            finished_at,
+            finished_round,
+        }
     }
 
-    pub(crate) fn change(&self, change: impl FnOnce(&mut ScrubProgress)) {
-        change(&mut self.lock());
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<VolumeId, VolumeProgress>> {
+        self.volumes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, ScrubProgress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The order that a volume's scrubber follows, or followed last in this process. What an earlier process finished is no
+/// round that it is in.
+fn shown_round(volume: &VolumeProgress) -> u64 {
+    if volume.cursor.under_way || volume.began { volume.cursor.round } else { 0 }
+}
+
+type Volumes = BTreeMap<VolumeId, VolumeProgress>;
+
+fn finished_round(volumes: &Volumes) -> u64 {
+    volumes.values().map(|volume| volume.cursor.finished_round).min().unwrap_or_default()
+}
+
+fn own_rounds(volumes: &Volumes) -> u64 {
+    volumes.values().map(|volume| volume.own_rounds).min().unwrap_or_default()
+}
+
+/// Every volume has been read to its end at this time or later; `None` while one never was.
+fn finished_at(volumes: &Volumes) -> Option<Timestamp> {
+    volumes.values().map(|volume| volume.cursor.finished_at).min().flatten()
 }

@@ -1,39 +1,138 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use cairn_protocol::block::Connector;
 use cairn_protocol::checksum::crc32c;
-use cairn_protocol::env::Env;
+use cairn_protocol::cluster::ScrubProgress;
+use cairn_protocol::env::{Env, ManualClock, Timestamp};
 use cairn_protocol::event::EventBus;
+use cairn_protocol::id::BlockId;
 use cairn_protocol::secret::ClusterSecret;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use super::*;
 use crate::datanode::Datanode;
+use crate::volume::{Scrubbed, Volume};
 
-/// A scrubber of an empty node.
-async fn scrubber() -> (Scrubber, TempDir) {
-    let directory = tempfile::tempdir().unwrap();
-    let mut config = Config::new(vec![directory.path().to_path_buf()], "");
+/// A node with a volume in each of these directories, and a limit of so many bytes per second for each scrubber.
+async fn node(directories: &[&TempDir], rate: u64, env: Env) -> (Config, Datanode) {
+    let directories = directories.iter().map(|directory| directory.path().to_path_buf()).collect();
+    let mut config = Config::new(directories, "");
     config.volume.reserve_bytes = 0;
-    let env = Env::system();
+    config.scrub_bytes_per_second_max = rate;
     let secret = ClusterSecret::new("0123456789abcdef0123456789abcdef").unwrap();
     let connector = Arc::new(Connector::new().unwrap());
     let events = EventBus::new(env.clone());
     let datanode = Datanode::open(config.clone(), connector, secret, env, events).await.unwrap();
-    let control = Arc::new(ScrubControl::new(Scrubbed::default()));
-    (Scrubber::new(&config, datanode.inner().clone(), control, CancellationToken::new()), directory)
+    (config, datanode)
 }
 
-impl Scrubber {
+/// The scrubber of a node with one empty volume.
+async fn scrubber() -> (VolumeScrubber, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, datanode) = node(&[&directory], u64::MAX, Env::system()).await;
+    let blocks = datanode.inner().clone();
+    let volume = blocks.volumes.volumes().next().unwrap().clone();
+    let control = Arc::new(ScrubControl::new(Scrubbed::default()));
+    let scrubber = VolumeScrubber::new(&config, blocks, volume, control, CancellationToken::new());
+    (scrubber.await, directory)
+}
+
+impl VolumeScrubber {
     /// Replicas read, and found corrupt, in a round.
     async fn scrub(&mut self) -> (u64, u64) {
-        assert!(self.round(1).await.is_ok());
-        let progress = self.control.progress();
-        (progress.blocks, progress.corrupt)
+        self.begin(1);
+        assert!(self.round().await.is_ok());
+        (self.cursor.blocks, self.cursor.corrupt)
     }
+}
 
-    fn volume(&self) -> Arc<Volume> {
-        self.blocks.volumes.volumes().next().unwrap().clone()
+async fn write(volume: &Volume, id: BlockId, length: usize) {
+    let bytes = Bytes::from(vec![1; length]);
+    let mut writer = volume.writer(id, length as u64, crc32c(&bytes)).await.unwrap();
+    writer.write(bytes).await.unwrap();
+    writer.finish().await.unwrap();
+}
+
+fn id(n: u128) -> BlockId {
+    BlockId(Uuid::from_u128(n))
+}
+
+/// A scrubber's work on all volumes of a node, until `enough` is so; the clock stands still but for `step` a turn.
+async fn scrub_until(
+    (config, datanode): &(Config, Datanode),
+    clock: &ManualClock,
+    step: Duration,
+    enough: impl Fn(&ScrubProgress) -> bool,
+) -> ScrubProgress {
+    let blocks = datanode.inner().clone();
+    let control = Arc::new(ScrubControl::new(blocks.volumes.scrubbed()));
+    let shutdown = CancellationToken::new();
+    let running = run(config, blocks, control.clone(), shutdown.clone());
+    let watching = async {
+        while !enough(&control.progress()) {
+            clock.advance(step);
+            tokio::task::yield_now().await;
+        }
+        let progress = control.progress();
+        shutdown.cancel();
+        progress
+    };
+    let ((), progress) = tokio::join!(running, watching);
+    progress
+}
+
+/// Volumes were read one after the other, each within its own share of the period: a node with 24 disks took 24 periods.
+#[tokio::test]
+async fn disks_are_read_at_the_same_time() {
+    let directories = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let (env, clock) = Env::manual(1, Timestamp(1_000_000));
+    let node = node(&directories.each_ref(), 1, env).await;
+    for (n, volume) in node.1.volumes().volumes().enumerate() {
+        write(volume, id(n as u128 + 1), 1_000).await;
     }
+    // At a byte a second, and with no time passing, none of them comes to its second block.
+    let progress = scrub_until(&node, &clock, Duration::ZERO, |progress| progress.bytes == 3 * 1_000).await;
+    assert_eq!((progress.blocks_in_all, progress.finished_at), (3, None));
+}
+
+/// Every start began a round at a place drawn at random, so that a node that is restarted more often than it takes to read
+/// its disks had no bound within which a block is read.
+#[tokio::test]
+async fn a_round_goes_on_after_a_restart_where_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let (env, clock) = Env::manual(1, Timestamp(1_000_000));
+    let first = node(&[&directory], 1_000, env.clone()).await;
+    for n in 1..=3 {
+        write(first.1.volumes().volumes().next().unwrap(), id(n), 1_000).await;
+    }
+    let second = Duration::from_secs(1);
+    let read = scrub_until(&first, &clock, second, |progress| progress.blocks == 2).await;
+    assert_eq!(read.finished_at, None);
+    first.1.close().await;
+    drop(first);
+
+    // What is behind the cursor is for the next round.
+    flip_a_bit(&directory, 500);
+    let again = node(&[&directory], 1_000, env.clone()).await;
+    let read = scrub_until(&again, &clock, second, |progress| progress.finished_at.is_some()).await;
+    assert_eq!((read.blocks, read.bytes, read.corrupt), (3, 3_000, 0));
+    again.1.close().await;
+    drop(again);
+
+    let later = node(&[&directory], u64::MAX, env).await;
+    clock.advance(later.0.scrub_period);
+    let read = scrub_until(&later, &clock, second, |progress| progress.corrupt == 1).await;
+    assert!(read.blocks <= 3);
+}
+
+/// Flips a bit of the shared segment, so many bytes from its beginning.
+fn flip_a_bit(directory: &TempDir, at: usize) {
+    let segment = directory.path().join("shared/00000001.segment");
+    let mut stored = std::fs::read(&segment).unwrap();
+    stored[at] ^= 1;
+    std::fs::write(&segment, stored).unwrap();
 }
 
 const BLOCK: BlockId = BlockId(Uuid::from_u128(1));
@@ -43,7 +142,7 @@ async fn a_block_that_is_being_received_is_not_read() {
     let (mut scrubber, _directory) = scrubber().await;
     for length in [1000, 3_000_000] {
         let bytes = Bytes::from(vec![1; length]);
-        let volume = scrubber.volume();
+        let volume = scrubber.volume.clone();
         let mut writer = volume.writer(BLOCK, length as u64, crc32c(&bytes)).await.unwrap();
         writer.write(bytes.slice(..length / 2)).await.unwrap();
         assert_eq!(scrubber.scrub().await, (0, 0));
@@ -58,16 +157,9 @@ async fn a_block_that_is_being_received_is_not_read() {
 #[tokio::test]
 async fn a_block_that_somebody_deletes_or_writes_is_not_judged() {
     let (mut scrubber, directory) = scrubber().await;
-    let bytes = Bytes::from(vec![1; 1000]);
-    let volume = scrubber.volume();
-    let mut writer = volume.writer(BLOCK, 1000, crc32c(&bytes)).await.unwrap();
-    writer.write(bytes).await.unwrap();
-    writer.finish().await.unwrap();
-    let segment = directory.path().join("shared/00000001.segment");
-    let mut stored = std::fs::read(&segment).unwrap();
-    let last = stored.len() - 100;
-    stored[last] ^= 1;
-    std::fs::write(&segment, stored).unwrap();
+    let volume = scrubber.volume.clone();
+    write(&volume, BLOCK, 1_000).await;
+    flip_a_bit(&directory, 500);
 
     let turn = scrubber.blocks.in_flight.delete(BLOCK).await;
     assert_eq!(scrubber.scrub().await, (1, 0));

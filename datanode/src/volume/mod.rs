@@ -10,6 +10,7 @@
 //!   quarantine/           damaged records, as they were found
 //!   probe                 a page that is written and read to see whether the disk works
 //!   node.json             what the node remembers beside its blocks
+//!   scrub.json            how far the volume was scrubbed
 //! ```
 //!
 //! | module | what is there |
@@ -23,6 +24,7 @@
 //! | `checkpoint`, `scan`, `recover` | how a start finds out what is there |
 //! | `compact`, `quarantine` | how dead and damaged records are treated |
 //! | `probe` | whether the disk still does what it is asked |
+//! | `scrub_cursor` | how far it was scrubbed |
 //! | `write`, `read` | a block coming, a block going |
 //! | [`set`] | the volumes of a node |
 //! | `opening`, `memo` | how a start opens them, and what the node remembers |
@@ -46,6 +48,7 @@ mod read;
 mod record;
 mod recover;
 mod scan;
+mod scrub_cursor;
 pub mod set;
 #[cfg(test)]
 mod sim;
@@ -72,6 +75,7 @@ pub use self::memo::Scrubbed;
 pub use self::opening::LeftOut;
 pub use self::read::BlockReader;
 pub use self::recover::Recovery;
+pub use self::scrub_cursor::ScrubCursor;
 pub use self::write::BlockWriter;
 
 use self::core::Core;

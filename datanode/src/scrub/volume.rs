@@ -1,0 +1,323 @@
+//! The scrubber of one volume.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_protocol::cluster::ScrubOrder;
+use cairn_protocol::id::BlockId;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::control::{NodeRound, ScrubControl, VolumeProgress};
+use super::node_finished;
+use crate::config::Config;
+use crate::service::Blocks;
+use crate::volume::{ScrubCursor, Scrubbed, Stored, Volume, VolumeError, blocking};
+
+/// Blocks that are looked up at once.
+const PAGE: usize = 256;
+
+/// What is read at once, in bytes: the scrubber then rests, so that clients do not wait for it.
+const PIECE: u64 = 1 << 20;
+
+/// Rests are at least this long; shorter ones are saved up. Reading small blocks needs no timer for each.
+const REST_MIN: Duration = Duration::from_millis(20);
+
+/// After so long a rest the rate is looked at again: a volume that was nearly empty may have filled up.
+const REST_MAX: Duration = Duration::from_secs(60);
+
+/// The cursor is written this often: what a crash has read again, at the cost of one small write.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Scrubs one volume.
+pub(super) struct VolumeScrubber {
+    pub(super) blocks: Blocks,
+    pub(super) volume: Arc<Volume>,
+    period: Duration,
+    bytes_per_second_max: u64,
+    control: Arc<ScrubControl>,
+    orders: watch::Receiver<ScrubOrder>,
+    shutdown: CancellationToken,
+    pub(super) cursor: ScrubCursor,
+    /// When the cursor was written last, by the monotonic clock.
+    kept_at: Duration,
+    /// Bytes that were read and not rested for yet.
+    owed: u64,
+}
+
+/// Why a round ends before its end.
+pub(super) enum Interrupt {
+    /// An operator wants one from the beginning.
+    Superseded,
+    /// The node stops, or the volume has failed.
+    Ended,
+}
+
+pub(super) type Step<T> = Result<T, Interrupt>;
+
+impl VolumeScrubber {
+    pub(super) async fn new(
+        config: &Config,
+        blocks: Blocks,
+        volume: Arc<Volume>,
+        control: Arc<ScrubControl>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let at = volume.clone();
+        let kept = blocking(move || Ok(at.scrub_cursor())).await.ok().flatten();
+        // Earlier versions remembered the node's rounds only.
+        let Scrubbed { round: finished_round, at: finished_at } = control.remembered();
+        let of_node = ScrubCursor {
+            finished_round,
+            finished_at,
+            started_at: finished_at.unwrap_or_default(),
+            ..ScrubCursor::default()
+        };
+        let cursor = kept.unwrap_or(of_node);
+        if volume.failure().is_none() {
+            control.add(volume.id(), cursor);
+        }
+        Self {
+            period: config.scrub_period,
+            bytes_per_second_max: config.scrub_bytes_per_second_max.max(1),
+            orders: control.orders(),
+            kept_at: blocks.env.monotonic(),
+            blocks,
+            volume,
+            control,
+            shutdown,
+            cursor,
+            owed: 0,
+        }
+    }
+
+    /// Scrubs until the node stops or the volume fails.
+    pub(super) async fn run(mut self) {
+        loop {
+            let ended = match self.wait_until_due().await {
+                Ok(()) => self.round().await,
+                Err(interrupt) => Err(interrupt),
+            };
+            match ended {
+                Ok(()) => self.finish().await,
+                Err(Interrupt::Superseded) => self.owed = 0,
+                Err(Interrupt::Ended) => break,
+            }
+        }
+        if self.volume.failure().is_none() {
+            self.keep().await;
+        } else {
+            self.control.remove(self.volume.id());
+        }
+    }
+
+    /// The latest order that was begun.
+    fn begun(&self) -> u64 {
+        self.cursor.round.max(self.cursor.finished_round)
+    }
+
+    /// Waits until a round is due, and begins it, unless one is under way.
+    async fn wait_until_due(&mut self) -> Step<()> {
+        loop {
+            if self.shutdown.is_cancelled() || self.volume.failure().is_some() {
+                return Err(Interrupt::Ended);
+            }
+            let begun = self.begun();
+            let order = *self.orders.borrow_and_update();
+            let rest = self.until_own_round();
+            if order.round > begun {
+                self.begin(order.round);
+            } else if !self.cursor.under_way && rest.is_zero() {
+                self.begin(0);
+            }
+            if self.cursor.under_way {
+                return Ok(());
+            }
+            let due = self.blocks.env.sleep(rest.clamp(REST_MIN, REST_MAX));
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => {}
+                // The sender lives as long as this does.
+                _ = self.orders.wait_for(|order| order.round > begun) => {}
+                () = due => {}
+            }
+        }
+    }
+
+    /// How long it takes until a round of its own is due.
+    fn until_own_round(&self) -> Duration {
+        match self.cursor.finished_at {
+            None => Duration::ZERO,
+            // A clock that went back makes it wait for a whole period, and no longer.
+            Some(_) => self.period.saturating_sub(self.blocks.env.now().since(self.cursor.started_at)),
+        }
+    }
+
+    pub(super) fn begin(&mut self, round: u64) {
+        let ScrubCursor { finished_round, finished_at, .. } = self.cursor;
+        let started_at = self.blocks.env.now();
+        self.cursor = ScrubCursor {
+            under_way: true,
+            round,
+            started_at,
+            finished_round,
+            finished_at,
+            ..ScrubCursor::default()
+        };
+    }
+
+    /// Reads every block once, or those that are left of a round that was interrupted.
+    pub(super) async fn round(&mut self) -> Step<()> {
+        let blocks_in_all = self.volume.len();
+        self.show(|progress| {
+            (progress.began, progress.running, progress.blocks_in_all) = (true, true, blocks_in_all);
+        });
+        loop {
+            let page = self.volume.page(self.cursor.after, PAGE);
+            if page.is_empty() {
+                return Ok(());
+            }
+            for (id, stored) in page {
+                if self.volume.failure().is_some() {
+                    return Err(Interrupt::Ended);
+                }
+                let is_corrupt = self.block(id, stored).await?;
+                self.cursor.after = Some(id);
+                self.cursor.blocks += 1;
+                self.cursor.corrupt += u64::from(is_corrupt);
+                self.show(|_| {});
+                if self.blocks.env.monotonic().saturating_sub(self.kept_at) >= KEEP_EVERY {
+                    self.keep().await;
+                }
+            }
+        }
+    }
+
+    /// Reads one block, piece by piece; returns whether it was damaged.
+    async fn block(&mut self, id: BlockId, stored: Stored) -> Step<bool> {
+        let mut start = 0;
+        while start < stored.length {
+            self.wait_while_paused().await?;
+            let end = (start + PIECE).min(stored.length);
+            let at = self.volume.clone();
+            match blocking(move || at.reader(id)?.read(start, end)).await {
+                Ok(_) => {}
+                Err(VolumeError::Damaged { .. }) => {
+                    // A request that has the turn is writing or deleting it: nothing to judge.
+                    let Some(_turn) = self.blocks.in_flight.try_turn(id) else { return Ok(false) };
+                    return Ok(self.blocks.examine(self.volume.clone(), id).await);
+                }
+                // Deleted meanwhile, or the volume cannot be read at all, which shows elsewhere.
+                Err(_) => return Ok(false),
+            }
+            self.cursor.bytes += end - start;
+            self.show(|_| {});
+            self.rest(end - start).await?;
+            start = end;
+        }
+        Ok(false)
+    }
+
+    async fn finish(&mut self) {
+        self.cursor.under_way = false;
+        self.cursor.after = None;
+        self.cursor.finished_at = Some(self.blocks.env.now());
+        self.cursor.finished_round = self.cursor.finished_round.max(self.cursor.round);
+        // When a round of its own ended is worth a write only where rounds are rare.
+        if self.cursor.round > 0 || self.period >= REST_MAX {
+            self.keep().await;
+        }
+        match self.control.finish(self.volume.id(), self.cursor) {
+            NodeRound::Unfinished => {}
+            NodeRound::Ordered => node_finished(&self.blocks, &self.control, true).await,
+            NodeRound::Own => node_finished(&self.blocks, &self.control, false).await,
+        }
+    }
+
+    /// Writes the cursor. Where that fails, blocks are read again after a restart; a broken disk shows when it is probed.
+    async fn keep(&mut self) {
+        self.kept_at = self.blocks.env.monotonic();
+        let (volume, cursor) = (self.volume.clone(), self.cursor);
+        let kept = blocking(move || {
+            if let Err(error) = volume.keep_scrub_cursor(&cursor) {
+                tracing::info!(volume = %volume.id(), %error, "how far the volume was scrubbed was not written");
+            }
+            Ok(())
+        });
+        // It fails only when the runtime ends.
+        let _ = kept.await;
+    }
+
+    /// Tells how far it is.
+    fn show(&self, change: impl FnOnce(&mut VolumeProgress)) {
+        self.control.change(self.volume.id(), |progress| {
+            progress.cursor = self.cursor;
+            change(progress);
+        });
+    }
+
+    /// Returns once the scrubber may read.
+    async fn wait_while_paused(&mut self) -> Step<()> {
+        loop {
+            let order = self.order_of_round()?;
+            self.show(|progress| progress.running = !order.paused);
+            if !order.paused {
+                return Ok(());
+            }
+            tokio::select! {
+                () = self.shutdown.cancelled() => return Err(Interrupt::Ended),
+                _ = self.orders.changed() => {}
+            }
+        }
+    }
+
+    /// The latest order, if the round that is under way may go on.
+    fn order_of_round(&mut self) -> Step<ScrubOrder> {
+        let order = *self.orders.borrow_and_update();
+        if self.shutdown.is_cancelled() {
+            Err(Interrupt::Ended)
+        } else if order.round > self.begun() {
+            Err(Interrupt::Superseded)
+        } else {
+            Ok(order)
+        }
+    }
+
+    async fn rest(&mut self, bytes: u64) -> Step<()> {
+        self.owed += bytes;
+        loop {
+            let order = self.order_of_round()?;
+            let rate = self.rate(order) as f64;
+            let rest = Duration::try_from_secs_f64(self.owed as f64 / rate).unwrap_or(REST_MAX).min(REST_MAX);
+            if rest < REST_MIN {
+                return Ok(());
+            }
+            let started = self.blocks.env.monotonic();
+            let rested = self.blocks.env.sleep(rest);
+            tokio::select! {
+                () = self.shutdown.cancelled() => return Err(Interrupt::Ended),
+                () = rested => {}
+                // With another rate, the rest is another one.
+                _ = self.orders.changed() => {}
+            }
+            let passed = self.blocks.env.monotonic().saturating_sub(started);
+            let paid = (passed.as_secs_f64() * rate).ceil() as u64;
+            self.owed = self.owed.saturating_sub(paid);
+        }
+    }
+
+    /// Bytes per second of this disk: what the metanode says; else as much as may be, if an operator waits for this
+    /// round; else that at which the volume is read once in the period, within the limit.
+    fn rate(&self, order: ScrubOrder) -> u64 {
+        if let Some(rate) = order.rate {
+            return rate.max(1);
+        }
+        if self.cursor.round > 0 {
+            return self.bytes_per_second_max;
+        }
+        let used = self.volume.usage().map_or(0, |usage| usage.used);
+        let needed = used as f64 / self.period.as_secs_f64().max(1.0);
+        // A third more than needed, for blocks come while the round goes on.
+        ((needed * 4.0 / 3.0) as u64).clamp(1, self.bytes_per_second_max)
+    }
+}
