@@ -3,8 +3,12 @@
 //! Wall-clock time is for what people and S3 see, monotonic time for leases and deadlines within a
 //! process. Time-outs of a single IO operation may use `tokio::time::timeout` directly; whatever
 //! *decides* something by the passing of time uses this handle.
+//!
+//! A wall clock can be set, forward and back, while leases and ages are kept in a database. Whoever decides by
+//! those has a handle of its own, whose time is [steady](Env::steady).
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -50,6 +54,14 @@ fn millis(duration: Duration) -> u64 {
 pub struct Env {
     clock: Clock,
     rng: Arc<Mutex<StdRng>>,
+    steady: Option<Epoch>,
+}
+
+/// Where the time of a steady handle began.
+#[derive(Clone, Copy, Debug)]
+struct Epoch {
+    time: Timestamp,
+    at: Duration,
 }
 
 #[derive(Clone)]
@@ -77,29 +89,46 @@ impl Env {
         Self {
             clock: Clock::System { started: Instant::now() },
             rng: Arc::new(Mutex::new(StdRng::from_rng(&mut rand::rng()))),
+            steady: None,
         }
     }
 
     /// Time that stands still until the returned clock is advanced, and randomness from `seed`.
     pub fn manual(seed: u64, start: Timestamp) -> (Self, ManualClock) {
-        let clock = ManualClock { start, elapsed: Arc::new(watch::Sender::new(Duration::ZERO)) };
+        let elapsed = Arc::new(watch::Sender::new(Duration::ZERO));
+        let clock = ManualClock { wall: Arc::new(AtomicI64::new(0)), start, elapsed };
         (
             Self {
                 clock: Clock::Manual(clock.clone()),
                 rng: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))),
+                steady: None,
             },
             clock,
         )
     }
 
-    /// The wall clock.
-    #[expect(clippy::disallowed_methods, reason = "the one place where the ambient clock enters")]
+    /// A handle like this one, whose [`now`](Self::now) is `time` at this moment and goes on with the monotonic
+    /// clock: it neither goes back nor runs ahead when somebody sets the wall clock.
+    pub fn steady(&self, time: Timestamp) -> Self {
+        Self { steady: Some(Epoch { time, at: self.monotonic() }), ..self.clone() }
+    }
+
+    /// The time by which this handle's owner decides: the wall clock, unless the handle is [steady](Self::steady).
     pub fn now(&self) -> Timestamp {
+        match self.steady {
+            Some(Epoch { time, at }) => time.after(self.monotonic().saturating_sub(at)),
+            None => self.wall(),
+        }
+    }
+
+    /// The wall clock: for what people see, and for what other machines compare with theirs.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the ambient clock enters")]
+    pub fn wall(&self) -> Timestamp {
         match &self.clock {
             Clock::System { .. } => {
                 Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map(millis).unwrap_or_default())
             }
-            Clock::Manual(clock) => clock.start.after(*clock.elapsed.borrow()),
+            Clock::Manual(clock) => clock.wall(),
         }
     }
 
@@ -143,7 +172,7 @@ impl Env {
         })
     }
 
-    /// A new UUIDv7 (RFC 9562) of now.
+    /// A new UUIDv7 (RFC 9562) of [`now`](Self::now).
     pub fn uuid_v7(&self) -> Uuid {
         uuid::Builder::from_unix_timestamp_millis(self.now().0, &self.random_bytes::<10>()).into_uuid()
     }
@@ -159,12 +188,24 @@ impl Env {
 pub struct ManualClock {
     start: Timestamp,
     elapsed: Arc<watch::Sender<Duration>>,
+    /// How far the wall clock was set away from the time that passed, in milliseconds.
+    wall: Arc<AtomicI64>,
 }
 
 impl ManualClock {
     /// Lets `duration` pass at once and wakes every sleeper whose time has come.
     pub fn advance(&self, duration: Duration) {
         self.elapsed.send_modify(|elapsed| *elapsed += duration);
+    }
+
+    /// Sets the wall clock forward by so many milliseconds, or back by a negative number. No time passes.
+    pub fn set_wall(&self, by_ms: i64) {
+        self.wall.fetch_add(by_ms, Ordering::SeqCst);
+    }
+
+    fn wall(&self) -> Timestamp {
+        let passed = self.start.after(*self.elapsed.borrow());
+        Timestamp(passed.0.saturating_add_signed(self.wall.load(Ordering::SeqCst)))
     }
 }
 
@@ -182,6 +223,21 @@ mod tests {
         sleep.await;
         assert_eq!(env.now(), Timestamp(1_010));
         assert_eq!(env.monotonic(), Duration::from_millis(10));
+    }
+
+    /// A clock that is set must not make leases end, or last for ever.
+    #[test]
+    fn a_steady_handle_does_not_notice_that_the_wall_clock_is_set() {
+        let (env, clock) = Env::manual(1, Timestamp(10_000));
+        let steady = env.steady(Timestamp(7_000));
+        clock.set_wall(660_000);
+        clock.advance(Duration::from_millis(5));
+        assert_eq!((env.now(), env.wall()), (Timestamp(670_005), Timestamp(670_005)));
+        assert_eq!((steady.now(), steady.wall()), (Timestamp(7_005), Timestamp(670_005)));
+        clock.set_wall(-1_000_000);
+        clock.advance(Duration::from_millis(5));
+        assert_eq!((steady.now(), steady.wall()), (Timestamp(7_010), Timestamp(0)));
+        assert_eq!(steady.monotonic(), env.monotonic());
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(crate) struct BlockArguments {
     #[arg(long, env = "CAIRN_DEAD_AFTER", default_value = "5m", value_name = "TIME", value_parser = duration)]
     pub dead_after: Duration,
 
-    /// How long the bytes of deleted and overwritten objects are kept for reads that began before
+    /// How long the bytes of deleted and overwritten objects are kept for reads that began before; at least --lease
     #[arg(long, env = "CAIRN_GC_GRACE", default_value = "10m", value_name = "TIME", value_parser = duration)]
     pub gc_grace: Duration,
 
@@ -79,7 +79,7 @@ pub(crate) struct AdvancedBlockArguments {
     #[arg(long, env = "CAIRN_LEASE", default_value = "10m", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub lease: Duration,
 
-    /// How long after its lease a block that nobody committed is deleted: longer than clocks of metanodes differ
+    /// How long after its lease a block that nobody committed is deleted
     #[arg(long, env = "CAIRN_LEASE_SLACK", default_value = "1m", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub lease_slack: Duration,
 
@@ -149,12 +149,21 @@ impl BlockArguments {
             completed_uploads_kept: advanced.completed_uploads_kept,
         };
         config.validate().map_err(|error| {
-            let setting =
-                error.setting.trim_end_matches("_ms").trim_end_matches("_permille").replace('_', "-");
+            let setting = option_of(error.setting);
             anyhow::anyhow!("--{setting} {}", error.problem.replace("_ms", "").replace('_', "-"))
         })?;
         Ok(config)
     }
+}
+
+/// Where an option has another name than the setting.
+const OTHER_NAMES: [(&str, &str); 2] = [("garbage-grace", "gc-grace"), ("storage-classes", "storage-class")];
+
+/// The option of a setting.
+fn option_of(setting: &str) -> String {
+    let name = setting.trim_end_matches("_ms").trim_end_matches("_permille").replace('_', "-");
+    let renamed = OTHER_NAMES.iter().find(|(setting, _)| *setting == name);
+    renamed.map_or(name, |(_, option)| (*option).to_owned())
 }
 
 #[cfg(test)]
@@ -174,21 +183,18 @@ mod tests {
         assert_eq!(blocks(&[]).config().unwrap(), BlocksConfig::default());
     }
 
-    /// Where an option has another name than the setting.
-    const OTHER_NAMES: [(&str, &str); 2] =
-        [("garbage-grace", "gc-grace"), ("storage-classes", "storage-class")];
-
     #[test]
     fn every_setting_of_the_block_manager_has_an_option() {
         let settings = serde_json::to_value(BlocksConfig::default()).unwrap();
         for setting in settings.as_object().unwrap().keys() {
-            let name = setting.trim_end_matches("_ms").trim_end_matches("_permille").replace('_', "-");
-            let renamed = OTHER_NAMES.iter().find(|(setting, _)| *setting == name);
-            let name = renamed.map_or(name.as_str(), |(_, option)| option);
+            let name = option_of(setting);
             for part in ["server", "metanode"] {
                 let command = Cli::command();
                 let mut options = command.find_subcommand(part).unwrap().get_arguments();
-                assert!(options.any(|option| option.get_long() == Some(name)), "{part} has no --{name}");
+                assert!(
+                    options.any(|option| option.get_long() == Some(name.as_str())),
+                    "{part} has no --{name}"
+                );
             }
         }
     }
@@ -204,6 +210,8 @@ mod tests {
             "ONE=1",
             "--gc-grace",
             "3s",
+            "--lease",
+            "2s",
             "--lease-slack",
             "0s",
             "--balance-threshold",
@@ -229,6 +237,10 @@ mod tests {
         assert_eq!(
             complaint(&["--replication", "2", "--min-replicas", "3"]),
             "--min-replicas must be from 1 to replication"
+        );
+        assert_eq!(
+            complaint(&["--gc-grace", "1m"]),
+            "--gc-grace must be at least lease: a commit may be repeated for so long, and must find what it made"
         );
     }
 }

@@ -98,7 +98,7 @@ def test_what_a_datanode_lost_while_it_was_away_is_made_again(make, harm):
 
 
 def test_what_was_deleted_while_a_datanode_was_away_is_deleted_there_too(make):
-    cluster = make(datanodes=3, env={"CAIRN_GC_GRACE": "200ms"})
+    cluster = make(datanodes=3, env={"CAIRN_GC_GRACE": "3s", "CAIRN_LEASE": "3s"})
     client = cluster.client()
     put(client, 1)
     put(client, 2)
@@ -283,7 +283,7 @@ def test_repair_goes_on_where_a_metanode_left_it(make):
 
 
 def test_copies_that_are_too_many_go_when_a_datanode_comes_back(make):
-    cluster = make(datanodes=4, env={"CAIRN_GC_GRACE": "200ms"})
+    cluster = make(datanodes=4, env={"CAIRN_GC_GRACE": "3s", "CAIRN_LEASE": "3s"})
     client = cluster.client()
     for n in range(8):
         put(client, n)
@@ -313,7 +313,7 @@ def utilisation(cluster):
 
 
 def test_blocks_are_moved_to_an_empty_datanode_until_all_are_alike(make):
-    cluster = make(datanodes=3, replication=2, env={"CAIRN_GC_GRACE": "200ms"})
+    cluster = make(datanodes=3, replication=2, env={"CAIRN_GC_GRACE": "3s", "CAIRN_LEASE": "3s"})
     client = cluster.client()
     for n in range(40):
         put(client, n)
@@ -341,7 +341,7 @@ def test_blocks_are_moved_to_an_empty_datanode_until_all_are_alike(make):
 
 
 def test_a_drained_datanode_can_be_taken_away(make):
-    cluster = make(datanodes=4, env={"CAIRN_GC_GRACE": "200ms"})
+    cluster = make(datanodes=4, env={"CAIRN_GC_GRACE": "3s", "CAIRN_LEASE": "3s"})
     client = cluster.client()
     for n in range(8):
         put(client, n)

@@ -48,7 +48,8 @@ def quarantined(cluster, n):
 
 
 def start_with_objects(start, datanodes, **env):
-    cluster = start("cluster", datanodes=datanodes, replication=2, env={"CAIRN_GC_GRACE": "200ms"} | env)
+    env = {"CAIRN_GC_GRACE": "3s", "CAIRN_LEASE": "3s"} | env
+    cluster = start("cluster", datanodes=datanodes, replication=2, env=env)
     wait_until(lambda: len(cluster.status()["nodes"]) == datanodes, "all nodes")
     client = cluster.client()
     client.create_bucket(Bucket="bucket")

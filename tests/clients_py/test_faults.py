@@ -169,7 +169,7 @@ def test_too_few_datanodes_are_told_as_a_busy_service(cluster):
 
 
 def test_deleted_blocks_leave_the_disks(start):
-    cluster = start("cluster", datanodes=3, env={"CAIRN_GC_GRACE": "200ms"})
+    cluster = start("cluster", datanodes=3, env={"CAIRN_GC_GRACE": "3s", "CAIRN_LEASE": "3s"})
     client = cluster.client()
     client.create_bucket(Bucket="bucket")
     for n in range(4):

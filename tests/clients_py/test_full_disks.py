@@ -8,7 +8,7 @@ from errors import s3_error
 from harness import wait_until
 
 SMALL_DISK = 64 * MIB
-ENV = {"CAIRN_RESERVE": "8MiB", "CAIRN_GC_GRACE": "200ms"}
+ENV = {"CAIRN_RESERVE": "8MiB", "CAIRN_GC_GRACE": "3s", "CAIRN_LEASE": "3s"}
 LENGTHS = [100_000, 6 * MIB]
 
 

@@ -112,7 +112,7 @@ def run(start, directories):
         datanodes=DATANODES,
         gateways=2,
         directories=directories,
-        env={"CAIRN_GC_GRACE": "1s", "CAIRN_LEASE": "20s", "CAIRN_LEASE_SLACK": "1s", "CAIRN_RESERVE": "16MiB"},
+        env={"CAIRN_GC_GRACE": "20s", "CAIRN_LEASE": "20s", "CAIRN_LEASE_SLACK": "1s", "CAIRN_RESERVE": "16MiB"},
     )
     cluster.expected_faults = "is full"
     cluster.client().create_bucket(Bucket=BUCKET)

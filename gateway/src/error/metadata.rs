@@ -47,7 +47,11 @@ impl From<MetadataError> for S3Error {
                 ErrorCode::SlowDown,
                 "The metadata service does not answer now. Please try again.",
             ),
-            MetadataError::GrantExpired => Self::new(ErrorCode::SlowDown),
+            // The client has the bytes, and sends them again.
+            MetadataError::GrantExpired | MetadataError::BlockLost { .. } => Self::with_message(
+                ErrorCode::SlowDown,
+                "The data did not stay on enough datanodes. Please try again.",
+            ),
             MetadataError::NoSpace => Self::with_message(
                 ErrorCode::ServiceUnavailable,
                 "The storage has no space left for writing.",
@@ -63,6 +67,8 @@ impl From<MetadataError> for S3Error {
 
 #[cfg(test)]
 mod tests {
+    use cairn_protocol::id::BlockId;
+
     use super::*;
 
     /// Clients of S3 try again after these, and after no others.
@@ -77,6 +83,12 @@ mod tests {
             ),
             (MetadataError::Unavailable { reason: reason() }, ErrorCode::SlowDown, "does not answer now"),
             (MetadataError::NoSpace, ErrorCode::ServiceUnavailable, "no space left"),
+            (MetadataError::GrantExpired, ErrorCode::SlowDown, "try again"),
+            (
+                MetadataError::BlockLost { block: BlockId(uuid::Uuid::nil()), reason: reason() },
+                ErrorCode::SlowDown,
+                "try again",
+            ),
         ] {
             let answer = S3Error::from(error);
             assert_eq!((answer.code(), answer.code().status().as_u16()), (code, 503));

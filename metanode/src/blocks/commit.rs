@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use cairn_protocol::admin::NodeState;
+use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::metadata::{MetadataError, NewExtent};
 
 use super::{Inner, OwnerId, attention, grants};
 use crate::store::extents::{self, Extent};
 use crate::store::leases::{self, Lease};
-use crate::store::{Connection, blocks};
+use crate::store::{Connection, blocks, deletions};
 
 pub(super) async fn commit_extents(
     inner: &Inner,
@@ -18,22 +19,24 @@ pub(super) async fn commit_extents(
     extents: &[NewExtent],
 ) -> Result<(), MetadataError> {
     let mut object_offset = base_offset;
+    let mut committed = Vec::with_capacity(extents.len());
     for new in extents {
-        verify(inner, new)?;
-        if let Some(Lease::Released(_)) = leases::take(tx, new.grant.block).await? {
-            return Err(invalid("it was given back"));
-        }
-        if !blocks::insert(tx, new).await? {
+        let block = new.grant.block;
+        let Targets { nodes, live } = targets(inner, new)?;
+        check_not_given_up(tx, block, &nodes).await?;
+        if !blocks::insert(tx, new, &nodes).await? {
             return Err(invalid("it was used already"));
         }
-        let extent = Extent { object_offset, block: new.grant.block, block_offset: 0, length: new.length };
+        let extent = Extent { object_offset, block, block_offset: 0, length: new.length };
         extents::insert(tx, owner, &extent).await?;
-        let (live, attainable) = settle(inner, new);
+        let attainable = inner.memory().nodes.attainable(new.grant.replication);
         if live < attainable {
-            attention::queue(inner, tx, new.grant.block, live, new.grant.replication).await?;
+            attention::queue(inner, tx, block, live, new.grant.replication).await?;
         }
         object_offset = object_offset.saturating_add(new.length);
+        committed.push((block, nodes));
     }
+    settle(inner, &committed);
     Ok(())
 }
 
@@ -41,7 +44,32 @@ fn invalid(reason: &str) -> MetadataError {
     MetadataError::InvalidGrant { reason: reason.to_owned() }
 }
 
-fn verify(inner: &Inner, new: &NewExtent) -> Result<(), MetadataError> {
+/// A block whose replicas are about to go must not become part of an object, however its grant looks: deletions are
+/// queued, and the mark is made, in one transaction, so whichever comes first decides.
+async fn check_not_given_up(
+    tx: &mut Connection,
+    block: BlockId,
+    nodes: &[NodeId],
+) -> Result<(), MetadataError> {
+    let given_up = matches!(leases::take(tx, block).await?, Some(Lease::GivenUp(_)));
+    if given_up || deletions::any_queued(tx, block, nodes).await? {
+        let reason = "it was given up, and its copies are being deleted".to_owned();
+        return Err(MetadataError::BlockLost { block, reason });
+    }
+    Ok(())
+}
+
+/// The nodes that hold a block, as far as the metanode believes it.
+struct Targets {
+    /// To be listed.
+    nodes: Vec<NodeId>,
+    /// How many of them are not dead.
+    live: u32,
+}
+
+/// Everything that a commit checks of a block's grant and of the nodes that are said to hold it. Runs in the commit's
+/// transaction, as the removal of a node does, so what it finds of nodes stays true until the commit is done.
+fn targets(inner: &Inner, new: &NewExtent) -> Result<Targets, MetadataError> {
     let grant = &new.grant;
     grants::verify(inner, grant)?;
     if new.length == 0 || new.length > grant.block_size {
@@ -54,18 +82,35 @@ fn verify(inner: &Inner, new: &NewExtent) -> Result<(), MetadataError> {
     if distinct.len() < grant.min_replicas as usize {
         return Err(invalid("the block has too few copies"));
     }
-    let memory = inner.memory();
-    if new.stored_on.iter().any(|node| memory.nodes.get(*node).is_none()) {
-        return Err(invalid("a node is named that is not registered"));
+    let granted = |node: &NodeId| grant.targets.iter().any(|target| target.node == *node);
+    if !new.stored_on.iter().all(granted) {
+        return Err(invalid("a node is named that the grant does not name"));
     }
-    Ok(())
+    let memory = inner.memory();
+    // What a node held that was removed is not known to anybody, even if the node is back under its name.
+    let nodes: Vec<_> =
+        new.stored_on.iter().copied().filter(|node| memory.nodes.get(*node).is_some()).collect();
+    let live = nodes.iter().filter(|node| memory.nodes.state(**node) != NodeState::Dead).count();
+    if live < grant.min_replicas as usize {
+        let reason = format!(
+            "of the {} datanodes that stored it {live} are alive, and it needs {}",
+            new.stored_on.len(),
+            grant.min_replicas
+        );
+        return Err(MetadataError::BlockLost { block: grant.block, reason });
+    }
+    Ok(Targets { nodes, live: u32::try_from(live).unwrap_or(u32::MAX) })
 }
 
-/// Gives free what the failed targets had reserved. Answers how many live copies there are, and how
-/// many there can be.
-fn settle(inner: &Inner, new: &NewExtent) -> (u32, u32) {
+/// Tells memory of blocks that are committed, but for the transaction's end. Should that fail, gateways commit again or
+/// give back, and what nobody does is told by the next reports.
+fn settle(inner: &Inner, committed: &[(BlockId, Vec<NodeId>)]) {
+    let (now, ended) = (inner.env.monotonic(), *inner.store.transactions_ended().borrow());
     let mut memory = inner.memory();
-    memory.reservations.keep_only(new.grant.block, &new.stored_on);
-    let live = new.stored_on.iter().filter(|node| memory.nodes.state(**node) != NodeState::Dead).count();
-    (u32::try_from(live).unwrap_or(u32::MAX), memory.nodes.attainable(new.grant.replication))
+    memory.reservations.ripen(ended);
+    for (block, nodes) in committed {
+        memory.reservations.committed(*block, nodes, ended);
+        memory.orphans.committed(*block);
+        memory.listed.add(*block, now, inner.config.report_age);
+    }
 }

@@ -37,10 +37,11 @@ pub struct BlocksConfig {
     #[serde(rename = "lease_ms", with = "millis")]
     pub lease: Duration,
     /// How long after the end of its lease a block that nobody committed is deleted: longer than a
-    /// transaction can wait, and than the clocks of two metanodes may differ.
+    /// transaction can wait.
     #[serde(rename = "lease_slack_ms", with = "millis")]
     pub lease_slack: Duration,
-    /// How long deleted and overwritten objects stay readable for those who began before.
+    /// How long deleted and overwritten objects stay readable for those who began before. At least a lease: a commit
+    /// may be repeated for so long, and must find what it made.
     #[serde(rename = "garbage_grace_ms", with = "millis")]
     pub garbage_grace: Duration,
     /// How long after its grant a block that lacks copies is left alone: its pipeline may still be
@@ -149,7 +150,26 @@ impl BlocksConfig {
             ),
             ("dead_after_ms", "must be longer than stale_after_ms", self.dead_after > self.stale_after),
             ("lease_ms", "must be above 0", !self.lease.is_zero()),
-            ("command_deadline_ms", "must be above 0", !self.command_deadline.is_zero()),
+            (
+                "garbage_grace_ms",
+                "must be at least lease_ms: a commit may be repeated for so long, and must find what it made",
+                self.garbage_grace >= self.lease,
+            ),
+            (
+                "report_age_ms",
+                "must be longer than heartbeat_interval_ms: what a report does not name yet, the next heartbeat tells",
+                self.report_age > self.heartbeat_interval,
+            ),
+            (
+                "command_deadline_ms",
+                "must be longer than heartbeat_interval_ms: a heartbeat tells that a command is done",
+                self.command_deadline > self.heartbeat_interval,
+            ),
+            (
+                "completed_uploads_kept_ms",
+                "must be at least lease_ms: a completion may be repeated for as long as any other commit",
+                self.completed_uploads_kept >= self.lease,
+            ),
             ("repair_rate", "must be above 0", self.repair_rate > 0),
             ("drain_rate", "must be above 0", self.drain_rate > 0),
             ("balance_rate", "must be above 0", self.balance_rate > 0),
@@ -231,9 +251,18 @@ mod tests {
             assert_eq!(setting(BlocksConfig { storage_classes, ..default() }), "storage_classes");
         }
         assert_eq!(setting(BlocksConfig { min_replicas: 4, ..default() }), "min_replicas");
-        assert_eq!(
-            setting(BlocksConfig { dead_after: Duration::from_secs(1), ..default() }),
-            "dead_after_ms"
-        );
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
+        for (name, config) in [
+            ("dead_after_ms", BlocksConfig { dead_after: second, ..default() }),
+            ("stale_after_ms", BlocksConfig { heartbeat_interval: hour, ..default() }),
+            ("garbage_grace_ms", BlocksConfig { garbage_grace: second, ..default() }),
+            ("garbage_grace_ms", BlocksConfig { lease: hour, ..default() }),
+            ("report_age_ms", BlocksConfig { report_age: second, ..default() }),
+            ("command_deadline_ms", BlocksConfig { command_deadline: second, ..default() }),
+            ("completed_uploads_kept_ms", BlocksConfig { completed_uploads_kept: second, ..default() }),
+            ("lease_ms", BlocksConfig { lease: Duration::ZERO, ..default() }),
+        ] {
+            assert_eq!(setting(config), name);
+        }
     }
 }

@@ -106,6 +106,7 @@ fn plan(
             replication,
             min_replicas,
             expires_at,
+            lifetime_ms: lifetime_ms(inner),
             signature: String::new(),
         };
         // What is placed next sees it.
@@ -119,6 +120,10 @@ fn plan(
         }
     }
     result.map(|()| planned)
+}
+
+fn lifetime_ms(inner: &Inner) -> u64 {
+    u64::try_from(inner.config.lease.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn target(memory: &Memory, id: NodeId) -> Option<GrantTarget> {
@@ -170,8 +175,9 @@ pub(super) async fn renew(inner: &Inner, request: RenewGrants) -> Result<Vec<Gra
     inner.store.write(move |tx| keep_leases(tx, blocks, expires_at).boxed()).await?;
     let mut memory = inner.memory();
     let renewed = request.grants.into_iter().map(|grant| {
-        memory.reservations.extend(grant.block, expires_at);
-        sign(inner, Grant { expires_at, ..grant })
+        let nodes: Vec<_> = grant.targets.iter().map(|target| target.node).collect();
+        memory.reservations.extend(grant.block, &nodes, expires_at);
+        sign(inner, Grant { expires_at, lifetime_ms: lifetime_ms(inner), ..grant })
     });
     Ok(renewed.collect())
 }
@@ -187,8 +193,8 @@ async fn keep_leases(
             continue;
         }
         match leases::find(tx, block).await? {
-            Some(Lease::Released(_)) => {
-                return Err(MetadataError::InvalidGrant { reason: "it was given back".to_owned() });
+            Some(Lease::GivenUp(_)) => {
+                return Err(MetadataError::BlockLost { block, reason: "it was given up".to_owned() });
             }
             Some(Lease::Renewed(until)) if until >= expires_at => {}
             Some(Lease::Renewed(_)) | None => leases::set(tx, block, Lease::Renewed(expires_at)).await?,
@@ -232,11 +238,7 @@ async fn give_back(
         if blocks::exists(tx, grant.block).await? {
             continue;
         }
-        let until = match leases::find(tx, grant.block).await? {
-            Some(Lease::Renewed(until) | Lease::Released(until)) => until.max(grant.expires_at),
-            None => grant.expires_at,
-        };
-        leases::set(tx, grant.block, Lease::Released(until)).await?;
+        leases::give_up(tx, grant.block, grant.expires_at).await?;
         for target in &grant.targets {
             deletions::queue(tx, target.node, grant.block, UNKNOWN_BYTES, now).await?;
         }

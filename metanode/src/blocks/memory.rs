@@ -10,6 +10,7 @@ use super::arrivals::Arrivals;
 use super::config::BlocksConfig;
 use super::copies::Copies;
 use super::hints::RepairHints;
+use super::listed::Listed;
 use super::nodes::state::Patience;
 use super::nodes::{KnownNode, Moment, NodeTable, Traffic};
 use super::orphans::Orphans;
@@ -33,6 +34,7 @@ pub(super) struct Memory {
     pub(super) copies: Copies,
     pub(super) arrivals: Arrivals,
     pub(super) orphans: Orphans,
+    pub(super) listed: Listed,
     pub(super) unconfirmed: Unconfirmed,
     pub(super) hints: RepairHints,
     pub(super) setbacks: Setbacks,
@@ -91,6 +93,7 @@ impl Memory {
             copies: Copies::new(env.now().0 << COMMANDS_PER_MS_BITS, config.repair_in_flight),
             arrivals: Arrivals::default(),
             orphans: Orphans::default(),
+            listed: Listed::default(),
             unconfirmed: Unconfirmed::default(),
             hints: RepairHints::default(),
             setbacks: Setbacks::default(),
@@ -118,7 +121,7 @@ impl Memory {
     /// is seen by those after it only if it is counted in [`reservations`](Self::reservations) or
     /// [`copies`](Self::copies) too.
     pub(super) fn deciding(&mut self, env: &Env) -> (&mut ClusterView, &mut Copies) {
-        let now = Moment { monotonic: env.monotonic(), wall: env.now() };
+        let now = Moment { monotonic: env.monotonic(), wall: env.wall() };
         let mut changed = self.nodes.take_changed(now.monotonic);
         changed.extend(self.reservations.take_changed());
         changed.extend(self.copies.take_changed());

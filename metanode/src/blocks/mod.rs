@@ -6,9 +6,10 @@
 //! | [`nodes`] | the datanodes: liveness and predicted utilisation |
 //! | [`grants`] | the right to store a block: given, renewed, given back |
 //! | [`commit`], [`locate`] | blocks become an object's bytes, and are found again |
+//! | [`clock`] | cluster time, by which leases and ages are judged |
 //! | [`cluster`] | what datanodes ask: registration, heartbeats, block reports |
 //! | [`attention`] | which blocks need work on their copies |
-//! | [`reservations`], [`copies`], [`arrivals`], [`orphans`], [`unconfirmed`], [`hints`], [`setbacks`], [`scrubs`] | what memory holds, and dies with a restart |
+//! | [`reservations`], [`copies`], [`arrivals`], [`orphans`], [`listed`], [`unconfirmed`], [`hints`], [`setbacks`], [`scrubs`] | what memory holds, and dies with a restart |
 //! | [`workers`] | what happens without being asked: liveness, repair, drain, balance, garbage, leases |
 //! | [`admin`] | what operators ask |
 //!
@@ -21,12 +22,14 @@
 mod admin;
 mod arrivals;
 mod attention;
+mod clock;
 mod cluster;
 mod commit;
 mod config;
 mod copies;
 mod grants;
 mod hints;
+mod listed;
 mod locate;
 mod memory;
 mod nodes;
@@ -44,20 +47,24 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::event::EventBus;
-use cairn_protocol::id::{BlockId, ClusterId};
+use cairn_protocol::id::{BlockId, ClusterId, NodeId};
 use cairn_protocol::metadata::{
     AllocateBlocks, BlockLocation, Grant, MetadataError, NewExtent, ReleaseGrants, RenewGrants, ReplicaReport,
 };
 use cairn_protocol::secret::ClusterSecret;
 use tokio_util::sync::CancellationToken;
 
+use self::clock::Clock;
 pub use self::config::{BlocksConfig, ConfigError};
 use self::memory::{Known, Memory, Wakes};
 pub(crate) use self::nodes::KnownNode;
+use self::reservations::Naming;
 use self::scrubs::Scrubs;
 use self::workers::board::Board;
 use crate::store::settings::{self, Decision};
-use crate::store::{Connection, Store, StoreError, blocks, extents, nodes as stored_nodes, repairs};
+use crate::store::{
+    Connection, Store, StoreError, blocks, clock as stored_clock, extents, nodes as stored_nodes, repairs,
+};
 
 /// An owner of extents: the bytes of a version's or a part's id.
 pub(crate) type OwnerId = [u8; 16];
@@ -74,7 +81,9 @@ struct Inner {
     config: BlocksConfig,
     secret: ClusterSecret,
     cluster: ClusterId,
+    /// Its time is the cluster's; what people and other machines see is its wall clock.
     env: Env,
+    clock: Clock,
     events: EventBus,
     memory: std::sync::Mutex<Memory>,
     wakes: Wakes,
@@ -96,6 +105,31 @@ impl Inner {
         let ended = *self.store.transactions_ended().borrow();
         self.memory().hints.add_unripe(block, ended);
         self.wakes.repair.notify_one();
+    }
+
+    /// Whether a grant of this block may still be valid. (Grants of earlier processes may have been renewed often.)
+    fn may_be_granted(&self, block: BlockId) -> bool {
+        let now = self.env.now();
+        let given = block.created_at_ms().map(Timestamp);
+        let is_young = given.is_none_or(|given| self.clock.lease_end(given) >= now);
+        is_young || self.clock.forgotten_grants_end() >= now
+    }
+
+    /// The grants that name a node and may still be committed, as far as this process knows; for a lease after its start
+    /// there may be such that it does not know. `None` if there are none.
+    fn grants_naming(&self, node: NodeId) -> Option<Naming> {
+        let now = self.env.now();
+        let forgotten = self.clock.forgotten_grants_end();
+        let ended = *self.store.transactions_ended().borrow();
+        let known = {
+            let mut memory = self.memory();
+            memory.reservations.ripen(ended);
+            memory.reservations.naming(node, now)
+        };
+        match known {
+            Some(known) => Some(Naming { until: known.until.max(forgotten), ..known }),
+            None => (forgotten >= now).then_some(Naming { grants: 0, until: forgotten }),
+        }
     }
 
     /// Nodes changed: what could not be repaired before may be possible now.
@@ -141,10 +175,13 @@ impl Blocks {
             balance_threshold: settings::decided(&mut reader, Decision::BalanceThreshold).await?,
         };
         let board = Board::new(settings::workers(&mut reader).await?, &config);
+        let kept = stored_clock::find(&mut reader).await?;
         drop(reader);
+        let (clock, env) = Clock::begin(kept, known.nodes.is_empty(), &config, &env);
         let memory = Memory::new(known, &config, &env).into();
         let (wakes, decisions) = (Wakes::default(), tokio::sync::RwLock::default());
-        let inner = Inner { store, config, secret, cluster, env, events, memory, wakes, board, decisions };
+        let inner =
+            Inner { store, config, secret, cluster, env, clock, events, memory, wakes, board, decisions };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -158,7 +195,8 @@ impl Blocks {
     /// queues for repair what has fewer copies than it should.
     ///
     /// # Errors
-    /// [`MetadataError::InvalidGrant`], [`MetadataError::GrantExpired`], or the database's.
+    /// [`MetadataError::InvalidGrant`], [`MetadataError::GrantExpired`], [`MetadataError::BlockLost`], or the
+    /// database's.
     pub(crate) async fn commit_extents(
         &self,
         tx: &mut Connection,

@@ -8,11 +8,24 @@ use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 
+/// Blocks that are remembered: some 40 MB. A block that is committed is forgotten, so that is what gateways that died left
+/// within a lease. Those beyond are told again by the next reports of their nodes.
+const BLOCKS_MAX: usize = 100_000;
+
 /// All of them, by block.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Orphans {
     blocks: HashMap<BlockId, Orphan>,
     by_due: BTreeSet<(Timestamp, BlockId)>,
+    max: usize,
+    /// Replicas that were left to the next reports since the start.
+    beyond: u64,
+}
+
+impl Default for Orphans {
+    fn default() -> Self {
+        Self { blocks: HashMap::new(), by_due: BTreeSet::new(), max: BLOCKS_MAX, beyond: 0 }
+    }
 }
 
 #[derive(Debug)]
@@ -24,6 +37,16 @@ struct Orphan {
 impl Orphans {
     /// A node holds a replica of a block that nobody has committed; to be looked at when `due`.
     pub(crate) fn add(&mut self, node: NodeId, replica: ReportedReplica, due: Timestamp) {
+        if self.blocks.len() >= self.max && !self.blocks.contains_key(&replica.block) {
+            if self.beyond == 0 {
+                tracing::info!(
+                    max = self.max,
+                    "more uncommitted blocks than are remembered: reports will tell again"
+                );
+            }
+            self.beyond += 1;
+            return;
+        }
         let orphan = self.blocks.entry(replica.block).or_insert(Orphan { due, holders: BTreeMap::new() });
         self.by_due.remove(&(orphan.due, replica.block));
         orphan.due = orphan.due.max(due);
@@ -39,6 +62,13 @@ impl Orphans {
                 self.by_due.remove(&(orphan.due, block));
                 self.blocks.remove(&block);
             }
+        }
+    }
+
+    /// The block was committed.
+    pub(crate) fn committed(&mut self, block: BlockId) {
+        if let Some(orphan) = self.blocks.remove(&block) {
+            self.by_due.remove(&(orphan.due, block));
         }
     }
 
@@ -61,6 +91,11 @@ impl Orphans {
     pub(crate) fn len(&self) -> usize {
         self.blocks.len()
     }
+
+    /// How many replicas were left to the next reports since the start, because there were too many.
+    pub(crate) fn beyond(&self) -> u64 {
+        self.beyond
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +117,24 @@ mod tests {
         assert!(orphans.take_due(Timestamp(9), 10).is_empty());
         let due = orphans.take_due(Timestamp(10), 10);
         assert_eq!(due.keys().copied().collect::<Vec<_>>(), [node(1), node(2)]);
+        assert!(orphans.by_due.is_empty() && orphans.blocks.is_empty());
+    }
+
+    #[test]
+    fn a_block_that_is_committed_is_no_orphan_and_more_than_can_be_remembered_are_left_to_reports() {
+        let node = |number| NodeId(Uuid::from_u128(number));
+        let replica =
+            |number| ReportedReplica { block: BlockId(Uuid::from_u128(number)), length: 1, crc32c: 2 };
+        let mut orphans = Orphans { max: 2, ..Orphans::default() };
+        for number in 1..=3 {
+            orphans.add(node(1), replica(number), Timestamp(10));
+        }
+        orphans.add(node(2), replica(1), Timestamp(10));
+        assert_eq!((orphans.len(), orphans.beyond()), (2, 1));
+        orphans.committed(replica(1).block);
+        orphans.add(node(1), replica(3), Timestamp(10));
+        let due = orphans.take_due(Timestamp(10), 10);
+        assert_eq!(due[&node(1)], [replica(2), replica(3)]);
         assert!(orphans.by_due.is_empty() && orphans.blocks.is_empty());
     }
 }

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use cairn_protocol::id::{BlockId, NodeId};
 
+/// Replicas that are remembered: some 20 MB. Of those beyond the node's next report tells.
+const REPLICAS_MAX: usize = 100_000;
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Unconfirmed {
@@ -18,6 +21,10 @@ impl Unconfirmed {
     /// A report of a node's incarnation does not name a block; decided when `due`.
     pub(crate) fn add(&mut self, node: NodeId, incarnation: u64, block: BlockId, due: Duration) {
         self.confirm(node, block);
+        if self.due.len() >= REPLICAS_MAX {
+            tracing::info!(%node, %block, "too many replicas are awaited; the node's next report tells of this one");
+            return;
+        }
         self.due.insert((node, block), due);
         self.by_due.insert((due, node, block), incarnation);
     }

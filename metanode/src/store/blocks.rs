@@ -40,8 +40,12 @@ pub(crate) struct BlockCopies {
     pub(crate) holders: Vec<(NodeId, bool)>,
 }
 
-/// Adds a block with one reference, and its replicas. Answers `false` if it is there already.
-pub(crate) async fn insert(tx: &mut Connection, new: &NewExtent) -> Result<bool, StoreError> {
+/// Adds a block with one reference, and its replicas on these nodes. Answers `false` if it is there already.
+pub(crate) async fn insert(
+    tx: &mut Connection,
+    new: &NewExtent,
+    nodes: &[NodeId],
+) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO blocks (block_id, length, crc32c, replication, refs) VALUES ($1, $2, $3, $4, 1)
          ON CONFLICT DO NOTHING",
@@ -55,7 +59,7 @@ pub(crate) async fn insert(tx: &mut Connection, new: &NewExtent) -> Result<bool,
     .rows_affected()
         == 1;
     if inserted {
-        for node in &new.stored_on {
+        for node in nodes {
             sqlx::query("INSERT INTO replicas (block_id, node_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
                 .bind(&new.grant.block.as_bytes()[..])
                 .bind(&node.as_bytes()[..])

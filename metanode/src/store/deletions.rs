@@ -42,6 +42,35 @@ pub(crate) async fn is_queued(
     Ok(row.is_some())
 }
 
+/// Nodes that one statement asks for.
+const NODES_PER_READ: usize = 4;
+
+/// Whether a block's replica is queued for deletion at one of these nodes.
+pub(crate) async fn any_queued(
+    connection: &mut Connection,
+    block: BlockId,
+    nodes: &[NodeId],
+) -> Result<bool, StoreError> {
+    for page in nodes.chunks(NODES_PER_READ) {
+        // Short pages ask for their last node again, so that there is one statement.
+        let node = |index: usize| page.get(index).or(page.last()).map(|node| node.as_bytes().to_vec());
+        let row = sqlx::query(
+            "SELECT 1 FROM deletions WHERE block_id = $1 AND node_id IN ($2, $3, $4, $5) LIMIT 1",
+        )
+        .bind(&block.as_bytes()[..])
+        .bind(node(0))
+        .bind(node(1))
+        .bind(node(2))
+        .bind(node(3))
+        .fetch_optional(&mut *connection)
+        .await?;
+        if row.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// A replica was deleted. Answers its bytes if it was queued.
 pub(crate) async fn done(
     tx: &mut Connection,

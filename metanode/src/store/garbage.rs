@@ -28,6 +28,42 @@ pub(crate) async fn due(
         .collect()
 }
 
+/// When the owner was retired that was retired last, by its stamp.
+pub(crate) async fn latest(connection: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
+    let row = sqlx::query("SELECT MAX(retired_at) AS latest FROM garbage").fetch_one(connection).await?;
+    let latest: Option<i64> = row.try_get("latest")?;
+    Ok(latest.and_then(|at| u64::try_from(at).ok()).map(Timestamp))
+}
+
+/// Stamps up to `max` owners anew whose stamp is beyond that time.
+pub(crate) async fn retire_again(
+    tx: &mut Connection,
+    beyond: Timestamp,
+    now: Timestamp,
+    max: u32,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query(
+        "UPDATE garbage SET retired_at = $2 WHERE owner_id IN
+             (SELECT owner_id FROM garbage WHERE retired_at > $1 LIMIT $3) RETURNING owner_id",
+    )
+    .bind(to_time(beyond))
+    .bind(to_time(now))
+    .bind(i64::from(max))
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in &rows {
+        let owner: &[u8] = row.try_get("owner_id")?;
+        sqlx::query(
+            "UPDATE object_versions SET retired_at = $2 WHERE version_id = $1 AND retired_at IS NOT NULL",
+        )
+        .bind(owner)
+        .bind(to_time(now))
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
+
 /// Removes up to `max` extents of an owner; answers their blocks, each as often as it was referred to.
 pub(crate) async fn drop_extents(
     tx: &mut Connection,

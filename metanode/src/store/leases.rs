@@ -1,8 +1,9 @@
-//! Leases of blocks that nobody refers to yet: renewed ones, and grants that were given back.
+//! Leases of blocks that nobody refers to: renewed ones, and marks of blocks that were given up.
 //!
-//! A lease that was neither renewed nor given back needs no row, for the block's id tells its age. A
-//! grant that was given back leaves a mark until it would have expired, so that it cannot be
-//! committed after its block was deleted. The mark is the negative of that time.
+//! A lease that was never renewed needs no row, for the block's id tells its age. A block that is given up (its grant
+//! was given back, it was abandoned, or it lost its last reference while a grant of it could still be valid) leaves a
+//! mark, in the transaction that queues its replicas for deletion, until no grant of it can be valid any more: so that
+//! it cannot be committed when its replicas are about to go. The mark is the negative of that time.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
@@ -16,20 +17,20 @@ use super::{Connection, StoreError};
 pub(crate) enum Lease {
     /// It was renewed, until then.
     Renewed(Timestamp),
-    /// It was given back; its grant expires then.
-    Released(Timestamp),
+    /// The block was given up; no grant of it is valid after that.
+    GivenUp(Timestamp),
 }
 
 impl Lease {
     fn from_column(value: i64) -> Self {
         let at = Timestamp(value.unsigned_abs());
-        if value < 0 { Self::Released(at) } else { Self::Renewed(at) }
+        if value < 0 { Self::GivenUp(at) } else { Self::Renewed(at) }
     }
 
     fn to_column(self) -> i64 {
         match self {
             Self::Renewed(at) => to_time(at),
-            Self::Released(at) => -to_time(at),
+            Self::GivenUp(at) => -to_time(at),
         }
     }
 }
@@ -54,6 +55,16 @@ pub(crate) async fn set(tx: &mut Connection, block: BlockId, lease: Lease) -> Re
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Marks a block as given up: no grant can make it part of an object any more. `until`: no grant of it is valid
+/// after that. A mark that lasts longer stays.
+pub(crate) async fn give_up(tx: &mut Connection, block: BlockId, until: Timestamp) -> Result<(), StoreError> {
+    let until = match find(tx, block).await? {
+        Some(Lease::Renewed(at) | Lease::GivenUp(at)) => until.max(at),
+        None => until,
+    };
+    set(tx, block, Lease::GivenUp(until)).await
 }
 
 /// Takes out what is known of a lease.

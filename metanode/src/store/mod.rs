@@ -10,6 +10,7 @@
 //! | `fsck` | what the check of everything reads |
 //! | `settings`, `buckets`, `objects`, `object_parts`, `uploads`, `parts`, `extents` | the namespace's tables |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `garbage`, `leases` | the block manager's tables |
+//! | `clock` | the cluster's time |
 //! | `totals` | what is counted, kept by triggers |
 //!
 //! Statements are written for SQLite and PostgreSQL alike: `$1` placeholders, no functions that
@@ -19,6 +20,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod buckets;
+pub(crate) mod clock;
 pub(crate) mod column;
 pub(crate) mod deletions;
 mod error;

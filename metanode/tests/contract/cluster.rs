@@ -125,6 +125,7 @@ impl Cluster {
             replication: 3,
             min_replicas: 2,
             expires_at,
+            lifetime_ms: 0,
             signature: String::new(),
         };
         grant.signature = secret().sign("grant", &grant.message());

@@ -115,7 +115,7 @@ pub struct NodeProgress {
     pub state: NodeState,
     /// Its duty.
     pub duty: Duty,
-    /// Draining, and nothing is left: it can be stopped and removed.
+    /// Draining, nothing is left, and no upload can bring anything more: it can be stopped and removed.
     pub drained: bool,
     /// Blocks that it still holds.
     pub blocks: u64,
@@ -123,6 +123,13 @@ pub struct NodeProgress {
     pub bytes: u64,
     /// Of those, blocks that are being copied elsewhere now.
     pub in_flight: u64,
+    /// Grants of uploads that name the node and may still be committed: those that are known.
+    #[serde(default)]
+    pub grants: u64,
+    /// How long such grants may last at the most, in milliseconds, unless they are renewed; 0 without any. A node that
+    /// drains waits for them, also for those that the metanode has forgotten since its start.
+    #[serde(default)]
+    pub grants_last_ms: u64,
     /// Why blocks do not leave it, if some do not. Empty when it goes on.
     pub obstacles: Vec<Obstacle>,
 }

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::id::BlockId;
 use crate::rpc::WireError;
 
 /// Why a metadata operation was not done. Nothing was changed, unless it is `Unavailable`.
@@ -50,6 +51,10 @@ pub enum MetadataError {
     /// A grant's lease ran out before the commit.
     #[error("a grant has expired")]
     GrantExpired,
+    /// A block is not, or not for sure, on as many datanodes as it must be: it was given up, or its nodes are gone.
+    /// Nothing of what was to be committed is; whoever still has the block's bytes may store them under a new grant.
+    #[error("block {block} cannot be committed: {reason}")]
+    BlockLost { block: BlockId, reason: String },
     /// The configuration has no storage class of that name.
     #[error("the configuration has no storage class {class}")]
     UnknownStorageClass { class: String },
@@ -81,7 +86,10 @@ impl WireError for MetadataError {
             | Self::NoSuchVersion
             | Self::NoSuchPart { .. }
             | Self::NoSuchUpload => 404,
-            Self::BucketExists { .. } | Self::BucketNotEmpty { .. } | Self::UploadCompleted { .. } => 409,
+            Self::BucketExists { .. }
+            | Self::BucketNotEmpty { .. }
+            | Self::UploadCompleted { .. }
+            | Self::BlockLost { .. } => 409,
             Self::PreconditionFailed | Self::ConditionOnMissingKey => 412,
             Self::InvalidPart { .. }
             | Self::InvalidSourceRange { .. }

@@ -38,8 +38,12 @@ pub struct Grant {
     pub replication: u32,
     /// How many copies it must have to be committed.
     pub min_replicas: u32,
-    /// Until when it can be committed.
+    /// Until when it can be committed, by the metanode's own time: nobody else's clock can be compared with it.
     pub expires_at: Timestamp,
+    /// How long that is from the moment at which it was given or renewed, in milliseconds; 0 from a metanode that
+    /// does not say. Not signed: it only tells the holder when to renew.
+    #[serde(default)]
+    pub lifetime_ms: u64,
     /// The metanode's signature over all of the above but the targets' addresses: metanodes need
     /// not remember grants.
     pub signature: String,

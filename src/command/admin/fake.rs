@@ -102,6 +102,8 @@ pub(super) fn progress(duty: Duty, blocks: u64) -> NodeProgress {
         blocks,
         bytes: blocks << 20,
         in_flight: 0,
+        grants: 0,
+        grants_last_ms: 0,
         obstacles: vec![],
     }
 }

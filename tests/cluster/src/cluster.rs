@@ -55,8 +55,9 @@ impl Default for Options {
             gateways: 1,
             replication: 3,
             block_size: 1024 * 1024,
-            gc_grace: Duration::from_millis(500),
-            lease: Duration::from_secs(30),
+            // A lease at the least.
+            gc_grace: Duration::from_secs(5),
+            lease: Duration::from_secs(5),
             dead_after: Duration::from_secs(2),
         }
     }

@@ -66,6 +66,12 @@ pub(super) struct Meta {
     pub(super) renewals: usize,
     /// How many commits get no answer although they are done.
     pub(super) commits_unanswered: usize,
+    /// So many commits are refused because of one of their blocks.
+    pub(super) blocks_lost: usize,
+    /// All are that come when `commits_unanswered` is at 0.
+    pub(super) lost_after_unanswered: bool,
+    /// How far the metanode's clock is ahead of the gateway's, in milliseconds.
+    pub(super) ahead_ms: i64,
     pub(super) commit_refused: Option<MetadataError>,
     /// What is answered to those who ask for grants, until then.
     pub(super) grants_refused: Option<(MetadataError, Duration)>,
@@ -113,6 +119,10 @@ impl World {
                 min_replicas: nodes.min(2) as u32,
             }
         })
+    }
+
+    fn metanode_now(&self, meta: &Meta) -> Timestamp {
+        Timestamp(self.env.now().0.saturating_add_signed(meta.ahead_ms))
     }
 
     pub(super) fn data(self: &Arc<Self>) -> DataPath {
@@ -455,7 +465,8 @@ impl Metadata for FakeMetadata {
                 block_size: world.block_size,
                 replication: world.replication,
                 min_replicas: world.min_replicas,
-                expires_at: world.env.now().after(LEASE),
+                expires_at: world.metanode_now(&meta).after(LEASE),
+                lifetime_ms: LEASE.as_millis() as u64,
                 signature: String::new(),
             };
             meta.granted.insert(grant.block, grant.clone());
@@ -465,8 +476,8 @@ impl Metadata for FakeMetadata {
     }
 
     async fn renew_grants(&self, request: RenewGrants) -> Result<Vec<Grant>, MetadataError> {
-        let now = self.0.env.now();
         let mut meta = self.0.meta();
+        let now = self.0.metanode_now(&meta);
         meta.renewals += 1;
         if request.grants.iter().any(|grant| grant.expires_at < now) {
             return Err(MetadataError::GrantExpired);
@@ -493,11 +504,17 @@ impl Metadata for FakeMetadata {
         if let Some(refused) = &meta.commit_refused {
             return Err(refused.clone());
         }
+        let lost = meta.blocks_lost > 0 || meta.lost_after_unanswered && meta.commits_unanswered == 0;
+        if lost && !request.extents.is_empty() {
+            meta.blocks_lost = meta.blocks_lost.saturating_sub(1);
+            let block = request.extents[meta.blocks_lost % request.extents.len()].grant.block;
+            return Err(MetadataError::BlockLost { block, reason: "its nodes are gone".to_owned() });
+        }
         for extent in &request.extents {
             assert!(extent.length > 0 && extent.length <= extent.grant.block_size);
             assert!(extent.stored_on.len() >= world.min_replicas as usize);
             assert!(extent.stored_on.iter().all(|n| extent.grant.targets.iter().any(|t| t.node == *n)));
-            if extent.grant.expires_at < world.env.now() {
+            if extent.grant.expires_at < world.metanode_now(&meta) {
                 return Err(MetadataError::GrantExpired);
             }
         }

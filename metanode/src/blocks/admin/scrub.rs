@@ -17,7 +17,7 @@ pub(super) async fn start(inner: &Arc<Inner>, request: StartScrub) -> Result<Vec
     if let Some(node) = node.filter(|node| inner.memory().nodes.get(*node).is_none()) {
         return Err(AdminError::UnknownNode { node });
     }
-    let now = inner.env.now();
+    let now = inner.env.wall();
     let decision = node.map_or(Decision::ScrubAll, Decision::Scrub);
     inner.store.write(move |tx| settings::decide(tx, decision, now).boxed()).await?;
     let mut memory = inner.memory();

@@ -11,7 +11,7 @@ use crate::store::replicas::BlockRange;
 use crate::store::{StoreError, deletions};
 
 pub(super) async fn commands(inner: &Inner, node: NodeId) -> Result<Vec<Command>, ClusterError> {
-    let issued_at = inner.env.now();
+    let issued_at = inner.env.wall();
     let mut commands: Vec<Command> = {
         let mut memory = inner.memory();
         let copies = memory.copies.hand_out(node);
@@ -30,7 +30,7 @@ fn replicate(memory: &Memory, id: u64, issued_at: Timestamp, copy: CopyIntent) -
 
 /// The next replicas to delete, unless the node is at some already.
 async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterError> {
-    let now = inner.env.now();
+    let now = inner.env.wall();
     let deadline = now.after(inner.config.command_deadline);
     let after = {
         let mut memory = inner.memory();

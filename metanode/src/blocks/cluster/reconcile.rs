@@ -38,6 +38,8 @@ enum Known {
     Abandoned,
     /// Nobody refers to it yet; to be looked at again at that time.
     Leased(Timestamp),
+    /// Nobody refers to it, and its id does not tell its age.
+    Timeless,
 }
 
 /// Brings SQL in line with replicas that `node` holds. Answers the blocks of which it has a good copy
@@ -59,7 +61,7 @@ pub(in crate::blocks) async fn reconcile(
         match look_up(inner, &mut reader, node, &replica, found).await? {
             Known::Expected => drop(kept.insert(replica.block)),
             Known::Leased(until) => inner.memory().orphans.add(node, replica, until),
-            Known::Unlisted | Known::Wrong | Known::Abandoned => odd.push(replica),
+            Known::Unlisted | Known::Wrong | Known::Abandoned | Known::Timeless => odd.push(replica),
         }
     }
     drop(reader);
@@ -108,11 +110,18 @@ async fn apply(
                 }
             }
             Known::Abandoned => {
+                leases::give_up(tx, block, inner.clock.grants_end(inner.env.now())).await?;
                 if deletions::queue(tx, node, block, replica.length, inner.env.now()).await? {
                     changes.abandoned.push(replica);
                 }
             }
             Known::Leased(until) => inner.memory().orphans.add(node, replica, until),
+            Known::Timeless => {
+                let until = inner.clock.grants_end(inner.env.now());
+                leases::set(tx, block, Lease::Renewed(until)).await?;
+                let over = until.after(inner.config.lease_slack);
+                inner.memory().orphans.add(node, replica, over.after(JUST_AFTER));
+            }
         }
     }
     Ok(changes)
@@ -164,9 +173,12 @@ async fn unknown(
         return Ok(Known::Expected);
     };
     let lease = match leases::find(connection, block).await? {
-        Some(Lease::Released(_)) => return Ok(Known::Abandoned),
-        Some(Lease::Renewed(until)) => until.max(created_at.after(inner.config.lease)),
-        None => created_at.after(inner.config.lease),
+        Some(Lease::GivenUp(_)) => return Ok(Known::Abandoned),
+        // The id is of a time that is yet to come, so the lease began when the block was found.
+        Some(Lease::Renewed(until)) if created_at > inner.env.now() => until,
+        None if created_at > inner.env.now() => return Ok(Known::Timeless),
+        Some(Lease::Renewed(until)) => until.max(inner.clock.lease_end(created_at)),
+        None => inner.clock.lease_end(created_at),
     };
     let over = lease.after(inner.config.lease_slack);
     Ok(if inner.env.now() > over { Known::Abandoned } else { Known::Leased(over.after(JUST_AFTER)) })

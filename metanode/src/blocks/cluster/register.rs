@@ -22,7 +22,7 @@ pub(super) async fn register(inner: &Arc<Inner>, request: Register) -> Result<Re
     let decisions = inner.decisions.read().await;
     let first_nodes = inner.memory().nodes.len();
     let kept = request.clone();
-    let now = inner.env.now();
+    let now = inner.env.wall();
     let copies_max = inner.config.replication_max();
     let (incarnation, scan) =
         inner.store.write(move |tx| keep(tx, kept, now, first_nodes, copies_max).boxed()).await?;

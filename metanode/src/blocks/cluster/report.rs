@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use cairn_protocol::cluster::{BlockReport, ClusterError, REPORT_PAGE_MAX, ReportedReplica};
-use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::warn_peer;
@@ -112,10 +111,10 @@ impl Differences {
     }
 }
 
-/// Whether a report that is just arriving may be older than anybody's copy of the block.
+/// Whether a report that is just arriving may be older than the block's copies, as far as this process listed them. (Those
+/// that another one listed are older than any report to this one.)
 fn is_young(inner: &Inner, block: BlockId) -> bool {
-    let created_at = block.created_at_ms().map(Timestamp);
-    created_at.is_some_and(|created_at| inner.env.now().since(created_at) <= inner.config.report_age)
+    inner.memory().listed.has(block, inner.env.monotonic(), inner.config.report_age)
 }
 
 /// Whether the node told, in this incarnation, that it stored the block a moment ago.

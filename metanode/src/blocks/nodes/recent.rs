@@ -3,6 +3,10 @@ use std::time::Duration;
 
 use cairn_protocol::id::BlockId;
 
+/// Blocks that are remembered of a node. Of those that are forgotten too early it is waited for a further word before they
+/// count as missing.
+const BLOCKS_MAX: usize = 50_000;
+
 /// Blocks that a node stored lately, and when.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
@@ -16,7 +20,7 @@ impl Recent {
         self.order.push_back((now, block));
         self.at.insert(block, now);
         while let Some((at, block)) = self.order.front().copied() {
-            if at + kept >= now {
+            if at + kept >= now && self.order.len() <= BLOCKS_MAX {
                 break;
             }
             self.order.pop_front();

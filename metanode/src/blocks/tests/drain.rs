@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use cairn_protocol::admin::{Duty, DutyChange, WorkerName};
 use cairn_protocol::event::EventKind;
+use cairn_protocol::metadata::RenewGrants;
 
 use super::super::BlocksConfig;
 use super::cluster::TestCluster;
@@ -60,8 +61,10 @@ async fn a_restart_in_the_middle_does_not_end_a_drain() {
     cluster.beat_all().await;
     cluster.restart().await;
     assert_eq!(cluster.progress(0).await.duty, Duty::Draining);
-    // Copies that had been ordered are planned again when their deadline has passed.
+    // Copies that had been ordered are planned again when their deadline has passed; and grants that were given before
+    // are forgotten, so that a lease's time is waited for.
     cluster.pass(cluster.config.command_deadline * 2).await;
+    cluster.pass(cluster.config.lease).await;
     assert!(cluster.progress(0).await.drained);
     assert!(cluster.nodes[0].held.is_empty());
 }
@@ -129,6 +132,58 @@ async fn draining_nodes_take_turns() {
     for index in [0, 1] {
         assert!(cluster.progress(index).await.in_flight > 0, "{index}");
     }
+}
+
+/// A node was drained as soon as it held nothing that was committed: an upload then committed blocks on a node that had
+/// been switched off.
+#[tokio::test]
+async fn a_node_is_drained_when_no_upload_can_commit_to_it_any_more() {
+    let mut cluster = TestCluster::new(4).await;
+    let grant = cluster.grant().await;
+    let index = cluster.nodes.iter().position(|node| node.id == grant.targets[0].node).unwrap();
+    let extent = cluster.store_block(grant, 10);
+    cluster.change_duty(index, DutyChange::Drain).await;
+    cluster.pass(Duration::from_secs(60)).await;
+    let progress = cluster.progress(index).await;
+    assert_eq!((progress.blocks, progress.drained, progress.grants), (0, false, 1));
+    assert!(progress.grants_last_ms > 500_000, "{progress:?}");
+    assert_eq!(drained(&mut cluster, index), 0);
+    cluster.commit(vec![extent]).await.unwrap();
+    assert!(!cluster.progress(index).await.drained);
+    cluster.pass(Duration::from_secs(30)).await;
+    let progress = cluster.progress(index).await;
+    assert!(progress.drained && progress.grants_last_ms == 0, "{progress:?}");
+    assert_eq!(drained(&mut cluster, index), 1);
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_renewed_grants_and_for_those_of_dead_gateways() {
+    let mut cluster = TestCluster::new(4).await;
+    let grants = cluster.grants(2).await;
+    let index = cluster.nodes.iter().position(|node| node.id == grants[0].targets[0].node).unwrap();
+    cluster.change_duty(index, DutyChange::Drain).await;
+    cluster.pass(cluster.config.lease - Duration::from_secs(60)).await;
+    cluster.blocks.renew(RenewGrants { grants: grants[..1].to_vec() }).await.unwrap();
+    cluster.pass(Duration::from_secs(120)).await;
+    assert_eq!(cluster.progress(index).await.grants, 1);
+    assert_eq!(drained(&mut cluster, index), 0);
+    cluster.pass(cluster.config.lease).await;
+    assert!(cluster.progress(index).await.drained);
+}
+
+#[tokio::test]
+async fn after_a_restart_that_forgot_the_grants_a_drain_waits_for_a_lease() {
+    let mut cluster = TestCluster::new(4).await;
+    let grant = cluster.grant().await;
+    let index = cluster.nodes.iter().position(|node| node.id == grant.targets[0].node).unwrap();
+    cluster.change_duty(index, DutyChange::Drain).await;
+    cluster.restart().await;
+    cluster.pass(cluster.config.lease - Duration::from_secs(60)).await;
+    let progress = cluster.progress(index).await;
+    assert_eq!((progress.blocks, progress.drained, progress.grants), (0, false, 0));
+    assert!(progress.grants_last_ms > 0);
+    cluster.pass(Duration::from_secs(120)).await;
+    assert!(cluster.progress(index).await.drained);
 }
 
 #[tokio::test]

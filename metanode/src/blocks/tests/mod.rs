@@ -5,6 +5,7 @@ mod balance;
 mod bucket_settings;
 mod can_stop;
 mod cluster;
+mod commits;
 mod drain;
 mod failing;
 mod fsck;

@@ -9,7 +9,7 @@ fn removal(cluster: &TestCluster, index: usize) -> RemoveNode {
     RemoveNode { node: cluster.nodes[index].id, force: false, dry_run: false }
 }
 
-async fn remove(cluster: &TestCluster, index: usize) -> Result<RemoveNodeReport, AdminError> {
+pub(super) async fn remove(cluster: &TestCluster, index: usize) -> Result<RemoveNodeReport, AdminError> {
     cluster.blocks.remove_node(removal(cluster, index)).await
 }
 
@@ -146,6 +146,25 @@ async fn what_a_removed_node_was_to_delete_is_forgotten() {
     remove(&cluster, 0).await.unwrap();
     cluster.settle().await;
     assert_eq!(cluster.status().await.deletions_queued, 0);
+}
+
+/// Between the looks at a node and its removal a commit could give it a block: the removal looks again in its transaction.
+#[tokio::test]
+async fn a_drained_node_that_an_upload_may_still_commit_to_is_not_removed() {
+    let mut cluster = TestCluster::new(4).await;
+    let grant = cluster.grant().await;
+    let (block, target) = (grant.block, grant.targets[0].node);
+    let index = cluster.nodes.iter().position(|node| node.id == target).unwrap();
+    let extent = cluster.store_block(grant, 10);
+    cluster.change_duty(index, DutyChange::Drain).await;
+    cluster.settle().await;
+    let refused = remove(&cluster, index).await;
+    assert!(is_refused(&refused), "{refused:?}");
+    cluster.commit(vec![extent]).await.unwrap();
+    assert!(is_refused(&remove(&cluster, index).await), "it holds the block");
+    cluster.pass(cluster.config.repair_grace + std::time::Duration::from_secs(30)).await;
+    remove(&cluster, index).await.unwrap();
+    assert_eq!(cluster.really_at(block).len(), 3);
 }
 
 #[tokio::test]

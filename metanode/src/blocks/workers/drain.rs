@@ -84,11 +84,13 @@ impl Drain {
         self.changes = changes;
     }
 
-    /// Tells, once, who has nothing left.
+    /// Tells, once, who has nothing left and gets nothing more.
     async fn tell_drained(&self) -> Result<(), StoreError> {
         let mut reader = self.inner.store.read().await?;
         for node in self.tours.keys().copied() {
-            let empty = totals::node(&mut reader, node).await?.replicas == 0;
+            // In this order: what is committed under a grant is counted before the grant is forgotten.
+            let named = self.inner.grants_naming(node).is_some();
+            let empty = !named && totals::node(&mut reader, node).await?.replicas == 0;
             let told = {
                 let mut memory = self.inner.memory();
                 memory.nodes.get_mut(node).map(|node| std::mem::replace(&mut node.told_drained, empty))

@@ -147,7 +147,8 @@ impl Inner {
         purpose: Purpose,
     ) {
         let replica = ReportedReplica { block, length: copies.block.length, crc32c: copies.block.crc32c };
-        let deadline = self.env.now().after(self.config.command_deadline);
+        // Datanodes compare it with their clocks.
+        let deadline = self.env.wall().after(self.config.command_deadline);
         self.memory().copies.add(replica, target, sources, deadline, purpose);
         if let Some(from) = purpose.leaves() {
             self.events.publish(EventKind::MoveStarted { block, from, to: target });

@@ -30,13 +30,27 @@ impl Worker for Leases {
     }
 
     fn doing(&self) -> String {
-        format!("{} stored blocks wait for their commit", self.inner.memory().orphans.len())
+        let memory = self.inner.memory();
+        let (grants, uncounted) = memory.reservations.counts();
+        let mut doing =
+            format!("{} stored blocks wait for their commit, {grants} grants are out", memory.orphans.len());
+        for (many, what) in [
+            (memory.orphans.beyond(), "stored replicas were left to reports"),
+            (uncounted, "grants were not counted"),
+        ] {
+            if many > 0 {
+                doing += &format!("; {many} {what}, for there were too many to remember");
+            }
+        }
+        doing
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
         let now = self.inner.env.now();
+        let ended = *self.inner.store.transactions_ended().borrow();
         let due = {
             let mut memory = self.inner.memory();
+            memory.reservations.ripen(ended);
             memory.reservations.expire(now);
             memory.orphans.take_due(now, BLOCKS_PER_STEP)
         };

@@ -13,10 +13,10 @@ use super::{Progress, Worker, removal};
 use crate::blocks::Inner;
 use crate::blocks::cluster::end_waits;
 use crate::blocks::nodes::Moment;
-use crate::store::{StoreError, nodes};
+use crate::store::{StoreError, clock, nodes};
 
 /// Notices what is late: nodes that are silent, maintenance that is over, copies that were not made in
-/// time; and forgets bit by bit what is left of removed nodes. All others rely on it, so it cannot be paused.
+/// time; and forgets bit by bit what is left of removed nodes. It keeps the cluster's time, too. All others rely on it, so it cannot be paused.
 pub(super) struct Liveness {
     inner: Arc<Inner>,
 }
@@ -73,7 +73,7 @@ impl Liveness {
     }
 
     fn give_up_late_copies(&self) {
-        let now = self.inner.env.now();
+        let now = self.inner.env.wall();
         let monotonic = self.inner.env.monotonic();
         let mut memory = self.inner.memory();
         let late = memory.copies.expire(now);
@@ -114,6 +114,17 @@ impl Liveness {
     }
 }
 
+/// Keeps the time in SQL every few seconds.
+async fn keep_time(inner: &Inner) -> Result<(), StoreError> {
+    inner.clock.look(&inner.env);
+    if let Some(kept) = inner.clock.due(inner.env.now()) {
+        let written = kept.clone();
+        inner.store.write(move |tx| async move { clock::keep(tx, &written).await }.boxed()).await?;
+        inner.clock.kept(&kept);
+    }
+    Ok(())
+}
+
 #[async_trait]
 impl Worker for Liveness {
     fn name(&self) -> WorkerName {
@@ -130,7 +141,7 @@ impl Worker for Liveness {
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
-        let now = Moment { monotonic: self.inner.env.monotonic(), wall: self.inner.env.now() };
+        let now = Moment { monotonic: self.inner.env.monotonic(), wall: self.inner.env.wall() };
         // Who is silent is told whether the database can be written or not.
         let ended = self.end_maintenances(now.wall).await;
         let changes = self.inner.memory().nodes.tick(now);
@@ -140,6 +151,7 @@ impl Worker for Liveness {
         }
         self.give_up_late_copies();
         ended?;
+        keep_time(&self.inner).await?;
         if self.trust_was_gained() {
             self.inner.nodes_changed();
         }

@@ -24,6 +24,9 @@ const BLOCKS_PER_STEP: u32 = 200;
 /// look at every block that cannot be repaired for lack of nodes, and those may be millions.
 const LONG_REST: u32 = 600;
 
+/// Blocks that are remembered to be looked at later. When more have to wait, the next look is a sweep over the queue.
+const WAITING_MAX: usize = 20_000;
+
 /// Examines queued blocks, those with the fewest copies first, and has done what they need.
 ///
 /// It sweeps over the whole queue when nodes have changed, from the beginning whenever it had to stop
@@ -37,6 +40,8 @@ pub(super) struct Repair {
     cut_short: bool,
     /// Blocks that can be examined again only later.
     waiting: HashSet<BlockId>,
+    /// There are more of them than are remembered.
+    more_wait: bool,
     /// How many transactions have ended: what they hinted at can be seen.
     ended: watch::Receiver<u64>,
     /// Whether it was told that there is nothing to repair.
@@ -66,6 +71,7 @@ impl Repair {
             sweep: Some(None),
             cut_short: false,
             waiting: HashSet::new(),
+            more_wait: false,
             ended,
             idle: true,
         }
@@ -99,7 +105,8 @@ impl Repair {
         for place in page {
             match self.look(&mut reader, place).await? {
                 Next::Settle => settled.push(place.block),
-                Next::Wait => drop(self.waiting.insert(place.block)),
+                Next::Wait if self.waiting.len() < WAITING_MAX => drop(self.waiting.insert(place.block)),
+                Next::Wait => self.more_wait = true,
                 Next::Stop => {
                     // What comes behind is less urgent, and would have to wait as well.
                     self.cut_short = true;
@@ -166,10 +173,11 @@ impl Worker for Repair {
     fn doing(&self) -> String {
         let memory = self.inner.memory();
         format!(
-            "{} copies under way, {} scans to do, {} blocks wait{}",
+            "{} copies under way, {} scans to do, {} blocks wait{}{}",
             copying(&memory),
             memory.scans.len(),
             self.waiting.len(),
+            if self.more_wait { " and more than are remembered" } else { "" },
             if self.sweep.is_some() { ", sweeping" } else { "" }
         )
     }
@@ -215,7 +223,7 @@ impl Worker for Repair {
             () = self.inner.env.sleep(rest) => self.idle && self.waiting.is_empty(),
         };
         let mut memory = self.inner.memory();
-        if long {
+        if long || std::mem::take(&mut self.more_wait) {
             memory.hints.sweep();
         }
         for block in self.waiting.drain() {

@@ -39,7 +39,7 @@ impl Worker for Uploads {
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
-        let before = self.inner.env.now().before(self.inner.config.completed_uploads_kept);
+        let before = self.inner.env.wall().before(self.inner.config.completed_uploads_kept);
         let store = &self.inner.store;
         let forgotten: u64 = store
             .write(move |tx| namespace::forget_completed_uploads(tx, before, UPLOADS_PER_STEP).boxed())

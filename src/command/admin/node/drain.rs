@@ -100,11 +100,24 @@ pub(super) fn obstacle_lines(obstacles: &[Obstacle]) -> Vec<String> {
     obstacles.iter().map(line).collect()
 }
 
+/// That a node without blocks waits for uploads, if it does.
+pub(super) fn uploads_line(progress: &NodeProgress) -> Option<String> {
+    let waits = progress.duty == Duty::Draining && progress.blocks == 0 && progress.grants_last_ms > 0;
+    waits.then(|| {
+        let seconds = progress.grants_last_ms.div_ceil(1_000);
+        format!(
+            "It waits for uploads that may still be committed to it, {} at the most unless they go on.",
+            of(seconds, "second")
+        )
+    })
+}
+
 fn ending(name: &str, progress: &NodeProgress) -> String {
     if progress.drained {
         return format!("{name} is drained: it can be stopped and removed.");
     }
     let mut lines = vec![format!("{name} is still draining: {} left.", what(progress))];
+    lines.extend(uploads_line(progress));
     lines.extend(obstacle_lines(&progress.obstacles));
     lines.join("\n")
 }
@@ -124,10 +137,11 @@ async fn wait(
     let mut told = Vec::new();
     loop {
         bar.set(total.saturating_sub(progress.blocks), total.max(progress.blocks));
-        let reasons: Vec<_> = progress.obstacles.iter().map(|obstacle| obstacle.reason.clone()).collect();
+        let mut reasons: Vec<_> = progress.obstacles.iter().map(|obstacle| obstacle.reason.clone()).collect();
+        reasons.extend(uploads_line(&progress).map(|_| "waits for uploads".to_owned()));
         bar.say(reasons.first().cloned().unwrap_or_else(|| format!("{} left", size(progress.bytes))));
         if reasons != told && bar.is_hidden() {
-            obstacle_lines(&progress.obstacles).iter().for_each(remark);
+            obstacle_lines(&progress.obstacles).iter().chain(&uploads_line(&progress)).for_each(remark);
             told = reasons;
         }
         let timed_out = timeout.is_some_and(|timeout| env.monotonic().saturating_sub(began) >= timeout);

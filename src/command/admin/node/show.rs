@@ -4,7 +4,7 @@ use cairn_protocol::admin::{
 use serde::Serialize;
 
 use super::NodeArguments;
-use super::drain::obstacle_lines;
+use super::drain::{obstacle_lines, uploads_line};
 use super::list::{duty_words, state_word};
 use crate::command::admin::Printer;
 use crate::command::admin::node_name::Nodes;
@@ -68,6 +68,7 @@ fn text(details: &NodeDetails) -> String {
     if progress.drained {
         parts.push("It is drained: it can be stopped and removed.".to_owned());
     }
+    parts.extend(uploads_line(&progress));
     if !progress.obstacles.is_empty() {
         parts.push(obstacle_lines(&progress.obstacles).join("\n"));
     }

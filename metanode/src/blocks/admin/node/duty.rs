@@ -22,7 +22,7 @@ pub(in crate::blocks::admin) async fn set_duty(
     let SetDuty { node, change, dry_run } = request;
     let _decisions = inner.decisions.write().await;
     let (_, before) = find(inner, node)?;
-    let after = duty_after(change, inner.env.now())?;
+    let after = duty_after(change, inner.env.wall())?;
     if !dry_run && before != after {
         let known = inner.store.write(move |tx| nodes::set_duty(tx, node, after).boxed()).await?;
         if !known {

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_planner::obstacle::{NoTarget, Obstacle as Hindrance, obstacle};
 use cairn_protocol::admin::{
@@ -42,14 +43,20 @@ pub(super) async fn progress_with(
     drop(reader);
     // The lock must not be held any more when the obstacles are looked for.
     let in_flight = inner.memory().copies.count(|purpose| purpose.leaves() == Some(node));
+    let naming = inner.grants_naming(node);
+    let now = inner.env.now();
+    // A grant that ends just now can be committed for the whole of that millisecond.
+    let last = naming.map_or(Duration::ZERO, |naming| naming.until.since(now) + Duration::from_millis(1));
     Ok(NodeProgress {
         node,
         state,
         duty,
-        drained: draining && held.replicas == 0,
+        drained: draining && held.replicas == 0 && naming.is_none(),
         blocks: held.replicas,
         bytes: held.bytes,
         in_flight,
+        grants: naming.map_or(0, |naming| naming.grants),
+        grants_last_ms: u64::try_from(last.as_millis()).unwrap_or(u64::MAX),
         obstacles: obstacles(inner, node, state, duty, &sample),
     })
 }

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 
 use super::{BLOCKS_PER_READ, find};
 use crate::blocks::Inner;
-use crate::store::{nodes, replicas, totals};
+use crate::store::{Connection, nodes, replicas, totals};
 
 /// Forgets a node. From here on nobody knows it: its messages are answered with the wish to register, as
 /// a new node. What SQL has of it goes bit by bit; see [`removal`](crate::blocks::workers).
@@ -16,8 +16,7 @@ pub(in crate::blocks::admin) async fn remove(
     request: RemoveNode,
 ) -> Result<RemoveNodeReport, AdminError> {
     let RemoveNode { node, force, dry_run } = request;
-    let before = find(inner, node)?;
-    let (state, duty) = before;
+    let (state, duty) = find(inner, node)?;
     let mut reader = inner.store.read().await?;
     let held = totals::node(&mut reader, node).await?.replicas;
     drop(reader);
@@ -27,8 +26,8 @@ pub(in crate::blocks::admin) async fn remove(
             "node {node} is in use; drain it first, or stop it and wait until it is dead"
         ));
     }
-    if state != NodeState::Dead && held > 0 {
-        return refused(format!("node {node} still holds {held} blocks; wait until it is drained"));
+    if let Some(why) = not_drained(inner, node, state, held) {
+        return refused(why);
     }
     let last_copies = last_copies(inner, node).await?;
     let report = RemoveNodeReport { replicas: held, last_copies };
@@ -43,28 +42,58 @@ pub(in crate::blocks::admin) async fn remove(
     }
     // To look at all blocks took its time, and others were not to wait for it.
     let _decisions = inner.decisions.write().await;
-    if find(inner, node)? != before {
-        return refused(format!("node {node} has changed just now; look at it again"));
-    }
-    forget(inner, node).await?;
+    let shared = inner.clone();
+    let seen = Seen { state, duty, held };
+    inner.store.write(move |tx| async move { forget(&shared, tx, node, seen).await }.boxed()).await?;
+    inner.memory().removals.push_back(node);
+    inner.nodes_changed();
+    inner.wakes.removal.notify_one();
     Ok(report)
 }
 
-async fn forget(inner: &Inner, node: NodeId) -> Result<(), AdminError> {
-    let now = inner.env.now();
-    if !inner.store.write(move |tx| nodes::remove(tx, node, now).boxed()).await? {
+/// Why a node that is not dead is not drained, if it is not.
+fn not_drained(inner: &Inner, node: NodeId, state: NodeState, held: u64) -> Option<String> {
+    if state == NodeState::Dead {
+        return None;
+    }
+    if held > 0 {
+        return Some(format!("node {node} still holds {held} blocks; wait until it is drained"));
+    }
+    let naming = inner.grants_naming(node)?;
+    let seconds = naming.until.since(inner.env.now()).as_secs() + 1;
+    Some(format!(
+        "uploads that are not committed yet may have blocks on node {node}; unless they go on, it is drained in at \
+         most {seconds} seconds"
+    ))
+}
+
+/// What was found when the node was looked at.
+#[derive(Clone, Copy)]
+struct Seen {
+    state: NodeState,
+    duty: Duty,
+    held: u64,
+}
+
+/// Forgets the node in SQL and in memory, in one transaction. Commits run one after another with it: what it finds cannot
+/// change any more, and those behind it do not find the node. (Should the transaction fail, the node is asked to register,
+/// and then is known again.)
+async fn forget(inner: &Inner, tx: &mut Connection, node: NodeId, seen: Seen) -> Result<(), AdminError> {
+    let Seen { state, duty, held } = seen;
+    let now_held = totals::node(tx, node).await?.replicas;
+    let why = not_drained(inner, node, state, now_held);
+    if find(inner, node)? != (state, duty) || now_held > held || why.is_some() {
+        let reason = why.unwrap_or_else(|| format!("node {node} has changed just now; look at it again"));
+        return Err(AdminError::Refused { reason });
+    }
+    if !nodes::remove(tx, node, inner.env.now()).await? {
         return Err(AdminError::UnknownNode { node });
     }
-    {
-        let mut memory = inner.memory();
-        memory.copies.forget(node);
-        memory.nodes.remove(node);
-        memory.scrubs.forget(node);
-        memory.scans.retain(|scan| scan.node != Some(node));
-        memory.removals.push_back(node);
-    }
-    inner.nodes_changed();
-    inner.wakes.removal.notify_one();
+    let mut memory = inner.memory();
+    memory.copies.forget(node);
+    memory.nodes.remove(node);
+    memory.scrubs.forget(node);
+    memory.scans.retain(|scan| scan.node != Some(node));
     Ok(())
 }
 

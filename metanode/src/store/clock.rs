@@ -1,0 +1,31 @@
+//! What is kept of the cluster's time, as one document among the settings.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::column::{json, to_json};
+use super::{Connection, StoreError};
+
+const NAME: &str = "clock";
+
+/// What was kept last; `None` in a database that never kept any.
+pub(crate) async fn find<T: DeserializeOwned>(connection: &mut Connection) -> Result<Option<T>, StoreError> {
+    let row = sqlx::query("SELECT value FROM settings WHERE name = $1")
+        .bind(NAME)
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| json(&row, "value")).transpose()
+}
+
+/// Keeps it.
+pub(crate) async fn keep<T: Serialize>(tx: &mut Connection, clock: &T) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO settings (name, value) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(NAME)
+    .bind(to_json(clock, "value")?)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
