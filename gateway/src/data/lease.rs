@@ -21,9 +21,28 @@ pub(super) struct Lease {
 
 #[derive(Default)]
 struct Held {
-    grants: BTreeMap<BlockId, Grant>,
+    grants: BTreeMap<BlockId, HeldGrant>,
     /// Wakes the renewal when there are grants with less time left.
     added: Arc<tokio::sync::Notify>,
+}
+
+/// A grant, and when to renew it by the monotonic clock: when half of its time is over.
+#[derive(Clone)]
+pub(super) struct HeldGrant {
+    pub(super) grant: Grant,
+    renew_at: Duration,
+}
+
+impl HeldGrant {
+    /// Of a grant that was given or renewed just now. The metanode's clock may differ from ours by anything, so it is the
+    /// time that is left which counts, and not when it ends.
+    fn new(grant: Grant, env: &Env) -> Self {
+        let left = match grant.lifetime_ms {
+            0 => grant.expires_at.since(env.now()),
+            lifetime => Duration::from_millis(lifetime),
+        };
+        Self { grant, renew_at: env.monotonic() + left / 2 }
+    }
 }
 
 fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
@@ -52,19 +71,20 @@ impl Lease {
     /// Takes these grants into care.
     pub(super) fn add(&self, grants: &[Grant]) {
         let mut held = lock(&self.held);
-        held.grants.extend(grants.iter().map(|grant| (grant.block, grant.clone())));
+        held.grants
+            .extend(grants.iter().map(|grant| (grant.block, HeldGrant::new(grant.clone(), &self.env))));
         held.added.notify_one();
     }
 
     /// The grant as it was renewed last.
     pub(super) fn current(&self, block: BlockId) -> Option<Grant> {
-        lock(&self.held).grants.get(&block).cloned()
+        lock(&self.held).grants.get(&block).map(|held| held.grant.clone())
     }
 
     /// Gives a grant back: nothing that was stored under it will be committed.
     pub(super) fn release(&self, block: BlockId) {
         let grant = lock(&self.held).grants.remove(&block);
-        self.give_back(grant.into_iter().collect());
+        self.give_back(grant.into_iter().map(|held| held.grant).collect());
     }
 
     /// Gives back all but these.
@@ -73,13 +93,20 @@ impl Lease {
         let mut unused = std::mem::take(&mut held.grants);
         held.grants.extend(blocks.filter_map(|block| unused.remove_entry(&block)));
         drop(held);
-        self.give_back(unused.into_values().collect());
+        self.give_back(unused.into_values().map(|held| held.grant).collect());
     }
 
     /// Nothing is given back any more: a commit has begun whose outcome may stay unknown. What is not
     /// committed expires by itself.
-    pub(super) fn disarm(&self) -> BTreeMap<BlockId, Grant> {
+    pub(super) fn disarm(&self) -> BTreeMap<BlockId, HeldGrant> {
         std::mem::take(&mut lock(&self.held).grants)
+    }
+
+    /// The commit was refused before anything was done: all is as it was before [`disarm`](Self::disarm).
+    pub(super) fn rearm(&self, grants: BTreeMap<BlockId, HeldGrant>) {
+        let mut held = lock(&self.held);
+        held.grants.extend(grants);
+        held.added.notify_one();
     }
 
     fn give_back(&self, grants: Vec<Grant>) {
@@ -94,7 +121,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.give_back(self.disarm().into_values().collect());
+        self.give_back(self.disarm().into_values().map(|held| held.grant).collect());
     }
 }
 
@@ -111,15 +138,15 @@ async fn release(metadata: Arc<dyn Metadata>, env: Env, grants: Vec<Grant>) {
     }
 }
 
-/// Renews all grants at half of the time that the first of them has left.
+/// Renews all grants when half of the time of the first of them is over.
 async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<Held>>) {
     while let Some((grants, added)) = snapshot(&held) {
         let added = added.notified();
-        let Some(expires_at) = grants.iter().map(|grant| grant.expires_at).min() else {
+        let Some(renew_at) = grants.iter().map(|held| held.renew_at).min() else {
             added.await;
             continue;
         };
-        let wait = expires_at.since(env.now()) / 2;
+        let wait = renew_at.saturating_sub(env.monotonic());
         if !wait.is_zero() {
             tokio::select! {
                 () = env.sleep(wait) => {}
@@ -129,6 +156,7 @@ async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<Held>>) {
         }
         // Some may have been given back meanwhile.
         let Some((grants, _)) = snapshot(&held) else { return };
+        let grants: Vec<_> = grants.into_iter().map(|held| held.grant).collect();
         match metadata.renew_grants(RenewGrants { grants }).await {
             Ok(renewed) => {
                 let Some(held) = held.upgrade() else { return };
@@ -136,11 +164,18 @@ async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<Held>>) {
                 for grant in renewed {
                     // Not those that were given back while the renewal was under way.
                     if let Some(old) = held.grants.get_mut(&grant.block) {
-                        *old = grant;
+                        *old = HeldGrant::new(grant, &env);
                     }
                 }
             }
             Err(MetadataError::Unavailable { .. }) => env.sleep(RETRY_DELAY).await,
+            // The commit writes it again; the others live on.
+            Err(MetadataError::BlockLost { block, .. }) => {
+                let Some(held) = held.upgrade() else { return };
+                if lock(&held).grants.remove(&block).is_none() {
+                    env.sleep(RETRY_DELAY).await;
+                }
+            }
             Err(error) => {
                 cairn_protocol::warn_peer!(%error, "grants cannot be renewed; the commit will fail");
                 return;
@@ -149,7 +184,7 @@ async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<Held>>) {
     }
 }
 
-fn snapshot(held: &Weak<Mutex<Held>>) -> Option<(Vec<Grant>, Arc<tokio::sync::Notify>)> {
+fn snapshot(held: &Weak<Mutex<Held>>) -> Option<(Vec<HeldGrant>, Arc<tokio::sync::Notify>)> {
     let held = held.upgrade()?;
     let held = lock(&held);
     Some((held.grants.values().cloned().collect(), held.added.clone()))

@@ -10,6 +10,7 @@
 //! | `lease` | grants in hand: renewed while the upload lives, given back when it dies |
 //! | `send` | one block on its way to enough datanodes |
 //! | `stored` | blocks that wait to be committed |
+//! | `rewrite` | a block that did not stay is written again |
 //! | `reader` | the bytes of an object, in order |
 //! | `replica` | the bytes of one block, from one replica |
 //! | `suspects` | nodes that failed just now |
@@ -27,6 +28,7 @@ mod grants;
 mod lease;
 mod reader;
 mod replica;
+mod rewrite;
 mod send;
 mod stored;
 mod suspects;

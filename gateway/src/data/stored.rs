@@ -7,11 +7,13 @@ use cairn_protocol::metadata::{
     CommitObject, Committed, Grant, MetadataError, NewExtent, PartCommitted, PutPart,
 };
 
-use super::Parts;
-use super::lease::Lease;
+use super::send::Sender;
 
 /// How long to wait before a commit is repeated.
 const RETRY_DELAY: Duration = Duration::from_millis(300);
+
+/// Blocks of one upload that are written again at the most. More are lost only when nodes go faster than blocks come.
+const REWRITES_MAX: u32 = 16;
 
 /// A block that enough nodes hold.
 pub(super) struct StoredBlock {
@@ -26,8 +28,7 @@ pub(super) struct StoredBlock {
 /// A body on stable storage, which nothing refers to yet. Dropped, it is deleted.
 #[must_use = "dropping it deletes what was stored"]
 pub struct StoredBlocks {
-    parts: Arc<Parts>,
-    lease: Arc<Lease>,
+    sender: Arc<Sender>,
     blocks: Vec<StoredBlock>,
     length: u64,
 }
@@ -39,11 +40,11 @@ impl std::fmt::Debug for StoredBlocks {
 }
 
 impl StoredBlocks {
-    pub(super) fn new(parts: Arc<Parts>, lease: Arc<Lease>, mut blocks: Vec<StoredBlock>) -> Self {
+    pub(super) fn new(sender: Arc<Sender>, mut blocks: Vec<StoredBlock>) -> Self {
         blocks.sort_by_key(|block| block.offset);
         let length = blocks.iter().map(|block| block.length).sum();
-        lease.release_all_but(blocks.iter().map(|block| block.grant.block));
-        Self { parts, lease, blocks, length }
+        sender.lease.release_all_but(blocks.iter().map(|block| block.grant.block));
+        Self { sender, blocks, length }
     }
 
     /// Bytes.
@@ -62,12 +63,13 @@ impl StoredBlocks {
     }
 
     /// Makes it an object: `commit` with its length and extents filled in. A commit whose outcome is
-    /// unknown is repeated, under the same version id, for a bounded time.
+    /// unknown is repeated, under the same version id, for a bounded time. A block that did not stay where it
+    /// was stored is written again.
     ///
     /// # Errors
     /// What the metanode answered. With `Unavailable` the object may have been committed.
     pub async fn commit_object(self, commit: CommitObject) -> Result<Committed, MetadataError> {
-        let metadata = self.parts.metadata.clone();
+        let metadata = self.sender.parts.metadata.clone();
         let length = self.length;
         self.commit(move |extents| {
             let request = CommitObject { length, extents, ..commit.clone() };
@@ -83,7 +85,7 @@ impl StoredBlocks {
     /// # Errors
     /// What the metanode answered. With `Unavailable` the part may have been added.
     pub async fn put_part(self, part: PutPart) -> Result<PartCommitted, MetadataError> {
-        let metadata = self.parts.metadata.clone();
+        let metadata = self.sender.parts.metadata.clone();
         let length = self.length;
         self.commit(move |extents| {
             let request = PutPart { length, extents, ..part.clone() };
@@ -93,43 +95,82 @@ impl StoredBlocks {
         .await
     }
 
-    async fn commit<T, F>(self, attempt: impl Fn(Vec<NewExtent>) -> F) -> Result<T, MetadataError>
+    /// Tries to commit, and writes blocks again that did not stay where they were stored.
+    async fn commit<T, F>(mut self, attempt: impl Fn(Vec<NewExtent>) -> F) -> Result<T, MetadataError>
+    where
+        F: Future<Output = Result<T, MetadataError>>,
+    {
+        let deadline = self.sender.parts.env.monotonic() + self.sender.parts.timeouts.block;
+        for rewrites in 0.. {
+            let (lost, error) = match self.try_commit(&attempt).await {
+                Ok(committed) => return Ok(committed),
+                Err(Refusal { error, outcome_known: true }) => match &error {
+                    MetadataError::BlockLost { block, .. } => (*block, error),
+                    _ => return Err(error),
+                },
+                Err(Refusal { error, .. }) => return Err(error),
+            };
+            cairn_protocol::warn_peer!(%error, rewrites, "a block did not stay where it was stored");
+            if rewrites == REWRITES_MAX || self.sender.parts.env.monotonic() >= deadline {
+                return Err(error);
+            }
+            let Some(block) = self.blocks.iter_mut().find(|block| block.grant.block == lost) else {
+                return Err(error);
+            };
+            match self.sender.rewrite(block).await {
+                Ok(stored) => *block = stored,
+                Err(failed) => {
+                    cairn_protocol::warn_peer!(block = %lost, error = %failed, "it cannot be written again");
+                    return Err(error);
+                }
+            }
+        }
+        Err(MetadataError::Internal)
+    }
+
+    async fn try_commit<T, F>(&self, attempt: &impl Fn(Vec<NewExtent>) -> F) -> Result<T, Refusal>
     where
         F: Future<Output = Result<T, MetadataError>>,
     {
         // From here on the grants are not given back when this is dropped: the metanode may be about to
         // commit them.
-        let grants = self.lease.disarm();
+        let grants = self.sender.lease.disarm();
         let extents: Vec<_> = self
             .blocks
             .iter()
             .map(|block| NewExtent {
-                grant: grants.get(&block.grant.block).unwrap_or(&block.grant).clone(),
+                grant: grants.get(&block.grant.block).map_or(&block.grant, |held| &held.grant).clone(),
                 length: block.length,
                 crc32c: block.crc32c,
                 stored_on: block.stored_on.clone(),
             })
             .collect();
-        let deadline = self.parts.env.monotonic() + self.parts.timeouts.metadata;
-        let mut unknown = false;
+        let parts = &self.sender.parts;
+        let deadline = parts.env.monotonic() + parts.timeouts.metadata;
+        let mut outcome_known = true;
         loop {
             let error = match attempt(extents.clone()).await {
                 Ok(committed) => return Ok(committed),
                 Err(error) => error,
             };
             if let MetadataError::Unavailable { reason } = &error {
-                unknown = true;
+                outcome_known = false;
                 cairn_protocol::warn_peer!(%reason, "the outcome of a commit is unknown");
-                if self.parts.env.monotonic() < deadline {
-                    self.parts.env.sleep(RETRY_DELAY).await;
+                if parts.env.monotonic() < deadline {
+                    parts.env.sleep(RETRY_DELAY).await;
                     continue;
                 }
-            } else if !unknown {
-                // It was refused before anything was done.
-                let grants: Vec<_> = grants.into_values().collect();
-                self.lease.add(&grants);
+            } else if outcome_known {
+                self.sender.lease.rearm(grants);
             }
-            return Err(error);
+            return Err(Refusal { error, outcome_known });
         }
     }
+}
+
+/// Why a commit failed.
+struct Refusal {
+    error: MetadataError,
+    /// Nothing was done. If not, an earlier attempt may have been committed.
+    outcome_known: bool,
 }

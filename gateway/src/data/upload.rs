@@ -30,16 +30,16 @@ where
     let lease = Arc::new(Lease::new(&parts));
     let length = placement.length;
     let grants = Arc::new(Grants::new(parts.clone(), lease.clone(), placement));
-    let sender = Arc::new(Sender { parts: parts.clone(), grants, lease: lease.clone() });
+    let sender = Arc::new(Sender { parts: parts.clone(), grants, lease });
     let writer = parts.budget.writer();
-    let tasks = Tasks { sender, sends: JoinSet::new(), stored: Vec::new() };
+    let tasks = Tasks { sender: sender.clone(), sends: JoinSet::new(), stored: Vec::new() };
     let mut upload = Upload { parts: &parts, writer, tasks, body, input: Bytes::new(), offset: 0, length };
     if length != Some(0) {
         upload.tasks.prepare(0);
     }
     upload.run().await?;
     let stored = upload.tasks.finish().await?;
-    Ok(StoredBlocks::new(parts.clone(), lease, stored))
+    Ok(StoredBlocks::new(sender, stored))
 }
 
 /// A body on its way into blocks.

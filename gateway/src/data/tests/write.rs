@@ -325,6 +325,84 @@ async fn a_commit_that_is_refused_gives_its_blocks_back() {
     world.until(|world| world.grants_open() == 0).await;
 }
 
+/// A commit was refused because too few of the nodes that had stored a block were left. The client had sent its bytes, and
+/// was told to send all of them again.
+#[tokio::test]
+async fn a_block_that_did_not_stay_is_written_again_from_a_node_that_has_it() {
+    let world = World::new(4, BLOCK);
+    let data = world.data();
+    let whole = bytes(2 * BLOCK as usize + 7);
+    let stored =
+        data.write(placement(Some(whole.len() as u64)), &mut body(vec![whole.clone()])).await.unwrap();
+    let before: Vec<_> = world.meta().granted.keys().copied().collect();
+    // Twice, each time another block; and the node that is asked first is down.
+    world.meta().blocks_lost = 2;
+    world.fault(0, Fault::Down);
+    world.while_time_passes(stored.commit_object(world.commit())).await.unwrap();
+    let blocks: Vec<_> = world.meta().commits[0].extents.iter().map(|extent| extent.grant.block).collect();
+    assert_eq!(blocks.iter().filter(|block| !before.contains(block)).count(), 2);
+    let read = world.get(&data, 0..whole.len() as u64);
+    assert_eq!(world.while_time_passes(read).await.unwrap(), whole);
+    world.while_time_passes(world.until(|world| world.grants_open() == 0)).await;
+    assert_eq!(data.budget().upload_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_block_that_no_node_has_any_more_fails_the_upload_and_leaves_nothing() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    let stored = data.write(placement(Some(9)), &mut body(vec![bytes(9)])).await.unwrap();
+    for node in &world.nodes {
+        node.blocks.lock().unwrap().clear();
+    }
+    world.meta().blocks_lost = usize::MAX;
+    let error = world.while_time_passes(stored.commit_object(world.commit())).await.unwrap_err();
+    assert!(matches!(error, MetadataError::BlockLost { .. }), "{error:?}");
+    assert!(world.meta().commits.is_empty());
+    world.until(|world| world.grants_open() == 0).await;
+}
+
+#[tokio::test]
+async fn blocks_that_never_stay_fail_the_upload_after_a_bounded_number_of_attempts() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    let stored = data.write(placement(Some(9)), &mut body(vec![bytes(9)])).await.unwrap();
+    world.meta().blocks_lost = usize::MAX;
+    let error = world.while_time_passes(stored.commit_object(world.commit())).await.unwrap_err();
+    assert!(matches!(error, MetadataError::BlockLost { .. }), "{error:?}");
+    assert!(world.meta().granted.len() < 40);
+    world.until(|world| world.grants_open() == 0).await;
+}
+
+/// An earlier attempt may have been committed, and its object overwritten: to write the block again would bring it back.
+#[tokio::test]
+async fn a_block_is_not_written_again_while_the_outcome_of_the_commit_is_unknown() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    let stored = data.write(placement(Some(9)), &mut body(vec![bytes(9)])).await.unwrap();
+    world.meta().commits_unanswered = 1;
+    world.meta().lost_after_unanswered = true;
+    let error = world.while_time_passes(stored.commit_object(world.commit())).await.unwrap_err();
+    assert!(matches!(error, MetadataError::BlockLost { .. }), "{error:?}");
+    assert_eq!(world.meta().granted.len(), 1);
+}
+
+/// A gateway whose wall clock is ahead of the metanode's took every lease for over, and asked for renewals without a pause.
+#[tokio::test]
+async fn leases_are_renewed_in_their_time_whatever_the_gateway_s_wall_clock_shows() {
+    for ahead in [3_600_000, -900_000] {
+        let world = World::new(3, BLOCK);
+        let data = world.data();
+        world.meta().ahead_ms = ahead;
+        let stored = data.write(placement(Some(9)), &mut body(vec![bytes(9)])).await.unwrap();
+        let later = world.env.sleep(Duration::from_secs(300));
+        world.while_time_passes(later).await;
+        let renewals = world.meta().renewals;
+        assert!((8..=12).contains(&renewals), "{renewals}");
+        drop(stored);
+    }
+}
+
 #[tokio::test]
 async fn blocks_are_sent_while_later_ones_are_still_received() {
     let world = World::new(3, BLOCK);

@@ -1,0 +1,71 @@
+//! A stored block that the metanode does not want any more, because too few of its nodes are left or because it was given
+//! up, is written again under a new grant.
+//!
+//! Its memory was given back when it was stored, for keeping it until the commit would cost every upload its whole
+//! length. So it is read from one of the nodes that stored it, and verified like any other read. If none of them has it,
+//! the client is asked to send it again.
+
+use cairn_protocol::id::BlockId;
+use cairn_protocol::metadata::{BlockLocation, Replica};
+
+use super::DataError;
+use super::buffer::{BlockBuffer, SealedBlock};
+use super::replica::{OpenReplica, ReplicaError};
+use super::send::Sender;
+use super::stored::StoredBlock;
+
+impl Sender {
+    /// Writes the block again; answers it as it is stored then. Its old grant is given back.
+    pub(super) async fn rewrite(&self, block: &StoredBlock) -> Result<StoredBlock, DataError> {
+        let bytes = self.read_back(block).await?;
+        let grant = self.grants.take(block.offset).await?;
+        if grant.block_size < block.length {
+            self.lease.release(grant.block);
+            return Err(DataError::Nonsense("a block size that depends on the attempt"));
+        }
+        let stored = self.store(grant, block.offset, bytes).await?;
+        self.lease.release(block.grant.block);
+        Ok(stored)
+    }
+
+    async fn read_back(&self, block: &StoredBlock) -> Result<SealedBlock, DataError> {
+        let id = block.grant.block;
+        let mut reason = "no node stored it".to_owned();
+        for target in &block.grant.targets {
+            if !block.stored_on.contains(&target.node) {
+                continue;
+            }
+            let replica =
+                Replica { node: target.node, address: target.address.clone(), zone: None, live: true };
+            match self.read_from(id, block, replica).await {
+                Ok(sealed) => return Ok(sealed),
+                Err(error) => reason = format!("{}: {error}", target.node),
+            }
+        }
+        Err(DataError::Unreadable { block: id, reason })
+    }
+
+    async fn read_from(
+        &self,
+        id: BlockId,
+        block: &StoredBlock,
+        replica: Replica,
+    ) -> Result<SealedBlock, ReplicaError> {
+        let StoredBlock { length, crc32c, .. } = *block;
+        let location = BlockLocation { block: id, length, crc32c, replicas: vec![replica.clone()] };
+        // All of its memory at once: nobody waits for memory while holding a part of a block.
+        let reservation = self.parts.budget.reserve(length).await;
+        let mut buffer = BlockBuffer::new(reservation, length);
+        let mut open = OpenReplica::open(self.parts.clone(), &location, &replica, (0, length)).await?;
+        while buffer.length() < length {
+            for mut piece in open.next_chunk().await? {
+                buffer.push(&mut piece);
+            }
+        }
+        let sealed = buffer.seal();
+        if sealed.crc32c != crc32c {
+            return Err(ReplicaError::Wrong("other bytes than were stored"));
+        }
+        Ok(sealed)
+    }
+}
