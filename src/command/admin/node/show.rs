@@ -68,7 +68,7 @@ fn text(details: &NodeDetails) -> String {
     if progress.drained {
         parts.push("It is drained: it can be stopped and removed.".to_owned());
     }
-    parts.extend(uploads_line(&progress));
+    parts.extend(uploads_line(progress));
     if !progress.obstacles.is_empty() {
         parts.push(obstacle_lines(&progress.obstacles).join("\n"));
     }
