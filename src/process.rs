@@ -26,12 +26,19 @@ pub(crate) fn remark(line: impl std::fmt::Display) {
 }
 
 /// Lets this process open as many files as the system's hard limit allows: each connection is one, and
-/// each block that is read. The soft limit is low only for programs that still use select(2).
+/// each block that is read. The soft limit is low only for programs that still use select(2). Says what came of it.
 pub(crate) fn raise_file_limit() {
-    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit) {
-        warn_self!(%error, "the limit of open files stays low");
+    let before = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: before.maximum, ..before };
+    match rustix::process::setrlimit(rustix::process::Resource::Nofile, raised) {
+        Ok(()) => {
+            // None is no limit.
+            let limit =
+                |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
+            let (from, to) = (limit(before.current), limit(before.maximum));
+            tracing::info!(from, to, "raised the limit of open files");
+        }
+        Err(error) => warn_self!(%error, limit = before.current, "the limit of open files stays low"),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 /// Blocks that one heartbeat tells of: as many as a page of a block report, so that the metanode merges it in one
 /// short transaction.
-const PER_HEARTBEAT: usize = cairn_protocol::cluster::REPORT_PAGE_MAX;
+pub(crate) const PER_HEARTBEAT: usize = cairn_protocol::cluster::REPORT_PAGE_MAX;
 
 /// Blocks that are remembered: some ten megabytes. If the metanode is away for so long that there are more, it gets a
 /// full report instead.
@@ -46,6 +46,13 @@ pub(crate) struct Increment {
     pub(crate) corrupt: Vec<BlockId>,
     pub(crate) finished: Vec<CommandResult>,
     sequence: Vec<u64>,
+}
+
+impl Increment {
+    /// How many blocks it tells of.
+    pub(crate) fn blocks(&self) -> usize {
+        self.sequence.len()
+    }
 }
 
 impl Journal {

@@ -9,6 +9,7 @@
 //! | `control` | what it tells the metanode and is told by it |
 //! | `journal` | what happened since the metanode last heard |
 //! | `in_flight` | who is busy with a block |
+//! | `recent` | which blocks were stored a moment ago |
 //! | `scrub` | reading every block within a period |
 //! | `maintenance` | compaction and checkpoints |
 //!
@@ -21,6 +22,7 @@ mod datanode;
 mod in_flight;
 mod journal;
 mod maintenance;
+mod recent;
 mod scrub;
 mod service;
 pub mod volume;

@@ -66,13 +66,18 @@ async fn miss(blocks: &Blocks, volume: &Arc<Volume>) -> Result<(), VolumeError> 
 async fn tidy(blocks: &Blocks, volume: &Arc<Volume>) -> Result<(), VolumeError> {
     let at = volume.clone();
     let compacted = blocking(move || {
+        at.tidy_trash()?;
         match at.checkpoint_if_due() {
             // Compaction may make the room that the checkpoint lacks.
             Ok(_) | Err(VolumeError::Full { .. }) => at.compact(),
             Err(error) => Err(error),
         }
     });
-    let Some(Compaction { moved, freed_bytes, damaged }) = compacted.await? else { return Ok(()) };
+    let compacted = compacted.await;
+    for block in volume.take_found_damaged() {
+        blocks.report_damage(volume, block, "found while room was made");
+    }
+    let Some(Compaction { moved, freed_bytes, damaged }) = compacted? else { return Ok(()) };
     tracing::debug!(volume = %volume.id(), moved, freed_bytes, "compacted a segment");
     for block in damaged {
         blocks.report_damage(volume, block, "found by compaction");

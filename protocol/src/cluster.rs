@@ -83,10 +83,13 @@ pub struct VolumeUsage {
     pub volume: VolumeId,
     /// Bytes that may be used in all.
     pub capacity: u64,
-    /// Bytes that blocks use.
+    /// Bytes that blocks use, without the trash that is emptied when its room is needed.
     pub used: u64,
-    /// Bytes that can still be written: the real disk's, less what is kept in reserve.
+    /// Bytes that can still be written: the real disk's, less what is kept in reserve, and the trash that is emptied for them.
     pub free: u64,
+    /// Bytes of deleted blocks that can still be brought back.
+    #[serde(default)]
+    pub trash: u64,
     /// Why it was taken out, if it was.
     pub failed: Option<String>,
 }

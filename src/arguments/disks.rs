@@ -4,7 +4,7 @@ use bytesize::ByteSize;
 use cairn_datanode::Config;
 use clap::Args;
 
-use super::values::{duration, rate, size, size_or_zero};
+use super::values::{duration, duration_or_zero, rate, size, size_or_zero};
 
 /// How disks are used.
 #[derive(Args, Clone, Debug)]
@@ -17,6 +17,10 @@ pub(crate) struct DiskArguments {
     /// Space of each data directory that blocks may take; by default all of its disk
     #[arg(long, env = "CAIRN_CAPACITY", value_name = "SIZE", value_parser = size)]
     pub capacity: Option<ByteSize>,
+
+    /// How long a deleted block can still be brought back; 0 for not at all. It counts as free: its room is used when needed
+    #[arg(long, env = "CAIRN_TRASH_AGE", default_value = "1d", value_name = "TIME", value_parser = duration_or_zero)]
+    pub trash_age: Duration,
 
     /// Within this time every block is read once and checked
     #[arg(long, env = "CAIRN_SCRUB_PERIOD", default_value = "14d", value_name = "TIME", value_parser = duration)]
@@ -106,6 +110,7 @@ impl DiskArguments {
         config.volume.own_segment_bytes_min = advanced.own_segment_min.as_u64();
         config.volume.segment_bytes_max = u32::try_from(advanced.segment_size.as_u64())?;
         config.volume.checkpoint_bytes = advanced.checkpoint_size.as_u64();
+        config.volume.trash_age = self.trash_age;
         config.scrub_period = self.scrub_period;
         config.scrub_bytes_per_second_max = self.scrub_rate.as_u64();
         config.receives_max = usize::try_from(advanced.receives_max)?;
@@ -147,7 +152,7 @@ mod tests {
         let mut config = Config::new(Vec::new(), String::new());
         let line = "--capacity 1GiB --reserve 0 --segment-size 2MiB --own-segment-min 64KiB --checkpoint-size 5MiB \
                     --receives-max 6 --reads-max 8 --pulls-max 7 --stall-timeout 9s --scrub-period 10s \
-                    --scrub-rate 3MiB/s --maintenance-interval 11s --probe-timeout 12s --retry-delay-min 1s \
+                    --scrub-rate 3MiB/s --maintenance-interval 11s --probe-timeout 12s --trash-age 14s --retry-delay-min 1s \
                     --retry-delay-max 13s";
         disks(&line.split_whitespace().collect::<Vec<_>>()).apply(&mut config).unwrap();
         let Config {
@@ -172,6 +177,7 @@ mod tests {
             own_segment_bytes_min,
             segment_bytes_max,
             checkpoint_bytes,
+            trash_age,
         } = volume;
         assert_eq!((capacity_bytes_max, reserve_bytes), (Some(1 << 30), 0));
         assert_eq!(
@@ -181,9 +187,9 @@ mod tests {
         assert_eq!((receives_max, reads_max, pulls_max), (6, 8, 7));
         assert_eq!((scrub_bytes_per_second_max, retry_delay.0), (3 << 20, Duration::from_secs(1)));
         assert_eq!(
-            [stall_timeout, scrub_period, maintenance_interval, probe_timeout, retry_delay.1]
+            [stall_timeout, scrub_period, maintenance_interval, probe_timeout, retry_delay.1, trash_age]
                 .map(|time| time.as_secs()),
-            [9, 10, 11, 12, 13]
+            [9, 10, 11, 12, 13, 14]
         );
     }
 

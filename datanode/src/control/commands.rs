@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::recent::Moment;
 use crate::service::Blocks;
 
 /// Commands that wait at most. Those above are dropped, and planned again after their deadline.
@@ -32,10 +33,16 @@ pub(crate) struct Commands {
 #[derive(Default)]
 struct State {
     incarnation: u64,
-    pulls: VecDeque<Command>,
-    deletes: VecDeque<Command>,
+    pulls: VecDeque<Given>,
+    deletes: VecDeque<Given>,
     /// Those that wait or run: the metanode may repeat itself.
     known: HashSet<u64>,
+}
+
+/// A command, and the moment since when it can have been given.
+struct Given {
+    command: Command,
+    since: Moment,
 }
 
 /// The two kinds of work, each with workers of its own, so that a long copy does not hold up deletes.
@@ -55,8 +62,8 @@ impl Commands {
         *self.lock() = State { incarnation, ..State::default() };
     }
 
-    /// Queues what has just been ordered.
-    pub(crate) fn accept(&self, incarnation: u64, commands: Vec<Command>) {
+    /// Queues what was ordered in the answer to a heartbeat that was sent at the moment `since`.
+    pub(crate) fn accept(&self, incarnation: u64, commands: Vec<Command>, since: Moment) {
         let mut state = self.lock();
         if state.incarnation != incarnation {
             return;
@@ -65,11 +72,12 @@ impl Commands {
             if state.known.len() >= QUEUE_MAX || !state.known.insert(command.id) {
                 continue;
             }
-            match &command.action {
-                Action::Replicate { .. } => state.pulls.push_back(command),
+            let queue = match &command.action {
+                Action::Replicate { .. } => &mut state.pulls,
                 // One queue, so that of a delete and a restore the later one counts.
-                Action::Delete { .. } | Action::Restore { .. } => state.deletes.push_back(command),
-            }
+                Action::Delete { .. } | Action::Restore { .. } => &mut state.deletes,
+            };
+            queue.push_back(Given { command, since });
         }
         drop(state);
         self.arrived.notify_waiters();
@@ -93,7 +101,7 @@ impl Commands {
         }
     }
 
-    async fn next(&self, kind: Kind) -> (u64, Command) {
+    async fn next(&self, kind: Kind) -> (u64, Given) {
         loop {
             let mut arrived = std::pin::pin!(self.arrived.notified());
             arrived.as_mut().enable();
@@ -111,12 +119,12 @@ impl Commands {
         }
     }
 
-    async fn run(&self, (incarnation, command): (u64, Command)) {
+    async fn run(&self, (incarnation, Given { command, since }): (u64, Given)) {
         let Command { id, deadline, action, .. } = command;
         let result = if self.blocks.env.now() > deadline {
             Err("its deadline has passed".to_owned())
         } else {
-            self.perform(action).await.map_err(|error| error.to_string())
+            self.perform(action, since).await.map_err(|error| error.to_string())
         };
         let mut state = self.lock();
         if state.incarnation != incarnation {
@@ -127,10 +135,10 @@ impl Commands {
         self.blocks.journal.finished(CommandResult { command: id, error: result.err() });
     }
 
-    async fn perform(&self, action: Action) -> Result<(), BlockError> {
+    async fn perform(&self, action: Action, since: Moment) -> Result<(), BlockError> {
         match action {
             Action::Replicate { replica, sources } => self.blocks.pull(replica, &sources).await,
-            Action::Delete { blocks } => self.delete(blocks).await,
+            Action::Delete { blocks } => self.delete(blocks, since).await,
             Action::Restore { blocks } => self.restore(blocks).await,
         }
     }
@@ -141,8 +149,9 @@ impl Commands {
         results.fold(Ok(()), |all, one| std::future::ready(all.and(one))).await
     }
 
-    async fn delete(&self, blocks: Vec<BlockId>) -> Result<(), BlockError> {
-        let deletes = blocks.into_iter().map(|block| self.blocks.remove(block));
+    /// Deletes what was not stored after the command was given.
+    async fn delete(&self, blocks: Vec<BlockId>, since: Moment) -> Result<(), BlockError> {
+        let deletes = blocks.into_iter().map(|block| self.blocks.remove_older(block, since));
         let results = futures_util::stream::iter(deletes).buffer_unordered(DELETES_AT_ONCE);
         // Each is tried, whatever becomes of the others.
         results.fold(Ok(()), |all, one| std::future::ready(all.and(one))).await

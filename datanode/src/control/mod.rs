@@ -4,16 +4,20 @@
 //! |---|---|
 //! | `session` | one incarnation: from a registration to the next |
 //! | `commands` | what the metanode orders |
+//! | `losses` | what is told of failed volumes and of the quarantine |
 //! | `retry` | when to try again |
 //!
 //! Architecture invariant: one task speaks to the metanode, so what it tells arrives in the order in which it
 //! happened. A page of a report that is older than a heartbeat cannot overtake it.
 
 mod commands;
+mod losses;
 mod retry;
 mod session;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cairn_protocol::cluster::{Cluster, ClusterError, Register, Registered};
 use cairn_protocol::id::ClusterId;
@@ -28,6 +32,7 @@ use crate::service::Blocks;
 use crate::volume::OpenError;
 
 pub(crate) use commands::Commands;
+use losses::Losses;
 use retry::Retry;
 use session::{End, Session};
 
@@ -59,6 +64,8 @@ pub(crate) struct Control {
     pub(crate) reported: watch::Sender<bool>,
     /// What the scrubber is told, and tells.
     pub(crate) scrub: Arc<ScrubControl>,
+    /// What was told of copies that are lost.
+    pub(crate) losses: Mutex<Losses>,
 }
 
 impl Control {
@@ -79,7 +86,12 @@ impl Control {
             retry_delay: config.retry_delay,
             reported,
             scrub,
+            losses: Mutex::default(),
         }
+    }
+
+    pub(crate) fn losses(&self) -> MutexGuard<'_, Losses> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Belongs to the cluster until `shutdown`.

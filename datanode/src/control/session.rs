@@ -1,18 +1,20 @@
 //! One incarnation: a full report, and heartbeats until the metanode asks to register again.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_protocol::cluster::{
     BlockReport, ClusterError, Heartbeat, REPORT_PAGE_MAX, Registered, ReportedReplica,
 };
 use cairn_protocol::event::EventKind;
-use cairn_protocol::id::{BlockId, VolumeId};
+use cairn_protocol::id::BlockId;
 use cairn_protocol::warn_peer;
 use tokio_util::sync::CancellationToken;
 
 use super::retry::Retry;
 use super::{Control, RefusedError, refusal};
+use crate::journal::PER_HEARTBEAT;
+use crate::volume::Volume;
 
 /// Bounds of the interval that the metanode may ask for: not so short that nodes do nothing else, not so long that a
 /// wrong number silences one.
@@ -38,8 +40,6 @@ pub(crate) struct Session<'a> {
     interval: Duration,
     /// When the next heartbeat is due, by the monotonic clock.
     next_heartbeat: Duration,
-    /// Failed volumes whose blocks were reported lost.
-    lost_volumes: HashSet<VolumeId>,
 }
 
 impl<'a> Session<'a> {
@@ -50,7 +50,6 @@ impl<'a> Session<'a> {
             incarnation: registered.incarnation,
             interval: interval.clamp(INTERVAL_MIN, INTERVAL_MAX),
             next_heartbeat: control.blocks.env.monotonic(),
-            lost_volumes: HashSet::new(),
         }
     }
 
@@ -91,10 +90,7 @@ impl<'a> Session<'a> {
     /// Tells all that the node holds, page by page, with heartbeats between them when they are due.
     async fn report(&mut self) -> Step<()> {
         let blocks = &self.control.blocks;
-        let mut damaged = blocks.volumes.quarantined();
-        // Of some a good copy came since.
-        damaged.retain(|block| blocks.volumes.held(block).is_none());
-        blocks.journal.corrupt(damaged);
+        self.control.losses().begin_report(blocks.volumes.quarantined());
         let (mut after, mut reported) = (None, 0);
         loop {
             // One more than fits, to know whether this is the last page.
@@ -142,16 +138,22 @@ impl<'a> Session<'a> {
 
     /// One sign of life. A metanode that does not hear it hears the next.
     async fn heartbeat(&mut self) -> Step<()> {
-        self.report_lost_volumes();
+        self.publish_failures();
         let blocks = &self.control.blocks;
+        // Before anything is told: what is stored from here on may be newer than what the answer orders.
+        let sent = blocks.recent.now();
         let increment = blocks.journal.next();
+        let lost =
+            self.control.losses().next(&blocks.volumes, PER_HEARTBEAT.saturating_sub(increment.blocks()));
+        let mut corrupt = increment.corrupt.clone();
+        corrupt.extend(&lost.blocks);
         let heartbeat = Heartbeat {
             node: blocks.node,
             incarnation: self.incarnation,
             volumes: blocks.volumes.usage(),
             stored: increment.stored.clone(),
             deleted: increment.deleted.clone(),
-            corrupt: increment.corrupt.clone(),
+            corrupt,
             finished: increment.finished.clone(),
             scrub: Some(self.control.scrub.progress()),
         };
@@ -160,7 +162,11 @@ impl<'a> Session<'a> {
         match answer {
             Ok(reply) => {
                 blocks.journal.told(&increment);
-                self.control.commands.accept(self.incarnation, reply.commands);
+                if lost.is_followed() {
+                    self.control.losses().told(lost);
+                    blocks.journal.hurry();
+                }
+                self.control.commands.accept(self.incarnation, reply.commands, sent);
                 self.control.scrub.obey(reply.scrub);
                 Ok(())
             }
@@ -168,36 +174,21 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The blocks of a volume that failed are lost to the cluster until a restart shows otherwise.
-    fn report_lost_volumes(&mut self) {
+    /// Volumes that failed are news once; their blocks are told page by page.
+    fn publish_failures(&self) {
         let blocks = &self.control.blocks;
-        let node = blocks.node;
-        for left_out in blocks.volumes.left_out() {
-            if self.lost_volumes.insert(left_out.volume) {
-                let (volume, reason) = (left_out.volume, left_out.reason.clone());
-                blocks.events.publish(EventKind::VolumeFailed { node, volume, reason });
-            }
-        }
-        for volume in blocks.volumes.volumes() {
-            let Some(reason) = volume.failure() else { continue };
-            if !self.lost_volumes.insert(volume.id()) {
+        let left_out = blocks.volumes.left_out().iter().map(|one| (one.volume, one.reason.clone()));
+        let failure = |volume: &Arc<Volume>| Some((volume.id(), volume.failure()?.to_string()));
+        for (volume, reason) in left_out.chain(blocks.volumes.volumes().filter_map(failure)) {
+            if !self.control.losses().publish(volume) {
                 continue;
             }
-            let reason = reason.to_string();
-            blocks.events.publish(EventKind::VolumeFailed { node, volume: volume.id(), reason });
+            blocks.events.publish(EventKind::VolumeFailed { node: blocks.node, volume, reason });
             if blocks.volumes.all_failed() {
                 tracing::error!(
                     fault = "peer",
                     "no volume is left: until this node is started with a disk that works, it stores nothing"
                 );
-            }
-            let mut after = None;
-            loop {
-                let page = volume.page(after, REPORT_PAGE_MAX);
-                let Some((last, _)) = page.last() else { break };
-                after = Some(*last);
-                let only_here = page.into_iter().map(|(id, _)| id);
-                blocks.journal.corrupt(only_here.filter(|id| blocks.volumes.held(id).is_none()));
             }
         }
     }

@@ -36,6 +36,8 @@ use tokio::sync::Semaphore;
 use crate::config::Config;
 use crate::in_flight::InFlight;
 use crate::journal::Journal;
+use crate::recent::{Moment, RecentlyStored};
+use crate::volume::blocking;
 use crate::volume::set::VolumeSet;
 
 /// The blocks of one datanode. Cheap to clone.
@@ -48,6 +50,7 @@ pub(crate) struct Blocks {
     pub(crate) events: EventBus,
     pub(crate) journal: Arc<Journal>,
     pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) recent: Arc<RecentlyStored>,
     pub(crate) connector: Arc<dyn BlockConnector>,
     receives: Arc<Semaphore>,
     reads: Arc<Semaphore>,
@@ -71,6 +74,7 @@ impl Blocks {
             events,
             journal: Arc::default(),
             in_flight: Arc::default(),
+            recent: Arc::default(),
             connector,
             receives: Arc::new(Semaphore::new(config.receives_max)),
             reads: Arc::new(Semaphore::new(config.reads_max)),
@@ -86,6 +90,10 @@ impl Blocks {
     /// Deletes a block, for whoever may. One that is not there is no error.
     pub(crate) async fn remove(&self, block: BlockId) -> Result<(), BlockError> {
         let _turn = self.in_flight.delete(block).await;
+        self.remove_with_turn(block).await
+    }
+
+    async fn remove_with_turn(&self, block: BlockId) -> Result<(), BlockError> {
         if self.volumes.delete(block).await? {
             self.events.publish(EventKind::BlockDeleted { block, node: self.node });
         }
@@ -94,11 +102,35 @@ impl Blocks {
         Ok(())
     }
 
-    /// Tells a block as stored if it is held. One that is not there is no error.
+    /// [`remove`](Self::remove), unless the block was stored since this moment.
+    pub(crate) async fn remove_older(&self, block: BlockId, than: Moment) -> Result<(), BlockError> {
+        // Looked at with the turn, which whoever stores it holds until it is noted here. One who is only receiving it goes
+        // on: it will be newer.
+        let _turn = self.in_flight.write(block).await.ok_or(BlockError::Busy)?;
+        if self.recent.may_be_newer(block, than) {
+            tracing::info!(%block, "a replica that was stored after its deletion was ordered stays");
+            return Ok(());
+        }
+        self.remove_with_turn(block).await
+    }
+
+    /// A block was stored here: it is told, and noted.
+    pub(crate) fn has_stored(&self, replica: ReportedReplica) {
+        self.recent.add(replica.block);
+        self.journal.stored(replica);
+    }
+
+    /// Brings a deleted block back from the trash, and tells it as stored if it is held then. One that is not there is no
+    /// error.
     pub(crate) async fn restore(&self, block: BlockId) -> Result<(), BlockError> {
         let _turn = self.in_flight.write(block).await.ok_or(BlockError::Busy)?;
-        if let Some(held) = self.volumes.held(&block) {
-            self.journal.stored(ReportedReplica { block, length: held.length, crc32c: held.crc });
+        let volumes = self.volumes.clone();
+        let was_held = volumes.held(&block).is_some();
+        if let Some(held) = blocking(move || volumes.restore(block)).await? {
+            self.has_stored(ReportedReplica { block, length: held.length, crc32c: held.crc });
+            if !was_held {
+                self.events.publish(EventKind::BlockStored { block, node: self.node });
+            }
         }
         Ok(())
     }

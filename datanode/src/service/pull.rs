@@ -38,7 +38,7 @@ impl Blocks {
             };
             match copied {
                 Ok(()) => {
-                    self.journal.stored(replica);
+                    self.has_stored(replica);
                     self.events.publish(EventKind::BlockStored { block: replica.block, node: self.node });
                     return Ok(());
                 }

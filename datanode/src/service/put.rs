@@ -148,7 +148,7 @@ impl Blocks {
             }
             return Err(error.into());
         }
-        self.journal.stored(ReportedReplica { block, length, crc32c });
+        self.has_stored(ReportedReplica { block, length, crc32c });
         self.events.publish(EventKind::BlockStored { block, node: self.node });
         Ok(())
     }

@@ -1,12 +1,16 @@
 //! The checkpoint: the index as it was, so that a start need not read every segment again.
 //!
 //! ```text
-//!  0        4     8            24        28       32                          end-16      end-4    end
-//! ┌────────┬─────┬────────────┬─────────┬────────┬───────────────────────────┬──────────┬─┬────────┐
-//! │"CaCk"  │ ver │ volume id  │ segment │ offset │ entries, 32 bytes each    │ count u64│0│ crc32c │
-//! └────────┴─────┴────────────┴─────────┴────────┴───────────────────────────┴──────────┴─┴────────┘
+//!  0        4     8            24        28       32                          end-16      end-8         end-4    end
+//! ┌────────┬─────┬────────────┬─────────┬────────┬─────────┬─────────────────┬──────────┬─────────────┬────────┐
+//! │"CaCk"  │ ver │ volume id  │ segment │ offset │ entries │ trashed entries │ count u64│ trashed u32 │ crc32c │
+//! └────────┴─────┴────────────┴─────────┴────────┴─────────┴─────────────────┴──────────┴─────────────┴────────┘
 //! entry: block id 16 │ length 4 │ crc 4 │ segment 4 │ offset 4
+//! trashed entry: an entry │ deleted at, milliseconds since the Unix epoch 8
 //! ```
+//!
+//! Version 1 has no trashed entries, and zeros in the place of their number.
+//! Blocks with a segment of their own are not among the trashed entries: their files' names tell all.
 //!
 //! It is a cache, never the truth. It is written page by page while the volume is in use, so it is a blur of
 //! states between its log position (taken first) and its end; replaying the log from that position brings it
@@ -14,20 +18,24 @@
 //! only that their bytes are known to be durable.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use cairn_protocol::checksum::{combine, crc32c};
+use cairn_protocol::checksum::{Crc32c, combine, crc32c};
 use cairn_protocol::id::{BlockId, VolumeId};
 
-use super::disk::Disk;
-use super::index::{Entry, Index, LogPosition};
-use super::record::{Place, u32_at};
+use super::disk::{Disk, DiskFile};
+use super::index::{Entry, Index, LogPosition, Trashed};
+use super::record::{Place, u32_at, u64_at};
 
 const MAGIC: [u8; 4] = *b"CaCk";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version before there was a trash.
+const VERSION_WITHOUT_TRASH: u32 = 1;
 const HEADER: usize = 32;
 const ENTRY: usize = 32;
+const TRASHED: usize = ENTRY + 8;
 const FOOTER: usize = 16;
 /// Entries taken from the index under one lock, and written at once: half a megabyte.
 const PAGE: usize = 16 * 1024;
@@ -61,34 +69,58 @@ pub(crate) fn write(
 }
 
 fn write_new(disk: &dyn Disk, new: &Path, volume: VolumeId, index: &RwLock<Index>) -> io::Result<u64> {
-    let file = disk.create_new(new)?;
-    let position = index.read().unwrap_or_else(PoisonError::into_inner).position;
-    let mut bytes = header(volume, position);
-    let (mut offset, mut crc, mut count, mut after) = (0u64, 0, 0u64, None);
+    let lock = || index.read().unwrap_or_else(PoisonError::into_inner);
+    let position = lock().position;
+    let mut output =
+        Output { file: disk.create_new(new)?, bytes: header(volume, position), offset: 0, crc: 0 };
+    let (mut count, mut trashed, mut after) = (0u64, 0u32, None);
     loop {
-        let page = index.read().unwrap_or_else(PoisonError::into_inner).page(after, PAGE);
-        for (id, entry) in &page {
-            encode_entry(&mut bytes, *id, entry);
-        }
+        let page = lock().page(after, PAGE);
+        let Some((last, _)) = page.last() else { break };
+        after = Some(*last);
         count += page.len() as u64;
-        after = page.last().map(|(id, _)| *id);
-        if after.is_none() {
-            bytes.extend_from_slice(&count.to_le_bytes());
-            bytes.extend_from_slice(&[0; 4]);
-        }
-        crc = combine(crc, crc32c(&bytes), bytes.len() as u64);
-        if after.is_none() {
-            bytes.extend_from_slice(&crc.to_le_bytes());
-        }
-        file.write_all_at(&bytes, offset)?;
-        offset += bytes.len() as u64;
-        bytes.clear();
-        if after.is_none() {
-            break;
-        }
+        page.iter().for_each(|(id, entry)| encode_entry(&mut output.bytes, *id, entry));
+        output.flush()?;
     }
-    file.sync()?;
-    Ok(offset)
+    after = None;
+    loop {
+        let page = lock().trash_page(after, PAGE);
+        let Some((last, _)) = page.last() else { break };
+        after = Some(*last);
+        for (id, Trashed { entry, deleted_at }) in page.iter().filter(|(_, one)| !one.entry.place.is_own()) {
+            trashed += 1;
+            encode_entry(&mut output.bytes, *id, entry);
+            output.bytes.extend_from_slice(&deleted_at.to_le_bytes());
+        }
+        output.flush()?;
+    }
+    output.bytes.extend_from_slice(&count.to_le_bytes());
+    output.bytes.extend_from_slice(&trashed.to_le_bytes());
+    output.flush()?;
+    let crc = output.crc;
+    output.bytes.extend_from_slice(&crc.to_le_bytes());
+    output.flush()?;
+    output.file.sync()?;
+    Ok(output.offset)
+}
+
+/// A file that is written from front to back.
+struct Output {
+    file: Arc<dyn DiskFile>,
+    bytes: Vec<u8>,
+    offset: u64,
+    /// Of all that was written.
+    crc: Crc32c,
+}
+
+impl Output {
+    fn flush(&mut self) -> io::Result<()> {
+        self.crc = combine(self.crc, crc32c(&self.bytes), self.bytes.len() as u64);
+        self.file.write_all_at(&self.bytes, self.offset)?;
+        self.offset += self.bytes.len() as u64;
+        self.bytes.clear();
+        Ok(())
+    }
 }
 
 fn header(volume: VolumeId, position: LogPosition) -> Vec<u8> {
@@ -108,41 +140,84 @@ fn encode_entry(bytes: &mut Vec<u8>, id: BlockId, entry: &Entry) {
     bytes.extend_from_slice(&entry.place.encode());
 }
 
-/// Reads the checkpoint and gives its entries to `take`; returns where to begin to replay the log. `None` when there is no
-/// whole checkpoint: then what was taken counts for nothing, and everything must be scanned.
+/// What a checkpoint says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    /// Where to begin to replay the log.
+    pub(crate) position: LogPosition,
+    /// The trash's blocks in shared segments.
+    pub(crate) trash: Vec<(BlockId, Trashed)>,
+}
+
+/// Reads the checkpoint and gives its entries to `take`. `None` when there is no whole checkpoint: then what was taken
+/// counts for nothing, and everything must be scanned.
 pub(crate) fn read(
     disk: &dyn Disk,
     directory: &Path,
     volume: VolumeId,
     mut take: impl FnMut(BlockId, Entry),
-) -> io::Result<Option<LogPosition>> {
+) -> io::Result<Option<Checkpoint>> {
     let file = match disk.open(&directory.join(NAME)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let length = file.length()?;
-    let Some(entries) = length.checked_sub((HEADER + FOOTER) as u64) else { return Ok(None) };
+    let Some(end) = length.checked_sub(FOOTER as u64).filter(|end| *end >= HEADER as u64) else {
+        return Ok(None);
+    };
     let mut header = [0; HEADER];
     file.read_exact_at(&mut header, 0)?;
-    let known = header[..4] == MAGIC && u32_at(&header, 4) == VERSION && header[8..24] == *volume.as_bytes();
-    if !known || !entries.is_multiple_of(ENTRY as u64) {
-        return Ok(None);
-    }
-    let (mut crc, mut offset, end) = (crc32c(&header), HEADER as u64, HEADER as u64 + entries);
-    let mut page = Vec::new();
-    while offset < end {
-        page.resize((end - offset).min((PAGE * ENTRY) as u64) as usize, 0);
-        file.read_exact_at(&mut page, offset)?;
-        crc = combine(crc, crc32c(&page), page.len() as u64);
-        page.chunks_exact(ENTRY).filter_map(decode_entry).for_each(|(id, entry)| take(id, entry));
-        offset += page.len() as u64;
-    }
     let mut footer = [0; FOOTER];
     file.read_exact_at(&mut footer, end)?;
+    let version = u32_at(&header, 4);
+    let known = header[..4] == MAGIC
+        && [VERSION, VERSION_WITHOUT_TRASH].contains(&version)
+        && header[8..24] == *volume.as_bytes();
+    let trashed = u64::from(u32_at(&footer, 8)) * TRASHED as u64;
+    let entries_end = (HEADER as u64).checked_add(u64_at(&footer, 0).saturating_mul(ENTRY as u64));
+    let Some(entries_end) = entries_end.filter(|entries_end| entries_end.checked_add(trashed) == Some(end))
+    else {
+        return Ok(None);
+    };
+    if !known {
+        return Ok(None);
+    }
+    let mut crc = crc32c(&header);
+    let mut found = Checkpoint {
+        position: LogPosition { segment: u32_at(&header, 24), offset: u32_at(&header, 28) },
+        trash: Vec::new(),
+    };
+    pages(&*file, HEADER as u64..entries_end, ENTRY, &mut crc, |bytes| {
+        if let Some((id, entry)) = decode_entry(bytes) {
+            take(id, entry);
+        }
+    })?;
+    pages(&*file, entries_end..end, TRASHED, &mut crc, |bytes| {
+        let trashed = |(id, entry)| (id, Trashed { entry, deleted_at: u64_at(bytes, ENTRY) });
+        found.trash.extend(decode_entry(bytes).map(trashed));
+    })?;
     crc = combine(crc, crc32c(&footer[..FOOTER - 4]), (FOOTER - 4) as u64);
-    let is_whole = crc == u32_at(&footer, FOOTER - 4);
-    Ok(is_whole.then(|| LogPosition { segment: u32_at(&header, 24), offset: u32_at(&header, 28) }))
+    Ok((crc == u32_at(&footer, FOOTER - 4)).then_some(found))
+}
+
+/// Reads records of `size` bytes, page by page.
+fn pages(
+    file: &dyn DiskFile,
+    range: Range<u64>,
+    size: usize,
+    crc: &mut Crc32c,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<()> {
+    let (mut offset, mut page) = (range.start, Vec::new());
+    while offset < range.end {
+        page.resize((range.end - offset).min((PAGE * size) as u64) as usize, 0);
+        file.read_exact_at(&mut page, offset)?;
+        *crc = combine(*crc, crc32c(&page), page.len() as u64);
+        page.chunks_exact(size).for_each(&mut take);
+        offset += page.len() as u64;
+    }
+    Ok(())
 }
 
 fn decode_entry(bytes: &[u8]) -> Option<(BlockId, Entry)> {
@@ -171,11 +246,17 @@ mod tests {
         for (id, entry) in &entries {
             index.insert(*id, *entry);
         }
+        let trashed = |at| Trashed { entry: Entry { length: 5, crc: 6, place: at }, deleted_at: 99 };
+        let [gone, own] = [1 << 100, 1 << 101].map(|n| BlockId(Uuid::from_u128(n)));
+        index.add_trash(gone, trashed(Place::shared(3, 64)));
+        index.add_trash(own, trashed(Place::own(3, 64)));
         write(&RealDisk, directory.path(), volume, &RwLock::new(index)).unwrap();
         let mut found = Vec::new();
-        let position =
+        let checkpoint =
             read(&RealDisk, directory.path(), volume, |id, entry| found.push((id, entry))).unwrap();
-        assert_eq!(position, Some(LogPosition { segment: 3, offset: 128 }));
+        let position = LogPosition { segment: 3, offset: 128 };
+        let trash = vec![(gone, trashed(Place::shared(3, 64)))];
+        assert_eq!(checkpoint, Some(Checkpoint { position, trash }));
         assert_eq!(found, entries);
 
         let path = directory.path().join(NAME);

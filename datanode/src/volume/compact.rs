@@ -1,6 +1,6 @@
 //! Compaction: the live records of a mostly dead shared segment are appended to the log, then its file goes.
 //!
-//! Tombstones that it holds are written again for as long as the segment of their target exists; without one, a
+//! Records of the trash are carried along, with the time of their deletion. Tombstones that it holds are written again for as long as the segment of their target exists; without one, a
 //! start without a checkpoint would find the deleted block again. Segments are compacted oldest first and one at a
 //! time, so once a target's segment is gone there is no older copy of the target either.
 
@@ -10,13 +10,14 @@ use bytes::Bytes;
 use cairn_protocol::id::BlockId;
 
 use super::core::Core;
-use super::error::VolumeError;
-use super::index::Entry;
+use super::error::{VolumeError, is_shortage};
+use super::index::{Entry, Trashed};
 use super::log::{Change, Log, Pending, SmallBlock};
 use super::quarantine;
 use super::read::BlockReader;
 use super::record::Body;
 use super::scan::{Record, Scanner};
+use super::trash;
 
 /// Changes handed to the log and not durable yet: enough to fill its batches, and at most a few hundred MiB.
 const IN_FLIGHT_MAX: usize = 256;
@@ -41,8 +42,14 @@ pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction,
     let file = core.disk.open(&path).map_err(read_error)?;
     let mut scanner = Scanner::new(file, core.id, number, 0).map_err(read_error)?;
     let mut in_flight = VecDeque::new();
-    // A stretch that cannot be read ends the scan, not the compaction: what lies behind it is read block by block.
-    while let Ok(Some(record)) = scanner.next() {
+    loop {
+        let record = match scanner.next() {
+            Ok(Some(record)) => record,
+            Ok(None) => break,
+            Err(error) if is_shortage(&error) => return Err(read_error(error)),
+            // Too much cannot be read: that ends the scan, not the compaction. The rest is read block by block.
+            Err(_) => break,
+        };
         if let Some(change) = keep(core, number, &record) {
             done.moved += u64::from(matches!(change, Change::Put { .. }));
             in_flight.push_back(log.submit(change)?);
@@ -55,7 +62,7 @@ pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction,
     // What still points here was not reached, or not found intact.
     let left = core.index().in_segment(number);
     for (id, entry) in left {
-        if let Some(block) = read_alone(core, id, entry) {
+        if let Some(block) = read_alone(core, id, entry)? {
             log.submit(Change::Put { block, moved_from: Some(entry.place) })?.wait()?;
             done.moved += 1;
         } else {
@@ -63,15 +70,35 @@ pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction,
             done.damaged.push(id);
         }
     }
+    // Last, because what was deleted meanwhile is in the trash, and nothing here can be deleted any more.
+    let trashed = core.index().trash_in_segment(number);
+    for (id, trashed) in trashed {
+        let Trashed { entry, deleted_at } = trashed;
+        match trash::read_shared(core, id, &trashed) {
+            Ok(block) => {
+                log.submit(Change::PutTrashed { block, moved_from: entry.place, deleted_at })?.wait()?
+            }
+            // Nobody wants it, so a damaged one goes.
+            Err(VolumeError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
     done.freed_bytes = remove(core, number)?;
     Ok(done)
 }
 
 /// A block of the segment, if it can be read and is intact.
-fn read_alone(core: &Core, id: BlockId, entry: Entry) -> Option<SmallBlock> {
-    let reader = BlockReader::open(core, id).ok()?;
-    let data = reader.read(0, reader.length()).ok()?;
-    Some(SmallBlock { id, length: entry.length, crc: entry.crc, table: reader.table().encode(), data })
+fn read_alone(core: &Core, id: BlockId, entry: Entry) -> Result<Option<SmallBlock>, VolumeError> {
+    let read = BlockReader::open(core, id).and_then(|reader| Ok((reader.read(0, reader.length())?, reader)));
+    match read {
+        Ok((data, reader)) => {
+            let table = reader.table().encode();
+            Ok(Some(SmallBlock { id, length: entry.length, crc: entry.crc, table, data }))
+        }
+        Err(VolumeError::Damaged { .. } | VolumeError::NotFound(_)) => Ok(None),
+        // A lack of file descriptors, for instance: the block may be good.
+        Err(error) => Err(error),
+    }
 }
 
 /// Sets a block of a shared segment aside.
@@ -79,7 +106,7 @@ pub(crate) fn set_aside(core: &Core, log: &Log, id: BlockId, entry: Entry) -> Re
     if quarantine::copy_record(core, id, entry)? {
         core.index_mut().quarantine(id, entry.size());
     }
-    log.submit(Change::Delete { id })?.wait()
+    log.submit(Change::Delete { id, deleted_at: 0 })?.wait()
 }
 
 /// What must be written again of a record.
@@ -87,7 +114,12 @@ fn keep(core: &Core, number: u32, record: &Record<'_>) -> Option<Change> {
     let (id, place) = (record.header.id, record.header.place);
     match record.header.body {
         Body::Block(body) => {
-            if core.index().get(&id).map(|entry| entry.place) != Some(place) {
+            let (is_live, trashed) = {
+                let index = core.index();
+                (index.get(&id).is_some_and(|entry| entry.place == place), index.trashed(&id))
+            };
+            let trashed = trashed.filter(|trashed| trashed.entry.place == place);
+            if !is_live && trashed.is_none() {
                 return None;
             }
             let (table, data) = record.verified()?;
@@ -98,11 +130,17 @@ fn keep(core: &Core, number: u32, record: &Record<'_>) -> Option<Change> {
                 table: Bytes::copy_from_slice(table),
                 data: Bytes::copy_from_slice(data),
             };
-            Some(Change::Put { block, moved_from: Some(place) })
+            Some(match trashed {
+                Some(Trashed { deleted_at, .. }) => {
+                    Change::PutTrashed { block, moved_from: place, deleted_at }
+                }
+                None => Change::Put { block, moved_from: Some(place) },
+            })
         }
-        Body::Tombstone { target } => {
+        Body::Mark => None,
+        Body::Tombstone { target, deleted_at } => {
             let still_there = target.segment() != number && core.index().segment(target.segment()).is_some();
-            still_there.then_some(Change::CarryTombstone { id, target })
+            still_there.then_some(Change::CarryTombstone { id, target, deleted_at })
         }
     }
 }
@@ -110,10 +148,12 @@ fn keep(core: &Core, number: u32, record: &Record<'_>) -> Option<Change> {
 fn remove(core: &Core, number: u32) -> Result<u64, VolumeError> {
     let path = core.segment_path(number);
     let directory = core.shared_directory();
-    core.disk.remove_file(&path).map_err(|error| core.fail("remove", &path, &error))?;
-    core.disk.sync_dir(&directory).map_err(|error| core.fail("fsync", &directory, &error))?;
+    core.disk.remove_file(&path).map_err(|error| core.write_error("remove", &path, error))?;
+    // The file is gone, whether that is durable or not: a segment that comes back holds only what is elsewhere too.
+    let synced = core.sync_dir(&directory);
     let mut index = core.index_mut();
     let size = index.segment(number).map_or(0, |usage| usage.size);
     index.remove_segment(number);
-    Ok(size)
+    drop(index);
+    synced.map(|()| size)
 }

@@ -3,14 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
+use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::id::{BlockId, VolumeId};
 
 use super::disk::{Disk, Space};
 use super::error::{VolumeError, is_out_of_space, is_shortage};
 use super::identity::DirectoryLock;
-use super::index::Index;
+use super::index::{Entry, Index, Trashed};
 use super::record::Place;
 
 /// How a volume uses its disk. All sizes in bytes.
@@ -30,6 +32,10 @@ pub struct VolumeOptions {
     /// A checkpoint is due when so many bytes were stored since the last: what a start after a crash has to
     /// read and verify at the most, some ten seconds of one disk.
     pub checkpoint_bytes: u64,
+    /// How long a deleted block lies in the trash, from where it can be brought back; zero for no trash. A day:
+    /// long enough for a person to notice that something deleted what it should not have, and it costs nothing,
+    /// because the trash is emptied when its room is needed.
+    pub trash_age: Duration,
 }
 
 impl Default for VolumeOptions {
@@ -40,6 +46,7 @@ impl Default for VolumeOptions {
             own_segment_bytes_min: 1 << 20,
             segment_bytes_max: 256 << 20,
             checkpoint_bytes: 4 << 30,
+            trash_age: Duration::from_secs(24 * 3600),
         }
     }
 }
@@ -59,10 +66,12 @@ pub(crate) const QUOTA_DOUBT: u64 = 1 << 20;
 pub struct Usage {
     /// What the volume may grow to.
     pub capacity: u64,
-    /// What it holds, with dead records and headers.
+    /// What it holds, with dead records and headers, without the trash that can be emptied.
     pub used: u64,
-    /// What can still be stored, beyond the reserve and what is being received.
+    /// What can still be stored, beyond the reserve and what is being received: the trash is emptied for it.
     pub available: u64,
+    /// What lies in the trash.
+    pub trash: u64,
     /// Blocks held, without quarantined ones.
     pub blocks: u64,
 }
@@ -81,6 +90,15 @@ pub(crate) struct Core {
     unreadable: AtomicU32,
     /// A write found no room where the system says that there is some: a quota. Until one succeeds, there is none.
     is_at_quota: AtomicBool,
+    env: Env,
+    /// The wall clock's and the monotonic clock's time at the start.
+    started: (Timestamp, Duration),
+    /// Blocks that were found damaged while room was made, and not told to anybody yet.
+    found_damaged: Mutex<Vec<BlockId>>,
+    /// How many are making room by emptying the trash.
+    making_room: AtomicU32,
+    /// Held by those who make or remove directories of the trash.
+    trash_names: Mutex<()>,
     /// Kept until the last of those who might still write is gone.
     _lock: DirectoryLock,
 }
@@ -92,6 +110,7 @@ impl Core {
         lock: DirectoryLock,
         id: VolumeId,
         mut options: VolumeOptions,
+        env: Env,
     ) -> Self {
         // Compaction writes up to half a segment before it frees one, and on a full disk it has the reserve for that.
         let compactable = u32::try_from(options.reserve_bytes).unwrap_or(u32::MAX).max(SEGMENT_BYTES_MIN);
@@ -106,7 +125,62 @@ impl Core {
             receiving: AtomicU64::new(0),
             unreadable: AtomicU32::new(0),
             is_at_quota: AtomicBool::new(false),
+            started: (env.now(), env.monotonic()),
+            env,
+            found_damaged: Mutex::default(),
+            trash_names: Mutex::default(),
+            making_room: AtomicU32::new(0),
             _lock: lock,
+        }
+    }
+
+    /// The time by which the trash is judged: the wall clock's at the start, and what has passed since. A wall clock
+    /// that jumps ahead does not empty the trash.
+    pub(crate) fn trash_time(&self) -> Timestamp {
+        let (wall, monotonic) = self.started;
+        wall.after(self.env.monotonic().saturating_sub(monotonic))
+    }
+
+    /// What is written down about a block that is deleted now: since when it lies in the trash; 0 without a trash.
+    pub(crate) fn deletion_time(&self) -> u64 {
+        if self.options.trash_age.is_zero() { 0 } else { self.trash_time().0.max(1) }
+    }
+
+    /// Keeps directories of the trash from being removed while they are empty.
+    pub(crate) fn trash_names(&self) -> MutexGuard<'_, ()> {
+        self.trash_names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there can be more room for those who wait: there is trash, or a segment to compact, or somebody is at it.
+    pub(crate) fn can_make_room(&self) -> bool {
+        let index = self.index();
+        index.trash_len() > 0
+            || index.compaction_candidate().is_some()
+            || self.making_room.load(Ordering::Relaxed) > 0
+    }
+
+    /// Says that room is being made, for as long as the guard lives.
+    pub(crate) fn making_room(&self) -> MakingRoom<'_> {
+        self.making_room.fetch_add(1, Ordering::Relaxed);
+        MakingRoom(self)
+    }
+
+    pub(crate) fn found_damaged(&self) -> MutexGuard<'_, Vec<BlockId>> {
+        self.found_damaged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the names in a directory durable. To open it may need a file descriptor too many; that says nothing about
+    /// the disk.
+    pub(crate) fn sync_dir(&self, path: &Path) -> Result<(), VolumeError> {
+        self.disk.sync_dir(path).map_err(|error| self.sync_error("fsync", path, error))
+    }
+
+    /// What a failed sync says. Never that there is too little room: nobody knows then what is on the disk.
+    pub(crate) fn sync_error(&self, operation: &'static str, path: &Path, error: io::Error) -> VolumeError {
+        if is_shortage(&error) {
+            VolumeError::io(operation, path, error)
+        } else {
+            self.fail(operation, path, &error)
         }
     }
 
@@ -128,6 +202,25 @@ impl Core {
 
     pub(crate) fn own_directory(&self) -> PathBuf {
         self.directory.join("own")
+    }
+
+    pub(crate) fn trash_directory(&self) -> PathBuf {
+        self.directory.join("trash")
+    }
+
+    /// The directory of the trash that takes the files of this directory of own segments.
+    pub(crate) fn trash_directory_of(&self, place: Place) -> PathBuf {
+        self.trash_directory().join(format!("{:08x}", place.segment()))
+    }
+
+    /// The file that holds a block in the trash.
+    pub(crate) fn trash_path(&self, id: &BlockId, trashed: &Trashed) -> PathBuf {
+        let Trashed { entry: Entry { length, crc, place }, deleted_at } = trashed;
+        if !place.is_own() {
+            return self.segment_path(place.segment());
+        }
+        let name = format!("{:04x}-{deleted_at:016x}-{length:08x}-{crc:08x}-{id}", place.offset());
+        self.trash_directory_of(*place).join(name)
     }
 
     pub(crate) fn quarantine_directory(&self) -> PathBuf {
@@ -220,12 +313,22 @@ impl Core {
     pub(crate) fn usage(&self) -> io::Result<Usage> {
         let space = self.disk.space(&self.directory)?;
         let capacity = self.options.capacity_bytes_max.map_or(space.capacity, |max| max.min(space.capacity));
-        let (used, blocks) = {
+        let (used, reclaimable, trash, blocks) = {
             let index = self.index();
-            (index.used(), index.len() as u64)
+            (index.used(), index.reclaimable(), index.trash_bytes(), index.len() as u64)
         };
-        let available = self.room(space, used).saturating_sub(self.receiving.load(Ordering::Relaxed));
-        Ok(Usage { capacity, used, available, blocks })
+        let emptied = Space { available: space.available.saturating_add(reclaimable), ..space };
+        let used = used - reclaimable;
+        let available = self.room(emptied, used).saturating_sub(self.receiving.load(Ordering::Relaxed));
+        Ok(Usage { capacity, used, available, trash, blocks })
+    }
+
+    /// What can be stored with the trash as it is: free bytes beyond the reserve and what is promised.
+    pub(crate) fn available_now(&self) -> Result<u64, VolumeError> {
+        let space = self.disk.space(&self.directory);
+        let space = space.map_err(|error| self.sync_error("statvfs", &self.directory, error))?;
+        let room = self.room(space, self.index().used());
+        Ok(room.saturating_sub(self.receiving.load(Ordering::Relaxed)))
     }
 
     /// Free bytes beyond the reserve, what is promised to writers included.
@@ -244,13 +347,23 @@ impl Core {
     pub(crate) fn reserve(self: &Arc<Self>, needed: u64) -> Result<Reservation, VolumeError> {
         self.check()?;
         let space = self.disk.space(&self.directory);
-        let space = space.map_err(|error| self.fail("statvfs", &self.directory, &error))?;
+        let space = space.map_err(|error| self.sync_error("statvfs", &self.directory, error))?;
         let used = self.index().used();
         let room = self.room(space, used);
         let promised = self.receiving.fetch_add(needed, Ordering::Relaxed);
         let reservation = Reservation { core: self.clone(), bytes: needed };
         let available = room.saturating_sub(promised);
         if needed > available { Err(VolumeError::Full { needed, available }) } else { Ok(reservation) }
+    }
+}
+
+/// Somebody is making room.
+#[derive(Debug)]
+pub(crate) struct MakingRoom<'a>(&'a Core);
+
+impl Drop for MakingRoom<'_> {
+    fn drop(&mut self) {
+        self.0.making_room.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

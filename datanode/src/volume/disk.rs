@@ -102,7 +102,9 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        let directory = File::open(path)?;
+        // A sync that was tried and failed is never taken for one that could not be tried.
+        directory.sync_all().map_err(io::Error::other)
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {

@@ -192,3 +192,21 @@ pub enum OpenError {
         error: VolumeError,
     },
 }
+
+impl OpenError {
+    /// Whether it is this process or machine that lacks something.
+    pub(crate) fn is_shortage(&self) -> bool {
+        match self {
+            Self::Io { error, .. } => is_shortage(error),
+            Self::Recovery { error: VolumeError::Io { error, .. }, .. } => is_shortage(error),
+            Self::Recovery { .. }
+            | Self::InUse(_)
+            | Self::OtherNode { .. }
+            | Self::OtherCluster { .. }
+            | Self::BadIdentity { .. }
+            | Self::OtherFormat { .. }
+            | Self::Copied { .. }
+            | Self::Gone { .. } => false,
+        }
+    }
+}

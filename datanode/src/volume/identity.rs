@@ -14,8 +14,10 @@ use super::error::OpenError;
 const NAME: &str = "identity.json";
 /// The locked file's name. It stays when the process ends; only the lock on it counts.
 const LOCK_NAME: &str = "lock";
-/// The version of the layout of directories and files that this code reads and writes.
-const FORMAT: u32 = 1;
+/// The version of the layout of directories and files that this code writes. 2 has a trash.
+const FORMAT: u32 = 2;
+/// The earliest that it reads. Opened, it becomes the current one.
+const FORMAT_MIN: u32 = 1;
 
 /// Whose a volume is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,12 +58,22 @@ impl Identity {
             reason: error.to_string(),
         };
         match format {
-            Ok(found) if found != u64::from(FORMAT) => {
+            Ok(found) if !(u64::from(FORMAT_MIN)..=u64::from(FORMAT)).contains(&found) => {
                 Err(OpenError::OtherFormat { path, found, known: FORMAT })
             }
             Ok(_) => serde_json::from_slice(&bytes).map(Some).map_err(bad),
             Err(error) => Err(bad(error)),
         }
+    }
+
+    /// Whether an earlier version wrote it. Such a one would not understand what is written from now on.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.format < FORMAT
+    }
+
+    /// The same, of a volume of the current format.
+    pub(crate) fn updated(self) -> Self {
+        Self { format: FORMAT, ..self }
     }
 
     /// Writes the identity, durably and whole or not at all.
@@ -166,7 +178,7 @@ mod tests {
         identity.write(&RealDisk, directory.path()).unwrap();
         assert_eq!(Identity::read(&RealDisk, directory.path()).unwrap(), Some(identity));
         let path = directory.path().join(NAME);
-        let text = std::fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 9");
+        let text = std::fs::read_to_string(&path).unwrap().replace("\"format\": 2", "\"format\": 9");
         std::fs::write(&path, text).unwrap();
         let error = Identity::read(&RealDisk, directory.path()).unwrap_err();
         assert!(error.to_string().contains("its format is 9"), "{error}");

@@ -32,8 +32,25 @@ impl Entry {
 pub(crate) struct SegmentUse {
     /// The file.
     pub(crate) size: u64,
-    /// Records that the index points at, and tombstones whose target's segment is still there.
+    /// Records that the index points at, the trash's too, and tombstones whose target's segment is still there.
     pub(crate) live: u64,
+    /// Of these, records in the trash.
+    pub(crate) trash: u64,
+}
+
+impl SegmentUse {
+    /// What compaction gives back once the trash is emptied: it takes segments that are less than half alive.
+    fn reclaimable(self) -> u64 {
+        if (self.live - self.trash) * 2 < self.size { self.trash } else { 0 }
+    }
+}
+
+/// A block that was deleted and can still be brought back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trashed {
+    pub(crate) entry: Entry,
+    /// In milliseconds since the Unix epoch.
+    pub(crate) deleted_at: u64,
 }
 
 /// How far the log of shared segments is durable and indexed.
@@ -49,6 +66,16 @@ pub(crate) struct Index {
     blocks: BTreeMap<BlockId, Entry>,
     segments: BTreeMap<u32, SegmentUse>,
     own_bytes: u64,
+    /// Deleted blocks that can be brought back: none of them is in `blocks`.
+    trash: BTreeMap<BlockId, Trashed>,
+    /// The same, the oldest first.
+    trash_by_age: BTreeSet<(u64, BlockId)>,
+    /// Bytes of those with a segment of their own.
+    trash_own_bytes: u64,
+    /// Bytes of the others.
+    trash_shared_bytes: u64,
+    /// Bytes of the others that compaction would give back.
+    reclaimable_bytes: u64,
     /// How many tombstones for records of a segment (first) lie in another one (second). Without them a segment full of
     /// tombstones would seem dead, and be compacted over and over to no avail.
     tombstones: BTreeMap<(u32, u32), u64>,
@@ -80,9 +107,103 @@ impl Index {
         if entry.place.is_own() {
             self.own_bytes += entry.size();
         } else {
-            self.segments.entry(entry.place.segment()).or_default().live += entry.size();
+            self.change_segment(entry.place.segment(), |segment| segment.live += entry.size());
         }
         old
+    }
+
+    /// Every change of what is in a segment goes through here, so that the sums stay right.
+    fn change_segment(&mut self, number: u32, change: impl FnOnce(&mut SegmentUse)) {
+        let segment = self.segments.entry(number).or_default();
+        self.reclaimable_bytes -= segment.reclaimable();
+        self.shared_bytes -= segment.size;
+        self.trash_shared_bytes -= segment.trash;
+        change(segment);
+        self.reclaimable_bytes += segment.reclaimable();
+        self.shared_bytes += segment.size;
+        self.trash_shared_bytes += segment.trash;
+    }
+
+    /// Puts a deleted block into the trash; returns what lay there under its name before.
+    pub(crate) fn add_trash(&mut self, id: BlockId, trashed: Trashed) -> Option<Trashed> {
+        let old = self.take_trash(&id);
+        let size = trashed.entry.size();
+        if trashed.entry.place.is_own() {
+            self.trash_own_bytes += size;
+        } else {
+            self.change_segment(trashed.entry.place.segment(), |segment| {
+                segment.live += size;
+                segment.trash += size;
+            });
+        }
+        self.trash_by_age.insert((trashed.deleted_at, id));
+        self.trash.insert(id, trashed);
+        old
+    }
+
+    /// Takes a block out of the trash.
+    pub(crate) fn take_trash(&mut self, id: &BlockId) -> Option<Trashed> {
+        let trashed = self.trash.remove(id)?;
+        self.trash_by_age.remove(&(trashed.deleted_at, *id));
+        let (place, size) = (trashed.entry.place, trashed.entry.size());
+        if place.is_own() {
+            self.trash_own_bytes -= size;
+        } else if self.segments.contains_key(&place.segment()) {
+            self.change_segment(place.segment(), |segment| {
+                segment.live -= size;
+                segment.trash -= size;
+            });
+        }
+        Some(trashed)
+    }
+
+    /// What lies in the trash of a block.
+    pub(crate) fn trashed(&self, id: &BlockId) -> Option<Trashed> {
+        self.trash.get(id).copied()
+    }
+
+    /// The block that was deleted first of those in the trash.
+    pub(crate) fn oldest_trash(&self) -> Option<(BlockId, Trashed)> {
+        let (_, id) = self.trash_by_age.first()?;
+        Some((*id, self.trashed(id)?))
+    }
+
+    /// The one that was deleted first of those with a segment of their own.
+    pub(crate) fn oldest_own_trash(&self) -> Option<(BlockId, Trashed)> {
+        let in_order = self.trash_by_age.iter().filter_map(|(_, id)| Some((*id, self.trashed(id)?)));
+        in_order.into_iter().find(|(_, trashed)| trashed.entry.place.is_own())
+    }
+
+    /// How many blocks lie in the trash.
+    pub(crate) fn trash_len(&self) -> usize {
+        self.trash.len()
+    }
+
+    /// Bytes of what lies in the trash.
+    pub(crate) fn trash_bytes(&self) -> u64 {
+        self.trash_own_bytes + self.trash_shared_bytes
+    }
+
+    /// Bytes that there are once the trash is emptied: of [`used`](Self::used).
+    pub(crate) fn reclaimable(&self) -> u64 {
+        self.trash_own_bytes + self.reclaimable_bytes
+    }
+
+    /// Up to `limit` blocks of the trash above `after`, in the order of ids.
+    pub(crate) fn trash_page(&self, after: Option<BlockId>, limit: usize) -> Vec<(BlockId, Trashed)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.trash.range((from, Bound::Unbounded));
+        behind.take(limit).map(|(id, trashed)| (*id, *trashed)).collect()
+    }
+
+    /// Blocks of the trash whose record lies in this shared segment. Walks the whole trash.
+    pub(crate) fn trash_in_segment(&self, number: u32) -> Vec<(BlockId, Trashed)> {
+        if self.segment(number).is_none_or(|segment| segment.trash == 0) {
+            return Vec::new();
+        }
+        let inside = |place: Place| !place.is_own() && place.segment() == number;
+        let all = self.trash.iter().filter(|(_, trashed)| inside(trashed.entry.place));
+        all.map(|(id, trashed)| (*id, *trashed)).collect()
     }
 
     /// Forgets `id`, if it still lies at `place`.
@@ -96,8 +217,8 @@ impl Index {
     fn release(&mut self, entry: Entry) {
         if entry.place.is_own() {
             self.own_bytes -= entry.size();
-        } else if let Some(segment) = self.segments.get_mut(&entry.place.segment()) {
-            segment.live -= entry.size();
+        } else if self.segments.contains_key(&entry.place.segment()) {
+            self.change_segment(entry.place.segment(), |segment| segment.live -= entry.size());
         }
     }
 
@@ -123,31 +244,36 @@ impl Index {
     }
 
     pub(crate) fn set_segment_size(&mut self, number: u32, size: u64) {
-        let usage = self.segments.entry(number).or_default();
-        self.shared_bytes = self.shared_bytes + size - usage.size;
-        usage.size = size;
+        self.change_segment(number, |segment| segment.size = size);
     }
 
     /// A tombstone for a record of segment `target` was written to segment `number`.
     pub(crate) fn add_tombstone(&mut self, number: u32, target: u32) {
         if number != target && self.segments.contains_key(&target) {
             *self.tombstones.entry((target, number)).or_default() += 1;
-            self.segments.entry(number).or_default().live += HEADER_SIZE as u64;
+            self.change_segment(number, |segment| segment.live += HEADER_SIZE as u64);
         }
     }
 
+    /// Forgets a segment, and what of the trash is in it.
     pub(crate) fn remove_segment(&mut self, number: u32) {
-        let segments = &mut self.segments;
+        for (id, _) in self.trash_in_segment(number) {
+            self.take_trash(&id);
+        }
+        let mut idle = Vec::new();
         self.tombstones.retain(|(target, within), count| {
-            if *target == number
-                && let Some(usage) = segments.get_mut(within)
-            {
-                usage.live -= *count * HEADER_SIZE as u64;
+            if *target == number {
+                idle.push((*within, *count * HEADER_SIZE as u64));
             }
             *target != number && *within != number
         });
-        let gone = self.segments.remove(&number).unwrap_or_default();
-        self.shared_bytes -= gone.size;
+        for (within, bytes) in idle {
+            if self.segments.contains_key(&within) {
+                self.change_segment(within, |segment| segment.live -= bytes);
+            }
+        }
+        self.change_segment(number, |segment| *segment = SegmentUse::default());
+        self.segments.remove(&number);
     }
 
     /// The shared segments, in order.
@@ -192,10 +318,10 @@ impl Index {
         self.quarantined.keys().copied().collect()
     }
 
-    /// Bytes of all that is stored, dead records and quarantine included.
+    /// Bytes of all that is stored, dead records, trash and quarantine included.
     pub(crate) fn used(&self) -> u64 {
         let quarantined: u64 = self.quarantined.values().sum();
-        self.own_bytes + self.shared_bytes + quarantined
+        self.own_bytes + self.trash_own_bytes + self.shared_bytes + quarantined
     }
 }
 

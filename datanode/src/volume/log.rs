@@ -21,8 +21,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::core::Core;
 use super::disk::DiskFile;
 use super::error::{VolumeError, is_out_of_space, is_shortage};
-use super::index::{Entry, LogPosition};
+use super::index::{Entry, LogPosition, Trashed};
 use super::record::{Body, HEADER_SIZE, Header, Place, record_size, segment_header};
+use super::trash;
 
 /// A batch is closed at this size: enough that the sync, not the write, is the cost that is shared, and little
 /// enough that those at its head do not wait for long.
@@ -35,10 +36,13 @@ const QUEUE_LENGTH: usize = 1024;
 pub(crate) enum Change {
     /// Store a block. With `moved_from`, only if it still lies there (compaction).
     Put { block: SmallBlock, moved_from: Option<Place> },
-    /// Delete a block, wherever in the shared segments it lies; fine when it does not.
-    Delete { id: BlockId },
+    /// Store a block of the trash again, if it still lies there (compaction).
+    PutTrashed { block: SmallBlock, moved_from: Place, deleted_at: u64 },
+    /// Delete a block, wherever in the shared segments it lies; fine when it does not. It lies in the trash since
+    /// `deleted_at`, in milliseconds since the Unix epoch; with 0 it does not.
+    Delete { id: BlockId, deleted_at: u64 },
     /// Write an old tombstone again, because the segment that it is in goes away before its target.
-    CarryTombstone { id: BlockId, target: Place },
+    CarryTombstone { id: BlockId, target: Place, deleted_at: u64 },
     /// Begin a new segment.
     Seal,
     /// Forget a sealed segment whose file is gone, with all that was in it.
@@ -134,6 +138,10 @@ struct Batch {
 enum Step {
     Insert(BlockId, Entry),
     Remove(BlockId, Place),
+    /// Out of the index and into the trash.
+    Trash(BlockId, Place, u64),
+    /// From one place in the trash (first) to another one.
+    MoveTrash(Place, BlockId, Trashed),
     /// A tombstone for a record of this segment was written.
     Tombstone(u32),
 }
@@ -154,7 +162,9 @@ impl Writer {
     fn stage(&mut self, request: Request) {
         let Request { change, reply } = request;
         let size = match &change {
-            Change::Put { block, .. } => record_size(u64::from(block.length), false),
+            Change::Put { block, .. } | Change::PutTrashed { block, .. } => {
+                record_size(u64::from(block.length), false)
+            }
             Change::Delete { .. } | Change::CarryTombstone { .. } => HEADER_SIZE as u64,
             Change::Seal | Change::Lose { .. } => 0,
         };
@@ -165,14 +175,24 @@ impl Writer {
         }
         match change {
             Change::Put { block, moved_from } => self.stage_put(&block, moved_from),
-            Change::Delete { id } => {
+            Change::PutTrashed { block, moved_from, deleted_at } => {
+                if self.core.index().trashed(&block.id).is_some_and(|found| found.entry.place == moved_from) {
+                    let entry = self.stage_block(&block, deleted_at);
+                    let moved = Trashed { entry, deleted_at };
+                    self.batch.steps.push(Step::MoveTrash(moved_from, block.id, moved));
+                }
+            }
+            Change::Delete { id, deleted_at } => {
                 if let Some(target) = self.place_of(&id) {
-                    self.stage_tombstone(id, target);
-                    self.batch.steps.push(Step::Remove(id, target));
+                    self.stage_tombstone(id, target, deleted_at);
+                    self.batch.steps.push(match deleted_at {
+                        0 => Step::Remove(id, target),
+                        _ => Step::Trash(id, target, deleted_at),
+                    });
                     self.batch.overlay.insert(id, None);
                 }
             }
-            Change::CarryTombstone { id, target } => self.stage_tombstone(id, target),
+            Change::CarryTombstone { id, target, deleted_at } => self.stage_tombstone(id, target, deleted_at),
             Change::Seal => {
                 self.commit();
                 let _ = reply.send(self.core.check().and_then(|()| self.begin_segment()));
@@ -200,20 +220,25 @@ impl Writer {
         if moved_from.is_some() && self.place_of(&block.id) != moved_from {
             return;
         }
+        let entry = self.stage_block(block, 0);
+        self.batch.steps.push(Step::Insert(block.id, entry));
+        self.batch.overlay.insert(block.id, Some(entry.place));
+    }
+
+    fn stage_block(&mut self, block: &SmallBlock, deleted_at: u64) -> Entry {
         let place = self.next_place();
         let header = Header::of_block(block.id, place, block.length, block.crc, &block.table);
+        let header = header.trashed(deleted_at);
         let bytes = &mut self.batch.bytes;
         bytes.extend_from_slice(&header.encode(self.core.id));
         bytes.extend_from_slice(&block.table);
         bytes.extend_from_slice(&block.data);
         bytes.resize(bytes.len().next_multiple_of(HEADER_SIZE), 0);
-        let entry = Entry { length: block.length, crc: block.crc, place };
-        self.batch.steps.push(Step::Insert(block.id, entry));
-        self.batch.overlay.insert(block.id, Some(place));
+        Entry { length: block.length, crc: block.crc, place }
     }
 
-    fn stage_tombstone(&mut self, id: BlockId, target: Place) {
-        let header = Header { id, place: self.next_place(), body: Body::Tombstone { target } };
+    fn stage_tombstone(&mut self, id: BlockId, target: Place, deleted_at: u64) {
+        let header = Header { id, place: self.next_place(), body: Body::Tombstone { target, deleted_at } };
         self.batch.bytes.extend_from_slice(&header.encode(self.core.id));
         self.batch.steps.push(Step::Tombstone(target.segment()));
     }
@@ -248,8 +273,9 @@ impl Writer {
     fn begin_segment(&mut self) -> Result<(), VolumeError> {
         let number = self.position.segment + 1;
         let path = self.core.segment_path(number);
+        let header = segment_header(self.core.id, number);
         let made = self.core.disk.create_new(&path).and_then(|file| {
-            file.write_all_at(&segment_header(self.core.id, number), 0)?;
+            self.core.try_with_room(header.len() as u64, || file.write_all_at(&header, 0))?;
             Ok(file)
         });
         let file = match made {
@@ -266,8 +292,10 @@ impl Writer {
             Err(error) => return Err(self.core.fail("create", &path, &error)),
         };
         file.sync().map_err(|error| self.core.fail("fdatasync", &path, &error))?;
-        let parent = self.core.shared_directory();
-        self.core.disk.sync_dir(&parent).map_err(|error| self.core.fail("fsync", &parent, &error))?;
+        self.core.sync_dir(&self.core.shared_directory()).inspect_err(|_| {
+            // Its number is used again, if it was a file descriptor that was missing.
+            let _ = self.core.disk.remove_file(&path);
+        })?;
         self.file = Some(file);
         self.position = LogPosition { segment: number, offset: HEADER_SIZE as u32 };
         let mut index = self.core.index_mut();
@@ -296,7 +324,8 @@ impl Writer {
         let path = self.core.segment_path(self.position.segment);
         let Some(file) = &self.file else { return Err(VolumeError::Closed) };
         let end = u64::from(self.position.offset);
-        if let Err(error) = file.write_all_at(bytes, end) {
+        let written = self.core.try_with_room(bytes.len() as u64, || file.write_all_at(bytes, end));
+        if let Err(error) = written {
             let cut = file.set_length(end);
             return Err(match cut {
                 Ok(()) if is_out_of_space(&error) => self.core.full(bytes.len() as u64),
@@ -314,13 +343,27 @@ impl Writer {
     fn publish(&mut self, steps: Vec<Step>, length: usize) {
         self.position.offset += length as u32;
         let mut index = self.core.index_mut();
+        // What is stored or deleted anew takes the place of what lies in the trash under its name.
+        let mut replaced = Vec::new();
         for step in steps {
             match step {
                 Step::Insert(id, entry) => {
                     index.insert(id, entry);
+                    replaced.extend(index.take_trash(&id).map(|old| (id, old)));
                 }
                 Step::Remove(id, place) => {
                     index.remove_at(&id, place);
+                }
+                Step::Trash(id, place, deleted_at) => {
+                    if let Some(entry) = index.remove_at(&id, place) {
+                        let old = index.add_trash(id, Trashed { entry, deleted_at });
+                        replaced.extend(old.map(|old| (id, old)));
+                    }
+                }
+                Step::MoveTrash(from, id, trashed) => {
+                    if index.trashed(&id).is_some_and(|found| found.entry.place == from) {
+                        index.add_trash(id, trashed);
+                    }
                 }
                 Step::Tombstone(target) => index.add_tombstone(self.position.segment, target),
             }
@@ -328,5 +371,10 @@ impl Writer {
         index.position = self.position;
         index.set_segment_size(self.position.segment, u64::from(self.position.offset));
         index.since_checkpoint += length as u64;
+        drop(index);
+        for (id, old) in replaced {
+            trash::discard(&self.core, &id, &old);
+        }
+        trash::limit(&self.core);
     }
 }

@@ -7,6 +7,7 @@
 //!   checkpoint            the index as it was
 //!   shared/0000002a.segment   blocks below 1 MiB, one after the other
 //!   own/0000002a/01f3-<block id>   blocks from 1 MiB on, each its own file
+//!   trash/0000002a/…      deleted blocks that had a file of their own, for a while
 //!   quarantine/           damaged records, as they were found
 //!   probe                 a page that is written and read to see whether the disk works
 //!   node.json             what the node remembers beside its blocks
@@ -21,8 +22,9 @@
 //! | `index` | which block lies where |
 //! | `log` | shared segments, written by one thread with group commit |
 //! | `own` | blocks with a segment of their own |
-//! | `checkpoint`, `scan`, `recover` | how a start finds out what is there |
+//! | `checkpoint`, `scan`, `recover`, `recover_own` | how a start finds out what is there |
 //! | `compact`, `quarantine` | how dead and damaged records are treated |
+//! | `trash` | how deleted blocks are kept for a while, and brought back |
 //! | `probe` | whether the disk still does what it is asked |
 //! | `scrub_cursor` | how far it was scrubbed |
 //! | `write`, `read` | a block coming, a block going |
@@ -34,6 +36,8 @@
 mod checkpoint;
 mod compact;
 mod core;
+#[cfg(test)]
+mod damage_tests;
 pub mod disk;
 mod error;
 pub mod identity;
@@ -47,6 +51,7 @@ mod quarantine;
 mod read;
 mod record;
 mod recover;
+mod recover_own;
 mod scan;
 mod scrub_cursor;
 pub mod set;
@@ -54,7 +59,12 @@ pub mod set;
 mod sim;
 mod sync;
 #[cfg(test)]
+pub(crate) mod test_support;
+#[cfg(test)]
 mod tests;
+mod trash;
+#[cfg(test)]
+mod trash_tests;
 #[cfg(test)]
 mod volumes_tests;
 mod write;
@@ -66,6 +76,7 @@ use std::thread::JoinHandle;
 
 use cairn_protocol::block::BLOCK_LENGTH_MAX;
 use cairn_protocol::checksum::Crc32c;
+use cairn_protocol::env::Env;
 use cairn_protocol::id::{BlockId, VolumeId};
 
 pub use self::compact::Compaction;
@@ -81,6 +92,7 @@ pub use self::write::BlockWriter;
 use self::core::Core;
 use self::disk::Disk;
 use self::identity::{DirectoryLock, Identity};
+use self::index::Trashed;
 use self::log::{Change, Log};
 use self::own::OwnSegments;
 use self::recover::Recovered;
@@ -110,7 +122,7 @@ pub struct Volume {
     log_thread: Mutex<Option<JoinHandle<()>>>,
     recovery: Recovery,
     /// One compaction or checkpoint at a time.
-    maintenance: Mutex<()>,
+    maintenance: Arc<Mutex<()>>,
 }
 
 impl Volume {
@@ -124,12 +136,17 @@ impl Volume {
         lock: DirectoryLock,
         identity: &Identity,
         options: VolumeOptions,
+        env: Env,
     ) -> Result<Self, OpenError> {
-        let core = Arc::new(Core::new(disk, directory, lock, identity.volume, options));
+        let core = Arc::new(Core::new(disk, directory, lock, identity.volume, options, env));
         make_directories(&core).map_err(identity::io("create", directory))?;
+        if identity.is_outdated() {
+            identity.updated().write(&*core.disk, directory)?;
+        }
         let recovery_error = |error| OpenError::Recovery { path: directory.to_path_buf(), error };
-        let Recovered { report, active, directories } = recover::recover(&core).map_err(recovery_error)?;
-        let own = Arc::new(OwnSegments::new(core.clone(), directories));
+        let Recovered { report, active, directories, directory_max } =
+            recover::recover(&core).map_err(recovery_error)?;
+        let own = Arc::new(OwnSegments::new(core.clone(), directories, directory_max));
         let (log, thread) = Log::start(core.clone(), active).map_err(identity::io("start", directory))?;
         let volume = Self {
             core,
@@ -137,7 +154,7 @@ impl Volume {
             log: Mutex::new(Some(log)),
             log_thread: Mutex::new(Some(thread)),
             recovery: report,
-            maintenance: Mutex::new(()),
+            maintenance: Arc::default(),
         };
         if let Err(error) = volume.checkpoint() {
             // A full disk is no reason to keep its blocks from being read and deleted.
@@ -166,7 +183,7 @@ impl Volume {
     /// # Errors
     /// When the system does not tell; the volume has then failed.
     pub fn usage(&self) -> Result<Usage, VolumeError> {
-        self.core.usage().map_err(|error| self.core.fail("statvfs", &self.core.directory, &error))
+        self.core.usage().map_err(|error| self.core.sync_error("statvfs", &self.core.directory, error))
     }
 
     /// How many blocks are here, without those in quarantine.
@@ -205,7 +222,15 @@ impl Volume {
             return Err(VolumeError::BadLength(length));
         }
         let is_own = length >= self.core.options.own_segment_bytes_min;
-        let room = self.core.reserve(record::record_size(length, is_own))?;
+        let needed = record::record_size(length, is_own);
+        let room = match self.core.reserve(needed) {
+            Err(VolumeError::Full { .. }) if self.core.can_make_room() => {
+                let (core, log, one) = (self.core.clone(), self.log()?, self.maintenance.clone());
+                blocking(move || make_room(&core, &log, &one, needed)).await?;
+                self.core.reserve(needed)?
+            }
+            room => room?,
+        };
         if is_own {
             let (core, own) = (self.core.clone(), self.own.clone());
             BlockWriter::own(id, length, crc, core, own, room).await
@@ -222,7 +247,8 @@ impl Volume {
         BlockReader::open(&self.core, id)
     }
 
-    /// Deletes a block, and its copies in quarantine. Durable when it returns. Returns whether there was one.
+    /// Deletes a block, and its copies in quarantine. Durable when it returns. Returns whether there was one. What was
+    /// deleted lies in the trash for a while.
     ///
     /// # Errors
     /// When the block may still be there after a restart.
@@ -234,11 +260,17 @@ impl Volume {
                 let (core, own) = (self.core.clone(), self.own.clone());
                 blocking(move || {
                     core.index_mut().remove_at(&id, entry.place);
-                    own.remove(&id, entry.place)
+                    match core.deletion_time() {
+                        0 => own.remove(&id, entry.place),
+                        deleted_at => trash::put(&core, &own, id, Trashed { entry, deleted_at }),
+                    }
                 })
                 .await?;
             }
-            Some(_) => self.log()?.apply(Change::Delete { id }).await?,
+            Some(_) => {
+                let deleted_at = self.core.deletion_time();
+                self.log()?.apply(Change::Delete { id, deleted_at }).await?;
+            }
             None => {}
         }
         if !self.is_quarantined(&id) {
@@ -251,6 +283,47 @@ impl Volume {
             Ok(true)
         })
         .await
+    }
+
+    /// Brings a deleted block back from the trash, if it is there and still what its checksum says. Durable when it
+    /// returns; returns what is then here of the block. It is the caller's duty that nobody else writes or deletes the same
+    /// block meanwhile. Blocks its thread.
+    ///
+    /// # Errors
+    /// When the volume cannot write.
+    pub fn restore(&self, id: BlockId) -> Result<Option<Stored>, VolumeError> {
+        self.core.check()?;
+        match self.get(&id) {
+            Some(stored) => Ok(Some(stored)),
+            None => trash::restore(&self.core, &self.own, &self.log()?, id),
+        }
+    }
+
+    /// Whether the block lies in the trash.
+    pub fn is_trashed(&self, id: &BlockId) -> bool {
+        self.core.index().trashed(id).is_some()
+    }
+
+    /// Takes out of the trash what has been there for its time, and more while the disk has no room. Blocks its thread.
+    ///
+    /// # Errors
+    /// When the volume has failed.
+    pub fn tidy_trash(&self) -> Result<(), VolumeError> {
+        self.core.check()?;
+        let expired = trash::expire(&self.core);
+        if expired.blocks > 0 {
+            tracing::debug!(volume = %self.id(), ?expired, "emptied the trash of what was old");
+        }
+        // The room that others on this disk have taken is missing for tombstones and checkpoints too.
+        if self.core.index().trash_len() > 0 && self.core.available_now()? == 0 {
+            make_room(&self.core, &self.log()?, &self.maintenance, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Blocks that were found damaged and set aside while room was made, and were not asked for yet.
+    pub fn take_found_damaged(&self) -> Vec<BlockId> {
+        std::mem::take(&mut *self.core.found_damaged())
     }
 
     /// Sets a damaged block aside. It is not read or reported as held any more. Returns whether it was here.
@@ -331,13 +404,7 @@ impl Volume {
     /// The segment stays, and nothing is lost.
     pub fn compact(&self) -> Result<Option<Compaction>, VolumeError> {
         let _one = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
-        // A store that only ever holds little would otherwise never get the room of deleted blocks back.
-        let worth_sealing = u64::from(self.core.options.segment_bytes_max) / 256;
-        if self.core.index().active_is_mostly_dead(worth_sealing) {
-            self.log()?.submit(Change::Seal)?.wait()?;
-        }
-        let Some(number) = self.core.index().compaction_candidate() else { return Ok(None) };
-        compact::compact(&self.core, &self.log()?, number).map(Some)
+        compact_next(&self.core, &self.log()?, |_| {})
     }
 
     /// Writes a checkpoint if enough was stored since the last one. Blocks its thread.
@@ -370,7 +437,7 @@ impl Volume {
             if error::is_out_of_space(&error) {
                 VolumeError::Full { needed: before, available: 0 }
             } else {
-                core.fail("write", &core.directory.join(checkpoint::NAME), &error)
+                core.write_error("write", &core.directory.join(checkpoint::NAME), error)
             }
         })?;
         self.core.index_mut().since_checkpoint -= before;
@@ -395,8 +462,55 @@ impl Volume {
     }
 }
 
+/// Compacts the segment whose turn it is, if there is one, once it is prepared. One at a time; blocks its thread.
+fn compact_next(
+    core: &Core,
+    log: &Log,
+    prepare: impl FnOnce(u32),
+) -> Result<Option<Compaction>, VolumeError> {
+    // A store that only ever holds little would otherwise never get the room of deleted blocks back.
+    let worth_sealing = u64::from(core.options.segment_bytes_max) / 256;
+    let is_mostly_dead = core.index().active_is_mostly_dead(worth_sealing);
+    if is_mostly_dead {
+        log.submit(Change::Seal)?.wait()?;
+    }
+    let Some(number) = core.index().compaction_candidate() else { return Ok(None) };
+    prepare(number);
+    compact::compact(core, log, number).map(Some)
+}
+
+/// Empties the trash, the oldest first, until `needed` bytes can be stored or nothing is left in it. Blocks its thread.
+fn make_room(core: &Core, log: &Log, one: &Mutex<()>, needed: u64) -> Result<(), VolumeError> {
+    let _making = core.making_room();
+    let _one = one.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        // Those who came first may have made enough room for all.
+        let missing = needed.saturating_sub(core.available_now()?);
+        if missing == 0 {
+            return Ok(());
+        }
+        let emptied = trash::empty(core, missing);
+        if emptied.blocks > 0 {
+            tracing::debug!(volume = %core.id, ?emptied, "emptied the trash to make room");
+            // With a quota, only the next write shows whether there is room now.
+            core.below_quota();
+        }
+        if emptied.own_bytes > 0 {
+            continue;
+        }
+        // To carry along what is emptied next would leave new blocks among the dead.
+        match compact_next(core, log, |number| trash::forget_segment(core, number))? {
+            Some(compacted) => core.found_damaged().extend(compacted.damaged),
+            None if emptied.blocks == 0 => return Ok(()),
+            None => {}
+        }
+    }
+}
+
 fn make_directories(core: &Core) -> io::Result<()> {
-    for directory in [core.shared_directory(), core.own_directory(), core.quarantine_directory()] {
+    let made =
+        [core.shared_directory(), core.own_directory(), core.trash_directory(), core.quarantine_directory()];
+    for directory in made {
         core.disk.create_dir(&directory)?;
     }
     core.disk.sync_dir(&core.directory)

@@ -7,6 +7,7 @@
 //! | cannot be read; its identity is damaged; recovery fails | left out, reported as failed |
 //! | is empty or missing, and held a volume before | left out, reported as failed: most likely a disk that is not mounted |
 //! | belongs to another node or cluster, is a copy of another one, is in use, has another format | no start: only a person can put it right |
+//! | could not be looked at for want of file descriptors or memory | no start: the next one may succeed |
 //!
 //! Nothing is left out when nothing else can be opened, nor when no other directory says which node this is.
 
@@ -119,6 +120,10 @@ pub(crate) fn open(
 impl Opening<'_> {
     /// Goes on without a directory whose disk is at fault; passes on what only a person can put right.
     fn leave_out(&mut self, directory: &Path, error: OpenError) -> Result<(), OpenError> {
+        if error.is_shortage() {
+            // It is this process that lacks something: the next start may find the disk as good as ever.
+            return Err(error);
+        }
         match &error {
             OpenError::Io { .. }
             | OpenError::Recovery { .. }
@@ -210,13 +215,15 @@ impl Opening<'_> {
     /// Opens the volumes at once: after a crash each reads and verifies what was written last, and disks do that
     /// side by side.
     fn recover(&mut self, ready: Vec<Ready>) -> Result<Vec<Member>, OpenError> {
-        let (disk, options) = (self.disk, self.options);
+        let (disk, options, env) = (self.disk, self.options, self.env);
         let results: Vec<(PathBuf, Result<Volume, OpenError>)> = std::thread::scope(|scope| {
             let threads: Vec<_> = ready
                 .into_iter()
                 .map(|Ready { directory, lock, identity }| {
                     let path = directory.clone();
-                    let open = move || Volume::open(disk.clone(), &path, lock, &identity, options.clone());
+                    let open = move || {
+                        Volume::open(disk.clone(), &path, lock, &identity, options.clone(), env.clone())
+                    };
                     (directory, scope.spawn(open))
                 })
                 .collect();

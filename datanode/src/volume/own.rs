@@ -9,11 +9,12 @@
 //! made, and a start begins a new one. So a place is never used twice, files written together lie together, no
 //! directory grows large however many millions of blocks there are, and writers share the active directory's `fsync`.
 //!
-//! **Order of a write.** The file gets its final name at once and its data as they come; its first 64 bytes stay
-//! zero. When all data are there and match, table and header are written, then one `fdatasync` covers data and
+//! **Order of a write.** The file gets its final name at once, a mark in the place of its header, and its data as they
+//! come. When all data are there and match, table and header are written, then one `fdatasync` covers data and
 //! header, then the directory is synced, then the block is indexed and acknowledged. A temporary name would cost a
-//! second commit of the file system's journal and show nothing that the header does not: a file without a valid header is
-//! half-written, and one with a header that the checkpoint does not know is read and verified by recovery.
+//! second commit of the file system's journal and show nothing that the mark does not: where it stands, the header that
+//! came before the acknowledgement never became durable, and recovery removes the file. Whatever else it finds in a file
+//! that the checkpoint does not know could have been acknowledged: it is verified, and set aside if it is not whole.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,9 +27,10 @@ use cairn_protocol::id::BlockId;
 use super::core::{Core, quarantine_name};
 use super::disk::DiskFile;
 use super::error::VolumeError;
-use super::index::Entry;
-use super::record::{HEADER_SIZE, Header, Place, data_offset};
+use super::index::{Entry, Trashed};
+use super::record::{Body, HEADER_SIZE, Header, Place, data_offset};
 use super::sync::GroupSync;
+use super::trash;
 
 /// Files in a directory: few enough that any file system finds and adds names quickly, enough that there
 /// are only thousands of directories on the largest disks.
@@ -68,9 +70,10 @@ pub(crate) struct OwnFile {
 }
 
 impl OwnSegments {
-    /// With the directories that recovery found, each with its number of files. New files go to a new one.
-    pub(crate) fn new(core: Arc<Core>, found: BTreeMap<u32, u32>) -> Self {
-        let next_directory = found.last_key_value().map_or(1, |(number, _)| number + 1);
+    /// With the directories that recovery found, each with its number of files. New files go to a new one, above
+    /// `directory_max`, the highest number that is in use anywhere.
+    pub(crate) fn new(core: Arc<Core>, found: BTreeMap<u32, u32>, directory_max: u32) -> Self {
+        let next_directory = directory_max + 1;
         let directories = found
             .into_iter()
             .map(|(number, files)| (number, Directory { files, ..Directory::default() }))
@@ -84,11 +87,20 @@ impl OwnSegments {
         self.core.check()?;
         let place = self.next_place()?;
         let path = self.core.record_path(&id, place);
-        match self.core.disk.create_new(&path) {
-            Ok(file) => Ok(OwnFile { id, place, file, path }),
+        let mark = Header { id, place, body: Body::Mark }.encode(self.core.id);
+        let file = match self.core.disk.create_new(&path) {
+            Ok(file) => file,
             Err(error) => {
                 self.forget_file(place);
-                Err(self.core.write_error("create", &path, error))
+                return Err(self.core.write_error("create", &path, error));
+            }
+        };
+        let own = OwnFile { id, place, file, path };
+        match self.core.with_room(&own.path, HEADER_SIZE as u64, || own.file.write_all_at(&mark, 0)) {
+            Ok(()) => Ok(own),
+            Err(error) => {
+                self.abandon(&own);
+                Err(error)
             }
         }
     }
@@ -111,7 +123,7 @@ impl OwnSegments {
         let parent = self.core.own_directory();
         let path = parent.join(format!("{number:08x}"));
         self.core.disk.create_dir(&path).map_err(|error| self.core.write_error("create", &path, error))?;
-        self.core.disk.sync_dir(&parent).map_err(|error| self.core.fail("fsync", &parent, &error))?;
+        self.core.sync_dir(&parent)?;
         state.active = Some(number);
         state.next_directory = number + 1;
         state.next_file = 0;
@@ -133,15 +145,18 @@ impl OwnSegments {
         let mut head = Vec::with_capacity(HEADER_SIZE + table.len());
         head.extend_from_slice(&header.encode(self.core.id));
         head.extend_from_slice(&table);
-        own.file.write_all_at(&head, 0).map_err(|error| self.core.write_error("write", &own.path, error))?;
+        self.core.with_room(&own.path, head.len() as u64, || own.file.write_all_at(&head, 0))?;
         own.file.sync().map_err(|error| self.core.fail("fdatasync", &own.path, &error))?;
         self.sync_directory(own.place)?;
         let entry = Entry { length, crc, place: own.place };
-        let replaced = {
+        let (replaced, trashed) = {
             let mut index = self.core.index_mut();
             index.since_checkpoint += entry.size();
-            index.insert(own.id, entry)
+            (index.insert(own.id, entry), index.take_trash(&own.id))
         };
+        if let Some(trashed) = trashed {
+            trash::discard(&self.core, &own.id, &trashed);
+        }
         match replaced.filter(|old| old.place.is_own()) {
             // Two writers of one block at once; one file is enough.
             Some(old) => self.remove(&own.id, old.place),
@@ -152,7 +167,7 @@ impl OwnSegments {
     /// Removes a file that was not finished. Blocks its thread.
     pub(crate) fn abandon(&self, own: &OwnFile) {
         if let Err(error) = self.core.disk.remove_file(&own.path) {
-            // It has no header, so recovery removes it.
+            // It has a mark and no header, so recovery removes it.
             tracing::info!(path = %own.path.display(), %error, "cannot remove a half-written block");
         }
         self.forget_file(own.place);
@@ -164,10 +179,71 @@ impl OwnSegments {
         match self.core.disk.remove_file(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(self.core.fail("remove", &path, &error)),
+            Err(error) => return Err(self.core.write_error("remove", &path, error)),
         }
         self.sync_directory(place)?;
         self.forget_file(place);
+        Ok(())
+    }
+
+    /// Renames a block that is not in the index any more away into the trash. Durable when it returns. Returns whether
+    /// there was anything to keep. Blocks its thread.
+    pub(crate) fn throw_away(&self, id: &BlockId, trashed: &Trashed) -> Result<bool, VolumeError> {
+        let place = trashed.entry.place;
+        let (from, to) = (self.core.record_path(id, place), self.core.trash_path(id, trashed));
+        let directory = self.core.trash_directory_of(place);
+        let disk = &self.core.disk;
+        let renamed = match disk.rename(&from, &to) {
+            // Directories come and go with what is in them.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let _stays = self.core.trash_names();
+                disk.create_dir(&directory)
+                    .and_then(|()| disk.sync_dir(&self.core.trash_directory()))
+                    .and_then(|()| disk.rename(&from, &to))
+            }
+            renamed => renamed,
+        };
+        if renamed.is_err() {
+            // There is nothing to keep, or no room to keep it; a broken disk shows when it is removed.
+            return self.remove(id, place).map(|()| false);
+        }
+        self.core.sync_dir(&directory)?;
+        self.sync_directory(place)?;
+        self.forget_file(place);
+        Ok(true)
+    }
+
+    /// Renames a block back from the trash. Durable when it returns; the index does not know it yet. Returns whether it was
+    /// there. Blocks its thread.
+    pub(crate) fn bring_back(&self, id: &BlockId, trashed: &Trashed) -> Result<bool, VolumeError> {
+        let place = trashed.entry.place;
+        let (from, to) = (self.core.trash_path(id, trashed), self.core.record_path(id, place));
+        self.expect_file(place)?;
+        match self.core.disk.rename(&from, &to) {
+            Ok(()) => {}
+            Err(error) => {
+                self.forget_file(place);
+                let is_gone = error.kind() == io::ErrorKind::NotFound;
+                return if is_gone { Ok(false) } else { Err(self.core.write_error("rename", &from, error)) };
+            }
+        }
+        self.sync_directory(place)?;
+        self.core.sync_dir(&self.core.trash_directory_of(place))?;
+        Ok(true)
+    }
+
+    /// Makes ready for a file that comes back, into a directory that may have been removed.
+    fn expect_file(&self, place: Place) -> Result<(), VolumeError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = place.segment();
+        if !state.directories.contains_key(&number) {
+            let parent = self.core.own_directory();
+            let path = parent.join(format!("{number:08x}"));
+            let made = self.core.disk.create_dir(&path);
+            made.map_err(|error| self.core.write_error("create", &path, error))?;
+            self.core.sync_dir(&parent)?;
+        }
+        state.directories.entry(number).or_default().files += 1;
         Ok(())
     }
 
@@ -184,8 +260,7 @@ impl OwnSegments {
             }
             Err(error) => return Err(self.core.write_error("rename", &path, error)),
         }
-        let quarantine = self.core.quarantine_directory();
-        self.core.disk.sync_dir(&quarantine).map_err(|error| self.core.fail("fsync", &quarantine, &error))?;
+        self.core.sync_dir(&self.core.quarantine_directory())?;
         self.sync_directory(place)?;
         self.forget_file(place);
         Ok(true)
@@ -198,7 +273,9 @@ impl OwnSegments {
             state.directories.get(&number).map(|directory| directory.sync.clone()).unwrap_or_default()
         };
         let path = self.core.own_directory().join(format!("{number:08x}"));
-        group.run(|| self.core.disk.sync_dir(&path)).map_err(|error| self.core.fail("fsync", &path, &error))
+        group
+            .run(|| self.core.disk.sync_dir(&path))
+            .map_err(|error| self.core.sync_error("fsync", &path, error))
     }
 
     /// Counts a file out, and removes a directory that nobody will fill again once it is empty.

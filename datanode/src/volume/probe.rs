@@ -6,7 +6,7 @@ use std::io;
 
 use super::core::{Core, QUOTA_DOUBT};
 use super::disk::DiskFile;
-use super::error::{VolumeError, is_out_of_space, is_shortage};
+use super::error::{OpenError, VolumeError, is_out_of_space, is_shortage};
 use super::identity::Identity;
 
 const NAME: &str = "probe";
@@ -40,6 +40,7 @@ fn identity(core: &Core) -> Result<(), VolumeError> {
         Ok(Some(identity)) if identity.volume == core.id => Ok(()),
         Ok(Some(_)) => Err(core.give_up("another volume has taken its place")),
         Ok(None) => Err(core.give_up("it is empty: was its disk unmounted?")),
+        Err(OpenError::Io { error, .. }) if is_shortage(&error) => Ok(()),
         Err(error) => Err(core.give_up(&error.to_string())),
     }
 }

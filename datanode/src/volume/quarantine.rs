@@ -2,17 +2,21 @@
 //! still make something of it. Only a delete of the block itself removes it.
 //!
 //! `quarantine/<block id>-own-<directory>-<file>` or `…-shared-<segment>-<offset>` holds the record as it was found on the disk.
+//! `quarantine/stretch-<segment>-<offset>` holds what lay in a shared segment where a start found no record: whose it was is
+//! not known, and a person may still make something of it. The newest of them are kept.
 
 use std::io;
+use std::ops::Range;
 
 use cairn_protocol::id::BlockId;
 
 use super::core::{Core, quarantine_name};
+use super::disk::DiskFile;
 use super::error::VolumeError;
 use super::index::Entry;
 
-/// What is read at once of a damaged record; a page, so that one bad sector costs no more than that.
-const PIECE: usize = 4096;
+/// What is read at once of a damaged record; a sector, so that a bad one costs no more than itself.
+const PIECE: usize = 512;
 
 /// Copies the record of a shared segment into quarantine, durably; what cannot be read becomes zeros. Returns whether
 /// there was anything to keep. Blocks its thread.
@@ -45,8 +49,59 @@ pub(crate) fn copy_record(core: &Core, id: BlockId, entry: Entry) -> Result<bool
         return Err(core.write_error("write", &to, error));
     }
     file.sync().map_err(|error| core.fail("fdatasync", &to, &error))?;
-    core.disk.sync_dir(&directory).map_err(|error| core.fail("fsync", &directory, &error))?;
+    core.sync_dir(&directory)?;
     Ok(true)
+}
+
+/// Stretches that are kept: enough for what a person looks at, little enough not to fill a disk.
+const STRETCHES_MAX: usize = 16;
+/// What is kept of a stretch at the most, in bytes.
+const STRETCH_MAX: u64 = 16 << 20;
+
+/// Copies what lies in a shared segment where no record was found, unless it is nothing but zeros. Returns whether it was
+/// anything. Blocks its thread.
+pub(crate) fn copy_stretch(
+    core: &Core,
+    file: &dyn DiskFile,
+    segment: u32,
+    range: Range<u64>,
+) -> Result<bool, VolumeError> {
+    let mut bytes = vec![0; (range.end - range.start).min(STRETCH_MAX) as usize];
+    let mut is_nothing = true;
+    for (at, piece) in bytes.chunks_mut(PIECE).enumerate() {
+        let offset = range.start + (at * PIECE) as u64;
+        if file.read_exact_at(piece, offset).is_err() {
+            piece.fill(0);
+            is_nothing = false;
+        }
+        is_nothing &= piece.iter().all(|byte| *byte == 0);
+    }
+    if is_nothing {
+        return Ok(false);
+    }
+    let directory = core.quarantine_directory();
+    let names = core.disk.list(&directory).map_err(|error| core.write_error("list", &directory, error))?;
+    let name = format!("stretch-{segment:08x}-{:08x}", range.start);
+    if names.contains(&name) {
+        return Ok(true);
+    }
+    let mut stretches: Vec<String> = names.into_iter().filter(|name| name.starts_with("stretch-")).collect();
+    stretches.sort_unstable();
+    let too_many = (stretches.len() + 1).saturating_sub(STRETCHES_MAX);
+    for old in stretches.into_iter().take(too_many) {
+        let path = directory.join(old);
+        core.disk.remove_file(&path).map_err(|error| core.write_error("remove", &path, error))?;
+    }
+    let path = directory.join(name);
+    let kept = core.disk.create_new(&path).and_then(|file| {
+        file.write_all_at(&bytes, 0)?;
+        file.sync()
+    });
+    if let Err(error) = kept {
+        let _ = core.disk.remove_file(&path);
+        return Err(core.write_error("write", &path, error));
+    }
+    core.sync_dir(&directory).map(|()| true)
 }
 
 /// What lies in quarantine, with its size in bytes.
@@ -55,7 +110,9 @@ pub(crate) fn list(core: &Core) -> io::Result<Vec<(BlockId, u64)>> {
     let mut found = Vec::new();
     for name in core.disk.list(&directory)? {
         if let Some(id) = block_of(&name) {
-            found.push((id, core.disk.open(&directory.join(&name))?.length()?));
+            // How long a file is that cannot be opened is of no importance.
+            let length = core.disk.open(&directory.join(&name)).and_then(|file| file.length());
+            found.push((id, length.unwrap_or(0)));
         }
     }
     Ok(found)
@@ -69,7 +126,7 @@ pub(crate) fn remove(core: &Core, id: &BlockId) -> Result<(), VolumeError> {
         let path = directory.join(name);
         core.disk.remove_file(&path).map_err(|error| core.write_error("remove", &path, error))?;
     }
-    core.disk.sync_dir(&directory).map_err(|error| core.fail("fsync", &directory, &error))
+    core.sync_dir(&directory)
 }
 
 fn block_of(name: &str) -> Option<BlockId> {

@@ -1,6 +1,7 @@
 //! Reading blocks. Nothing leaves a volume that was not checked against its checksum.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -64,6 +65,19 @@ impl BlockReader {
         Err(VolumeError::NotFound(id))
     }
 
+    /// Opens a block that the index does not know, in this file. Blocks its thread.
+    pub(crate) fn open_at(core: &Core, id: BlockId, entry: Entry, path: &Path) -> Result<Self, VolumeError> {
+        match core.disk.open(path) {
+            Ok(file) => Self::read_head(core, id, entry, file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let reason = format!("{} is missing", path.display());
+                Err(VolumeError::damaged(id, Damage::Missing, reason))
+            }
+            Err(error) if is_shortage(&error) => Err(VolumeError::io("open", path, error)),
+            Err(error) => Err(unreadable(id, &error)),
+        }
+    }
+
     fn read_head(
         core: &Core,
         id: BlockId,
@@ -84,7 +98,7 @@ impl BlockReader {
             Body::Block(body) if header.id == id && body.length == entry.length && body.crc == entry.crc => {
                 body
             }
-            Body::Block(_) | Body::Tombstone { .. } => {
+            Body::Block(_) | Body::Tombstone { .. } | Body::Mark => {
                 return Err(VolumeError::damaged(id, Damage::Wrong, "another record lies in its place"));
             }
         };

@@ -23,7 +23,12 @@
 //! searches a damaged stretch for the next record.
 //!
 //! A tombstone (kind 2) is a header alone. Its `length` and `block crc` fields hold segment and offset of the
-//! record that it ends.
+//! record that it ends, bytes 32..40 when the block was deleted: it lies in the trash since. Zero says that it is gone.
+//!
+//! A trashed block (kind 3) is a block that compaction has moved while it lay in the trash: bytes 48..56 say since when.
+//!
+//! A mark (kind 4) stands in the place of a header while a block with a segment of its own is being received. It shows that
+//! the block was never acknowledged, for the header replaces it before that.
 
 use cairn_protocol::block::BLOCK_LENGTH_MAX;
 use cairn_protocol::checksum::{CHUNK_SIZE, ChunkTable, Crc32c, chunk_count, combine, crc32c};
@@ -41,6 +46,8 @@ const SEGMENT_MAGIC: [u8; 4] = *b"CaSg";
 const VERSION: u8 = 1;
 const KIND_BLOCK: u8 = 1;
 const KIND_TOMBSTONE: u8 = 2;
+const KIND_TRASHED: u8 = 3;
+const KIND_MARK: u8 = 4;
 /// Set in `segment` when the block has a segment of its own; the rest is then the directory's number.
 const OWN_SEGMENT: u32 = 1 << 31;
 
@@ -103,10 +110,13 @@ pub(crate) struct Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     Block(BlockBody),
-    /// Nothing: the record that lies at `target` is deleted.
+    /// Nothing: the record that lies at `target` is deleted, and in the trash since `deleted_at` (0: it is not).
     Tombstone {
         target: Place,
+        deleted_at: u64,
     },
+    /// A block that is not there yet.
+    Mark,
 }
 
 /// A block's part of a header. Lengths in bytes.
@@ -117,6 +127,8 @@ pub(crate) struct BlockBody {
     pub(crate) table_crc: Crc32c,
     /// From the start of the record.
     pub(crate) data_offset: u32,
+    /// Since when it lies in the trash, in milliseconds since the Unix epoch; 0 when it does not.
+    pub(crate) deleted_at: u64,
 }
 
 /// Where the data of a block of `length` bytes begin in its record.
@@ -142,15 +154,23 @@ impl Header {
     ) -> Self {
         // At most 4 KiB beyond the table of a block of BLOCK_LENGTH_MAX: fits 32 bits.
         let data_offset = data_offset(u64::from(length), place.is_own()) as u32;
-        let body = BlockBody { length, crc, table_crc: crc32c(encoded_table), data_offset };
+        let body = BlockBody { length, crc, table_crc: crc32c(encoded_table), data_offset, deleted_at: 0 };
         Self { id, place, body: Body::Block(body) }
+    }
+
+    /// The same, of a block that lies in the trash since `deleted_at` (0: it does not).
+    pub(crate) fn trashed(self, deleted_at: u64) -> Self {
+        match self.body {
+            Body::Block(body) => Self { body: Body::Block(BlockBody { deleted_at, ..body }), ..self },
+            Body::Tombstone { .. } | Body::Mark => self,
+        }
     }
 
     /// Bytes from this header to the next record.
     pub(crate) fn record_size(&self) -> u64 {
         match self.body {
             Body::Block(body) => record_size(u64::from(body.length), self.place.is_own()),
-            Body::Tombstone { .. } => HEADER_SIZE as u64,
+            Body::Tombstone { .. } | Body::Mark => HEADER_SIZE as u64,
         }
     }
 
@@ -162,16 +182,19 @@ impl Header {
         bytes[40..48].copy_from_slice(&self.place.encode());
         match self.body {
             Body::Block(body) => {
-                bytes[5] = KIND_BLOCK;
+                bytes[5] = if body.deleted_at == 0 { KIND_BLOCK } else { KIND_TRASHED };
                 bytes[24..28].copy_from_slice(&body.length.to_le_bytes());
                 bytes[28..32].copy_from_slice(&body.crc.to_le_bytes());
                 bytes[32..36].copy_from_slice(&body.table_crc.to_le_bytes());
                 bytes[36..40].copy_from_slice(&body.data_offset.to_le_bytes());
+                bytes[48..56].copy_from_slice(&body.deleted_at.to_le_bytes());
             }
-            Body::Tombstone { target } => {
+            Body::Tombstone { target, deleted_at } => {
                 bytes[5] = KIND_TOMBSTONE;
                 bytes[24..32].copy_from_slice(&target.encode());
+                bytes[32..40].copy_from_slice(&deleted_at.to_le_bytes());
             }
+            Body::Mark => bytes[5] = KIND_MARK,
         }
         seal(&mut bytes, volume);
         bytes
@@ -185,23 +208,26 @@ impl Header {
         }
         let id = BlockId::from_slice(&bytes[8..24])?;
         let body = match bytes[5] {
-            KIND_BLOCK => {
+            kind @ (KIND_BLOCK | KIND_TRASHED) => {
                 let body = BlockBody {
                     length: u32_at(bytes, 24),
                     crc: u32_at(bytes, 28),
                     table_crc: u32_at(bytes, 32),
                     data_offset: u32_at(bytes, 36),
+                    deleted_at: u64_at(bytes, 48),
                 };
                 let length = u64::from(body.length);
                 let sane = (1..=BLOCK_LENGTH_MAX).contains(&length)
-                    && u64::from(body.data_offset) == data_offset(length, place.is_own());
+                    && u64::from(body.data_offset) == data_offset(length, place.is_own())
+                    && (body.deleted_at == 0) == (kind == KIND_BLOCK);
                 sane.then_some(Body::Block(body))?
             }
             KIND_TOMBSTONE => {
                 let mut target = [0; 8];
                 target.copy_from_slice(&bytes[24..32]);
-                Body::Tombstone { target: Place::decode(&target) }
+                Body::Tombstone { target: Place::decode(&target), deleted_at: u64_at(bytes, 32) }
             }
+            KIND_MARK => Body::Mark,
             _ => return None,
         };
         Some(Self { id, place, body })
@@ -259,6 +285,12 @@ pub(crate) fn first_bad_chunk(table: &ChunkTable, first: usize, data: &[u8]) -> 
         .map(|(at, _)| first + at)
 }
 
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut eight = [0; 8];
+    eight.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(eight)
+}
+
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let mut four = [0; 4];
     four.copy_from_slice(&bytes[at..at + 4]);
@@ -304,9 +336,17 @@ mod tests {
         let tombstone = Header {
             id: BlockId(Uuid::from_u128(1)),
             place,
-            body: Body::Tombstone { target: Place::shared(2, 128) },
+            body: Body::Tombstone { target: Place::shared(2, 128), deleted_at: 77 },
         };
         assert_eq!(Header::decode(&tombstone.encode(volume()), volume(), place), Some(tombstone));
+    }
+
+    #[test]
+    fn a_header_tells_since_when_a_block_lies_in_the_trash() {
+        let place = Place::shared(3, 640);
+        let trashed = header(1000, place).trashed(88);
+        assert_eq!(Header::decode(&trashed.encode(volume()), volume(), place), Some(trashed));
+        assert_ne!(trashed, header(1000, place));
     }
 
     proptest! {

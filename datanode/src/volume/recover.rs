@@ -1,42 +1,54 @@
-//! What a start does to find out what a volume holds.
+//! What a volume holds is found out by a start.
 //!
-//! 1. The checkpoint is loaded; entries whose segment is gone are dropped.
-//! 2. The log is replayed from the checkpoint's position. Only the newest segment can be torn: there every record is
-//!    verified whole, and what lies behind the last intact one is cut off. A damaged stretch in the middle does not
-//!    hide what lies behind it.
-//! 3. The directories of own segments are listed. What the checkpoint knows is trusted; what it does not know is read
-//!    and verified, and removed if it is not a whole block.
+//! 1. The checkpoint is loaded; entries whose segment is gone are dropped. One that is damaged or cannot be read is as good as
+//!    none.
+//! 2. The log is replayed from the checkpoint's position, one segment after the other. Only the newest segment can be torn:
+//!    there every record is verified whole, and what lies behind the last intact one is cut off. A stretch in the middle that
+//!    is damaged or cannot be read does not hide what lies behind it.
+//! 3. The directories of own segments are listed (`recover_own`), and those of the trash.
 //! 4. All that was found is synced before it is relied on: after the death of the process alone it may still be in the
 //!    page cache only.
+//!
+//! **Nothing that could have been acknowledged is removed.** A record that is not whole may be torn or rotten, and
+//! nobody can tell which: it is set aside, and reported. If it was torn, the metanode has it deleted.
+//!
+//! A lack of file descriptors or memory says nothing about the disk: the start ends, and is tried again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use cairn_protocol::id::BlockId;
+use cairn_protocol::warn_peer;
 
-use super::checkpoint;
+use super::checkpoint::{self, Checkpoint};
 use super::core::Core;
 use super::disk::DiskFile;
-use super::error::VolumeError;
-use super::index::{Entry, LogPosition};
+use super::error::{VolumeError, is_shortage};
+use super::index::{Entry, LogPosition, Trashed};
 use super::quarantine;
-use super::read::BlockReader;
 use super::record::{Body, HEADER_SIZE, Header, Place, segment_header};
+use super::recover_own::{recover_own, recover_trash};
 use super::scan::Scanner;
-
-/// What is read at once of a block that is verified, in bytes; a multiple of the chunk size.
-const PIECE: u64 = 1 << 20;
+use super::trash;
 
 /// What recovery found and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
     /// Blocks that the volume holds.
     pub blocks: u64,
+    /// Blocks in the trash.
+    pub trashed: u64,
     /// Records and files that came after the checkpoint.
     pub replayed: u64,
     /// Half-written blocks that were dropped.
     pub dropped: u64,
+    /// Records, files and stretches of segments that were damaged, and set aside.
+    pub set_aside: u64,
+    /// Segments and directories that cannot be read at all.
+    pub unreadable: u64,
+    /// Whether there was a checkpoint that could not be read.
+    pub lost_checkpoint: bool,
     /// Bytes cut off the newest shared segment.
     pub torn_bytes: u64,
 }
@@ -49,15 +61,20 @@ pub(crate) struct Recovered {
     pub(crate) active: Option<Arc<dyn DiskFile>>,
     /// Directories of own segments with their number of files.
     pub(crate) directories: BTreeMap<u32, u32>,
+    /// The highest number of such a directory that is in use.
+    pub(crate) directory_max: u32,
 }
 
 /// Fills the index of `core`. Blocks its thread.
 pub(crate) fn recover(core: &Core) -> Result<Recovered, VolumeError> {
     let mut recovered = Recovered::default();
-    let segments = open_segments(core)?;
-    let from = load_checkpoint(core, &segments)?;
+    let segments = list_segments(core, &mut recovered)?;
+    let from = load_checkpoint(core, &segments, &mut recovered)?;
     replay(core, &segments, from, &mut recovered)?;
     recover_own(core, &mut recovered)?;
+    recover_trash(core, &mut recovered)?;
+    trash::expire(core);
+    trash::limit(core);
     let set_aside = quarantine::list(core)
         .map_err(|error| VolumeError::io("list", &core.quarantine_directory(), error))?;
     let mut index = core.index_mut();
@@ -65,49 +82,84 @@ pub(crate) fn recover(core: &Core) -> Result<Recovered, VolumeError> {
         index.quarantine(id, size);
     }
     recovered.report.blocks = index.len() as u64;
+    recovered.report.trashed = index.trash_len() as u64;
     Ok(recovered)
 }
 
-type Segments = BTreeMap<u32, (Arc<dyn DiskFile>, u64)>;
+/// The shared segments.
+#[derive(Debug, Default)]
+struct Segments {
+    /// Those that can be opened, with their lengths.
+    lengths: BTreeMap<u32, u64>,
+    /// The highest number that is in use.
+    newest: u32,
+}
 
-fn open_segments(core: &Core) -> Result<Segments, VolumeError> {
+/// Looks at one segment after the other: there may be more of them than a process may have files open.
+fn list_segments(core: &Core, recovered: &mut Recovered) -> Result<Segments, VolumeError> {
     let directory = core.shared_directory();
     let names = core.disk.list(&directory).map_err(|error| VolumeError::io("list", &directory, error))?;
-    let mut segments = Segments::new();
+    let mut segments = Segments::default();
     for name in names {
         let Some(number) = name.strip_suffix(".segment").and_then(|hex| u32::from_str_radix(hex, 16).ok())
         else {
             continue;
         };
+        segments.newest = segments.newest.max(number);
         let path = core.segment_path(number);
-        let opened = core.disk.open(&path).and_then(|file| Ok((file.length()?, file)));
-        let (length, file) = opened.map_err(|error| VolumeError::io("open", &path, error))?;
-        core.index_mut().set_segment_size(number, length);
-        segments.insert(number, (file, length));
+        match core.disk.open(&path).and_then(|file| file.length()) {
+            Ok(length) => {
+                core.index_mut().set_segment_size(number, length);
+                segments.lengths.insert(number, length);
+            }
+            Err(error) if is_shortage(&error) => return Err(VolumeError::io("open", &path, error)),
+            Err(error) => {
+                recovered.report.unreadable += 1;
+                warn_peer!(path = %path.display(), %error, "a segment cannot be opened; its blocks are lost");
+            }
+        }
     }
     Ok(segments)
 }
 
 /// Returns where to begin to replay the log.
-fn load_checkpoint(core: &Core, segments: &Segments) -> Result<LogPosition, VolumeError> {
+fn load_checkpoint(
+    core: &Core,
+    segments: &Segments,
+    recovered: &mut Recovered,
+) -> Result<LogPosition, VolumeError> {
     let path = core.directory.join(checkpoint::NAME);
     let mut index = core.index_mut();
-    let position = checkpoint::read(&*core.disk, &core.directory, core.id, |id, entry| {
-        let exists = entry.place.is_own()
-            || segments
-                .get(&entry.place.segment())
-                .is_some_and(|(_, length)| u64::from(entry.place.offset()) + entry.size() <= *length);
-        if exists {
+    let exists = |entry: &Entry| {
+        let end = u64::from(entry.place.offset()) + entry.size();
+        entry.place.is_own()
+            || segments.lengths.get(&entry.place.segment()).is_some_and(|length| end <= *length)
+    };
+    let read = checkpoint::read(&*core.disk, &core.directory, core.id, |id, entry| {
+        if exists(&entry) {
             index.insert(id, entry);
         }
     });
-    match position.map_err(|error| VolumeError::io("read", &path, error))? {
-        Some(position) => Ok(position),
-        None => {
-            index.retain(|_| false);
-            Ok(LogPosition::default())
+    let found = match read {
+        Err(error) if is_shortage(&error) => return Err(VolumeError::io("read", &path, error)),
+        Err(error) => {
+            recovered.report.lost_checkpoint = true;
+            warn_peer!(path = %path.display(), %error, "the checkpoint cannot be read; all segments are read instead");
+            None
+        }
+        Ok(found) => found,
+    };
+    let Some(Checkpoint { position, trash }) = found else {
+        index.retain(|_| false);
+        return Ok(LogPosition::default());
+    };
+    for (id, trashed) in trash {
+        // What is in the index was deleted after its entry was written: the log has its tombstone.
+        if exists(&trashed.entry) && index.get(&id).is_none() {
+            index.add_trash(id, trashed);
         }
     }
+    Ok(position)
 }
 
 fn replay(
@@ -116,29 +168,57 @@ fn replay(
     from: LogPosition,
     recovered: &mut Recovered,
 ) -> Result<(), VolumeError> {
-    let newest = segments.last_key_value().map(|(number, _)| *number);
-    let mut position = LogPosition { segment: from.segment, offset: HEADER_SIZE as u32 };
-    for (number, (file, length)) in segments.range(from.segment..) {
+    let newest = segments.newest;
+    let mut position = LogPosition { segment: newest.max(from.segment), offset: HEADER_SIZE as u32 };
+    for (number, length) in segments.lengths.range(from.segment..) {
         let start = if *number == from.segment { from.offset } else { 0 };
-        let is_newest = Some(*number) == newest;
         let path = core.segment_path(*number);
-        let end = replay_segment(core, file.clone(), *number, start, is_newest, recovered)
-            .map_err(|error| VolumeError::io("read", &path, error))?;
-        position = LogPosition { segment: *number, offset: end.unwrap_or(start.max(HEADER_SIZE as u32)) };
-        if is_newest {
-            let end = u64::from(position.offset);
-            finish_tail(core, *number, file, *length, end, recovered)
-                .map_err(|error| core.fail("cut", &path, &error))?;
-            core.index_mut().set_segment_size(*number, end);
-            recovered.active = Some(file.clone());
+        let replayed = core.disk.open(&path).and_then(|file| {
+            let replayed = replay_segment(core, file.clone(), *number, start, *number == newest, recovered)?;
+            Ok((file, replayed))
+        });
+        let (file, replayed) = match replayed {
+            Ok(found) => found,
+            Err(error) if is_shortage(&error) => return Err(VolumeError::io("read", &path, error)),
+            Err(error) => {
+                recovered.report.unreadable += 1;
+                warn_peer!(path = %path.display(), %error, "a segment cannot be read to its end");
+                continue;
+            }
+        };
+        let is_kept = set_aside(core, &*file, *number, &replayed, recovered)?;
+        if *number != newest {
+            continue;
         }
+        let end = replayed.end.unwrap_or(start.max(HEADER_SIZE as u32));
+        position.offset = end;
+        // Where the disk is bad, or holds what could not be copied, nothing is written.
+        if replayed.has_gaps || !is_kept {
+            continue;
+        }
+        finish_tail(core, *number, &file, *length, u64::from(end), recovered)
+            .map_err(|error| core.fail("cut", &path, &error))?;
+        core.index_mut().set_segment_size(*number, u64::from(end));
+        recovered.active = Some(file);
     }
     core.index_mut().position = position;
-    let directory = core.shared_directory();
-    core.disk.sync_dir(&directory).map_err(|error| core.fail("fsync", &directory, &error))
+    core.sync_dir(&core.shared_directory())
 }
 
-/// Applies the records of a segment; returns the end of the last one.
+/// What was found in a segment.
+#[derive(Debug, Default)]
+struct Replayed {
+    /// The end of the last record.
+    end: Option<u32>,
+    /// Blocks whose records are not whole.
+    damaged: BTreeMap<Place, (BlockId, Entry)>,
+    /// Stretches without a record.
+    skipped: Vec<std::ops::Range<u64>>,
+    /// Whether there was something that could not be read.
+    has_gaps: bool,
+}
+
+/// Applies the records of a segment.
 fn replay_segment(
     core: &Core,
     file: Arc<dyn DiskFile>,
@@ -146,30 +226,94 @@ fn replay_segment(
     start: u32,
     is_newest: bool,
     recovered: &mut Recovered,
-) -> io::Result<Option<u32>> {
+) -> io::Result<Replayed> {
     let mut scanner = Scanner::new(file, core.id, number, start)?;
-    let mut last_end = None;
+    let mut replayed = Replayed::default();
     while let Some(record) = scanner.next()? {
         let Header { id, place, body } = record.header;
-        if is_newest && !record.is_intact() {
+        if (is_newest || record.has_gaps) && !record.is_intact() {
             recovered.report.dropped += 1;
+            if let Body::Block(body) = body
+                && body.deleted_at == 0
+            {
+                replayed.damaged.insert(place, (id, Entry { length: body.length, crc: body.crc, place }));
+            }
             scanner.distrust(place);
             continue;
         }
-        last_end = Some(record.end());
+        replayed.end = Some(record.end());
         recovered.report.replayed += 1;
-        let mut index = core.index_mut();
-        match body {
-            Body::Block(body) => {
-                index.insert(id, Entry { length: body.length, crc: body.crc, place });
-            }
-            Body::Tombstone { target } => {
-                index.remove_at(&id, target);
-                index.add_tombstone(place.segment(), target.segment());
+        apply(core, id, place, body, &mut replayed);
+    }
+    replayed.skipped = scanner.skipped().to_vec();
+    replayed.has_gaps = scanner.has_gaps();
+    Ok(replayed)
+}
+
+/// Does to the index what a record says.
+fn apply(core: &Core, id: BlockId, place: Place, body: Body, replayed: &mut Replayed) {
+    let mut index = core.index_mut();
+    match body {
+        Body::Block(body) => {
+            let entry = Entry { length: body.length, crc: body.crc, place };
+            if body.deleted_at == 0 {
+                index.insert(id, entry);
+                index.take_trash(&id);
+            } else if index.get(&id).is_none() {
+                index.add_trash(id, Trashed { entry, deleted_at: body.deleted_at });
             }
         }
+        Body::Tombstone { target, deleted_at } => {
+            replayed.damaged.remove(&target);
+            if let Some(entry) = index.remove_at(&id, target)
+                && deleted_at > 0
+            {
+                index.add_trash(id, Trashed { entry, deleted_at });
+            }
+            index.add_tombstone(place.segment(), target.segment());
+        }
+        Body::Mark => {}
     }
-    Ok(last_end)
+}
+
+/// Copies into quarantine what could have been acknowledged and is not whole. Returns whether there was room for all.
+fn set_aside(
+    core: &Core,
+    file: &dyn DiskFile,
+    number: u32,
+    replayed: &Replayed,
+    recovered: &mut Recovered,
+) -> Result<bool, VolumeError> {
+    let mut is_kept = true;
+    let mut note = |kept: Result<bool, VolumeError>| match kept {
+        Ok(kept) => {
+            recovered.report.set_aside += u64::from(kept);
+            Ok(())
+        }
+        Err(VolumeError::Full { .. }) => {
+            is_kept = false;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    for (id, entry) in replayed.damaged.values() {
+        if core.index().get(id).is_some() {
+            continue;
+        }
+        warn_peer!(block = %id, segment = number, "a block is torn or damaged; it is set aside");
+        note(quarantine::copy_record(core, *id, *entry))?;
+        core.index_mut().quarantine(*id, entry.size());
+    }
+    for stretch in &replayed.skipped {
+        let is_known = |(place, (_, entry)): (&Place, &(BlockId, Entry))| {
+            let start = u64::from(place.offset());
+            start <= stretch.start && stretch.end <= start + entry.size()
+        };
+        if !replayed.damaged.iter().any(is_known) {
+            note(quarantine::copy_stretch(core, file, number, stretch.clone()))?;
+        }
+    }
+    Ok(is_kept)
 }
 
 /// Cuts off what lies behind `end`, and makes the rest durable.
@@ -190,115 +334,4 @@ fn finish_tail(
         file.write_all_at(&segment_header(core.id, number), 0)?;
     }
     file.sync()
-}
-
-fn recover_own(core: &Core, recovered: &mut Recovered) -> Result<(), VolumeError> {
-    let parent = core.own_directory();
-    let list =
-        |path: &std::path::Path| core.disk.list(path).map_err(|error| VolumeError::io("list", path, error));
-    let mut seen = HashSet::new();
-    for name in list(&parent)? {
-        let Ok(directory) = u32::from_str_radix(&name, 16) else { continue };
-        let path = parent.join(&name);
-        let (mut files, mut changed) = (0, false);
-        for name in list(&path)? {
-            let Some((id, number)) = parse_own_name(&name) else { continue };
-            let place = Place::own(directory, number);
-            let known = core.index().get(&id).is_some_and(|entry| entry.place == place);
-            if !known {
-                changed = true;
-                recovered.report.replayed += 1;
-                if !adopt(core, id, place)? {
-                    recovered.report.dropped += 1;
-                    continue;
-                }
-            }
-            files += 1;
-            seen.insert(place);
-        }
-        if changed {
-            core.disk.sync_dir(&path).map_err(|error| core.fail("fsync", &path, &error))?;
-        }
-        recovered.directories.insert(directory, files);
-    }
-    core.index_mut().retain(|entry| !entry.place.is_own() || seen.contains(&entry.place));
-    Ok(())
-}
-
-fn parse_own_name(name: &str) -> Option<(BlockId, u32)> {
-    let (number, id) = name.split_once('-')?;
-    Some((id.parse().ok()?, u32::from_str_radix(number, 16).ok()?))
-}
-
-/// Verifies a file that the checkpoint does not know, and indexes it; removes it if it is half-written.
-fn adopt(core: &Core, id: BlockId, place: Place) -> Result<bool, VolumeError> {
-    let path = core.record_path(&id, place);
-    let entry = read_entry(core, id, place).map_err(|error| VolumeError::io("read", &path, error))?;
-    let Some(entry) = entry else {
-        remove(core, id, place)?;
-        return Ok(false);
-    };
-    let replaced = core.index_mut().insert(id, entry);
-    match verify(core, id).and_then(|()| sync(core, id, place)) {
-        Ok(()) => {
-            if let Some(old) = replaced.filter(|old| old.place.is_own()) {
-                // The block was written again, and the older file outlived the crash.
-                remove(core, id, old.place)?;
-            }
-            Ok(true)
-        }
-        Err(VolumeError::Damaged { reason, .. }) => {
-            tracing::info!(block = %id, %reason, "dropping a block that was not written to its end");
-            let mut index = core.index_mut();
-            index.remove_at(&id, place);
-            if let Some(replaced) = replaced {
-                index.insert(id, replaced);
-            }
-            drop(index);
-            remove(core, id, place)?;
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn remove(core: &Core, id: BlockId, place: Place) -> Result<(), VolumeError> {
-    let path = core.record_path(&id, place);
-    match core.disk.remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(core.fail("remove", &path, &error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-fn read_entry(core: &Core, id: BlockId, place: Place) -> io::Result<Option<Entry>> {
-    let file = core.disk.open(&core.record_path(&id, place))?;
-    let length = file.length()?;
-    if length < HEADER_SIZE as u64 {
-        return Ok(None);
-    }
-    let mut head = [0; HEADER_SIZE];
-    file.read_exact_at(&mut head, 0)?;
-    let header = Header::decode(&head, core.id, place).filter(|header| header.id == id);
-    Ok(header.and_then(|header| match header.body {
-        Body::Block(body) => Some(Entry { length: body.length, crc: body.crc, place }),
-        Body::Tombstone { .. } => None,
-    }))
-}
-
-/// Reads a block from front to back.
-fn verify(core: &Core, id: BlockId) -> Result<(), VolumeError> {
-    let reader = BlockReader::open(core, id)?;
-    let mut start = 0;
-    while start < reader.length() {
-        let end = (start + PIECE).min(reader.length());
-        reader.read(start, end)?;
-        start = end;
-    }
-    Ok(())
-}
-
-fn sync(core: &Core, id: BlockId, place: Place) -> Result<(), VolumeError> {
-    let path = core.record_path(&id, place);
-    let synced = core.disk.open(&path).and_then(|file| file.sync());
-    synced.map_err(|error| core.fail("fdatasync", &path, &error))
 }

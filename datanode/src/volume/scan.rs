@@ -1,15 +1,24 @@
-//! Reads a shared segment from front to back, record by record, across damaged stretches.
+//! Reads a shared segment from front to back, record by record, across stretches that are damaged or cannot be read.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use cairn_protocol::id::VolumeId;
 
 use super::disk::DiskFile;
+use super::error::is_shortage;
 use super::record::{Body, HEADER_SIZE, Header, Place, decode_table, first_bad_chunk};
 
 /// How much is read at once: several of the largest records of a shared segment.
 const WINDOW: usize = 4 << 20;
+
+/// What is read at once where the system cannot read: a sector, so that a bad one hides no more than itself.
+const SECTOR: usize = 512;
+
+/// Sectors of one segment that cannot be read, at the most: a disk with more of them is broken, and each may take it seconds.
+const GAPS_MAX: usize = 8192;
 
 /// One record of a segment.
 #[derive(Debug)]
@@ -17,6 +26,8 @@ pub(crate) struct Record<'a> {
     pub(crate) header: Header,
     /// The record with its header, table and padding.
     pub(crate) bytes: &'a [u8],
+    /// Whether a part of it could not be read; `bytes` has zeros there.
+    pub(crate) has_gaps: bool,
 }
 
 impl Record<'_> {
@@ -32,7 +43,7 @@ impl Record<'_> {
 
     /// Whether the record is whole and as written.
     pub(crate) fn is_intact(&self) -> bool {
-        matches!(self.header.body, Body::Tombstone { .. }) || self.verified().is_some()
+        matches!(self.header.body, Body::Tombstone { .. } | Body::Mark) || self.verified().is_some()
     }
 
     /// Where the next record begins.
@@ -53,6 +64,12 @@ pub(crate) struct Scanner {
     length: u64,
     window: Vec<u8>,
     window_start: u64,
+    /// Where sectors begin that could not be read.
+    gaps: BTreeSet<u64>,
+    /// Where the stretch begins that is being skipped.
+    skipping: Option<u64>,
+    /// Stretches in which no record was found: from, to.
+    skipped: Vec<Range<u64>>,
 }
 
 impl Scanner {
@@ -65,7 +82,18 @@ impl Scanner {
     ) -> io::Result<Self> {
         let length = file.length()?.min(u64::from(u32::MAX));
         let offset = u64::from(offset).max(HEADER_SIZE as u64);
-        Ok(Self { file, volume, segment, offset, length, window: Vec::new(), window_start: 0 })
+        Ok(Self {
+            file,
+            volume,
+            segment,
+            offset,
+            length,
+            window: Vec::new(),
+            window_start: 0,
+            gaps: BTreeSet::new(),
+            skipping: None,
+            skipped: Vec::new(),
+        })
     }
 
     /// The next record with a valid header that ends within the file. What lies between is skipped: it is torn or
@@ -80,14 +108,44 @@ impl Scanner {
             match header.filter(|header| self.offset + header.record_size() <= self.length) {
                 Some(header) => {
                     let (start, size) = (self.offset, header.record_size());
+                    self.end_skip(start);
                     self.offset += size;
+                    // Read first, for that is when gaps are found.
+                    self.bytes(start, size as usize)?;
+                    let has_gaps = self.has_gap(start..start + size);
                     let bytes = self.bytes(start, size as usize)?;
-                    return Ok(Some(Record { header, bytes }));
+                    return Ok(Some(Record { header, bytes, has_gaps }));
                 }
-                None => self.offset += header_size,
+                None => {
+                    self.skipping.get_or_insert(self.offset);
+                    self.offset += header_size;
+                }
             }
         }
+        if self.offset < self.length {
+            self.skipping.get_or_insert(self.offset);
+        }
+        self.end_skip(self.length);
         Ok(None)
+    }
+
+    /// The stretches so far in which no record was found.
+    pub(crate) fn skipped(&self) -> &[Range<u64>] {
+        &self.skipped
+    }
+
+    /// Whether anything could not be read so far.
+    pub(crate) fn has_gaps(&self) -> bool {
+        !self.gaps.is_empty()
+    }
+
+    fn end_skip(&mut self, end: u64) {
+        self.skipped.extend(self.skipping.take().map(|start| start..end));
+    }
+
+    fn has_gap(&self, range: Range<u64>) -> bool {
+        let from = range.start.saturating_sub(SECTOR as u64 - 1);
+        self.gaps.range(from..range.end).next().is_some()
     }
 
     /// Goes back to just behind the header of the record at `place`: it is not intact, and others may lie inside
@@ -96,13 +154,34 @@ impl Scanner {
         self.offset = u64::from(place.offset()) + HEADER_SIZE as u64;
     }
 
+    /// Reads the window sector by sector, with zeros for what cannot be read.
+    fn read_around(&mut self, offset: u64, error: io::Error) -> io::Result<()> {
+        if is_shortage(&error) {
+            return Err(error);
+        }
+        for (at, sector) in self.window.chunks_mut(SECTOR).enumerate() {
+            let start = offset + (at * SECTOR) as u64;
+            match self.file.read_exact_at(sector, start) {
+                Ok(()) => {}
+                Err(error) if is_shortage(&error) || self.gaps.len() >= GAPS_MAX => return Err(error),
+                Err(_) => {
+                    sector.fill(0);
+                    self.gaps.insert(start);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn bytes(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let end = self.window_start + self.window.len() as u64;
         if offset < self.window_start || offset + length as u64 > end {
             let size = (self.length - offset).min(WINDOW.max(length) as u64) as usize;
             self.window.resize(size, 0);
             self.window_start = offset;
-            if let Err(error) = self.file.read_exact_at(&mut self.window, offset) {
+            if let Err(error) = self.file.read_exact_at(&mut self.window, offset)
+                && let Err(error) = self.read_around(offset, error)
+            {
                 self.window.clear();
                 return Err(error);
             }

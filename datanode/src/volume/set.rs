@@ -179,6 +179,26 @@ impl VolumeSet {
         Ok(existed)
     }
 
+    /// Brings a deleted block back from the trash of a healthy volume, unless one holds it. Durable when it returns;
+    /// returns what the node then holds of the block. Blocks its thread.
+    ///
+    /// # Errors
+    /// When no volume brought it back, and one of them could not do what it should.
+    pub fn restore(&self, id: BlockId) -> Result<Option<Stored>, VolumeError> {
+        if let Some(held) = self.held(&id) {
+            return Ok(Some(held));
+        }
+        let mut failure = None;
+        for volume in self.healthy().filter(|volume| volume.is_trashed(&id)) {
+            match volume.restore(id) {
+                Ok(Some(stored)) => return Ok(Some(stored)),
+                Ok(None) => {}
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(None), Err)
+    }
+
     /// Up to `limit` blocks above `after` that healthy volumes hold, in the order of ids.
     pub fn page(&self, after: Option<BlockId>, limit: usize) -> Vec<(BlockId, Stored)> {
         let merged: BTreeMap<BlockId, Stored> =
@@ -197,14 +217,15 @@ impl VolumeSet {
             let usage = volume.usage();
             let failed = volume.failure().map(|reason| reason.to_string());
             let usage = if failed.is_some() { Usage::default() } else { usage.unwrap_or_default() };
-            let Usage { capacity, used, available, blocks: _ } = usage;
-            VolumeUsage { volume: volume.id(), capacity, used, free: available, failed }
+            let Usage { capacity, used, available, trash, blocks: _ } = usage;
+            VolumeUsage { volume: volume.id(), capacity, used, free: available, trash, failed }
         };
         let left_out = self.left_out.iter().map(|left_out| VolumeUsage {
             volume: left_out.volume,
             capacity: 0,
             used: 0,
             free: 0,
+            trash: 0,
             failed: Some(left_out.reason.clone()),
         });
         self.volumes().map(usage_of).chain(left_out).collect()

@@ -40,6 +40,10 @@ struct World {
     /// What may be used in all, although `capacity` is told.
     quota: Option<u64>,
     fault: Option<Fault>,
+    /// Sectors of files that cannot be read, until they are written.
+    bad_sectors: BTreeSet<(PathBuf, usize)>,
+    /// What every operation that needs a file descriptor answers, after so many more.
+    shortage: Option<(u64, i32)>,
     mount_points: BTreeSet<PathBuf>,
 }
 
@@ -142,6 +146,41 @@ impl SimDisk {
         self.world().fault = Some(Fault { below: directory.into(), kind, left: n });
     }
 
+    /// The sector that holds `offset` of a file cannot be read any more.
+    pub(crate) fn break_sector(&self, path: &Path, offset: usize) {
+        self.world().bad_sectors.insert((path.to_path_buf(), offset / SECTOR));
+    }
+
+    /// The sector that holds `offset` of a file holds something else, durably.
+    pub(crate) fn scramble_sector(&self, path: &Path, offset: usize, seed: u64) {
+        let mut world = self.world();
+        let inode = world.lookup(path).unwrap();
+        let file = world.files.get_mut(&inode).unwrap();
+        let start = offset / SECTOR * SECTOR;
+        let end = (start + SECTOR).min(file.current.len());
+        let mut rng = StdRng::seed_from_u64(seed);
+        rng.fill(&mut file.current[start..end]);
+        let scrambled = file.current[start..end].to_vec();
+        file.durable.resize(file.durable.len().max(end), 0);
+        file.durable[start..end].copy_from_slice(&scrambled);
+    }
+
+    /// The length of a file.
+    pub(crate) fn length(&self, path: &Path) -> usize {
+        let world = self.world();
+        world.files[&world.lookup(path).unwrap()].current.len()
+    }
+
+    /// From now on whatever needs a file descriptor fails with this error, or works again.
+    pub(crate) fn set_shortage(&self, errno: Option<i32>) {
+        self.set_shortage_after(0, errno);
+    }
+
+    /// The same, once `left` more of them were given.
+    pub(crate) fn set_shortage_after(&self, left: u64, errno: Option<i32>) {
+        self.world().shortage = errno.map(|errno| (left, errno));
+    }
+
     /// Nothing is broken any more.
     pub(crate) fn heal(&self) {
         self.world().fault = None;
@@ -204,6 +243,7 @@ impl SimDisk {
             capacity: old.capacity,
             next_inode: old.next_inode,
             mount_points: old.mount_points.clone(),
+            bad_sectors: old.bad_sectors.clone(),
             ..World::default()
         };
         new.directories = old
@@ -314,6 +354,18 @@ impl World {
         error.map_or(Ok(()), Err)
     }
 
+    /// An error while there are no file descriptors.
+    fn descriptor(&mut self) -> io::Result<()> {
+        match &mut self.shortage {
+            None => Ok(()),
+            Some((0, errno)) => Err(io::Error::from_raw_os_error(*errno)),
+            Some((left, _)) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+
     fn power(&mut self) -> io::Result<()> {
         self.operations += 1;
         if self.power_fails_at.is_some_and(|at| self.operations >= at) {
@@ -352,6 +404,7 @@ impl Disk for SimDisk {
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut world = self.world();
         world.step(path, Access::Change)?;
+        world.descriptor()?;
         if world.lookup(path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -369,6 +422,7 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut world = self.world();
         world.step(path, Access::Name)?;
+        world.descriptor()?;
         let inode = world.lookup(path)?;
         Ok(Arc::new(SimFile { disk: self.clone(), path: path.to_path_buf(), inode }))
     }
@@ -383,6 +437,7 @@ impl Disk for SimDisk {
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let mut world = self.world();
         world.step(path, Access::Name)?;
+        world.descriptor()?;
         let directory = world.directories.get(path).ok_or(io::ErrorKind::NotFound)?;
         let files = directory.current.keys().cloned();
         let below = world.directories.keys().filter(|below| below.parent() == Some(path));
@@ -393,6 +448,9 @@ impl Disk for SimDisk {
         let mut world = self.world();
         world.step(from, Access::Change)?;
         let inode = world.lookup(from)?;
+        if !world.directories.contains_key(&split(to).0) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         world.change(NameChange::Move { from: split(from), to: split(to), inode });
         Ok(())
     }
@@ -419,6 +477,7 @@ impl Disk for SimDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
         world.step(path, Access::Change)?;
+        world.descriptor()?;
         let world = &mut *world;
         let (now, later): (Vec<_>, Vec<_>) = world.names.drain(..).partition(|change| change.touches(path));
         for change in now {
@@ -485,8 +544,12 @@ impl DiskFile for SimFile {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let mut world = self.disk.world();
         world.step(&self.path, Access::Read)?;
-        let file = &world.files[&self.inode];
         let range = offset as usize..offset as usize + buffer.len();
+        let sectors = range.start / SECTOR..range.end.div_ceil(SECTOR);
+        if world.bad_sectors.iter().any(|(path, sector)| *path == self.path && sectors.contains(sector)) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        let file = &world.files[&self.inode];
         let bytes = file.current.get(range).ok_or(io::ErrorKind::UnexpectedEof)?;
         buffer.copy_from_slice(bytes);
         Ok(())

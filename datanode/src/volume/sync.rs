@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use super::error::is_shortage;
+
 /// Shares the runs of one expensive operation among all who need one that begins after they asked.
 /// Blocks its thread.
 #[derive(Debug, Default)]
@@ -46,6 +48,8 @@ impl GroupSync {
         state.running = false;
         match &result {
             Ok(()) => state.done = run,
+            // The directory could not be opened: nothing was tried, and whoever waited tries by itself.
+            Err(error) if is_shortage(error) => {}
             Err(error) => state.failed = Some(error.to_string()),
         }
         self.changed.notify_all();

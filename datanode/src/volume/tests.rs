@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cairn_protocol::checksum::crc32c;
+use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::id::{BlockId, NodeId, VolumeId};
 use futures_util::future::join_all;
 use proptest::prelude::*;
@@ -26,25 +28,39 @@ pub(super) fn options() -> VolumeOptions {
         own_segment_bytes_min: 8 * 1024,
         segment_bytes_max: 16 * 1024,
         checkpoint_bytes: 64 * 1024,
+        trash_age: Duration::ZERO,
     }
 }
 
-fn identity() -> Identity {
+fn options_with_trash(has_trash: bool) -> VolumeOptions {
+    let trash_age = Duration::from_secs(if has_trash { 3600 } else { 0 });
+    VolumeOptions { trash_age, ..options() }
+}
+
+pub(super) fn env() -> Env {
+    Env::manual(1, Timestamp(1_000_000)).0
+}
+
+pub(super) fn identity() -> Identity {
     Identity::new(NodeId(Uuid::from_u128(1)), VolumeId(Uuid::from_u128(2)), None)
 }
 
-fn open(disk: &SimDisk) -> Result<Volume, super::OpenError> {
+pub(super) fn open(disk: &SimDisk) -> Result<Volume, super::OpenError> {
     open_with(disk, options())
 }
 
-fn open_with(disk: &SimDisk, options: VolumeOptions) -> Result<Volume, super::OpenError> {
+pub(super) fn open_with(disk: &SimDisk, options: VolumeOptions) -> Result<Volume, super::OpenError> {
+    open_in(disk, options, env())
+}
+
+fn open_in(disk: &SimDisk, options: VolumeOptions, env: Env) -> Result<Volume, super::OpenError> {
     let directory = PathBuf::from("/data");
     disk.create_dir(&directory)
         .and_then(|()| disk.sync_dir(&PathBuf::from("/")))
         .map_err(super::identity::io("create", &directory))?;
     let lock = DirectoryLock::take(disk, &directory)?;
     identity().write(disk, &directory)?;
-    Volume::open(Arc::new(disk.clone()), &directory, lock, &identity(), options)
+    Volume::open(Arc::new(disk.clone()), &directory, lock, &identity(), options, env)
 }
 
 fn open_real(directory: &Path, options: VolumeOptions) -> Volume {
@@ -55,10 +71,10 @@ fn open_real(directory: &Path, options: VolumeOptions) -> Volume {
             lock => break lock.unwrap(),
         }
     };
-    Volume::open(Arc::new(RealDisk), directory, lock, &identity(), options).unwrap()
+    Volume::open(Arc::new(RealDisk), directory, lock, &identity(), options, env()).unwrap()
 }
 
-pub(super) fn id(n: u16) -> BlockId {
+pub(crate) fn id(n: u16) -> BlockId {
     BlockId(Uuid::from_u128(u128::from(n) + 1))
 }
 
@@ -90,6 +106,8 @@ enum Op {
     /// Several at once, so that they share a batch. (block, content, length)
     Put(Vec<(u16, u64, usize)>),
     Delete(Vec<u16>),
+    /// Brings back what is in the trash.
+    Restore(Vec<u16>),
     Compact,
     /// Deletes while all segments are compacted.
     CompactAndDelete(Vec<u16>),
@@ -102,6 +120,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => proptest::collection::vec((0u16..40, any::<u64>(), length), 1..6).prop_map(Op::Put),
         4 => proptest::collection::vec(0u16..40, 1..6).prop_map(Op::Delete),
+        2 => proptest::collection::vec(0u16..40, 1..6).prop_map(Op::Restore),
         2 => Just(Op::Compact),
         2 => proptest::collection::vec(0u16..40, 1..6).prop_map(Op::CompactAndDelete),
         1 => Just(Op::Checkpoint),
@@ -111,7 +130,14 @@ fn op() -> impl Strategy<Value = Op> {
 
 /// What a block may be: absent, or one of these contents.
 #[derive(Debug, Default)]
-struct Model(BTreeMap<BlockId, Vec<Option<Bytes>>>);
+struct Model(BTreeMap<BlockId, Vec<Option<Bytes>>>, Trash);
+
+/// What can be brought back of a block whose deletion was acknowledged.
+#[derive(Debug, Default)]
+struct Trash {
+    is_used: bool,
+    blocks: BTreeMap<BlockId, Bytes>,
+}
 
 impl Model {
     fn certainly(&self, id: &BlockId) -> Option<&Option<Bytes>> {
@@ -131,6 +157,9 @@ impl Model {
             let actual = match read(volume, *id) {
                 Ok(bytes) => Some(bytes),
                 Err(VolumeError::NotFound(_)) => None,
+                // Only what was never acknowledged may be found torn.
+                Err(VolumeError::Damaged { .. }) if possible.contains(&None) && possible.len() > 1 => None,
+                Err(_) if volume.is_quarantined(id) && *possible == [None] => None,
                 Err(error) => panic!("{id}: {error}"),
             };
             assert!(
@@ -140,6 +169,13 @@ impl Model {
                 possible.iter().map(|p| p.as_ref().map(|b| b.len())).collect::<Vec<_>>()
             );
             *possible = vec![actual];
+        }
+        for (id, bytes) in std::mem::take(&mut self.1.blocks) {
+            if self.0.get(&id).is_some_and(|possible| *possible == [None]) {
+                assert!(volume.restore(id).unwrap().is_some(), "{id} is not in the trash");
+                assert!(read(volume, id).unwrap() == bytes, "{id} came back as something else");
+                self.0.insert(id, vec![Some(bytes)]);
+            }
         }
     }
 
@@ -158,6 +194,29 @@ impl Model {
                 for ((id, bytes), result) in fresh.into_iter().zip(results) {
                     let after = if result.is_ok() { vec![Some(bytes)] } else { vec![None, Some(bytes)] };
                     self.0.insert(id, after);
+                    self.1.blocks.remove(&id);
+                }
+            }
+            Op::Restore(blocks) => {
+                for n in blocks {
+                    let (at, id) = (volume.clone(), id(*n));
+                    let was = self.certainly(&id).cloned();
+                    match tokio::task::spawn_blocking(move || at.restore(id)).await.unwrap() {
+                        Ok(Some(_)) if was == Some(None) => {
+                            // A deletion that nobody acknowledged may have come to pass all the same.
+                            let back = read(volume, id).ok();
+                            let known = self.1.blocks.remove(&id);
+                            assert!(known.is_none() || back.is_none() || known == back, "{id}");
+                            self.0.insert(id, vec![known.or(back)]);
+                        }
+                        Ok(None) => assert!(!self.1.blocks.contains_key(&id), "{id} is not in the trash"),
+                        // What became of it shows after the restart.
+                        Ok(Some(_)) | Err(_) => {
+                            if let Some(bytes) = self.1.blocks.remove(&id) {
+                                self.0.entry(id).or_default().push(Some(bytes));
+                            }
+                        }
+                    }
                 }
             }
             Op::Delete(blocks) => self.delete(volume, blocks).await,
@@ -186,7 +245,14 @@ impl Model {
         for (n, result) in blocks.iter().zip(results) {
             let possible = self.0.entry(id(*n)).or_insert_with(|| vec![None]);
             match result {
-                Ok(_) => *possible = vec![None],
+                Ok(_) => {
+                    if let ([Some(bytes)], true) = (possible.as_slice(), self.1.is_used) {
+                        self.1.blocks.insert(id(*n), bytes.clone());
+                    } else if *possible != [None] {
+                        self.1.blocks.remove(&id(*n));
+                    }
+                    *possible = vec![None];
+                }
                 Err(_) => possible.push(None),
             }
         }
@@ -202,15 +268,21 @@ proptest! {
             (proptest::collection::vec(op(), 1..30), 1u64..400, any::<u64>()),
             1..4,
         ),
+        has_trash in any::<bool>(),
     ) {
         let mut disk = SimDisk::new(1 << 30);
         let mut model = Model::default();
+        model.1.is_used = has_trash;
+        // Each deletion has its time, over restarts too.
+        let (env, clock) = Env::manual(1, Timestamp(1_000_000));
+        let open = |disk: &SimDisk| open_in(disk, options_with_trash(has_trash), env.clone());
         for (ops, power_fails_after, seed) in rounds {
             disk.fail_power_after(power_fails_after);
             // The power may fail while the volume recovers.
             if let Ok(volume) = open(&disk).map(Arc::new) {
                 block_on(async {
                     for op in &ops {
+                        clock.advance(Duration::from_millis(1));
                         model.run(&volume, &disk, op).await;
                     }
                 });
@@ -224,21 +296,31 @@ proptest! {
     }
 
     #[test]
-    fn the_index_after_a_restart_is_the_one_before(ops in proptest::collection::vec(op(), 1..40)) {
+    fn the_index_after_a_restart_is_the_one_before(
+        ops in proptest::collection::vec(op(), 1..40),
+        has_trash in any::<bool>(),
+    ) {
         let disk = SimDisk::new(1 << 30);
         let mut model = Model::default();
+        model.1.is_used = has_trash;
+        // Each deletion has its time, over restarts too.
+        let (env, clock) = Env::manual(1, Timestamp(1_000_000));
+        let open = |disk: &SimDisk| open_in(disk, options_with_trash(has_trash), env.clone());
         let volume = Arc::new(open(&disk).unwrap());
         block_on(async {
             for op in &ops {
+                clock.advance(Duration::from_millis(1));
                 model.run(&volume, &disk, op).await;
             }
         });
-        let (page, usage) = (volume.page(None, usize::MAX), volume.usage().unwrap());
+        let page = volume.page(None, usize::MAX);
+        let bytes = |volume: &Volume| (volume.core.index().used(), volume.core.index().trash_bytes());
+        let before = bytes(&volume);
         // Without a close: the process dies, the machine does not.
         drop(volume);
         let volume = open(&disk).unwrap();
         prop_assert_eq!(volume.page(None, usize::MAX), page);
-        prop_assert_eq!(volume.usage().unwrap().used, usage.used);
+        prop_assert_eq!(bytes(&volume), before);
         model.check(&volume);
     }
 }
@@ -484,7 +566,7 @@ fn damage_in_the_middle_of_the_newest_segment_hides_nothing_behind_it() {
 #[test]
 fn a_block_whose_contents_look_like_a_segment_is_never_taken_for_one() {
     let directory = tempfile::tempdir().unwrap();
-    let options = VolumeOptions { reserve_bytes: 0, ..VolumeOptions::default() };
+    let options = VolumeOptions { reserve_bytes: 0, trash_age: Duration::ZERO, ..VolumeOptions::default() };
     let open = || open_real(directory.path(), options.clone());
     let volume = open();
     block_on(put(&volume, id(1), &content(1, 1000))).unwrap();

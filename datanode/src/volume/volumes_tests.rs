@@ -289,3 +289,22 @@ fn a_finished_round_of_scrubbing_is_remembered_as_long_as_one_volume_is_there() 
     disk.break_below("/b", FaultKind::Dead, 0);
     assert_eq!(open(&disk, 3).unwrap().scrubbed(), scrubbed);
 }
+
+/// A volume that is left out has all its blocks copied again from elsewhere, and here nothing is wrong with it.
+#[test]
+fn a_lack_of_file_descriptors_ends_the_start_and_leaves_no_volume_out() {
+    const EMFILE: i32 = 24;
+    let disk = SimDisk::new(1 << 30);
+    drop(with_blocks(&disk));
+    for left in [0, 1, 5, 9, 14, 20, 30] {
+        disk.set_shortage_after(left, Some(EMFILE));
+        match open(&disk, 2) {
+            Ok(set) => assert!(set.left_out().is_empty(), "{left}: {:?}", set.left_out()),
+            Err(error) => assert!(error.to_string().contains("os error 24"), "{left}: {error}"),
+        }
+        disk.set_shortage(None);
+    }
+    let set = open(&disk, 3).unwrap();
+    assert!(set.left_out().is_empty());
+    assert_eq!(held(&set).len(), 30);
+}

@@ -149,9 +149,7 @@ impl OwnWrite {
         self.written += piece.len() as u64;
         self.running = Some(tokio::task::spawn_blocking(move || {
             core.check()?;
-            own.file
-                .write_all_at(&piece, offset)
-                .map_err(|error| core.write_error("write", own.path(), error))
+            core.with_room(own.path(), piece.len() as u64, || own.file.write_all_at(&piece, offset))
         }));
         Ok(())
     }

@@ -48,6 +48,62 @@ async fn a_node_registers_then_reports_then_tells_what_changes() {
     assert!(usage.capacity > 0 && usage.free > 0 && usage.failed.is_none(), "{usage:?}");
 }
 
+/// A delete that came late, or overlapped with another one after its deadline, deleted a replica that the node had been told to
+/// make since.
+#[tokio::test]
+async fn a_delete_skips_what_was_stored_after_it_was_given_and_the_next_one_does_not() {
+    let node = Node::start().await;
+    for (n, length) in (1..).zip(LENGTHS) {
+        node.metanode.wait(|state| !state.heartbeats.is_empty()).await;
+        node.metanode.change(|state| state.holds_heartbeats = true);
+        let sent = node.metanode.wait(|_| true).await.heartbeats_sent;
+        // One that was sent before is answered when it may.
+        node.metanode.wait(|state| state.heartbeats_sent >= sent.max(1)).await;
+        let bytes = content(1, length);
+        node.put(id(n), &bytes, vec![]).await.unwrap();
+        let command = u64::try_from(n).unwrap() * 10;
+        node.metanode.change(|state| {
+            state.orders.push(order(command, Action::Delete { blocks: vec![id(n)] }));
+            state.holds_heartbeats = false;
+        });
+        let state = node.metanode.wait(|state| result(state, command).is_some()).await;
+        assert_eq!(result(&state, command), Some(None));
+        assert!(node.holds(id(n)).await);
+        node.metanode.wait(|state| state.replicas.contains_key(&id(n))).await;
+        let again = order(command + 1, Action::Delete { blocks: vec![id(n)] });
+        node.metanode.change(|state| state.orders.push(again));
+        node.metanode.wait(|state| result(state, command + 1).is_some()).await;
+        assert!(!node.holds(id(n)).await);
+    }
+}
+
+#[tokio::test]
+async fn what_was_deleted_comes_back_when_the_metanode_wants_it_and_is_told_as_stored() {
+    let mut node = Node::start().await;
+    for (n, length) in (1..).zip(LENGTHS) {
+        node.put(id(n), &content(1, length), vec![]).await.unwrap();
+    }
+    let both = || vec![id(1), id(2)];
+    node.metanode.wait(|state| state.replicas.len() == 2).await;
+    node.metanode.change(|state| state.orders.push(order(1, Action::Delete { blocks: both() })));
+    node.metanode.wait(|state| result(state, 1).is_some() && state.replicas.is_empty()).await;
+    assert!(!node.holds(id(1)).await && !node.holds(id(2)).await);
+    // It is no part of a report, and it outlives the process.
+    node = node.restart(|_| {}).await;
+    let state = node.metanode.wait(|state| state.reports.len() == 2 && !state.heartbeats.is_empty()).await;
+    assert!(state.reports[1].replicas.is_empty());
+    node.metanode
+        .change(|state| state.orders.push(order(2, Action::Restore { blocks: vec![id(1), id(2), id(3)] })));
+    let state = node.metanode.wait(|state| result(state, 2).is_some() && state.replicas.len() == 2).await;
+    assert_eq!(result(&state, 2), Some(None));
+    let trash = state.heartbeats.iter().flat_map(|heartbeat| &heartbeat.volumes).map(|volume| volume.trash);
+    assert!(trash.max() > Some(LENGTHS[1] as u64));
+    for (n, length) in (1..).zip(LENGTHS) {
+        assert_eq!(state.replicas[&id(n)], replica(id(n), &content(1, length)));
+        assert!(node.read(id(n)).await.unwrap() == content(1, length));
+    }
+}
+
 #[tokio::test]
 async fn a_restore_tells_what_is_held_and_what_is_not_there_is_no_error() {
     let node = Node::start().await;

@@ -26,6 +26,10 @@ pub(crate) struct State {
     pub(crate) scrub: ScrubOrder,
     /// While it is set, reports are not answered.
     pub(crate) holds_reports: bool,
+    /// While it is set, heartbeats are not answered.
+    pub(crate) holds_heartbeats: bool,
+    /// Heartbeats that came, answered or not.
+    pub(crate) heartbeats_sent: u64,
     /// What was asked of it, in order.
     pub(crate) calls: Vec<&'static str>,
     incarnation: u64,
@@ -83,6 +87,8 @@ impl Cluster for Metanode {
 
     async fn heartbeat(&self, request: Heartbeat) -> Result<HeartbeatReply, ClusterError> {
         self.error()?;
+        self.change(|state| state.heartbeats_sent += 1);
+        self.wait(|state| !state.holds_heartbeats).await;
         let mut reply = Err(ClusterError::Reregister);
         self.change(|state| {
             if request.incarnation == state.incarnation {

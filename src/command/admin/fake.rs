@@ -48,7 +48,8 @@ pub(super) fn impatient_env() -> Env {
 /// A node: a live one, a volume of 100 MiB, an eighth of it used.
 pub(super) fn node(id: &str, address: &str) -> NodeStatus {
     let volume: VolumeId = "cccccccc-0000-4000-8000-000000000001".parse().unwrap();
-    let usage = VolumeUsage { volume, capacity: 100 << 20, used: 25 << 19, free: 75 << 20, failed: None };
+    let usage =
+        VolumeUsage { volume, capacity: 100 << 20, used: 25 << 19, free: 75 << 20, trash: 0, failed: None };
     NodeStatus {
         node: id.parse().unwrap(),
         address: address.to_owned(),

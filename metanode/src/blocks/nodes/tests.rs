@@ -18,6 +18,7 @@ fn volume(capacity: u64, used: u64, failed: bool) -> VolumeUsage {
         capacity,
         used,
         free: capacity - used,
+        trash: 0,
         failed: failed.then(|| "gone".to_owned()),
     }
 }

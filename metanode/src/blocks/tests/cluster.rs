@@ -81,7 +81,14 @@ pub(super) fn secret() -> ClusterSecret {
 }
 
 pub(super) fn volume(node: NodeId, used: u64) -> VolumeUsage {
-    VolumeUsage { volume: VolumeId(node.0), capacity: CAPACITY, used, free: CAPACITY - used, failed: None }
+    VolumeUsage {
+        volume: VolumeId(node.0),
+        capacity: CAPACITY,
+        used,
+        free: CAPACITY - used,
+        trash: 0,
+        failed: None,
+    }
 }
 
 impl TestNode {

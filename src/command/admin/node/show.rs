@@ -53,13 +53,15 @@ fn text(details: &NodeDetails) -> String {
     fact("leaving now", of(progress.in_flight, "block"));
     fact("predicted use", size(status.predicted_used));
     fact("scrub", scrub.as_ref().map_or_else(|| "unknown".to_owned(), scrub_words));
-    let mut volumes = Table::new(["VOLUME", "USED", "FREE", "CAPACITY", "STATE"]).right(&[1, 2, 3]);
+    let mut volumes =
+        Table::new(["VOLUME", "USED", "FREE", "TRASH", "CAPACITY", "STATE"]).right(&[1, 2, 3, 4]);
     for volume in &status.volumes {
         let state = volume.failed.as_ref().map_or_else(|| "good".to_owned(), |why| format!("failed: {why}"));
         volumes.row([
             volume.volume.to_string(),
             size(volume.used),
             size(volume.free),
+            size(volume.trash),
             size(volume.capacity),
             state,
         ]);

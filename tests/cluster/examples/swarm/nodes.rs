@@ -125,6 +125,7 @@ impl Node {
             capacity: CAPACITY,
             used,
             free: CAPACITY - used,
+            trash: 0,
             failed: None,
         }]
     }

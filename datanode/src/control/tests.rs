@@ -1,0 +1,91 @@
+//! A node that has lost a large disk.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use cairn_protocol::block::Connector;
+use cairn_protocol::cluster::{BlockReport, Heartbeat, HeartbeatReply};
+use cairn_protocol::env::Env;
+use cairn_protocol::event::EventBus;
+use cairn_protocol::id::BlockId;
+use cairn_protocol::secret::ClusterSecret;
+use uuid::Uuid;
+
+use super::*;
+use crate::datanode::Datanode;
+use crate::volume::test_support;
+
+/// A metanode that counts.
+#[derive(Debug, Default)]
+struct Counting(watch::Sender<Counted>);
+
+#[derive(Clone, Debug, Default)]
+struct Counted {
+    registrations: u64,
+    /// How often each block was told as lost.
+    lost: HashMap<BlockId, u32>,
+    /// Heartbeats since the last one that told of a loss.
+    quiet: u32,
+    /// Whether the node is to register again.
+    asks_again: bool,
+}
+
+#[async_trait]
+impl Cluster for Counting {
+    async fn register(&self, _: Register) -> Result<Registered, ClusterError> {
+        self.0.send_modify(|counted| counted.registrations += 1);
+        let cluster = ClusterId(Uuid::from_u128(1));
+        Ok(Registered { cluster, incarnation: self.0.borrow().registrations, heartbeat_interval_ms: 1 })
+    }
+
+    async fn heartbeat(&self, request: Heartbeat) -> Result<HeartbeatReply, ClusterError> {
+        let mut asks_again = false;
+        self.0.send_modify(|counted| {
+            counted.quiet = if request.corrupt.is_empty() { counted.quiet + 1 } else { 0 };
+            for block in request.corrupt {
+                *counted.lost.entry(block).or_default() += 1;
+            }
+            asks_again = std::mem::take(&mut counted.asks_again);
+        });
+        if asks_again { Err(ClusterError::Reregister) } else { Ok(HeartbeatReply::default()) }
+    }
+
+    async fn report_blocks(&self, _: BlockReport) -> Result<(), ClusterError> {
+        Ok(())
+    }
+}
+
+/// A failed disk with more than 100,000 blocks overflowed the journal: the node registered anew, forgot that it had told them, and
+/// overflowed again, for ever. Nothing was repaired, and nothing was deleted.
+#[tokio::test]
+async fn a_failed_disk_with_many_blocks_is_told_once_and_the_node_does_not_register_again_and_again() {
+    const BLOCKS: u32 = 150_000;
+    let directory = tempfile::tempdir().unwrap();
+    let directories: Vec<PathBuf> = ["a", "b"].iter().map(|name| directory.path().join(name)).collect();
+    let mut config = Config::new(directories, "http://127.0.0.1:1");
+    config.volume.reserve_bytes = 0;
+    let env = Env::system();
+    let secret = ClusterSecret::new("0123456789abcdef0123456789abcdef").unwrap();
+    let connector = Arc::new(Connector::new().unwrap());
+    let events = EventBus::new(env.clone());
+    let datanode = Datanode::open(config, connector, secret, env, events).await.unwrap();
+    let failed = datanode.volumes().volumes().nth(1).unwrap().clone();
+    let lost = test_support::pretend(&failed, BLOCKS);
+    failed.give_up("for the test");
+
+    let metanode = Arc::new(Counting::default());
+    let mut counted = metanode.0.subscribe();
+    let shutdown = CancellationToken::new();
+    let test = async {
+        counted.wait_for(|counted| counted.lost.len() == lost.len() && counted.quiet > 5).await.unwrap();
+        assert_eq!(counted.borrow().registrations, 1);
+        // Nor are they told again to a metanode that asks it to register.
+        metanode.0.send_modify(|counted| counted.asks_again = true);
+        let again = counted.wait_for(|counted| counted.registrations == 2 && counted.quiet > 20);
+        assert!(again.await.unwrap().lost.values().all(|times| *times == 1));
+        shutdown.cancel();
+    };
+    let (result, ()) = tokio::join!(datanode.run(metanode.clone(), shutdown.clone()), test);
+    result.unwrap();
+}

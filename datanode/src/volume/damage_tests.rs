@@ -1,0 +1,240 @@
+//! What a start promises on a disk that has bad places: it opens, loses nothing else, and destroys nothing.
+
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+
+use super::disk::Disk;
+use super::sim::SimDisk;
+use super::tests::{block_on, content, id, open, open_with, options, put, read};
+use super::{Volume, VolumeError, VolumeOptions};
+
+const EMFILE: i32 = 24;
+const ENOMEM: i32 = 12;
+
+fn length(n: u16) -> usize {
+    if n.is_multiple_of(5) { 20_000 } else { 700 }
+}
+
+/// Forty blocks, stored before and after a checkpoint; some of them deleted.
+fn with_blocks(disk: &SimDisk) -> Volume {
+    let volume = open(disk).unwrap();
+    block_on(async {
+        for n in 0..40 {
+            put(&volume, id(n), &content(n.into(), length(n))).await.unwrap();
+            if n == 20 {
+                volume.checkpoint().unwrap();
+            }
+        }
+        for n in 30..34 {
+            volume.delete(id(n)).await.unwrap();
+        }
+    });
+    volume
+}
+
+fn stored() -> impl Iterator<Item = u16> {
+    (0..40).filter(|n| !(30..34).contains(n))
+}
+
+/// The blocks that are not there as they were written. Of each, whether it is known to be bad.
+fn missing(volume: &Volume) -> Vec<(u16, bool)> {
+    let mut missing = Vec::new();
+    for n in stored() {
+        match read(volume, id(n)) {
+            Ok(bytes) => assert!(bytes == content(n.into(), length(n)), "{n} is something else"),
+            Err(VolumeError::Damaged { .. }) => missing.push((n, true)),
+            Err(VolumeError::NotFound(_)) => missing.push((n, false)),
+            Err(error) => panic!("{n}: {error}"),
+        }
+    }
+    missing
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 100, ..ProptestConfig::default() })]
+
+    /// One sector that could not be read, in the checkpoint, a header or the middle of the log, refused the whole volume.
+    #[test]
+    fn one_bad_sector_anywhere_costs_one_block_at_most_and_never_the_volume(
+        file in any::<prop::sample::Index>(),
+        offset in any::<prop::sample::Index>(),
+        is_unreadable in any::<bool>(),
+        loses_checkpoint in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let disk = SimDisk::new(1 << 30);
+        drop(with_blocks(&disk));
+        if loses_checkpoint {
+            disk.remove_file(&PathBuf::from("/data/checkpoint")).unwrap();
+        }
+        let disk = disk.restart(1);
+        let is_block = |path: &PathBuf| ["shared", "own", "checkpoint"].iter().any(|below| path.starts_with(format!("/data/{below}")));
+        let files: Vec<PathBuf> = disk.paths().into_iter().filter(|path| is_block(path) && disk.length(path) > 0).collect();
+        let path = file.get(&files);
+        let at = offset.index(disk.length(path));
+        if is_unreadable {
+            disk.break_sector(path, at);
+        } else {
+            disk.scramble_sector(path, at, seed);
+        }
+        let volume = open(&disk).unwrap();
+        let lost = missing(&volume);
+        // A sector holds parts of two small blocks at the most.
+        prop_assert!(lost.len() <= 2, "{:?}", lost);
+        // Whatever is lost is set aside: nothing was destroyed.
+        let kept = disk.paths().iter().filter(|path| path.starts_with("/data/quarantine")).count();
+        let is_known = lost.iter().all(|(_, is_known)| *is_known);
+        prop_assert!(is_known || kept > 0, "{:?} in {:?}", lost, path);
+        for n in 30..34 {
+            let back = volume.get(&id(n)).is_some();
+            // A tombstone may be what was lost: then the block is there again, and the metanode has it deleted.
+            prop_assert!(!back || path.starts_with("/data/shared"));
+        }
+        // It goes on, and nothing changes with the next start.
+        block_on(put(&volume, id(100), &content(100, 700))).unwrap();
+        drop(volume);
+        let volume = open(&disk.restart(seed)).unwrap();
+        prop_assert_eq!(missing(&volume).len(), lost.len());
+        prop_assert!(read(&volume, id(100)).unwrap() == content(100, 700));
+    }
+}
+
+/// A block with a file of its own was acknowledged, rotted before the first checkpoint, and the machine crashed: recovery took
+/// it for half-written and removed it, although it may have been the last copy.
+#[test]
+fn an_acknowledged_block_that_rots_before_its_first_checkpoint_is_set_aside_and_not_removed() {
+    // Its header, its chunk table, its bytes.
+    for at in [10, 65, 9000] {
+        let disk = SimDisk::new(1 << 30);
+        let volume = open(&disk).unwrap();
+        block_on(put(&volume, id(1), &content(1, 20_000))).unwrap();
+        let path = disk.paths().into_iter().find(|path| path.starts_with("/data/own")).unwrap();
+        disk.flip_bit(&path, at);
+        drop(volume);
+        let disk = disk.restart(1);
+        let volume = open(&disk).unwrap();
+        assert_eq!((volume.quarantined(), volume.len()), (vec![id(1)], 0), "byte {at}");
+        assert_eq!((volume.recovery().set_aside, volume.recovery().dropped), (1, 0));
+        let kept = disk.paths().into_iter().find(|path| path.starts_with("/data/quarantine")).unwrap();
+        assert!(disk.length(&kept) > 20_000);
+    }
+}
+
+/// The same in a shared segment: it was skipped, or cut off with the torn tail.
+#[test]
+fn an_acknowledged_small_block_that_rots_before_its_first_checkpoint_is_set_aside_and_not_cut_off() {
+    // The middle one and the last one: 64 of the segment, and 64 + 4 + 1000 rounded up to 64s for each.
+    for n in [1u16, 2] {
+        let disk = SimDisk::new(1 << 30);
+        let volume = open(&disk).unwrap();
+        block_on(async {
+            for n in 0..3 {
+                put(&volume, id(n), &content(n.into(), 1000)).await.unwrap();
+            }
+        });
+        disk.flip_bit(&PathBuf::from("/data/shared/00000001.segment"), 64 + usize::from(n) * 1088 + 500);
+        drop(volume);
+        let volume = open(&disk.restart(1)).unwrap();
+        assert_eq!((volume.quarantined(), volume.len()), (vec![id(n)], 2));
+        // With a damaged header nobody knows whose it was; what was there is kept all the same.
+        drop(volume);
+        let disk = SimDisk::new(1 << 30);
+        let volume = open(&disk).unwrap();
+        block_on(async {
+            for n in 0..3 {
+                put(&volume, id(n), &content(n.into(), 1000)).await.unwrap();
+            }
+        });
+        disk.flip_bit(&PathBuf::from("/data/shared/00000001.segment"), 64 + usize::from(n) * 1088 + 10);
+        drop(volume);
+        let disk = disk.restart(1);
+        let volume = open(&disk).unwrap();
+        assert_eq!((volume.quarantined(), volume.len()), (vec![], 2));
+        let kept = disk.paths().into_iter().find(|path| path.starts_with("/data/quarantine")).unwrap();
+        assert!(kept.to_string_lossy().contains("stretch-00000001"), "{kept:?}");
+        assert_eq!(disk.length(&kept), 1088);
+    }
+}
+
+/// What was being received when the process died is no block that anybody could miss.
+#[test]
+fn a_block_that_was_being_received_is_removed_and_not_set_aside() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = open(&disk).unwrap();
+    block_on(async {
+        let mut writer = volume.writer(id(1), 3 << 20, 0).await.unwrap();
+        writer.write(content(1, 2 << 20)).await.unwrap();
+        std::mem::forget(writer);
+    });
+    drop(volume);
+    // The process dies, the machine does not.
+    let volume = open(&disk).unwrap();
+    assert_eq!((volume.recovery().dropped, volume.recovery().set_aside), (1, 0));
+    assert!(disk.paths().iter().all(|path| !path.starts_with("/data/own")));
+}
+
+/// EMFILE in the probe, in a checkpoint or in a sync of a directory took the volume out, and with it all its blocks.
+#[test]
+fn a_lack_of_file_descriptors_or_memory_is_no_broken_disk() {
+    for errno in [EMFILE, ENOMEM] {
+        let disk = SimDisk::new(1 << 30);
+        let volume = with_blocks(&disk);
+        disk.set_shortage(Some(errno));
+        volume.probe().unwrap();
+        assert!(volume.checkpoint().is_err());
+        assert!(volume.lose_missing_segments().unwrap().is_empty());
+        block_on(async {
+            // Small ones need no further file until the segment is full.
+            for n in 50..80 {
+                let _ = put(&volume, id(n), &content(n.into(), 700)).await;
+            }
+            assert!(put(&volume, id(90), &content(90, 20_000)).await.is_err());
+            let _ = volume.delete(id(0)).await;
+            let _ = volume.delete(id(1)).await;
+        });
+        assert!(read(&volume, id(5)).is_err());
+        while matches!(volume.compact(), Ok(Some(_))) {}
+        volume.usage().unwrap();
+        assert_eq!((volume.failure(), volume.quarantined()), (None, vec![]));
+        disk.set_shortage(None);
+        block_on(async {
+            for n in [100, 101] {
+                put(&volume, id(n), &content(n.into(), 700)).await.unwrap();
+            }
+            put(&volume, id(105), &content(105, 20_000)).await.unwrap();
+        });
+        volume.checkpoint().unwrap();
+        volume.probe().unwrap();
+        assert!(missing(&volume).iter().all(|(n, _)| [0, 1].contains(n)));
+        drop(volume);
+        let volume = open(&disk.restart(1)).unwrap();
+        assert!(missing(&volume).iter().all(|(n, _)| [0, 1].contains(n)));
+        assert!(read(&volume, id(105)).unwrap() == content(105, 20_000));
+    }
+}
+
+/// A volume that was left out for want of a file descriptor had all its blocks copied again from elsewhere.
+#[test]
+fn a_start_that_lacks_file_descriptors_ends_and_loses_nothing() {
+    let disk = SimDisk::new(1 << 30);
+    drop(with_blocks(&disk));
+    disk.set_shortage(Some(EMFILE));
+    assert!(open(&disk).is_err());
+    disk.set_shortage(None);
+    assert_eq!(missing(&open(&disk).unwrap()), []);
+}
+
+/// A segment that cannot be opened at all costs its own blocks.
+#[test]
+fn damage_in_quarantine_or_in_a_whole_segment_does_not_keep_a_volume_from_opening() {
+    let disk = SimDisk::new(1 << 30);
+    let options = VolumeOptions { segment_bytes_max: 4096, ..options() };
+    drop(with_blocks(&disk));
+    disk.break_below("/data/shared/00000001.segment", super::sim::FaultKind::Dead, 0);
+    let volume = open_with(&disk, options).unwrap();
+    assert_eq!(volume.recovery().unreadable, 1);
+    let lost = missing(&volume);
+    assert!(!lost.is_empty() && lost.len() < 36, "{lost:?}");
+    block_on(put(&volume, id(100), &content(100, 700))).unwrap();
+}

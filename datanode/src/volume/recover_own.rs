@@ -1,0 +1,238 @@
+//! What a start makes of blocks with a segment of their own, and of those in the trash.
+//!
+//! What the checkpoint knows is trusted: it was durable, and each read is checked. A file that it does not know is
+//!
+//! | it holds | so it is |
+//! |---|---|
+//! | a block, whole | indexed |
+//! | a mark in the place of its header, or nothing but zeros | removed: the header comes before the acknowledgement |
+//! | anything else | set aside and reported: it may be torn, or an acknowledged block that the disk damaged |
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+
+use cairn_protocol::id::BlockId;
+use cairn_protocol::warn_peer;
+
+use super::core::{Core, quarantine_name};
+use super::disk::DiskFile;
+use super::error::{VolumeError, is_shortage};
+use super::index::{Entry, Trashed};
+use super::read::BlockReader;
+use super::record::{Body, HEADER_SIZE, Header, Place};
+use super::recover::Recovered;
+use super::trash;
+
+/// What is read at once of a block that is verified, in bytes; a multiple of the chunk size.
+const PIECE: u64 = 1 << 20;
+
+/// Said of a directory that cannot be listed: so many files that it is never taken for empty.
+const FILES_UNKNOWN: u32 = u32::MAX / 2;
+
+pub(super) fn recover_own(core: &Core, recovered: &mut Recovered) -> Result<(), VolumeError> {
+    let parent = core.own_directory();
+    let names = core.disk.list(&parent).map_err(|error| VolumeError::io("list", &parent, error))?;
+    let (mut seen, mut unlisted) = (HashSet::new(), HashSet::new());
+    for name in names {
+        let Ok(directory) = u32::from_str_radix(&name, 16) else { continue };
+        recovered.directory_max = recovered.directory_max.max(directory);
+        let path = parent.join(&name);
+        let Some(names) = list(core, &path, recovered)? else {
+            // What the checkpoint knows may be there.
+            unlisted.insert(directory);
+            recovered.directories.insert(directory, FILES_UNKNOWN);
+            continue;
+        };
+        let (mut files, mut changed) = (0, false);
+        for name in names {
+            let Some((id, number)) = parse_own_name(&name) else { continue };
+            let place = Place::own(directory, number);
+            let known = core.index().get(&id).is_some_and(|entry| entry.place == place);
+            if !known {
+                changed = true;
+                recovered.report.replayed += 1;
+                if !adopt(core, id, place, recovered)? {
+                    continue;
+                }
+            }
+            files += 1;
+            seen.insert(place);
+        }
+        if changed {
+            core.sync_dir(&path)?;
+        }
+        recovered.directories.insert(directory, files);
+    }
+    core.index_mut().retain(|Entry { place, .. }| {
+        !place.is_own() || seen.contains(place) || unlisted.contains(&place.segment())
+    });
+    Ok(())
+}
+
+/// The names in a directory; `None` when it cannot be read.
+fn list(core: &Core, path: &Path, recovered: &mut Recovered) -> Result<Option<Vec<String>>, VolumeError> {
+    match core.disk.list(path) {
+        Ok(names) => Ok(Some(names)),
+        Err(error) if is_shortage(&error) => Err(VolumeError::io("list", path, error)),
+        Err(error) => {
+            recovered.report.unreadable += 1;
+            warn_peer!(path = %path.display(), %error, "a directory of blocks cannot be read");
+            Ok(None)
+        }
+    }
+}
+
+fn parse_own_name(name: &str) -> Option<(BlockId, u32)> {
+    let (number, id) = name.split_once('-')?;
+    Some((id.parse().ok()?, u32::from_str_radix(number, 16).ok()?))
+}
+
+/// The trash's files: their names tell all. One of a block that is held, or that lies there twice, is not needed.
+pub(super) fn recover_trash(core: &Core, recovered: &mut Recovered) -> Result<(), VolumeError> {
+    let parent = core.trash_directory();
+    for name in list(core, &parent, recovered)?.unwrap_or_default() {
+        let Ok(directory) = u32::from_str_radix(&name, 16) else { continue };
+        recovered.directory_max = recovered.directory_max.max(directory);
+        let path = parent.join(&name);
+        for name in list(core, &path, recovered)?.unwrap_or_default() {
+            let Some((id, found)) = trash::parse_name(directory, &name) else { continue };
+            let mut index = core.index_mut();
+            let age = |trashed: &Trashed| (trashed.deleted_at, trashed.entry.place);
+            let newer = index.trashed(&id).filter(|other| age(other) > age(&found));
+            let unneeded = if index.get(&id).is_some() || newer.is_some() {
+                Some(found)
+            } else {
+                index.add_trash(id, found)
+            };
+            drop(index);
+            if let Some(unneeded) = unneeded {
+                trash::discard(core, &id, &unneeded);
+            }
+        }
+        core.sync_dir(&path)?;
+    }
+    Ok(())
+}
+
+/// What a file is that the checkpoint does not know.
+#[derive(Debug)]
+enum File {
+    Block(Entry),
+    HalfWritten,
+    Damaged(String),
+}
+
+/// Verifies a file that the checkpoint does not know, and indexes it. Returns whether it is still there.
+fn adopt(core: &Core, id: BlockId, place: Place, recovered: &mut Recovered) -> Result<bool, VolumeError> {
+    let path = core.record_path(&id, place);
+    let looked_at = core.disk.open(&path).and_then(|file| look_at(core, &*file, id, place));
+    let entry = match looked_at {
+        Ok(File::Block(entry)) => entry,
+        Ok(File::HalfWritten) => {
+            recovered.report.dropped += 1;
+            return remove(core, id, place).map(|()| false);
+        }
+        Ok(File::Damaged(reason)) => return set_aside(core, id, place, &reason, recovered),
+        Err(error) if is_shortage(&error) => return Err(VolumeError::io("read", &path, error)),
+        Err(error) => return set_aside(core, id, place, &error.to_string(), recovered),
+    };
+    let replaced = core.index_mut().insert(id, entry);
+    match verify(core, id).and_then(|()| sync(core, id, place)) {
+        Ok(()) => {
+            core.index_mut().take_trash(&id);
+            if let Some(old) = replaced.filter(|old| old.place.is_own()) {
+                // The block was written again, and the older file outlived the crash.
+                remove(core, id, old.place)?;
+            }
+            Ok(true)
+        }
+        Err(VolumeError::Damaged { reason, .. }) => {
+            let mut index = core.index_mut();
+            index.remove_at(&id, place);
+            if let Some(replaced) = replaced {
+                index.insert(id, replaced);
+            }
+            drop(index);
+            set_aside(core, id, place, &reason, recovered)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn look_at(core: &Core, file: &dyn DiskFile, id: BlockId, place: Place) -> io::Result<File> {
+    let length = file.length()?;
+    if length < HEADER_SIZE as u64 {
+        // No block is so short.
+        return Ok(File::HalfWritten);
+    }
+    let mut head = [0; HEADER_SIZE];
+    file.read_exact_at(&mut head, 0)?;
+    let header = Header::decode(&head, core.id, place).filter(|header| header.id == id);
+    Ok(match header.map(|header| header.body) {
+        Some(Body::Block(body)) => File::Block(Entry { length: body.length, crc: body.crc, place }),
+        Some(Body::Mark) => File::HalfWritten,
+        None if is_empty(file, length)? => File::HalfWritten,
+        Some(Body::Tombstone { .. }) | None => File::Damaged("its header is damaged".to_owned()),
+    })
+}
+
+/// Whether there is nothing but zeros.
+fn is_empty(file: &dyn DiskFile, length: u64) -> io::Result<bool> {
+    let mut piece = Vec::new();
+    let mut offset = 0;
+    while offset < length {
+        piece.resize((length - offset).min(PIECE) as usize, 0);
+        file.read_exact_at(&mut piece, offset)?;
+        if piece.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        offset += piece.len() as u64;
+    }
+    Ok(true)
+}
+
+/// Renames a file into quarantine, where the start finds it in the end. Returns that it is not there any more.
+fn set_aside(
+    core: &Core,
+    id: BlockId,
+    place: Place,
+    reason: &str,
+    recovered: &mut Recovered,
+) -> Result<bool, VolumeError> {
+    warn_peer!(block = %id, reason, "a block is torn or damaged; it is set aside");
+    let path = core.record_path(&id, place);
+    let directory = core.quarantine_directory();
+    let to = directory.join(quarantine_name(&id, place));
+    core.disk.rename(&path, &to).map_err(|error| core.write_error("rename", &path, error))?;
+    recovered.report.set_aside += 1;
+    core.sync_dir(&directory).map(|()| false)
+}
+
+fn remove(core: &Core, id: BlockId, place: Place) -> Result<(), VolumeError> {
+    let path = core.record_path(&id, place);
+    match core.disk.remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(core.write_error("remove", &path, error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Reads a block from front to back.
+fn verify(core: &Core, id: BlockId) -> Result<(), VolumeError> {
+    let reader = BlockReader::open(core, id)?;
+    let mut start = 0;
+    while start < reader.length() {
+        let end = (start + PIECE).min(reader.length());
+        reader.read(start, end)?;
+        start = end;
+    }
+    Ok(())
+}
+
+fn sync(core: &Core, id: BlockId, place: Place) -> Result<(), VolumeError> {
+    let path = core.record_path(&id, place);
+    let synced = core.disk.open(&path).and_then(|file| file.sync());
+    synced.map_err(|error| core.fail("fdatasync", &path, &error))
+}

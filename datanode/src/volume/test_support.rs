@@ -1,0 +1,44 @@
+//! Volumes with blocks, for tests of what is built on them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cairn_protocol::checksum::crc32c;
+use cairn_protocol::id::BlockId;
+use uuid::Uuid;
+
+use super::Volume;
+use super::index::Entry;
+use super::record::Place;
+use super::set::VolumeSet;
+use super::sim::SimDisk;
+pub(crate) use super::tests::id;
+use super::tests::{block_on, content, env, options};
+
+/// Two volumes on one simulated disk, with small blocks on both, drawn at random.
+pub(crate) fn set_with_blocks(count: u16) -> VolumeSet {
+    let directories = ["/a", "/b"].map(PathBuf::from);
+    let disk = SimDisk::new(1 << 30);
+    let set = VolumeSet::open(Arc::new(disk), &directories, &options(), &env()).unwrap();
+    block_on(async {
+        for n in 0..count {
+            let bytes = content(n.into(), 100);
+            let volume = set.in_order_for_writing().remove(0);
+            let mut writer = volume.writer(id(n), bytes.len() as u64, crc32c(&bytes)).await.unwrap();
+            writer.write(bytes).await.unwrap();
+            writer.finish().await.unwrap();
+        }
+    });
+    set
+}
+
+/// Has a volume believe that it holds so many blocks, of which there are no bytes.
+pub(crate) fn pretend(volume: &Volume, count: u32) -> Vec<BlockId> {
+    let mut index = volume.core.index_mut();
+    let blocks = (0..count).map(|n| (BlockId(Uuid::from_u128((1 << 100) + u128::from(n))), n));
+    let insert = |(id, n)| {
+        index.insert(id, Entry { length: 1, crc: 0, place: Place::own(1, n) });
+        id
+    };
+    blocks.map(insert).collect()
+}

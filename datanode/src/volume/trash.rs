@@ -1,0 +1,266 @@
+//! The trash: what is deleted can be brought back for a while.
+//!
+//! | a block | lies in the trash as | comes back by |
+//! |---|---|---|
+//! | with a segment of its own | a file in `trash/`, whose name tells when it was deleted | a rename |
+//! | in a shared segment | the record that it was, and a tombstone that tells when it was deleted | being stored again |
+//!
+//! Compaction carries the trash's records along until their time is over. The trash is counted as free: whoever finds no
+//! room empties it, the oldest first. A block that is stored again is not in the trash any more.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cairn_protocol::id::BlockId;
+
+use super::Stored;
+use super::core::Core;
+use super::error::{VolumeError, is_out_of_space};
+use super::index::{Entry, Trashed};
+use super::log::{Change, Log, SmallBlock};
+use super::own::OwnSegments;
+use super::read::BlockReader;
+use super::record::Place;
+
+/// Blocks in the trash of one volume, at the most: it bounds the memory that the trash takes, to some 64 MiB. Beyond, the
+/// oldest go.
+const BLOCKS_MAX: usize = 1 << 19;
+
+/// What is read at once of a block that is verified, in bytes.
+const PIECE: u64 = 1 << 20;
+
+/// Puts a block with a segment of its own, which the index does not know any more, into the trash. Durable when it
+/// returns. Blocks its thread.
+pub(crate) fn put(core: &Core, own: &OwnSegments, id: BlockId, trashed: Trashed) -> Result<(), VolumeError> {
+    if own.throw_away(&id, &trashed)? {
+        let older = core.index_mut().add_trash(id, trashed);
+        if let Some(older) = older {
+            discard(core, &id, &older);
+        }
+        limit(core);
+    }
+    Ok(())
+}
+
+/// Brings a block back, if it is in the trash and what its checksum says. Durable when it returns. Blocks its thread.
+pub(crate) fn restore(
+    core: &Core,
+    own: &OwnSegments,
+    log: &Log,
+    id: BlockId,
+) -> Result<Option<Stored>, VolumeError> {
+    let Some(trashed) = core.index().trashed(&id) else { return Ok(None) };
+    if !trashed.entry.place.is_own() {
+        let block = match read_shared(core, id, &trashed) {
+            Ok(block) => block,
+            Err(error) => return damaged(id, error),
+        };
+        log.submit(Change::Put { block, moved_from: None })?.wait()?;
+        return Ok(Some(trashed.entry.into()));
+    }
+    // Out of the trash first, so that it is not emptied meanwhile.
+    if core.index_mut().take_trash(&id).is_none() {
+        return Ok(None);
+    }
+    let back = verify(core, id, &trashed).and_then(|()| own.bring_back(&id, &trashed));
+    match back {
+        Ok(true) => {
+            let mut index = core.index_mut();
+            index.since_checkpoint += trashed.entry.size();
+            index.insert(id, trashed.entry);
+            Ok(Some(trashed.entry.into()))
+        }
+        Ok(false) => Ok(None),
+        Err(error) => {
+            core.index_mut().add_trash(id, trashed);
+            damaged(id, error)
+        }
+    }
+}
+
+/// A damaged block stays in the trash until its time is over; it cannot be brought back.
+fn damaged(id: BlockId, error: VolumeError) -> Result<Option<Stored>, VolumeError> {
+    match error {
+        VolumeError::Damaged { reason, .. } => {
+            tracing::warn!(fault = "peer", block = %id, %reason, "a block in the trash is damaged and stays there");
+            Ok(None)
+        }
+        error => Err(error),
+    }
+}
+
+fn verify(core: &Core, id: BlockId, trashed: &Trashed) -> Result<(), VolumeError> {
+    let reader = BlockReader::open_at(core, id, trashed.entry, &core.trash_path(&id, trashed))?;
+    let mut start = 0;
+    while start < reader.length() {
+        let end = (start + PIECE).min(reader.length());
+        reader.read(start, end)?;
+        start = end;
+    }
+    Ok(())
+}
+
+/// The block in a shared segment of the trash, verified.
+pub(crate) fn read_shared(core: &Core, id: BlockId, trashed: &Trashed) -> Result<SmallBlock, VolumeError> {
+    let Entry { length, crc, place: _ } = trashed.entry;
+    let reader = BlockReader::open_at(core, id, trashed.entry, &core.trash_path(&id, trashed))?;
+    let data = reader.read(0, reader.length())?;
+    Ok(SmallBlock { id, length, crc, table: reader.table().encode(), data })
+}
+
+/// What was taken out of the trash for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Emptied {
+    /// Blocks.
+    pub(crate) blocks: u64,
+    /// Bytes that there are at once.
+    pub(crate) own_bytes: u64,
+    /// Bytes that compaction gives back.
+    pub(crate) shared_bytes: u64,
+}
+
+/// Takes out what has lain in the trash for its time. Blocks its thread.
+pub(crate) fn expire(core: &Core) -> Emptied {
+    let over = core.trash_time().before(core.options.trash_age);
+    let mut emptied = Emptied::default();
+    let mut directories = BTreeSet::new();
+    loop {
+        let due = {
+            let mut index = core.index_mut();
+            let oldest = index.oldest_trash().filter(|(_, trashed)| trashed.deleted_at <= over.0);
+            oldest.and_then(|(id, _)| Some((id, index.take_trash(&id)?)))
+        };
+        let Some((id, trashed)) = due else { break };
+        emptied.count(&trashed);
+        directories.insert(trashed.entry.place);
+        discard(core, &id, &trashed);
+    }
+    remove_empty(core, directories);
+    emptied
+}
+
+/// Empties the trash, the oldest first, until `bytes` were taken out. Blocks its thread.
+pub(crate) fn empty(core: &Core, bytes: u64) -> Emptied {
+    let mut emptied = Emptied::default();
+    let mut directories = BTreeSet::new();
+    while emptied.own_bytes + emptied.shared_bytes < bytes {
+        let oldest = {
+            let mut index = core.index_mut();
+            index.oldest_trash().and_then(|(id, _)| Some((id, index.take_trash(&id)?)))
+        };
+        let Some((id, trashed)) = oldest else { break };
+        emptied.count(&trashed);
+        directories.insert(trashed.entry.place);
+        discard(core, &id, &trashed);
+    }
+    remove_empty(core, directories);
+    emptied
+}
+
+/// Takes out what is in a shared segment.
+pub(crate) fn forget_segment(core: &Core, number: u32) {
+    let mut index = core.index_mut();
+    for (id, _) in index.trash_in_segment(number) {
+        index.take_trash(&id);
+    }
+}
+
+impl Emptied {
+    fn count(&mut self, trashed: &Trashed) {
+        self.blocks += 1;
+        let size = trashed.entry.size();
+        if trashed.entry.place.is_own() {
+            self.own_bytes += size;
+        } else {
+            self.shared_bytes += size;
+        }
+    }
+}
+
+/// Keeps the trash within what memory may be spent on it. Blocks its thread.
+pub(crate) fn limit(core: &Core) {
+    while core.index().trash_len() > BLOCKS_MAX {
+        if empty(core, 1).blocks == 0 {
+            return;
+        }
+    }
+}
+
+/// Removes the file of a block that is not in the trash any more. Blocks its thread.
+pub(crate) fn discard(core: &Core, id: &BlockId, trashed: &Trashed) {
+    if !trashed.entry.place.is_own() {
+        // Its record is dead, and goes with its segment.
+        return;
+    }
+    let path = core.trash_path(id, trashed);
+    match core.disk.remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            // It is in the trash again after the next start. A disk that is broken shows when it is probed.
+            tracing::info!(path = %path.display(), %error, "cannot remove a block from the trash");
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// Directories that have become empty go, too.
+fn remove_empty(core: &Core, places: BTreeSet<Place>) {
+    let own = places.into_iter().filter(|place| place.is_own());
+    let directories: BTreeSet<PathBuf> = own.map(|place| core.trash_directory_of(place)).collect();
+    let _nobody_needs_one = core.trash_names();
+    for directory in directories {
+        // Most are not empty, and whoever needs one makes it.
+        let _ = core.disk.remove_dir(&directory);
+    }
+}
+
+impl Core {
+    /// Writes; when there is no room, empties the trash of blocks with files of their own until there is.
+    pub(crate) fn with_room(
+        &self,
+        path: &Path,
+        needed: u64,
+        write: impl Fn() -> io::Result<()>,
+    ) -> Result<(), VolumeError> {
+        self.try_with_room(needed, write).map_err(|error| self.write_error("write", path, error))
+    }
+
+    /// [`with_room`](Self::with_room), for those who have more to do when it fails.
+    pub(crate) fn try_with_room(&self, needed: u64, write: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        loop {
+            match write() {
+                Err(error) if is_out_of_space(&error) && self.empty_files(needed) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Removes files from the trash, the oldest first, until `bytes` are free. Returns whether there were any.
+    fn empty_files(&self, bytes: u64) -> bool {
+        let mut freed = 0;
+        while freed < bytes.max(1) {
+            let oldest = {
+                let mut index = self.index_mut();
+                index.oldest_own_trash().and_then(|(id, _)| Some((id, index.take_trash(&id)?)))
+            };
+            let Some((id, trashed)) = oldest else { break };
+            discard(self, &id, &trashed);
+            freed += trashed.entry.size();
+        }
+        freed > 0
+    }
+}
+
+/// What the name of a file in directory `directory` of the trash says.
+pub(crate) fn parse_name(directory: u32, name: &str) -> Option<(BlockId, Trashed)> {
+    let mut parts = name.splitn(5, '-');
+    let mut number = |digits: usize| {
+        let part = parts.next().filter(|part| part.len() == digits)?;
+        u64::from_str_radix(part, 16).ok()
+    };
+    let (file, deleted_at, length, crc) = (number(4)?, number(16)?, number(8)?, number(8)?);
+    let id = parts.next()?.parse().ok()?;
+    let place = Place::own(directory, u32::try_from(file).ok()?);
+    let entry = Entry { length: u32::try_from(length).ok()?, crc: u32::try_from(crc).ok()?, place };
+    Some((id, Trashed { entry, deleted_at }))
+}
