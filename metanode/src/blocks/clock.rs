@@ -251,6 +251,16 @@ mod tests {
         assert_eq!(clock.grants_end(later), clock.forgotten_grants_end());
     }
 
+    /// Databases of earlier versions have no mark.
+    #[test]
+    fn a_database_that_kept_no_time_begins_with_the_wall_clock_and_with_grants_that_nobody_remembers() {
+        let (env, _hand) = Env::manual(1, START);
+        let (clock, steady) = Clock::begin(None, false, &BlocksConfig::default(), &env);
+        assert_eq!((steady.now(), clock.forgotten_grants_end()), (START, START.after(minutes(10))));
+        let (clock, _) = Clock::begin(None, true, &BlocksConfig::default(), &env);
+        assert_eq!(clock.forgotten_grants_end(), Timestamp(0));
+    }
+
     #[test]
     fn a_grace_period_is_as_long_as_it_should_be_while_nobody_sets_the_clock() {
         let (clock, env, hand) = begin(None);

@@ -12,6 +12,7 @@ contract! {
     an_overwritten_or_deleted_version_is_found_by_its_id,
     a_commit_is_refused_as_a_whole,
     a_grant_is_good_for_one_commit,
+    a_block_that_was_given_up_is_refused_by_its_name,
     deletes_answer_each_for_itself_in_order,
     a_copy_shares_the_bytes_of_its_source,
     a_copy_onto_itself_replaces_attributes,
@@ -134,6 +135,20 @@ async fn a_commit_is_refused_as_a_whole(cluster: &Cluster) {
     }
     // Nothing of any of them is there, not even the blocks that were good.
     assert_eq!(cluster.head("b", "k").await, Err(MetadataError::NoSuchKey));
+}
+
+async fn a_block_that_was_given_up_is_refused_by_its_name(cluster: &Cluster) {
+    cluster.bucket("b").await;
+    let commit = cluster.object("b", "k", "e", &[10, 10]);
+    let given_up = commit.extents[1].grant.clone();
+    let block = given_up.block;
+    cluster.metadata.release_grants(ReleaseGrants { grants: vec![given_up.clone()] }).await.unwrap();
+    let is_lost =
+        |error: MetadataError| matches!(error, MetadataError::BlockLost { block: lost, .. } if lost == block);
+    assert!(is_lost(cluster.commit_object(commit).await.unwrap_err()));
+    assert_eq!(cluster.head("b", "k").await, Err(MetadataError::NoSuchKey));
+    let renewed = cluster.metadata.renew_grants(RenewGrants { grants: vec![given_up] }).await;
+    assert!(is_lost(renewed.unwrap_err()));
 }
 
 async fn a_grant_is_good_for_one_commit(cluster: &Cluster) {

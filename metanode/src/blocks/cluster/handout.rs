@@ -11,26 +11,32 @@ use crate::store::replicas::BlockRange;
 use crate::store::{StoreError, deletions};
 
 pub(super) async fn commands(inner: &Inner, node: NodeId) -> Result<Vec<Command>, ClusterError> {
-    let issued_at = inner.env.wall();
     let mut commands: Vec<Command> = {
         let mut memory = inner.memory();
         let copies = memory.copies.hand_out(node);
-        copies.into_iter().map(|(id, copy)| replicate(&memory, id, issued_at, copy)).collect()
+        copies.into_iter().map(|(id, copy)| replicate(inner, &memory, id, copy)).collect()
     };
     commands.extend(deletion(inner, node).await?);
     Ok(commands)
 }
 
-fn replicate(memory: &Memory, id: u64, issued_at: Timestamp, copy: CopyIntent) -> Command {
+fn replicate(inner: &Inner, memory: &Memory, id: u64, copy: CopyIntent) -> Command {
     let address = |node: &NodeId| memory.nodes.get(*node).map(|found| (*node, found.address.clone()));
     let sources = copy.sources.iter().filter_map(address).collect();
     let action = Action::Replicate { replica: copy.replica, sources };
-    Command { id, issued_at, deadline: copy.deadline, action }
+    command(inner, id, copy.deadline, action)
+}
+
+/// A command that is given now. Its deadline is of the cluster's time here, and of the wall clock for the node, which has no
+/// other to compare with.
+fn command(inner: &Inner, id: u64, deadline: Timestamp, action: Action) -> Command {
+    let issued_at = inner.env.wall();
+    Command { id, issued_at, deadline: issued_at.after(deadline.since(inner.env.now())), action }
 }
 
 /// The next replicas to delete, unless the node is at some already.
 async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterError> {
-    let now = inner.env.wall();
+    let now = inner.env.now();
     let deadline = now.after(inner.config.command_deadline);
     let after = {
         let mut memory = inner.memory();
@@ -64,7 +70,7 @@ async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterE
         return Ok(None);
     }
     node.deletions.command = Some((number, deadline));
-    Ok(Some(Command { id: number, issued_at: now, deadline, action: Action::Delete { blocks } }))
+    Ok(Some(command(inner, number, deadline, Action::Delete { blocks })))
 }
 
 async fn next_page(

@@ -9,7 +9,8 @@ use cairn_protocol::metadata::*;
 use super::super::BlocksConfig;
 use super::cluster::TestCluster;
 
-const ELEVEN_MINUTES_MS: i64 = 11 * 60 * 1_000;
+/// More than a lease and its slack, by a second.
+const ELEVEN_MINUTES_MS: i64 = (11 * 60 + 1) * 1_000;
 
 /// Whether a commit or a renewal was refused because of this block.
 pub(super) fn is_lost<T: std::fmt::Debug>(result: &Result<T, MetadataError>, block: BlockId) -> bool {
@@ -135,6 +136,50 @@ async fn a_commit_that_is_repeated_after_its_object_was_collected_is_refused() {
     assert!(cluster.really_at(block).is_empty());
     assert!(is_lost(&cluster.commit(vec![extent]).await, block));
     cluster.verify().await;
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// What was ordered before a wall clock was set back was waited for until the clock had caught up: for as long as it had been
+/// wrong the node deleted nothing.
+#[tokio::test]
+async fn a_wall_clock_that_is_set_back_holds_up_no_deletion() {
+    let mut cluster = TestCluster::new(1).await;
+    let (owner, block) = cluster.put(10).await;
+    cluster.give_up(owner).await;
+    cluster.clock.advance(cluster.config.garbage_grace + Duration::from_secs(1));
+    cluster.beat(0).await;
+    cluster.work().await;
+    cluster.register(0).await;
+    cluster.beat(0).await;
+    assert_eq!(cluster.nodes[0].commands.len(), 1);
+    // Nodes compare the deadline with their own wall clocks.
+    let deadline = cluster.env.wall().after(cluster.config.command_deadline);
+    assert_eq!(cluster.nodes[0].commands[0].deadline, deadline);
+    // The command is lost.
+    cluster.nodes[0].commands.clear();
+    cluster.clock.set_wall(-DAY_MS);
+    cluster.pass(cluster.config.command_deadline + Duration::from_secs(3)).await;
+    assert!(cluster.really_at(block).is_empty());
+}
+
+/// And no copy was planned again.
+#[tokio::test]
+async fn a_wall_clock_that_is_set_back_holds_up_no_copy() {
+    let mut cluster = TestCluster::new(4).await;
+    let block = cluster.put_many(1, 10).await[0];
+    let dead = *cluster.really_at(block).first().unwrap();
+    cluster.die(dead).await;
+    cluster.beat_all().await;
+    assert_eq!(cluster.copies_ordered(), 1);
+    for node in &mut cluster.nodes {
+        node.commands.clear();
+    }
+    cluster.clock.set_wall(-DAY_MS);
+    cluster.pass(cluster.config.command_deadline + Duration::from_secs(10)).await;
+    let mut really = cluster.really_at(block);
+    really.remove(&dead);
+    assert_eq!(really.len(), 3);
 }
 
 /// The grants that were given before a start with a shorter lease are valid for longer than those given after it.

@@ -147,8 +147,7 @@ impl Inner {
         purpose: Purpose,
     ) {
         let replica = ReportedReplica { block, length: copies.block.length, crc32c: copies.block.crc32c };
-        // Datanodes compare it with their clocks.
-        let deadline = self.env.wall().after(self.config.command_deadline);
+        let deadline = self.env.now().after(self.config.command_deadline);
         self.memory().copies.add(replica, target, sources, deadline, purpose);
         if let Some(from) = purpose.leaves() {
             self.events.publish(EventKind::MoveStarted { block, from, to: target });

@@ -73,7 +73,7 @@ impl Liveness {
     }
 
     fn give_up_late_copies(&self) {
-        let now = self.inner.env.wall();
+        let now = self.inner.env.now();
         let monotonic = self.inner.env.monotonic();
         let mut memory = self.inner.memory();
         let late = memory.copies.expire(now);
