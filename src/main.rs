@@ -38,6 +38,10 @@ fn start() -> anyhow::Result<ExitCode> {
             command::completions::run(&arguments);
             return Ok(ExitCode::SUCCESS);
         }
+        Command::S3Operations(arguments) => {
+            command::s3_operations::run(&arguments);
+            return Ok(ExitCode::SUCCESS);
+        }
         operation => operation,
     };
     logging::start(&cli.logging)?;
@@ -58,7 +62,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Metanode(arguments) => command::metanode::run(*arguments).await,
         Command::Datanode(arguments) => command::datanode::run(*arguments).await,
         Command::Admin(arguments) => return command::admin::run(*arguments).await,
-        Command::Config(_) | Command::Completions(_) => Ok(()),
+        Command::Config(_) | Command::Completions(_) | Command::S3Operations(_) => Ok(()),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

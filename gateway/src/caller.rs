@@ -48,11 +48,22 @@ impl Caller {
     }
 }
 
-/// Checks a claim about who owns a bucket: with one account, it is right or wrong for all buckets.
+/// Checks a claim about who owns a bucket, made in the header `name`: with one account, it is right or wrong for all
+/// buckets.
 ///
 /// # Errors
-/// `AccessDenied`.
-pub fn check_owner(claimed: &str) -> S3Result<()> {
+/// `InvalidBucketOwnerAWSAccountID` for what is no account, `AccessDenied` for another one.
+pub fn check_owner(name: &str, claimed: &str) -> S3Result<()> {
+    let is_account = claimed.len() == 12 && claimed.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_account {
+        return Err(S3Error::with_message(
+            ErrorCode::InvalidBucketOwnerAWSAccountID,
+            format!(
+                "The value of the expected bucket owner parameter must be an AWS Account ID... [{claimed}]"
+            ),
+        )
+        .detail("ArgumentName", name));
+    }
     if claimed == ACCOUNT_ID { Ok(()) } else { Err(S3Error::new(ErrorCode::AccessDenied)) }
 }
 
@@ -71,7 +82,11 @@ mod tests {
 
     #[test]
     fn a_wrong_expected_owner_is_denied() {
-        assert!(check_owner(ACCOUNT_ID).is_ok());
-        assert_eq!(check_owner("111122223333").unwrap_err().code(), ErrorCode::AccessDenied);
+        let code = |claimed| check_owner("x", claimed).err().map(|error| error.code());
+        assert_eq!(code(ACCOUNT_ID), None);
+        assert_eq!(code("111122223333"), Some(ErrorCode::AccessDenied));
+        for claimed in ["", "1", "abc", "0000000000000", "00000000000a"] {
+            assert_eq!(code(claimed), Some(ErrorCode::InvalidBucketOwnerAWSAccountID), "{claimed}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! | [`service`] | what happens to every request: id, framing, authentication, route, log |
 //! | [`auth`] | Signature Version 4, pure |
 //! | [`route`] | from method, target, query and headers to an operation |
+//! | [`declaration`] | what S3 knows of each operation, and what of it is done: headers, parameters, elements |
 //! | [`ops`] | the operations, one file each, a folder per resource |
 //! | [`request`], [`response`] | what an operation is given, and what it gives |
 //! | [`types`] | parts of requests, parsed: names, ranges, conditions, tags … |
@@ -18,15 +19,17 @@
 //!
 //! # To add an operation
 //!
-//! Make a file in the folder of its resource with a type that implements [`ops::Operation`], and put it
-//! into that folder's `ROUTES`. `parse` reads the request's head; `run` gets a [`request::Request`] (with a
-//! verified [`caller::Caller`]; only the service makes one) and the unread [`request::RequestBody`]:
-//! [`payload`](request::RequestBody::payload) for object data as a verifying stream,
+//! Make a file in the folder of its resource with a type that implements [`ops::Operation`], put it into that
+//! folder's `ROUTES`, and take it off [`ops::unbuilt`]. Its `DECLARATION` names method, resource, selectors, and every
+//! header, parameter and element that AWS's service model has for it: what is not declared there never reaches it.
+//! `docs/s3.md` is made from it: `cairn s3-operations --markdown > docs/s3.md`. `parse` reads the request's head;
+//! `run` gets a [`request::Request`] (with a verified [`caller::Caller`]; only the service makes one) and the unread
+//! [`request::RequestBody`]: [`payload`](request::RequestBody::payload) for object data as a verifying stream,
 //! [`document`](request::RequestBody::document) for XML. Answers come from [`response`]; errors are
 //! [`error::S3Error`], into which a `MetadataError` turns with `?`.
 //!
 //! Architecture invariants: signatures, framing, XML, ranges and checksums do no IO and read no clock.
-//! An operation never sees an unverified caller. A header or parameter that we do not know is refused.
+//! An operation never sees an unverified caller, nor a header or parameter that it does not declare.
 
 pub mod auth;
 pub mod body;
@@ -35,6 +38,7 @@ pub mod checksum;
 pub mod config;
 pub mod credentials;
 pub mod data;
+pub mod declaration;
 pub mod error;
 pub mod gateway;
 pub mod ops;

@@ -6,6 +6,7 @@ use http::HeaderMap;
 
 use crate::body::{PayloadSpec, PayloadStream};
 use crate::caller::Caller;
+use crate::declaration::Declaration;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::types::{BucketName, ObjectKey};
 use crate::uri::Query;
@@ -31,13 +32,15 @@ pub enum Target {
 pub struct Request {
     /// `x-amz-request-id`.
     pub id: String,
+    /// The operation that it is for.
+    pub declaration: &'static Declaration,
     /// Who asks: verified.
     pub caller: Caller,
     /// About what.
     pub target: Target,
-    /// The query.
+    /// The query, as far as the operation declares it.
     pub query: Query,
-    /// The headers.
+    /// The headers, as far as the operation declares them.
     pub headers: HeaderMap,
     /// Whether the connection is encrypted.
     pub is_tls: bool,
@@ -106,14 +109,14 @@ impl RequestBody {
     /// The XML document in it.
     ///
     /// # Errors
-    /// `MissingRequestBodyError` for an empty body, `MaxMessageLengthExceeded`, `MalformedXML`, or what is
-    /// wrong with the payload.
+    /// `MissingRequestBodyError` for an empty body, `MaxMessageLengthExceeded`, `MalformedXML`, `NotImplemented` for
+    /// an element that is declared so, or what is wrong with the payload.
     pub async fn document(self, request: &Request, root: &str) -> S3Result<Element> {
         let bytes = self.bytes(request).await?;
         if bytes.is_empty() {
             return Err(S3Error::new(ErrorCode::MissingRequestBodyError));
         }
-        xml::parse(&bytes, root)
+        checked(request, xml::parse(&bytes, root)?)
     }
 
     /// The XML document in it, or nothing if it is empty.
@@ -127,7 +130,7 @@ impl RequestBody {
             return Ok(None);
         }
         let bytes = self.bytes(request).await?;
-        if bytes.is_empty() { Ok(None) } else { xml::parse(&bytes, root).map(Some) }
+        if bytes.is_empty() { Ok(None) } else { checked(request, xml::parse(&bytes, root)?).map(Some) }
     }
 
     async fn bytes(self, request: &Request) -> S3Result<Bytes> {
@@ -137,4 +140,9 @@ impl RequestBody {
         }
         self.payload(request, spec).collect(DOCUMENT_MAX).await
     }
+}
+
+fn checked(request: &Request, document: Element) -> S3Result<Element> {
+    request.declaration.check_document(&document)?;
+    Ok(document)
 }

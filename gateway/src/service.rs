@@ -1,7 +1,7 @@
 //! What happens to every request, before and after its operation.
 //!
-//! An id, framing that hyper forgives and we do not, authentication, what the headers ask for, the
-//! route; afterwards the headers that every answer has, and one line in the log.
+//! An id, framing that hyper forgives and we do not, authentication, the route, what the operation declares;
+//! afterwards the headers that every answer has, and one line in the log.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ impl S3Service {
         let mut operation = "-";
         let result = match self.admit(parts, &id) {
             Ok(admitted) => {
-                operation = admitted.route.name;
+                operation = admitted.route.declaration.name;
                 (admitted.route.handler)(self.gateway.clone(), admitted.request, RequestBody::new(body)).await
             }
             Err(error) => Err(error),
@@ -118,9 +118,11 @@ impl S3Service {
         }
         let target = parse_target(&parts.headers, &raw_path, &self.gateway.config.domains)?;
         let route = route::find(&parts.method, target.resource(), &query, &parts.headers)?;
-        route.check_headers(&parts.headers)?;
+        route.declaration.admit(&mut parts.headers, &mut query)?;
         let is_tls = parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
-        let request = Request { id: id.to_owned(), caller, target, query, headers: parts.headers, is_tls };
+        let declaration = route.declaration;
+        let headers = parts.headers;
+        let request = Request { id: id.to_owned(), declaration, caller, target, query, headers, is_tls };
         Ok(Admitted { route, request })
     }
 

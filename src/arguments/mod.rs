@@ -26,6 +26,7 @@ use values::{access_key, base_url, secret_key, size};
 use crate::command::admin::AdminArguments;
 use crate::command::completions::CompletionsArguments;
 use crate::command::config::ConfigOperation;
+use crate::command::s3_operations::S3OperationsArguments;
 use crate::logging::LoggingArguments;
 use crate::secret_source::SecretArguments;
 
@@ -67,6 +68,9 @@ pub(crate) enum Command {
     Config(ConfigOperation),
     /// Print a script that completes `cairn` in a shell
     Completions(CompletionsArguments),
+    /// Which operations, headers and parameters of S3 work, as JSON
+    #[command(hide = true)]
+    S3Operations(S3OperationsArguments),
 }
 
 /// `cairn server`.

@@ -6,4 +6,5 @@ pub(crate) mod config;
 pub(crate) mod datanode;
 pub(crate) mod gateway;
 pub(crate) mod metanode;
+pub(crate) mod s3_operations;
 pub(crate) mod server;

@@ -140,3 +140,43 @@ def test_what_is_not_configured_is_told_as_aws_tells_it(s3, bucket):
     # Never versioned: no status at all.
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
     assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=bucket)
+
+
+def test_what_was_never_configured_can_be_deleted(s3, bucket):
+    """`terraform destroy` does this; all of it was 501."""
+    for delete in (
+        s3.delete_bucket_cors,
+        s3.delete_bucket_encryption,
+        s3.delete_bucket_lifecycle,
+        s3.delete_bucket_policy,
+        s3.delete_bucket_replication,
+        s3.delete_bucket_tagging,
+        s3.delete_bucket_website,
+        s3.delete_public_access_block,
+    ):
+        assert delete(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"] == 204
+        with s3_error("NoSuchBucket", 404):
+            delete(Bucket="there-is-no-such-bucket")
+    with s3_error("NoSuchConfiguration", 404):
+        s3.delete_bucket_metrics_configuration(Bucket=bucket, Id="a")
+    assert not s3.list_bucket_metrics_configurations(Bucket=bucket)["IsTruncated"]
+
+
+def test_settings_that_are_so_anyway_can_be_asked_for(s3, bucket):
+    s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "BucketOwner"})
+    assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
+    s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    enforced = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=enforced)
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", ACL="bucket-owner-full-control")
+    s3.put_bucket_acl(Bucket=bucket, ACL="private")
+    s3.put_object_acl(Bucket=bucket, Key="k", ACL="private")
+    shown = s3.get_bucket_acl(Bucket=bucket)
+    policy = {"Owner": shown["Owner"], "Grants": shown["Grants"]}
+    s3.put_bucket_acl(Bucket=bucket, AccessControlPolicy=policy)
+    s3.put_object_acl(Bucket=bucket, Key="k", AccessControlPolicy=policy)
+    with s3_error("NotImplemented", 501):
+        s3.put_bucket_acl(Bucket=bucket, ACL="public-read")
+    with s3_error("NotImplemented", 501):
+        s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"})

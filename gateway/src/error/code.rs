@@ -54,7 +54,9 @@ codes! {
     InvalidAccessKeyId FORBIDDEN "The AWS Access Key Id you provided does not exist in our records.";
     InvalidArgument BAD_REQUEST "Invalid Argument";
     InvalidBucketName BAD_REQUEST "The specified bucket is not valid.";
+    InvalidBucketOwnerAWSAccountID BAD_REQUEST "The value of the expected bucket owner parameter must be an AWS account ID.";
     InvalidDigest BAD_REQUEST "The Content-MD5 you specified was invalid.";
+    InvalidEncryptionAlgorithmError BAD_REQUEST "The encryption request that you specified is not valid. The valid value is AES256.";
     InvalidLocationConstraint BAD_REQUEST "The specified location-constraint is not valid";
     InvalidPart BAD_REQUEST "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
     InvalidPartNumber RANGE_NOT_SATISFIABLE "The requested partnumber is not satisfiable";
@@ -66,6 +68,7 @@ codes! {
     InvalidToken BAD_REQUEST "The provided token is malformed or otherwise invalid.";
     InvalidURI BAD_REQUEST "Couldn't parse the specified URI.";
     KeyTooLongError BAD_REQUEST "Your key is too long";
+    MalformedACLError BAD_REQUEST "The ACL that you provided was not well formed or did not validate against our published schema.";
     MalformedTrailerError BAD_REQUEST "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MalformedXML BAD_REQUEST "The XML you provided was not well-formed or did not validate against our published schema";
     MaxMessageLengthExceeded BAD_REQUEST "Your request was too big.";
@@ -77,6 +80,7 @@ codes! {
     NoSuchBucket NOT_FOUND "The specified bucket does not exist";
     NoSuchBucketPolicy NOT_FOUND "The bucket policy does not exist";
     NoSuchCORSConfiguration NOT_FOUND "The CORS configuration does not exist";
+    NoSuchConfiguration NOT_FOUND "The specified configuration does not exist.";
     NoSuchKey NOT_FOUND "The specified key does not exist.";
     NoSuchLifecycleConfiguration NOT_FOUND "The lifecycle configuration does not exist";
     NoSuchPublicAccessBlockConfiguration NOT_FOUND "The public access block configuration was not found";
@@ -97,6 +101,7 @@ codes! {
     SignatureDoesNotMatch FORBIDDEN "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
     SlowDown SERVICE_UNAVAILABLE "Please reduce your request rate.";
     TooManyBuckets BAD_REQUEST "You have attempted to create more buckets than allowed";
+    UnexpectedContent BAD_REQUEST "This request contains unsupported content.";
     XAmzContentSHA256Mismatch BAD_REQUEST "The provided 'x-amz-content-sha256' header does not match what was computed.";
 }
 

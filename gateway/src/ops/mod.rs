@@ -1,33 +1,34 @@
 //! The operations of S3: one file each, a folder per resource, all of one shape.
 //!
 //! A request is parsed into the operation's type, the caller is authorised for its action, and it is
-//! run. Each folder has a table of its routes.
+//! run. What S3 knows of the operation is declared beside it; each folder has a table of its operations, and
+//! [`unbuilt`] has those that are not there.
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
 use crate::caller::Action;
+use crate::declaration::Declaration;
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
 
+pub mod acl;
 pub mod bucket;
 pub mod multipart;
 pub mod object;
 pub mod service;
+pub mod unbuilt;
 
 /// An operation.
 pub trait Operation: Sized + Send + 'static {
-    /// Its name in the API reference.
-    const NAME: &'static str;
+    /// What S3 knows of it, and what of that is done. It can read nothing else of a request.
+    const DECLARATION: &'static Declaration;
 
     /// The permission that it needs.
     const ACTION: Action;
-
-    /// Headers of Cairn's own, `x-cairn-…`, that it reads. All others are refused.
-    const HEADERS: &'static [&'static str] = &[];
 
     /// Reads everything but the body.
     ///

@@ -64,14 +64,14 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     (!values.is_empty()).then(|| values.join(","))
 }
 
-/// `aws-chunked` describes the transfer, not the object.
+/// `aws-chunked` describes the transfer, not the object. The rest stays as it was written.
 fn without_framing(value: &str) -> String {
-    let encodings: Vec<&str> = value
-        .split(',')
-        .map(str::trim)
-        .filter(|encoding| !encoding.is_empty() && *encoding != "aws-chunked")
-        .collect();
-    encodings.join(",")
+    let is_framing = |encoding: &&str| encoding.trim().eq_ignore_ascii_case("aws-chunked");
+    if !value.split(',').any(|encoding| is_framing(&encoding)) {
+        return value.to_owned();
+    }
+    let encodings: Vec<&str> = value.split(',').filter(|encoding| !is_framing(encoding)).collect();
+    encodings.join(",").trim().to_owned()
 }
 
 fn user_metadata(headers: &HeaderMap) -> S3Result<BTreeMap<String, String>> {
@@ -130,6 +130,24 @@ mod tests {
         assert!(
             parse_attributes(&headers(&[("content-encoding", "aws-chunked")])).unwrap().headers.is_empty()
         );
+    }
+
+    /// The coding of the transfer was taken off, and the others were written anew, without their spaces.
+    #[test]
+    fn what_framing_leaves_of_the_encoding_stays_as_it_was_written() {
+        for (sent, kept) in [
+            ("gzip, br", Some("gzip, br")),
+            ("gzip,br", Some("gzip,br")),
+            ("aws-chunked, gzip,  br", Some("gzip,  br")),
+            ("gzip, br,aws-chunked", Some("gzip, br")),
+            ("gzip , aws-chunked, br", Some("gzip , br")),
+            ("AWS-Chunked,gzip", Some("gzip")),
+            ("aws-chunked", None),
+            (" aws-chunked ", None),
+        ] {
+            let attributes = parse_attributes(&headers(&[("content-encoding", sent)])).unwrap();
+            assert_eq!(attributes.headers.get("content-encoding").map(String::as_str), kept, "{sent}");
+        }
     }
 
     #[test]

@@ -105,24 +105,17 @@ pub fn parse_write_condition(headers: &HeaderMap) -> S3Result<WriteCondition> {
             EtagList::Any => Ok(WriteCondition::Present),
             EtagList::Tags(tags) => match <[String; 1]>::try_from(tags) {
                 Ok([etag]) => Ok(WriteCondition::Etag(etag)),
-                Err(_) => Err(not_implemented(&header::IF_MATCH)),
+                Err(_) => Err(S3Error::invalid_argument(
+                    "If-Match",
+                    matches,
+                    "A write is guarded by one ETag, or *.",
+                )),
             },
         },
         (Some(_), Some(_)) => {
             Err(S3Error::invalid_request("If-Match and If-None-Match cannot both be given for a write."))
         }
     }
-}
-
-/// For writes that know no conditions at all.
-///
-/// # Errors
-/// `NotImplemented` if there is one.
-pub fn refuse_conditions(headers: &HeaderMap) -> S3Result<()> {
-    refuse(
-        headers,
-        &[header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE],
-    )
 }
 
 fn refuse(headers: &HeaderMap, names: &[HeaderName]) -> S3Result<()> {
@@ -204,17 +197,21 @@ mod tests {
         assert_eq!(parse(&[("if-match", "\"e\"")]).unwrap(), WriteCondition::Etag("e".into()));
         for pairs in [
             &[("if-none-match", "\"e\"")][..],
-            &[("if-match", "\"a\", \"b\"")],
-            &[("if-match", "")],
             &[("if-modified-since", SAME)],
             &[("if-unmodified-since", SAME)],
         ] {
             assert_eq!(parse(pairs).unwrap_err().code(), ErrorCode::NotImplemented, "{pairs:?}");
         }
+        for value in ["\"a\", \"b\"", ""] {
+            assert_eq!(
+                parse(&[("if-match", value)]).unwrap_err().code(),
+                ErrorCode::InvalidArgument,
+                "{value}"
+            );
+        }
         assert_eq!(
             parse(&[("if-match", "*"), ("if-none-match", "*")]).unwrap_err().code(),
             ErrorCode::InvalidRequest
         );
-        assert!(refuse_conditions(&headers(&[("if-match", "*")])).is_err());
     }
 }

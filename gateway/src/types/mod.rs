@@ -20,7 +20,7 @@ mod version;
 pub use attributes::{parse_attributes, user_metadata_header};
 pub use block_size::{BLOCK_SIZE_HEADER, parse_block_size};
 pub use bucket::BucketName;
-pub use conditions::{ReadConditions, Verdict, parse_write_condition, refuse_conditions};
+pub use conditions::{ReadConditions, Verdict, parse_write_condition};
 pub use copy_source::CopySource;
 pub use date::iso8601_seconds;
 pub use etag::{EtagList, quoted};

@@ -89,7 +89,8 @@ async fn what_is_not_configured_is_told_truly() {
 async fn what_is_not_there_is_not_implemented() {
     let store = Store::start().await;
     let client = &store.client;
-    for query in ["versioning", "policy", "acl", "lifecycle", "cors", "replication", "encryption", "website"]
+    for query in
+        ["versioning", "policy", "tagging", "lifecycle", "cors", "replication", "encryption", "website"]
     {
         client.send(Call::put(&format!("/{BUCKET}?{query}"))).await.fails(501, "NotImplemented");
     }
@@ -123,4 +124,5 @@ async fn the_owner_of_buckets_is_checked() {
     let head = |owner| Call::head("/bucket").header("x-amz-expected-bucket-owner", owner);
     store.client.send(head("000000000000")).await.expect(200);
     store.client.send(head("111122223333")).await.expect(403);
+    store.client.send(head("me")).await.expect(400);
 }

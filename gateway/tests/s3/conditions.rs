@@ -59,6 +59,10 @@ async fn writes_answer_412_and_404_as_the_user_guide_says() {
     {
         put(name, value).await.fails(501, "NotImplemented");
     }
+    // A list, or nothing, was answered with 501.
+    for value in ["\"a\", \"b\"", ""] {
+        put("if-match", value).await.fails(400, "InvalidArgument");
+    }
     let delete = |value: &str| client.send(Call::delete("/bucket/key").header("if-match", value));
     delete(OTHER).await.fails(412, "PreconditionFailed");
     delete(EMPTY).await.expect(204);

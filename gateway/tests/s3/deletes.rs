@@ -36,12 +36,16 @@ async fn many_are_deleted_each_for_itself() {
         &store,
         "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Object><Key>a</Key></Object>\
          <Object><Key>b</Key><ETag>\"x\"</ETag></Object><Object><Key>none</Key></Object>\
+         <Object><Key>other</Key><VersionId>null</VersionId></Object>\
          <Object><Key>c</Key><VersionId>abc</VersionId></Object></Delete>",
     )
     .await
     .expect(200);
     let result = reply.xml("DeleteResult");
-    assert_eq!(texts(&result, &["Deleted", "Key"]), ["a", "none"]);
+    assert_eq!(texts(&result, &["Deleted", "Key"]), ["a", "none", "other"]);
+    // The version that was asked for comes back, also with an error.
+    assert_eq!(texts(&result, &["Deleted", "VersionId"]), ["null"]);
+    assert_eq!(texts(&result, &["Error", "VersionId"]), ["abc"]);
     assert_eq!(texts(&result, &["Error", "Key"]), ["b", "c"]);
     assert_eq!(texts(&result, &["Error", "Code"]), ["PreconditionFailed", "NoSuchVersion"]);
     store.client.send(Call::head("/bucket/a")).await.expect(404);

@@ -23,7 +23,7 @@ mod walk;
 
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::event::EventBus;
-use cairn_protocol::metadata::{MetadataError, RootCredentials};
+use cairn_protocol::metadata::{BucketInfo, MetadataError, RootCredentials};
 
 use crate::blocks::{Blocks, OwnerId};
 use crate::store::buckets::BucketId;
@@ -52,10 +52,12 @@ impl Namespace {
 
 /// The bucket of this name.
 async fn bucket_id(connection: &mut Connection, name: &str) -> Result<BucketId, MetadataError> {
-    match store::buckets::find(connection, name).await? {
-        Some((id, _)) => Ok(id),
-        None => Err(MetadataError::NoSuchBucket { bucket: name.to_owned() }),
-    }
+    Ok(bucket(connection, name).await?.0)
+}
+
+async fn bucket(connection: &mut Connection, name: &str) -> Result<(BucketId, BucketInfo), MetadataError> {
+    let found = store::buckets::find(connection, name).await?;
+    found.ok_or_else(|| MetadataError::NoSuchBucket { bucket: name.to_owned() })
 }
 
 fn malformed(reason: impl Into<String>) -> MetadataError {

@@ -387,6 +387,9 @@ pub struct ObjectPage {
     pub entries: Vec<ListEntry>,
     /// Whether there are more behind the last one.
     pub truncated: bool,
+    /// The bucket's region; empty where an older metanode did not tell it.
+    #[serde(default)]
+    pub region: String,
 }
 
 /// An entry of a listing.

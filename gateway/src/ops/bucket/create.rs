@@ -4,12 +4,15 @@ use cairn_protocol::metadata::{self, MetadataError};
 use http::{StatusCode, header};
 
 use crate::caller::Action;
+use crate::declaration::judge::Listed;
+use crate::declaration::{Body, Declaration, Member, Verb, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
-use crate::ops::Operation;
+use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{BucketName, refuse_conditions};
+use crate::route::Resource;
+use crate::types::BucketName;
 use crate::xml::Element;
 
 /// `PUT /bucket`.
@@ -19,11 +22,36 @@ pub struct CreateBucket {
 }
 
 impl Operation for CreateBucket {
-    const NAME: &'static str = "CreateBucket";
+    const DECLARATION: &'static Declaration = &Declaration {
+        body: Body::Document("CreateBucketConfiguration"),
+        members: &[
+            groups::BUCKET_GRANTS,
+            &[
+                Member::header("x-amz-bucket-object-lock-enabled")
+                    .partly("`false`")
+                    .listed(Listed::new(&["false"], &["true"]).any_case()),
+                Member::header("x-amz-object-ownership")
+                    .partly("`BucketOwnerEnforced`, which is so anyway")
+                    .listed(Listed::new(&["BucketOwnerEnforced"], &["BucketOwnerPreferred", "ObjectWriter"])),
+                Member::header("x-amz-bucket-namespace")
+                    .partly("`global`")
+                    .listed(Listed::new(&["global"], &["account-regional"])),
+                Member::element("CreateBucketConfiguration/LocationConstraint")
+                    .partly("the gateway's region"),
+                Member::element("CreateBucketConfiguration/Location")
+                    .missing("Directory buckets are not implemented."),
+                Member::element("CreateBucketConfiguration/Bucket")
+                    .missing("Directory buckets are not implemented."),
+                Member::element("CreateBucketConfiguration/Tags")
+                    .missing("Tags of buckets are not implemented."),
+            ],
+        ],
+        ..Declaration::new("CreateBucket", Verb::Put, Resource::Bucket)
+    };
     const ACTION: Action = Action("s3:CreateBucket");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_conditions(&request.headers)?;
+        acl::check_one_way(&request.headers)?;
         Ok(Self { bucket: BucketName::parse_new(request.bucket()?.as_str())? })
     }
 
@@ -47,15 +75,6 @@ impl Operation for CreateBucket {
 }
 
 fn location_constraint(document: &Element) -> S3Result<Option<&str>> {
-    // Directory buckets and bucket tags: accepting and ignoring them would be a lie.
-    for name in ["Location", "Bucket", "Tags"] {
-        if document.optional(name)?.is_some_and(|element| !element.children().is_empty()) {
-            return Err(S3Error::not_implemented(format!(
-                "{name} in CreateBucketConfiguration implies functionality that is not implemented"
-            )));
-        }
-    }
-    document.only(&["LocationConstraint", "Location", "Bucket", "Tags"])?;
     let constraint = document.optional("LocationConstraint")?.map(Element::trimmed).transpose()?;
     Ok(constraint.filter(|constraint| !constraint.is_empty()))
 }
@@ -94,6 +113,7 @@ mod tests {
         let read = |inner: &str| {
             let document = format!("<CreateBucketConfiguration>{inner}</CreateBucketConfiguration>");
             let root = parse(document.as_bytes(), "CreateBucketConfiguration").unwrap();
+            CreateBucket::DECLARATION.check_document(&root)?;
             location_constraint(&root).map(|constraint| constraint.map(str::to_owned))
         };
         assert_eq!(
@@ -101,6 +121,7 @@ mod tests {
             Some("eu-west-1")
         );
         assert_eq!(read("<LocationConstraint/>").unwrap(), None);
+        assert_eq!(read("<Tags/>").unwrap(), None);
         assert_eq!(read("<Tags><Tag/></Tags>").unwrap_err().code(), ErrorCode::NotImplemented);
         assert_eq!(
             read("<Location><Name>x</Name></Location>").unwrap_err().code(),

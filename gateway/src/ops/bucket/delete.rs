@@ -4,12 +4,14 @@ use cairn_protocol::metadata::BucketRef;
 use http::StatusCode;
 
 use crate::caller::Action;
+use crate::declaration::{Declaration, Verb, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{BucketName, refuse_conditions};
+use crate::route::Resource;
+use crate::types::BucketName;
 
 /// `DELETE /bucket`.
 #[derive(Debug)]
@@ -18,11 +20,13 @@ pub struct DeleteBucket {
 }
 
 impl Operation for DeleteBucket {
-    const NAME: &'static str = "DeleteBucket";
+    const DECLARATION: &'static Declaration = &Declaration {
+        members: &[groups::BUCKET],
+        ..Declaration::new("DeleteBucket", Verb::Delete, Resource::Bucket)
+    };
     const ACTION: Action = Action("s3:DeleteBucket");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_conditions(&request.headers)?;
         Ok(Self { bucket: request.bucket()?.clone() })
     }
 

@@ -4,11 +4,13 @@ use cairn_protocol::metadata::BucketRef;
 use http::{HeaderName, StatusCode};
 
 use crate::caller::Action;
+use crate::declaration::{Declaration, Verb, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
+use crate::route::Resource;
 use crate::types::BucketName;
 
 /// `HEAD /bucket`.
@@ -18,7 +20,10 @@ pub struct HeadBucket {
 }
 
 impl Operation for HeadBucket {
-    const NAME: &'static str = "HeadBucket";
+    const DECLARATION: &'static Declaration = &Declaration {
+        members: &[groups::BUCKET],
+        ..Declaration::new("HeadBucket", Verb::Head, Resource::Bucket)
+    };
     const ACTION: Action = Action("s3:ListBucket");
 
     fn parse(request: &Request) -> S3Result<Self> {

@@ -4,11 +4,13 @@ use cairn_protocol::metadata::ListMark;
 
 use super::listing::{Listing, next_mark};
 use crate::caller::Action;
+use crate::declaration::{Declaration, Member, Verb, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
-use crate::response::{self, Response};
+use crate::response::Response;
+use crate::route::Resource;
 
 /// `GET /bucket`.
 #[derive(Debug)]
@@ -18,7 +20,15 @@ pub struct ListObjects {
 }
 
 impl Operation for ListObjects {
-    const NAME: &'static str = "ListObjects";
+    const DECLARATION: &'static Declaration = &Declaration {
+        members: &[
+            groups::LIST,
+            groups::OPTIONAL_ATTRIBUTES,
+            groups::COMMON,
+            &[Member::query("marker"), Member::query("max-keys")],
+        ],
+        ..Declaration::new("ListObjects", Verb::Get, Resource::Bucket)
+    };
     const ACTION: Action = Action("s3:ListBucket");
 
     fn parse(request: &Request) -> S3Result<Self> {
@@ -30,7 +40,7 @@ impl Operation for ListObjects {
         let Self { listing, marker } = self;
         let page = listing.page(gateway, listing.mark(&marker)).await?;
         let next = next_mark(&page).map(|(ListMark::Key(text) | ListMark::Prefix(text))| text);
-        Ok(response::xml("ListBucketResult", |xml| {
+        Ok(Listing::answer(&page, "ListBucketResult", |xml| {
             listing.write_head(xml, &page);
             xml.text("Marker", &listing.encoding.apply(&marker));
             // S3 shows it only with a delimiter: without one, the last key says as much.

@@ -4,11 +4,13 @@ use cairn_protocol::metadata::ListMark;
 
 use super::listing::{Listing, next_mark};
 use crate::caller::Action;
+use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
-use crate::response::{self, Response};
+use crate::response::Response;
+use crate::route::Resource;
 use crate::types::ListToken;
 
 /// `GET /bucket?list-type=2`.
@@ -22,7 +24,21 @@ pub struct ListObjectsV2 {
 }
 
 impl Operation for ListObjectsV2 {
-    const NAME: &'static str = "ListObjectsV2";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::QueryIs("list-type", "2")],
+        members: &[
+            groups::LIST,
+            groups::OPTIONAL_ATTRIBUTES,
+            groups::COMMON,
+            &[
+                Member::query("continuation-token"),
+                Member::query("fetch-owner"),
+                Member::query("max-keys"),
+                Member::query("start-after"),
+            ],
+        ],
+        ..Declaration::new("ListObjectsV2", Verb::Get, Resource::Bucket)
+    };
     const ACTION: Action = Action("s3:ListBucket");
 
     fn parse(request: &Request) -> S3Result<Self> {
@@ -48,7 +64,7 @@ impl Operation for ListObjectsV2 {
         let Self { listing, token, after, start_after, fetch_owner } = self;
         let page = listing.page(gateway, after).await?;
         let next = next_mark(&page);
-        Ok(response::xml("ListBucketResult", |xml| {
+        Ok(Listing::answer(&page, "ListBucketResult", |xml| {
             listing.write_head(xml, &page);
             xml.value("KeyCount", page.entries.len());
             xml.optional("ContinuationToken", token.as_deref());

@@ -4,11 +4,13 @@ use cairn_protocol::metadata::{ListEntry, ListMark, ObjectSummary};
 
 use super::listing::{Listing, next_mark};
 use crate::caller::Action;
+use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
-use crate::response::{self, Response};
+use crate::response::Response;
+use crate::route::Resource;
 use crate::xml::XmlWriter;
 
 /// `GET /bucket?versions`.
@@ -20,7 +22,21 @@ pub struct ListObjectVersions {
 }
 
 impl Operation for ListObjectVersions {
-    const NAME: &'static str = "ListObjectVersions";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("versions")],
+        members: &[
+            groups::LIST,
+            groups::OPTIONAL_ATTRIBUTES,
+            groups::COMMON,
+            &[
+                Member::query("key-marker"),
+                Member::query("max-keys"),
+                Member::query("version-id-marker").partly("`null` only: buckets have no other versions yet"),
+            ],
+        ],
+        note: "each object is its own only version, `null`",
+        ..Declaration::new("ListObjectVersions", Verb::Get, Resource::Bucket)
+    };
     const ACTION: Action = Action("s3:ListBucketVersions");
 
     fn parse(request: &Request) -> S3Result<Self> {
@@ -47,7 +63,7 @@ impl Operation for ListObjectVersions {
         let Self { listing, key_marker, version_marker } = self;
         let page = listing.page(gateway, listing.mark(&key_marker)).await?;
         let next = next_mark(&page);
-        Ok(response::xml("ListVersionsResult", |xml| {
+        Ok(Listing::answer(&page, "ListVersionsResult", |xml| {
             listing.write_head(xml, &page);
             xml.text("KeyMarker", &listing.encoding.apply(&key_marker));
             xml.text("VersionIdMarker", version_marker.as_deref().unwrap_or_default());

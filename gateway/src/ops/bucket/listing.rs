@@ -1,11 +1,13 @@
 //! What both versions of ListObjects have in common.
 
 use cairn_protocol::metadata::{self, BucketRef, ListEntry, ListMark, ObjectPage, ObjectSummary};
+use http::HeaderName;
 
 use crate::checksum::{Algorithm, ChecksumType};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::request::Request;
+use crate::response::{self, Response};
 use crate::types::{BucketName, Encoding, iso8601_seconds, parse_encoding, parse_limit, quoted, write_owner};
 use crate::xml::XmlWriter;
 
@@ -35,8 +37,8 @@ impl Listing {
     pub(super) async fn page(&self, gateway: &Gateway, after: Option<ListMark>) -> S3Result<ObjectPage> {
         if self.max_keys == 0 {
             // S3 answers with an empty page that is not truncated, if the bucket is there.
-            gateway.metadata.get_bucket(BucketRef { bucket: self.bucket.to_string() }).await?;
-            return Ok(ObjectPage { entries: Vec::new(), truncated: false });
+            let info = gateway.metadata.get_bucket(BucketRef { bucket: self.bucket.to_string() }).await?;
+            return Ok(ObjectPage { entries: Vec::new(), truncated: false, region: info.region });
         }
         let request = metadata::ListObjects {
             bucket: self.bucket.to_string(),
@@ -60,6 +62,16 @@ impl Listing {
         });
         let marker = marker.to_owned();
         Some(if is_prefix { ListMark::Prefix(marker) } else { ListMark::Key(marker) })
+    }
+
+    /// The answer: a document, and the bucket's region in a header.
+    pub(super) fn answer(page: &ObjectPage, root: &str, content: impl FnOnce(&mut XmlWriter)) -> Response {
+        let mut answer = response::xml(root, content);
+        if !page.region.is_empty() {
+            let name = HeaderName::from_static("x-amz-bucket-region");
+            response::set(&mut answer, name, page.region.as_str());
+        }
+        answer
     }
 
     /// Writes what stands before the entries in both versions.

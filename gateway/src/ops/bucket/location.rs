@@ -3,11 +3,13 @@
 use cairn_protocol::metadata::BucketRef;
 
 use crate::caller::Action;
+use crate::declaration::{Declaration, Verb, When, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
+use crate::route::Resource;
 use crate::types::BucketName;
 
 /// `GET /bucket?location`.
@@ -17,7 +19,11 @@ pub struct GetBucketLocation {
 }
 
 impl Operation for GetBucketLocation {
-    const NAME: &'static str = "GetBucketLocation";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("location")],
+        members: &[groups::BUCKET],
+        ..Declaration::new("GetBucketLocation", Verb::Get, Resource::Bucket)
+    };
     const ACTION: Action = Action("s3:GetBucketLocation");
 
     fn parse(request: &Request) -> S3Result<Self> {

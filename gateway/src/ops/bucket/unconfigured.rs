@@ -1,30 +1,72 @@
-//! Reads of configurations that no bucket can have yet: the answers that S3 gives where nothing is
-//! configured, which are the truth. Setting any of them is answered with `NotImplemented`.
+//! Configurations that no bucket can have yet. Reads get the answers that S3 gives where nothing is configured, which
+//! are the truth; deletes find nothing to delete, and S3 calls that done. Setting any of them is answered with
+//! `NotImplemented`, but for settings that are so anyway ([`super::settings`]).
 
 use bytes::Bytes;
 use cairn_protocol::metadata::BucketRef;
+use http::StatusCode;
 
 use crate::caller::Action;
+use crate::declaration::When::{Query, With};
+use crate::declaration::{Declaration, Member, Verb, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
-use crate::ops::Operation;
-use crate::ops::object::write_acl;
+use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
+use crate::route::Resource;
 use crate::types::BucketName;
 use crate::xml::{NAMESPACE, XmlWriter};
 
-/// An empty document of this name: "not configured".
-fn empty(root: &str) -> S3Result<Bytes> {
-    Ok(XmlWriter::document(root, Some(NAMESPACE), |_| {}))
+/// What is answered: a document, or 204 if there is none.
+type Answer = S3Result<Option<Bytes>>;
+
+fn shown(document: Bytes) -> Answer {
+    Ok(Some(document))
 }
 
-fn missing(code: ErrorCode) -> S3Result<Bytes> {
+/// A document of this name that holds one text, or nothing: "not configured".
+fn document(root: &str, text: Option<(&str, &str)>) -> Answer {
+    shown(XmlWriter::document(root, Some(NAMESPACE), |xml| {
+        if let Some((name, text)) = text {
+            xml.text(name, text);
+        }
+    }))
+}
+
+fn missing(code: ErrorCode) -> Answer {
     Err(S3Error::new(code))
 }
 
+/// A page of configurations: there are none.
+fn no_configurations(root: &str) -> Answer {
+    document(root, Some(("IsTruncated", "false")))
+}
+
+/// S3 answers so when a configuration that has an id is read or deleted and is not there.
+fn no_such_configuration() -> Answer {
+    missing(ErrorCode::NoSuchConfiguration)
+}
+
+/// S3 calls it done when a configuration is deleted that is not there.
+fn nothing_to_delete() -> Answer {
+    Ok(None)
+}
+
+fn ownership() -> Answer {
+    shown(XmlWriter::document("OwnershipControls", Some(NAMESPACE), |xml| {
+        xml.element("Rule", |xml| xml.text("ObjectOwnership", "BucketOwnerEnforced"));
+    }))
+}
+
+/// Of deletes of configurations that have an id.
+const ID: &[Member] = &[Member::query("id")];
+
+/// Of pages of configurations.
+const PAGE: &[Member] = &[Member::query("continuation-token").moot("there is never a second page")];
+
 macro_rules! unconfigured {
-    ($($name:ident $action:literal $answer:expr;)*) => { $(
+    ($($name:ident $method:ident $action:literal [$($when:expr),*] [$($members:expr),*] $answer:expr;)*) => { $(
         #[doc = concat!(stringify!($name), ".")]
         #[derive(Debug)]
         pub(super) struct $name {
@@ -32,43 +74,104 @@ macro_rules! unconfigured {
         }
 
         impl Operation for $name {
-            const NAME: &'static str = stringify!($name);
+            const DECLARATION: &'static Declaration = &Declaration {
+                when: &[$($when),*],
+                members: &[groups::BUCKET, $($members),*],
+                note: "nothing is configured",
+                ..Declaration::new(stringify!($name), Verb::$method, Resource::Bucket)
+            };
             const ACTION: Action = Action($action);
 
             fn parse(request: &Request) -> S3Result<Self> {
+                require_id(request)?;
                 Ok(Self { bucket: request.bucket()?.clone() })
             }
 
             async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
                 let bucket = self.bucket.to_string();
                 gateway.metadata.get_bucket(BucketRef { bucket }).await?;
-                let answer: S3Result<Bytes> = $answer;
-                answer.map(response::document).map_err(|error| error.detail("BucketName", self.bucket.as_str()))
+                match $answer {
+                    Ok(Some(document)) => Ok(response::document(document)),
+                    Ok(None) => Ok(response::empty(StatusCode::NO_CONTENT)),
+                    Err(error) => Err(error.detail("BucketName", self.bucket.as_str())),
+                }
             }
         }
     )* };
 }
 
 unconfigured! {
-    GetBucketAcl "s3:GetBucketAcl" Ok(write_acl());
-    GetBucketVersioning "s3:GetBucketVersioning" empty("VersioningConfiguration");
-    GetBucketPolicy "s3:GetBucketPolicy" missing(ErrorCode::NoSuchBucketPolicy);
-    GetBucketPolicyStatus "s3:GetBucketPolicyStatus" missing(ErrorCode::NoSuchBucketPolicy);
-    GetBucketCors "s3:GetBucketCORS" missing(ErrorCode::NoSuchCORSConfiguration);
-    GetBucketLifecycle "s3:GetLifecycleConfiguration" missing(ErrorCode::NoSuchLifecycleConfiguration);
-    GetBucketTagging "s3:GetBucketTagging" missing(ErrorCode::NoSuchTagSet);
-    GetBucketWebsite "s3:GetBucketWebsite" missing(ErrorCode::NoSuchWebsiteConfiguration);
-    GetBucketReplication "s3:GetReplicationConfiguration" missing(ErrorCode::ReplicationConfigurationNotFoundError);
-    GetBucketEncryption "s3:GetEncryptionConfiguration" missing(ErrorCode::ServerSideEncryptionConfigurationNotFoundError);
-    GetObjectLockConfiguration "s3:GetBucketObjectLockConfiguration" missing(ErrorCode::ObjectLockConfigurationNotFoundError);
-    GetPublicAccessBlock "s3:GetBucketPublicAccessBlock" missing(ErrorCode::NoSuchPublicAccessBlockConfiguration);
-    GetBucketOwnershipControls "s3:GetBucketOwnershipControls" Ok(XmlWriter::document("OwnershipControls", Some(NAMESPACE), |xml| {
-        xml.element("Rule", |xml| xml.text("ObjectOwnership", "BucketOwnerEnforced"));
-    }));
-    GetBucketLogging "s3:GetBucketLogging" empty("BucketLoggingStatus");
-    GetBucketNotification "s3:GetBucketNotification" empty("NotificationConfiguration");
-    GetBucketAccelerate "s3:GetAccelerateConfiguration" empty("AccelerateConfiguration");
-    GetBucketRequestPayment "s3:GetBucketRequestPayment" Ok(XmlWriter::document("RequestPaymentConfiguration", Some(NAMESPACE), |xml| {
-        xml.text("Payer", "BucketOwner");
-    }));
+    GetBucketAcl Get "s3:GetBucketAcl" [Query("acl")] [] shown(acl::write_acl());
+    GetBucketAbac Get "s3:GetBucketAbac" [Query("abac")] [] document("AbacStatus", Some(("Status", "Disabled")));
+    GetBucketAccelerateConfiguration Get "s3:GetAccelerateConfiguration" [Query("accelerate")] [&[groups::PAYER]]
+        document("AccelerateConfiguration", None);
+    GetBucketCors Get "s3:GetBucketCORS" [Query("cors")] [] missing(ErrorCode::NoSuchCORSConfiguration);
+    GetBucketEncryption Get "s3:GetEncryptionConfiguration" [Query("encryption")] []
+        missing(ErrorCode::ServerSideEncryptionConfigurationNotFoundError);
+    GetBucketLifecycleConfiguration Get "s3:GetLifecycleConfiguration" [Query("lifecycle")] []
+        missing(ErrorCode::NoSuchLifecycleConfiguration);
+    GetBucketLogging Get "s3:GetBucketLogging" [Query("logging")] [] document("BucketLoggingStatus", None);
+    GetBucketNotificationConfiguration Get "s3:GetBucketNotification" [Query("notification")] []
+        document("NotificationConfiguration", None);
+    GetBucketOwnershipControls Get "s3:GetBucketOwnershipControls" [Query("ownershipControls")] [] ownership();
+    GetBucketPolicy Get "s3:GetBucketPolicy" [Query("policy")] [] missing(ErrorCode::NoSuchBucketPolicy);
+    GetBucketPolicyStatus Get "s3:GetBucketPolicyStatus" [Query("policyStatus")] []
+        missing(ErrorCode::NoSuchBucketPolicy);
+    GetBucketReplication Get "s3:GetReplicationConfiguration" [Query("replication")] []
+        missing(ErrorCode::ReplicationConfigurationNotFoundError);
+    GetBucketRequestPayment Get "s3:GetBucketRequestPayment" [Query("requestPayment")] []
+        document("RequestPaymentConfiguration", Some(("Payer", "BucketOwner")));
+    GetBucketTagging Get "s3:GetBucketTagging" [Query("tagging")] [] missing(ErrorCode::NoSuchTagSet);
+    GetBucketVersioning Get "s3:GetBucketVersioning" [Query("versioning")] []
+        document("VersioningConfiguration", None);
+    GetBucketWebsite Get "s3:GetBucketWebsite" [Query("website")] []
+        missing(ErrorCode::NoSuchWebsiteConfiguration);
+    GetObjectLockConfiguration Get "s3:GetBucketObjectLockConfiguration" [Query("object-lock")] []
+        missing(ErrorCode::ObjectLockConfigurationNotFoundError);
+    GetPublicAccessBlock Get "s3:GetBucketPublicAccessBlock" [Query("publicAccessBlock")] []
+        missing(ErrorCode::NoSuchPublicAccessBlockConfiguration);
+
+    DeleteBucketCors Delete "s3:PutBucketCORS" [Query("cors")] [] nothing_to_delete();
+    DeleteBucketEncryption Delete "s3:PutEncryptionConfiguration" [Query("encryption")] [] nothing_to_delete();
+    DeleteBucketLifecycle Delete "s3:PutLifecycleConfiguration" [Query("lifecycle")] [] nothing_to_delete();
+    DeleteBucketPolicy Delete "s3:DeleteBucketPolicy" [Query("policy")] [] nothing_to_delete();
+    DeleteBucketReplication Delete "s3:PutReplicationConfiguration" [Query("replication")] [] nothing_to_delete();
+    DeleteBucketTagging Delete "s3:PutBucketTagging" [Query("tagging")] [] nothing_to_delete();
+    DeleteBucketWebsite Delete "s3:DeleteBucketWebsite" [Query("website")] [] nothing_to_delete();
+    DeletePublicAccessBlock Delete "s3:PutBucketPublicAccessBlock" [Query("publicAccessBlock")] []
+        nothing_to_delete();
+
+    ListBucketAnalyticsConfigurations Get "s3:GetAnalyticsConfiguration" [Query("analytics")] [PAGE]
+        no_configurations("ListBucketAnalyticsConfigurationResult");
+    GetBucketAnalyticsConfiguration Get "s3:GetAnalyticsConfiguration" [Query("analytics"), With("id")] []
+        no_such_configuration();
+    DeleteBucketAnalyticsConfiguration Delete "s3:PutAnalyticsConfiguration" [Query("analytics")] [ID]
+        no_such_configuration();
+    ListBucketIntelligentTieringConfigurations Get "s3:GetIntelligentTieringConfiguration"
+        [Query("intelligent-tiering")] [PAGE]
+        no_configurations("ListBucketIntelligentTieringConfigurationsOutput");
+    GetBucketIntelligentTieringConfiguration Get "s3:GetIntelligentTieringConfiguration"
+        [Query("intelligent-tiering"), With("id")] [] no_such_configuration();
+    DeleteBucketIntelligentTieringConfiguration Delete "s3:PutIntelligentTieringConfiguration"
+        [Query("intelligent-tiering")] [ID] no_such_configuration();
+    ListBucketInventoryConfigurations Get "s3:GetInventoryConfiguration" [Query("inventory")] [PAGE]
+        no_configurations("ListInventoryConfigurationsResult");
+    GetBucketInventoryConfiguration Get "s3:GetInventoryConfiguration" [Query("inventory"), With("id")] []
+        no_such_configuration();
+    DeleteBucketInventoryConfiguration Delete "s3:PutInventoryConfiguration" [Query("inventory")] [ID]
+        no_such_configuration();
+    ListBucketMetricsConfigurations Get "s3:GetMetricsConfiguration" [Query("metrics")] [PAGE]
+        no_configurations("ListMetricsConfigurationsResult");
+    GetBucketMetricsConfiguration Get "s3:GetMetricsConfiguration" [Query("metrics"), With("id")] []
+        no_such_configuration();
+    DeleteBucketMetricsConfiguration Delete "s3:PutMetricsConfiguration" [Query("metrics")] [ID]
+        no_such_configuration();
+}
+
+/// A configuration that has an id is named by it.
+fn require_id(request: &Request) -> S3Result<()> {
+    if request.declaration.parameter("id").is_some() && !request.query.has("id") {
+        return Err(S3Error::invalid_argument("id", "", "Missing required parameter for this request: 'id'"));
+    }
+    Ok(())
 }

@@ -5,12 +5,13 @@ use http::StatusCode;
 
 use super::id::upload_ref;
 use crate::caller::Action;
+use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::refuse_conditions;
+use crate::route::Resource;
 
 /// `DELETE /bucket/key?uploadId=…`.
 #[derive(Debug)]
@@ -19,11 +20,17 @@ pub struct AbortMultipartUpload {
 }
 
 impl Operation for AbortMultipartUpload {
-    const NAME: &'static str = "AbortMultipartUpload";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("uploadId")],
+        members: &[
+            groups::COMMON,
+            &[Member::header("x-amz-if-match-initiated-time").missing("Of directory buckets only.")],
+        ],
+        ..Declaration::new("AbortMultipartUpload", Verb::Delete, Resource::Object)
+    };
     const ACTION: Action = Action("s3:AbortMultipartUpload");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_conditions(&request.headers)?;
         Ok(Self { target: upload_ref(request)? })
     }
 

@@ -13,11 +13,13 @@ use super::until_known;
 use crate::body::PayloadSpec;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
+use crate::declaration::{Body, Declaration, Member, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{DOCUMENT_MAX, Request, RequestBody};
 use crate::response::{self, Response};
+use crate::route::Resource;
 use crate::types::{parse_write_condition, quoted};
 use crate::uri;
 use crate::xml;
@@ -43,7 +45,21 @@ struct Expected {
 }
 
 impl Operation for CompleteMultipartUpload {
-    const NAME: &'static str = "CompleteMultipartUpload";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("uploadId")],
+        body: Body::Document("CompleteMultipartUpload"),
+        members: &[
+            groups::WRITE_CONDITIONS,
+            groups::CUSTOMER_KEY,
+            groups::COMMON,
+            &[
+                Member::header("x-amz-checksum-type").listed(groups::CHECKSUM_TYPE),
+                Member::header("x-amz-mp-object-size"),
+            ],
+            groups::COMPLETED_PARTS,
+        ],
+        ..Declaration::new("CompleteMultipartUpload", Verb::Post, Resource::Object)
+    };
     const ACTION: Action = Action("s3:PutObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
@@ -68,7 +84,9 @@ impl Operation for CompleteMultipartUpload {
         if document.is_empty() {
             return Err(S3Error::new(ErrorCode::MissingRequestBodyError));
         }
-        let manifest = Manifest::parse(&xml::parse(&document, "CompleteMultipartUpload")?)?;
+        let document = xml::parse(&document, "CompleteMultipartUpload")?;
+        request.declaration.check_document(&document)?;
+        let manifest = Manifest::parse(&document)?;
         let completion = Completion {
             target: self.target,
             condition: self.condition,

@@ -18,14 +18,14 @@ use super::until_known;
 use crate::body::SINGLE_UPLOAD_MAX;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, Checksum, ChecksumType, Hasher};
+use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{
-    CopySource, ReadConditions, Verdict, iso8601_seconds, parse_copy_range, quoted, refuse_conditions,
-};
+use crate::route::Resource;
+use crate::types::{CopySource, ReadConditions, Verdict, iso8601_seconds, parse_copy_range, quoted};
 
 /// Extents that come with the lookup of the source; more are asked for when the source is read.
 const EXTENTS: u32 = 64;
@@ -42,11 +42,20 @@ pub struct UploadPartCopy {
 }
 
 impl Operation for UploadPartCopy {
-    const NAME: &'static str = "UploadPartCopy";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("partNumber"), When::Query("uploadId"), When::Header("x-amz-copy-source")],
+        members: &[
+            groups::COPY_SOURCE,
+            groups::CUSTOMER_KEY,
+            groups::SOURCE_CUSTOMER_KEY,
+            groups::COMMON,
+            &[Member::header("x-amz-copy-source-range")],
+        ],
+        ..Declaration::new("UploadPartCopy", Verb::Put, Resource::Object)
+    };
     const ACTION: Action = Action("s3:PutObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_conditions(&request.headers)?;
         Ok(Self {
             number: part_number(&request.query)?,
             target: upload_ref(request)?,

@@ -9,15 +9,15 @@ use super::id::show_upload_id;
 use super::until_known;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType};
+use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
-use crate::ops::Operation;
 use crate::ops::object::check_storage_class;
+use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{
-    BLOCK_SIZE_HEADER, parse_attributes, parse_block_size, parse_tag_header, refuse_conditions,
-};
+use crate::route::Resource;
+use crate::types::{parse_attributes, parse_block_size, parse_tag_header};
 
 /// `POST /bucket/key?uploads`.
 #[derive(Debug)]
@@ -28,12 +28,29 @@ pub struct CreateMultipartUpload {
 }
 
 impl Operation for CreateMultipartUpload {
-    const NAME: &'static str = "CreateMultipartUpload";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("uploads")],
+        members: &[
+            groups::ATTRIBUTES,
+            groups::OBJECT_GRANTS,
+            groups::ENCRYPTION,
+            groups::CUSTOMER_KEY,
+            groups::LOCK,
+            groups::BLOCK_SIZE,
+            groups::COMMON,
+            &[
+                Member::header("x-amz-checksum-algorithm")
+                    .partly(groups::ALGORITHMS_TEXT)
+                    .listed(groups::ALGORITHMS),
+                Member::header("x-amz-checksum-type").listed(groups::CHECKSUM_TYPE),
+            ],
+        ],
+        ..Declaration::new("CreateMultipartUpload", Verb::Post, Resource::Object)
+    };
     const ACTION: Action = Action("s3:PutObject");
-    const HEADERS: &'static [&'static str] = &[BLOCK_SIZE_HEADER];
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_conditions(&request.headers)?;
+        acl::check_one_way(&request.headers)?;
         let block_size = parse_block_size(&request.headers)?;
         Ok(Self {
             attributes: ObjectAttributes { block_size, ..parse_attributes(&request.headers)? },

@@ -6,11 +6,13 @@ use super::checksum::of_upload;
 use super::id::{show_upload_id, upload_ref};
 use crate::caller::Action;
 use crate::checksum::Algorithm;
+use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
+use crate::route::Resource;
 use crate::types::{
     Encoding, iso8601_seconds, parse_encoding, parse_limit, quoted, write_identity, write_owner,
 };
@@ -27,7 +29,19 @@ pub struct ListParts {
 }
 
 impl Operation for ListParts {
-    const NAME: &'static str = "ListParts";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("uploadId")],
+        members: &[
+            groups::CUSTOMER_KEY,
+            groups::COMMON,
+            &[
+                Member::query("encoding-type").extra(),
+                Member::query("max-parts"),
+                Member::query("part-number-marker"),
+            ],
+        ],
+        ..Declaration::new("ListParts", Verb::Get, Resource::Object)
+    };
     const ACTION: Action = Action("s3:ListMultipartUploadParts");
 
     fn parse(request: &Request) -> S3Result<Self> {

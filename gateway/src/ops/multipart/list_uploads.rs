@@ -7,11 +7,13 @@ use cairn_protocol::metadata::{
 use super::checksum::of_upload;
 use super::id::{parse_upload_id, show_upload_id};
 use crate::caller::Action;
+use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
+use crate::route::Resource;
 use crate::types::{Encoding, iso8601_seconds, parse_encoding, parse_limit, write_identity, write_owner};
 use crate::xml::XmlWriter;
 
@@ -27,17 +29,28 @@ pub struct ListMultipartUploads {
 }
 
 impl Operation for ListMultipartUploads {
-    const NAME: &'static str = "ListMultipartUploads";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("uploads")],
+        members: &[
+            groups::LIST,
+            groups::COMMON,
+            &[Member::query("key-marker"), Member::query("max-uploads"), Member::query("upload-id-marker")],
+        ],
+        ..Declaration::new("ListMultipartUploads", Verb::Get, Resource::Bucket)
+    };
     const ACTION: Action = Action("s3:ListBucketMultipartUploads");
 
     fn parse(request: &Request) -> S3Result<Self> {
         let query = &request.query;
         let text = |name| query.get(name).unwrap_or_default().to_owned();
+        let key_marker = text("key-marker");
+        // Without a key marker it counts for nothing, in the answer too.
+        let upload_id_marker = if key_marker.is_empty() { String::new() } else { text("upload-id-marker") };
         Ok(Self {
             prefix: text("prefix"),
             delimiter: Some(text("delimiter")).filter(|delimiter| !delimiter.is_empty()),
-            key_marker: text("key-marker"),
-            upload_id_marker: text("upload-id-marker"),
+            key_marker,
+            upload_id_marker,
             max_uploads: parse_limit(query, "max-uploads")?,
             encoding: parse_encoding(query)?,
         })
@@ -64,7 +77,7 @@ impl Operation for ListMultipartUploads {
 }
 
 impl ListMultipartUploads {
-    /// Where the page begins. Without a key marker the upload id's counts for nothing.
+    /// Where the page begins.
     fn after(&self) -> S3Result<Option<UploadMark>> {
         let key = self.key_marker.clone();
         if key.is_empty() {

@@ -17,8 +17,6 @@ mod list_uploads;
 mod manifest;
 mod part;
 
-use http::Method;
-
 pub use abort::AbortMultipartUpload;
 pub use complete::CompleteMultipartUpload;
 pub use copy_part::UploadPartCopy;
@@ -32,34 +30,17 @@ use std::time::Duration;
 use cairn_protocol::metadata::MetadataError;
 
 use crate::gateway::Gateway;
-use crate::route::Resource::{Bucket, Object};
 use crate::route::Route;
-use crate::route::When::{Header, Query};
 
-/// The routes of multipart uploads.
+/// The operations on multipart uploads.
 pub const ROUTES: &[Route] = &[
-    Route::to::<CreateMultipartUpload>(Method::POST, Object, &[Query("uploads")], &[]),
-    Route::to::<CompleteMultipartUpload>(Method::POST, Object, &[Query("uploadId")], &[]),
-    Route::to::<UploadPartCopy>(
-        Method::PUT,
-        Object,
-        &[Query("partNumber"), Query("uploadId"), Header("x-amz-copy-source")],
-        &[],
-    ),
-    Route::to::<UploadPart>(Method::PUT, Object, &[Query("partNumber"), Query("uploadId")], &[]),
-    Route::to::<AbortMultipartUpload>(Method::DELETE, Object, &[Query("uploadId")], &[]),
-    Route::to::<ListParts>(
-        Method::GET,
-        Object,
-        &[Query("uploadId")],
-        &["encoding-type", "max-parts", "part-number-marker"],
-    ),
-    Route::to::<ListMultipartUploads>(
-        Method::GET,
-        Bucket,
-        &[Query("uploads")],
-        &["delimiter", "encoding-type", "key-marker", "max-uploads", "prefix", "upload-id-marker"],
-    ),
+    Route::to::<AbortMultipartUpload>(),
+    Route::to::<CompleteMultipartUpload>(),
+    Route::to::<CreateMultipartUpload>(),
+    Route::to::<ListMultipartUploads>(),
+    Route::to::<ListParts>(),
+    Route::to::<UploadPart>(),
+    Route::to::<UploadPartCopy>(),
 ];
 
 /// How long an operation whose outcome is unknown is repeated, under the same ids: longer than a metanode

@@ -10,12 +10,14 @@ use crate::body::{PayloadSpec, SINGLE_UPLOAD_MAX};
 use crate::caller::Action;
 use crate::checksum::ChecksumType;
 use crate::data::Placement;
+use crate::declaration::{Body, Declaration, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{BLOCK_SIZE_HEADER, parse_block_size, refuse_conditions};
+use crate::route::Resource;
+use crate::types::parse_block_size;
 
 /// `PUT /bucket/key?partNumber=…&uploadId=…`.
 #[derive(Debug)]
@@ -28,12 +30,15 @@ pub struct UploadPart {
 }
 
 impl Operation for UploadPart {
-    const NAME: &'static str = "UploadPart";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("partNumber"), When::Query("uploadId")],
+        body: Body::Data,
+        members: &[groups::CUSTOMER_KEY, groups::BLOCK_SIZE, groups::COMMON],
+        ..Declaration::new("UploadPart", Verb::Put, Resource::Object)
+    };
     const ACTION: Action = Action("s3:PutObject");
-    const HEADERS: &'static [&'static str] = &[BLOCK_SIZE_HEADER];
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_conditions(&request.headers)?;
         Ok(Self {
             number: part_number(&request.query)?,
             target: upload_ref(request)?,

@@ -1,23 +1,28 @@
-//! GetObjectAcl: the owner may do everything, and nobody else anything.
+//! GetObjectAcl, PutObjectAcl.
 
-use bytes::Bytes;
+use http::StatusCode;
 
 use super::read::lookup;
 use crate::caller::Action;
+use crate::declaration::{Body, Declaration, Verb, When, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
-use crate::ops::Operation;
+use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{refuse_version, write_identity, write_owner};
-use crate::xml::{NAMESPACE, XmlWriter};
+use crate::route::Resource;
+use crate::types::refuse_version;
 
 /// `GET /bucket/key?acl`.
 #[derive(Debug)]
 pub struct GetObjectAcl;
 
 impl Operation for GetObjectAcl {
-    const NAME: &'static str = "GetObjectAcl";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("acl")],
+        members: &[groups::COMMON, &[groups::VERSION]],
+        ..Declaration::new("GetObjectAcl", Verb::Get, Resource::Object)
+    };
     const ACTION: Action = Action("s3:GetObjectAcl");
 
     fn parse(request: &Request) -> S3Result<Self> {
@@ -27,21 +32,36 @@ impl Operation for GetObjectAcl {
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
         lookup(gateway, request.bucket()?, request.key()?).await?;
-        Ok(response::document(write_acl()))
+        Ok(response::document(acl::write_acl()))
     }
 }
 
-/// The `<AccessControlPolicy>` of everything there is.
-pub fn write_acl() -> Bytes {
-    const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
-    XmlWriter::document("AccessControlPolicy", Some(NAMESPACE), |xml| {
-        write_owner(xml);
-        xml.element("AccessControlList", |xml| {
-            xml.element("Grant", |xml| {
-                let user = [("xmlns:xsi", INSTANCE), ("xsi:type", "CanonicalUser")];
-                xml.element_with("Grantee", &user, write_identity);
-                xml.text("Permission", "FULL_CONTROL");
-            });
-        });
-    })
+/// `PUT /bucket/key?acl`.
+#[derive(Debug)]
+pub struct PutObjectAcl;
+
+impl Operation for PutObjectAcl {
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("acl")],
+        body: Body::Document("AccessControlPolicy"),
+        members: &[
+            groups::OBJECT_GRANTS,
+            groups::ACL_ELEMENTS,
+            groups::COMMON,
+            &[groups::GRANT_WRITE, groups::VERSION],
+        ],
+        note: "the ACL that every object has",
+        ..Declaration::new("PutObjectAcl", Verb::Put, Resource::Object)
+    };
+    const ACTION: Action = Action("s3:PutObjectAcl");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        refuse_version(&request.query).map(|()| Self)
+    }
+
+    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+        lookup(gateway, request.bucket()?, request.key()?).await?;
+        acl::check_put(&request, body).await?;
+        Ok(response::empty(StatusCode::OK))
+    }
 }

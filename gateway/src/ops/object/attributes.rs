@@ -6,11 +6,13 @@ use http::header;
 use super::read::lookup;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
+use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
+use crate::route::Resource;
 use crate::types::refuse_version;
 use crate::xml::XmlWriter;
 
@@ -53,7 +55,20 @@ impl Attribute {
 }
 
 impl Operation for GetObjectAttributes {
-    const NAME: &'static str = "GetObjectAttributes";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("attributes")],
+        members: &[
+            groups::CUSTOMER_KEY,
+            groups::COMMON,
+            &[
+                groups::VERSION,
+                Member::header("x-amz-max-parts"),
+                Member::header("x-amz-part-number-marker"),
+                Member::header("x-amz-object-attributes"),
+            ],
+        ],
+        ..Declaration::new("GetObjectAttributes", Verb::Get, Resource::Object)
+    };
     const ACTION: Action = Action("s3:GetObjectAttributes");
 
     fn parse(request: &Request) -> S3Result<Self> {

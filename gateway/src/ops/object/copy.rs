@@ -7,11 +7,13 @@ use super::precheck::check_storage_class;
 use super::read::lookup;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
+use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
-use crate::ops::Operation;
+use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
+use crate::route::Resource;
 use crate::types::{
     CopySource, ReadConditions, Verdict, iso8601_seconds, parse_attributes, parse_tag_header,
     parse_write_condition, quoted,
@@ -33,13 +35,35 @@ pub struct CopyObject {
 }
 
 impl Operation for CopyObject {
-    const NAME: &'static str = "CopyObject";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Header("x-amz-copy-source")],
+        members: &[
+            groups::COPY_SOURCE,
+            groups::ATTRIBUTES,
+            groups::WRITE_CONDITIONS,
+            groups::OBJECT_GRANTS,
+            groups::ENCRYPTION,
+            groups::CUSTOMER_KEY,
+            groups::SOURCE_CUSTOMER_KEY,
+            groups::LOCK,
+            groups::COMMON,
+            &[
+                Member::header("x-amz-metadata-directive").listed(groups::DIRECTIVE),
+                Member::header("x-amz-tagging-directive").listed(groups::DIRECTIVE),
+                Member::header("x-amz-object-annotation-directive")
+                    .moot("objects have no annotations")
+                    .listed(groups::ANNOTATION_DIRECTIVE),
+                Member::header("x-amz-checksum-algorithm")
+                    .partly("the algorithm of the source's checksum only")
+                    .listed(groups::ALGORITHMS),
+            ],
+        ],
+        ..Declaration::new("CopyObject", Verb::Put, Resource::Object)
+    };
     const ACTION: Action = Action("s3:PutObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        if request.header("x-amz-copy-source-range")?.is_some() {
-            return Err(S3Error::new(ErrorCode::NotImplemented).detail("Header", "x-amz-copy-source-range"));
-        }
+        acl::check_one_way(&request.headers)?;
         let replace_tags = replaces(request, "x-amz-tagging-directive")?;
         let tags = parse_tag_header(&request.headers)?;
         if tags.is_some() && !replace_tags {
@@ -47,12 +71,6 @@ impl Operation for CopyObject {
                 "x-amz-tagging is only used with an x-amz-tagging-directive of REPLACE.",
             ));
         }
-        let algorithm = request.header("x-amz-checksum-algorithm")?;
-        let algorithm = algorithm.map(|name| {
-            Algorithm::parse(name).ok_or_else(|| {
-                S3Error::invalid_request("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
-            })
-        });
         Ok(Self {
             source: CopySource::parse(&request.headers)?,
             source_conditions: ReadConditions::parse_copy_source(&request.headers),
@@ -61,7 +79,7 @@ impl Operation for CopyObject {
             storage_class_given: request.headers.contains_key("x-amz-storage-class"),
             replace_metadata: replaces(request, "x-amz-metadata-directive")?,
             tags: replace_tags.then(|| tags.unwrap_or_default()),
-            algorithm: algorithm.transpose()?,
+            algorithm: request.header("x-amz-checksum-algorithm")?.and_then(Algorithm::parse),
         })
     }
 
@@ -145,13 +163,7 @@ impl CopyObject {
     }
 }
 
+/// Whether a directive says `REPLACE`; that it says nothing else but `COPY` was checked before.
 fn replaces(request: &Request, name: &'static str) -> S3Result<bool> {
-    match request.header(name)? {
-        None | Some("COPY") => Ok(false),
-        Some("REPLACE") => Ok(true),
-        Some(other) => {
-            let what = if name == "x-amz-metadata-directive" { "metadata" } else { "tagging" };
-            Err(S3Error::invalid_argument(name, other, format!("Unknown {what} directive.")))
-        }
-    }
+    Ok(request.header(name)? == Some("REPLACE"))
 }

@@ -1,14 +1,16 @@
 //! DeleteObject.
 
 use cairn_protocol::metadata::{self, WriteCondition};
-use http::{HeaderMap, StatusCode, header};
+use http::StatusCode;
 
 use crate::caller::Action;
-use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::declaration::{Declaration, Member, Verb, groups};
+use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
+use crate::route::Resource;
 use crate::types::{parse_write_condition, refuse_version};
 
 /// `DELETE /bucket/key`.
@@ -18,12 +20,24 @@ pub struct DeleteObject {
 }
 
 impl Operation for DeleteObject {
-    const NAME: &'static str = "DeleteObject";
+    const DECLARATION: &'static Declaration = &Declaration {
+        members: &[
+            groups::COMMON,
+            groups::DELETE,
+            &[
+                groups::VERSION,
+                Member::header("if-match").partly("one ETag, or `*`"),
+                Member::header("x-amz-if-match-last-modified-time").missing("Of directory buckets only."),
+                Member::header("x-amz-if-match-size").missing("Of directory buckets only."),
+            ],
+        ],
+        ..Declaration::new("DeleteObject", Verb::Delete, Resource::Object)
+    };
     const ACTION: Action = Action("s3:DeleteObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
         refuse_version(&request.query)?;
-        Ok(Self { condition: condition(&request.headers)? })
+        Ok(Self { condition: parse_write_condition(&request.headers)? })
     }
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
@@ -37,12 +51,4 @@ impl Operation for DeleteObject {
             None => Err(S3Error::internal("the metanode did not answer for the one object to delete")),
         }
     }
-}
-
-/// A delete knows `If-Match` only.
-fn condition(headers: &HeaderMap) -> S3Result<WriteCondition> {
-    if headers.contains_key(header::IF_NONE_MATCH) {
-        return Err(S3Error::new(ErrorCode::NotImplemented).detail("Header", header::IF_NONE_MATCH.as_str()));
-    }
-    parse_write_condition(headers)
 }

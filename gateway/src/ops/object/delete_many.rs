@@ -3,13 +3,17 @@
 use cairn_protocol::metadata::{self, MetadataError, WriteCondition};
 
 use crate::caller::Action;
+use crate::declaration::{Body, Declaration, Member, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{EtagList, ObjectKey, refuse_conditions};
+use crate::route::Resource;
+use crate::types::{EtagList, ObjectKey};
 use crate::xml::{Element, XmlWriter};
+
+const DIRECTORY_BUCKETS: &str = "LastModifiedTime and Size are conditions of directory buckets only.";
 
 /// S3 takes at most this many keys a request.
 const KEYS_MAX: usize = 1000;
@@ -19,12 +23,27 @@ const KEYS_MAX: usize = 1000;
 pub struct DeleteObjects;
 
 impl Operation for DeleteObjects {
-    const NAME: &'static str = "DeleteObjects";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("delete")],
+        body: Body::Document("Delete"),
+        members: &[
+            groups::COMMON,
+            groups::DELETE,
+            &[
+                Member::element("Delete/Quiet"),
+                Member::element("Delete/Object/Key"),
+                Member::element("Delete/Object/VersionId")
+                    .partly("`null` only: buckets have no other versions yet"),
+                Member::element("Delete/Object/ETag"),
+                Member::element("Delete/Object/LastModifiedTime").missing(DIRECTORY_BUCKETS),
+                Member::element("Delete/Object/Size").missing(DIRECTORY_BUCKETS),
+            ],
+        ],
+        ..Declaration::new("DeleteObjects", Verb::Post, Resource::Bucket)
+    };
     const ACTION: Action = Action("s3:DeleteObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        // Here each object has its condition in the document.
-        refuse_conditions(&request.headers)?;
         // A damaged list would delete the wrong objects, so S3 insists on a digest of it.
         if !request.payload_spec()?.has_digest() {
             return Err(S3Error::invalid_request(
@@ -47,7 +66,7 @@ impl Operation for DeleteObjects {
                     Some(Err(error)) => Err(S3Error::from(error)),
                     None => Err(S3Error::from(MetadataError::Internal)),
                 });
-                write_outcome(xml, &entry.key, outcome, quiet);
+                write_outcome(xml, &entry.key, entry.version.as_deref(), outcome, quiet);
             }
         }))
     }
@@ -57,11 +76,12 @@ impl Operation for DeleteObjects {
 #[derive(Debug)]
 struct Entry {
     key: String,
+    /// The version as it was asked for; S3 gives it back.
+    version: Option<String>,
     outcome: S3Result<metadata::DeleteObject>,
 }
 
 fn parse_document(document: &Element) -> S3Result<(Vec<Entry>, bool)> {
-    document.only(&["Object", "Quiet"])?;
     let quiet = match document.optional("Quiet")?.map(Element::trimmed).transpose()? {
         None => false,
         Some(text) if text.eq_ignore_ascii_case("true") => true,
@@ -77,15 +97,8 @@ fn parse_document(document: &Element) -> S3Result<(Vec<Entry>, bool)> {
 }
 
 fn parse_entry(object: &Element) -> S3Result<Entry> {
-    object.only(&["Key", "VersionId", "ETag", "LastModifiedTime", "Size"])?;
     let key = object.required("Key")?.text()?.to_owned();
     let text = |name| object.optional(name)?.map(Element::trimmed).transpose();
-    // Of directory buckets only; S3 refuses them elsewhere.
-    if text("LastModifiedTime")?.is_some() || text("Size")?.is_some() {
-        return Err(S3Error::not_implemented(
-            "LastModifiedTime and Size are conditions of directory buckets only.",
-        ));
-    }
     let (version, etag) = (text("VersionId")?, text("ETag")?);
     let outcome = match version {
         None | Some("" | "null") => ObjectKey::parse(key.clone()).and_then(|key| {
@@ -96,7 +109,8 @@ fn parse_entry(object: &Element) -> S3Result<Entry> {
         }),
         Some(_) => Err(S3Error::new(ErrorCode::NoSuchVersion)),
     };
-    Ok(Entry { key, outcome })
+    let version = version.filter(|version| !version.is_empty()).map(str::to_owned);
+    Ok(Entry { key, version, outcome })
 }
 
 fn condition(etag: &str) -> S3Result<WriteCondition> {
@@ -109,12 +123,16 @@ fn condition(etag: &str) -> S3Result<WriteCondition> {
     }
 }
 
-fn write_outcome(xml: &mut XmlWriter, key: &str, outcome: S3Result<()>, quiet: bool) {
+fn write_outcome(xml: &mut XmlWriter, key: &str, version: Option<&str>, outcome: S3Result<()>, quiet: bool) {
     match outcome {
         Ok(()) if quiet => {}
-        Ok(()) => xml.element("Deleted", |xml| xml.text("Key", key)),
+        Ok(()) => xml.element("Deleted", |xml| {
+            xml.text("Key", key);
+            xml.optional("VersionId", version);
+        }),
         Err(error) => xml.element("Error", |xml| {
             xml.text("Key", key);
+            xml.optional("VersionId", version);
             xml.text("Code", error.code().as_str());
             xml.text("Message", error.message());
         }),
@@ -127,7 +145,9 @@ mod tests {
     use crate::xml::parse;
 
     fn read(inner: &str) -> S3Result<(Vec<Entry>, bool)> {
-        parse_document(&parse(format!("<Delete>{inner}</Delete>").as_bytes(), "Delete").unwrap())
+        let document = parse(format!("<Delete>{inner}</Delete>").as_bytes(), "Delete").unwrap();
+        DeleteObjects::DECLARATION.check_document(&document)?;
+        parse_document(&document)
     }
 
     #[test]

@@ -5,11 +5,13 @@ use axum::body::Body;
 use super::answer::View;
 use super::read::Read;
 use crate::caller::Action;
+use crate::declaration::{Declaration, Verb, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
+use crate::route::Resource;
 
 /// Extents that come with the lookup: half a gigabyte in blocks of the usual size, so that most objects
 /// need no further question, in an answer of some ten KiB.
@@ -23,7 +25,10 @@ pub struct GetObject {
 }
 
 impl Operation for GetObject {
-    const NAME: &'static str = "GetObject";
+    const DECLARATION: &'static Declaration = &Declaration {
+        members: &[groups::READ, groups::CUSTOMER_KEY, groups::COMMON],
+        ..Declaration::new("GetObject", Verb::Get, Resource::Object)
+    };
     const ACTION: Action = Action("s3:GetObject");
 
     fn parse(request: &Request) -> S3Result<Self> {

@@ -3,11 +3,13 @@
 use super::answer::View;
 use super::read::Read;
 use crate::caller::Action;
+use crate::declaration::{Declaration, Verb, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
+use crate::route::Resource;
 
 /// `HEAD /bucket/key`.
 #[derive(Debug)]
@@ -17,7 +19,10 @@ pub struct HeadObject {
 }
 
 impl Operation for HeadObject {
-    const NAME: &'static str = "HeadObject";
+    const DECLARATION: &'static Declaration = &Declaration {
+        members: &[groups::READ, groups::CUSTOMER_KEY, groups::COMMON],
+        ..Declaration::new("HeadObject", Verb::Head, Resource::Object)
+    };
     const ACTION: Action = Action("s3:GetObject");
 
     fn parse(request: &Request) -> S3Result<Self> {

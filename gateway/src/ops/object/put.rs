@@ -10,14 +10,14 @@ use crate::body::{PayloadSpec, SINGLE_UPLOAD_MAX};
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType};
 use crate::data::Placement;
+use crate::declaration::{Body, Declaration, Member, Verb, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
-use crate::ops::Operation;
+use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{
-    BLOCK_SIZE_HEADER, parse_attributes, parse_block_size, parse_tag_header, parse_write_condition,
-};
+use crate::route::Resource;
+use crate::types::{parse_attributes, parse_block_size, parse_tag_header, parse_write_condition};
 
 /// `PUT /bucket/key`.
 #[derive(Debug)]
@@ -30,11 +30,25 @@ pub struct PutObject {
 }
 
 impl Operation for PutObject {
-    const NAME: &'static str = "PutObject";
+    const DECLARATION: &'static Declaration = &Declaration {
+        body: Body::Data,
+        members: &[
+            groups::ATTRIBUTES,
+            groups::WRITE_CONDITIONS,
+            groups::OBJECT_GRANTS,
+            groups::ENCRYPTION,
+            groups::CUSTOMER_KEY,
+            groups::LOCK,
+            groups::BLOCK_SIZE,
+            groups::COMMON,
+            &[Member::header("x-amz-write-offset-bytes").missing("Appending to objects is not implemented.")],
+        ],
+        ..Declaration::new("PutObject", Verb::Put, Resource::Object)
+    };
     const ACTION: Action = Action("s3:PutObject");
-    const HEADERS: &'static [&'static str] = &[BLOCK_SIZE_HEADER];
 
     fn parse(request: &Request) -> S3Result<Self> {
+        acl::check_one_way(&request.headers)?;
         // Where the client gives no checksum, S3 computes this one.
         let payload = request.payload_spec()?.at_most(SINGLE_UPLOAD_MAX)?.or_default(Algorithm::Crc64Nvme);
         Ok(Self {

@@ -5,19 +5,25 @@ use http::StatusCode;
 
 use super::read::lookup;
 use crate::caller::Action;
+use crate::declaration::{Body, Declaration, Member, Verb, When, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{parse_tag_document, refuse_conditions, refuse_version, write_tags};
+use crate::route::Resource;
+use crate::types::{parse_tag_document, refuse_version, write_tags};
 
 /// `GET /bucket/key?tagging`.
 #[derive(Debug)]
 pub struct GetObjectTagging;
 
 impl Operation for GetObjectTagging {
-    const NAME: &'static str = "GetObjectTagging";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("tagging")],
+        members: &[groups::COMMON, &[groups::VERSION]],
+        ..Declaration::new("GetObjectTagging", Verb::Get, Resource::Object)
+    };
     const ACTION: Action = Action("s3:GetObjectTagging");
 
     fn parse(request: &Request) -> S3Result<Self> {
@@ -35,11 +41,22 @@ impl Operation for GetObjectTagging {
 pub struct PutObjectTagging;
 
 impl Operation for PutObjectTagging {
-    const NAME: &'static str = "PutObjectTagging";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("tagging")],
+        body: Body::Document("Tagging"),
+        members: &[
+            groups::COMMON,
+            &[
+                groups::VERSION,
+                Member::element("Tagging/TagSet/Tag/Key"),
+                Member::element("Tagging/TagSet/Tag/Value"),
+            ],
+        ],
+        ..Declaration::new("PutObjectTagging", Verb::Put, Resource::Object)
+    };
     const ACTION: Action = Action("s3:PutObjectTagging");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_conditions(&request.headers)?;
         refuse_version(&request.query).map(|()| Self)
     }
 
@@ -55,11 +72,14 @@ impl Operation for PutObjectTagging {
 pub struct DeleteObjectTagging;
 
 impl Operation for DeleteObjectTagging {
-    const NAME: &'static str = "DeleteObjectTagging";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("tagging")],
+        members: &[groups::BUCKET, &[groups::VERSION]],
+        ..Declaration::new("DeleteObjectTagging", Verb::Delete, Resource::Object)
+    };
     const ACTION: Action = Action("s3:DeleteObjectTagging");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_conditions(&request.headers)?;
         refuse_version(&request.query).map(|()| Self)
     }
 

@@ -1,11 +1,13 @@
 //! Reads of what no object can have yet: S3's answers where a bucket has no object lock.
 
 use crate::caller::Action;
+use crate::declaration::{Declaration, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
+use crate::route::Resource;
 use crate::types::refuse_version;
 
 use super::read::lookup;
@@ -20,7 +22,12 @@ async fn no_lock(gateway: &Gateway, request: &Request) -> S3Result<Response> {
 pub(super) struct GetObjectRetention;
 
 impl Operation for GetObjectRetention {
-    const NAME: &'static str = "GetObjectRetention";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("retention")],
+        members: &[groups::COMMON, &[groups::VERSION]],
+        note: "no bucket has Object Lock",
+        ..Declaration::new("GetObjectRetention", Verb::Get, Resource::Object)
+    };
     const ACTION: Action = Action("s3:GetObjectRetention");
 
     fn parse(request: &Request) -> S3Result<Self> {
@@ -37,7 +44,12 @@ impl Operation for GetObjectRetention {
 pub(super) struct GetObjectLegalHold;
 
 impl Operation for GetObjectLegalHold {
-    const NAME: &'static str = "GetObjectLegalHold";
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("legal-hold")],
+        members: &[groups::COMMON, &[groups::VERSION]],
+        note: "no bucket has Object Lock",
+        ..Declaration::new("GetObjectLegalHold", Verb::Get, Resource::Object)
+    };
     const ACTION: Action = Action("s3:GetObjectLegalHold");
 
     fn parse(request: &Request) -> S3Result<Self> {

@@ -4,11 +4,13 @@ use cairn_protocol::metadata;
 
 use crate::auth::iso8601;
 use crate::caller::Action;
+use crate::declaration::{Declaration, Member, Verb};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
+use crate::route::Resource;
 use crate::types::{ListToken, write_owner};
 
 /// S3 lists at most this many buckets a page.
@@ -25,7 +27,15 @@ pub struct ListBuckets {
 }
 
 impl Operation for ListBuckets {
-    const NAME: &'static str = "ListBuckets";
+    const DECLARATION: &'static Declaration = &Declaration {
+        members: &[&[
+            Member::query("bucket-region"),
+            Member::query("continuation-token"),
+            Member::query("max-buckets"),
+            Member::query("prefix"),
+        ]],
+        ..Declaration::new("ListBuckets", Verb::Get, Resource::Service)
+    };
     const ACTION: Action = Action("s3:ListAllMyBuckets");
 
     fn parse(request: &Request) -> S3Result<Self> {

@@ -2,16 +2,9 @@
 
 mod list_buckets;
 
-use http::Method;
-
 pub use list_buckets::ListBuckets;
 
-use crate::route::{Resource, Route};
+use crate::route::Route;
 
-/// The routes of the service.
-pub const ROUTES: &[Route] = &[Route::to::<ListBuckets>(
-    Method::GET,
-    Resource::Service,
-    &[],
-    &["bucket-region", "continuation-token", "max-buckets", "prefix"],
-)];
+/// The operations on the service.
+pub const ROUTES: &[Route] = &[Route::to::<ListBuckets>()];

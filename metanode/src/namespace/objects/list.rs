@@ -1,7 +1,7 @@
 use cairn_protocol::metadata::{ListEntry, ListMark, ListObjects, MetadataError, ObjectPage, ObjectSummary};
 
 use crate::namespace::walk::{Cost, Entry, Listed, Place, Walk};
-use crate::namespace::{Namespace, PAGE_MAX, bucket_id, malformed};
+use crate::namespace::{Namespace, PAGE_MAX, bucket, malformed};
 use crate::store;
 
 impl Listed for ObjectSummary {
@@ -42,7 +42,7 @@ impl Namespace {
     ) -> Result<(ObjectPage, Cost), MetadataError> {
         check_delimiter(request.delimiter.as_deref())?;
         let mut reader = self.store.read().await?;
-        let bucket = bucket_id(&mut reader, &request.bucket).await?;
+        let (bucket, info) = bucket(&mut reader, &request.bucket).await?;
         let after = request.after.as_ref().map(place);
         let mut walk = Walk::new(request.prefix, request.delimiter, after, request.max.min(PAGE_MAX));
         while let Some(fetch) = walk.next_fetch() {
@@ -57,6 +57,6 @@ impl Namespace {
                 Entry::CommonPrefix(prefix) => ListEntry::CommonPrefix(prefix),
             })
             .collect();
-        Ok((ObjectPage { entries, truncated }, cost))
+        Ok((ObjectPage { entries, truncated, region: info.region }, cost))
     }
 }

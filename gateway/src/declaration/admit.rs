@@ -1,0 +1,74 @@
+//! The head of a request, reduced to what its operation declares.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::stray::{self, is_harmless};
+use super::{Body, Declaration, Member, Values};
+use crate::error::{S3Error, S3Result};
+use crate::uri::Query;
+
+/// Headers of the connection, which any operation may read.
+const TRANSPORT: [&str; 3] = ["content-length", "host", "transfer-encoding"];
+
+/// Headers by which a body is read; they count where there is one.
+const FRAMING: [&str; 3] = ["content-encoding", "x-amz-decoded-content-length", "x-amz-trailer"];
+
+impl Declaration {
+    /// Takes off what the operation does not declare, so that it cannot read it.
+    ///
+    /// # Errors
+    /// For a member that is not built, a value that is none, or what [`stray`] refuses.
+    pub fn admit(&self, headers: &mut HeaderMap, query: &mut Query) -> S3Result<()> {
+        self.admit_headers(headers)?;
+        for (name, value) in query.pairs() {
+            if is_harmless(name) || self.is_selected_by(name) {
+                continue;
+            }
+            match self.parameter(name) {
+                Some(member) => member.check(name, value)?,
+                None => stray::check_parameter(self, name, value)?,
+            }
+        }
+        query.take(|name| !self.is_selected_by(name) && self.parameter(name).is_none());
+        Ok(())
+    }
+
+    fn admit_headers(&self, headers: &mut HeaderMap) -> S3Result<()> {
+        let mut undeclared: Vec<HeaderName> = Vec::new();
+        for name in headers.keys() {
+            let is_ours = self.header(name.as_str()).is_some() || self.is_of_body(name.as_str());
+            for value in headers.get_all(name) {
+                match self.header(name.as_str()) {
+                    Some(member) => check_value(member, name, value)?,
+                    None if is_ours => {}
+                    None => {
+                        let text = String::from_utf8_lossy(value.as_bytes());
+                        stray::check_header(self, name.as_str(), &text)?;
+                    }
+                }
+            }
+            if !is_ours {
+                undeclared.push(name.clone());
+            }
+        }
+        for name in undeclared {
+            headers.remove(name);
+        }
+        Ok(())
+    }
+
+    fn is_of_body(&self, name: &str) -> bool {
+        TRANSPORT.contains(&name) || (self.body != Body::Nothing && FRAMING.contains(&name))
+    }
+}
+
+fn check_value(member: &Member, name: &HeaderName, value: &HeaderValue) -> S3Result<()> {
+    match (value.to_str(), member.values) {
+        (Ok(text), _) => member.check(name.as_str(), text),
+        // What only the operation can judge may be in UTF-8.
+        (Err(_), Values::Any) => member.check(name.as_str(), ""),
+        (Err(_), Values::Listed(_) | Values::Judged(_)) => {
+            Err(S3Error::invalid_argument(name.as_str(), "", "The value of the header is not text."))
+        }
+    }
+}

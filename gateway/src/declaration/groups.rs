@@ -1,0 +1,286 @@
+//! Members that several operations share.
+//!
+//! Source: AWS's service model of S3 (`service-2.json`, as botocore ships it), which a test compares with these
+//! tables.
+
+use super::judge::{
+    Listed, invalid_directive, invalid_encryption, invalid_header, invalid_legal_hold, invalid_lock_mode,
+};
+use super::member::Member;
+use crate::caller::check_owner;
+use crate::error::{S3Error, S3Result};
+use crate::ops::acl;
+
+/// Why an object lock is refused.
+const NO_LOCK: &str = "Object Lock is not implemented: nothing would keep the object from being deleted.";
+
+/// Why encryption is refused.
+const NO_ENCRYPTION: &str =
+    "Server-side encryption is not implemented: the data would be stored without being encrypted.";
+
+/// Why another sum than ours is refused.
+const NO_SUM: &str =
+    "This checksum algorithm is not implemented: CRC32, CRC32C, CRC64NVME, SHA1 and SHA256 are.";
+
+const NO_CHARGE: &str = "nobody is charged for requests";
+
+/// `versionId`.
+pub const VERSION: Member =
+    Member::query("versionId").partly("`null` only: buckets have no other versions yet");
+
+/// Who must own the bucket.
+pub const OWNER: Member = Member::header("x-amz-expected-bucket-owner").judged(check_owner);
+
+/// Who must own the bucket of the source.
+pub const SOURCE_OWNER: Member = Member::header("x-amz-source-expected-bucket-owner").judged(check_owner);
+
+/// Who pays.
+pub const PAYER: Member = Member::header("x-amz-request-payer").moot(NO_CHARGE);
+
+/// What nearly all operations have.
+pub const COMMON: &[Member] = &[OWNER, PAYER];
+
+/// What operations on the configuration of buckets have.
+pub const BUCKET: &[Member] = &[OWNER];
+
+/// The digests of a body.
+pub const INTEGRITY: &[Member] = &[
+    Member::header("content-md5"),
+    Member::header("content-length"),
+    Member::header("x-amz-sdk-checksum-algorithm").partly(ALGORITHMS_TEXT).listed(SDK_ALGORITHMS),
+    Member::header("x-amz-checksum-crc32"),
+    Member::header("x-amz-checksum-crc32c"),
+    Member::header("x-amz-checksum-crc64nvme"),
+    Member::header("x-amz-checksum-sha1"),
+    Member::header("x-amz-checksum-sha256"),
+    Member::header("x-amz-checksum-sha512").missing(NO_SUM),
+    Member::header("x-amz-checksum-md5").missing(NO_SUM),
+    Member::header("x-amz-checksum-xxhash64").missing(NO_SUM),
+    Member::header("x-amz-checksum-xxhash3").missing(NO_SUM),
+    Member::header("x-amz-checksum-xxhash128").missing(NO_SUM),
+];
+
+/// The algorithms of which not all are built, in words.
+pub const ALGORITHMS_TEXT: &str = "CRC32, CRC32C, CRC64NVME, SHA1 and SHA256";
+
+/// The algorithms that AWS lists.
+pub const ALGORITHMS: Listed = Listed::new(
+    &["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"],
+    &["SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"],
+)
+.any_case()
+.otherwise(unsupported_algorithm);
+
+const SDK_ALGORITHMS: Listed = ALGORITHMS.otherwise(invalid_header);
+
+fn unsupported_algorithm(_: &str, _: &str) -> S3Error {
+    S3Error::invalid_request(
+        "Checksum algorithm provided is unsupported. Please try again with any of the valid types: \
+         [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
+    )
+}
+
+/// What is kept with an object and given back.
+pub const ATTRIBUTES: &[Member] = &[
+    Member::header("cache-control"),
+    Member::header("content-disposition"),
+    Member::header("content-encoding"),
+    Member::header("content-language"),
+    Member::header("content-type"),
+    Member::header("expires"),
+    Member::header_prefix("x-amz-meta-"),
+    Member::header("x-amz-storage-class")
+        .partly("classes that need no restore, and those of the configuration"),
+    Member::header("x-amz-tagging"),
+    Member::header("x-amz-website-redirect-location").missing("Websites are not implemented."),
+];
+
+/// Who may do what with a new object.
+pub const OBJECT_GRANTS: &[Member] = &[
+    Member::header("x-amz-acl")
+        .partly("`private`, `bucket-owner-full-control` and `bucket-owner-read`, which are so anyway")
+        .listed(Listed::new(
+            &["private", "bucket-owner-full-control", "bucket-owner-read"],
+            &["public-read", "public-read-write", "authenticated-read", "aws-exec-read"],
+        )),
+    FULL_CONTROL,
+    GRANT_READ,
+    GRANT_READ_ACP,
+    GRANT_WRITE_ACP,
+];
+
+/// Who may do what with a bucket.
+pub const BUCKET_GRANTS: &[Member] = &[
+    Member::header("x-amz-acl")
+        .partly("`private` and `bucket-owner-full-control`, which are so anyway")
+        .listed(Listed::new(
+            &["private", "bucket-owner-full-control"],
+            &["public-read", "public-read-write", "authenticated-read", "log-delivery-write"],
+        )),
+    FULL_CONTROL,
+    GRANT_READ,
+    GRANT_WRITE,
+    GRANT_READ_ACP,
+    GRANT_WRITE_ACP,
+];
+
+const NO_GRANTS: &str = "Grants are not implemented, but for full control to the owner.";
+
+const FULL_CONTROL: Member = Member::header("x-amz-grant-full-control")
+    .partly("the owner, who has it anyway")
+    .judged(acl::check_full_control);
+const GRANT_READ: Member = Member::header("x-amz-grant-read").missing(NO_GRANTS);
+/// For buckets, and PutObjectAcl.
+pub const GRANT_WRITE: Member = Member::header("x-amz-grant-write").missing(NO_GRANTS);
+const GRANT_READ_ACP: Member = Member::header("x-amz-grant-read-acp").missing(NO_GRANTS);
+const GRANT_WRITE_ACP: Member = Member::header("x-amz-grant-write-acp").missing(NO_GRANTS);
+
+/// The elements of an ACL.
+pub const ACL_ELEMENTS: &[Member] = &[
+    Member::element("AccessControlPolicy/Owner/ID").partly("the owner's own"),
+    Member::element("AccessControlPolicy/Owner/DisplayName").moot("the id tells who it is"),
+    Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/ID").partly("the owner's"),
+    Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/DisplayName")
+        .moot("the id tells who it is"),
+    Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/EmailAddress").missing(NO_GRANTS),
+    Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/URI").missing(NO_GRANTS),
+    Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/xsi:type")
+        .moot("the elements within tell what the grantee is"),
+    Member::element("AccessControlPolicy/AccessControlList/Grant/Permission").partly("`FULL_CONTROL`"),
+];
+
+/// Encryption of a new object.
+pub const ENCRYPTION: &[Member] = &[
+    Member::header("x-amz-server-side-encryption").missing(NO_ENCRYPTION).listed(
+        Listed::new(&[], &["AES256", "aws:kms", "aws:kms:dsse", "aws:fsx", "aws:backup"])
+            .otherwise(invalid_encryption),
+    ),
+    Member::header("x-amz-server-side-encryption-aws-kms-key-id").missing(NO_ENCRYPTION),
+    Member::header("x-amz-server-side-encryption-context").missing(NO_ENCRYPTION),
+    Member::header("x-amz-server-side-encryption-bucket-key-enabled")
+        .partly("`false`")
+        .listed(Listed::new(&["false"], &["true"]).any_case()),
+];
+
+/// Encryption with the client's key.
+pub const CUSTOMER_KEY: &[Member] = &[
+    Member::header("x-amz-server-side-encryption-customer-algorithm")
+        .missing(NO_ENCRYPTION)
+        .listed(Listed::new(&[], &["AES256"]).otherwise(invalid_encryption)),
+    Member::header("x-amz-server-side-encryption-customer-key").missing(NO_ENCRYPTION),
+    Member::header("x-amz-server-side-encryption-customer-key-md5").missing(NO_ENCRYPTION),
+];
+
+/// Encryption of the source of a copy.
+pub const SOURCE_CUSTOMER_KEY: &[Member] = &[
+    Member::header("x-amz-copy-source-server-side-encryption-customer-algorithm")
+        .missing(NO_ENCRYPTION)
+        .listed(Listed::new(&[], &["AES256"]).otherwise(invalid_encryption)),
+    Member::header("x-amz-copy-source-server-side-encryption-customer-key").missing(NO_ENCRYPTION),
+    Member::header("x-amz-copy-source-server-side-encryption-customer-key-md5").missing(NO_ENCRYPTION),
+];
+
+/// What keeps a new object from being deleted.
+pub const LOCK: &[Member] = &[
+    Member::header("x-amz-object-lock-mode")
+        .missing(NO_LOCK)
+        .listed(Listed::new(&[], &["GOVERNANCE", "COMPLIANCE"]).otherwise(invalid_lock_mode)),
+    Member::header("x-amz-object-lock-retain-until-date").missing(NO_LOCK),
+    Member::header("x-amz-object-lock-legal-hold")
+        .missing(NO_LOCK)
+        .listed(Listed::new(&[], &["ON", "OFF"]).otherwise(invalid_legal_hold)),
+    Member::header("x-amz-object-lock-event-hold").missing(NO_LOCK),
+    Member::header("x-amz-object-lock-event-hold-duration-days").missing(NO_LOCK),
+    Member::header("x-amz-object-lock-event-hold-duration-years").missing(NO_LOCK),
+];
+
+/// The source of a copy, and its guards.
+pub const COPY_SOURCE: &[Member] = &[
+    Member::header("x-amz-copy-source").partly("no access points; of versions `null` only"),
+    Member::header("x-amz-copy-source-if-match"),
+    Member::header("x-amz-copy-source-if-modified-since"),
+    Member::header("x-amz-copy-source-if-none-match"),
+    Member::header("x-amz-copy-source-if-unmodified-since"),
+    SOURCE_OWNER,
+];
+
+/// Whether something of the source of a copy is replaced.
+pub const DIRECTIVE: Listed = Listed::new(&["COPY", "REPLACE"], &[]).otherwise(invalid_directive);
+
+/// Whether the annotations of the source are copied.
+pub const ANNOTATION_DIRECTIVE: Listed = Listed::new(&["COPY", "EXCLUDE"], &[]).otherwise(invalid_directive);
+
+/// What the checksum of an object is of.
+pub const CHECKSUM_TYPE: Listed =
+    Listed::new(&["COMPOSITE", "FULL_OBJECT"], &[]).any_case().otherwise(invalid_header);
+
+/// What the document of a completion says of its parts.
+pub const COMPLETED_PARTS: &[Member] = &[
+    Member::element("CompleteMultipartUpload/Part/PartNumber"),
+    Member::element("CompleteMultipartUpload/Part/ETag"),
+    Member::element("CompleteMultipartUpload/Part/ChecksumCRC32"),
+    Member::element("CompleteMultipartUpload/Part/ChecksumCRC32C"),
+    Member::element("CompleteMultipartUpload/Part/ChecksumCRC64NVME"),
+    Member::element("CompleteMultipartUpload/Part/ChecksumSHA1"),
+    Member::element("CompleteMultipartUpload/Part/ChecksumSHA256"),
+    Member::element("CompleteMultipartUpload/Part/ChecksumSHA512").missing(NO_SUM),
+    Member::element("CompleteMultipartUpload/Part/ChecksumMD5").missing(NO_SUM),
+    Member::element("CompleteMultipartUpload/Part/ChecksumXXHASH64").missing(NO_SUM),
+    Member::element("CompleteMultipartUpload/Part/ChecksumXXHASH3").missing(NO_SUM),
+    Member::element("CompleteMultipartUpload/Part/ChecksumXXHASH128").missing(NO_SUM),
+];
+
+/// What deletes of objects have.
+pub const DELETE: &[Member] = &[
+    Member::header("x-amz-mfa").missing("Multi-factor authentication is not implemented."),
+    Member::header("x-amz-bypass-governance-retention")
+        .partly("refused, as AWS does it in buckets without Object Lock")
+        .judged(refuse_bypass),
+];
+
+/// No bucket has Object Lock, so there is nothing to bypass; AWS does not ignore it either.
+fn refuse_bypass(name: &str, value: &str) -> S3Result<()> {
+    Err(S3Error::invalid_argument(
+        name,
+        value,
+        "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.",
+    ))
+}
+
+/// The guards of writes of objects.
+pub const WRITE_CONDITIONS: &[Member] = &[
+    Member::header("if-match").partly("one ETag, or `*`, which AWS does not have"),
+    Member::header("if-none-match").partly("`*`, as in AWS"),
+];
+
+/// How large the first blocks of an object are.
+pub const BLOCK_SIZE: &[Member] = &[Member::header(crate::types::BLOCK_SIZE_HEADER).extra()];
+
+/// What GetObject and HeadObject understand.
+pub const READ: &[Member] = &[
+    Member::header("if-match"),
+    Member::header("if-modified-since"),
+    Member::header("if-none-match"),
+    Member::header("if-unmodified-since"),
+    Member::header("if-range").extra(),
+    Member::header("range"),
+    Member::header("x-amz-checksum-mode")
+        .listed(Listed::new(&["ENABLED"], &[]).any_case().otherwise(invalid_header)),
+    Member::query("partNumber"),
+    Member::query("response-cache-control"),
+    Member::query("response-content-disposition"),
+    Member::query("response-content-encoding"),
+    Member::query("response-content-language"),
+    Member::query("response-content-type"),
+    Member::query("response-expires"),
+    VERSION,
+];
+
+/// What listings understand.
+pub const LIST: &[Member] =
+    &[Member::query("delimiter"), Member::query("encoding-type"), Member::query("prefix")];
+
+/// Extras of entries in listings of objects.
+pub const OPTIONAL_ATTRIBUTES: &[Member] = &[Member::header("x-amz-optional-object-attributes")
+    .moot("nothing is archived, so there is no restore to tell of")
+    .listed(Listed::new(&["RestoreStatus"], &[]))];

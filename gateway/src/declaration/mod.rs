@@ -1,0 +1,167 @@
+//! What S3 knows of each operation, and what of that is done here: declared beside the operation, once.
+//!
+//! A [`Declaration`] names the operation's method, resource and selectors, and its [`Member`]s: headers, query
+//! parameters and XML elements as AWS's service model has them. The route table, the admission of requests, the
+//! check of documents and `docs/s3.md` are all made from it, so that they cannot drift apart.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`member`] | one header, parameter or element, and how far it is supported |
+//! | [`groups`] | members that several operations share |
+//! | [`judge`] | values that AWS lists: done, not built, or none of them |
+//! | [`admit`] | the head of a request, reduced to what its operation declares |
+//! | [`stray`] | what is not declared, and is refused all the same |
+//! | [`document`] | the XML of a request, checked against the declared elements |
+//! | [`table`] | all declarations as JSON and as `docs/s3.md` |
+//!
+//! # The rules
+//!
+//! 1. A member that AWS's model defines for the operation is parsed, or refused with `501 NotImplemented`.
+//! 2. A header that the model does not define for the operation is ignored, as AWS does. It is taken off the
+//!    request before the operation sees it: no operation can read what it does not declare.
+//! 3. Some undeclared headers are refused, because a client that sends them wants another write than the one that
+//!    would happen: [`stray`] lists them and says why.
+//! 4. A query parameter that is not declared is ignored on a read, and refused on a write: a subresource that we do
+//!    not know must never turn `PUT /bucket/key?subresource` into a plain PutObject. This includes parameters
+//!    that have a value, because a subresource can have one (`?uploadId=…`, `?analytics&id=…`). What clients send
+//!    with writes besides is the signature, and parameters that begin with `x-`, such as the SDKs' `x-id`: AWS
+//!    promises to ignore those (S3 User Guide, "Amazon S3 server access log format", "Custom access log
+//!    information"), so none of them can become a subresource.
+
+pub mod admit;
+pub mod document;
+pub mod groups;
+pub mod judge;
+pub mod member;
+pub mod stray;
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+use http::Method;
+
+pub use member::{Member, Place, Support, Values};
+
+use crate::route::Resource;
+
+/// The methods that S3 has operations for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// `GET`.
+    Get,
+    /// `HEAD`.
+    Head,
+    /// `PUT`.
+    Put,
+    /// `POST`.
+    Post,
+    /// `DELETE`.
+    Delete,
+}
+
+impl Verb {
+    /// As HTTP has it.
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Get => Method::GET,
+            Self::Head => Method::HEAD,
+            Self::Put => Method::PUT,
+            Self::Post => Method::POST,
+            Self::Delete => Method::DELETE,
+        }
+    }
+}
+
+/// What tells one operation from another on the same method and resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// A subresource: a query parameter that means another operation.
+    Query(&'static str),
+    /// A query parameter that means another operation has this value.
+    QueryIs(&'static str, &'static str),
+    /// A query parameter is there that means nothing without the subresource beside it.
+    With(&'static str),
+    /// A header is there.
+    Header(&'static str),
+}
+
+/// What an operation does with the body of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// It has none.
+    Nothing,
+    /// It is an object's data.
+    Data,
+    /// It is an XML document with this root.
+    Document(&'static str),
+}
+
+/// An operation of S3.
+#[derive(Clone, Copy, Debug)]
+pub struct Declaration {
+    /// Its name in AWS's service model.
+    pub name: &'static str,
+    /// Its method.
+    pub method: Verb,
+    /// What it is about.
+    pub resource: Resource,
+    /// What must be there besides for it to be meant.
+    pub when: &'static [When],
+    /// What its body is.
+    pub body: Body,
+    /// Its members, in groups. Of two with the same name the first one counts.
+    pub members: &'static [&'static [Member]],
+    /// What a reader of `docs/s3.md` should know of it.
+    pub note: &'static str,
+}
+
+impl Declaration {
+    /// An operation without selectors, body and members.
+    pub const fn new(name: &'static str, method: Verb, resource: Resource) -> Self {
+        Self { name, method, resource, when: &[], body: Body::Nothing, members: &[], note: "" }
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_read(&self) -> bool {
+        matches!(self.method, Verb::Get | Verb::Head)
+    }
+
+    /// Its members, with those that every body has.
+    pub fn all_members(&self) -> impl Iterator<Item = &'static Member> {
+        let of_body = match self.body {
+            Body::Nothing => &[],
+            Body::Data | Body::Document(_) => groups::INTEGRITY,
+        };
+        self.members.iter().copied().chain([of_body]).flatten()
+    }
+
+    /// The member of this header; names are in lower case.
+    pub fn header(&self, name: &str) -> Option<&'static Member> {
+        self.all_members().find(|member| match member.place {
+            Place::Header => member.name == name,
+            Place::HeaderPrefix => name.starts_with(member.name),
+            Place::Query | Place::Element => false,
+        })
+    }
+
+    /// The member of this query parameter.
+    pub fn parameter(&self, name: &str) -> Option<&'static Member> {
+        self.all_members().find(|member| member.place == Place::Query && member.name == name)
+    }
+
+    /// Whether this query parameter is one of its selectors.
+    pub fn is_selected_by(&self, parameter: &str) -> bool {
+        self.when.iter().any(|when| match when {
+            When::Query(name) | When::QueryIs(name, _) | When::With(name) => *name == parameter,
+            When::Header(_) => false,
+        })
+    }
+
+    /// Whether this query parameter is one of its selectors, and means another operation wherever it stands.
+    pub fn has_subresource(&self, parameter: &str) -> bool {
+        self.when.iter().any(|when| match when {
+            When::Query(name) | When::QueryIs(name, _) => *name == parameter,
+            When::With(_) | When::Header(_) => false,
+        })
+    }
+}

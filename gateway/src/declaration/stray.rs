@@ -1,0 +1,119 @@
+//! Headers and parameters that an operation does not declare.
+//!
+//! AWS ignores them, and so do we, but for those below: whoever sends one of them wants another write than the one
+//! that would happen.
+
+use super::{Body, Declaration, Verb, When};
+use crate::auth::is_signature_parameter;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::route::{self, Resource};
+
+/// Where the bytes of a write come from, or go to: ignored, another object would be written than was asked for.
+/// `x-amz-copy-source-range` and the like are meant with their prefix.
+const SOURCES: [&str; 4] =
+    ["x-amz-copy-source", "x-amz-rename-source", "x-amz-write-offset-bytes", "content-range"];
+
+/// Guards of a write: ignored, it would happen although the client wants it only under a condition.
+const GUARDS: [&str; 6] = [
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "x-amz-if-match-",
+    "x-amz-object-if-match",
+];
+
+/// The header by which clients ask for encryption.
+const ENCRYPTION: &str = "x-amz-server-side-encryption";
+
+/// Headers about checksums that are no checksums.
+const ABOUT_CHECKSUMS: [&str; 3] = ["x-amz-checksum-algorithm", "x-amz-checksum-mode", "x-amz-checksum-type"];
+
+/// Refuses an undeclared header that must not be ignored.
+///
+/// # Errors
+/// `NotImplemented` naming the header, or AWS's own answer.
+pub(super) fn check_header(declaration: &Declaration, name: &str, value: &str) -> S3Result<()> {
+    let begins = |start: &&str| name.starts_with(start);
+    let is_write = !declaration.is_read();
+    // Whoever names a header of Cairn's own wants its effect.
+    let is_own = name.starts_with("x-cairn-");
+    if is_own || is_write && (SOURCES.iter().any(begins) || GUARDS.iter().any(begins)) {
+        return Err(S3Error::new(ErrorCode::NotImplemented).detail("Header", name));
+    }
+    // AWS refuses it wherever it is not defined, so that nobody believes in an encryption that is not there; with
+    // writes of objects we refuse its companions too.
+    let is_object_write = is_write && declaration.resource == Resource::Object;
+    if name == ENCRYPTION || is_object_write && name.starts_with(ENCRYPTION) {
+        let words = format!("{name} header is not supported for this operation.");
+        return Err(S3Error::invalid_argument(name, value, words));
+    }
+    let is_checksum = name.starts_with("x-amz-checksum-") && !ABOUT_CHECKSUMS.contains(&name);
+    if is_checksum && declaration.body != Body::Nothing {
+        // A body whose checksum nobody compares would count as verified.
+        return Err(S3Error::invalid_request(
+            "The algorithm type you specified in x-amz-checksum- header is invalid.",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a query parameter belongs to no operation: those of signatures, and those that begin with `x-`, which AWS
+/// promises to ignore. Headers in the query (`x-amz-…`, `x-cairn-…`) are none of them.
+pub fn is_harmless(name: &str) -> bool {
+    let is_custom = name.starts_with("x-") && !name.starts_with("x-amz-") && !name.starts_with("x-cairn-");
+    is_signature_parameter(name) || is_custom
+}
+
+/// Refuses an undeclared query parameter that must not be ignored.
+///
+/// # Errors
+/// `InvalidArgument` for what AWS knows and is wrong here, else `NotImplemented` naming the parameter.
+pub(super) fn check_parameter(declaration: &Declaration, name: &str, value: &str) -> S3Result<()> {
+    if name.starts_with("response-") && declaration.parameter("response-content-type").is_some() {
+        return Err(S3Error::invalid_argument(
+            name,
+            value,
+            "The header that is to be overridden is not one that can be.",
+        ));
+    }
+    let is_selector = route::is_selector(name);
+    if is_selector {
+        check_selector(declaration.method, declaration.resource, name, value)?;
+    }
+    // A header that the operation knows; in the query it counts only if the query holds the signature, and then it
+    // was taken from there already.
+    let is_header = declaration.header(&name.to_ascii_lowercase()).is_some() && name.starts_with("x-amz-");
+    if declaration.is_read() && !is_selector && !is_header {
+        return Ok(());
+    }
+    Err(S3Error::not_implemented(format!(
+        "The query parameter {name:?} implies functionality that is not implemented for this request"
+    ))
+    .detail("Parameter", name))
+}
+
+/// A selector of an operation on this method and resource that was not selected: its value is wrong, or it lacks
+/// another one.
+fn check_selector(method: Verb, resource: Resource, name: &str, value: &str) -> S3Result<()> {
+    let operations = route::declarations()
+        .filter(|other| other.method == method && other.resource == resource && other.has_subresource(name));
+    for operation in operations {
+        for when in operation.when {
+            match when {
+                When::QueryIs(selector, wanted) if *selector == name && *wanted != value => {
+                    return Err(S3Error::invalid_argument(name, value, format!("{name} must be {wanted}.")));
+                }
+                When::Query(selector) | When::QueryIs(selector, _) if *selector != name => {
+                    return Err(S3Error::invalid_argument(
+                        name,
+                        value,
+                        format!("This operation does not accept {name} without {selector}."),
+                    ));
+                }
+                When::Query(_) | When::QueryIs(..) | When::With(_) | When::Header(_) => {}
+            }
+        }
+    }
+    Ok(())
+}

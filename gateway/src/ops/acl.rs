@@ -1,0 +1,157 @@
+//! Access control lists: the owner may do everything, and nobody else anything.
+//!
+//! Setting an ACL that says so works, since it is so anyway. Any other is refused with `NotImplemented`: it would be
+//! accepted and ignored. GetBucketAcl and GetObjectAcl show the one ACL that there is.
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::caller::OWNER_ID;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::request::{Request, RequestBody};
+use crate::types::{write_identity, write_owner};
+use crate::xml::{Element, NAMESPACE, XmlWriter};
+
+/// The ACL that there is.
+pub(super) fn write_acl() -> Bytes {
+    const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
+    XmlWriter::document("AccessControlPolicy", Some(NAMESPACE), |xml| {
+        write_owner(xml);
+        xml.element("AccessControlList", |xml| {
+            xml.element("Grant", |xml| {
+                let user = [("xmlns:xsi", INSTANCE), ("xsi:type", "CanonicalUser")];
+                xml.element_with("Grantee", &user, write_identity);
+                xml.text("Permission", "FULL_CONTROL");
+            });
+        });
+    })
+}
+
+/// Judges `x-amz-grant-full-control`: `type=value`, separated by commas.
+///
+/// # Errors
+/// `InvalidArgument` for what is no list of grantees, `NotImplemented` for grantees other than the owner.
+pub fn check_full_control(name: &str, value: &str) -> S3Result<()> {
+    for grantee in value.split(',') {
+        let (kind, who) = grantee.trim().split_once('=').unwrap_or(("", ""));
+        let who = who.trim().trim_matches('"');
+        match kind.trim() {
+            "id" if who == OWNER_ID => {}
+            "id" | "uri" | "emailAddress" if !who.is_empty() => {
+                return Err(no_grants().detail("Header", name));
+            }
+            _ => return Err(S3Error::invalid_argument(name, value, "Argument format not recognized")),
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a request that says in two ways who may do what: AWS does not choose between them either.
+///
+/// # Errors
+/// `InvalidRequest`.
+pub(super) fn check_one_way(headers: &HeaderMap) -> S3Result<()> {
+    let grants = headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-"));
+    if grants && headers.contains_key("x-amz-acl") {
+        return Err(S3Error::invalid_request("Specifying both Canned ACLs and Header Grants is not allowed"));
+    }
+    Ok(())
+}
+
+/// Checks that the ACL that a PutBucketAcl or PutObjectAcl sets is the one that there is. What its headers say has
+/// been judged before (`declaration::groups`); this looks for them, or reads the document.
+///
+/// # Errors
+/// `MissingSecurityHeader` if there is no ACL, `UnexpectedContent` if there are two, `MalformedACLError`,
+/// `AccessDenied` for another owner, `NotImplemented` for another ACL.
+pub(super) async fn check_put(request: &Request, body: RequestBody) -> S3Result<()> {
+    check_one_way(&request.headers)?;
+    let names = request.headers.keys().map(http::HeaderName::as_str);
+    let in_headers = names.into_iter().any(|name| name == "x-amz-acl" || name.starts_with("x-amz-grant-"));
+    let document = body.optional_document(request, "AccessControlPolicy").await.map_err(malformed)?;
+    match document {
+        None if in_headers => Ok(()),
+        None => Err(S3Error::new(ErrorCode::MissingSecurityHeader).detail("MissingHeaderName", "x-amz-acl")),
+        Some(_) if in_headers => Err(S3Error::new(ErrorCode::UnexpectedContent)),
+        Some(document) => check_document(&document).map_err(malformed),
+    }
+}
+
+fn check_document(document: &Element) -> S3Result<()> {
+    let owner = document.required("Owner")?.required("ID")?.trimmed()?;
+    if owner != OWNER_ID {
+        return Err(S3Error::new(ErrorCode::AccessDenied));
+    }
+    let list = document.required("AccessControlList")?;
+    if list.children().is_empty() {
+        return Err(no_grants());
+    }
+    list.children().iter().try_for_each(check_grant)
+}
+
+fn check_grant(grant: &Element) -> S3Result<()> {
+    let grantee = grant.required("Grantee")?.required("ID")?.trimmed()?;
+    match grant.required("Permission")?.trimmed()? {
+        "FULL_CONTROL" if grantee == OWNER_ID => Ok(()),
+        "FULL_CONTROL" | "READ" | "WRITE" | "READ_ACP" | "WRITE_ACP" => Err(no_grants()),
+        _ => Err(S3Error::new(ErrorCode::MalformedXML)),
+    }
+}
+
+fn no_grants() -> S3Error {
+    S3Error::not_implemented("Grants are not implemented, but for full control to the owner.")
+}
+
+fn malformed(error: S3Error) -> S3Error {
+    if error.code() == ErrorCode::MalformedXML { S3Error::new(ErrorCode::MalformedACLError) } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::parse;
+
+    fn code(document: &str) -> Option<ErrorCode> {
+        let document = parse(document.as_bytes(), "AccessControlPolicy");
+        let checked = document.and_then(|document| check_document(&document)).map_err(malformed);
+        checked.err().map(|error| error.code())
+    }
+
+    fn policy(owner: &str, grantee: &str, permission: &str) -> String {
+        format!(
+            "<AccessControlPolicy><Owner><ID>{owner}</ID></Owner><AccessControlList><Grant>\
+             <Grantee>{grantee}</Grantee><Permission>{permission}</Permission></Grant></AccessControlList>\
+             </AccessControlPolicy>"
+        )
+    }
+
+    #[test]
+    fn the_acl_that_is_shown_can_be_set_and_no_other() {
+        let shown = write_acl();
+        assert_eq!(code(std::str::from_utf8(&shown).unwrap()), None);
+        let owner = format!("<ID>{OWNER_ID}</ID>");
+        assert_eq!(code(&policy(OWNER_ID, &owner, "FULL_CONTROL")), None);
+        let missing = Some(ErrorCode::NotImplemented);
+        assert_eq!(code(&policy(OWNER_ID, &owner, "READ")), missing);
+        assert_eq!(code(&policy(OWNER_ID, "<ID>another</ID>", "FULL_CONTROL")), missing);
+        assert_eq!(code(&policy("another", &owner, "FULL_CONTROL")), Some(ErrorCode::AccessDenied));
+        let malformed = Some(ErrorCode::MalformedACLError);
+        assert_eq!(code(&policy(OWNER_ID, &owner, "EVERYTHING")), malformed);
+        assert_eq!(code("<AccessControlPolicy/>"), malformed);
+        assert_eq!(code("<AccessControlPolicy>"), malformed);
+        assert_eq!(code("<Tagging/>"), malformed);
+    }
+
+    #[test]
+    fn full_control_goes_to_the_owner_only() {
+        let code = |value: &str| check_full_control("x", value).err().map(|error| error.code());
+        assert_eq!(code(&format!("id={OWNER_ID}")), None);
+        assert_eq!(code(&format!("id=\"{OWNER_ID}\", id={OWNER_ID}")), None);
+        for value in ["id=1", "uri=\"http://acs.amazonaws.com/groups/global/AllUsers\"", "emailAddress=a@b"] {
+            assert_eq!(code(value), Some(ErrorCode::NotImplemented), "{value}");
+        }
+        for value in ["", "id", "id=", "name=x", "everybody"] {
+            assert_eq!(code(value), Some(ErrorCode::InvalidArgument), "{value}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! `cairn s3-operations`: what of S3 this binary does, from the tables by which it serves requests.
+
+use clap::Args;
+
+use crate::process::say;
+
+/// `cairn s3-operations`.
+#[derive(Args, Debug)]
+pub(crate) struct S3OperationsArguments {
+    /// Print docs/s3.md instead of JSON
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// Prints the tables.
+pub(crate) fn run(arguments: &S3OperationsArguments) {
+    if arguments.markdown {
+        say(cairn_gateway::declaration::table::markdown().trim_end());
+    } else {
+        say(cairn_gateway::declaration::table::json());
+    }
+}
