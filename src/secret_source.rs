@@ -51,10 +51,17 @@ impl SecretArguments {
 
     /// The configured secret, or else that of `file`.
     pub(crate) fn load_or_read(&self, file: &Path) -> anyhow::Result<ClusterSecret> {
-        match self.configured()? {
+        match self.configured_or_in(file)? {
             Some(secret) => Ok(secret),
-            None if file.exists() => read(file),
             None => self.load(),
+        }
+    }
+
+    /// The configured secret, or else that of `file`, if it is there.
+    pub(crate) fn configured_or_in(&self, file: &Path) -> anyhow::Result<Option<ClusterSecret>> {
+        match self.configured()? {
+            None if file.exists() => read(file).map(Some),
+            configured => Ok(configured),
         }
     }
 
@@ -94,7 +101,7 @@ pub(crate) fn create(file: &Path, env: &Env) -> anyhow::Result<bool> {
     }
 }
 
-fn write_private(file: &Path, secret: &str) -> std::io::Result<()> {
+pub(crate) fn write_private(file: &Path, secret: &str) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     writeln!(file, "{secret}")?;
     file.sync_all()

@@ -1,9 +1,11 @@
 //! What an operator decides about a datanode.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_protocol::listener::Limits;
+use cairn_protocol::listener::tls::ServerConfig;
 
 use crate::volume::VolumeOptions;
 
@@ -39,6 +41,8 @@ pub struct Config {
     pub retry_delay: (Duration, Duration),
     /// What the listener grants its clients.
     pub limits: Limits,
+    /// TLS of the listener; without, it speaks plain HTTP.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 impl Config {
@@ -58,7 +62,8 @@ impl Config {
             maintenance_interval: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(120),
             retry_delay: (Duration::from_millis(200), Duration::from_secs(5)),
-            limits: Limits::default(),
+            limits: Limits::internal(),
+            tls: None,
         }
     }
 }

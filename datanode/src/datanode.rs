@@ -8,8 +8,10 @@ use cairn_protocol::cluster::Cluster;
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::id::NodeId;
+use cairn_protocol::listener::tls::ServerConfig;
 use cairn_protocol::listener::{self, Accept, Drained};
 use cairn_protocol::secret::ClusterSecret;
+use cairn_protocol::signature::Admission;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +45,7 @@ pub struct Datanode {
     config: Config,
     blocks: Blocks,
     secret: ClusterSecret,
+    admission: Admission,
     env: Env,
     events: EventBus,
     /// Becomes true with the first complete report to the metanode: from then on the node is of use.
@@ -99,7 +102,9 @@ impl Datanode {
         }
         let volumes = Arc::new(volumes);
         let blocks = Blocks::new(&config, volumes, connector, secret.clone(), env.clone(), events.clone());
-        Ok(Self { config, blocks, secret, env, events, reported: watch::Sender::new(false) })
+        let admission = Admission::new(secret.clone(), env.clone());
+        let reported = watch::Sender::new(false);
+        Ok(Self { config, blocks, secret, admission, env, events, reported })
     }
 
     /// The node.
@@ -110,6 +115,11 @@ impl Datanode {
     /// The base URL that it registers under. Known to the caller only when it has bound a port that the system chose.
     pub fn set_address(&mut self, address: impl Into<String>) {
         self.config.address = address.into();
+    }
+
+    /// TLS of the listener. Known to the caller only when it knows where it listens.
+    pub fn set_tls(&mut self, tls: Option<Arc<ServerConfig>>) {
+        self.config.tls = tls;
     }
 
     /// The volumes.
@@ -135,6 +145,7 @@ impl Datanode {
             volumes: self.blocks.volumes.clone(),
             events: self.events.clone(),
             secret: self.secret.clone(),
+            admission: self.admission.clone(),
             env: self.env.clone(),
             reported: self.reported.subscribe(),
             shutdown,
@@ -155,8 +166,8 @@ impl Datanode {
         // A child, so that a refusal ends all of this and nothing else.
         let stop = shutdown.child_token();
         let router = self.router(stop.clone());
-        let limits = self.config.limits.clone();
-        let listener = listener::serve(accept, router, limits, None, self.env.clone(), stop.clone());
+        let (limits, tls) = (self.config.limits.clone(), self.config.tls.clone());
+        let listener = listener::serve(accept, router, limits, tls, self.env.clone(), stop.clone());
         let control = async {
             let result = self.run(cluster, stop.clone()).await;
             stop.cancel();

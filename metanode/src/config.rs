@@ -1,9 +1,11 @@
 //! What an operator decides about a metanode.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cairn_protocol::id::ClusterId;
 use cairn_protocol::listener::Limits;
+use cairn_protocol::listener::tls::ServerConfig;
 use cairn_protocol::metadata::RootCredentials;
 
 use crate::blocks::BlocksConfig;
@@ -22,6 +24,8 @@ pub struct Config {
     pub blocks: BlocksConfig,
     /// What the listener grants its clients.
     pub limits: Limits,
+    /// TLS of the listener; without, it speaks plain HTTP.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// Every datanode keeps a connection between its heartbeats: ten thousand of them, and gateways beside them.
@@ -35,7 +39,8 @@ impl Config {
             cluster: None,
             root_credentials: None,
             blocks: BlocksConfig::default(),
-            limits: Limits { connections_max: CONNECTIONS_MAX, ..Limits::default() },
+            limits: Limits { connections_max: CONNECTIONS_MAX, ..Limits::internal() },
+            tls: None,
         }
     }
 }

@@ -7,10 +7,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use cairn_protocol::cluster::ClusterError;
-use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
-use cairn_protocol::rpc::{WireError, error_response};
-use cairn_protocol::secret::ClusterSecret;
+use cairn_protocol::rpc::{WireError, error_response, refuse_bodiless};
+use cairn_protocol::signature::Admission;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -22,8 +21,7 @@ use crate::store::Store;
 pub(crate) struct Beside {
     pub(crate) store: Store,
     pub(crate) events: EventBus,
-    pub(crate) secret: ClusterSecret,
-    pub(crate) env: Env,
+    pub(crate) admission: Admission,
     /// Ends the streams of events, which would otherwise hold up the listener's drain.
     pub(crate) shutdown: CancellationToken,
 }
@@ -57,10 +55,8 @@ fn yes() -> bool {
 
 /// Events, past and (unless told otherwise) to come, a JSON object a line. Signed like a call with an empty body.
 async fn events(State(beside): State<Beside>, request: Request) -> Response {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if let Err(error) = beside.secret.check_request(authorization, "GET", path, b"", beside.env.now()) {
-        return error_response(ClusterError::unauthorized(error));
+    if let Some(refused) = refuse_bodiless::<ClusterError>(&beside.admission, &request) {
+        return refused;
     }
     let query = match Query::<EventsQuery>::try_from_uri(request.uri()) {
         Ok(Query(query)) => query,

@@ -8,10 +8,12 @@ use cairn_protocol::cluster::{Cluster, cluster_router};
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::id::ClusterId;
+use cairn_protocol::listener::tls::ServerConfig;
 use cairn_protocol::listener::{self, Accept, Drained, Limits};
 use cairn_protocol::metadata::{Metadata, RootCredentials, metadata_router};
 use cairn_protocol::rpc::{RpcServer, with_fallbacks};
 use cairn_protocol::secret::ClusterSecret;
+use cairn_protocol::signature::Admission;
 use rand::RngExt;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +57,8 @@ pub struct Metanode {
     root: RootCredentials,
     root_made_now: bool,
     limits: Limits,
-    secret: ClusterSecret,
+    tls: Option<Arc<ServerConfig>>,
+    admission: Admission,
     env: Env,
     events: EventBus,
     /// Held until the store is closed.
@@ -100,7 +103,8 @@ impl Metanode {
             root,
             root_made_now,
             limits: config.limits,
-            secret,
+            tls: config.tls,
+            admission: Admission::new(secret, env.clone()),
             env,
             events,
             _directory: directory,
@@ -150,15 +154,14 @@ impl Metanode {
             .merge(http::router(Beside {
                 store: self.store.clone(),
                 events: self.events.clone(),
-                secret: self.secret.clone(),
-                env: self.env.clone(),
+                admission: self.admission.clone(),
                 shutdown,
             }));
         with_fallbacks(router)
     }
 
     fn rpc<S: ?Sized>(&self, service: Arc<S>) -> RpcServer<S> {
-        RpcServer { service, secret: self.secret.clone(), env: self.env.clone() }
+        RpcServer { service, admission: self.admission.clone() }
     }
 
     /// Runs the workers until `shutdown`. [`serve`](Self::serve) does it too.
@@ -170,8 +173,8 @@ impl Metanode {
     /// what is in flight.
     pub async fn serve(&self, accept: impl Accept, shutdown: CancellationToken) -> Drained {
         let router = self.router(shutdown.clone());
-        let listener =
-            listener::serve(accept, router, self.limits.clone(), None, self.env.clone(), shutdown.clone());
+        let (limits, tls) = (self.limits.clone(), self.tls.clone());
+        let listener = listener::serve(accept, router, limits, tls, self.env.clone(), shutdown.clone());
         let (drained, ()) = tokio::join!(listener, self.run_workers(shutdown));
         drained
     }

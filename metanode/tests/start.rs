@@ -7,8 +7,9 @@ use cairn_protocol::env::Env;
 use cairn_protocol::event::{Event, EventBus, EventKind};
 use cairn_protocol::id::ClusterId;
 use cairn_protocol::metadata::{Metadata, RootCredentials, RootCredentialsRequest};
-use cairn_protocol::rpc::RpcClient;
+use cairn_protocol::rpc::{RpcClient, client_builder};
 use cairn_protocol::secret::ClusterSecret;
+use cairn_protocol::tls::Identity;
 use tokio_util::sync::CancellationToken;
 
 fn secret() -> ClusterSecret {
@@ -110,7 +111,8 @@ async fn health_is_open_and_events_are_for_those_who_know_the_secret() {
         async move { metanode.serve(listener, shutdown).await }
     });
 
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let identity = Identity::of_secret(&secret(), env.clone()).unwrap();
+    let http = client_builder(&identity).unwrap().build().unwrap();
     let status = http.get(format!("{base}/health")).send().await.unwrap().status();
     assert_eq!(status, 200);
     let anonymous = http.get(format!("{base}/events")).send().await.unwrap();
@@ -119,15 +121,13 @@ async fn health_is_open_and_events_are_for_those_who_know_the_secret() {
     let last = events.last_sequence();
     events.publish(EventKind::GarbageCollected { blocks: 3 });
     let path = format!("/events?after={last}");
-    let authorization = secret().authorize_request("GET", &path, b"", env.now());
-    let mut answer =
-        http.get(format!("{base}{path}")).header("authorization", authorization).send().await.unwrap();
+    let client = RpcClient::new(&base, secret(), env.clone()).unwrap();
+    let mut answer = client.get_stream(&path).await.unwrap();
     let line = answer.chunk().await.unwrap().unwrap();
     let event: Event = serde_json::from_slice(&line).unwrap();
     assert_eq!(event.kind, EventKind::GarbageCollected { blocks: 3 });
     assert!(line.ends_with(b"\n"));
 
-    let client = RpcClient::new(&base, secret(), env.clone()).unwrap();
     assert_eq!(
         &client.root_credentials(RootCredentialsRequest {}).await.unwrap(),
         metanode.root_credentials()

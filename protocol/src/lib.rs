@@ -5,7 +5,9 @@
 //! | [`id`] | a newtype per identifier |
 //! | [`env`] | time, randomness and ids through one injected handle |
 //! | [`checksum`] | CRC32C of chunks, and how they combine to a block's |
-//! | [`secret`] | the cluster's secret: signed requests, grants and block tokens |
+//! | [`secret`] | the cluster's secret: grants and block tokens |
+//! | [`signature`] | signed calls and answers, each call served once |
+//! | [`tls`] | mutual TLS between the parts |
 //! | [`metadata`] | gateway → metanode: buckets, objects, uploads, grants |
 //! | [`cluster`] | datanode → metanode: registration, heartbeats, block reports; and commands back |
 //! | [`block`] | anybody → datanode: the block service, its HTTP client and its wire format |
@@ -29,3 +31,5 @@ pub mod log;
 pub mod metadata;
 pub mod rpc;
 pub mod secret;
+pub mod signature;
+pub mod tls;

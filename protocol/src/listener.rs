@@ -40,6 +40,7 @@ pub use accept::Accept;
 pub use body::RequestBodyError;
 
 use crate::env::Env;
+use crate::log::Seldom;
 
 /// What a listener grants its clients. The defaults suit a server that faces anybody.
 #[derive(Clone, Debug)]
@@ -68,6 +69,16 @@ pub struct Limits {
     pub header_count_max: usize,
     /// Requests at once on one HTTP/2 connection. Each holds up to a send buffer of memory.
     pub streams_max: u32,
+    /// Whether HTTP/2 is spoken at all. A connection of it can pin a window of 1 MiB before anybody has looked at a request.
+    pub http2: bool,
+}
+
+impl Limits {
+    /// For ports that only parts of the cluster use. Their clients speak HTTP/1.1, and their longest head names a pipeline
+    /// of 16 nodes; so a stranger can have one connection hold little more than 16 KiB.
+    pub fn internal() -> Self {
+        Self { header_bytes_max: 16 * 1024, header_count_max: 64, http2: false, ..Self::default() }
+    }
 }
 
 impl Default for Limits {
@@ -83,6 +94,7 @@ impl Default for Limits {
             header_bytes_max: 64 * 1024,
             header_count_max: 512,
             streams_max: 128,
+            http2: true,
         }
     }
 }
@@ -114,7 +126,12 @@ struct Shared {
     shutdown: CancellationToken,
     /// The time to finish is over.
     kill: CancellationToken,
+    /// Handshakes that fail are logged.
+    failed_handshakes: Seldom,
 }
+
+/// How often a failed handshake is worth a warning. The others are in the log at level `debug`.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Serves `service` to whoever `accept` yields until `shutdown`, then finishes what is in flight.
 /// Returns when the last connection is closed. An [`axum::Router`] is such a service.
@@ -135,7 +152,9 @@ where
 {
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let kill = CancellationToken::new();
-    let shared = Arc::new(Shared { env, limits, tls, crowded: Notify::new(), shutdown, kill });
+    let failed_handshakes = Seldom::new(env.clone(), WARNING_INTERVAL);
+    let crowded = Notify::new();
+    let shared = Arc::new(Shared { env, limits, tls, crowded, shutdown, kill, failed_handshakes });
     let connections = TaskTracker::new();
     loop {
         let next = async {

@@ -1,8 +1,9 @@
 //! Remote calls: a service trait, its HTTP client and its HTTP router from one list of operations,
 //! so that the call in the same process and the call over the network cannot drift apart.
 //!
-//! A call is `POST /v1/<service>/<operation>` with a JSON body, signed with the cluster's secret.
-//! The answer is JSON; an error is `{"code": …, "message": …}` with a status of 4xx or 5xx.
+//! A call is `POST /v1/<service>/<operation>` with a JSON body, signed with the cluster's secret; the answer is signed too:
+//! see [`signature`](crate::signature). The answer is JSON; an error is `{"code": …, "message": …}` with a status of 4xx
+//! or 5xx.
 //!
 //! The first part of the path is the version of the protocol. Who asks for another one is told in words which there
 //! is: see [`with_fallbacks`].
@@ -14,14 +15,21 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::env::Env;
 use crate::secret::{ClusterSecret, SecretError};
+use crate::signature::{
+    Admission, Admitted, BodyError, EPOCH_HEADER, Refusal, SIGNATURE_HEADER, SignedCall, Signer,
+};
+use crate::tls::{Identity, TlsError};
 
 /// The largest request or answer: the completion of an upload of 10,000 parts, or a page of a block
-/// report, with room to spare. It stops a confused peer from filling our memory.
+/// report, with room to spare. It stops a confused peer from filling our memory; who does not know the cluster's secret
+/// has nothing read at all.
 pub const MESSAGE_LENGTH_MAX: usize = 64 * 1024 * 1024;
 
 /// The version of the protocol between the parts: the first part of every path but `/health` and `/events`.
@@ -80,44 +88,63 @@ struct ErrorBody<E> {
     message: String,
 }
 
-/// The answer that carries `error`.
+/// The answer that carries `error`, unsigned: for blocks, and for callers who have proven nothing.
 pub fn error_response<E: WireError>(error: E) -> Response {
-    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let message = error.to_string();
-    json_response(status, &ErrorBody { error, message })
+    respond(error_body(error))
 }
 
-fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
+/// Status and body of an answer.
+type Answer = (StatusCode, Vec<u8>);
+
+fn error_body<E: WireError>(error: E) -> Answer {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let message = error.to_string();
+    json(status, &ErrorBody { error, message })
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     match serde_json::to_vec(body) {
-        Ok(json) => (status, [(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Ok(json) => (status, json),
         Err(error) => {
             crate::warn_self!(%error, "an answer could not be encoded");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            (StatusCode::INTERNAL_SERVER_ERROR, Vec::new())
         }
     }
+}
+
+fn respond((status, body): Answer) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// The error in an answer's body, or `unavailable` when the body is none of ours.
 pub fn decode_error<E: WireError>(status: u16, body: &[u8]) -> E {
     match serde_json::from_slice::<ErrorBody<E>>(body) {
         Ok(body) => body.error,
-        Err(_) => E::unavailable(format!("answered with status {status} and no known error")),
+        Err(_) => E::unavailable(format!("answered with status {status} and no known error{}", quote(body))),
     }
 }
 
-/// What a router needs to check requests.
+/// What an answer that is none of ours says, if it is a short line: a proxy, or a port that speaks TLS, tells what is wrong.
+fn quote(body: &[u8]) -> String {
+    match std::str::from_utf8(body).map(str::trim) {
+        Ok(line) if (1..=200).contains(&line.len()) && !line.contains(char::is_control) => {
+            format!(": {line}")
+        }
+        Ok(_) | Err(_) => String::new(),
+    }
+}
+
+/// What a router needs to answer calls.
 pub struct RpcServer<S: ?Sized> {
     /// Who answers.
     pub service: Arc<S>,
-    /// Who may ask.
-    pub secret: ClusterSecret,
-    /// The clock.
-    pub env: Env,
+    /// Who may ask. All services of a port share one.
+    pub admission: Admission,
 }
 
 impl<S: ?Sized> Clone for RpcServer<S> {
     fn clone(&self) -> Self {
-        Self { service: self.service.clone(), secret: self.secret.clone(), env: self.env.clone() }
+        Self { service: self.service.clone(), admission: self.admission.clone() }
     }
 }
 
@@ -145,40 +172,88 @@ async fn unknown_method(request: Request) -> Response {
 /// A code that every service's errors have, so that each client understands it.
 fn refusal(status: StatusCode, reason: &str) -> Response {
     let message = format!("malformed request: {reason}");
-    json_response(status, &serde_json::json!({ "code": "Malformed", "reason": reason, "message": message }))
+    respond(json(status, &serde_json::json!({ "code": "Malformed", "reason": reason, "message": message })))
 }
 
-/// Reads, authenticates and decodes one request. Who does not even claim to know the secret has nothing read for it.
+/// Checks the head of a call, reads its body and decodes it. Who does not know the secret has nothing read for it.
 ///
 /// # Errors
 /// The answer to send instead.
-pub async fn receive<T: DeserializeOwned, E: WireError, S: ?Sized>(
-    server: &RpcServer<S>,
+pub async fn receive<T: DeserializeOwned, E: WireError>(
+    admission: &Admission,
     request: Request,
-) -> Result<T, Response> {
+) -> Result<(T, Admitted), Response> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    server
-        .secret
-        .check_claim(authorization, server.env.now())
-        .map_err(|error| error_response(E::unauthorized(error)))?;
-    let body = axum::body::to_bytes(body, MESSAGE_LENGTH_MAX)
-        .await
-        .map_err(|error| error_response(E::malformed(format!("the body could not be read: {error}"))))?;
-    server
-        .secret
-        .check_request(authorization, parts.method.as_str(), path, &body, server.env.now())
-        .map_err(|error| error_response(E::unauthorized(error)))?;
-    serde_json::from_slice(&body).map_err(|error| error_response(E::malformed(error.to_string())))
+    let admitted =
+        match admission.admit(parts.method.as_str(), path, &parts.headers, MESSAGE_LENGTH_MAX as u64) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                if matches!(refusal, Refusal { error: SecretError::OtherEpoch, proven: Some(_) }) {
+                    discard(body).await;
+                }
+                return Err(refuse::<E>(admission, refusal));
+            }
+        };
+    let body = admission.read_body(&admitted, body).await.map_err(|error| {
+        let error = match error {
+            BodyError::NotAsSigned(error) => E::unauthorized(error),
+            BodyError::Broken(_) => E::malformed(error.to_string()),
+        };
+        reply::<(), E>(admission, &admitted, Err(error))
+    })?;
+    match serde_json::from_slice(&body) {
+        Ok(request) => Ok((request, admitted)),
+        Err(error) => Err(reply::<(), E>(admission, &admitted, Err(E::malformed(error.to_string())))),
+    }
 }
 
-/// Encodes one answer.
-pub fn reply<T: Serialize, E: WireError>(result: Result<T, E>) -> Response {
-    match result {
-        Ok(value) => json_response(StatusCode::OK, &value),
-        Err(error) => error_response(error),
+/// Checks a signed request without a body, for an answer that streams and is not signed. Returns the answer to send
+/// instead, if the request is not in order.
+pub fn refuse_bodiless<E: WireError>(admission: &Admission, request: &Request) -> Option<Response> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let admitted = admission.admit(request.method().as_str(), path, request.headers(), 0);
+    admitted.err().map(|refusal| refuse::<E>(admission, refusal))
+}
+
+/// How long the body of a call that has to be signed anew is read for the sake of the answer.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads a body, and keeps none of it: a caller in the middle of sending sees the answer only if it can go on.
+async fn discard(body: axum::body::Body) {
+    let mut pieces = body.into_data_stream();
+    let all = async { while let Some(Ok(_)) = pieces.next().await {} };
+    // Whoever is slower learns from the broken connection that it was refused.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, all).await;
+}
+
+/// The answer to a call whose head was not in order; signed if the caller knows the secret.
+pub fn refuse<E: WireError>(admission: &Admission, refusal: Refusal) -> Response {
+    let error = E::unauthorized(refusal.error);
+    match refusal.proven {
+        Some(call) => reply::<(), E>(admission, &call, Err(error)),
+        None => error_response(error),
     }
+}
+
+/// The signed answer to a call.
+pub fn reply<T: Serialize, E: WireError>(
+    admission: &Admission,
+    call: &Admitted,
+    result: Result<T, E>,
+) -> Response {
+    let (status, body) = match result {
+        Ok(value) => json(StatusCode::OK, &value),
+        Err(error) => error_body(error),
+    };
+    let (epoch, signature) = admission.sign_answer(call, status.as_u16(), &body);
+    let mut response = respond((status, body));
+    for (name, value) in [(EPOCH_HEADER, epoch), (SIGNATURE_HEADER, signature)] {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 /// The id of the request that `headers` carry.
@@ -191,7 +266,7 @@ pub fn request_id(headers: &HeaderMap) -> Option<String> {
 pub struct RpcClient {
     http: reqwest::Client,
     base: String,
-    secret: ClusterSecret,
+    signer: Arc<Signer>,
     env: Env,
     patience: Duration,
 }
@@ -206,21 +281,33 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one call may take: longer than the longest transaction (completing 10,000 parts).
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The largest answer that is taken unsigned: a refusal.
+const REFUSAL_LENGTH_MAX: usize = 64 * 1024;
+
 impl RpcClient {
-    /// A client of the peer at `base`, such as `http://10.0.0.1:9010`.
+    /// A client of the peer at `base`, such as `https://10.0.0.1:9010`, with the certificates that come from the secret.
     ///
     /// # Errors
     /// When no HTTP client can be made on this machine.
-    pub fn new(base: &str, secret: ClusterSecret, env: Env) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
-            .tcp_nodelay(true)
-            // Internal addresses are reached directly, whatever proxy the environment names.
-            .no_proxy()
-            .build()?;
+    pub fn new(base: &str, secret: ClusterSecret, env: Env) -> Result<Self, ClientError> {
+        let identity = Identity::of_secret(&secret, env.clone())?;
+        Self::with_identity(base, secret, &identity, env)
+    }
+
+    /// A client that shows this identity over TLS.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made on this machine.
+    pub fn with_identity(
+        base: &str,
+        secret: ClusterSecret,
+        identity: &Identity,
+        env: Env,
+    ) -> Result<Self, ClientError> {
+        let http = client_builder(identity)?.build()?;
+        let signer = Arc::new(Signer::new(secret, env.clone()));
         let patience = Duration::ZERO;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), secret, env, patience })
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), signer, env, patience })
     }
 
     /// Tries again for so long when no connection can be made: the peer may be restarting. It has seen
@@ -245,31 +332,51 @@ impl RpcClient {
         request: &T,
     ) -> Result<R, E> {
         let body = serde_json::to_vec(request).map_err(|error| E::malformed(error.to_string()))?;
+        let body = Bytes::from(body);
+        let mut answer = self.ask(path, &body).await?;
+        if answer.is_for_another_epoch {
+            // It was refused by its head: nothing was done.
+            answer = self.ask(path, &body).await?;
+        }
+        if !answer.status.is_success() {
+            return Err(decode_error(answer.status.as_u16(), &answer.body));
+        }
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| E::unavailable(format!("answered nonsense: {error}")))
+    }
+
+    /// Sends a call until a connection can be made, and reads the answer.
+    async fn ask<E: WireError>(&self, path: &str, body: &Bytes) -> Result<CheckedAnswer, E> {
         let deadline = self.env.monotonic() + self.patience;
-        let answer = loop {
-            match self.send(path, body.clone()).await {
+        let (call, answer) = loop {
+            let call = self.signer.sign("POST", path, body);
+            match self.send(path, &call, body.clone()).await {
                 Err(error) if error.is_connect() && self.env.monotonic() < deadline => {
                     self.env.sleep(RECONNECT_DELAY).await;
                 }
-                outcome => break outcome,
+                outcome => break (call, outcome),
             }
         };
         let unavailable = |error: reqwest::Error| E::unavailable(describe(&error));
         let answer = answer.map_err(unavailable)?;
-        let status = answer.status();
+        let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.map_err(unavailable)?;
-        if !status.is_success() {
-            return Err(decode_error(status.as_u16(), &body));
-        }
-        serde_json::from_slice(&body).map_err(|error| E::unavailable(format!("answered nonsense: {error}")))
+        self.check(&call, status, &headers, body).ok_or_else(|| {
+            E::unavailable(format!("answered with status {status}, and not as a part of this cluster"))
+        })
     }
 
-    async fn send(&self, path: &str, body: Vec<u8>) -> Result<reqwest::Response, reqwest::Error> {
-        let authorization = self.secret.authorize_request("POST", path, &body, self.env.now());
+    async fn send(
+        &self,
+        path: &str,
+        signed: &SignedCall,
+        body: Bytes,
+    ) -> Result<reqwest::Response, reqwest::Error> {
         let mut call = self
             .http
             .post(format!("{}{path}", self.base))
-            .header(header::AUTHORIZATION, authorization)
+            .timeout(CALL_TIMEOUT)
+            .header(header::AUTHORIZATION, &signed.authorization)
             .header(header::CONTENT_TYPE, "application/json")
             .body(body);
         if let Some(id) = current_request_id() {
@@ -277,6 +384,102 @@ impl RpcClient {
         }
         call.send().await
     }
+
+    /// The answer if it is authentic, or a refusal: those who do not know our secret cannot sign it.
+    fn check(
+        &self,
+        call: &SignedCall,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Option<CheckedAnswer> {
+        let value = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let (epoch, signature) = (value(EPOCH_HEADER), value(SIGNATURE_HEADER));
+        if self.signer.is_authentic(call, status.as_u16(), epoch, signature, &body) {
+            let is_for_another_epoch = self.signer.learn(call, epoch) && is_refusal(status, &body);
+            return Some(CheckedAnswer { status, body, is_for_another_epoch });
+        }
+        is_refusal(status, &body).then_some(CheckedAnswer { status, body, is_for_another_epoch: false })
+    }
+
+    /// A signed `GET` whose answer streams; only its head is checked. `path` is with the query.
+    ///
+    /// # Errors
+    /// When there is no answer. One with an error status is an answer.
+    pub async fn get_stream(&self, path: &str) -> Result<reqwest::Response, reqwest::Error> {
+        let signed = self.signer.sign("GET", path, b"");
+        let answer = self.send_get(path, &signed).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = answer.bytes().await?;
+        let again = self.check(&signed, status, &headers, body.clone());
+        if again.is_some_and(|answer| answer.is_for_another_epoch) {
+            return self.send_get(path, &self.signer.sign("GET", path, b"")).await;
+        }
+        let mut answer = axum::http::Response::new(body);
+        *answer.status_mut() = status;
+        Ok(answer.into())
+    }
+
+    async fn send_get(&self, path: &str, signed: &SignedCall) -> Result<reqwest::Response, reqwest::Error> {
+        let call = self.http.get(format!("{}{path}", self.base));
+        call.header(header::AUTHORIZATION, &signed.authorization).send().await
+    }
+}
+
+/// An answer that is the peer's, or that says no.
+struct CheckedAnswer {
+    status: StatusCode,
+    body: Bytes,
+    /// The call was refused because it was signed for another start of the peer; the next one will not be.
+    is_for_another_epoch: bool,
+}
+
+/// Whether an answer says that the call was not served because of what it is, and not because of what it asks.
+fn is_refusal(status: StatusCode, body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Code {
+        code: String,
+    }
+    if status.is_success() || body.len() > REFUSAL_LENGTH_MAX {
+        return false;
+    }
+    match serde_json::from_slice::<Code>(body) {
+        Ok(Code { code }) => code == "Unauthorized" || code == "Malformed",
+        // None of ours; the status and what it says are told.
+        Err(_) => true,
+    }
+}
+
+/// Why no client can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The rest of it.
+    #[error("no HTTP client can be made: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+/// What all HTTP clients of internal ports have in common: they show `identity` where TLS is spoken, and trust who shows
+/// one of the same cluster.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn client_builder(identity: &Identity) -> Result<reqwest::ClientBuilder, TlsError> {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(identity.client_config()?)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http1_only()
+        // A part answers itself, and sends nobody elsewhere.
+        .redirect(reqwest::redirect::Policy::none())
+        // Internal addresses are reached directly, whatever proxy the environment names.
+        .no_proxy();
+    Ok(builder)
 }
 
 /// What an error of reqwest comes from, in a few words. The peer's address is left to whoever knows its name.
@@ -284,6 +487,9 @@ pub fn describe(error: &reqwest::Error) -> String {
     let mut root: &dyn std::error::Error = error;
     while let Some(cause) = root.source() {
         root = cause;
+    }
+    if let Some(sentence) = crate::tls::explain(root) {
+        return sentence;
     }
     match (error.is_connect(), error.is_timeout()) {
         (true, true) => "cannot connect: no answer in time".to_owned(),
@@ -342,8 +548,11 @@ macro_rules! rpc_service {
                 | async move {
                     let id = $crate::rpc::request_id(request.headers());
                     $crate::rpc::with_request_id(id, async move {
-                        match $crate::rpc::receive::<$request, $error, dyn $trait>(&server, request).await {
-                            Ok(request) => $crate::rpc::reply(server.service.$op(request).await),
+                        match $crate::rpc::receive::<$request, $error>(&server.admission, request).await {
+                            Ok((request, call)) => {
+                                let result = server.service.$op(request).await;
+                                $crate::rpc::reply(&server.admission, &call, result)
+                            }
                             Err(answer) => answer,
                         }
                     }).await
@@ -355,6 +564,7 @@ macro_rules! rpc_service {
 }
 
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "a service that the macro makes is public")]
 mod tests {
     use super::*;
     use crate::block::BlockError;
@@ -395,27 +605,71 @@ mod tests {
         (socket, base)
     }
 
+    rpc_service! {
+        /// Does it.
+        Thing, thing_router, "thing", BlockError {
+            /// Does it.
+            act(u64) -> String;
+        }
+    }
+
+    struct Actor;
+
+    #[async_trait::async_trait]
+    impl Thing for Actor {
+        async fn act(&self, _: u64) -> Result<String, BlockError> {
+            Ok("done".to_owned())
+        }
+    }
+
+    fn secret() -> ClusterSecret {
+        ClusterSecret::new("a secret that is long enough for tests").unwrap()
+    }
+
     fn client(base: &str, patience: Duration) -> RpcClient {
-        let secret = ClusterSecret::new("a secret that is long enough for tests").unwrap();
-        RpcClient::new(base, secret, Env::system()).unwrap().patient(patience)
+        RpcClient::new(base, secret(), Env::system()).unwrap().patient(patience)
     }
 
     #[tokio::test]
     async fn a_peer_that_restarts_is_waited_for_and_one_that_stays_away_is_not() {
         let (socket, base) = closed_port();
         let (impatient, patient) = (client(&base, Duration::ZERO), client(&base, Duration::from_secs(60)));
-        let refused = impatient.call::<_, String, BlockError>("/v1/thing", &1).await;
+        let refused = impatient.act(1).await;
         assert!(matches!(refused, Err(BlockError::Unreachable { .. })), "{refused:?}");
 
-        let mut call = Box::pin(patient.call::<_, String, BlockError>("/v1/thing", &1));
+        let mut call = patient.act(1);
         // Meanwhile the impatient one is refused as often as it asks.
         for _ in 0..5 {
             assert!(futures_util::poll!(&mut call).is_pending());
-            impatient.call::<_, String, BlockError>("/v1/thing", &1).await.unwrap_err();
+            impatient.act(1).await.unwrap_err();
         }
-        let router = Router::new().route("/v1/thing", axum::routing::post(|| async { "\"done\"" }));
+        let service: Arc<dyn Thing> = Arc::new(Actor);
+        let router = thing_router(RpcServer { service, admission: Admission::new(secret(), Env::system()) });
         let listener = socket.listen(16).unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
         assert_eq!(call.await.unwrap(), "done");
+    }
+
+    /// Answers everybody the same, as somebody does who took the peer's port, and does not know the secret.
+    async fn impostor(status: StatusCode, body: &'static str) -> BlockError {
+        let (socket, base) = closed_port();
+        let router = Router::new().fallback(move || async move { (status, body) });
+        let listener = socket.listen(16).unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        client(&base, Duration::ZERO).act(1).await.unwrap_err()
+    }
+
+    /// Answers were not signed: who took the metanode's port could tell a gateway the root credentials.
+    #[tokio::test]
+    async fn what_an_impostor_says_is_believed_only_if_it_says_no() {
+        let not_ours = |error: &BlockError| matches!(error, BlockError::Unreachable { reason } if reason.contains("not as a part of this cluster"));
+        let error = impostor(StatusCode::OK, "\"done\"").await;
+        assert!(not_ours(&error), "{error}");
+        let error = impostor(StatusCode::NOT_FOUND, r#"{"code":"NotFound"}"#).await;
+        assert!(not_ours(&error), "{error}");
+        let error = impostor(StatusCode::FORBIDDEN, r#"{"code":"Unauthorized","reason":"no"}"#).await;
+        assert_eq!(error, BlockError::Unauthorized { reason: "no".to_owned() });
+        let error = impostor(StatusCode::BAD_GATEWAY, "the proxy is tired\n").await;
+        assert!(error.to_string().ends_with("status 502 and no known error: the proxy is tired"), "{error}");
     }
 }

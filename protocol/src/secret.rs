@@ -1,4 +1,5 @@
-//! The cluster's secret, and what it signs: requests between parts, grants, and block tokens.
+//! The cluster's secret, and what it signs: calls between parts (see [`signature`](crate::signature)), grants, and block
+//! tokens. The certificates of the parts come from it too: see [`tls`](crate::tls).
 //!
 //! Signatures are HMAC-SHA256 (RFC 2104) over a purpose and a message, so that what was signed for
 //! one purpose is worth nothing for another. They are compared in constant time.
@@ -7,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -28,13 +30,14 @@ pub enum SecretError {
     /// There was no token, or not one of ours.
     #[error("the token is missing or malformed")]
     Malformed,
-    /// It was signed with another secret.
-    #[error("the token was signed with another cluster secret (key id {theirs}, ours is {ours})")]
+    /// It was signed as versions before this one did, which did not say what the body is.
+    #[error("the call is signed as older versions of Cairn did; run the same version everywhere")]
+    OldVersion,
+    /// It was signed with another secret. Ours is not named: whoever asks has shown nothing yet.
+    #[error("the token was signed with another cluster secret than ours (its key id is {theirs})")]
     OtherKey {
         /// Key id that the token names.
         theirs: String,
-        /// Key id of our secret.
-        ours: String,
     },
     /// The signature is wrong.
     #[error("the signature does not match")]
@@ -42,6 +45,15 @@ pub enum SecretError {
     /// It is for another operation, block or node.
     #[error("the token is for something else")]
     OtherSubject,
+    /// The body is longer, shorter or another than was signed.
+    #[error("the body is not the one that was signed")]
+    OtherBody,
+    /// It was signed for a receiver that is no more: this one has started since, or it is another one.
+    #[error("the call was signed for another start of this part; sign it anew")]
+    OtherEpoch,
+    /// It was served before, or so many later ones came before it that nobody can tell.
+    #[error("the call was seen before")]
+    Replayed,
     /// Its time is over, or the clocks of the two machines disagree.
     #[error("the token has expired, or the clocks of the two machines disagree")]
     Expired,
@@ -112,56 +124,24 @@ impl ClusterSecret {
         self.mac(purpose, message).verify_slice(&signature).map_err(|_| SecretError::Mismatch)
     }
 
-    /// The `Authorization` value of one request between parts: it covers method, path with query,
-    /// body and time.
-    pub fn authorize_request(&self, method: &str, path: &str, body: &[u8], now: Timestamp) -> String {
-        let signature = self.sign("request", &request_message(method, path, body, now));
-        format!("Cairn {}.{}.{}", self.key_id, now.0, signature)
+    /// A key of 32 bytes for another purpose than signing (HKDF with SHA-256, RFC 5869).
+    pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
+        let mut key = [0; 32];
+        // 32 bytes are one round, and so never too many.
+        let expanded = Hkdf::<Sha256>::new(None, &self.key[..32]).expand(purpose.as_bytes(), &mut key);
+        debug_assert!(expanded.is_ok());
+        key
     }
 
-    /// Checks an `Authorization` value made by [`authorize_request`](Self::authorize_request).
+    /// Whether a token names this secret's key id.
     ///
     /// # Errors
-    /// What is wrong with it; requests are good for [`CLOCK_SKEW_MAX`] before and after their time.
-    pub fn check_request(
-        &self,
-        authorization: Option<&str>,
-        method: &str,
-        path: &str,
-        body: &[u8],
-        now: Timestamp,
-    ) -> Result<(), SecretError> {
-        let (at, signature) = self.claim(authorization)?;
-        self.verify("request", &request_message(method, path, body, at), signature)?;
-        in_time(at, now)
-    }
-
-    /// Checks what an `Authorization` value claims without its signature, which covers a body that has not come yet: so
-    /// that nothing is read for those who do not even claim to know the secret.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn check_claim(&self, authorization: Option<&str>, now: Timestamp) -> Result<(), SecretError> {
-        in_time(self.claim(authorization)?.0, now)
-    }
-
-    /// When a request says that it was signed, and its signature.
-    fn claim<'a>(&self, authorization: Option<&'a str>) -> Result<(Timestamp, &'a str), SecretError> {
-        let token =
-            authorization.and_then(|value| value.strip_prefix("Cairn ")).ok_or(SecretError::Malformed)?;
-        let mut fields = token.splitn(3, '.');
-        let (Some(key_id), Some(at), Some(signature)) = (fields.next(), fields.next(), fields.next()) else {
-            return Err(SecretError::Malformed);
-        };
-        self.check_key_id(key_id)?;
-        Ok((Timestamp(at.parse().map_err(|_| SecretError::Malformed)?), signature))
-    }
-
-    fn check_key_id(&self, theirs: &str) -> Result<(), SecretError> {
+    /// [`SecretError::OtherKey`].
+    pub(crate) fn check_key_id(&self, theirs: &str) -> Result<(), SecretError> {
         if theirs == self.key_id {
             return Ok(());
         }
-        Err(SecretError::OtherKey { theirs: theirs.to_owned(), ours: self.key_id.clone() })
+        Err(SecretError::OtherKey { theirs: shortened(theirs) })
     }
 
     /// A token for one operation on one block at one node.
@@ -203,12 +183,14 @@ impl ClusterSecret {
     }
 }
 
-fn in_time(at: Timestamp, now: Timestamp) -> Result<(), SecretError> {
-    if now.since(at).max(at.since(now)) > CLOCK_SKEW_MAX { Err(SecretError::Expired) } else { Ok(()) }
+/// What a stranger wrote, no longer than a key id is.
+fn shortened(theirs: &str) -> String {
+    theirs.chars().filter(char::is_ascii_hexdigit).take(8).collect()
 }
 
-fn request_message(method: &str, path: &str, body: &[u8], at: Timestamp) -> Vec<u8> {
-    format!("{method}\n{path}\n{}\n{}", at.0, hex::encode(Sha256::digest(body))).into_bytes()
+/// Whether a call that was signed at `at` may be served at `now`.
+pub(crate) fn in_time(at: Timestamp, now: Timestamp) -> Result<(), SecretError> {
+    if now.since(at).max(at.since(now)) > CLOCK_SKEW_MAX { Err(SecretError::Expired) } else { Ok(()) }
 }
 
 fn token_message(operation: BlockOperation, block: BlockId, node: NodeId, expires_at: Timestamp) -> String {
@@ -277,25 +259,9 @@ mod tests {
         let other = ClusterSecret::new("another secret that is long enough").unwrap();
         let token = other.block_token(BlockOperation::Get, block, node, Timestamp(100));
         let refused = secret().check_block_token(&token, BlockOperation::Get, block, node, Timestamp(1));
-        assert!(matches!(refused, Err(SecretError::OtherKey { .. })));
-    }
-
-    #[test]
-    fn a_request_is_good_for_its_method_path_body_and_time() {
-        let now = Timestamp(10_000_000);
-        let header = secret().authorize_request("POST", "/v1/x", b"{}", now);
-        let check =
-            |method, path, body: &[u8], now| secret().check_request(Some(&header), method, path, body, now);
-        assert_eq!(check("POST", "/v1/x", b"{}", now), Ok(()));
-        assert_eq!(check("PUT", "/v1/x", b"{}", now), Err(SecretError::Mismatch));
-        assert_eq!(check("POST", "/v1/y", b"{}", now), Err(SecretError::Mismatch));
-        assert_eq!(check("POST", "/v1/x", b"[]", now), Err(SecretError::Mismatch));
-        let late = now.after(CLOCK_SKEW_MAX).after(Duration::from_millis(1));
-        assert_eq!(check("POST", "/v1/x", b"{}", late), Err(SecretError::Expired));
-        assert_eq!(secret().check_request(None, "POST", "/v1/x", b"{}", now), Err(SecretError::Malformed));
-        // What can be told without the body.
-        assert_eq!(secret().check_claim(Some(&header), now), Ok(()));
-        assert_eq!(secret().check_claim(Some(&header), late), Err(SecretError::Expired));
-        assert_eq!(secret().check_claim(None, now), Err(SecretError::Malformed));
+        let Err(error @ SecretError::OtherKey { .. }) = refused else { panic!("{refused:?}") };
+        // Whoever asks with another secret is not told which key id would have been the right one.
+        assert!(!error.to_string().contains(secret().key_id()), "{error}");
+        assert!(error.to_string().contains(other.key_id()), "{error}");
     }
 }

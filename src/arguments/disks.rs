@@ -160,6 +160,7 @@ mod tests {
             address: _,
             zone: _,
             limits: _,
+            tls: _,
             volume,
             receives_max,
             reads_max,

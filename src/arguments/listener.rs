@@ -38,13 +38,13 @@ pub(crate) struct ListenerArguments {
     #[arg(long, env = "CAIRN_DRAIN_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub drain_timeout: Duration,
 
-    /// Size of a request's line and headers
-    #[arg(long, env = "CAIRN_HEADER_SIZE_MAX", default_value = "64KiB", value_name = "SIZE", value_parser = header_size, hide_short_help = true)]
-    pub header_size_max: ByteSize,
+    /// Size of a request's line and headers, 64KiB by default and 16KiB on a port for other parts
+    #[arg(long, env = "CAIRN_HEADER_SIZE_MAX", value_name = "SIZE", value_parser = header_size, hide_short_help = true)]
+    pub header_size_max: Option<ByteSize>,
 
-    /// Headers of a request
-    #[arg(long, env = "CAIRN_HEADER_COUNT_MAX", default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=65_536), hide_short_help = true)]
-    pub header_count_max: u32,
+    /// Headers of a request, 512 by default and 64 on a port for other parts
+    #[arg(long, env = "CAIRN_HEADER_COUNT_MAX", value_name = "N", value_parser = clap::value_parser!(u32).range(16..=65_536), hide_short_help = true)]
+    pub header_count_max: Option<u32>,
 
     /// Requests at once on one HTTP/2 connection
     #[arg(long, env = "CAIRN_STREAMS_MAX", default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536), hide_short_help = true)]
@@ -74,9 +74,13 @@ impl ListenerArguments {
             body_idle_timeout: self.body_idle_timeout,
             write_stall_timeout: self.write_stall_timeout,
             drain_timeout: self.drain_timeout,
-            header_bytes_max: usize::try_from(self.header_size_max.as_u64())?,
-            header_count_max: usize::try_from(self.header_count_max)?,
+            header_bytes_max: match self.header_size_max {
+                Some(size) => usize::try_from(size.as_u64())?,
+                None => own.header_bytes_max,
+            },
+            header_count_max: self.header_count_max.map_or(Ok(own.header_count_max), usize::try_from)?,
             streams_max: self.streams_max,
+            http2: own.http2,
         })
     }
 }

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`blocks`] | how blocks are managed: `server`, `metanode` |
 //! | [`disks`] | how disks are used: `server`, `datanode` |
+//! | [`internal_tls`] | TLS between the parts: all parts, `admin` |
 //! | [`listener`] | what listeners grant their clients: all parts |
 //! | [`values`] | how sizes, times and the like are written |
 
 mod blocks;
 mod disks;
+mod internal_tls;
 mod listener;
 pub(crate) mod values;
 
@@ -20,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use blocks::BlockArguments;
 pub(crate) use disks::DiskArguments;
+pub(crate) use internal_tls::{InternalListenerArguments, InternalPort, InternalTlsArguments};
 pub(crate) use listener::ListenerArguments;
 use values::{access_key, base_url, secret_key, size};
 
@@ -107,12 +110,16 @@ pub(crate) struct ServerArguments {
     pub listener: ListenerArguments,
     #[command(flatten)]
     pub secret: SecretArguments,
+    #[command(flatten)]
+    pub tls: InternalTlsArguments,
+    #[command(flatten)]
+    pub internal: InternalListenerArguments,
 }
 
 /// `cairn gateway`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Try it:  cairn gateway --metanode http://10.0.0.1:9010 --cluster-secret-file cluster.secret")]
+Try it:  cairn gateway --metanode https://10.0.0.1:9010 --cluster-secret-file cluster.secret")]
 pub(crate) struct GatewayArguments {
     /// Where to serve S3; port 0 takes a free one
     #[arg(long, env = "CAIRN_LISTEN", default_value = "127.0.0.1:9000", value_name = "ADDRESS:PORT")]
@@ -128,6 +135,8 @@ pub(crate) struct GatewayArguments {
     pub listener: ListenerArguments,
     #[command(flatten)]
     pub secret: SecretArguments,
+    #[command(flatten)]
+    pub tls: InternalTlsArguments,
 }
 
 /// `cairn metanode`.
@@ -152,13 +161,17 @@ pub(crate) struct MetanodeArguments {
     pub listener: ListenerArguments,
     #[command(flatten)]
     pub secret: SecretArguments,
+    #[command(flatten)]
+    pub tls: InternalTlsArguments,
+    #[command(flatten)]
+    pub internal: InternalListenerArguments,
 }
 
 /// `cairn datanode`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Two disks:  cairn datanode --data-dir /disk1,/disk2 --listen 10.0.0.2:9020 --zone rack1 \\
-                --metanode http://10.0.0.1:9010 --cluster-secret-file cluster.secret
+                --metanode https://10.0.0.1:9010 --cluster-secret-file cluster.secret
 To stop it safely:  cairn admin node can-stop 10.0.0.2:9020")]
 pub(crate) struct DatanodeArguments {
     /// Where blocks are kept; several directories, on a disk each, are separated by commas
@@ -187,6 +200,10 @@ pub(crate) struct DatanodeArguments {
     pub listener: ListenerArguments,
     #[command(flatten)]
     pub secret: SecretArguments,
+    #[command(flatten)]
+    pub tls: InternalTlsArguments,
+    #[command(flatten)]
+    pub internal: InternalListenerArguments,
 }
 
 /// How S3 is served.
@@ -268,7 +285,7 @@ mod tests {
         let complaint = |line: &[&str]| Cli::try_parse_from(line).unwrap_err().to_string();
         assert!(complaint(&["cairn", "server", "--block-size", "1GiB"]).contains("64KiB to 256MiB"));
         assert!(complaint(&["cairn", "server", "--stale-after", "ten"]).contains("200ms, 10s or 5m"));
-        assert!(complaint(&["cairn", "gateway", "--metanode", "localhost"]).contains("http://host:port"));
+        assert!(complaint(&["cairn", "gateway", "--metanode", "localhost"]).contains("https://host:port"));
         assert!(complaint(&["cairn", "server", "--datanodes", "0"]).contains("1..=64"));
         assert!(complaint(&["cairn", "server", "--lisen", "x"]).contains("--listen"));
     }

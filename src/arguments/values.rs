@@ -90,9 +90,11 @@ pub(crate) fn storage_class(text: &str) -> Result<StorageClass, String> {
 
 /// The base URL of a part.
 pub(crate) fn base_url(text: &str) -> Result<String, String> {
-    let url = reqwest::Url::parse(text).map_err(|error| format!("{error}; write it as http://host:port"))?;
-    if url.scheme() != "http" || url.host().is_none() || url.path() != "/" || url.query().is_some() {
-        return Err("write it as http://host:port".to_owned());
+    const FORM: &str = "write it as https://host:port, or http://host:port where the part speaks no TLS";
+    let url = reqwest::Url::parse(text).map_err(|error| format!("{error}; {FORM}"))?;
+    let is_http = matches!(url.scheme(), "http" | "https");
+    if !is_http || url.host().is_none() || url.path() != "/" || url.query().is_some() {
+        return Err(FORM.to_owned());
     }
     Ok(text.trim_end_matches('/').to_owned())
 }

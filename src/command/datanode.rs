@@ -13,23 +13,25 @@ use cairn_protocol::event::EventBus;
 use cairn_protocol::id::NodeId;
 use cairn_protocol::rpc::RpcClient;
 use cairn_protocol::secret::ClusterSecret;
+use cairn_protocol::tls::Identity;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::{DatanodeArguments, DiskArguments};
+use crate::arguments::{DatanodeArguments, InternalPort, ServerArguments};
 use crate::process::{listen, say, shutdown_on_signals};
 
 /// Runs a datanode until it is told to stop.
 pub(crate) async fn run(arguments: DatanodeArguments) -> anyhow::Result<()> {
     let env = Env::system();
     let secret = arguments.secret.load()?;
-    let cluster = Arc::new(RpcClient::new(&arguments.metanode, secret.clone(), env.clone())?);
+    let identity = arguments.tls.identity(&secret, &env)?;
+    let cluster = RpcClient::with_identity(&arguments.metanode, secret.clone(), &identity, env.clone())?;
     let shutdown = shutdown_on_signals()?;
     let mut config = Config::new(arguments.data_dir, String::new());
     config.zone = arguments.zone;
     arguments.disks.apply(&mut config)?;
     config.limits = arguments.listener.limits(&config.limits)?;
-    let connector = Arc::new(Connector::new()?);
+    let connector = Arc::new(Connector::new(&identity)?);
     let mut datanode = Datanode::open(config, connector, secret, env.clone(), EventBus::new(env)).await?;
     let listener = listen(arguments.listen, "--listen").await?;
     let address = listener.local_addr()?;
@@ -38,12 +40,28 @@ pub(crate) async fn run(arguments: DatanodeArguments) -> anyhow::Result<()> {
             "{address} is no address under which others can reach this datanode; name one with --advertise"
         );
     }
-    datanode.set_address(arguments.advertise.unwrap_or_else(|| format!("http://{address}")));
-    say(format_args!("cairn datanode ready on http://{address}"));
-    let served = datanode.serve(listener, cluster, shutdown).await;
+    let port = arguments.internal.port(address, &identity)?;
+    datanode.set_tls(port.tls.clone());
+    datanode.set_address(advertised(arguments.advertise, &port)?);
+    let (keeping, until) = (identity.clone(), shutdown.clone());
+    tokio::spawn(async move { keeping.keep_current(until).await });
+    say(format_args!("cairn datanode ready on {}", port.url()));
+    let served = datanode.serve(listener, Arc::new(cluster), shutdown).await;
     datanode.close().await;
     served?;
     Ok(())
+}
+
+/// The base URL that others are told.
+fn advertised(advertise: Option<String>, port: &InternalPort) -> anyhow::Result<String> {
+    let Some(advertise) = advertise else { return Ok(port.url()) };
+    let scheme = port.scheme();
+    if !advertise.starts_with(&format!("{scheme}://")) {
+        anyhow::bail!(
+            "others would be told {advertise}, while this datanode speaks {scheme}: correct --advertise, or --internal-tls"
+        );
+    }
+    Ok(advertise)
 }
 
 /// A datanode of this process: the gateway and its neighbours call it, and operators (`cairn admin where --verify`)
@@ -54,22 +72,31 @@ pub(crate) struct LocalDatanode {
     listener: TcpListener,
 }
 
+/// What a datanode of this process shares with the others.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    pub(crate) connector: &'a Connector,
+    pub(crate) identity: &'a Identity,
+    pub(crate) secret: &'a ClusterSecret,
+    pub(crate) env: &'a Env,
+}
+
 impl LocalDatanode {
     /// Opens the directory, and lets `connector` find the node.
     pub(crate) async fn open(
         directory: &Path,
-        disks: &DiskArguments,
+        arguments: &ServerArguments,
         cluster: Arc<dyn Cluster>,
-        connector: &Connector,
-        secret: &ClusterSecret,
-        env: &Env,
+        around: &Around<'_>,
     ) -> anyhow::Result<Self> {
+        let Around { connector, identity, secret, env } = *around;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .context("cannot listen on the loopback interface")?;
-        let address = format!("http://{}", listener.local_addr()?);
-        let mut config = Config::new(vec![directory.to_owned()], address);
-        disks.apply(&mut config)?;
+        let port = arguments.internal.port(listener.local_addr()?, identity)?;
+        let mut config = Config::new(vec![directory.to_owned()], port.url());
+        config.tls = port.tls;
+        arguments.disks.apply(&mut config)?;
         let events = EventBus::new(env.clone());
         let datanode =
             Datanode::open(config, Arc::new(connector.clone()), secret.clone(), env.clone(), events).await?;

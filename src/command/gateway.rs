@@ -27,11 +27,15 @@ const METANODE_PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
     let env = Env::system();
     let secret = arguments.secret.load()?;
-    let metadata = RpcClient::new(&arguments.metanode, secret.clone(), env.clone())?;
+    let identity = arguments.tls.identity(&secret, &env)?;
+    let metadata = RpcClient::with_identity(&arguments.metanode, secret.clone(), &identity, env.clone())?;
     let metadata = Arc::new(metadata.patient(METANODE_PATIENCE));
     let limits = arguments.listener.limits(&Limits::default())?;
-    let s3 = S3::new(arguments.s3, limits, metadata, Arc::new(Connector::new()?), secret, env)?;
+    let connector = Arc::new(Connector::new(&identity)?);
+    let s3 = S3::new(arguments.s3, limits, metadata, connector, secret, env)?;
     let shutdown = shutdown_on_signals()?;
+    let until = shutdown.clone();
+    tokio::spawn(async move { identity.keep_current(until).await });
     let listener = listen(arguments.listen, "--listen").await?;
     let ready = format!("cairn gateway ready on {}", s3.endpoint(&listener)?);
     let announce = async {

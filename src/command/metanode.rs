@@ -16,14 +16,19 @@ pub(crate) async fn run(arguments: MetanodeArguments) -> anyhow::Result<()> {
     config.blocks = arguments.blocks.config()?;
     config.limits = arguments.listener.limits(&config.limits)?;
     config.root_credentials = root_credentials(arguments.credentials);
+    let identity = arguments.tls.identity(&secret, &env)?;
     let shutdown = shutdown_on_signals()?;
+    let shutdown_of_tls = shutdown.clone();
     let listener = listen(arguments.listen, "--listen").await?;
+    let port = arguments.internal.port(listener.local_addr()?, &identity)?;
+    config.tls.clone_from(&port.tls);
+    tokio::spawn(async move { identity.keep_current(shutdown_of_tls).await });
     let metanode = Metanode::open(config, secret, env.clone(), EventBus::new(env)).await?;
     if metanode.root_credentials_are_new() {
         let RootCredentials { access_key, secret_key } = metanode.root_credentials();
         say(format_args!("root credentials, made now: access key {access_key}, secret key {secret_key}"));
     }
-    say(format_args!("cairn metanode ready on http://{}", listener.local_addr()?));
+    say(format_args!("cairn metanode ready on {}", port.url()));
     metanode.serve(listener, shutdown).await;
     metanode.close().await;
     Ok(())

@@ -15,10 +15,10 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::datanode::LocalDatanode;
+use super::datanode::{Around, LocalDatanode};
 use super::gateway::S3;
 use super::metanode::root_credentials;
-use crate::arguments::ServerArguments;
+use crate::arguments::{InternalPort, ServerArguments};
 use crate::process::{listen, say, shutdown_on_signals};
 
 /// The file of a server's data directory with the cluster's secret.
@@ -36,9 +36,14 @@ pub(crate) async fn run(arguments: ServerArguments) -> anyhow::Result<()> {
     let admin_listener = listen(arguments.admin_listen, "--admin-listen").await?;
     let secret = arguments.secret.load_or_create(&data_dir.join(SECRET_FILE), &env)?;
 
+    let identity = arguments.tls.identity(&secret, &env)?;
+    let admin_port = arguments.internal.port(admin_listener.local_addr()?, &identity)?;
+
     let events = EventBus::new(env.clone());
-    let metanode = Arc::new(open_metanode(&arguments, &secret, &env, &events).await?);
-    let connector = Connector::new()?;
+    let metanode = Arc::new(open_metanode(&arguments, &admin_port, &secret, &env, &events).await?);
+    let connector = Connector::new(&identity)?;
+    let (keeping, until) = (identity.clone(), shutdown.clone());
+    tokio::spawn(async move { keeping.keep_current(until).await });
     let s3 = S3::new(
         arguments.s3.clone(),
         arguments.listener.limits(&Limits::default())?,
@@ -47,19 +52,19 @@ pub(crate) async fn run(arguments: ServerArguments) -> anyhow::Result<()> {
         secret.clone(),
         env.clone(),
     )?;
-    let mut backend = Backend::start(&metanode, admin_listener, &shutdown)?;
+    let mut backend = Backend::start(&metanode, admin_listener, &shutdown);
+    let around = Around { connector: &connector, identity: &identity, secret: &secret, env: &env };
     for number in 1..=arguments.datanodes {
         let directory = data_dir.join(format!("datanode-{number}"));
         let cluster = metanode.cluster();
-        let datanode =
-            LocalDatanode::open(&directory, &arguments.disks, cluster, &connector, &secret, &env).await?;
+        let datanode = LocalDatanode::open(&directory, &arguments, cluster, &around).await?;
         backend.run_datanode(datanode, &events).await?;
     }
 
     let endpoint = s3.endpoint(&listener)?;
     let address_file = data_dir.join(ADDRESS_FILE);
     let announce = async {
-        write_address(&address_file, &backend.admin_url)?;
+        write_address(&address_file, &admin_port.url())?;
         say(banner(&endpoint, &arguments, &metanode));
         Ok(())
     };
@@ -72,6 +77,7 @@ pub(crate) async fn run(arguments: ServerArguments) -> anyhow::Result<()> {
 
 async fn open_metanode(
     arguments: &ServerArguments,
+    port: &InternalPort,
     secret: &ClusterSecret,
     env: &Env,
     events: &EventBus,
@@ -79,13 +85,13 @@ async fn open_metanode(
     let mut config = MetanodeConfig::new(arguments.data_dir.join("metanode"));
     config.blocks = arguments.blocks.config()?;
     config.limits = arguments.listener.limits(&config.limits)?;
+    config.tls.clone_from(&port.tls);
     config.root_credentials = root_credentials(arguments.credentials.clone());
     Ok(Metanode::open(config, secret.clone(), env.clone(), events.clone()).await?)
 }
 
 /// The parts behind the gateway. They stop after it, so that what is in flight can finish.
 struct Backend {
-    admin_url: String,
     datanodes: JoinSet<anyhow::Result<()>>,
     stop_datanodes: CancellationToken,
     metanode: JoinHandle<()>,
@@ -95,25 +101,19 @@ struct Backend {
 }
 
 impl Backend {
-    fn start(
-        metanode: &Arc<Metanode>,
-        admin_listener: TcpListener,
-        shutdown: &CancellationToken,
-    ) -> anyhow::Result<Self> {
-        let admin_url = format!("http://{}", admin_listener.local_addr()?);
+    fn start(metanode: &Arc<Metanode>, admin_listener: TcpListener, shutdown: &CancellationToken) -> Self {
         let stop_metanode = CancellationToken::new();
         let (serving, stop) = (metanode.clone(), stop_metanode.clone());
         let metanode = tokio::spawn(async move {
             serving.serve(admin_listener, stop).await;
         });
-        Ok(Self {
-            admin_url,
+        Self {
             datanodes: JoinSet::new(),
             stop_datanodes: CancellationToken::new(),
             metanode,
             stop_metanode,
             shutdown: shutdown.clone(),
-        })
+        }
     }
 
     /// Starts a datanode and waits until it is registered, so that the first request finds it.

@@ -10,6 +10,7 @@ use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::id::BlockId;
 use cairn_protocol::secret::ClusterSecret;
+use cairn_protocol::tls::Identity;
 use uuid::Uuid;
 
 use super::*;
@@ -67,7 +68,8 @@ async fn a_failed_disk_with_many_blocks_is_told_once_and_the_node_does_not_regis
     config.volume.reserve_bytes = 0;
     let env = Env::system();
     let secret = ClusterSecret::new("0123456789abcdef0123456789abcdef").unwrap();
-    let connector = Arc::new(Connector::new().unwrap());
+    let identity = Identity::of_secret(&secret, env.clone()).unwrap();
+    let connector = Arc::new(Connector::new(&identity).unwrap());
     let events = EventBus::new(env.clone());
     let datanode = Datanode::open(config, connector, secret, env, events).await.unwrap();
     let failed = datanode.volumes().volumes().nth(1).unwrap().clone();

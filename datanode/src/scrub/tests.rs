@@ -8,6 +8,7 @@ use cairn_protocol::env::{Env, ManualClock, Timestamp};
 use cairn_protocol::event::EventBus;
 use cairn_protocol::id::BlockId;
 use cairn_protocol::secret::ClusterSecret;
+use cairn_protocol::tls::Identity;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -22,7 +23,7 @@ async fn node(directories: &[&TempDir], rate: u64, env: Env) -> (Config, Datanod
     config.volume.reserve_bytes = 0;
     config.scrub_bytes_per_second_max = rate;
     let secret = ClusterSecret::new("0123456789abcdef0123456789abcdef").unwrap();
-    let connector = Arc::new(Connector::new().unwrap());
+    let connector = Arc::new(Connector::new(&Identity::of_secret(&secret, env.clone()).unwrap()).unwrap());
     let events = EventBus::new(env.clone());
     let datanode = Datanode::open(config.clone(), connector, secret, env, events).await.unwrap();
     (config, datanode)

@@ -20,8 +20,11 @@ use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::listener::RequestBodyError;
-use cairn_protocol::rpc::{WireError, error_response, request_id, with_fallbacks, with_request_id};
+use cairn_protocol::rpc::{
+    WireError, error_response, refuse_bodiless, request_id, with_fallbacks, with_request_id,
+};
 use cairn_protocol::secret::{BlockOperation, ClusterSecret};
+use cairn_protocol::signature::Admission;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -37,6 +40,7 @@ pub(crate) struct Served {
     pub(crate) volumes: Arc<VolumeSet>,
     pub(crate) events: EventBus,
     pub(crate) secret: ClusterSecret,
+    pub(crate) admission: Admission,
     pub(crate) env: Env,
     /// Whether the node has told the metanode what it holds.
     pub(crate) reported: watch::Receiver<bool>,
@@ -253,10 +257,8 @@ struct EventsQuery {
 
 /// Events, past and to come, a JSON object a line. Signed like a call with an empty body.
 async fn events(State(served): State<Served>, request: Request) -> Response {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if let Err(error) = served.secret.check_request(authorization, "GET", path, b"", served.env.now()) {
-        return error_response(BlockError::unauthorized(error));
+    if let Some(refused) = refuse_bodiless::<BlockError>(&served.admission, &request) {
+        return refused;
     }
     let query = match Query::<EventsQuery>::try_from_uri(request.uri()) {
         Ok(Query(query)) => query,

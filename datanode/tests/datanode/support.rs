@@ -19,6 +19,7 @@ use cairn_protocol::event::EventBus;
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::listener::Drained;
 use cairn_protocol::secret::{BlockOperation, ClusterSecret};
+use cairn_protocol::tls::Identity;
 use futures_util::{StreamExt, TryStreamExt};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -39,7 +40,8 @@ pub(crate) struct Http;
 
 impl BlockConnector for Http {
     fn connect(&self, _: NodeId, address: &str) -> Arc<dyn BlockService> {
-        Arc::new(HttpBlockClient::new(HttpBlockClient::pool().unwrap(), address))
+        let identity = Identity::of_secret(&secret(), Env::system()).unwrap();
+        Arc::new(HttpBlockClient::new(HttpBlockClient::pool(&identity).unwrap(), address))
     }
 }
 

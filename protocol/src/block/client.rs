@@ -12,7 +12,10 @@ use super::{
 };
 use crate::checksum::{ChunkTable, chunk_count};
 use crate::id::BlockId;
-use crate::rpc::{CONNECT_TIMEOUT, REQUEST_ID_HEADER, current_request_id, decode_error, describe};
+use crate::rpc::{
+    ClientError, REQUEST_ID_HEADER, client_builder, current_request_id, decode_error, describe,
+};
+use crate::tls::Identity;
 
 /// How long a datanode may be silent in the middle of an answer. A disk that takes longer for its
 /// next chunk is as good as gone: there is another replica.
@@ -30,18 +33,13 @@ pub struct HttpBlockClient {
 }
 
 impl HttpBlockClient {
-    /// The HTTP client that [`HttpBlockClient`]s share, so that they share connections.
+    /// The HTTP client that [`HttpBlockClient`]s share, so that they share connections. It shows this identity to
+    /// datanodes whose address is `https://…`.
     ///
     /// # Errors
     /// When no HTTP client can be made on this machine.
-    pub fn pool() -> Result<reqwest::Client, reqwest::Error> {
-        reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http1_only()
-            // Internal addresses are reached directly, whatever proxy the environment names.
-            .no_proxy()
-            .build()
+    pub fn pool(identity: &Identity) -> Result<reqwest::Client, ClientError> {
+        Ok(client_builder(identity)?.build()?)
     }
 
     /// The datanode at the base URL `address`.

@@ -3,6 +3,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{BlockConnector, BlockService, HttpBlockClient};
 use crate::id::NodeId;
+use crate::rpc::ClientError;
+use crate::tls::Identity;
 
 /// Reaches datanodes of this process by a function call, and all others over HTTP.
 #[derive(Clone)]
@@ -18,12 +20,12 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// A connector without local datanodes.
+    /// A connector without local datanodes, which shows this identity to those whose address is `https://…`.
     ///
     /// # Errors
     /// When no HTTP client can be made on this machine.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        Ok(Self { http: HttpBlockClient::pool()?, local: Arc::default() })
+    pub fn new(identity: &Identity) -> Result<Self, ClientError> {
+        Ok(Self { http: HttpBlockClient::pool(identity)?, local: Arc::default() })
     }
 
     /// Reaches `node` by calling `service` from now on.

@@ -17,7 +17,7 @@ use super::activity::{Activity, Expiry};
 use super::body::{RequestBody, ResponseBody};
 use super::io::{LINGER_TIMEOUT, Watched};
 use super::stall::Stall;
-use super::{Peer, Shared};
+use super::{Peer, Shared, tls};
 
 /// Bytes that hyper buffers for one HTTP/1 connection, each way: what a fast link carries between two
 /// turns of the task, and little enough for thousands of connections.
@@ -46,11 +46,11 @@ where
         let Some(tls) = &shared.tls else {
             return detect(stream, peer, service, &shared).await;
         };
-        let handshake = tokio_rustls::TlsAcceptor::from(tls.clone()).accept(stream);
+        let handshake = tls::accept(stream, tls.clone());
         tokio::select! {
             outcome = handshake => match outcome {
                 Ok(stream) => detect(stream, peer, service, &shared).await,
-                Err(error) => tracing::debug!(%address, %error, "TLS handshake failed"),
+                Err(error) => tls::report(address, &error, &shared.failed_handshakes),
             },
             () = shared.env.sleep(shared.limits.handshake_timeout) => {
                 tracing::debug!(%address, "TLS handshake timed out");
@@ -81,6 +81,8 @@ where
         () = shared.shutdown.cancelled() => return,
     };
     let Ok(is_http2) = is_http2 else { return };
+    // Who speaks HTTP/2 where nobody does is answered by HTTP/1: with an error.
+    let is_http2 = is_http2 && shared.limits.http2;
     let service = {
         let (activity, shared) = (activity.clone(), shared.clone());
         hyper::service::service_fn(move |request| {

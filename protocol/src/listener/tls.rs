@@ -1,11 +1,21 @@
-//! TLS: a certificate chain and a key from PEM, and ALPN for HTTP/2 and HTTP/1.1.
+//! TLS: a certificate chain and a key from PEM, and ALPN for HTTP/2 and HTTP/1.1; the handshake, and what is said to those
+//! who do not speak TLS.
 
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use rustls::ServerConfig;
+pub use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::log::Seldom;
 
 /// Why a certificate and a key cannot be used.
 #[derive(Debug, Error)]
@@ -45,4 +55,99 @@ pub fn server_config(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig
         .map_err(TlsError::Unusable)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// The first byte of a TLS connection: a record of the handshake (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 22;
+
+/// What somebody is told who speaks HTTP to a port of TLS.
+const PLAIN_ANSWER: &str = "This port speaks TLS: write its address with https://";
+
+/// How much of what a plain client goes on to send is read, so that it sees the answer and not a broken connection.
+const DISCARDED_MAX: u64 = 64 * 1024;
+
+/// Makes the handshake. A client that begins with something else than TLS is told so in HTTP.
+///
+/// # Errors
+/// When there is no TLS connection afterwards.
+pub(super) async fn accept<T>(mut stream: T, config: Arc<ServerConfig>) -> io::Result<TlsStream<Unread<T>>>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let first = stream.read_u8().await?;
+    if first == HANDSHAKE {
+        return TlsAcceptor::from(config).accept(Unread { byte: Some(first), stream }).await;
+    }
+    let length = PLAIN_ANSWER.len() + 1;
+    let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length:";
+    stream.write_all(format!("{head} {length}\r\n\r\n{PLAIN_ANSWER}\n").as_bytes()).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(DISCARDED_MAX), &mut tokio::io::sink()).await?;
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        "it does not speak TLS; it has to write this address with https://",
+    ))
+}
+
+/// Tells of a handshake that failed. Who went away is nobody to warn of: port scanners and load balancers do it all day.
+pub(super) fn report(address: SocketAddr, error: &io::Error, seldom: &Seldom) {
+    let reason = crate::tls::explain(error).unwrap_or_else(|| error.to_string());
+    let went_away =
+        error.kind() == io::ErrorKind::UnexpectedEof || error.kind() == io::ErrorKind::ConnectionReset;
+    if !went_away && seldom.may_speak() {
+        crate::warn_peer!(%address, %reason, "a client could not connect over TLS");
+    } else {
+        tracing::debug!(%address, %reason, "a client could not connect over TLS");
+    }
+}
+
+/// A stream whose first byte was looked at, and is read again.
+#[derive(Debug)]
+pub(super) struct Unread<T> {
+    byte: Option<u8>,
+    stream: T,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Unread<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.byte {
+            Some(byte) if buffer.remaining() > 0 => {
+                buffer.put_slice(&[byte]);
+                self.byte = None;
+                Poll::Ready(Ok(()))
+            }
+            Some(_) => Poll::Ready(Ok(())),
+            None => Pin::new(&mut self.stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Unread<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buffer)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }

@@ -48,10 +48,7 @@ pub(super) async fn run(
 async fn ask(arguments: &EventsArguments, connection: &Connection) -> anyhow::Result<reqwest::Response> {
     let base = connection.rpc.base();
     let path = format!("/events?after={}&follow={}", arguments.after, arguments.follow);
-    let authorization = connection.secret.authorize_request("GET", &path, b"", connection.env.now());
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    let call = client.get(format!("{base}{path}")).header("authorization", authorization).send();
-    let answer = call.await.map_err(|error| {
+    let answer = connection.rpc.get_stream(&path).await.map_err(|error| {
         anyhow::anyhow!(
             "the metanode at {base} does not answer as it should: {}; see that it runs",
             describe(&error)

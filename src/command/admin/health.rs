@@ -1,28 +1,43 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use cairn_protocol::env::Env;
+use cairn_protocol::rpc::describe;
+use cairn_protocol::tls::probe_config;
 use clap::Args;
 
 use super::Printer;
+use super::metanode_client::MetanodeArguments;
 
 /// Longer than a healthy part ever takes, shorter than the health checks of container engines wait.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Args, Debug)]
 pub(super) struct HealthArguments {
-    /// The part's health URL: http://host:port/health, or http://host:port/_cairn/health of a gateway
+    /// The part's health URL: https://host:port/health (http:// where it speaks no TLS), or .../_cairn/health of a gateway
     #[arg(long, value_name = "URL")]
     url: reqwest::Url,
 }
 
-pub(super) async fn run(arguments: HealthArguments, printer: Printer) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
-    let answer = client.get(arguments.url.clone()).send().await;
-    let answer = answer
-        .map_err(reqwest::Error::without_url)
-        .with_context(|| format!("{} does not answer", arguments.url))?;
+/// Over TLS it shows the certificate of the cluster whose secret is configured. As the probes of container engines do, it
+/// asks whoever is there, whatever certificate is shown: it tells nothing, and believes nothing but that somebody is ready.
+pub(super) async fn run(
+    arguments: HealthArguments,
+    cluster: &MetanodeArguments,
+    printer: Printer,
+) -> anyhow::Result<()> {
+    let url = &arguments.url;
+    let identity = if url.scheme() == "https" { cluster.identity()? } else { None };
+    let tls = probe_config(identity.as_ref(), Env::system())?;
+    let client =
+        reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(TIMEOUT).no_proxy().build()?;
+    let answer = client.get(url.clone()).send().await;
+    let answer = answer.map_err(|error| anyhow::anyhow!(describe(&error)));
+    let answer = answer.with_context(|| format!("{url} does not answer"))?;
     if !answer.status().is_success() {
-        bail!("{} answers {}", arguments.url, answer.status());
+        let status = answer.status();
+        let why = answer.text().await.unwrap_or_default();
+        bail!("{url} answers {status}: {}", why.trim());
     }
     printer.show(&serde_json::json!({ "ready": true }), |_| "ready".to_owned())
 }

@@ -68,7 +68,11 @@ pub(super) async fn run(
     let object = admin.locate_object(WhereRequest { bucket, key, version: arguments.version_id }).await?;
     let nodes = Nodes::ask(admin).await?;
     let verified = if arguments.verify {
-        let verifier = Verifier::new(Connector::new()?, connection.secret.clone(), connection.env.clone());
+        let verifier = Verifier::new(
+            Connector::new(&connection.identity)?,
+            connection.secret.clone(),
+            connection.env.clone(),
+        );
         Some(verifier.check(&object).await)
     } else {
         None

@@ -8,8 +8,10 @@ use cairn_protocol::env::Env;
 use cairn_protocol::metadata::MetadataError;
 use cairn_protocol::rpc::RpcClient;
 use cairn_protocol::secret::ClusterSecret;
+use cairn_protocol::tls::Identity;
 use clap::Args;
 
+use crate::arguments::InternalTlsArguments;
 use crate::arguments::values::base_url;
 use crate::command::server::{ADDRESS_FILE, SECRET_FILE};
 use crate::secret_source::SecretArguments;
@@ -28,12 +30,16 @@ pub(super) struct MetanodeArguments {
 
     #[command(flatten)]
     secret: SecretArguments,
+
+    #[command(flatten)]
+    tls: InternalTlsArguments,
 }
 
 /// A metanode to ask.
 pub(super) struct Connection {
     pub(super) rpc: RpcClient,
     pub(super) secret: ClusterSecret,
+    pub(super) identity: Identity,
     pub(super) env: Env,
 }
 
@@ -45,8 +51,22 @@ impl MetanodeArguments {
             None => server_address(&self.data_dir)?,
         };
         let secret = self.secret.load_or_read(&self.data_dir.join(SECRET_FILE))?;
-        let rpc = RpcClient::new(&address, secret.clone(), env.clone())?;
-        Ok(Connection { rpc, secret, env })
+        let identity = self.tls.identity(&secret, &env)?;
+        let rpc = RpcClient::with_identity(&address, secret.clone(), &identity, env.clone())?;
+        Ok(Connection { rpc, secret, identity, env })
+    }
+
+    /// What this command shows over TLS, if a secret is configured from which it could come.
+    pub(super) fn identity(&self) -> anyhow::Result<Option<Identity>> {
+        match self.secret.configured_or_in(&self.data_dir.join(SECRET_FILE))? {
+            Some(secret) => self.tls.identity(&secret, &Env::system()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The secret of the cluster that is meant.
+    pub(super) fn secret(&self) -> anyhow::Result<ClusterSecret> {
+        self.secret.load_or_read(&self.data_dir.join(SECRET_FILE))
     }
 }
 

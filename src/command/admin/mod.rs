@@ -144,8 +144,12 @@ impl Printer {
 pub(crate) async fn run(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
     let printer = Printer { json: arguments.json };
     let outcome = match arguments.operation {
-        Operation::Health(arguments) => health::run(arguments, printer).await.map(|()| Outcome::Well),
-        Operation::Secret(operation) => secret::run(operation, printer).map(|()| Outcome::Well),
+        Operation::Health(health) => {
+            health::run(health, &arguments.metanode, printer).await.map(|()| Outcome::Well)
+        }
+        Operation::Secret(operation) => {
+            secret::run(operation, &arguments.metanode, printer).map(|()| Outcome::Well)
+        }
         operation => {
             let connection = arguments.metanode.connect()?;
             ask(operation, &connection, printer).await.map_err(|error| connection.explain(error))

@@ -141,6 +141,8 @@ fn fill_in(part: &Part, settings: &mut [Setting]) -> anyhow::Result<()> {
         setting.value = match setting.name.as_str() {
             "min-replicas" => blocks(part).map(|blocks| blocks.min_replicas().to_string()),
             "connections-max" => Some(limits(part)?.connections_max.to_string()),
+            "header-size-max" => Some(format!("{}KiB", limits(part)?.header_bytes_max / 1024)),
+            "header-count-max" => Some(limits(part)?.header_count_max.to_string()),
             _ => None,
         };
     }

@@ -9,8 +9,30 @@ use object_store::client::{
 };
 
 /// The crate's own connector without its TLS: the same HTTP client, for `http://` alone.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PlainHttp(reqwest::Client);
+
+impl Default for PlainHttp {
+    fn default() -> Self {
+        Self(plain_client())
+    }
+}
+
+/// An HTTP client that trusts no certificate. Where Cairn's own crates are built with it, the HTTP library has TLS without a
+/// default for it, and must be told one.
+pub fn plain_client() -> reqwest::Client {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the default versions")
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .build()
+        .expect("nothing can be wrong with it")
+}
 
 impl HttpConnector for PlainHttp {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {

@@ -332,7 +332,7 @@ async fn if_match_lets_only_the_known_version_be_replaced() {
 #[tokio::test]
 async fn presigned_requests_work_without_credentials() {
     let (_server, client) = start();
-    let http = reqwest::Client::new();
+    let http = cairn_client_tests::plain_http::plain_client();
     let hour = PresigningConfig::expires_in(Duration::from_secs(3_600)).unwrap();
     let put = client.put_object().bucket(BUCKET).key("presigned key").presigned(hour.clone()).await.unwrap();
     let mut request = http.put(put.uri()).body("by a stranger");

@@ -175,15 +175,8 @@ impl Cluster {
     /// When the metanode does not answer.
     pub async fn wait_for(&self, wanted: impl Fn(&EventKind) -> bool) -> anyhow::Result<Event> {
         let path = "/events?after=0";
-        let authorization = self.secret.authorize_request("GET", path, b"", Env::system().now());
-        let answer = reqwest::Client::builder()
-            .no_proxy()
-            .build()?
-            .get(format!("{}{path}", self.metanode_address))
-            .header("authorization", authorization)
-            .send()
-            .await?
-            .error_for_status()?;
+        let rpc = RpcClient::new(&self.metanode_address, self.secret.clone(), Env::system())?;
+        let answer = rpc.get_stream(path).await?.error_for_status()?;
         let search = async {
             let mut pieces = answer.bytes_stream();
             let mut buffer = Vec::new();
@@ -295,8 +288,8 @@ impl Cluster {
 
     async fn start_metanode(&mut self) -> anyhow::Result<()> {
         // After a restart the others look for it where it was.
-        let listen = match self.metanode_address.strip_prefix("http://") {
-            Some(address) => address.to_owned(),
+        let listen = match self.metanode_address.split_once("://") {
+            Some((_, address)) => address.to_owned(),
             None => "127.0.0.1:0".to_owned(),
         };
         let directory = self.directory.path().join("metanode");

@@ -14,6 +14,7 @@ use cairn_protocol::listener::Limits;
 use cairn_protocol::metadata::{CreateBucket, Metadata, MetadataError, RootCredentials};
 use cairn_protocol::rpc::RpcClient;
 use cairn_protocol::secret::ClusterSecret;
+use cairn_protocol::tls::Identity;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -74,7 +75,8 @@ impl Task {
             let mut config = cairn_datanode::Config::new(vec![directory], &address);
             config.volume.reserve_bytes = 0;
             let events = EventBus::new(env.clone());
-            let datanode = Datanode::open(config, Arc::new(Connector::new()?), secret, env, events).await?;
+            let connector = Connector::new(&Identity::of_secret(&secret, env.clone())?)?;
+            let datanode = Datanode::open(config, Arc::new(connector), secret, env, events).await?;
             tokio::spawn(async move { datanode.serve(listener, cluster, CancellationToken::new()).await });
             Ok(address)
         })
@@ -94,7 +96,8 @@ impl Task {
                 Err(error) => return Err(error.into()),
             }
             let config = cairn_gateway::Config::default();
-            let gateway = Gateway::new(config, metadata, Arc::new(Connector::new()?), secret, env);
+            let connector = Connector::new(&Identity::of_secret(&secret, env.clone())?)?;
+            let gateway = Gateway::new(config, metadata, Arc::new(connector), secret, env);
             tokio::spawn(cairn_gateway::serve(
                 listener,
                 gateway,

@@ -14,6 +14,7 @@ use cairn_protocol::event::{EventBus, EventKind};
 use cairn_protocol::listener::Limits;
 use cairn_protocol::metadata::RootCredentials;
 use cairn_protocol::secret::ClusterSecret;
+use cairn_protocol::tls::Identity;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -89,7 +90,8 @@ impl Store {
         let metanode = Arc::new(metanode);
 
         let shutdown = CancellationToken::new();
-        let connector = Arc::new(Connector::new().unwrap());
+        let connector =
+            Arc::new(Connector::new(&Identity::of_secret(&secret(), env.clone()).unwrap()).unwrap());
         let stored = EventBus::new(env.clone());
         for number in 0..setup.datanodes {
             let volume = directory.path().join(format!("datanode-{number}"));

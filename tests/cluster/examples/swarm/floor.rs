@@ -11,6 +11,7 @@ use cairn_protocol::id::ClusterId;
 use cairn_protocol::listener::{self, Limits};
 use cairn_protocol::rpc::RpcServer;
 use cairn_protocol::secret::ClusterSecret;
+use cairn_protocol::signature::Admission;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +39,7 @@ impl Cluster for Floor {
 pub(crate) async fn serve(secret: ClusterSecret) -> anyhow::Result<()> {
     let env = Env::system();
     let service: Arc<dyn Cluster> = Arc::new(Floor { cluster: ClusterId(env.uuid_v4()) });
-    let router = cluster_router(RpcServer { service, secret, env: env.clone() });
+    let router = cluster_router(RpcServer { service, admission: Admission::new(secret, env.clone()) });
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     super::measure::say(format_args!("floor ready on http://{}", listener.local_addr()?));
     let limits = Limits { connections_max: super::CONNECTIONS_MAX, ..Limits::default() };

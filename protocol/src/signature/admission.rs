@@ -1,0 +1,206 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::answer_message;
+use super::head::Head;
+use super::window::Window;
+use crate::env::Env;
+use crate::secret::{ClusterSecret, SecretError, in_time};
+
+/// How long an epoch is the present one; it is accepted for as long again. Twice as long as the time stamp of a call may
+/// differ from ours, so that a call is never refused for its epoch while its time is good.
+const EPOCH_TIME: Duration = Duration::from_secs(600);
+
+/// Callers that are remembered of one epoch. When there are more, the next epoch begins early, which costs each caller a
+/// round trip; memory stays below 64 MiB an epoch even if all of them skip numbers.
+const CALLERS_MAX: usize = 32_768;
+
+/// Bytes of bodies that are read at once, in all. Only callers who have proven that they know the secret get as far; who
+/// comes when they are spent waits its turn.
+const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bodies up to this length are read without waiting: heartbeats must not queue behind the reports of others.
+const SMALL_BODY: u64 = 16 * 1024;
+
+/// Checks signed calls, for all services of one port. Clones share what they remember.
+#[derive(Clone)]
+pub struct Admission {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    secret: ClusterSecret,
+    env: Env,
+    epochs: Mutex<Epochs>,
+    bodies: Semaphore,
+}
+
+struct Epochs {
+    present: Epoch,
+    before: Option<Epoch>,
+}
+
+struct Epoch {
+    id: u128,
+    began: Duration,
+    callers: HashMap<u128, Window>,
+}
+
+impl Epoch {
+    fn begin(env: &Env) -> Self {
+        // Never 0, which callers say who know none.
+        let id = u128::from_le_bytes(env.random_bytes()).max(1);
+        Self { id, began: env.monotonic(), callers: HashMap::new() }
+    }
+}
+
+/// A call whose head is in order: its caller knows the secret, and it was not served before.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    length: u64,
+    digest: [u8; 32],
+    signature: String,
+}
+
+/// A call that is not served.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Why.
+    pub error: SecretError,
+    /// There if the caller has proven that it knows the secret: the answer is then signed for it, and tells it our epoch.
+    pub proven: Option<Admitted>,
+}
+
+impl From<SecretError> for Refusal {
+    fn from(error: SecretError) -> Self {
+        Self { error, proven: None }
+    }
+}
+
+/// Why the body of an admitted call was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It is not the one that was signed.
+    #[error(transparent)]
+    NotAsSigned(#[from] SecretError),
+    /// It could not be read.
+    #[error("the body could not be read: {0}")]
+    Broken(#[from] axum::Error),
+}
+
+impl Admission {
+    /// One that remembers nothing yet, and refuses what was signed for another one.
+    pub fn new(secret: ClusterSecret, env: Env) -> Self {
+        let epochs = Mutex::new(Epochs { present: Epoch::begin(&env), before: None });
+        Self { inner: Arc::new(Inner { secret, env, epochs, bodies: Semaphore::new(BODY_BYTES_MAX) }) }
+    }
+
+    /// The clock.
+    pub fn env(&self) -> &Env {
+        &self.inner.env
+    }
+
+    /// Checks the head of a call. Nothing of its body is read.
+    ///
+    /// # Errors
+    /// Why it is not served.
+    pub fn admit(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &HeaderMap,
+        length_max: u64,
+    ) -> Result<Admitted, Refusal> {
+        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let (key_id, head, signature) = Head::parse(authorization)?;
+        self.inner.secret.check_key_id(key_id)?;
+        self.inner.secret.verify("call", &head.message(method, path), signature)?;
+        let admitted = Admitted { length: head.length, digest: head.digest, signature: signature.to_owned() };
+        let checked = in_time(head.at, self.inner.env.now())
+            .and_then(|()| check_length(headers, head.length, length_max))
+            .and_then(|()| self.take_number(&head));
+        match checked {
+            Ok(()) => Ok(admitted),
+            Err(error) => Err(Refusal { error, proven: Some(admitted) }),
+        }
+    }
+
+    fn take_number(&self, head: &Head) -> Result<(), SecretError> {
+        let mut epochs = self.present_epochs();
+        let Epochs { present, before } = &mut *epochs;
+        let epoch = if head.epoch == present.id {
+            present
+        } else {
+            before.as_mut().filter(|before| before.id == head.epoch).ok_or(SecretError::OtherEpoch)?
+        };
+        let window = epoch.callers.entry(head.caller).or_insert_with(|| Window::starting_near(head.number));
+        if window.take(head.number) { Ok(()) } else { Err(SecretError::Replayed) }
+    }
+
+    /// The epochs, after the present one was replaced if its time was over or it was full.
+    fn present_epochs(&self) -> std::sync::MutexGuard<'_, Epochs> {
+        let mut epochs = self.inner.epochs.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = self.inner.env.monotonic().saturating_sub(epochs.present.began);
+        if age >= EPOCH_TIME || epochs.present.callers.len() >= CALLERS_MAX {
+            let ended = std::mem::replace(&mut epochs.present, Epoch::begin(&self.inner.env));
+            epochs.before = (age < 2 * EPOCH_TIME).then_some(ended);
+        }
+        epochs
+    }
+
+    /// Reads the body of an admitted call, and holds no more of it than was signed.
+    ///
+    /// # Errors
+    /// When it is not the one that was signed, or breaks off.
+    pub async fn read_body(&self, admitted: &Admitted, body: Body) -> Result<Bytes, BodyError> {
+        let _permit = self.room_for(admitted.length).await;
+        let length = usize::try_from(admitted.length).map_err(|_| SecretError::OtherBody)?;
+        let mut pieces = body.into_data_stream();
+        let mut read = BytesMut::new();
+        let mut digest = Sha256::new();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece?;
+            if piece.len() > length - read.len() {
+                return Err(SecretError::OtherBody.into());
+            }
+            digest.update(&piece);
+            read.extend_from_slice(&piece);
+        }
+        let is_as_signed = read.len() == length && digest.finalize()[..] == admitted.digest;
+        if is_as_signed { Ok(read.freeze()) } else { Err(SecretError::OtherBody.into()) }
+    }
+
+    async fn room_for(&self, length: u64) -> Option<SemaphorePermit<'_>> {
+        if length <= SMALL_BODY {
+            return None;
+        }
+        let permits = u32::try_from(length.min(BODY_BYTES_MAX as u64)).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        self.inner.bodies.acquire_many(permits).await.ok()
+    }
+
+    /// What an answer says of our epoch, and its signature: the values of the two headers.
+    pub fn sign_answer(&self, call: &Admitted, status: u16, body: &[u8]) -> (String, String) {
+        let epoch = format!("{:032x}", self.present_epochs().present.id);
+        let message = answer_message(&call.signature, status, &epoch, body);
+        let signature = self.inner.secret.sign("answer", message.as_bytes());
+        (epoch, signature)
+    }
+}
+
+/// The framing must not promise another length than was signed; without a length it is counted while it is read.
+fn check_length(headers: &HeaderMap, signed: u64, length_max: u64) -> Result<(), SecretError> {
+    let framed = headers.get(header::CONTENT_LENGTH).map(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if signed > length_max || framed.is_some_and(|framed| framed != Some(signed)) {
+        return Err(SecretError::OtherBody);
+    }
+    Ok(())
+}

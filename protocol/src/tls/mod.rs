@@ -1,0 +1,74 @@
+//! Mutual TLS between the parts of a cluster.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `authority` | the cluster's own certificate authority, which comes from its secret |
+//! | `files` | the operator's certificates, read again when they change |
+//! | `identity` | what a part shows to others, and whom it trusts |
+//! | `verify` | how the certificate of the other end is checked |
+//! | `explain` | what a handshake that failed means, in a sentence |
+//!
+//! Both ends show a certificate, and each accepts only one that the cluster's authority has signed for the cluster's
+//! name. The name is not that of a host: parts are reached under addresses that nobody can list beforehand (containers,
+//! names of a compose file, `127.0.0.1` for a health check), and what matters is that the other end belongs to the
+//! cluster. TLS 1.3 only, because both ends are ours. Sessions are not resumed: a resumed one would not look at the
+//! certificate again, and connections are kept and used for many calls anyway.
+
+mod authority;
+mod explain;
+mod files;
+mod identity;
+mod verify;
+
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "a service that the macro makes is public")]
+mod tests;
+
+pub use authority::{Authority, Leaf};
+pub use explain::explain;
+pub use files::IdentityFiles;
+pub use identity::{Identity, probe_config};
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// The name that certificates of a cluster's own authority are for, and those of an operator unless configured otherwise.
+pub const CLUSTER_NAME: &str = "cairn.internal";
+
+/// Why TLS between the parts cannot be set up.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{} holds no readable {what} in PEM", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// A certificate, or a private key.
+        what: &'static str,
+    },
+    /// The name is none.
+    #[error("{0} is no name that a certificate can be for; write it as cairn.example.com")]
+    Name(String),
+    /// The certificate is not for the cluster's name, or does not come from its authority.
+    #[error("the certificate cannot be used: {0}")]
+    Certificate(#[source] rustls::Error),
+    /// No certificate can be made.
+    #[error("no certificate can be made: {0}")]
+    Make(#[from] rcgen::Error),
+    /// TLS itself.
+    #[error("TLS cannot be set up: {0}")]
+    Setup(#[from] rustls::Error),
+    /// Nobody could be trusted.
+    #[error("the authority's certificates cannot be used: {0}")]
+    Authority(#[from] rustls::server::VerifierBuilderError),
+}
