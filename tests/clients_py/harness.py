@@ -146,7 +146,7 @@ class Process:
     def restart(self):
         """Starts the same command again, on the port it had."""
         listen = self.args.index("--listen") + 1
-        self.args[listen] = self.url.removeprefix("http://")
+        self.args[listen] = self.url.split("://")[1]
         self._start()
         return self.wait_ready()
 
@@ -211,6 +211,12 @@ class Cairn:
         process = Process(name, args, env, self.directory)
         self.processes.append(process)
         return process.wait_ready()
+
+    def start_only(self, name, args, env):
+        """Starts a process of which nobody knows whether it will ever be ready."""
+        process = Process(name, args, env, self.directory)
+        self.processes.append(process)
+        return process
 
     @property
     def endpoint(self):

@@ -223,7 +223,7 @@ def test_internal_ports_serve_nobody_without_the_secret(start):
         (["serve"], ["serve", "server"]),
         (["server", "--root-access-key", "only-half"], ["--root-secret-key"]),
         (["server", "--tls-cert", "cert.pem"], ["--tls-key"]),
-        (["gateway", "--metanode", "ftp://x"], ["--metanode", "http://host:port"]),
+        (["gateway", "--metanode", "ftp://x"], ["--metanode", "https://host:port"]),
         (["metanode", "--replication", "0"], ["--replication", "1..=16"]),
     ],
 )

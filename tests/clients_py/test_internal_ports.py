@@ -5,87 +5,15 @@ and no part blames itself.
 """
 
 import concurrent.futures
-import contextlib
-import hashlib
-import hmac
-import http.client
 import json
 import random
-import socket
-import time
 import uuid
 
 import pytest
 from data import MIB, some_bytes
 from harness import wait_until
+from internal import Port, Secret, code, read_to_end
 
-# The listener's time-outs (protocol/src/listener.rs), and what a busy machine may add.
-SILENCE_TIMEOUT_SECONDS = 120
-
-
-class Secret:
-    """Signs as the parts do: HMAC-SHA256 of purpose, NUL and message (protocol/src/secret.rs)."""
-
-    def __init__(self, text):
-        self.key = hashlib.sha256(text.encode()).digest().ljust(64, b"\0")
-        self.key_id = hashlib.sha256(self.key).hexdigest()[:8]
-
-    def sign(self, purpose, message):
-        return hmac.new(self.key, purpose.encode() + b"\0" + message.encode(), hashlib.sha256).hexdigest()
-
-    def request(self, method, path, body=b"", at=None):
-        at = at or int(time.time() * 1000)
-        signature = self.sign("request", f"{method}\n{path}\n{at}\n{hashlib.sha256(body).hexdigest()}")
-        return f"Cairn {self.key_id}.{at}.{signature}"
-
-    def block(self, operation, block, node, expires=None):
-        expires = expires or int(time.time() * 1000) + 3_600_000
-        signature = self.sign("block", f"{operation}\n{block}\n{node}\n{expires}")
-        return f"Bearer {self.key_id}.{expires}.{signature}"
-
-
-class Port:
-    """One internal port."""
-
-    def __init__(self, process):
-        self.port = process.port
-
-    def connect(self, timeout=SILENCE_TIMEOUT_SECONDS):
-        return socket.create_connection(("127.0.0.1", self.port), timeout)
-
-    def raw(self, data):
-        """Sends bytes, says that no more come, and reads to the end: the answer, possibly empty."""
-        with self.connect() as connection:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                connection.sendall(data)
-                connection.shutdown(socket.SHUT_WR)
-            return read_to_end(connection)
-
-    def ask(self, method, path, body=b"", **headers):
-        """A request by a proper client: status and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        with contextlib.closing(connection):
-            headers = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body or None, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read(), answer.headers
-
-
-def read_to_end(connection):
-    received = b""
-    with contextlib.suppress(ConnectionResetError):
-        while data := connection.recv(65_536):
-            received += data
-    return received
-
-
-def code(answer):
-    """The code of a typed error."""
-    status, body, _ = answer
-    assert status >= 400, answer
-    error = json.loads(body)
-    assert error["message"], answer
-    return error["code"]
 
 
 @pytest.fixture
@@ -153,7 +81,8 @@ def test_who_falls_silent_in_the_middle_is_hung_up_on_and_holds_nobody_up(cluste
     node = cluster.status()["nodes"][0]["node"]
     block = str(uuid.uuid4())
     token = signer.block("put", block, node)
-    rpc = signer.request("POST", "/v1/cluster/heartbeat", b"{}")
+    epoch = ports[0].epoch(signer)
+    rpc = signer.request("POST", "/v1/cluster/heartbeat", bytes(1000), epoch=epoch)
     silent = {
         "nothing at all": b"",
         "half a head": b"POST /v1/cluster/heartbeat HTTP/1.1\r\nHost: x\r\n",
@@ -210,8 +139,10 @@ def test_calls_that_are_not_what_they_should_be_are_refused(ports, signer):
     metanode = ports[0]
     path = "/v1/cluster/heartbeat"
 
+    epoch = metanode.epoch(signer)
+
     def call(sent, **signed):
-        signed = {"method": "POST", "path": path, "body": sent} | signed
+        signed = {"method": "POST", "path": path, "body": sent, "epoch": epoch} | signed
         return code(metanode.ask("POST", path, sent, Authorization=signer.request(**signed)))
 
     # Well signed, and of the wrong shape.

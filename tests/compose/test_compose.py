@@ -3,6 +3,7 @@
 Where no image registry can be reached, the base images are stand-ins made by base-images.sh.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -165,6 +166,22 @@ def test_the_parts_start_in_order_and_unprivileged(compose):
         assert compose.inspect(service, "{{.RestartCount}}") == "0"
     status = compose("exec", "-T", "metanode", "cairn", "admin", "status").stdout
     assert status.count(" live ") == 3, status
+
+
+def test_the_parts_speak_mutual_tls_with_each_other(compose):
+    status = json.loads(compose("exec", "-T", "metanode", "cairn", "admin", "status", "--json").stdout)
+    assert all(node["address"].startswith("https://datanode") for node in status["nodes"])
+
+    def health(url, *options):
+        return compose("exec", "-T", "metanode", "cairn", "admin", "health", "--url", url, *options, check=False)
+
+    for host in ("metanode:9010", "datanode1:9020", "datanode2:9020", "datanode3:9020"):
+        assert health(f"https://{host}/health").returncode == 0
+        plain = health(f"http://{host}/health")
+        assert plain.returncode == 1 and "This port speaks TLS" in plain.stderr, plain.stderr
+        # Another secret, here a file that happens to be there, is another cluster.
+        other = health(f"https://{host}/health", "--cluster-secret-file", "/etc/passwd")
+        assert other.returncode == 1 and "it refuses our certificate" in other.stderr, other.stderr
 
 
 def test_no_secret_is_a_default_one(compose):
