@@ -444,6 +444,38 @@ def test_when_every_datanode_of_a_grant_is_down_others_are_asked_for(make):
         get(client, n)
 
 
+def test_an_upload_whose_datanode_dies_before_the_commit_has_its_copies_all_the_same(make):
+    """The first block is on two datanodes, and one of them is dead when the object is committed. A commit that listed both
+    acknowledged a write with one copy."""
+    cluster = make(datanodes=4, replication=2)
+    raw = Raw(cluster.port)
+    whole = some_bytes(12 * MIB)
+    put = raw.sign("PUT", "/bucket/k", payload=UNSIGNED, unsigned=[("content-length", str(len(whole)))])
+
+    def holders():
+        """The datanodes that have told of a whole block."""
+        used = {
+            node["address"]: sum(volume["used"] for volume in node["volumes"])
+            for node in cluster.status()["nodes"]
+        }
+        return [datanode for datanode in cluster.datanodes if used.get(datanode.url, 0) >= 8 * MIB]
+
+    with raw.connect() as connection:
+        connection.write(put.head + whole[: 9 * MIB])
+        wait_until(lambda: len(holders()) == 2, "the first block to be stored")
+        dead = holders()[0]
+        dead.kill()
+        wait_until(lambda: state(cluster, dead) == "dead", "the datanode to be dead")
+        # From here on no copy is made but by the gateway.
+        cluster.admin("worker", "pause", "repair")
+        connection.write(whole[9 * MIB :])
+        answer = connection.answer("PUT")
+    assert answer.status == 200, answer
+    assert cluster.client().get_object(Bucket="bucket", Key="k")["Body"].read() == whole
+    status = cluster.status()
+    assert (status["under_replicated"], status["missing"]) == (0, 0), status
+
+
 def test_blocks_of_a_client_that_hangs_up_are_gone_soon(make):
     # The lease would keep them for ten minutes.
     cluster = make(datanodes=3)
