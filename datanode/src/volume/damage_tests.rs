@@ -1,6 +1,7 @@
 //! What a start promises on a disk that has bad places: it opens, loses nothing else, and destroys nothing.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -211,6 +212,31 @@ fn a_lack_of_file_descriptors_or_memory_is_no_broken_disk() {
         let volume = open(&disk.restart(1)).unwrap();
         assert!(missing(&volume).iter().all(|(n, _)| [0, 1].contains(n)));
         assert!(read(&volume, id(105)).unwrap() == content(105, 20_000));
+    }
+}
+
+/// What cannot be thrown away for want of a file descriptor is not destroyed instead.
+#[test]
+fn a_lack_of_file_descriptors_does_not_empty_the_trash() {
+    let disk = SimDisk::new(1 << 30);
+    let options = VolumeOptions { trash_age: Duration::from_secs(3600), ..options() };
+    let volume = open_with(&disk, options).unwrap();
+    block_on(async {
+        for n in 0..4 {
+            put(&volume, id(n), &content(n.into(), 20_000)).await.unwrap();
+        }
+        for (n, left) in (0..4).zip(0u64..) {
+            disk.set_shortage_after(left, Some(EMFILE));
+            let deleted = volume.delete(id(n)).await;
+            disk.set_shortage(None);
+            assert!(deleted.is_ok() || volume.get(&id(n)).is_some() || volume.is_trashed(&id(n)), "{n}");
+            assert!(volume.get(&id(n)).is_some() != volume.is_trashed(&id(n)), "{n}");
+        }
+    });
+    assert_eq!(volume.failure(), None);
+    for n in 0..4 {
+        assert!(volume.restore(id(n)).unwrap().is_some());
+        assert!(read(&volume, id(n)).unwrap() == content(n.into(), 20_000));
     }
 }
 

@@ -26,7 +26,7 @@ use cairn_protocol::id::BlockId;
 
 use super::core::{Core, quarantine_name};
 use super::disk::DiskFile;
-use super::error::VolumeError;
+use super::error::{VolumeError, is_shortage};
 use super::index::{Entry, Trashed};
 use super::record::{Body, HEADER_SIZE, Header, Place, data_offset};
 use super::sync::GroupSync;
@@ -186,31 +186,43 @@ impl OwnSegments {
         Ok(())
     }
 
-    /// Renames a block that is not in the index any more away into the trash. Durable when it returns. Returns whether
-    /// there was anything to keep. Blocks its thread.
+    /// Renames a block that is not in the index any more away into the trash. Returns whether there was anything to keep; it
+    /// is durable once [`sync_thrown_away`](Self::sync_thrown_away) has returned. Blocks its thread.
+    ///
+    /// # Errors
+    /// [`VolumeError::Io`] when this process lacks something: the block is where it was.
     pub(crate) fn throw_away(&self, id: &BlockId, trashed: &Trashed) -> Result<bool, VolumeError> {
         let place = trashed.entry.place;
         let (from, to) = (self.core.record_path(id, place), self.core.trash_path(id, trashed));
-        let directory = self.core.trash_directory_of(place);
         let disk = &self.core.disk;
         let renamed = match disk.rename(&from, &to) {
             // Directories come and go with what is in them.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let _stays = self.core.trash_names();
-                disk.create_dir(&directory)
-                    .and_then(|()| disk.sync_dir(&self.core.trash_directory()))
-                    .and_then(|()| disk.rename(&from, &to))
+                let directory = self.core.trash_directory_of(place);
+                let made = disk.create_dir(&directory).and_then(|()| {
+                    // One that is not durable must not take the next block.
+                    let synced = disk.sync_dir(&self.core.trash_directory());
+                    synced.inspect_err(|_| drop(disk.remove_dir(&directory)))
+                });
+                made.and_then(|()| disk.rename(&from, &to))
             }
             renamed => renamed,
         };
-        if renamed.is_err() {
+        match renamed {
+            Ok(()) => Ok(true),
+            Err(error) if is_shortage(&error) => Err(VolumeError::io("rename", &from, error)),
             // There is nothing to keep, or no room to keep it; a broken disk shows when it is removed.
-            return self.remove(id, place).map(|()| false);
+            Err(_) => self.remove(id, place).map(|()| false),
         }
-        self.core.sync_dir(&directory)?;
+    }
+
+    /// Makes durable that a block was thrown away. Blocks its thread.
+    pub(crate) fn sync_thrown_away(&self, place: Place) -> Result<(), VolumeError> {
+        self.core.sync_dir(&self.core.trash_directory_of(place))?;
         self.sync_directory(place)?;
         self.forget_file(place);
-        Ok(true)
+        Ok(())
     }
 
     /// Renames a block back from the trash. Durable when it returns; the index does not know it yet. Returns whether it was

@@ -33,14 +33,20 @@ const PIECE: u64 = 1 << 20;
 /// Puts a block with a segment of its own, which the index does not know any more, into the trash. Durable when it
 /// returns. Blocks its thread.
 pub(crate) fn put(core: &Core, own: &OwnSegments, id: BlockId, trashed: Trashed) -> Result<(), VolumeError> {
-    if own.throw_away(&id, &trashed)? {
-        let older = core.index_mut().add_trash(id, trashed);
-        if let Some(older) = older {
-            discard(core, &id, &older);
+    let is_kept = own.throw_away(&id, &trashed).inspect_err(|error| {
+        if matches!(error, VolumeError::Io { .. }) {
+            core.index_mut().insert(id, trashed.entry);
         }
-        limit(core);
+    })?;
+    if !is_kept {
+        return Ok(());
     }
-    Ok(())
+    let older = core.index_mut().add_trash(id, trashed);
+    if let Some(older) = older {
+        discard(core, &id, &older);
+    }
+    limit(core);
+    own.sync_thrown_away(trashed.entry.place)
 }
 
 /// Brings a block back, if it is in the trash and what its checksum says. Durable when it returns. Blocks its thread.
