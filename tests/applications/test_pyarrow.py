@@ -44,7 +44,7 @@ def test_streams_copies_and_moves(files, bucket):
         assert file.read(1_000) == body[20 * MIB : 20 * MIB + 1_000]
     with files.open_input_stream(f"{bucket}/dir/large") as stream:
         assert stream.read() == body
-        assert stream.metadata()[b"Content-Type"] == b"text/x-large"
+        assert stream.metadata()["Content-Type"] == b"text/x-large"
     found = files.get_file_info(pyarrow.fs.FileSelector(bucket, recursive=True))
     assert {info.base_name: info.size for info in found if info.is_file} == {"large": len(body), "moved": len(body)}
     files.delete_dir_contents(f"{bucket}/dir")
