@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::checksum::Crc32c;
 use crate::env::Timestamp;
-use crate::id::{BlockId, ClusterId, NodeId, VolumeId};
+use crate::id::{BlockId, ClusterId, NodeId, OpeningId, VolumeId};
 use crate::rpc::WireError;
 
 crate::rpc_service! {
@@ -15,8 +15,9 @@ crate::rpc_service! {
         register(Register) -> Registered;
         /// A datanode lives; the answer brings commands.
         heartbeat(Heartbeat) -> HeartbeatReply;
-        /// A page of the blocks that a datanode holds.
-        report_blocks(BlockReport) -> ();
+        /// A page of the blocks that a datanode holds. Answers nothing when it was worked in; or else what to do first,
+        /// before the page is read and sent again.
+        report_blocks(BlockReport) -> Option<Action>;
     }
 }
 
@@ -59,6 +60,28 @@ impl WireError for ClusterError {
     crate::rpc::common_errors!();
 }
 
+/// A state of the metanode's database: it rises with every change that could be missed.
+///
+/// A database knows all generations that it went through. One that does not know a generation that a datanode has
+/// seen is a copy from before it, or went another way since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Generation {
+    /// The start of a metanode that made the change.
+    pub opening: OpeningId,
+    /// How many changes there were before and with it, over all starts.
+    pub sequence: u64,
+}
+
+/// What the metanode says of its database with every answer, for datanodes to remember.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// Its latest generation that is on stable storage; none before the first change.
+    pub latest: Option<Generation>,
+    /// No other generation counts any more: the database knows all that were told, or an operator agreed to give up
+    /// what it does not know. Without it the node keeps those that it has seen.
+    pub sole: bool,
+}
+
 /// Registers a datanode.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Register {
@@ -74,6 +97,13 @@ pub struct Register {
     pub volumes: Vec<VolumeUsage>,
     /// Version of the software.
     pub version: String,
+    /// The highest incarnation that it ever had; 0 for none. No other one is given to it again, though the metanode's
+    /// database may be older than that.
+    #[serde(default)]
+    pub incarnation: u64,
+    /// The latest generations of the metanode's database that it has seen: one, or more where the database went two ways.
+    #[serde(default)]
+    pub seen: Vec<Generation>,
 }
 
 /// How full a volume is.
@@ -103,6 +133,12 @@ pub struct Registered {
     pub incarnation: u64,
     /// How often to send heartbeats, in milliseconds.
     pub heartbeat_interval_ms: u64,
+    /// Within which time a node reports all that it holds once more, in milliseconds; 0 for never.
+    #[serde(default)]
+    pub report_interval_ms: u64,
+    /// The state of the metanode's database.
+    #[serde(default)]
+    pub lineage: Lineage,
 }
 
 /// A sign of life.
@@ -125,6 +161,9 @@ pub struct Heartbeat {
     /// How far its scrubber is.
     #[serde(default)]
     pub scrub: Option<ScrubProgress>,
+    /// As in [`Register`].
+    #[serde(default)]
+    pub seen: Vec<Generation>,
 }
 
 /// How far a datanode's scrubber is.
@@ -176,6 +215,12 @@ pub struct HeartbeatReply {
     /// How to scrub: said with every answer, so that nothing need be remembered.
     #[serde(default)]
     pub scrub: ScrubOrder,
+    /// The state of the metanode's database.
+    #[serde(default)]
+    pub lineage: Lineage,
+    /// Report at once all that the node holds.
+    #[serde(default)]
+    pub report: bool,
 }
 
 /// How datanodes are to scrub.
@@ -248,4 +293,23 @@ pub struct BlockReport {
     pub through: Option<BlockId>,
     /// What the node holds of the range, in order.
     pub replicas: Vec<ReportedReplica>,
+    /// The node can bring back deleted replicas from its trash, and is to be asked to before what it lacks counts as lost.
+    #[serde(default)]
+    pub can_restore: bool,
+    /// It has tried to bring back what it lacks, up to this block.
+    #[serde(default)]
+    pub restored_through: Option<BlockId>,
+}
+
+impl BlockReport {
+    /// A page of a node that can bring nothing back.
+    pub fn new(
+        node: NodeId,
+        incarnation: u64,
+        after: Option<BlockId>,
+        through: Option<BlockId>,
+        replicas: Vec<ReportedReplica>,
+    ) -> Self {
+        Self { node, incarnation, after, through, replicas, can_restore: false, restored_through: None }
+    }
 }

@@ -44,6 +44,11 @@ pub enum EventKind {
     NodeDrained { node: NodeId },
     /// A datanode's maintenance ended by itself.
     MaintenanceExpired { node: NodeId },
+    /// Nothing is deleted any more until an operator agrees: the metanode's database may be older than what this
+    /// datanode holds.
+    DeletionsHeld { node: NodeId },
+    /// An operator agreed to give up what the database does not know.
+    DeletionsReleased,
     /// A datanode was removed.
     NodeRemoved { node: NodeId },
     /// A block is moved from one datanode to another: a copy was ordered.

@@ -60,6 +60,11 @@ id! {
     VolumeId
 }
 id! {
+    /// A start of a metanode on its database, named at random, so that two copies of one database that both
+    /// went on are told apart.
+    OpeningId
+}
+id! {
     /// A cluster. Datanodes keep the id of the cluster that they first registered with.
     ClusterId
 }

@@ -95,6 +95,10 @@ pub(crate) struct AdvancedBlockArguments {
     #[arg(long, env = "CAIRN_REPORT_AGE", default_value = "30s", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub report_age: Duration,
 
+    /// Within which time each datanode reports all that it holds once more, page by page; 0s: only when it registers
+    #[arg(long, env = "CAIRN_REPORT_INTERVAL", default_value = "1d", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
+    pub report_interval: Duration,
+
     /// How long a datanode has for a command before it is planned again
     #[arg(long, env = "CAIRN_COMMAND_DEADLINE", default_value = "2m", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub command_deadline: Duration,
@@ -138,6 +142,7 @@ impl BlockArguments {
             garbage_grace: self.gc_grace,
             repair_grace: advanced.repair_grace,
             report_age: advanced.report_age,
+            report_interval: advanced.report_interval,
             command_deadline: advanced.command_deadline,
             repair_rate: self.repair_rate.as_u64(),
             drain_rate: self.drain_rate.as_u64(),

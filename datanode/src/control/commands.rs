@@ -135,7 +135,7 @@ impl Commands {
         self.blocks.journal.finished(CommandResult { command: id, error: result.err() });
     }
 
-    async fn perform(&self, action: Action, since: Moment) -> Result<(), BlockError> {
+    pub(crate) async fn perform(&self, action: Action, since: Moment) -> Result<(), BlockError> {
         match action {
             Action::Replicate { replica, sources } => self.blocks.pull(replica, &sources).await,
             Action::Delete { blocks } => self.delete(blocks, since).await,

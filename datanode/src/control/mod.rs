@@ -6,6 +6,8 @@
 //! | `commands` | what the metanode orders |
 //! | `losses` | what is told of failed volumes and of the quarantine |
 //! | `retry` | when to try again |
+//! | `roll` | when the next page of the daily report is due |
+//! | `seen` | what it has seen of the metanode's database |
 //!
 //! Architecture invariant: one task speaks to the metanode, so what it tells arrives in the order in which it
 //! happened. A page of a report that is older than a heartbeat cannot overtake it.
@@ -13,10 +15,13 @@
 mod commands;
 mod losses;
 mod retry;
+mod roll;
+mod seen;
 mod session;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cairn_protocol::cluster::{Cluster, ClusterError, Register, Registered};
@@ -34,6 +39,7 @@ use crate::volume::OpenError;
 pub(crate) use commands::Commands;
 use losses::Losses;
 use retry::Retry;
+use seen::Remembered;
 use session::{End, Session};
 
 /// Why a datanode cannot belong to the cluster; trying again would not help.
@@ -66,6 +72,8 @@ pub(crate) struct Control {
     pub(crate) scrub: Arc<ScrubControl>,
     /// What was told of copies that are lost.
     pub(crate) losses: Mutex<Losses>,
+    /// What it has seen of the metanode's database.
+    remembered: Remembered,
 }
 
 impl Control {
@@ -78,6 +86,7 @@ impl Control {
     ) -> Self {
         let commands = Arc::new(Commands::new(blocks.clone(), config.pulls_max));
         Self {
+            remembered: Remembered::new(blocks.volumes.clone(), blocks.env.clone()),
             blocks,
             cluster,
             commands,
@@ -120,6 +129,7 @@ impl Control {
         loop {
             // What happened before is in the report that follows; what happens from here on is told after it.
             self.blocks.journal.start_over();
+            let seen = self.remembered.seen();
             let request = Register {
                 node: self.blocks.node,
                 cluster: self.blocks.volumes.cluster(),
@@ -127,11 +137,15 @@ impl Control {
                 zone: self.zone.clone(),
                 volumes: self.blocks.volumes.usage(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
+                incarnation: seen.incarnation,
+                seen: seen.generations,
             };
             match self.cluster.register(request).await {
                 Ok(registered) => {
                     self.join(registered.cluster).await?;
+                    self.remembered.registered(registered.incarnation, registered.lineage);
                     self.commands.begin_incarnation(registered.incarnation);
+                    self.blocks.incarnation.store(registered.incarnation, Ordering::Release);
                     return Ok(registered);
                 }
                 Err(error) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_protocol::cluster::{
-    BlockReport, ClusterError, Heartbeat, REPORT_PAGE_MAX, Registered, ReportedReplica,
+    Action, BlockReport, ClusterError, Heartbeat, REPORT_PAGE_MAX, Registered, ReportedReplica,
 };
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::BlockId;
@@ -12,6 +12,7 @@ use cairn_protocol::warn_peer;
 use tokio_util::sync::CancellationToken;
 
 use super::retry::Retry;
+use super::roll::Roll;
 use super::{Control, RefusedError, refusal};
 use crate::journal::PER_HEARTBEAT;
 use crate::volume::Volume;
@@ -23,6 +24,21 @@ const INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 /// How long the last heartbeat of a node that is shutting down may take.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A page of a report that was worked in.
+struct Sent {
+    /// Where it ended; none for the last one.
+    through: Option<BlockId>,
+    replicas: u64,
+}
+
+/// The last block that is to be brought back.
+fn last_block(action: &Action) -> Option<BlockId> {
+    match action {
+        Action::Restore { blocks } | Action::Delete { blocks } => blocks.iter().max().copied(),
+        Action::Replicate { .. } => None,
+    }
+}
 
 /// How an incarnation ends.
 pub(crate) enum End {
@@ -40,6 +56,8 @@ pub(crate) struct Session<'a> {
     interval: Duration,
     /// When the next heartbeat is due, by the monotonic clock.
     next_heartbeat: Duration,
+    /// The report that goes on and on.
+    roll: Roll,
 }
 
 impl<'a> Session<'a> {
@@ -50,6 +68,7 @@ impl<'a> Session<'a> {
             incarnation: registered.incarnation,
             interval: interval.clamp(INTERVAL_MIN, INTERVAL_MAX),
             next_heartbeat: control.blocks.env.monotonic(),
+            roll: Roll::new(Duration::from_millis(registered.report_interval_ms)),
         }
     }
 
@@ -68,14 +87,17 @@ impl<'a> Session<'a> {
         if matches!(end, End::Shutdown) {
             // What is still to be told is in the next start's report, too; so one attempt is enough.
             let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.heartbeat()).await;
+            let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.control.remembered.flush()).await;
         }
         end
     }
 
     async fn talk(&mut self) -> Step<std::convert::Infallible> {
-        self.report().await?;
+        let reported = self.report().await?;
+        self.roll.begin_later(reported, &self.control.blocks.env);
         loop {
-            let due = self.next_heartbeat.saturating_sub(self.control.blocks.env.monotonic());
+            let now = self.control.blocks.env.monotonic();
+            let due = self.next_heartbeat.min(self.roll.due()).saturating_sub(now);
             tokio::select! {
                 () = self.control.blocks.env.sleep(due) => {}
                 () = self.control.blocks.journal.urgent() => {}
@@ -84,55 +106,87 @@ impl<'a> Session<'a> {
             if self.control.blocks.journal.overflowed() {
                 return Err(End::Reregister);
             }
+            if self.control.blocks.env.monotonic() >= self.roll.due() {
+                self.roll_on().await?;
+            }
         }
     }
 
-    /// Tells all that the node holds, page by page, with heartbeats between them when they are due.
-    async fn report(&mut self) -> Step<()> {
+    /// Tells all that the node holds, page by page, with heartbeats between them when they are due. Answers how many
+    /// replicas there are.
+    async fn report(&mut self) -> Step<u64> {
         let blocks = &self.control.blocks;
         self.control.losses().begin_report(blocks.volumes.quarantined());
         let (mut after, mut reported) = (None, 0);
         loop {
+            let sent = self.send_page(after).await?;
+            reported += sent.replicas;
+            if self.control.blocks.env.monotonic() >= self.next_heartbeat {
+                self.heartbeat().await?;
+            }
+            match sent.through {
+                Some(_) => after = sent.through,
+                None => break,
+            }
+        }
+        let blocks = &self.control.blocks;
+        tracing::info!(blocks = reported, incarnation = self.incarnation, "reported to the metanode");
+        blocks.events.publish(EventKind::NodeReported { node: blocks.node, blocks: reported });
+        self.control.reported.send_replace(true);
+        Ok(reported)
+    }
+
+    /// Tells the next page of the report that goes on and on.
+    async fn roll_on(&mut self) -> Step<()> {
+        let sent = self.send_page(self.roll.after()).await?;
+        self.roll.sent(sent.through, sent.replicas, &self.control.blocks.env);
+        Ok(())
+    }
+
+    /// Tells what the node holds behind `after`, as much as fits a page, until the metanode has worked it in. Each attempt
+    /// tells what is held by then: an older word would have the metanode miss what came since.
+    async fn send_page(&mut self, after: Option<BlockId>) -> Step<Sent> {
+        let mut retry = Retry::new(&self.control.blocks.env, self.control.retry_delay);
+        let mut restored_through = None;
+        loop {
+            let blocks = &self.control.blocks;
             // One more than fits, to know whether this is the last page.
             let mut page = blocks.volumes.page(after, REPORT_PAGE_MAX + 1);
             let is_last = page.len() <= REPORT_PAGE_MAX;
             page.truncate(REPORT_PAGE_MAX);
             let through = if is_last { None } else { page.last().map(|(id, _)| *id) };
-            reported += page.len() as u64;
+            let sent = Sent { through, replicas: page.len() as u64 };
             let replicas = page
                 .into_iter()
                 .map(|(block, stored)| ReportedReplica { block, length: stored.length, crc32c: stored.crc })
                 .collect();
-            self.send_page(after, through, replicas).await?;
-            if blocks.env.monotonic() >= self.next_heartbeat {
+            let report = BlockReport {
+                can_restore: true,
+                restored_through,
+                ..BlockReport::new(blocks.node, self.incarnation, after, through, replicas)
+            };
+            match self.control.cluster.report_blocks(report).await {
+                Ok(None) => return Ok(sent),
+                Ok(Some(first)) => {
+                    let through = last_block(&first);
+                    let now = self.control.blocks.recent.now();
+                    if let Err(error) = self.control.commands.perform(first, now).await {
+                        warn_peer!(%error, "some deleted blocks could not be looked for");
+                    }
+                    // The next attempt asks for those behind. An order that names none would come for ever.
+                    restored_through = through.max(restored_through).or(through);
+                    if through.is_none() {
+                        retry.wait().await;
+                    }
+                }
+                Err(error) => {
+                    self.consider(error)?;
+                    retry.wait().await;
+                }
+            }
+            if self.control.blocks.env.monotonic() >= self.next_heartbeat {
                 self.heartbeat().await?;
             }
-            match through {
-                Some(_) => after = through,
-                None => break,
-            }
-        }
-        tracing::info!(blocks = reported, incarnation = self.incarnation, "reported to the metanode");
-        blocks.events.publish(EventKind::NodeReported { node: blocks.node, blocks: reported });
-        self.control.reported.send_replace(true);
-        Ok(())
-    }
-
-    async fn send_page(
-        &self,
-        after: Option<BlockId>,
-        through: Option<BlockId>,
-        replicas: Vec<ReportedReplica>,
-    ) -> Step<()> {
-        let (node, incarnation) = (self.control.blocks.node, self.incarnation);
-        let report = BlockReport { node, incarnation, after, through, replicas };
-        let mut retry = Retry::new(&self.control.blocks.env, self.control.retry_delay);
-        loop {
-            match self.control.cluster.report_blocks(report.clone()).await {
-                Ok(()) => return Ok(()),
-                Err(error) => self.consider(error)?,
-            }
-            retry.wait().await;
         }
     }
 
@@ -156,6 +210,7 @@ impl<'a> Session<'a> {
             corrupt,
             finished: increment.finished.clone(),
             scrub: Some(self.control.scrub.progress()),
+            seen: self.control.remembered.seen().generations,
         };
         let answer = self.control.cluster.heartbeat(heartbeat).await;
         self.next_heartbeat = blocks.env.monotonic() + self.interval;
@@ -168,6 +223,10 @@ impl<'a> Session<'a> {
                 }
                 self.control.commands.accept(self.incarnation, reply.commands, sent);
                 self.control.scrub.obey(reply.scrub);
+                self.control.remembered.learn(reply.lineage);
+                if reply.report {
+                    self.roll.at_once();
+                }
                 Ok(())
             }
             Err(error) => self.consider(error),

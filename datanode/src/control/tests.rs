@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use cairn_protocol::block::Connector;
-use cairn_protocol::cluster::{BlockReport, Heartbeat, HeartbeatReply};
+use cairn_protocol::cluster::{Action, BlockReport, Heartbeat, HeartbeatReply, Lineage};
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::id::BlockId;
@@ -37,7 +37,13 @@ impl Cluster for Counting {
     async fn register(&self, _: Register) -> Result<Registered, ClusterError> {
         self.0.send_modify(|counted| counted.registrations += 1);
         let cluster = ClusterId(Uuid::from_u128(1));
-        Ok(Registered { cluster, incarnation: self.0.borrow().registrations, heartbeat_interval_ms: 1 })
+        Ok(Registered {
+            cluster,
+            incarnation: self.0.borrow().registrations,
+            heartbeat_interval_ms: 1,
+            report_interval_ms: 0,
+            lineage: Lineage::default(),
+        })
     }
 
     async fn heartbeat(&self, request: Heartbeat) -> Result<HeartbeatReply, ClusterError> {
@@ -52,8 +58,8 @@ impl Cluster for Counting {
         if asks_again { Err(ClusterError::Reregister) } else { Ok(HeartbeatReply::default()) }
     }
 
-    async fn report_blocks(&self, _: BlockReport) -> Result<(), ClusterError> {
-        Ok(())
+    async fn report_blocks(&self, _: BlockReport) -> Result<Option<Action>, ClusterError> {
+        Ok(None)
     }
 }
 

@@ -45,7 +45,12 @@ impl Blocks {
         });
         let opened = opened.await.unwrap_or(Err(VolumeError::Closed));
         let (reader, first) = opened.map_err(|error| self.read_error(&volume, block, error))?;
-        let info = BlockInfo { length: reader.length(), crc32c: reader.crc(), volume: Some(volume.id()) };
+        let info = BlockInfo {
+            length: reader.length(),
+            crc32c: reader.crc(),
+            volume: Some(volume.id()),
+            incarnation: None,
+        };
         let table = reader.table().clone();
         let next = start + first.len() as u64;
         let sending = Sending {

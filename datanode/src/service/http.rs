@@ -275,9 +275,10 @@ async fn events(State(served): State<Served>, request: Request) -> Response {
 
 fn block_headers(info: BlockInfo) -> HeaderMap {
     let volume = info.volume.map(|volume| (header::VOLUME, volume.to_string()));
+    let incarnation = info.incarnation.map(|incarnation| (header::INCARNATION, incarnation.to_string()));
     let always =
         [(header::BLOCK_LENGTH, info.length.to_string()), (header::CRC32C, format!("{:08x}", info.crc32c))];
-    let all = always.into_iter().chain(volume);
+    let all = always.into_iter().chain(volume).chain(incarnation);
     all.filter_map(|(name, value)| Some((HeaderName::from_static(name), value.parse().ok()?))).collect()
 }
 

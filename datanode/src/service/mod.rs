@@ -19,6 +19,7 @@ mod pull;
 mod put;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -52,6 +53,8 @@ pub(crate) struct Blocks {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) recent: Arc<RecentlyStored>,
     pub(crate) connector: Arc<dyn BlockConnector>,
+    /// The incarnation in which the metanode knows this node; 0 before the first registration.
+    pub(crate) incarnation: Arc<AtomicU64>,
     receives: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     stall_timeout: Duration,
@@ -76,6 +79,7 @@ impl Blocks {
             in_flight: Arc::default(),
             recent: Arc::default(),
             connector,
+            incarnation: Arc::default(),
             receives: Arc::new(Semaphore::new(config.receives_max)),
             reads: Arc::new(Semaphore::new(config.reads_max)),
             stall_timeout: config.stall_timeout,
@@ -85,6 +89,14 @@ impl Blocks {
     fn check_token(&self, token: &str, operation: BlockOperation, block: BlockId) -> Result<(), BlockError> {
         let checked = self.secret.check_block_token(token, operation, block, self.node, self.env.now());
         checked.map_err(|error| BlockError::Unauthorized { reason: error.to_string() })
+    }
+
+    /// The incarnation in which this node holds a block for sure: its report or its heartbeats told the metanode so, or
+    /// will. 0 if it does not hold it (any more) on a volume that works.
+    pub(crate) fn acknowledge(&self, block: &BlockId) -> u64 {
+        // The incarnation first: what is held after it began, and is lost later, is told in it.
+        let incarnation = self.incarnation.load(Ordering::Acquire);
+        if self.volumes.held(block).is_some() { incarnation } else { 0 }
     }
 
     /// Deletes a block, for whoever may. One that is not there is no error.
@@ -152,7 +164,9 @@ impl BlockService for Blocks {
         self.check_token(&request.token, BlockOperation::Get, request.block)?;
         match self.volumes.find(&request.block) {
             Some((volume, stored)) => {
-                Ok(BlockInfo { length: stored.length, crc32c: stored.crc, volume: Some(volume.id()) })
+                let incarnation = Some(self.acknowledge(&request.block));
+                let volume = Some(volume.id());
+                Ok(BlockInfo { length: stored.length, crc32c: stored.crc, volume, incarnation })
             }
             None if self.volumes.is_quarantined(&request.block) => Err(BlockError::Corrupt),
             None => Err(BlockError::NotFound),

@@ -79,6 +79,7 @@ pub(crate) async fn forward(
             Ok(reply) => {
                 forwarded.reply.stored.extend(reply.stored);
                 forwarded.reply.failed.extend(reply.failed);
+                forwarded.reply.incarnations.extend(reply.incarnations);
                 return forwarded;
             }
             Err(error) => {

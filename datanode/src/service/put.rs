@@ -85,7 +85,7 @@ impl Blocks {
             };
             forwarded.reply.failed.extend(left.into_iter().map(not_reached));
         }
-        self.reply(local, forwarded.reply)
+        self.reply(block, local, forwarded.reply)
     }
 
     /// Makes ready to write, on the first volume that has room.
@@ -171,6 +171,7 @@ impl Blocks {
                 Ok(behind) => {
                     reply.stored.extend(behind.stored);
                     reply.failed.extend(behind.failed);
+                    reply.incarnations.extend(behind.incarnations);
                     return;
                 }
                 Err(error) => reply.failed.push(FailedTarget { node, reason: error.to_string() }),
@@ -196,7 +197,7 @@ impl Blocks {
                     reason: "the pipeline did not answer in time".to_owned(),
                 };
                 let failed = behind.iter().map(silent).collect();
-                let reply = PutBlockReply { stored: Vec::new(), failed };
+                let reply = PutBlockReply { failed, ..PutBlockReply::default() };
                 Forwarded { reply, left: Vec::new() }
             }
         }
@@ -204,6 +205,7 @@ impl Blocks {
 
     fn reply(
         &self,
+        block: BlockId,
         local: Result<(), BlockError>,
         mut reply: PutBlockReply,
     ) -> Result<PutBlockReply, BlockError> {
@@ -211,7 +213,10 @@ impl Blocks {
             warn_peer!(%node, %reason, "a node of the pipeline does not hold the block");
         }
         match local {
-            Ok(()) => reply.stored.insert(0, self.node),
+            Ok(()) => {
+                reply.stored.insert(0, self.node);
+                reply.incarnations.insert(0, (self.node, self.acknowledge(&block)));
+            }
             Err(error) if reply.stored.is_empty() => return Err(error),
             Err(error) => {
                 reply.failed.insert(0, FailedTarget { node: self.node, reason: error.to_string() });

@@ -1,10 +1,13 @@
-//! What a node remembers across restarts beside its blocks: which volumes it has, and how far it scrubbed.
+//! What a node remembers across restarts beside its blocks: which volumes it has, how far it scrubbed, and what it has seen
+//! of the metanode's database.
 //!
 //! `node.json` lies on each volume. The copy with the highest sequence counts; one that cannot be read does not. Nothing is
-//! lost without it but the knowledge that a volume is missing, and that a round of scrubbing was done.
+//! lost without it but the knowledge that a volume is missing, that a round of scrubbing was done, and that an older
+//! database is an older one.
 
 use std::path::Path;
 
+use cairn_protocol::cluster::{Generation, Lineage};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::VolumeId;
 use serde::{Deserialize, Serialize};
@@ -23,6 +26,43 @@ pub(crate) struct Memo {
     pub(crate) volumes: Vec<Known>,
     /// The last round of scrubbing that it finished.
     pub(crate) scrub: Scrubbed,
+    /// What it has seen of the metanode and its database.
+    pub(crate) seen: Seen,
+}
+
+/// What a node has seen of the metanode and its database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seen {
+    /// The highest incarnation that it had; 0 for none.
+    pub incarnation: u64,
+    /// The latest generations of the database: one, or more where it went two ways.
+    pub generations: Vec<Generation>,
+}
+
+/// Ways that a database can have gone: each takes an operator who puts another copy of it back. What is beyond is
+/// forgotten, the oldest first.
+const GENERATIONS_MAX: usize = 64;
+
+impl Seen {
+    /// Takes up what the metanode says of its database. Answers whether that is news.
+    pub fn learn(&mut self, lineage: Lineage) -> bool {
+        let before = self.generations.clone();
+        let Lineage { latest, sole } = lineage;
+        if sole {
+            self.generations.clear();
+        }
+        if let Some(latest) = latest {
+            // A machine that was set back to a snapshot, memory and all, goes on under the same name with lower numbers.
+            let known = self.generations.iter().find(|known| known.opening == latest.opening).copied();
+            let latest = known.filter(|known| known.sequence > latest.sequence).unwrap_or(latest);
+            self.generations.retain(|known| known.opening != latest.opening);
+            self.generations.push(latest);
+        }
+        let beyond = self.generations.len().saturating_sub(GENERATIONS_MAX);
+        self.generations.drain(..beyond);
+        self.generations != before
+    }
 }
 
 /// A volume that a node has.
@@ -59,5 +99,52 @@ impl Memo {
     pub(crate) fn volume_in(&self, directory: &Path) -> Option<VolumeId> {
         let directory = directory.to_string_lossy();
         self.volumes.iter().find(|known| known.directory == directory).map(|known| known.volume)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn generation(opening: u128, sequence: u64) -> Generation {
+        Generation { opening: cairn_protocol::id::OpeningId(Uuid::from_u128(opening)), sequence }
+    }
+
+    fn learn(seen: &mut Seen, latest: Option<Generation>, sole: bool) -> bool {
+        seen.learn(Lineage { latest, sole })
+    }
+
+    #[test]
+    fn a_database_that_knows_all_replaces_what_was_seen_and_another_one_does_not() {
+        let mut seen = Seen::default();
+        assert!(learn(&mut seen, Some(generation(1, 5)), true));
+        assert!(!learn(&mut seen, Some(generation(1, 5)), true));
+        assert!(learn(&mut seen, Some(generation(2, 6)), true));
+        assert_eq!(seen.generations, [generation(2, 6)]);
+        // An older copy was put back, and went on.
+        learn(&mut seen, Some(generation(3, 4)), false);
+        learn(&mut seen, Some(generation(3, 5)), false);
+        learn(&mut seen, Some(generation(2, 1)), false);
+        seen.generations.sort_by_key(|generation| generation.opening);
+        assert_eq!(seen.generations, [generation(2, 6), generation(3, 5)]);
+        // An operator agreed.
+        learn(&mut seen, None, true);
+        assert!(seen.generations.is_empty());
+    }
+
+    #[test]
+    fn what_an_older_metanode_does_not_say_changes_nothing() {
+        let mut seen = Seen::default();
+        learn(&mut seen, Some(generation(1, 5)), true);
+        assert!(!seen.learn(Lineage::default()));
+        assert_eq!(seen.generations, [generation(1, 5)]);
+    }
+
+    #[test]
+    fn a_note_of_an_earlier_version_is_read() {
+        let text = r#"{"sequence": 3, "volumes": [], "scrub": {"round": 7, "at": null}}"#;
+        let memo: Memo = serde_json::from_str(text).unwrap();
+        assert_eq!((memo.scrub.round, memo.seen), (7, Seen::default()));
     }
 }

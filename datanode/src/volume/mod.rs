@@ -82,7 +82,7 @@ use cairn_protocol::id::{BlockId, VolumeId};
 pub use self::compact::Compaction;
 pub use self::core::{Usage, VolumeOptions};
 pub use self::error::{Damage, OpenError, VolumeError};
-pub use self::memo::Scrubbed;
+pub use self::memo::{Scrubbed, Seen};
 pub use self::opening::LeftOut;
 pub use self::read::BlockReader;
 pub use self::recover::Recovery;

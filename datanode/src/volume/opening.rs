@@ -254,6 +254,7 @@ impl Opening<'_> {
             sequence: self.memo.sequence + 1,
             volumes: open.chain(left_out).map(known).collect(),
             scrub: self.memo.scrub,
+            seen: self.memo.seen.clone(),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::disk::Disk;
 use super::identity::Identity;
 use super::memo::Memo;
 use super::opening::{self, Member, Opened};
-use super::{LeftOut, OpenError, Scrubbed, Stored, Usage, Volume, VolumeError, VolumeOptions};
+use super::{LeftOut, OpenError, Scrubbed, Seen, Stored, Usage, Volume, VolumeError, VolumeOptions};
 
 /// The volumes of one node, locked and open.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct VolumeSet {
     volumes: Vec<Member>,
     left_out: Vec<LeftOut>,
     memo: Mutex<Memo>,
+    /// Held while the memo is written, so that an older one does not come last.
+    writing_memo: Mutex<()>,
 }
 
 impl VolumeSet {
@@ -42,7 +44,16 @@ impl VolumeSet {
         let opened = opening::open(&disk, directories, options, env)?;
         let Opened { node, cluster, volumes, left_out, memo } = opened;
         let (cluster, memo) = (Mutex::new(cluster), Mutex::new(memo));
-        let set = Self { env: env.clone(), disk, node, cluster, volumes, left_out, memo };
+        let set = Self {
+            env: env.clone(),
+            disk,
+            node,
+            cluster,
+            volumes,
+            left_out,
+            memo,
+            writing_memo: Mutex::default(),
+        };
         set.write_memo();
         Ok(set)
     }
@@ -67,7 +78,23 @@ impl VolumeSet {
         self.write_memo();
     }
 
+    /// What the node has seen of the metanode's database, as it was written down last.
+    pub fn seen(&self) -> Seen {
+        self.memo.lock().unwrap_or_else(PoisonError::into_inner).seen.clone()
+    }
+
+    /// Remembers what the node has seen of the metanode's database. Blocks its thread.
+    pub fn set_seen(&self, seen: Seen) {
+        {
+            let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
+            memo.seen = seen;
+            memo.sequence += 1;
+        }
+        self.write_memo();
+    }
+
     fn write_memo(&self) {
+        let _writing = self.writing_memo.lock().unwrap_or_else(PoisonError::into_inner);
         let memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for member in self.volumes.iter().filter(|member| member.volume.failure().is_none()) {
             if let Err(error) = memo.write(&*self.disk, &member.directory) {

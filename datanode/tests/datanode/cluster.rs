@@ -5,9 +5,11 @@ use std::sync::Arc;
 use cairn_datanode::RefusedError;
 use cairn_datanode::volume::disk::RealDisk;
 use cairn_protocol::checksum::crc32c;
-use cairn_protocol::cluster::{Action, ClusterError, Command, REPORT_PAGE_MAX, ReportedReplica};
+use cairn_protocol::cluster::{
+    Action, ClusterError, Command, Generation, Lineage, REPORT_PAGE_MAX, ReportedReplica,
+};
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::id::{BlockId, ClusterId, NodeId};
+use cairn_protocol::id::{BlockId, ClusterId, NodeId, OpeningId};
 use futures_util::StreamExt;
 use uuid::Uuid;
 
@@ -249,4 +251,81 @@ async fn a_command_whose_deadline_has_passed_is_not_carried_out() {
     let state = node.metanode.wait(|state| result(state, 1).is_some()).await;
     assert!(result(&state, 1).flatten().is_some());
     assert!(node.holds(id(1)).await);
+}
+
+fn generation(opening: u128, sequence: u64) -> Generation {
+    Generation { opening: OpeningId(Uuid::from_u128(opening)), sequence }
+}
+
+#[tokio::test]
+async fn what_was_seen_of_the_database_is_told_and_remembered_over_restarts() {
+    let mut node = Node::start().await;
+    let last = |state: &State| state.heartbeats.last().map(|heartbeat| heartbeat.seen.clone());
+    node.metanode.change(|state| state.lineage = Lineage { latest: Some(generation(1, 5)), sole: true });
+    node.metanode.wait(|state| last(state) == Some(vec![generation(1, 5)])).await;
+    // An older copy of the database goes on from there: both ways are kept.
+    node.metanode.change(|state| state.lineage = Lineage { latest: Some(generation(2, 4)), sole: false });
+    let both = vec![generation(1, 5), generation(2, 4)];
+    node.metanode.wait(|state| last(state) == Some(both.clone())).await;
+    node = node.restart(|_| {}).await;
+    let state = node.metanode.wait(|state| state.registrations.len() == 2).await;
+    assert_eq!((state.registrations[0].incarnation, &state.registrations[0].seen), (0, &Vec::new()));
+    assert_eq!((state.registrations[1].incarnation, &state.registrations[1].seen), (1, &both));
+    node.metanode.change(|state| state.lineage.sole = true);
+    node.metanode.wait(|state| last(state) == Some(vec![generation(2, 4)])).await;
+}
+
+#[tokio::test]
+async fn a_page_is_read_anew_after_what_was_to_be_brought_back() {
+    let node = Node::start().await;
+    let bytes = content(1, 1000);
+    node.put(id(1), &bytes, vec![]).await.unwrap();
+    let before = node.metanode.wait(|state| state.replicas.contains_key(&id(1))).await.reports.len();
+    node.metanode.change(|state| {
+        state.first.extend([vec![id(2), id(3)], vec![id(4)]].map(|blocks| Action::Restore { blocks }));
+        state.wants_report = true;
+    });
+    let state = node.metanode.wait(|state| state.reports.len() == before + 3).await;
+    let tried: Vec<_> = state.reports[before..].iter().map(|page| page.restored_through).collect();
+    assert_eq!(tried, [None, Some(id(3)), Some(id(4))]);
+    assert!(state.reports[before..].iter().all(|page| page.can_restore && page.replicas.len() == 1));
+}
+
+#[tokio::test]
+async fn all_is_reported_again_and_again_without_a_new_registration() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let metanode = Metanode::new();
+    metanode.change(|state| state.report_interval_ms = 20);
+    let config = config(directory.path());
+    let node = Node::start_on(Arc::new(RealDisk), directory, config, Arc::new(Http), metanode).await;
+    let bytes = content(1, 1000);
+    node.put(id(1), &bytes, vec![]).await.unwrap();
+    let state = node.metanode.wait(|state| state.reports.len() >= 4).await;
+    assert_eq!(state.registrations.len(), 1);
+    // A difference that nobody told of is gone with the next one.
+    node.metanode.change(|state| {
+        state.replicas.clear();
+        state.replicas.insert(id(9), replica(id(9), b"x"));
+    });
+    let state = node.metanode.wait(|state| state.replicas.contains_key(&id(1))).await;
+    assert_eq!(state.replicas.len(), 1);
+}
+
+#[tokio::test]
+async fn acknowledgements_carry_the_incarnation_of_each_node_of_the_pipeline() {
+    let (first, second) = (Node::start().await, Node::start().await);
+    for node in [&first, &second] {
+        node.metanode.wait(|state| !state.heartbeats.is_empty()).await;
+    }
+    second.metanode.change(|state| state.errors.push_back(ClusterError::Reregister));
+    second
+        .metanode
+        .wait(|state| state.registrations.len() == 2 && state.heartbeats.last().unwrap().incarnation == 2)
+        .await;
+    let bytes = content(1, 1000);
+    let reply = first.put(id(1), &bytes, vec![second.target(id(1))]).await.unwrap();
+    assert_eq!(reply.incarnations, [(first.id, 1), (second.id, 2)]);
+    // Once more, as held already.
+    let reply = first.put(id(1), &bytes, vec![]).await.unwrap();
+    assert_eq!(reply.incarnations, [(first.id, 1)]);
 }

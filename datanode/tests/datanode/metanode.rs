@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cairn_protocol::cluster::{
-    BlockReport, Cluster, ClusterError, Command, Heartbeat, HeartbeatReply, Register, Registered,
-    ReportedReplica, ScrubOrder,
+    Action, BlockReport, Cluster, ClusterError, Command, Heartbeat, HeartbeatReply, Lineage, Register,
+    Registered, ReportedReplica, ScrubOrder,
 };
 use cairn_protocol::id::{BlockId, ClusterId};
 use tokio::sync::watch;
@@ -24,6 +24,14 @@ pub(crate) struct State {
     pub(crate) orders: Vec<Command>,
     /// How to scrub.
     pub(crate) scrub: ScrubOrder,
+    /// What it says of its database.
+    pub(crate) lineage: Lineage,
+    /// Ask for a report at once, with the next heartbeat.
+    pub(crate) wants_report: bool,
+    /// What to do first, before a page of a report is worked in.
+    pub(crate) first: VecDeque<Action>,
+    /// Within which time it wants to hear all once more.
+    pub(crate) report_interval_ms: u64,
     /// While it is set, reports are not answered.
     pub(crate) holds_reports: bool,
     /// While it is set, heartbeats are not answered.
@@ -82,7 +90,14 @@ impl Cluster for Metanode {
             incarnation = state.incarnation;
             state.registrations.push(request);
         });
-        Ok(Registered { cluster: self.cluster, incarnation, heartbeat_interval_ms: 10 })
+        let state = self.state.borrow().clone();
+        Ok(Registered {
+            cluster: self.cluster,
+            incarnation,
+            heartbeat_interval_ms: 10,
+            report_interval_ms: state.report_interval_ms,
+            lineage: state.lineage,
+        })
     }
 
     async fn heartbeat(&self, request: Heartbeat) -> Result<HeartbeatReply, ClusterError> {
@@ -99,17 +114,24 @@ impl Cluster for Metanode {
                     state.replicas.remove(block);
                 }
                 let commands = std::mem::take(&mut state.orders);
-                reply = Ok(HeartbeatReply { commands, scrub: state.scrub });
+                let report = std::mem::take(&mut state.wants_report);
+                reply = Ok(HeartbeatReply { commands, scrub: state.scrub, lineage: state.lineage, report });
                 state.heartbeats.push(request);
             }
         });
         reply
     }
 
-    async fn report_blocks(&self, request: BlockReport) -> Result<(), ClusterError> {
+    async fn report_blocks(&self, request: BlockReport) -> Result<Option<Action>, ClusterError> {
         self.error()?;
         self.change(|state| state.calls.push("report"));
         self.wait(|state| !state.holds_reports).await;
+        let mut first = None;
+        self.change(|state| first = state.first.pop_front());
+        if first.is_some() {
+            self.change(|state| state.reports.push(request));
+            return Ok(first);
+        }
         self.change(|state| {
             let before = |id: &BlockId| request.after.is_some_and(|after| *id <= after);
             let behind = |id: &BlockId| request.through.is_some_and(|through| *id > through);
@@ -117,6 +139,6 @@ impl Cluster for Metanode {
             state.replicas.extend(request.replicas.iter().map(|replica| (replica.block, *replica)));
             state.reports.push(request);
         });
-        Ok(())
+        Ok(None)
     }
 }

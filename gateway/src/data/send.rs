@@ -39,11 +39,25 @@ enum Sent {
     Replied(PutBlockReply),
     /// The first node failed.
     Failed(BlockError),
-    /// Somewhere in the pipeline somebody stands still: these have the block, and these do not answer.
-    Stalled {
-        holding: Vec<NodeId>,
-        silent: Vec<NodeId>,
-    },
+    /// Somewhere in the pipeline somebody stands still.
+    Stalled(Probed),
+}
+
+/// What all targets answered when they were asked whether they have a block.
+#[derive(Default)]
+struct Probed {
+    holding: Vec<NodeId>,
+    /// In which incarnation those hold it.
+    incarnations: Vec<(NodeId, u64)>,
+    /// They do not answer.
+    silent: Vec<NodeId>,
+}
+
+/// Who holds a block, and in which incarnation they said so.
+#[derive(Default)]
+struct Acknowledged {
+    nodes: Vec<NodeId>,
+    incarnations: Vec<(NodeId, u64)>,
 }
 
 /// Why a block is not on enough of a grant's targets.
@@ -65,13 +79,14 @@ impl Sender {
         let deadline = self.parts.env.monotonic() + self.parts.timeouts.block;
         for attempt in 1.. {
             let Failure { reason, stood_still } = match self.store_under(&grant, &block, deadline).await {
-                Ok(stored_on) => {
+                Ok(Acknowledged { nodes, incarnations }) => {
                     return Ok(StoredBlock {
                         grant,
                         offset,
                         length: block.length,
                         crc32c: block.crc32c,
-                        stored_on,
+                        stored_on: nodes,
+                        incarnations,
                     });
                 }
                 Err(failure) => failure,
@@ -101,9 +116,9 @@ impl Sender {
         grant: &Grant,
         block: &SealedBlock,
         deadline: Duration,
-    ) -> Result<Vec<NodeId>, Failure> {
+    ) -> Result<Acknowledged, Failure> {
         let enough = grant.min_replicas.max(1) as usize;
-        let mut stored = Vec::new();
+        let Acknowledged { nodes: mut stored, mut incarnations } = Acknowledged::default();
         let mut reason = "no targets".to_owned();
         let mut stood_still = false;
         let mut left = self.targets(grant, enough);
@@ -116,6 +131,7 @@ impl Sender {
             let mut failed = Vec::new();
             match self.send(grant, &left, block).await {
                 Sent::Replied(reply) => {
+                    incarnations.extend(reply.incarnations);
                     stored.extend(reply.stored.iter().filter(|node| left.iter().any(|t| t.node == **node)));
                     for target in reply.failed {
                         reason = format!("{}: {}", target.node, target.reason);
@@ -136,11 +152,12 @@ impl Sender {
                     reason = format!("{first}: {error}");
                     failed.push(first);
                 }
-                Sent::Stalled { holding, silent } => {
+                Sent::Stalled(probed) => {
                     reason = "the pipeline stands still".to_owned();
                     stood_still = true;
-                    stored.extend(holding);
-                    failed.extend(silent);
+                    stored.extend(probed.holding);
+                    incarnations.extend(probed.incarnations);
+                    failed.extend(probed.silent);
                     if !stored.contains(&first) && failed.is_empty() {
                         failed.push(first);
                     }
@@ -154,7 +171,7 @@ impl Sender {
             }
             left.retain(|target| !stored.contains(&target.node) && !failed.contains(&target.node));
         }
-        Ok(stored)
+        Ok(Acknowledged { nodes: stored, incarnations })
     }
 
     /// The targets in order, without those that failed just now, unless they are needed.
@@ -194,21 +211,21 @@ impl Sender {
                 self.stalled(&mut left).await;
                 self.probe(grant.block, targets, block).await
             };
-            let (holding, silent) = tokio::select! {
+            let probed = tokio::select! {
                 outcome = put.as_mut() => match outcome {
                     Ok(reply) => return Sent::Replied(reply),
                     Err(BlockError::TimedOut) => self.probe(grant.block, targets, block).await,
                     Err(error) => return Sent::Failed(error),
                 },
                 diagnosis = diagnosis => {
-                    let enough = holding_enough(&diagnosis.0, grant);
-                    if !enough && diagnosis.1.is_empty() && stalls < STALLS_MAX {
+                    let enough = holding_enough(&diagnosis.holding, grant);
+                    if !enough && diagnosis.silent.is_empty() && stalls < STALLS_MAX {
                         continue;
                     }
                     diagnosis
                 }
             };
-            return Sent::Stalled { holding, silent };
+            return Sent::Stalled(probed);
         }
         Sent::Failed(BlockError::TimedOut)
     }
@@ -229,13 +246,8 @@ impl Sender {
         }
     }
 
-    /// Asks all targets at once whether they have the block: who does, and who does not answer.
-    async fn probe(
-        &self,
-        id: BlockId,
-        targets: &[GrantTarget],
-        block: &SealedBlock,
-    ) -> (Vec<NodeId>, Vec<NodeId>) {
+    /// Asks all targets at once whether they have the block.
+    async fn probe(&self, id: BlockId, targets: &[GrantTarget], block: &SealedBlock) -> Probed {
         let answers = join_all(targets.iter().map(|target| async {
             let service = self.parts.blocks.connect(target.node, &target.address);
             let token = token(&self.parts, BlockOperation::Get, id, target.node);
@@ -244,15 +256,18 @@ impl Sender {
                 () = self.parts.env.sleep(self.parts.timeouts.probe) => (target.node, Err(BlockError::TimedOut)),
             }
         }));
-        let (mut holding, mut silent) = (Vec::new(), Vec::new());
+        let mut probed = Probed::default();
         for (node, answer) in answers.await {
             match answer {
-                Ok(info) if info.length == block.length && info.crc32c == block.crc32c => holding.push(node),
+                Ok(info) if info.length == block.length && info.crc32c == block.crc32c => {
+                    probed.holding.push(node);
+                    probed.incarnations.extend(info.incarnation.map(|incarnation| (node, incarnation)));
+                }
                 Err(BlockError::NotFound | BlockError::Busy) => {}
-                Ok(_) | Err(_) => silent.push(node),
+                Ok(_) | Err(_) => probed.silent.push(node),
             }
         }
-        (holding, silent)
+        probed
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct StoredBlock {
     pub(super) length: u64,
     pub(super) crc32c: Crc32c,
     pub(super) stored_on: Vec<NodeId>,
+    /// In which incarnation they said so.
+    pub(super) incarnations: Vec<(NodeId, u64)>,
 }
 
 /// A body on stable storage, which nothing refers to yet. Dropped, it is deleted.
@@ -143,6 +145,7 @@ impl StoredBlocks {
                 length: block.length,
                 crc32c: block.crc32c,
                 stored_on: block.stored_on.clone(),
+                incarnations: block.incarnations.clone(),
             })
             .collect();
         let parts = &self.sender.parts;

@@ -48,6 +48,11 @@ impl Arrivals {
         self.blocks.iter().filter(|(_, arrival)| arrival.counted).map(|(block, _)| *block).take(max).collect()
     }
 
+    /// A node begins anew: what it said that it made is not believed any more.
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        self.blocks.retain(|_, arrival| arrival.to != node);
+    }
+
     /// The block's copies were looked at with all that is known: if it is not settled now, others will see
     /// to it.
     pub(crate) fn take(&mut self, block: BlockId) -> Option<Arrival> {

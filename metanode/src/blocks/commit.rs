@@ -6,6 +6,7 @@ use cairn_protocol::admin::NodeState;
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::metadata::{MetadataError, NewExtent};
 
+use super::memory::Memory;
 use super::{Inner, OwnerId, attention, grants};
 use crate::store::extents::{self, Extent};
 use crate::store::leases::{self, Lease};
@@ -87,19 +88,66 @@ fn targets(inner: &Inner, new: &NewExtent) -> Result<Targets, MetadataError> {
         return Err(invalid("a node is named that the grant does not name"));
     }
     let memory = inner.memory();
-    // What a node held that was removed is not known to anybody, even if the node is back under its name.
-    let nodes: Vec<_> =
-        new.stored_on.iter().copied().filter(|node| memory.nodes.get(*node).is_some()).collect();
+    let (nodes, unconfirmed) = believed(&memory, new);
     let live = nodes.iter().filter(|node| memory.nodes.state(**node) != NodeState::Dead).count();
+    if live < grant.min_replicas as usize && unconfirmed {
+        let reason = "a datanode that stored a block registered anew, and has not reported yet".to_owned();
+        return Err(MetadataError::Unavailable { reason });
+    }
     if live < grant.min_replicas as usize {
         let reason = format!(
-            "of the {} datanodes that stored it {live} are alive, and it needs {}",
+            "of the {} datanodes that stored it {live} are alive and have it still, and it needs {}",
             new.stored_on.len(),
             grant.min_replicas
         );
         return Err(MetadataError::BlockLost { block: grant.block, reason });
     }
     Ok(Targets { nodes, live: u32::try_from(live).unwrap_or(u32::MAX) })
+}
+
+/// The nodes whose word that they stored the block is still to be believed, and whether that is not known yet of others. Those
+/// that are left out were removed, registered anew without the block, or lost it with a disk: to list them would make a copy
+/// that is not there count for ever.
+fn believed(memory: &Memory, new: &NewExtent) -> (Vec<NodeId>, bool) {
+    let mut holders = Vec::with_capacity(new.stored_on.len());
+    let mut unconfirmed = false;
+    for node in &new.stored_on {
+        match word_of(memory, new, *node) {
+            Word::Holds => holders.push(*node),
+            Word::Unconfirmed => unconfirmed = true,
+            Word::Withdrawn => {}
+        }
+    }
+    (holders, unconfirmed)
+}
+
+/// Whether a node's word that it stored a block still counts.
+enum Word {
+    /// Yes.
+    Holds,
+    /// It registered anew since, and its report, which will tell, is not complete.
+    Unconfirmed,
+    /// It does not hold the block any more.
+    Withdrawn,
+}
+
+fn word_of(memory: &Memory, new: &NewExtent, node: NodeId) -> Word {
+    // What a node held that was removed is not known to anybody, even if the node is back under its name.
+    let Some(known) = memory.nodes.get(node) else { return Word::Withdrawn };
+    // What it told itself, with a report or a heartbeat, in the incarnation that counts.
+    if let Some(held) = memory.orphans.held(node, known.incarnation, new.grant.block) {
+        return if held.good { Word::Holds } else { Word::Withdrawn };
+    }
+    let mut said = new.incarnations.iter().filter(|(other, _)| *other == node).peekable();
+    // Nodes and gateways of an earlier version do not say. What was stored in this incarnation is told in it, or what
+    // became of it.
+    if said.peek().is_none() || said.any(|(_, incarnation)| *incarnation == known.incarnation) {
+        Word::Holds
+    } else if known.has_reported() {
+        Word::Withdrawn
+    } else {
+        Word::Unconfirmed
+    }
 }
 
 /// Tells memory of blocks that are committed, but for the transaction's end. Should that fail, gateways commit again or

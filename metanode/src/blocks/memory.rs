@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 
 use cairn_protocol::env::Env;
-use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::id::{BlockId, NodeId, OpeningId};
 use tokio::sync::Notify;
 
 use super::arrivals::Arrivals;
 use super::config::BlocksConfig;
 use super::copies::Copies;
 use super::hints::RepairHints;
+use super::hold::{Holding, KnownHold};
 use super::listed::Listed;
 use super::nodes::state::Patience;
 use super::nodes::{KnownNode, Moment, NodeTable, Traffic};
@@ -41,6 +42,7 @@ pub(super) struct Memory {
     /// Which blocks are to be looked at for lack of copies.
     pub(super) scans: VecDeque<Scan>,
     pub(super) scrubs: Scrubs,
+    pub(super) holding: Holding,
     /// How far from the mean a node may be, if an operator decided so: in thousandths of the mean.
     pub(super) balance_threshold: Option<u32>,
     /// Counts the times that nodes changed so that what was not possible before may be now.
@@ -77,6 +79,10 @@ pub(super) struct Known {
     pub(super) scrubs: Scrubs,
     /// How far from the mean a node may be, if an operator decided so.
     pub(super) balance_threshold: Option<u32>,
+    /// Whether deletions are held.
+    pub(super) hold: KnownHold,
+    /// This start of the metanode.
+    pub(super) opening: OpeningId,
 }
 
 impl Memory {
@@ -99,6 +105,12 @@ impl Memory {
             setbacks: Setbacks::default(),
             scans: known.scan.into_iter().map(|through| Scan { node: None, through }).collect(),
             scrubs: known.scrubs,
+            holding: Holding::new(
+                known.hold,
+                known.opening,
+                env.now(),
+                env.monotonic().saturating_add(config.dead_after),
+            ),
             balance_threshold: known.balance_threshold,
             changes: 0,
             removals: known.removals.into(),

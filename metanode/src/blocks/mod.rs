@@ -8,6 +8,7 @@
 //! | [`commit`], [`locate`] | blocks become an object's bytes, and are found again |
 //! | [`clock`] | cluster time, by which leases and ages are judged |
 //! | [`cluster`] | what datanodes ask: registration, heartbeats, block reports |
+//! | [`hold`] | whether anything may be deleted |
 //! | [`attention`] | which blocks need work on their copies |
 //! | [`reservations`], [`copies`], [`arrivals`], [`orphans`], [`listed`], [`unconfirmed`], [`hints`], [`setbacks`], [`scrubs`] | what memory holds, and dies with a restart |
 //! | [`workers`] | what happens without being asked: liveness, repair, drain, balance, garbage, leases |
@@ -29,6 +30,7 @@ mod config;
 mod copies;
 mod grants;
 mod hints;
+mod hold;
 mod listed;
 mod locate;
 mod memory;
@@ -47,7 +49,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::event::EventBus;
-use cairn_protocol::id::{BlockId, ClusterId, NodeId};
+use cairn_protocol::id::{BlockId, ClusterId, NodeId, OpeningId};
 use cairn_protocol::metadata::{
     AllocateBlocks, BlockLocation, Grant, MetadataError, NewExtent, ReleaseGrants, RenewGrants, ReplicaReport,
 };
@@ -56,6 +58,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::clock::Clock;
 pub use self::config::{BlocksConfig, ConfigError};
+use self::hold::KnownHold;
 use self::memory::{Known, Memory, Wakes};
 pub(crate) use self::nodes::KnownNode;
 use self::reservations::Naming;
@@ -163,8 +166,11 @@ impl Blocks {
         env: Env,
         events: EventBus,
     ) -> Result<Self, StoreError> {
+        let opening = OpeningId(env.uuid_v4());
         let mut reader = store.read().await?;
         let known = Known {
+            hold: KnownHold::read(&mut reader).await?,
+            opening,
             nodes: stored_nodes::all(&mut reader).await?,
             removals: stored_nodes::half_removed(&mut reader).await?,
             scan: repairs::scan(&mut reader).await?,
@@ -177,6 +183,7 @@ impl Blocks {
         let board = Board::new(settings::workers(&mut reader).await?, &config);
         let kept = stored_clock::find(&mut reader).await?;
         drop(reader);
+        store.begin_opening(opening).await;
         let (clock, env) = Clock::begin(kept, known.nodes.is_empty(), &config, &env);
         let memory = Memory::new(known, &config, &env).into();
         let (wakes, decisions) = (Wakes::default(), tokio::sync::RwLock::default());

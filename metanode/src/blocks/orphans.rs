@@ -1,6 +1,9 @@
 //! Replicas of blocks that nobody has committed yet, as nodes reported them. Each is looked at again
 //! when its lease must be over, and deleted if nobody refers to it then. Dies with the process: every
 //! node reports all that it holds to a new one.
+//!
+//! What a node said counts for the incarnation in which it said so: when it registers anew, it reports anew, and what it does
+//! not name then it does not hold.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -31,13 +34,27 @@ impl Default for Orphans {
 #[derive(Debug)]
 struct Orphan {
     due: Timestamp,
-    holders: BTreeMap<NodeId, ReportedReplica>,
+    holders: BTreeMap<NodeId, Held>,
 }
+
+/// What a node said of its replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) replica: ReportedReplica,
+    /// When it said so.
+    pub(crate) incarnation: u64,
+    /// Whether it is good; if not, the node found it damaged, or lost it.
+    pub(crate) good: bool,
+}
+
+/// What is due, by node.
+pub(crate) type Due = BTreeMap<NodeId, Vec<Held>>;
 
 impl Orphans {
     /// A node holds a replica of a block that nobody has committed; to be looked at when `due`.
-    pub(crate) fn add(&mut self, node: NodeId, replica: ReportedReplica, due: Timestamp) {
-        if self.blocks.len() >= self.max && !self.blocks.contains_key(&replica.block) {
+    pub(crate) fn add(&mut self, node: NodeId, held: Held, due: Timestamp) {
+        let block = held.replica.block;
+        if self.blocks.len() >= self.max && !self.blocks.contains_key(&block) {
             if self.beyond == 0 {
                 tracing::info!(
                     max = self.max,
@@ -47,11 +64,11 @@ impl Orphans {
             self.beyond += 1;
             return;
         }
-        let orphan = self.blocks.entry(replica.block).or_insert(Orphan { due, holders: BTreeMap::new() });
-        self.by_due.remove(&(orphan.due, replica.block));
+        let orphan = self.blocks.entry(block).or_insert(Orphan { due, holders: BTreeMap::new() });
+        self.by_due.remove(&(orphan.due, block));
         orphan.due = orphan.due.max(due);
-        orphan.holders.insert(node, replica);
-        self.by_due.insert((orphan.due, replica.block));
+        orphan.holders.insert(node, held);
+        self.by_due.insert((orphan.due, block));
     }
 
     /// A node does not hold the block any more.
@@ -72,16 +89,29 @@ impl Orphans {
         }
     }
 
-    /// Takes out what is due, `max` blocks at the most, by node.
-    pub(crate) fn take_due(&mut self, now: Timestamp, max: usize) -> BTreeMap<NodeId, Vec<ReportedReplica>> {
-        let mut due: BTreeMap<NodeId, Vec<ReportedReplica>> = BTreeMap::new();
+    /// What a node said of its replica of a block, if it did in this incarnation.
+    pub(crate) fn held(&self, node: NodeId, incarnation: u64, block: BlockId) -> Option<Held> {
+        let held = self.blocks.get(&block)?.holders.get(&node)?;
+        (held.incarnation == incarnation).then_some(*held)
+    }
+
+    /// Takes out what is due, `max` blocks at the most, by node. What a node said in an incarnation that is not
+    /// `current` is forgotten.
+    pub(crate) fn take_due(
+        &mut self,
+        now: Timestamp,
+        max: usize,
+        current: impl Fn(NodeId, u64) -> bool,
+    ) -> Due {
+        let mut due = Due::new();
         for _ in 0..max {
             let Some((at, block)) = self.by_due.first().copied().filter(|(at, _)| *at <= now) else { break };
             self.by_due.remove(&(at, block));
-            for (node, replica) in
-                self.blocks.remove(&block).map(|orphan| orphan.holders).into_iter().flatten()
+            for (node, held) in self.blocks.remove(&block).map(|orphan| orphan.holders).into_iter().flatten()
             {
-                due.entry(node).or_default().push(replica);
+                if current(node, held.incarnation) {
+                    due.entry(node).or_default().push(held);
+                }
             }
         }
         due
@@ -104,37 +134,52 @@ mod tests {
 
     use super::*;
 
+    fn node(number: u128) -> NodeId {
+        NodeId(Uuid::from_u128(number))
+    }
+
+    fn held(number: u128, incarnation: u64) -> Held {
+        let replica = ReportedReplica { block: BlockId(Uuid::from_u128(number)), length: 1, crc32c: 2 };
+        Held { replica, incarnation, good: true }
+    }
+
     #[test]
     fn a_replica_is_looked_at_when_it_is_due_and_not_if_it_was_deleted_before() {
-        let node = |number| NodeId(Uuid::from_u128(number));
-        let replica =
-            |number| ReportedReplica { block: BlockId(Uuid::from_u128(number)), length: 1, crc32c: 2 };
         let mut orphans = Orphans::default();
-        orphans.add(node(1), replica(1), Timestamp(10));
-        orphans.add(node(2), replica(1), Timestamp(10));
-        orphans.add(node(1), replica(2), Timestamp(5));
-        orphans.deleted(node(1), replica(2).block);
-        assert!(orphans.take_due(Timestamp(9), 10).is_empty());
-        let due = orphans.take_due(Timestamp(10), 10);
+        orphans.add(node(1), held(1, 1), Timestamp(10));
+        orphans.add(node(2), held(1, 1), Timestamp(10));
+        orphans.add(node(1), held(2, 1), Timestamp(5));
+        orphans.deleted(node(1), held(2, 1).replica.block);
+        assert!(orphans.take_due(Timestamp(9), 10, |_, _| true).is_empty());
+        let due = orphans.take_due(Timestamp(10), 10, |_, _| true);
         assert_eq!(due.keys().copied().collect::<Vec<_>>(), [node(1), node(2)]);
         assert!(orphans.by_due.is_empty() && orphans.blocks.is_empty());
     }
 
     #[test]
     fn a_block_that_is_committed_is_no_orphan_and_more_than_can_be_remembered_are_left_to_reports() {
-        let node = |number| NodeId(Uuid::from_u128(number));
-        let replica =
-            |number| ReportedReplica { block: BlockId(Uuid::from_u128(number)), length: 1, crc32c: 2 };
         let mut orphans = Orphans { max: 2, ..Orphans::default() };
         for number in 1..=3 {
-            orphans.add(node(1), replica(number), Timestamp(10));
+            orphans.add(node(1), held(number, 1), Timestamp(10));
         }
-        orphans.add(node(2), replica(1), Timestamp(10));
+        orphans.add(node(2), held(1, 1), Timestamp(10));
         assert_eq!((orphans.len(), orphans.beyond()), (2, 1));
-        orphans.committed(replica(1).block);
-        orphans.add(node(1), replica(3), Timestamp(10));
-        let due = orphans.take_due(Timestamp(10), 10);
-        assert_eq!(due[&node(1)], [replica(2), replica(3)]);
+        orphans.committed(held(1, 1).replica.block);
+        orphans.add(node(1), held(3, 1), Timestamp(10));
+        let due = orphans.take_due(Timestamp(10), 10, |_, _| true);
+        assert_eq!(due[&node(1)], [held(2, 1), held(3, 1)]);
         assert!(orphans.by_due.is_empty() && orphans.blocks.is_empty());
+    }
+
+    #[test]
+    fn what_a_node_said_before_it_registered_anew_does_not_count() {
+        let mut orphans = Orphans::default();
+        orphans.add(node(1), held(1, 1), Timestamp(10));
+        orphans.add(node(2), held(1, 4), Timestamp(10));
+        let block = held(1, 1).replica.block;
+        assert!(orphans.held(node(1), 2, block).is_none() && orphans.held(node(2), 4, block).is_some());
+        let due =
+            orphans.take_due(Timestamp(10), 10, |node_, incarnation| node_ != node(1) || incarnation == 2);
+        assert_eq!(due.keys().copied().collect::<Vec<_>>(), [node(2)]);
     }
 }

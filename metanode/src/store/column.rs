@@ -2,7 +2,7 @@
 //! lengths as signed 64 bit, documents as JSON.
 
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::id::{BlockId, ClusterId, NodeId, PartId, UploadId, VersionId};
+use cairn_protocol::id::{BlockId, ClusterId, NodeId, OpeningId, PartId, UploadId, VersionId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
@@ -24,7 +24,7 @@ macro_rules! stored_ids {
         }
     )+ };
 }
-stored_ids!(BlockId, ClusterId, NodeId, PartId, UploadId, VersionId);
+stored_ids!(BlockId, ClusterId, NodeId, OpeningId, PartId, UploadId, VersionId);
 
 /// The id in a column.
 pub(crate) fn id<T: StoredId>(row: &Row, column: &'static str) -> Result<T, StoreError> {

@@ -11,6 +11,7 @@
 //! | `settings`, `buckets`, `objects`, `object_parts`, `uploads`, `parts`, `extents` | the namespace's tables |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `garbage`, `leases` | the block manager's tables |
 //! | `clock` | the cluster's time |
+//! | `generations` | which state of the database this is |
 //! | `totals` | what is counted, kept by triggers |
 //!
 //! Statements are written for SQLite and PostgreSQL alike: `$1` placeholders, no functions that
@@ -27,6 +28,7 @@ mod error;
 pub(crate) mod extents;
 pub(crate) mod fsck;
 pub(crate) mod garbage;
+pub(crate) mod generations;
 mod invariants;
 pub(crate) mod leases;
 pub(crate) mod nodes;
@@ -47,6 +49,8 @@ pub(crate) use futures_util::future::BoxFuture;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
+use cairn_protocol::cluster::Generation;
+use cairn_protocol::id::OpeningId;
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 use tokio::sync::watch;
@@ -133,6 +137,18 @@ impl Store {
     /// number is above what the mutation found it to be.
     pub(crate) fn transactions_ended(&self) -> watch::Receiver<u64> {
         self.writer.ended()
+    }
+
+    /// Names this start of the metanode: changes count as made by it from here on. It is written with the next
+    /// transaction, so that a metanode whose disk is full can start.
+    pub(crate) async fn begin_opening(&self, opening: OpeningId) {
+        self.writer.begin_opening(opening).await;
+    }
+
+    /// The latest generation of the database that a transaction of this process has put on stable storage; none
+    /// before the first transaction.
+    pub(crate) fn generation(&self) -> Option<Generation> {
+        self.writer.generation()
     }
 
     /// Runs a mutation in a transaction and answers when it is on stable storage. It shares the

@@ -6,7 +6,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::NodeId;
 use sqlx::Row as _;
 
-use super::column::{id, json, number, text, to_json, to_time};
+use super::column::{id, json, number, text, to_json, to_number, to_time};
 use super::{Connection, Row, StoreError};
 use crate::blocks::KnownNode;
 
@@ -70,7 +70,8 @@ pub(crate) async fn set_duty(tx: &mut Connection, node: NodeId, duty: Duty) -> R
 /// A registration was kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registration {
-    /// The node's incarnation. None is used twice, not even after the node was removed.
+    /// The node's incarnation. None is used twice, not even after the node was removed, or after an older copy of
+    /// the database was put back.
     pub(crate) incarnation: u64,
     /// Whether there was no such node before.
     pub(crate) is_new: bool,
@@ -88,9 +89,11 @@ pub(crate) async fn register(
         .await?;
     let row = sqlx::query(
         "INSERT INTO nodes (node_id, address, zone, incarnation, volumes, version, registered_at)
-         VALUES ($1, $2, $3, 1, $4, $5, $6)
+         VALUES ($1, $2, $3, $7, $4, $5, $6)
          ON CONFLICT (node_id) DO UPDATE SET
-             address = excluded.address, zone = excluded.zone, incarnation = nodes.incarnation + 1,
+             address = excluded.address, zone = excluded.zone,
+             incarnation = CASE WHEN nodes.incarnation < excluded.incarnation
+                                THEN excluded.incarnation ELSE nodes.incarnation + 1 END,
              volumes = excluded.volumes, version = excluded.version, registered_at = excluded.registered_at,
              duty = CASE WHEN nodes.removed_at IS NULL THEN nodes.duty ELSE 0 END, removed_at = NULL
          RETURNING incarnation",
@@ -101,6 +104,7 @@ pub(crate) async fn register(
     .bind(to_json(&register.volumes, "volumes")?)
     .bind(&register.version)
     .bind(to_time(now))
+    .bind(to_number(register.incarnation.saturating_add(1)))
     .fetch_one(tx)
     .await?;
     Ok(Registration { incarnation: number(&row, "incarnation")?, is_new: known.is_none() })

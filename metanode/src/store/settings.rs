@@ -66,6 +66,10 @@ pub(crate) enum Decision {
     ScrubAll,
     /// When one was.
     Scrub(NodeId),
+    /// Deletions wait for an operator. Kept here though the metanode decides it, so that it outlives a restart.
+    Hold,
+    /// What an operator agreed to give up.
+    Consent,
 }
 
 const SCRUB_OF_NODE: &str = "scrub.";
@@ -77,6 +81,8 @@ impl Decision {
             Self::BalanceThreshold => "balance_threshold".to_owned(),
             Self::ScrubAll => "scrub_all".to_owned(),
             Self::Scrub(node) => format!("{SCRUB_OF_NODE}{node}"),
+            Self::Hold => "hold".to_owned(),
+            Self::Consent => "consent".to_owned(),
         }
     }
 }
@@ -107,6 +113,12 @@ pub(crate) async fn decide<T: Serialize>(
     .bind(to_json(&value, "value")?)
     .execute(tx)
     .await?;
+    Ok(())
+}
+
+/// Nothing is decided any more.
+pub(crate) async fn undecide(tx: &mut Connection, decision: Decision) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM settings WHERE name = $1").bind(decision.name()).execute(tx).await?;
     Ok(())
 }
 

@@ -228,3 +228,98 @@ async fn listings_are_ranges_of_an_index() {
         assert!(plan[0].starts_with("SEARCH") && plan[0].ends_with(index), "{plan:?}");
     }
 }
+
+/// Generations of databases.
+mod generations {
+    use cairn_protocol::cluster::Generation;
+    use cairn_protocol::id::OpeningId;
+    use sqlx::ConnectOptions as _;
+    use uuid::Uuid;
+
+    use super::super::generations::{advance, latest, past};
+    use super::*;
+
+    async fn change(store: &Store) {
+        store.write(|tx| advance(tx).boxed()).await.unwrap();
+    }
+
+    async fn open(directory: &Path, opening: u128) -> Store {
+        let store = store_in(directory).await;
+        store.begin_opening(OpeningId(Uuid::from_u128(opening))).await;
+        store
+    }
+
+    fn generation(opening: u128, sequence: u64) -> Generation {
+        Generation { opening: OpeningId(Uuid::from_u128(opening)), sequence }
+    }
+
+    #[tokio::test]
+    async fn a_database_knows_all_that_it_went_through_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path(), 1).await;
+        change(&store).await;
+        change(&store).await;
+        assert_eq!(store.generation(), Some(generation(1, 2)));
+        store.close().await;
+        // A start that changes nothing leaves no trace.
+        let store = open(directory.path(), 2).await;
+        store.write(|tx| run(tx, "DELETE FROM settings")).await.unwrap();
+        assert_eq!(store.generation(), Some(generation(1, 2)));
+        store.close().await;
+        let store = open(directory.path(), 3).await;
+        change(&store).await;
+        assert_eq!(store.generation(), Some(generation(3, 3)));
+        let past = past(&mut store.read().await.unwrap()).await.unwrap();
+        assert!(past.knows(generation(1, 2)) && past.knows(generation(3, 3)));
+        assert!(!past.knows(generation(1, 3)), "that start ended with its second change");
+        assert!(!past.knows(generation(2, 2)) && !past.knows(generation(4, 1)));
+    }
+
+    #[tokio::test]
+    async fn what_is_undone_is_not_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path(), 1).await;
+        let failed = store.write(|tx| {
+            async move {
+                advance(tx).await?;
+                Err::<(), _>(StoreError::Panicked)
+            }
+            .boxed()
+        });
+        failed.await.unwrap_err();
+        assert_eq!(store.generation(), None);
+        change(&store).await;
+        assert_eq!(store.generation(), Some(generation(1, 1)));
+    }
+
+    // As the version before wrote it, with an object in it.
+    #[tokio::test]
+    async fn a_database_of_the_version_before_is_opened_and_counts_from_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store_in(directory.path()).await;
+        for statement in [
+            "DROP TRIGGER object_versions_counted",
+            "DROP TRIGGER parts_counted",
+            "DROP TABLE openings",
+            "DROP TABLE generation",
+            "DELETE FROM _sqlx_migrations WHERE version >= 4",
+            "INSERT INTO object_versions (version_id, bucket_id, key, is_current, length, etag, modified_at,
+                                          part_count, attributes, tags)
+             VALUES (x'01', 1, x'61', 1, 0, '', 0, 0, '{}', '{}')",
+        ] {
+            // The writer reads the generation with every transaction, and there is none any more.
+            let mut other =
+                super::super::open::options(&directory.path().join("metanode.db")).connect().await.unwrap();
+            sqlx::query(statement).execute(&mut other).await.unwrap();
+        }
+        store.close().await;
+        let store = open(directory.path(), 1).await;
+        assert_eq!(latest(&mut store.read().await.unwrap()).await.unwrap(), None);
+        let write =
+            "INSERT INTO object_versions (version_id, bucket_id, key, is_current, length, etag, modified_at,
+                                                  part_count, attributes, tags)
+                     VALUES (x'02', 1, x'62', 1, 0, '', 0, 0, '{}', '{}')";
+        store.write(|tx| run(tx, write)).await.unwrap();
+        assert_eq!(store.generation(), Some(generation(1, 1)));
+    }
+}

@@ -26,6 +26,14 @@ pub(crate) async fn nodes(connection: &mut Connection) -> Result<HashMap<NodeId,
     rows.iter().map(|row| Ok((id(row, "node_id")?, totals(row)?))).collect()
 }
 
+/// Replicas that wait to be deleted, by node; nodes without any are left out.
+pub(crate) async fn deletions(connection: &mut Connection) -> Result<HashMap<NodeId, u64>, StoreError> {
+    let rows = sqlx::query("SELECT node_id, deletions FROM node_totals WHERE deletions > 0")
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(|row| Ok((id(row, "node_id")?, number(row, "deletions")?))).collect()
+}
+
 /// Of one node.
 pub(crate) async fn node(connection: &mut Connection, node: NodeId) -> Result<NodeTotals, StoreError> {
     let row = sqlx::query("SELECT replicas, bytes FROM node_totals WHERE node_id = $1")

@@ -4,6 +4,8 @@
 
 use std::panic::AssertUnwindSafe;
 
+use cairn_protocol::cluster::Generation;
+use cairn_protocol::id::OpeningId;
 use cairn_protocol::{warn_peer, warn_self};
 use futures_util::FutureExt;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -11,7 +13,7 @@ use sqlx::{ConnectOptions, Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
 
-use super::{BoxFuture, Connection, StoreError};
+use super::{BoxFuture, Connection, StoreError, generations};
 
 /// Mutations that may wait. Further callers wait for a place, which holds back who sends to them.
 const QUEUE_MAX: usize = 1024;
@@ -42,9 +44,11 @@ impl Default for LogLimits {
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
     ended: watch::Receiver<u64>,
+    generation: watch::Receiver<Option<Generation>>,
 }
 
 enum Message {
+    Begin(OpeningId),
     Mutate(Box<dyn Mutation>),
     Close(oneshot::Sender<()>),
 }
@@ -125,10 +129,30 @@ impl Writer {
     pub(super) fn start(connection: Connection, options: SqliteConnectOptions, log: LogLimits) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let (ending, ended) = watch::channel(0);
-        let connection = Some(connection);
-        let task = Task { connection, options, queue: waiting, log, transactions: 0, ended: ending };
+        let (advancing, generation) = watch::channel(None);
+        let task = Task {
+            connection: Some(connection),
+            options,
+            queue: waiting,
+            log,
+            transactions: 0,
+            ended: ending,
+            opening: None,
+            generation: advancing,
+        };
         tokio::spawn(task.run());
-        Self { queue, ended }
+        Self { queue, ended, generation }
+    }
+
+    /// Changes count as made by this start of the metanode from the next transaction on.
+    pub(super) async fn begin_opening(&self, opening: OpeningId) {
+        // An error means that the writer is closed, and then nothing changes any more.
+        let _ = self.queue.send(Message::Begin(opening)).await;
+    }
+
+    /// The latest generation that is on stable storage; none before the first transaction.
+    pub(super) fn generation(&self) -> Option<Generation> {
+        *self.generation.borrow()
     }
 
     /// How many transactions have ended, well or not.
@@ -167,6 +191,9 @@ struct Task {
     /// Since the last look at the log.
     transactions: u32,
     ended: watch::Sender<u64>,
+    /// A start of the metanode that is not written down yet.
+    opening: Option<OpeningId>,
+    generation: watch::Sender<Option<Generation>>,
 }
 
 impl Task {
@@ -180,6 +207,7 @@ impl Task {
                     // What comes behind a close is dropped, which tells its callers.
                     Message::Mutate(mutation) if close.is_none() => batch.push(mutation),
                     Message::Mutate(_) => {}
+                    Message::Begin(opening) => self.opening = Some(opening),
                     Message::Close(reply) => close = close.or(Some(reply)),
                 }
             }
@@ -235,7 +263,11 @@ impl Task {
             Some(connection) => connection,
             None => self.options.connect().await.map_err(StoreError::from)?,
         };
-        let result = transaction(&mut connection, batch).await;
+        let result = transaction(&mut connection, self.opening, batch).await;
+        let result = result.map(|generation| {
+            self.opening = None;
+            self.generation.send_replace(generation);
+        });
         if let Err(Failure { error, .. }) = &result {
             match error {
                 // No fault of ours: nothing was done, and everybody is told so.
@@ -265,8 +297,16 @@ impl Task {
     }
 }
 
-async fn transaction(connection: &mut Connection, batch: &mut [Box<dyn Mutation>]) -> Result<(), Failure> {
+/// Answers the generation of the database that the transaction leaves.
+async fn transaction(
+    connection: &mut Connection,
+    opening: Option<OpeningId>,
+    batch: &mut [Box<dyn Mutation>],
+) -> Result<Option<Generation>, Failure> {
     execute(connection, "BEGIN IMMEDIATE").await?;
+    if let Some(opening) = opening {
+        generations::open(connection, opening).await?;
+    }
     for (place, mutation) in batch.iter_mut().enumerate() {
         execute(connection, "SAVEPOINT mutation").await?;
         if !mutation.run(connection).await {
@@ -278,8 +318,9 @@ async fn transaction(connection: &mut Connection, batch: &mut [Box<dyn Mutation>
         }
         execute(connection, "RELEASE mutation").await?;
     }
+    let generation = generations::latest(connection).await?;
     execute(connection, "COMMIT").await?;
-    Ok(())
+    Ok(generation)
 }
 
 /// How many pages the log has, after everything that can be was merged into the database.

@@ -53,6 +53,8 @@ fn datanode(node: NodeId) -> Register {
         zone: None,
         volumes: Vec::new(),
         version: "test".to_owned(),
+        incarnation: 0,
+        seen: Vec::new(),
     }
 }
 
@@ -136,7 +138,7 @@ impl Cluster {
     pub(crate) fn extent(&self, length: u64) -> NewExtent {
         let grant = self.grant(self.env.now().after(std::time::Duration::from_secs(600)));
         let stored_on = grant.targets.iter().map(|target| target.node).collect();
-        NewExtent { grant, length, crc32c: 7, stored_on }
+        NewExtent { grant, length, crc32c: 7, stored_on, incarnations: Vec::new() }
     }
 
     pub(crate) fn extents(&self, lengths: &[u64]) -> Vec<NewExtent> {

@@ -37,6 +37,9 @@ pub struct FsckPage {
     pub next: Option<FsckCursor>,
     /// How much of the walk is behind, in thousandths, as far as can be told cheaply.
     pub progress_permille: u32,
+    /// Whether deletions wait for an operator; on the last page only.
+    #[serde(default)]
+    pub hold: Option<super::HoldStatus>,
 }
 
 /// What was found in a bucket.

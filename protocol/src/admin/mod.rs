@@ -5,6 +5,7 @@
 mod bucket;
 mod error;
 mod fsck;
+mod hold;
 mod location;
 mod node;
 mod worker;
@@ -16,6 +17,7 @@ pub use self::error::AdminError;
 pub use self::fsck::{
     BucketHealth, FsckCursor, FsckPage, FsckRequest, FsckSummary, FsckTotals, Problem, ProblemKind,
 };
+pub use self::hold::{HeldReplicas, HoldCause, HoldReason, HoldRequest, HoldStatus, ReleaseHold};
 pub use self::location::{ExtentPlace, ObjectPlace, ReplicaPlace, WhereRequest};
 pub use self::node::{
     CanStop, CanStopReport, Duty, DutyChange, DutyReport, NodeProgress, NodeProgressRequest, NodeState,
@@ -52,6 +54,10 @@ crate::rpc_service! {
         scrub(ScrubRequest) -> Vec<ScrubStatus>;
         /// Has nodes read all of their blocks from the beginning.
         start_scrub(StartScrub) -> Vec<ScrubStatus>;
+        /// Whether deletions wait for an operator, why, and what they would delete.
+        hold(HoldRequest) -> HoldStatus;
+        /// Has deletions go on that wait for an operator. Answers what was given up.
+        release_hold(ReleaseHold) -> HoldStatus;
         /// A page of the check of everything.
         fsck(FsckRequest) -> FsckPage;
         /// Where an object's bytes are.
@@ -86,4 +92,7 @@ pub struct ClusterStatus {
     pub deletions_queued: u64,
     /// What happens in the background.
     pub workers: Vec<WorkerStatus>,
+    /// Whether deletions wait for an operator.
+    #[serde(default)]
+    pub hold: HoldStatus,
 }

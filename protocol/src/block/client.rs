@@ -146,8 +146,10 @@ fn block_info(answer: &Response) -> Result<BlockInfo, BlockError> {
     }
     let crc32c = u32::from_str_radix(text(answer, header::CRC32C)?, 16)
         .map_err(|_| BlockError::Unreachable { reason: "the answer's CRC32C is no number".to_owned() })?;
-    let volume = answer.headers().get(header::VOLUME).and_then(|value| value.to_str().ok()?.parse().ok());
-    Ok(BlockInfo { length, crc32c, volume })
+    let optional = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+    let volume = optional(header::VOLUME).and_then(|volume| volume.parse().ok());
+    let incarnation = optional(header::INCARNATION).and_then(|incarnation| incarnation.parse().ok());
+    Ok(BlockInfo { length, crc32c, volume, incarnation })
 }
 
 /// Takes the table from the front of `data`; returns it and what came behind it in the same piece.

@@ -45,6 +45,8 @@ pub mod header {
     pub const PIPELINE: &str = "x-cairn-pipeline";
     /// In the answer to a GET or HEAD: which of the node's volumes holds the block.
     pub const VOLUME: &str = "x-cairn-volume";
+    /// In the answer to a HEAD: the incarnation in which the node holds the block for sure.
+    pub const INCARNATION: &str = "x-cairn-incarnation";
     /// In the answer to a HEAD, which has no body: the [`BlockError`](super::BlockError) as JSON.
     pub const ERROR: &str = "x-cairn-error";
 }
@@ -128,6 +130,11 @@ pub struct PutBlockReply {
     pub stored: Vec<NodeId>,
     /// They do not, or it is not known.
     pub failed: Vec<FailedTarget>,
+    /// For those that hold it, the incarnation in which they do for sure, and by which the metanode knows whether that is
+    /// still to be believed; 0 if they are not registered, or have lost the volume again. Nodes of an earlier version are
+    /// not in it.
+    #[serde(default)]
+    pub incarnations: Vec<(NodeId, u64)>,
 }
 
 /// A node of a pipeline that failed.
@@ -177,6 +184,8 @@ pub struct BlockInfo {
     pub crc32c: Crc32c,
     /// The volume that holds it, if the node says so.
     pub volume: Option<VolumeId>,
+    /// The incarnation in which the node holds it for sure, if it says so; see [`PutBlockReply::incarnations`].
+    pub incarnation: Option<u64>,
 }
 
 /// A block being read.

@@ -86,6 +86,10 @@ pub struct NewExtent {
     pub crc32c: Crc32c,
     /// The nodes that hold it on stable storage.
     pub stored_on: Vec<NodeId>,
+    /// In which incarnation they do, as they said: see [`PutBlockReply::incarnations`](crate::block::PutBlockReply). Those
+    /// that did not say are believed.
+    #[serde(default)]
+    pub incarnations: Vec<(NodeId, u64)>,
 }
 
 /// Extends leases.

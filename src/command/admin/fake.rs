@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_protocol::admin::{
     Admin, AdminError, BalanceRequest, BalanceStatus, BucketSettings, CanStop, CanStopReport, ClusterStatus,
-    Duty, DutyReport, ExtentPlace, FsckPage, FsckRequest, GetBucketSettings, NodeProgress,
-    NodeProgressRequest, NodeState, NodeStatus, ObjectPlace, RemoveNode, RemoveNodeReport, ReplicaPlace,
-    ScrubRequest, ScrubStatus, SetBalance, SetBucketSettings, SetDuty, SetWorker, StartScrub, StatusRequest,
-    WhereRequest, WorkerActivity, WorkerName, WorkerSettings, WorkerStatus, WorkersRequest,
+    Duty, DutyReport, ExtentPlace, FsckPage, FsckRequest, GetBucketSettings, HoldRequest, HoldStatus,
+    NodeProgress, NodeProgressRequest, NodeState, NodeStatus, ObjectPlace, ReleaseHold, RemoveNode,
+    RemoveNodeReport, ReplicaPlace, ScrubRequest, ScrubStatus, SetBalance, SetBucketSettings, SetDuty,
+    SetWorker, StartScrub, StatusRequest, WhereRequest, WorkerActivity, WorkerName, WorkerSettings,
+    WorkerStatus, WorkersRequest,
 };
 use cairn_protocol::block::{
     BlockConnector, BlockError, BlockInfo, BlockRead, BlockService, BlockStream, DeleteBlock, GetBlock,
@@ -76,6 +77,7 @@ pub(super) fn status(nodes: Vec<NodeStatus>) -> ClusterStatus {
         repairs_in_flight: 0,
         deletions_queued: 0,
         workers: vec![],
+        hold: HoldStatus::default(),
     }
 }
 
@@ -176,6 +178,7 @@ pub(super) struct Fake {
     pages: Mutex<VecDeque<FsckPage>>,
     can_stop: Mutex<Option<CanStopReport>>,
     last_copies: Mutex<u64>,
+    hold: Mutex<HoldStatus>,
 }
 
 /// The next of what was prepared; the last one again and again.
@@ -212,6 +215,10 @@ impl Fake {
 
     pub(super) fn can_stop(&self, report: CanStopReport) {
         *self.can_stop.lock().unwrap() = Some(report);
+    }
+
+    pub(super) fn hold(&self, hold: HoldStatus) {
+        *self.hold.lock().unwrap() = hold;
     }
 
     pub(super) fn last_copies(&self, blocks: u64) {
@@ -278,6 +285,15 @@ impl Admin for Fake {
         Ok(vec![scrub(Timestamp(100))])
     }
 
+    async fn hold(&self, _: HoldRequest) -> Result<HoldStatus, AdminError> {
+        Ok(self.hold.lock().unwrap().clone())
+    }
+
+    async fn release_hold(&self, request: ReleaseHold) -> Result<HoldStatus, AdminError> {
+        self.order(format!("release_hold {}", request.revision), request.dry_run);
+        Ok(self.hold.lock().unwrap().clone())
+    }
+
     async fn fsck(&self, request: FsckRequest) -> Result<FsckPage, AdminError> {
         let after = request.after.map(|cursor| cursor.0);
         self.order(
@@ -337,7 +353,7 @@ impl Disks {
 
     fn info(bytes: &[u8]) -> BlockInfo {
         let volume = Some("cccccccc-0000-4000-8000-000000000001".parse().unwrap());
-        BlockInfo { length: bytes.len() as u64, crc32c: crc32c(bytes), volume }
+        BlockInfo { length: bytes.len() as u64, crc32c: crc32c(bytes), volume, incarnation: None }
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use cairn_protocol::admin::{
-    Admin, BucketHealth, FsckPage, FsckRequest, FsckSummary, FsckTotals, Problem, ProblemKind,
+    Admin, BucketHealth, FsckPage, FsckRequest, FsckSummary, FsckTotals, HoldStatus, Problem, ProblemKind,
 };
 use clap::Args;
 use serde::Serialize;
 
 use super::bucket::bucket_name;
+use super::hold::sentence;
 use super::node_name::Nodes;
 use super::progress::{Bar, Unit};
 use super::{Outcome, Printer};
@@ -55,6 +56,9 @@ struct FsckReport {
     problems_found: u64,
     /// Those problems; the first 20 unless all are asked for.
     problems: Vec<Problem>,
+    /// Deletions that wait for an operator. No object is damaged by it, so it leaves the check clean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<HoldStatus>,
 }
 
 pub(super) async fn run(
@@ -114,6 +118,7 @@ impl Sum {
             self.report.blocks += bucket.blocks;
         }
         self.report.totals += page.totals;
+        self.report.hold = page.hold.filter(HoldStatus::is_held).or(self.report.hold.take());
         self.report.problems_found += page.problems.len() as u64;
         let room = self.shown.saturating_sub(self.report.problems.len());
         self.report.problems.extend(page.problems.into_iter().take(room));
@@ -145,6 +150,7 @@ fn text(nodes: &Nodes, report: &FsckReport) -> String {
     if left > 0 {
         parts.push(format!("… and {} more: --all shows them.", of(left, "problem")));
     }
+    parts.extend(report.hold.as_ref().and_then(sentence).map(|sentence| sentence + "."));
     parts.push(verdict(report));
     parts.join("\n\n")
 }
@@ -307,6 +313,17 @@ mod tests {
         ] {
             assert!(!clean(|page| field(&mut page.buckets[0].blocks)).await);
         }
+    }
+
+    #[tokio::test]
+    async fn deletions_that_are_held_are_told_and_leave_the_check_clean() {
+        let fake = Fake::default();
+        let hold = HoldStatus { since: Some(cairn_protocol::env::Timestamp(0)), ..HoldStatus::default() };
+        fake.fsck([page("a", 1, Some("1")), FsckPage { hold: Some(hold), ..page("a", 1, None) }]);
+        let report = check(None, false, 20, &fake).await.unwrap();
+        assert!(report.clean);
+        let text = text(&Nodes::new(Vec::new()), &report);
+        assert!(text.contains("Deletions are held") && text.contains("Clean: 2 blocks"), "{text}");
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ mod events;
 mod fake;
 mod fsck;
 mod health;
+mod hold;
 mod location;
 mod metanode_client;
 mod node;
@@ -74,6 +75,9 @@ enum Operation {
     /// Have datanodes read and check all of their blocks
     #[command(subcommand)]
     Scrub(scrub::ScrubOperation),
+    /// Deletions that wait because the metanode's database may be older than what the datanodes hold
+    #[command(subcommand)]
+    Hold(hold::HoldOperation),
     /// What happens in the background: pause it, throttle it
     #[command(subcommand)]
     Worker(worker::WorkerOperation),
@@ -168,6 +172,7 @@ async fn ask(operation: Operation, connection: &Connection, printer: Printer) ->
         Operation::Balance(operation) => balance::run(operation, admin, printer).await,
         Operation::Scrub(operation) => return scrub::run(operation, admin, env, printer).await,
         Operation::Worker(operation) => worker::run(operation, admin, printer).await,
+        Operation::Hold(operation) => hold::run(operation, admin, printer).await,
         Operation::Bucket(operation) => bucket::run(operation, admin, printer).await,
         Operation::Events(arguments) => events::run(arguments, connection, printer).await,
         Operation::Credentials => credentials::run(connection, printer).await,

@@ -6,6 +6,7 @@ use cairn_protocol::admin::{
 use cairn_protocol::cluster::VolumeUsage;
 
 use super::Printer;
+use super::hold::sentence;
 use super::node::node_table;
 use super::node_name::Nodes;
 use super::worker::worker_table;
@@ -67,6 +68,7 @@ fn blemishes(status: &ClusterStatus) -> Vec<String> {
     if failed > 0 {
         blemishes.push(format!("{} failed", of(failed, "volume")));
     }
+    blemishes.extend(sentence(&status.hold));
     for worker in &status.workers {
         match (worker.activity, worker.worker) {
             (WorkerActivity::Failing, name) => {
@@ -168,6 +170,14 @@ mod tests {
         assert!(health(&two).contains("cairn admin worker resume repair"));
         two.workers = vec![worker(WorkerName::Balance, WorkerActivity::Paused)];
         assert!(health(&two).starts_with("Healthy"));
+    }
+
+    #[test]
+    fn deletions_that_are_held_are_told_in_words() {
+        let mut held = two_nodes();
+        held.hold.since = Some(cairn_protocol::env::Timestamp(0));
+        assert!(health(&held).starts_with("Degraded") && health(&held).contains("Deletions are held"));
+        assert!(health(&held).contains("cairn admin hold status"));
     }
 
     #[test]

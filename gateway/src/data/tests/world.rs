@@ -344,7 +344,7 @@ impl BlockService for FakeNode {
         if fault == Fault::Mute {
             std::future::pending::<()>().await;
         }
-        let mut reply = PutBlockReply { stored: vec![self.0.id], failed: Vec::new() };
+        let mut reply = PutBlockReply { stored: vec![self.0.id], ..PutBlockReply::default() };
         if let [next, rest @ ..] = request.pipeline.as_slice() {
             let forward = PutBlock { token: next.token.clone(), pipeline: rest.to_vec(), ..request.clone() };
             let world = self.0.world.upgrade().unwrap();
@@ -367,7 +367,7 @@ impl BlockService for FakeNode {
         let fault = self.begin(BlockOperation::Get, request.block, &request.token).await?;
         let block = self.0.blocks.lock().unwrap().get(&request.block).cloned().ok_or(BlockError::NotFound)?;
         let length = block.len() as u64;
-        let mut info = BlockInfo { length, crc32c: crc32c(&block), volume: None };
+        let mut info = BlockInfo { length, crc32c: crc32c(&block), volume: None, incarnation: None };
         let mut table = ChunkTable::of(&block);
         let (start, end) = request.range.unwrap_or((0, length));
         assert!(start < end && end <= length, "{start}..{end} of {length}");
@@ -377,7 +377,12 @@ impl BlockService for FakeNode {
             Fault::Corrupt(at) => block[at] ^= 1,
             Fault::Impostor => {
                 table = ChunkTable::of(&block[1..]);
-                info = BlockInfo { length: length - 1, crc32c: crc32c(&block[1..]), volume: None };
+                info = BlockInfo {
+                    length: length - 1,
+                    crc32c: crc32c(&block[1..]),
+                    volume: None,
+                    incarnation: None,
+                };
             }
             _ => {}
         }
@@ -412,7 +417,7 @@ impl BlockService for FakeNode {
         self.begin(BlockOperation::Get, request.block, &request.token).await?;
         let blocks = self.0.blocks.lock().unwrap();
         let block = blocks.get(&request.block).ok_or(BlockError::NotFound)?;
-        Ok(BlockInfo { length: block.len() as u64, crc32c: crc32c(block), volume: None })
+        Ok(BlockInfo { length: block.len() as u64, crc32c: crc32c(block), volume: None, incarnation: None })
     }
 
     async fn delete(&self, _: DeleteBlock) -> Result<(), BlockError> {

@@ -13,9 +13,10 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use cairn_protocol::admin::{
     Admin, AdminError, BalanceRequest, BalanceStatus, BucketSettings, CanStop, CanStopReport, ClusterStatus,
-    DutyReport, FsckPage, FsckRequest, GetBucketSettings, NodeProgress, NodeProgressRequest, NodeStatus,
-    ObjectPlace, RemoveNode, RemoveNodeReport, ScrubRequest, ScrubStatus, SetBalance, SetBucketSettings,
-    SetDuty, SetWorker, StartScrub, StatusRequest, WhereRequest, WorkerStatus, WorkersRequest,
+    DutyReport, FsckPage, FsckRequest, GetBucketSettings, HoldRequest, HoldStatus, NodeProgress,
+    NodeProgressRequest, NodeStatus, ObjectPlace, ReleaseHold, RemoveNode, RemoveNodeReport, ScrubRequest,
+    ScrubStatus, SetBalance, SetBucketSettings, SetDuty, SetWorker, StartScrub, StatusRequest, WhereRequest,
+    WorkerStatus, WorkersRequest,
 };
 use cairn_protocol::id::NodeId;
 
@@ -33,6 +34,7 @@ impl Admin for Blocks {
         let registered = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
         let counted = totals::all(&mut reader, registered).await?;
         let unseen = unseen(&self.inner, &mut reader).await?;
+        drop(reader);
         Ok(ClusterStatus {
             cluster: self.inner.cluster,
             nodes,
@@ -42,7 +44,16 @@ impl Admin for Blocks {
             repairs_in_flight,
             deletions_queued: counted.deletions,
             workers: worker::all(&self.inner),
+            hold: self.inner.hold_status().await?,
         })
+    }
+
+    async fn hold(&self, _request: HoldRequest) -> Result<HoldStatus, AdminError> {
+        Ok(self.inner.hold_status().await?)
+    }
+
+    async fn release_hold(&self, request: ReleaseHold) -> Result<HoldStatus, AdminError> {
+        self.inner.release_hold(request).await
     }
 
     async fn set_duty(&self, request: SetDuty) -> Result<DutyReport, AdminError> {

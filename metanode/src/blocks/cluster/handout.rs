@@ -6,6 +6,7 @@ use cairn_protocol::id::{BlockId, NodeId};
 
 use crate::blocks::Inner;
 use crate::blocks::copies::CopyIntent;
+use crate::blocks::hold::Gate;
 use crate::blocks::memory::Memory;
 use crate::store::replicas::BlockRange;
 use crate::store::{StoreError, deletions};
@@ -40,6 +41,9 @@ async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterE
     let deadline = now.after(inner.config.command_deadline);
     let after = {
         let mut memory = inner.memory();
+        if memory.gate(inner.env.monotonic()) != Gate::Open {
+            return Ok(None);
+        }
         let Some(node) = memory.nodes.get_mut(id).filter(|node| node.deletions.is_ready(now)) else {
             return Ok(None);
         };

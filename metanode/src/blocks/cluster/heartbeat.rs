@@ -14,7 +14,7 @@ use super::handout::commands;
 use super::reconcile::{Found, reconcile};
 use crate::blocks::copies::{CopyIntent, Purpose};
 use crate::blocks::{Inner, attention};
-use crate::store::{Connection, StoreError, blocks, deletions};
+use crate::store::{Connection, StoreError, blocks, deletions, generations};
 
 /// Increments that are written in one transaction: it bounds how long others wait for it.
 const INCREMENTS_PER_WRITE: usize = 500;
@@ -25,6 +25,7 @@ pub(super) async fn heartbeat(
 ) -> Result<HeartbeatReply, ClusterError> {
     let node = request.node;
     hear(inner, node, request.incarnation, request.volumes)?;
+    inner.look_at_seen(node, &request.seen).await?;
     inner.memory().scrubs.tell(node, request.scrub);
     let (copied, results) = finish(inner, node, &request.finished);
     let landing = Landing { inner, node, blocks: copied.iter().map(|copy| copy.replica.block).collect() };
@@ -33,7 +34,7 @@ pub(super) async fn heartbeat(
     // A finished copy is a stored replica, whether the node says so twice or once.
     let copies = copied.iter().map(|copy| copy.replica).filter(|copy| !stored.contains(copy));
     stored.extend(copies.collect::<Vec<_>>());
-    let kept = reconcile(inner, node, stored, Found::Increment).await;
+    let kept = reconcile(inner, node, stored, Found::Increment).await.map(|reconciled| reconciled.kept);
     drop(landing);
     count_copies(inner, node, copied, kept.as_ref().ok());
     kept?;
@@ -41,7 +42,8 @@ pub(super) async fn heartbeat(
     deleted(inner, node, request.deleted).await?;
     after_results(inner, node, &results);
     let commands = commands(inner, node).await?;
-    Ok(HeartbeatReply { commands, scrub: scrub_order(inner, node) })
+    let report = inner.memory().nodes.take_report_wish(node);
+    Ok(HeartbeatReply { commands, scrub: scrub_order(inner, node), lineage: inner.lineage(), report })
 }
 
 fn scrub_order(inner: &Inner, node: NodeId) -> ScrubOrder {
@@ -190,7 +192,7 @@ async fn lost(inner: &Arc<Inner>, node: NodeId, corrupt: Vec<BlockId>) -> Result
         }
         // Nobody refers to them, or not yet: the same is to be done as with good ones.
         let unknown = marked.unknown.into_iter().map(|block| ReportedReplica { block, length: 0, crc32c: 0 });
-        reconcile(inner, node, unknown.collect(), Found::Report).await?;
+        reconcile(inner, node, unknown.collect(), Found::Damaged).await?;
     }
     Ok(())
 }
@@ -261,6 +263,8 @@ async fn forget(
     blocks: Vec<BlockId>,
 ) -> Result<Forgotten, StoreError> {
     let (mut replicas, mut bytes) = (0, 0);
+    // An older copy of the database has them queued still, and the node may get the block again.
+    generations::advance(tx).await?;
     for block in blocks {
         match deletions::done(tx, node, block).await? {
             Some(length) => {

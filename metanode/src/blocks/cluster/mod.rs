@@ -11,7 +11,7 @@ pub(super) use report::end_waits;
 
 use async_trait::async_trait;
 use cairn_protocol::cluster::{
-    BlockReport, Cluster, ClusterError, Heartbeat, HeartbeatReply, Register, Registered,
+    Action, BlockReport, Cluster, ClusterError, Heartbeat, HeartbeatReply, Register, Registered,
 };
 
 use super::Blocks;
@@ -26,7 +26,7 @@ impl Cluster for Blocks {
         heartbeat::heartbeat(&self.inner, request).await
     }
 
-    async fn report_blocks(&self, request: BlockReport) -> Result<(), ClusterError> {
+    async fn report_blocks(&self, request: BlockReport) -> Result<Option<Action>, ClusterError> {
         report::report_blocks(&self.inner, request).await
     }
 }

@@ -10,6 +10,10 @@ use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::warn_peer;
 use futures_util::FutureExt;
 
+use crate::blocks::hold::Gate;
+use crate::blocks::memory::Memory;
+use crate::blocks::nodes::{Node, Unknown};
+use crate::blocks::orphans::Held;
 use crate::blocks::{Inner, attention};
 use crate::store::leases::{self, Lease};
 use crate::store::{Connection, StoreError, blocks, deletions};
@@ -24,6 +28,8 @@ pub(in crate::blocks) enum Found {
     Increment,
     /// It is in a report, or was seen before: a copy that is suspect stays so.
     Report,
+    /// The node found it damaged, or lost it.
+    Damaged,
 }
 
 /// What SQL says of one replica that a node holds.
@@ -34,6 +40,8 @@ enum Known {
     Unlisted,
     /// Its length or checksum is not the block's.
     Wrong,
+    /// Nobody refers to it, and it is queued for deletion.
+    Doomed,
     /// Nobody refers to it, and nobody can any more.
     Abandoned,
     /// Nobody refers to it yet; to be looked at again at that time.
@@ -42,38 +50,126 @@ enum Known {
     Timeless,
 }
 
-/// Brings SQL in line with replicas that `node` holds. Answers the blocks of which it has a good copy
-/// that counts.
+/// What became of replicas that a node holds.
+#[derive(Debug, Default)]
+pub(in crate::blocks) struct Reconciled {
+    /// Blocks of which it has a good copy that counts.
+    pub(in crate::blocks) kept: HashSet<BlockId>,
+    /// Replicas that nobody refers to, and nobody can any more. They are given up, or will be when that is possible. Those
+    /// whose ids are of a time that is yet to come are given up when a lease from now on is over.
+    pub(in crate::blocks) unknown: Vec<ReportedReplica>,
+}
+
+/// Brings SQL in line with replicas that `node` holds.
 pub(in crate::blocks) async fn reconcile(
     inner: &Arc<Inner>,
     node: NodeId,
     replicas: Vec<ReportedReplica>,
     found: Found,
-) -> Result<HashSet<BlockId>, StoreError> {
-    let mut kept = HashSet::new();
-    let mut odd = Vec::new();
+) -> Result<Reconciled, StoreError> {
+    let mut reconciled = Reconciled::default();
+    let (mut odd, mut timeless) = (Vec::new(), Vec::new());
     if replicas.is_empty() {
-        return Ok(kept);
+        return Ok(reconciled);
     }
     let mut reader = inner.store.read().await?;
     for replica in replicas {
         // Nearly all are as expected; only the others need a transaction.
         match look_up(inner, &mut reader, node, &replica, found).await? {
-            Known::Expected => drop(kept.insert(replica.block)),
-            Known::Leased(until) => inner.memory().orphans.add(node, replica, until),
-            Known::Unlisted | Known::Wrong | Known::Abandoned | Known::Timeless => odd.push(replica),
+            Known::Expected => drop(reconciled.kept.insert(replica.block)),
+            Known::Doomed => {}
+            Known::Leased(until) => inner.memory().remember_orphan(node, replica, found, until),
+            Known::Unlisted | Known::Wrong => odd.push(replica),
+            Known::Timeless => timeless.push(replica),
+            Known::Abandoned => reconciled.unknown.push(replica),
         }
     }
     drop(reader);
+    if may_give_up(inner, node, &reconciled.unknown).await? {
+        odd.extend(&reconciled.unknown);
+    }
+    if inner.memory().is_held() {
+        put_off(inner, &mut inner.memory(), node, &timeless);
+    } else {
+        odd.extend(&timeless);
+    }
+    // Ids of a time that is yet to come are what an older database sees of blocks that were written since.
+    reconciled.unknown.append(&mut timeless);
     for page in odd.chunks(REPLICAS_PER_WRITE) {
         let (shared, page) = (inner.clone(), page.to_vec());
         let changes = inner
             .store
             .write(move |tx| async move { apply(&shared, tx, node, page, found).await }.boxed())
             .await?;
-        tell(inner, node, changes, &mut kept);
+        tell(inner, node, changes, &mut reconciled.kept);
     }
-    Ok(kept)
+    Ok(reconciled)
+}
+
+/// Whether these replicas may be given up, to which nobody refers. If not, they are looked at again later: when all nodes
+/// have reported, or, while deletions are held, when an operator agreed and the node reports anew.
+async fn may_give_up(inner: &Inner, node: NodeId, unknown: &[ReportedReplica]) -> Result<bool, StoreError> {
+    if unknown.is_empty() {
+        return Ok(false);
+    }
+    let (strange, in_all, reported) = {
+        let mut memory = inner.memory();
+        if !is_open(inner, &mut memory, node) {
+            put_off(inner, &mut memory, node, unknown);
+            return Ok(false);
+        }
+        let strange =
+            memory.count_strange(node, unknown.iter().map(|replica| replica.block), inner.env.now());
+        let Some(known) = memory.nodes.get(node) else { return Ok(false) };
+        (strange, known.report.given_up + strange, known.report.replicas())
+    };
+    if strange == 0 {
+        return Ok(true);
+    }
+    let too_many = inner.look_at_unknown(node, in_all, reported).await?;
+    let mut memory = inner.memory();
+    if too_many {
+        put_off(inner, &mut memory, node, unknown);
+    } else if let Some(known) = memory.nodes.get_mut(node) {
+        known.report.given_up = in_all;
+    }
+    Ok(!too_many)
+}
+
+/// Whether what a node holds may be given up.
+fn is_open(inner: &Inner, memory: &mut Memory, node: NodeId) -> bool {
+    let has_reported = memory.nodes.get(node).is_some_and(Node::has_reported);
+    has_reported && memory.gate(inner.env.monotonic()) == Gate::Open
+}
+
+fn put_off(inner: &Inner, memory: &mut Memory, node: NodeId, unknown: &[ReportedReplica]) {
+    let (is_held, now) = (memory.is_held(), inner.env.now());
+    let Some(known) = memory.nodes.get_mut(node) else { return };
+    if is_held {
+        // How many there are is told to operators; which, the node tells once more when it matters.
+        known.report.add_unknown(Unknown::of(unknown));
+    } else if !known.has_reported() {
+        known.report.put_off(unknown);
+    } else {
+        // The worker that looks at orphans waits for the other nodes' reports too.
+        for replica in unknown {
+            memory.remember_orphan(node, *replica, Found::Report, now);
+        }
+    }
+}
+
+impl Memory {
+    /// A node said something of a replica that nobody has committed; to be looked at again when `due`.
+    pub(in crate::blocks) fn remember_orphan(
+        &mut self,
+        node: NodeId,
+        replica: ReportedReplica,
+        found: Found,
+        due: Timestamp,
+    ) {
+        let Some(incarnation) = self.nodes.get(node).map(|node| node.incarnation) else { return };
+        self.orphans.add(node, Held { replica, incarnation, good: found != Found::Damaged }, due);
+    }
 }
 
 /// What a transaction did.
@@ -109,18 +205,21 @@ async fn apply(
                     changes.bad.push(block);
                 }
             }
+            Known::Doomed => {}
+            // Something may have become known meanwhile.
+            Known::Abandoned if !is_open(inner, &mut inner.memory(), node) => {}
             Known::Abandoned => {
                 leases::give_up(tx, block, inner.clock.grants_end(inner.env.now())).await?;
                 if deletions::queue(tx, node, block, replica.length, inner.env.now()).await? {
                     changes.abandoned.push(replica);
                 }
             }
-            Known::Leased(until) => inner.memory().orphans.add(node, replica, until),
+            Known::Leased(until) => inner.memory().remember_orphan(node, replica, found, until),
             Known::Timeless => {
                 let until = inner.clock.grants_end(inner.env.now());
                 leases::set(tx, block, Lease::Renewed(until)).await?;
                 let over = until.after(inner.config.lease_slack);
-                inner.memory().orphans.add(node, replica, over.after(JUST_AFTER));
+                inner.memory().remember_orphan(node, replica, found, over.after(JUST_AFTER));
             }
         }
     }
@@ -155,7 +254,7 @@ async fn look_up(
         (Some(true), true) => Known::Expected,
         // It was queued for work when it was found bad; nothing is new.
         (Some(false), false) => Known::Expected,
-        (Some(false), true) if found == Found::Report => Known::Expected,
+        (Some(false), true) if found != Found::Increment => Known::Expected,
         (Some(false) | None, true) => Known::Unlisted,
         (Some(true) | None, false) => Known::Wrong,
     })
@@ -172,6 +271,9 @@ async fn unknown(
         warn_peer!(%node, %block, "a datanode holds a block whose id no metanode made; it is left alone");
         return Ok(Known::Expected);
     };
+    if deletions::is_queued(connection, node, block).await? {
+        return Ok(Known::Doomed);
+    }
     let lease = match leases::find(connection, block).await? {
         Some(Lease::GivenUp(_)) => return Ok(Known::Abandoned),
         // The id is of a time that is yet to come, so the lease began when the block was found.

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_protocol::cluster::{ClusterError, Register, Registered};
 use cairn_protocol::env::Timestamp;
@@ -18,6 +19,7 @@ const TEXT_LENGTH_MAX: usize = 1_024;
 
 pub(super) async fn register(inner: &Arc<Inner>, request: Register) -> Result<Registered, ClusterError> {
     check(inner, &request)?;
+    inner.look_at_seen(request.node, &request.seen).await?;
     // An operator may be removing the node just now.
     let decisions = inner.decisions.read().await;
     let first_nodes = inner.memory().nodes.len();
@@ -29,7 +31,9 @@ pub(super) async fn register(inner: &Arc<Inner>, request: Register) -> Result<Re
     let node = request.node;
     {
         let mut memory = inner.memory();
+        // What was believed of it is told anew. Orphans and replicas that wait for its word carry the incarnation.
         memory.copies.forget(node);
+        memory.arrivals.forget(node);
         memory.nodes.registered(request, incarnation, inner.env.monotonic());
         if scan {
             memory.scan(None);
@@ -39,9 +43,14 @@ pub(super) async fn register(inner: &Arc<Inner>, request: Register) -> Result<Re
     tracing::info!(%node, incarnation, "a datanode registered");
     inner.events.publish(EventKind::NodeRegistered { node, incarnation });
     inner.nodes_changed();
-    let heartbeat_interval_ms =
-        u64::try_from(inner.config.heartbeat_interval.as_millis()).unwrap_or(u64::MAX);
-    Ok(Registered { cluster: inner.cluster, incarnation, heartbeat_interval_ms })
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Ok(Registered {
+        cluster: inner.cluster,
+        incarnation,
+        heartbeat_interval_ms: ms(inner.config.heartbeat_interval),
+        report_interval_ms: ms(inner.config.report_interval),
+        lineage: inner.lineage(),
+    })
 }
 
 fn check(inner: &Inner, request: &Register) -> Result<(), ClusterError> {

@@ -1,16 +1,20 @@
 //! Block reports: everything that a node holds in a range of ids, merged against what SQL expects
 //! there, page by page.
+//!
+//! What a node lacks it may have deleted on the word of an older database, and still have in its trash. So it is asked to
+//! bring that back first, and sends the page again; only what is missing then is lost.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cairn_protocol::cluster::{BlockReport, ClusterError, REPORT_PAGE_MAX, ReportedReplica};
+use cairn_protocol::cluster::{Action, BlockReport, ClusterError, REPORT_PAGE_MAX, ReportedReplica};
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::warn_peer;
 use futures_util::FutureExt;
 
 use super::reconcile::{Found, reconcile};
+use crate::blocks::nodes::Unknown;
 use crate::blocks::{Inner, attention};
 use crate::store::replicas::{BlockRange, ExpectedReplica};
 use crate::store::{Connection, StoreError, deletions, replicas};
@@ -21,7 +25,14 @@ const ROWS_PER_READ: u32 = 2_000;
 /// Blocks that are changed in one transaction: it bounds how long others wait for it.
 const BLOCKS_PER_WRITE: usize = 250;
 
-pub(super) async fn report_blocks(inner: &Arc<Inner>, report: BlockReport) -> Result<(), ClusterError> {
+/// Blocks that a node is asked to bring back at once: it bounds the answer, and the node's time until it is heard of
+/// again.
+const RESTORES_PER_PAGE: usize = 1_000;
+
+pub(super) async fn report_blocks(
+    inner: &Arc<Inner>,
+    report: BlockReport,
+) -> Result<Option<Action>, ClusterError> {
     check(&report)?;
     if !inner.memory().nodes.accepts(report.node, report.incarnation) {
         return Err(ClusterError::Reregister);
@@ -29,14 +40,52 @@ pub(super) async fn report_blocks(inner: &Arc<Inner>, report: BlockReport) -> Re
     let node = report.node;
     let held: HashSet<BlockId> = report.replicas.iter().map(|replica| replica.block).collect();
     let range = BlockRange { after: report.after, through: report.through };
+    if report.restored_through.is_some() {
+        let rest = BlockRange { after: range.after.max(report.restored_through), ..range };
+        let blocks = lacking(inner, node, rest, &held).await?;
+        if !blocks.is_empty() {
+            return Ok(Some(Action::Restore { blocks }));
+        }
+    }
     let differences = compare(inner, node, range, &report.replicas).await?;
+    if report.can_restore && report.restored_through.is_none() {
+        let blocks = differences.lacking();
+        if !blocks.is_empty() {
+            return Ok(Some(Action::Restore { blocks }));
+        }
+    }
     remove_missing(inner, node, differences.missing).await?;
     wait_for_word(inner, &report, differences.unconfirmed);
     look_at(inner, differences.surplus).await?;
-    reconcile(inner, node, differences.unexpected, Found::Report).await?;
+    let unknown = reconcile(inner, node, differences.unexpected, Found::Report).await?.unknown;
     finish_deletions(inner, node, range, &held).await?;
-    count(inner, &report);
-    Ok(())
+    count(inner, &report, &unknown).await?;
+    Ok(None)
+}
+
+/// The first blocks of a range that the node should hold, and lacks.
+async fn lacking(
+    inner: &Inner,
+    node: NodeId,
+    range: BlockRange,
+    held: &HashSet<BlockId>,
+) -> Result<Vec<BlockId>, StoreError> {
+    let mut rest = range;
+    let mut reader = inner.store.read().await?;
+    loop {
+        let rows = replicas::expected(&mut reader, node, rest, ROWS_PER_READ).await?;
+        let lacks = |row: &&ExpectedReplica| {
+            row.good && !held.contains(&row.block) && !stored_lately(inner, node, row.block)
+        };
+        let lacking: Vec<_> =
+            rows.iter().filter(lacks).map(|row| row.block).take(RESTORES_PER_PAGE).collect();
+        match rows.last() {
+            Some(last) if lacking.is_empty() && rows.len() == ROWS_PER_READ as usize => {
+                rest.after = Some(last.block);
+            }
+            Some(_) | None => return Ok(lacking),
+        }
+    }
 }
 
 fn check(report: &BlockReport) -> Result<(), ClusterError> {
@@ -102,6 +151,14 @@ async fn compare(
 }
 
 impl Differences {
+    /// The first blocks that the node lacks, in order.
+    fn lacking(&self) -> Vec<BlockId> {
+        let mut lacking: Vec<_> = self.missing.iter().chain(&self.unconfirmed).copied().collect();
+        lacking.sort_unstable();
+        lacking.truncate(RESTORES_PER_PAGE);
+        lacking
+    }
+
     fn compare(&mut self, row: &ExpectedReplica, replica: &ReportedReplica) {
         if row.length != replica.length || row.crc32c != replica.crc32c {
             self.unexpected.push(*replica);
@@ -228,15 +285,26 @@ async fn forget(tx: &mut Connection, node: NodeId, blocks: Vec<BlockId>) -> Resu
     Ok((bytes, deletions::is_empty(tx).await?))
 }
 
-/// Counts what was reported; the last page ends the report.
-fn count(inner: &Inner, report: &BlockReport) {
-    let mut memory = inner.memory();
-    let Some(node) = memory.nodes.get_mut(report.node) else { return };
-    let before = if report.after.is_none() { 0 } else { node.reported };
-    node.reported = before + report.replicas.len() as u64;
-    let blocks = node.reported;
-    drop(memory);
-    if report.through.is_none() {
-        inner.events.publish(EventKind::NodeReported { node: report.node, blocks });
+/// Counts what was reported. The last page ends the report: what is on the node is known then, and whether this database
+/// knows it.
+async fn count(inner: &Inner, report: &BlockReport, unknown: &[ReportedReplica]) -> Result<(), StoreError> {
+    let counted = Unknown::of(unknown);
+    let told = {
+        let mut memory = inner.memory();
+        let strange =
+            memory.count_strange(report.node, unknown.iter().map(|replica| replica.block), inner.env.now());
+        memory.nodes.reported(report, counted, strange)
+    };
+    let Some(told) = told else { return Ok(()) };
+    let too_many = inner.look_at_unknown(report.node, told.strange, told.replicas).await?;
+    {
+        let (mut memory, now) = (inner.memory(), inner.env.now());
+        let put_off = memory.nodes.get_mut(report.node).map(|node| node.report.take_put_off());
+        for replica in put_off.into_iter().flatten().filter(|_| !too_many) {
+            memory.remember_orphan(report.node, replica, Found::Report, now);
+        }
     }
+    inner.nodes_changed();
+    inner.events.publish(EventKind::NodeReported { node: report.node, blocks: told.replicas });
+    Ok(())
 }

@@ -8,6 +8,7 @@
 mod deletions;
 mod failures;
 mod recent;
+mod report;
 pub(crate) mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,13 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_protocol::admin::{Duty, NodeState};
-use cairn_protocol::cluster::{Register, VolumeUsage};
+use cairn_protocol::cluster::{BlockReport, Register, VolumeUsage};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId, VolumeId};
 
 use self::deletions::{Deletions, Outgoing};
 use self::failures::Failures;
 use self::recent::Recent;
+use self::report::Report;
+pub(crate) use self::report::{Told, Unknown};
 use self::state::{Patience, Signal};
 use cairn_planner::NodeView;
 
@@ -54,8 +57,10 @@ pub(crate) struct Node {
     outgoing: Outgoing,
     /// What it is told to delete.
     pub(crate) deletions: Deletions,
-    /// Blocks that its current report has named so far.
-    pub(crate) reported: u64,
+    /// What it reported in this incarnation.
+    pub(crate) report: Report,
+    /// It is to report all that it holds once more, at once.
+    pub(crate) wants_report: bool,
     /// Blocks that it stored lately, which a report on its way may not name yet.
     recent: Recent,
     /// What it failed at lately.
@@ -67,6 +72,17 @@ pub(crate) struct Node {
 impl Node {
     fn good_volumes(&self) -> impl Iterator<Item = &VolumeUsage> {
         self.volumes.iter().filter(|volume| volume.failed.is_none())
+    }
+
+    /// Whether it registered with this process, and its report was worked in to its last page. Before that nobody knows
+    /// whether it still has what it had.
+    pub(crate) fn has_reported(&self) -> bool {
+        self.present && self.report.is_complete()
+    }
+
+    /// Whether its report is still to be expected.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.has_reported() && self.state != NodeState::Dead
     }
 
     /// Whether it may be silent at this time.
@@ -85,7 +101,7 @@ impl Node {
                 Duty::Maintenance { .. } if !self.may_be_silent(now.wall) => Duty::Service,
                 duty => duty,
             },
-            doubtful: !self.present || now.monotonic < self.avoid_until,
+            doubtful: !self.has_reported() || now.monotonic < self.avoid_until,
             failing: false,
             capacity: sum(|volume| volume.capacity),
             predicted_used: sum(|volume| volume.used)
@@ -364,7 +380,28 @@ impl NodeTable {
 
     /// Whether others are to be preferred.
     pub(crate) fn is_doubtful(&self, node: NodeId, now: Duration) -> bool {
-        self.get(node).is_none_or(|node| !node.present || now < node.avoid_until)
+        self.get(node).is_none_or(|node| !node.has_reported() || now < node.avoid_until)
+    }
+
+    /// A page of a node's report was worked in. Answers what the report told in all, if this was its last page.
+    pub(crate) fn reported(&mut self, report: &BlockReport, unknown: Unknown, strange: u64) -> Option<Told> {
+        let node = self.nodes.get_mut(&report.node)?;
+        let told = node.report.add(report, unknown, strange)?;
+        self.changed.insert(report.node);
+        Some(told)
+    }
+
+    /// All nodes are to report once more what they hold.
+    pub(crate) fn ask_for_reports(&mut self) {
+        for node in self.nodes.values_mut() {
+            node.wants_report = true;
+            node.report.forget_unknown();
+        }
+    }
+
+    /// Whether a node is to report once more; asked for once.
+    pub(crate) fn take_report_wish(&mut self, id: NodeId) -> bool {
+        self.nodes.get_mut(&id).is_some_and(|node| std::mem::take(&mut node.wants_report))
     }
 
     /// A node as decisions see it.
@@ -419,7 +456,8 @@ impl Node {
             avoid_until: Duration::ZERO,
             outgoing: Outgoing::new(known.deletions),
             deletions: Deletions::unknown(),
-            reported: 0,
+            report: Report::default(),
+            wants_report: false,
             recent: Recent::default(),
             failures: Failures::default(),
             told_drained: false,

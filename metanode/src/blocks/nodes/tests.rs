@@ -31,6 +31,8 @@ fn register(node: NodeId, volumes: Vec<VolumeUsage>) -> Register {
         zone: None,
         volumes,
         version: String::new(),
+        incarnation: 0,
+        seen: Vec::new(),
     }
 }
 
@@ -39,6 +41,13 @@ fn table() -> (NodeTable, NodeId) {
     let mut table = NodeTable::new(Vec::new(), PATIENCE, seconds(0));
     table.registered(register(node, vec![volume(1_000, 100, false)]), 1, seconds(0));
     (table, node)
+}
+
+/// A page of a report without replicas.
+fn report(table: &mut NodeTable, node: NodeId, after: Option<u128>, through: Option<u128>) {
+    let block = |number| BlockId(Uuid::from_u128(number));
+    let page = BlockReport::new(node, 1, after.map(block), through.map(block), Vec::new());
+    table.reported(&page, Unknown::default(), 0);
 }
 
 fn moment(at: u64) -> Moment {
@@ -105,6 +114,22 @@ fn a_node_from_sql_counts_as_live_but_must_register() {
 }
 
 #[test]
+fn nobody_is_sure_of_a_node_before_the_last_page_of_its_report_is_worked_in() {
+    let (mut table, node) = table();
+    let doubtful =
+        |table: &NodeTable| view(table, node, 0, 0).doubtful && table.is_doubtful(node, seconds(0));
+    assert!(doubtful(&table));
+    report(&mut table, node, None, Some(7));
+    assert!(doubtful(&table));
+    table.take_changed(seconds(0));
+    report(&mut table, node, Some(7), None);
+    assert!(!view(&table, node, 0, 0).doubtful && !table.is_doubtful(node, seconds(0)));
+    assert_eq!(table.take_changed(seconds(0)), [node].into());
+    table.registered(register(node, vec![volume(1_000, 100, false)]), 2, seconds(1));
+    assert!(doubtful(&table), "it begins anew");
+}
+
+#[test]
 fn utilisation_counts_what_is_coming_and_what_is_going() {
     let (mut table, node) = table();
     table.deletion_queued(node, 30);
@@ -121,6 +146,7 @@ fn utilisation_counts_what_is_coming_and_what_is_going() {
 #[test]
 fn what_looks_different_is_told_once_and_when_time_alone_changes_it() {
     let (mut table, node) = table();
+    report(&mut table, node, None, None);
     assert_eq!(table.take_changed(seconds(0)), [node].into());
     table.heard(node, vec![volume(1_000, 100, false)], seconds(1));
     assert!(table.take_changed(seconds(1)).is_empty(), "nothing is new");

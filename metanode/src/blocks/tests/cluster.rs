@@ -1,12 +1,13 @@
 //! A cluster in a test: a block manager, and datanodes that do what they are told.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cairn_protocol::admin::{
-    Admin, ClusterStatus, DutyChange, DutyReport, NodeProgress, NodeProgressRequest, SetDuty, SetWorker,
-    StatusRequest, WorkerName, WorkerStatus, WorkersRequest,
+    Admin, ClusterStatus, DutyChange, DutyReport, HoldRequest, HoldStatus, NodeProgress, NodeProgressRequest,
+    ReleaseHold, SetDuty, SetWorker, StatusRequest, WorkerName, WorkerStatus, WorkersRequest,
 };
 use cairn_protocol::cluster::*;
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
@@ -65,6 +66,8 @@ pub(super) struct TestNode {
     /// What it cannot delete, and how often it was asked to.
     pub(super) undeletable: BTreeSet<BlockId>,
     pub(super) deletions_refused: usize,
+    /// Generations of the database that it has seen.
+    pub(super) seen: Vec<Generation>,
 }
 
 /// What a node tells with its next heartbeat.
@@ -92,6 +95,13 @@ pub(super) fn volume(node: NodeId, used: u64) -> VolumeUsage {
 }
 
 impl TestNode {
+    /// Remembers the state of the database as a datanode does.
+    fn learn(&mut self, lineage: Lineage) {
+        let Lineage { latest, sole } = lineage;
+        self.seen.retain(|seen| !sole && latest.is_none_or(|latest| seen.opening != latest.opening));
+        self.seen.extend(latest);
+    }
+
     /// How full its volume is.
     pub(super) fn usage(&self) -> VolumeUsage {
         let used = self.held.values().map(|replica| replica.length).sum();
@@ -152,9 +162,36 @@ impl TestCluster {
     /// The metanode ends at once, and starts again on the same database.
     pub(super) async fn restart(&mut self) {
         self.store.close().await;
+        self.open_again().await;
+    }
+
+    async fn open_again(&mut self) {
         let (store, blocks) = open(self.directory.path(), &self.config, &self.env, &self.events).await;
         self.workers = workers::all(&blocks.inner);
         (self.store, self.blocks) = (store, blocks);
+    }
+
+    /// The files of the database, as an operator copies them while the metanode runs; without the log if it is forgotten.
+    pub(super) fn save(&self, with_log: bool) -> Vec<(PathBuf, Vec<u8>)> {
+        let file = |name: &str| self.directory.path().join(name);
+        let log = with_log.then(|| file("metanode.db-wal"));
+        [file("metanode.db")]
+            .into_iter()
+            .chain(log)
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect()
+    }
+
+    /// The metanode ends, and starts on files that were saved. Nodes register with it when they send a heartbeat.
+    pub(super) async fn put_back(&mut self, saved: &[(PathBuf, Vec<u8>)]) {
+        self.store.close().await;
+        for entry in fs::read_dir(self.directory.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        for (path, bytes) in saved {
+            fs::write(path, bytes).unwrap();
+        }
+        self.open_again().await;
     }
 
     pub(super) async fn add_node(&mut self, zone: Option<&str>) -> usize {
@@ -172,6 +209,7 @@ impl TestCluster {
             increments: Increments::default(),
             undeletable: BTreeSet::new(),
             deletions_refused: 0,
+            seen: Vec::new(),
         });
         let index = self.nodes.len() - 1;
         self.register(index).await;
@@ -187,6 +225,8 @@ impl TestCluster {
             zone: node.zone.clone(),
             volumes: vec![node.usage()],
             version: "test".to_owned(),
+            incarnation: node.incarnation,
+            seen: node.seen.clone(),
         }
     }
 
@@ -194,6 +234,7 @@ impl TestCluster {
     pub(super) async fn register(&mut self, index: usize) {
         let registered = self.blocks.register(self.registration(index)).await.unwrap();
         self.nodes[index].incarnation = registered.incarnation;
+        self.nodes[index].learn(registered.lineage);
         self.nodes[index].commands.clear();
         self.nodes[index].increments = Increments::default();
         self.report(index).await;
@@ -202,14 +243,21 @@ impl TestCluster {
     /// A node reports all that it holds, in one page.
     pub(super) async fn report(&mut self, index: usize) {
         let node = &self.nodes[index];
-        let report = BlockReport {
-            node: node.id,
-            incarnation: node.incarnation,
-            after: None,
-            through: None,
-            replicas: node.held.values().copied().collect(),
-        };
-        self.blocks.report_blocks(report).await.unwrap();
+        let (id, incarnation) = (node.id, node.incarnation);
+        let mut restored_through = None;
+        loop {
+            let held = self.nodes[index].held.values().copied().collect();
+            let report = BlockReport::new(id, incarnation, None, None, held);
+            let report = BlockReport { can_restore: true, restored_through, ..report };
+            match self.blocks.report_blocks(report).await.unwrap() {
+                None => return,
+                Some(Action::Restore { blocks }) => {
+                    self.restore(index, &blocks);
+                    restored_through = blocks.last().copied();
+                }
+                Some(order) => panic!("{order:?} is nothing that a report is answered with"),
+            }
+        }
     }
 
     /// A heartbeat as the node would send it now.
@@ -225,6 +273,7 @@ impl TestCluster {
             corrupt,
             finished,
             scrub: node.scrub.clone(),
+            seen: node.seen.clone(),
         }
     }
 
@@ -235,6 +284,10 @@ impl TestCluster {
                 self.nodes[index].increments = Increments::default();
                 self.nodes[index].commands.extend(reply.commands);
                 self.nodes[index].scrub_order = reply.scrub;
+                self.nodes[index].learn(reply.lineage);
+                if reply.report {
+                    self.report(index).await;
+                }
             }
             Err(ClusterError::Reregister) => self.register(index).await,
             Err(error) => panic!("{error}"),
@@ -433,11 +486,13 @@ impl TestCluster {
 
     pub(super) fn store_block_on(&mut self, grant: Grant, length: u64, nodes: &[NodeId]) -> NewExtent {
         let replica = ReportedReplica { block: grant.block, length, crc32c: 77 };
+        let mut incarnations = Vec::new();
         for node in self.nodes.iter_mut().filter(|node| nodes.contains(&node.id)) {
             node.held.insert(replica.block, replica);
             node.increments.stored.push(replica);
+            incarnations.push((node.id, node.incarnation));
         }
-        NewExtent { grant, length, crc32c: 77, stored_on: nodes.to_vec() }
+        NewExtent { grant, length, crc32c: 77, stored_on: nodes.to_vec(), incarnations }
     }
 
     pub(super) async fn commit(&self, extents: Vec<NewExtent>) -> Result<OwnerId, MetadataError> {
@@ -536,6 +591,16 @@ impl TestCluster {
 
     pub(super) async fn status(&self) -> ClusterStatus {
         self.blocks.status(StatusRequest {}).await.unwrap()
+    }
+
+    pub(super) async fn hold(&self) -> HoldStatus {
+        self.blocks.hold(HoldRequest {}).await.unwrap()
+    }
+
+    /// An operator agrees to give up what the database does not know.
+    pub(super) async fn release(&self) {
+        let revision = self.hold().await.revision;
+        self.blocks.release_hold(ReleaseHold { revision, dry_run: false }).await.unwrap();
     }
 
     /// What happened since the last call.

@@ -275,13 +275,7 @@ async fn a_report_on_its_way_takes_nothing_off_the_list_that_was_just_committed(
     let grant = cluster.grant().await;
     let block = grant.block;
     let extent = cluster.store_block(grant, 10);
-    let empty = |node: NodeId, incarnation| BlockReport {
-        node,
-        incarnation,
-        after: None,
-        through: None,
-        replicas: Vec::new(),
-    };
+    let empty = |node: NodeId, incarnation| BlockReport::new(node, incarnation, None, None, Vec::new());
     // The node told of the block with a heartbeat, and that is long ago.
     cluster.pass(cluster.config.report_age * 2).await;
     cluster.commit(vec![extent]).await.unwrap();

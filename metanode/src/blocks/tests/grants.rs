@@ -78,7 +78,13 @@ async fn a_commit_needs_enough_copies_of_a_block_that_is_new_and_as_granted() {
     let mut cluster = TestCluster::new(3).await;
     let ids: Vec<_> = cluster.nodes.iter().map(|node| node.id).collect();
     let grant = cluster.grant().await;
-    let with = |stored_on, length| NewExtent { grant: grant.clone(), length, crc32c: 1, stored_on };
+    let with = |stored_on, length| NewExtent {
+        grant: grant.clone(),
+        length,
+        crc32c: 1,
+        stored_on,
+        incarnations: Vec::new(),
+    };
     assert!(invalid(cluster.commit(vec![with(vec![ids[0]], 10)]).await), "too few");
     assert!(invalid(cluster.commit(vec![with(vec![ids[0], ids[0]], 10)]).await), "one twice");
     let stranger = cairn_protocol::id::NodeId(cluster.env.uuid_v4());
@@ -253,4 +259,90 @@ async fn when_too_few_nodes_can_take_a_block_it_is_said_at_once_how_many_and_why
     // Nothing is reserved for what was refused.
     let used = cluster.status().await.nodes.iter().map(|node| node.predicted_used).sum::<u64>();
     assert_eq!(used, 0);
+}
+
+/// A node loses all that it holds, registers, and reports.
+async fn lose_all(cluster: &mut TestCluster, index: usize) {
+    cluster.nodes[index].held.clear();
+    cluster.register(index).await;
+}
+
+// A block was stored on a node, which then restarted without that disk and reported. The commit came after that and listed
+// the node for good; where one copy was enough, an acknowledged write had none.
+#[tokio::test]
+async fn a_node_that_lost_a_block_before_its_commit_is_not_listed() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    let extent = cluster.store_block(grant, 10);
+    lose_all(&mut cluster, 0).await;
+    cluster.commit(vec![extent]).await.unwrap();
+    assert_eq!(cluster.holders(block).await, [1, 2].into());
+}
+
+#[tokio::test]
+async fn a_commit_is_refused_when_too_few_of_the_nodes_that_stored_a_block_have_it_still() {
+    let config = BlocksConfig { min_replicas: 1, ..BlocksConfig::default() };
+    let mut cluster = TestCluster::with(config, 1).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    let extent = cluster.store_block(grant, 10);
+    lose_all(&mut cluster, 0).await;
+    assert!(cluster.commit(vec![extent]).await.is_err());
+    assert!(cluster.locate(block).await.is_none());
+}
+
+#[tokio::test]
+async fn a_node_that_registered_anew_and_reported_the_block_is_listed() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    let extent = cluster.store_block(grant, 10);
+    cluster.restart().await;
+    cluster.beat_all().await;
+    cluster.commit(vec![extent]).await.unwrap();
+    assert_eq!(cluster.holders(block).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_commit_waits_for_the_reports_of_nodes_that_registered_anew() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let extent = cluster.store_block(grant, 10);
+    for index in 0..3 {
+        let registered = cluster.blocks.register(cluster.registration(index)).await.unwrap();
+        cluster.nodes[index].incarnation = registered.incarnation;
+    }
+    let early = cluster.commit(vec![extent.clone()]).await;
+    assert!(matches!(early, Err(MetadataError::Unavailable { .. })), "{early:?}");
+    for index in 0..3 {
+        cluster.report(index).await;
+    }
+    cluster.commit(vec![extent]).await.unwrap();
+}
+
+// The disk failed after the node had acknowledged the block, and the node said so before the commit.
+#[tokio::test]
+async fn a_node_that_told_that_it_lost_the_block_is_not_listed() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    let extent = cluster.store_block(grant, 10);
+    cluster.beat_all().await;
+    cluster.nodes[2].held.clear();
+    cluster.nodes[2].increments.corrupt.push(block);
+    cluster.beat(2).await;
+    cluster.commit(vec![extent]).await.unwrap();
+    assert_eq!(cluster.holders(block).await, [0, 1].into());
+}
+
+#[tokio::test]
+async fn gateways_that_do_not_tell_incarnations_are_believed() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let extent = cluster.store_block(grant, 10);
+    let block = extent.grant.block;
+    cluster.register(0).await;
+    cluster.commit(vec![NewExtent { incarnations: Vec::new(), ..extent }]).await.unwrap();
+    assert_eq!(cluster.holders(block).await.len(), 3);
 }

@@ -12,6 +12,7 @@ mod fsck;
 mod garbage;
 mod grants;
 mod history;
+mod hold;
 mod location;
 mod maintenance;
 mod nodes;

@@ -4,7 +4,7 @@ use cairn_protocol::cluster::{BlockReport, Cluster, ClusterError, ReportedReplic
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::BlockId;
 
-use super::cluster::TestCluster;
+use super::cluster::{Increments, TestCluster};
 
 /// Beyond what a report on its way may not know yet.
 async fn grow_old(cluster: &mut TestCluster) {
@@ -27,13 +27,7 @@ async fn a_replica_that_a_node_lost_is_made_again() {
 #[tokio::test]
 async fn a_report_that_is_older_than_the_replica_does_no_harm() {
     let mut cluster = TestCluster::new(3).await;
-    let report = BlockReport {
-        node: cluster.nodes[0].id,
-        incarnation: cluster.nodes[0].incarnation,
-        after: None,
-        through: None,
-        replicas: Vec::new(),
-    };
+    let report = BlockReport::new(cluster.nodes[0].id, cluster.nodes[0].incarnation, None, None, Vec::new());
     let (_, block) = cluster.put(10).await;
     cluster.blocks.report_blocks(report).await.unwrap();
     assert_eq!(cluster.holders(block).await.len(), 3);
@@ -61,13 +55,8 @@ async fn a_young_replica_that_a_heartbeat_tells_of_after_the_report_is_not_copie
     };
     let block = extent.grant.block;
     let late = cluster.nodes.iter().position(|node| node.held.contains_key(&block)).unwrap();
-    let report = BlockReport {
-        node: cluster.nodes[late].id,
-        incarnation: cluster.nodes[late].incarnation,
-        after: None,
-        through: None,
-        replicas: Vec::new(),
-    };
+    let report =
+        BlockReport::new(cluster.nodes[late].id, cluster.nodes[late].incarnation, None, None, Vec::new());
     cluster.commit(vec![extent]).await.unwrap();
     cluster.blocks.report_blocks(report).await.unwrap();
     cluster.new_events();
@@ -165,7 +154,7 @@ async fn a_report_comes_in_pages() {
         let within = |block: &BlockId| Some(*block) > after && through.is_none_or(|last| *block <= last);
         let node = &cluster.nodes[0];
         let replicas = node.held.values().filter(|replica| within(&replica.block)).copied().collect();
-        let report = BlockReport { node: node.id, incarnation: node.incarnation, after, through, replicas };
+        let report = BlockReport::new(node.id, node.incarnation, after, through, replicas);
         cluster.blocks.report_blocks(report).await.unwrap();
     }
     for block in blocks {
@@ -184,13 +173,8 @@ async fn a_page_out_of_order_or_of_an_old_incarnation_is_refused() {
         cluster.put(10).await;
     }
     let node = &cluster.nodes[0];
-    let report = BlockReport {
-        node: node.id,
-        incarnation: node.incarnation,
-        after: None,
-        through: None,
-        replicas: node.held.values().rev().copied().collect(),
-    };
+    let report =
+        BlockReport::new(node.id, node.incarnation, None, None, node.held.values().rev().copied().collect());
     let refused = cluster.blocks.report_blocks(report.clone()).await;
     assert!(matches!(refused, Err(ClusterError::Malformed { .. })));
     let first = *node.held.keys().next().unwrap();
@@ -203,4 +187,86 @@ async fn a_page_out_of_order_or_of_an_old_incarnation_is_refused() {
     assert!(matches!(refused, Err(ClusterError::Malformed { .. })));
     let old = BlockReport { incarnation: 0, replicas: Vec::new(), ..report };
     assert_eq!(cluster.blocks.report_blocks(old).await, Err(ClusterError::Reregister));
+}
+
+/// A node returns without what it held, and registers; its report comes later.
+async fn return_empty(cluster: &mut TestCluster, index: usize) {
+    cluster.nodes[index].held.clear();
+    cluster.nodes[index].increments = Increments::default();
+    cluster.nodes[index].up = true;
+    let registered = cluster.blocks.register(cluster.registration(index)).await.unwrap();
+    cluster.nodes[index].incarnation = registered.incarnation;
+}
+
+// A node counted as sure as soon as it had registered. One that returned with an emptied disk looked emptiest, so a real
+// copy elsewhere was dropped as surplus, and then the report said that this one was not there.
+#[tokio::test]
+async fn nothing_is_dropped_because_of_copies_on_a_node_that_has_not_reported() {
+    let mut cluster = TestCluster::new(4).await;
+    let (_, block) = cluster.put(10).await;
+    grow_old(&mut cluster).await;
+    let emptied = *cluster.really_at(block).first().unwrap();
+    cluster.kill(emptied).await;
+    return_empty(&mut cluster, emptied).await;
+    cluster.settle().await;
+    assert_eq!(cluster.really_at(block).len(), 3, "it may not have what it had");
+    // A first page that is not the last one does not make it sure either.
+    let node = &cluster.nodes[emptied];
+    let through = Some(BlockId(uuid::Uuid::from_u128(1)));
+    let page = BlockReport::new(node.id, node.incarnation, None, through, Vec::new());
+    cluster.blocks.report_blocks(page).await.unwrap();
+    cluster.settle().await;
+    assert_eq!(cluster.really_at(block).len(), 3);
+    cluster.report(emptied).await;
+    cluster.settle().await;
+    assert_eq!(cluster.holders(block).await, cluster.really_at(block));
+    assert_eq!(cluster.really_at(block).len(), 3);
+}
+
+#[tokio::test]
+async fn a_node_that_returns_with_what_it_held_lets_a_surplus_copy_go_when_it_has_reported() {
+    let mut cluster = TestCluster::new(4).await;
+    let (_, block) = cluster.put(10).await;
+    grow_old(&mut cluster).await;
+    let away = *cluster.really_at(block).first().unwrap();
+    cluster.kill(away).await;
+    assert_eq!(cluster.really_at(block).len(), 4);
+    cluster.nodes[away].up = true;
+    cluster.beat(away).await;
+    cluster.settle().await;
+    assert_eq!(cluster.really_at(block).len(), 3);
+}
+
+// A node told that it had stored a block, lost it with a disk, and reported. When the lease would have been over, its old
+// word was looked at once more, and it was listed for good.
+#[tokio::test]
+async fn what_a_node_said_before_it_registered_anew_does_not_come_back_when_leases_are_over() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    let block = grant.block;
+    let mut extent = cluster.store_block(grant, 10);
+    cluster.beat_all().await;
+    return_empty(&mut cluster, 0).await;
+    cluster.report(0).await;
+    extent.stored_on.retain(|node| *node != cluster.nodes[0].id);
+    cluster.commit(vec![extent]).await.unwrap();
+    cluster.pause(cairn_protocol::admin::WorkerName::Repair, true).await;
+    cluster.pass(cluster.config.lease + cluster.config.lease_slack + Duration::from_secs(3)).await;
+    assert_eq!(cluster.holders(block).await, [1, 2].into());
+}
+
+// Full reports came at registration only, so a difference that nobody noticed stayed until the next restart.
+#[tokio::test]
+async fn a_copy_that_is_listed_and_not_there_is_found_by_the_next_report_of_a_node_that_never_left() {
+    let mut cluster = TestCluster::new(3).await;
+    let (_, block) = cluster.put(10).await;
+    grow_old(&mut cluster).await;
+    // It is lost without the node's noticing.
+    cluster.nodes[1].held.remove(&block);
+    cluster.pass(cluster.config.lease).await;
+    assert_eq!(cluster.holders(block).await.len(), 3);
+    cluster.report(1).await;
+    cluster.settle().await;
+    assert_eq!(cluster.holders(block).await, cluster.really_at(block));
+    assert_eq!(cluster.really_at(block).len(), 3);
 }

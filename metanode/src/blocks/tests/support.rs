@@ -1,5 +1,7 @@
 //! Objects, as the namespace makes them, over a test's cluster.
 
+use std::path::PathBuf;
+
 use cairn_protocol::admin::FsckRequest;
 use cairn_protocol::id::{BlockId, PartId, UploadId, VersionId};
 use cairn_protocol::metadata::*;
@@ -24,6 +26,25 @@ impl TestStore {
         let (store, blocks) = (cluster.store.clone(), cluster.blocks.clone());
         let namespace = Namespace::new(store, blocks, cluster.env.clone(), cluster.events.clone(), root);
         Self { cluster, namespace }
+    }
+
+    /// The metanode ends at once, and starts again on the same database.
+    pub(super) async fn restart(&mut self) {
+        self.cluster.restart().await;
+        self.follow();
+    }
+
+    /// The metanode ends, and starts on files that were saved.
+    pub(super) async fn put_back(&mut self, saved: &[(PathBuf, Vec<u8>)]) {
+        self.cluster.put_back(saved).await;
+        self.follow();
+    }
+
+    /// The namespace is of the metanode that runs now.
+    fn follow(&mut self) {
+        let root = RootCredentials { access_key: String::new(), secret_key: String::new() };
+        let TestCluster { store, blocks, env, events, .. } = &self.cluster;
+        self.namespace = Namespace::new(store.clone(), blocks.clone(), env.clone(), events.clone(), root);
     }
 
     pub(super) async fn make_bucket(&self, bucket: &str) {

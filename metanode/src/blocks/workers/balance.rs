@@ -238,6 +238,10 @@ impl Worker for Balance {
 
     fn doing(&self) -> String {
         let moves = self.inner.memory().copies.count(is_move);
+        if self.inner.memory().is_held() {
+            return "nothing is moved while deletions are held: `cairn admin hold status` tells why"
+                .to_owned();
+        }
         match &self.round {
             Some(round) => {
                 format!("{} nodes beyond the threshold, {moves} moves under way", round.survey.outside)
@@ -260,7 +264,8 @@ impl Worker for Balance {
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
-        if self.round.is_none() && !self.begin() {
+        // The copies that moves replace would stay, and fill the disks.
+        if self.inner.memory().is_held() || (self.round.is_none() && !self.begin()) {
             return Ok(Progress::Rest);
         }
         match self.round.take() {

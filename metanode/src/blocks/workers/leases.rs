@@ -2,11 +2,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cairn_protocol::admin::WorkerName;
+use cairn_protocol::id::NodeId;
 use futures_util::FutureExt;
 
 use super::{Progress, Worker};
 use crate::blocks::Inner;
 use crate::blocks::cluster::{Found, reconcile};
+use crate::blocks::hold::Gate;
+use crate::blocks::memory::Memory;
+use crate::blocks::orphans::{Due, Held};
 use crate::store::{StoreError, leases};
 
 /// Blocks that are looked at in one step.
@@ -52,20 +56,23 @@ impl Worker for Leases {
             let mut memory = self.inner.memory();
             memory.reservations.ripen(ended);
             memory.reservations.expire(now);
-            memory.orphans.take_due(now, BLOCKS_PER_STEP)
+            let waits = memory.gate(self.inner.env.monotonic()) == Gate::Waiting;
+            let Memory { nodes, orphans, .. } = &mut *memory;
+            let current = |node, incarnation| nodes.accepts(node, incarnation);
+            if waits { Due::new() } else { orphans.take_due(now, BLOCKS_PER_STEP, current) }
         };
         if due.is_empty() {
             return self.forget_ended().await;
         }
         let replicas: u64 = due.values().map(|replicas| replicas.len() as u64).sum();
         let mut due = due.into_iter();
-        while let Some((node, replicas)) = due.next() {
-            if let Err(error) = reconcile(&self.inner, node, replicas.clone(), Found::Report).await {
+        while let Some((node, held)) = due.next() {
+            if let Err(error) = self.look_at(node, &held).await {
                 // They are looked at again, rather than at their nodes' next registration.
                 let mut memory = self.inner.memory();
-                for (node, replicas) in due.chain([(node, replicas)]) {
-                    for replica in replicas {
-                        memory.orphans.add(node, replica, now);
+                for (node, held) in due.chain([(node, held)]) {
+                    for held in held {
+                        memory.orphans.add(node, held, now);
                     }
                 }
                 return Err(error);
@@ -82,6 +89,14 @@ impl Worker for Leases {
 }
 
 impl Leases {
+    async fn look_at(&self, node: NodeId, held: &[Held]) -> Result<(), StoreError> {
+        for (found, good) in [(Found::Report, true), (Found::Damaged, false)] {
+            let replicas = held.iter().filter(|held| held.good == good).map(|held| held.replica).collect();
+            reconcile(&self.inner, node, replicas, found).await?;
+        }
+        Ok(())
+    }
+
     async fn forget_ended(&self) -> Result<Progress, StoreError> {
         let before = self.inner.env.now().before(self.inner.config.lease_slack);
         let mut reader = self.inner.store.read().await?;

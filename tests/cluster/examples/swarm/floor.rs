@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cairn_protocol::cluster::{
-    BlockReport, Cluster, ClusterError, Heartbeat, HeartbeatReply, Register, Registered, cluster_router,
+    Action, BlockReport, Cluster, ClusterError, Heartbeat, HeartbeatReply, Lineage, Register, Registered,
+    cluster_router,
 };
 use cairn_protocol::env::Env;
 use cairn_protocol::id::ClusterId;
@@ -23,15 +24,21 @@ struct Floor {
 impl Cluster for Floor {
     async fn register(&self, _request: Register) -> Result<Registered, ClusterError> {
         let heartbeat_interval_ms = u64::try_from(super::HEARTBEAT.as_millis()).unwrap_or(u64::MAX);
-        Ok(Registered { cluster: self.cluster, incarnation: 1, heartbeat_interval_ms })
+        Ok(Registered {
+            cluster: self.cluster,
+            incarnation: 1,
+            heartbeat_interval_ms,
+            report_interval_ms: 0,
+            lineage: Lineage::default(),
+        })
     }
 
     async fn heartbeat(&self, _request: Heartbeat) -> Result<HeartbeatReply, ClusterError> {
         Ok(HeartbeatReply::default())
     }
 
-    async fn report_blocks(&self, _request: BlockReport) -> Result<(), ClusterError> {
-        Ok(())
+    async fn report_blocks(&self, _request: BlockReport) -> Result<Option<Action>, ClusterError> {
+        Ok(None)
     }
 }
 

@@ -139,13 +139,13 @@ impl Node {
             zone: Some(self.zone.clone()),
             volumes: self.volumes(0),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            incarnation: 0,
+            seen: Vec::new(),
         };
         let registered = self.rpc.register(register).await?;
         let incarnation = registered.incarnation;
         let (node, replicas) = (self.id, Vec::new());
-        self.rpc
-            .report_blocks(BlockReport { node, incarnation, after: None, through: None, replicas })
-            .await?;
+        self.rpc.report_blocks(BlockReport::new(node, incarnation, None, None, replicas)).await?;
         Ok((incarnation, Duration::from_millis(registered.heartbeat_interval_ms)))
     }
 
@@ -176,7 +176,17 @@ impl Node {
         let News { stored, deleted, finished, .. } =
             std::mem::replace(&mut *news, News { used, ..News::default() });
         let (node, volumes) = (self.id, self.volumes(used));
-        Heartbeat { node, incarnation, volumes, stored, deleted, corrupt: Vec::new(), finished, scrub: None }
+        Heartbeat {
+            node,
+            incarnation,
+            volumes,
+            stored,
+            deleted,
+            corrupt: Vec::new(),
+            finished,
+            scrub: None,
+            seen: Vec::new(),
+        }
     }
 
     fn obey(&self, reply: HeartbeatReply) -> bool {

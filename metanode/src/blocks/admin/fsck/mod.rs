@@ -91,6 +91,9 @@ pub(in crate::blocks) async fn page_of(
     }
     mend::mend(inner, std::mem::take(&mut report.mends)).await?;
     let mut page = report.page;
+    if next.is_none() {
+        page.hold = Some(inner.hold_status().await?);
+    }
     page.next = next.map(|place| cursor::encode(&Cursor { only, place })).transpose()?;
     page.progress_permille = progress;
     Ok(page)

@@ -1,0 +1,66 @@
+//! Which state of the database this is. See `migrations/sqlite/0004_generation.sql`.
+
+use std::collections::HashMap;
+
+use cairn_protocol::cluster::Generation;
+use cairn_protocol::id::OpeningId;
+use sqlx::Row as _;
+
+use super::column::{StoredId, id, number, to_number};
+use super::{Connection, StoreError};
+
+/// Starts of metanodes that made changes before the present one, each with its last change.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Past {
+    openings: HashMap<OpeningId, u64>,
+}
+
+impl Past {
+    /// Whether the database went through this generation before it was opened now.
+    pub(crate) fn knows(&self, generation: Generation) -> bool {
+        self.openings.get(&generation.opening).is_some_and(|last| generation.sequence <= *last)
+    }
+}
+
+/// The latest generation; none before the first change.
+pub(crate) async fn latest(connection: &mut Connection) -> Result<Option<Generation>, StoreError> {
+    let row = sqlx::query("SELECT sequence, changed_by FROM generation").fetch_one(connection).await?;
+    let Some(opening) = row.try_get::<Option<&[u8]>, _>("changed_by")? else { return Ok(None) };
+    let opening = OpeningId::from_column(opening).ok_or(StoreError::Corrupt { column: "changed_by" })?;
+    Ok(Some(Generation { opening, sequence: number(&row, "sequence")? }))
+}
+
+/// All that the database went through so far, by starts of metanodes.
+pub(crate) async fn past(connection: &mut Connection) -> Result<Past, StoreError> {
+    let rows = sqlx::query("SELECT opening, last FROM openings").fetch_all(&mut *connection).await?;
+    let mut openings = HashMap::with_capacity(rows.len() + 1);
+    for row in &rows {
+        openings.insert(id(row, "opening")?, number(row, "last")?);
+    }
+    if let Some(Generation { opening, sequence }) = latest(connection).await? {
+        openings.insert(opening, sequence);
+    }
+    Ok(Past { openings })
+}
+
+/// A metanode begins to write: changes are its own from here on.
+pub(super) async fn open(tx: &mut Connection, opening: OpeningId) -> Result<(), StoreError> {
+    if let Some(Generation { opening, sequence }) = latest(tx).await? {
+        sqlx::query(
+            "INSERT INTO openings (opening, last) VALUES ($1, $2)
+             ON CONFLICT (opening) DO UPDATE SET last = excluded.last",
+        )
+        .bind(&opening.as_bytes()[..])
+        .bind(to_number(sequence))
+        .execute(&mut *tx)
+        .await?;
+    }
+    sqlx::query("UPDATE generation SET opening = $1").bind(&opening.as_bytes()[..]).execute(tx).await?;
+    Ok(())
+}
+
+/// Something happened that an older copy of the database must not be believed after.
+pub(crate) async fn advance(tx: &mut Connection) -> Result<(), StoreError> {
+    sqlx::query("UPDATE generation SET sequence = sequence + 1, changed_by = opening").execute(tx).await?;
+    Ok(())
+}
