@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use cairn_protocol::block::BlockConnector;
 use cairn_protocol::env::Env;
+use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::Metadata;
 use cairn_protocol::secret::ClusterSecret;
 
 use crate::config::Config;
 use crate::credentials::Keyring;
 use crate::data::DataPath;
+use crate::repeating::Repeating;
 
 /// A gateway: what it needs to serve requests. It keeps nothing between them that a client could notice.
 pub struct Gateway {
     /// Settings.
     pub config: Config,
-    /// The namespace and the grants.
+    /// The namespace and the grants. Changes whose answers are lost are repeated.
     pub metadata: Arc<dyn Metadata>,
     /// The way to datanodes: where the bytes of objects go and come from.
     pub data: DataPath,
@@ -35,7 +37,13 @@ impl Gateway {
         env: Env,
     ) -> Self {
         let data = DataPath::new(metadata.clone(), blocks, secret, env.clone(), &config.data);
+        let metadata = Arc::new(Repeating::new(metadata, env.clone()));
         Self { config, metadata, data, env, keyring: Keyring::default() }
+    }
+
+    /// A new id for a change that is named by nothing else.
+    pub fn mutation(&self) -> Option<MutationId> {
+        Some(MutationId(self.env.uuid_v7()))
     }
 }
 

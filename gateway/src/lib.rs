@@ -14,6 +14,8 @@
 //! | [`checksum`] | `x-amz-checksum-*`: compute, combine, show |
 //! | [`error`] | S3's error codes, and the one place where they become HTTP |
 //! | [`xml`], [`uri`] | documents and percent-encoding |
+//! | [`repeating`] | changes of metadata, repeated until their outcome is known |
+//! | [`early`] | answers that begin before the work is done |
 //! | [`caller`], [`credentials`] | who may ask |
 //! | [`gateway`], [`config`], [`server`] | what all requests share, its settings, its start and end |
 //!
@@ -39,9 +41,11 @@ pub mod config;
 pub mod credentials;
 pub mod data;
 pub mod declaration;
+pub mod early;
 pub mod error;
 pub mod gateway;
 pub mod ops;
+pub mod repeating;
 pub mod request;
 pub mod response;
 pub mod route;

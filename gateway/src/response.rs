@@ -18,7 +18,12 @@ pub fn xml(root: &str, content: impl FnOnce(&mut XmlWriter)) -> Response {
 
 /// 200 with this document.
 pub fn document(bytes: Bytes) -> Response {
-    let mut response = Response::new(Body::from(bytes));
+    xml_body(Body::from(bytes))
+}
+
+/// 200 with a body that is an XML document.
+pub fn xml_body(body: Body) -> Response {
+    let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     response
 }

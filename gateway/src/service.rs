@@ -11,13 +11,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cairn_protocol::listener::Peer;
 use cairn_protocol::rpc;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use crate::auth::{RequestView, is_signature_parameter, is_version_two, read_claim};
-use crate::body::track;
+use crate::body::{BodyEnd, track};
 use crate::caller::Caller;
+use crate::early;
 use crate::error::{ErrorCode, ErrorScope, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::request::{Request, RequestBody};
@@ -69,7 +71,10 @@ impl S3Service {
         let result = match self.admit(parts, &id) {
             Ok(admitted) => {
                 operation = admitted.route.declaration.name;
-                (admitted.route.handler)(self.gateway.clone(), admitted.request, RequestBody::new(body)).await
+                let request = RequestBody::new(body);
+                let work = (admitted.route.handler)(self.gateway.clone(), admitted.request, request);
+                self.answer_in_time(operation, work, &end, Asked { method: &method, path: &path, id: &id })
+                    .await
             }
             Err(error) => Err(error),
         };
@@ -94,6 +99,33 @@ impl S3Service {
         let status = response.status().as_u16();
         tracing::info!(%method, path, operation, status, code, elapsed_ms, "request");
         response
+    }
+
+    /// The operation's answer; of one that may take long, an answer that begins before the operation ends.
+    async fn answer_in_time(
+        &self,
+        operation: &'static str,
+        mut work: early::Work,
+        request_end: &BodyEnd,
+        asked: Asked<'_>,
+    ) -> S3Result<Response> {
+        if !early::is_expected_of(operation) {
+            return work.await;
+        }
+        let env = self.gateway.env.clone();
+        if let Some(result) = early::wait(&env, &mut work, request_end).await {
+            return result;
+        }
+        let (method, path, id) = (asked.method.clone(), asked.path.to_owned(), asked.id.to_owned());
+        let host_id = self.host_id.clone();
+        let work = rpc::with_request_id(Some(id.clone()), work).boxed();
+        Ok(early::answer(env, work, move |error| {
+            log_error(error);
+            let code = error.code().as_str();
+            tracing::info!(%method, path, operation, code, %id, "a request failed after its answer had begun");
+            let scope = ErrorScope { method: &method, resource: &path, request_id: &id, host_id: &host_id };
+            error.to_xml(&scope)
+        }))
     }
 
     /// Everything that is checked before an operation sees the request.
@@ -146,6 +178,13 @@ impl S3Service {
         })?;
         claim.verify(&view, secret, self.gateway.env.now()).map(Caller::new)
     }
+}
+
+/// What was asked, as logs and error documents name it.
+struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    id: &'a str,
 }
 
 struct Admitted {

@@ -81,6 +81,8 @@ pub enum EventKind {
     GrantAbandoned { block: BlockId },
     /// A multipart upload was aborted and its parts given up.
     UploadAborted { upload: UploadId },
+    /// A multipart upload to which no part had come for the time that uploads may lie idle was given up.
+    UploadExpired { bucket: String, key: String, upload: UploadId },
     /// The scrubber read every block once.
     ScrubFinished { node: NodeId, blocks: u64, corrupt: u64 },
 }

@@ -80,6 +80,11 @@ id! {
     /// One upload of one part: a part that is sent again gets a new id. Chosen by the gateway.
     PartId
 }
+id! {
+    /// One change that a gateway asks for, whatever it is of. UUIDv7 chosen by the gateway, so that a
+    /// repetition of it is recognised.
+    MutationId
+}
 
 impl BlockId {
     /// When the metanode chose this id, in milliseconds since the Unix epoch (RFC 9562, section 5.7);

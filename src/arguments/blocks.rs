@@ -67,6 +67,10 @@ pub(crate) struct BlockArguments {
     #[arg(long, env = "CAIRN_BALANCE_THRESHOLD", default_value = "10%", value_name = "SHARE", value_parser = percentage)]
     pub balance_threshold: Permille,
 
+    /// How long a multipart upload may get no part before it is given up and its bytes deleted; 0 is for ever
+    #[arg(long, env = "CAIRN_UPLOAD_EXPIRY", default_value = "7d", value_name = "TIME", value_parser = duration_or_zero)]
+    pub upload_expiry: Duration,
+
     #[command(flatten)]
     pub advanced: AdvancedBlockArguments,
 }
@@ -152,6 +156,7 @@ impl BlockArguments {
             delete_batch: advanced.delete_batch,
             worker_interval: advanced.worker_interval,
             completed_uploads_kept: advanced.completed_uploads_kept,
+            upload_expiry: self.upload_expiry,
         };
         config.validate().map_err(|error| {
             let setting = option_of(error.setting);

@@ -146,7 +146,7 @@ async fn make_default_bucket(
 ) -> anyhow::Result<()> {
     cairn_gateway::types::BucketName::parse(&bucket).with_context(|| format!("--default-bucket {bucket}"))?;
     loop {
-        let request = CreateBucket { bucket: bucket.clone(), region: region.clone() };
+        let request = CreateBucket { bucket: bucket.clone(), region: region.clone(), mutation: None };
         match metadata.create_bucket(request).await {
             Ok(_) | Err(MetadataError::BucketExists { .. }) => return Ok(()),
             Err(MetadataError::Unavailable { .. }) => env.sleep(RETRY_DELAY).await,

@@ -94,16 +94,17 @@ def repaired(cluster, client):
     cluster.check()
 
 
-# The gateway gives up a read only when nothing has come for long, and there are two.
-@pytest.mark.timeout(400)
 def test_when_all_copies_are_bad_reads_fail_and_what_is_left_is_kept(start):
     cluster, client = start_with_objects(start, 2, CAIRN_SCRUB_PERIOD="200ms")
     flip(cluster, [0, 1])
     for n in range(2):
         wait_until(lambda n=n: len(quarantined(cluster, n)) == 2, "bad copies to be set aside")
     for n in range(2):
+        began = time.monotonic()
         with pytest.raises(REFUSALS):
             get(client, n)
+        # Both nodes say that their copy is bad: there is nothing to wait for. It was waited for 104 s.
+        assert time.monotonic() - began < 20
     wait_until(lambda: cluster.status()["missing"] == 2, "both blocks to be told as missing")
     kept = [quarantined(cluster, n) for n in range(2)]
     for node in cluster.datanodes:

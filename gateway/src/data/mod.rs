@@ -12,6 +12,7 @@
 //! | `stored` | blocks that wait to be committed |
 //! | `rewrite` | a block that did not stay is written again |
 //! | `reader` | the bytes of an object, in order |
+//! | `reads` | which versions are being read: the metanode keeps those that are read for long |
 //! | `replica` | the bytes of one block, from one replica |
 //! | `suspects` | nodes that failed just now |
 //! | `error` | what can go wrong, and what S3 says to it |
@@ -27,6 +28,7 @@ mod error;
 mod grants;
 mod lease;
 mod reader;
+mod reads;
 mod replica;
 mod rewrite;
 mod send;
@@ -53,6 +55,7 @@ pub use error::{DataError, WriteError};
 pub use reader::ObjectBody;
 pub use stored::StoredBlocks;
 
+use reads::Reads;
 use suspects::Suspects;
 
 /// Writes and reads the bytes of objects. Cheap to clone; clones share budget and experience.
@@ -70,6 +73,7 @@ struct Parts {
     budget: Budget,
     timeouts: Timeouts,
     suspects: Suspects,
+    reads: Reads,
     /// Blocks on their way to datanodes.
     sends: Semaphore,
 }
@@ -108,9 +112,11 @@ impl DataPath {
     ) -> Self {
         let budget = Budget::new(config);
         let suspects = Suspects::new(env.clone());
+        let reads = Reads::new(metadata.clone(), env.clone());
         let timeouts = config.timeouts.clone();
         let sends = Semaphore::new(SENDS_MAX);
-        Self { parts: Arc::new(Parts { metadata, blocks, secret, env, budget, timeouts, suspects, sends }) }
+        let parts = Parts { metadata, blocks, secret, env, budget, timeouts, suspects, reads, sends };
+        Self { parts: Arc::new(parts) }
     }
 
     /// The memory that bodies use.

@@ -1,4 +1,4 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,6 +17,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::reads::ReadGuard;
 use super::replica::{OpenReplica, ReplicaError};
 use super::{DataError, Parts};
 
@@ -30,6 +31,9 @@ const OPEN_AHEAD: u64 = 1 << 20;
 
 /// How long to wait before the replicas of a block are tried again, at first.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// How long to wait at the most: a node that came back is found soon, and one that did not costs little to ask.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
 
 /// The bytes of an object or of a range of it, in order and verified. Fails in mid-stream when a block
 /// cannot be read at all any more: the connection must then be broken off, for its length was promised.
@@ -78,6 +82,7 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
         memory = parts.budget.download(length) => memory.ok_or(DataError::Overloaded)?,
         () = parts.env.sleep(parts.timeouts.memory) => return Err(DataError::Overloaded),
     };
+    let held = parts.reads.begin(located.object.version, located.readable_ms);
     let mut reader = ObjectReader {
         parts,
         version: located.object.version,
@@ -88,6 +93,7 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
         ahead: None,
         verified: VecDeque::new(),
         _memory: memory,
+        _held: held,
     };
     reader.advance().await?;
     let stream = futures_util::stream::unfold(Some(reader), |reader| async move {
@@ -118,6 +124,8 @@ struct ObjectReader {
     /// Bytes to pass on.
     verified: VecDeque<Bytes>,
     _memory: OwnedSemaphorePermit,
+    /// Has the metanode keep the version while it is being read.
+    _held: Option<ReadGuard>,
 }
 
 struct Ahead {
@@ -256,16 +264,25 @@ impl ObjectReader {
 /// What went wrong with one chunk so far.
 struct Trouble {
     deadline: Duration,
-    tried: HashSet<NodeId>,
+    /// Who failed since the metanode was asked last, and whether it answered that there is nothing to be had: its
+    /// replica is missing or bad, and will not be otherwise in a moment.
+    tried: HashMap<NodeId, bool>,
+    /// How often the metanode was asked where else the block is.
+    asked: u32,
     reason: String,
     delay: Duration,
 }
+
+/// The metanode is asked so often where a block is whose replicas are all missing or bad: one may just have been
+/// moved, and what was read wrong once may be read right.
+const HOPELESS_AFTER: u32 = 2;
 
 impl Trouble {
     fn new(parts: &Parts) -> Self {
         Self {
             deadline: parts.env.monotonic() + parts.timeouts.read,
-            tried: HashSet::new(),
+            tried: HashMap::new(),
+            asked: 0,
             reason: "it has no replicas".to_owned(),
             delay: RETRY_DELAY,
         }
@@ -273,8 +290,16 @@ impl Trouble {
 
     fn note(&mut self, parts: &Arc<Parts>, block: &BlockLocation, node: NodeId, error: &ReplicaError) {
         error.report(parts, block.block, node);
-        self.tried.insert(node);
+        self.tried.insert(node, error.is_final());
         self.reason = format!("{node}: {error}");
+    }
+
+    /// Whether there is nothing to wait for: each replica that the metanode knows of is missing or bad, as itself or
+    /// its node says, or there is none. A node that does not answer may come back, unless its replica is known to be
+    /// bad.
+    fn is_hopeless(&self, block: &BlockLocation) -> bool {
+        let is_lost = |replica: &Replica| replica.bad || self.tried.get(&replica.node) == Some(&true);
+        self.asked >= HOPELESS_AFTER && block.replicas.iter().all(is_lost)
     }
 }
 
@@ -286,7 +311,7 @@ fn in_order(parts: &Parts, replicas: &[Replica]) -> Vec<Replica> {
 }
 
 /// Opens a range of a block at any replica that was not tried. When all were, asks the metanode again
-/// where they are, waits a little and begins anew.
+/// where they are, waits a little and begins anew, unless there is nothing to wait for.
 async fn open_any(
     parts: &Arc<Parts>,
     block: &BlockLocation,
@@ -299,11 +324,13 @@ async fn open_any(
             return Ok(open);
         }
         let unreadable = || DataError::Unreadable { block: block.block, reason: trouble.reason.clone() };
-        if parts.env.monotonic() >= trouble.deadline {
+        let left = trouble.deadline.saturating_sub(parts.env.monotonic());
+        if left.is_zero() || trouble.is_hopeless(&block) {
             return Err(unreadable());
         }
-        parts.env.sleep(trouble.delay).await;
-        trouble.delay *= 2;
+        parts.env.sleep(trouble.delay.min(left)).await;
+        trouble.delay = (trouble.delay * 2).min(RETRY_DELAY_MAX);
+        trouble.asked += 1;
         let request = LocateBlocks { blocks: vec![block.block] };
         let located = repeat(parts, || parts.metadata.locate_blocks(request.clone())).await?;
         let Some(now) = located.into_iter().find(|location| location.block == block.block) else {
@@ -326,7 +353,7 @@ async fn open_first(
     trouble: &mut Trouble,
 ) -> Option<OpenReplica> {
     let mut left: VecDeque<Replica> = in_order(parts, &block.replicas).into();
-    left.retain(|replica| !trouble.tried.contains(&replica.node));
+    left.retain(|replica| !trouble.tried.contains_key(&replica.node));
     let (answers, mut answered) = mpsc::unbounded_channel();
     let mut asked = Vec::new();
     loop {

@@ -66,6 +66,11 @@ impl ReplicaError {
         }
     }
 
+    /// Whether the replica will not be otherwise in a moment: it is not there, or is not what it should be.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self.problem(), Some(ReplicaProblem::Missing | ReplicaProblem::Corrupt))
+    }
+
     /// Tells the metanode, and remembers a node that cannot be reached.
     pub(super) fn report(&self, parts: &Arc<Parts>, block: BlockId, node: NodeId) {
         cairn_protocol::warn_peer!(%block, %node, error = %self, "a replica cannot be read");

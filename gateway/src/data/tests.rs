@@ -2,5 +2,6 @@
 
 mod budget;
 mod read;
+mod reads;
 mod world;
 mod write;

@@ -4,7 +4,7 @@ mod read;
 mod write;
 
 pub use read::{Element, parse};
-pub use write::XmlWriter;
+pub use write::{DECLARATION, XmlWriter};
 
 /// The namespace of S3's documents.
 pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";

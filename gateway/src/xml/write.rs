@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 
+/// How every document begins.
+pub const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
 /// Writes elements into a document, properly nested by construction.
 #[derive(Debug)]
 pub struct XmlWriter {
@@ -13,7 +16,7 @@ pub struct XmlWriter {
 impl XmlWriter {
     /// A whole document with this root element.
     pub fn document(root: &str, namespace: Option<&str>, content: impl FnOnce(&mut Self)) -> Bytes {
-        let mut xml = Self { out: String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n") };
+        let mut xml = Self { out: String::from(DECLARATION) };
         match namespace {
             Some(namespace) => xml.element_with(root, &[("xmlns", namespace)], content),
             None => xml.element(root, content),

@@ -412,3 +412,53 @@ async fn uploads_are_listed_in_pages_by_key_and_age_and_rolled_up() {
     let wrong = Call::get("/bucket?uploads&key-marker=b&upload-id-marker=!");
     client.send(wrong).await.fails(400, "InvalidArgument");
 }
+
+/// A copy of a part in the size in which the source was uploaded read all of its bytes to compute an MD5 that was
+/// known when the source was completed, and was forgotten then.
+#[tokio::test]
+async fn a_copied_range_that_is_a_part_of_the_source_is_not_read() {
+    use std::sync::atomic::Ordering;
+    let store = Store::start().await;
+    let client = &store.client;
+    let parts = [bytes(1, PART_MIN), bytes(2, PART_MIN + 7), bytes(3, 100)];
+    let source = Upload::create(client, "/bucket/source", &[]).await;
+    let mut named = Vec::new();
+    for (number, part) in (1..).zip(&parts) {
+        source.put(number * 10, part).await.expect(200);
+        named.push((number * 10, format!("\"{}\"", md5(part))));
+    }
+    let named: Vec<_> = named.iter().map(|(number, etag)| (*number, etag.as_str())).collect();
+    source.complete(&named).await.expect(200);
+    // A copy of the object has its parts, and their sums.
+    let copied = Call::put("/bucket/copy").header("x-amz-copy-source", "bucket/source");
+    client.send(copied).await.expect(200);
+
+    let upload = Upload::create(client, "/bucket/k", &[]).await;
+    let connects = || store.connects.load(Ordering::SeqCst);
+    let before = connects();
+    let mut start = 0;
+    for (number, part) in (1..).zip(&parts) {
+        let range = format!("bytes={start}-{}", start + part.len() - 1);
+        start += part.len();
+        let source = if number == 2 { "bucket/copy" } else { "bucket/source" };
+        let call = Call::put(&upload.target(number))
+            .header("x-amz-copy-source", source)
+            .header("x-amz-copy-source-range", &range);
+        let copied = client.send(call).await.expect(200).xml("CopyPartResult");
+        assert_eq!(texts(&copied, &["ETag"]), [format!("\"{}\"", md5(part))]);
+    }
+    assert_eq!(connects(), before, "bytes were read whose MD5 is known");
+    // Any other range is.
+    let call = Call::put(&upload.target(9))
+        .header("x-amz-copy-source", "bucket/source")
+        .header("x-amz-copy-source-range", "bytes=1-1000");
+    let copied = client.send(call).await.expect(200).xml("CopyPartResult");
+    assert_eq!(texts(&copied, &["ETag"]), [format!("\"{}\"", md5(&parts[0][1..1001]))]);
+    assert!(connects() > before);
+
+    let etags: Vec<_> = parts.iter().map(|part| format!("\"{}\"", md5(part))).collect();
+    let named: Vec<_> = (1..).zip(etags.iter().map(String::as_str)).collect();
+    upload.complete(&named).await.expect(200);
+    let got = client.send(Call::get("/bucket/k")).await.expect(200);
+    assert!(got.body == parts.concat());
+}

@@ -80,6 +80,10 @@ pub struct BlocksConfig {
     /// How long the answer to a completed multipart upload is remembered for clients that ask again.
     #[serde(rename = "completed_uploads_kept_ms", with = "millis")]
     pub completed_uploads_kept: Duration,
+    /// How long an upload in progress may get no part before it is given up and its bytes deleted; 0: for ever.
+    /// Counted from its last part, or from its beginning before the first one.
+    #[serde(rename = "upload_expiry_ms", with = "millis")]
+    pub upload_expiry: Duration,
 }
 
 impl Default for BlocksConfig {
@@ -107,6 +111,7 @@ impl Default for BlocksConfig {
             delete_batch: 1_000,
             worker_interval: Duration::from_secs(1),
             completed_uploads_kept: Duration::from_secs(7 * 24 * 3600),
+            upload_expiry: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }

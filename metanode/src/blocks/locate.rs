@@ -40,15 +40,16 @@ fn in_reading_order(inner: &Inner, mut holders: Vec<(NodeId, bool)>) -> Vec<Repl
         NodeState::Dead => 2,
     };
     holders.sort_by_key(|(node, good)| (!good, state(*node), memory.nodes.is_doubtful(*node, now)));
-    holders.into_iter().filter_map(|(node, _)| replica(&memory, node)).collect()
+    holders.into_iter().filter_map(|(node, good)| replica(&memory, node, !good)).collect()
 }
 
-fn replica(memory: &Memory, id: NodeId) -> Option<Replica> {
+fn replica(memory: &Memory, id: NodeId, bad: bool) -> Option<Replica> {
     let node = memory.nodes.get(id)?;
     Some(Replica {
         node: id,
         address: node.address.clone(),
         zone: node.zone.as_deref().map(str::to_owned),
         live: node.state == NodeState::Live,
+        bad,
     })
 }

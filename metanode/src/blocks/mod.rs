@@ -227,6 +227,11 @@ impl Blocks {
         locate::locate(&self.inner, connection, blocks).await
     }
 
+    /// How long what was retired stays readable.
+    pub(crate) fn garbage_grace(&self) -> std::time::Duration {
+        self.inner.config.garbage_grace
+    }
+
     /// See [`Metadata::check_storage_class`](cairn_protocol::metadata::Metadata::check_storage_class).
     pub(crate) fn check_storage_class(&self, class: String) -> Result<(), MetadataError> {
         let known = self.inner.config.storage_classes.contains_key(&class);
@@ -276,7 +281,7 @@ impl Blocks {
 }
 
 /// Gives `to` the bytes `start..end` of `from`, from `base_offset` on, without copying them: the
-/// blocks get a reference more for each extent. Answers how many bytes there were.
+/// blocks get a reference more for each extent. Refused when `from` does not have all of these bytes.
 ///
 /// # Errors
 /// The database's.
@@ -287,10 +292,11 @@ pub(crate) async fn share_extents(
     end: u64,
     to: &OwnerId,
     base_offset: u64,
-) -> Result<u64, StoreError> {
-    let bytes = extents::copy_range(tx, from, start, end, to, base_offset).await?;
-    extents::add_references(tx, to, base_offset, base_offset.saturating_add(bytes)).await?;
-    Ok(bytes)
+) -> Result<(), StoreError> {
+    let to_end = base_offset.saturating_add(end.saturating_sub(start));
+    extents::copy_range(tx, from, start, end, to, base_offset).await?;
+    extents::check(tx, to, base_offset, to_end).await?;
+    extents::add_references(tx, to, base_offset, to_end).await
 }
 
 /// Gives up an owner: the sweep drops its extents when its grace period is over, counted from

@@ -23,6 +23,7 @@ mod walk;
 
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::event::EventBus;
+use cairn_protocol::id::{MutationId, UploadId};
 use cairn_protocol::metadata::{BucketInfo, MetadataError, RootCredentials};
 
 use crate::blocks::{Blocks, OwnerId};
@@ -73,12 +74,76 @@ fn cut<T>(rows: &mut Vec<T>, max: u32) -> bool {
 }
 
 /// Forgets versions whose grace period is over: called by the sweep, in its transaction, with the
-/// owners whose extents it drops. Owners that are parts are passed over.
+/// owners whose extents it drops. Owners that are parts are passed over. What was written a moment ago, with a
+/// short grace period, leaves its outcome behind, for its gateway may not have heard it yet.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn forget(tx: &mut Connection, owners: &[OwnerId]) -> Result<(), StoreError> {
-    store::objects::forget(tx, owners).await
+pub(crate) async fn forget(
+    tx: &mut Connection,
+    owners: &[OwnerId],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for version in store::objects::forget(tx, owners).await? {
+        if version.modified_at > now.before(store::mutations::KEPT) {
+            store::mutations::remember(tx, Some(MutationId(version.version.0)), &version, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Uploads in progress that began before this time, up to `max` behind `after`, in the order of their beginning.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn uploads_begun_before(
+    connection: &mut Connection,
+    before: Timestamp,
+    after: Option<(Timestamp, UploadId)>,
+    max: u32,
+) -> Result<Vec<(Timestamp, UploadId)>, StoreError> {
+    store::uploads::begun_before(connection, before, after, max).await
+}
+
+/// Whether an upload is in progress, began before this time, and got no part since.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn is_abandoned(
+    connection: &mut Connection,
+    upload: UploadId,
+    before: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(store::uploads::find_abandoned(connection, upload, before).await?.is_some())
+}
+
+/// Gives up an upload that is still abandoned. Answers its bucket and key.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn give_up_abandoned(
+    tx: &mut Connection,
+    upload: UploadId,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<Option<(String, String)>, StoreError> {
+    let found = store::uploads::find_abandoned(tx, upload, before).await?;
+    if found.is_some() {
+        uploads::give_up(tx, upload, now).await?;
+    }
+    Ok(found)
+}
+
+/// Forgets outcomes of mutations that nobody repeats any more, up to `max`. Answers how many they were.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn forget_outcomes(
+    tx: &mut Connection,
+    now: Timestamp,
+    max: u32,
+) -> Result<u64, StoreError> {
+    store::mutations::forget_old(tx, now, max).await
 }
 
 /// Forgets what uploads were completed to before that time: a repeated completion is not recognised

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use cairn_protocol::metadata::{
-    AllocateBlocks, BlockLocation, BucketInfo, BucketPage, BucketRef, CommitObject, Committed,
-    CompleteUpload, CopyObject, CopyPart, CreateBucket, CreateUpload, DeleteObjects, Deleted, ExtentPage,
-    Grant, ListBuckets, ListExtents, ListObjectParts, ListObjects, ListParts, ListUploads, LocateBlocks,
-    LocatedObject, LookupObject, Metadata, MetadataError, ObjectPage, ObjectPartPage, PartCommitted,
-    PartPage, PutPart, ReleaseGrants, RenewGrants, ReplicaReport, RootCredentials, RootCredentialsRequest,
-    StorageClassRef, UpdateTags, UploadInfo, UploadPage, UploadRef,
+    AbortUpload, AllocateBlocks, BlockLocation, BucketInfo, BucketPage, BucketRef, CommitObject, Committed,
+    CompleteUpload, CopyObject, CopyPart, CreateBucket, CreateUpload, DeleteBucket, DeleteObjects, Deleted,
+    ExtentPage, Grant, ListBuckets, ListExtents, ListObjectParts, ListObjects, ListParts, ListUploads,
+    LocateBlocks, LocatedObject, LookupObject, Metadata, MetadataError, ObjectPage, ObjectPartPage,
+    PartCommitted, PartPage, PutPart, ReleaseGrants, RenewGrants, RenewReads, ReplicaReport, RootCredentials,
+    RootCredentialsRequest, StorageClassRef, UpdateTags, UploadInfo, UploadPage, UploadRef,
 };
 
 use super::Namespace;
@@ -25,7 +25,7 @@ impl Metadata for Namespace {
     async fn list_buckets(&self, request: ListBuckets) -> Answer<BucketPage> {
         self.buckets(request).await
     }
-    async fn delete_bucket(&self, request: BucketRef) -> Answer<()> {
+    async fn delete_bucket(&self, request: DeleteBucket) -> Answer<()> {
         self.remove_bucket(request).await
     }
 
@@ -34,6 +34,9 @@ impl Metadata for Namespace {
     }
     async fn list_extents(&self, request: ListExtents) -> Answer<ExtentPage> {
         self.extents(request).await
+    }
+    async fn renew_reads(&self, request: RenewReads) -> Answer<()> {
+        self.keep_readable(request).await
     }
     async fn locate_blocks(&self, request: LocateBlocks) -> Answer<Vec<BlockLocation>> {
         self.block_locations(request).await
@@ -78,7 +81,7 @@ impl Metadata for Namespace {
     async fn complete_upload(&self, request: CompleteUpload) -> Answer<Committed> {
         self.complete(request).await
     }
-    async fn abort_upload(&self, request: UploadRef) -> Answer<()> {
+    async fn abort_upload(&self, request: AbortUpload) -> Answer<()> {
         self.abort(request).await
     }
 

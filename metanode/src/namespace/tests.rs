@@ -25,7 +25,11 @@ async fn namespace() -> (Namespace, TempDir) {
     let root = RootCredentials { access_key: String::new(), secret_key: String::new() };
     let namespace = Namespace::new(store, blocks, env, events, root);
     namespace
-        .create_bucket(CreateBucket { bucket: "b".to_owned(), region: "us-east-1".to_owned() })
+        .create_bucket(CreateBucket {
+            bucket: "b".to_owned(),
+            region: "us-east-1".to_owned(),
+            mutation: None,
+        })
         .await
         .unwrap();
     (namespace, directory)

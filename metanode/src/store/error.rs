@@ -41,6 +41,12 @@ pub enum StoreError {
         /// What it is.
         found: String,
     },
+    /// The extents of an object or a part have a gap, overlap, are too short, or lie beyond their blocks.
+    #[error("the extents of {owner} do not make up the bytes that they should")]
+    BrokenExtents {
+        /// The object's version or the part.
+        owner: String,
+    },
     /// A newer Cairn wrote the database; this one would misunderstand it.
     #[error("the database is of a newer version of Cairn (its schema is version {version})")]
     NewerSchema {
@@ -102,6 +108,7 @@ impl StoreError {
             Self::Busy | Self::Closed | Self::TransactionLost => Outward::TryAgain,
             Self::Panicked
             | Self::Corrupt { .. }
+            | Self::BrokenExtents { .. }
             | Self::NotDurable { .. }
             | Self::NewerSchema { .. }
             | Self::Migrate(_)

@@ -36,7 +36,7 @@ pub(crate) async fn insert(tx: &mut Connection, owner: &[u8; 16], extent: &Exten
 }
 
 /// Gives `to` the bytes `start..end` of `from`, from `base_offset` on: the rows that cover them,
-/// trimmed to them. Answers how many bytes there were.
+/// trimmed to them.
 pub(crate) async fn copy_range(
     tx: &mut Connection,
     from: &[u8; 16],
@@ -44,7 +44,7 @@ pub(crate) async fn copy_range(
     end: u64,
     to: &[u8; 16],
     base_offset: u64,
-) -> Result<u64, StoreError> {
+) -> Result<(), StoreError> {
     // The inner rows carry where the wanted piece begins and ends within the source.
     sqlx::query(
         "INSERT INTO extents (owner_id, object_offset, block_id, block_offset, length)
@@ -54,7 +54,7 @@ pub(crate) async fn copy_range(
                       CASE WHEN object_offset > $2 THEN object_offset ELSE $2 END AS piece_start,
                       CASE WHEN object_offset + length < $3 THEN object_offset + length ELSE $3 END AS piece_end
                FROM extents
-               WHERE owner_id = $1 AND object_offset < $3
+               WHERE owner_id = $1 AND object_offset < $3 AND block_offset >= 0
                  AND object_offset >= COALESCE((SELECT MAX(object_offset) FROM extents
                                                 WHERE owner_id = $1 AND object_offset <= $2), 0)
               ) AS pieces
@@ -65,18 +65,42 @@ pub(crate) async fn copy_range(
     .bind(to_number(end))
     .bind(&to[..])
     .bind(to_number(base_offset))
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
+    Ok(())
+}
+
+/// Checks that the extents of an owner make up `start..end`: each begins where the last one ended, and lies within
+/// a block that exists. Rows that are damaged must not become another object's.
+pub(crate) async fn check(
+    connection: &mut Connection,
+    owner: &[u8; 16],
+    start: u64,
+    end: u64,
+) -> Result<(), StoreError> {
     let row = sqlx::query(
-        "SELECT CAST(COALESCE(SUM(length), 0) AS BIGINT) AS bytes FROM extents
-         WHERE owner_id = $1 AND object_offset >= $2 AND object_offset < $3",
+        "SELECT COUNT(*) AS extents, CAST(COALESCE(SUM(length), 0) AS BIGINT) AS bytes,
+                CAST(COALESCE(SUM(sound), 0) AS BIGINT) AS sound
+         FROM (SELECT extents.length,
+                      CASE WHEN extents.length > 0 AND extents.block_offset >= 0
+                            AND extents.block_offset + extents.length <= blocks.length
+                            AND extents.object_offset = $2 - extents.length
+                                + SUM(extents.length) OVER (ORDER BY extents.object_offset)
+                           THEN 1 ELSE 0 END AS sound
+               FROM extents LEFT JOIN blocks ON blocks.block_id = extents.block_id
+               WHERE extents.owner_id = $1 AND extents.object_offset >= $2 AND extents.object_offset < $3
+              ) AS examined",
     )
-    .bind(&to[..])
-    .bind(to_number(base_offset))
-    .bind(to_number(base_offset.saturating_add(end.saturating_sub(start))))
-    .fetch_one(tx)
+    .bind(&owner[..])
+    .bind(to_number(start))
+    .bind(to_number(end))
+    .fetch_one(connection)
     .await?;
-    number(&row, "bytes")
+    let (extents, sound): (u64, u64) = (number(&row, "extents")?, number(&row, "sound")?);
+    if extents == sound && number::<u64>(&row, "bytes")? == end.saturating_sub(start) {
+        return Ok(());
+    }
+    Err(StoreError::BrokenExtents { owner: uuid::Uuid::from_bytes(*owner).to_string() })
 }
 
 /// The first `max` extents of an owner that have bytes in `start..end`, in order.

@@ -1,7 +1,7 @@
 //! Owners of extents that were retired, until their grace period is over and their extents are gone.
 
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::id::BlockId;
+use cairn_protocol::id::{BlockId, VersionId};
 use sqlx::Row as _;
 
 use super::column::{id, to_time};
@@ -61,6 +61,46 @@ pub(crate) async fn retire_again(
         .execute(&mut *tx)
         .await?;
     }
+    Ok(())
+}
+
+/// Whether an owner was retired before this time, and is still there.
+pub(crate) async fn is_due(
+    tx: &mut Connection,
+    owner: &[u8; 16],
+    retired_before: Timestamp,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM garbage WHERE owner_id = $1 AND retired_at < $2")
+        .bind(&owner[..])
+        .bind(to_time(retired_before))
+        .fetch_optional(tx)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Whether an owner was retired and is still there.
+pub(crate) async fn is_retired(connection: &mut Connection, owner: &[u8; 16]) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM garbage WHERE owner_id = $1")
+        .bind(&owner[..])
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Has a retired version count as retired at this time. One whose extents have begun to go is passed over.
+pub(crate) async fn postpone(
+    tx: &mut Connection,
+    version: VersionId,
+    retired_at: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE garbage SET retired_at = $2 WHERE owner_id = $1 AND retired_at < $2
+           AND EXISTS (SELECT 1 FROM object_versions WHERE version_id = $1)",
+    )
+    .bind(&version.as_bytes()[..])
+    .bind(to_time(retired_at))
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

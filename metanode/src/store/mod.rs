@@ -9,6 +9,7 @@
 //! | `invariants` | what must be true after every transaction |
 //! | `fsck` | what the check of everything reads |
 //! | `settings`, `buckets`, `objects`, `object_parts`, `uploads`, `parts`, `extents` | the namespace's tables |
+//! | `mutations` | what the latest mutations answered |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `garbage`, `leases` | the block manager's tables |
 //! | `clock` | the cluster's time |
 //! | `generations` | which state of the database this is |
@@ -31,6 +32,7 @@ pub(crate) mod garbage;
 pub(crate) mod generations;
 mod invariants;
 pub(crate) mod leases;
+pub(crate) mod mutations;
 pub(crate) mod nodes;
 pub(crate) mod object_parts;
 pub(crate) mod objects;

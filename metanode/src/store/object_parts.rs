@@ -3,7 +3,9 @@
 use cairn_protocol::id::{UploadId, VersionId};
 use cairn_protocol::metadata::ObjectPart;
 
-use super::column::{number, optional_json};
+use sqlx::Row as _;
+
+use super::column::{number, optional_json, to_number};
 use super::{Connection, Row, StoreError};
 
 /// Where a part is in its object.
@@ -22,8 +24,8 @@ pub(crate) async fn insert_from_upload(
     upload: UploadId,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO object_parts (version_id, number, object_offset, length, checksum)
-         SELECT $1, number, CAST(SUM(length) OVER (ORDER BY number) AS BIGINT) - length, length, checksum
+        "INSERT INTO object_parts (version_id, number, object_offset, length, checksum, etag)
+         SELECT $1, number, CAST(SUM(length) OVER (ORDER BY number) AS BIGINT) - length, length, checksum, etag
          FROM parts WHERE upload_id = $2",
     )
     .bind(&version.as_bytes()[..])
@@ -36,8 +38,8 @@ pub(crate) async fn insert_from_upload(
 /// Gives a version the parts of another one.
 pub(crate) async fn copy(tx: &mut Connection, from: VersionId, to: VersionId) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO object_parts (version_id, number, object_offset, length, checksum)
-         SELECT $2, number, object_offset, length, checksum FROM object_parts WHERE version_id = $1",
+        "INSERT INTO object_parts (version_id, number, object_offset, length, checksum, etag)
+         SELECT $2, number, object_offset, length, checksum, etag FROM object_parts WHERE version_id = $1",
     )
     .bind(&from.as_bytes()[..])
     .bind(&to.as_bytes()[..])
@@ -64,20 +66,24 @@ pub(crate) async fn find(
     .transpose()
 }
 
-/// The first `max` parts of a version with numbers above `after`.
+/// The first `max` parts of a version with numbers above `after`; of those, only the ones that begin at
+/// `offset`, if it is given.
 pub(crate) async fn list(
     connection: &mut Connection,
     version: VersionId,
     after: u32,
+    offset: Option<u64>,
     max: u32,
 ) -> Result<Vec<ObjectPart>, StoreError> {
     let rows = sqlx::query(
-        "SELECT number, length, checksum FROM object_parts
-         WHERE version_id = $1 AND number > $2 ORDER BY number LIMIT $3",
+        "SELECT number, length, checksum, etag FROM object_parts
+         WHERE version_id = $1 AND number > $2 AND ($4 IS NULL OR object_offset = $4)
+         ORDER BY number LIMIT $3",
     )
     .bind(&version.as_bytes()[..])
     .bind(i64::from(after))
     .bind(i64::from(max))
+    .bind(offset.map(to_number))
     .fetch_all(connection)
     .await?;
     rows.iter().map(object_part).collect()
@@ -88,5 +94,6 @@ fn object_part(row: &Row) -> Result<ObjectPart, StoreError> {
         number: number(row, "number")?,
         length: number(row, "length")?,
         checksum: optional_json(row, "checksum")?,
+        etag: row.try_get("etag")?,
     })
 }

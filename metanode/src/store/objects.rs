@@ -2,7 +2,7 @@
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::VersionId;
-use cairn_protocol::metadata::{ObjectAttributes, ObjectSummary, ObjectVersion, Tags};
+use cairn_protocol::metadata::{Committed, ObjectAttributes, ObjectSummary, ObjectVersion, Tags};
 use sqlx::Row as _;
 
 use super::buckets::BucketId;
@@ -148,21 +148,31 @@ pub(crate) async fn list(
     rows.iter().map(summary).collect()
 }
 
-/// Removes retired versions and what belongs to them, except for their extents.
-pub(crate) async fn forget(tx: &mut Connection, versions: &[[u8; 16]]) -> Result<(), StoreError> {
+/// Removes retired versions and what belongs to them, except for their extents. Answers what their commits
+/// answered.
+pub(crate) async fn forget(tx: &mut Connection, versions: &[[u8; 16]]) -> Result<Vec<Committed>, StoreError> {
+    let mut forgotten = Vec::new();
     for version in versions {
-        let removed = sqlx::query("DELETE FROM object_versions WHERE version_id = $1 AND is_current = 0")
-            .bind(&version[..])
-            .execute(&mut *tx)
-            .await?;
-        if removed.rows_affected() > 0 {
+        let removed = sqlx::query(
+            "DELETE FROM object_versions WHERE version_id = $1 AND is_current = 0
+             RETURNING version_id, etag, modified_at",
+        )
+        .bind(&version[..])
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(row) = removed {
+            forgotten.push(Committed {
+                version: id(&row, "version_id")?,
+                etag: text(&row, "etag")?,
+                modified_at: time(&row, "modified_at")?,
+            });
             sqlx::query("DELETE FROM object_parts WHERE version_id = $1")
                 .bind(&version[..])
                 .execute(&mut *tx)
                 .await?;
         }
     }
-    Ok(())
+    Ok(forgotten)
 }
 
 fn version(row: &Row) -> Result<ObjectVersion, StoreError> {

@@ -10,7 +10,7 @@ use sqlx::sqlite::{
 
 use super::StoreError;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// How long a statement waits for a lock. Within this process the writer is alone and readers are
 /// never blocked, so a wait means that somebody inspects the file with another tool.

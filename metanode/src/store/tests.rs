@@ -1,8 +1,10 @@
 use std::path::Path;
 
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::MutationId;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use sqlx::Row as _;
+use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::{BoxFuture, Connection, LogLimits, Store, StoreError};
 
@@ -145,6 +147,39 @@ async fn a_database_of_a_newer_version_is_refused() {
     store.close().await;
     let refused = Store::open(&directory.path().join("metanode.db")).await.unwrap_err();
     assert!(matches!(refused, StoreError::NewerSchema { version: 9999 }), "{refused}");
+}
+
+/// As a Cairn that knew only the migrations below this one left its database.
+async fn database_of(directory: &Path, before: i64, sql: &'static str) {
+    let older =
+        super::open::MIGRATIONS.iter().filter(|migration| migration.version < before).cloned().collect();
+    let file = directory.join("metanode.db");
+    let mut connection = super::open::options(&file).connect().await.unwrap();
+    sqlx::migrate::Migrator::with_migrations(older).run(&mut connection).await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_from_before_outcomes_were_remembered_opens_and_keeps_what_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let rows = "INSERT INTO object_parts (version_id, number, object_offset, length)
+                    VALUES (x'00112233445566778899aabbccddeeff', 1, 0, 5);
+                INSERT INTO uploads (upload_id, bucket_id, key, initiated_at, attributes, tags)
+                    VALUES (x'ff112233445566778899aabbccddeeff', 1, x'6b', 7, '{}', '{}');";
+    database_of(directory.path(), 6, rows).await;
+    let store = store_in(directory.path()).await;
+    let mut reader = store.read().await.unwrap();
+    let version = "00112233-4455-6677-8899-aabbccddeeff".parse().unwrap();
+    let parts = super::object_parts::list(&mut reader, version, 0, None, 10).await.unwrap();
+    assert_eq!(
+        parts.iter().map(|part| (part.number, part.length, &part.etag)).collect::<Vec<_>>(),
+        [(1, 5, &None)]
+    );
+    let begun = super::uploads::begun_before(&mut reader, Timestamp(8), None, 10).await.unwrap();
+    assert_eq!(begun.len(), 1);
+    let mutation = MutationId("00112233-4455-6677-8899-aabbccddeeff".parse().unwrap());
+    assert_eq!(super::mutations::find::<()>(&mut reader, Some(mutation)).await.unwrap(), None);
 }
 
 #[tokio::test]

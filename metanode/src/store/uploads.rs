@@ -5,7 +5,7 @@ use cairn_protocol::id::UploadId;
 use cairn_protocol::metadata::{CompletedUpload, UploadInfo};
 
 use super::buckets::BucketId;
-use super::column::{id, json, key, optional_json, time, to_json, to_time};
+use super::column::{id, json, key, optional_json, text, time, to_json, to_time};
 use super::{Connection, Row, StoreError};
 
 pub(crate) const LIST: &str = "SELECT upload_id, key, initiated_at, attributes, tags, checksum FROM uploads
@@ -138,6 +138,47 @@ pub(crate) async fn abort_all(
             .fetch_all(tx)
             .await?;
     rows.iter().map(|row| id(row, "upload_id")).collect()
+}
+
+/// Uploads in progress that began before this time, up to `max` behind `after`, in the order of their beginning.
+pub(crate) async fn begun_before(
+    connection: &mut Connection,
+    before: Timestamp,
+    after: Option<(Timestamp, UploadId)>,
+    max: u32,
+) -> Result<Vec<(Timestamp, UploadId)>, StoreError> {
+    let (after, upload) = after.unzip();
+    let rows = sqlx::query(
+        "SELECT initiated_at, upload_id FROM uploads
+         WHERE completed_at IS NULL AND initiated_at < $1 AND (initiated_at, upload_id) > ($2, $3)
+         ORDER BY initiated_at, upload_id LIMIT $4",
+    )
+    .bind(to_time(before))
+    // Before all times; the empty string sorts before all ids.
+    .bind(after.map_or(-1, to_time))
+    .bind(upload.map(|upload: UploadId| upload.as_bytes().to_vec()).unwrap_or_default())
+    .bind(i64::from(max))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok((time(row, "initiated_at")?, id(row, "upload_id")?))).collect()
+}
+
+/// The bucket and key of an upload that is in progress, began before this time, and got no part since.
+pub(crate) async fn find_abandoned(
+    connection: &mut Connection,
+    upload: UploadId,
+    before: Timestamp,
+) -> Result<Option<(String, String)>, StoreError> {
+    let row = sqlx::query(
+        "SELECT buckets.name, uploads.key FROM uploads JOIN buckets ON buckets.bucket_id = uploads.bucket_id
+         WHERE uploads.upload_id = $1 AND uploads.completed_at IS NULL AND uploads.initiated_at < $2
+           AND NOT EXISTS (SELECT 1 FROM parts WHERE parts.upload_id = $1 AND parts.modified_at >= $2)",
+    )
+    .bind(&upload.as_bytes()[..])
+    .bind(to_time(before))
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| Ok((text(&row, "name")?, key(&row, "key")?))).transpose()
 }
 
 /// Forgets uploads that were completed before this time; their answers cannot be repeated any more.

@@ -20,15 +20,15 @@ fn missing(bucket: &str) -> MetadataError {
 }
 
 async fn a_bucket_is_made_once_and_found_until_deleted(cluster: &Cluster) {
-    let request = CreateBucket { bucket: "b".into(), region: "eu-central-1".into() };
+    let request = CreateBucket { bucket: "b".into(), region: "eu-central-1".into(), mutation: None };
     let made = cluster.create_bucket(request.clone()).await.unwrap();
     assert_eq!((made.bucket.as_str(), made.region.as_str()), ("b", "eu-central-1"));
     assert_eq!(cluster.get_bucket(name("b")).await.unwrap(), made);
     let again = cluster.create_bucket(request).await;
     assert_eq!(again, Err(MetadataError::BucketExists { bucket: "b".into() }));
-    cluster.delete_bucket(name("b")).await.unwrap();
+    cluster.delete_bucket_of("b").await.unwrap();
     assert_eq!(cluster.get_bucket(name("b")).await, Err(missing("b")));
-    assert_eq!(cluster.delete_bucket(name("b")).await, Err(missing("b")));
+    assert_eq!(cluster.delete_bucket_of("b").await, Err(missing("b")));
     assert_eq!(cluster.head("b", "k").await, Err(missing("b")));
     assert_eq!(cluster.commit_object(cluster.object("b", "k", "e", &[1])).await, Err(missing("b")));
     let list = ListObjects { bucket: "b".into(), max: 1, ..Default::default() };
@@ -57,11 +57,11 @@ async fn buckets_are_listed_in_the_order_of_their_names(cluster: &Cluster) {
 async fn a_bucket_with_an_object_is_not_deleted(cluster: &Cluster) {
     cluster.bucket("b").await;
     cluster.put("b", "k", "e", &[5]).await;
-    let refused = cluster.delete_bucket(name("b")).await;
+    let refused = cluster.delete_bucket_of("b").await;
     assert_eq!(refused, Err(MetadataError::BucketNotEmpty { bucket: "b".into() }));
     cluster.delete("b", "k", WriteCondition::None).await.unwrap();
     // The retired version is still there for those who read it, and is no object any more.
-    cluster.delete_bucket(name("b")).await.unwrap();
+    cluster.delete_bucket_of("b").await.unwrap();
 }
 
 async fn deleting_a_bucket_aborts_its_uploads_and_loses_no_block(cluster: &Cluster) {
@@ -71,7 +71,7 @@ async fn deleting_a_bucket_aborts_its_uploads_and_loses_no_block(cluster: &Clust
     let kept = cluster.begin("other", "k").await;
     cluster.add(&upload, 1, &[5, 6]).await;
     let part = cluster.add(&kept, 1, &[7]).await;
-    cluster.delete_bucket(name("b")).await.unwrap();
+    cluster.delete_bucket_of("b").await.unwrap();
     let wanted = EventKind::UploadAborted { upload: upload.upload };
     assert!(cluster.events.wait_for(|kind| *kind == wanted).await.is_some());
     cluster.bucket("b").await;
@@ -83,7 +83,7 @@ async fn a_new_bucket_of_an_old_name_has_nothing_of_the_old_one(cluster: &Cluste
     cluster.bucket("b").await;
     let old = cluster.put("b", "k", "e", &[5]).await;
     cluster.delete("b", "k", WriteCondition::None).await.unwrap();
-    cluster.delete_bucket(name("b")).await.unwrap();
+    cluster.delete_bucket_of("b").await.unwrap();
     cluster.bucket("b").await;
     let request = LookupObject {
         bucket: "b".into(),

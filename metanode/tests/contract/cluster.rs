@@ -3,12 +3,13 @@
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_metanode::{Config, Metanode};
 use cairn_protocol::cluster::Register;
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
 use cairn_protocol::event::EventBus;
-use cairn_protocol::id::{BlockId, NodeId, PartId, UploadId, VersionId};
+use cairn_protocol::id::{BlockId, MutationId, NodeId, PartId, UploadId, VersionId};
 use cairn_protocol::metadata::*;
 use cairn_protocol::rpc::RpcClient;
 use cairn_protocol::secret::ClusterSecret;
@@ -42,7 +43,21 @@ fn secret() -> ClusterSecret {
 }
 
 pub(crate) async fn open(directory: &Path, env: &Env, events: &EventBus) -> Metanode {
-    Metanode::open(Config::new(directory), secret(), env.clone(), events.clone()).await.unwrap()
+    open_with(directory, env, events, None).await
+}
+
+/// One with this grace period.
+pub(crate) async fn open_with(
+    directory: &Path,
+    env: &Env,
+    events: &EventBus,
+    grace: Option<Duration>,
+) -> Metanode {
+    let mut config = Config::new(directory);
+    if let Some(grace) = grace {
+        (config.blocks.garbage_grace, config.blocks.lease) = (grace, grace);
+    }
+    Metanode::open(config, secret(), env.clone(), events.clone()).await.unwrap()
 }
 
 fn datanode(node: NodeId) -> Register {
@@ -66,21 +81,30 @@ impl Cluster {
     }
 
     pub(crate) async fn in_directory(directory: &Path) -> Self {
-        Self::in_directory_with(directory, Env::system()).await
+        Self::in_directory_with(directory, Env::system(), None).await
     }
 
     /// One whose time passes by hand only.
     pub(crate) async fn with_manual_clock() -> (Self, ManualClock) {
+        Self::with_manual_clock_and(None).await
+    }
+
+    /// The same with this grace period.
+    pub(crate) async fn with_manual_clock_and_grace(grace: Duration) -> (Self, ManualClock) {
+        Self::with_manual_clock_and(Some(grace)).await
+    }
+
+    async fn with_manual_clock_and(grace: Option<Duration>) -> (Self, ManualClock) {
         let directory = tempfile::tempdir().unwrap();
         let (env, clock) = Env::manual(1, Timestamp(1_700_000_000_000));
-        let cluster = Self::in_directory_with(directory.path(), env).await;
+        let cluster = Self::in_directory_with(directory.path(), env, grace).await;
         (Self { directory: Some(directory), ..cluster }, clock)
     }
 
-    async fn in_directory_with(directory: &Path, env: Env) -> Self {
+    async fn in_directory_with(directory: &Path, env: Env, grace: Option<Duration>) -> Self {
         crate::faults::watch();
         let events = EventBus::new(env.clone());
-        let metanode = Arc::new(open(directory, &env, &events).await);
+        let metanode = Arc::new(open_with(directory, &env, &events, grace).await);
         let nodes: Vec<_> = (0..3).map(|_| NodeId(env.uuid_v4())).collect();
         for node in &nodes {
             metanode.cluster().register(datanode(*node)).await.unwrap();
@@ -136,7 +160,7 @@ impl Cluster {
 
     /// A block that was stored on all its nodes.
     pub(crate) fn extent(&self, length: u64) -> NewExtent {
-        let grant = self.grant(self.env.now().after(std::time::Duration::from_secs(600)));
+        let grant = self.grant(self.env.now().after(Duration::from_secs(600)));
         let stored_on = grant.targets.iter().map(|target| target.node).collect();
         NewExtent { grant, length, crc32c: 7, stored_on, incarnations: Vec::new() }
     }
@@ -147,7 +171,7 @@ impl Cluster {
 
     pub(crate) async fn bucket(&self, bucket: &str) {
         let region = "us-east-1".to_owned();
-        self.create_bucket(CreateBucket { bucket: bucket.to_owned(), region }).await.unwrap();
+        self.create_bucket(CreateBucket { bucket: bucket.to_owned(), region, mutation: None }).await.unwrap();
     }
 
     /// The commit of a new version with blocks of these lengths.
@@ -190,7 +214,7 @@ impl Cluster {
         condition: WriteCondition,
     ) -> Result<Deleted, MetadataError> {
         let objects = vec![DeleteObject { key: key.to_owned(), condition }];
-        let request = DeleteObjects { bucket: bucket.to_owned(), objects };
+        let request = DeleteObjects { bucket: bucket.to_owned(), objects, mutation: None };
         self.delete_objects(request).await?.pop().unwrap()
     }
 
@@ -208,6 +232,18 @@ impl Cluster {
         };
         self.create_upload(request).await.unwrap();
         target
+    }
+
+    pub(crate) async fn abort(&self, target: &UploadRef) -> Result<(), MetadataError> {
+        self.abort_upload(AbortUpload { target: target.clone(), mutation: None }).await
+    }
+
+    pub(crate) async fn delete_bucket_of(&self, bucket: &str) -> Result<(), MetadataError> {
+        self.delete_bucket(DeleteBucket { bucket: bucket.to_owned(), mutation: None }).await
+    }
+
+    pub(crate) fn mutation(&self) -> Option<MutationId> {
+        Some(MutationId(self.env.uuid_v7()))
     }
 
     pub(crate) fn new_part(&self, target: &UploadRef, number: u32, lengths: &[u64]) -> PutPart {

@@ -174,7 +174,8 @@ async fn deletes_answer_each_for_itself_in_order(cluster: &Cluster) {
         delete("c", WriteCondition::None),
         delete("c", WriteCondition::None),
     ];
-    let answers = cluster.delete_objects(DeleteObjects { bucket: "b".into(), objects }).await.unwrap();
+    let answers =
+        cluster.delete_objects(DeleteObjects { bucket: "b".into(), objects, mutation: None }).await.unwrap();
     let wanted = [
         Err(MetadataError::PreconditionFailed),
         Ok(Deleted { version: Some(a.version) }),
@@ -250,7 +251,7 @@ async fn tags_are_replaced(cluster: &Cluster) {
     cluster.bucket("b").await;
     let before = cluster.put("b", "k", "e", &[1]).await;
     let tags = Tags::from([("a".to_owned(), "1".to_owned()), ("ü".to_owned(), "2".to_owned())]);
-    let request = UpdateTags { bucket: "b".into(), key: "k".into(), tags: tags.clone() };
+    let request = UpdateTags { bucket: "b".into(), key: "k".into(), tags: tags.clone(), mutation: None };
     cluster.update_tags(request.clone()).await.unwrap();
     let found = cluster.head("b", "k").await.unwrap();
     assert_eq!((found.tags, found.version, found.modified_at), (tags, before.version, before.modified_at));

@@ -84,7 +84,8 @@ async fn write_until_killed() {
     let Ok(directory) = std::env::var(DIRECTORY_VARIABLE) else { return };
     let cluster = Cluster::in_directory(directory.as_ref()).await;
     // There is one already after the first kill.
-    let _ = cluster.create_bucket(CreateBucket { bucket: "b".into(), region: "r".into() }).await;
+    let _ =
+        cluster.create_bucket(CreateBucket { bucket: "b".into(), region: "r".into(), mutation: None }).await;
     join_all((0..8).map(async |writer| {
         for n in 0u64.. {
             let mut request = cluster.object("b", &format!("{writer}/{}", n % 50), "e", &[3, 4]);

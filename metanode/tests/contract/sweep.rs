@@ -59,7 +59,7 @@ async fn what_was_retired_is_gone_and_what_shared_its_blocks_is_not() {
     let gone_completion = cluster.completion(&gone, &[part]);
     cluster.complete_upload(gone_completion.clone()).await.unwrap();
     cluster.delete("deleted", "k", WriteCondition::None).await.unwrap();
-    cluster.delete_bucket(BucketRef { bucket: "deleted".into() }).await.unwrap();
+    cluster.delete_bucket(DeleteBucket { bucket: "deleted".into(), mutation: None }).await.unwrap();
 
     clock.advance(Duration::from_secs(3600));
     // The replaced part's block and that of the deleted object; both of the overwritten one are shared.
@@ -68,7 +68,7 @@ async fn what_was_retired_is_gone_and_what_shared_its_blocks_is_not() {
     for version in [old, gone_completion.version] {
         let request = ListExtents { version, start: 0, end: 100, max: 10 };
         assert_eq!(cluster.list_extents(request).await.err(), Some(MetadataError::NoSuchVersion));
-        let request = ListObjectParts { version, after: 0, max: 10 };
+        let request = ListObjectParts { version, after: 0, max: 10, offset: None };
         assert_eq!(cluster.list_object_parts(request).await.err(), Some(MetadataError::NoSuchVersion));
     }
     assert_eq!(cluster.head("b", "k").await.unwrap().etag, "new");
@@ -104,5 +104,52 @@ async fn a_completion_is_remembered_longer_than_its_object_but_not_for_ever() {
     clock.advance(Duration::from_secs(3600));
     sweep(&cluster, 3).await;
     assert_eq!(cluster.complete_upload(completion).await.err(), Some(MetadataError::NoSuchUpload));
+    cluster.verify().await;
+}
+
+/// An upload that nobody went on with kept its bytes for ever.
+#[tokio::test]
+async fn an_upload_that_gets_no_part_for_long_is_given_up_and_one_that_gets_parts_is_not() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let (cluster, clock) = Cluster::with_manual_clock().await;
+    cluster.bucket("b").await;
+    let abandoned = cluster.begin("b", "abandoned").await;
+    cluster.add(&abandoned, 1, &[5, 6]).await;
+    let empty = cluster.begin("b", "empty").await;
+    let slow = cluster.begin("b", "slow").await;
+    cluster.add(&slow, 1, &[7]).await;
+    let completed = cluster.begin("b", "completed").await;
+    let part = cluster.add(&completed, 1, &[8]).await;
+    cluster.complete_upload(cluster.completion(&completed, &[part])).await.unwrap();
+    clock.advance(DAY * 6);
+    let second = cluster.add(&slow, 2, &[9]).await;
+    clock.advance(DAY + Duration::from_secs(1));
+    // More than one step looks at, and all still get parts.
+    for n in 0..20 {
+        cluster.begin("b", &format!("young {n}")).await;
+    }
+    let shutdown = CancellationToken::new();
+    let workers = tokio::spawn({
+        let (metanode, shutdown) = (cluster.metanode.clone(), shutdown.clone());
+        async move { metanode.run_workers(shutdown).await }
+    });
+    for target in [&abandoned, &empty] {
+        let (bucket, key, upload) = (target.bucket.clone(), target.key.clone(), target.upload);
+        let wanted = EventKind::UploadExpired { bucket, key, upload };
+        assert!(cluster.events.wait_for(|kind| *kind == wanted).await.is_some());
+        assert_eq!(cluster.get_upload(target.clone()).await.err(), Some(MetadataError::NoSuchUpload));
+    }
+    // Its bytes go a grace period later.
+    clock.advance(Duration::from_secs(3600));
+    let collected = EventKind::GarbageCollected { blocks: 2 };
+    assert!(cluster.events.wait_for(|kind| *kind == collected).await.is_some());
+    shutdown.cancel();
+    workers.await.unwrap();
+    let parts = ListParts { target: slow.clone(), after: 0, max: 10 };
+    assert_eq!(cluster.list_parts(parts).await.unwrap().parts.len(), 2);
+    cluster.complete_upload(cluster.completion(&slow, &[second])).await.unwrap();
+    let uploads = ListUploads { bucket: "b".into(), max: 100, ..Default::default() };
+    assert_eq!(cluster.list_uploads(uploads).await.unwrap().entries.len(), 20);
+    cluster.head("b", "completed").await.unwrap();
     cluster.verify().await;
 }

@@ -21,7 +21,7 @@ pub enum WorkerName {
     Garbage,
     /// Ends leases: deletes blocks that nobody committed.
     Leases,
-    /// Forgets the answers to uploads that were completed long ago.
+    /// Forgets the answers to uploads that were completed long ago, and gives up abandoned ones.
     Uploads,
     /// Reads every block, on the datanodes.
     Scrub,

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::env::Timestamp;
+use crate::id::MutationId;
 
 /// Names a bucket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +17,19 @@ pub struct CreateBucket {
     pub bucket: String,
     /// The region that the client asked for.
     pub region: String,
+    /// Has a repetition recognised. None from gateways that send no such ids yet.
+    #[serde(default)]
+    pub mutation: Option<MutationId>,
+}
+
+/// Deletes a bucket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeleteBucket {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Has a repetition recognised.
+    #[serde(default)]
+    pub mutation: Option<MutationId>,
 }
 
 /// What is known of a bucket.

@@ -2,6 +2,10 @@
 //!
 //! Keys are Unicode strings that compare by the bytes of their UTF-8. S3's rules (names, limits,
 //! ETags, part sizes) are the gateway's; what must be atomic across gateways is decided here.
+//!
+//! Every change can be repeated when its answer was lost: it carries an id of the gateway's choosing (of the
+//! version, the upload, the part, or a [`MutationId`](crate::id::MutationId)), and a repetition under the same id gets the first
+//! outcome, for longer than a gateway repeats. A change that was refused did nothing, and may be done by its repetition.
 
 mod bucket;
 mod error;
@@ -27,20 +31,24 @@ crate::rpc_service! {
         /// Buckets in the order of their names.
         list_buckets(ListBuckets) -> BucketPage;
         /// Deletes a bucket without current objects. Uploads in progress do not keep it: they are aborted.
-        delete_bucket(BucketRef) -> ();
+        delete_bucket(DeleteBucket) -> ();
 
         /// The current version of an object, and where the bytes of a range of it are.
         lookup_object(LookupObject) -> LocatedObject;
         /// Further extents of a version, for objects whose extents do not fit one answer.
         /// Works for a version that was retired less than the grace period ago.
         list_extents(ListExtents) -> ExtentPage;
+        /// These versions are still being read: one that was replaced or deleted stays readable for another
+        /// grace period from now. Versions that are current, or gone already, are passed over.
+        renew_reads(RenewReads) -> ();
         /// Where blocks are now.
         locate_blocks(LocateBlocks) -> Vec<BlockLocation>;
         /// The parts that a multipart object was completed from.
         list_object_parts(ListObjectParts) -> ObjectPartPage;
         /// Makes a version current, if its condition holds. Idempotent by version id.
         commit_object(CommitObject) -> Committed;
-        /// A new version with the bytes of another one: extents are shared, nothing is copied.
+        /// A new version with the bytes of another one: extents are shared, nothing is copied. Idempotent by
+        /// version id.
         copy_object(CopyObject) -> Committed;
         /// Deletes objects, each for itself; the answers are in the order of the request.
         delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
@@ -55,7 +63,8 @@ crate::rpc_service! {
         get_upload(UploadRef) -> UploadInfo;
         /// Adds a part, or replaces the part of that number. Idempotent by part id.
         put_part(PutPart) -> PartCommitted;
-        /// Adds a part with a range of an object's bytes: extents are shared, nothing is copied.
+        /// Adds a part with a range of an object's bytes: extents are shared, nothing is copied. Idempotent by
+        /// part id.
         copy_part(CopyPart) -> PartCommitted;
         /// Parts in the order of their numbers.
         list_parts(ListParts) -> PartPage;
@@ -65,7 +74,7 @@ crate::rpc_service! {
         /// Idempotent by version id. Moves no data.
         complete_upload(CompleteUpload) -> Committed;
         /// Gives up an upload and its parts.
-        abort_upload(UploadRef) -> ();
+        abort_upload(AbortUpload) -> ();
 
         /// Whether a storage class that is none of S3's own is one of the configuration. Fails with
         /// `UnknownStorageClass` if not.

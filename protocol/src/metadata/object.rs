@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::NewExtent;
 use crate::checksum::Crc32c;
 use crate::env::Timestamp;
-use crate::id::{BlockId, NodeId, VersionId};
+use crate::id::{BlockId, MutationId, NodeId, VersionId};
 
 /// A checksum that S3 clients choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -147,6 +147,10 @@ pub struct LocatedObject {
     pub extents: Vec<LocatedExtent>,
     /// Whether [`list_extents`](super::Metadata::list_extents) has more of the range.
     pub more: bool,
+    /// For how many milliseconds the version stays readable after it was replaced or deleted, if nobody
+    /// [renews](super::Metadata::renew_reads) its reading. 0 from metanodes that do not tell.
+    #[serde(default)]
+    pub readable_ms: u64,
 }
 
 /// Asks for further extents of a version.
@@ -210,6 +214,10 @@ pub struct Replica {
     pub zone: Option<String>,
     /// Whether it is heard of.
     pub live: bool,
+    /// Whether this copy is known to be bad. It is listed all the same, behind the good ones: a reader
+    /// verifies what it reads, and what found it bad may have been wrong.
+    #[serde(default)]
+    pub bad: bool,
 }
 
 /// Asks where blocks are.
@@ -228,7 +236,20 @@ pub struct ListObjectParts {
     pub after: u32,
     /// How many at the most.
     pub max: u32,
+    /// Only the part that begins at this byte of the object.
+    #[serde(default)]
+    pub offset: Option<u64>,
 }
+
+/// Says that versions are still being read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RenewReads {
+    /// The versions: [`RENEW_READS_MAX`] at the most.
+    pub versions: Vec<VersionId>,
+}
+
+/// Versions that one [`RenewReads`] names at the most. It bounds the length of its transaction.
+pub const RENEW_READS_MAX: usize = 1_000;
 
 /// A page of an object's parts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -248,6 +269,9 @@ pub struct ObjectPart {
     pub length: u64,
     /// Its checksum, if the upload had one.
     pub checksum: Option<ObjectChecksum>,
+    /// Its ETag without quotes: the MD5 of its bytes. `None` for objects that were completed before it was kept.
+    #[serde(default)]
+    pub etag: Option<String>,
 }
 
 /// What must hold of the current object for a write to be done. Checked in the transaction of the
@@ -327,6 +351,9 @@ pub struct DeleteObjects {
     pub bucket: String,
     /// What to delete.
     pub objects: Vec<DeleteObject>,
+    /// Has a repetition recognised. It gets the answers that the first one got, and deletes nothing.
+    #[serde(default)]
+    pub mutation: Option<MutationId>,
 }
 
 /// Deletes an object.
@@ -354,6 +381,9 @@ pub struct UpdateTags {
     pub key: String,
     /// The new tags.
     pub tags: Tags,
+    /// Has a repetition recognised.
+    #[serde(default)]
+    pub mutation: Option<MutationId>,
 }
 
 /// Asks for objects in the order of their keys.

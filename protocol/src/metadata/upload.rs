@@ -5,7 +5,7 @@ use super::{
     WriteCondition,
 };
 use crate::env::Timestamp;
-use crate::id::{PartId, UploadId, VersionId};
+use crate::id::{MutationId, PartId, UploadId, VersionId};
 
 /// Names an upload. It is found only under its own bucket and key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +16,17 @@ pub struct UploadRef {
     pub key: String,
     /// The upload.
     pub upload: UploadId,
+}
+
+/// Gives up an upload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AbortUpload {
+    /// The upload.
+    #[serde(flatten)]
+    pub target: UploadRef,
+    /// Has a repetition recognised.
+    #[serde(default)]
+    pub mutation: Option<MutationId>,
 }
 
 /// Begins a multipart upload.

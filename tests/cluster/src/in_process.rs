@@ -90,7 +90,8 @@ impl Task {
             let address = format!("http://{}", listener.local_addr()?);
             let env = Env::system();
             let metadata = Arc::new(RpcClient::new(&metanode, secret.clone(), env.clone())?);
-            let bucket = CreateBucket { bucket: BUCKET.to_owned(), region: "us-east-1".to_owned() };
+            let bucket =
+                CreateBucket { bucket: BUCKET.to_owned(), region: "us-east-1".to_owned(), mutation: None };
             match metadata.create_bucket(bucket).await {
                 Ok(_) | Err(MetadataError::BucketExists { .. }) => {}
                 Err(error) => return Err(error.into()),

@@ -64,6 +64,12 @@ pub(super) struct Meta {
     pub(super) commits: Vec<CommitObject>,
     pub(super) allocations: Vec<AllocateBlocks>,
     pub(super) renewals: usize,
+    /// Nodes whose replicas are known to be bad.
+    pub(super) bad: Vec<NodeId>,
+    /// Versions whose reading was renewed, and when.
+    pub(super) reads_renewed: Vec<(VersionId, Duration)>,
+    /// How many renewals of reads fail.
+    pub(super) read_renewals_refused: usize,
     /// How many commits get no answer although they are done.
     pub(super) commits_unanswered: usize,
     /// So many commits are refused because of one of their blocks.
@@ -91,6 +97,9 @@ pub(super) struct World {
 }
 
 const LEASE: Duration = Duration::from_secs(60);
+
+/// How long a version stays readable after it was replaced.
+pub(super) const GRACE: Duration = Duration::from_secs(600);
 
 impl World {
     pub(super) fn new(nodes: usize, block_size: u64) -> Arc<Self> {
@@ -195,6 +204,7 @@ impl World {
             range: ResolvedRange::Satisfiable { start: range.start, end: range.end },
             extents: page.extents,
             more: page.more,
+            readable_ms: GRACE.as_millis() as u64,
         }
     }
 
@@ -216,12 +226,14 @@ impl World {
 
     /// Replicas in the order of the nodes.
     fn location(&self, block: BlockId, length: u64, crc32c: u32) -> BlockLocation {
+        let bad = self.meta().bad.clone();
         let holds = |node: &&Arc<Node>| node.blocks.lock().unwrap().contains_key(&block);
         let replica = |node: &Arc<Node>| Replica {
             node: node.id,
             address: node.id.to_string(),
             zone: None,
             live: true,
+            bad: bad.contains(&node.id),
         };
         let replicas = self.nodes.iter().filter(holds).map(replica).collect();
         BlockLocation { block, length, crc32c, replicas }
@@ -551,6 +563,17 @@ impl Metadata for FakeMetadata {
             .collect())
     }
 
+    async fn renew_reads(&self, request: RenewReads) -> Result<(), MetadataError> {
+        let now = self.0.env.monotonic();
+        let mut meta = self.0.meta();
+        if meta.read_renewals_refused > 0 {
+            meta.read_renewals_refused -= 1;
+            return Err(MetadataError::Unavailable { reason: "no answer".to_owned() });
+        }
+        meta.reads_renewed.extend(request.versions.into_iter().map(|version| (version, now)));
+        Ok(())
+    }
+
     async fn create_bucket(&self, _: CreateBucket) -> Result<BucketInfo, MetadataError> {
         unused()
     }
@@ -560,7 +583,7 @@ impl Metadata for FakeMetadata {
     async fn list_buckets(&self, _: ListBuckets) -> Result<BucketPage, MetadataError> {
         unused()
     }
-    async fn delete_bucket(&self, _: BucketRef) -> Result<(), MetadataError> {
+    async fn delete_bucket(&self, _: DeleteBucket) -> Result<(), MetadataError> {
         unused()
     }
     async fn lookup_object(&self, _: LookupObject) -> Result<LocatedObject, MetadataError> {
@@ -605,7 +628,7 @@ impl Metadata for FakeMetadata {
     async fn complete_upload(&self, _: CompleteUpload) -> Result<Committed, MetadataError> {
         unused()
     }
-    async fn abort_upload(&self, _: UploadRef) -> Result<(), MetadataError> {
+    async fn abort_upload(&self, _: AbortUpload) -> Result<(), MetadataError> {
         unused()
     }
     async fn check_storage_class(&self, _: StorageClassRef) -> Result<(), MetadataError> {

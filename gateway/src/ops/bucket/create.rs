@@ -64,7 +64,8 @@ impl Operation for CreateBucket {
         // AWS, "List of error codes", BucketAlreadyOwnedByYou: us-east-1, the oldest region, answers 200
         // where all others answer that the bucket is one's own already.
         let lenient = region == "us-east-1";
-        match gateway.metadata.create_bucket(metadata::CreateBucket { bucket, region }).await {
+        let create = metadata::CreateBucket { bucket, region, mutation: gateway.mutation() };
+        match gateway.metadata.create_bucket(create).await {
             Err(MetadataError::BucketExists { .. }) if lenient => {}
             made => made.map(drop)?,
         }

@@ -1,6 +1,6 @@
 //! DeleteBucket.
 
-use cairn_protocol::metadata::BucketRef;
+use cairn_protocol::metadata;
 use http::StatusCode;
 
 use crate::caller::Action;
@@ -31,7 +31,8 @@ impl Operation for DeleteBucket {
     }
 
     async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
-        gateway.metadata.delete_bucket(BucketRef { bucket: self.bucket.into() }).await?;
+        let delete = metadata::DeleteBucket { bucket: self.bucket.into(), mutation: gateway.mutation() };
+        gateway.metadata.delete_bucket(delete).await?;
         Ok(response::empty(StatusCode::NO_CONTENT))
     }
 }

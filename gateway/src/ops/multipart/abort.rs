@@ -1,6 +1,6 @@
 //! AbortMultipartUpload.
 
-use cairn_protocol::metadata::UploadRef;
+use cairn_protocol::metadata::{AbortUpload, UploadRef};
 use http::StatusCode;
 
 use super::id::upload_ref;
@@ -35,7 +35,8 @@ impl Operation for AbortMultipartUpload {
     }
 
     async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
-        gateway.metadata.abort_upload(self.target).await?;
+        let abort = AbortUpload { target: self.target, mutation: gateway.mutation() };
+        gateway.metadata.abort_upload(abort).await?;
         Ok(response::empty(StatusCode::NO_CONTENT))
     }
 }

@@ -9,7 +9,6 @@ use http::{HeaderMap, header};
 use super::checksum::of_upload;
 use super::id::{PART_NUMBER_MAX, no_such_upload, show_upload_id, upload_ref};
 use super::manifest::{Manifest, Whole};
-use super::until_known;
 use crate::body::PayloadSpec;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
@@ -155,6 +154,9 @@ impl Expected {
     }
 }
 
+/// How often the parts are listed while others replace them all the time.
+const ATTEMPTS: u32 = 10;
+
 /// One completion, as far as the metanode is concerned.
 struct Completion {
     target: UploadRef,
@@ -171,27 +173,57 @@ struct Completed {
 
 impl Completion {
     async fn run(&self, gateway: &Gateway, manifest: &Manifest) -> S3Result<Completed> {
-        let (upload, parts) = match self.uploaded(gateway).await {
-            Ok(uploaded) => uploaded,
-            Err(error) => return self.repeated(error),
+        let version = VersionId(gateway.env.uuid_v7());
+        let mut attempts = 1;
+        loop {
+            match self.attempt(gateway, manifest, version).await {
+                // A part was replaced since the parts were listed. The new one may be just as good: the same bytes,
+                // sent again. So the upload is looked at again before a part is blamed.
+                Err(MetadataError::InvalidPart { .. }) if attempts < ATTEMPTS => attempts += 1,
+                Err(error) => return self.repeated(error),
+                Ok(result) => return result,
+            }
+        }
+    }
+
+    /// Lists the parts, and joins them if they are those that the client named. The outer error is the metanode's.
+    async fn attempt(
+        &self,
+        gateway: &Gateway,
+        manifest: &Manifest,
+        version: VersionId,
+    ) -> Result<S3Result<Completed>, MetadataError> {
+        let (upload, parts) = self.uploaded(gateway).await?;
+        let (complete, checksum) = match self.join(manifest, &upload, &parts, version) {
+            Ok(joined) => joined,
+            Err(refused) => return Ok(Err(refused)),
         };
-        self.expected.check_type(&upload)?;
-        let whole = manifest.join(&upload, &parts)?;
+        let committed = gateway.metadata.complete_upload(complete).await?;
+        Ok(Ok(Completed { etag: committed.etag, checksum }))
+    }
+
+    /// What the metanode is asked for, and the object's checksum.
+    fn join(
+        &self,
+        manifest: &Manifest,
+        upload: &UploadInfo,
+        parts: &[PartInfo],
+        version: VersionId,
+    ) -> S3Result<(CompleteUpload, Option<ObjectChecksum>)> {
+        self.expected.check_type(upload)?;
+        let whole = manifest.join(upload, parts)?;
         self.expected.check(&whole)?;
         let Whole { parts, etag, checksum, .. } = whole;
         let complete = CompleteUpload {
             target: self.target.clone(),
-            version: VersionId(gateway.env.uuid_v7()),
+            version,
             parts,
             etag,
             checksum: checksum.clone(),
             request_digest: self.digest.clone(),
             condition: self.condition.clone(),
         };
-        match until_known(gateway, || gateway.metadata.complete_upload(complete.clone())).await {
-            Ok(committed) => Ok(Completed { etag: committed.etag, checksum }),
-            Err(error) => self.repeated(error),
-        }
+        Ok((complete, checksum))
     }
 
     /// The upload and all its parts.

@@ -1,20 +1,20 @@
 //! UploadPartCopy.
 //!
 //! The part's extents are the source's: no data is copied. But S3 gives the part an ETag that is the MD5 of
-//! its bytes, and a checksum; where they are not known (of a range, or of an object that was itself
-//! uploaded in parts) the bytes are read once, verified, to compute them. Reading costs less than an ETag
-//! that is a lie: clients compare it, and the object's own ETag is made of those of its parts.
+//! its bytes, and a checksum. They are known of a whole object that was put as one, and of a range that is exactly
+//! a part of the source. Of another range the bytes are read once, verified, to compute them. Reading costs less than
+//! an ETag that is a lie: clients compare it, and the object's own ETag is made of those of its parts.
 
 use cairn_protocol::id::PartId;
 use cairn_protocol::metadata::{
-    ChecksumKind, CopyPart, LocatedObject, LookupObject, LookupRange, ResolvedRange, UploadRef,
+    ChecksumKind, CopyPart, ListObjectParts, LocatedObject, LookupObject, LookupRange, ObjectPart,
+    ObjectVersion, ResolvedRange, UploadRef,
 };
 use futures_util::StreamExt;
 use md5::{Digest, Md5};
 
 use super::checksum::{DEFAULT, of_upload};
 use super::id::{part_number, upload_ref};
-use super::until_known;
 use crate::body::SINGLE_UPLOAD_MAX;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, Checksum, ChecksumType, Hasher};
@@ -29,6 +29,9 @@ use crate::types::{CopySource, ReadConditions, Verdict, iso8601_seconds, parse_c
 
 /// Extents that come with the lookup of the source; more are asked for when the source is read.
 const EXTENTS: u32 = 64;
+
+/// Parts that begin at the same byte: an empty one, which only the last can be, and one that is not.
+const PARTS_AT_ONE_PLACE: u32 = 2;
 
 /// `PUT /bucket/key?partNumber=…&uploadId=…` with `x-amz-copy-source`.
 #[derive(Debug)]
@@ -70,11 +73,10 @@ impl Operation for UploadPartCopy {
         let source = self.lookup(gateway).await?;
         let (start, end) = self.bytes(&source)?;
         let explicit = of_upload(&upload).map(|(algorithm, _)| algorithm);
-        let algorithm = explicit.unwrap_or(DEFAULT);
         let version = source.object.version;
-        let (etag, checksum) = match known_digests(&source, (start, end), algorithm) {
+        let (etag, checksum) = match known_digests(gateway, &source.object, (start, end), explicit).await? {
             Some(known) => known,
-            None => read_digests(gateway, source, algorithm).await?,
+            None => read_digests(gateway, source, explicit.unwrap_or(DEFAULT)).await?,
         };
         let copy = CopyPart {
             target: self.target,
@@ -86,7 +88,7 @@ impl Operation for UploadPartCopy {
             etag: etag.clone(),
             checksum: Some(checksum.to_stored(ChecksumType::FullObject)),
         };
-        let copied = until_known(gateway, || gateway.metadata.copy_part(copy.clone())).await?;
+        let copied = gateway.metadata.copy_part(copy).await?;
         Ok(response::xml("CopyPartResult", |xml| {
             xml.text("LastModified", &iso8601_seconds(copied.modified_at));
             xml.text("ETag", &quoted(&etag));
@@ -144,23 +146,44 @@ impl UploadPartCopy {
     }
 }
 
-/// ETag and checksum of the copied bytes, where those of the source are of these very bytes.
-fn known_digests(
-    source: &LocatedObject,
+/// ETag and checksum of the copied bytes, where those that are recorded are of these very bytes: of a whole object
+/// that was put as one, or of a part of the source. An upload that names no algorithm takes whichever there is.
+async fn known_digests(
+    gateway: &Gateway,
+    source: &ObjectVersion,
     (start, end): (u64, u64),
-    algorithm: Algorithm,
-) -> Option<(String, Checksum)> {
-    let object = &source.object;
-    let is_whole = start == 0 && end == object.length;
-    // An ETag that is an MD5 is so of objects that were put whole.
-    let is_md5 = object.etag.len() == 32 && object.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_whole || !is_md5 || object.part_count > 0 {
-        return None;
-    }
-    let stored = object.attributes.checksum.as_ref()?;
-    let checksum = Checksum::from_stored(stored)?;
-    (stored.kind == ChecksumKind::FullObject && checksum.algorithm() == algorithm)
-        .then(|| (object.etag.clone(), checksum))
+    explicit: Option<Algorithm>,
+) -> S3Result<Option<(String, Checksum)>> {
+    let (etag, stored) = if source.part_count > 0 {
+        match part_at(gateway, source, start, end).await? {
+            Some(part) => (part.etag, part.checksum),
+            None => return Ok(None),
+        }
+    } else if (start, end) == (0, source.length) {
+        (Some(source.etag.clone()), source.attributes.checksum.clone())
+    } else {
+        return Ok(None);
+    };
+    let is_md5 = |etag: &String| etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (Some(etag), Some(stored)) = (etag.filter(is_md5), stored) else { return Ok(None) };
+    let checksum = Checksum::from_stored(&stored).filter(|checksum| {
+        stored.kind == ChecksumKind::FullObject
+            && explicit.is_none_or(|wanted| checksum.algorithm() == wanted)
+    });
+    Ok(checksum.map(|checksum| (etag, checksum)))
+}
+
+/// The part of the source that is exactly these bytes, if one is.
+async fn part_at(
+    gateway: &Gateway,
+    source: &ObjectVersion,
+    start: u64,
+    end: u64,
+) -> S3Result<Option<ObjectPart>> {
+    let request =
+        ListObjectParts { version: source.version, after: 0, max: PARTS_AT_ONE_PLACE, offset: Some(start) };
+    let page = gateway.metadata.list_object_parts(request).await?;
+    Ok(page.parts.into_iter().find(|part| part.length == end - start))
 }
 
 async fn read_digests(

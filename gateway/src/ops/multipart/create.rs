@@ -6,7 +6,6 @@ use http::HeaderName;
 
 use super::checksum::parse_upload_checksum;
 use super::id::show_upload_id;
-use super::until_known;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType};
 use crate::declaration::{Declaration, Member, Verb, When, groups};
@@ -69,7 +68,7 @@ impl Operation for CreateMultipartUpload {
             tags: self.tags,
             checksum: self.checksum.map(|(algorithm, kind)| (algorithm.into(), kind.into())),
         };
-        until_known(gateway, || gateway.metadata.create_upload(create.clone())).await?;
+        gateway.metadata.create_upload(create).await?;
         let mut answer = response::xml("InitiateMultipartUploadResult", |xml| {
             xml.text("Bucket", &bucket);
             xml.text("Key", &key);

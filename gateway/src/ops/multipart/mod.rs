@@ -25,11 +25,6 @@ pub use list_parts::ListParts;
 pub use list_uploads::ListMultipartUploads;
 pub use part::UploadPart;
 
-use std::time::Duration;
-
-use cairn_protocol::metadata::MetadataError;
-
-use crate::gateway::Gateway;
 use crate::route::Route;
 
 /// The operations on multipart uploads.
@@ -42,27 +37,3 @@ pub const ROUTES: &[Route] = &[
     Route::to::<UploadPart>(),
     Route::to::<UploadPartCopy>(),
 ];
-
-/// How long an operation whose outcome is unknown is repeated, under the same ids: longer than a metanode
-/// takes to restart.
-const REPEAT_FOR: Duration = Duration::from_secs(20);
-
-/// How long to wait in between.
-const REPEAT_DELAY: Duration = Duration::from_millis(300);
-
-/// Does something that the metanode recognises when it is repeated, until its outcome is known.
-async fn until_known<T, F>(gateway: &Gateway, attempt: impl Fn() -> F) -> Result<T, MetadataError>
-where
-    F: Future<Output = Result<T, MetadataError>>,
-{
-    let deadline = gateway.env.monotonic() + REPEAT_FOR;
-    loop {
-        match attempt().await {
-            Err(MetadataError::Unavailable { reason }) if gateway.env.monotonic() < deadline => {
-                cairn_protocol::warn_peer!(%reason, "the outcome of an operation is unknown");
-                gateway.env.sleep(REPEAT_DELAY).await;
-            }
-            outcome => return outcome,
-        }
-    }
-}

@@ -108,7 +108,8 @@ impl GetObjectAttributes {
         if self.max_parts == 0 {
             return Ok(ObjectPartPage { parts: Vec::new(), truncated: object.part_count > 0 });
         }
-        let request = ListObjectParts { version: object.version, after: self.after, max: self.max_parts };
+        let (version, after, max) = (object.version, self.after, self.max_parts);
+        let request = ListObjectParts { version, after, max, offset: None };
         Ok(gateway.metadata.list_object_parts(request).await?)
     }
 

@@ -43,7 +43,7 @@ impl Operation for DeleteObject {
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
         let object = metadata::DeleteObject { key: request.key()?.to_string(), condition: self.condition };
         let bucket = request.bucket()?.to_string();
-        let delete = metadata::DeleteObjects { bucket, objects: vec![object] };
+        let delete = metadata::DeleteObjects { bucket, objects: vec![object], mutation: gateway.mutation() };
         let mut answers = gateway.metadata.delete_objects(delete).await?;
         match answers.pop() {
             Some(Ok(_)) => Ok(response::empty(StatusCode::NO_CONTENT)),

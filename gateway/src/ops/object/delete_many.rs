@@ -57,7 +57,8 @@ impl Operation for DeleteObjects {
         let bucket = request.bucket()?.to_string();
         let (entries, quiet) = parse_document(&body.document(&request, "Delete").await?)?;
         let objects = entries.iter().filter_map(|entry| entry.outcome.as_ref().ok().cloned()).collect();
-        let answers = gateway.metadata.delete_objects(metadata::DeleteObjects { bucket, objects }).await?;
+        let delete = metadata::DeleteObjects { bucket, objects, mutation: gateway.mutation() };
+        let answers = gateway.metadata.delete_objects(delete).await?;
         let mut answers = answers.into_iter();
         Ok(response::xml("DeleteResult", |xml| {
             for entry in entries {

@@ -91,6 +91,6 @@ impl Operation for DeleteObjectTagging {
 
 async fn replace(gateway: &Gateway, request: &Request, tags: Tags) -> S3Result<()> {
     let (bucket, key) = (request.bucket()?.to_string(), request.key()?.to_string());
-    gateway.metadata.update_tags(UpdateTags { bucket, key, tags }).await?;
+    gateway.metadata.update_tags(UpdateTags { bucket, key, tags, mutation: gateway.mutation() }).await?;
     Ok(())
 }

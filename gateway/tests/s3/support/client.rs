@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use cairn_protocol::env::Env;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -127,13 +128,22 @@ impl Client {
         self.send_prepared(self.prepare(call)).await
     }
 
-    pub(crate) async fn send_prepared(&self, request: Request<Full<Bytes>>) -> Reply {
-        let what = format!("{} {}", request.method(), request.uri());
+    /// Sends a request and answers when the head of the answer is there.
+    pub(crate) async fn begin(&self, call: Call) -> Response<Incoming> {
+        self.connect_and_send(self.prepare(call)).await
+    }
+
+    async fn connect_and_send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        let response = sender.send_request(request).await.unwrap();
+        sender.send_request(request).await.unwrap()
+    }
+
+    pub(crate) async fn send_prepared(&self, request: Request<Full<Bytes>>) -> Reply {
+        let what = format!("{} {}", request.method(), request.uri());
+        let response = self.connect_and_send(request).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Reply { what, status: parts.status, headers: parts.headers, body }

@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cairn_datanode::Datanode;
 use cairn_gateway::{Config, Gateway};
 use cairn_metanode::Metanode;
 use cairn_metanode::blocks::BlocksConfig;
-use cairn_protocol::block::Connector;
+use cairn_protocol::block::{BlockConnector, BlockService, Connector};
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
 use cairn_protocol::event::{EventBus, EventKind};
+use cairn_protocol::id::NodeId;
 use cairn_protocol::listener::Limits;
 use cairn_protocol::metadata::RootCredentials;
 use cairn_protocol::secret::ClusterSecret;
@@ -19,7 +21,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Call, Client};
+use super::{Between, Call, Client};
 
 pub(crate) const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 pub(crate) const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -40,6 +42,10 @@ pub(crate) struct Store {
     /// What happens in the datanodes, all of them.
     pub(crate) stored: EventBus,
     pub(crate) address: SocketAddr,
+    /// What stands between gateway and metanode.
+    pub(crate) between: Between,
+    /// How often the gateway turned to a datanode.
+    pub(crate) connects: Arc<AtomicUsize>,
     _running: DropGuard,
     _directory: TempDir,
 }
@@ -53,17 +59,32 @@ pub(crate) struct Setup {
     pub(crate) unreachable: usize,
     /// Whatever is random comes from this.
     pub(crate) seed: u64,
+    /// Whether there is a bucket from the start.
+    pub(crate) bucket: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let (gateway, blocks) = (Config::default(), BlocksConfig::default());
-        Self { gateway, blocks, datanodes: 1, unreachable: 0, seed: 1 }
+        Self { gateway, blocks, datanodes: 1, unreachable: 0, seed: 1, bucket: true }
     }
 }
 
 fn secret() -> ClusterSecret {
     ClusterSecret::new("the secret of a cluster that lives for one test").unwrap()
+}
+
+/// Counts how often a datanode is turned to.
+struct Counting {
+    connector: Arc<Connector>,
+    connects: Arc<AtomicUsize>,
+}
+
+impl BlockConnector for Counting {
+    fn connect(&self, node: NodeId, address: &str) -> Arc<dyn BlockService> {
+        self.connects.fetch_add(1, Ordering::SeqCst);
+        self.connector.connect(node, address)
+    }
 }
 
 impl Store {
@@ -114,7 +135,11 @@ impl Store {
         tokio::spawn(async move { working.run_workers(stop).await });
 
         let region = setup.gateway.region.clone();
-        let gateway = Gateway::new(setup.gateway, metanode.metadata(), connector, secret(), env.clone());
+        let between = Between::default();
+        let connects = Arc::new(AtomicUsize::new(0));
+        let blocks = Arc::new(Counting { connector, connects: connects.clone() });
+        let metadata = between.around(metanode.metadata());
+        let gateway = Gateway::new(setup.gateway, metadata, blocks, secret(), env.clone());
         let ready = gateway.keyring.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -129,10 +154,14 @@ impl Store {
             events,
             stored,
             address,
+            between,
+            connects,
             _running: shutdown.drop_guard(),
             _directory: directory,
         };
-        store.client.send(Call::put(&format!("/{BUCKET}"))).await.expect(200);
+        if setup.bucket {
+            store.client.send(Call::put(&format!("/{BUCKET}"))).await.expect(200);
+        }
         store
     }
 

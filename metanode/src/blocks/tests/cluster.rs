@@ -624,7 +624,7 @@ impl TestCluster {
 }
 
 async fn share_all(tx: &mut Connection, from: OwnerId, length: u64, to: OwnerId) -> Result<(), StoreError> {
-    share_extents(tx, &from, 0, length, &to, 0).await.map(drop)
+    share_extents(tx, &from, 0, length, &to, 0).await
 }
 
 pub(super) fn allocation(count: u32) -> AllocateBlocks {

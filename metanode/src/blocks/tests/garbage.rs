@@ -1,9 +1,11 @@
 use std::time::Duration;
 
 use cairn_protocol::event::EventKind;
+use cairn_protocol::metadata::{Metadata, RenewReads};
 
 use super::super::BlocksConfig;
 use super::cluster::TestCluster;
+use super::support::{FIRST, TestStore};
 
 #[tokio::test]
 async fn a_deleted_object_stays_readable_for_its_grace_period_and_then_goes() {
@@ -135,4 +137,27 @@ async fn what_cannot_be_deleted_does_not_hold_up_what_can() {
     cluster.nodes[0].undeletable.clear();
     cluster.pass(cluster.config.command_deadline * 2).await;
     assert!(cluster.nodes[0].held.is_empty());
+}
+
+/// A GET that lasted longer than the grace period broke off when its object was overwritten.
+#[tokio::test]
+async fn a_version_that_is_still_being_read_is_kept_over_a_restart_and_goes_a_grace_period_after_its_last_reader()
+ {
+    let mut store = TestStore::new(3).await;
+    let grace = store.cluster.config.garbage_grace;
+    let (version, read) = store.put(FIRST, "read", &[10]).await;
+    let (_, left) = store.put(FIRST, "left", &[10]).await;
+    store.cluster.pass(grace).await;
+    store.delete(FIRST, "read").await;
+    store.delete(FIRST, "left").await;
+    store.cluster.pass(grace / 2).await;
+    store.namespace.renew_reads(RenewReads { versions: vec![version] }).await.unwrap();
+    store.cluster.restart().await;
+    let mut store = TestStore::over(store.cluster);
+    store.cluster.pass(grace / 2 + Duration::from_secs(90)).await;
+    assert!(store.cluster.locate(left[0]).await.is_none());
+    assert_eq!(store.cluster.really_at(read[0]).len(), 3);
+    store.cluster.pass(grace).await;
+    assert!(store.cluster.locate(read[0]).await.is_none());
+    store.cluster.verify().await;
 }

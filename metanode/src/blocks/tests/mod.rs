@@ -6,6 +6,7 @@ mod bucket_settings;
 mod can_stop;
 mod cluster;
 mod commits;
+mod damage;
 mod drain;
 mod failing;
 mod fsck;

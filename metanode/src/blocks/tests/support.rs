@@ -49,7 +49,7 @@ impl TestStore {
 
     pub(super) async fn make_bucket(&self, bucket: &str) {
         let (bucket, region) = (bucket.to_owned(), "us-east-1".to_owned());
-        self.namespace.create_bucket(CreateBucket { bucket, region }).await.unwrap();
+        self.namespace.create_bucket(CreateBucket { bucket, region, mutation: None }).await.unwrap();
     }
 
     /// Blocks of these lengths, stored and not committed.
@@ -132,7 +132,7 @@ impl TestStore {
 
     pub(super) async fn delete(&self, bucket: &str, key: &str) {
         let object = DeleteObject { key: key.to_owned(), condition: WriteCondition::None };
-        let request = DeleteObjects { bucket: bucket.to_owned(), objects: vec![object] };
+        let request = DeleteObjects { bucket: bucket.to_owned(), objects: vec![object], mutation: None };
         self.namespace.delete_objects(request).await.unwrap();
     }
 
@@ -200,7 +200,10 @@ impl TestStore {
     }
 
     pub(super) async fn remove_bucket(&self, bucket: &str) {
-        self.namespace.delete_bucket(BucketRef { bucket: bucket.to_owned() }).await.unwrap();
+        self.namespace
+            .delete_bucket(DeleteBucket { bucket: bucket.to_owned(), mutation: None })
+            .await
+            .unwrap();
     }
 
     /// Does to the database what no part of Cairn does.

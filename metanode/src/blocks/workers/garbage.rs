@@ -70,7 +70,7 @@ impl Worker for Garbage {
         let collected = self
             .inner
             .store
-            .write(move |tx| async move { collect(&shared, tx, owners, now).await }.boxed())
+            .write(move |tx| async move { collect(&shared, tx, owners, retired_before, now).await }.boxed())
             .await?;
         let bytes = collected.replicas.iter().map(|(_, bytes)| bytes).sum();
         self.inner.count(WorkerName::Garbage, collected.blocks, bytes);
@@ -113,6 +113,7 @@ async fn collect(
     inner: &Inner,
     tx: &mut Connection,
     owners: Vec<OwnerId>,
+    retired_before: Timestamp,
     now: Timestamp,
 ) -> Result<Collected, StoreError> {
     let mut collected = Collected::default();
@@ -121,8 +122,12 @@ async fn collect(
         if budget == 0 {
             break;
         }
+        // A reader that is still there may have had it kept for longer meanwhile.
+        if !garbage::is_due(tx, &owner, retired_before).await? {
+            continue;
+        }
         // At the first extent that goes, nobody must find the version any more.
-        namespace::forget(tx, &[owner]).await?;
+        namespace::forget(tx, &[owner], inner.env.wall()).await?;
         let dropped = garbage::drop_extents(tx, &owner, budget).await?;
         collected.extents += dropped.len() as u64;
         for block in &dropped {

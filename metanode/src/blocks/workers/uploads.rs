@@ -3,6 +3,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_protocol::admin::WorkerName;
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::UploadId;
 use futures_util::FutureExt;
 
 use super::{Progress, Worker};
@@ -10,21 +13,84 @@ use crate::blocks::Inner;
 use crate::namespace;
 use crate::store::StoreError;
 
-/// How often it is looked for answers that need not be remembered any more. They are kept for days.
-const INTERVAL: Duration = Duration::from_secs(3600);
+/// How often it is looked for what is over, at the least. Answers and uploads are kept for days.
+const INTERVAL_MAX: Duration = Duration::from_secs(3600);
+
+/// Shorter times are kept to within this share of them.
+const LOOKS_PER_PERIOD: u32 = 4;
 
 /// Answers that are forgotten in one step: it bounds how long others wait for its transaction.
-const UPLOADS_PER_STEP: u32 = 500;
+const ANSWERS_PER_STEP: u32 = 500;
 
-/// Forgets the answers to uploads that were completed long ago.
+/// Old uploads that one step looks at. Each may have 10,000 parts, and takes a transaction of its own if it goes.
+const UPLOADS_PER_STEP: u32 = 16;
+
+/// Forgets the answers to uploads that were completed long ago, and gives up uploads that nobody goes on with.
 pub(super) struct Uploads {
     inner: Arc<Inner>,
     forgotten: u64,
+    expired: u64,
+    /// How far the look at old uploads has come. Those that still get parts stay, and are passed by.
+    looked_through: Option<(Timestamp, UploadId)>,
 }
 
 impl Uploads {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        Self { inner, forgotten: 0 }
+        Self { inner, forgotten: 0, expired: 0, looked_through: None }
+    }
+
+    /// Forgets some answers. Answers whether there may be more.
+    async fn forget(&mut self) -> Result<bool, StoreError> {
+        // The namespace stamps what it makes by the wall clock.
+        let now = self.inner.env.wall();
+        let before = now.before(self.inner.config.completed_uploads_kept);
+        let store = &self.inner.store;
+        let forgotten: u64 = store
+            .write(move |tx| namespace::forget_completed_uploads(tx, before, ANSWERS_PER_STEP).boxed())
+            .await?;
+        let outcomes: u64 =
+            store.write(move |tx| namespace::forget_outcomes(tx, now, ANSWERS_PER_STEP).boxed()).await?;
+        self.forgotten += forgotten;
+        self.count(forgotten);
+        Ok(forgotten.max(outcomes) >= u64::from(ANSWERS_PER_STEP))
+    }
+
+    /// Gives up some uploads that lie abandoned. Answers whether there may be more.
+    async fn expire(&mut self) -> Result<bool, StoreError> {
+        let (now, expiry) = (self.inner.env.wall(), self.inner.config.upload_expiry);
+        if expiry.is_zero() {
+            return Ok(false);
+        }
+        let before = now.before(expiry);
+        let mut reader = self.inner.store.read().await?;
+        let old = namespace::uploads_begun_before(&mut reader, before, self.looked_through, UPLOADS_PER_STEP)
+            .await?;
+        let mut abandoned = Vec::new();
+        for (_, upload) in &old {
+            if namespace::is_abandoned(&mut reader, *upload, before).await? {
+                abandoned.push(*upload);
+            }
+        }
+        drop(reader);
+        for upload in abandoned {
+            let store = &self.inner.store;
+            let given_up =
+                store.write(move |tx| namespace::give_up_abandoned(tx, upload, before, now).boxed()).await?;
+            if let Some((bucket, key)) = given_up {
+                tracing::info!(bucket, key, %upload, "an upload that got no part for long was given up");
+                self.inner.events.publish(EventKind::UploadExpired { bucket, key, upload });
+                self.expired += 1;
+                self.count(1);
+            }
+        }
+        let more = old.len() >= UPLOADS_PER_STEP as usize;
+        self.looked_through = old.last().copied().filter(|_| more);
+        Ok(more)
+    }
+
+    fn count(&self, items: u64) {
+        self.inner.count(WorkerName::Uploads, items, 0);
+        self.inner.pay(WorkerName::Uploads, items);
     }
 }
 
@@ -35,22 +101,23 @@ impl Worker for Uploads {
     }
 
     fn doing(&self) -> String {
-        format!("forgot the answers to {} completed uploads", self.forgotten)
+        format!(
+            "gave up {} abandoned uploads, forgot the answers to {} completed ones",
+            self.expired, self.forgotten
+        )
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
-        let before = self.inner.env.wall().before(self.inner.config.completed_uploads_kept);
-        let store = &self.inner.store;
-        let forgotten: u64 = store
-            .write(move |tx| namespace::forget_completed_uploads(tx, before, UPLOADS_PER_STEP).boxed())
-            .await?;
-        self.forgotten += forgotten;
-        self.inner.count(WorkerName::Uploads, forgotten, 0);
-        self.inner.pay(WorkerName::Uploads, forgotten);
-        Ok(if forgotten < u64::from(UPLOADS_PER_STEP) { Progress::Rest } else { Progress::More })
+        let (forget, expire) = (self.forget().await?, self.expire().await?);
+        Ok(if forget || expire { Progress::More } else { Progress::Rest })
     }
 
     async fn wait(&mut self) {
-        self.inner.env.sleep(INTERVAL).await;
+        let config = &self.inner.config;
+        let periods = [config.completed_uploads_kept, config.upload_expiry];
+        let shortest = periods.into_iter().filter(|period| !period.is_zero()).min().unwrap_or(INTERVAL_MAX);
+        let interval =
+            (shortest / LOOKS_PER_PERIOD).clamp(config.worker_interval.min(INTERVAL_MAX), INTERVAL_MAX);
+        self.inner.env.sleep(interval).await;
     }
 }

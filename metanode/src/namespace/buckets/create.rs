@@ -12,13 +12,17 @@ impl Namespace {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    let CreateBucket { bucket, region } = request;
-                    let created_at = env.now();
-                    if store::buckets::insert(tx, &bucket, &region, created_at).await? {
-                        Ok(BucketInfo { bucket, region, created_at })
-                    } else {
-                        Err(MetadataError::BucketExists { bucket })
+                    let CreateBucket { bucket, region, mutation } = request;
+                    if let Some(made) = store::mutations::find(tx, mutation).await? {
+                        return Ok(made);
                     }
+                    let created_at = env.now();
+                    if !store::buckets::insert(tx, &bucket, &region, created_at).await? {
+                        return Err(MetadataError::BucketExists { bucket });
+                    }
+                    let made = BucketInfo { bucket, region, created_at };
+                    store::mutations::remember(tx, mutation, &made, created_at).await?;
+                    Ok(made)
                 })
             })
             .await

@@ -1,10 +1,10 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{CommitObject, Committed, MetadataError, NewExtent, ObjectVersion};
 
-use super::{check_condition, committed, make_current};
+use super::{check_condition, committed_before, make_current};
 use crate::blocks::Blocks;
 use crate::namespace::{Namespace, bucket_id, malformed};
-use crate::store::{self, Connection};
+use crate::store::Connection;
 
 impl Namespace {
     pub(in crate::namespace) async fn commit(
@@ -33,8 +33,8 @@ async fn commit(
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
     // A repetition answers as the first did, whatever happened since: overwritten, bucket deleted.
-    if let Some((_, version)) = store::objects::find_version(tx, request.version).await? {
-        return Ok(committed(&version));
+    if let Some(answer) = committed_before(tx, request.version).await? {
+        return Ok(answer);
     }
     let bucket = bucket_id(tx, &request.bucket).await?;
     check_condition(tx, bucket, &request.key, &request.condition).await?;

@@ -1,7 +1,7 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{Committed, CopyObject, MetadataError, ObjectVersion};
 
-use super::{check_condition, committed, make_current};
+use super::{check_condition, committed_before, make_current};
 use crate::blocks::{self, Blocks};
 use crate::namespace::{Namespace, bucket_id};
 use crate::store::{self, Connection};
@@ -19,8 +19,8 @@ async fn copy(
     request: CopyObject,
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
-    if let Some((_, version)) = store::objects::find_version(tx, request.version).await? {
-        return Ok(committed(&version));
+    if let Some(answer) = committed_before(tx, request.version).await? {
+        return Ok(answer);
     }
     let bucket = bucket_id(tx, &request.bucket).await?;
     let (_, source) =

@@ -23,6 +23,9 @@ impl Namespace {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
+                    if let Some(answers) = store::mutations::find(tx, request.mutation).await? {
+                        return Ok(answers);
+                    }
                     let now = env.now();
                     let bucket = bucket_id(tx, &request.bucket).await?;
                     let mut answers = Vec::with_capacity(request.objects.len());
@@ -36,6 +39,8 @@ impl Namespace {
                             other => Ok(other?),
                         });
                     }
+                    store::mutations::remember_many(tx, request.mutation, &answers, answers.len(), now)
+                        .await?;
                     Ok(answers)
                 })
             })

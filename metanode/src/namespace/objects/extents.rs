@@ -15,10 +15,10 @@ impl Namespace {
         request: ListExtents,
     ) -> Result<ExtentPage, MetadataError> {
         let mut reader = self.store.read().await?;
-        if store::objects::find_version(&mut reader, request.version).await?.is_none() {
-            return Err(MetadataError::NoSuchVersion);
-        }
+        let found = store::objects::find_version(&mut reader, request.version).await?;
+        let (_, object) = found.ok_or(MetadataError::NoSuchVersion)?;
         let ListExtents { version, start, end, max } = request;
+        let end = end.min(object.length);
         let (extents, more) = self.locate_extents(&mut reader, version, start, end, max).await?;
         Ok(ExtentPage { extents, more })
     }
@@ -67,21 +67,35 @@ impl Namespace {
             })
             .collect();
         match extents {
-            Some(extents) => Ok((extents, more)),
-            None => Err(explain_missing_block(reader, version).await?),
+            Some(extents) if max == 0 || are_sound(&extents, start, (!more).then_some(end)) => {
+                Ok((extents, more))
+            }
+            Some(_) | None => Err(explain_damage(reader, version).await?),
         }
     }
 }
 
-/// The sweep drops a version together with its extents and blocks. So when a block is not there, the
+/// Whether extents hold `start`, follow each other without a gap, and lie within their blocks; and reach to
+/// `end`, where they are all that there are.
+fn are_sound(extents: &[LocatedExtent], start: u64, end: Option<u64>) -> bool {
+    let Some(first) = extents.first() else { return false };
+    let mut next = first.object_offset;
+    for extent in extents {
+        let within = extent.offset.checked_add(extent.length).is_some_and(|end| end <= extent.block.length);
+        if extent.object_offset != next || extent.length == 0 || !within {
+            return false;
+        }
+        next = next.saturating_add(extent.length);
+    }
+    first.object_offset <= start && start < next && end.is_none_or(|end| next >= end)
+}
+
+/// The sweep drops a version together with its extents and blocks. So when extents or a block are not there, the
 /// grace period ended while we read; or the database is damaged.
-async fn explain_missing_block(
-    reader: &mut Connection,
-    version: VersionId,
-) -> Result<MetadataError, MetadataError> {
+async fn explain_damage(reader: &mut Connection, version: VersionId) -> Result<MetadataError, MetadataError> {
     if store::objects::find_version(reader, version).await?.is_none() {
         return Ok(MetadataError::NoSuchVersion);
     }
-    warn_self!(%version, "a version refers to a block that is not there");
+    warn_self!(%version, "a version's extents or blocks are not all there");
     Ok(MetadataError::Internal)
 }

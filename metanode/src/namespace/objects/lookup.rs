@@ -10,16 +10,30 @@ impl Namespace {
         &self,
         request: LookupObject,
     ) -> Result<LocatedObject, MetadataError> {
-        let mut reader = self.store.read().await?;
-        let object = find(&mut reader, &request).await?;
-        let range = resolve(&mut reader, &object, request.range).await?;
+        match request.range {
+            // A sweep in between would leave a version without parts.
+            LookupRange::Part { .. } => self.look_up(&mut *self.store.snapshot().await?, request).await,
+            LookupRange::Whole | LookupRange::Bytes { .. } | LookupRange::Suffix { .. } => {
+                self.look_up(&mut *self.store.read().await?, request).await
+            }
+        }
+    }
+
+    async fn look_up(
+        &self,
+        reader: &mut Connection,
+        request: LookupObject,
+    ) -> Result<LocatedObject, MetadataError> {
+        let object = find(reader, &request).await?;
+        let range = resolve(reader, &object, request.range).await?;
         let (extents, more) = match range {
             ResolvedRange::Satisfiable { start, end } => {
-                self.locate_extents(&mut reader, object.version, start, end, request.extents_max).await?
+                self.locate_extents(reader, object.version, start, end, request.extents_max).await?
             }
             ResolvedRange::Unsatisfiable => (Vec::new(), false),
         };
-        Ok(LocatedObject { object, range, extents, more })
+        let readable_ms = u64::try_from(self.blocks.garbage_grace().as_millis()).unwrap_or(u64::MAX);
+        Ok(LocatedObject { object, range, extents, more, readable_ms })
     }
 }
 

@@ -7,12 +7,14 @@ mod extents;
 mod list;
 mod lookup;
 mod parts;
+mod renew_reads;
 mod tags;
 
 pub(super) use commit::check_length;
 pub(super) use list::{check_delimiter, place};
 
 use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::{MutationId, VersionId};
 use cairn_protocol::metadata::{Committed, MetadataError, ObjectVersion, WriteCondition};
 
 use super::condition;
@@ -48,7 +50,19 @@ pub(super) async fn make_current(
     Ok(committed(version))
 }
 
+/// What the first write of this version answered, if it was written before: also when it was replaced and
+/// collected since.
+pub(super) async fn committed_before(
+    tx: &mut Connection,
+    version: VersionId,
+) -> Result<Option<Committed>, StoreError> {
+    match store::objects::find_version(tx, version).await? {
+        Some((_, version)) => Ok(Some(committed(&version))),
+        None => store::mutations::find(tx, Some(MutationId(version.0))).await,
+    }
+}
+
 /// The answer to the write of a version.
-pub(super) fn committed(version: &ObjectVersion) -> Committed {
+fn committed(version: &ObjectVersion) -> Committed {
     Committed { version: version.version, etag: version.etag.clone(), modified_at: version.modified_at }
 }

@@ -9,12 +9,14 @@ impl Namespace {
         request: ListObjectParts,
     ) -> Result<ObjectPartPage, MetadataError> {
         let max = request.max.min(PAGE_MAX);
-        let mut reader = self.store.read().await?;
+        // A sweep between the two would leave a version without parts.
+        let mut reader = self.store.snapshot().await?;
         if store::objects::find_version(&mut reader, request.version).await?.is_none() {
             return Err(MetadataError::NoSuchVersion);
         }
         let mut parts =
-            store::object_parts::list(&mut reader, request.version, request.after, max + 1).await?;
+            store::object_parts::list(&mut reader, request.version, request.after, request.offset, max + 1)
+                .await?;
         let truncated = cut(&mut parts, max) && max > 0;
         Ok(ObjectPartPage { parts, truncated })
     }

@@ -5,15 +5,20 @@ use crate::store;
 
 impl Namespace {
     pub(in crate::namespace) async fn replace_tags(&self, request: UpdateTags) -> Result<(), MetadataError> {
+        let env = self.env.clone();
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    let bucket = bucket_id(tx, &request.bucket).await?;
-                    if store::objects::set_tags(tx, bucket, &request.key, &request.tags).await? {
-                        Ok(())
-                    } else {
-                        Err(MetadataError::NoSuchKey)
+                    // Done again it would undo what others did to the tags since.
+                    if store::mutations::find::<()>(tx, request.mutation).await?.is_some() {
+                        return Ok(());
                     }
+                    let bucket = bucket_id(tx, &request.bucket).await?;
+                    if !store::objects::set_tags(tx, bucket, &request.key, &request.tags).await? {
+                        return Err(MetadataError::NoSuchKey);
+                    }
+                    store::mutations::remember(tx, request.mutation, &(), env.now()).await?;
+                    Ok(())
                 })
             })
             .await

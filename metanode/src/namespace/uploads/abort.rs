@@ -1,20 +1,29 @@
 use cairn_protocol::event::EventKind;
-use cairn_protocol::metadata::{MetadataError, UploadRef};
+use cairn_protocol::id::MutationId;
+use cairn_protocol::metadata::{AbortUpload, MetadataError};
 
-use super::find_in_progress;
+use super::{find_in_progress, give_up};
 use crate::namespace::Namespace;
 use crate::store;
 
 impl Namespace {
-    pub(in crate::namespace) async fn abort(&self, request: UploadRef) -> Result<(), MetadataError> {
-        let (env, upload) = (self.env.clone(), request.upload);
+    pub(in crate::namespace) async fn abort(&self, request: AbortUpload) -> Result<(), MetadataError> {
+        let (env, upload) = (self.env.clone(), request.target.upload);
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    find_in_progress(tx, &request).await?;
-                    store::parts::retire_all(tx, upload, env.now()).await?;
-                    store::parts::delete_all(tx, upload).await?;
-                    store::uploads::delete(tx, upload).await?;
+                    if store::mutations::find::<()>(tx, request.mutation).await?.is_some() {
+                        return Ok(());
+                    }
+                    let now = env.now();
+                    let (_, info) = find_in_progress(tx, &request.target).await?;
+                    if info.initiated_at > now.before(store::mutations::KEPT) {
+                        // A creation whose answer was lost must not bring it back.
+                        let creation = Some(MutationId(upload.0));
+                        store::mutations::remember(tx, creation, &info, now).await?;
+                    }
+                    give_up(tx, upload, now).await?;
+                    store::mutations::remember(tx, request.mutation, &(), now).await?;
                     Ok::<_, MetadataError>(())
                 })
             })

@@ -5,8 +5,7 @@ use cairn_protocol::metadata::{
 };
 
 use super::{PART_NUMBER_MAX, find};
-use crate::blocks;
-use crate::namespace::objects::{check_condition, committed, make_current};
+use crate::namespace::objects::{check_condition, committed_before, make_current};
 use crate::namespace::{Namespace, malformed};
 use crate::store::uploads::Upload;
 use crate::store::{self, Connection};
@@ -38,8 +37,8 @@ async fn complete(
     request: CompleteUpload,
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
-    if let Some((_, version)) = store::objects::find_version(tx, request.version).await? {
-        return Ok(committed(&version));
+    if let Some(answer) = committed_before(tx, request.version).await? {
+        return Ok(answer);
     }
     let upload_id = request.target.upload;
     let (bucket, upload) = match find(tx, &request.target).await? {
@@ -57,6 +56,8 @@ async fn complete(
 
     store::object_parts::insert_from_upload(tx, request.version, upload_id).await?;
     store::parts::move_extents(tx, upload_id, request.version).await?;
+    store::extents::check(tx, request.version.as_bytes(), 0, length).await?;
+    store::mutations::remember_young_parts(tx, upload_id, now).await?;
     store::parts::delete_all(tx, upload_id).await?;
     let version = ObjectVersion {
         key: request.target.key,
@@ -90,10 +91,10 @@ async fn keep_named_parts(
     let there = store::parts::list(tx, upload, 0, PART_NUMBER_MAX).await?;
     let (kept, given_up) = split(there, named)?;
     for part in given_up {
-        blocks::retire(tx, part.part.as_bytes(), now).await?;
-        store::parts::delete(tx, upload, part.number).await?;
+        super::give_up_part(tx, upload, &part, now).await?;
     }
-    Ok(kept.iter().map(|part| part.length).sum())
+    let length = kept.iter().try_fold(0u64, |length, part| length.checked_add(part.length));
+    length.ok_or_else(|| malformed("the parts are longer than an object can be"))
 }
 
 /// Splits parts, in the order of their numbers, into those named and the others.

@@ -32,10 +32,11 @@ async fn copy(
         checksum: request.checksum,
         modified_at: now,
     };
-    let (_, upload) = find_in_progress(tx, &request.target).await?;
+    // Also when the upload is completed or aborted since.
     if let Some(answer) = committed_before(tx, &request.target, &part).await? {
         return Ok(answer);
     }
+    let (_, upload) = find_in_progress(tx, &request.target).await?;
     let (_, source) =
         store::objects::find_version(tx, request.source).await?.ok_or(MetadataError::NoSuchVersion)?;
     if start > end || end > source.length {

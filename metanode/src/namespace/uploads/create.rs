@@ -1,3 +1,4 @@
+use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::{CreateUpload, MetadataError, UploadInfo};
 
 use super::find_in_progress;
@@ -13,6 +14,11 @@ impl Namespace {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
+                    // Done before, and aborted since.
+                    let creation = Some(MutationId(request.target.upload.0));
+                    if let Some(upload) = store::mutations::find(tx, creation).await? {
+                        return Ok(upload);
+                    }
                     let bucket = bucket_id(tx, &request.target.bucket).await?;
                     let upload = UploadInfo {
                         key: request.target.key.clone(),

@@ -10,13 +10,14 @@ mod list_parts;
 mod put_part;
 
 use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::{MutationId, UploadId};
 use cairn_protocol::metadata::{MetadataError, PartCommitted, PartInfo, UploadInfo, UploadRef};
 
 use super::{bucket_id, malformed};
 use crate::blocks;
 use crate::store::buckets::BucketId;
 use crate::store::uploads::Upload;
-use crate::store::{self, Connection};
+use crate::store::{self, Connection, StoreError};
 
 /// S3's numbers of parts: 1 to 10,000
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
@@ -49,20 +50,46 @@ fn check_number(part: u32) -> Result<(), MetadataError> {
     Err(malformed(format!("a part's number is 1 to {PART_NUMBER_MAX}, not {part}")))
 }
 
-/// What the first commit of this part answered, if it was committed before. One that was replaced
-/// since is known by its garbage, which tells when it was replaced.
+/// What the first commit of this part answered, if it was committed before. One that was replaced, given up or
+/// completed since is remembered for a while; beyond that it is known by its garbage, which tells when it was
+/// replaced.
 async fn committed_before(
     tx: &mut Connection,
     target: &UploadRef,
     part: &PartInfo,
 ) -> Result<Option<PartCommitted>, MetadataError> {
     let current = store::parts::find(tx, target.upload, part.number).await?;
-    let modified_at = match current {
-        Some(current) if current.part == part.part => Some(current.modified_at),
-        Some(_) => store::parts::retired_at(tx, part.part).await?,
-        None => None,
-    };
-    Ok(modified_at.map(|modified_at| PartCommitted { modified_at }))
+    if let Some(current) = current.filter(|current| current.part == part.part) {
+        return Ok(Some(PartCommitted { modified_at: current.modified_at }));
+    }
+    if let Some(answer) = store::mutations::find(tx, Some(MutationId(part.part.0))).await? {
+        return Ok(Some(answer));
+    }
+    let retired_at = store::parts::retired_at(tx, part.part).await?;
+    Ok(retired_at.map(|modified_at| PartCommitted { modified_at }))
+}
+
+/// Gives up one part: its bytes go after the grace period, and a repetition of its upload is recognised.
+async fn give_up_part(
+    tx: &mut Connection,
+    upload: UploadId,
+    part: &PartInfo,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if part.modified_at > now.before(store::mutations::KEPT) {
+        let answer = PartCommitted { modified_at: part.modified_at };
+        store::mutations::remember(tx, Some(MutationId(part.part.0)), &answer, now).await?;
+    }
+    blocks::retire(tx, part.part.as_bytes(), now).await?;
+    store::parts::delete(tx, upload, part.number).await
+}
+
+/// Gives up an upload in progress and all its parts.
+pub(super) async fn give_up(tx: &mut Connection, upload: UploadId, now: Timestamp) -> Result<(), StoreError> {
+    store::mutations::remember_young_parts(tx, upload, now).await?;
+    store::parts::retire_all(tx, upload, now).await?;
+    store::parts::delete_all(tx, upload).await?;
+    store::uploads::delete(tx, upload).await
 }
 
 /// Makes a part the one of its number and retires the one that was.
@@ -73,8 +100,7 @@ async fn make_part(
     now: Timestamp,
 ) -> Result<PartCommitted, MetadataError> {
     if let Some(replaced) = store::parts::find(tx, target.upload, part.number).await? {
-        blocks::retire(tx, replaced.part.as_bytes(), now).await?;
-        store::parts::delete(tx, target.upload, part.number).await?;
+        give_up_part(tx, target.upload, &replaced, now).await?;
     }
     store::parts::insert(tx, target.upload, part).await?;
     Ok(PartCommitted { modified_at: part.modified_at })

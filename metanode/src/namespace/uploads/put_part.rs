@@ -33,10 +33,11 @@ async fn put(
         checksum: request.checksum,
         modified_at: now,
     };
-    find_in_progress(tx, &request.target).await?;
+    // Also when the upload is completed or aborted since.
     if let Some(answer) = committed_before(tx, &request.target, &part).await? {
         return Ok(answer);
     }
+    find_in_progress(tx, &request.target).await?;
     blocks.commit_extents(tx, part.part.as_bytes(), 0, &request.extents).await?;
     make_part(tx, &request.target, &part, now).await
 }

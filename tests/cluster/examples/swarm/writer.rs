@@ -50,7 +50,12 @@ impl Writer {
     ) -> anyhow::Result<Self> {
         let env = Env::system();
         let rpc = RpcClient::new(metanode, secret.clone(), env.clone())?;
-        rpc.create_bucket(CreateBucket { bucket: BUCKET.to_owned(), region: "us-east-1".to_owned() }).await?;
+        rpc.create_bucket(CreateBucket {
+            bucket: BUCKET.to_owned(),
+            region: "us-east-1".to_owned(),
+            mutation: None,
+        })
+        .await?;
         Ok(Self { rpc, env, swarm })
     }
 

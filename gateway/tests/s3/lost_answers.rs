@@ -1,0 +1,92 @@
+//! The metanode's answer is lost after it has committed, as when it dies at that moment: the client hears what
+//! became of its request all the same, and what it asked for was done once.
+
+use crate::support::{Call, Store, texts};
+
+async fn store_with(keys: &[&str]) -> Store {
+    let store = Store::start().await;
+    for key in keys {
+        store.client.send(Call::put(&format!("/bucket/{key}")).body(*key)).await.expect(200);
+    }
+    store
+}
+
+/// Sends while the next two answers to `operation` are lost.
+async fn send(store: &Store, operation: &'static str, call: Call) -> crate::support::Reply {
+    store.between.lose(operation, 2);
+    let before = store.between.count(operation);
+    let (reply, _) = store.pass_until(store.client.send(call)).await;
+    assert_eq!(store.between.count(operation) - before, 3, "{operation}");
+    reply
+}
+
+/// The copy was made and its answer lost; the client, or its SDK, asked again and was told 412, although it was its
+/// own copy that was there.
+#[tokio::test]
+async fn a_copy_that_must_find_nothing_is_told_that_it_won() {
+    let store = store_with(&["source"]).await;
+    let copy =
+        Call::put("/bucket/copy").header("x-amz-copy-source", "bucket/source").header("if-none-match", "*");
+    let copied = send(&store, "copy_object", copy).await.expect(200);
+    let etag = texts(&copied.xml("CopyObjectResult"), &["ETag"]).remove(0);
+    let head = store.client.send(Call::head("/bucket/copy")).await.expect(200);
+    assert_eq!(head.header("etag"), etag);
+}
+
+#[tokio::test]
+async fn a_conditional_delete_is_told_that_it_deleted() {
+    let store = store_with(&["a"]).await;
+    let delete = Call::delete("/bucket/a").header("if-match", "*");
+    send(&store, "delete_objects", delete).await.expect(204);
+    store.client.send(Call::head("/bucket/a")).await.expect(404);
+}
+
+#[tokio::test]
+async fn deletes_of_many_get_their_own_answers() {
+    let store = store_with(&["a", "b"]).await;
+    let document = "<Delete><Object><Key>a</Key><ETag>*</ETag></Object><Object><Key>b</Key><ETag>\"x\"</ETag></Object></Delete>";
+    let delete = Call::post("/bucket?delete").body(document).header("content-md5", &{
+        use base64::Engine;
+        use md5::Digest;
+        base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(document))
+    });
+    let result = send(&store, "delete_objects", delete).await.expect(200).xml("DeleteResult");
+    assert_eq!(texts(&result, &["Deleted", "Key"]), ["a"]);
+    assert_eq!(texts(&result, &["Error", "Code"]), ["PreconditionFailed"]);
+}
+
+#[tokio::test]
+async fn buckets_are_made_and_deleted_once() {
+    let gateway = cairn_gateway::Config { region: "eu-west-1".into(), ..Default::default() };
+    let store = Store::of(crate::support::Setup { gateway, bucket: false, ..Default::default() }).await;
+    let document = "<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>";
+    // Outside of us-east-1 a bucket that one has already is a conflict.
+    send(&store, "create_bucket", Call::put("/new-bucket").body(document)).await.expect(200);
+    send(&store, "delete_bucket", Call::delete("/new-bucket")).await.expect(204);
+}
+
+#[tokio::test]
+async fn tags_and_uploads_are_changed_once() {
+    let store = store_with(&["a"]).await;
+    let tags = "<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>";
+    send(&store, "update_tags", Call::put("/bucket/a?tagging").body(tags)).await.expect(200);
+    let created = send(&store, "create_upload", Call::post("/bucket/u?uploads")).await.expect(200);
+    let id = texts(&created.xml("InitiateMultipartUploadResult"), &["UploadId"]).remove(0);
+    let part = Call::put(&format!("/bucket/u?partNumber=1&uploadId={id}")).body("part");
+    send(&store, "put_part", part).await.expect(200);
+    let copy =
+        Call::put(&format!("/bucket/u?partNumber=2&uploadId={id}")).header("x-amz-copy-source", "bucket/a");
+    send(&store, "copy_part", copy).await.expect(200);
+    send(&store, "abort_upload", Call::delete(&format!("/bucket/u?uploadId={id}"))).await.expect(204);
+    let listed = store.client.send(Call::get("/bucket?uploads")).await.expect(200);
+    assert!(texts(&listed.xml("ListMultipartUploadsResult"), &["Upload", "Key"]).is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_stays_away_is_not_waited_for_for_ever() {
+    let store = store_with(&["a"]).await;
+    store.between.lose("delete_objects", usize::MAX);
+    let (reply, passed) = store.pass_until(store.client.send(Call::delete("/bucket/a"))).await;
+    reply.fails(503, "SlowDown");
+    assert!((15..40).contains(&passed.as_secs()), "{passed:?}");
+}

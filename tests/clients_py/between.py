@@ -1,0 +1,75 @@
+"""A door between two parts of a cluster, at which a call can be held: it loses an answer at the right moment."""
+
+import http.client
+import http.server
+import threading
+
+
+class Between:
+    """Passes calls on to `target`. After `lose(path, then)` the next call of that path is passed on and done, then
+    `then()` is called, and its answer is dropped."""
+
+    def __init__(self, target):
+        self.target = target.removeprefix("http://")
+        self._lock = threading.Lock()
+        self._path = self._then = None
+        self.lost = threading.Event()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                outer._pass_on(self)
+
+            do_GET = do_POST
+
+            def log_message(self, *args):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def lose(self, path, then):
+        with self._lock:
+            self._path, self._then = path, then
+            self.lost.clear()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _takes(self, path):
+        """What to do about this call's answer, if it is the one to be lost."""
+        with self._lock:
+            if self._path != path:
+                return None
+            self._path = None
+            return self._then
+
+    def _pass_on(self, call):
+        body = call.rfile.read(int(call.headers.get("content-length", 0)))
+        then = self._takes(call.path)
+        try:
+            connection = http.client.HTTPConnection(self.target, timeout=60)
+            connection.request(call.command, call.path, body, dict(call.headers))
+            answer = connection.getresponse()
+            content = answer.read()
+        except OSError:
+            # As if nobody listened: the connection ends without an answer.
+            call.close_connection = True
+            return
+        if then:
+            then()
+            self.lost.set()
+            call.close_connection = True
+            return
+        call.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
+                call.send_header(name, value)
+        call.send_header("content-length", str(len(content)))
+        call.end_headers()
+        call.wfile.write(content)

@@ -1,0 +1,159 @@
+"""What clients asked for is done once, and they hear of it: the metanode dies with its answer in hand, others change the
+same upload, and reads last longer than what they read is kept."""
+
+import concurrent.futures
+import hashlib
+import threading
+
+import botocore.exceptions
+import pytest
+from between import Between
+from data import MIB, some_bytes
+from harness import REGION, s3_client, wait_until
+
+
+@pytest.fixture
+def behind_a_door(start):
+    """A cluster and a client whose gateway reaches the metanode through a door that can lose an answer."""
+    cluster = start("cluster", datanodes=1, replication=1)
+    door = Between(cluster.metanode.url)
+    args = ["gateway", "--listen", "127.0.0.1:0", "--metanode", door.url]
+    gateway = cluster.run("gateway-behind", args, cluster.env | {"CAIRN_REGION": REGION})
+    cluster.gateways.append(gateway)
+    client = s3_client(gateway.url)
+    client.create_bucket(Bucket="bucket")
+    yield cluster, door, client
+    door.close()
+
+
+def lose(cluster, door, operation, call):
+    """The metanode is killed when it has done what `call` asks for, before its answer arrives, and comes back."""
+    door.lose(f"/v1/metadata/{operation}", cluster.metanode.kill)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(call)
+        assert door.lost.wait(60), f"{operation} was not called"
+        cluster.metanode.restart()
+        return answer.result(60)
+
+
+def test_a_copy_whose_metanode_dies_after_the_commit_is_told_that_it_won(behind_a_door):
+    cluster, door, client = behind_a_door
+    client.put_object(Bucket="bucket", Key="source", Body=b"bytes")
+
+    def copy():
+        return client.copy_object(
+            Bucket="bucket", Key="copy", CopySource="bucket/source", IfNoneMatch="*"
+        )
+
+    answer = lose(cluster, door, "copy_object", copy)
+    assert answer["CopyObjectResult"]["ETag"] == f'"{hashlib.md5(b"bytes").hexdigest()}"'
+    # It was made once: whoever comes later finds it.
+    with pytest.raises(botocore.exceptions.ClientError) as refused:
+        copy()
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
+
+
+def test_deletes_tags_buckets_and_uploads_are_told_what_became_of_them(behind_a_door):
+    cluster, door, client = behind_a_door
+    put = client.put_object(Bucket="bucket", Key="a", Body=b"a")
+    tags = {"TagSet": [{"Key": "k", "Value": "v"}]}
+    lose(
+        cluster, door, "update_tags", lambda: client.put_object_tagging(Bucket="bucket", Key="a", Tagging=tags)
+    )
+    assert client.get_object_tagging(Bucket="bucket", Key="a")["TagSet"] == tags["TagSet"]
+    # The object that it names is there no more when it is asked again.
+    lose(
+        cluster, door, "delete_objects", lambda: client.delete_object(Bucket="bucket", Key="a", IfMatch=put["ETag"])
+    )
+    upload = {"Bucket": "bucket", "Key": "u"}
+    created = lose(cluster, door, "create_upload", lambda: client.create_multipart_upload(**upload))
+    upload["UploadId"] = created["UploadId"]
+    lose(cluster, door, "abort_upload", lambda: client.abort_multipart_upload(**upload))
+    lose(cluster, door, "delete_bucket", lambda: client.delete_bucket(Bucket="bucket"))
+    assert client.list_buckets()["Buckets"] == []
+
+
+def test_completions_beside_parts_that_are_sent_again_and_aborts_name_no_part(start):
+    """Two completions of one upload beside the same part sent again, or beside an abort: each ends with the object or
+    with NoSuchUpload, never with InvalidPart."""
+    server = start("server")
+    client = server.client(retries={"total_max_attempts": 1})
+    client.create_bucket(Bucket="bucket")
+    etag = f'"{hashlib.md5(b"part").hexdigest()}"'
+    parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+
+    def attempt(call, **arguments):
+        try:
+            call(**arguments)
+            return "done"
+        except botocore.exceptions.ClientError as error:
+            return error.response["Error"]["Code"]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for n in range(60):
+            upload = {"Bucket": "bucket", "Key": f"k{n}"}
+            upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
+            client.upload_part(PartNumber=1, Body=b"part", **upload)
+            barrier = threading.Barrier(5 if n % 2 else 4)
+
+            def together(call, barrier=barrier, **arguments):
+                barrier.wait(30)
+                return attempt(call, **arguments)
+
+            completions = [
+                pool.submit(together, client.complete_multipart_upload, MultipartUpload=parts, **upload)
+                for _ in range(2)
+            ]
+            others = [
+                pool.submit(together, client.upload_part, PartNumber=1, Body=b"part", **upload) for _ in range(2)
+            ]
+            if n % 2:
+                others.append(pool.submit(together, client.abort_multipart_upload, **upload))
+            outcomes = [completion.result(60) for completion in completions]
+            others = [other.result(60) for other in others]
+            assert set(outcomes + others) <= {"done", "NoSuchUpload"}, (outcomes, others)
+            if not n % 2:
+                assert outcomes == ["done", "done"]
+                assert client.get_object(Bucket="bucket", Key=f"k{n}")["Body"].read() == b"part"
+
+
+def test_a_read_that_lasts_longer_than_the_grace_period_ends_with_the_bytes_it_began_with(start):
+    cluster = start("cluster", datanodes=1, replication=1, env={"CAIRN_GC_GRACE": "1s"})
+    client = cluster.client()
+    client.create_bucket(Bucket="bucket")
+    old = some_bytes(96 * MIB, 1)
+    client.put_object(Bucket="bucket", Key="k", Body=old)
+    blocks = cluster.status()["blocks"]
+    stream = client.get_object(Bucket="bucket", Key="k")["Body"]
+    read = [stream.read(100_000)]
+    client.put_object(Bucket="bucket", Key="k", Body=b"new")
+    # Several times over, objects come and go that are written and deleted later than the one that is read.
+    for n in range(4):
+        client.put_object(Bucket="bucket", Key="other", Body=some_bytes(MIB, n))
+        client.delete_object(Bucket="bucket", Key="other")
+        wait_until(lambda: cluster.status()["blocks"] <= blocks + 1, "a later object to be collected")
+    read.append(stream.read())
+    assert b"".join(read) == old
+    # Then nobody reads it any more.
+    wait_until(lambda: cluster.status()["blocks"] == 1, "the old object to be collected")
+    cluster.check()
+
+
+def test_an_upload_that_nobody_goes_on_with_expires(start):
+    env = {"CAIRN_GC_GRACE": "200ms", "CAIRN_UPLOAD_EXPIRY": "3s"}
+    cluster = start("cluster", datanodes=1, replication=1, env=env)
+    client = cluster.client()
+    client.create_bucket(Bucket="bucket")
+    upload = {"Bucket": "bucket", "Key": "k"}
+    upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
+    client.upload_part(PartNumber=1, Body=b"part", **upload)
+    with cluster.events() as events:
+        event = events.wait_for("UploadExpired", bucket="bucket", key="k")
+        assert event["upload"]
+        events.wait_for("GarbageIdle")
+    assert "Uploads" not in client.list_multipart_uploads(Bucket="bucket")
+    with pytest.raises(client.exceptions.NoSuchUpload):
+        client.list_parts(**upload)
+    workers = {worker["worker"]: worker for worker in cluster.status()["workers"]}
+    assert "gave up 1 abandoned uploads" in workers["uploads"]["doing"]
+    cluster.check()
