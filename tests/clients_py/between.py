@@ -1,4 +1,4 @@
-"""A door between two parts of a cluster, at which a call can be held: it loses an answer at the right moment."""
+"""A door between two parts of a cluster: it holds calls up, and loses an answer at the right moment."""
 
 import http.client
 import http.server
@@ -14,6 +14,8 @@ class Between:
         self._lock = threading.Lock()
         self._path = self._then = None
         self.lost = threading.Event()
+        self._held = None
+        self._waiting = 0
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -37,6 +39,16 @@ class Between:
             self._path, self._then = path, then
             self.lost.clear()
 
+    def hold(self, path):
+        """Holds calls of this path up until the event that this returns is set."""
+        self._held = (path, threading.Event())
+        return self._held[1]
+
+    def held(self):
+        """How many calls were held up so far."""
+        with self._lock:
+            return self._waiting
+
     def close(self):
         self._server.shutdown()
         self._server.server_close()
@@ -52,6 +64,10 @@ class Between:
     def _pass_on(self, call):
         body = call.rfile.read(int(call.headers.get("content-length", 0)))
         then = self._takes(call.path)
+        if self._held and self._held[0] == call.path:
+            with self._lock:
+                self._waiting += 1
+            self._held[1].wait(120)
         try:
             connection = http.client.HTTPConnection(self.target, timeout=60)
             connection.request(call.command, call.path, body, dict(call.headers))

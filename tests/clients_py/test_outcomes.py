@@ -3,7 +3,10 @@ same upload, and reads last longer than what they read is kept."""
 
 import concurrent.futures
 import hashlib
+import http.client
 import threading
+import urllib.parse
+import xml.etree.ElementTree
 
 import botocore.exceptions
 import pytest
@@ -71,6 +74,41 @@ def test_deletes_tags_buckets_and_uploads_are_told_what_became_of_them(behind_a_
     lose(cluster, door, "abort_upload", lambda: client.abort_multipart_upload(**upload))
     lose(cluster, door, "delete_bucket", lambda: client.delete_bucket(Bucket="bucket"))
     assert client.list_buckets()["Buckets"] == []
+
+
+def begin_copy(gateway, key):
+    """Asks for a copy as a presigned request, and answers when the head of its answer is there."""
+    client = s3_client(gateway.url, signature_version="s3v4")
+    parameters = {"Bucket": "bucket", "Key": key, "CopySource": "bucket/source"}
+    url = urllib.parse.urlsplit(client.generate_presigned_url("copy_object", Params=parameters))
+    connection = http.client.HTTPConnection(url.netloc, timeout=60)
+    connection.request("PUT", f"{url.path}?{url.query}", headers={"x-amz-copy-source": "bucket/source"})
+    return connection.getresponse()
+
+
+def test_a_copy_that_takes_long_is_answered_early_and_boto3_reads_its_end(behind_a_door):
+    cluster, door, client = behind_a_door
+    client.put_object(Bucket="bucket", Key="source", Body=b"bytes")
+    client.put_object(Bucket="bucket", Key="there", Body=b"other")
+    release = door.hold("/v1/metadata/copy_object")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        copy = {"Bucket": "bucket", "CopySource": "bucket/source"}
+        good = pool.submit(client.copy_object, Key="copy", **copy)
+        bad = pool.submit(client.copy_object, Key="there", IfNoneMatch="*", **copy)
+        # Asked for after those two: when its answer begins, theirs have begun.
+        wait_until(lambda: door.held() == 2, "both copies to be held up")
+        raw = begin_copy(cluster.gateways[1], "raw")
+        assert raw.status == 200
+        release.set()
+        assert good.result(60)["CopyObjectResult"]["ETag"] == f'"{hashlib.md5(b"bytes").hexdigest()}"'
+        with pytest.raises(botocore.exceptions.ClientError) as refused:
+            bad.result(60)
+        assert refused.value.response["Error"]["Code"] == "PreconditionFailed"
+    body = raw.read()
+    assert body.startswith(b'<?xml version="1.0" encoding="UTF-8"?>\n')
+    assert xml.etree.ElementTree.fromstring(body).tag.endswith("CopyObjectResult")
+    assert client.get_object(Bucket="bucket", Key="copy")["Body"].read() == b"bytes"
+    assert client.get_object(Bucket="bucket", Key="there")["Body"].read() == b"other"
 
 
 def test_completions_beside_parts_that_are_sent_again_and_aborts_name_no_part(start):
