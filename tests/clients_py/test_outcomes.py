@@ -156,7 +156,7 @@ def test_completions_beside_parts_that_are_sent_again_and_aborts_name_no_part(st
 
 
 def test_a_read_that_lasts_longer_than_the_grace_period_ends_with_the_bytes_it_began_with(start):
-    cluster = start("cluster", datanodes=1, replication=1, env={"CAIRN_GC_GRACE": "1s"})
+    cluster = start("cluster", datanodes=1, replication=1, env={"CAIRN_GC_GRACE": "1s", "CAIRN_LEASE": "1s"})
     client = cluster.client()
     client.create_bucket(Bucket="bucket")
     old = some_bytes(96 * MIB, 1)
@@ -178,7 +178,7 @@ def test_a_read_that_lasts_longer_than_the_grace_period_ends_with_the_bytes_it_b
 
 
 def test_an_upload_that_nobody_goes_on_with_expires(start):
-    env = {"CAIRN_GC_GRACE": "200ms", "CAIRN_UPLOAD_EXPIRY": "3s"}
+    env = {"CAIRN_GC_GRACE": "1s", "CAIRN_LEASE": "1s", "CAIRN_UPLOAD_EXPIRY": "3s"}
     cluster = start("cluster", datanodes=1, replication=1, env=env)
     client = cluster.client()
     client.create_bucket(Bucket="bucket")
