@@ -35,8 +35,13 @@ impl Sender {
             if !block.stored_on.contains(&target.node) {
                 continue;
             }
-            let replica =
-                Replica { node: target.node, address: target.address.clone(), zone: None, live: true };
+            let replica = Replica {
+                node: target.node,
+                address: target.address.clone(),
+                zone: None,
+                live: true,
+                bad: false,
+            };
             match self.read_from(id, block, replica).await {
                 Ok(sealed) => return Ok(sealed),
                 Err(error) => reason = format!("{}: {error}", target.node),
