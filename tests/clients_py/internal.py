@@ -52,7 +52,8 @@ class Port:
     def raw(self, data):
         """Sends bytes, says that no more come, and reads to the end: the answer, possibly empty."""
         with self.connect() as connection:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            # Whoever was hung up on cannot send, nor end what it sends (ENOTCONN).
+            with contextlib.suppress(OSError):
                 connection.sendall(data)
                 connection.shutdown(socket.SHUT_WR)
             return read_to_end(connection)
