@@ -8,16 +8,24 @@
 //! |---|---|
 //! | `accept` | where streams come from; what to do when the machine has none to give |
 //! | `connection` | the life of one connection: detection of the protocol, service, end |
+//! | `crowd` | who is connected, how many of one address, and who makes room for others |
 //! | `activity` | what a connection is doing, and since when: the time-outs follow from it |
+//! | `framing` | messages that two readers could understand differently, refused before hyper sees them |
 //! | `body` | bodies of requests and answers that notice when the client stalls |
 //! | `io` | a stream that notices when the client does not read |
+//! | `pace`, `stall` | who is too slow, and who does not move at all |
+//! | `complaint` | who was let go and why, in the log |
 //! | [`tls`] | certificates and ALPN |
 
 mod accept;
 mod activity;
 mod body;
+mod complaint;
 mod connection;
+mod crowd;
+mod framing;
 mod io;
+mod pace;
 mod stall;
 pub mod tls;
 
@@ -32,22 +40,30 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use rustls::ServerConfig;
-use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use accept::Accept;
 pub use body::RequestBodyError;
 
+use complaint::Complaints;
+use crowd::Crowd;
+
 use crate::env::Env;
 use crate::log::Seldom;
 
-/// What a listener grants its clients. The defaults suit a server that faces anybody.
+/// What a listener grants its clients. The defaults suit the ports between the parts, [`public`](Self::public) one
+/// that faces anybody.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at once. Further ones wait in the kernel's queue, and idle ones are closed to make
-    /// room. Each costs a file descriptor and up to some 100 KiB of buffers.
+    /// Connections at once. When more come, those that have not sent a request are closed to make room, then idle
+    /// ones, the oldest first; if all are being served, the others wait in the kernel's queue. Each costs a file
+    /// descriptor and up to some 100 KiB of buffers.
     pub connections_max: usize,
+    /// Connections of one client at once: of an IPv4 address, or of the /64 network of an IPv6 address. Beyond, its
+    /// own connections without a request make room, or the new one is closed. Against a single client that takes
+    /// all places; it must be larger where all clients come through one proxy.
+    pub connections_per_address_max: usize,
     /// How long a TLS handshake may take: a few round trips, whatever the client's machine.
     pub handshake_timeout: Duration,
     /// From the first byte of a request (or from the start of the connection) to the end of its
@@ -60,6 +76,11 @@ pub struct Limits {
     pub body_idle_timeout: Duration,
     /// How long a client may leave an answer unread.
     pub write_stall_timeout: Duration,
+    /// Bytes a second that a body has to move, either way, while we wait for the client; 0 for any. Against clients
+    /// that hold a place and memory with a trickle.
+    pub rate_min: u64,
+    /// The time in which we wait for the client over which the rate is measured.
+    pub rate_window: Duration,
     /// How long requests in flight may take to finish once the server is told to stop.
     pub drain_timeout: Duration,
     /// Size of a request's line and headers in bytes (of its header list in HTTP/2). S3 allows 8 KiB
@@ -81,15 +102,26 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// For a server that anybody may call: no client gets more than half of the connections.
+    pub fn public() -> Self {
+        let limits = Self::default();
+        Self { connections_per_address_max: limits.connections_max / 2, ..limits }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 4096,
+            connections_per_address_max: usize::MAX,
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(75),
             body_idle_timeout: Duration::from_secs(30),
             write_stall_timeout: Duration::from_secs(60),
+            rate_min: 1024,
+            rate_window: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             header_bytes_max: 64 * 1024,
             header_count_max: 512,
@@ -120,8 +152,7 @@ struct Shared {
     env: Env,
     limits: Limits,
     tls: Option<Arc<ServerConfig>>,
-    /// Wakes the connection that is idle longest: others wait for its place.
-    crowded: Notify,
+    crowd: Arc<Crowd>,
     /// Stop accepting and finish.
     shutdown: CancellationToken,
     /// The time to finish is over.
@@ -150,26 +181,25 @@ where
     S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(limits.connections_max));
     let kill = CancellationToken::new();
     let failed_handshakes = Seldom::new(env.clone(), WARNING_INTERVAL);
-    let crowded = Notify::new();
-    let shared = Arc::new(Shared { env, limits, tls, crowded, shutdown, kill, failed_handshakes });
+    let complaints = Arc::new(Complaints::new(env.clone()));
+    let address_max = limits.connections_per_address_max;
+    let crowd = Crowd::new(env.clone(), limits.connections_max, address_max, complaints);
+    let shared = Arc::new(Shared { env, limits, tls, crowd, shutdown, kill, failed_handshakes });
     let connections = TaskTracker::new();
     loop {
         let next = async {
-            let place = accept::place(&places, &shared.crowded).await?;
-            Some((place, accept::accept(&mut accept, &shared).await))
+            let (stream, address) = accept::accept(&mut accept, &shared).await;
+            (stream, address, shared.crowd.enter(address).await)
         };
-        let (place, (stream, address)) = tokio::select! {
+        let (stream, address, entered) = tokio::select! {
             biased;
             () = shared.shutdown.cancelled() => break,
-            next = next => match next {
-                Some(next) => next,
-                None => break,
-            },
+            next = next => next,
         };
-        let connection = connection::run(stream, address, service.clone(), shared.clone());
+        let Some((place, activity)) = entered else { continue };
+        let connection = connection::run(stream, address, activity, service.clone(), shared.clone());
         connections.spawn(async move {
             connection.await;
             drop(place);

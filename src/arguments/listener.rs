@@ -4,15 +4,19 @@ use bytesize::ByteSize;
 use cairn_protocol::listener::Limits;
 use clap::Args;
 
-use super::values::{duration, size};
+use super::values::{duration, rate_or_zero, size};
 
 /// What listeners grant their clients; only `--help` shows it.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connections, advanced")]
 pub(crate) struct ListenerArguments {
-    /// Connections at once, 4096 by default and 16384 for a metanode; further ones wait, and idle ones are closed to make room
+    /// Connections at once, 4096 by default and 16384 for a metanode; when more come, silent and idle ones are closed to make room
     #[arg(long, env = "CAIRN_CONNECTIONS_MAX", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), hide_short_help = true)]
     pub connections_max: Option<u32>,
+
+    /// Connections of one client address at once: half of all by default where S3 is served, and all for the other parts; with all clients behind one proxy, as many as connections-max
+    #[arg(long, env = "CAIRN_CONNECTIONS_PER_ADDRESS_MAX", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), hide_short_help = true)]
+    pub connections_per_address_max: Option<u32>,
 
     /// How long a TLS handshake may take
     #[arg(long, env = "CAIRN_HANDSHAKE_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
@@ -33,6 +37,14 @@ pub(crate) struct ListenerArguments {
     /// How long a client may leave an answer unread
     #[arg(long, env = "CAIRN_WRITE_STALL_TIMEOUT", default_value = "60s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub write_stall_timeout: Duration,
+
+    /// Least rate of a body, either way, while the client is waited for; slower clients are let go; 0 lets all stay
+    #[arg(long, env = "CAIRN_RATE_MIN", default_value = "1KiB/s", value_name = "SIZE", value_parser = rate_or_zero, hide_short_help = true)]
+    pub rate_min: ByteSize,
+
+    /// Time of waiting for a client over which its rate is measured
+    #[arg(long, env = "CAIRN_RATE_WINDOW", default_value = "60s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    pub rate_window: Duration,
 
     /// How long requests in flight may take to finish when the process is told to stop
     #[arg(long, env = "CAIRN_DRAIN_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
@@ -66,13 +78,24 @@ impl ListenerArguments {
     /// # Errors
     /// When a number is too large for this machine.
     pub(crate) fn limits(&self, own: &Limits) -> anyhow::Result<Limits> {
+        let connections_max = self.connections_max.map_or(Ok(own.connections_max), usize::try_from)?;
+        // The part's own share of what there is now.
+        let share = match own.connections_per_address_max {
+            max if max < own.connections_max => (connections_max / 2).max(1),
+            max => max,
+        };
         Ok(Limits {
-            connections_max: self.connections_max.map_or(Ok(own.connections_max), usize::try_from)?,
+            connections_max,
+            connections_per_address_max: self
+                .connections_per_address_max
+                .map_or(Ok(share), usize::try_from)?,
             handshake_timeout: self.handshake_timeout,
             header_timeout: self.header_timeout,
             idle_timeout: self.idle_timeout,
             body_idle_timeout: self.body_idle_timeout,
             write_stall_timeout: self.write_stall_timeout,
+            rate_min: self.rate_min.as_u64(),
+            rate_window: self.rate_window,
             drain_timeout: self.drain_timeout,
             header_bytes_max: match self.header_size_max {
                 Some(size) => usize::try_from(size.as_u64())?,
@@ -99,6 +122,8 @@ mod tests {
         let own = Limits { connections_max: 77, ..Limits::default() };
         assert_eq!(format!("{:?}", arguments.listener.limits(&own).unwrap()), format!("{own:?}"));
         let other = ListenerArguments { connections_max: Some(5), ..arguments.listener };
-        assert_eq!(other.limits(&own).unwrap().connections_max, 5);
+        let limits = other.limits(&own).unwrap();
+        assert_eq!((limits.connections_max, limits.connections_per_address_max), (5, usize::MAX));
+        assert_eq!(other.limits(&Limits::public()).unwrap().connections_per_address_max, 2);
     }
 }

@@ -38,6 +38,11 @@ pub(crate) fn rate(text: &str) -> Result<ByteSize, String> {
     size(text.strip_suffix("/s").unwrap_or(text))
 }
 
+/// The same, or 0.
+pub(crate) fn rate_or_zero(text: &str) -> Result<ByteSize, String> {
+    size_or_zero(text.strip_suffix("/s").unwrap_or(text))
+}
+
 /// The length of blocks.
 pub(crate) fn block_size(text: &str) -> Result<ByteSize, String> {
     let size = size(text)?;

@@ -30,7 +30,7 @@ pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
     let identity = arguments.tls.identity(&secret, &env)?;
     let metadata = RpcClient::with_identity(&arguments.metanode, secret.clone(), &identity, env.clone())?;
     let metadata = Arc::new(metadata.patient(METANODE_PATIENCE));
-    let limits = arguments.listener.limits(&Limits::default())?;
+    let limits = arguments.listener.limits(&Limits::public())?;
     let connector = Arc::new(Connector::new(&identity)?);
     let s3 = S3::new(arguments.s3, limits, metadata, connector, secret, env)?;
     let shutdown = shutdown_on_signals()?;

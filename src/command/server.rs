@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: ServerArguments) -> anyhow::Result<()> {
     tokio::spawn(async move { keeping.keep_current(until).await });
     let s3 = S3::new(
         arguments.s3.clone(),
-        arguments.listener.limits(&Limits::default())?,
+        arguments.listener.limits(&Limits::public())?,
         metanode.metadata(),
         Arc::new(connector.clone()),
         secret.clone(),

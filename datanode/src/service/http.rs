@@ -301,7 +301,7 @@ fn malformed(reason: &str) -> BlockError {
 
 fn body_error(error: &axum::Error) -> BlockError {
     match RequestBodyError::find(error) {
-        Some(RequestBodyError::Stalled) => BlockError::TimedOut,
+        Some(RequestBodyError::Stalled | RequestBodyError::TooSlow) => BlockError::TimedOut,
         Some(RequestBodyError::Broken(_)) | None => {
             BlockError::Unreachable { reason: "the sender broke off".to_owned() }
         }

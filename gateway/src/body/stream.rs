@@ -129,7 +129,9 @@ fn framing(spec: &PayloadSpec, verified: &Verified) -> S3Result<Option<Framing>>
 
 fn broken(error: axum::Error) -> S3Error {
     let answer = match RequestBodyError::find(&error) {
-        Some(RequestBodyError::Stalled) => S3Error::new(ErrorCode::RequestTimeout),
+        Some(RequestBodyError::Stalled | RequestBodyError::TooSlow) => {
+            S3Error::new(ErrorCode::RequestTimeout)
+        }
         Some(RequestBodyError::Broken(_)) | None => {
             S3Error::with_message(ErrorCode::IncompleteBody, "The request body terminated unexpectedly")
         }

@@ -1,11 +1,10 @@
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::Shared;
 
@@ -28,23 +27,30 @@ impl Accept for TcpListener {
         let (stream, address) = TcpListener::accept(self).await?;
         // Answers are written whole; waiting for more to send would only delay their last packet.
         stream.set_nodelay(true)?;
+        limit_unsent(&stream)?;
         Ok((stream, address))
     }
+}
+
+/// Bytes of an answer that lie in the kernel and are not even sent. By default it takes megabytes: a client that
+/// reads slowly would pin them, and its reading would be seen in steps of a minute. What is sent and not
+/// acknowledged yet, which is what fills a long fast line, comes on top.
+const UNSENT_MAX: u32 = 128 * 1024;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn limit_unsent(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX)
+}
+
+/// Elsewhere the size of the whole buffer is what can be told; it limits what is in flight, too.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn limit_unsent(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_send_buffer_size(8 * UNSENT_MAX as usize)
 }
 
 /// How long to wait when the machine has no more file descriptors or memory: long enough not to
 /// spin, short enough that nobody notices once some are free.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
-
-/// Waits for a free place, asking idle connections to make room. `None` never happens: the semaphore
-/// is not closed.
-pub(super) async fn place(places: &Arc<Semaphore>, crowded: &Notify) -> Option<OwnedSemaphorePermit> {
-    if let Ok(place) = places.clone().try_acquire_owned() {
-        return Some(place);
-    }
-    crowded.notify_one();
-    places.clone().acquire_owned().await.ok()
-}
 
 /// The next connection, however many errors come before it.
 pub(super) async fn accept<A: Accept>(accept: &mut A, shared: &Shared) -> (A::Stream, SocketAddr) {
@@ -61,7 +67,7 @@ pub(super) async fn accept<A: Accept>(accept: &mut A, shared: &Shared) -> (A::St
                     crate::warn_self!(%error, "no connection can be accepted");
                     failing = true;
                 }
-                shared.crowded.notify_one();
+                shared.crowd.make_room(None);
                 shared.env.sleep(RETRY_DELAY).await;
             }
         }

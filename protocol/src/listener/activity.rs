@@ -1,15 +1,27 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::Limits;
+use super::complaint::{Complaints, LetGo};
+use super::crowd::Crowd;
+use super::pace::Pace;
 use crate::env::Env;
+
+/// How many bytes of answers an HTTP/1 connection has to write before no further piece is asked for. The kernel
+/// buffers what a fast link needs; this is only what one call hands to it.
+const UNWRITTEN_MAX: usize = 64 * 1024;
 
 /// What a connection is doing, and since when.
 pub(super) struct Activity {
     env: Env,
+    peer: SocketAddr,
+    complaints: Arc<Complaints>,
+    crowd: Weak<Crowd>,
     state: Mutex<State>,
     /// A deadline may have come nearer.
     changed: Notify,
@@ -28,6 +40,16 @@ struct State {
     client_closed: bool,
     /// Answers a piece of which waits for the client to read it, and since when.
     offered: BTreeMap<u64, Duration>,
+    /// Bytes of answers that wait to be written, on HTTP/1.
+    unwritten: usize,
+    /// The last write had to wait for the client.
+    blocked: bool,
+    /// Who waits until hardly anything is left to write.
+    writer: Option<Waker>,
+    /// The client reads an answer too slowly.
+    too_slow: bool,
+    /// Others need the place.
+    evicted: bool,
     last_id: u64,
 }
 
@@ -48,15 +70,33 @@ pub(super) enum Expiry {
     Head,
     /// No request came for long.
     Idle,
+    /// It has sent no whole head of a request, and others wait for its place.
+    Silent,
     /// It is idle, and others wait for its place.
     Crowded,
     /// The client does not read an answer.
     Unread,
+    /// The client reads an answer too slowly.
+    TooSlow,
+}
+
+/// A connection that can end without harm to a request, and since when it is so. In the order in which they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Dispensable {
+    /// It has sent no whole head of a request.
+    Silent(Duration),
+    /// It is kept for further requests.
+    Idle(Duration),
 }
 
 impl Activity {
     /// A connection that has just begun.
-    pub(super) fn new(env: Env) -> Arc<Self> {
+    pub(super) fn new(
+        env: Env,
+        peer: SocketAddr,
+        complaints: Arc<Complaints>,
+        crowd: Weak<Crowd>,
+    ) -> Arc<Self> {
         let state = State {
             phase: Phase::Head,
             since: env.monotonic(),
@@ -65,13 +105,54 @@ impl Activity {
             body_unread: false,
             client_closed: false,
             offered: BTreeMap::new(),
+            unwritten: 0,
+            blocked: false,
+            writer: None,
+            too_slow: false,
+            evicted: false,
             last_id: 0,
         };
-        Arc::new(Self { env, state: Mutex::new(state), changed: Notify::new() })
+        let (state, changed) = (Mutex::new(state), Notify::new());
+        Arc::new(Self { env, peer, complaints, crowd, state, changed })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says in the log that the client is let go.
+    pub(super) fn let_go(&self, why: LetGo) {
+        self.complaints.note(why, self.peer);
+    }
+
+    /// The time for the first head begins now.
+    pub(super) fn begin_head(&self) {
+        self.state().since = self.env.monotonic();
+    }
+
+    /// Whether the connection could end without harm to a request.
+    pub(super) fn dispensable(&self) -> Option<Dispensable> {
+        let state = self.state();
+        match state.phase {
+            _ if state.evicted => None,
+            Phase::Head => Some(Dispensable::Silent(state.since)),
+            // The end of the last answer is still on its way.
+            Phase::Idle if state.blocked || state.unwritten > 0 => None,
+            Phase::Idle => Some(Dispensable::Idle(state.since)),
+            Phase::Busy => None,
+        }
+    }
+
+    /// Ends the connection for the sake of others; false if it is ending already.
+    pub(super) fn evict(&self) -> bool {
+        let evicted = std::mem::replace(&mut self.state().evicted, true);
+        self.changed.notify_one();
+        !evicted
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_evicted(&self) -> bool {
+        self.state().evicted
     }
 
     /// It speaks HTTP/2.
@@ -104,36 +185,64 @@ impl Activity {
         !state.client_closed && !state.http2 && (state.body_unread || state.phase == Phase::Head)
     }
 
-    pub(super) fn bytes_written(&self) {
+    /// So many bytes were written.
+    pub(super) fn bytes_written(&self, bytes: usize) {
         let mut state = self.state();
+        state.blocked = false;
+        state.unwritten = state.unwritten.saturating_sub(bytes);
         if state.phase == Phase::Idle {
             state.since = self.env.monotonic();
         }
+        if !state.http2 && !state.offered.is_empty() {
+            let now = self.env.monotonic();
+            state.offered.values_mut().for_each(|since| *since = now);
+        }
+        let writer = state.takes_more().then(|| state.writer.take()).flatten();
+        drop(state);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+
+    /// What is to be written waits for the client.
+    pub(super) fn write_blocked(&self) {
+        self.state().blocked = true;
     }
 
     /// A request has come; it is in flight until the returned value is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+    pub(super) fn begin(self: &Arc<Self>, pace: Pace) -> InFlight {
         let mut state = self.state();
         state.phase = Phase::Busy;
         // What was left of the body before it has been read: else this request would not be here.
         state.body_unread = false;
         state.in_flight += 1;
         state.last_id += 1;
-        InFlight { activity: self.clone(), id: state.last_id }
+        InFlight { activity: self.clone(), id: state.last_id, pace, bytes: 0 }
     }
 
     /// Waits until the connection has to end.
-    pub(super) async fn expired(&self, limits: &Limits, crowded: &Notify) -> Expiry {
+    pub(super) async fn expired(&self, limits: &Limits) -> Expiry {
         loop {
             let (left, expiry) = self.time_left(limits);
             if left.is_zero() {
+                self.explain(expiry);
                 return expiry;
             }
             tokio::select! {
                 () = self.env.sleep(left) => {}
                 () = self.changed.notified() => {}
-                () = crowded.notified(), if expiry == Expiry::Idle => return Expiry::Crowded,
             }
+        }
+    }
+
+    fn explain(&self, expiry: Expiry) {
+        match expiry {
+            Expiry::Silent => self.let_go(LetGo::Silent),
+            Expiry::Crowded => self.let_go(LetGo::Idle),
+            Expiry::Unread => self.let_go(LetGo::StalledReader),
+            Expiry::TooSlow => self.let_go(LetGo::SlowReader),
+            // Clients pool connections and leave them: that is how it should be.
+            Expiry::Head | Expiry::Idle => {}
         }
     }
 
@@ -141,6 +250,17 @@ impl Activity {
     fn time_left(&self, limits: &Limits) -> (Duration, Expiry) {
         let state = self.state();
         let now = self.env.monotonic();
+        if state.too_slow {
+            return (Duration::ZERO, Expiry::TooSlow);
+        }
+        if state.evicted {
+            match state.phase {
+                Phase::Head => return (Duration::ZERO, Expiry::Silent),
+                Phase::Idle => return (Duration::ZERO, Expiry::Crowded),
+                // A request came at the last moment.
+                Phase::Busy => {}
+            }
+        }
         let (since, timeout, expiry) = match state.phase {
             Phase::Head => (state.since, limits.header_timeout, Expiry::Head),
             Phase::Idle => (state.since, limits.idle_timeout, Expiry::Idle),
@@ -154,22 +274,53 @@ impl Activity {
     }
 }
 
+impl State {
+    /// Whether a connection of HTTP/1 asks for the next piece of an answer. HTTP/2 asks when the client's window and
+    /// the stream's buffer have room.
+    fn takes_more(&self) -> bool {
+        self.http2 || self.unwritten == 0 || (!self.blocked && self.unwritten < UNWRITTEN_MAX)
+    }
+}
+
 /// A request in flight.
 pub(super) struct InFlight {
     activity: Arc<Activity>,
     id: u64,
+    /// How fast the client reads the answer, where several share the connection.
+    pace: Pace,
+    /// The length of the piece that waits to be read.
+    bytes: usize,
 }
 
 impl InFlight {
     /// A piece of the answer waits for the client to read it.
-    pub(super) fn offered(&self) {
+    pub(super) fn offered(&mut self, bytes: usize) {
         let now = self.activity.env.monotonic();
-        self.activity.state().offered.insert(self.id, now);
+        let mut state = self.activity.state();
+        state.offered.insert(self.id, now);
+        if !state.http2 {
+            state.unwritten += bytes;
+        }
+        self.bytes = bytes;
     }
 
-    /// The client read it.
-    pub(super) fn taken(&self) {
-        self.activity.state().offered.remove(&self.id);
+    /// Waits until the client has read it, or nearly so.
+    pub(super) fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.activity.state();
+        if !state.takes_more() {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        if let Some(since) = state.offered.remove(&self.id)
+            && state.http2
+        {
+            let waited = self.activity.env.monotonic().saturating_sub(since);
+            if self.pace.add(self.bytes as u64, waited) {
+                state.too_slow = true;
+                self.activity.changed.notify_one();
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -182,6 +333,10 @@ impl Drop for InFlight {
             state.phase = Phase::Idle;
             state.since = self.activity.env.monotonic();
             self.activity.changed.notify_one();
+            drop(state);
+            if let Some(crowd) = self.activity.crowd.upgrade() {
+                crowd.one_is_dispensable();
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use thiserror::Error;
 
 use super::activity::{Activity, InFlight};
+use super::complaint::LetGo;
 use super::stall::Stall;
 
 /// Why the body of a request ended before its end. Found in the chain of sources of the error that a
@@ -18,6 +19,9 @@ pub enum RequestBodyError {
     /// It made no progress for [`Limits::body_idle_timeout`](super::Limits::body_idle_timeout).
     #[error("the body makes no progress")]
     Stalled,
+    /// It came slower than [`Limits::rate_min`](super::Limits::rate_min) while it was waited for.
+    #[error("the body comes too slowly")]
+    TooSlow,
     /// The client went away, or broke the framing.
     #[error("the body broke off")]
     Broken(#[source] hyper::Error),
@@ -41,13 +45,39 @@ impl RequestBodyError {
 pub(super) struct RequestBody {
     body: Incoming,
     stall: Stall,
-    stalled: bool,
+    /// It was given up: how.
+    ended: Option<Ended>,
     activity: Arc<Activity>,
+}
+
+/// Why a body is not read any further.
+#[derive(Clone, Copy, Debug)]
+enum Ended {
+    Stalled,
+    TooSlow,
+}
+
+impl From<Ended> for RequestBodyError {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Stalled => Self::Stalled,
+            Ended::TooSlow => Self::TooSlow,
+        }
+    }
 }
 
 impl RequestBody {
     pub(super) fn new(body: Incoming, stall: Stall, activity: Arc<Activity>) -> Self {
-        Self { body, stall, stalled: false, activity }
+        Self { body, stall, ended: None, activity }
+    }
+
+    fn end(&mut self, ended: Ended) -> RequestBodyError {
+        self.ended = Some(ended);
+        self.activity.let_go(match ended {
+            Ended::Stalled => LetGo::StalledBody,
+            Ended::TooSlow => LetGo::SlowBody,
+        });
+        ended.into()
     }
 }
 
@@ -67,18 +97,18 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        if self.stalled {
-            return Poll::Ready(Some(Err(RequestBodyError::Stalled)));
+        if let Some(ended) = self.ended {
+            return Poll::Ready(Some(Err(ended.into())));
         }
         match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(frame) => {
-                self.stall.progress();
-                Poll::Ready(frame.map(|frame| frame.map_err(RequestBodyError::Broken)))
+            Poll::Ready(Some(Ok(frame))) => {
+                if self.stall.progress(frame.data_ref().map_or(0, Bytes::len)) {
+                    return Poll::Ready(Some(Err(self.end(Ended::TooSlow))));
+                }
+                Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Pending => self.stall.poll_waiting(cx).map(|()| {
-                self.stalled = true;
-                Some(Err(RequestBodyError::Stalled))
-            }),
+            Poll::Ready(ended) => Poll::Ready(ended.map(|frame| frame.map_err(RequestBodyError::Broken))),
+            Poll::Pending => self.stall.poll_waiting(cx).map(|()| Some(Err(self.end(Ended::Stalled)))),
         }
     }
 
@@ -93,6 +123,9 @@ impl HttpBody for RequestBody {
 
 /// The body of an answer, which tells whether a piece of it waits to be read. While it lives, its
 /// request is in flight.
+///
+/// Over HTTP/1 it yields the next piece only when the connection has hardly anything left to write: what waits for
+/// a client that does not read lies in its producer's hands, who can let go of it, and not in buffers of ours.
 pub(super) struct ResponseBody {
     body: Body,
     in_flight: InFlight,
@@ -113,10 +146,12 @@ impl HttpBody for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         // Who asks for the next piece has got rid of the one before.
-        self.in_flight.taken();
+        if self.in_flight.poll_taken(cx).is_pending() {
+            return Poll::Pending;
+        }
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if matches!(frame, Poll::Ready(Some(Ok(_)))) {
-            self.in_flight.offered();
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            self.in_flight.offered(frame.data_ref().map_or(0, Bytes::len));
         }
         frame
     }

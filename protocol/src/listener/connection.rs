@@ -16,8 +16,9 @@ use tower::ServiceExt;
 use super::activity::{Activity, Expiry};
 use super::body::{RequestBody, ResponseBody};
 use super::io::{LINGER_TIMEOUT, Watched};
+use super::pace::Pace;
 use super::stall::Stall;
-use super::{Peer, Shared, tls};
+use super::{Limits, Peer, Shared, tls};
 
 /// Bytes that hyper buffers for one HTTP/1 connection, each way: what a fast link carries between two
 /// turns of the task, and little enough for thousands of connections.
@@ -30,12 +31,21 @@ const WINDOW: u32 = 1024 * 1024;
 /// How often an HTTP/2 client is asked whether it is there, and how long its answer may take.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// How long a client may take to close a connection that it was asked to close.
+/// Bytes of one answer that an HTTP/2 stream buffers: what is sent while the next piece is fetched.
+const STREAM_BUFFER_MAX: usize = 64 * 1024;
+
+/// How long a client may take to close a connection that it was asked to close, and when others wait for its place.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+const CROWDED_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Serves one connection to its end.
-pub(super) async fn run<T, S>(stream: T, address: SocketAddr, service: S, shared: Arc<Shared>)
-where
+pub(super) async fn run<T, S>(
+    stream: T,
+    address: SocketAddr,
+    activity: Arc<Activity>,
+    service: S,
+    shared: Arc<Shared>,
+) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -44,14 +54,18 @@ where
     let killed = shared.kill.clone();
     let work = async {
         let Some(tls) = &shared.tls else {
-            return detect(stream, peer, service, &shared).await;
+            return detect(stream, peer, activity, service, &shared).await;
         };
         let handshake = tls::accept(stream, tls.clone());
         tokio::select! {
             outcome = handshake => match outcome {
-                Ok(stream) => detect(stream, peer, service, &shared).await,
+                Ok(stream) => {
+                    activity.begin_head();
+                    detect(stream, peer, activity, service, &shared).await;
+                }
                 Err(error) => tls::report(address, &error, &shared.failed_handshakes),
             },
+            _ = activity.expired(&shared.limits) => {}
             () = shared.env.sleep(shared.limits.handshake_timeout) => {
                 tracing::debug!(%address, "TLS handshake timed out");
             }
@@ -65,19 +79,19 @@ where
 }
 
 /// Finds out what the client speaks, and serves it.
-async fn detect<T, S>(stream: T, peer: Peer, service: S, shared: &Arc<Shared>)
+async fn detect<T, S>(stream: T, peer: Peer, activity: Arc<Activity>, service: S, shared: &Arc<Shared>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    let activity = Activity::new(shared.env.clone());
-    let unread = Stall::new(shared.env.clone(), shared.limits.write_stall_timeout);
-    let linger = Stall::new(shared.env.clone(), LINGER_TIMEOUT);
+    let stall = |timeout, pace| Stall::new(shared.env.clone(), timeout, pace);
+    let unread = stall(shared.limits.write_stall_timeout, pace(&shared.limits));
+    let linger = stall(LINGER_TIMEOUT, Pace::new(0, LINGER_TIMEOUT));
     let mut stream = Watched::new(stream, activity.clone(), unread, linger);
     let is_http2 = tokio::select! {
         is_http2 = stream.begins_as_http2() => is_http2,
-        _ = activity.expired(&shared.limits, &shared.crowded) => return,
+        _ = activity.expired(&shared.limits) => return,
         () = shared.shutdown.cancelled() => return,
     };
     let Ok(is_http2) = is_http2 else { return };
@@ -91,6 +105,7 @@ where
     };
     if is_http2 {
         activity.is_http2();
+        stream.is_http2();
         drive(http2(shared).serve_connection(TokioIo::new(stream), service), &activity, peer, shared).await;
     } else {
         drive(http1(shared).serve_connection(TokioIo::new(stream), service), &activity, peer, shared).await;
@@ -107,12 +122,16 @@ async fn answer<S>(
 where
     S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    let in_flight = activity.begin();
-    let stall = Stall::new(shared.env.clone(), shared.limits.body_idle_timeout);
+    let in_flight = activity.begin(pace(&shared.limits));
+    let stall = Stall::new(shared.env.clone(), shared.limits.body_idle_timeout, pace(&shared.limits));
     let mut request = request.map(|body| Body::new(RequestBody::new(body, stall, activity)));
     request.extensions_mut().insert(peer);
     let response = service.oneshot(request).await?;
     Ok(response.map(|body| Body::new(ResponseBody::new(body, in_flight))))
+}
+
+fn pace(limits: &Limits) -> Pace {
+    Pace::new(limits.rate_min, limits.rate_window)
 }
 
 fn http1(shared: &Shared) -> http1::Builder {
@@ -135,7 +154,7 @@ fn http2(shared: &Shared) -> http2::Builder<TokioExecutor> {
         .max_header_list_size(u32::try_from(shared.limits.header_bytes_max).unwrap_or(u32::MAX))
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
-        .max_send_buf_size(BUFFER_MAX)
+        .max_send_buf_size(STREAM_BUFFER_MAX)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_INTERVAL);
     builder
@@ -160,14 +179,18 @@ where
                 draining = true;
                 connection.as_mut().graceful_shutdown();
             }
-            expiry = activity.expired(&shared.limits, &shared.crowded) => {
+            expiry = activity.expired(&shared.limits) => {
                 tracing::debug!(address = %peer.address, ?expiry, "a connection is closed");
-                if matches!(expiry, Expiry::Idle | Expiry::Crowded) {
-                    connection.as_mut().graceful_shutdown();
-                    tokio::select! {
-                        _ = connection => {}
-                        () = shared.env.sleep(CLOSE_TIMEOUT) => {}
-                    }
+                // The client is told, where its protocol can tell it.
+                let patience = match expiry {
+                    Expiry::Idle => CLOSE_TIMEOUT,
+                    Expiry::Crowded => CROWDED_CLOSE_TIMEOUT,
+                    Expiry::Head | Expiry::Silent | Expiry::Unread | Expiry::TooSlow => return,
+                };
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    _ = connection => {}
+                    () = shared.env.sleep(patience) => {}
                 }
                 return;
             }

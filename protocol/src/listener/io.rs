@@ -8,18 +8,36 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
+use super::complaint::LetGo;
+use super::framing::{Framing, Refused};
 use super::stall::Stall;
 
-/// A stream that tells its [`Activity`] what passes, and breaks when its other end does not read.
+/// A stream that tells its [`Activity`] what passes, lets no message through that could be read in two ways, and
+/// breaks when its other end does not read.
 pub(super) struct Watched<T> {
     stream: T,
     activity: Arc<Activity>,
     unread: Stall,
+    guard: Guard,
     /// Bytes read to detect the protocol, to be read again: all of `prefix` from `prefix_at`.
     prefix: Vec<u8>,
     prefix_at: usize,
     linger: Linger,
 }
+
+/// What stands between the bytes of HTTP/1 and hyper.
+enum Guard {
+    /// It is not HTTP/1.
+    Off,
+    Following(Box<Framing>),
+    /// A message was refused: this stands for its head, as far as hyper has not read it, and nothing comes after it.
+    Refusing(&'static [u8]),
+}
+
+/// What hyper reads in place of a head that is refused: whatever of the head it has read already, this ends it and
+/// makes it wrong, for NUL stands nowhere in a head. So hyper answers 400 and closes, behind the answers to earlier
+/// requests, and the head that was refused is never seen by anything.
+const WRONG_HEAD: &[u8] = b"\0\r\n\r\n";
 
 /// How a stream is closed whose client is still sending what nobody will read: its kernel would take
 /// our closing for a reset and throw the answer away before the client sees it. So we end our half
@@ -39,7 +57,13 @@ impl<T: AsyncRead + Unpin> Watched<T> {
     /// `unread` measures how long the client does not read, `linger` how long closing may take.
     pub(super) fn new(stream: T, activity: Arc<Activity>, unread: Stall, linger: Stall) -> Self {
         let linger = Linger { half_closed: false, time: linger };
-        Self { stream, activity, unread, prefix: Vec::new(), prefix_at: 0, linger }
+        let guard = Guard::Following(Box::default());
+        Self { stream, activity, unread, guard, prefix: Vec::new(), prefix_at: 0, linger }
+    }
+
+    /// HTTP/2 has no framing in headers, and its own is checked by its parser.
+    pub(super) fn is_http2(&mut self) {
+        self.guard = Guard::Off;
     }
 
     /// Whether the client begins as an HTTP/2 client does. Reads no further than that tells.
@@ -64,6 +88,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if let Guard::Refusing(wrong) = &mut this.guard {
+            let now = wrong.len().min(buffer.remaining());
+            buffer.put_slice(&wrong[..now]);
+            *wrong = &wrong[now..];
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         if this.prefix_at < this.prefix.len() {
             let left = &this.prefix[this.prefix_at..];
@@ -78,7 +108,29 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         } else if buffer.remaining() > 0 {
             this.activity.client_closed();
         }
+        if let Guard::Following(framing) = &mut this.guard
+            && let Err(refused) = framing.follow(&buffer.filled()[before..])
+        {
+            return Poll::Ready(this.refuse(refused, buffer, before));
+        }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<T> Watched<T> {
+    /// Keeps a message from hyper that begins, or goes wrong, in what was just read.
+    fn refuse(&mut self, refused: Refused, buffer: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+        let Refused { keep, in_body, why } = refused;
+        self.activity.let_go(LetGo::Ambiguous(why));
+        self.guard = Guard::Refusing(b"");
+        if in_body {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        buffer.set_filled(before + keep);
+        let now = WRONG_HEAD.len().min(buffer.remaining());
+        buffer.put_slice(&WRONG_HEAD[..now]);
+        self.guard = Guard::Refusing(&WRONG_HEAD[now..]);
+        Ok(())
     }
 }
 
@@ -88,22 +140,34 @@ impl<T> Watched<T> {
         &mut self,
         cx: &mut Context<'_>,
         outcome: Poll<io::Result<O>>,
-        progress: bool,
+        written: impl FnOnce(&O) -> Option<usize>,
     ) -> Poll<io::Result<O>> {
         match outcome {
-            Poll::Ready(outcome) => {
+            Poll::Ready(Ok(outcome)) => {
                 // A flush that has nothing to do is no sign of life.
-                if progress {
-                    self.unread.progress();
-                    self.activity.bytes_written();
+                if let Some(bytes) = written(&outcome) {
+                    self.activity.bytes_written(bytes);
+                    if self.unread.progress(bytes) {
+                        self.activity.let_go(LetGo::SlowReader);
+                        return Poll::Ready(Err(unread("the client reads its answer too slowly")));
+                    }
                 }
-                Poll::Ready(outcome)
+                Poll::Ready(Ok(outcome))
             }
-            Poll::Pending => self.unread.poll_waiting(cx).map(|()| {
-                Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer"))
-            }),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                self.activity.write_blocked();
+                self.unread.poll_waiting(cx).map(|()| {
+                    self.activity.let_go(LetGo::StalledReader);
+                    Err(unread("the client does not read its answer"))
+                })
+            }
         }
     }
+}
+
+fn unread(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, why)
 }
 
 impl<T: AsyncRead + Unpin> Watched<T> {
@@ -128,18 +192,18 @@ impl<T: AsyncRead + Unpin> Watched<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buffer);
-        self.watch(cx, outcome, true)
+        self.watch(cx, outcome, |written| Some(*written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_flush(cx);
-        self.watch(cx, outcome, false)
+        self.watch(cx, outcome, |()| None)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.linger.half_closed {
             let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
-            ready!(self.watch(cx, outcome, false))?;
+            ready!(self.watch(cx, outcome, |()| None))?;
             self.linger.half_closed = true;
         }
         if self.activity.client_may_be_sending() {
@@ -154,7 +218,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, buffers);
-        self.watch(cx, outcome, true)
+        self.watch(cx, outcome, |written| Some(*written))
     }
 
     fn is_write_vectored(&self) -> bool {

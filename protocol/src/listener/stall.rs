@@ -2,25 +2,28 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::pace::Pace;
 use crate::env::Env;
 
-/// Measures how long something has been waited for without a break. The timer behind it is set once
-/// per time-out, not once per wait.
+/// Measures how long something has been waited for without a break, and how much came of it. The timer behind it
+/// is set once per time-out, not once per wait.
 pub(super) struct Stall {
     env: Env,
     timeout: Duration,
     since: Option<Duration>,
+    pace: Pace,
     timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Stall {
-    pub(super) fn new(env: Env, timeout: Duration) -> Self {
-        Self { env, timeout, since: None, timer: None }
+    pub(super) fn new(env: Env, timeout: Duration, pace: Pace) -> Self {
+        Self { env, timeout, since: None, pace, timer: None }
     }
 
-    /// What was waited for came.
-    pub(super) fn progress(&mut self) {
-        self.since = None;
+    /// So many bytes of what was waited for came. Whether they come too slowly.
+    pub(super) fn progress(&mut self, bytes: usize) -> bool {
+        let waited = self.since.take().map(|since| self.env.monotonic().saturating_sub(since));
+        self.pace.add(bytes as u64, waited.unwrap_or_default())
     }
 
     /// It is waited for, now and since the last progress: ready when that is too long.

@@ -22,8 +22,13 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::env::{ManualClock, Timestamp};
 
+mod crowd;
+mod framing;
+mod rate;
+
 struct Running {
     address: SocketAddr,
+    env: Env,
     clock: ManualClock,
     shutdown: CancellationToken,
     served: JoinHandle<Drained>,
@@ -35,8 +40,20 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let (env, clock) = Env::manual(1, Timestamp(0));
         let shutdown = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, router, limits, tls, env, shutdown.clone()));
-        Self { address, clock, shutdown, served }
+        let served = tokio::spawn(serve(listener, router, limits, tls, env.clone(), shutdown.clone()));
+        Self { address, env, clock, shutdown, served }
+    }
+
+    /// Lets so much time pass when everything that can happen at once has happened.
+    async fn pass(&self, time: Duration) {
+        let settle = async || {
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+        };
+        settle().await;
+        self.clock.advance(time);
+        settle().await;
     }
 
     async fn connect(&self) -> TcpStream {
@@ -64,7 +81,9 @@ async fn echo(request: Request) -> Response {
     match request.into_body().collect().await {
         Ok(body) => body.to_bytes().into_response(),
         Err(error) => match RequestBodyError::find(&error) {
-            Some(RequestBodyError::Stalled) => StatusCode::REQUEST_TIMEOUT.into_response(),
+            Some(RequestBodyError::Stalled | RequestBodyError::TooSlow) => {
+                StatusCode::REQUEST_TIMEOUT.into_response()
+            }
             Some(RequestBodyError::Broken(_)) | None => StatusCode::BAD_REQUEST.into_response(),
         },
     }

@@ -95,8 +95,8 @@ fn blocks(part: &Part) -> Option<&BlockArguments> {
 /// The limits of the listener that faces the part's clients.
 fn limits(part: &Part) -> anyhow::Result<Limits> {
     match part {
-        Part::Server(server) => server.listener.limits(&Limits::default()),
-        Part::Gateway(gateway) => gateway.listener.limits(&Limits::default()),
+        Part::Server(server) => server.listener.limits(&Limits::public()),
+        Part::Gateway(gateway) => gateway.listener.limits(&Limits::public()),
         Part::Metanode(metanode) => metanode.listener.limits(&MetanodeConfig::new("").limits),
         Part::Datanode(datanode) => {
             datanode.listener.limits(&DatanodeConfig::new(Vec::new(), String::new()).limits)
@@ -140,6 +140,10 @@ fn fill_in(part: &Part, settings: &mut [Setting]) -> anyhow::Result<()> {
     for setting in settings.iter_mut().filter(|setting| setting.value.is_none()) {
         setting.value = match setting.name.as_str() {
             "min-replicas" => blocks(part).map(|blocks| blocks.min_replicas().to_string()),
+            "connections-per-address-max" => {
+                let limits = limits(part)?;
+                Some(limits.connections_per_address_max.min(limits.connections_max).to_string())
+            }
             "connections-max" => Some(limits(part)?.connections_max.to_string()),
             "header-size-max" => Some(format!("{}KiB", limits(part)?.header_bytes_max / 1024)),
             "header-count-max" => Some(limits(part)?.header_count_max.to_string()),

@@ -1,0 +1,101 @@
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crate::env::Env;
+
+/// Why a client was let go, or not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LetGo {
+    /// It has as many connections as one address may.
+    TooMany,
+    /// It sent no request, and others waited for its place.
+    Silent,
+    /// It was idle, and others waited for its place.
+    Idle,
+    /// Its message could be read in two ways.
+    Ambiguous(&'static str),
+    /// It sent nothing of a body for too long.
+    StalledBody,
+    /// It sent a body too slowly.
+    SlowBody,
+    /// It read nothing of an answer for too long.
+    StalledReader,
+    /// It read an answer too slowly.
+    SlowReader,
+}
+
+/// How often one reason is complained of at the most: clients by the thousand must not fill the log's disk.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Says in the log which clients were let go: one of each reason in a second, and how many there were.
+pub(super) struct Complaints {
+    env: Env,
+    said: Mutex<Vec<Said>>,
+}
+
+struct Said {
+    what: LetGo,
+    at: Duration,
+    since: u64,
+    in_all: u64,
+}
+
+impl Complaints {
+    pub(super) fn new(env: Env) -> Self {
+        Self { env, said: Mutex::default() }
+    }
+
+    /// A client was let go.
+    pub(super) fn note(&self, what: LetGo, address: SocketAddr) {
+        if let Some((since_last, in_all)) = self.count(what) {
+            crate::warn_peer!(%address, reason = ?what, since_last, in_all, "a client was let go");
+        }
+    }
+
+    /// Counts it: how many there were since the last one that was told, and in all, if this one is to be told.
+    fn count(&self, what: LetGo) -> Option<(u64, u64)> {
+        let now = self.env.monotonic();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        match said.iter_mut().find(|said| said.what == what) {
+            Some(said) => {
+                said.since += 1;
+                said.in_all += 1;
+                if now.saturating_sub(said.at) < INTERVAL {
+                    return None;
+                }
+                said.at = now;
+                Some((std::mem::take(&mut said.since), said.in_all))
+            }
+            None => {
+                said.push(Said { what, at: now, since: 0, in_all: 1 });
+                Some((1, 1))
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_all(&self, what: LetGo) -> u64 {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.iter().find(|said| said.what == what).map_or(0, |said| said.in_all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Timestamp;
+
+    #[test]
+    fn each_reason_is_told_once_in_a_while_and_all_are_counted() {
+        let (env, clock) = Env::manual(1, Timestamp(0));
+        let complaints = Complaints::new(env);
+        assert_eq!(complaints.count(LetGo::Silent), Some((1, 1)));
+        assert!((0..10).all(|_| complaints.count(LetGo::Silent).is_none()));
+        assert_eq!(complaints.count(LetGo::SlowBody), Some((1, 1)));
+        clock.advance(INTERVAL);
+        assert_eq!(complaints.count(LetGo::Silent), Some((11, 12)));
+        assert_eq!(complaints.in_all(LetGo::Silent), 12);
+    }
+}

@@ -1,0 +1,302 @@
+//! Who is connected, and who has to make room when the listener is full.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use super::activity::{Activity, Dispensable};
+use super::complaint::{Complaints, LetGo};
+use crate::env::Env;
+
+/// How long the head of a first request may take before its connection has to make room for others: some round
+/// trips of a distant client.
+const HEAD_GRACE: Duration = Duration::from_millis(500);
+
+/// How often a full listener looks whether a connection has become dispensable.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// One in so many connections is chosen to go whenever all are looked at, so that a crowd of newcomers does not cost a
+/// look at all connections each.
+const CHOSEN_SHARE: usize = 64;
+
+/// The connections of a listener.
+pub(super) struct Crowd {
+    env: Env,
+    places: Arc<Semaphore>,
+    address_max: usize,
+    complaints: Arc<Complaints>,
+    members: Mutex<Members>,
+    /// How many wait for a place.
+    waiting: AtomicUsize,
+    /// A connection became dispensable while somebody waited.
+    dispensable: Notify,
+}
+
+#[derive(Default)]
+struct Members {
+    last_id: u64,
+    all: HashMap<u64, Member>,
+    addresses: HashMap<IpAddr, Address>,
+    /// Who goes next, of all.
+    chosen: VecDeque<Chosen>,
+}
+
+struct Member {
+    activity: Arc<Activity>,
+    address: IpAddr,
+}
+
+#[derive(Default)]
+struct Address {
+    count: usize,
+    /// Who goes next, of this address.
+    chosen: VecDeque<Chosen>,
+}
+
+type Chosen = (u64, Dispensable);
+
+/// A connection's place. Dropped, it is free.
+pub(super) struct Place {
+    crowd: Arc<Crowd>,
+    id: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What counts as one client: an IPv4 address, or the network that an IPv6 client has for itself.
+pub(super) fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & (u128::MAX << 64);
+            IpAddr::V6(Ipv6Addr::from(network))
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+impl Crowd {
+    /// Takes up to `connections_max`, of one client up to `address_max`.
+    pub(super) fn new(
+        env: Env,
+        connections_max: usize,
+        address_max: usize,
+        complaints: Arc<Complaints>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            env,
+            places: Arc::new(Semaphore::new(connections_max)),
+            address_max,
+            complaints,
+            members: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            dispensable: Notify::new(),
+        })
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a place, and asks who can be spared to make room. `None` if the client has too many already.
+    pub(super) async fn enter(self: &Arc<Self>, peer: SocketAddr) -> Option<(Place, Arc<Activity>)> {
+        let address = client(peer.ip());
+        if self.members().count(address) >= self.address_max && !self.make_room(Some(address)) {
+            self.complaints.note(LetGo::TooMany, peer);
+            return None;
+        }
+        let permit = self.place().await?;
+        let activity = Activity::new(self.env.clone(), peer, self.complaints.clone(), Arc::downgrade(self));
+        let mut members = self.members();
+        members.last_id += 1;
+        let id = members.last_id;
+        members.all.insert(id, Member { activity: activity.clone(), address });
+        members.addresses.entry(address).or_default().count += 1;
+        drop(members);
+        Some((Place { crowd: self.clone(), id, _permit: permit }, activity))
+    }
+
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.places.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        let _waiting = Waiting::begin(&self.waiting);
+        let mut permit = std::pin::pin!(self.places.clone().acquire_owned());
+        loop {
+            let dispensable = self.dispensable.notified();
+            self.make_room(None);
+            tokio::select! {
+                permit = permit.as_mut() => return permit.ok(),
+                () = dispensable => {}
+                () = self.env.sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    /// A connection has become dispensable.
+    pub(super) fn one_is_dispensable(&self) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.dispensable.notify_one();
+        }
+    }
+
+    /// Ends the connection that can be spared best, of one client or of all: those without a request before idle
+    /// ones, the oldest first. False if none can.
+    pub(super) fn make_room(&self, of: Option<IpAddr>) -> bool {
+        let mut members = self.members();
+        // Whoever was chosen may have gone, or got busy: then it is looked again, once.
+        for _ in 0..2 {
+            while let Some((id, why)) = members.chosen(of).pop_front() {
+                let Some(member) = members.all.get(&id) else { continue };
+                if member.activity.dispensable() == Some(why) && member.activity.evict() {
+                    return true;
+                }
+            }
+            members.choose(of, self.env.monotonic());
+        }
+        false
+    }
+}
+
+impl Members {
+    fn count(&self, address: IpAddr) -> usize {
+        self.addresses.get(&address).map_or(0, |address| address.count)
+    }
+
+    fn chosen(&mut self, of: Option<IpAddr>) -> &mut VecDeque<Chosen> {
+        match of {
+            None => &mut self.chosen,
+            Some(address) => &mut self.addresses.entry(address).or_default().chosen,
+        }
+    }
+
+    fn choose(&mut self, of: Option<IpAddr>, now: Duration) {
+        let in_grace = |since: Duration| now.saturating_sub(since) < HEAD_GRACE;
+        let mut found: Vec<Chosen> = self
+            .all
+            .iter()
+            .filter(|(_, member)| of.is_none_or(|address| member.address == address))
+            .filter_map(|(id, member)| Some((*id, member.activity.dispensable()?)))
+            .filter(|(_, why)| !matches!(why, Dispensable::Silent(since) if in_grace(*since)))
+            .collect();
+        found.sort_unstable_by_key(|(id, why)| (*why, *id));
+        found.truncate((self.all.len() / CHOSEN_SHARE).max(1));
+        *self.chosen(of) = found.into();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut members = self.crowd.members();
+        let Some(member) = members.all.remove(&self.id) else { return };
+        if let Some(address) = members.addresses.get_mut(&member.address) {
+            address.count -= 1;
+            if address.count == 0 {
+                members.addresses.remove(&member.address);
+            }
+        }
+    }
+}
+
+/// Counts one who waits, also when it stops waiting by being dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{ManualClock, Timestamp};
+    use crate::listener::pace::Pace;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn crowd(connections_max: usize, address_max: usize) -> (Arc<Crowd>, ManualClock) {
+        let (env, clock) = Env::manual(1, Timestamp(0));
+        let complaints = Arc::new(Complaints::new(env.clone()));
+        (Crowd::new(env, connections_max, address_max, complaints), clock)
+    }
+
+    fn pace() -> Pace {
+        Pace::new(0, SECOND)
+    }
+
+    fn peer(host: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, host], 1000))
+    }
+
+    #[tokio::test]
+    async fn the_silent_go_before_the_idle_the_oldest_first_and_the_busy_never() {
+        let (crowd, clock) = crowd(10, 10);
+        let mut all = Vec::new();
+        for host in 0..6 {
+            all.push(crowd.enter(peer(host)).await.unwrap());
+            clock.advance(SECOND);
+        }
+        let activities: Vec<_> = all.iter().map(|(_, activity)| activity.clone()).collect();
+        // 1 is served, 3 and then 0 were and are idle.
+        let busy = activities[1].begin(pace());
+        for idle in [3, 0] {
+            drop(activities[idle].begin(pace()));
+            clock.advance(SECOND);
+        }
+        let gone = |activity: &Arc<Activity>| activity.is_evicted();
+        for next in [2, 4, 5, 3, 0] {
+            assert!(crowd.make_room(None));
+            assert!(gone(&activities[next]), "{next}");
+            assert!(!gone(&activities[1]));
+            all[next].0.crowd.members().all.remove(&all[next].0.id);
+        }
+        assert!(!crowd.make_room(None));
+        drop(busy);
+        assert!(crowd.make_room(None) && gone(&activities[1]));
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_on_its_way_for_a_moment_is_waited_for() {
+        let (crowd, clock) = crowd(10, 10);
+        let (_place, _activity) = crowd.enter(peer(1)).await.unwrap();
+        assert!(!crowd.make_room(None));
+        clock.advance(SECOND);
+        assert!(crowd.make_room(None));
+        // It is on its way out already, and makes room once only.
+        assert!(!crowd.make_room(None));
+    }
+
+    #[tokio::test]
+    async fn one_client_has_its_share_and_its_own_silent_connections_make_room_for_it() {
+        let (crowd, clock) = crowd(10, 2);
+        let first = crowd.enter(peer(1)).await.unwrap();
+        let second = crowd.enter(peer(1)).await.unwrap();
+        let other = crowd.enter(peer(2)).await.unwrap();
+        let busy = (first.1.begin(pace()), second.1.begin(pace()));
+        assert!(crowd.enter(peer(1)).await.is_none());
+        assert_eq!(crowd.complaints.in_all(LetGo::TooMany), 1);
+        clock.advance(SECOND);
+        drop(busy.1);
+        let _third = crowd.enter(peer(1)).await.unwrap();
+        assert!(second.1.is_evicted() && !first.1.is_evicted() && !other.1.is_evicted());
+    }
+
+    #[test]
+    fn an_ipv6_client_has_a_network_and_an_ipv4_one_an_address_however_it_is_written() {
+        let one = |text: &str| client(text.parse().unwrap());
+        assert_eq!(one("2001:db8::1"), one("2001:db8::ffff:1"));
+        assert_ne!(one("2001:db8::1"), one("2001:db8:0:1::1"));
+        assert_eq!(one("::ffff:10.0.0.1"), one("10.0.0.1"));
+        assert_ne!(one("10.0.0.1"), one("10.0.0.2"));
+    }
+}

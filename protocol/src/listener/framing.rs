@@ -1,0 +1,387 @@
+//! Where messages begin and end on an HTTP/1 connection, and which of them two readers could understand
+//! differently.
+//!
+//! hyper removes `Content-Length` when `Transfer-Encoding` is there, keeps one of two equal lengths, and takes
+//! `gzip, chunked` for `chunked`: what it hands on looks unambiguous. A proxy in front of us may have read the
+//! message otherwise, and what it took for a body would be our next request (request smuggling; RFC 9112,
+//! sections 6.1, 6.3 and 11.2). So the bytes are looked at before hyper sees them.
+//!
+//! [`Framing`] follows the connection byte by byte and keeps no more than the beginning of a line. It cannot lose
+//! its place: it lets only such messages through whose end there is one way to see (no length or one of digits
+//! only, or `chunked` and nothing else; lines that end with CRLF), and hyper sees the end of these at the same
+//! place. Whatever else hyper refuses ends the connection, and with it the need to know where the next message
+//! begins.
+
+use memchr::memchr;
+
+/// Follows the messages of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Framing {
+    place: Place,
+    line: Line,
+    length: Option<u64>,
+    chunked: bool,
+}
+
+/// Where in a message the next byte belongs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// Before a request's line. Empty lines are ignored there (RFC 9112, section 2.2).
+    #[default]
+    Start,
+    /// In the line of a request.
+    RequestLine,
+    /// In a header.
+    Header,
+    /// In a body with so many bytes to come.
+    Body(u64),
+    /// In the size of a chunk.
+    ChunkSize { size: u64, digits: u32 },
+    /// Behind the size of a chunk.
+    ChunkLine { size: u64 },
+    /// In a chunk with so many bytes to come.
+    Chunk(u64),
+    /// Behind the bytes of a chunk.
+    ChunkEnd,
+    /// In the trailers.
+    Trailer,
+}
+
+/// A message that is not let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// How many of the bytes belong to messages before it, or to what was let through of its body.
+    pub(super) keep: usize,
+    /// Whether its head was let through, so that it is being served.
+    pub(super) in_body: bool,
+    /// What is wrong with it.
+    pub(super) why: &'static str,
+}
+
+/// How much of a line is kept: the longest name that matters, and more digits than any length has.
+const LINE_KEPT: usize = 64;
+
+/// The line that is being read.
+#[derive(Debug)]
+struct Line {
+    kept: [u8; LINE_KEPT],
+    length: usize,
+    last: u8,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { kept: [0; LINE_KEPT], length: 0, last: 0 }
+    }
+}
+
+impl Line {
+    fn push(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.kept.get_mut(self.length..) {
+            let now = room.len().min(bytes.len());
+            room[..now].copy_from_slice(&bytes[..now]);
+        }
+        self.length += bytes.len();
+        self.last = bytes.last().copied().unwrap_or(self.last);
+    }
+
+    /// What is kept of the line, without its CR; `None` if it does not end with one.
+    fn text(&self) -> Option<&[u8]> {
+        (self.last == b'\r').then(|| &self.kept[..(self.length - 1).min(LINE_KEPT)])
+    }
+
+    fn is_kept_whole(&self) -> bool {
+        self.length <= LINE_KEPT
+    }
+
+    fn clear(&mut self) {
+        self.length = 0;
+        self.last = 0;
+    }
+}
+
+const BARE_LF: &str = "a line ends with LF and no CR before it";
+
+impl Framing {
+    /// Follows these bytes.
+    ///
+    /// # Errors
+    /// A message that must not be served, or whose body is not what its head promises. This is at its end then.
+    pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        // Where the message that is refused begins: in an earlier piece, unless it begins in this one.
+        let mut begins = 0;
+        let mut at = 0;
+        while at < bytes.len() {
+            let left = &bytes[at..];
+            if self.place == Place::Start {
+                begins = at;
+            }
+            let taken = match self.place {
+                Place::Start | Place::RequestLine | Place::Header | Place::Trailer => self.line(left),
+                Place::Body(_) | Place::Chunk(_) => Ok(self.data(left)),
+                Place::ChunkSize { .. } | Place::ChunkLine { .. } | Place::ChunkEnd => self.chunk_line(left),
+            };
+            match taken {
+                Ok(taken) => at += taken,
+                Err(why) if self.in_body() => return Err(Refused { keep: at, in_body: true, why }),
+                Err(why) => return Err(Refused { keep: begins, in_body: false, why }),
+            }
+        }
+        Ok(())
+    }
+
+    fn in_body(&self) -> bool {
+        !matches!(self.place, Place::Start | Place::RequestLine | Place::Header)
+    }
+
+    /// Takes a line, or what there is of it.
+    fn line(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
+        let Some(end) = memchr(b'\n', bytes) else {
+            self.line.push(bytes);
+            if self.place == Place::Start && self.line.length > 1 {
+                self.place = Place::RequestLine;
+            }
+            return Ok(bytes.len());
+        };
+        self.line.push(&bytes[..end]);
+        let text = self.line.text().ok_or(BARE_LF)?;
+        match self.place {
+            Place::Start if text.is_empty() => {}
+            Place::Start | Place::RequestLine => {
+                (self.length, self.chunked) = (None, false);
+                self.place = Place::Header;
+            }
+            Place::Header if text.is_empty() => self.place = self.body()?,
+            Place::Header => {
+                let (length, chunked) = header(text, self.line.is_kept_whole())?;
+                if length.is_some() && self.length.is_some() || chunked && self.chunked {
+                    return Err("the length of the body is told twice");
+                }
+                self.length = self.length.or(length);
+                self.chunked |= chunked;
+            }
+            _ if text.is_empty() => self.place = Place::Start,
+            _ => {}
+        }
+        self.line.clear();
+        Ok(end + 1)
+    }
+
+    /// What follows the head.
+    fn body(&self) -> Result<Place, &'static str> {
+        match (self.length, self.chunked) {
+            (Some(_), true) => Err("both Content-Length and Transfer-Encoding"),
+            (None, true) => Ok(Place::ChunkSize { size: 0, digits: 0 }),
+            (None | Some(0), false) => Ok(Place::Start),
+            (Some(length), false) => Ok(Place::Body(length)),
+        }
+    }
+
+    /// Takes what there is of a body, or of a chunk of it.
+    fn data(&mut self, bytes: &[u8]) -> usize {
+        let (Place::Body(left) | Place::Chunk(left)) = &mut self.place else { return 0 };
+        let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+        *left -= taken as u64;
+        self.place = match self.place {
+            Place::Body(0) => Place::Start,
+            Place::Chunk(0) => Place::ChunkEnd,
+            place => place,
+        };
+        taken
+    }
+
+    /// Takes a byte of what is around a chunk's bytes (RFC 9112, section 7.1).
+    fn chunk_line(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
+        let byte = bytes[0];
+        match &mut self.place {
+            Place::ChunkSize { size, digits } => {
+                if let Some(digit) = char::from(byte).to_digit(16) {
+                    *digits += 1;
+                    let more = size.checked_mul(16).and_then(|size| size.checked_add(u64::from(digit)));
+                    *size = more.ok_or("a chunk's size is no number")?;
+                } else if *digits > 0 && matches!(byte, b'\r' | b';' | b' ' | b'\t') {
+                    self.line.push(&bytes[..1]);
+                    self.place = Place::ChunkLine { size: *size };
+                } else {
+                    return Err("a chunk's size is no number");
+                }
+            }
+            // An extension is ignored, as it must be; but it has one end only.
+            Place::ChunkLine { size } => {
+                let size = *size;
+                if self.line.last == b'\r' {
+                    if byte != b'\n' {
+                        return Err("a CR in a chunk's extension");
+                    }
+                    self.line.clear();
+                    self.place = if size == 0 { Place::Trailer } else { Place::Chunk(size) };
+                } else if byte == b'\n' {
+                    return Err(BARE_LF);
+                } else {
+                    self.line.push(&bytes[..1]);
+                }
+            }
+            _ => {
+                self.line.push(&bytes[..1]);
+                if self.line.length == 1 && byte != b'\r' || self.line.length == 2 && byte != b'\n' {
+                    return Err("a chunk is longer than its size says");
+                }
+                if self.line.length == 2 {
+                    self.line.clear();
+                    self.place = Place::ChunkSize { size: 0, digits: 0 };
+                }
+            }
+        }
+        Ok(1)
+    }
+}
+
+/// What a header says of the body: its length, and whether it is chunked.
+fn header(line: &[u8], is_whole: bool) -> Result<(Option<u64>, bool), &'static str> {
+    let Some(colon) = memchr(b':', line) else { return Ok((None, false)) };
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    if name.eq_ignore_ascii_case(b"content-length") {
+        let digits = std::str::from_utf8(value)
+            .ok()
+            .filter(|value| is_whole && !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()));
+        let length = digits.and_then(|digits| digits.parse().ok());
+        return length.map(|length| (Some(length), false)).ok_or("Content-Length is no number");
+    }
+    if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        if !is_whole || !value.eq_ignore_ascii_case(b"chunked") {
+            return Err("Transfer-Encoding is not chunked and nothing else");
+        }
+        return Ok((None, true));
+    }
+    Ok((None, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What becomes of bytes that come in pieces of this size: how many pass, and what is refused.
+    fn pass(bytes: &[u8], piece: usize) -> (usize, Option<(bool, &'static str)>) {
+        let mut framing = Framing::default();
+        let mut passed = 0;
+        for piece in bytes.chunks(piece) {
+            match framing.follow(piece) {
+                Ok(()) => passed += piece.len(),
+                Err(refused) => return (passed + refused.keep, Some((refused.in_body, refused.why))),
+            }
+        }
+        (passed, None)
+    }
+
+    #[track_caller]
+    fn refused(bytes: &str) -> (usize, bool) {
+        let whole = pass(bytes.as_bytes(), usize::MAX);
+        for piece in 1..bytes.len() {
+            let (_, in_pieces) = pass(bytes.as_bytes(), piece);
+            assert_eq!(in_pieces, whole.1, "in pieces of {piece}: {bytes:?}");
+        }
+        let (in_body, _) = whole.1.unwrap_or_else(|| panic!("not refused: {bytes:?}"));
+        (whole.0, in_body)
+    }
+
+    const GOOD: &[&str] = &[
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+        "PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nG\n\r\n:",
+        "PUT / HTTP/1.1\r\ncontent-length:\t0 \r\nX: y\r\n\r\n",
+        "PUT / HTTP/1.1\r\nX-Content-Length: a\r\nTRANSFER-ENCODING:CHUNKED\r\n\r\n3;a=b\r\n\r\n\r\r\n0A \r\n0123456789\r\n0\r\nT: v\r\n\r\n",
+    ];
+
+    #[test]
+    fn messages_with_one_end_pass_in_any_order_and_any_pieces() {
+        let mut all = String::new();
+        for first in GOOD {
+            for second in GOOD {
+                all.push_str(first);
+                all.push_str(second);
+            }
+        }
+        for piece in 1..300 {
+            assert_eq!(pass(all.as_bytes(), piece), (all.len(), None), "pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn heads_with_two_ends_are_refused_and_what_was_before_them_passes() {
+        for headers in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "Content-Length: 5\r\nContent-Length: 6\r\n",
+            "Content-Length: 0\r\nX: y\r\nContent-Length: 6\r\n",
+            "Content-Length: 5, 5\r\n",
+            "Content-Length: +5\r\n",
+            "Content-Length: 5 5\r\n",
+            "Content-Length: 0x5\r\n",
+            "Content-Length: \r\n",
+            "Content-Length: 99999999999999999999999\r\n",
+            "Content-Length: 00000000000000000000000000000000000000000000000000000000000000005\r\n",
+            "Transfer-Encoding: chunked, identity\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: chunked, chunked\r\n",
+            "Transfer-Encoding: xchunked\r\n",
+            "Transfer-Encoding: \"chunked\"\r\n",
+            "Transfer-Encoding: chunked;q=1\r\n",
+            "Transfer-Encoding: identity\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding:\r\nTransfer-Encoding: chunked\r\n",
+            "Content-Length: 5\n",
+            "X: y\n\n",
+        ] {
+            for before in ["", GOOD[0], GOOD[2], GOOD[4]] {
+                let bytes = format!("{before}PUT / HTTP/1.1\r\n{headers}\r\n12345");
+                assert_eq!(refused(&bytes), (before.len(), false), "{bytes:?}");
+            }
+        }
+        assert_eq!(refused("GET / HTTP/1.1\nHost: x\r\n\r\n"), (0, false));
+    }
+
+    #[test]
+    fn chunks_with_two_ends_are_refused_in_their_body() {
+        let head = "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for body in [
+            "\r\n",
+            "x\r\n",
+            "+4\r\n",
+            "0x4\r\n",
+            "4\n",
+            "4;a\nb\r\n",
+            "4;a\rb\r\n",
+            "fffffffffffffffff\r\n",
+            "1\r\nab\r\n",
+            "1\r\na\n",
+            "0\r\nT: v\n\r\n",
+            "0\r\n\n",
+        ] {
+            let (passed, in_body) = refused(&format!("{head}{body}"));
+            assert!(in_body && passed >= head.len(), "{body:?}");
+        }
+    }
+
+    proptest! {
+        /// The state between pieces is all there is: how bytes are cut into pieces changes nothing.
+        #[test]
+        fn any_bytes_mean_the_same_in_any_pieces(
+            parts in proptest::collection::vec(prop_oneof![
+                Just("GET / HTTP/1.1\r\n"), Just("\r\n"), Just("\n"), Just("\r"), Just(":"), Just("5"), Just(" "),
+                Just("Content-Length: 5\r\n"), Just("Transfer-Encoding: chunked\r\n"), Just("12345"), Just("0\r\n"),
+                Just("content-length"), Just("chunked"), Just(";"),
+            ], 0..20),
+            piece in 1usize..9,
+        ) {
+            let bytes = parts.concat();
+            let whole = pass(bytes.as_bytes(), usize::MAX);
+            let pieces = pass(bytes.as_bytes(), piece);
+            prop_assert_eq!(whole.1, pieces.1);
+            if whole.1.is_none_or(|(in_body, _)| in_body) {
+                prop_assert_eq!(whole.0, pieces.0);
+            }
+        }
+    }
+}
