@@ -14,13 +14,24 @@ pub struct Config {
     /// Domains under which buckets are host names: with `s3.example.com`, `bucket.s3.example.com/key` is
     /// `/bucket/key`. None: path style only.
     pub domains: Vec<String>,
+    /// Requests of one client address (a /64 network with IPv6) in flight at once; further ones are told to slow
+    /// down. It must be larger where all clients come through one proxy.
+    pub requests_per_address_max: usize,
+    /// The same, of one access key.
+    pub requests_per_key_max: usize,
     /// The data path: its memory.
     pub data: DataConfig,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { region: "us-east-1".to_owned(), domains: Vec::new(), data: DataConfig::default() }
+        Self {
+            region: "us-east-1".to_owned(),
+            domains: Vec::new(),
+            requests_per_address_max: 2048,
+            requests_per_key_max: 8192,
+            data: DataConfig::default(),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use cairn_protocol::secret::ClusterSecret;
 use crate::config::Config;
 use crate::credentials::Keyring;
 use crate::data::DataPath;
+use crate::guests::Guests;
 use crate::repeating::Repeating;
 
 /// A gateway: what it needs to serve requests. It keeps nothing between them that a client could notice.
@@ -23,6 +24,8 @@ pub struct Gateway {
     pub data: DataPath,
     /// Time, randomness and ids.
     pub env: Env,
+    /// Requests in flight.
+    pub guests: Guests,
     /// Who may ask, once the metanode has told.
     pub keyring: Keyring,
 }
@@ -38,7 +41,7 @@ impl Gateway {
     ) -> Self {
         let data = DataPath::new(metadata.clone(), blocks, secret, env.clone(), &config.data);
         let metadata = Arc::new(Repeating::new(metadata, env.clone()));
-        Self { config, metadata, data, env, keyring: Keyring::default() }
+        Self { config, metadata, data, env, guests: Guests::default(), keyring: Keyring::default() }
     }
 
     /// A new id for a change that is named by nothing else.

@@ -17,6 +17,7 @@
 //! | [`repeating`] | changes of metadata, repeated until their outcome is known |
 //! | [`early`] | answers that begin before the work is done |
 //! | [`caller`], [`credentials`] | who may ask |
+//! | [`guests`] | how many requests each client may have in flight |
 //! | [`gateway`], [`config`], [`server`] | what all requests share, its settings, its start and end |
 //!
 //! # To add an operation
@@ -44,6 +45,7 @@ pub mod declaration;
 pub mod early;
 pub mod error;
 pub mod gateway;
+pub mod guests;
 pub mod ops;
 pub mod repeating;
 pub mod request;

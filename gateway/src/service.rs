@@ -4,12 +4,13 @@
 //! afterwards the headers that every answer has, and one line in the log.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cairn_protocol::listener::Peer;
+use cairn_protocol::listener::{Peer, client};
 use cairn_protocol::rpc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -19,9 +20,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, head
 use crate::auth::{RequestView, is_signature_parameter, is_version_two, read_claim};
 use crate::body::{BodyEnd, track};
 use crate::caller::Caller;
+use crate::data::Owner;
 use crate::early;
 use crate::error::{ErrorCode, ErrorScope, S3Error, S3Result};
 use crate::gateway::Gateway;
+use crate::guests::{Guest, Place, seat};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::route::{self, parse_target, virtual_bucket};
@@ -68,11 +71,12 @@ impl S3Service {
         let is_http1 = parts.version < Version::HTTP_2;
         let (body, end) = track(body);
         let mut operation = "-";
-        let result = match self.admit(parts, &id) {
-            Ok(admitted) => {
+        let mut places = Vec::with_capacity(2);
+        let result = match self.seat(parts, &id, &mut places) {
+            Ok((admitted, owner)) => {
                 operation = admitted.route.declaration.name;
-                let request = RequestBody::new(body);
-                let work = (admitted.route.handler)(self.gateway.clone(), admitted.request, request);
+                let (gateway, body) = (self.gateway.clone(), RequestBody::new(body));
+                let work = owner.run((admitted.route.handler)(gateway, admitted.request, body)).boxed();
                 self.answer_in_time(operation, work, &end, Asked { method: &method, path: &path, id: &id })
                     .await
             }
@@ -98,7 +102,20 @@ impl S3Service {
         let elapsed_ms = (self.gateway.env.monotonic() - started).as_millis();
         let status = response.status().as_u16();
         tracing::info!(%method, path, operation, status, code, elapsed_ms, "request");
-        response
+        seat(response, places)
+    }
+
+    /// Admits a request whose client has not too many in flight; `places` says that it has this one.
+    fn seat(&self, parts: Parts, id: &str, places: &mut Vec<Place>) -> S3Result<(Admitted, Owner)> {
+        let (guests, config) = (&self.gateway.guests, &self.gateway.config);
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.address.ip());
+        let address = client(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+        places.push(guests.enter(Guest::Address(address), config.requests_per_address_max)?);
+        let admitted = self.admit(parts, id)?;
+        let key = admitted.request.caller.access_key();
+        places.push(guests.enter(Guest::Key(key.to_owned()), config.requests_per_key_max)?);
+        let owner = Owner::of(address, key);
+        Ok((admitted, owner))
     }
 
     /// The operation's answer; of one that may take long, an answer that begins before the operation ends.

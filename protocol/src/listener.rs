@@ -45,6 +45,7 @@ use tokio_util::task::TaskTracker;
 
 pub use accept::Accept;
 pub use body::RequestBodyError;
+pub use crowd::client;
 
 use complaint::Complaints;
 use crowd::Crowd;

@@ -230,6 +230,14 @@ pub(crate) struct S3Arguments {
     #[arg(long, env = "CAIRN_DEFAULT_BUCKET", value_name = "NAME")]
     pub default_bucket: Option<String>,
 
+    /// Requests of one client address at once; further ones are told to slow down (503); larger if all clients come through one proxy
+    #[arg(long, env = "CAIRN_REQUESTS_PER_ADDRESS_MAX", default_value_t = 2048, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
+    pub requests_per_address_max: u32,
+
+    /// Requests of one access key at once; further ones are told to slow down (503)
+    #[arg(long, env = "CAIRN_REQUESTS_PER_KEY_MAX", default_value_t = 8192, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
+    pub requests_per_key_max: u32,
+
     /// Memory for the blocks of uploads under way
     #[arg(long, env = "CAIRN_BUFFER_MEMORY", default_value = "192MiB", value_name = "SIZE", value_parser = size)]
     pub buffer_memory: ByteSize,

@@ -75,6 +75,8 @@ impl S3 {
         let config = Config {
             region: arguments.region,
             domains: arguments.domain.into_iter().collect(),
+            requests_per_address_max: usize::try_from(arguments.requests_per_address_max)?,
+            requests_per_key_max: usize::try_from(arguments.requests_per_key_max)?,
             data: DataConfig {
                 upload_memory: arguments.buffer_memory.as_u64(),
                 download_memory: arguments.download_memory.as_u64(),

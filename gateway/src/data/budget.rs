@@ -1,42 +1,56 @@
-//! The memory that bodies use: one budget for all uploads, one for all downloads.
+//! The memory that bodies use: one budget for all uploads, one for all downloads. The unit is a [`PAGE`]; whoever
+//! waits gets it in turn with others ([`fair`](super::fair)).
 //!
-//! Uploads. The unit is a chunk of 64 KiB. A block begins with a reservation of a
-//! [`BLOCK_FLOOR`] (less when the body is shorter), for which uploads queue, first come first served. It
-//! grows only by what is free at that moment; when nothing is, or somebody queues, the block is sealed as
-//! long as it is and sent. So nobody waits for memory while holding a block that is not on its way to a
-//! datanode: memory always comes back, for any number of uploads, and none overtakes another for ever.
+//! Uploads. A block begins with a page, so that a client which sends a byte at a time holds what one page holds. Once
+//! the page is full and the client was quick about it, the block gets a [`BLOCK_FLOOR`] (less when the body is
+//! shorter), for which uploads queue. From there it grows only by what is free at that moment; when nothing is, or
+//! somebody queues, the block is sealed as long as it is and sent. The block of a slow client grows page by page, and
+//! no longer than the client's [share](Writer::share). So nobody waits for long while holding more than a page that
+//! is not on its way to a datanode: memory always comes back, for any number of uploads.
 //!
-//! A client that sends slowly would still hold what it has sent. While others wait, a block that has
-//! reached its upload's fair share is sealed as soon as its client pauses; one that is shorter gives back
-//! what it does not use when its client pauses for [`PAUSE`], and is sealed from [`TRICKLE_FLOOR`] on.
+//! A client may send quickly at first and then pause. While others wait, its block is sealed if it has reached the
+//! upload's share, and gives back what it does not use if it is shorter.
+//!
+//! Downloads. While a client takes what it gets, its download holds [`READ_MEMORY`] for the connection to a datanode
+//! and a chunk that is passed on ([`Slot`]). When it does not, all goes back but the piece that lies in its
+//! connection; from then on it gets single pieces of a page, each read for itself, until it is quick again.
 //!
 //! A chunk's memory is given back when the last `Bytes` of it is dropped, wherever that is (this process
 //! may hold a datanode, too), and is used again without asking the allocator.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use cairn_protocol::checksum::CHUNK_SIZE;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::DataConfig;
+use super::fair::{Fair, Permit};
+use super::owner::Owner;
 
-/// Shortest block that is made for lack of memory, unless its client pauses. Shorter ones cost more in
+/// The unit of memory, and what the slowest of clients holds: all connections that a gateway takes by default hold
+/// half of the downloads' memory at the most, and a third of the uploads'.
+pub const PAGE: usize = 16 << 10;
+
+/// Shortest block that is made for lack of memory, unless its client is slow. Shorter ones cost more in
 /// metadata and fsyncs than their memory is worth.
 pub const BLOCK_FLOOR: u64 = 1 << 20;
 
-/// Shortest block that is made because others wait and its client pauses.
+/// Shortest block that is made because others wait and its client pauses, unless there are so many uploads that a
+/// share is less.
 pub const TRICKLE_FLOOR: u64 = 256 << 10;
 
 /// A client that sends nothing for this long has paused. Well above the gaps of a client that sends as
 /// fast as its network lets it.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
-/// What one download holds besides what it passes on: the chunk that it verifies, and the read buffer of
-/// its connection to the datanode.
-pub const DOWNLOAD_MEMORY: u64 = 512 << 10;
+/// A client that fills a page in this time is quick: its block gets more memory than it has filled.
+pub const PAGE_TIME: Duration = Duration::from_secs(1);
+
+/// What reading from a datanode holds: the read buffer of the connection, in which pieces of an answer lie until
+/// they are verified.
+pub const READ_MEMORY: u64 = 448 << 10;
 
 /// How much memory is kept for use again when nobody uses it: enough for a few uploads to begin without
 /// the allocator, little enough to call the gateway idle.
@@ -49,41 +63,38 @@ pub struct Budget {
 }
 
 struct Inner {
-    uploads: Arc<Semaphore>,
-    upload_units: u32,
-    downloads: Arc<Semaphore>,
-    download_units: u32,
-    /// How many uploads queue for memory.
-    waiting: watch::Sender<usize>,
+    uploads: Fair,
+    downloads: Fair,
     /// How many uploads there are.
     writers: AtomicUsize,
-    peak: AtomicUsize,
     kept: Mutex<Vec<Vec<u8>>>,
 }
 
 impl std::fmt::Debug for Budget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Budget").field("upload_bytes", &self.upload_bytes()).finish_non_exhaustive()
+        f.debug_struct("Budget")
+            .field("upload_bytes", &self.upload_bytes())
+            .field("download_bytes", &self.download_bytes())
+            .finish_non_exhaustive()
     }
 }
 
-fn units(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(CHUNK_SIZE as u64)).unwrap_or(u32::MAX)
+fn pages(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(PAGE as u64)).unwrap_or(u32::MAX)
+}
+
+fn bytes(pages: u32) -> u64 {
+    u64::from(pages) * PAGE as u64
 }
 
 impl Budget {
-    /// A budget as configured; at least one chunk each.
+    /// A budget as configured; at least one page each.
     pub fn new(config: &DataConfig) -> Self {
-        let upload_units = units(config.upload_memory).clamp(1, u32::MAX >> 4);
-        let download_units = units(config.download_memory).clamp(1, u32::MAX >> 4);
+        let fair = |memory| Fair::new(pages(memory).clamp(1, u32::MAX >> 4));
         let inner = Inner {
-            uploads: Arc::new(Semaphore::new(upload_units as usize)),
-            upload_units,
-            downloads: Arc::new(Semaphore::new(download_units as usize)),
-            download_units,
-            waiting: watch::Sender::new(0),
+            uploads: fair(config.upload_memory),
+            downloads: fair(config.download_memory),
             writers: AtomicUsize::new(0),
-            peak: AtomicUsize::new(0),
             kept: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -91,102 +102,147 @@ impl Budget {
 
     /// Bytes that uploads hold now.
     pub fn upload_bytes(&self) -> u64 {
-        let free = self.inner.uploads.available_permits();
-        (self.inner.upload_units as usize).saturating_sub(free) as u64 * CHUNK_SIZE as u64
+        bytes(self.inner.uploads.taken())
     }
 
     /// The most bytes that uploads ever held.
     pub fn upload_peak(&self) -> u64 {
-        self.inner.peak.load(Ordering::Relaxed) as u64 * CHUNK_SIZE as u64
+        bytes(self.inner.uploads.taken_max())
+    }
+
+    /// Bytes that downloads hold now.
+    pub fn download_bytes(&self) -> u64 {
+        bytes(self.inner.downloads.taken())
+    }
+
+    /// The most bytes that downloads ever held.
+    pub fn download_peak(&self) -> u64 {
+        bytes(self.inner.downloads.taken_max())
     }
 
     /// The longest block that fits: half of the budget, so that the next one can be filled meanwhile.
     pub(super) fn block_length_max(&self) -> u64 {
-        (u64::from(self.inner.upload_units) / 2).max(1) * CHUNK_SIZE as u64
+        bytes((self.inner.uploads.units() / 2).max(1))
     }
 
     /// Counts an upload in.
     pub(super) fn writer(&self) -> Writer {
         self.inner.writers.fetch_add(1, Ordering::Relaxed);
-        Writer { budget: self.clone() }
+        Writer { budget: self.clone(), owner: Owner::current() }
     }
 
-    /// Waits for `bytes` of memory, in the order of asking; no more than the whole budget.
-    pub(super) async fn reserve(&self, bytes: u64) -> Reservation {
-        let wanted = units(bytes).clamp(1, self.inner.upload_units);
-        if let Ok(permit) = self.inner.uploads.clone().try_acquire_many_owned(wanted) {
-            return self.reserved(permit);
-        }
-        let _waiting = Waiting::begin(&self.inner.waiting);
-        match self.inner.uploads.clone().acquire_many_owned(wanted).await {
-            Ok(permit) => self.reserved(permit),
-            // Nobody closes the semaphore.
-            Err(_closed) => std::future::pending().await,
-        }
-    }
-
-    fn reserved(&self, permit: OwnedSemaphorePermit) -> Reservation {
-        self.note_peak();
-        Reservation { unused: Some(permit), budget: self.clone() }
-    }
-
-    fn note_peak(&self) {
-        let free = self.inner.uploads.available_permits();
-        let used = (self.inner.upload_units as usize).saturating_sub(free);
-        self.inner.peak.fetch_max(used, Ordering::Relaxed);
-    }
-
-    /// Waits until somebody waits for memory.
+    /// Waits until an upload waits for memory.
     pub(super) async fn pressure(&self) {
-        let mut waiting = self.inner.waiting.subscribe();
+        let mut waiting = self.inner.uploads.waiting();
         if waiting.wait_for(|waiting| *waiting > 0).await.is_err() {
             // The sender lives as long as `self`.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Waits for the memory of a download of `bytes`, in the order of asking.
-    pub(super) async fn download(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let wanted = units(bytes.min(DOWNLOAD_MEMORY)).clamp(1, self.inner.download_units);
-        self.inner.downloads.clone().acquire_many_owned(wanted).await.ok()
+    /// How many downloads wait for memory.
+    pub(super) fn downloads_waiting(&self) -> tokio::sync::watch::Receiver<usize> {
+        self.inner.downloads.waiting()
+    }
+
+    /// Waits for the memory to read `bytes` from a datanode and to pass them on, in turn.
+    pub(super) async fn slot(&self, owner: &Owner, bytes: u64) -> Slot {
+        let wanted = pages(bytes.min(READ_MEMORY)) + pages(bytes.min(CHUNK_SIZE as u64));
+        let permit = self.inner.downloads.acquire(owner, wanted).await;
+        Slot { permit: Arc::new(Mutex::new(permit)), budget: self.clone() }
     }
 
     /// Memory for reading a block ahead, if there is some to spare.
-    pub(super) fn read_ahead(&self) -> Option<OwnedSemaphorePermit> {
-        let wanted = units(DOWNLOAD_MEMORY).clamp(1, self.inner.download_units);
-        self.inner.downloads.clone().try_acquire_many_owned(wanted).ok()
+    pub(super) fn read_ahead(&self) -> Option<Permit> {
+        self.inner.downloads.try_acquire(pages(READ_MEMORY).min(self.inner.downloads.units()))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Memory of this capacity, if possible some that was used before.
+    fn memory(&self, capacity: usize) -> Vec<u8> {
+        let kept = (capacity == CHUNK_SIZE).then(|| self.kept().pop()).flatten();
+        kept.unwrap_or_else(|| Vec::with_capacity(capacity))
+    }
+
+    fn keep(&self, mut memory: Vec<u8>) {
+        if memory.capacity() == CHUNK_SIZE {
+            memory.clear();
+            let mut kept = self.kept();
+            if kept.len() < KEPT_MAX {
+                kept.push(memory);
+            }
+        }
     }
 }
 
-/// Counts one who waits, also when it stops waiting by being dropped.
-struct Waiting<'a>(&'a watch::Sender<usize>);
+/// The memory of a download that moves.
+pub(super) struct Slot {
+    permit: Arc<Mutex<Permit>>,
+    budget: Budget,
+}
 
-impl<'a> Waiting<'a> {
-    fn begin(waiting: &'a watch::Sender<usize>) -> Self {
-        waiting.send_modify(|waiting| *waiting += 1);
-        Self(waiting)
+impl Slot {
+    /// A copy of these bytes, a chunk's at the most, to be passed on. They come in read buffers that are larger than
+    /// themselves, which would be held instead. Its memory comes back to the slot while there is one.
+    pub(super) fn piece<'a>(&self, length: usize, pieces: impl Iterator<Item = &'a [u8]>) -> Bytes {
+        let capacity = if length > CHUNK_SIZE / 2 { CHUNK_SIZE } else { length };
+        let permit = lock(&self.permit).split(pages(capacity as u64));
+        let mut memory = self.budget.memory(capacity);
+        pieces.for_each(|piece| memory.extend_from_slice(piece));
+        let slot = Arc::downgrade(&self.permit);
+        Bytes::from_owner(Piece { memory, permit: Some(permit), slot, budget: self.budget.clone() })
     }
 }
 
-impl Drop for Waiting<'_> {
+fn lock(permit: &Mutex<Permit>) -> MutexGuard<'_, Permit> {
+    permit.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Bytes on their way to a client.
+struct Piece {
+    memory: Vec<u8>,
+    permit: Option<Permit>,
+    slot: Weak<Mutex<Permit>>,
+    budget: Budget,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.memory
+    }
+}
+
+impl Drop for Piece {
     fn drop(&mut self) {
-        self.0.send_modify(|waiting| *waiting -= 1);
+        self.budget.keep(std::mem::take(&mut self.memory));
+        if let (Some(permit), Some(slot)) = (self.permit.take(), self.slot.upgrade()) {
+            lock(&slot).merge(permit);
+        }
     }
 }
 
 /// An upload, as long as it lives.
 pub(super) struct Writer {
     budget: Budget,
+    owner: Owner,
 }
 
 impl Writer {
-    /// How long a block may be while others wait: half of an equal part of the budget (the other half is
-    /// for the blocks on their way), but no less than the floor.
-    pub(super) fn fair_share(&self) -> u64 {
+    /// An equal part of half of the budget (the other half is for the blocks on their way), but no less than a page:
+    /// as long the block of a slow client may get.
+    pub(super) fn share(&self) -> u64 {
         let inner = &self.budget.inner;
         let writers = inner.writers.load(Ordering::Relaxed).max(1) as u64;
-        let share = u64::from(inner.upload_units) * CHUNK_SIZE as u64 / writers / 2;
-        share.max(BLOCK_FLOOR)
+        (bytes(inner.uploads.units()) / writers / 2).max(PAGE as u64)
+    }
+
+    /// Waits for `bytes` of memory, in turn; no more than the whole budget.
+    pub(super) async fn reserve(&self, bytes: u64) -> Reservation {
+        let permit = self.budget.inner.uploads.acquire(&self.owner, pages(bytes).max(1)).await;
+        Reservation { unused: Some(permit), budget: self.budget.clone() }
     }
 }
 
@@ -198,69 +254,91 @@ impl Drop for Writer {
 
 /// Memory that is set aside for a block and not used yet.
 pub(super) struct Reservation {
-    unused: Option<OwnedSemaphorePermit>,
+    unused: Option<Permit>,
     budget: Budget,
 }
 
 impl Reservation {
-    /// Takes `bytes` more if they are free and nobody waits for them.
-    fn grow(&mut self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let semaphore = &self.budget.inner.uploads;
-        let grown = semaphore.clone().try_acquire_many_owned(units(bytes).max(1)).ok();
-        // All of it, or whatever is left.
-        let grown = grown.or_else(|| semaphore.clone().try_acquire_owned().ok());
-        self.budget.note_peak();
-        grown
+    /// Takes `bytes` more if they are free and nobody waits for them, or one page if that is.
+    pub(super) fn grow(&mut self, bytes: u64) -> bool {
+        let fair = &self.budget.inner.uploads;
+        let grown = fair.try_acquire(pages(bytes).max(1)).or_else(|| fair.try_acquire(1));
+        grown.map(|grown| self.add(grown)).is_some()
     }
 
-    /// A buffer of `capacity` bytes, a chunk's at the most; `None` when the budget is spent. Up to
-    /// `ahead` bytes will be asked for after it.
-    pub(super) fn buffer(&mut self, capacity: usize, ahead: u64) -> Option<Buffer> {
-        let mut unused = match self.unused.take() {
-            Some(unused) => unused,
-            None => self.grow(ahead.clamp(1, BLOCK_FLOOR))?,
-        };
-        let unit = if unused.num_permits() > 1 {
-            let unit = unused.split(1);
-            self.unused = Some(unused);
-            unit?
-        } else {
-            unused
-        };
+    /// Takes what another one has set aside.
+    pub(super) fn merge(&mut self, mut other: Self) {
+        if let Some(permit) = other.unused.take() {
+            self.add(permit);
+        }
+    }
+
+    fn add(&mut self, permit: Permit) {
+        match &mut self.unused {
+            Some(unused) => unused.merge(permit),
+            None => self.unused = Some(permit),
+        }
+    }
+
+    /// Takes up to so many bytes out of it, in pages; nothing if nothing is set aside.
+    fn take(&mut self, bytes: usize) -> Option<Permit> {
+        let unused = self.unused.as_mut()?;
+        let taken = unused.split(pages(bytes as u64).max(1));
+        if unused.units() == 0 {
+            self.unused = None;
+        }
+        Some(taken)
+    }
+
+    /// A buffer for up to `capacity` bytes, a chunk's at the most; `None` when nothing is set aside.
+    pub(super) fn buffer(&mut self, capacity: usize) -> Option<Buffer> {
         let capacity = capacity.min(CHUNK_SIZE);
-        let kept = (capacity == CHUNK_SIZE).then(|| self.budget.kept().pop()).flatten();
-        let bytes = kept.unwrap_or_else(|| Vec::with_capacity(capacity));
-        Some(Buffer { bytes, capacity, budget: self.budget.clone(), _unit: unit })
+        let permit = self.take(capacity)?;
+        let room = capacity.min(permit.units() as usize * PAGE);
+        let bytes = self.budget.memory(room);
+        Some(Buffer { bytes, room, capacity, budget: self.budget.clone(), permit })
     }
 
-    /// Gives back all but `keep` chunks.
-    pub(super) fn shrink(&mut self, keep: usize) {
+    /// Gives back what is set aside, but for one page if `keep`.
+    pub(super) fn give_back(&mut self, keep: bool) {
         self.unused = match self.unused.take() {
-            Some(mut unused) if unused.num_permits() > keep => unused.split(keep).filter(|_| keep > 0),
-            unused => unused,
+            Some(mut unused) if keep => Some(unused.split(1)),
+            _ => None,
         };
-    }
-}
-
-impl Budget {
-    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
-        self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Memory for one chunk, or for less at the end of a body.
 pub(super) struct Buffer {
     bytes: Vec<u8>,
+    /// How many bytes fit into what it holds.
+    room: usize,
+    /// How many bytes it may hold in the end.
     capacity: usize,
     budget: Budget,
-    _unit: OwnedSemaphorePermit,
+    permit: Permit,
 }
 
 impl Buffer {
-    /// Takes what fits from the front of `bytes`.
-    pub(super) fn fill(&mut self, bytes: &mut Bytes) {
-        let now = bytes.split_to(bytes.len().min(self.capacity - self.bytes.len()));
-        self.bytes.extend_from_slice(&now);
+    /// Takes what fits from the front of `bytes`, and more memory out of `reservation` when it needs some.
+    pub(super) fn fill(&mut self, bytes: &mut Bytes, reservation: &mut Reservation) {
+        loop {
+            let now = bytes.split_to(bytes.len().min(self.room - self.bytes.len()));
+            self.bytes.extend_from_slice(&now);
+            if bytes.is_empty() || self.is_full() {
+                return;
+            }
+            let Some(more) = reservation.take(self.capacity - self.room) else { return };
+            self.permit.merge(more);
+            self.room = self.capacity.min(self.permit.units() as usize * PAGE);
+            if self.room == CHUNK_SIZE {
+                let mut memory = self.budget.memory(CHUNK_SIZE);
+                memory.extend_from_slice(&self.bytes);
+                self.bytes = memory;
+            } else {
+                self.bytes.reserve_exact(self.room - self.bytes.len());
+            }
+        }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -285,13 +363,6 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.capacity == CHUNK_SIZE {
-            let mut bytes = std::mem::take(&mut self.bytes);
-            bytes.clear();
-            let mut kept = self.budget.kept();
-            if kept.len() < KEPT_MAX {
-                kept.push(bytes);
-            }
-        }
+        self.budget.keep(std::mem::take(&mut self.bytes));
     }
 }

@@ -29,7 +29,9 @@ pub(super) struct SealedBlock {
 pub(super) enum Room {
     /// It does.
     Left,
-    /// It is as long as it may get, or memory is spent.
+    /// Once there is memory for it.
+    NoMemory,
+    /// It is as long as it may get.
     None,
 }
 
@@ -43,24 +45,41 @@ impl BlockBuffer {
         self.length
     }
 
+    /// How much longer it may get.
+    pub(super) fn left(&self) -> u64 {
+        self.length_max - self.length
+    }
+
+    /// The memory that is set aside for bytes to come.
+    pub(super) fn reservation(&mut self) -> &mut Reservation {
+        &mut self.reservation
+    }
+
     /// Takes what fits from the front of `bytes`.
     pub(super) fn push(&mut self, bytes: &mut Bytes) -> Room {
         while !bytes.is_empty() {
-            let left = self.length_max - self.length;
+            let left = self.left();
             let mut buffer = match self.current.take() {
                 Some(buffer) => buffer,
                 None if left == 0 => return Room::None,
-                None => match self.reservation.buffer(usize::try_from(left).unwrap_or(CHUNK_SIZE), left) {
+                None => match self.reservation.buffer(usize::try_from(left).unwrap_or(CHUNK_SIZE)) {
                     Some(buffer) => buffer,
-                    None => return Room::None,
+                    None => return Room::NoMemory,
                 },
             };
             let before = bytes.len();
-            buffer.fill(bytes);
+            buffer.fill(bytes, &mut self.reservation);
             self.length += (before - bytes.len()) as u64;
-            if buffer.is_full() { self.end_chunk(buffer) } else { self.current = Some(buffer) }
+            if buffer.is_full() {
+                self.end_chunk(buffer);
+            } else {
+                self.current = Some(buffer);
+                if !bytes.is_empty() {
+                    return Room::NoMemory;
+                }
+            }
         }
-        if self.length == self.length_max { Room::None } else { Room::Left }
+        if self.left() == 0 { Room::None } else { Room::Left }
     }
 
     /// The checksum is computed while the chunk is still in the processor's cache.
@@ -69,9 +88,9 @@ impl BlockBuffer {
         self.full.push(chunk.freeze());
     }
 
-    /// Gives back memory that is set aside for bytes to come, but for the next chunk.
+    /// Gives back memory that is set aside for bytes to come, but for the next page.
     pub(super) fn give_back(&mut self) {
-        self.reservation.shrink(usize::from(self.current.is_none()));
+        self.reservation.give_back(self.current.is_none());
     }
 
     /// Ends the block.

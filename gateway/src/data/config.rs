@@ -11,8 +11,8 @@ pub struct DataConfig {
     /// Bytes of memory for blocks that uploads fill and send, all together. When it is spent, blocks
     /// get shorter; no upload fails. Larger lets more uploads use blocks of full size.
     pub upload_memory: u64,
-    /// Bytes of memory for blocks that downloads read, all together. When it is spent, further downloads
-    /// wait, and are told to slow down after a while.
+    /// Bytes of memory for what downloads read and pass on, all together. One whose client does not read holds a few
+    /// KiB of it. When it is spent, further downloads wait in turn, and are told to slow down after a while.
     pub download_memory: u64,
     /// How long to wait for datanodes and for the metanode.
     #[serde(skip)]

@@ -44,20 +44,20 @@ impl Grants {
         Self { parts, lease, placement, spare, failed }
     }
 
-    /// A node failed this upload: it gets no more blocks for a while.
+    /// A node failed this upload: it gets no more blocks for a while. Whether it can be read is another question.
     pub(super) fn exclude(&self, node: NodeId) {
         self.failed.add(node);
-        self.parts.suspects.add(node);
+        self.parts.write_suspects.add(node);
     }
 
     /// Whether a node failed this upload, or another one, just now.
     pub(super) fn is_excluded(&self, node: NodeId) -> bool {
-        self.failed.contains(node) || self.parts.suspects.contains(node)
+        self.failed.contains(node) || self.parts.write_suspects.contains(node)
     }
 
     fn excluded(&self) -> Vec<NodeId> {
         let mut all = self.failed.list();
-        all.extend(self.parts.suspects.list());
+        all.extend(self.parts.write_suspects.list());
         all.sort_unstable();
         all.dedup();
         all

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`config`] | memory limits and time-outs |
 //! | [`budget`] | one byte budget for all uploads, one for all downloads |
+//! | `fair` | memory in turn among those who wait |
+//! | [`owner`] | on whose behalf memory is used |
 //! | `buffer` | a block that is being filled, and its checksums |
 //! | `upload` | a body on its way into blocks |
 //! | `grants` | grants, taken ahead of need, avoiding nodes that failed |
@@ -13,20 +15,24 @@
 //! | `rewrite` | a block that did not stay is written again |
 //! | `reader` | the bytes of an object, in order |
 //! | `reads` | which versions are being read: the metanode keeps those that are read for long |
+//! | `parking` | downloads whose clients do not read give back what they hold |
 //! | `replica` | the bytes of one block, from one replica |
 //! | `suspects` | nodes that failed just now |
 //! | `error` | what can go wrong, and what S3 says to it |
 //!
 //! Architecture invariant: no byte leaves [`ObjectBody`] that was not compared with the checksum which
-//! the metanode recorded for its block, and nothing waits for memory while it holds a block that is not
-//! on its way to a datanode.
+//! the metanode recorded for its block; nothing waits long for memory while it holds more than a page of a
+//! block that is not on its way to a datanode; and a download whose client does not read holds no more than a piece.
 
 pub mod budget;
 mod buffer;
 pub mod config;
 mod error;
+mod fair;
 mod grants;
 mod lease;
+pub mod owner;
+mod parking;
 mod reader;
 mod reads;
 mod replica;
@@ -52,9 +58,11 @@ use tokio::sync::Semaphore;
 pub use budget::Budget;
 pub use config::{DataConfig, Timeouts};
 pub use error::{DataError, WriteError};
+pub use owner::Owner;
 pub use reader::ObjectBody;
 pub use stored::StoredBlocks;
 
+use parking::Parking;
 use reads::Reads;
 use suspects::Suspects;
 
@@ -72,7 +80,12 @@ struct Parts {
     env: Env,
     budget: Budget,
     timeouts: Timeouts,
-    suspects: Suspects,
+    /// Downloads that have memory.
+    parking: Arc<Parking>,
+    /// Nodes that failed to send what they have.
+    read_suspects: Suspects,
+    /// Nodes that failed to store something.
+    write_suspects: Suspects,
     reads: Reads,
     /// Blocks on their way to datanodes.
     sends: Semaphore,
@@ -111,11 +124,19 @@ impl DataPath {
         config: &DataConfig,
     ) -> Self {
         let budget = Budget::new(config);
-        let suspects = Suspects::new(env.clone());
-        let reads = Reads::new(metadata.clone(), env.clone());
-        let timeouts = config.timeouts.clone();
-        let sends = Semaphore::new(SENDS_MAX);
-        let parts = Parts { metadata, blocks, secret, env, budget, timeouts, suspects, reads, sends };
+        let parts = Parts {
+            parking: Parking::new(env.clone(), budget.clone()),
+            read_suspects: Suspects::new(env.clone()),
+            write_suspects: Suspects::new(env.clone()),
+            timeouts: config.timeouts.clone(),
+            sends: Semaphore::new(SENDS_MAX),
+            reads: Reads::new(metadata.clone(), env.clone()),
+            metadata,
+            blocks,
+            secret,
+            env,
+            budget,
+        };
         Self { parts: Arc::new(parts) }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use cairn_protocol::checksum::CHUNK_SIZE;
 use cairn_protocol::id::{NodeId, VersionId};
 use cairn_protocol::metadata::{
     BlockLocation, ListExtents, LocateBlocks, LocatedExtent, LocatedObject, MetadataError, Replica,
@@ -14,9 +15,13 @@ use cairn_protocol::metadata::{
 use cairn_protocol::rpc::{current_request_id, with_request_id};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::budget::{PAGE, Slot};
+use super::fair::Permit;
+use super::owner::Owner;
+use super::parking::Space;
 use super::reads::ReadGuard;
 use super::replica::{OpenReplica, ReplicaError};
 use super::{DataError, Parts};
@@ -78,32 +83,34 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
     if length == 0 {
         return Ok(ObjectBody { stream: futures_util::stream::empty().boxed(), length });
     }
-    let memory = tokio::select! {
-        memory = parts.budget.download(length) => memory.ok_or(DataError::Overloaded)?,
-        () = parts.env.sleep(parts.timeouts.memory) => return Err(DataError::Overloaded),
-    };
-    let held = parts.reads.begin(located.object.version, located.readable_ms);
+    let read = parts.reads.begin(located.object.version, located.readable_ms);
     let mut reader = ObjectReader {
-        parts,
+        owner: Owner::current(),
         version: located.object.version,
         position: start,
         end,
         extents: located.extents.into(),
-        current: None,
-        ahead: None,
-        verified: VecDeque::new(),
-        _memory: memory,
-        _held: held,
+        space: None,
+        at_rest: false,
+        taking: Taking::new(parts.env.monotonic()),
+        patience: parts.timeouts.memory,
+        parts,
+        _read: read,
     };
-    reader.advance().await?;
-    let stream = futures_util::stream::unfold(Some(reader), |reader| async move {
+    let first = reader.next().await?;
+    // From now on the answer has begun.
+    reader.patience = reader.parts.timeouts.read;
+    let stream = futures_util::stream::unfold((first, Some(reader)), |(first, reader)| async move {
+        if let Some(first) = first {
+            return Some((Ok(first), (None, reader)));
+        }
         let mut reader = reader?;
         match reader.next().await {
-            Ok(Some(bytes)) => Some((Ok(bytes), Some(reader))),
+            Ok(Some(bytes)) => Some((Ok(bytes), (None, Some(reader)))),
             Ok(None) => None,
             Err(error) => {
                 cairn_protocol::warn_peer!(%error, "an answer is broken off");
-                Some((Err(error), None))
+                Some((Err(error), (None, None)))
             }
         }
     });
@@ -112,70 +119,136 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
 
 struct ObjectReader {
     parts: Arc<Parts>,
+    owner: Owner,
     version: VersionId,
-    /// The next byte of the object that is not in `verified`.
+    /// The next byte of the object that was not passed on.
     position: u64,
     end: u64,
     /// Those known that reach beyond `position`; the first one holds it.
     extents: VecDeque<LocatedExtent>,
+    /// Where it lays down what it holds while the client takes a piece.
+    space: Option<Space>,
+    /// Something was laid down there.
+    at_rest: bool,
+    taking: Taking,
+    /// How long to wait for memory.
+    patience: Duration,
+    /// Has the metanode keep the version while it is being read.
+    _read: Option<ReadGuard>,
+}
+
+/// What a download holds while it moves.
+pub(super) struct Held {
+    slot: Slot,
     current: Option<OpenReplica>,
     /// The replica of the second extent, being opened.
     ahead: Option<Ahead>,
-    /// Bytes to pass on.
-    verified: VecDeque<Bytes>,
-    _memory: OwnedSemaphorePermit,
-    /// Has the metanode keep the version while it is being read.
-    _held: Option<ReadGuard>,
 }
 
 struct Ahead {
     task: AbortOnDropHandle<Option<OpenReplica>>,
     /// Where in the object the extent begins.
     object_offset: u64,
-    _memory: OwnedSemaphorePermit,
+    _memory: Permit,
+}
+
+/// A client that takes a piece in this time gets a larger one next.
+const TAKEN_QUICKLY: Duration = Duration::from_millis(250);
+
+/// How much a client gets at once.
+///
+/// A quick one gets chunks, and its download keeps what it holds from one to the next. A client that let it lie is
+/// slow: it gets a page, for which a chunk is read and nothing is kept; so what waits for the slowest clients is a page
+/// each. Of such pages as it takes quickly the next is larger.
+struct Taking {
+    /// The most bytes of the next piece; `None` for a quick client.
+    piece: Option<usize>,
+    given_at: Duration,
+}
+
+impl Taking {
+    fn new(now: Duration) -> Self {
+        Self { piece: None, given_at: now }
+    }
+
+    /// The client asks for a piece. `parked` says that it let lie what was held for it.
+    fn asked(&mut self, now: Duration, parked: bool) {
+        let quickly = now.saturating_sub(self.given_at) < TAKEN_QUICKLY;
+        self.piece = match self.piece {
+            None if parked => Some(PAGE),
+            None => None,
+            Some(_) if !quickly => Some(PAGE),
+            Some(piece) if piece < CHUNK_SIZE => Some(CHUNK_SIZE),
+            Some(_) => None,
+        };
+    }
 }
 
 impl ObjectReader {
+    /// The next piece, verified; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, DataError> {
-        if self.verified.is_empty() && self.position < self.end {
-            self.advance().await?;
+        if self.position >= self.end {
+            return Ok(None);
         }
-        Ok(self.verified.pop_front())
+        let held = self.space.as_ref().and_then(Space::resume);
+        let parked = std::mem::take(&mut self.at_rest) && held.is_none();
+        self.taking.asked(self.parts.env.monotonic(), parked);
+        let mut held = match held {
+            Some(held) => held,
+            None => self.hold().await?,
+        };
+        let piece = self.advance(&mut held).await?;
+        self.taking.given_at = self.parts.env.monotonic();
+        if self.position < self.end && self.taking.piece.is_none() && !self.gives_way(&held) {
+            self.at_rest = true;
+            self.space.get_or_insert_with(|| self.parts.parking.space()).rest(held);
+        }
+        Ok(Some(piece))
     }
 
-    /// Reads and verifies the next chunk, from whichever replica has it.
-    async fn advance(&mut self) -> Result<(), DataError> {
+    /// At the end of a block others get their turn.
+    fn gives_way(&self, held: &Held) -> bool {
+        held.current.is_none() && *self.parts.budget.downloads_waiting().borrow() > 0
+    }
+
+    /// Waits for memory.
+    async fn hold(&self) -> Result<Held, DataError> {
+        let left = self.end - self.position;
+        let bytes = if self.taking.piece.is_some() { left.min(CHUNK_SIZE as u64) } else { left };
+        tokio::select! {
+            slot = self.parts.budget.slot(&self.owner, bytes) => Ok(Held { slot, current: None, ahead: None }),
+            () = self.parts.env.sleep(self.patience) => Err(DataError::Overloaded),
+        }
+    }
+
+    /// Reads and verifies the next chunk, from whichever replica has it, and takes the next piece out of it.
+    async fn advance(&mut self, held: &mut Held) -> Result<Bytes, DataError> {
         let extent = self.extent().await?;
+        let range = self.range_to_read(&extent);
         let mut trouble = Trouble::new(&self.parts);
-        while self.verified.is_empty() {
-            let mut replica = match self.current.take() {
+        let piece = loop {
+            let replica = match held.current.take() {
                 Some(replica) => replica,
-                None => match self.opened_ahead(&extent).await {
+                None => match self.opened_ahead(held, &extent).await {
                     Some(replica) => replica,
-                    None => {
-                        let range = self.range_in(&extent);
-                        open_any(&self.parts, &extent.block, range, &mut trouble).await?
-                    }
+                    None => open_any(&self.parts, &extent.block, range, &mut trouble).await?,
                 },
             };
-            let chunk_offset = replica.offset();
-            match replica.next_chunk().await {
-                Ok(pieces) => {
-                    self.take(&extent, chunk_offset, pieces)?;
-                    self.current = Some(replica);
+            match read_chunk(&self.parts, &extent.block, range, replica, &mut trouble).await {
+                Ok((chunk_offset, pieces, replica)) => {
+                    held.current = Some(replica);
+                    break self.take(&held.slot, &extent, chunk_offset, &pieces)?;
                 }
-                // The same replica may well be asked again.
-                Err(ReplicaError::OurFault) => {}
-                Err(error) => trouble.note(&self.parts, &extent.block, replica.node(), &error),
+                Err(another) => held.current = another,
             }
-        }
+        };
         if self.position == extent.object_offset + extent.length {
-            self.current = None;
+            held.current = None;
             self.extents.pop_front();
-        } else {
-            self.open_ahead(&extent);
+        } else if self.taking.piece.is_none() {
+            self.open_ahead(held, &extent);
         }
-        Ok(())
+        Ok(piece)
     }
 
     /// The extent that holds `position`.
@@ -203,40 +276,47 @@ impl ObjectReader {
         (extent.offset + start, extent.offset + end)
     }
 
-    /// Takes what is wanted of a chunk that begins at `chunk_offset` of the extent's block.
+    /// What is asked for of an extent: all that is wanted, or, for a slow client, what is wanted of one chunk.
+    fn range_to_read(&self, extent: &LocatedExtent) -> (u64, u64) {
+        let (start, end) = self.range_in(extent);
+        match self.taking.piece {
+            Some(_) => (start, end.min((start / CHUNK_SIZE as u64 + 1) * CHUNK_SIZE as u64)),
+            None => (start, end),
+        }
+    }
+
+    /// Takes the next piece out of a chunk that begins at `chunk_offset` of the extent's block.
     fn take(
         &mut self,
+        slot: &Slot,
         extent: &LocatedExtent,
         chunk_offset: u64,
-        pieces: VecDeque<Bytes>,
-    ) -> Result<(), DataError> {
+        pieces: &VecDeque<Bytes>,
+    ) -> Result<Bytes, DataError> {
         let (start, end) = self.range_in(extent);
+        let end = self.taking.piece.map_or(end, |piece| end.min(start + piece as u64));
         let mut at = chunk_offset;
-        for mut piece in pieces {
-            let begins = at;
-            at += piece.len() as u64;
-            if at <= start || begins >= end {
-                continue;
+        let mut wanted = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let (begins, ends) = (at, at + piece.len() as u64);
+            let (from, to) = (start.max(begins), end.min(ends));
+            if from < to {
+                wanted.push(&piece[(from - begins) as usize..(to - begins) as usize]);
             }
-            if at > end {
-                piece.truncate((end - begins) as usize);
-            }
-            if begins < start {
-                piece = piece.slice((start - begins) as usize..);
-            }
-            self.position += piece.len() as u64;
-            self.verified.push_back(piece);
+            at = ends;
         }
-        if self.verified.is_empty() {
+        let length: usize = wanted.iter().map(|piece| piece.len()).sum();
+        if length == 0 {
             return Err(DataError::Nonsense("a chunk beside the range"));
         }
-        Ok(())
+        self.position += length as u64;
+        Ok(slot.piece(length, wanted.into_iter()))
     }
 
     /// Begins to open the next extent when the current one is nearly over.
-    fn open_ahead(&mut self, extent: &LocatedExtent) {
+    fn open_ahead(&self, held: &mut Held, extent: &LocatedExtent) {
         let extent_end = extent.object_offset + extent.length;
-        if self.ahead.is_some() || extent_end >= self.end || extent_end - self.position > OPEN_AHEAD {
+        if held.ahead.is_some() || extent_end >= self.end || extent_end - self.position > OPEN_AHEAD {
             return;
         }
         let Some(next) = self.extents.get(1).cloned() else { return };
@@ -248,16 +328,68 @@ impl ObjectReader {
             let mut trouble = Trouble::new(&parts);
             open_first(&parts, &next.block, range, &mut trouble).await
         }));
-        self.ahead = Some(Ahead { task: AbortOnDropHandle::new(task), object_offset, _memory: memory });
+        held.ahead = Some(Ahead { task: AbortOnDropHandle::new(task), object_offset, _memory: memory });
     }
 
     /// The replica that was opened ahead for this extent, if that went well.
-    async fn opened_ahead(&mut self, extent: &LocatedExtent) -> Option<OpenReplica> {
-        let ahead = self.ahead.take_if(|ahead| ahead.object_offset <= extent.object_offset)?;
+    async fn opened_ahead(&self, held: &mut Held, extent: &LocatedExtent) -> Option<OpenReplica> {
+        let ahead = held.ahead.take_if(|ahead| ahead.object_offset <= extent.object_offset)?;
         if ahead.object_offset != extent.object_offset || self.position != extent.object_offset {
             return None;
         }
-        ahead.task.await.ok().flatten()
+        let replica = ahead.task.await.ok().flatten()?;
+        // Its node may have failed since.
+        (!self.parts.read_suspects.contains(replica.node())).then_some(replica)
+    }
+}
+
+/// A chunk, where in the block it begins, and the replica that it came from.
+type Chunk = (u64, VecDeque<Bytes>, OpenReplica);
+
+/// Reads the next chunk of a replica. When it does not come for a while, another replica is opened beside it, and
+/// whoever is first is read from: a node that stands still in mid-block costs no more than one that does not begin.
+///
+/// # Errors
+/// When this replica is not to be read from any more: the other one, if it was opened.
+async fn read_chunk(
+    parts: &Arc<Parts>,
+    block: &BlockLocation,
+    range: (u64, u64),
+    mut replica: OpenReplica,
+    trouble: &mut Trouble,
+) -> Result<Chunk, Option<OpenReplica>> {
+    let (node, offset) = (replica.node(), replica.offset());
+    let outcome = {
+        let mut next = std::pin::pin!(replica.next_chunk());
+        tokio::select! {
+            biased;
+            chunk = next.as_mut() => Ok(chunk),
+            () = parts.env.sleep(parts.timeouts.hedge) => {
+                trouble.tried.insert(node, false);
+                tokio::select! {
+                    biased;
+                    chunk = next.as_mut() => Ok(chunk),
+                    another = open_first(parts, block, range, trouble) => match another {
+                        Some(another) => Err(another),
+                        None => Ok(next.await),
+                    },
+                }
+            }
+        }
+    };
+    match outcome {
+        Ok(Ok(pieces)) => Ok((offset, pieces, replica)),
+        // The same replica may well be asked again.
+        Ok(Err(ReplicaError::OurFault)) => Err(None),
+        Ok(Err(error)) => {
+            trouble.note(parts, block, node, &error);
+            Err(None)
+        }
+        Err(another) => {
+            parts.read_suspects.add(node);
+            tokio::spawn(with_request_id(current_request_id(), replica.examine(block.block)));
+            Err(Some(another))
+        }
     }
 }
 
@@ -306,7 +438,7 @@ impl Trouble {
 /// Replicas in the order in which to ask: the metanode's, but with those last that failed just now.
 fn in_order(parts: &Parts, replicas: &[Replica]) -> Vec<Replica> {
     let mut replicas = replicas.to_vec();
-    replicas.sort_by_key(|replica| parts.suspects.contains(replica.node));
+    replicas.sort_by_key(|replica| parts.read_suspects.contains(replica.node));
     replicas
 }
 
@@ -368,7 +500,7 @@ async fn open_first(
                 match answer {
                     Ok(open) => {
                         // Others are asked first now, until it is known what is wrong with these.
-                        asked.into_iter().for_each(|slow| parts.suspects.add(slow));
+                        asked.into_iter().for_each(|slow| parts.read_suspects.add(slow));
                         return Some(open);
                     }
                     Err(error) => trouble.note(parts, block, node, &error),

@@ -19,8 +19,9 @@ use super::Parts;
 const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
 /// A connection that lay idle for this long because our own client did not read may have been closed by
-/// the datanode; that is not the datanode's fault.
-const OUR_FAULT_AFTER: Duration = Duration::from_secs(20);
+/// the datanode, or by what lies between; that is not the datanode's fault. A longer pause gives the connection up
+/// anyway (see `parking`).
+const OUR_FAULT_AFTER: Duration = Duration::from_millis(500);
 
 /// A token for one operation on one block at one node.
 pub(super) fn token(parts: &Parts, operation: BlockOperation, block: BlockId, node: NodeId) -> String {
@@ -30,9 +31,12 @@ pub(super) fn token(parts: &Parts, operation: BlockOperation, block: BlockId, no
 /// What was wrong with a replica.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum ReplicaError {
-    /// The datanode said so, or was silent.
+    /// The datanode said so, or did not begin to answer.
     #[error(transparent)]
     Block(#[from] BlockError),
+    /// It broke off in the middle, or fell silent.
+    #[error("in the middle of its answer: {0}")]
+    Midway(BlockError),
     /// It has other bytes than the metanode recorded.
     #[error("the replica is not what the metanode recorded: {0}")]
     Wrong(&'static str),
@@ -47,7 +51,7 @@ impl ReplicaError {
         match self {
             Self::Wrong(_) => Some(ReplicaProblem::Corrupt),
             Self::OurFault => None,
-            Self::Block(error) => match error {
+            Self::Block(error) | Self::Midway(error) => match error {
                 BlockError::NotFound => Some(ReplicaProblem::Missing),
                 BlockError::Corrupt | BlockError::ChecksumMismatch | BlockError::Conflict => {
                     Some(ReplicaProblem::Corrupt)
@@ -76,7 +80,11 @@ impl ReplicaError {
         cairn_protocol::warn_peer!(%block, %node, error = %self, "a replica cannot be read");
         let Some(problem) = self.problem() else { return };
         if problem == ReplicaProblem::Unreachable {
-            parts.suspects.add(node);
+            parts.read_suspects.add(node);
+        }
+        // There is nobody to store anything either. One that is slow to read from may well be quick to store.
+        if matches!(self, Self::Block(BlockError::Unreachable { .. })) {
+            parts.write_suspects.add(node);
         }
         let metadata = parts.metadata.clone();
         tokio::spawn(with_request_id(current_request_id(), async move {
@@ -147,18 +155,35 @@ impl OpenReplica {
     }
 
     /// The next chunk, verified, in the pieces in which it came.
+    ///
+    /// The time-out holds for each piece, and what has come is looked at before it: nobody may have asked for the
+    /// pieces in the meantime, because our own client did not read.
     pub(super) async fn next_chunk(&mut self) -> Result<VecDeque<Bytes>, ReplicaError> {
         let idle = self.parts.env.monotonic().saturating_sub(self.active_at);
-        let timeout = self.parts.env.sleep(self.parts.timeouts.chunk);
-        let chunk = tokio::select! {
-            biased;
-            chunk = self.receive() => chunk,
-            () = timeout => Err(BlockError::TimedOut.into()),
-        };
+        let chunk = self.receive().await;
         self.active_at = self.parts.env.monotonic();
         match chunk {
-            Err(ReplicaError::Block(_)) if idle > OUR_FAULT_AFTER => Err(ReplicaError::OurFault),
+            Err(ReplicaError::Midway(_)) if idle > OUR_FAULT_AFTER => Err(ReplicaError::OurFault),
             chunk => chunk,
+        }
+    }
+
+    /// The next piece of the answer.
+    async fn piece(&mut self) -> Result<Bytes, BlockError> {
+        tokio::select! {
+            biased;
+            piece = self.data.next() => match piece {
+                Some(piece) => piece,
+                None => Err(BlockError::LengthMismatch { expected: self.length, received: self.offset }),
+            },
+            () = self.parts.env.sleep(self.parts.timeouts.chunk) => Err(BlockError::TimedOut),
+        }
+    }
+
+    /// Finds out what is wrong with a replica that was given up because another one was quicker, and tells.
+    pub(super) async fn examine(mut self, block: BlockId) {
+        if let Err(error) = self.piece().await {
+            ReplicaError::Midway(error).report(&self.parts, block, self.node);
         }
     }
 
@@ -167,15 +192,14 @@ impl OpenReplica {
         let mut pieces = VecDeque::new();
         let mut received = 0;
         let mut digest = ChunkTableBuilder::default();
+        let deadline = self.parts.env.monotonic() + self.parts.timeouts.read;
         while received < wanted {
             if self.rest.is_empty() {
-                self.rest = match self.data.next().await {
-                    Some(piece) => piece?,
-                    None => {
-                        let received = self.offset + received as u64;
-                        return Err(BlockError::LengthMismatch { expected: self.length, received }.into());
-                    }
-                };
+                // One that sends a byte at a time is as good as silent.
+                if self.parts.env.monotonic() >= deadline {
+                    return Err(ReplicaError::Midway(BlockError::TimedOut));
+                }
+                self.rest = self.piece().await.map_err(ReplicaError::Midway)?;
                 continue;
             }
             let piece = self.rest.split_to(self.rest.len().min(wanted - received));

@@ -59,7 +59,7 @@ impl Sender {
         let StoredBlock { length, crc32c, .. } = *block;
         let location = BlockLocation { block: id, length, crc32c, replicas: vec![replica.clone()] };
         // All of its memory at once: nobody waits for memory while holding a part of a block.
-        let reservation = self.parts.budget.reserve(length).await;
+        let reservation = self.parts.budget.writer().reserve(length).await;
         let mut buffer = BlockBuffer::new(reservation, length);
         let mut open = OpenReplica::open(self.parts.clone(), &location, &replica, (0, length)).await?;
         while buffer.length() < length {

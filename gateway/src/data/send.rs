@@ -149,6 +149,9 @@ impl Sender {
                     busy_delay = (busy_delay * 2).min(BUSY_DELAY.1);
                 }
                 Sent::Failed(error) => {
+                    if matches!(error, BlockError::Unreachable { .. } | BlockError::TimedOut) {
+                        self.parts.read_suspects.add(first);
+                    }
                     reason = format!("{first}: {error}");
                     failed.push(first);
                 }
@@ -157,6 +160,7 @@ impl Sender {
                     stood_still = true;
                     stored.extend(probed.holding);
                     incarnations.extend(probed.incarnations);
+                    probed.silent.iter().for_each(|node| self.parts.read_suspects.add(*node));
                     failed.extend(probed.silent);
                     if !stored.contains(&first) && failed.is_empty() {
                         failed.push(first);
@@ -164,7 +168,7 @@ impl Sender {
                 }
             }
             for node in &stored {
-                self.parts.suspects.clear(*node);
+                self.parts.write_suspects.clear(*node);
             }
             for node in &failed {
                 self.grants.exclude(*node);

@@ -9,7 +9,9 @@ use cairn_protocol::id::NodeId;
 /// find out by itself that it is gone.
 const SUSPICION: Duration = Duration::from_secs(15);
 
-/// Nodes that failed just now, so that not every request finds out for itself.
+/// Nodes that failed just now at one thing, so that not every request finds out for itself. Reading and storing are
+/// judged apart: a disk that reads slowly stores as well as any, and a full one reads as well. Who cannot be reached
+/// at all is suspected of both.
 pub(super) struct Suspects {
     env: Env,
     until: Mutex<HashMap<NodeId, Duration>>,

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cairn_protocol::metadata::Grant;
@@ -6,7 +7,7 @@ use cairn_protocol::rpc::{current_request_id, with_request_id};
 use futures_util::{Stream, StreamExt};
 use tokio::task::{JoinError, JoinSet};
 
-use super::budget::{BLOCK_FLOOR, PAUSE, TRICKLE_FLOOR, Writer};
+use super::budget::{BLOCK_FLOOR, PAGE, PAGE_TIME, PAUSE, TRICKLE_FLOOR, Writer};
 use super::buffer::{BlockBuffer, Room};
 use super::grants::Grants;
 use super::lease::Lease;
@@ -17,6 +18,12 @@ use super::{DataError, Parts, Placement, WriteError};
 /// How many blocks of one upload are on their way at once. Two would hide the network behind the client;
 /// further ones hide the fsyncs.
 const WINDOW: usize = 4;
+
+/// How long a block of one page waits for a longer one's memory. It is what others may wait for.
+const FLOOR_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a block does not use is given back to those who wait when its client has been silent for so long.
+const GIVE_BACK_AFTER: Duration = Duration::from_millis(250);
 
 /// Stores a body; see [`DataPath::write`](super::DataPath::write).
 pub(super) async fn write<S, E>(
@@ -107,8 +114,10 @@ where
     async fn begin_block(&mut self) -> Result<(Grant, BlockBuffer), WriteError<E>> {
         let left = self.length.map(|length| length.saturating_sub(self.offset)).filter(|left| *left > 0);
         let left = left.unwrap_or(u64::MAX);
+        // A page, unless the client has sent more already.
+        let at_hand = if self.input.len() > PAGE { BLOCK_FLOOR } else { PAGE as u64 };
         let reservation = {
-            let mut reserve = std::pin::pin!(self.parts.budget.reserve(left.min(BLOCK_FLOOR)));
+            let mut reserve = std::pin::pin!(self.writer.reserve(left.min(at_hand)));
             loop {
                 tokio::select! {
                     reservation = reserve.as_mut() => break reservation,
@@ -127,12 +136,23 @@ where
     /// Fills the block until it is full, the body ends, or others need the memory more.
     async fn fill(&mut self, block: &mut BlockBuffer) -> Result<(), WriteError<E>> {
         let mut given_back = false;
+        // When the page began that is being filled.
+        let mut page_began = self.parts.env.monotonic();
         loop {
-            if block.push(&mut self.input) == Room::None {
-                return Ok(());
+            match block.push(&mut self.input) {
+                Room::None => return Ok(()),
+                Room::NoMemory => {
+                    let now = self.parts.env.monotonic();
+                    let quick = now.saturating_sub(page_began) <= PAGE_TIME;
+                    page_began = now;
+                    if !self.grow(block, quick).await? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Room::Left => {}
             }
-            let fair_share = self.writer.fair_share();
-            let crowded = crowded(self.parts, fair_share, block.length(), given_back);
+            let crowded = crowded(self.parts, self.writer.share(), block.length(), given_back);
             match self.event(crowded).await {
                 Event::Input(None) => return Ok(()),
                 Event::Input(Some(bytes)) => self.input = bytes.map_err(WriteError::Body)?,
@@ -142,6 +162,31 @@ where
                     block.give_back();
                     given_back = true;
                 }
+            }
+        }
+    }
+
+    /// Gets memory for more of the block; false if it is to be sealed as it is. `quick` says whether the client has
+    /// sent the last page quickly.
+    async fn grow(&mut self, block: &mut BlockBuffer, quick: bool) -> Result<bool, WriteError<E>> {
+        let (length, left) = (block.length(), block.left());
+        if !quick {
+            return Ok(length + PAGE as u64 <= self.writer.share() && block.reservation().grow(PAGE as u64));
+        }
+        if length >= BLOCK_FLOOR {
+            return Ok(block.reservation().grow(left.min(BLOCK_FLOOR)));
+        }
+        let mut reserve = std::pin::pin!(self.writer.reserve(left.min(BLOCK_FLOOR - length)));
+        let mut patience = self.parts.env.sleep(FLOOR_PATIENCE);
+        loop {
+            tokio::select! {
+                biased;
+                more = reserve.as_mut() => {
+                    block.reservation().merge(more);
+                    return Ok(true);
+                }
+                Some(outcome) = self.tasks.sends.join_next() => self.tasks.sent(outcome)?,
+                () = patience.as_mut() => return Ok(false),
             }
         }
     }
@@ -156,20 +201,22 @@ where
 }
 
 /// Waits until a block of `length` bytes, whose client sends nothing now, has to make room for others.
-async fn crowded(parts: &Parts, fair_share: u64, length: u64, given_back: bool) -> Crowded {
-    if length >= fair_share {
+async fn crowded(parts: &Parts, share: u64, length: u64, given_back: bool) -> Crowded {
+    if length >= share.max(BLOCK_FLOOR) {
         parts.budget.pressure().await;
         return Crowded::Seal;
     }
+    if !given_back {
+        parts.env.sleep(GIVE_BACK_AFTER).await;
+        parts.budget.pressure().await;
+        return Crowded::GiveBack;
+    }
     parts.env.sleep(PAUSE).await;
     parts.budget.pressure().await;
-    if length >= TRICKLE_FLOOR {
-        return Crowded::Seal;
-    }
-    if given_back {
+    if length < share.min(TRICKLE_FLOOR) {
         std::future::pending::<()>().await;
     }
-    Crowded::GiveBack
+    Crowded::Seal
 }
 
 /// What one upload has running beside it. Dropped, all of it stops.

@@ -66,8 +66,8 @@ pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What counts as one client: an IPv4 address, or the network that an IPv6 client has for itself.
-pub(super) fn client(address: IpAddr) -> IpAddr {
+/// What counts as one client: an IPv4 address, or the /64 network that an IPv6 client has for itself.
+pub fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) & (u128::MAX << 64);
@@ -173,14 +173,20 @@ impl Members {
     }
 
     fn choose(&mut self, of: Option<IpAddr>, now: Duration) {
-        let in_grace = |since: Duration| now.saturating_sub(since) < HEAD_GRACE;
+        let in_grace = |why: &Dispensable| matches!(why, Dispensable::Silent(since) if now.saturating_sub(*since) < HEAD_GRACE);
         let mut found: Vec<Chosen> = self
             .all
             .iter()
             .filter(|(_, member)| of.is_none_or(|address| member.address == address))
             .filter_map(|(id, member)| Some((*id, member.activity.dispensable()?)))
-            .filter(|(_, why)| !matches!(why, Dispensable::Silent(since) if in_grace(*since)))
             .collect();
+        // Soon one of those will have been silent for long enough: no idle client has to go for a crowd that has just
+        // come.
+        let soon = found.iter().any(|(_, why)| in_grace(why));
+        found.retain(|(_, why)| match why {
+            Dispensable::Silent(_) => !in_grace(why),
+            Dispensable::Idle(_) => !soon,
+        });
         found.sort_unstable_by_key(|(id, why)| (*why, *id));
         found.truncate((self.all.len() / CHOSEN_SHARE).max(1));
         *self.chosen(of) = found.into();
@@ -274,6 +280,19 @@ mod tests {
         assert!(crowd.make_room(None));
         // It is on its way out already, and makes room once only.
         assert!(!crowd.make_room(None));
+    }
+
+    #[tokio::test]
+    async fn an_idle_client_does_not_go_for_a_crowd_that_has_just_come() {
+        let (crowd, clock) = crowd(10, 10);
+        let idle = crowd.enter(peer(1)).await.unwrap();
+        drop(idle.1.begin(pace()));
+        clock.advance(10 * SECOND);
+        let silent = crowd.enter(peer(2)).await.unwrap();
+        assert!(!crowd.make_room(None));
+        clock.advance(SECOND);
+        assert!(crowd.make_room(None) && silent.1.is_evicted() && !idle.1.is_evicted());
+        assert!(crowd.make_room(None) && idle.1.is_evicted());
     }
 
     #[tokio::test]

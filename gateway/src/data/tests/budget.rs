@@ -70,6 +70,56 @@ async fn clients_that_pause_do_not_keep_others_from_ending() {
     }
 }
 
+/// An upload held a chunk at the least: 256 of a byte each used up 16 MiB, and every other one waited for ever.
+#[tokio::test]
+async fn a_thousand_writers_of_a_byte_stop_nobody() {
+    let world = World::new(1, 8 * MIB as u64);
+    let data = world.data_with(&config(16 * MIB));
+    let mut paused: Vec<_> = (0..900).map(|_| paused(1)).collect();
+    let uploads = paused.iter_mut().map(|body| data.write(placement(Some(8 * MIB as u64)), body));
+    let mut uploads = std::pin::pin!(join_all(uploads));
+    assert!(futures_util::poll!(uploads.as_mut()).is_pending());
+    let whole = bytes(6 * MIB);
+    let others = join_all((0..4).map(|_| write(&data, &whole)));
+    // Time stands still: nobody has to be waited for.
+    let blocks = tokio::select! {
+        _ = uploads.as_mut() => panic!("a body without an end has ended"),
+        blocks = others => blocks,
+    };
+    assert!(blocks.iter().all(|blocks| *blocks <= 6), "{blocks:?}");
+    assert!(data.budget().upload_peak() <= 16 * MIB as u64);
+}
+
+#[tokio::test]
+async fn writers_that_trickle_share_half_of_the_memory_however_long_they_do() {
+    let world = World::new(1, 8 * MIB as u64);
+    let data = world.data_with(&config(16 * MIB));
+    let trickle = |length: usize| {
+        let env = world.env.clone();
+        Box::pin(futures_util::stream::unfold(0, move |sent| {
+            let sleep = env.sleep(Duration::from_secs(1));
+            async move {
+                if sent >= length {
+                    return None;
+                }
+                sleep.await;
+                Some((Ok::<_, &'static str>(bytes(5_000)), sent + 5_000))
+            }
+        }))
+    };
+    let uploads = join_all((0..200).map(|_| {
+        let (data, mut body) = (data.clone(), trickle(300_000));
+        async move { data.write(placement(Some(300_000)), &mut body).await.unwrap().block_count() }
+    }));
+    let blocks = world.while_time_passes(uploads).await;
+    assert!(data.budget().upload_peak() <= 10 * MIB as u64, "{}", data.budget().upload_peak());
+    // Their share is 40 KiB each.
+    assert!(blocks.iter().all(|blocks| (2..=11).contains(blocks)), "{blocks:?}");
+    // One alone is given whole blocks.
+    let alone = world.while_time_passes(data.write(placement(Some(300_000)), &mut trickle(300_000))).await;
+    assert_eq!(alone.unwrap().block_count(), 1);
+}
+
 #[tokio::test]
 async fn a_cluster_that_stands_still_does_not_let_memory_grow() {
     let world = World::new(3, 8 * MIB as u64);

@@ -229,16 +229,130 @@ async fn an_object_that_becomes_unreadable_breaks_off_instead_of_ending() {
     assert!(body.next().await.is_none());
 }
 
+/// A download held half a megabyte to its end: 16 readers who had stopped reading used up 8 MiB, and every other one was
+/// told to slow down.
 #[tokio::test]
-async fn downloads_beyond_the_budget_wait_and_are_told_to_slow_down() {
-    let (world, _, _) = stored().await;
-    // Two downloads' worth.
+async fn readers_who_do_not_read_stop_nobody() {
+    let (world, _, whole) = stored().await;
+    let data = world.data_with(&DataConfig { download_memory: 8 << 20, ..DataConfig::default() });
+    let located = || world.located(0..whole.len() as u64, 10);
+    let mut stopped = Vec::new();
+    for _ in 0..60 {
+        let mut body = world.while_time_passes(data.read(located())).await.unwrap();
+        // What lies in the connection.
+        stopped.push((body.next().await.unwrap().unwrap(), body));
+    }
+    let began = world.env.monotonic();
+    let read = world.while_time_passes(world.get(&data, 0..whole.len() as u64)).await.unwrap();
+    assert!(read == whole && world.env.monotonic() - began < Duration::from_secs(1));
+    // Each of them holds its piece, and nothing else.
+    world.while_time_passes(world.env.sleep(Duration::from_secs(3))).await;
+    assert_eq!(data.budget().download_bytes(), 60 * CHUNK_SIZE as u64);
+    assert!(data.budget().download_peak() <= 8 << 20);
+    drop(stopped);
+    assert_eq!(data.budget().download_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_every_byte_in_small_pieces_and_a_quick_one_in_large_ones() {
+    let (world, data, whole) = stored().await;
+    let mut body = data.read(world.located(5..whole.len() as u64 - 7, 10)).await.unwrap();
+    let (mut received, mut lengths) = (Vec::new(), Vec::new());
+    for pause in [0, 0, 3_000, 3_000, 500, 3_000, 0, 0, 0, 1_500].into_iter().chain(std::iter::repeat(0)) {
+        world.while_time_passes(world.env.sleep(Duration::from_millis(pause))).await;
+        let Some(piece) = world.while_time_passes(body.next()).await else { break };
+        let piece = piece.unwrap();
+        lengths.push(piece.len());
+        received.extend_from_slice(&piece);
+        drop(piece);
+        // No longer than it is slow does it hold anything.
+        if pause == 3_000 {
+            assert_eq!(data.budget().download_bytes(), 0);
+        }
+    }
+    assert!(received == whole.slice(5..whole.len() - 7));
+    const PAGE: usize = crate::data::budget::PAGE;
+    assert_eq!(lengths[..2], [CHUNK_SIZE - 5, CHUNK_SIZE]);
+    assert!(lengths[2..6].iter().all(|length| *length <= PAGE), "{lengths:?}");
+    assert!(lengths[7..9].iter().any(|length| *length > PAGE), "{lengths:?}");
+    assert!(world.meta().reports.is_empty());
+}
+
+#[tokio::test]
+async fn downloads_that_move_share_the_memory_and_those_beyond_wait_for_a_while() {
+    let (world, _, whole) = stored().await;
+    // Nobody is answered: all memory is held by those who wait for a datanode.
+    (0..3).for_each(|node| world.fault(node, Fault::Stopped));
     let data = world.data_with(&DataConfig { download_memory: 2 * BLOCK, ..DataConfig::default() });
     let located = || world.located(0..BLOCK, 10);
-    let first = data.read(located()).await.unwrap();
-    let _second = data.read(located()).await.unwrap();
+    let mut first = std::pin::pin!(data.read(located()));
+    assert!(futures_util::poll!(first.as_mut()).is_pending());
     let refused = world.while_time_passes(data.read(located())).await;
     assert_eq!(refused.unwrap_err(), DataError::Overloaded);
-    drop(first);
-    assert!(data.read(located()).await.is_ok());
+    (0..3).for_each(|node| world.fault(node, Fault::None));
+    assert!(world.while_time_passes(first).await.is_ok());
+    assert!(world.while_time_passes(world.get(&data, 0..whole.len() as u64)).await.unwrap() == whole);
+}
+
+/// Whether every node gets blocks, and who was reported.
+async fn blames_nobody(world: &Arc<World>, data: &DataPath) {
+    world.while_time_passes(world.env.sleep(Duration::from_secs(10))).await;
+    assert!(world.meta().reports.is_empty(), "{:?}", world.meta().reports);
+    world.while_time_passes(world.put(data, vec![bytes(1000)])).await;
+    assert_eq!(world.meta().allocations.last().unwrap().exclude, []);
+}
+
+/// What a client did not read lay in a connection until the datanode gave it up. The gateway saw a broken connection, told
+/// the metanode, and gave the node no blocks for 15 s.
+#[tokio::test]
+async fn a_client_that_pauses_makes_no_node_a_suspect() {
+    for pause in [600, 1_000, 10_000, 100_000] {
+        let (world, data, whole) = stored().await;
+        world.fault(0, Fault::BreaksOff(70_000));
+        let mut body = data.read(world.located(0..BLOCK, 10)).await.unwrap();
+        let first = body.next().await.unwrap().unwrap();
+        world.while_time_passes(world.env.sleep(Duration::from_millis(pause))).await;
+        // Now the connection is broken, and the node is well.
+        world.fault(0, Fault::None);
+        let rest: Vec<_> = world.while_time_passes(body.map(Result::unwrap).collect()).await;
+        assert!([&first[..], &rest.concat()].concat() == whole[..BLOCK as usize], "{pause}");
+        blames_nobody(&world, &data).await;
+    }
+}
+
+/// The time-out of a chunk ran while nobody asked for the chunk, because the client did not read: when it was asked for
+/// again, and had to be waited for at all, the time was over.
+#[tokio::test]
+async fn time_in_which_nobody_asks_is_not_the_datanode_s() {
+    let (world, data, whole) = stored().await;
+    (0..3).for_each(|node| world.fault(node, Fault::Dribbles(Duration::from_millis(200))));
+    let mut body = world.while_time_passes(data.read(world.located(0..BLOCK, 10))).await.unwrap();
+    let mut received = world.while_time_passes(body.next()).await.unwrap().unwrap().to_vec();
+    assert!(futures_util::poll!(body.next()).is_pending());
+    world.clock.advance(Duration::from_secs(10));
+    let rest: Vec<_> = world.while_time_passes(body.map(Result::unwrap).collect()).await;
+    received.extend_from_slice(&rest.concat());
+    assert!(received == whole[..BLOCK as usize]);
+    blames_nobody(&world, &data).await;
+}
+
+#[tokio::test]
+async fn a_node_that_falls_silent_in_mid_block_costs_a_second_and_is_still_given_blocks() {
+    let (world, data, whole) = stored().await;
+    world.fault(0, Fault::GoesSilent(70_000));
+    let read = world.while_time_passes(world.get(&data, 0..whole.len() as u64)).await.unwrap();
+    assert!(read == whole);
+    assert!(world.env.monotonic() < Duration::from_secs(2), "{:?}", world.env.monotonic());
+    world.fault(0, Fault::None);
+    world.while_time_passes(world.put(&data, vec![bytes(1000)])).await;
+    assert_eq!(world.meta().allocations.last().unwrap().exclude, []);
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_be_reached_is_given_no_blocks_either() {
+    let (world, data, whole) = stored().await;
+    world.fault(0, Fault::Down);
+    world.while_time_passes(world.get(&data, 0..whole.len() as u64)).await.unwrap();
+    world.while_time_passes(world.put(&data, vec![bytes(1000)])).await;
+    assert_eq!(world.meta().allocations.last().unwrap().exclude, [world.nodes[0].id]);
 }

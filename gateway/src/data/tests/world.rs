@@ -40,6 +40,8 @@ pub(super) enum Fault {
     BreaksOff(usize),
     /// It goes silent after this many bytes of an answer.
     GoesSilent(usize),
+    /// Each piece of an answer comes this long after it was asked for.
+    Dribbles(Duration),
     /// It presents another block's table and length.
     Impostor,
 }
@@ -420,6 +422,17 @@ impl BlockService for FakeNode {
         let data = futures_util::stream::iter(pieces);
         let data = match fault {
             Fault::GoesSilent(_) => data.chain(futures_util::stream::pending()).boxed(),
+            Fault::Dribbles(time) => {
+                let env = self.0.world.upgrade().unwrap().env.clone();
+                data.then(move |piece| {
+                    let sleep = env.sleep(time);
+                    async move {
+                        sleep.await;
+                        piece
+                    }
+                })
+                .boxed()
+            }
             _ => data.boxed(),
         };
         Ok(BlockRead { info, table, data_offset: start, data })

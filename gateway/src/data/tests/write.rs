@@ -151,6 +151,19 @@ async fn a_full_node_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_node_that_has_no_space_is_read_from_as_before() {
+    let world = World::new(3, BLOCK);
+    let data = world.data();
+    let whole = bytes(1000);
+    world.put(&data, vec![whole.clone()]).await;
+    world.fault(0, Fault::Full);
+    world.put(&data, vec![whole.clone()]).await;
+    let before = *world.nodes[0].gets.lock().unwrap();
+    assert_eq!(world.get(&data, 0..1000).await.unwrap(), whole);
+    assert_eq!(*world.nodes[0].gets.lock().unwrap(), before + 1);
+}
+
+#[tokio::test]
 async fn a_busy_node_is_waited_for_and_not_avoided() {
     let world = survives(&[(0, Fault::Busy(10))], 1).await;
     assert!(world.meta().released.is_empty());

@@ -1,0 +1,30 @@
+//! On whose behalf memory is used.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A client, as far as it can be told from others: its address and its access key. Clients behind one proxy differ by
+/// their keys, those that share a key by their addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner(Option<(IpAddr, Arc<str>)>);
+
+tokio::task_local! {
+    static OWNER: Owner;
+}
+
+impl Owner {
+    /// The client at this address with this access key.
+    pub fn of(address: IpAddr, access_key: &str) -> Self {
+        Self(Some((address, access_key.into())))
+    }
+
+    /// The client whose request this task serves; the same one for all tasks that serve none.
+    pub(super) fn current() -> Self {
+        OWNER.try_with(Clone::clone).unwrap_or(Self(None))
+    }
+
+    /// Runs `work` on behalf of this client.
+    pub async fn run<T>(self, work: impl Future<Output = T>) -> T {
+        OWNER.scope(self, work).await
+    }
+}

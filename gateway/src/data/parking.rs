@@ -1,0 +1,124 @@
+//! Downloads whose clients do not read give back what they hold.
+//!
+//! A body is asked for its next piece when its client has taken the one before. Nobody asks a body whose client does
+//! not read; so what it holds meanwhile (the memory of its slot, and a connection to a datanode with what lies in its
+//! buffers) lies here, where it can be taken from it: after [`PARK_AFTER`], or much sooner when others wait for memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cairn_protocol::env::Env;
+
+use super::budget::Budget;
+use super::reader::Held;
+
+/// A client that takes nothing for so long is slow. Less than datanodes and networks keep a connection that nobody
+/// reads from.
+pub(super) const PARK_AFTER: Duration = Duration::from_secs(1);
+
+/// The same, when others wait for memory.
+pub(super) const PARK_AFTER_WHEN_CROWDED: Duration = Duration::from_millis(100);
+
+/// All downloads that have something to give back.
+pub(super) struct Parking {
+    env: Env,
+    budget: Budget,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    last_id: u64,
+    spaces: HashMap<u64, Arc<Mutex<Parked>>>,
+    /// Somebody looks after them.
+    attended: bool,
+}
+
+#[derive(Default)]
+struct Parked {
+    held: Option<Held>,
+    since: Duration,
+}
+
+/// One download's place here.
+pub(super) struct Space {
+    parking: Arc<Parking>,
+    id: u64,
+    parked: Arc<Mutex<Parked>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Parking {
+    pub(super) fn new(env: Env, budget: Budget) -> Arc<Self> {
+        Arc::new(Self { env, budget, state: Mutex::default() })
+    }
+
+    /// A place for a download that will wait for its client.
+    pub(super) fn space(self: &Arc<Self>) -> Space {
+        let parked: Arc<Mutex<Parked>> = Arc::default();
+        let mut state = lock(&self.state);
+        state.last_id += 1;
+        let id = state.last_id;
+        state.spaces.insert(id, parked.clone());
+        if !std::mem::replace(&mut state.attended, true) {
+            tokio::spawn(self.clone().attend());
+        }
+        Space { parking: self.clone(), id, parked }
+    }
+
+    /// Looks after all downloads while there are any.
+    async fn attend(self: Arc<Self>) {
+        let mut waiting = self.budget.downloads_waiting();
+        loop {
+            let is_crowded = *waiting.borrow_and_update() > 0;
+            let patience = if is_crowded { PARK_AFTER_WHEN_CROWDED } else { PARK_AFTER };
+            // The sender lives as long as the budget: it never fails.
+            let crowded = async { waiting.wait_for(|waiting| *waiting > 0).await.is_ok() };
+            tokio::select! {
+                () = self.env.sleep(patience / 2) => {}
+                _ = crowded, if !is_crowded => continue,
+            }
+            let spaces: Vec<_> = {
+                let mut state = lock(&self.state);
+                if state.spaces.is_empty() {
+                    state.attended = false;
+                    return;
+                }
+                state.spaces.values().cloned().collect()
+            };
+            let now = self.env.monotonic();
+            for space in spaces {
+                let given_up = {
+                    let mut parked = lock(&space);
+                    if now.saturating_sub(parked.since) >= patience { parked.held.take() } else { None }
+                };
+                // Not under the lock: others get their turn with it.
+                drop(given_up);
+            }
+        }
+    }
+}
+
+impl Space {
+    /// The client has to take a piece before more is needed.
+    pub(super) fn rest(&self, held: Held) {
+        let mut parked = lock(&self.parked);
+        parked.since = self.parking.env.monotonic();
+        parked.held = Some(held);
+    }
+
+    /// What was laid down, if it is still there.
+    pub(super) fn resume(&self) -> Option<Held> {
+        lock(&self.parked).held.take()
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        lock(&self.parking.state).spaces.remove(&self.id);
+    }
+}

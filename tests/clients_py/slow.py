@@ -1,0 +1,91 @@
+"""Clients by the thousand that read or write a trickle, in a process of their own.
+
+`python slow.py readers|writers PORT COUNT BYTES_A_SECOND` says `ready` when all of them have begun, works until its
+standard input ends, and says how many the server has let go. Each 1,000 have an address of their own, as clients on
+several machines would.
+"""
+
+import contextlib
+import resource
+import select
+import socket
+import subprocess
+import sys
+import time
+
+from raw import UNSIGNED, Raw
+
+CLIENTS_PER_ADDRESS = 1_000
+UPLOAD_LENGTH = 40 << 20
+
+
+def connect(port, number, receive_buffer=None):
+    client = socket.socket()
+    if receive_buffer:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    client.settimeout(120)
+    client.bind((f"127.0.0.{2 + number // CLIENTS_PER_ADDRESS}", 0))
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+def begin(kind, port, number):
+    raw = Raw(port)
+    if kind == "readers":
+        client = connect(port, number, 4_096)
+        client.sendall(raw.sign("GET", "/bucket/large").head)
+    else:
+        client = connect(port, number)
+        unsigned = [("content-length", str(UPLOAD_LENGTH))]
+        client.sendall(raw.sign("PUT", f"/bucket/slow{number}", payload=UNSIGNED, unsigned=unsigned).head + b"x")
+    return client
+
+
+def trickle(kind, client, rate):
+    """Reads or writes a little; False when the server has ended the connection."""
+    try:
+        if kind == "readers":
+            return client.recv(rate) != b""
+        client.send(bytes(rate))
+        # An answer, or the end, can only mean that it was let go.
+        client.recv(1)
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def main(kind, port, count, rate):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    clients = []
+    for number in range(count):
+        clients.append(begin(kind, port, number))
+    if kind == "readers":
+        for client in clients:
+            client.recv(1)
+    for client in clients:
+        client.setblocking(False)
+    print("ready", flush=True)
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        began = time.monotonic()
+        clients = [client for client in clients if trickle(kind, client, rate)]
+        with contextlib.suppress(ValueError):
+            time.sleep(1 - (time.monotonic() - began))
+    print(count - len(clients), flush=True)
+
+
+@contextlib.contextmanager
+def slow_clients(kind, port, count, rate=1_024):
+    """Slow clients while the block runs; gives a function that ends them and says how many were let go."""
+    command = [sys.executable, __file__, kind, str(port), str(count), str(rate)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout.readline() == "ready\n", "the slow clients did not begin"
+            yield lambda: int(child.communicate()[0])
+        finally:
+            child.kill()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -1,0 +1,155 @@
+"""Clients that are slow, silent or many: let go at last, and never in the way of others."""
+
+import concurrent.futures
+import socket
+import time
+
+import pytest
+from data import MIB, some_bytes
+from harness import wait_until
+from raw import UNSIGNED, Raw
+from slow import slow_clients
+
+# The least that a gateway takes, so that few slow clients would use it up.
+LITTLE_MEMORY = {"CAIRN_DOWNLOAD_MEMORY": "8MiB", "CAIRN_BUFFER_MEMORY": "8MiB"}
+
+
+def one_datanode(start, **env):
+    cluster = start("cluster", datanodes=1, replication=1, env=env)
+    s3 = cluster.client()
+    s3.create_bucket(Bucket="bucket")
+    return cluster, s3
+
+
+def healthy(s3, rounds=5):
+    """Several clients at once that read and write; an error is one of the test."""
+    bodies = [some_bytes(size, size) for size in (10, 100_000, 3 * MIB)]
+
+    def work(worker):
+        for n in range(rounds):
+            for body in bodies:
+                key = f"healthy/{worker}/{len(body)}"
+                s3.put_object(Bucket="bucket", Key=key, Body=body)
+                assert s3.get_object(Bucket="bucket", Key=key)["Body"].read() == body, n
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+
+
+def test_slow_readers_hold_hardly_any_memory_and_stop_nobody(start):
+    # A download held 512 KiB to its end: 16 readers used up 8 MiB, and every other GET was told to slow down.
+    cluster, s3 = one_datanode(start, **LITTLE_MEMORY)
+    s3.put_object(Bucket="bucket", Key="large", Body=some_bytes(20 * MIB))
+    with slow_clients("readers", cluster.port, 150):
+        healthy(s3)
+    assert cluster.gateways[0].memory_peak_mib() < 200
+
+
+def test_slow_writers_hold_hardly_any_memory_and_stop_nobody(start):
+    # An upload held at least 64 KiB: 128 writers of a byte used up 8 MiB, and every other PUT waited for ever.
+    cluster, s3 = one_datanode(start, **LITTLE_MEMORY)
+    with slow_clients("writers", cluster.port, 250):
+        healthy(s3)
+    assert cluster.gateways[0].memory_peak_mib() < 200
+    wait_until(
+        lambda: all(o["Key"].startswith("healthy/") for o in s3.list_objects_v2(Bucket="bucket")["Contents"]),
+        "nothing of the slow writers to be there",
+    )
+
+
+def test_a_slow_reader_gets_every_byte(start):
+    cluster, s3 = one_datanode(start, CAIRN_RATE_MIN="0", **LITTLE_MEMORY)
+    body = some_bytes(6 * MIB)
+    s3.put_object(Bucket="bucket", Key="k", Body=body)
+    raw = Raw(cluster.port)
+    with raw.connect() as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
+        connection.write(raw.sign("GET", "/bucket/k").head)
+        received = b""
+        # Slow enough to be parked again and again, then quick.
+        while len(received) < len(body):
+            if len(received) < MIB and (data := connection.socket.recv(100_000)):
+                time.sleep(0.05 if len(received) % 3 else 1.6 if len(received) < 300_000 else 0)
+            else:
+                data = connection.socket.recv(1_000_000)
+            assert data, "it was cut off"
+            received += data
+            if b"\r\n\r\n" in received[:4_096]:
+                received = received.split(b"\r\n\r\n", 1)[1]
+        assert received == body
+
+
+def test_a_body_that_comes_too_slowly_is_told_so_and_a_slow_reader_is_let_go(start):
+    # `some` is what fast enough means here: 100 KiB in each second in which the gateway waits for the client.
+    cluster, s3 = one_datanode(start, CAIRN_RATE_MIN="100KiB/s", CAIRN_RATE_WINDOW="1s")
+    body = some_bytes(20 * MIB)
+    s3.put_object(Bucket="bucket", Key="k", Body=body)
+    raw = Raw(cluster.port)
+    with raw.connect() as connection:
+        unsigned = [("content-length", "1000000")]
+        connection.write(raw.sign("PUT", "/bucket/slow", payload=UNSIGNED, unsigned=unsigned).head)
+        connection.socket.settimeout(0.1)
+        answer = None
+        while answer is None:
+            connection.write(b"a trickle")
+            try:
+                answer = connection.answer("PUT")
+            except TimeoutError:
+                pass
+    assert (answer.status, answer.code) == (400, "RequestTimeout")
+    with raw.connect() as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connection.write(raw.sign("GET", "/bucket/k").head)
+        received = 0
+        while data := connection.socket.recv(4_096):
+            received += len(data)
+            time.sleep(0.1)
+        assert received < len(body)
+    log = cluster.gateways[0].log()
+    assert "a client was let go" in log and "SlowBody" in log and "SlowReader" in log
+    # Others were not too slow.
+    assert s3.get_object(Bucket="bucket", Key="k")["Body"].read() == body
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "], ids=["nothing", "half a head"])
+def test_connections_without_a_request_make_room_for_those_with_one(start, sent):
+    # They had 20 s each; here they have ten minutes, so that nothing but others' need ends them.
+    limits = {"CAIRN_CONNECTIONS_MAX": "40", "CAIRN_CONNECTIONS_PER_ADDRESS_MAX": "40", "CAIRN_HEADER_TIMEOUT": "10m"}
+    cluster, s3 = one_datanode(start, **limits)
+    silent = []
+    for _ in range(60):
+        connection = socket.create_connection(("127.0.0.1", cluster.port), 60)
+        connection.sendall(sent)
+        silent.append(connection)
+    healthy(s3, rounds=1)
+    # The oldest has gone.
+    assert silent[0].recv(1) == b""
+    for connection in silent:
+        connection.close()
+
+
+def test_one_address_does_not_get_all_connections(start):
+    limits = {"CAIRN_CONNECTIONS_MAX": "40", "CAIRN_CONNECTIONS_PER_ADDRESS_MAX": "30", "CAIRN_RATE_MIN": "0"}
+    cluster, s3 = one_datanode(start, **limits)
+    with slow_clients("writers", cluster.port, 30):
+        more = socket.create_connection(("127.0.0.1", cluster.port), 60, ("127.0.0.2", 0))
+        assert more.recv(1) == b""
+        healthy(s3, rounds=1)
+
+
+def test_a_client_has_so_many_requests_at_once_and_is_told_to_slow_down(start):
+    for limit, other in (("ADDRESS", 200), ("KEY", 503)):
+        cluster, s3 = one_datanode(start, **{f"CAIRN_REQUESTS_PER_{limit}_MAX": "5"})
+        s3.put_object(Bucket="bucket", Key="large", Body=some_bytes(20 * MIB))
+        raw = Raw(cluster.port)
+        with slow_clients("readers", cluster.port, 5) as end:
+
+            def answer(address):
+                with socket.create_connection(("127.0.0.1", cluster.port), 60, (address, 0)) as connection:
+                    connection.sendall(raw.sign("HEAD", "/bucket/large").head)
+                    return int(connection.recv(1_000).split(b" ")[1])
+
+            assert answer("127.0.0.2") == 503
+            assert answer("127.0.0.1") == other
+            end()
+        wait_until(lambda: answer("127.0.0.2") == 200, "those who have gone to be forgotten")
