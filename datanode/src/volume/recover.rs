@@ -212,6 +212,8 @@ struct Replayed {
     end: Option<u32>,
     /// Blocks whose records are not whole.
     damaged: BTreeMap<Place, (BlockId, Entry)>,
+    /// Where these lie, and those that were deleted since: what is searched there is no unknown stretch.
+    known: Vec<std::ops::Range<u64>>,
     /// Stretches without a record.
     skipped: Vec<std::ops::Range<u64>>,
     /// Whether there was something that could not be read.
@@ -233,6 +235,8 @@ fn replay_segment(
         let Header { id, place, body } = record.header;
         if (is_newest || record.has_gaps) && !record.is_intact() {
             recovered.report.dropped += 1;
+            let start = u64::from(place.offset());
+            replayed.known.push(start..start + record.header.record_size());
             if let Body::Block(body) = body
                 && body.deleted_at == 0
             {
@@ -305,11 +309,9 @@ fn set_aside(
         core.index_mut().quarantine(*id, entry.size());
     }
     for stretch in &replayed.skipped {
-        let is_known = |(place, (_, entry)): (&Place, &(BlockId, Entry))| {
-            let start = u64::from(place.offset());
-            start <= stretch.start && stretch.end <= start + entry.size()
-        };
-        if !replayed.damaged.iter().any(is_known) {
+        let is_known =
+            |known: &std::ops::Range<u64>| known.start <= stretch.start && stretch.end <= known.end;
+        if !replayed.known.iter().any(is_known) {
             note(quarantine::copy_stretch(core, file, number, stretch.clone()))?;
         }
     }
