@@ -93,14 +93,21 @@ pub(crate) async fn postpone(
     version: VersionId,
     retired_at: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE garbage SET retired_at = $2 WHERE owner_id = $1 AND retired_at < $2
-           AND EXISTS (SELECT 1 FROM object_versions WHERE version_id = $1)",
+    let postponed = sqlx::query(
+        "UPDATE object_versions SET retired_at = $2
+         WHERE version_id = $1 AND is_current = 0 AND retired_at < $2",
     )
     .bind(&version.as_bytes()[..])
     .bind(to_time(retired_at))
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    if postponed.rows_affected() > 0 {
+        sqlx::query("UPDATE garbage SET retired_at = $2 WHERE owner_id = $1")
+            .bind(&version.as_bytes()[..])
+            .bind(to_time(retired_at))
+            .execute(tx)
+            .await?;
+    }
     Ok(())
 }
 

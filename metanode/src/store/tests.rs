@@ -337,7 +337,7 @@ mod generations {
             "DROP TRIGGER parts_counted",
             "DROP TABLE openings",
             "DROP TABLE generation",
-            "DELETE FROM _sqlx_migrations WHERE version >= 4",
+            "DELETE FROM _sqlx_migrations WHERE version = 4",
             "INSERT INTO object_versions (version_id, bucket_id, key, is_current, length, etag, modified_at,
                                           part_count, attributes, tags)
              VALUES (x'01', 1, x'61', 1, 0, '', 0, 0, '{}', '{}')",

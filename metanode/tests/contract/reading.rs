@@ -85,6 +85,7 @@ async fn a_version_that_is_still_being_read_outlives_its_grace_period() {
         // In the first round the one goes that nobody reads any more.
         sweep(&cluster, if round == 0 { 4 } else { 3 }).await;
         assert_eq!(read(&cluster, read_on).await, Ok(30), "round {round}");
+        cluster.verify().await;
         assert_eq!(read(&cluster, left).await, Err(MetadataError::NoSuchVersion));
     }
     // The reader, or its gateway, is gone: a grace period later the version is too.
