@@ -58,9 +58,8 @@ async fn a_delete_skips_what_was_stored_after_it_was_given_and_the_next_one_does
     for (n, length) in (1..).zip(LENGTHS) {
         node.metanode.wait(|state| !state.heartbeats.is_empty()).await;
         node.metanode.change(|state| state.holds_heartbeats = true);
-        let sent = node.metanode.wait(|_| true).await.heartbeats_sent;
-        // One that was sent before is answered when it may.
-        node.metanode.wait(|state| state.heartbeats_sent >= sent.max(1)).await;
+        // The command is to come in the answer to one that was sent before the block was stored.
+        node.metanode.wait(|state| state.heartbeats_held > 0).await;
         let bytes = content(1, length);
         node.put(id(n), &bytes, vec![]).await.unwrap();
         let command = u64::try_from(n).unwrap() * 10;

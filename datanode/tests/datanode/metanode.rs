@@ -36,8 +36,8 @@ pub(crate) struct State {
     pub(crate) holds_reports: bool,
     /// While it is set, heartbeats are not answered.
     pub(crate) holds_heartbeats: bool,
-    /// Heartbeats that came, answered or not.
-    pub(crate) heartbeats_sent: u64,
+    /// Heartbeats that came and are not answered yet.
+    pub(crate) heartbeats_held: u64,
     /// What was asked of it, in order.
     pub(crate) calls: Vec<&'static str>,
     incarnation: u64,
@@ -102,10 +102,11 @@ impl Cluster for Metanode {
 
     async fn heartbeat(&self, request: Heartbeat) -> Result<HeartbeatReply, ClusterError> {
         self.error()?;
-        self.change(|state| state.heartbeats_sent += 1);
+        self.change(|state| state.heartbeats_held += 1);
         self.wait(|state| !state.holds_heartbeats).await;
         let mut reply = Err(ClusterError::Reregister);
         self.change(|state| {
+            state.heartbeats_held -= 1;
             if request.incarnation == state.incarnation {
                 for replica in &request.stored {
                     state.replicas.insert(replica.block, *replica);
