@@ -19,6 +19,8 @@ pub struct Config {
     pub requests_per_address_max: usize,
     /// The same, of one access key.
     pub requests_per_key_max: usize,
+    /// Whether URLs that are presigned with Signature Version 2 are good. Off by default: their life has no limit.
+    pub sigv2: bool,
     /// The data path: its memory.
     pub data: DataConfig,
 }
@@ -30,6 +32,7 @@ impl Default for Config {
             domains: Vec::new(),
             requests_per_address_max: 2048,
             requests_per_key_max: 8192,
+            sigv2: false,
             data: DataConfig::default(),
         }
     }

@@ -26,7 +26,7 @@ pub struct Gateway {
     pub env: Env,
     /// Requests in flight.
     pub guests: Guests,
-    /// Who may ask, once the metanode has told.
+    /// Whose signatures count.
     pub keyring: Keyring,
 }
 
@@ -40,8 +40,9 @@ impl Gateway {
         env: Env,
     ) -> Self {
         let data = DataPath::new(metadata.clone(), blocks, secret, env.clone(), &config.data);
+        let keyring = Keyring::new(metadata.clone(), env.clone());
         let metadata = Arc::new(Repeating::new(metadata, env.clone()));
-        Self { config, metadata, data, env, guests: Guests::default(), keyring: Keyring::default() }
+        Self { config, metadata, data, env, guests: Guests::default(), keyring }
     }
 
     /// A new id for a change that is named by nothing else.

@@ -12,6 +12,7 @@
 //! | [`body`] | request bodies: aws-chunked taken off, every digest checked in one pass |
 //! | [`data`] | the data path: bodies to blocks and back |
 //! | [`checksum`] | `x-amz-checksum-*`: compute, combine, show |
+//! | [`headers`] | the one way from a header's bytes to text |
 //! | [`error`] | S3's error codes, and the one place where they become HTTP |
 //! | [`xml`], [`uri`] | documents and percent-encoding |
 //! | [`repeating`] | changes of metadata, repeated until their outcome is known |
@@ -46,6 +47,7 @@ pub mod early;
 pub mod error;
 pub mod gateway;
 pub mod guests;
+pub mod headers;
 pub mod ops;
 pub mod repeating;
 pub mod request;

@@ -87,6 +87,7 @@ operations! {
         list_parts(ListParts) -> PartPage;
         list_uploads(ListUploads) -> UploadPage;
         check_storage_class(StorageClassRef) -> ();
+        find_access_key(AccessKeyRef) -> Option<AccessKeySecret>;
         root_credentials(RootCredentialsRequest) -> RootCredentials;
         // What is done about grants, reads and replicas has no outcome that a client hears of; the data path
         // decides what is worth another attempt.

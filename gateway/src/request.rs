@@ -2,12 +2,14 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::body::{PayloadSpec, PayloadStream};
 use crate::caller::Caller;
+use crate::checksum::Algorithm;
 use crate::declaration::Declaration;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::headers::single;
 use crate::types::{BucketName, ObjectKey};
 use crate::uri::Query;
 use crate::xml::{self, Element};
@@ -42,6 +44,8 @@ pub struct Request {
     pub query: Query,
     /// The headers, as far as the operation declares them.
     pub headers: HeaderMap,
+    /// Which of the headers stood in the query of a presigned request, and were not sent as headers.
+    pub from_query: Vec<HeaderName>,
     /// Whether the connection is encrypted.
     pub is_tls: bool,
 }
@@ -81,14 +85,34 @@ impl Request {
         PayloadSpec::parse(&self.headers, self.caller.content())
     }
 
+    /// What the headers promise about the bytes of an object or part.
+    ///
+    /// Checksums in the query of a presigned request are no promise: whoever presigns does not have the bytes, and
+    /// version 3.729 of AWS's JavaScript SDK and later ones write down the checksum of an empty body there. S3 passes
+    /// them over.
+    ///
+    /// # Errors
+    /// As [`PayloadSpec::parse`].
+    pub fn upload_spec(&self) -> S3Result<PayloadSpec> {
+        let mut headers = self.headers.clone();
+        for name in self.from_query.iter().filter(|name| is_checksum_of_body(name)) {
+            headers.remove(name);
+        }
+        PayloadSpec::parse(&headers, self.caller.content())
+    }
+
     /// The value of a header as text; `None` if it is not there.
     ///
     /// # Errors
-    /// `InvalidArgument` if it is no text.
+    /// `InvalidArgument` if it is no text, or is there more than once.
     pub fn header(&self, name: &'static str) -> S3Result<Option<&str>> {
-        let Some(value) = self.headers.get(name) else { return Ok(None) };
-        value.to_str().map(Some).map_err(|_| S3Error::invalid_argument(name, "", "The header is no text."))
+        single(&self.headers, name)
     }
+}
+
+/// Whether a header tells of a checksum of the request's body.
+pub fn is_checksum_of_body(name: &HeaderName) -> bool {
+    Algorithm::of_header(name.as_str()).is_some() || name == "x-amz-sdk-checksum-algorithm"
 }
 
 /// The body of a request. Until it is read, a client that asked `Expect: 100-continue` waits.

@@ -11,7 +11,6 @@ use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::credentials::Credentials;
 use crate::gateway::Gateway;
 use crate::service::S3Service;
 
@@ -20,7 +19,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Serves S3 to whoever `accept` yields, until `shutdown`; then finishes what is in flight.
 ///
-/// The credentials are the metanode's. Until it tells them ([`Keyring::filled`](crate::credentials::Keyring::filled)),
+/// The credentials are the metanode's. Until it answers ([`Keyring::filled`](crate::credentials::Keyring::filled)),
 /// everybody is told to come again, and the health page says why.
 pub async fn serve<A: Accept>(
     accept: A,
@@ -33,8 +32,7 @@ pub async fn serve<A: Accept>(
     let gateway = Arc::new(gateway);
     let asking = gateway.clone();
     let ask = async move {
-        let credentials = root_credentials(&*asking.metadata, &asking.env).await;
-        asking.keyring.fill(Credentials::root(credentials));
+        asking.keyring.begin(root_credentials(&*asking.metadata, &asking.env).await);
     };
     let _asks = AbortOnDropHandle::new(tokio::spawn(ask));
     listener::serve(accept, S3Service::new(gateway), limits, tls, env, shutdown).await

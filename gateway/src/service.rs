@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
-use crate::auth::{RequestView, is_signature_parameter, is_version_two, read_claim};
+use crate::auth::{Accepted, RequestView, is_signature_parameter, is_version_two, read_claim};
 use crate::body::{BodyEnd, track};
 use crate::caller::Caller;
 use crate::data::Owner;
@@ -25,7 +25,8 @@ use crate::early;
 use crate::error::{ErrorCode, ErrorScope, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::guests::{Guest, Place, seat};
-use crate::request::{Request, RequestBody};
+use crate::headers::single;
+use crate::request::{Request, RequestBody, is_checksum_of_body};
 use crate::response::{self, Response};
 use crate::route::{self, parse_target, virtual_bucket};
 use crate::uri::Query;
@@ -41,7 +42,7 @@ pub struct S3Service {
 }
 
 impl S3Service {
-    /// Serves this gateway to the owners of the credentials on its keyring.
+    /// Serves this gateway to the owners of the keys on its keyring.
     pub fn new(gateway: Arc<Gateway>) -> Self {
         let host_id = STANDARD.encode(gateway.env.random_bytes::<32>());
         Self { gateway, host_id: host_id.into() }
@@ -52,7 +53,7 @@ impl S3Service {
         let is_signed =
             request.headers().contains_key(header::AUTHORIZATION) || request.uri().query().is_some();
         if request.uri().path() == HEALTH_PATH && !is_signed {
-            return health(request.method(), self.gateway.keyring.get().is_some());
+            return health(request.method(), self.gateway.keyring.is_ready());
         }
         let id = hex::encode_upper(self.gateway.env.random_bytes::<8>());
         let work = self.clone().answer_s3(request, id.clone());
@@ -72,7 +73,7 @@ impl S3Service {
         let (body, end) = track(body);
         let mut operation = "-";
         let mut places = Vec::with_capacity(2);
-        let result = match self.seat(parts, &id, &mut places) {
+        let result = match self.seat(parts, &id, &mut places).await {
             Ok((admitted, owner)) => {
                 operation = admitted.route.declaration.name;
                 let (gateway, body) = (self.gateway.clone(), RequestBody::new(body));
@@ -106,12 +107,12 @@ impl S3Service {
     }
 
     /// Admits a request whose client has not too many in flight; `places` says that it has this one.
-    fn seat(&self, parts: Parts, id: &str, places: &mut Vec<Place>) -> S3Result<(Admitted, Owner)> {
+    async fn seat(&self, parts: Parts, id: &str, places: &mut Vec<Place>) -> S3Result<(Admitted, Owner)> {
         let (guests, config) = (&self.gateway.guests, &self.gateway.config);
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.address.ip());
         let address = client(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
         places.push(guests.enter(Guest::Address(address), config.requests_per_address_max)?);
-        let admitted = self.admit(parts, id)?;
+        let admitted = self.admit(parts, id).await?;
         let key = admitted.request.caller.access_key();
         places.push(guests.enter(Guest::Key(key.to_owned()), config.requests_per_key_max)?);
         let owner = Owner::of(address, key);
@@ -146,7 +147,7 @@ impl S3Service {
     }
 
     /// Everything that is checked before an operation sees the request.
-    fn admit(&self, mut parts: Parts, id: &str) -> S3Result<Admitted> {
+    async fn admit(&self, mut parts: Parts, id: &str) -> S3Result<Admitted> {
         check_framing(&mut parts)?;
         let raw_path = parts.uri.path().to_owned();
         let mut query = Query::parse(parts.uri.query().unwrap_or_default())?;
@@ -158,42 +159,55 @@ impl S3Service {
             ));
         }
         // Version 2 signs them as headers, version 4 as parameters.
-        if is_version_two(&query) {
-            unhoist_headers(&mut query, &mut parts.headers)?;
+        let mut from_query = Vec::new();
+        if self.gateway.config.sigv2 && is_version_two(&query) {
+            from_query.extend(unhoist_headers(&mut query, &mut parts.headers)?);
         }
-        let caller = self.authenticate(&parts.method, &raw_path, &query, &parts.headers)?;
+        let caller = self.authenticate(&parts.method, &raw_path, &query, &parts.headers).await?;
         if caller.verified().is_presigned() {
-            unhoist_headers(&mut query, &mut parts.headers)?;
+            from_query.extend(unhoist_headers(&mut query, &mut parts.headers)?);
         }
         let target = parse_target(&parts.headers, &raw_path, &self.gateway.config.domains)?;
         let route = route::find(&parts.method, target.resource(), &query, &parts.headers)?;
         route.declaration.admit(&mut parts.headers, &mut query)?;
         let is_tls = parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
         let declaration = route.declaration;
-        let headers = parts.headers;
-        let request = Request { id: id.to_owned(), declaration, caller, target, query, headers, is_tls };
+        let (id, headers) = (id.to_owned(), parts.headers);
+        let request = Request { id, declaration, caller, target, query, headers, from_query, is_tls };
         Ok(Admitted { route, request })
     }
 
-    fn authenticate(
+    async fn authenticate(
         &self,
         method: &Method,
         raw_path: &str,
         query: &Query,
         headers: &HeaderMap,
     ) -> S3Result<Caller> {
-        let credentials = self.gateway.keyring.get().ok_or_else(|| {
-            S3Error::with_message(ErrorCode::ServiceUnavailable, format!("{NOT_READY} Please try again."))
-        })?;
-        let config = &self.gateway.config;
+        let (config, keyring) = (&self.gateway.config, &self.gateway.keyring);
+        if !keyring.is_ready() {
+            let message = format!("{NOT_READY} Please try again.");
+            return Err(S3Error::with_message(ErrorCode::ServiceUnavailable, message));
+        }
         let virtual_bucket = virtual_bucket(headers, &config.domains);
         let virtual_bucket = virtual_bucket.as_deref();
         let view = RequestView { method, raw_path, query, headers, virtual_bucket };
-        let claim = read_claim(&view, &config.region)?;
-        let secret = credentials.secret(claim.access_key()).ok_or_else(|| {
-            S3Error::new(ErrorCode::InvalidAccessKeyId).detail("AWSAccessKeyId", claim.access_key())
+        let claim = read_claim(&view, Accepted { region: &config.region, version_two: config.sigv2 })?;
+        let access_key = claim.access_key();
+        let secret = keyring.secret(access_key).await?.ok_or_else(|| {
+            S3Error::new(ErrorCode::InvalidAccessKeyId).detail("AWSAccessKeyId", access_key)
         })?;
-        claim.verify(&view, secret, self.gateway.env.now()).map(Caller::new)
+        match claim.verify(&view, &secret, self.gateway.env.now()) {
+            // The secret may have been changed since it was looked up.
+            Err(error) if error.code() == ErrorCode::SignatureDoesNotMatch => {
+                match keyring.newer(access_key, &secret).await? {
+                    Some(newer) => claim.verify(&view, &newer, self.gateway.env.now()),
+                    None => Err(error),
+                }
+            }
+            verified => verified,
+        }
+        .map(Caller::new)
     }
 }
 
@@ -260,15 +274,16 @@ fn check_framing(parts: &mut Parts) -> S3Result<()> {
         }
     }
     match headers.get_all(header::HOST).iter().count() {
-        1 => Ok(()),
+        1 => single(headers, header::HOST.as_str()).map(drop).map_err(S3Error::closing),
         0 => Err(S3Error::invalid_request("The Host header is missing.").closing()),
         _ => Err(S3Error::invalid_request("The Host header is there more than once.").closing()),
     }
 }
 
 /// SDKs put the headers of a presigned request into its query, where the signature covers them; S3 reads
-/// them as headers.
-fn unhoist_headers(query: &mut Query, headers: &mut HeaderMap) -> S3Result<()> {
+/// them as headers. Answers which ones were not sent as headers too.
+fn unhoist_headers(query: &mut Query, headers: &mut HeaderMap) -> S3Result<Vec<HeaderName>> {
+    let mut from_query = Vec::new();
     let is_header = |name: &str| {
         let is_amz = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"));
         (is_amz && !is_signature_parameter(name)) || matches!(name, "content-md5" | "content-type")
@@ -278,17 +293,23 @@ fn unhoist_headers(query: &mut Query, headers: &mut HeaderMap) -> S3Result<()> {
         let header =
             HeaderName::try_from(name.as_str()).map_err(|_| wrong("The name cannot be that of a header."))?;
         let text = HeaderValue::from_str(&value).map_err(|_| wrong("The value cannot stand in a header."))?;
-        match headers.insert(header, text) {
-            Some(sent) if sent.as_bytes() != value.as_bytes() => {
+        match headers.get(&header) {
+            None => {
+                headers.insert(&header, text);
+                from_query.push(header);
+            }
+            // Whoever presigned did not have the body. What was sent as a header is signed as well.
+            Some(_) if is_checksum_of_body(&header) => {}
+            Some(sent) if sent.as_bytes() == value.as_bytes() => {}
+            Some(_) => {
                 return Err(S3Error::with_message(
                     ErrorCode::SignatureDoesNotMatch,
                     format!("The header {name} is not the one that was signed."),
                 ));
             }
-            Some(_) | None => {}
         }
     }
-    Ok(())
+    Ok(from_query)
 }
 
 fn log_error(error: &S3Error) {

@@ -3,12 +3,14 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`blocks`] | how blocks are managed: `server`, `metanode` |
+//! | [`credentials`] | the root credentials: `server`, `metanode` |
 //! | [`disks`] | how disks are used: `server`, `datanode` |
 //! | [`internal_tls`] | TLS between the parts: all parts, `admin` |
 //! | [`listener`] | what listeners grant their clients: all parts |
 //! | [`values`] | how sizes, times and the like are written |
 
 mod blocks;
+mod credentials;
 mod disks;
 mod internal_tls;
 mod listener;
@@ -21,10 +23,11 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use blocks::BlockArguments;
+pub(crate) use credentials::CredentialArguments;
 pub(crate) use disks::DiskArguments;
 pub(crate) use internal_tls::{InternalListenerArguments, InternalPort, InternalTlsArguments};
 pub(crate) use listener::ListenerArguments;
-use values::{access_key, base_url, secret_key, size};
+use values::{base_url, size};
 
 use crate::command::admin::AdminArguments;
 use crate::command::completions::CompletionsArguments;
@@ -218,6 +221,19 @@ pub(crate) struct S3Arguments {
     #[arg(long, env = "CAIRN_DOMAIN", value_name = "DOMAIN")]
     pub domain: Option<String>,
 
+    /// Accept URLs presigned with Signature Version 2, which may be good for ever
+    #[arg(
+        long,
+        env = "CAIRN_SIGV2",
+        default_value_t = false,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub sigv2: bool,
+
     /// TLS certificate chain (PEM); makes the endpoint https
     #[arg(long, env = "CAIRN_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
@@ -245,21 +261,6 @@ pub(crate) struct S3Arguments {
     /// Memory for the blocks of downloads under way
     #[arg(long, env = "CAIRN_DOWNLOAD_MEMORY", default_value = "128MiB", value_name = "SIZE", value_parser = size, hide_short_help = true)]
     pub download_memory: ByteSize,
-}
-
-/// The credentials that may do everything.
-#[derive(Args, Clone, Debug)]
-#[command(
-    next_help_heading = "Root credentials (made at the first start, kept, and printed once, unless given here)"
-)]
-pub(crate) struct CredentialArguments {
-    /// Root access key
-    #[arg(long, env = "CAIRN_ROOT_ACCESS_KEY", value_name = "KEY", requires = "root_secret_key", value_parser = access_key)]
-    pub root_access_key: Option<String>,
-
-    /// Root secret key
-    #[arg(long, env = "CAIRN_ROOT_SECRET_KEY", hide_env_values = true, value_name = "KEY", requires = "root_access_key", value_parser = secret_key)]
-    pub root_secret_key: Option<String>,
 }
 
 #[cfg(test)]

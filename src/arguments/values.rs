@@ -115,14 +115,6 @@ pub(crate) fn access_key(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A secret key of one's own.
-pub(crate) fn secret_key(text: &str) -> Result<String, String> {
-    if text.len() < 8 {
-        return Err("8 characters or more".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

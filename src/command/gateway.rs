@@ -77,6 +77,7 @@ impl S3 {
             domains: arguments.domain.into_iter().collect(),
             requests_per_address_max: usize::try_from(arguments.requests_per_address_max)?,
             requests_per_key_max: usize::try_from(arguments.requests_per_key_max)?,
+            sigv2: arguments.sigv2,
             data: DataConfig {
                 upload_memory: arguments.buffer_memory.as_u64(),
                 download_memory: arguments.download_memory.as_u64(),

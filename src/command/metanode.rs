@@ -5,7 +5,7 @@ use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::metadata::RootCredentials;
 
-use crate::arguments::{CredentialArguments, MetanodeArguments};
+use crate::arguments::MetanodeArguments;
 use crate::process::{listen, say, shutdown_on_signals};
 
 /// Runs a metanode until it is told to stop.
@@ -15,7 +15,7 @@ pub(crate) async fn run(arguments: MetanodeArguments) -> anyhow::Result<()> {
     let mut config = Config::new(arguments.data_dir);
     config.blocks = arguments.blocks.config()?;
     config.limits = arguments.listener.limits(&config.limits)?;
-    config.root_credentials = root_credentials(arguments.credentials);
+    config.root_credentials = arguments.credentials.load()?;
     let identity = arguments.tls.identity(&secret, &env)?;
     let shutdown = shutdown_on_signals()?;
     let shutdown_of_tls = shutdown.clone();
@@ -32,10 +32,4 @@ pub(crate) async fn run(arguments: MetanodeArguments) -> anyhow::Result<()> {
     metanode.serve(listener, shutdown).await;
     metanode.close().await;
     Ok(())
-}
-
-/// The credentials that the options give; both or none.
-pub(crate) fn root_credentials(arguments: CredentialArguments) -> Option<RootCredentials> {
-    let (access_key, secret_key) = arguments.root_access_key.zip(arguments.root_secret_key)?;
-    Some(RootCredentials { access_key, secret_key })
 }

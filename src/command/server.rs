@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::datanode::{Around, LocalDatanode};
 use super::gateway::S3;
-use super::metanode::root_credentials;
 use crate::arguments::{InternalPort, ServerArguments};
 use crate::process::{listen, say, shutdown_on_signals};
 
@@ -86,7 +85,7 @@ async fn open_metanode(
     config.blocks = arguments.blocks.config()?;
     config.limits = arguments.listener.limits(&config.limits)?;
     config.tls.clone_from(&port.tls);
-    config.root_credentials = root_credentials(arguments.credentials.clone());
+    config.root_credentials = arguments.credentials.load()?;
     Ok(Metanode::open(config, secret.clone(), env.clone(), events.clone()).await?)
 }
 

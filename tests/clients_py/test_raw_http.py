@@ -336,6 +336,40 @@ def test_what_is_not_http(raw):
             assert answer is None or answer.status == 400
 
 
+# What the parser of HTTP refuses, before there is a request: docs/clients.md says how.
+NO_REQUESTS = {
+    "two lengths": (400, b"content-length: 4\r\ncontent-length: 5\r\n"),
+    "a length that is no number": (400, b"content-length: 4x\r\n"),
+    "a control character in a value": (400, b"x-amz-meta-a: a\x01b\r\n"),
+    "NUL in a value": (400, b"x-amz-meta-a: a\x00b\r\n"),
+    "a space in a name": (400, b"x amz-meta-a: b\r\n"),
+    "a folded line": (400, b"x-amz-meta-a: a\r\n b\r\n"),
+    "an unknown transfer encoding": (400, b"transfer-encoding: gzip\r\n"),
+    "a head that is too large": (431, b"".join(b"x-%d: %s\r\n" % (n, b"y" * 8_000) for n in range(60))),
+}
+
+
+@pytest.mark.parametrize(("status", "headers"), NO_REQUESTS.values(), ids=NO_REQUESTS)
+def test_what_the_parser_of_http_refuses_has_a_bare_status_and_ends_the_connection(
+    raw, bucket, s3, status, headers
+):
+    head = raw.sign("PUT", f"/{bucket}/k", payload=UNSIGNED).head.removesuffix(b"\r\n")
+    with raw.connect() as connection:
+        answer = connection.exchange(head + headers + b"\r\n", "PUT")
+        assert (answer.status, answer.body) == (status, b"")
+        assert answer.headers["connection"] == "close" and answer.headers["content-length"] == "0"
+        # No request was there, so no request has an id.
+        assert "x-amz-request-id" not in answer.headers and "content-type" not in answer.headers
+        assert connection.closed()
+    assert missing(s3, bucket)
+
+
+def test_a_host_that_is_no_text_is_refused(raw, bucket):
+    with raw.connect() as connection:
+        answer = connection.exchange(f"GET /{bucket}/ HTTP/1.1\r\nhost: bücket\r\n\r\n".encode())
+        assert (answer.status, answer.code) == (400, "InvalidArgument")
+
+
 @pytest.mark.parametrize("path", ["/%ff%fe/k", "/{bucket}/%ff", "/{bucket}/%zz", "/{bucket}/%"])
 def test_paths_that_are_not_utf_8(raw, bucket, path):
     answer = raw.send("GET", path.format(bucket=bucket))

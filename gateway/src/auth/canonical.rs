@@ -28,33 +28,33 @@ pub struct Signed<'a> {
 }
 
 impl Signed<'_> {
-    /// The canonical request.
+    /// The canonical request. It is bytes: a header's value need not be UTF-8, and each of its bytes is signed.
     ///
     /// # Errors
     /// `InvalidURI` if the path has a bad escape.
-    pub fn canonical_request(&self) -> S3Result<String> {
-        let mut out = String::new();
+    pub fn canonical_request(&self) -> S3Result<Vec<u8>> {
+        let mut out = Vec::new();
         for line in [self.method.as_str(), &canonical_path(self.raw_path)?, &canonical_query(self.query)] {
-            out.push_str(line);
-            out.push('\n');
+            out.extend(line.as_bytes());
+            out.push(b'\n');
         }
         for name in self.signed_headers {
-            out.push_str(name);
-            out.push(':');
-            out.push_str(&canonical_value(self.headers, name));
-            out.push('\n');
+            out.extend(name.as_bytes());
+            out.push(b':');
+            out.extend(canonical_value(self.headers, name));
+            out.push(b'\n');
         }
-        out.push('\n');
-        out.push_str(&self.signed_headers.join(";"));
-        out.push('\n');
-        out.push_str(self.payload);
+        out.push(b'\n');
+        out.extend(self.signed_headers.join(";").as_bytes());
+        out.push(b'\n');
+        out.extend(self.payload.as_bytes());
         Ok(out)
     }
 }
 
 /// The string to sign over a canonical request.
-pub fn string_to_sign(date: &str, scope: &Scope, canonical_request: &str) -> String {
-    format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", sha256_hex(canonical_request.as_bytes()))
+pub fn string_to_sign(date: &str, scope: &Scope, canonical_request: &[u8]) -> String {
+    format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", sha256_hex(canonical_request))
 }
 
 fn canonical_path(raw: &str) -> S3Result<String> {
@@ -75,17 +75,16 @@ fn canonical_query(query: &Query) -> String {
 }
 
 /// All values of a header, joined by commas, each trimmed and with runs of white space made one space.
-fn canonical_value(headers: &HeaderMap, name: &str) -> String {
-    let values: Vec<String> = headers
+fn canonical_value(headers: &HeaderMap, name: &str) -> Vec<u8> {
+    let values: Vec<Vec<u8>> = headers
         .get_all(name)
         .iter()
         .map(|value| {
-            let text = String::from_utf8_lossy(value.as_bytes());
-            let words: Vec<&str> = text.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
-            words.join(" ")
+            let words = value.as_bytes().split(|byte| matches!(byte, b' ' | b'\t'));
+            words.filter(|word| !word.is_empty()).collect::<Vec<&[u8]>>().join(&b' ')
         })
         .collect();
-    values.join(",")
+    values.join(&b',')
 }
 
 #[cfg(test)]
@@ -125,9 +124,9 @@ mod tests {
     #[test]
     fn values_are_trimmed_joined_and_their_spaces_collapsed() {
         let map = headers(&[("x-a", "  b   c "), ("x-a", "d"), ("x-b", "\"e  f\"")]);
-        assert_eq!(canonical_value(&map, "x-a"), "b c,d");
-        assert_eq!(canonical_value(&map, "x-b"), "\"e f\"");
-        assert_eq!(canonical_value(&map, "x-none"), "");
+        assert_eq!(canonical_value(&map, "x-a"), b"b c,d");
+        assert_eq!(canonical_value(&map, "x-b"), b"\"e f\"");
+        assert_eq!(canonical_value(&map, "x-none"), b"");
     }
 
     /// "Example: GET Object" of the page named above.
@@ -150,9 +149,6 @@ mod tests {
             payload: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         };
         let request = signed.canonical_request().unwrap();
-        assert_eq!(
-            sha256_hex(request.as_bytes()),
-            "7344ae5b7ee6c3e7e6b0fe0640412a37625d1fbfff95c48bbb2dc43964946972"
-        );
+        assert_eq!(sha256_hex(&request), "7344ae5b7ee6c3e7e6b0fe0640412a37625d1fbfff95c48bbb2dc43964946972");
     }
 }

@@ -118,6 +118,8 @@ impl Verified {
     }
 }
 
+const CONTENT_SHA256: &str = "x-amz-content-sha256";
+
 /// Whether a header changes what a request means.
 fn must_be_signed(name: &str) -> bool {
     name.starts_with("x-amz-") || is_own_header(name)
@@ -183,7 +185,8 @@ impl VersionFour {
     }
 
     /// `host` and every `x-amz-*` and `x-cairn-*` header must be signed, else who captured a request could change
-    /// what it means.
+    /// what it means. In header authentication `x-amz-content-sha256` is: it ends the canonical request, whether or
+    /// not it is listed.
     fn check_coverage(&self, request: &RequestView<'_>) -> S3Result<()> {
         let signed = |name: &str| self.signed_headers.iter().any(|header| header == name);
         let mut missing: Vec<&str> = request
@@ -191,6 +194,7 @@ impl VersionFour {
             .keys()
             .map(http::HeaderName::as_str)
             .filter(|name| must_be_signed(name) && !signed(name))
+            .filter(|name| self.expires_s.is_some() || *name != CONTENT_SHA256)
             .collect();
         if !signed("host") {
             missing.push("host");
@@ -207,11 +211,11 @@ impl VersionFour {
     }
 
     /// Tells the client what we signed, as AWS does: nothing in it is secret, and it ends most searches.
-    fn mismatch(&self, to_sign: &str, canonical: &str) -> S3Error {
+    fn mismatch(&self, to_sign: &str, canonical: &[u8]) -> S3Error {
         S3Error::new(ErrorCode::SignatureDoesNotMatch)
             .detail("AWSAccessKeyId", &self.credential.access_key)
             .detail("StringToSign", to_sign)
             .detail("SignatureProvided", &self.signature)
-            .detail("CanonicalRequest", canonical)
+            .detail("CanonicalRequest", String::from_utf8_lossy(canonical))
     }
 }

@@ -5,6 +5,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
+use crate::types::parse_date_s;
+
 const BASIC: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
 
 /// An instant as `x-amz-date` writes it (ISO 8601 basic, UTC, whole seconds): `20130524T000000Z`.
@@ -21,12 +23,17 @@ impl AmzDate {
         Some(Self { text: text.to_owned(), at: timestamp(at)? })
     }
 
-    /// Reads a `Date` header: an HTTP date, or the ISO form that some clients put there.
-    pub fn parse_header(text: &str) -> Option<Self> {
+    /// Reads an `x-amz-date` header: the ISO form, or RFC 9110's that some clients put there.
+    pub fn parse_amz_header(text: &str) -> Option<Self> {
         Self::parse(text).or_else(|| {
             let since = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
             Self::of(Timestamp(u64::try_from(since.as_millis()).ok()?))
         })
+    }
+
+    /// Reads a `Date` header: the same, and every other form in which clients write dates.
+    pub fn parse_header(text: &str) -> Option<Self> {
+        Self::parse(text).or_else(|| Self::of(Timestamp(parse_date_s(text)?.checked_mul(1000)?)))
     }
 
     /// This instant, to the second.
@@ -92,7 +99,10 @@ mod tests {
     fn a_date_header_may_be_an_http_date() {
         let date = AmzDate::parse_header("Fri, 24 May 2013 00:00:00 GMT").unwrap();
         assert_eq!(date.as_str(), "20130524T000000Z");
+        assert_eq!(AmzDate::parse_header("Fri, 24 May 2013 00:00:00 UTC"), Some(date));
         assert_eq!(AmzDate::parse_header("yesterday"), None);
+        assert!(AmzDate::parse_amz_header("Fri, 24 May 2013 00:00:00 GMT").is_some());
+        assert_eq!(AmzDate::parse_amz_header("2013-05-24T00:00:00Z"), None);
     }
 
     #[test]

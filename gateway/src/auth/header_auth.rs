@@ -6,34 +6,29 @@ use super::claim::{Claim, VersionFour};
 use super::content::ContentSha256;
 use super::date::AmzDate;
 use super::scope::{CredentialError, ParsedCredential};
+use super::version_two_refused;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::headers::single;
 
 /// Reads the claim in an `Authorization` header.
 pub(super) fn read(headers: &HeaderMap, region: &str) -> S3Result<Claim> {
-    let text = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .ok_or_else(|| malformed("the header is no text."))?;
+    let text = single(headers, header::AUTHORIZATION.as_str()).ok().flatten();
+    let text = text.ok_or_else(|| malformed("the header is no text."))?;
     let fields = Fields::parse(text)?;
     let date = date(headers)?;
     let credential = ParsedCredential::parse(&fields.credential).map_err(|error| credential_error(&error))?;
     credential.check(region, date.day()).map_err(|error| credential_error(&error))?;
 
-    let payload = match headers.get("x-amz-content-sha256") {
-        Some(value) => value.to_str().unwrap_or_default().to_owned(),
-        None => {
-            return Err(S3Error::invalid_request(
-                "Missing required header for this request: x-amz-content-sha256",
-            ));
-        }
-    };
+    let payload = single(headers, "x-amz-content-sha256")?.ok_or_else(|| {
+        S3Error::invalid_request("Missing required header for this request: x-amz-content-sha256")
+    })?;
     Ok(Claim::Four(Box::new(VersionFour {
         credential,
         date,
         signed_headers: fields.signed_headers,
         signature: fields.signature,
-        content: ContentSha256::parse(&payload)?,
-        payload,
+        content: ContentSha256::parse(payload)?,
+        payload: payload.to_owned(),
         expires_s: None,
     })))
 }
@@ -54,11 +49,9 @@ impl Fields {
                     "Signature Version 4A is not supported. Please use AWS4-HMAC-SHA256.",
                 ));
             }
-            // Signature Version 2.
+            // Signature Version 2, which is not understood in a header.
             "AWS" => {
-                return Err(S3Error::invalid_request(
-                    "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
-                ));
+                return Err(version_two_refused());
             }
             _ => {
                 return Err(S3Error::invalid_argument(
@@ -99,11 +92,9 @@ const THREE_COMPONENTS: &str =
 
 /// The request's date: `x-amz-date`, or `Date` where there is none.
 fn date(headers: &HeaderMap) -> S3Result<AmzDate> {
-    let date = match headers.get("x-amz-date") {
-        Some(value) => value.to_str().ok().and_then(AmzDate::parse_header),
-        None => {
-            headers.get(header::DATE).and_then(|value| value.to_str().ok()).and_then(AmzDate::parse_header)
-        }
+    let date = match single(headers, "x-amz-date")? {
+        Some(date) => AmzDate::parse_amz_header(date),
+        None => single(headers, header::DATE.as_str())?.and_then(AmzDate::parse_header),
     };
     date.ok_or_else(|| {
         S3Error::with_message(

@@ -18,6 +18,11 @@ impl SecretKey {
         Self(secret.into())
     }
 
+    /// Whether this is the same secret; in a time that does not tell how much of it is.
+    pub fn is(&self, other: &Self) -> bool {
+        self.as_bytes().ct_eq(other.as_bytes()).into()
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

@@ -31,12 +31,21 @@ use http::header;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::uri::Query;
 
-/// Reads what a request claims. `region` is ours.
+/// What a gateway lets its clients sign with.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted<'a> {
+    /// Our region.
+    pub region: &'a str,
+    /// Whether URLs that are presigned with version 2 are good. Their life has no limit.
+    pub version_two: bool,
+}
+
+/// Reads what a request claims.
 ///
 /// # Errors
 /// `AccessDenied` for an anonymous request, `InvalidArgument` for more than one mechanism,
-/// `InvalidRequest` for one that we do not speak, and what the mechanisms' own rules say.
-pub fn read_claim(request: &RequestView<'_>, region: &str) -> S3Result<Claim> {
+/// `InvalidRequest` for one that is not accepted, and what the mechanisms' own rules say.
+pub fn read_claim(request: &RequestView<'_>, accepted: Accepted<'_>) -> S3Result<Claim> {
     let (query, headers) = (request.query, request.headers);
     let in_header = headers.get_all(header::AUTHORIZATION).iter().count();
     let in_query = query
@@ -55,15 +64,24 @@ pub fn read_claim(request: &RequestView<'_>, region: &str) -> S3Result<Claim> {
         // Temporary credentials: there is no token service that could have made one.
         return Err(S3Error::new(ErrorCode::InvalidToken));
     }
-    if version_two {
+    if version_two && !accepted.version_two {
+        Err(version_two_refused())
+    } else if version_two {
         VersionTwo::read(query).map(Claim::Two)
     } else if in_query {
-        presign::read(query, headers, region)
+        presign::read(query, headers, accepted.region)
     } else if in_header == 1 {
-        header_auth::read(headers, region)
+        header_auth::read(headers, accepted.region)
     } else {
         Err(S3Error::new(ErrorCode::AccessDenied))
     }
+}
+
+/// As AWS answers in the regions that never had version 2.
+fn version_two_refused() -> S3Error {
+    S3Error::invalid_request(
+        "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+    )
 }
 
 /// Whether the query has a signature of version 2.

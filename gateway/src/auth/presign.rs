@@ -9,6 +9,7 @@ use super::content::ContentSha256;
 use super::date::AmzDate;
 use super::scope::{CredentialError, ParsedCredential};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::headers::single;
 use crate::uri::Query;
 
 /// AWS: at most seven days, because the signing key itself is good for no longer.
@@ -37,7 +38,7 @@ pub(super) fn read(query: &Query, headers: &HeaderMap, region: &str) -> S3Result
     credential.check(region, date.day()).map_err(|error| credential_error(&error))?;
 
     let signed_headers: Vec<String> = signed_headers.split(';').map(str::to_owned).collect();
-    let payload = payload(query, headers);
+    let payload = payload(query, headers)?;
     Ok(Claim::Four(Box::new(VersionFour {
         credential,
         date,
@@ -50,9 +51,9 @@ pub(super) fn read(query: &Query, headers: &HeaderMap, region: &str) -> S3Result
 }
 
 /// A presigned request may say what its body is; most do not.
-fn payload(query: &Query, headers: &HeaderMap) -> String {
-    let header = || headers.get("x-amz-content-sha256").and_then(|value| value.to_str().ok());
-    query.get("X-Amz-Content-Sha256").or_else(header).unwrap_or("UNSIGNED-PAYLOAD").to_owned()
+fn payload(query: &Query, headers: &HeaderMap) -> S3Result<String> {
+    let header = single(headers, "x-amz-content-sha256")?;
+    Ok(query.get("X-Amz-Content-Sha256").or(header).unwrap_or("UNSIGNED-PAYLOAD").to_owned())
 }
 
 fn expires_s(text: &str) -> S3Result<u64> {

@@ -1,5 +1,6 @@
 //! Signature Version 2, in presigned URLs only: boto3 and version 1 of aws-cli still presign with it
-//! where the region is us-east-1 and nothing else is configured.
+//! where the region is us-east-1 and nothing else is configured. It is off unless the configuration turns it on: such
+//! a URL may be good for ever, and its signature is of SHA-1.
 //!
 //! Source: Amazon S3 User Guide, "Signing and authenticating REST requests (AWS signature version 2)", there "Query
 //! string request authentication alternative".
@@ -117,21 +118,19 @@ impl VersionTwo {
         }
         Err(S3Error::new(ErrorCode::SignatureDoesNotMatch)
             .detail("AWSAccessKeyId", &self.access_key)
-            .detail("StringToSign", to_sign)
+            .detail("StringToSign", String::from_utf8_lossy(&to_sign))
             .detail("SignatureProvided", &self.signature))
     }
 
-    fn string_to_sign(&self, request: &RequestView<'_>) -> String {
-        let header = |name: &str| values(request.headers, name);
-        format!(
-            "{}\n{}\n{}\n{}\n{}{}",
-            request.method,
-            header("content-md5"),
-            header("content-type"),
-            self.expires,
-            amz_headers(request.headers),
-            resource(request)
-        )
+    fn string_to_sign(&self, request: &RequestView<'_>) -> Vec<u8> {
+        let lines = [
+            request.method.as_str().as_bytes().to_vec(),
+            values(request.headers, "content-md5"),
+            values(request.headers, "content-type"),
+            self.expires.as_bytes().to_vec(),
+            [amz_headers(request.headers), resource(request).into_bytes()].concat(),
+        ];
+        lines.join(&b'\n')
     }
 }
 
@@ -140,20 +139,19 @@ pub(super) fn is_own(name: &str) -> bool {
     matches!(name, "AWSAccessKeyId" | "Signature" | "Expires")
 }
 
-fn values(headers: &HeaderMap, name: &str) -> String {
-    let values: Vec<_> = headers
-        .get_all(name)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
-        .collect();
-    values.join(",")
+/// All bytes of a header, whatever they are: each is signed.
+fn values(headers: &HeaderMap, name: &str) -> Vec<u8> {
+    let values: Vec<&[u8]> =
+        headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii()).collect();
+    values.join(&b',')
 }
 
-fn amz_headers(headers: &HeaderMap) -> String {
+fn amz_headers(headers: &HeaderMap) -> Vec<u8> {
     let mut names: Vec<&str> =
         headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with("x-amz-")).collect();
     names.sort_unstable();
-    names.into_iter().map(|name| format!("{name}:{}\n", values(headers, name))).collect()
+    let line = |name: &str| [name.as_bytes(), b":", &values(headers, name), b"\n"].concat();
+    names.into_iter().flat_map(line).collect()
 }
 
 /// The path as it was sent, behind the bucket if that is in the host name, and the parameters covered.
@@ -172,10 +170,10 @@ fn resource(request: &RequestView<'_>) -> String {
 
 impl SecretKey {
     /// The signature of version 2: base64 of HMAC-SHA1.
-    fn sign_version_two(&self, to_sign: &str) -> String {
+    fn sign_version_two(&self, to_sign: &[u8]) -> String {
         match Hmac::<Sha1>::new_from_slice(self.as_bytes()) {
             Ok(mut mac) => {
-                mac.update(to_sign.as_bytes());
+                mac.update(to_sign);
                 STANDARD.encode(mac.finalize().into_bytes())
             }
             // HMAC takes keys of any length (RFC 2104), so the type's error never happens.

@@ -2,17 +2,22 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, header};
 
 use crate::auth::ContentSha256;
 use crate::checksum::{Algorithm, Checksum};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::headers::{list, single};
 
 /// The largest body of one PutObject or UploadPart in bytes: 5 GiB (S3 User Guide, "Uploading objects").
 pub const SINGLE_UPLOAD_MAX: u64 = 5 << 30;
 
-/// The largest object in bytes: 5 TiB (the same page, at the time of writing).
-pub const OBJECT_SIZE_MAX: u64 = 5 << 40;
+/// The most parts of an upload (S3 User Guide, "Amazon S3 multipart upload limits").
+const PARTS_MAX: u64 = 10_000;
+
+/// The largest object in bytes: 48.8 TiB, which is as many parts as there can be of the largest size (the same page,
+/// since December 2025; 5 TiB before).
+pub const OBJECT_SIZE_MAX: u64 = PARTS_MAX * SINGLE_UPLOAD_MAX;
 
 /// The promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +89,8 @@ impl PayloadSpec {
 
     /// `x-amz-sdk-checksum-algorithm` announces a checksum, which must then be there.
     fn check_announced(&self, headers: &HeaderMap) -> S3Result<()> {
-        let Some(announced) = headers.get("x-amz-sdk-checksum-algorithm") else { return Ok(()) };
-        let announced = announced.to_str().ok().and_then(Algorithm::parse).ok_or_else(|| {
+        let Some(announced) = single(headers, "x-amz-sdk-checksum-algorithm")? else { return Ok(()) };
+        let announced = Algorithm::parse(announced).ok_or_else(|| {
             S3Error::invalid_request("Value for x-amz-sdk-checksum-algorithm header is invalid.")
         })?;
         match self.checksum.as_ref().map(Checksum::algorithm).or(self.trailer) {
@@ -100,43 +105,26 @@ impl PayloadSpec {
     }
 }
 
-/// The one value of a header as text; an error that names it if it is no text, or there are two.
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> S3Result<Option<&'a str>> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => value
-            .to_str()
-            .map(Some)
-            .map_err(|_| S3Error::invalid_request(format!("Value for {name} header is invalid."))),
-        (Some(_), Some(_)) => {
-            Err(S3Error::invalid_request(format!("The {name} header is there more than once.")))
-        }
-    }
-}
-
 fn length(headers: &HeaderMap, content: &ContentSha256) -> S3Result<u64> {
-    let decoded = HeaderName::from_static("x-amz-decoded-content-length");
-    let encodings = headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let says_chunked =
-        encodings.flat_map(|value| value.split(',')).any(|encoding| encoding.trim() == "aws-chunked");
+    let encodings = list(headers, header::CONTENT_ENCODING.as_str())?.unwrap_or_default();
+    let says_chunked = encodings.split(',').any(|encoding| encoding.trim() == "aws-chunked");
     if says_chunked && !content.is_chunked() {
         // Else the framing would be stored as if it were the object.
         return Err(S3Error::invalid_request(
             "Content-Encoding is aws-chunked, but x-amz-content-sha256 has no STREAMING- value.",
         ));
     }
-    let name = if content.is_chunked() { decoded } else { header::CONTENT_LENGTH };
-    let text = single(headers, &name)?.ok_or_else(|| S3Error::new(ErrorCode::MissingContentLength))?;
+    let name = if content.is_chunked() { "x-amz-decoded-content-length" } else { "content-length" };
+    let text = single(headers, name)?.ok_or_else(|| S3Error::new(ErrorCode::MissingContentLength))?;
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse()
         .ok()
         .filter(|_| digits)
-        .ok_or_else(|| S3Error::invalid_argument(name.as_str(), text, "The length is no number."))
+        .ok_or_else(|| S3Error::invalid_argument(name, text, "The length is no number."))
 }
 
 fn md5(headers: &HeaderMap) -> S3Result<Option<[u8; 16]>> {
-    let Some(text) = single(headers, &HeaderName::from_static("content-md5"))? else { return Ok(None) };
+    let Some(text) = single(headers, "content-md5")? else { return Ok(None) };
     let digest = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
     digest.map(Some).ok_or_else(|| S3Error::new(ErrorCode::InvalidDigest))
 }
@@ -144,7 +132,10 @@ fn md5(headers: &HeaderMap) -> S3Result<Option<[u8; 16]>> {
 fn checksum(headers: &HeaderMap) -> S3Result<Option<Checksum>> {
     let mut found = None;
     for algorithm in Algorithm::ALL {
-        let Some(text) = single(headers, &HeaderName::from_static(algorithm.header()))? else { continue };
+        if headers.get_all(algorithm.header()).iter().count() > 1 {
+            return Err(more_than_one());
+        }
+        let Some(text) = single(headers, algorithm.header())? else { continue };
         let checksum = Checksum::from_base64(algorithm, text.trim()).ok_or_else(|| {
             S3Error::invalid_request(format!("Value for {} header is invalid.", algorithm.header()))
         })?;
@@ -156,7 +147,7 @@ fn checksum(headers: &HeaderMap) -> S3Result<Option<Checksum>> {
 }
 
 fn trailer(headers: &HeaderMap, content: &ContentSha256) -> S3Result<Option<Algorithm>> {
-    let Some(text) = single(headers, &HeaderName::from_static("x-amz-trailer"))? else { return Ok(None) };
+    let Some(text) = single(headers, "x-amz-trailer")? else { return Ok(None) };
     if !matches!(content, ContentSha256::ChunksAndTrailer | ContentSha256::UnsignedTrailer) {
         return Err(S3Error::invalid_request(
             "x-amz-trailer is only valid with an x-amz-content-sha256 that ends in -TRAILER.",
@@ -179,7 +170,7 @@ fn more_than_one() -> S3Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http::{HeaderName, HeaderValue};
 
     fn parse(headers: &[(&'static str, &'static str)], content: &ContentSha256) -> S3Result<PayloadSpec> {
         let mut map = HeaderMap::new();

@@ -141,8 +141,11 @@ impl Grants {
         let request = AllocateBlocks {
             bucket: self.placement.bucket.clone(),
             storage_class: self.placement.storage_class.clone(),
-            object_offset: offset,
-            object_length: self.placement.length,
+            object_offset: self.placement.begins_at.saturating_add(offset),
+            object_length: self
+                .placement
+                .length
+                .map(|length| self.placement.begins_at.saturating_add(length)),
             block_size: self.placement.block_size,
             count: self.count(offset, spare.block_size),
             exclude,

@@ -102,6 +102,8 @@ pub struct Placement {
     pub bucket: String,
     /// The storage class, when it is not STANDARD.
     pub storage_class: Option<String>,
+    /// How many bytes of the object come before this body, as far as can be told: blocks grow with the object.
+    pub begins_at: u64,
     /// The length of the body in bytes, if it is known.
     pub length: Option<u64>,
     /// The length in bytes that the client wants the first blocks to have, if it says so.

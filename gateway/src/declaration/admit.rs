@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::stray::{self, is_harmless};
 use super::{Body, Declaration, Member, Values};
 use crate::error::{S3Error, S3Result};
+use crate::headers::text;
 use crate::uri::Query;
 
 /// Headers of the connection, which any operation may read.
@@ -63,12 +64,10 @@ impl Declaration {
 }
 
 fn check_value(member: &Member, name: &HeaderName, value: &HeaderValue) -> S3Result<()> {
-    match (value.to_str(), member.values) {
+    match (text(name.as_str(), value.as_bytes()), member.values) {
         (Ok(text), _) => member.check(name.as_str(), text),
         // What only the operation can judge may be in UTF-8.
         (Err(_), Values::Any) => member.check(name.as_str(), ""),
-        (Err(_), Values::Listed(_) | Values::Judged(_)) => {
-            Err(S3Error::invalid_argument(name.as_str(), "", "The value of the header is not text."))
-        }
+        (Err(error), Values::Listed(_) | Values::Judged(_)) => Err(error),
     }
 }

@@ -3,6 +3,7 @@
 use http::HeaderMap;
 
 use crate::error::{S3Error, S3Result};
+use crate::headers::single;
 use crate::request::Target;
 use crate::types::{BucketName, ObjectKey};
 
@@ -66,7 +67,8 @@ fn target(bucket: BucketName, raw_key: &str) -> S3Result<Target> {
 
 /// The bucket in the host name: what stands before one of the domains.
 pub fn virtual_bucket(headers: &HeaderMap, domains: &[String]) -> Option<String> {
-    let host = headers.get(http::header::HOST)?.to_str().ok()?.to_ascii_lowercase();
+    // A host that is no text was refused before.
+    let host = single(headers, http::header::HOST.as_str()).ok().flatten()?.to_ascii_lowercase();
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => &host,

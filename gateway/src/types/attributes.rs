@@ -32,7 +32,8 @@ const STORED: [HeaderName; 6] = [
 pub fn parse_attributes(headers: &HeaderMap) -> S3Result<ObjectAttributes> {
     let mut stored = BTreeMap::new();
     for name in &STORED {
-        let Some(mut value) = joined(headers, name) else { continue };
+        // Kept as it was sent: encoded words mean something in user metadata only.
+        let Some(mut value) = joined(headers, name, mail_safe::text) else { continue };
         if *name == header::CONTENT_ENCODING {
             value = without_framing(&value);
         }
@@ -55,12 +56,9 @@ pub fn user_metadata_header(name: &str, value: &str) -> Option<(HeaderName, Head
     Some((name, HeaderValue::try_from(mail_safe::encode(value)).ok()?))
 }
 
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let values: Vec<String> = headers
-        .get_all(name)
-        .iter()
-        .map(|value| mail_safe::decode(value.as_bytes()).trim().to_owned())
-        .collect();
+fn joined(headers: &HeaderMap, name: &HeaderName, read: fn(&[u8]) -> String) -> Option<String> {
+    let values: Vec<String> =
+        headers.get_all(name).iter().map(|value| read(value.as_bytes()).trim().to_owned()).collect();
     (!values.is_empty()).then(|| values.join(","))
 }
 
@@ -77,7 +75,8 @@ fn without_framing(value: &str) -> String {
 fn user_metadata(headers: &HeaderMap) -> S3Result<BTreeMap<String, String>> {
     let mut metadata = BTreeMap::new();
     for name in headers.keys() {
-        if let (Some(short), Some(value)) = (name.as_str().strip_prefix(USER_PREFIX), joined(headers, name)) {
+        let value = joined(headers, name, mail_safe::decode);
+        if let (Some(short), Some(value)) = (name.as_str().strip_prefix(USER_PREFIX), value) {
             metadata.insert(short.to_owned(), value);
         }
     }

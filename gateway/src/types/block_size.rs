@@ -4,6 +4,7 @@ use cairn_protocol::block::{BLOCK_LENGTH_MAX, BLOCK_SIZE_MIN};
 use http::HeaderMap;
 
 use crate::error::{S3Error, S3Result};
+use crate::headers::single;
 
 /// The header's name.
 pub const BLOCK_SIZE_HEADER: &str = "x-cairn-block-size";
@@ -13,17 +14,15 @@ pub const BLOCK_SIZE_HEADER: &str = "x-cairn-block-size";
 /// # Errors
 /// `InvalidArgument` for what is no size, or none that blocks can have.
 pub fn parse_block_size(headers: &HeaderMap) -> S3Result<Option<u64>> {
-    let mut values = headers.get_all(BLOCK_SIZE_HEADER).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default();
-    let wrong = |message: String| Err(S3Error::invalid_argument(BLOCK_SIZE_HEADER, text, message));
-    if values.next().is_some() {
-        return wrong("The header is there more than once.".to_owned());
-    }
+    let Some(text) = single(headers, BLOCK_SIZE_HEADER)? else { return Ok(None) };
     match parse_size(text) {
         Some(bytes) if (BLOCK_SIZE_MIN..=BLOCK_LENGTH_MAX).contains(&bytes) => Ok(Some(bytes)),
-        Some(_) | None => wrong(format!(
-            "A block size is {BLOCK_SIZE_MIN} to {BLOCK_LENGTH_MAX} bytes, written as 16777216 or 16MiB."
+        Some(_) | None => Err(S3Error::invalid_argument(
+            BLOCK_SIZE_HEADER,
+            text,
+            format!(
+                "A block size is {BLOCK_SIZE_MIN} to {BLOCK_LENGTH_MAX} bytes, written as 16777216 or 16MiB."
+            ),
         )),
     }
 }

@@ -4,8 +4,10 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::WriteCondition;
 use http::{HeaderMap, HeaderName, header};
 
+use super::date::{parse_date_s, parse_guard_date_s};
 use super::etag::EtagList;
 use crate::error::{S3Error, S3Result};
+use crate::headers::{list, single};
 
 /// The conditions of a GET, a HEAD, or on the source of a copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,43 +32,34 @@ pub enum Verdict {
 
 impl ReadConditions {
     /// The conditions of a GET or HEAD.
-    pub fn parse(headers: &HeaderMap) -> Self {
-        Self::read(
-            headers,
-            [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE],
-        )
+    ///
+    /// A date that is none is as if it were not there only in `If-Modified-Since` (RFC 9110, section 13.1.3), which
+    /// saves a transfer and guards nothing. In `If-Unmodified-Since` it is refused, although section 13.1.4 has it
+    /// ignored as well: what the client asked to be kept from would be done.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a header that is no text, or no date.
+    pub fn parse(headers: &HeaderMap) -> S3Result<Self> {
+        let modified_since = single(headers, header::IF_MODIFIED_SINCE.as_str())?;
+        Ok(Self {
+            matches: etags(headers, header::IF_MATCH.as_str())?,
+            none_matches: etags(headers, header::IF_NONE_MATCH.as_str())?,
+            modified_since_s: modified_since.and_then(parse_date_s),
+            unmodified_since_s: parse_guard_date_s(headers, header::IF_UNMODIFIED_SINCE.as_str())?,
+        })
     }
 
-    /// The conditions on the source of a copy.
-    pub fn parse_copy_source(headers: &HeaderMap) -> Self {
-        Self::read(
-            headers,
-            [
-                HeaderName::from_static("x-amz-copy-source-if-match"),
-                HeaderName::from_static("x-amz-copy-source-if-none-match"),
-                HeaderName::from_static("x-amz-copy-source-if-modified-since"),
-                HeaderName::from_static("x-amz-copy-source-if-unmodified-since"),
-            ],
-        )
-    }
-
-    fn read(headers: &HeaderMap, [matches, none_matches, modified, unmodified]: [HeaderName; 4]) -> Self {
-        let text = |name: &HeaderName| {
-            let values: Vec<&str> =
-                headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
-            (!values.is_empty()).then(|| values.join(","))
-        };
-        // A date that is none is as if it were not there (RFC 9110, section 13.1.3).
-        let date = |name| {
-            let date = httpdate::parse_http_date(&text(name)?).ok()?;
-            Some(date.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs()))
-        };
-        Self {
-            matches: text(&matches).as_deref().map(EtagList::parse),
-            none_matches: text(&none_matches).as_deref().map(EtagList::parse),
-            modified_since_s: date(&modified),
-            unmodified_since_s: date(&unmodified),
-        }
+    /// The conditions on the source of a copy: each guards a write.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a header that is no text, or no date.
+    pub fn parse_copy_source(headers: &HeaderMap) -> S3Result<Self> {
+        Ok(Self {
+            matches: etags(headers, "x-amz-copy-source-if-match")?,
+            none_matches: etags(headers, "x-amz-copy-source-if-none-match")?,
+            modified_since_s: parse_guard_date_s(headers, "x-amz-copy-source-if-modified-since")?,
+            unmodified_since_s: parse_guard_date_s(headers, "x-amz-copy-source-if-unmodified-since")?,
+        })
     }
 
     /// Weighs them in the order of RFC 9110, section 13.2.2, which S3 follows: an ETag outweighs a date.
@@ -90,14 +83,19 @@ impl ReadConditions {
     }
 }
 
+fn etags(headers: &HeaderMap, name: &str) -> S3Result<Option<EtagList>> {
+    Ok(list(headers, name)?.as_deref().map(EtagList::parse))
+}
+
 /// The condition of a write: `If-None-Match: *`, or `If-Match` with an ETag or `*`.
 ///
 /// # Errors
-/// `NotImplemented` for other conditions, as S3 answers them; `InvalidRequest` for both at once.
+/// `NotImplemented` for other conditions, as S3 answers them; `InvalidRequest` for both at once; `InvalidArgument` for
+/// a header that is no text.
 pub fn parse_write_condition(headers: &HeaderMap) -> S3Result<WriteCondition> {
     refuse(headers, &[header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE])?;
-    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    match (text(&header::IF_MATCH), text(&header::IF_NONE_MATCH)) {
+    let text = |name: &HeaderName| single(headers, name.as_str());
+    match (text(&header::IF_MATCH)?, text(&header::IF_NONE_MATCH)?) {
         (None, None) => Ok(WriteCondition::None),
         (None, Some(none_match)) if none_match.trim() == "*" => Ok(WriteCondition::Absent),
         (None, Some(_)) => Err(not_implemented(&header::IF_NONE_MATCH)),
@@ -166,12 +164,13 @@ mod tests {
             (&[("if-none-match", "\"e\""), ("if-modified-since", BEFORE)], NotModified("If-None-Match")),
             (&[("if-none-match", "\"x\""), ("if-modified-since", SAME)], Proceed),
             (&[("if-match", "*"), ("if-none-match", "*")], NotModified("If-None-Match")),
-            (&[("if-modified-since", "yesterday"), ("if-unmodified-since", "")], Proceed),
+            (&[("if-modified-since", "yesterday")], Proceed),
         ];
         for (pairs, verdict) in cases {
             let pairs: Vec<(&'static str, &'static str)> =
                 pairs.iter().map(|pair| (leak(pair.0), leak(pair.1))).collect();
-            assert_eq!(ReadConditions::parse(&headers(&pairs)).evaluate("e", MODIFIED), verdict, "{pairs:?}");
+            let conditions = ReadConditions::parse(&headers(&pairs)).unwrap();
+            assert_eq!(conditions.evaluate("e", MODIFIED), verdict, "{pairs:?}");
         }
     }
 
@@ -183,7 +182,7 @@ mod tests {
     fn copies_have_conditions_of_their_own() {
         let map = headers(&[("x-amz-copy-source-if-match", "\"x\""), ("if-match", "\"e\"")]);
         assert_eq!(
-            ReadConditions::parse_copy_source(&map).evaluate("e", MODIFIED),
+            ReadConditions::parse_copy_source(&map).unwrap().evaluate("e", MODIFIED),
             Verdict::Failed("If-Match")
         );
     }

@@ -4,6 +4,7 @@ use http::HeaderMap;
 
 use super::{BucketName, ObjectKey, refuse_version};
 use crate::error::{S3Error, S3Result};
+use crate::headers::single;
 use crate::uri::{self, Query};
 
 /// Whence to copy.
@@ -21,10 +22,7 @@ impl CopySource {
     /// # Errors
     /// `InvalidArgument`, or what is wrong with bucket, key or version; `NotImplemented` for access points.
     pub fn parse(headers: &HeaderMap) -> S3Result<Self> {
-        let raw = headers
-            .get("x-amz-copy-source")
-            .and_then(|value| value.to_str().ok())
-            .ok_or_else(|| invalid(""))?;
+        let raw = single(headers, "x-amz-copy-source")?.ok_or_else(|| invalid(""))?;
         if raw.starts_with("arn:") {
             return Err(S3Error::not_implemented("Access points are not implemented."));
         }

@@ -1,11 +1,163 @@
-//! Times of last modification.
+//! Dates: of last modification in listings, and in what clients send.
 
 use cairn_protocol::env::Timestamp;
+use http::HeaderMap;
+use jiff::fmt::strtime;
+use jiff::tz::Offset;
 
 use crate::auth::iso8601;
+use crate::error::{S3Error, S3Result};
+use crate::headers::single;
 
 /// An instant in a listing, to the second, as S3 shows it: so it is the same as in `Last-Modified`, which can
 /// say no less.
 pub fn iso8601_seconds(at: Timestamp) -> String {
     iso8601(Timestamp(at.0 / 1000 * 1000))
+}
+
+/// Dates with their zone behind them, but for the day of the week, which says nothing that the date does not: those of
+/// RFC 9110 and RFC 5322, and of RFC 850 with a year of two digits, and with one of four, as in cookies. `%d` takes one
+/// digit or two, `%.f` a fraction of a second or none.
+const ZONED: [&str; 4] =
+    ["%d %b %y %H:%M:%S%.f", "%d %b %Y %H:%M:%S%.f", "%d-%b-%y %H:%M:%S%.f", "%d-%b-%Y %H:%M:%S%.f"];
+
+/// C's asctime(), which is in UTC (RFC 9110, section 5.6.7), and Java's `Date.toString()`.
+const UNZONED: [&str; 3] = ["%b %d %H:%M:%S%.f %Y", "%b %d %H:%M:%S%.f UTC %Y", "%b %d %H:%M:%S%.f GMT %Y"];
+
+/// The names of UTC that clients write at the end.
+const UTC_NAMES: [&str; 4] = [" GMT", " UTC", " UT", " Z"];
+
+const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// The seconds since the epoch of a date in any form that clients are known to send; a fraction of a second is
+/// cut off, and before the epoch is the epoch. `None` for what is no date.
+///
+/// RFC 9110, section 5.6.7, asks for three forms. Clients also send days of one digit, other names of UTC, offsets,
+/// fractions, any case, and RFC 3339.
+pub fn parse_date_s(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let date = without_weekday(text);
+    let seconds = zoned(date)
+        .or_else(|| UNZONED.iter().find_map(|form| in_utc(form, date)))
+        .or_else(|| text.parse::<jiff::Timestamp>().ok().map(|at| at.as_second()))?;
+    Some(u64::try_from(seconds).unwrap_or(0))
+}
+
+fn without_weekday(text: &str) -> &str {
+    let Some(end) = text.find(|character: char| !character.is_ascii_alphabetic()) else { return text };
+    let (word, rest) = text.split_at(end);
+    let is_weekday =
+        word.get(..3).is_some_and(|start| WEEKDAYS.iter().any(|day| day.eq_ignore_ascii_case(start)));
+    if is_weekday { rest.trim_start_matches([',', ' ']) } else { text }
+}
+
+fn zoned(text: &str) -> Option<i64> {
+    let named = UTC_NAMES.iter().find_map(|name| {
+        let (date, end) = text.split_at_checked(text.len().checked_sub(name.len())?)?;
+        end.eq_ignore_ascii_case(name).then_some(date)
+    });
+    ZONED.iter().find_map(|form| match named {
+        Some(date) => in_utc(form, date),
+        None => {
+            let parts = strtime::parse(format!("{form} %z"), text).ok()?;
+            parts.to_timestamp().ok().map(|at| at.as_second())
+        }
+    })
+}
+
+/// A date without an offset, which is in UTC.
+fn in_utc(form: &str, text: &str) -> Option<i64> {
+    let date = strtime::parse(form, text).ok()?.to_datetime().ok()?;
+    Offset::UTC.to_timestamp(date).ok().map(|at| at.as_second())
+}
+
+/// A date on which the outcome depends, in seconds since the epoch; `None` if the header is not there.
+///
+/// # Errors
+/// `InvalidArgument` for what is no date: a guard that is passed over is none.
+pub(super) fn parse_guard_date_s(headers: &HeaderMap, name: &str) -> S3Result<Option<u64>> {
+    let Some(text) = single(headers, name)? else { return Ok(None) };
+    let date = parse_date_s(text);
+    date.map(Some).ok_or_else(|| S3Error::invalid_argument(name, text, "The value is not a valid date."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The example of RFC 9110, section 5.6.7, in its three forms and in those that clients send besides.
+    #[test]
+    fn every_form_is_the_same_instant() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "6 Nov 1994 08:49:37 GMT",
+            "SUN, 06 NOV 1994 08:49:37 gmt",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 ut",
+            "Sun, 06 Nov 1994 08:49:37 Z",
+            "Sun, 06 Nov 1994 08:49:37 +0000",
+            "Sun, 06 Nov 1994 08:49:37 -0000",
+            "Sun, 06 Nov 1994 10:49:37 +0200",
+            "Sunday, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 94 08:49:37 GMT",
+            // The day of the week is wrong, and the date is not.
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37.123 GMT",
+            "Sun, 6 Nov 1994 08:49:37.999999 UTC",
+            "Sun, 06 Nov 1994 10:49:37.5 +0200",
+            "Sunday, 6-Nov-94 08:49:37 GMT",
+            "Sun, 06-Nov-1994 08:49:37 GMT",
+            "Sun Nov 6 08:49:37 1994",
+            "Sun Nov 06 08:49:37 UTC 1994",
+            "Sun Nov 06 08:49:37 GMT 1994",
+            "1994-11-06T08:49:37Z",
+            "1994-11-06T08:49:37.000Z",
+            "1994-11-06T10:49:37+02:00",
+            " Sun, 06 Nov 1994 08:49:37 GMT ",
+        ] {
+            assert_eq!(parse_date_s(text), Some(784_111_777), "{text}");
+        }
+        assert_eq!(parse_date_s("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(parse_date_s("Mon, 01 Jan 1900 00:00:00 GMT"), Some(0));
+    }
+
+    #[test]
+    fn what_is_no_date_is_none() {
+        for text in [
+            "",
+            "yesterday",
+            "784111777",
+            "Sun, 06 Nov 1994",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 XYZ",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sun Nov  6 08:49:37 CET 1994",
+            "1994-11-06T08:49:37",
+            "1994-11-06",
+        ] {
+            assert_eq!(parse_date_s(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC{0,40}", pieces in "(Sun|, | |06|Nov|-|1994|94|:|\\.|GMT|UTC|Z|\\+0000|T|é){0,14}") {
+            let _ = parse_date_s(&text);
+            let _ = parse_date_s(&pieces);
+        }
+
+        /// What we write ourselves, clients send back.
+        #[test]
+        fn our_own_dates_are_read_back(second in 0_u64..4_000_000_000) {
+            let at = Timestamp(second * 1000);
+            prop_assert_eq!(parse_date_s(&crate::response::http_date(at)), Some(second));
+            prop_assert_eq!(parse_date_s(&iso8601_seconds(at)), Some(second));
+        }
+    }
 }

@@ -6,12 +6,18 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// A header's bytes as text: UTF-8, or ISO-8859-1 as HTTP once had it; encoded words are decoded.
-pub(super) fn decode(bytes: &[u8]) -> String {
-    let text = match std::str::from_utf8(bytes) {
+/// A header's bytes as text: UTF-8, or ISO-8859-1 as HTTP once had it. Any bytes are one or the other, so nothing is
+/// lost.
+pub(super) fn text(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.iter().copied().map(char::from).collect(),
-    };
+    }
+}
+
+/// The same, and encoded words are decoded.
+pub(super) fn decode(bytes: &[u8]) -> String {
+    let text = text(bytes);
     if text.contains("=?") { decode_words(&text) } else { text }
 }
 

@@ -4,11 +4,18 @@ use cairn_protocol::metadata::LookupRange;
 use http::{HeaderMap, header};
 
 use crate::error::{S3Error, S3Result};
+use crate::headers::single;
 
 /// The range of a GET or HEAD. What is no single range of bytes is ignored, as RFC 9110 permits for
 /// several and asks for with what cannot be understood.
-pub fn parse_range(headers: &HeaderMap) -> Option<LookupRange> {
-    let text = headers.get(header::RANGE)?.to_str().ok()?;
+///
+/// # Errors
+/// `InvalidArgument` for a header that is no text, or is there more than once.
+pub fn parse_range(headers: &HeaderMap) -> S3Result<Option<LookupRange>> {
+    Ok(single(headers, header::RANGE.as_str())?.and_then(range))
+}
+
+fn range(text: &str) -> Option<LookupRange> {
     let (unit, range) = text.split_once('=')?;
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return None;
@@ -35,8 +42,7 @@ fn number(text: &str) -> Option<u64> {
 /// # Errors
 /// `InvalidArgument`.
 pub fn parse_copy_range(headers: &HeaderMap) -> S3Result<Option<(u64, u64)>> {
-    let Some(value) = headers.get("x-amz-copy-source-range") else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default();
+    let Some(text) = single(headers, "x-amz-copy-source-range")? else { return Ok(None) };
     let range = text.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
     let range = range.and_then(|(first, last)| Some((number(first)?, number(last)?)));
     match range.filter(|(first, last)| first <= last) {
@@ -78,9 +84,9 @@ mod tests {
             ("lines=0-9", None),
             ("0-9", None),
         ] {
-            assert_eq!(parse_range(&headers("range", value)), range, "{value}");
+            assert_eq!(parse_range(&headers("range", value)).unwrap(), range, "{value}");
         }
-        assert_eq!(parse_range(&HeaderMap::new()), None);
+        assert_eq!(parse_range(&HeaderMap::new()).unwrap(), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use cairn_protocol::metadata::Tags;
 use http::HeaderMap;
 
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::headers::single;
 use crate::uri;
 use crate::xml::{Element, XmlWriter};
 
@@ -19,8 +20,7 @@ const VALUE_MAX: usize = 256;
 /// # Errors
 /// `InvalidArgument`, `InvalidTag` or `BadRequest`.
 pub fn parse_tag_header(headers: &HeaderMap) -> S3Result<Option<Tags>> {
-    let Some(value) = headers.get("x-amz-tagging") else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default();
+    let Some(text) = single(headers, "x-amz-tagging")? else { return Ok(None) };
     let malformed = || {
         S3Error::invalid_argument(
             "x-amz-tagging",

@@ -19,4 +19,5 @@ mod placement;
 mod races;
 mod reads;
 mod tags;
+mod values;
 mod wire;

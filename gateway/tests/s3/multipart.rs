@@ -260,6 +260,9 @@ async fn composite_checksums_are_made_of_the_parts() {
         format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>")
     };
     upload.complete_with(&whole(&sums[0]), &[]).await.fails(400, "InvalidPart");
+    // The object's checksum is of what the client says its parts are, so it must say it.
+    let unsaid = upload.complete(&[(1, &md5(&one)), (2, &md5(&two))]).await.fails(400, "InvalidRequest");
+    assert!(unsaid.error("Message").unwrap().contains("missing for part 1"), "{}", unsaid.text());
     let expected = format!("{}-2", STANDARD.encode(Sha256::digest(sums.concat())));
     let wrong = [("x-amz-checksum-type", "FULL_OBJECT")];
     upload.complete_with(&whole(&sums[1]), &wrong).await.fails(400, "InvalidRequest");
@@ -270,6 +273,12 @@ async fn composite_checksums_are_made_of_the_parts() {
     let head =
         client.send(Call::head("/bucket/key").header("x-amz-checksum-mode", "ENABLED")).await.expect(200);
     assert_eq!(head.header("x-amz-checksum-sha256"), expected);
+    // A part's sum is of its own bytes, and its type tells how the object's is made of it.
+    for call in [Call::get("/bucket/key?partNumber=2"), Call::head("/bucket/key?partNumber=2")] {
+        let part = client.send(call.header("x-amz-checksum-mode", "ENABLED")).await.expect(206);
+        assert_eq!(part.header("x-amz-checksum-sha256"), STANDARD.encode(&sums[1]));
+        assert_eq!(part.header("x-amz-checksum-type"), "COMPOSITE");
+    }
 }
 
 /// The CRC-64/NVME of "123456789" is AE8B14860A799888 (the check value of the NVMe specification).

@@ -3,6 +3,8 @@
 use cairn_metanode::blocks::BlocksConfig;
 use cairn_protocol::admin::{ObjectPlace, WhereRequest};
 use cairn_protocol::event::EventKind;
+use cairn_protocol::id::VersionId;
+use cairn_protocol::metadata::{CommitObject, ObjectAttributes, Tags, WriteCondition};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -66,6 +68,79 @@ async fn a_class_that_is_neither_of_aws_nor_of_the_configuration_is_refused_and_
     store.client.send(Call::head(&object)).await.expect(404);
     let uploads = store.client.send(Call::get(&format!("/{BUCKET}?uploads"))).await.expect(200);
     assert!(texts(&uploads.xml("ListMultipartUploadsResult"), &["Upload", "Key"]).is_empty());
+}
+
+/// GLACIER and DEEP_ARCHIVE were accepted and shown; nothing restores from them, and so `aws s3 cp` passed over such
+/// objects for ever.
+#[tokio::test]
+async fn a_class_that_needs_a_restore_is_refused_unless_the_configuration_defines_it() {
+    let mut setup = with_class();
+    setup.blocks.storage_classes.insert("DEEP_ARCHIVE".to_owned(), 2);
+    let store = Store::of(setup).await;
+    let client = &store.client;
+    client.send(Call::put(&format!("/{BUCKET}/source")).body("body")).await.expect(200);
+    let object = format!("/{BUCKET}/key");
+    for call in [
+        Call::put(&object).body("body"),
+        Call::put(&object).header("x-amz-copy-source", &format!("/{BUCKET}/source")),
+        Call::post(&format!("{object}?uploads")),
+    ] {
+        let reply = client.send(call.header("x-amz-storage-class", "GLACIER")).await;
+        reply.fails(400, "InvalidStorageClass");
+    }
+    client.send(Call::head(&object)).await.expect(404);
+    for class in ["GLACIER_IR", "INTELLIGENT_TIERING", "DEEP_ARCHIVE"] {
+        client.send(Call::put(&object).body("body").header("x-amz-storage-class", class)).await.expect(200);
+        let head = client.send(Call::head(&object)).await.expect(200);
+        assert_eq!(head.header("x-amz-storage-class"), class);
+    }
+}
+
+/// Objects that were stored when such classes were accepted are there, and a client must be able to read them.
+#[tokio::test]
+async fn an_object_of_an_archive_that_is_none_is_shown_as_one_that_can_be_read() {
+    let mut setup = with_class();
+    setup.blocks.storage_classes.insert("DEEP_ARCHIVE".to_owned(), 2);
+    let store = Store::of(setup).await;
+    let client = &store.client;
+    for (key, class) in [("deep", "DEEP_ARCHIVE"), ("glacier", "GLACIER"), ("other", "NO_LONGER_CONFIGURED")]
+    {
+        let attributes =
+            ObjectAttributes { storage_class: Some(class.to_owned()), ..ObjectAttributes::default() };
+        let commit = CommitObject {
+            bucket: BUCKET.to_owned(),
+            key: key.to_owned(),
+            version: VersionId(client.env.uuid_v7()),
+            length: 0,
+            etag: "d41d8cd98f00b204e9800998ecf8427e".to_owned(),
+            attributes,
+            tags: Tags::new(),
+            extents: Vec::new(),
+            condition: WriteCondition::None,
+        };
+        store.metanode.metadata().commit_object(commit).await.unwrap();
+    }
+    for (key, shown) in [("deep", "DEEP_ARCHIVE"), ("glacier", ""), ("other", "NO_LONGER_CONFIGURED")] {
+        for call in [Call::head(&format!("/{BUCKET}/{key}")), Call::get(&format!("/{BUCKET}/{key}"))] {
+            assert_eq!(client.send(call).await.expect(200).header("x-amz-storage-class"), shown);
+        }
+    }
+    let expected = ["DEEP_ARCHIVE", "STANDARD", "NO_LONGER_CONFIGURED"];
+    for (query, root, entry) in [
+        ("list-type=2", "ListBucketResult", "Contents"),
+        ("", "ListBucketResult", "Contents"),
+        ("versions", "ListVersionsResult", "Version"),
+    ] {
+        let list = client.send(Call::get(&format!("/{BUCKET}?{query}"))).await.expect(200);
+        assert_eq!(texts(&list.xml(root), &[entry, "StorageClass"]), expected, "{query}");
+    }
+    let attributes = Call::get(&format!("/{BUCKET}/glacier?attributes"));
+    let attributes = client.send(attributes.header("x-amz-object-attributes", "StorageClass")).await;
+    let attributes = attributes.expect(200).xml("GetObjectAttributesResponse");
+    assert_eq!(texts(&attributes, &["StorageClass"]), ["STANDARD"]);
+    let copy =
+        Call::put(&format!("/{BUCKET}/copy")).header("x-amz-copy-source", &format!("/{BUCKET}/glacier"));
+    client.send(copy).await.expect(200);
 }
 
 #[tokio::test]

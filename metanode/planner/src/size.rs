@@ -2,8 +2,8 @@
 
 use cairn_protocol::block::BLOCK_LENGTH_MAX;
 
-/// How many blocks of one size an object may have before its blocks double: an object of 5 TiB comes
-/// out at some 25,000 blocks, one of 8 GiB at 1,000 of the default size.
+/// How many blocks of one size an object may have before its blocks double: an object of 48.8 TiB, the largest, comes
+/// out at some 205,000 blocks, one of 5 TiB at 25,000, one of 8 GiB at 1,000 of the default size.
 const BLOCKS_PER_SIZE: u64 = 1_000;
 
 /// The largest length in bytes of a block that begins at `offset` of an object. `base` is the size
@@ -41,6 +41,27 @@ mod tests {
         let length = 5 << 40;
         assert!(blocks_of(8 * MIB, length, true) < 30_000);
         assert!(blocks_of(8 * MIB, length, false) < 30_000);
+    }
+
+    /// 48.8 TiB in 10,000 parts of 5 GiB, each of which begins where those before it end.
+    #[test]
+    fn the_largest_object_stays_in_hundreds_of_thousands_of_blocks() {
+        let (part, count) = (5 << 30, 10_000);
+        for base in [64 << 10, 8 * MIB, BLOCK_LENGTH_MAX] {
+            let blocks: u64 = (0..count)
+                .map(|number| {
+                    let (mut offset, end) = (number * part, (number + 1) * part);
+                    let mut blocks = 0;
+                    while offset < end {
+                        offset += block_size(base, offset, Some(end));
+                        blocks += 1;
+                    }
+                    blocks
+                })
+                .sum();
+            assert!(blocks < 210_000, "{base}: {blocks}");
+        }
+        assert!(blocks_of(8 * MIB, count * part, false) < 210_000);
     }
 
     #[test]

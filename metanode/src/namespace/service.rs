@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use cairn_protocol::metadata::{
-    AbortUpload, AllocateBlocks, BlockLocation, BucketInfo, BucketPage, BucketRef, CommitObject, Committed,
-    CompleteUpload, CopyObject, CopyPart, CreateBucket, CreateUpload, DeleteBucket, DeleteObjects, Deleted,
-    ExtentPage, Grant, ListBuckets, ListExtents, ListObjectParts, ListObjects, ListParts, ListUploads,
-    LocateBlocks, LocatedObject, LookupObject, Metadata, MetadataError, ObjectPage, ObjectPartPage,
-    PartCommitted, PartPage, PutPart, ReleaseGrants, RenewGrants, RenewReads, ReplicaReport, RootCredentials,
-    RootCredentialsRequest, StorageClassRef, UpdateTags, UploadInfo, UploadPage, UploadRef,
+    AbortUpload, AccessKeyRef, AccessKeySecret, AllocateBlocks, BlockLocation, BucketInfo, BucketPage,
+    BucketRef, CommitObject, Committed, CompleteUpload, CopyObject, CopyPart, CreateBucket, CreateUpload,
+    DeleteBucket, DeleteObjects, Deleted, ExtentPage, Grant, ListBuckets, ListExtents, ListObjectParts,
+    ListObjects, ListParts, ListUploads, LocateBlocks, LocatedObject, LookupObject, Metadata, MetadataError,
+    ObjectPage, ObjectPartPage, PartCommitted, PartPage, PutPart, ReleaseGrants, RenewGrants, RenewReads,
+    ReplicaReport, RootCredentials, RootCredentialsRequest, StorageClassRef, UpdateTags, UploadInfo,
+    UploadPage, UploadRef,
 };
 
 use super::Namespace;
@@ -101,6 +102,11 @@ impl Metadata for Namespace {
         self.blocks.report_replica(request).await
     }
 
+    async fn find_access_key(&self, request: AccessKeyRef) -> Answer<Option<AccessKeySecret>> {
+        let root = &self.root;
+        let is_root = request.access_key == root.access_key;
+        Ok(is_root.then(|| AccessKeySecret { secret_key: root.secret_key.clone() }))
+    }
     async fn root_credentials(&self, _request: RootCredentialsRequest) -> Answer<RootCredentials> {
         Ok(self.root.clone())
     }

@@ -140,6 +140,10 @@ impl Cluster {
 
     /// A grant as a metanode gives it, for all nodes.
     pub(crate) fn grant(&self, expires_at: Timestamp) -> Grant {
+        self.grant_of(BLOCK_SIZE, expires_at)
+    }
+
+    fn grant_of(&self, block_size: u64, expires_at: Timestamp) -> Grant {
         let mut grant = Grant {
             block: BlockId(self.env.uuid_v7()),
             targets: self
@@ -147,7 +151,7 @@ impl Cluster {
                 .iter()
                 .map(|node| GrantTarget { node: *node, address: "http://127.0.0.1:1".into() })
                 .collect(),
-            block_size: BLOCK_SIZE,
+            block_size,
             replication: 3,
             min_replicas: 2,
             expires_at,
@@ -160,7 +164,12 @@ impl Cluster {
 
     /// A block that was stored on all its nodes.
     pub(crate) fn extent(&self, length: u64) -> NewExtent {
-        let grant = self.grant(self.env.now().after(Duration::from_secs(600)));
+        self.extent_in(BLOCK_SIZE, length)
+    }
+
+    /// The same, in a block that may be as long as this.
+    pub(crate) fn extent_in(&self, block_size: u64, length: u64) -> NewExtent {
+        let grant = self.grant_of(block_size, self.env.now().after(Duration::from_secs(600)));
         let stored_on = grant.targets.iter().map(|target| target.node).collect();
         NewExtent { grant, length, crc32c: 7, stored_on, incarnations: Vec::new() }
     }

@@ -22,6 +22,7 @@ macro_rules! contract {
     };
 }
 
+mod access_keys;
 mod buckets;
 mod cluster;
 mod conditions;

@@ -17,7 +17,7 @@ contract! {
     a_completed_upload_takes_nothing_more_and_tells_what_it_became,
     an_aborted_upload_is_gone,
     parts_are_listed_in_pages,
-    a_completion_of_ten_thousand_parts_is_one_call,
+    the_largest_object_is_completed_in_one_call,
 }
 
 async fn an_upload_is_what_was_begun(cluster: &Cluster) {
@@ -277,9 +277,18 @@ async fn parts_are_listed_in_pages(cluster: &Cluster) {
     assert_eq!(list(0, 0).await, (vec![], false));
 }
 
-async fn a_completion_of_ten_thousand_parts_is_one_call(cluster: &Cluster) {
+/// The largest object there can be: 10,000 parts of 5 GiB are 48.8 TiB. Its bytes are those of one block of 5 GiB, which
+/// no datanode would take; to the tables it is as good as twenty.
+async fn the_largest_object_is_completed_in_one_call(cluster: &Cluster) {
+    const PART: u64 = 5 << 30;
+    const WHOLE: u64 = 10_000 * PART;
     cluster.bucket("b").await;
-    let source = cluster.put("b", "source", "e", &[10]).await.version;
+    let source = CommitObject {
+        length: PART,
+        extents: vec![cluster.extent_in(PART, PART)],
+        ..cluster.object("b", "source", "e", &[])
+    };
+    let source = cluster.commit_object(source).await.unwrap().version;
     let upload = cluster.begin("b", "k").await;
     let parts: Vec<_> = (1..=10_000).map(|number| (number, cluster.part())).collect();
     let copies = parts.iter().map(|(number, part)| CopyPart {
@@ -288,7 +297,7 @@ async fn a_completion_of_ten_thousand_parts_is_one_call(cluster: &Cluster) {
         part: *part,
         source,
         start: 0,
-        end: 10,
+        end: PART,
         etag: "e".into(),
         checksum: None,
     });
@@ -299,11 +308,25 @@ async fn a_completion_of_ten_thousand_parts_is_one_call(cluster: &Cluster) {
             .await
             .unwrap();
     }
+    let listed =
+        cluster.list_parts(ListParts { target: upload.clone(), after: 0, max: 10_000 }).await.unwrap();
+    assert_eq!(listed.parts.iter().map(|part| part.length).sum::<u64>(), WHOLE);
     let answer = cluster.complete_upload(cluster.completion(&upload, &parts)).await.unwrap();
     let object = cluster.head("b", "k").await.unwrap();
-    assert_eq!((object.version, object.length, object.part_count), (answer.version, 100_000, 10_000));
-    let range = LookupRange::Part { number: 10_000 };
-    let found = cluster.get("b", "k", range).await.unwrap();
-    assert_eq!(found.range, ResolvedRange::Satisfiable { start: 99_990, end: 100_000 });
-    assert_eq!(found.extents.len(), 1);
+    assert_eq!((object.version, object.length, object.part_count), (answer.version, WHOLE, 10_000));
+    for (range, start, end) in [
+        (LookupRange::Part { number: 10_000 }, WHOLE - PART, WHOLE),
+        (LookupRange::Bytes { first: WHOLE - 1, last: None }, WHOLE - 1, WHOLE),
+        (LookupRange::Suffix { length: 7 }, WHOLE - 7, WHOLE),
+        (LookupRange::Bytes { first: PART, last: Some(PART) }, PART, PART + 1),
+    ] {
+        let found = cluster.get("b", "k", range).await.unwrap();
+        assert_eq!(found.range, ResolvedRange::Satisfiable { start, end });
+        assert_eq!(found.extents.len(), 1);
+    }
+    let beyond = LookupRange::Bytes { first: WHOLE, last: None };
+    assert_eq!(cluster.get("b", "k", beyond).await.unwrap().range, ResolvedRange::Unsatisfiable);
+    let list = ListObjects { bucket: "b".into(), prefix: "k".into(), delimiter: None, after: None, max: 10 };
+    let page = cluster.list_objects(list).await.unwrap();
+    assert!(matches!(&page.entries[..], [ListEntry::Object(object)] if object.length == WHOLE));
 }

@@ -89,6 +89,8 @@ crate::rpc_service! {
         /// A replica could not be read, or was wrong.
         report_replica(ReplicaReport) -> ();
 
+        /// The secret of an access key; `None` if nobody has the key.
+        find_access_key(AccessKeyRef) -> Option<AccessKeySecret>;
         /// The root credentials, made at the cluster's first start unless configured.
         root_credentials(RootCredentialsRequest) -> RootCredentials;
     }
@@ -99,6 +101,26 @@ crate::rpc_service! {
 pub struct StorageClassRef {
     /// Its name.
     pub storage_class: String,
+}
+
+/// Names an access key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKeyRef {
+    /// Access key id.
+    pub access_key: String,
+}
+
+/// The secret of an access key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKeySecret {
+    /// Secret access key.
+    pub secret_key: String,
+}
+
+impl std::fmt::Debug for AccessKeySecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccessKeySecret")
+    }
 }
 
 /// Asks for the root credentials.

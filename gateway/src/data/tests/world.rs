@@ -279,7 +279,7 @@ impl World {
 }
 
 pub(super) fn placement(length: Option<u64>) -> Placement {
-    Placement { bucket: "bucket".to_owned(), storage_class: None, length, block_size: None }
+    Placement { bucket: "bucket".to_owned(), storage_class: None, begins_at: 0, length, block_size: None }
 }
 
 pub(super) fn body(pieces: Vec<Bytes>) -> impl Stream<Item = Result<Bytes, &'static str>> + Unpin + Send {
@@ -645,6 +645,9 @@ impl Metadata for FakeMetadata {
         unused()
     }
     async fn check_storage_class(&self, _: StorageClassRef) -> Result<(), MetadataError> {
+        unused()
+    }
+    async fn find_access_key(&self, _: AccessKeyRef) -> Result<Option<AccessKeySecret>, MetadataError> {
         unused()
     }
     async fn root_credentials(&self, _: RootCredentialsRequest) -> Result<RootCredentials, MetadataError> {

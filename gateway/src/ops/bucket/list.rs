@@ -39,6 +39,7 @@ impl Operation for ListObjects {
     async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
         let Self { listing, marker } = self;
         let page = listing.page(gateway, listing.mark(&marker)).await?;
+        let classes = Listing::classes(gateway, &page).await?;
         let next = next_mark(&page).map(|(ListMark::Key(text) | ListMark::Prefix(text))| text);
         Ok(Listing::answer(&page, "ListBucketResult", |xml| {
             listing.write_head(xml, &page);
@@ -47,7 +48,7 @@ impl Operation for ListObjects {
             if let (Some(next), Some(_)) = (&next, &listing.delimiter) {
                 xml.text("NextMarker", &listing.encoding.apply(next));
             }
-            listing.write_entries(xml, &page, true);
+            listing.write_entries(xml, &page, &classes, true);
         }))
     }
 }

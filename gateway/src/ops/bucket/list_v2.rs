@@ -63,6 +63,7 @@ impl Operation for ListObjectsV2 {
     async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
         let Self { listing, token, after, start_after, fetch_owner } = self;
         let page = listing.page(gateway, after).await?;
+        let classes = Listing::classes(gateway, &page).await?;
         let next = next_mark(&page);
         Ok(Listing::answer(&page, "ListBucketResult", |xml| {
             listing.write_head(xml, &page);
@@ -70,7 +71,7 @@ impl Operation for ListObjectsV2 {
             xml.optional("ContinuationToken", token.as_deref());
             xml.optional("NextContinuationToken", next.as_ref().map(ListToken::of).as_deref());
             xml.optional("StartAfter", start_after.map(|key| listing.encoding.apply(&key)).as_deref());
-            listing.write_entries(xml, &page, fetch_owner);
+            listing.write_entries(xml, &page, &classes, fetch_owner);
         }))
     }
 }

@@ -8,6 +8,7 @@ use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
+use crate::ops::object::ShownClasses;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
 use crate::route::Resource;
@@ -62,6 +63,7 @@ impl Operation for ListObjectVersions {
     async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
         let Self { listing, key_marker, version_marker } = self;
         let page = listing.page(gateway, listing.mark(&key_marker)).await?;
+        let classes = Listing::classes(gateway, &page).await?;
         let next = next_mark(&page);
         Ok(Listing::answer(&page, "ListVersionsResult", |xml| {
             listing.write_head(xml, &page);
@@ -77,7 +79,7 @@ impl Operation for ListObjectVersions {
             }
             for entry in &page.entries {
                 if let ListEntry::Object(object) = entry {
-                    write_version(xml, &listing, object);
+                    write_version(xml, &listing, object, &classes);
                 }
             }
             listing.write_prefixes(xml, &page);
@@ -85,10 +87,10 @@ impl Operation for ListObjectVersions {
     }
 }
 
-fn write_version(xml: &mut XmlWriter, listing: &Listing, object: &ObjectSummary) {
+fn write_version(xml: &mut XmlWriter, listing: &Listing, object: &ObjectSummary, classes: &ShownClasses) {
     xml.element("Version", |xml| {
         xml.text("VersionId", "null");
         xml.text("IsLatest", "true");
-        listing.write_object(xml, object, true);
+        listing.write_object(xml, object, classes, true);
     });
 }

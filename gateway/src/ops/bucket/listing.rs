@@ -6,6 +6,7 @@ use http::HeaderName;
 use crate::checksum::{Algorithm, ChecksumType};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
+use crate::ops::object::ShownClasses;
 use crate::request::Request;
 use crate::response::{self, Response};
 use crate::types::{BucketName, Encoding, iso8601_seconds, parse_encoding, parse_limit, quoted, write_owner};
@@ -88,11 +89,26 @@ impl Listing {
         xml.value("IsTruncated", page.truncated);
     }
 
+    /// What is shown of the storage classes on a page.
+    pub(super) async fn classes(gateway: &Gateway, page: &ObjectPage) -> S3Result<ShownClasses> {
+        let classes = page.entries.iter().map(|entry| match entry {
+            ListEntry::Object(object) => object.storage_class.as_deref(),
+            ListEntry::CommonPrefix(_) => None,
+        });
+        ShownClasses::of(gateway, classes).await
+    }
+
     /// Writes the entries.
-    pub(super) fn write_entries(&self, xml: &mut XmlWriter, page: &ObjectPage, owners: bool) {
+    pub(super) fn write_entries(
+        &self,
+        xml: &mut XmlWriter,
+        page: &ObjectPage,
+        classes: &ShownClasses,
+        owners: bool,
+    ) {
         for entry in &page.entries {
             if let ListEntry::Object(object) = entry {
-                xml.element("Contents", |xml| self.write_object(xml, object, owners));
+                xml.element("Contents", |xml| self.write_object(xml, object, classes, owners));
             }
         }
         self.write_prefixes(xml, page);
@@ -108,7 +124,13 @@ impl Listing {
     }
 
     /// Writes what is told of an object.
-    pub(super) fn write_object(&self, xml: &mut XmlWriter, object: &ObjectSummary, owners: bool) {
+    pub(super) fn write_object(
+        &self,
+        xml: &mut XmlWriter,
+        object: &ObjectSummary,
+        classes: &ShownClasses,
+        owners: bool,
+    ) {
         xml.text("Key", &self.encoding.apply(&object.key));
         xml.text("LastModified", &iso8601_seconds(object.modified_at));
         xml.text("ETag", &quoted(&object.etag));
@@ -120,7 +142,7 @@ impl Listing {
         if owners {
             write_owner(xml);
         }
-        xml.text("StorageClass", object.storage_class.as_deref().unwrap_or("STANDARD"));
+        xml.text("StorageClass", classes.name(object.storage_class.as_deref()));
     }
 }
 

@@ -6,6 +6,7 @@ use http::HeaderMap;
 use crate::body::PayloadSpec;
 use crate::checksum::{Algorithm, ChecksumType};
 use crate::error::{S3Error, S3Result};
+use crate::headers::single;
 
 /// What an upload's parts are checksummed with when the upload was created without an algorithm.
 pub(super) const DEFAULT: Algorithm = Algorithm::Crc64Nvme;
@@ -15,8 +16,7 @@ pub(super) const DEFAULT: Algorithm = Algorithm::Crc64Nvme;
 /// # Errors
 /// `InvalidRequest` for what S3 does not offer.
 pub(super) fn parse_upload_checksum(headers: &HeaderMap) -> S3Result<Option<(Algorithm, ChecksumType)>> {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let algorithm = text("x-amz-checksum-algorithm").map(|name| {
+    let algorithm = single(headers, "x-amz-checksum-algorithm")?.map(|name| {
         Algorithm::parse(name).ok_or_else(|| {
             S3Error::invalid_request(
                 "Checksum algorithm provided is unsupported. Please try again with any of the valid types: \
@@ -24,7 +24,7 @@ pub(super) fn parse_upload_checksum(headers: &HeaderMap) -> S3Result<Option<(Alg
             )
         })
     });
-    let kind = text("x-amz-checksum-type").map(|name| {
+    let kind = single(headers, "x-amz-checksum-type")?.map(|name| {
         ChecksumType::parse(name)
             .ok_or_else(|| S3Error::invalid_request("Value for x-amz-checksum-type header is invalid."))
     });

@@ -15,6 +15,7 @@ use crate::checksum::{Algorithm, ChecksumType, shown};
 use crate::declaration::{Body, Declaration, Member, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
+use crate::headers::single;
 use crate::ops::Operation;
 use crate::request::{DOCUMENT_MAX, Request, RequestBody};
 use crate::response::{self, Response};
@@ -99,20 +100,21 @@ impl Operation for CompleteMultipartUpload {
 
 impl Expected {
     fn parse(headers: &HeaderMap) -> S3Result<Self> {
-        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
-        let length = text("x-amz-mp-object-size").map(|text| {
+        let text = |name: &str| Ok::<_, S3Error>(single(headers, name)?.map(str::trim));
+        let length = text("x-amz-mp-object-size")?.map(|text| {
             let wrong = || S3Error::invalid_request("Value for x-amz-mp-object-size header is invalid.");
             text.parse().map_err(|_| wrong())
         });
-        let kind = text("x-amz-checksum-type").map(|name| {
+        let kind = text("x-amz-checksum-type")?.map(|name| {
             let wrong = || S3Error::invalid_request("Value for x-amz-checksum-type header is invalid.");
             ChecksumType::parse(name).ok_or_else(wrong)
         });
-        let mut checksums = Algorithm::ALL
-            .into_iter()
-            .filter_map(|algorithm| Some((algorithm, text(algorithm.header())?.to_owned())));
-        let checksum = checksums.next();
-        if checksums.next().is_some() {
+        let mut checksums = Vec::new();
+        for algorithm in Algorithm::ALL {
+            checksums.extend(text(algorithm.header())?.map(|value| (algorithm, value.to_owned())));
+        }
+        let checksum = checksums.pop();
+        if !checksums.is_empty() {
             return Err(S3Error::invalid_request(
                 "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
             ));
@@ -275,7 +277,7 @@ impl Completed {
 /// The object's address, in path style, under the name by which the client reached us.
 fn location(is_tls: bool, headers: &HeaderMap, target: &UploadRef) -> String {
     let scheme = if is_tls { "https" } else { "http" };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let host = single(headers, header::HOST.as_str()).ok().flatten().unwrap_or("localhost");
     let host = host.strip_prefix(&format!("{}.", target.bucket)).unwrap_or(host);
     format!("{scheme}://{host}/{}/{}", target.bucket, uri::encode(target.key.as_bytes(), false))
 }

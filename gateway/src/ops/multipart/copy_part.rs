@@ -63,7 +63,7 @@ impl Operation for UploadPartCopy {
             number: part_number(&request.query)?,
             target: upload_ref(request)?,
             source: CopySource::parse(&request.headers)?,
-            conditions: ReadConditions::parse_copy_source(&request.headers),
+            conditions: ReadConditions::parse_copy_source(&request.headers)?,
             range: parse_copy_range(&request.headers)?,
         })
     }

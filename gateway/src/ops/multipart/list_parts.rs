@@ -10,6 +10,7 @@ use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
+use crate::ops::object::ShownClasses;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::route::Resource;
@@ -57,7 +58,9 @@ impl Operation for ListParts {
         let list =
             metadata::ListParts { target: self.target.clone(), after: self.after, max: self.max_parts };
         let page = gateway.metadata.list_parts(list).await?;
-        Ok(response::xml("ListPartsResult", |xml| self.write(xml, &page)))
+        let class = page.upload.attributes.storage_class.as_deref();
+        let class = ShownClasses::of(gateway, [class]).await?.name(class);
+        Ok(response::xml("ListPartsResult", |xml| self.write(xml, &page, class)))
     }
 }
 
@@ -75,7 +78,7 @@ fn marker(query: &Query) -> S3Result<u32> {
 }
 
 impl ListParts {
-    fn write(&self, xml: &mut XmlWriter, page: &PartPage) {
+    fn write(&self, xml: &mut XmlWriter, page: &PartPage, class: &str) {
         let checksum = of_upload(&page.upload);
         xml.text("Bucket", &self.target.bucket);
         xml.text("Key", &self.encoding.apply(&self.target.key));
@@ -85,7 +88,7 @@ impl ListParts {
         xml.text("UploadId", &show_upload_id(self.target.upload));
         xml.element("Initiator", write_identity);
         write_owner(xml);
-        xml.text("StorageClass", page.upload.attributes.storage_class.as_deref().unwrap_or("STANDARD"));
+        xml.text("StorageClass", class);
         xml.value("PartNumberMarker", self.after);
         xml.value("NextPartNumberMarker", page.parts.last().map_or(0, |part| part.number));
         xml.value("MaxParts", self.max_parts);

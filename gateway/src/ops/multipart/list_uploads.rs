@@ -11,6 +11,7 @@ use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
+use crate::ops::object::ShownClasses;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::route::Resource;
@@ -72,7 +73,12 @@ impl Operation for ListMultipartUploads {
             };
             gateway.metadata.list_uploads(list).await?
         };
-        Ok(response::xml("ListMultipartUploadsResult", |xml| self.write(xml, &bucket, &page)))
+        let classes = page.entries.iter().map(|entry| match entry {
+            UploadEntry::Upload(upload) => upload.attributes.storage_class.as_deref(),
+            UploadEntry::CommonPrefix(_) => None,
+        });
+        let classes = ShownClasses::of(gateway, classes).await?;
+        Ok(response::xml("ListMultipartUploadsResult", |xml| self.write(xml, &bucket, &page, &classes)))
     }
 }
 
@@ -102,7 +108,7 @@ impl ListMultipartUploads {
         Ok(Some(UploadMark::Mark(mark)))
     }
 
-    fn write(&self, xml: &mut XmlWriter, bucket: &str, page: &UploadPage) {
+    fn write(&self, xml: &mut XmlWriter, bucket: &str, page: &UploadPage, classes: &ShownClasses) {
         let encoded = |text: &str| self.encoding.apply(text);
         xml.text("Bucket", bucket);
         xml.text("KeyMarker", &encoded(&self.key_marker));
@@ -126,7 +132,7 @@ impl ListMultipartUploads {
         xml.value("IsTruncated", page.truncated);
         for entry in &page.entries {
             if let UploadEntry::Upload(upload) = entry {
-                xml.element("Upload", |xml| self.write_upload(xml, upload));
+                xml.element("Upload", |xml| self.write_upload(xml, upload, classes));
             }
         }
         for entry in &page.entries {
@@ -136,12 +142,12 @@ impl ListMultipartUploads {
         }
     }
 
-    fn write_upload(&self, xml: &mut XmlWriter, upload: &UploadInfo) {
+    fn write_upload(&self, xml: &mut XmlWriter, upload: &UploadInfo, classes: &ShownClasses) {
         xml.text("Key", &self.encoding.apply(&upload.key));
         xml.text("UploadId", &show_upload_id(upload.upload));
         xml.element("Initiator", write_identity);
         write_owner(xml);
-        xml.text("StorageClass", upload.attributes.storage_class.as_deref().unwrap_or("STANDARD"));
+        xml.text("StorageClass", classes.name(upload.attributes.storage_class.as_deref()));
         xml.text("Initiated", &iso8601_seconds(upload.initiated_at));
         if let Some((algorithm, kind)) = of_upload(upload) {
             xml.text("ChecksumAlgorithm", algorithm.name());

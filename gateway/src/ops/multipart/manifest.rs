@@ -73,7 +73,8 @@ impl Manifest {
     /// whole of them.
     ///
     /// # Errors
-    /// `InvalidPart`, `EntityTooSmall` or `EntityTooLarge`.
+    /// `InvalidPart`, `EntityTooSmall` or `EntityTooLarge`; `InvalidRequest` where a composite checksum is to be made
+    /// and a part is named without its own.
     pub(super) fn join(&self, upload: &UploadInfo, uploaded: &[PartInfo]) -> S3Result<Whole> {
         let parts = self
             .parts
@@ -87,6 +88,7 @@ impl Manifest {
                     .ok_or_else(|| named.invalid())
             })
             .collect::<S3Result<Vec<_>>>()?;
+        self.check_checksums(upload)?;
         check_sizes(&parts)?;
         Ok(Whole {
             parts: parts.iter().map(|part| (part.number, part.part)).collect(),
@@ -94,6 +96,22 @@ impl Manifest {
             etag: etag(&parts)?,
             checksum: checksum(upload, &parts)?,
         })
+    }
+}
+
+impl Manifest {
+    /// A composite checksum is of what the client says its parts are, so it must say it of each (S3 User Guide,
+    /// "Checking object integrity", "Using part-level checksums for multipart uploads").
+    fn check_checksums(&self, upload: &UploadInfo) -> S3Result<()> {
+        let Some((algorithm, ChecksumType::Composite)) = of_upload(upload) else { return Ok(()) };
+        let has = |part: &NamedPart| part.checksums.iter().any(|(given, _)| *given == algorithm);
+        let Some(part) = self.parts.iter().find(|part| !has(part)) else { return Ok(()) };
+        let name = algorithm.name().to_ascii_lowercase();
+        Err(S3Error::invalid_request(format!(
+            "The upload was created using a {name} checksum. The complete request must include the checksum for each \
+             part. It was missing for part {} in the request.",
+            part.number
+        )))
     }
 }
 

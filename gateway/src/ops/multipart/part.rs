@@ -19,6 +19,12 @@ use crate::response::{self, Response};
 use crate::route::Resource;
 use crate::types::parse_block_size;
 
+/// Where in its object a part of this length begins: clients make all parts but the last of one length. So the parts of
+/// the largest object, 5 GiB each, have blocks as large as such an object needs.
+fn begins_at(number: u32, length: u64) -> u64 {
+    u64::from(number.saturating_sub(1)).saturating_mul(length)
+}
+
 /// `PUT /bucket/key?partNumber=…&uploadId=…`.
 #[derive(Debug)]
 pub struct UploadPart {
@@ -43,7 +49,7 @@ impl Operation for UploadPart {
             number: part_number(&request.query)?,
             target: upload_ref(request)?,
             block_size: parse_block_size(&request.headers)?,
-            payload: request.payload_spec()?.at_most(SINGLE_UPLOAD_MAX)?,
+            payload: request.upload_spec()?.at_most(SINGLE_UPLOAD_MAX)?,
         })
     }
 
@@ -55,6 +61,7 @@ impl Operation for UploadPart {
         let placement = Placement {
             bucket: target.bucket.clone(),
             storage_class: upload.attributes.storage_class,
+            begins_at: begins_at(number, payload.length),
             length: Some(payload.length),
             block_size: block_size.or(upload.attributes.block_size),
         };

@@ -4,6 +4,7 @@ use cairn_protocol::metadata::{ListObjectParts, ObjectChecksum, ObjectVersion};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::read::Found;
+use super::storage_class::ShownClasses;
 use crate::checksum::{Algorithm, ChecksumType, shown};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
@@ -68,7 +69,7 @@ impl View {
     /// The answer without its body.
     ///
     /// # Errors
-    /// When the checksum of a part cannot be had.
+    /// When the checksum of a part, or what there is of storage classes, cannot be had.
     pub(super) async fn answer(&self, gateway: &Gateway, found: &Found) -> S3Result<Response> {
         let object = &found.located.object;
         let mut answer =
@@ -76,6 +77,10 @@ impl View {
         response::set(&mut answer, header::ACCEPT_RANGES, "bytes");
         response::set(&mut answer, header::CONTENT_TYPE, DEFAULT_TYPE);
         self.set_stored(&mut answer, object);
+        let class = object.attributes.storage_class.as_deref();
+        if let Some(class) = ShownClasses::of(gateway, [class]).await?.unusual(class) {
+            response::set(&mut answer, HeaderName::from_static("x-amz-storage-class"), class);
+        }
         self.set_bytes(&mut answer, found);
         if self.checksums {
             self.set_checksum(gateway, &mut answer, found).await?;
@@ -99,9 +104,6 @@ impl View {
             if let Some((name, value)) = user_metadata_header(name, value) {
                 answer.headers_mut().insert(name, value);
             }
-        }
-        if let Some(class) = &object.attributes.storage_class {
-            response::set(answer, HeaderName::from_static("x-amz-storage-class"), class.as_str());
         }
         if !object.tags.is_empty() {
             response::set(
@@ -128,17 +130,18 @@ impl View {
     /// The checksum of what is sent: of the object, or of the part. Of another range none is known.
     async fn set_checksum(&self, gateway: &Gateway, answer: &mut Response, found: &Found) -> S3Result<()> {
         let object = &found.located.object;
-        let part;
-        let checksum = match found.part {
+        match found.part {
             Some(number) if object.part_count > 0 => {
-                part = part_checksum(gateway, object, number).await?;
-                part.as_ref()
+                if let Some(part) = part_checksum(gateway, object, number).await? {
+                    set_part_checksum(answer, &part, object.attributes.checksum.as_ref());
+                }
             }
-            _ if found.partial && found.bytes != (0, object.length) => None,
-            _ => object.attributes.checksum.as_ref(),
-        };
-        if let Some(checksum) = checksum {
-            set_checksum(answer, checksum, object.part_count);
+            _ if found.partial && found.bytes != (0, object.length) => {}
+            _ => {
+                if let Some(checksum) = &object.attributes.checksum {
+                    set_checksum(answer, checksum, object.part_count);
+                }
+            }
         }
         Ok(())
     }
@@ -153,6 +156,14 @@ async fn part_checksum(
         ListObjectParts { version: object.version, after: number.saturating_sub(1), max: 1, offset: None };
     let page = gateway.metadata.list_object_parts(request).await?;
     Ok(page.parts.into_iter().find(|part| part.number == number).and_then(|part| part.checksum))
+}
+
+/// Sets the checksum of a part's own bytes, with the type of the object's: so S3 tells how the object's is made of it.
+fn set_part_checksum(answer: &mut Response, part: &ObjectChecksum, object: Option<&ObjectChecksum>) {
+    let name = Algorithm::from(part.algorithm).header();
+    response::set(answer, HeaderName::from_static(name), part.value.as_str());
+    let kind = ChecksumType::from(object.map_or(part.kind, |object| object.kind)).name();
+    response::set(answer, HeaderName::from_static("x-amz-checksum-type"), kind);
 }
 
 /// Sets `x-amz-checksum-*` and its type. `part_count` is shown with composite checksums.

@@ -4,11 +4,13 @@ use cairn_protocol::metadata::{ListObjectParts, ObjectPartPage, ObjectVersion};
 use http::header;
 
 use super::read::lookup;
+use super::storage_class::ShownClasses;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
 use crate::declaration::{Declaration, Member, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
+use crate::headers::list;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
@@ -73,14 +75,11 @@ impl Operation for GetObjectAttributes {
 
     fn parse(request: &Request) -> S3Result<Self> {
         refuse_version(&request.query)?;
-        let values = request.headers.get_all("x-amz-object-attributes").iter();
-        let names = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-        let wanted: Vec<_> = names.map(|name| Attribute::parse(name.trim())).collect::<S3Result<_>>()?;
-        if wanted.is_empty() {
-            return Err(S3Error::invalid_request(
-                "Missing required header for this request: x-amz-object-attributes",
-            ));
-        }
+        let names = list(&request.headers, "x-amz-object-attributes")?.ok_or_else(|| {
+            S3Error::invalid_request("Missing required header for this request: x-amz-object-attributes")
+        })?;
+        let wanted: Vec<_> =
+            names.split(',').map(|name| Attribute::parse(name.trim())).collect::<S3Result<_>>()?;
         let max_parts = number(request, "x-amz-max-parts")?.unwrap_or(PARTS_MAX).min(PARTS_MAX);
         Ok(Self { wanted, max_parts, after: number(request, "x-amz-part-number-marker")?.unwrap_or(0) })
     }
@@ -92,8 +91,11 @@ impl Operation for GetObjectAttributes {
         } else {
             None
         };
-        let mut answer =
-            response::xml("GetObjectAttributesResponse", |xml| self.write(xml, &object, parts.as_ref()));
+        let class = object.attributes.storage_class.as_deref();
+        let class = ShownClasses::of(gateway, [class]).await?.name(class);
+        let mut answer = response::xml("GetObjectAttributesResponse", |xml| {
+            self.write(xml, &object, class, parts.as_ref())
+        });
         response::set(&mut answer, header::LAST_MODIFIED, response::http_date(object.modified_at));
         Ok(answer)
     }
@@ -113,7 +115,13 @@ impl GetObjectAttributes {
         Ok(gateway.metadata.list_object_parts(request).await?)
     }
 
-    fn write(&self, xml: &mut XmlWriter, object: &ObjectVersion, parts: Option<&ObjectPartPage>) {
+    fn write(
+        &self,
+        xml: &mut XmlWriter,
+        object: &ObjectVersion,
+        class: &str,
+        parts: Option<&ObjectPartPage>,
+    ) {
         if self.wants(Attribute::Etag) {
             // Here, and only here, S3 shows it without quotes.
             xml.text("ETag", &object.etag);
@@ -128,7 +136,7 @@ impl GetObjectAttributes {
             xml.element("ObjectParts", |xml| self.write_parts(xml, object, page));
         }
         if self.wants(Attribute::StorageClass) {
-            xml.text("StorageClass", object.attributes.storage_class.as_deref().unwrap_or("STANDARD"));
+            xml.text("StorageClass", class);
         }
         if self.wants(Attribute::ObjectSize) {
             xml.value("ObjectSize", object.length);

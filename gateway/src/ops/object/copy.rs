@@ -3,8 +3,8 @@
 use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::{self, ObjectAttributes, ObjectVersion, Tags, WriteCondition};
 
-use super::precheck::check_storage_class;
 use super::read::lookup;
+use super::storage_class::check_storage_class;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
 use crate::declaration::{Declaration, Member, Verb, When, groups};
@@ -73,7 +73,7 @@ impl Operation for CopyObject {
         }
         Ok(Self {
             source: CopySource::parse(&request.headers)?,
-            source_conditions: ReadConditions::parse_copy_source(&request.headers),
+            source_conditions: ReadConditions::parse_copy_source(&request.headers)?,
             condition: parse_write_condition(&request.headers)?,
             attributes: parse_attributes(&request.headers)?,
             storage_class_given: request.headers.contains_key("x-amz-storage-class"),

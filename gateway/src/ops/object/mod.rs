@@ -11,6 +11,7 @@ mod head;
 mod precheck;
 mod put;
 mod read;
+mod storage_class;
 mod tagging;
 mod unconfigured;
 
@@ -22,9 +23,10 @@ pub use delete::DeleteObject;
 pub use delete_many::DeleteObjects;
 pub use get::GetObject;
 pub use head::HeadObject;
-pub use precheck::{check_storage_class, precheck};
+pub use precheck::precheck;
 pub use put::PutObject;
 pub use read::lookup;
+pub use storage_class::{ShownClasses, check_storage_class};
 pub use tagging::{DeleteObjectTagging, GetObjectTagging, PutObjectTagging};
 
 use crate::route::Route;

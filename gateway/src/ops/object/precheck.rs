@@ -1,10 +1,9 @@
 //! What is looked at before a write's body is asked for.
 
-use cairn_protocol::metadata::{LookupObject, LookupRange, MetadataError, StorageClassRef, WriteCondition};
+use cairn_protocol::metadata::{LookupObject, LookupRange, MetadataError, WriteCondition};
 
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
-use crate::types::is_own_class;
 
 /// Refuses a write whose condition does not hold now, before its body is received. What decides is the
 /// check in the transaction that commits it.
@@ -42,16 +41,4 @@ pub async fn precheck(
         (WriteCondition::Etag(wanted), Some(etag)) if *wanted == etag => Ok(()),
         (WriteCondition::Etag(_), Some(_)) => failed("If-Match"),
     }
-}
-
-/// Refuses a storage class that is neither AWS's nor the cluster's.
-///
-/// # Errors
-/// `InvalidStorageClass`.
-pub async fn check_storage_class(gateway: &Gateway, class: Option<&str>) -> S3Result<()> {
-    if let Some(class) = class.filter(|class| is_own_class(class)) {
-        let request = StorageClassRef { storage_class: class.to_owned() };
-        gateway.metadata.check_storage_class(request).await?;
-    }
-    Ok(())
 }

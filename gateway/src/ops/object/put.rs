@@ -5,7 +5,8 @@ use cairn_protocol::metadata::{BucketRef, CommitObject, ObjectAttributes, Tags, 
 use http::StatusCode;
 
 use super::answer::set_checksum;
-use super::precheck::{check_storage_class, precheck};
+use super::precheck::precheck;
+use super::storage_class::check_storage_class;
 use crate::body::{PayloadSpec, SINGLE_UPLOAD_MAX};
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType};
@@ -50,7 +51,7 @@ impl Operation for PutObject {
     fn parse(request: &Request) -> S3Result<Self> {
         acl::check_one_way(&request.headers)?;
         // Where the client gives no checksum, S3 computes this one.
-        let payload = request.payload_spec()?.at_most(SINGLE_UPLOAD_MAX)?.or_default(Algorithm::Crc64Nvme);
+        let payload = request.upload_spec()?.at_most(SINGLE_UPLOAD_MAX)?.or_default(Algorithm::Crc64Nvme);
         Ok(Self {
             attributes: parse_attributes(&request.headers)?,
             block_size: parse_block_size(&request.headers)?,
@@ -71,6 +72,7 @@ impl Operation for PutObject {
         let placement = Placement {
             bucket: bucket.clone(),
             storage_class: attributes.storage_class.clone(),
+            begins_at: 0,
             length: Some(payload.length),
             block_size,
         };

@@ -8,8 +8,11 @@ use http::{HeaderMap, header};
 use super::answer::identity_headers;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
+use crate::headers::single;
 use crate::request::Request;
-use crate::types::{BucketName, EtagList, ObjectKey, ReadConditions, Verdict, parse_range, refuse_version};
+use crate::types::{
+    BucketName, EtagList, ObjectKey, ReadConditions, Verdict, parse_date_s, parse_range, refuse_version,
+};
 
 /// S3 knows at most this many parts.
 const PART_NUMBER_MAX: u32 = 10_000;
@@ -79,7 +82,7 @@ impl Read {
     /// `InvalidArgument`, or `InvalidRequest` for a range of a part.
     pub(super) fn parse(request: &Request) -> S3Result<Self> {
         refuse_version(&request.query)?;
-        let range = parse_range(&request.headers);
+        let range = parse_range(&request.headers)?;
         let range = match (part_number(request)?, range) {
             (Some(_), Some(_)) => {
                 return Err(S3Error::invalid_request(
@@ -89,13 +92,13 @@ impl Read {
             (Some(number), None) => LookupRange::Part { number },
             (None, range) => range.unwrap_or(LookupRange::Whole),
         };
-        let text = request.headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+        let text = single(&request.headers, header::RANGE.as_str())?;
         Ok(Self {
             bucket: request.bucket()?.clone(),
             key: request.key()?.clone(),
             range,
-            conditions: ReadConditions::parse(&request.headers),
-            if_range: if_range(&request.headers),
+            conditions: ReadConditions::parse(&request.headers)?,
+            if_range: if_range(&request.headers)?,
             range_text: text.map(str::to_owned),
         })
     }
@@ -169,14 +172,16 @@ impl IfRange {
     }
 }
 
-fn if_range(headers: &HeaderMap) -> Option<IfRange> {
-    let text = headers.get(header::IF_RANGE)?.to_str().unwrap_or_default().trim();
-    if text.starts_with('"') {
-        return Some(IfRange::Etag(EtagList::parse(text)));
-    }
-    let date = httpdate::parse_http_date(text).ok();
-    let since = date.and_then(|date| date.duration_since(std::time::UNIX_EPOCH).ok());
-    Some(since.map_or(IfRange::Nonsense, |since| IfRange::Date(since.as_secs())))
+fn if_range(headers: &HeaderMap) -> S3Result<Option<IfRange>> {
+    let text = single(headers, header::IF_RANGE.as_str())?.map(str::trim);
+    Ok(text.map(|text| {
+        if text.starts_with('"') {
+            IfRange::Etag(EtagList::parse(text))
+        } else {
+            // What is no date never holds: the whole object is sent.
+            parse_date_s(text).map_or(IfRange::Nonsense, IfRange::Date)
+        }
+    }))
 }
 
 fn part_number(request: &Request) -> S3Result<Option<u32>> {

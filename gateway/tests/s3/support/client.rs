@@ -30,6 +30,8 @@ pub(crate) struct Call {
     body: Body,
     presigned: Option<u64>,
     signed: bool,
+    /// Headers that the signature leaves out.
+    unsigned: Vec<&'static str>,
 }
 
 impl Call {
@@ -44,6 +46,7 @@ impl Call {
             body: Body::Signed(Vec::new()),
             presigned: None,
             signed: true,
+            unsigned: Vec::new(),
         }
     }
 
@@ -73,6 +76,12 @@ impl Call {
         self
     }
 
+    /// A header whose bytes are no UTF-8.
+    pub(crate) fn latin1(mut self, name: &'static str, value: &'static [u8]) -> Self {
+        self.headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        self
+    }
+
     pub(crate) fn body(self, bytes: impl Into<Vec<u8>>) -> Self {
         self.with(Body::Signed(bytes.into()))
     }
@@ -85,6 +94,12 @@ impl Call {
     /// Signed in the query, for so many seconds.
     pub(crate) fn presigned(mut self, expires_s: u64) -> Self {
         self.presigned = Some(expires_s);
+        self
+    }
+
+    /// Signed without this header, which is sent all the same.
+    pub(crate) fn unsigned(mut self, name: &'static str) -> Self {
+        self.unsigned.push(name);
         self
     }
 
@@ -102,7 +117,7 @@ impl Client {
 
     /// Signs the request; what is done to it afterwards breaks the signature.
     pub(crate) fn prepare(&self, call: Call) -> Request<Full<Bytes>> {
-        let Call { method, path, mut query, mut headers, body, presigned, signed } = call;
+        let Call { method, path, mut query, mut headers, body, presigned, signed, unsigned } = call;
         headers.entry("host").or_insert(self.address.to_string().parse().unwrap());
         let bytes = match (presigned, body) {
             (Some(expires_s), Body::Signed(data)) => {
@@ -110,7 +125,7 @@ impl Client {
                 data
             }
             (_, Body::Signed(data)) if !signed => data,
-            (_, body) => sign(self, &method, &path, &query, &mut headers, body),
+            (_, body) => sign(self, &method, &path, &query, &mut headers, &unsigned, body),
         };
         if method == Method::PUT || method == Method::POST {
             headers.entry("content-length").or_insert(bytes.len().into());

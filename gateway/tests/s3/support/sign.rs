@@ -89,13 +89,15 @@ fn scope(client: &Client, date: &AmzDate) -> Scope {
     Scope { day: date.day().to_owned(), region: client.region.clone(), service: "s3".into() }
 }
 
-/// Adds date, payload hash and `Authorization` to the headers, and gives the body's bytes.
+/// Adds date, payload hash and `Authorization`, which leaves `unsigned` out, to the headers, and gives the body's
+/// bytes.
 pub(crate) fn sign(
     client: &Client,
     method: &Method,
     path: &str,
     query: &str,
     headers: &mut HeaderMap,
+    unsigned: &[&str],
     body: Body,
 ) -> Vec<u8> {
     let date = AmzDate::of(client.env.now()).unwrap();
@@ -104,6 +106,7 @@ pub(crate) fn sign(
     headers.insert("x-amz-content-sha256", payload.parse().unwrap());
     body.describe(headers);
     let mut names: Vec<String> = headers.keys().map(|name| name.as_str().to_owned()).collect();
+    names.retain(|name| !unsigned.contains(&name.as_str()));
     names.sort();
     let canonical = Signed {
         method,

@@ -97,13 +97,51 @@ fn every_part_but_the_last_has_five_mebibytes() {
     assert!(all(&enough).join(&upload(None), &enough).is_ok());
 }
 
+/// 48.8 TiB: AWS raised the limit from 5 TiB in December 2025.
 #[test]
-fn an_object_has_at_most_five_tebibytes() {
-    let parts: Vec<_> = (1..=1025).map(|n| part(n, b"a", 5 << 30, Algorithm::Crc32)).collect();
+fn the_largest_object_is_ten_thousand_parts_of_five_gibibytes() {
+    let mut parts: Vec<_> = (1..=10_000).map(|n| part(n, b"a", 5 << 30, Algorithm::Crc32)).collect();
+    let whole = all(&parts).join(&upload(None), &parts).unwrap();
+    assert_eq!(whole.length, 53_687_091_200_000);
+    assert!(whole.etag.ends_with("-10000"));
+    assert!(whole.checksum.is_some());
+    // No client can make such a part, and if a part were so long, the object would not be made.
+    parts[9_999].length += 1;
     let error = all(&parts).join(&upload(None), &parts).unwrap_err();
     assert_eq!(error.code(), ErrorCode::EntityTooLarge);
-    let parts = &parts[..1024];
-    assert_eq!(all(parts).join(&upload(None), parts).unwrap().length, 5 << 40);
+    assert!(error.details().contains(&("MaxSizeAllowed", "53687091200000".to_owned())));
+}
+
+/// An upload with a composite checksum was completed without those of its parts.
+#[test]
+fn a_composite_checksum_needs_those_of_all_parts() {
+    let parts = [part(1, b"a", 5 * MIB, Algorithm::Sha256), part(2, b"b", 1, Algorithm::Sha256)];
+    let composite = upload(Some((Algorithm::Sha256, ChecksumType::Composite)));
+    let error = all(&parts).join(&composite, &parts).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidRequest);
+    assert!(error.message().ends_with("It was missing for part 1 in the request."), "{}", error.message());
+    let first = with_checksum(&parts[0]) + &named(2, &parts[1].etag);
+    let error = manifest(&first).unwrap().join(&composite, &parts).unwrap_err();
+    assert!(error.message().ends_with("It was missing for part 2 in the request."), "{}", error.message());
+    let both: String = parts.iter().map(with_checksum).collect();
+    assert!(manifest(&both).unwrap().join(&composite, &parts).is_ok());
+    // A part that is not there is what is said first.
+    assert_eq!(
+        manifest(&named(3, "x")).unwrap().join(&composite, &parts).unwrap_err().code(),
+        ErrorCode::InvalidPart
+    );
+    // A full object's checksum can be computed without the client, so nothing is needed.
+    let crcs = [part(1, b"a", 5 * MIB, Algorithm::Crc32)];
+    for kind in [Some((Algorithm::Crc32, ChecksumType::FullObject)), None] {
+        assert!(all(&crcs).join(&upload(kind), &crcs).is_ok());
+    }
+}
+
+fn with_checksum(part: &PartInfo) -> String {
+    let checksum = part.checksum.as_ref().unwrap();
+    let element = Algorithm::from(checksum.algorithm).element();
+    let sum = format!("<{element}>{}</{element}></Part>", checksum.value);
+    named(part.number, &part.etag).replace("</Part>", &sum)
 }
 
 #[test]
@@ -116,7 +154,8 @@ fn checksums_are_of_the_kind_that_the_upload_was_created_with() {
             part(2, &bytes[1], bytes[1].len() as u64, algorithm),
         ];
         let upload = upload(kind.map(|kind| (algorithm, kind)));
-        all(&parts).join(&upload, &parts).unwrap().checksum
+        let named: String = parts.iter().map(with_checksum).collect();
+        manifest(&named).unwrap().join(&upload, &parts).unwrap().checksum
     };
     let full = |algorithm| Some(Hasher::of(algorithm, &whole).to_stored(ChecksumType::FullObject));
     let of_checksums = |algorithm| {

@@ -1,0 +1,220 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cairn_protocol::env::{ManualClock, Timestamp};
+
+use super::*;
+
+/// A metanode that knows one key, or does not answer.
+#[derive(Clone)]
+struct World {
+    keyring: Keyring,
+    clock: ManualClock,
+    state: Arc<State>,
+}
+
+struct State {
+    keys: Mutex<Result<HashMap<String, String>, MetadataError>>,
+    asked: AtomicUsize,
+    /// While it is held, the metanode thinks.
+    thinks: tokio::sync::Mutex<()>,
+}
+
+const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+
+fn world() -> World {
+    let (env, clock) = Env::manual(1, Timestamp(1));
+    let state = Arc::new(State {
+        keys: Mutex::new(Ok(HashMap::from([(KEY.to_owned(), "first".to_owned())]))),
+        asked: AtomicUsize::new(0),
+        thinks: tokio::sync::Mutex::new(()),
+    });
+    let metanode = state.clone();
+    let find: Find = Box::new(move |request| {
+        let metanode = metanode.clone();
+        Box::pin(async move {
+            metanode.asked.fetch_add(1, Ordering::SeqCst);
+            let _thought = metanode.thinks.lock().await;
+            let keys = metanode.keys.lock().unwrap().clone()?;
+            Ok(keys.get(&request.access_key).map(|secret| AccessKeySecret { secret_key: secret.clone() }))
+        })
+    });
+    World { keyring: Keyring::over(find, env), clock, state }
+}
+
+impl World {
+    async fn secret(&self) -> S3Result<Option<String>> {
+        Ok(self.keyring.secret(KEY).await?.map(|secret| text(&secret)))
+    }
+
+    fn set(&self, secret: Option<&str>) {
+        let keys = secret.map(|secret| (KEY.to_owned(), secret.to_owned()));
+        *self.state.keys.lock().unwrap() = Ok(keys.into_iter().collect());
+    }
+
+    fn fall_silent(&self) {
+        *self.state.keys.lock().unwrap() = Err(MetadataError::Unavailable { reason: "down".to_owned() });
+    }
+
+    fn asked(&self) -> usize {
+        self.state.asked.load(Ordering::SeqCst)
+    }
+
+    /// Waits until no look-up is under way.
+    async fn settled(&self) {
+        loop {
+            let flight = self.keyring.0.cache().flights.values().next().cloned();
+            let Some(flight) = flight else { return };
+            let _ = flight.await;
+        }
+    }
+}
+
+fn text(secret: &SecretKey) -> String {
+    ["first", "second"].into_iter().find(|text| secret.is(&SecretKey::new(*text))).unwrap().to_owned()
+}
+
+/// A gateway loaded the credentials once, so that no change ever reached it.
+#[tokio::test]
+async fn a_changed_secret_is_there_within_the_bound_and_the_old_one_is_gone() {
+    let world = world();
+    assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"));
+    world.set(Some("second"));
+    world.clock.advance(FRESH_FOR);
+    assert_eq!(world.secret().await.unwrap().as_deref(), Some("second"));
+    world.set(None);
+    world.clock.advance(FRESH_FOR);
+    assert_eq!(world.secret().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_fresh_costs_no_question_and_one_in_use_makes_nobody_wait() {
+    let world = world();
+    for _ in 0..100 {
+        world.secret().await.unwrap();
+    }
+    assert_eq!(world.asked(), 1);
+    world.set(Some("second"));
+    world.clock.advance(FRESH_FOR / 2);
+    let thinking = world.state.thinks.lock().await;
+    assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"), "while it is looked up anew");
+    drop(thinking);
+    world.settled().await;
+    assert_eq!(world.secret().await.unwrap().as_deref(), Some("second"));
+    assert_eq!(world.asked(), 2);
+}
+
+#[tokio::test]
+async fn all_who_need_a_secret_share_one_question() {
+    let world = world();
+    let thinking = world.state.thinks.lock().await;
+    let waiting: Vec<_> = (0..50)
+        .map(|_| {
+            let world = world.clone();
+            tokio::spawn(async move { world.secret().await.unwrap() })
+        })
+        .collect();
+    while world.asked() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(thinking);
+    for waiting in waiting {
+        assert_eq!(waiting.await.unwrap().as_deref(), Some("first"));
+    }
+    assert_eq!(world.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_signature_that_does_not_match_has_the_secret_looked_up_but_not_for_every_one() {
+    let world = world();
+    let used = world.keyring.secret(KEY).await.unwrap().unwrap();
+    world.set(Some("second"));
+    assert!(world.keyring.newer(KEY, &used).await.unwrap().is_none(), "it was told just now");
+    world.clock.advance(RECHECK_AFTER);
+    let newer = world.keyring.newer(KEY, &used).await.unwrap().unwrap();
+    assert_eq!(text(&newer), "second");
+    for _ in 0..10 {
+        assert!(world.keyring.newer(KEY, &newer).await.unwrap().is_none());
+    }
+    assert_eq!(world.asked(), 2);
+    world.clock.advance(RECHECK_AFTER);
+    assert!(world.keyring.newer(KEY, &newer).await.unwrap().is_none(), "it is the same");
+}
+
+#[tokio::test]
+async fn while_the_metanode_is_away_the_last_known_secret_is_good_for_a_while() {
+    let world = world();
+    world.secret().await.unwrap();
+    world.fall_silent();
+    let began = Duration::from_secs(6);
+    world.clock.advance(began);
+    assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"));
+    // Nobody waits for a metanode of which it is known that it does not answer.
+    let thinking = world.state.thinks.lock().await;
+    assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"));
+    drop(thinking);
+    world.settled().await;
+    world.clock.advance(KEPT_FOR - began - Duration::from_millis(1));
+    assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"));
+    world.settled().await;
+    world.clock.advance(Duration::from_millis(1));
+    assert_eq!(world.secret().await.unwrap_err().code(), crate::error::ErrorCode::SlowDown);
+    world.set(Some("second"));
+    assert_eq!(world.secret().await.unwrap().as_deref(), Some("second"));
+    assert_eq!(world.secret().await.unwrap().as_deref(), Some("second"));
+}
+
+#[tokio::test]
+async fn a_key_that_nobody_has_is_asked_for_now_and_then_and_what_is_remembered_is_bounded() {
+    let world = world();
+    world.set(None);
+    for _ in 0..10 {
+        assert_eq!(world.secret().await.unwrap(), None);
+    }
+    assert_eq!(world.asked(), 1);
+    world.set(Some("first"));
+    world.clock.advance(ABSENT_FOR);
+    assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"));
+
+    let before = world.asked();
+    assert!(world.keyring.secret(&"K".repeat(129)).await.unwrap().is_none());
+    assert_eq!(world.asked(), before, "nobody has a key so long");
+    for number in 0..ABSENT_MAX.get() + 100 {
+        assert!(world.keyring.secret(&format!("STRANGER{number}")).await.unwrap().is_none());
+    }
+    let cache = world.keyring.0.cache();
+    assert_eq!((cache.absent.len(), cache.known.len(), cache.flights.len()), (ABSENT_MAX.get(), 1, 0));
+}
+
+#[tokio::test]
+async fn strangers_share_a_few_places() {
+    let world = world();
+    let thinking = world.state.thinks.lock().await;
+    let waiting: Vec<_> = (0..200)
+        .map(|number| {
+            let keyring = world.keyring.clone();
+            tokio::spawn(async move { keyring.secret(&format!("STRANGER{number}")).await.unwrap() })
+        })
+        .collect();
+    loop {
+        let under_way = world.keyring.0.cache().flights.len();
+        if under_way == 200 && world.asked() == LOOK_UPS_MAX {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    drop(thinking);
+    for waiting in waiting {
+        assert!(waiting.await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_keyring_is_ready_when_the_metanode_has_answered() {
+    let world = world();
+    assert!(!world.keyring.is_ready());
+    world.keyring.begin(RootCredentials { access_key: KEY.into(), secret_key: "first".into() });
+    world.keyring.filled().await;
+    assert!(world.keyring.is_ready());
+    assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"));
+    assert_eq!(world.asked(), 0);
+}

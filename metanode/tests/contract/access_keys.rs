@@ -1,0 +1,18 @@
+use cairn_protocol::metadata::*;
+
+use crate::cluster::Cluster;
+
+contract! {
+    the_secret_of_an_access_key_is_told_and_of_no_other_one,
+}
+
+async fn the_secret_of_an_access_key_is_told_and_of_no_other_one(cluster: &Cluster) {
+    let root = cluster.root_credentials(RootCredentialsRequest {}).await.unwrap();
+    let find = |access_key: &str| cluster.find_access_key(AccessKeyRef { access_key: access_key.to_owned() });
+    let found = find(&root.access_key).await.unwrap();
+    assert_eq!(found.as_ref().map(|found| &found.secret_key), Some(&root.secret_key));
+    assert!(!format!("{found:?}").contains(&root.secret_key));
+    for stranger in ["", "STRANGER", &root.access_key.to_lowercase(), &root.access_key[1..]] {
+        assert_eq!(find(stranger).await.unwrap(), None, "{stranger}");
+    }
+}
