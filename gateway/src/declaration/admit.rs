@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::stray::{self, is_harmless};
 use super::{Body, Declaration, Member, Values};
-use crate::error::{S3Error, S3Result};
+use crate::error::S3Result;
 use crate::headers::text;
 use crate::uri::Query;
 
