@@ -40,7 +40,7 @@ def test_slow_readers_hold_hardly_any_memory_and_stop_nobody(start):
     # A download held 512 KiB to its end: 16 readers used up 8 MiB, and every other GET was told to slow down.
     cluster, s3 = one_datanode(start, **LITTLE_MEMORY)
     s3.put_object(Bucket="bucket", Key="large", Body=some_bytes(20 * MIB))
-    with slow_clients("readers", cluster.port, 150):
+    with slow_clients("readers", cluster.port, 80):
         healthy(s3)
     assert cluster.gateways[0].memory_peak_mib() < 200
 

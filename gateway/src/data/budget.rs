@@ -29,8 +29,9 @@ use super::DataConfig;
 use super::fair::{Fair, Permit};
 use super::owner::Owner;
 
-/// The unit of memory, and what the slowest of clients holds: all connections that a gateway takes by default hold
-/// half of the downloads' memory at the most, and a third of the uploads'.
+/// The unit of memory, and what a slow client holds: all connections that a gateway takes by default hold half of the
+/// downloads' memory, and a third of the uploads'. A download holds a chunk of 64 KiB until its client has taken the
+/// piece in which it turned out to be slow.
 pub const PAGE: usize = 16 << 10;
 
 /// Shortest block that is made for lack of memory, unless its client is slow. Shorter ones cost more in
