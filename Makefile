@@ -2,7 +2,7 @@
 
 VENV := .venv
 
-.PHONY: help build run test check setup bench bench-swarm bench-slow clean
+.PHONY: help build run test check setup bench bench-checksums bench-slow bench-swarm clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -19,9 +19,10 @@ setup: ## Install what the tests need: Python clients, rclone, restic and the li
 test: setup ## Run every test, with one summary at the end
 	python3 tests/run.py
 
-check: ## Formatting, clippy and licences
+check: ## Formatting, clippy, and the rules for dependencies (needs cargo-deny)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny check
 
 bench: build setup ## Compare throughput with that of a plain file and of plain loopback
 	$(VENV)/bin/python benches/throughput.py
@@ -31,6 +32,9 @@ bench-swarm: build ## Measure one metanode with 10,000 simulated datanodes
 
 bench-slow: build setup ## Measure what healthy clients notice of 1,000 slow readers and 3,000 slow writers
 	$(VENV)/bin/python benches/slow_clients.py
+
+bench-checksums: ## Compare what proving a chunk table costs with the library's general way
+	cargo bench --locked --package cairn-protocol
 
 clean: ## Remove everything that was built or downloaded
 	cargo clean
