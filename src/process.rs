@@ -36,7 +36,11 @@ pub(crate) fn raise_file_limit() {
             let limit =
                 |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
             let (from, to) = (limit(before.current), limit(before.maximum));
-            tracing::info!(from, to, "raised the limit of open files");
+            if from == to {
+                tracing::info!(limit = to, "the limit of open files is as high as it may be");
+            } else {
+                tracing::info!(from, to, "raised the limit of open files");
+            }
         }
         Err(error) => warn_self!(%error, limit = before.current, "the limit of open files stays low"),
     }

@@ -1,6 +1,7 @@
 """A metanode's database that went back in time: nothing that was written since is lost."""
 
 import shutil
+import time
 
 import pytest
 from data import some_bytes
@@ -58,6 +59,20 @@ def put(cluster, *keys):
         cluster.client().put_object(Bucket="bucket", Key=key, Body=some_bytes(100_000 + n, n))
 
 
+def wait_until_datanodes_heard(cluster):
+    """Waits until every datanode has had an answer to a heartbeat: what it knows of the database then is what it had
+    become by now. That a second heartbeat came shows that the answer to the first one was heard."""
+    for _ in range(2):
+        began = time.monotonic()
+
+        def heard(began=began):
+            passed = (time.monotonic() - began) * 1_000
+            silent = [node["silent_ms"] for node in cluster.status()["nodes"]]
+            return all(ms is not None and ms < passed for ms in silent)
+
+        wait_until(heard, "a heartbeat of every datanode")
+
+
 def read_back(cluster, *keys):
     for n, key in enumerate(keys):
         answer = cluster.client().get_object(Bucket="bucket", Key=key)
@@ -86,6 +101,7 @@ def test_an_older_database_is_put_back_and_then_the_newer_one(cluster):
     put(cluster, "before")
     saved = save(cluster, "saved")
     put(cluster, "one", "two")
+    wait_until_datanodes_heard(cluster)
     latest = save(cluster, "latest")
     put_back(cluster, saved)
     outlive_leases(cluster)
@@ -106,6 +122,7 @@ def test_the_operator_agreed_and_then_put_the_newer_one_back(cluster):
     put(cluster, "before")
     saved = save(cluster, "saved")
     put(cluster, "one", "two")
+    wait_until_datanodes_heard(cluster)
     latest = save(cluster, "latest")
     put_back(cluster, saved)
     outlive_leases(cluster)
@@ -131,6 +148,7 @@ def test_the_file_is_copied_without_its_log(cluster):
     cluster.metanode.stop()
     cluster.metanode.restart()
     put(cluster, "one", "two")
+    wait_until_datanodes_heard(cluster)
     latest = save(cluster, "latest")
     put_back(cluster, save(cluster, "without_log", files=FILES[:1]))
     outlive_leases(cluster)
