@@ -67,6 +67,8 @@ impl Default for Options {
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(100);
 /// After which silence a datanode is stale in tests: well above what a busy machine delays a heartbeat.
 pub(crate) const STALE: Duration = Duration::from_secs(1);
+/// How long deleted blocks lie in the trash: so short that tests see their files go.
+pub(crate) const TRASH: Duration = Duration::from_secs(1);
 pub(crate) const SECRET: &str = "the secret of a cluster that lives for one test";
 pub(crate) const ACCESS_KEY: &str = "CAIRNTESTACCESSKEY00";
 pub(crate) const SECRET_KEY: &str = "cairn-test-secret-key-0123456789abcdefghij";
@@ -328,6 +330,7 @@ impl Cluster {
             ("--listen", "127.0.0.1:0".to_owned()),
             ("--metanode", self.metanode_address.clone()),
             ("--reserve", "0B".to_owned()),
+            ("--trash-age", format!("{}s", TRASH.as_secs())),
         ];
         Ok(Part::Process(self.process("datanode", &format!("datanode-{index}"), &arguments).await?))
     }

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{ACCESS_KEY, BUCKET, HEARTBEAT, Options, SECRET_KEY, STALE};
+use crate::cluster::{ACCESS_KEY, BUCKET, HEARTBEAT, Options, SECRET_KEY, STALE, TRASH};
 
 /// A part as tasks of a runtime; ended when dropped.
 pub(crate) struct Task {
@@ -74,6 +74,7 @@ impl Task {
             let cluster = Arc::new(RpcClient::new(&metanode, secret.clone(), env.clone())?);
             let mut config = cairn_datanode::Config::new(vec![directory], &address);
             config.volume.reserve_bytes = 0;
+            config.volume.trash_age = TRASH;
             let events = EventBus::new(env.clone());
             let connector = Connector::new(&Identity::of_secret(&secret, env.clone())?)?;
             let datanode = Datanode::open(config, Arc::new(connector), secret, env, events).await?;
