@@ -45,9 +45,6 @@ fn start() -> anyhow::Result<ExitCode> {
         operation => operation,
     };
     logging::start(&cli.logging)?;
-    if !matches!(operation, Command::Admin(_)) {
-        process::raise_file_limit();
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(run(operation));
     // Whatever still runs on the blocking pool has nothing left to say to anybody.

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{DatanodeArguments, InternalPort, ServerArguments};
-use crate::process::{listen, say, shutdown_on_signals};
+use crate::process::{listen, raise_file_limit, say, shutdown_on_signals};
 
 /// Runs a datanode until it is told to stop.
 pub(crate) async fn run(arguments: DatanodeArguments) -> anyhow::Result<()> {
@@ -27,6 +27,7 @@ pub(crate) async fn run(arguments: DatanodeArguments) -> anyhow::Result<()> {
     let identity = arguments.tls.identity(&secret, &env)?;
     let cluster = RpcClient::with_identity(&arguments.metanode, secret.clone(), &identity, env.clone())?;
     let shutdown = shutdown_on_signals()?;
+    raise_file_limit();
     let mut config = Config::new(arguments.data_dir, String::new());
     config.zone = arguments.zone;
     arguments.disks.apply(&mut config)?;

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{GatewayArguments, S3Arguments};
-use crate::process::{listen, say, shutdown_on_signals};
+use crate::process::{listen, raise_file_limit, say, shutdown_on_signals};
 
 /// How long a request waits for a metanode that refuses connections. SDKs try three times within two
 /// seconds or so, so that three times this outlasts a restart of five seconds; and the clients' own
@@ -34,6 +34,7 @@ pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
     let connector = Arc::new(Connector::new(&identity)?);
     let s3 = S3::new(arguments.s3, limits, metadata, connector, secret, env)?;
     let shutdown = shutdown_on_signals()?;
+    raise_file_limit();
     let until = shutdown.clone();
     tokio::spawn(async move { identity.keep_current(until).await });
     let listener = listen(arguments.listen, "--listen").await?;

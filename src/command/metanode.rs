@@ -6,7 +6,7 @@ use cairn_protocol::event::EventBus;
 use cairn_protocol::metadata::RootCredentials;
 
 use crate::arguments::MetanodeArguments;
-use crate::process::{listen, say, shutdown_on_signals};
+use crate::process::{listen, raise_file_limit, say, shutdown_on_signals};
 
 /// Runs a metanode until it is told to stop.
 pub(crate) async fn run(arguments: MetanodeArguments) -> anyhow::Result<()> {
@@ -18,6 +18,7 @@ pub(crate) async fn run(arguments: MetanodeArguments) -> anyhow::Result<()> {
     config.root_credentials = arguments.credentials.load()?;
     let identity = arguments.tls.identity(&secret, &env)?;
     let shutdown = shutdown_on_signals()?;
+    raise_file_limit();
     let shutdown_of_tls = shutdown.clone();
     let listener = listen(arguments.listen, "--listen").await?;
     let port = arguments.internal.port(listener.local_addr()?, &identity)?;

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::datanode::{Around, LocalDatanode};
 use super::gateway::S3;
 use crate::arguments::{InternalPort, ServerArguments};
-use crate::process::{listen, say, shutdown_on_signals};
+use crate::process::{listen, raise_file_limit, say, shutdown_on_signals};
 
 /// The file of a server's data directory with the cluster's secret.
 pub(crate) const SECRET_FILE: &str = "cluster.secret";
@@ -51,6 +51,7 @@ pub(crate) async fn run(arguments: ServerArguments) -> anyhow::Result<()> {
         secret.clone(),
         env.clone(),
     )?;
+    raise_file_limit();
     let mut backend = Backend::start(&metanode, admin_listener, &shutdown);
     let around = Around { connector: &connector, identity: &identity, secret: &secret, env: &env };
     for number in 1..=arguments.datanodes {

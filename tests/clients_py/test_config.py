@@ -90,7 +90,7 @@ def test_what_the_file_must_not_have_is_named_with_what_was_meant(file, text, wo
         assert done.returncode == 1 and all(word in done.stderr for word in words), done.stderr
 
 
-def test_settings_that_do_not_go_together_are_told_as_the_part_would(file):
+def test_settings_that_do_not_go_together_are_told_as_the_part_would(tmp_path):
     for part, args, words in (
         ("metanode", ["--dead-after", "1s"], "--dead-after must be longer than stale-after"),
         ("server", ["--replication", "2", "--min-replicas", "3"], "--min-replicas must be from 1 to replication"),
@@ -99,6 +99,8 @@ def test_settings_that_do_not_go_together_are_told_as_the_part_would(file):
         assert words in complaint(run_cairn(["config", "show", part, *args]))
     listen = ["--listen", "127.0.0.1:0", "--cluster-secret", "x" * 32]
     assert "--dead-after" in complaint(run_cairn(["metanode", "--dead-after", "1s", *listen]))
+    data = ["--data-dir", str(tmp_path / "data"), "--listen", "127.0.0.1:0"]
+    assert "--dead-after" in complaint(run_cairn(["server", "--dead-after", "1s", *data]))
 
 
 def test_a_missing_file_is_named(tmp_path):
