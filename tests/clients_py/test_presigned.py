@@ -105,17 +105,27 @@ def test_somebody_elses_key(server, bucket):
     assert (answer.status_code, code(answer)) == (403, "InvalidAccessKeyId")
 
 
-def test_boto3_s_own_default_in_us_east_1_is_version_2(s3, bucket):
+def test_boto3_s_own_default_in_us_east_1_is_version_2_and_refused(s3, bucket):
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "a b"})
+    assert "AWSAccessKeyId=" in url
+    answer = requests.put(url, data=b"x")
+    assert (answer.status_code, code(answer)) == (400, "InvalidRequest")
+    assert "AWS4-HMAC-SHA256" in answer.text
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+def test_version_2_where_it_is_configured(start):
+    s3 = start("server", env={"CAIRN_SIGV2": "true"}).client()
+    s3.create_bucket(Bucket="bucket")
     body = some_bytes(100_000)
-    put = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "a b"})
-    get = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a b"})
-    assert "AWSAccessKeyId=" in put
+    put = s3.generate_presigned_url("put_object", Params={"Bucket": "bucket", "Key": "a b"})
+    get = s3.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "a b"})
     assert requests.put(put, data=body).status_code == 200
     assert requests.get(get).content == body
     answer = requests.get(get.replace("a%20b", "other"))
     assert (answer.status_code, code(answer)) == (403, "SignatureDoesNotMatch")
     answer = requests.get(get.replace("Expires=1", "Expires=2"))
     assert (answer.status_code, code(answer)) == (403, "SignatureDoesNotMatch")
-    late = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a b"}, ExpiresIn=-60)
+    late = s3.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "a b"}, ExpiresIn=-60)
     answer = requests.get(late)
     assert (answer.status_code, code(answer)) == (403, "AccessDenied")
