@@ -112,7 +112,14 @@ def run(start, directories):
         datanodes=DATANODES,
         gateways=2,
         directories=directories,
-        env={"CAIRN_GC_GRACE": "20s", "CAIRN_LEASE": "20s", "CAIRN_LEASE_SLACK": "1s", "CAIRN_RESERVE": "16MiB"},
+        env={
+            "CAIRN_GC_GRACE": "20s",
+            "CAIRN_LEASE": "20s",
+            "CAIRN_LEASE_SLACK": "1s",
+            "CAIRN_RESERVE": "16MiB",
+            # What is deleted lies in the trash for a while; at the end all space is to be free.
+            "CAIRN_TRASH_AGE": "5s",
+        },
     )
     cluster.expected_faults = "is full"
     cluster.client().create_bucket(Bucket=BUCKET)

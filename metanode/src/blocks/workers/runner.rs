@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cairn_protocol::admin::{WorkerActivity, WorkerName};
-use cairn_protocol::warn_self;
+use cairn_protocol::{warn_peer, warn_self};
 use tokio_util::sync::CancellationToken;
 
 use super::{Progress, Worker};
@@ -89,7 +89,15 @@ impl Runner {
                     Ok(Progress::Rest | Progress::Throttled) => self.wait().await,
                     Err(_) if shutdown.is_cancelled() => {}
                     Err(error) => {
-                        warn_self!(worker = %name, %error, "a worker could not go on; it tries again");
+                        match error {
+                            // The operator's to mend: nothing is wrong with this process.
+                            StoreError::NoSpace => {
+                                warn_peer!(worker = %name, %error, "a worker waits for space on the disk");
+                            }
+                            _ => {
+                                warn_self!(worker = %name, %error, "a worker could not go on; it tries again")
+                            }
+                        }
                         inner.env.sleep(inner.config.worker_interval).await;
                     }
                 }
