@@ -56,6 +56,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_more_replicas_are_awaited_than_fit_and_the_others_are_left_to_the_next_report() {
+        let mut unconfirmed = Unconfirmed::default();
+        let (node, at) = (NodeId(Uuid::from_u128(1)), Duration::from_secs);
+        let block = |number: usize| BlockId(Uuid::from_u128(number as u128));
+        for number in 0..=REPLICAS_MAX {
+            unconfirmed.add(node, 7, block(number), at(10));
+        }
+        assert_eq!((unconfirmed.due.len(), unconfirmed.by_due.len()), (REPLICAS_MAX, REPLICAS_MAX));
+        assert!(!unconfirmed.due.contains_key(&(node, block(REPLICAS_MAX))));
+        // One that is confirmed makes room for another.
+        unconfirmed.confirm(node, block(0));
+        unconfirmed.add(node, 7, block(REPLICAS_MAX), at(10));
+        let due = unconfirmed.take_due(at(10), usize::MAX);
+        assert_eq!(due[&(node, 7)].len(), REPLICAS_MAX);
+    }
+
+    #[test]
     fn what_is_confirmed_in_time_is_not_missing_and_the_rest_is() {
         let mut unconfirmed = Unconfirmed::default();
         let (node, at) = (NodeId(Uuid::from_u128(1)), Duration::from_secs);

@@ -93,6 +93,34 @@ impl From<MigrateError> for StoreError {
     }
 }
 
+/// Whose fault an error is, for who logs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// This process's, until it is shown otherwise.
+    Own,
+    /// Something that it needs and does not have: the operator's to mend. Nothing is wrong with this process.
+    Shortage,
+}
+
+impl StoreError {
+    /// Whose fault it is.
+    pub(crate) fn fault(&self) -> Fault {
+        match self {
+            // Whatever took the transaction with it is told where it arose.
+            Self::NoSpace | Self::TransactionLost => Fault::Shortage,
+            Self::Busy
+            | Self::Closed
+            | Self::Panicked
+            | Self::Corrupt { .. }
+            | Self::NotDurable { .. }
+            | Self::BrokenExtents { .. }
+            | Self::NewerSchema { .. }
+            | Self::Migrate(_)
+            | Self::Sql(_) => Fault::Own,
+        }
+    }
+}
+
 /// What an error becomes for those outside: the disk is full, try again, or our fault.
 enum Outward {
     NoSpace,

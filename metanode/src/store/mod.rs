@@ -45,6 +45,7 @@ pub(crate) mod totals;
 pub(crate) mod uploads;
 mod writer;
 
+pub(crate) use error::Fault;
 pub use error::StoreError;
 pub(crate) use futures_util::future::BoxFuture;
 

@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
 
-use super::{BoxFuture, Connection, StoreError, generations};
+use super::{BoxFuture, Connection, Fault, StoreError, generations};
 
 /// Mutations that may wait. Further callers wait for a place, which holds back who sends to them.
 const QUEUE_MAX: usize = 1024;
@@ -269,12 +269,10 @@ impl Task {
             self.generation.send_replace(generation);
         });
         if let Err(Failure { error, .. }) = &result {
-            match error {
-                // No fault of ours: nothing was done, and everybody is told so.
-                StoreError::NoSpace => {
-                    warn_peer!(%error, mutations = batch.len(), "a transaction failed");
-                }
-                _ => warn_self!(%error, mutations = batch.len(), "a transaction failed"),
+            match error.fault() {
+                // Nothing was done, and everybody is told so.
+                Fault::Shortage => warn_peer!(%error, mutations = batch.len(), "a transaction failed"),
+                Fault::Own => warn_self!(%error, mutations = batch.len(), "a transaction failed"),
             }
             // When even the rollback fails (SQLite may have done it by itself), the connection's
             // state is not known: dropping it rolls back whatever is open.

@@ -8,6 +8,7 @@ use cairn_protocol::warn_peer;
 use futures_util::FutureExt;
 
 use crate::blocks::Inner;
+use crate::blocks::config::REPLICATION_MAX;
 use crate::store::nodes::Registration;
 use crate::store::{Connection, StoreError, blocks, nodes, repairs};
 
@@ -82,10 +83,18 @@ async fn keep(
     copies_max: u32,
 ) -> Result<(u64, bool), StoreError> {
     let Registration { incarnation, is_new } = nodes::register(tx, &request, now).await?;
-    let copies_max = blocks::bucket_replication_max(tx).await?.unwrap_or(0).max(copies_max);
-    let scan = is_new && nodes_before < copies_max;
+    let scan = is_new && (nodes_before < copies_max || a_bucket_wants_more_than(tx, nodes_before).await?);
     if scan {
         repairs::set_scan(tx, None).await?;
     }
     Ok((incarnation, scan))
+}
+
+/// Whether some bucket wants more copies than there were nodes. To find out costs a look at all buckets, for which other
+/// writers wait, so it is done only while a bucket could want so many.
+async fn a_bucket_wants_more_than(tx: &mut Connection, nodes: u32) -> Result<bool, StoreError> {
+    if nodes >= REPLICATION_MAX {
+        return Ok(false);
+    }
+    Ok(blocks::bucket_replication_max(tx).await?.is_some_and(|copies| copies > nodes))
 }

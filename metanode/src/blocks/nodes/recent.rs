@@ -40,3 +40,27 @@ impl Recent {
         self.at.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn no_more_blocks_are_remembered_than_fit_and_the_oldest_go_first() {
+        let block = |number: usize| BlockId(Uuid::from_u128(number as u128));
+        let (mut recent, at) = (Recent::default(), Duration::from_secs);
+        for number in 0..=BLOCKS_MAX {
+            recent.add(block(number), at(10), at(30));
+        }
+        assert_eq!((recent.len(), recent.order.len()), (BLOCKS_MAX, BLOCKS_MAX));
+        assert!(!recent.has(block(0), at(10), at(30)) && recent.has(block(1), at(10), at(30)));
+        // A block that is stored over and over again takes one place in the end.
+        let mut again = Recent::default();
+        for micros in 0..=2 * BLOCKS_MAX as u64 {
+            again.add(block(1), Duration::from_micros(micros), at(30));
+        }
+        assert!(again.order.len() <= BLOCKS_MAX && again.len() == 1 && again.has(block(1), at(30), at(30)));
+    }
+}

@@ -190,3 +190,15 @@ async fn what_waits_to_be_deleted_counts_as_gone_also_after_a_restart() {
     cluster.settle().await;
     assert_eq!(seen(&cluster.status().await), (10, 10, 0));
 }
+
+/// Every registration looked at all buckets, for which all other writers waited.
+#[tokio::test]
+async fn a_registration_looks_at_buckets_only_while_one_could_want_more_copies_than_there_are_nodes() {
+    let mut cluster = TestCluster::new(16).await;
+    crate::store::tests::execute(&cluster.store, "ALTER TABLE buckets RENAME TO hidden").await;
+    // A node that is known, and one more than a block can have copies.
+    cluster.register(0).await;
+    cluster.add_node(None).await;
+    crate::store::tests::execute(&cluster.store, "ALTER TABLE hidden RENAME TO buckets").await;
+    assert_eq!(cluster.status().await.nodes.len(), 17);
+}

@@ -12,6 +12,7 @@ use super::examining::{Examiner, Looked, is_done, settle};
 use super::{Progress, Worker, scan};
 use crate::blocks::Inner;
 use crate::blocks::copies::Purpose;
+use crate::blocks::hints::RepairHints;
 use crate::blocks::memory::Memory;
 use crate::store::repairs::QueuedRepair;
 use crate::store::{Connection, StoreError, blocks, repairs};
@@ -39,13 +40,53 @@ pub(super) struct Repair {
     /// The last sweep was cut short: there is more to do as soon as there is bandwidth.
     cut_short: bool,
     /// Blocks that can be examined again only later.
-    waiting: HashSet<BlockId>,
-    /// There are more of them than are remembered.
-    more_wait: bool,
+    waiting: Waiting,
     /// How many transactions have ended: what they hinted at can be seen.
     ended: watch::Receiver<u64>,
     /// Whether it was told that there is nothing to repair.
     idle: bool,
+}
+
+/// Blocks that can be examined again only later, and whether there are more of them than are remembered.
+#[derive(Default)]
+struct Waiting {
+    blocks: HashSet<BlockId>,
+    more: bool,
+}
+
+impl Waiting {
+    fn add(&mut self, block: BlockId) {
+        if self.blocks.len() < WAITING_MAX {
+            self.blocks.insert(block);
+        } else if !self.blocks.contains(&block) {
+            self.more = true;
+        }
+    }
+
+    fn remove(&mut self, block: BlockId) {
+        self.blocks.remove(&block);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// They can be examined: hints for each, or a sweep if some were not remembered.
+    fn end(&mut self, hints: &mut RepairHints) {
+        if std::mem::take(&mut self.more) {
+            hints.sweep();
+        }
+        for block in self.blocks.drain() {
+            hints.add(block);
+        }
+    }
+}
+
+impl std::fmt::Display for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let more = if self.more { " and more than are remembered" } else { "" };
+        write!(f, "{} blocks wait{more}", self.blocks.len())
+    }
 }
 
 /// What is to be done next about a block.
@@ -70,8 +111,7 @@ impl Repair {
             examiner,
             sweep: Some(None),
             cut_short: false,
-            waiting: HashSet::new(),
-            more_wait: false,
+            waiting: Waiting::default(),
             ended,
             idle: true,
         }
@@ -92,7 +132,7 @@ impl Repair {
         let hinted = self.inner.memory().hints.take(BLOCKS_PER_STEP as usize, ended);
         let mut page = Vec::with_capacity(hinted.len());
         for block in hinted {
-            self.waiting.remove(&block);
+            self.waiting.remove(block);
             page.extend(repairs::find(&mut reader, block).await?);
         }
         page.sort_by_key(|place| (place.live, place.queued_at, place.block));
@@ -105,8 +145,7 @@ impl Repair {
         for place in page {
             match self.look(&mut reader, place).await? {
                 Next::Settle => settled.push(place.block),
-                Next::Wait if self.waiting.len() < WAITING_MAX => drop(self.waiting.insert(place.block)),
-                Next::Wait => self.more_wait = true,
+                Next::Wait => self.waiting.add(place.block),
                 Next::Stop => {
                     // What comes behind is less urgent, and would have to wait as well.
                     self.cut_short = true;
@@ -173,11 +212,10 @@ impl Worker for Repair {
     fn doing(&self) -> String {
         let memory = self.inner.memory();
         format!(
-            "{} copies under way, {} scans to do, {} blocks wait{}{}",
+            "{} copies under way, {} scans to do, {}{}",
             copying(&memory),
             memory.scans.len(),
-            self.waiting.len(),
-            if self.more_wait { " and more than are remembered" } else { "" },
+            self.waiting,
             if self.sweep.is_some() { ", sweeping" } else { "" }
         )
     }
@@ -223,11 +261,34 @@ impl Worker for Repair {
             () = self.inner.env.sleep(rest) => self.idle && self.waiting.is_empty(),
         };
         let mut memory = self.inner.memory();
-        if long || std::mem::take(&mut self.more_wait) {
+        if long {
             memory.hints.sweep();
         }
-        for block in self.waiting.drain() {
-            memory.hints.add(block);
-        }
+        self.waiting.end(&mut memory.hints);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn of_more_blocks_than_can_wait_a_sweep_finds_the_rest_and_operators_see_that_there_are_more() {
+        let block = |number: usize| BlockId(Uuid::from_u128(number as u128));
+        let (mut waiting, mut hints) = (Waiting::default(), RepairHints::default());
+        (0..WAITING_MAX).for_each(|number| waiting.add(block(number)));
+        waiting.add(block(0));
+        assert_eq!(waiting.to_string(), "20000 blocks wait");
+        waiting.add(block(WAITING_MAX));
+        assert_eq!(waiting.to_string(), "20000 blocks wait and more than are remembered");
+        waiting.end(&mut hints);
+        assert!(waiting.is_empty() && hints.take_sweep(0));
+        assert_eq!(hints.take(usize::MAX, 0).len(), WAITING_MAX);
+        // The next time it is all forgotten.
+        waiting.add(block(1));
+        waiting.end(&mut hints);
+        assert!(!hints.take_sweep(0));
     }
 }

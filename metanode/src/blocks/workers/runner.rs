@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Progress, Worker};
 use crate::blocks::Inner;
-use crate::store::StoreError;
+use crate::store::{Fault, StoreError};
 
 /// A worker and what it runs by.
 pub(in crate::blocks) struct Runner {
@@ -89,13 +89,12 @@ impl Runner {
                     Ok(Progress::Rest | Progress::Throttled) => self.wait().await,
                     Err(_) if shutdown.is_cancelled() => {}
                     Err(error) => {
-                        match error {
-                            // The operator's to mend: nothing is wrong with this process.
-                            StoreError::NoSpace => {
-                                warn_peer!(worker = %name, %error, "a worker waits for space on the disk");
+                        match error.fault() {
+                            Fault::Shortage => {
+                                warn_peer!(worker = %name, %error, "a worker waits until it can go on");
                             }
-                            _ => {
-                                warn_self!(worker = %name, %error, "a worker could not go on; it tries again")
+                            Fault::Own => {
+                                warn_self!(worker = %name, %error, "a worker could not go on; it tries again");
                             }
                         }
                         inner.env.sleep(inner.config.worker_interval).await;
