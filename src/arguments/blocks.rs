@@ -51,7 +51,7 @@ pub(crate) struct BlockArguments {
     #[arg(long, env = "CAIRN_GC_GRACE", default_value = "10m", value_name = "TIME", value_parser = duration)]
     pub gc_grace: Duration,
 
-    /// Bytes a second that repair may copy in all
+    /// Bytes a second that repair may copy in all; a block of less than 256 KiB counts as so much, here and below
     #[arg(long, env = "CAIRN_REPAIR_RATE", default_value = "128MiB", value_name = "SIZE", value_parser = rate)]
     pub repair_rate: ByteSize,
 
@@ -91,7 +91,7 @@ pub(crate) struct AdvancedBlockArguments {
     #[arg(long, env = "CAIRN_REPAIR_GRACE", default_value = "10s", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub repair_grace: Duration,
 
-    /// Bytes that one datanode may be copying at once for repair
+    /// Bytes that one datanode may be copying at once for repair, in 256 blocks at the most
     #[arg(long, env = "CAIRN_REPAIR_IN_FLIGHT", default_value = "64MiB", value_name = "SIZE", value_parser = size, hide_short_help = true)]
     pub repair_in_flight: ByteSize,
 

@@ -61,7 +61,9 @@ pub struct BlocksConfig {
     /// 100 Mbit/s link takes 20 seconds, and several may wait in line.
     #[serde(rename = "command_deadline_ms", with = "millis")]
     pub command_deadline: Duration,
-    /// Bytes per second that repair copies in the whole cluster, so that clients keep most of the network.
+    /// Bytes per second that repair copies in the whole cluster, so that clients keep most of the network. A small block
+    /// counts as [`COPY_COST_MIN`](cairn_planner::budget::COPY_COST_MIN) here and in the next two, for its copy costs syncs
+    /// and rows whatever its length.
     pub repair_rate: u64,
     /// Bytes per second that moves off draining nodes copy in the whole cluster.
     pub drain_rate: u64,
@@ -70,7 +72,8 @@ pub struct BlocksConfig {
     /// How far from the mean utilisation a node may be before blocks are moved, in thousandths of the mean.
     pub balance_threshold_permille: u32,
     /// Bytes that one node may be copying at once for repair, as reader and writer: what it can do
-    /// within a few heartbeats. A single larger block is copied all the same.
+    /// within a few heartbeats. A single larger block is copied all the same; of small ones at the most
+    /// [`COPIES_MAX`](cairn_planner::budget::COPIES_MAX) at once.
     pub repair_in_flight: u64,
     /// How many replicas one command deletes. It bounds a datanode's time in one command.
     pub delete_batch: u32,

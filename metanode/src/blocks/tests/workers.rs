@@ -143,3 +143,44 @@ async fn a_worker_whose_step_fails_says_so() {
     let garbage = cluster.worker(WorkerName::Garbage).await;
     assert_eq!((garbage.activity, garbage.error.is_some()), (WorkerActivity::Failing, true));
 }
+
+/// At 128 MiB a second, blocks of 4 KiB were 32,000 copies a second, each with its syncs and rows.
+#[tokio::test]
+async fn the_rate_of_copies_counts_a_small_block_as_what_its_copy_costs() {
+    let config = BlocksConfig { repair_rate: 1 << 20, ..BlocksConfig::default() };
+    let mut cluster = TestCluster::with(config, 3).await;
+    cluster.put_many(60, 4096).await;
+    // Each block lacks a copy: the node that joins has none. Three more of them come at a time.
+    cluster.add_node(None).await;
+    cluster.pause(WorkerName::Repair, true).await;
+    cluster.die(0).await;
+    cluster.pause(WorkerName::Repair, false).await;
+    let mut made = 0;
+    for _ in 0..5 {
+        cluster.clock.advance(Duration::from_secs(1));
+        cluster.work().await;
+        cluster.beat_all().await;
+        made = cluster.copies_ordered();
+    }
+    // 1 MiB a second is four copies, and one more second is saved.
+    assert!((15..=26).contains(&made), "{made}");
+}
+
+/// However fast the rate, a node is not told to make more copies than it can before their deadline.
+#[tokio::test]
+async fn one_heartbeat_hands_out_no_more_copies_than_a_node_can_make() {
+    let config = BlocksConfig { replication: 2, repair_rate: u64::MAX, ..BlocksConfig::default() };
+    let mut cluster = TestCluster::with(config, 1).await;
+    cluster.put_many(300, 10).await;
+    let node = cluster.add_node(None).await;
+    cluster.work().await;
+    cluster.beat_all().await;
+    assert_eq!(cluster.copies_ordered(), 256);
+    cluster.work().await;
+    cluster.beat_all().await;
+    assert_eq!(cluster.copies_ordered(), 256, "the others wait until some are made");
+    for _ in 0..3 {
+        cluster.pass(cluster.config.repair_grace).await;
+    }
+    assert_eq!(cluster.nodes[node].held.len(), 300);
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_planner::balance::{Balance as Survey, Move, plan_move, survey};
+use cairn_planner::budget;
 use cairn_protocol::admin::WorkerName;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::{BlockId, NodeId};
@@ -201,7 +202,7 @@ impl Balance {
             return Ok(false);
         }
         self.told_idle = false;
-        self.inner.pay(WorkerName::Balance, length);
+        self.inner.pay(WorkerName::Balance, budget::cost(length));
         self.inner.order_copy(block, copies, target, sources, Purpose::Balance(source));
         Ok(true)
     }

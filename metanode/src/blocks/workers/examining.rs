@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cairn_planner::block::{BlockView, Holder};
-use cairn_planner::budget::InFlight;
+use cairn_planner::budget::{self, InFlight};
 use cairn_planner::examine::{Copy, Need, Verdict, examine};
 use cairn_protocol::admin::{Duty, WorkerName};
 use cairn_protocol::cluster::ReportedReplica;
@@ -112,7 +112,7 @@ impl Examiner {
     /// The copies will be handed out with the next heartbeats of their targets.
     fn order(&self, block: BlockId, copies: &BlockCopies, ordered: &[Copy], purpose: Purpose) {
         for Copy { target, sources } in ordered {
-            self.inner.pay(self.worker, copies.block.length);
+            self.inner.pay(self.worker, budget::cost(copies.block.length));
             self.inner.order_copy(block, copies, *target, sources.clone(), purpose);
         }
     }
