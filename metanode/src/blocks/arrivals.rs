@@ -43,6 +43,12 @@ impl Arrivals {
         self.blocks.get(&block).map(|arrival| arrival.from)
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
     /// Moves that can be ended, `max` at the most.
     pub(crate) fn ready(&self, max: usize) -> Vec<BlockId> {
         self.blocks.iter().filter(|(_, arrival)| arrival.counted).map(|(block, _)| *block).take(max).collect()

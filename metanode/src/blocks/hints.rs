@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cairn_protocol::id::BlockId;
+use cairn_protocol::id::{BlockId, NodeId};
 
 /// Blocks that are hinted at, at the most: some minutes of commits without a node to copy to. When
 /// there are more, a sweep finds them.
@@ -21,8 +21,8 @@ pub(crate) struct RepairHints {
     sweep: bool,
     /// The same, when more transactions than so many have ended.
     unripe_sweep: Option<u64>,
-    /// Blocks whose bad copy is being deleted, so that its node can take a good one.
-    making_room: HashSet<BlockId>,
+    /// Bad copies that are being deleted, so that their nodes can take good ones.
+    making_room: HashSet<(NodeId, BlockId)>,
 }
 
 impl RepairHints {
@@ -67,14 +67,35 @@ impl RepairHints {
         self.sweep = true;
     }
 
-    /// A bad copy of the block was queued for deletion to make room for a good one.
-    pub(crate) fn makes_room(&mut self, block: BlockId) {
-        self.making_room.insert(block);
+    /// A bad copy of the block is queued for deletion on this node to make room for a good one. To be said before the
+    /// transaction ends that queues it: from then on the node may be told, and tell that it is done. Of those that are
+    /// too many to remember the worker's next long rest tells.
+    pub(crate) fn makes_room(&mut self, node: NodeId, block: BlockId) {
+        if self.making_room.len() < BLOCKS_MAX {
+            self.making_room.insert((node, block));
+        }
     }
 
-    /// A copy of the block was deleted.
-    pub(crate) fn deleted(&mut self, block: BlockId) {
-        if self.making_room.remove(&block) {
+    /// The node's copy of the block is gone, or is not to go after all.
+    pub(crate) fn deleted(&mut self, node: NodeId, block: BlockId) {
+        if self.making_room.remove(&(node, block)) {
+            self.add(block);
+        }
+    }
+
+    /// The transaction failed that was to queue copies of these blocks for deletion. Some may be queued by an earlier one;
+    /// to look at a block too early costs a look.
+    pub(crate) fn room_not_made(&mut self, blocks: &[BlockId]) {
+        let not_made: Vec<_> = self.making_room.extract_if(|(_, block)| blocks.contains(block)).collect();
+        for (_, block) in not_made {
+            self.add(block);
+        }
+    }
+
+    /// The node died or was removed: nobody waits for room there.
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        let gone: Vec<_> = self.making_room.extract_if(|(other, _)| *other == node).collect();
+        for (_, block) in gone {
             self.add(block);
         }
     }
@@ -123,14 +144,31 @@ mod tests {
         assert!(hints.is_idle());
     }
 
+    fn node(number: u128) -> NodeId {
+        NodeId(Uuid::from_u128(number))
+    }
+
     #[test]
     fn a_block_is_looked_at_again_when_there_is_room_for_its_copy() {
         let mut hints = RepairHints::default();
-        hints.makes_room(block(1));
-        hints.deleted(block(2));
+        hints.makes_room(node(1), block(1));
+        hints.deleted(node(1), block(2));
+        hints.deleted(node(2), block(1));
         assert!(hints.take(10, 0).is_empty() && !hints.is_idle());
-        hints.deleted(block(1));
+        hints.deleted(node(1), block(1));
         assert_eq!(hints.take(10, 0), [block(1)]);
+        assert!(hints.is_idle());
+    }
+
+    #[test]
+    fn nobody_waits_for_room_on_a_node_that_is_gone_and_no_more_are_remembered_than_others() {
+        let mut hints = RepairHints::default();
+        (0..=BLOCKS_MAX as u128).for_each(|number| hints.makes_room(node(1), block(number)));
+        assert_eq!(hints.making_room.len(), BLOCKS_MAX);
+        hints.forget(node(2));
+        assert!(!hints.is_idle() && hints.take(10, 0).is_empty());
+        hints.forget(node(1));
+        assert_eq!(hints.take(usize::MAX, 0).len(), BLOCKS_MAX);
         assert!(hints.is_idle());
     }
 

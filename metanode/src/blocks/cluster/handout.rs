@@ -51,18 +51,13 @@ async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterE
         node.deletions.waiting = false;
         node.deletions.through
     };
+    let mut asking = Asking { inner, node: id, answered: false };
     let max = inner.config.delete_batch;
-    let page = next_page(inner, id, after, max).await;
+    let blocks = next_page(inner, id, after, max).await?;
+    asking.answered = true;
     let mut memory = inner.memory();
     let number = memory.copies.number();
     let Some(node) = memory.nodes.get_mut(id) else { return Ok(None) };
-    let blocks = match page {
-        Ok(blocks) => blocks,
-        Err(error) => {
-            node.deletions.waiting = true;
-            return Err(error.into());
-        }
-    };
     if blocks.len() < max as usize {
         // What is handed out now may fail, so that another round finds it.
         node.deletions.end_round(blocks.is_empty() && after.is_none(), deadline);
@@ -75,6 +70,23 @@ async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterE
     }
     node.deletions.command = Some((number, deadline));
     Ok(Some(command(inner, number, deadline, Action::Delete { blocks })))
+}
+
+/// SQL is asked for deletions. A guard, for the node may hang up meanwhile: what was not read still waits.
+struct Asking<'a> {
+    inner: &'a Inner,
+    node: NodeId,
+    answered: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.answered
+            && let Some(node) = self.inner.memory().nodes.get_mut(self.node)
+        {
+            node.deletions.waiting = true;
+        }
+    }
 }
 
 async fn next_page(

@@ -28,16 +28,14 @@ pub(super) async fn heartbeat(
     inner.look_at_seen(node, &request.seen).await?;
     inner.memory().scrubs.tell(node, request.scrub);
     let (copied, results) = finish(inner, node, &request.finished);
-    let landing = Landing { inner, node, blocks: copied.iter().map(|copy| copy.replica.block).collect() };
+    let mut landing = Landing { inner, node, copied, kept: HashSet::new() };
     let mut stored = request.stored;
     remember(inner, node, &stored);
     // A finished copy is a stored replica, whether the node says so twice or once.
-    let copies = copied.iter().map(|copy| copy.replica).filter(|copy| !stored.contains(copy));
+    let copies = landing.copied.iter().map(|copy| copy.replica).filter(|copy| !stored.contains(copy));
     stored.extend(copies.collect::<Vec<_>>());
-    let kept = reconcile(inner, node, stored, Found::Increment).await.map(|reconciled| reconciled.kept);
+    landing.kept = reconcile(inner, node, stored, Found::Increment).await?.kept;
     drop(landing);
-    count_copies(inner, node, copied, kept.as_ref().ok());
-    kept?;
     lost(inner, node, request.corrupt).await?;
     deleted(inner, node, request.deleted).await?;
     after_results(inner, node, &results);
@@ -91,20 +89,39 @@ fn remember(inner: &Inner, node: NodeId, stored: &[ReportedReplica]) {
     }
 }
 
-/// Copies that have come, until SQL knows of them. A guard, for whoever asked may hang up in the middle.
+/// Copies that have come, until SQL knows of them: then those count that it kept. A guard, for whoever asked may hang up in
+/// the middle. Then none counts, and a block that has a copy too many is repair's.
 struct Landing<'a> {
     inner: &'a Inner,
     node: NodeId,
-    blocks: Vec<BlockId>,
+    copied: Vec<CopyIntent>,
+    /// Blocks of which the node's copy is in SQL.
+    kept: HashSet<BlockId>,
 }
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
-        let mut memory = self.inner.memory();
-        for block in &self.blocks {
-            memory.copies.landed(*block, self.node);
-            memory.hints.add(*block);
+        if self.copied.is_empty() {
+            return;
         }
+        let mut memory = self.inner.memory();
+        for copy in &self.copied {
+            let block = copy.replica.block;
+            memory.copies.landed(block, self.node);
+            memory.hints.add(block);
+            if copy.purpose != Purpose::Repair {
+                memory.arrivals.counted(block, self.kept.contains(&block));
+            }
+        }
+        drop(memory);
+        for copy in self.copied.iter().filter(|copy| copy.purpose == Purpose::Repair) {
+            let block = copy.replica.block;
+            if self.kept.contains(&block) {
+                self.inner.count(WorkerName::Repair, 1, copy.replica.length);
+                self.inner.events.publish(EventKind::BlockRepaired { block, node: self.node });
+            }
+        }
+        self.inner.wake_copiers();
     }
 }
 
@@ -148,23 +165,6 @@ fn finish<'a>(
         inner.wake_copiers();
     }
     (copied, others)
-}
-
-/// Finished copies count now, those that `kept` names.
-fn count_copies(inner: &Inner, node: NodeId, copied: Vec<CopyIntent>, kept: Option<&HashSet<BlockId>>) {
-    for copy in &copied {
-        let block = copy.replica.block;
-        let counts = kept.is_some_and(|kept| kept.contains(&block));
-        if copy.purpose != Purpose::Repair {
-            inner.memory().arrivals.counted(block, counts);
-        } else if counts {
-            inner.count(WorkerName::Repair, 1, copy.replica.length);
-            inner.events.publish(EventKind::BlockRepaired { block, node });
-        }
-    }
-    if !copied.is_empty() {
-        inner.wake_copiers();
-    }
 }
 
 /// A deletion that ended makes way for the next.
@@ -211,6 +211,10 @@ async fn mark(
     found: Vec<BlockId>,
 ) -> Result<Marked, StoreError> {
     let mut marked = Marked::default();
+    // It may have been removed since it said so, and then nothing of it must be left.
+    if inner.memory().nodes.get(node).is_none() {
+        return Ok(marked);
+    }
     for block in found {
         if !blocks::exists(tx, block).await? {
             marked.unknown.push(block);
@@ -234,7 +238,7 @@ async fn deleted(inner: &Arc<Inner>, node: NodeId, deleted: Vec<BlockId>) -> Res
             memory.nodes.deletions_done(node, forgotten.replicas, forgotten.bytes);
             for block in blocks {
                 memory.orphans.deleted(node, *block);
-                memory.hints.deleted(*block);
+                memory.hints.deleted(node, *block);
             }
         }
         for block in blocks {

@@ -189,6 +189,10 @@ async fn apply(
     found: Found,
 ) -> Result<Changes, StoreError> {
     let mut changes = Changes::default();
+    // It may have been removed since it said so, and then nothing of it must be left.
+    if inner.memory().nodes.get(node).is_none() {
+        return Ok(changes);
+    }
     for replica in replicas {
         let block = replica.block;
         match look_up(inner, tx, node, &replica, found).await? {

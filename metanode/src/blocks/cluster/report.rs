@@ -265,10 +265,16 @@ async fn finish_deletions(
     }
     drop(reader);
     for page in done.chunks(BLOCKS_PER_WRITE) {
-        let page = page.to_vec();
-        let replicas = page.len() as u64;
-        let (bytes, idle) = inner.store.write(move |tx| forget(tx, node, page).boxed()).await?;
-        inner.memory().nodes.deletions_done(node, replicas, bytes);
+        let (written, replicas) = (page.to_vec(), page.len() as u64);
+        let (bytes, idle) = inner.store.write(move |tx| forget(tx, node, written).boxed()).await?;
+        {
+            let mut memory = inner.memory();
+            memory.nodes.deletions_done(node, replicas, bytes);
+            for block in page {
+                memory.hints.deleted(node, *block);
+            }
+        }
+        inner.wakes.repair.notify_one();
         if idle {
             inner.events.publish(EventKind::GarbageIdle);
         }

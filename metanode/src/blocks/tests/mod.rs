@@ -12,6 +12,7 @@ mod failing;
 mod fsck;
 mod garbage;
 mod grants;
+mod hangups;
 mod history;
 mod hold;
 mod location;

@@ -175,8 +175,6 @@ struct Dropped {
     node: NodeId,
     block: BlockId,
     bytes: u64,
-    /// Whether a good copy is to take its place.
-    makes_room: bool,
 }
 
 /// Examines blocks again in a transaction, now that nothing can change meanwhile: drops the copies that
@@ -187,13 +185,16 @@ pub(super) async fn settle(inner: &Arc<Inner>, settled: Vec<BlockId>) -> Result<
     }
     let (shared, page) = (inner.clone(), settled.clone());
     let settling = inner.store.write(move |tx| async move { settle_all(&shared, tx, page).await }.boxed());
-    let dropped = settling.await?;
-    let mut memory = inner.memory();
-    for Dropped { node, block, bytes, makes_room } in &dropped {
-        memory.nodes.deletion_queued(*node, *bytes);
-        if *makes_room {
-            memory.hints.makes_room(*block);
+    let dropped = match settling.await {
+        Ok(dropped) => dropped,
+        Err(error) => {
+            inner.memory().hints.room_not_made(&settled);
+            return Err(error);
         }
+    };
+    let mut memory = inner.memory();
+    for Dropped { node, bytes, .. } in &dropped {
+        memory.nodes.deletion_queued(*node, *bytes);
         if memory.nodes.get(*node).is_some_and(|node| node.duty == Duty::Draining) {
             inner.wakes.drain.notify_one();
         }
@@ -262,7 +263,11 @@ async fn settle_one(
     for node in verdict.drops {
         replicas::remove(tx, block, node).await?;
         deletions::queue(tx, node, block, copies.block.length, inner.env.now()).await?;
-        dropped.push(Dropped { node, block, bytes: copies.block.length, makes_room: !done });
+        if !done {
+            // A good copy is to take its place.
+            inner.memory().hints.makes_room(node, block);
+        }
+        dropped.push(Dropped { node, block, bytes: copies.block.length });
     }
     if done {
         repairs::remove(tx, block).await?;

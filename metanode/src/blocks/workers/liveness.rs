@@ -42,6 +42,7 @@ impl Liveness {
                 {
                     let mut memory = self.inner.memory();
                     memory.copies.forget(node);
+                    memory.hints.forget(node);
                     memory.scan(Some(node));
                 }
                 self.inner.nodes_changed();

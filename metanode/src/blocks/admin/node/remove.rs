@@ -45,7 +45,6 @@ pub(in crate::blocks::admin) async fn remove(
     let shared = inner.clone();
     let seen = Seen { state, duty, held };
     inner.store.write(move |tx| async move { forget(&shared, tx, node, seen).await }.boxed()).await?;
-    inner.memory().removals.push_back(node);
     inner.nodes_changed();
     inner.wakes.removal.notify_one();
     Ok(report)
@@ -91,7 +90,11 @@ async fn forget(inner: &Inner, tx: &mut Connection, node: NodeId, seen: Seen) ->
     }
     let mut memory = inner.memory();
     memory.copies.forget(node);
+    memory.hints.forget(node);
     memory.nodes.remove(node);
+    // Said here, for the operator may hang up before the transaction has ended, and then nobody would go on. (Should it fail,
+    // the worker finds a node that is not removed.)
+    memory.removals.push_back(node);
     memory.scrubs.forget(node);
     memory.scans.retain(|scan| scan.node != Some(node));
     Ok(())
