@@ -43,6 +43,60 @@ pub(crate) async fn free_disk(store: &Store) {
     execute(store, "PRAGMA max_page_count = 4294967294").await;
 }
 
+async fn delete_rows(store: &Store, sql: &'static str, block: cairn_protocol::id::BlockId) {
+    store
+        .write(move |tx| {
+            async move {
+                sqlx::query(sql).bind(&block.as_bytes()[..]).execute(tx).await?;
+                Ok::<_, StoreError>(())
+            }
+            .boxed()
+        })
+        .await
+        .unwrap();
+}
+
+/// Loses what is known of a block's copies.
+pub(crate) async fn forget_replicas(store: &Store, block: cairn_protocol::id::BlockId) {
+    delete_rows(store, "DELETE FROM replicas WHERE block_id = $1", block).await;
+}
+
+/// Loses the extents that refer to a block.
+pub(crate) async fn forget_extents(store: &Store, block: cairn_protocol::id::BlockId) {
+    delete_rows(store, "DELETE FROM extents WHERE block_id = $1", block).await;
+}
+
+/// So many owners that were retired at this time, each with so many extents of a block of its own.
+pub(crate) async fn retire_many(
+    tx: &mut Connection,
+    owners: u32,
+    extents: u32,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let env = cairn_protocol::env::Env::system();
+    for _ in 0..owners {
+        let owner = *env.uuid_v4().as_bytes();
+        super::extents::retire(tx, &owner, at).await?;
+        for number in 0..extents {
+            let block = env.uuid_v4();
+            sqlx::query(
+                "INSERT INTO blocks (block_id, length, crc32c, replication, refs) VALUES ($1, 10, 0, 0, 1)",
+            )
+            .bind(&block.as_bytes()[..])
+            .execute(&mut *tx)
+            .await?;
+            let extent = super::extents::Extent {
+                object_offset: u64::from(number) * 10,
+                block: cairn_protocol::id::BlockId(block),
+                block_offset: 0,
+                length: 10,
+            };
+            super::extents::insert(tx, &owner, &extent).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn names(store: &Store) -> Vec<String> {
     let mut reader = store.read().await.unwrap();
     let rows = sqlx::query("SELECT name FROM settings ORDER BY name").fetch_all(&mut *reader).await.unwrap();

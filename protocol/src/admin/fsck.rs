@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{BlockId, NodeId};
 
 /// Asks for a page of the check. The check is a walk over buckets, their objects and uploads, then over
-/// blocks and replicas that nothing refers to; each page is a short read.
+/// retired versions that may still be read, then over blocks and replicas that nothing refers to; each page is a short read.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FsckRequest {
     /// Only this bucket.

@@ -615,6 +615,16 @@ impl TestCluster {
         kinds
     }
 
+    /// All that SQL knows of a block's copies is lost.
+    pub(super) async fn damage(&self, block: BlockId) {
+        crate::store::tests::forget_replicas(&self.store, block).await;
+    }
+
+    /// The extents that refer to a block are lost.
+    pub(super) async fn drop_extent(&self, block: BlockId) {
+        crate::store::tests::forget_extents(&self.store, block).await;
+    }
+
     /// The promises of the tables are kept. (Owners of these tests are neither versions nor parts.)
     pub(super) async fn verify(&self) {
         let mut broken = self.store.verify_invariants().await.unwrap();

@@ -509,3 +509,52 @@ async fn a_page_of_a_hundred_thousand_objects_costs_its_rows() {
     let found = whole(&store, None, 2_000).await;
     assert_eq!(found.buckets[FIRST].objects, 100_000);
 }
+
+/// What was overwritten counted as garbage as soon as it was, while readers still read it: that its blocks were lost was
+/// told by nobody.
+#[tokio::test]
+async fn versions_that_may_still_be_read_are_looked_at_on_pages_of_any_size() {
+    let mut store = TestStore::new(3).await;
+    store.make_bucket(OTHER).await;
+    let (_, lost) = store.put(FIRST, "overwritten", &[10, 20, 30]).await;
+    let (_, gap) = store.put(OTHER, "deleted", &[10, 20]).await;
+    let upload = store.begin(FIRST, "u", None).await;
+    store.put_part(&upload, 1, &[5]).await;
+    // A part that was replaced is garbage too, and nobody reads it.
+    store.put_part(&upload, 1, &[6]).await;
+    store.put(FIRST, "overwritten", &[1]).await;
+    store.delete(OTHER, "deleted").await;
+    store.remove_bucket(OTHER).await;
+    age(&store);
+    let fine = whole(&store, None, 1_000).await;
+    assert_eq!((fine.problems, fine.totals.garbage_queued), (Vec::new(), 3));
+    assert_eq!(fine.buckets[FIRST].objects, 2, "retired versions are no objects");
+
+    store.cluster.damage(lost[1]).await;
+    store.cluster.drop_extent(gap[1]).await;
+    let found = whole(&store, None, 1_000).await;
+    let broken = BlockId(uuid::Uuid::nil());
+    let orphan = (ProblemKind::Orphaned, gap[1]);
+    let kinds = [(ProblemKind::Missing, lost[1]), (ProblemKind::BrokenObject, broken), orphan];
+    assert_eq!(found.kinds(), kinds.into());
+    let problem = |kind| found.problems.iter().find(|problem| problem.kind == kind).unwrap();
+    let missing = problem(ProblemKind::Missing);
+    assert_eq!((missing.bucket.as_deref(), missing.key.as_deref()), (Some(FIRST), Some("overwritten")));
+    assert!(missing.advice.contains("deleted or overwritten"), "{}", missing.advice);
+    let gone = problem(ProblemKind::BrokenObject);
+    assert_eq!(
+        (gone.bucket.as_deref(), gone.key.as_deref()),
+        (None, Some("deleted")),
+        "its bucket is deleted"
+    );
+    assert_eq!(found.buckets[FIRST].blocks.missing, 0, "no object of the bucket lacks anything");
+    for rows in 1..8 {
+        assert_eq!(whole(&store, None, rows).await.kinds(), kinds.into(), "{rows}");
+    }
+
+    // When the first extent goes, nobody reads the version any more.
+    store.cluster.clock.advance(store.cluster.config.garbage_grace * 2);
+    store.cluster.beat_all().await;
+    store.cluster.step(cairn_protocol::admin::WorkerName::Garbage).await;
+    assert_eq!(whole(&store, None, 1_000).await.kinds(), [orphan].into());
+}

@@ -11,6 +11,8 @@ use crate::store::{Connection, Row, StoreError};
 /// An owner's extent, or an owner without one, and what is known of the extent's block.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnedExtent {
+    /// The bucket's name, of retired versions; `None` where the walk knows it, or the bucket is deleted.
+    pub(crate) bucket: Option<String>,
     /// The owner's key.
     pub(crate) key: String,
     /// Of parts: the upload and the part's number.
@@ -78,7 +80,7 @@ macro_rules! with_blocks {
 
 /// The extents of the first owner on a page begin within it; those of all others at their beginning.
 pub(crate) const OBJECTS: &str = with_blocks!(
-    "SELECT versions.key, versions.version_id AS owner_id, versions.length AS owner_length,
+    "SELECT NULL AS bucket, versions.key, versions.version_id AS owner_id, versions.length AS owner_length,
             versions.part_count, NULL AS upload_id, NULL AS number,
             extents.object_offset, extents.block_id, extents.block_offset, extents.length
      FROM object_versions AS versions
@@ -90,7 +92,7 @@ pub(crate) const OBJECTS: &str = with_blocks!(
 );
 
 pub(crate) const PARTS: &str = with_blocks!(
-    "SELECT uploads.key, parts.part_id AS owner_id, parts.length AS owner_length,
+    "SELECT NULL AS bucket, uploads.key, parts.part_id AS owner_id, parts.length AS owner_length,
             0 AS part_count, uploads.upload_id, parts.number,
             extents.object_offset, extents.block_id, extents.block_offset, extents.length
      FROM uploads
@@ -104,9 +106,27 @@ pub(crate) const PARTS: &str = with_blocks!(
     "page.key, page.upload_id, page.number, page.object_offset"
 );
 
+/// Retired versions, in the order of their ids. Other garbage (parts, and versions whose extents have begun to go) has
+/// rows without an owner: they are counted, and bound the page.
+pub(crate) const RETIRED: &str = with_blocks!(
+    "SELECT buckets.name AS bucket, COALESCE(versions.key, CAST('' AS BLOB)) AS key,
+            versions.version_id AS owner_id, versions.length AS owner_length,
+            COALESCE(versions.part_count, 0) AS part_count, NULL AS upload_id, NULL AS number,
+            garbage.owner_id AS garbage_id,
+            extents.object_offset, extents.block_id, extents.block_offset, extents.length
+     FROM garbage
+     LEFT JOIN object_versions AS versions ON versions.version_id = garbage.owner_id
+     LEFT JOIN buckets ON buckets.bucket_id = versions.bucket_id
+     LEFT JOIN extents ON extents.owner_id = versions.version_id
+       AND extents.object_offset >= CASE WHEN garbage.owner_id = $1 THEN $2 ELSE 0 END
+     WHERE garbage.owner_id >= $1
+     ORDER BY garbage.owner_id, extents.object_offset LIMIT $3",
+    "page.garbage_id, page.object_offset"
+);
+
 /// One owner's extents, from an offset on.
 pub(crate) const EXTENTS: &str = with_blocks!(
-    "SELECT CAST('' AS BLOB) AS key, owner_id, 0 AS owner_length, 0 AS part_count, NULL AS upload_id,
+    "SELECT NULL AS bucket, CAST('' AS BLOB) AS key, owner_id, 0 AS owner_length, 0 AS part_count, NULL AS upload_id,
             NULL AS number, object_offset, block_id, block_offset, length
      FROM extents WHERE owner_id = $1 AND object_offset >= $2 ORDER BY object_offset LIMIT $3",
     "page.object_offset"
@@ -183,6 +203,47 @@ pub(crate) async fn parts(
     fold(&rows)
 }
 
+/// Extents of retired versions from the owner `from` on, and of that one from `offset` on; `max` at the most. Answers
+/// the owner of each row, whether it is a version or not.
+pub(crate) async fn retired(
+    connection: &mut Connection,
+    from: &[u8],
+    offset: u64,
+    max: u32,
+) -> Result<Vec<([u8; 16], OwnedExtent)>, StoreError> {
+    let rows = sqlx::query(RETIRED)
+        .bind(from)
+        .bind(to_number(offset))
+        .bind(i64::from(max))
+        .fetch_all(connection)
+        .await?;
+    let mut retired: Vec<([u8; 16], OwnedExtent)> = Vec::new();
+    for (owner, group) in group(&rows)? {
+        retired.extend(fold(group)?.into_iter().map(|owned| (owner, owned)));
+    }
+    Ok(retired)
+}
+
+/// An owner in the garbage, and its rows.
+type Group<'r> = ([u8; 16], &'r [Row]);
+
+/// The rows of each owner in the garbage, which lie together.
+fn group(rows: &[Row]) -> Result<Vec<Group<'_>>, StoreError> {
+    let ids = rows
+        .iter()
+        .map(|row| bytes16(row, "garbage_id")?.ok_or(StoreError::Corrupt { column: "owner_id" }))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut groups = Vec::new();
+    let mut begin = 0;
+    for end in 1..=ids.len() {
+        if end == ids.len() || ids[end] != ids[begin] {
+            groups.push((ids[begin], &rows[begin..end]));
+            begin = end;
+        }
+    }
+    Ok(groups)
+}
+
 /// Extents of one owner from `offset` on, `max` at the most.
 pub(crate) async fn extents_of(
     connection: &mut Connection,
@@ -225,6 +286,7 @@ fn owned_extent(row: &Row) -> Result<OwnedExtent, StoreError> {
         (None, _) => None,
     };
     Ok(OwnedExtent {
+        bucket: row.try_get("bucket")?,
         key: key(row, "key")?,
         part,
         owner,

@@ -21,6 +21,8 @@ pub(super) enum Place {
     Objects { bucket: String, key: String, open: Option<Open> },
     /// At a bucket's uploads in progress; there at a key, an upload and a part.
     Parts { bucket: String, key: String, upload: Option<UploadId>, number: u32, open: Option<Open> },
+    /// At the retired versions, which may still be read: at an owner in the garbage, or the next behind it.
+    Retired { owner: Option<[u8; 16]>, open: Option<Open> },
     /// At all blocks.
     Blocks { after: Option<BlockId> },
     /// At all replicas.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cursor` | where the walk is |
 //! | `owners` | objects and parts, down to the copies of their blocks |
+//! | `retired` | versions that were deleted or overwritten, while they may still be read |
 //! | `remains` | blocks and replicas that belong to nothing, and what waits to go |
 //! | `health` | pure: what is wrong with a block's copies |
 //! | `report` | the page, and the words in it |
@@ -18,6 +19,7 @@ mod mend;
 mod owners;
 mod remains;
 mod report;
+mod retired;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +109,7 @@ impl Walk<'_> {
             Place::Parts { bucket, key, upload, number, open } => {
                 self.parts(bucket, owners::PartKey { key, upload, number }, open).await
             }
+            Place::Retired { owner, open } => self.retired(owner, open).await.map(Some),
             Place::Blocks { after } => self.blocks(after).await.map(Some),
             Place::Replicas { after } => self.replicas(after).await.map(Some),
             Place::Deletions { after } => self.deletions(after).await.map(Some),

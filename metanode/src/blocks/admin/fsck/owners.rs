@@ -18,10 +18,12 @@ pub(super) struct PartKey {
 }
 
 /// An owner whose extents are being walked over.
-struct Owner {
+pub(super) struct Owner {
     id: [u8; 16],
     key: String,
     part: Option<u32>,
+    /// It was deleted or overwritten.
+    retired: bool,
     length: u64,
     part_count: u32,
     /// Where the next extent should begin.
@@ -30,10 +32,22 @@ struct Owner {
 
 impl Owner {
     fn victim<'a>(&'a self, bucket: &'a str) -> Victim<'a> {
-        Victim { bucket, key: &self.key }
+        Victim { bucket, key: &self.key, retired: self.retired }
+    }
+
+    /// Where the next extent should begin.
+    pub(super) fn expected(&self) -> u64 {
+        self.expected
+    }
+
+    pub(super) fn is(&self, id: [u8; 16]) -> bool {
+        self.id == id
     }
 
     fn name(&self) -> String {
+        if self.retired {
+            return "a deleted or overwritten version, which may still be read,".to_owned();
+        }
         self.part.map_or_else(|| "the object".to_owned(), |number| format!("part {number} of an upload"))
     }
 }
@@ -102,7 +116,7 @@ impl Walk<'_> {
     }
 
     fn after_buckets(&self) -> Option<Place> {
-        self.only.is_none().then_some(Place::Blocks { after: None })
+        self.only.is_none().then_some(Place::Retired { owner: None, open: None })
     }
 
     /// Looks at rows of owners, in order. Answers the one that the next page begins with, if there is
@@ -130,7 +144,7 @@ impl Walk<'_> {
                 if let Some(owner) = current.take() {
                     self.end(bucket, &owner).await?;
                 }
-                current = begin(row, open);
+                current = begin(row, open, false);
             }
             if let (Some(owner), Some(extent)) = (current.as_mut(), &row.extent) {
                 self.extent(bucket, owner, extent);
@@ -143,7 +157,7 @@ impl Walk<'_> {
     }
 
     /// Looks at an extent and its block.
-    fn extent(&mut self, bucket: &str, owner: &mut Owner, extent: &CheckedExtent) {
+    pub(super) fn extent(&mut self, bucket: &str, owner: &mut Owner, extent: &CheckedExtent) {
         let CheckedExtent { object_offset, block_offset, length, block, .. } = *extent;
         let victim = owner.victim(bucket);
         if object_offset != owner.expected {
@@ -184,10 +198,12 @@ impl Walk<'_> {
     }
 
     /// Looks at an owner as a whole.
-    async fn end(&mut self, bucket: &str, owner: &Owner) -> Result<(), StoreError> {
-        let health = self.report.bucket(bucket);
-        health.objects += 1;
-        health.bytes = health.bytes.saturating_add(owner.length);
+    pub(super) async fn end(&mut self, bucket: &str, owner: &Owner) -> Result<(), StoreError> {
+        if !owner.retired {
+            let health = self.report.bucket(bucket);
+            health.objects += 1;
+            health.bytes = health.bytes.saturating_add(owner.length);
+        }
         if owner.expected != owner.length {
             let what =
                 format!("{} has {} bytes, and its blocks {}", owner.name(), owner.length, owner.expected);
@@ -217,13 +233,14 @@ fn still_open(
     open.filter(|open| is_resumed(first) && first.owner == Some(open.owner))
 }
 
-fn begin(row: &OwnedExtent, open: Option<Open>) -> Option<Owner> {
+pub(super) fn begin(row: &OwnedExtent, open: Option<Open>, retired: bool) -> Option<Owner> {
     let id = row.owner?;
     let resumed = open.filter(|open| open.owner == id);
     Some(Owner {
         id,
         key: row.key.clone(),
         part: row.part.map(|(_, number)| number),
+        retired,
         length: row.length,
         part_count: row.part_count,
         expected: resumed.map_or(0, |open| open.expected),

@@ -8,7 +8,8 @@ use super::{COUNTED_PER_PAGE, Walk};
 use crate::store::{StoreError, fsck};
 
 /// How much of the walk is behind when its stages begin, in thousandths: objects are most of the work.
-const BLOCKS_FROM: u32 = 600;
+const RETIRED_FROM: u32 = 600;
+const BLOCKS_FROM: u32 = 610;
 const REPLICAS_FROM: u32 = 850;
 const QUEUES_FROM: u32 = 990;
 
@@ -67,13 +68,16 @@ impl Walk<'_> {
 
     /// How much of the walk is behind `place`, in thousandths.
     pub(super) async fn progress(&mut self, place: &Place) -> Result<u32, StoreError> {
-        let whole = if self.only.is_some() { 1_000 } else { BLOCKS_FROM };
+        let whole = if self.only.is_some() { 1_000 } else { RETIRED_FROM };
         Ok(match place {
             Place::Objects { bucket, key, .. } => {
                 let within = self.within_bucket(bucket, key).await?;
                 self.among_buckets(bucket, part_of(within, PARTS_FROM), whole).await?
             }
             Place::Parts { bucket, .. } => self.among_buckets(bucket, PARTS_FROM, whole).await?,
+            Place::Retired { owner, .. } => {
+                RETIRED_FROM + part_of(among_garbage(*owner), BLOCKS_FROM - RETIRED_FROM)
+            }
             Place::Blocks { after } => {
                 BLOCKS_FROM + part_of(self.among_blocks(*after).await?, REPLICAS_FROM - BLOCKS_FROM)
             }
@@ -113,6 +117,12 @@ impl Walk<'_> {
         };
         Ok(position(&low, &high, after.as_bytes()))
     }
+}
+
+/// How much of the garbage is before this owner, as if the ids, which are of the time of their making, were spread evenly
+/// over their first byte.
+fn among_garbage(owner: Option<[u8; 16]>) -> u32 {
+    owner.map_or(0, |owner| position(&[0; 16], &[0xff; 16], &owner))
 }
 
 fn part_of(permille: u32, whole: u32) -> u32 {

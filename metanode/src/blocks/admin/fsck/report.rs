@@ -13,6 +13,9 @@ use crate::store::fsck::{CheckedExtent, KnownBlock};
 /// Problems on a page, about: each can be some KiB long, for it names a key.
 pub(super) const PROBLEMS_MAX: usize = 300;
 
+/// What becomes of a version that was deleted or overwritten.
+const ITS_END: &str = "who still reads it fails; it goes by itself at the end of its grace period";
+
 /// The page so far.
 pub(super) struct Report {
     pub(super) page: FsckPage,
@@ -26,8 +29,11 @@ pub(super) struct Report {
 /// Whom a problem is of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Victim<'a> {
+    /// Empty if the bucket is deleted.
     pub(super) bucket: &'a str,
     pub(super) key: &'a str,
+    /// Its version was deleted or overwritten, and may still be read.
+    pub(super) retired: bool,
 }
 
 impl Report {
@@ -63,7 +69,7 @@ impl Report {
             self.page.problems.push(Problem {
                 kind,
                 block,
-                bucket: victim.map(|victim| victim.bucket.to_owned()),
+                bucket: victim.map(|victim| victim.bucket.to_owned()).filter(|bucket| !bucket.is_empty()),
                 key: victim.map(|victim| victim.key.to_owned()),
                 holders: holders.iter().map(|(node, _)| *node).collect(),
                 advice,
@@ -73,7 +79,11 @@ impl Report {
 
     /// A version or part whose bytes are not all there.
     pub(super) fn broken_object(&mut self, victim: Victim<'_>, block: Option<BlockId>, what: &str) {
-        let advice = format!("{what}; restore the object from elsewhere, or delete it");
+        let advice = if victim.retired {
+            format!("{what}; {ITS_END}")
+        } else {
+            format!("{what}; restore the object from elsewhere, or delete it")
+        };
         self.say(
             ProblemKind::BrokenObject,
             block.unwrap_or(BlockId(uuid::Uuid::nil())),
@@ -92,13 +102,9 @@ impl Report {
         known: &KnownBlock,
         findings: Findings,
     ) {
-        let summary = &mut self.bucket(victim.bucket).blocks;
-        summary.blocks += 1;
-        summary.missing += u64::from(findings.missing);
-        summary.corrupt += u64::from(findings.corrupt);
-        summary.under_replicated += u64::from(findings.under_replicated);
-        summary.over_replicated += u64::from(findings.over_replicated);
-        summary.misplaced += u64::from(findings.misplaced);
+        if !victim.retired {
+            self.count(victim.bucket, findings);
+        }
         let (block, holders) = (extent.block, extent.holders.as_slice());
         let mends_itself = self.queue(block, known, findings);
         let mut say = |kind, advice| self.say(kind, block, Some(victim), holders, advice);
@@ -131,6 +137,16 @@ impl Report {
             let advice = "one zone has more of the copies than need be: one of them is moved to another";
             say(ProblemKind::Misplaced, format!("{advice}, {mends_itself}"));
         }
+    }
+
+    fn count(&mut self, bucket: &str, findings: Findings) {
+        let summary = &mut self.bucket(bucket).blocks;
+        summary.blocks += 1;
+        summary.missing += u64::from(findings.missing);
+        summary.corrupt += u64::from(findings.corrupt);
+        summary.under_replicated += u64::from(findings.under_replicated);
+        summary.over_replicated += u64::from(findings.over_replicated);
+        summary.misplaced += u64::from(findings.misplaced);
     }
 
     /// Whether a block with trouble is seen to without an operator, in words; sees to it if that is asked.
@@ -194,6 +210,9 @@ fn missing(view: &ClusterView, victim: Victim<'_>, holders: &[(NodeId, bool)]) -
     let dead = names(&|(node, good)| *good && view.state(*node) == NodeState::Dead);
     if !dead.is_empty() {
         return format!("all good copies are on dead nodes: bring back {dead} (`cairn admin node list`)");
+    }
+    if victim.retired {
+        return format!("no good copy is left of a version that was deleted or overwritten; {ITS_END}");
     }
     let object = shell_word(&format!("s3://{}/{}", victim.bucket, victim.key));
     let bad = names(&|(_, good)| !good);
