@@ -170,4 +170,6 @@ pub(super) struct Wakes {
     pub(super) balance: Notify,
     /// A node was removed.
     pub(super) removal: Notify,
+    /// A bucket was deleted that leaves uploads behind.
+    pub(super) uploads: Notify,
 }

@@ -232,6 +232,11 @@ impl Blocks {
         self.inner.config.garbage_grace
     }
 
+    /// A bucket was deleted that leaves uploads behind: a worker gives them up.
+    pub(crate) fn uploads_left(&self) {
+        self.inner.wakes.uploads.notify_one();
+    }
+
     /// See [`Metadata::check_storage_class`](cairn_protocol::metadata::Metadata::check_storage_class).
     pub(crate) fn check_storage_class(&self, class: String) -> Result<(), MetadataError> {
         let known = self.inner.config.storage_classes.contains_key(&class);

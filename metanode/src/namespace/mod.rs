@@ -26,8 +26,9 @@ use cairn_protocol::event::EventBus;
 use cairn_protocol::id::{MutationId, UploadId};
 use cairn_protocol::metadata::{BucketInfo, MetadataError, RootCredentials};
 
-use crate::blocks::{Blocks, OwnerId};
+use crate::blocks::Blocks;
 use crate::store::buckets::BucketId;
+use crate::store::garbage::Share;
 use crate::store::{self, Connection, Store, StoreError};
 
 /// The namespace.
@@ -73,23 +74,17 @@ fn cut<T>(rows: &mut Vec<T>, max: u32) -> bool {
     more
 }
 
-/// Forgets versions whose grace period is over: called by the sweep, in its transaction, with the
-/// owners whose extents it drops. Owners that are parts are passed over. What was written a moment ago, with a
+/// Forgets versions whose grace period is over: called by the sweep, in its transaction, with the share of the
+/// garbage whose extents it drops. Owners that are parts are passed over. What was written a moment ago, with a
 /// short grace period, leaves its outcome behind, for its gateway may not have heard it yet.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn forget(
-    tx: &mut Connection,
-    owners: &[OwnerId],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    for version in store::objects::forget(tx, owners).await? {
-        if version.modified_at > now.before(store::mutations::KEPT) {
-            store::mutations::remember(tx, Some(MutationId(version.version.0)), &version, now).await?;
-        }
+pub(crate) async fn forget(tx: &mut Connection, share: &Share, now: Timestamp) -> Result<(), StoreError> {
+    for version in store::objects::made_after(tx, share, now.before(store::mutations::KEPT)).await? {
+        store::mutations::remember(tx, Some(MutationId(version.version.0)), &version, now).await?;
     }
-    Ok(())
+    store::objects::forget(tx, share).await
 }
 
 /// Uploads in progress that began before this time, up to `max` behind `after`, in the order of their beginning.
@@ -132,6 +127,31 @@ pub(crate) async fn give_up_abandoned(
         uploads::give_up(tx, upload, now).await?;
     }
     Ok(found)
+}
+
+/// Whether uploads are left of a deleted bucket.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn any_uploads_of_deleted(connection: &mut Connection) -> Result<bool, StoreError> {
+    Ok(store::buckets::find_deleted(connection).await?.is_some())
+}
+
+/// Gives up uploads of a deleted bucket that have `work` parts in all. Answers which of them are gone.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn give_up_uploads_of_deleted(
+    tx: &mut Connection,
+    work: u32,
+    now: Timestamp,
+) -> Result<Vec<UploadId>, StoreError> {
+    let Some(bucket) = store::buckets::find_deleted(tx).await? else { return Ok(Vec::new()) };
+    let given_up = store::uploads::give_up_some(tx, bucket, work, now).await?;
+    if !given_up.more {
+        store::buckets::forget_deleted(tx, bucket).await?;
+    }
+    Ok(given_up.uploads)
 }
 
 /// Forgets outcomes of mutations that nobody repeats any more, up to `max`. Answers how many they were.

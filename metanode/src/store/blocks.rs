@@ -1,12 +1,13 @@
 //! Blocks that extents refer to.
 
 use cairn_protocol::checksum::Crc32c;
+use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::metadata::NewExtent;
 use cairn_protocol::warn_self;
 use sqlx::Row as _;
 
-use super::column::{id, number, to_number};
+use super::column::{id, number, to_number, to_time};
 use super::{Connection, Row, StoreError};
 
 /// A block.
@@ -87,10 +88,7 @@ pub(crate) async fn find(
     let block = Block::from_row(first)?;
     let mut holders = Vec::with_capacity(rows.len());
     for row in &rows {
-        // The row of a block without replicas has none.
-        if row.try_get::<Option<&[u8]>, _>("node_id")?.is_some() {
-            holders.push((id(row, "node_id")?, row.try_get::<i64, _>("state")? == 0));
-        }
+        holders.extend(holder(row)?);
     }
     Ok(Some(BlockCopies { block, holders }))
 }
@@ -120,33 +118,111 @@ pub(crate) async fn page(
     rows.iter().map(|row| id(row, "block_id")).collect()
 }
 
-/// Takes a reference from a block. At the last one the block goes, and its replicas with it: answers
-/// its length and who held it.
-pub(crate) async fn drop_reference(
+/// Up to `max` blocks behind `after`, in order, each with all of its copies.
+pub(crate) async fn copies_page(
+    connection: &mut Connection,
+    after: Option<BlockId>,
+    max: u32,
+) -> Result<Vec<(BlockId, BlockCopies)>, StoreError> {
+    // The empty string sorts before all ids.
+    let after = after.map(|block| block.as_bytes().to_vec()).unwrap_or_default();
+    let rows = sqlx::query(
+        "SELECT page.block_id, page.length, page.crc32c, page.replication, replicas.node_id, replicas.state
+         FROM (SELECT block_id, length, crc32c, replication FROM blocks
+               WHERE block_id > $1 ORDER BY block_id LIMIT $2) AS page
+         LEFT JOIN replicas ON replicas.block_id = page.block_id
+         ORDER BY page.block_id",
+    )
+    .bind(after)
+    .bind(i64::from(max))
+    .fetch_all(connection)
+    .await?;
+    let mut page: Vec<(BlockId, BlockCopies)> = Vec::new();
+    for row in &rows {
+        let block = id(row, "block_id")?;
+        if page.last().is_none_or(|(last, _)| *last != block) {
+            page.push((block, BlockCopies { block: Block::from_row(row)?, holders: Vec::new() }));
+        }
+        if let Some((_, copies)) = page.last_mut() {
+            copies.holders.extend(holder(row)?);
+        }
+    }
+    Ok(page)
+}
+
+/// The holder in a row; the row of a block without replicas has none.
+fn holder(row: &Row) -> Result<Option<(NodeId, bool)>, StoreError> {
+    if row.try_get::<Option<&[u8]>, _>("node_id")?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some((id(row, "node_id")?, row.try_get::<i64, _>("state")? == 0)))
+}
+
+/// Blocks that went, and where their replicas are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unreferenced {
+    /// The blocks.
+    pub(crate) blocks: u64,
+    /// Their replicas by node: how many, and how many bytes.
+    pub(crate) replicas: Vec<(NodeId, u64, u64)>,
+}
+
+/// The youngest of the blocks that lost their last reference in this transaction. Ids are in the order of time.
+pub(crate) async fn youngest_unreferenced(tx: &mut Connection) -> Result<Option<BlockId>, StoreError> {
+    let row = sqlx::query("SELECT block_id FROM blocks WHERE refs < 0 ORDER BY block_id DESC LIMIT 1")
+        .fetch_optional(tx)
+        .await?;
+    row.map(|row| id(&row, "block_id")).transpose()
+}
+
+/// Keeps blocks that were counted out although extents refer to them: their count was wrong, and their bytes are
+/// somebody's.
+pub(crate) async fn keep_miscounted(tx: &mut Connection) -> Result<(), StoreError> {
+    let kept = sqlx::query(
+        "UPDATE blocks SET refs = 0 WHERE refs < 0
+           AND EXISTS (SELECT 1 FROM extents WHERE extents.block_id = blocks.block_id)",
+    )
+    .execute(tx)
+    .await?
+    .rows_affected();
+    if kept > 0 {
+        warn_self!(
+            blocks = kept,
+            "blocks had fewer references counted than they have; they stay, and fsck can recount"
+        );
+    }
+    Ok(())
+}
+
+pub(crate) const QUEUE_UNREFERENCED: &str = "INSERT INTO deletions (node_id, block_id, queued_at, bytes)
+     SELECT replicas.node_id, replicas.block_id, $1, blocks.length FROM blocks CROSS JOIN replicas
+     WHERE blocks.refs < 0 AND replicas.block_id = blocks.block_id
+     ON CONFLICT DO NOTHING";
+
+/// Removes the blocks that lost their last reference in this transaction, and has their replicas deleted. A handful of
+/// statements, whatever their number, for other writers wait.
+pub(crate) async fn drop_unreferenced(
     tx: &mut Connection,
-    block: BlockId,
-) -> Result<Option<(u64, Vec<NodeId>)>, StoreError> {
-    let row = sqlx::query("UPDATE blocks SET refs = refs - 1 WHERE block_id = $1 RETURNING refs, length")
-        .bind(&block.as_bytes()[..])
-        .fetch_optional(&mut *tx)
-        .await?;
-    let Some(row) = row else {
-        // Not worth stopping everything that comes behind it.
-        warn_self!(%block, "an extent referred to a block that does not exist");
-        return Ok(None);
-    };
-    if row.try_get::<i64, _>("refs")? > 0 {
-        return Ok(None);
+    now: Timestamp,
+) -> Result<Unreferenced, StoreError> {
+    let rows = sqlx::query(
+        "SELECT replicas.node_id, COUNT(*) AS replicas, CAST(SUM(blocks.length) AS BIGINT) AS bytes
+         FROM blocks CROSS JOIN replicas
+         WHERE blocks.refs < 0 AND replicas.block_id = blocks.block_id GROUP BY replicas.node_id",
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let counted = |row| Ok((id(row, "node_id")?, number(row, "replicas")?, number(row, "bytes")?));
+    let replicas = rows.iter().map(counted).collect::<Result<_, StoreError>>()?;
+    sqlx::query(QUEUE_UNREFERENCED).bind(to_time(now)).execute(&mut *tx).await?;
+    for statement in [
+        "DELETE FROM replicas WHERE block_id IN (SELECT block_id FROM blocks WHERE refs < 0)",
+        "DELETE FROM repairs WHERE block_id IN (SELECT block_id FROM blocks WHERE refs < 0)",
+    ] {
+        sqlx::query(statement).execute(&mut *tx).await?;
     }
-    let rows = sqlx::query("DELETE FROM replicas WHERE block_id = $1 RETURNING node_id")
-        .bind(&block.as_bytes()[..])
-        .fetch_all(&mut *tx)
-        .await?;
-    for statement in ["DELETE FROM blocks WHERE block_id = $1", "DELETE FROM repairs WHERE block_id = $1"] {
-        sqlx::query(statement).bind(&block.as_bytes()[..]).execute(&mut *tx).await?;
-    }
-    let holders = rows.iter().map(|row| id(row, "node_id")).collect::<Result<_, _>>()?;
-    Ok(Some((number(&row, "length")?, holders)))
+    let blocks = sqlx::query("DELETE FROM blocks WHERE refs < 0").execute(tx).await?.rows_affected();
+    Ok(Unreferenced { blocks, replicas })
 }
 
 /// What a bucket wants of its blocks; `None` where the cluster's default holds.

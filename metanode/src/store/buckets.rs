@@ -56,9 +56,37 @@ pub(crate) async fn list(
     rows.iter().map(info).collect()
 }
 
-/// Deletes a bucket's row.
-pub(crate) async fn delete(tx: &mut Connection, bucket: BucketId) -> Result<(), StoreError> {
+/// Deletes a bucket: from here on nothing finds it, and its name is free. It is remembered as long as uploads into it are
+/// there, which are given up bit by bit. Answers whether there are any.
+pub(crate) async fn delete(
+    tx: &mut Connection,
+    bucket: BucketId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let remembered = sqlx::query(
+        "INSERT INTO deleted_buckets (bucket_id, name, deleted_at)
+         SELECT bucket_id, name, $2 FROM buckets WHERE bucket_id = $1
+           AND EXISTS (SELECT 1 FROM uploads WHERE uploads.bucket_id = $1 AND uploads.completed_at IS NULL)",
+    )
+    .bind(bucket.0)
+    .bind(to_time(now))
+    .execute(&mut *tx)
+    .await?;
     sqlx::query("DELETE FROM buckets WHERE bucket_id = $1").bind(bucket.0).execute(tx).await?;
+    Ok(remembered.rows_affected() > 0)
+}
+
+/// A deleted bucket that has uploads, if there is one: the one that was deleted first.
+pub(crate) async fn find_deleted(connection: &mut Connection) -> Result<Option<BucketId>, StoreError> {
+    let row = sqlx::query("SELECT bucket_id FROM deleted_buckets ORDER BY deleted_at, bucket_id LIMIT 1")
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| Ok(BucketId(row.try_get("bucket_id")?))).transpose()
+}
+
+/// Forgets a deleted bucket whose uploads are given up.
+pub(crate) async fn forget_deleted(tx: &mut Connection, bucket: BucketId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM deleted_buckets WHERE bucket_id = $1").bind(bucket.0).execute(tx).await?;
     Ok(())
 }
 

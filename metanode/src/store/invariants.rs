@@ -76,7 +76,13 @@ const INVARIANTS: &[Invariant] = &[
         violations: "SELECT (SELECT COUNT(*) FROM object_versions WHERE is_current = 1
                              AND bucket_id NOT IN (SELECT bucket_id FROM buckets))
                           + (SELECT COUNT(*) FROM uploads WHERE completed_at IS NULL
-                             AND bucket_id NOT IN (SELECT bucket_id FROM buckets))",
+                             AND bucket_id NOT IN (SELECT bucket_id FROM buckets)
+                             AND bucket_id NOT IN (SELECT bucket_id FROM deleted_buckets))",
+    },
+    Invariant {
+        name: "a deleted bucket is no bucket any more",
+        violations: "SELECT COUNT(*) FROM deleted_buckets JOIN buckets
+                     ON buckets.bucket_id = deleted_buckets.bucket_id",
     },
     Invariant {
         name: "an object's parts belong to a version",

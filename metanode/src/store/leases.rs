@@ -67,6 +67,20 @@ pub(crate) async fn give_up(tx: &mut Connection, block: BlockId, until: Timestam
     set(tx, block, Lease::GivenUp(until)).await
 }
 
+/// Marks all blocks as given up that lost their last reference in this transaction.
+pub(crate) async fn give_up_unreferenced(tx: &mut Connection, until: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO leases (block_id, expires_at) SELECT block_id, $1 FROM blocks WHERE refs < 0
+         ON CONFLICT (block_id) DO UPDATE SET expires_at =
+             CASE WHEN ABS(leases.expires_at) > ABS(excluded.expires_at)
+                  THEN -ABS(leases.expires_at) ELSE excluded.expires_at END",
+    )
+    .bind(Lease::GivenUp(until).to_column())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Takes out what is known of a lease.
 pub(crate) async fn take(tx: &mut Connection, block: BlockId) -> Result<Option<Lease>, StoreError> {
     let row = sqlx::query("DELETE FROM leases WHERE block_id = $1 RETURNING expires_at")

@@ -7,6 +7,7 @@ use sqlx::Row as _;
 
 use super::buckets::BucketId;
 use super::column::{id, json, key, number, text, time, to_json, to_number, to_time};
+use super::garbage::{Share, begun_owners};
 use super::{Connection, Row, StoreError};
 
 pub(crate) const FIND_CURRENT: &str =
@@ -148,31 +149,44 @@ pub(crate) async fn list(
     rows.iter().map(summary).collect()
 }
 
-/// Removes retired versions and what belongs to them, except for their extents. Answers what their commits
-/// answered.
-pub(crate) async fn forget(tx: &mut Connection, versions: &[[u8; 16]]) -> Result<Vec<Committed>, StoreError> {
-    let mut forgotten = Vec::new();
-    for version in versions {
-        let removed = sqlx::query(
-            "DELETE FROM object_versions WHERE version_id = $1 AND is_current = 0
-             RETURNING version_id, etag, modified_at",
-        )
-        .bind(&version[..])
-        .fetch_optional(&mut *tx)
-        .await?;
-        if let Some(row) = removed {
-            forgotten.push(Committed {
-                version: id(&row, "version_id")?,
-                etag: text(&row, "etag")?,
-                modified_at: time(&row, "modified_at")?,
-            });
-            sqlx::query("DELETE FROM object_parts WHERE version_id = $1")
-                .bind(&version[..])
-                .execute(&mut *tx)
-                .await?;
-        }
+/// What the commits of the retired versions in a share of the garbage answered, of those that were made after this time.
+pub(crate) async fn made_after(
+    tx: &mut Connection,
+    share: &Share,
+    after: Timestamp,
+) -> Result<Vec<Committed>, StoreError> {
+    let (retired_at, begun) = share.begun_before();
+    let rows = sqlx::query(concat!(
+        "SELECT version_id, etag, modified_at FROM object_versions
+         WHERE is_current = 0 AND modified_at > $3 AND version_id IN (",
+        begun_owners!(),
+        ")"
+    ))
+    .bind(retired_at)
+    .bind(begun)
+    .bind(to_time(after))
+    .fetch_all(tx)
+    .await?;
+    let committed = |row: &Row| {
+        Ok(Committed {
+            version: id(row, "version_id")?,
+            etag: text(row, "etag")?,
+            modified_at: time(row, "modified_at")?,
+        })
+    };
+    rows.iter().map(committed).collect()
+}
+
+/// Removes the retired versions in a share of the garbage, and what belongs to them, except for their extents.
+pub(crate) async fn forget(tx: &mut Connection, share: &Share) -> Result<(), StoreError> {
+    let (retired_at, begun) = share.begun_before();
+    for statement in [
+        concat!("DELETE FROM object_versions WHERE is_current = 0 AND version_id IN (", begun_owners!(), ")"),
+        concat!("DELETE FROM object_parts WHERE version_id IN (", begun_owners!(), ")"),
+    ] {
+        sqlx::query(statement).bind(retired_at).bind(&begun).execute(&mut *tx).await?;
     }
-    Ok(forgotten)
+    Ok(())
 }
 
 fn version(row: &Row) -> Result<ObjectVersion, StoreError> {

@@ -318,6 +318,74 @@ async fn listings_are_ranges_of_an_index() {
     }
 }
 
+/// What the background work does to many rows must cost what those are, wherever they lie among millions.
+#[tokio::test]
+async fn steps_over_many_rows_are_ranges_of_indexes_and_sort_nothing_that_is_unbounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(directory.path()).await;
+    let mut reader = store.read().await.unwrap();
+    for sql in [
+        super::garbage::CUT,
+        super::garbage::COUNT_DOWN,
+        super::garbage::DROP_OWNED,
+        super::uploads::CUT,
+        super::blocks::QUEUE_UNREFERENCED,
+        super::fsck::RETIRED,
+    ] {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let rows = sqlx::query(explain).fetch_all(&mut *reader).await.unwrap();
+        for row in rows {
+            let step: String = row.get("detail");
+            let whole_table = step.starts_with("SCAN ")
+                && !["SCAN gone", "SCAN page", "SCAN blocks USING INDEX blocks_unreferenced"]
+                    .contains(&&step[..]);
+            assert!(!whole_table, "{step}: {sql}");
+            let sorts = step.contains("TEMP B-TREE")
+                && sql != super::garbage::COUNT_DOWN
+                && sql != super::fsck::RETIRED;
+            assert!(!sorts, "{step}: {sql}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_database_from_before_deleted_buckets_were_remembered_opens_and_keeps_what_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let rows = "INSERT INTO buckets (bucket_id, name, region, created_at) VALUES (5, 'b', 'r', 1);
+                INSERT INTO garbage (owner_id, retired_at) VALUES (x'00112233445566778899aabbccddeeff', 7);
+                INSERT INTO uploads (upload_id, bucket_id, key, initiated_at, attributes, tags)
+                    VALUES (x'ff112233445566778899aabbccddeeff', 5, x'6b', 7, '{}', '{}');
+                INSERT INTO parts (upload_id, number, part_id, length, etag, modified_at)
+                    VALUES (x'ff112233445566778899aabbccddeeff', 1, x'ee112233445566778899aabbccddeeff', 0, 'e', 8);";
+    database_of(directory.path(), 7, rows).await;
+    let store = store_in(directory.path()).await;
+    assert!(super::garbage::any_due(&mut store.read().await.unwrap(), Timestamp(8)).await.unwrap());
+    let gone = store
+        .write(|tx| {
+            async move {
+                let (bucket, _) = super::buckets::find(tx, "b").await?.unwrap();
+                assert!(super::buckets::delete(tx, bucket, Timestamp(9)).await?);
+                super::uploads::give_up_some(tx, bucket, 10, Timestamp(9)).await
+            }
+            .boxed()
+        })
+        .await
+        .unwrap();
+    assert_eq!((gone.uploads.len(), gone.more), (1, false));
+    let queued = super::fsck::count_garbage(&mut store.read().await.unwrap(), None, 10).await.unwrap();
+    assert_eq!(queued.0, 2);
+}
+
+#[test]
+fn a_full_disk_is_the_operators_to_mend_and_so_is_what_it_took_with_it() {
+    use super::Fault;
+    assert_eq!(StoreError::NoSpace.fault(), Fault::Shortage);
+    assert_eq!(StoreError::TransactionLost.fault(), Fault::Shortage);
+    for own in [StoreError::Busy, StoreError::Panicked, StoreError::Corrupt { column: "x" }] {
+        assert_eq!(own.fault(), Fault::Own);
+    }
+}
+
 /// Generations of databases.
 mod generations {
     use cairn_protocol::cluster::Generation;

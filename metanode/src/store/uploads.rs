@@ -3,6 +3,7 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::UploadId;
 use cairn_protocol::metadata::{CompletedUpload, UploadInfo};
+use sqlx::Row as _;
 
 use super::buckets::BucketId;
 use super::column::{id, json, key, optional_json, text, time, to_json, to_time};
@@ -109,35 +110,85 @@ pub(crate) async fn delete(tx: &mut Connection, upload: UploadId) -> Result<(), 
     Ok(())
 }
 
-/// Removes all uploads in progress of a bucket and gives up their parts; answers which they were.
-pub(crate) async fn abort_all(
+/// Where a step of giving up a bucket's uploads ends. An upload without parts counts as one.
+pub(crate) const CUT: &str = "SELECT uploads.key, uploads.upload_id, COALESCE(parts.number, 0) AS number
+     FROM uploads LEFT JOIN parts ON parts.upload_id = uploads.upload_id
+     WHERE uploads.bucket_id = $1 AND uploads.completed_at IS NULL
+     ORDER BY uploads.key, uploads.upload_id, parts.number LIMIT 1 OFFSET $2";
+
+/// The parts of the uploads up to one, and of that one only those below a number.
+macro_rules! parts_before_cut {
+    ($columns:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM uploads CROSS JOIN parts
+              WHERE uploads.bucket_id = $1 AND uploads.completed_at IS NULL
+                AND (uploads.key, uploads.upload_id) <= ($2, $3) AND parts.upload_id = uploads.upload_id
+                AND parts.number < CASE WHEN uploads.upload_id = $3 THEN $4 ELSE $5 END"
+        )
+    };
+}
+
+/// What was given up of a bucket's uploads in one step.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GivenUp {
+    /// Uploads that are gone.
+    pub(crate) uploads: Vec<UploadId>,
+    /// Whether there are more.
+    pub(crate) more: bool,
+}
+
+/// Gives up the first uploads in progress of a bucket that was deleted, as many as have `work` parts in all: an upload may
+/// have 10,000, and lose them in several steps, for nobody finds it any more.
+pub(crate) async fn give_up_some(
     tx: &mut Connection,
     bucket: BucketId,
+    work: u32,
     now: Timestamp,
-) -> Result<Vec<UploadId>, StoreError> {
-    sqlx::query(
-        "INSERT INTO garbage (owner_id, retired_at)
-         SELECT part_id, $2 FROM parts WHERE upload_id IN
-             (SELECT upload_id FROM uploads WHERE bucket_id = $1 AND completed_at IS NULL)
-         ON CONFLICT DO NOTHING",
-    )
+) -> Result<GivenUp, StoreError> {
+    let cut = sqlx::query(CUT).bind(bucket.0).bind(i64::from(work.max(1))).fetch_optional(&mut *tx).await?;
+    // No key begins with this byte, for keys are UTF-8.
+    let (mut key, mut upload, mut number) = (vec![0xff], Vec::new(), 0i64);
+    if let Some(row) = &cut {
+        (key, upload, number) = (row.try_get("key")?, row.try_get("upload_id")?, row.try_get("number")?);
+    }
+    sqlx::query(concat!(
+        "INSERT INTO garbage (owner_id, retired_at) ",
+        parts_before_cut!("parts.part_id, $6"),
+        " ON CONFLICT DO NOTHING"
+    ))
     .bind(bucket.0)
+    .bind(&key)
+    .bind(&upload)
+    .bind(number)
+    .bind(i64::from(i32::MAX))
     .bind(to_time(now))
     .execute(&mut *tx)
     .await?;
-    sqlx::query(
-        "DELETE FROM parts WHERE upload_id IN
-             (SELECT upload_id FROM uploads WHERE bucket_id = $1 AND completed_at IS NULL)",
-    )
+    sqlx::query(concat!(
+        "DELETE FROM parts WHERE (upload_id, number) IN (",
+        parts_before_cut!("parts.upload_id, parts.number"),
+        ")"
+    ))
     .bind(bucket.0)
+    .bind(&key)
+    .bind(&upload)
+    .bind(number)
+    .bind(i64::from(i32::MAX))
     .execute(&mut *tx)
     .await?;
-    let rows =
-        sqlx::query("DELETE FROM uploads WHERE bucket_id = $1 AND completed_at IS NULL RETURNING upload_id")
-            .bind(bucket.0)
-            .fetch_all(tx)
-            .await?;
-    rows.iter().map(|row| id(row, "upload_id")).collect()
+    let rows = sqlx::query(
+        "DELETE FROM uploads WHERE bucket_id = $1 AND completed_at IS NULL AND (key, upload_id) < ($2, $3)
+         RETURNING upload_id",
+    )
+    .bind(bucket.0)
+    .bind(&key)
+    .bind(&upload)
+    .fetch_all(tx)
+    .await?;
+    let uploads = rows.iter().map(|row| id(row, "upload_id")).collect::<Result<_, _>>()?;
+    Ok(GivenUp { uploads, more: cut.is_some() })
 }
 
 /// Uploads in progress that began before this time, up to `max` behind `after`, in the order of their beginning.

@@ -1,5 +1,6 @@
 use cairn_protocol::event::EventKind;
 use cairn_protocol::metadata::*;
+use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 
@@ -72,9 +73,20 @@ async fn deleting_a_bucket_aborts_its_uploads_and_loses_no_block(cluster: &Clust
     cluster.add(&upload, 1, &[5, 6]).await;
     let part = cluster.add(&kept, 1, &[7]).await;
     cluster.delete_bucket_of("b").await.unwrap();
+    // At once, before any worker has given it up.
+    let gone = Err(MetadataError::NoSuchBucket { bucket: "b".into() });
+    assert_eq!(cluster.get_upload(upload.clone()).await, gone);
+    cluster.bucket("b").await;
+    assert_eq!(cluster.get_upload(upload.clone()).await, Err(MetadataError::NoSuchUpload));
+    let shutdown = CancellationToken::new();
+    let workers = tokio::spawn({
+        let (metanode, shutdown) = (cluster.metanode.clone(), shutdown.clone());
+        async move { metanode.run_workers(shutdown).await }
+    });
     let wanted = EventKind::UploadAborted { upload: upload.upload };
     assert!(cluster.events.wait_for(|kind| *kind == wanted).await.is_some());
-    cluster.bucket("b").await;
+    shutdown.cancel();
+    workers.await.unwrap();
     assert_eq!(cluster.get_upload(upload).await, Err(MetadataError::NoSuchUpload));
     cluster.complete_upload(cluster.completion(&kept, &[part])).await.unwrap();
 }

@@ -100,6 +100,9 @@ pub struct FsckTotals {
     pub deletions_queued: u64,
     /// Versions and parts that wait for the end of their grace period.
     pub garbage_queued: u64,
+    /// Deleted buckets whose uploads in progress have yet to be given up.
+    #[serde(default)]
+    pub deleted_buckets: u64,
 }
 
 impl std::ops::AddAssign for FsckTotals {
@@ -111,6 +114,7 @@ impl std::ops::AddAssign for FsckTotals {
             uncommitted_replicas,
             deletions_queued,
             garbage_queued,
+            deleted_buckets,
         } = other;
         self.orphaned_blocks += orphaned_blocks;
         self.wrong_references += wrong_references;
@@ -118,6 +122,7 @@ impl std::ops::AddAssign for FsckTotals {
         self.uncommitted_replicas += uncommitted_replicas;
         self.deletions_queued += deletions_queued;
         self.garbage_queued += garbage_queued;
+        self.deleted_buckets += deleted_buckets;
     }
 }
 

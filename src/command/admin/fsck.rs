@@ -200,6 +200,7 @@ fn totals(totals: &FsckTotals) -> Table {
         uncommitted_replicas,
         deletions_queued,
         garbage_queued,
+        deleted_buckets,
     } = *totals;
     let mut table = Table::of_facts();
     for (name, number) in [
@@ -209,6 +210,7 @@ fn totals(totals: &FsckTotals) -> Table {
         ("copies not committed yet", uncommitted_replicas),
         ("copies that wait to be deleted", deletions_queued),
         ("deleted objects in their grace period", garbage_queued),
+        ("deleted buckets with uploads left", deleted_buckets),
     ] {
         table.row([name.to_owned(), count(number)]);
     }
@@ -299,6 +301,7 @@ mod tests {
         assert!(clean(|_| ()).await);
         assert!(clean(|page| page.totals.deletions_queued = 5).await);
         assert!(clean(|page| page.totals.garbage_queued = 5).await);
+        assert!(clean(|page| page.totals.deleted_buckets = 5).await);
         assert!(clean(|page| page.totals.uncommitted_replicas = 5).await);
         assert!(!clean(|page| page.totals.orphaned_blocks = 1).await);
         assert!(!clean(|page| page.totals.wrong_references = 1).await);

@@ -73,9 +73,9 @@ impl Outgoing {
         self.bytes
     }
 
-    pub(super) fn queued(&mut self, bytes: u64) {
+    pub(super) fn queued(&mut self, replicas: u64, bytes: u64) {
         self.bytes = self.bytes.saturating_add(bytes);
-        self.replicas += 1;
+        self.replicas = self.replicas.saturating_add(replicas);
     }
 
     /// What was queued more than once, or counted otherwise than it was done, is forgotten at the end.

@@ -412,8 +412,13 @@ impl NodeTable {
 
     /// A replica of `bytes` was queued for deletion at the node.
     pub(crate) fn deletion_queued(&mut self, id: NodeId, bytes: u64) {
+        self.deletions_queued(id, 1, bytes);
+    }
+
+    /// So many replicas were queued for deletion at the node, of so many bytes in all.
+    pub(crate) fn deletions_queued(&mut self, id: NodeId, replicas: u64, bytes: u64) {
         if let Some(node) = self.nodes.get_mut(&id) {
-            node.outgoing.queued(bytes);
+            node.outgoing.queued(replicas, bytes);
             node.deletions.waiting = true;
             self.changed.insert(id);
         }

@@ -7,6 +7,7 @@ mod can_stop;
 mod cluster;
 mod commits;
 mod damage;
+mod deleted_buckets;
 mod drain;
 mod failing;
 mod fsck;

@@ -1,44 +1,80 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_protocol::admin::WorkerName;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
-use cairn_protocol::id::NodeId;
 use futures_util::FutureExt;
 
 use super::{Progress, Worker};
-use crate::blocks::{Inner, OwnerId};
+use crate::blocks::Inner;
 use crate::namespace;
-use crate::store::{Connection, StoreError, blocks, deletions, garbage, leases};
+use crate::store::blocks::Unreferenced;
+use crate::store::garbage::Dropped;
+use crate::store::{Connection, StoreError, blocks, garbage, leases};
 
-/// Owners in one step.
-const OWNERS_PER_STEP: u32 = 64;
+/// Extents in one step, an owner without extents counting as one: it bounds how long others wait for its transaction.
+/// With a block of its own and three replicas an extent costs some 35 µs, so that a step takes ten milliseconds; and it is
+/// more than the overwrites that one transaction makes beside it.
+const WORK_PER_STEP: u32 = 300;
 
-/// Extents in one step: it bounds how long others wait for its transaction.
-const EXTENTS_PER_STEP: u32 = 200;
+/// Work without a pause for so long means that garbage comes in as fast as it goes. Then steps grow, for what is not
+/// collected fills the disks, and in the end clients wait for that.
+const BEHIND_AFTER: Duration = Duration::from_secs(60);
+
+/// Steps grow to so many times their size at the most: a tenth of a second of the writer's time.
+const GROWTH_MAX: u32 = 8;
+
+/// A longer time without a step is a pause: an operator's, or the worker had nothing to do.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Owners that are stamped anew in one step.
+const STAMPS_PER_STEP: u32 = 64;
 
 /// Drops the extents of owners whose grace period is over, and the blocks that nobody refers to then.
 pub(super) struct Garbage {
     inner: Arc<Inner>,
-    /// Owners in the last step.
-    last: usize,
+    /// What the last step dropped.
+    last: Dropped,
+    pace: Pace,
 }
 
 /// What one step gave free.
 #[derive(Default)]
 struct Collected {
-    /// Extents that were dropped.
-    extents: u64,
-    /// Blocks that nobody refers to any more.
-    blocks: u64,
-    /// Their replicas: where, and how many bytes.
-    replicas: Vec<(NodeId, u64)>,
+    dropped: Dropped,
+    unreferenced: Unreferenced,
 }
 
 impl Garbage {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        Self { inner, last: 0 }
+        Self { inner, last: Dropped::default(), pace: Pace::default() }
+    }
+}
+
+/// How much one step does: more, the longer there was no pause.
+#[derive(Debug, Default)]
+struct Pace {
+    /// When it began to have work, and when it did the last step.
+    busy: Option<(Duration, Duration)>,
+}
+
+impl Pace {
+    /// The work of a step that begins now.
+    fn work(&mut self, now: Duration) -> u32 {
+        let since = match self.busy {
+            Some((since, last)) if now.saturating_sub(last) < PAUSE => since,
+            Some(_) | None => now,
+        };
+        self.busy = Some((since, now));
+        let behind = now.saturating_sub(since).as_secs() / BEHIND_AFTER.as_secs();
+        WORK_PER_STEP * u32::try_from(behind + 1).unwrap_or(GROWTH_MAX).min(GROWTH_MAX)
+    }
+
+    /// Nothing is left to do.
+    fn rest(&mut self) {
+        self.busy = None;
     }
 }
 
@@ -50,40 +86,34 @@ impl Worker for Garbage {
 
     fn doing(&self) -> String {
         match self.last {
-            0 => "nothing is due".to_owned(),
-            owners => format!("gives up the extents of {owners} objects and parts"),
+            Dropped { owners: 0, extents: 0 } => "nothing is due".to_owned(),
+            Dropped { owners, extents } => {
+                format!("gives up {extents} extents of {owners} objects and parts at a time")
+            }
         }
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
-        let now = self.inner.env.now();
-        let mut reader = self.inner.store.read().await?;
         // While it is not known what the wall clock did, nothing is due.
         let retired_before = self.inner.clock.retired_before(&self.inner.env).unwrap_or_default();
-        let owners = garbage::due(&mut reader, retired_before, OWNERS_PER_STEP).await?;
+        let mut reader = self.inner.store.read().await?;
+        let any = garbage::any_due(&mut reader, retired_before).await?;
         drop(reader);
-        self.last = owners.len();
-        if owners.is_empty() {
+        if !any {
+            self.last = Dropped::default();
+            self.pace.rest();
             return self.end_time_travel().await;
         }
+        let work = self.pace.work(self.inner.env.monotonic());
         let shared = self.inner.clone();
-        let collected = self
+        let Collected { dropped, unreferenced } = self
             .inner
             .store
-            .write(move |tx| async move { collect(&shared, tx, owners, retired_before, now).await }.boxed())
+            .write(move |tx| async move { collect(&shared, tx, retired_before, work).await }.boxed())
             .await?;
-        let bytes = collected.replicas.iter().map(|(_, bytes)| bytes).sum();
-        self.inner.count(WorkerName::Garbage, collected.blocks, bytes);
-        self.inner.pay(WorkerName::Garbage, collected.extents);
-        {
-            let mut memory = self.inner.memory();
-            for (node, bytes) in collected.replicas {
-                memory.nodes.deletion_queued(node, bytes);
-            }
-        }
-        if collected.blocks > 0 {
-            self.inner.events.publish(EventKind::GarbageCollected { blocks: collected.blocks });
-        }
+        self.last = dropped;
+        self.inner.pay(WorkerName::Garbage, dropped.extents);
+        self.tell(&unreferenced);
         Ok(Progress::More)
     }
 
@@ -93,6 +123,21 @@ impl Worker for Garbage {
 }
 
 impl Garbage {
+    /// Tells memory and others of blocks that went.
+    fn tell(&self, gone: &Unreferenced) {
+        let bytes = gone.replicas.iter().map(|(_, _, bytes)| bytes).sum();
+        self.inner.count(WorkerName::Garbage, gone.blocks, bytes);
+        {
+            let mut memory = self.inner.memory();
+            for (node, replicas, bytes) in &gone.replicas {
+                memory.nodes.deletions_queued(*node, *replicas, *bytes);
+            }
+        }
+        if gone.blocks > 0 {
+            self.inner.events.publish(EventKind::GarbageCollected { blocks: gone.blocks });
+        }
+    }
+
     /// What was retired while the wall clock was far ahead waits no longer than what is retired now.
     async fn end_time_travel(&self) -> Result<Progress, StoreError> {
         let now = self.inner.env.wall();
@@ -103,49 +148,55 @@ impl Garbage {
         }
         self.inner
             .store
-            .write(move |tx| garbage::retire_again(tx, beyond, now, OWNERS_PER_STEP).boxed())
+            .write(move |tx| garbage::retire_again(tx, beyond, now, STAMPS_PER_STEP).boxed())
             .await?;
         Ok(Progress::More)
     }
 }
 
+/// What is due is looked for in the transaction: a reader that is still there may have had a version kept for longer
+/// just now.
 async fn collect(
     inner: &Inner,
     tx: &mut Connection,
-    owners: Vec<OwnerId>,
     retired_before: Timestamp,
-    now: Timestamp,
+    work: u32,
 ) -> Result<Collected, StoreError> {
-    let mut collected = Collected::default();
-    let mut budget = EXTENTS_PER_STEP;
-    for owner in owners {
-        if budget == 0 {
-            break;
-        }
-        // A reader that is still there may have had it kept for longer meanwhile.
-        if !garbage::is_due(tx, &owner, retired_before).await? {
-            continue;
-        }
-        // At the first extent that goes, nobody must find the version any more.
-        namespace::forget(tx, &[owner], inner.env.wall()).await?;
-        let dropped = garbage::drop_extents(tx, &owner, budget).await?;
-        collected.extents += dropped.len() as u64;
-        for block in &dropped {
-            let Some((length, holders)) = blocks::drop_reference(tx, *block).await? else { continue };
-            collected.blocks += 1;
-            // A commit that is repeated so late must not find a block whose replicas go.
-            if inner.may_be_granted(*block) {
-                leases::give_up(tx, *block, inner.clock.grants_end(now)).await?;
-            }
-            for node in holders {
-                deletions::queue(tx, node, *block, length, now).await?;
-                collected.replicas.push((node, length));
-            }
-        }
-        budget = budget.saturating_sub(u32::try_from(dropped.len()).unwrap_or(u32::MAX));
-        if budget > 0 {
-            garbage::remove(tx, &owner).await?;
-        }
+    let Some(share) = garbage::share(tx, retired_before, work).await? else {
+        return Ok(Collected::default());
+    };
+    // At the first extent that goes, nobody must find the version any more.
+    namespace::forget(tx, &share, inner.env.wall()).await?;
+    let dropped = garbage::drop_share(tx, &share).await?;
+    blocks::keep_miscounted(tx).await?;
+    let now = inner.env.now();
+    // A commit that is repeated so late must not find a block whose replicas go. The youngest tells for all.
+    let youngest = blocks::youngest_unreferenced(tx).await?;
+    if youngest.is_some_and(|youngest| inner.may_be_granted(youngest)) {
+        leases::give_up_unreferenced(tx, inner.clock.grants_end(now)).await?;
     }
-    Ok(collected)
+    let unreferenced = blocks::drop_unreferenced(tx, now).await?;
+    Ok(Collected { dropped, unreferenced })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_grow_while_there_is_no_end_of_garbage_and_a_pause_begins_anew() {
+        let (mut pace, at) = (Pace::default(), Duration::from_secs);
+        for second in 0..60 {
+            assert_eq!(pace.work(at(second)), WORK_PER_STEP);
+        }
+        assert_eq!(pace.work(at(60)), 2 * WORK_PER_STEP);
+        for second in (61..2_000).step_by(9) {
+            pace.work(at(second));
+        }
+        assert_eq!(pace.work(at(2_000)), GROWTH_MAX * WORK_PER_STEP);
+        assert_eq!(pace.work(at(2_010)), WORK_PER_STEP, "an operator had paused it");
+        pace.work(at(2_019));
+        pace.rest();
+        assert_eq!(pace.work(at(2_020)), WORK_PER_STEP);
+    }
 }

@@ -25,18 +25,25 @@ const ANSWERS_PER_STEP: u32 = 500;
 /// Old uploads that one step looks at. Each may have 10,000 parts, and takes a transaction of its own if it goes.
 const UPLOADS_PER_STEP: u32 = 16;
 
-/// Forgets the answers to uploads that were completed long ago, and gives up uploads that nobody goes on with.
+/// Parts that go in one step with the uploads of deleted buckets, an upload without parts counting as one: some ten
+/// milliseconds, for which others wait.
+const PARTS_PER_STEP: u32 = 500;
+
+/// Forgets the answers to uploads that were completed long ago, and gives up uploads that nobody goes on with, and those of
+/// buckets that were deleted.
 pub(super) struct Uploads {
     inner: Arc<Inner>,
     forgotten: u64,
     expired: u64,
+    /// Uploads of deleted buckets that were given up.
+    swept: u64,
     /// How far the look at old uploads has come. Those that still get parts stay, and are passed by.
     looked_through: Option<(Timestamp, UploadId)>,
 }
 
 impl Uploads {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        Self { inner, forgotten: 0, expired: 0, looked_through: None }
+        Self { inner, forgotten: 0, expired: 0, swept: 0, looked_through: None }
     }
 
     /// Forgets some answers. Answers whether there may be more.
@@ -88,6 +95,25 @@ impl Uploads {
         Ok(more)
     }
 
+    /// Gives up some uploads of deleted buckets. Answers whether there may be more.
+    async fn sweep(&mut self) -> Result<bool, StoreError> {
+        if !namespace::any_uploads_of_deleted(&mut *self.inner.store.read().await?).await? {
+            return Ok(false);
+        }
+        let now = self.inner.env.wall();
+        let gone = self
+            .inner
+            .store
+            .write(move |tx| namespace::give_up_uploads_of_deleted(tx, PARTS_PER_STEP, now).boxed())
+            .await?;
+        self.swept += gone.len() as u64;
+        self.count(gone.len() as u64);
+        for upload in gone {
+            self.inner.events.publish(EventKind::UploadAborted { upload });
+        }
+        Ok(true)
+    }
+
     fn count(&self, items: u64) {
         self.inner.count(WorkerName::Uploads, items, 0);
         self.inner.pay(WorkerName::Uploads, items);
@@ -102,12 +128,16 @@ impl Worker for Uploads {
 
     fn doing(&self) -> String {
         format!(
-            "gave up {} abandoned uploads, forgot the answers to {} completed ones",
-            self.expired, self.forgotten
+            "gave up {} abandoned uploads and {} of deleted buckets, forgot the answers to {} completed ones",
+            self.expired, self.swept, self.forgotten
         )
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
+        // First, for somebody just asked for it.
+        if self.sweep().await? {
+            return Ok(Progress::More);
+        }
         let (forget, expire) = (self.forget().await?, self.expire().await?);
         Ok(if forget || expire { Progress::More } else { Progress::Rest })
     }
@@ -118,6 +148,9 @@ impl Worker for Uploads {
         let shortest = periods.into_iter().filter(|period| !period.is_zero()).min().unwrap_or(INTERVAL_MAX);
         let interval =
             (shortest / LOOKS_PER_PERIOD).clamp(config.worker_interval.min(INTERVAL_MAX), INTERVAL_MAX);
-        self.inner.env.sleep(interval).await;
+        tokio::select! {
+            () = self.inner.wakes.uploads.notified() => {}
+            () = self.inner.env.sleep(interval) => {}
+        }
     }
 }

@@ -178,3 +178,9 @@ pub(crate) async fn count_garbage(
         .await?;
     Ok((number(&row, "queued")?, None))
 }
+
+/// How many deleted buckets have uploads left.
+pub(crate) async fn count_deleted_buckets(connection: &mut Connection) -> Result<u64, StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) AS buckets FROM deleted_buckets").fetch_one(connection).await?;
+    number(&row, "buckets")
+}

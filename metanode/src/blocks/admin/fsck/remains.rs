@@ -63,6 +63,9 @@ impl Walk<'_> {
     pub(super) async fn garbage(&mut self, after: Option<[u8; 16]>) -> Result<Option<Place>, StoreError> {
         let (counted, last) = fsck::count_garbage(self.reader, after, COUNTED_PER_PAGE).await?;
         self.report.page.totals.garbage_queued += counted;
+        if last.is_none() {
+            self.report.page.totals.deleted_buckets = fsck::count_deleted_buckets(self.reader).await?;
+        }
         Ok(last.map(|last| Place::Garbage { after: Some(last) }))
     }
 
