@@ -95,6 +95,10 @@ pub(crate) struct AdvancedBlockArguments {
     #[arg(long, env = "CAIRN_REPAIR_IN_FLIGHT", default_value = "64MiB", value_name = "SIZE", value_parser = size, hide_short_help = true)]
     pub repair_in_flight: ByteSize,
 
+    /// Within which time the copies of every block are looked at once for a bad spread over zones; 0s: never
+    #[arg(long, env = "CAIRN_PLACEMENT_WALK", default_value = "1d", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
+    pub placement_walk: Duration,
+
     /// How old a datanode's report may be when it arrives: blocks stored since then are not missed
     #[arg(long, env = "CAIRN_REPORT_AGE", default_value = "30s", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub report_age: Duration,
@@ -153,6 +157,7 @@ impl BlockArguments {
             balance_rate: self.balance_rate.as_u64(),
             balance_threshold_permille: self.balance_threshold.0,
             repair_in_flight: advanced.repair_in_flight.as_u64(),
+            placement_walk: advanced.placement_walk,
             delete_batch: advanced.delete_batch,
             worker_interval: advanced.worker_interval,
             completed_uploads_kept: advanced.completed_uploads_kept,

@@ -75,6 +75,11 @@ pub struct BlocksConfig {
     /// within a few heartbeats. A single larger block is copied all the same; of small ones at the most
     /// [`COPIES_MAX`](cairn_planner::budget::COPIES_MAX) at once.
     pub repair_in_flight: u64,
+    /// Within which time the copies of every block are looked at once, for what nobody noticed: above all zones that hold
+    /// more of them than need be since nodes joined or moved. A day costs 120 blocks a second where there are 10⁷.
+    /// Zero: never.
+    #[serde(rename = "placement_walk_ms", with = "millis")]
+    pub placement_walk: Duration,
     /// How many replicas one command deletes. It bounds a datanode's time in one command.
     pub delete_batch: u32,
     /// How often workers look whether there is something to do that nobody woke them for.
@@ -111,6 +116,7 @@ impl Default for BlocksConfig {
             balance_rate: 32 << 20,
             balance_threshold_permille: 100,
             repair_in_flight: 64 << 20,
+            placement_walk: Duration::from_secs(24 * 3600),
             delete_batch: 1_000,
             worker_interval: Duration::from_secs(1),
             completed_uploads_kept: Duration::from_secs(7 * 24 * 3600),

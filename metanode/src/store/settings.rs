@@ -70,6 +70,8 @@ pub(crate) enum Decision {
     Hold,
     /// What an operator agreed to give up.
     Consent,
+    /// How far the walk over all blocks is. Nobody decides it; it outlives a restart here.
+    PlacementWalk,
 }
 
 const SCRUB_OF_NODE: &str = "scrub.";
@@ -83,6 +85,7 @@ impl Decision {
             Self::Scrub(node) => format!("{SCRUB_OF_NODE}{node}"),
             Self::Hold => "hold".to_owned(),
             Self::Consent => "consent".to_owned(),
+            Self::PlacementWalk => "placement_walk".to_owned(),
         }
     }
 }

@@ -43,6 +43,12 @@ pub(crate) async fn node(connection: &mut Connection, node: NodeId) -> Result<No
     row.as_ref().map_or_else(|| Ok(NodeTotals::default()), totals)
 }
 
+/// Blocks that extents refer to.
+pub(crate) async fn blocks(connection: &mut Connection) -> Result<u64, StoreError> {
+    let row = sqlx::query("SELECT blocks FROM block_totals").fetch_one(connection).await?;
+    number(&row, "blocks")
+}
+
 /// What is counted of the whole cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Totals {

@@ -17,11 +17,15 @@ pub enum WorkerName {
     Drain,
     /// Moves blocks from full nodes to empty ones.
     Balance,
+    /// Looks at the copies of every block once in a period, for what nobody noticed: above all zones with more of them than
+    /// need be.
+    Placement,
     /// Gives up the blocks of what was deleted and overwritten.
     Garbage,
     /// Ends leases: deletes blocks that nobody committed.
     Leases,
-    /// Forgets the answers to uploads that were completed long ago, and gives up abandoned ones.
+    /// Forgets the answers to uploads that were completed long ago, and gives up abandoned ones, and those of deleted
+    /// buckets.
     Uploads,
     /// Reads every block, on the datanodes.
     Scrub,
@@ -29,11 +33,12 @@ pub enum WorkerName {
 
 impl WorkerName {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Liveness,
         Self::Repair,
         Self::Drain,
         Self::Balance,
+        Self::Placement,
         Self::Garbage,
         Self::Leases,
         Self::Uploads,
@@ -47,6 +52,7 @@ impl WorkerName {
             Self::Repair => "repair",
             Self::Drain => "drain",
             Self::Balance => "balance",
+            Self::Placement => "placement",
             Self::Garbage => "garbage",
             Self::Leases => "leases",
             Self::Uploads => "uploads",

@@ -99,7 +99,11 @@ pub(super) fn worker_table(workers: &[WorkerStatus]) -> Table {
 fn moves_bytes(worker: WorkerName) -> bool {
     match worker {
         WorkerName::Repair | WorkerName::Drain | WorkerName::Balance | WorkerName::Scrub => true,
-        WorkerName::Liveness | WorkerName::Garbage | WorkerName::Leases | WorkerName::Uploads => false,
+        WorkerName::Liveness
+        | WorkerName::Placement
+        | WorkerName::Garbage
+        | WorkerName::Leases
+        | WorkerName::Uploads => false,
     }
 }
 

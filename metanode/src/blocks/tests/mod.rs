@@ -19,6 +19,7 @@ mod hold;
 mod location;
 mod maintenance;
 mod nodes;
+mod placement;
 mod remove;
 mod repair;
 mod reports;

@@ -38,6 +38,7 @@ fn configured(worker: WorkerName, config: &BlocksConfig) -> Option<u64> {
         // What is not given back in time fills the disks, so there is no limit unless an operator wants one.
         // The scrubbers' rate is the datanodes' own.
         WorkerName::Liveness
+        | WorkerName::Placement
         | WorkerName::Garbage
         | WorkerName::Leases
         | WorkerName::Uploads

@@ -12,6 +12,7 @@
 //! | `repair`, `scan` | the copies that blocks lack or have too many |
 //! | `drain` | the blocks of nodes that are to be emptied |
 //! | `balance` | blocks move from full nodes to empty ones |
+//! | `placement` | the copies of every block are looked at once in a period |
 //! | `garbage`, `leases`, `uploads` | what is given up, and when |
 
 mod balance;
@@ -21,6 +22,7 @@ mod examining;
 mod garbage;
 mod leases;
 mod liveness;
+mod placement;
 mod removal;
 mod repair;
 mod runner;
@@ -90,11 +92,12 @@ impl Inner {
 
 /// All workers, ready to start.
 pub(super) fn all(inner: &Arc<Inner>) -> Vec<Runner> {
-    let workers: [Box<dyn Worker>; 7] = [
+    let workers: [Box<dyn Worker>; 8] = [
         Box::new(liveness::Liveness::new(inner.clone())),
         Box::new(repair::Repair::new(inner.clone())),
         Box::new(drain::Drain::new(inner.clone())),
         Box::new(balance::Balance::new(inner.clone())),
+        Box::new(placement::Placement::new(inner.clone())),
         Box::new(garbage::Garbage::new(inner.clone())),
         Box::new(leases::Leases::new(inner.clone())),
         Box::new(uploads::Uploads::new(inner.clone())),
