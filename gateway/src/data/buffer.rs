@@ -45,9 +45,14 @@ impl BlockBuffer {
         self.length
     }
 
+    /// From now on it may get this long.
+    pub(super) fn set_length_max(&mut self, length_max: u64) {
+        self.length_max = length_max;
+    }
+
     /// How much longer it may get.
     pub(super) fn left(&self) -> u64 {
-        self.length_max - self.length
+        self.length_max.saturating_sub(self.length)
     }
 
     /// The memory that is set aside for bytes to come.

@@ -12,6 +12,10 @@ use super::{DataError, Parts, Placement};
 /// Grants taken with one request. More would hold space for blocks that an upload reaches much later.
 const BATCH_MAX: u64 = 8;
 
+/// Grants are taken ahead for what an upload sends in this time at its pace so far: several times what the metanode
+/// takes to answer, so that a quick upload never waits for it.
+const AHEAD: Duration = Duration::from_secs(2);
+
 /// Before the first grant tells: the default block size of a cluster.
 const BLOCK_SIZE_GUESS: u64 = 8 << 20;
 
@@ -23,6 +27,8 @@ pub(super) struct Grants {
     parts: Arc<Parts>,
     lease: Arc<Lease>,
     placement: Placement,
+    /// When the upload began, by the monotonic clock.
+    began: Duration,
     /// Locked across the request, so that those who need a grant at once share one batch.
     spare: tokio::sync::Mutex<Spare>,
     /// Nodes that failed this upload just now, whatever others think of them.
@@ -34,14 +40,26 @@ struct Spare {
     block_size: u64,
     /// How far into the object the grants taken so far would reach if all blocks came out full.
     reach: u64,
+    /// How many grants the latest request took.
+    batch: u64,
+}
+
+/// What a grant is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// For blocks that come quickly: as long as they may be, and as many as the upload's pace asks for.
+    Quick,
+    /// For one block, which is expected to have so many bytes. Space for more is not held.
+    One(u64),
 }
 
 impl Grants {
     pub(super) fn new(parts: Arc<Parts>, lease: Arc<Lease>, placement: Placement) -> Self {
-        let spare = Spare { grants: VecDeque::new(), block_size: BLOCK_SIZE_GUESS, reach: 0 };
+        let spare = Spare { grants: VecDeque::new(), block_size: BLOCK_SIZE_GUESS, reach: 0, batch: 0 };
+        let began = parts.env.monotonic();
         let spare = tokio::sync::Mutex::new(spare);
         let failed = Suspects::new(parts.env.clone());
-        Self { parts, lease, placement, spare, failed }
+        Self { parts, lease, placement, began, spare, failed }
     }
 
     /// A node failed this upload: it gets no more blocks for a while. Whether it can be read is another question.
@@ -69,12 +87,12 @@ impl Grants {
     pub(super) async fn prepare(&self, offset: u64) {
         let mut spare = self.spare.lock().await;
         if spare.grants.is_empty() && offset >= spare.reach {
-            let _ = self.allocate(&mut spare, offset, self.excluded()).await;
+            let _ = self.allocate(&mut spare, offset, Need::Quick, self.excluded()).await;
         }
     }
 
-    /// A grant for the block at `offset` of the object.
-    pub(super) async fn take(&self, offset: u64) -> Result<Grant, DataError> {
+    /// A grant for the block at `offset` of the object: one that was taken ahead, or a new one.
+    pub(super) async fn take(&self, offset: u64, need: Need) -> Result<Grant, DataError> {
         let mut spare = self.spare.lock().await;
         loop {
             while let Some(grant) = spare.grants.pop_front() {
@@ -84,7 +102,7 @@ impl Grants {
                 }
                 self.lease.release(grant.block);
             }
-            self.allocate_in_time(&mut spare, offset).await?;
+            self.allocate_in_time(&mut spare, offset, need).await?;
             if let Some(grant) = spare.grants.pop_front() {
                 return Ok(grant);
             }
@@ -97,23 +115,25 @@ impl Grants {
         left >= grant.min_replicas as usize
     }
 
-    /// How many blocks the rest of the body will have, as far as is known.
-    fn count(&self, offset: u64, block_size: u64) -> u32 {
-        let blocks = match self.placement.length {
-            Some(length) => length.saturating_sub(offset).div_ceil(block_size.max(1)),
-            // One, and more once the body has turned out to be longer.
-            None if offset == 0 => 1,
-            None => 2,
-        };
-        blocks.clamp(1, BATCH_MAX) as u32
+    /// How many grants to take for the blocks from `offset` on: no more than the rest of the body needs, nor than the
+    /// upload reaches soon at its pace. It begins with one, for a client that has sent little may stay slow, and what
+    /// many of them hold is missing for others.
+    fn count(&self, offset: u64, spare: &Spare) -> u32 {
+        let block_size = spare.block_size.max(1);
+        let rest = self.placement.length.map_or(u64::MAX, |length| length.saturating_sub(offset));
+        let elapsed = self.parts.env.monotonic().saturating_sub(self.began);
+        let soon = u128::from(offset).saturating_mul(AHEAD.as_micros()) / elapsed.as_micros().max(1);
+        let soon = u64::try_from(soon).unwrap_or(u64::MAX);
+        let blocks = rest.min(soon).div_ceil(block_size);
+        blocks.clamp(1, (spare.batch * 2).clamp(1, BATCH_MAX)) as u32
     }
 
     /// Takes grants, and waits a while for what may pass: a metanode that restarts, a node that comes back.
-    async fn allocate_in_time(&self, spare: &mut Spare, offset: u64) -> Result<(), DataError> {
+    async fn allocate_in_time(&self, spare: &mut Spare, offset: u64, need: Need) -> Result<(), DataError> {
         let began = self.parts.env.monotonic();
         let mut exclude = self.excluded();
         loop {
-            let (error, patience) = match self.allocate(spare, offset, exclude.clone()).await {
+            let (error, patience) = match self.allocate(spare, offset, need, exclude.clone()).await {
                 Ok(()) => return Ok(()),
                 // A node that failed a moment ago is better than none: it may have come back.
                 Err(MetadataError::NotEnoughNodes { .. }) if !exclude.is_empty() => {
@@ -136,8 +156,13 @@ impl Grants {
         &self,
         spare: &mut Spare,
         offset: u64,
+        need: Need,
         exclude: Vec<NodeId>,
     ) -> Result<(), MetadataError> {
+        let (count, expected_length) = match need {
+            Need::Quick => (self.count(offset, spare), None),
+            Need::One(length) => (1, Some(length)),
+        };
         let request = AllocateBlocks {
             bucket: self.placement.bucket.clone(),
             storage_class: self.placement.storage_class.clone(),
@@ -147,7 +172,8 @@ impl Grants {
                 .length
                 .map(|length| self.placement.begins_at.saturating_add(length)),
             block_size: self.placement.block_size,
-            count: self.count(offset, spare.block_size),
+            expected_length,
+            count,
             exclude,
         };
         let grants = self.parts.metadata.allocate_blocks(request).await?;
@@ -156,6 +182,7 @@ impl Grants {
         }
         self.lease.add(&grants);
         spare.block_size = grants[0].block_size;
+        spare.batch = u64::from(count);
         let reach = grants.iter().fold(offset, |reach, grant| reach.saturating_add(grant.block_size));
         spare.reach = spare.reach.max(reach);
         spare.grants.extend(grants);

@@ -10,6 +10,7 @@ use cairn_protocol::metadata::{BlockLocation, Replica};
 
 use super::DataError;
 use super::buffer::{BlockBuffer, SealedBlock};
+use super::grants::Need;
 use super::replica::{OpenReplica, ReplicaError};
 use super::send::Sender;
 use super::stored::StoredBlock;
@@ -18,7 +19,7 @@ impl Sender {
     /// Writes the block again; answers it as it is stored then. Its old grant is given back.
     pub(super) async fn rewrite(&self, block: &StoredBlock) -> Result<StoredBlock, DataError> {
         let bytes = self.read_back(block).await?;
-        let grant = self.grants.take(block.offset).await?;
+        let grant = self.grants.take(block.offset, Need::One(block.length)).await?;
         if grant.block_size < block.length {
             self.lease.release(grant.block);
             return Err(DataError::Nonsense("a block size that depends on the attempt"));

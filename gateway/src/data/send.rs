@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use super::buffer::SealedBlock;
-use super::grants::Grants;
+use super::grants::{Grants, Need};
 use super::lease::Lease;
 use super::replica::token;
 use super::stored::StoredBlock;
@@ -96,7 +96,7 @@ impl Sender {
             if attempt >= GRANTS_MAX || self.parts.env.monotonic() >= deadline {
                 return Err(DataError::NotStored { block: grant.block, reason });
             }
-            grant = self.grants.take(offset).await?;
+            grant = self.grants.take(offset, Need::One(block.length)).await?;
             // To find out once more that nodes stand still takes as long as the first time, and the client
             // waits. Those that refuse at once may be restarting, and are asked again.
             if stood_still && !self.grants.is_usable(&grant) {

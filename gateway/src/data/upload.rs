@@ -2,14 +2,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cairn_protocol::block::BLOCK_SIZE_MIN;
 use cairn_protocol::metadata::Grant;
 use cairn_protocol::rpc::{current_request_id, with_request_id};
+use futures_util::stream::Fuse;
 use futures_util::{Stream, StreamExt};
 use tokio::task::{JoinError, JoinSet};
 
 use super::budget::{BLOCK_FLOOR, PAGE, PAGE_TIME, PAUSE, TRICKLE_FLOOR, Writer};
 use super::buffer::{BlockBuffer, Room};
-use super::grants::Grants;
+use super::grants::{Grants, Need};
 use super::lease::Lease;
 use super::send::Sender;
 use super::stored::{StoredBlock, StoredBlocks};
@@ -40,10 +42,8 @@ where
     let sender = Arc::new(Sender { parts: parts.clone(), grants, lease });
     let writer = parts.budget.writer();
     let tasks = Tasks { sender: sender.clone(), sends: JoinSet::new(), stored: Vec::new() };
-    let mut upload = Upload { parts: &parts, writer, tasks, body, input: Bytes::new(), offset: 0, length };
-    if length != Some(0) {
-        upload.tasks.prepare(0);
-    }
+    let mut upload =
+        Upload { parts: &parts, writer, tasks, body: body.fuse(), input: Bytes::new(), offset: 0, length };
     upload.run().await?;
     let stored = upload.tasks.finish().await?;
     Ok(StoredBlocks::new(sender, stored))
@@ -54,12 +54,25 @@ struct Upload<'a, S> {
     parts: &'a Arc<Parts>,
     writer: Writer,
     tasks: Tasks,
-    body: &'a mut S,
+    /// Fused, for it is asked again after its end.
+    body: Fuse<&'a mut S>,
     /// What of the body was received and is in no block yet.
     input: Bytes,
     /// How much of it is in blocks that are sealed.
     offset: u64,
     length: Option<u64>,
+}
+
+/// A block that is being filled.
+struct Filling {
+    block: BlockBuffer,
+    /// Taken when the block is as long as it may be without one. A client that sends little holds no space on datanodes
+    /// while it does so.
+    grant: Option<Grant>,
+    /// Whether grants for this block and those behind it were asked for.
+    prepared: bool,
+    /// Whether the client filled the last page quickly.
+    quick: bool,
 }
 
 /// What to do about a client that pauses while others wait for memory.
@@ -84,17 +97,27 @@ where
     async fn run(&mut self) -> Result<(), WriteError<E>> {
         // Nothing is held while the first bytes of a block are waited for.
         while self.receive().await? {
-            let mut block = self.begin_block().await?;
-            self.fill(&mut block.1).await?;
-            let (grant, block) = block;
+            let mut filling = self.begin_block().await?;
+            self.fill(&mut filling).await?;
+            let Filling { block, grant, .. } = filling;
+            let length = block.length();
+            let grant = match grant {
+                Some(grant) => grant,
+                None => self.take_grant(Need::One(length), length).await?,
+            };
             while self.tasks.sends.len() >= WINDOW {
                 self.tasks.finish_one().await?;
             }
-            let length = block.length();
             self.tasks.send(grant, self.offset, block);
             self.offset += length;
         }
         Ok(())
+    }
+
+    /// How much of the body is in no sealed block yet, as far as is known.
+    fn left(&self) -> u64 {
+        let left = self.length.map(|length| length.saturating_sub(self.offset)).filter(|left| *left > 0);
+        left.unwrap_or(u64::MAX)
     }
 
     /// Waits for the next bytes; false at the end of the body.
@@ -110,12 +133,12 @@ where
         Ok(true)
     }
 
-    /// Memory and a grant for the next block.
-    async fn begin_block(&mut self) -> Result<(Grant, BlockBuffer), WriteError<E>> {
-        let left = self.length.map(|length| length.saturating_sub(self.offset)).filter(|left| *left > 0);
-        let left = left.unwrap_or(u64::MAX);
+    /// Memory for the next block.
+    async fn begin_block(&mut self) -> Result<Filling, WriteError<E>> {
+        let left = self.left();
         // A page, unless the client has sent more already.
-        let at_hand = if self.input.len() > PAGE { BLOCK_FLOOR } else { PAGE as u64 };
+        let quick = self.input.len() > PAGE;
+        let at_hand = if quick { BLOCK_FLOOR } else { PAGE as u64 };
         let reservation = {
             let mut reserve = std::pin::pin!(self.writer.reserve(left.min(at_hand)));
             loop {
@@ -125,52 +148,101 @@ where
                 }
             }
         };
-        let grant = self.tasks.sender.grants.take(self.offset).await?;
-        let length_max = grant.block_size.min(self.parts.budget.block_length_max()).min(left);
-        if left > length_max {
-            self.tasks.prepare(self.offset + length_max);
+        // Every block may be this long, whatever its grant will say.
+        let length_max = BLOCK_SIZE_MIN.min(self.parts.budget.block_length_max()).min(left);
+        Ok(Filling { block: BlockBuffer::new(reservation, length_max), grant: None, prepared: false, quick })
+    }
+
+    /// Takes the grant of a block that is as long as it may be without; false if it has its grant, or ends here.
+    async fn lengthen(&mut self, filling: &mut Filling) -> Result<bool, WriteError<E>> {
+        let left = self.left();
+        if filling.grant.is_some() || filling.block.length() >= left {
+            return Ok(false);
         }
-        Ok((grant, BlockBuffer::new(reservation, length_max)))
+        // How long a slow client's block will become is not known: as long as one that is made for lack of memory.
+        let need = if filling.quick { Need::Quick } else { Need::One(left.min(BLOCK_FLOOR)) };
+        let grant = self.take_grant(need, filling.block.length()).await?;
+        let length_max = grant.block_size.min(self.parts.budget.block_length_max()).min(left);
+        filling.block.set_length_max(length_max);
+        filling.grant = Some(grant);
+        filling.prepared = false;
+        Ok(filling.block.left() > 0)
+    }
+
+    /// A grant for the block that is being filled, and has this length by now.
+    async fn take_grant(&mut self, need: Need, length: u64) -> Result<Grant, DataError> {
+        let grant = self.tasks.sender.grants.take(self.offset, need).await?;
+        if grant.block_size < length {
+            self.tasks.sender.lease.release(grant.block);
+            return Err(DataError::Nonsense("a block size below the smallest one"));
+        }
+        Ok(grant)
+    }
+
+    /// Has grants taken ahead for what a quick client sends next: for this block as soon as it is known to be longer than
+    /// a page, for the next one when half of this one is there.
+    fn prepare(&mut self, filling: &mut Filling) {
+        if !filling.quick || filling.prepared {
+            return;
+        }
+        let block = &filling.block;
+        if filling.grant.is_none() {
+            self.tasks.prepare(self.offset);
+        } else if block.length() >= block.left() && self.left() > block.length() + block.left() {
+            self.tasks.prepare(self.offset + block.length() + block.left());
+        } else {
+            return;
+        }
+        filling.prepared = true;
     }
 
     /// Fills the block until it is full, the body ends, or others need the memory more.
-    async fn fill(&mut self, block: &mut BlockBuffer) -> Result<(), WriteError<E>> {
+    async fn fill(&mut self, filling: &mut Filling) -> Result<(), WriteError<E>> {
         let mut given_back = false;
         // When the page began that is being filled.
         let mut page_began = self.parts.env.monotonic();
         loop {
-            match block.push(&mut self.input) {
-                Room::None => return Ok(()),
+            self.prepare(filling);
+            match filling.block.push(&mut self.input) {
+                Room::None => {
+                    if !self.lengthen(filling).await? {
+                        return Ok(());
+                    }
+                    continue;
+                }
                 Room::NoMemory => {
                     let now = self.parts.env.monotonic();
-                    let quick = now.saturating_sub(page_began) <= PAGE_TIME;
+                    filling.quick = now.saturating_sub(page_began) <= PAGE_TIME;
                     page_began = now;
-                    if !self.grow(block, quick).await? {
+                    if !self.grow(filling).await? {
                         return Ok(());
                     }
                     continue;
                 }
                 Room::Left => {}
             }
-            let crowded = crowded(self.parts, self.writer.share(), block.length(), given_back);
+            let crowded = crowded(self.parts, self.writer.share(), filling.block.length(), given_back);
             match self.event(crowded).await {
                 Event::Input(None) => return Ok(()),
                 Event::Input(Some(bytes)) => self.input = bytes.map_err(WriteError::Body)?,
                 Event::Sent(outcome) => self.tasks.sent(outcome)?,
                 Event::Crowded(Crowded::Seal) => return Ok(()),
                 Event::Crowded(Crowded::GiveBack) => {
-                    block.give_back();
+                    filling.block.give_back();
                     given_back = true;
                 }
             }
         }
     }
 
-    /// Gets memory for more of the block; false if it is to be sealed as it is. `quick` says whether the client has
-    /// sent the last page quickly.
-    async fn grow(&mut self, block: &mut BlockBuffer, quick: bool) -> Result<bool, WriteError<E>> {
-        let (length, left) = (block.length(), block.left());
-        if !quick {
+    /// Gets memory for more of the block; false if it is to be sealed as it is.
+    async fn grow(&mut self, filling: &mut Filling) -> Result<bool, WriteError<E>> {
+        let left_of_body = self.left();
+        let block = &mut filling.block;
+        let length = block.length();
+        // Without a grant it is not known how long the block may get; what is too much is given back with it.
+        let left = if filling.grant.is_some() { block.left() } else { left_of_body.saturating_sub(length) };
+        if !filling.quick {
             return Ok(length + PAGE as u64 <= self.writer.share() && block.reservation().grow(PAGE as u64));
         }
         if length >= BLOCK_FLOOR {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cairn_protocol::block::BLOCK_LENGTH_MAX;
+use cairn_protocol::block::{BLOCK_LENGTH_MAX, BLOCK_SIZE_MIN};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -159,8 +159,8 @@ impl BlocksConfig {
             ),
             (
                 "block_size",
-                "must be from 1 byte to 256 MiB",
-                (1..=BLOCK_LENGTH_MAX).contains(&self.block_size),
+                "must be from 64 KiB to 256 MiB",
+                (BLOCK_SIZE_MIN..=BLOCK_LENGTH_MAX).contains(&self.block_size),
             ),
             ("heartbeat_interval_ms", "must be above 0", !self.heartbeat_interval.is_zero()),
             (

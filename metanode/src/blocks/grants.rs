@@ -91,7 +91,7 @@ fn plan(
         }
         let size = block_size(base, offset, request.object_length);
         let rest = request.object_length.map_or(u64::MAX, |length| length.saturating_sub(offset));
-        let bytes = size.min(rest.max(1));
+        let bytes = size.min(rest).min(request.expected_length.unwrap_or(u64::MAX)).max(1);
         let view = memory.view(&inner.env);
         let min_replicas = view.attainable(config.min_replicas.min(replication));
         let demand = Demand { bytes, copies: replication, holders: &[], exclude: &request.exclude };

@@ -19,6 +19,10 @@ pub struct AllocateBlocks {
     /// bucket's or the cluster's without. Blocks grow with the object all the same.
     #[serde(default)]
     pub block_size: Option<u64>,
+    /// How many bytes of each block the client expects to store, if that is less than the block may have: no more is set
+    /// aside on its nodes.
+    #[serde(default)]
+    pub expected_length: Option<u64>,
     /// How many blocks. A last block may come out shorter than granted; a grant may stay unused.
     pub count: u32,
     /// Nodes that failed the client just now.

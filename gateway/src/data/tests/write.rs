@@ -2,14 +2,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cairn_protocol::block::BLOCK_SIZE_MIN;
 use cairn_protocol::checksum::crc32c;
 use cairn_protocol::metadata::{MetadataError, WriteCondition};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use proptest::prelude::*;
 use tokio::sync::mpsc;
 use tokio_stream_of::receiver_stream;
 
 use super::world::{Fault, World, body, bytes, placement};
+use crate::data::budget::BLOCK_FLOOR;
 use crate::data::{DataError, WriteError};
 
 /// A body that a test feeds by hand.
@@ -50,11 +52,10 @@ proptest! {
     fn any_split_of_a_body_and_any_range_of_the_object_give_the_same_bytes_back(
         length in 0usize..900_000,
         cuts in proptest::collection::vec(1usize..200_000, 1..20),
-        block_size in prop_oneof![Just(1_000u64), Just(64 * 1024), Just(100_000), Just(BLOCK)],
+        block_size in prop_oneof![Just(BLOCK_SIZE_MIN), Just(100_000), Just(BLOCK)],
         range in (0.0..1.0, 0.0..1.0),
     ) {
         run(async {
-            let length = if block_size == 1_000 { length / 50 } else { length };
             let world = World::new(3, block_size);
             let data = world.data();
             let whole = bytes(length);
@@ -80,17 +81,99 @@ proptest! {
     }
 }
 
+/// Takes its items when they are sent by hand.
+fn by_hand()
+-> (mpsc::Sender<Result<Bytes, &'static str>>, impl Stream<Item = Result<Bytes, &'static str>> + Unpin + Send)
+{
+    let (sender, receiver) = mpsc::channel(1);
+    (sender, receiver_stream(receiver))
+}
+
+fn counts(world: &World) -> Vec<u32> {
+    world.meta().allocations.iter().map(|request| request.count).collect()
+}
+
 #[tokio::test]
-async fn a_body_of_known_length_takes_its_grants_in_one_request_and_no_more_than_it_needs() {
+async fn a_quick_body_takes_more_grants_each_time_and_no_more_than_it_needs() {
     let world = World::new(3, BLOCK);
     let whole = bytes(2 * BLOCK as usize + 1);
     world.put(&world.data(), vec![whole.clone()]).await;
-    let meta = world.meta();
     // The block size is learnt from the first answer, the rest comes at once.
-    assert_eq!(meta.allocations.iter().map(|request| request.count).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(counts(&world), [1, 2]);
+    let meta = world.meta();
     assert_eq!(meta.granted.len(), 3);
     assert_eq!(meta.commits[0].extents.len(), 3);
     assert_eq!(meta.allocations[0].object_length, Some(whole.len() as u64));
+    assert!(meta.allocations.iter().all(|request| request.expected_length.is_none()));
+    drop(meta);
+
+    let world = World::new(3, BLOCK);
+    let pieces = (0..20).map(|_| bytes(BLOCK as usize)).collect();
+    world.put(&world.data(), pieces).await;
+    assert_eq!(counts(&world), [1, 2, 4, 8, 5]);
+}
+
+#[tokio::test]
+async fn a_body_takes_no_more_grants_ahead_than_its_pace_needs() {
+    let world = World::new(3, BLOCK);
+    let (data, env) = (world.data(), world.env.clone());
+    let mut body = Box::pin(futures_util::stream::unfold(0, move |sent| {
+        let sleep = env.sleep(Duration::from_secs(1));
+        async move {
+            sleep.await;
+            (sent < 20).then_some((Ok::<_, &str>(bytes(BLOCK as usize)), sent + 1))
+        }
+    }));
+    let written = data.write(placement(Some(20 * BLOCK)), &mut body);
+    let stored = world.while_time_passes(written).await.unwrap();
+    assert_eq!(stored.block_count(), 20);
+    // A block a second, and grants for two seconds.
+    let counts = counts(&world);
+    assert!(counts.iter().all(|count| *count <= 2), "{counts:?}");
+    assert_eq!(counts.iter().sum::<u32>(), 20);
+}
+
+/// An upload took grants for eight blocks before its first byte: three thousand that trickled held 120 GB, and others
+/// were told that no datanode had space.
+#[tokio::test]
+async fn a_client_that_sends_little_holds_no_grant() {
+    let world = World::new(3, 8 << 20);
+    let data = world.data();
+    let (sender, mut stream) = by_hand();
+    let write = data.write(placement(Some(40 << 20)), &mut stream);
+    let mut write = std::pin::pin!(write);
+    let mut sent = 0;
+    while sent < BLOCK_SIZE_MIN + 8_000 {
+        // As long as every block may be, it waits for its grant; what comes behind is more than its grant needs.
+        assert_eq!(counts(&world), if sent <= BLOCK_SIZE_MIN { vec![] } else { vec![1] });
+        sender.send(Ok(bytes(4_000))).await.unwrap();
+        sent += 4_000;
+        let second = world.env.sleep(Duration::from_secs(1));
+        world
+            .while_time_passes(async {
+                tokio::select! {
+                    _ = write.as_mut() => panic!("the body has not ended"),
+                    () = second => {}
+                }
+            })
+            .await;
+    }
+    assert_eq!(counts(&world), [1]);
+    assert_eq!(world.meta().allocations[0].expected_length, Some(BLOCK_FLOOR));
+    drop(sender);
+    let stored = world.while_time_passes(write).await.unwrap();
+    assert_eq!((stored.length(), stored.block_count()), (sent, 1));
+}
+
+#[tokio::test]
+async fn what_is_known_to_be_the_whole_body_sets_no_more_space_aside() {
+    let world = World::new(3, 8 << 20);
+    world.put(&world.data(), vec![bytes(5_000)]).await;
+    let stored = world.data().write(placement(None), &mut body(vec![bytes(6_000)])).await.unwrap();
+    drop(stored);
+    let meta = world.meta();
+    let expected: Vec<_> = meta.allocations.iter().map(|request| request.expected_length).collect();
+    assert_eq!(expected, [Some(5_000), Some(6_000)]);
 }
 
 #[tokio::test]

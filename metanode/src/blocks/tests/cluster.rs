@@ -639,6 +639,7 @@ async fn share_all(tx: &mut Connection, from: OwnerId, length: u64, to: OwnerId)
 
 pub(super) fn allocation(count: u32) -> AllocateBlocks {
     AllocateBlocks {
+        expected_length: None,
         bucket: BUCKET.to_owned(),
         storage_class: None,
         object_offset: 0,

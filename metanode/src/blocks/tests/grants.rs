@@ -220,6 +220,30 @@ async fn granted_space_counts_as_used_until_the_lease_ends() {
     cluster.grants(2).await;
 }
 
+/// Three thousand uploads that trickled held 120 GB for blocks that they had not sent, and others were told that no
+/// datanode had space.
+#[tokio::test]
+async fn no_more_space_is_set_aside_than_the_client_expects_to_use() {
+    let mut cluster = TestCluster::new(1).await;
+    let node = cluster.nodes[0].id;
+    let mut beat = cluster.heartbeat_of(0);
+    beat.volumes = vec![VolumeUsage { free: 20 << 20, ..volume(node, 0) }];
+    cluster.blocks.heartbeat(beat).await.unwrap();
+    let expecting = |bytes| AllocateBlocks { expected_length: Some(bytes), ..allocation(1) };
+    for _ in 0..10 {
+        let grants = cluster.blocks.allocate(expecting(1 << 20)).await.unwrap();
+        assert_eq!(grants[0].block_size, 8 << 20, "what is expected is no limit");
+    }
+    // Half of the space is left: for one whole block, and no second one.
+    cluster.grants(1).await;
+    let refused = cluster.blocks.allocate(allocation(1)).await;
+    assert!(matches!(refused, Err(MetadataError::NotEnoughNodes { .. })));
+    // A block is never expected to be longer than it may be.
+    let refused = cluster.blocks.allocate(expecting(u64::MAX)).await;
+    assert!(matches!(refused, Err(MetadataError::NotEnoughNodes { .. })));
+    cluster.blocks.allocate(expecting(0)).await.unwrap();
+}
+
 #[tokio::test]
 async fn block_sizes_grow_with_the_object() {
     let config = BlocksConfig { block_size: 1 << 20, ..BlocksConfig::default() };

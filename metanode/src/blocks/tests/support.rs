@@ -62,6 +62,7 @@ impl TestStore {
         let mut extents = Vec::new();
         for length in lengths {
             let request = AllocateBlocks {
+                expected_length: None,
                 bucket: bucket.to_owned(),
                 storage_class: class.map(str::to_owned),
                 ..allocation(1)

@@ -90,6 +90,7 @@ impl Writer {
     async fn write(&self) -> anyhow::Result<Duration> {
         let began = self.env.monotonic();
         let request = AllocateBlocks {
+            expected_length: None,
             bucket: BUCKET.to_owned(),
             storage_class: None,
             object_offset: 0,
