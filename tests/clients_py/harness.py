@@ -186,9 +186,22 @@ class Events:
             except queue.Empty:
                 raise AssertionError(f"no {name} {fields} within {timeout} s; seen: {seen[-20:]}") from None
             assert event is not None, f"the events ended without {name} {fields}"
-            if event["event"] == name and all(event.get(k) == v for k, v in fields.items()):
+            if self._is(event, name, fields):
                 return event
             seen.append(event)
+
+    def so_far(self, name, **fields):
+        """All events of this name with these fields that have come, without waiting for more."""
+        found = []
+        with contextlib.suppress(queue.Empty):
+            while (event := self._queue.get_nowait()) is not None:
+                if self._is(event, name, fields):
+                    found.append(event)
+        return found
+
+    @staticmethod
+    def _is(event, name, fields):
+        return event["event"] == name and all(event.get(k) == v for k, v in fields.items())
 
 
 class Cairn:

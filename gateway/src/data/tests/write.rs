@@ -100,12 +100,13 @@ async fn a_quick_body_takes_more_grants_each_time_and_no_more_than_it_needs() {
     world.put(&world.data(), vec![whole.clone()]).await;
     // The block size is learnt from the first answer, the rest comes at once.
     assert_eq!(counts(&world), [1, 2]);
-    let meta = world.meta();
-    assert_eq!(meta.granted.len(), 3);
-    assert_eq!(meta.commits[0].extents.len(), 3);
-    assert_eq!(meta.allocations[0].object_length, Some(whole.len() as u64));
-    assert!(meta.allocations.iter().all(|request| request.expected_length.is_none()));
-    drop(meta);
+    {
+        let meta = world.meta();
+        assert_eq!(meta.granted.len(), 3);
+        assert_eq!(meta.commits[0].extents.len(), 3);
+        assert_eq!(meta.allocations[0].object_length, Some(whole.len() as u64));
+        assert!(meta.allocations.iter().all(|request| request.expected_length.is_none()));
+    }
 
     let world = World::new(3, BLOCK);
     let pieces = (0..20).map(|_| bytes(BLOCK as usize)).collect();

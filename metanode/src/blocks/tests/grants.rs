@@ -224,7 +224,7 @@ async fn granted_space_counts_as_used_until_the_lease_ends() {
 /// datanode had space.
 #[tokio::test]
 async fn no_more_space_is_set_aside_than_the_client_expects_to_use() {
-    let mut cluster = TestCluster::new(1).await;
+    let cluster = TestCluster::new(1).await;
     let node = cluster.nodes[0].id;
     let mut beat = cluster.heartbeat_of(0);
     beat.volumes = vec![VolumeUsage { free: 20 << 20, ..volume(node, 0) }];
