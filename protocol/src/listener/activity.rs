@@ -204,6 +204,12 @@ impl Activity {
         }
     }
 
+    /// Whether no answer is on its way.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.state();
+        state.in_flight == 0 && !state.blocked
+    }
+
     /// What is to be written waits for the client.
     pub(super) fn write_blocked(&self) {
         self.state().blocked = true;

@@ -21,6 +21,13 @@ pub(super) struct Framing {
     line: Line,
     length: Option<u64>,
     chunked: bool,
+    /// The request wants to be told to go on before it sends its body. One of HTTP/1.0 is not understood so.
+    expects_continue: bool,
+    is_http_1_0: bool,
+    /// Heads that have ended since bytes of an answer were last written.
+    unanswered: u32,
+    /// A request without a body wants to be told to go on.
+    owes_continue: bool,
 }
 
 /// Where in a message the next byte belongs.
@@ -61,17 +68,21 @@ pub(super) struct Refused {
 /// How much of a line is kept: the longest name that matters, and more digits than any length has.
 const LINE_KEPT: usize = 64;
 
+/// How much of its end: the version behind a request's target.
+const END_KEPT: usize = b"HTTP/1.0\r".len();
+
 /// The line that is being read.
 #[derive(Debug)]
 struct Line {
     kept: [u8; LINE_KEPT],
     length: usize,
     last: u8,
+    end: [u8; END_KEPT],
 }
 
 impl Default for Line {
     fn default() -> Self {
-        Self { kept: [0; LINE_KEPT], length: 0, last: 0 }
+        Self { kept: [0; LINE_KEPT], length: 0, last: 0, end: [0; END_KEPT] }
     }
 }
 
@@ -83,6 +94,9 @@ impl Line {
         }
         self.length += bytes.len();
         self.last = bytes.last().copied().unwrap_or(self.last);
+        let new = &bytes[bytes.len().saturating_sub(END_KEPT)..];
+        self.end.rotate_left(new.len());
+        self.end[END_KEPT - new.len()..].copy_from_slice(new);
     }
 
     /// What is kept of the line, without its CR; `None` if it does not end with one.
@@ -130,6 +144,16 @@ impl Framing {
         Ok(())
     }
 
+    /// Bytes of an answer were written.
+    pub(super) fn answered(&mut self) {
+        self.unanswered = 0;
+    }
+
+    /// Whether a request without a body wants to be told to go on, and nothing before it waits for its answer.
+    pub(super) fn take_owed_continue(&mut self) -> bool {
+        std::mem::take(&mut self.owes_continue)
+    }
+
     fn in_body(&self) -> bool {
         !matches!(self.place, Place::Start | Place::RequestLine | Place::Header)
     }
@@ -148,11 +172,17 @@ impl Framing {
         match self.place {
             Place::Start if text.is_empty() => {}
             Place::Start | Place::RequestLine => {
-                (self.length, self.chunked) = (None, false);
+                (self.length, self.chunked, self.expects_continue) = (None, false, false);
+                self.is_http_1_0 = self.line.end == *b"HTTP/1.0\r";
                 self.place = Place::Header;
             }
-            Place::Header if text.is_empty() => self.place = self.body()?,
+            Place::Header if text.is_empty() => {
+                self.place = self.body()?;
+                self.owes_continue |= self.expects_continue && self.length == Some(0) && self.unanswered == 0;
+                self.unanswered = self.unanswered.saturating_add(1);
+            }
             Place::Header => {
+                self.expects_continue |= expects_continue(text) && !self.is_http_1_0;
                 let (length, chunked) = header(text, self.line.is_kept_whole())?;
                 if length.is_some() && self.length.is_some() || chunked && self.chunked {
                     return Err("the length of the body is told twice");
@@ -234,6 +264,13 @@ impl Framing {
         }
         Ok(1)
     }
+}
+
+/// Whether a header asks to be told to go on (RFC 9110, section 10.1.1).
+fn expects_continue(line: &[u8]) -> bool {
+    let Some(colon) = memchr(b':', line) else { return false };
+    line[..colon].eq_ignore_ascii_case(b"expect")
+        && line[colon + 1..].trim_ascii().eq_ignore_ascii_case(b"100-continue")
 }
 
 /// What a header says of the body: its length, and whether it is chunked.

@@ -19,6 +19,8 @@ pub(super) struct Watched<T> {
     activity: Arc<Activity>,
     unread: Stall,
     guard: Guard,
+    /// What is to be written before the next bytes of hyper's.
+    interim: &'static [u8],
     /// Bytes read to detect the protocol, to be read again: all of `prefix` from `prefix_at`.
     prefix: Vec<u8>,
     prefix_at: usize,
@@ -39,6 +41,11 @@ enum Guard {
 /// requests, and the head that was refused is never seen by anything.
 const WRONG_HEAD: &[u8] = b"\0\r\n\r\n";
 
+/// hyper tells a client to go on when its body is read, and so never where there is no body. A client that expects it
+/// all the same must get it: aws-cli 1 takes the answer to its next request on the connection for a part of this one
+/// when a final answer comes first, and waits for its end until it times out. RFC 9110, section 10.1.1, leaves it to us.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// How a stream is closed whose client is still sending what nobody will read: its kernel would take
 /// our closing for a reset and throw the answer away before the client sees it. So we end our half
 /// first and discard what comes for a while (RFC 9112, section 9.6).
@@ -58,7 +65,7 @@ impl<T: AsyncRead + Unpin> Watched<T> {
     pub(super) fn new(stream: T, activity: Arc<Activity>, unread: Stall, linger: Stall) -> Self {
         let linger = Linger { half_closed: false, time: linger };
         let guard = Guard::Following(Box::default());
-        Self { stream, activity, unread, guard, prefix: Vec::new(), prefix_at: 0, linger }
+        Self { stream, activity, unread, guard, interim: b"", prefix: Vec::new(), prefix_at: 0, linger }
     }
 
     /// HTTP/2 has no framing in headers, and its own is checked by its parser.
@@ -108,10 +115,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         } else if buffer.remaining() > 0 {
             this.activity.client_closed();
         }
-        if let Guard::Following(framing) = &mut this.guard
-            && let Err(refused) = framing.follow(&buffer.filled()[before..])
-        {
-            return Poll::Ready(this.refuse(refused, buffer, before));
+        if let Guard::Following(framing) = &mut this.guard {
+            if let Err(refused) = framing.follow(&buffer.filled()[before..]) {
+                return Poll::Ready(this.refuse(refused, buffer, before));
+            }
+            // Behind an answer that is still on its way it would stand in the middle of that.
+            if framing.take_owed_continue() && this.activity.is_quiet() {
+                this.interim = CONTINUE;
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -146,6 +157,9 @@ impl<T> Watched<T> {
             Poll::Ready(Ok(outcome)) => {
                 // A flush that has nothing to do is no sign of life.
                 if let Some(bytes) = written(&outcome) {
+                    if let Guard::Following(framing) = &mut self.guard {
+                        framing.answered();
+                    }
                     self.activity.bytes_written(bytes);
                     if self.unread.progress(bytes) {
                         self.activity.let_go(LetGo::SlowReader);
@@ -189,8 +203,24 @@ impl<T: AsyncRead + Unpin> Watched<T> {
     }
 }
 
+impl<T: AsyncWrite + Unpin> Watched<T> {
+    /// Writes what is to be written before hyper's bytes.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.interim.is_empty() {
+            let outcome = Pin::new(&mut self.stream).poll_write(cx, self.interim);
+            let written = ready!(self.watch(cx, outcome, |_| None))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.interim = &self.interim[written..];
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buffer);
         self.watch(cx, outcome, |written| Some(*written))
     }
@@ -217,6 +247,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, buffers);
         self.watch(cx, outcome, |written| Some(*written))
     }

@@ -89,3 +89,37 @@ async fn messages_with_one_end_share_a_connection() {
     assert_eq!(answers.matches("read").count(), 10, "{answers}");
     assert_eq!(served.lock().unwrap()[..3], ["/length", "/chunks", "/nothing"]);
 }
+
+/// `aws s3 sync` of a tree with an empty file waited for its time-out: its upload, which expects to be told to go on,
+/// had a final answer at once, and aws-cli 1 took the answer to its next upload on the connection for a part of that one.
+#[tokio::test]
+async fn a_request_without_a_body_that_expects_to_go_on_is_told_so_before_its_answer() {
+    let head = |version: &str, expect: &str| {
+        format!("PUT /x HTTP/{version}\r\nHost: x\r\n{expect}Content-Length: 0\r\nConnection: close\r\n\r\n")
+    };
+    const GO_ON: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    for (version, expect, told) in [
+        ("1.1", "Expect: 100-continue\r\n", true),
+        ("1.1", "eXPECT:100-Continue \r\n", true),
+        ("1.1", "", false),
+        ("1.1", "X-Expect: 100-continue\r\n", false),
+        ("1.0", "Expect: 100-continue\r\n", false),
+    ] {
+        let (router, _) = recorder();
+        let server = Running::start(router, Limits::default(), None).await;
+        let mut client = server.connect().await;
+        client.write_all(head(version, expect).as_bytes()).await.unwrap();
+        let answer = read_to_end(&mut client).await;
+        assert_eq!(answer.starts_with(GO_ON), told, "{version} {expect:?}: {answer}");
+        assert_eq!(answer.matches(" 200 OK\r\n").count(), 1, "{version} {expect:?}: {answer}");
+    }
+    // Behind a request that waits for its answer it is not told: it would stand before that one's.
+    let (router, _) = recorder();
+    let server = Running::start(router, Limits::default(), None).await;
+    let mut client = server.connect().await;
+    let both = format!("GET /y HTTP/1.1\r\nHost: x\r\n\r\n{}", head("1.1", "Expect: 100-continue\r\n"));
+    client.write_all(both.as_bytes()).await.unwrap();
+    let answers = read_to_end(&mut client).await;
+    assert!(!answers.contains(GO_ON), "{answers}");
+    assert_eq!(answers.matches(" 200 OK\r\n").count(), 2, "{answers}");
+}
