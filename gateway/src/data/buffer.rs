@@ -52,7 +52,7 @@ impl BlockBuffer {
 
     /// How much longer it may get.
     pub(super) fn left(&self) -> u64 {
-        self.length_max.saturating_sub(self.length)
+        self.length_max - self.length
     }
 
     /// The memory that is set aside for bytes to come.

@@ -91,8 +91,18 @@ impl Grants {
         }
     }
 
-    /// A grant for the block at `offset` of the object: one that was taken ahead, or a new one.
-    pub(super) async fn take(&self, offset: u64, need: Need) -> Result<Grant, DataError> {
+    /// A grant for the block at `offset` of the object, which has this length already: one that was taken ahead, or a
+    /// new one.
+    pub(super) async fn take(&self, offset: u64, length: u64, need: Need) -> Result<Grant, DataError> {
+        let grant = self.next(offset, need).await?;
+        if grant.block_size < length {
+            self.lease.release(grant.block);
+            return Err(DataError::Nonsense("a block size below the block's length"));
+        }
+        Ok(grant)
+    }
+
+    async fn next(&self, offset: u64, need: Need) -> Result<Grant, DataError> {
         let mut spare = self.spare.lock().await;
         loop {
             while let Some(grant) = spare.grants.pop_front() {

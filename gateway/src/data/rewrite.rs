@@ -19,11 +19,7 @@ impl Sender {
     /// Writes the block again; answers it as it is stored then. Its old grant is given back.
     pub(super) async fn rewrite(&self, block: &StoredBlock) -> Result<StoredBlock, DataError> {
         let bytes = self.read_back(block).await?;
-        let grant = self.grants.take(block.offset, Need::One(block.length)).await?;
-        if grant.block_size < block.length {
-            self.lease.release(grant.block);
-            return Err(DataError::Nonsense("a block size that depends on the attempt"));
-        }
+        let grant = self.grants.take(block.offset, block.length, Need::One(block.length)).await?;
         let stored = self.store(grant, block.offset, bytes).await?;
         self.lease.release(block.grant.block);
         Ok(stored)

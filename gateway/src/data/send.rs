@@ -96,15 +96,12 @@ impl Sender {
             if attempt >= GRANTS_MAX || self.parts.env.monotonic() >= deadline {
                 return Err(DataError::NotStored { block: grant.block, reason });
             }
-            grant = self.grants.take(offset, Need::One(block.length)).await?;
+            grant = self.grants.take(offset, block.length, Need::One(block.length)).await?;
             // To find out once more that nodes stand still takes as long as the first time, and the client
             // waits. Those that refuse at once may be restarting, and are asked again.
             if stood_still && !self.grants.is_usable(&grant) {
                 self.lease.release(grant.block);
                 return Err(DataError::NotStored { block: grant.block, reason });
-            }
-            if grant.block_size < block.length {
-                return Err(DataError::Nonsense("a block size that depends on the attempt"));
             }
         }
         Err(DataError::Broken("attempts are counted from one up".to_owned()))

@@ -103,7 +103,7 @@ where
             let length = block.length();
             let grant = match grant {
                 Some(grant) => grant,
-                None => self.take_grant(Need::One(length), length).await?,
+                None => self.tasks.sender.grants.take(self.offset, length, Need::One(length)).await?,
             };
             while self.tasks.sends.len() >= WINDOW {
                 self.tasks.finish_one().await?;
@@ -155,28 +155,18 @@ where
 
     /// Takes the grant of a block that is as long as it may be without; false if it has its grant, or ends here.
     async fn lengthen(&mut self, filling: &mut Filling) -> Result<bool, WriteError<E>> {
-        let left = self.left();
-        if filling.grant.is_some() || filling.block.length() >= left {
+        let (length, left) = (filling.block.length(), self.left());
+        if filling.grant.is_some() || length >= left {
             return Ok(false);
         }
         // How long a slow client's block will become is not known: as long as one that is made for lack of memory.
         let need = if filling.quick { Need::Quick } else { Need::One(left.min(BLOCK_FLOOR)) };
-        let grant = self.take_grant(need, filling.block.length()).await?;
+        let grant = self.tasks.sender.grants.take(self.offset, length, need).await?;
         let length_max = grant.block_size.min(self.parts.budget.block_length_max()).min(left);
         filling.block.set_length_max(length_max);
         filling.grant = Some(grant);
         filling.prepared = false;
         Ok(filling.block.left() > 0)
-    }
-
-    /// A grant for the block that is being filled, and has this length by now.
-    async fn take_grant(&mut self, need: Need, length: u64) -> Result<Grant, DataError> {
-        let grant = self.tasks.sender.grants.take(self.offset, need).await?;
-        if grant.block_size < length {
-            self.tasks.sender.lease.release(grant.block);
-            return Err(DataError::Nonsense("a block size below the smallest one"));
-        }
-        Ok(grant)
     }
 
     /// Has grants taken ahead for what a quick client sends next: for this block as soon as it is known to be longer than

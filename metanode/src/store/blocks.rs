@@ -77,20 +77,14 @@ pub(crate) async fn find(
     block: BlockId,
 ) -> Result<Option<BlockCopies>, StoreError> {
     let rows = sqlx::query(
-        "SELECT blocks.length, blocks.crc32c, blocks.replication, replicas.node_id, replicas.state
+        "SELECT blocks.block_id, blocks.length, blocks.crc32c, blocks.replication, replicas.node_id, replicas.state
          FROM blocks LEFT JOIN replicas ON replicas.block_id = blocks.block_id
          WHERE blocks.block_id = $1",
     )
     .bind(&block.as_bytes()[..])
     .fetch_all(connection)
     .await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let block = Block::from_row(first)?;
-    let mut holders = Vec::with_capacity(rows.len());
-    for row in &rows {
-        holders.extend(holder(row)?);
-    }
-    Ok(Some(BlockCopies { block, holders }))
+    Ok(copies_in(&rows)?.pop().map(|(_, copies)| copies))
 }
 
 /// Whether a block exists.
@@ -137,8 +131,13 @@ pub(crate) async fn copies_page(
     .bind(i64::from(max))
     .fetch_all(connection)
     .await?;
+    copies_in(&rows)
+}
+
+/// The blocks in these rows, each with its copies. The rows of one block lie together.
+pub(super) fn copies_in(rows: &[Row]) -> Result<Vec<(BlockId, BlockCopies)>, StoreError> {
     let mut page: Vec<(BlockId, BlockCopies)> = Vec::new();
-    for row in &rows {
+    for row in rows {
         let block = id(row, "block_id")?;
         if page.last().is_none_or(|(last, _)| *last != block) {
             page.push((block, BlockCopies { block: Block::from_row(row)?, holders: Vec::new() }));

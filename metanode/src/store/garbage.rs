@@ -41,13 +41,14 @@ impl Share {
     }
 }
 
-/// The owners that a share begins with, `$1` and `$2` being [`Share::begun_before`].
-macro_rules! begun_owners {
+/// The owners before a place in the order of time: those that a share begins with, where `$1` and `$2` are
+/// [`Share::begun_before`], and those that it takes as a whole, where they are its own place.
+macro_rules! owners_before {
     () => {
         "SELECT owner_id FROM garbage WHERE (retired_at, owner_id) < ($1, $2)"
     };
 }
-pub(super) use begun_owners;
+pub(super) use owners_before;
 
 /// The extents of a share: `$1` and `$2` are [`Share::begun_before`], `$3` is the owner that is not taken as a whole,
 /// `$4` the offset at which it is left, and `$5` is behind all offsets.
@@ -105,8 +106,7 @@ pub(crate) const COUNT_DOWN: &str = concat!(
      WHERE blocks.block_id = gone.block_id"
 );
 
-pub(crate) const DROP_OWNED: &str = "DELETE FROM extents WHERE owner_id IN
-         (SELECT owner_id FROM garbage WHERE (retired_at, owner_id) < ($1, $2))";
+pub(crate) const DROP_OWNED: &str = concat!("DELETE FROM extents WHERE owner_id IN (", owners_before!(), ")");
 
 /// Drops the extents of a share, and the owners of which nothing is left. Blocks that nobody refers to then have `refs`
 /// below 0, and must go in this transaction: see [`blocks::drop_unreferenced`](super::blocks::drop_unreferenced).

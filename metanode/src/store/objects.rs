@@ -7,7 +7,7 @@ use sqlx::Row as _;
 
 use super::buckets::BucketId;
 use super::column::{id, json, key, number, text, time, to_json, to_number, to_time};
-use super::garbage::{Share, begun_owners};
+use super::garbage::{Share, owners_before};
 use super::{Connection, Row, StoreError};
 
 pub(crate) const FIND_CURRENT: &str =
@@ -159,7 +159,7 @@ pub(crate) async fn made_after(
     let rows = sqlx::query(concat!(
         "SELECT version_id, etag, modified_at FROM object_versions
          WHERE is_current = 0 AND modified_at > $3 AND version_id IN (",
-        begun_owners!(),
+        owners_before!(),
         ")"
     ))
     .bind(retired_at)
@@ -181,8 +181,12 @@ pub(crate) async fn made_after(
 pub(crate) async fn forget(tx: &mut Connection, share: &Share) -> Result<(), StoreError> {
     let (retired_at, begun) = share.begun_before();
     for statement in [
-        concat!("DELETE FROM object_versions WHERE is_current = 0 AND version_id IN (", begun_owners!(), ")"),
-        concat!("DELETE FROM object_parts WHERE version_id IN (", begun_owners!(), ")"),
+        concat!(
+            "DELETE FROM object_versions WHERE is_current = 0 AND version_id IN (",
+            owners_before!(),
+            ")"
+        ),
+        concat!("DELETE FROM object_parts WHERE version_id IN (", owners_before!(), ")"),
     ] {
         sqlx::query(statement).bind(retired_at).bind(&begun).execute(&mut *tx).await?;
     }

@@ -4,7 +4,7 @@ use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::id::{BlockId, NodeId};
 use sqlx::Row as _;
 
-use super::blocks::{Block, BlockCopies};
+use super::blocks::{BlockCopies, copies_in};
 use super::column::{id, number};
 use super::{Connection, StoreError};
 
@@ -167,17 +167,7 @@ pub(crate) async fn copies_of(
     .bind(i64::from(max))
     .fetch_all(connection)
     .await?;
-    let mut page: Vec<(BlockId, BlockCopies)> = Vec::new();
-    for row in &rows {
-        let block = id(row, "block_id")?;
-        if page.last().is_none_or(|(last, _)| *last != block) {
-            page.push((block, BlockCopies { block: Block::from_row(row)?, holders: Vec::new() }));
-        }
-        if let Some((_, copies)) = page.last_mut() {
-            copies.holders.push((id(row, "node_id")?, row.try_get::<i64, _>("state")? == 0));
-        }
-    }
-    Ok(page)
+    copies_in(&rows)
 }
 
 /// How many replicas a node holds behind `after`.

@@ -8,24 +8,20 @@ use cairn_protocol::metadata::{MetadataError, WriteCondition};
 use futures_util::{Stream, StreamExt};
 use proptest::prelude::*;
 use tokio::sync::mpsc;
-use tokio_stream_of::receiver_stream;
 
 use super::world::{Fault, World, body, bytes, placement};
 use crate::data::budget::BLOCK_FLOOR;
 use crate::data::{DataError, WriteError};
 
 /// A body that a test feeds by hand.
-mod tokio_stream_of {
-    use futures_util::Stream;
-    use tokio::sync::mpsc;
-
-    pub(super) fn receiver_stream<T: Send>(
-        receiver: mpsc::Receiver<T>,
-    ) -> impl Stream<Item = T> + Unpin + Send {
-        Box::pin(futures_util::stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|item| (item, receiver))
-        }))
-    }
+fn by_hand()
+-> (mpsc::Sender<Result<Bytes, &'static str>>, impl Stream<Item = Result<Bytes, &'static str>> + Unpin + Send)
+{
+    let (sender, receiver) = mpsc::channel(1);
+    let body = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|item| (item, receiver))
+    });
+    (sender, Box::pin(body))
 }
 
 const BLOCK: u64 = 256 * 1024;
@@ -79,14 +75,6 @@ proptest! {
             Ok(())
         })?;
     }
-}
-
-/// Takes its items when they are sent by hand.
-fn by_hand()
--> (mpsc::Sender<Result<Bytes, &'static str>>, impl Stream<Item = Result<Bytes, &'static str>> + Unpin + Send)
-{
-    let (sender, receiver) = mpsc::channel(1);
-    (sender, receiver_stream(receiver))
 }
 
 fn counts(world: &World) -> Vec<u32> {
@@ -334,8 +322,7 @@ async fn a_body_that_fails_gives_back_all_its_grants() {
 async fn a_client_that_hangs_up_gives_back_all_its_grants_and_memory() {
     let world = World::new(3, BLOCK);
     let data = world.data();
-    let (sender, receiver) = mpsc::channel(1);
-    let mut stream = receiver_stream::<Result<Bytes, &str>>(receiver);
+    let (sender, mut stream) = by_hand();
     let upload = tokio::spawn({
         let data = data.clone();
         async move { data.write(placement(Some(10 * BLOCK)), &mut stream).await }
@@ -363,8 +350,7 @@ async fn what_is_stored_and_never_committed_is_given_back() {
 async fn leases_outlive_a_slow_client() {
     let world = World::new(3, BLOCK);
     let data = world.data();
-    let (sender, receiver) = mpsc::channel(1);
-    let mut stream = receiver_stream::<Result<Bytes, &str>>(receiver);
+    let (sender, mut stream) = by_hand();
     let upload = tokio::spawn({
         let data = data.clone();
         async move { data.write(placement(Some(2 * BLOCK)), &mut stream).await }
@@ -504,8 +490,7 @@ async fn leases_are_renewed_in_their_time_whatever_the_gateway_s_wall_clock_show
 async fn blocks_are_sent_while_later_ones_are_still_received() {
     let world = World::new(3, BLOCK);
     let data = world.data();
-    let (sender, receiver) = mpsc::channel(1);
-    let mut stream = receiver_stream::<Result<Bytes, &str>>(receiver);
+    let (sender, mut stream) = by_hand();
     let upload = tokio::spawn({
         let data = data.clone();
         async move { data.write(placement(Some(3 * BLOCK)), &mut stream).await }
