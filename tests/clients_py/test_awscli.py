@@ -109,6 +109,22 @@ def test_sync_both_ways_and_rm(aws, bucket, tmp_path):
     assert keys(aws, bucket) == ["tree/empty"]
 
 
+def test_sync_goes_on_behind_empty_files(aws, bucket, tmp_path):
+    """An empty file's upload expects to be told to go on. It got its final answer at once, and aws-cli took the answer to
+    the next upload on the connection for a part of that one, and waited for its end until it timed out."""
+    files = {"a": b"", "b": b"x", "c": b"", "d": b"y"}
+    for name, content in files.items():
+        (tmp_path / "source").mkdir(exist_ok=True)
+        (tmp_path / "source" / name).write_bytes(content)
+    # All on one connection.
+    config = tmp_path / "config"
+    config.write_text("[default]\ns3 =\n    max_concurrent_requests = 1\n")
+    aws.env["AWS_CONFIG_FILE"] = str(config)
+    for n in range(3):
+        aws.run("--cli-read-timeout", "20", "s3", "sync", "source", f"s3://{bucket}/{n}")
+    assert keys(aws, bucket) == sorted(f"{n}/{name}" for n in range(3) for name in files)
+
+
 def test_presign(aws, bucket, s3, tmp_path):
     s3.put_object(Bucket=bucket, Key="k", Body=b"shared")
     url = aws.run("s3", "presign", f"s3://{bucket}/k").stdout.decode().strip()
