@@ -74,9 +74,9 @@ impl ScrubControl {
         self.lock().insert(volume, VolumeProgress { cursor, ..VolumeProgress::default() });
     }
 
-    /// A volume is gone: nobody waits for it any more.
-    pub(crate) fn remove(&self, volume: VolumeId) {
-        self.lock().remove(&volume);
+    /// A volume is gone, and the others do not wait for it any more: it may have been the last to be read.
+    pub(crate) fn remove(&self, volume: VolumeId) -> NodeRound {
+        self.after(|volumes| drop(volumes.remove(&volume)))
     }
 
     pub(crate) fn change(&self, volume: VolumeId, change: impl FnOnce(&mut VolumeProgress)) {
@@ -87,13 +87,20 @@ impl ScrubControl {
 
     /// A volume's round has ended with this cursor.
     pub(crate) fn finish(&self, volume: VolumeId, cursor: ScrubCursor) -> NodeRound {
+        self.after(|volumes| {
+            if let Some(progress) = volumes.get_mut(&volume) {
+                progress.cursor = cursor;
+                progress.running = false;
+                progress.own_rounds += u64::from(cursor.round == 0);
+            }
+        })
+    }
+
+    /// What a change of the volumes was to the node.
+    fn after(&self, change: impl FnOnce(&mut Volumes)) -> NodeRound {
         let mut volumes = self.lock();
         let before = (finished_round(&volumes), own_rounds(&volumes));
-        if let Some(progress) = volumes.get_mut(&volume) {
-            progress.cursor = cursor;
-            progress.running = false;
-            progress.own_rounds += u64::from(cursor.round == 0);
-        }
+        change(&mut volumes);
         match (finished_round(&volumes), own_rounds(&volumes)) {
             (round, _) if round > before.0 => NodeRound::Ordered,
             (_, own) if own > before.1 => NodeRound::Own,
@@ -151,4 +158,41 @@ fn own_rounds(volumes: &Volumes) -> u64 {
 /// Every volume has been read to its end at this time or later; `None` while one never was.
 fn finished_at(volumes: &Volumes) -> Option<Timestamp> {
     volumes.values().map(|volume| volume.cursor.finished_at).min().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A disk that failed while it alone was still being read took the end of the node's round with it: no event told it, and
+    /// the node did not remember it.
+    #[test]
+    fn a_round_that_waits_for_a_volume_ends_when_the_volume_is_gone() {
+        let control = ScrubControl::new(Scrubbed::default());
+        let volumes = [1, 2, 3].map(|n| VolumeId(Uuid::from_u128(n)));
+        for volume in volumes {
+            control.add(volume, ScrubCursor::default());
+        }
+        let ordered = ScrubCursor { round: 7, finished_round: 7, ..ScrubCursor::default() };
+        assert_eq!(control.finish(volumes[0], ordered), NodeRound::Unfinished);
+        assert_eq!(control.remove(volumes[1]), NodeRound::Unfinished);
+        assert_eq!(control.remove(volumes[2]), NodeRound::Ordered);
+        assert_eq!(control.scrubbed().round, 7);
+        // A volume that was read is not waited for.
+        control.add(volumes[1], ScrubCursor::default());
+        assert_eq!(control.remove(volumes[0]), NodeRound::Unfinished);
+    }
+
+    #[test]
+    fn an_own_round_that_waits_for_a_volume_ends_when_the_volume_is_gone() {
+        let control = ScrubControl::new(Scrubbed::default());
+        let volumes = [1, 2].map(|n| VolumeId(Uuid::from_u128(n)));
+        for volume in volumes {
+            control.add(volume, ScrubCursor::default());
+        }
+        assert_eq!(control.finish(volumes[0], ScrubCursor::default()), NodeRound::Unfinished);
+        assert_eq!(control.remove(volumes[1]), NodeRound::Own);
+    }
 }

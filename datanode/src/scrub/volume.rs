@@ -107,7 +107,8 @@ impl VolumeScrubber {
         if self.volume.failure().is_none() {
             self.keep().await;
         } else {
-            self.control.remove(self.volume.id());
+            let round = self.control.remove(self.volume.id());
+            self.tell(round).await;
         }
     }
 
@@ -227,7 +228,12 @@ impl VolumeScrubber {
         if self.cursor.round > 0 || self.period >= REST_MAX {
             self.keep().await;
         }
-        match self.control.finish(self.volume.id(), self.cursor) {
+        let round = self.control.finish(self.volume.id(), self.cursor);
+        self.tell(round).await;
+    }
+
+    async fn tell(&self, round: NodeRound) {
+        match round {
             NodeRound::Unfinished => {}
             NodeRound::Ordered => node_finished(&self.blocks, &self.control, true).await,
             NodeRound::Own => node_finished(&self.blocks, &self.control, false).await,
