@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::disk::{Disk, read_file, replace_file};
 use super::error::OpenError;
 
-/// The identity file's name in the volume's directory.
-const NAME: &str = "identity.json";
+/// The names of the identity file and of its copy in the volume's directory. Without either the whole volume is lost, so one
+/// bad sector must not be enough for that. The first one counts as long as it can be read.
+const NAMES: [&str; 2] = ["identity.json", "identity-copy.json"];
 /// The locked file's name. It stays when the process ends; only the lock on it counts.
 const LOCK_NAME: &str = "lock";
 /// The version of the layout of directories and files that this code writes. 2 has a trash.
@@ -44,22 +45,36 @@ impl Identity {
         Self { format: FORMAT, node, volume, cluster }
     }
 
-    /// Reads the identity; `None` when the directory is new.
+    /// Reads the identity, or its copy where the first cannot be read or understood; `None` when the directory is new.
     ///
     /// # Errors
-    /// [`OpenError::BadIdentity`] when it cannot be understood, [`OpenError::Io`] when it cannot be read.
+    /// [`OpenError::BadIdentity`] when neither can be understood, [`OpenError::OtherFormat`] when it is of another version,
+    /// [`OpenError::Io`] when it cannot be read.
     pub fn read(disk: &dyn Disk, directory: &Path) -> Result<Option<Self>, OpenError> {
-        let path = directory.join(NAME);
-        let Some(bytes) = read_file(disk, &path).map_err(io("read", &path))? else { return Ok(None) };
+        let [first, copy] = NAMES.map(|name| directory.join(name));
+        match Self::read_file(disk, &first) {
+            Ok(Some(identity)) => Ok(Some(identity)),
+            Ok(None) => Self::read_file(disk, &copy),
+            // A newer version's file is sound, and a process that lacks something knows nothing of the disk.
+            Err(error) if error.is_shortage() || matches!(error, OpenError::OtherFormat { .. }) => Err(error),
+            Err(error) => match Self::read_file(disk, &copy) {
+                Ok(Some(identity)) => Ok(Some(identity)),
+                Ok(None) | Err(_) => Err(error),
+            },
+        }
+    }
+
+    fn read_file(disk: &dyn Disk, path: &Path) -> Result<Option<Self>, OpenError> {
+        let Some(bytes) = read_file(disk, path).map_err(io("read", path))? else { return Ok(None) };
         // The format first: others may have other fields.
         let format = serde_json::from_slice::<Format>(&bytes).map(|Format { format }| format);
         let bad = |error: serde_json::Error| OpenError::BadIdentity {
-            path: path.clone(),
+            path: path.to_path_buf(),
             reason: error.to_string(),
         };
         match format {
             Ok(found) if !(u64::from(FORMAT_MIN)..=u64::from(FORMAT)).contains(&found) => {
-                Err(OpenError::OtherFormat { path, found, known: FORMAT })
+                Err(OpenError::OtherFormat { path: path.to_path_buf(), found, known: FORMAT })
             }
             Ok(_) => serde_json::from_slice(&bytes).map(Some).map_err(bad),
             Err(error) => Err(bad(error)),
@@ -76,15 +91,20 @@ impl Identity {
         Self { format: FORMAT, ..self }
     }
 
-    /// Writes the identity, durably and whole or not at all.
+    /// Writes the identity and its copy where they do not say this already, each durably and whole or not at all.
     ///
     /// # Errors
     /// [`OpenError::Io`].
     pub fn write(&self, disk: &dyn Disk, directory: &Path) -> Result<(), OpenError> {
-        let path = directory.join(NAME);
-        let bytes =
-            serde_json::to_vec_pretty(self).map_err(std::io::Error::other).map_err(io("write", &path))?;
-        replace_file(disk, directory, NAME, &bytes).map_err(io("write", &path))
+        for name in NAMES {
+            let path = directory.join(name);
+            if !matches!(Self::read_file(disk, &path), Ok(Some(found)) if found == *self) {
+                let bytes = serde_json::to_vec_pretty(self).map_err(std::io::Error::other);
+                let bytes = bytes.map_err(io("write", &path))?;
+                replace_file(disk, directory, name, &bytes).map_err(io("write", &path))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -177,7 +197,7 @@ mod tests {
         let identity = Identity::new(NodeId(Uuid::from_u128(1)), VolumeId(Uuid::from_u128(2)), None);
         identity.write(&RealDisk, directory.path()).unwrap();
         assert_eq!(Identity::read(&RealDisk, directory.path()).unwrap(), Some(identity));
-        let path = directory.path().join(NAME);
+        let path = directory.path().join(NAMES[0]);
         let text = std::fs::read_to_string(&path).unwrap().replace("\"format\": 2", "\"format\": 9");
         std::fs::write(&path, text).unwrap();
         let error = Identity::read(&RealDisk, directory.path()).unwrap_err();

@@ -4,6 +4,7 @@
 //! <directory>/
 //!   lock                  locked by the process that uses the directory
 //!   identity.json         node, volume and cluster
+//!   identity-copy.json    the same, for the case that the first cannot be read
 //!   checkpoint            the index as it was
 //!   shared/0000002a.segment   blocks below 1 MiB, one after the other
 //!   own/0000002a/01f3-<block id>   blocks from 1 MiB on, each its own file
@@ -140,8 +141,12 @@ impl Volume {
     ) -> Result<Self, OpenError> {
         let core = Arc::new(Core::new(disk, directory, lock, identity.volume, options, env));
         make_directories(&core).map_err(identity::io("create", directory))?;
-        if identity.is_outdated() {
-            identity.updated().write(&*core.disk, directory)?;
+        match identity.updated().write(&*core.disk, directory) {
+            // An earlier version would not understand what is written from now on.
+            Err(error) if identity.is_outdated() => return Err(error),
+            // A full disk is no reason to keep its blocks from being read and deleted.
+            Err(error) => tracing::info!(volume = %identity.volume, %error, "the identity has no good copy"),
+            Ok(()) => {}
         }
         let recovery_error = |error| OpenError::Recovery { path: directory.to_path_buf(), error };
         let Recovered { report, active, directories, directory_max } =

@@ -40,8 +40,8 @@ struct World {
     /// What may be used in all, although `capacity` is told.
     quota: Option<u64>,
     fault: Option<Fault>,
-    /// Sectors of files that cannot be read, until they are written.
-    bad_sectors: BTreeSet<(PathBuf, usize)>,
+    /// Sectors of files that cannot be read. A file that replaces another lies elsewhere.
+    bad_sectors: BTreeSet<(u64, usize)>,
     /// What every operation that needs a file descriptor answers, after so many more.
     shortage: Option<(u64, i32)>,
     mount_points: BTreeSet<PathBuf>,
@@ -148,7 +148,9 @@ impl SimDisk {
 
     /// The sector that holds `offset` of a file cannot be read any more.
     pub(crate) fn break_sector(&self, path: &Path, offset: usize) {
-        self.world().bad_sectors.insert((path.to_path_buf(), offset / SECTOR));
+        let mut world = self.world();
+        let inode = world.lookup(path).unwrap();
+        world.bad_sectors.insert((inode, offset / SECTOR));
     }
 
     /// The sector that holds `offset` of a file holds something else, durably.
@@ -546,7 +548,7 @@ impl DiskFile for SimFile {
         world.step(&self.path, Access::Read)?;
         let range = offset as usize..offset as usize + buffer.len();
         let sectors = range.start / SECTOR..range.end.div_ceil(SECTOR);
-        if world.bad_sectors.iter().any(|(path, sector)| *path == self.path && sectors.contains(sector)) {
+        if world.bad_sectors.iter().any(|(inode, sector)| *inode == self.inode && sectors.contains(sector)) {
             return Err(io::Error::from_raw_os_error(5));
         }
         let file = &world.files[&self.inode];

@@ -1,7 +1,7 @@
 //! What the volumes of a node promise when one of them fails.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -225,12 +225,61 @@ fn replace(disk: &SimDisk, path: &str, bytes: &[u8]) {
 fn a_damaged_identity_is_left_out_among_others_and_refused_alone() {
     let disk = SimDisk::new(1 << 30);
     drop(open(&disk, 1).unwrap());
-    replace(&disk, "/b/identity.json", b"\0\0\0");
+    let damage = |directory| {
+        for name in ["identity", "identity-copy"] {
+            replace(&disk, &format!("{directory}/{name}.json"), b"\0\0\0");
+        }
+    };
+    damage("/b");
     let set = open(&disk, 2).unwrap();
     assert!(set.left_out()[0].reason.contains("cannot be understood"), "{:?}", set.left_out());
     drop(set);
-    replace(&disk, "/a/identity.json", b"\0\0\0");
+    damage("/a");
     assert!(matches!(refusal(&disk), OpenError::BadIdentity { .. }));
+}
+
+/// One bad sector under the identity file cost the whole volume, and a node with one disk could not start any more.
+#[test]
+fn one_bad_sector_under_the_identity_costs_nothing_and_is_mended_by_the_start() {
+    let damages: [fn(&SimDisk, &Path); 3] = [
+        |disk, path| disk.break_sector(path, 0),
+        |disk, path| disk.scramble_sector(path, 0, 7),
+        |disk, path| disk.remove_file(path).unwrap(),
+    ];
+    for damage in damages {
+        let disk = SimDisk::new(1 << 30);
+        let set = with_blocks(&disk);
+        let (who, blocks) = (set.node(), held(&set));
+        drop(set);
+        // The copy that a start mends is what the next damage leaves.
+        for name in ["identity.json", "identity-copy.json", "identity.json"] {
+            for directory in ["/a", "/b"] {
+                damage(&disk, &Path::new(directory).join(name));
+            }
+            let set = open(&disk, 2).unwrap();
+            assert_eq!((set.node(), set.left_out().len()), (who, 0), "{name}");
+            assert_eq!(held(&set), blocks, "{name}");
+        }
+    }
+}
+
+/// A volume that an earlier version wrote has no copy of its identity, and its disk may be full.
+#[test]
+fn a_full_disk_without_a_copy_of_its_identity_opens() {
+    let disk = SimDisk::new(1 << 30);
+    let set = with_blocks(&disk);
+    let blocks = held(&set);
+    drop(set);
+    for directory in ["/a", "/b"] {
+        disk.remove_file(&Path::new(directory).join("identity-copy.json")).unwrap();
+    }
+    disk.set_capacity(disk.used());
+    let set = open(&disk, 2).unwrap();
+    assert_eq!(held(&set), blocks);
+    drop(set);
+    disk.set_capacity(1 << 30);
+    drop(open(&disk, 3).unwrap());
+    assert!(disk.paths().contains(&PathBuf::from("/a/identity-copy.json")));
 }
 
 /// It would be a second node with the blocks of the first.
