@@ -76,7 +76,9 @@ impl ScrubControl {
 
     /// A volume is gone, and the others do not wait for it any more: it may have been the last to be read.
     pub(crate) fn remove(&self, volume: VolumeId) -> NodeRound {
-        self.after(|volumes| drop(volumes.remove(&volume)))
+        self.after(|volumes| {
+            volumes.remove(&volume);
+        })
     }
 
     pub(crate) fn change(&self, volume: VolumeId, change: impl FnOnce(&mut VolumeProgress)) {
