@@ -12,6 +12,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
 /// Size and free space of a file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
@@ -31,6 +34,9 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// The names in a directory, in no order. Names that are not UTF-8 are not ours and left out.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+    /// Whether there are files of these names in a directory, which must exist. Costs what is asked for, however many names
+    /// the directory has.
+    fn are_there(&self, directory: &Path, names: &[String]) -> io::Result<Vec<bool>>;
     /// Renames a file, replacing what has the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -87,6 +93,17 @@ impl Disk for RealDisk {
             }
         }
         Ok(names)
+    }
+
+    fn are_there(&self, directory: &Path, names: &[String]) -> io::Result<Vec<bool>> {
+        // Held open, so that another directory that takes its place meanwhile is not looked at.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(directory, flags, Mode::empty())?;
+        // A file that the system cannot look at is there, and what is in it shows when it is read.
+        let is_there = |name: &String| {
+            !matches!(rustix::fs::statat(&directory, name.as_str(), AtFlags::empty()), Err(Errno::NOENT))
+        };
+        Ok(names.iter().map(is_there).collect())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

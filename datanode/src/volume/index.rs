@@ -276,9 +276,9 @@ impl Index {
         self.segments.remove(&number);
     }
 
-    /// The shared segments, in order.
-    pub(crate) fn segments(&self) -> Vec<u32> {
-        self.segments.keys().copied().collect()
+    /// Up to `limit` shared segments from number `from` on, in order.
+    pub(crate) fn segments(&self, from: u32, limit: usize) -> Vec<u32> {
+        self.segments.range(from..).take(limit).map(|(number, _)| *number).collect()
     }
 
     pub(crate) fn segment(&self, number: u32) -> Option<SegmentUse> {

@@ -48,6 +48,8 @@ mod memo;
 mod opening;
 mod own;
 mod probe;
+#[cfg(test)]
+mod probe_tests;
 mod quarantine;
 mod read;
 mod record;
@@ -72,6 +74,7 @@ mod write;
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -124,6 +127,8 @@ pub struct Volume {
     recovery: Recovery,
     /// One compaction or checkpoint at a time.
     maintenance: Arc<Mutex<()>>,
+    /// The number of the shared segment from which on the next probe looks for files.
+    looked_for: AtomicU32,
 }
 
 impl Volume {
@@ -160,6 +165,7 @@ impl Volume {
             log_thread: Mutex::new(Some(thread)),
             recovery: report,
             maintenance: Arc::default(),
+            looked_for: AtomicU32::new(0),
         };
         if let Err(error) = volume.checkpoint() {
             // A full disk is no reason to keep its blocks from being read and deleted.
@@ -366,15 +372,24 @@ impl Volume {
         self.core.give_up(reason);
     }
 
-    /// Forgets shared segments whose files are gone, and returns the blocks that were lost with them. Blocks its thread.
+    /// Looks for the files of some shared segments, the next ones with each call; forgets those that are gone, and returns the
+    /// blocks that were lost with them. Blocks its thread.
     ///
     /// # Errors
     /// When the volume has failed.
     pub fn lose_missing_segments(&self) -> Result<Vec<BlockId>, VolumeError> {
-        let _one = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
         self.core.check()?;
+        // Without a lock: those who write to a full disk wait for whoever has it.
+        let (missing, next) = probe::missing_from(&self.core, self.looked_for.load(Ordering::Relaxed))?;
+        self.looked_for.store(next, Ordering::Relaxed);
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let _one = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        // Compaction may have removed some meanwhile, and forgotten them.
+        let still_known = missing.into_iter().filter(|number| self.core.index().segment(*number).is_some());
         let mut lost = Vec::new();
-        for segment in probe::missing_segments(&self.core)? {
+        for segment in probe::missing(&self.core, still_known.collect())? {
             let is_active = self.core.index().position.segment == segment;
             if is_active {
                 // From here on nothing comes into it any more.

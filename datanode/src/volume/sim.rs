@@ -36,6 +36,8 @@ struct World {
     is_dead: bool,
     sync_fails: bool,
     syncs: u64,
+    /// Names that were listed or asked for.
+    names_seen: u64,
     capacity: u64,
     /// What may be used in all, although `capacity` is told.
     quota: Option<u64>,
@@ -212,6 +214,11 @@ impl SimDisk {
     /// Syncs of files so far.
     pub(crate) fn syncs(&self) -> u64 {
         self.world().syncs
+    }
+
+    /// Names in directories that were listed or asked for so far.
+    pub(crate) fn names_seen(&self) -> u64 {
+        self.world().names_seen
     }
 
     pub(crate) fn set_capacity(&self, capacity: u64) {
@@ -443,7 +450,18 @@ impl Disk for SimDisk {
         let directory = world.directories.get(path).ok_or(io::ErrorKind::NotFound)?;
         let files = directory.current.keys().cloned();
         let below = world.directories.keys().filter(|below| below.parent() == Some(path));
-        Ok(files.chain(below.map(|below| split(below).1)).collect())
+        let names: Vec<String> = files.chain(below.map(|below| split(below).1)).collect();
+        world.names_seen += names.len() as u64;
+        Ok(names)
+    }
+
+    fn are_there(&self, path: &Path, names: &[String]) -> io::Result<Vec<bool>> {
+        let mut world = self.world();
+        world.step(path, Access::Name)?;
+        world.descriptor()?;
+        world.names_seen += names.len() as u64;
+        let directory = world.directories.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(names.iter().map(|name| directory.current.contains_key(name)).collect())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

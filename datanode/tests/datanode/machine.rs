@@ -108,6 +108,10 @@ impl Disk for Machine {
         self.on("list", path)?;
         RealDisk.list(path)
     }
+    fn are_there(&self, path: &Path, names: &[String]) -> io::Result<Vec<bool>> {
+        self.on("are_there", path)?;
+        RealDisk.are_there(path, names)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.on("rename", from)?;
         RealDisk.rename(from, to)

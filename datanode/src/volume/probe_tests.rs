@@ -1,0 +1,90 @@
+//! What a probe costs, and what it finds.
+
+use std::path::PathBuf;
+use std::sync::PoisonError;
+
+use super::core::Core;
+use super::disk::{Disk, RealDisk};
+use super::log::Change;
+use super::probe::SEGMENTS_LOOKED_FOR;
+use super::sim::{FaultKind, SimDisk};
+use super::tests::{block_on, content, id, open, put, read};
+use super::{Volume, VolumeError};
+
+/// A volume with one block in each of `count` segments.
+fn with_segments(disk: &SimDisk, count: u16) -> Volume {
+    let volume = open(disk).unwrap();
+    for n in 0..count {
+        block_on(put(&volume, id(n), &content(n.into(), 100))).unwrap();
+        volume.log().unwrap().submit(Change::Seal).unwrap().wait().unwrap();
+    }
+    volume
+}
+
+/// Each probe compared each segment with each name in the directory: at some TiB, seconds of CPU every five seconds.
+#[test]
+fn a_probe_looks_for_a_bounded_number_of_files_and_all_get_their_turn() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = with_segments(&disk, 2 * SEGMENTS_LOOKED_FOR as u16 + 10);
+    let probe = || {
+        let before = disk.names_seen();
+        let lost = volume.lose_missing_segments().unwrap();
+        assert!(disk.names_seen() - before <= SEGMENTS_LOOKED_FOR as u64 + 1);
+        lost
+    };
+    // The segment that is looked for last, and one that was looked for first.
+    for round in 0..3 {
+        assert_eq!(probe(), [], "{round}");
+    }
+    let [first, last] = [0, 2 * SEGMENTS_LOOKED_FOR as u16 + 9];
+    for n in [first, last] {
+        let segment = Core::segment_name(u32::from(n) + 1);
+        disk.remove_file(&PathBuf::from("/data/shared").join(segment)).unwrap();
+    }
+    assert_eq!([probe(), probe(), probe()], [vec![id(first)], vec![], vec![id(last)]]);
+    assert_eq!([probe(), probe(), probe()], [vec![], vec![], vec![]]);
+    assert_eq!(read(&volume, id(1)).unwrap(), content(1, 100));
+}
+
+/// A slice may be empty; a directory that is gone must not look like one in which nothing is missing.
+#[test]
+fn a_directory_of_segments_that_is_gone_fails_the_probe_and_costs_no_block() {
+    for segments in [0, 3] {
+        let disk = SimDisk::new(1 << 30);
+        let volume = with_segments(&disk, segments);
+        disk.break_below("/data/shared", FaultKind::Unmounted, 0);
+        let failed = volume.lose_missing_segments().unwrap_err();
+        assert!(matches!(failed, VolumeError::Failed(_)), "{failed}");
+        assert_eq!(volume.len(), u64::from(segments));
+    }
+}
+
+#[test]
+fn a_lack_of_file_descriptors_makes_no_segment_missing() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = with_segments(&disk, 3);
+    disk.set_shortage(Some(24));
+    assert_eq!(volume.lose_missing_segments().unwrap(), []);
+    assert_eq!((volume.failure(), volume.len()), (None, 3));
+}
+
+/// Writers that wait for room on a full disk wait for whoever compacts.
+#[test]
+fn a_probe_that_misses_nothing_waits_for_nobody_and_holds_nobody_up() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = with_segments(&disk, 3);
+    let _compacting = volume.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+    assert_eq!(volume.lose_missing_segments().unwrap(), []);
+}
+
+#[test]
+fn a_real_disk_tells_which_files_are_in_a_directory_and_when_there_is_no_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("a"), b"x").unwrap();
+    let names = ["a", "b"].map(String::from);
+    assert_eq!(RealDisk.are_there(directory.path(), &names).unwrap(), [true, false]);
+    let file = directory.path().join("a");
+    let errors =
+        [directory.path().join("c"), file].map(|path| RealDisk.are_there(&path, &[]).unwrap_err().kind());
+    assert_eq!(errors, [std::io::ErrorKind::NotFound, std::io::ErrorKind::NotADirectory]);
+}
