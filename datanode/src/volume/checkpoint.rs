@@ -26,7 +26,7 @@ use cairn_protocol::checksum::{Crc32c, combine, crc32c};
 use cairn_protocol::id::{BlockId, VolumeId};
 
 use super::disk::{Disk, DiskFile};
-use super::index::{Entry, Index, LogPosition, Trashed};
+use super::index::{Entry, Index, LogPosition, Trashed, UNDER_ONE_LOCK, page};
 use super::record::{Place, u32_at, u64_at};
 
 const MAGIC: [u8; 4] = *b"CaCk";
@@ -37,7 +37,7 @@ const HEADER: usize = 32;
 const ENTRY: usize = 32;
 const TRASHED: usize = ENTRY + 8;
 const FOOTER: usize = 16;
-/// Entries taken from the index under one lock, and written at once: half a megabyte.
+/// Entries that are written at once: half a megabyte.
 const PAGE: usize = 16 * 1024;
 
 /// The file's name in the volume's directory.
@@ -75,7 +75,7 @@ fn write_new(disk: &dyn Disk, new: &Path, volume: VolumeId, index: &RwLock<Index
         Output { file: disk.create_new(new)?, bytes: header(volume, position), offset: 0, crc: 0 };
     let (mut count, mut trashed, mut after) = (0u64, 0u32, None);
     loop {
-        let page = lock().page(after, PAGE);
+        let page = page(index, after, PAGE);
         let Some((last, _)) = page.last() else { break };
         after = Some(*last);
         count += page.len() as u64;
@@ -84,7 +84,7 @@ fn write_new(disk: &dyn Disk, new: &Path, volume: VolumeId, index: &RwLock<Index
     }
     after = None;
     loop {
-        let page = lock().trash_page(after, PAGE);
+        let page = lock().trash_page(after, UNDER_ONE_LOCK);
         let Some((last, _)) = page.last() else { break };
         after = Some(*last);
         for (id, Trashed { entry, deleted_at }) in page.iter().filter(|(_, one)| !one.entry.place.is_own()) {

@@ -1,8 +1,12 @@
 //! Compaction: the live records of a mostly dead shared segment are appended to the log, then its file goes.
 //!
-//! Records of the trash are carried along, with the time of their deletion. Tombstones that it holds are written again for as long as the segment of their target exists; without one, a
-//! start without a checkpoint would find the deleted block again. Segments are compacted oldest first and one at a
-//! time, so once a target's segment is gone there is no older copy of the target either.
+//! Records of the trash are carried along, with the time of their deletion. Tombstones that it holds are written again for
+//! as long as the segment of their target exists; without one, a start without a checkpoint would find the deleted block again.
+//! Segments are compacted oldest first and one at a time, so once a target's segment is gone there is no older copy of the
+//! target either.
+//!
+//! It costs what the segment holds: the index is asked for each of its records. Only where damage hides a record's header, or
+//! the scan does not reach it, is the index walked for blocks that still point here.
 
 use std::collections::VecDeque;
 
@@ -11,7 +15,7 @@ use cairn_protocol::id::BlockId;
 
 use super::core::Core;
 use super::error::{VolumeError, is_shortage};
-use super::index::{Entry, Trashed};
+use super::index::{self, Entry, Trashed};
 use super::log::{Change, Log, Pending, SmallBlock};
 use super::quarantine;
 use super::read::BlockReader;
@@ -41,7 +45,7 @@ pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction,
     let read_error = |error| VolumeError::io("read", &path, error);
     let file = core.disk.open(&path).map_err(read_error)?;
     let mut scanner = Scanner::new(file, core.id, number, 0).map_err(read_error)?;
-    let mut in_flight = VecDeque::new();
+    let (mut in_flight, mut damaged) = (VecDeque::new(), Vec::new());
     loop {
         let record = match scanner.next() {
             Ok(Some(record)) => record,
@@ -50,28 +54,49 @@ pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction,
             // Too much cannot be read: that ends the scan, not the compaction. The rest is read block by block.
             Err(_) => break,
         };
-        if let Some(change) = keep(core, number, &record) {
-            done.moved += u64::from(matches!(change, Change::Put { .. }));
-            in_flight.push_back(log.submit(change)?);
+        match keep(core, number, &record) {
+            Keep::Nothing => {}
+            Keep::This(change) => {
+                done.moved += u64::from(matches!(change, Change::Put { .. }));
+                in_flight.push_back(log.submit(change)?);
+            }
+            Keep::Damaged(id, entry) => damaged.push((id, entry)),
         }
         if in_flight.len() >= IN_FLIGHT_MAX {
             in_flight.pop_front().map_or(Ok(()), Pending::wait)?;
         }
     }
     in_flight.into_iter().try_for_each(Pending::wait)?;
-    // What still points here was not reached, or not found intact.
-    let left = core.index().in_segment(number);
-    for (id, entry) in left {
-        if let Some(block) = read_alone(core, id, entry)? {
-            log.submit(Change::Put { block, moved_from: Some(entry.place) })?.wait()?;
-            done.moved += 1;
-        } else {
-            set_aside(core, log, id, entry)?;
-            done.damaged.push(id);
-        }
+    for (id, entry) in damaged {
+        save(core, log, id, entry, &mut done)?;
     }
-    // Last, because what was deleted meanwhile is in the trash, and nothing here can be deleted any more.
-    let trashed = core.index().trash_in_segment(number);
+    // What still points here was not reached, or not found by its header.
+    for (id, entry) in index::in_segment(core.index_lock(), number) {
+        save(core, log, id, entry, &mut done)?;
+    }
+    carry_trash(core, log, number)?;
+    done.freed_bytes = remove(core, number)?;
+    Ok(done)
+}
+
+/// Moves a block that the scan did not find whole, if it can be read by itself; else sets it aside.
+fn save(core: &Core, log: &Log, id: BlockId, entry: Entry, done: &mut Compaction) -> Result<(), VolumeError> {
+    if core.index().get(&id) != Some(entry) {
+        return Ok(());
+    }
+    if let Some(block) = read_alone(core, id, entry)? {
+        log.submit(Change::Put { block, moved_from: Some(entry.place) })?.wait()?;
+        done.moved += 1;
+    } else {
+        set_aside(core, log, id, entry)?;
+        done.damaged.push(id);
+    }
+    Ok(())
+}
+
+/// Moves what of the trash is left in the segment: what was deleted meanwhile, and nothing here can be deleted any more.
+fn carry_trash(core: &Core, log: &Log, number: u32) -> Result<(), VolumeError> {
+    let trashed = core.index().trash_in_segment(number, usize::MAX);
     for (id, trashed) in trashed {
         let Trashed { entry, deleted_at } = trashed;
         match trash::read_shared(core, id, &trashed) {
@@ -83,8 +108,7 @@ pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction,
             Err(error) => return Err(error),
         }
     }
-    done.freed_bytes = remove(core, number)?;
-    Ok(done)
+    Ok(())
 }
 
 /// A block of the segment, if it can be read and is intact.
@@ -109,20 +133,31 @@ pub(crate) fn set_aside(core: &Core, log: &Log, id: BlockId, entry: Entry) -> Re
     log.submit(Change::Delete { id, deleted_at: 0 })?.wait()
 }
 
-/// What must be written again of a record.
-fn keep(core: &Core, number: u32, record: &Record<'_>) -> Option<Change> {
+/// What becomes of a record.
+enum Keep {
+    Nothing,
+    /// It is written again like this.
+    This(Change),
+    /// A block that is held is not intact there.
+    Damaged(BlockId, Entry),
+}
+
+fn keep(core: &Core, number: u32, record: &Record<'_>) -> Keep {
     let (id, place) = (record.header.id, record.header.place);
     match record.header.body {
         Body::Block(body) => {
-            let (is_live, trashed) = {
+            let (held, trashed) = {
                 let index = core.index();
-                (index.get(&id).is_some_and(|entry| entry.place == place), index.trashed(&id))
+                (index.get(&id), index.trashed(&id))
             };
+            let held = held.filter(|entry| entry.place == place);
             let trashed = trashed.filter(|trashed| trashed.entry.place == place);
-            if !is_live && trashed.is_none() {
-                return None;
+            if held.is_none() && trashed.is_none() {
+                return Keep::Nothing;
             }
-            let (table, data) = record.verified()?;
+            let Some((table, data)) = record.verified() else {
+                return held.map_or(Keep::Nothing, |entry| Keep::Damaged(id, entry));
+            };
             let block = SmallBlock {
                 id,
                 length: body.length,
@@ -130,17 +165,21 @@ fn keep(core: &Core, number: u32, record: &Record<'_>) -> Option<Change> {
                 table: Bytes::copy_from_slice(table),
                 data: Bytes::copy_from_slice(data),
             };
-            Some(match trashed {
+            Keep::This(match trashed {
                 Some(Trashed { deleted_at, .. }) => {
                     Change::PutTrashed { block, moved_from: place, deleted_at }
                 }
                 None => Change::Put { block, moved_from: Some(place) },
             })
         }
-        Body::Mark => None,
+        Body::Mark => Keep::Nothing,
         Body::Tombstone { target, deleted_at } => {
             let still_there = target.segment() != number && core.index().segment(target.segment()).is_some();
-            still_there.then_some(Change::CarryTombstone { id, target, deleted_at })
+            if still_there {
+                Keep::This(Change::CarryTombstone { id, target, deleted_at })
+            } else {
+                Keep::Nothing
+            }
         }
     }
 }

@@ -6,11 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::{PoisonError, RwLock};
 
 use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::id::BlockId;
 
 use super::record::{HEADER_SIZE, Place, record_size};
+use super::segments::{SegmentUse, Segments};
+use super::trash_index::TrashIndex;
+pub(crate) use super::trash_index::Trashed;
+
+/// Entries that are taken from the index under one lock: it takes some 50 microseconds, for which requests may wait.
+pub(crate) const UNDER_ONE_LOCK: usize = 1024;
 
 /// What the index knows of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,32 +34,6 @@ impl Entry {
     }
 }
 
-/// How full a shared segment is, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SegmentUse {
-    /// The file.
-    pub(crate) size: u64,
-    /// Records that the index points at, the trash's too, and tombstones whose target's segment is still there.
-    pub(crate) live: u64,
-    /// Of these, records in the trash.
-    pub(crate) trash: u64,
-}
-
-impl SegmentUse {
-    /// What compaction gives back once the trash is emptied: it takes segments that are less than half alive.
-    fn reclaimable(self) -> u64 {
-        if (self.live - self.trash) * 2 < self.size { self.trash } else { 0 }
-    }
-}
-
-/// A block that was deleted and can still be brought back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Trashed {
-    pub(crate) entry: Entry,
-    /// In milliseconds since the Unix epoch.
-    pub(crate) deleted_at: u64,
-}
-
 /// How far the log of shared segments is durable and indexed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LogPosition {
@@ -64,29 +45,59 @@ pub(crate) struct LogPosition {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     blocks: BTreeMap<BlockId, Entry>,
-    segments: BTreeMap<u32, SegmentUse>,
+    segments: Segments,
     own_bytes: u64,
     /// Deleted blocks that can be brought back: none of them is in `blocks`.
-    trash: BTreeMap<BlockId, Trashed>,
-    /// The same, the oldest first.
-    trash_by_age: BTreeSet<(u64, BlockId)>,
-    /// Bytes of those with a segment of their own.
-    trash_own_bytes: u64,
-    /// Bytes of the others.
-    trash_shared_bytes: u64,
-    /// Bytes of the others that compaction would give back.
-    reclaimable_bytes: u64,
-    /// How many tombstones for records of a segment (first) lie in another one (second). Without them a segment full of
-    /// tombstones would seem dead, and be compacted over and over to no avail.
-    tombstones: BTreeMap<(u32, u32), u64>,
-    /// Sum of the sizes in `segments`.
-    shared_bytes: u64,
+    trash: TrashIndex,
     /// Blocks set aside as damaged, with the bytes that they take.
     quarantined: BTreeMap<BlockId, u64>,
+    /// The sum of these.
+    quarantined_bytes: u64,
     /// Where the log ends.
     pub(crate) position: LogPosition,
     /// Bytes stored since the last checkpoint: what a recovery would have to look through.
     pub(crate) since_checkpoint: u64,
+    /// Entries that pages were made of.
+    #[cfg(test)]
+    pub(crate) paged: std::sync::atomic::AtomicUsize,
+    /// The largest number of them under one lock.
+    #[cfg(test)]
+    pub(crate) paged_at_once: std::sync::atomic::AtomicUsize,
+}
+
+/// Up to `limit` blocks above `after`, in the order of ids. Others get the lock in between, so what comes or goes meanwhile may
+/// or may not be among them.
+pub(crate) fn page(index: &RwLock<Index>, after: Option<BlockId>, limit: usize) -> Vec<(BlockId, Entry)> {
+    let mut page: Vec<(BlockId, Entry)> = Vec::new();
+    loop {
+        let after = page.last().map(|(id, _)| *id).or(after);
+        let size = UNDER_ONE_LOCK.min(limit - page.len());
+        let more = index.read().unwrap_or_else(PoisonError::into_inner).page(after, size);
+        let is_last = more.len() < size || page.len() + size == limit;
+        page.extend(more);
+        if is_last {
+            return page;
+        }
+    }
+}
+
+/// Blocks whose record lies in this shared segment, which must be sealed, so that none is added. Walks the whole index if there are
+/// any; the caller expects none. A map from places to blocks would cost half as much memory as the index, for what
+/// only damage makes necessary.
+pub(crate) fn in_segment(index: &RwLock<Index>, number: u32) -> Vec<(BlockId, Entry)> {
+    let is_empty = || {
+        let usage = index.read().unwrap_or_else(PoisonError::into_inner).segment(number);
+        usage.is_none_or(|usage| usage.blocks() == 0)
+    };
+    let inside = |entry: &Entry| !entry.place.is_own() && entry.place.segment() == number;
+    let (mut found, mut after) = (Vec::new(), None);
+    while !is_empty() {
+        let page = page(index, after, UNDER_ONE_LOCK);
+        let Some((last, _)) = page.last() else { break };
+        after = Some(*last);
+        found.extend(page.into_iter().filter(|(_, entry)| inside(entry)));
+    }
+    found
 }
 
 impl Index {
@@ -107,36 +118,21 @@ impl Index {
         if entry.place.is_own() {
             self.own_bytes += entry.size();
         } else {
-            self.change_segment(entry.place.segment(), |segment| segment.live += entry.size());
+            self.segments.change(entry.place.segment(), |segment| segment.live += entry.size());
         }
         old
-    }
-
-    /// Every change of what is in a segment goes through here, so that the sums stay right.
-    fn change_segment(&mut self, number: u32, change: impl FnOnce(&mut SegmentUse)) {
-        let segment = self.segments.entry(number).or_default();
-        self.reclaimable_bytes -= segment.reclaimable();
-        self.shared_bytes -= segment.size;
-        self.trash_shared_bytes -= segment.trash;
-        change(segment);
-        self.reclaimable_bytes += segment.reclaimable();
-        self.shared_bytes += segment.size;
-        self.trash_shared_bytes += segment.trash;
     }
 
     /// Puts a deleted block into the trash; returns what lay there under its name before.
     pub(crate) fn add_trash(&mut self, id: BlockId, trashed: Trashed) -> Option<Trashed> {
         let old = self.take_trash(&id);
         let size = trashed.entry.size();
-        if trashed.entry.place.is_own() {
-            self.trash_own_bytes += size;
-        } else {
-            self.change_segment(trashed.entry.place.segment(), |segment| {
+        if !trashed.entry.place.is_own() {
+            self.segments.change(trashed.entry.place.segment(), |segment| {
                 segment.live += size;
                 segment.trash += size;
             });
         }
-        self.trash_by_age.insert((trashed.deleted_at, id));
         self.trash.insert(id, trashed);
         old
     }
@@ -144,12 +140,9 @@ impl Index {
     /// Takes a block out of the trash.
     pub(crate) fn take_trash(&mut self, id: &BlockId) -> Option<Trashed> {
         let trashed = self.trash.remove(id)?;
-        self.trash_by_age.remove(&(trashed.deleted_at, *id));
         let (place, size) = (trashed.entry.place, trashed.entry.size());
-        if place.is_own() {
-            self.trash_own_bytes -= size;
-        } else if self.segments.contains_key(&place.segment()) {
-            self.change_segment(place.segment(), |segment| {
+        if !place.is_own() {
+            self.segments.change_existing(place.segment(), |segment| {
                 segment.live -= size;
                 segment.trash -= size;
             });
@@ -159,19 +152,17 @@ impl Index {
 
     /// What lies in the trash of a block.
     pub(crate) fn trashed(&self, id: &BlockId) -> Option<Trashed> {
-        self.trash.get(id).copied()
+        self.trash.get(id)
     }
 
     /// The block that was deleted first of those in the trash.
     pub(crate) fn oldest_trash(&self) -> Option<(BlockId, Trashed)> {
-        let (_, id) = self.trash_by_age.first()?;
-        Some((*id, self.trashed(id)?))
+        self.trash.oldest()
     }
 
     /// The one that was deleted first of those with a segment of their own.
     pub(crate) fn oldest_own_trash(&self) -> Option<(BlockId, Trashed)> {
-        let in_order = self.trash_by_age.iter().filter_map(|(_, id)| Some((*id, self.trashed(id)?)));
-        in_order.into_iter().find(|(_, trashed)| trashed.entry.place.is_own())
+        self.trash.oldest_own()
     }
 
     /// How many blocks lie in the trash.
@@ -181,29 +172,22 @@ impl Index {
 
     /// Bytes of what lies in the trash.
     pub(crate) fn trash_bytes(&self) -> u64 {
-        self.trash_own_bytes + self.trash_shared_bytes
+        self.trash.own_bytes() + self.segments.trash()
     }
 
     /// Bytes that there are once the trash is emptied: of [`used`](Self::used).
     pub(crate) fn reclaimable(&self) -> u64 {
-        self.trash_own_bytes + self.reclaimable_bytes
+        self.trash.own_bytes() + self.segments.reclaimable()
     }
 
     /// Up to `limit` blocks of the trash above `after`, in the order of ids.
     pub(crate) fn trash_page(&self, after: Option<BlockId>, limit: usize) -> Vec<(BlockId, Trashed)> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let behind = self.trash.range((from, Bound::Unbounded));
-        behind.take(limit).map(|(id, trashed)| (*id, *trashed)).collect()
+        self.trash.page(after, limit)
     }
 
-    /// Blocks of the trash whose record lies in this shared segment. Walks the whole trash.
-    pub(crate) fn trash_in_segment(&self, number: u32) -> Vec<(BlockId, Trashed)> {
-        if self.segment(number).is_none_or(|segment| segment.trash == 0) {
-            return Vec::new();
-        }
-        let inside = |place: Place| !place.is_own() && place.segment() == number;
-        let all = self.trash.iter().filter(|(_, trashed)| inside(trashed.entry.place));
-        all.map(|(id, trashed)| (*id, *trashed)).collect()
+    /// Up to `limit` blocks of the trash whose record lies in this shared segment.
+    pub(crate) fn trash_in_segment(&self, number: u32, limit: usize) -> Vec<(BlockId, Trashed)> {
+        self.trash.in_segment(number, limit)
     }
 
     /// Forgets `id`, if it still lies at `place`.
@@ -217,15 +201,23 @@ impl Index {
     fn release(&mut self, entry: Entry) {
         if entry.place.is_own() {
             self.own_bytes -= entry.size();
-        } else if self.segments.contains_key(&entry.place.segment()) {
-            self.change_segment(entry.place.segment(), |segment| segment.live -= entry.size());
+        } else {
+            self.segments.change_existing(entry.place.segment(), |segment| segment.live -= entry.size());
         }
     }
 
     /// Up to `limit` blocks above `after`, in the order of ids.
     pub(crate) fn page(&self, after: Option<BlockId>, limit: usize) -> Vec<(BlockId, Entry)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.blocks.range((from, Bound::Unbounded)).take(limit).map(|(id, entry)| (*id, *entry)).collect()
+        let behind = self.blocks.range((from, Bound::Unbounded)).take(limit);
+        let page: Vec<_> = behind.map(|(id, entry)| (*id, *entry)).collect();
+        #[cfg(test)]
+        {
+            use std::sync::atomic::Ordering::Relaxed;
+            self.paged.fetch_add(page.len(), Relaxed);
+            self.paged_at_once.fetch_max(page.len(), Relaxed);
+        }
+        page
     }
 
     /// Drops entries that recovery found to point at nothing.
@@ -237,61 +229,36 @@ impl Index {
         }
     }
 
-    /// Blocks whose record lies in this shared segment. Walks the whole index.
-    pub(crate) fn in_segment(&self, number: u32) -> Vec<(BlockId, Entry)> {
-        let inside = |entry: &Entry| !entry.place.is_own() && entry.place.segment() == number;
-        self.blocks.iter().filter(|(_, entry)| inside(entry)).map(|(id, entry)| (*id, *entry)).collect()
-    }
-
     pub(crate) fn set_segment_size(&mut self, number: u32, size: u64) {
-        self.change_segment(number, |segment| segment.size = size);
+        self.segments.change(number, |segment| segment.size = size);
     }
 
     /// A tombstone for a record of segment `target` was written to segment `number`.
     pub(crate) fn add_tombstone(&mut self, number: u32, target: u32) {
-        if number != target && self.segments.contains_key(&target) {
-            *self.tombstones.entry((target, number)).or_default() += 1;
-            self.change_segment(number, |segment| segment.live += HEADER_SIZE as u64);
-        }
+        self.segments.add_tombstone(number, target);
     }
 
     /// Forgets a segment, and what of the trash is in it.
     pub(crate) fn remove_segment(&mut self, number: u32) {
-        for (id, _) in self.trash_in_segment(number) {
+        for (id, _) in self.trash_in_segment(number, usize::MAX) {
             self.take_trash(&id);
         }
-        let mut idle = Vec::new();
-        self.tombstones.retain(|(target, within), count| {
-            if *target == number {
-                idle.push((*within, *count * HEADER_SIZE as u64));
-            }
-            *target != number && *within != number
-        });
-        for (within, bytes) in idle {
-            if self.segments.contains_key(&within) {
-                self.change_segment(within, |segment| segment.live -= bytes);
-            }
-        }
-        self.change_segment(number, |segment| *segment = SegmentUse::default());
-        self.segments.remove(&number);
+        self.segments.remove(number);
     }
 
     /// Up to `limit` shared segments from number `from` on, in order.
     pub(crate) fn segments(&self, from: u32, limit: usize) -> Vec<u32> {
-        self.segments.range(from..).take(limit).map(|(number, _)| *number).collect()
+        self.segments.from(from, limit)
     }
 
     pub(crate) fn segment(&self, number: u32) -> Option<SegmentUse> {
-        self.segments.get(&number).copied()
+        self.segments.get(number)
     }
 
     /// The oldest sealed segment that is less than half alive. Oldest first is what makes it safe to drop a
     /// tombstone once its target's segment is gone: no older copy of the target can be left anywhere.
     pub(crate) fn compaction_candidate(&self) -> Option<u32> {
-        self.segments
-            .range(..self.position.segment)
-            .find(|(_, usage)| usage.live * 2 < usage.size.saturating_sub(HEADER_SIZE as u64).max(1))
-            .map(|(number, _)| *number)
+        self.segments.oldest_mostly_dead(self.position.segment)
     }
 
     /// Whether the active segment holds at least `bytes_min` and is less than half alive: it is worth sealing early, so
@@ -303,11 +270,14 @@ impl Index {
     }
 
     pub(crate) fn quarantine(&mut self, id: BlockId, size: u64) {
-        self.quarantined.insert(id, size);
+        let old = self.quarantined.insert(id, size);
+        self.quarantined_bytes = self.quarantined_bytes - old.unwrap_or(0) + size;
     }
 
     pub(crate) fn unquarantine(&mut self, id: &BlockId) -> bool {
-        self.quarantined.remove(id).is_some()
+        let size = self.quarantined.remove(id);
+        self.quarantined_bytes -= size.unwrap_or(0);
+        size.is_some()
     }
 
     pub(crate) fn is_quarantined(&self, id: &BlockId) -> bool {
@@ -320,8 +290,7 @@ impl Index {
 
     /// Bytes of all that is stored, dead records, trash and quarantine included.
     pub(crate) fn used(&self) -> u64 {
-        let quarantined: u64 = self.quarantined.values().sum();
-        self.own_bytes + self.trash_own_bytes + self.shared_bytes + quarantined
+        self.own_bytes + self.trash.own_bytes() + self.segments.size() + self.quarantined_bytes
     }
 }
 

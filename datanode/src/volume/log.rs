@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::core::Core;
 use super::disk::DiskFile;
 use super::error::{VolumeError, is_out_of_space, is_shortage};
-use super::index::{Entry, LogPosition, Trashed};
+use super::index::{Entry, LogPosition, Trashed, UNDER_ONE_LOCK};
 use super::record::{Body, HEADER_SIZE, Header, Place, record_size, segment_header};
 use super::trash;
 
@@ -45,8 +45,8 @@ pub(crate) enum Change {
     CarryTombstone { id: BlockId, target: Place, deleted_at: u64 },
     /// Begin a new segment.
     Seal,
-    /// Forget a sealed segment whose file is gone, with all that was in it.
-    Lose { segment: u32 },
+    /// Forget a sealed segment whose file is gone, with all that was in it: these blocks.
+    Lose { segment: u32, blocks: Vec<(BlockId, Entry)> },
 }
 
 /// A block for a shared segment, verified.
@@ -198,22 +198,23 @@ impl Writer {
                 let _ = reply.send(self.core.check().and_then(|()| self.begin_segment()));
                 return;
             }
-            Change::Lose { segment } => {
+            Change::Lose { segment, blocks } => {
                 self.commit();
-                let _ = reply.send(self.core.check().map(|()| self.lose(segment)));
+                let _ = reply.send(self.core.check().map(|()| self.lose(segment, &blocks)));
                 return;
             }
         }
         self.batch.replies.push(reply);
     }
 
-    fn lose(&self, segment: u32) {
-        let lost = self.core.index().in_segment(segment);
-        let mut index = self.core.index_mut();
-        for (id, entry) in lost {
-            index.remove_at(&id, entry.place);
+    fn lose(&self, segment: u32, blocks: &[(BlockId, Entry)]) {
+        for some in blocks.chunks(UNDER_ONE_LOCK) {
+            let mut index = self.core.index_mut();
+            for (id, entry) in some {
+                index.remove_at(id, entry.place);
+            }
         }
-        index.remove_segment(segment);
+        self.core.index_mut().remove_segment(segment);
     }
 
     fn stage_put(&mut self, block: &SmallBlock, moved_from: Option<Place>) {

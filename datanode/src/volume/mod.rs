@@ -20,7 +20,7 @@
 //! | [`disk`] | the seam to the operating system |
 //! | [`identity`] | lock and identity |
 //! | `record` | headers, tables, places: the bytes of a block on disk |
-//! | `index` | which block lies where |
+//! | `index`, `segments`, `trash_index` | which block lies where, and how full segments are |
 //! | `log` | shared segments, written by one thread with group commit |
 //! | `own` | blocks with a segment of their own |
 //! | `checkpoint`, `scan`, `recover`, `recover_own` | how a start finds out what is there |
@@ -36,6 +36,8 @@
 
 mod checkpoint;
 mod compact;
+#[cfg(test)]
+mod compact_tests;
 mod core;
 #[cfg(test)]
 mod damage_tests;
@@ -57,6 +59,7 @@ mod recover;
 mod recover_own;
 mod scan;
 mod scrub_cursor;
+mod segments;
 pub mod set;
 #[cfg(test)]
 mod sim;
@@ -66,6 +69,7 @@ pub(crate) mod test_support;
 #[cfg(test)]
 mod tests;
 mod trash;
+mod trash_index;
 #[cfg(test)]
 mod trash_tests;
 #[cfg(test)]
@@ -219,7 +223,7 @@ impl Volume {
 
     /// Up to `limit` blocks above `after`, in the order of ids.
     pub fn page(&self, after: Option<BlockId>, limit: usize) -> Vec<(BlockId, Stored)> {
-        let page = self.core.index().page(after, limit);
+        let page = index::page(self.core.index_lock(), after, limit);
         page.into_iter().map(|(id, entry)| (id, Stored::from(entry))).collect()
     }
 
@@ -395,8 +399,10 @@ impl Volume {
                 // From here on nothing comes into it any more.
                 self.log()?.submit(Change::Seal)?.wait()?;
             }
-            lost.extend(self.core.index().in_segment(segment).into_iter().map(|(id, _)| id));
-            self.log()?.submit(Change::Lose { segment })?.wait()?;
+            let blocks = index::in_segment(self.core.index_lock(), segment);
+            trash::forget_segment(&self.core, segment);
+            lost.extend(blocks.iter().map(|(id, _)| *id));
+            self.log()?.submit(Change::Lose { segment, blocks })?.wait()?;
         }
         Ok(lost)
     }

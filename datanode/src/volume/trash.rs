@@ -17,13 +17,13 @@ use cairn_protocol::id::BlockId;
 use super::Stored;
 use super::core::Core;
 use super::error::{VolumeError, is_out_of_space};
-use super::index::{Entry, Trashed};
+use super::index::{Entry, Trashed, UNDER_ONE_LOCK};
 use super::log::{Change, Log, SmallBlock};
 use super::own::OwnSegments;
 use super::read::BlockReader;
 use super::record::Place;
 
-/// Blocks in the trash of one volume, at the most: it bounds the memory that the trash takes, to some 64 MiB. Beyond, the
+/// Blocks in the trash of one volume, at the most: it bounds the memory that the trash takes, to some 80 MiB. Beyond, the
 /// oldest go.
 const BLOCKS_MAX: usize = 1 << 19;
 
@@ -166,9 +166,15 @@ pub(crate) fn empty(core: &Core, bytes: u64) -> Emptied {
 
 /// Takes out what is in a shared segment.
 pub(crate) fn forget_segment(core: &Core, number: u32) {
-    let mut index = core.index_mut();
-    for (id, _) in index.trash_in_segment(number) {
-        index.take_trash(&id);
+    loop {
+        let mut index = core.index_mut();
+        let some = index.trash_in_segment(number, UNDER_ONE_LOCK);
+        if some.is_empty() {
+            return;
+        }
+        for (id, _) in some {
+            index.take_trash(&id);
+        }
     }
 }
 

@@ -1,0 +1,103 @@
+//! What compaction and pages of the index cost.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use super::disk::Disk;
+use super::index::UNDER_ONE_LOCK;
+use super::sim::SimDisk;
+use super::test_support::pretend;
+use super::tests::{block_on, content, id, open, put, read};
+use super::{Volume, VolumeError};
+
+/// Blocks elsewhere, of which compaction is to know nothing.
+const ELSEWHERE: u32 = 5000;
+
+/// A volume whose first segment holds a block among dead ones, and which holds many others.
+fn mostly_dead(disk: &SimDisk) -> Volume {
+    let volume = open(disk).unwrap();
+    block_on(async {
+        for n in 0..12 {
+            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
+        }
+        for n in 1..10 {
+            volume.delete(id(n)).await.unwrap();
+        }
+    });
+    pretend(&volume, ELSEWHERE);
+    volume
+}
+
+/// Entries of the index that were looked at in the order of ids, so far.
+fn paged(volume: &Volume) -> usize {
+    volume.core.index().paged.load(Ordering::Relaxed)
+}
+
+fn first_segment() -> PathBuf {
+    PathBuf::from("/data/shared/00000001.segment")
+}
+
+/// Compaction looked through the whole index, under its lock, for what it might have missed in the segment.
+#[test]
+fn compaction_does_not_look_at_blocks_in_other_segments() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = mostly_dead(&disk);
+    let before = paged(&volume);
+    let done = volume.compact().unwrap().unwrap();
+    assert_eq!((done.moved, paged(&volume) - before), (1, 0));
+    assert_eq!(read(&volume, id(0)).unwrap(), content(0, 1500));
+}
+
+#[test]
+fn nor_does_it_for_a_block_that_is_damaged() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = mostly_dead(&disk);
+    // In the data of the first block.
+    disk.flip_bit(&first_segment(), 64 + 64 + 4 + 100);
+    let before = paged(&volume);
+    let done = volume.compact().unwrap().unwrap();
+    assert_eq!((done.damaged, paged(&volume) - before), (vec![id(0)], 0));
+    assert_eq!(volume.quarantined(), [id(0)]);
+}
+
+#[test]
+fn a_block_whose_header_is_damaged_is_found_and_set_aside_and_nobody_waits_for_long() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = mostly_dead(&disk);
+    disk.flip_bit(&first_segment(), 64 + 10);
+    let done = volume.compact().unwrap().unwrap();
+    assert_eq!((done.damaged, volume.quarantined()), (vec![id(0)], vec![id(0)]));
+    assert!(volume.core.index().paged_at_once.load(Ordering::Relaxed) <= UNDER_ONE_LOCK);
+    assert!(matches!(volume.reader(id(0)), Err(VolumeError::Damaged { .. })));
+}
+
+/// A page of a report was made under one lock, and half a megabyte of a checkpoint.
+#[test]
+fn long_pages_and_checkpoints_let_others_at_the_index_in_between() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = open(&disk).unwrap();
+    let held = pretend(&volume, ELSEWHERE);
+    for limit in [0, 1, UNDER_ONE_LOCK, UNDER_ONE_LOCK + 1, 4000, usize::MAX] {
+        let page: Vec<_> = volume.page(None, limit).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(page, held[..limit.min(held.len())]);
+        let page: Vec<_> = volume.page(Some(held[9]), limit).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(page, held[10..limit.saturating_add(10).min(held.len())]);
+    }
+    volume.checkpoint().unwrap();
+    assert!(volume.core.index().paged_at_once.load(Ordering::Relaxed) <= UNDER_ONE_LOCK);
+}
+
+/// The thread that writes for all walked the index for a segment whose file was gone.
+#[test]
+fn what_is_lost_with_a_segment_is_found_without_holding_up_others() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = mostly_dead(&disk);
+    disk.remove_file(&first_segment()).unwrap();
+    let lost = volume.lose_missing_segments().unwrap();
+    assert!(lost.contains(&id(0)), "{lost:?}");
+    assert!(volume.core.index().paged_at_once.load(Ordering::Relaxed) <= UNDER_ONE_LOCK);
+    // Segments without blocks cost no walk.
+    let before = paged(&volume);
+    assert_eq!(volume.lose_missing_segments().unwrap(), []);
+    assert_eq!(paged(&volume), before);
+}

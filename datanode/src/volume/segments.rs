@@ -1,0 +1,245 @@
+//! How full the shared segments are, and where tombstones lie. What is asked costs what it is about, and not the number of
+//! segments: a disk of some TiB has ten thousand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::record::HEADER_SIZE;
+
+/// How full a shared segment is, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SegmentUse {
+    /// The file.
+    pub(crate) size: u64,
+    /// Records that the index points at, the trash's too, and tombstones whose target's segment is still there.
+    pub(crate) live: u64,
+    /// Of these, records in the trash.
+    pub(crate) trash: u64,
+    /// Of `live`, tombstones.
+    pub(crate) tombstones: u64,
+}
+
+impl SegmentUse {
+    /// Records of blocks that are held.
+    pub(crate) fn blocks(self) -> u64 {
+        self.live - self.trash - self.tombstones
+    }
+
+    /// What compaction gives back once the trash is emptied: it takes segments that are less than half alive.
+    fn reclaimable(self) -> u64 {
+        if (self.live - self.trash) * 2 < self.size { self.trash } else { 0 }
+    }
+
+    fn is_mostly_dead(self) -> bool {
+        self.live * 2 < self.size.saturating_sub(HEADER_SIZE as u64).max(1)
+    }
+}
+
+/// The shared segments, and sums over them.
+#[derive(Debug, Default)]
+pub(crate) struct Segments {
+    all: BTreeMap<u32, SegmentUse>,
+    /// Those that are less than half alive.
+    mostly_dead: BTreeSet<u32>,
+    /// How many tombstones for records of a segment (first) lie in another one (second). Without them a segment full of
+    /// tombstones would seem dead, and be compacted over and over to no avail.
+    tombstones: BTreeMap<(u32, u32), u64>,
+    /// The same pairs the other way round: where tombstones lie (first), and what for (second).
+    tombstones_within: BTreeSet<(u32, u32)>,
+    size: u64,
+    trash: u64,
+    reclaimable: u64,
+}
+
+impl Segments {
+    pub(crate) fn get(&self, number: u32) -> Option<SegmentUse> {
+        self.all.get(&number).copied()
+    }
+
+    /// Up to `limit` of them from number `from` on, in order.
+    pub(crate) fn from(&self, from: u32, limit: usize) -> Vec<u32> {
+        self.all.range(from..).take(limit).map(|(number, _)| *number).collect()
+    }
+
+    /// Every change of what is in a segment goes through here, so that the sums stay right. One that is not there is added.
+    pub(crate) fn change(&mut self, number: u32, change: impl FnOnce(&mut SegmentUse)) {
+        let before = self.get(number);
+        let old = before.unwrap_or_default();
+        let mut new = old;
+        change(&mut new);
+        self.all.insert(number, new);
+        self.size = self.size - old.size + new.size;
+        self.trash = self.trash - old.trash + new.trash;
+        self.reclaimable = self.reclaimable - old.reclaimable() + new.reclaimable();
+        match (before.is_some_and(SegmentUse::is_mostly_dead), new.is_mostly_dead()) {
+            (false, true) => {
+                self.mostly_dead.insert(number);
+            }
+            (true, false) => {
+                self.mostly_dead.remove(&number);
+            }
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// The same, if it is there.
+    pub(crate) fn change_existing(&mut self, number: u32, change: impl FnOnce(&mut SegmentUse)) {
+        if self.all.contains_key(&number) {
+            self.change(number, change);
+        }
+    }
+
+    /// A tombstone for a record of segment `target` was written to segment `number`.
+    pub(crate) fn add_tombstone(&mut self, number: u32, target: u32) {
+        if number == target || !self.all.contains_key(&target) {
+            return;
+        }
+        *self.tombstones.entry((target, number)).or_default() += 1;
+        self.tombstones_within.insert((number, target));
+        self.change(number, |segment| {
+            segment.live += HEADER_SIZE as u64;
+            segment.tombstones += HEADER_SIZE as u64;
+        });
+    }
+
+    /// Forgets a segment. Tombstones for what was in it are dead from now on.
+    pub(crate) fn remove(&mut self, number: u32) {
+        let idle: Vec<(u32, u64)> = self
+            .tombstones
+            .range((number, 0)..=(number, u32::MAX))
+            .map(|((_, within), count)| (*within, *count * HEADER_SIZE as u64))
+            .collect();
+        for (within, bytes) in idle {
+            self.tombstones.remove(&(number, within));
+            self.tombstones_within.remove(&(within, number));
+            self.change_existing(within, |segment| {
+                segment.live -= bytes;
+                segment.tombstones -= bytes;
+            });
+        }
+        let targets = self.tombstones_within.range((number, 0)..=(number, u32::MAX));
+        for (_, target) in targets.copied().collect::<Vec<_>>() {
+            self.tombstones_within.remove(&(number, target));
+            self.tombstones.remove(&(target, number));
+        }
+        self.change(number, |segment| *segment = SegmentUse::default());
+        self.all.remove(&number);
+        self.mostly_dead.remove(&number);
+    }
+
+    /// The oldest below number `end` that is less than half alive.
+    pub(crate) fn oldest_mostly_dead(&self, end: u32) -> Option<u32> {
+        self.mostly_dead.first().copied().filter(|number| *number < end)
+    }
+
+    /// Bytes of all of them.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes of what of the trash lies in them.
+    pub(crate) fn trash(&self) -> u64 {
+        self.trash
+    }
+
+    /// Bytes of the trash in them that compaction would give back.
+    pub(crate) fn reclaimable(&self) -> u64 {
+        self.reclaimable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Size(u32, u64),
+        Blocks(u32, u64),
+        Trash(u32, u64),
+        Tombstone(u32, u32),
+        Remove(u32),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let number = || 0u32..6;
+        prop_oneof![
+            (number(), 0u64..2000).prop_map(|(number, size)| Op::Size(number, size)),
+            (number(), 0u64..1000).prop_map(|(number, bytes)| Op::Blocks(number, bytes)),
+            (number(), 0u64..1000).prop_map(|(number, bytes)| Op::Trash(number, bytes)),
+            (number(), number()).prop_map(|(number, target)| Op::Tombstone(number, target)),
+            number().prop_map(Op::Remove),
+        ]
+    }
+
+    /// What is asked, by looking at everything.
+    #[derive(Default)]
+    struct Plain {
+        /// Size, bytes of blocks, bytes of trash.
+        segments: BTreeMap<u32, (u64, u64, u64)>,
+        /// Where tombstones lie, and what for.
+        tombstones: Vec<(u32, u32)>,
+    }
+
+    impl Plain {
+        fn usage(&self, number: u32) -> Option<SegmentUse> {
+            let (size, blocks, trash) = *self.segments.get(&number)?;
+            let within = self.tombstones.iter().filter(|(at, _)| *at == number).count() as u64;
+            let tombstones = within * HEADER_SIZE as u64;
+            Some(SegmentUse { size, live: blocks + trash + tombstones, trash, tombstones })
+        }
+
+        fn all(&self) -> Vec<SegmentUse> {
+            self.segments.keys().filter_map(|number| self.usage(*number)).collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn segments_are_what_looking_at_everything_would_find(ops in proptest::collection::vec(op(), 1..80)) {
+            let (mut segments, mut plain) = (Segments::default(), Plain::default());
+            for op in ops {
+                match op {
+                    Op::Size(number, size) => {
+                        segments.change(number, |segment| segment.size = size);
+                        plain.segments.entry(number).or_default().0 = size;
+                    }
+                    Op::Blocks(number, bytes) => {
+                        segments.change(number, |segment| segment.live += bytes);
+                        plain.segments.entry(number).or_default().1 += bytes;
+                    }
+                    Op::Trash(number, bytes) => {
+                        segments.change(number, |segment| {
+                            segment.live += bytes;
+                            segment.trash += bytes;
+                        });
+                        plain.segments.entry(number).or_default().2 += bytes;
+                    }
+                    Op::Tombstone(number, target) => {
+                        segments.add_tombstone(number, target);
+                        if number != target && plain.segments.contains_key(&target) {
+                            plain.segments.entry(number).or_default();
+                            plain.tombstones.push((number, target));
+                        }
+                    }
+                    Op::Remove(number) => {
+                        segments.remove(number);
+                        plain.segments.remove(&number);
+                        plain.tombstones.retain(|(at, target)| *at != number && *target != number);
+                    }
+                }
+                for number in 0..6 {
+                    prop_assert_eq!(segments.get(number), plain.usage(number));
+                    let dead = plain.segments.keys().find(|n| plain.usage(**n).unwrap().is_mostly_dead());
+                    prop_assert_eq!(segments.oldest_mostly_dead(number), dead.copied().filter(|n| *n < number));
+                }
+                let sum = |what: fn(&SegmentUse) -> u64| plain.all().iter().map(what).sum::<u64>();
+                prop_assert_eq!(segments.size(), sum(|segment| segment.size));
+                prop_assert_eq!(segments.trash(), sum(|segment| segment.trash));
+                prop_assert_eq!(segments.reclaimable(), sum(|segment| segment.reclaimable()));
+                let keys: Vec<u32> = plain.segments.keys().copied().collect();
+                prop_assert_eq!(segments.from(0, 9), keys);
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Which deleted blocks can be brought back, where they lie, and since when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use cairn_protocol::id::BlockId;
+
+use super::index::Entry;
+
+/// A block that was deleted and can still be brought back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trashed {
+    pub(crate) entry: Entry,
+    /// In milliseconds since the Unix epoch.
+    pub(crate) deleted_at: u64,
+}
+
+/// The trash of a volume, in the orders in which it is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct TrashIndex {
+    blocks: BTreeMap<BlockId, Trashed>,
+    /// Those with a segment of their own, the oldest first.
+    own_by_age: BTreeSet<(u64, BlockId)>,
+    /// The others, the oldest first.
+    shared_by_age: BTreeSet<(u64, BlockId)>,
+    /// The same by the segment that they lie in.
+    by_segment: BTreeSet<(u32, BlockId)>,
+    /// Bytes of those with a segment of their own.
+    own_bytes: u64,
+}
+
+impl TrashIndex {
+    pub(crate) fn get(&self, id: &BlockId) -> Option<Trashed> {
+        self.blocks.get(id).copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    pub(crate) fn own_bytes(&self) -> u64 {
+        self.own_bytes
+    }
+
+    /// Adds a block that is not in it.
+    pub(crate) fn insert(&mut self, id: BlockId, trashed: Trashed) {
+        let Trashed { entry, deleted_at } = trashed;
+        if entry.place.is_own() {
+            self.own_bytes += entry.size();
+            self.own_by_age.insert((deleted_at, id));
+        } else {
+            self.shared_by_age.insert((deleted_at, id));
+            self.by_segment.insert((entry.place.segment(), id));
+        }
+        self.blocks.insert(id, trashed);
+    }
+
+    pub(crate) fn remove(&mut self, id: &BlockId) -> Option<Trashed> {
+        let trashed = self.blocks.remove(id)?;
+        let Trashed { entry, deleted_at } = trashed;
+        if entry.place.is_own() {
+            self.own_bytes -= entry.size();
+            self.own_by_age.remove(&(deleted_at, *id));
+        } else {
+            self.shared_by_age.remove(&(deleted_at, *id));
+            self.by_segment.remove(&(entry.place.segment(), *id));
+        }
+        Some(trashed)
+    }
+
+    /// The block that was deleted first.
+    pub(crate) fn oldest(&self) -> Option<(BlockId, Trashed)> {
+        let (_, id) = [self.own_by_age.first(), self.shared_by_age.first()].into_iter().flatten().min()?;
+        Some((*id, self.get(id)?))
+    }
+
+    /// The one that was deleted first of those with a segment of their own.
+    pub(crate) fn oldest_own(&self) -> Option<(BlockId, Trashed)> {
+        let (_, id) = self.own_by_age.first()?;
+        Some((*id, self.get(id)?))
+    }
+
+    /// Up to `limit` blocks above `after`, in the order of ids.
+    pub(crate) fn page(&self, after: Option<BlockId>, limit: usize) -> Vec<(BlockId, Trashed)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.blocks.range((from, Bound::Unbounded));
+        behind.take(limit).map(|(id, trashed)| (*id, *trashed)).collect()
+    }
+
+    /// Up to `limit` of those whose record lies in this shared segment.
+    pub(crate) fn in_segment(&self, number: u32, limit: usize) -> Vec<(BlockId, Trashed)> {
+        let (first, last) = (BlockId(uuid::Uuid::nil()), BlockId(uuid::Uuid::max()));
+        let inside = self.by_segment.range((number, first)..=(number, last)).take(limit);
+        inside.filter_map(|(_, id)| Some((*id, self.get(id)?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Place;
+    use super::*;
+    use uuid::Uuid;
+
+    /// The oldest of the blocks with files of their own was searched for among all, and a segment's by a walk over all.
+    #[test]
+    fn the_trash_is_found_by_age_by_kind_and_by_segment() {
+        let id = |n| BlockId(Uuid::from_u128(n));
+        let trashed = |place, deleted_at| Trashed { entry: Entry { length: 5, crc: 6, place }, deleted_at };
+        let mut trash = TrashIndex::default();
+        for n in 0..10u32 {
+            trash.insert(id(u128::from(n)), trashed(Place::shared(n / 5, 64 * n), u64::from(n)));
+        }
+        trash.insert(id(20), trashed(Place::own(1, 0), 7));
+        trash.insert(id(21), trashed(Place::own(1, 1), 3));
+        let oldest = |trash: &TrashIndex| [trash.oldest(), trash.oldest_own()].map(|one| one.unwrap().0);
+        assert_eq!(oldest(&trash), [id(0), id(21)]);
+        assert_eq!(trash.in_segment(1, 3).iter().map(|(id, _)| *id).collect::<Vec<_>>(), [5, 6, 7].map(id));
+        for n in 0..3 {
+            trash.remove(&id(n));
+        }
+        assert_eq!(trash.in_segment(0, 10).len(), 2);
+        trash.remove(&id(21));
+        assert_eq!(oldest(&trash), [id(3), id(20)]);
+        assert_eq!((trash.len(), trash.own_bytes() > 0), (8, true));
+        trash.remove(&id(20));
+        assert_eq!((trash.oldest_own(), trash.own_bytes()), (None, 0));
+    }
+}
