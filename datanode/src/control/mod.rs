@@ -12,6 +12,8 @@
 //! Architecture invariant: one task speaks to the metanode, so what it tells arrives in the order in which it
 //! happened. A page of a report that is older than a heartbeat cannot overtake it.
 
+#[cfg(test)]
+mod asking_tests;
 mod commands;
 mod losses;
 mod retry;
@@ -34,13 +36,14 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::scrub::ScrubControl;
 use crate::service::Blocks;
-use crate::volume::OpenError;
+use crate::volume::set::VolumeSet;
+use crate::volume::{OpenError, aside};
 
 pub(crate) use commands::Commands;
 use losses::Losses;
 use retry::Retry;
 use seen::Remembered;
-use session::{End, Session};
+use session::{End, FAREWELL_TIMEOUT, Session};
 
 /// Why a datanode cannot belong to the cluster; trying again would not help.
 #[derive(Debug, Error)]
@@ -71,7 +74,9 @@ pub(crate) struct Control {
     /// What the scrubber is told, and tells.
     pub(crate) scrub: Arc<ScrubControl>,
     /// What was told of copies that are lost.
-    pub(crate) losses: Mutex<Losses>,
+    pub(crate) losses: Arc<Mutex<Losses>>,
+    /// Held by what asks the volumes on another thread.
+    asking: Arc<tokio::sync::Mutex<()>>,
     /// What it has seen of the metanode's database.
     remembered: Remembered,
 }
@@ -95,7 +100,8 @@ impl Control {
             retry_delay: config.retry_delay,
             reported,
             scrub,
-            losses: Mutex::default(),
+            losses: Arc::default(),
+            asking: Arc::default(),
         }
     }
 
@@ -108,6 +114,13 @@ impl Control {
     /// # Errors
     /// When the metanode refuses this node for good.
     pub(crate) async fn run(&self, shutdown: &CancellationToken) -> Result<(), RefusedError> {
+        let result = self.belong(shutdown).await;
+        // A question that was given up holds the volumes for as long as it takes.
+        let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.asking.lock()).await;
+        result
+    }
+
+    async fn belong(&self, shutdown: &CancellationToken) -> Result<(), RefusedError> {
         loop {
             let registered = tokio::select! {
                 biased;
@@ -123,6 +136,23 @@ impl Control {
         }
     }
 
+    /// Asks the volumes, away from the threads that serve requests: it takes locks, or asks the disk. One question at a time.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&VolumeSet) -> T + Send + 'static,
+    ) -> T {
+        let asking = self.asking.clone().lock_owned().await;
+        let volumes = self.blocks.volumes.clone();
+        let answer = aside(move || {
+            let answer = ask(&volumes);
+            // In this order: who waits for the lock waits for the volumes.
+            drop(volumes);
+            drop(asking);
+            answer
+        });
+        answer.await
+    }
+
     /// Tries until the metanode accepts or refuses this node.
     async fn register(&self) -> Result<Registered, RefusedError> {
         let mut retry = Retry::new(&self.blocks.env, self.retry_delay);
@@ -135,7 +165,7 @@ impl Control {
                 cluster: self.blocks.volumes.cluster(),
                 address: self.address.clone(),
                 zone: self.zone.clone(),
-                volumes: self.blocks.volumes.usage(),
+                volumes: self.ask(VolumeSet::usage).await,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 incarnation: seen.incarnation,
                 seen: seen.generations,

@@ -1,6 +1,6 @@
 //! One incarnation: a full report, and heartbeats until the metanode asks to register again.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use cairn_protocol::cluster::{
@@ -16,6 +16,7 @@ use super::roll::Roll;
 use super::{Control, RefusedError, refusal};
 use crate::journal::PER_HEARTBEAT;
 use crate::volume::Volume;
+use crate::volume::set::VolumeSet;
 
 /// Bounds of the interval that the metanode may ask for: not so short that nodes do nothing else, not so long that a
 /// wrong number silences one.
@@ -23,7 +24,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(1);
 const INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 /// How long the last heartbeat of a node that is shutting down may take.
-const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A page of a report that was worked in.
 struct Sent {
@@ -115,8 +116,8 @@ impl<'a> Session<'a> {
     /// Tells all that the node holds, page by page, with heartbeats between them when they are due. Answers how many
     /// replicas there are.
     async fn report(&mut self) -> Step<u64> {
-        let blocks = &self.control.blocks;
-        self.control.losses().begin_report(blocks.volumes.quarantined());
+        let quarantined = self.control.ask(VolumeSet::quarantined).await;
+        self.control.losses().begin_report(quarantined);
         let (mut after, mut reported) = (None, 0);
         loop {
             let sent = self.send_page(after).await?;
@@ -151,7 +152,7 @@ impl<'a> Session<'a> {
         loop {
             let blocks = &self.control.blocks;
             // One more than fits, to know whether this is the last page.
-            let mut page = blocks.volumes.page(after, REPORT_PAGE_MAX + 1);
+            let mut page = self.control.ask(move |volumes| volumes.page(after, REPORT_PAGE_MAX + 1)).await;
             let is_last = page.len() <= REPORT_PAGE_MAX;
             page.truncate(REPORT_PAGE_MAX);
             let through = if is_last { None } else { page.last().map(|(id, _)| *id) };
@@ -197,14 +198,19 @@ impl<'a> Session<'a> {
         // Before anything is told: what is stored from here on may be newer than what the answer orders.
         let sent = blocks.recent.now();
         let increment = blocks.journal.next();
-        let lost =
-            self.control.losses().next(&blocks.volumes, PER_HEARTBEAT.saturating_sub(increment.blocks()));
+        let limit = PER_HEARTBEAT.saturating_sub(increment.blocks());
+        let losses = self.control.losses.clone();
+        let ask = move |volumes: &VolumeSet| {
+            let losses = losses.lock().unwrap_or_else(PoisonError::into_inner);
+            (volumes.usage(), losses.next(volumes, limit))
+        };
+        let (usage, lost) = self.control.ask(ask).await;
         let mut corrupt = increment.corrupt.clone();
         corrupt.extend(&lost.blocks);
         let heartbeat = Heartbeat {
             node: blocks.node,
             incarnation: self.incarnation,
-            volumes: blocks.volumes.usage(),
+            volumes: usage,
             stored: increment.stored.clone(),
             deleted: increment.deleted.clone(),
             corrupt,

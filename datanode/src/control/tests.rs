@@ -1,7 +1,8 @@
 //! A node that has lost a large disk.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_protocol::block::Connector;
@@ -19,15 +20,15 @@ use crate::volume::test_support;
 
 /// A metanode that counts.
 #[derive(Debug, Default)]
-struct Counting(watch::Sender<Counted>);
+pub(super) struct Counting(pub(super) watch::Sender<Counted>);
 
 #[derive(Clone, Debug, Default)]
-struct Counted {
+pub(super) struct Counted {
     registrations: u64,
     /// How often each block was told as lost.
     lost: HashMap<BlockId, u32>,
     /// Heartbeats since the last one that told of a loss.
-    quiet: u32,
+    pub(super) quiet: u32,
     /// Whether the node is to register again.
     asks_again: bool,
 }
@@ -63,21 +64,27 @@ impl Cluster for Counting {
     }
 }
 
+/// A node with two volumes, whose scrubber reads them every second.
+pub(super) async fn node(directory: &Path) -> Datanode {
+    let directories: Vec<PathBuf> = ["a", "b"].iter().map(|name| directory.join(name)).collect();
+    let mut config = Config::new(directories, "http://127.0.0.1:1");
+    config.volume.reserve_bytes = 0;
+    config.scrub_period = Duration::from_secs(1);
+    let env = Env::system();
+    let secret = ClusterSecret::new("0123456789abcdef0123456789abcdef").unwrap();
+    let identity = Identity::of_secret(&secret, env.clone()).unwrap();
+    let connector = Arc::new(Connector::new(&identity).unwrap());
+    let events = EventBus::new(env.clone());
+    Datanode::open(config, connector, secret, env, events).await.unwrap()
+}
+
 /// A failed disk with more than 100,000 blocks overflowed the journal: the node registered anew, forgot that it had told them, and
 /// overflowed again, for ever. Nothing was repaired, and nothing was deleted.
 #[tokio::test]
 async fn a_failed_disk_with_many_blocks_is_told_once_and_the_node_does_not_register_again_and_again() {
     const BLOCKS: u32 = 150_000;
     let directory = tempfile::tempdir().unwrap();
-    let directories: Vec<PathBuf> = ["a", "b"].iter().map(|name| directory.path().join(name)).collect();
-    let mut config = Config::new(directories, "http://127.0.0.1:1");
-    config.volume.reserve_bytes = 0;
-    let env = Env::system();
-    let secret = ClusterSecret::new("0123456789abcdef0123456789abcdef").unwrap();
-    let identity = Identity::of_secret(&secret, env.clone()).unwrap();
-    let connector = Arc::new(Connector::new(&identity).unwrap());
-    let events = EventBus::new(env.clone());
-    let datanode = Datanode::open(config, connector, secret, env, events).await.unwrap();
+    let datanode = node(directory.path()).await;
     let failed = datanode.volumes().volumes().nth(1).unwrap().clone();
     let lost = test_support::pretend(&failed, BLOCKS);
     failed.give_up("for the test");

@@ -12,7 +12,7 @@ use super::control::{NodeRound, ScrubControl, VolumeProgress};
 use super::node_finished;
 use crate::config::Config;
 use crate::service::Blocks;
-use crate::volume::{ScrubCursor, Scrubbed, Stored, Volume, VolumeError, blocking};
+use crate::volume::{ScrubCursor, Scrubbed, Stored, Volume, VolumeError, aside, blocking};
 
 /// Blocks that are looked up at once.
 const PAGE: usize = 256;
@@ -43,6 +43,8 @@ pub(super) struct VolumeScrubber {
     kept_at: Duration,
     /// Bytes that were read and not rested for yet.
     owed: u64,
+    /// What the volume holds in bytes, as it was looked at last.
+    used: u64,
 }
 
 /// Why a round ends before its end.
@@ -88,6 +90,7 @@ impl VolumeScrubber {
             shutdown,
             cursor,
             owed: 0,
+            used: 0,
         }
     }
 
@@ -169,12 +172,15 @@ impl VolumeScrubber {
 
     /// Reads every block once, or those that are left of a round that was interrupted.
     pub(super) async fn round(&mut self) -> Step<()> {
-        let blocks_in_all = self.volume.len();
+        let volume = self.volume.clone();
+        let blocks_in_all = aside(move || volume.len()).await;
+        self.look_at_use().await;
         self.show(|progress| {
             (progress.began, progress.running, progress.blocks_in_all) = (true, true, blocks_in_all);
         });
         loop {
-            let page = self.volume.page(self.cursor.after, PAGE);
+            let (volume, after) = (self.volume.clone(), self.cursor.after);
+            let page = aside(move || volume.page(after, PAGE)).await;
             if page.is_empty() {
                 return Ok(());
             }
@@ -309,7 +315,14 @@ impl VolumeScrubber {
             let passed = self.blocks.env.monotonic().saturating_sub(started);
             let paid = (passed.as_secs_f64() * rate).ceil() as u64;
             self.owed = self.owed.saturating_sub(paid);
+            self.look_at_use().await;
         }
+    }
+
+    /// Looks at what the volume holds. It changes little while a block is read.
+    async fn look_at_use(&mut self) {
+        let volume = self.volume.clone();
+        self.used = aside(move || volume.used()).await;
     }
 
     /// Bytes per second of this disk: what the metanode says; else as much as may be, if an operator waits for this
@@ -321,8 +334,7 @@ impl VolumeScrubber {
         if self.cursor.round > 0 {
             return self.bytes_per_second_max;
         }
-        let used = self.volume.usage().map_or(0, |usage| usage.used);
-        let needed = used as f64 / self.period.as_secs_f64().max(1.0);
+        let needed = self.used as f64 / self.period.as_secs_f64().max(1.0);
         // A third more than needed, for blocks come while the round goes on.
         ((needed * 4.0 / 3.0) as u64).clamp(1, self.bytes_per_second_max)
     }

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use super::Blocks;
 use super::pipeline::{Announced, Forwarded, Pieces, forward, send};
 use crate::in_flight::Turn;
-use crate::volume::{BlockWriter, Volume, VolumeError};
+use crate::volume::{BlockWriter, Volume, VolumeError, aside};
 
 /// How many targets a pipeline may have: more copies than anybody keeps of a block.
 const PIPELINE_MAX: usize = 16;
@@ -108,7 +108,8 @@ impl Blocks {
         crc32c: Crc32c,
     ) -> Result<(Arc<Volume>, BlockWriter), VolumeError> {
         let mut failure = VolumeError::Failed("no volume is left".into());
-        for volume in self.volumes.in_order_for_writing() {
+        let volumes = self.volumes.clone();
+        for volume in aside(move || volumes.in_order_for_writing()).await {
             match volume.writer(block, length, crc32c).await {
                 Ok(writer) => return Ok((volume, writer)),
                 Err(error) => failure = error,

@@ -101,3 +101,19 @@ fn what_is_lost_with_a_segment_is_found_without_holding_up_others() {
     assert_eq!(volume.lose_missing_segments().unwrap(), []);
     assert_eq!(paged(&volume), before);
 }
+
+/// Room was asked for, of the disk too, on the thread that serves requests.
+#[test]
+fn a_writer_that_waits_for_the_index_does_not_hold_up_its_thread() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = open(&disk).unwrap();
+    block_on(async {
+        let mut writer = std::pin::pin!(volume.writer(id(1), 100, 0));
+        let first = std::future::poll_fn(|context| {
+            let _busy = volume.core.index_mut();
+            std::task::Poll::Ready(writer.as_mut().poll(context))
+        });
+        assert!(first.await.is_pending());
+        writer.await.unwrap();
+    });
+}

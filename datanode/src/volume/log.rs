@@ -343,9 +343,26 @@ impl Writer {
 
     fn publish(&mut self, steps: Vec<Step>, length: usize) {
         self.position.offset += length as u32;
-        let mut index = self.core.index_mut();
         // What is stored or deleted anew takes the place of what lies in the trash under its name.
         let mut replaced = Vec::new();
+        let mut steps = steps.into_iter();
+        while steps.len() > 0 {
+            self.take_steps(steps.by_ref().take(UNDER_ONE_LOCK), &mut replaced);
+        }
+        let mut index = self.core.index_mut();
+        index.position = self.position;
+        index.set_segment_size(self.position.segment, u64::from(self.position.offset));
+        index.since_checkpoint += length as u64;
+        drop(index);
+        for (id, old) in replaced {
+            trash::discard(&self.core, &id, &old);
+        }
+        trash::limit(&self.core);
+    }
+
+    /// Puts some steps of a batch into the index, under one lock.
+    fn take_steps(&self, steps: impl Iterator<Item = Step>, replaced: &mut Vec<(BlockId, Trashed)>) {
+        let mut index = self.core.index_mut();
         for step in steps {
             match step {
                 Step::Insert(id, entry) => {
@@ -369,13 +386,5 @@ impl Writer {
                 Step::Tombstone(target) => index.add_tombstone(self.position.segment, target),
             }
         }
-        index.position = self.position;
-        index.set_segment_size(self.position.segment, u64::from(self.position.offset));
-        index.since_checkpoint += length as u64;
-        drop(index);
-        for (id, old) in replaced {
-            trash::discard(&self.core, &id, &old);
-        }
-        trash::limit(&self.core);
     }
 }

@@ -104,7 +104,7 @@ use self::index::Trashed;
 use self::log::{Change, Log};
 use self::own::OwnSegments;
 use self::recover::Recovered;
-pub(crate) use self::write::blocking;
+pub(crate) use self::write::{aside, blocking};
 
 /// What a volume knows of a block without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,12 +193,18 @@ impl Volume {
         self.core.failure()
     }
 
-    /// Room on the volume.
+    /// Room on the volume. Blocks its thread.
     ///
     /// # Errors
     /// When the system does not tell; the volume has then failed.
     pub fn usage(&self) -> Result<Usage, VolumeError> {
         self.core.usage().map_err(|error| self.core.sync_error("statvfs", &self.core.directory, error))
+    }
+
+    /// What the volume holds in bytes, like [`Usage::used`]. Asks no disk.
+    pub(crate) fn used(&self) -> u64 {
+        let index = self.core.index();
+        index.used() - index.reclaimable()
     }
 
     /// How many blocks are here, without those in quarantine.
@@ -238,14 +244,15 @@ impl Volume {
         }
         let is_own = length >= self.core.options.own_segment_bytes_min;
         let needed = record::record_size(length, is_own);
-        let room = match self.core.reserve(needed) {
-            Err(VolumeError::Full { .. }) if self.core.can_make_room() => {
-                let (core, log, one) = (self.core.clone(), self.log()?, self.maintenance.clone());
-                blocking(move || make_room(&core, &log, &one, needed)).await?;
-                self.core.reserve(needed)?
+        let (core, log, one) = (self.core.clone(), self.log()?, self.maintenance.clone());
+        let room = blocking(move || match core.reserve(needed) {
+            Err(VolumeError::Full { .. }) if core.can_make_room() => {
+                make_room(&core, &log, &one, needed)?;
+                core.reserve(needed)
             }
-            room => room?,
-        };
+            room => room,
+        });
+        let room = room.await?;
         if is_own {
             let (core, own) = (self.core.clone(), self.own.clone());
             BlockWriter::own(id, length, crc, core, own, room).await

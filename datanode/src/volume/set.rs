@@ -167,7 +167,7 @@ impl VolumeSet {
     }
 
     /// The healthy volumes in the order in which to try to store a block: drawn at random, by free space, so that
-    /// volumes fill evenly and yet all of them work at once.
+    /// volumes fill evenly and yet all of them work at once. Blocks its thread.
     pub fn in_order_for_writing(&self) -> Vec<Arc<Volume>> {
         let mut weighted: Vec<(u64, &Arc<Volume>)> = self
             .healthy()
@@ -238,7 +238,7 @@ impl VolumeSet {
         self.healthy().flat_map(|volume| volume.quarantined()).collect()
     }
 
-    /// How full each volume is. One that failed has neither room nor blocks that anybody could count on.
+    /// How full each volume is. One that failed has neither room nor blocks that anybody could count on. Blocks its thread.
     pub fn usage(&self) -> Vec<VolumeUsage> {
         let usage_of = |volume: &Arc<Volume>| {
             let usage = volume.usage();

@@ -32,6 +32,11 @@ pub(crate) fn set_with_blocks(count: u16) -> VolumeSet {
     set
 }
 
+/// Keeps the indexes of all volumes busy: whoever asks one waits until this is dropped.
+pub(crate) fn keep_busy(set: &VolumeSet) -> impl Sized + use<'_> {
+    set.volumes().map(|volume| volume.core.index_mut()).collect::<Vec<_>>()
+}
+
 /// Has a volume believe that it holds so many blocks, of which there are no bytes.
 pub(crate) fn pretend(volume: &Volume, count: u32) -> Vec<BlockId> {
     let mut index = volume.core.index_mut();

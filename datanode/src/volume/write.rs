@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use cairn_protocol::checksum::{ChunkTableBuilder, Crc32c};
 use cairn_protocol::id::BlockId;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::core::{Core, Reservation};
 use super::error::VolumeError;
@@ -175,6 +175,16 @@ impl Drop for OwnWrite {
             Ok(runtime) => drop(runtime.spawn_blocking(move || segments.abandon(&file))),
             Err(_) => segments.abandon(&file),
         }
+    }
+}
+
+/// Runs what blocks its thread, and cannot fail, away from those that serve requests. A panic goes on in the caller; when the
+/// runtime ends, this does not return.
+pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await.map_err(JoinError::try_into_panic) {
+        Ok(done) => done,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_cancelled)) => std::future::pending().await,
     }
 }
 

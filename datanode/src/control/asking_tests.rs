@@ -1,0 +1,46 @@
+//! Who waits while a volume is busy.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use cairn_protocol::checksum::crc32c;
+use cairn_protocol::event::EventKind;
+
+use super::tests::{Counting, node};
+use super::*;
+use crate::volume::test_support;
+
+/// The report, heartbeats and the scrubber took the index's lock, and asked the disk how full it is, on the threads that serve
+/// requests: all that these threads had to do waited. Here the node's own work goes on while all indexes are locked by the
+/// thread that it runs on.
+#[tokio::test]
+async fn what_a_node_does_by_itself_never_waits_for_an_index_on_a_thread_that_serves_requests() {
+    let directory = tempfile::tempdir().unwrap();
+    let datanode = node(directory.path()).await;
+    let blocks = datanode.inner().clone();
+    let bytes = Bytes::from_static(b"long enough for a rest of the scrubber");
+    let volume = blocks.volumes.volumes().next().unwrap().clone();
+    let mut writer = volume.writer(test_support::id(1), bytes.len() as u64, crc32c(&bytes)).await.unwrap();
+    writer.write(bytes).await.unwrap();
+    writer.finish().await.unwrap();
+
+    let counting = Arc::new(Counting::default());
+    let is_scrubbed = || {
+        let past = blocks.events.past_after(0);
+        past.iter().any(|event| matches!(event.kind, EventKind::ScrubFinished { .. }))
+    };
+    let shutdown = CancellationToken::new();
+    let mut running = pin!(datanode.run(counting.clone(), shutdown.clone()));
+    while !(is_scrubbed() && counting.0.borrow().quiet > 5) {
+        let polled = poll_fn(|context| {
+            let _busy = test_support::keep_busy(&blocks.volumes);
+            Poll::Ready(running.as_mut().poll(context))
+        });
+        assert!(polled.await.is_pending());
+        tokio::task::yield_now().await;
+    }
+    shutdown.cancel();
+    assert!(running.await.is_ok());
+}
