@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::disk::{Disk, RealDisk};
 use super::identity::{DirectoryLock, Identity};
 use super::sim::{FaultKind, SimDisk};
-use super::{Damage, Volume, VolumeError, VolumeOptions};
+use super::{BlockWriter, Damage, Volume, VolumeError, VolumeOptions};
 
 /// Everything small, so that few operations touch every path.
 pub(super) fn options() -> VolumeOptions {
@@ -53,7 +53,7 @@ pub(super) fn open_with(disk: &SimDisk, options: VolumeOptions) -> Result<Volume
     open_in(disk, options, env())
 }
 
-fn open_in(disk: &SimDisk, options: VolumeOptions, env: Env) -> Result<Volume, super::OpenError> {
+pub(super) fn open_in(disk: &SimDisk, options: VolumeOptions, env: Env) -> Result<Volume, super::OpenError> {
     let directory = PathBuf::from("/data");
     disk.create_dir(&directory)
         .and_then(|()| disk.sync_dir(&PathBuf::from("/")))
@@ -102,7 +102,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
 }
 
 #[derive(Clone, Debug)]
-enum Op {
+pub(super) enum Op {
     /// Several at once, so that they share a batch. (block, content, length)
     Put(Vec<(u16, u64, usize)>),
     Delete(Vec<u16>),
@@ -115,7 +115,7 @@ enum Op {
     LoseCheckpoint,
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     let length = prop_oneof![3 => 1usize..3000, 1 => 8192usize..80_000];
     prop_oneof![
         8 => proptest::collection::vec((0u16..40, any::<u64>(), length), 1..6).prop_map(Op::Put),
@@ -130,7 +130,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 /// What a block may be: absent, or one of these contents.
 #[derive(Debug, Default)]
-struct Model(BTreeMap<BlockId, Vec<Option<Bytes>>>, Trash);
+pub(super) struct Model(BTreeMap<BlockId, Vec<Option<Bytes>>>, Trash);
 
 /// What can be brought back of a block whose deletion was acknowledged.
 #[derive(Debug, Default)]
@@ -148,7 +148,7 @@ impl Model {
         }
     }
 
-    fn check(&mut self, volume: &Volume) {
+    pub(super) fn check(&mut self, volume: &Volume) {
         let found: Vec<BlockId> = volume.page(None, usize::MAX).into_iter().map(|(id, _)| id).collect();
         for id in &found {
             assert!(self.0.contains_key(id), "{id} was never written");
@@ -179,7 +179,7 @@ impl Model {
         }
     }
 
-    async fn run(&mut self, volume: &Arc<Volume>, disk: &SimDisk, op: &Op) {
+    pub(super) async fn run(&mut self, volume: &Arc<Volume>, disk: &SimDisk, op: &Op) {
         match op {
             Op::Put(blocks) => {
                 let mut fresh: BTreeMap<BlockId, Bytes> = BTreeMap::new();
@@ -626,7 +626,14 @@ fn writers_that_wait_at_the_same_time_share_a_sync() {
     let blocks: Vec<Bytes> = (0..20).map(|n| content(n, 100)).collect();
     #[expect(clippy::await_holding_lock, reason = "the only await under it polls once and does not wait")]
     block_on(async {
-        let mut puts = Box::pin(join_all((0..).zip(&blocks).map(|(n, bytes)| put(&volume, id(n), bytes))));
+        let mut writers = Vec::new();
+        for (n, bytes) in (0..).zip(&blocks) {
+            // Room for it is made on another thread, in its own time.
+            let mut writer = volume.writer(id(n), bytes.len() as u64, crc32c(bytes)).await.unwrap();
+            writer.write(bytes.clone()).await.unwrap();
+            writers.push(writer);
+        }
+        let mut puts = Box::pin(join_all(writers.into_iter().map(BlockWriter::finish)));
         let held = disk.hold_syncs();
         assert!(futures_util::poll!(&mut puts).is_pending());
         drop(held);
