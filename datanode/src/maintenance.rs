@@ -13,7 +13,7 @@ use crate::service::Blocks;
 use crate::volume::{Compaction, Volume, VolumeError, blocking};
 
 /// Looks after the volumes until `shutdown`, after each by itself, so that one that hangs holds no other up. One segment
-/// per volume and turn, so compaction writes at most half a segment per interval.
+/// per volume and turn, so compaction writes at most half a segment per interval, or seven eighths on a full disk.
 pub(crate) async fn run(blocks: Blocks, config: &Config, shutdown: CancellationToken) {
     let volumes: Vec<Arc<Volume>> = blocks.volumes.volumes().cloned().collect();
     join_all(volumes.into_iter().map(|volume| look_after(&blocks, volume, config, &shutdown))).await;

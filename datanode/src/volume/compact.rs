@@ -2,8 +2,8 @@
 //!
 //! Records of the trash are carried along, with the time of their deletion. Tombstones that it holds are written again for
 //! as long as the segment of their target exists; without one, a start without a checkpoint would find the deleted block again.
-//! Segments are compacted oldest first and one at a time, so once a target's segment is gone there is no older copy of the
-//! target either.
+//! When the target's segment is gone, no other segment holds a record of the block, unless one whose compaction broke off
+//! (`unfinished`).
 //!
 //! It costs what the segment holds: the index is asked for each of its records. Only where damage hides a record's header, or
 //! the scan does not reach it, is the index walked for blocks that still point here.
@@ -22,6 +22,7 @@ use super::read::BlockReader;
 use super::record::Body;
 use super::scan::{Record, Scanner};
 use super::trash;
+use super::unfinished;
 
 /// Changes handed to the log and not durable yet: enough to fill its batches, and at most a few hundred MiB.
 const IN_FLIGHT_MAX: usize = 256;
@@ -45,6 +46,10 @@ pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction,
     let read_error = |error| VolumeError::io("read", &path, error);
     let file = core.disk.open(&path).map_err(read_error)?;
     let mut scanner = Scanner::new(file, core.id, number, 0).map_err(read_error)?;
+    // What is dead altogether is not moved, and needs no room.
+    if core.index().segment(number).is_some_and(|usage| usage.live > 0) {
+        unfinished::begin(core, number)?;
+    }
     let (mut in_flight, mut damaged) = (VecDeque::new(), Vec::new());
     loop {
         let record = match scanner.next() {
@@ -174,8 +179,7 @@ fn keep(core: &Core, number: u32, record: &Record<'_>) -> Keep {
         }
         Body::Mark => Keep::Nothing,
         Body::Tombstone { target, deleted_at } => {
-            let still_there = target.segment() != number && core.index().segment(target.segment()).is_some();
-            if still_there {
+            if core.index().needs_tombstone(target.segment(), number) {
                 Keep::This(Change::CarryTombstone { id, target, deleted_at })
             } else {
                 Keep::Nothing

@@ -155,7 +155,7 @@ impl Core {
     pub(crate) fn can_make_room(&self) -> bool {
         let index = self.index();
         index.trash_len() > 0
-            || index.compaction_candidate().is_some()
+            || index.compaction_candidate(true, u64::MAX).is_some()
             || self.making_room.load(Ordering::Relaxed) > 0
     }
 
@@ -329,6 +329,16 @@ impl Core {
         let space = space.map_err(|error| self.sync_error("statvfs", &self.directory, error))?;
         let room = self.room(space, self.index().used());
         Ok(room.saturating_sub(self.receiving.load(Ordering::Relaxed)))
+    }
+
+    /// What compaction may write, in bytes: it frees more than that, so the reserve is for it. None where there is a quota, for
+    /// nobody knows how much.
+    pub(crate) fn room_for_compaction(&self) -> Result<u64, VolumeError> {
+        let space = self.disk.space(&self.directory);
+        let space = space.map_err(|error| self.sync_error("statvfs", &self.directory, error))?;
+        let used = self.index().used();
+        let left = self.options.capacity_bytes_max.map_or(u64::MAX, |max| max.saturating_sub(used));
+        Ok(if self.is_at_quota() { 0 } else { space.available.min(left) })
     }
 
     /// Free bytes beyond the reserve, what is promised to writers included.

@@ -255,10 +255,35 @@ impl Index {
         self.segments.get(number)
     }
 
-    /// The oldest sealed segment that is less than half alive. Oldest first is what makes it safe to drop a
-    /// tombstone once its target's segment is gone: no older copy of the target can be left anywhere.
-    pub(crate) fn compaction_candidate(&self) -> Option<u32> {
-        self.segments.oldest_mostly_dead(self.position.segment)
+    /// The sealed segment to compact next, if there is one: one whose compaction has begun, else the oldest that is less than
+    /// half alive. With `is_short`, because the disk is full, else the deadest that is at least an eighth dead. What is more
+    /// than half alive must fit `room` bytes.
+    pub(crate) fn compaction_candidate(&self, is_short: bool, room: u64) -> Option<u32> {
+        let end = self.position.segment;
+        let unfinished = self.segments.unfinished_that_fits(room).filter(|number| *number < end);
+        let candidate = unfinished.or_else(|| self.segments.oldest_mostly_dead(end));
+        candidate.or_else(|| if is_short { self.segments.deadest(end, room) } else { None })
+    }
+
+    /// Whether a tombstone for a record of segment `target` is still needed when segment `number` is gone.
+    pub(crate) fn needs_tombstone(&self, target: u32, number: u32) -> bool {
+        self.segments.needs_tombstone(target, number)
+    }
+
+    /// Segments whose compaction has begun.
+    pub(crate) fn unfinished(&self) -> Vec<u32> {
+        self.segments.unfinished()
+    }
+
+    /// The compaction of this segment has begun.
+    pub(crate) fn set_unfinished(&mut self, number: u32) {
+        self.segments.set_unfinished(number);
+    }
+
+    /// Sealed segments that are less than half alive.
+    pub(crate) fn mostly_dead(&self) -> Vec<u32> {
+        let all = self.segments.mostly_dead().into_iter();
+        all.filter(|number| *number < self.position.segment).collect()
     }
 
     /// Whether the active segment holds at least `bytes_min` and is less than half alive: it is worth sealing early, so
@@ -326,11 +351,11 @@ mod tests {
             index.set_segment_size(segment, 64 + 2 * 192);
         }
         index.insert(id(1), entry(1));
-        assert_eq!(index.compaction_candidate(), None);
+        assert_eq!(index.compaction_candidate(false, 0), None);
         index.remove_at(&id(1), entry(1).place);
-        assert_eq!(index.compaction_candidate(), Some(1));
+        assert_eq!(index.compaction_candidate(false, 0), Some(1));
         index.remove_segment(1);
-        assert_eq!(index.compaction_candidate(), None);
+        assert_eq!(index.compaction_candidate(false, 0), None);
     }
 
     #[test]

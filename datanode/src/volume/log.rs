@@ -221,7 +221,12 @@ impl Writer {
         if moved_from.is_some() && self.place_of(&block.id) != moved_from {
             return;
         }
+        let replaced = self.place_of(&block.id).filter(|_| moved_from.is_none());
         let entry = self.stage_block(block, 0);
+        if let Some(replaced) = replaced {
+            // A start without a checkpoint must not find it when the block and its tombstone are gone.
+            self.stage_tombstone(block.id, replaced, 0);
+        }
         self.batch.steps.push(Step::Insert(block.id, entry));
         self.batch.overlay.insert(block.id, Some(entry.place));
     }

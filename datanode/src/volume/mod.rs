@@ -13,6 +13,7 @@
 //!   probe                 a page that is written and read to see whether the disk works
 //!   node.json             what the node remembers beside its blocks
 //!   scrub.json            how far the volume was scrubbed
+//!   compacting.json       segments whose compaction has begun
 //! ```
 //!
 //! | module | what is there |
@@ -24,7 +25,7 @@
 //! | `log` | shared segments, written by one thread with group commit |
 //! | `own` | blocks with a segment of their own |
 //! | `checkpoint`, `scan`, `recover`, `recover_own` | how a start finds out what is there |
-//! | `compact`, `quarantine` | how dead and damaged records are treated |
+//! | `compact`, `unfinished`, `quarantine` | how dead and damaged records are treated |
 //! | `trash` | how deleted blocks are kept for a while, and brought back |
 //! | `probe` | whether the disk still does what it is asked |
 //! | `scrub_cursor` | how far it was scrubbed |
@@ -43,6 +44,8 @@ mod core;
 mod damage_tests;
 pub mod disk;
 mod error;
+#[cfg(test)]
+mod full_tests;
 pub mod identity;
 mod index;
 mod log;
@@ -72,6 +75,7 @@ mod trash;
 mod trash_index;
 #[cfg(test)]
 mod trash_tests;
+mod unfinished;
 #[cfg(test)]
 mod volumes_tests;
 mod write;
@@ -431,13 +435,20 @@ impl Volume {
         self.core.count_unreadable()
     }
 
-    /// Rewrites one shared segment that is less than half alive, if there is one. Blocks its thread.
+    /// Rewrites one shared segment that is less than half alive, if there is one; when there is no room for another segment, also
+    /// one that is at least an eighth dead. Blocks its thread.
     ///
     /// # Errors
     /// The segment stays, and nothing is lost.
     pub fn compact(&self) -> Result<Option<Compaction>, VolumeError> {
         let _one = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
-        compact_next(&self.core, &self.log()?, |_| {})
+        let is_short = self.core.available_now()? < u64::from(self.core.options.segment_bytes_max);
+        let compacted = compact_next(&self.core, &self.log()?, is_short, |_| {})?;
+        if compacted.is_some() {
+            // With a quota, only the next write shows whether there is room now.
+            self.core.below_quota();
+        }
+        Ok(compacted)
     }
 
     /// Writes a checkpoint if enough was stored since the last one. Blocks its thread.
@@ -499,6 +510,7 @@ impl Volume {
 fn compact_next(
     core: &Core,
     log: &Log,
+    is_short: bool,
     prepare: impl FnOnce(u32),
 ) -> Result<Option<Compaction>, VolumeError> {
     // A store that only ever holds little would otherwise never get the room of deleted blocks back.
@@ -507,7 +519,8 @@ fn compact_next(
     if is_mostly_dead {
         log.submit(Change::Seal)?.wait()?;
     }
-    let Some(number) = core.index().compaction_candidate() else { return Ok(None) };
+    let room = core.room_for_compaction()?;
+    let Some(number) = core.index().compaction_candidate(is_short, room) else { return Ok(None) };
     prepare(number);
     compact::compact(core, log, number).map(Some)
 }
@@ -532,8 +545,11 @@ fn make_room(core: &Core, log: &Log, one: &Mutex<()>, needed: u64) -> Result<(),
             continue;
         }
         // To carry along what is emptied next would leave new blocks among the dead.
-        match compact_next(core, log, |number| trash::forget_segment(core, number))? {
-            Some(compacted) => core.found_damaged().extend(compacted.damaged),
+        match compact_next(core, log, true, |number| trash::forget_segment(core, number))? {
+            Some(compacted) => {
+                core.found_damaged().extend(compacted.damaged);
+                core.below_quota();
+            }
             None if emptied.blocks == 0 => return Ok(()),
             None => {}
         }

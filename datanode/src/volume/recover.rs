@@ -31,6 +31,7 @@ use super::record::{Body, HEADER_SIZE, Header, Place, segment_header};
 use super::recover_own::{recover_own, recover_trash};
 use super::scan::Scanner;
 use super::trash;
+use super::unfinished;
 
 /// What recovery found and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +71,11 @@ pub(crate) fn recover(core: &Core) -> Result<Recovered, VolumeError> {
     let mut recovered = Recovered::default();
     let segments = list_segments(core, &mut recovered)?;
     let from = load_checkpoint(core, &segments, &mut recovered)?;
+    let is_noted = unfinished::load(core)?;
     replay(core, &segments, from, &mut recovered)?;
+    if !is_noted {
+        unfinished::assume(core);
+    }
     recover_own(core, &mut recovered)?;
     recover_trash(core, &mut recovered)?;
     trash::expire(core);

@@ -30,9 +30,31 @@ impl SegmentUse {
     }
 
     fn is_mostly_dead(self) -> bool {
-        self.live * 2 < self.size.saturating_sub(HEADER_SIZE as u64).max(1)
+        self.live * 2 < self.room_for_records()
+    }
+
+    /// How much of it is alive, in thousandths.
+    fn share(self) -> u64 {
+        self.live * 1000 / self.room_for_records()
+    }
+
+    fn room_for_records(self) -> u64 {
+        self.size.saturating_sub(HEADER_SIZE as u64).max(1)
+    }
+
+    /// Whether its compaction can be expected to end where so many bytes can be written. Half a segment always fits into the
+    /// reserve.
+    fn fits(self, room: u64) -> bool {
+        self.is_mostly_dead() || self.live <= room
     }
 }
+
+/// A segment is worth compacting on a full disk when it is at most so alive, in thousandths: to free a gigabyte costs
+/// seven to be written at the most.
+const SHARE_MAX_WHEN_SHORT: u64 = 875;
+
+/// Segments that are looked at for one whose live part fits. They are in the order of how much that is, but for their sizes.
+const LOOKED_AT_WHEN_SHORT: usize = 64;
 
 /// The shared segments, and sums over them.
 #[derive(Debug, Default)]
@@ -40,6 +62,10 @@ pub(crate) struct Segments {
     all: BTreeMap<u32, SegmentUse>,
     /// Those that are less than half alive.
     mostly_dead: BTreeSet<u32>,
+    /// All by how much of them is alive, in thousandths, the deadest first.
+    by_share: BTreeSet<(u64, u32)>,
+    /// Those whose compaction has begun: they may hold records of blocks that lie elsewhere by now.
+    unfinished: BTreeSet<u32>,
     /// How many tombstones for records of a segment (first) lie in another one (second). Without them a segment full of
     /// tombstones would seem dead, and be compacted over and over to no avail.
     tombstones: BTreeMap<(u32, u32), u64>,
@@ -70,6 +96,10 @@ impl Segments {
         self.size = self.size - old.size + new.size;
         self.trash = self.trash - old.trash + new.trash;
         self.reclaimable = self.reclaimable - old.reclaimable() + new.reclaimable();
+        if before.is_none_or(|before| before.share() != new.share()) {
+            self.by_share.remove(&(old.share(), number));
+            self.by_share.insert((new.share(), number));
+        }
         match (before.is_some_and(SegmentUse::is_mostly_dead), new.is_mostly_dead()) {
             (false, true) => {
                 self.mostly_dead.insert(number);
@@ -88,11 +118,15 @@ impl Segments {
         }
     }
 
-    /// A tombstone for a record of segment `target` was written to segment `number`.
+    /// A tombstone for a record of segment `target` was written to segment `number`. It counts as alive as long as that
+    /// segment is there, or else an older one that may hold a record of the same block.
     pub(crate) fn add_tombstone(&mut self, number: u32, target: u32) {
-        if number == target || !self.all.contains_key(&target) {
+        if number == target {
             return;
         }
+        let is_there = self.all.contains_key(&target);
+        let older = self.unfinished.range(..target).next().copied().filter(|older| *older != number);
+        let Some(target) = Some(target).filter(|_| is_there).or(older) else { return };
         *self.tombstones.entry((target, number)).or_default() += 1;
         self.tombstones_within.insert((number, target));
         self.change(number, |segment| {
@@ -124,11 +158,51 @@ impl Segments {
         self.change(number, |segment| *segment = SegmentUse::default());
         self.all.remove(&number);
         self.mostly_dead.remove(&number);
+        self.by_share.remove(&(SegmentUse::default().share(), number));
+        self.unfinished.remove(&number);
     }
 
     /// The oldest below number `end` that is less than half alive.
     pub(crate) fn oldest_mostly_dead(&self, end: u32) -> Option<u32> {
         self.mostly_dead.first().copied().filter(|number| *number < end)
+    }
+
+    /// All that are less than half alive.
+    pub(crate) fn mostly_dead(&self) -> Vec<u32> {
+        self.mostly_dead.iter().copied().collect()
+    }
+
+    /// The deadest below number `end` that is at least an eighth dead and whose live part fits `room` bytes.
+    pub(crate) fn deadest(&self, end: u32, room: u64) -> Option<u32> {
+        let worth_it = self.by_share.iter().take_while(|(share, _)| *share <= SHARE_MAX_WHEN_SHORT);
+        let sealed = worth_it.map(|(_, number)| *number).filter(|number| *number < end);
+        sealed
+            .take(LOOKED_AT_WHEN_SHORT)
+            .find(|number| self.get(*number).is_some_and(|usage| usage.fits(room)))
+    }
+
+    /// The oldest whose compaction has begun and fits `room` bytes.
+    pub(crate) fn unfinished_that_fits(&self, room: u64) -> Option<u32> {
+        let fits = |number: &&u32| self.get(**number).is_some_and(|usage| usage.fits(room));
+        self.unfinished.iter().find(fits).copied()
+    }
+
+    /// Those whose compaction has begun.
+    pub(crate) fn unfinished(&self) -> Vec<u32> {
+        self.unfinished.iter().copied().collect()
+    }
+
+    /// The compaction of this segment has begun; one that is not there is none.
+    pub(crate) fn set_unfinished(&mut self, number: u32) {
+        if self.all.contains_key(&number) {
+            self.unfinished.insert(number);
+        }
+    }
+
+    /// Whether a tombstone for a record of segment `target` is still needed when segment `number` is gone.
+    pub(crate) fn needs_tombstone(&self, target: u32, number: u32) -> bool {
+        let is_there = target != number && self.all.contains_key(&target);
+        is_there || self.unfinished.range(..target).any(|older| *older != number)
     }
 
     /// Bytes of all of them.
@@ -231,6 +305,10 @@ mod tests {
                 for number in 0..6 {
                     prop_assert_eq!(segments.get(number), plain.usage(number));
                     let dead = plain.segments.keys().find(|n| plain.usage(**n).unwrap().is_mostly_dead());
+                    let share = |n: &u32| (plain.usage(*n).unwrap().share(), *n);
+                    let deadest = plain.segments.keys().filter(|n| **n < number).map(share).min();
+                    let deadest = deadest.filter(|(share, _)| *share <= SHARE_MAX_WHEN_SHORT);
+                    prop_assert_eq!(segments.deadest(number, u64::MAX), deadest.map(|(_, n)| n));
                     prop_assert_eq!(segments.oldest_mostly_dead(number), dead.copied().filter(|n| *n < number));
                 }
                 let sum = |what: fn(&SegmentUse) -> u64| plain.all().iter().map(what).sum::<u64>();
@@ -241,5 +319,39 @@ mod tests {
                 prop_assert_eq!(segments.from(0, 9), keys);
             }
         }
+    }
+
+    #[test]
+    fn the_deadest_segment_is_taken_whose_live_part_fits() {
+        let mut segments = Segments::default();
+        let sizes = [(1, 900, 1000), (2, 600, 1000), (3, 700, 1000), (4, 140, 200), (5, 10, 1000)];
+        for (number, live, size) in sizes {
+            segments
+                .change(number, |segment| (segment.live, segment.size) = (live, size + HEADER_SIZE as u64));
+        }
+        assert_eq!(segments.deadest(5, 1000), Some(2));
+        assert_eq!(segments.deadest(5, 599), Some(4));
+        assert_eq!(segments.deadest(5, 100), None);
+        // Half a segment fits into the reserve.
+        assert_eq!(segments.deadest(6, 0), Some(5));
+    }
+
+    #[test]
+    fn tombstones_stay_while_an_older_segment_is_half_compacted() {
+        let mut segments = Segments::default();
+        for number in [1, 3, 6, 7] {
+            segments.change(number, |segment| segment.size = 100);
+        }
+        assert!(segments.needs_tombstone(3, 6) && !segments.needs_tombstone(6, 6));
+        assert!(!segments.needs_tombstone(5, 6));
+        segments.set_unfinished(3);
+        assert!(segments.needs_tombstone(5, 6) && segments.needs_tombstone(6, 6));
+        // What is older than it cannot lie in it, and it is no reason to keep what is in it.
+        assert!(!segments.needs_tombstone(2, 6) && !segments.needs_tombstone(3, 3));
+        segments.add_tombstone(7, 5);
+        assert_eq!(segments.get(7).unwrap().tombstones, HEADER_SIZE as u64);
+        segments.remove(3);
+        assert!(!segments.needs_tombstone(5, 6));
+        assert_eq!(segments.get(7).unwrap().tombstones, 0);
     }
 }

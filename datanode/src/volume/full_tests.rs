@@ -1,0 +1,255 @@
+//! What a full volume does to get the room of dead records back, and that no deleted block returns for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cairn_protocol::env::{Env, Timestamp};
+use proptest::prelude::*;
+
+use super::disk::Disk;
+use super::log::Change;
+use super::sim::SimDisk;
+use super::tests::{Model, block_on, content, id, op, open_in, open_with, options, put, read};
+use super::{Volume, VolumeError, VolumeOptions};
+
+/// Room for some 200 blocks of 1500 bytes, on a disk that has more.
+fn small() -> VolumeOptions {
+    VolumeOptions { capacity_bytes_max: Some(400_000), reserve_bytes: 60_000, ..options() }
+}
+
+/// Fills a volume, and deletes every fourth block. Returns how many it stored.
+fn three_quarters_alive(volume: &Volume) -> u16 {
+    let mut stored = 0;
+    while block_on(put(volume, id(stored), &content(stored.into(), 1500))).is_ok() {
+        stored += 1;
+    }
+    for n in (0..stored).filter(|n| n % 4 == 0) {
+        assert!(block_on(volume.delete(id(n))).unwrap());
+    }
+    stored
+}
+
+fn check_three_quarters(volume: &Volume, stored: u16) {
+    for n in 0..stored {
+        match read(volume, id(n)) {
+            Ok(bytes) => assert!(n % 4 != 0 && bytes == content(n.into(), 1500), "{n}"),
+            Err(error) => assert!(n % 4 == 0 && matches!(error, VolumeError::NotFound(_)), "{n}: {error}"),
+        }
+    }
+}
+
+/// Segments that were more than half alive were never compacted: a quarter of the disk could be dead, and it was full all the same.
+#[test]
+fn a_full_volume_that_nobody_writes_to_gets_the_room_of_its_dead_records_back() {
+    let volume = open_with(&SimDisk::new(1 << 30), small()).unwrap();
+    let stored = three_quarters_alive(&volume);
+    let before = volume.usage().unwrap();
+    while volume.compact().unwrap().is_some() {}
+    let after = volume.usage().unwrap();
+    // Until there is room for a segment, and no further: it costs writes.
+    assert!(before.available < 1600 && after.available >= 16 * 1024, "{before:?} {after:?}");
+    assert!(after.used + 16 * 1024 * 3 > before.used, "{before:?} {after:?}");
+    check_three_quarters(&volume, stored);
+}
+
+#[test]
+fn a_write_to_a_full_volume_waits_for_the_room_of_dead_records() {
+    let volume = open_with(&SimDisk::new(1 << 30), small()).unwrap();
+    let stored = three_quarters_alive(&volume);
+    let more = stored / 5;
+    for n in 0..more {
+        block_on(put(&volume, id(4 * n), &content(9, 1500))).unwrap();
+        assert_eq!(read(&volume, id(4 * n)).unwrap(), content(9, 1500));
+    }
+    assert_eq!(volume.len(), u64::from(stored - stored.div_ceil(4) + more));
+}
+
+#[test]
+fn a_volume_with_room_leaves_segments_alone_that_are_more_than_half_alive() {
+    let options = VolumeOptions { capacity_bytes_max: None, ..small() };
+    let volume = open_with(&SimDisk::new(1 << 30), options).unwrap();
+    block_on(async {
+        for n in 0..100 {
+            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
+        }
+        for n in (0..100).filter(|n| n % 4 == 0) {
+            volume.delete(id(n)).await.unwrap();
+        }
+    });
+    assert_eq!(volume.compact().unwrap(), None);
+}
+
+/// With a quota nobody is believed until a write succeeds, and the room that compaction made was never tried.
+#[test]
+fn compaction_makes_room_where_there_is_a_quota() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = open_with(&disk, options()).unwrap();
+    block_on(async {
+        for n in 0..40 {
+            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
+        }
+        for n in 0..20 {
+            volume.delete(id(n)).await.unwrap();
+        }
+        disk.set_quota(Some(disk.used() + 1000));
+        let refused = put(&volume, id(50), &content(50, 40_000)).await.unwrap_err();
+        assert!(matches!(refused, VolumeError::Full { .. }), "{refused}");
+        put(&volume, id(51), &content(51, 1500)).await.unwrap();
+        assert_eq!(read(&volume, id(51)).unwrap(), content(51, 1500));
+    });
+}
+
+/// Tombstones went when the segment of their target was gone. A compaction that broke off leaves records of moved blocks behind in
+/// a segment that may be more than half alive: when such a block was deleted, its newest record and then its tombstone
+/// were compacted away, and a start that read all segments found it in the segment that was left behind.
+#[test]
+fn a_compaction_that_breaks_off_anywhere_brings_no_deleted_block_back() {
+    // The segment that blocks are moved to has room for so many, so that some are durable before others.
+    for room in 0..4 {
+        for power_fails_after in 1.. {
+            let (disk, volume, first_new) = about_to_compact(room);
+            disk.fail_power_after(power_fails_after);
+            let compacted = volume.compact();
+            drop(volume);
+            if compacted.is_ok() {
+                assert!(power_fails_after > 5);
+                break;
+            }
+            let disk = disk.restart(power_fails_after);
+            let volume = open_with(&disk, options()).unwrap();
+            check_three_quarters(&volume, BLOCKS);
+            // All that was moved is deleted, and its segments and tombstones go; the segment that it was moved from is more than
+            // half alive, and there is room.
+            for (id, _) in volume.page(None, usize::MAX) {
+                if volume.core.index().get(&id).is_some_and(|entry| entry.place.segment() >= first_new) {
+                    assert!(block_on(volume.delete(id)).unwrap());
+                }
+            }
+            seal(&volume);
+            while volume.compact().unwrap().is_some() {}
+            let held = volume.page(None, usize::MAX);
+            drop(volume);
+            disk.remove_file(&PathBuf::from("/data/checkpoint")).unwrap();
+            let volume = open_with(&disk, options()).unwrap();
+            assert_eq!(volume.page(None, usize::MAX), held, "{room} {power_fails_after}");
+        }
+    }
+}
+
+/// Earlier versions wrote nothing down. What they left behind half compacted was less than half alive.
+#[test]
+fn a_volume_of_an_earlier_version_is_taken_for_one_whose_compaction_broke_off() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = open_with(&disk, options()).unwrap();
+    block_on(async {
+        for n in 0..30 {
+            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
+        }
+        for n in 1..9 {
+            volume.delete(id(n)).await.unwrap();
+        }
+    });
+    let unfinished = |volume: &Volume| volume.core.index().unfinished();
+    drop(volume);
+    let volume = open_with(&disk, options()).unwrap();
+    assert!(unfinished(&volume).is_empty());
+    drop(volume);
+    disk.remove_file(&PathBuf::from("/data/compacting.json")).unwrap();
+    let volume = open_with(&disk, options()).unwrap();
+    assert_eq!(unfinished(&volume), [1]);
+    drop(volume);
+    // That holds until it is done.
+    let volume = open_with(&disk, options()).unwrap();
+    assert_eq!(unfinished(&volume), [1]);
+    assert_eq!(volume.compact().unwrap().unwrap().moved, 2);
+    assert!(unfinished(&volume).is_empty());
+}
+
+const BLOCKS: u16 = 100;
+
+/// A volume without room whose segments are three quarters alive, and the segment that takes new blocks: as many as it has `room` for.
+fn about_to_compact(room: u16) -> (SimDisk, Volume, u32) {
+    let disk = SimDisk::new(1 << 30);
+    let volume = open_with(&disk, options()).unwrap();
+    block_on(async {
+        for n in 0..BLOCKS {
+            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
+        }
+        for n in (0..BLOCKS).filter(|n| n % 4 == 0) {
+            volume.delete(id(n)).await.unwrap();
+        }
+    });
+    seal(&volume);
+    for n in room..10 {
+        block_on(put(&volume, id(1000 + n), &content(n.into(), 1500))).unwrap();
+    }
+    let first_new = volume.core.index().position.segment;
+    let capacity_bytes_max = Some(volume.usage().unwrap().used + 30_000);
+    drop(volume);
+    let options = VolumeOptions { capacity_bytes_max, reserve_bytes: 60_000, ..options() };
+    let volume = open_with(&disk, options).unwrap();
+    (disk, volume, first_new)
+}
+
+fn seal(volume: &Volume) {
+    volume.log().unwrap().submit(Change::Seal).unwrap().wait().unwrap();
+}
+
+/// A block that was stored twice left a record without a tombstone, for a start to find when the newer one was deleted and gone.
+#[test]
+fn a_block_that_was_stored_twice_is_deleted_for_good() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = open_with(&disk, options()).unwrap();
+    block_on(async {
+        for n in 0..4 {
+            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
+        }
+    });
+    seal(&volume);
+    block_on(put(&volume, id(0), &content(0, 1500))).unwrap();
+    seal(&volume);
+    assert!(block_on(volume.delete(id(0))).unwrap());
+    seal(&volume);
+    while volume.compact().unwrap().is_some() {}
+    drop(volume);
+    disk.remove_file(&PathBuf::from("/data/checkpoint")).unwrap();
+    let volume = open_with(&disk, options()).unwrap();
+    assert_eq!((volume.get(&id(0)), volume.len()), (None, 3));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    /// The promises of a volume that is nearly full all the time, so that it compacts what is more than half alive.
+    #[test]
+    fn a_full_volume_loses_nothing_and_brings_nothing_back_when_the_power_fails(
+        rounds in proptest::collection::vec(
+            (proptest::collection::vec(op(), 1..30), 1u64..600, any::<u64>()),
+            1..5,
+        ),
+    ) {
+        let mut disk = SimDisk::new(1 << 30);
+        let mut model = Model::default();
+        let (env, _clock) = Env::manual(1, Timestamp(1_000_000));
+        let options = VolumeOptions { capacity_bytes_max: Some(100_000), reserve_bytes: 40_000, ..options() };
+        let open = |disk: &SimDisk| open_in(disk, options.clone(), env.clone());
+        for (ops, power_fails_after, seed) in rounds {
+            disk.fail_power_after(power_fails_after);
+            if let Ok(volume) = open(&disk).map(Arc::new) {
+                block_on(async {
+                    for op in &ops {
+                        model.run(&volume, &disk, op).await;
+                    }
+                });
+                volume.close();
+            }
+            disk = disk.restart(seed);
+            let volume = open(&disk).unwrap();
+            model.check(&volume);
+            volume.close();
+        }
+        // Nothing but the segments tells what is there.
+        disk.remove_file(&PathBuf::from("/data/checkpoint")).unwrap();
+        model.check(&open(&disk).unwrap());
+    }
+}
