@@ -2,7 +2,7 @@
 
 VENV := .venv
 
-.PHONY: help build run test check setup bench bench-checksums bench-slow bench-swarm clean
+.PHONY: help build run test check setup bench bench-checksums bench-segments bench-slow bench-swarm clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -29,6 +29,9 @@ bench: build setup ## Compare throughput with that of a plain file and of plain 
 
 bench-swarm: build ## Measure one metanode with 10,000 simulated datanodes
 	cargo run --release --locked --package cairn-cluster-tests --example swarm
+
+bench-segments: ## Compare what a volume with 10,000 segments costs with one of 100
+	cargo run --release --locked --package cairn-datanode --example segments
 
 bench-slow: build setup ## Measure what healthy clients notice of 1,000 slow readers and 3,000 slow writers
 	$(VENV)/bin/python benches/slow_clients.py
