@@ -201,8 +201,9 @@ impl<'a> Session<'a> {
         let limit = PER_HEARTBEAT.saturating_sub(increment.blocks());
         let losses = self.control.losses.clone();
         let ask = move |volumes: &VolumeSet| {
-            let losses = losses.lock().unwrap_or_else(PoisonError::into_inner);
-            (volumes.usage(), losses.next(volumes, limit))
+            // Not under the lock: a disk that hangs does not answer.
+            let usage = volumes.usage();
+            (usage, losses.lock().unwrap_or_else(PoisonError::into_inner).next(volumes, limit))
         };
         let (usage, lost) = self.control.ask(ask).await;
         let mut corrupt = increment.corrupt.clone();

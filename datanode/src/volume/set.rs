@@ -241,9 +241,10 @@ impl VolumeSet {
     /// How full each volume is. One that failed has neither room nor blocks that anybody could count on. Blocks its thread.
     pub fn usage(&self) -> Vec<VolumeUsage> {
         let usage_of = |volume: &Arc<Volume>| {
-            let usage = volume.usage();
+            // One that was given up because it does not answer is not asked again.
+            let asked = if volume.failure().is_none() { volume.usage() } else { Ok(Usage::default()) };
             let failed = volume.failure().map(|reason| reason.to_string());
-            let usage = if failed.is_some() { Usage::default() } else { usage.unwrap_or_default() };
+            let usage = if failed.is_some() { Usage::default() } else { asked.unwrap_or_default() };
             let Usage { capacity, used, available, trash, blocks: _ } = usage;
             VolumeUsage { volume: volume.id(), capacity, used, free: available, trash, failed }
         };

@@ -216,6 +216,11 @@ impl SimDisk {
         self.world().syncs
     }
 
+    /// Operations so far.
+    pub(crate) fn operations(&self) -> u64 {
+        self.world().operations
+    }
+
     /// Names in directories that were listed or asked for so far.
     pub(crate) fn names_seen(&self) -> u64 {
         self.world().names_seen

@@ -357,3 +357,16 @@ fn a_lack_of_file_descriptors_ends_the_start_and_leaves_no_volume_out() {
     assert!(set.left_out().is_empty());
     assert_eq!(held(&set).len(), 30);
 }
+
+/// A disk that hung was given up after two minutes, and asked again how full it is with every heartbeat: the node hung with it.
+#[test]
+fn a_failed_volume_is_told_as_full_without_asking_its_disk() {
+    let disk = SimDisk::new(1 << 30);
+    let set = open(&disk, 1).unwrap();
+    volume(&set, 0).give_up("for the test");
+    let before = disk.operations();
+    let usage = set.usage();
+    assert_eq!(disk.operations() - before, 1);
+    assert_eq!((usage[0].capacity, usage[1].capacity > 0), (0, true));
+    assert_eq!([&usage[0].failed, &usage[1].failed].map(Option::is_some), [true, false]);
+}
