@@ -79,7 +79,7 @@ impl Metanode {
     ) -> Result<Self, OpenError> {
         config.blocks.validate()?;
         let directory = Directory::open(&config.directory)?;
-        let store = Store::open(&directory.database()).await?;
+        let store = Store::open(&directory.database(), &env).await?;
         let cluster = cluster_id(&store, config.cluster, &env).await?;
         let (root, root_made_now) = match config.root_credentials {
             Some(root) => (root, false),

@@ -183,7 +183,7 @@ impl Blocks {
         let board = Board::new(settings::workers(&mut reader).await?, &config);
         let kept = stored_clock::find(&mut reader).await?;
         drop(reader);
-        store.begin_opening(opening).await;
+        store.begin_opening(opening);
         let (clock, env) = Clock::begin(kept, known.nodes.is_empty(), &config, &env);
         let memory = Memory::new(known, &config, &env).into();
         let (wakes, decisions) = (Wakes::default(), tokio::sync::RwLock::default());

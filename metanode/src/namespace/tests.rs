@@ -13,7 +13,7 @@ use crate::store::{Store, tests as store_tests};
 
 async fn namespace() -> (Namespace, TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&directory.path().join("metanode.db")).await.unwrap();
+    let store = Store::open(&directory.path().join("metanode.db"), &Env::system()).await.unwrap();
     let env = Env::system();
     let events = EventBus::new(env.clone());
     let secret = ClusterSecret::new("a secret that is long enough for tests").unwrap();

@@ -3,7 +3,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`open`](Store::open) | opening the database: durability asserted, migrations applied |
-//! | `writer` | group commit: one task, one transaction for all waiting mutations |
+//! | `writer` | group commit: one task, one transaction for mutations that wait; and the log that it writes |
 //! | `column` | how values of ours are kept in columns |
 //! | `error` | what can go wrong |
 //! | `invariants` | what must be true after every transaction |
@@ -53,12 +53,14 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use cairn_protocol::cluster::Generation;
+use cairn_protocol::env::Env;
 use cairn_protocol::id::OpeningId;
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 use tokio::sync::watch;
 
-use writer::{LogLimits, Writer};
+use open::Pools;
+use writer::{Lane, LogLimits, Writer};
 
 /// A connection to the database, inside or outside of a transaction.
 pub(crate) type Connection = sqlx::SqliteConnection;
@@ -69,7 +71,7 @@ pub(crate) type Row = sqlx::sqlite::SqliteRow;
 /// The metanode's database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    readers: sqlx::SqlitePool,
+    readers: Pools,
     writer: Writer,
 }
 
@@ -111,21 +113,32 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened or written, is of a newer Cairn, or does not give the
     /// durability that we promise.
-    pub async fn open(file: &Path) -> Result<Self, StoreError> {
-        Self::open_with(file, LogLimits::default()).await
+    pub async fn open(file: &Path, env: &Env) -> Result<Self, StoreError> {
+        Self::open_with(file, env, LogLimits::default()).await
     }
 
-    async fn open_with(file: &Path, log: LogLimits) -> Result<Self, StoreError> {
-        let (writer, readers) = open::open(file).await?;
-        Ok(Self { writer: Writer::start(writer, open::options(file), log), readers })
+    async fn open_with(file: &Path, env: &Env, log: LogLimits) -> Result<Self, StoreError> {
+        let (writer, readers) = open::open(file, log).await?;
+        let writer =
+            Writer::start(writer, open::writers(file, log), open::checkpointers(file), env.clone(), log);
+        Ok(Self { writer, readers })
     }
 
-    /// A connection for reading.
+    /// A connection for reading, for a client or an operator who waits.
     ///
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
     pub(crate) async fn read(&self) -> Result<Reader, StoreError> {
-        Ok(Reader(self.readers.acquire().await?))
+        Ok(Reader(self.readers.clients.acquire().await?))
+    }
+
+    /// A connection for reading, for what no client waits for: workers, reports, heartbeats, walks over everything. They
+    /// have a pool of their own, for a thousand datanodes that report at once would take every connection.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] or [`StoreError::Busy`].
+    pub(crate) async fn read_in_background(&self) -> Result<Reader, StoreError> {
+        Ok(Reader(self.readers.background.acquire().await?))
     }
 
     /// A connection whose statements all see the same commit. Dropped soon: until then the log grows.
@@ -133,7 +146,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot(self.readers.begin().await?))
+        Ok(Snapshot(self.readers.clients.begin().await?))
+    }
+
+    /// The same, of the connections for the [background](Self::read_in_background).
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] or [`StoreError::Busy`].
+    pub(crate) async fn snapshot_in_background(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot(self.readers.background.begin().await?))
     }
 
     /// How many transactions have ended since the start. Whatever a mutation does can be read once the
@@ -144,8 +165,8 @@ impl Store {
 
     /// Names this start of the metanode: changes count as made by it from here on. It is written with the next
     /// transaction, so that a metanode whose disk is full can start.
-    pub(crate) async fn begin_opening(&self, opening: OpeningId) {
-        self.writer.begin_opening(opening).await;
+    pub(crate) fn begin_opening(&self, opening: OpeningId) {
+        self.writer.begin_opening(opening);
     }
 
     /// The latest generation of the database that a transaction of this process has put on stable storage; none
@@ -158,7 +179,8 @@ impl Store {
     /// transaction with its neighbours, but not their fate: when it answers with an error (or
     /// panics), its changes and no others are undone. It must not wait for anything but the database.
     ///
-    /// A mutation runs to its end even when the caller goes away.
+    /// A mutation runs to its end even when the caller goes away. Mutations run in the order in which they were sent, but
+    /// before those of the [background](Self::write_in_background).
     ///
     /// # Errors
     /// The mutation's own, or those of the commit.
@@ -168,7 +190,21 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.writer.write(mutation).await
+        self.writer.write(Lane::Client, mutation).await
+    }
+
+    /// Runs a mutation that no client waits for. Clients' mutations overtake it, but never all the time. Mutations of the
+    /// background run in the order in which they were sent.
+    ///
+    /// # Errors
+    /// The mutation's own, or those of the commit.
+    pub(crate) async fn write_in_background<T, E, F>(&self, mutation: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.writer.write(Lane::Background, mutation).await
     }
 
     /// Whether the database answers.
@@ -182,7 +218,8 @@ impl Store {
 
     /// Ends: mutations that wait are done, the log is merged into the database, and the file closed.
     pub async fn close(&self) {
-        self.readers.close().await;
+        self.readers.clients.close().await;
+        self.readers.background.close().await;
         self.writer.close().await;
     }
 }

@@ -146,7 +146,7 @@ mod tests {
     #[tokio::test]
     async fn outcomes_are_bounded_in_age_and_in_number_of_answers() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("metanode.db")).await.unwrap();
+        let store = Store::open(&directory.path().join("metanode.db"), &Env::system()).await.unwrap();
         let env = Env::system();
         let id = || MutationId(env.uuid_v7());
         let (start, first) = (Timestamp(1_000_000), id());

@@ -9,6 +9,7 @@ use sqlx::sqlite::{
 };
 
 use super::StoreError;
+use super::writer::LogLimits;
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
@@ -19,17 +20,27 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a read may wait for a connection, before the caller is asked to try again.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections for reading. Each is a thread and a page cache; reads are short, so a few per core do.
+/// Connections for clients' reads. Each is a thread and a page cache; reads are short, so a few per core do.
 const READERS_MAX: u32 = 8;
+
+/// Connections for the reads of reports and workers. Fewer, for they compete with clients for the same cores.
+const BACKGROUND_READERS_MAX: u32 = 4;
 
 /// Page cache of each connection, in KiB (negative numbers mean that to SQLite): with all readers
 /// and the writer well below 256 MiB.
 const CACHE_SIZE: &str = "-16384";
 
+/// Connections for reading.
+#[derive(Clone, Debug)]
+pub(super) struct Pools {
+    pub(super) clients: SqlitePool,
+    pub(super) background: SqlitePool,
+}
+
 /// Prepared statements that each connection keeps: more than there are different ones.
 const STATEMENTS_MAX: usize = 256;
 
-/// How the database is opened for writing.
+/// How every connection is opened.
 pub(super) fn options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
@@ -47,13 +58,29 @@ pub(super) fn options(file: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Opens the writer's connection and the readers' pool.
-pub(super) async fn open(file: &Path) -> Result<(SqliteConnection, SqlitePool), StoreError> {
-    let mut writer = options(file).connect().await?;
+/// How the writer's connection is opened. It merges no log: see [`checkpointer`](super::writer).
+pub(super) fn writers(file: &Path, log: LogLimits) -> SqliteConnectOptions {
+    options(file).pragma("wal_autocheckpoint", "0").pragma("journal_size_limit", log.restart.to_string())
+}
+
+/// How the connection is opened that merges the log. It reads no page by itself.
+pub(super) fn checkpointers(file: &Path) -> SqliteConnectOptions {
+    options(file).create_if_missing(false).pragma("cache_size", "-64")
+}
+
+/// Opens the writer's connection and the readers' pools.
+pub(super) async fn open(file: &Path, log: LogLimits) -> Result<(SqliteConnection, Pools), StoreError> {
+    let mut writer = writers(file, log).connect().await?;
     assert_durable(&mut writer).await?;
     MIGRATIONS.run(&mut writer).await?;
+    let clients = readers(file, READERS_MAX).await?;
+    let background = readers(file, BACKGROUND_READERS_MAX).await?;
+    Ok((writer, Pools { clients, background }))
+}
+
+async fn readers(file: &Path, max: u32) -> Result<SqlitePool, StoreError> {
     let readers = SqlitePoolOptions::new()
-        .max_connections(READERS_MAX)
+        .max_connections(max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -61,7 +88,7 @@ pub(super) async fn open(file: &Path) -> Result<(SqliteConnection, SqlitePool), 
         .test_before_acquire(false)
         .connect_with(options(file).create_if_missing(false).pragma("query_only", "on"))
         .await?;
-    Ok((writer, readers))
+    Ok(readers)
 }
 
 /// Refuses a database that would lose what it commits.

@@ -1,18 +1,18 @@
 use std::path::Path;
 
-use cairn_protocol::env::Timestamp;
+use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::id::MutationId;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
-use super::{BoxFuture, Connection, LogLimits, Store, StoreError};
+use super::{BoxFuture, Connection, Store, StoreError};
 
 async fn store_in(directory: &Path) -> Store {
-    Store::open(&directory.join("metanode.db")).await.unwrap()
+    Store::open(&directory.join("metanode.db"), &Env::system()).await.unwrap()
 }
 
-fn put<'t>(tx: &'t mut Connection, name: String) -> BoxFuture<'t, Result<(), StoreError>> {
+pub(super) fn put<'t>(tx: &'t mut Connection, name: String) -> BoxFuture<'t, Result<(), StoreError>> {
     async move {
         sqlx::query("INSERT INTO settings (name, value) VALUES ($1, 'x')").bind(name).execute(tx).await?;
         Ok(())
@@ -73,7 +73,7 @@ pub(crate) async fn retire_many(
     extents: u32,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let env = cairn_protocol::env::Env::system();
+    let env = Env::system();
     for _ in 0..owners {
         let owner = *env.uuid_v4().as_bytes();
         super::extents::retire(tx, &owner, at).await?;
@@ -97,7 +97,7 @@ pub(crate) async fn retire_many(
     Ok(())
 }
 
-async fn names(store: &Store) -> Vec<String> {
+pub(super) async fn names(store: &Store) -> Vec<String> {
     let mut reader = store.read().await.unwrap();
     let rows = sqlx::query("SELECT name FROM settings ORDER BY name").fetch_all(&mut *reader).await.unwrap();
     rows.iter().map(|row| row.get("name")).collect()
@@ -170,28 +170,6 @@ async fn a_closed_store_leaves_one_file_and_refuses_further_work() {
 }
 
 #[tokio::test]
-async fn the_log_does_not_stay_long_when_readers_kept_it() {
-    let directory = tempfile::tempdir().unwrap();
-    let limits = LogLimits { transactions: 50, pages: 20 };
-    let store = Store::open_with(&directory.path().join("metanode.db"), limits).await.unwrap();
-    let log_length = || std::fs::metadata(directory.path().join("metanode.db-wal")).unwrap().len();
-    // A reader in the middle of a transaction needs the log from its beginning on.
-    let mut reader = store.read().await.unwrap();
-    sqlx::query("BEGIN").execute(&mut *reader).await.unwrap();
-    sqlx::query("SELECT * FROM settings").fetch_all(&mut *reader).await.unwrap();
-    for n in 0..45 {
-        store.write(move |tx| put(tx, format!("{n}"))).await.unwrap();
-    }
-    assert!(log_length() > 45 * 4096);
-    sqlx::query("ROLLBACK").execute(&mut *reader).await.unwrap();
-    for n in 45..60 {
-        store.write(move |tx| put(tx, format!("{n}"))).await.unwrap();
-    }
-    assert!(log_length() < 45 * 4096);
-    assert_eq!(names(&store).await.len(), 60);
-}
-
-#[tokio::test]
 async fn a_database_of_a_newer_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(directory.path()).await;
@@ -199,8 +177,27 @@ async fn a_database_of_a_newer_version_is_refused() {
                  VALUES (9999, 'of the future', 1, x'00', 0)";
     execute(&store, newer).await;
     store.close().await;
-    let refused = Store::open(&directory.path().join("metanode.db")).await.unwrap_err();
+    let refused = Store::open(&directory.path().join("metanode.db"), &Env::system()).await.unwrap_err();
     assert!(matches!(refused, StoreError::NewerSchema { version: 9999 }), "{refused}");
+}
+
+/// A thousand datanodes that report at once took all connections, and clients' reads waited for them.
+#[tokio::test]
+async fn reports_and_workers_cannot_take_the_connections_that_clients_read_by() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(directory.path()).await;
+    let mut taken = Vec::new();
+    for _ in 0..4 {
+        taken.push(store.read_in_background().await.unwrap());
+    }
+    let mut waiting = Box::pin(store.read_in_background());
+    assert!(futures_util::poll!(&mut waiting).is_pending(), "all are taken");
+    for _ in 0..8 {
+        store.check().await.unwrap();
+        drop(store.snapshot().await.unwrap());
+    }
+    taken.pop();
+    waiting.await.unwrap();
 }
 
 /// As a Cairn that knew only the migrations below this one left its database.
@@ -402,7 +399,7 @@ mod generations {
 
     async fn open(directory: &Path, opening: u128) -> Store {
         let store = store_in(directory).await;
-        store.begin_opening(OpeningId(Uuid::from_u128(opening))).await;
+        store.begin_opening(OpeningId(Uuid::from_u128(opening)));
         store
     }
 

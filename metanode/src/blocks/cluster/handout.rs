@@ -95,6 +95,6 @@ async fn next_page(
     after: Option<BlockId>,
     max: u32,
 ) -> Result<Vec<BlockId>, StoreError> {
-    let mut reader = inner.store.read().await?;
+    let mut reader = inner.store.read_in_background().await?;
     deletions::page(&mut reader, node, BlockRange { after, through: None }, max).await
 }

@@ -184,8 +184,10 @@ fn after_results(inner: &Inner, id: NodeId, results: &[&CommandResult]) {
 async fn lost(inner: &Arc<Inner>, node: NodeId, corrupt: Vec<BlockId>) -> Result<(), ClusterError> {
     for blocks in corrupt.chunks(INCREMENTS_PER_WRITE) {
         let (shared, blocks) = (inner.clone(), blocks.to_vec());
-        let marked =
-            inner.store.write(move |tx| async move { mark(&shared, tx, node, blocks).await }.boxed()).await?;
+        let marked = inner
+            .store
+            .write_in_background(move |tx| async move { mark(&shared, tx, node, blocks).await }.boxed())
+            .await?;
         for block in marked.bad {
             warn_peer!(%node, %block, "a datanode found a replica corrupt");
             inner.events.publish(EventKind::ReplicaCorrupt { block, node });
@@ -231,7 +233,7 @@ async fn deleted(inner: &Arc<Inner>, node: NodeId, deleted: Vec<BlockId>) -> Res
         let (shared, written) = (inner.clone(), blocks.to_vec());
         let forgotten = inner
             .store
-            .write(move |tx| async move { forget(&shared, tx, node, written).await }.boxed())
+            .write_in_background(move |tx| async move { forget(&shared, tx, node, written).await }.boxed())
             .await?;
         {
             let mut memory = inner.memory();

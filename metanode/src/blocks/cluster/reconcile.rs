@@ -72,7 +72,7 @@ pub(in crate::blocks) async fn reconcile(
     if replicas.is_empty() {
         return Ok(reconciled);
     }
-    let mut reader = inner.store.read().await?;
+    let mut reader = inner.store.read_in_background().await?;
     for replica in replicas {
         // Nearly all are as expected; only the others need a transaction.
         match look_up(inner, &mut reader, node, &replica, found).await? {
@@ -99,7 +99,7 @@ pub(in crate::blocks) async fn reconcile(
         let (shared, page) = (inner.clone(), page.to_vec());
         let changes = inner
             .store
-            .write(move |tx| async move { apply(&shared, tx, node, page, found).await }.boxed())
+            .write_in_background(move |tx| async move { apply(&shared, tx, node, page, found).await }.boxed())
             .await?;
         tell(inner, node, changes, &mut reconciled.kept);
     }

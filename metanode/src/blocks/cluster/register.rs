@@ -27,8 +27,10 @@ pub(super) async fn register(inner: &Arc<Inner>, request: Register) -> Result<Re
     let kept = request.clone();
     let now = inner.env.wall();
     let copies_max = inner.config.replication_max();
-    let (incarnation, scan) =
-        inner.store.write(move |tx| keep(tx, kept, now, first_nodes, copies_max).boxed()).await?;
+    let (incarnation, scan) = inner
+        .store
+        .write_in_background(move |tx| keep(tx, kept, now, first_nodes, copies_max).boxed())
+        .await?;
     let node = request.node;
     {
         let mut memory = inner.memory();

@@ -71,7 +71,7 @@ async fn lacking(
     held: &HashSet<BlockId>,
 ) -> Result<Vec<BlockId>, StoreError> {
     let mut rest = range;
-    let mut reader = inner.store.read().await?;
+    let mut reader = inner.store.read_in_background().await?;
     loop {
         let rows = replicas::expected(&mut reader, node, rest, ROWS_PER_READ).await?;
         let lacks = |row: &&ExpectedReplica| {
@@ -126,7 +126,7 @@ async fn compare(
     let mut differences = Differences::default();
     let mut held = held.iter().peekable();
     let mut rest = range;
-    let mut reader = inner.store.read().await?;
+    let mut reader = inner.store.read_in_background().await?;
     loop {
         let rows = replicas::expected(&mut reader, node, rest, ROWS_PER_READ).await?;
         for row in &rows {
@@ -213,7 +213,10 @@ async fn remove_missing(inner: &Arc<Inner>, node: NodeId, missing: Vec<BlockId>)
     for page in missing.chunks(BLOCKS_PER_WRITE) {
         warn_peer!(%node, replicas = page.len(), "a datanode lacks replicas that it should have");
         let (shared, page) = (inner.clone(), page.to_vec());
-        inner.store.write(move |tx| async move { remove_all(&shared, tx, node, page).await }.boxed()).await?;
+        inner
+            .store
+            .write_in_background(move |tx| async move { remove_all(&shared, tx, node, page).await }.boxed())
+            .await?;
     }
     Ok(())
 }
@@ -233,7 +236,10 @@ async fn remove_all(
 async fn look_at(inner: &Arc<Inner>, blocks: Vec<BlockId>) -> Result<(), StoreError> {
     for page in blocks.chunks(BLOCKS_PER_WRITE) {
         let (shared, page) = (inner.clone(), page.to_vec());
-        inner.store.write(move |tx| async move { recheck_all(&shared, tx, page).await }.boxed()).await?;
+        inner
+            .store
+            .write_in_background(move |tx| async move { recheck_all(&shared, tx, page).await }.boxed())
+            .await?;
     }
     Ok(())
 }
@@ -254,7 +260,7 @@ async fn finish_deletions(
 ) -> Result<(), StoreError> {
     let mut rest = range;
     let mut done = Vec::new();
-    let mut reader = inner.store.read().await?;
+    let mut reader = inner.store.read_in_background().await?;
     loop {
         let queued = deletions::page(&mut reader, node, rest, ROWS_PER_READ).await?;
         done.extend(queued.iter().filter(|block| !held.contains(block)));
@@ -266,7 +272,8 @@ async fn finish_deletions(
     drop(reader);
     for page in done.chunks(BLOCKS_PER_WRITE) {
         let (written, replicas) = (page.to_vec(), page.len() as u64);
-        let (bytes, idle) = inner.store.write(move |tx| forget(tx, node, written).boxed()).await?;
+        let (bytes, idle) =
+            inner.store.write_in_background(move |tx| forget(tx, node, written).boxed()).await?;
         {
             let mut memory = inner.memory();
             memory.nodes.deletions_done(node, replicas, bytes);

@@ -114,7 +114,7 @@ impl TestNode {
 }
 
 async fn open(directory: &Path, config: &BlocksConfig, env: &Env, events: &EventBus) -> (Store, Blocks) {
-    let store = Store::open(&directory.join("metanode.db")).await.unwrap();
+    let store = Store::open(&directory.join("metanode.db"), env).await.unwrap();
     let cluster = ClusterId(Uuid::from_u128(1));
     let (config, env, events) = (config.clone(), env.clone(), events.clone());
     let blocks = Blocks::open(store.clone(), config, cluster, secret(), env, events).await.unwrap();

@@ -135,7 +135,7 @@ impl Balance {
             return Ok(Progress::More);
         }
         let after = self.through.get(&source.node).copied();
-        let mut reader = self.inner.store.read().await?;
+        let mut reader = self.inner.store.read_in_background().await?;
         let page = replicas::copies_of(&mut reader, source.node, after, BLOCKS_PER_STEP).await?;
         drop(reader);
         let (mut moved, mut throttled) = (false, false);
@@ -208,7 +208,7 @@ impl Balance {
     }
 
     async fn still_deleting(&self, target: NodeId, block: BlockId) -> Result<bool, StoreError> {
-        let mut reader = self.inner.store.read().await?;
+        let mut reader = self.inner.store.read_in_background().await?;
         deletions::is_queued(&mut reader, target, block).await
     }
 }

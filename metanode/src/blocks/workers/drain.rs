@@ -86,7 +86,7 @@ impl Drain {
 
     /// Tells, once, who has nothing left and gets nothing more.
     async fn tell_drained(&self) -> Result<(), StoreError> {
-        let mut reader = self.inner.store.read().await?;
+        let mut reader = self.inner.store.read_in_background().await?;
         for node in self.tours.keys().copied() {
             // In this order: what is committed under a grant is counted before the grant is forgotten.
             let named = self.inner.grants_naming(node).is_some();
@@ -113,7 +113,7 @@ impl Drain {
 
     async fn go_on(&mut self, node: NodeId) -> Result<Progress, StoreError> {
         let after = self.tours.get(&node).and_then(|tour| tour.through);
-        let mut reader = self.inner.store.read().await?;
+        let mut reader = self.inner.store.read_in_background().await?;
         let page = replicas::copies_of(&mut reader, node, after, BLOCKS_PER_STEP).await?;
         let mut tour = self.tours.remove(&node).unwrap_or_default();
         let mut settled = Vec::new();

@@ -184,7 +184,8 @@ pub(super) async fn settle(inner: &Arc<Inner>, settled: Vec<BlockId>) -> Result<
         return Ok(());
     }
     let (shared, page) = (inner.clone(), settled.clone());
-    let settling = inner.store.write(move |tx| async move { settle_all(&shared, tx, page).await }.boxed());
+    let settling =
+        inner.store.write_in_background(move |tx| async move { settle_all(&shared, tx, page).await }.boxed());
     let dropped = match settling.await {
         Ok(dropped) => dropped,
         Err(error) => {

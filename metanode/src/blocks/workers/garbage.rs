@@ -96,7 +96,7 @@ impl Worker for Garbage {
     async fn step(&mut self) -> Result<Progress, StoreError> {
         // While it is not known what the wall clock did, nothing is due.
         let retired_before = self.inner.clock.retired_before(&self.inner.env).unwrap_or_default();
-        let mut reader = self.inner.store.read().await?;
+        let mut reader = self.inner.store.read_in_background().await?;
         let any = garbage::any_due(&mut reader, retired_before).await?;
         drop(reader);
         if !any {
@@ -109,7 +109,9 @@ impl Worker for Garbage {
         let Collected { dropped, unreferenced } = self
             .inner
             .store
-            .write(move |tx| async move { collect(&shared, tx, retired_before, work).await }.boxed())
+            .write_in_background(move |tx| {
+                async move { collect(&shared, tx, retired_before, work).await }.boxed()
+            })
             .await?;
         self.last = dropped;
         self.inner.pay(WorkerName::Garbage, dropped.extents);
@@ -142,13 +144,13 @@ impl Garbage {
     async fn end_time_travel(&self) -> Result<Progress, StoreError> {
         let now = self.inner.env.wall();
         let beyond = now.after(self.inner.config.garbage_grace);
-        let latest = garbage::latest(&mut *self.inner.store.read().await?).await?;
+        let latest = garbage::latest(&mut *self.inner.store.read_in_background().await?).await?;
         if latest.is_none_or(|latest| latest <= beyond) {
             return Ok(Progress::Rest);
         }
         self.inner
             .store
-            .write(move |tx| garbage::retire_again(tx, beyond, now, STAMPS_PER_STEP).boxed())
+            .write_in_background(move |tx| garbage::retire_again(tx, beyond, now, STAMPS_PER_STEP).boxed())
             .await?;
         Ok(Progress::More)
     }

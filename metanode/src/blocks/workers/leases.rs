@@ -99,11 +99,11 @@ impl Leases {
 
     async fn forget_ended(&self) -> Result<Progress, StoreError> {
         let before = self.inner.env.now().before(self.inner.config.lease_slack);
-        let mut reader = self.inner.store.read().await?;
+        let mut reader = self.inner.store.read_in_background().await?;
         let any = leases::any_ended(&mut reader, before).await?;
         drop(reader);
         if any {
-            self.inner.store.write(move |tx| leases::forget_ended(tx, before).boxed()).await?;
+            self.inner.store.write_in_background(move |tx| leases::forget_ended(tx, before).boxed()).await?;
         }
         Ok(Progress::Rest)
     }

@@ -107,7 +107,7 @@ impl Placement {
         let queued = self
             .inner
             .store
-            .write(move |tx| {
+            .write_in_background(move |tx| {
                 async move {
                     settings::decide(tx, Decision::PlacementWalk, walk).await?;
                     queue(&shared, tx, found).await
@@ -163,7 +163,7 @@ impl Worker for Placement {
         if period.is_zero() || self.inner.memory().is_held() {
             return Ok(Progress::Rest);
         }
-        let mut reader = self.inner.store.read().await?;
+        let mut reader = self.inner.store.read_in_background().await?;
         let mut walk = self.current(&mut reader).await?;
         self.walk = Some(walk);
         let blocks = totals::blocks(&mut reader).await?;

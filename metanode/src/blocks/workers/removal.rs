@@ -18,7 +18,10 @@ const ROWS_PER_STEP: u32 = 250;
 pub(super) async fn step(inner: &Arc<Inner>) -> Result<Progress, StoreError> {
     let Some(node) = inner.memory().removals.front().copied() else { return Ok(Progress::Rest) };
     let shared = inner.clone();
-    let outcome = inner.store.write(move |tx| async move { forget(&shared, tx, node).await }.boxed()).await?;
+    let outcome = inner
+        .store
+        .write_in_background(move |tx| async move { forget(&shared, tx, node).await }.boxed())
+        .await?;
     if outcome != Forgotten::Some {
         let mut memory = inner.memory();
         memory.removals.retain(|other| *other != node);

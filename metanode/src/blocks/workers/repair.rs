@@ -123,7 +123,7 @@ impl Repair {
         if self.inner.memory().hints.take_sweep(ended) || std::mem::take(&mut self.cut_short) {
             self.sweep = Some(None);
         }
-        let mut reader = self.inner.store.read().await?;
+        let mut reader = self.inner.store.read_in_background().await?;
         if let Some(after) = self.sweep {
             let page = repairs::page(&mut reader, after, BLOCKS_PER_STEP).await?;
             self.sweep = (page.len() == BLOCKS_PER_STEP as usize).then(|| page.last().copied());
@@ -141,7 +141,7 @@ impl Repair {
 
     async fn look_at(&mut self, page: &[QueuedRepair]) -> Result<(), StoreError> {
         let mut settled = Vec::new();
-        let mut reader = self.inner.store.read().await?;
+        let mut reader = self.inner.store.read_in_background().await?;
         for place in page {
             match self.look(&mut reader, place).await? {
                 Next::Settle => settled.push(place.block),

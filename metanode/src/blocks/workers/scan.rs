@@ -21,7 +21,10 @@ pub(super) async fn step(inner: &Arc<Inner>) -> Result<bool, StoreError> {
         None
     } else {
         let shared = inner.clone();
-        inner.store.write(move |tx| async move { page(&shared, tx, scan).await }.boxed()).await?
+        inner
+            .store
+            .write_in_background(move |tx| async move { page(&shared, tx, scan).await }.boxed())
+            .await?
     };
     let mut memory = inner.memory();
     // It may have begun anew meanwhile.

@@ -53,10 +53,13 @@ impl Uploads {
         let before = now.before(self.inner.config.completed_uploads_kept);
         let store = &self.inner.store;
         let forgotten: u64 = store
-            .write(move |tx| namespace::forget_completed_uploads(tx, before, ANSWERS_PER_STEP).boxed())
+            .write_in_background(move |tx| {
+                namespace::forget_completed_uploads(tx, before, ANSWERS_PER_STEP).boxed()
+            })
             .await?;
-        let outcomes: u64 =
-            store.write(move |tx| namespace::forget_outcomes(tx, now, ANSWERS_PER_STEP).boxed()).await?;
+        let outcomes: u64 = store
+            .write_in_background(move |tx| namespace::forget_outcomes(tx, now, ANSWERS_PER_STEP).boxed())
+            .await?;
         self.forgotten += forgotten;
         self.count(forgotten);
         Ok(forgotten.max(outcomes) >= u64::from(ANSWERS_PER_STEP))
@@ -69,7 +72,7 @@ impl Uploads {
             return Ok(false);
         }
         let before = now.before(expiry);
-        let mut reader = self.inner.store.read().await?;
+        let mut reader = self.inner.store.read_in_background().await?;
         let old = namespace::uploads_begun_before(&mut reader, before, self.looked_through, UPLOADS_PER_STEP)
             .await?;
         let mut abandoned = Vec::new();
@@ -81,8 +84,9 @@ impl Uploads {
         drop(reader);
         for upload in abandoned {
             let store = &self.inner.store;
-            let given_up =
-                store.write(move |tx| namespace::give_up_abandoned(tx, upload, before, now).boxed()).await?;
+            let given_up = store
+                .write_in_background(move |tx| namespace::give_up_abandoned(tx, upload, before, now).boxed())
+                .await?;
             if let Some((bucket, key)) = given_up {
                 tracing::info!(bucket, key, %upload, "an upload that got no part for long was given up");
                 self.inner.events.publish(EventKind::UploadExpired { bucket, key, upload });
@@ -97,14 +101,16 @@ impl Uploads {
 
     /// Gives up some uploads of deleted buckets. Answers whether there may be more.
     async fn sweep(&mut self) -> Result<bool, StoreError> {
-        if !namespace::any_uploads_of_deleted(&mut *self.inner.store.read().await?).await? {
+        if !namespace::any_uploads_of_deleted(&mut *self.inner.store.read_in_background().await?).await? {
             return Ok(false);
         }
         let now = self.inner.env.wall();
         let gone = self
             .inner
             .store
-            .write(move |tx| namespace::give_up_uploads_of_deleted(tx, PARTS_PER_STEP, now).boxed())
+            .write_in_background(move |tx| {
+                namespace::give_up_uploads_of_deleted(tx, PARTS_PER_STEP, now).boxed()
+            })
             .await?;
         self.swept += gone.len() as u64;
         self.count(gone.len() as u64);

@@ -24,7 +24,7 @@ pub(super) async fn mend(inner: &std::sync::Arc<Inner>, mends: Vec<Mend>) -> Res
         return Ok(());
     }
     let shared = inner.clone();
-    inner.store.write(move |tx| async move { mend_all(&shared, tx, mends).await }.boxed()).await
+    inner.store.write_in_background(move |tx| async move { mend_all(&shared, tx, mends).await }.boxed()).await
 }
 
 async fn mend_all(inner: &Inner, tx: &mut Connection, mends: Vec<Mend>) -> Result<(), StoreError> {

@@ -65,7 +65,7 @@ pub(in crate::blocks) async fn page_of(
 ) -> Result<FsckPage, AdminError> {
     let Cursor { only, place } = cursor::decode(request.after.as_ref(), request.bucket.as_deref())?;
     let mut report = Report::new(request.repair);
-    let mut snapshot = inner.store.snapshot().await?;
+    let mut snapshot = inner.store.snapshot_in_background().await?;
     if let Some(bucket) = &only
         && buckets::find(&mut snapshot, bucket).await?.is_none()
     {

@@ -106,7 +106,7 @@ async fn last_copies(inner: &Inner, node: NodeId) -> Result<u64, AdminError> {
     let mut last = 0;
     let mut after = None;
     loop {
-        let mut reader = inner.store.read().await?;
+        let mut reader = inner.store.read_in_background().await?;
         let page = replicas::copies_of(&mut reader, node, after, BLOCKS_PER_READ).await?;
         drop(reader);
         let is_last = |holders: &[(NodeId, bool)]| !holders.iter().any(|holder| keeps(&view, node, *holder));

@@ -46,7 +46,7 @@ async fn look_at(
     let (mut unreadable, mut at_risk) = (0, 0);
     let mut after = None;
     loop {
-        let mut reader = inner.store.read().await?;
+        let mut reader = inner.store.read_in_background().await?;
         let page = replicas::copies_of(&mut reader, node, after, BLOCKS_PER_READ).await?;
         drop(reader);
         for (block, copies) in &page {

@@ -1,0 +1,122 @@
+//! Group commit: one task runs all mutations that wait in one transaction with a savepoint each, commits once, and then
+//! answers all. Durability costs one sync of the log per commit, so the more wait, the less each pays.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `mutation` | a mutation and who waits for it |
+//! | `lanes` | two queues, clients' before the background's, and the shares that keep the second from waiting for ever |
+//! | `batch` | what shares a transaction: as much as takes some milliseconds |
+//! | `task` | the task that runs transactions |
+//! | `checkpointer` | merging the log into the database, beside the commits |
+//!
+//! **Invariant: within a lane mutations run in the order in which they were sent.** Between the lanes there is no order:
+//! whoever relies on one sends both through the same.
+
+mod batch;
+mod checkpointer;
+mod lanes;
+#[cfg(test)]
+mod log_tests;
+mod mutation;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub(super) use checkpointer::LogLimits;
+pub(super) use lanes::Lane;
+
+use cairn_protocol::cluster::Generation;
+use cairn_protocol::env::Env;
+use cairn_protocol::id::OpeningId;
+use sqlx::sqlite::SqliteConnectOptions;
+use tokio::sync::watch;
+
+use self::checkpointer::{Checkpointer, Progress};
+use self::lanes::{Entrances, Lanes};
+use self::mutation::Waiting;
+use self::task::{Opening, Task};
+use super::{BoxFuture, Connection, StoreError};
+
+/// The way to the writer's task. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Writer {
+    lanes: Entrances,
+    opening: Opening,
+    ended: watch::Receiver<u64>,
+    generation: watch::Receiver<Option<Generation>>,
+    #[cfg(test)]
+    log: watch::Receiver<Progress>,
+}
+
+impl Writer {
+    /// Starts the writer's task on `connection`; after a failure it opens another one by `options`. `merging` is how the
+    /// connection is opened that merges the log.
+    pub(super) fn start(
+        connection: Connection,
+        options: SqliteConnectOptions,
+        merging: SqliteConnectOptions,
+        env: Env,
+        limits: LogLimits,
+    ) -> Self {
+        let (lanes, waiting) = Lanes::new();
+        let (ending, ended) = watch::channel(0);
+        let (advancing, generation) = watch::channel(None);
+        let progress = watch::Sender::new(Progress::default());
+        #[cfg(test)]
+        let log = progress.subscribe();
+        let checkpointer = Checkpointer::start(merging, limits, env.clone(), ended.clone(), progress);
+        let opening = Opening::default();
+        let task = Task {
+            connection: Some(connection),
+            options,
+            lanes: waiting,
+            env,
+            opening: opening.clone(),
+            ended: ending,
+            generation: advancing,
+            checkpointer,
+        };
+        tokio::spawn(task.run());
+        Self {
+            lanes,
+            opening,
+            ended,
+            generation,
+            #[cfg(test)]
+            log,
+        }
+    }
+
+    /// Changes count as made by this start of the metanode from the next transaction on.
+    pub(super) fn begin_opening(&self, opening: OpeningId) {
+        self.opening.begin(opening);
+    }
+
+    /// The latest generation that is on stable storage; none before the first transaction.
+    pub(super) fn generation(&self) -> Option<Generation> {
+        *self.generation.borrow()
+    }
+
+    /// How many transactions have ended, well or not.
+    pub(super) fn ended(&self) -> watch::Receiver<u64> {
+        self.ended.clone()
+    }
+
+    pub(super) async fn write<T, E, F>(&self, lane: Lane, mutation: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (waiting, answer) = Waiting::new(mutation);
+        if !self.lanes.enter(lane, Box::new(waiting)).await {
+            return Err(StoreError::Closed.into());
+        }
+        answer.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// Waits until everything that waited is done and the file is closed.
+    pub(super) async fn close(&self) {
+        self.lanes.close().await;
+    }
+}

@@ -1,0 +1,211 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cairn_protocol::cluster::Generation;
+use cairn_protocol::env::Env;
+use cairn_protocol::id::OpeningId;
+use cairn_protocol::{warn_peer, warn_self};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection as _};
+use tokio::sync::watch;
+
+use super::batch::Batch;
+use super::checkpointer::{self, Checkpointer};
+use super::lanes::{Lane, Lanes};
+use crate::store::{Connection, Fault, StoreError, generations};
+
+/// A start of the metanode that is not written down yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Opening(Arc<Mutex<Option<OpeningId>>>);
+
+impl Opening {
+    pub(super) fn begin(&self, opening: OpeningId) {
+        *self.lock() = Some(opening);
+    }
+
+    fn pending(&self) -> Option<OpeningId> {
+        *self.lock()
+    }
+
+    /// It is on stable storage.
+    fn written(&self, opening: OpeningId) {
+        let mut pending = self.lock();
+        if *pending == Some(opening) {
+            *pending = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<OpeningId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The one task that writes.
+pub(super) struct Task {
+    pub(super) connection: Option<Connection>,
+    pub(super) options: SqliteConnectOptions,
+    pub(super) lanes: Lanes,
+    pub(super) env: Env,
+    pub(super) opening: Opening,
+    pub(super) ended: watch::Sender<u64>,
+    pub(super) generation: watch::Sender<Option<Generation>>,
+    pub(super) checkpointer: Checkpointer,
+}
+
+/// What a transaction left.
+struct Left {
+    /// The generation of the database.
+    generation: Option<Generation>,
+    /// The start that it wrote down.
+    opening: Option<OpeningId>,
+}
+
+/// How a transaction went on.
+enum Ran {
+    /// The mutation's changes are kept, or undone.
+    Done,
+    /// Its error took the whole transaction with it.
+    Lost,
+}
+
+impl Task {
+    pub(super) async fn run(mut self) {
+        while let Some((lane, first)) = self.lanes.first().await {
+            let batch = Batch::begin(lane, first, self.env.monotonic());
+            self.do_batch(lane, batch).await;
+        }
+        self.finish().await;
+    }
+
+    async fn do_batch(&mut self, first: Lane, mut batch: Batch) {
+        let result = {
+            let turns = self.checkpointer.turns();
+            let _turn = turns.lock().await;
+            self.commit(first, &mut batch).await
+        };
+        self.lanes.ended(&batch);
+        self.ended.send_modify(|ended| *ended += 1);
+        batch.answer(&result);
+    }
+
+    /// Runs what waits in one transaction and commits it.
+    async fn commit(&mut self, first: Lane, batch: &mut Batch) -> Result<(), StoreError> {
+        let mut connection = match self.begin().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                // It may have taken seconds to find that out, and would for each of them.
+                while batch.places() > 0
+                    && let Some((lane, mutation)) = self.lanes.waiting()
+                {
+                    batch.add(lane, mutation);
+                }
+                tell(&error, batch.len());
+                return Err(error);
+            }
+        };
+        let result = self.transaction(&mut connection, first, batch).await;
+        match &result {
+            Ok(Left { generation, opening }) => {
+                opening.inspect(|opening| self.opening.written(*opening));
+                self.generation.send_replace(*generation);
+            }
+            Err(error) => {
+                tell(error, batch.len());
+                // When even the rollback fails (SQLite may have done it by itself), the connection's
+                // state is not known: dropping it rolls back whatever is open.
+                if execute(&mut connection, "ROLLBACK").await.is_err() {
+                    return result.map(drop);
+                }
+            }
+        }
+        self.connection = Some(connection);
+        result.map(drop)
+    }
+
+    /// A connection with an open transaction.
+    async fn begin(&mut self) -> Result<Connection, StoreError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.options.connect().await?,
+        };
+        if let Err(error) = execute(&mut connection, "BEGIN IMMEDIATE").await {
+            self.connection = Some(connection);
+            return Err(error);
+        }
+        Ok(connection)
+    }
+
+    /// Runs mutations as long as they wait and there is room for them.
+    async fn transaction(
+        &mut self,
+        connection: &mut Connection,
+        first: Lane,
+        batch: &mut Batch,
+    ) -> Result<Left, StoreError> {
+        let (mut lane, mut opening) = (first, None);
+        loop {
+            // It may have begun while the transaction was open.
+            let pending = self.opening.pending().filter(|pending| opening != Some(*pending));
+            if let Some(pending) = pending {
+                generations::open(connection, pending).await?;
+                opening = Some(pending);
+            }
+            let began = self.env.monotonic();
+            if let Ran::Lost = run_last(connection, batch).await? {
+                batch.blame_last();
+                return Err(StoreError::TransactionLost);
+            }
+            let now = self.env.monotonic();
+            if lane == Lane::Background {
+                self.lanes.background_ran(now.saturating_sub(began), now);
+            }
+            let Some((next, mutation)) = self.lanes.next(batch, now) else { break };
+            batch.add(next, mutation);
+            lane = next;
+        }
+        let generation = generations::latest(connection).await?;
+        execute(connection, "COMMIT").await?;
+        Ok(Left { generation, opening })
+    }
+
+    async fn finish(mut self) {
+        // The last connection that is closed merges the log and removes it.
+        self.checkpointer.stop().await;
+        if let Some(mut connection) = self.connection.take() {
+            checkpointer::merge_all(&mut connection).await;
+            if let Err(error) = connection.close().await {
+                tracing::info!(%error, "the database was not closed cleanly; nothing is lost by it");
+            }
+        }
+        for reply in self.lanes.into_closing() {
+            let _ = reply.send(());
+        }
+    }
+}
+
+/// Runs the mutation that was added last.
+async fn run_last(connection: &mut Connection, batch: &mut Batch) -> Result<Ran, StoreError> {
+    let Some(mutation) = batch.last() else { return Ok(Ran::Done) };
+    execute(connection, "SAVEPOINT mutation").await?;
+    if !mutation.run(connection).await {
+        // Some errors (a full disk, an IO error) make SQLite roll back everything at once
+        // (https://www.sqlite.org/lang_transaction.html, 3.1): then there is no savepoint any more.
+        if execute(connection, "ROLLBACK TO mutation").await.is_err() {
+            return Ok(Ran::Lost);
+        }
+    }
+    execute(connection, "RELEASE mutation").await?;
+    Ok(Ran::Done)
+}
+
+/// Nothing was done, and everybody is told so.
+fn tell(error: &StoreError, mutations: usize) {
+    match error.fault() {
+        Fault::Shortage => warn_peer!(%error, mutations, "a transaction failed"),
+        Fault::Own => warn_self!(%error, mutations, "a transaction failed"),
+    }
+}
+
+async fn execute(connection: &mut Connection, sql: &'static str) -> Result<(), StoreError> {
+    sqlx::query(sql).execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Who waits for whom. Mutations let time pass by the clock that they are given, and note when they ran.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cairn_protocol::env::{Env, ManualClock, Timestamp};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::unconstrained;
+
+use super::super::tests::{names, put};
+use super::super::{Store, StoreError};
+use super::Lane;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// What ran, and in which transaction.
+type Ran = Vec<(&'static str, u32, u64)>;
+
+/// A store, the clock, and what ran.
+struct Stage {
+    store: Store,
+    clock: ManualClock,
+    ran: Arc<Mutex<Ran>>,
+    _directory: TempDir,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (env, clock) = Env::manual(1, Timestamp(1));
+        let store = Store::open(&directory.path().join("metanode.db"), &env).await.unwrap();
+        Self { store, clock, ran: Arc::default(), _directory: directory }
+    }
+
+    /// A mutation that waits from now on, and takes so long when its turn comes.
+    fn send(&self, lane: Lane, name: &'static str, number: u32, takes: Duration) -> BoxFuture<'static, ()> {
+        let (clock, ran, ended) = (self.clock.clone(), self.ran.clone(), self.store.transactions_ended());
+        let store = self.store.clone();
+        // Many are sent at once, which tokio would interrupt.
+        let mut sent = unconstrained(async move {
+            let run = store.writer.write(lane, move |_| {
+                async move {
+                    clock.advance(takes);
+                    ran.lock().unwrap().push((name, number, *ended.borrow()));
+                    Ok::<_, StoreError>(())
+                }
+                .boxed()
+            });
+            run.await.unwrap();
+        })
+        .boxed();
+        assert!((&mut sent).now_or_never().is_none(), "it is in its queue");
+        sent
+    }
+
+    /// Holds the writer in the middle of a mutation, until it is let go or this is dropped.
+    async fn hold(&self, lane: Lane, takes: Duration) -> (oneshot::Sender<()>, BoxFuture<'static, ()>) {
+        let (began, beginning) = oneshot::channel();
+        let (let_go, held) = oneshot::channel::<()>();
+        let (clock, store) = (self.clock.clone(), self.store.clone());
+        let mut sent = async move {
+            let run = store.writer.write(lane, move |_| {
+                async move {
+                    let _ = began.send(());
+                    let _ = held.await;
+                    clock.advance(takes);
+                    Ok::<_, StoreError>(())
+                }
+                .boxed()
+            });
+            run.await.unwrap();
+        }
+        .boxed();
+        assert!((&mut sent).now_or_never().is_none());
+        beginning.await.unwrap();
+        (let_go, sent)
+    }
+
+    fn ran(&self) -> Ran {
+        self.ran.lock().unwrap().clone()
+    }
+
+    fn names(&self) -> Vec<(&'static str, u32)> {
+        self.ran().into_iter().map(|(name, number, _)| (name, number)).collect()
+    }
+}
+
+/// A transaction was closed by the number of its mutations alone, 256: as many DeleteObjects of 1,000 keys held everybody
+/// up for 12.5 seconds.
+#[tokio::test]
+async fn a_transaction_is_closed_by_its_work_and_what_is_left_keeps_its_order() {
+    let stage = Stage::new().await;
+    let (let_go, held) = stage.hold(Lane::Client, Duration::ZERO).await;
+    let sent: Vec<_> = (0..8).map(|number| stage.send(Lane::Client, "client", number, 4 * MS)).collect();
+    let_go.send(()).unwrap();
+    join_all(sent.into_iter().chain([held])).await;
+    let ran: Vec<_> = stage.ran().into_iter().map(|(_, number, transaction)| (number, transaction)).collect();
+    assert_eq!(ran, [(0, 0), (1, 0), (2, 0), (3, 1), (4, 1), (5, 1), (6, 2), (7, 2)]);
+}
+
+#[tokio::test]
+async fn a_transaction_is_closed_by_the_number_of_its_mutations_when_they_cost_nothing() {
+    let stage = Stage::new().await;
+    let (let_go, held) = stage.hold(Lane::Client, Duration::ZERO).await;
+    let sent: Vec<_> =
+        (0..300).map(|number| stage.send(Lane::Client, "client", number, Duration::ZERO)).collect();
+    let_go.send(()).unwrap();
+    join_all(sent.into_iter().chain([held])).await;
+    assert_eq!(stage.ran().iter().filter(|(_, _, transaction)| *transaction == 0).count(), 255);
+}
+
+#[tokio::test]
+async fn a_client_overtakes_what_waits_in_the_background() {
+    let stage = Stage::new().await;
+    let (let_go, held) = stage.hold(Lane::Client, 10 * MS).await;
+    let mut sent: Vec<_> =
+        (0..4).map(|number| stage.send(Lane::Background, "background", number, MS)).collect();
+    sent.push(stage.send(Lane::Client, "client", 0, MS));
+    let_go.send(()).unwrap();
+    join_all(sent.into_iter().chain([held])).await;
+    // The transaction was full, but for the mutation of the background that each may have.
+    let expected =
+        [("background", 0), ("client", 0), ("background", 1), ("background", 2), ("background", 3)];
+    assert_eq!(stage.names(), expected);
+}
+
+#[tokio::test]
+async fn a_client_that_comes_while_the_background_works_is_next_and_ends_the_transaction() {
+    let stage = Stage::new().await;
+    let (let_go, held) = stage.hold(Lane::Background, MS).await;
+    let mut sent: Vec<_> =
+        (0..3).map(|number| stage.send(Lane::Background, "background", number, MS)).collect();
+    sent.push(stage.send(Lane::Client, "client", 0, MS));
+    let_go.send(()).unwrap();
+    join_all(sent.into_iter().chain([held])).await;
+    assert_eq!(stage.ran()[..2], [("client", 0, 0), ("background", 0, 1)]);
+}
+
+#[tokio::test]
+async fn the_background_has_its_share_while_clients_never_cease() {
+    let stage = Stage::new().await;
+    let (let_go, held) = stage.hold(Lane::Client, Duration::ZERO).await;
+    let clients = (0..200).map(|number| stage.send(Lane::Client, "client", number, 2 * MS));
+    let background = (0..20).map(|number| stage.send(Lane::Background, "background", number, 5 * MS));
+    let sent: Vec<_> = clients.chain(background).chain([held]).collect();
+    let_go.send(()).unwrap();
+    join_all(sent).await;
+    let ran = stage.names();
+    let in_background: Vec<_> = ran.iter().filter(|(name, _)| *name == "background").collect();
+    assert!(in_background.iter().map(|(_, number)| *number).eq(0..20), "{ran:?}");
+    // Clients had 400 ms: three times as much as the background meanwhile, to within a transaction for each.
+    let last_client = ran.iter().rposition(|(name, _)| *name == "client").unwrap();
+    let meanwhile = ran[..last_client].iter().filter(|(name, _)| *name == "background").count();
+    assert!((15..=20).contains(&meanwhile), "{meanwhile} of {ran:?}");
+}
+
+#[tokio::test]
+async fn what_waits_in_both_lanes_is_done_before_the_store_is_closed() {
+    let stage = Stage::new().await;
+    let (let_go, held) = stage.hold(Lane::Client, Duration::ZERO).await;
+    let mut sent: Vec<_> = (0..5).map(|number| stage.send(Lane::Client, "client", number, 9 * MS)).collect();
+    sent.extend((0..5).map(|number| stage.send(Lane::Background, "background", number, 9 * MS)));
+    let store = stage.store.clone();
+    let mut closing = Box::pin(async move { store.close().await });
+    assert!((&mut closing).now_or_never().is_none());
+    let_go.send(()).unwrap();
+    join_all(sent.into_iter().chain([held])).await;
+    closing.await;
+    assert_eq!(stage.ran().len(), 10);
+    let late = stage.store.write_in_background(|tx| put(tx, "late".to_owned())).await;
+    assert!(matches!(late, Err(StoreError::Closed)));
+}
+
+/// A failure ends what is in the transaction, and those that wait are tried in the next one.
+#[tokio::test]
+async fn a_failed_transaction_takes_nobody_with_it_who_waited_for_the_next() {
+    let stage = Stage::new().await;
+    let (let_go, held) = stage.hold(Lane::Client, Duration::ZERO).await;
+    let store = stage.store.clone();
+    let mut lost = Box::pin(async move {
+        store
+            .write(|tx| {
+                async move {
+                    put(&mut *tx, "lost".to_owned()).await?;
+                    sqlx::query("ROLLBACK").execute(tx).await?;
+                    Err::<(), _>(StoreError::NoSpace)
+                }
+                .boxed()
+            })
+            .await
+    });
+    assert!((&mut lost).now_or_never().is_none());
+    let after = stage.send(Lane::Background, "background", 0, MS);
+    let_go.send(()).unwrap();
+    assert!(matches!(lost.await, Err(StoreError::NoSpace)));
+    drop(held);
+    after.await;
+    assert_eq!(names(&stage.store).await, Vec::<String>::new());
+}
