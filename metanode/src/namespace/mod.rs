@@ -6,13 +6,15 @@
 //! | `buckets`, `objects`, `uploads` | one file per operation |
 //! | `condition`, `range`, `walk` | pure: write conditions, ranges, and the walk of listings |
 //!
-//! An operation that changes something is one mutation of the store: what it checks and what it
-//! changes are one transaction. It takes the time when its turn comes and not when it was asked, so
+//! An operation that changes something is one mutation of the store (deletes of many objects are some): what it checks
+//! and what it changes are one transaction. It takes the time when its turn comes and not when it was asked, so
 //! that later writes have later times. Versions and parts that are replaced or deleted are *retired*: their
 //! bytes stay readable until the block manager sweeps them, a grace period later.
 
 mod buckets;
 mod condition;
+#[cfg(test)]
+mod delete_tests;
 mod objects;
 mod range;
 mod service;
@@ -39,6 +41,8 @@ pub struct Namespace {
     env: Env,
     events: EventBus,
     root: RootCredentials,
+    /// Held by the parts of deletes that wait for the writer.
+    deletes: tokio::sync::Semaphore,
 }
 
 /// The most that one page holds, whatever was asked for: ten times what S3 shows, and some
@@ -48,7 +52,8 @@ const PAGE_MAX: u32 = 10_000;
 impl Namespace {
     /// The namespace in this database.
     pub fn new(store: Store, blocks: Blocks, env: Env, events: EventBus, root: RootCredentials) -> Self {
-        Self { store, blocks, env, events, root }
+        let deletes = tokio::sync::Semaphore::new(objects::PARTS_WAITING);
+        Self { store, blocks, env, events, root, deletes }
     }
 }
 

@@ -11,7 +11,7 @@ use super::Namespace;
 use crate::blocks::{Blocks, BlocksConfig};
 use crate::store::{Store, tests as store_tests};
 
-async fn namespace() -> (Namespace, TempDir) {
+pub(super) async fn namespace() -> (Namespace, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&directory.path().join("metanode.db"), &Env::system()).await.unwrap();
     let env = Env::system();
@@ -96,7 +96,7 @@ async fn a_listing_of_uploads_costs_what_is_on_its_page() {
     assert!(cost.seeks <= 11 && cost.rows <= 30, "{cost:?}");
 }
 
-fn commit(namespace: &Namespace, key: &str, etag: &str) -> CommitObject {
+pub(super) fn commit(namespace: &Namespace, key: &str, etag: &str) -> CommitObject {
     CommitObject {
         bucket: "b".to_owned(),
         key: key.to_owned(),
@@ -110,7 +110,7 @@ fn commit(namespace: &Namespace, key: &str, etag: &str) -> CommitObject {
     }
 }
 
-fn lookup(key: &str) -> LookupObject {
+pub(super) fn lookup(key: &str) -> LookupObject {
     LookupObject {
         bucket: "b".to_owned(),
         key: key.to_owned(),

@@ -277,6 +277,14 @@ pub(crate) async fn fill(store: &Store, count: i64, prefixes: i64) {
         .unwrap();
 }
 
+/// How many current objects there are.
+pub(crate) async fn count_objects(connection: &mut Connection) -> Result<i64, StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) AS objects FROM object_versions WHERE is_current = 1")
+        .fetch_one(connection)
+        .await?;
+    Ok(row.get("objects"))
+}
+
 /// What `read` answers, and how many steps SQLite's machine took for it.
 pub(crate) async fn steps<T>(
     connection: &mut Connection,

@@ -1,5 +1,8 @@
 use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::{DeleteObject, DeleteObjects, Deleted, MetadataError};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use uuid::Uuid;
 
 use super::check_condition;
 use crate::blocks;
@@ -8,44 +11,100 @@ use crate::store::buckets::BucketId;
 use crate::store::{self, Connection};
 
 /// Objects that one call deletes: as many as S3's DeleteObjects takes
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>), in one short transaction.
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).
 const DELETE_MAX: usize = 1000;
 
+/// Objects that one mutation deletes, in order: a millisecond, after which others have their turn.
+const PART: usize = 25;
+
+/// Mutations of deletes of more than one object that wait at once, whoever asked for them: all that a PUT may find in
+/// front of it. It is enough to keep the writer busy while their callers are answered.
+pub(in crate::namespace) const PARTS_WAITING: usize = 4;
+
+type Answers = Vec<Result<Deleted, MetadataError>>;
+
 impl Namespace {
+    /// Deletes objects, a part at a time, and answers when all are gone for good. Should it fail in the middle, some are
+    /// gone and nobody is told which: a repetition finds out, for each part remembers its answers.
     pub(in crate::namespace) async fn delete(
         &self,
         request: DeleteObjects,
-    ) -> Result<Vec<Result<Deleted, MetadataError>>, MetadataError> {
-        if request.objects.len() > DELETE_MAX {
+    ) -> Result<Answers, MetadataError> {
+        let DeleteObjects { bucket, objects, mutation } = request;
+        if objects.len() > DELETE_MAX {
             return Err(malformed(format!("at most {DELETE_MAX} objects are deleted at once")));
         }
+        if objects.len() <= PART {
+            return self.delete_part(bucket, objects, mutation).await;
+        }
+        if mutation.is_some() {
+            // An earlier version deleted all in one mutation, and may have ended before it was heard.
+            let mut reader = self.store.read().await?;
+            let whole: Option<Answers> = store::mutations::find(&mut reader, mutation).await?;
+            if let Some(answers) = whole.filter(|answers| answers.len() == objects.len()) {
+                return Ok(answers);
+            }
+        }
+        let parts: Vec<_> = objects.chunks(PART).map(<[DeleteObject]>::to_vec).enumerate().collect();
+        stream::iter(parts)
+            .map(|(number, part)| {
+                let mutation = mutation.map(|mutation| of_part(mutation, number * PART));
+                self.delete_part(bucket.clone(), part, mutation)
+            })
+            .buffered(PARTS_WAITING)
+            .try_concat()
+            .await
+    }
+
+    async fn delete_part(
+        &self,
+        bucket: String,
+        objects: Vec<DeleteObject>,
+        mutation: Option<MutationId>,
+    ) -> Result<Answers, MetadataError> {
+        let _turn = if objects.len() > 1 { self.deletes.acquire().await.ok() } else { None };
         let env = self.env.clone();
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    if let Some(answers) = store::mutations::find(tx, request.mutation).await? {
+                    let done: Option<Answers> = store::mutations::find(tx, mutation).await?;
+                    if let Some(answers) = done.filter(|answers| answers.len() == objects.len()) {
                         return Ok(answers);
                     }
                     let now = env.now();
-                    let bucket = bucket_id(tx, &request.bucket).await?;
-                    let mut answers = Vec::with_capacity(request.objects.len());
-                    for object in &request.objects {
-                        answers.push(match delete_one(tx, bucket, object, now).await {
-                            Err(
-                                refused @ (MetadataError::PreconditionFailed
-                                | MetadataError::ConditionOnMissingKey),
-                            ) => Err(refused),
-                            // Anything else is the database's: then none is deleted.
-                            other => Ok(other?),
-                        });
-                    }
-                    store::mutations::remember_many(tx, request.mutation, &answers, answers.len(), now)
-                        .await?;
+                    let bucket = bucket_id(tx, &bucket).await?;
+                    let answers = delete_all(tx, bucket, &objects, now).await?;
+                    store::mutations::remember_many(tx, mutation, &answers, answers.len(), now).await?;
                     Ok(answers)
                 })
             })
             .await
     }
+}
+
+/// The id by which the part is recognised that begins with the object of this number. The ids of a call lie next to each other,
+/// and those of different calls, being random, do not.
+fn of_part(mutation: MutationId, first: usize) -> MutationId {
+    MutationId(Uuid::from_u128(mutation.0.as_u128().wrapping_add(first as u128)))
+}
+
+async fn delete_all(
+    tx: &mut Connection,
+    bucket: BucketId,
+    objects: &[DeleteObject],
+    now: Timestamp,
+) -> Result<Answers, MetadataError> {
+    let mut answers = Vec::with_capacity(objects.len());
+    for object in objects {
+        answers.push(match delete_one(tx, bucket, object, now).await {
+            Err(refused @ (MetadataError::PreconditionFailed | MetadataError::ConditionOnMissingKey)) => {
+                Err(refused)
+            }
+            // Anything else is the database's: then none of the part is deleted.
+            other => Ok(other?),
+        });
+    }
+    Ok(answers)
 }
 
 async fn delete_one(

@@ -11,6 +11,7 @@ mod renew_reads;
 mod tags;
 
 pub(super) use commit::check_length;
+pub(super) use delete::PARTS_WAITING;
 pub(super) use list::{check_delimiter, place};
 
 use cairn_protocol::env::Timestamp;
