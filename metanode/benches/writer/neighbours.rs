@@ -135,13 +135,15 @@ async fn reports(stage: Stage, lossy: bool) -> Work {
         let holds =
             |(replica, nodes): &(ReportedReplica, Vec<NodeId>)| nodes.contains(&node).then_some(*replica);
         let held: Vec<_> = stored.iter().filter_map(holds).collect();
+        let through = held.last().map(|replica| replica.block);
         let cluster = stage.metanode.cluster();
         async move {
             loop {
-                let full = BlockReport::new(node, incarnation, None, None, held.clone());
+                // A page in the middle: the last one, which has workers look at everything, comes once a day.
+                let full = BlockReport::new(node, incarnation, None, through, held.clone());
                 cluster.report_blocks(full).await.unwrap();
                 if lossy {
-                    let empty = BlockReport::new(node, incarnation, None, None, Vec::new());
+                    let empty = BlockReport::new(node, incarnation, None, through, Vec::new());
                     cluster.report_blocks(empty).await.unwrap();
                 }
             }

@@ -1,3 +1,5 @@
+use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,8 +25,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections for clients' reads. Each is a thread and a page cache; reads are short, so a few per core do.
 const READERS_MAX: u32 = 8;
 
-/// Connections for the reads of reports and workers. Fewer, for they compete with clients for the same cores.
-const BACKGROUND_READERS_MAX: u32 = 4;
+/// Connections for the reads of reports and workers, by the cores: they compete with clients for those. Two at the least,
+/// for one may be in the middle of a page of the check of everything.
+const BACKGROUND_READERS: RangeInclusive<u32> = 2..=4;
 
 /// Page cache of each connection, in KiB (negative numbers mean that to SQLite): with all readers
 /// and the writer well below 256 MiB.
@@ -74,8 +77,15 @@ pub(super) async fn open(file: &Path, log: LogLimits) -> Result<(SqliteConnectio
     assert_durable(&mut writer).await?;
     MIGRATIONS.run(&mut writer).await?;
     let clients = readers(file, READERS_MAX).await?;
-    let background = readers(file, BACKGROUND_READERS_MAX).await?;
+    let background = readers(file, background_readers()).await?;
     Ok((writer, Pools { clients, background }))
+}
+
+/// How many connections there are for the reads of reports and workers.
+pub(super) fn background_readers() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let (least, most) = BACKGROUND_READERS.into_inner();
+    u32::try_from(cores).unwrap_or(most).clamp(least, most)
 }
 
 async fn readers(file: &Path, max: u32) -> Result<SqlitePool, StoreError> {

@@ -187,7 +187,7 @@ async fn reports_and_workers_cannot_take_the_connections_that_clients_read_by() 
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(directory.path()).await;
     let mut taken = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..super::open::background_readers() {
         taken.push(store.read_in_background().await.unwrap());
     }
     let mut waiting = Box::pin(store.read_in_background());

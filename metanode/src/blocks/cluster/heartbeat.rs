@@ -16,8 +16,8 @@ use crate::blocks::copies::{CopyIntent, Purpose};
 use crate::blocks::{Inner, attention};
 use crate::store::{Connection, StoreError, blocks, deletions, generations};
 
-/// Increments that are written in one transaction: it bounds how long others wait for it.
-const INCREMENTS_PER_WRITE: usize = 500;
+/// Increments that are written in one mutation, some milliseconds: it bounds how long others wait for it.
+const INCREMENTS_PER_WRITE: usize = 100;
 
 pub(super) async fn heartbeat(
     inner: &Arc<Inner>,

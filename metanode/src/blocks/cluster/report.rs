@@ -22,8 +22,8 @@ use crate::store::{Connection, StoreError, deletions, replicas};
 /// Rows that are read at once: a range may hold far more than a page of what the node still has.
 const ROWS_PER_READ: u32 = 2_000;
 
-/// Blocks that are changed in one transaction: it bounds how long others wait for it.
-const BLOCKS_PER_WRITE: usize = 250;
+/// Blocks that are changed in one mutation, some milliseconds: it bounds how long others wait for it.
+const BLOCKS_PER_WRITE: usize = 50;
 
 /// Blocks that a node is asked to bring back at once: it bounds the answer, and the node's time until it is heard of
 /// again.

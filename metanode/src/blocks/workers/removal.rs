@@ -11,8 +11,8 @@ use super::Progress;
 use crate::blocks::{Inner, attention};
 use crate::store::{Connection, StoreError, deletions, nodes, replicas};
 
-/// Rows that go in one transaction: it bounds how long others wait for it.
-const ROWS_PER_STEP: u32 = 250;
+/// Rows that go in one mutation, some milliseconds: it bounds how long others wait for it.
+const ROWS_PER_STEP: u32 = 50;
 
 /// Goes on with the first removed node.
 pub(super) async fn step(inner: &Arc<Inner>) -> Result<Progress, StoreError> {

@@ -10,8 +10,8 @@ use crate::blocks::memory::Scan;
 use crate::blocks::{Inner, attention};
 use crate::store::{Connection, StoreError, blocks, repairs, replicas};
 
-/// Blocks that are looked at in one transaction: it bounds how long others wait for it.
-const BLOCKS_PER_STEP: u32 = 250;
+/// Blocks that are looked at in one mutation, some milliseconds: it bounds how long others wait for it.
+const BLOCKS_PER_STEP: u32 = 50;
 
 /// Goes on with the first scan. Answers whether there was one.
 pub(super) async fn step(inner: &Arc<Inner>) -> Result<bool, StoreError> {
