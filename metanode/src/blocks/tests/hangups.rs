@@ -73,7 +73,8 @@ async fn what_a_node_told_before_its_removal_leaves_nothing_behind_it() {
     let mut late = Box::pin(blocks.heartbeat(cluster.heartbeat_of(outsider)));
     // All readers are taken while it asks for one: it waits, and the removal comes before its rows. (Else it could get as
     // far as its rows in one poll, and the removal is refused.)
-    let readers = std::iter::from_fn(|| cluster.store.read_in_background().now_or_never()).collect::<Vec<_>>();
+    let readers =
+        std::iter::from_fn(|| cluster.store.read_in_background().now_or_never()).collect::<Vec<_>>();
     assert!(futures_util::poll!(&mut late).is_pending());
     drop(readers);
     let node = cluster.nodes[outsider].id;
