@@ -32,7 +32,7 @@ pub(crate) fn all() -> Vec<Neighbour> {
         Neighbour {
             name: "beside itself",
             config: same,
-            prepare: |_| async { ready(()).boxed() }.boxed_local(),
+            prepare: |_| ready(ready(()).boxed()).boxed_local(),
         },
         Neighbour {
             name: "deletes: 4 clients with DeleteObjects of 1,000 keys",

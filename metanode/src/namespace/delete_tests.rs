@@ -1,6 +1,5 @@
 //! Deletes of many objects are some mutations and not one.
 
-use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{MutationId, VersionId};
 use cairn_protocol::metadata::*;
 use futures_util::FutureExt;
