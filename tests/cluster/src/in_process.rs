@@ -100,6 +100,7 @@ impl Task {
             let config = cairn_gateway::Config::default();
             let connector = Connector::new(&Identity::of_secret(&secret, env.clone())?)?;
             let gateway = Gateway::new(config, metadata, Arc::new(connector), secret, env);
+            let keyring = gateway.keyring.clone();
             tokio::spawn(cairn_gateway::serve(
                 listener,
                 gateway,
@@ -107,6 +108,8 @@ impl Task {
                 None,
                 CancellationToken::new(),
             ));
+            // Before that it answers 503, and tests have clients that try nothing twice.
+            keyring.filled().await;
             Ok(address)
         })
         .await
