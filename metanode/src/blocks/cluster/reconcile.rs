@@ -19,7 +19,7 @@ use crate::store::leases::{self, Lease};
 use crate::store::{Connection, StoreError, blocks, deletions};
 
 /// Replicas that are looked at in one mutation, some milliseconds: it bounds how long others wait for it.
-const REPLICAS_PER_WRITE: usize = 50;
+const REPLICAS_PER_WRITE: usize = 15;
 
 /// Where it is known from that a node holds a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use crate::store::{Connection, StoreError, deletions, replicas};
 const ROWS_PER_READ: u32 = 2_000;
 
 /// Blocks that are changed in one mutation, some milliseconds: it bounds how long others wait for it.
-const BLOCKS_PER_WRITE: usize = 50;
+const BLOCKS_PER_WRITE: usize = 15;
 
 /// Blocks that a node is asked to bring back at once: it bounds the answer, and the node's time until it is heard of
 /// again.

@@ -19,7 +19,7 @@ const PART: usize = 25;
 
 /// Mutations of deletes of more than one object that wait at once, whoever asked for them: all that a PUT may find in
 /// front of it. It is enough to keep the writer busy while their callers are answered.
-pub(in crate::namespace) const PARTS_WAITING: usize = 4;
+pub(in crate::namespace) const PARTS_WAITING: usize = 2;
 
 type Answers = Vec<Result<Deleted, MetadataError>>;
 
