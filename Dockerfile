@@ -17,7 +17,7 @@ COPY tests/cluster/Cargo.toml tests/cluster/
 RUN for crate in . protocol gateway metanode metanode/planner datanode sim tests/clients tests/cluster; do \
         mkdir -p $crate/src && touch $crate/src/lib.rs; \
     done \
-    && mkdir protocol/benches && touch protocol/benches/combine.rs \
+    && mkdir protocol/benches metanode/benches && touch protocol/benches/combine.rs metanode/benches/writer.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked --package cairn \
     && rm -r src protocol gateway metanode datanode sim tests
