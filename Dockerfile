@@ -6,7 +6,9 @@ WORKDIR /build
 # The dependencies are built in a layer of their own, from the manifests and empty sources, so that
 # a change of Cairn's own code does not build them again.
 COPY Cargo.toml Cargo.lock ./
+COPY types/Cargo.toml types/
 COPY protocol/Cargo.toml protocol/
+COPY listener/Cargo.toml listener/
 COPY gateway/Cargo.toml gateway/
 COPY metanode/Cargo.toml metanode/
 COPY metanode/planner/Cargo.toml metanode/planner/
@@ -14,13 +16,13 @@ COPY datanode/Cargo.toml datanode/
 COPY sim/Cargo.toml sim/
 COPY tests/clients/Cargo.toml tests/clients/
 COPY tests/cluster/Cargo.toml tests/cluster/
-RUN for crate in . protocol gateway metanode metanode/planner datanode sim tests/clients tests/cluster; do \
+RUN for crate in . types protocol listener gateway metanode metanode/planner datanode sim tests/clients tests/cluster; do \
         mkdir -p $crate/src && touch $crate/src/lib.rs; \
     done \
     && mkdir protocol/benches metanode/benches && touch protocol/benches/combine.rs metanode/benches/writer.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked --package cairn \
-    && rm -r src protocol gateway metanode datanode sim tests
+    && rm -r src types protocol listener gateway metanode datanode sim tests
 
 COPY . .
 # Cargo compares times: the real sources must be newer than what the empty ones were built to.

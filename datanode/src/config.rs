@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_protocol::listener::Limits;
-use cairn_protocol::listener::tls::ServerConfig;
+use cairn_listener::Limits;
+use cairn_listener::tls::ServerConfig;
 
 use crate::volume::VolumeOptions;
 

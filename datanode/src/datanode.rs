@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
+use cairn_listener::tls::ServerConfig;
+use cairn_listener::{Accept, Drained};
 use cairn_protocol::block::{BlockConnector, BlockService};
 use cairn_protocol::cluster::Cluster;
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::id::NodeId;
-use cairn_protocol::listener::tls::ServerConfig;
-use cairn_protocol::listener::{self, Accept, Drained};
 use cairn_protocol::secret::ClusterSecret;
 use cairn_protocol::signature::Admission;
 use thiserror::Error;
@@ -167,7 +167,7 @@ impl Datanode {
         let stop = shutdown.child_token();
         let router = self.router(stop.clone());
         let (limits, tls) = (self.config.limits.clone(), self.config.tls.clone());
-        let listener = listener::serve(accept, router, limits, tls, self.env.clone(), stop.clone());
+        let listener = cairn_listener::serve(accept, router, limits, tls, self.env.clone(), stop.clone());
         let control = async {
             let result = self.run(cluster, stop.clone()).await;
             stop.cancel();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cairn_listener::{Accept, Drained, Limits};
 use cairn_protocol::env::Env;
-use cairn_protocol::listener::{self, Accept, Drained, Limits};
 use cairn_protocol::metadata::{Metadata, RootCredentials, RootCredentialsRequest};
 use cairn_protocol::warn_peer;
 use rustls::ServerConfig;
@@ -35,7 +35,7 @@ pub async fn serve<A: Accept>(
         asking.keyring.begin(root_credentials(&*asking.metadata, &asking.env).await);
     };
     let _asks = AbortOnDropHandle::new(tokio::spawn(ask));
-    listener::serve(accept, S3Service::new(gateway), limits, tls, env, shutdown).await
+    cairn_listener::serve(accept, S3Service::new(gateway), limits, tls, env, shutdown).await
 }
 
 async fn root_credentials(metadata: &dyn Metadata, env: &Env) -> RootCredentials {

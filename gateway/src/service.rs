@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cairn_protocol::listener::{Peer, client};
+use cairn_listener::{Peer, client};
 use cairn_protocol::rpc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

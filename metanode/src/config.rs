@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use cairn_listener::Limits;
+use cairn_listener::tls::ServerConfig;
 use cairn_protocol::id::ClusterId;
-use cairn_protocol::listener::Limits;
-use cairn_protocol::listener::tls::ServerConfig;
 use cairn_protocol::metadata::RootCredentials;
 
 use crate::blocks::BlocksConfig;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
+use cairn_listener::tls::ServerConfig;
+use cairn_listener::{Accept, Drained, Limits};
 use cairn_protocol::admin::{Admin, admin_router};
 use cairn_protocol::cluster::{Cluster, cluster_router};
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::id::ClusterId;
-use cairn_protocol::listener::tls::ServerConfig;
-use cairn_protocol::listener::{self, Accept, Drained, Limits};
 use cairn_protocol::metadata::{Metadata, RootCredentials, metadata_router};
 use cairn_protocol::rpc::{RpcServer, with_fallbacks};
 use cairn_protocol::secret::ClusterSecret;
@@ -174,7 +174,7 @@ impl Metanode {
     pub async fn serve(&self, accept: impl Accept, shutdown: CancellationToken) -> Drained {
         let router = self.router(shutdown.clone());
         let (limits, tls) = (self.limits.clone(), self.tls.clone());
-        let listener = listener::serve(accept, router, limits, tls, self.env.clone(), shutdown.clone());
+        let listener = cairn_listener::serve(accept, router, limits, tls, self.env.clone(), shutdown.clone());
         let (drained, ()) = tokio::join!(listener, self.run_workers(shutdown));
         drained
     }

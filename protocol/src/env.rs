@@ -12,42 +12,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub use cairn_types::time::Timestamp;
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use uuid::Uuid;
-
-/// Milliseconds since the Unix epoch, by the wall clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Timestamp(pub u64);
-
-impl Timestamp {
-    /// This time and `duration` more; the end of time at the most.
-    pub fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(millis(duration)))
-    }
-
-    /// This time less `duration`; the epoch at the least.
-    pub fn before(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(millis(duration)))
-    }
-
-    /// How long after `earlier` this is; zero when it is not.
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
-    }
-
-    /// As the standard library's type, for formatting.
-    pub fn to_system_time(self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(self.0)
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
 
 /// The injected handle. Cheap to clone; clones share clock and generator.
 #[derive(Clone)]
@@ -126,7 +96,7 @@ impl Env {
     pub fn wall(&self) -> Timestamp {
         match &self.clock {
             Clock::System { .. } => {
-                Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map(millis).unwrap_or_default())
+                SystemTime::now().duration_since(UNIX_EPOCH).map(Timestamp::since_epoch).unwrap_or_default()
             }
             Clock::Manual(clock) => clock.wall(),
         }

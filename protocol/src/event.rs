@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::admin::{Duty, WorkerName, WorkerSettings};
+use crate::admin::{AdminState, WorkerName, WorkerSettings};
 use crate::env::{Env, Timestamp};
 use crate::id::{BlockId, NodeId, UploadId, VolumeId};
 
@@ -39,7 +39,7 @@ pub enum EventKind {
     /// A datanode that was stale is heard of again.
     NodeLive { node: NodeId },
     /// An operator wants something else of a datanode.
-    NodeDutyChanged { node: NodeId, duty: Duty },
+    NodeAdminStateChanged { node: NodeId, admin_state: AdminState },
     /// A draining datanode has no blocks left: it can be stopped and removed.
     NodeDrained { node: NodeId },
     /// A datanode's maintenance ended by itself.

@@ -12,7 +12,6 @@
 //! | [`cluster`] | datanode → metanode: registration, heartbeats, block reports; and commands back |
 //! | [`block`] | anybody → datanode: the block service, its HTTP client and its wire format |
 //! | [`rpc`] | how a service trait becomes an HTTP router and an HTTP client |
-//! | [`listener`] | the accept loop of every server: time-outs, limits, TLS, graceful drain |
 //! | [`admin`] | operator → metanode: status |
 //! | [`event`] | typed events that tests and operators wait on |
 //! | [`log`] | warnings that say whose fault it was |
@@ -25,11 +24,12 @@ pub mod checksum;
 pub mod cluster;
 pub mod env;
 pub mod event;
-pub mod id;
-pub mod listener;
 pub mod log;
 pub mod metadata;
 pub mod rpc;
 pub mod secret;
 pub mod signature;
 pub mod tls;
+
+/// Identifiers are values without IO; every message carries some.
+pub use cairn_types::id;

@@ -3,8 +3,8 @@
 
 use cairn_planner::balance::Move;
 use cairn_planner::{ClusterView, NodeView};
-use cairn_protocol::admin::{Duty, NodeState};
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
+use cairn_types::node::{AdminState, NodeState};
 
 use crate::cluster::Cluster;
 use crate::config::Millis;
@@ -23,7 +23,7 @@ pub enum Promise {
     /// Work is in proportion to its cause.
     Work,
     /// The last good copy is deleted only with its block.
-    LastCopy,
+    LastReplica,
 }
 
 /// After so many nothing is learned from more.
@@ -44,7 +44,10 @@ pub struct Violation {
 /// part in balancing.
 fn distances(view: &ClusterView) -> Vec<(&NodeView, f64)> {
     let takes_part = |node: &&NodeView| {
-        node.state == NodeState::Live && node.duty == Duty::Service && !node.failing && node.capacity > 0
+        node.state == NodeState::Live
+            && node.admin_state == AdminState::InService
+            && !node.failing
+            && node.capacity > 0
     };
     let nodes = || view.nodes().iter().filter(takes_part);
     let used: f64 = nodes().map(|node| node.predicted_used as f64).sum();
@@ -73,7 +76,7 @@ impl Cluster {
             self.violate(Promise::Distinct, format!("block {block} is sent to node {target} a second time"));
         }
         let known = &self.nodes[target].known;
-        if known.state != NodeState::Live || known.duty != Duty::Service || known.failing {
+        if known.state != NodeState::Live || known.admin_state != AdminState::InService || known.failing {
             let text = format!("block {block} is sent to node {target}, which should get nothing");
             self.violate(Promise::Distinct, text);
         }
@@ -98,7 +101,7 @@ impl Cluster {
             self.violate(Promise::Factor, text);
         }
         if live == 0 {
-            self.violate(Promise::LastCopy, format!("block {block} loses copies and has no good one"));
+            self.violate(Promise::LastReplica, format!("block {block} loses copies and has no good one"));
         }
     }
 
@@ -110,7 +113,7 @@ impl Cluster {
         }
         let remains = block.good().any(|other| other != node && self.nodes[other].has_good(number));
         if !remains {
-            self.violate(Promise::LastCopy, format!("the last good copy of block {number} is erased"));
+            self.violate(Promise::LastReplica, format!("the last good copy of block {number} is erased"));
         }
     }
 
@@ -137,7 +140,7 @@ impl Cluster {
             wrong.extend(self.unfinished(number).or_else(|| self.crowded(number)));
         }
         for node in self.nodes.iter().filter(|node| node.up && node.known.registered) {
-            if node.known.duty == Duty::Draining && !node.disk.is_empty() {
+            if node.known.admin_state == AdminState::Draining && !node.disk.is_empty() {
                 wrong.push(format!("node {} drains and has {} blocks", node.number, node.disk.len()));
             }
             let mut strays = node.disk.keys().filter(|block| !node.known.held.contains(block));

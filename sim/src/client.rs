@@ -47,7 +47,7 @@ impl Cluster {
             let it = &mut self.nodes[node];
             it.known.reserved = it.known.reserved.saturating_sub(length);
             let answers =
-                it.up && it.known.registered && it.known.state != cairn_protocol::admin::NodeState::Dead;
+                it.up && it.known.registered && it.known.state != cairn_types::node::NodeState::Dead;
             if answers && it.store(number, length) {
                 stored.push(node);
             }

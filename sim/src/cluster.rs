@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cairn_planner::ClusterView;
 use cairn_planner::block::{BlockView, Holder};
 use cairn_planner::examine::{Need, need_of};
-use cairn_protocol::admin::{Duty, NodeState};
+use cairn_types::node::{AdminState, NodeState};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -230,10 +230,10 @@ impl Cluster {
         }
         block.holders.push((node, good));
         known.held.insert(number);
-        match known.duty {
-            Duty::Service => {}
-            Duty::Draining => self.tally.cause.drained += block.length,
-            Duty::Maintenance { .. } => self.count_unseen(number),
+        match known.admin_state {
+            AdminState::InService => {}
+            AdminState::Draining => self.tally.cause.drained += block.length,
+            AdminState::Maintenance { .. } => self.count_unseen(number),
         }
         self.dirty(number);
     }
@@ -249,7 +249,7 @@ impl Cluster {
         let block = &self.blocks[number];
         let away = |node: usize| {
             let known = &self.nodes[node].known;
-            matches!(known.duty, Duty::Maintenance { .. }) || known.state == NodeState::Dead
+            matches!(known.admin_state, AdminState::Maintenance { .. }) || known.state == NodeState::Dead
         };
         if block.good().all(away) {
             self.tally.cause.lost += block.length;

@@ -1,7 +1,7 @@
 //! Copies and deletions on their way to the nodes and back.
 
-use cairn_protocol::admin::NodeState;
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
+use cairn_types::node::NodeState;
 
 use crate::block::Life;
 use crate::cluster::Cluster;

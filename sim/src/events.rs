@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use cairn_protocol::admin::NodeState;
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
+use cairn_types::node::NodeState;
 
 use crate::config::Millis;
 use crate::memory::Purpose;
@@ -43,7 +43,7 @@ pub(crate) enum Event {
     VolumeTold { node: usize, epoch: u32 },
     /// A maintenance is over.
     MaintenanceEnds { node: usize, until: Millis },
-    /// A node is not doubtful any more.
+    /// A node is not suspect any more.
     DoubtEnds { node: usize },
     /// A block has rested after a failed copy.
     Look { block: usize },

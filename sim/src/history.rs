@@ -225,7 +225,8 @@ impl History {
         for node in nodes().take(self.cluster.nodes.len()) {
             self.cluster.come_back(node);
             self.cluster.set_failing(node, false);
-            if !matches!(self.cluster.nodes[node].known.duty, cairn_protocol::admin::Duty::Draining) {
+            if !matches!(self.cluster.nodes[node].known.admin_state, cairn_types::node::AdminState::Draining)
+            {
                 self.cluster.serve(node);
             }
         }

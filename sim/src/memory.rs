@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_planner::balance::Balance;
 use cairn_planner::budget::InFlight;
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
 
 use crate::config::Millis;
 

@@ -5,7 +5,7 @@
 //! Otherwise the best of planners would drop the last good one for three that it cannot know to be gone.
 //! Blocks of a single copy are exempt; they are lost then, and nothing is expected of them any more.
 
-use cairn_protocol::admin::NodeState;
+use cairn_types::node::NodeState;
 use rand::RngExt;
 
 use crate::cluster::Cluster;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cairn_planner::NodeView;
-use cairn_protocol::admin::{Duty, NodeState};
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
+use cairn_types::node::{AdminState, NodeState};
 use uuid::Uuid;
 
 use crate::config::Millis;
@@ -80,7 +80,7 @@ pub struct Known {
     /// Its state of life.
     pub state: NodeState,
     /// What the operator wants of it.
-    pub duty: Duty,
+    pub admin_state: AdminState,
     /// Whether it was heard of since the metanode started.
     pub present: bool,
     /// Until when others are preferred.
@@ -119,7 +119,7 @@ impl Node {
             known: Known {
                 registered: true,
                 state: NodeState::Live,
-                duty: Duty::Service,
+                admin_state: AdminState::InService,
                 present: true,
                 doubtful_until: 0,
                 failing: false,
@@ -188,8 +188,8 @@ impl Node {
             node: id_of(self.number),
             zone: self.zone.clone(),
             state: known.state,
-            duty: known.duty,
-            doubtful: !known.present || now < known.doubtful_until,
+            admin_state: known.admin_state,
+            suspect: !known.present || now < known.doubtful_until,
             failing: known.failing,
             capacity: self.capacity(),
             predicted_used: (self.used() + inbound).saturating_sub(known.outgoing + moving_out),
@@ -204,7 +204,7 @@ impl Node {
         let known = &self.known;
         known.registered
             && known.state == NodeState::Live
-            && known.duty == Duty::Service
+            && known.admin_state == AdminState::InService
             && known.present
             && now >= known.doubtful_until
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use cairn_protocol::admin::{Duty, NodeState};
-use cairn_protocol::env::Timestamp;
+use cairn_types::node::{AdminState, NodeState};
+use cairn_types::time::Timestamp;
 
 use crate::block::Life;
 use crate::cluster::Cluster;
@@ -15,10 +15,10 @@ use crate::node::id_of;
 /// Up to so many nodes each node more or less is a matter for all blocks.
 const SMALL_MAX: usize = 16;
 
-fn until_of(duty: Duty) -> Option<Millis> {
-    match duty {
-        Duty::Maintenance { until } => Some(until.0),
-        Duty::Service | Duty::Draining => None,
+fn until_of(admin_state: AdminState) -> Option<Millis> {
+    match admin_state {
+        AdminState::Maintenance { until } => Some(until.0),
+        AdminState::InService | AdminState::Draining => None,
     }
 }
 
@@ -31,7 +31,7 @@ impl Cluster {
         }
         self.nodes[node].known.state = state;
         if state == NodeState::Dead {
-            if until_of(self.nodes[node].known.duty).is_none() {
+            if until_of(self.nodes[node].known.admin_state).is_none() {
                 self.count_lost(node);
             }
             self.refresh(node);
@@ -89,11 +89,11 @@ impl Cluster {
     /// Everything is to be moved off a node.
     pub fn drain(&mut self, node: usize) {
         let known = &mut self.nodes[node].known;
-        if !known.registered || known.duty == Duty::Draining {
+        if !known.registered || known.admin_state == AdminState::Draining {
             return;
         }
         self.end_duty(node);
-        self.nodes[node].known.duty = Duty::Draining;
+        self.nodes[node].known.admin_state = AdminState::Draining;
         let held = self.nodes[node].known.held.iter();
         self.tally.cause.drained += held.map(|block| self.blocks[*block].length).sum::<u64>();
         self.changed(node);
@@ -105,7 +105,7 @@ impl Cluster {
             return;
         }
         let until = self.now + time;
-        self.nodes[node].known.duty = Duty::Maintenance { until: Timestamp(until) };
+        self.nodes[node].known.admin_state = AdminState::Maintenance { until: Timestamp(until) };
         self.later(time, Event::MaintenanceEnds { node, until });
         for block in self.nodes[node].known.held.clone() {
             self.count_unseen(block);
@@ -114,7 +114,7 @@ impl Cluster {
     }
 
     pub(crate) fn maintenance_ends(&mut self, node: usize, until: Millis) {
-        if until_of(self.nodes[node].known.duty) == Some(until) {
+        if until_of(self.nodes[node].known.admin_state) == Some(until) {
             self.serve(node);
         }
     }
@@ -123,7 +123,7 @@ impl Cluster {
     pub fn serve(&mut self, node: usize) {
         if self.nodes[node].known.registered {
             self.end_duty(node);
-            self.nodes[node].known.duty = Duty::Service;
+            self.nodes[node].known.admin_state = AdminState::InService;
             self.changed(node);
         }
     }
@@ -131,7 +131,7 @@ impl Cluster {
     /// Copies on a node that died in maintenance are lost when that ends.
     fn end_duty(&mut self, node: usize) {
         let known = &self.nodes[node].known;
-        if until_of(known.duty).is_some() && known.state == NodeState::Dead {
+        if until_of(known.admin_state).is_some() && known.state == NodeState::Dead {
             self.count_lost(node);
         }
     }
@@ -139,8 +139,8 @@ impl Cluster {
     /// A node that is lost, or drained, is removed from the tables; whether it was.
     pub fn remove(&mut self, node: usize) -> bool {
         let it = &self.nodes[node];
-        let lost = it.lost && it.known.state == NodeState::Dead && until_of(it.known.duty).is_none();
-        let drained = it.up && it.known.duty == Duty::Draining && it.disk.is_empty();
+        let lost = it.lost && it.known.state == NodeState::Dead && until_of(it.known.admin_state).is_none();
+        let drained = it.up && it.known.admin_state == AdminState::Draining && it.disk.is_empty();
         let drained = drained && it.known.held.is_empty() && it.known.present;
         if !it.known.registered || !(lost || drained) {
             return false;

@@ -4,7 +4,7 @@
 //!
 //! * no block is lowered below its factor (`Promise::Factor`),
 //! * no node is told to make a copy that it has, makes or deletes (`Promise::Distinct`),
-//! * no last good copy is deleted but with its block (`Promise::LastCopy`);
+//! * no last good copy is deleted but with its block (`Promise::LastReplica`);
 //!
 //! and when the cluster is left alone with nodes enough:
 //!

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
+use cairn_listener::tls::ServerConfig;
 use cairn_protocol::env::Env;
-use cairn_protocol::listener::tls::ServerConfig;
 use cairn_protocol::secret::ClusterSecret;
 use cairn_protocol::tls::{CLUSTER_NAME, Identity, IdentityFiles};
 use clap::{Args, ValueEnum};

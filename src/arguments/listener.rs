@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use cairn_protocol::listener::Limits;
+use cairn_listener::Limits;
 use clap::Args;
 
 use super::values::{duration, rate_or_zero, size};

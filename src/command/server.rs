@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use cairn_listener::Limits;
 use cairn_metanode::{Config as MetanodeConfig, Metanode};
 use cairn_protocol::block::Connector;
 use cairn_protocol::env::Env;
 use cairn_protocol::event::{EventBus, EventKind};
-use cairn_protocol::listener::Limits;
 use cairn_protocol::metadata::RootCredentials;
 use cairn_protocol::secret::ClusterSecret;
 use tokio::net::TcpListener;

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 
-# The listener's time-outs (protocol/src/listener.rs), and what a busy machine may add.
+# The listener's time-outs (listener/src/lib.rs), and what a busy machine may add.
 SILENCE_TIMEOUT_SECONDS = 120
 
 

@@ -62,14 +62,14 @@ def test_status_begins_with_the_cluster_s_health_in_a_sentence(cluster):
 def test_status_as_json_has_every_node_with_its_volumes(cluster):
     status = cluster.status()
     assert {node["address"] for node in status["nodes"]} == {d.url for d in cluster.datanodes}
-    assert all(len(node["volumes"]) == 1 and node["duty"]["duty"] == "service" for node in status["nodes"])
+    assert all(len(node["volumes"]) == 1 and node["admin_state"]["state"] == "in_service" for node in status["nodes"])
     listed = cluster.admin_json("node", "list")
     assert [node["node"] for node in listed] == [node["node"] for node in status["nodes"]]
 
 
 def test_node_list_and_show_name_nodes_by_the_beginning_of_their_ids(cluster):
     table = cluster.admin("node", "list").splitlines()
-    assert table[0].split()[:3] == ["NODE", "STATE", "DUTY"]
+    assert table[0].split()[:3] == ["NODE", "STATE", "ADMIN"]
     for row in table[1:]:
         short, address = row.split()[0], row.split()[-1]
         shown = cluster.admin_json("node", "show", short)

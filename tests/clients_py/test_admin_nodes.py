@@ -20,8 +20,8 @@ def complaint(done):
     return done.stderr
 
 
-def duty(cluster, datanode):
-    return cluster.node(datanode)["duty"]["duty"]
+def admin_state(cluster, datanode):
+    return cluster.node(datanode)["admin_state"]["state"]
 
 
 def holders(cluster, key):
@@ -58,7 +58,7 @@ def test_a_datanode_is_drained_stopped_and_removed(four):
     done = ask(four, "drain", leaving.url, "--yes", "--wait")
     assert done.returncode == 0, done.stderr
     assert "is drained: it can be stopped and removed" in done.stdout
-    assert duty(four, leaving) == "draining" and four.node(leaving)["replicas"] == 0
+    assert admin_state(four, leaving) == "draining" and four.node(leaving)["replicas"] == 0
     for n in range(3):
         assert all(len(nodes) == 3 and leaving.url not in nodes for nodes in holders(four, n))
     wait_until(lambda: ask(four, "can-stop", leaving.url).returncode == 0, "it to be safe")
@@ -74,20 +74,20 @@ def test_a_dry_run_tells_what_would_happen_and_does_nothing(four):
     plan = ask(four, "drain", leaving.url, "--dry-run")
     assert plan.returncode == 0 and f"({leaving.url}) moves " in plan.stdout
     report = json.loads(ask(four, "drain", leaving.url, "--dry-run", "--json").stdout)
-    assert (report["before"]["duty"], report["after"]["duty"]) == ("service", "draining")
+    assert (report["before"]["state"], report["after"]["state"]) == ("in_service", "draining")
     assert report["progress"]["blocks"] == four.node(leaving)["replicas"]
     ask(four, "maintain", leaving.url, "--for", "2h", "--dry-run")
-    assert duty(four, leaving) == "service"
+    assert admin_state(four, leaving) == "in_service"
 
 
 def test_without_a_terminal_somebody_must_have_agreed(four):
     leaving = four.datanodes[0]
     done = ask(four, "drain", leaving.url)
     assert "moves " in done.stdout and "add --yes" in complaint(done)
-    assert duty(four, leaving) == "service"
+    assert admin_state(four, leaving) == "in_service"
 
 
-@pytest.mark.parametrize(("answer", "after"), [("n\n", "service"), ("\n", "service"), ("y\n", "draining")])
+@pytest.mark.parametrize(("answer", "after"), [("n\n", "in_service"), ("\n", "in_service"), ("y\n", "draining")])
 def test_at_a_terminal_one_is_asked(four, answer, after):
     leaving = four.datanodes[0]
     terminal, end = pty.openpty()
@@ -101,7 +101,7 @@ def test_at_a_terminal_one_is_asked(four, answer, after):
     os.close(end)
     assert "moves " in out and "Go on? [y/N]" in err
     assert child.returncode == (0 if after == "draining" else 1)
-    assert duty(four, leaving) == after
+    assert admin_state(four, leaving) == after
 
 
 def test_a_drain_that_is_stuck_says_why_and_can_be_taken_back(three):
@@ -117,21 +117,21 @@ def test_a_drain_that_is_stuck_says_why_and_can_be_taken_back(three):
     assert "Held up: 3 blocks" in three.admin("node", "show", leaving.url)
     back = ask(three, "return", leaving.url)
     assert back.returncode == 0 and "is in service (it was: draining)" in back.stdout
-    assert duty(three, leaving) == "service"
+    assert admin_state(three, leaving) == "in_service"
 
 
 def test_maintenance_ends_by_itself_or_by_return(three):
     away = three.datanodes[0]
     done = ask(three, "maintain", away.url, "--for", "2h")
     assert done.returncode == 0 and "is in maintenance until " in done.stdout
-    assert duty(three, away) == "maintenance"
+    assert admin_state(three, away) == "maintenance"
     assert "maintenance until " in three.admin("status")
     ask(three, "return", away.url)
-    assert duty(three, away) == "service"
+    assert admin_state(three, away) == "in_service"
     with three.events() as events:
         ask(three, "maintain", away.url, "--for", "50ms")
         events.wait_for("MaintenanceExpired", node=three.node(away)["node"])
-    wait_until(lambda: duty(three, away) == "service", "the end of maintenance")
+    wait_until(lambda: admin_state(three, away) == "in_service", "the end of maintenance")
     assert "30 days" in complaint(ask(three, "maintain", away.url, "--for", "1y"))
     assert ask(three, "maintain", away.url).returncode == 2
 
@@ -165,7 +165,7 @@ def test_a_datanode_in_use_is_not_removed_and_last_copies_are_given_up_only_by_f
     assert cluster.node(kept) is not None
     assert "add --yes" in complaint(ask(cluster, "remove", holder, "--force"))
     done = ask(cluster, "remove", holder, "--force", "--yes", "--json")
-    assert done.returncode == 0 and json.loads(done.stdout)["last_copies"] == 1, done.stderr
+    assert done.returncode == 0 and json.loads(done.stdout)["last_replicas"] == 1, done.stderr
     wait_until(lambda: cluster.node(kept) is None, "the datanode to be gone")
     assert client.head_object(Bucket="photos", Key="0")["ContentLength"] == MIB
 

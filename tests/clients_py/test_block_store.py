@@ -373,7 +373,7 @@ def test_a_drain_that_cannot_go_on_says_why_and_can_be_taken_back(make):
     )
     assert progress["blocks"] == 1 and not progress["drained"]
     cluster.admin("node", "return", node)
-    assert cluster.node(cluster.datanodes[0])["duty"] == {"duty": "service"}
+    assert cluster.node(cluster.datanodes[0])["admin_state"] == {"state": "in_service"}
     assert cluster.fully_replicated()
 
 
@@ -389,7 +389,7 @@ def test_a_datanode_in_maintenance_is_not_repaired_until_it_is_over(make):
     cluster.admin("node", "maintain", node, "--for", "10m")
     away.stop()
     # Three times the silence that makes others dead.
-    wait_until(lambda: cluster.node(away)["silent_ms"] > 9_000, "the datanode to be silent for long")
+    wait_until(lambda: cluster.node(away)["last_contact_ms"] > 9_000, "the datanode to be silent for long")
     status = cluster.status()
     assert status["under_replicated"] == status["repairs_in_flight"] == 0
     assert replicas(cluster, away) == held

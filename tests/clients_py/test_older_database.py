@@ -67,7 +67,7 @@ def wait_until_datanodes_heard(cluster):
 
         def heard(began=began):
             passed = (time.monotonic() - began) * 1_000
-            silent = [node["silent_ms"] for node in cluster.status()["nodes"]]
+            silent = [node["last_contact_ms"] for node in cluster.status()["nodes"]]
             return all(ms is not None and ms < passed for ms in silent)
 
         wait_until(heard, "a heartbeat of every datanode")

@@ -12,6 +12,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_T
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use cairn_listener::RequestBodyError;
 use cairn_protocol::block::{
     BlockError, BlockInfo, BlockRead, BlockService, BlockStream, DeleteBlock, GetBlock, HeadBlock, PutBlock,
     header,
@@ -19,7 +20,6 @@ use cairn_protocol::block::{
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::id::{BlockId, NodeId};
-use cairn_protocol::listener::RequestBodyError;
 use cairn_protocol::rpc::{
     WireError, error_response, refuse_bodiless, request_id, with_fallbacks, with_request_id,
 };

@@ -237,7 +237,7 @@ impl Volume {
         page.into_iter().map(|(id, entry)| (id, Stored::from(entry))).collect()
     }
 
-    /// Begins to write a block of `length` bytes with this CRC32C. It is the caller's duty that nobody else writes or
+    /// Begins to write a block of `length` bytes with this CRC32C. It is the caller's admin_state that nobody else writes or
     /// deletes the same block meanwhile.
     ///
     /// # Errors
@@ -312,7 +312,7 @@ impl Volume {
     }
 
     /// Brings a deleted block back from the trash, if it is there and still what its checksum says. Durable when it
-    /// returns; returns what is then here of the block. It is the caller's duty that nobody else writes or deletes the same
+    /// returns; returns what is then here of the block. It is the caller's admin_state that nobody else writes or deletes the same
     /// block meanwhile. Blocks its thread.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use cairn_datanode::volume::VolumeOptions;
 use cairn_datanode::volume::disk::{Disk, RealDisk};
 use cairn_datanode::{Config, Datanode, RefusedError};
+use cairn_listener::Drained;
 use cairn_protocol::block::{
     BlockConnector, BlockError, BlockRead, BlockService, BlockStream, GetBlock, HeadBlock, HttpBlockClient,
     PipelineTarget, PutBlock, PutBlockReply,
@@ -17,7 +18,6 @@ use cairn_protocol::cluster::Cluster;
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::event::EventBus;
 use cairn_protocol::id::{BlockId, NodeId};
-use cairn_protocol::listener::Drained;
 use cairn_protocol::secret::{BlockOperation, ClusterSecret};
 use cairn_protocol::tls::Identity;
 use futures_util::{StreamExt, TryStreamExt};

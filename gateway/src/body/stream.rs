@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
-use cairn_protocol::listener::RequestBodyError;
+use cairn_listener::RequestBodyError;
 use futures_util::{Stream, StreamExt};
 
 use super::chunked::{ChunkedDecoder, Framing};

@@ -16,7 +16,7 @@
 
 use std::collections::HashSet;
 
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -141,7 +141,7 @@ pub fn survey(view: &ClusterView, threshold_permille: u32) -> Balance {
     }
     balance.bytes_to_move = too_much.max(too_little);
     nodes.sort_by(|(a, _), (b, _)| a.cmp_fullness(b));
-    let takes = |node: &NodeView| node.takes(1) && !node.doubtful;
+    let takes = |node: &NodeView| node.takes(1) && !node.suspect;
     for (node, standing) in &nodes {
         let pays = balance.under.contains(&node.node) || !balance.over.is_empty();
         if standing.below() > 0 && pays && takes(node) {
@@ -153,7 +153,7 @@ pub fn survey(view: &ClusterView, threshold_permille: u32) -> Balance {
     }
     for (node, standing) in nodes.iter().rev() {
         let pays = balance.over.contains(&node.node) || !balance.under.is_empty();
-        if standing.above() > 0 && pays && !node.doubtful {
+        if standing.above() > 0 && pays && !node.suspect {
             balance.sources.push(node.node);
         }
     }
@@ -238,7 +238,7 @@ pub fn plan_move(
         let taking = balance.standing(view, node).filter(|standing| standing.below() > 0)?;
         let nearer = brings_nearer(&giving, &taking, block.length);
         let pays = pressing || (balance.under.contains(&node) && !taking.rests());
-        let able = to.takes(block.length) && !to.doubtful && in_flight.fits(node, block.length);
+        let able = to.takes(block.length) && !to.suspect && in_flight.fits(node, block.length);
         let free = block.barred().all(|barred| barred != node);
         (nearer && pays && able && free && keeps_spread(view, block, from, to)).then(|| taking.below())
     };
@@ -257,7 +257,7 @@ pub fn plan_move(
 fn is_settled(view: &ClusterView, block: &BlockView, source: NodeId) -> bool {
     let census = Census::of(view, block);
     // What dead nodes have is no matter; it is seen to if they come back.
-    let counts = |node| view.get(node).is_some_and(NodeView::keeps_copies);
+    let counts = |node| view.get(node).is_some_and(NodeView::keeps_replicas);
     let counted = block.holders.iter().filter(|holder| counts(holder.node)).count();
     let exact = census.sure.len() == block.replication as usize && counted == census.sure.len();
     let quiet = block.inbound.is_empty() && block.doomed.is_empty() && block.leaving.is_empty();

@@ -1,7 +1,7 @@
 //! What decisions know of a block.
 
-use cairn_protocol::admin::{Duty, NodeState};
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
+use cairn_types::node::{AdminState, NodeState};
 
 use super::{ClusterView, NodeView};
 
@@ -39,7 +39,7 @@ impl BlockView {
             .iter()
             .filter(|holder| holder.good)
             .filter_map(|holder| view.get(holder.node))
-            .filter(|node| node.keeps_copies())
+            .filter(|node| node.keeps_replicas())
     }
 
     pub(crate) fn bad(&self) -> impl Iterator<Item = NodeId> + '_ {
@@ -87,27 +87,27 @@ impl<'a> Census<'a> {
             anchored: false,
         };
         for holder in block.holders.iter().filter(|holder| holder.good) {
-            if let Some(node) = view.get(holder.node).filter(|node| node.keeps_copies()) {
+            if let Some(node) = view.get(holder.node).filter(|node| node.keeps_replicas()) {
                 census.count(node);
             }
         }
         for node in block.inbound.iter().filter_map(|node| view.get(*node)) {
             let comes = node.state != NodeState::Dead;
             census.inbound += u32::from(comes);
-            census.inbound_staying += u32::from(comes && node.duty != Duty::Draining);
+            census.inbound_staying += u32::from(comes && node.admin_state != AdminState::Draining);
         }
         census
     }
 
     fn count(&mut self, node: &'a NodeView) {
         self.live += 1;
-        match node.duty {
-            Duty::Draining => self.draining.push(node),
-            Duty::Service | Duty::Maintenance { .. } => self.staying += 1,
+        match node.admin_state {
+            AdminState::Draining => self.draining.push(node),
+            AdminState::InService | AdminState::Maintenance { .. } => self.staying += 1,
         }
         if !node.is_in_maintenance() {
             self.outside += 1;
-            self.anchored |= node.state == NodeState::Live && !node.doubtful;
+            self.anchored |= node.state == NodeState::Live && !node.suspect;
         }
         if node.is_sure() {
             self.sure.push(node);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
 
 /// What a copy costs at the least, in bytes of its worker's rate. However small a block is, its copy is synced where it is
 /// made, the old one is deleted, and some ten rows change in SQL under the single writer: together as much as a disk reads

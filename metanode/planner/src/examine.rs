@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use cairn_protocol::admin::NodeState;
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
+use cairn_types::node::NodeState;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
@@ -291,7 +291,7 @@ fn spread(
         return;
     }
     let targets = Targets::new(view, block, census, 1);
-    let better = |node: &NodeView| !node.doubtful && spreads(block, view, census, node);
+    let better = |node: &NodeView| !node.suspect && spreads(block, view, census, node);
     let chosen = targets.place(1, |node| better(node) && in_flight.fits(node.node, block.length), rng);
     let sources = sources(view, block, in_flight, rng);
     match (chosen.first(), sources.first()) {

@@ -41,9 +41,9 @@ pub(crate) struct Total {
 }
 
 /// How likely a node is to be given a block: by predicted free bytes. A node that has none but takes
-/// blocks takes part with the least weight; one that takes none, or is doubtful, has no weight.
+/// blocks takes part with the least weight; one that takes none, or is suspect, has no weight.
 pub(crate) fn weight(node: &NodeView) -> u64 {
-    if node.takes(1) && !node.doubtful { node.predicted_free().max(1) } else { 0 }
+    if node.takes(1) && !node.suspect { node.predicted_free().max(1) } else { 0 }
 }
 
 /// Whether the node takes part in balancing: it can give, and unless it is full it can take.

@@ -1,6 +1,6 @@
 //! Why a block that needs copies gets none.
 
-use cairn_protocol::admin::{Duty, NodeState};
+use cairn_types::node::{AdminState, NodeState};
 
 use super::ClusterView;
 use super::block::{BlockView, Census};
@@ -18,7 +18,7 @@ pub enum Obstacle {
     /// There is a target, but as much as may be is under way at the nodes that could do it. It goes on
     /// by itself.
     Busy,
-    /// There are copies enough on other nodes, but some of those are silent, doubtful or in maintenance:
+    /// There are copies enough on other nodes, but some of those are silent, suspect or in maintenance:
     /// so long none is dropped. It goes on when they are heard of.
     Unsure,
 }
@@ -86,18 +86,18 @@ fn targets(view: &ClusterView, block: &BlockView) -> (Vec<usize>, NoTarget) {
     let mut none = NoTarget::default();
     for (place, node) in view.nodes().iter().enumerate() {
         let holder = block.holders.iter().find(|holder| holder.node == node.node);
-        let reason = match (holder, node.state, node.duty) {
+        let reason = match (holder, node.state, node.admin_state) {
             (Some(holder), ..) if holder.good => &mut none.holding,
             (Some(_), ..) => &mut none.holding_bad,
             (None, ..) if block.inbound.contains(&node.node) => &mut none.holding,
             (None, ..) if block.doomed.contains(&node.node) => &mut none.deleting,
             (None, NodeState::Dead, _) => &mut none.dead,
-            (None, _, Duty::Draining) => &mut none.draining,
-            (None, _, Duty::Maintenance { .. }) => &mut none.maintenance,
+            (None, _, AdminState::Draining) => &mut none.draining,
+            (None, _, AdminState::Maintenance { .. }) => &mut none.maintenance,
             (None, NodeState::Stale, _) => &mut none.stale,
-            (None, NodeState::Live, Duty::Service) if node.failing => &mut none.failing,
-            (None, NodeState::Live, Duty::Service) if !node.takes(block.length) => &mut none.full,
-            (None, NodeState::Live, Duty::Service) => {
+            (None, NodeState::Live, AdminState::InService) if node.failing => &mut none.failing,
+            (None, NodeState::Live, AdminState::InService) if !node.takes(block.length) => &mut none.full,
+            (None, NodeState::Live, AdminState::InService) => {
                 able.push(place);
                 continue;
             }

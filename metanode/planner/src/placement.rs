@@ -1,6 +1,6 @@
 //! Which nodes get the copies of a block.
 
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -46,7 +46,7 @@ pub(crate) fn place_where(
     let mut draw = Draw::new(view, demand, accept);
     let mut chosen = Vec::new();
     for _ in 0..demand.copies {
-        let Some(place) = draw.trusted(rng).or_else(|| draw.doubtful(rng)) else { break };
+        let Some(place) = draw.trusted(rng).or_else(|| draw.suspect(rng)) else { break };
         if let Some(node) = draw.take(place) {
             chosen.push(node);
         }
@@ -98,9 +98,9 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
     }
 
     /// The node at a place, if it can have a copy.
-    fn eligible(&self, place: usize, doubtful: bool) -> Option<&'a NodeView> {
+    fn eligible(&self, place: usize, suspect: bool) -> Option<&'a NodeView> {
         let node = self.view.nodes().get(place)?;
-        let able = node.doubtful == doubtful && node.takes(self.bytes);
+        let able = node.suspect == suspect && node.takes(self.bytes);
         (able && self.barred.binary_search(&node.node).is_err() && (self.accept)(node)).then_some(node)
     }
 
@@ -115,7 +115,7 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         self.copies.iter().copied().filter(|copies| above.is_none_or(|above| *copies > above)).min()
     }
 
-    /// The place of a node that is not doubtful, from a zone with as few copies as possible.
+    /// The place of a node that is not suspect, from a zone with as few copies as possible.
     fn trusted(&self, rng: &mut StdRng) -> Option<usize> {
         let mut level = self.next_level(None);
         while let Some(copies) = level {
@@ -127,8 +127,8 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         None
     }
 
-    /// The same of doubtful nodes.
-    fn doubtful(&self, rng: &mut StdRng) -> Option<usize> {
+    /// The same of suspect nodes.
+    fn suspect(&self, rng: &mut StdRng) -> Option<usize> {
         let mut level = self.next_level(None);
         while let Some(copies) = level {
             if let Some(place) = self.scanned(copies, true, rng) {
@@ -161,10 +161,10 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
     }
 
     /// Looks at every node of these zones.
-    fn scanned(&self, copies: u32, doubtful: bool, rng: &mut StdRng) -> Option<usize> {
+    fn scanned(&self, copies: u32, suspect: bool, rng: &mut StdRng) -> Option<usize> {
         let candidates = || {
             let places = self.zones(copies).flat_map(|zone| self.index.members(zone));
-            places.filter_map(|place| Some((place, weight_of(self.eligible(place, doubtful)?))))
+            places.filter_map(|place| Some((place, weight_of(self.eligible(place, suspect)?))))
         };
         let total: u128 = candidates().map(|(_, weight)| weight).sum();
         if total == 0 {
@@ -181,8 +181,8 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
     }
 }
 
-/// The weight of an eligible node: that of the index, which gives none to doubtful ones.
+/// The weight of an eligible node: that of the index, which gives none to suspect ones.
 fn weight_of(node: &NodeView) -> u128 {
-    let weight = if node.doubtful { node.predicted_free() } else { weight(node) };
+    let weight = if node.suspect { node.predicted_free() } else { weight(node) };
     u128::from(weight.max(1))
 }

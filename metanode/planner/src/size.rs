@@ -1,6 +1,6 @@
 //! How large the next block of an object may become.
 
-use cairn_protocol::block::BLOCK_LENGTH_MAX;
+use cairn_types::block::BLOCK_LENGTH_MAX;
 
 /// How many blocks of one size an object may have before its blocks double: an object of 48.8 TiB, the largest, comes
 /// out at some 205,000 blocks, one of 5 TiB at 25,000, one of 8 GiB at 1,000 of the default size.

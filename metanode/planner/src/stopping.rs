@@ -1,7 +1,7 @@
 //! What becomes of a block when nodes are stopped.
 
-use cairn_protocol::admin::NodeState;
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
+use cairn_types::node::NodeState;
 
 use super::ClusterView;
 use super::block::BlockView;

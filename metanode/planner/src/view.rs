@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use cairn_protocol::admin::{Duty, NodeState};
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
+use cairn_types::node::{AdminState, NodeState};
 
 use super::index::Index;
 
@@ -18,10 +18,10 @@ pub struct NodeView {
     /// Its state of life.
     pub state: NodeState,
     /// What the operator wants of it. Maintenance whose time is over is not to be seen here.
-    pub duty: Duty,
+    pub admin_state: AdminState,
     /// Whether there is reason to prefer others: it was not heard of since this process started, or a
     /// client could not reach it just now.
-    pub doubtful: bool,
+    pub suspect: bool,
     /// Whether clients and commands failed there again and again although it sends heartbeats: it gets
     /// nothing until that ends.
     pub failing: bool,
@@ -45,21 +45,21 @@ impl NodeView {
 
     /// Alive, and nothing else is wanted of it than to take part.
     pub fn is_in_service(&self) -> bool {
-        self.state == NodeState::Live && self.duty == Duty::Service
+        self.state == NodeState::Live && self.admin_state == AdminState::InService
     }
 
     /// In service, and alive for sure: only what is on such nodes is a reason to drop something elsewhere.
     pub fn is_sure(&self) -> bool {
-        self.is_in_service() && !self.doubtful
+        self.is_in_service() && !self.suspect
     }
 
     /// Whether an operator let it be silent.
     pub fn is_in_maintenance(&self) -> bool {
-        matches!(self.duty, Duty::Maintenance { .. })
+        matches!(self.admin_state, AdminState::Maintenance { .. })
     }
 
     /// Whether a copy there counts: the node is not dead, or was allowed to be silent.
-    pub fn keeps_copies(&self) -> bool {
+    pub fn keeps_replicas(&self) -> bool {
         self.state != NodeState::Dead || self.is_in_maintenance()
     }
 

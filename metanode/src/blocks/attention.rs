@@ -8,7 +8,7 @@ use cairn_protocol::warn_peer;
 use futures_util::FutureExt;
 
 use super::Inner;
-use crate::store::blocks::BlockCopies;
+use crate::store::blocks::BlockReplicas;
 use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
 
 /// Queues a block if its copies are not as they should be, and takes it out of the queue if they are.
@@ -45,25 +45,25 @@ pub(super) async fn queue(
 }
 
 /// How many live copies a block has, if that is not what it should have or some copy is bad.
-fn needs_attention(inner: &Inner, copies: &BlockCopies) -> Option<u32> {
-    let live = live_copies(inner, copies);
+fn needs_attention(inner: &Inner, copies: &BlockReplicas) -> Option<u32> {
+    let live = live_replicas(inner, copies);
     let bad = copies.holders.iter().any(|(_, good)| !good);
     let attainable = inner.memory().nodes.attainable(copies.block.replication);
     (bad || live < attainable || live > copies.block.replication).then_some(live)
 }
 
 /// Good copies on nodes that are not dead, or may be silent.
-pub(super) fn live_copies(inner: &Inner, copies: &BlockCopies) -> u32 {
+pub(super) fn live_replicas(inner: &Inner, copies: &BlockReplicas) -> u32 {
     let mut memory = inner.memory();
     let view = memory.view(&inner.env);
     let live = |(node, good): &&(NodeId, bool)| {
-        *good && view.get(*node).is_some_and(cairn_planner::NodeView::keeps_copies)
+        *good && view.get(*node).is_some_and(cairn_planner::NodeView::keeps_replicas)
     };
     u32::try_from(copies.holders.iter().filter(live).count()).unwrap_or(u32::MAX)
 }
 
 /// A node holds a good copy, as it says itself.
-pub(super) async fn add_copy(
+pub(super) async fn add_replica(
     inner: &Inner,
     tx: &mut Connection,
     block: BlockId,
@@ -74,7 +74,7 @@ pub(super) async fn add_copy(
 }
 
 /// A node does not hold its copy any more.
-pub(super) async fn remove_copy(
+pub(super) async fn remove_replica(
     inner: &Inner,
     tx: &mut Connection,
     block: BlockId,
@@ -102,7 +102,7 @@ pub(super) async fn mark_bad(
 
 /// A node holds a bad copy of a block that exists, as it says itself, whether it was known to hold one
 /// or not: a bad copy is kept until there are good ones. Answers whether that is news.
-pub(super) async fn add_bad_copy(
+pub(super) async fn add_bad_replica(
     inner: &Inner,
     tx: &mut Connection,
     block: BlockId,
@@ -147,7 +147,7 @@ async fn suspect(
 ) -> Result<bool, StoreError> {
     let Some(mut copies) = blocks::find(tx, block).await? else { return Ok(false) };
     copies.holders.retain(|(holder, _)| *holder != node);
-    if live_copies(inner, &copies) == 0 {
+    if live_replicas(inner, &copies) == 0 {
         return Ok(false);
     }
     mark_bad(inner, tx, block, node).await

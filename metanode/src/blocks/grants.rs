@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use cairn_protocol::admin::{Duty, NodeState};
+use cairn_protocol::admin::{AdminState, NodeState};
 use cairn_protocol::block::{BLOCK_LENGTH_MAX, BLOCK_SIZE_MIN};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
@@ -154,15 +154,17 @@ fn not_enough(view: &ClusterView, bytes: u64, needed: u32, excluded: &[NodeId]) 
 
 /// Why a node cannot take a block of so many bytes.
 fn unable_because(node: &NodeView, bytes: u64, excluded: &[NodeId]) -> Option<&'static str> {
-    match (node.state, node.duty) {
+    match (node.state, node.admin_state) {
         (NodeState::Dead, _) => Some("dead"),
         (NodeState::Stale, _) => Some("silent"),
-        (NodeState::Live, Duty::Draining) => Some("draining"),
-        (NodeState::Live, Duty::Maintenance { .. }) => Some("in maintenance"),
-        (NodeState::Live, Duty::Service) if node.failing => Some("failing again and again"),
-        (NodeState::Live, Duty::Service) if !node.takes(bytes) => Some("full"),
-        (NodeState::Live, Duty::Service) if excluded.contains(&node.node) => Some("failed this client"),
-        (NodeState::Live, Duty::Service) => None,
+        (NodeState::Live, AdminState::Draining) => Some("draining"),
+        (NodeState::Live, AdminState::Maintenance { .. }) => Some("in maintenance"),
+        (NodeState::Live, AdminState::InService) if node.failing => Some("failing again and again"),
+        (NodeState::Live, AdminState::InService) if !node.takes(bytes) => Some("full"),
+        (NodeState::Live, AdminState::InService) if excluded.contains(&node.node) => {
+            Some("failed this client")
+        }
+        (NodeState::Live, AdminState::InService) => None,
     }
 }
 

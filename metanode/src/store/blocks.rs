@@ -34,7 +34,7 @@ impl Block {
 
 /// A block and who has a copy of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BlockCopies {
+pub(crate) struct BlockReplicas {
     /// The block.
     pub(crate) block: Block,
     /// Who has a copy, and whether it is good as far as is known.
@@ -75,7 +75,7 @@ pub(crate) async fn insert(
 pub(crate) async fn find(
     connection: &mut Connection,
     block: BlockId,
-) -> Result<Option<BlockCopies>, StoreError> {
+) -> Result<Option<BlockReplicas>, StoreError> {
     let rows = sqlx::query(
         "SELECT blocks.block_id, blocks.length, blocks.crc32c, blocks.replication, replicas.node_id, replicas.state
          FROM blocks LEFT JOIN replicas ON replicas.block_id = blocks.block_id
@@ -117,7 +117,7 @@ pub(crate) async fn copies_page(
     connection: &mut Connection,
     after: Option<BlockId>,
     max: u32,
-) -> Result<Vec<(BlockId, BlockCopies)>, StoreError> {
+) -> Result<Vec<(BlockId, BlockReplicas)>, StoreError> {
     // The empty string sorts before all ids.
     let after = after.map(|block| block.as_bytes().to_vec()).unwrap_or_default();
     let rows = sqlx::query(
@@ -135,12 +135,12 @@ pub(crate) async fn copies_page(
 }
 
 /// The blocks in these rows, each with its copies. The rows of one block lie together.
-pub(super) fn copies_in(rows: &[Row]) -> Result<Vec<(BlockId, BlockCopies)>, StoreError> {
-    let mut page: Vec<(BlockId, BlockCopies)> = Vec::new();
+pub(super) fn copies_in(rows: &[Row]) -> Result<Vec<(BlockId, BlockReplicas)>, StoreError> {
+    let mut page: Vec<(BlockId, BlockReplicas)> = Vec::new();
     for row in rows {
         let block = id(row, "block_id")?;
         if page.last().is_none_or(|(last, _)| *last != block) {
-            page.push((block, BlockCopies { block: Block::from_row(row)?, holders: Vec::new() }));
+            page.push((block, BlockReplicas { block: Block::from_row(row)?, holders: Vec::new() }));
         }
         if let Some((_, copies)) = page.last_mut() {
             copies.holders.extend(holder(row)?);

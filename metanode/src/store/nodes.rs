@@ -1,6 +1,6 @@
 //! The datanodes that registered.
 
-use cairn_protocol::admin::Duty;
+use cairn_protocol::admin::AdminState;
 use cairn_protocol::cluster::Register;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::NodeId;
@@ -28,7 +28,7 @@ pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<KnownNode>, S
                 incarnation: number(row, "incarnation")?,
                 volumes: json(row, "volumes")?,
                 version: text(row, "version")?,
-                duty: duty(row)?,
+                admin_state: admin_state(row)?,
                 deletions: (number(row, "deletions")?, number(row, "deletion_bytes")?),
             })
         })
@@ -40,21 +40,25 @@ const SERVICE: i64 = 0;
 const DRAINING: i64 = 1;
 const MAINTENANCE: i64 = 2;
 
-fn duty(row: &Row) -> Result<Duty, StoreError> {
+fn admin_state(row: &Row) -> Result<AdminState, StoreError> {
     Ok(match row.try_get("duty")? {
-        SERVICE => Duty::Service,
-        DRAINING => Duty::Draining,
-        MAINTENANCE => Duty::Maintenance { until: Timestamp(number(row, "maintenance_until")?) },
+        SERVICE => AdminState::InService,
+        DRAINING => AdminState::Draining,
+        MAINTENANCE => AdminState::Maintenance { until: Timestamp(number(row, "maintenance_until")?) },
         _ => return Err(StoreError::Corrupt { column: "duty" }),
     })
 }
 
 /// Keeps what is wanted of a node. Answers whether there is such a node.
-pub(crate) async fn set_duty(tx: &mut Connection, node: NodeId, duty: Duty) -> Result<bool, StoreError> {
-    let (duty, until) = match duty {
-        Duty::Service => (SERVICE, None),
-        Duty::Draining => (DRAINING, None),
-        Duty::Maintenance { until } => (MAINTENANCE, Some(to_time(until))),
+pub(crate) async fn set_admin_state(
+    tx: &mut Connection,
+    node: NodeId,
+    admin_state: AdminState,
+) -> Result<bool, StoreError> {
+    let (duty, until) = match admin_state {
+        AdminState::InService => (SERVICE, None),
+        AdminState::Draining => (DRAINING, None),
+        AdminState::Maintenance { until } => (MAINTENANCE, Some(to_time(until))),
     };
     let done = sqlx::query(
         "UPDATE nodes SET duty = $1, maintenance_until = $2 WHERE node_id = $3 AND removed_at IS NULL",

@@ -4,7 +4,7 @@ use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::id::{BlockId, NodeId};
 use sqlx::Row as _;
 
-use super::blocks::{BlockCopies, copies_in};
+use super::blocks::{BlockReplicas, copies_in};
 use super::column::{id, number};
 use super::{Connection, StoreError};
 
@@ -146,12 +146,12 @@ pub(crate) async fn blocks_of(
 }
 
 /// Up to `max` blocks of which a node has a copy, behind `after`, in order, each with all of its copies.
-pub(crate) async fn copies_of(
+pub(crate) async fn replicas_of(
     connection: &mut Connection,
     node: NodeId,
     after: Option<BlockId>,
     max: u32,
-) -> Result<Vec<(BlockId, BlockCopies)>, StoreError> {
+) -> Result<Vec<(BlockId, BlockReplicas)>, StoreError> {
     let (after, _) = BlockRange { after, through: None }.bounds();
     let rows = sqlx::query(
         "SELECT page.block_id, blocks.length, blocks.crc32c, blocks.replication,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::node::{Duty, NodeState};
+use super::node::{AdminState, NodeState};
 use crate::checksum::Crc32c;
 use crate::env::Timestamp;
 use crate::id::{BlockId, NodeId, VersionId};
@@ -67,8 +67,8 @@ pub struct ReplicaPlace {
     pub zone: Option<String>,
     /// Its state.
     pub state: NodeState,
-    /// Its duty.
-    pub duty: Duty,
+    /// Its administrative state.
+    pub admin_state: AdminState,
     /// Whether the copy is good as far as the metanode knows.
     pub good: bool,
 }

@@ -20,8 +20,8 @@ pub use self::fsck::{
 pub use self::hold::{HeldReplicas, HoldCause, HoldReason, HoldRequest, HoldStatus, ReleaseHold};
 pub use self::location::{ExtentPlace, ObjectPlace, ReplicaPlace, WhereRequest};
 pub use self::node::{
-    CanStop, CanStopReport, Duty, DutyChange, DutyReport, NodeProgress, NodeProgressRequest, NodeState,
-    NodeStatus, Obstacle, RemoveNode, RemoveNodeReport, SetDuty,
+    AdminState, AdminStateChange, AdminStateReport, CanStop, CanStopReport, NodeProgress,
+    NodeProgressRequest, NodeState, NodeStatus, Obstacle, RemoveNode, RemoveNodeReport, SetAdminState,
 };
 pub use self::worker::{
     BalanceRequest, BalanceStatus, ScrubRequest, ScrubStatus, SetBalance, SetWorker, StartScrub,
@@ -35,7 +35,7 @@ crate::rpc_service! {
         /// The cluster at a glance: nodes, counts, and what every worker is at.
         status(StatusRequest) -> ClusterStatus;
         /// Drains a node, puts it into maintenance, or returns it to service.
-        set_duty(SetDuty) -> DutyReport;
+        set_admin_state(SetAdminState) -> AdminStateReport;
         /// How far a node's drain has come, and what holds it up.
         node_progress(NodeProgressRequest) -> NodeProgress;
         /// Whether nodes can be stopped now without making anything unreadable or unwritable.

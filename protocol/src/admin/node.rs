@@ -1,39 +1,10 @@
 //! Datanodes: their state, and what operators want of them.
 
+pub use cairn_types::node::{AdminState, NodeState};
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::VolumeUsage;
-use crate::env::Timestamp;
 use crate::id::NodeId;
-
-/// A datanode's state of life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NodeState {
-    /// Heard of.
-    Live,
-    /// Not heard of for the stale time.
-    Stale,
-    /// Not heard of for the dead time.
-    Dead,
-}
-
-/// What an operator wants of a datanode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "duty", rename_all = "lowercase")]
-pub enum Duty {
-    /// It takes part in everything.
-    #[default]
-    Service,
-    /// It gets nothing, and what it has is moved to other nodes. When it has nothing left, it is drained.
-    Draining,
-    /// It gets nothing and may be silent: until then its copies count, and are not made again elsewhere,
-    /// as long as a block has another live copy. Ends by itself.
-    Maintenance {
-        /// When it ends.
-        until: Timestamp,
-    },
-}
 
 /// A datanode at a glance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,13 +18,13 @@ pub struct NodeStatus {
     /// Its state.
     pub state: NodeState,
     /// What the operator wants of it.
-    pub duty: Duty,
+    pub admin_state: AdminState,
     /// Its incarnation.
     pub incarnation: u64,
     /// Version of its software.
     pub version: String,
     /// How long ago it was heard of, in milliseconds; unknown after a restart of the metanode.
-    pub silent_ms: Option<u64>,
+    pub last_contact_ms: Option<u64>,
     /// Replicas that it holds.
     pub replicas: u64,
     /// Bytes used, plus those on their way in (grants, copies), less those on their way out (deletions, moves).
@@ -64,11 +35,11 @@ pub struct NodeStatus {
 
 /// Wants something else of a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SetDuty {
+pub struct SetAdminState {
     /// The node.
     pub node: NodeId,
     /// What is wanted.
-    pub change: DutyChange,
+    pub change: AdminStateChange,
     /// Only tell what would happen.
     pub dry_run: bool,
 }
@@ -76,7 +47,7 @@ pub struct SetDuty {
 /// What can be wanted of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum DutyChange {
+pub enum AdminStateChange {
     /// Move everything away, for good.
     Drain,
     /// Let it be silent for a while.
@@ -88,14 +59,14 @@ pub enum DutyChange {
     Return,
 }
 
-/// What a change of duty does, or would do.
+/// What a change of administrative state does, or would do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct DutyReport {
-    /// The duty before.
-    pub before: Duty,
-    /// The duty after.
-    pub after: Duty,
-    /// How the node stands with the new duty.
+pub struct AdminStateReport {
+    /// The administrative state before.
+    pub before: AdminState,
+    /// The administrative state after.
+    pub after: AdminState,
+    /// How the node stands with the new administrative state.
     pub progress: NodeProgress,
 }
 
@@ -113,8 +84,8 @@ pub struct NodeProgress {
     pub node: NodeId,
     /// Its state.
     pub state: NodeState,
-    /// Its duty.
-    pub duty: Duty,
+    /// Its administrative state.
+    pub admin_state: AdminState,
     /// Draining, nothing is left, and no upload can bring anything more: it can be stopped and removed.
     pub drained: bool,
     /// Blocks that it still holds.
@@ -186,5 +157,5 @@ pub struct RemoveNodeReport {
     /// Replicas that are forgotten with it.
     pub replicas: u64,
     /// Of those, blocks without any other copy: with `force` their objects are lost.
-    pub last_copies: u64,
+    pub last_replicas: u64,
 }

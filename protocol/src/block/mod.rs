@@ -19,6 +19,7 @@ mod client;
 mod connector;
 mod error;
 
+pub use cairn_types::block::BLOCK_LENGTH_MAX;
 pub use client::HttpBlockClient;
 pub use connector::Connector;
 pub use error::BlockError;
@@ -50,9 +51,6 @@ pub mod header {
     /// In the answer to a HEAD, which has no body: the [`BlockError`](super::BlockError) as JSON.
     pub const ERROR: &str = "x-cairn-error";
 }
-
-/// The largest block that a datanode takes. 5 TiB in 20,000 blocks of this size; a chunk table of 16 KiB.
-pub const BLOCK_LENGTH_MAX: u64 = 256 * 1024 * 1024;
 
 /// Bytes of a block as they come.
 pub type BlockStream = BoxStream<'static, Result<Bytes, BlockError>>;

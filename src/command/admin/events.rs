@@ -89,11 +89,14 @@ fn words(name: &str) -> String {
 }
 
 fn fields(fields: &Map<String, Value>) -> String {
-    let field = |(name, value): (&String, &Value)| match value {
-        Value::String(text) => format!("{name} {text}"),
-        Value::Object(inner) => self::fields(inner),
-        Value::Null => format!("{name} none"),
-        value => format!("{name} {value}"),
+    let field = |(name, value): (&String, &Value)| {
+        let name = name.replace('_', " ");
+        match value {
+            Value::String(text) => format!("{name} {text}"),
+            Value::Object(inner) => self::fields(inner),
+            Value::Null => format!("{name} none"),
+            value => format!("{name} {value}"),
+        }
     };
     fields.iter().map(field).collect::<Vec<_>>().join(", ")
 }
@@ -101,7 +104,7 @@ fn fields(fields: &Map<String, Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cairn_protocol::admin::Duty;
+    use cairn_protocol::admin::AdminState;
     use cairn_protocol::event::{Event, EventKind};
 
     fn told(kind: EventKind) -> String {
@@ -117,8 +120,11 @@ mod tests {
             "2001-09-09T01:46:40Z      7  node dead              node bbbbbbbb-0000-4000-8000-000000000003"
         );
         assert_eq!(told(EventKind::RepairIdle), "2001-09-09T01:46:40Z      7  repair idle");
-        let duty = told(EventKind::NodeDutyChanged { node, duty: Duty::Draining });
-        assert!(duty.ends_with("duty draining, node bbbbbbbb-0000-4000-8000-000000000003"), "{duty}");
+        let changed = told(EventKind::NodeAdminStateChanged { node, admin_state: AdminState::Draining });
+        assert!(
+            changed.ends_with("admin state draining, node bbbbbbbb-0000-4000-8000-000000000003"),
+            "{changed}"
+        );
     }
 
     #[test]

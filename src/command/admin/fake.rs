@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_protocol::admin::{
-    Admin, AdminError, BalanceRequest, BalanceStatus, BucketSettings, CanStop, CanStopReport, ClusterStatus,
-    Duty, DutyReport, ExtentPlace, FsckPage, FsckRequest, GetBucketSettings, HoldRequest, HoldStatus,
-    NodeProgress, NodeProgressRequest, NodeState, NodeStatus, ObjectPlace, ReleaseHold, RemoveNode,
-    RemoveNodeReport, ReplicaPlace, ScrubRequest, ScrubStatus, SetBalance, SetBucketSettings, SetDuty,
-    SetWorker, StartScrub, StatusRequest, WhereRequest, WorkerActivity, WorkerName, WorkerSettings,
-    WorkerStatus, WorkersRequest,
+    Admin, AdminError, AdminState, AdminStateReport, BalanceRequest, BalanceStatus, BucketSettings, CanStop,
+    CanStopReport, ClusterStatus, ExtentPlace, FsckPage, FsckRequest, GetBucketSettings, HoldRequest,
+    HoldStatus, NodeProgress, NodeProgressRequest, NodeState, NodeStatus, ObjectPlace, ReleaseHold,
+    RemoveNode, RemoveNodeReport, ReplicaPlace, ScrubRequest, ScrubStatus, SetAdminState, SetBalance,
+    SetBucketSettings, SetWorker, StartScrub, StatusRequest, WhereRequest, WorkerActivity, WorkerName,
+    WorkerSettings, WorkerStatus, WorkersRequest,
 };
 use cairn_protocol::block::{
     BlockConnector, BlockError, BlockInfo, BlockRead, BlockService, BlockStream, DeleteBlock, GetBlock,
@@ -56,10 +56,10 @@ pub(super) fn node(id: &str, address: &str) -> NodeStatus {
         address: address.to_owned(),
         zone: None,
         state: NodeState::Live,
-        duty: Duty::Service,
+        admin_state: AdminState::InService,
         incarnation: 1,
         version: "0.1.0".to_owned(),
-        silent_ms: Some(100),
+        last_contact_ms: Some(100),
         replicas: 10,
         predicted_used: 25 << 19,
         volumes: vec![usage],
@@ -95,13 +95,13 @@ pub(super) fn worker(worker: WorkerName, activity: WorkerActivity) -> WorkerStat
     }
 }
 
-/// The node with this duty, and so many blocks of 1 MiB left.
-pub(super) fn progress(duty: Duty, blocks: u64) -> NodeProgress {
+/// The node with this administrative state, and so many blocks of 1 MiB left.
+pub(super) fn progress(admin_state: AdminState, blocks: u64) -> NodeProgress {
     NodeProgress {
         node: NODE.parse().unwrap(),
         state: NodeState::Live,
-        duty,
-        drained: duty == Duty::Draining && blocks == 0,
+        admin_state,
+        drained: admin_state == AdminState::Draining && blocks == 0,
         blocks,
         bytes: blocks << 20,
         in_flight: 0,
@@ -154,7 +154,7 @@ pub(super) fn place(blocks: &[&[u8]]) -> ObjectPlace {
                 address: "http://10.0.0.1:9020".to_owned(),
                 zone: None,
                 state: NodeState::Live,
-                duty: Duty::Service,
+                admin_state: AdminState::InService,
                 good: true,
             }],
         }
@@ -177,7 +177,7 @@ pub(super) struct Fake {
     scrubs: Mutex<VecDeque<ScrubStatus>>,
     pages: Mutex<VecDeque<FsckPage>>,
     can_stop: Mutex<Option<CanStopReport>>,
-    last_copies: Mutex<u64>,
+    last_replicas: Mutex<u64>,
     hold: Mutex<HoldStatus>,
 }
 
@@ -221,12 +221,12 @@ impl Fake {
         *self.hold.lock().unwrap() = hold;
     }
 
-    pub(super) fn last_copies(&self, blocks: u64) {
-        *self.last_copies.lock().unwrap() = blocks;
+    pub(super) fn last_replicas(&self, blocks: u64) {
+        *self.last_replicas.lock().unwrap() = blocks;
     }
 
     fn next_progress(&self) -> NodeProgress {
-        next(&self.progress).unwrap_or_else(|| progress(Duty::Service, 1))
+        next(&self.progress).unwrap_or_else(|| progress(AdminState::InService, 1))
     }
 }
 
@@ -236,10 +236,11 @@ impl Admin for Fake {
         Ok(status(vec![node(NODE, "http://10.0.0.1:9020")]))
     }
 
-    async fn set_duty(&self, request: SetDuty) -> Result<DutyReport, AdminError> {
-        self.order("set_duty".to_owned(), request.dry_run);
-        let progress = if request.dry_run { progress(Duty::Service, 1) } else { self.next_progress() };
-        Ok(DutyReport { before: Duty::Service, after: progress.duty, progress })
+    async fn set_admin_state(&self, request: SetAdminState) -> Result<AdminStateReport, AdminError> {
+        self.order("set_admin_state".to_owned(), request.dry_run);
+        let progress =
+            if request.dry_run { progress(AdminState::InService, 1) } else { self.next_progress() };
+        Ok(AdminStateReport { before: AdminState::InService, after: progress.admin_state, progress })
     }
 
     async fn node_progress(&self, _: NodeProgressRequest) -> Result<NodeProgress, AdminError> {
@@ -253,8 +254,8 @@ impl Admin for Fake {
 
     async fn remove_node(&self, request: RemoveNode) -> Result<RemoveNodeReport, AdminError> {
         self.order("remove_node".to_owned(), request.dry_run);
-        let last_copies = *self.last_copies.lock().unwrap();
-        Ok(RemoveNodeReport { replicas: last_copies, last_copies })
+        let last_replicas = *self.last_replicas.lock().unwrap();
+        Ok(RemoveNodeReport { replicas: last_replicas, last_replicas })
     }
 
     async fn workers(&self, _: WorkersRequest) -> Result<Vec<WorkerStatus>, AdminError> {

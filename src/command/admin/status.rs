@@ -124,8 +124,10 @@ fn nodes(nodes: &[NodeStatus]) -> String {
         with("live", &|node| node.state == NodeState::Live),
         with("stale", &|node| node.state == NodeState::Stale),
         with("dead", &|node| node.state == NodeState::Dead),
-        with("draining", &|node| node.duty == cairn_protocol::admin::Duty::Draining),
-        with("in maintenance", &|node| matches!(node.duty, cairn_protocol::admin::Duty::Maintenance { .. })),
+        with("draining", &|node| node.admin_state == cairn_protocol::admin::AdminState::Draining),
+        with("in maintenance", &|node| {
+            matches!(node.admin_state, cairn_protocol::admin::AdminState::Maintenance { .. })
+        }),
     ];
     let counts: Vec<_> = counts.into_iter().flatten().collect();
     if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
@@ -135,7 +137,7 @@ fn nodes(nodes: &[NodeStatus]) -> String {
 mod tests {
     use super::*;
     use crate::command::admin::fake::{node, status, worker};
-    use cairn_protocol::admin::Duty;
+    use cairn_protocol::admin::AdminState;
 
     fn two_nodes() -> ClusterStatus {
         status(vec![
@@ -183,7 +185,7 @@ mod tests {
     #[test]
     fn the_numbers_stand_below() {
         let mut status = two_nodes();
-        status.nodes[1].duty = Duty::Draining;
+        status.nodes[1].admin_state = AdminState::Draining;
         let text = text(&status);
         assert!(text.contains("25.0 MiB of 200.0 MiB used (12.5 %), 150.0 MiB free"), "{text}");
         assert!(text.contains("2 live, 1 draining"), "{text}");

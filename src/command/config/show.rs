@@ -1,8 +1,8 @@
 //! `cairn config show`: from clap's own knowledge of options, so that none can be forgotten.
 
 use cairn_datanode::Config as DatanodeConfig;
+use cairn_listener::Limits;
 use cairn_metanode::Config as MetanodeConfig;
-use cairn_protocol::listener::Limits;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 use serde::Serialize;

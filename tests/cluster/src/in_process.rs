@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use cairn_datanode::Datanode;
 use cairn_gateway::Gateway;
+use cairn_listener::Limits;
 use cairn_metanode::Metanode;
 use cairn_metanode::blocks::BlocksConfig;
 use cairn_protocol::block::Connector;
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
-use cairn_protocol::listener::Limits;
 use cairn_protocol::metadata::{CreateBucket, Metadata, MetadataError, RootCredentials};
 use cairn_protocol::rpc::RpcClient;
 use cairn_protocol::secret::ClusterSecret;

@@ -96,7 +96,7 @@ async fn an_acknowledged_write_survives_a_killed_metanode(mode: Mode) -> anyhow:
     cluster.restart_metanode().await?;
     cluster
         .wait_for_status(|status| {
-            status.nodes.iter().all(|node| node.state == NodeState::Live && node.silent_ms.is_some())
+            status.nodes.iter().all(|node| node.state == NodeState::Live && node.last_contact_ms.is_some())
         })
         .await?;
     for number in 0..10u64 {

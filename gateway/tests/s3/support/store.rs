@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use cairn_datanode::Datanode;
 use cairn_gateway::{Config, Gateway};
+use cairn_listener::Limits;
 use cairn_metanode::Metanode;
 use cairn_metanode::blocks::BlocksConfig;
 use cairn_protocol::block::{BlockConnector, BlockService, Connector};
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
 use cairn_protocol::event::{EventBus, EventKind};
 use cairn_protocol::id::NodeId;
-use cairn_protocol::listener::Limits;
 use cairn_protocol::metadata::RootCredentials;
 use cairn_protocol::secret::ClusterSecret;
 use cairn_protocol::tls::Identity;

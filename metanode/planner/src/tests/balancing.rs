@@ -122,7 +122,7 @@ proptest! {
             let Some(Move { source, target, sources }) = planned else { continue };
             let (from, to) = (view.get(source).unwrap(), view.get(target).unwrap());
             prop_assert!(from.utilisation() > balance.mean && to.utilisation() < balance.mean);
-            prop_assert!(to.takes(1_000) && !to.doubtful);
+            prop_assert!(to.takes(1_000) && !to.suspect);
             let held: HashSet<_> = block.holders.iter().map(|holder| holder.node).collect();
             prop_assert!(!held.contains(&target) && held.contains(&source));
             prop_assert!(!sources.is_empty() && sources.iter().all(|node| held.contains(node)));
@@ -210,8 +210,8 @@ fn failing_and_doubtful_nodes_get_no_moves() {
     assert!(planned(&with(used(100_000, node(3))), &block(1_000, [1, 2]), 1).is_some());
     let unfit = [
         NodeView { failing: true, ..used(100_000, node(3)) },
-        NodeView { doubtful: true, ..used(100_000, node(3)) },
-        NodeView { duty: Duty::Draining, ..used(100_000, node(3)) },
+        NodeView { suspect: true, ..used(100_000, node(3)) },
+        NodeView { admin_state: AdminState::Draining, ..used(100_000, node(3)) },
         NodeView { state: NodeState::Stale, ..used(100_000, node(3)) },
     ];
     for third in unfit {

@@ -54,8 +54,9 @@ fn any_block() -> impl Strategy<Value = BlockView> {
 /// Good copies on nodes in service that are alive for sure.
 fn sure(view: &ClusterView, block: &BlockView) -> Vec<NodeId> {
     let alive = |node| {
-        view.get(node)
-            .is_some_and(|node| node.state == NodeState::Live && node.duty == Duty::Service && !node.doubtful)
+        view.get(node).is_some_and(|node| {
+            node.state == NodeState::Live && node.admin_state == AdminState::InService && !node.suspect
+        })
     };
     block
         .holders
@@ -87,7 +88,7 @@ proptest! {
             }
         }
         let staying = block.holders.iter().filter(|holder| holder.good).filter_map(|holder| view.get(holder.node));
-        let staying = staying.filter(|node| node.keeps_copies() && node.duty != Duty::Draining).count();
+        let staying = staying.filter(|node| node.keeps_replicas() && node.admin_state != AdminState::Draining).count();
         let (copies, factor) = (verdict.copies.len(), block.replication as usize);
         match verdict.need {
             // One more than the factor if all copies are on nodes that may be silent.
@@ -113,7 +114,7 @@ proptest! {
         }
         if !verdict.drops.is_empty() {
             let anchor = |holder: &Holder| view.get(holder.node).is_some_and(|node| {
-                node.state == NodeState::Live && !node.doubtful && !node.is_in_maintenance()
+                node.state == NodeState::Live && !node.suspect && !node.is_in_maintenance()
             });
             let anchors = block.holders.iter().filter(|holder| holder.good && anchor(holder));
             prop_assert!(anchors.count() >= 1, "nothing goes before a good copy is on a node that lives");
@@ -229,7 +230,7 @@ fn of_too_many_copies_the_one_on_the_fullest_node_goes() {
 #[test]
 fn a_copy_on_a_silent_node_is_no_reason_to_drop_another() {
     let stale = NodeView { state: NodeState::Stale, ..node(4) };
-    let unheard = NodeView { doubtful: true, ..node(5) };
+    let unheard = NodeView { suspect: true, ..node(5) };
     let view = ClusterView::new(vec![node(1), node(2), node(3), stale, unheard]);
     let block = block(3, vec![good(1), good(2), good(3), good(4), good(5)]);
     assert!(verdict(&view, &block, 1).drops.is_empty());

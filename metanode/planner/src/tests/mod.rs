@@ -1,8 +1,8 @@
 //! Properties of the planner, over random clusters and blocks.
 
+mod admin_states;
 mod balancing;
 mod convergence;
-mod duties;
 mod examining;
 mod placing;
 mod spreading;
@@ -11,9 +11,9 @@ mod viewing;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cairn_protocol::admin::{Duty, NodeState};
-use cairn_protocol::env::Timestamp;
-use cairn_protocol::id::NodeId;
+use cairn_types::id::NodeId;
+use cairn_types::node::{AdminState, NodeState};
+use cairn_types::time::Timestamp;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -31,8 +31,8 @@ pub(super) fn node(number: u128) -> NodeView {
         node: id(number),
         zone: None,
         state: NodeState::Live,
-        duty: Duty::Service,
-        doubtful: false,
+        admin_state: AdminState::InService,
+        suspect: false,
         failing: false,
         capacity: CAPACITY,
         predicted_used: CAPACITY / 2,
@@ -56,16 +56,16 @@ fn any_node(number: u128) -> impl Strategy<Value = NodeView> {
         1 => Just(NodeState::Stale),
         1 => Just(NodeState::Dead),
     ];
-    let duty = prop_oneof![
-        6 => Just(Duty::Service),
-        1 => Just(Duty::Draining),
-        1 => Just(Duty::Maintenance { until: Timestamp(1) }),
+    let admin_state = prop_oneof![
+        6 => Just(AdminState::InService),
+        1 => Just(AdminState::Draining),
+        1 => Just(AdminState::Maintenance { until: Timestamp(1) }),
     ];
     let unlikely = || prop::bool::weighted(0.1);
-    (state, duty, unlikely(), unlikely(), 0..5u8, 0..=CAPACITY).prop_map(
-        move |(state, duty, doubtful, failing, zone, used_bytes)| {
+    (state, admin_state, unlikely(), unlikely(), 0..5u8, 0..=CAPACITY).prop_map(
+        move |(state, admin_state, suspect, failing, zone, used_bytes)| {
             let zone = (zone > 0).then(|| Arc::from(format!("zone-{zone}")));
-            NodeView { state, duty, doubtful, failing, zone, ..used(used_bytes, node(number)) }
+            NodeView { state, admin_state, suspect, failing, zone, ..used(used_bytes, node(number)) }
         },
     )
 }

@@ -22,12 +22,12 @@ proptest! {
         prop_assert_eq!(distinct.len(), chosen.len());
         for node in &chosen {
             let node = view.get(*node).unwrap();
-            prop_assert_eq!((node.state, node.duty, node.failing), (NodeState::Live, Duty::Service, false));
+            prop_assert_eq!((node.state, node.admin_state, node.failing), (NodeState::Live, AdminState::InService, false));
             prop_assert!(node.room >= bytes);
             prop_assert!(!holders.contains(&node.node) && !exclude.contains(&node.node));
         }
         let possible = view.nodes().iter().filter(|node| {
-            node.state == NodeState::Live && node.duty == Duty::Service && !node.failing && node.room >= bytes
+            node.state == NodeState::Live && node.admin_state == AdminState::InService && !node.failing && node.room >= bytes
                 && !holders.contains(&node.node) && !exclude.contains(&node.node)
         });
         prop_assert_eq!(chosen.len(), possible.count().min(copies as usize), "as many as there are");
@@ -39,7 +39,7 @@ proptest! {
     ) {
         // Doubt is a stronger reason than zones, so it is left out here.
         let view = ClusterView::new(
-            view.nodes().iter().cloned().map(|node| NodeView { doubtful: false, ..node }).collect(),
+            view.nodes().iter().cloned().map(|node| NodeView { suspect: false, ..node }).collect(),
         );
         let demand = Demand { bytes: 1_000, copies, holders: &[], exclude: &[] };
         let chosen = place(&view, &demand, &mut rng(seed));
@@ -66,8 +66,8 @@ fn a_further_copy_goes_to_a_zone_that_has_none() {
 
 #[test]
 fn doubtful_nodes_are_taken_only_when_there_are_not_enough_others() {
-    let doubtful = NodeView { doubtful: true, ..node(3) };
-    let view = ClusterView::new(vec![node(1), node(2), doubtful]);
+    let suspect = NodeView { suspect: true, ..node(3) };
+    let view = ClusterView::new(vec![node(1), node(2), suspect]);
     for seed in 0..50 {
         let two = Demand { bytes: 1, copies: 2, holders: &[], exclude: &[] };
         assert!(!place(&view, &two, &mut rng(seed)).contains(&id(3)));

@@ -48,12 +48,12 @@ fn a_spread_that_no_node_can_better_is_left_as_it_is() {
                 .collect(),
         )
     };
-    let doubtful = |view: ClusterView| {
+    let suspect = |view: ClusterView| {
         ClusterView::new(
-            view.nodes().iter().cloned().map(|n| NodeView { doubtful: n.node == id(4), ..n }).collect(),
+            view.nodes().iter().cloned().map(|n| NodeView { suspect: n.node == id(4), ..n }).collect(),
         )
     };
-    for view in [zones("aaa"), zones("aaaa"), full(zones("aaab")), doubtful(zones("aaab"))] {
+    for view in [zones("aaa"), zones("aaaa"), full(zones("aaab")), suspect(zones("aaab"))] {
         let verdict = verdict(&view, &block(3, 1..4));
         assert_eq!((verdict.need, verdict.standing, verdict.copies.len()), (None, Standing::Satisfied, 0));
     }

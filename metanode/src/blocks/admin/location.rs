@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cairn_protocol::admin::{
-    AdminError, Duty, ExtentPlace, NodeState, ObjectPlace, ReplicaPlace, WhereRequest,
+    AdminError, AdminState, ExtentPlace, NodeState, ObjectPlace, ReplicaPlace, WhereRequest,
 };
 use cairn_protocol::id::NodeId;
 use cairn_protocol::metadata::ObjectVersion;
@@ -107,14 +107,21 @@ fn replica(inner: &Inner, id: NodeId, good: bool) -> ReplicaPlace {
     let memory = inner.memory();
     let Some(node) = memory.nodes.get(id) else {
         let (address, zone) = (String::new(), None);
-        return ReplicaPlace { node: id, address, zone, state: NodeState::Dead, duty: Duty::Service, good };
+        return ReplicaPlace {
+            node: id,
+            address,
+            zone,
+            state: NodeState::Dead,
+            admin_state: AdminState::InService,
+            good,
+        };
     };
     ReplicaPlace {
         node: id,
         address: node.address.clone(),
         zone: node.zone.as_deref().map(str::to_owned),
         state: node.state,
-        duty: node.duty,
+        admin_state: node.admin_state,
         good,
     }
 }

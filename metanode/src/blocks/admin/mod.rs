@@ -12,11 +12,11 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use cairn_protocol::admin::{
-    Admin, AdminError, BalanceRequest, BalanceStatus, BucketSettings, CanStop, CanStopReport, ClusterStatus,
-    DutyReport, FsckPage, FsckRequest, GetBucketSettings, HoldRequest, HoldStatus, NodeProgress,
-    NodeProgressRequest, NodeStatus, ObjectPlace, ReleaseHold, RemoveNode, RemoveNodeReport, ScrubRequest,
-    ScrubStatus, SetBalance, SetBucketSettings, SetDuty, SetWorker, StartScrub, StatusRequest, WhereRequest,
-    WorkerStatus, WorkersRequest,
+    Admin, AdminError, AdminStateReport, BalanceRequest, BalanceStatus, BucketSettings, CanStop,
+    CanStopReport, ClusterStatus, FsckPage, FsckRequest, GetBucketSettings, HoldRequest, HoldStatus,
+    NodeProgress, NodeProgressRequest, NodeStatus, ObjectPlace, ReleaseHold, RemoveNode, RemoveNodeReport,
+    ScrubRequest, ScrubStatus, SetAdminState, SetBalance, SetBucketSettings, SetWorker, StartScrub,
+    StatusRequest, WhereRequest, WorkerStatus, WorkersRequest,
 };
 use cairn_protocol::id::NodeId;
 
@@ -56,8 +56,8 @@ impl Admin for Blocks {
         self.inner.release_hold(request).await
     }
 
-    async fn set_duty(&self, request: SetDuty) -> Result<DutyReport, AdminError> {
-        node::set_duty(&self.inner, request).await
+    async fn set_admin_state(&self, request: SetAdminState) -> Result<AdminStateReport, AdminError> {
+        node::set_admin_state(&self.inner, request).await
     }
 
     async fn node_progress(&self, request: NodeProgressRequest) -> Result<NodeProgress, AdminError> {
@@ -129,7 +129,7 @@ async fn unseen(inner: &Inner, reader: &mut Connection) -> Result<u64, StoreErro
 impl Inner {
     fn node_statuses(&self, totals: &HashMap<NodeId, NodeTotals>) -> Vec<NodeStatus> {
         let now = self.env.monotonic();
-        let silent_ms = |at| u64::try_from(now.saturating_sub(at).as_millis()).unwrap_or(u64::MAX);
+        let last_contact_ms = |at| u64::try_from(now.saturating_sub(at).as_millis()).unwrap_or(u64::MAX);
         let mut memory = self.memory();
         memory.view(&self.env);
         let statuses = memory.nodes.iter().map(|(id, node)| NodeStatus {
@@ -137,11 +137,11 @@ impl Inner {
             address: node.address.clone(),
             zone: node.zone.as_deref().map(str::to_owned),
             state: node.state,
-            duty: node.duty,
+            admin_state: node.admin_state,
             version: node.version.clone(),
             predicted_used: memory.seen().get(id).map_or(0, |node| node.predicted_used),
             incarnation: node.incarnation,
-            silent_ms: node.present.then(|| silent_ms(node.heard_at)),
+            last_contact_ms: node.present.then(|| last_contact_ms(node.heard_at)),
             replicas: totals.get(&id).map_or(0, |totals| totals.replicas),
             volumes: node.volumes.clone(),
         });

@@ -220,7 +220,7 @@ async fn mark(
     for block in found {
         if !blocks::exists(tx, block).await? {
             marked.unknown.push(block);
-        } else if attention::add_bad_copy(inner, tx, block, node).await? {
+        } else if attention::add_bad_replica(inner, tx, block, node).await? {
             marked.bad.push(block);
         }
     }
@@ -282,7 +282,7 @@ async fn forget(
             }
         }
         // A replica that is gone is gone, whoever wanted it.
-        attention::remove_copy(inner, tx, block, node).await?;
+        attention::remove_replica(inner, tx, block, node).await?;
     }
     Ok(Forgotten { replicas, bytes, idle: deletions::is_empty(tx).await? })
 }

@@ -200,12 +200,12 @@ async fn apply(
             Known::Unlisted => {
                 // What is about to be deleted does not count, and will not be there for long.
                 if !deletions::is_queued(tx, node, block).await? {
-                    attention::add_copy(inner, tx, block, node).await?;
+                    attention::add_replica(inner, tx, block, node).await?;
                     changes.kept.push(block);
                 }
             }
             Known::Wrong => {
-                if attention::add_bad_copy(inner, tx, block, node).await? {
+                if attention::add_bad_replica(inner, tx, block, node).await? {
                     changes.bad.push(block);
                 }
             }

@@ -228,7 +228,7 @@ async fn remove_all(
     missing: Vec<BlockId>,
 ) -> Result<(), StoreError> {
     for block in missing {
-        attention::remove_copy(inner, tx, block, node).await?;
+        attention::remove_replica(inner, tx, block, node).await?;
     }
     Ok(())
 }

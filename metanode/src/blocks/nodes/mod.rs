@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_protocol::admin::{Duty, NodeState};
+use cairn_protocol::admin::{AdminState, NodeState};
 use cairn_protocol::cluster::{BlockReport, Register, VolumeUsage};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId, VolumeId};
@@ -40,7 +40,7 @@ pub(crate) struct Node {
     /// Its state.
     pub(crate) state: NodeState,
     /// What the operator wants of it.
-    pub(crate) duty: Duty,
+    pub(crate) admin_state: AdminState,
     /// Version of its software.
     pub(crate) version: String,
     /// When it was seen to be stale.
@@ -87,7 +87,7 @@ impl Node {
 
     /// Whether it may be silent at this time.
     fn may_be_silent(&self, at: Timestamp) -> bool {
-        matches!(self.duty, Duty::Maintenance { until } if at < until)
+        matches!(self.admin_state, AdminState::Maintenance { until } if at < until)
     }
 
     fn view(&self, node: NodeId, traffic: Traffic, now: Moment) -> NodeView {
@@ -97,11 +97,11 @@ impl Node {
             node,
             zone: self.zone.clone(),
             state: self.state,
-            duty: match self.duty {
-                Duty::Maintenance { .. } if !self.may_be_silent(now.wall) => Duty::Service,
-                duty => duty,
+            admin_state: match self.admin_state {
+                AdminState::Maintenance { .. } if !self.may_be_silent(now.wall) => AdminState::InService,
+                admin_state => admin_state,
             },
-            doubtful: !self.has_reported() || now.monotonic < self.avoid_until,
+            suspect: !self.has_reported() || now.monotonic < self.avoid_until,
             failing: false,
             capacity: sum(|volume| volume.capacity),
             predicted_used: sum(|volume| volume.used)
@@ -162,7 +162,7 @@ pub(crate) struct KnownNode {
     /// Its volumes at its last registration.
     pub(crate) volumes: Vec<VolumeUsage>,
     /// What the operator wants of it.
-    pub(crate) duty: Duty,
+    pub(crate) admin_state: AdminState,
     /// Version of its software.
     pub(crate) version: String,
     /// Replicas that it is to delete, and their bytes.
@@ -257,7 +257,7 @@ impl NodeTable {
             zone: register.zone,
             incarnation,
             volumes: register.volumes,
-            duty: self.get(register.node).map(|node| node.duty).unwrap_or_default(),
+            admin_state: self.get(register.node).map(|node| node.admin_state).unwrap_or_default(),
             version: register.version,
             deletions: self.get(register.node).map(|node| node.outgoing.parts()).unwrap_or_default(),
         };
@@ -274,9 +274,9 @@ impl NodeTable {
     }
 
     /// Something else is wanted of a node.
-    pub(crate) fn set_duty(&mut self, id: NodeId, duty: Duty) {
+    pub(crate) fn set_admin_state(&mut self, id: NodeId, admin_state: AdminState) {
         if let Some(node) = self.nodes.get_mut(&id) {
-            node.duty = duty;
+            node.admin_state = admin_state;
             node.told_drained = false;
             self.changed.insert(id);
         }
@@ -284,16 +284,16 @@ impl NodeTable {
 
     /// The nodes whose maintenance is over, and since when.
     pub(crate) fn maintenance_over(&self, now: Timestamp) -> Vec<(NodeId, Timestamp)> {
-        let over = |(id, node): (NodeId, &Node)| match node.duty {
-            Duty::Maintenance { until } if until <= now => Some((id, until)),
-            Duty::Maintenance { .. } | Duty::Service | Duty::Draining => None,
+        let over = |(id, node): (NodeId, &Node)| match node.admin_state {
+            AdminState::Maintenance { until } if until <= now => Some((id, until)),
+            AdminState::Maintenance { .. } | AdminState::InService | AdminState::Draining => None,
         };
         self.iter().filter_map(over).collect()
     }
 
     /// The nodes that are to be emptied and are not dead.
     pub(crate) fn draining(&self) -> Vec<NodeId> {
-        let draining = |(_, node): &(NodeId, &Node)| node.duty == Duty::Draining;
+        let draining = |(_, node): &(NodeId, &Node)| node.admin_state == AdminState::Draining;
         let there = |(_, node): &(NodeId, &Node)| node.state != NodeState::Dead;
         self.iter().filter(draining).filter(there).map(|(id, _)| id).collect()
     }
@@ -452,7 +452,7 @@ impl Node {
             zone: known.zone.map(Arc::from),
             incarnation: known.incarnation,
             state: NodeState::Live,
-            duty: known.duty,
+            admin_state: known.admin_state,
             version: known.version,
             stale_at: now,
             volumes: known.volumes,

@@ -103,30 +103,29 @@ fn a_node_from_sql_counts_as_live_but_must_register() {
         zone: None,
         incarnation: 4,
         volumes: vec![volume(1_000, 0, false)],
-        duty: Duty::Service,
+        admin_state: AdminState::InService,
         version: String::new(),
         deletions: (0, 0),
     };
     let table = NodeTable::new(vec![known], PATIENCE, seconds(0));
     assert!(!table.accepts(node, 4));
     let seen = view(&table, node, 0, 0);
-    assert!(seen.takes(1_000) && seen.doubtful);
+    assert!(seen.takes(1_000) && seen.suspect);
 }
 
 #[test]
 fn nobody_is_sure_of_a_node_before_the_last_page_of_its_report_is_worked_in() {
     let (mut table, node) = table();
-    let doubtful =
-        |table: &NodeTable| view(table, node, 0, 0).doubtful && table.is_doubtful(node, seconds(0));
-    assert!(doubtful(&table));
+    let suspect = |table: &NodeTable| view(table, node, 0, 0).suspect && table.is_doubtful(node, seconds(0));
+    assert!(suspect(&table));
     report(&mut table, node, None, Some(7));
-    assert!(doubtful(&table));
+    assert!(suspect(&table));
     table.take_changed(seconds(0));
     report(&mut table, node, Some(7), None);
-    assert!(!view(&table, node, 0, 0).doubtful && !table.is_doubtful(node, seconds(0)));
+    assert!(!view(&table, node, 0, 0).suspect && !table.is_doubtful(node, seconds(0)));
     assert_eq!(table.take_changed(seconds(0)), [node].into());
     table.registered(register(node, vec![volume(1_000, 100, false)]), 2, seconds(1));
-    assert!(doubtful(&table), "it begins anew");
+    assert!(suspect(&table), "it begins anew");
 }
 
 #[test]
@@ -154,22 +153,22 @@ fn what_looks_different_is_told_once_and_when_time_alone_changes_it() {
     assert_eq!(table.take_changed(seconds(2)), [node].into());
     table.unreachable(node, seconds(3));
     assert_eq!(table.take_changed(seconds(3)), [node].into());
-    assert!(view(&table, node, 12, 0).doubtful);
+    assert!(view(&table, node, 12, 0).suspect);
     assert!(table.take_changed(seconds(12)).is_empty());
     assert_eq!(table.take_changed(seconds(13)), [node].into());
-    assert!(!view(&table, node, 13, 0).doubtful);
+    assert!(!view(&table, node, 13, 0).suspect);
 }
 
 #[test]
 fn nobody_dies_during_maintenance() {
     let (mut table, node) = table();
     let until = moment(600).wall;
-    table.set_duty(node, Duty::Maintenance { until });
+    table.set_admin_state(node, AdminState::Maintenance { until });
     assert_eq!(tick(&mut table, 11), [(node, NodeState::Stale)]);
     assert_eq!(tick(&mut table, 599), []);
     assert_eq!(table.maintenance_over(moment(599).wall), []);
     assert_eq!(table.maintenance_over(until), [(node, until)]);
-    assert_eq!(view(&table, node, 600, 0).duty, Duty::Service);
+    assert_eq!(view(&table, node, 600, 0).admin_state, AdminState::InService);
     assert_eq!(tick(&mut table, 600), [(node, NodeState::Dead)]);
 }
 

@@ -1,4 +1,4 @@
-use cairn_protocol::admin::{Admin, AdminError, CanStop, CanStopReport, DutyChange};
+use cairn_protocol::admin::{Admin, AdminError, AdminStateChange, CanStop, CanStopReport};
 use cairn_protocol::id::NodeId;
 
 use super::cluster::TestCluster;
@@ -40,7 +40,7 @@ async fn copies_on_nodes_that_are_silent_already_do_not_count() {
 async fn a_drained_node_can_always_be_stopped_for_the_sake_of_blocks() {
     let mut cluster = TestCluster::new(4).await;
     cluster.put_many(20, 10).await;
-    cluster.change_duty(0, DutyChange::Drain).await;
+    cluster.change_admin_state(0, AdminStateChange::Drain).await;
     cluster.settle().await;
     cluster.settle().await;
     let report = can_stop(&cluster, &[0]).await;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cairn_protocol::admin::{
-    Admin, ClusterStatus, DutyChange, DutyReport, HoldRequest, HoldStatus, NodeProgress, NodeProgressRequest,
-    ReleaseHold, SetDuty, SetWorker, StatusRequest, WorkerName, WorkerStatus, WorkersRequest,
+    Admin, AdminStateChange, AdminStateReport, ClusterStatus, HoldRequest, HoldStatus, NodeProgress,
+    NodeProgressRequest, ReleaseHold, SetAdminState, SetWorker, StatusRequest, WorkerName, WorkerStatus,
+    WorkersRequest,
 };
 use cairn_protocol::cluster::*;
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
@@ -528,9 +529,13 @@ impl TestCluster {
     }
 
     /// An operator wants something else of a node.
-    pub(super) async fn change_duty(&self, index: usize, change: DutyChange) -> DutyReport {
-        let request = SetDuty { node: self.nodes[index].id, change, dry_run: false };
-        self.blocks.set_duty(request).await.unwrap()
+    pub(super) async fn change_admin_state(
+        &self,
+        index: usize,
+        change: AdminStateChange,
+    ) -> AdminStateReport {
+        let request = SetAdminState { node: self.nodes[index].id, change, dry_run: false };
+        self.blocks.set_admin_state(request).await.unwrap()
     }
 
     pub(super) async fn progress(&self, index: usize) -> NodeProgress {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use cairn_protocol::admin::{Duty, DutyChange, WorkerName};
+use cairn_protocol::admin::{AdminState, AdminStateChange, WorkerName};
 use cairn_protocol::event::EventKind;
 use cairn_protocol::metadata::RenewGrants;
 
@@ -19,7 +19,7 @@ async fn what_a_draining_node_holds_is_moved_away_and_never_below_the_factor() {
     let blocks = cluster.put_many(40, 10).await;
     let held = cluster.nodes[0].held.len() as u64;
     assert!(held > 0);
-    let report = cluster.change_duty(0, DutyChange::Drain).await;
+    let report = cluster.change_admin_state(0, AdminStateChange::Drain).await;
     assert_eq!((report.progress.blocks, report.progress.bytes), (held, held * 10));
     assert!(!report.progress.drained);
     cluster.work().await;
@@ -56,11 +56,11 @@ async fn what_a_draining_node_holds_is_moved_away_and_never_below_the_factor() {
 async fn a_restart_in_the_middle_does_not_end_a_drain() {
     let mut cluster = TestCluster::new(5).await;
     cluster.put_many(30, 10).await;
-    cluster.change_duty(0, DutyChange::Drain).await;
+    cluster.change_admin_state(0, AdminStateChange::Drain).await;
     cluster.work().await;
     cluster.beat_all().await;
     cluster.restart().await;
-    assert_eq!(cluster.progress(0).await.duty, Duty::Draining);
+    assert_eq!(cluster.progress(0).await.admin_state, AdminState::Draining);
     // Copies that had been ordered are planned again when their deadline has passed; and grants that were given before
     // are forgotten, so that a lease's time is waited for.
     cluster.pass(cluster.config.command_deadline * 2).await;
@@ -73,7 +73,7 @@ async fn a_restart_in_the_middle_does_not_end_a_drain() {
 async fn a_drain_that_cannot_go_on_says_why_and_goes_on_when_a_node_comes() {
     let mut cluster = TestCluster::new(3).await;
     let blocks = cluster.put_many(5, 10).await;
-    cluster.change_duty(0, DutyChange::Drain).await;
+    cluster.change_admin_state(0, AdminStateChange::Drain).await;
     cluster.settle().await;
     let progress = cluster.progress(0).await;
     assert_eq!((progress.blocks, progress.drained), (5, false));
@@ -92,10 +92,10 @@ async fn a_drain_that_cannot_go_on_says_why_and_goes_on_when_a_node_comes() {
 async fn a_node_that_returns_keeps_what_it_still_has() {
     let mut cluster = TestCluster::new(3).await;
     let blocks = cluster.put_many(5, 10).await;
-    cluster.change_duty(0, DutyChange::Drain).await;
+    cluster.change_admin_state(0, AdminStateChange::Drain).await;
     cluster.settle().await;
-    let report = cluster.change_duty(0, DutyChange::Return).await;
-    assert_eq!((report.before, report.after), (Duty::Draining, Duty::Service));
+    let report = cluster.change_admin_state(0, AdminStateChange::Return).await;
+    assert_eq!((report.before, report.after), (AdminState::Draining, AdminState::InService));
     cluster.pass(Duration::from_secs(60)).await;
     for block in blocks {
         assert_eq!(cluster.really_at(block).len(), 3);
@@ -108,7 +108,7 @@ async fn draining_has_a_rate_of_its_own() {
     let config = BlocksConfig { drain_rate: mebibyte, ..BlocksConfig::default() };
     let mut cluster = TestCluster::with(config, 4).await;
     cluster.put_many(12, 4 * mebibyte).await;
-    cluster.change_duty(0, DutyChange::Drain).await;
+    cluster.change_admin_state(0, AdminStateChange::Drain).await;
     cluster.work().await;
     cluster.beat_all().await;
     let ordered = cluster.copies_ordered();
@@ -125,8 +125,8 @@ async fn draining_nodes_take_turns() {
     let config = BlocksConfig { drain_rate: 1_000 * mebibyte, ..BlocksConfig::default() };
     let mut cluster = TestCluster::with(config, 8).await;
     cluster.put_many(60, 4 * mebibyte).await;
-    cluster.change_duty(0, DutyChange::Drain).await;
-    cluster.change_duty(1, DutyChange::Drain).await;
+    cluster.change_admin_state(0, AdminStateChange::Drain).await;
+    cluster.change_admin_state(1, AdminStateChange::Drain).await;
     cluster.work().await;
     // Each is at the limit of what may be under way at once, and neither waits for the other.
     for index in [0, 1] {
@@ -142,7 +142,7 @@ async fn a_node_is_drained_when_no_upload_can_commit_to_it_any_more() {
     let grant = cluster.grant().await;
     let index = cluster.nodes.iter().position(|node| node.id == grant.targets[0].node).unwrap();
     let extent = cluster.store_block(grant, 10);
-    cluster.change_duty(index, DutyChange::Drain).await;
+    cluster.change_admin_state(index, AdminStateChange::Drain).await;
     cluster.pass(Duration::from_secs(60)).await;
     let progress = cluster.progress(index).await;
     assert_eq!((progress.blocks, progress.drained, progress.grants), (0, false, 1));
@@ -161,7 +161,7 @@ async fn a_drain_waits_for_renewed_grants_and_for_those_of_dead_gateways() {
     let mut cluster = TestCluster::new(4).await;
     let grants = cluster.grants(2).await;
     let index = cluster.nodes.iter().position(|node| node.id == grants[0].targets[0].node).unwrap();
-    cluster.change_duty(index, DutyChange::Drain).await;
+    cluster.change_admin_state(index, AdminStateChange::Drain).await;
     cluster.pass(cluster.config.lease - Duration::from_secs(60)).await;
     cluster.blocks.renew(RenewGrants { grants: grants[..1].to_vec() }).await.unwrap();
     cluster.pass(Duration::from_secs(120)).await;
@@ -176,7 +176,7 @@ async fn after_a_restart_that_forgot_the_grants_a_drain_waits_for_a_lease() {
     let mut cluster = TestCluster::new(4).await;
     let grant = cluster.grant().await;
     let index = cluster.nodes.iter().position(|node| node.id == grant.targets[0].node).unwrap();
-    cluster.change_duty(index, DutyChange::Drain).await;
+    cluster.change_admin_state(index, AdminStateChange::Drain).await;
     cluster.restart().await;
     cluster.pass(cluster.config.lease - Duration::from_secs(60)).await;
     let progress = cluster.progress(index).await;
@@ -191,7 +191,7 @@ async fn a_paused_drain_says_so() {
     let mut cluster = TestCluster::new(4).await;
     cluster.put_many(10, 10).await;
     cluster.pause(WorkerName::Drain, true).await;
-    cluster.change_duty(0, DutyChange::Drain).await;
+    cluster.change_admin_state(0, AdminStateChange::Drain).await;
     cluster.pass(Duration::from_secs(60)).await;
     let progress = cluster.progress(0).await;
     assert!(progress.blocks > 0 && progress.in_flight == 0);
@@ -203,7 +203,7 @@ async fn a_draining_node_that_dies_is_repaired() {
     let mut cluster = TestCluster::new(5).await;
     let blocks = cluster.put_many(20, 10).await;
     cluster.pause(WorkerName::Drain, true).await;
-    cluster.change_duty(0, DutyChange::Drain).await;
+    cluster.change_admin_state(0, AdminStateChange::Drain).await;
     cluster.kill(0).await;
     for block in blocks {
         let mut really = cluster.really_at(block);

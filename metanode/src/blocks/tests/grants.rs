@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use cairn_protocol::admin::DutyChange;
+use cairn_protocol::admin::AdminStateChange;
 use cairn_protocol::cluster::{Cluster, VolumeUsage};
 use cairn_protocol::event::EventKind;
 use cairn_protocol::metadata::*;
@@ -268,8 +268,8 @@ async fn a_bucket_may_want_other_copies_and_block_sizes_than_the_cluster() {
 #[tokio::test]
 async fn when_too_few_nodes_can_take_a_block_it_is_said_at_once_how_many_and_why() {
     let mut cluster = TestCluster::new(5).await;
-    cluster.change_duty(0, DutyChange::Drain).await;
-    cluster.change_duty(1, DutyChange::Maintain { for_ms: 3_600_000 }).await;
+    cluster.change_admin_state(0, AdminStateChange::Drain).await;
+    cluster.change_admin_state(1, AdminStateChange::Maintain { for_ms: 3_600_000 }).await;
     cluster.nodes[2].capacity = 10;
     cluster.down(3);
     cluster.pass(cluster.config.stale_after * 2).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cairn_protocol::admin::{Admin, DutyChange, RemoveNode};
+use cairn_protocol::admin::{Admin, AdminStateChange, RemoveNode};
 use cairn_protocol::cluster::{Action, Cluster};
 use futures_util::FutureExt;
 
@@ -15,7 +15,7 @@ use crate::store::totals;
 async fn a_move_whose_news_broke_off_waits_for_nothing() {
     let mut cluster = TestCluster::new(4).await;
     cluster.put_many(8, 10).await;
-    cluster.change_duty(0, DutyChange::Drain).await;
+    cluster.change_admin_state(0, AdminStateChange::Drain).await;
     cluster.work().await;
     cluster.beat_all().await;
     for index in 1..4 {
@@ -65,7 +65,7 @@ async fn what_a_node_told_before_its_removal_leaves_nothing_behind_it() {
     let mut cluster = TestCluster::new(4).await;
     let block = cluster.put_many(1, 10).await[0];
     let outsider = (0..4).find(|index| !cluster.really_at(block).contains(index)).unwrap();
-    cluster.change_duty(outsider, DutyChange::Drain).await;
+    cluster.change_admin_state(outsider, AdminStateChange::Drain).await;
     cluster.settle().await;
     let replica = cluster.nodes.iter().find_map(|node| node.held.get(&block).copied()).unwrap();
     cluster.nodes[outsider].increments.stored.push(replica);

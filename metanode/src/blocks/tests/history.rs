@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cairn_protocol::admin::{Admin, DutyChange, RemoveNode, SetDuty, WorkerName};
+use cairn_protocol::admin::{Admin, AdminStateChange, RemoveNode, SetAdminState, WorkerName};
 use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::id::BlockId;
 use cairn_protocol::metadata::{ReleaseGrants, RenewGrants, ReplicaProblem, ReplicaReport};
@@ -127,7 +127,7 @@ impl History {
                     self.cluster.blocks.report_replica(report).await.unwrap();
                 }
             }
-            14 => self.change_duty(node).await,
+            14 => self.change_admin_state(node).await,
             15 => {
                 let worker = [WorkerName::Repair, WorkerName::Drain, WorkerName::Balance][self.any(3)];
                 let paused = self.any(2) == 0;
@@ -147,15 +147,15 @@ impl History {
         }
     }
 
-    async fn change_duty(&mut self, index: usize) {
+    async fn change_admin_state(&mut self, index: usize) {
         let change = match self.any(3) {
-            0 => DutyChange::Drain,
-            1 => DutyChange::Maintain { for_ms: 60_000 },
-            _ => DutyChange::Return,
+            0 => AdminStateChange::Drain,
+            1 => AdminStateChange::Maintain { for_ms: 60_000 },
+            _ => AdminStateChange::Return,
         };
         let node = self.cluster.nodes[index].id;
         // It may have been removed.
-        let _ = self.cluster.blocks.set_duty(SetDuty { node, change, dry_run: false }).await;
+        let _ = self.cluster.blocks.set_admin_state(SetAdminState { node, change, dry_run: false }).await;
     }
 
     /// A node is removed, if it is dead or drained and nothing is lost by it. It comes back later.
@@ -191,7 +191,7 @@ impl History {
         }
         self.cluster.beat_all().await;
         for index in 0..NODES {
-            self.cluster.change_duty(index, DutyChange::Return).await;
+            self.cluster.change_admin_state(index, AdminStateChange::Return).await;
         }
         for worker in [WorkerName::Repair, WorkerName::Drain, WorkerName::Balance] {
             self.cluster.pause(worker, false).await;

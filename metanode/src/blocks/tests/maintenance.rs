@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use cairn_protocol::admin::{Admin, AdminError, Duty, DutyChange, NodeState, SetDuty};
+use cairn_protocol::admin::{Admin, AdminError, AdminState, AdminStateChange, NodeState, SetAdminState};
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::NodeId;
 
@@ -8,19 +8,19 @@ use super::cluster::TestCluster;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn maintain(time: Duration) -> DutyChange {
-    DutyChange::Maintain { for_ms: u64::try_from(time.as_millis()).unwrap() }
+fn maintain(time: Duration) -> AdminStateChange {
+    AdminStateChange::Maintain { for_ms: u64::try_from(time.as_millis()).unwrap() }
 }
 
 #[tokio::test]
 async fn a_node_in_maintenance_may_be_silent_and_nothing_is_copied_until_its_time_is_over() {
     let mut cluster = TestCluster::new(4).await;
     let blocks = cluster.put_many(10, 10).await;
-    let report = cluster.change_duty(0, maintain(HOUR)).await;
+    let report = cluster.change_admin_state(0, maintain(HOUR)).await;
     let until = cluster.env.now().after(HOUR);
-    assert_eq!((report.before, report.after), (Duty::Service, Duty::Maintenance { until }));
+    assert_eq!((report.before, report.after), (AdminState::InService, AdminState::Maintenance { until }));
     let node = cluster.nodes[0].id;
-    let changed = EventKind::NodeDutyChanged { node, duty: Duty::Maintenance { until } };
+    let changed = EventKind::NodeAdminStateChanged { node, admin_state: AdminState::Maintenance { until } };
     assert!(cluster.new_events().contains(&changed));
     cluster.down(0);
     cluster.pass(HOUR - Duration::from_secs(60)).await;
@@ -48,32 +48,35 @@ async fn a_node_in_maintenance_may_be_silent_and_nothing_is_copied_until_its_tim
 async fn maintenance_survives_a_restart_and_ends_all_the_same() {
     let mut cluster = TestCluster::new(3).await;
     cluster.put_many(3, 10).await;
-    cluster.change_duty(0, maintain(HOUR)).await;
+    cluster.change_admin_state(0, maintain(HOUR)).await;
     cluster.down(0);
     cluster.restart().await;
     cluster.pass(HOUR / 2).await;
-    assert!(matches!(cluster.progress(0).await.duty, Duty::Maintenance { .. }));
+    assert!(matches!(cluster.progress(0).await.admin_state, AdminState::Maintenance { .. }));
     assert_eq!(cluster.progress(0).await.state, NodeState::Stale);
     cluster.pass(HOUR).await;
     assert_eq!(
-        (cluster.progress(0).await.duty, cluster.progress(0).await.state),
-        (Duty::Service, NodeState::Dead)
+        (cluster.progress(0).await.admin_state, cluster.progress(0).await.state),
+        (AdminState::InService, NodeState::Dead)
     );
     cluster.restart().await;
-    assert_eq!(cluster.progress(0).await.duty, Duty::Service, "that it ended is known, too");
+    assert_eq!(cluster.progress(0).await.admin_state, AdminState::InService, "that it ended is known, too");
 }
 
 #[tokio::test]
 async fn a_node_that_comes_back_from_maintenance_needs_nothing() {
     let mut cluster = TestCluster::new(4).await;
     let blocks = cluster.put_many(10, 10).await;
-    cluster.change_duty(0, maintain(HOUR)).await;
+    cluster.change_admin_state(0, maintain(HOUR)).await;
     cluster.kill(0).await;
     cluster.new_events();
     cluster.nodes[0].up = true;
     cluster.register(0).await;
-    assert!(matches!(cluster.progress(0).await.duty, Duty::Maintenance { .. }), "it keeps its duty");
-    cluster.change_duty(0, DutyChange::Return).await;
+    assert!(
+        matches!(cluster.progress(0).await.admin_state, AdminState::Maintenance { .. }),
+        "it keeps its admin_state"
+    );
+    cluster.change_admin_state(0, AdminStateChange::Return).await;
     cluster.pass(HOUR).await;
     let copied = |event: &EventKind| matches!(event, EventKind::BlockRepaired { .. });
     assert!(!cluster.new_events().iter().any(copied));
@@ -88,7 +91,7 @@ async fn a_block_that_loses_another_copy_during_maintenance_is_repaired() {
     let (_, block) = cluster.put(10).await;
     cluster.pass(cluster.config.repair_grace).await;
     let holders: Vec<usize> = cluster.really_at(block).into_iter().collect();
-    cluster.change_duty(holders[0], maintain(HOUR)).await;
+    cluster.change_admin_state(holders[0], maintain(HOUR)).await;
     cluster.kill(holders[0]).await;
     cluster.kill(holders[1]).await;
     let up = |index: &&usize| cluster.nodes[**index].up;
@@ -101,14 +104,14 @@ async fn maintenance_lasts_for_some_time_and_not_for_ever() {
     let node = cluster.nodes[0].id;
     let day = 24 * HOUR;
     for time in [Duration::ZERO, 30 * day + Duration::from_millis(1)] {
-        let request = SetDuty { node, change: maintain(time), dry_run: true };
-        let refused = cluster.blocks.set_duty(request).await;
+        let request = SetAdminState { node, change: maintain(time), dry_run: true };
+        let refused = cluster.blocks.set_admin_state(request).await;
         assert!(matches!(refused, Err(AdminError::Refused { .. })), "{refused:?}");
     }
-    cluster.change_duty(0, maintain(30 * day)).await;
+    cluster.change_admin_state(0, maintain(30 * day)).await;
     let node = NodeId(cluster.env.uuid_v4());
-    let request = SetDuty { node, change: DutyChange::Return, dry_run: false };
-    assert_eq!(cluster.blocks.set_duty(request).await.unwrap_err(), AdminError::UnknownNode { node });
+    let request = SetAdminState { node, change: AdminStateChange::Return, dry_run: false };
+    assert_eq!(cluster.blocks.set_admin_state(request).await.unwrap_err(), AdminError::UnknownNode { node });
 }
 
 #[tokio::test]
@@ -116,10 +119,10 @@ async fn a_dry_run_changes_nothing() {
     let mut cluster = TestCluster::new(3).await;
     cluster.put_many(3, 10).await;
     cluster.new_events();
-    let request = SetDuty { node: cluster.nodes[0].id, change: DutyChange::Drain, dry_run: true };
-    let report = cluster.blocks.set_duty(request).await.unwrap();
-    assert_eq!((report.before, report.after), (Duty::Service, Duty::Draining));
+    let request = SetAdminState { node: cluster.nodes[0].id, change: AdminStateChange::Drain, dry_run: true };
+    let report = cluster.blocks.set_admin_state(request).await.unwrap();
+    assert_eq!((report.before, report.after), (AdminState::InService, AdminState::Draining));
     assert_eq!(report.progress.obstacles.len(), 1, "it tells that the others have a copy already");
-    assert_eq!(cluster.progress(0).await.duty, Duty::Service);
+    assert_eq!(cluster.progress(0).await.admin_state, AdminState::InService);
     assert!(cluster.new_events().is_empty());
 }

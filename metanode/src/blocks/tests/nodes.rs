@@ -89,7 +89,7 @@ async fn after_a_restart_nodes_have_time_to_come_back() {
         3
     );
     assert_eq!(cluster.grant().await.targets.len(), 3);
-    assert!(cluster.status().await.nodes.iter().all(|node| node.silent_ms.is_none()));
+    assert!(cluster.status().await.nodes.iter().all(|node| node.last_contact_ms.is_none()));
     cluster.pass(Duration::from_secs(60)).await;
     let dead = cluster.new_events().into_iter().any(|event| matches!(event, EventKind::NodeDead { .. }));
     assert!(!dead);

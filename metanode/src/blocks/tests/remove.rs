@@ -1,4 +1,4 @@
-use cairn_protocol::admin::{Admin, AdminError, Duty, DutyChange, RemoveNode, RemoveNodeReport};
+use cairn_protocol::admin::{Admin, AdminError, AdminState, AdminStateChange, RemoveNode, RemoveNodeReport};
 use cairn_protocol::cluster::{Cluster, ClusterError};
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::NodeId;
@@ -23,13 +23,13 @@ async fn a_node_in_use_is_not_removed_and_a_drained_one_is() {
     cluster.put_many(10, 10).await;
     assert!(is_refused(&remove(&cluster, 0).await));
     cluster.pause(cairn_protocol::admin::WorkerName::Drain, true).await;
-    cluster.change_duty(0, DutyChange::Drain).await;
+    cluster.change_admin_state(0, AdminStateChange::Drain).await;
     assert!(is_refused(&remove(&cluster, 0).await), "it still holds blocks");
     cluster.pause(cairn_protocol::admin::WorkerName::Drain, false).await;
     cluster.settle().await;
     cluster.settle().await;
     let report = remove(&cluster, 0).await.unwrap();
-    assert_eq!((report.replicas, report.last_copies), (0, 0));
+    assert_eq!((report.replicas, report.last_replicas), (0, 0));
     let node = cluster.nodes[0].id;
     cluster.down(0);
     cluster.settle().await;
@@ -47,7 +47,7 @@ async fn the_replicas_of_a_dead_node_are_forgotten_with_it() {
     let held = blocks.iter().filter(|block| cluster.really_at(**block).contains(&0)).count() as u64;
     let dry = RemoveNode { dry_run: true, ..removal(&cluster, 0) };
     let report = cluster.blocks.remove_node(dry).await.unwrap();
-    assert_eq!((report.replicas, report.last_copies), (held, 0));
+    assert_eq!((report.replicas, report.last_replicas), (held, 0));
     assert_eq!(cluster.progress(0).await.blocks, held, "a dry run changes nothing");
     remove(&cluster, 0).await.unwrap();
     cluster.settle().await;
@@ -72,7 +72,7 @@ async fn a_node_with_last_copies_is_removed_only_by_force_and_they_are_missing_t
     let lost = blocks.iter().filter(|block| !cluster.really_at(**block).contains(&1)).count() as u64;
     let report =
         cluster.blocks.remove_node(RemoveNode { force: true, ..removal(&cluster, 0) }).await.unwrap();
-    assert_eq!((report.replicas, report.last_copies), (3, lost));
+    assert_eq!((report.replicas, report.last_replicas), (3, lost));
     cluster.settle().await;
     assert_eq!(cluster.status().await.missing, lost);
 }
@@ -97,7 +97,7 @@ async fn a_removal_goes_on_after_a_restart_in_the_middle() {
 async fn a_removed_node_that_comes_back_is_new_and_its_old_messages_are_not_listened_to() {
     let mut cluster = TestCluster::new(4).await;
     let blocks = cluster.put_many(20, 10).await;
-    cluster.change_duty(0, DutyChange::Drain).await;
+    cluster.change_admin_state(0, AdminStateChange::Drain).await;
     cluster.kill(0).await;
     let old = cluster.heartbeat_of(0);
     remove(&cluster, 0).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_removed_node_that_comes_back_is_new_and_its_old_messages_are_not_list
     cluster.register(0).await;
     assert!(cluster.nodes[0].incarnation > before, "no incarnation is used twice");
     assert_eq!(cluster.blocks.heartbeat(old).await.unwrap_err(), ClusterError::Reregister);
-    assert_eq!(cluster.progress(0).await.duty, Duty::Service);
+    assert_eq!(cluster.progress(0).await.admin_state, AdminState::InService);
     // What it brings counts, and what is too many goes.
     cluster.settle().await;
     cluster.settle().await;
@@ -156,7 +156,7 @@ async fn a_drained_node_that_an_upload_may_still_commit_to_is_not_removed() {
     let (block, target) = (grant.block, grant.targets[0].node);
     let index = cluster.nodes.iter().position(|node| node.id == target).unwrap();
     let extent = cluster.store_block(grant, 10);
-    cluster.change_duty(index, DutyChange::Drain).await;
+    cluster.change_admin_state(index, AdminStateChange::Drain).await;
     cluster.settle().await;
     let refused = remove(&cluster, index).await;
     assert!(is_refused(&refused), "{refused:?}");

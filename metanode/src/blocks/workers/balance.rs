@@ -13,7 +13,7 @@ use super::examining::settle;
 use super::{Progress, Worker};
 use crate::blocks::Inner;
 use crate::blocks::copies::Purpose;
-use crate::store::blocks::BlockCopies;
+use crate::store::blocks::BlockReplicas;
 use crate::store::{StoreError, deletions, replicas};
 
 /// Blocks of one node that are looked at in one step.
@@ -136,7 +136,7 @@ impl Balance {
         }
         let after = self.through.get(&source.node).copied();
         let mut reader = self.inner.store.read_in_background().await?;
-        let page = replicas::copies_of(&mut reader, source.node, after, BLOCKS_PER_STEP).await?;
+        let page = replicas::replicas_of(&mut reader, source.node, after, BLOCKS_PER_STEP).await?;
         drop(reader);
         let (mut moved, mut throttled) = (false, false);
         for (block, copies) in &page {
@@ -180,7 +180,7 @@ impl Balance {
         survey: &Survey,
         source: NodeId,
         block: BlockId,
-        copies: &BlockCopies,
+        copies: &BlockReplicas,
     ) -> Result<bool, StoreError> {
         if self.inner.is_early(block) {
             return Ok(false);

@@ -114,7 +114,7 @@ impl Drain {
     async fn go_on(&mut self, node: NodeId) -> Result<Progress, StoreError> {
         let after = self.tours.get(&node).and_then(|tour| tour.through);
         let mut reader = self.inner.store.read_in_background().await?;
-        let page = replicas::copies_of(&mut reader, node, after, BLOCKS_PER_STEP).await?;
+        let page = replicas::replicas_of(&mut reader, node, after, BLOCKS_PER_STEP).await?;
         let mut tour = self.tours.remove(&node).unwrap_or_default();
         let mut settled = Vec::new();
         let mut stop = None;

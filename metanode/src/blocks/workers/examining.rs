@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cairn_planner::block::{BlockView, Holder};
 use cairn_planner::budget::{self, InFlight};
 use cairn_planner::examine::{Copy, Need, Verdict, examine};
-use cairn_protocol::admin::{Duty, WorkerName};
+use cairn_protocol::admin::{AdminState, WorkerName};
 use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use crate::blocks::Inner;
 use crate::blocks::copies::Purpose;
 use crate::blocks::memory::Memory;
-use crate::store::blocks::BlockCopies;
+use crate::store::blocks::BlockReplicas;
 use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
 
 /// How often another target is sought for a copy whose target is still deleting an older one.
@@ -48,7 +48,7 @@ impl Examiner {
         &self,
         reader: &mut Connection,
         block: BlockId,
-        copies: &BlockCopies,
+        copies: &BlockReplicas,
         purpose: Purpose,
     ) -> Result<Looked, StoreError> {
         if self.inner.is_early(block) {
@@ -76,7 +76,7 @@ impl Examiner {
         Ok(Looked::Waits)
     }
 
-    fn plan(&self, block: BlockId, copies: &BlockCopies, doomed: &[NodeId]) -> Verdict {
+    fn plan(&self, block: BlockId, copies: &BlockReplicas, doomed: &[NodeId]) -> Verdict {
         let mut memory = self.inner.memory();
         let block = BlockView { doomed: doomed.to_vec(), ..memory.block_view(block, copies) };
         let (view, copies) = memory.deciding(&self.inner.env);
@@ -100,7 +100,7 @@ impl Examiner {
     }
 
     /// What was decided is not done after all.
-    fn undo(&self, block: &BlockCopies, copies: &[Copy]) {
+    fn undo(&self, block: &BlockReplicas, copies: &[Copy]) {
         let mut memory = self.inner.memory();
         for copy in copies {
             for node in [Some(&copy.target), copy.sources.first()].into_iter().flatten() {
@@ -110,7 +110,7 @@ impl Examiner {
     }
 
     /// The copies will be handed out with the next heartbeats of their targets.
-    fn order(&self, block: BlockId, copies: &BlockCopies, ordered: &[Copy], purpose: Purpose) {
+    fn order(&self, block: BlockId, copies: &BlockReplicas, ordered: &[Copy], purpose: Purpose) {
         for Copy { target, sources } in ordered {
             self.inner.pay(self.worker, budget::cost(copies.block.length));
             self.inner.order_copy(block, copies, *target, sources.clone(), purpose);
@@ -141,7 +141,7 @@ impl Inner {
     pub(super) fn order_copy(
         &self,
         block: BlockId,
-        copies: &BlockCopies,
+        copies: &BlockReplicas,
         target: NodeId,
         sources: Vec<NodeId>,
         purpose: Purpose,
@@ -157,7 +157,7 @@ impl Inner {
 
 impl Memory {
     /// A block as decisions see it.
-    pub(in crate::blocks) fn block_view(&self, block: BlockId, copies: &BlockCopies) -> BlockView {
+    pub(in crate::blocks) fn block_view(&self, block: BlockId, copies: &BlockReplicas) -> BlockView {
         let moving = self.copies.leaving(block).into_iter();
         BlockView {
             length: copies.block.length,
@@ -196,7 +196,7 @@ pub(super) async fn settle(inner: &Arc<Inner>, settled: Vec<BlockId>) -> Result<
     let mut memory = inner.memory();
     for Dropped { node, bytes, .. } in &dropped {
         memory.nodes.deletion_queued(*node, *bytes);
-        if memory.nodes.get(*node).is_some_and(|node| node.duty == Duty::Draining) {
+        if memory.nodes.get(*node).is_some_and(|node| node.admin_state == AdminState::Draining) {
             inner.wakes.drain.notify_one();
         }
     }
@@ -212,7 +212,7 @@ pub(super) async fn settle(inner: &Arc<Inner>, settled: Vec<BlockId>) -> Result<
 
 impl Inner {
     fn moved(&self, memory: &Memory, bytes: u64, block: BlockId, from: NodeId, to: NodeId) {
-        let drains = memory.nodes.get(from).is_some_and(|node| node.duty == Duty::Draining);
+        let drains = memory.nodes.get(from).is_some_and(|node| node.admin_state == AdminState::Draining);
         self.count(if drains { WorkerName::Drain } else { WorkerName::Balance }, 1, bytes);
         self.events.publish(EventKind::BlockMoved { block, from, to });
     }
@@ -233,7 +233,7 @@ async fn settle_all(
 /// Whether repair has nothing to do about a block once the drops of `verdict` are done. What only has to
 /// leave a draining node is not repair's; what has too many copies is, though none can be dropped while
 /// some of their nodes are silent.
-pub(super) fn is_done(copies: &BlockCopies, verdict: &Verdict) -> bool {
+pub(super) fn is_done(copies: &BlockReplicas, verdict: &Verdict) -> bool {
     let stays = |(node, _): &&(NodeId, bool)| !verdict.drops.contains(node);
     let bad_stay = copies.holders.iter().filter(stays).any(|(_, good)| !good);
     let good_drops =

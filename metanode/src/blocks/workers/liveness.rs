@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cairn_protocol::admin::{Duty, NodeState, WorkerName};
+use cairn_protocol::admin::{AdminState, NodeState, WorkerName};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::NodeId;
@@ -62,12 +62,15 @@ impl Liveness {
     /// Ends maintenance whose time is over, unless an operator decided otherwise just now.
     async fn end_maintenance(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
         let _decisions = self.inner.decisions.write().await;
-        let over = Duty::Maintenance { until };
-        if self.inner.memory().nodes.get(node).is_none_or(|node| node.duty != over) {
+        let over = AdminState::Maintenance { until };
+        if self.inner.memory().nodes.get(node).is_none_or(|node| node.admin_state != over) {
             return Ok(());
         }
-        self.inner.store.write(move |tx| nodes::set_duty(tx, node, Duty::Service).boxed()).await?;
-        self.inner.duty_changed(node, Duty::Service);
+        self.inner
+            .store
+            .write(move |tx| nodes::set_admin_state(tx, node, AdminState::InService).boxed())
+            .await?;
+        self.inner.admin_state_changed(node, AdminState::InService);
         self.inner.count(WorkerName::Liveness, 1, 0);
         self.inner.events.publish(EventKind::MaintenanceExpired { node });
         Ok(())
@@ -93,10 +96,10 @@ impl Liveness {
 
 impl Inner {
     /// Something else is wanted of a node, and SQL knows.
-    pub(in crate::blocks) fn duty_changed(&self, node: NodeId, duty: Duty) {
+    pub(in crate::blocks) fn admin_state_changed(&self, node: NodeId, admin_state: AdminState) {
         {
             let mut memory = self.memory();
-            memory.nodes.set_duty(node, duty);
+            memory.nodes.set_admin_state(node, admin_state);
             // Copies that counted although their node is dead may count no more.
             if memory.nodes.state(node) == NodeState::Dead {
                 memory.scan(Some(node));

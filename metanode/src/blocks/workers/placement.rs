@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::examining::is_done;
 use super::{Progress, Worker};
 use crate::blocks::{Inner, attention};
-use crate::store::blocks::BlockCopies;
+use crate::store::blocks::BlockReplicas;
 use crate::store::settings::{self, Decision};
 use crate::store::{Connection, StoreError, blocks, repairs, totals};
 
@@ -89,7 +89,7 @@ impl Placement {
     }
 
     /// Whether a block's copies are not as they should be, and something can be done about it.
-    fn needs_work(&self, block: BlockId, copies: &BlockCopies) -> bool {
+    fn needs_work(&self, block: BlockId, copies: &BlockReplicas) -> bool {
         if self.inner.is_early(block) {
             return false;
         }
@@ -130,7 +130,7 @@ async fn queue(inner: &Inner, tx: &mut Connection, found: Vec<BlockId>) -> Resul
             continue;
         }
         let Some(copies) = blocks::find(tx, block).await? else { continue };
-        let live = attention::live_copies(inner, &copies);
+        let live = attention::live_replicas(inner, &copies);
         attention::queue(inner, tx, block, live, copies.block.replication).await?;
         queued += 1;
     }
@@ -174,7 +174,7 @@ impl Worker for Placement {
         let page = blocks::copies_page(&mut reader, walk.through, BLOCKS_PER_STEP).await?;
         drop(reader);
         let needs =
-            |(block, copies): &(BlockId, BlockCopies)| self.needs_work(*block, copies).then_some(*block);
+            |(block, copies): &(BlockId, BlockReplicas)| self.needs_work(*block, copies).then_some(*block);
         let found: Vec<BlockId> = page.iter().filter_map(needs).collect();
         walk.passed += page.len() as u64;
         walk.through = page.last().map(|(block, _)| *block).or(walk.through);

@@ -50,7 +50,7 @@ async fn forget(inner: &Inner, tx: &mut Connection, node: NodeId) -> Result<Forg
     }
     let page = replicas::blocks_of(tx, node, None, ROWS_PER_STEP).await?;
     for block in &page {
-        attention::remove_copy(inner, tx, *block, node).await?;
+        attention::remove_replica(inner, tx, *block, node).await?;
     }
     if !page.is_empty() {
         return Ok(Forgotten::Some);

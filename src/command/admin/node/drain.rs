@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use cairn_protocol::admin::{
-    Admin, Duty, DutyChange, DutyReport, NodeProgress, NodeProgressRequest, NodeStatus, Obstacle, SetDuty,
+    Admin, AdminState, AdminStateChange, AdminStateReport, NodeProgress, NodeProgressRequest, NodeStatus,
+    Obstacle, SetAdminState,
 };
 use cairn_protocol::env::Env;
 use clap::Args;
@@ -46,8 +47,8 @@ pub(super) async fn run(
 ) -> anyhow::Result<Outcome> {
     let nodes = Nodes::ask(admin).await?;
     let node = nodes.find(&arguments.node.node)?;
-    let change = |dry_run| SetDuty { node: node.node, change: DutyChange::Drain, dry_run };
-    let plan = admin.set_duty(change(true)).await?;
+    let change = |dry_run| SetAdminState { node: node.node, change: AdminStateChange::Drain, dry_run };
+    let plan = admin.set_admin_state(change(true)).await?;
     if arguments.consent.dry_run {
         printer.show(&plan, |plan| outlook(&nodes.name(node), plan))?;
         return Ok(Outcome::Well);
@@ -56,7 +57,7 @@ pub(super) async fn run(
     if !arguments.consent.given()? {
         return Ok(Outcome::Well);
     }
-    let report = admin.set_duty(change(false)).await?;
+    let report = admin.set_admin_state(change(false)).await?;
     if !arguments.wait {
         let advice = format!(
             "Draining. `cairn admin node drain {} --wait` shows how far it is.",
@@ -71,11 +72,11 @@ pub(super) async fn run(
 }
 
 /// What a drain does, or would do.
-fn outlook(name: &str, plan: &DutyReport) -> String {
+fn outlook(name: &str, plan: &AdminStateReport) -> String {
     let progress = &plan.progress;
     let mut lines = vec![match plan.before {
-        Duty::Draining => format!("{name} is draining: {} left.", what(progress)),
-        Duty::Service | Duty::Maintenance { .. } => {
+        AdminState::Draining => format!("{name} is draining: {} left.", what(progress)),
+        AdminState::InService | AdminState::Maintenance { .. } => {
             format!("Draining {name} moves {} to other datanodes; it gets no new ones.", what(progress))
         }
     }];
@@ -102,7 +103,8 @@ pub(super) fn obstacle_lines(obstacles: &[Obstacle]) -> Vec<String> {
 
 /// That a node without blocks waits for uploads, if it does.
 pub(super) fn uploads_line(progress: &NodeProgress) -> Option<String> {
-    let waits = progress.duty == Duty::Draining && progress.blocks == 0 && progress.grants_last_ms > 0;
+    let waits =
+        progress.admin_state == AdminState::Draining && progress.blocks == 0 && progress.grants_last_ms > 0;
     waits.then(|| {
         let seconds = progress.grants_last_ms.div_ceil(1_000);
         format!(
@@ -148,7 +150,7 @@ async fn wait(
         if progress.drained || timed_out {
             return Ok(progress);
         }
-        if progress.duty != Duty::Draining {
+        if progress.admin_state != AdminState::Draining {
             bail!("the drain of {} was ended by somebody else", node.node);
         }
         pause(env).await;
@@ -178,26 +180,26 @@ mod tests {
         let fake = Fake::default();
         let outcome = run(&arguments(&["--dry-run"]), &fake, &impatient_env(), PRINTER).await;
         assert_eq!(outcome.unwrap(), Outcome::Well);
-        assert_eq!(fake.orders(), ["set_duty dry"]);
+        assert_eq!(fake.orders(), ["set_admin_state dry"]);
     }
 
     #[tokio::test]
     async fn a_drain_that_is_waited_for_ends_when_nothing_is_left() {
         let fake = Fake::default();
         fake.progress([
-            progress(Duty::Draining, 5),
-            progress(Duty::Draining, 1),
-            progress(Duty::Draining, 0),
+            progress(AdminState::Draining, 5),
+            progress(AdminState::Draining, 1),
+            progress(AdminState::Draining, 0),
         ]);
         let outcome = run(&arguments(&["--yes", "--wait"]), &fake, &impatient_env(), PRINTER).await;
         assert_eq!(outcome.unwrap(), Outcome::Well);
-        assert_eq!(fake.orders()[..2], ["set_duty dry", "set_duty"]);
+        assert_eq!(fake.orders()[..2], ["set_admin_state dry", "set_admin_state"]);
     }
 
     #[tokio::test]
     async fn a_drain_that_is_stuck_is_not_waited_for_beyond_the_time_given() {
         let fake = Fake::default();
-        fake.progress([progress(Duty::Draining, 5)]);
+        fake.progress([progress(AdminState::Draining, 5)]);
         let line = ["--yes", "--wait", "--timeout", "1ms"];
         let outcome = run(&arguments(&line), &fake, &impatient_env(), PRINTER).await;
         assert_eq!(outcome.unwrap(), Outcome::NotWell);
@@ -206,17 +208,17 @@ mod tests {
     #[tokio::test]
     async fn a_drain_that_somebody_ended_is_not_waited_for() {
         let fake = Fake::default();
-        fake.progress([progress(Duty::Draining, 5), progress(Duty::Service, 5)]);
+        fake.progress([progress(AdminState::Draining, 5), progress(AdminState::InService, 5)]);
         let outcome = run(&arguments(&["--yes", "--wait"]), &fake, &impatient_env(), PRINTER).await;
         assert!(outcome.unwrap_err().to_string().contains("ended by somebody else"));
     }
 
     #[test]
     fn what_holds_it_up_is_told_with_an_example() {
-        let mut plan = DutyReport {
-            before: Duty::Maintenance { until: Timestamp(1) },
-            after: Duty::Draining,
-            progress: progress(Duty::Draining, 5),
+        let mut plan = AdminStateReport {
+            before: AdminState::Maintenance { until: Timestamp(1) },
+            after: AdminState::Draining,
+            progress: progress(AdminState::Draining, 5),
         };
         plan.progress.obstacles = vec![Obstacle {
             reason: "no other datanode has room".to_owned(),

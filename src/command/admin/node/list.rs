@@ -1,4 +1,4 @@
-use cairn_protocol::admin::{Admin, Duty, NodeState, NodeStatus};
+use cairn_protocol::admin::{Admin, AdminState, NodeState, NodeStatus};
 use cairn_protocol::cluster::VolumeUsage;
 
 use crate::command::admin::Printer;
@@ -16,7 +16,17 @@ pub(super) async fn run(admin: &dyn Admin, printer: Printer) -> anyhow::Result<(
 /// A row for each node.
 pub(crate) fn node_table(nodes: &Nodes) -> Table {
     let mut table = Table::new([
-        "NODE", "STATE", "DUTY", "ZONE", "BLOCKS", "USED", "FREE", "FULL", "VOLUMES", "SILENT", "ADDRESS",
+        "NODE",
+        "STATE",
+        "ADMIN STATE",
+        "ZONE",
+        "BLOCKS",
+        "USED",
+        "FREE",
+        "FULL",
+        "VOLUMES",
+        "LAST CONTACT",
+        "ADDRESS",
     ])
     .right(&[4, 5, 6, 7, 9]);
     for node in nodes.all() {
@@ -24,14 +34,14 @@ pub(crate) fn node_table(nodes: &Nodes) -> Table {
         table.row([
             nodes.short(node.node),
             state_word(node.state).to_owned(),
-            duty_words(node.duty),
+            admin_state_words(node.admin_state),
             node.zone.clone().unwrap_or_else(|| "-".to_owned()),
             count(node.replicas),
             size(sum(|volume| volume.used)),
             size(sum(|volume| volume.free)),
             fill(node.predicted_used, sum(|volume| volume.capacity)),
             volumes(node),
-            node.silent_ms.map_or_else(|| "unknown".to_owned(), span),
+            node.last_contact_ms.map_or_else(|| "unknown".to_owned(), span),
             node.address.clone(),
         ]);
     }
@@ -54,12 +64,12 @@ pub(crate) fn state_word(state: NodeState) -> &'static str {
     }
 }
 
-/// A duty, in a few words.
-pub(super) fn duty_words(duty: Duty) -> String {
-    match duty {
-        Duty::Service => "service".to_owned(),
-        Duty::Draining => "draining".to_owned(),
-        Duty::Maintenance { until } => format!("maintenance until {}", time(until)),
+/// An administrative state, in a few words.
+pub(super) fn admin_state_words(admin_state: AdminState) -> String {
+    match admin_state {
+        AdminState::InService => "in service".to_owned(),
+        AdminState::Draining => "draining".to_owned(),
+        AdminState::Maintenance { until } => format!("maintenance until {}", time(until)),
     }
 }
 
@@ -72,7 +82,7 @@ mod tests {
     #[test]
     fn a_node_s_row_tells_what_matters_about_it() {
         let mut node = node("aaaaaaaa-aaaa-4000-8000-000000000001", "http://10.0.0.1:9020");
-        node.duty = Duty::Maintenance { until: Timestamp(1_000_000_000_000) };
+        node.admin_state = AdminState::Maintenance { until: Timestamp(1_000_000_000_000) };
         node.volumes[0].failed = Some("EIO".to_owned());
         let table = node_table(&Nodes::new(vec![node])).to_string();
         let row = table.lines().nth(1).unwrap();

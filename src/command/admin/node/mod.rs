@@ -1,13 +1,13 @@
 //! `cairn admin node`: one file per operation.
 
+mod admin_state;
 mod can_stop;
 mod drain;
-mod duty;
 mod list;
 mod remove;
 mod show;
 
-use cairn_protocol::admin::{Admin, DutyChange};
+use cairn_protocol::admin::{Admin, AdminStateChange};
 use cairn_protocol::env::Env;
 use clap::{Args, Subcommand};
 
@@ -19,14 +19,14 @@ use super::{Outcome, Printer};
 pub(super) enum NodeOperation {
     /// All datanodes
     List,
-    /// All about one: state, volumes, duty, what is left to drain, scrubbing
+    /// All about one: state, volumes, administrative state, what is left to drain, scrubbing
     Show(NodeArguments),
     /// Move everything off a datanode, so that it can be removed
     Drain(drain::DrainArguments),
     /// Let a datanode be silent for a while without its blocks being copied elsewhere
-    Maintain(duty::MaintainArguments),
+    Maintain(admin_state::MaintainArguments),
     /// Take a datanode back into service: ends a drain or maintenance
-    Return(duty::ReturnArguments),
+    Return(admin_state::ReturnArguments),
     /// Ask whether datanodes can be stopped now, all at once; exit code 0 if they can, 2 if not
     CanStop(can_stop::CanStopArguments),
     /// Forget a datanode that is drained, or dead and will not come back
@@ -52,11 +52,12 @@ pub(super) async fn run(
         NodeOperation::Show(arguments) => show::run(&arguments, admin, printer).await,
         NodeOperation::Drain(arguments) => return drain::run(&arguments, admin, env, printer).await,
         NodeOperation::Maintain(arguments) => {
-            let change = DutyChange::Maintain { for_ms: arguments.for_ms() };
-            duty::run(&arguments.node, change, arguments.dry_run, admin, printer).await
+            let change = AdminStateChange::Maintain { for_ms: arguments.for_ms() };
+            admin_state::run(&arguments.node, change, arguments.dry_run, admin, printer).await
         }
         NodeOperation::Return(arguments) => {
-            duty::run(&arguments.node, DutyChange::Return, arguments.dry_run, admin, printer).await
+            admin_state::run(&arguments.node, AdminStateChange::Return, arguments.dry_run, admin, printer)
+                .await
         }
         NodeOperation::CanStop(arguments) => return can_stop::run(&arguments, admin, printer).await,
         NodeOperation::Remove(arguments) => remove::run(&arguments, admin, printer).await,

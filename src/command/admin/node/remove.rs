@@ -34,7 +34,7 @@ pub(super) async fn run(
         return printer.show(&plan, |plan| outlook(&nodes.name(node), plan));
     }
     printer.note(outlook(&nodes.name(node), &plan));
-    if plan.last_copies > 0 && !arguments.force {
+    if plan.last_replicas > 0 && !arguments.force {
         bail!("nothing was done: bring the datanode back, or give its last copies up with --force");
     }
     if arguments.consent.given()? {
@@ -47,7 +47,7 @@ pub(super) async fn run(
 fn outlook(name: &str, plan: &RemoveNodeReport) -> String {
     let copies = if plan.replicas == 1 { "copy" } else { "copies" };
     let forgets = format!("Removing {name} forgets {} {copies} on it", count(plan.replicas));
-    match plan.last_copies {
+    match plan.last_replicas {
         0 => format!("{forgets}; no block has its last one there."),
         1 => format!("{forgets}; 1 block has its LAST one there: its objects are lost."),
         last => {
@@ -86,7 +86,7 @@ mod tests {
             [(false, vec!["remove_node dry"]), (true, vec!["remove_node dry", "remove_node"])]
         {
             let fake = Fake::default();
-            fake.last_copies(3);
+            fake.last_replicas(3);
             let arguments = RemoveArguments { force, ..arguments(false, true) };
             assert_eq!(run(&arguments, &fake, Printer { json: true }).await.is_ok(), force);
             assert_eq!(fake.orders(), orders);
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_loss_of_last_copies_is_told_before() {
-        let text = |last_copies| outlook("n", &RemoveNodeReport { replicas: 7, last_copies });
+        let text = |last_replicas| outlook("n", &RemoveNodeReport { replicas: 7, last_replicas });
         assert_eq!(text(0), "Removing n forgets 7 copies on it; no block has its last one there.");
         assert!(text(2).ends_with("2 blocks have their LAST one there: their objects are lost."));
     }

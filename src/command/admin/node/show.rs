@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::NodeArguments;
 use super::drain::{obstacle_lines, uploads_line};
-use super::list::{duty_words, state_word};
+use super::list::{admin_state_words, state_word};
 use crate::command::admin::Printer;
 use crate::command::admin::node_name::Nodes;
 use crate::command::admin::scrub::scrub_words;
@@ -45,9 +45,9 @@ fn text(details: &NodeDetails) -> String {
     fact("state", state_word(status.state).to_owned());
     fact(
         "last heard of",
-        status.silent_ms.map_or_else(|| "unknown".to_owned(), |ms| format!("{} ago", span(ms))),
+        status.last_contact_ms.map_or_else(|| "unknown".to_owned(), |ms| format!("{} ago", span(ms))),
     );
-    fact("duty", duty_words(status.duty));
+    fact("admin_state", admin_state_words(status.admin_state));
     fact("version", format!("{}, incarnation {}", status.version, status.incarnation));
     fact("blocks", format!("{} of {}", count(progress.blocks), size(progress.bytes)));
     fact("leaving now", of(progress.in_flight, "block"));

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cairn_listener::Limits;
 use cairn_protocol::cluster::{
     Action, BlockReport, Cluster, ClusterError, Heartbeat, HeartbeatReply, Lineage, Register, Registered,
     cluster_router,
 };
 use cairn_protocol::env::Env;
 use cairn_protocol::id::ClusterId;
-use cairn_protocol::listener::{self, Limits};
 use cairn_protocol::rpc::RpcServer;
 use cairn_protocol::secret::ClusterSecret;
 use cairn_protocol::signature::Admission;
@@ -50,6 +50,6 @@ pub(crate) async fn serve(secret: ClusterSecret) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     super::measure::say(format_args!("floor ready on http://{}", listener.local_addr()?));
     let limits = Limits { connections_max: super::CONNECTIONS_MAX, ..Limits::default() };
-    listener::serve(listener, router, limits, None, env, CancellationToken::new()).await;
+    cairn_listener::serve(listener, router, limits, None, env, CancellationToken::new()).await;
     Ok(())
 }

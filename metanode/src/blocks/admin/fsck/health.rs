@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use cairn_planner::{ClusterView, NodeView};
-use cairn_protocol::admin::{Duty, NodeState};
+use cairn_protocol::admin::{AdminState, NodeState};
 use cairn_protocol::id::NodeId;
 
 /// What is wrong with the copies of a block.
@@ -40,7 +40,7 @@ pub(super) fn assess(
         return Findings { wanted, missing: true, ..Findings::default() };
     }
     // Who is in maintenance may be silent; its copies count as long as there is another to read.
-    let keeps = |node: NodeId| view.get(node).is_some_and(NodeView::keeps_copies);
+    let keeps = |node: NodeId| view.get(node).is_some_and(NodeView::keeps_replicas);
     let silent = good().filter(|node| view.state(*node) == NodeState::Dead && keeps(*node));
     let counted: Vec<NodeId> = live.iter().copied().chain(silent).collect();
     let copies = count(&counted);
@@ -57,7 +57,7 @@ fn count(nodes: &[NodeId]) -> u32 {
 }
 
 fn is_draining(view: &ClusterView, node: NodeId) -> bool {
-    view.get(node).is_some_and(|node| node.duty == Duty::Draining)
+    view.get(node).is_some_and(|node| node.admin_state == AdminState::Draining)
 }
 
 /// Whether a copy could go from a zone that has many to a node of a zone that has fewer by two.
@@ -91,8 +91,8 @@ mod tests {
             node: id(number),
             zone: zone.map(Into::into),
             state: NodeState::Live,
-            duty: Duty::Service,
-            doubtful: false,
+            admin_state: AdminState::InService,
+            suspect: false,
             failing: false,
             capacity: 1_000,
             predicted_used: 0,
@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn a_copy_in_maintenance_counts_as_long_as_there_is_another() {
         let mut nodes = four();
-        let duty = Duty::Maintenance { until: Timestamp(1) };
-        nodes[0] = dead(NodeView { duty, ..node(1, None) });
+        let admin_state = AdminState::Maintenance { until: Timestamp(1) };
+        nodes[0] = dead(NodeView { admin_state, ..node(1, None) });
         let found = check(nodes.clone(), 2, &[(1, true), (2, true)]);
         assert_eq!((found.copies, found.under_replicated, found.missing), (2, false, false));
         assert!(check(nodes, 2, &[(1, true)]).missing);
@@ -170,7 +170,7 @@ mod tests {
         let mut nodes = four();
         nodes[0] = dead(node(1, None));
         assert!(!check(nodes.clone(), 2, &[(1, true), (2, true), (3, true)]).over_replicated);
-        nodes[0] = NodeView { duty: Duty::Draining, ..node(1, None) };
+        nodes[0] = NodeView { admin_state: AdminState::Draining, ..node(1, None) };
         assert!(!check(nodes, 2, &[(1, true), (2, true), (3, true)]).over_replicated);
     }
 
@@ -181,7 +181,10 @@ mod tests {
         assert!(check(zones(node(3, Some("b"))), 2, &both).misplaced);
         assert!(!check(zones(node(3, Some("a"))), 2, &both).misplaced);
         assert!(!check(zones(NodeView { room: 9, ..node(3, Some("b")) }), 2, &both).misplaced);
-        assert!(!check(zones(NodeView { duty: Duty::Draining, ..node(3, Some("b")) }), 2, &both).misplaced);
+        assert!(
+            !check(zones(NodeView { admin_state: AdminState::Draining, ..node(3, Some("b")) }), 2, &both)
+                .misplaced
+        );
         assert!(!check(zones(node(3, Some("b"))), 2, &[(1, true), (3, true)]).misplaced);
         // Of three copies in two zones, two are in one of them whatever is done.
         let mut nodes = zones(node(3, Some("b")));

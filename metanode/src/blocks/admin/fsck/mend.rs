@@ -32,7 +32,7 @@ async fn mend_all(inner: &Inner, tx: &mut Connection, mends: Vec<Mend>) -> Resul
         match mend {
             Mend::Queue(block) => {
                 if let Some(copies) = blocks::find(tx, block).await? {
-                    let live = attention::live_copies(inner, &copies);
+                    let live = attention::live_replicas(inner, &copies);
                     attention::queue(inner, tx, block, live, copies.block.replication).await?;
                 }
             }

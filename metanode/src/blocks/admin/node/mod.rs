@@ -1,16 +1,16 @@
 //! Draining, maintaining, returning, stopping and removing nodes.
 
-mod duty;
+mod admin_state;
 mod progress;
 mod remove;
 mod stop;
 
-pub(super) use self::duty::set_duty;
+pub(super) use self::admin_state::set_admin_state;
 pub(super) use self::progress::progress;
 pub(super) use self::remove::remove;
 pub(super) use self::stop::can_stop;
 
-use cairn_protocol::admin::{AdminError, Duty, NodeState};
+use cairn_protocol::admin::{AdminError, AdminState, NodeState};
 use cairn_protocol::id::NodeId;
 
 use crate::blocks::Inner;
@@ -18,8 +18,8 @@ use crate::blocks::Inner;
 /// Blocks that are read at once where all blocks of a node are looked at.
 const BLOCKS_PER_READ: u32 = 1_000;
 
-/// A node's state and duty.
-fn find(inner: &Inner, node: NodeId) -> Result<(NodeState, Duty), AdminError> {
+/// A node's state and admin_state.
+fn find(inner: &Inner, node: NodeId) -> Result<(NodeState, AdminState), AdminError> {
     let memory = inner.memory();
-    memory.nodes.get(node).map(|node| (node.state, node.duty)).ok_or(AdminError::UnknownNode { node })
+    memory.nodes.get(node).map(|node| (node.state, node.admin_state)).ok_or(AdminError::UnknownNode { node })
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use cairn_planner::obstacle::{NoTarget, Obstacle as Hindrance, obstacle};
 use cairn_protocol::admin::{
-    AdminError, Duty, NodeProgress, NodeProgressRequest, NodeState, Obstacle, WorkerName,
+    AdminError, AdminState, NodeProgress, NodeProgressRequest, NodeState, Obstacle, WorkerName,
 };
 use cairn_protocol::id::{BlockId, NodeId};
 
 use super::find;
 use crate::blocks::Inner;
-use crate::store::blocks::BlockCopies;
+use crate::store::blocks::BlockReplicas;
 use crate::store::{replicas, totals};
 
 /// Blocks that are looked at to tell what holds them up. What is stuck stays at the front when the
@@ -21,22 +21,22 @@ pub(in crate::blocks::admin) async fn progress(
     inner: &Arc<Inner>,
     request: NodeProgressRequest,
 ) -> Result<NodeProgress, AdminError> {
-    let (_, duty) = find(inner, request.node)?;
-    progress_with(inner, request.node, duty).await
+    let (_, admin_state) = find(inner, request.node)?;
+    progress_with(inner, request.node, admin_state).await
 }
 
-/// How a node stands, if its duty were this.
+/// How a node stands, if its administrative state were this.
 pub(super) async fn progress_with(
     inner: &Inner,
     node: NodeId,
-    duty: Duty,
+    admin_state: AdminState,
 ) -> Result<NodeProgress, AdminError> {
     let (state, _) = find(inner, node)?;
     let mut reader = inner.store.read().await?;
     let held = totals::node(&mut reader, node).await?;
-    let draining = duty == Duty::Draining;
+    let draining = admin_state == AdminState::Draining;
     let sample = if draining && held.replicas > 0 {
-        replicas::copies_of(&mut reader, node, None, SAMPLE).await?
+        replicas::replicas_of(&mut reader, node, None, SAMPLE).await?
     } else {
         Vec::new()
     };
@@ -50,14 +50,14 @@ pub(super) async fn progress_with(
     Ok(NodeProgress {
         node,
         state,
-        duty,
+        admin_state,
         drained: draining && held.replicas == 0 && naming.is_none(),
         blocks: held.replicas,
         bytes: held.bytes,
         in_flight,
         grants: naming.map_or(0, |naming| naming.grants),
         grants_last_ms: u64::try_from(last.as_millis()).unwrap_or(u64::MAX),
-        obstacles: obstacles(inner, node, state, duty, &sample),
+        obstacles: obstacles(inner, node, state, admin_state, &sample),
     })
 }
 
@@ -65,8 +65,8 @@ fn obstacles(
     inner: &Inner,
     node: NodeId,
     state: NodeState,
-    duty: Duty,
-    sample: &[(BlockId, BlockCopies)],
+    admin_state: AdminState,
+    sample: &[(BlockId, BlockReplicas)],
 ) -> Vec<Obstacle> {
     let Some((first, _)) = sample.first() else { return Vec::new() };
     let of_all = |reason: &str| {
@@ -85,7 +85,7 @@ fn obstacles(
     let mut memory = inner.memory();
     let mut view = memory.view(&inner.env).clone();
     if let Some(seen) = view.get(node).cloned() {
-        view.set(cairn_planner::NodeView { duty, ..seen });
+        view.set(cairn_planner::NodeView { admin_state, ..seen });
     }
     for (block, copies) in sample {
         let seen = memory.block_view(*block, copies);

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use cairn_planner::{ClusterView, NodeView};
-use cairn_protocol::admin::{AdminError, Duty, NodeState, RemoveNode, RemoveNodeReport};
+use cairn_protocol::admin::{AdminError, AdminState, NodeState, RemoveNode, RemoveNodeReport};
 use cairn_protocol::id::NodeId;
 use futures_util::FutureExt;
 
@@ -16,12 +16,12 @@ pub(in crate::blocks::admin) async fn remove(
     request: RemoveNode,
 ) -> Result<RemoveNodeReport, AdminError> {
     let RemoveNode { node, force, dry_run } = request;
-    let (state, duty) = find(inner, node)?;
+    let (state, admin_state) = find(inner, node)?;
     let mut reader = inner.store.read().await?;
     let held = totals::node(&mut reader, node).await?.replicas;
     drop(reader);
     let refused = |reason: String| Err(AdminError::Refused { reason });
-    if state != NodeState::Dead && duty != Duty::Draining {
+    if state != NodeState::Dead && admin_state != AdminState::Draining {
         return refused(format!(
             "node {node} is in use; drain it first, or stop it and wait until it is dead"
         ));
@@ -29,21 +29,21 @@ pub(in crate::blocks::admin) async fn remove(
     if let Some(why) = not_drained(inner, node, state, held) {
         return refused(why);
     }
-    let last_copies = last_copies(inner, node).await?;
-    let report = RemoveNodeReport { replicas: held, last_copies };
+    let last_replicas = last_replicas(inner, node).await?;
+    let report = RemoveNodeReport { replicas: held, last_replicas };
     if dry_run {
         return Ok(report);
     }
-    if last_copies > 0 && !force {
+    if last_replicas > 0 && !force {
         return refused(format!(
-            "{last_copies} blocks of node {node} have no good copy on a node that is alive: their objects \
+            "{last_replicas} blocks of node {node} have no good copy on a node that is alive: their objects \
              would be lost; bring the node back, or use force"
         ));
     }
     // To look at all blocks took its time, and others were not to wait for it.
     let _decisions = inner.decisions.write().await;
     let shared = inner.clone();
-    let seen = Seen { state, duty, held };
+    let seen = Seen { state, admin_state, held };
     inner.store.write(move |tx| async move { forget(&shared, tx, node, seen).await }.boxed()).await?;
     inner.nodes_changed();
     inner.wakes.removal.notify_one();
@@ -70,7 +70,7 @@ fn not_drained(inner: &Inner, node: NodeId, state: NodeState, held: u64) -> Opti
 #[derive(Clone, Copy)]
 struct Seen {
     state: NodeState,
-    duty: Duty,
+    admin_state: AdminState,
     held: u64,
 }
 
@@ -78,10 +78,10 @@ struct Seen {
 /// change any more, and those behind it do not find the node. (Should the transaction fail, the node is asked to register,
 /// and then is known again.)
 async fn forget(inner: &Inner, tx: &mut Connection, node: NodeId, seen: Seen) -> Result<(), AdminError> {
-    let Seen { state, duty, held } = seen;
+    let Seen { state, admin_state, held } = seen;
     let now_held = totals::node(tx, node).await?.replicas;
     let why = not_drained(inner, node, state, now_held);
-    if find(inner, node)? != (state, duty) || now_held > held || why.is_some() {
+    if find(inner, node)? != (state, admin_state) || now_held > held || why.is_some() {
         let reason = why.unwrap_or_else(|| format!("node {node} has changed just now; look at it again"));
         return Err(AdminError::Refused { reason });
     }
@@ -101,13 +101,13 @@ async fn forget(inner: &Inner, tx: &mut Connection, node: NodeId, seen: Seen) ->
 }
 
 /// How many blocks of the node have no good copy on another node that is alive.
-async fn last_copies(inner: &Inner, node: NodeId) -> Result<u64, AdminError> {
+async fn last_replicas(inner: &Inner, node: NodeId) -> Result<u64, AdminError> {
     let view = inner.memory().view(&inner.env).clone();
     let mut last = 0;
     let mut after = None;
     loop {
         let mut reader = inner.store.read_in_background().await?;
-        let page = replicas::copies_of(&mut reader, node, after, BLOCKS_PER_READ).await?;
+        let page = replicas::replicas_of(&mut reader, node, after, BLOCKS_PER_READ).await?;
         drop(reader);
         let is_last = |holders: &[(NodeId, bool)]| !holders.iter().any(|holder| keeps(&view, node, *holder));
         last += page.iter().filter(|(_, copies)| is_last(&copies.holders)).count() as u64;
@@ -120,5 +120,5 @@ async fn last_copies(inner: &Inner, node: NodeId) -> Result<u64, AdminError> {
 
 /// Whether this copy remains when `removed` is.
 fn keeps(view: &ClusterView, removed: NodeId, (holder, good): (NodeId, bool)) -> bool {
-    good && holder != removed && view.get(holder).is_some_and(NodeView::keeps_copies)
+    good && holder != removed && view.get(holder).is_some_and(NodeView::keeps_replicas)
 }

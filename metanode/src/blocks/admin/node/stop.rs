@@ -47,7 +47,7 @@ async fn look_at(
     let mut after = None;
     loop {
         let mut reader = inner.store.read_in_background().await?;
-        let page = replicas::copies_of(&mut reader, node, after, BLOCKS_PER_READ).await?;
+        let page = replicas::replicas_of(&mut reader, node, after, BLOCKS_PER_READ).await?;
         drop(reader);
         for (block, copies) in &page {
             let good = |of: NodeId| copies.holders.contains(&(of, true));

@@ -10,7 +10,7 @@ use super::Limits;
 use super::complaint::{Complaints, LetGo};
 use super::crowd::Crowd;
 use super::pace::Pace;
-use crate::env::Env;
+use cairn_protocol::env::Env;
 
 /// How many bytes of answers an HTTP/1 connection has to write before no further piece is asked for. The kernel
 /// buffers what a fast link needs; this is only what one call hands to it.

@@ -11,11 +11,11 @@ use super::super::stopping::{Risk, risk};
 use super::*;
 
 fn draining(node: NodeView) -> NodeView {
-    NodeView { duty: Duty::Draining, ..node }
+    NodeView { admin_state: AdminState::Draining, ..node }
 }
 
 fn in_maintenance(node: NodeView) -> NodeView {
-    NodeView { duty: Duty::Maintenance { until: Timestamp(1) }, ..node }
+    NodeView { admin_state: AdminState::Maintenance { until: Timestamp(1) }, ..node }
 }
 
 fn in_state(state: NodeState, node: NodeView) -> NodeView {
@@ -83,11 +83,8 @@ fn lost_copies_are_more_urgent_than_draining_ones() {
 
 #[test]
 fn a_draining_copy_stays_while_those_elsewhere_are_unsure() {
-    let unsure = [
-        in_state(NodeState::Stale, node(4)),
-        NodeView { doubtful: true, ..node(4) },
-        in_maintenance(node(4)),
-    ];
+    let unsure =
+        [in_state(NodeState::Stale, node(4)), NodeView { suspect: true, ..node(4) }, in_maintenance(node(4))];
     for unsure in unsure {
         let view = cluster([draining(node(1)), node(2), node(3), unsure]);
         let verdict = verdict(&view, &block(3, 1..5));

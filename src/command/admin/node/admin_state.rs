@@ -1,13 +1,13 @@
-//! Changes of duty that destroy nothing: maintenance, and the return to service.
+//! Changes of administrative state that destroy nothing: maintenance, and the return to service.
 
 use std::time::Duration;
 
-use cairn_protocol::admin::{Admin, Duty, DutyChange, DutyReport, SetDuty};
+use cairn_protocol::admin::{Admin, AdminState, AdminStateChange, AdminStateReport, SetAdminState};
 use clap::Args;
 
 use super::NodeArguments;
 use super::drain::obstacle_lines;
-use super::list::duty_words;
+use super::list::admin_state_words;
 use crate::arguments::values::duration;
 use crate::command::admin::Printer;
 use crate::command::admin::node_name::Nodes;
@@ -44,28 +44,28 @@ pub(in crate::command::admin) struct ReturnArguments {
 
 pub(super) async fn run(
     node: &NodeArguments,
-    change: DutyChange,
+    change: AdminStateChange,
     dry_run: bool,
     admin: &dyn Admin,
     printer: Printer,
 ) -> anyhow::Result<()> {
     let nodes = Nodes::ask(admin).await?;
     let node = nodes.find(&node.node)?;
-    let report = admin.set_duty(SetDuty { node: node.node, change, dry_run }).await?;
+    let report = admin.set_admin_state(SetAdminState { node: node.node, change, dry_run }).await?;
     printer.show(&report, |report| text(&nodes.name(node), report, dry_run))
 }
 
-fn text(name: &str, report: &DutyReport, dry_run: bool) -> String {
+fn text(name: &str, report: &AdminStateReport, dry_run: bool) -> String {
     let verb = if dry_run { "would be" } else { "is" };
     let before = match report.before {
         before if before == report.after => String::new(),
-        Duty::Service => String::new(),
-        before => format!(" (it was: {})", duty_words(before)),
+        AdminState::InService => String::new(),
+        before => format!(" (it was: {})", admin_state_words(before)),
     };
     let after = match report.after {
-        Duty::Service => "in service".to_owned(),
-        Duty::Draining => "draining".to_owned(),
-        after @ Duty::Maintenance { .. } => format!("in {}", duty_words(after)),
+        AdminState::InService => "in service".to_owned(),
+        AdminState::Draining => "draining".to_owned(),
+        after @ AdminState::Maintenance { .. } => format!("in {}", admin_state_words(after)),
     };
     let mut lines = vec![format!("{name} {verb} {after}{before}.")];
     lines.extend(obstacle_lines(&report.progress.obstacles));
@@ -79,15 +79,15 @@ mod tests {
     use cairn_protocol::env::Timestamp;
 
     #[test]
-    fn a_change_of_duty_is_told_as_done_or_as_what_would_be_done() {
-        let until = Duty::Maintenance { until: Timestamp(1_000_000_000_000) };
-        let report = |before, after| DutyReport { before, after, progress: progress(after, 1) };
+    fn a_change_of_administrative_state_is_told_as_done_or_as_what_would_be_done() {
+        let until = AdminState::Maintenance { until: Timestamp(1_000_000_000_000) };
+        let report = |before, after| AdminStateReport { before, after, progress: progress(after, 1) };
         assert_eq!(
-            text("n", &report(Duty::Service, until), true),
+            text("n", &report(AdminState::InService, until), true),
             "n would be in maintenance until 2001-09-09T01:46:40Z."
         );
         assert_eq!(
-            text("n", &report(Duty::Draining, Duty::Service), false),
+            text("n", &report(AdminState::Draining, AdminState::InService), false),
             "n is in service (it was: draining)."
         );
     }

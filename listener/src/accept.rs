@@ -64,7 +64,7 @@ pub(super) async fn accept<A: Accept>(accept: &mut A, shared: &Shared) -> (A::St
             Err(error) => {
                 // Once for a row of failures: the log is on the same machine.
                 if !failing {
-                    crate::warn_self!(%error, "no connection can be accepted");
+                    cairn_protocol::warn_self!(%error, "no connection can be accepted");
                     failing = true;
                 }
                 shared.crowd.make_room(None);

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::activity::{Activity, Dispensable};
 use super::complaint::{Complaints, LetGo};
-use crate::env::Env;
+use cairn_protocol::env::Env;
 
 /// How long the head of a first request may take before its connection has to make room for others: some round
 /// trips of a distant client.
@@ -228,8 +228,8 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::{ManualClock, Timestamp};
-    use crate::listener::pace::Pace;
+    use crate::pace::Pace;
+    use cairn_protocol::env::{ManualClock, Timestamp};
 
     const SECOND: Duration = Duration::from_secs(1);
 

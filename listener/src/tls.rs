@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::log::Seldom;
+use cairn_protocol::log::Seldom;
 
 /// Why a certificate and a key cannot be used.
 #[derive(Debug, Error)]
@@ -91,11 +91,11 @@ where
 
 /// Tells of a handshake that failed. Who went away is nobody to warn of: port scanners and load balancers do it all day.
 pub(super) fn report(address: SocketAddr, error: &io::Error, seldom: &Seldom) {
-    let reason = crate::tls::explain(error).unwrap_or_else(|| error.to_string());
+    let reason = cairn_protocol::tls::explain(error).unwrap_or_else(|| error.to_string());
     let went_away =
         error.kind() == io::ErrorKind::UnexpectedEof || error.kind() == io::ErrorKind::ConnectionReset;
     if !went_away && seldom.may_speak() {
-        crate::warn_peer!(%address, %reason, "a client could not connect over TLS");
+        cairn_protocol::warn_peer!(%address, %reason, "a client could not connect over TLS");
     } else {
         tracing::debug!(%address, %reason, "a client could not connect over TLS");
     }

@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::pace::Pace;
-use crate::env::Env;
+use cairn_protocol::env::Env;
 
 /// Measures how long something has been waited for without a break, and how much came of it. The timer behind it
 /// is set once per time-out, not once per wait.

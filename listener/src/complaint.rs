@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use crate::env::Env;
+use cairn_protocol::env::Env;
 
 /// Why a client was let go, or not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +50,7 @@ impl Complaints {
     /// A client was let go.
     pub(super) fn note(&self, what: LetGo, address: SocketAddr) {
         if let Some((since_last, in_all)) = self.count(what) {
-            crate::warn_peer!(%address, reason = ?what, since_last, in_all, "a client was let go");
+            cairn_protocol::warn_peer!(%address, reason = ?what, since_last, in_all, "a client was let go");
         }
     }
 
@@ -85,7 +85,7 @@ impl Complaints {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::Timestamp;
+    use cairn_protocol::env::Timestamp;
 
     #[test]
     fn each_reason_is_told_once_in_a_while_and_all_are_counted() {

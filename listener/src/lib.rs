@@ -50,8 +50,8 @@ pub use crowd::client;
 use complaint::Complaints;
 use crowd::Crowd;
 
-use crate::env::Env;
-use crate::log::Seldom;
+use cairn_protocol::env::Env;
+use cairn_protocol::log::Seldom;
 
 /// What a listener grants its clients. The defaults suit the ports between the parts, [`public`](Self::public) one
 /// that faces anybody.

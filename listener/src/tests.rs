@@ -20,10 +20,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::env::{ManualClock, Timestamp};
+use cairn_protocol::env::{ManualClock, Timestamp};
 
 mod crowd;
 mod framing;
+mod internal_tls;
 mod rate;
 
 struct Running {

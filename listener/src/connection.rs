@@ -74,7 +74,7 @@ pub(super) async fn run<T, S>(
     };
     tokio::select! {
         () = work => {}
-        () = killed.cancelled() => crate::warn_peer!(%address, "cut off: its request did not finish in the time to drain"),
+        () = killed.cancelled() => cairn_protocol::warn_peer!(%address, "cut off: its request did not finish in the time to drain"),
     }
 }
 
