@@ -7,7 +7,7 @@
 //! | [`volume`] | blocks on a disk: the only place that touches files |
 //! | `service` | what others ask: the `BlockService`, and its routes |
 //! | `control` | what it tells the metanode and is told by it |
-//! | `journal` | what happened since the metanode last heard |
+//! | `incremental_report` | what changed since the last heartbeat that was answered |
 //! | `in_flight` | who is busy with a block |
 //! | `recent` | which blocks were stored a moment ago |
 //! | `scrub` | reading every block within a period |
@@ -20,7 +20,7 @@ mod config;
 mod control;
 mod datanode;
 mod in_flight;
-mod journal;
+mod incremental_report;
 mod maintenance;
 mod recent;
 mod scrub;

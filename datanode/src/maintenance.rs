@@ -35,7 +35,7 @@ async fn look_after(blocks: &Blocks, volume: Arc<Volume>, config: &Config, shutd
             Ok(()) | Err(VolumeError::Closed | VolumeError::Full { .. }) => {}
             Err(VolumeError::Failed(_)) => {
                 // Whoever met the failure first, the metanode is to know at once.
-                blocks.journal.hurry();
+                blocks.incremental_report.heartbeat_now();
                 return;
             }
             Err(error) => warn_self!(volume = %volume.id(), %error, "a volume could not be tidied"),

@@ -132,7 +132,7 @@ impl Commands {
         }
         state.known.remove(&id);
         drop(state);
-        self.blocks.journal.finished(CommandResult { command: id, error: result.err() });
+        self.blocks.incremental_report.command_finished(CommandResult { command: id, error: result.err() });
     }
 
     pub(crate) async fn perform(&self, action: Action, since: Moment) -> Result<(), BlockError> {

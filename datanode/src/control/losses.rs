@@ -1,7 +1,7 @@
 //! What is told of volumes that failed, and of blocks in quarantine: that their copies are bad.
 //!
 //! A disk may hold millions of blocks. They are told in pages, the next one when the metanode has heard the one before, and not
-//! through the journal, which forgets when there is too much: a node whose losses overflow it would register anew, tell them
+//! through the incremental report, which forgets when there is too much: a node whose losses overflow it would register anew, tell them
 //! anew, and so on for ever.
 //!
 //! What is on a failed volume is told once per process: the metanode keeps the row of a bad copy, and with it what may be the
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use crate::volume::test_support;
 
-    /// A failed disk with more blocks than the journal remembers overflowed it; the node registered anew, forgot what it
+    /// A failed disk with more blocks than the incremental report remembers overflowed it; the node registered anew, forgot what it
     /// had told, and overflowed it again, for ever.
     #[test]
     fn the_blocks_of_a_failed_disk_are_told_once_in_pages_however_many_they_are() {

@@ -158,7 +158,7 @@ impl Control {
         let mut retry = Retry::new(&self.blocks.env, self.retry_delay);
         loop {
             // What happened before is in the report that follows; what happens from here on is told after it.
-            self.blocks.journal.start_over();
+            self.blocks.incremental_report.clear();
             let seen = self.remembered.seen();
             let request = Register {
                 node: self.blocks.node,

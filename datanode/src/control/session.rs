@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::retry::Retry;
 use super::roll::Roll;
 use super::{Control, RefusedError, refusal};
-use crate::journal::PER_HEARTBEAT;
+use crate::incremental_report::CHANGES_PER_HEARTBEAT_MAX;
 use crate::volume::Volume;
 use crate::volume::set::VolumeSet;
 
@@ -101,10 +101,10 @@ impl<'a> Session<'a> {
             let due = self.next_heartbeat.min(self.roll.due()).saturating_sub(now);
             tokio::select! {
                 () = self.control.blocks.env.sleep(due) => {}
-                () = self.control.blocks.journal.urgent() => {}
+                () = self.control.blocks.incremental_report.urgent() => {}
             }
             self.heartbeat().await?;
-            if self.control.blocks.journal.overflowed() {
+            if self.control.blocks.incremental_report.overflowed() {
                 return Err(End::Reregister);
             }
             if self.control.blocks.env.monotonic() >= self.roll.due() {
@@ -197,8 +197,8 @@ impl<'a> Session<'a> {
         let blocks = &self.control.blocks;
         // Before anything is told: what is stored from here on may be newer than what the answer orders.
         let sent = blocks.recent.now();
-        let increment = blocks.journal.next();
-        let limit = PER_HEARTBEAT.saturating_sub(increment.blocks());
+        let batch = blocks.incremental_report.next_batch();
+        let limit = CHANGES_PER_HEARTBEAT_MAX.saturating_sub(batch.blocks());
         let losses = self.control.losses.clone();
         let ask = move |volumes: &VolumeSet| {
             // Not under the lock: a disk that hangs does not answer.
@@ -206,16 +206,16 @@ impl<'a> Session<'a> {
             (usage, losses.lock().unwrap_or_else(PoisonError::into_inner).next(volumes, limit))
         };
         let (usage, lost) = self.control.ask(ask).await;
-        let mut corrupt = increment.corrupt.clone();
+        let mut corrupt = batch.corrupt.clone();
         corrupt.extend(&lost.blocks);
         let heartbeat = Heartbeat {
             node: blocks.node,
             incarnation: self.incarnation,
             volumes: usage,
-            stored: increment.stored.clone(),
-            deleted: increment.deleted.clone(),
+            stored: batch.stored.clone(),
+            deleted: batch.deleted.clone(),
             corrupt,
-            finished: increment.finished.clone(),
+            finished: batch.finished.clone(),
             scrub: Some(self.control.scrub.progress()),
             seen: self.control.remembered.seen().generations,
         };
@@ -223,10 +223,10 @@ impl<'a> Session<'a> {
         self.next_heartbeat = blocks.env.monotonic() + self.interval;
         match answer {
             Ok(reply) => {
-                blocks.journal.told(&increment);
+                blocks.incremental_report.acknowledged(&batch);
                 if lost.is_followed() {
                     self.control.losses().told(lost);
-                    blocks.journal.hurry();
+                    blocks.incremental_report.heartbeat_now();
                 }
                 self.control.commands.accept(self.incarnation, reply.commands, sent);
                 self.control.scrub.obey(reply.scrub);

@@ -78,7 +78,7 @@ pub(super) async fn node(directory: &Path) -> Datanode {
     Datanode::open(config, connector, secret, env, events).await.unwrap()
 }
 
-/// A failed disk with more than 100,000 blocks overflowed the journal: the node registered anew, forgot that it had told them, and
+/// A failed disk with more than 100,000 blocks overflowed the incremental report: the node registered anew, forgot that it had told them, and
 /// overflowed again, for ever. Nothing was repaired, and nothing was deleted.
 #[tokio::test]
 async fn a_failed_disk_with_many_blocks_is_told_once_and_the_node_does_not_register_again_and_again() {

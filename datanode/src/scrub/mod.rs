@@ -59,6 +59,6 @@ async fn node_finished(blocks: &Blocks, control: &ScrubControl, ordered: bool) {
     let (node, blocks_read, corrupt) = (blocks.node, progress.blocks, progress.corrupt);
     blocks.events.publish(EventKind::ScrubFinished { node, blocks: blocks_read, corrupt });
     if ordered {
-        blocks.journal.hurry();
+        blocks.incremental_report.heartbeat_now();
     }
 }

@@ -48,13 +48,13 @@ impl Blocks {
             Err(VolumeError::NotFound(_) | VolumeError::Closed) => false,
             Err(VolumeError::Failed(_)) => {
                 // All that it held is reported as lost.
-                self.journal.hurry();
+                self.incremental_report.heartbeat_now();
                 false
             }
             Err(error) => {
                 // It stays where it is, and no reader gets it, because each checks what it reads.
                 warn_peer!(%block, %error, "a damaged block could not be set aside");
-                self.journal.corrupt([block]);
+                self.incremental_report.replicas_corrupt([block]);
                 true
             }
         }
@@ -62,7 +62,7 @@ impl Blocks {
 
     pub(crate) fn report_damage(&self, volume: &Volume, block: BlockId, reason: &str) {
         warn_peer!(%block, volume = %volume.id(), %reason, "a disk damaged or lost a block; what is left was set aside");
-        self.journal.corrupt([block]);
+        self.incremental_report.replicas_corrupt([block]);
         self.events.publish(EventKind::ReplicaCorrupt { block, node: self.node });
     }
 }

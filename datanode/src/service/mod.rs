@@ -36,7 +36,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::in_flight::InFlight;
-use crate::journal::Journal;
+use crate::incremental_report::IncrementalReport;
 use crate::recent::{Moment, RecentlyStored};
 use crate::volume::blocking;
 use crate::volume::set::VolumeSet;
@@ -49,7 +49,7 @@ pub(crate) struct Blocks {
     pub(crate) secret: ClusterSecret,
     pub(crate) env: Env,
     pub(crate) events: EventBus,
-    pub(crate) journal: Arc<Journal>,
+    pub(crate) incremental_report: Arc<IncrementalReport>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) recent: Arc<RecentlyStored>,
     pub(crate) connector: Arc<dyn BlockConnector>,
@@ -75,7 +75,7 @@ impl Blocks {
             secret,
             env,
             events,
-            journal: Arc::default(),
+            incremental_report: Arc::default(),
             in_flight: Arc::default(),
             recent: Arc::default(),
             connector,
@@ -110,7 +110,7 @@ impl Blocks {
             self.events.publish(EventKind::BlockDeleted { block, node: self.node });
         }
         // Also when it was not here: whoever asked believes that it was.
-        self.journal.deleted(block);
+        self.incremental_report.replica_deleted(block);
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Blocks {
     /// A block was stored here: it is told, and noted.
     pub(crate) fn has_stored(&self, replica: ReportedReplica) {
         self.recent.add(replica.block);
-        self.journal.stored(replica);
+        self.incremental_report.replica_stored(replica);
     }
 
     /// Brings a deleted block back from the trash, and tells it as stored if it is held then. One that is not there is no

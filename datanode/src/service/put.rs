@@ -116,7 +116,7 @@ impl Blocks {
             }
         }
         if matches!(failure, VolumeError::Failed(_)) {
-            self.journal.hurry();
+            self.incremental_report.heartbeat_now();
         }
         Err(failure)
     }
@@ -145,7 +145,7 @@ impl Blocks {
         };
         if let Err(error) = writer.finish().await {
             if volume.failure().is_some() {
-                self.journal.hurry();
+                self.incremental_report.heartbeat_now();
             }
             return Err(error.into());
         }
@@ -282,7 +282,7 @@ impl Receiving<'_> {
     async fn store(&mut self, piece: Bytes) {
         let Local::Writing(_, writer) = &mut self.local else { return };
         if let Err(error) = writer.write(piece).await {
-            self.blocks.journal.hurry();
+            self.blocks.incremental_report.heartbeat_now();
             self.local = Local::Failed(error.into());
         }
     }
