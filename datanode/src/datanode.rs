@@ -20,11 +20,11 @@ use crate::config::Config;
 use crate::control::{Control, RefusedError};
 use crate::maintenance;
 use crate::scrub::{self, ScrubControl};
-use crate::service::Blocks;
+use crate::service::BlockStore;
 use crate::service::http::{self, Served};
 use crate::volume::OpenError;
 use crate::volume::disk::{Disk, RealDisk};
-use crate::volume::set::VolumeSet;
+use crate::volume::volumes::Volumes;
 
 /// Why a datanode does not serve.
 #[derive(Debug, Error)]
@@ -43,7 +43,7 @@ pub enum ServeError {
 /// [`serve`](Self::serve) registers, reports, and only then lets the workers start.
 pub struct Datanode {
     config: Config,
-    blocks: Blocks,
+    blocks: BlockStore,
     secret: ClusterSecret,
     admission: Admission,
     env: Env,
@@ -82,7 +82,7 @@ impl Datanode {
         let (directories, options, its_env) =
             (config.directories.clone(), config.volume.clone(), env.clone());
         let opened =
-            tokio::task::spawn_blocking(move || VolumeSet::open(disk, &directories, &options, &its_env));
+            tokio::task::spawn_blocking(move || Volumes::open(disk, &directories, &options, &its_env));
         let volumes = opened.await.map_err(|error| OpenError::Io {
             operation: "open",
             path: config.directories.first().cloned().unwrap_or_default(),
@@ -101,7 +101,8 @@ impl Datanode {
             );
         }
         let volumes = Arc::new(volumes);
-        let blocks = Blocks::new(&config, volumes, connector, secret.clone(), env.clone(), events.clone());
+        let blocks =
+            BlockStore::new(&config, volumes, connector, secret.clone(), env.clone(), events.clone());
         let admission = Admission::new(secret.clone(), env.clone());
         let reported = watch::Sender::new(false);
         Ok(Self { config, blocks, secret, admission, env, events, reported })
@@ -123,12 +124,12 @@ impl Datanode {
     }
 
     /// The volumes.
-    pub fn volumes(&self) -> &Arc<VolumeSet> {
+    pub fn volumes(&self) -> &Arc<Volumes> {
         &self.blocks.volumes
     }
 
     #[cfg(test)]
-    pub(crate) fn inner(&self) -> &Blocks {
+    pub(crate) fn inner(&self) -> &BlockStore {
         &self.blocks
     }
 

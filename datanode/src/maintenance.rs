@@ -9,17 +9,17 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::service::Blocks;
+use crate::service::BlockStore;
 use crate::volume::{Compaction, Volume, VolumeError, blocking};
 
 /// Looks after the volumes until `shutdown`, after each by itself, so that one that hangs holds no other up. One segment
 /// per volume and turn, so compaction writes at most half a segment per interval, or seven eighths on a full disk.
-pub(crate) async fn run(blocks: Blocks, config: &Config, shutdown: CancellationToken) {
+pub(crate) async fn run(blocks: BlockStore, config: &Config, shutdown: CancellationToken) {
     let volumes: Vec<Arc<Volume>> = blocks.volumes.volumes().cloned().collect();
     join_all(volumes.into_iter().map(|volume| look_after(&blocks, volume, config, &shutdown))).await;
 }
 
-async fn look_after(blocks: &Blocks, volume: Arc<Volume>, config: &Config, shutdown: &CancellationToken) {
+async fn look_after(blocks: &BlockStore, volume: Arc<Volume>, config: &Config, shutdown: &CancellationToken) {
     loop {
         tokio::select! {
             biased;
@@ -55,7 +55,7 @@ async fn probe(volume: &Arc<Volume>, timeout: Duration) -> Result<(), VolumeErro
 }
 
 /// Reports what was lost with files that somebody removed.
-async fn miss(blocks: &Blocks, volume: &Arc<Volume>) -> Result<(), VolumeError> {
+async fn miss(blocks: &BlockStore, volume: &Arc<Volume>) -> Result<(), VolumeError> {
     let at = volume.clone();
     for block in blocking(move || at.lose_missing_segments()).await? {
         blocks.report_damage(volume, block, "its segment is gone");
@@ -63,19 +63,19 @@ async fn miss(blocks: &Blocks, volume: &Arc<Volume>) -> Result<(), VolumeError> 
     Ok(())
 }
 
-async fn tidy(blocks: &Blocks, volume: &Arc<Volume>) -> Result<(), VolumeError> {
+async fn tidy(blocks: &BlockStore, volume: &Arc<Volume>) -> Result<(), VolumeError> {
     let at = volume.clone();
     let compacted = blocking(move || {
         at.tidy_trash()?;
         match at.checkpoint_if_due() {
-            // Compaction may make the room that the checkpoint lacks.
+            // Compaction may free the space that the checkpoint lacks.
             Ok(_) | Err(VolumeError::Full { .. }) => at.compact(),
             Err(error) => Err(error),
         }
     });
     let compacted = compacted.await;
     for block in volume.take_found_damaged() {
-        blocks.report_damage(volume, block, "found while room was made");
+        blocks.report_damage(volume, block, "found while space was freed");
     }
     let Some(Compaction { moved, freed_bytes, damaged }) = compacted? else { return Ok(()) };
     tracing::debug!(volume = %volume.id(), moved, freed_bytes, "compacted a segment");

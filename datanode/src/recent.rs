@@ -20,7 +20,7 @@ const BLOCKS_MAX: usize = 100_000;
 /// The blocks that were stored lately.
 #[derive(Debug, Default)]
 pub(crate) struct RecentlyStored {
-    state: Mutex<State>,
+    stored: Mutex<StoredInOrder>,
 }
 
 /// A moment: all that had been stored then.
@@ -28,7 +28,7 @@ pub(crate) struct RecentlyStored {
 pub(crate) struct Moment(u64);
 
 #[derive(Debug, Default)]
-struct State {
+struct StoredInOrder {
     /// The number of the block that was stored last.
     last: u64,
     /// The highest number that is not remembered any more.
@@ -40,17 +40,17 @@ struct State {
 impl RecentlyStored {
     /// A block was stored.
     pub(crate) fn add(&self, block: BlockId) {
-        let mut state = self.lock();
-        state.last += 1;
-        let number = state.last;
-        if let Some(before) = state.of_block.insert(block, number) {
-            state.in_order.remove(&before);
+        let mut stored = self.lock();
+        stored.last += 1;
+        let number = stored.last;
+        if let Some(before) = stored.of_block.insert(block, number) {
+            stored.in_order.remove(&before);
         }
-        state.in_order.insert(number, block);
-        while state.in_order.len() > BLOCKS_MAX {
-            let Some((number, block)) = state.in_order.pop_first() else { break };
-            state.of_block.remove(&block);
-            state.forgotten = number;
+        stored.in_order.insert(number, block);
+        while stored.in_order.len() > BLOCKS_MAX {
+            let Some((number, block)) = stored.in_order.pop_first() else { break };
+            stored.of_block.remove(&block);
+            stored.forgotten = number;
         }
     }
 
@@ -61,12 +61,12 @@ impl RecentlyStored {
 
     /// Whether the block may have been stored since.
     pub(crate) fn may_be_newer(&self, block: BlockId, than: Moment) -> bool {
-        let state = self.lock();
-        state.of_block.get(&block).copied().unwrap_or(state.forgotten) > than.0
+        let stored = self.lock();
+        stored.of_block.get(&block).copied().unwrap_or(stored.forgotten) > than.0
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, StoredInOrder> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

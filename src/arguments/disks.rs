@@ -107,7 +107,7 @@ impl DiskArguments {
         }
         config.volume.reserve_bytes = self.reserve.as_u64();
         config.volume.capacity_bytes_max = self.capacity.map(|capacity| capacity.as_u64());
-        config.volume.own_segment_bytes_min = advanced.own_segment_min.as_u64();
+        config.volume.dedicated_segment_bytes_min = advanced.own_segment_min.as_u64();
         config.volume.segment_bytes_max = u32::try_from(advanced.segment_size.as_u64())?;
         config.volume.checkpoint_bytes = advanced.checkpoint_size.as_u64();
         config.volume.trash_age = self.trash_age;
@@ -175,14 +175,14 @@ mod tests {
         let VolumeOptions {
             capacity_bytes_max,
             reserve_bytes,
-            own_segment_bytes_min,
+            dedicated_segment_bytes_min,
             segment_bytes_max,
             checkpoint_bytes,
             trash_age,
         } = volume;
         assert_eq!((capacity_bytes_max, reserve_bytes), (Some(1 << 30), 0));
         assert_eq!(
-            (segment_bytes_max, own_segment_bytes_min, checkpoint_bytes),
+            (segment_bytes_max, dedicated_segment_bytes_min, checkpoint_bytes),
             (2 << 20, 64 << 10, 5 << 20)
         );
         assert_eq!((receives_max, reads_max, pulls_max), (6, 8, 7));

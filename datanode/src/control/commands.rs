@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::recent::Moment;
-use crate::service::Blocks;
+use crate::service::BlockStore;
 
 /// Commands that wait at most. Those above are dropped, and planned again after their deadline.
 const QUEUE_MAX: usize = 10_000;
@@ -24,14 +24,14 @@ const DELETES_AT_ONCE: usize = 64;
 
 /// The commands of the current incarnation.
 pub(crate) struct Commands {
-    blocks: Blocks,
+    blocks: BlockStore,
     pulls_max: usize,
-    state: Mutex<State>,
+    queues: Mutex<CommandQueues>,
     arrived: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct CommandQueues {
     incarnation: u64,
     pulls: VecDeque<Given>,
     deletes: VecDeque<Given>,
@@ -53,33 +53,33 @@ enum Kind {
 }
 
 impl Commands {
-    pub(crate) fn new(blocks: Blocks, pulls_max: usize) -> Self {
-        Self { blocks, pulls_max, state: Mutex::default(), arrived: Notify::new() }
+    pub(crate) fn new(blocks: BlockStore, pulls_max: usize) -> Self {
+        Self { blocks, pulls_max, queues: Mutex::default(), arrived: Notify::new() }
     }
 
     /// Forgets the commands of earlier incarnations.
     pub(crate) fn begin_incarnation(&self, incarnation: u64) {
-        *self.lock() = State { incarnation, ..State::default() };
+        *self.lock() = CommandQueues { incarnation, ..CommandQueues::default() };
     }
 
     /// Queues what was ordered in the answer to a heartbeat that was sent at the moment `since`.
     pub(crate) fn accept(&self, incarnation: u64, commands: Vec<Command>, since: Moment) {
-        let mut state = self.lock();
-        if state.incarnation != incarnation {
+        let mut queues = self.lock();
+        if queues.incarnation != incarnation {
             return;
         }
         for command in commands {
-            if state.known.len() >= QUEUE_MAX || !state.known.insert(command.id) {
+            if queues.known.len() >= QUEUE_MAX || !queues.known.insert(command.id) {
                 continue;
             }
             let queue = match &command.action {
-                Action::Replicate { .. } => &mut state.pulls,
+                Action::Replicate { .. } => &mut queues.pulls,
                 // One queue, so that of a delete and a restore the later one counts.
-                Action::Delete { .. } | Action::Restore { .. } => &mut state.deletes,
+                Action::Delete { .. } | Action::Restore { .. } => &mut queues.deletes,
             };
             queue.push_back(Given { command, since });
         }
-        drop(state);
+        drop(queues);
         self.arrived.notify_waiters();
     }
 
@@ -106,13 +106,13 @@ impl Commands {
             let mut arrived = std::pin::pin!(self.arrived.notified());
             arrived.as_mut().enable();
             {
-                let mut state = self.lock();
+                let mut queues = self.lock();
                 let queue = match kind {
-                    Kind::Pull => &mut state.pulls,
-                    Kind::Delete => &mut state.deletes,
+                    Kind::Pull => &mut queues.pulls,
+                    Kind::Delete => &mut queues.deletes,
                 };
                 if let Some(command) = queue.pop_front() {
-                    return (state.incarnation, command);
+                    return (queues.incarnation, command);
                 }
             }
             arrived.await;
@@ -126,12 +126,12 @@ impl Commands {
         } else {
             self.perform(action, since).await.map_err(|error| error.to_string())
         };
-        let mut state = self.lock();
-        if state.incarnation != incarnation {
+        let mut queues = self.lock();
+        if queues.incarnation != incarnation {
             return;
         }
-        state.known.remove(&id);
-        drop(state);
+        queues.known.remove(&id);
+        drop(queues);
         self.blocks.incremental_report.command_finished(CommandResult { command: id, error: result.err() });
     }
 
@@ -157,7 +157,7 @@ impl Commands {
         results.fold(Ok(()), |all, one| std::future::ready(all.and(one))).await
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, CommandQueues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

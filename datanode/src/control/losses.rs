@@ -14,7 +14,7 @@ use std::sync::Arc;
 use cairn_protocol::id::{BlockId, VolumeId};
 
 use crate::volume::Volume;
-use crate::volume::set::VolumeSet;
+use crate::volume::volumes::Volumes;
 
 /// What was told so far, for as long as the process lives.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl Losses {
     }
 
     /// The next page of at most `limit` blocks. It comes again until [`told`](Self::told) follows.
-    pub(crate) fn next(&self, volumes: &VolumeSet, limit: usize) -> Page {
+    pub(crate) fn next(&self, volumes: &Volumes, limit: usize) -> Page {
         if limit == 0 {
             return Page::default();
         }
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn the_blocks_of_a_failed_disk_are_told_once_in_pages_however_many_they_are() {
         const BLOCKS: u16 = 300;
-        let set = test_support::set_with_blocks(BLOCKS);
+        let set = test_support::volumes_with_blocks(BLOCKS);
         let failed = set.volumes().nth(1).unwrap().clone();
         let lost: Vec<BlockId> = failed.page(None, usize::MAX).into_iter().map(|(id, _)| id).collect();
         assert!(lost.len() > 50);
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_is_in_quarantine_is_told_in_pages_with_every_report() {
-        let set = test_support::set_with_blocks(1);
+        let set = test_support::volumes_with_blocks(1);
         let quarantined: Vec<BlockId> = (1000..1100).map(test_support::id).collect();
         let mut losses = Losses::default();
         for _report in 0..2 {

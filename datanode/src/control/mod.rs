@@ -35,14 +35,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::scrub::ScrubControl;
-use crate::service::Blocks;
-use crate::volume::set::VolumeSet;
+use crate::service::BlockStore;
+use crate::volume::volumes::Volumes;
 use crate::volume::{OpenError, aside};
 
 pub(crate) use commands::Commands;
 use losses::Losses;
 use retry::Retry;
-use seen::Remembered;
+use seen::SeenDatabaseKeeper;
 use session::{End, FAREWELL_TIMEOUT, Session};
 
 /// Why a datanode cannot belong to the cluster; trying again would not help.
@@ -63,7 +63,7 @@ pub enum RefusedError {
 
 /// A datanode's side of its talk with the metanode.
 pub(crate) struct Control {
-    pub(crate) blocks: Blocks,
+    pub(crate) blocks: BlockStore,
     pub(crate) cluster: Arc<dyn Cluster>,
     pub(crate) commands: Arc<Commands>,
     pub(crate) address: String,
@@ -78,20 +78,20 @@ pub(crate) struct Control {
     /// Held by what asks the volumes on another thread.
     asking: Arc<tokio::sync::Mutex<()>>,
     /// What it has seen of the metanode's database.
-    remembered: Remembered,
+    seen_database: SeenDatabaseKeeper,
 }
 
 impl Control {
     pub(crate) fn new(
         config: &Config,
-        blocks: Blocks,
+        blocks: BlockStore,
         cluster: Arc<dyn Cluster>,
         reported: watch::Sender<bool>,
         scrub: Arc<ScrubControl>,
     ) -> Self {
         let commands = Arc::new(Commands::new(blocks.clone(), config.pulls_max));
         Self {
-            remembered: Remembered::new(blocks.volumes.clone(), blocks.env.clone()),
+            seen_database: SeenDatabaseKeeper::new(blocks.volumes.clone(), blocks.env.clone()),
             blocks,
             cluster,
             commands,
@@ -137,10 +137,7 @@ impl Control {
     }
 
     /// Asks the volumes, away from the threads that serve requests: it takes locks, or asks the disk. One question at a time.
-    pub(crate) async fn ask<T: Send + 'static>(
-        &self,
-        ask: impl FnOnce(&VolumeSet) -> T + Send + 'static,
-    ) -> T {
+    pub(crate) async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&Volumes) -> T + Send + 'static) -> T {
         let asking = self.asking.clone().lock_owned().await;
         let volumes = self.blocks.volumes.clone();
         let answer = aside(move || {
@@ -159,13 +156,13 @@ impl Control {
         loop {
             // What happened before is in the report that follows; what happens from here on is told after it.
             self.blocks.incremental_report.clear();
-            let seen = self.remembered.seen();
+            let seen = self.seen_database.seen();
             let request = Register {
                 node: self.blocks.node,
                 cluster: self.blocks.volumes.cluster(),
                 address: self.address.clone(),
                 zone: self.zone.clone(),
-                volumes: self.ask(VolumeSet::usage).await,
+                volumes: self.ask(Volumes::usage).await,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 incarnation: seen.incarnation,
                 seen: seen.generations,
@@ -173,7 +170,7 @@ impl Control {
             match self.cluster.register(request).await {
                 Ok(registered) => {
                     self.join(registered.cluster).await?;
-                    self.remembered.registered(registered.incarnation, registered.lineage);
+                    self.seen_database.registered(registered.incarnation, registered.lineage);
                     self.commands.begin_incarnation(registered.incarnation);
                     self.blocks.incarnation.store(registered.incarnation, Ordering::Release);
                     return Ok(registered);

@@ -11,37 +11,37 @@ use std::time::Duration;
 use cairn_protocol::cluster::Lineage;
 use cairn_protocol::env::Env;
 
-use crate::volume::Seen;
-use crate::volume::set::VolumeSet;
+use crate::volume::SeenDatabase;
+use crate::volume::volumes::Volumes;
 
 /// How long a new generation may wait until it is written down.
 const WRITE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What this node has seen.
 #[derive(Debug)]
-pub(crate) struct Remembered {
-    volumes: Arc<VolumeSet>,
+pub(crate) struct SeenDatabaseKeeper {
+    volumes: Arc<Volumes>,
     env: Env,
-    state: Mutex<State>,
+    state: Mutex<SeenState>,
     writing: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
-struct State {
-    seen: Seen,
+struct SeenState {
+    seen: SeenDatabase,
     /// It is not on disk, and may be written from then on.
     due: Option<Duration>,
     written_at: Duration,
 }
 
-impl Remembered {
-    pub(crate) fn new(volumes: Arc<VolumeSet>, env: Env) -> Self {
-        let state = State { seen: volumes.seen(), due: None, written_at: Duration::ZERO };
+impl SeenDatabaseKeeper {
+    pub(crate) fn new(volumes: Arc<Volumes>, env: Env) -> Self {
+        let state = SeenState { seen: volumes.seen(), due: None, written_at: Duration::ZERO };
         Self { volumes, env, state: Mutex::new(state), writing: Arc::default() }
     }
 
     /// What to tell the metanode.
-    pub(crate) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> SeenDatabase {
         self.lock().seen.clone()
     }
 
@@ -99,7 +99,7 @@ impl Remembered {
         let _ = tokio::task::spawn_blocking(move || volumes.set_seen(seen)).await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SeenState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,7 +16,7 @@ use super::roll::Roll;
 use super::{Control, RefusedError, refusal};
 use crate::incremental_report::CHANGES_PER_HEARTBEAT_MAX;
 use crate::volume::Volume;
-use crate::volume::set::VolumeSet;
+use crate::volume::volumes::Volumes;
 
 /// Bounds of the interval that the metanode may ask for: not so short that nodes do nothing else, not so long that a
 /// wrong number silences one.
@@ -88,7 +88,7 @@ impl<'a> Session<'a> {
         if matches!(end, End::Shutdown) {
             // What is still to be told is in the next start's report, too; so one attempt is enough.
             let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.heartbeat()).await;
-            let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.control.remembered.flush()).await;
+            let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.control.seen_database.flush()).await;
         }
         end
     }
@@ -116,7 +116,7 @@ impl<'a> Session<'a> {
     /// Tells all that the node holds, page by page, with heartbeats between them when they are due. Answers how many
     /// replicas there are.
     async fn report(&mut self) -> Step<u64> {
-        let quarantined = self.control.ask(VolumeSet::quarantined).await;
+        let quarantined = self.control.ask(Volumes::quarantined).await;
         self.control.losses().begin_report(quarantined);
         let (mut after, mut reported) = (None, 0);
         loop {
@@ -200,7 +200,7 @@ impl<'a> Session<'a> {
         let batch = blocks.incremental_report.next_batch();
         let limit = CHANGES_PER_HEARTBEAT_MAX.saturating_sub(batch.blocks());
         let losses = self.control.losses.clone();
-        let ask = move |volumes: &VolumeSet| {
+        let ask = move |volumes: &Volumes| {
             // Not under the lock: a disk that hangs does not answer.
             let usage = volumes.usage();
             (usage, losses.lock().unwrap_or_else(PoisonError::into_inner).next(volumes, limit))
@@ -217,7 +217,7 @@ impl<'a> Session<'a> {
             corrupt,
             finished: batch.finished.clone(),
             scrub: Some(self.control.scrub.progress()),
-            seen: self.control.remembered.seen().generations,
+            seen: self.control.seen_database.seen().generations,
         };
         let answer = self.control.cluster.heartbeat(heartbeat).await;
         self.next_heartbeat = blocks.env.monotonic() + self.interval;
@@ -230,7 +230,7 @@ impl<'a> Session<'a> {
                 }
                 self.control.commands.accept(self.incarnation, reply.commands, sent);
                 self.control.scrub.obey(reply.scrub);
-                self.control.remembered.learn(reply.lineage);
+                self.control.seen_database.learn(reply.lineage);
                 if reply.report {
                     self.roll.at_once();
                 }

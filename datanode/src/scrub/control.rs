@@ -8,7 +8,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::VolumeId;
 use tokio::sync::watch;
 
-use crate::volume::{ScrubCursor, Scrubbed};
+use crate::volume::{LastScrub, ScrubCursor};
 
 /// How far the scrubber of one volume is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,13 +41,13 @@ pub(crate) enum NodeRound {
 pub(crate) struct ScrubControl {
     order: watch::Sender<ScrubOrder>,
     /// What the node remembers, for as long as no volume is there to tell more.
-    remembered: Scrubbed,
+    remembered: LastScrub,
     volumes: Mutex<BTreeMap<VolumeId, VolumeProgress>>,
 }
 
 impl ScrubControl {
     /// Nothing is ordered; `remembered` is what the node remembers.
-    pub(crate) fn new(remembered: Scrubbed) -> Self {
+    pub(crate) fn new(remembered: LastScrub) -> Self {
         Self { order: watch::Sender::new(ScrubOrder::default()), remembered, volumes: Mutex::default() }
     }
 
@@ -65,7 +65,7 @@ impl ScrubControl {
     }
 
     /// The rounds that the node remembers.
-    pub(crate) fn remembered(&self) -> Scrubbed {
+    pub(crate) fn remembered(&self) -> LastScrub {
         self.remembered
     }
 
@@ -111,17 +111,17 @@ impl ScrubControl {
     }
 
     /// The last rounds that all volumes have finished.
-    pub(crate) fn scrubbed(&self) -> Scrubbed {
+    pub(crate) fn scrubbed(&self) -> LastScrub {
         let volumes = self.lock();
         if volumes.is_empty() {
             return self.remembered;
         }
-        Scrubbed { round: finished_round(&volumes), at: finished_at(&volumes) }
+        LastScrub { round: finished_round(&volumes), at: finished_at(&volumes) }
     }
 
     /// How far all of them are together.
     pub(crate) fn progress(&self) -> ScrubProgress {
-        let Scrubbed { round: finished_round, at: finished_at } = self.scrubbed();
+        let LastScrub { round: finished_round, at: finished_at } = self.scrubbed();
         let volumes = self.lock();
         let sum = |number: fn(&VolumeProgress) -> u64| volumes.values().map(number).sum();
         ScrubProgress {
@@ -172,7 +172,7 @@ mod tests {
     /// the node did not remember it.
     #[test]
     fn a_round_that_waits_for_a_volume_ends_when_the_volume_is_gone() {
-        let control = ScrubControl::new(Scrubbed::default());
+        let control = ScrubControl::new(LastScrub::default());
         let volumes = [1, 2, 3].map(|n| VolumeId(Uuid::from_u128(n)));
         for volume in volumes {
             control.add(volume, ScrubCursor::default());
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_own_round_that_waits_for_a_volume_ends_when_the_volume_is_gone() {
-        let control = ScrubControl::new(Scrubbed::default());
+        let control = ScrubControl::new(LastScrub::default());
         let volumes = [1, 2].map(|n| VolumeId(Uuid::from_u128(n)));
         for volume in volumes {
             control.add(volume, ScrubCursor::default());

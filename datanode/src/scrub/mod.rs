@@ -20,7 +20,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::service::Blocks;
+use crate::service::BlockStore;
 use crate::volume::blocking;
 
 pub(crate) use control::ScrubControl;
@@ -29,7 +29,7 @@ use volume::VolumeScrubber;
 /// Scrubs all volumes until `shutdown`. It is never dropped while it reads: what it holds of the volumes goes first.
 pub(crate) async fn run(
     config: &Config,
-    blocks: Blocks,
+    blocks: BlockStore,
     control: Arc<ScrubControl>,
     shutdown: CancellationToken,
 ) {
@@ -44,13 +44,13 @@ pub(crate) async fn run(
 }
 
 /// Tells and remembers that all volumes have been read: `ordered` if that answers an order.
-async fn node_finished(blocks: &Blocks, control: &ScrubControl, ordered: bool) {
+async fn node_finished(blocks: &BlockStore, control: &ScrubControl, ordered: bool) {
     let progress = control.progress();
     let scrubbed = control.scrubbed();
     let volumes = blocks.volumes.clone();
     let remembered = blocking(move || {
         if volumes.scrubbed() != scrubbed {
-            volumes.set_scrubbed(scrubbed);
+            volumes.set_last_scrub(scrubbed);
         }
         Ok(())
     });

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::datanode::Datanode;
-use crate::volume::{Scrubbed, Volume};
+use crate::volume::{LastScrub, Volume};
 
 /// A node with a volume in each of these directories, and a limit of so many bytes per second for each scrubber.
 async fn node(directories: &[&TempDir], rate: u64, env: Env) -> (Config, Datanode) {
@@ -35,7 +35,7 @@ async fn scrubber() -> (VolumeScrubber, TempDir) {
     let (config, datanode) = node(&[&directory], u64::MAX, Env::system()).await;
     let blocks = datanode.inner().clone();
     let volume = blocks.volumes.volumes().next().unwrap().clone();
-    let control = Arc::new(ScrubControl::new(Scrubbed::default()));
+    let control = Arc::new(ScrubControl::new(LastScrub::default()));
     let scrubber = VolumeScrubber::new(&config, blocks, volume, control, CancellationToken::new());
     (scrubber.await, directory)
 }

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::control::{NodeRound, ScrubControl, VolumeProgress};
 use super::node_finished;
 use crate::config::Config;
-use crate::service::Blocks;
-use crate::volume::{ScrubCursor, Scrubbed, Stored, Volume, VolumeError, aside, blocking};
+use crate::service::BlockStore;
+use crate::volume::{LastScrub, ReplicaInfo, ScrubCursor, Volume, VolumeError, aside, blocking};
 
 /// Blocks that are looked up at once.
 const PAGE: usize = 256;
@@ -31,7 +31,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Scrubs one volume.
 pub(super) struct VolumeScrubber {
-    pub(super) blocks: Blocks,
+    pub(super) blocks: BlockStore,
     pub(super) volume: Arc<Volume>,
     period: Duration,
     bytes_per_second_max: u64,
@@ -60,7 +60,7 @@ pub(super) type Step<T> = Result<T, Interrupt>;
 impl VolumeScrubber {
     pub(super) async fn new(
         config: &Config,
-        blocks: Blocks,
+        blocks: BlockStore,
         volume: Arc<Volume>,
         control: Arc<ScrubControl>,
         shutdown: CancellationToken,
@@ -68,7 +68,7 @@ impl VolumeScrubber {
         let at = volume.clone();
         let kept = blocking(move || Ok(at.scrub_cursor())).await.ok().flatten();
         // Earlier versions remembered the node's rounds only.
-        let Scrubbed { round: finished_round, at: finished_at } = control.remembered();
+        let LastScrub { round: finished_round, at: finished_at } = control.remembered();
         let of_node = ScrubCursor {
             finished_round,
             finished_at,
@@ -201,7 +201,7 @@ impl VolumeScrubber {
     }
 
     /// Reads one block, piece by piece; returns whether it was damaged.
-    async fn block(&mut self, id: BlockId, stored: Stored) -> Step<bool> {
+    async fn block(&mut self, id: BlockId, stored: ReplicaInfo) -> Step<bool> {
         let mut start = 0;
         while start < stored.length {
             self.wait_while_paused().await?;

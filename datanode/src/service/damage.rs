@@ -7,13 +7,13 @@ use cairn_protocol::event::EventKind;
 use cairn_protocol::id::BlockId;
 use cairn_protocol::warn_peer;
 
-use super::Blocks;
+use super::BlockStore;
 use crate::volume::{Damage, Volume, VolumeError};
 
 /// What is read at once of a block that is verified, in bytes.
 const PIECE: u64 = 1 << 20;
 
-impl Blocks {
+impl BlockStore {
     /// Deals with a block that did not read well, in the background.
     pub(crate) fn suspect(&self, volume: Arc<Volume>, block: BlockId) {
         // Whoever has the turn writes or deletes it, or deals with it already.

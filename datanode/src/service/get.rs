@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::Blocks;
+use super::BlockStore;
 use crate::volume::{BlockReader, Volume, VolumeError};
 
 /// What is read at once, in bytes: four chunks. Two pieces per reader are in memory.
@@ -18,7 +18,7 @@ const PIECE: u64 = 256 * 1024;
 
 type Piece = JoinHandle<Result<Bytes, VolumeError>>;
 
-impl Blocks {
+impl BlockStore {
     /// Opens a block and reads its first piece.
     pub(crate) async fn read(
         &self,
@@ -77,7 +77,7 @@ impl Blocks {
 
 /// A block on its way out.
 struct Sending {
-    blocks: Blocks,
+    blocks: BlockStore,
     volume: Arc<Volume>,
     block: BlockId,
     reader: Arc<BlockReader>,

@@ -30,14 +30,14 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::volume::set::VolumeSet;
+use crate::volume::volumes::Volumes;
 
 /// What the routes need.
 #[derive(Clone)]
 pub(crate) struct Served {
     pub(crate) node: NodeId,
     pub(crate) blocks: Arc<dyn BlockService>,
-    pub(crate) volumes: Arc<VolumeSet>,
+    pub(crate) volumes: Arc<Volumes>,
     pub(crate) events: EventBus,
     pub(crate) secret: ClusterSecret,
     pub(crate) admission: Admission,

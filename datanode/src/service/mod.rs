@@ -39,13 +39,13 @@ use crate::in_flight::InFlight;
 use crate::incremental_report::IncrementalReport;
 use crate::recent::{Moment, RecentlyStored};
 use crate::volume::blocking;
-use crate::volume::set::VolumeSet;
+use crate::volume::volumes::Volumes;
 
 /// The blocks of one datanode. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Blocks {
+pub(crate) struct BlockStore {
     pub(crate) node: NodeId,
-    pub(crate) volumes: Arc<VolumeSet>,
+    pub(crate) volumes: Arc<Volumes>,
     pub(crate) secret: ClusterSecret,
     pub(crate) env: Env,
     pub(crate) events: EventBus,
@@ -60,10 +60,10 @@ pub(crate) struct Blocks {
     stall_timeout: Duration,
 }
 
-impl Blocks {
+impl BlockStore {
     pub(crate) fn new(
         config: &Config,
-        volumes: Arc<VolumeSet>,
+        volumes: Arc<Volumes>,
         connector: Arc<dyn BlockConnector>,
         secret: ClusterSecret,
         env: Env,
@@ -149,7 +149,7 @@ impl Blocks {
 }
 
 #[async_trait]
-impl BlockService for Blocks {
+impl BlockService for BlockStore {
     async fn put(&self, request: PutBlock, data: BlockStream) -> Result<PutBlockReply, BlockError> {
         self.check_token(&request.token, BlockOperation::Put, request.block)?;
         self.receive(request, data).await

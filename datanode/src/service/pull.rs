@@ -10,12 +10,12 @@ use cairn_protocol::secret::BlockOperation;
 use cairn_protocol::warn_peer;
 use futures_util::StreamExt;
 
-use super::Blocks;
+use super::BlockStore;
 
 /// How long a token for a pull is good: until the request has arrived, however slow the clocks' agreement.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 
-impl Blocks {
+impl BlockStore {
     /// Copies a block from the first of `sources` that has it right.
     pub(crate) async fn pull(
         &self,

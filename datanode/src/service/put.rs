@@ -18,7 +18,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::Blocks;
+use super::BlockStore;
 use super::pipeline::{Announced, Forwarded, Pieces, forward, send};
 use crate::in_flight::Turn;
 use crate::volume::{BlockWriter, Volume, VolumeError, aside};
@@ -34,7 +34,7 @@ enum Local {
     Failed(BlockError),
 }
 
-impl Blocks {
+impl BlockStore {
     pub(crate) async fn receive(
         &self,
         request: PutBlock,
@@ -88,7 +88,7 @@ impl Blocks {
         self.reply(block, local, forwarded.reply)
     }
 
-    /// Makes ready to write, on the first volume that has room.
+    /// Makes ready to write, on the first volume that has space.
     async fn begin(&self, announced: Announced) -> Result<Local, BlockError> {
         let Announced { block, length, crc32c } = announced;
         if let Some(held) = self.volumes.held(&block) {
@@ -229,7 +229,7 @@ impl Blocks {
 
 /// A block whose bytes are coming.
 struct Receiving<'a> {
-    blocks: &'a Blocks,
+    blocks: &'a BlockStore,
     turn: &'a Turn,
     local: Local,
     /// The next node of the pipeline, as long as it takes pieces.

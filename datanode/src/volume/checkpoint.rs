@@ -59,7 +59,7 @@ pub(crate) fn write(
     }
     let written = write_new(disk, &new, volume, index);
     if written.is_err() {
-        // Its room may be what is missing. If it stays, the next one replaces it.
+        // Its space may be what is missing. If it stays, the next one replaces it.
         let _ = disk.remove_file(&new);
     }
     let length = written?;
@@ -87,7 +87,9 @@ fn write_new(disk: &dyn Disk, new: &Path, volume: VolumeId, index: &RwLock<Index
         let page = lock().trash_page(after, UNDER_ONE_LOCK);
         let Some((last, _)) = page.last() else { break };
         after = Some(*last);
-        for (id, Trashed { entry, deleted_at }) in page.iter().filter(|(_, one)| !one.entry.place.is_own()) {
+        for (id, Trashed { entry, deleted_at }) in
+            page.iter().filter(|(_, one)| !one.entry.place.is_dedicated())
+        {
             trashed += 1;
             encode_entry(&mut output.bytes, *id, entry);
             output.bytes.extend_from_slice(&deleted_at.to_le_bytes());
@@ -247,9 +249,9 @@ mod tests {
             index.insert(*id, *entry);
         }
         let trashed = |at| Trashed { entry: Entry { length: 5, crc: 6, place: at }, deleted_at: 99 };
-        let [gone, own] = [1 << 100, 1 << 101].map(|n| BlockId(Uuid::from_u128(n)));
+        let [gone, dedicated] = [1 << 100, 1 << 101].map(|n| BlockId(Uuid::from_u128(n)));
         index.add_trash(gone, trashed(Place::shared(3, 64)));
-        index.add_trash(own, trashed(Place::own(3, 64)));
+        index.add_trash(dedicated, trashed(Place::dedicated(3, 64)));
         write(&RealDisk, directory.path(), volume, &RwLock::new(index)).unwrap();
         let mut found = Vec::new();
         let checkpoint =

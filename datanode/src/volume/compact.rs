@@ -13,7 +13,6 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use cairn_protocol::id::BlockId;
 
-use super::core::Core;
 use super::error::{VolumeError, is_shortage};
 use super::index::{self, Entry, Trashed};
 use super::log::{Change, Log, Pending, SmallBlock};
@@ -21,6 +20,7 @@ use super::quarantine;
 use super::read::BlockReader;
 use super::record::Body;
 use super::scan::{Record, Scanner};
+use super::state::VolumeState;
 use super::trash;
 use super::unfinished;
 
@@ -39,16 +39,16 @@ pub struct Compaction {
 }
 
 /// Empties and removes the shared segment `number`. Blocks its thread.
-pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction, VolumeError> {
-    core.check()?;
+pub(crate) fn compact(state: &VolumeState, log: &Log, number: u32) -> Result<Compaction, VolumeError> {
+    state.check()?;
     let mut done = Compaction::default();
-    let path = core.segment_path(number);
+    let path = state.segment_path(number);
     let read_error = |error| VolumeError::io("read", &path, error);
-    let file = core.disk.open(&path).map_err(read_error)?;
-    let mut scanner = Scanner::new(file, core.id, number, 0).map_err(read_error)?;
-    // What is dead altogether is not moved, and needs no room.
-    if core.index().segment(number).is_some_and(|usage| usage.live > 0) {
-        unfinished::begin(core, number)?;
+    let file = state.disk.open(&path).map_err(read_error)?;
+    let mut scanner = Scanner::new(file, state.id, number, 0).map_err(read_error)?;
+    // What is dead altogether is not moved, and needs no space.
+    if state.index().segment(number).is_some_and(|usage| usage.live > 0) {
+        unfinished::begin(state, number)?;
     }
     let (mut in_flight, mut damaged) = (VecDeque::new(), Vec::new());
     loop {
@@ -59,7 +59,7 @@ pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction,
             // Too much cannot be read: that ends the scan, not the compaction. The rest is read block by block.
             Err(_) => break,
         };
-        match keep(core, number, &record) {
+        match keep(state, number, &record) {
             Keep::Nothing => {}
             Keep::This(change) => {
                 done.moved += u64::from(matches!(change, Change::Put { .. }));
@@ -73,38 +73,44 @@ pub(crate) fn compact(core: &Core, log: &Log, number: u32) -> Result<Compaction,
     }
     in_flight.into_iter().try_for_each(Pending::wait)?;
     for (id, entry) in damaged {
-        save(core, log, id, entry, &mut done)?;
+        save(state, log, id, entry, &mut done)?;
     }
     // What still points here was not reached, or not found by its header.
-    for (id, entry) in index::in_segment(core.index_lock(), number) {
-        save(core, log, id, entry, &mut done)?;
+    for (id, entry) in index::in_segment(state.index_lock(), number) {
+        save(state, log, id, entry, &mut done)?;
     }
-    carry_trash(core, log, number)?;
-    done.freed_bytes = remove(core, number)?;
+    carry_trash(state, log, number)?;
+    done.freed_bytes = remove(state, number)?;
     Ok(done)
 }
 
 /// Moves a block that the scan did not find whole, if it can be read by itself; else sets it aside.
-fn save(core: &Core, log: &Log, id: BlockId, entry: Entry, done: &mut Compaction) -> Result<(), VolumeError> {
-    if core.index().get(&id) != Some(entry) {
+fn save(
+    state: &VolumeState,
+    log: &Log,
+    id: BlockId,
+    entry: Entry,
+    done: &mut Compaction,
+) -> Result<(), VolumeError> {
+    if state.index().get(&id) != Some(entry) {
         return Ok(());
     }
-    if let Some(block) = read_alone(core, id, entry)? {
+    if let Some(block) = read_alone(state, id, entry)? {
         log.submit(Change::Put { block, moved_from: Some(entry.place) })?.wait()?;
         done.moved += 1;
     } else {
-        set_aside(core, log, id, entry)?;
+        set_aside(state, log, id, entry)?;
         done.damaged.push(id);
     }
     Ok(())
 }
 
 /// Moves what of the trash is left in the segment: what was deleted meanwhile, and nothing here can be deleted any more.
-fn carry_trash(core: &Core, log: &Log, number: u32) -> Result<(), VolumeError> {
-    let trashed = core.index().trash_in_segment(number, usize::MAX);
+fn carry_trash(state: &VolumeState, log: &Log, number: u32) -> Result<(), VolumeError> {
+    let trashed = state.index().trash_in_segment(number, usize::MAX);
     for (id, trashed) in trashed {
         let Trashed { entry, deleted_at } = trashed;
-        match trash::read_shared(core, id, &trashed) {
+        match trash::read_shared(state, id, &trashed) {
             Ok(block) => {
                 log.submit(Change::PutTrashed { block, moved_from: entry.place, deleted_at })?.wait()?
             }
@@ -117,8 +123,8 @@ fn carry_trash(core: &Core, log: &Log, number: u32) -> Result<(), VolumeError> {
 }
 
 /// A block of the segment, if it can be read and is intact.
-fn read_alone(core: &Core, id: BlockId, entry: Entry) -> Result<Option<SmallBlock>, VolumeError> {
-    let read = BlockReader::open(core, id).and_then(|reader| Ok((reader.read(0, reader.length())?, reader)));
+fn read_alone(state: &VolumeState, id: BlockId, entry: Entry) -> Result<Option<SmallBlock>, VolumeError> {
+    let read = BlockReader::open(state, id).and_then(|reader| Ok((reader.read(0, reader.length())?, reader)));
     match read {
         Ok((data, reader)) => {
             let table = reader.table().encode();
@@ -131,9 +137,14 @@ fn read_alone(core: &Core, id: BlockId, entry: Entry) -> Result<Option<SmallBloc
 }
 
 /// Sets a block of a shared segment aside.
-pub(crate) fn set_aside(core: &Core, log: &Log, id: BlockId, entry: Entry) -> Result<(), VolumeError> {
-    if quarantine::copy_record(core, id, entry)? {
-        core.index_mut().quarantine(id, entry.size());
+pub(crate) fn set_aside(
+    state: &VolumeState,
+    log: &Log,
+    id: BlockId,
+    entry: Entry,
+) -> Result<(), VolumeError> {
+    if quarantine::copy_record(state, id, entry)? {
+        state.index_mut().quarantine(id, entry.size());
     }
     log.submit(Change::Delete { id, deleted_at: 0 })?.wait()
 }
@@ -147,12 +158,12 @@ enum Keep {
     Damaged(BlockId, Entry),
 }
 
-fn keep(core: &Core, number: u32, record: &Record<'_>) -> Keep {
+fn keep(state: &VolumeState, number: u32, record: &Record<'_>) -> Keep {
     let (id, place) = (record.header.id, record.header.place);
     match record.header.body {
         Body::Block(body) => {
             let (held, trashed) = {
-                let index = core.index();
+                let index = state.index();
                 (index.get(&id), index.trashed(&id))
             };
             let held = held.filter(|entry| entry.place == place);
@@ -179,7 +190,7 @@ fn keep(core: &Core, number: u32, record: &Record<'_>) -> Keep {
         }
         Body::Mark => Keep::Nothing,
         Body::Tombstone { target, deleted_at } => {
-            if core.index().needs_tombstone(target.segment(), number) {
+            if state.index().needs_tombstone(target.segment(), number) {
                 Keep::This(Change::CarryTombstone { id, target, deleted_at })
             } else {
                 Keep::Nothing
@@ -188,13 +199,13 @@ fn keep(core: &Core, number: u32, record: &Record<'_>) -> Keep {
     }
 }
 
-fn remove(core: &Core, number: u32) -> Result<u64, VolumeError> {
-    let path = core.segment_path(number);
-    let directory = core.shared_directory();
-    core.disk.remove_file(&path).map_err(|error| core.write_error("remove", &path, error))?;
+fn remove(state: &VolumeState, number: u32) -> Result<u64, VolumeError> {
+    let path = state.segment_path(number);
+    let directory = state.shared_directory();
+    state.disk.remove_file(&path).map_err(|error| state.write_error("remove", &path, error))?;
     // The file is gone, whether that is durable or not: a segment that comes back holds only what is elsewhere too.
-    let synced = core.sync_dir(&directory);
-    let mut index = core.index_mut();
+    let synced = state.sync_dir(&directory);
+    let mut index = state.index_mut();
     let size = index.segment(number).map_or(0, |usage| usage.size);
     index.remove_segment(number);
     drop(index);

@@ -30,7 +30,7 @@ fn mostly_dead(disk: &SimDisk) -> Volume {
 
 /// Entries of the index that were looked at in the order of ids, so far.
 fn paged(volume: &Volume) -> usize {
-    volume.core.index().paged.load(Ordering::Relaxed)
+    volume.state.index().paged.load(Ordering::Relaxed)
 }
 
 fn first_segment() -> PathBuf {
@@ -67,7 +67,7 @@ fn a_block_whose_header_is_damaged_is_found_and_set_aside_and_nobody_waits_for_l
     disk.flip_bit(&first_segment(), 64 + 10);
     let done = volume.compact().unwrap().unwrap();
     assert_eq!((done.damaged, volume.quarantined()), (vec![id(0)], vec![id(0)]));
-    assert!(volume.core.index().paged_at_once.load(Ordering::Relaxed) <= UNDER_ONE_LOCK);
+    assert!(volume.state.index().paged_at_once.load(Ordering::Relaxed) <= UNDER_ONE_LOCK);
     assert!(matches!(volume.reader(id(0)), Err(VolumeError::Damaged { .. })));
 }
 
@@ -84,7 +84,7 @@ fn long_pages_and_checkpoints_let_others_at_the_index_in_between() {
         assert_eq!(page, held[10..limit.saturating_add(10).min(held.len())]);
     }
     volume.checkpoint().unwrap();
-    assert!(volume.core.index().paged_at_once.load(Ordering::Relaxed) <= UNDER_ONE_LOCK);
+    assert!(volume.state.index().paged_at_once.load(Ordering::Relaxed) <= UNDER_ONE_LOCK);
 }
 
 /// The thread that writes for all walked the index for a segment whose file was gone.
@@ -95,14 +95,14 @@ fn what_is_lost_with_a_segment_is_found_without_holding_up_others() {
     disk.remove_file(&first_segment()).unwrap();
     let lost = volume.lose_missing_segments().unwrap();
     assert!(lost.contains(&id(0)), "{lost:?}");
-    assert!(volume.core.index().paged_at_once.load(Ordering::Relaxed) <= UNDER_ONE_LOCK);
+    assert!(volume.state.index().paged_at_once.load(Ordering::Relaxed) <= UNDER_ONE_LOCK);
     // Segments without blocks cost no walk.
     let before = paged(&volume);
     assert_eq!(volume.lose_missing_segments().unwrap(), []);
     assert_eq!(paged(&volume), before);
 }
 
-/// Room was asked for, of the disk too, on the thread that serves requests.
+/// Space was asked for, of the disk too, on the thread that serves requests.
 #[test]
 fn a_writer_that_waits_for_the_index_does_not_hold_up_its_thread() {
     let disk = SimDisk::new(1 << 30);
@@ -110,7 +110,7 @@ fn a_writer_that_waits_for_the_index_does_not_hold_up_its_thread() {
     block_on(async {
         let mut writer = std::pin::pin!(volume.writer(id(1), 100, 0));
         let first = std::future::poll_fn(|context| {
-            let _busy = volume.core.index_mut();
+            let _busy = volume.state.index_mut();
             std::task::Poll::Ready(writer.as_mut().poll(context))
         });
         assert!(first.await.is_pending());

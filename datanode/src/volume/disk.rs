@@ -182,7 +182,7 @@ pub(crate) fn replace_file(disk: &dyn Disk, directory: &Path, name: &str, bytes:
         file.sync()
     });
     if let Err(error) = written {
-        // Its room may be what is missing. If it stays, the next one replaces it.
+        // Its space may be what is missing. If it stays, the next one replaces it.
         let _ = disk.remove_file(&new);
         return Err(error);
     }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 /// Why an operation on a volume did not succeed. Cheap to clone: one failed `fdatasync` answers many writers.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum VolumeError {
-    /// Too little room for the block. Nothing of it was kept.
+    /// Too little space for the block. Nothing of it was kept.
     #[error("the volume is full: {needed} bytes are needed, {available} are available")]
     Full {
         /// Bytes that the block would take.
@@ -100,7 +100,7 @@ pub enum Damage {
     Missing,
 }
 
-/// Whether the system says that there is no room, which is no fault of the disk.
+/// Whether the system says that there is no space, which is no fault of the disk.
 pub(crate) fn is_out_of_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -1,4 +1,4 @@
-//! What a full volume does to get the room of dead records back, and that no deleted block returns for it.
+//! What a full volume does to get the space of dead records back, and that no deleted block returns for it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::sim::SimDisk;
 use super::tests::{Model, block_on, content, id, op, open_in, open_with, options, put, read};
 use super::{Volume, VolumeError, VolumeOptions};
 
-/// Room for some 200 blocks of 1500 bytes, on a disk that has more.
+/// Space for some 200 blocks of 1500 bytes, on a disk that has more.
 fn small() -> VolumeOptions {
     VolumeOptions { capacity_bytes_max: Some(400_000), reserve_bytes: 60_000, ..options() }
 }
@@ -40,20 +40,20 @@ fn check_three_quarters(volume: &Volume, stored: u16) {
 
 /// Segments that were more than half alive were never compacted: a quarter of the disk could be dead, and it was full all the same.
 #[test]
-fn a_full_volume_that_nobody_writes_to_gets_the_room_of_its_dead_records_back() {
+fn a_full_volume_that_nobody_writes_to_gets_the_space_of_its_dead_records_back() {
     let volume = open_with(&SimDisk::new(1 << 30), small()).unwrap();
     let stored = three_quarters_alive(&volume);
     let before = volume.usage().unwrap();
     while volume.compact().unwrap().is_some() {}
     let after = volume.usage().unwrap();
-    // Until there is room for a segment, and no further: it costs writes.
+    // Until there is space for a segment, and no further: it costs writes.
     assert!(before.available < 1600 && after.available >= 16 * 1024, "{before:?} {after:?}");
     assert!(after.used + 16 * 1024 * 3 > before.used, "{before:?} {after:?}");
     check_three_quarters(&volume, stored);
 }
 
 #[test]
-fn a_write_to_a_full_volume_waits_for_the_room_of_dead_records() {
+fn a_write_to_a_full_volume_waits_for_the_space_of_dead_records() {
     let volume = open_with(&SimDisk::new(1 << 30), small()).unwrap();
     let stored = three_quarters_alive(&volume);
     let more = stored / 5;
@@ -65,7 +65,7 @@ fn a_write_to_a_full_volume_waits_for_the_room_of_dead_records() {
 }
 
 #[test]
-fn a_volume_with_room_leaves_segments_alone_that_are_more_than_half_alive() {
+fn a_volume_with_space_leaves_segments_alone_that_are_more_than_half_alive() {
     let options = VolumeOptions { capacity_bytes_max: None, ..small() };
     let volume = open_with(&SimDisk::new(1 << 30), options).unwrap();
     block_on(async {
@@ -79,9 +79,9 @@ fn a_volume_with_room_leaves_segments_alone_that_are_more_than_half_alive() {
     assert_eq!(volume.compact().unwrap(), None);
 }
 
-/// With a quota nobody is believed until a write succeeds, and the room that compaction made was never tried.
+/// With a quota nobody is believed until a write succeeds, and the space that compaction freed was never tried.
 #[test]
-fn compaction_makes_room_where_there_is_a_quota() {
+fn compaction_frees_space_where_there_is_a_quota() {
     let disk = SimDisk::new(1 << 30);
     let volume = open_with(&disk, options()).unwrap();
     block_on(async {
@@ -104,10 +104,10 @@ fn compaction_makes_room_where_there_is_a_quota() {
 /// were compacted away, and a start that read all segments found it in the segment that was left behind.
 #[test]
 fn a_compaction_that_breaks_off_anywhere_brings_no_deleted_block_back() {
-    // The segment that blocks are moved to has room for so many, so that some are durable before others.
-    for room in 0..4 {
+    // The segment that blocks are moved to has space for so many, so that some are durable before others.
+    for space in 0..4 {
         for power_fails_after in 1.. {
-            let (disk, volume, first_new) = about_to_compact(room);
+            let (disk, volume, first_new) = about_to_compact(space);
             disk.fail_power_after(power_fails_after);
             let compacted = volume.compact();
             drop(volume);
@@ -119,9 +119,9 @@ fn a_compaction_that_breaks_off_anywhere_brings_no_deleted_block_back() {
             let volume = open_with(&disk, options()).unwrap();
             check_three_quarters(&volume, BLOCKS);
             // All that was moved is deleted, and its segments and tombstones go; the segment that it was moved from is more than
-            // half alive, and there is room.
+            // half alive, and there is space.
             for (id, _) in volume.page(None, usize::MAX) {
-                if volume.core.index().get(&id).is_some_and(|entry| entry.place.segment() >= first_new) {
+                if volume.state.index().get(&id).is_some_and(|entry| entry.place.segment() >= first_new) {
                     assert!(block_on(volume.delete(id)).unwrap());
                 }
             }
@@ -131,7 +131,7 @@ fn a_compaction_that_breaks_off_anywhere_brings_no_deleted_block_back() {
             drop(volume);
             disk.remove_file(&PathBuf::from("/data/checkpoint")).unwrap();
             let volume = open_with(&disk, options()).unwrap();
-            assert_eq!(volume.page(None, usize::MAX), held, "{room} {power_fails_after}");
+            assert_eq!(volume.page(None, usize::MAX), held, "{space} {power_fails_after}");
         }
     }
 }
@@ -149,7 +149,7 @@ fn a_volume_of_an_earlier_version_is_taken_for_one_whose_compaction_broke_off() 
             volume.delete(id(n)).await.unwrap();
         }
     });
-    let unfinished = |volume: &Volume| volume.core.index().unfinished();
+    let unfinished = |volume: &Volume| volume.state.index().unfinished();
     drop(volume);
     let volume = open_with(&disk, options()).unwrap();
     assert!(unfinished(&volume).is_empty());
@@ -167,8 +167,8 @@ fn a_volume_of_an_earlier_version_is_taken_for_one_whose_compaction_broke_off() 
 
 const BLOCKS: u16 = 100;
 
-/// A volume without room whose segments are three quarters alive, and the segment that takes new blocks: as many as it has `room` for.
-fn about_to_compact(room: u16) -> (SimDisk, Volume, u32) {
+/// A volume without space whose segments are three quarters alive, and the segment that takes new blocks: as many as it has `space` for.
+fn about_to_compact(space: u16) -> (SimDisk, Volume, u32) {
     let disk = SimDisk::new(1 << 30);
     let volume = open_with(&disk, options()).unwrap();
     block_on(async {
@@ -180,10 +180,10 @@ fn about_to_compact(room: u16) -> (SimDisk, Volume, u32) {
         }
     });
     seal(&volume);
-    for n in room..10 {
+    for n in space..10 {
         block_on(put(&volume, id(1000 + n), &content(n.into(), 1500))).unwrap();
     }
-    let first_new = volume.core.index().position.segment;
+    let first_new = volume.state.index().position.segment;
     let capacity_bytes_max = Some(volume.usage().unwrap().used + 30_000);
     drop(volume);
     let options = VolumeOptions { capacity_bytes_max, reserve_bytes: 60_000, ..options() };

@@ -30,7 +30,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// Bytes on disk.
     pub(crate) fn size(&self) -> u64 {
-        record_size(u64::from(self.length), self.place.is_own())
+        record_size(u64::from(self.length), self.place.is_dedicated())
     }
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct LogPosition {
 pub(crate) struct Index {
     blocks: BTreeMap<BlockId, Entry>,
     segments: Segments,
-    own_bytes: u64,
+    dedicated_bytes: u64,
     /// Deleted blocks that can be brought back: none of them is in `blocks`.
     trash: TrashIndex,
     /// Blocks set aside as damaged, with the bytes that they take.
@@ -89,7 +89,7 @@ pub(crate) fn in_segment(index: &RwLock<Index>, number: u32) -> Vec<(BlockId, En
         let usage = index.read().unwrap_or_else(PoisonError::into_inner).segment(number);
         usage.is_none_or(|usage| usage.blocks() == 0)
     };
-    let inside = |entry: &Entry| !entry.place.is_own() && entry.place.segment() == number;
+    let inside = |entry: &Entry| !entry.place.is_dedicated() && entry.place.segment() == number;
     let (mut found, mut after) = (Vec::new(), None);
     while !is_empty() {
         let page = page(index, after, UNDER_ONE_LOCK);
@@ -115,8 +115,8 @@ impl Index {
         if let Some(old) = old {
             self.release(old);
         }
-        if entry.place.is_own() {
-            self.own_bytes += entry.size();
+        if entry.place.is_dedicated() {
+            self.dedicated_bytes += entry.size();
         } else {
             self.segments.change(entry.place.segment(), |segment| segment.live += entry.size());
         }
@@ -127,7 +127,7 @@ impl Index {
     pub(crate) fn add_trash(&mut self, id: BlockId, trashed: Trashed) -> Option<Trashed> {
         let old = self.take_trash(&id);
         let size = trashed.entry.size();
-        if !trashed.entry.place.is_own() {
+        if !trashed.entry.place.is_dedicated() {
             self.segments.change(trashed.entry.place.segment(), |segment| {
                 segment.live += size;
                 segment.trash += size;
@@ -141,7 +141,7 @@ impl Index {
     pub(crate) fn take_trash(&mut self, id: &BlockId) -> Option<Trashed> {
         let trashed = self.trash.remove(id)?;
         let (place, size) = (trashed.entry.place, trashed.entry.size());
-        if !place.is_own() {
+        if !place.is_dedicated() {
             self.segments.change_existing(place.segment(), |segment| {
                 segment.live -= size;
                 segment.trash -= size;
@@ -161,8 +161,8 @@ impl Index {
     }
 
     /// The one that was deleted first of those with a segment of their own.
-    pub(crate) fn oldest_own_trash(&self) -> Option<(BlockId, Trashed)> {
-        self.trash.oldest_own()
+    pub(crate) fn oldest_dedicated_trash(&self) -> Option<(BlockId, Trashed)> {
+        self.trash.oldest_dedicated()
     }
 
     /// How many blocks lie in the trash.
@@ -172,12 +172,12 @@ impl Index {
 
     /// Bytes of what lies in the trash.
     pub(crate) fn trash_bytes(&self) -> u64 {
-        self.trash.own_bytes() + self.segments.trash()
+        self.trash.dedicated_bytes() + self.segments.trash()
     }
 
     /// Bytes that there are once the trash is emptied: of [`used`](Self::used).
     pub(crate) fn reclaimable(&self) -> u64 {
-        self.trash.own_bytes() + self.segments.reclaimable()
+        self.trash.dedicated_bytes() + self.segments.reclaimable()
     }
 
     /// Up to `limit` blocks of the trash above `after`, in the order of ids.
@@ -199,8 +199,8 @@ impl Index {
     }
 
     fn release(&mut self, entry: Entry) {
-        if entry.place.is_own() {
-            self.own_bytes -= entry.size();
+        if entry.place.is_dedicated() {
+            self.dedicated_bytes -= entry.size();
         } else {
             self.segments.change_existing(entry.place.segment(), |segment| segment.live -= entry.size());
         }
@@ -257,12 +257,12 @@ impl Index {
 
     /// The sealed segment to compact next, if there is one: one whose compaction has begun, else the oldest that is less than
     /// half alive. With `is_short`, because the disk is full, else the deadest that is at least an eighth dead. What is more
-    /// than half alive must fit `room` bytes.
-    pub(crate) fn compaction_candidate(&self, is_short: bool, room: u64) -> Option<u32> {
+    /// than half alive must fit `space` bytes.
+    pub(crate) fn compaction_candidate(&self, is_short: bool, space: u64) -> Option<u32> {
         let end = self.position.segment;
-        let unfinished = self.segments.unfinished_that_fits(room).filter(|number| *number < end);
+        let unfinished = self.segments.unfinished_that_fits(space).filter(|number| *number < end);
         let candidate = unfinished.or_else(|| self.segments.oldest_mostly_dead(end));
-        candidate.or_else(|| if is_short { self.segments.deadest(end, room) } else { None })
+        candidate.or_else(|| if is_short { self.segments.deadest(end, space) } else { None })
     }
 
     /// Whether a tombstone for a record of segment `target` is still needed when segment `number` is gone.
@@ -315,7 +315,7 @@ impl Index {
 
     /// Bytes of all that is stored, dead records, trash and quarantine included.
     pub(crate) fn used(&self) -> u64 {
-        self.own_bytes + self.trash.own_bytes() + self.segments.size() + self.quarantined_bytes
+        self.dedicated_bytes + self.trash.dedicated_bytes() + self.segments.size() + self.quarantined_bytes
     }
 }
 

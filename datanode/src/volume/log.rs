@@ -18,11 +18,11 @@ use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::id::BlockId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::core::Core;
 use super::disk::DiskFile;
 use super::error::{VolumeError, is_out_of_space, is_shortage};
 use super::index::{Entry, LogPosition, Trashed, UNDER_ONE_LOCK};
 use super::record::{Body, HEADER_SIZE, Header, Place, record_size, segment_header};
+use super::state::VolumeState;
 use super::trash;
 
 /// A batch is closed at this size: enough that the sync, not the write, is the cost that is shared, and little
@@ -77,12 +77,12 @@ pub(crate) struct Log {
 impl Log {
     /// Starts the thread; it appends to `file` if recovery left one open, and ends when all hands are gone.
     pub(crate) fn start(
-        core: Arc<Core>,
+        state: Arc<VolumeState>,
         file: Option<Arc<dyn DiskFile>>,
     ) -> io::Result<(Self, JoinHandle<()>)> {
         let (requests, waiting) = mpsc::channel(QUEUE_LENGTH);
-        let position = core.index().position;
-        let writer = Writer { core, file, position, batch: Batch::default() };
+        let position = state.index().position;
+        let writer = Writer { state, file, position, batch: Batch::default() };
         // A thread of its own, because it blocks on the disk all day long.
         let thread = std::thread::Builder::new().name("volume-log".into()).spawn(|| writer.run(waiting))?;
         Ok((Self { requests }, thread))
@@ -116,7 +116,7 @@ impl Pending {
 
 #[derive(Debug)]
 struct Writer {
-    core: Arc<Core>,
+    state: Arc<VolumeState>,
     /// The active segment; none before the first write to a new volume.
     file: Option<Arc<dyn DiskFile>>,
     /// Where the active segment ends.
@@ -168,7 +168,7 @@ impl Writer {
             Change::Delete { .. } | Change::CarryTombstone { .. } => HEADER_SIZE as u64,
             Change::Seal | Change::Lose { .. } => 0,
         };
-        if let Err(error) = self.make_room(size) {
+        if let Err(error) = self.ensure_segment_fits(size) {
             // Whoever asked may be gone; then nobody needs the answer.
             let _ = reply.send(Err(error));
             return;
@@ -176,7 +176,8 @@ impl Writer {
         match change {
             Change::Put { block, moved_from } => self.stage_put(&block, moved_from),
             Change::PutTrashed { block, moved_from, deleted_at } => {
-                if self.core.index().trashed(&block.id).is_some_and(|found| found.entry.place == moved_from) {
+                if self.state.index().trashed(&block.id).is_some_and(|found| found.entry.place == moved_from)
+                {
                     let entry = self.stage_block(&block, deleted_at);
                     let moved = Trashed { entry, deleted_at };
                     self.batch.steps.push(Step::MoveTrash(moved_from, block.id, moved));
@@ -195,12 +196,12 @@ impl Writer {
             Change::CarryTombstone { id, target, deleted_at } => self.stage_tombstone(id, target, deleted_at),
             Change::Seal => {
                 self.commit();
-                let _ = reply.send(self.core.check().and_then(|()| self.begin_segment()));
+                let _ = reply.send(self.state.check().and_then(|()| self.begin_segment()));
                 return;
             }
             Change::Lose { segment, blocks } => {
                 self.commit();
-                let _ = reply.send(self.core.check().map(|()| self.lose(segment, &blocks)));
+                let _ = reply.send(self.state.check().map(|()| self.lose(segment, &blocks)));
                 return;
             }
         }
@@ -209,12 +210,12 @@ impl Writer {
 
     fn lose(&self, segment: u32, blocks: &[(BlockId, Entry)]) {
         for some in blocks.chunks(UNDER_ONE_LOCK) {
-            let mut index = self.core.index_mut();
+            let mut index = self.state.index_mut();
             for (id, entry) in some {
                 index.remove_at(id, entry.place);
             }
         }
-        self.core.index_mut().remove_segment(segment);
+        self.state.index_mut().remove_segment(segment);
     }
 
     fn stage_put(&mut self, block: &SmallBlock, moved_from: Option<Place>) {
@@ -236,7 +237,7 @@ impl Writer {
         let header = Header::of_block(block.id, place, block.length, block.crc, &block.table);
         let header = header.trashed(deleted_at);
         let bytes = &mut self.batch.bytes;
-        bytes.extend_from_slice(&header.encode(self.core.id));
+        bytes.extend_from_slice(&header.encode(self.state.id));
         bytes.extend_from_slice(&block.table);
         bytes.extend_from_slice(&block.data);
         bytes.resize(bytes.len().next_multiple_of(HEADER_SIZE), 0);
@@ -245,12 +246,12 @@ impl Writer {
 
     fn stage_tombstone(&mut self, id: BlockId, target: Place, deleted_at: u64) {
         let header = Header { id, place: self.next_place(), body: Body::Tombstone { target, deleted_at } };
-        self.batch.bytes.extend_from_slice(&header.encode(self.core.id));
+        self.batch.bytes.extend_from_slice(&header.encode(self.state.id));
         self.batch.steps.push(Step::Tombstone(target.segment()));
     }
 
     fn next_place(&self) -> Place {
-        // make_room keeps segments within 32 bits.
+        // ensure_segment_fits keeps segments within 32 bits.
         Place::shared(self.position.segment, self.position.offset + self.batch.bytes.len() as u32)
     }
 
@@ -258,53 +259,53 @@ impl Writer {
     fn place_of(&self, id: &BlockId) -> Option<Place> {
         match self.batch.overlay.get(id) {
             Some(place) => *place,
-            None => self.core.index().get(id).map(|entry| entry.place).filter(|place| !place.is_own()),
+            None => self.state.index().get(id).map(|entry| entry.place).filter(|place| !place.is_dedicated()),
         }
     }
 
     /// Seals the active segment and begins the next when a record of `size` bytes does not fit any more.
-    fn make_room(&mut self, size: u64) -> Result<(), VolumeError> {
-        self.core.check()?;
+    fn ensure_segment_fits(&mut self, size: u64) -> Result<(), VolumeError> {
+        self.state.check()?;
         let end = u64::from(self.position.offset) + self.batch.bytes.len() as u64;
-        let fits = end + size <= u64::from(self.core.options.segment_bytes_max);
+        let fits = end + size <= u64::from(self.state.options.segment_bytes_max);
         let is_empty = end <= HEADER_SIZE as u64;
         if self.file.is_some() && (fits || is_empty) {
             return Ok(());
         }
         self.commit();
-        self.core.check()?;
+        self.state.check()?;
         self.begin_segment()
     }
 
     fn begin_segment(&mut self) -> Result<(), VolumeError> {
         let number = self.position.segment + 1;
-        let path = self.core.segment_path(number);
-        let header = segment_header(self.core.id, number);
-        let made = self.core.disk.create_new(&path).and_then(|file| {
-            self.core.try_with_room(header.len() as u64, || file.write_all_at(&header, 0))?;
+        let path = self.state.segment_path(number);
+        let header = segment_header(self.state.id, number);
+        let made = self.state.disk.create_new(&path).and_then(|file| {
+            self.state.try_write_with_space(header.len() as u64, || file.write_all_at(&header, 0))?;
             Ok(file)
         });
         let file = match made {
             Ok(file) => file,
             Err(error) if is_out_of_space(&error) => {
-                return match self.core.disk.remove_file(&path) {
+                return match self.state.disk.remove_file(&path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        Err(self.core.fail("remove", &path, &error))
+                        Err(self.state.fail("remove", &path, &error))
                     }
-                    Ok(()) | Err(_) => Err(self.core.full(HEADER_SIZE as u64)),
+                    Ok(()) | Err(_) => Err(self.state.full(HEADER_SIZE as u64)),
                 };
             }
             Err(error) if is_shortage(&error) => return Err(VolumeError::io("create", &path, error)),
-            Err(error) => return Err(self.core.fail("create", &path, &error)),
+            Err(error) => return Err(self.state.fail("create", &path, &error)),
         };
-        file.sync().map_err(|error| self.core.fail("fdatasync", &path, &error))?;
-        self.core.sync_dir(&self.core.shared_directory()).inspect_err(|_| {
+        file.sync().map_err(|error| self.state.fail("fdatasync", &path, &error))?;
+        self.state.sync_dir(&self.state.shared_directory()).inspect_err(|_| {
             // Its number is used again, if it was a file descriptor that was missing.
-            let _ = self.core.disk.remove_file(&path);
+            let _ = self.state.disk.remove_file(&path);
         })?;
         self.file = Some(file);
         self.position = LogPosition { segment: number, offset: HEADER_SIZE as u32 };
-        let mut index = self.core.index_mut();
+        let mut index = self.state.index_mut();
         index.position = self.position;
         index.set_segment_size(number, HEADER_SIZE as u64);
         Ok(())
@@ -313,7 +314,7 @@ impl Writer {
     /// Makes the batch durable, then visible, then answers.
     fn commit(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
-        let result = if batch.bytes.is_empty() { self.core.check() } else { self.write(&batch.bytes) };
+        let result = if batch.bytes.is_empty() { self.state.check() } else { self.write(&batch.bytes) };
         if result.is_ok() && !batch.bytes.is_empty() {
             self.publish(batch.steps, batch.bytes.len());
         }
@@ -326,23 +327,23 @@ impl Writer {
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), VolumeError> {
-        self.core.check()?;
-        let path = self.core.segment_path(self.position.segment);
+        self.state.check()?;
+        let path = self.state.segment_path(self.position.segment);
         let Some(file) = &self.file else { return Err(VolumeError::Closed) };
         let end = u64::from(self.position.offset);
-        let written = self.core.try_with_room(bytes.len() as u64, || file.write_all_at(bytes, end));
+        let written = self.state.try_write_with_space(bytes.len() as u64, || file.write_all_at(bytes, end));
         if let Err(error) = written {
             let cut = file.set_length(end);
             return Err(match cut {
-                Ok(()) if is_out_of_space(&error) => self.core.full(bytes.len() as u64),
-                Ok(()) | Err(_) => self.core.fail("write", &path, &error),
+                Ok(()) if is_out_of_space(&error) => self.state.full(bytes.len() as u64),
+                Ok(()) | Err(_) => self.state.fail("write", &path, &error),
             });
         }
         file.sync().map_err(|error| {
             // The page cache may now show as clean what never reached the disk. Cut it off, so that a restart
             // of this process does not take it for durable.
             let _ = file.set_length(end);
-            self.core.fail("fdatasync", &path, &error)
+            self.state.fail("fdatasync", &path, &error)
         })
     }
 
@@ -354,20 +355,20 @@ impl Writer {
         while steps.len() > 0 {
             self.take_steps(steps.by_ref().take(UNDER_ONE_LOCK), &mut replaced);
         }
-        let mut index = self.core.index_mut();
+        let mut index = self.state.index_mut();
         index.position = self.position;
         index.set_segment_size(self.position.segment, u64::from(self.position.offset));
         index.since_checkpoint += length as u64;
         drop(index);
         for (id, old) in replaced {
-            trash::discard(&self.core, &id, &old);
+            trash::discard(&self.state, &id, &old);
         }
-        trash::limit(&self.core);
+        trash::limit(&self.state);
     }
 
     /// Puts some steps of a batch into the index, under one lock.
     fn take_steps(&self, steps: impl Iterator<Item = Step>, replaced: &mut Vec<(BlockId, Trashed)>) {
-        let mut index = self.core.index_mut();
+        let mut index = self.state.index_mut();
         for step in steps {
             match step {
                 Step::Insert(id, entry) => {

@@ -20,7 +20,7 @@ use cairn_protocol::id::{ClusterId, NodeId, VolumeId};
 
 use super::disk::Disk;
 use super::identity::{DirectoryLock, Identity};
-use super::memo::{Known, Memo};
+use super::node_record::{KnownVolume, NodeRecord};
 use super::{OpenError, Volume, VolumeOptions};
 
 /// The volumes of a node, as a start found them.
@@ -30,7 +30,7 @@ pub(crate) struct Opened {
     pub(crate) cluster: Option<ClusterId>,
     pub(crate) volumes: Vec<Member>,
     pub(crate) left_out: Vec<LeftOut>,
-    pub(crate) memo: Memo,
+    pub(crate) node_record: NodeRecord,
 }
 
 /// An open volume.
@@ -70,7 +70,7 @@ struct Opening<'a> {
     disk: &'a Arc<dyn Disk>,
     options: &'a VolumeOptions,
     env: &'a Env,
-    memo: Memo,
+    node_record: NodeRecord,
     left_out: Vec<LeftOut>,
     /// Why a directory was left out: it is told when there is no other.
     broken: Option<OpenError>,
@@ -83,8 +83,8 @@ pub(crate) fn open(
     options: &VolumeOptions,
     env: &Env,
 ) -> Result<Opened, OpenError> {
-    let memo = Memo::default();
-    let mut opening = Opening { disk, options, env, memo, left_out: Vec::new(), broken: None };
+    let node_record = NodeRecord::default();
+    let mut opening = Opening { disk, options, env, node_record, left_out: Vec::new(), broken: None };
     let mut claimed = Vec::new();
     for (at, directory) in directories.iter().enumerate() {
         // Named twice is named once.
@@ -113,8 +113,8 @@ pub(crate) fn open(
         Some(error) if volumes.is_empty() => return Err(error),
         Some(_) | None => {}
     }
-    let memo = opening.memo_of(&volumes);
-    Ok(Opened { node, cluster, volumes, left_out: opening.left_out, memo })
+    let node_record = opening.node_record_of(&volumes);
+    Ok(Opened { node, cluster, volumes, left_out: opening.left_out, node_record })
 }
 
 impl Opening<'_> {
@@ -144,10 +144,10 @@ impl Opening<'_> {
     /// Reads what the node remembers, and names the volumes that were left out before it was known.
     fn remember(&mut self, claimed: &[Claimed]) {
         let with_identity = claimed.iter().filter(|one| one.identity.is_some());
-        let copies = with_identity.filter_map(|one| Memo::read(&**self.disk, &one.directory));
-        self.memo = copies.max_by_key(|memo| memo.sequence).unwrap_or_default();
+        let copies = with_identity.filter_map(|one| NodeRecord::read(&**self.disk, &one.directory));
+        self.node_record = copies.max_by_key(|node_record| node_record.sequence).unwrap_or_default();
         for left_out in &mut self.left_out {
-            if let Some(volume) = self.memo.volume_in(&left_out.directory) {
+            if let Some(volume) = self.node_record.volume_in(&left_out.directory) {
                 left_out.volume = volume;
             }
         }
@@ -177,7 +177,7 @@ impl Opening<'_> {
     }
 
     fn leave_out_known(&mut self, directory: &Path, error: OpenError) -> Result<(), OpenError> {
-        let known = self.memo.volume_in(directory);
+        let known = self.node_record.volume_in(directory);
         self.leave_out(directory, error)?;
         if let (Some(volume), Some(left_out)) = (known, self.left_out.last_mut()) {
             left_out.volume = volume;
@@ -195,7 +195,7 @@ impl Opening<'_> {
         cluster: Option<ClusterId>,
     ) -> Result<(DirectoryLock, Identity), OpenError> {
         let disk = &**self.disk;
-        let expected = self.memo.volume_in(directory).filter(|volume| !found.contains(volume));
+        let expected = self.node_record.volume_in(directory).filter(|volume| !found.contains(volume));
         // A disk that was put in place of a broken one is mounted; a directory without its disk is not.
         let is_new_disk = || lock.is_some() && disk.is_mount_point(directory).unwrap_or(false);
         if let Some(volume) = expected
@@ -243,18 +243,18 @@ impl Opening<'_> {
     }
 
     /// What to remember from now on.
-    fn memo_of(&self, volumes: &[Member]) -> Memo {
+    fn node_record_of(&self, volumes: &[Member]) -> NodeRecord {
         let open = volumes.iter().map(|member| (&member.directory, member.volume.id()));
         let left_out = self.left_out.iter().map(|left_out| (&left_out.directory, left_out.volume));
-        let known = |(directory, volume): (&PathBuf, VolumeId)| Known {
+        let known = |(directory, volume): (&PathBuf, VolumeId)| KnownVolume {
             directory: directory.to_string_lossy().into_owned(),
             volume,
         };
-        Memo {
-            sequence: self.memo.sequence + 1,
+        NodeRecord {
+            sequence: self.node_record.sequence + 1,
             volumes: open.chain(left_out).map(known).collect(),
-            scrub: self.memo.scrub,
-            seen: self.memo.seen.clone(),
+            scrub: self.node_record.scrub,
+            seen: self.node_record.seen.clone(),
         }
     }
 }

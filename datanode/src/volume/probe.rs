@@ -4,51 +4,51 @@
 
 use std::io;
 
-use super::core::{Core, QUOTA_DOUBT};
 use super::disk::DiskFile;
 use super::error::{OpenError, VolumeError, is_out_of_space, is_shortage};
 use super::identity::Identity;
+use super::state::{QUOTA_DOUBT, VolumeState};
 
 const NAME: &str = "probe";
-/// Written to see whether there is room again, and removed.
-const ROOM_NAME: &str = "probe.room";
+/// Written to see whether there is space again, and removed.
+const SPACE_PROBE_NAME: &str = "probe.room";
 const PAGE: usize = 4096;
 
 /// Looks whether the volume is still there, and writes, syncs and reads a page. Blocks its thread.
 ///
 /// # Errors
 /// The volume has failed.
-pub(crate) fn probe(core: &Core) -> Result<(), VolumeError> {
-    core.check()?;
-    identity(core)?;
-    let path = core.directory.join(NAME);
-    match write_and_read(core) {
+pub(crate) fn probe(state: &VolumeState) -> Result<(), VolumeError> {
+    state.check()?;
+    identity(state)?;
+    let path = state.directory.join(NAME);
+    match write_and_read(state) {
         Ok(true) => {}
-        Ok(false) => return Err(core.give_up("what was written to it reads back as something else")),
+        Ok(false) => return Err(state.give_up("what was written to it reads back as something else")),
         Err(error) if is_out_of_space(&error) || is_shortage(&error) => {}
-        Err(error) => return Err(core.fail("probe", &path, &error)),
+        Err(error) => return Err(state.fail("probe", &path, &error)),
     }
-    if core.is_at_quota() && has_room(core)? {
-        core.below_quota();
+    if state.is_at_quota() && has_space(state)? {
+        state.below_quota();
     }
     Ok(())
 }
 
 /// Another directory may have taken the place of ours: the one that a file system was mounted on.
-fn identity(core: &Core) -> Result<(), VolumeError> {
-    match Identity::read(&*core.disk, &core.directory) {
-        Ok(Some(identity)) if identity.volume == core.id => Ok(()),
-        Ok(Some(_)) => Err(core.give_up("another volume has taken its place")),
-        Ok(None) => Err(core.give_up("it is empty: was its disk unmounted?")),
+fn identity(state: &VolumeState) -> Result<(), VolumeError> {
+    match Identity::read(&*state.disk, &state.directory) {
+        Ok(Some(identity)) if identity.volume == state.id => Ok(()),
+        Ok(Some(_)) => Err(state.give_up("another volume has taken its place")),
+        Ok(None) => Err(state.give_up("it is empty: was its disk unmounted?")),
         Err(OpenError::Io { error, .. }) if is_shortage(&error) => Ok(()),
-        Err(error) => Err(core.give_up(&error.to_string())),
+        Err(error) => Err(state.give_up(&error.to_string())),
     }
 }
 
-fn write_and_read(core: &Core) -> io::Result<bool> {
-    let path = core.directory.join(NAME);
-    let file = match core.disk.open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => core.disk.create_new(&path)?,
+fn write_and_read(state: &VolumeState) -> io::Result<bool> {
+    let path = state.directory.join(NAME);
+    let file = match state.disk.open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => state.disk.create_new(&path)?,
         opened => opened?,
     };
     let mut found = vec![0; PAGE];
@@ -67,14 +67,14 @@ fn first_byte(file: &dyn DiskFile) -> io::Result<u8> {
     Ok(byte[0])
 }
 
-fn has_room(core: &Core) -> Result<bool, VolumeError> {
-    let path = core.directory.join(ROOM_NAME);
-    let remove = || match core.disk.remove_file(&path) {
+fn has_space(state: &VolumeState) -> Result<bool, VolumeError> {
+    let path = state.directory.join(SPACE_PROBE_NAME);
+    let remove = || match state.disk.remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     };
     let written = remove().and_then(|()| {
-        let file = core.disk.create_new(&path)?;
+        let file = state.disk.create_new(&path)?;
         let written = file.write_all_at(&vec![0; QUOTA_DOUBT as usize], 0);
         remove()?;
         written
@@ -82,7 +82,7 @@ fn has_room(core: &Core) -> Result<bool, VolumeError> {
     match written {
         Ok(()) => Ok(true),
         Err(error) if is_out_of_space(&error) || is_shortage(&error) => Ok(false),
-        Err(error) => Err(core.fail("probe", &path, &error)),
+        Err(error) => Err(state.fail("probe", &path, &error)),
     }
 }
 
@@ -92,22 +92,22 @@ pub(crate) const SEGMENTS_LOOKED_FOR: usize = 256;
 
 /// Which of the next [`SEGMENTS_LOOKED_FOR`] segments from number `from` on have no file any more, and the number to go on with. The
 /// directory is looked at even when there is no segment. Blocks its thread.
-pub(crate) fn missing_from(core: &Core, from: u32) -> Result<(Vec<u32>, u32), VolumeError> {
+pub(crate) fn missing_from(state: &VolumeState, from: u32) -> Result<(Vec<u32>, u32), VolumeError> {
     // In this order: a segment is indexed only once its file is there.
-    let known = core.index().segments(from, SEGMENTS_LOOKED_FOR);
+    let known = state.index().segments(from, SEGMENTS_LOOKED_FOR);
     // A short slice is the last one, and the next probe begins at the front again.
     let is_last = known.len() < SEGMENTS_LOOKED_FOR;
     let next = known.last().filter(|_| !is_last).map_or(0, |last| last.saturating_add(1));
-    Ok((missing(core, known)?, next))
+    Ok((missing(state, known)?, next))
 }
 
 /// Which of these segments have no file. Blocks its thread.
-pub(crate) fn missing(core: &Core, segments: Vec<u32>) -> Result<Vec<u32>, VolumeError> {
-    let directory = core.shared_directory();
-    let names: Vec<String> = segments.iter().map(|number| Core::segment_name(*number)).collect();
-    let are_there = match core.disk.are_there(&directory, &names) {
+pub(crate) fn missing(state: &VolumeState, segments: Vec<u32>) -> Result<Vec<u32>, VolumeError> {
+    let directory = state.shared_directory();
+    let names: Vec<String> = segments.iter().map(|number| VolumeState::segment_name(*number)).collect();
+    let are_there = match state.disk.are_there(&directory, &names) {
         Err(error) if is_shortage(&error) => return Ok(Vec::new()),
-        are_there => are_there.map_err(|error| core.fail("look into", &directory, &error))?,
+        are_there => are_there.map_err(|error| state.fail("look into", &directory, &error))?,
     };
     let looked_at = segments.into_iter().zip(are_there);
     Ok(looked_at.filter(|(_, is_there)| !is_there).map(|(number, _)| number).collect())

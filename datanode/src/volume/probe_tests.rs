@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::PoisonError;
 
-use super::core::Core;
 use super::disk::{Disk, RealDisk};
 use super::log::Change;
 use super::probe::SEGMENTS_LOOKED_FOR;
 use super::sim::{FaultKind, SimDisk};
+use super::state::VolumeState;
 use super::tests::{block_on, content, id, open, put, read};
 use super::{Volume, VolumeError};
 
@@ -38,7 +38,7 @@ fn a_probe_looks_for_a_bounded_number_of_files_and_all_get_their_turn() {
     }
     let [first, last] = [0, 2 * SEGMENTS_LOOKED_FOR as u16 + 9];
     for n in [first, last] {
-        let segment = Core::segment_name(u32::from(n) + 1);
+        let segment = VolumeState::segment_name(u32::from(n) + 1);
         disk.remove_file(&PathBuf::from("/data/shared").join(segment)).unwrap();
     }
     assert_eq!([probe(), probe(), probe()], [vec![id(first)], vec![], vec![id(last)]]);
@@ -68,7 +68,7 @@ fn a_lack_of_file_descriptors_makes_no_segment_missing() {
     assert_eq!((volume.failure(), volume.len()), (None, 3));
 }
 
-/// Writers that wait for room on a full disk wait for whoever compacts.
+/// Writers that wait for space on a full disk wait for whoever compacts.
 #[test]
 fn a_probe_that_misses_nothing_waits_for_nobody_and_holds_nobody_up() {
     let disk = SimDisk::new(1 << 30);

@@ -10,22 +10,22 @@ use std::ops::Range;
 
 use cairn_protocol::id::BlockId;
 
-use super::core::{Core, quarantine_name};
 use super::disk::DiskFile;
 use super::error::VolumeError;
 use super::index::Entry;
+use super::state::{VolumeState, quarantine_name};
 
 /// What is read at once of a damaged record; a sector, so that a bad one costs no more than itself.
 const PIECE: usize = 512;
 
 /// Copies the record of a shared segment into quarantine, durably; what cannot be read becomes zeros. Returns whether
 /// there was anything to keep. Blocks its thread.
-pub(crate) fn copy_record(core: &Core, id: BlockId, entry: Entry) -> Result<bool, VolumeError> {
-    let from = core.record_path(&id, entry.place);
-    let directory = core.quarantine_directory();
+pub(crate) fn copy_record(state: &VolumeState, id: BlockId, entry: Entry) -> Result<bool, VolumeError> {
+    let from = state.record_path(&id, entry.place);
+    let directory = state.quarantine_directory();
     let to = directory.join(quarantine_name(&id, entry.place));
     let mut bytes = vec![0; entry.size() as usize];
-    match core.disk.open(&from) {
+    match state.disk.open(&from) {
         Ok(file) => {
             for (at, piece) in bytes.chunks_mut(PIECE).enumerate() {
                 let offset = u64::from(entry.place.offset()) + (at * PIECE) as u64;
@@ -35,21 +35,21 @@ pub(crate) fn copy_record(core: &Core, id: BlockId, entry: Entry) -> Result<bool
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(core.write_error("open", &from, error)),
+        Err(error) => return Err(state.write_error("open", &from, error)),
     }
-    let made = match core.disk.create_new(&to) {
+    let made = match state.disk.create_new(&to) {
         // From before a crash, and maybe not whole.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => core.disk.open(&to),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => state.disk.open(&to),
         made => made,
     };
-    let file = made.map_err(|error| core.write_error("create", &to, error))?;
+    let file = made.map_err(|error| state.write_error("create", &to, error))?;
     if let Err(error) = file.write_all_at(&bytes, 0) {
-        // Half a record would only take up room.
-        let _ = core.disk.remove_file(&to);
-        return Err(core.write_error("write", &to, error));
+        // Half a record would only take up space.
+        let _ = state.disk.remove_file(&to);
+        return Err(state.write_error("write", &to, error));
     }
-    file.sync().map_err(|error| core.fail("fdatasync", &to, &error))?;
-    core.sync_dir(&directory)?;
+    file.sync().map_err(|error| state.fail("fdatasync", &to, &error))?;
+    state.sync_dir(&directory)?;
     Ok(true)
 }
 
@@ -61,7 +61,7 @@ const STRETCH_MAX: u64 = 16 << 20;
 /// Copies what lies in a shared segment where no record was found, unless it is nothing but zeros. Returns whether it was
 /// anything. Blocks its thread.
 pub(crate) fn copy_stretch(
-    core: &Core,
+    state: &VolumeState,
     file: &dyn DiskFile,
     segment: u32,
     range: Range<u64>,
@@ -79,8 +79,8 @@ pub(crate) fn copy_stretch(
     if is_nothing {
         return Ok(false);
     }
-    let directory = core.quarantine_directory();
-    let names = core.disk.list(&directory).map_err(|error| core.write_error("list", &directory, error))?;
+    let directory = state.quarantine_directory();
+    let names = state.disk.list(&directory).map_err(|error| state.write_error("list", &directory, error))?;
     let name = format!("stretch-{segment:08x}-{:08x}", range.start);
     if names.contains(&name) {
         return Ok(true);
@@ -90,28 +90,28 @@ pub(crate) fn copy_stretch(
     let too_many = (stretches.len() + 1).saturating_sub(STRETCHES_MAX);
     for old in stretches.into_iter().take(too_many) {
         let path = directory.join(old);
-        core.disk.remove_file(&path).map_err(|error| core.write_error("remove", &path, error))?;
+        state.disk.remove_file(&path).map_err(|error| state.write_error("remove", &path, error))?;
     }
     let path = directory.join(name);
-    let kept = core.disk.create_new(&path).and_then(|file| {
+    let kept = state.disk.create_new(&path).and_then(|file| {
         file.write_all_at(&bytes, 0)?;
         file.sync()
     });
     if let Err(error) = kept {
-        let _ = core.disk.remove_file(&path);
-        return Err(core.write_error("write", &path, error));
+        let _ = state.disk.remove_file(&path);
+        return Err(state.write_error("write", &path, error));
     }
-    core.sync_dir(&directory).map(|()| true)
+    state.sync_dir(&directory).map(|()| true)
 }
 
 /// What lies in quarantine, with its size in bytes.
-pub(crate) fn list(core: &Core) -> io::Result<Vec<(BlockId, u64)>> {
-    let directory = core.quarantine_directory();
+pub(crate) fn list(state: &VolumeState) -> io::Result<Vec<(BlockId, u64)>> {
+    let directory = state.quarantine_directory();
     let mut found = Vec::new();
-    for name in core.disk.list(&directory)? {
+    for name in state.disk.list(&directory)? {
         if let Some(id) = block_of(&name) {
             // How long a file is that cannot be opened is of no importance.
-            let length = core.disk.open(&directory.join(&name)).and_then(|file| file.length());
+            let length = state.disk.open(&directory.join(&name)).and_then(|file| file.length());
             found.push((id, length.unwrap_or(0)));
         }
     }
@@ -119,14 +119,14 @@ pub(crate) fn list(core: &Core) -> io::Result<Vec<(BlockId, u64)>> {
 }
 
 /// Removes what lies in quarantine of a block. Durable when it returns. Blocks its thread.
-pub(crate) fn remove(core: &Core, id: &BlockId) -> Result<(), VolumeError> {
-    let directory = core.quarantine_directory();
-    let names = core.disk.list(&directory).map_err(|error| core.write_error("list", &directory, error))?;
+pub(crate) fn remove(state: &VolumeState, id: &BlockId) -> Result<(), VolumeError> {
+    let directory = state.quarantine_directory();
+    let names = state.disk.list(&directory).map_err(|error| state.write_error("list", &directory, error))?;
     for name in names.iter().filter(|name| block_of(name).as_ref() == Some(id)) {
         let path = directory.join(name);
-        core.disk.remove_file(&path).map_err(|error| core.write_error("remove", &path, error))?;
+        state.disk.remove_file(&path).map_err(|error| state.write_error("remove", &path, error))?;
     }
-    core.sync_dir(&directory)
+    state.sync_dir(&directory)
 }
 
 fn block_of(name: &str) -> Option<BlockId> {

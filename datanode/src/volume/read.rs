@@ -8,11 +8,11 @@ use bytes::Bytes;
 use cairn_protocol::checksum::{CHUNK_SIZE, ChunkTable, Crc32c};
 use cairn_protocol::id::BlockId;
 
-use super::core::Core;
 use super::disk::DiskFile;
 use super::error::{Damage, VolumeError, is_shortage};
 use super::index::Entry;
 use super::record::{Body, HEADER_SIZE, Header, data_offset, decode_table, first_bad_chunk};
+use super::state::VolumeState;
 
 /// Records up to this size are read with one system call.
 const SINGLE_READ_MAX: u64 = 128 * 1024;
@@ -37,10 +37,10 @@ pub struct BlockReader {
 
 impl BlockReader {
     /// Blocks its thread.
-    pub(crate) fn open(core: &Core, id: BlockId) -> Result<Self, VolumeError> {
+    pub(crate) fn open(state: &VolumeState, id: BlockId) -> Result<Self, VolumeError> {
         for _ in 0..LOOK_UPS_MAX {
             let entry = {
-                let index = core.index();
+                let index = state.index();
                 index.get(&id).ok_or_else(|| {
                     if index.is_quarantined(&id) {
                         VolumeError::damaged(id, Damage::Wrong, "it is in quarantine")
@@ -49,11 +49,11 @@ impl BlockReader {
                     }
                 })?
             };
-            let path = core.record_path(&id, entry.place);
-            match core.disk.open(&path) {
-                Ok(file) => return Self::read_head(core, id, entry, file),
+            let path = state.record_path(&id, entry.place);
+            match state.disk.open(&path) {
+                Ok(file) => return Self::read_head(state, id, entry, file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if core.index().get(&id) == Some(entry) {
+                    if state.index().get(&id) == Some(entry) {
                         let reason = format!("{} is missing", path.display());
                         return Err(VolumeError::damaged(id, Damage::Missing, reason));
                     }
@@ -66,9 +66,14 @@ impl BlockReader {
     }
 
     /// Opens a block that the index does not know, in this file. Blocks its thread.
-    pub(crate) fn open_at(core: &Core, id: BlockId, entry: Entry, path: &Path) -> Result<Self, VolumeError> {
-        match core.disk.open(path) {
-            Ok(file) => Self::read_head(core, id, entry, file),
+    pub(crate) fn open_at(
+        state: &VolumeState,
+        id: BlockId,
+        entry: Entry,
+        path: &Path,
+    ) -> Result<Self, VolumeError> {
+        match state.disk.open(path) {
+            Ok(file) => Self::read_head(state, id, entry, file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let reason = format!("{} is missing", path.display());
                 Err(VolumeError::damaged(id, Damage::Missing, reason))
@@ -79,20 +84,20 @@ impl BlockReader {
     }
 
     fn read_head(
-        core: &Core,
+        state: &VolumeState,
         id: BlockId,
         entry: Entry,
         file: Arc<dyn DiskFile>,
     ) -> Result<Self, VolumeError> {
         let length = u64::from(entry.length);
-        let start = if entry.place.is_own() { 0 } else { u64::from(entry.place.offset()) };
-        let data_at = data_offset(length, entry.place.is_own());
+        let start = if entry.place.is_dedicated() { 0 } else { u64::from(entry.place.offset()) };
+        let data_at = data_offset(length, entry.place.is_dedicated());
         let at_once = if data_at + length <= SINGLE_READ_MAX { data_at + length } else { data_at };
         let mut bytes = vec![0; at_once as usize];
         file.read_exact_at(&mut bytes, start).map_err(|error| unreadable(id, &error))?;
         let mut head = [0; HEADER_SIZE];
         head.copy_from_slice(&bytes[..HEADER_SIZE]);
-        let header = Header::decode(&head, core.id, entry.place)
+        let header = Header::decode(&head, state.id, entry.place)
             .ok_or_else(|| VolumeError::damaged(id, Damage::Wrong, "its header is damaged"))?;
         let body = match header.body {
             Body::Block(body) if header.id == id && body.length == entry.length && body.crc == entry.crc => {

@@ -66,13 +66,13 @@ impl Place {
     }
 
     /// File `number` of directory `directory` of the own segments.
-    pub(crate) fn own(directory: u32, number: u32) -> Self {
+    pub(crate) fn dedicated(directory: u32, number: u32) -> Self {
         debug_assert!(directory & OWN_SEGMENT == 0, "directories are numbered below 2^31");
         Self { segment: directory | OWN_SEGMENT, offset: number }
     }
 
     /// Whether the block has a segment of its own.
-    pub(crate) fn is_own(self) -> bool {
+    pub(crate) fn is_dedicated(self) -> bool {
         self.segment & OWN_SEGMENT != 0
     }
 
@@ -132,15 +132,15 @@ pub(crate) struct BlockBody {
 }
 
 /// Where the data of a block of `length` bytes begin in its record.
-pub(crate) fn data_offset(length: u64, own: bool) -> u64 {
+pub(crate) fn data_offset(length: u64, dedicated: bool) -> u64 {
     let end_of_table = HEADER_SIZE as u64 + 4 * chunk_count(length) as u64;
-    if own { end_of_table.next_multiple_of(OWN_ALIGNMENT) } else { end_of_table }
+    if dedicated { end_of_table.next_multiple_of(OWN_ALIGNMENT) } else { end_of_table }
 }
 
 /// Bytes that a block of `length` bytes takes, with header, table and padding.
-pub(crate) fn record_size(length: u64, own: bool) -> u64 {
-    let end = data_offset(length, own) + length;
-    if own { end } else { end.next_multiple_of(HEADER_SIZE as u64) }
+pub(crate) fn record_size(length: u64, dedicated: bool) -> u64 {
+    let end = data_offset(length, dedicated) + length;
+    if dedicated { end } else { end.next_multiple_of(HEADER_SIZE as u64) }
 }
 
 impl Header {
@@ -153,7 +153,7 @@ impl Header {
         encoded_table: &[u8],
     ) -> Self {
         // At most 4 KiB beyond the table of a block of BLOCK_LENGTH_MAX: fits 32 bits.
-        let data_offset = data_offset(u64::from(length), place.is_own()) as u32;
+        let data_offset = data_offset(u64::from(length), place.is_dedicated()) as u32;
         let body = BlockBody { length, crc, table_crc: crc32c(encoded_table), data_offset, deleted_at: 0 };
         Self { id, place, body: Body::Block(body) }
     }
@@ -169,7 +169,7 @@ impl Header {
     /// Bytes from this header to the next record.
     pub(crate) fn record_size(&self) -> u64 {
         match self.body {
-            Body::Block(body) => record_size(u64::from(body.length), self.place.is_own()),
+            Body::Block(body) => record_size(u64::from(body.length), self.place.is_dedicated()),
             Body::Tombstone { .. } | Body::Mark => HEADER_SIZE as u64,
         }
     }
@@ -218,7 +218,7 @@ impl Header {
                 };
                 let length = u64::from(body.length);
                 let sane = (1..=BLOCK_LENGTH_MAX).contains(&length)
-                    && u64::from(body.data_offset) == data_offset(length, place.is_own())
+                    && u64::from(body.data_offset) == data_offset(length, place.is_dedicated())
                     && (body.deleted_at == 0) == (kind == KIND_BLOCK);
                 sane.then_some(Body::Block(body))?
             }
@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(Header::decode(&bytes, volume(), place), Some(header(1000, place)));
         assert_eq!(Header::decode(&bytes, VolumeId(Uuid::from_u128(8)), place), None);
         assert_eq!(Header::decode(&bytes, volume(), Place::shared(3, 704)), None);
-        assert_eq!(Header::decode(&bytes, volume(), Place::own(3, 640)), None);
+        assert_eq!(Header::decode(&bytes, volume(), Place::dedicated(3, 640)), None);
     }
 
     #[test]
@@ -352,7 +352,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_flipped_bit_in_a_header_goes_unnoticed(bit in 0usize..HEADER_SIZE * 8, length in 1u32..200_000) {
-            let place = Place::own(1, 2);
+            let place = Place::dedicated(1, 2);
             let mut bytes = header(length, place).encode(volume());
             bytes[bit / 8] ^= 1 << (bit % 8);
             prop_assert_eq!(Header::decode(&bytes, volume(), place), None);

@@ -5,7 +5,7 @@
 //! 2. The log is replayed from the checkpoint's position, one segment after the other. Only the newest segment can be torn:
 //!    there every record is verified whole, and what lies behind the last intact one is cut off. A stretch in the middle that
 //!    is damaged or cannot be read does not hide what lies behind it.
-//! 3. The directories of own segments are listed (`recover_own`), and those of the trash.
+//! 3. The directories of own segments are listed (`recover_dedicated`), and those of the trash.
 //! 4. All that was found is synced before it is relied on: after the death of the process alone it may still be in the
 //!    page cache only.
 //!
@@ -22,14 +22,14 @@ use cairn_protocol::id::BlockId;
 use cairn_protocol::warn_peer;
 
 use super::checkpoint::{self, Checkpoint};
-use super::core::Core;
 use super::disk::DiskFile;
 use super::error::{VolumeError, is_shortage};
 use super::index::{Entry, LogPosition, Trashed};
 use super::quarantine;
 use super::record::{Body, HEADER_SIZE, Header, Place, segment_header};
-use super::recover_own::{recover_own, recover_trash};
+use super::recover_dedicated::{recover_dedicated, recover_trash};
 use super::scan::Scanner;
+use super::state::VolumeState;
 use super::trash;
 use super::unfinished;
 
@@ -67,22 +67,22 @@ pub(crate) struct Recovered {
 }
 
 /// Fills the index of `core`. Blocks its thread.
-pub(crate) fn recover(core: &Core) -> Result<Recovered, VolumeError> {
+pub(crate) fn recover(state: &VolumeState) -> Result<Recovered, VolumeError> {
     let mut recovered = Recovered::default();
-    let segments = list_segments(core, &mut recovered)?;
-    let from = load_checkpoint(core, &segments, &mut recovered)?;
-    let is_noted = unfinished::load(core)?;
-    replay(core, &segments, from, &mut recovered)?;
+    let segments = list_segments(state, &mut recovered)?;
+    let from = load_checkpoint(state, &segments, &mut recovered)?;
+    let is_noted = unfinished::load(state)?;
+    replay(state, &segments, from, &mut recovered)?;
     if !is_noted {
-        unfinished::assume(core);
+        unfinished::assume(state);
     }
-    recover_own(core, &mut recovered)?;
-    recover_trash(core, &mut recovered)?;
-    trash::expire(core);
-    trash::limit(core);
-    let set_aside = quarantine::list(core)
-        .map_err(|error| VolumeError::io("list", &core.quarantine_directory(), error))?;
-    let mut index = core.index_mut();
+    recover_dedicated(state, &mut recovered)?;
+    recover_trash(state, &mut recovered)?;
+    trash::expire(state);
+    trash::limit(state);
+    let set_aside = quarantine::list(state)
+        .map_err(|error| VolumeError::io("list", &state.quarantine_directory(), error))?;
+    let mut index = state.index_mut();
     for (id, size) in set_aside {
         index.quarantine(id, size);
     }
@@ -101,9 +101,9 @@ struct Segments {
 }
 
 /// Looks at one segment after the other: there may be more of them than a process may have files open.
-fn list_segments(core: &Core, recovered: &mut Recovered) -> Result<Segments, VolumeError> {
-    let directory = core.shared_directory();
-    let names = core.disk.list(&directory).map_err(|error| VolumeError::io("list", &directory, error))?;
+fn list_segments(state: &VolumeState, recovered: &mut Recovered) -> Result<Segments, VolumeError> {
+    let directory = state.shared_directory();
+    let names = state.disk.list(&directory).map_err(|error| VolumeError::io("list", &directory, error))?;
     let mut segments = Segments::default();
     for name in names {
         let Some(number) = name.strip_suffix(".segment").and_then(|hex| u32::from_str_radix(hex, 16).ok())
@@ -111,10 +111,10 @@ fn list_segments(core: &Core, recovered: &mut Recovered) -> Result<Segments, Vol
             continue;
         };
         segments.newest = segments.newest.max(number);
-        let path = core.segment_path(number);
-        match core.disk.open(&path).and_then(|file| file.length()) {
+        let path = state.segment_path(number);
+        match state.disk.open(&path).and_then(|file| file.length()) {
             Ok(length) => {
-                core.index_mut().set_segment_size(number, length);
+                state.index_mut().set_segment_size(number, length);
                 segments.lengths.insert(number, length);
             }
             Err(error) if is_shortage(&error) => return Err(VolumeError::io("open", &path, error)),
@@ -129,18 +129,18 @@ fn list_segments(core: &Core, recovered: &mut Recovered) -> Result<Segments, Vol
 
 /// Returns where to begin to replay the log.
 fn load_checkpoint(
-    core: &Core,
+    state: &VolumeState,
     segments: &Segments,
     recovered: &mut Recovered,
 ) -> Result<LogPosition, VolumeError> {
-    let path = core.directory.join(checkpoint::NAME);
-    let mut index = core.index_mut();
+    let path = state.directory.join(checkpoint::NAME);
+    let mut index = state.index_mut();
     let exists = |entry: &Entry| {
         let end = u64::from(entry.place.offset()) + entry.size();
-        entry.place.is_own()
+        entry.place.is_dedicated()
             || segments.lengths.get(&entry.place.segment()).is_some_and(|length| end <= *length)
     };
-    let read = checkpoint::read(&*core.disk, &core.directory, core.id, |id, entry| {
+    let read = checkpoint::read(&*state.disk, &state.directory, state.id, |id, entry| {
         if exists(&entry) {
             index.insert(id, entry);
         }
@@ -168,7 +168,7 @@ fn load_checkpoint(
 }
 
 fn replay(
-    core: &Core,
+    state: &VolumeState,
     segments: &Segments,
     from: LogPosition,
     recovered: &mut Recovered,
@@ -177,9 +177,9 @@ fn replay(
     let mut position = LogPosition { segment: newest.max(from.segment), offset: HEADER_SIZE as u32 };
     for (number, length) in segments.lengths.range(from.segment..) {
         let start = if *number == from.segment { from.offset } else { 0 };
-        let path = core.segment_path(*number);
-        let replayed = core.disk.open(&path).and_then(|file| {
-            let replayed = replay_segment(core, file.clone(), *number, start, *number == newest, recovered)?;
+        let path = state.segment_path(*number);
+        let replayed = state.disk.open(&path).and_then(|file| {
+            let replayed = replay_segment(state, file.clone(), *number, start, *number == newest, recovered)?;
             Ok((file, replayed))
         });
         let (file, replayed) = match replayed {
@@ -191,7 +191,7 @@ fn replay(
                 continue;
             }
         };
-        let is_kept = set_aside(core, &*file, *number, &replayed, recovered)?;
+        let is_kept = set_aside(state, &*file, *number, &replayed, recovered)?;
         if *number != newest {
             continue;
         }
@@ -201,13 +201,13 @@ fn replay(
         if replayed.has_gaps || !is_kept {
             continue;
         }
-        finish_tail(core, *number, &file, *length, u64::from(end), recovered)
-            .map_err(|error| core.fail("cut", &path, &error))?;
-        core.index_mut().set_segment_size(*number, u64::from(end));
+        finish_tail(state, *number, &file, *length, u64::from(end), recovered)
+            .map_err(|error| state.fail("cut", &path, &error))?;
+        state.index_mut().set_segment_size(*number, u64::from(end));
         recovered.active = Some(file);
     }
-    core.index_mut().position = position;
-    core.sync_dir(&core.shared_directory())
+    state.index_mut().position = position;
+    state.sync_dir(&state.shared_directory())
 }
 
 /// What was found in a segment.
@@ -227,14 +227,14 @@ struct Replayed {
 
 /// Applies the records of a segment.
 fn replay_segment(
-    core: &Core,
+    state: &VolumeState,
     file: Arc<dyn DiskFile>,
     number: u32,
     start: u32,
     is_newest: bool,
     recovered: &mut Recovered,
 ) -> io::Result<Replayed> {
-    let mut scanner = Scanner::new(file, core.id, number, start)?;
+    let mut scanner = Scanner::new(file, state.id, number, start)?;
     let mut replayed = Replayed::default();
     while let Some(record) = scanner.next()? {
         let Header { id, place, body } = record.header;
@@ -252,7 +252,7 @@ fn replay_segment(
         }
         replayed.end = Some(record.end());
         recovered.report.replayed += 1;
-        apply(core, id, place, body, &mut replayed);
+        apply(state, id, place, body, &mut replayed);
     }
     replayed.skipped = scanner.skipped().to_vec();
     replayed.has_gaps = scanner.has_gaps();
@@ -260,8 +260,8 @@ fn replay_segment(
 }
 
 /// Does to the index what a record says.
-fn apply(core: &Core, id: BlockId, place: Place, body: Body, replayed: &mut Replayed) {
-    let mut index = core.index_mut();
+fn apply(state: &VolumeState, id: BlockId, place: Place, body: Body, replayed: &mut Replayed) {
+    let mut index = state.index_mut();
     match body {
         Body::Block(body) => {
             let entry = Entry { length: body.length, crc: body.crc, place };
@@ -285,9 +285,9 @@ fn apply(core: &Core, id: BlockId, place: Place, body: Body, replayed: &mut Repl
     }
 }
 
-/// Copies into quarantine what could have been acknowledged and is not whole. Returns whether there was room for all.
+/// Copies into quarantine what could have been acknowledged and is not whole. Returns whether there was space for all.
 fn set_aside(
-    core: &Core,
+    state: &VolumeState,
     file: &dyn DiskFile,
     number: u32,
     replayed: &Replayed,
@@ -306,18 +306,18 @@ fn set_aside(
         Err(error) => Err(error),
     };
     for (id, entry) in replayed.damaged.values() {
-        if core.index().get(id).is_some() {
+        if state.index().get(id).is_some() {
             continue;
         }
         warn_peer!(block = %id, segment = number, "a block is torn or damaged; it is set aside");
-        note(quarantine::copy_record(core, *id, *entry))?;
-        core.index_mut().quarantine(*id, entry.size());
+        note(quarantine::copy_record(state, *id, *entry))?;
+        state.index_mut().quarantine(*id, entry.size());
     }
     for stretch in &replayed.skipped {
         let is_known =
             |known: &std::ops::Range<u64>| known.start <= stretch.start && stretch.end <= known.end;
         if !replayed.known.iter().any(is_known) {
-            note(quarantine::copy_stretch(core, file, number, stretch.clone()))?;
+            note(quarantine::copy_stretch(state, file, number, stretch.clone()))?;
         }
     }
     Ok(is_kept)
@@ -325,7 +325,7 @@ fn set_aside(
 
 /// Cuts off what lies behind `end`, and makes the rest durable.
 fn finish_tail(
-    core: &Core,
+    state: &VolumeState,
     number: u32,
     file: &Arc<dyn DiskFile>,
     length: u64,
@@ -338,7 +338,7 @@ fn finish_tail(
     }
     if end == HEADER_SIZE as u64 {
         // It may have been made in the moment of the crash.
-        file.write_all_at(&segment_header(core.id, number), 0)?;
+        file.write_all_at(&segment_header(state.id, number), 0)?;
     }
     file.sync()
 }

@@ -40,8 +40,8 @@ impl Volume {
     /// How far the volume has been scrubbed; `None` when it was not, or when the file cannot be read: then scrubbing
     /// begins at the beginning. Blocks its thread.
     pub fn scrub_cursor(&self) -> Option<ScrubCursor> {
-        let path = self.core.directory.join(NAME);
-        match read_file(&*self.core.disk, &path) {
+        let path = self.state.directory.join(NAME);
+        match read_file(&*self.state.disk, &path) {
             Ok(bytes) => serde_json::from_slice(&bytes?).ok(),
             Err(error) => {
                 tracing::info!(volume = %self.id(), %error, "how far the volume was scrubbed cannot be read");
@@ -56,6 +56,6 @@ impl Volume {
     /// Those of the disk. The file is as it was then.
     pub fn keep_scrub_cursor(&self, cursor: &ScrubCursor) -> io::Result<()> {
         let bytes = serde_json::to_vec_pretty(cursor).map_err(io::Error::other)?;
-        replace_file(&*self.core.disk, &self.core.directory, NAME, &bytes)
+        replace_file(&*self.state.disk, &self.state.directory, NAME, &bytes)
     }
 }

@@ -30,22 +30,22 @@ impl SegmentUse {
     }
 
     fn is_mostly_dead(self) -> bool {
-        self.live * 2 < self.room_for_records()
+        self.live * 2 < self.record_bytes()
     }
 
     /// How much of it is alive, in thousandths.
     fn share(self) -> u64 {
-        self.live * 1000 / self.room_for_records()
+        self.live * 1000 / self.record_bytes()
     }
 
-    fn room_for_records(self) -> u64 {
+    fn record_bytes(self) -> u64 {
         self.size.saturating_sub(HEADER_SIZE as u64).max(1)
     }
 
     /// Whether its compaction can be expected to end where so many bytes can be written. Half a segment always fits into the
     /// reserve.
-    fn fits(self, room: u64) -> bool {
-        self.is_mostly_dead() || self.live <= room
+    fn fits(self, space: u64) -> bool {
+        self.is_mostly_dead() || self.live <= space
     }
 }
 
@@ -172,18 +172,18 @@ impl Segments {
         self.mostly_dead.iter().copied().collect()
     }
 
-    /// The deadest below number `end` that is at least an eighth dead and whose live part fits `room` bytes.
-    pub(crate) fn deadest(&self, end: u32, room: u64) -> Option<u32> {
+    /// The deadest below number `end` that is at least an eighth dead and whose live part fits `space` bytes.
+    pub(crate) fn deadest(&self, end: u32, space: u64) -> Option<u32> {
         let worth_it = self.by_share.iter().take_while(|(share, _)| *share <= SHARE_MAX_WHEN_SHORT);
         let sealed = worth_it.map(|(_, number)| *number).filter(|number| *number < end);
         sealed
             .take(LOOKED_AT_WHEN_SHORT)
-            .find(|number| self.get(*number).is_some_and(|usage| usage.fits(room)))
+            .find(|number| self.get(*number).is_some_and(|usage| usage.fits(space)))
     }
 
-    /// The oldest whose compaction has begun and fits `room` bytes.
-    pub(crate) fn unfinished_that_fits(&self, room: u64) -> Option<u32> {
-        let fits = |number: &&u32| self.get(**number).is_some_and(|usage| usage.fits(room));
+    /// The oldest whose compaction has begun and fits `space` bytes.
+    pub(crate) fn unfinished_that_fits(&self, space: u64) -> Option<u32> {
+        let fits = |number: &&u32| self.get(**number).is_some_and(|usage| usage.fits(space));
         self.unfinished.iter().find(fits).copied()
     }
 

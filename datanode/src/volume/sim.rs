@@ -190,7 +190,7 @@ impl SimDisk {
         self.world().fault = None;
     }
 
-    /// Writes that would use more than this in all fail, although the disk says that there is room.
+    /// Writes that would use more than this in all fail, although the disk says that there is space.
     pub(crate) fn set_quota(&self, quota: Option<u64>) {
         self.world().quota = quota;
     }
@@ -547,11 +547,11 @@ impl DiskFile for SimFile {
         }
         let (used, quota) = (world.used(), world.quota.unwrap_or(u64::MAX));
         let is_quota = quota < world.capacity;
-        let room = world.capacity.min(quota).saturating_sub(used) as usize;
+        let free = world.capacity.min(quota).saturating_sub(used) as usize;
         let file = world.files.get_mut(&self.inode).unwrap();
         let offset = offset as usize;
         let grows_by = (offset + bytes.len()).saturating_sub(file.current.len());
-        let fits = grows_by <= room;
+        let fits = grows_by <= free;
         // A disk that fills up takes a part of the write.
         let bytes = if fits { bytes } else { &bytes[..bytes.len() / 2] };
         file.pending.push(Pending::Write { offset, bytes: bytes.to_vec() });

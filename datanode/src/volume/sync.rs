@@ -9,12 +9,12 @@ use super::error::is_shortage;
 /// Blocks its thread.
 #[derive(Debug, Default)]
 pub(crate) struct GroupSync {
-    state: Mutex<State>,
+    state: Mutex<SyncState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SyncState {
     /// Runs begun so far; the newest one has this number.
     begun: u64,
     /// The newest run that ended well.

@@ -10,16 +10,16 @@ use uuid::Uuid;
 use super::Volume;
 use super::index::Entry;
 use super::record::Place;
-use super::set::VolumeSet;
 use super::sim::SimDisk;
 pub(crate) use super::tests::id;
 use super::tests::{block_on, content, env, options};
+use super::volumes::Volumes;
 
 /// Two volumes on one simulated disk, with small blocks on both, drawn at random.
-pub(crate) fn set_with_blocks(count: u16) -> VolumeSet {
+pub(crate) fn volumes_with_blocks(count: u16) -> Volumes {
     let directories = ["/a", "/b"].map(PathBuf::from);
     let disk = SimDisk::new(1 << 30);
-    let set = VolumeSet::open(Arc::new(disk), &directories, &options(), &env()).unwrap();
+    let set = Volumes::open(Arc::new(disk), &directories, &options(), &env()).unwrap();
     block_on(async {
         for n in 0..count {
             let bytes = content(n.into(), 100);
@@ -33,16 +33,16 @@ pub(crate) fn set_with_blocks(count: u16) -> VolumeSet {
 }
 
 /// Keeps the indexes of all volumes busy: whoever asks one waits until this is dropped.
-pub(crate) fn keep_busy(set: &VolumeSet) -> impl Sized + use<'_> {
-    set.volumes().map(|volume| volume.core.index_mut()).collect::<Vec<_>>()
+pub(crate) fn keep_busy(set: &Volumes) -> impl Sized + use<'_> {
+    set.volumes().map(|volume| volume.state.index_mut()).collect::<Vec<_>>()
 }
 
 /// Has a volume believe that it holds so many blocks, of which there are no bytes.
 pub(crate) fn pretend(volume: &Volume, count: u32) -> Vec<BlockId> {
-    let mut index = volume.core.index_mut();
+    let mut index = volume.state.index_mut();
     let blocks = (0..count).map(|n| (BlockId(Uuid::from_u128((1 << 100) + u128::from(n))), n));
     let insert = |(id, n)| {
-        index.insert(id, Entry { length: 1, crc: 0, place: Place::own(1, n) });
+        index.insert(id, Entry { length: 1, crc: 0, place: Place::dedicated(1, n) });
         id
     };
     blocks.map(insert).collect()

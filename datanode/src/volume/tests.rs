@@ -1,4 +1,4 @@
-//! What a volume promises, whatever happens to its power, its room and its disk.
+//! What a volume promises, whatever happens to its power, its space and its disk.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(super) fn options() -> VolumeOptions {
     VolumeOptions {
         capacity_bytes_max: None,
         reserve_bytes: 0,
-        own_segment_bytes_min: 8 * 1024,
+        dedicated_segment_bytes_min: 8 * 1024,
         segment_bytes_max: 16 * 1024,
         checkpoint_bytes: 64 * 1024,
         trash_age: Duration::ZERO,
@@ -317,7 +317,7 @@ proptest! {
             }
         });
         let page = volume.page(None, usize::MAX);
-        let bytes = |volume: &Volume| (volume.core.index().used(), volume.core.index().trash_bytes());
+        let bytes = |volume: &Volume| (volume.state.index().used(), volume.state.index().trash_bytes());
         let before = bytes(&volume);
         // Without a close: the process dies, the machine does not.
         drop(volume);
@@ -360,7 +360,7 @@ fn a_full_disk_is_told_apart_from_a_broken_one_and_keeps_nothing_half_done() {
         block_on(async {
             put(&volume, id(1), &content(1, length)).await.unwrap();
             let before = volume.usage().unwrap().used;
-            // The room was there when the write began, and somebody else took it.
+            // The space was there when the write began, and somebody else took it.
             let bytes = content(2, length);
             let mut writer = volume.writer(id(2), length as u64, crc32c(&bytes)).await.unwrap();
             disk.set_capacity(disk.used() + 1000);
@@ -370,7 +370,7 @@ fn a_full_disk_is_told_apart_from_a_broken_one_and_keeps_nothing_half_done() {
             };
             assert!(matches!(result, Err(VolumeError::Full { .. })), "{result:?}");
             assert_eq!(volume.usage().unwrap().used, before);
-            // A volume without room refuses at once; it still reads and deletes, and has not failed.
+            // A volume without space refuses at once; it still reads and deletes, and has not failed.
             let refused = volume.writer(id(3), length as u64, 0).await.unwrap_err();
             assert!(matches!(refused, VolumeError::Full { .. }), "{refused}");
             assert_eq!(read(&volume, id(1)).unwrap(), content(1, length));
@@ -383,7 +383,7 @@ fn a_full_disk_is_told_apart_from_a_broken_one_and_keeps_nothing_half_done() {
 }
 
 #[test]
-fn room_promised_to_one_writer_is_not_promised_to_another() {
+fn space_promised_to_one_writer_is_not_promised_to_another() {
     let disk = SimDisk::new(100_000);
     let volume = open(&disk).unwrap();
     block_on(async {
@@ -461,7 +461,7 @@ fn a_flipped_bit_is_found_when_read_and_the_block_can_be_set_aside_and_deleted()
 }
 
 #[test]
-fn compaction_gives_the_room_of_dead_blocks_back_and_moves_only_living_ones() {
+fn compaction_gives_the_space_of_dead_blocks_back_and_moves_only_living_ones() {
     let disk = SimDisk::new(1 << 30);
     let volume = open(&disk).unwrap();
     block_on(async {
@@ -490,7 +490,7 @@ fn compaction_gives_the_room_of_dead_blocks_back_and_moves_only_living_ones() {
 }
 
 #[test]
-fn a_volume_whose_blocks_are_all_deleted_gives_their_room_back() {
+fn a_volume_whose_blocks_are_all_deleted_gives_their_space_back() {
     let disk = SimDisk::new(1 << 30);
     let volume = open(&disk).unwrap();
     block_on(async {
@@ -628,7 +628,7 @@ fn writers_that_wait_at_the_same_time_share_a_sync() {
     block_on(async {
         let mut writers = Vec::new();
         for (n, bytes) in (0..).zip(&blocks) {
-            // Room for it is made on another thread, in its own time.
+            // Space for it is freed on another thread, in its own time.
             let mut writer = volume.writer(id(n), bytes.len() as u64, crc32c(bytes)).await.unwrap();
             writer.write(bytes.clone()).await.unwrap();
             writers.push(writer);
@@ -669,9 +669,9 @@ fn a_full_disk_still_deletes_compacts_and_writes_checkpoints_and_takes_blocks_ag
     }
 }
 
-/// A quota is not seen by `statvfs`: there seems to be room, and writes fail all the same.
+/// A quota is not seen by `statvfs`: there seems to be space, and writes fail all the same.
 #[test]
-fn a_quota_is_a_full_disk_until_there_is_room_again() {
+fn a_quota_is_a_full_disk_until_there_is_space_again() {
     for length in [3000, 40_000] {
         let disk = SimDisk::new(1 << 30);
         let volume = open(&disk).unwrap();
@@ -680,7 +680,7 @@ fn a_quota_is_a_full_disk_until_there_is_room_again() {
             disk.set_quota(Some(disk.used() + 1000));
             let refused = put(&volume, id(2), &content(2, length)).await.unwrap_err();
             assert!(matches!(refused, VolumeError::Full { .. }), "{refused}");
-            // Nobody is told any more that there is room.
+            // Nobody is told any more that there is space.
             assert_eq!(volume.usage().unwrap().available, 0);
             let refused = volume.writer(id(3), length as u64, 0).await.unwrap_err();
             assert!(matches!(refused, VolumeError::Full { .. }), "{refused}");

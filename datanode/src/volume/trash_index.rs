@@ -20,13 +20,13 @@ pub(crate) struct Trashed {
 pub(crate) struct TrashIndex {
     blocks: BTreeMap<BlockId, Trashed>,
     /// Those with a segment of their own, the oldest first.
-    own_by_age: BTreeSet<(u64, BlockId)>,
+    dedicated_by_age: BTreeSet<(u64, BlockId)>,
     /// The others, the oldest first.
     shared_by_age: BTreeSet<(u64, BlockId)>,
     /// The same by the segment that they lie in.
     by_segment: BTreeSet<(u32, BlockId)>,
     /// Bytes of those with a segment of their own.
-    own_bytes: u64,
+    dedicated_bytes: u64,
 }
 
 impl TrashIndex {
@@ -38,16 +38,16 @@ impl TrashIndex {
         self.blocks.len()
     }
 
-    pub(crate) fn own_bytes(&self) -> u64 {
-        self.own_bytes
+    pub(crate) fn dedicated_bytes(&self) -> u64 {
+        self.dedicated_bytes
     }
 
     /// Adds a block that is not in it.
     pub(crate) fn insert(&mut self, id: BlockId, trashed: Trashed) {
         let Trashed { entry, deleted_at } = trashed;
-        if entry.place.is_own() {
-            self.own_bytes += entry.size();
-            self.own_by_age.insert((deleted_at, id));
+        if entry.place.is_dedicated() {
+            self.dedicated_bytes += entry.size();
+            self.dedicated_by_age.insert((deleted_at, id));
         } else {
             self.shared_by_age.insert((deleted_at, id));
             self.by_segment.insert((entry.place.segment(), id));
@@ -58,9 +58,9 @@ impl TrashIndex {
     pub(crate) fn remove(&mut self, id: &BlockId) -> Option<Trashed> {
         let trashed = self.blocks.remove(id)?;
         let Trashed { entry, deleted_at } = trashed;
-        if entry.place.is_own() {
-            self.own_bytes -= entry.size();
-            self.own_by_age.remove(&(deleted_at, *id));
+        if entry.place.is_dedicated() {
+            self.dedicated_bytes -= entry.size();
+            self.dedicated_by_age.remove(&(deleted_at, *id));
         } else {
             self.shared_by_age.remove(&(deleted_at, *id));
             self.by_segment.remove(&(entry.place.segment(), *id));
@@ -70,13 +70,14 @@ impl TrashIndex {
 
     /// The block that was deleted first.
     pub(crate) fn oldest(&self) -> Option<(BlockId, Trashed)> {
-        let (_, id) = [self.own_by_age.first(), self.shared_by_age.first()].into_iter().flatten().min()?;
+        let (_, id) =
+            [self.dedicated_by_age.first(), self.shared_by_age.first()].into_iter().flatten().min()?;
         Some((*id, self.get(id)?))
     }
 
     /// The one that was deleted first of those with a segment of their own.
-    pub(crate) fn oldest_own(&self) -> Option<(BlockId, Trashed)> {
-        let (_, id) = self.own_by_age.first()?;
+    pub(crate) fn oldest_dedicated(&self) -> Option<(BlockId, Trashed)> {
+        let (_, id) = self.dedicated_by_age.first()?;
         Some((*id, self.get(id)?))
     }
 
@@ -110,9 +111,10 @@ mod tests {
         for n in 0..10u32 {
             trash.insert(id(u128::from(n)), trashed(Place::shared(n / 5, 64 * n), u64::from(n)));
         }
-        trash.insert(id(20), trashed(Place::own(1, 0), 7));
-        trash.insert(id(21), trashed(Place::own(1, 1), 3));
-        let oldest = |trash: &TrashIndex| [trash.oldest(), trash.oldest_own()].map(|one| one.unwrap().0);
+        trash.insert(id(20), trashed(Place::dedicated(1, 0), 7));
+        trash.insert(id(21), trashed(Place::dedicated(1, 1), 3));
+        let oldest =
+            |trash: &TrashIndex| [trash.oldest(), trash.oldest_dedicated()].map(|one| one.unwrap().0);
         assert_eq!(oldest(&trash), [id(0), id(21)]);
         assert_eq!(trash.in_segment(1, 3).iter().map(|(id, _)| *id).collect::<Vec<_>>(), [5, 6, 7].map(id));
         for n in 0..3 {
@@ -121,8 +123,8 @@ mod tests {
         assert_eq!(trash.in_segment(0, 10).len(), 2);
         trash.remove(&id(21));
         assert_eq!(oldest(&trash), [id(3), id(20)]);
-        assert_eq!((trash.len(), trash.own_bytes() > 0), (8, true));
+        assert_eq!((trash.len(), trash.dedicated_bytes() > 0), (8, true));
         trash.remove(&id(20));
-        assert_eq!((trash.oldest_own(), trash.own_bytes()), (None, 0));
+        assert_eq!((trash.oldest_dedicated(), trash.dedicated_bytes()), (None, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! What the trash promises: what was deleted comes back for a while, whatever happens, and costs nobody any room.
+//! What the trash promises: what was deleted comes back for a while, whatever happens, and costs nobody any space.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -117,7 +117,7 @@ fn a_block_that_is_stored_again_is_not_in_the_trash_and_its_next_deletion_counts
 }
 
 #[test]
-fn the_trash_is_emptied_of_what_is_old_and_the_room_comes_back() {
+fn the_trash_is_emptied_of_what_is_old_and_the_space_comes_back() {
     for length in LENGTHS {
         let disk = SimDisk::new(1 << 30);
         let (env, clock) = clock();
@@ -156,7 +156,7 @@ fn the_trash_is_emptied_of_what_is_old_and_the_room_comes_back() {
 }
 
 #[test]
-fn the_trash_is_counted_as_free_and_no_write_fails_for_lack_of_room_while_it_can_be_emptied() {
+fn the_trash_is_counted_as_free_and_no_write_fails_for_lack_of_space_while_it_can_be_emptied() {
     for length in LENGTHS {
         let disk = SimDisk::new(600_000);
         let options = VolumeOptions { reserve_bytes: 60_000, ..trash_options() };
@@ -171,7 +171,7 @@ fn the_trash_is_counted_as_free_and_no_write_fails_for_lack_of_room_while_it_can
             }
             let usage = volume.usage().unwrap();
             assert!(usage.trash > 400_000 && usage.available > 400_000, "{usage:?}");
-            // As much again fits, four fifths of it to leave compaction its room.
+            // As much again fits, four fifths of it to leave compaction its space.
             for n in 0..stored * 4 / 5 {
                 let put = put(&volume, id(1000 + n), &content(n.into(), length)).await;
                 assert!(put.is_ok(), "{n} of {stored}: {put:?}, {:?}", volume.usage());

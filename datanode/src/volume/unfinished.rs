@@ -12,9 +12,9 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::core::Core;
 use super::disk::{read_file, replace_file};
 use super::error::{VolumeError, is_shortage};
+use super::state::VolumeState;
 
 const NAME: &str = "compacting.json";
 
@@ -27,30 +27,30 @@ struct Compacting {
 ///
 /// # Errors
 /// When the volume cannot write; nothing may be moved then.
-pub(crate) fn begin(core: &Core, number: u32) -> Result<(), VolumeError> {
-    let mut segments = core.index().unfinished();
+pub(crate) fn begin(state: &VolumeState, number: u32) -> Result<(), VolumeError> {
+    let mut segments = state.index().unfinished();
     if segments.contains(&number) {
         return Ok(());
     }
     segments.push(number);
-    let path = core.directory.join(NAME);
-    write(core, segments).map_err(|error| core.write_error("write", &path, error))?;
-    core.index_mut().set_unfinished(number);
+    let path = state.directory.join(NAME);
+    write(state, segments).map_err(|error| state.write_error("write", &path, error))?;
+    state.index_mut().set_unfinished(number);
     Ok(())
 }
 
-fn write(core: &Core, segments: Vec<u32>) -> io::Result<()> {
+fn write(state: &VolumeState, segments: Vec<u32>) -> io::Result<()> {
     let bytes = serde_json::to_vec(&Compacting { segments }).map_err(io::Error::other)?;
-    replace_file(&*core.disk, &core.directory, NAME, &bytes)
+    replace_file(&*state.disk, &state.directory, NAME, &bytes)
 }
 
 /// Reads at the start what was written down. Returns whether there was anything that could be read. Blocks its thread.
 ///
 /// # Errors
 /// A lack of file descriptors or memory.
-pub(crate) fn load(core: &Core) -> Result<bool, VolumeError> {
-    let path = core.directory.join(NAME);
-    let found = match read_file(&*core.disk, &path) {
+pub(crate) fn load(state: &VolumeState) -> Result<bool, VolumeError> {
+    let path = state.directory.join(NAME);
+    let found = match read_file(&*state.disk, &path) {
         Err(error) if is_shortage(&error) => return Err(VolumeError::io("read", &path, error)),
         Err(error) => {
             tracing::info!(path = %path.display(), %error, "which segments were being compacted cannot be read");
@@ -59,7 +59,7 @@ pub(crate) fn load(core: &Core) -> Result<bool, VolumeError> {
         Ok(bytes) => bytes.and_then(|bytes| serde_json::from_slice::<Compacting>(&bytes).ok()),
     };
     let Some(Compacting { segments }) = found else { return Ok(false) };
-    let mut index = core.index_mut();
+    let mut index = state.index_mut();
     for number in segments {
         index.set_unfinished(number);
     }
@@ -68,15 +68,15 @@ pub(crate) fn load(core: &Core) -> Result<bool, VolumeError> {
 
 /// Takes each segment for one that may have been left behind which earlier versions would have compacted: they wrote nothing down,
 /// and began with no other one before such a segment was gone.
-pub(crate) fn assume(core: &Core) {
-    let mut index = core.index_mut();
+pub(crate) fn assume(state: &VolumeState) {
+    let mut index = state.index_mut();
     for number in index.mostly_dead() {
         index.set_unfinished(number);
     }
     let segments = index.unfinished();
     drop(index);
-    if let Err(error) = write(core, segments) {
+    if let Err(error) = write(state, segments) {
         // The next start assumes the same.
-        tracing::info!(volume = %core.id, %error, "which segments may be half compacted was not written down");
+        tracing::info!(volume = %state.id, %error, "which segments may be half compacted was not written down");
     }
 }

@@ -13,22 +13,22 @@ use uuid::Uuid;
 
 use super::disk::Disk;
 use super::identity::Identity;
-use super::memo::Scrubbed;
-use super::set::VolumeSet;
+use super::node_record::LastScrub;
 use super::sim::{FaultKind, SimDisk};
 use super::tests::{block_on, content, id, options, read};
+use super::volumes::Volumes;
 use super::{OpenError, Volume, VolumeError, VolumeOptions};
 
 const KINDS: [FaultKind; 4] =
     [FaultKind::Dead, FaultKind::ReadOnly, FaultKind::Unreadable, FaultKind::Unmounted];
 
-fn open_with(disk: &SimDisk, seed: u64, options: &VolumeOptions) -> Result<VolumeSet, OpenError> {
+fn open_with(disk: &SimDisk, seed: u64, options: &VolumeOptions) -> Result<Volumes, OpenError> {
     let directories = ["/a", "/b"].map(PathBuf::from);
     let env = Env::manual(seed, Timestamp(1)).0;
-    VolumeSet::open(Arc::new(disk.clone()), &directories, options, &env)
+    Volumes::open(Arc::new(disk.clone()), &directories, options, &env)
 }
 
-fn open(disk: &SimDisk, seed: u64) -> Result<VolumeSet, OpenError> {
+fn open(disk: &SimDisk, seed: u64) -> Result<Volumes, OpenError> {
     open_with(disk, seed, &options())
 }
 
@@ -52,7 +52,7 @@ async fn write(volume: &Volume, n: u16) -> Result<(), VolumeError> {
 }
 
 /// Stores a block on the first volume that takes it.
-async fn store(set: &VolumeSet, n: u16) -> bool {
+async fn store(set: &Volumes, n: u16) -> bool {
     for volume in set.in_order_for_writing() {
         if write(&volume, n).await.is_ok() {
             return true;
@@ -62,17 +62,17 @@ async fn store(set: &VolumeSet, n: u16) -> bool {
 }
 
 /// What the node says that it holds, each read back.
-fn held(set: &VolumeSet) -> BTreeMap<BlockId, Bytes> {
+fn held(set: &Volumes) -> BTreeMap<BlockId, Bytes> {
     let page = set.page(None, usize::MAX);
     page.into_iter().map(|(id, _)| (id, read(&set.find(&id).unwrap().0, id).unwrap())).collect()
 }
 
-fn volume(set: &VolumeSet, at: usize) -> Arc<Volume> {
+fn volume(set: &Volumes, at: usize) -> Arc<Volume> {
     set.volumes().nth(at).unwrap().clone()
 }
 
 /// Two volumes with blocks on both.
-fn with_blocks(disk: &SimDisk) -> VolumeSet {
+fn with_blocks(disk: &SimDisk) -> Volumes {
     let set = open(disk, 1).unwrap();
     for n in 0..30 {
         assert!(block_on(store(&set, n)));
@@ -309,11 +309,11 @@ fn a_block_on_a_failed_volume_does_not_hold_up_its_deletion() {
 }
 
 #[test]
-fn new_blocks_go_where_there_is_room() {
+fn new_blocks_go_where_there_is_space() {
     let disk = SimDisk::new(1 << 30);
     let options = VolumeOptions { capacity_bytes_max: Some(1_000_000), ..options() };
     let set = open_with(&disk, 1, &options).unwrap();
-    // The first has a tenth of its room left.
+    // The first has a tenth of its space left.
     block_on(async {
         for n in (0..111).step_by(3) {
             write(&volume(&set, 0), n).await.unwrap();
@@ -329,9 +329,9 @@ fn new_blocks_go_where_there_is_room() {
 fn a_finished_round_of_scrubbing_is_remembered_as_long_as_one_volume_is_there() {
     let disk = SimDisk::new(1 << 30);
     let set = with_blocks(&disk);
-    let scrubbed = Scrubbed { round: 7, at: Some(Timestamp(8)) };
+    let scrubbed = LastScrub { round: 7, at: Some(Timestamp(8)) };
     volume(&set, 0).give_up("for the test");
-    set.set_scrubbed(scrubbed);
+    set.set_last_scrub(scrubbed);
     drop(set);
     let disk = disk.restart(1);
     assert_eq!(open(&disk, 2).unwrap().scrubbed(), scrubbed);

@@ -8,10 +8,10 @@ use cairn_protocol::checksum::{ChunkTableBuilder, Crc32c};
 use cairn_protocol::id::BlockId;
 use tokio::task::{JoinError, JoinHandle};
 
-use super::core::{Core, Reservation};
+use super::dedicated::{DedicatedFile, DedicatedSegments, file_offset};
 use super::error::VolumeError;
 use super::log::{Change, Log, SmallBlock};
-use super::own::{OwnFile, OwnSegments, file_offset};
+use super::state::{SpaceReservation, VolumeState};
 
 /// Bytes go to the file in pieces of this size: few system calls and thread switches, little memory. One piece is
 /// being written while the next gathers.
@@ -26,48 +26,54 @@ pub struct BlockWriter {
     builder: ChunkTableBuilder,
     gathered: BytesMut,
     target: Target,
-    _room: Reservation,
+    _reservation: SpaceReservation,
 }
 
 #[derive(Debug)]
 enum Target {
     Shared(Log),
-    Own(OwnWrite),
+    Dedicated(DedicatedWrite),
 }
 
 #[derive(Debug)]
-struct OwnWrite {
-    core: Arc<Core>,
-    segments: Arc<OwnSegments>,
-    file: Option<Arc<OwnFile>>,
+struct DedicatedWrite {
+    state: Arc<VolumeState>,
+    segments: Arc<DedicatedSegments>,
+    file: Option<Arc<DedicatedFile>>,
     /// Bytes of the block handed to the file.
     written: u64,
     running: Option<JoinHandle<Result<(), VolumeError>>>,
 }
 
 impl BlockWriter {
-    pub(crate) fn shared(id: BlockId, length: u64, crc: Crc32c, log: Log, room: Reservation) -> Self {
-        Self::new(id, length, crc, Target::Shared(log), room)
-    }
-
-    pub(crate) async fn own(
+    pub(crate) fn shared(
         id: BlockId,
         length: u64,
         crc: Crc32c,
-        core: Arc<Core>,
-        segments: Arc<OwnSegments>,
-        room: Reservation,
+        log: Log,
+        reservation: SpaceReservation,
+    ) -> Self {
+        Self::new(id, length, crc, Target::Shared(log), reservation)
+    }
+
+    pub(crate) async fn dedicated(
+        id: BlockId,
+        length: u64,
+        crc: Crc32c,
+        state: Arc<VolumeState>,
+        segments: Arc<DedicatedSegments>,
+        reservation: SpaceReservation,
     ) -> Result<Self, VolumeError> {
         let maker = segments.clone();
         let file = blocking(move || maker.create(id)).await?;
-        let write = OwnWrite { core, segments, file: Some(Arc::new(file)), written: 0, running: None };
-        Ok(Self::new(id, length, crc, Target::Own(write), room))
+        let write = DedicatedWrite { state, segments, file: Some(Arc::new(file)), written: 0, running: None };
+        Ok(Self::new(id, length, crc, Target::Dedicated(write), reservation))
     }
 
-    fn new(id: BlockId, length: u64, crc: Crc32c, target: Target, room: Reservation) -> Self {
+    fn new(id: BlockId, length: u64, crc: Crc32c, target: Target, reservation: SpaceReservation) -> Self {
         let gathered = BytesMut::with_capacity(PIECE.min(length as usize));
         let builder = ChunkTableBuilder::default();
-        Self { id, length, crc, builder, gathered, target, _room: room }
+        Self { id, length, crc, builder, gathered, target, _reservation: reservation }
     }
 
     /// Takes the next bytes.
@@ -80,7 +86,7 @@ impl BlockWriter {
             return Err(VolumeError::WrongLength { expected: self.length, got });
         }
         self.builder.update(&bytes);
-        let Target::Own(own) = &mut self.target else {
+        let Target::Dedicated(dedicated) = &mut self.target else {
             self.gathered.extend_from_slice(&bytes);
             return Ok(());
         };
@@ -89,7 +95,7 @@ impl BlockWriter {
             self.gathered.extend_from_slice(&now);
             if self.gathered.len() == PIECE {
                 let full = std::mem::replace(&mut self.gathered, BytesMut::with_capacity(PIECE));
-                own.begin_write(full.freeze(), self.length).await?;
+                dedicated.begin_write(full.freeze(), self.length).await?;
             }
         }
         Ok(())
@@ -100,7 +106,7 @@ impl BlockWriter {
     /// # Errors
     /// Nothing of the block is kept.
     pub async fn finish(self) -> Result<(), VolumeError> {
-        let Self { id, length, crc, builder, gathered, target, _room } = self;
+        let Self { id, length, crc, builder, gathered, target, _reservation } = self;
         if builder.length() != length {
             return Err(VolumeError::WrongLength { expected: length, got: builder.length() });
         }
@@ -122,14 +128,14 @@ impl BlockWriter {
                 };
                 log.apply(Change::Put { block, moved_from: None }).await
             }
-            Target::Own(mut own) => {
+            Target::Dedicated(mut dedicated) => {
                 if !gathered.is_empty() {
-                    own.begin_write(gathered.freeze(), length).await?;
+                    dedicated.begin_write(gathered.freeze(), length).await?;
                 }
-                own.settle().await?;
+                dedicated.settle().await?;
                 // Taken out first: whoever drops this future now must not unlink what is being published.
-                let Some(file) = own.file.take() else { return Err(VolumeError::Closed) };
-                let segments = own.segments.clone();
+                let Some(file) = dedicated.file.take() else { return Err(VolumeError::Closed) };
+                let segments = dedicated.segments.clone();
                 blocking(move || {
                     segments.finish(&file, short_length, crc, &table).inspect_err(|_| segments.abandon(&file))
                 })
@@ -139,17 +145,19 @@ impl BlockWriter {
     }
 }
 
-impl OwnWrite {
+impl DedicatedWrite {
     /// Waits for the piece before, and begins to write this one.
     async fn begin_write(&mut self, piece: Bytes, length: u64) -> Result<(), VolumeError> {
         self.settle().await?;
-        let Some(own) = self.file.clone() else { return Err(VolumeError::Closed) };
-        let core = self.core.clone();
+        let Some(dedicated) = self.file.clone() else { return Err(VolumeError::Closed) };
+        let state = self.state.clone();
         let offset = file_offset(length, self.written);
         self.written += piece.len() as u64;
         self.running = Some(tokio::task::spawn_blocking(move || {
-            core.check()?;
-            core.with_room(own.path(), piece.len() as u64, || own.file.write_all_at(&piece, offset))
+            state.check()?;
+            state.write_with_space(dedicated.path(), piece.len() as u64, || {
+                dedicated.file.write_all_at(&piece, offset)
+            })
         }));
         Ok(())
     }
@@ -166,7 +174,7 @@ impl OwnWrite {
     }
 }
 
-impl Drop for OwnWrite {
+impl Drop for DedicatedWrite {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
         let segments = self.segments.clone();

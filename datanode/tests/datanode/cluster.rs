@@ -13,7 +13,7 @@ use cairn_protocol::id::{BlockId, ClusterId, NodeId, OpeningId};
 use futures_util::StreamExt;
 use uuid::Uuid;
 
-use crate::metanode::{Metanode, State};
+use crate::metanode::{Metanode, RecordedCalls};
 use crate::support::{Http, LENGTHS, Node, config, content, id, pieces, put_request};
 
 fn replica(block: BlockId, bytes: &[u8]) -> ReportedReplica {
@@ -25,7 +25,7 @@ fn order(id: u64, action: Action) -> Command {
 }
 
 /// How the metanode was told that a command ended.
-fn result(state: &State, command: u64) -> Option<Option<String>> {
+fn result(state: &RecordedCalls, command: u64) -> Option<Option<String>> {
     let results = state.heartbeats.iter().flat_map(|heartbeat| &heartbeat.finished);
     results.filter(|result| result.command == command).map(|result| result.error.clone()).next()
 }
@@ -259,7 +259,7 @@ fn generation(opening: u128, sequence: u64) -> Generation {
 #[tokio::test]
 async fn what_was_seen_of_the_database_is_told_and_remembered_over_restarts() {
     let mut node = Node::start().await;
-    let last = |state: &State| state.heartbeats.last().map(|heartbeat| heartbeat.seen.clone());
+    let last = |state: &RecordedCalls| state.heartbeats.last().map(|heartbeat| heartbeat.seen.clone());
     node.metanode.change(|state| state.lineage = Lineage { latest: Some(generation(1, 5)), sole: true });
     node.metanode.wait(|state| last(state) == Some(vec![generation(1, 5)])).await;
     // An older copy of the database goes on from there: both ways are kept.

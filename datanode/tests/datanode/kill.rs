@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cairn_datanode::volume::VolumeOptions;
 use cairn_datanode::volume::disk::RealDisk;
-use cairn_datanode::volume::set::VolumeSet;
+use cairn_datanode::volume::volumes::Volumes;
 use cairn_protocol::checksum::crc32c;
 use cairn_protocol::env::Env;
 
@@ -16,14 +16,14 @@ use crate::support::{content, id};
 /// Names the directory to the child process that is to be killed.
 const CHILD: &str = "CAIRN_TEST_KILL_DIRECTORY";
 
-fn open(directory: PathBuf) -> VolumeSet {
+fn open(directory: PathBuf) -> Volumes {
     let options = VolumeOptions {
         reserve_bytes: 0,
-        own_segment_bytes_min: 50_000,
+        dedicated_segment_bytes_min: 50_000,
         segment_bytes_max: 200_000,
         ..VolumeOptions::default()
     };
-    VolumeSet::open(Arc::new(RealDisk), &[directory], &options, &Env::system()).unwrap()
+    Volumes::open(Arc::new(RealDisk), &[directory], &options, &Env::system()).unwrap()
 }
 
 fn length(n: u64) -> usize {

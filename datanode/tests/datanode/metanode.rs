@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct RecordedCalls {
     pub(crate) registrations: Vec<Register>,
     pub(crate) heartbeats: Vec<Heartbeat>,
     pub(crate) reports: Vec<BlockReport>,
@@ -45,7 +45,7 @@ pub(crate) struct State {
 
 pub(crate) struct Metanode {
     pub(crate) cluster: ClusterId,
-    state: watch::Sender<State>,
+    state: watch::Sender<RecordedCalls>,
 }
 
 impl Metanode {
@@ -54,15 +54,15 @@ impl Metanode {
     }
 
     pub(crate) fn of_cluster(cluster: ClusterId) -> Arc<Self> {
-        Arc::new(Self { cluster, state: watch::Sender::new(State::default()) })
+        Arc::new(Self { cluster, state: watch::Sender::new(RecordedCalls::default()) })
     }
 
-    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut RecordedCalls)) {
         self.state.send_modify(change);
     }
 
     /// Waits until what was told satisfies `wanted`.
-    pub(crate) async fn wait(&self, wanted: impl FnMut(&State) -> bool) -> State {
+    pub(crate) async fn wait(&self, wanted: impl FnMut(&RecordedCalls) -> bool) -> RecordedCalls {
         self.state.subscribe().wait_for(wanted).await.unwrap().clone()
     }
 

@@ -129,7 +129,7 @@ async fn too_few_or_too_many_bytes_are_kept_nowhere() {
 }
 
 #[tokio::test]
-async fn a_node_without_room_still_passes_the_block_on() {
+async fn a_node_without_space_still_passes_the_block_on() {
     let full = Node::start_with(|config| config.volume.capacity_bytes_max = Some(1)).await;
     let behind = Node::start().await;
     for (n, length) in (1..).zip(LENGTHS) {

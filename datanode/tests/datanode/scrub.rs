@@ -9,20 +9,20 @@ use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::event::{EventBus, EventKind};
 use tokio_util::sync::CancellationToken;
 
-use crate::metanode::{Metanode, State};
+use crate::metanode::{Metanode, RecordedCalls};
 use crate::support::{Http, LENGTHS, Node, config, content, flip_bits, id, pieces, put_request, secret};
 
 fn ordered(round: u64) -> ScrubOrder {
     ScrubOrder { round, ..ScrubOrder::default() }
 }
 
-fn progress(state: &State) -> Option<ScrubProgress> {
+fn progress(state: &RecordedCalls) -> Option<ScrubProgress> {
     state.heartbeats.last()?.scrub.clone()
 }
 
 async fn finished(node: &Node, round: u64) -> ScrubProgress {
     let is_finished =
-        |state: &State| progress(state).is_some_and(|progress| progress.finished_round == round);
+        |state: &RecordedCalls| progress(state).is_some_and(|progress| progress.finished_round == round);
     progress(&node.metanode.wait(is_finished).await).unwrap()
 }
 
@@ -49,7 +49,7 @@ async fn a_round_that_is_ordered_begins_at_once_and_not_again_after_a_restart() 
 
     node = node.restart(|_| {}).await;
     // The first round after the start is one of its own, although the order is heard again and again.
-    let told = |state: &State| -> Vec<ScrubProgress> {
+    let told = |state: &RecordedCalls| -> Vec<ScrubProgress> {
         let of_this_start = state.heartbeats.iter().filter(|heartbeat| heartbeat.incarnation == 2);
         of_this_start.filter_map(|heartbeat| heartbeat.scrub.clone()).collect()
     };
@@ -72,8 +72,9 @@ async fn an_ordered_round_finds_damage_and_counts_it() {
 async fn a_paused_scrubber_reads_nothing_and_then_goes_on() {
     let node = node().await;
     node.metanode.change(|state| state.scrub = ScrubOrder { paused: true, ..ordered(1) });
-    let waits =
-        |state: &State| progress(state).is_some_and(|progress| progress.round == 1 && !progress.running);
+    let waits = |state: &RecordedCalls| {
+        progress(state).is_some_and(|progress| progress.round == 1 && !progress.running)
+    };
     let so_far = node.metanode.wait(waits).await.heartbeats.len();
     let state = node.metanode.wait(|state| state.heartbeats.len() > so_far + 5).await;
     let paused = progress(&state).unwrap();
@@ -87,7 +88,7 @@ async fn a_later_order_begins_from_the_beginning_whatever_is_under_way() {
     let node = node().await;
     // At a byte a second it would take weeks.
     node.metanode.change(|state| state.scrub = ScrubOrder { rate: Some(1), ..ordered(1) });
-    let begun = |state: &State| {
+    let begun = |state: &RecordedCalls| {
         progress(state).is_some_and(|progress| progress.round == 1 && progress.running && progress.bytes > 0)
     };
     node.metanode.wait(begun).await;

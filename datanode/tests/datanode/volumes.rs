@@ -11,7 +11,7 @@ use cairn_protocol::event::EventKind;
 use cairn_protocol::id::BlockId;
 
 use crate::machine::{Health, Machine};
-use crate::metanode::{Metanode, State};
+use crate::metanode::{Metanode, RecordedCalls};
 use crate::support::{Http, Node, config, content, id};
 
 /// A node with a good disk and one that can break.
@@ -36,7 +36,7 @@ async fn start(
 }
 
 /// Why the volumes failed, as the metanode was told last.
-fn failures(state: &State) -> Vec<Option<String>> {
+fn failures(state: &RecordedCalls) -> Vec<Option<String>> {
     let last = state.heartbeats.last();
     last.map(|heartbeat| heartbeat.volumes.iter().map(|volume| volume.failed.clone()).collect())
         .unwrap_or_default()

@@ -19,21 +19,21 @@ const NAME: &str = "node.json";
 /// What a node remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Memo {
+pub(crate) struct NodeRecord {
     /// Rises with each change.
     pub(crate) sequence: u64,
     /// Its volumes, and in which directories they were.
-    pub(crate) volumes: Vec<Known>,
+    pub(crate) volumes: Vec<KnownVolume>,
     /// The last round of scrubbing that it finished.
-    pub(crate) scrub: Scrubbed,
+    pub(crate) scrub: LastScrub,
     /// What it has seen of the metanode and its database.
-    pub(crate) seen: Seen,
+    pub(crate) seen: SeenDatabase,
 }
 
 /// What a node has seen of the metanode and its database.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Seen {
+pub struct SeenDatabase {
     /// The highest incarnation that it had; 0 for none.
     pub incarnation: u64,
     /// The latest generations of the database: one, or more where it went two ways.
@@ -44,7 +44,7 @@ pub struct Seen {
 /// forgotten, the oldest first.
 const GENERATIONS_MAX: usize = 64;
 
-impl Seen {
+impl SeenDatabase {
     /// Takes up what the metanode says of its database. Answers whether that is news.
     pub fn learn(&mut self, lineage: Lineage) -> bool {
         let before = self.generations.clone();
@@ -67,7 +67,7 @@ impl Seen {
 
 /// A volume that a node has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Known {
+pub(crate) struct KnownVolume {
     /// As it was configured.
     pub(crate) directory: String,
     pub(crate) volume: VolumeId,
@@ -75,14 +75,14 @@ pub(crate) struct Known {
 
 /// A round of scrubbing that ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scrubbed {
+pub struct LastScrub {
     /// The last round that was ordered and followed to its end; 0 for none.
     pub round: u64,
     /// When a round, ordered or not, ended last.
     pub at: Option<Timestamp>,
 }
 
-impl Memo {
+impl NodeRecord {
     /// The copy in `directory`; `None` when there is none that can be read.
     pub(crate) fn read(disk: &dyn Disk, directory: &Path) -> Option<Self> {
         let bytes = read_file(disk, &directory.join(NAME)).ok()??;
@@ -111,13 +111,13 @@ mod tests {
         Generation { opening: cairn_protocol::id::OpeningId(Uuid::from_u128(opening)), sequence }
     }
 
-    fn learn(seen: &mut Seen, latest: Option<Generation>, sole: bool) -> bool {
+    fn learn(seen: &mut SeenDatabase, latest: Option<Generation>, sole: bool) -> bool {
         seen.learn(Lineage { latest, sole })
     }
 
     #[test]
     fn a_database_that_knows_all_replaces_what_was_seen_and_another_one_does_not() {
-        let mut seen = Seen::default();
+        let mut seen = SeenDatabase::default();
         assert!(learn(&mut seen, Some(generation(1, 5)), true));
         assert!(!learn(&mut seen, Some(generation(1, 5)), true));
         assert!(learn(&mut seen, Some(generation(2, 6)), true));
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_an_older_metanode_does_not_say_changes_nothing() {
-        let mut seen = Seen::default();
+        let mut seen = SeenDatabase::default();
         learn(&mut seen, Some(generation(1, 5)), true);
         assert!(!seen.learn(Lineage::default()));
         assert_eq!(seen.generations, [generation(1, 5)]);
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_note_of_an_earlier_version_is_read() {
         let text = r#"{"sequence": 3, "volumes": [], "scrub": {"round": 7, "at": null}}"#;
-        let memo: Memo = serde_json::from_str(text).unwrap();
-        assert_eq!((memo.scrub.round, memo.seen), (7, Seen::default()));
+        let node_record: NodeRecord = serde_json::from_str(text).unwrap();
+        assert_eq!((node_record.scrub.round, node_record.seen), (7, SeenDatabase::default()));
     }
 }

@@ -24,11 +24,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cairn_protocol::checksum::{ChunkTable, Crc32c};
 use cairn_protocol::id::BlockId;
 
-use super::core::{Core, quarantine_name};
 use super::disk::DiskFile;
 use super::error::{VolumeError, is_shortage};
 use super::index::{Entry, Trashed};
 use super::record::{Body, HEADER_SIZE, Header, Place, data_offset};
+use super::state::{VolumeState, quarantine_name};
 use super::sync::GroupSync;
 use super::trash;
 
@@ -38,13 +38,13 @@ const DIRECTORY_FILES_MAX: u32 = 4096;
 
 /// The directories of a volume's own segments.
 #[derive(Debug)]
-pub(crate) struct OwnSegments {
-    core: Arc<Core>,
-    state: Mutex<State>,
+pub(crate) struct DedicatedSegments {
+    state: Arc<VolumeState>,
+    table: Mutex<DirectoryTable>,
 }
 
 #[derive(Debug)]
-struct State {
+struct DirectoryTable {
     /// The directory that takes new files; none before the first.
     active: Option<u32>,
     /// The number of the next directory.
@@ -62,124 +62,128 @@ struct Directory {
 
 /// A file that is being filled.
 #[derive(Debug)]
-pub(crate) struct OwnFile {
+pub(crate) struct DedicatedFile {
     pub(crate) id: BlockId,
     pub(crate) place: Place,
     pub(crate) file: Arc<dyn DiskFile>,
     path: PathBuf,
 }
 
-impl OwnSegments {
+impl DedicatedSegments {
     /// With the directories that recovery found, each with its number of files. New files go to a new one, above
     /// `directory_max`, the highest number that is in use anywhere.
-    pub(crate) fn new(core: Arc<Core>, found: BTreeMap<u32, u32>, directory_max: u32) -> Self {
+    pub(crate) fn new(state: Arc<VolumeState>, found: BTreeMap<u32, u32>, directory_max: u32) -> Self {
         let next_directory = directory_max + 1;
         let directories = found
             .into_iter()
             .map(|(number, files)| (number, Directory { files, ..Directory::default() }))
             .collect();
-        let state = State { active: None, next_directory, next_file: 0, directories };
-        Self { core, state: Mutex::new(state) }
+        let table = DirectoryTable { active: None, next_directory, next_file: 0, directories };
+        Self { state, table: Mutex::new(table) }
     }
 
     /// Makes the file for a block. Blocks its thread.
-    pub(crate) fn create(&self, id: BlockId) -> Result<OwnFile, VolumeError> {
-        self.core.check()?;
+    pub(crate) fn create(&self, id: BlockId) -> Result<DedicatedFile, VolumeError> {
+        self.state.check()?;
         let place = self.next_place()?;
-        let path = self.core.record_path(&id, place);
-        let mark = Header { id, place, body: Body::Mark }.encode(self.core.id);
-        let file = match self.core.disk.create_new(&path) {
+        let path = self.state.record_path(&id, place);
+        let mark = Header { id, place, body: Body::Mark }.encode(self.state.id);
+        let file = match self.state.disk.create_new(&path) {
             Ok(file) => file,
             Err(error) => {
                 self.forget_file(place);
-                return Err(self.core.write_error("create", &path, error));
+                return Err(self.state.write_error("create", &path, error));
             }
         };
-        let own = OwnFile { id, place, file, path };
-        match self.core.with_room(&own.path, HEADER_SIZE as u64, || own.file.write_all_at(&mark, 0)) {
-            Ok(()) => Ok(own),
+        let dedicated = DedicatedFile { id, place, file, path };
+        match self
+            .state
+            .write_with_space(&dedicated.path, HEADER_SIZE as u64, || dedicated.file.write_all_at(&mark, 0))
+        {
+            Ok(()) => Ok(dedicated),
             Err(error) => {
-                self.abandon(&own);
+                self.abandon(&dedicated);
                 Err(error)
             }
         }
     }
 
     fn next_place(&self) -> Result<Place, VolumeError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let directory = match state.active {
-            Some(active) if state.next_file < DIRECTORY_FILES_MAX => active,
-            Some(_) | None => self.begin_directory(&mut state)?,
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = match table.active {
+            Some(active) if table.next_file < DIRECTORY_FILES_MAX => active,
+            Some(_) | None => self.begin_directory(&mut table)?,
         };
-        let number = state.next_file;
-        state.next_file += 1;
-        state.directories.entry(directory).or_default().files += 1;
-        Ok(Place::own(directory, number))
+        let number = table.next_file;
+        table.next_file += 1;
+        table.directories.entry(directory).or_default().files += 1;
+        Ok(Place::dedicated(directory, number))
     }
 
     /// Rare, so it may hold up others.
-    fn begin_directory(&self, state: &mut State) -> Result<u32, VolumeError> {
-        let number = state.next_directory;
-        let parent = self.core.own_directory();
+    fn begin_directory(&self, table: &mut DirectoryTable) -> Result<u32, VolumeError> {
+        let number = table.next_directory;
+        let parent = self.state.dedicated_directory();
         let path = parent.join(format!("{number:08x}"));
-        self.core.disk.create_dir(&path).map_err(|error| self.core.write_error("create", &path, error))?;
-        self.core.sync_dir(&parent)?;
-        state.active = Some(number);
-        state.next_directory = number + 1;
-        state.next_file = 0;
-        state.directories.insert(number, Directory::default());
+        self.state.disk.create_dir(&path).map_err(|error| self.state.write_error("create", &path, error))?;
+        self.state.sync_dir(&parent)?;
+        table.active = Some(number);
+        table.next_directory = number + 1;
+        table.next_file = 0;
+        table.directories.insert(number, Directory::default());
         Ok(number)
     }
 
     /// Writes table and header, makes the block durable, then visible. Blocks its thread.
     pub(crate) fn finish(
         &self,
-        own: &OwnFile,
+        dedicated: &DedicatedFile,
         length: u32,
         crc: Crc32c,
         table: &ChunkTable,
     ) -> Result<(), VolumeError> {
-        self.core.check()?;
+        self.state.check()?;
         let table = table.encode();
-        let header = Header::of_block(own.id, own.place, length, crc, &table);
+        let header = Header::of_block(dedicated.id, dedicated.place, length, crc, &table);
         let mut head = Vec::with_capacity(HEADER_SIZE + table.len());
-        head.extend_from_slice(&header.encode(self.core.id));
+        head.extend_from_slice(&header.encode(self.state.id));
         head.extend_from_slice(&table);
-        self.core.with_room(&own.path, head.len() as u64, || own.file.write_all_at(&head, 0))?;
-        own.file.sync().map_err(|error| self.core.fail("fdatasync", &own.path, &error))?;
-        self.sync_directory(own.place)?;
-        let entry = Entry { length, crc, place: own.place };
+        self.state
+            .write_with_space(&dedicated.path, head.len() as u64, || dedicated.file.write_all_at(&head, 0))?;
+        dedicated.file.sync().map_err(|error| self.state.fail("fdatasync", &dedicated.path, &error))?;
+        self.sync_directory(dedicated.place)?;
+        let entry = Entry { length, crc, place: dedicated.place };
         let (replaced, trashed) = {
-            let mut index = self.core.index_mut();
+            let mut index = self.state.index_mut();
             index.since_checkpoint += entry.size();
-            (index.insert(own.id, entry), index.take_trash(&own.id))
+            (index.insert(dedicated.id, entry), index.take_trash(&dedicated.id))
         };
         if let Some(trashed) = trashed {
-            trash::discard(&self.core, &own.id, &trashed);
+            trash::discard(&self.state, &dedicated.id, &trashed);
         }
-        match replaced.filter(|old| old.place.is_own()) {
+        match replaced.filter(|old| old.place.is_dedicated()) {
             // Two writers of one block at once; one file is enough.
-            Some(old) => self.remove(&own.id, old.place),
+            Some(old) => self.remove(&dedicated.id, old.place),
             None => Ok(()),
         }
     }
 
     /// Removes a file that was not finished. Blocks its thread.
-    pub(crate) fn abandon(&self, own: &OwnFile) {
-        if let Err(error) = self.core.disk.remove_file(&own.path) {
+    pub(crate) fn abandon(&self, dedicated: &DedicatedFile) {
+        if let Err(error) = self.state.disk.remove_file(&dedicated.path) {
             // It has a mark and no header, so recovery removes it.
-            tracing::info!(path = %own.path.display(), %error, "cannot remove a half-written block");
+            tracing::info!(path = %dedicated.path.display(), %error, "cannot remove a half-written block");
         }
-        self.forget_file(own.place);
+        self.forget_file(dedicated.place);
     }
 
     /// Unlinks a block that is not in the index any more. Durable when it returns. Blocks its thread.
     pub(crate) fn remove(&self, id: &BlockId, place: Place) -> Result<(), VolumeError> {
-        let path = self.core.record_path(id, place);
-        match self.core.disk.remove_file(&path) {
+        let path = self.state.record_path(id, place);
+        match self.state.disk.remove_file(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(self.core.write_error("remove", &path, error)),
+            Err(error) => return Err(self.state.write_error("remove", &path, error)),
         }
         self.sync_directory(place)?;
         self.forget_file(place);
@@ -193,16 +197,16 @@ impl OwnSegments {
     /// [`VolumeError::Io`] when this process lacks something: the block is where it was.
     pub(crate) fn throw_away(&self, id: &BlockId, trashed: &Trashed) -> Result<bool, VolumeError> {
         let place = trashed.entry.place;
-        let (from, to) = (self.core.record_path(id, place), self.core.trash_path(id, trashed));
-        let disk = &self.core.disk;
+        let (from, to) = (self.state.record_path(id, place), self.state.trash_path(id, trashed));
+        let disk = &self.state.disk;
         let renamed = match disk.rename(&from, &to) {
             // Directories come and go with what is in them.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let _stays = self.core.trash_names();
-                let directory = self.core.trash_directory_of(place);
+                let _stays = self.state.trash_names();
+                let directory = self.state.trash_directory_of(place);
                 let made = disk.create_dir(&directory).and_then(|()| {
                     // One that is not durable must not take the next block.
-                    let synced = disk.sync_dir(&self.core.trash_directory());
+                    let synced = disk.sync_dir(&self.state.trash_directory());
                     synced.inspect_err(|_| drop(disk.remove_dir(&directory)))
                 });
                 made.and_then(|()| disk.rename(&from, &to))
@@ -212,14 +216,14 @@ impl OwnSegments {
         match renamed {
             Ok(()) => Ok(true),
             Err(error) if is_shortage(&error) => Err(VolumeError::io("rename", &from, error)),
-            // There is nothing to keep, or no room to keep it; a broken disk shows when it is removed.
+            // There is nothing to keep, or no space to keep it; a broken disk shows when it is removed.
             Err(_) => self.remove(id, place).map(|()| false),
         }
     }
 
     /// Makes durable that a block was thrown away. Blocks its thread.
     pub(crate) fn sync_thrown_away(&self, place: Place) -> Result<(), VolumeError> {
-        self.core.sync_dir(&self.core.trash_directory_of(place))?;
+        self.state.sync_dir(&self.state.trash_directory_of(place))?;
         self.sync_directory(place)?;
         self.forget_file(place);
         Ok(())
@@ -229,50 +233,50 @@ impl OwnSegments {
     /// there. Blocks its thread.
     pub(crate) fn bring_back(&self, id: &BlockId, trashed: &Trashed) -> Result<bool, VolumeError> {
         let place = trashed.entry.place;
-        let (from, to) = (self.core.trash_path(id, trashed), self.core.record_path(id, place));
+        let (from, to) = (self.state.trash_path(id, trashed), self.state.record_path(id, place));
         self.expect_file(place)?;
-        match self.core.disk.rename(&from, &to) {
+        match self.state.disk.rename(&from, &to) {
             Ok(()) => {}
             Err(error) => {
                 self.forget_file(place);
                 let is_gone = error.kind() == io::ErrorKind::NotFound;
-                return if is_gone { Ok(false) } else { Err(self.core.write_error("rename", &from, error)) };
+                return if is_gone { Ok(false) } else { Err(self.state.write_error("rename", &from, error)) };
             }
         }
         self.sync_directory(place)?;
-        self.core.sync_dir(&self.core.trash_directory_of(place))?;
+        self.state.sync_dir(&self.state.trash_directory_of(place))?;
         Ok(true)
     }
 
     /// Makes ready for a file that comes back, into a directory that may have been removed.
     fn expect_file(&self, place: Place) -> Result<(), VolumeError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let number = place.segment();
-        if !state.directories.contains_key(&number) {
-            let parent = self.core.own_directory();
+        if !table.directories.contains_key(&number) {
+            let parent = self.state.dedicated_directory();
             let path = parent.join(format!("{number:08x}"));
-            let made = self.core.disk.create_dir(&path);
-            made.map_err(|error| self.core.write_error("create", &path, error))?;
-            self.core.sync_dir(&parent)?;
+            let made = self.state.disk.create_dir(&path);
+            made.map_err(|error| self.state.write_error("create", &path, error))?;
+            self.state.sync_dir(&parent)?;
         }
-        state.directories.entry(number).or_default().files += 1;
+        table.directories.entry(number).or_default().files += 1;
         Ok(())
     }
 
     /// Renames a damaged block away into quarantine. Durable when it returns. Returns whether there was anything to keep.
     /// Blocks its thread.
     pub(crate) fn set_aside(&self, id: &BlockId, place: Place) -> Result<bool, VolumeError> {
-        let path = self.core.record_path(id, place);
-        let to = self.core.quarantine_directory().join(quarantine_name(id, place));
-        match self.core.disk.rename(&path, &to) {
+        let path = self.state.record_path(id, place);
+        let to = self.state.quarantine_directory().join(quarantine_name(id, place));
+        match self.state.disk.rename(&path, &to) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.forget_file(place);
                 return Ok(false);
             }
-            Err(error) => return Err(self.core.write_error("rename", &path, error)),
+            Err(error) => return Err(self.state.write_error("rename", &path, error)),
         }
-        self.core.sync_dir(&self.core.quarantine_directory())?;
+        self.state.sync_dir(&self.state.quarantine_directory())?;
         self.sync_directory(place)?;
         self.forget_file(place);
         Ok(true)
@@ -281,37 +285,37 @@ impl OwnSegments {
     fn sync_directory(&self, place: Place) -> Result<(), VolumeError> {
         let number = place.segment();
         let group = {
-            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.directories.get(&number).map(|directory| directory.sync.clone()).unwrap_or_default()
+            let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            table.directories.get(&number).map(|directory| directory.sync.clone()).unwrap_or_default()
         };
-        let path = self.core.own_directory().join(format!("{number:08x}"));
+        let path = self.state.dedicated_directory().join(format!("{number:08x}"));
         group
-            .run(|| self.core.disk.sync_dir(&path))
-            .map_err(|error| self.core.sync_error("fsync", &path, error))
+            .run(|| self.state.disk.sync_dir(&path))
+            .map_err(|error| self.state.sync_error("fsync", &path, error))
     }
 
     /// Counts a file out, and removes a directory that nobody will fill again once it is empty.
     fn forget_file(&self, place: Place) {
         let number = place.segment();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         // The newest stays even when empty: its number must not be given out again, for the checkpoint may
         // still name what was in it.
-        let is_newest = number + 1 == state.next_directory;
-        let Some(directory) = state.directories.get_mut(&number) else { return };
+        let is_newest = number + 1 == table.next_directory;
+        let Some(directory) = table.directories.get_mut(&number) else { return };
         directory.files = directory.files.saturating_sub(1);
         if directory.files > 0 || is_newest {
             return;
         }
-        state.directories.remove(&number);
-        let path = self.core.own_directory().join(format!("{number:08x}"));
-        if let Err(error) = self.core.disk.remove_dir(&path) {
+        table.directories.remove(&number);
+        let path = self.state.dedicated_directory().join(format!("{number:08x}"));
+        if let Err(error) = self.state.disk.remove_dir(&path) {
             // Nothing depends on it: an empty directory is looked at again by the next start.
             tracing::debug!(path = %path.display(), %error, "cannot remove an empty directory");
         }
     }
 }
 
-impl OwnFile {
+impl DedicatedFile {
     /// The file's name, for messages.
     pub(crate) fn path(&self) -> &std::path::Path {
         &self.path

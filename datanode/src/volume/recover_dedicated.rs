@@ -15,13 +15,13 @@ use std::path::Path;
 use cairn_protocol::id::BlockId;
 use cairn_protocol::warn_peer;
 
-use super::core::{Core, quarantine_name};
 use super::disk::DiskFile;
 use super::error::{VolumeError, is_shortage};
 use super::index::{Entry, Trashed};
 use super::read::BlockReader;
 use super::record::{Body, HEADER_SIZE, Header, Place};
 use super::recover::Recovered;
+use super::state::{VolumeState, quarantine_name};
 use super::trash;
 
 /// What is read at once of a block that is verified, in bytes; a multiple of the chunk size.
@@ -30,15 +30,15 @@ const PIECE: u64 = 1 << 20;
 /// Said of a directory that cannot be listed: so many files that it is never taken for empty.
 const FILES_UNKNOWN: u32 = u32::MAX / 2;
 
-pub(super) fn recover_own(core: &Core, recovered: &mut Recovered) -> Result<(), VolumeError> {
-    let parent = core.own_directory();
-    let names = core.disk.list(&parent).map_err(|error| VolumeError::io("list", &parent, error))?;
+pub(super) fn recover_dedicated(state: &VolumeState, recovered: &mut Recovered) -> Result<(), VolumeError> {
+    let parent = state.dedicated_directory();
+    let names = state.disk.list(&parent).map_err(|error| VolumeError::io("list", &parent, error))?;
     let (mut seen, mut unlisted) = (HashSet::new(), HashSet::new());
     for name in names {
         let Ok(directory) = u32::from_str_radix(&name, 16) else { continue };
         recovered.directory_max = recovered.directory_max.max(directory);
         let path = parent.join(&name);
-        let Some(names) = list(core, &path, recovered)? else {
+        let Some(names) = list(state, &path, recovered)? else {
             // What the checkpoint knows may be there.
             unlisted.insert(directory);
             recovered.directories.insert(directory, FILES_UNKNOWN);
@@ -46,13 +46,13 @@ pub(super) fn recover_own(core: &Core, recovered: &mut Recovered) -> Result<(), 
         };
         let (mut files, mut changed) = (0, false);
         for name in names {
-            let Some((id, number)) = parse_own_name(&name) else { continue };
-            let place = Place::own(directory, number);
-            let known = core.index().get(&id).is_some_and(|entry| entry.place == place);
+            let Some((id, number)) = parse_dedicated_name(&name) else { continue };
+            let place = Place::dedicated(directory, number);
+            let known = state.index().get(&id).is_some_and(|entry| entry.place == place);
             if !known {
                 changed = true;
                 recovered.report.replayed += 1;
-                if !adopt(core, id, place, recovered)? {
+                if !adopt(state, id, place, recovered)? {
                     continue;
                 }
             }
@@ -60,19 +60,23 @@ pub(super) fn recover_own(core: &Core, recovered: &mut Recovered) -> Result<(), 
             seen.insert(place);
         }
         if changed {
-            core.sync_dir(&path)?;
+            state.sync_dir(&path)?;
         }
         recovered.directories.insert(directory, files);
     }
-    core.index_mut().retain(|Entry { place, .. }| {
-        !place.is_own() || seen.contains(place) || unlisted.contains(&place.segment())
+    state.index_mut().retain(|Entry { place, .. }| {
+        !place.is_dedicated() || seen.contains(place) || unlisted.contains(&place.segment())
     });
     Ok(())
 }
 
 /// The names in a directory; `None` when it cannot be read.
-fn list(core: &Core, path: &Path, recovered: &mut Recovered) -> Result<Option<Vec<String>>, VolumeError> {
-    match core.disk.list(path) {
+fn list(
+    state: &VolumeState,
+    path: &Path,
+    recovered: &mut Recovered,
+) -> Result<Option<Vec<String>>, VolumeError> {
+    match state.disk.list(path) {
         Ok(names) => Ok(Some(names)),
         Err(error) if is_shortage(&error) => Err(VolumeError::io("list", path, error)),
         Err(error) => {
@@ -83,21 +87,21 @@ fn list(core: &Core, path: &Path, recovered: &mut Recovered) -> Result<Option<Ve
     }
 }
 
-fn parse_own_name(name: &str) -> Option<(BlockId, u32)> {
+fn parse_dedicated_name(name: &str) -> Option<(BlockId, u32)> {
     let (number, id) = name.split_once('-')?;
     Some((id.parse().ok()?, u32::from_str_radix(number, 16).ok()?))
 }
 
 /// The trash's files: their names tell all. One of a block that is held, or that lies there twice, is not needed.
-pub(super) fn recover_trash(core: &Core, recovered: &mut Recovered) -> Result<(), VolumeError> {
-    let parent = core.trash_directory();
-    for name in list(core, &parent, recovered)?.unwrap_or_default() {
+pub(super) fn recover_trash(state: &VolumeState, recovered: &mut Recovered) -> Result<(), VolumeError> {
+    let parent = state.trash_directory();
+    for name in list(state, &parent, recovered)?.unwrap_or_default() {
         let Ok(directory) = u32::from_str_radix(&name, 16) else { continue };
         recovered.directory_max = recovered.directory_max.max(directory);
         let path = parent.join(&name);
-        for name in list(core, &path, recovered)?.unwrap_or_default() {
+        for name in list(state, &path, recovered)?.unwrap_or_default() {
             let Some((id, found)) = trash::parse_name(directory, &name) else { continue };
-            let mut index = core.index_mut();
+            let mut index = state.index_mut();
             let age = |trashed: &Trashed| (trashed.deleted_at, trashed.entry.place);
             let newer = index.trashed(&id).filter(|other| age(other) > age(&found));
             let unneeded = if index.get(&id).is_some() || newer.is_some() {
@@ -107,10 +111,10 @@ pub(super) fn recover_trash(core: &Core, recovered: &mut Recovered) -> Result<()
             };
             drop(index);
             if let Some(unneeded) = unneeded {
-                trash::discard(core, &id, &unneeded);
+                trash::discard(state, &id, &unneeded);
             }
         }
-        core.sync_dir(&path)?;
+        state.sync_dir(&path)?;
     }
     Ok(())
 }
@@ -124,43 +128,48 @@ enum File {
 }
 
 /// Verifies a file that the checkpoint does not know, and indexes it. Returns whether it is still there.
-fn adopt(core: &Core, id: BlockId, place: Place, recovered: &mut Recovered) -> Result<bool, VolumeError> {
-    let path = core.record_path(&id, place);
-    let looked_at = core.disk.open(&path).and_then(|file| look_at(core, &*file, id, place));
+fn adopt(
+    state: &VolumeState,
+    id: BlockId,
+    place: Place,
+    recovered: &mut Recovered,
+) -> Result<bool, VolumeError> {
+    let path = state.record_path(&id, place);
+    let looked_at = state.disk.open(&path).and_then(|file| look_at(state, &*file, id, place));
     let entry = match looked_at {
         Ok(File::Block(entry)) => entry,
         Ok(File::HalfWritten) => {
             recovered.report.dropped += 1;
-            return remove(core, id, place).map(|()| false);
+            return remove(state, id, place).map(|()| false);
         }
-        Ok(File::Damaged(reason)) => return set_aside(core, id, place, &reason, recovered),
+        Ok(File::Damaged(reason)) => return set_aside(state, id, place, &reason, recovered),
         Err(error) if is_shortage(&error) => return Err(VolumeError::io("read", &path, error)),
-        Err(error) => return set_aside(core, id, place, &error.to_string(), recovered),
+        Err(error) => return set_aside(state, id, place, &error.to_string(), recovered),
     };
-    let replaced = core.index_mut().insert(id, entry);
-    match verify(core, id).and_then(|()| sync(core, id, place)) {
+    let replaced = state.index_mut().insert(id, entry);
+    match verify(state, id).and_then(|()| sync(state, id, place)) {
         Ok(()) => {
-            core.index_mut().take_trash(&id);
-            if let Some(old) = replaced.filter(|old| old.place.is_own()) {
+            state.index_mut().take_trash(&id);
+            if let Some(old) = replaced.filter(|old| old.place.is_dedicated()) {
                 // The block was written again, and the older file outlived the crash.
-                remove(core, id, old.place)?;
+                remove(state, id, old.place)?;
             }
             Ok(true)
         }
         Err(VolumeError::Damaged { reason, .. }) => {
-            let mut index = core.index_mut();
+            let mut index = state.index_mut();
             index.remove_at(&id, place);
             if let Some(replaced) = replaced {
                 index.insert(id, replaced);
             }
             drop(index);
-            set_aside(core, id, place, &reason, recovered)
+            set_aside(state, id, place, &reason, recovered)
         }
         Err(error) => Err(error),
     }
 }
 
-fn look_at(core: &Core, file: &dyn DiskFile, id: BlockId, place: Place) -> io::Result<File> {
+fn look_at(state: &VolumeState, file: &dyn DiskFile, id: BlockId, place: Place) -> io::Result<File> {
     let length = file.length()?;
     if length < HEADER_SIZE as u64 {
         // No block is so short.
@@ -168,7 +177,7 @@ fn look_at(core: &Core, file: &dyn DiskFile, id: BlockId, place: Place) -> io::R
     }
     let mut head = [0; HEADER_SIZE];
     file.read_exact_at(&mut head, 0)?;
-    let header = Header::decode(&head, core.id, place).filter(|header| header.id == id);
+    let header = Header::decode(&head, state.id, place).filter(|header| header.id == id);
     Ok(match header.map(|header| header.body) {
         Some(Body::Block(body)) => File::Block(Entry { length: body.length, crc: body.crc, place }),
         Some(Body::Mark) => File::HalfWritten,
@@ -194,34 +203,34 @@ fn is_empty(file: &dyn DiskFile, length: u64) -> io::Result<bool> {
 
 /// Renames a file into quarantine, where the start finds it in the end. Returns that it is not there any more.
 fn set_aside(
-    core: &Core,
+    state: &VolumeState,
     id: BlockId,
     place: Place,
     reason: &str,
     recovered: &mut Recovered,
 ) -> Result<bool, VolumeError> {
     warn_peer!(block = %id, reason, "a block is torn or damaged; it is set aside");
-    let path = core.record_path(&id, place);
-    let directory = core.quarantine_directory();
+    let path = state.record_path(&id, place);
+    let directory = state.quarantine_directory();
     let to = directory.join(quarantine_name(&id, place));
-    core.disk.rename(&path, &to).map_err(|error| core.write_error("rename", &path, error))?;
+    state.disk.rename(&path, &to).map_err(|error| state.write_error("rename", &path, error))?;
     recovered.report.set_aside += 1;
-    core.sync_dir(&directory).map(|()| false)
+    state.sync_dir(&directory).map(|()| false)
 }
 
-fn remove(core: &Core, id: BlockId, place: Place) -> Result<(), VolumeError> {
-    let path = core.record_path(&id, place);
-    match core.disk.remove_file(&path) {
+fn remove(state: &VolumeState, id: BlockId, place: Place) -> Result<(), VolumeError> {
+    let path = state.record_path(&id, place);
+    match state.disk.remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(core.write_error("remove", &path, error))
+            Err(state.write_error("remove", &path, error))
         }
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
 /// Reads a block from front to back.
-fn verify(core: &Core, id: BlockId) -> Result<(), VolumeError> {
-    let reader = BlockReader::open(core, id)?;
+fn verify(state: &VolumeState, id: BlockId) -> Result<(), VolumeError> {
+    let reader = BlockReader::open(state, id)?;
     let mut start = 0;
     while start < reader.length() {
         let end = (start + PIECE).min(reader.length());
@@ -231,8 +240,8 @@ fn verify(core: &Core, id: BlockId) -> Result<(), VolumeError> {
     Ok(())
 }
 
-fn sync(core: &Core, id: BlockId, place: Place) -> Result<(), VolumeError> {
-    let path = core.record_path(&id, place);
-    let synced = core.disk.open(&path).and_then(|file| file.sync());
-    synced.map_err(|error| core.fail("fdatasync", &path, &error))
+fn sync(state: &VolumeState, id: BlockId, place: Place) -> Result<(), VolumeError> {
+    let path = state.record_path(&id, place);
+    let synced = state.disk.open(&path).and_then(|file| file.sync());
+    synced.map_err(|error| state.fail("fdatasync", &path, &error))
 }

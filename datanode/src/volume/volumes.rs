@@ -11,25 +11,27 @@ use rand::RngExt;
 
 use super::disk::Disk;
 use super::identity::Identity;
-use super::memo::Memo;
+use super::node_record::NodeRecord;
 use super::opening::{self, Member, Opened};
-use super::{LeftOut, OpenError, Scrubbed, Seen, Stored, Usage, Volume, VolumeError, VolumeOptions};
+use super::{
+    LastScrub, LeftOut, OpenError, ReplicaInfo, SeenDatabase, Usage, Volume, VolumeError, VolumeOptions,
+};
 
 /// The volumes of one node, locked and open.
 #[derive(Debug)]
-pub struct VolumeSet {
+pub struct Volumes {
     env: Env,
     disk: Arc<dyn Disk>,
     node: NodeId,
     cluster: Mutex<Option<ClusterId>>,
     volumes: Vec<Member>,
     left_out: Vec<LeftOut>,
-    memo: Mutex<Memo>,
+    node_record: Mutex<NodeRecord>,
     /// Held while the memo is written, so that an older one does not come last.
-    writing_memo: Mutex<()>,
+    writing_node_record: Mutex<()>,
 }
 
-impl VolumeSet {
+impl Volumes {
     /// Locks and opens the volumes in `directories`, making those that are new. Blocks its thread.
     ///
     /// # Errors
@@ -42,8 +44,8 @@ impl VolumeSet {
         env: &Env,
     ) -> Result<Self, OpenError> {
         let opened = opening::open(&disk, directories, options, env)?;
-        let Opened { node, cluster, volumes, left_out, memo } = opened;
-        let (cluster, memo) = (Mutex::new(cluster), Mutex::new(memo));
+        let Opened { node, cluster, volumes, left_out, node_record } = opened;
+        let (cluster, node_record) = (Mutex::new(cluster), Mutex::new(node_record));
         let set = Self {
             env: env.clone(),
             disk,
@@ -51,10 +53,10 @@ impl VolumeSet {
             cluster,
             volumes,
             left_out,
-            memo,
-            writing_memo: Mutex::default(),
+            node_record,
+            writing_node_record: Mutex::default(),
         };
-        set.write_memo();
+        set.write_node_record();
         Ok(set)
     }
 
@@ -64,40 +66,40 @@ impl VolumeSet {
     }
 
     /// The last rounds of scrubbing that the node finished.
-    pub fn scrubbed(&self) -> Scrubbed {
-        self.memo.lock().unwrap_or_else(PoisonError::into_inner).scrub
+    pub fn scrubbed(&self) -> LastScrub {
+        self.node_record.lock().unwrap_or_else(PoisonError::into_inner).scrub
     }
 
     /// Remembers that a round of scrubbing ended. Blocks its thread.
-    pub fn set_scrubbed(&self, scrubbed: Scrubbed) {
+    pub fn set_last_scrub(&self, scrubbed: LastScrub) {
         {
-            let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
-            memo.scrub = scrubbed;
-            memo.sequence += 1;
+            let mut node_record = self.node_record.lock().unwrap_or_else(PoisonError::into_inner);
+            node_record.scrub = scrubbed;
+            node_record.sequence += 1;
         }
-        self.write_memo();
+        self.write_node_record();
     }
 
     /// What the node has seen of the metanode's database, as it was written down last.
-    pub fn seen(&self) -> Seen {
-        self.memo.lock().unwrap_or_else(PoisonError::into_inner).seen.clone()
+    pub fn seen(&self) -> SeenDatabase {
+        self.node_record.lock().unwrap_or_else(PoisonError::into_inner).seen.clone()
     }
 
     /// Remembers what the node has seen of the metanode's database. Blocks its thread.
-    pub fn set_seen(&self, seen: Seen) {
+    pub fn set_seen(&self, seen: SeenDatabase) {
         {
-            let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
-            memo.seen = seen;
-            memo.sequence += 1;
+            let mut node_record = self.node_record.lock().unwrap_or_else(PoisonError::into_inner);
+            node_record.seen = seen;
+            node_record.sequence += 1;
         }
-        self.write_memo();
+        self.write_node_record();
     }
 
-    fn write_memo(&self) {
-        let _writing = self.writing_memo.lock().unwrap_or_else(PoisonError::into_inner);
-        let memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    fn write_node_record(&self) {
+        let _writing = self.writing_node_record.lock().unwrap_or_else(PoisonError::into_inner);
+        let node_record = self.node_record.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for member in self.volumes.iter().filter(|member| member.volume.failure().is_none()) {
-            if let Err(error) = memo.write(&*self.disk, &member.directory) {
+            if let Err(error) = node_record.write(&*self.disk, &member.directory) {
                 // The other volumes have it; a disk that is broken, not full, shows when it is probed.
                 tracing::info!(volume = %member.volume.id(), %error, "what the node remembers was not written");
             }
@@ -151,13 +153,13 @@ impl VolumeSet {
     }
 
     /// A healthy volume that holds the block; else a failed one, which may still be read.
-    pub fn find(&self, id: &BlockId) -> Option<(Arc<Volume>, Stored)> {
+    pub fn find(&self, id: &BlockId) -> Option<(Arc<Volume>, ReplicaInfo)> {
         let on = |volume: &Arc<Volume>| volume.get(id).map(|stored| (volume.clone(), stored));
         self.healthy().find_map(on).or_else(|| self.volumes().find_map(on))
     }
 
     /// What a healthy volume holds of the block.
-    pub fn held(&self, id: &BlockId) -> Option<Stored> {
+    pub fn held(&self, id: &BlockId) -> Option<ReplicaInfo> {
         self.healthy().find_map(|volume| volume.get(id))
     }
 
@@ -211,7 +213,7 @@ impl VolumeSet {
     ///
     /// # Errors
     /// When no volume brought it back, and one of them could not do what it should.
-    pub fn restore(&self, id: BlockId) -> Result<Option<Stored>, VolumeError> {
+    pub fn restore(&self, id: BlockId) -> Result<Option<ReplicaInfo>, VolumeError> {
         if let Some(held) = self.held(&id) {
             return Ok(Some(held));
         }
@@ -227,8 +229,8 @@ impl VolumeSet {
     }
 
     /// Up to `limit` blocks above `after` that healthy volumes hold, in the order of ids.
-    pub fn page(&self, after: Option<BlockId>, limit: usize) -> Vec<(BlockId, Stored)> {
-        let merged: BTreeMap<BlockId, Stored> =
+    pub fn page(&self, after: Option<BlockId>, limit: usize) -> Vec<(BlockId, ReplicaInfo)> {
+        let merged: BTreeMap<BlockId, ReplicaInfo> =
             self.healthy().flat_map(|volume| volume.page(after, limit)).collect();
         merged.into_iter().take(limit).collect()
     }
@@ -238,7 +240,7 @@ impl VolumeSet {
         self.healthy().flat_map(|volume| volume.quarantined()).collect()
     }
 
-    /// How full each volume is. One that failed has neither room nor blocks that anybody could count on. Blocks its thread.
+    /// How full each volume is. One that failed has neither space nor blocks that anybody could count on. Blocks its thread.
     pub fn usage(&self) -> Vec<VolumeUsage> {
         let usage_of = |volume: &Arc<Volume>| {
             // One that was given up because it does not answer is not asked again.

@@ -21,12 +21,12 @@ pub struct VolumeOptions {
     /// Use no more than this of the file system; `None` for all of it. Several nodes that share a disk
     /// would otherwise each offer the whole of it.
     pub capacity_bytes_max: Option<u64>,
-    /// Blocks are refused when less than this is free, so that deletes (whose tombstones need room),
+    /// Blocks are refused when less than this is free, so that deletes (whose tombstones need space),
     /// checkpoints and compaction still work on a full volume.
     pub reserve_bytes: u64,
     /// Blocks from this length on have a segment of their own. One unlink deletes them, where smaller ones
     /// would waste most of a page and an fsync each.
-    pub own_segment_bytes_min: u64,
+    pub dedicated_segment_bytes_min: u64,
     /// Shared segments are sealed at this size: what one compaction rewrites at the most.
     pub segment_bytes_max: u32,
     /// A checkpoint is due when so many bytes were stored since the last: what a start after a crash has to
@@ -34,7 +34,7 @@ pub struct VolumeOptions {
     pub checkpoint_bytes: u64,
     /// How long a deleted block lies in the trash, from where it can be brought back; zero for no trash. A day:
     /// long enough for a person to notice that something deleted what it should not have, and it costs nothing,
-    /// because the trash is emptied when its room is needed.
+    /// because the trash is emptied when its space is needed.
     pub trash_age: Duration,
 }
 
@@ -43,7 +43,7 @@ impl Default for VolumeOptions {
         Self {
             capacity_bytes_max: None,
             reserve_bytes: 256 << 20,
-            own_segment_bytes_min: 1 << 20,
+            dedicated_segment_bytes_min: 1 << 20,
             segment_bytes_max: 256 << 20,
             checkpoint_bytes: 4 << 30,
             trash_age: Duration::from_secs(24 * 3600),
@@ -58,10 +58,10 @@ const SEGMENT_BYTES_MIN: u32 = 4 << 20;
 /// on it is better copied while it still can be.
 const UNREADABLE_MAX: u32 = 16;
 
-/// The system is not believed that there is room when a write finds none and it says that there is this much, in bytes.
+/// The system is not believed that there is space when a write finds none and it says that there is this much, in bytes.
 pub(crate) const QUOTA_DOUBT: u64 = 1 << 20;
 
-/// Room on a volume, in bytes.
+/// Space on a volume, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// What the volume may grow to.
@@ -77,7 +77,7 @@ pub struct Usage {
 }
 
 #[derive(Debug)]
-pub(crate) struct Core {
+pub(crate) struct VolumeState {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) directory: PathBuf,
     pub(crate) id: VolumeId,
@@ -88,22 +88,22 @@ pub(crate) struct Core {
     receiving: AtomicU64,
     /// Blocks that the system could not read since the start.
     unreadable: AtomicU32,
-    /// A write found no room where the system says that there is some: a quota. Until one succeeds, there is none.
+    /// A write found no space where the system says that there is some: a quota. Until one succeeds, there is none.
     is_at_quota: AtomicBool,
     env: Env,
     /// The wall clock's and the monotonic clock's time at the start.
     started: (Timestamp, Duration),
-    /// Blocks that were found damaged while room was made, and not told to anybody yet.
+    /// Blocks that were found damaged while space was freed, and not told to anybody yet.
     found_damaged: Mutex<Vec<BlockId>>,
-    /// How many are making room by emptying the trash.
-    making_room: AtomicU32,
+    /// How many are freeing space by emptying the trash.
+    reclaiming: AtomicU32,
     /// Held by those who make or remove directories of the trash.
     trash_names: Mutex<()>,
     /// Kept until the last of those who might still write is gone.
     _lock: DirectoryLock,
 }
 
-impl Core {
+impl VolumeState {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         directory: &Path,
@@ -129,7 +129,7 @@ impl Core {
             env,
             found_damaged: Mutex::default(),
             trash_names: Mutex::default(),
-            making_room: AtomicU32::new(0),
+            reclaiming: AtomicU32::new(0),
             _lock: lock,
         }
     }
@@ -151,18 +151,18 @@ impl Core {
         self.trash_names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there can be more room for those who wait: there is trash, or a segment to compact, or somebody is at it.
-    pub(crate) fn can_make_room(&self) -> bool {
+    /// Whether there can be more space for those who wait: there is trash, or a segment to compact, or somebody is at it.
+    pub(crate) fn can_reclaim_space(&self) -> bool {
         let index = self.index();
         index.trash_len() > 0
             || index.compaction_candidate(true, u64::MAX).is_some()
-            || self.making_room.load(Ordering::Relaxed) > 0
+            || self.reclaiming.load(Ordering::Relaxed) > 0
     }
 
-    /// Says that room is being made, for as long as the guard lives.
-    pub(crate) fn making_room(&self) -> MakingRoom<'_> {
-        self.making_room.fetch_add(1, Ordering::Relaxed);
-        MakingRoom(self)
+    /// Says that space is being made, for as long as the guard lives.
+    pub(crate) fn reclaiming(&self) -> ReclaimGuard<'_> {
+        self.reclaiming.fetch_add(1, Ordering::Relaxed);
+        ReclaimGuard(self)
     }
 
     pub(crate) fn found_damaged(&self) -> MutexGuard<'_, Vec<BlockId>> {
@@ -175,7 +175,7 @@ impl Core {
         self.disk.sync_dir(path).map_err(|error| self.sync_error("fsync", path, error))
     }
 
-    /// What a failed sync says. Never that there is too little room: nobody knows then what is on the disk.
+    /// What a failed sync says. Never that there is too little space: nobody knows then what is on the disk.
     pub(crate) fn sync_error(&self, operation: &'static str, path: &Path, error: io::Error) -> VolumeError {
         if is_shortage(&error) {
             VolumeError::io(operation, path, error)
@@ -200,7 +200,7 @@ impl Core {
         self.directory.join("shared")
     }
 
-    pub(crate) fn own_directory(&self) -> PathBuf {
+    pub(crate) fn dedicated_directory(&self) -> PathBuf {
         self.directory.join("own")
     }
 
@@ -216,7 +216,7 @@ impl Core {
     /// The file that holds a block in the trash.
     pub(crate) fn trash_path(&self, id: &BlockId, trashed: &Trashed) -> PathBuf {
         let Trashed { entry: Entry { length, crc, place }, deleted_at } = trashed;
-        if !place.is_own() {
+        if !place.is_dedicated() {
             return self.segment_path(place.segment());
         }
         let name = format!("{:04x}-{deleted_at:016x}-{length:08x}-{crc:08x}-{id}", place.offset());
@@ -238,8 +238,10 @@ impl Core {
 
     /// The file that holds the record of `id` at `place`.
     pub(crate) fn record_path(&self, id: &BlockId, place: Place) -> PathBuf {
-        if place.is_own() {
-            self.own_directory().join(format!("{:08x}", place.segment())).join(own_name(id, place.offset()))
+        if place.is_dedicated() {
+            self.dedicated_directory()
+                .join(format!("{:08x}", place.segment()))
+                .join(dedicated_name(id, place.offset()))
         } else {
             self.segment_path(place.segment())
         }
@@ -267,7 +269,7 @@ impl Core {
         Err(self.give_up(&format!("{UNREADABLE_MAX} blocks could not be read")))
     }
 
-    /// What a failed write, or a change of a name, says: there is no room, or this process lacks something; anything else
+    /// What a failed write, or a change of a name, says: there is no space, or this process lacks something; anything else
     /// takes the volume out.
     pub(crate) fn write_error(&self, operation: &'static str, path: &Path, error: io::Error) -> VolumeError {
         if is_out_of_space(&error) {
@@ -279,23 +281,23 @@ impl Core {
         }
     }
 
-    /// What a write becomes that the system had no room for.
+    /// What a write becomes that the system had no space for.
     pub(crate) fn full(&self, needed: u64) -> VolumeError {
         let used = self.index().used();
-        let room = self.disk.space(&self.directory).map_or(0, |space| self.room(space, used));
+        let free = self.disk.space(&self.directory).map_or(0, |space| self.free_beyond_reserve(space, used));
         // Up to so much, several writers at once may have found it, and taken it.
-        if room >= needed.max(QUOTA_DOUBT) {
+        if free >= needed.max(QUOTA_DOUBT) {
             self.is_at_quota.store(true, Ordering::Relaxed);
         }
         VolumeError::Full { needed, available: 0 }
     }
 
-    /// Whether writes found no room although the system says that there is some.
+    /// Whether writes found no space although the system says that there is some.
     pub(crate) fn is_at_quota(&self) -> bool {
         self.is_at_quota.load(Ordering::Relaxed)
     }
 
-    /// There is room again.
+    /// There is space again.
     pub(crate) fn below_quota(&self) {
         self.is_at_quota.store(false, Ordering::Relaxed);
     }
@@ -319,7 +321,8 @@ impl Core {
         };
         let emptied = Space { available: space.available.saturating_add(reclaimable), ..space };
         let used = used - reclaimable;
-        let available = self.room(emptied, used).saturating_sub(self.receiving.load(Ordering::Relaxed));
+        let available =
+            self.free_beyond_reserve(emptied, used).saturating_sub(self.receiving.load(Ordering::Relaxed));
         Ok(Usage { capacity, used, available, trash, blocks })
     }
 
@@ -327,13 +330,13 @@ impl Core {
     pub(crate) fn available_now(&self) -> Result<u64, VolumeError> {
         let space = self.disk.space(&self.directory);
         let space = space.map_err(|error| self.sync_error("statvfs", &self.directory, error))?;
-        let room = self.room(space, self.index().used());
-        Ok(room.saturating_sub(self.receiving.load(Ordering::Relaxed)))
+        let free = self.free_beyond_reserve(space, self.index().used());
+        Ok(free.saturating_sub(self.receiving.load(Ordering::Relaxed)))
     }
 
     /// What compaction may write, in bytes: it frees more than that, so the reserve is for it. None where there is a quota, for
     /// nobody knows how much.
-    pub(crate) fn room_for_compaction(&self) -> Result<u64, VolumeError> {
+    pub(crate) fn space_for_compaction(&self) -> Result<u64, VolumeError> {
         let space = self.disk.space(&self.directory);
         let space = space.map_err(|error| self.sync_error("statvfs", &self.directory, error))?;
         let used = self.index().used();
@@ -342,7 +345,7 @@ impl Core {
     }
 
     /// Free bytes beyond the reserve, what is promised to writers included.
-    fn room(&self, space: Space, used: u64) -> u64 {
+    fn free_beyond_reserve(&self, space: Space, used: u64) -> u64 {
         if self.is_at_quota() {
             return 0;
         }
@@ -354,49 +357,49 @@ impl Core {
     }
 
     /// Promises `needed` bytes to a writer until the promise is dropped.
-    pub(crate) fn reserve(self: &Arc<Self>, needed: u64) -> Result<Reservation, VolumeError> {
+    pub(crate) fn reserve(self: &Arc<Self>, needed: u64) -> Result<SpaceReservation, VolumeError> {
         self.check()?;
         let space = self.disk.space(&self.directory);
         let space = space.map_err(|error| self.sync_error("statvfs", &self.directory, error))?;
         let used = self.index().used();
-        let room = self.room(space, used);
+        let free = self.free_beyond_reserve(space, used);
         let promised = self.receiving.fetch_add(needed, Ordering::Relaxed);
-        let reservation = Reservation { core: self.clone(), bytes: needed };
-        let available = room.saturating_sub(promised);
+        let reservation = SpaceReservation { state: self.clone(), bytes: needed };
+        let available = free.saturating_sub(promised);
         if needed > available { Err(VolumeError::Full { needed, available }) } else { Ok(reservation) }
     }
 }
 
-/// Somebody is making room.
+/// Somebody is freeing space.
 #[derive(Debug)]
-pub(crate) struct MakingRoom<'a>(&'a Core);
+pub(crate) struct ReclaimGuard<'a>(&'a VolumeState);
 
-impl Drop for MakingRoom<'_> {
+impl Drop for ReclaimGuard<'_> {
     fn drop(&mut self) {
-        self.0.making_room.fetch_sub(1, Ordering::Relaxed);
+        self.0.reclaiming.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// The name of a block's own segment in its directory.
-pub(crate) fn own_name(id: &BlockId, number: u32) -> String {
+pub(crate) fn dedicated_name(id: &BlockId, number: u32) -> String {
     format!("{number:04x}-{id}")
 }
 
 /// The name in quarantine of what lay at `place`.
 pub(crate) fn quarantine_name(id: &BlockId, place: Place) -> String {
     let [a, b] = [place.segment(), place.offset()];
-    format!("{id}-{}-{a:08x}-{b:08x}", if place.is_own() { "own" } else { "shared" })
+    format!("{id}-{}-{a:08x}-{b:08x}", if place.is_dedicated() { "own" } else { "shared" })
 }
 
-/// Room that is kept for a writer.
+/// Space that is kept for a writer.
 #[derive(Debug)]
-pub(crate) struct Reservation {
-    core: Arc<Core>,
+pub(crate) struct SpaceReservation {
+    state: Arc<VolumeState>,
     bytes: u64,
 }
 
-impl Drop for Reservation {
+impl Drop for SpaceReservation {
     fn drop(&mut self) {
-        self.core.receiving.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.state.receiving.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
