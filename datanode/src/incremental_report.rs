@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cairn_protocol::cluster::{CommandResult, ReportedReplica};
+use cairn_protocol::cluster::{CommandResult, ReplicaChange, ReportedReplica};
 use cairn_protocol::id::BlockId;
 use tokio::sync::Notify;
 
@@ -27,25 +27,17 @@ pub(crate) struct IncrementalReport {
 #[derive(Debug, Default)]
 struct PendingChanges {
     last_sequence: u64,
-    in_order: BTreeMap<u64, Change>,
+    in_order: BTreeMap<u64, ReplicaChange>,
     sequence_of_block: HashMap<BlockId, u64>,
     finished: Vec<CommandResult>,
     overflowed: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Change {
-    Stored(ReportedReplica),
-    Deleted(BlockId),
-    Corrupt(BlockId),
-}
-
 /// The part of the incremental report that one heartbeat carries.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReportBatch {
-    pub(crate) stored: Vec<ReportedReplica>,
-    pub(crate) deleted: Vec<BlockId>,
-    pub(crate) corrupt: Vec<BlockId>,
+    /// In the order in which they happened.
+    pub(crate) changes: Vec<ReplicaChange>,
     pub(crate) finished: Vec<CommandResult>,
     sequences: Vec<u64>,
 }
@@ -60,19 +52,19 @@ impl ReportBatch {
 impl IncrementalReport {
     /// Notes that a replica was stored.
     pub(crate) fn replica_stored(&self, replica: ReportedReplica) {
-        self.lock().record(replica.block, Change::Stored(replica));
+        self.lock().record(ReplicaChange::Stored(replica));
     }
 
     /// Notes that a replica was deleted.
     pub(crate) fn replica_deleted(&self, block: BlockId) {
-        self.lock().record(block, Change::Deleted(block));
+        self.lock().record(ReplicaChange::Deleted(block));
     }
 
     /// Notes that replicas were found damaged, or lost, and asks for a heartbeat at once, so that repair begins soon.
     pub(crate) fn replicas_corrupt(&self, blocks: impl IntoIterator<Item = BlockId>) {
         let mut pending = self.lock();
         for block in blocks {
-            pending.record(block, Change::Corrupt(block));
+            pending.record(ReplicaChange::Corrupt(block));
         }
         drop(pending);
         self.heartbeat_now();
@@ -100,11 +92,7 @@ impl IncrementalReport {
         let mut next = ReportBatch { finished: pending.finished.clone(), ..ReportBatch::default() };
         for (sequence, change) in pending.in_order.iter().take(CHANGES_PER_HEARTBEAT_MAX) {
             next.sequences.push(*sequence);
-            match change {
-                Change::Stored(replica) => next.stored.push(*replica),
-                Change::Deleted(block) => next.deleted.push(*block),
-                Change::Corrupt(block) => next.corrupt.push(*block),
-            }
+            next.changes.push(*change);
         }
         next
     }
@@ -114,12 +102,9 @@ impl IncrementalReport {
         let mut pending = self.lock();
         for sequence in &batch.sequences {
             // A later change of the block has another sequence number, and stays.
-            match pending.in_order.remove(sequence) {
-                Some(Change::Stored(ReportedReplica { block, .. }))
-                | Some(Change::Deleted(block))
-                | Some(Change::Corrupt(block)) => pending.sequence_of_block.remove(&block),
-                None => None,
-            };
+            if let Some(change) = pending.in_order.remove(sequence) {
+                pending.sequence_of_block.remove(&change.block());
+            }
         }
         // Results are only ever appended.
         let acknowledged = batch.finished.len().min(pending.finished.len());
@@ -148,9 +133,9 @@ impl IncrementalReport {
 }
 
 impl PendingChanges {
-    fn record(&mut self, block: BlockId, change: Change) {
+    fn record(&mut self, change: ReplicaChange) {
         self.last_sequence += 1;
-        if let Some(before) = self.sequence_of_block.insert(block, self.last_sequence) {
+        if let Some(before) = self.sequence_of_block.insert(change.block(), self.last_sequence) {
             self.in_order.remove(&before);
         }
         self.in_order.insert(self.last_sequence, change);
@@ -183,7 +168,7 @@ mod tests {
         report.replica_deleted(id(2));
         report.replica_stored(replica(2));
         let next = report.next_batch();
-        assert_eq!((next.stored, next.deleted), (vec![replica(2)], vec![id(1)]));
+        assert_eq!(next.changes, [ReplicaChange::Deleted(id(1)), ReplicaChange::Stored(replica(2))]);
     }
 
     #[test]
@@ -191,13 +176,13 @@ mod tests {
         let report = IncrementalReport::default();
         report.replica_stored(replica(1));
         let first = report.next_batch();
-        assert_eq!(report.next_batch().stored, first.stored);
+        assert_eq!(report.next_batch().changes, first.changes);
         // While the heartbeat is on its way, more happens, to the same block too.
         report.replica_deleted(id(1));
         report.replicas_corrupt([id(2)]);
         report.acknowledged(&first);
         let next = report.next_batch();
-        assert_eq!((next.stored, next.deleted, next.corrupt), (vec![], vec![id(1)], vec![id(2)]));
+        assert_eq!(next.changes, [ReplicaChange::Deleted(id(1)), ReplicaChange::Corrupt(id(2))]);
     }
 
     #[test]

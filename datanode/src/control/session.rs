@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use cairn_protocol::cluster::{
-    Action, BlockReport, ClusterError, Heartbeat, REPORT_PAGE_MAX, Registered, ReportedReplica,
+    Action, BlockReport, ClusterError, Heartbeat, REPORT_PAGE_MAX, Registered, ReplicaChange, ReportedReplica,
 };
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::BlockId;
@@ -206,15 +206,13 @@ impl<'a> Session<'a> {
             (usage, losses.lock().unwrap_or_else(PoisonError::into_inner).next(volumes, limit))
         };
         let (usage, lost) = self.control.ask(ask).await;
-        let mut corrupt = batch.corrupt.clone();
-        corrupt.extend(&lost.blocks);
+        let mut changes = batch.changes.clone();
+        changes.extend(lost.blocks.iter().copied().map(ReplicaChange::Corrupt));
         let heartbeat = Heartbeat {
             node: blocks.node,
             incarnation: self.incarnation,
             volumes: usage,
-            stored: batch.stored.clone(),
-            deleted: batch.deleted.clone(),
-            corrupt,
+            changes,
             finished: batch.finished.clone(),
             scrub: Some(self.control.scrub.progress()),
             seen: self.control.seen_database.seen().generations,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_protocol::block::Connector;
-use cairn_protocol::cluster::{Action, BlockReport, Heartbeat, HeartbeatReply, Lineage};
+use cairn_protocol::cluster::{Action, BlockReport, Heartbeat, HeartbeatReply, Lineage, ReplicaChange};
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::id::BlockId;
@@ -50,8 +50,13 @@ impl Cluster for Counting {
     async fn heartbeat(&self, request: Heartbeat) -> Result<HeartbeatReply, ClusterError> {
         let mut asks_again = false;
         self.0.send_modify(|counted| {
-            counted.quiet = if request.corrupt.is_empty() { counted.quiet + 1 } else { 0 };
-            for block in request.corrupt {
+            let lost = request.changes.into_iter().filter_map(|change| match change {
+                ReplicaChange::Corrupt(block) => Some(block),
+                ReplicaChange::Stored(_) | ReplicaChange::Deleted(_) => None,
+            });
+            counted.quiet += 1;
+            for block in lost {
+                counted.quiet = 0;
                 *counted.lost.entry(block).or_default() += 1;
             }
             asks_again = std::mem::take(&mut counted.asks_again);

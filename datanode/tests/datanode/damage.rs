@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cairn_datanode::{Config, Datanode};
 use cairn_protocol::block::BlockError;
+use cairn_protocol::cluster::{Heartbeat, ReplicaChange};
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::event::{EventBus, EventKind};
 use cairn_protocol::id::BlockId;
@@ -19,7 +20,10 @@ async fn set_aside(node: &Node, block: BlockId) {
     let found = |event: &EventKind| *event == EventKind::ReplicaCorrupt { block, node: node.id };
     node.events.wait_for(found).await.unwrap();
     node.metanode
-        .wait(|state| state.heartbeats.iter().any(|heartbeat| heartbeat.corrupt.contains(&block)))
+        .wait(|state| {
+            let reported = |heartbeat: &Heartbeat| heartbeat.changes.contains(&ReplicaChange::Corrupt(block));
+            state.heartbeats.iter().any(reported)
+        })
         .await;
 }
 
@@ -49,7 +53,8 @@ async fn a_flipped_bit_never_leaves_the_node_and_is_reported_and_can_be_repaired
         node = node.restart(|_| {}).await;
         let state = node.metanode.wait(|state| state.reports.len() == 3 && state.heartbeats.len() > 1).await;
         assert_eq!(state.reports[2].replicas.len(), 1);
-        assert!(state.heartbeats.iter().all(|heartbeat| heartbeat.corrupt.is_empty()));
+        let mut changes = state.heartbeats.iter().flat_map(|heartbeat| &heartbeat.changes);
+        assert!(!changes.any(|change| matches!(change, ReplicaChange::Corrupt(_))));
     }
 }
 

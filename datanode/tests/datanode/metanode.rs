@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cairn_protocol::cluster::{
     Action, BlockReport, Cluster, ClusterError, Command, Heartbeat, HeartbeatReply, Lineage, Register,
-    Registered, ReportedReplica, ScrubOrder,
+    Registered, ReplicaChange, ReportedReplica, ScrubOrder,
 };
 use cairn_protocol::id::{BlockId, ClusterId};
 use tokio::sync::watch;
@@ -108,11 +108,15 @@ impl Cluster for Metanode {
         self.change(|state| {
             state.heartbeats_held -= 1;
             if request.incarnation == state.incarnation {
-                for replica in &request.stored {
-                    state.replicas.insert(replica.block, *replica);
-                }
-                for block in request.deleted.iter().chain(&request.corrupt) {
-                    state.replicas.remove(block);
+                for change in &request.changes {
+                    match change {
+                        ReplicaChange::Stored(replica) => {
+                            state.replicas.insert(replica.block, *replica);
+                        }
+                        ReplicaChange::Deleted(block) | ReplicaChange::Corrupt(block) => {
+                            state.replicas.remove(block);
+                        }
+                    }
                 }
                 let commands = std::mem::take(&mut state.orders);
                 let report = std::mem::take(&mut state.wants_report);

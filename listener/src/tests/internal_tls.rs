@@ -5,13 +5,28 @@ use cairn_protocol::tls::Identity;
 
 use super::*;
 
+fn identity(env: &Env) -> Identity {
+    let secret = ClusterSecret::new("0123456789abcdef0123456789abcdef").unwrap();
+    Identity::of_secret(&secret, env.clone()).unwrap()
+}
+
+#[tokio::test]
+async fn plain_http_on_a_port_of_tls_is_told_so() {
+    let (env, _) = Env::manual(5, Timestamp(1_700_000_000_000));
+    let tls = identity(&env).server_config().unwrap();
+    let server = Running::start(Router::new(), Limits::internal(), Some(tls)).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("This port speaks TLS: write its address with https://"), "{answer}");
+}
+
 /// Handshakes that do not end are ended by the listener's time-out, and cost it little until then.
 #[tokio::test]
 async fn a_handshake_that_goes_nowhere_is_ended() {
     let (env, _) = Env::manual(5, Timestamp(1_700_000_000_000));
-    let secret = ClusterSecret::new("0123456789abcdef0123456789abcdef").unwrap();
-    let identity = Identity::of_secret(&secret, env).unwrap();
-    let tls = identity.server_config().unwrap();
+    let tls = identity(&env).server_config().unwrap();
     let server = Running::start(Router::new(), Limits::internal(), Some(tls)).await;
     for begun in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01", b"G"] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();

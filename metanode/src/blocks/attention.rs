@@ -3,9 +3,6 @@
 
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::{BlockId, NodeId};
-use cairn_protocol::metadata::{MetadataError, ReplicaProblem, ReplicaReport};
-use cairn_protocol::warn_peer;
-use futures_util::FutureExt;
 
 use super::Inner;
 use crate::store::blocks::BlockReplicas;
@@ -73,17 +70,18 @@ pub(super) async fn add_replica(
     recheck(inner, tx, block).await
 }
 
-/// A node does not hold its copy any more.
+/// A node does not hold its replica any more. Answers whether it was listed.
 pub(super) async fn remove_replica(
     inner: &Inner,
     tx: &mut Connection,
     block: BlockId,
     node: NodeId,
-) -> Result<(), StoreError> {
-    if replicas::remove(tx, block, node).await? {
+) -> Result<bool, StoreError> {
+    let was_listed = replicas::remove(tx, block, node).await?;
+    if was_listed {
         recheck(inner, tx, block).await?;
     }
-    Ok(())
+    Ok(was_listed)
 }
 
 /// A node's copy is bad, as it says itself. Answers whether it was thought good.
@@ -112,43 +110,5 @@ pub(super) async fn add_bad_replica(
         return Ok(false);
     }
     replicas::add_if_absent(tx, block, node).await?;
-    mark_bad(inner, tx, block, node).await
-}
-
-/// What a gateway found wrong with a replica.
-///
-/// A gateway may be confused, or its network may be: its word makes a copy suspect, so that another
-/// is made and this one deleted then, but never the last one that is thought good.
-pub(super) async fn report_replica(
-    inner: &std::sync::Arc<Inner>,
-    report: ReplicaReport,
-) -> Result<(), MetadataError> {
-    let ReplicaReport { block, node, problem } = report;
-    if problem == ReplicaProblem::Unreachable {
-        warn_peer!(%block, %node, "a gateway could not reach a datanode");
-        inner.memory().nodes.unreachable(node, inner.env.monotonic());
-        return Ok(());
-    }
-    let shared = inner.clone();
-    let suspected =
-        inner.store.write(move |tx| async move { suspect(&shared, tx, block, node).await }.boxed()).await?;
-    warn_peer!(%block, %node, ?problem, suspected, "a gateway found a replica wrong");
-    if suspected && problem == ReplicaProblem::Corrupt {
-        inner.events.publish(EventKind::ReplicaCorrupt { block, node });
-    }
-    Ok(())
-}
-
-async fn suspect(
-    inner: &Inner,
-    tx: &mut Connection,
-    block: BlockId,
-    node: NodeId,
-) -> Result<bool, StoreError> {
-    let Some(mut copies) = blocks::find(tx, block).await? else { return Ok(false) };
-    copies.holders.retain(|(holder, _)| *holder != node);
-    if live_replicas(inner, &copies) == 0 {
-        return Ok(false);
-    }
     mark_bad(inner, tx, block, node).await
 }

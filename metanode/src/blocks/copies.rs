@@ -59,7 +59,8 @@ impl CopyIntent {
 #[derive(Debug)]
 pub(crate) struct Copies {
     commands: BTreeMap<u64, CopyIntent>,
-    landing: HashMap<BlockId, Vec<NodeId>>,
+    /// Copies that were made, and whose replicas SQL does not know yet.
+    landing: HashMap<BlockId, Vec<CopyIntent>>,
     by_block: HashMap<BlockId, BTreeSet<u64>>,
     by_target: HashMap<NodeId, BTreeSet<u64>>,
     inbound: HashMap<NodeId, u64>,
@@ -136,25 +137,23 @@ impl Copies {
     pub(crate) fn targets_of(&self, block: BlockId) -> Vec<NodeId> {
         let commands = self.by_block.get(&block).into_iter().flatten();
         let targets = commands.filter_map(|command| self.commands.get(command)).map(|intent| intent.target);
-        targets.chain(self.landing.get(&block).into_iter().flatten().copied()).collect()
+        targets.chain(self.landing.get(&block).into_iter().flatten().map(|copy| copy.target)).collect()
     }
 
-    /// A node has made a copy of the block, and SQL does not know it yet: until then nobody is to make
-    /// another one for it.
-    pub(crate) fn land(&mut self, block: BlockId, node: NodeId) {
-        self.landing.entry(block).or_default().push(node);
+    /// A copy was made, and SQL does not know its replica yet: until then no other copy is made instead.
+    pub(crate) fn land(&mut self, copy: CopyIntent) {
+        self.landing.entry(copy.replica.block).or_default().push(copy);
     }
 
-    /// SQL knows of the copy, or why it does not count.
-    pub(crate) fn landed(&mut self, block: BlockId, node: NodeId) {
-        if let Some(nodes) = self.landing.get_mut(&block) {
-            if let Some(place) = nodes.iter().position(|other| *other == node) {
-                nodes.swap_remove(place);
-            }
-            if nodes.is_empty() {
-                self.landing.remove(&block);
-            }
+    /// SQL knows of the replica, or will not. Answers the copy that made it, if one was landing.
+    pub(crate) fn landed(&mut self, block: BlockId, node: NodeId) -> Option<CopyIntent> {
+        let copies = self.landing.get_mut(&block)?;
+        let place = copies.iter().position(|copy| copy.target == node)?;
+        let copy = copies.swap_remove(place);
+        if copies.is_empty() {
+            self.landing.remove(&block);
         }
+        Some(copy)
     }
 
     /// Whose copy of the block goes when those under way have come.

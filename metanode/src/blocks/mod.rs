@@ -28,6 +28,7 @@ mod cluster;
 mod commit;
 mod config;
 mod copies;
+mod gateway_report;
 mod grants;
 mod hints;
 mod hold;
@@ -36,6 +37,7 @@ mod locate;
 mod memory;
 mod nodes;
 mod orphans;
+mod replica_changes;
 mod reservations;
 mod scrubs;
 mod setbacks;
@@ -139,6 +141,9 @@ impl Inner {
     fn nodes_changed(&self) {
         {
             let mut memory = self.memory();
+            // This sweep finds what nodes can be relied upon now, so that the liveness worker asks for no second one.
+            memory.view(&self.env);
+            memory.trust_gained = false;
             memory.hints.sweep();
             memory.changes += 1;
         }
@@ -260,7 +265,7 @@ impl Blocks {
 
     /// See [`Metadata::report_replica`](cairn_protocol::metadata::Metadata::report_replica).
     pub(crate) async fn report_replica(&self, report: ReplicaReport) -> Result<(), MetadataError> {
-        attention::report_replica(&self.inner, report).await
+        gateway_report::report_replica(&self.inner, report).await
     }
 
     /// Has the blocks of an owner that was given another's bytes have as many copies as an object of this

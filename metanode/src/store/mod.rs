@@ -60,7 +60,8 @@ use sqlx::pool::PoolConnection;
 use tokio::sync::watch;
 
 use open::Pools;
-use writer::{Lane, LogLimits, Writer};
+pub(crate) use writer::Lane;
+use writer::{LogLimits, Writer};
 
 /// A connection to the database, inside or outside of a transaction.
 pub(crate) type Connection = sqlx::SqliteConnection;
@@ -205,6 +206,26 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.writer.write(Lane::Background, mutation).await
+    }
+
+    /// Like [`write`](Self::write), and runs `then` with the outcome as soon as it is committed, whether the caller still
+    /// waits or not: for what must follow a commit in memory. `then` must not block.
+    ///
+    /// # Errors
+    /// The mutation's own, or those of the commit; then `then` does not run.
+    pub(crate) async fn write_then<T, U, F, G>(
+        &self,
+        lane: Lane,
+        mutation: F,
+        then: G,
+    ) -> Result<U, StoreError>
+    where
+        F: for<'t> FnOnce(&'t mut Connection) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+        G: FnOnce(T) -> U + Send + 'static,
+        T: Send + 'static,
+        U: Send + 'static,
+    {
+        self.writer.write_then(lane, mutation, then).await
     }
 
     /// Whether the database answers.

@@ -189,14 +189,6 @@ async fn a_certificate_that_has_expired_is_refused_at_either_end_and_its_maker_r
 }
 
 #[tokio::test]
-async fn plain_http_on_a_port_of_tls_is_told_so() {
-    let (env, _clock) = env();
-    let server = serve(Some(&of(&secret(), &env)), &env).await;
-    let error = say("http", &server, &of(&secret(), &env), &env).await.unwrap_err();
-    assert!(error.contains("This port speaks TLS: write its address with https://"), "{error}");
-}
-
-#[tokio::test]
 async fn tls_on_a_port_of_plain_http_is_told_so() {
     let (env, _clock) = env();
     let server = serve(None, &env).await;

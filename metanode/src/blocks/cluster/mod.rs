@@ -1,12 +1,11 @@
 //! What datanodes ask.
 
+mod ended;
 mod handout;
 mod heartbeat;
-mod reconcile;
 mod register;
 mod report;
 
-pub(super) use reconcile::{Found, reconcile};
 pub(super) use report::end_waits;
 
 use async_trait::async_trait;

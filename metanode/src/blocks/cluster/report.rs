@@ -10,20 +10,15 @@ use std::sync::Arc;
 use cairn_protocol::cluster::{Action, BlockReport, ClusterError, REPORT_PAGE_MAX, ReportedReplica};
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::{BlockId, NodeId};
-use cairn_protocol::warn_peer;
-use futures_util::FutureExt;
 
-use super::reconcile::{Found, reconcile};
+use crate::blocks::Inner;
 use crate::blocks::nodes::Unknown;
-use crate::blocks::{Inner, attention};
+use crate::blocks::replica_changes::{Change, change_replicas};
 use crate::store::replicas::{BlockRange, ExpectedReplica};
-use crate::store::{Connection, StoreError, deletions, replicas};
+use crate::store::{StoreError, deletions, replicas};
 
 /// Rows that are read at once: a range may hold far more than a page of what the node still has.
 const ROWS_PER_READ: u32 = 2_000;
-
-/// Blocks that are changed in one mutation, some milliseconds: it bounds how long others wait for it.
-const BLOCKS_PER_WRITE: usize = 15;
 
 /// Blocks that a node is asked to bring back at once: it bounds the answer, and the node's time until it is heard of
 /// again.
@@ -54,12 +49,10 @@ pub(super) async fn report_blocks(
             return Ok(Some(Action::Restore { blocks }));
         }
     }
-    remove_missing(inner, node, differences.missing).await?;
-    wait_for_word(inner, &report, differences.unconfirmed);
-    look_at(inner, differences.surplus).await?;
-    let unknown = reconcile(inner, node, differences.unexpected, Found::Report).await?.unknown;
-    finish_deletions(inner, node, range, &held).await?;
-    count(inner, &report, &unknown).await?;
+    await_heartbeats(inner, &report, &differences.unreported);
+    let deleted = deleted(inner, node, range, &held).await?;
+    let unreferenced = change_replicas(inner, node, differences.changes(deleted)).await?;
+    count(inner, &report, &unreferenced).await?;
     Ok(None)
 }
 
@@ -109,7 +102,7 @@ struct Differences {
     /// Expected and not held.
     missing: Vec<BlockId>,
     /// Expected and not held, but so young that the page may be older.
-    unconfirmed: Vec<BlockId>,
+    unreported: Vec<BlockId>,
     /// Held and not expected, or not as expected.
     unexpected: Vec<ReportedReplica>,
     /// Held as expected, of a block that has more copies than it should.
@@ -137,7 +130,7 @@ async fn compare(
                 Some(replica) => differences.compare(row, replica),
                 // A copy that is known to be bad is in quarantine, and not reported.
                 None if !row.good || stored_lately(inner, node, row.block) => {}
-                None if is_young(inner, row.block) => differences.unconfirmed.push(row.block),
+                None if is_young(inner, row.block) => differences.unreported.push(row.block),
                 None => differences.missing.push(row.block),
             }
         }
@@ -153,10 +146,19 @@ async fn compare(
 impl Differences {
     /// The first blocks that the node lacks, in order.
     fn lacking(&self) -> Vec<BlockId> {
-        let mut lacking: Vec<_> = self.missing.iter().chain(&self.unconfirmed).copied().collect();
+        let mut lacking: Vec<_> = self.missing.iter().chain(&self.unreported).copied().collect();
         lacking.sort_unstable();
         lacking.truncate(RESTORES_PER_PAGE);
         lacking
+    }
+
+    /// What the differences and the deletions that are done change.
+    fn changes(self, deleted: Vec<BlockId>) -> Vec<Change> {
+        let missing = self.missing.into_iter().map(Change::Missing);
+        let surplus = self.surplus.into_iter().map(Change::Surplus);
+        let unexpected = self.unexpected.into_iter().map(Change::Held);
+        let deleted = deleted.into_iter().map(Change::Deleted);
+        missing.chain(surplus).chain(unexpected).chain(deleted).collect()
     }
 
     fn compare(&mut self, row: &ExpectedReplica, replica: &ReportedReplica) {
@@ -179,16 +181,16 @@ fn stored_lately(inner: &Inner, node: NodeId, block: BlockId) -> bool {
     inner.memory().nodes.stored_lately(node, block, inner.env.monotonic(), inner.config.report_age)
 }
 
-/// If the node stored them behind the report's back, its heartbeats will tell.
-fn wait_for_word(inner: &Inner, report: &BlockReport, unconfirmed: Vec<BlockId>) {
+/// If the node stored these replicas after it read the page, its heartbeats report them.
+fn await_heartbeats(inner: &Inner, report: &BlockReport, unreported: &[BlockId]) {
     let due = inner.env.monotonic() + inner.config.report_age;
     let mut memory = inner.memory();
-    for block in unconfirmed {
-        memory.unconfirmed.add(report.node, report.incarnation, block, due);
+    for block in unreported {
+        memory.unconfirmed.add(report.node, report.incarnation, *block, due);
     }
 }
 
-/// Replicas of which no word came are missing.
+/// Replicas that no heartbeat reported in time are missing.
 pub(in crate::blocks) async fn end_waits(inner: &Arc<Inner>) -> Result<(), StoreError> {
     let now = inner.env.monotonic();
     let due = inner.memory().unconfirmed.take_due(now, ROWS_PER_READ as usize);
@@ -198,7 +200,8 @@ pub(in crate::blocks) async fn end_waits(inner: &Arc<Inner>) -> Result<(), Store
         if !inner.memory().nodes.accepts(node, incarnation) {
             continue;
         }
-        if let Err(error) = remove_missing(inner, node, blocks.clone()).await {
+        let missing = blocks.iter().copied().map(Change::Missing).collect();
+        if let Err(error) = change_replicas(inner, node, missing).await {
             let mut memory = inner.memory();
             for block in blocks {
                 memory.unconfirmed.add(node, incarnation, block, now);
@@ -209,55 +212,13 @@ pub(in crate::blocks) async fn end_waits(inner: &Arc<Inner>) -> Result<(), Store
     failed.map_or(Ok(()), Err)
 }
 
-async fn remove_missing(inner: &Arc<Inner>, node: NodeId, missing: Vec<BlockId>) -> Result<(), StoreError> {
-    for page in missing.chunks(BLOCKS_PER_WRITE) {
-        warn_peer!(%node, replicas = page.len(), "a datanode lacks replicas that it should have");
-        let (shared, page) = (inner.clone(), page.to_vec());
-        inner
-            .store
-            .write_in_background(move |tx| async move { remove_all(&shared, tx, node, page).await }.boxed())
-            .await?;
-    }
-    Ok(())
-}
-
-async fn remove_all(
-    inner: &Inner,
-    tx: &mut Connection,
-    node: NodeId,
-    missing: Vec<BlockId>,
-) -> Result<(), StoreError> {
-    for block in missing {
-        attention::remove_replica(inner, tx, block, node).await?;
-    }
-    Ok(())
-}
-
-async fn look_at(inner: &Arc<Inner>, blocks: Vec<BlockId>) -> Result<(), StoreError> {
-    for page in blocks.chunks(BLOCKS_PER_WRITE) {
-        let (shared, page) = (inner.clone(), page.to_vec());
-        inner
-            .store
-            .write_in_background(move |tx| async move { recheck_all(&shared, tx, page).await }.boxed())
-            .await?;
-    }
-    Ok(())
-}
-
-async fn recheck_all(inner: &Inner, tx: &mut Connection, blocks: Vec<BlockId>) -> Result<(), StoreError> {
-    for block in blocks {
-        attention::recheck(inner, tx, block).await?;
-    }
-    Ok(())
-}
-
-/// What was to be deleted and is not there is done. What is there and was to be deleted is still queued.
-async fn finish_deletions(
+/// Replicas that were to be deleted and are not there: their deletion is done. Those that are there are still queued.
+async fn deleted(
     inner: &Inner,
     node: NodeId,
     range: BlockRange,
     held: &HashSet<BlockId>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<BlockId>, StoreError> {
     let mut rest = range;
     let mut done = Vec::new();
     let mut reader = inner.store.read_in_background().await?;
@@ -266,36 +227,9 @@ async fn finish_deletions(
         done.extend(queued.iter().filter(|block| !held.contains(block)));
         match queued.last() {
             Some(last) if queued.len() == ROWS_PER_READ as usize => rest.after = Some(*last),
-            Some(_) | None => break,
+            Some(_) | None => return Ok(done),
         }
     }
-    drop(reader);
-    for page in done.chunks(BLOCKS_PER_WRITE) {
-        let (written, replicas) = (page.to_vec(), page.len() as u64);
-        let (bytes, idle) =
-            inner.store.write_in_background(move |tx| forget(tx, node, written).boxed()).await?;
-        {
-            let mut memory = inner.memory();
-            memory.nodes.deletions_done(node, replicas, bytes);
-            for block in page {
-                memory.hints.deleted(node, *block);
-            }
-        }
-        inner.wakes.repair.notify_one();
-        if idle {
-            inner.events.publish(EventKind::GarbageIdle);
-        }
-    }
-    Ok(())
-}
-
-/// Answers the bytes of what was queued, and whether nothing is left to be deleted anywhere.
-async fn forget(tx: &mut Connection, node: NodeId, blocks: Vec<BlockId>) -> Result<(u64, bool), StoreError> {
-    let mut bytes = 0;
-    for block in blocks {
-        bytes += deletions::done(tx, node, block).await?.unwrap_or(0);
-    }
-    Ok((bytes, deletions::is_empty(tx).await?))
 }
 
 /// Counts what was reported. The last page ends the report: what is on the node is known then, and whether this database
@@ -314,7 +248,7 @@ async fn count(inner: &Inner, report: &BlockReport, unknown: &[ReportedReplica])
         let (mut memory, now) = (inner.memory(), inner.env.now());
         let put_off = memory.nodes.get_mut(report.node).map(|node| node.report.take_put_off());
         for replica in put_off.into_iter().flatten().filter(|_| !too_many) {
-            memory.remember_orphan(report.node, replica, Found::Report, now);
+            memory.remember_orphan(report.node, &Change::Held(replica), now);
         }
     }
     inner.nodes_changed();

@@ -1,5 +1,6 @@
 //! A cluster in a test: a block manager, and datanodes that do what they are told.
 
+use cairn_protocol::cluster::ReplicaChange;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,9 +75,7 @@ pub(super) struct TestNode {
 /// What a node tells with its next heartbeat.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Increments {
-    pub(super) stored: Vec<ReportedReplica>,
-    pub(super) deleted: Vec<BlockId>,
-    pub(super) corrupt: Vec<BlockId>,
+    pub(super) changes: Vec<ReplicaChange>,
     pub(super) finished: Vec<CommandResult>,
 }
 
@@ -264,14 +263,12 @@ impl TestCluster {
     /// A heartbeat as the node would send it now.
     pub(super) fn heartbeat_of(&self, index: usize) -> Heartbeat {
         let node = &self.nodes[index];
-        let Increments { stored, deleted, corrupt, finished } = node.increments.clone();
+        let Increments { changes, finished } = node.increments.clone();
         Heartbeat {
             node: node.id,
             incarnation: node.incarnation,
             volumes: vec![node.usage()],
-            stored,
-            deleted,
-            corrupt,
+            changes,
             finished,
             scrub: node.scrub.clone(),
             seen: node.seen.clone(),
@@ -328,7 +325,7 @@ impl TestCluster {
             return Some("no source has it".to_owned());
         }
         self.nodes[index].held.insert(replica.block, replica);
-        self.nodes[index].increments.stored.push(replica);
+        self.nodes[index].increments.changes.push(ReplicaChange::Stored(replica));
         None
     }
 
@@ -340,7 +337,7 @@ impl TestCluster {
             if let Some(replica) = node.held.remove(block) {
                 node.trash.insert(*block, replica);
             }
-            node.increments.deleted.push(*block);
+            node.increments.changes.push(ReplicaChange::Deleted(*block));
         }
         if cannot.is_empty() {
             return None;
@@ -355,7 +352,7 @@ impl TestCluster {
             if let Some(replica) = node.trash.remove(block) {
                 node.held.entry(*block).or_insert(replica);
             }
-            node.increments.stored.extend(node.held.get(block));
+            node.increments.changes.extend(node.held.get(block).copied().map(ReplicaChange::Stored));
         }
         None
     }
@@ -490,7 +487,7 @@ impl TestCluster {
         let mut incarnations = Vec::new();
         for node in self.nodes.iter_mut().filter(|node| nodes.contains(&node.id)) {
             node.held.insert(replica.block, replica);
-            node.increments.stored.push(replica);
+            node.increments.changes.push(ReplicaChange::Stored(replica));
             incarnations.push((node.id, node.incarnation));
         }
         NewExtent { grant, length, crc32c: 77, stored_on: nodes.to_vec(), incarnations }

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use cairn_protocol::admin::AdminStateChange;
-use cairn_protocol::cluster::{Cluster, VolumeUsage};
+use cairn_protocol::cluster::{Cluster, ReplicaChange, VolumeUsage};
 use cairn_protocol::event::EventKind;
 use cairn_protocol::metadata::*;
 
@@ -354,7 +354,7 @@ async fn a_node_that_told_that_it_lost_the_block_is_not_listed() {
     let extent = cluster.store_block(grant, 10);
     cluster.beat_all().await;
     cluster.nodes[2].held.clear();
-    cluster.nodes[2].increments.corrupt.push(block);
+    cluster.nodes[2].increments.changes.push(ReplicaChange::Corrupt(block));
     cluster.beat(2).await;
     cluster.commit(vec![extent]).await.unwrap();
     assert_eq!(cluster.holders(block).await, [0, 1].into());

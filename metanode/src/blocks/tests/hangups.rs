@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cairn_protocol::admin::{Admin, AdminStateChange, RemoveNode};
-use cairn_protocol::cluster::{Action, Cluster};
+use cairn_protocol::cluster::{Action, Cluster, ReplicaChange};
 use futures_util::FutureExt;
 
 use super::cluster::TestCluster;
@@ -68,7 +68,7 @@ async fn what_a_node_told_before_its_removal_leaves_nothing_behind_it() {
     cluster.change_admin_state(outsider, AdminStateChange::Drain).await;
     cluster.settle().await;
     let replica = cluster.nodes.iter().find_map(|node| node.held.get(&block).copied()).unwrap();
-    cluster.nodes[outsider].increments.stored.push(replica);
+    cluster.nodes[outsider].increments.changes.push(ReplicaChange::Stored(replica));
     let blocks = cluster.blocks.clone();
     let mut late = Box::pin(blocks.heartbeat(cluster.heartbeat_of(outsider)));
     // All readers are taken while it asks for one: it waits, and the removal comes before its rows. (Else it could get as
@@ -115,7 +115,7 @@ async fn nobody_waits_for_room_on_a_node_that_died() {
     let mut cluster = TestCluster::new(3).await;
     let block = cluster.put_many(1, 10).await[0];
     cluster.nodes[0].undeletable.insert(block);
-    cluster.nodes[0].increments.corrupt.push(block);
+    cluster.nodes[0].increments.changes.push(ReplicaChange::Corrupt(block));
     for _ in 0..3 {
         cluster.beat_all().await;
         cluster.work().await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cairn_protocol::admin::{Admin, AdminStateChange, RemoveNode, SetAdminState, WorkerName};
-use cairn_protocol::cluster::ReportedReplica;
+use cairn_protocol::cluster::{ReplicaChange, ReportedReplica};
 use cairn_protocol::id::BlockId;
 use cairn_protocol::metadata::{ReleaseGrants, RenewGrants, ReplicaProblem, ReplicaReport};
 use rand::rngs::StdRng;
@@ -179,7 +179,7 @@ impl History {
             self.cluster.report(index).await;
         } else {
             self.cluster.nodes[index].held.get_mut(&block).unwrap().crc32c = 0;
-            self.cluster.nodes[index].increments.corrupt.push(block);
+            self.cluster.nodes[index].increments.changes.push(ReplicaChange::Corrupt(block));
             self.cluster.beat(index).await;
         }
     }

@@ -22,6 +22,7 @@ mod nodes;
 mod placement;
 mod remove;
 mod repair;
+mod replica_changes;
 mod reports;
 mod scrub;
 mod support;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use cairn_protocol::admin::NodeState;
-use cairn_protocol::cluster::{Cluster, ClusterError, Register, VolumeUsage};
+use cairn_protocol::cluster::{Cluster, ClusterError, Register, ReplicaChange, VolumeUsage};
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::ClusterId;
 use cairn_protocol::metadata::{ReplicaProblem, ReplicaReport};
@@ -45,7 +45,7 @@ async fn what_an_old_incarnation_says_changes_nothing() {
     let mut cluster = TestCluster::new(3).await;
     let (_, block) = cluster.put(10).await;
     let mut old = cluster.heartbeat_of(0);
-    old.deleted = vec![block];
+    old.changes = vec![ReplicaChange::Deleted(block)];
     cluster.register(0).await;
     cluster.blocks.heartbeat(old).await.unwrap_err();
     assert_eq!(cluster.holders(block).await.len(), 3);

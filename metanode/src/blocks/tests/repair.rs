@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use cairn_protocol::admin::WorkerName;
-use cairn_protocol::cluster::{Cluster, ClusterError, CommandResult};
+use cairn_protocol::cluster::{Cluster, ClusterError, CommandResult, ReplicaChange};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::metadata::{ReplicaProblem, ReplicaReport};
@@ -193,7 +193,7 @@ async fn a_corrupt_replica_is_repaired_from_a_good_one_and_then_deleted() {
     let (_, block) = cluster.put(10).await;
     cluster.settle().await;
     let victim = *cluster.really_at(block).first().unwrap();
-    cluster.nodes[victim].increments.corrupt.push(block);
+    cluster.nodes[victim].increments.changes.push(ReplicaChange::Corrupt(block));
     cluster.pass(cluster.config.repair_grace * 2).await;
     let really = cluster.really_at(block);
     assert!(!really.contains(&victim) && really.len() == 3);
@@ -207,7 +207,7 @@ async fn a_corrupt_replica_makes_room_for_a_good_one_where_there_is_no_other_nod
     let mut cluster = TestCluster::new(3).await;
     let (_, block) = cluster.put(10).await;
     cluster.settle().await;
-    cluster.nodes[0].increments.corrupt.push(block);
+    cluster.nodes[0].increments.changes.push(ReplicaChange::Corrupt(block));
     cluster.new_events();
     cluster.pass(cluster.config.repair_grace * 2).await;
     let events = cluster.new_events();
@@ -222,7 +222,7 @@ async fn the_last_copy_is_never_deleted_even_if_it_is_corrupt() {
     let mut cluster = TestCluster::new(1).await;
     let (_, block) = cluster.put(10).await;
     cluster.settle().await;
-    cluster.nodes[0].increments.corrupt.push(block);
+    cluster.nodes[0].increments.changes.push(ReplicaChange::Corrupt(block));
     cluster.pass(cluster.config.lease * 2).await;
     assert_eq!(cluster.really_at(block).len(), 1);
     assert_eq!(cluster.status().await.missing, 1);
@@ -308,7 +308,7 @@ async fn when_the_database_cannot_be_written_the_node_tells_again() {
     let mut cluster = TestCluster::new(3).await;
     let (_, block) = cluster.put(10).await;
     cluster.settle().await;
-    cluster.nodes[0].increments.corrupt.push(block);
+    cluster.nodes[0].increments.changes.push(ReplicaChange::Corrupt(block));
     let beat = cluster.heartbeat_of(0);
     cluster.store.close().await;
     assert!(matches!(cluster.blocks.heartbeat(beat).await, Err(ClusterError::Unavailable { .. })));
@@ -324,7 +324,7 @@ async fn a_replica_that_was_quarantined_before_a_restart_is_known_again() {
     cluster.register(0).await;
     assert!(cluster.locate(block).await.unwrap().replicas.is_empty());
     cluster.nodes[0].held.insert(block, replica);
-    cluster.nodes[0].increments.corrupt.push(block);
+    cluster.nodes[0].increments.changes.push(ReplicaChange::Corrupt(block));
     cluster.beat(0).await;
     assert_eq!(cluster.locate(block).await.unwrap().replicas.len(), 1, "it is the last copy, such as it is");
     cluster.pass(cluster.config.lease).await;
@@ -337,8 +337,8 @@ async fn a_quarantined_replica_that_nobody_needs_is_deleted() {
     let grant = cluster.grant().await;
     let block = grant.block;
     cluster.store_block(grant, 10);
-    cluster.nodes[0].increments.stored.clear();
-    cluster.nodes[0].increments.corrupt.push(block);
+    cluster.nodes[0].increments.changes.clear();
+    cluster.nodes[0].increments.changes.push(ReplicaChange::Corrupt(block));
     cluster.pass(cluster.config.lease + cluster.config.lease_slack + Duration::from_secs(3)).await;
     assert!(cluster.really_at(block).is_empty());
 }

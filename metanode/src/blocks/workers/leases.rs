@@ -7,10 +7,10 @@ use futures_util::FutureExt;
 
 use super::{Progress, Worker};
 use crate::blocks::Inner;
-use crate::blocks::cluster::{Found, reconcile};
 use crate::blocks::hold::Gate;
 use crate::blocks::memory::Memory;
 use crate::blocks::orphans::{Due, Held};
+use crate::blocks::replica_changes::{Change, change_replicas};
 use crate::store::{StoreError, leases};
 
 /// Blocks that are looked at in one step.
@@ -90,11 +90,11 @@ impl Worker for Leases {
 
 impl Leases {
     async fn look_at(&self, node: NodeId, held: &[Held]) -> Result<(), StoreError> {
-        for (found, good) in [(Found::Report, true), (Found::Damaged, false)] {
-            let replicas = held.iter().filter(|held| held.good == good).map(|held| held.replica).collect();
-            reconcile(&self.inner, node, replicas, found).await?;
-        }
-        Ok(())
+        let change = |held: &Held| match held.good {
+            true => Change::Held(held.replica),
+            false => Change::Corrupt(held.replica.block),
+        };
+        change_replicas(&self.inner, node, held.iter().map(change).collect()).await.map(drop)
     }
 
     async fn forget_ended(&self) -> Result<Progress, StoreError> {

@@ -22,7 +22,7 @@ const PASSED_OVER_MAX: u32 = 16;
 
 /// Who waits for a mutation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Lane {
+pub(crate) enum Lane {
     /// A client, or an operator.
     Client,
     /// Workers, reports, heartbeats: what may come a little later.

@@ -23,7 +23,7 @@ mod task;
 mod tests;
 
 pub(super) use checkpointer::LogLimits;
-pub(super) use lanes::Lane;
+pub(crate) use lanes::Lane;
 
 use cairn_protocol::cluster::Generation;
 use cairn_protocol::env::Env;
@@ -108,7 +108,18 @@ impl Writer {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (waiting, answer) = Waiting::new(mutation);
+        self.write_then(lane, mutation, |outcome| outcome).await
+    }
+
+    pub(super) async fn write_then<T, U, E, F, G>(&self, lane: Lane, mutation: F, then: G) -> Result<U, E>
+    where
+        F: for<'t> FnOnce(&'t mut Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        G: FnOnce(T) -> U + Send + 'static,
+        T: Send + 'static,
+        U: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (waiting, answer) = Waiting::new(mutation, then);
         if !self.lanes.enter(lane, Box::new(waiting)).await {
             return Err(StoreError::Closed.into());
         }

@@ -18,28 +18,32 @@ pub(super) trait Mutation: Send {
     fn answer_own(self: Box<Self>);
 }
 
-/// The one kind of mutation that there is: a function, and who waits for what it answers.
-pub(super) struct Waiting<F, T, E> {
+/// The one kind of mutation that there is: a function, what follows its commit, and a caller that waits for the answer.
+pub(super) struct Waiting<F, G, T, U, E> {
     mutation: Option<F>,
+    /// Turns the outcome into the answer when it is committed, whether the caller still waits or not.
+    then: G,
     outcome: Option<Result<T, E>>,
-    reply: oneshot::Sender<Result<T, E>>,
+    reply: oneshot::Sender<Result<U, E>>,
     /// The caller's span, so that what is logged here carries its request's id.
     span: tracing::Span,
 }
 
-impl<F, T, E> Waiting<F, T, E> {
+impl<F, G, T, U, E> Waiting<F, G, T, U, E> {
     /// A mutation that has not run, and where its answer will come.
-    pub(super) fn new(mutation: F) -> (Self, oneshot::Receiver<Result<T, E>>) {
+    pub(super) fn new(mutation: F, then: G) -> (Self, oneshot::Receiver<Result<U, E>>) {
         let (reply, answer) = oneshot::channel();
         let span = tracing::Span::current();
-        (Self { mutation: Some(mutation), outcome: None, reply, span }, answer)
+        (Self { mutation: Some(mutation), then, outcome: None, reply, span }, answer)
     }
 }
 
-impl<T, E, F> Mutation for Waiting<F, T, E>
+impl<T, U, E, F, G> Mutation for Waiting<F, G, T, U, E>
 where
     F: for<'t> FnOnce(&'t mut Connection) -> BoxFuture<'t, Result<T, E>> + Send,
+    G: FnOnce(T) -> U + Send,
     T: Send,
+    U: Send,
     E: From<StoreError> + Send,
 {
     fn run<'t>(&'t mut self, transaction: &'t mut Connection) -> BoxFuture<'t, bool> {
@@ -58,14 +62,18 @@ where
     }
 
     fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
-        let answer = match (commit, self.outcome) {
+        let Self { then, outcome, reply, span, .. } = *self;
+        let answer = span.in_scope(|| match (commit, outcome) {
+            // A panic after the commit ends what follows this mutation, and not the writer.
+            (Ok(()), Some(Ok(outcome))) => std::panic::catch_unwind(AssertUnwindSafe(|| then(outcome)))
+                .map_err(|_| StoreError::Panicked.into()),
             // A refusal may rest on what a neighbour changed, so it too stands and falls with the commit.
-            (Ok(()), Some(outcome)) => outcome,
+            (Ok(()), Some(Err(error))) => Err(error),
             (Ok(()), None) => Err(StoreError::TransactionLost.into()),
-            (Err(error), _) => self.span.in_scope(|| Err(error.into())),
-        };
+            (Err(error), _) => Err(error.into()),
+        });
         // A caller that went away does not want the answer.
-        let _ = self.reply.send(answer);
+        let _ = reply.send(answer);
     }
 
     fn answer_own(self: Box<Self>) {

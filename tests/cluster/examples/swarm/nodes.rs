@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::Context;
 use cairn_protocol::cluster::{
     Action, BlockReport, Cluster, ClusterError, Command, CommandResult, Heartbeat, HeartbeatReply, Register,
-    ReportedReplica, VolumeUsage,
+    ReplicaChange, ReportedReplica, VolumeUsage,
 };
 use cairn_protocol::env::Env;
-use cairn_protocol::id::{BlockId, ClusterId, NodeId, VolumeId};
+use cairn_protocol::id::{ClusterId, NodeId, VolumeId};
 use cairn_protocol::rpc::RpcClient;
 use cairn_protocol::secret::ClusterSecret;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -44,8 +44,7 @@ struct Node {
 #[derive(Default)]
 struct News {
     used: u64,
-    stored: Vec<ReportedReplica>,
-    deleted: Vec<BlockId>,
+    changes: Vec<ReplicaChange>,
     finished: Vec<CommandResult>,
 }
 
@@ -81,7 +80,7 @@ impl Swarm {
         let node = self.nodes.get(&node).context("a grant names a node that there is not")?;
         let mut news = node.news();
         news.used += replica.length;
-        news.stored.push(replica);
+        news.changes.push(ReplicaChange::Stored(replica));
         Ok(())
     }
 
@@ -173,20 +172,9 @@ impl Node {
     fn heartbeat(&self, incarnation: u64) -> Heartbeat {
         let mut news = self.news();
         let used = news.used;
-        let News { stored, deleted, finished, .. } =
-            std::mem::replace(&mut *news, News { used, ..News::default() });
+        let News { changes, finished, .. } = std::mem::replace(&mut *news, News { used, ..News::default() });
         let (node, volumes) = (self.id, self.volumes(used));
-        Heartbeat {
-            node,
-            incarnation,
-            volumes,
-            stored,
-            deleted,
-            corrupt: Vec::new(),
-            finished,
-            scrub: None,
-            seen: Vec::new(),
-        }
+        Heartbeat { node, incarnation, volumes, changes, finished, scrub: None, seen: Vec::new() }
     }
 
     fn obey(&self, reply: HeartbeatReply) -> bool {
@@ -196,9 +184,11 @@ impl Node {
             match action {
                 Action::Replicate { replica, .. } => {
                     news.used += replica.length;
-                    news.stored.push(replica);
+                    news.changes.push(ReplicaChange::Stored(replica));
                 }
-                Action::Delete { blocks } => news.deleted.extend(blocks),
+                Action::Delete { blocks } => {
+                    news.changes.extend(blocks.into_iter().map(ReplicaChange::Deleted))
+                }
                 // These nodes keep no bytes, so nothing that was deleted can come back.
                 Action::Restore { .. } => {}
             }
