@@ -26,7 +26,8 @@ use cairn_protocol::checksum::{Crc32c, combine, crc32c};
 use cairn_protocol::id::{BlockId, VolumeId};
 
 use super::disk::{Disk, DiskFile};
-use super::index::{Entry, Index, LogPosition, Trashed, UNDER_ONE_LOCK, page};
+use super::entry::{Entry, LogPosition, Trashed};
+use super::index::{Index, UNDER_ONE_LOCK, page};
 use super::record::{Place, u32_at, u64_at};
 
 const MAGIC: [u8; 4] = *b"CaCk";

@@ -9,12 +9,15 @@
 //! the scan does not reach it, is the index walked for blocks that still point here.
 
 use std::collections::VecDeque;
+use std::io;
 
 use bytes::Bytes;
 use cairn_protocol::id::BlockId;
+use cairn_protocol::warn_self;
 
+use super::entry::{Entry, Trashed};
 use super::error::{VolumeError, is_shortage};
-use super::index::{self, Entry, Trashed};
+use super::index::{self};
 use super::log::{Change, Log, Pending, SmallBlock};
 use super::quarantine;
 use super::read::BlockReader;
@@ -202,6 +205,13 @@ fn keep(state: &VolumeState, number: u32, record: &Record<'_>) -> Keep {
 fn remove(state: &VolumeState, number: u32) -> Result<u64, VolumeError> {
     let path = state.segment_path(number);
     let directory = state.shared_directory();
+    // The last replica of a block may lie here, so this is checked in release too, and in the index itself: the counts of a
+    // segment only choose what to compact. Nothing is removed, so an error is enough and a panic is not needed.
+    let left = index::in_segment(state.index_lock(), number);
+    if let Some((block, _)) = left.first() {
+        warn_self!(segment = number, %block, blocks = left.len(), "compaction left blocks in a segment; its file stays");
+        return Err(VolumeError::io("remove", &path, io::Error::other("blocks are still in the segment")));
+    }
     state.disk.remove_file(&path).map_err(|error| state.write_error("remove", &path, error))?;
     // The file is gone, whether that is durable or not: a segment that comes back holds only what is elsewhere too.
     let synced = state.sync_dir(&directory);

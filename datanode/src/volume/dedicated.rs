@@ -24,13 +24,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cairn_protocol::checksum::{ChunkTable, Crc32c};
 use cairn_protocol::id::BlockId;
 
+use super::accounting::without;
 use super::disk::DiskFile;
+use super::empty_trash;
+use super::entry::{Entry, Trashed};
 use super::error::{VolumeError, is_shortage};
-use super::index::{Entry, Trashed};
+use super::paths::quarantine_name;
 use super::record::{Body, HEADER_SIZE, Header, Place, data_offset};
-use super::state::{VolumeState, quarantine_name};
+use super::state::VolumeState;
 use super::sync::GroupSync;
-use super::trash;
 
 /// Files in a directory: few enough that any file system finds and adds names quickly, enough that there
 /// are only thousands of directories on the largest disks.
@@ -57,7 +59,7 @@ struct DirectoryTable {
 #[derive(Debug, Default)]
 struct Directory {
     sync: Arc<GroupSync>,
-    files: u32,
+    files: u64,
 }
 
 /// A file that is being filled.
@@ -72,7 +74,7 @@ pub(crate) struct DedicatedFile {
 impl DedicatedSegments {
     /// With the directories that recovery found, each with its number of files. New files go to a new one, above
     /// `directory_max`, the highest number that is in use anywhere.
-    pub(crate) fn new(state: Arc<VolumeState>, found: BTreeMap<u32, u32>, directory_max: u32) -> Self {
+    pub(crate) fn new(state: Arc<VolumeState>, found: BTreeMap<u32, u64>, directory_max: u32) -> Self {
         let next_directory = directory_max + 1;
         let directories = found
             .into_iter()
@@ -159,7 +161,7 @@ impl DedicatedSegments {
             (index.insert(dedicated.id, entry), index.take_trash(&dedicated.id))
         };
         if let Some(trashed) = trashed {
-            trash::discard(&self.state, &dedicated.id, &trashed);
+            empty_trash::discard(&self.state, &dedicated.id, &trashed);
         }
         match replaced.filter(|old| old.place.is_dedicated()) {
             // Two writers of one block at once; one file is enough.
@@ -202,7 +204,7 @@ impl DedicatedSegments {
         let renamed = match disk.rename(&from, &to) {
             // Directories come and go with what is in them.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let _stays = self.state.trash_names();
+                let _stays = self.state.lock_trash_directories();
                 let directory = self.state.trash_directory_of(place);
                 let made = disk.create_dir(&directory).and_then(|()| {
                     // One that is not durable must not take the next block.
@@ -302,7 +304,8 @@ impl DedicatedSegments {
         // still name what was in it.
         let is_newest = number + 1 == table.next_directory;
         let Some(directory) = table.directories.get_mut(&number) else { return };
-        directory.files = directory.files.saturating_sub(1);
+        // Should the count be wrong, `remove_dir` fails below as long as there is a file: nothing is lost.
+        directory.files = without(directory.files, 1, "files of a directory of dedicated segments");
         if directory.files > 0 || is_newest {
             return;
         }

@@ -8,38 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
 
-use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::id::BlockId;
 
-use super::record::{HEADER_SIZE, Place, record_size};
+use super::accounting::{take_off, without};
+use super::entry::{Entry, LogPosition, Trashed};
+use super::record::{HEADER_SIZE, Place};
 use super::segments::{SegmentUse, Segments};
 use super::trash_index::TrashIndex;
-pub(crate) use super::trash_index::Trashed;
 
 /// Entries that are taken from the index under one lock: it takes some 50 microseconds, for which requests may wait.
 pub(crate) const UNDER_ONE_LOCK: usize = 1024;
-
-/// What the index knows of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) length: u32,
-    pub(crate) crc: Crc32c,
-    pub(crate) place: Place,
-}
-
-impl Entry {
-    /// Bytes on disk.
-    pub(crate) fn size(&self) -> u64 {
-        record_size(u64::from(self.length), self.place.is_dedicated())
-    }
-}
-
-/// How far the log of shared segments is durable and indexed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct LogPosition {
-    pub(crate) segment: u32,
-    pub(crate) offset: u32,
-}
 
 /// The index. Everything in it is durable.
 #[derive(Debug, Default)]
@@ -87,7 +65,7 @@ pub(crate) fn page(index: &RwLock<Index>, after: Option<BlockId>, limit: usize) 
 pub(crate) fn in_segment(index: &RwLock<Index>, number: u32) -> Vec<(BlockId, Entry)> {
     let is_empty = || {
         let usage = index.read().unwrap_or_else(PoisonError::into_inner).segment(number);
-        usage.is_none_or(|usage| usage.blocks() == 0)
+        usage.is_none_or(|usage| !usage.may_hold_blocks())
     };
     let inside = |entry: &Entry| !entry.place.is_dedicated() && entry.place.segment() == number;
     let (mut found, mut after) = (Vec::new(), None);
@@ -143,8 +121,8 @@ impl Index {
         let (place, size) = (trashed.entry.place, trashed.entry.size());
         if !place.is_dedicated() {
             self.segments.change_existing(place.segment(), |segment| {
-                segment.live -= size;
-                segment.trash -= size;
+                take_off(&mut segment.live, size, "live bytes of a segment");
+                take_off(&mut segment.trash, size, "bytes of the trash in a segment");
             });
         }
         Some(trashed)
@@ -200,9 +178,11 @@ impl Index {
 
     fn release(&mut self, entry: Entry) {
         if entry.place.is_dedicated() {
-            self.dedicated_bytes -= entry.size();
+            take_off(&mut self.dedicated_bytes, entry.size(), "bytes of dedicated segments");
         } else {
-            self.segments.change_existing(entry.place.segment(), |segment| segment.live -= entry.size());
+            self.segments.change_existing(entry.place.segment(), |segment| {
+                take_off(&mut segment.live, entry.size(), "live bytes of a segment");
+            });
         }
     }
 
@@ -296,12 +276,13 @@ impl Index {
 
     pub(crate) fn quarantine(&mut self, id: BlockId, size: u64) {
         let old = self.quarantined.insert(id, size);
-        self.quarantined_bytes = self.quarantined_bytes - old.unwrap_or(0) + size;
+        take_off(&mut self.quarantined_bytes, old.unwrap_or(0), "bytes in quarantine");
+        self.quarantined_bytes += size;
     }
 
     pub(crate) fn unquarantine(&mut self, id: &BlockId) -> bool {
         let size = self.quarantined.remove(id);
-        self.quarantined_bytes -= size.unwrap_or(0);
+        take_off(&mut self.quarantined_bytes, size.unwrap_or(0), "bytes in quarantine");
         size.is_some()
     }
 
@@ -311,6 +292,11 @@ impl Index {
 
     pub(crate) fn quarantined(&self) -> BTreeSet<BlockId> {
         self.quarantined.keys().copied().collect()
+    }
+
+    /// [`used`](Self::used) without what emptying the trash would give back.
+    pub(crate) fn used_beside_reclaimable(&self) -> u64 {
+        without(self.used(), self.reclaimable(), "bytes in use")
     }
 
     /// Bytes of all that is stored, dead records, trash and quarantine included.

@@ -19,11 +19,12 @@ use cairn_protocol::id::BlockId;
 use tokio::sync::{mpsc, oneshot};
 
 use super::disk::DiskFile;
+use super::empty_trash;
+use super::entry::{Entry, LogPosition, Trashed};
 use super::error::{VolumeError, is_out_of_space, is_shortage};
-use super::index::{Entry, LogPosition, Trashed, UNDER_ONE_LOCK};
+use super::index::UNDER_ONE_LOCK;
 use super::record::{Body, HEADER_SIZE, Header, Place, record_size, segment_header};
 use super::state::VolumeState;
-use super::trash;
 
 /// A batch is closed at this size: enough that the sync, not the write, is the cost that is shared, and little
 /// enough that those at its head do not wait for long.
@@ -361,9 +362,9 @@ impl Writer {
         index.since_checkpoint += length as u64;
         drop(index);
         for (id, old) in replaced {
-            trash::discard(&self.state, &id, &old);
+            empty_trash::discard(&self.state, &id, &old);
         }
-        trash::limit(&self.state);
+        empty_trash::limit(&self.state);
     }
 
     /// Puts some steps of a batch into the index, under one lock.

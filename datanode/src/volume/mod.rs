@@ -35,6 +35,7 @@
 //!
 //! Architecture invariant: nothing outside of this folder touches a file, and nothing in it knows of HTTP.
 
+mod accounting;
 mod checkpoint;
 mod compact;
 #[cfg(test)]
@@ -43,6 +44,8 @@ mod compact_tests;
 mod damage_tests;
 mod dedicated;
 pub mod disk;
+mod empty_trash;
+mod entry;
 mod error;
 #[cfg(test)]
 mod full_tests;
@@ -51,6 +54,8 @@ mod index;
 mod log;
 mod node_record;
 mod opening;
+mod options;
+mod paths;
 mod probe;
 #[cfg(test)]
 mod probe_tests;
@@ -59,11 +64,13 @@ mod read;
 mod record;
 mod recover;
 mod recover_dedicated;
+mod recovery;
 mod scan;
 mod scrub_cursor;
 mod segments;
 #[cfg(test)]
 mod sim;
+mod space;
 mod state;
 mod sync;
 #[cfg(test)]
@@ -95,18 +102,20 @@ pub use self::compact::Compaction;
 pub use self::error::{Damage, OpenError, VolumeError};
 pub use self::node_record::{LastScrub, SeenDatabase};
 pub use self::opening::LeftOut;
+pub use self::options::VolumeOptions;
 pub use self::read::BlockReader;
-pub use self::recover::Recovery;
+pub use self::recovery::Recovery;
 pub use self::scrub_cursor::ScrubCursor;
-pub use self::state::{Usage, VolumeOptions};
+pub use self::space::Usage;
 pub use self::write::BlockWriter;
 
+use self::accounting::take_off;
 use self::dedicated::DedicatedSegments;
 use self::disk::Disk;
+use self::entry::Trashed;
 use self::identity::{DirectoryLock, Identity};
-use self::index::Trashed;
 use self::log::{Change, Log};
-use self::recover::Recovered;
+use self::recovery::Recovered;
 use self::state::VolumeState;
 pub(crate) use self::write::{aside, blocking};
 
@@ -119,8 +128,8 @@ pub struct ReplicaInfo {
     pub crc: Crc32c,
 }
 
-impl From<index::Entry> for ReplicaInfo {
-    fn from(entry: index::Entry) -> Self {
+impl From<entry::Entry> for ReplicaInfo {
+    fn from(entry: entry::Entry) -> Self {
         Self { length: u64::from(entry.length), crc: entry.crc }
     }
 }
@@ -207,8 +216,7 @@ impl Volume {
 
     /// What the volume holds in bytes, like [`Usage::used`]. Asks no disk.
     pub(crate) fn used(&self) -> u64 {
-        let index = self.state.index();
-        index.used() - index.reclaimable()
+        self.state.index().used_beside_reclaimable()
     }
 
     /// How many blocks are here, without those in quarantine.
@@ -336,7 +344,7 @@ impl Volume {
     /// When the volume has failed.
     pub fn tidy_trash(&self) -> Result<(), VolumeError> {
         self.state.check()?;
-        let expired = trash::expire(&self.state);
+        let expired = empty_trash::expire(&self.state);
         if expired.blocks > 0 {
             tracing::debug!(volume = %self.id(), ?expired, "emptied the trash of what was old");
         }
@@ -411,7 +419,7 @@ impl Volume {
                 self.log()?.submit(Change::Seal)?.wait()?;
             }
             let blocks = index::in_segment(self.state.index_lock(), segment);
-            trash::forget_segment(&self.state, segment);
+            empty_trash::forget_segment(&self.state, segment);
             lost.extend(blocks.iter().map(|(id, _)| *id));
             self.log()?.submit(Change::Lose { segment, blocks })?.wait()?;
         }
@@ -484,7 +492,7 @@ impl Volume {
                 state.write_error("write", &state.directory.join(checkpoint::NAME), error)
             }
         })?;
-        self.state.index_mut().since_checkpoint -= before;
+        take_off(&mut self.state.index_mut().since_checkpoint, before, "bytes since the last checkpoint");
         Ok(())
     }
 
@@ -527,7 +535,7 @@ fn compact_next(
 
 /// Empties the trash, the oldest first, until `needed` bytes can be stored or nothing is left in it. Blocks its thread.
 fn reclaim_space(state: &VolumeState, log: &Log, one: &Mutex<()>, needed: u64) -> Result<(), VolumeError> {
-    let _making = state.reclaiming();
+    let _making = state.begin_reclaim();
     let _one = one.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         // Those who came first may have freed enough space for all.
@@ -535,7 +543,7 @@ fn reclaim_space(state: &VolumeState, log: &Log, one: &Mutex<()>, needed: u64) -
         if missing == 0 {
             return Ok(());
         }
-        let emptied = trash::empty(state, missing);
+        let emptied = empty_trash::empty(state, missing);
         if emptied.blocks > 0 {
             tracing::debug!(volume = %state.id, ?emptied, "emptied the trash to free space");
             // With a quota, only the next write shows whether there is space now.
@@ -545,7 +553,7 @@ fn reclaim_space(state: &VolumeState, log: &Log, one: &Mutex<()>, needed: u64) -
             continue;
         }
         // To carry along what is emptied next would leave new blocks among the dead.
-        match compact_next(state, log, true, |number| trash::forget_segment(state, number))? {
+        match compact_next(state, log, true, |number| empty_trash::forget_segment(state, number))? {
             Some(compacted) => {
                 state.found_damaged().extend(compacted.damaged);
                 state.below_quota();

@@ -7,7 +7,8 @@ use std::io;
 use super::disk::DiskFile;
 use super::error::{OpenError, VolumeError, is_out_of_space, is_shortage};
 use super::identity::Identity;
-use super::state::{QUOTA_DOUBT, VolumeState};
+use super::space::QUOTA_DOUBT;
+use super::state::VolumeState;
 
 const NAME: &str = "probe";
 /// Written to see whether there is space again, and removed.

@@ -11,9 +11,10 @@ use std::ops::Range;
 use cairn_protocol::id::BlockId;
 
 use super::disk::DiskFile;
+use super::entry::Entry;
 use super::error::VolumeError;
-use super::index::Entry;
-use super::state::{VolumeState, quarantine_name};
+use super::paths::quarantine_name;
+use super::state::VolumeState;
 
 /// What is read at once of a damaged record; a sector, so that a bad one costs no more than itself.
 const PIECE: usize = 512;

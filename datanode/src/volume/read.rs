@@ -9,8 +9,8 @@ use cairn_protocol::checksum::{CHUNK_SIZE, ChunkTable, Crc32c};
 use cairn_protocol::id::BlockId;
 
 use super::disk::DiskFile;
+use super::entry::Entry;
 use super::error::{Damage, VolumeError, is_shortage};
-use super::index::Entry;
 use super::record::{Body, HEADER_SIZE, Header, data_offset, decode_table, first_bad_chunk};
 use super::state::VolumeState;
 

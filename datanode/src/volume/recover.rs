@@ -23,48 +23,16 @@ use cairn_protocol::warn_peer;
 
 use super::checkpoint::{self, Checkpoint};
 use super::disk::DiskFile;
+use super::empty_trash;
+use super::entry::{Entry, LogPosition, Trashed};
 use super::error::{VolumeError, is_shortage};
-use super::index::{Entry, LogPosition, Trashed};
 use super::quarantine;
 use super::record::{Body, HEADER_SIZE, Header, Place, segment_header};
 use super::recover_dedicated::{recover_dedicated, recover_trash};
+use super::recovery::Recovered;
 use super::scan::Scanner;
 use super::state::VolumeState;
-use super::trash;
 use super::unfinished;
-
-/// What recovery found and did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// Blocks that the volume holds.
-    pub blocks: u64,
-    /// Blocks in the trash.
-    pub trashed: u64,
-    /// Records and files that came after the checkpoint.
-    pub replayed: u64,
-    /// Half-written blocks that were dropped.
-    pub dropped: u64,
-    /// Records, files and stretches of segments that were damaged, and set aside.
-    pub set_aside: u64,
-    /// Segments and directories that cannot be read at all.
-    pub unreadable: u64,
-    /// Whether there was a checkpoint that could not be read.
-    pub lost_checkpoint: bool,
-    /// Bytes cut off the newest shared segment.
-    pub torn_bytes: u64,
-}
-
-/// What the volume's writers go on with.
-#[derive(Debug, Default)]
-pub(crate) struct Recovered {
-    pub(crate) report: Recovery,
-    /// The newest shared segment, to be appended to.
-    pub(crate) active: Option<Arc<dyn DiskFile>>,
-    /// Directories of own segments with their number of files.
-    pub(crate) directories: BTreeMap<u32, u32>,
-    /// The highest number of such a directory that is in use.
-    pub(crate) directory_max: u32,
-}
 
 /// Fills the index of `core`. Blocks its thread.
 pub(crate) fn recover(state: &VolumeState) -> Result<Recovered, VolumeError> {
@@ -78,8 +46,8 @@ pub(crate) fn recover(state: &VolumeState) -> Result<Recovered, VolumeError> {
     }
     recover_dedicated(state, &mut recovered)?;
     recover_trash(state, &mut recovered)?;
-    trash::expire(state);
-    trash::limit(state);
+    empty_trash::expire(state);
+    empty_trash::limit(state);
     let set_aside = quarantine::list(state)
         .map_err(|error| VolumeError::io("list", &state.quarantine_directory(), error))?;
     let mut index = state.index_mut();

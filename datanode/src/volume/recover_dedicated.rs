@@ -16,19 +16,21 @@ use cairn_protocol::id::BlockId;
 use cairn_protocol::warn_peer;
 
 use super::disk::DiskFile;
+use super::empty_trash;
+use super::entry::{Entry, Trashed};
 use super::error::{VolumeError, is_shortage};
-use super::index::{Entry, Trashed};
+use super::paths;
+use super::paths::quarantine_name;
 use super::read::BlockReader;
 use super::record::{Body, HEADER_SIZE, Header, Place};
-use super::recover::Recovered;
-use super::state::{VolumeState, quarantine_name};
-use super::trash;
+use super::recovery::Recovered;
+use super::state::VolumeState;
 
 /// What is read at once of a block that is verified, in bytes; a multiple of the chunk size.
 const PIECE: u64 = 1 << 20;
 
 /// Said of a directory that cannot be listed: so many files that it is never taken for empty.
-const FILES_UNKNOWN: u32 = u32::MAX / 2;
+const FILES_UNKNOWN: u64 = u64::MAX / 2;
 
 pub(super) fn recover_dedicated(state: &VolumeState, recovered: &mut Recovered) -> Result<(), VolumeError> {
     let parent = state.dedicated_directory();
@@ -100,7 +102,7 @@ pub(super) fn recover_trash(state: &VolumeState, recovered: &mut Recovered) -> R
         recovered.directory_max = recovered.directory_max.max(directory);
         let path = parent.join(&name);
         for name in list(state, &path, recovered)?.unwrap_or_default() {
-            let Some((id, found)) = trash::parse_name(directory, &name) else { continue };
+            let Some((id, found)) = paths::parse_trash_name(directory, &name) else { continue };
             let mut index = state.index_mut();
             let age = |trashed: &Trashed| (trashed.deleted_at, trashed.entry.place);
             let newer = index.trashed(&id).filter(|other| age(other) > age(&found));
@@ -111,7 +113,7 @@ pub(super) fn recover_trash(state: &VolumeState, recovered: &mut Recovered) -> R
             };
             drop(index);
             if let Some(unneeded) = unneeded {
-                trash::discard(state, &id, &unneeded);
+                empty_trash::discard(state, &id, &unneeded);
             }
         }
         state.sync_dir(&path)?;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::accounting::take_off;
 use super::record::HEADER_SIZE;
 
 /// How full a shared segment is, in bytes.
@@ -19,14 +20,15 @@ pub(crate) struct SegmentUse {
 }
 
 impl SegmentUse {
-    /// Records of blocks that are held.
-    pub(crate) fn blocks(self) -> u64 {
-        self.live - self.trash - self.tombstones
+    /// Whether there are records of blocks that are held. So it is too when the counts contradict each other: then the caller
+    /// looks at the index itself.
+    pub(crate) fn may_hold_blocks(self) -> bool {
+        self.live != self.trash + self.tombstones
     }
 
     /// What compaction gives back once the trash is emptied: it takes segments that are less than half alive.
     fn reclaimable(self) -> u64 {
-        if (self.live - self.trash) * 2 < self.size { self.trash } else { 0 }
+        if self.live * 2 < self.size + self.trash * 2 { self.trash } else { 0 }
     }
 
     fn is_mostly_dead(self) -> bool {
@@ -146,8 +148,8 @@ impl Segments {
             self.tombstones.remove(&(number, within));
             self.tombstones_within.remove(&(within, number));
             self.change_existing(within, |segment| {
-                segment.live -= bytes;
-                segment.tombstones -= bytes;
+                take_off(&mut segment.live, bytes, "live bytes of a segment");
+                take_off(&mut segment.tombstones, bytes, "bytes of tombstones in a segment");
             });
         }
         let targets = self.tombstones_within.range((number, 0)..=(number, u32::MAX));

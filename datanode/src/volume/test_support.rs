@@ -8,7 +8,7 @@ use cairn_protocol::id::BlockId;
 use uuid::Uuid;
 
 use super::Volume;
-use super::index::Entry;
+use super::entry::Entry;
 use super::record::Place;
 use super::sim::SimDisk;
 pub(crate) use super::tests::id;

@@ -5,15 +5,8 @@ use std::ops::Bound;
 
 use cairn_protocol::id::BlockId;
 
-use super::index::Entry;
-
-/// A block that was deleted and can still be brought back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Trashed {
-    pub(crate) entry: Entry,
-    /// In milliseconds since the Unix epoch.
-    pub(crate) deleted_at: u64,
-}
+use super::accounting::take_off;
+use super::entry::Trashed;
 
 /// The trash of a volume, in the orders in which it is asked for.
 #[derive(Debug, Default)]
@@ -59,7 +52,7 @@ impl TrashIndex {
         let trashed = self.blocks.remove(id)?;
         let Trashed { entry, deleted_at } = trashed;
         if entry.place.is_dedicated() {
-            self.dedicated_bytes -= entry.size();
+            take_off(&mut self.dedicated_bytes, entry.size(), "bytes of dedicated segments in the trash");
             self.dedicated_by_age.remove(&(deleted_at, *id));
         } else {
             self.shared_by_age.remove(&(deleted_at, *id));
@@ -98,6 +91,7 @@ impl TrashIndex {
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::Entry;
     use super::super::record::Place;
     use super::*;
     use uuid::Uuid;

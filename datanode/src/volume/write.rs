@@ -11,7 +11,8 @@ use tokio::task::{JoinError, JoinHandle};
 use super::dedicated::{DedicatedFile, DedicatedSegments, file_offset};
 use super::error::VolumeError;
 use super::log::{Change, Log, SmallBlock};
-use super::state::{SpaceReservation, VolumeState};
+use super::space::SpaceReservation;
+use super::state::VolumeState;
 
 /// Bytes go to the file in pieces of this size: few system calls and thread switches, little memory. One piece is
 /// being written while the next gathers.
