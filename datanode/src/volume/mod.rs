@@ -38,17 +38,11 @@
 mod accounting;
 mod checkpoint;
 mod compact;
-#[cfg(test)]
-mod compact_tests;
-#[cfg(test)]
-mod damage_tests;
 mod dedicated;
 pub mod disk;
 mod empty_trash;
 mod entry;
 mod error;
-#[cfg(test)]
-mod full_tests;
 pub mod identity;
 mod index;
 mod log;
@@ -57,8 +51,6 @@ mod opening;
 mod options;
 mod paths;
 mod probe;
-#[cfg(test)]
-mod probe_tests;
 mod quarantine;
 mod read;
 mod record;
@@ -79,12 +71,8 @@ pub(crate) mod test_support;
 mod tests;
 mod trash;
 mod trash_index;
-#[cfg(test)]
-mod trash_tests;
 mod unfinished;
 pub mod volumes;
-#[cfg(test)]
-mod volumes_tests;
 mod write;
 
 use std::io;

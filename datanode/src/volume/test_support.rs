@@ -11,30 +11,30 @@ use super::Volume;
 use super::entry::Entry;
 use super::record::Place;
 use super::sim::SimDisk;
-pub(crate) use super::tests::id;
-use super::tests::{block_on, content, env, options};
+pub(crate) use super::tests::support::id;
+use super::tests::support::{block_on, content, env, options};
 use super::volumes::Volumes;
 
 /// Two volumes on one simulated disk, with small blocks on both, drawn at random.
 pub(crate) fn volumes_with_blocks(count: u16) -> Volumes {
     let directories = ["/a", "/b"].map(PathBuf::from);
     let disk = SimDisk::new(1 << 30);
-    let set = Volumes::open(Arc::new(disk), &directories, &options(), &env()).unwrap();
+    let volumes = Volumes::open(Arc::new(disk), &directories, &options(), &env()).unwrap();
     block_on(async {
         for n in 0..count {
             let bytes = content(n.into(), 100);
-            let volume = set.in_order_for_writing().remove(0);
+            let volume = volumes.in_order_for_writing().remove(0);
             let mut writer = volume.writer(id(n), bytes.len() as u64, crc32c(&bytes)).await.unwrap();
             writer.write(bytes).await.unwrap();
             writer.finish().await.unwrap();
         }
     });
-    set
+    volumes
 }
 
 /// Keeps the indexes of all volumes busy: whoever asks one waits until this is dropped.
-pub(crate) fn keep_busy(set: &Volumes) -> impl Sized + use<'_> {
-    set.volumes().map(|volume| volume.state.index_mut()).collect::<Vec<_>>()
+pub(crate) fn keep_busy(volumes: &Volumes) -> impl Sized + use<'_> {
+    volumes.volumes().map(|volume| volume.state.index_mut()).collect::<Vec<_>>()
 }
 
 /// Has a volume believe that it holds so many blocks, of which there are no bytes.

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::PoisonError;
 
-use super::disk::{Disk, RealDisk};
-use super::log::Change;
-use super::probe::SEGMENTS_LOOKED_FOR;
-use super::sim::{FaultKind, SimDisk};
-use super::state::VolumeState;
-use super::tests::{block_on, content, id, open, put, read};
-use super::{Volume, VolumeError};
+use super::support::{block_on, content, id, open, put, read};
+use crate::volume::disk::{Disk, RealDisk};
+use crate::volume::log::Change;
+use crate::volume::probe::SEGMENTS_LOOKED_FOR;
+use crate::volume::sim::{FaultKind, SimDisk};
+use crate::volume::state::VolumeState;
+use crate::volume::{Volume, VolumeError};
 
 /// A volume with one block in each of `count` segments.
 fn with_segments(disk: &SimDisk, count: u16) -> Volume {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use cairn_protocol::env::{Env, Timestamp};
 use proptest::prelude::*;
 
-use super::disk::Disk;
-use super::log::Change;
-use super::sim::SimDisk;
-use super::tests::{Model, block_on, content, id, op, open_in, open_with, options, put, read};
-use super::{Volume, VolumeError, VolumeOptions};
+use super::model::{Model, op};
+use super::support::{block_on, content, id, open_in, open_with, options, put, read};
+use crate::volume::disk::Disk;
+use crate::volume::log::Change;
+use crate::volume::sim::SimDisk;
+use crate::volume::{Volume, VolumeError, VolumeOptions};
 
 /// Space for some 200 blocks of 1500 bytes, on a disk that has more.
 fn small() -> VolumeOptions {

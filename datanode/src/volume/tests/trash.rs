@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
 
-use super::disk::{Disk, RealDisk};
-use super::identity::{DirectoryLock, Identity};
-use super::sim::{FaultKind, SimDisk};
-use super::tests::{block_on, content, id, identity, options, put, read};
-use super::{Volume, VolumeError, VolumeOptions};
+use super::support::{block_on, content, id, identity, options, put, read};
+use crate::volume::disk::{Disk, RealDisk};
+use crate::volume::identity::{DirectoryLock, Identity};
+use crate::volume::sim::{FaultKind, SimDisk};
+use crate::volume::{Volume, VolumeError, VolumeOptions};
 
 const AGE: Duration = Duration::from_secs(3600);
 
@@ -255,7 +255,7 @@ fn a_volume_of_the_format_without_a_trash_is_opened_and_becomes_one_with_a_trash
     for _ in 0..2 {
         let lock = loop {
             match DirectoryLock::take(&RealDisk, directory.path()) {
-                Err(super::OpenError::InUse(_)) => std::thread::yield_now(),
+                Err(crate::volume::OpenError::InUse(_)) => std::thread::yield_now(),
                 lock => break lock.unwrap(),
             }
         };

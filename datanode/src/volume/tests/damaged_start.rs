@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::disk::Disk;
-use super::sim::SimDisk;
-use super::tests::{block_on, content, id, open, open_with, options, put, read};
-use super::{Volume, VolumeError, VolumeOptions};
+use super::support::{block_on, content, id, open, open_with, options, put, read};
+use crate::volume::disk::Disk;
+use crate::volume::sim::SimDisk;
+use crate::volume::{Volume, VolumeError, VolumeOptions};
 
 const EMFILE: i32 = 24;
 const ENOMEM: i32 = 12;
@@ -257,7 +257,7 @@ fn damage_in_quarantine_or_in_a_whole_segment_does_not_keep_a_volume_from_openin
     let disk = SimDisk::new(1 << 30);
     let options = VolumeOptions { segment_bytes_max: 4096, ..options() };
     drop(with_blocks(&disk));
-    disk.break_below("/data/shared/00000001.segment", super::sim::FaultKind::Dead, 0);
+    disk.break_below("/data/shared/00000001.segment", crate::volume::sim::FaultKind::Dead, 0);
     let volume = open_with(&disk, options).unwrap();
     assert_eq!(volume.recovery().unreadable, 1);
     let lost = missing(&volume);

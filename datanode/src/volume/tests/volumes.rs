@@ -11,13 +11,13 @@ use cairn_protocol::id::{BlockId, ClusterId, NodeId, VolumeId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::disk::Disk;
-use super::identity::Identity;
-use super::node_record::LastScrub;
-use super::sim::{FaultKind, SimDisk};
-use super::tests::{block_on, content, id, options, read};
-use super::volumes::Volumes;
-use super::{OpenError, Volume, VolumeError, VolumeOptions};
+use super::support::{block_on, content, id, options, read};
+use crate::volume::disk::Disk;
+use crate::volume::identity::Identity;
+use crate::volume::node_record::LastScrub;
+use crate::volume::sim::{FaultKind, SimDisk};
+use crate::volume::volumes::Volumes;
+use crate::volume::{OpenError, Volume, VolumeError, VolumeOptions};
 
 const KINDS: [FaultKind; 4] =
     [FaultKind::Dead, FaultKind::ReadOnly, FaultKind::Unreadable, FaultKind::Unmounted];

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use super::disk::Disk;
-use super::index::UNDER_ONE_LOCK;
-use super::sim::SimDisk;
-use super::test_support::pretend;
-use super::tests::{block_on, content, id, open, put, read};
-use super::{Volume, VolumeError};
+use super::support::{block_on, content, id, open, put, read};
+use crate::volume::disk::Disk;
+use crate::volume::index::UNDER_ONE_LOCK;
+use crate::volume::sim::SimDisk;
+use crate::volume::test_support::pretend;
+use crate::volume::{Volume, VolumeError};
 
 /// Blocks elsewhere, of which compaction is to know nothing.
 const ELSEWHERE: u32 = 5000;
