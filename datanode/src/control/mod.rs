@@ -26,6 +26,7 @@ mod tests;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use backon::Retryable;
 use cairn_protocol::cluster::{Cluster, ClusterError, Register, Registered};
 use cairn_protocol::id::ClusterId;
 use cairn_protocol::warn_peer;
@@ -41,7 +42,6 @@ use crate::volume::{OpenError, aside};
 
 pub(crate) use commands::Commands;
 use losses::Losses;
-use retry::Retry;
 use seen::SeenDatabaseKeeper;
 use session::{End, FAREWELL_TIMEOUT, Session};
 
@@ -59,6 +59,17 @@ pub enum RefusedError {
     /// The cluster's id could not be kept.
     #[error(transparent)]
     Volume(#[from] OpenError),
+}
+
+/// Why an attempt to register failed.
+#[derive(Debug, Error)]
+enum RegisterError {
+    /// The metanode refuses this node for good.
+    #[error(transparent)]
+    Refused(RefusedError),
+    /// Another attempt may succeed.
+    #[error(transparent)]
+    Passing(ClusterError),
 }
 
 /// A datanode's side of its talk with the metanode.
@@ -125,7 +136,12 @@ impl Control {
             let registered = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
-                registered = self.register() => registered?,
+                registered = self.register() => registered,
+            };
+            let registered = match registered {
+                Ok(registered) => registered,
+                Err(RegisterError::Refused(error)) => return Err(error),
+                Err(RegisterError::Passing(_)) => continue,
             };
             let mut session = Session::new(self, registered);
             match session.run(shutdown).await {
@@ -150,38 +166,44 @@ impl Control {
         answer.await
     }
 
-    /// Tries until the metanode accepts or refuses this node.
-    async fn register(&self) -> Result<Registered, RefusedError> {
-        let mut retry = Retry::new(&self.blocks.env, self.retry_delay);
-        loop {
-            // What happened before is in the report that follows; what happens from here on is told after it.
-            self.blocks.incremental_report.clear();
-            let seen = self.seen_database.seen();
-            let request = Register {
-                node: self.blocks.node,
-                cluster: self.blocks.volumes.cluster(),
-                address: self.address.clone(),
-                zone: self.zone.clone(),
-                volumes: self.ask(Volumes::usage).await,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                incarnation: seen.incarnation,
-                seen: seen.generations,
-            };
-            match self.cluster.register(request).await {
-                Ok(registered) => {
-                    self.join(registered.cluster).await?;
-                    self.seen_database.registered(registered.incarnation, registered.lineage);
-                    self.commands.begin_incarnation(registered.incarnation);
-                    self.blocks.incarnation.store(registered.incarnation, Ordering::Release);
-                    return Ok(registered);
-                }
-                Err(error) => {
-                    let error = refusal(error)?;
-                    warn_peer!(%error, "cannot register with the metanode");
-                }
+    /// Registers this node. Tries until the metanode accepts or refuses it.
+    ///
+    /// # Errors
+    /// [`RegisterError::Refused`] when the metanode refuses this node for good.
+    async fn register(&self) -> Result<Registered, RegisterError> {
+        let attempts = (|| self.try_to_register())
+            .retry(retry::delays(&self.blocks.env, self.retry_delay))
+            .sleep(retry::sleeper(&self.blocks.env))
+            .when(|error| matches!(error, RegisterError::Passing(_)))
+            .notify(|error, _delay| warn_peer!(%error, "cannot register with the metanode"));
+        attempts.await
+    }
+
+    async fn try_to_register(&self) -> Result<Registered, RegisterError> {
+        // The block report that follows has all changes so far. Changes from here on are reported after it.
+        self.blocks.incremental_report.clear();
+        let seen = self.seen_database.seen();
+        let request = Register {
+            node: self.blocks.node,
+            cluster: self.blocks.volumes.cluster(),
+            address: self.address.clone(),
+            zone: self.zone.clone(),
+            volumes: self.ask(Volumes::usage).await,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            incarnation: seen.incarnation,
+            seen: seen.generations,
+        };
+        let registered = match self.cluster.register(request).await {
+            Ok(registered) => registered,
+            Err(error) => {
+                return Err(refusal(error).map_or_else(RegisterError::Refused, RegisterError::Passing));
             }
-            retry.wait().await;
-        }
+        };
+        self.join(registered.cluster).await.map_err(RegisterError::Refused)?;
+        self.seen_database.registered(registered.incarnation, registered.lineage);
+        self.commands.begin_incarnation(registered.incarnation);
+        self.blocks.incarnation.store(registered.incarnation, Ordering::Release);
+        Ok(registered)
     }
 
     async fn join(&self, cluster: ClusterId) -> Result<(), RefusedError> {
