@@ -1,4 +1,4 @@
-//! The checkpoint: the index as it was, so that a start need not read every segment again.
+//! The checkpoint: the index on disk, so that a start need not read every segment.
 //!
 //! ```text
 //!  0        4     8            24        28       32                          end-16      end-8         end-4    end
@@ -10,12 +10,12 @@
 //! ```
 //!
 //! Version 1 has no trashed entries, and zeros in the place of their number.
-//! Blocks with a segment of their own are not among the trashed entries: their files' names tell all.
+//! Blocks in dedicated segments are not among the trashed entries, because the names of their files have all that is needed.
 //!
-//! It is a cache, never the truth. It is written page by page while the volume is in use, so it is a blur of
-//! states between its log position (taken first) and its end; replaying the log from that position brings it
-//! into focus. For blocks with a segment of their own the directory tells which are there, and the checkpoint
-//! only that their bytes are known to be durable.
+//! The checkpoint is a cache: a start works without it, only longer. It is written page by page while the volume is in use, so
+//! its entries are from different moments. The log's position is taken before the first of them. Replaying the log from that
+//! position makes up for everything that changed while the checkpoint was written. Which dedicated segments exist is read from
+//! their directories; the checkpoint only says which of them are known to be durable.
 
 use std::io;
 use std::ops::Range;
@@ -32,21 +32,21 @@ use super::record::{Place, u32_at, u64_at};
 
 const MAGIC: [u8; 4] = *b"CaCk";
 const VERSION: u32 = 2;
-/// The version before there was a trash.
+/// The version that has no trashed entries.
 const VERSION_WITHOUT_TRASH: u32 = 1;
 const HEADER: usize = 32;
 const ENTRY: usize = 32;
 const TRASHED: usize = ENTRY + 8;
 const FOOTER: usize = 16;
-/// Entries that are written at once: half a megabyte.
+/// Entries that are written with one system call: half a megabyte.
 const PAGE: usize = 16 * 1024;
 
 /// The file's name in the volume's directory.
 pub(crate) const NAME: &str = "checkpoint";
 const NEW_NAME: &str = "checkpoint.new";
 
-/// Writes the index to `directory/checkpoint`, replacing what was there only when the new one is durable.
-/// Readers and writers of the index are held up for no longer than a page takes to copy.
+/// Writes the index to `directory/checkpoint`. The old checkpoint is replaced once the new one is durable. The index is locked
+/// for one page at a time, so that its readers and writers do not wait for the disk.
 pub(crate) fn write(
     disk: &dyn Disk,
     directory: &Path,
@@ -60,7 +60,7 @@ pub(crate) fn write(
     }
     let written = write_new(disk, &new, volume, index);
     if written.is_err() {
-        // Its space may be what is missing. If it stays, the next one replaces it.
+        // The unfinished file may take up the space that is missing. If it cannot be removed, the next checkpoint replaces it.
         let _ = disk.remove_file(&new);
     }
     let length = written?;
@@ -112,7 +112,7 @@ struct Output {
     file: Arc<dyn DiskFile>,
     bytes: Vec<u8>,
     offset: u64,
-    /// Of all that was written.
+    /// CRC32C of everything written so far.
     crc: Crc32c,
 }
 
@@ -143,17 +143,17 @@ fn encode_entry(bytes: &mut Vec<u8>, id: BlockId, entry: &Entry) {
     bytes.extend_from_slice(&entry.place.encode());
 }
 
-/// What a checkpoint says.
+/// What was read from a checkpoint beside its entries.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
     /// Where to begin to replay the log.
     pub(crate) position: LogPosition,
-    /// The trash's blocks in shared segments.
+    /// Blocks of the trash that are in shared segments.
     pub(crate) trash: Vec<(BlockId, Trashed)>,
 }
 
-/// Reads the checkpoint and gives its entries to `take`. `None` when there is no whole checkpoint: then what was taken
-/// counts for nothing, and everything must be scanned.
+/// Reads the checkpoint and passes its entries to `take`. Returns `None` when there is no whole checkpoint; the caller must then
+/// discard the entries that it took, and scan all segments.
 pub(crate) fn read(
     disk: &dyn Disk,
     directory: &Path,

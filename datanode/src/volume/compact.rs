@@ -1,12 +1,11 @@
-//! Compaction: the live records of a mostly dead shared segment are appended to the log, then its file goes.
+//! Compaction: the live records of a mostly dead shared segment are appended to the log, then its file is removed.
 //!
-//! Records of the trash are carried along, with the time of their deletion. Tombstones that it holds are written again for
-//! as long as the segment of their target exists; without one, a start without a checkpoint would find the deleted block again.
-//! When the target's segment is gone, no other segment holds a record of the block, unless one whose compaction broke off
-//! (`unfinished`).
+//! Records of the trash are moved too, with the time of their deletion. A tombstone is written again as long as the segment of its
+//! target exists: without it, a start without a checkpoint would find the deleted block again. Once that segment is gone, no other
+//! segment holds a record of the block, except one whose compaction broke off (`unfinished`).
 //!
-//! It costs what the segment holds: the index is asked for each of its records. Only where damage hides a record's header, or
-//! the scan does not reach it, is the index walked for blocks that still point here.
+//! The cost depends on what the segment holds: the index is asked once for each record. Only when damage hides a header, or the
+//! scan does not reach a record, the whole index is searched for blocks that still point into the segment.
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,7 +26,7 @@ use super::state::VolumeState;
 use super::trash;
 use super::unfinished;
 
-/// Changes handed to the log and not durable yet: enough to fill its batches, and at most a few hundred MiB.
+/// Changes that are sent to the log and not durable yet, at most. Enough to fill its batches, and at most a few hundred MiB.
 const IN_FLIGHT_MAX: usize = 256;
 
 /// What one compaction did.
@@ -49,7 +48,7 @@ pub(crate) fn compact(state: &VolumeState, log: &Log, number: u32) -> Result<Com
     let read_error = |error| VolumeError::io("read", &path, error);
     let file = state.disk.open(&path).map_err(read_error)?;
     let mut scanner = Scanner::new(file, state.id, number, 0).map_err(read_error)?;
-    // What is dead altogether is not moved, and needs no space.
+    // A segment without live records needs no note: nothing of it is moved.
     if state.index().segment(number).is_some_and(|usage| usage.live > 0) {
         unfinished::begin(state, number)?;
     }
@@ -59,7 +58,7 @@ pub(crate) fn compact(state: &VolumeState, log: &Log, number: u32) -> Result<Com
             Ok(Some(record)) => record,
             Ok(None) => break,
             Err(error) if is_shortage(&error) => return Err(read_error(error)),
-            // Too much cannot be read: that ends the scan, not the compaction. The rest is read block by block.
+            // Too many sectors cannot be read. That ends the scan, but not the compaction: the rest is read block by block.
             Err(_) => break,
         };
         match keep(state, number, &record) {
@@ -78,7 +77,7 @@ pub(crate) fn compact(state: &VolumeState, log: &Log, number: u32) -> Result<Com
     for (id, entry) in damaged {
         save(state, log, id, entry, &mut done)?;
     }
-    // What still points here was not reached, or not found by its header.
+    // The scan did not reach these blocks, or did not find their headers.
     for (id, entry) in index::in_segment(state.index_lock(), number) {
         save(state, log, id, entry, &mut done)?;
     }
@@ -87,7 +86,7 @@ pub(crate) fn compact(state: &VolumeState, log: &Log, number: u32) -> Result<Com
     Ok(done)
 }
 
-/// Moves a block that the scan did not find whole, if it can be read by itself; else sets it aside.
+/// Moves a block that the scan did not find intact, if it can be read by itself; otherwise sets it aside.
 fn save(
     state: &VolumeState,
     log: &Log,
@@ -108,7 +107,8 @@ fn save(
     Ok(())
 }
 
-/// Moves what of the trash is left in the segment: what was deleted meanwhile, and nothing here can be deleted any more.
+/// Moves the blocks of the trash that are left in the segment: they were deleted while it was compacted. No more can come, because
+/// the segment holds no block any more that could be deleted.
 fn carry_trash(state: &VolumeState, log: &Log, number: u32) -> Result<(), VolumeError> {
     let trashed = state.index().trash_in_segment(number, usize::MAX);
     for (id, trashed) in trashed {
@@ -117,7 +117,7 @@ fn carry_trash(state: &VolumeState, log: &Log, number: u32) -> Result<(), Volume
             Ok(block) => {
                 log.submit(Change::PutTrashed { block, moved_from: entry.place, deleted_at })?.wait()?
             }
-            // Nobody wants it, so a damaged one goes.
+            // A deleted block that is damaged is of no use, so it is removed with the segment.
             Err(VolumeError::Damaged { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -134,12 +134,12 @@ fn read_alone(state: &VolumeState, id: BlockId, entry: Entry) -> Result<Option<S
             Ok(Some(SmallBlock { id, length: entry.length, crc: entry.crc, table, data }))
         }
         Err(VolumeError::Damaged { .. } | VolumeError::NotFound(_)) => Ok(None),
-        // A lack of file descriptors, for instance: the block may be good.
+        // For instance a lack of file descriptors. The block may be intact.
         Err(error) => Err(error),
     }
 }
 
-/// Sets a block of a shared segment aside.
+/// Moves a block of a shared segment into quarantine.
 pub(crate) fn set_aside(
     state: &VolumeState,
     log: &Log,
@@ -152,12 +152,12 @@ pub(crate) fn set_aside(
     log.submit(Change::Delete { id, deleted_at: 0 })?.wait()
 }
 
-/// What becomes of a record.
+/// What compaction does with a record.
 enum Keep {
     Nothing,
-    /// It is written again like this.
+    /// It is written again, by this change.
     This(Change),
-    /// A block that is held is not intact there.
+    /// The record of a block that is held is damaged.
     Damaged(BlockId, Entry),
 }
 
@@ -213,7 +213,7 @@ fn remove(state: &VolumeState, number: u32) -> Result<u64, VolumeError> {
         return Err(VolumeError::io("remove", &path, io::Error::other("blocks are still in the segment")));
     }
     state.disk.remove_file(&path).map_err(|error| state.write_error("remove", &path, error))?;
-    // The file is gone, whether that is durable or not: a segment that comes back holds only what is elsewhere too.
+    // The file is gone, whether that is durable or not. If the segment comes back after a crash, all its blocks are elsewhere too.
     let synced = state.sync_dir(&directory);
     let mut index = state.index_mut();
     let size = index.segment(number).map_or(0, |usage| usage.size);

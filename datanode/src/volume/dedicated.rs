@@ -1,20 +1,21 @@
-//! Blocks with a segment of their own: one file each.
+//! Dedicated segments: blocks that have a file each.
 //!
 //! ```text
 //! own/0000002a/01f3-017f22e2-79b0-7cc3-98c4-dc0c0c07398f
 //!     directory number-block id
 //! ```
 //!
-//! Files are numbered within directories of up to 4096, directories are numbered in the order in which they are
-//! made, and a start begins a new one. So a place is never used twice, files written together lie together, no
-//! directory grows large however many millions of blocks there are, and writers share the active directory's `fsync`.
+//! A directory has up to 4096 files, which are numbered. Directories are numbered in the order in which they are made, and each
+//! start begins a new one. So a place is never used twice, files that are written together lie together, no directory grows large,
+//! and writers share the `fsync` of the active directory.
 //!
-//! **Order of a write.** The file gets its final name at once, a mark in the place of its header, and its data as they
-//! come. When all data are there and match, table and header are written, then one `fdatasync` covers data and
-//! header, then the directory is synced, then the block is indexed and acknowledged. A temporary name would cost a
-//! second commit of the file system's journal and show nothing that the mark does not: where it stands, the header that
-//! came before the acknowledgement never became durable, and recovery removes the file. Whatever else it finds in a file
-//! that the checkpoint does not know could have been acknowledged: it is verified, and set aside if it is not whole.
+//! **Order of a write.** The file gets its final name at once, a mark in place of the header, and then data as they arrive. When
+//! all data are there and match, chunk table and header are written. Then one `fdatasync` covers data and header, then the
+//! directory is synced, then the block is indexed and acknowledged.
+//!
+//! A temporary name would cost a second commit of the file system's journal, and is not needed: a file with a mark never had a
+//! durable header, so it was never acknowledged, and recovery removes it. Any other file that the checkpoint does not know could
+//! have been acknowledged. Recovery verifies it, and moves it into quarantine if it is not whole.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,11 +35,11 @@ use super::record::{Body, HEADER_SIZE, Header, Place, data_offset};
 use super::state::VolumeState;
 use super::sync::GroupSync;
 
-/// Files in a directory: few enough that any file system finds and adds names quickly, enough that there
-/// are only thousands of directories on the largest disks.
+/// Files in a directory at most. Few enough that any file system finds and adds names quickly; enough that the largest disks have
+/// only thousands of directories.
 const DIRECTORY_FILES_MAX: u32 = 4096;
 
-/// The directories of a volume's own segments.
+/// The dedicated segments of a volume, in their directories.
 #[derive(Debug)]
 pub(crate) struct DedicatedSegments {
     state: Arc<VolumeState>,
@@ -47,7 +48,7 @@ pub(crate) struct DedicatedSegments {
 
 #[derive(Debug)]
 struct DirectoryTable {
-    /// The directory that takes new files; none before the first.
+    /// The directory that takes new files; none before the first file since the start.
     active: Option<u32>,
     /// The number of the next directory.
     next_directory: u32,
@@ -62,7 +63,7 @@ struct Directory {
     files: u64,
 }
 
-/// A file that is being filled.
+/// A dedicated segment that is being written.
 #[derive(Debug)]
 pub(crate) struct DedicatedFile {
     pub(crate) id: BlockId,
@@ -72,8 +73,8 @@ pub(crate) struct DedicatedFile {
 }
 
 impl DedicatedSegments {
-    /// With the directories that recovery found, each with its number of files. New files go to a new one, above
-    /// `directory_max`, the highest number that is in use anywhere.
+    /// Takes over the directories that recovery found, each with its number of files. New files go to a new directory, whose
+    /// number is above `directory_max`, the highest one in use here and in the trash.
     pub(crate) fn new(state: Arc<VolumeState>, found: BTreeMap<u32, u64>, directory_max: u32) -> Self {
         let next_directory = directory_max + 1;
         let directories = found
@@ -122,7 +123,7 @@ impl DedicatedSegments {
         Ok(Place::dedicated(directory, number))
     }
 
-    /// Rare, so it may hold up others.
+    /// Makes the next directory, under the lock. It is rare, so other writers may wait for it.
     fn begin_directory(&self, table: &mut DirectoryTable) -> Result<u32, VolumeError> {
         let number = table.next_directory;
         let parent = self.state.dedicated_directory();
@@ -164,22 +165,22 @@ impl DedicatedSegments {
             empty_trash::discard(&self.state, &dedicated.id, &trashed);
         }
         match replaced.filter(|old| old.place.is_dedicated()) {
-            // Two writers of one block at once; one file is enough.
+            // Two writers stored the same block at once. One file is enough.
             Some(old) => self.remove(&dedicated.id, old.place),
             None => Ok(()),
         }
     }
 
-    /// Removes a file that was not finished. Blocks its thread.
+    /// Removes a segment that was not finished. Blocks its thread.
     pub(crate) fn abandon(&self, dedicated: &DedicatedFile) {
         if let Err(error) = self.state.disk.remove_file(&dedicated.path) {
-            // It has a mark and no header, so recovery removes it.
+            // The file has a mark and no header, so the next recovery removes it.
             tracing::info!(path = %dedicated.path.display(), %error, "cannot remove a half-written block");
         }
         self.forget_file(dedicated.place);
     }
 
-    /// Unlinks a block that is not in the index any more. Durable when it returns. Blocks its thread.
+    /// Unlinks a block that was removed from the index. Durable when it returns. Blocks its thread.
     pub(crate) fn remove(&self, id: &BlockId, place: Place) -> Result<(), VolumeError> {
         let path = self.state.record_path(id, place);
         match self.state.disk.remove_file(&path) {
@@ -192,22 +193,22 @@ impl DedicatedSegments {
         Ok(())
     }
 
-    /// Renames a block that is not in the index any more away into the trash. Returns whether there was anything to keep; it
-    /// is durable once [`sync_thrown_away`](Self::sync_thrown_away) has returned. Blocks its thread.
+    /// Moves a block that was removed from the index into the trash, by a rename. Returns whether there was a file to keep. It is
+    /// durable once [`sync_thrown_away`](Self::sync_thrown_away) has returned. Blocks its thread.
     ///
     /// # Errors
-    /// [`VolumeError::Io`] when this process lacks something: the block is where it was.
+    /// [`VolumeError::Io`] when this process lacks file descriptors or memory. The file is then where it was.
     pub(crate) fn throw_away(&self, id: &BlockId, trashed: &Trashed) -> Result<bool, VolumeError> {
         let place = trashed.entry.place;
         let (from, to) = (self.state.record_path(id, place), self.state.trash_path(id, trashed));
         let disk = &self.state.disk;
         let renamed = match disk.rename(&from, &to) {
-            // Directories come and go with what is in them.
+            // The trash has a directory only while there is something in it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let _stays = self.state.lock_trash_directories();
                 let directory = self.state.trash_directory_of(place);
                 let made = disk.create_dir(&directory).and_then(|()| {
-                    // One that is not durable must not take the next block.
+                    // The directory is not durable, so it must not take the next block either.
                     let synced = disk.sync_dir(&self.state.trash_directory());
                     synced.inspect_err(|_| drop(disk.remove_dir(&directory)))
                 });
@@ -218,12 +219,12 @@ impl DedicatedSegments {
         match renamed {
             Ok(()) => Ok(true),
             Err(error) if is_shortage(&error) => Err(VolumeError::io("rename", &from, error)),
-            // There is nothing to keep, or no space to keep it; a broken disk shows when it is removed.
+            // There is no file to keep, or no space to keep it. If the disk is broken, the removal fails too.
             Err(_) => self.remove(id, place).map(|()| false),
         }
     }
 
-    /// Makes durable that a block was thrown away. Blocks its thread.
+    /// Makes the move of a block into the trash durable. Blocks its thread.
     pub(crate) fn sync_thrown_away(&self, place: Place) -> Result<(), VolumeError> {
         self.state.sync_dir(&self.state.trash_directory_of(place))?;
         self.sync_directory(place)?;
@@ -231,8 +232,8 @@ impl DedicatedSegments {
         Ok(())
     }
 
-    /// Renames a block back from the trash. Durable when it returns; the index does not know it yet. Returns whether it was
-    /// there. Blocks its thread.
+    /// Moves a block back from the trash, by a rename. Durable when it returns; the caller adds it to the index. Returns whether
+    /// its file was there. Blocks its thread.
     pub(crate) fn bring_back(&self, id: &BlockId, trashed: &Trashed) -> Result<bool, VolumeError> {
         let place = trashed.entry.place;
         let (from, to) = (self.state.trash_path(id, trashed), self.state.record_path(id, place));
@@ -250,7 +251,7 @@ impl DedicatedSegments {
         Ok(true)
     }
 
-    /// Makes ready for a file that comes back, into a directory that may have been removed.
+    /// Prepares for a file that comes back: its directory may have been removed.
     fn expect_file(&self, place: Place) -> Result<(), VolumeError> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let number = place.segment();
@@ -265,8 +266,8 @@ impl DedicatedSegments {
         Ok(())
     }
 
-    /// Renames a damaged block away into quarantine. Durable when it returns. Returns whether there was anything to keep.
-    /// Blocks its thread.
+    /// Moves a damaged block into quarantine, by a rename. Durable when it returns. Returns whether there was a file to keep. Blocks
+    /// its thread.
     pub(crate) fn set_aside(&self, id: &BlockId, place: Place) -> Result<bool, VolumeError> {
         let path = self.state.record_path(id, place);
         let to = self.state.quarantine_directory().join(quarantine_name(id, place));
@@ -296,12 +297,12 @@ impl DedicatedSegments {
             .map_err(|error| self.state.sync_error("fsync", &path, error))
     }
 
-    /// Counts a file out, and removes a directory that nobody will fill again once it is empty.
+    /// Takes a file off the count of its directory, and removes the directory once it is empty, unless it still takes new files.
     fn forget_file(&self, place: Place) {
         let number = place.segment();
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        // The newest stays even when empty: its number must not be given out again, for the checkpoint may
-        // still name what was in it.
+        // The newest directory stays even when it is empty. Its number must not be used again, because the checkpoint may still
+        // name files that were in it.
         let is_newest = number + 1 == table.next_directory;
         let Some(directory) = table.directories.get_mut(&number) else { return };
         // Should the count be wrong, `remove_dir` fails below as long as there is a file: nothing is lost.
@@ -312,7 +313,7 @@ impl DedicatedSegments {
         table.directories.remove(&number);
         let path = self.state.dedicated_directory().join(format!("{number:08x}"));
         if let Err(error) = self.state.disk.remove_dir(&path) {
-            // Nothing depends on it: an empty directory is looked at again by the next start.
+            // Nothing depends on it. The next start finds the empty directory again.
             tracing::debug!(path = %path.display(), %error, "cannot remove an empty directory");
         }
     }
@@ -325,7 +326,7 @@ impl DedicatedFile {
     }
 }
 
-/// Where in its file the byte `position` of a block of `length` bytes goes.
+/// The offset in its file of byte `position` of a block of `length` bytes.
 pub(crate) fn file_offset(length: u64, position: u64) -> u64 {
     data_offset(length, true) + position
 }

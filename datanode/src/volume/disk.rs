@@ -1,8 +1,8 @@
-//! The seam between a volume and the operating system: every touch of a file goes through [`Disk`],
-//! so that tests can lose power, fill the disk or break `fdatasync` at any operation.
+//! The interface between a volume and the operating system. Every operation on a file goes through [`Disk`], so that tests can
+//! cut the power, fill the disk or break `fdatasync` at any operation.
 //!
-//! What a volume assumes of a disk: what [`DiskFile::sync`] or [`Disk::sync_dir`] reported as done survives
-//! a loss of power; anything else may be there afterwards in whole, in part, in any order, or not at all.
+//! A volume assumes this of a disk: what [`DiskFile::sync`] or [`Disk::sync_dir`] reported as done survives a loss of power;
+//! anything else may be there afterwards in whole, in part, in any order, or not at all.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 /// Size and free space of a file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// The whole file system.
+    /// Size of the whole file system.
     pub capacity: u64,
     /// What an unprivileged process can still write.
     pub available: u64,
@@ -32,10 +32,10 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Makes a directory and those above it; one that exists is fine.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
-    /// The names in a directory, in no order. Names that are not UTF-8 are not ours and left out.
+    /// The names in a directory, in no order. Names that are not UTF-8 are left out, because Cairn makes none.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
-    /// Whether there are files of these names in a directory, which must exist. Costs what is asked for, however many names
-    /// the directory has.
+    /// Whether there are files of these names in a directory, which must exist. The cost depends on the number of names asked
+    /// for, not on the size of the directory.
     fn are_there(&self, directory: &Path, names: &[String]) -> io::Result<Vec<bool>>;
     /// Renames a file, replacing what has the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -49,8 +49,8 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn space(&self, path: &Path) -> io::Result<Space>;
     /// Whether `path` is where a file system is mounted: its device is not that of the directory above it.
     fn is_mount_point(&self, path: &Path) -> io::Result<bool>;
-    /// Locks the file `path` (made if missing) against other processes; `None` when one has it. The lock
-    /// lives as long as the value.
+    /// Locks the file `path` against other processes, and makes it if it is missing; `None` when another process has the lock.
+    /// It is released when the value is dropped.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>>;
 }
 
@@ -96,10 +96,10 @@ impl Disk for RealDisk {
     }
 
     fn are_there(&self, directory: &Path, names: &[String]) -> io::Result<Vec<bool>> {
-        // Held open, so that another directory that takes its place meanwhile is not looked at.
+        // The directory is held open, so that all names are looked up in the same one, even if a mount takes its place.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(directory, flags, Mode::empty())?;
-        // A file that the system cannot look at is there, and what is in it shows when it is read.
+        // A file whose metadata cannot be read exists. Its damage is found when it is read.
         let is_there = |name: &String| {
             !matches!(rustix::fs::statat(&directory, name.as_str(), AtFlags::empty()), Err(Errno::NOENT))
         };
@@ -120,7 +120,8 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let directory = File::open(path)?;
-        // A sync that was tried and failed is never taken for one that could not be tried.
+        // Only the error of opening can be a shortage. A sync that was tried and failed must never be taken for one that was not
+        // tried.
         directory.sync_all().map_err(io::Error::other)
     }
 
@@ -169,8 +170,8 @@ impl DiskFile for File {
     }
 }
 
-/// Replaces `directory/name` with `bytes` so that after a loss of power either the old or the new contents
-/// are there, whole. Durable when it returns.
+/// Replaces `directory/name` with `bytes`, atomically: after a loss of power the whole old or the whole new contents are there.
+/// Durable when it returns.
 pub(crate) fn replace_file(disk: &dyn Disk, directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let new = directory.join(format!("{name}.new"));
     match disk.remove_file(&new) {
@@ -182,7 +183,7 @@ pub(crate) fn replace_file(disk: &dyn Disk, directory: &Path, name: &str, bytes:
         file.sync()
     });
     if let Err(error) = written {
-        // Its space may be what is missing. If it stays, the next one replaces it.
+        // The unfinished file may take up the space that is missing. If it cannot be removed, the next write replaces it.
         let _ = disk.remove_file(&new);
         return Err(error);
     }
@@ -190,7 +191,7 @@ pub(crate) fn replace_file(disk: &dyn Disk, directory: &Path, name: &str, bytes:
     disk.sync_dir(directory)
 }
 
-/// The whole of a file; `None` when there is no such file.
+/// The contents of a file; `None` when there is no such file.
 pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match disk.open(path) {
         Ok(file) => file,

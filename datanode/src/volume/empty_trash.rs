@@ -1,5 +1,5 @@
-//! Emptying the trash: of what has been there for its time, of the oldest when free space is needed, and of what is
-//! stored again. Who writes to the disk and finds no space left empties it too.
+//! Emptying the trash: blocks are removed when their time is over, when free space is needed (the oldest first), and when they are
+//! stored again. Writes that fail on a full disk empty the trash and are repeated.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,18 +17,18 @@ use super::state::VolumeState;
 /// the oldest blocks are removed.
 const BLOCKS_MAX: usize = 1 << 19;
 
-/// What was taken out of the trash for good.
+/// What was removed from the trash for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Emptied {
     /// Blocks.
     pub(crate) blocks: u64,
-    /// Bytes that there are at once.
+    /// Bytes of dedicated segments. They are free at once.
     pub(crate) dedicated_bytes: u64,
-    /// Bytes that compaction gives back.
+    /// Bytes in shared segments. They are free after compaction.
     pub(crate) shared_bytes: u64,
 }
 
-/// Takes out what has lain in the trash for its time. Blocks its thread.
+/// Removes the blocks that have been in the trash for longer than its age. Blocks its thread.
 pub(crate) fn expire(state: &VolumeState) -> Emptied {
     let over = state.trash_time().before(state.options.trash_age);
     let mut emptied = Emptied::default();
@@ -48,7 +48,7 @@ pub(crate) fn expire(state: &VolumeState) -> Emptied {
     emptied
 }
 
-/// Empties the trash, the oldest first, until `bytes` were taken out. Blocks its thread.
+/// Removes the oldest blocks from the trash until they make up `bytes`. Blocks its thread.
 pub(crate) fn empty(state: &VolumeState, bytes: u64) -> Emptied {
     let mut emptied = Emptied::default();
     let mut directories = BTreeSet::new();
@@ -66,7 +66,7 @@ pub(crate) fn empty(state: &VolumeState, bytes: u64) -> Emptied {
     emptied
 }
 
-/// Takes out what is in a shared segment.
+/// Removes the blocks of the trash that are in a shared segment.
 pub(crate) fn forget_segment(state: &VolumeState, number: u32) {
     loop {
         let mut index = state.index_mut();
@@ -92,7 +92,7 @@ impl Emptied {
     }
 }
 
-/// Keeps the trash within what memory may be spent on it. Blocks its thread.
+/// Removes the oldest blocks while the trash has more than [`BLOCKS_MAX`]. Blocks its thread.
 pub(crate) fn limit(state: &VolumeState) {
     while state.index().trash_len() > BLOCKS_MAX {
         if empty(state, 1).blocks == 0 {
@@ -101,35 +101,35 @@ pub(crate) fn limit(state: &VolumeState) {
     }
 }
 
-/// Removes the file of a block that is not in the trash any more. Blocks its thread.
+/// Removes the file of a block that was removed from the trash. Blocks its thread.
 pub(crate) fn discard(state: &VolumeState, id: &BlockId, trashed: &Trashed) {
     if !trashed.entry.place.is_dedicated() {
-        // Its record is dead, and goes with its segment.
+        // Its record is dead, and is removed with its segment.
         return;
     }
     let path = state.trash_path(id, trashed);
     match state.disk.remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            // It is in the trash again after the next start. A disk that is broken shows when it is probed.
+            // The next start finds the file and has it in the trash again. If the disk is broken, the probe notices it.
             tracing::info!(path = %path.display(), %error, "cannot remove a block from the trash");
         }
         Ok(()) | Err(_) => {}
     }
 }
 
-/// Directories that have become empty go, too.
+/// Removes directories of the trash that have become empty.
 fn remove_empty(state: &VolumeState, places: BTreeSet<Place>) {
     let dedicated = places.into_iter().filter(|place| place.is_dedicated());
     let directories: BTreeSet<PathBuf> = dedicated.map(|place| state.trash_directory_of(place)).collect();
     let _nobody_needs_one = state.lock_trash_directories();
     for directory in directories {
-        // Most are not empty, and whoever needs one makes it.
+        // Most are not empty, and then this fails. A directory that is needed again is made again.
         let _ = state.disk.remove_dir(&directory);
     }
 }
 
 impl VolumeState {
-    /// Writes; when there is no space, empties the trash of blocks with files of their own until there is.
+    /// Runs `write`. While it fails on a full disk, removes dedicated segments from the trash and runs it again.
     pub(crate) fn write_with_space(
         &self,
         path: &Path,
@@ -139,7 +139,7 @@ impl VolumeState {
         self.try_write_with_space(needed, write).map_err(|error| self.write_error("write", path, error))
     }
 
-    /// [`write_with_space`](Self::write_with_space), for those who have more to do when it fails.
+    /// Like [`write_with_space`](Self::write_with_space), for callers that handle the error themselves.
     pub(crate) fn try_write_with_space(
         &self,
         needed: u64,

@@ -1,4 +1,5 @@
-//! What can go wrong on a volume.
+//! Errors of a volume: of an operation, and of opening it. They keep apart what is the disk's fault, what is a full disk, and
+//! what this process lacks: only the first takes a volume out.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,15 +9,15 @@ use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::id::{BlockId, VolumeId};
 use rustix::io::Errno;
 
-/// Why an operation on a volume did not succeed. Cheap to clone: one failed `fdatasync` answers many writers.
+/// Why an operation on a volume failed. Cheap to clone, because one failed `fdatasync` is the error of many writers.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum VolumeError {
-    /// Too little space for the block. Nothing of it was kept.
+    /// There is too little space for the block. Nothing of it was kept.
     #[error("the volume is full: {needed} bytes are needed, {available} are available")]
     Full {
         /// Bytes that the block would take.
         needed: u64,
-        /// Bytes that are free beyond the reserve and what is being received.
+        /// Bytes that are free beyond the reserve and not reserved for other writers.
         available: u64,
     },
     /// An earlier write or sync failed; the volume takes no more writes until the node is restarted.
@@ -25,14 +26,14 @@ pub enum VolumeError {
     /// The volume does not hold the block.
     #[error("block {0} is not here")]
     NotFound(BlockId),
-    /// The block is here with other bytes. Blocks are immutable, so this is refused.
+    /// The volume holds a replica of the block with other bytes. Blocks are immutable, so the write is refused.
     #[error("block {id} is here already, with {length} bytes and CRC32C {crc:08x}")]
     Conflict {
         /// The block.
         id: BlockId,
-        /// Bytes of the block that is here.
+        /// Length of the replica that is held, in bytes.
         length: u64,
-        /// CRC32C of the block that is here.
+        /// CRC32C of the replica that is held.
         crc: Crc32c,
     },
     /// Fewer or more bytes came than were announced. Nothing was kept.
@@ -51,7 +52,7 @@ pub enum VolumeError {
         /// CRC32C of what came.
         got: Crc32c,
     },
-    /// A block outside of the format's limits.
+    /// The length of the block, in bytes, is outside of the format's limits.
     #[error("a block of {0} bytes cannot be stored")]
     BadLength(u64),
     /// The bytes on the disk are not those that were written.
@@ -59,19 +60,19 @@ pub enum VolumeError {
     Damaged {
         /// The block.
         id: BlockId,
-        /// In which way.
+        /// Whether it reads wrong, cannot be read, or is missing.
         damage: Damage,
-        /// What is wrong with it.
+        /// What is wrong with it, for the log.
         reason: Arc<str>,
     },
-    /// An operation failed in a way that says nothing about the volume as a whole.
+    /// An operation failed in a way that says nothing about the disk, for lack of file descriptors for instance.
     #[error("{operation} {path}: {error}")]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         operation: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: Arc<io::Error>,
     },
     /// The volume was closed: the node is shutting down.
@@ -89,10 +90,10 @@ impl VolumeError {
     }
 }
 
-/// What is wrong with a block on the disk.
+/// How a replica is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// It reads, but not as it was written.
+    /// It can be read, but its bytes are not those that were written.
     Wrong,
     /// The system cannot read it: the sector, or all of the disk, is bad.
     Unreadable,
@@ -100,12 +101,12 @@ pub enum Damage {
     Missing,
 }
 
-/// Whether the system says that there is no space, which is no fault of the disk.
+/// Whether the error is a lack of space, which is no fault of the disk.
 pub(crate) fn is_out_of_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Whether it is this process or machine that lacks something, which says nothing about the disk.
+/// Whether the error is a lack of file descriptors or memory in this process or machine, which says nothing about the disk.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
     shortages.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
@@ -142,7 +143,7 @@ pub enum OpenError {
     BadIdentity {
         /// The identity file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with it, for the log.
         reason: String,
     },
     /// Another version of the software made the volume.
@@ -163,7 +164,7 @@ pub enum OpenError {
         /// The other.
         other: PathBuf,
     },
-    /// A volume was in the directory, and now there is nothing.
+    /// The directory held a volume, and is empty or missing now.
     #[error(
         "{path} is empty, but held volume {volume}: is its disk mounted? To begin anew there, name another directory"
     )]
@@ -173,14 +174,14 @@ pub enum OpenError {
         /// The volume that was there.
         volume: VolumeId,
     },
-    /// The system refused.
+    /// The system refused an operation.
     #[error("cannot {operation} {path}: {error}")]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         operation: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// Recovery could not finish.
@@ -188,13 +189,13 @@ pub enum OpenError {
     Recovery {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// Why it could not.
         error: VolumeError,
     },
 }
 
 impl OpenError {
-    /// Whether it is this process or machine that lacks something.
+    /// Whether the cause is a lack of file descriptors or memory in this process or machine.
     pub(crate) fn is_shortage(&self) -> bool {
         match self {
             Self::Io { error, .. } => is_shortage(error),

@@ -1,4 +1,5 @@
-//! Whose a volume is: the lock against a second process, and the identity file.
+//! The identity of a volume (node, volume, cluster), in a file of its own with a copy beside it, and the lock that keeps a
+//! second process out of the directory.
 
 use std::any::Any;
 use std::io::ErrorKind;
@@ -10,30 +11,30 @@ use serde::{Deserialize, Serialize};
 use super::disk::{Disk, read_file, replace_file};
 use super::error::OpenError;
 
-/// The names of the identity file and of its copy in the volume's directory. Without either the whole volume is lost, so one
-/// bad sector must not be enough for that. The first one counts as long as it can be read.
+/// The names of the identity file and of its copy in the volume's directory. Without an identity the whole volume is lost, and
+/// one bad sector must not be enough for that. The copy counts only when the first file cannot be read.
 const NAMES: [&str; 2] = ["identity.json", "identity-copy.json"];
-/// The locked file's name. It stays when the process ends; only the lock on it counts.
+/// The name of the file that is locked. The file stays when the process ends, but its lock does not.
 const LOCK_NAME: &str = "lock";
 /// The version of the layout of directories and files that this code writes. 2 has a trash.
 const FORMAT: u32 = 2;
-/// The earliest that it reads. Opened, it becomes the current one.
+/// The earliest version that this code reads. A volume of it gets the current version when it is opened.
 const FORMAT_MIN: u32 = 1;
 
-/// Whose a volume is.
+/// To which node and cluster a volume belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
     format: u32,
     /// The datanode that made the directory.
     pub node: NodeId,
-    /// The directory.
+    /// The volume itself.
     pub volume: VolumeId,
     /// The cluster that the node first registered with; none before that.
     pub cluster: Option<ClusterId>,
 }
 
-/// What every version of the identity file has.
+/// The field that every version of the identity file has.
 #[derive(Deserialize)]
 struct Format {
     format: u64,
@@ -45,7 +46,7 @@ impl Identity {
         Self { format: FORMAT, node, volume, cluster }
     }
 
-    /// Reads the identity, or its copy where the first cannot be read or understood; `None` when the directory is new.
+    /// Reads the identity, or its copy when the first file cannot be read or understood; `None` when the directory is new.
     ///
     /// # Errors
     /// [`OpenError::BadIdentity`] when neither can be understood, [`OpenError::OtherFormat`] when it is of another version,
@@ -55,7 +56,7 @@ impl Identity {
         match Self::read_file(disk, &first) {
             Ok(Some(identity)) => Ok(Some(identity)),
             Ok(None) => Self::read_file(disk, &copy),
-            // A newer version's file is sound, and a process that lacks something knows nothing of the disk.
+            // The copy helps against damage only. A file of a newer version is not damaged, and a shortage says nothing about it.
             Err(error) if error.is_shortage() || matches!(error, OpenError::OtherFormat { .. }) => Err(error),
             Err(error) => match Self::read_file(disk, &copy) {
                 Ok(Some(identity)) => Ok(Some(identity)),
@@ -66,7 +67,7 @@ impl Identity {
 
     fn read_file(disk: &dyn Disk, path: &Path) -> Result<Option<Self>, OpenError> {
         let Some(bytes) = read_file(disk, path).map_err(io("read", path))? else { return Ok(None) };
-        // The format first: others may have other fields.
+        // The format is read first, because other formats may have other fields.
         let format = serde_json::from_slice::<Format>(&bytes).map(|Format { format }| format);
         let bad = |error: serde_json::Error| OpenError::BadIdentity {
             path: path.to_path_buf(),
@@ -81,17 +82,17 @@ impl Identity {
         }
     }
 
-    /// Whether an earlier version wrote it. Such a one would not understand what is written from now on.
+    /// Whether an earlier version of the software wrote it. That version would not understand what is written from now on.
     pub(crate) fn is_outdated(&self) -> bool {
         self.format < FORMAT
     }
 
-    /// The same, of a volume of the current format.
+    /// The same identity with the current format.
     pub(crate) fn updated(self) -> Self {
         Self { format: FORMAT, ..self }
     }
 
-    /// Writes the identity and its copy where they do not say this already, each durably and whole or not at all.
+    /// Writes the identity and its copy, each atomically and durably. A file that has these contents already is left alone.
     ///
     /// # Errors
     /// [`OpenError::Io`].
@@ -108,7 +109,7 @@ impl Identity {
     }
 }
 
-/// The right to use a directory, for as long as it lives.
+/// The right to use a directory. It is given back when this is dropped.
 pub struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] Box<dyn Any + Send + Sync>);
 
 impl std::fmt::Debug for DirectoryLock {
@@ -144,7 +145,7 @@ impl DirectoryLock {
     }
 }
 
-/// Makes a directory, and those above it, so that they survive a loss of power: nothing in them does otherwise.
+/// Makes a directory and those above it, durably. Files in a directory whose own name is not durable are lost with it.
 fn make_directory(disk: &dyn Disk, directory: &Path) -> Result<(), OpenError> {
     let above = |path: &Path| match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Some(Path::new(".").to_path_buf()),
@@ -160,7 +161,7 @@ fn make_directory(disk: &dyn Disk, directory: &Path) -> Result<(), OpenError> {
     disk.create_dir(directory).map_err(io("create", directory))?;
     for parent in parents {
         match disk.sync_dir(&parent) {
-            // Who may pass through it but not read it cannot sync it either.
+            // A process that may pass through a directory but not read it cannot sync it either.
             Err(error) if error.kind() != ErrorKind::PermissionDenied => {
                 return Err(io("sync", &parent)(error));
             }

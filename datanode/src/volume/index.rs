@@ -1,8 +1,8 @@
-//! Which block lies where: the volume's index in memory, and what each segment holds.
+//! The volume's index in memory: where each block lies, what is in the trash and in quarantine, and how full each segment is.
 //!
-//! 32 bytes a block, in a B-tree whose nodes are at least about half full: some 75 bytes a block with all
-//! overhead. A tree rather than a hash map because block reports are paged in the order of ids, and because a
-//! hash map of many millions stalls everybody when it grows.
+//! A block takes 32 bytes in a B-tree whose nodes are at least about half full: some 75 bytes with all overhead. It is a tree and
+//! not a hash map, because block reports are paged in the order of ids, and because a hash map of many millions of entries blocks
+//! all who use it when it grows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -16,35 +16,35 @@ use super::record::{HEADER_SIZE, Place};
 use super::segments::{SegmentUse, Segments};
 use super::trash_index::TrashIndex;
 
-/// Entries that are taken from the index under one lock: it takes some 50 microseconds, for which requests may wait.
+/// Entries that are read from the index under one lock. It takes some 50 microseconds, for which requests may wait.
 pub(crate) const UNDER_ONE_LOCK: usize = 1024;
 
-/// The index. Everything in it is durable.
+/// The index. Every entry in it is durable.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     blocks: BTreeMap<BlockId, Entry>,
     segments: Segments,
     dedicated_bytes: u64,
-    /// Deleted blocks that can be brought back: none of them is in `blocks`.
+    /// Deleted blocks that can be brought back. None of them is in `blocks`.
     trash: TrashIndex,
-    /// Blocks set aside as damaged, with the bytes that they take.
+    /// Blocks in quarantine, with the bytes that they take.
     quarantined: BTreeMap<BlockId, u64>,
-    /// The sum of these.
+    /// Bytes of all blocks in quarantine.
     quarantined_bytes: u64,
     /// Where the log ends.
     pub(crate) position: LogPosition,
-    /// Bytes stored since the last checkpoint: what a recovery would have to look through.
+    /// Bytes stored since the last checkpoint. A recovery would have to read them.
     pub(crate) since_checkpoint: u64,
-    /// Entries that pages were made of.
+    /// How many entries were read for pages.
     #[cfg(test)]
     pub(crate) paged: std::sync::atomic::AtomicUsize,
-    /// The largest number of them under one lock.
+    /// The largest number of entries that were read under one lock.
     #[cfg(test)]
     pub(crate) paged_at_once: std::sync::atomic::AtomicUsize,
 }
 
-/// Up to `limit` blocks above `after`, in the order of ids. Others get the lock in between, so what comes or goes meanwhile may
-/// or may not be among them.
+/// Up to `limit` blocks above `after`, in the order of ids. The lock is released in between, so a block that is stored or deleted
+/// at the same time may or may not be among them.
 pub(crate) fn page(index: &RwLock<Index>, after: Option<BlockId>, limit: usize) -> Vec<(BlockId, Entry)> {
     let mut page: Vec<(BlockId, Entry)> = Vec::new();
     loop {
@@ -59,9 +59,9 @@ pub(crate) fn page(index: &RwLock<Index>, after: Option<BlockId>, limit: usize) 
     }
 }
 
-/// Blocks whose record lies in this shared segment, which must be sealed, so that none is added. Walks the whole index if there are
-/// any; the caller expects none. A map from places to blocks would cost half as much memory as the index, for what
-/// only damage makes necessary.
+/// Blocks whose record lies in this shared segment. The segment must be sealed, so that none is added. If there are any, the whole
+/// index is searched; this happens only after damage. A map from places to blocks would avoid that, but cost half as much memory
+/// as the index.
 pub(crate) fn in_segment(index: &RwLock<Index>, number: u32) -> Vec<(BlockId, Entry)> {
     let is_empty = || {
         let usage = index.read().unwrap_or_else(PoisonError::into_inner).segment(number);
@@ -101,7 +101,7 @@ impl Index {
         old
     }
 
-    /// Puts a deleted block into the trash; returns what lay there under its name before.
+    /// Adds a deleted block to the trash. Returns the entry that the trash had of the block before.
     pub(crate) fn add_trash(&mut self, id: BlockId, trashed: Trashed) -> Option<Trashed> {
         let old = self.take_trash(&id);
         let size = trashed.entry.size();
@@ -115,7 +115,7 @@ impl Index {
         old
     }
 
-    /// Takes a block out of the trash.
+    /// Removes a block from the trash.
     pub(crate) fn take_trash(&mut self, id: &BlockId) -> Option<Trashed> {
         let trashed = self.trash.remove(id)?;
         let (place, size) = (trashed.entry.place, trashed.entry.size());
@@ -128,32 +128,32 @@ impl Index {
         Some(trashed)
     }
 
-    /// What lies in the trash of a block.
+    /// The entry of a block in the trash.
     pub(crate) fn trashed(&self, id: &BlockId) -> Option<Trashed> {
         self.trash.get(id)
     }
 
-    /// The block that was deleted first of those in the trash.
+    /// The block of the trash that was deleted first.
     pub(crate) fn oldest_trash(&self) -> Option<(BlockId, Trashed)> {
         self.trash.oldest()
     }
 
-    /// The one that was deleted first of those with a segment of their own.
+    /// The block of the trash that was deleted first, of those in dedicated segments.
     pub(crate) fn oldest_dedicated_trash(&self) -> Option<(BlockId, Trashed)> {
         self.trash.oldest_dedicated()
     }
 
-    /// How many blocks lie in the trash.
+    /// Number of blocks in the trash.
     pub(crate) fn trash_len(&self) -> usize {
         self.trash.len()
     }
 
-    /// Bytes of what lies in the trash.
+    /// Bytes of the blocks in the trash.
     pub(crate) fn trash_bytes(&self) -> u64 {
         self.trash.dedicated_bytes() + self.segments.trash()
     }
 
-    /// Bytes that there are once the trash is emptied: of [`used`](Self::used).
+    /// Bytes of [`used`](Self::used) that emptying the trash would free.
     pub(crate) fn reclaimable(&self) -> u64 {
         self.trash.dedicated_bytes() + self.segments.reclaimable()
     }
@@ -168,7 +168,7 @@ impl Index {
         self.trash.in_segment(number, limit)
     }
 
-    /// Forgets `id`, if it still lies at `place`.
+    /// Removes the entry of `id`, if it still points at `place`.
     pub(crate) fn remove_at(&mut self, id: &BlockId, place: Place) -> Option<Entry> {
         let entry = self.get(id).filter(|entry| entry.place == place)?;
         self.blocks.remove(id);
@@ -200,7 +200,7 @@ impl Index {
         page
     }
 
-    /// Drops entries that recovery found to point at nothing.
+    /// Removes the entries that `keep` refuses: recovery found that they point at nothing.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
         let gone: Vec<(BlockId, Entry)> =
             self.blocks.iter().filter(|(_, entry)| !keep(entry)).map(|(id, entry)| (*id, *entry)).collect();
@@ -213,12 +213,12 @@ impl Index {
         self.segments.change(number, |segment| segment.size = size);
     }
 
-    /// A tombstone for a record of segment `target` was written to segment `number`.
+    /// Counts a tombstone that was written to segment `number` for a record of segment `target`.
     pub(crate) fn add_tombstone(&mut self, number: u32, target: u32) {
         self.segments.add_tombstone(number, target);
     }
 
-    /// Forgets a segment, and what of the trash is in it.
+    /// Removes a segment, and with it the blocks of the trash that lie in it.
     pub(crate) fn remove_segment(&mut self, number: u32) {
         for (id, _) in self.trash_in_segment(number, usize::MAX) {
             self.take_trash(&id);
@@ -235,9 +235,9 @@ impl Index {
         self.segments.get(number)
     }
 
-    /// The sealed segment to compact next, if there is one: one whose compaction has begun, else the oldest that is less than
-    /// half alive. With `is_short`, because the disk is full, else the deadest that is at least an eighth dead. What is more
-    /// than half alive must fit `space` bytes.
+    /// The sealed segment to compact next: one whose compaction has begun; else the oldest one that is less than half alive; else,
+    /// if the disk `is_short` of space, the one with the smallest live share of those that are at least an eighth dead. The live
+    /// part of a segment that is more than half alive must fit `space` bytes.
     pub(crate) fn compaction_candidate(&self, is_short: bool, space: u64) -> Option<u32> {
         let end = self.position.segment;
         let unfinished = self.segments.unfinished_that_fits(space).filter(|number| *number < end);
@@ -245,7 +245,7 @@ impl Index {
         candidate.or_else(|| if is_short { self.segments.deadest(end, space) } else { None })
     }
 
-    /// Whether a tombstone for a record of segment `target` is still needed when segment `number` is gone.
+    /// Whether a tombstone for a record of segment `target` is still needed once segment `number` is gone.
     pub(crate) fn needs_tombstone(&self, target: u32, number: u32) -> bool {
         self.segments.needs_tombstone(target, number)
     }
@@ -255,7 +255,7 @@ impl Index {
         self.segments.unfinished()
     }
 
-    /// The compaction of this segment has begun.
+    /// Notes that the compaction of this segment has begun.
     pub(crate) fn set_unfinished(&mut self, number: u32) {
         self.segments.set_unfinished(number);
     }
@@ -266,8 +266,8 @@ impl Index {
         all.filter(|number| *number < self.position.segment).collect()
     }
 
-    /// Whether the active segment holds at least `bytes_min` and is less than half alive: it is worth sealing early, so
-    /// that compaction can have it.
+    /// Whether the active segment has at least `bytes_min` and is less than half alive. It is then worth sealing early, so that it
+    /// can be compacted.
     pub(crate) fn active_is_mostly_dead(&self, bytes_min: u64) -> bool {
         let active = self.segment(self.position.segment);
         active
@@ -318,8 +318,8 @@ mod tests {
         Entry { length: 100, crc: 0, place: Place::shared(segment, 64) }
     }
 
-    /// A leaf of the standard B-tree holds up to 11 entries; in ascending order of insertion (block ids ascend
-    /// with time) each is left with 6. With its pointers and the inner nodes that is 100 bytes a block at most.
+    /// A leaf of the standard library's B-tree holds up to 11 entries. When entries are inserted in ascending order (block ids
+    /// ascend with time), each leaf is left with 6. With pointers and inner nodes that is 100 bytes a block at most.
     #[test]
     fn a_block_costs_at_most_a_hundred_bytes_of_memory() {
         let block = size_of::<BlockId>() + size_of::<Entry>();

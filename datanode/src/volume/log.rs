@@ -1,12 +1,12 @@
 //! The log: the volume's shared segments, written by one thread.
 //!
-//! Architecture invariant: this thread alone appends to shared segments and changes what the index says of
-//! them, so the order of records on disk is the order of changes to the index.
+//! Architecture invariant: only this thread appends to shared segments and changes index entries that point into them. So the order
+//! of records on disk is the order of changes to the index.
 //!
-//! **Group commit.** The thread takes all requests that wait, writes them with one `write`, makes them durable
-//! with one `fdatasync`, puts them into the index, and answers all. While it syncs, the next batch gathers. Nothing is
-//! answered or indexed before it is durable. A segment is sealed only when all of it is durable, so after a crash
-//! only the newest segment can have a torn tail.
+//! **Group commit.** The thread takes all requests that wait, writes them with one `write`, makes them durable with one
+//! `fdatasync`, applies them to the index, and answers all of them. While it syncs, the next batch collects. Nothing is answered or
+//! indexed before it is durable. A segment is sealed only when all of it is durable, so after a crash only the newest segment can
+//! have a torn tail.
 
 use std::collections::HashMap;
 use std::io;
@@ -26,31 +26,31 @@ use super::index::UNDER_ONE_LOCK;
 use super::record::{Body, HEADER_SIZE, Header, Place, record_size, segment_header};
 use super::state::VolumeState;
 
-/// A batch is closed at this size: enough that the sync, not the write, is the cost that is shared, and little
-/// enough that those at its head do not wait for long.
+/// A batch is closed at this size, in bytes. It is large enough that the shared sync costs more than the write, and small enough
+/// that the first requests of a batch do not wait long.
 const BATCH_BYTES_MAX: usize = 8 << 20;
-/// Requests that wait; more wait outside, with the same effect.
+/// Length of the queue of requests. When it is full, senders wait.
 const QUEUE_LENGTH: usize = 1024;
 
 /// A change of the shared segments.
 #[derive(Debug)]
 pub(crate) enum Change {
-    /// Store a block. With `moved_from`, only if it still lies there (compaction).
+    /// Store a block. Compaction names the place in `moved_from`, and the block is stored only if it still lies there.
     Put { block: SmallBlock, moved_from: Option<Place> },
-    /// Store a block of the trash again, if it still lies there (compaction).
+    /// Store a block of the trash again (compaction), if it still lies at `moved_from`.
     PutTrashed { block: SmallBlock, moved_from: Place, deleted_at: u64 },
-    /// Delete a block, wherever in the shared segments it lies; fine when it does not. It lies in the trash since
-    /// `deleted_at`, in milliseconds since the Unix epoch; with 0 it does not.
+    /// Delete a block, if it lies in a shared segment. It goes into the trash with the time `deleted_at`, in milliseconds since the
+    /// Unix epoch; with 0 it does not go into the trash.
     Delete { id: BlockId, deleted_at: u64 },
-    /// Write an old tombstone again, because the segment that it is in goes away before its target.
+    /// Write an old tombstone again, because its segment is removed before the segment of its target.
     CarryTombstone { id: BlockId, target: Place, deleted_at: u64 },
     /// Begin a new segment.
     Seal,
-    /// Forget a sealed segment whose file is gone, with all that was in it: these blocks.
+    /// Remove a sealed segment whose file is gone from the index, and these blocks, which were in it.
     Lose { segment: u32, blocks: Vec<(BlockId, Entry)> },
 }
 
-/// A block for a shared segment, verified.
+/// A block for a shared segment. Its bytes were checked against length and CRC32C.
 #[derive(Clone, Debug)]
 pub(crate) struct SmallBlock {
     pub(crate) id: BlockId,
@@ -69,14 +69,14 @@ struct Request {
     reply: Reply,
 }
 
-/// A hand on the log's thread.
+/// A handle for sending changes to the log's thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     requests: mpsc::Sender<Request>,
 }
 
 impl Log {
-    /// Starts the thread; it appends to `file` if recovery left one open, and ends when all hands are gone.
+    /// Starts the thread. It appends to `file`, if recovery left a segment to go on with, and ends when all handles are dropped.
     pub(crate) fn start(
         state: Arc<VolumeState>,
         file: Option<Arc<dyn DiskFile>>,
@@ -84,7 +84,7 @@ impl Log {
         let (requests, waiting) = mpsc::channel(QUEUE_LENGTH);
         let position = state.index().position;
         let writer = Writer { state, file, position, batch: Batch::default() };
-        // A thread of its own, because it blocks on the disk all day long.
+        // A dedicated thread, because it waits for the disk most of the time.
         let thread = std::thread::Builder::new().name("volume-log".into()).spawn(|| writer.run(waiting))?;
         Ok((Self { requests }, thread))
     }
@@ -96,7 +96,7 @@ impl Log {
         answer.await.map_err(|_| VolumeError::Closed)?
     }
 
-    /// [`apply`](Self::apply), without waiting yet. Blocks its thread while the queue is full.
+    /// Like [`apply`](Self::apply), but returns before the change is durable. Blocks its thread while the queue is full.
     pub(crate) fn submit(&self, change: Change) -> Result<Pending, VolumeError> {
         let (reply, answer) = oneshot::channel();
         self.requests.blocking_send(Request { change, reply }).map_err(|_| VolumeError::Closed)?;
@@ -104,7 +104,7 @@ impl Log {
     }
 }
 
-/// A change under way.
+/// A change that was sent to the log and may not be durable yet.
 #[derive(Debug)]
 pub(crate) struct Pending(oneshot::Receiver<Result<(), VolumeError>>);
 
@@ -130,7 +130,7 @@ struct Batch {
     bytes: Vec<u8>,
     steps: Vec<Step>,
     replies: Vec<Reply>,
-    /// What the index will say of the blocks in this batch.
+    /// Where the blocks of this batch will lie once it is published; `None` for a block that it deletes.
     overlay: HashMap<BlockId, Option<Place>>,
 }
 
@@ -139,9 +139,9 @@ struct Batch {
 enum Step {
     Insert(BlockId, Entry),
     Remove(BlockId, Place),
-    /// Out of the index and into the trash.
+    /// Moves the entry from the index into the trash.
     Trash(BlockId, Place, u64),
-    /// From one place in the trash (first) to another one.
+    /// Moves a block of the trash from one place (first) to another one.
     MoveTrash(Place, BlockId, Trashed),
     /// A tombstone for a record of this segment was written.
     Tombstone(u32),
@@ -170,7 +170,7 @@ impl Writer {
             Change::Seal | Change::Lose { .. } => 0,
         };
         if let Err(error) = self.ensure_segment_fits(size) {
-            // Whoever asked may be gone; then nobody needs the answer.
+            // The sender may have been dropped; then the answer is not needed.
             let _ = reply.send(Err(error));
             return;
         }
@@ -226,7 +226,7 @@ impl Writer {
         let replaced = self.place_of(&block.id).filter(|_| moved_from.is_none());
         let entry = self.stage_block(block, 0);
         if let Some(replaced) = replaced {
-            // A start without a checkpoint must not find it when the block and its tombstone are gone.
+            // Once the new record and its tombstone are gone, a start without a checkpoint must not find the older record.
             self.stage_tombstone(block.id, replaced, 0);
         }
         self.batch.steps.push(Step::Insert(block.id, entry));
@@ -252,11 +252,11 @@ impl Writer {
     }
 
     fn next_place(&self) -> Place {
-        // ensure_segment_fits keeps segments within 32 bits.
+        // `ensure_segment_fits` keeps offsets within 32 bits.
         Place::shared(self.position.segment, self.position.offset + self.batch.bytes.len() as u32)
     }
 
-    /// Where in the shared segments a block lies once the batch is done.
+    /// Where in the shared segments a block lies once the batch is published.
     fn place_of(&self, id: &BlockId) -> Option<Place> {
         match self.batch.overlay.get(id) {
             Some(place) => *place,
@@ -264,7 +264,7 @@ impl Writer {
         }
     }
 
-    /// Seals the active segment and begins the next when a record of `size` bytes does not fit any more.
+    /// Seals the active segment and begins the next one if a record of `size` bytes does not fit.
     fn ensure_segment_fits(&mut self, size: u64) -> Result<(), VolumeError> {
         self.state.check()?;
         let end = u64::from(self.position.offset) + self.batch.bytes.len() as u64;
@@ -301,7 +301,7 @@ impl Writer {
         };
         file.sync().map_err(|error| self.state.fail("fdatasync", &path, &error))?;
         self.state.sync_dir(&self.state.shared_directory()).inspect_err(|_| {
-            // Its number is used again, if it was a file descriptor that was missing.
+            // If only a file descriptor was missing, the next attempt uses the same number.
             let _ = self.state.disk.remove_file(&path);
         })?;
         self.file = Some(file);
@@ -312,14 +312,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes the batch durable, then visible, then answers.
+    /// Makes the batch durable, publishes it in the index, and answers its requests, in this order.
     fn commit(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
         let result = if batch.bytes.is_empty() { self.state.check() } else { self.write(&batch.bytes) };
         if result.is_ok() && !batch.bytes.is_empty() {
             self.publish(batch.steps, batch.bytes.len());
         }
-        // The next batch uses the same memory: fresh memory of this size costs about as much as the copying.
+        // The next batch reuses this buffer. Allocating one of this size costs about as much as copying the bytes.
         batch.bytes.clear();
         self.batch.bytes = batch.bytes;
         for reply in batch.replies {
@@ -341,8 +341,8 @@ impl Writer {
             });
         }
         file.sync().map_err(|error| {
-            // The page cache may now show as clean what never reached the disk. Cut it off, so that a restart
-            // of this process does not take it for durable.
+            // After a failed sync the page cache may show bytes as clean that never reached the disk. They are cut off, so that a
+            // restart of this process does not take them for durable.
             let _ = file.set_length(end);
             self.state.fail("fdatasync", &path, &error)
         })
@@ -350,7 +350,7 @@ impl Writer {
 
     fn publish(&mut self, steps: Vec<Step>, length: usize) {
         self.position.offset += length as u32;
-        // What is stored or deleted anew takes the place of what lies in the trash under its name.
+        // A block that is stored or deleted replaces the entry that the trash has of it.
         let mut replaced = Vec::new();
         let mut steps = steps.into_iter();
         while steps.len() > 0 {
@@ -367,7 +367,7 @@ impl Writer {
         empty_trash::limit(&self.state);
     }
 
-    /// Puts some steps of a batch into the index, under one lock.
+    /// Applies some steps of a batch to the index, under one lock.
     fn take_steps(&self, steps: impl Iterator<Item = Step>, replaced: &mut Vec<(BlockId, Trashed)>) {
         let mut index = self.state.index_mut();
         for step in steps {

@@ -1,9 +1,8 @@
-//! What a node remembers across restarts beside its blocks: which volumes it has, how far it scrubbed, and what it has seen
-//! of the metanode's database.
+//! The node record: what a node keeps across restarts beside its blocks. It has the node's volumes, the last round of scrubbing,
+//! and what the node has seen of the metanode's database.
 //!
-//! `node.json` lies on each volume. The copy with the highest sequence counts; one that cannot be read does not. Nothing is
-//! lost without it but the knowledge that a volume is missing, that a round of scrubbing was done, and that an older
-//! database is an older one.
+//! It is kept as `node.json` on each volume. The file with the highest sequence counts; one that cannot be read does not. Without
+//! it a node does not notice that a volume is missing or that a metanode has an older database, and scrubs a round again.
 
 use std::path::Path;
 
@@ -16,17 +15,17 @@ use super::disk::{Disk, read_file, replace_file};
 
 const NAME: &str = "node.json";
 
-/// What a node remembers.
+/// The node record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct NodeRecord {
     /// Rises with each change.
     pub(crate) sequence: u64,
-    /// Its volumes, and in which directories they were.
+    /// The node's volumes, and the directories in which they were.
     pub(crate) volumes: Vec<KnownVolume>,
-    /// The last round of scrubbing that it finished.
+    /// The last round of scrubbing that the node finished.
     pub(crate) scrub: LastScrub,
-    /// What it has seen of the metanode and its database.
+    /// What the node has seen of the metanode's database.
     pub(crate) seen: SeenDatabase,
 }
 
@@ -34,18 +33,18 @@ pub(crate) struct NodeRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SeenDatabase {
-    /// The highest incarnation that it had; 0 for none.
+    /// The highest incarnation that the node had; 0 for none.
     pub incarnation: u64,
-    /// The latest generations of the database: one, or more where it went two ways.
+    /// The latest generations of the database. There is more than one if an older backup was restored and went on from there.
     pub generations: Vec<Generation>,
 }
 
-/// Ways that a database can have gone: each takes an operator who puts another copy of it back. What is beyond is
-/// forgotten, the oldest first.
+/// Generations that are kept. Each one beyond the first means that an operator restored another backup of the database. Above this
+/// number the oldest are dropped.
 const GENERATIONS_MAX: usize = 64;
 
 impl SeenDatabase {
-    /// Takes up what the metanode says of its database. Answers whether that is news.
+    /// Merges the lineage that the metanode sent of its database. Returns whether anything changed.
     pub fn learn(&mut self, lineage: Lineage) -> bool {
         let before = self.generations.clone();
         let Lineage { latest, sole } = lineage;
@@ -53,7 +52,7 @@ impl SeenDatabase {
             self.generations.clear();
         }
         if let Some(latest) = latest {
-            // A machine that was set back to a snapshot, memory and all, goes on under the same name with lower numbers.
+            // A machine that was set back to a snapshot including its memory goes on with the same opening and a lower sequence.
             let known = self.generations.iter().find(|known| known.opening == latest.opening).copied();
             let latest = known.filter(|known| known.sequence > latest.sequence).unwrap_or(latest);
             self.generations.retain(|known| known.opening != latest.opening);
@@ -65,10 +64,10 @@ impl SeenDatabase {
     }
 }
 
-/// A volume that a node has.
+/// A volume of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KnownVolume {
-    /// As it was configured.
+    /// The directory as it was configured.
     pub(crate) directory: String,
     pub(crate) volume: VolumeId,
 }
@@ -83,13 +82,13 @@ pub struct LastScrub {
 }
 
 impl NodeRecord {
-    /// The copy in `directory`; `None` when there is none that can be read.
+    /// The record in `directory`; `None` when there is none that can be read.
     pub(crate) fn read(disk: &dyn Disk, directory: &Path) -> Option<Self> {
         let bytes = read_file(disk, &directory.join(NAME)).ok()??;
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// Writes a copy to `directory`, durably and whole or not at all.
+    /// Writes the record to `directory`, atomically and durably.
     pub(crate) fn write(&self, disk: &dyn Disk, directory: &Path) -> std::io::Result<()> {
         let bytes = serde_json::to_vec_pretty(self).map_err(std::io::Error::other)?;
         replace_file(disk, directory, NAME, &bytes)
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_knows_all_replaces_what_was_seen_and_another_one_does_not() {
+    fn a_sole_lineage_replaces_the_generations_that_were_seen_and_another_one_is_added() {
         let mut seen = SeenDatabase::default();
         assert!(learn(&mut seen, Some(generation(1, 5)), true));
         assert!(!learn(&mut seen, Some(generation(1, 5)), true));
@@ -128,13 +127,13 @@ mod tests {
         learn(&mut seen, Some(generation(2, 1)), false);
         seen.generations.sort_by_key(|generation| generation.opening);
         assert_eq!(seen.generations, [generation(2, 6), generation(3, 5)]);
-        // An operator agreed.
+        // An operator has accepted the older database.
         learn(&mut seen, None, true);
         assert!(seen.generations.is_empty());
     }
 
     #[test]
-    fn what_an_older_metanode_does_not_say_changes_nothing() {
+    fn an_empty_lineage_from_an_older_metanode_changes_nothing() {
         let mut seen = SeenDatabase::default();
         learn(&mut seen, Some(generation(1, 5)), true);
         assert!(!seen.learn(Lineage::default()));

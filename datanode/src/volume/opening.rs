@@ -1,15 +1,15 @@
-//! How a start opens the volumes of a node.
+//! Opening the volumes of a node.
 //!
 //! | a directory | what happens |
 //! |---|---|
 //! | is new, or an empty disk is mounted there | a new volume is made |
 //! | holds a volume of this node | it is recovered and opened |
 //! | cannot be read; its identity is damaged; recovery fails | left out, reported as failed |
-//! | is empty or missing, and held a volume before | left out, reported as failed: most likely a disk that is not mounted |
-//! | belongs to another node or cluster, is a copy of another one, is in use, has another format | no start: only a person can put it right |
-//! | could not be looked at for want of file descriptors or memory | no start: the next one may succeed |
+//! | is empty or missing, and held a volume before | left out, reported as failed: most likely its disk is not mounted |
+//! | belongs to another node or cluster, is a copy of another one, is in use, has another format | the start fails: only a person can correct this |
+//! | could not be read for lack of file descriptors or memory | the start fails: the next one may succeed |
 //!
-//! Nothing is left out when nothing else can be opened, nor when no other directory says which node this is.
+//! The start also fails when no directory can be opened, or when none that can be read has the node's id.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -43,11 +43,11 @@ pub(crate) struct Member {
 /// A volume that could not be opened.
 #[derive(Clone, Debug)]
 pub struct LeftOut {
-    /// Its directory.
+    /// The directory of the volume.
     pub directory: PathBuf,
-    /// The volume that was there, as far as is known; a new id otherwise.
+    /// The volume that was there, if the node record names it; otherwise a new id.
     pub volume: VolumeId,
-    /// Why.
+    /// Why it could not be opened.
     pub reason: String,
 }
 
@@ -72,7 +72,7 @@ struct Opening<'a> {
     env: &'a Env,
     node_record: NodeRecord,
     left_out: Vec<LeftOut>,
-    /// Why a directory was left out: it is told when there is no other.
+    /// Why a directory was left out. This is the error of the start if no other directory can be opened.
     broken: Option<OpenError>,
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn open(
     let mut opening = Opening { disk, options, env, node_record, left_out: Vec::new(), broken: None };
     let mut claimed = Vec::new();
     for (at, directory) in directories.iter().enumerate() {
-        // Named twice is named once.
+        // A directory that is configured twice is opened once.
         if directories[..at].contains(directory) {
             continue;
         }
@@ -98,7 +98,7 @@ pub(crate) fn open(
     }
     let node = agree(&claimed)?;
     let (node, cluster) = match (node, opening.broken.take()) {
-        // Not a new node: one that cannot read who it is.
+        // The directory that was left out may have the node's id. With a new id this would be another node.
         ((None, _), Some(error)) => return Err(error),
         ((None, cluster), None) => (NodeId(env.uuid_v4()), cluster),
         ((Some(node), cluster), broken) => {
@@ -118,10 +118,10 @@ pub(crate) fn open(
 }
 
 impl Opening<'_> {
-    /// Goes on without a directory whose disk is at fault; passes on what only a person can put right.
+    /// Leaves out a directory whose disk is at fault. Returns the error if only a person can correct it.
     fn leave_out(&mut self, directory: &Path, error: OpenError) -> Result<(), OpenError> {
         if error.is_shortage() {
-            // It is this process that lacks something: the next start may find the disk as good as ever.
+            // This process lacks file descriptors or memory. The disk may be good, and the next start may open it.
             return Err(error);
         }
         match &error {
@@ -141,7 +141,7 @@ impl Opening<'_> {
         Ok(())
     }
 
-    /// Reads what the node remembers, and names the volumes that were left out before it was known.
+    /// Reads the node record, and gives the volumes that were left out so far the ids that it has for them.
     fn remember(&mut self, claimed: &[Claimed]) {
         let with_identity = claimed.iter().filter(|one| one.identity.is_some());
         let copies = with_identity.filter_map(|one| NodeRecord::read(&**self.disk, &one.directory));
@@ -153,7 +153,7 @@ impl Opening<'_> {
         }
     }
 
-    /// Gives every directory that may be used a lock and an identity.
+    /// Locks every directory that can be used, and gives it an identity if it has none.
     fn make_ready(
         &mut self,
         claimed: Vec<Claimed>,
@@ -196,7 +196,7 @@ impl Opening<'_> {
     ) -> Result<(DirectoryLock, Identity), OpenError> {
         let disk = &**self.disk;
         let expected = self.node_record.volume_in(directory).filter(|volume| !found.contains(volume));
-        // A disk that was put in place of a broken one is mounted; a directory without its disk is not.
+        // A new disk in place of a broken one is mounted here. If the directory is no mount point, its disk is missing.
         let is_new_disk = || lock.is_some() && disk.is_mount_point(directory).unwrap_or(false);
         if let Some(volume) = expected
             && !is_new_disk()
@@ -212,8 +212,8 @@ impl Opening<'_> {
         Ok((lock, identity))
     }
 
-    /// Opens the volumes at once: after a crash each reads and verifies what was written last, and disks do that
-    /// side by side.
+    /// Opens all volumes in parallel: after a crash each one reads and verifies what was written last, and the disks work
+    /// independently.
     fn recover(&mut self, ready: Vec<Ready>) -> Result<Vec<Member>, OpenError> {
         let (disk, options, env) = (self.disk, self.options, self.env);
         let results: Vec<(PathBuf, Result<Volume, OpenError>)> = std::thread::scope(|scope| {
@@ -242,7 +242,7 @@ impl Opening<'_> {
         Ok(volumes)
     }
 
-    /// What to remember from now on.
+    /// The node record from now on.
     fn node_record_of(&self, volumes: &[Member]) -> NodeRecord {
         let open = volumes.iter().map(|member| (&member.directory, member.volume.id()));
         let left_out = self.left_out.iter().map(|left_out| (&left_out.directory, left_out.volume));
@@ -275,7 +275,7 @@ fn claim(disk: &dyn Disk, directory: &Path) -> Result<Claimed, OpenError> {
     Ok(Claimed { directory: directory.to_path_buf(), lock, identity })
 }
 
-/// The node and the cluster that all directories name.
+/// The node and the cluster that all directories name; an error if they name different ones.
 fn agree(claimed: &[Claimed]) -> Result<(Option<NodeId>, Option<ClusterId>), OpenError> {
     let (mut node, mut cluster) = (None, None);
     let mut seen: HashMap<VolumeId, &Path> = HashMap::new();

@@ -5,23 +5,23 @@ use std::time::Duration;
 /// How a volume uses its disk. All sizes in bytes.
 #[derive(Clone, Debug)]
 pub struct VolumeOptions {
-    /// Use no more than this of the file system; `None` for all of it. Several nodes that share a disk
-    /// would otherwise each offer the whole of it.
+    /// The volume grows to this size at most; `None` for the whole file system. Several nodes that share a disk would
+    /// otherwise each offer all of it.
     pub capacity_bytes_max: Option<u64>,
     /// Blocks are refused when less than this is free, so that deletes (whose tombstones need space),
     /// checkpoints and compaction still work on a full volume.
     pub reserve_bytes: u64,
-    /// Blocks from this length on have a segment of their own. One unlink deletes them, where smaller ones
-    /// would waste most of a page and an fsync each.
+    /// Blocks from this length on get a dedicated segment. One unlink deletes such a block; smaller ones would each waste most
+    /// of a page, and cost an fsync each.
     pub dedicated_segment_bytes_min: u64,
-    /// Shared segments are sealed at this size: what one compaction rewrites at the most.
+    /// Shared segments are sealed at this size. One compaction rewrites this much at most.
     pub segment_bytes_max: u32,
-    /// A checkpoint is due when so many bytes were stored since the last: what a start after a crash has to
-    /// read and verify at the most, some ten seconds of one disk.
+    /// A checkpoint is due when so many bytes were stored since the last one. A start after a crash has to read and verify
+    /// this much at most, which takes a disk some ten seconds.
     pub checkpoint_bytes: u64,
-    /// How long a deleted block lies in the trash, from where it can be brought back; zero for no trash. A day:
-    /// long enough for a person to notice that something deleted what it should not have, and it costs nothing,
-    /// because the trash is emptied when its space is needed.
+    /// How long a deleted block stays in the trash, from where it can be brought back; zero for no trash. A day is long enough
+    /// for a person to notice that something was deleted by mistake. It costs nothing, because the trash is emptied when its
+    /// space is needed.
     pub trash_age: Duration,
 }
 

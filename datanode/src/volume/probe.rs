@@ -1,6 +1,6 @@
-//! Whether a disk still does what it is asked: a disk that nobody uses fails in silence otherwise.
+//! Probing a disk: without it, a disk that no request uses could fail unnoticed.
 //!
-//! `probe` is one page that is written, synced and read back. It stays where it is, so that probing works on a full disk.
+//! The file `probe` is one page that is written, synced and read back. The file stays, so that a probe works on a full disk.
 
 use std::io;
 
@@ -11,11 +11,11 @@ use super::space::QUOTA_DOUBT;
 use super::state::VolumeState;
 
 const NAME: &str = "probe";
-/// Written to see whether there is space again, and removed.
+/// A file that is written to see whether there is space again, and removed.
 const SPACE_PROBE_NAME: &str = "probe.room";
 const PAGE: usize = 4096;
 
-/// Looks whether the volume is still there, and writes, syncs and reads a page. Blocks its thread.
+/// Checks that the directory still holds this volume, and writes, syncs and reads a page. Blocks its thread.
 ///
 /// # Errors
 /// The volume has failed.
@@ -35,7 +35,7 @@ pub(crate) fn probe(state: &VolumeState) -> Result<(), VolumeError> {
     Ok(())
 }
 
-/// Another directory may have taken the place of ours: the one that a file system was mounted on.
+/// Checks the identity file: if the disk was unmounted, its mount point has taken the place of the volume's directory.
 fn identity(state: &VolumeState) -> Result<(), VolumeError> {
     match Identity::read(&*state.disk, &state.directory) {
         Ok(Some(identity)) if identity.volume == state.id => Ok(()),
@@ -53,7 +53,7 @@ fn write_and_read(state: &VolumeState) -> io::Result<bool> {
         opened => opened?,
     };
     let mut found = vec![0; PAGE];
-    // Other bytes than last time, so that those cannot be taken for these.
+    // Other bytes than the last probe wrote, so that a write that did not happen is noticed.
     let before = if file.length()? >= PAGE as u64 { first_byte(&*file)? } else { 0 };
     let written = vec![before.wrapping_add(1); PAGE];
     file.write_all_at(&written, 0)?;
@@ -87,16 +87,16 @@ fn has_space(state: &VolumeState) -> Result<bool, VolumeError> {
     }
 }
 
-/// Segments that one probe looks for. All of a small volume's; of 40,000 segments (10 TiB) each is looked for every quarter of an
-/// hour, and a probe costs a millisecond. A reader that misses one finds out at once.
+/// Segments whose files one probe looks for. These are all segments of a small volume. Of 40,000 segments (10 TiB) each one is looked
+/// for every quarter of an hour, and a probe costs a millisecond. A read of a missing segment fails at once anyway.
 pub(crate) const SEGMENTS_LOOKED_FOR: usize = 256;
 
 /// Which of the next [`SEGMENTS_LOOKED_FOR`] segments from number `from` on have no file any more, and the number to go on with. The
-/// directory is looked at even when there is no segment. Blocks its thread.
+/// directory is read even when there is no segment. Blocks its thread.
 pub(crate) fn missing_from(state: &VolumeState, from: u32) -> Result<(Vec<u32>, u32), VolumeError> {
-    // In this order: a segment is indexed only once its file is there.
+    // First the index, then the directory: a segment is indexed only after its file was made.
     let known = state.index().segments(from, SEGMENTS_LOOKED_FOR);
-    // A short slice is the last one, and the next probe begins at the front again.
+    // A short slice is the last one. The next probe begins with the first segment again.
     let is_last = known.len() < SEGMENTS_LOOKED_FOR;
     let next = known.last().filter(|_| !is_last).map_or(0, |last| last.saturating_add(1));
     Ok((missing(state, known)?, next))

@@ -1,9 +1,9 @@
-//! Damaged blocks are set aside, never destroyed: one may be the last copy, and a person or a later version may
-//! still make something of it. Only a delete of the block itself removes it.
+//! The quarantine: damaged replicas are set aside and never destroyed. One may be the last replica of its block, and a person or a
+//! later version may still recover something from it. Only a delete of the block removes it.
 //!
-//! `quarantine/<block id>-own-<directory>-<file>` or `…-shared-<segment>-<offset>` holds the record as it was found on the disk.
-//! `quarantine/stretch-<segment>-<offset>` holds what lay in a shared segment where a start found no record: whose it was is
-//! not known, and a person may still make something of it. The newest of them are kept.
+//! `quarantine/<block id>-own-<directory>-<file>` and `…-shared-<segment>-<offset>` hold the record as it was found on the disk.
+//! `quarantine/stretch-<segment>-<offset>` holds bytes of a shared segment in which a start found no record. To which block they
+//! belong is not known. Only the newest stretches are kept.
 
 use std::io;
 use std::ops::Range;
@@ -16,11 +16,11 @@ use super::error::VolumeError;
 use super::paths::quarantine_name;
 use super::state::VolumeState;
 
-/// What is read at once of a damaged record; a sector, so that a bad one costs no more than itself.
+/// How much of a damaged record is read at once: one sector, so that a bad sector costs no more than itself.
 const PIECE: usize = 512;
 
-/// Copies the record of a shared segment into quarantine, durably; what cannot be read becomes zeros. Returns whether
-/// there was anything to keep. Blocks its thread.
+/// Copies the record of a shared segment into quarantine, durably, with zeros in place of bytes that cannot be read. Returns whether
+/// the segment was there. Blocks its thread.
 pub(crate) fn copy_record(state: &VolumeState, id: BlockId, entry: Entry) -> Result<bool, VolumeError> {
     let from = state.record_path(&id, entry.place);
     let directory = state.quarantine_directory();
@@ -39,13 +39,13 @@ pub(crate) fn copy_record(state: &VolumeState, id: BlockId, entry: Entry) -> Res
         Err(error) => return Err(state.write_error("open", &from, error)),
     }
     let made = match state.disk.create_new(&to) {
-        // From before a crash, and maybe not whole.
+        // A file from before a crash may not be whole. It is overwritten.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => state.disk.open(&to),
         made => made,
     };
     let file = made.map_err(|error| state.write_error("create", &to, error))?;
     if let Err(error) = file.write_all_at(&bytes, 0) {
-        // Half a record would only take up space.
+        // Half a record is of no use, and takes up space.
         let _ = state.disk.remove_file(&to);
         return Err(state.write_error("write", &to, error));
     }
@@ -54,13 +54,13 @@ pub(crate) fn copy_record(state: &VolumeState, id: BlockId, entry: Entry) -> Res
     Ok(true)
 }
 
-/// Stretches that are kept: enough for what a person looks at, little enough not to fill a disk.
+/// How many stretches are kept: enough for a person to look at, few enough not to fill a disk.
 const STRETCHES_MAX: usize = 16;
-/// What is kept of a stretch at the most, in bytes.
+/// How much of a stretch is kept at most, in bytes.
 const STRETCH_MAX: u64 = 16 << 20;
 
-/// Copies what lies in a shared segment where no record was found, unless it is nothing but zeros. Returns whether it was
-/// anything. Blocks its thread.
+/// Copies a stretch of a shared segment in which no record was found, unless it has only zeros. Returns whether it was kept. Blocks
+/// its thread.
 pub(crate) fn copy_stretch(
     state: &VolumeState,
     file: &dyn DiskFile,
@@ -105,13 +105,13 @@ pub(crate) fn copy_stretch(
     state.sync_dir(&directory).map(|()| true)
 }
 
-/// What lies in quarantine, with its size in bytes.
+/// The blocks in quarantine, with their sizes in bytes.
 pub(crate) fn list(state: &VolumeState) -> io::Result<Vec<(BlockId, u64)>> {
     let directory = state.quarantine_directory();
     let mut found = Vec::new();
     for name in state.disk.list(&directory)? {
         if let Some(id) = block_of(&name) {
-            // How long a file is that cannot be opened is of no importance.
+            // The size only counts as used space, so it does not matter for a file that cannot be opened.
             let length = state.disk.open(&directory.join(&name)).and_then(|file| file.length());
             found.push((id, length.unwrap_or(0)));
         }
@@ -119,7 +119,7 @@ pub(crate) fn list(state: &VolumeState) -> io::Result<Vec<(BlockId, u64)>> {
     Ok(found)
 }
 
-/// Removes what lies in quarantine of a block. Durable when it returns. Blocks its thread.
+/// Removes a block from quarantine. Durable when it returns. Blocks its thread.
 pub(crate) fn remove(state: &VolumeState, id: &BlockId) -> Result<(), VolumeError> {
     let directory = state.quarantine_directory();
     let names = state.disk.list(&directory).map_err(|error| state.write_error("list", &directory, error))?;

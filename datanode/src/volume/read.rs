@@ -1,4 +1,5 @@
-//! Reading blocks. Nothing leaves a volume that was not checked against its checksum.
+//! Reading a replica. No byte leaves a volume before its chunk was checked against the chunk table, and the table against the
+//! header.
 
 use std::io;
 use std::path::Path;
@@ -17,11 +18,11 @@ use super::state::VolumeState;
 /// Records up to this size are read with one system call.
 const SINGLE_READ_MAX: u64 = 128 * 1024;
 
-/// How often a block is looked up again when compaction moved it between look-up and opening. Each round means
-/// that a whole segment was rewritten meanwhile.
+/// How often a block is looked up again when compaction moved it between look-up and opening. Each time a whole segment was
+/// rewritten in between, so more than a few times is not to be expected.
 const LOOK_UPS_MAX: usize = 8;
 
-/// A block, open for reading. It can be read to its end even when it is deleted or moved meanwhile.
+/// A replica that is open for reading. It can be read to its end even if it is deleted or moved in the meantime.
 #[derive(Debug)]
 pub struct BlockReader {
     id: BlockId,
@@ -29,14 +30,14 @@ pub struct BlockReader {
     crc: Crc32c,
     table: ChunkTable,
     file: Arc<dyn DiskFile>,
-    /// Where in the file the block's data begin.
+    /// The offset in the file at which the block's data begin.
     data_start: u64,
-    /// The data, when they were read along with the header.
+    /// All data of a small block: they were read together with the header.
     whole: Option<Bytes>,
 }
 
 impl BlockReader {
-    /// Blocks its thread.
+    /// Opens the replica that the index points at. Blocks its thread.
     pub(crate) fn open(state: &VolumeState, id: BlockId) -> Result<Self, VolumeError> {
         for _ in 0..LOOK_UPS_MAX {
             let entry = {
@@ -65,7 +66,7 @@ impl BlockReader {
         Err(VolumeError::NotFound(id))
     }
 
-    /// Opens a block that the index does not know, in this file. Blocks its thread.
+    /// Opens a replica in this file, such as one in the trash. Blocks its thread.
     pub(crate) fn open_at(
         state: &VolumeState,
         id: BlockId,
@@ -129,8 +130,8 @@ impl BlockReader {
         &self.table
     }
 
-    /// Reads and checks the bytes from `start` (a multiple of the chunk size) to `end` (another one, or the block's
-    /// end). Blocks its thread.
+    /// Reads and checks the bytes from `start` to `end`. Both must be multiples of the chunk size; `end` may also be the block's
+    /// length. Blocks its thread.
     ///
     /// # Errors
     /// [`VolumeError::Damaged`] when they are not what was written.
@@ -161,9 +162,9 @@ impl BlockReader {
     }
 }
 
-/// A place on the disk that cannot be read is as damaged as one that reads wrong.
+/// The error for a replica that cannot be read.
 fn unreadable(id: BlockId, error: &io::Error) -> VolumeError {
-    // A file that is too short is no sign of a bad disk.
+    // A file that is too short is damaged, but it is no sign of a bad disk.
     let is_short = error.kind() == io::ErrorKind::UnexpectedEof;
     let damage = if is_short { Damage::Wrong } else { Damage::Unreadable };
     VolumeError::damaged(id, damage, format!("it cannot be read: {error}"))

@@ -1,4 +1,4 @@
-//! Records: how a block lies on the disk. Pure: bytes in, values out.
+//! The format of records: how a block lies on the disk. Pure functions, without IO.
 //!
 //! A record is a header of 64 bytes, the chunk table, and the block's bytes. All numbers are little endian.
 //!
@@ -13,22 +13,23 @@
 //! └───────────┴──────────────┴─────────┴────────┴────────────────┴────────────┘
 //!  64                           data offset                   data offset + length
 //! ┌────────────────────────────┬──────────────────────────────┬─────────────────┐
-//! │ chunk crcs, 4 bytes each   │ own segments: zeros up to    │ the block; then │
-//! │                            │ the next 4 KiB               │ zeros to 64 × n │
+//! │ chunk crcs, 4 bytes each   │ dedicated: zeros up to the   │ the block; then │
+//! │                            │ next 4 KiB                   │ zeros to 64 × n │
 //! └────────────────────────────┴──────────────────────────────┴─────────────────┘
 //! ```
 //!
-//! The header says where it lies (`segment`, `offset`), and its CRC also covers the volume's id. A block whose
-//! *contents* look like a record (a backup of a segment, say) is therefore never taken for one when recovery
-//! searches a damaged stretch for the next record.
+//! A header names its own place (`segment`, `offset`), and its CRC also covers the volume's id. So when recovery searches a
+//! damaged stretch for the next record, it never takes a block for one whose *contents* look like a record (a backup of a
+//! segment, for instance).
 //!
-//! A tombstone (kind 2) is a header alone. Its `length` and `block crc` fields hold segment and offset of the
-//! record that it ends, bytes 32..40 when the block was deleted: it lies in the trash since. Zero says that it is gone.
+//! A tombstone (kind 2) is a header alone. Its `length` and `block crc` fields hold segment and offset of the record that it
+//! deletes. Bytes 32..40 hold the time of the deletion, since which the block is in the trash; zero when it is not in the trash.
 //!
-//! A trashed block (kind 3) is a block that compaction has moved while it lay in the trash: bytes 48..56 say since when.
+//! A trashed block (kind 3) is a block that compaction moved while it was in the trash. Bytes 48..56 hold the time of its
+//! deletion.
 //!
-//! A mark (kind 4) stands in the place of a header while a block with a segment of its own is being received. It shows that
-//! the block was never acknowledged, for the header replaces it before that.
+//! A mark (kind 4) stands in the place of the header of a dedicated segment while its block is being received. The header
+//! replaces it before the block is acknowledged, so a file with a mark was never acknowledged.
 
 use cairn_protocol::block::BLOCK_LENGTH_MAX;
 use cairn_protocol::checksum::{CHUNK_SIZE, ChunkTable, Crc32c, chunk_count, combine, crc32c};
@@ -37,8 +38,7 @@ use cairn_protocol::id::{BlockId, VolumeId};
 /// Bytes of a header, and the alignment of records in a shared segment.
 pub(crate) const HEADER_SIZE: usize = 64;
 
-/// Where the data of a block with a segment of its own is aligned: a page, so that reads of whole chunks
-/// touch no page twice.
+/// Alignment of the data in a dedicated segment: a page, so that reads of whole chunks touch no page twice.
 const OWN_ALIGNMENT: u64 = 4096;
 
 const MAGIC: [u8; 4] = *b"CaRc";
@@ -48,10 +48,10 @@ const KIND_BLOCK: u8 = 1;
 const KIND_TOMBSTONE: u8 = 2;
 const KIND_TRASHED: u8 = 3;
 const KIND_MARK: u8 = 4;
-/// Set in `segment` when the block has a segment of its own; the rest is then the directory's number.
+/// Set in `segment` for a dedicated segment; the other bits are then the number of its directory.
 const OWN_SEGMENT: u32 = 1 << 31;
 
-/// Where a record lies on its volume. Eight bytes, for the index has one per block.
+/// Where a record lies on its volume. Eight bytes, because the index has one per block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Place {
     segment: u32,
@@ -65,13 +65,13 @@ impl Place {
         Self { segment, offset }
     }
 
-    /// File `number` of directory `directory` of the own segments.
+    /// File `number` of directory `directory` of the dedicated segments.
     pub(crate) fn dedicated(directory: u32, number: u32) -> Self {
         debug_assert!(directory & OWN_SEGMENT == 0, "directories are numbered below 2^31");
         Self { segment: directory | OWN_SEGMENT, offset: number }
     }
 
-    /// Whether the block has a segment of its own.
+    /// Whether the block has a dedicated segment.
     pub(crate) fn is_dedicated(self) -> bool {
         self.segment & OWN_SEGMENT != 0
     }
@@ -98,7 +98,7 @@ impl Place {
     }
 }
 
-/// What a header says.
+/// A header, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) id: BlockId,
@@ -106,16 +106,16 @@ pub(crate) struct Header {
     pub(crate) body: Body,
 }
 
-/// What follows a header.
+/// The kind of a record, and what its header says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     Block(BlockBody),
-    /// Nothing: the record that lies at `target` is deleted, and in the trash since `deleted_at` (0: it is not).
+    /// The record at `target` is deleted. It is in the trash since `deleted_at`; with 0 it is not in the trash.
     Tombstone {
         target: Place,
         deleted_at: u64,
     },
-    /// A block that is not there yet.
+    /// The block is being received.
     Mark,
 }
 
@@ -125,9 +125,9 @@ pub(crate) struct BlockBody {
     pub(crate) length: u32,
     pub(crate) crc: Crc32c,
     pub(crate) table_crc: Crc32c,
-    /// From the start of the record.
+    /// Where the data begin, from the start of the record.
     pub(crate) data_offset: u32,
-    /// Since when it lies in the trash, in milliseconds since the Unix epoch; 0 when it does not.
+    /// When the block was moved into the trash, in milliseconds since the Unix epoch; 0 when it is not in the trash.
     pub(crate) deleted_at: u64,
 }
 
@@ -158,7 +158,7 @@ impl Header {
         Self { id, place, body: Body::Block(body) }
     }
 
-    /// The same, of a block that lies in the trash since `deleted_at` (0: it does not).
+    /// The same header, of a block that is in the trash since `deleted_at`; with 0 it is not in the trash.
     pub(crate) fn trashed(self, deleted_at: u64) -> Self {
         match self.body {
             Body::Block(body) => Self { body: Body::Block(BlockBody { deleted_at, ..body }), ..self },
@@ -200,7 +200,7 @@ impl Header {
         bytes
     }
 
-    /// The header that lies at `place` of `volume`; `None` for anything that is not exactly that.
+    /// Decodes the header at `place` of `volume`; `None` when the bytes are no header, or one of another place or volume.
     pub(crate) fn decode(bytes: &[u8; HEADER_SIZE], volume: VolumeId, place: Place) -> Option<Self> {
         let known = bytes[0..4] == MAGIC && bytes[4] == VERSION && is_sealed(bytes, volume);
         if !known || bytes[40..48] != place.encode() {
@@ -234,7 +234,7 @@ impl Header {
     }
 }
 
-/// The first 64 bytes of a shared segment: whose it is and which.
+/// The first 64 bytes of a shared segment, with the id of its volume and its number.
 ///
 /// ```text
 ///  0        4     5        8                    24        28            60           64
@@ -266,7 +266,7 @@ fn is_sealed(bytes: &[u8; HEADER_SIZE], volume: VolumeId) -> bool {
     u32_at(bytes, 60) == header_crc(bytes, volume)
 }
 
-/// The chunk table behind the header `body`, from the bytes between header and data; `None` if damaged.
+/// The chunk table of the block `body`, decoded from the bytes between header and data; `None` if it is damaged.
 pub(crate) fn decode_table(body: &BlockBody, between: &[u8]) -> Option<ChunkTable> {
     let encoded = between.get(..4 * chunk_count(u64::from(body.length)))?;
     if crc32c(encoded) != body.table_crc {
@@ -275,8 +275,8 @@ pub(crate) fn decode_table(body: &BlockBody, between: &[u8]) -> Option<ChunkTabl
     ChunkTable::decode(encoded).filter(|table| table.matches(u64::from(body.length), body.crc))
 }
 
-/// The first chunk of `data` that is not what `table` says, counted from the start of the block; `data` begins
-/// at chunk `first` and holds whole chunks (or the block's end).
+/// The first chunk of `data` that does not match `table`, counted from the start of the block. `data` begins at chunk `first` and
+/// holds whole chunks, or ends with the block.
 pub(crate) fn first_bad_chunk(table: &ChunkTable, first: usize, data: &[u8]) -> Option<usize> {
     let expected = table.crcs().get(first..).unwrap_or_default();
     data.chunks(CHUNK_SIZE)

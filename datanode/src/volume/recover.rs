@@ -1,18 +1,17 @@
-//! What a volume holds is found out by a start.
+//! Recovery: a start fills the index with what the volume holds.
 //!
-//! 1. The checkpoint is loaded; entries whose segment is gone are dropped. One that is damaged or cannot be read is as good as
-//!    none.
-//! 2. The log is replayed from the checkpoint's position, one segment after the other. Only the newest segment can be torn:
-//!    there every record is verified whole, and what lies behind the last intact one is cut off. A stretch in the middle that
-//!    is damaged or cannot be read does not hide what lies behind it.
-//! 3. The directories of own segments are listed (`recover_dedicated`), and those of the trash.
-//! 4. All that was found is synced before it is relied on: after the death of the process alone it may still be in the
-//!    page cache only.
+//! 1. The checkpoint is loaded, without entries whose segment is gone. A checkpoint that is damaged or unreadable counts as none.
+//! 2. The log is replayed from the checkpoint's position, one segment after the other. Only the newest segment can be torn. In it
+//!    every record is verified as a whole, and what lies behind the last intact one is cut off. A stretch in the middle that is
+//!    damaged or unreadable does not hide what lies behind it.
+//! 3. The directories of dedicated segments and of the trash are listed (`recover_dedicated`).
+//! 4. Everything that was found is synced before it is relied on. If only the process died, it may still be in the page cache
+//!    only.
 //!
-//! **Nothing that could have been acknowledged is removed.** A record that is not whole may be torn or rotten, and
-//! nobody can tell which: it is set aside, and reported. If it was torn, the metanode has it deleted.
+//! **Nothing that could have been acknowledged is removed.** A record that is not whole may be torn, or acknowledged and damaged
+//! later; the two cannot be told apart. It is moved into quarantine and reported. If it was torn, the metanode has it deleted.
 //!
-//! A lack of file descriptors or memory says nothing about the disk: the start ends, and is tried again.
+//! A lack of file descriptors or memory says nothing about the disk. The start then ends with an error and can be repeated.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -59,7 +58,7 @@ pub(crate) fn recover(state: &VolumeState) -> Result<Recovered, VolumeError> {
     Ok(recovered)
 }
 
-/// The shared segments.
+/// The shared segments that a start found.
 #[derive(Debug, Default)]
 struct Segments {
     /// Those that can be opened, with their lengths.
@@ -68,7 +67,8 @@ struct Segments {
     newest: u32,
 }
 
-/// Looks at one segment after the other: there may be more of them than a process may have files open.
+/// Lists the shared segments and their lengths. One file is open at a time, because there may be more segments than a process may
+/// have files open.
 fn list_segments(state: &VolumeState, recovered: &mut Recovered) -> Result<Segments, VolumeError> {
     let directory = state.shared_directory();
     let names = state.disk.list(&directory).map_err(|error| VolumeError::io("list", &directory, error))?;
@@ -95,7 +95,7 @@ fn list_segments(state: &VolumeState, recovered: &mut Recovered) -> Result<Segme
     Ok(segments)
 }
 
-/// Returns where to begin to replay the log.
+/// Loads the checkpoint into the index. Returns the position from which to replay the log.
 fn load_checkpoint(
     state: &VolumeState,
     segments: &Segments,
@@ -127,7 +127,7 @@ fn load_checkpoint(
         return Ok(LogPosition::default());
     };
     for (id, trashed) in trash {
-        // What is in the index was deleted after its entry was written: the log has its tombstone.
+        // A block that is in both was deleted after its entry was written to the checkpoint. The log has its tombstone.
         if exists(&trashed.entry) && index.get(&id).is_none() {
             index.add_trash(id, trashed);
         }
@@ -165,7 +165,7 @@ fn replay(
         }
         let end = replayed.end.unwrap_or(start.max(HEADER_SIZE as u32));
         position.offset = end;
-        // Where the disk is bad, or holds what could not be copied, nothing is written.
+        // Nothing is written to a segment with bad sectors, or with damaged records that could not be copied into quarantine.
         if replayed.has_gaps || !is_kept {
             continue;
         }
@@ -178,18 +178,18 @@ fn replay(
     state.sync_dir(&state.shared_directory())
 }
 
-/// What was found in a segment.
+/// What the replay of a segment found.
 #[derive(Debug, Default)]
 struct Replayed {
     /// The end of the last record.
     end: Option<u32>,
     /// Blocks whose records are not whole.
     damaged: BTreeMap<Place, (BlockId, Entry)>,
-    /// Where these lie, and those that were deleted since: what is searched there is no unknown stretch.
+    /// The ranges of these records, and of those that were deleted later. Stretches inside of them are not unknown.
     known: Vec<std::ops::Range<u64>>,
-    /// Stretches without a record.
+    /// Stretches in which no record was found.
     skipped: Vec<std::ops::Range<u64>>,
-    /// Whether there was something that could not be read.
+    /// Whether a part of the segment could not be read.
     has_gaps: bool,
 }
 
@@ -227,7 +227,7 @@ fn replay_segment(
     Ok(replayed)
 }
 
-/// Does to the index what a record says.
+/// Applies a record to the index.
 fn apply(state: &VolumeState, id: BlockId, place: Place, body: Body, replayed: &mut Replayed) {
     let mut index = state.index_mut();
     match body {
@@ -253,7 +253,8 @@ fn apply(state: &VolumeState, id: BlockId, place: Place, body: Body, replayed: &
     }
 }
 
-/// Copies into quarantine what could have been acknowledged and is not whole. Returns whether there was space for all.
+/// Copies records that could have been acknowledged and are not whole into quarantine. Returns whether there was space for all of
+/// them.
 fn set_aside(
     state: &VolumeState,
     file: &dyn DiskFile,
@@ -305,7 +306,7 @@ fn finish_tail(
         file.set_length(end)?;
     }
     if end == HEADER_SIZE as u64 {
-        // It may have been made in the moment of the crash.
+        // The segment may have been made right before the crash, without a whole header.
         file.write_all_at(&segment_header(state.id, number), 0)?;
     }
     file.sync()

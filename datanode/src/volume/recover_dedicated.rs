@@ -1,12 +1,13 @@
-//! What a start makes of blocks with a segment of their own, and of those in the trash.
+//! Recovery of dedicated segments, and of those in the trash.
 //!
-//! What the checkpoint knows is trusted: it was durable, and each read is checked. A file that it does not know is
+//! Files that the checkpoint knows are trusted: they were durable, and each read is checked. What happens to another file depends
+//! on what it holds:
 //!
-//! | it holds | so it is |
+//! | a file holds | so it is |
 //! |---|---|
-//! | a block, whole | indexed |
-//! | a mark in the place of its header, or nothing but zeros | removed: the header comes before the acknowledgement |
-//! | anything else | set aside and reported: it may be torn, or an acknowledged block that the disk damaged |
+//! | a whole block | indexed |
+//! | a mark in place of the header, or only zeros | removed: without a header it was not acknowledged |
+//! | anything else | moved into quarantine and reported: it may be torn, or acknowledged and damaged later |
 
 use std::collections::HashSet;
 use std::io;
@@ -26,10 +27,11 @@ use super::record::{Body, HEADER_SIZE, Header, Place};
 use super::recovery::Recovered;
 use super::state::VolumeState;
 
-/// What is read at once of a block that is verified, in bytes; a multiple of the chunk size.
+/// How much of a block is read at once to verify it, in bytes; a multiple of the chunk size.
 const PIECE: u64 = 1 << 20;
 
-/// Said of a directory that cannot be listed: so many files that it is never taken for empty.
+/// The number of files that is assumed for a directory that cannot be listed. It is so large that the directory never counts as
+/// empty.
 const FILES_UNKNOWN: u64 = u64::MAX / 2;
 
 pub(super) fn recover_dedicated(state: &VolumeState, recovered: &mut Recovered) -> Result<(), VolumeError> {
@@ -41,7 +43,7 @@ pub(super) fn recover_dedicated(state: &VolumeState, recovered: &mut Recovered) 
         recovered.directory_max = recovered.directory_max.max(directory);
         let path = parent.join(&name);
         let Some(names) = list(state, &path, recovered)? else {
-            // What the checkpoint knows may be there.
+            // The files that the checkpoint knows may still be readable, so their entries stay.
             unlisted.insert(directory);
             recovered.directories.insert(directory, FILES_UNKNOWN);
             continue;
@@ -94,7 +96,8 @@ fn parse_dedicated_name(name: &str) -> Option<(BlockId, u32)> {
     Some((id.parse().ok()?, u32::from_str_radix(number, 16).ok()?))
 }
 
-/// The trash's files: their names tell all. One of a block that is held, or that lies there twice, is not needed.
+/// Recovers the trash from the names of its files. A file is removed if its block is held, or if the trash has a newer file of the
+/// same block.
 pub(super) fn recover_trash(state: &VolumeState, recovered: &mut Recovered) -> Result<(), VolumeError> {
     let parent = state.trash_directory();
     for name in list(state, &parent, recovered)?.unwrap_or_default() {
@@ -121,7 +124,7 @@ pub(super) fn recover_trash(state: &VolumeState, recovered: &mut Recovered) -> R
     Ok(())
 }
 
-/// What a file is that the checkpoint does not know.
+/// What a file holds that the checkpoint does not know.
 #[derive(Debug)]
 enum File {
     Block(Entry),
@@ -174,7 +177,7 @@ fn adopt(
 fn look_at(state: &VolumeState, file: &dyn DiskFile, id: BlockId, place: Place) -> io::Result<File> {
     let length = file.length()?;
     if length < HEADER_SIZE as u64 {
-        // No block is so short.
+        // Every block is longer than this.
         return Ok(File::HalfWritten);
     }
     let mut head = [0; HEADER_SIZE];
@@ -188,7 +191,7 @@ fn look_at(state: &VolumeState, file: &dyn DiskFile, id: BlockId, place: Place) 
     })
 }
 
-/// Whether there is nothing but zeros.
+/// Whether the file has only zeros.
 fn is_empty(file: &dyn DiskFile, length: u64) -> io::Result<bool> {
     let mut piece = Vec::new();
     let mut offset = 0;
@@ -203,7 +206,8 @@ fn is_empty(file: &dyn DiskFile, length: u64) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Renames a file into quarantine, where the start finds it in the end. Returns that it is not there any more.
+/// Moves a file into quarantine, by a rename. Recovery adds quarantined blocks to the index at its end. Returns false, as the file
+/// is not where it was.
 fn set_aside(
     state: &VolumeState,
     id: BlockId,

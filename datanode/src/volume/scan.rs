@@ -1,4 +1,5 @@
-//! Reads a shared segment from front to back, record by record, across stretches that are damaged or cannot be read.
+//! Reading a shared segment from front to back, record by record. A stretch that is damaged or unreadable is searched for the
+//! next valid header, so that it hides nothing behind it. Recovery and compaction read segments this way.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,10 +15,11 @@ use super::record::{Body, HEADER_SIZE, Header, Place, decode_table, first_bad_ch
 /// How much is read at once: several of the largest records of a shared segment.
 const WINDOW: usize = 4 << 20;
 
-/// What is read at once where the system cannot read: a sector, so that a bad one hides no more than itself.
+/// What is read at once after a read failed: one sector, so that a bad sector hides no more than itself.
 const SECTOR: usize = 512;
 
-/// Sectors of one segment that cannot be read, at the most: a disk with more of them is broken, and each may take it seconds.
+/// Unreadable sectors of one segment after which the scan ends. A disk with more of them is broken, and each failed read may
+/// take it seconds.
 const GAPS_MAX: usize = 8192;
 
 /// One record of a segment.
@@ -26,12 +28,12 @@ pub(crate) struct Record<'a> {
     pub(crate) header: Header,
     /// The record with its header, table and padding.
     pub(crate) bytes: &'a [u8],
-    /// Whether a part of it could not be read; `bytes` has zeros there.
+    /// Whether a part of the record could not be read. `bytes` has zeros there.
     pub(crate) has_gaps: bool,
 }
 
 impl Record<'_> {
-    /// The encoded table and the data of a block; `None` when they are not what the header says.
+    /// The encoded chunk table and the data of a block; `None` when they do not match the checksums in the header.
     pub(crate) fn verified(&self) -> Option<(&[u8], &[u8])> {
         let Body::Block(body) = self.header.body else { return None };
         let data_offset = body.data_offset as usize;
@@ -59,16 +61,16 @@ pub(crate) struct Scanner {
     file: Arc<dyn DiskFile>,
     volume: VolumeId,
     segment: u32,
-    /// Where to look next.
+    /// The offset of the next record.
     offset: u64,
     length: u64,
     window: Vec<u8>,
     window_start: u64,
-    /// Where sectors begin that could not be read.
+    /// The offsets of sectors that could not be read.
     gaps: BTreeSet<u64>,
-    /// Where the stretch begins that is being skipped.
+    /// The start of the stretch that is being skipped.
     skipping: Option<u64>,
-    /// Stretches in which no record was found: from, to.
+    /// Stretches in which no record was found.
     skipped: Vec<Range<u64>>,
 }
 
@@ -96,8 +98,7 @@ impl Scanner {
         })
     }
 
-    /// The next record with a valid header that ends within the file. What lies between is skipped: it is torn or
-    /// damaged.
+    /// The next record that has a valid header and ends within the file. Bytes in between are skipped: they are torn or damaged.
     pub(crate) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         let header_size = HEADER_SIZE as u64;
         while self.offset + header_size <= self.length {
@@ -110,7 +111,7 @@ impl Scanner {
                     let (start, size) = (self.offset, header.record_size());
                     self.end_skip(start);
                     self.offset += size;
-                    // Read first, for that is when gaps are found.
+                    // Gaps are only known after the record was read.
                     self.bytes(start, size as usize)?;
                     let has_gaps = self.has_gap(start..start + size);
                     let bytes = self.bytes(start, size as usize)?;
@@ -148,13 +149,13 @@ impl Scanner {
         self.gaps.range(from..range.end).next().is_some()
     }
 
-    /// Goes back to just behind the header of the record at `place`: it is not intact, and others may lie inside
-    /// of what it claims.
+    /// Goes on right behind the header of the record at `place`, which is not intact: its length may be wrong, and other records
+    /// may lie inside of it.
     pub(crate) fn distrust(&mut self, place: Place) {
         self.offset = u64::from(place.offset()) + HEADER_SIZE as u64;
     }
 
-    /// Reads the window sector by sector, with zeros for what cannot be read.
+    /// Reads the window sector by sector, with zeros in place of sectors that cannot be read.
     fn read_around(&mut self, offset: u64, error: io::Error) -> io::Result<()> {
         if is_shortage(&error) {
             return Err(error);

@@ -1,5 +1,6 @@
-//! How far a volume has been scrubbed, kept in `scrub.json` on the volume itself, so that a restart goes on where the
-//! last process stopped. The file is written now and then: after a crash some blocks are read twice, and none is left out.
+//! The scrub cursor: how far a volume has been scrubbed. It is kept in `scrub.json` on the volume, so that a restart goes on
+//! where the last process stopped. The file is written now and then; after a crash some blocks are read twice, and none is
+//! left out.
 
 use std::io;
 
@@ -16,29 +17,29 @@ const NAME: &str = "scrub.json";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ScrubCursor {
-    /// Whether a round is under way. The fields up to `corrupt` are about it, or about the last one.
+    /// Whether a round is under way. The fields up to `corrupt` describe it, or else the last round.
     pub under_way: bool,
-    /// The order that the round follows; 0 for a round of the volume's own.
+    /// The number of the order that the round follows; 0 for a regular round, which nobody ordered.
     pub round: u64,
     /// When the round began.
     pub started_at: Timestamp,
     /// The last block that was read; none at the beginning.
     pub after: Option<BlockId>,
-    /// Blocks read.
+    /// Blocks read in this round.
     pub blocks: u64,
-    /// Bytes read.
+    /// Bytes read in this round.
     pub bytes: u64,
-    /// Blocks found corrupt.
+    /// Blocks found corrupt in this round.
     pub corrupt: u64,
-    /// The last order that was followed to its end; 0 for none.
+    /// The last order whose round was finished; 0 for none.
     pub finished_round: u64,
-    /// When a round, ordered or not, ended last.
+    /// When the last round ended, ordered or regular.
     pub finished_at: Option<Timestamp>,
 }
 
 impl Volume {
-    /// How far the volume has been scrubbed; `None` when it was not, or when the file cannot be read: then scrubbing
-    /// begins at the beginning. Blocks its thread.
+    /// Reads the cursor; `None` when there is none, or when it cannot be read. Scrubbing then begins with the first block. Blocks
+    /// its thread.
     pub fn scrub_cursor(&self) -> Option<ScrubCursor> {
         let path = self.state.directory.join(NAME);
         match read_file(&*self.state.disk, &path) {
@@ -50,10 +51,10 @@ impl Volume {
         }
     }
 
-    /// Remembers how far the volume has been scrubbed. Blocks its thread.
+    /// Writes the cursor. Blocks its thread.
     ///
     /// # Errors
-    /// Those of the disk. The file is as it was then.
+    /// Errors of the disk. The file is then as it was.
     pub fn keep_scrub_cursor(&self, cursor: &ScrubCursor) -> io::Result<()> {
         let bytes = serde_json::to_vec_pretty(cursor).map_err(io::Error::other)?;
         replace_file(&*self.state.disk, &self.state.directory, NAME, &bytes)

@@ -1,5 +1,5 @@
-//! How full the shared segments are, and where tombstones lie. What is asked costs what it is about, and not the number of
-//! segments: a disk of some TiB has ten thousand.
+//! How full the shared segments are, and in which of them tombstones lie. The cost of a look-up does not grow with the number of
+//! segments, because a disk of some TiB has ten thousand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,9 +9,9 @@ use super::record::HEADER_SIZE;
 /// How full a shared segment is, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SegmentUse {
-    /// The file.
+    /// Size of the file.
     pub(crate) size: u64,
-    /// Records that the index points at, the trash's too, and tombstones whose target's segment is still there.
+    /// Bytes of live records: those of blocks that are held or in the trash, and tombstones that are still needed.
     pub(crate) live: u64,
     /// Of these, records in the trash.
     pub(crate) trash: u64,
@@ -20,13 +20,14 @@ pub(crate) struct SegmentUse {
 }
 
 impl SegmentUse {
-    /// Whether there are records of blocks that are held. So it is too when the counts contradict each other: then the caller
-    /// looks at the index itself.
+    /// Whether there may be records of blocks that are held. Also true when the counts contradict each other, so that the caller
+    /// searches the index instead of trusting them.
     pub(crate) fn may_hold_blocks(self) -> bool {
         self.live != self.trash + self.tombstones
     }
 
-    /// What compaction gives back once the trash is emptied: it takes segments that are less than half alive.
+    /// Bytes of the trash that compaction would free once the trash is emptied. It compacts segments that are less than half
+    /// alive; in others the trash frees nothing.
     fn reclaimable(self) -> u64 {
         if self.live * 2 < self.size + self.trash * 2 { self.trash } else { 0 }
     }
@@ -44,21 +45,22 @@ impl SegmentUse {
         self.size.saturating_sub(HEADER_SIZE as u64).max(1)
     }
 
-    /// Whether its compaction can be expected to end where so many bytes can be written. Half a segment always fits into the
+    /// Whether its live records fit into `space` bytes, so that its compaction can end. Half a segment always fits into the
     /// reserve.
     fn fits(self, space: u64) -> bool {
         self.is_mostly_dead() || self.live <= space
     }
 }
 
-/// A segment is worth compacting on a full disk when it is at most so alive, in thousandths: to free a gigabyte costs
-/// seven to be written at the most.
+/// On a full disk a segment is worth compacting when at most this share of it is alive, in thousandths. To free a gigabyte then
+/// costs writing seven at most.
 const SHARE_MAX_WHEN_SHORT: u64 = 875;
 
-/// Segments that are looked at for one whose live part fits. They are in the order of how much that is, but for their sizes.
+/// How many segments are examined for one whose live part fits. They are in the order of their live share; only because their
+/// sizes differ may a later one fit when an earlier one does not.
 const LOOKED_AT_WHEN_SHORT: usize = 64;
 
-/// The shared segments, and sums over them.
+/// The shared segments, indexed by how full they are, and sums over all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Segments {
     all: BTreeMap<u32, SegmentUse>,
@@ -66,12 +68,12 @@ pub(crate) struct Segments {
     mostly_dead: BTreeSet<u32>,
     /// All by how much of them is alive, in thousandths, the deadest first.
     by_share: BTreeSet<(u64, u32)>,
-    /// Those whose compaction has begun: they may hold records of blocks that lie elsewhere by now.
+    /// Segments whose compaction has begun. They may hold records of blocks that were moved elsewhere.
     unfinished: BTreeSet<u32>,
-    /// How many tombstones for records of a segment (first) lie in another one (second). Without them a segment full of
-    /// tombstones would seem dead, and be compacted over and over to no avail.
+    /// How many tombstones for records of a segment (first) lie in another one (second). These tombstones count as live: a
+    /// segment full of them would otherwise seem dead, and be compacted again and again without freeing anything.
     tombstones: BTreeMap<(u32, u32), u64>,
-    /// The same pairs the other way round: where tombstones lie (first), and what for (second).
+    /// The same pairs reversed: the segment in which tombstones lie (first), and the segment of their targets (second).
     tombstones_within: BTreeSet<(u32, u32)>,
     size: u64,
     trash: u64,
@@ -83,12 +85,13 @@ impl Segments {
         self.all.get(&number).copied()
     }
 
-    /// Up to `limit` of them from number `from` on, in order.
+    /// Up to `limit` segments from number `from` on, in order.
     pub(crate) fn from(&self, from: u32, limit: usize) -> Vec<u32> {
         self.all.range(from..).take(limit).map(|(number, _)| *number).collect()
     }
 
-    /// Every change of what is in a segment goes through here, so that the sums stay right. One that is not there is added.
+    /// Changes the counts of a segment, and the sums with them. Every change goes through here. A segment that is not known is
+    /// added.
     pub(crate) fn change(&mut self, number: u32, change: impl FnOnce(&mut SegmentUse)) {
         let before = self.get(number);
         let old = before.unwrap_or_default();
@@ -113,15 +116,15 @@ impl Segments {
         }
     }
 
-    /// The same, if it is there.
+    /// Like [`change`](Self::change), but does nothing when the segment is not known.
     pub(crate) fn change_existing(&mut self, number: u32, change: impl FnOnce(&mut SegmentUse)) {
         if self.all.contains_key(&number) {
             self.change(number, change);
         }
     }
 
-    /// A tombstone for a record of segment `target` was written to segment `number`. It counts as alive as long as that
-    /// segment is there, or else an older one that may hold a record of the same block.
+    /// Counts a tombstone in segment `number` for a record of segment `target`. It is live as long as that segment exists, or else
+    /// an older one that may hold a record of the same block.
     pub(crate) fn add_tombstone(&mut self, number: u32, target: u32) {
         if number == target {
             return;
@@ -137,7 +140,7 @@ impl Segments {
         });
     }
 
-    /// Forgets a segment. Tombstones for what was in it are dead from now on.
+    /// Removes a segment. Tombstones for its records are dead from now on.
     pub(crate) fn remove(&mut self, number: u32) {
         let idle: Vec<(u32, u64)> = self
             .tombstones
@@ -164,17 +167,18 @@ impl Segments {
         self.unfinished.remove(&number);
     }
 
-    /// The oldest below number `end` that is less than half alive.
+    /// The oldest segment below number `end` that is less than half alive.
     pub(crate) fn oldest_mostly_dead(&self, end: u32) -> Option<u32> {
         self.mostly_dead.first().copied().filter(|number| *number < end)
     }
 
-    /// All that are less than half alive.
+    /// All segments that are less than half alive.
     pub(crate) fn mostly_dead(&self) -> Vec<u32> {
         self.mostly_dead.iter().copied().collect()
     }
 
-    /// The deadest below number `end` that is at least an eighth dead and whose live part fits `space` bytes.
+    /// The segment below number `end` with the smallest live share, of those that are at least an eighth dead and whose live part
+    /// fits `space` bytes.
     pub(crate) fn deadest(&self, end: u32, space: u64) -> Option<u32> {
         let worth_it = self.by_share.iter().take_while(|(share, _)| *share <= SHARE_MAX_WHEN_SHORT);
         let sealed = worth_it.map(|(_, number)| *number).filter(|number| *number < end);
@@ -183,41 +187,41 @@ impl Segments {
             .find(|number| self.get(*number).is_some_and(|usage| usage.fits(space)))
     }
 
-    /// The oldest whose compaction has begun and fits `space` bytes.
+    /// The oldest segment whose compaction has begun and whose live part fits `space` bytes.
     pub(crate) fn unfinished_that_fits(&self, space: u64) -> Option<u32> {
         let fits = |number: &&u32| self.get(**number).is_some_and(|usage| usage.fits(space));
         self.unfinished.iter().find(fits).copied()
     }
 
-    /// Those whose compaction has begun.
+    /// Segments whose compaction has begun.
     pub(crate) fn unfinished(&self) -> Vec<u32> {
         self.unfinished.iter().copied().collect()
     }
 
-    /// The compaction of this segment has begun; one that is not there is none.
+    /// Notes that the compaction of this segment has begun. A segment that is not known is ignored.
     pub(crate) fn set_unfinished(&mut self, number: u32) {
         if self.all.contains_key(&number) {
             self.unfinished.insert(number);
         }
     }
 
-    /// Whether a tombstone for a record of segment `target` is still needed when segment `number` is gone.
+    /// Whether a tombstone for a record of segment `target` is still needed once segment `number` is gone.
     pub(crate) fn needs_tombstone(&self, target: u32, number: u32) -> bool {
         let is_there = target != number && self.all.contains_key(&target);
         is_there || self.unfinished.range(..target).any(|older| *older != number)
     }
 
-    /// Bytes of all of them.
+    /// Bytes of all segments.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
-    /// Bytes of what of the trash lies in them.
+    /// Bytes of the trash in all segments.
     pub(crate) fn trash(&self) -> u64 {
         self.trash
     }
 
-    /// Bytes of the trash in them that compaction would give back.
+    /// Bytes of the trash in all segments that compaction would free.
     pub(crate) fn reclaimable(&self) -> u64 {
         self.reclaimable
     }
@@ -248,12 +252,12 @@ mod tests {
         ]
     }
 
-    /// What is asked, by looking at everything.
+    /// A model that answers every question by looking at all segments.
     #[derive(Default)]
     struct Plain {
         /// Size, bytes of blocks, bytes of trash.
         segments: BTreeMap<u32, (u64, u64, u64)>,
-        /// Where tombstones lie, and what for.
+        /// The segment of each tombstone, and the segment of its target.
         tombstones: Vec<(u32, u32)>,
     }
 
@@ -334,7 +338,7 @@ mod tests {
         assert_eq!(segments.deadest(5, 1000), Some(2));
         assert_eq!(segments.deadest(5, 599), Some(4));
         assert_eq!(segments.deadest(5, 100), None);
-        // Half a segment fits into the reserve.
+        // A segment that is less than half alive fits into the reserve, even when there is no other space.
         assert_eq!(segments.deadest(6, 0), Some(5));
     }
 
@@ -348,7 +352,7 @@ mod tests {
         assert!(!segments.needs_tombstone(5, 6));
         segments.set_unfinished(3);
         assert!(segments.needs_tombstone(5, 6) && segments.needs_tombstone(6, 6));
-        // What is older than it cannot lie in it, and it is no reason to keep what is in it.
+        // Records of older segments cannot lie in it, and it does not keep its own tombstones alive.
         assert!(!segments.needs_tombstone(2, 6) && !segments.needs_tombstone(3, 3));
         segments.add_tombstone(7, 5);
         assert_eq!(segments.get(7).unwrap().tombstones, HEADER_SIZE as u64);

@@ -1,9 +1,8 @@
-//! A disk that loses power, for tests.
+//! A simulated disk that loses power, for tests.
 //!
-//! It keeps what was synced apart from what was merely written. When the power fails (at a chosen operation), each
-//! write that was not synced survives in whole, in part (by sectors), as a longer file of zeros, or not at all, independently of all
-//! others; and so does each change of a name. That is more than any file system does, and what
-//! [`Disk`](super::disk::Disk) promises, no more.
+//! It keeps what was synced apart from what was only written. When the power fails (at a chosen operation), each write that was
+//! not synced survives in whole, in part (by sectors), as a longer file of zeros, or not at all, independently of the others; and
+//! so does each change of a name. This is worse than any file system, and exactly what [`Disk`](super::disk::Disk) promises.
 //!
 //! A part of it can also [break](SimDisk::break_below) while the power stays on.
 
@@ -36,42 +35,42 @@ struct World {
     is_dead: bool,
     sync_fails: bool,
     syncs: u64,
-    /// Names that were listed or asked for.
+    /// How many names were listed or looked up.
     names_seen: u64,
     capacity: u64,
-    /// What may be used in all, although `capacity` is told.
+    /// Bytes that may be used in all, although [`Disk::space`](super::disk::Disk::space) reports `capacity`.
     quota: Option<u64>,
     fault: Option<Fault>,
-    /// Sectors of files that cannot be read. A file that replaces another lies elsewhere.
+    /// Sectors of files that cannot be read. A file that replaces another one lies in other sectors.
     bad_sectors: BTreeSet<(u64, usize)>,
-    /// What every operation that needs a file descriptor answers, after so many more.
+    /// The error of every operation that needs a file descriptor, once so many more of them have succeeded.
     shortage: Option<(u64, i32)>,
     mount_points: BTreeSet<PathBuf>,
 }
 
-/// A part of the disk that is to break.
+/// A part of the disk that breaks.
 #[derive(Clone, Debug)]
 struct Fault {
     below: PathBuf,
     kind: FaultKind,
-    /// Operations there until it does.
+    /// Operations in that part until it breaks.
     left: u64,
 }
 
 /// How a disk breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FaultKind {
-    /// Nothing works any more: EIO.
+    /// Every operation fails with EIO.
     Dead,
     /// Nothing can be changed: EROFS, as after a remount by the kernel.
     ReadOnly,
-    /// What is in files cannot be read: EIO.
+    /// Reads of files fail with EIO.
     Unreadable,
-    /// Names are not found; files that are open still work. Another directory is in its place, and it is empty.
+    /// Names are not found, and open files still work: an empty directory has taken the place of the real one.
     Unmounted,
 }
 
-/// What an operation does.
+/// The kind of an operation: each fault lets some kinds fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
     /// Finds a name.
@@ -143,7 +142,7 @@ impl SimDisk {
         world.power_fails_at = Some(world.operations + n);
     }
 
-    /// From the `n`th operation there from now on, what lies below `directory` fails in this way.
+    /// Files below `directory` fail in this way from the `n`th operation on them from now.
     pub(crate) fn break_below(&self, directory: &str, kind: FaultKind, n: u64) {
         self.world().fault = Some(Fault { below: directory.into(), kind, left: n });
     }
@@ -175,38 +174,38 @@ impl SimDisk {
         world.files[&world.lookup(path).unwrap()].current.len()
     }
 
-    /// From now on whatever needs a file descriptor fails with this error, or works again.
+    /// From now on every operation that needs a file descriptor fails with this error; `None` ends it.
     pub(crate) fn set_shortage(&self, errno: Option<i32>) {
         self.set_shortage_after(0, errno);
     }
 
-    /// The same, once `left` more of them were given.
+    /// The same, after `left` more such operations have succeeded.
     pub(crate) fn set_shortage_after(&self, left: u64, errno: Option<i32>) {
         self.world().shortage = errno.map(|errno| (left, errno));
     }
 
-    /// Nothing is broken any more.
+    /// Repairs every part that was broken.
     pub(crate) fn heal(&self) {
         self.world().fault = None;
     }
 
-    /// Writes that would use more than this in all fail, although the disk says that there is space.
+    /// Writes that would use more than this in all fail, although the disk reports more free space.
     pub(crate) fn set_quota(&self, quota: Option<u64>) {
         self.world().quota = quota;
     }
 
-    /// A file system is mounted there.
+    /// Makes the directory a mount point.
     pub(crate) fn mount(&self, directory: &str) {
         self.world().mount_points.insert(directory.into());
     }
 
-    /// From now on every sync of a file fails, and what it should have made durable never will be, although it
-    /// still reads back: what Linux does after a failed write-back.
+    /// From now on every sync of a file fails. What it should have made durable never becomes durable, although it can still be
+    /// read: this is what Linux does after a failed write-back.
     pub(crate) fn break_syncs(&self) {
         self.world().sync_fails = true;
     }
 
-    /// Syncs of files wait for as long as the guard lives.
+    /// Syncs of files wait until the guard is dropped.
     pub(crate) fn hold_syncs(&self) -> std::sync::MutexGuard<'_, ()> {
         self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -357,7 +356,7 @@ fn split(path: &Path) -> (PathBuf, String) {
 }
 
 impl World {
-    /// Counts an operation; an error once the power is gone, or where the disk is broken.
+    /// Counts an operation. Returns an error after the power has failed, or where the disk is broken.
     fn step(&mut self, path: &Path, access: Access) -> io::Result<()> {
         self.power()?;
         let Some(fault) = self.fault.as_mut().filter(|fault| path.starts_with(&fault.below)) else {
@@ -368,7 +367,7 @@ impl World {
         error.map_or(Ok(()), Err)
     }
 
-    /// An error while there are no file descriptors.
+    /// Returns an error while there are no file descriptors.
     fn descriptor(&mut self) -> io::Result<()> {
         match &mut self.shortage {
             None => Ok(()),
@@ -517,7 +516,7 @@ impl Disk for SimDisk {
 
     fn space(&self, path: &Path) -> io::Result<Space> {
         let mut world = self.world();
-        // What is mounted elsewhere has its own space to tell of.
+        // A directory that is a mount point has free space of its own.
         match world.step(path, Access::Name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -552,7 +551,7 @@ impl DiskFile for SimFile {
         let offset = offset as usize;
         let grows_by = (offset + bytes.len()).saturating_sub(file.current.len());
         let fits = grows_by <= free;
-        // A disk that fills up takes a part of the write.
+        // A disk that fills up takes the first part of the write.
         let bytes = if fits { bytes } else { &bytes[..bytes.len() / 2] };
         file.pending.push(Pending::Write { offset, bytes: bytes.to_vec() });
         let end = offset + bytes.len();

@@ -1,12 +1,12 @@
-//! Group commit for directories: one `fsync` answers everybody who came before it began.
+//! Group commit for directories: all who ask before an `fsync` begins share it.
 
 use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::error::is_shortage;
 
-/// Shares the runs of one expensive operation among all who need one that begins after they asked.
-/// Blocks its thread.
+/// Shares the runs of a sync among threads. A thread needs a run that begins after it asked, because an earlier run may have
+/// missed its change. Blocks its thread.
 #[derive(Debug, Default)]
 pub(crate) struct GroupSync {
     state: Mutex<SyncState>,
@@ -17,7 +17,7 @@ pub(crate) struct GroupSync {
 struct SyncState {
     /// Runs begun so far; the newest one has this number.
     begun: u64,
-    /// The newest run that ended well.
+    /// The newest run that succeeded.
     done: u64,
     running: bool,
     /// Why a run failed. A second `fsync` that succeeds proves nothing, so there is none.
@@ -25,8 +25,8 @@ struct SyncState {
 }
 
 impl GroupSync {
-    /// Returns once a run of `sync` that began after this call has ended well. After an error, everybody gets an error,
-    /// for good.
+    /// Returns once a run of `sync` that began after this call has succeeded. After a failed run, this and all later calls get its
+    /// error.
     pub(crate) fn run(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let needed = state.begun + 1;
@@ -48,7 +48,7 @@ impl GroupSync {
         state.running = false;
         match &result {
             Ok(()) => state.done = run,
-            // The directory could not be opened: nothing was tried, and whoever waited tries by itself.
+            // The directory could not be opened, so no sync was tried. Each thread that waits tries by itself.
             Err(error) if is_shortage(error) => {}
             Err(error) => state.failed = Some(error.to_string()),
         }
@@ -65,7 +65,7 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
-    fn those_who_come_while_one_run_is_under_way_share_the_next() {
+    fn threads_that_ask_while_a_run_is_under_way_share_the_next_one() {
         let group = Arc::new(GroupSync::default());
         let runs = Arc::new(AtomicU32::new(0));
         let (release, gate) = mpsc::channel::<()>();

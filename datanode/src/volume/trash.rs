@@ -1,12 +1,12 @@
-//! The trash: what is deleted can be brought back for a while.
+//! The trash: deleted blocks can be brought back for a while.
 //!
-//! | a block | lies in the trash as | comes back by |
+//! | a block | is kept in the trash as | is brought back by |
 //! |---|---|---|
-//! | with a segment of its own | a file in `trash/`, whose name tells when it was deleted | a rename |
-//! | in a shared segment | the record that it was, and a tombstone that tells when it was deleted | being stored again |
+//! | in a dedicated segment | a file in `trash/`, whose name has the time of the deletion | a rename |
+//! | in a shared segment | its record, and a tombstone with the time of the deletion | storing it again |
 //!
-//! Compaction carries the trash's records along until their time is over. The trash is counted as free: whoever finds no
-//! space empties it, the oldest first. A block that is stored again is not in the trash any more.
+//! Compaction moves records of the trash like live ones, until their time is over. The trash counts as free space: a writer that
+//! finds no space empties it, the oldest blocks first (`empty_trash`). A block that is stored again leaves the trash.
 
 use cairn_protocol::id::BlockId;
 
@@ -19,11 +19,11 @@ use super::log::{Change, Log, SmallBlock};
 use super::read::BlockReader;
 use super::state::VolumeState;
 
-/// What is read at once of a block that is verified, in bytes.
+/// How much of a block is read at once to verify it, in bytes.
 const PIECE: u64 = 1 << 20;
 
-/// Puts a block with a segment of its own, which the index does not know any more, into the trash. Durable when it
-/// returns. Blocks its thread.
+/// Moves a block in a dedicated segment, which was removed from the index, into the trash. Durable when it returns. Blocks its
+/// thread.
 pub(crate) fn put(
     state: &VolumeState,
     dedicated: &DedicatedSegments,
@@ -46,7 +46,7 @@ pub(crate) fn put(
     dedicated.sync_thrown_away(trashed.entry.place)
 }
 
-/// Brings a block back, if it is in the trash and what its checksum says. Durable when it returns. Blocks its thread.
+/// Brings a block back, if it is in the trash and matches its checksum. Durable when it returns. Blocks its thread.
 pub(crate) fn restore(
     state: &VolumeState,
     dedicated: &DedicatedSegments,
@@ -62,7 +62,7 @@ pub(crate) fn restore(
         log.submit(Change::Put { block, moved_from: None })?.wait()?;
         return Ok(Some(trashed.entry.into()));
     }
-    // Out of the trash first, so that it is not emptied meanwhile.
+    // Removed from the trash first, so that emptying the trash cannot remove its file at the same time.
     if state.index_mut().take_trash(&id).is_none() {
         return Ok(None);
     }
@@ -82,7 +82,7 @@ pub(crate) fn restore(
     }
 }
 
-/// A damaged block stays in the trash until its time is over; it cannot be brought back.
+/// Logs that a damaged block cannot be brought back. It stays in the trash until its time is over.
 fn damaged(id: BlockId, error: VolumeError) -> Result<Option<ReplicaInfo>, VolumeError> {
     match error {
         VolumeError::Damaged { reason, .. } => {
@@ -104,7 +104,7 @@ fn verify(state: &VolumeState, id: BlockId, trashed: &Trashed) -> Result<(), Vol
     Ok(())
 }
 
-/// The block in a shared segment of the trash, verified.
+/// Reads and verifies a block of the trash that is in a shared segment.
 pub(crate) fn read_shared(
     state: &VolumeState,
     id: BlockId,

@@ -1,4 +1,4 @@
-//! Which deleted blocks can be brought back, where they lie, and since when.
+//! The index of the trash: which deleted blocks can be brought back, where they lie, and when they were deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -8,17 +8,17 @@ use cairn_protocol::id::BlockId;
 use super::accounting::take_off;
 use super::entry::Trashed;
 
-/// The trash of a volume, in the orders in which it is asked for.
+/// The entries of the trash, by id, by age and by segment.
 #[derive(Debug, Default)]
 pub(crate) struct TrashIndex {
     blocks: BTreeMap<BlockId, Trashed>,
-    /// Those with a segment of their own, the oldest first.
+    /// Blocks in dedicated segments, the oldest first.
     dedicated_by_age: BTreeSet<(u64, BlockId)>,
-    /// The others, the oldest first.
+    /// Blocks in shared segments, the oldest first.
     shared_by_age: BTreeSet<(u64, BlockId)>,
-    /// The same by the segment that they lie in.
+    /// Blocks in shared segments, by segment.
     by_segment: BTreeSet<(u32, BlockId)>,
-    /// Bytes of those with a segment of their own.
+    /// Bytes of the blocks in dedicated segments.
     dedicated_bytes: u64,
 }
 
@@ -35,7 +35,7 @@ impl TrashIndex {
         self.dedicated_bytes
     }
 
-    /// Adds a block that is not in it.
+    /// Adds a block, which must not be in the trash.
     pub(crate) fn insert(&mut self, id: BlockId, trashed: Trashed) {
         let Trashed { entry, deleted_at } = trashed;
         if entry.place.is_dedicated() {
@@ -68,7 +68,7 @@ impl TrashIndex {
         Some((*id, self.get(id)?))
     }
 
-    /// The one that was deleted first of those with a segment of their own.
+    /// The block that was deleted first, of those in dedicated segments.
     pub(crate) fn oldest_dedicated(&self) -> Option<(BlockId, Trashed)> {
         let (_, id) = self.dedicated_by_age.first()?;
         Some((*id, self.get(id)?))
@@ -81,7 +81,7 @@ impl TrashIndex {
         behind.take(limit).map(|(id, trashed)| (*id, *trashed)).collect()
     }
 
-    /// Up to `limit` of those whose record lies in this shared segment.
+    /// Up to `limit` blocks whose record lies in this shared segment.
     pub(crate) fn in_segment(&self, number: u32, limit: usize) -> Vec<(BlockId, Trashed)> {
         let (first, last) = (BlockId(uuid::Uuid::nil()), BlockId(uuid::Uuid::max()));
         let inside = self.by_segment.range((number, first)..=(number, last)).take(limit);
@@ -96,7 +96,8 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
-    /// The oldest of the blocks with files of their own was searched for among all, and a segment's by a walk over all.
+    /// The oldest block in a dedicated segment, and the blocks of one shared segment, were once found by a walk over the whole
+    /// trash.
     #[test]
     fn the_trash_is_found_by_age_by_kind_and_by_segment() {
         let id = |n| BlockId(Uuid::from_u128(n));

@@ -1,12 +1,13 @@
-//! Segments whose compaction has begun and not ended, kept in `compacting.json`.
+//! Unfinished compactions: segments whose compaction has begun and not ended, kept in `compacting.json`.
 //!
-//! A compaction that broke off (the disk was full, the power failed) leaves records behind whose blocks were moved. The
-//! tombstone of such a block names its newest record; when that record's segment goes, and then the tombstone's, a start
-//! that reads all segments would find the block in the segment that was left behind. So before the first block is moved it is
-//! written down, durably, which segment is being emptied; and for as long as that segment is there, tombstones are
-//! kept for all that is newer than it. It is the first to be compacted again.
+//! A compaction that breaks off (the disk is full, the power fails) leaves old records of blocks behind that were moved. When such a
+//! block is deleted, its tombstone names only the newest record. Once that record's segment and then the tombstone's segment are
+//! compacted, a start that reads all segments would find the old record, and the deleted block would be back. So before the first
+//! block is moved, the number of the segment is written to the file, durably. As long as that segment exists, tombstones for all
+//! newer segments are kept, and it is compacted before all others.
 //!
-//! The file is not written when a compaction ends: numbers are not used twice, and a segment that is gone does not matter.
+//! The file is not written when a compaction ends: numbers of segments are never used again, so a segment that is gone does no
+//! harm in the list.
 
 use std::io;
 
@@ -23,10 +24,10 @@ struct Compacting {
     segments: Vec<u32>,
 }
 
-/// Writes down that blocks are about to be moved out of segment `number`. Durable when it returns. Blocks its thread.
+/// Records that the compaction of segment `number` begins. Durable when it returns. Blocks its thread.
 ///
 /// # Errors
-/// When the volume cannot write; nothing may be moved then.
+/// When the volume cannot write. Nothing may be moved then.
 pub(crate) fn begin(state: &VolumeState, number: u32) -> Result<(), VolumeError> {
     let mut segments = state.index().unfinished();
     if segments.contains(&number) {
@@ -44,7 +45,7 @@ fn write(state: &VolumeState, segments: Vec<u32>) -> io::Result<()> {
     replace_file(&*state.disk, &state.directory, NAME, &bytes)
 }
 
-/// Reads at the start what was written down. Returns whether there was anything that could be read. Blocks its thread.
+/// Reads the list at the start. Returns whether there was one that could be read. Blocks its thread.
 ///
 /// # Errors
 /// A lack of file descriptors or memory.
@@ -66,8 +67,8 @@ pub(crate) fn load(state: &VolumeState) -> Result<bool, VolumeError> {
     Ok(true)
 }
 
-/// Takes each segment for one that may have been left behind which earlier versions would have compacted: they wrote nothing down,
-/// and began with no other one before such a segment was gone.
+/// Assumes that the compaction of each segment that is less than half alive may have begun. Earlier versions of the software kept
+/// no list; they compacted only such segments, and finished each one before they began the next.
 pub(crate) fn assume(state: &VolumeState) {
     let mut index = state.index_mut();
     for number in index.mostly_dead() {

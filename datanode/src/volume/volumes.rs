@@ -1,4 +1,4 @@
-//! The volumes of a node. A node lives on while at least one of them does.
+//! The volumes of a node. The node goes on as long as at least one of them works.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub struct Volumes {
     volumes: Vec<Member>,
     left_out: Vec<LeftOut>,
     node_record: Mutex<NodeRecord>,
-    /// Held while the memo is written, so that an older one does not come last.
+    /// Held while the node record is written, so that an older record cannot overwrite a newer one.
     writing_node_record: Mutex<()>,
 }
 
@@ -35,8 +35,8 @@ impl Volumes {
     /// Locks and opens the volumes in `directories`, making those that are new. Blocks its thread.
     ///
     /// # Errors
-    /// When a directory is in use or belongs to somebody else, or when none can be opened. One whose disk is at fault is
-    /// left out, with a warning, as long as there is another one.
+    /// When a directory is in use or belongs to another node or cluster, or when none can be opened. A directory whose disk is at
+    /// fault is left out, with a warning, as long as there is another one.
     pub fn open(
         disk: Arc<dyn Disk>,
         directories: &[PathBuf],
@@ -65,12 +65,12 @@ impl Volumes {
         &self.left_out
     }
 
-    /// The last rounds of scrubbing that the node finished.
+    /// The last round of scrubbing that the node finished.
     pub fn scrubbed(&self) -> LastScrub {
         self.node_record.lock().unwrap_or_else(PoisonError::into_inner).scrub
     }
 
-    /// Remembers that a round of scrubbing ended. Blocks its thread.
+    /// Records that a round of scrubbing ended. Blocks its thread.
     pub fn set_last_scrub(&self, scrubbed: LastScrub) {
         {
             let mut node_record = self.node_record.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,12 +80,12 @@ impl Volumes {
         self.write_node_record();
     }
 
-    /// What the node has seen of the metanode's database, as it was written down last.
+    /// What the node has seen of the metanode's database, as it was recorded last.
     pub fn seen(&self) -> SeenDatabase {
         self.node_record.lock().unwrap_or_else(PoisonError::into_inner).seen.clone()
     }
 
-    /// Remembers what the node has seen of the metanode's database. Blocks its thread.
+    /// Records what the node has seen of the metanode's database. Blocks its thread.
     pub fn set_seen(&self, seen: SeenDatabase) {
         {
             let mut node_record = self.node_record.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,8 +100,8 @@ impl Volumes {
         let node_record = self.node_record.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for member in self.volumes.iter().filter(|member| member.volume.failure().is_none()) {
             if let Err(error) = node_record.write(&*self.disk, &member.directory) {
-                // The other volumes have it; a disk that is broken, not full, shows when it is probed.
-                tracing::info!(volume = %member.volume.id(), %error, "what the node remembers was not written");
+                // The other volumes have the record. If the disk is broken and not only full, the probe notices it.
+                tracing::info!(volume = %member.volume.id(), %error, "the node record was not written");
             }
         }
     }
@@ -119,7 +119,7 @@ impl Volumes {
     /// Writes the cluster into every volume's identity. Blocks its thread.
     ///
     /// # Errors
-    /// When it could be written nowhere.
+    /// When no volume could be written.
     pub fn join(&self, cluster: ClusterId) -> Result<(), OpenError> {
         if self.cluster() == Some(cluster) {
             return Ok(());
@@ -152,24 +152,24 @@ impl Volumes {
         self.volumes().filter(|volume| volume.failure().is_none())
     }
 
-    /// A healthy volume that holds the block; else a failed one, which may still be read.
+    /// A healthy volume that holds the block; otherwise a failed one, which may still be readable.
     pub fn find(&self, id: &BlockId) -> Option<(Arc<Volume>, ReplicaInfo)> {
         let on = |volume: &Arc<Volume>| volume.get(id).map(|stored| (volume.clone(), stored));
         self.healthy().find_map(on).or_else(|| self.volumes().find_map(on))
     }
 
-    /// What a healthy volume holds of the block.
+    /// The replica of the block on a healthy volume.
     pub fn held(&self, id: &BlockId) -> Option<ReplicaInfo> {
         self.healthy().find_map(|volume| volume.get(id))
     }
 
-    /// Whether a damaged copy of the block is in quarantine.
+    /// Whether a damaged replica of the block is in quarantine.
     pub fn is_quarantined(&self, id: &BlockId) -> bool {
         self.volumes().any(|volume| volume.is_quarantined(id))
     }
 
-    /// The healthy volumes in the order in which to try to store a block: drawn at random, by free space, so that
-    /// volumes fill evenly and yet all of them work at once. Blocks its thread.
+    /// The healthy volumes in the order in which to try to store a block. They are drawn at random, weighted by free space, so that
+    /// volumes fill evenly and all of them are in use. Blocks its thread.
     pub fn in_order_for_writing(&self) -> Vec<Arc<Volume>> {
         let mut weighted: Vec<(u64, &Arc<Volume>)> = self
             .healthy()
@@ -189,11 +189,11 @@ impl Volumes {
         order
     }
 
-    /// Deletes a block wherever it is. Durable when it returns, but for copies on volumes that have failed: nobody counts
-    /// on those, and if they come back they are reported. Returns whether it was anywhere.
+    /// Deletes a block from all volumes. Durable when it returns, except for replicas on failed volumes: they are not counted any
+    /// more, and are reported if the volume comes back. Returns whether any volume had it.
     ///
     /// # Errors
-    /// When it may still be there.
+    /// When a replica may still be there.
     pub async fn delete(&self, id: BlockId) -> Result<bool, VolumeError> {
         let mut existed = false;
         for volume in self.volumes() {
@@ -208,11 +208,11 @@ impl Volumes {
         Ok(existed)
     }
 
-    /// Brings a deleted block back from the trash of a healthy volume, unless one holds it. Durable when it returns;
-    /// returns what the node then holds of the block. Blocks its thread.
+    /// Brings a deleted block back from the trash of a healthy volume, unless one holds it already. Durable when it returns. Returns
+    /// the replica that the node then holds. Blocks its thread.
     ///
     /// # Errors
-    /// When no volume brought it back, and one of them could not do what it should.
+    /// When no volume brought it back, and at least one failed to.
     pub fn restore(&self, id: BlockId) -> Result<Option<ReplicaInfo>, VolumeError> {
         if let Some(held) = self.held(&id) {
             return Ok(Some(held));
@@ -240,10 +240,10 @@ impl Volumes {
         self.healthy().flat_map(|volume| volume.quarantined()).collect()
     }
 
-    /// How full each volume is. One that failed has neither space nor blocks that anybody could count on. Blocks its thread.
+    /// How full each volume is. A failed volume counts as having no space and no blocks. Blocks its thread.
     pub fn usage(&self) -> Vec<VolumeUsage> {
         let usage_of = |volume: &Arc<Volume>| {
-            // One that was given up because it does not answer is not asked again.
+            // A volume that was given up because its disk does not answer must not be asked again.
             let asked = if volume.failure().is_none() { volume.usage() } else { Ok(Usage::default()) };
             let failed = volume.failure().map(|reason| reason.to_string());
             let usage = if failed.is_some() { Usage::default() } else { asked.unwrap_or_default() };

@@ -1,5 +1,5 @@
-//! Writing a block whose bytes come in pieces. Checks length and CRC32C, and keeps nothing unless both are as
-//! announced and the block is durable.
+//! Writing a block whose bytes come in pieces. Length and CRC32C are checked; nothing is kept unless both are as announced and the
+//! block is durable.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use super::log::{Change, Log, SmallBlock};
 use super::space::SpaceReservation;
 use super::state::VolumeState;
 
-/// Bytes go to the file in pieces of this size: few system calls and thread switches, little memory. One piece is
-/// being written while the next gathers.
+/// Bytes are written to the file in pieces of this size: few system calls and thread switches, and little memory. One piece is
+/// written while the next one is collected.
 const PIECE: usize = 1 << 20;
 
-/// A block being written. Dropped unfinished, it leaves nothing behind.
+/// A block that is being written. If it is dropped before it is finished, nothing of the block is kept.
 #[derive(Debug)]
 pub struct BlockWriter {
     id: BlockId,
@@ -41,7 +41,7 @@ struct DedicatedWrite {
     state: Arc<VolumeState>,
     segments: Arc<DedicatedSegments>,
     file: Option<Arc<DedicatedFile>>,
-    /// Bytes of the block handed to the file.
+    /// Bytes of the block that were passed to the file.
     written: u64,
     running: Option<JoinHandle<Result<(), VolumeError>>>,
 }
@@ -80,7 +80,7 @@ impl BlockWriter {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// Also for a write that was begun by an earlier call. The block is lost then; drop the writer.
+    /// The error may be of a write that an earlier call began. Nothing of the block can be kept then; drop the writer.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), VolumeError> {
         let got = self.builder.length() + bytes.len() as u64;
         if got > self.length {
@@ -134,7 +134,8 @@ impl BlockWriter {
                     dedicated.begin_write(gathered.freeze(), length).await?;
                 }
                 dedicated.settle().await?;
-                // Taken out first: whoever drops this future now must not unlink what is being published.
+                // Taken out of the writer first: if this future is dropped now, `Drop` must not unlink a file that is being
+                // published.
                 let Some(file) = dedicated.file.take() else { return Err(VolumeError::Closed) };
                 let segments = dedicated.segments.clone();
                 blocking(move || {
@@ -147,7 +148,7 @@ impl BlockWriter {
 }
 
 impl DedicatedWrite {
-    /// Waits for the piece before, and begins to write this one.
+    /// Waits until the piece before is written, and begins to write this one.
     async fn begin_write(&mut self, piece: Bytes, length: u64) -> Result<(), VolumeError> {
         self.settle().await?;
         let Some(dedicated) = self.file.clone() else { return Err(VolumeError::Closed) };
@@ -180,15 +181,15 @@ impl Drop for DedicatedWrite {
         let Some(file) = self.file.take() else { return };
         let segments = self.segments.clone();
         match tokio::runtime::Handle::try_current() {
-            // The result is not awaited: recovery removes what this does not.
+            // The result is not awaited, because recovery removes the file if this does not.
             Ok(runtime) => drop(runtime.spawn_blocking(move || segments.abandon(&file))),
             Err(_) => segments.abandon(&file),
         }
     }
 }
 
-/// Runs what blocks its thread, and cannot fail, away from those that serve requests. A panic goes on in the caller; when the
-/// runtime ends, this does not return.
+/// Runs work that blocks its thread, and cannot fail, on a thread that serves no requests. A panic is passed on to the caller. When
+/// the runtime ends, this does not return.
 pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await.map_err(JoinError::try_into_panic) {
         Ok(done) => done,
@@ -197,7 +198,7 @@ pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
     }
 }
 
-/// Runs what blocks its thread away from those that serve requests.
+/// Runs work that blocks its thread on a thread that serves no requests.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, VolumeError> + Send + 'static,
 ) -> Result<T, VolumeError> {
