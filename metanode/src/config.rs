@@ -8,7 +8,7 @@ use cairn_listener::tls::ServerConfig;
 use cairn_protocol::id::ClusterId;
 use cairn_protocol::metadata::RootCredentials;
 
-use crate::blocks::BlocksConfig;
+use crate::block_manager::BlockManagerConfig;
 
 /// The configuration of a metanode.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Config {
     /// The root credentials. Without, those that were made at the first start.
     pub root_credentials: Option<RootCredentials>,
     /// Placement, leases, liveness, repair and garbage.
-    pub blocks: BlocksConfig,
+    pub blocks: BlockManagerConfig,
     /// What the listener grants its clients.
     pub limits: Limits,
     /// TLS of the listener; without, it speaks plain HTTP.
@@ -38,7 +38,7 @@ impl Config {
             directory: directory.into(),
             cluster: None,
             root_credentials: None,
-            blocks: BlocksConfig::default(),
+            blocks: BlockManagerConfig::default(),
             limits: Limits { connections_max: CONNECTIONS_MAX, ..Limits::internal() },
             tls: None,
         }

@@ -14,7 +14,7 @@
 //! Architecture invariant: nothing here knows of S3's HTTP, of XML, or of files of blocks. What must
 //! survive a restart is in SQL; memory holds nothing else that grows with the number of objects.
 
-pub mod blocks;
+pub mod block_manager;
 pub mod config;
 mod directory;
 mod http;

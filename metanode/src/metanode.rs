@@ -18,7 +18,7 @@ use rand::RngExt;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::blocks::{Blocks, ConfigError};
+use crate::block_manager::{BlockManager, ConfigError};
 use crate::config::Config;
 use crate::directory::{Directory, DirectoryError};
 use crate::http::{self, Beside};
@@ -52,7 +52,7 @@ pub enum OpenError {
 pub struct Metanode {
     store: Store,
     namespace: Arc<Namespace>,
-    blocks: Blocks,
+    blocks: BlockManager,
     cluster: ClusterId,
     root: RootCredentials,
     root_made_now: bool,
@@ -85,9 +85,15 @@ impl Metanode {
             Some(root) => (root, false),
             None => root_credentials(&store, &env).await?,
         };
-        let blocks =
-            Blocks::open(store.clone(), config.blocks, cluster, secret.clone(), env.clone(), events.clone())
-                .await?;
+        let blocks = BlockManager::open(
+            store.clone(),
+            config.blocks,
+            cluster,
+            secret.clone(),
+            env.clone(),
+            events.clone(),
+        )
+        .await?;
         let namespace = Arc::new(Namespace::new(
             store.clone(),
             blocks.clone(),

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use cairn_metanode::blocks::BlocksConfig;
+use cairn_metanode::block_manager::BlockManagerConfig;
 use clap::Args;
 
 use super::values::{
@@ -127,17 +127,17 @@ pub(crate) struct AdvancedBlockArguments {
 impl BlockArguments {
     /// How many copies a write needs: as said, or two where there are as many.
     pub(crate) fn min_replicas(&self) -> u32 {
-        self.min_replicas.unwrap_or(BlocksConfig::default().min_replicas.min(self.replication))
+        self.min_replicas.unwrap_or(BlockManagerConfig::default().min_replicas.min(self.replication))
     }
 
     /// The metanode's configuration.
     ///
     /// # Errors
     /// When settings do not go together.
-    pub(crate) fn config(&self) -> anyhow::Result<BlocksConfig> {
+    pub(crate) fn config(&self) -> anyhow::Result<BlockManagerConfig> {
         let advanced = &self.advanced;
         let classes = self.storage_class.iter().map(|class| (class.name.clone(), class.copies));
-        let config = BlocksConfig {
+        let config = BlockManagerConfig {
             replication: self.replication,
             min_replicas: self.min_replicas(),
             storage_classes: classes.collect(),
@@ -195,12 +195,12 @@ mod tests {
 
     #[test]
     fn the_options_defaults_are_the_block_manager_s() {
-        assert_eq!(blocks(&[]).config().unwrap(), BlocksConfig::default());
+        assert_eq!(blocks(&[]).config().unwrap(), BlockManagerConfig::default());
     }
 
     #[test]
     fn every_setting_of_the_block_manager_has_an_option() {
-        let settings = serde_json::to_value(BlocksConfig::default()).unwrap();
+        let settings = serde_json::to_value(BlockManagerConfig::default()).unwrap();
         for setting in settings.as_object().unwrap().keys() {
             let name = option_of(setting);
             for part in ["server", "metanode"] {

@@ -6,7 +6,7 @@ import pytest
 from harness import ROOT
 
 SOURCES = ["protocol", "metanode", "datanode", "gateway", "sim", "src", "tests"]
-# `path::name`, as in `metanode/src/blocks/tests/drain.rs::a_node_is_drained`.
+# `path::name`, as in `metanode/src/block_manager/tests/drain.rs::a_node_is_drained`.
 NAMED = re.compile(r"`([\w./-]+\.(?:rs|py))::(\w+)`")
 
 

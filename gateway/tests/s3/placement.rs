@@ -1,6 +1,6 @@
 //! What a client can say about how an object is stored, and what happens when it cannot be stored.
 
-use cairn_metanode::blocks::BlocksConfig;
+use cairn_metanode::block_manager::BlockManagerConfig;
 use cairn_protocol::admin::{ObjectPlace, WhereRequest};
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::VersionId;
@@ -23,7 +23,7 @@ async fn lengths(store: &Store, key: &str) -> Vec<u64> {
 }
 
 fn with_class() -> Setup {
-    let mut blocks = BlocksConfig::default();
+    let mut blocks = BlockManagerConfig::default();
     blocks.storage_classes.insert("ARCHIVE_ONE".to_owned(), 1);
     Setup { blocks, datanodes: 3, ..Setup::default() }
 }
@@ -249,8 +249,8 @@ async fn a_block_size_is_signed_and_never_accepted_where_it_would_be_ignored() {
 }
 
 /// One copy of everything, so that a grant names one node.
-fn single() -> BlocksConfig {
-    BlocksConfig { replication: 1, min_replicas: 1, ..BlocksConfig::default() }
+fn single() -> BlockManagerConfig {
+    BlockManagerConfig { replication: 1, min_replicas: 1, ..BlockManagerConfig::default() }
 }
 
 #[tokio::test]

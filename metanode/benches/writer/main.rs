@@ -11,7 +11,7 @@ mod stage;
 
 use std::time::Duration;
 
-use cairn_metanode::blocks::BlocksConfig;
+use cairn_metanode::block_manager::BlockManagerConfig;
 
 use self::neighbours::Neighbour;
 use self::stage::{Latencies, Stage};
@@ -35,7 +35,7 @@ async fn main() {
 }
 
 async fn measure(neighbour: Neighbour) {
-    let stage = Stage::new((neighbour.config)(BlocksConfig::default())).await;
+    let stage = Stage::new((neighbour.config)(BlockManagerConfig::default())).await;
     let ready = (neighbour.prepare)(stage.clone()).await;
     let alone = stage.put_for(SPAN).await;
     let busy = tokio::spawn(ready);

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use cairn_metanode::blocks::BlocksConfig;
+use cairn_metanode::block_manager::BlockManagerConfig;
 use cairn_protocol::cluster::{BlockReport, ReportedReplica};
 use cairn_protocol::id::{NodeId, UploadId};
 use cairn_protocol::metadata::{
@@ -21,13 +21,13 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Something that goes on beside PUTs.
 pub(crate) struct Neighbour {
     pub(crate) name: &'static str,
-    pub(crate) config: fn(BlocksConfig) -> BlocksConfig,
+    pub(crate) config: fn(BlockManagerConfig) -> BlockManagerConfig,
     /// Answers what is to be done while PUTs are measured.
     pub(crate) prepare: fn(Stage) -> Pin<Box<dyn Future<Output = Work>>>,
 }
 
 pub(crate) fn all() -> Vec<Neighbour> {
-    let same: fn(BlocksConfig) -> BlocksConfig = |config| config;
+    let same: fn(BlockManagerConfig) -> BlockManagerConfig = |config| config;
     vec![
         Neighbour {
             name: "beside itself",
@@ -41,7 +41,7 @@ pub(crate) fn all() -> Vec<Neighbour> {
         },
         Neighbour {
             name: "garbage: 100,000 extents are collected",
-            config: |config| BlocksConfig { lease: 2 * SPAN, garbage_grace: 2 * SPAN, ..config },
+            config: |config| BlockManagerConfig { lease: 2 * SPAN, garbage_grace: 2 * SPAN, ..config },
             prepare: |stage| garbage(stage).boxed_local(),
         },
         Neighbour {
@@ -56,7 +56,7 @@ pub(crate) fn all() -> Vec<Neighbour> {
         },
         Neighbour {
             name: "reports: 4 nodes lose and find 5,000 replicas",
-            config: |config| BlocksConfig {
+            config: |config| BlockManagerConfig {
                 heartbeat_interval: Duration::from_millis(1),
                 report_age: Duration::from_millis(2),
                 ..config

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_metanode::blocks::BlocksConfig;
+use cairn_metanode::block_manager::BlockManagerConfig;
 use cairn_metanode::{Config, Metanode};
 use cairn_protocol::cluster::{BlockReport, Register, ReportedReplica, VolumeUsage};
 use cairn_protocol::env::Env;
@@ -60,12 +60,12 @@ impl Latencies {
 }
 
 impl Stage {
-    pub(crate) async fn new(config: BlocksConfig) -> Self {
+    pub(crate) async fn new(config: BlockManagerConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let env = Env::system();
         // Nobody sends heartbeats.
         let hours = Duration::from_secs(3_600);
-        let blocks = BlocksConfig { stale_after: hours, dead_after: 2 * hours, ..config };
+        let blocks = BlockManagerConfig { stale_after: hours, dead_after: 2 * hours, ..config };
         let config = Config { blocks, ..Config::new(directory.path()) };
         let secret = ClusterSecret::new("a secret that is long enough for benchmarks").unwrap();
         let metanode = Metanode::open(config, secret, env.clone(), EventBus::new(env.clone())).await.unwrap();

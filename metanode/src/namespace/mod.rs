@@ -28,7 +28,7 @@ use cairn_protocol::event::EventBus;
 use cairn_protocol::id::{MutationId, UploadId};
 use cairn_protocol::metadata::{BucketInfo, MetadataError, RootCredentials};
 
-use crate::blocks::Blocks;
+use crate::block_manager::BlockManager;
 use crate::store::buckets::BucketId;
 use crate::store::garbage::Share;
 use crate::store::{self, Connection, Store, StoreError};
@@ -37,7 +37,7 @@ use crate::store::{self, Connection, Store, StoreError};
 #[derive(Debug)]
 pub struct Namespace {
     store: Store,
-    blocks: Blocks,
+    blocks: BlockManager,
     env: Env,
     events: EventBus,
     root: RootCredentials,
@@ -51,7 +51,13 @@ const PAGE_MAX: u32 = 10_000;
 
 impl Namespace {
     /// The namespace in this database.
-    pub fn new(store: Store, blocks: Blocks, env: Env, events: EventBus, root: RootCredentials) -> Self {
+    pub fn new(
+        store: Store,
+        blocks: BlockManager,
+        env: Env,
+        events: EventBus,
+        root: RootCredentials,
+    ) -> Self {
         let deletes = tokio::sync::Semaphore::new(objects::PARTS_WAITING);
         Self { store, blocks, env, events, root, deletes }
     }

@@ -8,7 +8,7 @@ use cairn_protocol::secret::ClusterSecret;
 use tempfile::TempDir;
 
 use super::Namespace;
-use crate::blocks::{Blocks, BlocksConfig};
+use crate::block_manager::{BlockManager, BlockManagerConfig};
 use crate::store::{Store, tests as store_tests};
 
 pub(super) async fn namespace() -> (Namespace, TempDir) {
@@ -18,10 +18,16 @@ pub(super) async fn namespace() -> (Namespace, TempDir) {
     let events = EventBus::new(env.clone());
     let secret = ClusterSecret::new("a secret that is long enough for tests").unwrap();
     let cluster = ClusterId(env.uuid_v4());
-    let blocks =
-        Blocks::open(store.clone(), BlocksConfig::default(), cluster, secret, env.clone(), events.clone())
-            .await
-            .unwrap();
+    let blocks = BlockManager::open(
+        store.clone(),
+        BlockManagerConfig::default(),
+        cluster,
+        secret,
+        env.clone(),
+        events.clone(),
+    )
+    .await
+    .unwrap();
     let root = RootCredentials { access_key: String::new(), secret_key: String::new() };
     let namespace = Namespace::new(store, blocks, env, events, root);
     namespace

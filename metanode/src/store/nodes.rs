@@ -1,14 +1,34 @@
 //! The datanodes that registered.
 
 use cairn_protocol::admin::AdminState;
-use cairn_protocol::cluster::Register;
+use cairn_protocol::cluster::{Register, VolumeUsage};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::NodeId;
 use sqlx::Row as _;
 
 use super::column::{id, json, number, text, to_json, to_number, to_time};
 use super::{Connection, Row, StoreError};
-use crate::blocks::KnownNode;
+
+/// What SQL knows of a node.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownNode {
+    /// The node.
+    pub(crate) node: NodeId,
+    /// Its base URL.
+    pub(crate) address: String,
+    /// Its zone.
+    pub(crate) zone: Option<String>,
+    /// Its incarnation.
+    pub(crate) incarnation: u64,
+    /// Its volumes at its last registration.
+    pub(crate) volumes: Vec<VolumeUsage>,
+    /// What the operator wants of it.
+    pub(crate) admin_state: AdminState,
+    /// Version of its software.
+    pub(crate) version: String,
+    /// Replicas that it is to delete, and their bytes.
+    pub(crate) deletions: (u64, u64),
+}
 
 /// All nodes that were not removed.
 pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<KnownNode>, StoreError> {

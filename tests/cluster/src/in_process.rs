@@ -7,7 +7,7 @@ use cairn_datanode::Datanode;
 use cairn_gateway::Gateway;
 use cairn_listener::Limits;
 use cairn_metanode::Metanode;
-use cairn_metanode::blocks::BlocksConfig;
+use cairn_metanode::block_manager::BlockManagerConfig;
 use cairn_protocol::block::Connector;
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
@@ -39,7 +39,7 @@ impl Task {
         let mut config = cairn_metanode::Config::new(directory);
         config.root_credentials =
             Some(RootCredentials { access_key: ACCESS_KEY.to_owned(), secret_key: SECRET_KEY.to_owned() });
-        config.blocks = BlocksConfig {
+        config.blocks = BlockManagerConfig {
             replication: options.replication,
             block_size: options.block_size,
             heartbeat_interval: HEARTBEAT,
@@ -47,7 +47,7 @@ impl Task {
             dead_after: options.dead_after,
             garbage_grace: options.gc_grace,
             lease: options.lease,
-            ..BlocksConfig::default()
+            ..BlockManagerConfig::default()
         };
         let (listen, secret) = (listen.to_owned(), secret.clone());
         Self::start(move || async move {

@@ -9,7 +9,7 @@ use cairn_datanode::Datanode;
 use cairn_gateway::{Config, Gateway};
 use cairn_listener::Limits;
 use cairn_metanode::Metanode;
-use cairn_metanode::blocks::BlocksConfig;
+use cairn_metanode::block_manager::BlockManagerConfig;
 use cairn_protocol::block::{BlockConnector, BlockService, Connector};
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
 use cairn_protocol::event::{EventBus, EventKind};
@@ -53,7 +53,7 @@ pub(crate) struct Store {
 /// What a store is made of.
 pub(crate) struct Setup {
     pub(crate) gateway: Config,
-    pub(crate) blocks: BlocksConfig,
+    pub(crate) blocks: BlockManagerConfig,
     pub(crate) datanodes: usize,
     /// How many of them the gateway cannot reach, although the metanode does not know it.
     pub(crate) unreachable: usize,
@@ -65,7 +65,7 @@ pub(crate) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        let (gateway, blocks) = (Config::default(), BlocksConfig::default());
+        let (gateway, blocks) = (Config::default(), BlockManagerConfig::default());
         Self { gateway, blocks, datanodes: 1, unreachable: 0, seed: 1, bucket: true }
     }
 }

@@ -2,7 +2,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{CommitObject, Committed, MetadataError, NewExtent, ObjectVersion};
 
 use super::{check_condition, committed_before, make_current};
-use crate::blocks::Blocks;
+use crate::block_manager::BlockManager;
 use crate::namespace::{Namespace, bucket_id, malformed};
 use crate::store::Connection;
 
@@ -28,7 +28,7 @@ pub(in crate::namespace) fn check_length(length: u64, extents: &[NewExtent]) -> 
 
 async fn commit(
     tx: &mut Connection,
-    blocks: Blocks,
+    blocks: BlockManager,
     request: CommitObject,
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {

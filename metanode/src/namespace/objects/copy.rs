@@ -2,7 +2,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{Committed, CopyObject, MetadataError, ObjectVersion};
 
 use super::{check_condition, committed_before, make_current};
-use crate::blocks::{self, Blocks};
+use crate::block_manager::{self, BlockManager};
 use crate::namespace::{Namespace, bucket_id};
 use crate::store::{self, Connection};
 
@@ -15,7 +15,7 @@ impl Namespace {
 
 async fn copy(
     tx: &mut Connection,
-    blocks: Blocks,
+    blocks: BlockManager,
     request: CopyObject,
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
@@ -27,7 +27,7 @@ async fn copy(
         store::objects::find_version(tx, request.source).await?.ok_or(MetadataError::NoSuchVersion)?;
     check_condition(tx, bucket, &request.key, &request.condition).await?;
     let (from, to) = (request.source.as_bytes(), request.version.as_bytes());
-    blocks::share_extents(tx, from, 0, source.length, to, 0).await?;
+    block_manager::share_extents(tx, from, 0, source.length, to, 0).await?;
     let attributes = request.attributes.unwrap_or(source.attributes);
     blocks.raise_replication(tx, to, &request.bucket, attributes.storage_class.as_deref()).await?;
     // The parts come along: an ETag or a checksum over parts means nothing without them.

@@ -5,7 +5,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 use super::check_condition;
-use crate::blocks;
+use crate::block_manager;
 use crate::namespace::{Namespace, bucket_id, malformed};
 use crate::store::buckets::BucketId;
 use crate::store::{self, Connection};
@@ -116,7 +116,7 @@ async fn delete_one(
     check_condition(tx, bucket, &object.key, &object.condition).await?;
     let version = store::objects::retire_current(tx, bucket, &object.key, now).await?;
     if let Some(version) = version {
-        blocks::retire(tx, version.as_bytes(), now).await?;
+        block_manager::retire(tx, version.as_bytes(), now).await?;
     }
     Ok(Deleted { version })
 }

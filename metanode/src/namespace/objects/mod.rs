@@ -19,7 +19,7 @@ use cairn_protocol::id::{MutationId, VersionId};
 use cairn_protocol::metadata::{Committed, MetadataError, ObjectVersion, WriteCondition};
 
 use super::condition;
-use crate::blocks;
+use crate::block_manager;
 use crate::store::buckets::BucketId;
 use crate::store::{self, Connection, StoreError};
 
@@ -45,7 +45,7 @@ pub(super) async fn make_current(
     now: Timestamp,
 ) -> Result<Committed, StoreError> {
     if let Some(replaced) = store::objects::retire_current(tx, bucket, &version.key, now).await? {
-        blocks::retire(tx, replaced.as_bytes(), now).await?;
+        block_manager::retire(tx, replaced.as_bytes(), now).await?;
     }
     store::objects::insert_current(tx, bucket, version).await?;
     Ok(committed(version))

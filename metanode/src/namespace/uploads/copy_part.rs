@@ -2,7 +2,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{CopyPart, MetadataError, PartCommitted, PartInfo};
 
 use super::{check_number, committed_before, find_in_progress, make_part};
-use crate::blocks::{self, Blocks};
+use crate::block_manager::{self, BlockManager};
 use crate::namespace::Namespace;
 use crate::store::{self, Connection};
 
@@ -19,7 +19,7 @@ impl Namespace {
 
 async fn copy(
     tx: &mut Connection,
-    blocks: Blocks,
+    blocks: BlockManager,
     request: CopyPart,
     now: Timestamp,
 ) -> Result<PartCommitted, MetadataError> {
@@ -43,7 +43,7 @@ async fn copy(
         return Err(MetadataError::InvalidSourceRange { length: source.length });
     }
     let owner = part.part.as_bytes();
-    blocks::share_extents(tx, request.source.as_bytes(), start, end, owner, 0).await?;
+    block_manager::share_extents(tx, request.source.as_bytes(), start, end, owner, 0).await?;
     let class = upload.attributes.storage_class.as_deref();
     blocks.raise_replication(tx, owner, &request.target.bucket, class).await?;
     make_part(tx, &request.target, &part, now).await

@@ -14,7 +14,7 @@ use cairn_protocol::id::{MutationId, UploadId};
 use cairn_protocol::metadata::{MetadataError, PartCommitted, PartInfo, UploadInfo, UploadRef};
 
 use super::{bucket_id, malformed};
-use crate::blocks;
+use crate::block_manager;
 use crate::store::buckets::BucketId;
 use crate::store::uploads::Upload;
 use crate::store::{self, Connection, StoreError};
@@ -80,7 +80,7 @@ async fn give_up_part(
         let answer = PartCommitted { modified_at: part.modified_at };
         store::mutations::remember(tx, Some(MutationId(part.part.0)), &answer, now).await?;
     }
-    blocks::retire(tx, part.part.as_bytes(), now).await?;
+    block_manager::retire(tx, part.part.as_bytes(), now).await?;
     store::parts::delete(tx, upload, part.number).await
 }
 

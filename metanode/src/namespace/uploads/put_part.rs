@@ -2,7 +2,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{MetadataError, PartCommitted, PartInfo, PutPart};
 
 use super::{check_number, committed_before, find_in_progress, make_part};
-use crate::blocks::Blocks;
+use crate::block_manager::BlockManager;
 use crate::namespace::Namespace;
 use crate::namespace::objects::check_length;
 use crate::store::Connection;
@@ -21,7 +21,7 @@ impl Namespace {
 
 async fn put(
     tx: &mut Connection,
-    blocks: Blocks,
+    blocks: BlockManager,
     request: PutPart,
     now: Timestamp,
 ) -> Result<PartCommitted, MetadataError> {

@@ -1,0 +1,119 @@
+//! The check of everything that SQL knows.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `cursor` | where the walk is |
+//! | `owners` | objects and parts, down to the copies of their blocks |
+//! | `retired` | versions that were deleted or overwritten, while they may still be read |
+//! | `leftovers` | blocks and replicas that belong to nothing, and what waits to go |
+//! | `health` | pure: what is wrong with a block's copies |
+//! | `report` | the page, and the words in it |
+//! | `mend` | what is mended when it is asked for |
+//!
+//! A page is read in one transaction, so that nothing on it is seen in the middle of a change, and a short
+//! one, for while it lasts the database's log cannot be emptied. It is bounded in rows, wherever it is.
+
+mod cursor;
+mod health;
+mod leftovers;
+mod mend;
+mod owners;
+mod report;
+mod retired;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_planner::ClusterView;
+use cairn_protocol::admin::{AdminError, FsckPage, FsckRequest};
+use cairn_protocol::env::Timestamp;
+
+use self::cursor::{Cursor, Place};
+use self::report::Report;
+use crate::block_manager::Inner;
+use crate::store::{Connection, StoreError, buckets};
+
+/// Rows of extents, blocks or replicas that a page looks at: some tens of milliseconds of reading.
+const ROWS_PER_PAGE: u32 = 2_000;
+
+/// Rows of a queue that a page counts, which is much less work for each.
+const COUNTED_PER_PAGE: u32 = 50_000;
+
+/// What a page is read with.
+struct Walk<'a> {
+    reader: &'a mut Connection,
+    view: &'a ClusterView,
+    report: &'a mut Report,
+    /// The only bucket, by name.
+    only: Option<&'a str>,
+    now: Timestamp,
+    /// Younger blocks may still be on their way to their nodes.
+    grace: Duration,
+    /// Rows of a page.
+    rows: u32,
+}
+
+pub(super) async fn page(inner: &Arc<Inner>, request: FsckRequest) -> Result<FsckPage, AdminError> {
+    page_of(inner, request, ROWS_PER_PAGE).await
+}
+
+/// A page of so many rows.
+pub(in crate::block_manager) async fn page_of(
+    inner: &Arc<Inner>,
+    request: FsckRequest,
+    rows: u32,
+) -> Result<FsckPage, AdminError> {
+    let Cursor { only, place } = cursor::decode(request.after.as_ref(), request.bucket.as_deref())?;
+    let mut report = Report::new(request.repair);
+    let mut snapshot = inner.store.snapshot_in_background().await?;
+    if let Some(bucket) = &only
+        && buckets::find(&mut snapshot, bucket).await?.is_none()
+    {
+        return Err(AdminError::NoSuchBucket { bucket: bucket.clone() });
+    }
+    let view = inner.soft_state().view(&inner.env).clone();
+    let mut walk = Walk {
+        reader: &mut snapshot,
+        view: &view,
+        report: &mut report,
+        only: only.as_deref(),
+        now: inner.env.now(),
+        grace: inner.config.repair_grace,
+        rows,
+    };
+    let next = walk.step(place).await?;
+    let progress = match &next {
+        Some(place) => walk.progress(place).await?,
+        None => 1_000,
+    };
+    drop(snapshot);
+    if next.is_none() && only.is_none() {
+        let uncommitted = inner.soft_state().orphans.len();
+        report.page.totals.uncommitted_replicas = u64::try_from(uncommitted).unwrap_or(u64::MAX);
+    }
+    mend::mend(inner, std::mem::take(&mut report.mends)).await?;
+    let mut page = report.page;
+    if next.is_none() {
+        page.hold = Some(inner.hold_status().await?);
+    }
+    page.next = next.map(|place| cursor::encode(&Cursor { only, place })).transpose()?;
+    page.progress_permille = progress;
+    Ok(page)
+}
+
+impl Walk<'_> {
+    /// Looks at a page's worth from `place` on. Answers where the next begins.
+    async fn step(&mut self, place: Place) -> Result<Option<Place>, StoreError> {
+        match place {
+            Place::Objects { bucket, key, open } => self.objects(bucket, key, open).await,
+            Place::Parts { bucket, key, upload, number, open } => {
+                self.parts(bucket, owners::PartKey { key, upload, number }, open).await
+            }
+            Place::Retired { owner, open } => self.retired(owner, open).await.map(Some),
+            Place::Blocks { after } => self.blocks(after).await.map(Some),
+            Place::Replicas { after } => self.replicas(after).await.map(Some),
+            Place::Deletions { after } => self.deletions(after).await.map(Some),
+            Place::Garbage { after } => self.garbage(after).await,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What operators ask.
+
+mod balance;
+mod bucket;
+pub(super) mod fsck;
+pub(super) mod location;
+mod node;
+mod scrub;
+mod worker;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use cairn_protocol::admin::{
+    Admin, AdminError, AdminStateReport, BalanceRequest, BalanceStatus, BucketSettings, CanStop,
+    CanStopReport, ClusterStatus, FsckPage, FsckRequest, GetBucketSettings, HoldRequest, HoldStatus,
+    NodeProgress, NodeProgressRequest, NodeStatus, ObjectPlace, ReleaseHold, RemoveNode, RemoveNodeReport,
+    ScrubRequest, ScrubStatus, SetAdminState, SetBalance, SetBucketSettings, SetWorker, StartScrub,
+    StatusRequest, WhereRequest, WorkerStatus, WorkersRequest,
+};
+use cairn_protocol::id::NodeId;
+
+use super::soft_state::copies::Purpose;
+use super::{BlockManager, Inner};
+use crate::store::totals::{self, NodeTotals};
+use crate::store::{Connection, StoreError, replicas};
+
+#[async_trait]
+impl Admin for BlockManager {
+    async fn status(&self, _request: StatusRequest) -> Result<ClusterStatus, AdminError> {
+        let mut reader = self.inner.store.read().await?;
+        let nodes = self.inner.node_statuses(&totals::nodes(&mut reader).await?);
+        let repairs_in_flight = self.inner.soft_state().copies.count(|purpose| purpose == Purpose::Repair);
+        let registered = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        let counted = totals::all(&mut reader, registered).await?;
+        let unseen = unseen(&self.inner, &mut reader).await?;
+        drop(reader);
+        Ok(ClusterStatus {
+            cluster: self.inner.cluster,
+            nodes,
+            blocks: counted.blocks,
+            under_replicated: counted.lacking.saturating_add(unseen),
+            missing: counted.missing,
+            repairs_in_flight,
+            deletions_queued: counted.deletions,
+            workers: worker::all(&self.inner),
+            hold: self.inner.hold_status().await?,
+        })
+    }
+
+    async fn hold(&self, _request: HoldRequest) -> Result<HoldStatus, AdminError> {
+        Ok(self.inner.hold_status().await?)
+    }
+
+    async fn release_hold(&self, request: ReleaseHold) -> Result<HoldStatus, AdminError> {
+        self.inner.release_hold(request).await
+    }
+
+    async fn set_admin_state(&self, request: SetAdminState) -> Result<AdminStateReport, AdminError> {
+        node::set_admin_state(&self.inner, request).await
+    }
+
+    async fn node_progress(&self, request: NodeProgressRequest) -> Result<NodeProgress, AdminError> {
+        node::progress(&self.inner, request).await
+    }
+
+    async fn can_stop(&self, request: CanStop) -> Result<CanStopReport, AdminError> {
+        node::can_stop(&self.inner, request).await
+    }
+
+    async fn remove_node(&self, request: RemoveNode) -> Result<RemoveNodeReport, AdminError> {
+        node::remove(&self.inner, request).await
+    }
+
+    async fn workers(&self, _request: WorkersRequest) -> Result<Vec<WorkerStatus>, AdminError> {
+        Ok(worker::all(&self.inner))
+    }
+
+    async fn set_worker(&self, request: SetWorker) -> Result<WorkerStatus, AdminError> {
+        worker::set(&self.inner, request).await
+    }
+
+    async fn balance(&self, _request: BalanceRequest) -> Result<BalanceStatus, AdminError> {
+        balance::status(&self.inner)
+    }
+
+    async fn set_balance(&self, request: SetBalance) -> Result<BalanceStatus, AdminError> {
+        balance::set(&self.inner, request).await
+    }
+
+    async fn scrub(&self, _request: ScrubRequest) -> Result<Vec<ScrubStatus>, AdminError> {
+        Ok(scrub::all(&self.inner))
+    }
+
+    async fn start_scrub(&self, request: StartScrub) -> Result<Vec<ScrubStatus>, AdminError> {
+        scrub::start(&self.inner, request).await
+    }
+
+    async fn fsck(&self, request: FsckRequest) -> Result<FsckPage, AdminError> {
+        fsck::page(&self.inner, request).await
+    }
+
+    async fn locate_object(&self, request: WhereRequest) -> Result<ObjectPlace, AdminError> {
+        location::locate(&self.inner, request).await
+    }
+
+    async fn bucket_settings(&self, request: GetBucketSettings) -> Result<BucketSettings, AdminError> {
+        bucket::get(&self.inner, request).await
+    }
+
+    async fn set_bucket_settings(&self, request: SetBucketSettings) -> Result<BucketSettings, AdminError> {
+        bucket::set(&self.inner, request).await
+    }
+}
+
+/// Replicas of dead nodes whose blocks were not looked at yet. Each may be a block below its factor,
+/// so they count as such: the number may be too high for a while, and is never too low.
+async fn unseen(inner: &Inner, reader: &mut Connection) -> Result<u64, StoreError> {
+    let scans = inner.soft_state().scans.clone();
+    let mut unseen = 0;
+    for scan in scans {
+        if let Some(node) = scan.node {
+            unseen += replicas::count_after(reader, node, scan.through).await?;
+        }
+    }
+    Ok(unseen)
+}
+
+impl Inner {
+    fn node_statuses(&self, totals: &HashMap<NodeId, NodeTotals>) -> Vec<NodeStatus> {
+        let now = self.env.monotonic();
+        let last_contact_ms = |at| u64::try_from(now.saturating_sub(at).as_millis()).unwrap_or(u64::MAX);
+        let mut soft_state = self.soft_state();
+        soft_state.view(&self.env);
+        let statuses = soft_state.nodes.iter().map(|(id, node)| NodeStatus {
+            node: id,
+            address: node.address.clone(),
+            zone: node.zone.as_deref().map(str::to_owned),
+            state: node.state,
+            admin_state: node.admin_state,
+            version: node.version.clone(),
+            predicted_used: soft_state.seen().get(id).map_or(0, |node| node.predicted_used),
+            incarnation: node.incarnation,
+            last_contact_ms: node.present.then(|| last_contact_ms(node.heard_at)),
+            replicas: totals.get(&id).map_or(0, |totals| totals.replicas),
+            volumes: node.volumes.clone(),
+        });
+        statuses.collect()
+    }
+}

@@ -1,0 +1,260 @@
+//! Block reports: everything that a node holds in a range of ids, merged against what SQL expects
+//! there, page by page.
+//!
+//! What a node lacks it may have deleted on the word of an older database, and still have in its trash. So it is asked to
+//! bring that back first, and sends the page again; only what is missing then is lost.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use cairn_protocol::cluster::{Action, BlockReport, ClusterError, REPORT_PAGE_MAX, ReportedReplica};
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::{BlockId, NodeId};
+
+use crate::block_manager::Inner;
+use crate::block_manager::replica_changes::{Change, change_replicas};
+use crate::block_manager::soft_state::nodes::Unknown;
+use crate::store::replicas::{BlockRange, ExpectedReplica};
+use crate::store::{StoreError, deletions, replicas};
+
+/// Rows that are read at once: a range may hold far more than a page of what the node still has.
+const ROWS_PER_READ: u32 = 2_000;
+
+/// Blocks that a node is asked to bring back at once: it bounds the answer, and the node's time until it is heard of
+/// again.
+const RESTORES_PER_PAGE: usize = 1_000;
+
+pub(super) async fn report_blocks(
+    inner: &Arc<Inner>,
+    report: BlockReport,
+) -> Result<Option<Action>, ClusterError> {
+    check(&report)?;
+    if !inner.soft_state().nodes.accepts(report.node, report.incarnation) {
+        return Err(ClusterError::Reregister);
+    }
+    let node = report.node;
+    let held: HashSet<BlockId> = report.replicas.iter().map(|replica| replica.block).collect();
+    let range = BlockRange { after: report.after, through: report.through };
+    if report.restored_through.is_some() {
+        let rest = BlockRange { after: range.after.max(report.restored_through), ..range };
+        let blocks = lacking(inner, node, rest, &held).await?;
+        if !blocks.is_empty() {
+            return Ok(Some(Action::Restore { blocks }));
+        }
+    }
+    let differences = compare(inner, node, range, &report.replicas).await?;
+    if report.can_restore && report.restored_through.is_none() {
+        let blocks = differences.lacking();
+        if !blocks.is_empty() {
+            return Ok(Some(Action::Restore { blocks }));
+        }
+    }
+    await_heartbeats(inner, &report, &differences.unreported);
+    let deleted = deleted(inner, node, range, &held).await?;
+    let unreferenced = change_replicas(inner, node, differences.changes(deleted)).await?;
+    count(inner, &report, &unreferenced).await?;
+    Ok(None)
+}
+
+/// The first blocks of a range that the node should hold, and lacks.
+async fn lacking(
+    inner: &Inner,
+    node: NodeId,
+    range: BlockRange,
+    held: &HashSet<BlockId>,
+) -> Result<Vec<BlockId>, StoreError> {
+    let mut rest = range;
+    let mut reader = inner.store.read_in_background().await?;
+    loop {
+        let rows = replicas::expected(&mut reader, node, rest, ROWS_PER_READ).await?;
+        let lacks = |row: &&ExpectedReplica| {
+            row.good && !held.contains(&row.block) && !stored_lately(inner, node, row.block)
+        };
+        let lacking: Vec<_> =
+            rows.iter().filter(lacks).map(|row| row.block).take(RESTORES_PER_PAGE).collect();
+        match rows.last() {
+            Some(last) if lacking.is_empty() && rows.len() == ROWS_PER_READ as usize => {
+                rest.after = Some(last.block);
+            }
+            Some(_) | None => return Ok(lacking),
+        }
+    }
+}
+
+fn check(report: &BlockReport) -> Result<(), ClusterError> {
+    let malformed = |reason: &str| Err(ClusterError::Malformed { reason: reason.to_owned() });
+    if report.replicas.len() > REPORT_PAGE_MAX {
+        return malformed("the page is too large");
+    }
+    let blocks = || report.replicas.iter().map(|replica| Some(replica.block));
+    let begin = [report.after];
+    let ordered = begin.into_iter().chain(blocks()).zip(blocks()).all(|(before, block)| before < block);
+    let ends = report.through.is_none() || blocks().next_back().flatten() <= report.through;
+    if !ordered || !ends {
+        return malformed("the page is not in order, or leaves its range");
+    }
+    Ok(())
+}
+
+/// How a page differs from what SQL expects.
+#[derive(Default)]
+struct Differences {
+    /// Expected and not held.
+    missing: Vec<BlockId>,
+    /// Expected and not held, but so young that the page may be older.
+    unreported: Vec<BlockId>,
+    /// Held and not expected, or not as expected.
+    unexpected: Vec<ReportedReplica>,
+    /// Held as expected, of a block that has more copies than it should.
+    surplus: Vec<BlockId>,
+}
+
+/// Merges the page with the rows of its range, both in order.
+async fn compare(
+    inner: &Inner,
+    node: NodeId,
+    range: BlockRange,
+    held: &[ReportedReplica],
+) -> Result<Differences, StoreError> {
+    let mut differences = Differences::default();
+    let mut held = held.iter().peekable();
+    let mut rest = range;
+    let mut reader = inner.store.read_in_background().await?;
+    loop {
+        let rows = replicas::expected(&mut reader, node, rest, ROWS_PER_READ).await?;
+        for row in &rows {
+            while let Some(replica) = held.next_if(|replica| replica.block < row.block) {
+                differences.unexpected.push(*replica);
+            }
+            match held.next_if(|replica| replica.block == row.block) {
+                Some(replica) => differences.compare(row, replica),
+                // A copy that is known to be bad is in quarantine, and not reported.
+                None if !row.good || stored_lately(inner, node, row.block) => {}
+                None if is_young(inner, row.block) => differences.unreported.push(row.block),
+                None => differences.missing.push(row.block),
+            }
+        }
+        match rows.last() {
+            Some(last) if rows.len() == ROWS_PER_READ as usize => rest.after = Some(last.block),
+            Some(_) | None => break,
+        }
+    }
+    differences.unexpected.extend(held);
+    Ok(differences)
+}
+
+impl Differences {
+    /// The first blocks that the node lacks, in order.
+    fn lacking(&self) -> Vec<BlockId> {
+        let mut lacking: Vec<_> = self.missing.iter().chain(&self.unreported).copied().collect();
+        lacking.sort_unstable();
+        lacking.truncate(RESTORES_PER_PAGE);
+        lacking
+    }
+
+    /// What the differences and the deletions that are done change.
+    fn changes(self, deleted: Vec<BlockId>) -> Vec<Change> {
+        let missing = self.missing.into_iter().map(Change::Missing);
+        let surplus = self.surplus.into_iter().map(Change::Surplus);
+        let unexpected = self.unexpected.into_iter().map(Change::Held);
+        let deleted = deleted.into_iter().map(Change::Deleted);
+        missing.chain(surplus).chain(unexpected).chain(deleted).collect()
+    }
+
+    fn compare(&mut self, row: &ExpectedReplica, replica: &ReportedReplica) {
+        if row.length != replica.length || row.crc32c != replica.crc32c {
+            self.unexpected.push(*replica);
+        } else if row.surplus {
+            self.surplus.push(row.block);
+        }
+    }
+}
+
+/// Whether a report that is just arriving may be older than the block's copies, as far as this process listed them. (Those
+/// that another one listed are older than any report to this one.)
+fn is_young(inner: &Inner, block: BlockId) -> bool {
+    inner.soft_state().recent_commits.has(block, inner.env.monotonic(), inner.config.report_age)
+}
+
+/// Whether the node told, in this incarnation, that it stored the block a moment ago.
+fn stored_lately(inner: &Inner, node: NodeId, block: BlockId) -> bool {
+    inner.soft_state().nodes.stored_lately(node, block, inner.env.monotonic(), inner.config.report_age)
+}
+
+/// If the node stored these replicas after it read the page, its heartbeats report them.
+fn await_heartbeats(inner: &Inner, report: &BlockReport, unreported: &[BlockId]) {
+    let due = inner.env.monotonic() + inner.config.report_age;
+    let mut soft_state = inner.soft_state();
+    for block in unreported {
+        soft_state.unreported.add(report.node, report.incarnation, *block, due);
+    }
+}
+
+/// Replicas that no heartbeat reported in time are missing.
+pub(in crate::block_manager) async fn end_waits(inner: &Arc<Inner>) -> Result<(), StoreError> {
+    let now = inner.env.monotonic();
+    let due = inner.soft_state().unreported.take_due(now, ROWS_PER_READ as usize);
+    let mut failed = None;
+    for ((node, incarnation), blocks) in due {
+        // A newer incarnation reports anew, and the replicas of a dead node do not count.
+        if !inner.soft_state().nodes.accepts(node, incarnation) {
+            continue;
+        }
+        let missing = blocks.iter().copied().map(Change::Missing).collect();
+        if let Err(error) = change_replicas(inner, node, missing).await {
+            let mut soft_state = inner.soft_state();
+            for block in blocks {
+                soft_state.unreported.add(node, incarnation, block, now);
+            }
+            failed = Some(error);
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Replicas that were to be deleted and are not there: their deletion is done. Those that are there are still queued.
+async fn deleted(
+    inner: &Inner,
+    node: NodeId,
+    range: BlockRange,
+    held: &HashSet<BlockId>,
+) -> Result<Vec<BlockId>, StoreError> {
+    let mut rest = range;
+    let mut done = Vec::new();
+    let mut reader = inner.store.read_in_background().await?;
+    loop {
+        let queued = deletions::page(&mut reader, node, rest, ROWS_PER_READ).await?;
+        done.extend(queued.iter().filter(|block| !held.contains(block)));
+        match queued.last() {
+            Some(last) if queued.len() == ROWS_PER_READ as usize => rest.after = Some(*last),
+            Some(_) | None => return Ok(done),
+        }
+    }
+}
+
+/// Counts what was reported. The last page ends the report: what is on the node is known then, and whether this database
+/// knows it.
+async fn count(inner: &Inner, report: &BlockReport, unknown: &[ReportedReplica]) -> Result<(), StoreError> {
+    let counted = Unknown::of(unknown);
+    let told = {
+        let mut soft_state = inner.soft_state();
+        let strange = soft_state.count_strange(
+            report.node,
+            unknown.iter().map(|replica| replica.block),
+            inner.env.now(),
+        );
+        soft_state.nodes.reported(report, counted, strange)
+    };
+    let Some(told) = told else { return Ok(()) };
+    let too_many = inner.look_at_unknown(report.node, told.strange, told.replicas).await?;
+    {
+        let (mut soft_state, now) = (inner.soft_state(), inner.env.now());
+        let put_off = soft_state.nodes.get_mut(report.node).map(|node| node.report.take_put_off());
+        for replica in put_off.into_iter().flatten().filter(|_| !too_many) {
+            soft_state.remember_orphan(report.node, &Change::Held(replica), now);
+        }
+    }
+    inner.nodes_changed();
+    inner.events.publish(EventKind::NodeReported { node: report.node, blocks: told.replicas });
+    Ok(())
+}

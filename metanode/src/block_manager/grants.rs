@@ -1,0 +1,250 @@
+//! Grants: the right to store one block. A grant is a lease, and speaks for itself: it is signed, so
+//! nothing has to remember it, and giving one writes nothing.
+
+use std::collections::BTreeMap;
+
+use cairn_protocol::admin::{AdminState, NodeState};
+use cairn_protocol::block::{BLOCK_LENGTH_MAX, BLOCK_SIZE_MIN};
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::metadata::{
+    AllocateBlocks, Grant, GrantTarget, MetadataError, ReleaseGrants, RenewGrants,
+};
+use futures_util::FutureExt;
+
+use super::Inner;
+use super::soft_state::SoftState;
+use crate::store::blocks::{self, BucketLayout};
+use crate::store::leases::{self, Lease};
+use crate::store::{Connection, StoreError, deletions};
+use cairn_planner::placement::{Demand, place};
+use cairn_planner::size::block_size;
+use cairn_planner::{ClusterView, NodeView};
+
+/// What grants are signed for.
+const PURPOSE: &str = "grant";
+
+/// What was stored under a grant that is given back, if anything, is not known; the node counts it itself.
+const UNKNOWN_BYTES: u64 = 0;
+
+/// Grants in one request: 8 GiB in blocks of the default size, and a fraction of a second of work.
+const GRANTS_MAX: u32 = 1_000;
+
+/// Checks that a grant is one of ours and can still be used.
+pub(super) fn verify(inner: &Inner, grant: &Grant) -> Result<(), MetadataError> {
+    inner
+        .secret
+        .verify(PURPOSE, &grant.message(), &grant.signature)
+        .map_err(|error| MetadataError::InvalidGrant { reason: error.to_string() })?;
+    if inner.env.now() > grant.expires_at {
+        return Err(MetadataError::GrantExpired);
+    }
+    Ok(())
+}
+
+fn sign(inner: &Inner, mut grant: Grant) -> Grant {
+    grant.signature = inner.secret.sign(PURPOSE, &grant.message());
+    grant
+}
+
+pub(super) async fn allocate(inner: &Inner, request: AllocateBlocks) -> Result<Vec<Grant>, MetadataError> {
+    if request.count == 0 || request.count > GRANTS_MAX {
+        let reason = format!("{} grants at once; 1 to {GRANTS_MAX} are possible", request.count);
+        return Err(MetadataError::Malformed { reason });
+    }
+    if let Some(size) = request.block_size
+        && !is_block_size(size)
+    {
+        let reason = format!("a block size is {BLOCK_SIZE_MIN} to {BLOCK_LENGTH_MAX} bytes, not {size}");
+        return Err(MetadataError::Malformed { reason });
+    }
+    let mut reader = inner.store.read().await?;
+    let layout = blocks::bucket_layout(&mut reader, &request.bucket).await?;
+    drop(reader);
+    let layout = layout.ok_or(MetadataError::NoSuchBucket { bucket: request.bucket.clone() })?;
+    let planned = plan(inner, &mut inner.soft_state(), &request, layout)?;
+    Ok(planned.into_iter().map(|grant| sign(inner, grant)).collect())
+}
+
+/// Whether it is a size that operators and clients can ask for.
+pub(super) fn is_block_size(bytes: u64) -> bool {
+    (BLOCK_SIZE_MIN..=BLOCK_LENGTH_MAX).contains(&bytes)
+}
+
+/// The grants, not yet signed; what each is expected to use is reserved. All or none.
+fn plan(
+    inner: &Inner,
+    soft_state: &mut SoftState,
+    request: &AllocateBlocks,
+    layout: BucketLayout,
+) -> Result<Vec<Grant>, MetadataError> {
+    let config = &inner.config;
+    let replication = config.replication_of(request.storage_class.as_deref(), layout.replication);
+    let expires_at = inner.env.now().after(config.lease);
+    let base = request.block_size.or(layout.block_size).unwrap_or(config.block_size);
+    let mut offset = request.object_offset;
+    let mut planned: Vec<Grant> = Vec::new();
+    let result = loop {
+        if planned.len() == request.count as usize {
+            break Ok(());
+        }
+        let size = block_size(base, offset, request.object_length);
+        let rest = request.object_length.map_or(u64::MAX, |length| length.saturating_sub(offset));
+        let bytes = size.min(rest).min(request.expected_length.unwrap_or(u64::MAX)).max(1);
+        let view = soft_state.view(&inner.env);
+        let min_replicas = view.attainable(config.min_replicas.min(replication));
+        let demand = Demand { bytes, copies: replication, holders: &[], exclude: &request.exclude };
+        let nodes = inner.env.with_rng(|rng| place(view, &demand, rng));
+        if nodes.is_empty() || nodes.len() < min_replicas as usize {
+            break Err(not_enough(view, bytes, min_replicas, &request.exclude));
+        }
+        let grant = Grant {
+            block: BlockId(inner.env.uuid_v7()),
+            targets: nodes.iter().filter_map(|node| target(soft_state, *node)).collect(),
+            block_size: size,
+            replication,
+            min_replicas,
+            expires_at,
+            lifetime_ms: lifetime_ms(inner),
+            signature: String::new(),
+        };
+        // What is placed next sees it.
+        soft_state.reservations.add(grant.block, nodes, bytes, expires_at);
+        planned.push(grant);
+        offset = offset.saturating_add(size);
+    };
+    if result.is_err() {
+        for grant in &planned {
+            soft_state.reservations.remove(grant.block);
+        }
+    }
+    result.map(|()| planned)
+}
+
+fn lifetime_ms(inner: &Inner) -> u64 {
+    u64::try_from(inner.config.lease.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn target(soft_state: &SoftState, id: NodeId) -> Option<GrantTarget> {
+    soft_state.nodes.get(id).map(|node| GrantTarget { node: id, address: node.address.clone() })
+}
+
+/// Why there is no grant, in words: who is there, and why the others do not count.
+fn not_enough(view: &ClusterView, bytes: u64, needed: u32, excluded: &[NodeId]) -> MetadataError {
+    let registered = view.nodes().len();
+    if registered == 0 {
+        return MetadataError::NotEnoughNodes { reason: "no datanode has registered".to_owned() };
+    }
+    let mut able = 0;
+    let mut unable: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in view.nodes() {
+        match unable_because(node, bytes, excluded) {
+            Some(why) => *unable.entry(why).or_default() += 1,
+            None => able += 1,
+        }
+    }
+    let unable: Vec<String> = unable.into_iter().map(|(why, nodes)| format!("{nodes} {why}")).collect();
+    let reason = format!(
+        "a block of {bytes} bytes needs {needed} datanodes that can take it, and {able} of {registered} can: {}",
+        unable.join(", ")
+    );
+    MetadataError::NotEnoughNodes { reason }
+}
+
+/// Why a node cannot take a block of so many bytes.
+fn unable_because(node: &NodeView, bytes: u64, excluded: &[NodeId]) -> Option<&'static str> {
+    match (node.state, node.admin_state) {
+        (NodeState::Dead, _) => Some("dead"),
+        (NodeState::Stale, _) => Some("silent"),
+        (NodeState::Live, AdminState::Draining) => Some("draining"),
+        (NodeState::Live, AdminState::Maintenance { .. }) => Some("in maintenance"),
+        (NodeState::Live, AdminState::InService) if node.failing => Some("failing again and again"),
+        (NodeState::Live, AdminState::InService) if !node.takes(bytes) => Some("full"),
+        (NodeState::Live, AdminState::InService) if excluded.contains(&node.node) => {
+            Some("failed this client")
+        }
+        (NodeState::Live, AdminState::InService) => None,
+    }
+}
+
+pub(super) async fn renew(inner: &Inner, request: RenewGrants) -> Result<Vec<Grant>, MetadataError> {
+    for grant in &request.grants {
+        verify(inner, grant)?;
+    }
+    let expires_at = inner.env.now().after(inner.config.lease);
+    let blocks: Vec<BlockId> = request.grants.iter().map(|grant| grant.block).collect();
+    inner.store.write(move |tx| keep_leases(tx, blocks, expires_at).boxed()).await?;
+    let mut soft_state = inner.soft_state();
+    let renewed = request.grants.into_iter().map(|grant| {
+        let nodes: Vec<_> = grant.targets.iter().map(|target| target.node).collect();
+        soft_state.reservations.extend(grant.block, &nodes, expires_at);
+        sign(inner, Grant { expires_at, lifetime_ms: lifetime_ms(inner), ..grant })
+    });
+    Ok(renewed.collect())
+}
+
+async fn keep_leases(
+    tx: &mut Connection,
+    leased: Vec<BlockId>,
+    expires_at: Timestamp,
+) -> Result<(), MetadataError> {
+    for block in leased {
+        if blocks::exists(tx, block).await? {
+            // Committed meanwhile: what refers to it keeps it.
+            continue;
+        }
+        match leases::find(tx, block).await? {
+            Some(Lease::GivenUp(_)) => {
+                return Err(MetadataError::BlockLost { block, reason: "it was given up".to_owned() });
+            }
+            Some(Lease::Renewed(until)) if until >= expires_at => {}
+            Some(Lease::Renewed(_)) | None => leases::set(tx, block, Lease::Renewed(expires_at)).await?,
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn release(inner: &Inner, request: ReleaseGrants) -> Result<(), MetadataError> {
+    let now = inner.env.now();
+    let mut genuine = Vec::with_capacity(request.grants.len());
+    for grant in request.grants {
+        match verify(inner, &grant) {
+            Ok(()) => genuine.push(grant),
+            // Its lease is over: whatever was stored under it goes without being asked.
+            Err(MetadataError::GrantExpired) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let given_back = inner.store.write(move |tx| give_back(tx, genuine, now).boxed()).await?;
+    let mut soft_state = inner.soft_state();
+    for grant in given_back {
+        soft_state.reservations.remove(grant.block);
+        for target in &grant.targets {
+            soft_state.nodes.deletion_queued(target.node, UNKNOWN_BYTES);
+        }
+        inner.events.publish(EventKind::GrantAbandoned { block: grant.block });
+    }
+    Ok(())
+}
+
+/// Queues the deletion of what was stored under these grants, and sees to it that they cannot be
+/// committed any more. Answers those that were not committed.
+async fn give_back(
+    tx: &mut Connection,
+    grants: Vec<Grant>,
+    now: Timestamp,
+) -> Result<Vec<Grant>, StoreError> {
+    let mut given_back = Vec::with_capacity(grants.len());
+    for grant in grants {
+        if blocks::exists(tx, grant.block).await? {
+            continue;
+        }
+        leases::give_up(tx, grant.block, grant.expires_at).await?;
+        for target in &grant.targets {
+            deletions::queue(tx, target.node, grant.block, UNKNOWN_BYTES, now).await?;
+        }
+        given_back.push(grant);
+    }
+    Ok(given_back)
+}

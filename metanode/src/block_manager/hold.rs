@@ -1,0 +1,216 @@
+//! Whether anything may be deleted.
+//!
+//! A database that was put back from a backup, or copied without its log, does not know what was written since, and
+//! would have the datanodes delete it. So nothing is deleted
+//!
+//! * until every datanode that the database knows has reported, or is dead: any of them may have seen more;
+//! * from when a datanode has seen a state of the database that this one never was in (`Generation`), or holds more
+//!   blocks that it does not know than uploads that were broken off leave behind, until an operator agrees.
+//!
+//! Meanwhile everything else goes on: objects are read and written, copies are made, and deletions that follow from what the
+//! database does know are queued, but not handed out.
+//!
+//! **Which share of unknown blocks is too large.** A healthy node holds blocks that nobody refers to: what uploads that were
+//! broken off left within the last lease. [`UNKNOWN_MIN`] blocks, or one in [`UNKNOWN_SHARE`], are well above that, and
+//! well below what a database of yesterday lacks of a cluster that is written to. Only blocks count that are
+//! older than this process: younger ones it granted itself. A node that is new, or was wiped, reports nothing unknown; on one
+//! with few blocks the rule says nothing, and generations and the datanode's trash are what protects it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cairn_protocol::admin::{AdminError, HeldReplicas, HoldCause, HoldReason, HoldStatus, ReleaseHold};
+use cairn_protocol::cluster::{Generation, Lineage};
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::NodeId;
+use cairn_protocol::warn_peer;
+use futures_util::FutureExt;
+
+use super::Inner;
+use super::soft_state::{Consent, Gate, Hold};
+use crate::store::settings::{self, Decision};
+use crate::store::{Connection, StoreError, totals};
+
+/// So many unknown blocks of one node, at the least, are too many: 800 MiB in blocks of the default size, more than a
+/// crashed gateway leaves on one node with the default memory for uploads.
+const UNKNOWN_MIN: u64 = 100;
+
+/// And one in so many of the node's blocks.
+const UNKNOWN_SHARE: u64 = 20;
+
+/// Whether so many unknown blocks of a node are too many.
+fn too_many(unknown: u64, reported: u64) -> bool {
+    unknown > UNKNOWN_MIN && unknown.saturating_mul(UNKNOWN_SHARE) > reported
+}
+
+impl Inner {
+    /// The state of the database, for datanodes.
+    pub(super) fn lineage(&self) -> Lineage {
+        let soft_state = self.soft_state();
+        let latest = self.store.generation().or(soft_state.holding.latest);
+        Lineage { latest, sole: soft_state.holding.hold.is_none() }
+    }
+
+    /// A node tells what it has seen. If that is more than this database knows, deletions are held from here on,
+    /// whatever the answer.
+    ///
+    /// # Errors
+    /// When it could not be written down; the node is to ask again then.
+    pub(super) async fn look_at_seen(&self, node: NodeId, seen: &[Generation]) -> Result<(), StoreError> {
+        let mut news = None;
+        {
+            let mut soft_state = self.soft_state();
+            let latest = self.store.generation().or(soft_state.holding.latest);
+            for seen in seen
+                .iter()
+                .filter(|seen| soft_state.holding.is_foreign(**seen, latest))
+                .copied()
+                .collect::<Vec<_>>()
+            {
+                let cause = HoldCause::UnknownGeneration { seen };
+                news = soft_state.holding.add(HoldReason { node, at: self.env.now(), cause }).or(news);
+            }
+        }
+        self.keep_hold(node, news).await
+    }
+
+    /// A node has so many unknown blocks among those that it reported. Answers whether that is too many; then
+    /// deletions are held from here on.
+    ///
+    /// # Errors
+    /// When it could not be written down. They are held all the same, until a restart.
+    pub(super) async fn look_at_unknown(
+        &self,
+        node: NodeId,
+        unknown: u64,
+        reported: u64,
+    ) -> Result<bool, StoreError> {
+        if !too_many(unknown, reported) {
+            return Ok(false);
+        }
+        let cause = HoldCause::UnknownBlocks { unknown, reported };
+        let news = self.soft_state().holding.add(HoldReason { node, at: self.env.now(), cause });
+        self.keep_hold(node, news).await?;
+        Ok(true)
+    }
+
+    async fn keep_hold(&self, node: NodeId, news: Option<Hold>) -> Result<(), StoreError> {
+        let Some(hold) = news else {
+            return Ok(());
+        };
+        warn_peer!(
+            %node,
+            reasons = ?hold.reasons,
+            "this database may be older than what a datanode holds: nothing is deleted until an operator agrees; \
+             `cairn admin hold status` tells more"
+        );
+        self.events.publish(EventKind::DeletionsHeld { node });
+        self.store.write(move |tx| keep_newest(tx, hold).boxed()).await
+    }
+
+    /// Whether deletions are held, and what they would delete.
+    pub(super) async fn hold_status(&self) -> Result<HoldStatus, StoreError> {
+        let mut reader = self.store.read().await?;
+        let queued = totals::deletions(&mut reader).await?;
+        drop(reader);
+        Ok(self.held(&queued))
+    }
+
+    fn held(&self, queued: &HashMap<NodeId, u64>) -> HoldStatus {
+        let mut soft_state = self.soft_state();
+        let gate = soft_state.gate(self.env.monotonic());
+        let Some(hold) = soft_state.holding.hold.clone() else {
+            let awaited = if gate == Gate::Waiting { soft_state.awaited() } else { Vec::new() };
+            return HoldStatus { awaited, ..HoldStatus::default() };
+        };
+        let nodes = soft_state.nodes.iter().map(|(node, known)| HeldReplicas {
+            node,
+            blocks: known.report.unknown().blocks,
+            bytes: known.report.unknown().bytes,
+            reported: known.report.replicas(),
+            queued: queued.get(&node).copied().unwrap_or(0),
+        });
+        HoldStatus {
+            since: Some(hold.since),
+            revision: hold.revision,
+            reasons_in_all: hold.revision,
+            reasons: hold.reasons,
+            awaited: soft_state.awaited(),
+            nodes: nodes.filter(|node| node.blocks + node.queued > 0).collect(),
+        }
+    }
+
+    /// An operator agrees to give up what this database does not know. Answers what that is.
+    pub(super) async fn release_hold(
+        self: &Arc<Self>,
+        request: ReleaseHold,
+    ) -> Result<HoldStatus, AdminError> {
+        let status = self.hold_status().await?;
+        if request.dry_run {
+            return Ok(status);
+        }
+        if !status.is_held() {
+            return Err(AdminError::Refused { reason: "deletions are not held".to_owned() });
+        }
+        let _decisions = self.decisions.write().await;
+        let consent = {
+            let soft_state = self.soft_state();
+            let Some(hold) =
+                soft_state.holding.hold.as_ref().filter(|hold| hold.revision == request.revision)
+            else {
+                let reason =
+                    "more has become known since; look at `cairn admin hold status` again".to_owned();
+                return Err(AdminError::Refused { reason });
+            };
+            let mut consent = soft_state.holding.consent.clone();
+            consent.openings.extend(&hold.openings);
+            let told = soft_state.nodes.iter().filter(|(_, node)| node.has_reported());
+            consent.nodes.extend(told.map(|(node, _)| (node, self.env.now())));
+            consent
+        };
+        let written = consent.clone();
+        self.store.write(move |tx| release(tx, written).boxed()).await?;
+        let newer = {
+            let mut soft_state = self.soft_state();
+            soft_state.holding.agreed.extend(consent.nodes.keys());
+            soft_state.holding.consent = consent;
+            // What was not remembered while deletions were held is in the nodes' next reports.
+            soft_state.nodes.ask_for_reports();
+            let hold = soft_state.holding.hold.take();
+            // What became known while this was written down is held still.
+            soft_state.holding.hold = hold.filter(|hold| hold.revision > request.revision);
+            soft_state.holding.hold.clone()
+        };
+        if let Some(hold) = newer {
+            self.store.write(move |tx| keep_newest(tx, hold).boxed()).await?;
+        }
+        tracing::warn!(fault = "peer", "an operator agreed to give up what this database does not know");
+        self.events.publish(EventKind::DeletionsReleased);
+        Ok(status)
+    }
+}
+
+/// Keeps a hold, unless one is kept that knows more: two may be written in another order than they were made.
+async fn keep_newest(tx: &mut Connection, hold: Hold) -> Result<(), StoreError> {
+    let kept: Option<Hold> = settings::decided(tx, Decision::Hold).await?;
+    if kept.is_none_or(|kept| kept.revision < hold.revision) {
+        settings::decide(tx, Decision::Hold, hold).await?;
+    }
+    Ok(())
+}
+
+async fn release(tx: &mut Connection, consent: Consent) -> Result<(), StoreError> {
+    settings::undecide(tx, Decision::Hold).await?;
+    settings::decide(tx, Decision::Consent, consent).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_unknown_blocks_or_a_small_share_of_many_are_not_too_many() {
+        assert!(!too_many(0, 0) && !too_many(100, 100) && !too_many(100_000, 2_000_000));
+        assert!(too_many(101, 101) && too_many(100_001, 2_000_000));
+    }
+}

@@ -1,0 +1,114 @@
+//! Which blocks need work on their copies: they are queued in SQL, and the repair worker examines
+//! them one by one. Queueing a block that needs nothing costs a look; forgetting one may cost a block.
+
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::{BlockId, NodeId};
+
+use super::Inner;
+use crate::store::blocks::BlockReplicas;
+use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
+
+/// Queues a block if its copies are not as they should be, and takes it out of the queue if they are.
+pub(super) async fn recheck(inner: &Inner, tx: &mut Connection, block: BlockId) -> Result<(), StoreError> {
+    // Copies may fail no more, now that there are others to read from.
+    inner.soft_state().copy_backoff.forget(block);
+    let copies = blocks::find(tx, block).await?;
+    match copies.and_then(|copies| Some((needs_attention(inner, &copies)?, copies))) {
+        Some((live, copies)) => queue(inner, tx, block, live, copies.block.replication).await,
+        None => {
+            if repairs::remove(tx, block).await? {
+                inner.hint(block);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Queues a block that has `live` copies where there should be `replication`.
+pub(super) async fn queue(
+    inner: &Inner,
+    tx: &mut Connection,
+    block: BlockId,
+    live: u32,
+    replication: u32,
+) -> Result<(), StoreError> {
+    let is_new = repairs::queue(tx, block, live, replication, inner.env.now()).await?;
+    let wanted = inner.soft_state().nodes.attainable(replication);
+    if is_new && live < wanted {
+        inner.events.publish(EventKind::BlockUnderReplicated { block, live, wanted });
+    }
+    inner.hint(block);
+    Ok(())
+}
+
+/// How many live copies a block has, if that is not what it should have or some copy is bad.
+fn needs_attention(inner: &Inner, copies: &BlockReplicas) -> Option<u32> {
+    let live = live_replicas(inner, copies);
+    let bad = copies.holders.iter().any(|(_, good)| !good);
+    let attainable = inner.soft_state().nodes.attainable(copies.block.replication);
+    (bad || live < attainable || live > copies.block.replication).then_some(live)
+}
+
+/// Good copies on nodes that are not dead, or may be silent.
+pub(super) fn live_replicas(inner: &Inner, copies: &BlockReplicas) -> u32 {
+    let mut soft_state = inner.soft_state();
+    let view = soft_state.view(&inner.env);
+    let live = |(node, good): &&(NodeId, bool)| {
+        *good && view.get(*node).is_some_and(cairn_planner::NodeView::keeps_replicas)
+    };
+    u32::try_from(copies.holders.iter().filter(live).count()).unwrap_or(u32::MAX)
+}
+
+/// A node holds a good copy, as it says itself.
+pub(super) async fn add_replica(
+    inner: &Inner,
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeId,
+) -> Result<(), StoreError> {
+    replicas::add(tx, block, node).await?;
+    recheck(inner, tx, block).await
+}
+
+/// A node does not hold its replica any more. Answers whether it was listed.
+pub(super) async fn remove_replica(
+    inner: &Inner,
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeId,
+) -> Result<bool, StoreError> {
+    let was_listed = replicas::remove(tx, block, node).await?;
+    if was_listed {
+        recheck(inner, tx, block).await?;
+    }
+    Ok(was_listed)
+}
+
+/// A node's copy is bad, as it says itself. Answers whether it was thought good.
+pub(super) async fn mark_bad(
+    inner: &Inner,
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeId,
+) -> Result<bool, StoreError> {
+    let changed = replicas::mark_bad(tx, block, node).await?;
+    if changed {
+        recheck(inner, tx, block).await?;
+    }
+    Ok(changed)
+}
+
+/// A node holds a bad copy of a block that exists, as it says itself, whether it was known to hold one
+/// or not: a bad copy is kept until there are good ones. Answers whether that is news.
+pub(super) async fn add_bad_replica(
+    inner: &Inner,
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeId,
+) -> Result<bool, StoreError> {
+    if deletions::is_queued(tx, node, block).await? {
+        return Ok(false);
+    }
+    replicas::add_if_absent(tx, block, node).await?;
+    mark_bad(inner, tx, block, node).await
+}

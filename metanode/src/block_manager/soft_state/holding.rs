@@ -1,0 +1,188 @@
+//! What is known of whether replicas may be given up, and why not. `hold` is what changes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use cairn_protocol::admin::{HoldCause, HoldReason};
+use cairn_protocol::cluster::Generation;
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::{BlockId, NodeId, OpeningId};
+use serde::{Deserialize, Serialize};
+
+use super::SoftState;
+use crate::store::generations::{self, Past};
+use crate::store::settings::{self, Decision};
+use crate::store::{Connection, StoreError};
+
+/// Reasons that are kept; the others are counted.
+const REASONS_MAX: usize = 16;
+
+/// Deletions wait for an operator. Kept in SQL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::block_manager) struct Hold {
+    pub(in crate::block_manager) since: Timestamp,
+    /// How many reasons there are.
+    pub(in crate::block_manager) revision: u64,
+    /// The first of them.
+    pub(in crate::block_manager) reasons: Vec<HoldReason>,
+    /// Starts of metanodes that made changes which this database does not know.
+    pub(in crate::block_manager) openings: BTreeSet<OpeningId>,
+    /// Nodes that hold too many unknown blocks.
+    nodes: BTreeSet<NodeId>,
+}
+
+/// What operators agreed to give up. Kept in SQL.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::block_manager) struct Consent {
+    /// Changes of these starts of metanodes.
+    pub(in crate::block_manager) openings: BTreeSet<OpeningId>,
+    /// What these nodes hold that was made before then and is not known.
+    pub(in crate::block_manager) nodes: BTreeMap<NodeId, Timestamp>,
+}
+
+/// What SQL knows at the start.
+#[derive(Debug)]
+pub(in crate::block_manager) struct KnownHold {
+    hold: Option<Hold>,
+    consent: Consent,
+    past: Past,
+    latest: Option<Generation>,
+}
+
+impl KnownHold {
+    pub(in crate::block_manager) async fn read(connection: &mut Connection) -> Result<Self, StoreError> {
+        Ok(Self {
+            hold: settings::decided(connection, Decision::Hold).await?,
+            consent: settings::decided(connection, Decision::Consent).await?.unwrap_or_default(),
+            past: generations::past(connection).await?,
+            latest: generations::latest(connection).await?,
+        })
+    }
+}
+
+/// Whether anything may be deleted, and why not.
+#[derive(Debug)]
+pub(in crate::block_manager) struct Holding {
+    pub(in crate::block_manager) hold: Option<Hold>,
+    pub(in crate::block_manager) consent: Consent,
+    past: Past,
+    /// The latest generation before this process changed anything.
+    pub(in crate::block_manager) latest: Option<Generation>,
+    /// This start.
+    opening: OpeningId,
+    opened_at: Timestamp,
+    /// Nodes of which an operator agreed to give up what is not known, since this start: whatever its age.
+    pub(in crate::block_manager) agreed: BTreeSet<NodeId>,
+    /// From when on it is not waited any longer for nodes that have not reported.
+    patient_until: Duration,
+    /// All nodes have reported, or are not waited for any longer.
+    settled: bool,
+}
+
+/// Whether replicas may be given up now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::block_manager) enum Gate {
+    /// Yes.
+    Open,
+    /// Not before every node has reported.
+    Waiting,
+    /// Not before an operator agrees.
+    Held,
+}
+
+impl Holding {
+    pub(in crate::block_manager) fn new(
+        known: KnownHold,
+        opening: OpeningId,
+        opened_at: Timestamp,
+        patient_until: Duration,
+    ) -> Self {
+        let KnownHold { hold, consent, past, latest } = known;
+        Self {
+            hold,
+            consent,
+            past,
+            latest,
+            opening,
+            opened_at,
+            agreed: BTreeSet::new(),
+            patient_until,
+            settled: false,
+        }
+    }
+
+    /// Whether a node has seen more than this database knows, and nobody agreed to give it up.
+    pub(in crate::block_manager) fn is_foreign(&self, seen: Generation, latest: Option<Generation>) -> bool {
+        let own = seen.opening == self.opening
+            && latest
+                .is_some_and(|latest| latest.opening == seen.opening && seen.sequence <= latest.sequence);
+        !own && !self.past.knows(seen) && !self.consent.openings.contains(&seen.opening)
+    }
+
+    /// Takes a reason up. Answers the hold as it is to be kept, if the reason is news.
+    pub(in crate::block_manager) fn add(&mut self, reason: HoldReason) -> Option<Hold> {
+        let hold = self.hold.get_or_insert_with(|| Hold {
+            since: reason.at,
+            revision: 0,
+            reasons: Vec::new(),
+            openings: BTreeSet::new(),
+            nodes: BTreeSet::new(),
+        });
+        let is_new = match reason.cause {
+            HoldCause::UnknownGeneration { seen } => hold.openings.insert(seen.opening),
+            HoldCause::UnknownBlocks { .. } => hold.nodes.insert(reason.node),
+        };
+        if !is_new {
+            return None;
+        }
+        hold.revision += 1;
+        if hold.reasons.len() < REASONS_MAX {
+            hold.reasons.push(reason);
+        }
+        Some(hold.clone())
+    }
+
+    /// Whether an operator was told of such a block before, or this process granted it itself.
+    fn is_excused(&self, node: NodeId, block: BlockId, now: Timestamp) -> bool {
+        let before = self.consent.nodes.get(&node).copied().unwrap_or_default();
+        // Cluster time stands still in a database, so what was written since it was saved may be of a time to come.
+        self.agreed.contains(&node)
+            || block
+                .created_at_ms()
+                .map(Timestamp)
+                .is_none_or(|at| at <= before || (self.opened_at..=now).contains(&at))
+    }
+}
+
+impl SoftState {
+    /// Whether replicas may be given up now.
+    pub(in crate::block_manager) fn gate(&mut self, now: Duration) -> Gate {
+        if self.holding.hold.is_some() {
+            return Gate::Held;
+        }
+        if !self.holding.settled {
+            self.holding.settled = now >= self.holding.patient_until || self.awaited().is_empty();
+        }
+        if self.holding.settled { Gate::Open } else { Gate::Waiting }
+    }
+
+    /// Whether deletions wait for an operator.
+    pub(in crate::block_manager) fn is_held(&self) -> bool {
+        self.holding.hold.is_some()
+    }
+
+    /// Nodes that have not reported since the start, and are not dead.
+    pub(in crate::block_manager) fn awaited(&self) -> Vec<NodeId> {
+        self.nodes.iter().filter(|(_, node)| node.is_awaited()).map(|(id, _)| id).collect()
+    }
+
+    /// How many of these blocks, which nobody refers to, this database should have known.
+    pub(in crate::block_manager) fn count_strange(
+        &self,
+        node: NodeId,
+        blocks: impl Iterator<Item = BlockId>,
+        now: Timestamp,
+    ) -> u64 {
+        blocks.filter(|block| !self.holding.is_excused(node, *block, now)).count() as u64
+    }
+}

@@ -1,0 +1,454 @@
+//! The datanodes, as this process knows them: who is there, how full, and what was asked of them.
+//!
+//! The table is filled from SQL at start. A node from SQL counts as live until its silence says
+//! otherwise, counted from the start; but nobody has heard of it yet, so others are preferred, and
+//! its first heartbeat is answered with the wish that it register again: its full report tells what
+//! this process cannot know.
+
+mod deletions;
+mod failures;
+mod recent;
+mod report;
+pub(crate) mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_protocol::admin::{AdminState, NodeState};
+use cairn_protocol::cluster::{BlockReport, Register, VolumeUsage};
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::{BlockId, NodeId, VolumeId};
+
+use self::deletions::{Deletions, Outgoing};
+use self::failures::Failures;
+use self::recent::Recent;
+use self::report::Report;
+pub(crate) use self::report::{Told, Unknown};
+use self::state::{Patience, Signal};
+use crate::store::nodes::KnownNode;
+use cairn_planner::NodeView;
+
+/// A datanode.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// Its base URL.
+    pub(crate) address: String,
+    /// Its zone.
+    pub(crate) zone: Option<Arc<str>>,
+    /// Its incarnation.
+    pub(crate) incarnation: u64,
+    /// Its state.
+    pub(crate) state: NodeState,
+    /// What the operator wants of it.
+    pub(crate) admin_state: AdminState,
+    /// Version of its software.
+    pub(crate) version: String,
+    /// When it was seen to be stale.
+    stale_at: Duration,
+    /// Its volumes, as it told last.
+    pub(crate) volumes: Vec<VolumeUsage>,
+    /// When it was heard of last, by monotonic time; when the table was filled, if not yet.
+    pub(crate) heard_at: Duration,
+    /// Whether it registered with this process.
+    pub(crate) present: bool,
+    /// Until when others are preferred, because a client could not reach it.
+    avoid_until: Duration,
+    /// What is queued for deletion there.
+    outgoing: Outgoing,
+    /// What it is told to delete.
+    pub(crate) deletions: Deletions,
+    /// What it reported in this incarnation.
+    pub(crate) report: Report,
+    /// It is to report all that it holds once more, at once.
+    pub(crate) wants_report: bool,
+    /// Blocks that it stored lately, which a report on its way may not name yet.
+    recent: Recent,
+    /// What it failed at lately.
+    failures: Failures,
+    /// It was told that it is drained.
+    pub(crate) told_drained: bool,
+}
+
+impl Node {
+    fn good_volumes(&self) -> impl Iterator<Item = &VolumeUsage> {
+        self.volumes.iter().filter(|volume| volume.failed.is_none())
+    }
+
+    /// Whether it registered with this process, and its report was worked in to its last page. Before that nobody knows
+    /// whether it still has what it had.
+    pub(crate) fn has_reported(&self) -> bool {
+        self.present && self.report.is_complete()
+    }
+
+    /// Whether its report is still to be expected.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.has_reported() && self.state != NodeState::Dead
+    }
+
+    /// Whether it may be silent at this time.
+    fn may_be_silent(&self, at: Timestamp) -> bool {
+        matches!(self.admin_state, AdminState::Maintenance { until } if at < until)
+    }
+
+    fn view(&self, node: NodeId, traffic: Traffic, now: Moment) -> NodeView {
+        let sum =
+            |bytes: fn(&VolumeUsage) -> u64| self.good_volumes().map(bytes).fold(0u64, u64::saturating_add);
+        NodeView {
+            node,
+            zone: self.zone.clone(),
+            state: self.state,
+            admin_state: match self.admin_state {
+                AdminState::Maintenance { .. } if !self.may_be_silent(now.wall) => AdminState::InService,
+                admin_state => admin_state,
+            },
+            suspect: !self.has_reported() || now.monotonic < self.avoid_until,
+            failing: false,
+            capacity: sum(|volume| volume.capacity),
+            predicted_used: sum(|volume| volume.used)
+                .saturating_add(traffic.inbound)
+                .saturating_sub(self.outgoing.bytes())
+                .saturating_sub(traffic.outbound),
+            room: sum(|volume| volume.free).saturating_sub(traffic.inbound),
+            largest_volume: self.good_volumes().map(|volume| volume.free).max().unwrap_or(0),
+        }
+    }
+}
+
+/// Bytes on their way to a node, and off it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    /// Granted there, or being copied to it.
+    pub(crate) inbound: u64,
+    /// Being moved to another node; the deletion is not queued yet.
+    pub(crate) outbound: u64,
+}
+
+/// A moment, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// For silence and deadlines within this process.
+    pub(crate) monotonic: Duration,
+    /// For what is agreed with operators.
+    pub(crate) wall: Timestamp,
+}
+
+/// All registered datanodes.
+#[derive(Debug)]
+pub(crate) struct NodeTable {
+    nodes: BTreeMap<NodeId, Node>,
+    patience: Patience,
+    /// Nodes that look different since [`take_changed`](Self::take_changed).
+    changed: BTreeSet<NodeId>,
+    /// When nodes will look different only because time passed.
+    deadlines: BTreeSet<(Duration, NodeId)>,
+    /// Nodes that fail again and again.
+    failing: BTreeSet<NodeId>,
+    /// More than half of the live nodes seem to fail: it is more likely that those who say so, such as a
+    /// gateway that is cut off, are wrong.
+    blames_too_many: bool,
+}
+
+/// What a heartbeat changed.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// It was stale.
+    pub(crate) revived: bool,
+    /// Volumes that failed since the last heartbeat, and why.
+    pub(crate) failed: Vec<(VolumeId, String)>,
+}
+
+impl NodeTable {
+    /// A table of the nodes that SQL knows.
+    pub(crate) fn new(known: Vec<KnownNode>, patience: Patience, now: Duration) -> Self {
+        let nodes: BTreeMap<_, _> =
+            known.into_iter().map(|known| (known.node, Node::from_known(known, now))).collect();
+        let changed = nodes.keys().copied().collect();
+        Self {
+            nodes,
+            patience,
+            changed,
+            deadlines: BTreeSet::new(),
+            failing: BTreeSet::new(),
+            blames_too_many: false,
+        }
+    }
+
+    /// The nodes that look different than at the last call.
+    pub(crate) fn take_changed(&mut self, now: Duration) -> BTreeSet<NodeId> {
+        while let Some((at, node)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
+            self.deadlines.remove(&(at, node));
+            self.changed.insert(node);
+        }
+        let mut changed = std::mem::take(&mut self.changed);
+        for node in &changed {
+            if self.get(*node).is_some_and(|found| now < found.failures.until()) {
+                self.failing.insert(*node);
+            } else {
+                self.failing.remove(node);
+            }
+        }
+        let live = |node: &&NodeId| self.state(**node) == NodeState::Live;
+        let failing = self.failing.iter().filter(live).count();
+        let too_many = failing > 0
+            && failing * 2 > self.nodes.values().filter(|node| node.state == NodeState::Live).count();
+        if std::mem::replace(&mut self.blames_too_many, too_many) != too_many {
+            changed.extend(&self.failing);
+        }
+        changed
+    }
+
+    /// One node.
+    pub(crate) fn get(&self, node: NodeId) -> Option<&Node> {
+        self.nodes.get(&node)
+    }
+
+    /// One node, to be changed.
+    pub(crate) fn get_mut(&mut self, node: NodeId) -> Option<&mut Node> {
+        self.nodes.get_mut(&node)
+    }
+
+    /// All nodes, by id.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().map(|(id, node)| (*id, node))
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)
+    }
+
+    /// A node's state; one that nobody knows is as good as dead.
+    pub(crate) fn state(&self, node: NodeId) -> NodeState {
+        self.get(node).map_or(NodeState::Dead, |node| node.state)
+    }
+
+    /// How many copies there can be of a block that wants `replication`.
+    pub(crate) fn attainable(&self, replication: u32) -> u32 {
+        replication.min(self.len())
+    }
+
+    /// A node registered: it begins anew.
+    pub(crate) fn registered(&mut self, register: Register, incarnation: u64, now: Duration) {
+        let state = state::next(self.state(register.node), Signal::Registered, self.patience);
+        let known = KnownNode {
+            node: register.node,
+            address: register.address,
+            zone: register.zone,
+            incarnation,
+            volumes: register.volumes,
+            admin_state: self.get(register.node).map(|node| node.admin_state).unwrap_or_default(),
+            version: register.version,
+            deletions: self.get(register.node).map(|node| node.outgoing.parts()).unwrap_or_default(),
+        };
+        let id = known.node;
+        let node = Node { state, present: true, ..Node::from_known(known, now) };
+        self.nodes.insert(id, node);
+        self.changed.insert(id);
+    }
+
+    /// A node is forgotten.
+    pub(crate) fn remove(&mut self, node: NodeId) {
+        self.nodes.remove(&node);
+        self.changed.insert(node);
+    }
+
+    /// Something else is wanted of a node.
+    pub(crate) fn set_admin_state(&mut self, id: NodeId, admin_state: AdminState) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.admin_state = admin_state;
+            node.told_drained = false;
+            self.changed.insert(id);
+        }
+    }
+
+    /// The nodes whose maintenance is over, and since when.
+    pub(crate) fn maintenance_over(&self, now: Timestamp) -> Vec<(NodeId, Timestamp)> {
+        let over = |(id, node): (NodeId, &Node)| match node.admin_state {
+            AdminState::Maintenance { until } if until <= now => Some((id, until)),
+            AdminState::Maintenance { .. } | AdminState::InService | AdminState::Draining => None,
+        };
+        self.iter().filter_map(over).collect()
+    }
+
+    /// The nodes that are to be emptied and are not dead.
+    pub(crate) fn draining(&self) -> Vec<NodeId> {
+        let draining = |(_, node): &(NodeId, &Node)| node.admin_state == AdminState::Draining;
+        let there = |(_, node): &(NodeId, &Node)| node.state != NodeState::Dead;
+        self.iter().filter(draining).filter(there).map(|(id, _)| id).collect()
+    }
+
+    /// Whether messages of this incarnation are to be listened to.
+    pub(crate) fn accepts(&self, node: NodeId, incarnation: u64) -> bool {
+        self.get(node).is_some_and(|node| {
+            node.present && node.incarnation == incarnation && node.state != NodeState::Dead
+        })
+    }
+
+    /// A node sent a heartbeat.
+    pub(crate) fn heard(&mut self, node: NodeId, volumes: Vec<VolumeUsage>, now: Duration) -> Heard {
+        let patience = self.patience;
+        let id = node;
+        let Some(node) = self.nodes.get_mut(&id) else { return Heard::default() };
+        let before = node.state;
+        node.state = state::next(before, Signal::Heard, patience);
+        node.heard_at = now;
+        let was_good =
+            |id: VolumeId| !node.volumes.iter().any(|volume| volume.volume == id && volume.failed.is_some());
+        let failed = volumes
+            .iter()
+            .filter(|volume| was_good(volume.volume))
+            .filter_map(|volume| Some((volume.volume, volume.failed.clone()?)))
+            .collect();
+        if node.volumes != volumes || node.state != before {
+            node.volumes = volumes;
+            self.changed.insert(id);
+        }
+        Heard { revived: before == NodeState::Stale && node.state == NodeState::Live, failed }
+    }
+
+    /// Time has passed. Answers who changed to which state. Nobody dies during maintenance.
+    pub(crate) fn tick(&mut self, moment: Moment) -> Vec<(NodeId, NodeState)> {
+        let now = moment.monotonic;
+        let patience = self.patience;
+        let mut changes = Vec::new();
+        for (id, node) in &mut self.nodes {
+            let silence = Signal::Silent(now.saturating_sub(node.heard_at));
+            let next = state::next(node.state, silence, patience);
+            let unwarned = next == NodeState::Dead && now < node.stale_at + patience.warning;
+            let excused = next == NodeState::Dead && node.may_be_silent(moment.wall);
+            if next == node.state || unwarned || excused {
+                continue;
+            }
+            if next == NodeState::Stale {
+                node.stale_at = now;
+            }
+            node.state = next;
+            changes.push((*id, next));
+        }
+        self.changed.extend(changes.iter().map(|(node, _)| *node));
+        changes
+    }
+
+    /// A client could not reach the node: others are preferred for as long as silence would need to
+    /// make it stale. Three times, and the node is failing.
+    pub(crate) fn unreachable(&mut self, id: NodeId, now: Duration) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.avoid_until = now + self.patience.stale_after;
+            self.deadlines.insert((node.avoid_until, id));
+        }
+        self.failed(id, None, now);
+    }
+
+    /// The node failed at something; `other` is who may be the one to blame.
+    pub(crate) fn failed(&mut self, id: NodeId, other: Option<NodeId>, now: Duration) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.failures.add(other, now, self.patience.stale_after);
+            self.deadlines.insert((node.failures.until(), id));
+            self.changed.insert(id);
+        }
+    }
+
+    /// The node did something well.
+    pub(crate) fn succeeded(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id)
+            && node.failures.forget()
+        {
+            self.changed.insert(id);
+        }
+    }
+
+    /// Whether others are to be preferred.
+    pub(crate) fn is_doubtful(&self, node: NodeId, now: Duration) -> bool {
+        self.get(node).is_none_or(|node| !node.has_reported() || now < node.avoid_until)
+    }
+
+    /// A page of a node's report was worked in. Answers what the report told in all, if this was its last page.
+    pub(crate) fn reported(&mut self, report: &BlockReport, unknown: Unknown, strange: u64) -> Option<Told> {
+        let node = self.nodes.get_mut(&report.node)?;
+        let told = node.report.add(report, unknown, strange)?;
+        self.changed.insert(report.node);
+        Some(told)
+    }
+
+    /// All nodes are to report once more what they hold.
+    pub(crate) fn ask_for_reports(&mut self) {
+        for node in self.nodes.values_mut() {
+            node.wants_report = true;
+            node.report.forget_unknown();
+        }
+    }
+
+    /// Whether a node is to report once more; asked for once.
+    pub(crate) fn take_report_wish(&mut self, id: NodeId) -> bool {
+        self.nodes.get_mut(&id).is_some_and(|node| std::mem::take(&mut node.wants_report))
+    }
+
+    /// A node as decisions see it.
+    pub(crate) fn view(&self, node: NodeId, traffic: Traffic, now: Moment) -> Option<NodeView> {
+        let failing = !self.blames_too_many && self.failing.contains(&node);
+        self.get(node).map(|found| NodeView { failing, ..found.view(node, traffic, now) })
+    }
+
+    /// A replica of `bytes` was queued for deletion at the node.
+    pub(crate) fn deletion_queued(&mut self, id: NodeId, bytes: u64) {
+        self.deletions_queued(id, 1, bytes);
+    }
+
+    /// So many replicas were queued for deletion at the node, of so many bytes in all.
+    pub(crate) fn deletions_queued(&mut self, id: NodeId, replicas: u64, bytes: u64) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.outgoing.queued(replicas, bytes);
+            node.deletions.waiting = true;
+            self.changed.insert(id);
+        }
+    }
+
+    /// So many replicas were deleted at the node, of so many bytes in all.
+    pub(crate) fn deletions_done(&mut self, id: NodeId, replicas: u64, bytes: u64) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.outgoing.done(replicas, bytes);
+            self.changed.insert(id);
+        }
+    }
+
+    /// The node stored a block just now; remembered for `kept`.
+    pub(crate) fn stored(&mut self, node: NodeId, block: BlockId, now: Duration, kept: Duration) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.recent.add(block, now, kept);
+        }
+    }
+
+    /// Whether the node stored the block no longer than `kept` ago.
+    pub(crate) fn stored_lately(&self, node: NodeId, block: BlockId, now: Duration, kept: Duration) -> bool {
+        self.get(node).is_some_and(|node| node.recent.has(block, now, kept))
+    }
+}
+
+impl Node {
+    fn from_known(known: KnownNode, now: Duration) -> Self {
+        Self {
+            address: known.address,
+            zone: known.zone.map(Arc::from),
+            incarnation: known.incarnation,
+            state: NodeState::Live,
+            admin_state: known.admin_state,
+            version: known.version,
+            stale_at: now,
+            volumes: known.volumes,
+            heard_at: now,
+            present: false,
+            avoid_until: Duration::ZERO,
+            outgoing: Outgoing::new(known.deletions),
+            deletions: Deletions::unknown(),
+            report: Report::default(),
+            wants_report: false,
+            recent: Recent::default(),
+            failures: Failures::default(),
+            told_drained: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Blocks whose copies were listed lately, by a commit. A report on its way may be older than that, and not name them.
+//! How old a block is does not tell: an upload may take hours from a block's grant to its commit. Dies with the process:
+//! every node reports anew to a new one.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use cairn_protocol::id::BlockId;
+
+/// Blocks that are remembered: some 10 MB. When there are more in the time that a report may take, every block counts as
+/// listed lately until that time is over.
+const BLOCKS_MAX: usize = 100_000;
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct RecentCommits {
+    order: VecDeque<(Duration, BlockId)>,
+    at: HashMap<BlockId, Duration>,
+    /// Those that were forgotten too early were listed before that.
+    forgotten_until: Option<Duration>,
+}
+
+impl RecentCommits {
+    /// A block's copies are listed; those that were longer ago than `kept` are forgotten.
+    pub(crate) fn add(&mut self, block: BlockId, now: Duration, kept: Duration) {
+        self.order.push_back((now, block));
+        self.at.insert(block, now);
+        while let Some((at, block)) = self.order.front().copied() {
+            let is_over = at + kept < now;
+            if !is_over && self.order.len() <= BLOCKS_MAX {
+                break;
+            }
+            if !is_over {
+                self.forgotten_until = Some(at);
+            }
+            self.order.pop_front();
+            if self.at.get(&block) == Some(&at) {
+                self.at.remove(&block);
+            }
+        }
+    }
+
+    /// Whether the block's copies may have been listed no longer than `kept` ago.
+    pub(crate) fn has(&self, block: BlockId, now: Duration, kept: Duration) -> bool {
+        let at = self.at.get(&block).copied().max(self.forgotten_until);
+        at.is_some_and(|at| at + kept >= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn block(number: usize) -> BlockId {
+        BlockId(Uuid::from_u128(number as u128))
+    }
+
+    #[test]
+    fn a_block_is_remembered_for_as_long_as_a_report_may_take() {
+        let (mut listed, at) = (RecentCommits::default(), Duration::from_secs);
+        listed.add(block(1), at(10), at(30));
+        assert!(listed.has(block(1), at(40), at(30)) && !listed.has(block(2), at(40), at(30)));
+        assert!(!listed.has(block(1), at(41), at(30)));
+        listed.add(block(2), at(41), at(30));
+        assert_eq!((listed.order.len(), listed.at.len()), (1, 1));
+    }
+
+    #[test]
+    fn when_there_are_too_many_every_block_may_have_been_listed_lately() {
+        let (mut listed, at) = (RecentCommits::default(), Duration::from_secs);
+        for number in 0..=BLOCKS_MAX {
+            listed.add(block(number), at(10), at(30));
+        }
+        assert_eq!(listed.at.len(), BLOCKS_MAX);
+        assert!(listed.has(block(0), at(40), at(30)) && listed.has(block(BLOCKS_MAX * 2), at(40), at(30)));
+        assert!(!listed.has(block(0), at(41), at(30)));
+    }
+}

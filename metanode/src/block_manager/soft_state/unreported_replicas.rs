@@ -1,0 +1,90 @@
+//! Young replicas that a node's report did not name. The report may be older than the replica: then the
+//! node tells of it in a heartbeat. If it does not in time, the replica is missing. Dies with the process:
+//! every node reports anew to a new one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use cairn_protocol::id::{BlockId, NodeId};
+
+/// Replicas that are remembered: some 20 MB. Of those beyond the node's next report tells.
+const REPLICAS_MAX: usize = 100_000;
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct UnreportedReplicas {
+    due: HashMap<(NodeId, BlockId), Duration>,
+    by_due: BTreeMap<(Duration, NodeId, BlockId), u64>,
+}
+
+impl UnreportedReplicas {
+    /// A report of a node's incarnation does not name a block; decided when `due`.
+    pub(crate) fn add(&mut self, node: NodeId, incarnation: u64, block: BlockId, due: Duration) {
+        self.confirm(node, block);
+        if self.due.len() >= REPLICAS_MAX {
+            tracing::info!(%node, %block, "too many replicas are awaited; the node's next report tells of this one");
+            return;
+        }
+        self.due.insert((node, block), due);
+        self.by_due.insert((due, node, block), incarnation);
+    }
+
+    /// The node tells of the block after all, or of its end.
+    pub(crate) fn confirm(&mut self, node: NodeId, block: BlockId) {
+        if let Some(due) = self.due.remove(&(node, block)) {
+            self.by_due.remove(&(due, node, block));
+        }
+    }
+
+    /// Takes out what is due, `max` at the most: by node and the incarnation that reported.
+    pub(crate) fn take_due(&mut self, now: Duration, max: usize) -> BTreeMap<(NodeId, u64), Vec<BlockId>> {
+        let mut taken: BTreeMap<(NodeId, u64), Vec<BlockId>> = BTreeMap::new();
+        for _ in 0..max {
+            let Some(entry) = self.by_due.first_entry().filter(|entry| entry.key().0 <= now) else { break };
+            let ((_, node, block), incarnation) = entry.remove_entry();
+            self.due.remove(&(node, block));
+            taken.entry((node, incarnation)).or_default().push(block);
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn no_more_replicas_are_awaited_than_fit_and_the_others_are_left_to_the_next_report() {
+        let mut unconfirmed = UnreportedReplicas::default();
+        let (node, at) = (NodeId(Uuid::from_u128(1)), Duration::from_secs);
+        let block = |number: usize| BlockId(Uuid::from_u128(number as u128));
+        for number in 0..=REPLICAS_MAX {
+            unconfirmed.add(node, 7, block(number), at(10));
+        }
+        assert_eq!((unconfirmed.due.len(), unconfirmed.by_due.len()), (REPLICAS_MAX, REPLICAS_MAX));
+        assert!(!unconfirmed.due.contains_key(&(node, block(REPLICAS_MAX))));
+        // One that is confirmed makes room for another.
+        unconfirmed.confirm(node, block(0));
+        unconfirmed.add(node, 7, block(REPLICAS_MAX), at(10));
+        let due = unconfirmed.take_due(at(10), usize::MAX);
+        assert_eq!(due[&(node, 7)].len(), REPLICAS_MAX);
+    }
+
+    #[test]
+    fn what_is_confirmed_in_time_is_not_missing_and_the_rest_is() {
+        let mut unconfirmed = UnreportedReplicas::default();
+        let (node, at) = (NodeId(Uuid::from_u128(1)), Duration::from_secs);
+        let block = |number| BlockId(Uuid::from_u128(number));
+        for number in [1, 2, 3] {
+            unconfirmed.add(node, 7, block(number), at(10));
+        }
+        unconfirmed.confirm(node, block(2));
+        unconfirmed.add(node, 7, block(3), at(20));
+        assert!(unconfirmed.take_due(at(9), 10).is_empty());
+        assert_eq!(unconfirmed.take_due(at(10), 10), BTreeMap::from([((node, 7), vec![block(1)])]));
+        assert_eq!(unconfirmed.take_due(at(30), 10), BTreeMap::from([((node, 7), vec![block(3)])]));
+        assert!(unconfirmed.take_due(at(40), 10).is_empty());
+    }
+}

@@ -1,0 +1,284 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cairn_planner::balance::{Balance as Survey, Move, plan_move, survey};
+use cairn_planner::budget;
+use cairn_protocol::admin::WorkerName;
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::{BlockId, NodeId};
+
+use super::examining::settle;
+use super::{Progress, Worker};
+use crate::block_manager::Inner;
+use crate::block_manager::soft_state::copies::Purpose;
+use crate::store::blocks::BlockReplicas;
+use crate::store::{StoreError, deletions, replicas};
+
+/// Blocks of one node that are looked at in one step.
+const BLOCKS_PER_STEP: u32 = 100;
+
+/// Moves that are ended in one transaction.
+const MOVES_PER_WRITE: usize = 200;
+
+/// The longest rest when nodes are beyond the threshold and nothing would bring them nearer, in multiples
+/// of the worker's interval: to find that out costs a look at all blocks of full nodes.
+const LONG_REST: u32 = 300;
+
+/// Moves blocks from full nodes to empty ones, in rounds: a copy is ordered, and when it has come, the old
+/// one goes. It leaves alone nodes that take part in repair.
+pub(super) struct Balance {
+    inner: Arc<Inner>,
+    round: Option<Round>,
+    /// How far each node's blocks were gone through: the next round goes on there.
+    through: BTreeMap<NodeId, BlockId>,
+    /// Nothing would be gained by another round before this.
+    rests_until: Duration,
+    /// How long the last such rest was.
+    rest: Duration,
+    /// [`SoftState::changes`](crate::block_manager::soft_state::SoftState::changes) at the last step.
+    changes: u64,
+    /// It was told that nothing is to be done.
+    told_idle: bool,
+}
+
+/// A round.
+struct Round {
+    survey: Survey,
+    /// Who may still give. They take turns.
+    sources: VecDeque<Source>,
+    /// A block was moved.
+    moved: bool,
+}
+
+/// A node that gives.
+struct Source {
+    node: NodeId,
+    /// The block behind which its blocks were looked at since the last one that moved; the first without.
+    began_at: Option<BlockId>,
+    /// Its last block was passed in this round.
+    wrapped: bool,
+}
+
+impl Balance {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self {
+            inner,
+            round: None,
+            through: BTreeMap::new(),
+            rests_until: Duration::ZERO,
+            rest: Duration::ZERO,
+            changes: 0,
+            // After a start it tells once how it found things.
+            told_idle: false,
+        }
+    }
+
+    /// Begins a round, if one is due and there is something to do.
+    fn begin(&mut self) -> bool {
+        let now = self.inner.env.monotonic();
+        let mut soft_state = self.inner.soft_state();
+        if std::mem::replace(&mut self.changes, soft_state.changes) != soft_state.changes {
+            (self.rests_until, self.rest) = (Duration::ZERO, Duration::ZERO);
+        }
+        let threshold = soft_state.balance_threshold.unwrap_or(self.inner.config.balance_threshold_permille);
+        let survey = survey(soft_state.view(&self.inner.env), threshold);
+        let moving = soft_state.copies.count(is_move) > 0;
+        drop(soft_state);
+        if survey.is_even() {
+            self.rests_until = now;
+            if !moving {
+                self.tell_idle();
+            }
+            return false;
+        }
+        if now < self.rests_until {
+            return false;
+        }
+        let sources = survey.sources.iter().map(|node| Source {
+            node: *node,
+            began_at: self.through.get(node).copied(),
+            wrapped: false,
+        });
+        self.round = Some(Round { sources: sources.collect(), survey, moved: false });
+        true
+    }
+
+    fn tell_idle(&mut self) {
+        if !std::mem::replace(&mut self.told_idle, true) {
+            self.inner.events.publish(EventKind::BalanceIdle);
+        }
+    }
+
+    /// The round is over. If nothing could be done, the next one begins after a rest.
+    fn end(&mut self, moved: bool) -> Progress {
+        self.round = None;
+        if moved {
+            self.rest = Duration::ZERO;
+            return Progress::More;
+        }
+        let interval = self.inner.config.worker_interval;
+        self.rest = (self.rest * 2).clamp(interval, interval * LONG_REST);
+        self.rests_until = self.inner.env.monotonic() + self.rest;
+        self.tell_idle();
+        Progress::Rest
+    }
+
+    /// A page of the first source's blocks.
+    async fn go_on(&mut self, mut round: Round) -> Result<Progress, StoreError> {
+        let Some(mut source) = round.sources.pop_front() else {
+            return Ok(self.end(round.moved));
+        };
+        if !self.gives(&round.survey, source.node) {
+            self.round = Some(round);
+            return Ok(Progress::More);
+        }
+        let after = self.through.get(&source.node).copied();
+        let mut reader = self.inner.store.read_in_background().await?;
+        let page = replicas::replicas_of(&mut reader, source.node, after, BLOCKS_PER_STEP).await?;
+        drop(reader);
+        let (mut moved, mut throttled) = (false, false);
+        for (block, copies) in &page {
+            throttled = self.inner.is_throttled(WorkerName::Balance);
+            if throttled || !self.gives(&round.survey, source.node) {
+                break;
+            }
+            moved |= self.consider(&round.survey, source.node, *block, copies).await?;
+            self.through.insert(source.node, *block);
+        }
+        round.moved |= moved;
+        let ended = page.len() < BLOCKS_PER_STEP as usize;
+        if ended && !throttled {
+            self.through.remove(&source.node);
+        }
+        let exhausted = source.passed(page.last().map(|(block, _)| *block), ended, moved);
+        // What finds no place while others are moving may find one when they have come.
+        let busy = !moved && !throttled && self.inner.soft_state().copies.count(is_move) > 0;
+        if throttled || busy {
+            round.sources.push_front(source);
+        } else if !exhausted {
+            round.sources.push_back(source);
+        }
+        self.round = Some(round);
+        Ok(match (throttled, busy) {
+            (true, _) => Progress::Throttled,
+            (false, true) => Progress::Rest,
+            (false, false) => Progress::More,
+        })
+    }
+
+    /// Whether a node has something to give, and no part in repair.
+    fn gives(&self, survey: &Survey, node: NodeId) -> bool {
+        let mut soft_state = self.inner.soft_state();
+        survey.gives(soft_state.view(&self.inner.env), node) && !soft_state.copies.is_repairing(node)
+    }
+
+    /// Moves a block, if it can be and is worth it.
+    async fn consider(
+        &mut self,
+        survey: &Survey,
+        source: NodeId,
+        block: BlockId,
+        copies: &BlockReplicas,
+    ) -> Result<bool, StoreError> {
+        if self.inner.is_early(block) {
+            return Ok(false);
+        }
+        let length = copies.block.length;
+        let planned = {
+            let mut soft_state = self.inner.soft_state();
+            let seen = soft_state.block_view(block, copies);
+            let (view, under_way) = soft_state.deciding(&self.inner.env);
+            let in_flight = &mut under_way.in_flight;
+            self.inner.env.with_rng(|rng| plan_move(view, survey, &seen, source, in_flight, rng))
+        };
+        let Some(Move { target, sources, .. }) = planned else { return Ok(false) };
+        if self.inner.soft_state().copies.is_repairing(target) || self.still_deleting(target, block).await? {
+            let mut soft_state = self.inner.soft_state();
+            for node in [Some(&target), sources.first()].into_iter().flatten() {
+                soft_state.copies.in_flight.remove(*node, length);
+            }
+            return Ok(false);
+        }
+        self.told_idle = false;
+        self.inner.pay(WorkerName::Balance, budget::cost(length));
+        self.inner.order_copy(block, copies, target, sources, Purpose::Balance(source));
+        Ok(true)
+    }
+
+    async fn still_deleting(&self, target: NodeId, block: BlockId) -> Result<bool, StoreError> {
+        let mut reader = self.inner.store.read_in_background().await?;
+        deletions::is_queued(&mut reader, target, block).await
+    }
+}
+
+impl Source {
+    /// A page was gone through up to `last`. Answers whether none of its blocks can move, as all were
+    /// looked at since the last one that did.
+    fn passed(&mut self, last: Option<BlockId>, ended: bool, moved: bool) -> bool {
+        if moved {
+            (self.wrapped, self.began_at) = (ended, last);
+            return false;
+        }
+        let round_again = self.wrapped && (ended || last >= self.began_at);
+        self.wrapped |= ended;
+        round_again || (ended && self.began_at.is_none())
+    }
+}
+
+fn is_move(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Balance(_))
+}
+
+#[async_trait]
+impl Worker for Balance {
+    fn name(&self) -> WorkerName {
+        WorkerName::Balance
+    }
+
+    fn doing(&self) -> String {
+        let moves = self.inner.soft_state().copies.count(is_move);
+        if self.inner.soft_state().is_held() {
+            return "nothing is moved while deletions are held: `cairn admin hold status` tells why"
+                .to_owned();
+        }
+        match &self.round {
+            Some(round) => {
+                format!("{} nodes beyond the threshold, {moves} moves under way", round.survey.outside)
+            }
+            None if self.rests_until > self.inner.env.monotonic() => {
+                format!("no move would bring the nodes nearer, {moves} moves under way")
+            }
+            None => format!("all nodes are within the threshold, {moves} moves under way"),
+        }
+    }
+
+    /// Copies that have come take the place of the old ones.
+    async fn survey(&mut self) -> Result<Progress, StoreError> {
+        let arrived = self.inner.soft_state().finished_moves.ready(MOVES_PER_WRITE);
+        if arrived.is_empty() {
+            return Ok(Progress::Rest);
+        }
+        settle(&self.inner, arrived).await?;
+        Ok(Progress::More)
+    }
+
+    async fn step(&mut self) -> Result<Progress, StoreError> {
+        // The copies that moves replace would stay, and fill the disks.
+        if self.inner.soft_state().is_held() || (self.round.is_none() && !self.begin()) {
+            return Ok(Progress::Rest);
+        }
+        match self.round.take() {
+            Some(round) => self.go_on(round).await,
+            None => Ok(Progress::Rest),
+        }
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            () = self.inner.wakes.balance.notified() => {}
+            () = self.inner.env.sleep(self.inner.config.worker_interval) => {}
+        }
+    }
+}

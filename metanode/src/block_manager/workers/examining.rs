@@ -1,0 +1,280 @@
+//! What the workers that copy blocks have in common: a block is examined, its copies are ordered, and
+//! those that are too many dropped.
+
+use std::sync::Arc;
+
+use cairn_planner::block::{BlockView, Holder};
+use cairn_planner::budget::{self, InFlight};
+use cairn_planner::examine::{Copy, Need, Verdict, examine};
+use cairn_protocol::admin::{AdminState, WorkerName};
+use cairn_protocol::cluster::ReportedReplica;
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::{BlockId, NodeId};
+use futures_util::FutureExt;
+
+use crate::block_manager::Inner;
+use crate::block_manager::soft_state::SoftState;
+use crate::block_manager::soft_state::copies::Purpose;
+use crate::store::blocks::BlockReplicas;
+use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
+
+/// How often another target is sought for a copy whose target is still deleting an older one.
+const TARGETS_TRIED_MAX: usize = 4;
+
+/// Examines blocks for a worker.
+pub(super) struct Examiner {
+    inner: Arc<Inner>,
+    worker: WorkerName,
+}
+
+/// What came of looking at a block.
+pub(super) enum Looked {
+    /// It is too early: its pipeline may be running, or its last attempt failed just now.
+    Waits,
+    /// The worker has to wait to keep its rate.
+    Throttled,
+    /// This is what it needs; what there is to copy is ordered.
+    Examined(Verdict),
+}
+
+impl Examiner {
+    pub(super) fn new(inner: Arc<Inner>, worker: WorkerName) -> Self {
+        Self { inner, worker }
+    }
+
+    /// Examines a block, and has the copies made that it needs for a reason that is this worker's.
+    pub(super) async fn look(
+        &self,
+        reader: &mut Connection,
+        block: BlockId,
+        copies: &BlockReplicas,
+        purpose: Purpose,
+    ) -> Result<Looked, StoreError> {
+        if self.inner.is_early(block) {
+            return Ok(Looked::Waits);
+        }
+        if self.inner.is_throttled(self.worker) {
+            return Ok(Looked::Throttled);
+        }
+        let mut doomed = Vec::new();
+        for _ in 0..TARGETS_TRIED_MAX {
+            let mut verdict = self.plan(block, copies, &doomed);
+            if !is_for(purpose, verdict.need) {
+                self.undo(copies, &verdict.copies);
+                verdict.copies.clear();
+            }
+            let busy = self.still_deleting(reader, block, &verdict.copies).await;
+            if !busy.as_ref().is_ok_and(Vec::is_empty) {
+                self.undo(copies, &verdict.copies);
+                doomed.extend(busy?);
+                continue;
+            }
+            self.order(block, copies, &verdict.copies, purpose);
+            return Ok(Looked::Examined(verdict));
+        }
+        Ok(Looked::Waits)
+    }
+
+    fn plan(&self, block: BlockId, copies: &BlockReplicas, doomed: &[NodeId]) -> Verdict {
+        let mut soft_state = self.inner.soft_state();
+        let block = BlockView { doomed: doomed.to_vec(), ..soft_state.block_view(block, copies) };
+        let (view, copies) = soft_state.deciding(&self.inner.env);
+        self.inner.env.with_rng(|rng| examine(view, &block, &mut copies.in_flight, rng))
+    }
+
+    /// The targets that have yet to delete an older copy.
+    async fn still_deleting(
+        &self,
+        reader: &mut Connection,
+        block: BlockId,
+        copies: &[Copy],
+    ) -> Result<Vec<NodeId>, StoreError> {
+        let mut busy = Vec::new();
+        for copy in copies {
+            if deletions::is_queued(reader, copy.target, block).await? {
+                busy.push(copy.target);
+            }
+        }
+        Ok(busy)
+    }
+
+    /// What was decided is not done after all.
+    fn undo(&self, block: &BlockReplicas, copies: &[Copy]) {
+        let mut soft_state = self.inner.soft_state();
+        for copy in copies {
+            for node in [Some(&copy.target), copy.sources.first()].into_iter().flatten() {
+                soft_state.copies.in_flight.remove(*node, block.block.length);
+            }
+        }
+    }
+
+    /// The copies will be handed out with the next heartbeats of their targets.
+    fn order(&self, block: BlockId, copies: &BlockReplicas, ordered: &[Copy], purpose: Purpose) {
+        for Copy { target, sources } in ordered {
+            self.inner.pay(self.worker, budget::cost(copies.block.length));
+            self.inner.order_copy(block, copies, *target, sources.clone(), purpose);
+        }
+    }
+}
+
+/// Whether a worker with this purpose sees to that need.
+fn is_for(purpose: Purpose, need: Option<Need>) -> bool {
+    match need {
+        Some(Need::Repair | Need::Spread) => purpose == Purpose::Repair,
+        Some(Need::Drain) => matches!(purpose, Purpose::Drain(_)),
+        None => true,
+    }
+}
+
+impl Inner {
+    /// Whether a fresh block's pipeline may still be running, or its last attempt failed just now.
+    pub(super) fn is_early(&self, block: BlockId) -> bool {
+        let created_at = block.created_at_ms().map(Timestamp);
+        let is_fresh =
+            created_at.is_some_and(|created_at| self.env.now() < created_at.after(self.config.repair_grace));
+        is_fresh || self.soft_state().copy_backoff.waits(block, self.env.monotonic())
+    }
+
+    /// A copy was decided and counted in [`Copies::in_flight`](crate::block_manager::soft_state::copies::Copies::in_flight):
+    /// it will be handed out with the next heartbeat of its target.
+    pub(super) fn order_copy(
+        &self,
+        block: BlockId,
+        copies: &BlockReplicas,
+        target: NodeId,
+        sources: Vec<NodeId>,
+        purpose: Purpose,
+    ) {
+        let replica = ReportedReplica { block, length: copies.block.length, crc32c: copies.block.crc32c };
+        let deadline = self.env.now().after(self.config.command_deadline);
+        self.soft_state().copies.add(replica, target, sources, deadline, purpose);
+        if let Some(from) = purpose.leaves() {
+            self.events.publish(EventKind::MoveStarted { block, from, to: target });
+        }
+    }
+}
+
+impl SoftState {
+    /// A block as decisions see it.
+    pub(in crate::block_manager) fn block_view(&self, block: BlockId, copies: &BlockReplicas) -> BlockView {
+        let moving = self.copies.leaving(block).into_iter();
+        BlockView {
+            length: copies.block.length,
+            replication: copies.block.replication,
+            holders: copies.holders.iter().map(|(node, good)| Holder { node: *node, good: *good }).collect(),
+            inbound: self.copies.targets_of(block),
+            doomed: Vec::new(),
+            leaving: moving.chain(self.finished_moves.leaving(block)).collect(),
+        }
+    }
+}
+
+/// A replica that was queued for deletion.
+struct Dropped {
+    node: NodeId,
+    block: BlockId,
+    bytes: u64,
+}
+
+/// Examines blocks again in a transaction, now that nothing can change meanwhile: drops the copies that
+/// are not needed, and takes those blocks out of the queue that have what they need.
+pub(super) async fn settle(inner: &Arc<Inner>, settled: Vec<BlockId>) -> Result<(), StoreError> {
+    if settled.is_empty() {
+        return Ok(());
+    }
+    let (shared, page) = (inner.clone(), settled.clone());
+    let settling =
+        inner.store.write_in_background(move |tx| async move { settle_all(&shared, tx, page).await }.boxed());
+    let dropped = match settling.await {
+        Ok(dropped) => dropped,
+        Err(error) => {
+            inner.soft_state().hints.room_not_made(&settled);
+            return Err(error);
+        }
+    };
+    let mut soft_state = inner.soft_state();
+    for Dropped { node, bytes, .. } in &dropped {
+        soft_state.nodes.deletion_queued(*node, *bytes);
+        if soft_state.nodes.get(*node).is_some_and(|node| node.admin_state == AdminState::Draining) {
+            inner.wakes.drain.notify_one();
+        }
+    }
+    for block in settled {
+        let Some(arrival) = soft_state.finished_moves.take(block) else { continue };
+        let gone = dropped.iter().find(|dropped| dropped.block == block && dropped.node == arrival.from);
+        if let Some(gone) = gone {
+            inner.moved(&soft_state, gone.bytes, block, arrival.from, arrival.to);
+        }
+    }
+    Ok(())
+}
+
+impl Inner {
+    fn moved(&self, soft_state: &SoftState, bytes: u64, block: BlockId, from: NodeId, to: NodeId) {
+        let drains = soft_state.nodes.get(from).is_some_and(|node| node.admin_state == AdminState::Draining);
+        self.count(if drains { WorkerName::Drain } else { WorkerName::Balance }, 1, bytes);
+        self.events.publish(EventKind::BlockMoved { block, from, to });
+    }
+}
+
+async fn settle_all(
+    inner: &Inner,
+    tx: &mut Connection,
+    settle: Vec<BlockId>,
+) -> Result<Vec<Dropped>, StoreError> {
+    let mut dropped = Vec::new();
+    for block in settle {
+        settle_one(inner, tx, block, &mut dropped).await?;
+    }
+    Ok(dropped)
+}
+
+/// Whether repair has nothing to do about a block once the drops of `verdict` are done. What only has to
+/// leave a draining node is not repair's; what has too many copies is, though none can be dropped while
+/// some of their nodes are silent.
+pub(super) fn is_done(copies: &BlockReplicas, verdict: &Verdict) -> bool {
+    let stays = |(node, _): &&(NodeId, bool)| !verdict.drops.contains(node);
+    let bad_stay = copies.holders.iter().filter(stays).any(|(_, good)| !good);
+    let good_drops =
+        copies.holders.iter().filter(|(node, good)| *good && verdict.drops.contains(node)).count();
+    let too_many = verdict.live as usize > copies.block.replication as usize + good_drops;
+    let draining = verdict.need == Some(Need::Drain);
+    (verdict.need.is_none() || draining) && !bad_stay && (!too_many || draining)
+}
+
+async fn settle_one(
+    inner: &Inner,
+    tx: &mut Connection,
+    block: BlockId,
+    dropped: &mut Vec<Dropped>,
+) -> Result<(), StoreError> {
+    let Some(copies) = blocks::find(tx, block).await? else {
+        repairs::remove(tx, block).await?;
+        return Ok(());
+    };
+    let verdict = {
+        let mut soft_state = inner.soft_state();
+        let block = soft_state.block_view(block, &copies);
+        let (view, _) = soft_state.deciding(&inner.env);
+        // Copies are ordered elsewhere; here nothing is counted.
+        inner.env.with_rng(|rng| examine(view, &block, &mut InFlight::new(u64::MAX), rng))
+    };
+    let done = is_done(&copies, &verdict);
+    for node in verdict.drops {
+        replicas::remove(tx, block, node).await?;
+        deletions::queue(tx, node, block, copies.block.length, inner.env.now()).await?;
+        if !done {
+            // A good copy is to take its place.
+            inner.soft_state().hints.makes_room(node, block);
+        }
+        dropped.push(Dropped { node, block, bytes: copies.block.length });
+    }
+    if done {
+        repairs::remove(tx, block).await?;
+        inner.soft_state().copy_backoff.forget(block);
+    } else {
+        repairs::queue(tx, block, verdict.live, copies.block.replication, inner.env.now()).await?;
+    }
+    Ok(())
+}

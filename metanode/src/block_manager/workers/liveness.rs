@@ -1,0 +1,173 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cairn_protocol::admin::{AdminState, NodeState, WorkerName};
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::NodeId;
+use cairn_protocol::warn_peer;
+use futures_util::FutureExt;
+
+use super::{Progress, Worker, removal};
+use crate::block_manager::Inner;
+use crate::block_manager::cluster::end_waits;
+use crate::block_manager::soft_state::nodes::Moment;
+use crate::store::{StoreError, clock, nodes};
+
+/// Notices what is late: nodes that are silent, maintenance that is over, copies that were not made in
+/// time; and forgets bit by bit what is left of removed nodes. It keeps the cluster's time, too. All others rely on it, so it cannot be paused.
+pub(super) struct Liveness {
+    inner: Arc<Inner>,
+}
+
+/// How many times nodes are looked at within the time that makes one stale: it is noticed at the most
+/// a tenth later than it should be.
+const LOOKS_PER_STALE: u32 = 10;
+
+impl Liveness {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    fn changed(&self, node: NodeId, state: NodeState) {
+        match state {
+            NodeState::Live => {}
+            NodeState::Stale => {
+                warn_peer!(%node, "a datanode is silent: it gets no new blocks");
+                self.inner.events.publish(EventKind::NodeStale { node });
+            }
+            NodeState::Dead => {
+                warn_peer!(%node, "a datanode is dead: its blocks are repaired from their other copies");
+                {
+                    let mut soft_state = self.inner.soft_state();
+                    soft_state.copies.forget(node);
+                    soft_state.hints.forget(node);
+                    soft_state.scan(Some(node));
+                }
+                self.inner.nodes_changed();
+                self.inner.events.publish(EventKind::NodeDead { node });
+            }
+        }
+    }
+
+    async fn end_maintenances(&self, now: Timestamp) -> Result<(), StoreError> {
+        let over = self.inner.soft_state().nodes.maintenance_over(now);
+        for (node, until) in over {
+            self.end_maintenance(node, until).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends maintenance whose time is over, unless an operator decided otherwise just now.
+    async fn end_maintenance(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
+        let _decisions = self.inner.decisions.write().await;
+        let over = AdminState::Maintenance { until };
+        if self.inner.soft_state().nodes.get(node).is_none_or(|node| node.admin_state != over) {
+            return Ok(());
+        }
+        self.inner
+            .store
+            .write(move |tx| nodes::set_admin_state(tx, node, AdminState::InService).boxed())
+            .await?;
+        self.inner.admin_state_changed(node, AdminState::InService);
+        self.inner.count(WorkerName::Liveness, 1, 0);
+        self.inner.events.publish(EventKind::MaintenanceExpired { node });
+        Ok(())
+    }
+
+    fn give_up_late_copies(&self) {
+        let now = self.inner.env.now();
+        let monotonic = self.inner.env.monotonic();
+        let mut soft_state = self.inner.soft_state();
+        let late = soft_state.copies.expire(now);
+        if late.is_empty() {
+            return;
+        }
+        for late in late {
+            tracing::info!(block = %late.replica.block, node = %late.target, "a copy was not made in time");
+            soft_state.copy_backoff.add(late.replica.block, monotonic);
+            soft_state.hints.add(late.replica.block);
+        }
+        drop(soft_state);
+        self.inner.wake_copiers();
+    }
+}
+
+impl Inner {
+    /// Something else is wanted of a node, and SQL knows.
+    pub(in crate::block_manager) fn admin_state_changed(&self, node: NodeId, admin_state: AdminState) {
+        {
+            let mut soft_state = self.soft_state();
+            soft_state.nodes.set_admin_state(node, admin_state);
+            // Copies that counted although their node is dead may count no more.
+            if soft_state.nodes.state(node) == NodeState::Dead {
+                soft_state.scan(Some(node));
+            }
+        }
+        self.nodes_changed();
+    }
+}
+
+impl Liveness {
+    /// Whether a node is one to rely upon that was not when it was asked last.
+    fn trust_was_gained(&self) -> bool {
+        let mut soft_state = self.inner.soft_state();
+        soft_state.view(&self.inner.env);
+        std::mem::take(&mut soft_state.trust_gained)
+    }
+}
+
+/// Keeps the time in SQL every few seconds.
+async fn keep_time(inner: &Inner) -> Result<(), StoreError> {
+    inner.clock.look(&inner.env);
+    if let Some(kept) = inner.clock.due(inner.env.now()) {
+        let written = kept.clone();
+        inner.store.write(move |tx| async move { clock::keep(tx, &written).await }.boxed()).await?;
+        inner.clock.kept(&kept);
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Worker for Liveness {
+    fn name(&self) -> WorkerName {
+        WorkerName::Liveness
+    }
+
+    fn doing(&self) -> String {
+        let soft_state = self.inner.soft_state();
+        let count = |state| soft_state.nodes.iter().filter(|(_, node)| node.state == state).count();
+        let (live, stale, dead) = (count(NodeState::Live), count(NodeState::Stale), count(NodeState::Dead));
+        let removals = soft_state.removals.len();
+        let removed = if removals > 0 { format!(", {removals} being removed") } else { String::new() };
+        format!("{live} nodes live, {stale} stale, {dead} dead{removed}")
+    }
+
+    async fn step(&mut self) -> Result<Progress, StoreError> {
+        let now = Moment { monotonic: self.inner.env.monotonic(), wall: self.inner.env.wall() };
+        // Who is silent is told whether the database can be written or not.
+        let ended = self.end_maintenances(now.wall).await;
+        let changes = self.inner.soft_state().nodes.tick(now);
+        self.inner.count(WorkerName::Liveness, changes.len() as u64, 0);
+        for (node, state) in changes {
+            self.changed(node, state);
+        }
+        self.give_up_late_copies();
+        ended?;
+        keep_time(&self.inner).await?;
+        if self.trust_was_gained() {
+            self.inner.nodes_changed();
+        }
+        end_waits(&self.inner).await?;
+        removal::step(&self.inner).await
+    }
+
+    async fn wait(&mut self) {
+        let interval = self.inner.config.stale_after / LOOKS_PER_STALE;
+        tokio::select! {
+            () = self.inner.env.sleep(interval.max(Duration::from_millis(1))) => {}
+            () = self.inner.wakes.removal.notified() => {}
+        }
+    }
+}

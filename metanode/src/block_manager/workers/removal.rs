@@ -1,0 +1,60 @@
+//! Forgets what is left of removed nodes, bit by bit: their replicas, whose blocks are then looked at, and
+//! what they were to delete. A restart in the middle goes on where it was, for the node's row stays.
+
+use std::sync::Arc;
+
+use cairn_protocol::event::EventKind;
+use cairn_protocol::id::NodeId;
+use futures_util::FutureExt;
+
+use super::Progress;
+use crate::block_manager::{Inner, repair_queue};
+use crate::store::{Connection, StoreError, deletions, nodes, replicas};
+
+/// Rows that go in one mutation, some milliseconds: it bounds how long others wait for it.
+const ROWS_PER_STEP: u32 = 50;
+
+/// Goes on with the first removed node.
+pub(super) async fn step(inner: &Arc<Inner>) -> Result<Progress, StoreError> {
+    let Some(node) = inner.soft_state().removals.front().copied() else { return Ok(Progress::Rest) };
+    let shared = inner.clone();
+    let outcome = inner
+        .store
+        .write_in_background(move |tx| async move { forget(&shared, tx, node).await }.boxed())
+        .await?;
+    if outcome != Forgotten::Some {
+        let mut soft_state = inner.soft_state();
+        soft_state.removals.retain(|other| *other != node);
+    }
+    if outcome == Forgotten::All {
+        tracing::info!(%node, "a datanode was removed");
+        inner.events.publish(EventKind::NodeRemoved { node });
+    }
+    Ok(Progress::More)
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Forgotten {
+    /// There is more.
+    Some,
+    /// Nothing is left.
+    All,
+    /// The node came back.
+    Returned,
+}
+
+async fn forget(inner: &Inner, tx: &mut Connection, node: NodeId) -> Result<Forgotten, StoreError> {
+    if !nodes::is_removed(tx, node).await? {
+        return Ok(Forgotten::Returned);
+    }
+    let page = replicas::blocks_of(tx, node, None, ROWS_PER_STEP).await?;
+    for block in &page {
+        repair_queue::remove_replica(inner, tx, *block, node).await?;
+    }
+    if !page.is_empty() {
+        return Ok(Forgotten::Some);
+    }
+    let deletions = deletions::forget(tx, node, ROWS_PER_STEP).await?;
+    Ok(if deletions > 0 { Forgotten::Some } else { Forgotten::All })
+}
