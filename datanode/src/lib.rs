@@ -16,10 +16,10 @@
 //! Architecture invariant: nothing here knows of buckets, keys or S3. A block is acknowledged when it is durable, and
 //! no byte leaves that does not match its checksum.
 
+mod block_locks;
 mod config;
 mod control;
 mod datanode;
-mod in_flight;
 mod incremental_report;
 mod maintenance;
 mod recent;

@@ -16,10 +16,10 @@ use crate::volume::{Compaction, Volume, VolumeError, blocking};
 /// per volume and turn, so compaction writes at most half a segment per interval, or seven eighths on a full disk.
 pub(crate) async fn run(blocks: BlockStore, config: &Config, shutdown: CancellationToken) {
     let volumes: Vec<Arc<Volume>> = blocks.volumes.volumes().cloned().collect();
-    join_all(volumes.into_iter().map(|volume| look_after(&blocks, volume, config, &shutdown))).await;
+    join_all(volumes.into_iter().map(|volume| maintain(&blocks, volume, config, &shutdown))).await;
 }
 
-async fn look_after(blocks: &BlockStore, volume: Arc<Volume>, config: &Config, shutdown: &CancellationToken) {
+async fn maintain(blocks: &BlockStore, volume: Arc<Volume>, config: &Config, shutdown: &CancellationToken) {
     loop {
         tokio::select! {
             biased;
@@ -28,7 +28,7 @@ async fn look_after(blocks: &BlockStore, volume: Arc<Volume>, config: &Config, s
         }
         let turn = async {
             probe(&volume, config.probe_timeout).await?;
-            miss(blocks, &volume).await?;
+            report_missing(blocks, &volume).await?;
             tidy(blocks, &volume).await
         };
         match turn.await {
@@ -55,7 +55,7 @@ async fn probe(volume: &Arc<Volume>, timeout: Duration) -> Result<(), VolumeErro
 }
 
 /// Reports what was lost with files that somebody removed.
-async fn miss(blocks: &BlockStore, volume: &Arc<Volume>) -> Result<(), VolumeError> {
+async fn report_missing(blocks: &BlockStore, volume: &Arc<Volume>) -> Result<(), VolumeError> {
     let at = volume.clone();
     for block in blocking(move || at.lose_missing_segments()).await? {
         blocks.report_damage(volume, block, "its segment is gone");

@@ -33,21 +33,21 @@ pub(crate) struct Commands {
 #[derive(Default)]
 struct CommandQueues {
     incarnation: u64,
-    pulls: VecDeque<Given>,
-    deletes: VecDeque<Given>,
+    pulls: VecDeque<GivenCommand>,
+    deletes: VecDeque<GivenCommand>,
     /// Those that wait or run: the metanode may repeat itself.
     known: HashSet<u64>,
 }
 
 /// A command, and the moment since when it can have been given.
-struct Given {
+struct GivenCommand {
     command: Command,
     since: Moment,
 }
 
 /// The two kinds of work, each with workers of its own, so that a long copy does not hold up deletes.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum WorkKind {
     Pull,
     Delete,
 }
@@ -77,7 +77,7 @@ impl Commands {
                 // One queue, so that of a delete and a restore the later one counts.
                 Action::Delete { .. } | Action::Restore { .. } => &mut queues.deletes,
             };
-            queue.push_back(Given { command, since });
+            queue.push_back(GivenCommand { command, since });
         }
         drop(queues);
         self.arrived.notify_waiters();
@@ -85,12 +85,12 @@ impl Commands {
 
     /// Runs commands until `shutdown`; those under way are finished.
     pub(crate) async fn work(self: Arc<Self>, shutdown: CancellationToken) {
-        let pullers = (0..self.pulls_max.max(1)).map(|_| Kind::Pull);
-        let workers = pullers.chain([Kind::Delete]).map(|kind| self.worker(kind, &shutdown));
+        let pullers = (0..self.pulls_max.max(1)).map(|_| WorkKind::Pull);
+        let workers = pullers.chain([WorkKind::Delete]).map(|kind| self.worker(kind, &shutdown));
         futures_util::future::join_all(workers).await;
     }
 
-    async fn worker(&self, kind: Kind, shutdown: &CancellationToken) {
+    async fn worker(&self, kind: WorkKind, shutdown: &CancellationToken) {
         loop {
             let next = tokio::select! {
                 biased;
@@ -101,15 +101,15 @@ impl Commands {
         }
     }
 
-    async fn next(&self, kind: Kind) -> (u64, Given) {
+    async fn next(&self, kind: WorkKind) -> (u64, GivenCommand) {
         loop {
             let mut arrived = std::pin::pin!(self.arrived.notified());
             arrived.as_mut().enable();
             {
                 let mut queues = self.lock();
                 let queue = match kind {
-                    Kind::Pull => &mut queues.pulls,
-                    Kind::Delete => &mut queues.deletes,
+                    WorkKind::Pull => &mut queues.pulls,
+                    WorkKind::Delete => &mut queues.deletes,
                 };
                 if let Some(command) = queue.pop_front() {
                     return (queues.incarnation, command);
@@ -119,7 +119,7 @@ impl Commands {
         }
     }
 
-    async fn run(&self, (incarnation, Given { command, since }): (u64, Given)) {
+    async fn run(&self, (incarnation, GivenCommand { command, since }): (u64, GivenCommand)) {
         let Command { id, deadline, action, .. } = command;
         let result = if self.blocks.env.now() > deadline {
             Err("its deadline has passed".to_owned())

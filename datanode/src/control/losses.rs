@@ -37,13 +37,13 @@ enum Progress {
 
 /// What the next heartbeat tells.
 #[derive(Debug, Default)]
-pub(crate) struct Page {
+pub(crate) struct LossesPage {
     pub(crate) blocks: Vec<BlockId>,
     of_volume: Option<(VolumeId, Progress)>,
     of_quarantine: usize,
 }
 
-impl Page {
+impl LossesPage {
     /// Whether there may be more.
     pub(crate) fn is_followed(&self) -> bool {
         self.of_volume.is_some() || self.of_quarantine > 0
@@ -62,21 +62,21 @@ impl Losses {
     }
 
     /// The next page of at most `limit` blocks. It comes again until [`told`](Self::told) follows.
-    pub(crate) fn next(&self, volumes: &Volumes, limit: usize) -> Page {
+    pub(crate) fn next(&self, volumes: &Volumes, limit: usize) -> LossesPage {
         if limit == 0 {
-            return Page::default();
+            return LossesPage::default();
         }
         if !self.quarantined.is_empty() {
             let of_quarantine = self.quarantined.len().min(limit);
             let tail = &self.quarantined[self.quarantined.len() - of_quarantine..];
             // Of some a good copy came since.
             let blocks = tail.iter().filter(|block| volumes.held(block).is_none()).copied().collect();
-            return Page { blocks, of_volume: None, of_quarantine };
+            return LossesPage { blocks, of_volume: None, of_quarantine };
         }
         let is_open = |volume: &&Arc<Volume>| {
             volume.failure().is_some() && self.volumes.get(&volume.id()) != Some(&Progress::Done)
         };
-        let Some(volume) = volumes.volumes().find(is_open) else { return Page::default() };
+        let Some(volume) = volumes.volumes().find(is_open) else { return LossesPage::default() };
         let after = match self.volumes.get(&volume.id()) {
             Some(Progress::Through(block)) => Some(*block),
             Some(Progress::Done) | None => None,
@@ -84,11 +84,11 @@ impl Losses {
         let page = volume.page(after, limit);
         let progress = page.last().map_or(Progress::Done, |(last, _)| Progress::Through(*last));
         let only_here = page.into_iter().map(|(id, _)| id).filter(|id| volumes.held(id).is_none());
-        Page { blocks: only_here.collect(), of_volume: Some((volume.id(), progress)), of_quarantine: 0 }
+        LossesPage { blocks: only_here.collect(), of_volume: Some((volume.id(), progress)), of_quarantine: 0 }
     }
 
     /// The metanode has heard `page`.
-    pub(crate) fn told(&mut self, page: Page) {
+    pub(crate) fn acknowledged(&mut self, page: LossesPage) {
         self.quarantined.truncate(self.quarantined.len().saturating_sub(page.of_quarantine));
         self.volumes.extend(page.of_volume);
     }
@@ -104,46 +104,46 @@ mod tests {
     #[test]
     fn the_blocks_of_a_failed_disk_are_told_once_in_pages_however_many_they_are() {
         const BLOCKS: u16 = 300;
-        let set = test_support::volumes_with_blocks(BLOCKS);
-        let failed = set.volumes().nth(1).unwrap().clone();
+        let volumes = test_support::volumes_with_blocks(BLOCKS);
+        let failed = volumes.volumes().nth(1).unwrap().clone();
         let lost: Vec<BlockId> = failed.page(None, usize::MAX).into_iter().map(|(id, _)| id).collect();
         assert!(lost.len() > 50);
         let mut losses = Losses::default();
-        assert!(losses.next(&set, 10).blocks.is_empty());
+        assert!(losses.next(&volumes, 10).blocks.is_empty());
         failed.give_up("for the test");
         let mut told = Vec::new();
         loop {
-            let page = losses.next(&set, 10);
+            let page = losses.next(&volumes, 10);
             assert!(page.blocks.len() <= 10);
             // One that was not heard comes again.
-            assert_eq!(losses.next(&set, 10).blocks, page.blocks);
+            assert_eq!(losses.next(&volumes, 10).blocks, page.blocks);
             if !page.is_followed() {
                 break;
             }
             told.extend(page.blocks.clone());
-            losses.told(page);
+            losses.acknowledged(page);
         }
         assert_eq!(told, lost);
         // Not again with the next registration.
         losses.begin_report(Vec::new());
-        assert!(!losses.next(&set, 10).is_followed());
+        assert!(!losses.next(&volumes, 10).is_followed());
     }
 
     #[test]
     fn what_is_in_quarantine_is_told_in_pages_with_every_report() {
-        let set = test_support::volumes_with_blocks(1);
+        let volumes = test_support::volumes_with_blocks(1);
         let quarantined: Vec<BlockId> = (1000..1100).map(test_support::id).collect();
         let mut losses = Losses::default();
         for _report in 0..2 {
             losses.begin_report(quarantined.clone());
             let mut told = Vec::new();
             loop {
-                let page = losses.next(&set, 30);
+                let page = losses.next(&volumes, 30);
                 if !page.is_followed() {
                     break;
                 }
                 told.extend(page.blocks.clone());
-                losses.told(page);
+                losses.acknowledged(page);
             }
             told.sort_unstable();
             assert_eq!(told, quarantined);

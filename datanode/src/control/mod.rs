@@ -17,8 +17,8 @@ mod asking_tests;
 mod commands;
 mod losses;
 mod retry;
-mod roll;
-mod seen;
+mod rolling_report;
+mod seen_database;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -42,8 +42,8 @@ use crate::volume::{OpenError, aside};
 
 pub(crate) use commands::Commands;
 use losses::Losses;
-use seen::SeenDatabaseKeeper;
-use session::{End, FAREWELL_TIMEOUT, Session};
+use seen_database::SeenDatabaseKeeper;
+use session::{FAREWELL_TIMEOUT, Session, SessionEnd};
 
 /// Why a datanode cannot belong to the cluster; trying again would not help.
 #[derive(Debug, Error)]
@@ -87,7 +87,7 @@ pub(crate) struct Control {
     /// What was told of copies that are lost.
     pub(crate) losses: Arc<Mutex<Losses>>,
     /// Held by what asks the volumes on another thread.
-    asking: Arc<tokio::sync::Mutex<()>>,
+    volumes_call: Arc<tokio::sync::Mutex<()>>,
     /// What it has seen of the metanode's database.
     seen_database: SeenDatabaseKeeper,
 }
@@ -112,7 +112,7 @@ impl Control {
             reported,
             scrub,
             losses: Arc::default(),
-            asking: Arc::default(),
+            volumes_call: Arc::default(),
         }
     }
 
@@ -125,13 +125,13 @@ impl Control {
     /// # Errors
     /// When the metanode refuses this node for good.
     pub(crate) async fn run(&self, shutdown: &CancellationToken) -> Result<(), RefusedError> {
-        let result = self.belong(shutdown).await;
+        let result = self.stay_registered(shutdown).await;
         // A question that was given up holds the volumes for as long as it takes.
-        let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.asking.lock()).await;
+        let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.volumes_call.lock()).await;
         result
     }
 
-    async fn belong(&self, shutdown: &CancellationToken) -> Result<(), RefusedError> {
+    async fn stay_registered(&self, shutdown: &CancellationToken) -> Result<(), RefusedError> {
         loop {
             let registered = tokio::select! {
                 biased;
@@ -145,22 +145,22 @@ impl Control {
             };
             let mut session = Session::new(self, registered);
             match session.run(shutdown).await {
-                End::Shutdown => return Ok(()),
-                End::Reregister => tracing::info!("registering again"),
-                End::Refused(error) => return Err(error),
+                SessionEnd::Shutdown => return Ok(()),
+                SessionEnd::Reregister => tracing::info!("registering again"),
+                SessionEnd::Refused(error) => return Err(error),
             }
         }
     }
 
     /// Asks the volumes, away from the threads that serve requests: it takes locks, or asks the disk. One question at a time.
     pub(crate) async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&Volumes) -> T + Send + 'static) -> T {
-        let asking = self.asking.clone().lock_owned().await;
+        let volumes_call = self.volumes_call.clone().lock_owned().await;
         let volumes = self.blocks.volumes.clone();
         let answer = aside(move || {
             let answer = ask(&volumes);
             // In this order: who waits for the lock waits for the volumes.
             drop(volumes);
-            drop(asking);
+            drop(volumes_call);
             answer
         });
         answer.await

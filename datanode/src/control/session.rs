@@ -12,7 +12,7 @@ use cairn_protocol::warn_peer;
 use tokio_util::sync::CancellationToken;
 
 use super::retry::Retry;
-use super::roll::Roll;
+use super::rolling_report::RollingReport;
 use super::{Control, RefusedError, refusal};
 use crate::incremental_report::CHANGES_PER_HEARTBEAT_MAX;
 use crate::volume::Volume;
@@ -27,7 +27,7 @@ const INTERVAL_MAX: Duration = Duration::from_secs(60);
 pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A page of a report that was worked in.
-struct Sent {
+struct SentPage {
     /// Where it ended; none for the last one.
     through: Option<BlockId>,
     replicas: u64,
@@ -42,14 +42,14 @@ fn last_block(action: &Action) -> Option<BlockId> {
 }
 
 /// How an incarnation ends.
-pub(crate) enum End {
+pub(crate) enum SessionEnd {
     Shutdown,
     Reregister,
     Refused(RefusedError),
 }
 
 /// Whether to go on after a call.
-type Step<T> = Result<T, End>;
+type Step<T> = Result<T, SessionEnd>;
 
 pub(crate) struct Session<'a> {
     control: &'a Control,
@@ -58,7 +58,7 @@ pub(crate) struct Session<'a> {
     /// When the next heartbeat is due, by the monotonic clock.
     next_heartbeat: Duration,
     /// The report that goes on and on.
-    roll: Roll,
+    rolling_report: RollingReport,
 }
 
 impl<'a> Session<'a> {
@@ -69,23 +69,23 @@ impl<'a> Session<'a> {
             incarnation: registered.incarnation,
             interval: interval.clamp(INTERVAL_MIN, INTERVAL_MAX),
             next_heartbeat: control.blocks.env.monotonic(),
-            roll: Roll::new(Duration::from_millis(registered.report_interval_ms)),
+            rolling_report: RollingReport::new(Duration::from_millis(registered.report_interval_ms)),
         }
     }
 
-    pub(crate) async fn run(&mut self, shutdown: &CancellationToken) -> End {
-        let talk = async {
-            match self.talk().await {
+    pub(crate) async fn run(&mut self, shutdown: &CancellationToken) -> SessionEnd {
+        let exchange = async {
+            match self.exchange().await {
                 Ok(never) => match never {},
                 Err(end) => end,
             }
         };
         let end = tokio::select! {
             biased;
-            () = shutdown.cancelled() => End::Shutdown,
-            end = talk => end,
+            () = shutdown.cancelled() => SessionEnd::Shutdown,
+            end = exchange => end,
         };
-        if matches!(end, End::Shutdown) {
+        if matches!(end, SessionEnd::Shutdown) {
             // What is still to be told is in the next start's report, too; so one attempt is enough.
             let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.heartbeat()).await;
             let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.control.seen_database.flush()).await;
@@ -93,22 +93,22 @@ impl<'a> Session<'a> {
         end
     }
 
-    async fn talk(&mut self) -> Step<std::convert::Infallible> {
+    async fn exchange(&mut self) -> Step<std::convert::Infallible> {
         let reported = self.report().await?;
-        self.roll.begin_later(reported, &self.control.blocks.env);
+        self.rolling_report.begin_later(reported, &self.control.blocks.env);
         loop {
             let now = self.control.blocks.env.monotonic();
-            let due = self.next_heartbeat.min(self.roll.due()).saturating_sub(now);
+            let due = self.next_heartbeat.min(self.rolling_report.due()).saturating_sub(now);
             tokio::select! {
                 () = self.control.blocks.env.sleep(due) => {}
                 () = self.control.blocks.incremental_report.urgent() => {}
             }
             self.heartbeat().await?;
             if self.control.blocks.incremental_report.overflowed() {
-                return Err(End::Reregister);
+                return Err(SessionEnd::Reregister);
             }
-            if self.control.blocks.env.monotonic() >= self.roll.due() {
-                self.roll_on().await?;
+            if self.control.blocks.env.monotonic() >= self.rolling_report.due() {
+                self.send_rolling_page().await?;
             }
         }
     }
@@ -138,15 +138,15 @@ impl<'a> Session<'a> {
     }
 
     /// Tells the next page of the report that goes on and on.
-    async fn roll_on(&mut self) -> Step<()> {
-        let sent = self.send_page(self.roll.after()).await?;
-        self.roll.sent(sent.through, sent.replicas, &self.control.blocks.env);
+    async fn send_rolling_page(&mut self) -> Step<()> {
+        let sent = self.send_page(self.rolling_report.after()).await?;
+        self.rolling_report.sent(sent.through, sent.replicas, &self.control.blocks.env);
         Ok(())
     }
 
     /// Tells what the node holds behind `after`, as much as fits a page, until the metanode has worked it in. Each attempt
     /// tells what is held by then: an older word would have the metanode miss what came since.
-    async fn send_page(&mut self, after: Option<BlockId>) -> Step<Sent> {
+    async fn send_page(&mut self, after: Option<BlockId>) -> Step<SentPage> {
         let mut retry = Retry::new(&self.control.blocks.env, self.control.retry_delay);
         let mut restored_through = None;
         loop {
@@ -156,7 +156,7 @@ impl<'a> Session<'a> {
             let is_last = page.len() <= REPORT_PAGE_MAX;
             page.truncate(REPORT_PAGE_MAX);
             let through = if is_last { None } else { page.last().map(|(id, _)| *id) };
-            let sent = Sent { through, replicas: page.len() as u64 };
+            let sent = SentPage { through, replicas: page.len() as u64 };
             let replicas = page
                 .into_iter()
                 .map(|(block, stored)| ReportedReplica { block, length: stored.length, crc32c: stored.crc })
@@ -181,7 +181,7 @@ impl<'a> Session<'a> {
                     }
                 }
                 Err(error) => {
-                    self.consider(error)?;
+                    self.check_error(error)?;
                     retry.wait().await;
                 }
             }
@@ -223,18 +223,18 @@ impl<'a> Session<'a> {
             Ok(reply) => {
                 blocks.incremental_report.acknowledged(&batch);
                 if lost.is_followed() {
-                    self.control.losses().told(lost);
+                    self.control.losses().acknowledged(lost);
                     blocks.incremental_report.heartbeat_now();
                 }
                 self.control.commands.accept(self.incarnation, reply.commands, sent);
-                self.control.scrub.obey(reply.scrub);
+                self.control.scrub.set_order(reply.scrub);
                 self.control.seen_database.learn(reply.lineage);
                 if reply.report {
-                    self.roll.at_once();
+                    self.rolling_report.at_once();
                 }
                 Ok(())
             }
-            Err(error) => self.consider(error),
+            Err(error) => self.check_error(error),
         }
     }
 
@@ -257,11 +257,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn consider(&self, error: ClusterError) -> Step<()> {
+    fn check_error(&self, error: ClusterError) -> Step<()> {
         if error == ClusterError::Reregister {
-            return Err(End::Reregister);
+            return Err(SessionEnd::Reregister);
         }
-        let error = refusal(error).map_err(End::Refused)?;
+        let error = refusal(error).map_err(SessionEnd::Refused)?;
         warn_peer!(%error, "the metanode did not hear this node");
         Ok(())
     }

@@ -22,7 +22,7 @@ pub(crate) struct VolumeProgress {
     /// Blocks to read in this round, as counted when it began.
     pub(crate) blocks_in_all: u64,
     /// Rounds of its own that it finished since the node started.
-    pub(crate) own_rounds: u64,
+    pub(crate) regular_rounds: u64,
 }
 
 /// What a round of a volume, when it ended, was to the node.
@@ -33,7 +33,7 @@ pub(crate) enum NodeRound {
     /// It was the last: all volumes have followed the order.
     Ordered,
     /// It was the last: all volumes have been read once more.
-    Own,
+    Regular,
 }
 
 /// The latest order, and how far the scrubbers are.
@@ -52,7 +52,7 @@ impl ScrubControl {
     }
 
     /// The metanode says how to scrub.
-    pub(crate) fn obey(&self, order: ScrubOrder) {
+    pub(crate) fn set_order(&self, order: ScrubOrder) {
         self.order.send_if_modified(|current| {
             let changed = *current != order;
             *current = order;
@@ -93,19 +93,19 @@ impl ScrubControl {
             if let Some(progress) = volumes.get_mut(&volume) {
                 progress.cursor = cursor;
                 progress.running = false;
-                progress.own_rounds += u64::from(cursor.round == 0);
+                progress.regular_rounds += u64::from(cursor.round == 0);
             }
         })
     }
 
     /// What a change of the volumes was to the node.
-    fn after(&self, change: impl FnOnce(&mut Volumes)) -> NodeRound {
+    fn after(&self, change: impl FnOnce(&mut ProgressByVolume)) -> NodeRound {
         let mut volumes = self.lock();
-        let before = (finished_round(&volumes), own_rounds(&volumes));
+        let before = (finished_round(&volumes), regular_rounds(&volumes));
         change(&mut volumes);
-        match (finished_round(&volumes), own_rounds(&volumes)) {
+        match (finished_round(&volumes), regular_rounds(&volumes)) {
             (round, _) if round > before.0 => NodeRound::Ordered,
-            (_, own) if own > before.1 => NodeRound::Own,
+            (_, own) if own > before.1 => NodeRound::Regular,
             _ => NodeRound::Unfinished,
         }
     }
@@ -147,18 +147,18 @@ fn shown_round(volume: &VolumeProgress) -> u64 {
     if volume.cursor.under_way || volume.began { volume.cursor.round } else { 0 }
 }
 
-type Volumes = BTreeMap<VolumeId, VolumeProgress>;
+type ProgressByVolume = BTreeMap<VolumeId, VolumeProgress>;
 
-fn finished_round(volumes: &Volumes) -> u64 {
+fn finished_round(volumes: &ProgressByVolume) -> u64 {
     volumes.values().map(|volume| volume.cursor.finished_round).min().unwrap_or_default()
 }
 
-fn own_rounds(volumes: &Volumes) -> u64 {
-    volumes.values().map(|volume| volume.own_rounds).min().unwrap_or_default()
+fn regular_rounds(volumes: &ProgressByVolume) -> u64 {
+    volumes.values().map(|volume| volume.regular_rounds).min().unwrap_or_default()
 }
 
 /// Every volume has been read to its end at this time or later; `None` while one never was.
-fn finished_at(volumes: &Volumes) -> Option<Timestamp> {
+fn finished_at(volumes: &ProgressByVolume) -> Option<Timestamp> {
     volumes.values().map(|volume| volume.cursor.finished_at).min().flatten()
 }
 
@@ -195,6 +195,6 @@ mod tests {
             control.add(volume, ScrubCursor::default());
         }
         assert_eq!(control.finish(volumes[0], ScrubCursor::default()), NodeRound::Unfinished);
-        assert_eq!(control.remove(volumes[1]), NodeRound::Own);
+        assert_eq!(control.remove(volumes[1]), NodeRound::Regular);
     }
 }

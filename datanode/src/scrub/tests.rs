@@ -162,7 +162,7 @@ async fn a_block_that_somebody_deletes_or_writes_is_not_judged() {
     write(&volume, BLOCK, 1_000).await;
     flip_a_bit(&directory, 500);
 
-    let turn = scrubber.blocks.in_flight.delete(BLOCK).await;
+    let turn = scrubber.blocks.block_locks.lock_to_delete(BLOCK).await;
     assert_eq!(scrubber.scrub().await, (1, 0));
     assert_eq!(volume.quarantined(), []);
     drop(turn);

@@ -27,7 +27,7 @@ const REST_MIN: Duration = Duration::from_millis(20);
 const REST_MAX: Duration = Duration::from_secs(60);
 
 /// The cursor is written this often: what a crash has read again, at the cost of one small write.
-const KEEP_EVERY: Duration = Duration::from_secs(60);
+const CURSOR_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Scrubs one volume.
 pub(super) struct VolumeScrubber {
@@ -40,9 +40,9 @@ pub(super) struct VolumeScrubber {
     shutdown: CancellationToken,
     pub(super) cursor: ScrubCursor,
     /// When the cursor was written last, by the monotonic clock.
-    kept_at: Duration,
+    cursor_written_at: Duration,
     /// Bytes that were read and not rested for yet.
-    owed: u64,
+    bytes_owed: u64,
     /// What the volume holds in bytes, as it was looked at last.
     used: u64,
 }
@@ -83,13 +83,13 @@ impl VolumeScrubber {
             period: config.scrub_period,
             bytes_per_second_max: config.scrub_bytes_per_second_max.max(1),
             orders: control.orders(),
-            kept_at: blocks.env.monotonic(),
+            cursor_written_at: blocks.env.monotonic(),
             blocks,
             volume,
             control,
             shutdown,
             cursor,
-            owed: 0,
+            bytes_owed: 0,
             used: 0,
         }
     }
@@ -103,15 +103,15 @@ impl VolumeScrubber {
             };
             match ended {
                 Ok(()) => self.finish().await,
-                Err(Interrupt::Superseded) => self.owed = 0,
+                Err(Interrupt::Superseded) => self.bytes_owed = 0,
                 Err(Interrupt::Ended) => break,
             }
         }
         if self.volume.failure().is_none() {
-            self.keep().await;
+            self.write_cursor().await;
         } else {
             let round = self.control.remove(self.volume.id());
-            self.tell(round).await;
+            self.publish_round(round).await;
         }
     }
 
@@ -128,7 +128,7 @@ impl VolumeScrubber {
             }
             let begun = self.begun();
             let order = *self.orders.borrow_and_update();
-            let rest = self.until_own_round();
+            let rest = self.until_regular_round();
             if order.round > begun {
                 self.begin(order.round);
             } else if !self.cursor.under_way && rest.is_zero() {
@@ -149,7 +149,7 @@ impl VolumeScrubber {
     }
 
     /// How long it takes until a round of its own is due.
-    fn until_own_round(&self) -> Duration {
+    fn until_regular_round(&self) -> Duration {
         match self.cursor.finished_at {
             None => Duration::ZERO,
             // A clock that went back makes it wait for a whole period, and no longer.
@@ -174,8 +174,8 @@ impl VolumeScrubber {
     pub(super) async fn round(&mut self) -> Step<()> {
         let volume = self.volume.clone();
         let blocks_in_all = aside(move || volume.len()).await;
-        self.look_at_use().await;
-        self.show(|progress| {
+        self.refresh_used().await;
+        self.publish_progress(|progress| {
             (progress.began, progress.running, progress.blocks_in_all) = (true, true, blocks_in_all);
         });
         loop {
@@ -192,9 +192,9 @@ impl VolumeScrubber {
                 self.cursor.after = Some(id);
                 self.cursor.blocks += 1;
                 self.cursor.corrupt += u64::from(is_corrupt);
-                self.show(|_| {});
-                if self.blocks.env.monotonic().saturating_sub(self.kept_at) >= KEEP_EVERY {
-                    self.keep().await;
+                self.publish_progress(|_| {});
+                if self.blocks.env.monotonic().saturating_sub(self.cursor_written_at) >= CURSOR_INTERVAL {
+                    self.write_cursor().await;
                 }
             }
         }
@@ -211,14 +211,14 @@ impl VolumeScrubber {
                 Ok(_) => {}
                 Err(VolumeError::Damaged { .. }) => {
                     // A request that has the turn is writing or deleting it: nothing to judge.
-                    let Some(_turn) = self.blocks.in_flight.try_turn(id) else { return Ok(false) };
+                    let Some(_lock) = self.blocks.block_locks.try_lock(id) else { return Ok(false) };
                     return Ok(self.blocks.examine(self.volume.clone(), id).await);
                 }
                 // Deleted meanwhile, or the volume cannot be read at all, which shows elsewhere.
                 Err(_) => return Ok(false),
             }
             self.cursor.bytes += end - start;
-            self.show(|_| {});
+            self.publish_progress(|_| {});
             self.rest(end - start).await?;
             start = end;
         }
@@ -232,23 +232,23 @@ impl VolumeScrubber {
         self.cursor.finished_round = self.cursor.finished_round.max(self.cursor.round);
         // When a round of its own ended is worth a write only where rounds are rare.
         if self.cursor.round > 0 || self.period >= REST_MAX {
-            self.keep().await;
+            self.write_cursor().await;
         }
         let round = self.control.finish(self.volume.id(), self.cursor);
-        self.tell(round).await;
+        self.publish_round(round).await;
     }
 
-    async fn tell(&self, round: NodeRound) {
+    async fn publish_round(&self, round: NodeRound) {
         match round {
             NodeRound::Unfinished => {}
             NodeRound::Ordered => node_finished(&self.blocks, &self.control, true).await,
-            NodeRound::Own => node_finished(&self.blocks, &self.control, false).await,
+            NodeRound::Regular => node_finished(&self.blocks, &self.control, false).await,
         }
     }
 
     /// Writes the cursor. Where that fails, blocks are read again after a restart; a broken disk shows when it is probed.
-    async fn keep(&mut self) {
-        self.kept_at = self.blocks.env.monotonic();
+    async fn write_cursor(&mut self) {
+        self.cursor_written_at = self.blocks.env.monotonic();
         let (volume, cursor) = (self.volume.clone(), self.cursor);
         let kept = blocking(move || {
             if let Err(error) = volume.keep_scrub_cursor(&cursor) {
@@ -261,7 +261,7 @@ impl VolumeScrubber {
     }
 
     /// Tells how far it is.
-    fn show(&self, change: impl FnOnce(&mut VolumeProgress)) {
+    fn publish_progress(&self, change: impl FnOnce(&mut VolumeProgress)) {
         self.control.change(self.volume.id(), |progress| {
             progress.cursor = self.cursor;
             change(progress);
@@ -272,7 +272,7 @@ impl VolumeScrubber {
     async fn wait_while_paused(&mut self) -> Step<()> {
         loop {
             let order = self.order_of_round()?;
-            self.show(|progress| progress.running = !order.paused);
+            self.publish_progress(|progress| progress.running = !order.paused);
             if !order.paused {
                 return Ok(());
             }
@@ -296,11 +296,12 @@ impl VolumeScrubber {
     }
 
     async fn rest(&mut self, bytes: u64) -> Step<()> {
-        self.owed += bytes;
+        self.bytes_owed += bytes;
         loop {
             let order = self.order_of_round()?;
             let rate = self.rate(order) as f64;
-            let rest = Duration::try_from_secs_f64(self.owed as f64 / rate).unwrap_or(REST_MAX).min(REST_MAX);
+            let rest =
+                Duration::try_from_secs_f64(self.bytes_owed as f64 / rate).unwrap_or(REST_MAX).min(REST_MAX);
             if rest < REST_MIN {
                 return Ok(());
             }
@@ -314,13 +315,13 @@ impl VolumeScrubber {
             }
             let passed = self.blocks.env.monotonic().saturating_sub(started);
             let paid = (passed.as_secs_f64() * rate).ceil() as u64;
-            self.owed = self.owed.saturating_sub(paid);
-            self.look_at_use().await;
+            self.bytes_owed = self.bytes_owed.saturating_sub(paid);
+            self.refresh_used().await;
         }
     }
 
     /// Looks at what the volume holds. It changes little while a block is read.
-    async fn look_at_use(&mut self) {
+    async fn refresh_used(&mut self) {
         let volume = self.volume.clone();
         self.used = aside(move || volume.used()).await;
     }

@@ -17,10 +17,10 @@ impl BlockStore {
     /// Deals with a block that did not read well, in the background.
     pub(crate) fn suspect(&self, volume: Arc<Volume>, block: BlockId) {
         // Whoever has the turn writes or deletes it, or deals with it already.
-        let Some(turn) = self.in_flight.try_turn(block) else { return };
+        let Some(lock) = self.block_locks.try_lock(block) else { return };
         let blocks = self.clone();
         tokio::spawn(async move {
-            let _turn = turn;
+            let _lock = lock;
             blocks.examine(volume, block).await;
         });
     }

@@ -34,8 +34,8 @@ use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::secret::{BlockOperation, ClusterSecret};
 use tokio::sync::Semaphore;
 
+use crate::block_locks::BlockLocks;
 use crate::config::Config;
-use crate::in_flight::InFlight;
 use crate::incremental_report::IncrementalReport;
 use crate::recent::{Moment, RecentlyStored};
 use crate::volume::blocking;
@@ -50,7 +50,7 @@ pub(crate) struct BlockStore {
     pub(crate) env: Env,
     pub(crate) events: EventBus,
     pub(crate) incremental_report: Arc<IncrementalReport>,
-    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) block_locks: Arc<BlockLocks>,
     pub(crate) recent: Arc<RecentlyStored>,
     pub(crate) connector: Arc<dyn BlockConnector>,
     /// The incarnation in which the metanode knows this node; 0 before the first registration.
@@ -76,7 +76,7 @@ impl BlockStore {
             env,
             events,
             incremental_report: Arc::default(),
-            in_flight: Arc::default(),
+            block_locks: Arc::default(),
             recent: Arc::default(),
             connector,
             incarnation: Arc::default(),
@@ -101,11 +101,11 @@ impl BlockStore {
 
     /// Deletes a block, for whoever may. One that is not there is no error.
     pub(crate) async fn remove(&self, block: BlockId) -> Result<(), BlockError> {
-        let _turn = self.in_flight.delete(block).await;
-        self.remove_with_turn(block).await
+        let _lock = self.block_locks.lock_to_delete(block).await;
+        self.remove_locked(block).await
     }
 
-    async fn remove_with_turn(&self, block: BlockId) -> Result<(), BlockError> {
+    async fn remove_locked(&self, block: BlockId) -> Result<(), BlockError> {
         if self.volumes.delete(block).await? {
             self.events.publish(EventKind::BlockDeleted { block, node: self.node });
         }
@@ -118,16 +118,16 @@ impl BlockStore {
     pub(crate) async fn remove_older(&self, block: BlockId, than: Moment) -> Result<(), BlockError> {
         // Looked at with the turn, which whoever stores it holds until it is noted here. One who is only receiving it goes
         // on: it will be newer.
-        let _turn = self.in_flight.write(block).await.ok_or(BlockError::Busy)?;
+        let _lock = self.block_locks.lock_to_write(block).await.ok_or(BlockError::Busy)?;
         if self.recent.may_be_newer(block, than) {
             tracing::info!(%block, "a replica that was stored after its deletion was ordered stays");
             return Ok(());
         }
-        self.remove_with_turn(block).await
+        self.remove_locked(block).await
     }
 
     /// A block was stored here: it is told, and noted.
-    pub(crate) fn has_stored(&self, replica: ReportedReplica) {
+    pub(crate) fn note_stored(&self, replica: ReportedReplica) {
         self.recent.add(replica.block);
         self.incremental_report.replica_stored(replica);
     }
@@ -135,11 +135,11 @@ impl BlockStore {
     /// Brings a deleted block back from the trash, and tells it as stored if it is held then. One that is not there is no
     /// error.
     pub(crate) async fn restore(&self, block: BlockId) -> Result<(), BlockError> {
-        let _turn = self.in_flight.write(block).await.ok_or(BlockError::Busy)?;
+        let _lock = self.block_locks.lock_to_write(block).await.ok_or(BlockError::Busy)?;
         let volumes = self.volumes.clone();
         let was_held = volumes.held(&block).is_some();
         if let Some(held) = blocking(move || volumes.restore(block)).await? {
-            self.has_stored(ReportedReplica { block, length: held.length, crc32c: held.crc });
+            self.note_stored(ReportedReplica { block, length: held.length, crc32c: held.crc });
             if !was_held {
                 self.events.publish(EventKind::BlockStored { block, node: self.node });
             }

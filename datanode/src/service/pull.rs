@@ -22,7 +22,7 @@ impl BlockStore {
         replica: ReportedReplica,
         sources: &[(NodeId, String)],
     ) -> Result<(), BlockError> {
-        let turn = self.in_flight.write(replica.block).await.ok_or(BlockError::Busy)?;
+        let lock = self.block_locks.lock_to_write(replica.block).await.ok_or(BlockError::Busy)?;
         if let Some(held) = self.volumes.held(&replica.block) {
             let same = held.length == replica.length && held.crc == replica.crc32c;
             return if same { Ok(()) } else { Err(BlockError::Conflict) };
@@ -31,14 +31,14 @@ impl BlockStore {
         for (node, address) in sources {
             let copied = tokio::select! {
                 biased;
-                () = stopped(&turn) => {
+                () = stopped(&lock) => {
                     return Err(BlockError::Unreachable { reason: "the block is being deleted".to_owned() });
                 }
                 copied = self.copy(replica, *node, address) => copied,
             };
             match copied {
                 Ok(()) => {
-                    self.has_stored(replica);
+                    self.note_stored(replica);
                     self.events.publish(EventKind::BlockStored { block: replica.block, node: self.node });
                     return Ok(());
                 }
@@ -75,6 +75,6 @@ impl BlockStore {
     }
 }
 
-async fn stopped(turn: &crate::in_flight::Turn) {
-    turn.stop().cancelled().await;
+async fn stopped(lock: &crate::block_locks::BlockLock) {
+    lock.stop().cancelled().await;
 }

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::BlockStore;
 use super::pipeline::{Announced, Forwarded, Pieces, forward, send};
-use crate::in_flight::Turn;
+use crate::block_locks::BlockLock;
 use crate::volume::{BlockWriter, Volume, VolumeError, aside};
 
 /// How many targets a pipeline may have: more copies than anybody keeps of a block.
@@ -48,18 +48,18 @@ impl BlockStore {
             return Err(BlockError::Malformed { reason: format!("{} nodes in a pipeline", pipeline.len()) });
         }
         let _permit = self.receives.clone().try_acquire_owned().map_err(|_| BlockError::Busy)?;
-        let turn = self.in_flight.write(block).await.ok_or(BlockError::Busy)?;
+        let lock = self.block_locks.lock_to_write(block).await.ok_or(BlockError::Busy)?;
         let announced = Announced { block, length, crc32c };
         let behind: Vec<NodeId> = pipeline.iter().map(|target| target.node).collect();
         let local = self.begin(announced).await?;
         let (next, forwarding) = self.begin_forwarding(announced, pipeline);
-        let received = Receiving { blocks: self, turn: &turn, local, next }.run(data, length).await;
+        let received = Receiving { blocks: self, lock: &lock, local, next }.run(data, length).await;
         let (local, mut forwarded) = match received {
             Ok(local) => {
                 // The turn is held until the block is durable or given up, even when the caller goes away.
                 let blocks = self.clone();
                 let local = tokio::spawn(async move {
-                    let _turn = turn;
+                    let _lock = lock;
                     blocks.finish(announced, local).await
                 });
                 let (local, forwarded) = tokio::join!(local, self.await_forwarding(forwarding, &behind));
@@ -149,7 +149,7 @@ impl BlockStore {
             }
             return Err(error.into());
         }
-        self.has_stored(ReportedReplica { block, length, crc32c });
+        self.note_stored(ReportedReplica { block, length, crc32c });
         self.events.publish(EventKind::BlockStored { block, node: self.node });
         Ok(())
     }
@@ -230,7 +230,7 @@ impl BlockStore {
 /// A block whose bytes are coming.
 struct Receiving<'a> {
     blocks: &'a BlockStore,
-    turn: &'a Turn,
+    lock: &'a BlockLock,
     local: Local,
     /// The next node of the pipeline, as long as it takes pieces.
     next: Option<mpsc::Sender<Bytes>>,
@@ -239,7 +239,7 @@ struct Receiving<'a> {
 impl Receiving<'_> {
     /// Takes all pieces; returns what is left of the local side.
     async fn run(mut self, mut data: BlockStream, length: u64) -> Result<Local, BlockError> {
-        let stop = self.turn.stop();
+        let stop = self.lock.stop();
         let mut received = 0;
         loop {
             let piece = tokio::select! {

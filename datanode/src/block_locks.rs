@@ -14,13 +14,13 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The blocks that somebody is busy with.
 #[derive(Debug, Default)]
-pub(crate) struct InFlight {
+pub(crate) struct BlockLocks {
     slots: Mutex<HashMap<BlockId, Slot>>,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
-    turn: Arc<tokio::sync::Mutex<()>>,
+    lock: Arc<tokio::sync::Mutex<()>>,
     /// Tells who receives the block to stop.
     stop: CancellationToken,
     /// Those who hold or wait for the turn.
@@ -29,64 +29,64 @@ struct Slot {
 
 /// The right to change one block.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct BlockLock {
     // Dropped first: the slot must outlive the turn.
     _guard: OwnedMutexGuard<()>,
     user: User,
 }
 
-impl Turn {
+impl BlockLock {
     /// Is cancelled when the block is to be deleted.
     pub(crate) fn stop(&self) -> CancellationToken {
-        let slots = self.user.all.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.user.locks.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.get(&self.user.block).map(|slot| slot.stop.clone()).unwrap_or_default()
     }
 }
 
 #[derive(Debug)]
 struct User {
-    all: Arc<InFlight>,
+    locks: Arc<BlockLocks>,
     block: BlockId,
 }
 
-impl InFlight {
+impl BlockLocks {
     /// Takes the turn to write a block; `None` when somebody else does not finish.
-    pub(crate) async fn write(self: &Arc<Self>, block: BlockId) -> Option<Turn> {
-        tokio::time::timeout(WAIT_MAX, self.turn(block)).await.ok()
+    pub(crate) async fn lock_to_write(self: &Arc<Self>, block: BlockId) -> Option<BlockLock> {
+        tokio::time::timeout(WAIT_MAX, self.lock(block)).await.ok()
     }
 
     /// Takes the turn to delete a block, after stopping who receives it.
-    pub(crate) async fn delete(self: &Arc<Self>, block: BlockId) -> Turn {
+    pub(crate) async fn lock_to_delete(self: &Arc<Self>, block: BlockId) -> BlockLock {
         if let Some(slot) = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(&block) {
             slot.stop.cancel();
         }
-        self.turn(block).await
+        self.lock(block).await
     }
 
     /// Takes the turn if nobody has it.
-    pub(crate) fn try_turn(self: &Arc<Self>, block: BlockId) -> Option<Turn> {
-        let (user, turn) = self.enter(block);
-        let guard = turn.try_lock_owned().ok()?;
-        Some(Turn { _guard: guard, user })
+    pub(crate) fn try_lock(self: &Arc<Self>, block: BlockId) -> Option<BlockLock> {
+        let (user, lock) = self.enter(block);
+        let guard = lock.try_lock_owned().ok()?;
+        Some(BlockLock { _guard: guard, user })
     }
 
-    async fn turn(self: &Arc<Self>, block: BlockId) -> Turn {
-        let (user, turn) = self.enter(block);
-        let guard = turn.lock_owned().await;
-        Turn { _guard: guard, user }
+    async fn lock(self: &Arc<Self>, block: BlockId) -> BlockLock {
+        let (user, lock) = self.enter(block);
+        let guard = lock.lock_owned().await;
+        BlockLock { _guard: guard, user }
     }
 
     fn enter(self: &Arc<Self>, block: BlockId) -> (User, Arc<tokio::sync::Mutex<()>>) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = slots.entry(block).or_default();
         slot.users += 1;
-        (User { all: self.clone(), block }, slot.turn.clone())
+        (User { locks: self.clone(), block }, slot.lock.clone())
     }
 }
 
 impl Drop for User {
     fn drop(&mut self) {
-        let mut slots = self.all.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.locks.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = slots.get_mut(&self.block) {
             slot.users -= 1;
             if slot.users == 0 {
@@ -103,17 +103,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_delete_stops_the_receiver_and_waits_for_it() {
-        let all = Arc::new(InFlight::default());
+        let locks = Arc::new(BlockLocks::default());
         let block = BlockId(Uuid::from_u128(1));
-        let receiving = all.write(block).await.unwrap();
+        let receiving = locks.lock_to_write(block).await.unwrap();
         let stop = receiving.stop();
-        assert!(all.try_turn(block).is_none());
-        let mut delete = Box::pin(all.delete(block));
+        assert!(locks.try_lock(block).is_none());
+        let mut delete = Box::pin(locks.lock_to_delete(block));
         assert!(futures_util::poll!(&mut delete).is_pending());
         assert!(stop.is_cancelled());
         drop(receiving);
         drop(delete.await);
-        assert!(all.slots.lock().unwrap().is_empty());
-        assert!(!all.write(block).await.unwrap().stop().is_cancelled());
+        assert!(locks.slots.lock().unwrap().is_empty());
+        assert!(!locks.lock_to_write(block).await.unwrap().stop().is_cancelled());
     }
 }

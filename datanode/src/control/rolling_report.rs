@@ -10,7 +10,7 @@ use rand::RngExt;
 
 /// Where the report is.
 #[derive(Debug)]
-pub(crate) struct Roll {
+pub(crate) struct RollingReport {
     /// Within which time all is told; zero for never.
     interval: Duration,
     after: Option<BlockId>,
@@ -22,7 +22,7 @@ pub(crate) struct Roll {
     hurries: bool,
 }
 
-impl Roll {
+impl RollingReport {
     pub(crate) fn new(interval: Duration) -> Self {
         Self { interval, after: None, due: Duration::MAX, in_all: 0, so_far: 0, hurries: false }
     }
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn all_is_told_once_within_the_interval_in_pages_that_are_evenly_spread() {
         let (env, clock) = Env::manual(1, Timestamp(0));
-        let mut roll = Roll::new(DAY);
+        let mut roll = RollingReport::new(DAY);
         let page = REPORT_PAGE_MAX as u64;
         roll.begin_later(4 * page, &env);
         assert!(roll.due() <= DAY);
@@ -102,14 +102,14 @@ mod tests {
     #[test]
     fn a_report_that_is_asked_for_does_not_wait_and_then_the_usual_pace_goes_on() {
         let (env, _clock) = Env::manual(1, Timestamp(0));
-        let mut roll = Roll::new(DAY);
+        let mut roll = RollingReport::new(DAY);
         roll.at_once();
         assert!(roll.due() <= env.monotonic());
         roll.sent(Some(BlockId(Uuid::from_u128(1))), 10_000, &env);
         assert!(roll.due() <= env.monotonic());
         roll.sent(None, 10_000, &env);
         assert!(roll.due() > env.monotonic());
-        let mut never = Roll::new(Duration::ZERO);
+        let mut never = RollingReport::new(Duration::ZERO);
         never.begin_later(10, &env);
         assert_eq!(never.due(), Duration::MAX);
     }
