@@ -1,4 +1,4 @@
-//! Who is busy with a block: one at a time writes, deletes or sets it aside.
+//! Locks on blocks: one task at a time writes a block, deletes it, or moves it into quarantine.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +8,11 @@ use cairn_protocol::id::BlockId;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
-/// How long a second writer of the same block waits for the first: long enough for the end of one whose client has
-/// just gone and come back, short against a client's patience.
+/// How long a second writer of the same block waits for the first. Long enough for a writer to end whose client disconnected and
+/// repeats its request; short compared with a client's time-out.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// The blocks that somebody is busy with.
+/// The locks of all blocks that a task holds or waits for.
 #[derive(Debug, Default)]
 pub(crate) struct BlockLocks {
     slots: Mutex<HashMap<BlockId, Slot>>,
@@ -21,22 +21,22 @@ pub(crate) struct BlockLocks {
 #[derive(Debug, Default)]
 struct Slot {
     lock: Arc<tokio::sync::Mutex<()>>,
-    /// Tells who receives the block to stop.
+    /// Cancelled to make a task that receives the block stop.
     stop: CancellationToken,
-    /// Those who hold or wait for the turn.
+    /// How many tasks hold the lock or wait for it.
     users: usize,
 }
 
-/// The right to change one block.
+/// The lock of one block. It is released when this is dropped.
 #[derive(Debug)]
 pub(crate) struct BlockLock {
-    // Dropped first: the slot must outlive the turn.
+    // Fields are dropped in order. The slot must outlive the guard, or another task would make a second lock for the block.
     _guard: OwnedMutexGuard<()>,
     user: User,
 }
 
 impl BlockLock {
-    /// Is cancelled when the block is to be deleted.
+    /// A token that is cancelled when another task wants to delete the block.
     pub(crate) fn stop(&self) -> CancellationToken {
         let slots = self.user.locks.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.get(&self.user.block).map(|slot| slot.stop.clone()).unwrap_or_default()
@@ -50,12 +50,12 @@ struct User {
 }
 
 impl BlockLocks {
-    /// Takes the turn to write a block; `None` when somebody else does not finish.
+    /// Locks a block to write it; `None` when another task does not release it in time.
     pub(crate) async fn lock_to_write(self: &Arc<Self>, block: BlockId) -> Option<BlockLock> {
         tokio::time::timeout(WAIT_MAX, self.lock(block)).await.ok()
     }
 
-    /// Takes the turn to delete a block, after stopping who receives it.
+    /// Locks a block to delete it. A task that is receiving the block is stopped.
     pub(crate) async fn lock_to_delete(self: &Arc<Self>, block: BlockId) -> BlockLock {
         if let Some(slot) = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(&block) {
             slot.stop.cancel();
@@ -63,7 +63,7 @@ impl BlockLocks {
         self.lock(block).await
     }
 
-    /// Takes the turn if nobody has it.
+    /// Locks a block, unless another task has locked it.
     pub(crate) fn try_lock(self: &Arc<Self>, block: BlockId) -> Option<BlockLock> {
         let (user, lock) = self.enter(block);
         let guard = lock.try_lock_owned().ok()?;

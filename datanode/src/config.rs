@@ -1,4 +1,4 @@
-//! What an operator decides about a datanode.
+//! The configuration of a datanode: what an operator decides, with units and reasons.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,34 +12,34 @@ use crate::volume::VolumeOptions;
 /// The configuration of a datanode.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where blocks are kept, a directory per disk; made if they are not there. One process at a time uses them.
+    /// The directories of the volumes, one per disk. They are made if they are missing, and one process at a time uses them.
     pub directories: Vec<PathBuf>,
     /// The base URL under which gateways and other datanodes reach this one, such as `http://10.0.0.1:9020`.
     pub address: String,
-    /// Where the machine stands, such as a rack or a site.
+    /// The zone of the machine, such as its rack or site. Replicas of a block are spread over zones.
     pub zone: Option<String>,
     /// How each volume uses its disk.
     pub volume: VolumeOptions,
-    /// Blocks that are received at once; further ones are refused as busy. Each holds up to 2 MiB of memory.
+    /// Blocks that are received at once; more are refused as busy. Each takes up to 2 MiB of memory.
     pub receives_max: usize,
-    /// Blocks that are read at once; further reads are refused as busy. Each holds up to 512 KiB of memory.
+    /// Blocks that are read at once; more reads are refused as busy. Each takes up to 512 KiB of memory.
     pub reads_max: usize,
-    /// How long a sender, or the next node of a pipeline, may make no progress.
+    /// How long a sender, or the next node of a pipeline, may make no progress before it is given up.
     pub stall_timeout: Duration,
-    /// Copies that are pulled at once: enough to keep a disk busy, and not so many that clients notice.
+    /// Blocks that are copied from other nodes at once: enough to keep a disk busy, and few enough that clients do not notice.
     pub pulls_max: usize,
-    /// Within this time every block is read once and checked.
+    /// The scrub period: within this time every replica is read and checked once.
     pub scrub_period: Duration,
-    /// The scrubber of each disk reads no more than this, in bytes per second, even if it then takes longer than its period.
+    /// The most that the scrubber of each disk reads, in bytes per second, even if it then takes longer than the period.
     pub scrub_bytes_per_second_max: u64,
     /// How often to probe each disk, and to look for segments to compact and for a checkpoint that is due.
     pub maintenance_interval: Duration,
-    /// A disk that does not answer a probe within this time has failed. Far longer than the slowest that still works: all
-    /// that it holds is then copied again from elsewhere.
+    /// A disk that does not answer a probe within this time has failed. The time is far longer than the slowest working disk needs,
+    /// because all replicas of a failed disk are made again from others.
     pub probe_timeout: Duration,
     /// The shortest and the longest time between two attempts to reach the metanode.
     pub retry_delay: (Duration, Duration),
-    /// What the listener grants its clients.
+    /// Limits of the listener: connections, sizes and time-outs.
     pub limits: Limits,
     /// TLS of the listener; without, it speaks plain HTTP.
     pub tls: Option<Arc<ServerConfig>>,

@@ -1,4 +1,4 @@
-//! Starting and stopping a datanode.
+//! Starting and stopping a datanode. The start has a fixed order: lock, recover, bind, register, report, and only then workers.
 
 use std::sync::Arc;
 
@@ -26,13 +26,13 @@ use crate::volume::OpenError;
 use crate::volume::disk::{Disk, RealDisk};
 use crate::volume::volumes::Volumes;
 
-/// Why a datanode does not serve.
+/// Why a datanode does not start or stops serving.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// Its data directories.
+    /// The data directories could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The cluster.
+    /// The metanode refused the node.
     #[error(transparent)]
     Refused(#[from] RefusedError),
 }
@@ -48,15 +48,15 @@ pub struct Datanode {
     admission: Admission,
     env: Env,
     events: EventBus,
-    /// Becomes true with the first complete report to the metanode: from then on the node is of use.
+    /// Becomes true with the first complete block report. Before it the metanode does not know what the node holds.
     reported: watch::Sender<bool>,
 }
 
 impl Datanode {
-    /// Locks the data directories and recovers what they hold.
+    /// Locks the data directories and recovers their volumes.
     ///
     /// # Errors
-    /// [`OpenError`] says in one sentence why not.
+    /// [`OpenError`], whose text is one sentence for the operator.
     pub async fn open(
         config: Config,
         connector: Arc<dyn BlockConnector>,
@@ -67,7 +67,7 @@ impl Datanode {
         Self::open_on(Arc::new(RealDisk), config, connector, secret, env, events).await
     }
 
-    /// [`open`](Self::open), on another disk than the system's.
+    /// Like [`open`](Self::open), on another [`Disk`] than the system's.
     ///
     /// # Errors
     /// The same.
@@ -108,17 +108,17 @@ impl Datanode {
         Ok(Self { config, blocks, secret, admission, env, events, reported })
     }
 
-    /// The node.
+    /// The node's id.
     pub fn node(&self) -> NodeId {
         self.blocks.node
     }
 
-    /// The base URL that it registers under. Known to the caller only when it has bound a port that the system chose.
+    /// Sets the base URL under which the node registers. If the system chose the port, it is known only after binding.
     pub fn set_address(&mut self, address: impl Into<String>) {
         self.config.address = address.into();
     }
 
-    /// TLS of the listener. Known to the caller only when it knows where it listens.
+    /// Sets the TLS configuration of the listener, which depends on the address that was bound.
     pub fn set_tls(&mut self, tls: Option<Arc<ServerConfig>>) {
         self.config.tls = tls;
     }
@@ -133,12 +133,12 @@ impl Datanode {
         &self.blocks
     }
 
-    /// The blocks, for whoever is in the same process.
+    /// The block service, for callers in the same process.
     pub fn blocks(&self) -> Arc<dyn BlockService> {
         Arc::new(self.blocks.clone())
     }
 
-    /// The routes; `shutdown` ends those that stream.
+    /// The HTTP routes. `shutdown` ends streams of events.
     pub fn router(&self, shutdown: CancellationToken) -> Router {
         http::router(Served {
             node: self.blocks.node,
@@ -153,18 +153,18 @@ impl Datanode {
         })
     }
 
-    /// Serves blocks and belongs to the cluster until `shutdown`; finishes what is in flight. The volumes stay open:
+    /// Serves blocks and takes part in the cluster until `shutdown`, then finishes the requests under way. The volumes stay open:
     /// see [`close`](Self::close).
     ///
     /// # Errors
-    /// When the metanode refuses this node for good. It serves nobody any more then.
+    /// When the metanode refuses this node for good. The listener is stopped then too.
     pub async fn serve(
         &self,
         accept: impl Accept,
         cluster: Arc<dyn Cluster>,
         shutdown: CancellationToken,
     ) -> Result<Drained, RefusedError> {
-        // A child, so that a refusal ends all of this and nothing else.
+        // A child token, so that a refusal ends this node's tasks and nothing else.
         let stop = shutdown.child_token();
         let router = self.router(stop.clone());
         let (limits, tls) = (self.config.limits.clone(), self.config.tls.clone());
@@ -178,7 +178,7 @@ impl Datanode {
         result.map(|()| drained)
     }
 
-    /// Belongs to the cluster until `shutdown`, without a listener. [`serve`](Self::serve) does it too.
+    /// Takes part in the cluster until `shutdown`, without a listener. [`serve`](Self::serve) does it too.
     ///
     /// # Errors
     /// When the metanode refuses this node for good.
@@ -187,7 +187,7 @@ impl Datanode {
         cluster: Arc<dyn Cluster>,
         shutdown: CancellationToken,
     ) -> Result<(), RefusedError> {
-        // A child, so that a refusal ends the workers too.
+        // A child token, so that a refusal ends the workers too.
         let stop = shutdown.child_token();
         let scrub = Arc::new(ScrubControl::new(self.blocks.volumes.scrubbed()));
         let reported = self.reported.clone();
@@ -222,7 +222,7 @@ impl Datanode {
     /// Closes the volumes: writes checkpoints, so that the next start is quick.
     pub async fn close(&self) {
         let volumes = self.blocks.volumes.clone();
-        // It fails only when the runtime ends; then recovery does what is left.
+        // This fails only when the runtime ends. The next start then recovers what the checkpoint lacks.
         let _ = tokio::task::spawn_blocking(move || volumes.close()).await;
     }
 }
@@ -231,7 +231,7 @@ impl Datanode {
 ///
 /// # Errors
 /// When it cannot be opened, or the metanode refuses it.
-#[expect(clippy::too_many_arguments, reason = "each is a door to another part")]
+#[expect(clippy::too_many_arguments, reason = "each is the interface to another part")]
 pub async fn serve(
     accept: impl Accept,
     config: Config,

@@ -1,5 +1,5 @@
-//! Keeps volumes tidy: probes their disks, misses segments that are gone, compacts mostly dead ones, and writes
-//! checkpoints that are due.
+//! The regular upkeep of volumes: each turn probes the disk, looks for segments whose file is gone, empties the trash, writes a
+//! checkpoint that is due, and compacts a segment that is mostly dead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use crate::config::Config;
 use crate::service::BlockStore;
 use crate::volume::{Compaction, Volume, VolumeError, blocking};
 
-/// Looks after the volumes until `shutdown`, after each by itself, so that one that hangs holds no other up. One segment
-/// per volume and turn, so compaction writes at most half a segment per interval, or seven eighths on a full disk.
+/// Maintains the volumes until `shutdown`. Each volume has a loop of its own, so that a disk that hangs does not hold up the others.
+/// One segment is compacted per volume and turn, so compaction writes at most half a segment per interval, or seven eighths on a
+/// full disk.
 pub(crate) async fn run(blocks: BlockStore, config: &Config, shutdown: CancellationToken) {
     let volumes: Vec<Arc<Volume>> = blocks.volumes.volumes().cloned().collect();
     join_all(volumes.into_iter().map(|volume| maintain(&blocks, volume, config, &shutdown))).await;
@@ -34,11 +35,13 @@ async fn maintain(blocks: &BlockStore, volume: Arc<Volume>, config: &Config, shu
         match turn.await {
             Ok(()) | Err(VolumeError::Closed | VolumeError::Full { .. }) => {}
             Err(VolumeError::Failed(_)) => {
-                // Whoever met the failure first, the metanode is to know at once.
+                // The metanode must know of the failed volume at once. It may have failed in a request, and not in this turn.
                 blocks.incremental_report.heartbeat_now();
                 return;
             }
-            Err(error) => warn_self!(volume = %volume.id(), %error, "a volume could not be tidied"),
+            Err(error) => {
+                warn_self!(volume = %volume.id(), %error, "a turn of a volume's maintenance failed")
+            }
         }
     }
 }
@@ -54,7 +57,7 @@ async fn probe(volume: &Arc<Volume>, timeout: Duration) -> Result<(), VolumeErro
     }
 }
 
-/// Reports what was lost with files that somebody removed.
+/// Reports the blocks whose segment's file was removed from under the volume.
 async fn report_missing(blocks: &BlockStore, volume: &Arc<Volume>) -> Result<(), VolumeError> {
     let at = volume.clone();
     for block in blocking(move || at.lose_missing_segments()).await? {
@@ -68,7 +71,7 @@ async fn tidy(blocks: &BlockStore, volume: &Arc<Volume>) -> Result<(), VolumeErr
     let compacted = blocking(move || {
         at.tidy_trash()?;
         match at.checkpoint_if_due() {
-            // Compaction may free the space that the checkpoint lacks.
+            // Compaction may free the space that a checkpoint needs.
             Ok(_) | Err(VolumeError::Full { .. }) => at.compact(),
             Err(error) => Err(error),
         }

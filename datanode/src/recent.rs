@@ -1,11 +1,12 @@
-//! Which blocks were stored a moment ago, so that a late command does not delete what came after it was given.
+//! Recently stored blocks, so that a late delete command does not delete a replica that was stored after the command was given.
 //!
-//! **The order is one of events on this node, and not of clocks.** What is stored is numbered. A command is given in the
-//! answer to a heartbeat, so not before that heartbeat was sent: what has a higher number than the last one then may have come
-//! after the command, and what has not is older. [`Command::issued_at`] is by the metanode's wall clock: to compare it, one
-//! would have to know how far the two clocks are apart, and either may jump.
+//! **Times are compared by events on this node, and not by clocks.** Each stored block gets a number. A command arrives in the reply
+//! to a heartbeat, so it was given after that heartbeat was sent. A block with a higher number than the last one at that moment may
+//! have been stored after the command was given; other blocks are older. [`Command::issued_at`] cannot be used: it is by the
+//! metanode's wall clock, which may differ from this node's, and either may be set.
 //!
-//! What is skipped without need (stored between the sending and the answer) is not told as deleted, so it is ordered again.
+//! A block that was stored between the heartbeat and its reply may be older than the command, and is kept without need. It is not
+//! reported as deleted, so the metanode gives the command again.
 //!
 //! [`Command::issued_at`]: cairn_protocol::cluster::Command::issued_at
 
@@ -14,31 +15,31 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cairn_protocol::id::BlockId;
 
-/// Blocks that are remembered: some ten megabytes. What was stored before the oldest of them may be anything.
+/// Blocks that are kept: some ten megabytes. Of a block that is not kept it is unknown when it was stored.
 const BLOCKS_MAX: usize = 100_000;
 
-/// The blocks that were stored lately.
+/// The blocks that were stored last, with their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct RecentlyStored {
     stored: Mutex<StoredInOrder>,
 }
 
-/// A moment: all that had been stored then.
+/// A moment in the order of stored blocks: the number of the last block that was stored before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moment(u64);
 
 #[derive(Debug, Default)]
 struct StoredInOrder {
-    /// The number of the block that was stored last.
+    /// The number of the last block.
     last: u64,
-    /// The highest number that is not remembered any more.
+    /// The highest number whose block is not kept any more.
     forgotten: u64,
     of_block: HashMap<BlockId, u64>,
     in_order: BTreeMap<u64, BlockId>,
 }
 
 impl RecentlyStored {
-    /// A block was stored.
+    /// Notes that a block was stored.
     pub(crate) fn add(&self, block: BlockId) {
         let mut stored = self.lock();
         stored.last += 1;
@@ -54,12 +55,12 @@ impl RecentlyStored {
         }
     }
 
-    /// Now.
+    /// The current moment.
     pub(crate) fn now(&self) -> Moment {
         Moment(self.lock().last)
     }
 
-    /// Whether the block may have been stored since.
+    /// Whether the block may have been stored after that moment. True also when it is unknown.
     pub(crate) fn may_be_newer(&self, block: BlockId, than: Moment) -> bool {
         let stored = self.lock();
         stored.of_block.get(&block).copied().unwrap_or(stored.forgotten) > than.0
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_since_is_newer_and_what_was_stored_before_is_not() {
+    fn only_a_block_that_was_stored_after_a_moment_is_newer() {
         let recent = RecentlyStored::default();
         let first = recent.now();
         recent.add(id(1));
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_remembered_any_more_may_be_newer() {
+    fn a_block_whose_number_is_not_kept_any_more_may_be_newer() {
         let recent = RecentlyStored::default();
         let before = recent.now();
         (0..=BLOCKS_MAX as u128).for_each(|n| recent.add(id(n)));

@@ -1,7 +1,7 @@
-//! What the metanode orders: copies to pull, blocks to delete, deleted ones to bring back.
+//! The metanode's commands: copy a block from another node, delete blocks, bring deleted blocks back.
 //!
-//! Commands wait in a queue until workers take them. A command is dropped when its incarnation is over or its deadline
-//! has passed: it has been planned again, maybe for another node.
+//! Commands wait in queues until workers take them. A command is dropped when its incarnation is over or its deadline has passed: the
+//! metanode has planned it again by then, maybe for another node.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::recent::Moment;
 use crate::service::BlockStore;
 
-/// Commands that wait at most. Those above are dropped, and planned again after their deadline.
+/// Commands that wait at most. More are dropped, and planned again by the metanode after their deadline.
 const QUEUE_MAX: usize = 10_000;
 
 /// Deletes of one command that run at once, so that they share syncs.
@@ -35,17 +35,17 @@ struct CommandQueues {
     incarnation: u64,
     pulls: VecDeque<GivenCommand>,
     deletes: VecDeque<GivenCommand>,
-    /// Those that wait or run: the metanode may repeat itself.
+    /// The ids of commands that wait or run, because the metanode may send a command twice.
     known: HashSet<u64>,
 }
 
-/// A command, and the moment since when it can have been given.
+/// A command, and the earliest moment at which it can have been given.
 struct GivenCommand {
     command: Command,
     since: Moment,
 }
 
-/// The two kinds of work, each with workers of its own, so that a long copy does not hold up deletes.
+/// The two kinds of work. Each has workers of its own, so that a long copy does not hold up deletes.
 #[derive(Clone, Copy, Debug)]
 enum WorkKind {
     Pull,
@@ -57,12 +57,12 @@ impl Commands {
         Self { blocks, pulls_max, queues: Mutex::default(), arrived: Notify::new() }
     }
 
-    /// Forgets the commands of earlier incarnations.
+    /// Drops the commands of earlier incarnations.
     pub(crate) fn begin_incarnation(&self, incarnation: u64) {
         *self.lock() = CommandQueues { incarnation, ..CommandQueues::default() };
     }
 
-    /// Queues what was ordered in the answer to a heartbeat that was sent at the moment `since`.
+    /// Queues the commands in the reply to a heartbeat that was sent at the moment `since`.
     pub(crate) fn accept(&self, incarnation: u64, commands: Vec<Command>, since: Moment) {
         let mut queues = self.lock();
         if queues.incarnation != incarnation {
@@ -74,7 +74,7 @@ impl Commands {
             }
             let queue = match &command.action {
                 Action::Replicate { .. } => &mut queues.pulls,
-                // One queue, so that of a delete and a restore the later one counts.
+                // Deletes and restores share a queue, so that of the two commands for a block the later one is executed last.
                 Action::Delete { .. } | Action::Restore { .. } => &mut queues.deletes,
             };
             queue.push_back(GivenCommand { command, since });
@@ -83,7 +83,7 @@ impl Commands {
         self.arrived.notify_waiters();
     }
 
-    /// Runs commands until `shutdown`; those under way are finished.
+    /// Executes commands until `shutdown`, then finishes those under way.
     pub(crate) async fn work(self: Arc<Self>, shutdown: CancellationToken) {
         let pullers = (0..self.pulls_max.max(1)).map(|_| WorkKind::Pull);
         let workers = pullers.chain([WorkKind::Delete]).map(|kind| self.worker(kind, &shutdown));
@@ -149,11 +149,11 @@ impl Commands {
         results.fold(Ok(()), |all, one| std::future::ready(all.and(one))).await
     }
 
-    /// Deletes what was not stored after the command was given.
+    /// Deletes blocks, except those that were stored after the command was given.
     async fn delete(&self, blocks: Vec<BlockId>, since: Moment) -> Result<(), BlockError> {
         let deletes = blocks.into_iter().map(|block| self.blocks.remove_older(block, since));
         let results = futures_util::stream::iter(deletes).buffer_unordered(DELETES_AT_ONCE);
-        // Each is tried, whatever becomes of the others.
+        // All deletes are tried, even if one fails.
         results.fold(Ok(()), |all, one| std::future::ready(all.and(one))).await
     }
 

@@ -1,12 +1,12 @@
-//! What is told of volumes that failed, and of blocks in quarantine: that their copies are bad.
+//! Losses: the replicas on failed volumes and in quarantine, which are reported as corrupt.
 //!
-//! A disk may hold millions of blocks. They are told in pages, the next one when the metanode has heard the one before, and not
-//! through the incremental report, which forgets when there is too much: a node whose losses overflow it would register anew, tell them
-//! anew, and so on for ever.
+//! A disk may hold millions of replicas. They are reported in pages, each after the metanode has acknowledged the one before. They do
+//! not go through the incremental report, because it drops its changes when there are too many: the node would register again, report
+//! the losses again, and overflow the report again, for ever.
 //!
-//! What is on a failed volume is told once per process: the metanode keeps the row of a bad copy, and with it what may be the
-//! last copy of a block, until there are good ones and it has the bad one deleted. What is in quarantine is told with every
-//! report.
+//! The replicas of a failed volume are reported once per process. The metanode keeps a corrupt replica in its tables, because it may be
+//! the last one of its block, until there are good ones and the corrupt one was deleted. Replicas in quarantine are reported with every
+//! block report.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use cairn_protocol::id::{BlockId, VolumeId};
 use crate::volume::Volume;
 use crate::volume::volumes::Volumes;
 
-/// What was told so far, for as long as the process lives.
+/// Which losses were reported since the process started.
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
     /// Volumes whose failure was published.
     published: HashSet<VolumeId>,
-    /// Of each failed volume, how far it was told.
+    /// How far the replicas of each failed volume were reported.
     volumes: HashMap<VolumeId, Progress>,
-    /// Blocks in quarantine that are to be told in this incarnation, in any order.
+    /// Blocks in quarantine that are still to be reported in this incarnation, in any order.
     quarantined: Vec<BlockId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// Up to this block, included.
+    /// Up to and including this block.
     Through(BlockId),
-    /// All.
+    /// All replicas of the volume.
     Done,
 }
 
-/// What the next heartbeat tells.
+/// The losses that one heartbeat reports.
 #[derive(Debug, Default)]
 pub(crate) struct LossesPage {
     pub(crate) blocks: Vec<BlockId>,
@@ -44,24 +44,24 @@ pub(crate) struct LossesPage {
 }
 
 impl LossesPage {
-    /// Whether there may be more.
+    /// Whether another page may follow.
     pub(crate) fn is_followed(&self) -> bool {
         self.of_volume.is_some() || self.of_quarantine > 0
     }
 }
 
 impl Losses {
-    /// A report begins: what is in quarantine is told anew.
+    /// Begins a block report: all blocks in quarantine are reported again.
     pub(crate) fn begin_report(&mut self, quarantined: Vec<BlockId>) {
         self.quarantined = quarantined;
     }
 
-    /// Whether the failure of this volume is news.
+    /// Notes that the failure of this volume is published. Returns false if it was before.
     pub(crate) fn publish(&mut self, volume: VolumeId) -> bool {
         self.published.insert(volume)
     }
 
-    /// The next page of at most `limit` blocks. It comes again until [`told`](Self::told) follows.
+    /// The next page of at most `limit` blocks. It comes again until it is [acknowledged](Self::acknowledged).
     pub(crate) fn next(&self, volumes: &Volumes, limit: usize) -> LossesPage {
         if limit == 0 {
             return LossesPage::default();
@@ -69,7 +69,7 @@ impl Losses {
         if !self.quarantined.is_empty() {
             let of_quarantine = self.quarantined.len().min(limit);
             let tail = &self.quarantined[self.quarantined.len() - of_quarantine..];
-            // Of some a good copy came since.
+            // Blocks of which the node has a good replica by now are left out.
             let blocks = tail.iter().filter(|block| volumes.held(block).is_none()).copied().collect();
             return LossesPage { blocks, of_volume: None, of_quarantine };
         }
@@ -87,7 +87,7 @@ impl Losses {
         LossesPage { blocks: only_here.collect(), of_volume: Some((volume.id(), progress)), of_quarantine: 0 }
     }
 
-    /// The metanode has heard `page`.
+    /// Notes that the metanode has acknowledged `page`.
     pub(crate) fn acknowledged(&mut self, page: LossesPage) {
         self.quarantined.truncate(self.quarantined.len().saturating_sub(page.of_quarantine));
         self.volumes.extend(page.of_volume);
@@ -99,10 +99,10 @@ mod tests {
     use super::*;
     use crate::volume::test_support;
 
-    /// A failed disk with more blocks than the incremental report remembers overflowed it; the node registered anew, forgot what it
-    /// had told, and overflowed it again, for ever.
+    /// A failed disk with more blocks than the incremental report holds overflowed it. The node registered again, forgot what it had
+    /// reported, and overflowed it again, for ever.
     #[test]
-    fn the_blocks_of_a_failed_disk_are_told_once_in_pages_however_many_they_are() {
+    fn the_replicas_of_a_failed_disk_are_reported_once_in_pages_however_many_they_are() {
         const BLOCKS: u16 = 300;
         let volumes = test_support::volumes_with_blocks(BLOCKS);
         let failed = volumes.volumes().nth(1).unwrap().clone();
@@ -115,7 +115,7 @@ mod tests {
         loop {
             let page = losses.next(&volumes, 10);
             assert!(page.blocks.len() <= 10);
-            // One that was not heard comes again.
+            // A page that is not acknowledged comes again.
             assert_eq!(losses.next(&volumes, 10).blocks, page.blocks);
             if !page.is_followed() {
                 break;
@@ -124,13 +124,13 @@ mod tests {
             losses.acknowledged(page);
         }
         assert_eq!(told, lost);
-        // Not again with the next registration.
+        // They are not reported again after the next registration.
         losses.begin_report(Vec::new());
         assert!(!losses.next(&volumes, 10).is_followed());
     }
 
     #[test]
-    fn what_is_in_quarantine_is_told_in_pages_with_every_report() {
+    fn replicas_in_quarantine_are_reported_in_pages_with_every_block_report() {
         let volumes = test_support::volumes_with_blocks(1);
         let quarantined: Vec<BlockId> = (1000..1100).map(test_support::id).collect();
         let mut losses = Losses::default();

@@ -1,16 +1,17 @@
-//! How a datanode belongs to a cluster: it registers, reports what it holds, gives signs of life, and does what it is told.
+//! A datanode's side of the cluster protocol: it registers, reports its replicas, sends heartbeats, and executes commands.
 //!
 //! | module | what is there |
 //! |---|---|
-//! | `session` | one incarnation: from a registration to the next |
-//! | `commands` | what the metanode orders |
-//! | `losses` | what is told of failed volumes and of the quarantine |
-//! | `retry` | when to try again |
-//! | `roll` | when the next page of the daily report is due |
-//! | `seen` | what it has seen of the metanode's database |
+//! | `mod` | registration, and a new one when the metanode asks for it |
+//! | `session` | one incarnation: from a registration to the next. Block reports and heartbeats |
+//! | `commands` | the queue of the metanode's commands, and the workers that execute them |
+//! | `losses` | reporting the replicas of failed volumes and those in quarantine |
+//! | `rolling_report` | when the next page of the daily block report is due |
+//! | `retry` | the delays between attempts |
+//! | `seen_database` | which generation of the metanode's database the node has seen |
 //!
-//! Architecture invariant: one task speaks to the metanode, so what it tells arrives in the order in which it
-//! happened. A page of a report that is older than a heartbeat cannot overtake it.
+//! Architecture invariant: one task sends everything to the metanode, so that changes arrive in the order in which they happened. A
+//! page of a report cannot arrive after a newer heartbeat.
 
 #[cfg(test)]
 mod asking_tests;
@@ -45,18 +46,18 @@ use losses::Losses;
 use seen_database::SeenDatabaseKeeper;
 use session::{FAREWELL_TIMEOUT, Session, SessionEnd};
 
-/// Why a datanode cannot belong to the cluster; trying again would not help.
+/// Why a datanode cannot be part of the cluster. Another attempt would not help.
 #[derive(Debug, Error)]
 pub enum RefusedError {
-    /// Its data belong to another cluster.
+    /// The data directories belong to another cluster.
     #[error("the data directory belongs to cluster {theirs}, and the metanode is of cluster {ours}")]
     OtherCluster {
-        /// The cluster of the data.
+        /// The cluster of the data directories.
         theirs: ClusterId,
         /// The metanode's cluster.
         ours: ClusterId,
     },
-    /// The cluster's id could not be kept.
+    /// The cluster's id could not be written to the data directories.
     #[error(transparent)]
     Volume(#[from] OpenError),
 }
@@ -72,7 +73,7 @@ enum RegisterError {
     Passing(ClusterError),
 }
 
-/// A datanode's side of its talk with the metanode.
+/// Everything that the task which talks to the metanode needs.
 pub(crate) struct Control {
     pub(crate) blocks: BlockStore,
     pub(crate) cluster: Arc<dyn Cluster>,
@@ -80,15 +81,15 @@ pub(crate) struct Control {
     pub(crate) address: String,
     pub(crate) zone: Option<String>,
     pub(crate) retry_delay: (std::time::Duration, std::time::Duration),
-    /// Becomes true with the first complete report.
+    /// Becomes true with the first complete block report.
     pub(crate) reported: watch::Sender<bool>,
-    /// What the scrubber is told, and tells.
+    /// Passes orders to the scrubbers, and their progress back.
     pub(crate) scrub: Arc<ScrubControl>,
-    /// What was told of copies that are lost.
+    /// Which lost replicas were reported.
     pub(crate) losses: Arc<Mutex<Losses>>,
-    /// Held by what asks the volumes on another thread.
+    /// Held while a thread asks the volumes something.
     volumes_call: Arc<tokio::sync::Mutex<()>>,
-    /// What it has seen of the metanode's database.
+    /// What the node has seen of the metanode's database.
     seen_database: SeenDatabaseKeeper,
 }
 
@@ -120,13 +121,13 @@ impl Control {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Belongs to the cluster until `shutdown`.
+    /// Takes part in the cluster until `shutdown`.
     ///
     /// # Errors
     /// When the metanode refuses this node for good.
     pub(crate) async fn run(&self, shutdown: &CancellationToken) -> Result<(), RefusedError> {
         let result = self.stay_registered(shutdown).await;
-        // A question that was given up holds the volumes for as long as it takes.
+        // A call to the volumes whose caller was dropped still uses them. The volumes should not be closed before it ends.
         let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.volumes_call.lock()).await;
         result
     }
@@ -152,18 +153,18 @@ impl Control {
         }
     }
 
-    /// Asks the volumes, away from the threads that serve requests: it takes locks, or asks the disk. One question at a time.
+    /// Calls the volumes on a thread that serves no requests, because the call takes locks or asks the disk. One call at a time.
     pub(crate) async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&Volumes) -> T + Send + 'static) -> T {
         let volumes_call = self.volumes_call.clone().lock_owned().await;
         let volumes = self.blocks.volumes.clone();
-        let answer = aside(move || {
-            let answer = ask(&volumes);
-            // In this order: who waits for the lock waits for the volumes.
+        let called = aside(move || {
+            let result = ask(&volumes);
+            // In this order: a task that gets the lock may rely on the volumes being released.
             drop(volumes);
             drop(volumes_call);
-            answer
+            result
         });
-        answer.await
+        called.await
     }
 
     /// Registers this node. Tries until the metanode accepts or refuses it.
@@ -218,7 +219,7 @@ impl Control {
     }
 }
 
-/// Tells refusals from what may pass.
+/// Separates a refusal (`Err`) from an error after which another attempt may succeed (`Ok`).
 fn refusal(error: ClusterError) -> Result<ClusterError, RefusedError> {
     match error {
         ClusterError::OtherCluster { theirs, ours } => Err(RefusedError::OtherCluster { theirs, ours }),

@@ -1,5 +1,5 @@
-//! When the next page of the report is due that goes on and on: within an interval it tells all that the node holds once,
-//! in pages that are evenly spread, so that neither the metanode nor the node notices it.
+//! The rolling block report: all replicas are reported once per interval (a day), in pages that are spread evenly over it, so that
+//! the load is low at every moment. This module computes when the next page is due.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use cairn_protocol::env::Env;
 use cairn_protocol::id::BlockId;
 use rand::RngExt;
 
-/// Where the report is.
+/// The position of the rolling report, and the time of its next page.
 #[derive(Debug)]
 pub(crate) struct RollingReport {
-    /// Within which time all is told; zero for never.
+    /// Within this time all replicas are reported once; zero for never.
     interval: Duration,
     after: Option<BlockId>,
     due: Duration,
-    /// Replicas that the last whole round told, and this one so far.
+    /// Replicas in the last complete round, and in this one so far.
     in_all: u64,
     so_far: u64,
-    /// The pages of this round follow each other at once.
+    /// Whether the pages of this round are sent without pauses.
     hurries: bool,
 }
 
@@ -27,11 +27,11 @@ impl RollingReport {
         Self { interval, after: None, due: Duration::MAX, in_all: 0, so_far: 0, hurries: false }
     }
 
-    /// All was told just now, so many replicas. The next round begins at a random time, so that nodes which registered together do not
-    /// report together.
+    /// Notes that all `in_all` replicas were just reported. The next round begins at a random time, so that nodes which registered at
+    /// the same time do not report at the same time.
     pub(crate) fn begin_later(&mut self, in_all: u64, env: &Env) {
         (self.after, self.in_all, self.so_far) = (None, in_all, 0);
-        // Asked for meanwhile.
+        // A report was asked for in the meantime, so its first page is due already.
         if self.hurries || self.interval.is_zero() {
             return;
         }
@@ -39,7 +39,7 @@ impl RollingReport {
         self.due = env.monotonic().saturating_add(rest);
     }
 
-    /// All is to be told at once.
+    /// Starts a round whose pages are sent without pauses.
     pub(crate) fn at_once(&mut self) {
         (self.after, self.so_far, self.due, self.hurries) = (None, 0, Duration::ZERO, true);
     }
@@ -49,12 +49,12 @@ impl RollingReport {
         self.due
     }
 
-    /// Behind which block it begins.
+    /// The block after which the next page begins; none for the first page.
     pub(crate) fn after(&self) -> Option<BlockId> {
         self.after
     }
 
-    /// A page of so many replicas was worked in, up to `through`, or up to the end.
+    /// Notes that the metanode has merged a page of `replicas` replicas that ends with `through`; `None` for the last page.
     pub(crate) fn sent(&mut self, through: Option<BlockId>, replicas: u64, env: &Env) {
         self.after = through;
         self.so_far += replicas;
@@ -82,7 +82,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
     #[test]
-    fn all_is_told_once_within_the_interval_in_pages_that_are_evenly_spread() {
+    fn all_replicas_are_reported_once_within_the_interval_in_pages_that_are_evenly_spread() {
         let (env, clock) = Env::manual(1, Timestamp(0));
         let mut roll = RollingReport::new(DAY);
         let page = REPORT_PAGE_MAX as u64;
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_is_asked_for_does_not_wait_and_then_the_usual_pace_goes_on() {
+    fn a_report_that_was_asked_for_is_sent_at_once_and_later_rounds_are_spread_again() {
         let (env, _clock) = Env::manual(1, Timestamp(0));
         let mut roll = RollingReport::new(DAY);
         roll.at_once();

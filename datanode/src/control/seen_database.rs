@@ -1,8 +1,9 @@
-//! What this node has seen of the metanode's database, so that an older copy of it is told from the newest.
+//! Which generation of the metanode's database this node has seen last. The metanode compares it with its own, to notice that it was
+//! started on an older backup of its database.
 //!
-//! In memory it is as of the last heartbeat. On disk it may be [`WRITE_INTERVAL`] older, for each write syncs every volume:
-//! when metanode and datanodes are cut off together, a copy of the database that is so much older than the last write
-//! is not recognised. A database that was opened anew is written down at once.
+//! In memory the generation is as of the last heartbeat. On disk it may be [`WRITE_INTERVAL`] older, because each write syncs every
+//! volume. So when metanode and datanodes lose power together, a backup that is older by less than this interval is not noticed. A
+//! new opening of the database is written at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,10 +15,10 @@ use cairn_protocol::env::Env;
 use crate::volume::SeenDatabase;
 use crate::volume::volumes::Volumes;
 
-/// How long a new generation may wait until it is written down.
+/// How long a new generation may wait until it is written to disk.
 const WRITE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What this node has seen.
+/// Keeps what this node has seen of the metanode's database, in memory and on its volumes.
 #[derive(Debug)]
 pub(crate) struct SeenDatabaseKeeper {
     volumes: Arc<Volumes>,
@@ -29,7 +30,7 @@ pub(crate) struct SeenDatabaseKeeper {
 #[derive(Debug)]
 struct SeenState {
     seen: SeenDatabase,
-    /// It is not on disk, and may be written from then on.
+    /// When `seen` may be written, by the monotonic clock; none while it is on disk already.
     due: Option<Duration>,
     written_at: Duration,
 }
@@ -40,12 +41,12 @@ impl SeenDatabaseKeeper {
         Self { volumes, env, state: Mutex::new(state), writing: Arc::default() }
     }
 
-    /// What to tell the metanode.
+    /// What the node has seen, to be sent to the metanode.
     pub(crate) fn seen(&self) -> SeenDatabase {
         self.lock().seen.clone()
     }
 
-    /// The node got an incarnation.
+    /// Notes a new incarnation, and the lineage that the metanode sent with it.
     pub(crate) fn registered(&self, incarnation: u64, lineage: Lineage) {
         {
             let mut state = self.lock();
@@ -56,7 +57,7 @@ impl SeenDatabaseKeeper {
         self.write_if_due();
     }
 
-    /// The metanode says something of its database.
+    /// Merges the lineage that the metanode sent in the reply to a heartbeat.
     pub(crate) fn learn(&self, lineage: Lineage) {
         {
             let mut state = self.lock();
@@ -67,7 +68,7 @@ impl SeenDatabaseKeeper {
         self.write_if_due();
     }
 
-    /// Writes in the background: a disk that hangs must not hold up heartbeats.
+    /// Writes in the background, because a disk that hangs must not hold up heartbeats.
     fn write_if_due(&self) {
         let now = self.env.monotonic();
         let seen = {
@@ -85,7 +86,7 @@ impl SeenDatabaseKeeper {
         }));
     }
 
-    /// Writes what is not on disk yet, because the node shuts down.
+    /// Writes what is not on disk yet, at shutdown.
     pub(crate) async fn flush(&self) {
         let seen = {
             let mut state = self.lock();
@@ -95,7 +96,7 @@ impl SeenDatabaseKeeper {
             state.seen.clone()
         };
         let volumes = self.volumes.clone();
-        // It fails only when the runtime ends.
+        // This fails only when the runtime ends.
         let _ = tokio::task::spawn_blocking(move || volumes.set_seen(seen)).await;
     }
 

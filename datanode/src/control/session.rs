@@ -18,22 +18,22 @@ use crate::incremental_report::CHANGES_PER_HEARTBEAT_MAX;
 use crate::volume::Volume;
 use crate::volume::volumes::Volumes;
 
-/// Bounds of the interval that the metanode may ask for: not so short that nodes do nothing else, not so long that a
-/// wrong number silences one.
+/// Bounds of the heartbeat interval that the metanode may ask for: not so short that nodes do nothing else, and not so long that a
+/// wrong number keeps a node from sending any.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 const INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 /// How long the last heartbeat of a node that is shutting down may take.
 pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A page of a report that was worked in.
+/// A page of a block report that the metanode has merged.
 struct SentPage {
-    /// Where it ended; none for the last one.
+    /// The last block of the page; none for the last page.
     through: Option<BlockId>,
     replicas: u64,
 }
 
-/// The last block that is to be brought back.
+/// The last block that an action names.
 fn last_block(action: &Action) -> Option<BlockId> {
     match action {
         Action::Restore { blocks } | Action::Delete { blocks } => blocks.iter().max().copied(),
@@ -48,7 +48,7 @@ pub(crate) enum SessionEnd {
     Refused(RefusedError),
 }
 
-/// Whether to go on after a call.
+/// The result of a call; an error ends the session.
 type Step<T> = Result<T, SessionEnd>;
 
 pub(crate) struct Session<'a> {
@@ -57,7 +57,7 @@ pub(crate) struct Session<'a> {
     interval: Duration,
     /// When the next heartbeat is due, by the monotonic clock.
     next_heartbeat: Duration,
-    /// The report that goes on and on.
+    /// When the next page of the rolling report is due.
     rolling_report: RollingReport,
 }
 
@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
             end = exchange => end,
         };
         if matches!(end, SessionEnd::Shutdown) {
-            // What is still to be told is in the next start's report, too; so one attempt is enough.
+            // One attempt is enough, because the block report of the next start has the same changes.
             let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.heartbeat()).await;
             let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.control.seen_database.flush()).await;
         }
@@ -113,8 +113,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Tells all that the node holds, page by page, with heartbeats between them when they are due. Answers how many
-    /// replicas there are.
+    /// Reports all replicas, page by page, and sends heartbeats in between when they are due. Returns the number of replicas.
     async fn report(&mut self) -> Step<u64> {
         let quarantined = self.control.ask(Volumes::quarantined).await;
         self.control.losses().begin_report(quarantined);
@@ -137,21 +136,22 @@ impl<'a> Session<'a> {
         Ok(reported)
     }
 
-    /// Tells the next page of the report that goes on and on.
+    /// Sends the next page of the rolling report.
     async fn send_rolling_page(&mut self) -> Step<()> {
         let sent = self.send_page(self.rolling_report.after()).await?;
         self.rolling_report.sent(sent.through, sent.replicas, &self.control.blocks.env);
         Ok(())
     }
 
-    /// Tells what the node holds behind `after`, as much as fits a page, until the metanode has worked it in. Each attempt
-    /// tells what is held by then: an older word would have the metanode miss what came since.
+    /// Reports the replicas after the block `after`, as many as fit a page. Repeats it until the metanode has merged the page. Each
+    /// attempt reads the index again: with the page of an earlier attempt, the metanode would take replicas that were stored since
+    /// for missing.
     async fn send_page(&mut self, after: Option<BlockId>) -> Step<SentPage> {
         let mut retry = Retry::new(&self.control.blocks.env, self.control.retry_delay);
         let mut restored_through = None;
         loop {
             let blocks = &self.control.blocks;
-            // One more than fits, to know whether this is the last page.
+            // One more than fits a page, to know whether this is the last page.
             let mut page = self.control.ask(move |volumes| volumes.page(after, REPORT_PAGE_MAX + 1)).await;
             let is_last = page.len() <= REPORT_PAGE_MAX;
             page.truncate(REPORT_PAGE_MAX);
@@ -172,9 +172,10 @@ impl<'a> Session<'a> {
                     let through = last_block(&first);
                     let now = self.control.blocks.recent.now();
                     if let Err(error) = self.control.commands.perform(first, now).await {
-                        warn_peer!(%error, "some deleted blocks could not be looked for");
+                        warn_peer!(%error, "some deleted blocks could not be brought back");
                     }
-                    // The next attempt asks for those behind. An order that names none would come for ever.
+                    // The next attempt reports how far blocks were restored, so that the metanode asks for the next ones. An action
+                    // without blocks makes no progress, so it waits like an error.
                     restored_through = through.max(restored_through).or(through);
                     if through.is_none() {
                         retry.wait().await;
@@ -191,17 +192,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// One sign of life. A metanode that does not hear it hears the next.
+    /// Sends one heartbeat. It is not repeated after an error, because the next one follows soon.
     async fn heartbeat(&mut self) -> Step<()> {
         self.publish_failures();
         let blocks = &self.control.blocks;
-        // Before anything is told: what is stored from here on may be newer than what the answer orders.
+        // Taken before the heartbeat is sent: a replica that is stored after this moment may be newer than the commands in the reply.
         let sent = blocks.recent.now();
         let batch = blocks.incremental_report.next_batch();
         let limit = CHANGES_PER_HEARTBEAT_MAX.saturating_sub(batch.blocks());
         let losses = self.control.losses.clone();
         let ask = move |volumes: &Volumes| {
-            // Not under the lock: a disk that hangs does not answer.
+            // Not under the lock, because a disk that hangs does not answer.
             let usage = volumes.usage();
             (usage, losses.lock().unwrap_or_else(PoisonError::into_inner).next(volumes, limit))
         };
@@ -238,7 +239,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Volumes that failed are news once; their blocks are told page by page.
+    /// Publishes the failure of each volume once. Its replicas are reported page by page (`losses`).
     fn publish_failures(&self) {
         let blocks = &self.control.blocks;
         let left_out = blocks.volumes.left_out().iter().map(|one| (one.volume, one.reason.clone()));
@@ -262,7 +263,7 @@ impl<'a> Session<'a> {
             return Err(SessionEnd::Reregister);
         }
         let error = refusal(error).map_err(SessionEnd::Refused)?;
-        warn_peer!(%error, "the metanode did not hear this node");
+        warn_peer!(%error, "a call to the metanode failed");
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! What the scrubbers are told, and what they tell: the seam between them and the talk with the metanode.
+//! The interface between the scrubbers and the task that talks to the metanode: orders to the scrubbers, and their progress back.
+//! It also decides when a round of the whole node has ended.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,48 +11,48 @@ use tokio::sync::watch;
 
 use crate::volume::{LastScrub, ScrubCursor};
 
-/// How far the scrubber of one volume is.
+/// The progress of the scrubber of one volume.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct VolumeProgress {
-    /// What is kept on the volume.
+    /// The cursor that is kept on the volume.
     pub(crate) cursor: ScrubCursor,
-    /// Whether it began or went on with a round since the node started.
+    /// Whether it has read in a round since the node started.
     pub(crate) began: bool,
-    /// Whether it reads; if not, it is paused, or rests until its next round.
+    /// Whether it is reading. If not, it is paused, or waits for its next round.
     pub(crate) running: bool,
-    /// Blocks to read in this round, as counted when it began.
+    /// Blocks to read in this round, as counted when the round began.
     pub(crate) blocks_in_all: u64,
-    /// Rounds of its own that it finished since the node started.
+    /// Regular rounds that it has finished since the node started.
     pub(crate) regular_rounds: u64,
 }
 
-/// What a round of a volume, when it ended, was to the node.
+/// What the end of a round of one volume means for the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NodeRound {
     /// Other volumes are still being read.
     Unfinished,
-    /// It was the last: all volumes have followed the order.
+    /// It was the last volume: the order is done.
     Ordered,
-    /// It was the last: all volumes have been read once more.
+    /// It was the last volume: a regular round of the node is done.
     Regular,
 }
 
-/// The latest order, and how far the scrubbers are.
+/// The latest order, and the progress of all scrubbers.
 #[derive(Debug)]
 pub(crate) struct ScrubControl {
     order: watch::Sender<ScrubOrder>,
-    /// What the node remembers, for as long as no volume is there to tell more.
+    /// The last rounds in the node record. They count while there is no volume.
     remembered: LastScrub,
     volumes: Mutex<BTreeMap<VolumeId, VolumeProgress>>,
 }
 
 impl ScrubControl {
-    /// Nothing is ordered; `remembered` is what the node remembers.
+    /// Without an order; `remembered` is from the node record.
     pub(crate) fn new(remembered: LastScrub) -> Self {
         Self { order: watch::Sender::new(ScrubOrder::default()), remembered, volumes: Mutex::default() }
     }
 
-    /// The metanode says how to scrub.
+    /// Passes an order of the metanode to the scrubbers.
     pub(crate) fn set_order(&self, order: ScrubOrder) {
         self.order.send_if_modified(|current| {
             let changed = *current != order;
@@ -64,17 +65,17 @@ impl ScrubControl {
         self.order.subscribe()
     }
 
-    /// The rounds that the node remembers.
+    /// The last rounds in the node record, as of the start.
     pub(crate) fn remembered(&self) -> LastScrub {
         self.remembered
     }
 
-    /// A volume is there, and was scrubbed so far.
+    /// Adds a volume whose scrubber begins at this cursor.
     pub(crate) fn add(&self, volume: VolumeId, cursor: ScrubCursor) {
         self.lock().insert(volume, VolumeProgress { cursor, ..VolumeProgress::default() });
     }
 
-    /// A volume is gone, and the others do not wait for it any more: it may have been the last to be read.
+    /// Removes a volume that has failed. The node's round no longer waits for it, so this may end the round.
     pub(crate) fn remove(&self, volume: VolumeId) -> NodeRound {
         self.after(|volumes| {
             volumes.remove(&volume);
@@ -87,7 +88,7 @@ impl ScrubControl {
         }
     }
 
-    /// A volume's round has ended with this cursor.
+    /// Notes that a round of a volume has ended with this cursor.
     pub(crate) fn finish(&self, volume: VolumeId, cursor: ScrubCursor) -> NodeRound {
         self.after(|volumes| {
             if let Some(progress) = volumes.get_mut(&volume) {
@@ -98,7 +99,7 @@ impl ScrubControl {
         })
     }
 
-    /// What a change of the volumes was to the node.
+    /// Applies a change to the volumes, and returns what it means for the node.
     fn after(&self, change: impl FnOnce(&mut ProgressByVolume)) -> NodeRound {
         let mut volumes = self.lock();
         let before = (finished_round(&volumes), regular_rounds(&volumes));
@@ -110,7 +111,7 @@ impl ScrubControl {
         }
     }
 
-    /// The last rounds that all volumes have finished.
+    /// The last round that all volumes have finished.
     pub(crate) fn scrubbed(&self) -> LastScrub {
         let volumes = self.lock();
         if volumes.is_empty() {
@@ -119,7 +120,7 @@ impl ScrubControl {
         LastScrub { round: finished_round(&volumes), at: finished_at(&volumes) }
     }
 
-    /// How far all of them are together.
+    /// The progress of all volumes together.
     pub(crate) fn progress(&self) -> ScrubProgress {
         let LastScrub { round: finished_round, at: finished_at } = self.scrubbed();
         let volumes = self.lock();
@@ -141,8 +142,8 @@ impl ScrubControl {
     }
 }
 
-/// The order that a volume's scrubber follows, or followed last in this process. What an earlier process finished is no
-/// round that it is in.
+/// The number of the order that a volume's scrubber follows, or followed last in this process. A round that an earlier process
+/// finished does not count.
 fn shown_round(volume: &VolumeProgress) -> u64 {
     if volume.cursor.under_way || volume.began { volume.cursor.round } else { 0 }
 }
@@ -157,7 +158,7 @@ fn regular_rounds(volumes: &ProgressByVolume) -> u64 {
     volumes.values().map(|volume| volume.regular_rounds).min().unwrap_or_default()
 }
 
-/// Every volume has been read to its end at this time or later; `None` while one never was.
+/// The time at which or after which every volume has finished a round; `None` while one has not finished any.
 fn finished_at(volumes: &ProgressByVolume) -> Option<Timestamp> {
     volumes.values().map(|volume| volume.cursor.finished_at).min().flatten()
 }
@@ -168,8 +169,8 @@ mod tests {
 
     use super::*;
 
-    /// A disk that failed while it alone was still being read took the end of the node's round with it: no event told it, and
-    /// the node did not remember it.
+    /// When the last disk that was still being read failed, the node's round never ended: no event was published, and the node record
+    /// did not have it.
     #[test]
     fn a_round_that_waits_for_a_volume_ends_when_the_volume_is_gone() {
         let control = ScrubControl::new(LastScrub::default());
@@ -182,7 +183,7 @@ mod tests {
         assert_eq!(control.remove(volumes[1]), NodeRound::Unfinished);
         assert_eq!(control.remove(volumes[2]), NodeRound::Ordered);
         assert_eq!(control.scrubbed().round, 7);
-        // A volume that was read is not waited for.
+        // A volume that has finished the round does not end it again when it is removed.
         control.add(volumes[1], ScrubCursor::default());
         assert_eq!(control.remove(volumes[0]), NodeRound::Unfinished);
     }

@@ -1,12 +1,17 @@
-//! The scrubbers: one per volume. Each reads every block of its volume within a period at a bounded rate, and has
-//! damaged ones set aside and reported.
+//! The scrubbers: one per volume. Each reads every replica of its volume within a period, at a bounded rate. Damaged replicas are
+//! moved into quarantine and reported.
 //!
-//! Disks do not wait for each other: a node of 24 disks is read in one period and not in 24. A scrubber keeps a cursor
-//! on its volume, so that a node that is restarted every day reaches the last block all the same.
+//! | module | what is there |
+//! |---|---|
+//! | `volume` | the scrubber of one volume: rounds, rate and rests |
+//! | `control` | orders from the metanode to the scrubbers, and their progress back |
 //!
-//! Rounds of a scrubber's own begin when the period is over. One that the metanode orders begins at once and from the
-//! beginning, and is read as fast as it may be. Only blocks of the index are read, that is, such as were stored to their
-//! end; one that is found damaged is not judged while a request writes or deletes it.
+//! Disks are scrubbed in parallel: a node with 24 disks needs one period, and not 24. A scrubber keeps a cursor on its volume, so
+//! that a node that is restarted every day still reaches the last block.
+//!
+//! A regular round begins when the period is over. A round that the metanode orders begins at once, from the first block, and is read
+//! as fast as the limit allows. Only blocks in the index are read, so none that is still being received. A block that a request is
+//! writing or deleting is not judged.
 
 mod control;
 #[cfg(test)]
@@ -26,7 +31,7 @@ use crate::volume::blocking;
 pub(crate) use control::ScrubControl;
 use volume::VolumeScrubber;
 
-/// Scrubs all volumes until `shutdown`. It is never dropped while it reads: what it holds of the volumes goes first.
+/// Scrubs all volumes until `shutdown`. The caller lets it end by itself, so that no read still uses a volume when it is closed.
 pub(crate) async fn run(
     config: &Config,
     blocks: BlockStore,
@@ -37,13 +42,13 @@ pub(crate) async fn run(
     let mut scrubbers = Vec::new();
     for volume in volumes {
         let scrubber = VolumeScrubber::new(config, blocks.clone(), volume, control.clone(), shutdown.clone());
-        // Every volume is counted before the first one is read: a round of the node ends with its last volume.
+        // Every volume is added before the first one is read, because a round of the node ends with its last volume.
         scrubbers.push(scrubber.await);
     }
     join_all(scrubbers.into_iter().map(VolumeScrubber::run)).await;
 }
 
-/// Tells and remembers that all volumes have been read: `ordered` if that answers an order.
+/// Records and publishes that all volumes have been read. After an `ordered` round the metanode is told at once.
 async fn node_finished(blocks: &BlockStore, control: &ScrubControl, ordered: bool) {
     let progress = control.progress();
     let scrubbed = control.scrubbed();
@@ -54,7 +59,7 @@ async fn node_finished(blocks: &BlockStore, control: &ScrubControl, ordered: boo
         }
         Ok(())
     });
-    // It fails only when the runtime ends.
+    // This fails only when the runtime ends.
     let _ = remembered.await;
     let (node, blocks_read, corrupt) = (blocks.node, progress.blocks, progress.corrupt);
     blocks.events.publish(EventKind::ScrubFinished { node, blocks: blocks_read, corrupt });

@@ -84,7 +84,7 @@ async fn scrub_until(
     progress
 }
 
-/// Volumes were read one after the other, each within its own share of the period: a node with 24 disks took 24 periods.
+/// Volumes were once read one after the other: a node with 24 disks took 24 periods.
 #[tokio::test]
 async fn disks_are_read_at_the_same_time() {
     let directories = [(); 3].map(|()| tempfile::tempdir().unwrap());
@@ -93,13 +93,13 @@ async fn disks_are_read_at_the_same_time() {
     for (n, volume) in node.1.volumes().volumes().enumerate() {
         write(volume, id(n as u128 + 1), 1_000).await;
     }
-    // At a byte a second, and with no time passing, none of them comes to its second block.
+    // At one byte a second, and while no time passes, no scrubber gets to its second block.
     let progress = scrub_until(&node, &clock, Duration::ZERO, |progress| progress.bytes == 3 * 1_000).await;
     assert_eq!((progress.blocks_in_all, progress.finished_at), (3, None));
 }
 
-/// Every start began a round at a place drawn at random, so that a node that is restarted more often than it takes to read
-/// its disks had no bound within which a block is read.
+/// Every start once began a round at a random block. On a node that is restarted more often than its disks can be read, no block was
+/// sure to be read within any time.
 #[tokio::test]
 async fn a_round_goes_on_after_a_restart_where_it_was() {
     let directory = tempfile::tempdir().unwrap();
@@ -114,7 +114,7 @@ async fn a_round_goes_on_after_a_restart_where_it_was() {
     first.1.close().await;
     drop(first);
 
-    // What is behind the cursor is for the next round.
+    // A block before the cursor is read in the next round.
     flip_a_bit(&directory, 500);
     let again = node(&[&directory], 1_000, env.clone()).await;
     let read = scrub_until(&again, &clock, second, |progress| progress.finished_at.is_some()).await;
@@ -154,9 +154,9 @@ async fn a_block_that_is_being_received_is_not_read() {
     }
 }
 
-/// It may look damaged only because it is half gone.
+/// A block that is being written or deleted may look damaged because only a part of it is there.
 #[tokio::test]
-async fn a_block_that_somebody_deletes_or_writes_is_not_judged() {
+async fn a_block_that_is_being_deleted_or_written_is_not_judged() {
     let (mut scrubber, directory) = scrubber().await;
     let volume = scrubber.volume.clone();
     write(&volume, BLOCK, 1_000).await;

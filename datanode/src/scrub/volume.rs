@@ -1,4 +1,5 @@
-//! The scrubber of one volume.
+//! The scrubber of one volume: it waits until a round is due, reads the blocks, and rests in between so that its rate stays within
+//! the limit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +18,16 @@ use crate::volume::{LastScrub, ReplicaInfo, ScrubCursor, Volume, VolumeError, as
 /// Blocks that are looked up at once.
 const PAGE: usize = 256;
 
-/// What is read at once, in bytes: the scrubber then rests, so that clients do not wait for it.
+/// How much is read at once, in bytes. The scrubber then rests, so that clients do not wait for it.
 const PIECE: u64 = 1 << 20;
 
-/// Rests are at least this long; shorter ones are saved up. Reading small blocks needs no timer for each.
+/// The shortest rest. Shorter ones are added up, so that small blocks do not need a timer each.
 const REST_MIN: Duration = Duration::from_millis(20);
 
-/// After so long a rest the rate is looked at again: a volume that was nearly empty may have filled up.
+/// The longest rest. After it the rate is computed again, because a volume that was nearly empty may have filled up.
 const REST_MAX: Duration = Duration::from_secs(60);
 
-/// The cursor is written this often: what a crash has read again, at the cost of one small write.
+/// How often the cursor is written. After a crash, the blocks of this time are read again; each write is small.
 const CURSOR_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Scrubs one volume.
@@ -41,15 +42,15 @@ pub(super) struct VolumeScrubber {
     pub(super) cursor: ScrubCursor,
     /// When the cursor was written last, by the monotonic clock.
     cursor_written_at: Duration,
-    /// Bytes that were read and not rested for yet.
+    /// Bytes that were read and for which the scrubber has not rested yet.
     bytes_owed: u64,
-    /// What the volume holds in bytes, as it was looked at last.
+    /// Bytes that the volume holds, as of the last look.
     used: u64,
 }
 
-/// Why a round ends before its end.
+/// Why a round is interrupted.
 pub(super) enum Interrupt {
-    /// An operator wants one from the beginning.
+    /// A newer order begins from the first block.
     Superseded,
     /// The node stops, or the volume has failed.
     Ended,
@@ -67,7 +68,7 @@ impl VolumeScrubber {
     ) -> Self {
         let at = volume.clone();
         let kept = blocking(move || Ok(at.scrub_cursor())).await.ok().flatten();
-        // Earlier versions remembered the node's rounds only.
+        // Earlier versions kept no cursor, only the node's rounds.
         let LastScrub { round: finished_round, at: finished_at } = control.remembered();
         let of_node = ScrubCursor {
             finished_round,
@@ -115,7 +116,7 @@ impl VolumeScrubber {
         }
     }
 
-    /// The latest order that was begun.
+    /// The number of the latest order whose round was begun.
     fn begun(&self) -> u64 {
         self.cursor.round.max(self.cursor.finished_round)
     }
@@ -141,18 +142,18 @@ impl VolumeScrubber {
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => {}
-                // The sender lives as long as this does.
+                // The sender is in `self.control`, so it is not dropped while this waits.
                 _ = self.orders.wait_for(|order| order.round > begun) => {}
                 () = due => {}
             }
         }
     }
 
-    /// How long it takes until a round of its own is due.
+    /// How long it takes until a regular round is due.
     fn until_regular_round(&self) -> Duration {
         match self.cursor.finished_at {
             None => Duration::ZERO,
-            // A clock that went back makes it wait for a whole period, and no longer.
+            // If the wall clock was set back, this waits for a whole period at most.
             Some(_) => self.period.saturating_sub(self.blocks.env.now().since(self.cursor.started_at)),
         }
     }
@@ -170,7 +171,7 @@ impl VolumeScrubber {
         };
     }
 
-    /// Reads every block once, or those that are left of a round that was interrupted.
+    /// Reads every block once, or the rest of the blocks if the round was interrupted.
     pub(super) async fn round(&mut self) -> Step<()> {
         let volume = self.volume.clone();
         let blocks_in_all = aside(move || volume.len()).await;
@@ -210,11 +211,11 @@ impl VolumeScrubber {
             match blocking(move || at.reader(id)?.read(start, end)).await {
                 Ok(_) => {}
                 Err(VolumeError::Damaged { .. }) => {
-                    // A request that has the turn is writing or deleting it: nothing to judge.
+                    // A request that has locked the block is writing or deleting it, so it may only look damaged.
                     let Some(_lock) = self.blocks.block_locks.try_lock(id) else { return Ok(false) };
                     return Ok(self.blocks.examine(self.volume.clone(), id).await);
                 }
-                // Deleted meanwhile, or the volume cannot be read at all, which shows elsewhere.
+                // The block was deleted in the meantime, or the whole volume has failed, which the probe reports.
                 Err(_) => return Ok(false),
             }
             self.cursor.bytes += end - start;
@@ -230,7 +231,7 @@ impl VolumeScrubber {
         self.cursor.after = None;
         self.cursor.finished_at = Some(self.blocks.env.now());
         self.cursor.finished_round = self.cursor.finished_round.max(self.cursor.round);
-        // When a round of its own ended is worth a write only where rounds are rare.
+        // With a short period the end of a regular round is not worth a write.
         if self.cursor.round > 0 || self.period >= REST_MAX {
             self.write_cursor().await;
         }
@@ -246,7 +247,7 @@ impl VolumeScrubber {
         }
     }
 
-    /// Writes the cursor. Where that fails, blocks are read again after a restart; a broken disk shows when it is probed.
+    /// Writes the cursor. If that fails, blocks are read again after a restart, and a broken disk is found by the probe.
     async fn write_cursor(&mut self) {
         self.cursor_written_at = self.blocks.env.monotonic();
         let (volume, cursor) = (self.volume.clone(), self.cursor);
@@ -256,11 +257,11 @@ impl VolumeScrubber {
             }
             Ok(())
         });
-        // It fails only when the runtime ends.
+        // This fails only when the runtime ends.
         let _ = kept.await;
     }
 
-    /// Tells how far it is.
+    /// Publishes the cursor, and a change of the progress.
     fn publish_progress(&self, change: impl FnOnce(&mut VolumeProgress)) {
         self.control.change(self.volume.id(), |progress| {
             progress.cursor = self.cursor;
@@ -268,7 +269,7 @@ impl VolumeScrubber {
         });
     }
 
-    /// Returns once the scrubber may read.
+    /// Returns once the scrubber is not paused.
     async fn wait_while_paused(&mut self) -> Step<()> {
         loop {
             let order = self.order_of_round()?;
@@ -283,7 +284,7 @@ impl VolumeScrubber {
         }
     }
 
-    /// The latest order, if the round that is under way may go on.
+    /// The latest order, if the current round may go on.
     fn order_of_round(&mut self) -> Step<ScrubOrder> {
         let order = *self.orders.borrow_and_update();
         if self.shutdown.is_cancelled() {
@@ -310,7 +311,7 @@ impl VolumeScrubber {
             tokio::select! {
                 () = self.shutdown.cancelled() => return Err(Interrupt::Ended),
                 () = rested => {}
-                // With another rate, the rest is another one.
+                // The new order may have another rate, so the rest is computed again.
                 _ = self.orders.changed() => {}
             }
             let passed = self.blocks.env.monotonic().saturating_sub(started);
@@ -320,14 +321,14 @@ impl VolumeScrubber {
         }
     }
 
-    /// Looks at what the volume holds. It changes little while a block is read.
+    /// Refreshes how much the volume holds. It changes little while a block is read.
     async fn refresh_used(&mut self) {
         let volume = self.volume.clone();
         self.used = aside(move || volume.used()).await;
     }
 
-    /// Bytes per second of this disk: what the metanode says; else as much as may be, if an operator waits for this
-    /// round; else that at which the volume is read once in the period, within the limit.
+    /// The rate of this scrubber in bytes per second: the rate that the metanode orders; otherwise the limit in an ordered round, for
+    /// which an operator waits; otherwise the rate at which the volume is read once per period, within the limit.
     fn rate(&self, order: ScrubOrder) -> u64 {
         if let Some(rate) = order.rate {
             return rate.max(1);
@@ -336,7 +337,7 @@ impl VolumeScrubber {
             return self.bytes_per_second_max;
         }
         let needed = self.used as f64 / self.period.as_secs_f64().max(1.0);
-        // A third more than needed, for blocks come while the round goes on.
+        // A third more than needed, because blocks are stored while the round goes on.
         ((needed * 4.0 / 3.0) as u64).clamp(1, self.bytes_per_second_max)
     }
 }

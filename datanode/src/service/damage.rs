@@ -1,5 +1,5 @@
-//! What happens to a block that is found wrong: it is read once more, and if it is still wrong, set aside and reported,
-//! so that the metanode repairs it from a good copy.
+//! Damaged replicas: a replica that fails its checksum is read once more. If it is still damaged, it is moved into quarantine and
+//! reported, so that the metanode repairs the block from a good replica.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use cairn_protocol::warn_peer;
 use super::BlockStore;
 use crate::volume::{Damage, Volume, VolumeError};
 
-/// What is read at once of a block that is verified, in bytes.
+/// How much of a block is read at once to verify it, in bytes.
 const PIECE: u64 = 1 << 20;
 
 impl BlockStore {
-    /// Deals with a block that did not read well, in the background.
+    /// Examines a replica that could not be read correctly, in the background.
     pub(crate) fn suspect(&self, volume: Arc<Volume>, block: BlockId) {
-        // Whoever has the turn writes or deletes it, or deals with it already.
+        // A task that has locked the block is writing, deleting or examining it.
         let Some(lock) = self.block_locks.try_lock(block) else { return };
         let blocks = self.clone();
         tokio::spawn(async move {
@@ -25,7 +25,7 @@ impl BlockStore {
         });
     }
 
-    /// Reads a block once more, and sets it aside if it is damaged. The caller has its turn. Returns whether it was.
+    /// Reads a replica once more, and sets it aside if it is damaged. Returns whether it was. The caller has locked the block.
     pub(crate) async fn examine(&self, volume: Arc<Volume>, block: BlockId) -> bool {
         let at = volume.clone();
         let examined = tokio::task::spawn_blocking(move || match verify(&at, block) {
@@ -47,12 +47,12 @@ impl BlockStore {
             }
             Err(VolumeError::NotFound(_) | VolumeError::Closed) => false,
             Err(VolumeError::Failed(_)) => {
-                // All that it held is reported as lost.
+                // The whole volume has failed, so all its replicas are reported as lost.
                 self.incremental_report.heartbeat_now();
                 false
             }
             Err(error) => {
-                // It stays where it is, and no reader gets it, because each checks what it reads.
+                // The replica stays where it is. No reader gets damaged bytes, because every read is checked.
                 warn_peer!(%block, %error, "a damaged block could not be set aside");
                 self.incremental_report.replicas_corrupt([block]);
                 true
@@ -67,7 +67,7 @@ impl BlockStore {
     }
 }
 
-/// Looks whether it is all of the disk that is bad, before a single block is blamed. Blocks its thread.
+/// Checks whether the whole disk has failed, before a single replica is set aside. Blocks its thread.
 fn suspect_disk(volume: &Volume, damage: Damage) -> Result<(), VolumeError> {
     match damage {
         Damage::Wrong => Ok(()),

@@ -1,4 +1,5 @@
-//! What goes wrong on a volume, in the words of the contract between the parts.
+//! Converts errors of a volume to errors of the block service. The text of an IO error is logged and not
+//! sent to callers.
 
 use cairn_protocol::block::BlockError;
 use cairn_protocol::warn_self;

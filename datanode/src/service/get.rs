@@ -1,5 +1,4 @@
-//! Sending a block. Every chunk is checked against its CRC before it leaves; one piece is read ahead while the one before
-//! is on its way.
+//! Sending a block. Every chunk is checked against its CRC32C before it is sent. The next piece is read while one is being sent.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::BlockStore;
 use crate::volume::{BlockReader, Volume, VolumeError};
 
-/// What is read at once, in bytes: four chunks. Two pieces per reader are in memory.
+/// How much is read at once, in bytes: four chunks. Two pieces per reader are in memory.
 const PIECE: u64 = 256 * 1024;
 
 type Piece = JoinHandle<Result<Bytes, VolumeError>>;
@@ -66,7 +65,7 @@ impl BlockStore {
         Ok(BlockRead { info, table, data_offset: start, data: sending.stream(first) })
     }
 
-    /// Sees to it that a damaged block is dealt with.
+    /// Converts an error of a read. A damaged replica is examined in the background.
     fn read_error(&self, volume: &Arc<Volume>, block: BlockId, error: VolumeError) -> BlockError {
         if let VolumeError::Damaged { .. } = &error {
             self.suspect(volume.clone(), block);
@@ -75,13 +74,13 @@ impl BlockStore {
     }
 }
 
-/// A block on its way out.
+/// A block that is being sent.
 struct Sending {
     blocks: BlockStore,
     volume: Arc<Volume>,
     block: BlockId,
     reader: Arc<BlockReader>,
-    /// Where the piece that is read next begins.
+    /// The offset of the piece that is read next.
     next: u64,
     end: u64,
     ahead: Option<Piece>,

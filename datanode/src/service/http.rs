@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::volume::volumes::Volumes;
 
-/// What the routes need.
+/// What the routes need of the datanode.
 #[derive(Clone)]
 pub(crate) struct Served {
     pub(crate) node: NodeId,
@@ -42,9 +42,9 @@ pub(crate) struct Served {
     pub(crate) secret: ClusterSecret,
     pub(crate) admission: Admission,
     pub(crate) env: Env,
-    /// Whether the node has told the metanode what it holds.
+    /// Whether the first block report is complete.
     pub(crate) reported: watch::Receiver<bool>,
-    /// Ends the streams of events, which would otherwise hold up the listener's drain.
+    /// Ends streams of events, which would otherwise hold up the shutdown of the listener.
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -69,7 +69,7 @@ async fn put_block(State(served): State<Served>, Path(id): Path<String>, request
         let data = SharedBody::new(body.into_data_stream().map_err(|error| body_error(&error)).boxed());
         match served.blocks.put(request, data.clone().boxed()).await {
             Ok(reply) => axum::Json(reply).into_response(),
-            // Who stalled or may not send is owed no patience.
+            // A sender that stalled, or that has no valid token, is not waited for.
             Err(error @ (BlockError::TimedOut | BlockError::Unauthorized { .. })) => error_response(error),
             Err(error) => {
                 data.read_to_end().await;
@@ -80,11 +80,11 @@ async fn put_block(State(served): State<Served>, Path(id): Path<String>, request
     .await
 }
 
-/// How long the rest of a refused block is read for the sake of the answer.
+/// How long the rest of a refused block is read, so that its sender sees the answer.
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A body whose rest can still be read when the service has let go of it. Over HTTP/1 a sender that is refused in the
-/// middle sees a broken connection rather than the answer, unless what it has sent is read.
+/// A body whose rest can still be read after the service has dropped it. Over HTTP/1 a sender that is refused in the middle of a body
+/// sees a broken connection instead of the answer, unless the server reads what was sent.
 #[derive(Clone)]
 struct SharedBody(Arc<Mutex<BlockStream>>);
 
@@ -95,7 +95,7 @@ impl SharedBody {
 
     async fn read_to_end(mut self) {
         let all = async { while let Some(Ok(_)) = self.next().await {} };
-        // Whoever is slower learns from the broken connection that it was refused.
+        // A slower sender sees the broken connection instead of the answer.
         let _ = tokio::time::timeout(REFUSED_TIMEOUT, all).await;
     }
 }
@@ -109,7 +109,7 @@ impl Stream for SharedBody {
 }
 
 impl Served {
-    /// Checks the token of a request before anything else is looked at: to those without one, nothing is explained.
+    /// Checks the token of a request before anything else, so that a caller without one learns nothing.
     fn admit<T>(
         &self,
         operation: BlockOperation,
@@ -163,14 +163,14 @@ fn parse_get(block: BlockId, token: String, headers: &HeaderMap) -> Result<GetBl
     Ok(GetBlock { block, range, token })
 }
 
-/// `bytes=first-last`, both given, is all that the parts send each other.
+/// Parses `bytes=first-last`. Cairn's parts always send both numbers, so no other form is accepted.
 fn parse_range(range: &[u8]) -> Option<(u64, u64)> {
     let (first, last) = std::str::from_utf8(range).ok()?.strip_prefix("bytes=")?.split_once('-')?;
     let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
     (first <= last).then(|| Some((first, last.checked_add(1)?)))?
 }
 
-/// The chunk table, then the chunks.
+/// The body of a GET: the chunk table, then the chunks.
 fn send(read: BlockRead, is_range: bool, range_end: Option<u64>) -> Response {
     let BlockRead { info, table, data_offset, data } = read;
     let end = range_end.unwrap_or(info.length).min(info.length);
@@ -211,7 +211,7 @@ async fn head_block(State(served): State<Served>, Path(id): Path<String>, header
     .await
 }
 
-/// The answer to a HEAD has no body to carry the error.
+/// The error of a HEAD. It is sent in a header, because the answer has no body.
 fn with_error_header(error: BlockError) -> Response {
     let value = serde_json::to_string(&error).ok().and_then(|json| HeaderValue::try_from(json).ok());
     let mut response = error_response(error);
@@ -237,7 +237,7 @@ async fn delete_block(State(served): State<Served>, Path(id): Path<String>, head
     .await
 }
 
-/// Answers 200 while at least one volume works, for health checks: unauthenticated, says nothing else.
+/// For health checks: answers 200 while at least one volume works. It needs no authentication, so it says nothing else.
 async fn health(State(served): State<Served>) -> Response {
     if served.volumes.all_failed() {
         (StatusCode::SERVICE_UNAVAILABLE, "all volumes have failed\n").into_response()
@@ -255,7 +255,7 @@ struct EventsQuery {
     after: u64,
 }
 
-/// Events, past and to come, a JSON object a line. Signed like a call with an empty body.
+/// Past and future events, one JSON object per line. Signed like a call with an empty body.
 async fn events(State(served): State<Served>, request: Request) -> Response {
     if let Some(refused) = refuse_bodiless::<BlockError>(&served.admission, &request) {
         return refused;

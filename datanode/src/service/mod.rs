@@ -1,13 +1,14 @@
-//! What a datanode does for others: the [`BlockService`] over its volumes.
+//! The block service of a datanode: [`BlockStore`] implements [`BlockService`] over the volumes.
 //!
 //! | module | what is there |
 //! |---|---|
-//! | `put` | receiving a block, onto a volume and along the pipeline at once |
-//! | `pipeline` | the way to the nodes behind this one |
+//! | `mod` | [`BlockStore`]: tokens, HEAD, delete, restore |
+//! | `put` | receiving a block: to a volume and along the pipeline at the same time |
+//! | `pipeline` | forwarding a block to the next nodes of its pipeline |
 //! | `get` | sending a block, verified |
-//! | `pull` | copying a block from another node |
-//! | `damage` | what happens to a block that is found wrong |
-//! | `error` | what goes wrong on a volume, in the words of the contract |
+//! | `pull` | copying a block from another node, on the metanode's command |
+//! | `damage` | what happens to a replica that is found damaged |
+//! | `error` | errors of a volume as errors of the service |
 //! | `http` | the routes |
 
 mod damage;
@@ -91,15 +92,15 @@ impl BlockStore {
         checked.map_err(|error| BlockError::Unauthorized { reason: error.to_string() })
     }
 
-    /// The incarnation in which this node holds a block for sure: its report or its heartbeats told the metanode so, or
-    /// will. 0 if it does not hold it (any more) on a volume that works.
+    /// The incarnation for which this node vouches that it holds a block: in that incarnation its block report or its heartbeats
+    /// report the replica. 0 if no working volume holds the block.
     pub(crate) fn acknowledge(&self, block: &BlockId) -> u64 {
-        // The incarnation first: what is held after it began, and is lost later, is told in it.
+        // The incarnation is read first. If the replica is lost later, its loss is reported in this incarnation or a later one.
         let incarnation = self.incarnation.load(Ordering::Acquire);
         if self.volumes.held(block).is_some() { incarnation } else { 0 }
     }
 
-    /// Deletes a block, for whoever may. One that is not there is no error.
+    /// Deletes a block; the caller has checked the permission. It is no error if the node does not hold the block.
     pub(crate) async fn remove(&self, block: BlockId) -> Result<(), BlockError> {
         let _lock = self.block_locks.lock_to_delete(block).await;
         self.remove_locked(block).await
@@ -109,15 +110,15 @@ impl BlockStore {
         if self.volumes.delete(block).await? {
             self.events.publish(EventKind::BlockDeleted { block, node: self.node });
         }
-        // Also when it was not here: whoever asked believes that it was.
+        // Reported even if the node did not hold the block, because the metanode may believe that it did.
         self.incremental_report.replica_deleted(block);
         Ok(())
     }
 
-    /// [`remove`](Self::remove), unless the block was stored since this moment.
+    /// Like [`remove`](Self::remove), unless the block was stored after this moment.
     pub(crate) async fn remove_older(&self, block: BlockId, than: Moment) -> Result<(), BlockError> {
-        // Looked at with the turn, which whoever stores it holds until it is noted here. One who is only receiving it goes
-        // on: it will be newer.
+        // Checked under the block's lock, which a writer holds until the block is noted in `recent`. A writer that is still receiving
+        // the block is not stopped, because its replica will be newer than the command.
         let _lock = self.block_locks.lock_to_write(block).await.ok_or(BlockError::Busy)?;
         if self.recent.may_be_newer(block, than) {
             tracing::info!(%block, "a replica that was stored after its deletion was ordered stays");
@@ -126,14 +127,14 @@ impl BlockStore {
         self.remove_locked(block).await
     }
 
-    /// A block was stored here: it is told, and noted.
+    /// Notes that a block was stored, and adds it to the incremental report.
     pub(crate) fn note_stored(&self, replica: ReportedReplica) {
         self.recent.add(replica.block);
         self.incremental_report.replica_stored(replica);
     }
 
-    /// Brings a deleted block back from the trash, and tells it as stored if it is held then. One that is not there is no
-    /// error.
+    /// Brings a deleted block back from the trash, and reports it as stored if the node then holds it. It is no error if the block is
+    /// not in the trash.
     pub(crate) async fn restore(&self, block: BlockId) -> Result<(), BlockError> {
         let _lock = self.block_locks.lock_to_write(block).await.ok_or(BlockError::Busy)?;
         let volumes = self.volumes.clone();

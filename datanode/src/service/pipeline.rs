@@ -1,7 +1,7 @@
-//! The way to the nodes behind this one: they get the bytes of a block as they come.
+//! Forwarding a block along its pipeline: the next node is sent the bytes as they arrive.
 //!
-//! A node that cannot be reached before it took a byte is left out, and the next one takes its place. One that fails
-//! later is left out too; those behind it are then sent the block from the disk, once it is there.
+//! A node that cannot be reached before it took a byte is left out, and the next one takes its place. A node that fails later is left
+//! out too; the nodes behind it are then sent the block from this node's disk, once it is there.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,11 +17,11 @@ use cairn_protocol::id::BlockId;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
-/// Pieces (of up to some hundred KiB) that wait for the next node: it may lag by so much behind this node's disk. More would
-/// smooth little and cost memory for each block that is being received.
+/// Pieces (of up to some hundred KiB) that wait for the next node at most: it may lag so far behind this node's disk. More pieces would
+/// gain little, and cost memory for each block that is being received.
 const PIECES_WAITING: usize = 4;
 
-/// What is forwarded.
+/// The block that is forwarded, as the sender announced it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Announced {
     pub(crate) block: BlockId,
@@ -29,15 +29,15 @@ pub(crate) struct Announced {
     pub(crate) crc32c: Crc32c,
 }
 
-/// Who of the nodes behind this one holds the block.
+/// The result of forwarding: which of the next nodes hold the block.
 #[derive(Debug, Default)]
 pub(crate) struct Forwarded {
     pub(crate) reply: PutBlockReply,
-    /// Nodes that nothing was sent to, because the one before them failed in the middle.
+    /// Nodes that were sent nothing, because the node before them failed in the middle.
     pub(crate) left: Vec<PipelineTarget>,
 }
 
-/// A source of pieces that can be handed on as long as nobody has taken one.
+/// The pieces of a block, as a stream. It can be given to another target as long as no piece was taken from it.
 #[derive(Clone, Debug)]
 pub(crate) struct Pieces {
     receiver: Arc<Mutex<mpsc::Receiver<Bytes>>>,
@@ -63,7 +63,7 @@ impl Stream for Pieces {
     }
 }
 
-/// Sends pieces to the first target that can be reached, and through it to those behind.
+/// Sends pieces to the first target that can be reached, and through it to the targets behind it.
 pub(crate) async fn forward(
     connector: Arc<dyn BlockConnector>,
     announced: Announced,

@@ -1,4 +1,4 @@
-//! Copying a block from another node: the new holder reads, and verifies what it reads.
+//! Copying a block from another node, on the metanode's command. The new holder reads the block and verifies it.
 
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use futures_util::StreamExt;
 
 use super::BlockStore;
 
-/// How long a token for a pull is good: until the request has arrived, however slow the clocks' agreement.
+/// How long a token for a pull is valid. The source checks it when the request arrives, by its own clock, so the time allows for
+/// clocks that differ by minutes.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 
 impl BlockStore {
-    /// Copies a block from the first of `sources` that has it right.
+    /// Copies a block from the first of `sources` that has an intact replica.
     pub(crate) async fn pull(
         &self,
         replica: ReportedReplica,
@@ -70,7 +71,7 @@ impl BlockStore {
                 None => break,
             }
         }
-        // Verifies length and CRC of all that came.
+        // This verifies length and CRC32C.
         Ok(writer.finish().await?)
     }
 }

@@ -1,7 +1,7 @@
-//! Receiving a block: each piece goes to a volume and to the next node of the pipeline as it comes.
+//! Receiving a block: each piece is written to a volume and forwarded to the next node of the pipeline as it arrives.
 //!
-//! Volume and pipeline fail apart from each other: whoever still can goes on, and the reply says who holds the
-//! block. Only bytes that are not as announced end it for all.
+//! Volume and pipeline fail independently. If one fails, the other goes on, and the reply lists the nodes that hold the block. Only
+//! bytes that do not match the announced length or checksum end the write on all nodes.
 
 use std::sync::Arc;
 
@@ -23,12 +23,12 @@ use super::pipeline::{Announced, Forwarded, Pieces, forward, send};
 use crate::block_locks::BlockLock;
 use crate::volume::{BlockWriter, Volume, VolumeError, aside};
 
-/// How many targets a pipeline may have: more copies than anybody keeps of a block.
+/// How many targets a pipeline may have at most: more than any replication factor in use. It bounds the work of one request.
 const PIPELINE_MAX: usize = 16;
 
-/// Where the pieces of a block go on this node.
+/// The write of a block on this node.
 enum Local {
-    /// The very same block is here already.
+    /// The node holds a replica of the same block already.
     Held,
     Writing(Arc<Volume>, Box<BlockWriter>),
     Failed(BlockError),
@@ -56,7 +56,8 @@ impl BlockStore {
         let received = Receiving { blocks: self, lock: &lock, local, next }.run(data, length).await;
         let (local, mut forwarded) = match received {
             Ok(local) => {
-                // The turn is held until the block is durable or given up, even when the caller goes away.
+                // In a task of its own, so that the lock is held until the block is durable or given up, even if this future is
+                // dropped because the caller disconnects.
                 let blocks = self.clone();
                 let local = tokio::spawn(async move {
                     let _lock = lock;
@@ -88,7 +89,7 @@ impl BlockStore {
         self.reply(block, local, forwarded.reply)
     }
 
-    /// Makes ready to write, on the first volume that has space.
+    /// Begins the write on this node, on the first volume that has space.
     async fn begin(&self, announced: Announced) -> Result<Local, BlockError> {
         let Announced { block, length, crc32c } = announced;
         if let Some(held) = self.volumes.held(&block) {
@@ -135,7 +136,7 @@ impl BlockStore {
         (Some(sender), Some(tokio::spawn(cairn_protocol::rpc::with_request_id(id, forwarding))))
     }
 
-    /// Ends the write of a block whose bytes have all come.
+    /// Finishes the write on this node, once all bytes were received.
     async fn finish(&self, announced: Announced, local: Local) -> Result<(), BlockError> {
         let Announced { block, length, crc32c } = announced;
         let (volume, writer) = match local {
@@ -154,7 +155,7 @@ impl BlockStore {
         Ok(())
     }
 
-    /// Sends the block to those targets that the pipeline did not reach.
+    /// Sends the block from the disk to the targets that the pipeline did not reach.
     async fn forward_from_disk(
         &self,
         announced: Announced,
@@ -180,8 +181,8 @@ impl BlockStore {
         }
     }
 
-    /// Waits for the answer of the nodes behind this one, once they have been sent all. Each node of a pipeline waits for
-    /// one time-out less than the one before it, so that the one that knows who is at fault answers first.
+    /// Waits for the reply of the next nodes, once all bytes were forwarded. Each node of a pipeline waits one time-out less than the
+    /// node before it, so that the node next to the fault times out first and can name it.
     async fn await_forwarding(
         &self,
         forwarding: Option<JoinHandle<Forwarded>>,
@@ -227,17 +228,17 @@ impl BlockStore {
     }
 }
 
-/// A block whose bytes are coming.
+/// A block whose bytes are being received.
 struct Receiving<'a> {
     blocks: &'a BlockStore,
     lock: &'a BlockLock,
     local: Local,
-    /// The next node of the pipeline, as long as it takes pieces.
+    /// The channel to the next node of the pipeline, as long as it takes pieces.
     next: Option<mpsc::Sender<Bytes>>,
 }
 
 impl Receiving<'_> {
-    /// Takes all pieces; returns what is left of the local side.
+    /// Receives all pieces. Returns the write on this node, ready to be finished.
     async fn run(mut self, mut data: BlockStream, length: u64) -> Result<Local, BlockError> {
         let stop = self.lock.stop();
         let mut received = 0;
@@ -260,7 +261,7 @@ impl Receiving<'_> {
             self.pass_on(&piece).await;
             self.store(piece).await;
             if self.next.is_none() && matches!(self.local, Local::Failed(_)) {
-                // Nobody needs the rest.
+                // Both the local write and the pipeline have failed, so the rest is not needed.
                 return Ok(self.local);
             }
         }
@@ -273,7 +274,7 @@ impl Receiving<'_> {
     async fn pass_on(&mut self, piece: &Bytes) {
         let Some(next) = &self.next else { return };
         let sent = tokio::time::timeout(self.blocks.stall_timeout, next.send(piece.clone())).await;
-        // The end of the channel tells the next node that nothing more comes, and the pipeline's result why.
+        // Dropping the sender ends the stream to the next node. The result of the pipeline has the reason.
         if !matches!(sent, Ok(Ok(()))) {
             self.next = None;
         }
