@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cairn_protocol::env::Env;
 use cairn_protocol::id::BlockId;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
@@ -51,8 +52,8 @@ struct User {
 
 impl BlockLocks {
     /// Locks a block to write it; `None` when another task does not release it in time.
-    pub(crate) async fn lock_to_write(self: &Arc<Self>, block: BlockId) -> Option<BlockLock> {
-        tokio::time::timeout(WAIT_MAX, self.lock(block)).await.ok()
+    pub(crate) async fn lock_to_write(self: &Arc<Self>, block: BlockId, env: &Env) -> Option<BlockLock> {
+        env.timeout(WAIT_MAX, self.lock(block)).await.ok()
     }
 
     /// Locks a block to delete it. A task that is receiving the block is stopped.
@@ -103,9 +104,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_delete_stops_the_receiver_and_waits_for_it() {
-        let locks = Arc::new(BlockLocks::default());
+        let (locks, env) = (Arc::new(BlockLocks::default()), Env::system());
         let block = BlockId(Uuid::from_u128(1));
-        let receiving = locks.lock_to_write(block).await.unwrap();
+        let receiving = locks.lock_to_write(block, &env).await.unwrap();
         let stop = receiving.stop();
         assert!(locks.try_lock(block).is_none());
         let mut delete = Box::pin(locks.lock_to_delete(block));
@@ -114,6 +115,6 @@ mod tests {
         drop(receiving);
         drop(delete.await);
         assert!(locks.slots.lock().unwrap().is_empty());
-        assert!(!locks.lock_to_write(block).await.unwrap().stop().is_cancelled());
+        assert!(!locks.lock_to_write(block, &env).await.unwrap().stop().is_cancelled());
     }
 }

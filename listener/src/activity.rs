@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 
 use super::Limits;
 use super::complaint::{Complaints, LetGo};
-use super::crowd::Crowd;
 use super::pace::Pace;
+use super::waiters::Waiters;
 use cairn_protocol::env::Env;
 
 /// How many bytes of answers an HTTP/1 connection has to write before no further piece is asked for. The kernel
@@ -21,13 +21,13 @@ pub(super) struct Activity {
     env: Env,
     peer: SocketAddr,
     complaints: Arc<Complaints>,
-    crowd: Weak<Crowd>,
-    state: Mutex<State>,
+    waiters: Arc<Waiters>,
+    state: Mutex<ConnectionState>,
     /// A deadline may have come nearer.
     changed: Notify,
 }
 
-struct State {
+struct ConnectionState {
     phase: Phase,
     /// When the phase began; in [`Phase::Idle`] also when the last answer still moved.
     since: Duration,
@@ -95,9 +95,9 @@ impl Activity {
         env: Env,
         peer: SocketAddr,
         complaints: Arc<Complaints>,
-        crowd: Weak<Crowd>,
+        waiters: Arc<Waiters>,
     ) -> Arc<Self> {
-        let state = State {
+        let state = ConnectionState {
             phase: Phase::Head,
             since: env.monotonic(),
             http2: false,
@@ -113,10 +113,10 @@ impl Activity {
             last_id: 0,
         };
         let (state, changed) = (Mutex::new(state), Notify::new());
-        Arc::new(Self { env, peer, complaints, crowd, state, changed })
+        Arc::new(Self { env, peer, complaints, waiters, state, changed })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -280,7 +280,7 @@ impl Activity {
     }
 }
 
-impl State {
+impl ConnectionState {
     /// Whether a connection of HTTP/1 asks for the next piece of an answer. HTTP/2 asks when the client's window and
     /// the stream's buffer have room.
     fn takes_more(&self) -> bool {
@@ -340,9 +340,7 @@ impl Drop for InFlight {
             state.since = self.activity.env.monotonic();
             self.activity.changed.notify_one();
             drop(state);
-            if let Some(crowd) = self.activity.crowd.upgrade() {
-                crowd.one_is_dispensable();
-            }
+            self.activity.waiters.one_is_dispensable();
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::activity::{Activity, Dispensable};
 use super::complaint::{Complaints, LetGo};
+use super::waiters::Waiters;
 use cairn_protocol::env::Env;
 
 /// How long the head of a first request may take before its connection has to make room for others: some round
@@ -30,10 +30,7 @@ pub(super) struct Crowd {
     address_max: usize,
     complaints: Arc<Complaints>,
     members: Mutex<Members>,
-    /// How many wait for a place.
-    waiting: AtomicUsize,
-    /// A connection became dispensable while somebody waited.
-    dispensable: Notify,
+    waiters: Arc<Waiters>,
 }
 
 #[derive(Default)]
@@ -91,8 +88,7 @@ impl Crowd {
             address_max,
             complaints,
             members: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            dispensable: Notify::new(),
+            waiters: Arc::default(),
         })
     }
 
@@ -108,7 +104,7 @@ impl Crowd {
             return None;
         }
         let permit = self.place().await?;
-        let activity = Activity::new(self.env.clone(), peer, self.complaints.clone(), Arc::downgrade(self));
+        let activity = Activity::new(self.env.clone(), peer, self.complaints.clone(), self.waiters.clone());
         let mut members = self.members();
         members.last_id += 1;
         let id = members.last_id;
@@ -122,10 +118,10 @@ impl Crowd {
         if let Ok(permit) = self.places.clone().try_acquire_owned() {
             return Some(permit);
         }
-        let _waiting = Waiting::begin(&self.waiting);
+        let waiting = self.waiters.begin();
         let mut permit = std::pin::pin!(self.places.clone().acquire_owned());
         loop {
-            let dispensable = self.dispensable.notified();
+            let dispensable = waiting.dispensable();
             let leaving = self.make_room(None);
             tokio::select! {
                 permit = permit.as_mut() => return permit.ok(),
@@ -133,13 +129,6 @@ impl Crowd {
                 () = dispensable, if !leaving => {}
                 () = self.env.sleep(LOOK_AGAIN) => {}
             }
-        }
-    }
-
-    /// A connection has become dispensable.
-    pub(super) fn one_is_dispensable(&self) {
-        if self.waiting.load(Ordering::Relaxed) > 0 {
-            self.dispensable.notify_one();
         }
     }
 
@@ -206,22 +195,6 @@ impl Drop for Place {
                 members.addresses.remove(&member.address);
             }
         }
-    }
-}
-
-/// Counts one who waits, also when it stops waiting by being dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(waiting: &'a AtomicUsize) -> Self {
-        waiting.fetch_add(1, Ordering::Relaxed);
-        Self(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

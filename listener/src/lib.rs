@@ -1,20 +1,21 @@
-//! Our own accept loop: every server of Cairn listens with it, because a server without time-outs
-//! is one slow client away from standing still.
+//! The accept loop of every server of Cairn. It exists because the usual ones have no time-outs, and without them a few slow
+//! clients stop a server.
 //!
 //! HTTP/1.1 (keep-alive, pipelining) and HTTP/2 (by ALPN, or by prior knowledge without TLS) on one
 //! port, over any stream that an [`Accept`] yields. [`Limits`] names every limit and its reason.
 //!
 //! | module | what is there |
 //! |---|---|
-//! | `accept` | where streams come from; what to do when the machine has none to give |
+//! | `accept` | where streams come from, and what happens when the machine runs out of descriptors |
 //! | `connection` | the life of one connection: detection of the protocol, service, end |
-//! | `crowd` | who is connected, how many of one address, and who makes room for others |
-//! | `activity` | what a connection is doing, and since when: the time-outs follow from it |
-//! | `framing` | messages that two readers could understand differently, refused before hyper sees them |
-//! | `body` | bodies of requests and answers that notice when the client stalls |
-//! | `io` | a stream that notices when the client does not read |
-//! | `pace`, `stall` | who is too slow, and who does not move at all |
-//! | `complaint` | who was let go and why, in the log |
+//! | `crowd` | all connections: how many there may be, of one client and in all, and which one is closed for a new one |
+//! | `waiters` | new connections that wait for a place in a full listener |
+//! | `activity` | what one connection is doing, and since when: its time-outs follow from that |
+//! | `framing` | refuses messages that two parsers could understand differently, before hyper sees them |
+//! | `body` | bodies of requests and answers, with time-outs for clients that stall |
+//! | `io` | the stream under hyper: it reports reads and writes to `activity` |
+//! | `pace`, `stall` | a body that moves too slowly, and one that does not move |
+//! | `complaint` | log messages about clients whose connections were closed |
 //! | [`tls`] | certificates and ALPN |
 
 mod accept;
@@ -28,6 +29,7 @@ mod io;
 mod pace;
 mod stall;
 pub mod tls;
+mod waiters;
 
 #[cfg(test)]
 mod tests;
@@ -54,7 +56,7 @@ use cairn_protocol::env::Env;
 use cairn_protocol::log::Seldom;
 
 /// What a listener grants its clients. The defaults suit the ports between the parts, [`public`](Self::public) one
-/// that faces anybody.
+/// that anyone can reach.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections at once. When more come, those that have not sent a request are closed to make room, then idle
@@ -91,20 +93,20 @@ pub struct Limits {
     pub header_count_max: usize,
     /// Requests at once on one HTTP/2 connection. Each holds up to a send buffer of memory.
     pub streams_max: u32,
-    /// Whether HTTP/2 is spoken at all. A connection of it can pin a window of 1 MiB before anybody has looked at a request.
+    /// Whether HTTP/2 is spoken at all. A connection of it can pin a window of 1 MiB before a request is authenticated.
     pub http2: bool,
 }
 
 impl Limits {
     /// For ports that only parts of the cluster use. Their clients speak HTTP/1.1, and their longest head names a pipeline
-    /// of 16 nodes; so a stranger can have one connection hold little more than 16 KiB.
+    /// of 16 nodes; so one connection of an unknown client can hold little more than 16 KiB.
     pub fn internal() -> Self {
         Self { header_bytes_max: 16 * 1024, header_count_max: 64, http2: false, ..Self::default() }
     }
 }
 
 impl Limits {
-    /// For a server that anybody may call: no client gets more than half of the connections.
+    /// For a server that anyone may call: no client gets more than half of the connections.
     pub fn public() -> Self {
         let limits = Self::default();
         Self { connections_per_address_max: limits.connections_max / 2, ..limits }
@@ -132,7 +134,7 @@ impl Default for Limits {
     }
 }
 
-/// Who sent a request; every request carries it as an extension.
+/// The client that sent a request; every request carries it as an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The other end's address.
@@ -165,7 +167,7 @@ struct Shared {
 /// How often a failed handshake is worth a warning. The others are in the log at level `debug`.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Serves `service` to whoever `accept` yields until `shutdown`, then finishes what is in flight.
+/// Serves `service` on each stream that `accept` yields until `shutdown`, then finishes what is in flight.
 /// Returns when the last connection is closed. An [`axum::Router`] is such a service.
 ///
 /// Bodies of requests fail with a [`RequestBodyError`] when the client stalls or goes away.

@@ -87,12 +87,6 @@ pub enum EventKind {
     ScrubFinished { node: NodeId, blocks: u64, corrupt: u64 },
 }
 
-impl State {
-    fn after(&self, sequence: u64) -> Vec<Event> {
-        self.history.iter().filter(|event| event.sequence > sequence).cloned().collect()
-    }
-}
-
 /// How many past events are kept for those who subscribe late: enough for minutes of a busy test
 /// cluster, and well below a megabyte.
 const HISTORY: usize = 4096;
@@ -101,46 +95,54 @@ const HISTORY: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct EventBus {
     env: Env,
-    state: Arc<Mutex<State>>,
+    history: Arc<Mutex<EventHistory>>,
     sender: broadcast::Sender<Event>,
 }
 
+/// The latest events, for late subscribers.
 #[derive(Debug, Default)]
-struct State {
+struct EventHistory {
+    /// The sequence number of the latest event; 0 before the first.
     last: u64,
-    history: VecDeque<Event>,
+    events: VecDeque<Event>,
+}
+
+impl EventHistory {
+    fn after(&self, sequence: u64) -> Vec<Event> {
+        self.events.iter().filter(|event| event.sequence > sequence).cloned().collect()
+    }
 }
 
 impl EventBus {
     /// A bus without subscribers.
     pub fn new(env: Env) -> Self {
-        Self { env, state: Arc::default(), sender: broadcast::Sender::new(HISTORY) }
+        Self { env, history: Arc::default(), sender: broadcast::Sender::new(HISTORY) }
     }
 
     /// Publishes an event; never waits.
     pub fn publish(&self, kind: EventKind) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.last += 1;
-        let event = Event { sequence: state.last, at: self.env.now(), kind };
-        if state.history.len() == HISTORY {
-            state.history.pop_front();
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.last += 1;
+        let event = Event { sequence: history.last, at: self.env.now(), kind };
+        if history.events.len() == HISTORY {
+            history.events.pop_front();
         }
-        state.history.push_back(event.clone());
+        history.events.push_back(event.clone());
         // Sent under the lock, so that subscribers see the order of the sequence. No receiver is no error.
         let _ = self.sender.send(event);
     }
 
     /// All events after `sequence` that are still known.
     pub fn past_after(&self, sequence: u64) -> Vec<Event> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).after(sequence)
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).after(sequence)
     }
 
     /// All events after `sequence` that are still known, and then those to come. A subscriber that
     /// is too slow misses events; the sequence shows the gap.
     pub fn subscribe_after(&self, sequence: u64) -> impl Stream<Item = Event> + Send + 'static {
         let (past, receiver) = {
-            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            (state.after(sequence), self.sender.subscribe())
+            let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+            (history.after(sequence), self.sender.subscribe())
         };
         let to_come = stream::unfold(receiver, |mut receiver| async move {
             loop {
@@ -167,7 +169,7 @@ impl EventBus {
 
     /// The sequence number of the latest event; 0 before the first.
     pub fn last_sequence(&self) -> u64 {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).last
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).last
     }
 }
 

@@ -128,6 +128,7 @@ impl Control {
     pub(crate) async fn run(&self, shutdown: &CancellationToken) -> Result<(), RefusedError> {
         let result = self.stay_registered(shutdown).await;
         // A call to the volumes whose caller was dropped still uses them. The volumes should not be closed before it ends.
+        #[expect(clippy::disallowed_methods, reason = "the end of a process takes real time")]
         let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.volumes_call.lock()).await;
         result
     }

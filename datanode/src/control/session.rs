@@ -86,11 +86,17 @@ impl<'a> Session<'a> {
             end = exchange => end,
         };
         if matches!(end, SessionEnd::Shutdown) {
-            // One attempt is enough, because the block report of the next start has the same changes.
-            let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.heartbeat()).await;
-            let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.control.seen_database.flush()).await;
+            self.last_messages().await;
         }
         end
+    }
+
+    /// Sends a last heartbeat, and writes down the last state of the database that was seen. One attempt is enough, because
+    /// the block report of the next start has the same changes.
+    #[expect(clippy::disallowed_methods, reason = "the end of a process takes real time")]
+    async fn last_messages(&mut self) {
+        let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.heartbeat()).await;
+        let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.control.seen_database.flush()).await;
     }
 
     async fn exchange(&mut self) -> Step<std::convert::Infallible> {

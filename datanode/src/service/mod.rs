@@ -119,7 +119,7 @@ impl BlockStore {
     pub(crate) async fn remove_older(&self, block: BlockId, than: Moment) -> Result<(), BlockError> {
         // Checked under the block's lock, which a writer holds until the block is noted in `recent`. A writer that is still receiving
         // the block is not stopped, because its replica will be newer than the command.
-        let _lock = self.block_locks.lock_to_write(block).await.ok_or(BlockError::Busy)?;
+        let _lock = self.block_locks.lock_to_write(block, &self.env).await.ok_or(BlockError::Busy)?;
         if self.recent.may_be_newer(block, than) {
             tracing::info!(%block, "a replica that was stored after its deletion was ordered stays");
             return Ok(());
@@ -136,7 +136,7 @@ impl BlockStore {
     /// Brings a deleted block back from the trash, and reports it as stored if the node then holds it. It is no error if the block is
     /// not in the trash.
     pub(crate) async fn restore(&self, block: BlockId) -> Result<(), BlockError> {
-        let _lock = self.block_locks.lock_to_write(block).await.ok_or(BlockError::Busy)?;
+        let _lock = self.block_locks.lock_to_write(block, &self.env).await.ok_or(BlockError::Busy)?;
         let volumes = self.volumes.clone();
         let was_held = volumes.held(&block).is_some();
         if let Some(held) = blocking(move || volumes.restore(block)).await? {

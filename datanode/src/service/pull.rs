@@ -23,7 +23,7 @@ impl BlockStore {
         replica: ReportedReplica,
         sources: &[(NodeId, String)],
     ) -> Result<(), BlockError> {
-        let lock = self.block_locks.lock_to_write(replica.block).await.ok_or(BlockError::Busy)?;
+        let lock = self.block_locks.lock_to_write(replica.block, &self.env).await.ok_or(BlockError::Busy)?;
         if let Some(held) = self.volumes.held(&replica.block) {
             let same = held.length == replica.length && held.crc == replica.crc32c;
             return if same { Ok(()) } else { Err(BlockError::Conflict) };
@@ -59,13 +59,13 @@ impl BlockStore {
         let source = self.connector.connect(node, address);
         let get = source.get(GetBlock { block, range: None, token });
         let mut read =
-            tokio::time::timeout(self.stall_timeout, get).await.map_err(|_| BlockError::TimedOut)??;
+            self.env.timeout(self.stall_timeout, get).await.map_err(|_| BlockError::TimedOut)??;
         if read.info.length != length || read.info.crc32c != crc32c {
             return Err(BlockError::ChecksumMismatch);
         }
         let (_volume, mut writer) = self.writer(block, length, crc32c).await?;
         loop {
-            let piece = tokio::time::timeout(self.stall_timeout, read.data.next()).await;
+            let piece = self.env.timeout(self.stall_timeout, read.data.next()).await;
             match piece.map_err(|_| BlockError::TimedOut)? {
                 Some(piece) => writer.write(piece?).await?,
                 None => break,

@@ -48,7 +48,7 @@ impl BlockStore {
             return Err(BlockError::Malformed { reason: format!("{} nodes in a pipeline", pipeline.len()) });
         }
         let _permit = self.receives.clone().try_acquire_owned().map_err(|_| BlockError::Busy)?;
-        let lock = self.block_locks.lock_to_write(block).await.ok_or(BlockError::Busy)?;
+        let lock = self.block_locks.lock_to_write(block, &self.env).await.ok_or(BlockError::Busy)?;
         let announced = Announced { block, length, crc32c };
         let behind: Vec<NodeId> = pipeline.iter().map(|target| target.node).collect();
         let local = self.begin(announced).await?;
@@ -190,7 +190,7 @@ impl BlockStore {
     ) -> Forwarded {
         let Some(mut forwarding) = forwarding else { return Forwarded::default() };
         let patience = self.stall_timeout.saturating_mul(u32::try_from(behind.len()).unwrap_or(u32::MAX));
-        match tokio::time::timeout(patience, &mut forwarding).await {
+        match self.env.timeout(patience, &mut forwarding).await {
             Ok(Ok(forwarded)) => forwarded,
             Ok(Err(_)) | Err(_) => {
                 forwarding.abort();
@@ -248,7 +248,7 @@ impl Receiving<'_> {
                 () = stop.cancelled() => {
                     return Err(BlockError::Unreachable { reason: "the block is being deleted".to_owned() });
                 }
-                piece = tokio::time::timeout(self.blocks.stall_timeout, data.next()) => piece,
+                piece = self.blocks.env.timeout(self.blocks.stall_timeout, data.next()) => piece,
             };
             let piece = match piece.map_err(|_| BlockError::TimedOut)? {
                 Some(piece) => piece?,
@@ -273,7 +273,7 @@ impl Receiving<'_> {
 
     async fn pass_on(&mut self, piece: &Bytes) {
         let Some(next) = &self.next else { return };
-        let sent = tokio::time::timeout(self.blocks.stall_timeout, next.send(piece.clone())).await;
+        let sent = self.blocks.env.timeout(self.blocks.stall_timeout, next.send(piece.clone())).await;
         // Dropping the sender ends the stream to the next node. The result of the pipeline has the reason.
         if !matches!(sent, Ok(Ok(()))) {
             self.next = None;

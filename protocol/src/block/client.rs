@@ -84,8 +84,7 @@ impl BlockService for HttpBlockClient {
             let last = last.ok_or_else(|| BlockError::Malformed { reason: "an empty range".to_owned() })?;
             call = call.header(RANGE, format!("bytes={start}-{last}"));
         }
-        let answer =
-            tokio::time::timeout(READ_TIMEOUT, call.send()).await.map_err(|_| BlockError::TimedOut)?;
+        let answer = in_time(call.send()).await?;
         let answer = success(answer.map_err(unreachable)?).await?;
         let info = block_info(&answer)?;
         let data_offset = number(&answer, header::DATA_OFFSET)?;
@@ -119,12 +118,18 @@ fn unreachable(error: reqwest::Error) -> BlockError {
     BlockError::Unreachable { reason: describe(&error) }
 }
 
+/// The output of one IO operation, unless it takes longer than [`READ_TIMEOUT`].
+#[expect(clippy::disallowed_methods, reason = "it only ends one IO operation")]
+async fn in_time<F: Future>(operation: F) -> Result<F::Output, BlockError> {
+    tokio::time::timeout(READ_TIMEOUT, operation).await.map_err(|_| BlockError::TimedOut)
+}
+
 async fn success(answer: Response) -> Result<Response, BlockError> {
     if answer.status().is_success() {
         return Ok(answer);
     }
     let status = answer.status().as_u16();
-    let body = tokio::time::timeout(READ_TIMEOUT, answer.bytes()).await.map_err(|_| BlockError::TimedOut)?;
+    let body = in_time(answer.bytes()).await?;
     Err(decode_error(status, &body.map_err(unreachable)?))
 }
 
@@ -157,8 +162,7 @@ async fn read_table(data: &mut BlockStream, length: u64) -> Result<(ChunkTable, 
     let table_length = chunk_count(length) * 4;
     let mut front = BytesMut::with_capacity(table_length);
     while front.len() < table_length {
-        let piece =
-            tokio::time::timeout(READ_TIMEOUT, data.next()).await.map_err(|_| BlockError::TimedOut)?;
+        let piece = in_time(data.next()).await?;
         match piece {
             Some(piece) => front.extend_from_slice(&piece?),
             None => {
@@ -175,10 +179,10 @@ async fn read_table(data: &mut BlockStream, length: u64) -> Result<(ChunkTable, 
 fn with_read_timeout(data: BlockStream) -> BlockStream {
     futures_util::stream::unfold(Some(data), |data| async move {
         let mut data = data?;
-        match tokio::time::timeout(READ_TIMEOUT, data.next()).await {
+        match in_time(data.next()).await {
             Ok(Some(piece)) => Some((piece, Some(data))),
             Ok(None) => None,
-            Err(_) => Some((Err(BlockError::TimedOut), None)),
+            Err(error) => Some((Err(error), None)),
         }
     })
     .boxed()

@@ -1,19 +1,20 @@
+//! What a part of the cluster shows to the others and what it trusts, renewed while it runs: made from the secret, or read
+//! from the operator's files.
+
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use rustls::client::Resumption;
+use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
-use rustls::version::TLS13;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_util::sync::CancellationToken;
 
 use super::authority::Authority;
 use super::files::{IdentityFiles, Loaded};
-use super::verify::{Anybody, Clients, Presented, Servers, Trust};
+use super::trust::Trust;
 use super::{CLUSTER_NAME, TlsError};
 use crate::env::{Env, Timestamp};
 use crate::secret::{CLOCK_SKEW_MAX, ClusterSecret};
@@ -25,7 +26,7 @@ const LEAF_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How often the operator's files are looked at.
 const FILES_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What a part shows to the others of its cluster, and whom it trusts. Clones share it, and see it renewed.
+/// What a part shows to the others of its cluster, and what it trusts. Clones share it, and see it renewed.
 #[derive(Clone)]
 pub struct Identity {
     inner: Arc<Inner>,
@@ -35,7 +36,7 @@ struct Inner {
     env: Env,
     source: Source,
     provider: Arc<CryptoProvider>,
-    present: RwLock<Arc<Present>>,
+    current: RwLock<Arc<CurrentIdentity>>,
 }
 
 enum Source {
@@ -44,7 +45,7 @@ enum Source {
 }
 
 /// The identity as it is now.
-pub(super) struct Present {
+pub(super) struct CurrentIdentity {
     pub(super) key: Arc<CertifiedKey>,
     pub(super) trust: Trust,
     /// When to make the next one, if this part makes it itself.
@@ -81,29 +82,30 @@ impl Identity {
 
     fn new(source: Source, env: Env) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let present = RwLock::new(Arc::new(make(&source, &env, &provider)?));
-        Ok(Self { inner: Arc::new(Inner { env, source, provider, present }) })
+        let current = RwLock::new(Arc::new(make(&source, &env, &provider)?));
+        Ok(Self { inner: Arc::new(Inner { env, source, provider, current }) })
     }
 
-    /// What it is now; a certificate of our own making is renewed when it is time.
-    pub(super) fn present(&self) -> Arc<Present> {
+    /// The certificate and the trust at this moment. A certificate made from the secret is renewed here when half of its
+    /// lifetime is over.
+    pub(super) fn current(&self) -> Arc<CurrentIdentity> {
         let inner = &*self.inner;
-        let present = inner.present.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if present.renew_at.is_none_or(|at| inner.env.now() < at) {
-            return present;
+        let current = inner.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if current.renew_at.is_none_or(|at| inner.env.now() < at) {
+            return current;
         }
         match make(&inner.source, &inner.env, &inner.provider) {
             Ok(renewed) => self.replace(renewed),
             Err(error) => {
                 crate::warn_self!(%error, "the certificate for internal TLS cannot be renewed");
-                present
+                current
             }
         }
     }
 
-    fn replace(&self, renewed: Present) -> Arc<Present> {
+    fn replace(&self, renewed: CurrentIdentity) -> Arc<CurrentIdentity> {
         let renewed = Arc::new(renewed);
-        *self.inner.present.write().unwrap_or_else(PoisonError::into_inner) = renewed.clone();
+        *self.inner.current.write().unwrap_or_else(PoisonError::into_inner) = renewed.clone();
         renewed
     }
 
@@ -135,8 +137,8 @@ impl Identity {
         });
         match made.await {
             Ok(Ok(renewed)) => {
-                let present = self.inner.present.read().unwrap_or_else(PoisonError::into_inner).clone();
-                if present.key.cert != renewed.key.cert {
+                let current = self.inner.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+                if current.key.cert != renewed.key.cert {
                     tracing::info!("another certificate is used for internal TLS from now on");
                 }
                 self.replace(renewed);
@@ -155,86 +157,49 @@ impl Identity {
         self.reload().await;
     }
 
-    /// TLS of a listener that serves only the cluster's parts.
-    ///
-    /// # Errors
-    /// When TLS cannot be set up on this machine.
-    pub fn server_config(&self) -> Result<Arc<ServerConfig>, TlsError> {
-        let Inner { env, provider, .. } = &*self.inner;
-        let clock = Arc::new(Clock(env.clone()));
-        let mut config = ServerConfig::builder_with_details(provider.clone(), clock)
-            .with_protocol_versions(&[&TLS13])?
-            .with_client_cert_verifier(Arc::new(Clients(self.clone())))
-            .with_cert_resolver(Arc::new(Presented(self.clone())));
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+    pub(super) fn env(&self) -> &Env {
+        &self.inner.env
     }
 
-    /// TLS of a client of the cluster's parts.
-    ///
-    /// # Errors
-    /// When TLS cannot be set up on this machine.
-    pub fn client_config(&self) -> Result<ClientConfig, TlsError> {
-        let Inner { env, provider, .. } = &*self.inner;
-        let clock = Arc::new(Clock(env.clone()));
-        let mut config = ClientConfig::builder_with_details(provider.clone(), clock)
-            .with_protocol_versions(&[&TLS13])?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Servers(self.clone())))
-            .with_client_cert_resolver(Arc::new(Presented(self.clone())));
-        config.resumption = Resumption::disabled();
-        // The name that a certificate is for is the cluster's, not the host's: nobody needs to be told which one is asked for.
-        config.enable_sni = false;
-        Ok(config)
+    pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.inner.provider
     }
 }
 
-/// The injected clock, for certificates' times.
-#[derive(Debug)]
-struct Clock(Env);
-
-impl rustls::time_provider::TimeProvider for Clock {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_millis(self.0.now().0)))
-    }
-}
-
-/// Makes or reads what is shown.
-fn make(source: &Source, env: &Env, provider: &Arc<CryptoProvider>) -> Result<Present, TlsError> {
+/// Makes the certificate from the secret, or reads the operator's.
+fn make(source: &Source, env: &Env, provider: &Arc<CryptoProvider>) -> Result<CurrentIdentity, TlsError> {
     match source {
         Source::Secret(authority) => {
             let now = env.now();
             let until = now.after(LEAF_LIFETIME);
-            // Begun in the past, for those whose clocks are behind.
+            // Valid from a moment in the past, because clocks of other nodes may be behind.
             let leaf = authority.issue(&env.random_bytes(), now.before(2 * CLOCK_SKEW_MAX), until)?;
             let renew_at = Some(now.after(LEAF_LIFETIME / 2));
             let chain = vec![leaf.certificate().clone()];
             let authorities = vec![authority.certificate().clone()];
             let name =
                 ServerName::try_from(CLUSTER_NAME).map_err(|_| TlsError::Name(CLUSTER_NAME.to_owned()))?;
-            present(chain, leaf.key(), authorities, name, renew_at, provider)
+            assemble(chain, leaf.key(), authorities, name, renew_at, provider)
         }
         Source::Files(files) => {
             let Loaded { chain, key, authorities, name } = files.load()?;
-            let present = present(chain, key, authorities, name, None, provider)?;
-            // Others would refuse it, and would be blamed for it.
+            let current = assemble(chain, key, authorities, name, None, provider)?;
+            // Checked here, because a bad certificate would otherwise look like a fault of the nodes that refuse it.
             let at = UnixTime::since_unix_epoch(Duration::from_millis(env.now().0));
-            present.trust.check_own(&present.key.cert, at).map_err(TlsError::Certificate)?;
-            Ok(present)
+            current.trust.check_own(&current.key.cert, at).map_err(TlsError::Certificate)?;
+            Ok(current)
         }
     }
 }
 
-fn present(
+fn assemble(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     authorities: Vec<CertificateDer<'static>>,
     name: ServerName<'static>,
     renew_at: Option<Timestamp>,
     provider: &Arc<CryptoProvider>,
-) -> Result<Present, TlsError> {
+) -> Result<CurrentIdentity, TlsError> {
     let key = CertifiedKey::from_der(chain, key, provider).map_err(TlsError::Certificate)?;
     let mut roots = RootCertStore::empty();
     for authority in authorities {
@@ -244,21 +209,5 @@ fn present(
     let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?;
     let servers =
         rustls::client::WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build()?;
-    Ok(Present { key: Arc::new(key), trust: Trust { servers, clients, name }, renew_at })
-}
-
-/// TLS of a client that asks whether somebody is ready: it shows `identity`, if it has one, and accepts any certificate.
-///
-/// # Errors
-/// When TLS cannot be set up on this machine.
-pub fn probe_config(identity: Option<&Identity>, env: Env) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(Clock(env)))
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody(provider)));
-    Ok(match identity {
-        Some(identity) => builder.with_client_cert_resolver(Arc::new(Presented(identity.clone()))),
-        None => builder.with_no_client_auth(),
-    })
+    Ok(CurrentIdentity { key: Arc::new(key), trust: Trust { servers, clients, name }, renew_at })
 }

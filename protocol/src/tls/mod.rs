@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `authority` | the cluster's own certificate authority, which comes from its secret |
 //! | `files` | the operator's certificates, read again when they change |
-//! | `identity` | what a part shows to others, and whom it trusts |
-//! | `verify` | how the certificate of the other end is checked |
+//! | `identity` | what a part shows to others and what it trusts, renewed while it runs |
+//! | `trust` | which certificates are trusted |
+//! | `verify` | rustls's hooks: they ask the identity for each handshake |
+//! | `config` | the TLS settings of listeners and clients |
 //! | `explain` | what a handshake that failed means, in a sentence |
 //!
 //! Both ends show a certificate, and each accepts only one that the cluster's authority has signed for the cluster's
@@ -15,9 +17,11 @@
 //! certificate again, and connections are kept and used for many calls anyway.
 
 mod authority;
+mod config;
 mod explain;
 mod files;
 mod identity;
+mod trust;
 mod verify;
 
 #[cfg(test)]
@@ -25,9 +29,10 @@ mod verify;
 mod tests;
 
 pub use authority::{Authority, Leaf};
+pub use config::probe_config;
 pub use explain::explain;
 pub use files::IdentityFiles;
-pub use identity::{Identity, probe_config};
+pub use identity::Identity;
 
 use std::path::PathBuf;
 
@@ -56,19 +61,19 @@ pub enum TlsError {
         /// A certificate, or a private key.
         what: &'static str,
     },
-    /// The name is none.
+    /// The configured name cannot be that of a certificate.
     #[error("{0} is no name that a certificate can be for; write it as cairn.example.com")]
     Name(String),
     /// The certificate is not for the cluster's name, or does not come from its authority.
     #[error("the certificate cannot be used: {0}")]
     Certificate(#[source] rustls::Error),
-    /// No certificate can be made.
+    /// A certificate could not be made.
     #[error("no certificate can be made: {0}")]
     Make(#[from] rcgen::Error),
-    /// TLS itself.
+    /// rustls refuses the settings.
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] rustls::Error),
-    /// Nobody could be trusted.
+    /// The authority's certificates cannot be used, so no other certificate could be trusted.
     #[error("the authority's certificates cannot be used: {0}")]
     Authority(#[from] rustls::server::VerifierBuilderError),
 }

@@ -250,16 +250,16 @@ async fn an_operator_s_certificates_are_taken_and_taken_again_when_they_are_repl
     }
     second.write(there.path(), "cairn.example.com");
     second.write(here.path(), "cairn.example.com");
-    let expected = load(here.path()).unwrap().present().key.cert.clone();
+    let expected = load(here.path()).unwrap().current().key.cert.clone();
     for identity in [&server_s, &client_s] {
         let theirs =
             load(if std::ptr::eq(identity, &client_s) { here.path() } else { there.path() }).unwrap();
-        while identity.present().key.cert != theirs.present().key.cert {
+        while identity.current().key.cert != theirs.current().key.cert {
             clock.advance(Duration::from_secs(1));
             tokio::task::yield_now().await;
         }
     }
-    assert_eq!(client_s.present().key.cert, expected);
+    assert_eq!(client_s.current().key.cert, expected);
     assert_eq!(say("https", &server, &client_s, &env).await.unwrap(), "hello");
 
     // Half of a replacement is not taken: what was in use stays.

@@ -1,68 +1,30 @@
-//! Chains are checked by rustls; what is ours is the name, and that authority and certificate can change.
+//! rustls's hooks for certificates, each of which asks the identity for what is trusted and shown at that moment: both
+//! change while a process runs.
 
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use super::identity::Identity;
 
-/// Whom to trust: who holds a certificate of the authority for the cluster's name.
-pub(super) struct Trust {
-    pub(super) servers: Arc<WebPkiServerVerifier>,
-    pub(super) clients: Arc<dyn ClientCertVerifier>,
-    pub(super) name: ServerName<'static>,
-}
-
-impl Trust {
-    fn check_server(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.servers.verify_server_cert(end_entity, intermediates, &self.name, &[], now)
-    }
-
-    fn check_client(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let verified = self.clients.verify_client_cert(end_entity, intermediates, now)?;
-        verify_server_name(&ParsedCertificate::try_from(end_entity)?, &self.name)?;
-        Ok(verified)
-    }
-
-    /// Whether the others will accept our own certificate, at either end.
-    pub(super) fn check_own(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
-        let Some((end_entity, intermediates)) = chain.split_first() else {
-            return Err(CertificateError::BadEncoding.into());
-        };
-        self.check_server(end_entity, intermediates, now)?;
-        self.check_client(end_entity, intermediates, now)?;
-        Ok(())
-    }
-}
-
 /// Checks servers, by what is trusted at that moment.
-pub(super) struct Servers(pub(super) Identity);
+pub(super) struct ClusterServerVerifier(pub(super) Identity);
 
-impl fmt::Debug for Servers {
+impl fmt::Debug for ClusterServerVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Servers")
+        f.write_str("ClusterServerVerifier")
     }
 }
 
-impl ServerCertVerifier for Servers {
+impl ServerCertVerifier for ClusterServerVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -71,7 +33,7 @@ impl ServerCertVerifier for Servers {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.0.present().trust.check_server(end_entity, intermediates, now)
+        self.0.current().trust.check_server(end_entity, intermediates, now)
     }
 
     fn verify_tls12_signature(
@@ -80,7 +42,7 @@ impl ServerCertVerifier for Servers {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.present().trust.servers.verify_tls12_signature(message, cert, signed)
+        self.0.current().trust.servers.verify_tls12_signature(message, cert, signed)
     }
 
     fn verify_tls13_signature(
@@ -89,26 +51,26 @@ impl ServerCertVerifier for Servers {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.present().trust.servers.verify_tls13_signature(message, cert, signed)
+        self.0.current().trust.servers.verify_tls13_signature(message, cert, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.present().trust.servers.supported_verify_schemes()
+        self.0.current().trust.servers.supported_verify_schemes()
     }
 }
 
 /// Checks clients, by what is trusted at that moment.
-pub(super) struct Clients(pub(super) Identity);
+pub(super) struct ClusterClientVerifier(pub(super) Identity);
 
-impl fmt::Debug for Clients {
+impl fmt::Debug for ClusterClientVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Clients")
+        f.write_str("ClusterClientVerifier")
     }
 }
 
-impl ClientCertVerifier for Clients {
+impl ClientCertVerifier for ClusterClientVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        // Clients have one certificate and show it, whatever is hinted.
+        // ClusterClientVerifier have one certificate and show it, whatever is hinted.
         &[]
     }
 
@@ -118,7 +80,7 @@ impl ClientCertVerifier for Clients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.0.present().trust.check_client(end_entity, intermediates, now)
+        self.0.current().trust.check_client(end_entity, intermediates, now)
     }
 
     fn verify_tls12_signature(
@@ -127,7 +89,7 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.present().trust.clients.verify_tls12_signature(message, cert, signed)
+        self.0.current().trust.clients.verify_tls12_signature(message, cert, signed)
     }
 
     fn verify_tls13_signature(
@@ -136,19 +98,19 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.present().trust.clients.verify_tls13_signature(message, cert, signed)
+        self.0.current().trust.clients.verify_tls13_signature(message, cert, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.present().trust.clients.supported_verify_schemes()
+        self.0.current().trust.clients.supported_verify_schemes()
     }
 }
 
 /// Accepts every server; only that it holds the key of the certificate which it shows is checked.
 #[derive(Debug)]
-pub(super) struct Anybody(pub(super) Arc<CryptoProvider>);
+pub(super) struct AnyServerVerifier(pub(super) Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyServerVerifier {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -184,23 +146,23 @@ impl ServerCertVerifier for Anybody {
 }
 
 /// Shows the certificate of that moment, at either end.
-pub(super) struct Presented(pub(super) Identity);
+pub(super) struct CurrentCertificate(pub(super) Identity);
 
-impl fmt::Debug for Presented {
+impl fmt::Debug for CurrentCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Presented")
+        f.write_str("CurrentCertificate")
     }
 }
 
-impl ResolvesServerCert for Presented {
+impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.present().key.clone())
+        Some(self.0.current().key.clone())
     }
 }
 
-impl ResolvesClientCert for Presented {
+impl ResolvesClientCert for CurrentCertificate {
     fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.present().key.clone())
+        Some(self.0.current().key.clone())
     }
 
     fn has_certs(&self) -> bool {

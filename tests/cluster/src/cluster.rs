@@ -194,7 +194,7 @@ impl Cluster {
             }
             anyhow::bail!("the metanode's events ended");
         };
-        tokio::time::timeout(PATIENCE, search).await.context("the event did not come")?
+        Env::system().timeout(PATIENCE, search).await.context("the event did not come")?
     }
 
     /// Waits until the cluster's status is as wanted. The metanode is asked again after each of its
@@ -216,7 +216,7 @@ impl Cluster {
                 env.sleep(HEARTBEAT).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, poll).await {
+        match env.timeout(PATIENCE, poll).await {
             Ok(status) => status,
             Err(_) => anyhow::bail!("the cluster did not get there: {:?}", self.status().await?),
         }

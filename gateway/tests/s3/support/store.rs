@@ -172,6 +172,7 @@ impl Store {
         let mut passed = Duration::ZERO;
         loop {
             // What the last step set in motion has real time to come to its end.
+            #[expect(clippy::disallowed_methods, reason = "waits for real IO")]
             let breath = tokio::time::timeout(Duration::from_millis(20), happens.as_mut());
             if let Ok(outcome) = breath.await {
                 return (outcome, passed);

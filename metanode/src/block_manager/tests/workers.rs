@@ -76,6 +76,7 @@ async fn what_is_decided_about_a_worker_that_waits_holds_at_once() {
             tokio::task::yield_now().await;
         }
     };
+    #[expect(clippy::disallowed_methods, reason = "only ends a test that hangs")]
     tokio::time::timeout(Duration::from_secs(60), goes_on).await.unwrap();
     stop.cancel();
     running.await.unwrap();
