@@ -298,11 +298,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What becomes of bytes that come in pieces of this size: how many pass, and what is refused.
-    fn pass(bytes: &[u8], piece: usize) -> (usize, Option<(bool, &'static str)>) {
+    /// What happens to bytes that come in pieces of these sizes, over and over: how many pass, and what is refused.
+    fn pass(mut bytes: &[u8], sizes: &[usize]) -> (usize, Option<(bool, &'static str)>) {
         let mut framing = Framing::default();
         let mut passed = 0;
-        for piece in bytes.chunks(piece) {
+        let mut sizes = sizes.iter().cycle();
+        while let (false, Some(size)) = (bytes.is_empty(), sizes.next()) {
+            let (piece, rest) = bytes.split_at(bytes.len().min(*size));
+            bytes = rest;
             match framing.follow(piece) {
                 Ok(()) => passed += piece.len(),
                 Err(refused) => return (passed + refused.keep, Some((refused.in_body, refused.why))),
@@ -313,9 +316,9 @@ mod tests {
 
     #[track_caller]
     fn refused(bytes: &str) -> (usize, bool) {
-        let whole = pass(bytes.as_bytes(), usize::MAX);
+        let whole = pass(bytes.as_bytes(), &[usize::MAX]);
         for piece in 1..bytes.len() {
-            let (_, in_pieces) = pass(bytes.as_bytes(), piece);
+            let (_, in_pieces) = pass(bytes.as_bytes(), &[piece]);
             assert_eq!(in_pieces, whole.1, "in pieces of {piece}: {bytes:?}");
         }
         let (in_body, _) = whole.1.unwrap_or_else(|| panic!("not refused: {bytes:?}"));
@@ -340,7 +343,7 @@ mod tests {
             }
         }
         for piece in 1..300 {
-            assert_eq!(pass(all.as_bytes(), piece), (all.len(), None), "pieces of {piece}");
+            assert_eq!(pass(all.as_bytes(), &[piece]), (all.len(), None), "pieces of {piece}");
         }
     }
 
@@ -401,22 +404,41 @@ mod tests {
         }
     }
 
+    /// Words that make and break heads and chunks, and any bytes.
+    fn any_part() -> impl Strategy<Value = Vec<u8>> {
+        let words = vec![
+            "GET / HTTP/1.1\r\n",
+            "\r\n",
+            "\n",
+            "\r",
+            ":",
+            "5",
+            " ",
+            "Content-Length: 5\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "12345",
+            "0\r\n",
+            "content-length",
+            "chunked",
+            ";",
+        ];
+        prop_oneof![
+            14 => prop::sample::select(words).prop_map(|word| word.as_bytes().to_vec()),
+            1 => prop::collection::vec(any::<u8>(), 0..80),
+        ]
+    }
+
     proptest! {
-        /// The state between pieces is all there is: how bytes are cut into pieces changes nothing.
+        /// What is kept between two pieces is all there is: it does not matter where they are cut.
         #[test]
         fn any_bytes_mean_the_same_in_any_pieces(
-            parts in proptest::collection::vec(prop_oneof![
-                Just("GET / HTTP/1.1\r\n"), Just("\r\n"), Just("\n"), Just("\r"), Just(":"), Just("5"), Just(" "),
-                Just("Content-Length: 5\r\n"), Just("Transfer-Encoding: chunked\r\n"), Just("12345"), Just("0\r\n"),
-                Just("content-length"), Just("chunked"), Just(";"),
-            ], 0..20),
-            piece in 1usize..9,
+            parts in prop::collection::vec(any_part(), 0..20), cuts in prop::collection::vec(1usize..40, 1..30),
         ) {
             let bytes = parts.concat();
-            let whole = pass(bytes.as_bytes(), usize::MAX);
-            let pieces = pass(bytes.as_bytes(), piece);
+            let whole = pass(&bytes, &[usize::MAX]);
+            let pieces = pass(&bytes, &cuts);
             prop_assert_eq!(whole.1, pieces.1);
-            // Of what is refused, the pieces before the last are gone already.
+            // Of a message that is refused, the pieces before the last one have passed already.
             prop_assert!(whole.0 <= pieces.0 && (whole.1.is_some() || whole.0 == pieces.0));
         }
     }

@@ -227,6 +227,9 @@ impl FromStr for ClusterSecret {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -50,6 +50,8 @@ mod probe;
 mod quarantine;
 mod read;
 mod record;
+#[cfg(test)]
+mod record_properties;
 mod recover;
 mod recover_dedicated;
 mod recovery;

@@ -1,3 +1,5 @@
+//! The block service of a datanode over HTTP, as its callers use it.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -85,13 +87,7 @@ impl BlockService for HttpBlockClient {
             call = call.header(RANGE, format!("bytes={start}-{last}"));
         }
         let answer = in_time(call.send()).await?;
-        let answer = success(answer.map_err(unreachable)?).await?;
-        let info = block_info(&answer)?;
-        let data_offset = number(&answer, header::DATA_OFFSET)?;
-        let mut data = answer.bytes_stream().map_err(unreachable).boxed();
-        let (table, rest) = read_table(&mut data, info.length).await?;
-        let data = futures_util::stream::iter((!rest.is_empty()).then_some(Ok(rest))).chain(data).boxed();
-        Ok(BlockRead { info, table, data_offset, data: with_read_timeout(data) })
+        read_answer(success(answer.map_err(unreachable)?).await?).await
     }
 
     async fn head(&self, request: HeadBlock) -> Result<BlockInfo, BlockError> {
@@ -155,6 +151,16 @@ fn block_info(answer: &Response) -> Result<BlockInfo, BlockError> {
     let volume = optional(header::VOLUME).and_then(|volume| volume.parse().ok());
     let incarnation = optional(header::INCARNATION).and_then(|incarnation| incarnation.parse().ok());
     Ok(BlockInfo { length, crc32c, volume, incarnation })
+}
+
+/// A GET's answer as a block being read: headers, then the chunk table, then the data.
+pub(super) async fn read_answer(answer: Response) -> Result<BlockRead, BlockError> {
+    let info = block_info(&answer)?;
+    let data_offset = number(&answer, header::DATA_OFFSET)?;
+    let mut data = answer.bytes_stream().map_err(unreachable).boxed();
+    let (table, rest) = read_table(&mut data, info.length).await?;
+    let data = futures_util::stream::iter((!rest.is_empty()).then_some(Ok(rest))).chain(data).boxed();
+    Ok(BlockRead { info, table, data_offset, data: with_read_timeout(data) })
 }
 
 /// Takes the table from the front of `data`; returns it and what came behind it in the same piece.

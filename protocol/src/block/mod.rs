@@ -18,6 +18,8 @@
 mod client;
 mod connector;
 mod error;
+#[cfg(test)]
+mod properties;
 
 pub use cairn_types::block::BLOCK_LENGTH_MAX;
 pub use client::HttpBlockClient;

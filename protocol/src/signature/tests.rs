@@ -10,17 +10,17 @@ use super::*;
 use crate::env::{Env, ManualClock, Timestamp};
 use crate::secret::{CLOCK_SKEW_MAX, ClusterSecret, SecretError};
 
-const PATH: &str = "/v1/thing/do";
+pub(super) const PATH: &str = "/v1/thing/do";
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-struct World {
+pub(super) struct World {
     env: Env,
     clock: ManualClock,
-    signer: Signer,
+    pub(super) signer: Signer,
     admission: Admission,
 }
 
-fn secret() -> ClusterSecret {
+pub(super) fn secret() -> ClusterSecret {
     ClusterSecret::new("0123456789abcdef0123456789abcdef").unwrap()
 }
 
@@ -31,12 +31,19 @@ fn world() -> World {
     World { env, clock, signer, admission }
 }
 
+/// Both sides, after the caller learned the epoch.
+pub(super) fn introduced() -> World {
+    let world = world();
+    world.introduce();
+    world
+}
+
 fn headers(authorization: &str) -> HeaderMap {
     HeaderMap::from_iter([(header::AUTHORIZATION, authorization.parse().unwrap())])
 }
 
 impl World {
-    fn admit(&self, authorization: &str) -> Result<Admitted, Refusal> {
+    pub(super) fn admit(&self, authorization: &str) -> Result<Admitted, Refusal> {
         self.admission.admit("POST", PATH, &headers(authorization), 1000)
     }
 
