@@ -1,3 +1,5 @@
+//! Where connections come from, and what happens when the machine has no more file descriptors.
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -49,7 +51,7 @@ fn limit_unsent(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// How long to wait when the machine has no more file descriptors or memory: long enough not to
-/// spin, short enough that nobody notices once some are free.
+/// spin, short enough not to be noticed once some are free.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The next connection, however many errors come before it.

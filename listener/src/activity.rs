@@ -1,3 +1,6 @@
+//! What one connection is doing, and since when. All of its time-outs follow from that, and so does whether it can be closed
+//! without harm when another client needs its place.
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +30,7 @@ pub(super) struct Activity {
     changed: Notify,
 }
 
+/// What the time-outs follow from.
 struct ConnectionState {
     phase: Phase,
     /// When the phase began; in [`Phase::Idle`] also when the last answer still moved.
@@ -44,11 +48,11 @@ struct ConnectionState {
     unwritten: usize,
     /// The last write had to wait for the client.
     blocked: bool,
-    /// Who waits until hardly anything is left to write.
+    /// The task that waits until hardly anything is left to write.
     writer: Option<Waker>,
     /// The client reads an answer too slowly.
     too_slow: bool,
-    /// Others need the place.
+    /// It is to be closed because another client needs its place.
     evicted: bool,
     last_id: u64,
 }
@@ -120,7 +124,7 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says in the log that the client is let go.
+    /// Logs that the connection is closed, and why.
     pub(super) fn let_go(&self, why: LetGo) {
         self.complaints.note(why, self.peer);
     }
@@ -143,7 +147,7 @@ impl Activity {
         }
     }
 
-    /// Ends the connection for the sake of others; false if it is ending already.
+    /// Closes the connection so that another client gets its place; false if it is being closed already.
     pub(super) fn evict(&self) -> bool {
         let evicted = std::mem::replace(&mut self.state().evicted, true);
         self.changed.notify_one();
@@ -174,7 +178,7 @@ impl Activity {
         self.state().client_closed = true;
     }
 
-    /// Nobody will read the rest of a request's body.
+    /// The rest of a request's body will not be read.
     pub(super) fn body_unread(&self) {
         self.state().body_unread = true;
     }
@@ -185,7 +189,7 @@ impl Activity {
         !state.client_closed && !state.http2 && (state.body_unread || state.phase == Phase::Head)
     }
 
-    /// So many bytes were written.
+    /// `bytes` bytes were written.
     pub(super) fn bytes_written(&self, bytes: usize) {
         let mut state = self.state();
         state.blocked = false;
@@ -204,13 +208,13 @@ impl Activity {
         }
     }
 
-    /// Whether no answer is on its way.
+    /// Whether no answer is being written.
     pub(super) fn is_quiet(&self) -> bool {
         let state = self.state();
         state.in_flight == 0 && !state.blocked
     }
 
-    /// What is to be written waits for the client.
+    /// A write waits for the client to read.
     pub(super) fn write_blocked(&self) {
         self.state().blocked = true;
     }
@@ -247,7 +251,7 @@ impl Activity {
             Expiry::Crowded => self.let_go(LetGo::Idle),
             Expiry::Unread => self.let_go(LetGo::StalledReader),
             Expiry::TooSlow => self.let_go(LetGo::SlowReader),
-            // Clients pool connections and leave them: that is how it should be.
+            // Not logged: clients pool connections and leave them, as they should.
             Expiry::Head | Expiry::Idle => {}
         }
     }
@@ -282,7 +286,7 @@ impl Activity {
 
 impl ConnectionState {
     /// Whether a connection of HTTP/1 asks for the next piece of an answer. HTTP/2 asks when the client's window and
-    /// the stream's buffer have room.
+    /// the stream's buffer have space.
     fn takes_more(&self) -> bool {
         self.http2 || self.unwritten == 0 || (!self.blocked && self.unwritten < UNWRITTEN_MAX)
     }
@@ -310,7 +314,7 @@ impl InFlight {
         self.bytes = bytes;
     }
 
-    /// Waits until the client has read it, or nearly so.
+    /// Waits until the client has read the piece, or nearly all of it.
     pub(super) fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.activity.state();
         if !state.takes_more() {

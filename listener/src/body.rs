@@ -1,3 +1,5 @@
+//! Bodies of requests and answers with time-outs: they end when the client stalls, and say why.
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};

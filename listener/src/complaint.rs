@@ -1,3 +1,5 @@
+//! Log messages about clients whose connections were closed: one line per reason and interval, with counts.
+
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -5,7 +7,7 @@ use std::time::Duration;
 
 use cairn_protocol::env::Env;
 
-/// Why a client was let go, or not taken.
+/// Why a connection was closed, or not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LetGo {
     /// It has as many connections as one address may.

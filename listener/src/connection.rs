@@ -1,3 +1,5 @@
+//! The life of one connection: TLS, detection of the protocol, hyper, and an orderly end.
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -95,7 +97,7 @@ where
         () = shared.shutdown.cancelled() => return,
     };
     let Ok(is_http2) = is_http2 else { return };
-    // Who speaks HTTP/2 where nobody does is answered by HTTP/1: with an error.
+    // A client that speaks HTTP/2 to a port without it gets an error in HTTP/1.
     let is_http2 = is_http2 && shared.limits.http2;
     let service = {
         let (activity, shared) = (activity.clone(), shared.clone());

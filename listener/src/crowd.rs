@@ -1,4 +1,4 @@
-//! Who is connected, and who has to make room when the listener is full.
+//! All connections of a listener: their limits, and which connection is closed when a new client needs a place.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -12,15 +12,15 @@ use super::complaint::{Complaints, LetGo};
 use super::waiters::Waiters;
 use cairn_protocol::env::Env;
 
-/// How long the head of a first request may take before its connection has to make room for others: some round
+/// How long the head of a first request may take before its connection may be closed for another one: some round
 /// trips of a distant client.
 const HEAD_GRACE: Duration = Duration::from_millis(500);
 
 /// How often a full listener looks whether a connection has become dispensable.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// One in so many connections is chosen to go whenever all are looked at, so that a crowd of newcomers does not cost a
-/// look at all connections each.
+/// Whenever all connections are examined, one in so many is chosen to be closed, so that not every new connection costs
+/// an examination of all.
 const CHOSEN_SHARE: usize = 64;
 
 /// The connections of a listener.
@@ -38,7 +38,7 @@ struct Members {
     last_id: u64,
     all: HashMap<u64, Member>,
     addresses: HashMap<IpAddr, Address>,
-    /// Who goes next, of all.
+    /// The next ones to close, of all.
     chosen: VecDeque<Chosen>,
 }
 
@@ -50,13 +50,13 @@ struct Member {
 #[derive(Default)]
 struct Address {
     count: usize,
-    /// Who goes next, of this address.
+    /// The next ones to close, of this address.
     chosen: VecDeque<Chosen>,
 }
 
 type Chosen = (u64, Dispensable);
 
-/// A connection's place. Dropped, it is free.
+/// A connection's place. It is free again when this is dropped.
 pub(super) struct Place {
     crowd: Arc<Crowd>,
     id: u64,
@@ -96,7 +96,8 @@ impl Crowd {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a place, and asks who can be spared to make room. `None` if the client has too many already.
+    /// Waits for a place, and closes the connection that can be spared best if there is none. `None` if the client has too
+    /// many already.
     pub(super) async fn enter(self: &Arc<Self>, peer: SocketAddr) -> Option<(Place, Arc<Activity>)> {
         let address = client(peer.ip());
         if self.members().count(address) >= self.address_max && !self.make_room(Some(address)) {
@@ -125,18 +126,18 @@ impl Crowd {
             let leaving = self.make_room(None);
             tokio::select! {
                 permit = permit.as_mut() => return permit.ok(),
-                // One that is on its way out is enough, unless it does not go.
+                // One that is being closed is enough, unless that takes long.
                 () = dispensable, if !leaving => {}
                 () = self.env.sleep(LOOK_AGAIN) => {}
             }
         }
     }
 
-    /// Ends the connection that can be spared best, of one client or of all: those without a request before idle
-    /// ones, the oldest first. False if none can.
+    /// Closes the connection that can be spared best, of one client or of all: those without a request before idle
+    /// ones, the oldest first. False if none can be closed.
     pub(super) fn make_room(&self, of: Option<IpAddr>) -> bool {
         let mut members = self.members();
-        // Whoever was chosen may have gone, or got busy: then it is looked again, once.
+        // The chosen connections may have ended or become busy. Then others are chosen, once.
         for _ in 0..2 {
             while let Some((id, why)) = members.chosen(of).pop_front() {
                 let Some(member) = members.all.get(&id) else { continue };
@@ -163,7 +164,7 @@ impl Members {
     }
 
     fn choose(&mut self, of: Option<IpAddr>, now: Duration) {
-        // One client's own connections are its own affair: the oldest goes, however young it is.
+        // Among one client's own connections there is no grace: the oldest is closed, however young it is.
         let grace = if of.is_none() { HEAD_GRACE } else { Duration::ZERO };
         let in_grace = |why: &Dispensable| matches!(why, Dispensable::Silent(since) if now.saturating_sub(*since) < grace);
         let mut found: Vec<Chosen> = self
@@ -172,8 +173,8 @@ impl Members {
             .filter(|(_, member)| of.is_none_or(|address| member.address == address))
             .filter_map(|(id, member)| Some((*id, member.activity.dispensable()?)))
             .collect();
-        // Soon one of those will have been silent for long enough: no idle client has to go for a crowd that has just
-        // come.
+        // One of the new connections can be closed soon: no idle client has to be closed for connections that have only
+        // just begun.
         let soon = found.iter().any(|(_, why)| in_grace(why));
         found.retain(|(_, why)| match why {
             Dispensable::Silent(_) => !in_grace(why),
@@ -254,7 +255,7 @@ mod tests {
         assert!(!crowd.make_room(None));
         clock.advance(SECOND);
         assert!(crowd.make_room(None));
-        // It is on its way out already, and makes room once only.
+        // It is being closed already, and frees one place only.
         assert!(!crowd.make_room(None));
     }
 

@@ -1,13 +1,13 @@
-//! Where messages begin and end on an HTTP/1 connection, and which of them two readers could understand
+//! Finds where messages begin and end on an HTTP/1 connection, and refuses those that two parsers could understand
 //! differently.
 //!
 //! hyper removes `Content-Length` when `Transfer-Encoding` is there, keeps one of two equal lengths, and takes
-//! `gzip, chunked` for `chunked`: what it hands on looks unambiguous. A proxy in front of us may have read the
-//! message otherwise, and what it took for a body would be our next request (request smuggling; RFC 9112,
-//! sections 6.1, 6.3 and 11.2). So the bytes are looked at before hyper sees them.
+//! `gzip, chunked` for `chunked`: the result looks unambiguous. A proxy in front of us may have parsed
+//! the message differently, and a part of what it took for the body would be our next request (request smuggling; RFC 9112,
+//! sections 6.1, 6.3 and 11.2). So the bytes are checked before hyper sees them.
 //!
-//! [`Framing`] follows the connection byte by byte and keeps no more than the beginning of a line. It cannot lose
-//! its place: it lets only such messages through whose end there is one way to see (no length or one of digits
+//! [`Framing`] follows the connection byte by byte and keeps no more than the beginning of a line. It always
+//! knows where it is, because it lets only messages through whose end is unambiguous (no length or one of digits
 //! only, or `chunked` and nothing else; lines that end with CRLF), and hyper sees the end of these at the same
 //! place. Whatever else hyper refuses ends the connection, and with it the need to know where the next message
 //! begins.
@@ -30,7 +30,7 @@ pub(super) struct Framing {
     owes_continue: bool,
 }
 
-/// Where in a message the next byte belongs.
+/// The part of a message to which the next byte belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Place {
     /// Before a request's line. Empty lines are ignored there (RFC 9112, section 2.2).

@@ -1,3 +1,6 @@
+//! The stream between hyper and the client: it reports reads and writes to the connection's activity, and lets `framing` see
+//! the bytes first.
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,8 +15,8 @@ use super::complaint::LetGo;
 use super::framing::{Framing, Refused};
 use super::stall::Stall;
 
-/// A stream that tells its [`Activity`] what passes, lets no message through that could be read in two ways, and
-/// breaks when its other end does not read.
+/// A stream that reports to its [`Activity`] what passes, lets no message through that two parsers could understand
+/// differently, and fails when its other end does not read.
 pub(super) struct Watched<T> {
     stream: T,
     activity: Arc<Activity>,
@@ -46,7 +49,7 @@ const WRONG_HEAD: &[u8] = b"\0\r\n\r\n";
 /// when a final answer comes first, and waits for its end until it times out. RFC 9110, section 10.1.1, leaves it to us.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// How a stream is closed whose client is still sending what nobody will read: its kernel would take
+/// How a stream is closed whose client is still sending what will not be read: its kernel would take
 /// our closing for a reset and throw the answer away before the client sees it. So we end our half
 /// first and discard what comes for a while (RFC 9112, section 9.6).
 struct Linger {

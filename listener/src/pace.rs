@@ -1,8 +1,10 @@
+//! The least rate at which a body has to move.
+
 use std::time::Duration;
 
-/// Who moves bytes too slowly.
+/// Finds out whether a client moves bytes too slowly.
 ///
-/// Only the time counts in which we wait for the client, so that nobody is blamed for waiting for us; and all bytes
+/// Only the time counts in which we wait for the client, so that no client is blamed for waiting for us; and all bytes
 /// count, so that a client which was fast and pauses is judged by both.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -42,7 +44,7 @@ mod tests {
     #[test]
     fn a_client_is_judged_by_the_time_in_which_it_was_waited_for() {
         let mut pace = Pace::new(100, 10 * SECOND);
-        // Nothing was waited for: a server that is slow judges nobody.
+        // The client was not waited for: a slow server must not blame it.
         assert!((0..1000).all(|_| !pace.add(0, Duration::ZERO)));
         assert!((0..9).all(|_| !pace.add(99, SECOND)));
         assert!(pace.add(99, SECOND), "990 bytes in 10 s");

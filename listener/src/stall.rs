@@ -1,3 +1,5 @@
+//! How long a body has not moved at all.
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;

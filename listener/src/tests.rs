@@ -1,3 +1,6 @@
+//! The promises of a listener towards slow, silent and greedy clients, over streams in
+//! memory and a clock that the test moves.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

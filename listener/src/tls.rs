@@ -60,7 +60,7 @@ pub fn server_config(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig
 /// The first byte of a TLS connection: a record of the handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// What somebody is told who speaks HTTP to a port of TLS.
+/// The answer to a client that speaks HTTP to a port of TLS.
 const PLAIN_ANSWER: &str = "This port speaks TLS: write its address with https://";
 
 /// How much of what a plain client goes on to send is read, so that it sees the answer and not a broken connection.
@@ -89,7 +89,8 @@ where
     ))
 }
 
-/// Tells of a handshake that failed. Who went away is nobody to warn of: port scanners and load balancers do it all day.
+/// Logs a handshake that failed. A client that only went away is no warning: port scanners and load balancers do that all
+/// day.
 pub(super) fn report(address: SocketAddr, error: &io::Error, seldom: &Seldom) {
     let reason = cairn_protocol::tls::explain(error).unwrap_or_else(|| error.to_string());
     let went_away =

@@ -1,4 +1,4 @@
-//! Typed events: what tests wait on instead of sleeping, and what `cairn admin events` shows.
+//! Typed events: tests wait for them instead of sleeping, and `cairn admin events` shows them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,13 +32,13 @@ pub enum EventKind {
     NodeRegistered { node: NodeId, incarnation: u64 },
     /// A datanode sent its complete block report.
     NodeReported { node: NodeId, blocks: u64 },
-    /// A datanode was not heard of for the stale time: it gets no new blocks and is read last.
+    /// A datanode sent no heartbeat for the stale time: it gets no new blocks and is read last.
     NodeStale { node: NodeId },
-    /// A datanode was not heard of for the dead time: its blocks are repaired from other copies.
+    /// A datanode sent no heartbeat for the dead time: its blocks are repaired from other replicas.
     NodeDead { node: NodeId },
-    /// A datanode that was stale is heard of again.
+    /// A datanode that was stale sent a heartbeat again.
     NodeLive { node: NodeId },
-    /// An operator wants something else of a datanode.
+    /// An operator changed a datanode's administrative state.
     NodeAdminStateChanged { node: NodeId, admin_state: AdminState },
     /// A draining datanode has no blocks left: it can be stopped and removed.
     NodeDrained { node: NodeId },
@@ -47,13 +47,13 @@ pub enum EventKind {
     /// Nothing is deleted any more until an operator agrees: the metanode's database may be older than what this
     /// datanode holds.
     DeletionsHeld { node: NodeId },
-    /// An operator agreed to give up what the database does not know.
+    /// An operator agreed that replicas which the database does not know are deleted.
     DeletionsReleased,
     /// A datanode was removed.
     NodeRemoved { node: NodeId },
     /// A block is moved from one datanode to another: a copy was ordered.
     MoveStarted { block: BlockId, from: NodeId, to: NodeId },
-    /// A block was moved: the copy is there, and the old one is queued for deletion.
+    /// A block was moved: the new replica is there, and the old one is queued for deletion.
     BlockMoved { block: BlockId, from: NodeId, to: NodeId },
     /// All nodes in service are within the threshold, or nothing would bring them nearer.
     BalanceIdle,
@@ -73,7 +73,7 @@ pub enum EventKind {
     BlockStored { block: BlockId, node: NodeId },
     /// A replica was deleted from its node.
     BlockDeleted { block: BlockId, node: NodeId },
-    /// Blocks that nobody refers to any more were handed to deletion.
+    /// Blocks to which nothing refers any more were queued for deletion.
     GarbageCollected { blocks: u64 },
     /// The deletion queue ran empty.
     GarbageIdle,

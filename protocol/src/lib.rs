@@ -10,7 +10,7 @@
 //! | [`tls`] | mutual TLS between the parts |
 //! | [`metadata`] | gateway → metanode: buckets, objects, uploads, grants |
 //! | [`cluster`] | datanode → metanode: registration, heartbeats, block reports; and commands back |
-//! | [`block`] | anybody → datanode: the block service, its HTTP client and its wire format |
+//! | [`block`] | gateway, datanode → datanode: the block service, its HTTP client and its wire format |
 //! | [`rpc`] | how a service trait becomes an HTTP router and an HTTP client |
 //! | [`admin`] | operator → metanode: status |
 //! | [`event`] | typed events that tests and operators wait on |

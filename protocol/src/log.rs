@@ -1,14 +1,15 @@
 //! Warnings that say whose fault it was.
 //!
 //! `fault=self`: this process broke; in tests such a warning is a failure.
-//! `fault=peer`: somebody whom we talk to broke, and we coped.
+//! `fault=peer`: a client, a node or a disk failed, and this process could go on.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::env::Env;
 
-/// Says whether it is time for a warning that a stranger could cause as often as it likes: the log is on our disk.
+/// Limits a warning that an unauthenticated client could cause as often as it likes, so that it cannot fill the disk with
+/// our log.
 #[derive(Debug)]
 pub struct Seldom {
     env: Env,
@@ -17,12 +18,12 @@ pub struct Seldom {
 }
 
 impl Seldom {
-    /// Once in each `interval` at the most.
+    /// Allows one warning in each `interval`.
     pub fn new(env: Env, interval: Duration) -> Self {
         Self { env, interval, last: Mutex::new(None) }
     }
 
-    /// Whether to speak now; then not again for a while.
+    /// Whether to log the warning now. After `true` the answer is `false` for one interval.
     pub fn may_speak(&self) -> bool {
         let now = self.env.monotonic();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,7 +41,7 @@ macro_rules! warn_self {
     ($($arg:tt)+) => { ::tracing::warn!(fault = "self", $($arg)+) };
 }
 
-/// A warning about a peer: a client, a node or a disk of somebody else misbehaved.
+/// A warning about a peer: a client, another node or its disk misbehaved.
 #[macro_export]
 macro_rules! warn_peer {
     ($($arg:tt)+) => { ::tracing::warn!(fault = "peer", $($arg)+) };

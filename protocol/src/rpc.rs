@@ -5,8 +5,8 @@
 //! see [`signature`](crate::signature). The answer is JSON; an error is `{"code": …, "message": …}` with a status of 4xx
 //! or 5xx.
 //!
-//! The first part of the path is the version of the protocol. Who asks for another one is told in words which there
-//! is: see [`with_fallbacks`].
+//! The first part of the path is the version of the protocol. A call of another version is answered with the
+//! version that there is: see [`with_fallbacks`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +28,8 @@ use crate::signature::{
 use crate::tls::{Identity, TlsError};
 
 /// The largest request or answer: the completion of an upload of 10,000 parts, or a page of a block
-/// report, with room to spare. It stops a confused peer from filling our memory; who does not know the cluster's secret
-/// has nothing read at all.
+/// report, and a margin. It stops a faulty peer from filling the memory. Nothing at all is read from a caller that does
+/// not know the cluster's secret.
 pub const MESSAGE_LENGTH_MAX: usize = 64 * 1024 * 1024;
 
 /// The version of the protocol between the parts: the first part of every path but `/health` and `/events`.
@@ -52,8 +52,8 @@ pub fn current_request_id() -> Option<String> {
 pub trait WireError: Serialize + DeserializeOwned + std::fmt::Display + Send + Sync + 'static {
     /// The HTTP status that carries it.
     fn status(&self) -> u16;
-    /// The peer could not be reached, did not answer in time, or answered nonsense. Whether it did
-    /// what it was asked is unknown.
+    /// The peer could not be reached, did not answer in time, or sent an answer that makes no sense. It is
+    /// not known whether the call was served.
     fn unavailable(reason: String) -> Self;
     /// The request was not authentic.
     fn unauthorized(reason: SecretError) -> Self;
@@ -88,7 +88,7 @@ struct ErrorBody<E> {
     message: String,
 }
 
-/// The answer that carries `error`, unsigned: for blocks, and for callers who have proven nothing.
+/// The answer that carries `error`, unsigned: for block operations, and for callers that are not authenticated.
 pub fn error_response<E: WireError>(error: E) -> Response {
     respond(error_body(error))
 }
@@ -116,7 +116,7 @@ fn respond((status, body): Answer) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// The error in an answer's body, or `unavailable` when the body is none of ours.
+/// The error in an answer's body, or `unavailable` when the body holds none.
 pub fn decode_error<E: WireError>(status: u16, body: &[u8]) -> E {
     match serde_json::from_slice::<ErrorBody<E>>(body) {
         Ok(body) => body.error,
@@ -124,7 +124,8 @@ pub fn decode_error<E: WireError>(status: u16, body: &[u8]) -> E {
     }
 }
 
-/// What an answer that is none of ours says, if it is a short line: a proxy, or a port that speaks TLS, tells what is wrong.
+/// The text of an answer that is not of this protocol, if it is a short line: a proxy, or a port that speaks TLS, explains
+/// in it what is wrong.
 fn quote(body: &[u8]) -> String {
     match std::str::from_utf8(body).map(str::trim) {
         Ok(line) if (1..=200).contains(&line.len()) && !line.contains(char::is_control) => {
@@ -136,9 +137,9 @@ fn quote(body: &[u8]) -> String {
 
 /// What a router needs to answer calls.
 pub struct RpcServer<S: ?Sized> {
-    /// Who answers.
+    /// The implementation.
     pub service: Arc<S>,
-    /// Who may ask. All services of a port share one.
+    /// Checks the callers. All services of a port share one.
     pub admission: Admission,
 }
 
@@ -148,7 +149,7 @@ impl<S: ?Sized> Clone for RpcServer<S> {
     }
 }
 
-/// Answers what no route of `router` knows in the words of the protocol.
+/// Answers unknown paths and methods with errors of this protocol.
 pub fn with_fallbacks(router: Router) -> Router {
     router.fallback(unknown_path).method_not_allowed_fallback(unknown_method)
 }
@@ -169,13 +170,13 @@ async fn unknown_method(request: Request) -> Response {
     refusal(StatusCode::METHOD_NOT_ALLOWED, &format!("this path has no {}", request.method()))
 }
 
-/// A code that every service's errors have, so that each client understands it.
+/// An error with a code that every service has, so that each client understands it.
 fn refusal(status: StatusCode, reason: &str) -> Response {
     let message = format!("malformed request: {reason}");
     respond(json(status, &serde_json::json!({ "code": "Malformed", "reason": reason, "message": message })))
 }
 
-/// Checks the head of a call, reads its body and decodes it. Who does not know the secret has nothing read for it.
+/// Checks the head of a call, reads its body and decodes it. Nothing is read for a caller that does not know the secret.
 ///
 /// # Errors
 /// The answer to send instead.
@@ -216,10 +217,10 @@ pub fn refuse_bodiless<E: WireError>(admission: &Admission, request: &Request) -
     admitted.err().map(|refusal| refuse::<E>(admission, refusal))
 }
 
-/// How long the body of a call that has to be signed anew is read for the sake of the answer.
+/// How long the rest of a refused body is read, so that its caller can receive the answer.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads a body, and keeps none of it: a caller in the middle of sending sees the answer only if it can go on.
+/// Reads a body and drops it: a caller that is still sending sees the answer only after it has sent all.
 async fn discard(body: axum::body::Body) {
     let mut pieces = body.into_data_stream();
     let all = async { while let Some(Ok(_)) = pieces.next().await {} };
@@ -386,7 +387,7 @@ impl RpcClient {
         call.send().await
     }
 
-    /// The answer if it is authentic, or a refusal: those who do not know our secret cannot sign it.
+    /// The answer if it is authentic, or a refusal: a peer with another secret cannot sign its refusal.
     fn check(
         &self,
         call: &SignedCall,
@@ -430,15 +431,15 @@ impl RpcClient {
     }
 }
 
-/// An answer that is the peer's, or that says no.
+/// An answer that is authentic, or a refusal.
 struct CheckedAnswer {
     status: StatusCode,
     body: Bytes,
-    /// The call was refused because it was signed for another start of the peer; the next one will not be.
+    /// The call was signed for an earlier start of the peer and was refused. Signed again, it will be admitted.
     is_for_another_epoch: bool,
 }
 
-/// Whether an answer says that the call was not served because of what it is, and not because of what it asks.
+/// Whether an answer says that the call was not admitted, rather than that the operation failed.
 fn is_refusal(status: StatusCode, body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Code {
@@ -449,7 +450,7 @@ fn is_refusal(status: StatusCode, body: &[u8]) -> bool {
     }
     match serde_json::from_slice::<Code>(body) {
         Ok(Code { code }) => code == "Unauthorized" || code == "Malformed",
-        // None of ours; the status and what it says are told.
+        // Not of this protocol. The caller gets its status and text.
         Err(_) => true,
     }
 }
@@ -457,16 +458,16 @@ fn is_refusal(status: StatusCode, body: &[u8]) -> bool {
 /// Why no client can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// TLS.
+    /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The rest of it.
+    /// The HTTP client cannot be built.
     #[error("no HTTP client can be made: {0}")]
     Http(#[from] reqwest::Error),
 }
 
-/// What all HTTP clients of internal ports have in common: they show `identity` where TLS is spoken, and trust who shows
-/// one of the same cluster.
+/// What all HTTP clients of internal ports have in common: they show `identity` over TLS, and trust servers that show
+/// an identity of the same cluster.
 ///
 /// # Errors
 /// When TLS cannot be set up.
@@ -476,14 +477,14 @@ pub fn client_builder(identity: &Identity) -> Result<reqwest::ClientBuilder, Tls
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .http1_only()
-        // A part answers itself, and sends nobody elsewhere.
+        // The parts of a cluster never redirect.
         .redirect(reqwest::redirect::Policy::none())
         // Internal addresses are reached directly, whatever proxy the environment names.
         .no_proxy();
     Ok(builder)
 }
 
-/// What an error of reqwest comes from, in a few words. The peer's address is left to whoever knows its name.
+/// The cause of an error of reqwest, in a few words, without the peer's address: callers name the peer.
 pub fn describe(error: &reqwest::Error) -> String {
     let mut root: &dyn std::error::Error = error;
     while let Some(cause) = root.source() {

@@ -1,8 +1,8 @@
 //! The cluster's secret, and what it signs: calls between parts (see [`signature`](crate::signature)), grants, and block
 //! tokens. The certificates of the parts come from it too: see [`tls`](crate::tls).
 //!
-//! Signatures are HMAC-SHA256 (RFC 2104) over a purpose and a message, so that what was signed for
-//! one purpose is worth nothing for another. They are compared in constant time.
+//! Signatures are HMAC-SHA256 (RFC 2104) over a purpose and a message, so that a signature for
+//! one purpose is not valid for another. They are compared in constant time.
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,7 +33,7 @@ pub enum SecretError {
     /// It was signed as versions before this one did, which did not say what the body is.
     #[error("the call is signed as older versions of Cairn did; run the same version everywhere")]
     OldVersion,
-    /// It was signed with another secret. Ours is not named: whoever asks has shown nothing yet.
+    /// It was signed with another secret. Our key id is not named, because the caller has proven nothing yet.
     #[error("the token was signed with another cluster secret than ours (its key id is {theirs})")]
     OtherKey {
         /// Key id that the token names.
@@ -48,10 +48,10 @@ pub enum SecretError {
     /// The body is longer, shorter or another than was signed.
     #[error("the body is not the one that was signed")]
     OtherBody,
-    /// It was signed for a receiver that is no more: this one has started since, or it is another one.
+    /// It was signed for an earlier start of this receiver, or for another receiver.
     #[error("the call was signed for another start of this part; sign it anew")]
     OtherEpoch,
-    /// It was served before, or so many later ones came before it that nobody can tell.
+    /// It was served before, or so many later ones came before it that it cannot be known.
     #[error("the call was seen before")]
     Replayed,
     /// Its time is over, or the clocks of the two machines disagree.
@@ -183,7 +183,7 @@ impl ClusterSecret {
     }
 }
 
-/// What a stranger wrote, no longer than a key id is.
+/// A text from an unauthenticated caller, cut to the length of a key id.
 fn shortened(theirs: &str) -> String {
     theirs.chars().filter(char::is_ascii_hexdigit).take(8).collect()
 }
@@ -263,7 +263,7 @@ mod tests {
         let token = other.block_token(BlockOperation::Get, block, node, Timestamp(100));
         let refused = secret().check_block_token(&token, BlockOperation::Get, block, node, Timestamp(1));
         let Err(error @ SecretError::OtherKey { .. }) = refused else { panic!("{refused:?}") };
-        // Whoever asks with another secret is not told which key id would have been the right one.
+        // A caller with another secret does not learn which key id would have been right.
         assert!(!error.to_string().contains(secret().key_id()), "{error}");
         assert!(error.to_string().contains(other.key_id()), "{error}");
     }

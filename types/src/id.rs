@@ -60,7 +60,7 @@ id! {
     VolumeId
 }
 id! {
-    /// A start of a metanode on its database, named at random, so that two copies of one database that both
+    /// A start of a metanode on its database, named at random, so that two copies of one database file that both
     /// went on are told apart.
     OpeningId
 }

@@ -1,11 +1,11 @@
-//! Connections that say nothing, and clients that want all places.
+//! The promise: neither connections that send nothing nor clients that open very many keep others from being served.
 
 use super::*;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
-/// 4,096 silent connections held every place until their time for a head was over: 20 s in which nobody else was
-/// served, and then anew.
+/// 4,096 silent connections held every place until their time for a head was over: no other client was
+/// served for 20 s, and then it began anew.
 #[tokio::test]
 async fn at_the_cap_those_without_a_request_make_room_the_oldest_first() {
     let limits = Limits { connections_max: 3, ..Limits::default() };

@@ -14,7 +14,7 @@ pub struct GetBucketSettings {
 pub struct SetBucketSettings {
     /// Its name.
     pub bucket: String,
-    /// How many copies its blocks have, if its storage class says nothing else.
+    /// How many replicas its blocks have, if its storage class says nothing else.
     pub replication: Option<u32>,
     /// The length in bytes of its objects' first blocks.
     pub block_size: Option<u64>,
@@ -29,7 +29,7 @@ pub struct BucketSettings {
     pub replication: Option<u32>,
     /// Its own block size; the cluster's default, without.
     pub block_size: Option<u64>,
-    /// What holds for a new object: copies.
+    /// What holds for a new object: replicas.
     pub effective_replication: u32,
     /// What holds for a new object: bytes.
     pub effective_block_size: u64,

@@ -1,3 +1,5 @@
+//! Why an operator's request was not carried out, and the HTTP status of each reason.
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 

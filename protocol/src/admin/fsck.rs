@@ -13,8 +13,8 @@ pub struct FsckRequest {
     pub bucket: Option<String>,
     /// Where the last page ended; from the beginning without.
     pub after: Option<FsckCursor>,
-    /// Whether to mend what can be mended without touching data: blocks whose copies are not as they should
-    /// be and that nobody queued yet are queued, wrong counts of references are counted anew, and what is
+    /// Whether to mend what can be mended without touching data: blocks whose replicas are not as they should
+    /// be and that are not queued yet are queued, wrong counts of references are counted anew, and what is
     /// known of nodes that do not exist is forgotten. Nothing is ever deleted by it.
     #[serde(default)]
     pub repair: bool,
@@ -24,7 +24,7 @@ pub struct FsckRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FsckCursor(pub String);
 
-/// A page of the check. Counts are of this page: whoever asks adds them up.
+/// A page of the check. Counts are of this page: the caller adds them up.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FsckPage {
     /// What was looked at, by bucket. A block that several objects share counts once for each.
@@ -61,15 +61,15 @@ pub struct BucketHealth {
 pub struct FsckSummary {
     /// All that were looked at.
     pub blocks: u64,
-    /// No good copy on any node that is not dead.
+    /// No good replica on any node that is not dead.
     pub missing: u64,
-    /// Some copy is known to be bad.
+    /// Some replica is known to be bad.
     pub corrupt: u64,
-    /// Fewer good live copies than wanted (than nodes, if there are fewer of those).
+    /// Fewer good live replicas than wanted (than nodes, if there are fewer of those).
     pub under_replicated: u64,
-    /// More good live copies than wanted.
+    /// More good live replicas than wanted.
     pub over_replicated: u64,
-    /// More copies in one zone than need be, while a node of another zone could take one.
+    /// More replicas in one zone than need be, while a node of another zone could take one.
     pub misplaced: u64,
 }
 
@@ -94,7 +94,7 @@ pub struct FsckTotals {
     pub wrong_references: u64,
     /// Replicas on nodes that do not exist, or of blocks that do not exist.
     pub orphaned_replicas: u64,
-    /// Blocks that nodes hold, that nobody committed yet, and that go when their lease is over.
+    /// Blocks that nodes hold and that are not committed yet. They are deleted when their lease is over.
     pub uncommitted_replicas: u64,
     /// Replicas that wait to be deleted.
     pub deletions_queued: u64,
@@ -137,7 +137,7 @@ pub struct Problem {
     pub bucket: Option<String>,
     /// That object's key.
     pub key: Option<String>,
-    /// Who holds a copy, good or bad, alive or not.
+    /// The nodes that hold a replica, good or bad, live or not.
     pub holders: Vec<NodeId>,
     /// What is known and what helps, in a sentence; names a command where there is one.
     pub advice: String,
@@ -147,11 +147,11 @@ pub struct Problem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
-    /// No good copy on any node that is not dead.
+    /// No good replica on any node that is not dead.
     Missing,
-    /// Some copy is bad.
+    /// Some replica is bad.
     Corrupt,
-    /// Too few good copies.
+    /// Too few good replicas.
     UnderReplicated,
     /// Too many.
     OverReplicated,

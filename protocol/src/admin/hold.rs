@@ -78,7 +78,7 @@ pub enum HoldCause {
 pub struct HeldReplicas {
     /// The node.
     pub node: NodeId,
-    /// Replicas that it holds, that nobody refers to, and whose leases are over.
+    /// Replicas on it of blocks to which nothing refers and whose leases are over.
     pub blocks: u64,
     /// Their bytes.
     pub bytes: u64,

@@ -48,15 +48,15 @@ pub struct ExtentPlace {
     pub block_length: u64,
     /// The block's CRC32C.
     pub crc32c: Crc32c,
-    /// How many copies there should be.
+    /// How many replicas there should be.
     pub replication: u32,
     /// How many extents refer to the block.
     pub references: u64,
-    /// The copies.
+    /// The replicas.
     pub replicas: Vec<ReplicaPlace>,
 }
 
-/// A copy of a block.
+/// A replica of a block.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReplicaPlace {
     /// Who holds it.
@@ -69,6 +69,6 @@ pub struct ReplicaPlace {
     pub state: NodeState,
     /// Its administrative state.
     pub admin_state: AdminState,
-    /// Whether the copy is good as far as the metanode knows.
+    /// Whether the replica is good as far as the metanode knows.
     pub good: bool,
 }

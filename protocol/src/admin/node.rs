@@ -23,7 +23,7 @@ pub struct NodeStatus {
     pub incarnation: u64,
     /// Version of its software.
     pub version: String,
-    /// How long ago it was heard of, in milliseconds; unknown after a restart of the metanode.
+    /// How long ago its last heartbeat came, in milliseconds; unknown after a restart of the metanode.
     pub last_contact_ms: Option<u64>,
     /// Replicas that it holds.
     pub replicas: u64,
@@ -50,7 +50,7 @@ pub struct SetAdminState {
 pub enum AdminStateChange {
     /// Move everything away, for good.
     Drain,
-    /// Let it be silent for a while.
+    /// Allow it to send no heartbeats for a while.
     Maintain {
         /// For how long, in milliseconds.
         for_ms: u64,
@@ -128,9 +128,9 @@ pub struct CanStop {
 pub struct CanStopReport {
     /// Nothing becomes unreadable, and new objects can be written.
     pub safe: bool,
-    /// Blocks without a live copy elsewhere: objects would be unreadable.
+    /// Blocks without a live replica elsewhere: objects would be unreadable.
     pub unreadable: u64,
-    /// Blocks with a single live copy elsewhere although they should have more: one more failure away from loss.
+    /// Blocks with a single live replica elsewhere although they should have more: one more failure away from loss.
     pub at_risk: u64,
     /// Live nodes that would be left to write to, and how many writes need.
     pub writable_nodes: u32,
@@ -145,7 +145,7 @@ pub struct CanStopReport {
 pub struct RemoveNode {
     /// The node: it must be drained, or dead.
     pub node: NodeId,
-    /// Even though blocks have their last copy there.
+    /// Even though blocks have their last replica there.
     pub force: bool,
     /// Only tell what would happen.
     pub dry_run: bool,
@@ -156,6 +156,6 @@ pub struct RemoveNode {
 pub struct RemoveNodeReport {
     /// Replicas that are forgotten with it.
     pub replicas: u64,
-    /// Of those, blocks without any other copy: with `force` their objects are lost.
+    /// Of those, blocks without any other replica: with `force` their objects are lost.
     pub last_replicas: u64,
 }

@@ -9,20 +9,21 @@ use crate::id::NodeId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WorkerName {
-    /// Notices silent nodes and the end of maintenance. Cannot be paused.
+    /// Notices nodes that send no heartbeats, and the end of maintenance. Cannot be paused.
     Liveness,
-    /// Makes the copies that blocks lack, and drops those that are too many.
+    /// Makes the replicas that blocks lack, and drops those that are too many.
     Repair,
     /// Moves blocks off draining nodes.
     Drain,
     /// Moves blocks from full nodes to empty ones.
     Balance,
-    /// Looks at the copies of every block once in a period, for what nobody noticed: above all zones with more of them than
+    /// Looks at the replicas of every block once in a period, for what no event announced: above all
+    /// zones with more of them than
     /// need be.
     Placement,
     /// Gives up the blocks of what was deleted and overwritten.
     Garbage,
-    /// Ends leases: deletes blocks that nobody committed.
+    /// Ends leases: deletes blocks that were not committed.
     Leases,
     /// Forgets the answers to uploads that were completed long ago, and gives up abandoned ones, and those of deleted
     /// buckets.

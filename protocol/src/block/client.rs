@@ -19,8 +19,8 @@ use crate::rpc::{
 };
 use crate::tls::Identity;
 
-/// How long a datanode may be silent in the middle of an answer. A disk that takes longer for its
-/// next chunk is as good as gone: there is another replica.
+/// How long a datanode may send nothing in the middle of an answer. A disk that takes longer for its
+/// next chunk is treated as failed: there is another replica.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long storing one block may take in all: a block of the largest size over a slow (100 Mbit/s)

@@ -1,3 +1,5 @@
+//! Finds the block service of a node: a function call within this process, HTTP to all others.
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 

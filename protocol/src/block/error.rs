@@ -1,3 +1,5 @@
+//! Why a block operation failed, and the HTTP status of each reason.
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -24,7 +26,7 @@ pub enum BlockError {
     /// The stored bytes do not match their checksum; the replica is quarantined.
     #[error("the replica is corrupt")]
     Corrupt,
-    /// No volume has room.
+    /// No volume has enough free space.
     #[error("no space left")]
     NoSpace,
     /// The node does all that it can do at once. Try another one, or later.

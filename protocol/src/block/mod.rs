@@ -1,7 +1,7 @@
 //! What a datanode does for others: it stores, returns and deletes blocks.
 //!
-//! [`BlockService`] has two implementations: the datanode itself, and [`HttpBlockClient`]. Who talks
-//! to many datanodes holds a [`BlockConnector`].
+//! [`BlockService`] has two implementations: the datanode itself, and [`HttpBlockClient`]. A caller of
+//! many datanodes holds a [`BlockConnector`].
 //!
 //! Over HTTP:
 //!
@@ -57,7 +57,7 @@ pub mod header {
 /// Bytes of a block as they come.
 pub type BlockStream = BoxStream<'static, Result<Bytes, BlockError>>;
 
-/// A datanode, as others see it.
+/// The block service of a datanode.
 #[async_trait]
 pub trait BlockService: Send + Sync + 'static {
     /// Stores a block and forwards it along the pipeline while receiving it. Idempotent. `Ok` when it
@@ -92,7 +92,7 @@ pub trait BlockConnector: Send + Sync + 'static {
     fn connect(&self, node: NodeId, address: &str) -> Arc<dyn BlockService>;
 }
 
-/// The least that anybody can ask for as the size of blocks, in bytes: one chunk. Smaller blocks would
+/// The smallest size of blocks that can be configured, in bytes: one chunk. Smaller blocks would
 /// cost the metanode rows (a GiB in 16,384 of these already), and save nothing, for chunks are what is
 /// checked and read. A block that ends an object may be shorter.
 pub const BLOCK_SIZE_MIN: u64 = crate::checksum::CHUNK_SIZE as u64;
@@ -108,7 +108,7 @@ pub struct PutBlock {
     pub crc32c: Crc32c,
     /// Token of operation `Put` for this node.
     pub token: String,
-    /// Whom to forward it to, in order.
+    /// The nodes to forward it to, in order.
     pub pipeline: Vec<PipelineTarget>,
 }
 
@@ -130,9 +130,9 @@ pub struct PutBlockReply {
     pub stored: Vec<NodeId>,
     /// They do not, or it is not known.
     pub failed: Vec<FailedTarget>,
-    /// For those that hold it, the incarnation in which they do for sure, and by which the metanode knows whether that is
-    /// still to be believed; 0 if they are not registered, or have lost the volume again. Nodes of an earlier version are
-    /// not in it.
+    /// For those that hold it, the incarnation in which they certainly do. From it the metanode knows whether that
+    /// still holds; 0 if they are not registered, or have lost the volume again. Nodes of an earlier version are
+    /// missing.
     #[serde(default)]
     pub incarnations: Vec<(NodeId, u64)>,
 }

@@ -28,7 +28,7 @@ pub struct Command {
 /// What a datanode can be told to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// Pull a copy of a block from one of `sources`, verifying it.
+    /// Copy a block from one of `sources`, and verify it.
     Replicate {
         /// The block, as it must be.
         replica: ReportedReplica,

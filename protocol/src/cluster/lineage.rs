@@ -7,7 +7,7 @@ use crate::id::OpeningId;
 /// A state of the metanode's database: it rises with every change that could be missed.
 ///
 /// A database knows all generations that it went through. One that does not know a generation that a datanode has
-/// seen is a copy from before it, or went another way since.
+/// seen is a backup from before it, or went another way since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Generation {
     /// The start of a metanode that made the change.

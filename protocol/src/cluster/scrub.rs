@@ -29,7 +29,7 @@ pub struct ScrubProgress {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScrubOrder {
     /// Rises when an operator wants a round from the beginning: the time of asking in milliseconds since
-    /// the Unix epoch. A node that has not begun this round begins it. 0: nobody asked.
+    /// the Unix epoch. A node that has not begun this round begins it. 0: none was asked for.
     pub round: u64,
     /// Read nothing until told otherwise.
     pub paused: bool,

@@ -1,3 +1,5 @@
+//! Buckets on the wire: creating, finding, listing and deleting them.
+
 use serde::{Deserialize, Serialize};
 
 use crate::env::Timestamp;

@@ -1,3 +1,5 @@
+//! Why a metadata operation failed, and the HTTP status of each reason.
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -52,7 +54,7 @@ pub enum MetadataError {
     #[error("a grant has expired")]
     GrantExpired,
     /// A block is not, or not for sure, on as many datanodes as it must be: it was given up, or its nodes are gone.
-    /// Nothing of what was to be committed is; whoever still has the block's bytes may store them under a new grant.
+    /// Nothing was committed. A gateway that still has the block's bytes may store them under a new grant.
     #[error("block {block} cannot be committed: {reason}")]
     BlockLost { block: BlockId, reason: String },
     /// The configuration has no storage class of that name.

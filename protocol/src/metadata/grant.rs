@@ -1,3 +1,5 @@
+//! Grants on the wire: asking for blocks, what a grant allows and what of it is signed, and reports of bad replicas.
+
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Crc32c;
@@ -29,7 +31,7 @@ pub struct AllocateBlocks {
     pub exclude: Vec<NodeId>,
 }
 
-/// The right to store one block: a lease. Whoever holds it renews it or gives it back.
+/// The right to store one block: a lease. Its holder renews it or gives it back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The block.
@@ -38,14 +40,14 @@ pub struct Grant {
     pub targets: Vec<GrantTarget>,
     /// The largest length in bytes.
     pub block_size: u64,
-    /// How many copies it should have.
+    /// How many replicas it should have.
     pub replication: u32,
-    /// How many copies it must have to be committed.
+    /// How many replicas it must have to be committed.
     pub min_replicas: u32,
-    /// Until when it can be committed, by the metanode's own time: nobody else's clock can be compared with it.
+    /// Until when it can be committed, by cluster time: it cannot be compared with another clock.
     pub expires_at: Timestamp,
-    /// How long that is from the moment at which it was given or renewed, in milliseconds; 0 from a metanode that
-    /// does not say. Not signed: it only tells the holder when to renew.
+    /// How long that is from the moment at which it was given or renewed, in milliseconds; 0 from a metanode of
+    /// an earlier version. Not signed: it only tells the holder when to renew.
     #[serde(default)]
     pub lifetime_ms: u64,
     /// The metanode's signature over all of the above but the targets' addresses: metanodes need

@@ -76,7 +76,7 @@ crate::rpc_service! {
         /// Gives up an upload and its parts.
         abort_upload(AbortUpload) -> ();
 
-        /// Whether a storage class that is none of S3's own is one of the configuration. Fails with
+        /// Whether a storage class that is none of S3's own is configured. Fails with
         /// `UnknownStorageClass` if not.
         check_storage_class(StorageClassRef) -> ();
 
@@ -89,7 +89,7 @@ crate::rpc_service! {
         /// A replica could not be read, or was wrong.
         report_replica(ReplicaReport) -> ();
 
-        /// The secret of an access key; `None` if nobody has the key.
+        /// The secret of an access key; `None` if there is no such key.
         find_access_key(AccessKeyRef) -> Option<AccessKeySecret>;
         /// The root credentials, made at the cluster's first start unless configured.
         root_credentials(RootCredentialsRequest) -> RootCredentials;
@@ -127,7 +127,7 @@ impl std::fmt::Debug for AccessKeySecret {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RootCredentialsRequest {}
 
-/// The credentials that may do everything.
+/// The credentials that allow every operation.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootCredentials {
     /// Access key id.

@@ -1,3 +1,5 @@
+//! Objects on the wire: versions, their checksums and extents, lookups, commits, deletes and listings.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -78,7 +80,7 @@ pub struct ObjectVersion {
     pub attributes: ObjectAttributes,
     /// Its tags.
     pub tags: Tags,
-    /// How many parts it was completed from; 0 when it was put whole. A copy has its source's parts.
+    /// How many parts it was completed from; 0 when it was put whole. A version that CopyObject made has its source's parts.
     pub part_count: u32,
 }
 
@@ -203,7 +205,7 @@ pub struct BlockLocation {
     pub replicas: Vec<Replica>,
 }
 
-/// One copy of a block.
+/// One replica of a block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replica {
     /// The datanode.
@@ -212,9 +214,9 @@ pub struct Replica {
     pub address: String,
     /// Its zone.
     pub zone: Option<String>,
-    /// Whether it is heard of.
+    /// Whether it is live.
     pub live: bool,
-    /// Whether this copy is known to be bad. It is listed all the same, behind the good ones: a reader
+    /// Whether this replica is known to be bad. It is listed all the same, behind the good ones: a reader
     /// verifies what it reads, and what found it bad may have been wrong.
     #[serde(default)]
     pub bad: bool,

@@ -1,3 +1,5 @@
+//! Multipart uploads on the wire: beginning one, its parts, listings, and its completion.
+
 use serde::{Deserialize, Serialize};
 
 use super::{

@@ -31,7 +31,7 @@ async fn an_unknown_path_or_method_is_answered_with_a_typed_error() {
     assert!(matches!(error, BlockError::Malformed { .. }), "{error:?}");
 }
 
-/// Nobody listens there until somebody does.
+/// A port on which nothing listens until the test wants it.
 fn closed_port() -> (tokio::net::TcpSocket, String) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -84,7 +84,7 @@ async fn a_peer_that_restarts_is_waited_for_and_one_that_stays_away_is_not() {
     assert_eq!(call.await.unwrap(), "done");
 }
 
-/// Answers everybody the same, as somebody does who took the peer's port, and does not know the secret.
+/// Gives every call the same answer, like an attacker that took the peer's port and does not know the secret.
 async fn impostor(status: StatusCode, body: &'static str) -> BlockError {
     let (socket, base) = closed_port();
     let router = Router::new().fallback(move || async move { (status, body) });

@@ -1,3 +1,5 @@
+//! The receiver's side: it admits each authentic call once, and reads no body before that.
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,22 +17,22 @@ use super::window::Window;
 use crate::env::Env;
 use crate::secret::{ClusterSecret, SecretError, in_time};
 
-/// How long an epoch is the present one; it is accepted for as long again. Twice as long as the time stamp of a call may
-/// differ from ours, so that a call is never refused for its epoch while its time is good.
+/// How long an epoch is the current one. It is accepted for as long again. This is twice as long as the time stamp of a call
+/// may differ from our clock, so that a call is never refused for its epoch while its time stamp is good.
 const EPOCH_TIME: Duration = Duration::from_secs(600);
 
 /// Callers that are remembered of one epoch. When there are more, the next epoch begins early, which costs each caller a
 /// round trip; memory stays below 64 MiB an epoch even if all of them skip numbers.
 const CALLERS_MAX: usize = 32_768;
 
-/// Bytes of bodies that are read at once, in all. Only callers who have proven that they know the secret get as far; who
-/// comes when they are spent waits its turn.
+/// Bytes of bodies that are read at once, in all. Only callers that have proven that they know the secret get so far. A
+/// further call waits until others end.
 const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Bodies up to this length are read without waiting: heartbeats must not queue behind the reports of others.
 const SMALL_BODY: u64 = 16 * 1024;
 
-/// Checks signed calls, for all services of one port. Clones share what they remember.
+/// Checks signed calls, for all services of one port. Clones share the record of calls that were served.
 #[derive(Clone)]
 pub struct Admission {
     inner: Arc<Inner>,
@@ -56,13 +58,13 @@ struct Epoch {
 
 impl Epoch {
     fn begin(env: &Env) -> Self {
-        // Never 0, which callers say who know none.
+        // Never 0: callers that do not know the epoch yet send 0.
         let id = u128::from_le_bytes(env.random_bytes()).max(1);
         Self { id, began: env.monotonic(), callers: HashMap::new() }
     }
 }
 
-/// A call whose head is in order: its caller knows the secret, and it was not served before.
+/// A call whose head is good: its caller knows the secret, and it was not served before.
 #[derive(Clone, Debug)]
 pub struct Admitted {
     length: u64,
@@ -97,7 +99,7 @@ pub enum BodyError {
 }
 
 impl Admission {
-    /// One that remembers nothing yet, and refuses what was signed for another one.
+    /// An admission with a new epoch: it refuses calls that were signed for another one.
     pub fn new(secret: ClusterSecret, env: Env) -> Self {
         let epochs = Mutex::new(Epochs { present: Epoch::begin(&env), before: None });
         Self { inner: Arc::new(Inner { secret, env, epochs, bodies: Semaphore::new(BODY_BYTES_MAX) }) }
@@ -161,7 +163,7 @@ impl Admission {
     /// # Errors
     /// When it is not the one that was signed, or breaks off.
     pub async fn read_body(&self, admitted: &Admitted, body: Body) -> Result<Bytes, BodyError> {
-        let _permit = self.room_for(admitted.length).await;
+        let _permit = self.reserve(admitted.length).await;
         let length = usize::try_from(admitted.length).map_err(|_| SecretError::OtherBody)?;
         let mut pieces = body.into_data_stream();
         let mut read = BytesMut::new();
@@ -178,7 +180,7 @@ impl Admission {
         if is_as_signed { Ok(read.freeze()) } else { Err(SecretError::OtherBody.into()) }
     }
 
-    async fn room_for(&self, length: u64) -> Option<SemaphorePermit<'_>> {
+    async fn reserve(&self, length: u64) -> Option<SemaphorePermit<'_>> {
         if length <= SMALL_BODY {
             return None;
         }
@@ -187,7 +189,7 @@ impl Admission {
         self.inner.bodies.acquire_many(permits).await.ok()
     }
 
-    /// What an answer says of our epoch, and its signature: the values of the two headers.
+    /// The current epoch, and the signature of an answer: the values of its two headers.
     pub fn sign_answer(&self, call: &Admitted, status: u16, body: &[u8]) -> (String, String) {
         let epoch = format!("{:032x}", self.present_epochs().present.id);
         let message = answer_message(&call.signature, status, &epoch, body);

@@ -1,4 +1,4 @@
-//! What the `Authorization` of a call says.
+//! The `Authorization` header of a call: its fields, and how they are written and parsed.
 
 use sha2::{Digest, Sha256};
 
@@ -11,14 +11,14 @@ const SCHEME: &str = "Cairn ";
 /// Fields of the token, its signature among them.
 const FIELDS: usize = 8;
 
-/// What a call says of itself, without its signature.
+/// The fields of a call's `Authorization`, without its signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// The receiver's epoch; 0 for a caller that does not know it yet.
     pub(super) epoch: u128,
-    /// Who calls: drawn at random when the caller started.
+    /// The caller's id, drawn at random when it started.
     pub(super) caller: u128,
-    /// The caller's calls are numbered.
+    /// The call's number; each caller counts its own.
     pub(super) number: u64,
     /// When it was signed.
     pub(super) at: Timestamp,
@@ -29,7 +29,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// What is signed.
+    /// The bytes that are signed.
     pub(super) fn message(&self, method: &str, path: &str) -> Vec<u8> {
         format!("{method}\n{path}\n{}", self.fields()).into_bytes()
     }
@@ -73,7 +73,7 @@ pub(super) fn digest(body: &[u8]) -> [u8; 32] {
     Sha256::digest(body).into()
 }
 
-/// Exactly as it is written by us: the same value in other words would be signed differently.
+/// An id of 32 hexadecimal digits, and no other spelling of the number.
 fn id(text: &str) -> Result<u128, SecretError> {
     if text.len() != 32 || text.starts_with('+') {
         return Err(SecretError::Malformed);

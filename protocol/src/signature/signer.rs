@@ -1,3 +1,5 @@
+//! The caller's side: it numbers and signs calls, and checks that answers are the receiver's.
+
 use std::sync::{Mutex, PoisonError};
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +16,11 @@ pub struct Signer {
     env: Env,
     caller: u128,
     next: AtomicU64,
-    /// The receiver's, as far as it is known.
+    /// The receiver's epoch; 0 until its first answer.
     epoch: Mutex<u128>,
 }
 
-/// A call that was signed.
+/// The signature of a call, kept to check its answer.
 #[derive(Clone, Debug)]
 pub struct SignedCall {
     /// The value of its `Authorization` header.
@@ -28,7 +30,7 @@ pub struct SignedCall {
 }
 
 impl Signer {
-    /// One that has not called yet.
+    /// A signer that does not know the receiver's epoch yet.
     pub fn new(secret: ClusterSecret, env: Env) -> Self {
         let caller = u128::from_le_bytes(env.random_bytes());
         Self { secret, env, caller, next: AtomicU64::new(0), epoch: Mutex::new(0) }
@@ -63,8 +65,8 @@ impl Signer {
         self.secret.verify("answer", message.as_bytes(), signature).is_ok()
     }
 
-    /// Takes note of the epoch in an authentic answer to `call`. Returns whether the call named another one, so that, if it
-    /// was refused, it is worth signing anew.
+    /// Keeps the epoch of an authentic answer to `call`. Returns whether the call was signed for another one: then a refused
+    /// call should be signed and sent again.
     pub fn learn(&self, call: &SignedCall, epoch: &str) -> bool {
         let Ok(epoch) = u128::from_str_radix(epoch, 16) else { return false };
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) = epoch;

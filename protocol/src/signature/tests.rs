@@ -66,7 +66,7 @@ impl World {
     }
 }
 
-/// Replays were possible for five minutes: whoever could read a call on its way could have it done again.
+/// Replays were possible for five minutes: an attacker who could read a call on its way could send it again.
 #[test]
 fn a_call_is_admitted_once() {
     let world = world();
@@ -169,7 +169,7 @@ fn every_field_of_a_call_is_signed() {
     }
 }
 
-/// The metanode told its key id to anybody who named a wrong one, and with it a body of 64 MiB was read.
+/// The metanode sent its key id to every caller that named a wrong one, and with it a body of 64 MiB was read.
 #[test]
 fn a_stranger_learns_nothing() {
     let world = world();

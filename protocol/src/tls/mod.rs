@@ -11,7 +11,7 @@
 //! | `explain` | what a handshake that failed means, in a sentence |
 //!
 //! Both ends show a certificate, and each accepts only one that the cluster's authority has signed for the cluster's
-//! name. The name is not that of a host: parts are reached under addresses that nobody can list beforehand (containers,
+//! name. The name is not that of a host: parts are reached under addresses that are not known beforehand (containers,
 //! names of a compose file, `127.0.0.1` for a health check), and what matters is that the other end belongs to the
 //! cluster. TLS 1.3 only, because both ends are ours. Sessions are not resumed: a resumed one would not look at the
 //! certificate again, and connections are kept and used for many calls anyway.

@@ -242,7 +242,7 @@ impl Cluster {
     }
 
     /// Stops a datanode's process in its tracks (SIGSTOP), or lets it go on (SIGCONT): it keeps its
-    /// connections and answers nobody. There is no such thing for a part of this process.
+    /// connections and answers none. There is no such thing for a part of this process.
     ///
     /// # Errors
     /// When the datanode is no running process.

@@ -39,7 +39,7 @@ struct Arguments {
     /// Simulated datanodes
     #[arg(long, default_value_t = 10_000)]
     nodes: usize,
-    /// Objects of one block, with three copies each, that exist before the measurement
+    /// Objects of one block, with three replicas each, that exist before the measurement
     #[arg(long, default_value_t = 50_000)]
     objects: usize,
     /// Objects a second that are written in the second phase
@@ -56,7 +56,7 @@ struct Arguments {
 /// Connections of the floor: more than nodes, as the metanode has.
 const CONNECTIONS_MAX: usize = 16_384;
 
-/// Timings of the cluster: the defaults, but for the death of nodes, which somebody waits for.
+/// Timings of the cluster: the defaults, except that nodes die sooner, because the measurement waits for that.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 const DEAD_AFTER: Duration = Duration::from_secs(20);
 

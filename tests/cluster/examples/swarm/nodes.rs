@@ -84,14 +84,14 @@ impl Swarm {
         Ok(())
     }
 
-    /// So many nodes fall silent.
+    /// So many nodes stop sending heartbeats.
     pub(crate) fn kill(&self, count: usize) {
         for node in self.nodes.values().take(count) {
             node.ends.cancel();
         }
     }
 
-    /// All fall silent, and are gone.
+    /// All nodes stop, and are removed.
     pub(crate) async fn stop(self) {
         self.kill(self.nodes.len());
         self.tasks.close();
@@ -164,7 +164,7 @@ impl Node {
                 }
             };
             let passed = self.env.monotonic().saturating_sub(began);
-            // Whoever finished a command says so at once.
+            // A node that finished a command reports it at once.
             rest = if busy { Duration::ZERO } else { interval.saturating_sub(passed) };
         }
     }
