@@ -46,7 +46,10 @@ async fn maintain(blocks: &BlockStore, volume: Arc<Volume>, config: &Config, shu
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long a disk takes is real time, whatever clock a test injects")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a disk takes is real time, whatever clock a test injects"
+)]
 async fn probe(volume: &Arc<Volume>, timeout: Duration) -> Result<(), VolumeError> {
     let at = volume.clone();
     match tokio::time::timeout(timeout, blocking(move || at.probe())).await {
