@@ -28,11 +28,11 @@ const AT_ONCE: u32 = 1000;
 /// Clients of each volume, and for how long they put and get.
 const CLIENTS: u32 = 8;
 const CLIENTS_FOR: Duration = Duration::from_secs(10);
-/// How often what takes microseconds is done for a median.
+/// Repetitions of an operation of some microseconds, for a median.
 const ROUNDS: u32 = 101;
 /// Segments that are compacted for a median.
 const COMPACTIONS: u32 = 21;
-/// What the metanode is told at once.
+/// Replicas in a page of a block report.
 const REPORT_PAGE: usize = 5001;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

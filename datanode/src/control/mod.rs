@@ -14,7 +14,7 @@
 //! page of a report cannot arrive after a newer heartbeat.
 
 #[cfg(test)]
-mod asking_tests;
+mod busy_index_tests;
 mod commands;
 mod losses;
 mod retry;

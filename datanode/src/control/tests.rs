@@ -1,4 +1,4 @@
-//! A node that has lost a large disk.
+//! A node that has lost a large disk reports its losses once, and goes on.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,18 +18,18 @@ use super::*;
 use crate::datanode::Datanode;
 use crate::volume::test_support;
 
-/// A metanode that counts.
+/// A metanode that counts registrations and reported losses.
 #[derive(Debug, Default)]
 pub(super) struct Counting(pub(super) watch::Sender<Counted>);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counted {
     registrations: u64,
-    /// How often each block was told as lost.
+    /// How often each block was reported as lost.
     lost: HashMap<BlockId, u32>,
-    /// Heartbeats since the last one that told of a loss.
+    /// Heartbeats since the last one that reported a loss.
     pub(super) quiet: u32,
-    /// Whether the node is to register again.
+    /// Whether the next heartbeat is answered with `Reregister`.
     asks_again: bool,
 }
 
@@ -83,10 +83,10 @@ pub(super) async fn node(directory: &Path) -> Datanode {
     Datanode::open(config, connector, secret, env, events).await.unwrap()
 }
 
-/// A failed disk with more than 100,000 blocks overflowed the incremental report: the node registered anew, forgot that it had told them, and
-/// overflowed again, for ever. Nothing was repaired, and nothing was deleted.
+/// A failed disk with more than 100,000 blocks overflowed the incremental report. The node registered again, forgot that it had reported
+/// them, and overflowed the report again, for ever. Nothing was repaired, and nothing was deleted.
 #[tokio::test]
-async fn a_failed_disk_with_many_blocks_is_told_once_and_the_node_does_not_register_again_and_again() {
+async fn a_failed_disk_with_many_blocks_is_reported_once_and_the_node_does_not_register_again_and_again() {
     const BLOCKS: u32 = 150_000;
     let directory = tempfile::tempdir().unwrap();
     let datanode = node(directory.path()).await;
@@ -100,7 +100,7 @@ async fn a_failed_disk_with_many_blocks_is_told_once_and_the_node_does_not_regis
     let test = async {
         counted.wait_for(|counted| counted.lost.len() == lost.len() && counted.quiet > 5).await.unwrap();
         assert_eq!(counted.borrow().registrations, 1);
-        // Nor are they told again to a metanode that asks it to register.
+        // They are not reported again after a new registration either.
         metanode.0.send_modify(|counted| counted.asks_again = true);
         let again = counted.wait_for(|counted| counted.registrations == 2 && counted.quiet > 20);
         assert!(again.await.unwrap().lost.values().all(|times| *times == 1));

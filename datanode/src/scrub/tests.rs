@@ -1,3 +1,5 @@
+//! What the scrubbers promise: every replica is read within a period, also over restarts, and no block is judged that is in use.
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! Volumes with blocks, for tests of what is built on them.
+//! Volumes with blocks, for tests of modules outside of this folder.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,12 +32,12 @@ pub(crate) fn volumes_with_blocks(count: u16) -> Volumes {
     volumes
 }
 
-/// Keeps the indexes of all volumes busy: whoever asks one waits until this is dropped.
+/// Locks the indexes of all volumes. Every access to one waits until this is dropped.
 pub(crate) fn keep_busy(volumes: &Volumes) -> impl Sized + use<'_> {
     volumes.volumes().map(|volume| volume.state.index_mut()).collect::<Vec<_>>()
 }
 
-/// Has a volume believe that it holds so many blocks, of which there are no bytes.
+/// Adds so many blocks to the index of a volume, without any bytes on disk. Returns their ids.
 pub(crate) fn pretend(volume: &Volume, count: u32) -> Vec<BlockId> {
     let mut index = volume.state.index_mut();
     let blocks = (0..count).map(|n| (BlockId(Uuid::from_u128((1 << 100) + u128::from(n))), n));

@@ -1,4 +1,4 @@
-//! Blocks on one datanode.
+//! Blocks on one datanode: what is stored reads back, what is wrong is refused, and limits hold.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +65,7 @@ async fn a_deleted_block_is_gone_and_stays_gone_after_a_restart() {
         let delete = DeleteBlock { block: id(n), token: token(BlockOperation::Delete, id(n), node.id) };
         node.client().delete(delete.clone()).await.unwrap();
         assert!(matches!(node.get(id(n), None).await, Err(BlockError::NotFound)));
-        // One that is not there is no error.
+        // It is no error to delete a block that the node does not hold.
         node.client().delete(delete).await.unwrap();
     }
     node = node.restart(|_| {}).await;
@@ -76,7 +76,7 @@ async fn a_deleted_block_is_gone_and_stays_gone_after_a_restart() {
 }
 
 #[tokio::test]
-async fn nobody_is_served_without_a_token_for_the_block_the_operation_and_the_node() {
+async fn a_request_without_a_token_for_the_block_the_operation_and_the_node_is_refused() {
     let node = Node::start().await;
     let other = Node::start().await;
     let bytes = content(1, 1000);
@@ -119,9 +119,9 @@ async fn a_block_is_told_with_the_volume_that_holds_it() {
     }
 }
 
-/// The answer to a HEAD has no body; the error is told all the same.
+/// The answer to a HEAD has no body, so the error is in a header.
 #[tokio::test]
-async fn a_head_of_a_damaged_block_tells_that_it_is_damaged() {
+async fn a_head_of_a_damaged_block_answers_that_it_is_damaged() {
     let node = Node::start().await;
     node.put(id(1), &content(1, 1000), vec![]).await.unwrap();
     flip_bits(node.directory.path(), 100);
@@ -143,7 +143,7 @@ async fn a_sender_that_stalls_is_given_up_and_nothing_is_kept() {
         let request = put_request(node.id, id(n), &bytes, vec![]);
         assert_eq!(node.client().put(request, stalling).await, Err(BlockError::TimedOut));
         assert!(!node.holds(id(n)).await);
-        // The turn is free again.
+        // The block's lock is free again.
         node.put(id(n), &bytes, vec![]).await.unwrap();
     }
 }
@@ -182,7 +182,7 @@ async fn a_sender_that_hangs_up_leaves_nothing_behind() {
         Err(BlockError::Unreachable { reason: "gone".to_owned() }),
     ]);
     assert!(node.client().put(request, broken.boxed()).await.is_err());
-    // Taking the turn shows that the first receipt is over.
+    // The lock can be taken, so the first receipt has ended.
     node.put(id(1), &bytes, vec![]).await.unwrap();
     let node = node.restart(|_| {}).await;
     assert_eq!(node.datanode.volumes().volumes().next().unwrap().recovery().dropped, 0);
@@ -203,7 +203,7 @@ async fn more_receipts_at_once_than_allowed_are_refused_as_busy() {
     sender.send(bytes.slice(..500)).await.unwrap();
     sender.send(bytes.slice(500..600)).await.unwrap();
     sender.send(bytes.slice(600..)).await.unwrap();
-    // The first has begun, for it has taken a piece; it has not ended, for the stream has not.
+    // The first receipt has begun, because it has taken a piece; it has not ended, because the stream has not.
     assert_eq!(node.put(id(2), &bytes, vec![]).await, Err(BlockError::Busy));
     drop(sender);
     first.await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! How a datanode belongs to a cluster.
+//! The cluster protocol as a datanode keeps it: registration, block reports, incremental reports and commands.
 
 use std::sync::Arc;
 
@@ -24,14 +24,14 @@ fn order(id: u64, action: Action) -> Command {
     Command { id, issued_at: Timestamp(0), deadline: Timestamp(u64::MAX), action }
 }
 
-/// How the metanode was told that a command ended.
+/// The result of a command, as it was reported to the metanode.
 fn result(state: &RecordedCalls, command: u64) -> Option<Option<String>> {
     let results = state.heartbeats.iter().flat_map(|heartbeat| &heartbeat.finished);
     results.filter(|result| result.command == command).map(|result| result.error.clone()).next()
 }
 
 #[tokio::test]
-async fn a_node_registers_then_reports_then_tells_what_changes() {
+async fn a_node_registers_then_sends_a_block_report_then_incremental_reports() {
     let node = Node::start().await;
     let state = node.metanode.wait(|state| !state.heartbeats.is_empty()).await;
     assert_eq!(state.registrations[0].node, node.id);
@@ -50,15 +50,15 @@ async fn a_node_registers_then_reports_then_tells_what_changes() {
     assert!(usage.capacity > 0 && usage.free > 0 && usage.failed.is_none(), "{usage:?}");
 }
 
-/// A delete that came late, or overlapped with another one after its deadline, deleted a replica that the node had been told to
-/// make since.
+/// A delete that came late, or overlapped with another one after its deadline, once deleted a replica that the node had been ordered to
+/// make in the meantime.
 #[tokio::test]
 async fn a_delete_skips_what_was_stored_after_it_was_given_and_the_next_one_does_not() {
     let node = Node::start().await;
     for (n, length) in (1..).zip(LENGTHS) {
         node.metanode.wait(|state| !state.heartbeats.is_empty()).await;
         node.metanode.change(|state| state.holds_heartbeats = true);
-        // The command is to come in the answer to one that was sent before the block was stored.
+        // The command must come in the reply to a heartbeat that was sent before the block was stored.
         node.metanode.wait(|state| state.heartbeats_held > 0).await;
         let bytes = content(1, length);
         node.put(id(n), &bytes, vec![]).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_delete_skips_what_was_stored_after_it_was_given_and_the_next_one_does
 }
 
 #[tokio::test]
-async fn what_was_deleted_comes_back_when_the_metanode_wants_it_and_is_told_as_stored() {
+async fn a_deleted_block_comes_back_on_the_metanodes_command_and_is_reported_as_stored() {
     let mut node = Node::start().await;
     for (n, length) in (1..).zip(LENGTHS) {
         node.put(id(n), &content(1, length), vec![]).await.unwrap();
@@ -89,7 +89,7 @@ async fn what_was_deleted_comes_back_when_the_metanode_wants_it_and_is_told_as_s
     node.metanode.change(|state| state.orders.push(order(1, Action::Delete { blocks: both() })));
     node.metanode.wait(|state| result(state, 1).is_some() && state.replicas.is_empty()).await;
     assert!(!node.holds(id(1)).await && !node.holds(id(2)).await);
-    // It is no part of a report, and it outlives the process.
+    // A block in the trash is in no report, and is still there after a restart.
     node = node.restart(|_| {}).await;
     let state = node.metanode.wait(|state| state.reports.len() == 2 && !state.heartbeats.is_empty()).await;
     assert!(state.reports[1].replicas.is_empty());
@@ -106,7 +106,7 @@ async fn what_was_deleted_comes_back_when_the_metanode_wants_it_and_is_told_as_s
 }
 
 #[tokio::test]
-async fn a_restore_tells_what_is_held_and_what_is_not_there_is_no_error() {
+async fn a_restore_reports_a_block_that_is_held_and_one_that_is_not_in_the_trash_is_no_error() {
     let node = Node::start().await;
     let bytes = content(1, 1000);
     node.put(id(1), &bytes, vec![]).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_report_comes_in_pages_in_order_and_covers_all() {
     futures_util::stream::iter(puts).buffer_unordered(500).for_each(|_| async {}).await;
     let metanode = node.metanode.clone();
     let before = metanode.wait(|_| true).await.reports.len();
-    // Something that the node does not hold, in the range of the first page.
+    // A block that the node does not hold, in the range of the first page.
     metanode.change(|state| {
         state.replicas.insert(id(0), replica(id(0), b"x"));
         state.errors.push_back(ClusterError::Reregister);
@@ -197,7 +197,7 @@ async fn a_metanode_that_cannot_be_reached_is_tried_again_and_hears_everything_i
 }
 
 #[tokio::test]
-async fn a_node_that_is_told_to_registers_again_and_reports_all() {
+async fn a_node_registers_again_when_the_metanode_asks_for_it_and_reports_all() {
     let node = Node::start().await;
     node.put(id(1), &content(1, 1000), vec![]).await.unwrap();
     node.metanode.wait(|state| state.replicas.contains_key(&id(1))).await;
@@ -211,7 +211,7 @@ async fn a_node_that_is_told_to_registers_again_and_reports_all() {
 }
 
 #[tokio::test]
-async fn a_copy_is_pulled_from_the_first_source_that_has_the_block_right() {
+async fn a_block_is_copied_from_the_first_source_that_has_an_intact_replica() {
     let nodes = [Node::start().await, Node::start().await, Node::start().await];
     for (n, length) in (1..).zip(LENGTHS) {
         let (right, wrong) = (content(1, length), content(2, length));
@@ -230,7 +230,7 @@ async fn a_copy_is_pulled_from_the_first_source_that_has_the_block_right() {
 }
 
 #[tokio::test]
-async fn a_copy_that_no_source_has_right_is_reported_as_failed_and_not_kept() {
+async fn a_copy_for_which_no_source_has_an_intact_replica_is_reported_as_failed_and_not_kept() {
     let nodes = [Node::start().await, Node::start().await];
     nodes[1].put(id(1), &content(2, 1000), vec![]).await.unwrap();
     let sources = vec![(nodes[1].id, nodes[1].address.clone())];
@@ -257,12 +257,12 @@ fn generation(opening: u128, sequence: u64) -> Generation {
 }
 
 #[tokio::test]
-async fn what_was_seen_of_the_database_is_told_and_remembered_over_restarts() {
+async fn the_generation_of_the_database_that_a_node_has_seen_is_reported_and_kept_over_restarts() {
     let mut node = Node::start().await;
     let last = |state: &RecordedCalls| state.heartbeats.last().map(|heartbeat| heartbeat.seen.clone());
     node.metanode.change(|state| state.lineage = Lineage { latest: Some(generation(1, 5)), sole: true });
     node.metanode.wait(|state| last(state) == Some(vec![generation(1, 5)])).await;
-    // An older copy of the database goes on from there: both ways are kept.
+    // An older backup of the database goes on from there. The generations of both are kept.
     node.metanode.change(|state| state.lineage = Lineage { latest: Some(generation(2, 4)), sole: false });
     let both = vec![generation(1, 5), generation(2, 4)];
     node.metanode.wait(|state| last(state) == Some(both.clone())).await;
@@ -275,7 +275,7 @@ async fn what_was_seen_of_the_database_is_told_and_remembered_over_restarts() {
 }
 
 #[tokio::test]
-async fn a_page_is_read_anew_after_what_was_to_be_brought_back() {
+async fn a_page_is_read_again_after_blocks_were_brought_back() {
     let node = Node::start().await;
     let bytes = content(1, 1000);
     node.put(id(1), &bytes, vec![]).await.unwrap();
@@ -291,7 +291,7 @@ async fn a_page_is_read_anew_after_what_was_to_be_brought_back() {
 }
 
 #[tokio::test]
-async fn all_is_reported_again_and_again_without_a_new_registration() {
+async fn all_replicas_are_reported_again_in_each_interval_without_a_new_registration() {
     let directory = Arc::new(tempfile::tempdir().unwrap());
     let metanode = Metanode::new();
     metanode.change(|state| state.report_interval_ms = 20);
@@ -301,7 +301,7 @@ async fn all_is_reported_again_and_again_without_a_new_registration() {
     node.put(id(1), &bytes, vec![]).await.unwrap();
     let state = node.metanode.wait(|state| state.reports.len() >= 4).await;
     assert_eq!(state.registrations.len(), 1);
-    // A difference that nobody told of is gone with the next one.
+    // A difference that no heartbeat reported is corrected by the next report.
     node.metanode.change(|state| {
         state.replicas.clear();
         state.replicas.insert(id(9), replica(id(9), b"x"));
@@ -324,7 +324,7 @@ async fn acknowledgements_carry_the_incarnation_of_each_node_of_the_pipeline() {
     let bytes = content(1, 1000);
     let reply = first.put(id(1), &bytes, vec![second.target(id(1))]).await.unwrap();
     assert_eq!(reply.incarnations, [(first.id, 1), (second.id, 2)]);
-    // Once more, as held already.
+    // Once more: now the node holds the block already.
     let reply = first.put(id(1), &bytes, vec![]).await.unwrap();
     assert_eq!(reply.incarnations, [(first.id, 1)]);
 }

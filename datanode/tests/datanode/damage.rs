@@ -1,4 +1,4 @@
-//! Blocks that rot.
+//! Damaged replicas: no damaged byte is sent, and the damage is found, reported and repaired.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn a_flipped_bit_never_leaves_the_node_and_is_reported_and_can_be_repaired
         let mut node = Node::start().await;
         let bytes = content(1, length);
         node.put(id(1), &bytes, vec![]).await.unwrap();
-        // Near the end of the block: the first pieces are good, and are sent.
+        // The damage is near the end of the block, so the first pieces are intact and are sent.
         flip_bits(node.directory.path(), 100);
         let sent = match node.get(id(1), None).await {
             Ok(read) => collect(read.data).await,
@@ -42,13 +42,13 @@ async fn a_flipped_bit_never_leaves_the_node_and_is_reported_and_can_be_repaired
         assert!(sent.is_err());
         set_aside(&node, id(1)).await;
         assert!(matches!(node.get(id(1), None).await, Err(BlockError::Corrupt)));
-        // It is reported again after a restart, and not as held.
+        // After a restart it is reported as corrupt again, and not as held.
         node = node.restart(|_| {}).await;
         let state = node.metanode.wait(|state| state.reports.len() == 2).await;
         assert_eq!(state.reports[1].replicas, []);
         node.put(id(1), &bytes, vec![]).await.unwrap();
         assert_eq!(node.read(id(1)).await.unwrap(), bytes);
-        // With a good copy here again, the damaged one is nobody's concern.
+        // Once the node has a good replica again, the damaged one is not reported any more.
         node.metanode.change(|state| state.heartbeats.clear());
         node = node.restart(|_| {}).await;
         let state = node.metanode.wait(|state| state.reports.len() == 3 && state.heartbeats.len() > 1).await;
@@ -59,7 +59,7 @@ async fn a_flipped_bit_never_leaves_the_node_and_is_reported_and_can_be_repaired
 }
 
 #[tokio::test]
-async fn the_scrubber_finds_damage_that_nobody_reads() {
+async fn the_scrubber_finds_damage_in_blocks_that_are_never_read() {
     for length in LENGTHS {
         let node = Node::start_with(|config| {
             config.scrub_period = Duration::from_millis(1);
@@ -72,7 +72,7 @@ async fn the_scrubber_finds_damage_that_nobody_reads() {
         let good =
             |event: &EventKind| matches!(event, EventKind::ScrubFinished { blocks: 3, corrupt: 0, .. });
         node.events.wait_for(good).await.unwrap();
-        // The last block of the shared segment, and each that has its own.
+        // The last block of the shared segment, and each block in a dedicated segment.
         flip_bits(node.directory.path(), 100);
         set_aside(&node, id(3)).await;
         let counted =

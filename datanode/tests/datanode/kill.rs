@@ -1,4 +1,4 @@
-//! A real process, a real disk, SIGKILL.
+//! What was acknowledged survives SIGKILL, with a real process on a real disk.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ fn length(n: u64) -> usize {
     if n.is_multiple_of(5) { 300_000 } else { 700 * (n as usize % 7 + 1) }
 }
 
-/// What the child does: stores block after block, four at a time, deletes some, and says so when it is done.
+/// The child: it stores blocks, four at a time, deletes some, and prints a line for each operation that was acknowledged.
 async fn store_until_killed(directory: PathBuf) {
     let set = Arc::new(open(directory));
     let writers = (0..4).map(|writer| {
@@ -63,7 +63,7 @@ async fn a_process_killed_while_it_writes_has_kept_what_it_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let (mut stored, mut deleted) = (Vec::new(), Vec::new());
     for lines in [3, 40, 200] {
-        // Blocks of an earlier round are stored again under their names, with the same contents.
+        // Blocks of an earlier round are stored again under the same ids, with the same contents.
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["kill::a_process_killed_while_it_writes_has_kept_what_it_acknowledged", "--nocapture"])
             .env(CHILD, directory.path())

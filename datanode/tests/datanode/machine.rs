@@ -1,4 +1,4 @@
-//! A machine one of whose disks can break, and that writes down what its disks were asked.
+//! A machine of which one disk can break or hang. It records the operations on its disks.
 
 use std::any::Any;
 use std::io;
@@ -7,14 +7,14 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use cairn_datanode::volume::disk::{Disk, DiskFile, RealDisk, Space};
 
-/// How the bad disk is.
+/// The state of the disk that can break.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Health {
     #[default]
     Well,
-    /// Every operation on it fails.
+    /// Every operation fails.
     Broken,
-    /// No operation on it returns.
+    /// No operation returns.
     Hangs,
 }
 
@@ -128,7 +128,7 @@ impl Disk for Machine {
         self.on("sync_dir", path)?;
         RealDisk.sync_dir(path)
     }
-    // Statistics come from memory, whatever the disk does.
+    // The kernel answers `statvfs` from memory, even if the disk does not work.
     fn space(&self, path: &Path) -> io::Result<Space> {
         RealDisk.space(path)
     }

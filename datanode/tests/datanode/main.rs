@@ -1,4 +1,4 @@
-//! Datanodes through their public doors: real files, real HTTP, and a metanode that says what the test wants.
+//! Tests of datanodes through their public interfaces: real files, real HTTP, and a metanode whose answers the test decides.
 
 mod blocks;
 mod cluster;

@@ -1,4 +1,4 @@
-//! A metanode that remembers what it is told and orders what it is told to.
+//! A metanode for tests: it records the calls of a datanode, and gives the orders that a test wants.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,28 +17,28 @@ pub(crate) struct RecordedCalls {
     pub(crate) registrations: Vec<Register>,
     pub(crate) heartbeats: Vec<Heartbeat>,
     pub(crate) reports: Vec<BlockReport>,
-    /// What it believes the node holds.
+    /// The replicas that the node has reported.
     pub(crate) replicas: BTreeMap<BlockId, ReportedReplica>,
     /// Answers to give instead of the usual ones, first to last.
     pub(crate) errors: VecDeque<ClusterError>,
     pub(crate) orders: Vec<Command>,
     /// How to scrub.
     pub(crate) scrub: ScrubOrder,
-    /// What it says of its database.
+    /// The lineage that it sends.
     pub(crate) lineage: Lineage,
-    /// Ask for a report at once, with the next heartbeat.
+    /// Whether the reply to the next heartbeat asks for a block report.
     pub(crate) wants_report: bool,
-    /// What to do first, before a page of a report is worked in.
+    /// The actions to order before a page of a block report is merged.
     pub(crate) first: VecDeque<Action>,
-    /// Within which time it wants to hear all once more.
+    /// The interval of the rolling report that it asks for.
     pub(crate) report_interval_ms: u64,
     /// While it is set, reports are not answered.
     pub(crate) holds_reports: bool,
     /// While it is set, heartbeats are not answered.
     pub(crate) holds_heartbeats: bool,
-    /// Heartbeats that came and are not answered yet.
+    /// Heartbeats that are not answered yet.
     pub(crate) heartbeats_held: u64,
-    /// What was asked of it, in order.
+    /// All calls, in order.
     pub(crate) calls: Vec<&'static str>,
     incarnation: u64,
 }
@@ -61,7 +61,7 @@ impl Metanode {
         self.state.send_modify(change);
     }
 
-    /// Waits until what was told satisfies `wanted`.
+    /// Waits until the recorded calls satisfy `wanted`.
     pub(crate) async fn wait(&self, wanted: impl FnMut(&RecordedCalls) -> bool) -> RecordedCalls {
         self.state.subscribe().wait_for(wanted).await.unwrap().clone()
     }

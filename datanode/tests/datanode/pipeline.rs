@@ -1,4 +1,4 @@
-//! Blocks that go through several datanodes at once.
+//! Pipelines: a block is written to several datanodes at once, and goes on when one of them fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +28,8 @@ fn stranger(address: String) -> PipelineTarget {
     PipelineTarget { node: NodeId(Uuid::from_u128(404)), address, token: String::new() }
 }
 
-/// A port where nobody listens.
-async fn nobody() -> String {
+/// The address of a port on which nothing listens.
+async fn unused_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
@@ -54,7 +54,7 @@ async fn a_dead_node_is_left_out_and_named_and_the_one_behind_it_still_gets_the_
     let nodes = [Node::start().await, Node::start().await];
     for (n, length) in (1..).zip(LENGTHS) {
         let bytes = content(1, length);
-        let dead = stranger(nobody().await);
+        let dead = stranger(unused_address().await);
         let pipeline = vec![dead.clone(), nodes[1].target(id(n))];
         let reply = nodes[0].put(id(n), &bytes, pipeline).await.unwrap();
         assert_eq!(reply.stored, [nodes[0].id, nodes[1].id]);
@@ -82,7 +82,7 @@ async fn when_a_node_dies_in_the_middle_the_one_behind_it_is_sent_the_block_from
 }
 
 #[tokio::test]
-async fn a_node_that_hangs_holds_nobody_up_for_longer_than_the_time_out() {
+async fn a_node_that_hangs_holds_up_a_write_for_no_longer_than_the_time_out() {
     for length in [1000, 40_000_000] {
         let node = Node::start_with(|config| config.stall_timeout = Duration::from_secs(1)).await;
         let bytes = content(1, length);
@@ -129,7 +129,7 @@ async fn too_few_or_too_many_bytes_are_kept_nowhere() {
 }
 
 #[tokio::test]
-async fn a_node_without_space_still_passes_the_block_on() {
+async fn a_node_without_space_still_forwards_the_block() {
     let full = Node::start_with(|config| config.volume.capacity_bytes_max = Some(1)).await;
     let behind = Node::start().await;
     for (n, length) in (1..).zip(LENGTHS) {
@@ -141,7 +141,7 @@ async fn a_node_without_space_still_passes_the_block_on() {
     }
 }
 
-/// Flips a bit of all that goes over it.
+/// A connection that flips a bit of the bytes that it carries.
 struct BadCable(Arc<dyn BlockService>);
 
 #[async_trait]
@@ -190,7 +190,7 @@ async fn bytes_that_change_on_the_way_to_the_next_node_are_not_kept_there() {
     }
 }
 
-/// Counts the bytes that go over it.
+/// A connection that counts the bytes that it carries.
 struct Meter(Arc<dyn BlockService>, Arc<watch::Sender<usize>>);
 
 #[async_trait]
@@ -244,7 +244,7 @@ async fn the_next_node_is_sent_bytes_before_the_first_has_all_of_them() {
         let reply = first.client().put(request, coming).await.unwrap();
         assert_eq!(reply.stored, [first.id, second.id]);
         assert_eq!(second.read(id(n)).await.unwrap(), bytes);
-        // Each byte goes over each leg once.
+        // Each byte is sent once between two nodes.
         assert_eq!(*passed.borrow(), length);
     }
 }

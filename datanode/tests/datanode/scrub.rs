@@ -1,4 +1,4 @@
-//! What operators decide about scrubbing.
+//! Orders to the scrubber: rounds, pauses and rates that operators decide.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn finished(node: &Node, round: u64) -> ScrubProgress {
     progress(&node.metanode.wait(is_finished).await).unwrap()
 }
 
-/// A node with three blocks whose own first round is over.
+/// A node with three blocks that has finished its first regular round.
 async fn node() -> Node {
     let node = Node::start().await;
     let is_over = |event: &EventKind| matches!(event, EventKind::ScrubFinished { .. });
@@ -48,7 +48,7 @@ async fn a_round_that_is_ordered_begins_at_once_and_not_again_after_a_restart() 
     assert_eq!(done.bytes, length as u64);
 
     node = node.restart(|_| {}).await;
-    // The first round after the start is one of its own, although the order is heard again and again.
+    // The first round after the start is a regular one, although each heartbeat's reply repeats the old order.
     let told = |state: &RecordedCalls| -> Vec<ScrubProgress> {
         let of_this_start = state.heartbeats.iter().filter(|heartbeat| heartbeat.incarnation == 2);
         of_this_start.filter_map(|heartbeat| heartbeat.scrub.clone()).collect()
@@ -86,7 +86,7 @@ async fn a_paused_scrubber_reads_nothing_and_then_goes_on() {
 #[tokio::test]
 async fn a_later_order_begins_from_the_beginning_whatever_is_under_way() {
     let node = node().await;
-    // At a byte a second it would take weeks.
+    // At one byte a second the round would take weeks.
     node.metanode.change(|state| state.scrub = ScrubOrder { rate: Some(1), ..ordered(1) });
     let begun = |state: &RecordedCalls| {
         progress(state).is_some_and(|progress| progress.round == 1 && progress.running && progress.bytes > 0)

@@ -1,4 +1,4 @@
-//! The start is one sequence, and only then do workers start.
+//! The order of a start: lock, recover, bind, register, report; workers start only after the report.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn a_node_locks_recovers_registers_and_reports_before_any_worker_starts() 
     let disk = Arc::new(machine.clone());
     let node = Node::start_on(disk, directory, config, Arc::new(Http), metanode.clone()).await;
 
-    // Before the node has a port: the lock first, and what is there is looked through.
+    // Before the node has a port, it locks its directory first, and then recovers what is there.
     let calls = machine.calls();
     let first = |name: &str, file: &str| {
         calls.iter().position(|(call, path)| *call == name && path.ends_with(file)).unwrap()
@@ -31,7 +31,7 @@ async fn a_node_locks_recovers_registers_and_reports_before_any_worker_starts() 
     assert!(first("open", "identity.json") < first("list", "shared"));
     assert!(first("list", "shared") < first("list", "own"));
 
-    // While the report is not answered the node serves, but nobody works on its disks.
+    // While the report is not answered the node serves, but no worker uses its disks.
     let state = metanode.wait(|state| state.calls.contains(&"report")).await;
     assert_eq!(state.calls, ["register", "report"]);
     for n in 1..=20 {

@@ -53,7 +53,7 @@ pub(crate) fn config(directory: &Path) -> Config {
     }
 }
 
-/// A datanode at work.
+/// A datanode that serves.
 pub(crate) struct Node {
     pub(crate) id: NodeId,
     pub(crate) address: String,
@@ -207,7 +207,7 @@ pub(crate) fn content(seed: u64, length: usize) -> Bytes {
     bytes.into()
 }
 
-/// A small block, which shares a segment, and a large one, which has its own.
+/// The lengths of a small block, in a shared segment, and of a large one, in a dedicated segment.
 pub(crate) const LENGTHS: [usize; 2] = [100_001, 3_000_003];
 
 /// Flips one bit of the files under `directory` that hold blocks, `offset` bytes before their ends.

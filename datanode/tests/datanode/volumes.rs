@@ -1,4 +1,4 @@
-//! Nodes some or all of whose disks break.
+//! Disks that break or hang: the node goes on with the others, and the failure is reported.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ async fn start(
     (Node::start_on(disk, directory, config, Arc::new(Http), Metanode::new()).await, machine)
 }
 
-/// Why the volumes failed, as the metanode was told last.
+/// The reasons of the failed volumes, as of the last heartbeat.
 fn failures(state: &RecordedCalls) -> Vec<Option<String>> {
     let last = state.heartbeats.last();
     last.map(|heartbeat| heartbeat.volumes.iter().map(|volume| volume.failed.clone()).collect())
@@ -55,7 +55,7 @@ async fn a_volume_that_fails_is_taken_out_and_the_node_serves_on() {
     assert!(!lost.is_empty() && lost.len() < 40);
 
     machine.set(Health::Broken);
-    // Until one has met the bad disk; each is stored, or refused.
+    // Until one block was sent to the bad disk. Each block is stored or refused.
     let mut n = 100;
     while volumes[1].failure().is_none() {
         let _ = node.put(id(n), &content(1, 1000), vec![]).await;
@@ -69,7 +69,7 @@ async fn a_volume_that_fails_is_taken_out_and_the_node_serves_on() {
     let usage = &state.heartbeats.last().unwrap().volumes;
     assert!(usage[0].failed.is_none() && usage[1].failed.is_some(), "{usage:?}");
     assert_eq!((usage[1].capacity, usage[1].free), (0, 0));
-    // A good copy of a lost block may come again, to the other volume.
+    // A good replica of a lost block may be stored again, on the other volume.
     let again = *lost.first().unwrap();
     node.put(again, &content(1, 1000), vec![]).await.unwrap();
     assert!(volumes[0].get(&again).is_some());
@@ -87,7 +87,7 @@ async fn a_disk_that_nobody_uses_is_missed_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_disk_that_does_not_answer_is_taken_out_and_holds_nobody_up() {
+async fn a_disk_that_does_not_answer_is_taken_out_and_holds_up_no_request() {
     let (node, machine) = two_disks(|config| {
         config.maintenance_interval = Duration::from_millis(1);
         config.probe_timeout = Duration::from_millis(50);
@@ -97,7 +97,7 @@ async fn a_disk_that_does_not_answer_is_taken_out_and_holds_nobody_up() {
     machine.set(Health::Hangs);
     let volumes: Vec<_> = node.datanode.volumes().volumes().cloned().collect();
     let taken_out = node.metanode.wait(|state| failures(state).iter().any(Option::is_some)).await;
-    // On a machine that is slow enough the good one may seem to hang as well.
+    // On a slow machine the good disk may seem to hang as well.
     if volumes[0].failure().is_none() {
         assert!(failures(&taken_out)[1].as_ref().unwrap().contains("did not answer"), "{taken_out:?}");
         node.put(id(1), &content(1, 1000), vec![]).await.unwrap();
@@ -126,9 +126,9 @@ async fn a_node_without_any_disk_left_lives_on_and_says_so() {
     assert!(matches!(refused, Err(BlockError::VolumeFailed { .. })), "{refused:?}");
 }
 
-/// Its blocks come back with it, and are told anew.
+/// Its replicas come back with it, and are reported again.
 #[tokio::test]
-async fn a_disk_that_is_broken_at_the_start_is_told_as_failed_and_comes_back_with_a_restart() {
+async fn a_disk_that_is_broken_at_the_start_is_reported_as_failed_and_comes_back_with_a_restart() {
     let (node, _) = two_disks(|_| {}).await;
     for n in 1..=40 {
         node.put(id(n), &content(1, 1000), vec![]).await.unwrap();

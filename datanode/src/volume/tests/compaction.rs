@@ -31,7 +31,7 @@ fn compaction_gives_the_space_of_dead_blocks_back_and_moves_only_living_ones() {
     for n in (0..40).filter(|n| n % 4 == 0) {
         assert_eq!(read(&volume, id(n)).unwrap(), content(n.into(), 1500));
     }
-    // Who reads while a block is moved reads on.
+    // A reader that was opened before the block was moved can still read it.
     assert_eq!(reader.read(0, 1500).unwrap(), content(0, 1500));
 }
 
@@ -51,7 +51,8 @@ fn a_volume_whose_blocks_are_all_deleted_gives_their_space_back() {
     assert!(volume.usage().unwrap().used < 1000, "{:?}", volume.usage());
 }
 
-/// Tombstones must stay as long as the segments of their targets, and a segment of nothing else is not worth rewriting.
+/// Tombstones must be kept as long as the segments of their targets exist, and a segment that has only tombstones is not worth
+/// compacting.
 #[test]
 fn compaction_comes_to_an_end_when_only_tombstones_are_left_to_move() {
     let disk = SimDisk::new(1 << 30);

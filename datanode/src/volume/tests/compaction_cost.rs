@@ -1,4 +1,4 @@
-//! What compaction and pages of the index cost.
+//! What compaction and pages of the index cost: neither may read the whole index under its lock.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use crate::volume::sim::SimDisk;
 use crate::volume::test_support::pretend;
 use crate::volume::{Volume, VolumeError};
 
-/// Blocks elsewhere, of which compaction is to know nothing.
+/// Number of blocks in other places, which compaction must not read.
 const ELSEWHERE: u32 = 5000;
 
 /// A volume whose first segment holds a block among dead ones, and which holds many others.
@@ -28,7 +28,7 @@ fn mostly_dead(disk: &SimDisk) -> Volume {
     volume
 }
 
-/// Entries of the index that were looked at in the order of ids, so far.
+/// Entries of the index that were read in pages so far.
 fn paged(volume: &Volume) -> usize {
     volume.state.index().paged.load(Ordering::Relaxed)
 }
@@ -37,7 +37,7 @@ fn first_segment() -> PathBuf {
     PathBuf::from("/data/shared/00000001.segment")
 }
 
-/// Compaction looked through the whole index, under its lock, for what it might have missed in the segment.
+/// Compaction once searched the whole index, under its lock, for blocks that its scan of the segment might have missed.
 #[test]
 fn compaction_does_not_look_at_blocks_in_other_segments() {
     let disk = SimDisk::new(1 << 30);
@@ -71,7 +71,7 @@ fn a_block_whose_header_is_damaged_is_found_and_set_aside_and_nobody_waits_for_l
     assert!(matches!(volume.reader(id(0)), Err(VolumeError::Damaged { .. })));
 }
 
-/// A page of a report was made under one lock, and half a megabyte of a checkpoint.
+/// A page of a block report, and half a megabyte of a checkpoint, were once read under one lock.
 #[test]
 fn long_pages_and_checkpoints_let_others_at_the_index_in_between() {
     let disk = SimDisk::new(1 << 30);
@@ -87,7 +87,7 @@ fn long_pages_and_checkpoints_let_others_at_the_index_in_between() {
     assert!(volume.state.index().paged_at_once.load(Ordering::Relaxed) <= UNDER_ONE_LOCK);
 }
 
-/// The thread that writes for all walked the index for a segment whose file was gone.
+/// The log's thread, for which all writers wait, once searched the whole index for the blocks of a segment whose file was gone.
 #[test]
 fn what_is_lost_with_a_segment_is_found_without_holding_up_others() {
     let disk = SimDisk::new(1 << 30);
@@ -96,13 +96,13 @@ fn what_is_lost_with_a_segment_is_found_without_holding_up_others() {
     let lost = volume.lose_missing_segments().unwrap();
     assert!(lost.contains(&id(0)), "{lost:?}");
     assert!(volume.state.index().paged_at_once.load(Ordering::Relaxed) <= UNDER_ONE_LOCK);
-    // Segments without blocks cost no walk.
+    // For segments without blocks the index is not searched.
     let before = paged(&volume);
     assert_eq!(volume.lose_missing_segments().unwrap(), []);
     assert_eq!(paged(&volume), before);
 }
 
-/// Space was asked for, of the disk too, on the thread that serves requests.
+/// A writer once waited for the index, and asked the disk for its free space, on a thread that serves requests.
 #[test]
 fn a_writer_that_waits_for_the_index_does_not_hold_up_its_thread() {
     let disk = SimDisk::new(1 << 30);

@@ -36,7 +36,7 @@ fn a_flipped_bit_is_found_when_read_and_the_block_can_be_set_aside_and_deleted()
         let disk = disk.restart(3);
         let volume = open(&disk).unwrap();
         check(&volume);
-        // A good copy may come while the bad one is in quarantine; a delete removes both.
+        // A good replica may be stored while the damaged one is in quarantine. A delete removes both.
         block_on(put(&volume, id(1), &content(1, length))).unwrap();
         assert_eq!(read(&volume, id(1)).unwrap(), content(1, length));
         assert!(block_on(volume.delete(id(1))).unwrap());
@@ -65,7 +65,8 @@ fn damage_in_the_middle_of_the_newest_segment_hides_nothing_behind_it() {
     assert!(volume.get(&id(1)).is_none());
 }
 
-/// A copy of a segment, stored as a block, must not come to life when its own record is damaged.
+/// A backup of a segment, stored as a block, has records in its contents. They must not be taken for real ones when the block's own
+/// record is damaged.
 #[test]
 fn a_block_whose_contents_look_like_a_segment_is_never_taken_for_one() {
     let directory = tempfile::tempdir().unwrap();

@@ -38,7 +38,7 @@ fn stored() -> impl Iterator<Item = u16> {
     (0..40).filter(|n| !(30..34).contains(n))
 }
 
-/// The blocks that are not there as they were written. Of each, whether it is known to be bad.
+/// The blocks that do not read back as they were written, and whether each is known to be damaged.
 fn missing(volume: &Volume) -> Vec<(u16, bool)> {
     let mut missing = Vec::new();
     for n in stored() {
@@ -55,7 +55,7 @@ fn missing(volume: &Volume) -> Vec<(u16, bool)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 100, ..ProptestConfig::default() })]
 
-    /// One sector that could not be read, in the checkpoint, a header or the middle of the log, refused the whole volume.
+    /// One unreadable sector in the checkpoint, in a header or in the middle of the log once kept the whole volume from opening.
     #[test]
     fn one_bad_sector_anywhere_costs_one_block_at_most_and_never_the_volume(
         file in any::<prop::sample::Index>(),
@@ -81,18 +81,18 @@ proptest! {
         }
         let volume = open(&disk).unwrap();
         let lost = missing(&volume);
-        // A sector holds parts of two small blocks at the most.
+        // A sector holds parts of two small blocks at most.
         prop_assert!(lost.len() <= 2, "{:?}", lost);
-        // Whatever is lost is set aside: nothing was destroyed.
+        // Every block that is lost is in quarantine: nothing was destroyed.
         let kept = disk.paths().iter().filter(|path| path.starts_with("/data/quarantine")).count();
         let is_known = lost.iter().all(|(_, is_known)| *is_known);
         prop_assert!(is_known || kept > 0, "{:?} in {:?}", lost, path);
         for n in 30..34 {
             let back = volume.get(&id(n)).is_some();
-            // A tombstone may be what was lost: then the block is there again, and the metanode has it deleted.
+            // If a tombstone was lost, the deleted block is there again, and the metanode has it deleted.
             prop_assert!(!back || path.starts_with("/data/shared"));
         }
-        // It goes on, and nothing changes with the next start.
+        // The volume takes blocks, and the next start finds the same.
         block_on(put(&volume, id(100), &content(100, 700))).unwrap();
         drop(volume);
         let volume = open(&disk.restart(seed)).unwrap();
@@ -101,8 +101,8 @@ proptest! {
     }
 }
 
-/// A block with a file of its own was acknowledged, rotted before the first checkpoint, and the machine crashed: recovery took
-/// it for half-written and removed it, although it may have been the last copy.
+/// A block in a dedicated segment was acknowledged and damaged before the first checkpoint, and the machine crashed. Recovery took it
+/// for half-written and removed it, although it may have been the last replica.
 #[test]
 fn an_acknowledged_block_that_rots_before_its_first_checkpoint_is_set_aside_and_not_removed() {
     // Its header, its chunk table, its bytes.
@@ -122,7 +122,7 @@ fn an_acknowledged_block_that_rots_before_its_first_checkpoint_is_set_aside_and_
     }
 }
 
-/// The same in a shared segment: it was skipped, or cut off with the torn tail.
+/// The same happened in a shared segment: the damaged record was skipped, or cut off with the torn tail.
 #[test]
 fn an_acknowledged_small_block_that_rots_before_its_first_checkpoint_is_set_aside_and_not_cut_off() {
     // The middle one and the last one: 64 of the segment, and 64 + 4 + 1000 rounded up to 64s for each.
@@ -138,7 +138,7 @@ fn an_acknowledged_small_block_that_rots_before_its_first_checkpoint_is_set_asid
         drop(volume);
         let volume = open(&disk.restart(1)).unwrap();
         assert_eq!((volume.quarantined(), volume.len()), (vec![id(n)], 2));
-        // With a damaged header nobody knows whose it was; what was there is kept all the same.
+        // With a damaged header the block's id is unknown. The bytes are kept nevertheless.
         drop(volume);
         let disk = SimDisk::new(1 << 30);
         let volume = open(&disk).unwrap();
@@ -158,7 +158,7 @@ fn an_acknowledged_small_block_that_rots_before_its_first_checkpoint_is_set_asid
     }
 }
 
-/// What was being received when the process died is no block that anybody could miss.
+/// A block that was being received when the process died was never acknowledged, so it is removed and not reported as damaged.
 #[test]
 fn a_block_that_was_being_received_is_removed_and_not_set_aside() {
     let disk = SimDisk::new(1 << 30);
@@ -215,7 +215,7 @@ fn a_lack_of_file_descriptors_or_memory_is_no_broken_disk() {
     }
 }
 
-/// What cannot be thrown away for want of a file descriptor is not destroyed instead.
+/// A block that cannot be moved into the trash for lack of a file descriptor must not be removed instead.
 #[test]
 fn a_lack_of_file_descriptors_does_not_empty_the_trash() {
     let disk = SimDisk::new(1 << 30);
@@ -240,7 +240,7 @@ fn a_lack_of_file_descriptors_does_not_empty_the_trash() {
     }
 }
 
-/// A volume that was left out for want of a file descriptor had all its blocks copied again from elsewhere.
+/// A volume that could not be opened for lack of a file descriptor was left out, and all its blocks were copied again from other nodes.
 #[test]
 fn a_start_that_lacks_file_descriptors_ends_and_loses_nothing() {
     let disk = SimDisk::new(1 << 30);

@@ -1,4 +1,4 @@
-//! What a full volume does to get the space of dead records back, and that no deleted block returns for it.
+//! A full volume frees the space of dead records by compaction, and no deleted block comes back because of it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ fn check_three_quarters(volume: &Volume, stored: u16) {
     }
 }
 
-/// Segments that were more than half alive were never compacted: a quarter of the disk could be dead, and it was full all the same.
+/// Segments that were more than half alive were never compacted. So a disk could be full although a quarter of it was dead.
 #[test]
 fn a_full_volume_that_nobody_writes_to_gets_the_space_of_its_dead_records_back() {
     let volume = open_with(&SimDisk::new(1 << 30), small()).unwrap();
@@ -47,7 +47,7 @@ fn a_full_volume_that_nobody_writes_to_gets_the_space_of_its_dead_records_back()
     let before = volume.usage().unwrap();
     while volume.compact().unwrap().is_some() {}
     let after = volume.usage().unwrap();
-    // Until there is space for a segment, and no further: it costs writes.
+    // It compacts until there is space for a segment, and no further, because compaction costs writes.
     assert!(before.available < 1600 && after.available >= 16 * 1024, "{before:?} {after:?}");
     assert!(after.used + 16 * 1024 * 3 > before.used, "{before:?} {after:?}");
     check_three_quarters(&volume, stored);
@@ -80,7 +80,7 @@ fn a_volume_with_space_leaves_segments_alone_that_are_more_than_half_alive() {
     assert_eq!(volume.compact().unwrap(), None);
 }
 
-/// With a quota nobody is believed until a write succeeds, and the space that compaction freed was never tried.
+/// With a quota a volume counts as full until a write succeeds. It did not try a write after compaction had freed space.
 #[test]
 fn compaction_frees_space_where_there_is_a_quota() {
     let disk = SimDisk::new(1 << 30);
@@ -100,12 +100,12 @@ fn compaction_frees_space_where_there_is_a_quota() {
     });
 }
 
-/// Tombstones went when the segment of their target was gone. A compaction that broke off leaves records of moved blocks behind in
-/// a segment that may be more than half alive: when such a block was deleted, its newest record and then its tombstone
-/// were compacted away, and a start that read all segments found it in the segment that was left behind.
+/// Tombstones were dropped once the segment of their target was gone. But a compaction that breaks off leaves records of moved blocks
+/// behind. When such a block was deleted, its newest record and then its tombstone were compacted away, and a start that read all
+/// segments found the block in the segment that was left behind.
 #[test]
 fn a_compaction_that_breaks_off_anywhere_brings_no_deleted_block_back() {
-    // The segment that blocks are moved to has space for so many, so that some are durable before others.
+    // The segment to which blocks are moved has space for `space` of them, so that some are durable before others.
     for space in 0..4 {
         for power_fails_after in 1.. {
             let (disk, volume, first_new) = about_to_compact(space);
@@ -119,8 +119,8 @@ fn a_compaction_that_breaks_off_anywhere_brings_no_deleted_block_back() {
             let disk = disk.restart(power_fails_after);
             let volume = open_with(&disk, options()).unwrap();
             check_three_quarters(&volume, BLOCKS);
-            // All that was moved is deleted, and its segments and tombstones go; the segment that it was moved from is more than
-            // half alive, and there is space.
+            // The blocks that were moved are deleted, and their segments and tombstones are compacted. The segment from which they
+            // were moved stays, because it is more than half alive and there is space.
             for (id, _) in volume.page(None, usize::MAX) {
                 if volume.state.index().get(&id).is_some_and(|entry| entry.place.segment() >= first_new) {
                     assert!(block_on(volume.delete(id)).unwrap());
@@ -137,7 +137,7 @@ fn a_compaction_that_breaks_off_anywhere_brings_no_deleted_block_back() {
     }
 }
 
-/// Earlier versions wrote nothing down. What they left behind half compacted was less than half alive.
+/// Earlier versions kept no list of unfinished compactions. They compacted only segments that were less than half alive.
 #[test]
 fn a_volume_of_an_earlier_version_is_taken_for_one_whose_compaction_broke_off() {
     let disk = SimDisk::new(1 << 30);
@@ -159,7 +159,7 @@ fn a_volume_of_an_earlier_version_is_taken_for_one_whose_compaction_broke_off() 
     let volume = open_with(&disk, options()).unwrap();
     assert_eq!(unfinished(&volume), [1]);
     drop(volume);
-    // That holds until it is done.
+    // The segment counts as unfinished until it is compacted.
     let volume = open_with(&disk, options()).unwrap();
     assert_eq!(unfinished(&volume), [1]);
     assert_eq!(volume.compact().unwrap().unwrap().moved, 2);
@@ -196,7 +196,8 @@ fn seal(volume: &Volume) {
     volume.log().unwrap().submit(Change::Seal).unwrap().wait().unwrap();
 }
 
-/// A block that was stored twice left a record without a tombstone, for a start to find when the newer one was deleted and gone.
+/// A block that was stored twice left its older record without a tombstone. A start found that record after the newer one was deleted
+/// and compacted.
 #[test]
 fn a_block_that_was_stored_twice_is_deleted_for_good() {
     let disk = SimDisk::new(1 << 30);
@@ -249,7 +250,7 @@ proptest! {
             model.check(&volume);
             volume.close();
         }
-        // Nothing but the segments tells what is there.
+        // Without a checkpoint the start reads all segments.
         disk.remove_file(&PathBuf::from("/data/checkpoint")).unwrap();
         model.check(&open(&disk).unwrap());
     }

@@ -1,4 +1,4 @@
-//! What a probe costs, and what it finds.
+//! What a probe promises: it finds missing segments at a bounded cost, and it does not wait for compaction.
 
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -21,7 +21,8 @@ fn with_segments(disk: &SimDisk, count: u16) -> Volume {
     volume
 }
 
-/// Each probe compared each segment with each name in the directory: at some TiB, seconds of CPU every five seconds.
+/// Each probe once compared each segment with each name in the directory. With some TiB of blocks this took seconds of CPU every five
+/// seconds.
 #[test]
 fn a_probe_looks_for_a_bounded_number_of_files_and_all_get_their_turn() {
     let disk = SimDisk::new(1 << 30);
@@ -32,7 +33,7 @@ fn a_probe_looks_for_a_bounded_number_of_files_and_all_get_their_turn() {
         assert!(disk.names_seen() - before <= SEGMENTS_LOOKED_FOR as u64 + 1);
         lost
     };
-    // The segment that is looked for last, and one that was looked for first.
+    // The segment that is checked last, and one that was checked first.
     for round in 0..3 {
         assert_eq!(probe(), [], "{round}");
     }
@@ -46,7 +47,7 @@ fn a_probe_looks_for_a_bounded_number_of_files_and_all_get_their_turn() {
     assert_eq!(read(&volume, id(1)).unwrap(), content(1, 100));
 }
 
-/// A slice may be empty; a directory that is gone must not look like one in which nothing is missing.
+/// Even when there is no segment to look for, a probe must notice that the directory is gone.
 #[test]
 fn a_directory_of_segments_that_is_gone_fails_the_probe_and_costs_no_block() {
     for segments in [0, 3] {
@@ -68,7 +69,7 @@ fn a_lack_of_file_descriptors_makes_no_segment_missing() {
     assert_eq!((volume.failure(), volume.len()), (None, 3));
 }
 
-/// Writers that wait for space on a full disk wait for whoever compacts.
+/// Writers to a full disk wait for the lock of compaction. A probe must not hold it while it asks the disk.
 #[test]
 fn a_probe_that_misses_nothing_waits_for_nobody_and_holds_nobody_up() {
     let disk = SimDisk::new(1 << 30);

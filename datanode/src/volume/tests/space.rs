@@ -15,7 +15,7 @@ fn a_full_disk_is_told_apart_from_a_broken_one_and_keeps_nothing_half_done() {
         block_on(async {
             put(&volume, id(1), &content(1, length)).await.unwrap();
             let before = volume.usage().unwrap().used;
-            // The space was there when the write began, and somebody else took it.
+            // The space was free when the write began, and another user of the disk took it.
             let bytes = content(2, length);
             let mut writer = volume.writer(id(2), length as u64, crc32c(&bytes)).await.unwrap();
             disk.set_capacity(disk.used() + 1000);
@@ -38,7 +38,7 @@ fn a_full_disk_is_told_apart_from_a_broken_one_and_keeps_nothing_half_done() {
 }
 
 #[test]
-fn space_promised_to_one_writer_is_not_promised_to_another() {
+fn space_that_is_reserved_for_one_writer_is_not_given_to_another() {
     let disk = SimDisk::new(100_000);
     let volume = open(&disk).unwrap();
     block_on(async {
@@ -75,7 +75,7 @@ fn a_full_disk_still_deletes_compacts_and_writes_checkpoints_and_takes_blocks_ag
     }
 }
 
-/// A quota is not seen by `statvfs`: there seems to be space, and writes fail all the same.
+/// `statvfs` does not report a quota: there seems to be space, and writes fail nevertheless.
 #[test]
 fn a_quota_is_a_full_disk_until_there_is_space_again() {
     for length in [3000, 40_000] {
@@ -86,7 +86,7 @@ fn a_quota_is_a_full_disk_until_there_is_space_again() {
             disk.set_quota(Some(disk.used() + 1000));
             let refused = put(&volume, id(2), &content(2, length)).await.unwrap_err();
             assert!(matches!(refused, VolumeError::Full { .. }), "{refused}");
-            // Nobody is told any more that there is space.
+            // The volume no longer reports free space.
             assert_eq!(volume.usage().unwrap().available, 0);
             let refused = volume.writer(id(3), length as u64, 0).await.unwrap_err();
             assert!(matches!(refused, VolumeError::Full { .. }), "{refused}");

@@ -1,4 +1,5 @@
-//! What the trash promises: what was deleted comes back for a while, whatever happens, and costs nobody any space.
+//! What the trash promises: a deleted block can be brought back for a while, also after a crash, and the trash never takes space that
+//! a write needs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::volume::{Volume, VolumeError, VolumeOptions};
 
 const AGE: Duration = Duration::from_secs(3600);
 
-/// A small block and one with a file of its own.
+/// The lengths of a small block and of one in a dedicated segment.
 const LENGTHS: [usize; 2] = [1500, 20_000];
 
 fn trash_options() -> VolumeOptions {
@@ -40,7 +41,7 @@ fn open(disk: &SimDisk) -> Volume {
 }
 
 fn restored(volume: &Volume, n: u16) -> Option<Bytes> {
-    // The log is asked from a thread that may block.
+    // A restore waits for the log, so it needs a thread that may block.
     let found = std::thread::scope(|scope| scope.spawn(|| volume.restore(id(n))).join().unwrap()).unwrap();
     found.map(|_| read(volume, id(n)).unwrap())
 }
@@ -138,7 +139,7 @@ fn the_trash_is_emptied_of_what_is_old_and_the_space_comes_back() {
         volume.tidy_trash().unwrap();
         assert!((0..10).all(|n| !volume.is_trashed(&id(n))));
         while volume.compact().unwrap().is_some() {}
-        // What is younger was carried along by compaction.
+        // Compaction moved the younger blocks of the trash.
         drop(volume);
         disk.remove_file(&PathBuf::from("/data/checkpoint")).unwrap();
         let disk = disk.restart(1);
@@ -171,7 +172,7 @@ fn the_trash_is_counted_as_free_and_no_write_fails_for_lack_of_space_while_it_ca
             }
             let usage = volume.usage().unwrap();
             assert!(usage.trash > 400_000 && usage.available > 400_000, "{usage:?}");
-            // As much again fits, four fifths of it to leave compaction its space.
+            // As many blocks fit again; four fifths of them are written, so that compaction has space left.
             for n in 0..stored * 4 / 5 {
                 let put = put(&volume, id(1000 + n), &content(n.into(), length)).await;
                 assert!(put.is_ok(), "{n} of {stored}: {put:?}, {:?}", volume.usage());
@@ -217,13 +218,13 @@ fn a_damaged_block_does_not_come_back() {
         disk.flip_bit(&path, length);
         assert_eq!(restored(&volume, 1), None);
         assert!(is_gone(&volume, 1));
-        // A good copy can be stored all the same.
+        // A good replica can still be stored.
         block_on(put(&volume, id(1), &content(1, length))).unwrap();
         assert!(read(&volume, id(1)).unwrap() == content(1, length));
     }
 }
 
-/// A block in the trash of a segment that cannot be read is lost, and holds up nothing.
+/// A block in the trash is lost if its segment cannot be read, but it does not hold up the compaction of the segment.
 #[test]
 fn trash_that_cannot_be_read_does_not_hold_up_compaction() {
     let disk = SimDisk::new(1 << 30);
@@ -269,7 +270,7 @@ fn a_volume_of_the_format_without_a_trash_is_opened_and_becomes_one_with_a_trash
             assert!(read(&volume, id(n)).unwrap() == content(n.into(), length), "{n}");
         }
         assert_eq!(volume.len(), held.count() as u64);
-        // What was deleted before there was a trash is gone.
+        // Blocks that were deleted before there was a trash cannot be brought back.
         assert!([1, 2, 3, 61].iter().all(|n| is_gone(&volume, *n) && !volume.is_trashed(&id(*n))));
         block_on(volume.delete(id(60))).unwrap();
         assert!(restored(&volume, 60) == Some(content(60, 9000)));

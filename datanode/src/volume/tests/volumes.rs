@@ -1,4 +1,5 @@
-//! What the volumes of a node promise when one of them fails.
+//! What the volumes of a node promise: the node goes on when one of them fails, and a start tells a missing or foreign directory from a
+//! new one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,7 @@ async fn store(set: &Volumes, n: u16) -> bool {
     false
 }
 
-/// What the node says that it holds, each read back.
+/// All blocks that the node reports as held, each read back.
 fn held(set: &Volumes) -> BTreeMap<BlockId, Bytes> {
     let page = set.page(None, usize::MAX);
     page.into_iter().map(|(id, _)| (id, read(&set.find(&id).unwrap().0, id).unwrap())).collect()
@@ -109,14 +110,14 @@ proptest! {
             let _ = volume.compact();
             let _ = volume.checkpoint();
         }
-        // An idle disk shows it when it is probed, at the latest.
+        // At the latest, the probe notices that the disk has failed.
         disk.break_below("/b", KINDS[kind], 0);
         volume(&set, 0).probe().unwrap();
         prop_assert!(volume(&set, 1).probe().is_err());
         let usage = set.usage();
         prop_assert!(usage[0].failed.is_none() && usage[1].failed.is_some());
         prop_assert_eq!((usage[1].capacity, usage[1].used, usage[1].free), (0, 0, 0));
-        // What the node says that it holds reads back, and what it stored on the good disk is among it.
+        // Every block that the node reports reads back, and those on the good disk are among them.
         let here = held(&set);
         for n in &acknowledged {
             match here.get(&id(*n)) {
@@ -129,7 +130,7 @@ proptest! {
             acknowledged.push(n);
         }
         drop(set);
-        // A disk that works again is one that holds all that was acknowledged.
+        // Once the disk works again, it has everything that was acknowledged.
         disk.heal();
         let set = open(&disk.restart(seed), 2).unwrap();
         let here = held(&set);
@@ -238,7 +239,7 @@ fn a_damaged_identity_is_left_out_among_others_and_refused_alone() {
     assert!(matches!(refusal(&disk), OpenError::BadIdentity { .. }));
 }
 
-/// One bad sector under the identity file cost the whole volume, and a node with one disk could not start any more.
+/// One bad sector under the identity file once cost the whole volume, and a node with one disk could not start any more.
 #[test]
 fn one_bad_sector_under_the_identity_costs_nothing_and_is_mended_by_the_start() {
     let damages: [fn(&SimDisk, &Path); 3] = [
@@ -251,7 +252,7 @@ fn one_bad_sector_under_the_identity_costs_nothing_and_is_mended_by_the_start() 
         let set = with_blocks(&disk);
         let (who, blocks) = (set.node(), held(&set));
         drop(set);
-        // The copy that a start mends is what the next damage leaves.
+        // The start repairs the damaged file, so that the next damage may hit the other one.
         for name in ["identity.json", "identity-copy.json", "identity.json"] {
             for directory in ["/a", "/b"] {
                 damage(&disk, &Path::new(directory).join(name));
@@ -282,7 +283,7 @@ fn a_full_disk_without_a_copy_of_its_identity_opens() {
     assert!(disk.paths().contains(&PathBuf::from("/a/identity-copy.json")));
 }
 
-/// It would be a second node with the blocks of the first.
+/// With a new id it would be a second node that holds the blocks of the first.
 #[test]
 fn a_node_that_cannot_read_who_it_is_does_not_take_another_name() {
     let disk = SimDisk::new(1 << 30);
@@ -294,7 +295,7 @@ fn a_node_that_cannot_read_who_it_is_does_not_take_another_name() {
     assert!(matches!(refusal(&disk), OpenError::Io { .. }));
 }
 
-/// Nobody could delete it, and a start that finds it again reports it.
+/// The replica on the failed volume cannot be deleted. A start that finds it again reports it.
 #[test]
 fn a_block_on_a_failed_volume_does_not_hold_up_its_deletion() {
     let disk = SimDisk::new(1 << 30);
@@ -321,7 +322,7 @@ fn new_blocks_go_where_there_is_space() {
     });
     let first = |_| set.in_order_for_writing()[0].id();
     let to_empty = (0..1000).map(first).filter(|chosen| *chosen == volume(&set, 1).id()).count();
-    // Ten in eleven, and yet both of them work.
+    // Some ten in eleven go to the emptier volume, and both are in use.
     assert!((850..970).contains(&to_empty), "{to_empty}");
 }
 
@@ -339,7 +340,7 @@ fn a_finished_round_of_scrubbing_is_remembered_as_long_as_one_volume_is_there() 
     assert_eq!(open(&disk, 3).unwrap().scrubbed(), scrubbed);
 }
 
-/// A volume that is left out has all its blocks copied again from elsewhere, and here nothing is wrong with it.
+/// All blocks of a volume that is left out are copied again from other nodes. A lack of file descriptors must not cause that.
 #[test]
 fn a_lack_of_file_descriptors_ends_the_start_and_leaves_no_volume_out() {
     const EMFILE: i32 = 24;
@@ -358,7 +359,7 @@ fn a_lack_of_file_descriptors_ends_the_start_and_leaves_no_volume_out() {
     assert_eq!(held(&set).len(), 30);
 }
 
-/// A disk that hung was given up after two minutes, and asked again how full it is with every heartbeat: the node hung with it.
+/// A disk that hung was given up after two minutes, but every heartbeat still asked it how full it is, and the node hung with it.
 #[test]
 fn a_failed_volume_is_told_as_full_without_asking_its_disk() {
     let disk = SimDisk::new(1 << 30);

@@ -31,7 +31,7 @@ fn wrong_bytes_are_refused_and_leave_nothing() {
             let error = writer.write(Bytes::from_static(b"x")).await.unwrap_err();
             assert!(matches!(error, VolumeError::WrongLength { .. }), "{error}");
             drop(writer);
-            // What was begun is removed in the background.
+            // The unfinished file is removed in the background.
             while disk.paths().iter().any(|path| path.starts_with("/data/own")) {
                 tokio::task::yield_now().await;
             }
@@ -51,7 +51,7 @@ fn a_failed_sync_takes_the_volume_out_and_a_restart_finds_only_what_was_acknowle
             let failed = put(&volume, id(2), &content(2, length)).await.unwrap_err();
             assert!(matches!(failed, VolumeError::Failed(_)), "{failed}");
             assert!(volume.failure().is_some());
-            // What was durable before is still read, for it may be the last copy.
+            // Blocks that were durable before can still be read, because each may be the last replica.
             assert_eq!(read(&volume, id(1)).unwrap(), content(1, length));
             assert!(matches!(read(&volume, id(2)), Err(VolumeError::NotFound(_))));
             let failed = put(&volume, id(3), &content(3, length)).await.unwrap_err();
@@ -74,7 +74,7 @@ fn writers_that_wait_at_the_same_time_share_a_sync() {
     block_on(async {
         let mut writers = Vec::new();
         for (n, bytes) in (0..).zip(&blocks) {
-            // Space for it is freed on another thread, in its own time.
+            // The reservation is made on another thread, so the writers are opened before the syncs are held.
             let mut writer = volume.writer(id(n), bytes.len() as u64, crc32c(bytes)).await.unwrap();
             writer.write(bytes.clone()).await.unwrap();
             writers.push(writer);
@@ -85,7 +85,7 @@ fn writers_that_wait_at_the_same_time_share_a_sync() {
         drop(held);
         puts.await.into_iter().for_each(Result::unwrap);
     });
-    // One for the new segment, one for those who came first, one for all others.
+    // One sync for the new segment, one for the first writers, and one for all others.
     assert!(disk.syncs() - before <= 3, "{}", disk.syncs() - before);
     assert_eq!(volume.page(None, 100).len(), 20);
 }

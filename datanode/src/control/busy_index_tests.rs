@@ -1,4 +1,4 @@
-//! Who waits while a volume is busy.
+//! A busy index does not hold up the threads that serve requests.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,11 +12,11 @@ use super::tests::{Counting, node};
 use super::*;
 use crate::volume::test_support;
 
-/// The report, heartbeats and the scrubber took the index's lock, and asked the disk how full it is, on the threads that serve
-/// requests: all that these threads had to do waited. Here the node's own work goes on while all indexes are locked by the
-/// thread that it runs on.
+/// The block report, heartbeats and the scrubber once took the index's lock, and asked the disk how full it is, on the threads that
+/// serve requests, so that all requests of these threads waited. Here this work goes on although the thread on which it runs has
+/// locked all indexes.
 #[tokio::test]
-async fn what_a_node_does_by_itself_never_waits_for_an_index_on_a_thread_that_serves_requests() {
+async fn reports_heartbeats_and_scrubbing_never_wait_for_an_index_on_a_thread_that_serves_requests() {
     let directory = tempfile::tempdir().unwrap();
     let datanode = node(directory.path()).await;
     let blocks = datanode.inner().clone();
