@@ -19,7 +19,8 @@ COPY tests/cluster/Cargo.toml tests/cluster/
 RUN for crate in . types protocol listener gateway metanode metanode/planner datanode sim tests/clients tests/cluster; do \
         mkdir -p $crate/src && touch $crate/src/lib.rs; \
     done \
-    && mkdir protocol/benches metanode/benches && touch protocol/benches/combine.rs metanode/benches/writer.rs \
+    && mkdir protocol/benches gateway/benches metanode/benches metanode/planner/benches \
+    && touch protocol/benches/combine.rs gateway/benches/requests.rs metanode/benches/writer.rs metanode/planner/benches/placement.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked --package cairn \
     && rm -r src types protocol listener gateway metanode datanode sim tests

@@ -2,7 +2,7 @@
 
 VENV := .venv
 
-.PHONY: help build run test check setup bench bench-checksums bench-segments bench-slow bench-swarm bench-writer clean
+.PHONY: help build run test check setup bench bench-checksums bench-micro bench-segments bench-slow bench-swarm bench-writer clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -38,6 +38,11 @@ bench-slow: build setup ## Measure what healthy clients notice of 1,000 slow rea
 
 bench-checksums: ## Compare what proving a chunk table costs with the library's general way
 	cargo bench --locked --package cairn-protocol
+
+bench-micro: ## Measure what is hot by itself: chunk tables, signatures, aws-chunked bodies, placement
+	cargo bench --locked --package cairn-protocol --bench combine
+	cargo bench --locked --package cairn-gateway --bench requests
+	cargo bench --locked --package cairn-planner --bench placement
 
 bench-writer: ## Measure what PUTs notice of all else that writes (ONLY=reports: of those whose name has that)
 	cargo bench --locked --package cairn-metanode --bench writer -- $(ONLY)
