@@ -1,6 +1,17 @@
-//! The `cairn` command: one file per subcommand under [`command`].
+//! The `cairn` command.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`cli`] | the command line: all subcommands |
+//! | [`arguments`] | options that subcommands share, and how they become a part's configuration |
+//! | [`command`] | one file per subcommand |
+//! | [`config_file`] | the TOML file, whose values are clap's defaults |
+//! | [`secret_source`] | where the cluster's secret comes from |
+//! | [`logging`], [`process`] | logs; signals and exit codes |
+//! | [`table`], [`units`] | tables and numbers as operators read them |
 
 mod arguments;
+mod cli;
 mod command;
 mod config_file;
 mod logging;
@@ -13,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
-use arguments::{Cli, Command};
+use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     match start() {
@@ -35,7 +46,7 @@ fn start() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Command::Completions(arguments) => {
-            command::completions::run(&arguments);
+            command::completions::run(&arguments, Cli::command());
             return Ok(ExitCode::SUCCESS);
         }
         Command::S3Operations(arguments) => {

@@ -21,7 +21,7 @@ pub struct Balanced {
     /// How many nodes are beyond the threshold in the end.
     pub outside: u32,
     /// What must not have happened.
-    pub violations: Vec<crate::check::Violation>,
+    pub violations: Vec<crate::promise::Violation>,
 }
 
 /// Fills `nodes` nodes with `blocks` blocks, adds `new` empty nodes, and lets them be balanced for `time` at the longest.
@@ -46,7 +46,7 @@ pub fn add_nodes(
     for _ in 0..new {
         cluster.place_node(None, &[4 * 1_024 * MIB]);
     }
-    let least = crate::check::excess(cluster.view());
+    let least = crate::promise::excess(cluster.view());
     let begin = cluster.now;
     cluster.wake_balance();
     let rests = cluster.run_until_quiet(begin + time, u64::MAX / 2);

@@ -10,11 +10,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::block::{Block, Life};
-use crate::check::Violation;
 use crate::config::{Config, Millis};
 use crate::events::{Event, Events};
 use crate::memory::Memory;
 use crate::node::{Node, id_of};
+use crate::promise::Violation;
 use crate::tally::Tally;
 
 /// Up to so many nodes it is worth it to measure the imbalance after every event.
@@ -112,7 +112,7 @@ impl Cluster {
             return 0;
         }
         let before = self.excess;
-        self.excess = crate::check::excess(&self.view);
+        self.excess = crate::promise::excess(&self.view);
         self.excess.saturating_sub(before)
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 
-use crate::check::{Promise, Violation};
 use crate::cluster::Cluster;
 use crate::config::{Config, DAY, MINUTE, Millis, SECOND};
+use crate::promise::{Promise, Violation};
 use crate::tally::Tally;
 
 const MIB: u64 = 1 << 20;

@@ -14,7 +14,8 @@
 //! | `client` | writes and deletes |
 //! | `commands` | copies and deletions on their way to the nodes and back |
 //! | `repair`, `balancer` | the metanode's workers, with their rates |
-//! | [`check`] | what must hold at every command, and when a cluster is left alone |
+//! | [`promise`] | what the planner promises, and what it is to break it |
+//! | `check` | whether the promises hold: at every command, and when a cluster is left alone |
 //! | [`tally`] | what was done, and what gave cause to it |
 //! | [`history`] | random histories of small clusters |
 //! | [`years`] | years of failures in large ones |
@@ -25,16 +26,17 @@
 
 pub mod balancing;
 pub mod block;
-pub mod check;
 pub mod cluster;
 pub mod config;
 pub mod history;
 pub mod memory;
 pub mod node;
+pub mod promise;
 pub mod tally;
 pub mod years;
 
 mod balancer;
+mod check;
 mod client;
 mod commands;
 mod events;

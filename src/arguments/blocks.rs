@@ -184,7 +184,7 @@ fn option_of(setting: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::{Cli, Command};
+    use crate::cli::{Cli, Command};
     use clap::{CommandFactory, Parser};
 
     fn blocks(line: &[&str]) -> BlockArguments {

@@ -80,7 +80,7 @@ fn read(file: &Path) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::{Cli, Command};
+    use crate::cli::{Cli, Command};
     use clap::Parser;
 
     fn credentials(line: &[&str]) -> Result<CredentialArguments, clap::Error> {

@@ -127,7 +127,7 @@ impl DiskArguments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::{Cli, Command};
+    use crate::cli::{Cli, Command};
     use cairn_datanode::volume::VolumeOptions;
     use clap::Parser;
 

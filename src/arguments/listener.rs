@@ -111,7 +111,7 @@ impl ListenerArguments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::{Cli, Command};
+    use crate::cli::{Cli, Command};
     use clap::Parser;
 
     #[test]

@@ -1,9 +1,8 @@
 //! `cairn completions`.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::arguments::Cli;
 use crate::process::say;
 
 const AFTER_HELP: &str = "\
@@ -19,9 +18,9 @@ pub(crate) struct CompletionsArguments {
     shell: Shell,
 }
 
-/// Prints the script.
-pub(crate) fn run(arguments: &CompletionsArguments) {
+/// Prints the script that completes `command`.
+pub(crate) fn run(arguments: &CompletionsArguments, mut command: Command) {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "cairn", &mut script);
+    clap_complete::generate(arguments.shell, &mut command, "cairn", &mut script);
     say(String::from_utf8_lossy(&script));
 }

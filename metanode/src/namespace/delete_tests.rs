@@ -54,7 +54,7 @@ async fn a_put_waits_for_some_keys_of_a_delete_and_not_for_a_thousand() {
     });
     let rest = async {
         beginning.await.unwrap();
-        let mut deletes = namespace.delete_objects(delete(1_000, None));
+        let mut deletes = Box::pin(namespace.delete_objects(delete(1_000, None)));
         assert!((&mut deletes).now_or_never().is_none(), "it waits for the writer");
         let put = namespace.commit_object(commit(&namespace, "put", "e"));
         let seen = namespace.store.write(|tx| store_tests::count_objects(tx).boxed());

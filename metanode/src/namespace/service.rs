@@ -18,72 +18,72 @@ type Answer<T> = Result<T, MetadataError>;
 #[async_trait]
 impl Metadata for Namespace {
     async fn create_bucket(&self, request: CreateBucket) -> Answer<BucketInfo> {
-        self.make_bucket(request).await
+        self.create_bucket(request).await
     }
     async fn get_bucket(&self, request: BucketRef) -> Answer<BucketInfo> {
-        self.bucket(request).await
+        self.get_bucket(request).await
     }
     async fn list_buckets(&self, request: ListBuckets) -> Answer<BucketPage> {
-        self.buckets(request).await
+        self.list_buckets(request).await
     }
     async fn delete_bucket(&self, request: DeleteBucket) -> Answer<()> {
-        self.remove_bucket(request).await
+        self.delete_bucket(request).await
     }
 
     async fn lookup_object(&self, request: LookupObject) -> Answer<LocatedObject> {
-        self.lookup(request).await
+        self.lookup_object(request).await
     }
     async fn list_extents(&self, request: ListExtents) -> Answer<ExtentPage> {
-        self.extents(request).await
+        self.list_extents(request).await
     }
     async fn renew_reads(&self, request: RenewReads) -> Answer<()> {
-        self.keep_readable(request).await
+        self.renew_reads(request).await
     }
     async fn locate_blocks(&self, request: LocateBlocks) -> Answer<Vec<BlockLocation>> {
-        self.block_locations(request).await
+        self.locate_blocks(request).await
     }
     async fn list_object_parts(&self, request: ListObjectParts) -> Answer<ObjectPartPage> {
-        self.object_parts(request).await
+        self.list_object_parts(request).await
     }
     async fn commit_object(&self, request: CommitObject) -> Answer<Committed> {
-        self.commit(request).await
+        self.commit_object(request).await
     }
     async fn copy_object(&self, request: CopyObject) -> Answer<Committed> {
-        self.copy(request).await
+        self.copy_object(request).await
     }
     async fn delete_objects(&self, request: DeleteObjects) -> Answer<Vec<Answer<Deleted>>> {
-        self.delete(request).await
+        self.delete_objects(request).await
     }
     async fn update_tags(&self, request: UpdateTags) -> Answer<()> {
-        self.replace_tags(request).await
+        self.update_tags(request).await
     }
     async fn list_objects(&self, request: ListObjects) -> Answer<ObjectPage> {
-        self.objects(request).await
+        self.list_objects(request).await
     }
 
     async fn create_upload(&self, request: CreateUpload) -> Answer<UploadInfo> {
-        self.begin_upload(request).await
+        self.create_upload(request).await
     }
     async fn get_upload(&self, request: UploadRef) -> Answer<UploadInfo> {
-        self.upload(request).await
+        self.get_upload(request).await
     }
     async fn put_part(&self, request: PutPart) -> Answer<PartCommitted> {
-        self.add_part(request).await
+        self.put_part(request).await
     }
     async fn copy_part(&self, request: CopyPart) -> Answer<PartCommitted> {
-        self.add_copied_part(request).await
+        self.copy_part(request).await
     }
     async fn list_parts(&self, request: ListParts) -> Answer<PartPage> {
-        self.parts(request).await
+        self.list_parts(request).await
     }
     async fn list_uploads(&self, request: ListUploads) -> Answer<UploadPage> {
-        self.uploads(request).await
+        self.list_uploads(request).await
     }
     async fn complete_upload(&self, request: CompleteUpload) -> Answer<Committed> {
-        self.complete(request).await
+        self.complete_upload(request).await
     }
     async fn abort_upload(&self, request: AbortUpload) -> Answer<()> {
-        self.abort(request).await
+        self.abort_upload(request).await
     }
 
     async fn check_storage_class(&self, request: StorageClassRef) -> Answer<()> {

@@ -7,7 +7,7 @@ use cairn_protocol::metadata::NewExtent;
 use cairn_protocol::warn_self;
 use sqlx::Row as _;
 
-use super::column::{id, number, to_number, to_time};
+use super::sql_values::{id, number, to_number, to_time};
 use super::{Connection, Row, StoreError};
 
 /// A block.

@@ -4,7 +4,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::BucketInfo;
 use sqlx::Row as _;
 
-use super::column::{text, time, to_time};
+use super::sql_values::{text, time, to_time};
 use super::{Connection, Row, StoreError};
 
 /// A bucket, as other tables name it. Never used again after the bucket is deleted.

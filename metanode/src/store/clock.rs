@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::column::{json, to_json};
+use super::sql_values::{json, to_json};
 use super::{Connection, StoreError};
 
 const NAME: &str = "clock";

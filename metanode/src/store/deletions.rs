@@ -3,8 +3,8 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 
-use super::column::{id, number, to_number, to_time};
 use super::replicas::BlockRange;
+use super::sql_values::{id, number, to_number, to_time};
 use super::{Connection, StoreError};
 
 /// Queues a replica of `bytes` (0 if that is not known) for deletion. Answers whether it was not queued before.

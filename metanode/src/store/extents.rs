@@ -1,7 +1,7 @@
 //! The bytes of an owner (a version or a part): pieces of blocks, in order, without gaps.
 //! These statements keep the rows; whoever adds or removes some keeps `blocks.refs` in step.
 
-use super::column::{id, number, to_number, to_time};
+use super::sql_values::{id, number, to_number, to_time};
 use super::{Connection, StoreError};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;

@@ -4,7 +4,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::VersionId;
 use sqlx::Row as _;
 
-use super::column::to_time;
+use super::sql_values::to_time;
 use super::{Connection, StoreError};
 
 /// Whether some owner was retired before this time.

@@ -6,7 +6,7 @@ use cairn_protocol::cluster::Generation;
 use cairn_protocol::id::OpeningId;
 use sqlx::Row as _;
 
-use super::column::{StoredId, id, number, to_number};
+use super::sql_values::{StoredId, id, number, to_number};
 use super::{Connection, StoreError};
 
 /// Starts of metanodes that made changes before the present one, each with its last change.

@@ -9,7 +9,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
 use sqlx::Row as _;
 
-use super::column::to_time;
+use super::sql_values::to_time;
 use super::{Connection, StoreError};
 
 /// What is known of a lease.

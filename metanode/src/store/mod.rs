@@ -4,28 +4,29 @@
 //! |---|---|
 //! | [`open`](Store::open) | opening the database: durability asserted, migrations applied |
 //! | `writer` | group commit: one task, one transaction for mutations that wait; and the log that it writes |
-//! | `column` | how values of ours are kept in columns |
+//! | `sql_values` | how values of ours are kept in columns |
 //! | `error` | what can go wrong |
 //! | `invariants` | what must be true after every transaction |
 //! | `fsck` | what the check of everything reads |
 //! | `settings`, `buckets`, `objects`, `object_parts`, `uploads`, `parts`, `extents` | the namespace's tables |
 //! | `mutations` | what the latest mutations answered |
+//! | `expiry` | what ends without a client asking: versions, abandoned uploads, uploads of deleted buckets |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `garbage`, `leases` | the block manager's tables |
 //! | `clock` | the cluster's time |
 //! | `generations` | which state of the database this is |
 //! | `totals` | what is counted, kept by triggers |
 //!
 //! Statements are written for SQLite and PostgreSQL alike: `$1` placeholders, no functions that
-//! only one of them has. Functions take a [`Connection`]; whoever calls them owns the transaction.
+//! only one of them has. Functions take a [`Connection`]; the caller owns the transaction.
 //!
-//! Architecture invariant: outside of this module nobody names sqlx.
+//! Architecture invariant: no other module names sqlx.
 
 pub(crate) mod blocks;
 pub(crate) mod buckets;
 pub(crate) mod clock;
-pub(crate) mod column;
 pub(crate) mod deletions;
 mod error;
+pub(crate) mod expiry;
 pub(crate) mod extents;
 pub(crate) mod fsck;
 pub(crate) mod garbage;
@@ -41,6 +42,7 @@ pub(crate) mod parts;
 pub(crate) mod repairs;
 pub(crate) mod replicas;
 pub(crate) mod settings;
+pub(crate) mod sql_values;
 pub(crate) mod totals;
 pub(crate) mod uploads;
 mod writer;

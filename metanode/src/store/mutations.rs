@@ -10,7 +10,7 @@ use cairn_protocol::id::{MutationId, UploadId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::column::{json, number, to_json, to_number, to_time};
+use super::sql_values::{json, number, to_json, to_number, to_time};
 use super::{Connection, StoreError};
 
 /// How long an outcome is remembered. A gateway repeats a call for 20 seconds, and its last attempt may take as

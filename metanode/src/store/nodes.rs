@@ -6,7 +6,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::NodeId;
 use sqlx::Row as _;
 
-use super::column::{id, json, number, text, to_json, to_number, to_time};
+use super::sql_values::{id, json, number, text, to_json, to_number, to_time};
 use super::{Connection, Row, StoreError};
 
 /// What SQL knows of a node.

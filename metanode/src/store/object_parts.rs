@@ -5,7 +5,7 @@ use cairn_protocol::metadata::ObjectPart;
 
 use sqlx::Row as _;
 
-use super::column::{number, optional_json, to_number};
+use super::sql_values::{number, optional_json, to_number};
 use super::{Connection, Row, StoreError};
 
 /// Where a part is in its object.

@@ -6,8 +6,8 @@ use cairn_protocol::metadata::{Committed, ObjectAttributes, ObjectSummary, Objec
 use sqlx::Row as _;
 
 use super::buckets::BucketId;
-use super::column::{id, json, key, number, text, time, to_json, to_number, to_time};
 use super::garbage::{Share, owners_before};
+use super::sql_values::{id, json, key, number, text, time, to_json, to_number, to_time};
 use super::{Connection, Row, StoreError};
 
 pub(crate) const FIND_CURRENT: &str =

@@ -4,7 +4,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{PartId, UploadId, VersionId};
 use cairn_protocol::metadata::PartInfo;
 
-use super::column::{id, number, optional_json, text, time, to_json, to_number, to_time};
+use super::sql_values::{id, number, optional_json, text, time, to_json, to_number, to_time};
 use super::{Connection, Row, StoreError};
 
 /// Adds a part. There must be none of that number.

@@ -3,7 +3,7 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
 
-use super::column::{id, number, text, time, to_time};
+use super::sql_values::{id, number, text, time, to_time};
 use super::{Connection, StoreError};
 
 /// A place in the queue: fewest live copies first, then who waits longest.

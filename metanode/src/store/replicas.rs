@@ -5,7 +5,7 @@ use cairn_protocol::id::{BlockId, NodeId};
 use sqlx::Row as _;
 
 use super::blocks::{BlockReplicas, copies_in};
-use super::column::{id, number};
+use super::sql_values::{id, number};
 use super::{Connection, StoreError};
 
 /// A replica that SQL expects at a node.

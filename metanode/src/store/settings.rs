@@ -6,7 +6,7 @@ use cairn_protocol::id::NodeId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::column::{json, text, to_json};
+use super::sql_values::{json, text, to_json};
 use super::{Connection, StoreError};
 
 /// A setting's name.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cairn_protocol::id::NodeId;
 
-use super::column::{id, number};
+use super::sql_values::{id, number};
 use super::{Connection, Row, StoreError};
 
 /// What is counted of a node.

@@ -6,7 +6,7 @@ use cairn_protocol::metadata::{CompletedUpload, UploadInfo};
 use sqlx::Row as _;
 
 use super::buckets::BucketId;
-use super::column::{id, json, key, optional_json, text, time, to_json, to_time};
+use super::sql_values::{id, json, key, optional_json, text, time, to_json, to_time};
 use super::{Connection, Row, StoreError};
 
 pub(crate) const LIST: &str = "SELECT upload_id, key, initiated_at, attributes, tags, checksum FROM uploads

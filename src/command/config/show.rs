@@ -166,7 +166,7 @@ fn table(settings: &Settings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::{Cli, Command as Subcommand};
+    use crate::cli::{Cli, Command as Subcommand};
     use crate::command::config::ConfigOperation;
     use clap::{CommandFactory, FromArgMatches};
 

@@ -9,10 +9,9 @@ use futures_util::FutureExt;
 
 use super::{Progress, Worker};
 use crate::block_manager::Inner;
-use crate::namespace;
 use crate::store::blocks::Unreferenced;
 use crate::store::garbage::Dropped;
-use crate::store::{Connection, StoreError, blocks, garbage, leases};
+use crate::store::{Connection, StoreError, blocks, expiry, garbage, leases};
 
 /// Extents in one step, an owner without extents counting as one: it bounds how long others wait for its transaction.
 /// With a block of its own and three replicas an extent costs some 35 µs, so that a step takes ten milliseconds; and it is
@@ -168,7 +167,7 @@ async fn collect(
         return Ok(Collected::default());
     };
     // At the first extent that goes, nobody must find the version any more.
-    namespace::forget(tx, &share, inner.env.wall()).await?;
+    expiry::forget_versions(tx, &share, inner.env.wall()).await?;
     let dropped = garbage::drop_share(tx, &share).await?;
     blocks::keep_miscounted(tx).await?;
     let now = inner.env.now();

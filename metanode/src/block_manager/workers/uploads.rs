@@ -10,8 +10,7 @@ use futures_util::FutureExt;
 
 use super::{Progress, Worker};
 use crate::block_manager::Inner;
-use crate::namespace;
-use crate::store::StoreError;
+use crate::store::{StoreError, buckets, expiry, mutations, uploads};
 
 /// How often it is looked for what is over, at the least. Answers and uploads are kept for days.
 const INTERVAL_MAX: Duration = Duration::from_secs(3600);
@@ -53,12 +52,10 @@ impl Uploads {
         let before = now.before(self.inner.config.completed_uploads_kept);
         let store = &self.inner.store;
         let forgotten: u64 = store
-            .write_in_background(move |tx| {
-                namespace::forget_completed_uploads(tx, before, ANSWERS_PER_STEP).boxed()
-            })
+            .write_in_background(move |tx| uploads::forget_completed(tx, before, ANSWERS_PER_STEP).boxed())
             .await?;
         let outcomes: u64 = store
-            .write_in_background(move |tx| namespace::forget_outcomes(tx, now, ANSWERS_PER_STEP).boxed())
+            .write_in_background(move |tx| mutations::forget_old(tx, now, ANSWERS_PER_STEP).boxed())
             .await?;
         self.forgotten += forgotten;
         self.count(forgotten);
@@ -73,11 +70,10 @@ impl Uploads {
         }
         let before = now.before(expiry);
         let mut reader = self.inner.store.read_in_background().await?;
-        let old = namespace::uploads_begun_before(&mut reader, before, self.looked_through, UPLOADS_PER_STEP)
-            .await?;
+        let old = uploads::begun_before(&mut reader, before, self.looked_through, UPLOADS_PER_STEP).await?;
         let mut abandoned = Vec::new();
         for (_, upload) in &old {
-            if namespace::is_abandoned(&mut reader, *upload, before).await? {
+            if uploads::find_abandoned(&mut reader, *upload, before).await?.is_some() {
                 abandoned.push(*upload);
             }
         }
@@ -85,7 +81,7 @@ impl Uploads {
         for upload in abandoned {
             let store = &self.inner.store;
             let given_up = store
-                .write_in_background(move |tx| namespace::give_up_abandoned(tx, upload, before, now).boxed())
+                .write_in_background(move |tx| expiry::give_up_abandoned(tx, upload, before, now).boxed())
                 .await?;
             if let Some((bucket, key)) = given_up {
                 tracing::info!(bucket, key, %upload, "an upload that got no part for long was given up");
@@ -101,7 +97,7 @@ impl Uploads {
 
     /// Gives up some uploads of deleted buckets. Answers whether there may be more.
     async fn sweep(&mut self) -> Result<bool, StoreError> {
-        if !namespace::any_uploads_of_deleted(&mut *self.inner.store.read_in_background().await?).await? {
+        if buckets::find_deleted(&mut *self.inner.store.read_in_background().await?).await?.is_none() {
             return Ok(false);
         }
         let now = self.inner.env.wall();
@@ -109,7 +105,7 @@ impl Uploads {
             .inner
             .store
             .write_in_background(move |tx| {
-                namespace::give_up_uploads_of_deleted(tx, PARTS_PER_STEP, now).boxed()
+                expiry::give_up_uploads_of_deleted(tx, PARTS_PER_STEP, now).boxed()
             })
             .await?;
         self.swept += gone.len() as u64;

@@ -4,7 +4,7 @@ use crate::namespace::Namespace;
 use crate::store;
 
 impl Namespace {
-    pub(in crate::namespace) async fn make_bucket(
+    pub(in crate::namespace) async fn create_bucket(
         &self,
         request: CreateBucket,
     ) -> Result<BucketInfo, MetadataError> {

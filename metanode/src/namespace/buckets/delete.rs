@@ -10,7 +10,7 @@ impl Namespace {
     /// with it, so that none of them can complete into a bucket that is not there: uploads are found in their bucket, and
     /// its id is never used again. There may be 10⁵ of them, so a worker gives them up, in small steps
     /// ([`give_up_uploads_of_deleted`](crate::namespace::give_up_uploads_of_deleted)).
-    pub(in crate::namespace) async fn remove_bucket(
+    pub(in crate::namespace) async fn delete_bucket(
         &self,
         request: DeleteBucket,
     ) -> Result<(), MetadataError> {

@@ -4,7 +4,10 @@ use crate::namespace::Namespace;
 use crate::store;
 
 impl Namespace {
-    pub(in crate::namespace) async fn bucket(&self, request: BucketRef) -> Result<BucketInfo, MetadataError> {
+    pub(in crate::namespace) async fn get_bucket(
+        &self,
+        request: BucketRef,
+    ) -> Result<BucketInfo, MetadataError> {
         let mut reader = self.store.read().await?;
         match store::buckets::find(&mut reader, &request.bucket).await? {
             Some((_, info)) => Ok(info),

@@ -4,7 +4,7 @@ use crate::namespace::{Namespace, PAGE_MAX};
 use crate::store;
 
 impl Namespace {
-    pub(in crate::namespace) async fn buckets(
+    pub(in crate::namespace) async fn list_buckets(
         &self,
         request: ListBuckets,
     ) -> Result<BucketPage, MetadataError> {

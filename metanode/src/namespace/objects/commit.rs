@@ -7,7 +7,7 @@ use crate::namespace::{Namespace, bucket_id, malformed};
 use crate::store::Connection;
 
 impl Namespace {
-    pub(in crate::namespace) async fn commit(
+    pub(in crate::namespace) async fn commit_object(
         &self,
         request: CommitObject,
     ) -> Result<Committed, MetadataError> {

@@ -7,7 +7,10 @@ use crate::namespace::{Namespace, bucket_id};
 use crate::store::{self, Connection};
 
 impl Namespace {
-    pub(in crate::namespace) async fn copy(&self, request: CopyObject) -> Result<Committed, MetadataError> {
+    pub(in crate::namespace) async fn copy_object(
+        &self,
+        request: CopyObject,
+    ) -> Result<Committed, MetadataError> {
         let (blocks, env) = (self.blocks.clone(), self.env.clone());
         self.store.write(move |tx| Box::pin(copy(tx, blocks, request, env.now()))).await
     }

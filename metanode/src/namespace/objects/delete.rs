@@ -26,7 +26,7 @@ type Answers = Vec<Result<Deleted, MetadataError>>;
 impl Namespace {
     /// Deletes objects, a part at a time, and answers when all are gone for good. Should it fail in the middle, some are
     /// gone and nobody is told which: a repetition finds out, for each part remembers its answers.
-    pub(in crate::namespace) async fn delete(
+    pub(in crate::namespace) async fn delete_objects(
         &self,
         request: DeleteObjects,
     ) -> Result<Answers, MetadataError> {

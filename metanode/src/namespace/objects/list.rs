@@ -28,7 +28,7 @@ pub(in crate::namespace) fn check_delimiter(delimiter: Option<&str>) -> Result<(
 }
 
 impl Namespace {
-    pub(in crate::namespace) async fn objects(
+    pub(in crate::namespace) async fn list_objects(
         &self,
         request: ListObjects,
     ) -> Result<ObjectPage, MetadataError> {

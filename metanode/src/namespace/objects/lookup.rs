@@ -6,7 +6,7 @@ use crate::namespace::{Namespace, bucket_id, malformed, range};
 use crate::store::{self, Connection};
 
 impl Namespace {
-    pub(in crate::namespace) async fn lookup(
+    pub(in crate::namespace) async fn lookup_object(
         &self,
         request: LookupObject,
     ) -> Result<LocatedObject, MetadataError> {

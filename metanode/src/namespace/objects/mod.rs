@@ -3,12 +3,12 @@
 mod commit;
 mod copy;
 mod delete;
-mod extents;
 mod list;
+mod list_extents;
+mod list_object_parts;
 mod lookup;
-mod parts;
 mod renew_reads;
-mod tags;
+mod update_tags;
 
 pub(super) use commit::check_length;
 pub(super) use delete::PARTS_WAITING;

@@ -7,7 +7,7 @@ impl Namespace {
     /// A version that was retired and is still being read counts as retired now, so that the sweep comes a grace
     /// period later. That needs no table of readers, survives a restart, and ends by itself when a gateway dies.
     /// Most versions that are read for long are current: for those nothing is written.
-    pub(in crate::namespace) async fn keep_readable(&self, request: RenewReads) -> Result<(), MetadataError> {
+    pub(in crate::namespace) async fn renew_reads(&self, request: RenewReads) -> Result<(), MetadataError> {
         if request.versions.len() > RENEW_READS_MAX {
             return Err(malformed(format!("at most {RENEW_READS_MAX} versions are renewed at once")));
         }

@@ -2,12 +2,12 @@ use cairn_protocol::event::EventKind;
 use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::{AbortUpload, MetadataError};
 
-use super::{find_in_progress, give_up};
+use super::find_in_progress;
 use crate::namespace::Namespace;
 use crate::store;
 
 impl Namespace {
-    pub(in crate::namespace) async fn abort(&self, request: AbortUpload) -> Result<(), MetadataError> {
+    pub(in crate::namespace) async fn abort_upload(&self, request: AbortUpload) -> Result<(), MetadataError> {
         let (env, upload) = (self.env.clone(), request.target.upload);
         self.store
             .write(move |tx| {
@@ -22,7 +22,7 @@ impl Namespace {
                         let creation = Some(MutationId(upload.0));
                         store::mutations::remember(tx, creation, &info, now).await?;
                     }
-                    give_up(tx, upload, now).await?;
+                    store::expiry::give_up_upload(tx, upload, now).await?;
                     store::mutations::remember(tx, request.mutation, &(), now).await?;
                     Ok::<_, MetadataError>(())
                 })

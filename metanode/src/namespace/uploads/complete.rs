@@ -11,7 +11,7 @@ use crate::store::uploads::Upload;
 use crate::store::{self, Connection};
 
 impl Namespace {
-    pub(in crate::namespace) async fn complete(
+    pub(in crate::namespace) async fn complete_upload(
         &self,
         request: CompleteUpload,
     ) -> Result<Committed, MetadataError> {

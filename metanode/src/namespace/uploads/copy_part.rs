@@ -7,7 +7,7 @@ use crate::namespace::Namespace;
 use crate::store::{self, Connection};
 
 impl Namespace {
-    pub(in crate::namespace) async fn add_copied_part(
+    pub(in crate::namespace) async fn copy_part(
         &self,
         request: CopyPart,
     ) -> Result<PartCommitted, MetadataError> {

@@ -6,7 +6,7 @@ use crate::namespace::{Namespace, bucket_id};
 use crate::store;
 
 impl Namespace {
-    pub(in crate::namespace) async fn begin_upload(
+    pub(in crate::namespace) async fn create_upload(
         &self,
         request: CreateUpload,
     ) -> Result<UploadInfo, MetadataError> {

@@ -4,7 +4,10 @@ use super::find_in_progress;
 use crate::namespace::Namespace;
 
 impl Namespace {
-    pub(in crate::namespace) async fn upload(&self, request: UploadRef) -> Result<UploadInfo, MetadataError> {
+    pub(in crate::namespace) async fn get_upload(
+        &self,
+        request: UploadRef,
+    ) -> Result<UploadInfo, MetadataError> {
         let mut reader = self.store.read().await?;
         Ok(find_in_progress(&mut reader, &request).await?.1)
     }

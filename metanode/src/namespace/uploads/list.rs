@@ -16,7 +16,7 @@ impl Listed for UploadInfo {
 }
 
 impl Namespace {
-    pub(in crate::namespace) async fn uploads(
+    pub(in crate::namespace) async fn list_uploads(
         &self,
         request: ListUploads,
     ) -> Result<UploadPage, MetadataError> {

@@ -5,7 +5,10 @@ use crate::namespace::{Namespace, PAGE_MAX, cut};
 use crate::store;
 
 impl Namespace {
-    pub(in crate::namespace) async fn parts(&self, request: ListParts) -> Result<PartPage, MetadataError> {
+    pub(in crate::namespace) async fn list_parts(
+        &self,
+        request: ListParts,
+    ) -> Result<PartPage, MetadataError> {
         let max = request.max.min(PAGE_MAX);
         // Upload and parts as of one moment: if it were completed or aborted in between, it would seem to be in
         // progress and to have no parts, and they would be blamed for it.

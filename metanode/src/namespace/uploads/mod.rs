@@ -84,14 +84,6 @@ async fn give_up_part(
     store::parts::delete(tx, upload, part.number).await
 }
 
-/// Gives up an upload in progress and all its parts.
-pub(super) async fn give_up(tx: &mut Connection, upload: UploadId, now: Timestamp) -> Result<(), StoreError> {
-    store::mutations::remember_young_parts(tx, upload, now).await?;
-    store::parts::retire_all(tx, upload, now).await?;
-    store::parts::delete_all(tx, upload).await?;
-    store::uploads::delete(tx, upload).await
-}
-
 /// Makes a part the one of its number and retires the one that was.
 async fn make_part(
     tx: &mut Connection,

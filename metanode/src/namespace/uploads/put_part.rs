@@ -8,7 +8,7 @@ use crate::namespace::objects::check_length;
 use crate::store::Connection;
 
 impl Namespace {
-    pub(in crate::namespace) async fn add_part(
+    pub(in crate::namespace) async fn put_part(
         &self,
         request: PutPart,
     ) -> Result<PartCommitted, MetadataError> {

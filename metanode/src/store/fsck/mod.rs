@@ -3,18 +3,18 @@
 //! | module | what is there |
 //! |---|---|
 //! | `owners` | versions and parts, with the extents, blocks and replicas of each |
-//! | `remains` | blocks and replicas by themselves, and what waits to go |
+//! | `leftovers` | blocks and replicas by themselves, and what waits to go |
 //! | `progress` | how far a walk over them has come |
 //!
 //! Rows are in the order of an index, so that a page costs what is on it, wherever it begins.
 
+mod leftovers;
 mod owners;
 mod progress;
-mod remains;
 
+pub(crate) use leftovers::*;
 pub(crate) use owners::*;
 pub(crate) use progress::*;
-pub(crate) use remains::*;
 
 use sqlx::Row as _;
 

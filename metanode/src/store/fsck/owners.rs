@@ -5,7 +5,7 @@ use sqlx::Row as _;
 
 use super::bytes16;
 use crate::store::buckets::BucketId;
-use crate::store::column::{id, key, number, text, to_number};
+use crate::store::sql_values::{id, key, number, text, to_number};
 use crate::store::{Connection, Row, StoreError};
 
 /// An owner's extent, or an owner without one, and what is known of the extent's block.

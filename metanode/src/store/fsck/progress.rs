@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 
 use crate::store::buckets::BucketId;
-use crate::store::column::number;
+use crate::store::sql_values::number;
 use crate::store::{Connection, Row, StoreError};
 
 /// How many buckets have names before this one, and how many there are.

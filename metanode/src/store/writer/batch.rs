@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::lanes::Lane;
+use super::lane::Lane;
 use super::mutation::Mutation;
 use crate::store::StoreError;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::Batch;
+use super::lane::Lane;
 use super::mutation::Mutation;
 
 /// Mutations that may wait in a lane. Further callers wait for a place, which holds back who sends to them.
@@ -19,15 +20,6 @@ const CLIENTS_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// Transactions that may pass while the background waits, whatever the clock says.
 const PASSED_OVER_MAX: u32 = 16;
-
-/// Who waits for a mutation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lane {
-    /// A client, or an operator.
-    Client,
-    /// Workers, reports, heartbeats: what may come a little later.
-    Background,
-}
 
 /// The ends of the queues where mutations go in. Cheap to clone.
 #[derive(Clone, Debug)]

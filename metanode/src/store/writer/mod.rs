@@ -14,6 +14,7 @@
 
 mod batch;
 mod checkpointer;
+mod lane;
 mod lanes;
 #[cfg(test)]
 mod log_tests;
@@ -23,7 +24,7 @@ mod task;
 mod tests;
 
 pub(super) use checkpointer::LogLimits;
-pub(crate) use lanes::Lane;
+pub(crate) use lane::Lane;
 
 use cairn_protocol::cluster::Generation;
 use cairn_protocol::env::Env;

@@ -10,7 +10,8 @@ use tokio::sync::watch;
 
 use super::batch::Batch;
 use super::checkpointer::{self, Checkpointer};
-use super::lanes::{Lane, Lanes};
+use super::lane::Lane;
+use super::lanes::Lanes;
 use crate::store::{Connection, Fault, StoreError, generations};
 
 /// A start of the metanode that is not written down yet.

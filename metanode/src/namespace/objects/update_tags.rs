@@ -4,7 +4,7 @@ use crate::namespace::{Namespace, bucket_id};
 use crate::store;
 
 impl Namespace {
-    pub(in crate::namespace) async fn replace_tags(&self, request: UpdateTags) -> Result<(), MetadataError> {
+    pub(in crate::namespace) async fn update_tags(&self, request: UpdateTags) -> Result<(), MetadataError> {
         let env = self.env.clone();
         self.store
             .write(move |tx| {

@@ -10,7 +10,7 @@ use crate::namespace::{Namespace, PAGE_MAX, cut, malformed};
 use crate::store::{self, Connection};
 
 impl Namespace {
-    pub(in crate::namespace) async fn extents(
+    pub(in crate::namespace) async fn list_extents(
         &self,
         request: ListExtents,
     ) -> Result<ExtentPage, MetadataError> {
@@ -23,7 +23,7 @@ impl Namespace {
         Ok(ExtentPage { extents, more })
     }
 
-    pub(in crate::namespace) async fn block_locations(
+    pub(in crate::namespace) async fn locate_blocks(
         &self,
         request: LocateBlocks,
     ) -> Result<Vec<BlockLocation>, MetadataError> {

@@ -4,7 +4,7 @@ use crate::namespace::{Namespace, PAGE_MAX, cut};
 use crate::store;
 
 impl Namespace {
-    pub(in crate::namespace) async fn object_parts(
+    pub(in crate::namespace) async fn list_object_parts(
         &self,
         request: ListObjectParts,
     ) -> Result<ObjectPartPage, MetadataError> {

@@ -4,7 +4,7 @@ use cairn_protocol::id::{BlockId, NodeId};
 use sqlx::Row as _;
 
 use super::bytes16;
-use crate::store::column::{id, number};
+use crate::store::sql_values::{id, number};
 use crate::store::{Connection, StoreError};
 
 /// A block and the extents that refer to it.

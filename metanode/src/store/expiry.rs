@@ -1,0 +1,74 @@
+//! What ends without a client asking: versions whose grace period is over, uploads that were abandoned or whose bucket is
+//! gone.
+
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::{MutationId, UploadId};
+
+use super::garbage::Share;
+use super::{Connection, StoreError, buckets, mutations, objects, parts, uploads};
+
+/// Deletes the rows of versions whose grace period is over, in the transaction that drops the extents of this share of the
+/// garbage. Owners that are parts have no such row. A version that was written a moment ago, with a short grace period, leaves
+/// its outcome behind, because its gateway may not have received it yet.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn forget_versions(
+    tx: &mut Connection,
+    share: &Share,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for version in objects::made_after(tx, share, now.before(mutations::KEPT)).await? {
+        mutations::remember(tx, Some(MutationId(version.version.0)), &version, now).await?;
+    }
+    objects::forget(tx, share).await
+}
+
+/// Gives up an upload in progress and all its parts.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn give_up_upload(
+    tx: &mut Connection,
+    upload: UploadId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    mutations::remember_young_parts(tx, upload, now).await?;
+    parts::retire_all(tx, upload, now).await?;
+    parts::delete_all(tx, upload).await?;
+    uploads::delete(tx, upload).await
+}
+
+/// Gives up an upload that is still abandoned: it began before `before`, and got no part since. Answers its bucket and key.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn give_up_abandoned(
+    tx: &mut Connection,
+    upload: UploadId,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<Option<(String, String)>, StoreError> {
+    let found = uploads::find_abandoned(tx, upload, before).await?;
+    if found.is_some() {
+        give_up_upload(tx, upload, now).await?;
+    }
+    Ok(found)
+}
+
+/// Gives up uploads of a deleted bucket that have `work` parts in all. Answers which of them are gone.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn give_up_uploads_of_deleted(
+    tx: &mut Connection,
+    work: u32,
+    now: Timestamp,
+) -> Result<Vec<UploadId>, StoreError> {
+    let Some(bucket) = buckets::find_deleted(tx).await? else { return Ok(Vec::new()) };
+    let given_up = uploads::give_up_some(tx, bucket, work, now).await?;
+    if !given_up.more {
+        buckets::forget_deleted(tx, bucket).await?;
+    }
+    Ok(given_up.uploads)
+}
