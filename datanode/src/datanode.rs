@@ -189,7 +189,7 @@ impl Datanode {
     ) -> Result<(), RefusedError> {
         // A child token, so that a refusal ends the workers too.
         let stop = shutdown.child_token();
-        let scrub = Arc::new(ScrubControl::new(self.blocks.volumes.scrubbed()));
+        let scrub = Arc::new(ScrubControl::new(self.blocks.volumes.last_scrub()));
         let reported = self.reported.clone();
         let control = Control::new(&self.config, self.blocks.clone(), cluster, reported, scrub.clone());
         let mut reported = self.reported.subscribe();

@@ -1,4 +1,5 @@
-//! One incarnation: a full report, and heartbeats until the metanode asks to register again.
+//! A session: one incarnation of this node. It begins with a block report of all replicas, and goes on with heartbeats and the
+//! rolling report until the metanode asks the node to register again.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -41,7 +42,7 @@ fn last_block(action: &Action) -> Option<BlockId> {
     }
 }
 
-/// How an incarnation ends.
+/// How a session ends.
 pub(crate) enum SessionEnd {
     Shutdown,
     Reregister,
@@ -224,9 +225,9 @@ impl<'a> Session<'a> {
             scrub: Some(self.control.scrub.progress()),
             seen: self.control.seen_database.seen().generations,
         };
-        let answer = self.control.cluster.heartbeat(heartbeat).await;
+        let replied = self.control.cluster.heartbeat(heartbeat).await;
         self.next_heartbeat = blocks.env.monotonic() + self.interval;
-        match answer {
+        match replied {
             Ok(reply) => {
                 blocks.incremental_report.acknowledged(&batch);
                 if lost.is_followed() {

@@ -112,7 +112,7 @@ impl ScrubControl {
     }
 
     /// The last round that all volumes have finished.
-    pub(crate) fn scrubbed(&self) -> LastScrub {
+    pub(crate) fn last_scrub(&self) -> LastScrub {
         let volumes = self.lock();
         if volumes.is_empty() {
             return self.remembered;
@@ -122,7 +122,7 @@ impl ScrubControl {
 
     /// The progress of all volumes together.
     pub(crate) fn progress(&self) -> ScrubProgress {
-        let LastScrub { round: finished_round, at: finished_at } = self.scrubbed();
+        let LastScrub { round: finished_round, at: finished_at } = self.last_scrub();
         let volumes = self.lock();
         let sum = |number: fn(&VolumeProgress) -> u64| volumes.values().map(number).sum();
         ScrubProgress {
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(control.finish(volumes[0], ordered), NodeRound::Unfinished);
         assert_eq!(control.remove(volumes[1]), NodeRound::Unfinished);
         assert_eq!(control.remove(volumes[2]), NodeRound::Ordered);
-        assert_eq!(control.scrubbed().round, 7);
+        assert_eq!(control.last_scrub().round, 7);
         // A volume that has finished the round does not end it again when it is removed.
         control.add(volumes[1], ScrubCursor::default());
         assert_eq!(control.remove(volumes[0]), NodeRound::Unfinished);

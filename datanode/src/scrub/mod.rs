@@ -51,10 +51,10 @@ pub(crate) async fn run(
 /// Records and publishes that all volumes have been read. After an `ordered` round the metanode is told at once.
 async fn node_finished(blocks: &BlockStore, control: &ScrubControl, ordered: bool) {
     let progress = control.progress();
-    let scrubbed = control.scrubbed();
+    let scrubbed = control.last_scrub();
     let volumes = blocks.volumes.clone();
     let remembered = blocking(move || {
-        if volumes.scrubbed() != scrubbed {
+        if volumes.last_scrub() != scrubbed {
             volumes.set_last_scrub(scrubbed);
         }
         Ok(())

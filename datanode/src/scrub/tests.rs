@@ -70,7 +70,7 @@ async fn scrub_until(
     enough: impl Fn(&ScrubProgress) -> bool,
 ) -> ScrubProgress {
     let blocks = datanode.inner().clone();
-    let control = Arc::new(ScrubControl::new(blocks.volumes.scrubbed()));
+    let control = Arc::new(ScrubControl::new(blocks.volumes.last_scrub()));
     let shutdown = CancellationToken::new();
     let running = run(config, blocks, control.clone(), shutdown.clone());
     let watching = async {

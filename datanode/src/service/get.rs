@@ -25,17 +25,17 @@ impl BlockStore {
         range: Option<(u64, u64)>,
     ) -> Result<BlockRead, BlockError> {
         let permit = self.reads.clone().try_acquire_owned().map_err(|_| BlockError::Busy)?;
-        let Some((volume, stored)) = self.volumes.find(&block) else {
+        let Some((volume, replica)) = self.volumes.find(&block) else {
             let is_quarantined = self.volumes.is_quarantined(&block);
             return Err(if is_quarantined { BlockError::Corrupt } else { BlockError::NotFound });
         };
-        let (start, end) = range.unwrap_or((0, stored.length));
-        let end = end.min(stored.length);
+        let (start, end) = range.unwrap_or((0, replica.length));
+        let end = end.min(replica.length);
         if start >= end {
-            let reason = format!("the range begins at {start}, the block has {} bytes", stored.length);
+            let reason = format!("the range begins at {start}, the block has {} bytes", replica.length);
             return Err(BlockError::Malformed { reason });
         }
-        let (start, end) = chunk_aligned(start, end, stored.length);
+        let (start, end) = chunk_aligned(start, end, replica.length);
         let opening = volume.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let reader = opening.reader(block)?;

@@ -91,16 +91,16 @@ impl Log {
 
     /// Makes a change and returns when it is durable.
     pub(crate) async fn apply(&self, change: Change) -> Result<(), VolumeError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         self.requests.send(Request { change, reply }).await.map_err(|_| VolumeError::Closed)?;
-        answer.await.map_err(|_| VolumeError::Closed)?
+        result.await.map_err(|_| VolumeError::Closed)?
     }
 
     /// Like [`apply`](Self::apply), but returns before the change is durable. Blocks its thread while the queue is full.
     pub(crate) fn submit(&self, change: Change) -> Result<Pending, VolumeError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         self.requests.blocking_send(Request { change, reply }).map_err(|_| VolumeError::Closed)?;
-        Ok(Pending(answer))
+        Ok(Pending(result))
     }
 }
 

@@ -121,7 +121,7 @@ mod tests {
         assert!(!learn(&mut seen, Some(generation(1, 5)), true));
         assert!(learn(&mut seen, Some(generation(2, 6)), true));
         assert_eq!(seen.generations, [generation(2, 6)]);
-        // An older copy was put back, and went on.
+        // An older backup was restored, and went on from there.
         learn(&mut seen, Some(generation(3, 4)), false);
         learn(&mut seen, Some(generation(3, 5)), false);
         learn(&mut seen, Some(generation(2, 1)), false);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_of_an_earlier_version_is_read() {
+    fn a_node_record_of_an_earlier_version_is_read() {
         let text = r#"{"sequence": 3, "volumes": [], "scrub": {"round": 7, "at": null}}"#;
         let node_record: NodeRecord = serde_json::from_str(text).unwrap();
         assert_eq!((node_record.scrub.round, node_record.seen), (7, SeenDatabase::default()));

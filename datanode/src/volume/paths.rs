@@ -1,4 +1,5 @@
-//! Names of files and directories of a volume. No key of an object is ever part of one.
+//! Names of files and directories of a volume. No key of an object is ever part of one. Dedicated segments lie in `own/`, their name
+//! in earlier versions: names on disk stay.
 
 use std::path::PathBuf;
 
@@ -21,7 +22,7 @@ impl VolumeState {
         self.directory.join("trash")
     }
 
-    /// The directory of the trash that takes the files of this directory of own segments.
+    /// The directory of the trash for the dedicated segments of the directory of `place`.
     pub(crate) fn trash_directory_of(&self, place: Place) -> PathBuf {
         self.trash_directory().join(format!("{:08x}", place.segment()))
     }
@@ -61,18 +62,18 @@ impl VolumeState {
     }
 }
 
-/// The name of a block's own segment in its directory.
+/// The name of a dedicated segment in its directory.
 pub(crate) fn dedicated_name(id: &BlockId, number: u32) -> String {
     format!("{number:04x}-{id}")
 }
 
-/// The name in quarantine of what lay at `place`.
+/// The name in quarantine of the record that lay at `place`.
 pub(crate) fn quarantine_name(id: &BlockId, place: Place) -> String {
     let [a, b] = [place.segment(), place.offset()];
     format!("{id}-{}-{a:08x}-{b:08x}", if place.is_dedicated() { "own" } else { "shared" })
 }
 
-/// What the name of a file in directory `directory` of the trash says.
+/// Parses the name of a file in directory `directory` of the trash.
 pub(crate) fn parse_trash_name(directory: u32, name: &str) -> Option<(BlockId, Trashed)> {
     let mut parts = name.splitn(5, '-');
     let mut number = |digits: usize| {

@@ -19,7 +19,7 @@ const NAME: &str = "scrub.json";
 pub struct ScrubCursor {
     /// Whether a round is under way. The fields up to `corrupt` describe it, or else the last round.
     pub under_way: bool,
-    /// The number of the order that the round follows; 0 for a regular round, which nobody ordered.
+    /// The number of the order that the round follows; 0 for a regular round.
     pub round: u64,
     /// When the round began.
     pub started_at: Timestamp,

@@ -66,7 +66,7 @@ impl VolumeState {
     }
 
     /// What compaction may write, in bytes. It may use the reserve, because it frees more than it writes. With a quota it may
-    /// write nothing, because nobody knows how much the quota leaves.
+    /// write nothing, because it is unknown how much the quota leaves.
     pub(crate) fn space_for_compaction(&self) -> Result<u64, VolumeError> {
         let space = self.disk_space()?;
         let used = self.index().used();

@@ -126,7 +126,7 @@ impl VolumeState {
         self.disk.sync_dir(path).map_err(|error| self.sync_error("fsync", path, error))
     }
 
-    /// Converts the error of a sync. Any error takes the volume out, because nobody knows then what is on the disk. Only a
+    /// Converts the error of a sync. Any error takes the volume out, because it is unknown then what is on the disk. Only a
     /// lack of file descriptors or memory does not: the directory could not even be opened, and that says nothing about the
     /// disk.
     pub(crate) fn sync_error(&self, operation: &'static str, path: &Path, error: io::Error) -> VolumeError {
@@ -172,7 +172,7 @@ impl VolumeState {
         Err(self.give_up(&format!("{UNREADABLE_MAX} blocks could not be read")))
     }
 
-    /// Takes the volume out until the process is restarted. After a failed write or sync nobody knows what is on the disk,
+    /// Takes the volume out until the process is restarted. After a failed write or sync it is unknown what is on the disk,
     /// and a second `fsync` that succeeds proves nothing.
     pub(crate) fn fail(&self, operation: &str, path: &Path, error: &io::Error) -> VolumeError {
         let reason: Arc<str> = format!("{operation} {}: {error}", path.display()).into();

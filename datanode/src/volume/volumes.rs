@@ -66,7 +66,7 @@ impl Volumes {
     }
 
     /// The last round of scrubbing that the node finished.
-    pub fn scrubbed(&self) -> LastScrub {
+    pub fn last_scrub(&self) -> LastScrub {
         self.node_record.lock().unwrap_or_else(PoisonError::into_inner).scrub
     }
 

@@ -335,9 +335,9 @@ fn a_finished_round_of_scrubbing_is_remembered_as_long_as_one_volume_is_there() 
     set.set_last_scrub(scrubbed);
     drop(set);
     let disk = disk.restart(1);
-    assert_eq!(open(&disk, 2).unwrap().scrubbed(), scrubbed);
+    assert_eq!(open(&disk, 2).unwrap().last_scrub(), scrubbed);
     disk.break_below("/b", FaultKind::Dead, 0);
-    assert_eq!(open(&disk, 3).unwrap().scrubbed(), scrubbed);
+    assert_eq!(open(&disk, 3).unwrap().last_scrub(), scrubbed);
 }
 
 /// All blocks of a volume that is left out are copied again from other nodes. A lack of file descriptors must not cause that.
