@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::Limits;
-use super::complaint::{Complaints, LetGo};
+use super::complaint::{CloseReason, Complaints};
 use super::pace::Pace;
 use super::waiters::Waiters;
 use cairn_protocol::env::Env;
@@ -30,7 +30,7 @@ pub(super) struct Activity {
     changed: Notify,
 }
 
-/// What the time-outs follow from.
+/// The facts from which the time-outs follow.
 struct ConnectionState {
     phase: Phase,
     /// When the phase began; in [`Phase::Idle`] also when the last answer still moved.
@@ -125,7 +125,7 @@ impl Activity {
     }
 
     /// Logs that the connection is closed, and why.
-    pub(super) fn let_go(&self, why: LetGo) {
+    pub(super) fn log_close(&self, why: CloseReason) {
         self.complaints.note(why, self.peer);
     }
 
@@ -223,7 +223,7 @@ impl Activity {
     pub(super) fn begin(self: &Arc<Self>, pace: Pace) -> InFlight {
         let mut state = self.state();
         state.phase = Phase::Busy;
-        // What was left of the body before it has been read: else this request would not be here.
+        // The rest of the previous body has been read, or this request could not have been parsed.
         state.body_unread = false;
         state.in_flight += 1;
         state.last_id += 1;
@@ -247,10 +247,10 @@ impl Activity {
 
     fn explain(&self, expiry: Expiry) {
         match expiry {
-            Expiry::Silent => self.let_go(LetGo::Silent),
-            Expiry::Crowded => self.let_go(LetGo::Idle),
-            Expiry::Unread => self.let_go(LetGo::StalledReader),
-            Expiry::TooSlow => self.let_go(LetGo::SlowReader),
+            Expiry::Silent => self.log_close(CloseReason::Silent),
+            Expiry::Crowded => self.log_close(CloseReason::Idle),
+            Expiry::Unread => self.log_close(CloseReason::StalledReader),
+            Expiry::TooSlow => self.log_close(CloseReason::SlowReader),
             // Not logged: clients pool connections and leave them, as they should.
             Expiry::Head | Expiry::Idle => {}
         }

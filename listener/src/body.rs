@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use thiserror::Error;
 
 use super::activity::{Activity, InFlight};
-use super::complaint::LetGo;
+use super::complaint::CloseReason;
 use super::stall::Stall;
 
 /// Why the body of a request ended before its end. Found in the chain of sources of the error that a
@@ -47,7 +47,7 @@ impl RequestBodyError {
 pub(super) struct RequestBody {
     body: Incoming,
     stall: Stall,
-    /// It was given up: how.
+    /// Why the body was given up, if it was.
     ended: Option<Ended>,
     activity: Arc<Activity>,
 }
@@ -75,9 +75,9 @@ impl RequestBody {
 
     fn end(&mut self, ended: Ended) -> RequestBodyError {
         self.ended = Some(ended);
-        self.activity.let_go(match ended {
-            Ended::Stalled => LetGo::StalledBody,
-            Ended::TooSlow => LetGo::SlowBody,
+        self.activity.log_close(match ended {
+            Ended::Stalled => CloseReason::StalledBody,
+            Ended::TooSlow => CloseReason::SlowBody,
         });
         ended.into()
     }
@@ -147,7 +147,7 @@ impl HttpBody for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // Who asks for the next piece has got rid of the one before.
+        // hyper asks for the next piece once it has taken over the one before.
         if self.in_flight.poll_taken(cx).is_pending() {
             return Poll::Pending;
         }

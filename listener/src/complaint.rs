@@ -9,14 +9,14 @@ use cairn_protocol::env::Env;
 
 /// Why a connection was closed, or not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum LetGo {
+pub(super) enum CloseReason {
     /// It has as many connections as one address may.
     TooMany,
     /// It sent no request, and others waited for its place.
     Silent,
     /// It was idle, and others waited for its place.
     Idle,
-    /// Its message could be read in two ways.
+    /// Two parsers could understand its message differently.
     Ambiguous(&'static str),
     /// It sent nothing of a body for too long.
     StalledBody,
@@ -28,17 +28,17 @@ pub(super) enum LetGo {
     SlowReader,
 }
 
-/// How often one reason is complained of at the most: clients by the thousand must not fill the log's disk.
+/// One reason is logged once in this time at the most: thousands of clients must not fill the disk of the log.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Says in the log which clients were let go: one of each reason in a second, and how many there were.
+/// Logs which connections were closed: one of each reason in an interval, and how many there were.
 pub(super) struct Complaints {
     env: Env,
     said: Mutex<Vec<Said>>,
 }
 
 struct Said {
-    what: LetGo,
+    what: CloseReason,
     at: Duration,
     since: u64,
     in_all: u64,
@@ -49,15 +49,15 @@ impl Complaints {
         Self { env, said: Mutex::default() }
     }
 
-    /// A client was let go.
-    pub(super) fn note(&self, what: LetGo, address: SocketAddr) {
+    /// Counts a connection that was closed, and logs it unless another one of the same reason was logged just now.
+    pub(super) fn note(&self, what: CloseReason, address: SocketAddr) {
         if let Some((since_last, in_all)) = self.count(what) {
             cairn_protocol::warn_peer!(%address, reason = ?what, since_last, in_all, "a client was let go");
         }
     }
 
-    /// Counts it: how many there were since the last one that was told, and in all, if this one is to be told.
-    fn count(&self, what: LetGo) -> Option<(u64, u64)> {
+    /// Counts one. If it is to be logged: how many there were since the last one that was logged, and in all.
+    fn count(&self, what: CloseReason) -> Option<(u64, u64)> {
         let now = self.env.monotonic();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         match said.iter_mut().find(|said| said.what == what) {
@@ -78,7 +78,7 @@ impl Complaints {
     }
 
     #[cfg(test)]
-    pub(super) fn in_all(&self, what: LetGo) -> u64 {
+    pub(super) fn in_all(&self, what: CloseReason) -> u64 {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.iter().find(|said| said.what == what).map_or(0, |said| said.in_all)
     }
@@ -93,11 +93,11 @@ mod tests {
     fn each_reason_is_told_once_in_a_while_and_all_are_counted() {
         let (env, clock) = Env::manual(1, Timestamp(0));
         let complaints = Complaints::new(env);
-        assert_eq!(complaints.count(LetGo::Silent), Some((1, 1)));
-        assert!((0..10).all(|_| complaints.count(LetGo::Silent).is_none()));
-        assert_eq!(complaints.count(LetGo::SlowBody), Some((1, 1)));
+        assert_eq!(complaints.count(CloseReason::Silent), Some((1, 1)));
+        assert!((0..10).all(|_| complaints.count(CloseReason::Silent).is_none()));
+        assert_eq!(complaints.count(CloseReason::SlowBody), Some((1, 1)));
         clock.advance(INTERVAL);
-        assert_eq!(complaints.count(LetGo::Silent), Some((11, 12)));
-        assert_eq!(complaints.in_all(LetGo::Silent), 12);
+        assert_eq!(complaints.count(CloseReason::Silent), Some((11, 12)));
+        assert_eq!(complaints.in_all(CloseReason::Silent), 12);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::activity::{Activity, Dispensable};
-use super::complaint::{Complaints, LetGo};
+use super::complaint::{CloseReason, Complaints};
 use super::waiters::Waiters;
 use cairn_protocol::env::Env;
 
@@ -101,7 +101,7 @@ impl Crowd {
     pub(super) async fn enter(self: &Arc<Self>, peer: SocketAddr) -> Option<(Place, Arc<Activity>)> {
         let address = client(peer.ip());
         if self.members().count(address) >= self.address_max && !self.make_room(Some(address)) {
-            self.complaints.note(LetGo::TooMany, peer);
+            self.complaints.note(CloseReason::TooMany, peer);
             return None;
         }
         let permit = self.place().await?;
@@ -280,7 +280,7 @@ mod tests {
         let other = crowd.enter(peer(2)).await.unwrap();
         let busy = (first.1.begin(pace()), second.1.begin(pace()));
         assert!(crowd.enter(peer(1)).await.is_none());
-        assert_eq!(crowd.complaints.in_all(LetGo::TooMany), 1);
+        assert_eq!(crowd.complaints.in_all(CloseReason::TooMany), 1);
         drop(busy.1);
         let _third = crowd.enter(peer(1)).await.unwrap();
         assert!(second.1.is_evicted() && !first.1.is_evicted() && !other.1.is_evicted());

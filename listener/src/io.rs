@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
-use super::complaint::LetGo;
+use super::complaint::CloseReason;
 use super::framing::{Framing, Refused};
 use super::stall::Stall;
 
@@ -22,7 +22,7 @@ pub(super) struct Watched<T> {
     activity: Arc<Activity>,
     unread: Stall,
     guard: Guard,
-    /// What is to be written before the next bytes of hyper's.
+    /// Bytes to write before the next ones of hyper.
     interim: &'static [u8],
     /// Bytes read to detect the protocol, to be read again: all of `prefix` from `prefix_at`.
     prefix: Vec<u8>,
@@ -30,21 +30,21 @@ pub(super) struct Watched<T> {
     linger: Linger,
 }
 
-/// What stands between the bytes of HTTP/1 and hyper.
+/// The check of HTTP/1 bytes before hyper reads them.
 enum Guard {
-    /// It is not HTTP/1.
+    /// The connection does not speak HTTP/1.
     Off,
     Following(Box<Framing>),
     /// A message was refused: this stands for its head, as far as hyper has not read it, and nothing comes after it.
     Refusing(&'static [u8]),
 }
 
-/// What hyper reads in place of a head that is refused: whatever of the head it has read already, this ends it and
-/// makes it wrong, for NUL stands nowhere in a head. So hyper answers 400 and closes, behind the answers to earlier
-/// requests, and the head that was refused is never seen by anything.
+/// The bytes that hyper reads in place of a refused head. They end what it has read of the head already, and make it
+/// invalid, because NUL is not allowed in a head. So hyper answers 400 after the answers to earlier requests, and closes;
+/// and the refused head never reaches a service.
 const WRONG_HEAD: &[u8] = b"\0\r\n\r\n";
 
-/// hyper tells a client to go on when its body is read, and so never where there is no body. A client that expects it
+/// hyper sends this when a body is read, and so never to a request without a body. A client that expects it
 /// all the same must get it: aws-cli 1 takes the answer to its next request on the connection for a part of this one
 /// when a final answer comes first, and waits for its end until it times out. RFC 9110, section 10.1.1, leaves it to us.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -135,7 +135,7 @@ impl<T> Watched<T> {
     /// Keeps a message from hyper that begins, or goes wrong, in what was just read.
     fn refuse(&mut self, refused: Refused, buffer: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
         let Refused { keep, in_body, why } = refused;
-        self.activity.let_go(LetGo::Ambiguous(why));
+        self.activity.log_close(CloseReason::Ambiguous(why));
         self.guard = Guard::Refusing(b"");
         if in_body {
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
@@ -149,7 +149,7 @@ impl<T> Watched<T> {
 }
 
 impl<T> Watched<T> {
-    /// What becomes of the outcome of a write or a flush.
+    /// Reports the outcome of a write or a flush, and fails it when the client does not read for too long.
     fn watch<O>(
         &mut self,
         cx: &mut Context<'_>,
@@ -165,7 +165,7 @@ impl<T> Watched<T> {
                     }
                     self.activity.bytes_written(bytes);
                     if self.unread.progress(bytes) {
-                        self.activity.let_go(LetGo::SlowReader);
+                        self.activity.log_close(CloseReason::SlowReader);
                         return Poll::Ready(Err(unread("the client reads its answer too slowly")));
                     }
                 }
@@ -175,7 +175,7 @@ impl<T> Watched<T> {
             Poll::Pending => {
                 self.activity.write_blocked();
                 self.unread.poll_waiting(cx).map(|()| {
-                    self.activity.let_go(LetGo::StalledReader);
+                    self.activity.log_close(CloseReason::StalledReader);
                     Err(unread("the client does not read its answer"))
                 })
             }

@@ -50,7 +50,7 @@ mod tests {
         assert!(pace.add(99, SECOND), "990 bytes in 10 s");
         // The next window begins anew.
         assert!((0..10).all(|_| !pace.add(100, SECOND)));
-        // What came fast counts for the pause behind it.
+        // Bytes that came fast count for the pause after them.
         assert!(!pace.add(1000, Duration::ZERO) && !pace.add(0, 10 * SECOND));
         assert!(pace.add(0, 10 * SECOND));
     }

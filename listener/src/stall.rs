@@ -22,13 +22,13 @@ impl Stall {
         Self { env, timeout, since: None, pace, timer: None }
     }
 
-    /// So many bytes of what was waited for came. Whether they come too slowly.
+    /// `bytes` bytes came. Returns whether they come too slowly.
     pub(super) fn progress(&mut self, bytes: usize) -> bool {
         let waited = self.since.take().map(|since| self.env.monotonic().saturating_sub(since));
         self.pace.add(bytes as u64, waited.unwrap_or_default())
     }
 
-    /// It is waited for, now and since the last progress: ready when that is too long.
+    /// Called while waiting: ready when there was no progress for too long.
     pub(super) fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.since.get_or_insert_with(|| self.env.monotonic());
         loop {
@@ -40,7 +40,7 @@ impl Stall {
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            // It may have been set for an earlier wait: look again.
+            // The timer may have been set for an earlier wait: compute anew.
             self.timer = None;
         }
     }

@@ -337,7 +337,7 @@ impl RpcClient {
         let body = Bytes::from(body);
         let mut answer = self.ask(path, &body).await?;
         if answer.is_for_another_epoch {
-            // It was refused by its head: nothing was done.
+            // The call was refused by its head alone, so nothing was done.
             answer = self.ask(path, &body).await?;
         }
         if !answer.status.is_success() {

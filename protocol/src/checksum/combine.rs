@@ -16,7 +16,7 @@ use super::{CHUNK_SIZE, Crc32c};
 /// A length is 64 bits wide, and there is a matrix for each.
 const LENGTH_BITS: usize = u64::BITS as usize;
 
-/// What appending some zero bytes does to a CRC: the result for each bit of it.
+/// The effect on a CRC of appending a number of zero bytes: the result for each bit of it.
 #[derive(Clone, Copy)]
 struct Shift([u64; 64]);
 

@@ -25,14 +25,14 @@ pub struct Command {
     pub action: Action,
 }
 
-/// What a datanode can be told to do.
+/// The orders that a datanode can get.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Copy a block from one of `sources`, and verify it.
     Replicate {
         /// The block, as it must be.
         replica: ReportedReplica,
-        /// Who holds it: node and base URL, in the order in which to try.
+        /// The nodes that hold it, with base URLs, in the order in which to try them.
         sources: Vec<(NodeId, String)>,
     },
     /// Delete replicas; those that are not there are no error.

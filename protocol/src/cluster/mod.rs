@@ -1,4 +1,4 @@
-//! What datanodes tell the metanode, and the commands that travel back in its answers.
+//! The messages of datanodes to the metanode, and the commands that travel back in its answers.
 //!
 //! | module | what is there |
 //! |---|---|

@@ -16,7 +16,7 @@ use super::{CLUSTER_NAME, TlsError};
 use crate::env::Timestamp;
 use crate::secret::ClusterSecret;
 
-/// What the key is derived for. Another one makes another authority.
+/// The purpose for which the key is derived. Another purpose would give another authority.
 const PURPOSE: &str = "authority of internal TLS, Ed25519, 1";
 
 /// The head of an Ed25519 key of 32 bytes in PKCS #8 (RFC 8410, section 7).

@@ -18,12 +18,12 @@ pub struct IdentityFiles {
     pub key: PathBuf,
     /// The certificates of the authorities that are trusted.
     pub authority: PathBuf,
-    /// The DNS name that the certificate of every part of the cluster is for. An authority that makes certificates for
-    /// others too does not thereby let them in.
+    /// The DNS name that the certificate of every part of the cluster is for. So an authority that also issues
+    /// other certificates does not let their holders in.
     pub name: String,
 }
 
-/// What the files held when they were read.
+/// The parsed contents of the files.
 pub(super) struct Loaded {
     pub(super) chain: Vec<CertificateDer<'static>>,
     pub(super) key: PrivateKeyDer<'static>,
@@ -31,7 +31,7 @@ pub(super) struct Loaded {
     pub(super) name: ServerName<'static>,
 }
 
-/// What changes when a file is replaced or written to.
+/// Modification time and length of each file: they change when a file is replaced or written.
 pub(super) type Stamp = [Option<(SystemTime, u64)>; 3];
 
 impl IdentityFiles {
@@ -39,7 +39,7 @@ impl IdentityFiles {
         [&self.certificate, &self.key, &self.authority]
     }
 
-    /// What they look like from outside.
+    /// The stamps of the files now.
     pub(super) async fn stamp(&self) -> Stamp {
         let mut stamps = [None; 3];
         for (stamp, file) in stamps.iter_mut().zip(self.all()) {
