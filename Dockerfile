@@ -22,21 +22,21 @@ RUN for crate in . types protocol listener gateway metanode metanode/planner dat
     && mkdir protocol/benches gateway/benches metanode/benches metanode/planner/benches \
     && touch protocol/benches/combine.rs gateway/benches/requests.rs metanode/benches/writer.rs metanode/planner/benches/placement.rs \
     && echo 'fn main() {}' > src/main.rs \
-    && cargo build --release --locked --package cairn \
+    && cargo build --profile dist --locked --package cairn \
     && rm -r src types protocol listener gateway metanode datanode sim tests
 
 COPY . .
 # Cargo compares times: the real sources must be newer than what the empty ones were built to.
 RUN find . -path ./target -prune -o -type f -exec touch {} + \
-    && cargo build --release --locked --package cairn \
+    && cargo build --profile dist --locked --package cairn \
     # Names of functions stay for back traces; line tables would make the image eight times as large.
-    && strip --strip-debug target/release/cairn
+    && strip --strip-debug target/dist/cairn
 # Directories that the unprivileged user owns; a volume mounted on one of them starts as its copy,
 # with its owner.
 RUN mkdir -p /image/data /image/secret && chmod 700 /image/data /image/secret
 
 FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=builder /build/target/release/cairn /usr/local/bin/cairn
+COPY --from=builder /build/target/dist/cairn /usr/local/bin/cairn
 COPY --from=builder --chown=65532:65532 /image/data /var/lib/cairn
 COPY --from=builder --chown=65532:65532 /image/secret /secret
 USER 65532:65532

@@ -2,7 +2,7 @@
 
 VENV := .venv
 
-.PHONY: help build run test check setup bench bench-checksums bench-micro bench-segments bench-slow bench-swarm bench-writer clean
+.PHONY: help build run test test-fast test-crate test-python check setup bench bench-checksums bench-micro bench-segments bench-slow bench-swarm bench-writer clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -19,10 +19,20 @@ setup: ## Install what the tests need: Python clients, rclone, restic and the li
 test: setup ## Run every test, with one summary at the end
 	python3 tests/run.py
 
-check: ## Formatting, clippy, and the rules for dependencies (needs cargo-deny)
+test-fast: ## Run the tests of Rust that start no process: a minute or two once they are built
+	python3 tests/run.py --fast
+
+test-crate: ## Run the tests of one crate: make test-crate C=cairn-gateway
+	python3 tests/run.py --crate "$(C)"
+
+test-python: setup ## Run some Python tests by their names: make test-python K=presigned
+	python3 tests/run.py --python "$(K)"
+
+check: ## Formatting, clippy, and the rules for dependencies (needs cargo-deny and cargo-machete)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny check
+	cargo machete
 
 bench: build setup ## Compare throughput with that of a plain file and of plain loopback
 	$(VENV)/bin/python benches/throughput.py

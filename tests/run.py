@@ -1,7 +1,13 @@
 #!/usr/bin/env python3
 """Runs every suite of tests and sums them up.
 
-Suites; names on the command line choose some of them:
+    tests/run.py                  all suites
+    tests/run.py rust python      some suites
+    tests/run.py --fast           tests of Rust that start no process: some minutes with the build, less without
+    tests/run.py --crate NAME     tests of one crate
+    tests/run.py --python WORDS   the Python tests whose names match WORDS (an expression of pytest -k)
+
+Suites:
 
     rust           every crate's own tests, and Rust's S3 clients against the release binary
     python         real clients, bad clients, faults, memory: tests/clients_py
@@ -13,6 +19,7 @@ shown as it comes, behind the suite's name, and kept under .test/. A suite that 
 failure. The last line is `N passed, N failed, N skipped`.
 """
 
+import argparse
 import concurrent.futures
 import dataclasses
 import os
@@ -94,23 +101,26 @@ def cargo_test(text):
     return result
 
 
-def rust():
+def cargo_tests(selection):
+    """Runs the tests of Rust that `selection` chooses, with cargo-nextest where it is installed."""
     if shutil.which("cargo-nextest"):
-        command = ["cargo", "nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--color=never"]
+        command = ["cargo", "nextest", "run", *selection, "--locked", "--no-fail-fast", "--color=never"]
         command += ["--status-level=fail", "--final-status-level=fail"]
         code, text = run("rust", command)
         result = nextest(text)
     else:
-        code, text = run("rust", ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"])
+        code, text = run("rust", ["cargo", "test", *selection, "--locked", "--no-fail-fast"])
         result = cargo_test(text)
     if code != 0 and result.failed == 0:
         result.failed, result.note = 1, "did not run to its end"
     return result
 
 
-def pytest(name, directory, python=PYTHON):
+def pytest(name, directory, python=PYTHON, options=()):
     report = LOGS / f"{name}.xml"
-    code, _ = run(name, [python, "-m", "pytest", directory, f"--junit-xml={report}", "--durations=10"])
+    report.unlink(missing_ok=True)
+    command = [python, "-m", "pytest", directory, f"--junit-xml={report}", "--durations=10", *options]
+    code, _ = run(name, command)
     result = Result()
     if report.exists():
         for suite in xml.etree.ElementTree.parse(report).getroot().iter("testsuite"):
@@ -124,7 +134,7 @@ def pytest(name, directory, python=PYTHON):
 
 
 SUITES = {
-    "rust": rust,
+    "rust": lambda: cargo_tests(["--workspace"]),
     "python": lambda: pytest("python", "tests/clients_py"),
     "applications": lambda: pytest("applications", "tests/applications", APPLICATIONS_PYTHON),
     "compose": lambda: pytest("compose", "tests/compose"),
@@ -135,31 +145,62 @@ LANES = [["python"], ["rust", "applications", "compose"]]
 
 
 def run_lane(names):
-    results = {}
-    for name in names:
-        began = time.monotonic()
-        results[name] = SUITES[name]()
-        results[name].seconds = time.monotonic() - began
-    return results
+    return {name: timed(SUITES[name]) for name in names}
 
 
-def main(names):
+def timed(suite):
+    began = time.monotonic()
+    result = suite()
+    result.seconds = time.monotonic() - began
+    return result
+
+
+def run_some(arguments):
+    """Some of the tests: results by name."""
+    if arguments.fast:
+        # The default members of the workspace: all crates but those that test whole clusters and SDK clients.
+        return {"fast": timed(lambda: cargo_tests([]))}
+    if arguments.crate:
+        return {arguments.crate: timed(lambda: cargo_tests(["--package", arguments.crate]))}
+    built = timed(lambda: Result(failed=0 if build() else 1))
+    if built.failed:
+        return {"build": built}
+    words = ["-k", arguments.python]
+    return {"build": built, "python": timed(lambda: pytest("python", "tests/clients_py", options=words))}
+
+
+def run_suites(names):
     unknown = set(names) - SUITES.keys()
     if unknown:
         sys.exit(f"no such suite: {', '.join(unknown)}; there are {', '.join(SUITES)}")
+    results = {"build": timed(lambda: Result(failed=0 if build() else 1))}
+    if results["build"].failed:
+        results["build"].note = "the release binary does not build"
+        return results
+    lanes = [[name for name in lane if not names or name in names] for lane in LANES]
+    with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
+        for done in pool.map(run_lane, lanes):
+            results |= done
+    return results
+
+
+def parse(line):
+    parser = argparse.ArgumentParser(description="Runs tests and sums them up.")
+    parser.add_argument("suites", nargs="*", help=f"some of {', '.join(SUITES)}; all by default")
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument("--fast", action="store_true", help="tests of Rust that start no process")
+    some.add_argument("--crate", metavar="NAME", help="tests of one crate")
+    some.add_argument("--python", metavar="WORDS", help="the Python tests whose names match")
+    return parser.parse_args(line)
+
+
+def main(line):
+    arguments = parse(line)
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir()
-    results = {}
     began = time.monotonic()
-    built = build()
-    results["build"] = Result(failed=0 if built else 1, seconds=time.monotonic() - began)
-    if built:
-        lanes = [[name for name in lane if not names or name in names] for lane in LANES]
-        with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
-            for done in pool.map(run_lane, lanes):
-                results |= done
-    else:
-        results["build"].note = "the release binary does not build"
+    some = arguments.fast or arguments.crate or arguments.python
+    results = run_some(arguments) if some else run_suites(arguments.suites)
 
     print("\nsuite         passed  failed  skipped    time")
     for name, r in results.items():

@@ -1,0 +1,269 @@
+//! The structure of the crates: no two modules of one folder use each other, directly or around a circle, and decisions
+//! depend on no crate that does IO.
+//!
+//! A module's face (`mod.rs`, `lib.rs`) and what lies beneath it may use each other: that is what a folder is. But of two
+//! neighbours one has to come first, or neither can be read, tested or moved without the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+use syn::{Attribute, Item, UseTree};
+
+/// A module of a crate: the names that lead to it from the crate's root.
+type Module = Vec<String>;
+
+/// The crates of the product, by the folder that holds their `src`.
+const CRATES: [&str; 9] =
+    [".", "types", "protocol", "listener", "gateway", "metanode", "metanode/planner", "datanode", "sim"];
+
+#[test]
+fn no_modules_of_one_folder_use_each_other_in_a_circle() {
+    let circles: Vec<String> = CRATES.iter().flat_map(|folder| circles(folder)).collect();
+    assert!(circles.is_empty(), "modules that use each other:\n{}", circles.join("\n"));
+}
+
+/// What the planner and the simulator decide must not depend on a clock, a socket or a file. Their dependencies show it.
+#[test]
+fn planner_and_simulator_depend_on_no_crate_that_does_io() {
+    for package in ["cairn-planner", "cairn-sim"] {
+        let tree = dependencies(package);
+        for io in ["tokio", "hyper", "axum", "reqwest", "rustls", "sqlx", "cairn-protocol", "cairn-listener"]
+        {
+            assert!(!tree.contains(io), "{package} depends on {io}");
+        }
+        assert!(tree.contains("cairn-types"), "{package} depends on {tree:?}");
+    }
+}
+
+/// Names of all crates that a package depends on, tests and build scripts aside.
+fn dependencies(package: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{lib}"])
+        .args(["--locked", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| line.trim().replace('_', "-")).collect()
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Circles of a crate, each in a line that names the folder and, for each pair, a file that ties it.
+fn circles(folder: &str) -> Vec<String> {
+    let modules = modules(&root().join(folder).join("src"));
+    let mut lines = Vec::new();
+    for (parent, edges) in neighbours(&modules) {
+        for circle in components(&edges).into_iter().filter(|component| component.len() > 1) {
+            let ties = edges
+                .iter()
+                .filter(|((from, to), _)| circle.contains(from) && circle.contains(to))
+                .map(|((from, to), file)| format!("{from} -> {to} ({})", file.display()));
+            let ties = ties.collect::<Vec<_>>().join(", ");
+            lines.push(format!("{folder} {}: {ties}", parent.join("::")));
+        }
+    }
+    lines
+}
+
+/// All modules below `source` that are not tests, and the files that hold them.
+fn modules(source: &Path) -> BTreeMap<Module, PathBuf> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![source.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("sources can be read") {
+            let path = entry.expect("sources can be read").path();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            if name == "tests" || name.ends_with("_tests") {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let below = path.strip_prefix(source).expect("a file of the crate").with_extension("");
+                let mut module: Module =
+                    below.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+                module.pop_if(|last| ["mod", "lib", "main"].contains(&last.as_str()));
+                found.insert(module, path);
+            }
+        }
+    }
+    found
+}
+
+/// By folder: which of its modules uses which other one, and a file that shows it.
+type Neighbours = BTreeMap<Module, BTreeMap<(String, String), PathBuf>>;
+
+fn neighbours(modules: &BTreeMap<Module, PathBuf>) -> Neighbours {
+    let mut found = Neighbours::new();
+    for (module, file) in modules {
+        for used in uses(file) {
+            let Some(used) = resolve(&used, module, modules) else { continue };
+            let shared = module.iter().zip(&used).take_while(|(one, other)| one == other).count();
+            if let (Some(from), Some(to)) = (module.get(shared), used.get(shared)) {
+                let edges = found.entry(module[..shared].to_vec()).or_default();
+                edges.entry((from.clone(), to.clone())).or_insert_with(|| file.clone());
+            }
+        }
+    }
+    found
+}
+
+/// The module in which a path ends: its longest beginning that is a module. None for paths into other crates.
+fn resolve(path: &[String], module: &Module, modules: &BTreeMap<Module, PathBuf>) -> Option<Module> {
+    let mut absolute = match path.first()?.as_str() {
+        "crate" => path[1..].to_vec(),
+        "self" => [&module[..], &path[1..]].concat(),
+        "super" => {
+            let up = path.iter().take_while(|part| *part == "super").count();
+            [&module[..module.len().checked_sub(up)?], &path[up..]].concat()
+        }
+        first => {
+            let child = [&module[..], &[first.to_owned()]].concat();
+            modules.contains_key(&child).then(|| [&module[..], path].concat())?
+        }
+    };
+    while !modules.contains_key(&absolute) {
+        absolute.pop()?;
+    }
+    Some(absolute)
+}
+
+/// All paths that a file names outside of its tests.
+fn uses(file: &Path) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(file).expect("sources can be read");
+    let mut syntax = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    syntax.items.retain(|item| !is_test(item));
+    let mut paths = Paths::default();
+    paths.visit_file(&syntax);
+    paths.found
+}
+
+fn is_test(item: &Item) -> bool {
+    let attributes: &[Attribute] = match item {
+        Item::Mod(item) => &item.attrs,
+        Item::Use(item) => &item.attrs,
+        Item::Fn(item) => &item.attrs,
+        Item::Impl(item) => &item.attrs,
+        _ => return false,
+    };
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
+    })
+}
+
+#[derive(Default)]
+struct Paths {
+    found: Vec<Vec<String>>,
+}
+
+impl Paths {
+    fn add_tree(&mut self, before: &[String], tree: &UseTree) {
+        match tree {
+            UseTree::Path(path) => {
+                self.add_tree(&[before, &[path.ident.to_string()]].concat(), &path.tree);
+            }
+            UseTree::Name(name) => self.found.push([before, &[name.ident.to_string()]].concat()),
+            UseTree::Rename(name) => self.found.push([before, &[name.ident.to_string()]].concat()),
+            UseTree::Glob(_) => self.found.push(before.to_vec()),
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.add_tree(before, tree)),
+        }
+    }
+
+    /// Paths in the arguments of macros, which are tokens only.
+    fn add_tokens(&mut self, tokens: TokenStream) {
+        let mut path: Vec<String> = Vec::new();
+        let mut colons = 0;
+        for token in tokens {
+            match token {
+                TokenTree::Punct(punct) if punct.as_char() == ':' => colons += 1,
+                TokenTree::Ident(ident) => {
+                    if colons != 2 {
+                        self.found.extend((path.len() > 1).then(|| path.clone()));
+                        path.clear();
+                    }
+                    path.push(ident.to_string());
+                    colons = 0;
+                }
+                other => {
+                    self.found.extend((path.len() > 1).then(|| path.clone()));
+                    path.clear();
+                    colons = 0;
+                    if let TokenTree::Group(group) = other {
+                        self.add_tokens(group.stream());
+                    }
+                }
+            }
+        }
+        self.found.extend((path.len() > 1).then_some(path));
+    }
+}
+
+impl<'ast> Visit<'ast> for Paths {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.add_tree(&[], &item.tree);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.segments.len() > 1 && path.leading_colon.is_none() {
+            self.found.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.add_tokens(call.tokens.clone());
+        visit::visit_macro(self, call);
+    }
+}
+
+/// The strongly connected components of a graph: modules that reach each other. (Small graphs: what each module reaches is
+/// simply looked up.)
+fn components(edges: &BTreeMap<(String, String), PathBuf>) -> BTreeSet<BTreeSet<String>> {
+    let mut next: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (from, to) in edges.keys() {
+        next.entry(from).or_default().push(to);
+    }
+    let reached = |from: &str| {
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(module) = open.pop() {
+            for to in next.get(module).into_iter().flatten() {
+                if seen.insert(to) {
+                    open.push(to);
+                }
+            }
+        }
+        seen
+    };
+    let all: BTreeMap<&str, BTreeSet<&str>> = next.keys().map(|module| (*module, reached(module))).collect();
+    let mutual = |one: &str, other: &str| {
+        all[one].contains(other) && all.get(other).is_some_and(|reached| reached.contains(one))
+    };
+    let component = |module: &&str| {
+        all[*module].iter().filter(|other| mutual(module, other)).map(|&other| other.to_owned()).collect()
+    };
+    all.keys().map(component).collect()
+}
+
+/// The check itself finds a circle, over any number of modules, through `use` lines, paths and macros.
+#[test]
+fn a_circle_is_found_however_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("lib.rs", "mod one; mod two; mod three; mod four;");
+    write("one.rs", "use super::{two::Two, four};");
+    write("two.rs", "fn two() { crate::three::three() }");
+    write("three.rs", "fn three() { assert!(super::one::one()) }");
+    write("four.rs", "#[cfg(test)] mod tests { use crate::one::one; }");
+    let edges = neighbours(&modules(folder.path())).remove(&Module::new()).unwrap();
+    let found = components(&edges).into_iter().filter(|component| component.len() > 1);
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(found.collect::<Vec<_>>(), [names(&["one", "two", "three"])]);
+}
