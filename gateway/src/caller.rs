@@ -4,38 +4,32 @@ use crate::auth::{ContentSha256, Verified};
 use crate::error::{ErrorCode, S3Error, S3Result};
 
 /// The one account there is, as `x-amz-expected-bucket-owner` names accounts.
-pub const ACCOUNT_ID: &str = "000000000000";
-
-/// The canonical user id of its owner: SHA-256 of "root", for S3 shows 64 hex digits.
-pub const OWNER_ID: &str = "4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2";
-
-/// The name of its owner.
-pub const OWNER_NAME: &str = "root";
+pub(crate) const ACCOUNT_ID: &str = "000000000000";
 
 /// A verified caller. It is made from the proof only, so no operation runs without one.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub(crate) struct Caller {
     verified: Verified,
 }
 
 impl Caller {
     /// Who is behind a verified signature.
-    pub fn new(verified: Verified) -> Self {
+    pub(crate) fn new(verified: Verified) -> Self {
         Self { verified }
     }
 
     /// The access key id.
-    pub fn access_key(&self) -> &str {
+    pub(crate) fn access_key(&self) -> &str {
         self.verified.access_key()
     }
 
     /// What the signature says of the body.
-    pub fn content(&self) -> &ContentSha256 {
+    pub(crate) fn content(&self) -> &ContentSha256 {
         self.verified.content()
     }
 
     /// The proof.
-    pub fn verified(&self) -> &Verified {
+    pub(crate) fn verified(&self) -> &Verified {
         &self.verified
     }
 
@@ -43,7 +37,7 @@ impl Caller {
     ///
     /// # Errors
     /// `AccessDenied`.
-    pub fn authorise(&self, _action: Action) -> S3Result<()> {
+    pub(crate) fn authorise(&self, _action: Action) -> S3Result<()> {
         Ok(())
     }
 }
@@ -53,7 +47,7 @@ impl Caller {
 ///
 /// # Errors
 /// `InvalidBucketOwnerAWSAccountID` for what is no account, `AccessDenied` for another one.
-pub fn check_owner(name: &str, claimed: &str) -> S3Result<()> {
+pub(crate) fn check_owner(name: &str, claimed: &str) -> S3Result<()> {
     let is_account = claimed.len() == 12 && claimed.bytes().all(|byte| byte.is_ascii_digit());
     if !is_account {
         return Err(S3Error::with_message(
@@ -69,16 +63,11 @@ pub fn check_owner(name: &str, claimed: &str) -> S3Result<()> {
 
 /// What IAM calls the permission that an operation needs, such as `s3:PutObject`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Action(pub &'static str);
+pub(crate) struct Action(pub &'static str);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_owner_id_is_the_hash_of_the_name() {
-        assert_eq!(crate::auth::sha256_hex(OWNER_NAME.as_bytes()), OWNER_ID);
-    }
 
     #[test]
     fn a_wrong_expected_owner_is_denied() {

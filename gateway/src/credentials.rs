@@ -30,19 +30,19 @@ use crate::auth::SecretKey;
 use crate::error::S3Result;
 
 /// How long a secret is good after the metanode has told it: within this time a key that was taken away is refused.
-pub const FRESH_FOR: Duration = Duration::from_secs(5);
+pub(crate) const FRESH_FOR: Duration = Duration::from_secs(5);
 
 /// How long after it was told a secret is good while the metanode does not answer. A request needs the metanode for
 /// more than its secret, so this rarely lets anybody do anything; it keeps an outage from looking like wrong
 /// credentials, for which clients do not try again.
-pub const KEPT_FOR: Duration = Duration::from_secs(600);
+pub(crate) const KEPT_FOR: Duration = Duration::from_secs(600);
 
 /// How long it is believed that there is no such key: a new one works within this time wherever it was tried before.
-pub const ABSENT_FOR: Duration = Duration::from_secs(2);
+pub(crate) const ABSENT_FOR: Duration = Duration::from_secs(2);
 
 /// How old a secret must be before a signature that does not match has it looked up again; and how long a metanode that did
 /// not answer is left alone while its last answer is good.
-pub const RECHECK_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const RECHECK_AFTER: Duration = Duration::from_secs(1);
 
 /// Secrets that are remembered, some hundred bytes each.
 const KNOWN_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();

@@ -23,22 +23,22 @@ use crate::xml::DECLARATION;
 
 /// Silence after which something is sent: well below the minute after which SDKs give up, and longer than an
 /// operation takes that need not read what it copies, so that nearly all get the status that they deserve.
-pub const SILENCE: Duration = Duration::from_secs(5);
+pub(crate) const SILENCE: Duration = Duration::from_secs(5);
 
 /// The operations of which AWS says that their 200 may come before their end.
 const OPERATIONS: [&str; 3] = ["CopyObject", "UploadPartCopy", "CompleteMultipartUpload"];
 
 /// What an operation is doing, until its answer.
-pub type Work = BoxFuture<'static, S3Result<Response>>;
+pub(crate) type Work = BoxFuture<'static, S3Result<Response>>;
 
 /// Whether clients expect that this operation may answer before its end.
-pub fn is_expected_of(operation: &str) -> bool {
+pub(crate) fn is_expected_of(operation: &str) -> bool {
     OPERATIONS.contains(&operation)
 }
 
 /// Waits for the work's end, but not for long: `None` when it goes on. A client that is still sending its request
 /// is not to be answered yet.
-pub async fn wait(env: &Env, work: &mut Work, request_end: &BodyEnd) -> Option<S3Result<Response>> {
+pub(crate) async fn wait(env: &Env, work: &mut Work, request_end: &BodyEnd) -> Option<S3Result<Response>> {
     loop {
         tokio::select! {
             biased;
@@ -53,7 +53,11 @@ pub async fn wait(env: &Env, work: &mut Work, request_end: &BodyEnd) -> Option<S
 }
 
 /// `200 OK` whose body begins now and ends when the work does. `describe` makes the document of an error.
-pub fn answer(env: Env, work: Work, describe: impl FnOnce(&S3Error) -> Bytes + Send + 'static) -> Response {
+pub(crate) fn answer(
+    env: Env,
+    work: Work,
+    describe: impl FnOnce(&S3Error) -> Bytes + Send + 'static,
+) -> Response {
     // The declaration must be the first of a document; behind it white space is allowed (XML 1.0, section 2.8).
     let declaration =
         futures_util::stream::iter([Ok::<_, S3Error>(Bytes::from_static(DECLARATION.as_bytes()))]);

@@ -8,10 +8,10 @@ use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::Metadata;
 use cairn_protocol::secret::ClusterSecret;
 
+use crate::client_limits::RequestsInFlight;
 use crate::config::Config;
 use crate::credentials::Keyring;
 use crate::data::DataPath;
-use crate::guests::Guests;
 use crate::repeating::Repeating;
 
 /// A gateway: what it needs to serve requests. It keeps nothing between them that a client could notice.
@@ -25,7 +25,7 @@ pub struct Gateway {
     /// Time, randomness and ids.
     pub env: Env,
     /// Requests in flight.
-    pub guests: Guests,
+    pub requests_in_flight: RequestsInFlight,
     /// Whose signatures count.
     pub keyring: Keyring,
 }
@@ -42,7 +42,7 @@ impl Gateway {
         let data = DataPath::new(metadata.clone(), blocks, secret, env.clone(), &config.data);
         let keyring = Keyring::new(metadata.clone(), env.clone());
         let metadata = Arc::new(Repeating::new(metadata, env.clone()));
-        Self { config, metadata, data, env, guests: Guests::default(), keyring }
+        Self { config, metadata, data, env, requests_in_flight: RequestsInFlight::default(), keyring }
     }
 
     /// A new id for a change that is named by nothing else.

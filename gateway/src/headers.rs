@@ -12,7 +12,7 @@ use crate::error::{S3Error, S3Result};
 ///
 /// # Errors
 /// `InvalidArgument` if it is there more than once, or is not visible ASCII.
-pub fn single<'a>(headers: &'a HeaderMap, name: &str) -> S3Result<Option<&'a str>> {
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> S3Result<Option<&'a str>> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
@@ -28,7 +28,7 @@ pub fn single<'a>(headers: &'a HeaderMap, name: &str) -> S3Result<Option<&'a str
 ///
 /// # Errors
 /// `InvalidArgument` if one of them is not visible ASCII.
-pub fn list(headers: &HeaderMap, name: &str) -> S3Result<Option<String>> {
+pub(crate) fn list(headers: &HeaderMap, name: &str) -> S3Result<Option<String>> {
     let values = headers.get_all(name).iter().map(|value| text(name, value.as_bytes()));
     let values = values.collect::<S3Result<Vec<&str>>>()?;
     Ok((!values.is_empty()).then(|| values.join(",")))

@@ -1,65 +1,89 @@
 //! The S3 edge of Cairn: what S3 clients talk to.
 //!
+//! A request passes these modules in this order:
+//!
 //! | module | what is there |
 //! |---|---|
-//! | [`service`] | what happens to every request: id, framing, authentication, route, log |
-//! | [`auth`] | Signature Version 4, pure |
-//! | [`route`] | from method, target, query and headers to an operation |
-//! | [`declaration`] | what S3 knows of each operation, and what of it is done: headers, parameters, elements |
-//! | [`ops`] | the operations, one file each, a folder per resource |
-//! | [`request`], [`response`] | what an operation is given, and what it gives |
-//! | [`types`] | parts of requests, parsed: names, ranges, conditions, tags … |
-//! | [`body`] | request bodies: aws-chunked taken off, every digest checked in one pass |
-//! | [`data`] | the data path: bodies to blocks and back |
+//! | `server` | the start and the end of a gateway's listener |
+//! | `service` | what happens to every request: id, framing, authentication, route, log |
+//! | `client_limits` | how many requests each client may have in flight |
+//! | [`auth`] | signatures: `header_auth` and `presign` parse them, `claim` verifies them; no IO |
+//! | `credentials` | the secret keys, fetched from the metanode |
+//! | `caller` | who sent a request, once that is proven |
+//! | `route` | from method, target, query and headers to an operation |
+//! | `admission` | the head of a request, reduced to what its operation declares; what else is refused |
+//! | `request`, `response` | what an operation gets and returns; an error as HTTP (`response::error`) |
+//! | `ops` | the operations, one file each, a folder per resource; `ops::unbuilt` lists those that are missing |
+//! | `early` | answers that begin before the work is done, so that clients do not time out |
+//!
+//! These serve the operations:
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `declaration` | what S3 knows of each operation: headers, parameters, elements, and which of them work |
+//! | [`operations_table`] | all declarations as JSON and as `docs/s3.md` |
+//! | `body` | request bodies: `chunked` removes aws-chunked, `verify` checks all digests in one pass |
+//! | [`data`] | the data path: bodies to blocks and back, see below |
+//! | `repeating` | changes of metadata, repeated until their outcome is known |
 //! | [`checksum`] | `x-amz-checksum-*`: compute, combine, show |
-//! | [`headers`] | the one way from a header's bytes to text |
-//! | [`error`] | S3's error codes, and the one place where they become HTTP |
-//! | [`xml`], [`uri`] | documents and percent-encoding |
-//! | [`repeating`] | changes of metadata, repeated until their outcome is known |
-//! | [`early`] | answers that begin before the work is done |
-//! | [`caller`], [`credentials`] | who may ask |
-//! | [`guests`] | how many requests each client may have in flight |
-//! | [`gateway`], [`config`], [`server`] | what all requests share, its settings, its start and end |
+//! | [`types`] | parts of requests, parsed: names, ranges, conditions, tags, dates |
+//! | `headers`, [`uri`], [`xml`] | header values as text, percent-encoding, documents |
+//! | `error` | S3's error codes, and what metadata errors become |
+//! | `gateway`, `config` | what all requests share, and its settings |
+//!
+//! # Where to find it in the data path
+//!
+//! | question | file |
+//! |---|---|
+//! | How does a body become blocks? | `data/upload.rs`, one block: `data/buffer.rs`, its way to datanodes: `data/send.rs` |
+//! | Who takes grants, and ahead of need? | `data/grants.rs` |
+//! | Who renews a lease, and returns unused grants? | `data/lease.rs` |
+//! | Who commits, and repeats a commit? | `data/commit.rs`; a block lost before its commit: `data/rewrite.rs` |
+//! | Who reads an object, and retries another replica? | `data/reader.rs` |
+//! | Where are the chunks of a range checked? | `data/replica.rs` |
+//! | Who keeps a version that is being read? | `data/reads.rs` |
+//! | Who limits memory? | `data/budget.rs`, in turn: `data/fair.rs`, for slow clients: `data/slow_clients.rs` |
 //!
 //! # To add an operation
 //!
-//! Make a file in the folder of its resource with a type that implements [`ops::Operation`], put it into that
-//! folder's `ROUTES`, and take it off [`ops::unbuilt`]. Its `DECLARATION` names method, resource, selectors, and every
-//! header, parameter and element that AWS's service model has for it: what is not declared there never reaches it.
-//! `docs/s3.md` is made from it: `cairn s3-operations --markdown > docs/s3.md`. `parse` reads the request's head;
-//! `run` gets a [`request::Request`] (with a verified [`caller::Caller`]; only the service makes one) and the unread
-//! [`request::RequestBody`]: [`payload`](request::RequestBody::payload) for object data as a verifying stream,
-//! [`document`](request::RequestBody::document) for XML. Answers come from [`response`]; errors are
-//! [`error::S3Error`], into which a `MetadataError` turns with `?`.
+//! Make a file in the folder of its resource with a type that implements `ops::Operation`, put it into that folder's
+//! `ROUTES`, and remove it from `ops::unbuilt`. Its `DECLARATION` names method, resource, selectors, and every header,
+//! parameter and element that AWS's service model has for it: what is not declared there never reaches it.
+//! `docs/s3.md` is made from it: `cairn s3-operations --markdown > docs/s3.md`. `parse` reads the request's head.
+//! `run` gets a `Request` (with a verified `Caller`, which only the service makes) and the unread `RequestBody`:
+//! `payload` gives object data as a verifying stream, `document` gives XML. Answers come from `response`; errors are
+//! `S3Error`, into which a `MetadataError` turns with `?`.
 //!
 //! Architecture invariants: signatures, framing, XML, ranges and checksums do no IO and read no clock.
 //! An operation never sees an unverified caller, nor a header or parameter that it does not declare.
 
+mod admission;
 pub mod auth;
-pub mod body;
-pub mod caller;
+mod body;
+mod caller;
 pub mod checksum;
-pub mod config;
-pub mod credentials;
+mod client_limits;
+mod config;
+mod credentials;
 pub mod data;
-pub mod declaration;
-pub mod early;
-pub mod error;
-pub mod gateway;
-pub mod guests;
-pub mod headers;
-pub mod ops;
-pub mod repeating;
-pub mod request;
-pub mod response;
-pub mod route;
-pub mod server;
-pub mod service;
+mod declaration;
+mod early;
+mod error;
+mod gateway;
+mod headers;
+pub mod operations_table;
+mod ops;
+mod repeating;
+mod request;
+mod response;
+mod route;
+mod server;
+mod service;
 pub mod types;
 pub mod uri;
 pub mod xml;
 
 pub use config::{Config, ConfigError};
+pub use error::{ErrorCode, S3Error, S3Result};
 pub use gateway::Gateway;
 pub use server::serve;
-pub use service::S3Service;

@@ -20,7 +20,7 @@ const REPEAT_FOR: Duration = Duration::from_secs(20);
 const REPEAT_DELAY: Duration = Duration::from_millis(300);
 
 /// A metanode whose lost answers are asked for again.
-pub struct Repeating {
+pub(crate) struct Repeating {
     metadata: Arc<dyn Metadata>,
     env: Env,
 }
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Repeating {
 
 impl Repeating {
     /// Asks `metadata`.
-    pub fn new(metadata: Arc<dyn Metadata>, env: Env) -> Self {
+    pub(crate) fn new(metadata: Arc<dyn Metadata>, env: Env) -> Self {
         Self { metadata, env }
     }
 

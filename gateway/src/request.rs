@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 use crate::body::{PayloadSpec, PayloadStream};
 use crate::caller::Caller;
 use crate::checksum::Algorithm;
-use crate::declaration::Declaration;
+use crate::declaration::{Declaration, Resource};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::headers::single;
 use crate::types::{BucketName, ObjectKey};
@@ -16,11 +16,11 @@ use crate::xml::{self, Element};
 
 /// The largest XML document taken, in bytes: S3's own limit for DeleteObjects is 2 MB, and a completion of 10,000
 /// parts with SHA-256 checksums needs 2 MB.
-pub const DOCUMENT_MAX: usize = 4 << 20;
+pub(crate) const DOCUMENT_MAX: usize = 4 << 20;
 
 /// What a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// All buckets.
     Service,
     /// A bucket.
@@ -29,11 +29,20 @@ pub enum Target {
     Object(BucketName, ObjectKey),
 }
 
+impl Target {
+    /// Its kind.
+    pub(crate) fn resource(&self) -> Resource {
+        match self {
+            Self::Service => Resource::Service,
+            Self::Bucket(_) => Resource::Bucket,
+            Self::Object(..) => Resource::Object,
+        }
+    }
+}
+
 /// All of a request but its body.
 #[derive(Clone, Debug)]
-pub struct Request {
-    /// `x-amz-request-id`.
-    pub id: String,
+pub(crate) struct Request {
     /// The operation that it is for.
     pub declaration: &'static Declaration,
     /// Who asks: verified.
@@ -55,7 +64,7 @@ impl Request {
     ///
     /// # Errors
     /// `InternalError` for a request about the service: the route table would be wrong.
-    pub fn bucket(&self) -> S3Result<&BucketName> {
+    pub(crate) fn bucket(&self) -> S3Result<&BucketName> {
         match &self.target {
             Target::Bucket(bucket) | Target::Object(bucket, _) => Ok(bucket),
             Target::Service => {
@@ -68,7 +77,7 @@ impl Request {
     ///
     /// # Errors
     /// `InternalError` for a request about something else: the route table would be wrong.
-    pub fn key(&self) -> S3Result<&ObjectKey> {
+    pub(crate) fn key(&self) -> S3Result<&ObjectKey> {
         match &self.target {
             Target::Object(_, key) => Ok(key),
             Target::Bucket(_) | Target::Service => {
@@ -81,7 +90,7 @@ impl Request {
     ///
     /// # Errors
     /// As [`PayloadSpec::parse`].
-    pub fn payload_spec(&self) -> S3Result<PayloadSpec> {
+    pub(crate) fn payload_spec(&self) -> S3Result<PayloadSpec> {
         PayloadSpec::parse(&self.headers, self.caller.content())
     }
 
@@ -93,7 +102,7 @@ impl Request {
     ///
     /// # Errors
     /// As [`PayloadSpec::parse`].
-    pub fn upload_spec(&self) -> S3Result<PayloadSpec> {
+    pub(crate) fn upload_spec(&self) -> S3Result<PayloadSpec> {
         let mut headers = self.headers.clone();
         for name in self.from_query.iter().filter(|name| is_checksum_of_body(name)) {
             headers.remove(name);
@@ -105,28 +114,28 @@ impl Request {
     ///
     /// # Errors
     /// `InvalidArgument` if it is no text, or is there more than once.
-    pub fn header(&self, name: &'static str) -> S3Result<Option<&str>> {
+    pub(crate) fn header(&self, name: &'static str) -> S3Result<Option<&str>> {
         single(&self.headers, name)
     }
 }
 
 /// Whether a header tells of a checksum of the request's body.
-pub fn is_checksum_of_body(name: &HeaderName) -> bool {
+pub(crate) fn is_checksum_of_body(name: &HeaderName) -> bool {
     Algorithm::of_header(name.as_str()).is_some() || name == "x-amz-sdk-checksum-algorithm"
 }
 
 /// The body of a request. Until it is read, a client that asked `Expect: 100-continue` waits.
 #[derive(Debug)]
-pub struct RequestBody(Body);
+pub(crate) struct RequestBody(Body);
 
 impl RequestBody {
     /// This body.
-    pub fn new(body: Body) -> Self {
+    pub(crate) fn new(body: Body) -> Self {
         Self(body)
     }
 
     /// The payload, as a stream that verifies it.
-    pub fn payload(self, request: &Request, spec: PayloadSpec) -> PayloadStream {
+    pub(crate) fn payload(self, request: &Request, spec: PayloadSpec) -> PayloadStream {
         PayloadStream::new(self.0, spec, request.caller.verified())
     }
 
@@ -135,7 +144,7 @@ impl RequestBody {
     /// # Errors
     /// `MissingRequestBodyError` for an empty body, `MaxMessageLengthExceeded`, `MalformedXML`, `NotImplemented` for
     /// an element that is declared so, or what is wrong with the payload.
-    pub async fn document(self, request: &Request, root: &str) -> S3Result<Element> {
+    pub(crate) async fn document(self, request: &Request, root: &str) -> S3Result<Element> {
         let bytes = self.bytes(request).await?;
         if bytes.is_empty() {
             return Err(S3Error::new(ErrorCode::MissingRequestBodyError));
@@ -147,7 +156,7 @@ impl RequestBody {
     ///
     /// # Errors
     /// As [`document`](Self::document).
-    pub async fn optional_document(self, request: &Request, root: &str) -> S3Result<Option<Element>> {
+    pub(crate) async fn optional_document(self, request: &Request, root: &str) -> S3Result<Option<Element>> {
         if !request.headers.contains_key(http::header::CONTENT_LENGTH)
             && !request.headers.contains_key(http::header::TRANSFER_ENCODING)
         {

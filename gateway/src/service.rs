@@ -20,30 +20,32 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, head
 use crate::auth::{Accepted, RequestView, is_signature_parameter, is_version_two, read_claim};
 use crate::body::{BodyEnd, track};
 use crate::caller::Caller;
+use crate::client_limits::{ClientIdentity, InFlight, keep_until_sent};
 use crate::data::Owner;
 use crate::early;
-use crate::error::{ErrorCode, ErrorScope, S3Error, S3Result};
+use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
-use crate::guests::{Guest, Place, seat};
 use crate::headers::single;
+use crate::ops::Route;
 use crate::request::{Request, RequestBody, is_checksum_of_body};
+use crate::response::ErrorScope;
 use crate::response::{self, Response};
 use crate::route::{self, parse_target, virtual_bucket};
 use crate::uri::Query;
 
 /// Where the health of the process is asked for. No bucket can have this name.
-pub const HEALTH_PATH: &str = "/_cairn/health";
+pub(crate) const HEALTH_PATH: &str = "/_cairn/health";
 
 /// The S3 API as a tower service.
 #[derive(Clone, Debug)]
-pub struct S3Service {
+pub(crate) struct S3Service {
     gateway: Arc<Gateway>,
     host_id: Arc<str>,
 }
 
 impl S3Service {
     /// Serves this gateway to the owners of the keys on its keyring.
-    pub fn new(gateway: Arc<Gateway>) -> Self {
+    pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
         let host_id = STANDARD.encode(gateway.env.random_bytes::<32>());
         Self { gateway, host_id: host_id.into() }
     }
@@ -72,8 +74,8 @@ impl S3Service {
         let is_http1 = parts.version < Version::HTTP_2;
         let (body, end) = track(body);
         let mut operation = "-";
-        let mut places = Vec::with_capacity(2);
-        let result = match self.seat(parts, &id, &mut places).await {
+        let mut in_flight = Vec::with_capacity(2);
+        let result = match self.admit_within_limits(parts, &mut in_flight).await {
             Ok((admitted, owner)) => {
                 operation = admitted.route.declaration.name;
                 let (gateway, body) = (self.gateway.clone(), RequestBody::new(body));
@@ -103,18 +105,22 @@ impl S3Service {
         let elapsed_ms = (self.gateway.env.monotonic() - started).as_millis();
         let status = response.status().as_u16();
         tracing::info!(%method, path, operation, status, code, elapsed_ms, "request");
-        seat(response, places)
+        keep_until_sent(response, in_flight)
     }
 
-    /// Admits a request whose client has not too many in flight; `places` says that it has this one.
-    async fn seat(&self, parts: Parts, id: &str, places: &mut Vec<Place>) -> S3Result<(Admitted, Owner)> {
-        let (guests, config) = (&self.gateway.guests, &self.gateway.config);
+    /// Admits a request whose client has not too many in flight; `in_flight` says that it has this one.
+    async fn admit_within_limits(
+        &self,
+        parts: Parts,
+        in_flight: &mut Vec<InFlight>,
+    ) -> S3Result<(Admitted, Owner)> {
+        let (counts, config) = (&self.gateway.requests_in_flight, &self.gateway.config);
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.address.ip());
         let address = client(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
-        places.push(guests.enter(Guest::Address(address), config.requests_per_address_max)?);
-        let admitted = self.admit(parts, id).await?;
+        in_flight.push(counts.enter(ClientIdentity::Address(address), config.requests_per_address_max)?);
+        let admitted = self.admit(parts).await?;
         let key = admitted.request.caller.access_key();
-        places.push(guests.enter(Guest::Key(key.to_owned()), config.requests_per_key_max)?);
+        in_flight.push(counts.enter(ClientIdentity::Key(key.to_owned()), config.requests_per_key_max)?);
         let owner = Owner::of(address, key);
         Ok((admitted, owner))
     }
@@ -147,7 +153,7 @@ impl S3Service {
     }
 
     /// Everything that is checked before an operation sees the request.
-    async fn admit(&self, mut parts: Parts, id: &str) -> S3Result<Admitted> {
+    async fn admit(&self, mut parts: Parts) -> S3Result<Admitted> {
         check_framing(&mut parts)?;
         let raw_path = parts.uri.path().to_owned();
         let mut query = Query::parse(parts.uri.query().unwrap_or_default())?;
@@ -172,8 +178,8 @@ impl S3Service {
         route.declaration.admit(&mut parts.headers, &mut query)?;
         let is_tls = parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
         let declaration = route.declaration;
-        let (id, headers) = (id.to_owned(), parts.headers);
-        let request = Request { id, declaration, caller, target, query, headers, from_query, is_tls };
+        let headers = parts.headers;
+        let request = Request { declaration, caller, target, query, headers, from_query, is_tls };
         Ok(Admitted { route, request })
     }
 
@@ -219,7 +225,7 @@ struct Asked<'a> {
 }
 
 struct Admitted {
-    route: &'static route::Route,
+    route: &'static Route,
     request: Request,
 }
 

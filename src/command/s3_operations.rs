@@ -15,8 +15,8 @@ pub(crate) struct S3OperationsArguments {
 /// Prints the tables.
 pub(crate) fn run(arguments: &S3OperationsArguments) {
     if arguments.markdown {
-        say(cairn_gateway::declaration::table::markdown().trim_end());
+        say(cairn_gateway::operations_table::markdown().trim_end());
     } else {
-        say(cairn_gateway::declaration::table::json());
+        say(cairn_gateway::operations_table::json());
     }
 }

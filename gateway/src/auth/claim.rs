@@ -3,35 +3,20 @@
 use std::time::Duration;
 
 use cairn_protocol::env::Timestamp;
-use http::{HeaderMap, Method};
 
 use super::canonical::{Signed, string_to_sign};
 use super::chunk::ChunkSigner;
 use super::content::ContentSha256;
-use super::date::{AmzDate, iso8601};
+use super::date::AmzDate;
 use super::key::SecretKey;
+use super::request_view::{RequestView, is_own_header};
 use super::scope::ParsedCredential;
 use super::version_two::VersionTwo;
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::uri::Query;
+use crate::types::iso8601;
 
 /// AWS refuses requests dated further than this from its clock, so that a captured one soon is worthless.
 const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
-
-/// What of a request matters to its signature.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestView<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// The path as it was sent.
-    pub raw_path: &'a str,
-    /// The query.
-    pub query: &'a Query,
-    /// The headers, `host` among them.
-    pub headers: &'a HeaderMap,
-    /// The bucket, if the host name tells it.
-    pub virtual_bucket: Option<&'a str>,
-}
 
 /// What a request says of who sent it: not yet believed.
 #[derive(Clone, Debug)]
@@ -123,11 +108,6 @@ const CONTENT_SHA256: &str = "x-amz-content-sha256";
 /// Whether a header changes what a request means.
 fn must_be_signed(name: &str) -> bool {
     name.starts_with("x-amz-") || is_own_header(name)
-}
-
-/// Whether a header is one of Cairn's own.
-pub(super) fn is_own_header(name: &str) -> bool {
-    name.starts_with("x-cairn-")
 }
 
 impl VersionFour {

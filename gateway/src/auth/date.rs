@@ -63,17 +63,6 @@ fn timestamp(date: OffsetDateTime) -> Option<Timestamp> {
     u64::try_from(date.unix_timestamp()).ok()?.checked_mul(1000).map(Timestamp)
 }
 
-/// An instant as S3's XML and error documents write it: `2013-05-24T00:00:00.000Z`.
-pub fn iso8601(at: Timestamp) -> String {
-    const EXTENDED: &[BorrowedFormatItem<'_>] =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    i64::try_from(at.0)
-        .ok()
-        .and_then(|ms| OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok())
-        .and_then(|date| date.format(EXTENDED).ok())
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,10 +92,5 @@ mod tests {
         assert_eq!(AmzDate::parse_header("yesterday"), None);
         assert!(AmzDate::parse_amz_header("Fri, 24 May 2013 00:00:00 GMT").is_some());
         assert_eq!(AmzDate::parse_amz_header("2013-05-24T00:00:00Z"), None);
-    }
-
-    #[test]
-    fn xml_dates_have_milliseconds() {
-        assert_eq!(iso8601(Timestamp(1_369_353_600_007)), "2013-05-24T00:00:00.007Z");
     }
 }

@@ -12,6 +12,7 @@ mod date;
 mod header_auth;
 mod key;
 mod presign;
+mod request_view;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -19,10 +20,11 @@ mod version_two;
 
 pub use canonical::{Signed, string_to_sign};
 pub use chunk::ChunkSigner;
-pub use claim::{Claim, RequestView, Verified, VersionFour};
+pub use claim::{Claim, Verified, VersionFour};
 pub use content::ContentSha256;
-pub use date::{AmzDate, iso8601};
+pub use date::AmzDate;
 pub use key::{SecretKey, Signature, SigningKey, sha256_hex};
+pub use request_view::RequestView;
 pub use scope::{CredentialError, ParsedCredential, Scope};
 pub use version_two::VersionTwo;
 

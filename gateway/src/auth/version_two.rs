@@ -18,10 +18,10 @@ use http::HeaderMap;
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
-use super::claim::{RequestView, is_own_header};
-use super::date::iso8601;
 use super::key::SecretKey;
+use super::request_view::{RequestView, is_own_header};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::types::iso8601;
 use crate::uri::Query;
 
 /// Query parameters that the signature covers.

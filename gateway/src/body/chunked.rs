@@ -27,7 +27,7 @@ const TRAILERS_MAX: usize = 4096;
 
 /// What the chunks of a body look like.
 #[derive(Debug)]
-pub enum Framing {
+pub(crate) enum Framing {
     /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`, and with trailers `…-TRAILER`.
     Signed {
         /// Computes the signatures to expect.
@@ -40,7 +40,7 @@ pub enum Framing {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum State {
+enum DecoderState {
     /// In a chunk's first line.
     Header,
     /// In a chunk's bytes, of which so many are to come.
@@ -55,9 +55,9 @@ enum State {
 
 /// An incremental decoder: bytes in, bytes out.
 #[derive(Debug)]
-pub struct ChunkedDecoder {
+pub(crate) struct ChunkedDecoder {
     framing: Framing,
-    state: State,
+    state: DecoderState,
     /// The framing line that is being received, and how many bytes of trailers there were.
     line: BytesMut,
     trailer_bytes: usize,
@@ -72,10 +72,10 @@ pub struct ChunkedDecoder {
 
 impl ChunkedDecoder {
     /// A decoder of a body whose payload is `decoded_length` bytes long.
-    pub fn new(framing: Framing, decoded_length: u64) -> Self {
+    pub(crate) fn new(framing: Framing, decoded_length: u64) -> Self {
         Self {
             framing,
-            state: State::Header,
+            state: DecoderState::Header,
             line: BytesMut::new(),
             trailer_bytes: 0,
             remaining: decoded_length,
@@ -92,31 +92,31 @@ impl ChunkedDecoder {
     /// # Errors
     /// `SignatureDoesNotMatch`, `IncompleteBody` (the payload is longer or shorter than was said),
     /// `MalformedTrailerError`, or `InvalidRequest` for framing that is none.
-    pub fn decode(&mut self, input: &mut Bytes) -> S3Result<Option<Bytes>> {
+    pub(crate) fn decode(&mut self, input: &mut Bytes) -> S3Result<Option<Bytes>> {
         while !input.is_empty() {
             match self.state {
-                State::Header => {
+                DecoderState::Header => {
                     if let Some(line) = self.line(input, HEADER_MAX)? {
                         self.begin_chunk(&line)?;
                     }
                 }
-                State::Data(left) => {
+                DecoderState::Data(left) => {
                     let take = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
                     let data = input.split_to(take);
                     self.take_data(left, &data);
                     return Ok(Some(data));
                 }
-                State::DataEnd => {
+                DecoderState::DataEnd => {
                     if let Some(line) = self.line(input, 2)? {
                         self.end_chunk(&line)?;
                     }
                 }
-                State::Trailers => {
+                DecoderState::Trailers => {
                     if let Some(line) = self.line(input, TRAILERS_MAX)? {
                         self.trailer(&line)?;
                     }
                 }
-                State::Done => return Err(malformed("there are bytes after the last chunk")),
+                DecoderState::Done => return Err(malformed("there are bytes after the last chunk")),
             }
         }
         Ok(None)
@@ -126,8 +126,8 @@ impl ChunkedDecoder {
     ///
     /// # Errors
     /// `IncompleteBody` if it ended early.
-    pub fn finish(self) -> S3Result<Vec<(String, String)>> {
-        if self.state != State::Done {
+    pub(crate) fn finish(self) -> S3Result<Vec<(String, String)>> {
+        if self.state != DecoderState::Done {
             return Err(S3Error::with_message(
                 ErrorCode::IncompleteBody,
                 "The request body terminated unexpectedly",
@@ -150,7 +150,7 @@ impl ChunkedDecoder {
         let mut line = std::mem::take(&mut self.line);
         if !line.ends_with(b"\r\n") {
             // The documentation's own example of trailers has a bare line feed inside a line.
-            if self.state == State::Trailers {
+            if self.state == DecoderState::Trailers {
                 self.line = line;
                 return Ok(None);
             }
@@ -179,9 +179,9 @@ impl ChunkedDecoder {
         self.remaining -= size;
         if size == 0 {
             self.check_chunk()?;
-            self.state = State::Trailers;
+            self.state = DecoderState::Trailers;
         } else {
-            self.state = State::Data(size);
+            self.state = DecoderState::Data(size);
         }
         Ok(())
     }
@@ -191,7 +191,7 @@ impl ChunkedDecoder {
             self.chunk.update(data);
         }
         let left = left.saturating_sub(data.len() as u64);
-        self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
+        self.state = if left == 0 { DecoderState::DataEnd } else { DecoderState::Data(left) };
     }
 
     fn end_chunk(&mut self, line: &[u8]) -> S3Result<()> {
@@ -199,7 +199,7 @@ impl ChunkedDecoder {
             return Err(malformed("a chunk is longer than its size"));
         }
         self.check_chunk()?;
-        self.state = State::Header;
+        self.state = DecoderState::Header;
         Ok(())
     }
 
@@ -238,7 +238,7 @@ impl ChunkedDecoder {
             let canonical: String = sorted.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
             check(signer.trailer(&canonical), self.trailer_signature.take())?;
         }
-        self.state = State::Done;
+        self.state = DecoderState::Done;
         Ok(())
     }
 }

@@ -5,13 +5,11 @@
 //! [`PayloadStream::digests`]. Until then nothing that was read may be kept.
 
 mod chunked;
-mod spec;
+mod payload_spec;
 mod stream;
 mod tracked;
 mod verify;
 
-pub use chunked::{ChunkedDecoder, Framing};
-pub use spec::{OBJECT_SIZE_MAX, PayloadSpec, SINGLE_UPLOAD_MAX};
-pub use stream::PayloadStream;
-pub use tracked::{BodyEnd, track};
-pub use verify::{PayloadDigests, PayloadVerifier};
+pub(crate) use payload_spec::{OBJECT_SIZE_MAX, PayloadSpec, SINGLE_UPLOAD_MAX};
+pub(crate) use stream::PayloadStream;
+pub(crate) use tracked::{BodyEnd, track};

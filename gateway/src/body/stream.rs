@@ -9,7 +9,7 @@ use cairn_listener::RequestBodyError;
 use futures_util::{Stream, StreamExt};
 
 use super::chunked::{ChunkedDecoder, Framing};
-use super::spec::PayloadSpec;
+use super::payload_spec::PayloadSpec;
 use super::verify::{PayloadDigests, PayloadVerifier};
 use crate::auth::{ContentSha256, Verified};
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -18,12 +18,12 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 /// said of it is true.
 ///
 /// The body is first polled when this is: only then does the server answer `Expect: 100-continue`.
-pub struct PayloadStream {
-    state: State,
+pub(crate) struct PayloadStream {
+    state: StreamState,
     digests: Option<PayloadDigests>,
 }
 
-enum State {
+enum StreamState {
     Reading(Box<Reading>),
     Refused(Option<S3Error>),
     Ended,
@@ -45,21 +45,21 @@ impl std::fmt::Debug for PayloadStream {
 
 impl PayloadStream {
     /// The payload of this body. `verified` is the proof that the request may send one.
-    pub fn new(body: Body, spec: PayloadSpec, verified: &Verified) -> Self {
+    pub(crate) fn new(body: Body, spec: PayloadSpec, verified: &Verified) -> Self {
         let state = match framing(&spec, verified) {
-            Ok(framing) => State::Reading(Box::new(Reading {
+            Ok(framing) => StreamState::Reading(Box::new(Reading {
                 body: body.into_data_stream(),
                 input: Bytes::new(),
                 decoder: framing.map(|framing| ChunkedDecoder::new(framing, spec.length)),
                 verifier: PayloadVerifier::new(spec),
             })),
-            Err(error) => State::Refused(Some(error)),
+            Err(error) => StreamState::Refused(Some(error)),
         };
         Self { state, digests: None }
     }
 
     /// The digests, once the stream has ended without an error.
-    pub fn digests(&self) -> Option<&PayloadDigests> {
+    pub(crate) fn digests(&self) -> Option<&PayloadDigests> {
         self.digests.as_ref()
     }
 
@@ -67,7 +67,7 @@ impl PayloadStream {
     ///
     /// # Errors
     /// `MaxMessageLengthExceeded` beyond `limit` bytes, and what the stream itself says.
-    pub async fn collect(mut self, limit: usize) -> S3Result<Bytes> {
+    pub(crate) async fn collect(mut self, limit: usize) -> S3Result<Bytes> {
         let mut whole = BytesMut::new();
         while let Some(bytes) = self.next().await {
             let bytes = bytes?;
@@ -145,25 +145,25 @@ impl Stream for PayloadStream {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let reading = match &mut this.state {
-            State::Reading(reading) => reading,
-            State::Refused(error) => return Poll::Ready(error.take().map(Err)),
-            State::Ended => return Poll::Ready(None),
+            StreamState::Reading(reading) => reading,
+            StreamState::Refused(error) => return Poll::Ready(error.take().map(Err)),
+            StreamState::Ended => return Poll::Ready(None),
         };
         let error = match ready!(reading.poll(cx)) {
             Ok(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
-            Ok(None) => match std::mem::replace(&mut this.state, State::Ended) {
-                State::Reading(reading) => match reading.finish() {
+            Ok(None) => match std::mem::replace(&mut this.state, StreamState::Ended) {
+                StreamState::Reading(reading) => match reading.finish() {
                     Ok(digests) => {
                         this.digests = Some(digests);
                         return Poll::Ready(None);
                     }
                     Err(error) => error,
                 },
-                State::Refused(_) | State::Ended => return Poll::Ready(None),
+                StreamState::Refused(_) | StreamState::Ended => return Poll::Ready(None),
             },
             Err(error) => error,
         };
-        this.state = State::Ended;
+        this.state = StreamState::Ended;
         // What is left of the body on the connection is of unknown length and worth.
         Poll::Ready(Some(Err(error.closing())))
     }

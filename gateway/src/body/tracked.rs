@@ -14,17 +14,17 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 /// Whether the end of a body was seen. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct BodyEnd(Arc<AtomicBool>);
+pub(crate) struct BodyEnd(Arc<AtomicBool>);
 
 impl BodyEnd {
     /// Whether nothing of the body is left.
-    pub fn was_reached(&self) -> bool {
+    pub(crate) fn was_reached(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
 /// The same body, and what tells whether its end was seen.
-pub fn track(body: Body) -> (Body, BodyEnd) {
+pub(crate) fn track(body: Body) -> (Body, BodyEnd) {
     if body.is_end_stream() {
         return (body, BodyEnd(Arc::new(AtomicBool::new(true))));
     }

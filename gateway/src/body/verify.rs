@@ -3,14 +3,14 @@
 use md5::{Digest, Md5};
 use sha2::Sha256;
 
-use super::spec::PayloadSpec;
+use super::payload_spec::PayloadSpec;
 use crate::auth::ContentSha256;
 use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::error::{ErrorCode, S3Error, S3Result};
 
 /// What is known of a payload that was received whole and found right.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PayloadDigests {
+pub(crate) struct PayloadDigests {
     /// Its length in bytes.
     pub length: u64,
     /// Its MD5: the ETag.
@@ -21,7 +21,7 @@ pub struct PayloadDigests {
 
 /// Takes a payload's bytes in order.
 #[derive(Debug)]
-pub struct PayloadVerifier {
+pub(crate) struct PayloadVerifier {
     spec: PayloadSpec,
     length: u64,
     md5: Md5,
@@ -31,7 +31,7 @@ pub struct PayloadVerifier {
 
 impl PayloadVerifier {
     /// Expects what `spec` says.
-    pub fn new(spec: PayloadSpec) -> Self {
+    pub(crate) fn new(spec: PayloadSpec) -> Self {
         let sha256 = matches!(spec.content, ContentSha256::Digest(_)).then(Sha256::new);
         let hasher = spec.algorithm().map(Hasher::new);
         Self { spec, length: 0, md5: Md5::new(), sha256, hasher }
@@ -41,7 +41,7 @@ impl PayloadVerifier {
     ///
     /// # Errors
     /// `IncompleteBody` when there are more than was said.
-    pub fn update(&mut self, bytes: &[u8]) -> S3Result<()> {
+    pub(crate) fn update(&mut self, bytes: &[u8]) -> S3Result<()> {
         self.length += bytes.len() as u64;
         if self.length > self.spec.length {
             return Err(S3Error::new(ErrorCode::IncompleteBody));
@@ -60,7 +60,7 @@ impl PayloadVerifier {
     ///
     /// # Errors
     /// `IncompleteBody`, `XAmzContentSHA256Mismatch`, `BadDigest`, `InvalidRequest` or `MalformedTrailerError`.
-    pub fn finish(self, trailers: &[(String, String)]) -> S3Result<PayloadDigests> {
+    pub(crate) fn finish(self, trailers: &[(String, String)]) -> S3Result<PayloadDigests> {
         if self.length != self.spec.length {
             return Err(S3Error::new(ErrorCode::IncompleteBody));
         }

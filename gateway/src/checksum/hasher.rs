@@ -10,18 +10,18 @@ use super::{Algorithm, Checksum};
 #[derive(Debug)]
 pub struct Hasher {
     algorithm: Algorithm,
-    state: State,
+    state: HasherState,
 }
 
-enum State {
+enum HasherState {
     Crc(Box<crc_fast::Digest>),
     Sha1(Sha1),
     Sha256(Sha256),
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for HasherState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("State")
+        f.write_str("HasherState")
     }
 }
 
@@ -29,8 +29,8 @@ impl Hasher {
     /// Of no bytes yet.
     pub fn new(algorithm: Algorithm) -> Self {
         let state = match algorithm {
-            Algorithm::Sha1 => State::Sha1(Sha1::new()),
-            Algorithm::Sha256 => State::Sha256(Sha256::new()),
+            Algorithm::Sha1 => HasherState::Sha1(Sha1::new()),
+            Algorithm::Sha256 => HasherState::Sha256(Sha256::new()),
             Algorithm::Crc32 => crc(CrcAlgorithm::Crc32IsoHdlc),
             Algorithm::Crc32c => crc(CrcAlgorithm::Crc32Iscsi),
             Algorithm::Crc64Nvme => crc(CrcAlgorithm::Crc64Nvme),
@@ -46,18 +46,18 @@ impl Hasher {
     /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.state {
-            State::Crc(digest) => digest.update(bytes),
-            State::Sha1(digest) => digest.update(bytes),
-            State::Sha256(digest) => digest.update(bytes),
+            HasherState::Crc(digest) => digest.update(bytes),
+            HasherState::Sha1(digest) => digest.update(bytes),
+            HasherState::Sha256(digest) => digest.update(bytes),
         }
     }
 
     /// The checksum of all bytes.
     pub fn finish(self) -> Checksum {
         let value = match self.state {
-            State::Crc(digest) => crc_bytes(self.algorithm, digest.finalize()),
-            State::Sha1(digest) => digest.finalize().to_vec(),
-            State::Sha256(digest) => digest.finalize().to_vec(),
+            HasherState::Crc(digest) => crc_bytes(self.algorithm, digest.finalize()),
+            HasherState::Sha1(digest) => digest.finalize().to_vec(),
+            HasherState::Sha256(digest) => digest.finalize().to_vec(),
         };
         Checksum { algorithm: self.algorithm, value }
     }
@@ -70,8 +70,8 @@ impl Hasher {
     }
 }
 
-fn crc(algorithm: CrcAlgorithm) -> State {
-    State::Crc(Box::new(crc_fast::Digest::new(algorithm)))
+fn crc(algorithm: CrcAlgorithm) -> HasherState {
+    HasherState::Crc(Box::new(crc_fast::Digest::new(algorithm)))
 }
 
 /// The last bytes of the big-endian number, as many as the algorithm has.

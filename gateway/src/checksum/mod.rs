@@ -4,11 +4,11 @@
 
 mod combine;
 mod hasher;
-mod stored;
+mod metadata;
 
 pub use combine::{CombineError, composite, full_object};
 pub use hasher::Hasher;
-pub use stored::shown;
+pub use metadata::shown;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

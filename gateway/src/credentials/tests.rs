@@ -9,10 +9,10 @@ use super::*;
 struct World {
     keyring: Keyring,
     clock: ManualClock,
-    state: Arc<State>,
+    state: Arc<StoreState>,
 }
 
-struct State {
+struct StoreState {
     keys: Mutex<Result<HashMap<String, String>, MetadataError>>,
     asked: AtomicUsize,
     /// While it is held, the metanode thinks.
@@ -23,7 +23,7 @@ const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 
 fn world() -> World {
     let (env, clock) = Env::manual(1, Timestamp(1));
-    let state = Arc::new(State {
+    let state = Arc::new(StoreState {
         keys: Mutex::new(Ok(HashMap::from([(KEY.to_owned(), "first".to_owned())]))),
         asked: AtomicUsize::new(0),
         thinks: tokio::sync::Mutex::new(()),

@@ -241,9 +241,9 @@ impl Writer {
     }
 
     /// Waits for `bytes` of memory, in turn; no more than the whole budget.
-    pub(super) async fn reserve(&self, bytes: u64) -> Reservation {
+    pub(super) async fn reserve(&self, bytes: u64) -> BlockMemory {
         let permit = self.budget.inner.uploads.acquire(&self.owner, pages(bytes).max(1)).await;
-        Reservation { unused: Some(permit), budget: self.budget.clone() }
+        BlockMemory { unused: Some(permit), budget: self.budget.clone() }
     }
 }
 
@@ -254,12 +254,12 @@ impl Drop for Writer {
 }
 
 /// Memory that is set aside for a block and not used yet.
-pub(super) struct Reservation {
+pub(super) struct BlockMemory {
     unused: Option<Permit>,
     budget: Budget,
 }
 
-impl Reservation {
+impl BlockMemory {
     /// Takes `bytes` more if they are free and nobody waits for them, or one page if that is.
     pub(super) fn grow(&mut self, bytes: u64) -> bool {
         let fair = &self.budget.inner.uploads;
@@ -295,9 +295,9 @@ impl Reservation {
     pub(super) fn buffer(&mut self, capacity: usize) -> Option<Buffer> {
         let capacity = capacity.min(CHUNK_SIZE);
         let permit = self.take(capacity)?;
-        let room = capacity.min(permit.units() as usize * PAGE);
-        let bytes = self.budget.memory(room);
-        Some(Buffer { bytes, room, capacity, budget: self.budget.clone(), permit })
+        let allocated = capacity.min(permit.units() as usize * PAGE);
+        let bytes = self.budget.memory(allocated);
+        Some(Buffer { bytes, allocated, capacity, budget: self.budget.clone(), permit })
     }
 
     /// Gives back what is set aside, but for one page if `keep`.
@@ -313,7 +313,7 @@ impl Reservation {
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     /// How many bytes fit into what it holds.
-    room: usize,
+    allocated: usize,
     /// How many bytes it may hold in the end.
     capacity: usize,
     budget: Budget,
@@ -322,22 +322,22 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// Takes what fits from the front of `bytes`, and more memory out of `reservation` when it needs some.
-    pub(super) fn fill(&mut self, bytes: &mut Bytes, reservation: &mut Reservation) {
+    pub(super) fn fill(&mut self, bytes: &mut Bytes, reservation: &mut BlockMemory) {
         loop {
-            let now = bytes.split_to(bytes.len().min(self.room - self.bytes.len()));
+            let now = bytes.split_to(bytes.len().min(self.allocated - self.bytes.len()));
             self.bytes.extend_from_slice(&now);
             if bytes.is_empty() || self.is_full() {
                 return;
             }
-            let Some(more) = reservation.take(self.capacity - self.room) else { return };
+            let Some(more) = reservation.take(self.capacity - self.allocated) else { return };
             self.permit.merge(more);
-            self.room = self.capacity.min(self.permit.units() as usize * PAGE);
-            if self.room == CHUNK_SIZE {
+            self.allocated = self.capacity.min(self.permit.units() as usize * PAGE);
+            if self.allocated == CHUNK_SIZE {
                 let mut memory = self.budget.memory(CHUNK_SIZE);
                 memory.extend_from_slice(&self.bytes);
                 self.bytes = memory;
             } else {
-                self.bytes.reserve_exact(self.room - self.bytes.len());
+                self.bytes.reserve_exact(self.allocated - self.bytes.len());
             }
         }
     }

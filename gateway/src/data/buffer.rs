@@ -1,12 +1,12 @@
 use bytes::Bytes;
 use cairn_protocol::checksum::{CHUNK_SIZE, ChunkTable, Crc32c, crc32c};
 
-use super::budget::{Buffer, Reservation};
+use super::budget::{BlockMemory, Buffer};
 
 /// A block that is being filled. Bytes are copied once, into chunks of the budget: the read buffers of
 /// connections that they come in are larger than the bytes themselves, and would be held instead.
 pub(super) struct BlockBuffer {
-    reservation: Reservation,
+    reservation: BlockMemory,
     current: Option<Buffer>,
     full: Vec<Bytes>,
     crcs: Vec<Crc32c>,
@@ -26,7 +26,7 @@ pub(super) struct SealedBlock {
 
 /// Whether a block takes more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum FreeSpace {
     /// It does.
     Left,
     /// Once there is memory for it.
@@ -37,7 +37,7 @@ pub(super) enum Room {
 
 impl BlockBuffer {
     /// An empty block of up to `length_max` bytes.
-    pub(super) fn new(reservation: Reservation, length_max: u64) -> Self {
+    pub(super) fn new(reservation: BlockMemory, length_max: u64) -> Self {
         Self { reservation, current: None, full: Vec::new(), crcs: Vec::new(), length: 0, length_max }
     }
 
@@ -56,20 +56,20 @@ impl BlockBuffer {
     }
 
     /// The memory that is set aside for bytes to come.
-    pub(super) fn reservation(&mut self) -> &mut Reservation {
+    pub(super) fn reservation(&mut self) -> &mut BlockMemory {
         &mut self.reservation
     }
 
     /// Takes what fits from the front of `bytes`.
-    pub(super) fn push(&mut self, bytes: &mut Bytes) -> Room {
+    pub(super) fn push(&mut self, bytes: &mut Bytes) -> FreeSpace {
         while !bytes.is_empty() {
             let left = self.left();
             let mut buffer = match self.current.take() {
                 Some(buffer) => buffer,
-                None if left == 0 => return Room::None,
+                None if left == 0 => return FreeSpace::None,
                 None => match self.reservation.buffer(usize::try_from(left).unwrap_or(CHUNK_SIZE)) {
                     Some(buffer) => buffer,
-                    None => return Room::NoMemory,
+                    None => return FreeSpace::NoMemory,
                 },
             };
             let before = bytes.len();
@@ -80,11 +80,11 @@ impl BlockBuffer {
             } else {
                 self.current = Some(buffer);
                 if !bytes.is_empty() {
-                    return Room::NoMemory;
+                    return FreeSpace::NoMemory;
                 }
             }
         }
-        if self.left() == 0 { Room::None } else { Room::Left }
+        if self.left() == 0 { FreeSpace::None } else { FreeSpace::Left }
     }
 
     /// The checksum is computed while the chunk is still in the processor's cache.

@@ -16,12 +16,12 @@ pub(super) struct Fair {
 
 struct Inner {
     units: u32,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// How many wait.
     waiting: watch::Sender<usize>,
 }
 
-struct State {
+struct QueueState {
     free: u32,
     /// The least that ever was free.
     free_min: u32,
@@ -45,12 +45,13 @@ pub(super) struct Permit {
 impl Fair {
     /// So many units, all free.
     pub(super) fn new(units: u32) -> Self {
-        let state = State { free: units, free_min: units, queues: HashMap::new(), turns: VecDeque::new() };
+        let state =
+            QueueState { free: units, free_min: units, queues: HashMap::new(), turns: VecDeque::new() };
         let waiting = watch::Sender::new(0);
         Self { inner: Arc::new(Inner { units, state: Mutex::new(state), waiting }) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -124,7 +125,7 @@ impl Fair {
     }
 }
 
-impl State {
+impl QueueState {
     fn take(&mut self, fair: &Fair, units: u32) -> Permit {
         self.free -= units;
         self.free_min = self.free_min.min(self.free);

@@ -11,11 +11,13 @@
 //! | `grants` | grants, taken ahead of need, avoiding nodes that failed |
 //! | `lease` | grants in hand: renewed while the upload lives, given back when it dies |
 //! | `send` | one block on its way to enough datanodes |
-//! | `stored` | blocks that wait to be committed |
+//! | `stored_block` | a block that is on stable storage |
+//! | `commit` | blocks that wait for their commit, and the commit |
 //! | `rewrite` | a block that did not stay is written again |
 //! | `reader` | the bytes of an object, in order |
 //! | `reads` | which versions are being read: the metanode keeps those that are read for long |
-//! | `parking` | downloads whose clients do not read give back what they hold |
+//! | `download_resources` | what a download holds: memory and open replicas |
+//! | `slow_clients` | downloads whose clients do not read give back what they hold |
 //! | `replica` | the bytes of one block, from one replica |
 //! | `suspects` | nodes that failed just now |
 //! | `error` | what can go wrong, and what S3 says to it |
@@ -26,19 +28,21 @@
 
 pub mod budget;
 mod buffer;
+mod commit;
 pub mod config;
+mod download_resources;
 mod error;
 mod fair;
 mod grants;
 mod lease;
 pub mod owner;
-mod parking;
 mod reader;
 mod reads;
 mod replica;
 mod rewrite;
 mod send;
-mod stored;
+mod slow_clients;
+mod stored_block;
 mod suspects;
 mod upload;
 
@@ -56,14 +60,14 @@ use futures_util::Stream;
 use tokio::sync::Semaphore;
 
 pub use budget::Budget;
+pub use commit::StoredBlocks;
 pub use config::{DataConfig, Timeouts};
 pub use error::{DataError, WriteError};
 pub use owner::Owner;
 pub use reader::ObjectBody;
-pub use stored::StoredBlocks;
 
-use parking::Parking;
 use reads::Reads;
+use slow_clients::Parking;
 use suspects::Suspects;
 
 /// Writes and reads the bytes of objects. Cheap to clone; clones share budget and experience.

@@ -19,11 +19,11 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::budget::{PAGE, Slot};
-use super::fair::Permit;
+use super::download_resources::{DownloadResources, ReplicaAhead};
 use super::owner::Owner;
-use super::parking::Space;
 use super::reads::ReadGuard;
 use super::replica::{OpenReplica, ReplicaError};
+use super::slow_clients::ParkingSpace;
 use super::{DataError, Parts};
 
 /// Extents asked for at once when a lookup's did not suffice: some gigabytes of an object, in an answer
@@ -127,7 +127,7 @@ struct ObjectReader {
     /// Those known that reach beyond `position`; the first one holds it.
     extents: VecDeque<LocatedExtent>,
     /// Where it lays down what it holds while the client takes a piece.
-    space: Option<Space>,
+    space: Option<ParkingSpace>,
     /// Something was laid down there.
     at_rest: bool,
     taking: Taking,
@@ -135,21 +135,6 @@ struct ObjectReader {
     patience: Duration,
     /// Has the metanode keep the version while it is being read.
     _read: Option<ReadGuard>,
-}
-
-/// What a download holds while it moves.
-pub(super) struct Held {
-    slot: Slot,
-    current: Option<OpenReplica>,
-    /// The replica of the second extent, being opened.
-    ahead: Option<Ahead>,
-}
-
-struct Ahead {
-    task: AbortOnDropHandle<Option<OpenReplica>>,
-    /// Where in the object the extent begins.
-    object_offset: u64,
-    _memory: Permit,
 }
 
 /// A client that takes a piece in this time gets a larger one next.
@@ -190,7 +175,7 @@ impl ObjectReader {
         if self.position >= self.end {
             return Ok(None);
         }
-        let held = self.space.as_ref().and_then(Space::resume);
+        let held = self.space.as_ref().and_then(ParkingSpace::resume);
         let parked = std::mem::take(&mut self.at_rest) && held.is_none();
         self.taking.asked(self.parts.env.monotonic(), parked);
         let mut held = match held {
@@ -207,22 +192,22 @@ impl ObjectReader {
     }
 
     /// At the end of a block others get their turn.
-    fn gives_way(&self, held: &Held) -> bool {
+    fn gives_way(&self, held: &DownloadResources) -> bool {
         held.current.is_none() && *self.parts.budget.downloads_waiting().borrow() > 0
     }
 
     /// Waits for memory.
-    async fn hold(&self) -> Result<Held, DataError> {
+    async fn hold(&self) -> Result<DownloadResources, DataError> {
         let left = self.end - self.position;
         let bytes = if self.taking.piece.is_some() { left.min(CHUNK_SIZE as u64) } else { left };
         tokio::select! {
-            slot = self.parts.budget.slot(&self.owner, bytes) => Ok(Held { slot, current: None, ahead: None }),
+            slot = self.parts.budget.slot(&self.owner, bytes) => Ok(DownloadResources { slot, current: None, ahead: None }),
             () = self.parts.env.sleep(self.patience) => Err(DataError::Overloaded),
         }
     }
 
     /// Reads and verifies the next chunk, from whichever replica has it, and takes the next piece out of it.
-    async fn advance(&mut self, held: &mut Held) -> Result<Bytes, DataError> {
+    async fn advance(&mut self, held: &mut DownloadResources) -> Result<Bytes, DataError> {
         let extent = self.extent().await?;
         let range = self.range_to_read(&extent);
         let mut trouble = Trouble::new(&self.parts);
@@ -314,7 +299,7 @@ impl ObjectReader {
     }
 
     /// Begins to open the next extent when the current one is nearly over.
-    fn open_ahead(&self, held: &mut Held, extent: &LocatedExtent) {
+    fn open_ahead(&self, held: &mut DownloadResources, extent: &LocatedExtent) {
         let extent_end = extent.object_offset + extent.length;
         if held.ahead.is_some() || extent_end >= self.end || extent_end - self.position > OPEN_AHEAD {
             return;
@@ -328,11 +313,16 @@ impl ObjectReader {
             let mut trouble = Trouble::new(&parts);
             open_first(&parts, &next.block, range, &mut trouble).await
         }));
-        held.ahead = Some(Ahead { task: AbortOnDropHandle::new(task), object_offset, _memory: memory });
+        held.ahead =
+            Some(ReplicaAhead { task: AbortOnDropHandle::new(task), object_offset, _memory: memory });
     }
 
     /// The replica that was opened ahead for this extent, if that went well.
-    async fn opened_ahead(&self, held: &mut Held, extent: &LocatedExtent) -> Option<OpenReplica> {
+    async fn opened_ahead(
+        &self,
+        held: &mut DownloadResources,
+        extent: &LocatedExtent,
+    ) -> Option<OpenReplica> {
         let ahead = held.ahead.take_if(|ahead| ahead.object_offset <= extent.object_offset)?;
         if ahead.object_offset != extent.object_offset || self.position != extent.object_offset {
             return None;

@@ -22,11 +22,11 @@ pub(super) struct Reads(Arc<Inner>);
 struct Inner {
     metadata: Arc<dyn Metadata>,
     env: Env,
-    state: Mutex<State>,
+    state: Mutex<ReadsState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ReadsState {
     versions: HashMap<VersionId, Reading>,
     /// Whether there is a task that renews.
     renewing: bool,
@@ -64,7 +64,7 @@ impl Reads {
         Self(Arc::new(Inner { metadata, env, state: Mutex::default() }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ReadsState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -20,7 +20,7 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
 /// A connection that lay idle for this long because our own client did not read may have been closed by
 /// the datanode, or by what lies between; that is not the datanode's fault. A longer pause gives the connection up
-/// anyway (see `parking`).
+/// anyway (see `slow_clients`).
 const OUR_FAULT_AFTER: Duration = Duration::from_millis(500);
 
 /// A token for one operation on one block at one node.

@@ -13,7 +13,7 @@ use super::buffer::{BlockBuffer, SealedBlock};
 use super::grants::Need;
 use super::replica::{OpenReplica, ReplicaError};
 use super::send::Sender;
-use super::stored::StoredBlock;
+use super::stored_block::StoredBlock;
 
 impl Sender {
     /// Writes the block again; answers it as it is stored then. Its old grant is given back.

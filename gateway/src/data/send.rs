@@ -13,7 +13,7 @@ use super::buffer::SealedBlock;
 use super::grants::{Grants, Need};
 use super::lease::Lease;
 use super::replica::token;
-use super::stored::StoredBlock;
+use super::stored_block::StoredBlock;
 use super::{DataError, Parts};
 
 /// How many grants one block is tried under. With each, every target is tried once; so a block fails

@@ -10,11 +10,12 @@ use futures_util::{Stream, StreamExt};
 use tokio::task::{JoinError, JoinSet};
 
 use super::budget::{BLOCK_FLOOR, PAGE, PAGE_TIME, PAUSE, TRICKLE_FLOOR, Writer};
-use super::buffer::{BlockBuffer, Room};
+use super::buffer::{BlockBuffer, FreeSpace};
+use super::commit::StoredBlocks;
 use super::grants::{Grants, Need};
 use super::lease::Lease;
 use super::send::Sender;
-use super::stored::{StoredBlock, StoredBlocks};
+use super::stored_block::StoredBlock;
 use super::{DataError, Parts, Placement, WriteError};
 
 /// How many blocks of one upload are on their way at once. Two would hide the network behind the client;
@@ -194,13 +195,13 @@ where
         loop {
             self.prepare(filling);
             match filling.block.push(&mut self.input) {
-                Room::None => {
+                FreeSpace::None => {
                     if !self.lengthen(filling).await? {
                         return Ok(());
                     }
                     continue;
                 }
-                Room::NoMemory => {
+                FreeSpace::NoMemory => {
                     let now = self.parts.env.monotonic();
                     filling.quick = now.saturating_sub(page_began) <= PAGE_TIME;
                     page_began = now;
@@ -209,7 +210,7 @@ where
                     }
                     continue;
                 }
-                Room::Left => {}
+                FreeSpace::Left => {}
             }
             let crowded = crowded(self.parts, self.writer.share(), filling.block.length(), given_back);
             match self.event(crowded).await {

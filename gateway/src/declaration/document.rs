@@ -11,7 +11,7 @@ impl Declaration {
     /// # Errors
     /// `NotImplemented` for an element that AWS knows and that is not built, `MalformedXML` for one that AWS does not
     /// know.
-    pub fn check_document(&self, root: &Element) -> S3Result<()> {
+    pub(crate) fn check_document(&self, root: &Element) -> S3Result<()> {
         let elements: Vec<&Member> =
             self.all_members().filter(|member| member.place == Place::Element).collect();
         if elements.is_empty() { Ok(()) } else { check(&elements, root, root.name()) }

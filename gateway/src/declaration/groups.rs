@@ -3,13 +3,13 @@
 //! Source: AWS's service model of S3 (`service-2.json`, as botocore ships it), which a test compares with these
 //! tables.
 
+use super::grants::check_full_control;
 use super::judge::{
     Listed, invalid_directive, invalid_encryption, invalid_header, invalid_legal_hold, invalid_lock_mode,
 };
 use super::member::Member;
 use crate::caller::check_owner;
 use crate::error::{S3Error, S3Result};
-use crate::ops::acl;
 
 /// Why an object lock is refused.
 const NO_LOCK: &str = "Object Lock is not implemented: nothing would keep the object from being deleted.";
@@ -25,26 +25,27 @@ const NO_SUM: &str =
 const NO_CHARGE: &str = "nobody is charged for requests";
 
 /// `versionId`.
-pub const VERSION: Member =
+pub(crate) const VERSION: Member =
     Member::query("versionId").partly("`null` only: buckets have no other versions yet");
 
 /// Who must own the bucket.
-pub const OWNER: Member = Member::header("x-amz-expected-bucket-owner").judged(check_owner);
+pub(crate) const OWNER: Member = Member::header("x-amz-expected-bucket-owner").judged(check_owner);
 
 /// Who must own the bucket of the source.
-pub const SOURCE_OWNER: Member = Member::header("x-amz-source-expected-bucket-owner").judged(check_owner);
+pub(crate) const SOURCE_OWNER: Member =
+    Member::header("x-amz-source-expected-bucket-owner").judged(check_owner);
 
 /// Who pays.
-pub const PAYER: Member = Member::header("x-amz-request-payer").moot(NO_CHARGE);
+pub(crate) const PAYER: Member = Member::header("x-amz-request-payer").moot(NO_CHARGE);
 
 /// What nearly all operations have.
-pub const COMMON: &[Member] = &[OWNER, PAYER];
+pub(crate) const COMMON: &[Member] = &[OWNER, PAYER];
 
 /// What operations on the configuration of buckets have.
-pub const BUCKET: &[Member] = &[OWNER];
+pub(crate) const BUCKET: &[Member] = &[OWNER];
 
 /// The digests of a body.
-pub const INTEGRITY: &[Member] = &[
+pub(crate) const INTEGRITY: &[Member] = &[
     Member::header("content-md5"),
     Member::header("content-length"),
     Member::header("x-amz-sdk-checksum-algorithm").partly(ALGORITHMS_TEXT).listed(SDK_ALGORITHMS),
@@ -61,10 +62,10 @@ pub const INTEGRITY: &[Member] = &[
 ];
 
 /// The algorithms of which not all are built, in words.
-pub const ALGORITHMS_TEXT: &str = "CRC32, CRC32C, CRC64NVME, SHA1 and SHA256";
+pub(crate) const ALGORITHMS_TEXT: &str = "CRC32, CRC32C, CRC64NVME, SHA1 and SHA256";
 
 /// The algorithms that AWS lists.
-pub const ALGORITHMS: Listed = Listed::new(
+pub(crate) const ALGORITHMS: Listed = Listed::new(
     &["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"],
     &["SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"],
 )
@@ -81,7 +82,7 @@ fn unsupported_algorithm(_: &str, _: &str) -> S3Error {
 }
 
 /// What is kept with an object and given back.
-pub const ATTRIBUTES: &[Member] = &[
+pub(crate) const ATTRIBUTES: &[Member] = &[
     Member::header("cache-control"),
     Member::header("content-disposition"),
     Member::header("content-encoding"),
@@ -96,7 +97,7 @@ pub const ATTRIBUTES: &[Member] = &[
 ];
 
 /// Who may do what with a new object.
-pub const OBJECT_GRANTS: &[Member] = &[
+pub(crate) const OBJECT_GRANTS: &[Member] = &[
     Member::header("x-amz-acl")
         .partly("`private`, `bucket-owner-full-control` and `bucket-owner-read`, which are so anyway")
         .listed(Listed::new(
@@ -110,7 +111,7 @@ pub const OBJECT_GRANTS: &[Member] = &[
 ];
 
 /// Who may do what with a bucket.
-pub const BUCKET_GRANTS: &[Member] = &[
+pub(crate) const BUCKET_GRANTS: &[Member] = &[
     Member::header("x-amz-acl")
         .partly("`private` and `bucket-owner-full-control`, which are so anyway")
         .listed(Listed::new(
@@ -128,15 +129,15 @@ const NO_GRANTS: &str = "Grants are not implemented, but for full control to the
 
 const FULL_CONTROL: Member = Member::header("x-amz-grant-full-control")
     .partly("the owner, who has it anyway")
-    .judged(acl::check_full_control);
+    .judged(check_full_control);
 const GRANT_READ: Member = Member::header("x-amz-grant-read").missing(NO_GRANTS);
 /// For buckets, and PutObjectAcl.
-pub const GRANT_WRITE: Member = Member::header("x-amz-grant-write").missing(NO_GRANTS);
+pub(crate) const GRANT_WRITE: Member = Member::header("x-amz-grant-write").missing(NO_GRANTS);
 const GRANT_READ_ACP: Member = Member::header("x-amz-grant-read-acp").missing(NO_GRANTS);
 const GRANT_WRITE_ACP: Member = Member::header("x-amz-grant-write-acp").missing(NO_GRANTS);
 
 /// The elements of an ACL.
-pub const ACL_ELEMENTS: &[Member] = &[
+pub(crate) const ACL_ELEMENTS: &[Member] = &[
     Member::element("AccessControlPolicy/Owner/ID").partly("the owner's own"),
     Member::element("AccessControlPolicy/Owner/DisplayName").moot("the id tells who it is"),
     Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/ID").partly("the owner's"),
@@ -150,7 +151,7 @@ pub const ACL_ELEMENTS: &[Member] = &[
 ];
 
 /// Encryption of a new object.
-pub const ENCRYPTION: &[Member] = &[
+pub(crate) const ENCRYPTION: &[Member] = &[
     Member::header("x-amz-server-side-encryption").missing(NO_ENCRYPTION).listed(
         Listed::new(&[], &["AES256", "aws:kms", "aws:kms:dsse", "aws:fsx", "aws:backup"])
             .otherwise(invalid_encryption),
@@ -163,7 +164,7 @@ pub const ENCRYPTION: &[Member] = &[
 ];
 
 /// Encryption with the client's key.
-pub const CUSTOMER_KEY: &[Member] = &[
+pub(crate) const CUSTOMER_KEY: &[Member] = &[
     Member::header("x-amz-server-side-encryption-customer-algorithm")
         .missing(NO_ENCRYPTION)
         .listed(Listed::new(&[], &["AES256"]).otherwise(invalid_encryption)),
@@ -172,7 +173,7 @@ pub const CUSTOMER_KEY: &[Member] = &[
 ];
 
 /// Encryption of the source of a copy.
-pub const SOURCE_CUSTOMER_KEY: &[Member] = &[
+pub(crate) const SOURCE_CUSTOMER_KEY: &[Member] = &[
     Member::header("x-amz-copy-source-server-side-encryption-customer-algorithm")
         .missing(NO_ENCRYPTION)
         .listed(Listed::new(&[], &["AES256"]).otherwise(invalid_encryption)),
@@ -181,7 +182,7 @@ pub const SOURCE_CUSTOMER_KEY: &[Member] = &[
 ];
 
 /// What keeps a new object from being deleted.
-pub const LOCK: &[Member] = &[
+pub(crate) const LOCK: &[Member] = &[
     Member::header("x-amz-object-lock-mode")
         .missing(NO_LOCK)
         .listed(Listed::new(&[], &["GOVERNANCE", "COMPLIANCE"]).otherwise(invalid_lock_mode)),
@@ -195,7 +196,7 @@ pub const LOCK: &[Member] = &[
 ];
 
 /// The source of a copy, and its guards.
-pub const COPY_SOURCE: &[Member] = &[
+pub(crate) const COPY_SOURCE: &[Member] = &[
     Member::header("x-amz-copy-source").partly("no access points; of versions `null` only"),
     Member::header("x-amz-copy-source-if-match"),
     Member::header("x-amz-copy-source-if-modified-since"),
@@ -205,17 +206,18 @@ pub const COPY_SOURCE: &[Member] = &[
 ];
 
 /// Whether something of the source of a copy is replaced.
-pub const DIRECTIVE: Listed = Listed::new(&["COPY", "REPLACE"], &[]).otherwise(invalid_directive);
+pub(crate) const DIRECTIVE: Listed = Listed::new(&["COPY", "REPLACE"], &[]).otherwise(invalid_directive);
 
 /// Whether the annotations of the source are copied.
-pub const ANNOTATION_DIRECTIVE: Listed = Listed::new(&["COPY", "EXCLUDE"], &[]).otherwise(invalid_directive);
+pub(crate) const ANNOTATION_DIRECTIVE: Listed =
+    Listed::new(&["COPY", "EXCLUDE"], &[]).otherwise(invalid_directive);
 
 /// What the checksum of an object is of.
-pub const CHECKSUM_TYPE: Listed =
+pub(crate) const CHECKSUM_TYPE: Listed =
     Listed::new(&["COMPOSITE", "FULL_OBJECT"], &[]).any_case().otherwise(invalid_header);
 
 /// What the document of a completion says of its parts.
-pub const COMPLETED_PARTS: &[Member] = &[
+pub(crate) const COMPLETED_PARTS: &[Member] = &[
     Member::element("CompleteMultipartUpload/Part/PartNumber"),
     Member::element("CompleteMultipartUpload/Part/ETag"),
     Member::element("CompleteMultipartUpload/Part/ChecksumCRC32"),
@@ -231,7 +233,7 @@ pub const COMPLETED_PARTS: &[Member] = &[
 ];
 
 /// What deletes of objects have.
-pub const DELETE: &[Member] = &[
+pub(crate) const DELETE: &[Member] = &[
     Member::header("x-amz-mfa").missing("Multi-factor authentication is not implemented."),
     Member::header("x-amz-bypass-governance-retention")
         .partly("refused, as AWS does it in buckets without Object Lock")
@@ -248,16 +250,16 @@ fn refuse_bypass(name: &str, value: &str) -> S3Result<()> {
 }
 
 /// The guards of writes of objects.
-pub const WRITE_CONDITIONS: &[Member] = &[
+pub(crate) const WRITE_CONDITIONS: &[Member] = &[
     Member::header("if-match").partly("one ETag, or `*`, which AWS does not have"),
     Member::header("if-none-match").partly("`*`, as in AWS"),
 ];
 
 /// How large the first blocks of an object are.
-pub const BLOCK_SIZE: &[Member] = &[Member::header(crate::types::BLOCK_SIZE_HEADER).extra()];
+pub(crate) const BLOCK_SIZE: &[Member] = &[Member::header(crate::types::BLOCK_SIZE_HEADER).extra()];
 
 /// What GetObject and HeadObject understand.
-pub const READ: &[Member] = &[
+pub(crate) const READ: &[Member] = &[
     Member::header("if-match"),
     Member::header("if-modified-since"),
     Member::header("if-none-match"),
@@ -277,10 +279,10 @@ pub const READ: &[Member] = &[
 ];
 
 /// What listings understand.
-pub const LIST: &[Member] =
+pub(crate) const LIST: &[Member] =
     &[Member::query("delimiter"), Member::query("encoding-type"), Member::query("prefix")];
 
 /// Extras of entries in listings of objects.
-pub const OPTIONAL_ATTRIBUTES: &[Member] = &[Member::header("x-amz-optional-object-attributes")
+pub(crate) const OPTIONAL_ATTRIBUTES: &[Member] = &[Member::header("x-amz-optional-object-attributes")
     .moot("nothing is archived, so there is no restore to tell of")
     .listed(Listed::new(&["RestoreStatus"], &[]))];

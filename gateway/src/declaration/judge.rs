@@ -5,7 +5,7 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 
 /// The values of an enumeration in AWS's service model.
 #[derive(Clone, Copy, Debug)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// These go through to the operation.
     pub done: &'static [&'static str],
     /// AWS knows these, and they are not built.
@@ -18,18 +18,18 @@ pub struct Listed {
 
 impl Listed {
     /// These values, of which all others are an `InvalidArgument`.
-    pub const fn new(done: &'static [&'static str], missing: &'static [&'static str]) -> Self {
+    pub(crate) const fn new(done: &'static [&'static str], missing: &'static [&'static str]) -> Self {
         Self { done, missing, any_case: false, junk: invalid_value }
     }
 
     /// The same, in any case.
-    pub const fn any_case(mut self) -> Self {
+    pub(crate) const fn any_case(mut self) -> Self {
         self.any_case = true;
         self
     }
 
     /// The same, with another answer for anything else.
-    pub const fn otherwise(mut self, junk: fn(&str, &str) -> S3Error) -> Self {
+    pub(crate) const fn otherwise(mut self, junk: fn(&str, &str) -> S3Error) -> Self {
         self.junk = junk;
         self
     }
@@ -49,34 +49,34 @@ impl Listed {
 }
 
 /// `InvalidArgument`, naming member and value.
-pub fn invalid_value(name: &str, value: &str) -> S3Error {
+pub(crate) fn invalid_value(name: &str, value: &str) -> S3Error {
     S3Error::invalid_argument(name, value, format!("The value specified for {name} is invalid."))
 }
 
 /// `InvalidRequest` in the words that AWS has for headers about checksums.
-pub fn invalid_header(name: &str, _: &str) -> S3Error {
+pub(crate) fn invalid_header(name: &str, _: &str) -> S3Error {
     S3Error::invalid_request(format!("Value for {name} header is invalid."))
 }
 
 /// What AWS answers for an unknown method of encryption.
-pub fn invalid_encryption(name: &str, value: &str) -> S3Error {
+pub(crate) fn invalid_encryption(name: &str, value: &str) -> S3Error {
     S3Error::new(ErrorCode::InvalidEncryptionAlgorithmError)
         .detail("ArgumentName", name)
         .detail("ArgumentValue", value)
 }
 
 /// What AWS answers for an unknown mode of object lock.
-pub fn invalid_lock_mode(name: &str, value: &str) -> S3Error {
+pub(crate) fn invalid_lock_mode(name: &str, value: &str) -> S3Error {
     S3Error::invalid_argument(name, value, "Unknown wormMode directive.")
 }
 
 /// What AWS answers for an unknown legal hold.
-pub fn invalid_legal_hold(name: &str, value: &str) -> S3Error {
+pub(crate) fn invalid_legal_hold(name: &str, value: &str) -> S3Error {
     S3Error::invalid_argument(name, value, "Legal Hold must be either of 'ON' or 'OFF'")
 }
 
 /// What AWS answers for an unknown directive: `x-amz-metadata-directive` names the metadata.
-pub fn invalid_directive(name: &str, value: &str) -> S3Error {
+pub(crate) fn invalid_directive(name: &str, value: &str) -> S3Error {
     let what = name.strip_prefix("x-amz-").and_then(|name| name.strip_suffix("-directive")).unwrap_or(name);
     S3Error::invalid_argument(name, value, format!("Unknown {what} directive."))
 }

@@ -5,7 +5,7 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 
 /// Where a member stands in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// A header; its name is in lower case.
     Header,
     /// All headers whose names begin so.
@@ -18,7 +18,7 @@ pub enum Place {
 
 /// What is done with a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Support {
+pub(crate) enum Support {
     /// What AWS documents.
     Works,
     /// Some of what AWS documents: which.
@@ -31,7 +31,7 @@ pub enum Support {
 
 /// Which values of a member are good, where that can be told without knowing anything else.
 #[derive(Clone, Copy, Debug)]
-pub enum Values {
+pub(crate) enum Values {
     /// The operation decides.
     Any,
     /// Those that AWS lists.
@@ -42,7 +42,7 @@ pub enum Values {
 
 /// A member.
 #[derive(Clone, Copy, Debug)]
-pub struct Member {
+pub(crate) struct Member {
     /// Where it stands.
     pub place: Place,
     /// Its name.
@@ -70,63 +70,63 @@ impl Member {
     }
 
     /// A header that works. `name` is in lower case.
-    pub const fn header(name: &'static str) -> Self {
+    pub(crate) const fn header(name: &'static str) -> Self {
         Self::new(Place::Header, name)
     }
 
     /// Headers that begin so, and work.
-    pub const fn header_prefix(name: &'static str) -> Self {
+    pub(crate) const fn header_prefix(name: &'static str) -> Self {
         Self::new(Place::HeaderPrefix, name)
     }
 
     /// A query parameter that works.
-    pub const fn query(name: &'static str) -> Self {
+    pub(crate) const fn query(name: &'static str) -> Self {
         Self::new(Place::Query, name)
     }
 
     /// An XML element that works, with those in it.
-    pub const fn element(path: &'static str) -> Self {
+    pub(crate) const fn element(path: &'static str) -> Self {
         Self::new(Place::Element, path)
     }
 
     /// The same, of which only this works.
-    pub const fn partly(mut self, how: &'static str) -> Self {
+    pub(crate) const fn partly(mut self, how: &'static str) -> Self {
         self.support = Support::Partly(how);
         self
     }
 
     /// The same, which changes nothing for this reason.
-    pub const fn moot(mut self, why: &'static str) -> Self {
+    pub(crate) const fn moot(mut self, why: &'static str) -> Self {
         self.support = Support::Moot(why);
         self
     }
 
     /// The same, which is not built: refused in these words, or in AWS's if there are none.
-    pub const fn missing(mut self, words: &'static str) -> Self {
+    pub(crate) const fn missing(mut self, words: &'static str) -> Self {
         self.support = Support::Missing(words);
         self
     }
 
     /// The same, an element that is not built and asks for something even if it is empty.
-    pub const fn asks_when_empty(mut self, words: &'static str) -> Self {
+    pub(crate) const fn asks_when_empty(mut self, words: &'static str) -> Self {
         self.asks_when_empty = true;
         self.missing(words)
     }
 
     /// The same, with the values that AWS lists.
-    pub const fn listed(mut self, listed: Listed) -> Self {
+    pub(crate) const fn listed(mut self, listed: Listed) -> Self {
         self.values = Values::Listed(listed);
         self
     }
 
     /// The same, with values that a function judges.
-    pub const fn judged(mut self, judge: fn(&str, &str) -> S3Result<()>) -> Self {
+    pub(crate) const fn judged(mut self, judge: fn(&str, &str) -> S3Result<()>) -> Self {
         self.values = Values::Judged(judge);
         self
     }
 
     /// The same, which AWS's model does not define for the operation.
-    pub const fn extra(mut self) -> Self {
+    pub(crate) const fn extra(mut self) -> Self {
         self.is_extra = true;
         self
     }
@@ -135,7 +135,7 @@ impl Member {
     ///
     /// # Errors
     /// `NotImplemented` naming the member, or what AWS answers for a value that is none.
-    pub fn check(&self, name: &str, value: &str) -> S3Result<()> {
+    pub(crate) fn check(&self, name: &str, value: &str) -> S3Result<()> {
         if let Values::Listed(listed) = &self.values {
             listed.check(self, name, value)?;
         }
@@ -147,7 +147,7 @@ impl Member {
     }
 
     /// `NotImplemented`, naming the member.
-    pub fn not_implemented(&self, name: &str) -> S3Error {
+    pub(crate) fn not_implemented(&self, name: &str) -> S3Error {
         let answer = match self.support {
             Support::Missing(words) if !words.is_empty() => S3Error::not_implemented(words),
             Support::Works | Support::Partly(_) | Support::Moot(_) | Support::Missing(_) => {

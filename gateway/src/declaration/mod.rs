@@ -8,11 +8,11 @@
 //! |---|---|
 //! | [`member`] | one header, parameter or element, and how far it is supported |
 //! | [`groups`] | members that several operations share |
+//! | [`grants`] | the headers that grant permissions |
 //! | [`judge`] | values that AWS lists: done, not built, or none of them |
-//! | [`admit`] | the head of a request, reduced to what its operation declares |
-//! | [`stray`] | what is not declared, and is refused all the same |
 //! | [`document`] | the XML of a request, checked against the declared elements |
-//! | [`table`] | all declarations as JSON and as `docs/s3.md` |
+//!
+//! [`crate::admission`] applies it to requests; [`crate::operations_table`] shows it as JSON and as `docs/s3.md`.
 //!
 //! # The rules
 //!
@@ -20,7 +20,7 @@
 //! 2. A header that the model does not define for the operation is ignored, as AWS does. It is taken off the
 //!    request before the operation sees it: no operation can read what it does not declare.
 //! 3. Some undeclared headers are refused, because a client that sends them wants another write than the one that
-//!    would happen: [`stray`] lists them and says why.
+//!    would happen: [`crate::admission`] lists them and says why.
 //! 4. A query parameter that is not declared is ignored on a read, and refused on a write: a subresource that we do
 //!    not know must never turn `PUT /bucket/key?subresource` into a plain PutObject. This includes parameters
 //!    that have a value, because a subresource can have one (`?uploadId=…`, `?analytics&id=…`). What clients send
@@ -28,25 +28,41 @@
 //!    promises to ignore those (S3 User Guide, "Amazon S3 server access log format", "Custom access log
 //!    information"), so none of them can become a subresource.
 
-pub mod admit;
-pub mod document;
-pub mod groups;
-pub mod judge;
-pub mod member;
-pub mod stray;
-pub mod table;
-#[cfg(test)]
-mod tests;
+pub(crate) mod document;
+pub(crate) mod grants;
+pub(crate) mod groups;
+pub(crate) mod judge;
+pub(crate) mod member;
 
 use http::Method;
 
-pub use member::{Member, Place, Support, Values};
+pub(crate) use member::{Member, Place, Support, Values};
 
-use crate::route::Resource;
+/// The kind of thing that an operation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    /// All buckets.
+    Service,
+    /// A bucket.
+    Bucket,
+    /// An object.
+    Object,
+}
+
+impl Resource {
+    /// As in `<ResourceType>`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Service => "SERVICE",
+            Self::Bucket => "BUCKET",
+            Self::Object => "OBJECT",
+        }
+    }
+}
 
 /// The methods that S3 has operations for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// `GET`.
     Get,
     /// `HEAD`.
@@ -61,7 +77,7 @@ pub enum Verb {
 
 impl Verb {
     /// As HTTP has it.
-    pub const fn method(self) -> Method {
+    pub(crate) const fn method(self) -> Method {
         match self {
             Self::Get => Method::GET,
             Self::Head => Method::HEAD,
@@ -74,7 +90,7 @@ impl Verb {
 
 /// What tells one operation from another on the same method and resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
+pub(crate) enum When {
     /// A subresource: a query parameter that means another operation.
     Query(&'static str),
     /// A query parameter that means another operation has this value.
@@ -87,7 +103,7 @@ pub enum When {
 
 /// What an operation does with the body of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body {
+pub(crate) enum Body {
     /// It has none.
     Nothing,
     /// It is an object's data.
@@ -98,7 +114,7 @@ pub enum Body {
 
 /// An operation of S3.
 #[derive(Clone, Copy, Debug)]
-pub struct Declaration {
+pub(crate) struct Declaration {
     /// Its name in AWS's service model.
     pub name: &'static str,
     /// Its method.
@@ -117,17 +133,17 @@ pub struct Declaration {
 
 impl Declaration {
     /// An operation without selectors, body and members.
-    pub const fn new(name: &'static str, method: Verb, resource: Resource) -> Self {
+    pub(crate) const fn new(name: &'static str, method: Verb, resource: Resource) -> Self {
         Self { name, method, resource, when: &[], body: Body::Nothing, members: &[], note: "" }
     }
 
     /// Whether it changes nothing.
-    pub fn is_read(&self) -> bool {
+    pub(crate) fn is_read(&self) -> bool {
         matches!(self.method, Verb::Get | Verb::Head)
     }
 
     /// Its members, with those that every body has.
-    pub fn all_members(&self) -> impl Iterator<Item = &'static Member> {
+    pub(crate) fn all_members(&self) -> impl Iterator<Item = &'static Member> {
         let of_body = match self.body {
             Body::Nothing => &[],
             Body::Data | Body::Document(_) => groups::INTEGRITY,
@@ -136,7 +152,7 @@ impl Declaration {
     }
 
     /// The member of this header; names are in lower case.
-    pub fn header(&self, name: &str) -> Option<&'static Member> {
+    pub(crate) fn header(&self, name: &str) -> Option<&'static Member> {
         self.all_members().find(|member| match member.place {
             Place::Header => member.name == name,
             Place::HeaderPrefix => name.starts_with(member.name),
@@ -145,12 +161,12 @@ impl Declaration {
     }
 
     /// The member of this query parameter.
-    pub fn parameter(&self, name: &str) -> Option<&'static Member> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<&'static Member> {
         self.all_members().find(|member| member.place == Place::Query && member.name == name)
     }
 
     /// Whether this query parameter is one of its selectors.
-    pub fn is_selected_by(&self, parameter: &str) -> bool {
+    pub(crate) fn is_selected_by(&self, parameter: &str) -> bool {
         self.when.iter().any(|when| match when {
             When::Query(name) | When::QueryIs(name, _) | When::With(name) => *name == parameter,
             When::Header(_) => false,
@@ -158,7 +174,7 @@ impl Declaration {
     }
 
     /// Whether this query parameter is one of its selectors, and means another operation wherever it stands.
-    pub fn has_subresource(&self, parameter: &str) -> bool {
+    pub(crate) fn has_subresource(&self, parameter: &str) -> bool {
         self.when.iter().any(|when| match when {
             When::Query(name) | When::QueryIs(name, _) => *name == parameter,
             When::With(_) | When::Header(_) => false,

@@ -1,14 +1,12 @@
-//! What goes wrong, as S3 clients see it: one type, mapped to HTTP in one place.
+//! What goes wrong, as S3 clients see it: one type. `response::error` turns it into HTTP.
 //!
 //! An [`S3Error`] has a public part (code, message, extra elements, headers), and may carry a cause
 //! that is logged with the request's id and never sent.
 
 mod code;
 mod metadata;
-mod respond;
 
 pub use code::ErrorCode;
-pub use respond::ErrorScope;
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -116,6 +114,16 @@ impl S3Error {
     /// The extra elements of the error document.
     pub fn details(&self) -> &[(&'static str, String)] {
         &self.0.details
+    }
+
+    /// Whether the connection is closed after the answer.
+    pub fn closes_connection(&self) -> bool {
+        self.0.closes_connection
+    }
+
+    /// The extra headers of the answer.
+    pub fn into_headers(self) -> Vec<(HeaderName, HeaderValue)> {
+        self.0.headers
     }
 
     /// What led to this, for the log.

@@ -6,10 +6,10 @@
 use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::caller::OWNER_ID;
+use crate::declaration::grants::no_grants;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::request::{Request, RequestBody};
-use crate::types::{write_identity, write_owner};
+use crate::types::{OWNER_ID, write_identity, write_owner};
 use crate::xml::{Element, NAMESPACE, XmlWriter};
 
 /// The ACL that there is.
@@ -25,25 +25,6 @@ pub(super) fn write_acl() -> Bytes {
             });
         });
     })
-}
-
-/// Judges `x-amz-grant-full-control`: `type=value`, separated by commas.
-///
-/// # Errors
-/// `InvalidArgument` for what is no list of grantees, `NotImplemented` for grantees other than the owner.
-pub fn check_full_control(name: &str, value: &str) -> S3Result<()> {
-    for grantee in value.split(',') {
-        let (kind, who) = grantee.trim().split_once('=').unwrap_or(("", ""));
-        let who = who.trim().trim_matches('"');
-        match kind.trim() {
-            "id" if who == OWNER_ID => {}
-            "id" | "uri" | "emailAddress" if !who.is_empty() => {
-                return Err(no_grants().detail("Header", name));
-            }
-            _ => return Err(S3Error::invalid_argument(name, value, "Argument format not recognized")),
-        }
-    }
-    Ok(())
 }
 
 /// Refuses a request that says in two ways who may do what: AWS does not choose between them either.
@@ -98,10 +79,6 @@ fn check_grant(grant: &Element) -> S3Result<()> {
     }
 }
 
-fn no_grants() -> S3Error {
-    S3Error::not_implemented("Grants are not implemented, but for full control to the owner.")
-}
-
 fn malformed(error: S3Error) -> S3Error {
     if error.code() == ErrorCode::MalformedXML { S3Error::new(ErrorCode::MalformedACLError) } else { error }
 }
@@ -140,18 +117,5 @@ mod tests {
         assert_eq!(code("<AccessControlPolicy/>"), malformed);
         assert_eq!(code("<AccessControlPolicy>"), malformed);
         assert_eq!(code("<Tagging/>"), malformed);
-    }
-
-    #[test]
-    fn full_control_goes_to_the_owner_only() {
-        let code = |value: &str| check_full_control("x", value).err().map(|error| error.code());
-        assert_eq!(code(&format!("id={OWNER_ID}")), None);
-        assert_eq!(code(&format!("id=\"{OWNER_ID}\", id={OWNER_ID}")), None);
-        for value in ["id=1", "uri=\"http://acs.amazonaws.com/groups/global/AllUsers\"", "emailAddress=a@b"] {
-            assert_eq!(code(value), Some(ErrorCode::NotImplemented), "{value}");
-        }
-        for value in ["", "id", "id=", "name=x", "everybody"] {
-            assert_eq!(code(value), Some(ErrorCode::InvalidArgument), "{value}");
-        }
     }
 }

@@ -15,15 +15,15 @@ use crate::gateway::Gateway;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
 
-pub mod acl;
-pub mod bucket;
-pub mod multipart;
-pub mod object;
-pub mod service;
-pub mod unbuilt;
+pub(crate) mod acl;
+pub(crate) mod bucket;
+pub(crate) mod multipart;
+pub(crate) mod object;
+pub(crate) mod service;
+pub(crate) mod unbuilt;
 
 /// An operation.
-pub trait Operation: Sized + Send + 'static {
+pub(crate) trait Operation: Sized + Send + 'static {
     /// What S3 knows of it, and what of that is done. It can read nothing else of a request.
     const DECLARATION: &'static Declaration;
 
@@ -46,10 +46,10 @@ pub trait Operation: Sized + Send + 'static {
 }
 
 /// An operation, as the route tables hold it.
-pub type Handler = fn(Arc<Gateway>, Request, RequestBody) -> BoxFuture<'static, S3Result<Response>>;
+pub(crate) type Handler = fn(Arc<Gateway>, Request, RequestBody) -> BoxFuture<'static, S3Result<Response>>;
 
 /// The handler of an operation.
-pub fn handle<O: Operation>(
+pub(crate) fn handle<O: Operation>(
     gateway: Arc<Gateway>,
     request: Request,
     body: RequestBody,
@@ -59,4 +59,20 @@ pub fn handle<O: Operation>(
         request.caller.authorise(O::ACTION)?;
         operation.run(&gateway, request, body).await
     })
+}
+
+/// An operation that is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route {
+    /// What S3 knows of it.
+    pub declaration: &'static Declaration,
+    /// The operation.
+    pub handler: Handler,
+}
+
+impl Route {
+    /// The route to an operation.
+    pub(crate) const fn to<O: Operation>() -> Self {
+        Self { declaration: O::DECLARATION, handler: handle::<O> }
+    }
 }

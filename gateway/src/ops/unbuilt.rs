@@ -1,9 +1,9 @@
 //! Operations of S3 that are not there. Each is refused by its name, with all its members, so that none of them is
 //! taken for another operation on the same resource.
 
+use crate::declaration::Resource::{self, Bucket, Object};
 use crate::declaration::When::{self, Query, With};
 use crate::declaration::{Declaration, Verb};
-use crate::route::Resource::{self, Bucket, Object};
 
 const fn unbuilt(name: &'static str, method: Verb, resource: Resource, when: &'static [When]) -> Declaration {
     let mut declaration = Declaration::new(name, method, resource);
@@ -12,7 +12,7 @@ const fn unbuilt(name: &'static str, method: Verb, resource: Resource, when: &'s
 }
 
 /// The operations of AWS's service model that are answered with `NotImplemented`.
-pub const UNBUILT: &[Declaration] = &[
+pub(crate) const UNBUILT: &[Declaration] = &[
     unbuilt("CreateBucketMetadataConfiguration", Verb::Post, Bucket, &[Query("metadataConfiguration")]),
     unbuilt("CreateBucketMetadataTableConfiguration", Verb::Post, Bucket, &[Query("metadataTable")]),
     unbuilt("CreateSession", Verb::Get, Bucket, &[Query("session")]),

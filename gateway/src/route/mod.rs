@@ -2,51 +2,42 @@
 
 mod target;
 
-pub use target::{Resource, parse_target, virtual_bucket};
+pub(crate) use target::{parse_target, virtual_bucket};
 
 use http::{HeaderMap, Method};
 
-use crate::declaration::stray::is_harmless;
-use crate::declaration::{Declaration, When};
+use crate::auth::is_signature_parameter;
+use crate::declaration::{Declaration, Resource, When};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::ops::unbuilt::UNBUILT;
-use crate::ops::{self, Handler, Operation, handle};
+use crate::ops::{self, Route};
 use crate::uri::Query;
-
-/// An operation that is there.
-#[derive(Clone, Copy, Debug)]
-pub struct Route {
-    /// What S3 knows of it.
-    pub declaration: &'static Declaration,
-    /// The operation.
-    pub handler: Handler,
-}
-
-impl Route {
-    /// The route to an operation.
-    pub const fn to<O: Operation>() -> Self {
-        Self { declaration: O::DECLARATION, handler: handle::<O> }
-    }
-}
 
 /// All operations that are there.
 const TABLES: [&[Route]; 4] =
     [ops::multipart::ROUTES, ops::object::ROUTES, ops::bucket::ROUTES, ops::service::ROUTES];
 
 /// Everything that is declared, whether it is there or not.
-pub fn declarations() -> impl Iterator<Item = &'static Declaration> {
+pub(crate) fn declarations() -> impl Iterator<Item = &'static Declaration> {
     built().map(|route| route.declaration).chain(UNBUILT)
 }
 
 /// The operations that are there.
-pub fn built() -> impl Iterator<Item = &'static Route> {
+pub(crate) fn built() -> impl Iterator<Item = &'static Route> {
     TABLES.iter().copied().flatten()
 }
 
 /// Whether a query parameter means an operation of its own, wherever it stands: a subresource.
-pub fn is_selector(name: &str) -> bool {
+pub(crate) fn is_selector(name: &str) -> bool {
     // All versions of an object have one subresource, which selects none of them by itself.
     name == "versionId" || declarations().any(|declaration| declaration.has_subresource(name))
+}
+
+/// Whether a query parameter belongs to no operation: those of signatures, and those that begin with `x-`, which AWS
+/// promises to ignore. Headers in the query (`x-amz-…`, `x-cairn-…`) are none of them.
+pub(crate) fn is_harmless(name: &str) -> bool {
+    let is_custom = name.starts_with("x-") && !name.starts_with("x-amz-") && !name.starts_with("x-cairn-");
+    is_signature_parameter(name) || is_custom
 }
 
 /// The operation that is meant: of those that could be, the one that most of the request speaks for.
@@ -54,7 +45,7 @@ pub fn is_selector(name: &str) -> bool {
 /// # Errors
 /// `NotImplemented` for an operation of S3 that is not there, `MethodNotAllowed`, or `InvalidArgument` for a
 /// parameter that is there twice.
-pub fn find(
+pub(crate) fn find(
     method: &Method,
     resource: Resource,
     query: &Query,

@@ -7,44 +7,11 @@ use crate::headers::single;
 use crate::request::Target;
 use crate::types::{BucketName, ObjectKey};
 
-/// The kind of a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource {
-    /// All buckets.
-    Service,
-    /// A bucket.
-    Bucket,
-    /// An object.
-    Object,
-}
-
-impl Resource {
-    /// As in `<ResourceType>`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Service => "SERVICE",
-            Self::Bucket => "BUCKET",
-            Self::Object => "OBJECT",
-        }
-    }
-}
-
-impl Target {
-    /// Its kind.
-    pub fn resource(&self) -> Resource {
-        match self {
-            Self::Service => Resource::Service,
-            Self::Bucket(_) => Resource::Bucket,
-            Self::Object(..) => Resource::Object,
-        }
-    }
-}
-
 /// Reads host and path. Under one of `domains` a bucket may be the first part of the host name.
 ///
 /// # Errors
 /// What is wrong with bucket or key.
-pub fn parse_target(headers: &HeaderMap, raw_path: &str, domains: &[String]) -> S3Result<Target> {
+pub(crate) fn parse_target(headers: &HeaderMap, raw_path: &str, domains: &[String]) -> S3Result<Target> {
     let path = raw_path.strip_prefix('/').ok_or_else(|| S3Error::new(crate::error::ErrorCode::InvalidURI))?;
     if let Some(bucket) = virtual_bucket(headers, domains) {
         return target(BucketName::parse(&bucket)?, path);
@@ -66,7 +33,7 @@ fn target(bucket: BucketName, raw_key: &str) -> S3Result<Target> {
 }
 
 /// The bucket in the host name: what stands before one of the domains.
-pub fn virtual_bucket(headers: &HeaderMap, domains: &[String]) -> Option<String> {
+pub(crate) fn virtual_bucket(headers: &HeaderMap, domains: &[String]) -> Option<String> {
     // A host that is no text was refused before.
     let host = single(headers, http::header::HOST.as_str()).ok().flatten()?.to_ascii_lowercase();
     let name = match host.rsplit_once(':') {
@@ -79,6 +46,7 @@ pub fn virtual_bucket(headers: &HeaderMap, domains: &[String]) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::declaration::Resource;
     use crate::error::ErrorCode;
     use http::HeaderValue;
 

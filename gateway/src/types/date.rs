@@ -4,10 +4,23 @@ use cairn_protocol::env::Timestamp;
 use http::HeaderMap;
 use jiff::fmt::strtime;
 use jiff::tz::Offset;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
-use crate::auth::iso8601;
 use crate::error::{S3Error, S3Result};
 use crate::headers::single;
+
+/// An instant as S3's XML and error documents write it: `2013-05-24T00:00:00.000Z`.
+pub fn iso8601(at: Timestamp) -> String {
+    const EXTENDED: &[BorrowedFormatItem<'_>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    i64::try_from(at.0)
+        .ok()
+        .and_then(|ms| OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok())
+        .and_then(|date| date.format(EXTENDED).ok())
+        .unwrap_or_default()
+}
 
 /// An instant in a listing, to the second, as S3 shows it: so it is the same as in `Last-Modified`, which can
 /// say no less.
@@ -143,6 +156,11 @@ mod tests {
         ] {
             assert_eq!(parse_date_s(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn xml_dates_have_milliseconds() {
+        assert_eq!(iso8601(Timestamp(1_369_353_600_007)), "2013-05-24T00:00:00.007Z");
     }
 
     proptest! {

@@ -1,7 +1,12 @@
-//! Owners in documents.
+//! The one owner of everything there is, and how documents show it.
 
-use crate::caller::{OWNER_ID, OWNER_NAME};
 use crate::xml::XmlWriter;
+
+/// The canonical user id of its owner: SHA-256 of "root", for S3 shows 64 hex digits.
+pub const OWNER_ID: &str = "4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2";
+
+/// The name of its owner.
+pub const OWNER_NAME: &str = "root";
 
 /// Writes the `<Owner>` of everything there is.
 pub fn write_owner(xml: &mut XmlWriter) {
@@ -12,4 +17,14 @@ pub fn write_owner(xml: &mut XmlWriter) {
 pub fn write_identity(xml: &mut XmlWriter) {
     xml.text("ID", OWNER_ID);
     xml.text("DisplayName", OWNER_NAME);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_id_is_the_hash_of_the_name() {
+        assert_eq!(crate::auth::sha256_hex(OWNER_NAME.as_bytes()), OWNER_ID);
+    }
 }

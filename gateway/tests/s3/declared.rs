@@ -1,7 +1,7 @@
 //! What operations declare: headers and parameters that are not theirs, settings that are so anyway, and what is
 //! malformed.
 
-use cairn_gateway::caller::OWNER_ID;
+use cairn_gateway::types::OWNER_ID;
 use http::Method;
 
 use crate::support::{BUCKET, Call, Store, texts};

@@ -5,19 +5,18 @@ use http::{StatusCode, header};
 
 use crate::caller::Action;
 use crate::declaration::judge::Listed;
-use crate::declaration::{Body, Declaration, Member, Verb, groups};
+use crate::declaration::{Body, Declaration, Member, Resource, Verb, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::BucketName;
 use crate::xml::Element;
 
 /// `PUT /bucket`.
 #[derive(Debug)]
-pub struct CreateBucket {
+pub(crate) struct CreateBucket {
     bucket: BucketName,
 }
 

@@ -4,18 +4,17 @@ use cairn_protocol::metadata;
 use http::StatusCode;
 
 use crate::caller::Action;
-use crate::declaration::{Declaration, Verb, groups};
+use crate::declaration::{Declaration, Resource, Verb, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::BucketName;
 
 /// `DELETE /bucket`.
 #[derive(Debug)]
-pub struct DeleteBucket {
+pub(crate) struct DeleteBucket {
     bucket: BucketName,
 }
 

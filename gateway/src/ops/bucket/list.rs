@@ -4,17 +4,16 @@ use cairn_protocol::metadata::ListMark;
 
 use super::listing::{Listing, next_mark};
 use crate::caller::Action;
-use crate::declaration::{Declaration, Member, Verb, groups};
+use crate::declaration::{Declaration, Member, Resource, Verb, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
-use crate::route::Resource;
 
 /// `GET /bucket`.
 #[derive(Debug)]
-pub struct ListObjects {
+pub(crate) struct ListObjects {
     listing: Listing,
     marker: String,
 }

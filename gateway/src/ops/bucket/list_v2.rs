@@ -4,18 +4,17 @@ use cairn_protocol::metadata::ListMark;
 
 use super::listing::{Listing, next_mark};
 use crate::caller::Action;
-use crate::declaration::{Declaration, Member, Verb, When, groups};
+use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
-use crate::route::Resource;
 use crate::types::ListToken;
 
 /// `GET /bucket?list-type=2`.
 #[derive(Debug)]
-pub struct ListObjectsV2 {
+pub(crate) struct ListObjectsV2 {
     listing: Listing,
     token: Option<String>,
     after: Option<ListMark>,

@@ -4,19 +4,18 @@ use cairn_protocol::metadata::{ListEntry, ListMark, ObjectSummary};
 
 use super::listing::{Listing, next_mark};
 use crate::caller::Action;
-use crate::declaration::{Declaration, Member, Verb, When, groups};
+use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::ops::object::ShownClasses;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
-use crate::route::Resource;
 use crate::xml::XmlWriter;
 
 /// `GET /bucket?versions`.
 #[derive(Debug)]
-pub struct ListObjectVersions {
+pub(crate) struct ListObjectVersions {
     listing: Listing,
     key_marker: String,
     version_marker: Option<String>,

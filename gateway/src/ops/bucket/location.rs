@@ -3,18 +3,17 @@
 use cairn_protocol::metadata::BucketRef;
 
 use crate::caller::Action;
-use crate::declaration::{Declaration, Verb, When, groups};
+use crate::declaration::{Declaration, Resource, Verb, When, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::BucketName;
 
 /// `GET /bucket?location`.
 #[derive(Debug)]
-pub struct GetBucketLocation {
+pub(crate) struct GetBucketLocation {
     bucket: BucketName,
 }
 

@@ -11,18 +11,18 @@ mod location;
 mod settings;
 mod unconfigured;
 
-pub use create::CreateBucket;
-pub use delete::DeleteBucket;
-pub use head::HeadBucket;
-pub use list::ListObjects;
-pub use list_v2::ListObjectsV2;
-pub use list_versions::ListObjectVersions;
-pub use location::GetBucketLocation;
+pub(crate) use create::CreateBucket;
+pub(crate) use delete::DeleteBucket;
+pub(crate) use head::HeadBucket;
+pub(crate) use list::ListObjects;
+pub(crate) use list_v2::ListObjectsV2;
+pub(crate) use list_versions::ListObjectVersions;
+pub(crate) use location::GetBucketLocation;
 
-use crate::route::Route;
+use crate::ops::Route;
 
 /// The operations on buckets.
-pub const ROUTES: &[Route] = &[
+pub(crate) const ROUTES: &[Route] = &[
     Route::to::<CreateBucket>(),
     Route::to::<DeleteBucket>(),
     Route::to::<unconfigured::DeleteBucketAnalyticsConfiguration>(),

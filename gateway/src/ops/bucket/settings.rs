@@ -5,13 +5,12 @@ use cairn_protocol::metadata::BucketRef;
 use http::StatusCode;
 
 use crate::caller::Action;
-use crate::declaration::{Body, Declaration, Member, Verb, When, groups};
+use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::xml::Element;
 
 async fn require_bucket(gateway: &Gateway, request: &Request) -> S3Result<()> {

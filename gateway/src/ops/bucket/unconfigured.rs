@@ -8,13 +8,12 @@ use http::StatusCode;
 
 use crate::caller::Action;
 use crate::declaration::When::{Query, With};
-use crate::declaration::{Declaration, Member, Verb, groups};
+use crate::declaration::{Declaration, Member, Resource, Verb, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::BucketName;
 use crate::xml::{NAMESPACE, XmlWriter};
 

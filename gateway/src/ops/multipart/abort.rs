@@ -5,17 +5,16 @@ use http::StatusCode;
 
 use super::id::upload_ref;
 use crate::caller::Action;
-use crate::declaration::{Declaration, Member, Verb, When, groups};
+use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 
 /// `DELETE /bucket/key?uploadId=…`.
 #[derive(Debug)]
-pub struct AbortMultipartUpload {
+pub(crate) struct AbortMultipartUpload {
     target: UploadRef,
 }
 

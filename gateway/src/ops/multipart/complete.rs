@@ -12,21 +12,20 @@ use super::manifest::{Manifest, Whole};
 use crate::body::PayloadSpec;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
-use crate::declaration::{Body, Declaration, Member, Verb, When, groups};
+use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::headers::single;
 use crate::ops::Operation;
 use crate::request::{DOCUMENT_MAX, Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::{parse_write_condition, quoted};
 use crate::uri;
 use crate::xml;
 
 /// `POST /bucket/key?uploadId=…`.
 #[derive(Debug)]
-pub struct CompleteMultipartUpload {
+pub(crate) struct CompleteMultipartUpload {
     target: UploadRef,
     condition: WriteCondition,
     expected: Expected,

@@ -18,13 +18,12 @@ use super::id::{part_number, upload_ref};
 use crate::body::SINGLE_UPLOAD_MAX;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, Checksum, ChecksumType, Hasher};
-use crate::declaration::{Declaration, Member, Verb, When, groups};
+use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::{CopySource, ReadConditions, Verdict, iso8601_seconds, parse_copy_range, quoted};
 
 /// Extents that come with the lookup of the source; more are asked for when the source is read.
@@ -35,7 +34,7 @@ const PARTS_AT_ONE_PLACE: u32 = 2;
 
 /// `PUT /bucket/key?partNumber=…&uploadId=…` with `x-amz-copy-source`.
 #[derive(Debug)]
-pub struct UploadPartCopy {
+pub(crate) struct UploadPartCopy {
     target: UploadRef,
     number: u32,
     source: CopySource,

@@ -8,19 +8,18 @@ use super::checksum::parse_upload_checksum;
 use super::id::show_upload_id;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType};
-use crate::declaration::{Declaration, Member, Verb, When, groups};
+use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::object::check_storage_class;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::{parse_attributes, parse_block_size, parse_tag_header};
 
 /// `POST /bucket/key?uploads`.
 #[derive(Debug)]
-pub struct CreateMultipartUpload {
+pub(crate) struct CreateMultipartUpload {
     attributes: ObjectAttributes,
     tags: Tags,
     checksum: Option<(Algorithm, ChecksumType)>,

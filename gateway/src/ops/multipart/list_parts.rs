@@ -6,14 +6,13 @@ use super::checksum::of_upload;
 use super::id::{show_upload_id, upload_ref};
 use crate::caller::Action;
 use crate::checksum::Algorithm;
-use crate::declaration::{Declaration, Member, Verb, When, groups};
+use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::ops::object::ShownClasses;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::{
     Encoding, iso8601_seconds, parse_encoding, parse_limit, quoted, write_identity, write_owner,
 };
@@ -22,7 +21,7 @@ use crate::xml::XmlWriter;
 
 /// `GET /bucket/key?uploadId=…`.
 #[derive(Debug)]
-pub struct ListParts {
+pub(crate) struct ListParts {
     target: UploadRef,
     max_parts: u32,
     after: u32,

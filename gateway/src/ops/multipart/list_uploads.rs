@@ -7,20 +7,19 @@ use cairn_protocol::metadata::{
 use super::checksum::of_upload;
 use super::id::{parse_upload_id, show_upload_id};
 use crate::caller::Action;
-use crate::declaration::{Declaration, Member, Verb, When, groups};
+use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::ops::object::ShownClasses;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::{Encoding, iso8601_seconds, parse_encoding, parse_limit, write_identity, write_owner};
 use crate::xml::XmlWriter;
 
 /// `GET /bucket?uploads`.
 #[derive(Debug)]
-pub struct ListMultipartUploads {
+pub(crate) struct ListMultipartUploads {
     prefix: String,
     delimiter: Option<String>,
     key_marker: String,

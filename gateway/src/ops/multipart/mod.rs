@@ -17,18 +17,18 @@ mod list_uploads;
 mod manifest;
 mod part;
 
-pub use abort::AbortMultipartUpload;
-pub use complete::CompleteMultipartUpload;
-pub use copy_part::UploadPartCopy;
-pub use create::CreateMultipartUpload;
-pub use list_parts::ListParts;
-pub use list_uploads::ListMultipartUploads;
-pub use part::UploadPart;
+pub(crate) use abort::AbortMultipartUpload;
+pub(crate) use complete::CompleteMultipartUpload;
+pub(crate) use copy_part::UploadPartCopy;
+pub(crate) use create::CreateMultipartUpload;
+pub(crate) use list_parts::ListParts;
+pub(crate) use list_uploads::ListMultipartUploads;
+pub(crate) use part::UploadPart;
 
-use crate::route::Route;
+use crate::ops::Route;
 
 /// The operations on multipart uploads.
-pub const ROUTES: &[Route] = &[
+pub(crate) const ROUTES: &[Route] = &[
     Route::to::<AbortMultipartUpload>(),
     Route::to::<CompleteMultipartUpload>(),
     Route::to::<CreateMultipartUpload>(),

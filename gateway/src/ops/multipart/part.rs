@@ -10,13 +10,12 @@ use crate::body::{PayloadSpec, SINGLE_UPLOAD_MAX};
 use crate::caller::Action;
 use crate::checksum::ChecksumType;
 use crate::data::Placement;
-use crate::declaration::{Body, Declaration, Verb, When, groups};
+use crate::declaration::{Body, Declaration, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::parse_block_size;
 
 /// Where in its object a part of this length begins: clients make all parts but the last of one length. So the parts of
@@ -27,7 +26,7 @@ fn begins_at(number: u32, length: u64) -> u64 {
 
 /// `PUT /bucket/key?partNumber=…&uploadId=…`.
 #[derive(Debug)]
-pub struct UploadPart {
+pub(crate) struct UploadPart {
     target: UploadRef,
     number: u32,
     /// What the client says of this part. Of all parts it may have said something when the upload began.

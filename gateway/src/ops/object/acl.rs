@@ -4,18 +4,17 @@ use http::StatusCode;
 
 use super::read::lookup;
 use crate::caller::Action;
-use crate::declaration::{Body, Declaration, Verb, When, groups};
+use crate::declaration::{Body, Declaration, Resource, Verb, When, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::refuse_version;
 
 /// `GET /bucket/key?acl`.
 #[derive(Debug)]
-pub struct GetObjectAcl;
+pub(crate) struct GetObjectAcl;
 
 impl Operation for GetObjectAcl {
     const DECLARATION: &'static Declaration = &Declaration {
@@ -38,7 +37,7 @@ impl Operation for GetObjectAcl {
 
 /// `PUT /bucket/key?acl`.
 #[derive(Debug)]
-pub struct PutObjectAcl;
+pub(crate) struct PutObjectAcl;
 
 impl Operation for PutObjectAcl {
     const DECLARATION: &'static Declaration = &Declaration {

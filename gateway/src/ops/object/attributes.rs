@@ -7,14 +7,13 @@ use super::read::lookup;
 use super::storage_class::ShownClasses;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
-use crate::declaration::{Declaration, Member, Verb, When, groups};
+use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::headers::list;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::refuse_version;
 use crate::xml::XmlWriter;
 
@@ -23,7 +22,7 @@ const PARTS_MAX: u32 = 1000;
 
 /// `GET /bucket/key?attributes`.
 #[derive(Debug)]
-pub struct GetObjectAttributes {
+pub(crate) struct GetObjectAttributes {
     wanted: Vec<Attribute>,
     max_parts: u32,
     after: u32,

@@ -7,13 +7,12 @@ use super::read::lookup;
 use super::storage_class::check_storage_class;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
-use crate::declaration::{Declaration, Member, Verb, When, groups};
+use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::{
     CopySource, ReadConditions, Verdict, iso8601_seconds, parse_attributes, parse_tag_header,
     parse_write_condition, quoted,
@@ -21,7 +20,7 @@ use crate::types::{
 
 /// `PUT /bucket/key` with `x-amz-copy-source`.
 #[derive(Debug)]
-pub struct CopyObject {
+pub(crate) struct CopyObject {
     source: CopySource,
     source_conditions: ReadConditions,
     condition: WriteCondition,

@@ -4,18 +4,17 @@ use cairn_protocol::metadata::{self, WriteCondition};
 use http::StatusCode;
 
 use crate::caller::Action;
-use crate::declaration::{Declaration, Member, Verb, groups};
+use crate::declaration::{Declaration, Member, Resource, Verb, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::{parse_write_condition, refuse_version};
 
 /// `DELETE /bucket/key`.
 #[derive(Debug)]
-pub struct DeleteObject {
+pub(crate) struct DeleteObject {
     condition: WriteCondition,
 }
 

@@ -3,13 +3,12 @@
 use cairn_protocol::metadata::{self, MetadataError, WriteCondition};
 
 use crate::caller::Action;
-use crate::declaration::{Body, Declaration, Member, Verb, When, groups};
+use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::{EtagList, ObjectKey};
 use crate::xml::{Element, XmlWriter};
 
@@ -20,7 +19,7 @@ const KEYS_MAX: usize = 1000;
 
 /// `POST /bucket?delete`.
 #[derive(Debug)]
-pub struct DeleteObjects;
+pub(crate) struct DeleteObjects;
 
 impl Operation for DeleteObjects {
     const DECLARATION: &'static Declaration = &Declaration {

@@ -2,16 +2,15 @@
 
 use axum::body::Body;
 
-use super::answer::View;
+use super::object_response::View;
 use super::read::Read;
 use crate::caller::Action;
-use crate::declaration::{Declaration, Verb, groups};
+use crate::declaration::{Declaration, Resource, Verb, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
-use crate::route::Resource;
 
 /// Extents that come with the lookup: half a gigabyte in blocks of the usual size, so that most objects
 /// need no further question, in an answer of some ten KiB.
@@ -19,7 +18,7 @@ const EXTENTS: u32 = 64;
 
 /// `GET /bucket/key`.
 #[derive(Debug)]
-pub struct GetObject {
+pub(crate) struct GetObject {
     read: Read,
     view: View,
 }

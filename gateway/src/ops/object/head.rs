@@ -1,19 +1,18 @@
 //! HeadObject.
 
-use super::answer::View;
+use super::object_response::View;
 use super::read::Read;
 use crate::caller::Action;
-use crate::declaration::{Declaration, Verb, groups};
+use crate::declaration::{Declaration, Resource, Verb, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
-use crate::route::Resource;
 
 /// `HEAD /bucket/key`.
 #[derive(Debug)]
-pub struct HeadObject {
+pub(crate) struct HeadObject {
     read: Read,
     view: View,
 }

@@ -1,13 +1,14 @@
 //! Operations on objects.
 
 mod acl;
-mod answer;
 mod attributes;
 mod copy;
 mod delete;
 mod delete_many;
 mod get;
 mod head;
+mod identity;
+mod object_response;
 mod precheck;
 mod put;
 mod read;
@@ -15,24 +16,21 @@ mod storage_class;
 mod tagging;
 mod unconfigured;
 
-pub use acl::{GetObjectAcl, PutObjectAcl};
-pub use answer::set_checksum;
-pub use attributes::GetObjectAttributes;
-pub use copy::CopyObject;
-pub use delete::DeleteObject;
-pub use delete_many::DeleteObjects;
-pub use get::GetObject;
-pub use head::HeadObject;
-pub use precheck::precheck;
-pub use put::PutObject;
-pub use read::lookup;
-pub use storage_class::{ShownClasses, check_storage_class};
-pub use tagging::{DeleteObjectTagging, GetObjectTagging, PutObjectTagging};
+pub(crate) use acl::{GetObjectAcl, PutObjectAcl};
+pub(crate) use attributes::GetObjectAttributes;
+pub(crate) use copy::CopyObject;
+pub(crate) use delete::DeleteObject;
+pub(crate) use delete_many::DeleteObjects;
+pub(crate) use get::GetObject;
+pub(crate) use head::HeadObject;
+pub(crate) use put::PutObject;
+pub(crate) use storage_class::{ShownClasses, check_storage_class};
+pub(crate) use tagging::{DeleteObjectTagging, GetObjectTagging, PutObjectTagging};
 
-use crate::route::Route;
+use crate::ops::Route;
 
 /// The operations on objects.
-pub const ROUTES: &[Route] = &[
+pub(crate) const ROUTES: &[Route] = &[
     Route::to::<CopyObject>(),
     Route::to::<DeleteObject>(),
     Route::to::<DeleteObjectTagging>(),

@@ -10,7 +10,7 @@ use crate::gateway::Gateway;
 ///
 /// # Errors
 /// `PreconditionFailed`, or `NoSuchKey` for an ETag of what is not there.
-pub async fn precheck(
+pub(crate) async fn precheck(
     gateway: &Gateway,
     bucket: &str,
     key: &str,

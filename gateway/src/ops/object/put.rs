@@ -4,25 +4,24 @@ use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::{BucketRef, CommitObject, ObjectAttributes, Tags, WriteCondition};
 use http::StatusCode;
 
-use super::answer::set_checksum;
+use super::object_response::set_checksum;
 use super::precheck::precheck;
 use super::storage_class::check_storage_class;
 use crate::body::{PayloadSpec, SINGLE_UPLOAD_MAX};
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType};
 use crate::data::Placement;
-use crate::declaration::{Body, Declaration, Member, Verb, groups};
+use crate::declaration::{Body, Declaration, Member, Resource, Verb, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::{parse_attributes, parse_block_size, parse_tag_header, parse_write_condition};
 
 /// `PUT /bucket/key`.
 #[derive(Debug)]
-pub struct PutObject {
+pub(crate) struct PutObject {
     attributes: ObjectAttributes,
     block_size: Option<u64>,
     tags: Tags,

@@ -5,7 +5,7 @@ use cairn_protocol::metadata::{
 };
 use http::{HeaderMap, header};
 
-use super::answer::identity_headers;
+use super::identity::identity_headers;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::headers::single;
@@ -21,7 +21,11 @@ const PART_NUMBER_MAX: u32 = 10_000;
 ///
 /// # Errors
 /// `NoSuchBucket`, `NoSuchKey`.
-pub async fn lookup(gateway: &Gateway, bucket: &BucketName, key: &ObjectKey) -> S3Result<ObjectVersion> {
+pub(crate) async fn lookup(
+    gateway: &Gateway,
+    bucket: &BucketName,
+    key: &ObjectKey,
+) -> S3Result<ObjectVersion> {
     let request = LookupObject {
         bucket: bucket.to_string(),
         key: key.to_string(),

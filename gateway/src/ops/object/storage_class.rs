@@ -10,7 +10,7 @@ use crate::types::{ARCHIVE_CLASSES, is_own_class};
 ///
 /// # Errors
 /// `InvalidStorageClass`.
-pub async fn check_storage_class(gateway: &Gateway, class: Option<&str>) -> S3Result<()> {
+pub(crate) async fn check_storage_class(gateway: &Gateway, class: Option<&str>) -> S3Result<()> {
     if let Some(class) = class.filter(|class| is_own_class(class)) {
         let request = StorageClassRef { storage_class: class.to_owned() };
         gateway.metadata.check_storage_class(request).await?;
@@ -24,7 +24,7 @@ pub async fn check_storage_class(gateway: &Gateway, class: Option<&str>) -> S3Re
 /// names of AWS's archives would keep clients from reading them, for `aws s3 cp` passes over what nobody has restored; so
 /// they are shown as STANDARD, which is how they are read. Other names tell clients nothing and are shown as they are.
 #[derive(Debug, Default)]
-pub struct ShownClasses {
+pub(crate) struct ShownClasses {
     hidden: Vec<&'static str>,
 }
 
@@ -33,7 +33,7 @@ impl ShownClasses {
     ///
     /// # Errors
     /// As the metanode's.
-    pub async fn of<'a>(
+    pub(crate) async fn of<'a>(
         gateway: &Gateway,
         classes: impl IntoIterator<Item = Option<&'a str>>,
     ) -> S3Result<Self> {
@@ -51,12 +51,12 @@ impl ShownClasses {
     }
 
     /// The name of this class as documents show it.
-    pub fn name<'a>(&self, stored: Option<&'a str>) -> &'a str {
+    pub(crate) fn name<'a>(&self, stored: Option<&'a str>) -> &'a str {
         self.unusual(stored).unwrap_or("STANDARD")
     }
 
     /// The name of this class as headers show it: none for STANDARD.
-    pub fn unusual<'a>(&self, stored: Option<&'a str>) -> Option<&'a str> {
+    pub(crate) fn unusual<'a>(&self, stored: Option<&'a str>) -> Option<&'a str> {
         stored.filter(|class| !self.hidden.contains(class))
     }
 }

@@ -5,18 +5,17 @@ use http::StatusCode;
 
 use super::read::lookup;
 use crate::caller::Action;
-use crate::declaration::{Body, Declaration, Member, Verb, When, groups};
+use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
 use crate::types::{parse_tag_document, refuse_version, write_tags};
 
 /// `GET /bucket/key?tagging`.
 #[derive(Debug)]
-pub struct GetObjectTagging;
+pub(crate) struct GetObjectTagging;
 
 impl Operation for GetObjectTagging {
     const DECLARATION: &'static Declaration = &Declaration {
@@ -38,7 +37,7 @@ impl Operation for GetObjectTagging {
 
 /// `PUT /bucket/key?tagging`.
 #[derive(Debug)]
-pub struct PutObjectTagging;
+pub(crate) struct PutObjectTagging;
 
 impl Operation for PutObjectTagging {
     const DECLARATION: &'static Declaration = &Declaration {
@@ -69,7 +68,7 @@ impl Operation for PutObjectTagging {
 
 /// `DELETE /bucket/key?tagging`.
 #[derive(Debug)]
-pub struct DeleteObjectTagging;
+pub(crate) struct DeleteObjectTagging;
 
 impl Operation for DeleteObjectTagging {
     const DECLARATION: &'static Declaration = &Declaration {

@@ -1,13 +1,12 @@
 //! Reads of what no object can have yet: S3's answers where a bucket has no object lock.
 
 use crate::caller::Action;
-use crate::declaration::{Declaration, Verb, When, groups};
+use crate::declaration::{Declaration, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
-use crate::route::Resource;
 use crate::types::refuse_version;
 
 use super::read::lookup;

@@ -2,23 +2,21 @@
 
 use cairn_protocol::metadata;
 
-use crate::auth::iso8601;
 use crate::caller::Action;
-use crate::declaration::{Declaration, Member, Verb};
+use crate::declaration::{Declaration, Member, Resource, Verb};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::route::Resource;
-use crate::types::{ListToken, write_owner};
+use crate::types::{ListToken, iso8601, write_owner};
 
 /// S3 lists at most this many buckets a page.
 const BUCKETS_MAX: u32 = 10_000;
 
 /// `GET /`.
 #[derive(Debug)]
-pub struct ListBuckets {
+pub(crate) struct ListBuckets {
     prefix: String,
     after: Option<String>,
     max: u32,

@@ -2,9 +2,9 @@
 
 mod list_buckets;
 
-pub use list_buckets::ListBuckets;
+pub(crate) use list_buckets::ListBuckets;
 
-use crate::route::Route;
+use crate::ops::Route;
 
 /// The operations on the service.
-pub const ROUTES: &[Route] = &[Route::to::<ListBuckets>()];
+pub(crate) const ROUTES: &[Route] = &[Route::to::<ListBuckets>()];

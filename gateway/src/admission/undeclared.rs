@@ -3,10 +3,9 @@
 //! AWS ignores them, and so do we, but for those below: whoever sends one of them wants another write than the one
 //! that would happen.
 
-use super::{Body, Declaration, Verb, When};
-use crate::auth::is_signature_parameter;
+use crate::declaration::{Body, Declaration, Resource, Verb, When};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::route::{self, Resource};
+use crate::route;
 
 /// Where the bytes of a write come from, or go to: ignored, another object would be written than was asked for.
 /// `x-amz-copy-source-range` and the like are meant with their prefix.
@@ -56,13 +55,6 @@ pub(super) fn check_header(declaration: &Declaration, name: &str, value: &str) -
         ));
     }
     Ok(())
-}
-
-/// Whether a query parameter belongs to no operation: those of signatures, and those that begin with `x-`, which AWS
-/// promises to ignore. Headers in the query (`x-amz-…`, `x-cairn-…`) are none of them.
-pub fn is_harmless(name: &str) -> bool {
-    let is_custom = name.starts_with("x-") && !name.starts_with("x-amz-") && !name.starts_with("x-cairn-");
-    is_signature_parameter(name) || is_custom
 }
 
 /// Refuses an undeclared query parameter that must not be ignored.

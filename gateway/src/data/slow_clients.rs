@@ -11,7 +11,7 @@ use std::time::Duration;
 use cairn_protocol::env::Env;
 
 use super::budget::Budget;
-use super::reader::Held;
+use super::download_resources::DownloadResources;
 
 /// A client that takes nothing for so long is slow. Less than datanodes and networks keep a connection that nobody
 /// reads from.
@@ -24,11 +24,11 @@ pub(super) const PARK_AFTER_WHEN_CROWDED: Duration = Duration::from_millis(100);
 pub(super) struct Parking {
     env: Env,
     budget: Budget,
-    state: Mutex<State>,
+    state: Mutex<ParkedDownloads>,
 }
 
 #[derive(Default)]
-struct State {
+struct ParkedDownloads {
     last_id: u64,
     spaces: HashMap<u64, Arc<Mutex<Parked>>>,
     /// Somebody looks after them.
@@ -37,12 +37,12 @@ struct State {
 
 #[derive(Default)]
 struct Parked {
-    held: Option<Held>,
+    held: Option<DownloadResources>,
     since: Duration,
 }
 
 /// One download's place here.
-pub(super) struct Space {
+pub(super) struct ParkingSpace {
     parking: Arc<Parking>,
     id: u64,
     parked: Arc<Mutex<Parked>>,
@@ -58,7 +58,7 @@ impl Parking {
     }
 
     /// A place for a download that will wait for its client.
-    pub(super) fn space(self: &Arc<Self>) -> Space {
+    pub(super) fn space(self: &Arc<Self>) -> ParkingSpace {
         let parked: Arc<Mutex<Parked>> = Arc::default();
         let mut state = lock(&self.state);
         state.last_id += 1;
@@ -67,7 +67,7 @@ impl Parking {
         if !std::mem::replace(&mut state.attended, true) {
             tokio::spawn(self.clone().attend());
         }
-        Space { parking: self.clone(), id, parked }
+        ParkingSpace { parking: self.clone(), id, parked }
     }
 
     /// Looks after all downloads while there are any.
@@ -103,21 +103,21 @@ impl Parking {
     }
 }
 
-impl Space {
+impl ParkingSpace {
     /// The client has to take a piece before more is needed.
-    pub(super) fn rest(&self, held: Held) {
+    pub(super) fn rest(&self, held: DownloadResources) {
         let mut parked = lock(&self.parked);
         parked.since = self.parking.env.monotonic();
         parked.held = Some(held);
     }
 
     /// What was laid down, if it is still there.
-    pub(super) fn resume(&self) -> Option<Held> {
+    pub(super) fn resume(&self) -> Option<DownloadResources> {
         lock(&self.parked).held.take()
     }
 }
 
-impl Drop for Space {
+impl Drop for ParkingSpace {
     fn drop(&mut self) {
         lock(&self.parking.state).spaces.remove(&self.id);
     }

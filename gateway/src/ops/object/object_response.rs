@@ -1,8 +1,9 @@
-//! The headers that tell of an object.
+//! The answer to GetObject and HeadObject without its body: status and headers.
 
 use cairn_protocol::metadata::{ListObjectParts, ObjectChecksum, ObjectVersion};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::identity::identity_headers;
 use super::read::Found;
 use super::storage_class::ShownClasses;
 use crate::checksum::{Algorithm, ChecksumType, shown};
@@ -10,7 +11,7 @@ use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::request::Request;
 use crate::response::{self, Response};
-use crate::types::{quoted, user_metadata_header};
+use crate::types::user_metadata_header;
 
 /// S3's type of objects that were stored without one.
 const DEFAULT_TYPE: &str = "binary/octet-stream";
@@ -24,20 +25,6 @@ const OVERRIDES: [(&str, HeaderName); 6] = [
     ("response-content-type", header::CONTENT_TYPE),
     ("response-expires", header::EXPIRES),
 ];
-
-/// The headers by which a cache knows an object.
-pub(super) fn identity_headers(object: &ObjectVersion) -> Vec<(HeaderName, String)> {
-    let mut headers = vec![
-        (header::ETAG, quoted(&object.etag)),
-        (header::LAST_MODIFIED, response::http_date(object.modified_at)),
-    ];
-    for name in [header::CACHE_CONTROL, header::EXPIRES] {
-        if let Some(value) = object.attributes.headers.get(name.as_str()) {
-            headers.push((name, value.clone()));
-        }
-    }
-    headers
-}
 
 /// What the request wants to see of the object besides its bytes.
 #[derive(Debug)]
@@ -167,7 +154,7 @@ fn set_part_checksum(answer: &mut Response, part: &ObjectChecksum, object: Optio
 }
 
 /// Sets `x-amz-checksum-*` and its type. `part_count` is shown with composite checksums.
-pub fn set_checksum(answer: &mut Response, checksum: &ObjectChecksum, part_count: u32) {
+pub(crate) fn set_checksum(answer: &mut Response, checksum: &ObjectChecksum, part_count: u32) {
     let name = Algorithm::from(checksum.algorithm).header();
     response::set(answer, HeaderName::from_static(name), shown(checksum, part_count));
     let kind = ChecksumType::from(checksum.kind).name();

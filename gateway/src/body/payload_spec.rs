@@ -10,18 +10,18 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::headers::{list, single};
 
 /// The largest body of one PutObject or UploadPart in bytes: 5 GiB (S3 User Guide, "Uploading objects").
-pub const SINGLE_UPLOAD_MAX: u64 = 5 << 30;
+pub(crate) const SINGLE_UPLOAD_MAX: u64 = 5 << 30;
 
 /// The most parts of an upload (S3 User Guide, "Amazon S3 multipart upload limits").
 const PARTS_MAX: u64 = 10_000;
 
 /// The largest object in bytes: 48.8 TiB, which is as many parts as there can be of the largest size (the same page,
 /// since December 2025; 5 TiB before).
-pub const OBJECT_SIZE_MAX: u64 = PARTS_MAX * SINGLE_UPLOAD_MAX;
+pub(crate) const OBJECT_SIZE_MAX: u64 = PARTS_MAX * SINGLE_UPLOAD_MAX;
 
 /// The promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PayloadSpec {
+pub(crate) struct PayloadSpec {
     /// The length of the payload in bytes, framing not counted.
     pub length: u64,
     /// What the request's signature says of it.
@@ -42,7 +42,7 @@ impl PayloadSpec {
     /// # Errors
     /// `MissingContentLength`, `InvalidDigest`, or `InvalidRequest` for checksums that are not
     /// well-formed, more than one, or not those announced.
-    pub fn parse(headers: &HeaderMap, content: &ContentSha256) -> S3Result<Self> {
+    pub(crate) fn parse(headers: &HeaderMap, content: &ContentSha256) -> S3Result<Self> {
         let spec = Self {
             length: length(headers, content)?,
             content: content.clone(),
@@ -59,18 +59,18 @@ impl PayloadSpec {
     }
 
     /// The same, with a checksum to compute where the client gives none.
-    pub fn or_default(mut self, algorithm: Algorithm) -> Self {
+    pub(crate) fn or_default(mut self, algorithm: Algorithm) -> Self {
         self.default_algorithm = Some(algorithm);
         self
     }
 
     /// The checksum to compute.
-    pub fn algorithm(&self) -> Option<Algorithm> {
+    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
         self.checksum.as_ref().map(Checksum::algorithm).or(self.trailer).or(self.default_algorithm)
     }
 
     /// Whether the client gave anything by which to tell a damaged body from a good one.
-    pub fn has_digest(&self) -> bool {
+    pub(crate) fn has_digest(&self) -> bool {
         self.md5.is_some() || self.checksum.is_some() || self.trailer.is_some()
     }
 
@@ -78,7 +78,7 @@ impl PayloadSpec {
     ///
     /// # Errors
     /// `EntityTooLarge`.
-    pub fn at_most(self, max: u64) -> S3Result<Self> {
+    pub(crate) fn at_most(self, max: u64) -> S3Result<Self> {
         if self.length <= max {
             return Ok(self);
         }

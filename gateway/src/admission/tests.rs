@@ -1,7 +1,10 @@
+//! Promises about what a request may say: what is declared is read or refused, what is not never changes a write.
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::*;
+use crate::declaration::{Declaration, Place};
 use crate::error::{ErrorCode, S3Result};
+use crate::operations_table;
 use crate::ops::Operation;
 use crate::ops::bucket::{CreateBucket, DeleteBucket, ListObjects};
 use crate::ops::multipart::{CompleteMultipartUpload, CreateMultipartUpload, UploadPart};
@@ -134,7 +137,7 @@ fn what_is_so_anyway_can_be_asked_for() {
     }
     assert_eq!(header::<CreateBucket>("x-amz-object-ownership", "BucketOwnerEnforced"), None);
     assert_eq!(header::<CreateBucket>("x-amz-bucket-object-lock-enabled", "False"), None);
-    let granted = format!("id=\"{}\"", crate::caller::OWNER_ID);
+    let granted = format!("id=\"{}\"", crate::types::OWNER_ID);
     assert_eq!(header::<CreateBucket>("x-amz-grant-full-control", &granted), None);
 }
 
@@ -233,5 +236,5 @@ fn names_are_unique_and_selectors_tell_operations_apart() {
 #[test]
 fn the_page_of_what_works_is_up_to_date() {
     let page = include_str!("../../../docs/s3.md");
-    assert!(page == table::markdown(), "run: cairn s3-operations --markdown > docs/s3.md");
+    assert!(page == operations_table::markdown(), "run: cairn s3-operations --markdown > docs/s3.md");
 }

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{Body, Declaration, Member, Place, Support, When};
+use crate::declaration::{Body, Declaration, Member, Place, Resource, Support, When};
 use crate::ops::unbuilt::UNBUILT;
-use crate::route::{self, Resource};
+use crate::route;
 
 const HEAD: &str = "\
 # S3: what works
@@ -177,8 +177,8 @@ fn member(member: &Member) -> Value {
         Support::Missing(words) => ("missing", words),
     };
     let (done, missing) = match &member.values {
-        super::Values::Listed(listed) => (listed.done, listed.missing),
-        super::Values::Any | super::Values::Judged(_) => (&[][..], &[][..]),
+        crate::declaration::Values::Listed(listed) => (listed.done, listed.missing),
+        crate::declaration::Values::Any | crate::declaration::Values::Judged(_) => (&[][..], &[][..]),
     };
     json!({
         "in": place,

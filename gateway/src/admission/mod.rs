@@ -1,11 +1,16 @@
-//! The head of a request, reduced to what its operation declares.
+//! The head of a request, reduced to what its operation declares. What it does not declare is ignored or refused:
+//! [`undeclared`] decides.
+
+#[cfg(test)]
+mod tests;
+mod undeclared;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::stray::{self, is_harmless};
-use super::{Body, Declaration, Member, Values};
+use crate::declaration::{Body, Declaration, Member, Values};
 use crate::error::S3Result;
 use crate::headers::text;
+use crate::route::is_harmless;
 use crate::uri::Query;
 
 /// Headers of the connection, which any operation may read.
@@ -18,8 +23,8 @@ impl Declaration {
     /// Takes off what the operation does not declare, so that it cannot read it.
     ///
     /// # Errors
-    /// For a member that is not built, a value that is none, or what [`stray`] refuses.
-    pub fn admit(&self, headers: &mut HeaderMap, query: &mut Query) -> S3Result<()> {
+    /// For a member that is not built, a value that is none, or what [`undeclared`] refuses.
+    pub(crate) fn admit(&self, headers: &mut HeaderMap, query: &mut Query) -> S3Result<()> {
         self.admit_headers(headers)?;
         for (name, value) in query.pairs() {
             if is_harmless(name) || self.is_selected_by(name) {
@@ -27,7 +32,7 @@ impl Declaration {
             }
             match self.parameter(name) {
                 Some(member) => member.check(name, value)?,
-                None => stray::check_parameter(self, name, value)?,
+                None => undeclared::check_parameter(self, name, value)?,
             }
         }
         query.take(|name| !self.is_selected_by(name) && self.parameter(name).is_none());
@@ -44,7 +49,7 @@ impl Declaration {
                     None if is_ours => {}
                     None => {
                         let text = String::from_utf8_lossy(value.as_bytes());
-                        stray::check_header(self, name.as_str(), &text)?;
+                        undeclared::check_header(self, name.as_str(), &text)?;
                     }
                 }
             }

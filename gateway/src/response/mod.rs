@@ -1,4 +1,8 @@
-//! Answers.
+//! Answers to clients: documents, headers, and errors as HTTP.
+
+mod error;
+
+pub(crate) use error::ErrorScope;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -9,45 +13,45 @@ use crate::types::quoted;
 use crate::xml::{NAMESPACE, XmlWriter};
 
 /// An answer to a client.
-pub type Response = http::Response<Body>;
+pub(crate) type Response = http::Response<Body>;
 
 /// 200 with an XML document in S3's namespace.
-pub fn xml(root: &str, content: impl FnOnce(&mut XmlWriter)) -> Response {
+pub(crate) fn xml(root: &str, content: impl FnOnce(&mut XmlWriter)) -> Response {
     document(XmlWriter::document(root, Some(NAMESPACE), content))
 }
 
 /// 200 with this document.
-pub fn document(bytes: Bytes) -> Response {
+pub(crate) fn document(bytes: Bytes) -> Response {
     xml_body(Body::from(bytes))
 }
 
 /// 200 with a body that is an XML document.
-pub fn xml_body(body: Body) -> Response {
+pub(crate) fn xml_body(body: Body) -> Response {
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     response
 }
 
 /// An answer without a body.
-pub fn empty(status: StatusCode) -> Response {
+pub(crate) fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
 }
 
 /// Sets a header to what may not be fit for one; then it is left out.
-pub fn set(response: &mut Response, name: HeaderName, value: impl TryInto<HeaderValue>) {
+pub(crate) fn set(response: &mut Response, name: HeaderName, value: impl TryInto<HeaderValue>) {
     if let Ok(value) = value.try_into() {
         response.headers_mut().insert(name, value);
     }
 }
 
 /// Sets `ETag`.
-pub fn set_etag(response: &mut Response, etag: &str) {
+pub(crate) fn set_etag(response: &mut Response, etag: &str) {
     set(response, header::ETAG, quoted(etag));
 }
 
 /// An instant as HTTP headers write it.
-pub fn http_date(at: Timestamp) -> String {
+pub(crate) fn http_date(at: Timestamp) -> String {
     httpdate::fmt_http_date(at.to_system_time())
 }

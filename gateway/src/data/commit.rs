@@ -1,31 +1,20 @@
+//! Blocks that wait for their commit, and the commit: repeated while its outcome is unknown, and with blocks written
+//! again that their nodes lost.
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_protocol::checksum::{Crc32c, combine};
-use cairn_protocol::id::NodeId;
-use cairn_protocol::metadata::{
-    CommitObject, Committed, Grant, MetadataError, NewExtent, PartCommitted, PutPart,
-};
+use cairn_protocol::metadata::{CommitObject, Committed, MetadataError, NewExtent, PartCommitted, PutPart};
 
 use super::send::Sender;
+use super::stored_block::StoredBlock;
 
 /// How long to wait before a commit is repeated.
 const RETRY_DELAY: Duration = Duration::from_millis(300);
 
 /// Blocks of one upload that are written again at the most. More are lost only when nodes go faster than blocks come.
 const REWRITES_MAX: u32 = 16;
-
-/// A block that enough nodes hold.
-pub(super) struct StoredBlock {
-    pub(super) grant: Grant,
-    /// Where in the object it begins.
-    pub(super) offset: u64,
-    pub(super) length: u64,
-    pub(super) crc32c: Crc32c,
-    pub(super) stored_on: Vec<NodeId>,
-    /// In which incarnation they said so.
-    pub(super) incarnations: Vec<(NodeId, u64)>,
-}
 
 /// A body on stable storage, which nothing refers to yet. Dropped, it is deleted.
 #[must_use = "dropping it deletes what was stored"]

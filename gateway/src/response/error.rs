@@ -4,7 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
-use super::S3Error;
+use crate::error::S3Error;
 use crate::xml::XmlWriter;
 
 /// What of the request goes into its error document.
@@ -47,10 +47,10 @@ impl S3Error {
         if status != StatusCode::NOT_MODIFIED {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         }
-        if self.0.closes_connection {
+        if self.closes_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        for (name, value) in self.0.headers {
+        for (name, value) in self.into_headers() {
             headers.insert(name, value);
         }
         response

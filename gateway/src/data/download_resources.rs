@@ -1,0 +1,23 @@
+//! What a download holds while its client reads. A slow client gives it back (`slow_clients`).
+
+use tokio_util::task::AbortOnDropHandle;
+
+use super::budget::Slot;
+use super::fair::Permit;
+use super::replica::OpenReplica;
+
+/// What a download holds while its client reads: memory and open replicas.
+pub(super) struct DownloadResources {
+    pub(super) slot: Slot,
+    pub(super) current: Option<OpenReplica>,
+    /// The replica of the second extent, being opened.
+    pub(super) ahead: Option<ReplicaAhead>,
+}
+
+/// A replica that is opened before it is needed.
+pub(super) struct ReplicaAhead {
+    pub(super) task: AbortOnDropHandle<Option<OpenReplica>>,
+    /// Where in the object the extent begins.
+    pub(super) object_offset: u64,
+    pub(super) _memory: Permit,
+}
