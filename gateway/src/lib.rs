@@ -22,7 +22,7 @@
 //! |---|---|
 //! | `declaration` | what S3 knows of each operation: headers, parameters, elements, and which of them work |
 //! | [`operations_table`] | all declarations as JSON and as `docs/s3.md` |
-//! | `body` | request bodies: `chunked` removes aws-chunked, `verify` checks all digests in one pass |
+//! | [`body`] | request bodies: `chunked` removes aws-chunked, `verify` checks all digests in one pass |
 //! | [`data`] | the data path: bodies to blocks and back, see below |
 //! | `repeating` | changes of metadata, repeated until their outcome is known |
 //! | [`checksum`] | `x-amz-checksum-*`: compute, combine, show |
@@ -59,7 +59,7 @@
 
 mod admission;
 pub mod auth;
-mod body;
+pub mod body;
 mod caller;
 pub mod checksum;
 mod client_limits;

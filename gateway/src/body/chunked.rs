@@ -27,7 +27,7 @@ const TRAILERS_MAX: usize = 4096;
 
 /// What the chunks of a body look like.
 #[derive(Debug)]
-pub(crate) enum Framing {
+pub enum Framing {
     /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`, and with trailers `…-TRAILER`.
     Signed {
         /// Computes the signatures to expect.
@@ -55,7 +55,7 @@ enum DecoderState {
 
 /// An incremental decoder: bytes in, bytes out.
 #[derive(Debug)]
-pub(crate) struct ChunkedDecoder {
+pub struct ChunkedDecoder {
     framing: Framing,
     state: DecoderState,
     /// The framing line that is being received, and how many bytes of trailers there were.
@@ -72,7 +72,7 @@ pub(crate) struct ChunkedDecoder {
 
 impl ChunkedDecoder {
     /// A decoder of a body whose payload is `decoded_length` bytes long.
-    pub(crate) fn new(framing: Framing, decoded_length: u64) -> Self {
+    pub fn new(framing: Framing, decoded_length: u64) -> Self {
         Self {
             framing,
             state: DecoderState::Header,
@@ -92,7 +92,7 @@ impl ChunkedDecoder {
     /// # Errors
     /// `SignatureDoesNotMatch`, `IncompleteBody` (the payload is longer or shorter than was said),
     /// `MalformedTrailerError`, or `InvalidRequest` for framing that is none.
-    pub(crate) fn decode(&mut self, input: &mut Bytes) -> S3Result<Option<Bytes>> {
+    pub fn decode(&mut self, input: &mut Bytes) -> S3Result<Option<Bytes>> {
         while !input.is_empty() {
             match self.state {
                 DecoderState::Header => {
@@ -126,7 +126,7 @@ impl ChunkedDecoder {
     ///
     /// # Errors
     /// `IncompleteBody` if it ended early.
-    pub(crate) fn finish(self) -> S3Result<Vec<(String, String)>> {
+    pub fn finish(self) -> S3Result<Vec<(String, String)>> {
         if self.state != DecoderState::Done {
             return Err(S3Error::with_message(
                 ErrorCode::IncompleteBody,

@@ -10,6 +10,7 @@ mod stream;
 mod tracked;
 mod verify;
 
+pub use chunked::{ChunkedDecoder, Framing};
 pub(crate) use payload_spec::{OBJECT_SIZE_MAX, PayloadSpec, SINGLE_UPLOAD_MAX};
 pub(crate) use stream::PayloadStream;
 pub(crate) use tracked::{BodyEnd, track};
