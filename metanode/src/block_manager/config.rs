@@ -1,3 +1,5 @@
+//! What an operator configures about blocks: each option with its unit and its reason.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

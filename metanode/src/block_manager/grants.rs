@@ -90,6 +90,7 @@ fn plan(
             break Ok(());
         }
         let size = block_size(base, offset, request.object_length);
+        // A client that sends more than it announced gets blocks of one byte expected: the rest is zero then.
         let rest = request.object_length.map_or(u64::MAX, |length| length.saturating_sub(offset));
         let bytes = size.min(rest).min(request.expected_length.unwrap_or(u64::MAX)).max(1);
         let view = soft_state.view(&inner.env);

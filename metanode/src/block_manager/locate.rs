@@ -1,4 +1,4 @@
-//! Who holds a block.
+//! Which nodes hold a block, in the order in which a reader should try them.
 
 use cairn_protocol::admin::NodeState;
 use cairn_protocol::id::{BlockId, NodeId};
@@ -27,9 +27,8 @@ pub(super) async fn locate(
     Ok(locations)
 }
 
-/// Live ones in random order, so that load spreads; then those that are likely to fail, the likeliest
-/// last. Bad ones are at the very end: a reader verifies what it reads, and whoever found it bad may
-/// have been wrong.
+/// Live nodes come first, in random order so that load spreads; then suspect, stale and dead ones. Bad replicas
+/// are last and not left out: a reader verifies what it reads, and the report that a replica is bad may have been wrong.
 fn in_reading_order(inner: &Inner, mut holders: Vec<(NodeId, bool)>) -> Vec<Replica> {
     inner.env.with_rng(|rng| holders.shuffle(rng));
     let now = inner.env.monotonic();
@@ -39,7 +38,7 @@ fn in_reading_order(inner: &Inner, mut holders: Vec<(NodeId, bool)>) -> Vec<Repl
         NodeState::Stale => 1,
         NodeState::Dead => 2,
     };
-    holders.sort_by_key(|(node, good)| (!good, state(*node), soft_state.nodes.is_doubtful(*node, now)));
+    holders.sort_by_key(|(node, good)| (!good, state(*node), soft_state.nodes.is_suspect(*node, now)));
     holders.into_iter().filter_map(|(node, good)| replica(&soft_state, node, !good)).collect()
 }
 

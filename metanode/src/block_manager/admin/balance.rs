@@ -53,7 +53,7 @@ pub(super) async fn set(inner: &Arc<Inner>, request: SetBalance) -> Result<Balan
         inner.store.write(move |tx| settings::decide(tx, decision, threshold).boxed()).await?;
         inner.soft_state().balance_threshold = Some(threshold);
     }
-    // Told even if nothing changes, for whoever asks wants it to look at once.
+    // Decided again even if nothing changes: an operator who starts balancing wants a round at once.
     decide(inner, BALANCE, wanted.settings).await?;
     inner.soft_state().changes += 1;
     inner.wakes.balance.notify_one();

@@ -141,7 +141,7 @@ impl Inner {
             version: node.version.clone(),
             predicted_used: soft_state.seen().get(id).map_or(0, |node| node.predicted_used),
             incarnation: node.incarnation,
-            last_contact_ms: node.present.then(|| last_contact_ms(node.heard_at)),
+            last_contact_ms: node.present.then(|| last_contact_ms(node.last_contact)),
             replicas: totals.get(&id).map_or(0, |totals| totals.replicas),
             volumes: node.volumes.clone(),
         });

@@ -57,7 +57,7 @@ fn node_is_alive(
         if !soft_state.nodes.accepts(node, incarnation) {
             return Err(ClusterError::Reregister);
         }
-        soft_state.nodes.heard(node, volumes, inner.env.monotonic())
+        soft_state.nodes.heartbeat(node, volumes, inner.env.monotonic())
     };
     if heard.revived {
         inner.events.publish(EventKind::NodeLive { node });

@@ -1,3 +1,5 @@
+//! Registration: a datanode announces itself and gets a new incarnation.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 
+use super::counts::without;
 use cairn_planner::budget::InFlight;
 
 /// What a copy is for.
@@ -248,7 +249,7 @@ fn add_bytes(at: &mut HashMap<NodeId, u64>, node: NodeId, bytes: u64) {
 
 fn remove_bytes(at: &mut HashMap<NodeId, u64>, node: NodeId, bytes: u64) {
     if let Some(sum) = at.get_mut(&node) {
-        *sum = sum.saturating_sub(bytes);
+        *sum = without(*sum, bytes, "bytes of copies under way");
         if *sum == 0 {
             at.remove(&node);
         }

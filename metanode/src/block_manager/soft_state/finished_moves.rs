@@ -33,14 +33,14 @@ impl FinishedMoves {
     pub(crate) fn counted(&mut self, block: BlockId, counts: bool) {
         if !counts {
             self.blocks.remove(&block);
-        } else if let Some(arrival) = self.blocks.get_mut(&block) {
-            arrival.counted = true;
+        } else if let Some(finished) = self.blocks.get_mut(&block) {
+            finished.counted = true;
         }
     }
 
     /// Whose copy of a block is to go.
     pub(crate) fn leaving(&self, block: BlockId) -> Option<NodeId> {
-        self.blocks.get(&block).map(|arrival| arrival.from)
+        self.blocks.get(&block).map(|finished| finished.from)
     }
 
     /// How many there are.
@@ -51,18 +51,23 @@ impl FinishedMoves {
 
     /// Moves that can be ended, `max` at the most.
     pub(crate) fn ready(&self, max: usize) -> Vec<BlockId> {
-        self.blocks.iter().filter(|(_, arrival)| arrival.counted).map(|(block, _)| *block).take(max).collect()
+        self.blocks
+            .iter()
+            .filter(|(_, finished)| finished.counted)
+            .map(|(block, _)| *block)
+            .take(max)
+            .collect()
     }
 
     /// A node begins anew: what it said that it made is not believed any more.
     pub(crate) fn forget(&mut self, node: NodeId) {
-        self.blocks.retain(|_, arrival| arrival.to != node);
+        self.blocks.retain(|_, finished| finished.to != node);
     }
 
     /// The block's copies were looked at with all that is known: if it is not settled now, others will see
     /// to it.
     pub(crate) fn take(&mut self, block: BlockId) -> Option<FinishedMove> {
-        self.blocks.get(&block).filter(|arrival| arrival.counted)?;
+        self.blocks.get(&block).filter(|finished| finished.counted)?;
         self.blocks.remove(&block)
     }
 }
@@ -77,15 +82,15 @@ mod tests {
     fn a_move_ends_when_its_copy_counts() {
         let node = |number| NodeId(Uuid::from_u128(number));
         let block = |number| BlockId(Uuid::from_u128(number));
-        let mut arrivals = FinishedMoves::default();
-        arrivals.announce(block(1), node(1), node(2));
-        arrivals.announce(block(2), node(1), node(2));
-        assert_eq!(arrivals.leaving(block(1)), Some(node(1)));
-        assert!(arrivals.ready(9).is_empty() && arrivals.take(block(1)).is_none());
-        arrivals.counted(block(1), true);
-        arrivals.counted(block(2), false);
-        assert_eq!(arrivals.ready(9), [block(1)]);
-        assert_eq!(arrivals.take(block(1)).map(|arrival| arrival.to), Some(node(2)));
-        assert!(arrivals.blocks.is_empty());
+        let mut moves = FinishedMoves::default();
+        moves.announce(block(1), node(1), node(2));
+        moves.announce(block(2), node(1), node(2));
+        assert_eq!(moves.leaving(block(1)), Some(node(1)));
+        assert!(moves.ready(9).is_empty() && moves.take(block(1)).is_none());
+        moves.counted(block(1), true);
+        moves.counted(block(2), false);
+        assert_eq!(moves.ready(9), [block(1)]);
+        assert_eq!(moves.take(block(1)).map(|finished| finished.to), Some(node(2)));
+        assert!(moves.blocks.is_empty());
     }
 }

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_node_said_before_it_registered_anew_does_not_count() {
+    fn a_report_of_an_old_incarnation_does_not_count() {
         let mut orphans = Orphans::default();
         orphans.add(node(1), held(1, 1), Timestamp(10));
         orphans.add(node(2), held(1, 4), Timestamp(10));

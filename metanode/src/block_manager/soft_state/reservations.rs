@@ -6,6 +6,8 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 
+use super::counts::without;
+
 /// Grants that are remembered: some 30 MB. A grant is forgotten when it was committed and the next heartbeats tell of its
 /// replicas, so that is seconds of writing at a rate that no metanode has. Of those beyond it is only known which nodes
 /// they may name, and until when: their space is not counted, which placement can live with.
@@ -182,7 +184,10 @@ impl Reservations {
         let Some(reservation) = self.blocks.get_mut(&block) else { return };
         for node in std::mem::take(&mut reservation.named) {
             if let Some(at) = self.nodes.get_mut(&node) {
-                at.grants = at.grants.saturating_sub(1);
+                // A node is drained, and may be switched off, when no grant names it. If this count were too low, an upload
+                // could commit a block to a node that is gone: better to stop here.
+                assert!(at.grants > 0, "node {node} is named by fewer grants than were counted");
+                at.grants -= 1;
             }
             self.tidy(node);
         }
@@ -196,7 +201,7 @@ impl Reservations {
         for node in gone {
             self.changed.insert(node);
             if let Some(at) = self.nodes.get_mut(&node) {
-                at.bytes = at.bytes.saturating_sub(bytes);
+                at.bytes = without(at.bytes, bytes, "granted bytes of a node");
             }
             self.tidy(node);
         }

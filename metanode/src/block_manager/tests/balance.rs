@@ -1,3 +1,5 @@
+//! Balancing moves replicas from full nodes to empty ones and never leaves a block under-replicated.
+
 use std::time::Duration;
 
 use cairn_protocol::admin::{

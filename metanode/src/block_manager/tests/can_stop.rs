@@ -1,3 +1,5 @@
+//! `can-stop` allows exactly those stops that leave every block readable.
+
 use cairn_protocol::admin::{Admin, AdminError, AdminStateChange, CanStop, CanStopReport};
 use cairn_protocol::id::NodeId;
 
@@ -24,7 +26,7 @@ async fn one_node_of_three_can_be_stopped_and_two_cannot() {
 }
 
 #[tokio::test]
-async fn copies_on_nodes_that_are_silent_already_do_not_count() {
+async fn replicas_on_nodes_without_contact_do_not_count() {
     let mut cluster = TestCluster::new(4).await;
     let (_, block) = cluster.put(10).await;
     cluster.pass(cluster.config.repair_grace).await;
@@ -49,7 +51,7 @@ async fn a_drained_node_can_always_be_stopped_for_the_sake_of_blocks() {
 }
 
 #[tokio::test]
-async fn nobody_and_strangers_cannot_be_stopped() {
+async fn no_nodes_and_unknown_nodes_are_refused() {
     let cluster = TestCluster::new(1).await;
     let nobody = cluster.blocks.can_stop(CanStop { nodes: Vec::new() }).await;
     assert!(matches!(nobody, Err(AdminError::Refused { .. })));

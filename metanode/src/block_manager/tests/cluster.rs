@@ -445,7 +445,7 @@ impl TestCluster {
             let step = left.min(self.config.heartbeat_interval);
             self.clock.advance(step);
             self.beat_all().await;
-            self.notice_silence().await;
+            self.notice_lost_contact().await;
             left -= step;
         }
     }
@@ -458,7 +458,7 @@ impl TestCluster {
         self.settle().await;
     }
 
-    pub(super) async fn notice_silence(&mut self) {
+    pub(super) async fn notice_lost_contact(&mut self) {
         let liveness = self.workers.iter_mut().find(|worker| worker.name() == WorkerName::Liveness).unwrap();
         liveness.step().await.unwrap();
     }
@@ -467,7 +467,7 @@ impl TestCluster {
         self.nodes[index].up = false;
     }
 
-    /// A node is silent until it counts as dead, and what follows from that is done.
+    /// A node sends nothing until it is dead, and all that follows from that is done.
     pub(super) async fn kill(&mut self, index: usize) {
         self.down(index);
         self.pass(self.config.dead_after + self.config.heartbeat_interval).await;
@@ -555,7 +555,7 @@ impl TestCluster {
         all.into_iter().find(|status| status.worker == worker).unwrap()
     }
 
-    /// Lets a node be silent until it is dead, and does what follows, but no node obeys.
+    /// A node sends nothing until it is dead. The workers do what follows, but no node carries out a command.
     pub(super) async fn die(&mut self, index: usize) {
         self.down(index);
         self.beat_for(self.config.dead_after + self.config.heartbeat_interval).await;

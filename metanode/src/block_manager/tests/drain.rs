@@ -1,3 +1,5 @@
+//! A drained node holds nothing, and no block was under-replicated on the way.
+
 use std::time::Duration;
 
 use cairn_protocol::admin::{AdminState, AdminStateChange, WorkerName};
@@ -187,7 +189,7 @@ async fn after_a_restart_that_forgot_the_grants_a_drain_waits_for_a_lease() {
 }
 
 #[tokio::test]
-async fn a_paused_drain_says_so() {
+async fn the_progress_of_a_paused_drain_names_the_pause() {
     let mut cluster = TestCluster::new(4).await;
     cluster.put_many(10, 10).await;
     cluster.pause(WorkerName::Drain, true).await;

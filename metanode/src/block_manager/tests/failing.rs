@@ -1,3 +1,5 @@
+//! A node that fails repeatedly gets no work for a while, unless most nodes seem to fail.
+
 use std::time::Duration;
 
 use cairn_protocol::metadata::{ReplicaProblem, ReplicaReport};

@@ -295,7 +295,7 @@ async fn a_dead_node_makes_its_blocks_lack_copies_and_the_last_ones_missing() {
     for _ in 0..3 {
         store.cluster.clock.advance(patience);
         store.cluster.beat_all().await;
-        store.cluster.notice_silence().await;
+        store.cluster.notice_lost_contact().await;
     }
     let found = whole(&store, None, 1_000).await;
     let expected = BTreeSet::from([(ProblemKind::UnderReplicated, both[0]), (ProblemKind::Missing, one[0])]);

@@ -1,3 +1,5 @@
+//! Deleted objects stay readable for the grace period; then their blocks leave the disks.
+
 use std::time::Duration;
 
 use cairn_protocol::admin::WorkerName;
@@ -185,7 +187,7 @@ async fn garbage_left(cluster: &TestCluster) -> u64 {
 async fn overwrites_that_never_end_do_not_outrun_the_collection() {
     let mut cluster = TestCluster::new(1).await;
     cluster.clock.advance(cluster.config.garbage_grace * 2);
-    cluster.notice_silence().await;
+    cluster.notice_lost_contact().await;
     let grace = cluster.config.garbage_grace;
     // A transaction takes 256 mutations, and the worker has its turn between two transactions.
     for _ in 0..50 {
@@ -203,7 +205,7 @@ async fn overwrites_that_never_end_do_not_outrun_the_collection() {
 async fn steps_grow_until_the_garbage_shrinks() {
     let mut cluster = TestCluster::new(1).await;
     cluster.clock.advance(cluster.config.garbage_grace * 2);
-    cluster.notice_silence().await;
+    cluster.notice_lost_contact().await;
     let mut left = Vec::new();
     for _ in 0..120 {
         let due = cluster.env.wall().before(cluster.config.garbage_grace * 2);
@@ -222,7 +224,7 @@ async fn steps_grow_until_the_garbage_shrinks() {
 async fn objects_without_bytes_go_by_hundreds_and_an_object_of_many_blocks_does_not_hold_them_up_for_long() {
     let mut cluster = TestCluster::new(1).await;
     cluster.clock.advance(cluster.config.garbage_grace * 2);
-    cluster.notice_silence().await;
+    cluster.notice_lost_contact().await;
     let due = cluster.env.wall().before(cluster.config.garbage_grace * 2);
     retire_many(&cluster.store, 1, 450, due).await;
     retire_many(&cluster.store, 250, 0, due.after(Duration::from_millis(1))).await;

@@ -1,3 +1,5 @@
+//! Grants: which nodes they name, how long their leases hold, and what a commit under them is checked for.
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -266,7 +268,7 @@ async fn a_bucket_may_want_other_copies_and_block_sizes_than_the_cluster() {
 }
 
 #[tokio::test]
-async fn when_too_few_nodes_can_take_a_block_it_is_said_at_once_how_many_and_why() {
+async fn when_too_few_nodes_can_take_a_block_the_error_says_how_many_and_why() {
     let mut cluster = TestCluster::new(5).await;
     cluster.change_admin_state(0, AdminStateChange::Drain).await;
     cluster.change_admin_state(1, AdminStateChange::Maintain { for_ms: 3_600_000 }).await;
@@ -347,7 +349,7 @@ async fn a_commit_waits_for_the_reports_of_nodes_that_registered_anew() {
 
 // The disk failed after the node had acknowledged the block, and the node said so before the commit.
 #[tokio::test]
-async fn a_node_that_told_that_it_lost_the_block_is_not_listed() {
+async fn a_node_that_reported_the_loss_of_the_block_is_not_listed() {
     let mut cluster = TestCluster::new(3).await;
     let grant = cluster.grant().await;
     let block = grant.block;
@@ -361,7 +363,7 @@ async fn a_node_that_told_that_it_lost_the_block_is_not_listed() {
 }
 
 #[tokio::test]
-async fn gateways_that_do_not_tell_incarnations_are_believed() {
+async fn gateways_that_do_not_name_incarnations_are_believed() {
     let mut cluster = TestCluster::new(3).await;
     let grant = cluster.grant().await;
     let extent = cluster.store_block(grant, 10);

@@ -23,7 +23,7 @@ async fn every_extent_is_told_with_its_block_and_every_copy() {
     store.cluster.down(0);
     store.cluster.clock.advance(store.cluster.config.stale_after + store.cluster.config.heartbeat_interval);
     store.cluster.beat_all().await;
-    store.cluster.notice_silence().await;
+    store.cluster.notice_lost_contact().await;
 
     let place = store.cluster.blocks.locate_object(at(FIRST, "a", None)).await.unwrap();
     assert_eq!((place.version, place.length), (version, 30));

@@ -1,3 +1,5 @@
+//! A node in maintenance may be down without being repaired, for a limited time.
+
 use std::time::Duration;
 
 use cairn_protocol::admin::{Admin, AdminError, AdminState, AdminStateChange, NodeState, SetAdminState};
@@ -13,7 +15,7 @@ fn maintain(time: Duration) -> AdminStateChange {
 }
 
 #[tokio::test]
-async fn a_node_in_maintenance_may_be_silent_and_nothing_is_copied_until_its_time_is_over() {
+async fn a_node_in_maintenance_may_be_down_and_nothing_is_copied_until_its_time_is_over() {
     let mut cluster = TestCluster::new(4).await;
     let blocks = cluster.put_many(10, 10).await;
     let report = cluster.change_admin_state(0, maintain(HOUR)).await;

@@ -1,3 +1,5 @@
+//! Registration, heartbeats and states of nodes: only the current incarnation counts, and reads prefer live nodes.
+
 use std::time::Duration;
 
 use cairn_protocol::admin::NodeState;
@@ -41,7 +43,7 @@ async fn an_old_incarnation_and_a_stranger_must_register() {
 }
 
 #[tokio::test]
-async fn what_an_old_incarnation_says_changes_nothing() {
+async fn messages_of_an_old_incarnation_change_nothing() {
     let mut cluster = TestCluster::new(3).await;
     let (_, block) = cluster.put(10).await;
     let mut old = cluster.heartbeat_of(0);
@@ -52,7 +54,7 @@ async fn what_an_old_incarnation_says_changes_nothing() {
 }
 
 #[tokio::test]
-async fn silence_makes_a_node_stale_and_a_heartbeat_revives_it() {
+async fn a_node_without_contact_becomes_stale_and_a_heartbeat_revives_it() {
     let mut cluster = TestCluster::new(4).await;
     let node = cluster.nodes[0].id;
     cluster.down(0);
@@ -136,7 +138,7 @@ async fn a_node_that_a_gateway_could_not_reach_is_read_after_others() {
 }
 
 #[tokio::test]
-async fn a_volume_that_fails_is_told_once() {
+async fn a_failed_volume_is_reported_once() {
     let cluster_nodes = 1;
     let mut cluster = TestCluster::new(cluster_nodes).await;
     let node = cluster.nodes[0].id;

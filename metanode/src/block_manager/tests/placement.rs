@@ -63,7 +63,7 @@ async fn the_walk_goes_at_the_pace_of_its_period_and_a_restart_goes_on_where_it_
     let walk = cluster.worker(WorkerName::Placement).await;
     assert_eq!(walk.done, 250, "{}", walk.doing);
     // The cluster's time is written down.
-    cluster.notice_silence().await;
+    cluster.notice_lost_contact().await;
     cluster.restart().await;
     cluster.beat_all().await;
     for _ in 0..3 {

@@ -1,3 +1,5 @@
+//! A node can be removed only when no block is lost by it, unless an operator forces it.
+
 use cairn_protocol::admin::{Admin, AdminError, AdminState, AdminStateChange, RemoveNode, RemoveNodeReport};
 use cairn_protocol::cluster::{Cluster, ClusterError};
 use cairn_protocol::event::EventKind;
@@ -168,7 +170,7 @@ async fn a_drained_node_that_an_upload_may_still_commit_to_is_not_removed() {
 }
 
 #[tokio::test]
-async fn a_node_that_nobody_knows_cannot_be_removed() {
+async fn an_unknown_node_cannot_be_removed() {
     let cluster = TestCluster::new(1).await;
     let node = NodeId(cluster.env.uuid_v4());
     let unknown = cluster.blocks.remove_node(RemoveNode { node, force: true, dry_run: true }).await;

@@ -1,3 +1,5 @@
+//! Under-replicated blocks get their replicas back, and surplus or corrupt replicas go only when enough good ones exist.
+
 use std::time::Duration;
 
 use cairn_protocol::admin::WorkerName;
@@ -304,7 +306,7 @@ async fn copies_spread_over_zones() {
 }
 
 #[tokio::test]
-async fn when_the_database_cannot_be_written_the_node_tells_again() {
+async fn when_the_database_cannot_be_written_the_node_reports_the_change_again() {
     let mut cluster = TestCluster::new(3).await;
     let (_, block) = cluster.put(10).await;
     cluster.settle().await;
@@ -415,7 +417,7 @@ async fn of_too_many_copies_the_one_on_the_fullest_node_of_a_crowded_zone_goes()
 }
 
 #[tokio::test]
-async fn too_many_copies_are_remembered_while_some_of_their_nodes_are_silent() {
+async fn surplus_replicas_are_remembered_while_some_of_their_nodes_have_no_contact() {
     let mut cluster = TestCluster::new(4).await;
     let (_, block) = cluster.put(10).await;
     cluster.pass(cluster.config.report_age * 2).await;
@@ -457,7 +459,7 @@ async fn what_waited_for_a_node_that_clients_could_not_reach_goes_on_when_it_is_
 }
 
 #[tokio::test]
-async fn a_copy_that_has_come_is_not_made_again_while_sql_does_not_know_of_it() {
+async fn a_replica_that_was_made_is_not_made_again_while_sql_does_not_list_it() {
     let mut cluster = TestCluster::new(5).await;
     let (_, block) = cluster.put(10).await;
     cluster.pass(cluster.config.repair_grace * 2).await;

@@ -1,3 +1,5 @@
+//! Block reports bring SQL in line with the disks, and an old report does no harm.
+
 use std::time::Duration;
 
 use cairn_protocol::cluster::{BlockReport, Cluster, ClusterError, ReportedReplica};
@@ -240,7 +242,7 @@ async fn a_node_that_returns_with_what_it_held_lets_a_surplus_copy_go_when_it_ha
 // A node told that it had stored a block, lost it with a disk, and reported. When the lease would have been over, its old
 // word was looked at once more, and it was listed for good.
 #[tokio::test]
-async fn what_a_node_said_before_it_registered_anew_does_not_come_back_when_leases_are_over() {
+async fn a_report_of_an_old_incarnation_does_not_come_back_when_leases_end() {
     let mut cluster = TestCluster::new(3).await;
     let grant = cluster.grant().await;
     let block = grant.block;

@@ -1,3 +1,5 @@
+//! Scrubs that operators order, pause and throttle reach the nodes with their heartbeats.
+
 use std::time::Duration;
 
 use cairn_protocol::admin::{
@@ -9,7 +11,7 @@ use cairn_protocol::id::NodeId;
 use super::cluster::TestCluster;
 
 #[tokio::test]
-async fn a_round_that_an_operator_asks_for_is_told_to_the_nodes_until_the_next() {
+async fn a_scrub_that_an_operator_orders_is_announced_to_the_nodes_until_the_next_one() {
     let mut cluster = TestCluster::new(2).await;
     cluster.beat_all().await;
     assert_eq!(cluster.nodes[0].scrub_order, ScrubOrder::default());
@@ -64,7 +66,7 @@ async fn the_scrubbers_of_all_nodes_are_shown_one_by_one_and_as_one_worker() {
 }
 
 #[tokio::test]
-async fn a_node_that_nobody_knows_is_not_scrubbed() {
+async fn an_unknown_node_is_not_scrubbed() {
     let cluster = TestCluster::new(1).await;
     let node = NodeId(cluster.env.uuid_v4());
     let unknown = cluster.blocks.start_scrub(StartScrub { node: Some(node) }).await;

@@ -1,3 +1,5 @@
+//! Pauses and rates that an operator decides hold at once and survive a restart.
+
 use std::time::Duration;
 
 use cairn_protocol::admin::{
@@ -137,7 +139,7 @@ async fn liveness_cannot_be_paused_and_no_worker_can_be_stopped_by_a_rate_of_0()
 }
 
 #[tokio::test]
-async fn a_worker_whose_step_fails_says_so() {
+async fn the_status_of_a_worker_names_the_error_of_its_last_step() {
     let mut cluster = TestCluster::with(BlockManagerConfig::default(), 1).await;
     cluster.store.close().await;
     cluster.step_and_fail(WorkerName::Garbage).await;

@@ -1,3 +1,5 @@
+//! The balance worker: moves replicas from full nodes to empty ones, in rounds.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +42,7 @@ pub(super) struct Balance {
     /// [`SoftState::changes`](crate::block_manager::soft_state::SoftState::changes) at the last step.
     changes: u64,
     /// It was told that nothing is to be done.
-    told_idle: bool,
+    idle_announced: bool,
 }
 
 /// A round.
@@ -71,7 +73,7 @@ impl Balance {
             rest: Duration::ZERO,
             changes: 0,
             // After a start it tells once how it found things.
-            told_idle: false,
+            idle_announced: false,
         }
     }
 
@@ -89,7 +91,7 @@ impl Balance {
         if survey.is_even() {
             self.rests_until = now;
             if !moving {
-                self.tell_idle();
+                self.announce_idle();
             }
             return false;
         }
@@ -105,8 +107,8 @@ impl Balance {
         true
     }
 
-    fn tell_idle(&mut self) {
-        if !std::mem::replace(&mut self.told_idle, true) {
+    fn announce_idle(&mut self) {
+        if !std::mem::replace(&mut self.idle_announced, true) {
             self.inner.events.publish(EventKind::BalanceIdle);
         }
     }
@@ -121,7 +123,7 @@ impl Balance {
         let interval = self.inner.config.worker_interval;
         self.rest = (self.rest * 2).clamp(interval, interval * LONG_REST);
         self.rests_until = self.inner.env.monotonic() + self.rest;
-        self.tell_idle();
+        self.announce_idle();
         Progress::Rest
     }
 
@@ -201,7 +203,7 @@ impl Balance {
             }
             return Ok(false);
         }
-        self.told_idle = false;
+        self.idle_announced = false;
         self.inner.pay(WorkerName::Balance, budget::cost(length));
         self.inner.order_copy(block, copies, target, sources, Purpose::Balance(source));
         Ok(true)

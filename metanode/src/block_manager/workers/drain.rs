@@ -1,3 +1,5 @@
+//! The drain worker: copies all blocks off the nodes that operators drain.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,114 +19,118 @@ use crate::store::{StoreError, replicas, totals};
 /// Blocks that are examined in one step: draining nodes take turns after so many.
 const BLOCKS_PER_STEP: u32 = 100;
 
-/// The longest rest between two tours of a node's blocks when nothing could be done in the last one, in
-/// multiples of the worker's interval. It is woken when nodes change.
+/// The longest rest between two walks over a node's replicas when the last one could do nothing, in
+/// multiples of the worker's interval. A change of the nodes ends the rest.
 const LONG_REST: u32 = 300;
 
-/// The longest rest when some blocks only have to wait: for their copies, their pipelines, or after a failed
-/// attempt.
+/// The longest rest when some blocks only have to wait: for copies under way, for a pipeline, or because
+/// their last copy failed.
 const SHORT_REST: u32 = 10;
 
-/// Goes through the blocks of draining nodes, in tours, and has a copy made elsewhere of each that would
-/// lack one without the node. The old copy goes when the new one has come.
+/// Drains nodes: walks over the replicas of each draining node, and orders a copy of every block that would
+/// be under-replicated without the node. When the copy is done, the node's replica is deleted.
 pub(super) struct Drain {
     inner: Arc<Inner>,
     examiner: Examiner,
-    tours: BTreeMap<NodeId, Tour>,
-    /// Who had the last turn.
+    walks: BTreeMap<NodeId, Walk>,
+    /// The node that was served last; nodes take turns.
     last: Option<NodeId>,
     /// [`SoftState::changes`](crate::block_manager::soft_state::SoftState::changes) at the last step.
     changes: u64,
 }
 
-/// Where a tour of a node's blocks is.
+/// How far a walk over a node's replicas is.
 #[derive(Debug, Default)]
-struct Tour {
+struct Walk {
     /// The last block that was looked at.
     through: Option<BlockId>,
-    /// Something was ordered or dropped in this tour.
+    /// A copy was ordered or a replica dropped in this walk.
     moved: bool,
-    /// Some copies are under way, or it is too early for some.
+    /// Some blocks have to wait for copies under way, or are too young.
     waits: bool,
-    /// The next tour begins at the earliest then.
+    /// The earliest time of the next walk.
     rests_until: Duration,
     /// How long the last rest was.
     rest: Duration,
 }
 
-/// Why a page was not gone through to its end.
+/// Why a page was not examined to its end.
 enum Stop {
-    /// The worker's rate.
+    /// The worker has used up its rate.
     Throttled,
-    /// Enough is under way.
+    /// The nodes that could take part have as many copies under way as they may.
     Busy,
 }
 
 impl Drain {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         let examiner = Examiner::new(inner.clone(), WorkerName::Drain);
-        Self { inner, examiner, tours: BTreeMap::new(), last: None, changes: 0 }
+        Self { inner, examiner, walks: BTreeMap::new(), last: None, changes: 0 }
     }
 
-    /// Takes up tours of nodes that drain now, and ends those of others.
-    fn update_tours(&mut self) {
+    /// Begins a walk for each node that drains now, and drops those of the others.
+    fn update_walks(&mut self) {
         let (draining, changes) = {
             let soft_state = self.inner.soft_state();
             (soft_state.nodes.draining(), soft_state.changes)
         };
-        self.tours.retain(|node, _| draining.contains(node));
+        self.walks.retain(|node, _| draining.contains(node));
         for node in draining {
-            let tour = self.tours.entry(node).or_default();
+            let walk = self.walks.entry(node).or_default();
             if changes != self.changes {
-                // What was stuck may go on.
-                tour.rests_until = Duration::ZERO;
-                tour.rest = Duration::ZERO;
+                // The nodes have changed: a block that had no target may have one now.
+                walk.rests_until = Duration::ZERO;
+                walk.rest = Duration::ZERO;
             }
         }
         self.changes = changes;
     }
 
-    /// Tells, once, who has nothing left and gets nothing more.
-    async fn tell_drained(&self) -> Result<(), StoreError> {
+    /// Publishes an event, once, for each node that holds nothing and that no grant names any more.
+    async fn announce_drained(&self) -> Result<(), StoreError> {
         let mut reader = self.inner.store.read_in_background().await?;
-        for node in self.tours.keys().copied() {
-            // In this order: what is committed under a grant is counted before the grant is forgotten.
+        for node in self.walks.keys().copied() {
+            // Grants first, replicas second: a grant is forgotten only after its block was committed, so a block
+            // that is committed between the two looks is seen by the second.
             let named = self.inner.grants_naming(node).is_some();
             let empty = !named && totals::node(&mut reader, node).await?.replicas == 0;
-            let told = {
+            let announced = {
                 let mut soft_state = self.inner.soft_state();
-                soft_state.nodes.get_mut(node).map(|node| std::mem::replace(&mut node.told_drained, empty))
+                soft_state
+                    .nodes
+                    .get_mut(node)
+                    .map(|node| std::mem::replace(&mut node.drained_announced, empty))
             };
-            if empty && told == Some(false) {
+            if empty && announced == Some(false) {
                 self.inner.events.publish(EventKind::NodeDrained { node });
             }
         }
         Ok(())
     }
 
-    /// Whose turn it is, in order: those that do not rest go round.
+    /// The nodes that do not rest, in the order of their turns.
     fn turns(&self) -> Vec<NodeId> {
         let now = self.inner.env.monotonic();
-        let due = self.tours.iter().filter(|(_, tour)| tour.rests_until <= now).map(|(node, _)| *node);
+        let due = self.walks.iter().filter(|(_, walk)| walk.rests_until <= now).map(|(node, _)| *node);
         let (later, mut first): (Vec<_>, Vec<_>) = due.partition(|node| Some(*node) <= self.last);
         first.extend(later);
         first
     }
 
-    async fn go_on(&mut self, node: NodeId) -> Result<Progress, StoreError> {
-        let after = self.tours.get(&node).and_then(|tour| tour.through);
+    async fn walk_on(&mut self, node: NodeId) -> Result<Progress, StoreError> {
+        let after = self.walks.get(&node).and_then(|walk| walk.through);
         let mut reader = self.inner.store.read_in_background().await?;
         let page = replicas::replicas_of(&mut reader, node, after, BLOCKS_PER_STEP).await?;
-        let mut tour = self.tours.remove(&node).unwrap_or_default();
+        let mut walk = self.walks.remove(&node).unwrap_or_default();
         let mut settled = Vec::new();
         let mut stop = None;
         for (block, copies) in &page {
             match self.examiner.look(&mut reader, *block, copies, Purpose::Drain(node)).await? {
-                Looked::Waits => tour.waits = true,
+                Looked::Waits => walk.waits = true,
                 Looked::Throttled => stop = Some(Stop::Throttled),
                 Looked::Examined(verdict) => {
-                    tour.moved |= !verdict.copies.is_empty();
-                    tour.waits |= verdict.standing == Standing::UnderWay;
+                    walk.moved |= !verdict.copies.is_empty();
+                    walk.waits |= verdict.standing == Standing::UnderWay;
                     if !verdict.drops.is_empty() {
                         settled.push(*block);
                     } else if verdict.standing == Standing::Deferred && verdict.need == Some(Need::Drain) {
@@ -135,14 +141,14 @@ impl Drain {
             if stop.is_some() {
                 break;
             }
-            tour.through = Some(*block);
+            walk.through = Some(*block);
         }
         drop(reader);
-        tour.moved |= !settled.is_empty();
+        walk.moved |= !settled.is_empty();
         if stop.is_none() && page.len() < BLOCKS_PER_STEP as usize {
-            self.end_tour(&mut tour);
+            self.end_walk(&mut walk);
         }
-        self.tours.insert(node, tour);
+        self.walks.insert(node, walk);
         settle(&self.inner, settled).await?;
         Ok(match stop {
             Some(Stop::Throttled) => Progress::Throttled,
@@ -151,13 +157,13 @@ impl Drain {
         })
     }
 
-    /// Nothing that can be done at once is left; after a tour without any move the rests get longer.
-    fn end_tour(&self, tour: &mut Tour) {
+    /// The walk has reached the last replica. Walks that could do nothing are followed by longer and longer rests.
+    fn end_walk(&self, walk: &mut Walk) {
         let interval = self.inner.config.worker_interval;
-        let longest = if tour.waits { SHORT_REST } else { LONG_REST };
-        tour.rest = if tour.moved { interval } else { (tour.rest * 2).clamp(interval, interval * longest) };
-        *tour =
-            Tour { rests_until: self.inner.env.monotonic() + tour.rest, rest: tour.rest, ..Tour::default() };
+        let longest = if walk.waits { SHORT_REST } else { LONG_REST };
+        walk.rest = if walk.moved { interval } else { (walk.rest * 2).clamp(interval, interval * longest) };
+        *walk =
+            Walk { rests_until: self.inner.env.monotonic() + walk.rest, rest: walk.rest, ..Walk::default() };
     }
 }
 
@@ -168,23 +174,23 @@ impl Worker for Drain {
     }
 
     fn doing(&self) -> String {
-        if self.tours.is_empty() {
+        if self.walks.is_empty() {
             return "no node is draining".to_owned();
         }
         let copies = self.inner.soft_state().copies.count(|purpose| matches!(purpose, Purpose::Drain(_)));
-        format!("{} nodes are draining, {copies} copies under way", self.tours.len())
+        format!("{} nodes are draining, {copies} copies under way", self.walks.len())
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
-        self.update_tours();
-        if self.tours.is_empty() {
+        self.update_walks();
+        if self.walks.is_empty() {
             return Ok(Progress::Rest);
         }
-        self.tell_drained().await?;
+        self.announce_drained().await?;
         for node in self.turns() {
             self.last = Some(node);
-            let progress = self.go_on(node).await?;
-            // When enough is under way at one, another may go on.
+            let progress = self.walk_on(node).await?;
+            // When this node has enough copies under way, the next one may have none.
             if progress != Progress::Rest {
                 return Ok(progress);
             }
@@ -195,7 +201,7 @@ impl Worker for Drain {
     async fn wait(&mut self) {
         let config = &self.inner.config;
         let rest =
-            if self.tours.is_empty() { config.worker_interval * LONG_REST } else { config.worker_interval };
+            if self.walks.is_empty() { config.worker_interval * LONG_REST } else { config.worker_interval };
         tokio::select! {
             () = self.inner.wakes.drain.notified() => {}
             () = self.inner.env.sleep(rest) => {}

@@ -201,10 +201,10 @@ pub(super) async fn settle(inner: &Arc<Inner>, settled: Vec<BlockId>) -> Result<
         }
     }
     for block in settled {
-        let Some(arrival) = soft_state.finished_moves.take(block) else { continue };
-        let gone = dropped.iter().find(|dropped| dropped.block == block && dropped.node == arrival.from);
+        let Some(finished) = soft_state.finished_moves.take(block) else { continue };
+        let gone = dropped.iter().find(|dropped| dropped.block == block && dropped.node == finished.from);
         if let Some(gone) = gone {
-            inner.moved(&soft_state, gone.bytes, block, arrival.from, arrival.to);
+            inner.moved(&soft_state, gone.bytes, block, finished.from, finished.to);
         }
     }
     Ok(())

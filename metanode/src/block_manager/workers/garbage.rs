@@ -1,3 +1,7 @@
+//! The garbage worker: when the grace period of a deleted version is over, it drops the version's extents and the blocks
+//! that nothing refers to any more. The length of the period is `garbage_grace` in `config.rs`; `clock.rs` decides which
+//! deletes are that old.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,6 @@
+//! The leases worker: when a lease has ended without a commit, it deletes the block. (Gateways renew leases while they
+//! write: `grants.rs`.)
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

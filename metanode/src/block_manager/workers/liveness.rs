@@ -1,3 +1,6 @@
+//! The liveness worker: notices nodes without contact, maintenance that has ended, and copies that are late. It also
+//! keeps cluster time in SQL, and forgets removed nodes bit by bit.
+
 use std::sync::Arc;
 use std::time::Duration;
 

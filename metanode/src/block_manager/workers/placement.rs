@@ -1,3 +1,5 @@
+//! The placement worker: examines every block once in a period, for what no event put into the repair queue.
+
 use std::sync::Arc;
 use std::time::Duration;
 

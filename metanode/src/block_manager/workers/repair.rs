@@ -1,3 +1,5 @@
+//! The repair worker: examines the blocks in the repair queue, and orders the copies and drops that they need.
+
 use std::collections::HashSet;
 use std::sync::Arc;
 

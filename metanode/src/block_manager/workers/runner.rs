@@ -14,12 +14,12 @@ use crate::store::{Fault, StoreError};
 pub(in crate::block_manager) struct Runner {
     worker: Box<dyn Worker>,
     inner: Arc<Inner>,
-    told: String,
+    last_logged: String,
 }
 
 impl Runner {
     pub(super) fn new(inner: &Arc<Inner>, worker: Box<dyn Worker>) -> Self {
-        Self { worker, inner: inner.clone(), told: String::new() }
+        Self { worker, inner: inner.clone(), last_logged: String::new() }
     }
 
     pub(in crate::block_manager) fn name(&self) -> WorkerName {
@@ -43,9 +43,9 @@ impl Runner {
             Err(error) => (WorkerActivity::Failing, Some(error.to_string())),
         };
         let doing = self.worker.doing();
-        if doing != self.told {
+        if doing != self.last_logged {
             tracing::debug!(worker = %self.name(), doing, "a worker goes on");
-            self.told.clone_from(&doing);
+            self.last_logged.clone_from(&doing);
         }
         self.inner.workers.record(self.name(), activity, doing, error);
         result

@@ -1,3 +1,5 @@
+//! A rate limit in units a second, by which workers are slowed down.
+
 use std::time::Duration;
 
 /// Lets through so many units a second on average. A piece that is larger than what is left is let

@@ -1,3 +1,6 @@
+//! The uploads worker: gives up multipart uploads that are too old or whose bucket is gone, and forgets the stored
+//! results of completed ones.
+
 use std::sync::Arc;
 use std::time::Duration;
 

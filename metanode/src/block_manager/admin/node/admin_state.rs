@@ -1,3 +1,5 @@
+//! What an operator wants of a node: in service, draining, or in maintenance.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! How far a drain has come, and what keeps the rest of the blocks on the node.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

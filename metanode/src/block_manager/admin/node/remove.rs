@@ -1,3 +1,5 @@
+//! Removing a node: the checks that no block is lost with it, and the transaction that forgets it.
+
 use std::sync::Arc;
 
 use cairn_planner::{ClusterView, NodeView};

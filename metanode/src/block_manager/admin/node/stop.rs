@@ -1,3 +1,5 @@
+//! Whether nodes can be stopped without making a block unreadable.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

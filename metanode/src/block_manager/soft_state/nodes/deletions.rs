@@ -1,3 +1,5 @@
+//! Which deletions a node was ordered, and how many replicas wait to be deleted there.
+
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
 
@@ -78,7 +80,8 @@ impl Outgoing {
         self.replicas = self.replicas.saturating_add(replicas);
     }
 
-    /// What was queued more than once, or counted otherwise than it was done, is forgotten at the end.
+    /// So many replicas were deleted. The sums are estimates: a deletion may have been queued twice, or with a length
+    /// that was not known. So they are cut off at zero, and the bytes are zero when no replica is left.
     pub(super) fn done(&mut self, replicas: u64, bytes: u64) {
         self.replicas = self.replicas.saturating_sub(replicas);
         self.bytes = if self.replicas == 0 { 0 } else { self.bytes.saturating_sub(bytes) };

@@ -1,3 +1,5 @@
+//! When a node has failed so often that it gets no work for a while.
+
 use std::collections::VecDeque;
 use std::time::Duration;
 

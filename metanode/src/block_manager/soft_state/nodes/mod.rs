@@ -1,9 +1,18 @@
-//! The datanodes, as this process knows them: who is there, how full, and what was asked of them.
+//! The datanodes as this process knows them: their state, how full they are, and what they were asked to do.
 //!
-//! The table is filled from SQL at start. A node from SQL counts as live until its silence says
-//! otherwise, counted from the start; but nobody has heard of it yet, so others are preferred, and
-//! its first heartbeat is answered with the wish that it register again: its full report tells what
-//! this process cannot know.
+//! | module | what is there |
+//! |---|---|
+//! | this file | [`NodeTable`]: all nodes, heartbeats, registrations, and the view that decisions get |
+//! | [`state`] | live, stale, dead: which state follows |
+//! | [`report`] | how far a node's block report has come |
+//! | [`deletions`] | which deletions a node was ordered, and which wait |
+//! | [`failures`] | what a node failed at lately, and when it gets nothing for a while |
+//! | [`recent`] | blocks that a node stored a moment ago, which a report on its way may not name |
+//!
+//! The table is filled from SQL at start, and every node in it is live at first; the time without contact
+//! counts from the start. Such a node is suspect until it has registered with this process: placement and
+//! readers prefer others. Its first heartbeat is answered with `Reregister`, because only a full block
+//! report tells what it holds now.
 
 mod deletions;
 mod failures;
@@ -24,7 +33,7 @@ use self::deletions::{Deletions, Outgoing};
 use self::failures::Failures;
 use self::recent::Recent;
 use self::report::Report;
-pub(crate) use self::report::{Told, Unknown};
+pub(crate) use self::report::{ReportSums, Unknown};
 use self::state::{Patience, Signal};
 use crate::store::nodes::KnownNode;
 use cairn_planner::NodeView;
@@ -44,30 +53,30 @@ pub(crate) struct Node {
     pub(crate) admin_state: AdminState,
     /// Version of its software.
     pub(crate) version: String,
-    /// When it was seen to be stale.
+    /// When it became stale, by monotonic time.
     stale_at: Duration,
-    /// Its volumes, as it told last.
+    /// Its volumes, as of its last heartbeat.
     pub(crate) volumes: Vec<VolumeUsage>,
-    /// When it was heard of last, by monotonic time; when the table was filled, if not yet.
-    pub(crate) heard_at: Duration,
+    /// When it last sent a heartbeat or registered, by monotonic time; without either, when the table was filled.
+    pub(crate) last_contact: Duration,
     /// Whether it registered with this process.
     pub(crate) present: bool,
-    /// Until when others are preferred, because a client could not reach it.
+    /// Until when it is suspect, because a gateway could not reach it.
     avoid_until: Duration,
-    /// What is queued for deletion there.
+    /// Replicas and bytes that are queued for deletion there.
     outgoing: Outgoing,
-    /// What it is told to delete.
+    /// Which deletions were ordered, and whether more wait.
     pub(crate) deletions: Deletions,
-    /// What it reported in this incarnation.
+    /// Its block reports of this incarnation.
     pub(crate) report: Report,
-    /// It is to report all that it holds once more, at once.
+    /// Its next heartbeat is answered with the wish for a full block report.
     pub(crate) wants_report: bool,
-    /// Blocks that it stored lately, which a report on its way may not name yet.
+    /// Blocks that it stored a moment ago: a block report on its way may be too old to name them.
     recent: Recent,
-    /// What it failed at lately.
+    /// Its recent failures.
     failures: Failures,
-    /// It was told that it is drained.
-    pub(crate) told_drained: bool,
+    /// The event that it is drained was published.
+    pub(crate) drained_announced: bool,
 }
 
 impl Node {
@@ -75,19 +84,19 @@ impl Node {
         self.volumes.iter().filter(|volume| volume.failed.is_none())
     }
 
-    /// Whether it registered with this process, and its report was worked in to its last page. Before that nobody knows
-    /// whether it still has what it had.
+    /// Whether it registered with this process and its first block report is complete. Before that, what SQL says
+    /// about its replicas may be out of date.
     pub(crate) fn has_reported(&self) -> bool {
         self.present && self.report.is_complete()
     }
 
-    /// Whether its report is still to be expected.
+    /// Whether its first block report is still expected.
     pub(crate) fn is_awaited(&self) -> bool {
         !self.has_reported() && self.state != NodeState::Dead
     }
 
-    /// Whether it may be silent at this time.
-    fn may_be_silent(&self, at: Timestamp) -> bool {
+    /// Whether an operator allows it to be down at this time.
+    fn may_be_down(&self, at: Timestamp) -> bool {
         matches!(self.admin_state, AdminState::Maintenance { until } if at < until)
     }
 
@@ -99,12 +108,14 @@ impl Node {
             zone: self.zone.clone(),
             state: self.state,
             admin_state: match self.admin_state {
-                AdminState::Maintenance { .. } if !self.may_be_silent(now.wall) => AdminState::InService,
+                AdminState::Maintenance { .. } if !self.may_be_down(now.wall) => AdminState::InService,
                 admin_state => admin_state,
             },
             suspect: !self.has_reported() || now.monotonic < self.avoid_until,
             failing: false,
             capacity: sum(|volume| volume.capacity),
+            // Volumes are as of the last heartbeat, and the rest is as of now: for a moment the deletions may be larger
+            // than what is used, so that the difference is cut off at zero.
             predicted_used: sum(|volume| volume.used)
                 .saturating_add(traffic.inbound)
                 .saturating_sub(self.outgoing.bytes())
@@ -118,18 +129,18 @@ impl Node {
 /// Bytes on their way to a node, and off it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Traffic {
-    /// Granted there, or being copied to it.
+    /// Bytes that grants reserve there, and bytes of copies to it.
     pub(crate) inbound: u64,
-    /// Being moved to another node; the deletion is not queued yet.
+    /// Bytes of moves off it whose deletion is not queued yet.
     pub(crate) outbound: u64,
 }
 
 /// A moment, by both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
-    /// For silence and deadlines within this process.
+    /// For the time since the last contact, and for deadlines within this process.
     pub(crate) monotonic: Duration,
-    /// For what is agreed with operators.
+    /// For the end of maintenance, which operators state by the wall clock.
     pub(crate) wall: Timestamp,
 }
 
@@ -138,20 +149,20 @@ pub(crate) struct Moment {
 pub(crate) struct NodeTable {
     nodes: BTreeMap<NodeId, Node>,
     patience: Patience,
-    /// Nodes that look different since [`take_changed`](Self::take_changed).
+    /// Nodes whose view changed since the last [`take_changed`](Self::take_changed).
     changed: BTreeSet<NodeId>,
-    /// When nodes will look different only because time passed.
+    /// When the view of a node changes only because time passes.
     deadlines: BTreeSet<(Duration, NodeId)>,
-    /// Nodes that fail again and again.
+    /// Nodes that get no work because they failed repeatedly.
     failing: BTreeSet<NodeId>,
-    /// More than half of the live nodes seem to fail: it is more likely that those who say so, such as a
-    /// gateway that is cut off, are wrong.
+    /// More than half of the live nodes seem to fail. Then the reporter is more likely at fault, for example a
+    /// gateway that is cut off from the network, and the failures are ignored.
     blames_too_many: bool,
 }
 
 /// What a heartbeat changed.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct HeartbeatEffect {
     /// It was stale.
     pub(crate) revived: bool,
     /// Volumes that failed since the last heartbeat, and why.
@@ -218,17 +229,17 @@ impl NodeTable {
         u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)
     }
 
-    /// A node's state; one that nobody knows is as good as dead.
+    /// A node's state. An unknown node counts as dead.
     pub(crate) fn state(&self, node: NodeId) -> NodeState {
         self.get(node).map_or(NodeState::Dead, |node| node.state)
     }
 
-    /// How many copies there can be of a block that wants `replication`.
+    /// How many replicas a block of this replication can have: no more than there are nodes.
     pub(crate) fn attainable(&self, replication: u32) -> u32 {
         replication.min(self.len())
     }
 
-    /// A node registered: it begins anew.
+    /// A node registered: all that was known of its earlier incarnation is dropped, except what is queued for deletion.
     pub(crate) fn registered(&mut self, register: Register, incarnation: u64, now: Duration) {
         let state = state::next(self.state(register.node), Signal::Registered, self.patience);
         let known = KnownNode {
@@ -247,17 +258,17 @@ impl NodeTable {
         self.changed.insert(id);
     }
 
-    /// A node is forgotten.
+    /// Removes a node.
     pub(crate) fn remove(&mut self, node: NodeId) {
         self.nodes.remove(&node);
         self.changed.insert(node);
     }
 
-    /// Something else is wanted of a node.
+    /// Sets what the operator wants of a node.
     pub(crate) fn set_admin_state(&mut self, id: NodeId, admin_state: AdminState) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.admin_state = admin_state;
-            node.told_drained = false;
+            node.drained_announced = false;
             self.changed.insert(id);
         }
     }
@@ -271,14 +282,15 @@ impl NodeTable {
         self.iter().filter_map(over).collect()
     }
 
-    /// The nodes that are to be emptied and are not dead.
+    /// The nodes that drain and are not dead.
     pub(crate) fn draining(&self) -> Vec<NodeId> {
         let draining = |(_, node): &(NodeId, &Node)| node.admin_state == AdminState::Draining;
         let there = |(_, node): &(NodeId, &Node)| node.state != NodeState::Dead;
         self.iter().filter(draining).filter(there).map(|(id, _)| id).collect()
     }
 
-    /// Whether messages of this incarnation are to be listened to.
+    /// Whether messages of this incarnation are accepted: it is the current one, registered with this process, and the
+    /// node is not dead.
     pub(crate) fn accepts(&self, node: NodeId, incarnation: u64) -> bool {
         self.get(node).is_some_and(|node| {
             node.present && node.incarnation == incarnation && node.state != NodeState::Dead
@@ -286,13 +298,18 @@ impl NodeTable {
     }
 
     /// A node sent a heartbeat.
-    pub(crate) fn heard(&mut self, node: NodeId, volumes: Vec<VolumeUsage>, now: Duration) -> Heard {
+    pub(crate) fn heartbeat(
+        &mut self,
+        node: NodeId,
+        volumes: Vec<VolumeUsage>,
+        now: Duration,
+    ) -> HeartbeatEffect {
         let patience = self.patience;
         let id = node;
-        let Some(node) = self.nodes.get_mut(&id) else { return Heard::default() };
+        let Some(node) = self.nodes.get_mut(&id) else { return HeartbeatEffect::default() };
         let before = node.state;
-        node.state = state::next(before, Signal::Heard, patience);
-        node.heard_at = now;
+        node.state = state::next(before, Signal::Heartbeat, patience);
+        node.last_contact = now;
         let was_good =
             |id: VolumeId| !node.volumes.iter().any(|volume| volume.volume == id && volume.failed.is_some());
         let failed = volumes
@@ -304,19 +321,20 @@ impl NodeTable {
             node.volumes = volumes;
             self.changed.insert(id);
         }
-        Heard { revived: before == NodeState::Stale && node.state == NodeState::Live, failed }
+        HeartbeatEffect { revived: before == NodeState::Stale && node.state == NodeState::Live, failed }
     }
 
-    /// Time has passed. Answers who changed to which state. Nobody dies during maintenance.
+    /// Applies the time that has passed since the nodes' last contacts. Returns the nodes whose state changed, and to
+    /// what. No node becomes dead during its maintenance.
     pub(crate) fn tick(&mut self, moment: Moment) -> Vec<(NodeId, NodeState)> {
         let now = moment.monotonic;
         let patience = self.patience;
         let mut changes = Vec::new();
         for (id, node) in &mut self.nodes {
-            let silence = Signal::Silent(now.saturating_sub(node.heard_at));
-            let next = state::next(node.state, silence, patience);
+            let signal = Signal::NoContactFor(now.saturating_sub(node.last_contact));
+            let next = state::next(node.state, signal, patience);
             let unwarned = next == NodeState::Dead && now < node.stale_at + patience.warning;
-            let excused = next == NodeState::Dead && node.may_be_silent(moment.wall);
+            let excused = next == NodeState::Dead && node.may_be_down(moment.wall);
             if next == node.state || unwarned || excused {
                 continue;
             }
@@ -330,8 +348,8 @@ impl NodeTable {
         changes
     }
 
-    /// A client could not reach the node: others are preferred for as long as silence would need to
-    /// make it stale. Three times, and the node is failing.
+    /// A gateway could not reach the node. It is suspect for as long as it takes a node without contact to become
+    /// stale; the third time in that period it counts as failing.
     pub(crate) fn unreachable(&mut self, id: NodeId, now: Duration) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.avoid_until = now + self.patience.stale_after;
@@ -340,7 +358,7 @@ impl NodeTable {
         self.failed(id, None, now);
     }
 
-    /// The node failed at something; `other` is who may be the one to blame.
+    /// The node failed at something; `other` is the node that may have caused it.
     pub(crate) fn failed(&mut self, id: NodeId, other: Option<NodeId>, now: Duration) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.failures.add(other, now, self.patience.stale_after);
@@ -349,7 +367,7 @@ impl NodeTable {
         }
     }
 
-    /// The node did something well.
+    /// The node succeeded at something.
     pub(crate) fn succeeded(&mut self, id: NodeId) {
         if let Some(node) = self.nodes.get_mut(&id)
             && node.failures.forget()
@@ -358,20 +376,25 @@ impl NodeTable {
         }
     }
 
-    /// Whether others are to be preferred.
-    pub(crate) fn is_doubtful(&self, node: NodeId, now: Duration) -> bool {
+    /// Whether other nodes are preferred: it has not reported yet, or a gateway could not reach it a moment ago.
+    pub(crate) fn is_suspect(&self, node: NodeId, now: Duration) -> bool {
         self.get(node).is_none_or(|node| !node.has_reported() || now < node.avoid_until)
     }
 
-    /// A page of a node's report was worked in. Answers what the report told in all, if this was its last page.
-    pub(crate) fn reported(&mut self, report: &BlockReport, unknown: Unknown, strange: u64) -> Option<Told> {
+    /// A page of a node's block report was applied. Returns the sums of the whole report if this was its last page.
+    pub(crate) fn reported(
+        &mut self,
+        report: &BlockReport,
+        unknown: Unknown,
+        strange: u64,
+    ) -> Option<ReportSums> {
         let node = self.nodes.get_mut(&report.node)?;
         let told = node.report.add(report, unknown, strange)?;
         self.changed.insert(report.node);
         Some(told)
     }
 
-    /// All nodes are to report once more what they hold.
+    /// Asks every node for a full block report.
     pub(crate) fn ask_for_reports(&mut self) {
         for node in self.nodes.values_mut() {
             node.wants_report = true;
@@ -379,7 +402,7 @@ impl NodeTable {
         }
     }
 
-    /// Whether a node is to report once more; asked for once.
+    /// Whether to ask the node for a full block report now; clears the wish.
     pub(crate) fn take_report_wish(&mut self, id: NodeId) -> bool {
         self.nodes.get_mut(&id).is_some_and(|node| std::mem::take(&mut node.wants_report))
     }
@@ -436,7 +459,7 @@ impl Node {
             version: known.version,
             stale_at: now,
             volumes: known.volumes,
-            heard_at: now,
+            last_contact: now,
             present: false,
             avoid_until: Duration::ZERO,
             outgoing: Outgoing::new(known.deletions),
@@ -445,7 +468,7 @@ impl Node {
             wants_report: false,
             recent: Recent::default(),
             failures: Failures::default(),
-            told_drained: false,
+            drained_announced: false,
         }
     }
 }

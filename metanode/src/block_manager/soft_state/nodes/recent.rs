@@ -1,3 +1,6 @@
+//! Blocks that a node stored a moment ago. A block report that was made before does not name them, and they are not
+//! missing because of that.
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 

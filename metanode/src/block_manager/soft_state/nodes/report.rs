@@ -1,9 +1,9 @@
-//! How far a node's report has come.
+//! How far a node's block report has come, page by page, and what it summed up to.
 
 use cairn_protocol::cluster::{BlockReport, ReportedReplica};
 use cairn_protocol::id::BlockId;
 
-/// Replicas that nobody refers to and whose leases are over.
+/// Replicas of blocks to which nothing refers and whose leases have ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unknown {
     /// How many.
@@ -25,29 +25,29 @@ impl Unknown {
     }
 }
 
-/// What a report told, all pages together.
+/// The sums over all pages of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct ReportSums {
     /// Replicas that the node holds.
     pub(crate) replicas: u64,
-    /// Those that nobody refers to.
+    /// Those of blocks to which nothing refers.
     pub(crate) unknown: Unknown,
-    /// How many of these the database should have known.
+    /// How many of these the database should know: they are a sign that it is older than the node's disks (`hold.rs`).
     pub(crate) strange: u64,
 }
 
-/// What a node reported in an incarnation. Reports come one after another, each in pages.
+/// The block reports of one incarnation of a node. They follow each other, each in pages.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    /// What the pages so far told, and with which block they end; `None` between two reports.
-    current: Option<(Told, Option<BlockId>)>,
-    /// What the last report told.
-    last: Option<Told>,
-    /// Replicas that nobody refers to, as counted last.
+    /// The sums of the pages so far, and the block with which they end; `None` between two reports.
+    current: Option<(ReportSums, Option<BlockId>)>,
+    /// The sums of the last complete report.
+    last: Option<ReportSums>,
+    /// Replicas of blocks to which nothing refers, as of the last complete report.
     unknown: Unknown,
-    /// How many that the database should have known were given up.
+    /// How many replicas were deleted although the database should have known their blocks.
     pub(crate) given_up: u64,
-    /// Some of those that nobody refers to, until the first report is complete.
+    /// Replicas of blocks to which nothing refers, kept until the first report is complete.
     put_off: Vec<ReportedReplica>,
 }
 
@@ -56,51 +56,51 @@ pub(crate) struct Report {
 const PUT_OFF_MAX: usize = 10_000;
 
 impl Report {
-    /// A page was worked in. Answers what the report told, if this was its last page. A page that leaves a gap to the
-    /// one before it does not count: the report goes on where the gap begins, or begins anew.
-    pub(crate) fn add(&mut self, page: &BlockReport, unknown: Unknown, strange: u64) -> Option<Told> {
-        let (mut told, through) = match (self.current.take(), page.after) {
-            (_, None) => (Told::default(), None),
-            (Some((told, through)), after) if after <= through => (told, through),
+    /// A page was applied. Returns the sums of the report if this was its last page. A page that leaves a gap after the
+    /// one before it does not count: the report continues where the gap begins, or starts again.
+    pub(crate) fn add(&mut self, page: &BlockReport, unknown: Unknown, strange: u64) -> Option<ReportSums> {
+        let (mut sums, through) = match (self.current.take(), page.after) {
+            (_, None) => (ReportSums::default(), None),
+            (Some((sums, through)), after) if after <= through => (sums, through),
             (current, Some(_)) => {
                 self.current = current;
                 return None;
             }
         };
-        told.replicas += page.replicas.len() as u64;
-        told.unknown.add(unknown);
-        told.strange += strange;
+        sums.replicas += page.replicas.len() as u64;
+        sums.unknown.add(unknown);
+        sums.strange += strange;
         if page.through.is_some() {
-            self.current = Some((told, page.through.max(through)));
+            self.current = Some((sums, page.through.max(through)));
             return None;
         }
-        self.unknown = told.unknown;
-        self.last = Some(told);
-        Some(told)
+        self.unknown = sums.unknown;
+        self.last = Some(sums);
+        Some(sums)
     }
 
-    /// Whether there was a complete one.
+    /// Whether a report was complete.
     pub(crate) fn is_complete(&self) -> bool {
         self.last.is_some()
     }
 
-    /// Replicas that the last report named, or the current one if there is no other yet.
+    /// How many replicas the last complete report named; without one, the pages so far.
     pub(crate) fn replicas(&self) -> u64 {
-        let current = self.current.map_or(0, |(told, _)| told.replicas);
-        self.last.map_or(current, |told| told.replicas)
+        let current = self.current.map_or(0, |(sums, _)| sums.replicas);
+        self.last.map_or(current, |sums| sums.replicas)
     }
 
-    /// Replicas that nobody refers to, as far as is known.
+    /// Replicas of blocks to which nothing refers, as far as is known.
     pub(crate) fn unknown(&self) -> Unknown {
         self.unknown
     }
 
-    /// Further ones were found outside of a report.
+    /// More were found, and not by a report.
     pub(crate) fn add_unknown(&mut self, unknown: Unknown) {
         self.unknown.add(unknown);
     }
 
-    /// These are to be looked at when the report is complete.
+    /// Keeps these until the report is complete. Beyond the limit they are dropped: the next report names them again.
     pub(crate) fn put_off(&mut self, unknown: &[ReportedReplica]) {
         let room = PUT_OFF_MAX.saturating_sub(self.put_off.len());
         self.put_off.extend(unknown.iter().take(room));
@@ -111,7 +111,7 @@ impl Report {
         std::mem::take(&mut self.put_off)
     }
 
-    /// They are given up, and counted anew by the next report.
+    /// They are being deleted; the next report counts anew.
     pub(crate) fn forget_unknown(&mut self) {
         self.unknown = Unknown::default();
     }
@@ -137,12 +137,12 @@ mod tests {
     fn a_report_is_complete_when_its_pages_cover_all_without_a_gap() {
         let mut report = Report::default();
         assert!(!add(&mut report, None, Some(10)) && !add(&mut report, Some(20), None));
-        assert!(!report.is_complete(), "what lies between 10 and 20 was not told");
+        assert!(!report.is_complete(), "what lies between 10 and 20 is not reported yet");
         // A page that was sent again may overlap.
         assert!(!add(&mut report, Some(5), Some(8)) && !add(&mut report, Some(10), Some(20)));
         assert!(add(&mut report, Some(20), None) && report.is_complete());
         assert!(!add(&mut report, None, Some(10)));
-        assert!(report.is_complete(), "what the last one told is still known");
+        assert!(report.is_complete(), "the sums of the last report are still known");
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
         let mut report = Report::default();
         add(&mut report, None, Some(10));
         add(&mut report, None, Some(10));
-        let told = report.add(&page(Some(10), None), Unknown { blocks: 2, bytes: 5 }, 1).unwrap();
-        assert_eq!((told.strange, told.unknown), (2, Unknown { blocks: 2, bytes: 5 }));
+        let sums = report.add(&page(Some(10), None), Unknown { blocks: 2, bytes: 5 }, 1).unwrap();
+        assert_eq!((sums.strange, sums.unknown), (2, Unknown { blocks: 2, bytes: 5 }));
     }
 }

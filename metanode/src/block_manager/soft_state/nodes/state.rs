@@ -1,4 +1,4 @@
-//! A datanode's life: the only place where its state changes.
+//! The states of a datanode (live, stale, dead) and the one function that decides which follows.
 
 use std::time::Duration;
 
@@ -10,33 +10,33 @@ pub(crate) enum Signal {
     /// It registered.
     Registered,
     /// It sent a heartbeat.
-    Heard,
-    /// It has been silent for so long.
-    Silent(Duration),
+    Heartbeat,
+    /// Its last heartbeat or registration was this long ago.
+    NoContactFor(Duration),
 }
 
-/// Silence that changes a node's state.
+/// How long a node may be without contact before its state changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// Live nodes become stale.
+    /// A live node becomes stale after this time without contact.
     pub(crate) stale_after: Duration,
-    /// Stale nodes become dead.
+    /// A stale node becomes dead after this time without contact.
     pub(crate) dead_after: Duration,
-    /// Nobody is called dead who was not seen stale for so long: when it was this process that slept,
-    /// it first hears who is there.
+    /// A node is stale for at least this long before it is dead. When it was this process that was suspended,
+    /// the nodes have this time to send a heartbeat.
     pub(crate) warning: Duration,
 }
 
-/// The state after `signal`; one step at a time, so that nobody dies without having been stale.
+/// The state after `signal`. A node is always stale before it is dead.
 ///
-/// A dead node does not come back by a heartbeat: its blocks were given up, so it must register,
-/// and report what it holds.
+/// A heartbeat does not revive a dead node: its replicas no longer count, so it must register and
+/// report what it holds.
 pub(crate) fn next(state: NodeState, signal: Signal, patience: Patience) -> NodeState {
     match (state, signal) {
-        (_, Signal::Registered) | (NodeState::Live | NodeState::Stale, Signal::Heard) => NodeState::Live,
-        (NodeState::Live, Signal::Silent(silence)) if silence >= patience.stale_after => NodeState::Stale,
-        (NodeState::Stale, Signal::Silent(silence)) if silence >= patience.dead_after => NodeState::Dead,
-        (NodeState::Dead, Signal::Heard) | (_, Signal::Silent(_)) => state,
+        (_, Signal::Registered) | (NodeState::Live | NodeState::Stale, Signal::Heartbeat) => NodeState::Live,
+        (NodeState::Live, Signal::NoContactFor(time)) if time >= patience.stale_after => NodeState::Stale,
+        (NodeState::Stale, Signal::NoContactFor(time)) if time >= patience.dead_after => NodeState::Dead,
+        (NodeState::Dead, Signal::Heartbeat) | (_, Signal::NoContactFor(_)) => state,
     }
 }
 
@@ -50,24 +50,24 @@ mod tests {
         warning: Duration::ZERO,
     };
 
-    fn silent(state: NodeState, seconds: u64) -> NodeState {
-        next(state, Signal::Silent(Duration::from_secs(seconds)), PATIENCE)
+    fn no_contact_for(state: NodeState, seconds: u64) -> NodeState {
+        next(state, Signal::NoContactFor(Duration::from_secs(seconds)), PATIENCE)
     }
 
     #[test]
-    fn silence_makes_stale_then_dead() {
-        assert_eq!(silent(NodeState::Live, 9), NodeState::Live);
-        assert_eq!(silent(NodeState::Live, 10), NodeState::Stale);
-        assert_eq!(silent(NodeState::Live, 1_000), NodeState::Stale);
-        assert_eq!(silent(NodeState::Stale, 299), NodeState::Stale);
-        assert_eq!(silent(NodeState::Stale, 300), NodeState::Dead);
-        assert_eq!(silent(NodeState::Dead, 0), NodeState::Dead);
+    fn a_node_without_contact_becomes_stale_then_dead() {
+        assert_eq!(no_contact_for(NodeState::Live, 9), NodeState::Live);
+        assert_eq!(no_contact_for(NodeState::Live, 10), NodeState::Stale);
+        assert_eq!(no_contact_for(NodeState::Live, 1_000), NodeState::Stale);
+        assert_eq!(no_contact_for(NodeState::Stale, 299), NodeState::Stale);
+        assert_eq!(no_contact_for(NodeState::Stale, 300), NodeState::Dead);
+        assert_eq!(no_contact_for(NodeState::Dead, 0), NodeState::Dead);
     }
 
     #[test]
     fn a_heartbeat_revives_the_stale_and_only_a_registration_the_dead() {
-        assert_eq!(next(NodeState::Stale, Signal::Heard, PATIENCE), NodeState::Live);
-        assert_eq!(next(NodeState::Dead, Signal::Heard, PATIENCE), NodeState::Dead);
+        assert_eq!(next(NodeState::Stale, Signal::Heartbeat, PATIENCE), NodeState::Live);
+        assert_eq!(next(NodeState::Dead, Signal::Heartbeat, PATIENCE), NodeState::Dead);
         assert_eq!(next(NodeState::Dead, Signal::Registered, PATIENCE), NodeState::Live);
     }
 }

@@ -1,3 +1,5 @@
+//! The table of nodes: states, failures, and the view that decisions get.
+
 use uuid::Uuid;
 
 use super::*;
@@ -68,7 +70,7 @@ fn nobody_dies_because_this_process_slept() {
     // It wakes after a long time, and the node's next heartbeat comes.
     assert_eq!(tick(&mut table, 400), [(node, NodeState::Stale)]);
     assert_eq!(tick(&mut table, 403), []);
-    assert!(table.heard(node, Vec::new(), seconds(403)).revived);
+    assert!(table.heartbeat(node, Vec::new(), seconds(403)).revived);
     // It wakes again, and this time nothing comes.
     assert_eq!(tick(&mut table, 900), [(node, NodeState::Stale)]);
     assert_eq!(tick(&mut table, 905), []);
@@ -79,10 +81,10 @@ fn nobody_dies_because_this_process_slept() {
 #[test]
 fn a_heartbeat_in_time_keeps_a_node_alive() {
     let (mut table, node) = table();
-    assert!(!table.heard(node, Vec::new(), seconds(9)).revived);
+    assert!(!table.heartbeat(node, Vec::new(), seconds(9)).revived);
     assert_eq!(tick(&mut table, 18), []);
     assert_eq!(tick(&mut table, 19), [(node, NodeState::Stale)]);
-    assert!(table.heard(node, Vec::new(), seconds(20)).revived);
+    assert!(table.heartbeat(node, Vec::new(), seconds(20)).revived);
 }
 
 #[test]
@@ -116,13 +118,13 @@ fn a_node_from_sql_counts_as_live_but_must_register() {
 #[test]
 fn nobody_is_sure_of_a_node_before_the_last_page_of_its_report_is_worked_in() {
     let (mut table, node) = table();
-    let suspect = |table: &NodeTable| view(table, node, 0, 0).suspect && table.is_doubtful(node, seconds(0));
+    let suspect = |table: &NodeTable| view(table, node, 0, 0).suspect && table.is_suspect(node, seconds(0));
     assert!(suspect(&table));
     report(&mut table, node, None, Some(7));
     assert!(suspect(&table));
     table.take_changed(seconds(0));
     report(&mut table, node, Some(7), None);
-    assert!(!view(&table, node, 0, 0).suspect && !table.is_doubtful(node, seconds(0)));
+    assert!(!view(&table, node, 0, 0).suspect && !table.is_suspect(node, seconds(0)));
     assert_eq!(table.take_changed(seconds(0)), [node].into());
     table.registered(register(node, vec![volume(1_000, 100, false)]), 2, seconds(1));
     assert!(suspect(&table), "it begins anew");
@@ -143,13 +145,13 @@ fn utilisation_counts_what_is_coming_and_what_is_going() {
 }
 
 #[test]
-fn what_looks_different_is_told_once_and_when_time_alone_changes_it() {
+fn a_changed_view_is_reported_once_also_when_only_time_changed_it() {
     let (mut table, node) = table();
     report(&mut table, node, None, None);
     assert_eq!(table.take_changed(seconds(0)), [node].into());
-    table.heard(node, vec![volume(1_000, 100, false)], seconds(1));
+    table.heartbeat(node, vec![volume(1_000, 100, false)], seconds(1));
     assert!(table.take_changed(seconds(1)).is_empty(), "nothing is new");
-    table.heard(node, vec![volume(1_000, 101, false)], seconds(2));
+    table.heartbeat(node, vec![volume(1_000, 101, false)], seconds(2));
     assert_eq!(table.take_changed(seconds(2)), [node].into());
     table.unreachable(node, seconds(3));
     assert_eq!(table.take_changed(seconds(3)), [node].into());
@@ -173,13 +175,13 @@ fn nobody_dies_during_maintenance() {
 }
 
 #[test]
-fn a_failed_volume_gives_no_room_and_is_told_once() {
+fn a_failed_volume_has_no_free_space_and_is_reported_once() {
     let (mut table, node) = table();
     let volumes = vec![volume(1_000, 100, true), volume(500, 0, false)];
-    assert_eq!(table.heard(node, volumes.clone(), seconds(1)).failed.len(), 1);
-    assert!(table.heard(node, volumes, seconds(2)).failed.is_empty());
+    assert_eq!(table.heartbeat(node, volumes.clone(), seconds(1)).failed.len(), 1);
+    assert!(table.heartbeat(node, volumes, seconds(2)).failed.is_empty());
     assert_eq!(view(&table, node, 2, 0).room, 500);
-    table.heard(node, vec![volume(1_000, 100, true)], seconds(3));
+    table.heartbeat(node, vec![volume(1_000, 100, true)], seconds(3));
     assert!(!view(&table, node, 3, 0).takes(1));
 }
 

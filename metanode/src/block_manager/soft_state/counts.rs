@@ -1,0 +1,33 @@
+//! Subtraction for counts that must never fall below zero.
+
+use cairn_protocol::warn_self;
+
+/// `count` less `amount`.
+///
+/// Less than zero means that something was taken off twice. Tests fail then. A server goes on, with a warning and
+/// a count of zero, because these counts only guide placement: a wrong one makes a node look emptier than it is for
+/// a while, and a panic would end the request of a client, or a worker.
+pub(super) fn without(count: u64, amount: u64, what: &'static str) -> u64 {
+    count.checked_sub(amount).unwrap_or_else(|| {
+        debug_assert!(false, "{amount} is taken off {what}, of which there are {count}");
+        warn_self!(what, count, amount, "more was taken off a count than was added to it; it is set to zero");
+        0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_can_be_taken_off() {
+        assert_eq!((without(5, 3, "bytes"), without(5, 5, "bytes")), (2, 0));
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "6 is taken off bytes, of which there are 5")]
+    fn a_count_that_would_fall_below_zero_is_noticed() {
+        without(5, 6, "bytes");
+    }
+}
