@@ -8,8 +8,22 @@
 //! | `directory` | the data directory, held by one process at a time |
 //! | `http` | the routes: services, `/health`, `/events` |
 //! | [`namespace`] | what gateways ask: the `Metadata` service |
-//! | [`blocks`] | where blocks are: grants, placement, liveness, repair; the `Cluster` and `Admin` services |
+//! | [`block_manager`] | where blocks are: the `Cluster` and `Admin` services; see below |
 //! | [`store`] | everything that knows SQL; group commit |
+//!
+//! Where the block manager keeps its promises:
+//!
+//! | question | file in `block_manager/` |
+//! |---|---|
+//! | who may store a block: grants, and the leases that gateways renew | `grants.rs`; ended leases: `workers/leases.rs` |
+//! | placement by zones | the crate `cairn_planner`, called by `grants.rs` and `workers/` |
+//! | the grace period of deletes | `workers/garbage.rs`; its length: `config.rs`; what is old enough: `clock.rs` |
+//! | a heartbeat: registration, reported changes, commands | `cluster/` |
+//! | what a stored, deleted or corrupt replica changes, also when a heartbeat reports it | `replica_changes/` |
+//! | repair of under-replicated blocks | `repair_queue.rs`, `workers/repair.rs` |
+//! | when a node is live, stale or dead | `soft_state/nodes/state.rs`, `workers/liveness.rs` |
+//! | whether anything may be deleted | `hold.rs` |
+//! | what a restart loses | `soft_state/` |
 //!
 //! Architecture invariant: nothing here knows of S3's HTTP, of XML, or of files of blocks. What must
 //! survive a restart is in SQL; memory holds nothing else that grows with the number of objects.

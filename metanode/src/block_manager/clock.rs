@@ -1,15 +1,15 @@
 //! Cluster time: the clock by which leases, ages and grace periods are judged.
 //!
-//! It is the wall clock of the cluster's first start, and goes on with the monotonic clock of whichever process runs. It
-//! stands still while no metanode runs, so it may lag behind the time of day; that does no harm, for everything that is
-//! judged by it (ids of blocks, grants, leases, marks) is stamped by it. Setting the wall clock, or starting with a wrong
-//! one, changes nothing: a leap forward gives up no block that is on its way, a leap back keeps none for ever.
+//! It begins with the wall clock at the cluster's first start, and advances with the monotonic clock of the running
+//! process. It stops while no metanode runs, so it may be behind the time of day. That does no harm, because all that is
+//! compared with it (ids of blocks, grants, leases, marks) was stamped by it. So a change of the wall clock, or a start with a
+//! wrong one, changes nothing: a leap forward ends no lease early, and a leap back keeps no block for ever.
 //!
-//! A mark is kept in SQL every few seconds, a little ahead of the time that was told, and the next process begins there:
-//! so the time does not go back. A process that ends at once loses less than two intervals of a lease by that.
+//! A mark is written to SQL every few seconds, a little ahead of cluster time. The next process starts at the mark, so that
+//! cluster time never goes back. A restart shortens a lease by less than two of these intervals.
 //!
-//! The namespace stamps what it retires by the wall clock, which users see. [`Clock::retired_before`] says which of those
-//! stamps are as old as a grace period, whatever was done to the wall clock meanwhile.
+//! The namespace stamps what it retires by the wall clock, because users see those times. [`Clock::retired_before`] decides
+//! which stamps are a grace period old, even if the wall clock was changed since.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,47 +20,47 @@ use serde::{Deserialize, Serialize};
 
 use super::config::BlockManagerConfig;
 
-/// Marks in the time of a lease: what a restart costs must be little of it.
+/// Marks that are written within one lease: a restart must shorten a lease by little.
 const MARKS_PER_LEASE: u32 = 64;
 
 /// The longest time between two marks.
 const MARK_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
-/// Looks at the wall clock that are remembered of each grace period.
+/// Samples of the wall clock that are kept of a grace period.
 const SAMPLES_PER_GRACE: u32 = 32;
 
-/// How far wall and cluster time may go apart between two looks without counting as a leap: clocks are slewed by at most
-/// half a thousandth (adjtimex(2)), and a look takes its time.
+/// How far wall and cluster time may diverge between two samples without counting as a change of the wall clock: clocks
+/// are slewed by at most half a thousandth (adjtimex(2)), and taking a sample needs some time.
 const LEAP: Duration = Duration::from_millis(100);
 
-/// What SQL keeps.
+/// The row in SQL from which the next process continues.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
-    /// No later time was told, unless the next mark was late.
+    /// Cluster time was never later than this, unless the next mark was late.
     mark: Timestamp,
     /// The longest lease of a grant that may still be valid, in milliseconds.
     lease_ms: u64,
-    /// No grant that was given before this was kept is valid after that.
+    /// When the last of the grants ends that were given before this row was written.
     grants_end: Timestamp,
-    /// Looks at the wall clock.
+    /// Samples of the wall clock.
     samples: VecDeque<Sample>,
 }
 
-/// What the wall clock showed at a time.
+/// The wall clock and cluster time at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Sample {
     time: Timestamp,
     wall: Timestamp,
 }
 
-/// Cluster time. The time itself is told by the block manager's [`Env`].
+/// What is needed to judge by cluster time. The time itself comes from the block manager's [`Env`].
 #[derive(Debug)]
 pub(super) struct Clock {
     lease: Duration,
     grace: Duration,
     /// When this process began.
     began: Timestamp,
-    /// What grants of earlier processes may still do.
+    /// How long grants of earlier processes may be valid; `None` if there are none.
     before: Option<Before>,
     state: Mutex<ClockState>,
 }
@@ -81,8 +81,8 @@ struct ClockState {
 }
 
 impl Clock {
-    /// Goes on from what was kept. `is_new`: there was no process before that could have given a grant. Answers the
-    /// handle whose time is the cluster's.
+    /// Continues from what SQL has. `is_new`: no earlier process can have given a grant. Also returns the handle whose
+    /// time is cluster time.
     pub(super) fn begin(
         kept: Option<Kept>,
         is_new: bool,
@@ -93,7 +93,7 @@ impl Clock {
         let before = match &kept {
             Some(kept) => Some(Before { lease: Duration::from_millis(kept.lease_ms), end: kept.grants_end }),
             None if is_new => None,
-            // An earlier version, which kept nothing, may have given grants until just now.
+            // An earlier version did not write this row, and may have given grants until a moment ago.
             None => Some(Before { lease: config.lease, end: began.after(config.lease) }),
         };
         let state =
@@ -109,24 +109,24 @@ impl Clock {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until when a grant of a block can be valid that was given at this time and never renewed.
+    /// The end of a grant that was given at this time and never renewed.
     pub(super) fn lease_end(&self, given: Timestamp) -> Timestamp {
         let earlier =
             self.before.filter(|_| given <= self.began).map_or(Duration::ZERO, |before| before.lease);
         given.after(self.lease.max(earlier))
     }
 
-    /// No grant that exists now is valid after that.
+    /// When the last of the grants that exist now ends.
     pub(super) fn grants_end(&self, now: Timestamp) -> Timestamp {
         now.after(self.lease).max(self.before.map_or(Timestamp(0), |before| before.end))
     }
 
-    /// No grant of an earlier process, which this one has forgotten, is valid after that.
+    /// When the last grant of an earlier process ends. This process does not know those grants.
     pub(super) fn forgotten_grants_end(&self) -> Timestamp {
         self.before.map_or(Timestamp(0), |before| before.end)
     }
 
-    /// Remembers what the wall clock shows, if it is time to.
+    /// Takes a sample of the wall clock, if one is due.
     pub(super) fn look(&self, env: &Env) {
         let now = Sample { time: env.now(), wall: env.wall() };
         let interval = self.grace / SAMPLES_PER_GRACE;
@@ -136,14 +136,14 @@ impl Clock {
         if state.samples.back().is_none_or(is_due) {
             state.samples.push_back(now);
         }
-        // The last one before the window tells what the clock showed at its beginning.
+        // One sample from before the window is kept: it shows what the wall clock was at the window's beginning.
         while state.samples.get(1).is_some_and(|second| second.time <= window) {
             state.samples.pop_front();
         }
     }
 
-    /// What the wall clock showed a grace period ago, or less if it showed less at any time since: what was stamped
-    /// before has been retired for longer than that. `None` while that is not known.
+    /// The latest stamp that is certainly a grace period old: what the wall clock showed a grace period ago, or less if it
+    /// was set back since. `None` while the samples do not reach back so far.
     pub(super) fn retired_before(&self, env: &Env) -> Option<Timestamp> {
         self.look(env);
         let now = Sample { time: env.now(), wall: env.wall() };
@@ -162,7 +162,7 @@ impl Clock {
         }))
     }
 
-    /// What is to be kept now, if it is time to.
+    /// The row to write to SQL now, if one is due.
     pub(super) fn due(&self, now: Timestamp) -> Option<Kept> {
         let interval = (self.lease / MARKS_PER_LEASE).min(MARK_INTERVAL_MAX);
         let state = self.state();
@@ -180,19 +180,19 @@ impl Clock {
         })
     }
 
-    /// It was kept.
+    /// The row was written.
     pub(super) fn kept(&self, kept: &Kept) {
         self.state().mark = kept.mark;
     }
 }
 
-/// If the wall clock was set between two looks: the least that it may have shown between them.
+/// If the wall clock was set between two samples: the lowest time that it may have shown between them.
 fn least(earlier: Sample, later: Sample) -> Option<Timestamp> {
     let passed = later.time.since(earlier.time);
     leapt(earlier, later).then(|| earlier.wall.min(later.wall.before(passed)))
 }
 
-/// Whether the wall clock was set between two looks.
+/// Whether the wall clock was set between two samples.
 fn leapt(earlier: Sample, later: Sample) -> bool {
     let passed = later.time.since(earlier.time);
     let expected = earlier.wall.after(passed);

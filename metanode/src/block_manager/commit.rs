@@ -1,4 +1,4 @@
-//! Committing blocks that were stored under grants.
+//! Committing blocks that were stored under grants: what is checked, and what SQL and soft state record.
 
 use std::collections::HashSet;
 
@@ -45,8 +45,8 @@ fn invalid(reason: &str) -> MetadataError {
     MetadataError::InvalidGrant { reason: reason.to_owned() }
 }
 
-/// A block whose replicas are about to go must not become part of an object, however its grant looks: deletions are
-/// queued, and the mark is made, in one transaction, so whichever comes first decides.
+/// Refuses a block whose replicas are being deleted, even if its grant is valid. Giving a block up marks it and queues the
+/// deletions in one transaction, so either that transaction or this commit is first, and the other one sees it.
 async fn check_not_given_up(
     tx: &mut Connection,
     block: BlockId,
@@ -60,16 +60,16 @@ async fn check_not_given_up(
     Ok(())
 }
 
-/// The nodes that hold a block, as far as the metanode believes it.
+/// The nodes that hold a block, after the checks.
 struct Targets {
-    /// To be listed.
+    /// The nodes to list as holders.
     nodes: Vec<NodeId>,
     /// How many of them are not dead.
     live: u32,
 }
 
-/// Everything that a commit checks of a block's grant and of the nodes that are said to hold it. Runs in the commit's
-/// transaction, as the removal of a node does, so what it finds of nodes stays true until the commit is done.
+/// Checks a block's grant, and the nodes that the gateway names as holders. The removal of a node runs in a transaction too,
+/// and transactions follow each other, so what this finds about nodes stays true until the commit is done.
 fn targets(inner: &Inner, new: &NewExtent) -> Result<Targets, MetadataError> {
     let grant = &new.grant;
     grants::verify(inner, grant)?;
@@ -88,9 +88,9 @@ fn targets(inner: &Inner, new: &NewExtent) -> Result<Targets, MetadataError> {
         return Err(invalid("a node is named that the grant does not name"));
     }
     let soft_state = inner.soft_state();
-    let (nodes, unconfirmed) = believed(&soft_state, new);
+    let (nodes, unknown) = current_holders(&soft_state, new);
     let live = nodes.iter().filter(|node| soft_state.nodes.state(**node) != NodeState::Dead).count();
-    if live < grant.min_replicas as usize && unconfirmed {
+    if live < grant.min_replicas as usize && unknown {
         let reason = "a datanode that stored a block registered anew, and has not reported yet".to_owned();
         return Err(MetadataError::Unavailable { reason });
     }
@@ -105,53 +105,53 @@ fn targets(inner: &Inner, new: &NewExtent) -> Result<Targets, MetadataError> {
     Ok(Targets { nodes, live: u32::try_from(live).unwrap_or(u32::MAX) })
 }
 
-/// The nodes whose word that they stored the block is still to be believed, and whether that is not known yet of others. Those
-/// that are left out were removed, registered anew without the block, or lost it with a disk: to list them would make a copy
-/// that is not there count for ever.
-fn believed(soft_state: &SoftState, new: &NewExtent) -> (Vec<NodeId>, bool) {
+/// The nodes that still hold the block, and whether this is not known yet of others. Left out are nodes that were removed, that
+/// registered again and did not report the block, or that lost it with a disk: if they were listed, replicas that do not
+/// exist would count.
+fn current_holders(soft_state: &SoftState, new: &NewExtent) -> (Vec<NodeId>, bool) {
     let mut holders = Vec::with_capacity(new.stored_on.len());
-    let mut unconfirmed = false;
+    let mut unknown = false;
     for node in &new.stored_on {
-        match word_of(soft_state, new, *node) {
-            Word::Holds => holders.push(*node),
-            Word::Unconfirmed => unconfirmed = true,
-            Word::Withdrawn => {}
+        match holding_of(soft_state, new, *node) {
+            Holding::Yes => holders.push(*node),
+            Holding::Unknown => unknown = true,
+            Holding::Gone => {}
         }
     }
-    (holders, unconfirmed)
+    (holders, unknown)
 }
 
-/// Whether a node's word that it stored a block still counts.
-enum Word {
+/// Whether a node still holds a block that it stored earlier.
+enum Holding {
     /// Yes.
-    Holds,
-    /// It registered anew since, and its report, which will tell, is not complete.
-    Unconfirmed,
-    /// It does not hold the block any more.
-    Withdrawn,
+    Yes,
+    /// Not known: it has registered again, and its block report is not complete.
+    Unknown,
+    /// No.
+    Gone,
 }
 
-fn word_of(soft_state: &SoftState, new: &NewExtent, node: NodeId) -> Word {
-    // What a node held that was removed is not known to anybody, even if the node is back under its name.
-    let Some(known) = soft_state.nodes.get(node) else { return Word::Withdrawn };
-    // What it told itself, with a report or a heartbeat, in the incarnation that counts.
+fn holding_of(soft_state: &SoftState, new: &NewExtent, node: NodeId) -> Holding {
+    // The node was removed. Its replicas were forgotten, and stay so even if it comes back.
+    let Some(known) = soft_state.nodes.get(node) else { return Holding::Gone };
+    // A report or heartbeat of the current incarnation decides.
     if let Some(held) = soft_state.orphans.held(node, known.incarnation, new.grant.block) {
-        return if held.good { Word::Holds } else { Word::Withdrawn };
+        return if held.good { Holding::Yes } else { Holding::Gone };
     }
-    let mut said = new.incarnations.iter().filter(|(other, _)| *other == node).peekable();
-    // Nodes and gateways of an earlier version do not say. What was stored in this incarnation is told in it, or what
-    // became of it.
-    if said.peek().is_none() || said.any(|(_, incarnation)| *incarnation == known.incarnation) {
-        Word::Holds
+    let mut stored_in = new.incarnations.iter().filter(|(other, _)| *other == node).peekable();
+    // Otherwise the incarnation in which the block was stored decides. If it is the current one, a loss would have been
+    // reported. Nodes and gateways of an earlier version do not name the incarnation, and are believed.
+    if stored_in.peek().is_none() || stored_in.any(|(_, incarnation)| *incarnation == known.incarnation) {
+        Holding::Yes
     } else if known.has_reported() {
-        Word::Withdrawn
+        Holding::Gone
     } else {
-        Word::Unconfirmed
+        Holding::Unknown
     }
 }
 
-/// Tells memory of blocks that are committed, but for the transaction's end. Should that fail, gateways commit again or
-/// give back, and what nobody does is told by the next reports.
+/// Records committed blocks in the soft state, shortly before the transaction ends. If the transaction fails, the gateway
+/// commits again or gives the grants back; if it does neither, the next block reports name the replicas again.
 fn settle(inner: &Inner, committed: &[(BlockId, Vec<NodeId>)]) {
     let (now, ended) = (inner.env.monotonic(), *inner.store.transactions_ended().borrow());
     let mut soft_state = inner.soft_state();

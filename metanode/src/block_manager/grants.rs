@@ -1,5 +1,5 @@
-//! Grants: the right to store one block. A grant is a lease, and speaks for itself: it is signed, so
-//! nothing has to remember it, and giving one writes nothing.
+//! Grants: permissions to store one block each. A grant is a lease that gateways renew while they write. It is signed,
+//! so the metanode need not remember it, and giving one writes nothing to SQL.
 
 use std::collections::BTreeMap;
 
@@ -25,13 +25,13 @@ use cairn_planner::{ClusterView, NodeView};
 /// What grants are signed for.
 const PURPOSE: &str = "grant";
 
-/// What was stored under a grant that is given back, if anything, is not known; the node counts it itself.
+/// It is not known what was stored under a grant that is given back. The node counts the bytes when it deletes them.
 const UNKNOWN_BYTES: u64 = 0;
 
 /// Grants in one request: 8 GiB in blocks of the default size, and a fraction of a second of work.
 const GRANTS_MAX: u32 = 1_000;
 
-/// Checks that a grant is one of ours and can still be used.
+/// Checks that this cluster gave the grant, and that its lease has not ended.
 pub(super) fn verify(inner: &Inner, grant: &Grant) -> Result<(), MetadataError> {
     inner
         .secret
@@ -67,12 +67,12 @@ pub(super) async fn allocate(inner: &Inner, request: AllocateBlocks) -> Result<V
     Ok(planned.into_iter().map(|grant| sign(inner, grant)).collect())
 }
 
-/// Whether it is a size that operators and clients can ask for.
+/// Whether operators and clients may choose this block size.
 pub(super) fn is_block_size(bytes: u64) -> bool {
     (BLOCK_SIZE_MIN..=BLOCK_LENGTH_MAX).contains(&bytes)
 }
 
-/// The grants, not yet signed; what each is expected to use is reserved. All or none.
+/// Plans all grants of a request, or none: chooses nodes and reserves the expected space. They are not signed yet.
 fn plan(
     inner: &Inner,
     soft_state: &mut SoftState,
@@ -110,7 +110,7 @@ fn plan(
             lifetime_ms: lifetime_ms(inner),
             signature: String::new(),
         };
-        // What is placed next sees it.
+        // The next placement counts these bytes as used.
         soft_state.reservations.add(grant.block, nodes, bytes, expires_at);
         planned.push(grant);
         offset = offset.saturating_add(size);
@@ -131,7 +131,7 @@ fn target(soft_state: &SoftState, id: NodeId) -> Option<GrantTarget> {
     soft_state.nodes.get(id).map(|node| GrantTarget { node: id, address: node.address.clone() })
 }
 
-/// Why there is no grant, in words: who is there, and why the others do not count.
+/// The error that says how many nodes can take a block, and why the others cannot.
 fn not_enough(view: &ClusterView, bytes: u64, needed: u32, excluded: &[NodeId]) -> MetadataError {
     let registered = view.nodes().len();
     if registered == 0 {
@@ -192,7 +192,7 @@ async fn keep_leases(
 ) -> Result<(), MetadataError> {
     for block in leased {
         if blocks::exists(tx, block).await? {
-            // Committed meanwhile: what refers to it keeps it.
+            // It was committed in the meantime, and needs no lease any more.
             continue;
         }
         match leases::find(tx, block).await? {
@@ -212,7 +212,7 @@ pub(super) async fn release(inner: &Inner, request: ReleaseGrants) -> Result<(),
     for grant in request.grants {
         match verify(inner, &grant) {
             Ok(()) => genuine.push(grant),
-            // Its lease is over: whatever was stored under it goes without being asked.
+            // Its lease has ended: the leases worker deletes what was stored under it.
             Err(MetadataError::GrantExpired) => {}
             Err(error) => return Err(error),
         }
@@ -229,8 +229,8 @@ pub(super) async fn release(inner: &Inner, request: ReleaseGrants) -> Result<(),
     Ok(())
 }
 
-/// Queues the deletion of what was stored under these grants, and sees to it that they cannot be
-/// committed any more. Answers those that were not committed.
+/// Queues the deletion of what was stored under these grants, and marks them so that they cannot be committed. Returns
+/// the grants that were not committed before.
 async fn give_back(
     tx: &mut Connection,
     grants: Vec<Grant>,

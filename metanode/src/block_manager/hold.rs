@@ -1,20 +1,19 @@
 //! Whether anything may be deleted.
 //!
-//! A database that was put back from a backup, or copied without its log, does not know what was written since, and
-//! would have the datanodes delete it. So nothing is deleted
+//! A database that was restored from a backup, or copied without its log, lacks what was written since. To it, the
+//! blocks of newer objects look like garbage. So nothing is deleted
 //!
-//! * until every datanode that the database knows has reported, or is dead: any of them may have seen more;
-//! * from when a datanode has seen a state of the database that this one never was in (`Generation`), or holds more
-//!   blocks that it does not know than uploads that were broken off leave behind, until an operator agrees.
+//! * until every datanode that the database knows has reported or is dead, because any of them may have seen a newer state;
+//! * after a datanode has seen a state that this database never had (`Generation`), or holds more unknown blocks than
+//!   interrupted uploads leave behind, until an operator agrees.
 //!
-//! Meanwhile everything else goes on: objects are read and written, copies are made, and deletions that follow from what the
-//! database does know are queued, but not handed out.
+//! Everything else continues: objects are read and written, copies are made, and deletions are queued but not ordered.
 //!
-//! **Which share of unknown blocks is too large.** A healthy node holds blocks that nobody refers to: what uploads that were
-//! broken off left within the last lease. [`UNKNOWN_MIN`] blocks, or one in [`UNKNOWN_SHARE`], are well above that, and
-//! well below what a database of yesterday lacks of a cluster that is written to. Only blocks count that are
-//! older than this process: younger ones it granted itself. A node that is new, or was wiped, reports nothing unknown; on one
-//! with few blocks the rule says nothing, and generations and the datanode's trash are what protects it.
+//! **Which share of unknown blocks is too large.** A healthy node holds some blocks to which nothing refers: those of uploads
+//! that were interrupted within the last lease. The limit, [`UNKNOWN_MIN`] blocks and one in [`UNKNOWN_SHARE`], is well
+//! above that, and well below what yesterday's database lacks of a cluster in use. Blocks younger than this process do not
+//! count, because it granted them itself. A node with few blocks never reaches the limit; generations and the datanode's
+//! trash protect it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,14 +30,14 @@ use super::soft_state::{Consent, Gate, Hold};
 use crate::store::settings::{self, Decision};
 use crate::store::{Connection, StoreError, totals};
 
-/// So many unknown blocks of one node, at the least, are too many: 800 MiB in blocks of the default size, more than a
-/// crashed gateway leaves on one node with the default memory for uploads.
+/// More unknown blocks of one node than this may be too many: 800 MiB in blocks of the default size, which is more than a
+/// crashed gateway with the default memory for uploads leaves on one node.
 const UNKNOWN_MIN: u64 = 100;
 
-/// And one in so many of the node's blocks.
+/// They are too many only if they are also more than one in this many of the node's blocks.
 const UNKNOWN_SHARE: u64 = 20;
 
-/// Whether so many unknown blocks of a node are too many.
+/// Whether this many unknown blocks of a node are a sign of an old database.
 fn too_many(unknown: u64, reported: u64) -> bool {
     unknown > UNKNOWN_MIN && unknown.saturating_mul(UNKNOWN_SHARE) > reported
 }
@@ -51,11 +50,11 @@ impl Inner {
         Lineage { latest, sole: soft_state.holding.hold.is_none() }
     }
 
-    /// A node tells what it has seen. If that is more than this database knows, deletions are held from here on,
-    /// whatever the answer.
+    /// Compares the generations that a node has seen with this database. If it has seen one that this database never
+    /// had, deletions are held from now on, also when the result is an error.
     ///
     /// # Errors
-    /// When it could not be written down; the node is to ask again then.
+    /// When the hold could not be written to SQL; the node has to call again.
     pub(super) async fn look_at_seen(&self, node: NodeId, seen: &[Generation]) -> Result<(), StoreError> {
         let mut news = None;
         {
@@ -74,11 +73,11 @@ impl Inner {
         self.keep_hold(node, news).await
     }
 
-    /// A node has so many unknown blocks among those that it reported. Answers whether that is too many; then
-    /// deletions are held from here on.
+    /// Checks the number of unknown blocks that a node reported. Returns whether they are too many; then deletions are
+    /// held from now on.
     ///
     /// # Errors
-    /// When it could not be written down. They are held all the same, until a restart.
+    /// When the hold could not be written to SQL. Deletions are held all the same, until a restart.
     pub(super) async fn look_at_unknown(
         &self,
         node: NodeId,
@@ -140,7 +139,7 @@ impl Inner {
         }
     }
 
-    /// An operator agrees to give up what this database does not know. Answers what that is.
+    /// An operator agrees to delete what this database does not know. Returns what that is.
     pub(super) async fn release_hold(
         self: &Arc<Self>,
         request: ReleaseHold,
@@ -174,10 +173,10 @@ impl Inner {
             let mut soft_state = self.soft_state();
             soft_state.holding.agreed.extend(consent.nodes.keys());
             soft_state.holding.consent = consent;
-            // What was not remembered while deletions were held is in the nodes' next reports.
+            // Unknown replicas were only counted while deletions were held. The reports name them again.
             soft_state.nodes.ask_for_reports();
             let hold = soft_state.holding.hold.take();
-            // What became known while this was written down is held still.
+            // A reason that came after the operator looked still holds deletions.
             soft_state.holding.hold = hold.filter(|hold| hold.revision > request.revision);
             soft_state.holding.hold.clone()
         };
@@ -190,7 +189,7 @@ impl Inner {
     }
 }
 
-/// Keeps a hold, unless one is kept that knows more: two may be written in another order than they were made.
+/// Writes a hold to SQL, unless a later revision is there: two revisions may be written in the wrong order.
 async fn keep_newest(tx: &mut Connection, hold: Hold) -> Result<(), StoreError> {
     let kept: Option<Hold> = settings::decided(tx, Decision::Hold).await?;
     if kept.is_none_or(|kept| kept.revision < hold.revision) {

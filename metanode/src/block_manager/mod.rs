@@ -3,7 +3,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`cairn_planner`] | decisions: pure functions from a view of the cluster to commands; placement by zones is one |
-//! | [`grants`] | permissions to store a block: given, renewed (a gateway renews its leases), given back |
+//! | [`grants`] | permissions to store a block, with leases: gateways get them, renew them while they write, and give them back |
 //! | [`commit`], [`locate`] | blocks become an object's bytes, and are found again |
 //! | [`cluster`] | what datanodes ask: registration, heartbeats, block reports |
 //! | [`gateway_report`] | what gateways find wrong with replicas |
@@ -11,16 +11,16 @@
 //! | [`repair_queue`] | which blocks need work on their replicas, in SQL |
 //! | [`soft_state`] | what memory holds and a restart forgets: nodes, reservations, copies under way, hints |
 //! | [`hold`] | whether anything may be deleted |
-//! | [`clock`] | cluster time, by which leases, ages and the grace period of deletes are judged |
-//! | [`workers`] | what happens without being asked: liveness, repair, drain, balance, placement, garbage, leases, uploads |
+//! | [`clock`] | cluster time: when a lease has ended, and when a deleted version has been retired for its grace period |
+//! | [`workers`] | background work: liveness, repair, drain, balance, placement, garbage (deletes whose grace period is over), leases (those that ended without a commit), uploads |
 //! | [`admin`] | what operators ask |
 //! | [`config`] | what an operator configures, with units and reasons |
 //!
-//! This file is the whole of what the namespace knows of it. The namespace calls it inside of its
-//! own transactions; owners of extents are versions and parts, named by the bytes of their ids.
+//! The namespace uses only what this file declares, and calls it inside its own transactions. Owners of
+//! extents are versions and parts; the block manager knows them only by the bytes of their ids.
 //!
-//! Architecture invariant: a lost memory loses no block. Everything that must survive is in SQL, or
-//! is told anew by the datanodes.
+//! Architecture invariant: losing the soft state loses no block. Everything that must survive is in SQL, or
+//! is reported again by the datanodes.
 
 mod admin;
 mod clock;
@@ -75,33 +75,36 @@ struct Inner {
     config: BlockManagerConfig,
     secret: ClusterSecret,
     cluster: ClusterId,
-    /// Its time is the cluster's; what people and other machines see is its wall clock.
+    /// Its time is cluster time. Its wall clock is for what people and other machines see.
     env: Env,
     clock: Clock,
     events: EventBus,
     soft_state: std::sync::Mutex<SoftState>,
     wakes: Wakes,
     workers: WorkerControl,
-    /// Held for writing by whoever changes what operators decide, in SQL and then in memory, and for reading by
-    /// nodes that register: two decisions must not
-    /// end up in different orders.
+    /// The lock that orders the decisions of operators. A decision is written to SQL first and to the soft state
+    /// second, under the write lock: without it, two decisions at once could leave SQL with the one and the soft
+    /// state with the other. A registration writes the node in the same two steps, under the read lock, so that no
+    /// operator removes the node between them.
     decisions: tokio::sync::RwLock<()>,
 }
 
 impl Inner {
-    /// What is known without SQL. Never held over an await.
+    /// The soft state. The guard must not be held over an await.
     fn soft_state(&self) -> MutexGuard<'_, SoftState> {
         self.soft_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From inside of a transaction: a block was queued for repair, or what is known of its copies changed.
+    /// Called inside a transaction that queues a block for repair or changes its replicas: the repair worker examines
+    /// the block after the transaction has ended.
     fn hint(&self, block: BlockId) {
         let ended = *self.store.transactions_ended().borrow();
         self.soft_state().hints.add_unripe(block, ended);
         self.wakes.repair.notify_one();
     }
 
-    /// Whether a grant of this block may still be valid. (Grants of earlier processes may have been renewed often.)
+    /// Whether a grant of this block may still be valid. After a restart this is true of every block for a lease,
+    /// because grants of an earlier process may have been renewed.
     fn may_be_granted(&self, block: BlockId) -> bool {
         let now = self.env.now();
         let given = block.created_at_ms().map(Timestamp);
@@ -109,8 +112,8 @@ impl Inner {
         is_young || self.clock.forgotten_grants_end() >= now
     }
 
-    /// The grants that name a node and may still be committed, as far as this process knows; for a lease after its start
-    /// there may be such that it does not know. `None` if there are none.
+    /// The grants that name a node and may still be committed; `None` if there are none. For one lease after a start,
+    /// grants of the earlier process may exist that this one does not know: then the answer is never `None`.
     fn grants_naming(&self, node: NodeId) -> Option<Naming> {
         let now = self.env.now();
         let forgotten = self.clock.forgotten_grants_end();
@@ -126,7 +129,7 @@ impl Inner {
         }
     }
 
-    /// Nodes changed: what could not be repaired before may be possible now.
+    /// The nodes changed: a block that could not be copied before may have a source and a target now.
     fn nodes_changed(&self) {
         {
             let mut soft_state = self.soft_state();
@@ -148,7 +151,7 @@ impl Inner {
 }
 
 impl BlockManager {
-    /// Takes up the work where the database says that it was left.
+    /// Opens the block manager with the state that the database has.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -204,7 +207,7 @@ impl BlockManager {
 
     /// Makes the blocks that were stored under grants the bytes of `owner`, from `base_offset` on:
     /// verifies the grants, inserts blocks (with one reference each), replicas and extents, and
-    /// queues for repair what has fewer copies than it should.
+    /// queues for repair what is under-replicated.
     ///
     /// # Errors
     /// [`MetadataError::InvalidGrant`], [`MetadataError::GrantExpired`], [`MetadataError::BlockLost`], or the
@@ -232,12 +235,12 @@ impl BlockManager {
         locate::locate(&self.inner, connection, blocks).await
     }
 
-    /// How long what was retired stays readable.
+    /// The grace period: how long a retired version stays readable.
     pub(crate) fn garbage_grace(&self) -> std::time::Duration {
         self.inner.config.garbage_grace
     }
 
-    /// A bucket was deleted that leaves uploads behind: a worker gives them up.
+    /// A bucket was deleted and its uploads are left: wakes the worker that removes them.
     pub(crate) fn uploads_left(&self) {
         self.inner.wakes.uploads.notify_one();
     }
@@ -268,9 +271,9 @@ impl BlockManager {
         gateway_report::report_replica(&self.inner, report).await
     }
 
-    /// Has the blocks of an owner that was given another's bytes have as many copies as an object of this
-    /// storage class in this bucket has, if they have less; those are queued for repair. They keep that
-    /// many as long as they exist: what is shared has the most that any of its owners wants.
+    /// Raises the replication of an owner's blocks to that of an object of this storage class in this bucket, and
+    /// queues for repair the blocks that it raised. Called when the owner shares the blocks of another one. The
+    /// replication of a block never falls: a shared block has the highest that any of its owners wants.
     ///
     /// # Errors
     /// The database's.
@@ -290,8 +293,8 @@ impl BlockManager {
     }
 }
 
-/// Gives `to` the bytes `start..end` of `from`, from `base_offset` on, without copying them: the
-/// blocks get a reference more for each extent. Refused when `from` does not have all of these bytes.
+/// Gives `to` the bytes `start..end` of `from`, at `base_offset`, without copying them: each extent adds a
+/// reference to its block. Refused when `from` does not have all of these bytes.
 ///
 /// # Errors
 /// The database's.
@@ -309,8 +312,8 @@ pub(crate) async fn share_extents(
     extents::add_references(tx, to, base_offset, to_end).await
 }
 
-/// Gives up an owner: the sweep drops its extents when its grace period is over, counted from
-/// `now`. The sweep also calls [`crate::namespace::forget`].
+/// Retires an owner. When the grace period, counted from `now`, is over, the garbage worker drops its extents and
+/// calls [`crate::namespace::forget`].
 ///
 /// # Errors
 /// The database's.

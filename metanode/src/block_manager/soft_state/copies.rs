@@ -1,5 +1,5 @@
-//! Copies under way: what nodes were, or are about to be, told to replicate. Dies with the process:
-//! what was under way is planned again, and what was done after all is reported by the nodes.
+//! Copies under way: ordered, or to be ordered with the next heartbeat of the target. A restart loses them: they are
+//! planned again, and the nodes report the replicas that were made in the meantime.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -13,16 +13,16 @@ use cairn_planner::budget::InFlight;
 /// What a copy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// The block lacks a copy.
+    /// The block is under-replicated.
     Repair,
-    /// The copy on this node is to go, for the node is draining.
+    /// The replica on this node is to be deleted afterwards, because the node is draining.
     Drain(NodeId),
-    /// The copy on this node is to go, for the node is fuller than others.
+    /// The replica on this node is to be deleted afterwards, because the node is fuller than others.
     Balance(NodeId),
 }
 
 impl Purpose {
-    /// Whose copy goes when the new one is there.
+    /// The node whose replica is deleted when the new one exists.
     pub(crate) fn leaves(self) -> Option<NodeId> {
         match self {
             Self::Repair => None,
@@ -34,11 +34,11 @@ impl Purpose {
 /// A copy under way.
 #[derive(Clone, Debug)]
 pub(crate) struct CopyIntent {
-    /// The block, as it must be.
+    /// The block, with the length and checksum that the new replica must have.
     pub(crate) replica: ReportedReplica,
-    /// Who makes it.
+    /// The node that gets the new replica.
     pub(crate) target: NodeId,
-    /// Whom to read from, in the order in which to try.
+    /// The nodes to read from, in the order in which to try them.
     pub(crate) sources: Vec<NodeId>,
     /// When it will be planned again.
     pub(crate) deadline: Timestamp,
@@ -48,7 +48,7 @@ pub(crate) struct CopyIntent {
 }
 
 impl CopyIntent {
-    /// Who takes part in it, if it is for repair.
+    /// The nodes that take part in it, if it is for repair.
     fn repairing(&self) -> impl Iterator<Item = NodeId> + use<> {
         let parties = [Some(self.target), self.sources.first().copied()];
         let counts = self.purpose == Purpose::Repair;
@@ -60,7 +60,7 @@ impl CopyIntent {
 #[derive(Debug)]
 pub(crate) struct Copies {
     commands: BTreeMap<u64, CopyIntent>,
-    /// Copies that were made, and whose replicas SQL does not know yet.
+    /// Copies that were made, but whose replicas SQL does not list yet.
     landing: HashMap<BlockId, Vec<CopyIntent>>,
     by_block: HashMap<BlockId, BTreeSet<u64>>,
     by_target: HashMap<NodeId, BTreeSet<u64>>,
@@ -68,7 +68,7 @@ pub(crate) struct Copies {
     outbound: HashMap<NodeId, u64>,
     /// Bytes that each node reads or writes for repair.
     repairing: HashMap<NodeId, u64>,
-    /// Nodes that bytes came or went from since [`take_changed`](Self::take_changed).
+    /// Nodes whose sums changed since the last [`take_changed`](Self::take_changed).
     changed: HashSet<NodeId>,
     /// Bytes under way at each node, as reader and writer.
     pub(crate) in_flight: InFlight,
@@ -98,7 +98,7 @@ impl Copies {
         self.next
     }
 
-    /// A copy was decided. It is counted in [`in_flight`](Self::in_flight) already, by who decided it.
+    /// Adds a copy. The caller has counted it in [`in_flight`](Self::in_flight) already, when it decided the copy.
     pub(crate) fn add(
         &mut self,
         replica: ReportedReplica,
@@ -123,7 +123,7 @@ impl Copies {
         self.commands.insert(command, intent);
     }
 
-    /// The nodes that bytes came or went from since the last call.
+    /// The nodes whose sums changed since the last call.
     pub(crate) fn take_changed(&mut self) -> HashSet<NodeId> {
         std::mem::take(&mut self.changed)
     }
@@ -134,19 +134,19 @@ impl Copies {
         self.commands.len()
     }
 
-    /// Who is about to get a copy of the block.
+    /// The nodes that are about to get a replica of the block.
     pub(crate) fn targets_of(&self, block: BlockId) -> Vec<NodeId> {
         let commands = self.by_block.get(&block).into_iter().flatten();
         let targets = commands.filter_map(|command| self.commands.get(command)).map(|intent| intent.target);
         targets.chain(self.landing.get(&block).into_iter().flatten().map(|copy| copy.target)).collect()
     }
 
-    /// A copy was made, and SQL does not know its replica yet: until then no other copy is made instead.
+    /// A copy was made. Until SQL lists its replica, no other copy is ordered instead.
     pub(crate) fn land(&mut self, copy: CopyIntent) {
         self.landing.entry(copy.replica.block).or_default().push(copy);
     }
 
-    /// SQL knows of the replica, or will not. Answers the copy that made it, if one was landing.
+    /// SQL lists the replica now, or will not. Returns the copy that made it, if one was landing.
     pub(crate) fn landed(&mut self, block: BlockId, node: NodeId) -> Option<CopyIntent> {
         let copies = self.landing.get_mut(&block)?;
         let place = copies.iter().position(|copy| copy.target == node)?;
@@ -157,7 +157,7 @@ impl Copies {
         Some(copy)
     }
 
-    /// Whose copy of the block goes when those under way have come.
+    /// The nodes whose replicas of the block are deleted when the copies under way are done.
     pub(crate) fn leaving(&self, block: BlockId) -> Vec<NodeId> {
         let commands = self.by_block.get(&block).into_iter().flatten();
         commands
@@ -186,7 +186,7 @@ impl Copies {
         self.outbound.get(&node).copied().unwrap_or(0)
     }
 
-    /// The copies that `node` is to be told of: each once.
+    /// The copies that `node` is to make and that were not ordered yet. Each is returned once.
     pub(crate) fn hand_out(&mut self, node: NodeId) -> Vec<(u64, CopyIntent)> {
         let mut out = Vec::new();
         for command in self.by_target.get(&node).into_iter().flatten() {
@@ -198,7 +198,7 @@ impl Copies {
         out
     }
 
-    /// A copy ended, well or not: `None` if it is not known, or not this node's.
+    /// Removes a copy that succeeded or failed. `None` if it is unknown or another node's.
     pub(crate) fn finish(&mut self, command: u64, node: NodeId) -> Option<CopyIntent> {
         if self.commands.get(&command)?.target != node {
             return None;

@@ -9,10 +9,10 @@ use cairn_protocol::id::BlockId;
 /// Wait after the first failure; it doubles with each further one.
 const DELAY_MIN: Duration = Duration::from_secs(1);
 
-/// The longest wait: someone who mends a disk should not have to wait longer for the next attempt.
+/// The longest wait. An operator who replaces a disk should not have to wait longer for the next attempt.
 const DELAY_MAX: Duration = Duration::from_secs(300);
 
-/// Blocks that are remembered. Beyond it those whose wait is over are forgotten, and begin anew.
+/// Blocks that are remembered. At the limit, those whose wait is over are dropped, and start again at the shortest wait.
 const BLOCKS_MAX: usize = 10_000;
 
 /// Blocks whose last copies failed.
@@ -43,7 +43,7 @@ impl CopyBackoff {
         self.blocks.get(&block).is_some_and(|setback| now < setback.until)
     }
 
-    /// The block has what it needs.
+    /// The block has all replicas that it needs.
     pub(crate) fn forget(&mut self, block: BlockId) {
         self.blocks.remove(&block);
     }

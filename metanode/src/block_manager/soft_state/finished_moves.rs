@@ -1,5 +1,5 @@
-//! Moves whose new copy has come and whose old one has yet to go. Dies with the process: a block with one
-//! copy too many is found by repair, which then decides itself which one goes.
+//! Moves whose new replica exists and whose old one is yet to be deleted. A restart loses them: then the block has a
+//! surplus replica, which repair finds, and repair decides which one goes.
 
 use std::collections::HashMap;
 
@@ -8,28 +8,29 @@ use cairn_protocol::id::{BlockId, NodeId};
 /// A move that has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FinishedMove {
-    /// Whose copy is to go.
+    /// The node whose replica is to be deleted.
     pub(crate) from: NodeId,
-    /// Who has the new one.
+    /// The node that has the new replica.
     pub(crate) to: NodeId,
-    /// The new copy is in SQL.
+    /// SQL lists the new replica.
     counted: bool,
 }
 
-/// All of them. A block has one at the most.
+/// All finished moves. A block has at most one.
 #[derive(Debug, Default)]
 pub(crate) struct FinishedMoves {
     blocks: HashMap<BlockId, FinishedMove>,
 }
 
 impl FinishedMoves {
-    /// A node says that it made the copy of a move. SQL does not know of it yet, but a transaction that
-    /// lets it know may be seen by others before this process goes on, so it is told of here before.
+    /// A node reports that it has made the copy of a move. This is called before the transaction that lists the new
+    /// replica: as soon as that transaction is committed, a worker may see one replica too many, and must know which
+    /// of them is to go.
     pub(crate) fn announce(&mut self, block: BlockId, from: NodeId, to: NodeId) {
         self.blocks.insert(block, FinishedMove { from, to, counted: false });
     }
 
-    /// SQL knows of the copy, or will not.
+    /// SQL lists the new replica now, or will not (`counts` is false).
     pub(crate) fn counted(&mut self, block: BlockId, counts: bool) {
         if !counts {
             self.blocks.remove(&block);
@@ -38,7 +39,7 @@ impl FinishedMoves {
         }
     }
 
-    /// Whose copy of a block is to go.
+    /// The node whose replica of the block is to be deleted.
     pub(crate) fn leaving(&self, block: BlockId) -> Option<NodeId> {
         self.blocks.get(&block).map(|finished| finished.from)
     }
@@ -49,7 +50,7 @@ impl FinishedMoves {
         self.blocks.len()
     }
 
-    /// Moves that can be ended, `max` at the most.
+    /// At most `max` blocks whose old replica can be deleted now.
     pub(crate) fn ready(&self, max: usize) -> Vec<BlockId> {
         self.blocks
             .iter()
@@ -59,13 +60,12 @@ impl FinishedMoves {
             .collect()
     }
 
-    /// A node begins anew: what it said that it made is not believed any more.
+    /// A node registered again: its earlier reports do not count, so the moves to it are dropped.
     pub(crate) fn forget(&mut self, node: NodeId) {
         self.blocks.retain(|_, finished| finished.to != node);
     }
 
-    /// The block's copies were looked at with all that is known: if it is not settled now, others will see
-    /// to it.
+    /// Removes the move of a block whose replicas were examined. If one is still surplus, repair deletes it.
     pub(crate) fn take(&mut self, block: BlockId) -> Option<FinishedMove> {
         self.blocks.get(&block).filter(|finished| finished.counted)?;
         self.blocks.remove(&block)

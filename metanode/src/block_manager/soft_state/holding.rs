@@ -71,22 +71,22 @@ pub(in crate::block_manager) struct Holding {
     /// This start.
     opening: OpeningId,
     opened_at: Timestamp,
-    /// Nodes of which an operator agreed to give up what is not known, since this start: whatever its age.
+    /// Nodes whose unknown blocks an operator agreed to delete since this start, whatever the age of the blocks.
     pub(in crate::block_manager) agreed: BTreeSet<NodeId>,
-    /// From when on it is not waited any longer for nodes that have not reported.
+    /// After this monotonic time, nodes that have not reported are not waited for.
     patient_until: Duration,
-    /// All nodes have reported, or are not waited for any longer.
+    /// Every node has reported, or the time to wait for them is over.
     settled: bool,
 }
 
-/// Whether replicas may be given up now.
+/// Whether replicas may be deleted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::block_manager) enum Gate {
     /// Yes.
     Open,
-    /// Not before every node has reported.
+    /// No: some nodes have not reported since the start.
     Waiting,
-    /// Not before an operator agrees.
+    /// No: an operator has to agree first.
     Held,
 }
 
@@ -111,7 +111,7 @@ impl Holding {
         }
     }
 
-    /// Whether a node has seen more than this database knows, and nobody agreed to give it up.
+    /// Whether a node has seen a generation that this database never had, and no operator agreed to lose it.
     pub(in crate::block_manager) fn is_foreign(&self, seen: Generation, latest: Option<Generation>) -> bool {
         let own = seen.opening == self.opening
             && latest
@@ -119,7 +119,7 @@ impl Holding {
         !own && !self.past.knows(seen) && !self.consent.openings.contains(&seen.opening)
     }
 
-    /// Takes a reason up. Answers the hold as it is to be kept, if the reason is news.
+    /// Adds a reason. If it is a new one, returns the hold as it is to be written to SQL.
     pub(in crate::block_manager) fn add(&mut self, reason: HoldReason) -> Option<Hold> {
         let hold = self.hold.get_or_insert_with(|| Hold {
             since: reason.at,
@@ -142,10 +142,11 @@ impl Holding {
         Some(hold.clone())
     }
 
-    /// Whether an operator was told of such a block before, or this process granted it itself.
+    /// Whether an unknown block is no sign of an old database: an operator agreed to lose it, or this process granted it.
     fn is_excused(&self, node: NodeId, block: BlockId, now: Timestamp) -> bool {
         let before = self.consent.nodes.get(&node).copied().unwrap_or_default();
-        // Cluster time stands still in a database, so what was written since it was saved may be of a time to come.
+        // Cluster time starts again where the database has it, so blocks that were written after the database was saved
+        // may have ids of the future.
         self.agreed.contains(&node)
             || block
                 .created_at_ms()
@@ -155,7 +156,7 @@ impl Holding {
 }
 
 impl SoftState {
-    /// Whether replicas may be given up now.
+    /// Whether replicas may be deleted now.
     pub(in crate::block_manager) fn gate(&mut self, now: Duration) -> Gate {
         if self.holding.hold.is_some() {
             return Gate::Held;
@@ -176,7 +177,7 @@ impl SoftState {
         self.nodes.iter().filter(|(_, node)| node.is_awaited()).map(|(id, _)| id).collect()
     }
 
-    /// How many of these blocks, which nobody refers to, this database should have known.
+    /// How many of these blocks, to which nothing refers, this database should know.
     pub(in crate::block_manager) fn count_strange(
         &self,
         node: NodeId,

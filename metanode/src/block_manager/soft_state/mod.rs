@@ -57,7 +57,7 @@ use cairn_planner::{ClusterView, NodeView};
 /// commands for each millisecond, so that no restart uses a number again.
 const COMMANDS_PER_MS_BITS: u32 = 20;
 
-/// After this process slept, nodes have so many heartbeats' time to be heard of: one may be lost.
+/// After this process was suspended, nodes have the time of this many heartbeats to send one: one may be lost.
 const HEARTBEATS_HEARD: u32 = 2;
 
 #[derive(Debug)]
@@ -71,45 +71,46 @@ pub(in crate::block_manager) struct SoftState {
     pub(in crate::block_manager) unreported: UnreportedReplicas,
     pub(in crate::block_manager) hints: RepairHints,
     pub(in crate::block_manager) copy_backoff: CopyBackoff,
-    /// Which blocks are to be looked at for lack of copies.
+    /// Scans for under-replicated blocks that are to be done.
     pub(in crate::block_manager) scans: VecDeque<Scan>,
     pub(in crate::block_manager) scrubs: Scrubs,
     pub(in crate::block_manager) holding: Holding,
-    /// How far from the mean a node may be, if an operator decided so: in thousandths of the mean.
+    /// How far a node's utilisation may be from the mean before it is balanced, in thousandths of the mean; `None` if
+    /// no operator decided.
     pub(in crate::block_manager) balance_threshold: Option<u32>,
-    /// Counts the times that nodes changed so that what was not possible before may be now.
+    /// Rises when nodes change in a way that may give a block a source or a target that it did not have.
     pub(in crate::block_manager) changes: u64,
-    /// Removed nodes of which something is left in SQL.
+    /// Removed nodes whose rows are not all deleted from SQL yet.
     pub(in crate::block_manager) removals: VecDeque<NodeId>,
-    /// The cluster as decisions see it. Built once and kept up to date: to build it anew for each
-    /// decision would cost a look at every node.
+    /// The cluster as decisions see it. It is updated node by node, because building it for each decision would
+    /// read every node.
     view: ClusterView,
-    /// A node can be relied upon that could not before, maybe only because time passed: what was held up
-    /// for lack of such nodes is to be looked at.
+    /// A node has become reliable, perhaps only because time passed. Blocks that waited for a reliable node are to be
+    /// examined again.
     pub(in crate::block_manager) trust_gained: bool,
 }
 
-/// Blocks to be looked at, page by page.
+/// A scan over blocks, page by page, for those that are under-replicated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::block_manager) struct Scan {
-    /// Those of which this node has a copy; all, without.
+    /// Only blocks of which this node has a replica; `None` for all blocks.
     pub(in crate::block_manager) node: Option<NodeId>,
-    /// How far it has come.
+    /// The last block that was scanned.
     pub(in crate::block_manager) through: Option<BlockId>,
 }
 
-/// What SQL knows at the start.
+/// What SQL has at the start.
 #[derive(Debug)]
 pub(in crate::block_manager) struct Known {
     /// The nodes.
     pub(in crate::block_manager) nodes: Vec<KnownNode>,
-    /// Nodes that were removed, and of which something is left.
+    /// Removed nodes whose rows are not all deleted yet.
     pub(in crate::block_manager) removals: Vec<NodeId>,
     /// How far a scan of all blocks has come, if there is one.
     pub(in crate::block_manager) scan: Option<Option<BlockId>>,
-    /// Which scrubs were asked for.
+    /// The scrubs that operators ordered.
     pub(in crate::block_manager) scrubs: Scrubs,
-    /// How far from the mean a node may be, if an operator decided so.
+    /// As [`SoftState::balance_threshold`].
     pub(in crate::block_manager) balance_threshold: Option<u32>,
     /// Whether deletions are held.
     pub(in crate::block_manager) hold: KnownHold,
@@ -184,7 +185,7 @@ impl SoftState {
         (&mut self.view, &mut self.copies)
     }
 
-    /// Blocks are to be looked at; a scan that runs already begins anew.
+    /// Orders a scan. One of the same kind that is under way starts again.
     pub(in crate::block_manager) fn scan(&mut self, node: Option<NodeId>) {
         self.scans.retain(|scan| scan.node != node);
         self.scans.push_back(Scan { node, through: None });
@@ -194,7 +195,7 @@ impl SoftState {
 /// Wakes workers that wait for work.
 #[derive(Debug, Default)]
 pub(in crate::block_manager) struct Wakes {
-    /// A block or a node changed in a way that may need or allow repair.
+    /// A block or a node changed so that a repair may be needed or has become possible.
     pub(in crate::block_manager) repair: Notify,
     /// Nodes changed, or a copy off a draining node ended.
     pub(in crate::block_manager) drain: Notify,

@@ -1,9 +1,9 @@
-//! Replicas of blocks that nobody has committed yet, as nodes reported them. Each is looked at again
-//! when its lease must be over, and deleted if nobody refers to it then. Dies with the process: every
-//! node reports all that it holds to a new one.
+//! Orphans: replicas of blocks that are not committed, as nodes reported them. Each is examined when the lease of its
+//! block has ended, and deleted if still nothing refers to it. A restart loses this: every node reports all that it
+//! holds to the new process.
 //!
-//! What a node said counts for the incarnation in which it said so: when it registers anew, it reports anew, and what it does
-//! not name then it does not hold.
+//! A report counts only for the incarnation that sent it. After a registration the node reports again, and a block that
+//! it does not name then is not there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,8 +11,8 @@ use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 
-/// Blocks that are remembered: some 40 MB. A block that is committed is forgotten, so that is what gateways that died left
-/// within a lease. Those beyond are told again by the next reports of their nodes.
+/// Blocks that are remembered, in some 40 MB. Committed blocks are removed, so this is what crashed gateways leave within
+/// one lease. Those beyond the limit are found again by the next reports of their nodes.
 const BLOCKS_MAX: usize = 100_000;
 
 /// All of them, by block.
@@ -37,13 +37,13 @@ struct Orphan {
     holders: BTreeMap<NodeId, Held>,
 }
 
-/// What a node said of its replica.
+/// A replica as its node reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) replica: ReportedReplica,
-    /// When it said so.
+    /// The incarnation that reported it.
     pub(crate) incarnation: u64,
-    /// Whether it is good; if not, the node found it damaged, or lost it.
+    /// Whether it is good. If not, the node found it corrupt, or lost it with a volume.
     pub(crate) good: bool,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Held {
 pub(crate) type Due = BTreeMap<NodeId, Vec<Held>>;
 
 impl Orphans {
-    /// A node holds a replica of a block that nobody has committed; to be looked at when `due`.
+    /// A node holds a replica of a block that is not committed; it is to be examined when `due`.
     pub(crate) fn add(&mut self, node: NodeId, held: Held, due: Timestamp) {
         let block = held.replica.block;
         if self.blocks.len() >= self.max && !self.blocks.contains_key(&block) {
@@ -89,14 +89,14 @@ impl Orphans {
         }
     }
 
-    /// What a node said of its replica of a block, if it did in this incarnation.
+    /// The replica of a block as this incarnation of the node reported it.
     pub(crate) fn held(&self, node: NodeId, incarnation: u64, block: BlockId) -> Option<Held> {
         let held = self.blocks.get(&block)?.holders.get(&node)?;
         (held.incarnation == incarnation).then_some(*held)
     }
 
-    /// Takes out what is due, `max` blocks at the most, by node. What a node said in an incarnation that is not
-    /// `current` is forgotten.
+    /// Removes and returns what is due, by node: at most `max` blocks. Reports of an incarnation that is not `current`
+    /// are dropped.
     pub(crate) fn take_due(
         &mut self,
         now: Timestamp,

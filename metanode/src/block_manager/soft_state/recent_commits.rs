@@ -1,14 +1,14 @@
-//! Blocks whose copies were listed lately, by a commit. A report on its way may be older than that, and not name them.
-//! How old a block is does not tell: an upload may take hours from a block's grant to its commit. Dies with the process:
-//! every node reports anew to a new one.
+//! Blocks that were committed a moment ago. A block report on its way may be older than the commit, and not name them.
+//! The age of a block does not show this, because an upload may take hours from the grant of a block to its commit. A
+//! restart loses this: every node sends a new block report to the new process.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use cairn_protocol::id::BlockId;
 
-/// Blocks that are remembered: some 10 MB. When there are more in the time that a report may take, every block counts as
-/// listed lately until that time is over.
+/// Blocks that are remembered, in some 10 MB. If more are committed in the time that a report may take, every block counts
+/// as a recent commit until that time has passed.
 const BLOCKS_MAX: usize = 100_000;
 
 /// All of them.
@@ -16,12 +16,12 @@ const BLOCKS_MAX: usize = 100_000;
 pub(crate) struct RecentCommits {
     order: VecDeque<(Duration, BlockId)>,
     at: HashMap<BlockId, Duration>,
-    /// Those that were forgotten too early were listed before that.
+    /// Blocks that were dropped too early, because of the limit, were committed up to this time.
     forgotten_until: Option<Duration>,
 }
 
 impl RecentCommits {
-    /// A block's copies are listed; those that were longer ago than `kept` are forgotten.
+    /// Adds a block that is committed now, and drops those that were committed more than `kept` ago.
     pub(crate) fn add(&mut self, block: BlockId, now: Duration, kept: Duration) {
         self.order.push_back((now, block));
         self.at.insert(block, now);
@@ -40,7 +40,7 @@ impl RecentCommits {
         }
     }
 
-    /// Whether the block's copies may have been listed no longer than `kept` ago.
+    /// Whether the block may have been committed no more than `kept` ago.
     pub(crate) fn has(&self, block: BlockId, now: Duration, kept: Duration) -> bool {
         let at = self.at.get(&block).copied().max(self.forgotten_until);
         at.is_some_and(|at| at + kept >= now)

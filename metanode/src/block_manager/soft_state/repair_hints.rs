@@ -1,12 +1,12 @@
-//! What the repair worker is to look at. Only hints: the queue itself is in SQL, and a sweep over it
-//! finds what is not hinted at.
+//! Blocks that the repair worker is to examine next. They are hints only: the repair queue itself is in SQL, and a sweep
+//! over the queue finds the blocks without a hint.
 
 use std::collections::{HashMap, HashSet};
 
 use cairn_protocol::id::{BlockId, NodeId};
 
-/// Blocks that are hinted at, at the most: some minutes of commits without a node to copy to. When
-/// there are more, a sweep finds them.
+/// Hints that are kept: some minutes of commits while no node can take a copy. When there are more, a sweep finds the
+/// blocks.
 const BLOCKS_MAX: usize = 20_000;
 
 /// Hints for the repair worker.
@@ -14,14 +14,14 @@ const BLOCKS_MAX: usize = 20_000;
 pub(crate) struct RepairHints {
     /// Blocks that were queued or may have changed.
     blocks: HashSet<BlockId>,
-    /// Blocks that are queued or changed by transactions which may still be open, and how many had ended
-    /// then: looked at any earlier, they would look as before.
+    /// Blocks that were queued or changed by a transaction whose result may not be visible yet, each with the number of
+    /// transactions that had ended then. A block that is examined too early looks as it did before.
     unripe: HashMap<BlockId, u64>,
-    /// The whole queue is to be looked at: nodes changed.
+    /// The whole queue is to be examined.
     sweep: bool,
-    /// The same, when more transactions than so many have ended.
+    /// The same, as soon as more than this many transactions have ended.
     unripe_sweep: Option<u64>,
-    /// Bad copies that are being deleted, so that their nodes can take good ones.
+    /// Bad replicas that are being deleted so that their nodes can take good ones.
     making_room: HashSet<(NodeId, BlockId)>,
 }
 
@@ -67,24 +67,24 @@ impl RepairHints {
         self.sweep = true;
     }
 
-    /// A bad copy of the block is queued for deletion on this node to make room for a good one. To be said before the
-    /// transaction ends that queues it: from then on the node may be told, and tell that it is done. Of those that are
-    /// too many to remember the worker's next long rest tells.
+    /// A bad replica of the block is queued for deletion on this node, to be replaced by a good one. Call this before the
+    /// transaction that queues it ends, because the node may report the deletion right after that. Beyond the limit,
+    /// the sweep after the worker's next long rest finds the block.
     pub(crate) fn makes_room(&mut self, node: NodeId, block: BlockId) {
         if self.making_room.len() < BLOCKS_MAX {
             self.making_room.insert((node, block));
         }
     }
 
-    /// The node's copy of the block is gone, or is not to go after all.
+    /// The node's replica of the block was deleted, or is to stay after all.
     pub(crate) fn deleted(&mut self, node: NodeId, block: BlockId) {
         if self.making_room.remove(&(node, block)) {
             self.add(block);
         }
     }
 
-    /// The transaction failed that was to queue copies of these blocks for deletion. Some may be queued by an earlier one;
-    /// to look at a block too early costs a look.
+    /// The transaction that was to queue replicas of these blocks for deletion failed. The blocks are examined again; for
+    /// some that may be too early, which costs a look-up.
     pub(crate) fn room_not_made(&mut self, blocks: &[BlockId]) {
         let not_made: Vec<_> = self.making_room.extract_if(|(_, block)| blocks.contains(block)).collect();
         for (_, block) in not_made {
@@ -92,7 +92,7 @@ impl RepairHints {
         }
     }
 
-    /// The node died or was removed: nobody waits for room there.
+    /// The node is dead or removed: its blocks do not wait for deletions there.
     pub(crate) fn forget(&mut self, node: NodeId) {
         let gone: Vec<_> = self.making_room.extract_if(|(other, _)| *other == node).collect();
         for (_, block) in gone {
@@ -100,7 +100,7 @@ impl RepairHints {
         }
     }
 
-    /// Takes up to `max` blocks, so many transactions having ended.
+    /// Removes and returns up to `max` blocks, given that `ended` transactions have ended.
     pub(crate) fn take(&mut self, max: usize, ended: u64) -> Vec<BlockId> {
         self.ripen(ended);
         let taken: Vec<BlockId> = self.blocks.iter().take(max).copied().collect();
@@ -110,7 +110,7 @@ impl RepairHints {
         taken
     }
 
-    /// Whether a sweep is wanted, and not any more after this.
+    /// Whether a sweep is wanted; clears the wish.
     pub(crate) fn take_sweep(&mut self, ended: u64) -> bool {
         self.ripen(ended);
         std::mem::take(&mut self.sweep)

@@ -1,5 +1,5 @@
-//! Grants that are out: the space that they are about to use, and the nodes that they name. Nothing is refused because a
-//! grant is not found here, for another metanode may have given it, or this one before a restart.
+//! Grants that may still be used: the space that they reserve, and the nodes that they name. A grant that is not found here
+//! is still valid, because it may have been given before a restart.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -8,9 +8,10 @@ use cairn_protocol::id::{BlockId, NodeId};
 
 use super::counts::without;
 
-/// Grants that are remembered: some 30 MB. A grant is forgotten when it was committed and the next heartbeats tell of its
-/// replicas, so that is seconds of writing at a rate that no metanode has. Of those beyond it is only known which nodes
-/// they may name, and until when: their space is not counted, which placement can live with.
+/// Grants that are remembered, in some 30 MB. A grant is forgotten when it is committed and heartbeats have reported its
+/// replicas, so the limit is reached only at a higher rate of writes than a metanode can take. Of the grants beyond
+/// the limit, only the nodes that they name and their end are kept. Their space is not counted, which makes placement
+/// less exact and nothing worse.
 const GRANTS_MAX: usize = 100_000;
 
 /// Granted bytes, by block and by node.
@@ -19,8 +20,8 @@ pub(crate) struct Reservations {
     blocks: HashMap<BlockId, GrantReservation>,
     nodes: HashMap<NodeId, AtNode>,
     by_expiry: BTreeSet<(Timestamp, BlockId)>,
-    /// Blocks that are committed by transactions which may still be open, and how many had ended then: until others can
-    /// see the block, its grant counts.
+    /// Blocks whose commit may not be visible to other transactions yet, each with the number of transactions that had
+    /// ended when it was committed. Their grants count until the commit is visible.
     committing: VecDeque<(u64, BlockId)>,
     /// Nodes whose sum changed since [`take_changed`](Self::take_changed).
     changed: HashSet<NodeId>,
@@ -32,20 +33,20 @@ pub(crate) struct Reservations {
 #[derive(Debug)]
 struct GrantReservation {
     bytes: u64,
-    /// The nodes that it names, while it can be committed.
+    /// The nodes that it names, until it cannot be committed any more.
     named: Vec<NodeId>,
-    /// Those that may be about to count its bytes.
+    /// The nodes that have not reported the block yet, so that its bytes are reserved there.
     unstored: Vec<NodeId>,
     expires_at: Timestamp,
 }
 
-/// What a node is to get.
+/// What grants reserve at one node.
 #[derive(Debug, Default)]
 struct AtNode {
     bytes: u64,
     /// Grants that name it and can be committed.
     grants: u64,
-    /// None of the grants that were not remembered is valid after that.
+    /// When the last of the grants beyond the limit ends.
     beyond_until: Timestamp,
 }
 
@@ -54,7 +55,7 @@ struct AtNode {
 pub(crate) struct Naming {
     /// How many are known; there may be others.
     pub(crate) grants: u64,
-    /// None is valid after that, unless it is renewed.
+    /// When the last of them ends, unless it is renewed.
     pub(crate) until: Timestamp,
 }
 
@@ -130,8 +131,8 @@ impl Reservations {
         std::mem::take(&mut self.changed)
     }
 
-    /// The block is committed by the transaction that is open now, `ended` having ended before it: it cannot be once more,
-    /// and nodes other than these do not get it.
+    /// The transaction that is open now commits the block; `ended` transactions ended before it. The grant cannot be used
+    /// again, and only these nodes hold the block.
     pub(crate) fn committed(&mut self, block: BlockId, stored_on: &[NodeId], ended: u64) {
         self.retain(block, |node| stored_on.contains(&node));
         if self.blocks.contains_key(&block) {
@@ -139,14 +140,14 @@ impl Reservations {
         }
     }
 
-    /// So many transactions have ended: what they committed can be seen.
+    /// `ended` transactions have ended: what they committed is visible now.
     pub(crate) fn ripen(&mut self, ended: u64) {
         while let Some((_, block)) = self.committing.pop_front_if(|(before, _)| *before < ended) {
             self.unname(block);
         }
     }
 
-    /// The node has the block, and counts its bytes from now on.
+    /// The node holds the block, and its own figures include the bytes from now on.
     pub(crate) fn stored(&mut self, block: BlockId, node: NodeId) {
         self.retain(block, |other| other != node);
     }
@@ -157,7 +158,7 @@ impl Reservations {
         self.retain(block, |_| false);
     }
 
-    /// The lease was extended of a grant that names these nodes.
+    /// The lease of a grant that names these nodes was renewed.
     pub(crate) fn extend(&mut self, block: BlockId, nodes: &[NodeId], expires_at: Timestamp) {
         match self.blocks.get_mut(&block) {
             Some(reservation) => {
@@ -165,7 +166,7 @@ impl Reservations {
                 self.by_expiry.insert((expires_at, block));
                 reservation.expires_at = expires_at;
             }
-            // Nobody knows whether its nodes count its bytes already.
+            // An earlier process gave it. Its nodes may have the block already, so no bytes are reserved.
             None => self.add(block, nodes.to_vec(), 0, expires_at),
         }
     }
@@ -208,7 +209,7 @@ impl Reservations {
         self.end(block);
     }
 
-    /// Forgets a node of which there is nothing to know.
+    /// Removes a node at which nothing is reserved.
     fn tidy(&mut self, node: NodeId) {
         let nothing = |at: &AtNode| at.bytes == 0 && at.grants == 0 && at.beyond_until == Timestamp(0);
         if self.nodes.get(&node).is_some_and(nothing) {
@@ -216,7 +217,7 @@ impl Reservations {
         }
     }
 
-    /// Forgets a grant of which there is nothing to know.
+    /// Removes a grant that reserves nothing and names no node.
     fn end(&mut self, block: BlockId) {
         let nothing =
             |reservation: &&GrantReservation| reservation.named.is_empty() && reservation.unstored.is_empty();

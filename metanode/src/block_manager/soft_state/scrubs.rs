@@ -1,4 +1,4 @@
-//! The datanodes' scrubbers: what operators asked of them, and how far they are.
+//! Scrubs: which ones operators ordered, and how far each node is with its own.
 
 use std::collections::HashMap;
 
@@ -6,24 +6,24 @@ use cairn_protocol::cluster::ScrubProgress;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::NodeId;
 
-/// All of them.
+/// The scrubs of all nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Scrubs {
-    /// When all nodes were asked to begin anew.
+    /// When an operator last ordered a scrub of all nodes.
     all: Option<Timestamp>,
-    /// When single ones were.
+    /// When an operator last ordered a scrub of one node.
     asked: HashMap<NodeId, Timestamp>,
-    /// How far they are, as they told last.
+    /// How far each node is, as of its last heartbeat.
     progress: HashMap<NodeId, ScrubProgress>,
 }
 
 impl Scrubs {
-    /// What was asked before the start.
+    /// The orders that SQL has at the start.
     pub(crate) fn new(all: Option<Timestamp>, asked: Vec<(NodeId, Timestamp)>) -> Self {
         Self { all, asked: asked.into_iter().collect(), progress: HashMap::new() }
     }
 
-    /// A node, or all of them, was asked to begin anew.
+    /// An operator ordered a scrub of a node, or of all nodes.
     pub(crate) fn ask(&mut self, node: Option<NodeId>, at: Timestamp) {
         match node {
             Some(node) => drop(self.asked.insert(node, at)),
@@ -31,12 +31,12 @@ impl Scrubs {
         }
     }
 
-    /// When a node was asked last.
+    /// When a scrub of the node was last ordered.
     pub(crate) fn asked_at(&self, node: NodeId) -> Option<Timestamp> {
         self.asked.get(&node).copied().max(self.all)
     }
 
-    /// A node tells how far it is.
+    /// A node reported how far it is.
     pub(crate) fn tell(&mut self, node: NodeId, progress: Option<ScrubProgress>) {
         if let Some(progress) = progress {
             self.progress.insert(node, progress);

@@ -1,13 +1,13 @@
-//! Young replicas that a node's report did not name. The report may be older than the replica: then the
-//! node tells of it in a heartbeat. If it does not in time, the replica is missing. Dies with the process:
-//! every node reports anew to a new one.
+//! Young replicas that a block report did not name. The report may be older than the replica; then a heartbeat reports
+//! the replica soon. If none does in time, the replica is missing. A restart loses this: every node sends a new block
+//! report to the new process.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use cairn_protocol::id::{BlockId, NodeId};
 
-/// Replicas that are remembered: some 20 MB. Of those beyond the node's next report tells.
+/// Replicas that are remembered, in some 20 MB. Those beyond the limit are left to the node's next report.
 const REPLICAS_MAX: usize = 100_000;
 
 /// All of them.
@@ -18,7 +18,7 @@ pub(crate) struct UnreportedReplicas {
 }
 
 impl UnreportedReplicas {
-    /// A report of a node's incarnation does not name a block; decided when `due`.
+    /// A report of this incarnation does not name the block. Unless a heartbeat reports it before `due`, it is missing.
     pub(crate) fn add(&mut self, node: NodeId, incarnation: u64, block: BlockId, due: Duration) {
         self.confirm(node, block);
         if self.due.len() >= REPLICAS_MAX {
@@ -29,14 +29,14 @@ impl UnreportedReplicas {
         self.by_due.insert((due, node, block), incarnation);
     }
 
-    /// The node tells of the block after all, or of its end.
+    /// The node reported that it holds the block, or that it deleted it.
     pub(crate) fn confirm(&mut self, node: NodeId, block: BlockId) {
         if let Some(due) = self.due.remove(&(node, block)) {
             self.by_due.remove(&(due, node, block));
         }
     }
 
-    /// Takes out what is due, `max` at the most: by node and the incarnation that reported.
+    /// Removes and returns what is due, by node and reporting incarnation: at most `max` replicas.
     pub(crate) fn take_due(&mut self, now: Duration, max: usize) -> BTreeMap<(NodeId, u64), Vec<BlockId>> {
         let mut taken: BTreeMap<(NodeId, u64), Vec<BlockId>> = BTreeMap::new();
         for _ in 0..max {

@@ -28,33 +28,33 @@ const MOVES_PER_WRITE: usize = 200;
 /// of the worker's interval: to find that out costs a look at all blocks of full nodes.
 const LONG_REST: u32 = 300;
 
-/// Moves blocks from full nodes to empty ones, in rounds: a copy is ordered, and when it has come, the old
-/// one goes. It leaves alone nodes that take part in repair.
+/// The balance worker. It works in rounds: it orders a copy, and when the copy is done, the old replica is deleted. Nodes that
+/// take part in repair are left out.
 pub(super) struct Balance {
     inner: Arc<Inner>,
     round: Option<Round>,
-    /// How far each node's blocks were gone through: the next round goes on there.
+    /// The last replica of each node that was considered: the next round continues there.
     through: BTreeMap<NodeId, BlockId>,
-    /// Nothing would be gained by another round before this.
+    /// The next round begins after this.
     rests_until: Duration,
     /// How long the last such rest was.
     rest: Duration,
     /// [`SoftState::changes`](crate::block_manager::soft_state::SoftState::changes) at the last step.
     changes: u64,
-    /// It was told that nothing is to be done.
+    /// The event that there is nothing to move was published.
     idle_announced: bool,
 }
 
 /// A round.
 struct Round {
     survey: Survey,
-    /// Who may still give. They take turns.
+    /// The nodes from which replicas may still move. They take turns.
     sources: VecDeque<Source>,
     /// A block was moved.
     moved: bool,
 }
 
-/// A node that gives.
+/// A node from which replicas move.
 struct Source {
     node: NodeId,
     /// The block behind which its blocks were looked at since the last one that moved; the first without.
@@ -72,7 +72,7 @@ impl Balance {
             rests_until: Duration::ZERO,
             rest: Duration::ZERO,
             changes: 0,
-            // After a start it tells once how it found things.
+            // The event is published once after each start.
             idle_announced: false,
         }
     }
@@ -170,13 +170,13 @@ impl Balance {
         })
     }
 
-    /// Whether a node has something to give, and no part in repair.
+    /// Whether replicas should move off a node, and it takes no part in repair.
     fn gives(&self, survey: &Survey, node: NodeId) -> bool {
         let mut soft_state = self.inner.soft_state();
         survey.gives(soft_state.view(&self.inner.env), node) && !soft_state.copies.is_repairing(node)
     }
 
-    /// Moves a block, if it can be and is worth it.
+    /// Orders the move of a block, if it is possible and brings utilisation nearer to the mean.
     async fn consider(
         &mut self,
         survey: &Survey,

@@ -1,4 +1,4 @@
-//! The board on which every worker shows what it is at, and finds what operators decided about it.
+//! Worker control: what operators decided about each worker, its rate, and its status.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,14 +10,14 @@ use tokio::sync::Notify;
 use super::throttle::Throttle;
 use crate::block_manager::BlockManagerConfig;
 
-/// All workers of this process.
+/// The settings and status of all workers.
 #[derive(Debug)]
 pub(in crate::block_manager) struct WorkerControl {
     controls: Mutex<BTreeMap<WorkerName, Control>>,
     changed: BTreeMap<WorkerName, Notify>,
 }
 
-/// One worker's part of it.
+/// The settings and status of one worker.
 #[derive(Debug)]
 struct Control {
     settings: WorkerSettings,
@@ -29,14 +29,14 @@ struct Control {
     error: Option<String>,
 }
 
-/// The rate of a worker that nobody decided about; none if it has no limit.
+/// The rate of a worker for which no operator chose one; `None` for no limit.
 fn configured(worker: WorkerName, config: &BlockManagerConfig) -> Option<u64> {
     match worker {
         WorkerName::Repair => Some(config.repair_rate),
         WorkerName::Drain => Some(config.drain_rate),
         WorkerName::Balance => Some(config.balance_rate),
-        // What is not given back in time fills the disks, so there is no limit unless an operator wants one.
-        // The scrubbers' rate is the datanodes' own.
+        // Garbage that is not deleted in time fills the disks, so there is no limit unless an operator sets one.
+        // The rate of scrubs is the datanodes' own.
         WorkerName::Liveness
         | WorkerName::Placement
         | WorkerName::Garbage
@@ -47,7 +47,7 @@ fn configured(worker: WorkerName, config: &BlockManagerConfig) -> Option<u64> {
 }
 
 impl WorkerControl {
-    /// All workers, with what was decided about them before the start.
+    /// All workers, with the settings that SQL has at the start.
     pub(in crate::block_manager) fn new(
         decided: Vec<(WorkerName, WorkerSettings)>,
         config: &BlockManagerConfig,
@@ -78,12 +78,12 @@ impl WorkerControl {
         self.controls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was decided about a worker.
+    /// The settings of a worker.
     pub(in crate::block_manager) fn settings(&self, worker: WorkerName) -> WorkerSettings {
         self.controls().get(&worker).map(|control| control.settings).unwrap_or_default()
     }
 
-    /// An operator decided about a worker: it holds at once.
+    /// Changes the settings of a worker. They take effect at once, also if it waits.
     pub(in crate::block_manager) fn decide(
         &self,
         worker: WorkerName,
@@ -100,7 +100,7 @@ impl WorkerControl {
         }
     }
 
-    /// Waits until an operator decides about a worker.
+    /// Waits until the settings of a worker are changed.
     pub(super) async fn changed(&self, worker: WorkerName) {
         match self.changed.get(&worker) {
             Some(changed) => changed.notified().await,
@@ -108,19 +108,19 @@ impl WorkerControl {
         }
     }
 
-    /// How long a worker has to wait to keep its rate.
+    /// How long a worker has to wait for its rate.
     pub(super) fn delay(&self, worker: WorkerName, now: Duration) -> Duration {
         self.controls().get(&worker).map(|control| control.throttle.delay(now)).unwrap_or_default()
     }
 
-    /// A worker did something that counts for its rate: so many bytes, or items.
+    /// Counts bytes or items of a worker for its rate.
     pub(super) fn pay(&self, worker: WorkerName, units: u64, now: Duration) {
         if let Some(control) = self.controls().get_mut(&worker) {
             control.throttle.take(units, now);
         }
     }
 
-    /// A worker brought so many items to their end, of so many bytes in all.
+    /// Counts items that a worker has finished, and their bytes.
     pub(super) fn count(&self, worker: WorkerName, items: u64, bytes: u64) {
         if let Some(control) = self.controls().get_mut(&worker) {
             control.done = control.done.saturating_add(items);
@@ -128,7 +128,7 @@ impl WorkerControl {
         }
     }
 
-    /// A worker says what it is at.
+    /// Records the status of a worker.
     pub(super) fn record(
         &self,
         worker: WorkerName,
@@ -143,7 +143,7 @@ impl WorkerControl {
         }
     }
 
-    /// A worker at a glance.
+    /// The status of a worker.
     pub(in crate::block_manager) fn status(&self, worker: WorkerName) -> Option<WorkerStatus> {
         self.controls().get(&worker).map(|control| control.status(worker))
     }

@@ -1,5 +1,5 @@
-//! What the workers that copy blocks have in common: a block is examined, its copies are ordered, and
-//! those that are too many dropped.
+//! What the workers that copy blocks have in common: they examine a block, order its copies, and drop its surplus
+//! replicas.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::block_manager::soft_state::copies::Purpose;
 use crate::store::blocks::BlockReplicas;
 use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
 
-/// How often another target is sought for a copy whose target is still deleting an older one.
+/// How often another target is tried for a copy, when the chosen node has yet to delete an older replica of the block.
 const TARGETS_TRIED_MAX: usize = 4;
 
 /// Examines blocks for a worker.
@@ -28,13 +28,13 @@ pub(super) struct Examiner {
     worker: WorkerName,
 }
 
-/// What came of looking at a block.
+/// The result of examining a block.
 pub(super) enum Looked {
-    /// It is too early: its pipeline may be running, or its last attempt failed just now.
+    /// It is too early: its pipeline may be running, or its last copy failed a moment ago.
     Waits,
-    /// The worker has to wait to keep its rate.
+    /// The worker has used up its rate.
     Throttled,
-    /// This is what it needs; what there is to copy is ordered.
+    /// It was examined, and its copies are ordered.
     Examined(Verdict),
 }
 
@@ -43,7 +43,7 @@ impl Examiner {
         Self { inner, worker }
     }
 
-    /// Examines a block, and has the copies made that it needs for a reason that is this worker's.
+    /// Examines a block, and orders its copies if this worker is responsible for the reason.
     pub(super) async fn look(
         &self,
         reader: &mut Connection,
@@ -83,7 +83,7 @@ impl Examiner {
         self.inner.env.with_rng(|rng| examine(view, &block, &mut copies.in_flight, rng))
     }
 
-    /// The targets that have yet to delete an older copy.
+    /// The targets that have yet to delete an older replica of the block.
     async fn still_deleting(
         &self,
         reader: &mut Connection,
@@ -99,7 +99,7 @@ impl Examiner {
         Ok(busy)
     }
 
-    /// What was decided is not done after all.
+    /// Takes back copies that were decided and will not be ordered.
     fn undo(&self, block: &BlockReplicas, copies: &[Copy]) {
         let mut soft_state = self.inner.soft_state();
         for copy in copies {
@@ -118,7 +118,7 @@ impl Examiner {
     }
 }
 
-/// Whether a worker with this purpose sees to that need.
+/// Whether a worker with this purpose is responsible for that need.
 fn is_for(purpose: Purpose, need: Option<Need>) -> bool {
     match need {
         Some(Need::Repair | Need::Spread) => purpose == Purpose::Repair,
@@ -128,7 +128,7 @@ fn is_for(purpose: Purpose, need: Option<Need>) -> bool {
 }
 
 impl Inner {
-    /// Whether a fresh block's pipeline may still be running, or its last attempt failed just now.
+    /// Whether it is too early to copy a block: its pipeline may be running, or its last copy failed a moment ago.
     pub(super) fn is_early(&self, block: BlockId) -> bool {
         let created_at = block.created_at_ms().map(Timestamp);
         let is_fresh =
@@ -177,8 +177,8 @@ struct Dropped {
     bytes: u64,
 }
 
-/// Examines blocks again in a transaction, now that nothing can change meanwhile: drops the copies that
-/// are not needed, and takes those blocks out of the queue that have what they need.
+/// Examines blocks again, in a transaction so that nothing changes in between: drops surplus replicas, and removes the
+/// blocks from the repair queue that have what they need.
 pub(super) async fn settle(inner: &Arc<Inner>, settled: Vec<BlockId>) -> Result<(), StoreError> {
     if settled.is_empty() {
         return Ok(());
@@ -230,9 +230,9 @@ async fn settle_all(
     Ok(dropped)
 }
 
-/// Whether repair has nothing to do about a block once the drops of `verdict` are done. What only has to
-/// leave a draining node is not repair's; what has too many copies is, though none can be dropped while
-/// some of their nodes are silent.
+/// Whether repair has nothing left to do for a block after the drops of `verdict`. A block that only has to leave a
+/// draining node is not repair's. A block with surplus replicas is, even if none can be dropped while some of their nodes
+/// have no contact.
 pub(super) fn is_done(copies: &BlockReplicas, verdict: &Verdict) -> bool {
     let stays = |(node, _): &&(NodeId, bool)| !verdict.drops.contains(node);
     let bad_stay = copies.holders.iter().filter(stays).any(|(_, good)| !good);
@@ -257,7 +257,7 @@ async fn settle_one(
         let mut soft_state = inner.soft_state();
         let block = soft_state.block_view(block, &copies);
         let (view, _) = soft_state.deciding(&inner.env);
-        // Copies are ordered elsewhere; here nothing is counted.
+        // No copy is ordered here, so no bandwidth is counted.
         inner.env.with_rng(|rng| examine(view, &block, &mut InFlight::new(u64::MAX), rng))
     };
     let done = is_done(&copies, &verdict);
@@ -265,7 +265,7 @@ async fn settle_one(
         replicas::remove(tx, block, node).await?;
         deletions::queue(tx, node, block, copies.block.length, inner.env.now()).await?;
         if !done {
-            // A good copy is to take its place.
+            // A good replica is to take its place.
             inner.soft_state().hints.makes_room(node, block);
         }
         dropped.push(Dropped { node, block, bytes: copies.block.length });

@@ -17,25 +17,25 @@ use crate::store::blocks::Unreferenced;
 use crate::store::garbage::Dropped;
 use crate::store::{Connection, StoreError, blocks, expiry, garbage, leases};
 
-/// Extents in one step, an owner without extents counting as one: it bounds how long others wait for its transaction.
-/// With a block of its own and three replicas an extent costs some 35 µs, so that a step takes ten milliseconds; and it is
-/// more than the overwrites that one transaction makes beside it.
+/// Extents in one step; an owner without extents counts as one. This bounds how long other transactions wait. An extent
+/// whose block has three replicas costs some 35 µs, so a step takes ten milliseconds. It is more than the overwrites of
+/// one transaction add, so that garbage does not grow.
 const WORK_PER_STEP: u32 = 300;
 
-/// Work without a pause for so long means that garbage comes in as fast as it goes. Then steps grow, for what is not
-/// collected fills the disks, and in the end clients wait for that.
+/// Work without a pause for this long means that garbage is produced as fast as it is collected. Then steps grow, because
+/// garbage that is not collected fills the disks.
 const BEHIND_AFTER: Duration = Duration::from_secs(60);
 
-/// Steps grow to so many times their size at the most: a tenth of a second of the writer's time.
+/// Steps grow to at most this many times their size: a tenth of a second of the writer's time.
 const GROWTH_MAX: u32 = 8;
 
-/// A longer time without a step is a pause: an operator's, or the worker had nothing to do.
+/// A longer time than this without a step is a pause: an operator paused the worker, or it had nothing to do.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Owners that are stamped anew in one step.
+/// Owners whose stamp is corrected in one step.
 const STAMPS_PER_STEP: u32 = 64;
 
-/// Drops the extents of owners whose grace period is over, and the blocks that nobody refers to then.
+/// The garbage worker.
 pub(super) struct Garbage {
     inner: Arc<Inner>,
     /// What the last step dropped.
@@ -43,7 +43,7 @@ pub(super) struct Garbage {
     pace: Pace,
 }
 
-/// What one step gave free.
+/// What one step collected.
 #[derive(Default)]
 struct Collected {
     dropped: Dropped,
@@ -56,10 +56,10 @@ impl Garbage {
     }
 }
 
-/// How much one step does: more, the longer there was no pause.
+/// How much work one step does: the longer without a pause, the more.
 #[derive(Debug, Default)]
 struct Pace {
-    /// When it began to have work, and when it did the last step.
+    /// When the work without a pause began, and when the last step was.
     busy: Option<(Duration, Duration)>,
 }
 
@@ -97,7 +97,7 @@ impl Worker for Garbage {
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
-        // While it is not known what the wall clock did, nothing is due.
+        // Without enough samples of the wall clock, it is not known which stamps are old enough: nothing is due.
         let retired_before = self.inner.clock.retired_before(&self.inner.env).unwrap_or_default();
         let mut reader = self.inner.store.read_in_background().await?;
         let any = garbage::any_due(&mut reader, retired_before).await?;
@@ -105,7 +105,7 @@ impl Worker for Garbage {
         if !any {
             self.last = Dropped::default();
             self.pace.rest();
-            return self.end_time_travel().await;
+            return self.correct_future_stamps().await;
         }
         let work = self.pace.work(self.inner.env.monotonic());
         let shared = self.inner.clone();
@@ -118,7 +118,7 @@ impl Worker for Garbage {
             .await?;
         self.last = dropped;
         self.inner.pay(WorkerName::Garbage, dropped.extents);
-        self.tell(&unreferenced);
+        self.record(&unreferenced);
         Ok(Progress::More)
     }
 
@@ -128,8 +128,8 @@ impl Worker for Garbage {
 }
 
 impl Garbage {
-    /// Tells memory and others of blocks that went.
-    fn tell(&self, gone: &Unreferenced) {
+    /// Updates the soft state and publishes an event after blocks were dropped.
+    fn record(&self, gone: &Unreferenced) {
         let bytes = gone.replicas.iter().map(|(_, _, bytes)| bytes).sum();
         self.inner.count(WorkerName::Garbage, gone.blocks, bytes);
         {
@@ -143,8 +143,9 @@ impl Garbage {
         }
     }
 
-    /// What was retired while the wall clock was far ahead waits no longer than what is retired now.
-    async fn end_time_travel(&self) -> Result<Progress, StoreError> {
+    /// Owners that were retired while the wall clock was far ahead have stamps of the future. They are stamped with the
+    /// present, so that they wait no longer than a grace period from now.
+    async fn correct_future_stamps(&self) -> Result<Progress, StoreError> {
         let now = self.inner.env.wall();
         let beyond = now.after(self.inner.config.garbage_grace);
         let latest = garbage::latest(&mut *self.inner.store.read_in_background().await?).await?;
@@ -159,8 +160,7 @@ impl Garbage {
     }
 }
 
-/// What is due is looked for in the transaction: a reader that is still there may have had a version kept for longer
-/// just now.
+/// Looks in the transaction for what is due, because a reader may have extended the time of a version a moment ago.
 async fn collect(
     inner: &Inner,
     tx: &mut Connection,
@@ -170,12 +170,13 @@ async fn collect(
     let Some(share) = garbage::share(tx, retired_before, work).await? else {
         return Ok(Collected::default());
     };
-    // At the first extent that goes, nobody must find the version any more.
+    // The version must not be found any more when its first extent is dropped.
     expiry::forget_versions(tx, &share, inner.env.wall()).await?;
     let dropped = garbage::drop_share(tx, &share).await?;
     blocks::keep_miscounted(tx).await?;
     let now = inner.env.now();
-    // A commit that is repeated so late must not find a block whose replicas go. The youngest tells for all.
+    // A commit that is repeated so late must not find a block whose replicas are being deleted. The youngest block decides,
+    // because its grant may be valid for the longest.
     let youngest = blocks::youngest_unreferenced(tx).await?;
     if youngest.is_some_and(|youngest| inner.may_be_granted(youngest)) {
         leases::give_up_unreferenced(tx, inner.clock.grants_end(now)).await?;

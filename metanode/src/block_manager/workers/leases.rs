@@ -16,10 +16,10 @@ use crate::block_manager::soft_state::SoftState;
 use crate::block_manager::soft_state::orphans::{Due, Held};
 use crate::store::{StoreError, leases};
 
-/// Blocks that are looked at in one step.
+/// Blocks that are examined in one step.
 const BLOCKS_PER_STEP: usize = 500;
 
-/// Ends leases: deletes blocks that nobody committed in time, and forgets what was known of their leases.
+/// The leases worker: deletes blocks that were not committed before their lease ended, and removes old leases from SQL.
 pub(super) struct Leases {
     inner: Arc<Inner>,
 }
@@ -73,7 +73,7 @@ impl Worker for Leases {
         let mut due = due.into_iter();
         while let Some((node, held)) = due.next() {
             if let Err(error) = self.look_at(node, &held).await {
-                // They are looked at again, rather than at their nodes' next registration.
+                // Without this, they would be forgotten until their nodes' next block report.
                 let mut soft_state = self.inner.soft_state();
                 for (node, held) in due.chain([(node, held)]) {
                     for held in held {

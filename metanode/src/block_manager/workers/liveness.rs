@@ -18,14 +18,12 @@ use crate::block_manager::cluster::end_waits;
 use crate::block_manager::soft_state::nodes::Moment;
 use crate::store::{StoreError, clock, nodes};
 
-/// Notices what is late: nodes that are silent, maintenance that is over, copies that were not made in
-/// time; and forgets bit by bit what is left of removed nodes. It keeps the cluster's time, too. All others rely on it, so it cannot be paused.
+/// The liveness worker. It cannot be paused, because all other workers rely on it.
 pub(super) struct Liveness {
     inner: Arc<Inner>,
 }
 
-/// How many times nodes are looked at within the time that makes one stale: it is noticed at the most
-/// a tenth later than it should be.
+/// How often the nodes are checked within `stale_after`: a node becomes stale at most a tenth of that time late.
 const LOOKS_PER_STALE: u32 = 10;
 
 impl Liveness {
@@ -37,11 +35,11 @@ impl Liveness {
         match state {
             NodeState::Live => {}
             NodeState::Stale => {
-                warn_peer!(%node, "a datanode is silent: it gets no new blocks");
+                warn_peer!(%node, "a datanode sends no heartbeats: it gets no new blocks");
                 self.inner.events.publish(EventKind::NodeStale { node });
             }
             NodeState::Dead => {
-                warn_peer!(%node, "a datanode is dead: its blocks are repaired from their other copies");
+                warn_peer!(%node, "a datanode is dead: its blocks are repaired from their other replicas");
                 {
                     let mut soft_state = self.inner.soft_state();
                     soft_state.copies.forget(node);
@@ -62,7 +60,7 @@ impl Liveness {
         Ok(())
     }
 
-    /// Ends maintenance whose time is over, unless an operator decided otherwise just now.
+    /// Ends maintenance whose time is over, unless an operator changed the node's state a moment ago.
     async fn end_maintenance(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
         let _decisions = self.inner.decisions.write().await;
         let over = AdminState::Maintenance { until };
@@ -98,12 +96,12 @@ impl Liveness {
 }
 
 impl Inner {
-    /// Something else is wanted of a node, and SQL knows.
+    /// Updates the soft state after SQL has a new administrative state of a node.
     pub(in crate::block_manager) fn admin_state_changed(&self, node: NodeId, admin_state: AdminState) {
         {
             let mut soft_state = self.soft_state();
             soft_state.nodes.set_admin_state(node, admin_state);
-            // Copies that counted although their node is dead may count no more.
+            // In maintenance, the replicas of a dead node count. They may not count any more now.
             if soft_state.nodes.state(node) == NodeState::Dead {
                 soft_state.scan(Some(node));
             }
@@ -113,7 +111,7 @@ impl Inner {
 }
 
 impl Liveness {
-    /// Whether a node is one to rely upon that was not when it was asked last.
+    /// Whether a node has become reliable since the last call.
     fn trust_was_gained(&self) -> bool {
         let mut soft_state = self.inner.soft_state();
         soft_state.view(&self.inner.env);
@@ -121,7 +119,7 @@ impl Liveness {
     }
 }
 
-/// Keeps the time in SQL every few seconds.
+/// Writes cluster time to SQL every few seconds.
 async fn keep_time(inner: &Inner) -> Result<(), StoreError> {
     inner.clock.look(&inner.env);
     if let Some(kept) = inner.clock.due(inner.env.now()) {
@@ -149,7 +147,7 @@ impl Worker for Liveness {
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
         let now = Moment { monotonic: self.inner.env.monotonic(), wall: self.inner.env.wall() };
-        // Who is silent is told whether the database can be written or not.
+        // A database that cannot be written must not keep nodes without contact from becoming stale.
         let ended = self.end_maintenances(now.wall).await;
         let changes = self.inner.soft_state().nodes.tick(now);
         self.inner.count(WorkerName::Liveness, changes.len() as u64, 0);

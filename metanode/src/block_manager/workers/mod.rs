@@ -1,19 +1,18 @@
-//! What happens without being asked. All workers are of one shape: they do their work in short steps,
-//! rest when there is none, and say what they are at. They all run in one loop, which pauses and
-//! throttles them as operators decide.
+//! Background workers. All have one shape: they work in short steps, rest when there is nothing to do, and have a
+//! status. One loop runs each of them, and pauses and throttles it as operators decide.
 //!
 //! | module | what is there |
 //! |---|---|
 //! | `runner` | the loop |
 //! | `board`, `throttle` | what operators decided, how fast each may be, and what each is at |
-//! | `liveness` | notices what is late: silent nodes, maintenance that is over, copies that were not made |
-//! | `removal` | what is left of removed nodes |
-//! | `examining` | what those have in common that copy blocks |
-//! | `repair`, `scan` | the copies that blocks lack or have too many |
-//! | `drain` | the blocks of nodes that are to be emptied |
-//! | `balance` | blocks move from full nodes to empty ones |
-//! | `placement` | the copies of every block are looked at once in a period |
-//! | `garbage`, `leases`, `uploads` | what is given up, and when |
+//! | `liveness` | nodes without contact, maintenance that has ended, copies that are late; writes cluster time |
+//! | `removal` | deletes the rows of removed nodes |
+//! | `examining` | examining a block and ordering its copies: used by repair and drain |
+//! | `repair`, `scan` | under-replicated and over-replicated blocks get the replicas that they should have |
+//! | `drain` | copies all blocks off draining nodes |
+//! | `balance` | moves replicas from full nodes to empty ones |
+//! | `placement` | examines every block once in a period |
+//! | `garbage`, `leases`, `uploads` | what is deleted when: retired versions after the grace period, blocks whose lease ended without a commit, old uploads |
 
 mod balance;
 mod control;
@@ -41,32 +40,32 @@ pub(super) use self::runner::Runner;
 use super::Inner;
 use crate::store::StoreError;
 
-/// Whether a worker has more to do at once.
+/// Whether a worker has more to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// Yes.
     More,
-    /// Yes, and its rate holds it back.
+    /// Yes, but it has used up its rate.
     Throttled,
-    /// Not now: it waits for its next occasion.
+    /// No: it waits until there may be work.
     Rest,
 }
 
-/// Something that is done in the background, bit by bit.
+/// A background worker.
 #[async_trait]
 pub(super) trait Worker: Send {
     /// Which one.
     fn name(&self) -> WorkerName;
 
-    /// What it is at, in a few words with numbers.
+    /// Its status for operators: a few words with numbers.
     fn doing(&self) -> String;
 
-    /// A bit of the work that its rate is not for, such as finding out what there is to do.
+    /// A step of work that its rate does not limit, such as finding out what there is to do.
     async fn survey(&mut self) -> Result<Progress, StoreError> {
         Ok(Progress::Rest)
     }
 
-    /// Does a bit: some tens of milliseconds at the most, so that others get their turn. It tells
+    /// A step of work: at most some tens of milliseconds, so that other workers get their turn. The worker reports to
     /// [`Inner::pay`] what counts for its rate.
     async fn step(&mut self) -> Result<Progress, StoreError>;
 
@@ -75,17 +74,17 @@ pub(super) trait Worker: Send {
 }
 
 impl Inner {
-    /// A worker did something that counts for its rate: so many bytes, or items.
+    /// Counts bytes or items of a worker for its rate.
     pub(super) fn pay(&self, worker: WorkerName, units: u64) {
         self.workers.pay(worker, units, self.env.monotonic());
     }
 
-    /// A worker brought so many items to their end, of so many bytes in all.
+    /// Counts items that a worker has finished, and their bytes, for its status.
     pub(super) fn count(&self, worker: WorkerName, items: u64, bytes: u64) {
         self.workers.count(worker, items, bytes);
     }
 
-    /// Whether a worker has to wait to keep its rate.
+    /// Whether a worker has used up its rate.
     fn is_throttled(&self, worker: WorkerName) -> bool {
         !self.workers.delay(worker, self.env.monotonic()).is_zero()
     }

@@ -19,19 +19,18 @@ use crate::store::blocks::BlockReplicas;
 use crate::store::settings::{self, Decision};
 use crate::store::{Connection, StoreError, blocks, repairs, totals};
 
-/// Blocks that are looked at in one step: some milliseconds of reading.
+/// Blocks that are examined in one step: some milliseconds of reading.
 const BLOCKS_PER_STEP: u32 = 250;
 
-/// How often it is written down how far the walk is, if nothing else is to be written: so much is looked at again
-/// after a restart.
+/// How often the progress of the walk is written to SQL if nothing else is to be written: a restart repeats so much.
 const KEPT_EVERY: Duration = Duration::from_secs(60);
 
 /// The longest rest, so that what an operator sees is not old.
 const REST_MAX: Duration = Duration::from_secs(60);
 
-/// Walks over all blocks once in a period, and queues for repair those whose copies are not as they should be and of
-/// which nobody told. A block is queued when something happens to its copies; but when a zone gets its first node, or a node
-/// comes back in another zone, nothing happens to a block that could be spread better from then on.
+/// The placement worker. It walks over all blocks once in a period, and queues for repair the blocks whose replicas are not as
+/// they should be. Most such blocks are queued when their replicas change. But when a zone gets its first node, or a node
+/// returns in another zone, no replica changes, and only this walk finds the blocks that could be spread better.
 pub(super) struct Placement {
     inner: Arc<Inner>,
     /// As it is; `None` until it was read.

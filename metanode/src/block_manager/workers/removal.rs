@@ -1,5 +1,5 @@
-//! Forgets what is left of removed nodes, bit by bit: their replicas, whose blocks are then looked at, and
-//! what they were to delete. A restart in the middle goes on where it was, for the node's row stays.
+//! Deletes the rows of removed nodes in small steps: first their replicas, whose blocks are then examined, and then their
+//! queued deletions. The node's own row stays until the end, so that a restart continues.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::Progress;
 use crate::block_manager::{Inner, repair_queue};
 use crate::store::{Connection, StoreError, deletions, nodes, replicas};
 
-/// Rows that go in one mutation, some milliseconds: it bounds how long others wait for it.
+/// Rows that are deleted in one mutation, in some milliseconds: this bounds how long other mutations wait.
 const ROWS_PER_STEP: u32 = 50;
 
-/// Goes on with the first removed node.
+/// Continues with the first removed node.
 pub(super) async fn step(inner: &Arc<Inner>) -> Result<Progress, StoreError> {
     let Some(node) = inner.soft_state().removals.front().copied() else { return Ok(Progress::Rest) };
     let shared = inner.clone();
@@ -40,7 +40,7 @@ enum Forgotten {
     Some,
     /// Nothing is left.
     All,
-    /// The node came back.
+    /// The node registered again.
     Returned,
 }
 

@@ -22,34 +22,34 @@ use crate::store::{Connection, StoreError, blocks, repairs};
 /// Blocks that are examined in one step.
 const BLOCKS_PER_STEP: u32 = 200;
 
-/// How long the worker rests when nothing is to be waited for, in multiples of its interval. It is
-/// woken for everything that it is told of; then it sweeps for what it was not told of. A sweep costs a
-/// look at every block that cannot be repaired for lack of nodes, and those may be millions.
+/// How long the worker rests when it waits for nothing, in multiples of its interval. Hints wake it earlier. After the rest
+/// it sweeps for blocks without a hint. Rests are long because a sweep examines every block that cannot be repaired for
+/// lack of nodes, and those may be millions.
 const LONG_REST: u32 = 600;
 
-/// Blocks that are remembered to be looked at later. When more have to wait, the next look is a sweep over the queue.
+/// Blocks that are remembered for a later examination. When more have to wait, a sweep over the queue finds them.
 const WAITING_MAX: usize = 20_000;
 
-/// Examines queued blocks, those with the fewest copies first, and has done what they need.
+/// The repair worker. It examines queued blocks, those with the fewest replicas first, and orders what they need.
 ///
-/// It sweeps over the whole queue when nodes have changed, from the beginning whenever it had to stop
-/// for lack of bandwidth; between sweeps it looks only at blocks that it is hinted at.
+/// When nodes have changed it sweeps over the whole queue, and starts the sweep again whenever it had to stop for lack of
+/// bandwidth. Between sweeps it examines only blocks for which it has a hint.
 pub(super) struct Repair {
     inner: Arc<Inner>,
     examiner: Examiner,
-    /// Where the sweep is; `None` when none is going on.
+    /// How far the sweep is; `None` without a sweep.
     sweep: Option<Option<QueuedRepair>>,
-    /// The last sweep was cut short: there is more to do as soon as there is bandwidth.
+    /// The last sweep stopped for lack of bandwidth, and starts again as soon as there is some.
     cut_short: bool,
-    /// Blocks that can be examined again only later.
+    /// Blocks that have to wait before they are examined again.
     waiting: Waiting,
-    /// How many transactions have ended: what they hinted at can be seen.
+    /// How many transactions have ended: what they changed is visible.
     ended: watch::Receiver<u64>,
-    /// Whether it was told that there is nothing to repair.
+    /// The event that there is nothing to repair was published.
     idle: bool,
 }
 
-/// Blocks that can be examined again only later, and whether there are more of them than are remembered.
+/// Blocks that have to wait before they are examined again, and whether there are more of them than are remembered.
 #[derive(Default)]
 struct Waiting {
     blocks: HashSet<BlockId>,
@@ -73,7 +73,7 @@ impl Waiting {
         self.blocks.is_empty()
     }
 
-    /// They can be examined: hints for each, or a sweep if some were not remembered.
+    /// The wait is over: hints for each block, and a sweep if some were not remembered.
     fn end(&mut self, hints: &mut RepairHints) {
         if std::mem::take(&mut self.more) {
             hints.sweep();
@@ -91,15 +91,15 @@ impl std::fmt::Display for Waiting {
     }
 }
 
-/// What is to be done next about a block.
+/// What to do with a block after it was examined.
 enum Next {
-    /// SQL is to be brought in line with it.
+    /// Drop its surplus replicas in a transaction, and update the queue.
     Settle,
-    /// It is to be looked at later.
+    /// Examine it later.
     Wait,
-    /// There is no bandwidth now.
+    /// Stop: there is no bandwidth now.
     Stop,
-    /// Nothing, for now or at all.
+    /// Nothing, for now.
     Nothing,
 }
 
@@ -107,7 +107,7 @@ impl Repair {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         let examiner = Examiner::new(inner.clone(), WorkerName::Repair);
         let ended = inner.store.transactions_ended();
-        // Whatever was queued before the start is found by the first sweep.
+        // The first sweep finds what was queued before the start.
         Self {
             inner,
             examiner,
@@ -119,7 +119,7 @@ impl Repair {
         }
     }
 
-    /// The blocks to look at now, in the order of urgency.
+    /// The blocks to examine now, the most urgent first.
     async fn next_page(&mut self) -> Result<Vec<QueuedRepair>, StoreError> {
         let ended = *self.ended.borrow();
         if self.inner.soft_state().hints.take_sweep(ended) || std::mem::take(&mut self.cut_short) {
@@ -149,7 +149,7 @@ impl Repair {
                 Next::Settle => settled.push(place.block),
                 Next::Wait => self.waiting.add(place.block),
                 Next::Stop => {
-                    // What comes behind is less urgent, and would have to wait as well.
+                    // The rest of the page is less urgent, and would have to wait as well.
                     self.cut_short = true;
                     self.sweep = None;
                     break;
@@ -177,7 +177,7 @@ impl Repair {
         })
     }
 
-    /// Tells, once, that everything that can be done is done.
+    /// Publishes an event, once, when everything that can be repaired is repaired.
     fn rest(&mut self) {
         let quiet = {
             let soft_state = self.inner.soft_state();
@@ -191,7 +191,7 @@ impl Repair {
     }
 }
 
-/// Waits until so many transactions have ended.
+/// Waits until `wanted` transactions have ended.
 async fn have_ended(ended: &mut watch::Receiver<u64>, wanted: Option<u64>) {
     let Some(wanted) = wanted else { return std::future::pending().await };
     if ended.wait_for(|ended| *ended >= wanted).await.is_err() {
@@ -222,7 +222,7 @@ impl Worker for Repair {
         )
     }
 
-    /// Which blocks lack copies is found out first, so that those with the fewest are at the front.
+    /// Scans run first, so that the blocks with the fewest replicas are known and repaired first.
     async fn survey(&mut self) -> Result<Progress, StoreError> {
         if scan::step(&self.inner).await? {
             self.idle = false;
@@ -256,7 +256,7 @@ impl Worker for Repair {
             config.worker_interval
         };
         let ripe_after = self.inner.soft_state().hints.ripe_after();
-        // After a long rest everything is looked at again, whatever no hint told of.
+        // After a long rest, a sweep finds the blocks without a hint.
         let long = tokio::select! {
             () = self.inner.wakes.repair.notified() => false,
             () = have_ended(&mut self.ended, ripe_after) => false,

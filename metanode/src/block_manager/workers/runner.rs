@@ -1,4 +1,4 @@
-//! The one loop in which all workers run: pausing, throttling and showing is done here.
+//! The loop in which every worker runs. It pauses and throttles the worker, and records its status.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{Progress, Worker};
 use crate::block_manager::Inner;
 use crate::store::{Fault, StoreError};
 
-/// A worker and what it runs by.
+/// A worker in its loop.
 pub(in crate::block_manager) struct Runner {
     worker: Box<dyn Worker>,
     inner: Arc<Inner>,
@@ -30,7 +30,7 @@ impl Runner {
         self.inner.workers.settings(self.name()).paused
     }
 
-    /// Has the worker do a step, unless it is paused or has to keep its rate.
+    /// Runs a step of the worker, unless it is paused or has used up its rate.
     pub(in crate::block_manager) async fn step(&mut self) -> Result<Progress, StoreError> {
         if self.is_paused() {
             return Ok(Progress::Rest);
@@ -61,8 +61,7 @@ impl Runner {
         self.worker.step().await
     }
 
-    /// Waits until there may be something to do: the worker knows of something, its rate allows more,
-    /// or an operator decided about it.
+    /// Waits until the worker has something to do, its rate allows more, or an operator changes its settings.
     pub(in crate::block_manager) async fn wait(&mut self) {
         let name = self.name();
         if self.is_paused() {

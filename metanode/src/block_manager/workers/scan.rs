@@ -1,5 +1,5 @@
-//! Looks for blocks that lack copies: those of a node that died, or all, when there are more nodes
-//! than before to hold copies.
+//! Scans for under-replicated blocks: over the blocks of a node that died, or over all blocks when a new node allows more
+//! replicas than before.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::block_manager::soft_state::Scan;
 use crate::block_manager::{Inner, repair_queue};
 use crate::store::{Connection, StoreError, blocks, repairs, replicas};
 
-/// Blocks that are looked at in one mutation, some milliseconds: it bounds how long others wait for it.
+/// Blocks that are examined in one mutation, in some milliseconds: this bounds how long other mutations wait.
 const BLOCKS_PER_STEP: u32 = 50;
 
-/// Goes on with the first scan. Answers whether there was one.
+/// Continues with the first scan. Returns whether there was one.
 pub(super) async fn step(inner: &Arc<Inner>) -> Result<bool, StoreError> {
     let Some(scan) = inner.soft_state().scans.front().copied() else { return Ok(false) };
     let is_back = scan.node.is_some_and(|node| inner.soft_state().nodes.state(node) != NodeState::Dead);

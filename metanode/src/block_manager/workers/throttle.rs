@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-/// Lets through so many units a second on average. A piece that is larger than what is left is let
-/// through all the same, and the next one waits until it is paid off.
+/// Limits work to a number of units a second on average. A piece is never refused for its size: it is let through, and the
+/// next one waits until the rate has caught up.
 #[derive(Debug)]
 pub(super) struct Throttle {
-    /// Units a second; no limit without.
+    /// Units a second; `None` for no limit.
     rate: Option<u64>,
-    /// Until when what was let through takes.
+    /// When the rate has caught up with the work so far.
     paid_at: Duration,
 }
 
-/// What was not used is saved for so long: a pause of the work is not made up for by a burst.
+/// Unused rate is saved for this long only, so that a pause is not followed by a burst.
 const SAVED: Duration = Duration::from_secs(1);
 
 impl Throttle {
-    /// Lets through `rate` units a second, 1 at the least.
+    /// A limit of `rate` units a second, at least 1.
     pub(super) fn new(rate: Option<u64>) -> Self {
         Self { rate: rate.map(|rate| rate.max(1)), paid_at: Duration::ZERO }
     }
@@ -26,7 +26,7 @@ impl Throttle {
         self.rate
     }
 
-    /// From now on `rate` holds. What is not paid off yet is paid off at the new rate.
+    /// Changes the rate. Work that the old rate has not caught up with is counted at the new rate.
     pub(super) fn set_rate(&mut self, rate: Option<u64>, now: Duration) {
         let owed = self.rate.map_or(0, |rate| units(self.delay(now), rate));
         *self = Self { paid_at: now.saturating_sub(SAVED), ..Self::new(rate) };
@@ -41,7 +41,7 @@ impl Throttle {
         self.paid_at.saturating_sub(now)
     }
 
-    /// So many units were let through.
+    /// Counts units that were let through.
     pub(super) fn take(&mut self, units: u64, now: Duration) {
         let Some(rate) = self.rate else { return };
         let micros = u128::from(units) * MICROS / u128::from(rate);

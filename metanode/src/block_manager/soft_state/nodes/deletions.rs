@@ -3,35 +3,35 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
 
-/// Where handing out a node's deletions stands. The queue is gone through round and round, for what
-/// cannot be deleted (it is on a volume that failed) must not hold up what can.
+/// Which of a node's queued deletions were ordered. The queue is walked again and again, so that a replica that cannot be
+/// deleted now, for example on a failed volume, does not hold up the others.
 #[derive(Debug, Default)]
 pub(crate) struct Deletions {
-    /// Whether SQL may have some that were not handed out.
+    /// Whether SQL may have deletions that were not ordered yet.
     pub(crate) waiting: bool,
-    /// The command that the node is at, and its deadline.
+    /// The command that the node is carrying out, and its deadline.
     pub(crate) command: Option<(u64, Timestamp)>,
-    /// How far this round has come.
+    /// The last block of the queue that was ordered in this walk.
     pub(crate) through: Option<BlockId>,
-    /// Something could not be deleted in this round.
+    /// Some replica could not be deleted in this walk.
     failed: bool,
-    /// When the next round begins at the earliest.
+    /// The earliest time of the next walk.
     rests_until: Timestamp,
 }
 
 impl Deletions {
-    /// SQL is to be asked.
+    /// After a start it is not known whether SQL has deletions; it is to be asked.
     pub(super) fn unknown() -> Self {
         Self { waiting: true, ..Self::default() }
     }
 
-    /// Whether the node can be given the next ones.
+    /// Whether the next deletions can be ordered.
     pub(crate) fn is_ready(&self, now: Timestamp) -> bool {
         let busy = self.command.is_some_and(|(_, deadline)| deadline >= now);
         self.waiting && !busy && now >= self.rests_until
     }
 
-    /// A command ended; answers whether it was the one that the node is at.
+    /// A command ended. Returns whether it was the current one.
     pub(crate) fn ended(&mut self, command: u64, well: bool) -> bool {
         let known = self.command.is_some_and(|(at, _)| at == command);
         if known {
@@ -41,8 +41,8 @@ impl Deletions {
         known
     }
 
-    /// The round has come to the end of the queue, which was empty or not. What failed is tried again
-    /// after a rest.
+    /// The walk has reached the end of the queue, which was `empty` or not. Deletions that failed are tried again after
+    /// a rest.
     pub(crate) fn end_round(&mut self, empty: bool, rest_until: Timestamp) {
         self.through = None;
         self.waiting |= !empty;
@@ -52,7 +52,7 @@ impl Deletions {
     }
 }
 
-/// Replicas on their way out.
+/// Replicas that are queued for deletion.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Outgoing {
     replicas: u64,

@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use cairn_protocol::id::NodeId;
 
-/// So many failures without a success between make a node a failing one. Twice may be chance: a gateway
-/// that restarts, a source that goes away.
+/// A node counts as failing after this many failures without a success between them. Two may be chance: a gateway
+/// restarts, or the source of a copy goes away.
 const FAILURES: usize = 3;
 
-/// How long a failing node is left alone, in multiples of the time within which it failed: then it is
-/// tried again, and three more failures are the price of finding out that nothing changed.
+/// How long a failing node gets no work, in multiples of the time within which it failed. Then it is tried again; if
+/// nothing has changed, that costs three more failures.
 const PAUSES: u32 = 6;
 
 /// What a node failed at lately, with no success since.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    /// When, and who else may be to blame.
+    /// When each failure was, and which other node may have caused it.
     recent: VecDeque<(Duration, Option<NodeId>)>,
-    /// Until when it gets nothing.
+    /// Until when it gets no work.
     until: Duration,
 }
 
@@ -29,7 +29,7 @@ impl Failures {
         while self.recent.front().is_some_and(|(at, _)| *at + within < now) || self.recent.len() > FAILURES {
             self.recent.pop_front();
         }
-        // Copies that all failed with the same source are more likely that one's fault.
+        // If all failed copies had the same source, the source is more likely at fault.
         let first = self.recent.front().and_then(|(_, other)| *other);
         let others_fault = first.is_some() && self.recent.iter().all(|(_, other)| *other == first);
         if self.recent.len() >= FAILURES && !others_fault {
@@ -37,14 +37,14 @@ impl Failures {
         }
     }
 
-    /// It did something well. Answers whether it was a failing one, or about to be.
+    /// It succeeded at something. Returns whether there were failures to forget.
     pub(super) fn forget(&mut self) -> bool {
         let any = !self.recent.is_empty() || !self.until.is_zero();
         *self = Self::default();
         any
     }
 
-    /// Until when it gets nothing; zero if it did not fail so often.
+    /// Until when it gets no work; zero if it is not failing.
     pub(super) fn until(&self) -> Duration {
         self.until
     }

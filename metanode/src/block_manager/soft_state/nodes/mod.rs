@@ -239,7 +239,8 @@ impl NodeTable {
         replication.min(self.len())
     }
 
-    /// A node registered: all that was known of its earlier incarnation is dropped, except what is queued for deletion.
+    /// A node registered: all that was known of its earlier incarnation is dropped, except
+    /// what the operator wants of it and what is queued for deletion.
     pub(crate) fn registered(&mut self, register: Register, incarnation: u64, now: Duration) {
         let state = state::next(self.state(register.node), Signal::Registered, self.patience);
         let known = KnownNode {

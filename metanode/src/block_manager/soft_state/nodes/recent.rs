@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use cairn_protocol::id::BlockId;
 
-/// Blocks that are remembered of a node. Of those that are forgotten too early it is waited for a further word before they
-/// count as missing.
+/// Blocks that are remembered of a node. One that is dropped too early is not missing at once: a heartbeat may still report
+/// it (see `unreported_replicas.rs`).
 const BLOCKS_MAX: usize = 50_000;
 
-/// Blocks that a node stored lately, and when.
+/// Blocks that a node stored a moment ago, and when.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     order: VecDeque<(Duration, BlockId)>,
@@ -18,7 +18,7 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// A block was stored; those that were longer ago than `kept` are forgotten.
+    /// Adds a block that was stored now, and drops those that were stored more than `kept` ago.
     pub(super) fn add(&mut self, block: BlockId, now: Duration, kept: Duration) {
         self.order.push_back((now, block));
         self.at.insert(block, now);
