@@ -11,13 +11,13 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BlockManagerConfig {
-    /// How many copies a block should have. Three survive the loss of any two nodes, and of one
+    /// How many replicas a block should have. Three survive the loss of any two nodes, and of one
     /// while another is being repaired.
     pub replication: u32,
-    /// How many copies a block must have before its write is acknowledged; with fewer registered
+    /// How many replicas a block must have before its write is acknowledged; with fewer registered
     /// nodes, one on each. Two, so that no single failure loses what was acknowledged.
     pub min_replicas: u32,
-    /// Copies by storage class; other classes have `replication` copies. `REDUCED_REDUNDANCY` has two:
+    /// Replication by storage class; other classes have `replication`. `REDUCED_REDUNDANCY` has two:
     /// AWS sells it as less durable (<https://aws.amazon.com/s3/reduced-redundancy/>).
     pub storage_classes: BTreeMap<String, u32>,
     /// The largest length in bytes of an object's first blocks; blocks grow with the object. 8 MiB are
@@ -27,39 +27,39 @@ pub struct BlockManagerConfig {
     /// lost one changes nothing.
     #[serde(rename = "heartbeat_interval_ms", with = "millis")]
     pub heartbeat_interval: Duration,
-    /// Silence after which a node gets no new blocks and is read last. Cheap to be wrong about.
+    /// After this time without contact a node is stale: it gets no new blocks and is read last. A wrong guess costs little.
     #[serde(rename = "stale_after_ms", with = "millis")]
     pub stale_after: Duration,
-    /// Silence after which a node's blocks are repaired from other copies. Longer than a restart of a
-    /// machine, for being wrong about it moves much data.
+    /// After this time without contact a node is dead: its blocks are repaired from other replicas. Longer than a restart of a
+    /// machine, because a wrong guess copies much data.
     #[serde(rename = "dead_after_ms", with = "millis")]
     pub dead_after: Duration,
     /// How long a grant can be committed unless it is renewed. Long enough that most uploads never renew
     /// (a renewal is a transaction), short enough that what a dead gateway left behind goes soon.
     #[serde(rename = "lease_ms", with = "millis")]
     pub lease: Duration,
-    /// How long after the end of its lease a block that nobody committed is deleted: longer than a
+    /// How long after the end of its lease a block that was not committed is deleted: longer than a
     /// transaction can wait.
     #[serde(rename = "lease_slack_ms", with = "millis")]
     pub lease_slack: Duration,
-    /// How long deleted and overwritten objects stay readable for those who began before. At least a lease: a commit
-    /// may be repeated for so long, and must find what it made.
+    /// The grace period: how long deleted and overwritten objects stay readable, for reads that began before. At least a
+    /// lease, because a commit may be repeated for that long, and must find the version that it made.
     #[serde(rename = "garbage_grace_ms", with = "millis")]
     pub garbage_grace: Duration,
-    /// How long after its grant a block that lacks copies is left alone: its pipeline may still be
-    /// running, and its nodes' next heartbeats may tell of copies that the gateway did not hear of.
+    /// How long after its grant an under-replicated block is not repaired: its pipeline may still be running, and the next
+    /// heartbeats may report replicas that the gateway did not know of.
     #[serde(rename = "repair_grace_ms", with = "millis")]
     pub repair_grace: Duration,
-    /// A block report may be this old when it arrives: what was stored since is not missed. As long
+    /// How old a block report may be when it arrives: replicas that were stored since are not missing. As long
     /// as a call between parts may take ([`CALL_TIMEOUT`](cairn_protocol::rpc::CALL_TIMEOUT)).
     #[serde(rename = "report_age_ms", with = "millis")]
     pub report_age: Duration,
-    /// Within which time each datanode reports all that it holds once more, page by page, so that a difference
-    /// between disks and tables that nobody noticed does not stay. A day costs a node with 10⁷ blocks a page every
+    /// How often each datanode sends a full block report, page by page, so that an unnoticed difference between disks and
+    /// SQL does not last. A day costs a node with 10⁷ blocks a page every
     /// 40 seconds. Zero: only when it registers.
     #[serde(rename = "report_interval_ms", with = "millis")]
     pub report_interval: Duration,
-    /// How long a datanode has for a command before it is planned again. The largest block over a
+    /// How long a datanode may take for a command before the work is planned again. The largest block over a
     /// 100 Mbit/s link takes 20 seconds, and several may wait in line.
     #[serde(rename = "command_deadline_ms", with = "millis")]
     pub command_deadline: Duration,
@@ -69,7 +69,7 @@ pub struct BlockManagerConfig {
     pub repair_rate: u64,
     /// Bytes per second that moves off draining nodes copy in the whole cluster.
     pub drain_rate: u64,
-    /// Bytes per second that balancing moves in the whole cluster: less than repair, for nothing is in danger.
+    /// Bytes per second that balancing moves in the whole cluster: less than repair, because no block is in danger.
     pub balance_rate: u64,
     /// How far from the mean utilisation a node may be before blocks are moved, in thousandths of the mean.
     pub balance_threshold_permille: u32,
@@ -77,17 +77,17 @@ pub struct BlockManagerConfig {
     /// within a few heartbeats. A single larger block is copied all the same; of small ones at the most
     /// [`COPIES_MAX`](cairn_planner::budget::COPIES_MAX) at once.
     pub repair_in_flight: u64,
-    /// Within which time the copies of every block are looked at once, for what nobody noticed: above all zones that hold
-    /// more of them than need be since nodes joined or moved. A day costs 120 blocks a second where there are 10⁷.
+    /// How often every block is examined, for what no event put into the repair queue: above all replicas that could be spread
+    /// better over the zones since nodes joined or moved. A day costs 120 blocks a second where there are 10⁷.
     /// Zero: never.
     #[serde(rename = "placement_walk_ms", with = "millis")]
     pub placement_walk: Duration,
     /// How many replicas one command deletes. It bounds a datanode's time in one command.
     pub delete_batch: u32,
-    /// How often workers look whether there is something to do that nobody woke them for.
+    /// How often workers look for work of which no event informed them.
     #[serde(rename = "worker_interval_ms", with = "millis")]
     pub worker_interval: Duration,
-    /// How long the answer to a completed multipart upload is remembered for clients that ask again.
+    /// How long the result of a completed multipart upload is kept for clients that repeat the request.
     #[serde(rename = "completed_uploads_kept_ms", with = "millis")]
     pub completed_uploads_kept: Duration,
     /// How long an upload in progress may get no part before it is given up and its bytes deleted; 0: for ever.
@@ -137,7 +137,7 @@ pub struct ConfigError {
     pub problem: &'static str,
 }
 
-/// More copies than this are a slip of the finger: each costs the block's whole length.
+/// A replication above this is taken for a typing error: each replica costs the whole length of the block.
 pub(super) const REPLICATION_MAX: u32 = 16;
 
 impl BlockManagerConfig {

@@ -1,4 +1,4 @@
-//! What a gateway found wrong with a replica that it read.
+//! Problems that a gateway found with a replica when it read it.
 
 use std::sync::Arc;
 

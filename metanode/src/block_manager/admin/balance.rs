@@ -15,11 +15,11 @@ use crate::store::settings::{self, Decision};
 
 const BALANCE: WorkerName = WorkerName::Balance;
 
-/// What holds, or would.
+/// The settings that hold, or that a dry run asks about.
 #[derive(Clone, Copy)]
 struct Terms {
     settings: WorkerSettings,
-    /// `None`: the configured one.
+    /// In thousandths of the mean utilisation; `None` for the configured one.
     threshold_permille: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! What buckets want of the block store.
+//! The settings of a bucket that concern blocks: replication and block size.
 
 use std::sync::Arc;
 

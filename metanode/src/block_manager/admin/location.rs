@@ -1,4 +1,4 @@
-//! From a key to its bytes.
+//! Where an object is: its extents, their blocks, and the nodes that hold them.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) async fn locate(inner: &Arc<Inner>, request: WhereRequest) -> Result<
     locate_within(inner, request, MESSAGE_LENGTH_MAX - BESIDE).await
 }
 
-/// The answer, if its extents fit into so many bytes.
+/// The answer, if its extents fit into `length_max` bytes.
 pub(in crate::block_manager) async fn locate_within(
     inner: &Arc<Inner>,
     request: WhereRequest,
@@ -82,7 +82,7 @@ async fn find(snapshot: &mut Connection, request: &WhereRequest) -> Result<Objec
 
 fn place(inner: &Inner, extent: CheckedExtent) -> Result<ExtentPlace, AdminError> {
     let CheckedExtent { object_offset, block_offset, length, block, known, holders } = extent;
-    // A block without a row has neither length nor checksum to tell.
+    // The length and checksum of a block without a row are not known.
     let Some(known) = known else {
         let reason = format!(
             "the object refers to block {block}, which does not exist; `cairn admin fsck` tells what is left"
@@ -102,7 +102,7 @@ fn place(inner: &Inner, extent: CheckedExtent) -> Result<ExtentPlace, AdminError
     })
 }
 
-/// A node that does not exist has no address, and is as good as dead.
+/// A node that does not exist has no address, and is shown as dead.
 fn replica(inner: &Inner, id: NodeId, good: bool) -> ReplicaPlace {
     let soft_state = inner.soft_state();
     let Some(node) = soft_state.nodes.get(id) else {

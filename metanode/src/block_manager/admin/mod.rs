@@ -1,4 +1,12 @@
-//! What operators ask.
+//! The `Admin` service: what operators ask and decide.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `node` | draining, maintaining, returning, stopping and removing nodes |
+//! | `worker`, `scrub`, `balance` | settings and status of background work |
+//! | `bucket` | replication and block size of a bucket |
+//! | `location` | where the blocks of an object are |
+//! | `fsck` | the check of everything in SQL |
 
 mod balance;
 mod bucket;
@@ -113,8 +121,8 @@ impl Admin for BlockManager {
     }
 }
 
-/// Replicas of dead nodes whose blocks were not looked at yet. Each may be a block below its factor,
-/// so they count as such: the number may be too high for a while, and is never too low.
+/// Replicas of dead nodes whose blocks were not examined yet. Each block may be under-replicated and is counted so: the
+/// number may be too high for a while, and is never too low.
 async fn unseen(inner: &Inner, reader: &mut Connection) -> Result<u64, StoreError> {
     let scans = inner.soft_state().scans.clone();
     let mut unseen = 0;

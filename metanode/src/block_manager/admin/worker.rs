@@ -1,4 +1,4 @@
-//! The background workers.
+//! The settings and the status of the background workers.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ fn check(request: &SetWorker) -> Result<(), AdminError> {
     Ok(())
 }
 
-/// Keeps what was decided about a worker, and has it hold at once.
+/// Writes the settings of a worker to SQL, and applies them at once.
 pub(super) async fn decide(
     inner: &Inner,
     worker: WorkerName,
@@ -53,7 +53,7 @@ fn status(inner: &Inner, worker: WorkerName) -> Result<WorkerStatus, AdminError>
     Ok(if worker == WorkerName::Scrub { scrub::sum_up(inner, status) } else { status })
 }
 
-/// All workers at a glance.
+/// The status of all workers.
 pub(super) fn all(inner: &Inner) -> Vec<WorkerStatus> {
     WorkerName::ALL.into_iter().filter_map(|worker| status(inner, worker).ok()).collect()
 }

@@ -1,4 +1,12 @@
-//! What datanodes ask.
+//! The `Cluster` service: what datanodes call.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | `register` | a registration, and the incarnation that it begins |
+//! | `heartbeat` | a heartbeat: reported changes go to `replica_changes`, commands travel back |
+//! | `ended` | commands that a node reports as done or failed |
+//! | `commands` | the commands in the answer to a heartbeat |
+//! | `report` | block reports: each page is compared with SQL |
 
 mod commands;
 mod ended;

@@ -17,7 +17,7 @@ use crate::store::{Connection, StoreError, blocks, nodes, repairs};
 /// Volumes of one node: more than any machine has disks.
 const VOLUMES_MAX: usize = 1_024;
 
-/// Longest address or zone in bytes: it is kept in memory, and sent with every grant.
+/// Longest address or zone in bytes: both stay in memory, and the address is sent with every grant.
 const TEXT_LENGTH_MAX: usize = 1_024;
 
 pub(super) async fn register(inner: &Arc<Inner>, request: Register) -> Result<Registered, ClusterError> {
@@ -36,7 +36,7 @@ pub(super) async fn register(inner: &Arc<Inner>, request: Register) -> Result<Re
     let node = request.node;
     {
         let mut soft_state = inner.soft_state();
-        // What was believed of it is told anew. Orphans and replicas that wait for its word carry the incarnation.
+        // The node reports again what it holds. Orphans and unreported replicas carry the incarnation, so old ones do not count.
         soft_state.copies.forget(node);
         soft_state.finished_moves.forget(node);
         soft_state.nodes.registered(request, incarnation, inner.env.monotonic());
@@ -77,8 +77,8 @@ fn check(inner: &Inner, request: &Register) -> Result<(), ClusterError> {
     Ok(())
 }
 
-/// Keeps the registration. Answers the incarnation, and whether all blocks are to be looked at: as
-/// long as there are no more nodes than copies, a further node means further copies.
+/// Writes the registration to SQL. Returns the incarnation, and whether all blocks are to be scanned: while there are fewer
+/// nodes than the replication, a new node allows further replicas.
 async fn keep(
     tx: &mut Connection,
     request: Register,
@@ -94,8 +94,8 @@ async fn keep(
     Ok((incarnation, scan))
 }
 
-/// Whether some bucket wants more copies than there were nodes. To find out costs a look at all buckets, for which other
-/// writers wait, so it is done only while a bucket could want so many.
+/// Whether the replication of some bucket is higher than the number of nodes. This reads all buckets, and other writers
+/// wait for that, so it is done only while a bucket could want so many.
 async fn a_bucket_wants_more_than(tx: &mut Connection, nodes: u32) -> Result<bool, StoreError> {
     if nodes >= REPLICATION_MAX {
         return Ok(false);

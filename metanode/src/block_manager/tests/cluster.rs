@@ -1,4 +1,4 @@
-//! A cluster in a test: a block manager, and datanodes that do what they are told.
+//! A cluster for tests: a block manager, and datanodes that carry out its commands.
 
 use cairn_protocol::cluster::ReplicaChange;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,7 +54,7 @@ pub(super) struct TestNode {
     pub(super) held: BTreeMap<BlockId, ReportedReplica>,
     /// What it deleted, and can bring back.
     pub(super) trash: BTreeMap<BlockId, ReportedReplica>,
-    /// What it was told and has not done yet.
+    /// Commands that it has not carried out yet.
     pub(super) commands: Vec<Command>,
     /// Whether it answers.
     pub(super) up: bool,
@@ -62,7 +62,7 @@ pub(super) struct TestNode {
     pub(super) capacity: u64,
     /// How far its scrubber is.
     pub(super) scrub: Option<ScrubProgress>,
-    /// What it was told last about scrubbing.
+    /// The scrub order of the last answer to a heartbeat.
     pub(super) scrub_order: ScrubOrder,
     pub(super) increments: Increments,
     /// What it cannot delete, and how often it was asked to.
@@ -72,7 +72,7 @@ pub(super) struct TestNode {
     pub(super) seen: Vec<Generation>,
 }
 
-/// What a node tells with its next heartbeat.
+/// What a node reports with its next heartbeat.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Increments {
     pub(super) changes: Vec<ReplicaChange>,
@@ -280,7 +280,7 @@ impl TestCluster {
         }
     }
 
-    /// A node sends a heartbeat, and registers anew if it is told to.
+    /// A node sends a heartbeat, and registers again if the answer asks for it.
     pub(super) async fn beat(&mut self, index: usize) {
         match self.blocks.heartbeat(self.heartbeat_of(index)).await {
             Ok(reply) => {
@@ -305,7 +305,7 @@ impl TestCluster {
         }
     }
 
-    /// A node does what it was told. What it is to copy must be at one of the sources.
+    /// A node carries out its commands. A block that it is to copy must be at one of the sources.
     pub(super) fn obey(&mut self, index: usize) {
         for command in std::mem::take(&mut self.nodes[index].commands) {
             let error = match &command.action {
@@ -562,7 +562,7 @@ impl TestCluster {
         self.work().await;
     }
 
-    /// Copies that nodes were told to make and have not made.
+    /// Copies that nodes were ordered to make and have not made.
     pub(super) fn copies_ordered(&self) -> usize {
         let commands = self.nodes.iter().flat_map(|node| &node.commands);
         commands.filter(|command| matches!(command.action, Action::Replicate { .. })).count()

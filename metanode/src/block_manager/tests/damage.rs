@@ -113,7 +113,7 @@ async fn a_damaged_part_becomes_no_object() {
         let refused = store.namespace.complete_upload(complete).await;
         assert_eq!(refused, Err(MetadataError::Internal), "{damage}");
         assert_eq!(head(&store, "k").await.err(), Some(MetadataError::NoSuchKey), "{damage}");
-        // Nothing was done: the parts are there for whoever mends it.
+        // Nothing was changed: an operator can still repair it.
         let list = ListParts { target, after: 0, max: 10 };
         assert_eq!(store.namespace.list_parts(list).await.unwrap().parts.len(), 2, "{damage}");
     }

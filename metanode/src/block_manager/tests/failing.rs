@@ -51,7 +51,7 @@ async fn a_gateway_that_reaches_nobody_does_not_stop_the_cluster() {
         unreachable(&cluster, index, 3).await;
     }
     assert_eq!(cluster.grant().await.targets.len(), 3);
-    // Two are heard of again: now it is the third that fails.
+    // Two can be reached again: now only the third one fails.
     let grant = cluster.grant().await;
     let heard: Vec<_> = cluster.nodes[1..].iter().map(|node| node.id).collect();
     cluster.store_block_on(grant, 10, &heard);

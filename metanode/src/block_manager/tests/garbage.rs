@@ -238,8 +238,8 @@ async fn objects_without_bytes_go_by_hundreds_and_an_object_of_many_blocks_does_
     cluster.verify().await;
 }
 
-/// A count that is too low made a block go with its last counted reference, and with it the bytes of whoever refers to
-/// it still.
+/// A count that was too low dropped a block with its last counted reference, although another object still referred to
+/// it.
 #[tokio::test]
 async fn a_block_whose_references_are_miscounted_stays_while_an_object_refers_to_it() {
     let mut store = TestStore::new(3).await;

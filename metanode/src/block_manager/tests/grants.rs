@@ -222,7 +222,7 @@ async fn granted_space_counts_as_used_until_the_lease_ends() {
     cluster.grants(2).await;
 }
 
-/// Three thousand uploads that trickled held 120 GB for blocks that they had not sent, and others were told that no
+/// Three thousand slow uploads reserved 120 GB for blocks that they had not sent, and other clients got the error that no
 /// datanode had space.
 #[tokio::test]
 async fn no_more_space_is_set_aside_than_the_client_expects_to_use() {

@@ -1,4 +1,4 @@
-//! Callers that hang up in the middle of a call, and what is left in memory.
+//! A caller that hangs up in the middle of a call leaves nothing behind in the soft state.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn a_move_whose_news_broke_off_waits_for_nothing() {
         assert!(cluster.blocks.heartbeat(heartbeat).now_or_never().is_none(), "it hangs up in the middle");
     }
     assert_eq!(cluster.blocks.inner.soft_state().finished_moves.len(), 0);
-    // The nodes tell once more, and the drain comes to its end.
+    // The nodes report again, and the drain ends.
     for _ in 0..4 {
         cluster.pass(Duration::from_secs(60)).await;
     }
@@ -35,7 +35,7 @@ async fn a_move_whose_news_broke_off_waits_for_nothing() {
     assert_eq!(cluster.blocks.inner.soft_state().finished_moves.len(), 0);
 }
 
-/// A node that hung up while its deletions were read was not told of them until something else was queued for it.
+/// A node that hung up while its deletions were read did not get them until another deletion was queued for it.
 #[tokio::test]
 async fn deletions_that_were_being_read_for_a_node_that_hung_up_are_told_with_its_next_heartbeat() {
     let mut cluster = TestCluster::new(1).await;
@@ -59,7 +59,7 @@ async fn deletions_that_were_being_read_for_a_node_that_hung_up_are_told_with_it
     assert_eq!(told, [Action::Delete { blocks: vec![block] }]);
 }
 
-/// What a node told just before its removal became rows of a node that nobody forgets any more, until a restart.
+/// A report that a node sent just before its removal added rows of a removed node, which stayed until a restart.
 #[tokio::test]
 async fn what_a_node_told_before_its_removal_leaves_nothing_behind_it() {
     let mut cluster = TestCluster::new(4).await;

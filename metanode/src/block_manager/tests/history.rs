@@ -1,5 +1,5 @@
-//! Random histories: whatever happens, what was acknowledged and lost no more than it can lose is
-//! there in the end, at its factor, and nothing else is.
+//! Random histories: in the end, every acknowledged block that lost no more replicas than it can lose has its full replication,
+//! and nothing else is stored.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -164,7 +164,7 @@ impl History {
         let _ = self.cluster.blocks.remove_node(RemoveNode { node, force: false, dry_run: false }).await;
     }
 
-    /// Something happens to one replica on a node: lost, or bad and told, or bad and not yet told.
+    /// Something happens to one replica on a node: it is lost, or it is corrupt, and that is reported or not yet.
     async fn damage(&mut self, index: usize) {
         let held = self.cluster.nodes[index].held.len();
         let chosen = self.any(held.max(1));

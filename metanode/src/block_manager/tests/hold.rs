@@ -1,4 +1,4 @@
-//! Databases that went back in time.
+//! A database that is older than what the datanodes hold deletes nothing until an operator agrees.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -85,7 +85,7 @@ async fn after_a_restart_nodes_have_time_to_come_back() {
     cluster.settle().await;
     cluster.restart().await;
     cluster.work().await;
-    // Until they are heard of they serve reads, and writes too.
+    // Until their first heartbeat they serve reads, and writes too.
     assert_eq!(
         cluster.locate(block).await.unwrap().replicas.iter().filter(|replica| replica.live).count(),
         3

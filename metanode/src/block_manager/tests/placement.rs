@@ -1,4 +1,4 @@
-//! The walk over all blocks, for what nobody noticed.
+//! The placement walk finds blocks that no event put into the repair queue.
 
 use std::time::Duration;
 

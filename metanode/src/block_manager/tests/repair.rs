@@ -452,7 +452,7 @@ async fn what_waited_for_a_node_that_clients_could_not_reach_goes_on_when_it_is_
     cluster.register(other).await;
     cluster.settle().await;
     assert_eq!(cluster.really_at(block).len(), 4, "three are needed that are alive for sure");
-    // Nobody tells of anything: time passes.
+    // No hint comes; only time passes.
     cluster.pass(cluster.config.stale_after).await;
     cluster.settle().await;
     assert_eq!(cluster.really_at(block).len(), 3);

@@ -44,7 +44,7 @@ async fn deletions_have_their_effects_though_the_node_hangs_up() {
     assert_eq!(status.nodes[0].predicted_used, cluster.nodes[0].usage().used, "nothing is on its way out");
 }
 
-/// A block report that showed a deletion as done said so to nobody.
+/// A block report that showed a deletion as done published no event.
 #[tokio::test]
 async fn a_report_announces_the_deletions_that_it_shows_as_done() {
     let (mut cluster, block) = having_deleted().await;

@@ -239,8 +239,8 @@ async fn a_node_that_returns_with_what_it_held_lets_a_surplus_copy_go_when_it_ha
     assert_eq!(cluster.really_at(block).len(), 3);
 }
 
-// A node told that it had stored a block, lost it with a disk, and reported. When the lease would have been over, its old
-// word was looked at once more, and it was listed for good.
+// A node reported that it had stored a block, lost it with a disk, and reported again. When the lease ended, the first report
+// was examined once more, and the node was listed for good.
 #[tokio::test]
 async fn a_report_of_an_old_incarnation_does_not_come_back_when_leases_end() {
     let mut cluster = TestCluster::new(3).await;

@@ -169,7 +169,7 @@ async fn the_rate_of_copies_counts_a_small_block_as_what_its_copy_costs() {
     assert!((15..=26).contains(&made), "{made}");
 }
 
-/// However fast the rate, a node is not told to make more copies than it can before their deadline.
+/// However high the rate, a node is not ordered to make more copies than it can make before their deadline.
 #[tokio::test]
 async fn one_heartbeat_hands_out_no_more_copies_than_a_node_can_make() {
     let config =

@@ -1,4 +1,4 @@
-//! Where the check is: what operators hand back and never look into.
+//! How far the check is. Operators send this cursor back as it is, to get the next page.
 
 use cairn_protocol::admin::{AdminError, FsckCursor};
 use cairn_protocol::id::{BlockId, NodeId, UploadId};

@@ -1,4 +1,4 @@
-//! What is wrong with a block's copies: a pure function of what is known of them.
+//! What is wrong with a block's replicas: a pure function.
 
 use std::collections::HashMap;
 
@@ -6,22 +6,22 @@ use cairn_planner::{ClusterView, NodeView};
 use cairn_protocol::admin::{AdminState, NodeState};
 use cairn_protocol::id::NodeId;
 
-/// What is wrong with the copies of a block.
+/// What is wrong with the replicas of a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Findings {
-    /// Good copies that count.
+    /// Good replicas that count.
     pub(super) copies: u32,
-    /// How many there should be, as far as there are nodes for them.
+    /// How many there should be, but no more than there are nodes.
     pub(super) wanted: u32,
-    /// No good copy is on a node that is not dead. Nothing else is said then.
+    /// All good replicas are on dead nodes. The other problems are not reported then.
     pub(super) missing: bool,
-    /// Some copy is known to be bad.
+    /// Some replica is known to be bad.
     pub(super) corrupt: bool,
-    /// There are too few.
+    /// The block is under-replicated.
     pub(super) under_replicated: bool,
-    /// There are too many.
+    /// The block is over-replicated.
     pub(super) over_replicated: bool,
-    /// More are in one zone than need be.
+    /// The replicas could be spread better over the zones.
     pub(super) misplaced: bool,
 }
 
@@ -39,12 +39,12 @@ pub(super) fn assess(
     if live.is_empty() {
         return Findings { wanted, missing: true, ..Findings::default() };
     }
-    // Who is in maintenance may be silent; its copies count as long as there is another to read.
+    // A node in maintenance may be down. Its replicas count as long as another one can be read.
     let keeps = |node: NodeId| view.get(node).is_some_and(NodeView::keeps_replicas);
-    let silent = good().filter(|node| view.state(*node) == NodeState::Dead && keeps(*node));
-    let counted: Vec<NodeId> = live.iter().copied().chain(silent).collect();
+    let in_maintenance = good().filter(|node| view.state(*node) == NodeState::Dead && keeps(*node));
+    let counted: Vec<NodeId> = live.iter().copied().chain(in_maintenance).collect();
     let copies = count(&counted);
-    // What is on a draining node is about to go anyway.
+    // Replicas on draining nodes are about to be moved anyway.
     let staying: Vec<NodeId> = live.iter().copied().filter(|node| !is_draining(view, *node)).collect();
     let over_replicated = count(&staying) > replication;
     let under_replicated = copies < wanted;

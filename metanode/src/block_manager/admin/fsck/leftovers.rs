@@ -1,5 +1,5 @@
-//! What belongs to no object: blocks and replicas by themselves, and what waits to go. And how far the
-//! walk has come.
+//! Checks what belongs to no object: blocks without references, replicas without a block, and what waits for its deletion.
+//! Also computes how far the walk is.
 
 use cairn_protocol::id::{BlockId, NodeId};
 
@@ -156,7 +156,7 @@ mod tests {
     use super::position;
 
     #[test]
-    fn a_place_between_two_keys_is_told_by_the_bytes_behind_what_they_share() {
+    fn a_place_between_two_keys_is_estimated_by_the_bytes_after_their_common_prefix() {
         assert_eq!(position(b"logs/a", b"logs/c", b"logs/b"), 500);
         assert_eq!(position(b"a", b"b", b"a"), 0);
         assert_eq!(position(b"a", b"b", b"b"), 1_000);

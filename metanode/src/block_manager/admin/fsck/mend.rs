@@ -1,5 +1,5 @@
-//! What the check mends when it is asked to. Each is looked at again in the transaction that mends it,
-//! and none deletes data.
+//! What the check repairs if the operator wants it. Each problem is checked again in the transaction that repairs it, and
+//! no repair deletes data.
 
 use cairn_protocol::id::{BlockId, NodeId};
 use futures_util::FutureExt;
@@ -10,15 +10,15 @@ use crate::store::{Connection, StoreError, blocks, fsck};
 /// Something to mend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mend {
-    /// A block whose copies are not as they should be is queued.
+    /// Queue a block for repair whose replicas are not as they should be.
     Queue(BlockId),
-    /// A block's references are counted anew.
+    /// Count the references of a block again.
     Recount(BlockId),
-    /// What a node is said to hold is forgotten, if it does not exist.
+    /// Remove a replica from SQL whose node or block does not exist.
     Forget(BlockId, NodeId),
 }
 
-/// Does it all in one transaction.
+/// Makes all repairs in one transaction.
 pub(super) async fn mend(inner: &std::sync::Arc<Inner>, mends: Vec<Mend>) -> Result<(), StoreError> {
     if mends.is_empty() {
         return Ok(());

@@ -1,17 +1,17 @@
-//! The check of everything that SQL knows.
+//! fsck: the check of everything that SQL has.
 //!
 //! | module | what is there |
 //! |---|---|
 //! | `cursor` | where the walk is |
-//! | `owners` | objects and parts, down to the copies of their blocks |
+//! | `owners` | objects and parts, down to the replicas of their blocks |
 //! | `retired` | versions that were deleted or overwritten, while they may still be read |
 //! | `leftovers` | blocks and replicas that belong to nothing, and what waits to go |
-//! | `health` | pure: what is wrong with a block's copies |
+//! | `health` | pure: what is wrong with a block's replicas |
 //! | `report` | the page, and the words in it |
 //! | `mend` | what is mended when it is asked for |
 //!
-//! A page is read in one transaction, so that nothing on it is seen in the middle of a change, and a short
-//! one, for while it lasts the database's log cannot be emptied. It is bounded in rows, wherever it is.
+//! Each page is read in one transaction, so that it shows no half-made change. Pages are short, because the database's
+//! log cannot be emptied during a transaction: each reads a limited number of rows.
 
 mod cursor;
 mod health;
@@ -102,7 +102,7 @@ pub(in crate::block_manager) async fn page_of(
 }
 
 impl Walk<'_> {
-    /// Looks at a page's worth from `place` on. Answers where the next begins.
+    /// Checks one page from `place` on. Returns where the next one begins.
     async fn step(&mut self, place: Place) -> Result<Option<Place>, StoreError> {
         match place {
             Place::Objects { bucket, key, open } => self.objects(bucket, key, open).await,

@@ -1,4 +1,4 @@
-//! Objects and parts, down to the copies of their blocks.
+//! Checks objects and parts, down to the replicas of their blocks.
 
 use cairn_protocol::id::{BlockId, UploadId};
 

@@ -1,4 +1,4 @@
-//! A page of the check while it is written, and the words in it.
+//! The page of the check that is being filled, and the text of its problems.
 
 use std::collections::HashSet;
 

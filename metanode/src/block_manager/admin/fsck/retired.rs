@@ -1,5 +1,5 @@
-//! Versions that were deleted or overwritten. Until their grace period ends they may still be read, so their blocks must
-//! be there. They are garbage, and counted as such, not as objects of their buckets; only what is wrong with them is told.
+//! Checks versions that were deleted or overwritten. They may be read until their grace period ends, so their blocks must
+//! exist. They count as garbage and not as objects of their buckets; only their problems are listed.
 
 use super::Walk;
 use super::cursor::{Open, Place};

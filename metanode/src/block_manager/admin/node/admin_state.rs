@@ -13,8 +13,8 @@ use super::progress::progress_with;
 use crate::block_manager::Inner;
 use crate::store::nodes;
 
-/// The longest maintenance. Who needs a node away for longer drains it: so long its blocks are one
-/// failure nearer to their loss.
+/// The longest maintenance. During it, the node's blocks have one replica less that can be read. A node that is away for
+/// longer is to be drained.
 const MAINTENANCE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub(in crate::block_manager::admin) async fn set_admin_state(

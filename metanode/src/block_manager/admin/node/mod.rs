@@ -15,10 +15,10 @@ use cairn_protocol::id::NodeId;
 
 use crate::block_manager::Inner;
 
-/// Blocks that are read at once where all blocks of a node are looked at.
+/// Blocks in a page, where all blocks of a node are examined.
 const BLOCKS_PER_READ: u32 = 1_000;
 
-/// A node's state and admin_state.
+/// A node's state and administrative state.
 fn find(inner: &Inner, node: NodeId) -> Result<(NodeState, AdminState), AdminError> {
     let soft_state = inner.soft_state();
     soft_state

@@ -15,8 +15,8 @@ use crate::block_manager::Inner;
 use crate::store::blocks::BlockReplicas;
 use crate::store::{replicas, totals};
 
-/// Blocks that are looked at to tell what holds them up. What is stuck stays at the front when the
-/// others have gone, so the first ones tell enough.
+/// Blocks that are examined to find what holds the drain up. The blocks that can be copied leave the node, so that those that
+/// are stuck are the first ones in the end.
 const SAMPLE: u32 = 200;
 
 pub(in crate::block_manager::admin) async fn progress(
@@ -27,7 +27,7 @@ pub(in crate::block_manager::admin) async fn progress(
     progress_with(inner, request.node, admin_state).await
 }
 
-/// How a node stands, if its administrative state were this.
+/// How far a node is, under the assumption of this administrative state.
 pub(super) async fn progress_with(
     inner: &Inner,
     node: NodeId,
@@ -43,11 +43,11 @@ pub(super) async fn progress_with(
         Vec::new()
     };
     drop(reader);
-    // The lock must not be held any more when the obstacles are looked for.
+    // `obstacles` takes the lock itself, so it must not be held here.
     let in_flight = inner.soft_state().copies.count(|purpose| purpose.leaves() == Some(node));
     let naming = inner.grants_naming(node);
     let now = inner.env.now();
-    // A grant that ends just now can be committed for the whole of that millisecond.
+    // A grant can be committed during the whole of its last millisecond.
     let last = naming.map_or(Duration::ZERO, |naming| naming.until.since(now) + Duration::from_millis(1));
     Ok(NodeProgress {
         node,
@@ -92,7 +92,7 @@ fn obstacles(
     for (block, copies) in sample {
         let seen = soft_state.block_view(*block, copies);
         match obstacle(&view, &seen, &soft_state.copies.in_flight) {
-            // It goes on by itself.
+            // These blocks are copied without anything to do for an operator.
             None | Some(Hindrance::Busy) => {}
             Some(hindrance) => found.entry(hindrance).or_insert((0, *block)).0 += 1,
         }

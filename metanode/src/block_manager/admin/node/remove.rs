@@ -11,8 +11,8 @@ use super::{BLOCKS_PER_READ, find};
 use crate::block_manager::Inner;
 use crate::store::{Connection, nodes, replicas, totals};
 
-/// Forgets a node. From here on nobody knows it: its messages are answered with the wish to register, as
-/// a new node. What SQL has of it goes bit by bit; see [`removal`](crate::block_manager::workers).
+/// Removes a node. From then on its messages are answered with `Reregister`, and it is a new node if it does. The worker
+/// [`removal`](crate::block_manager::workers) deletes its rows in small steps.
 pub(in crate::block_manager::admin) async fn remove(
     inner: &Arc<Inner>,
     request: RemoveNode,
@@ -42,7 +42,7 @@ pub(in crate::block_manager::admin) async fn remove(
              would be lost; bring the node back, or use force"
         ));
     }
-    // To look at all blocks took its time, and others were not to wait for it.
+    // The lock is taken only now, so that no other decision waits for it while all blocks are examined.
     let _decisions = inner.decisions.write().await;
     let shared = inner.clone();
     let seen = Seen { state, admin_state, held };
@@ -68,7 +68,7 @@ fn not_drained(inner: &Inner, node: NodeId, state: NodeState, held: u64) -> Opti
     ))
 }
 
-/// What was found when the node was looked at.
+/// What the checks found, to be compared in the transaction.
 #[derive(Clone, Copy)]
 struct Seen {
     state: NodeState,
@@ -76,9 +76,9 @@ struct Seen {
     held: u64,
 }
 
-/// Forgets the node in SQL and in memory, in one transaction. Commits run one after another with it: what it finds cannot
-/// change any more, and those behind it do not find the node. (Should the transaction fail, the node is asked to register,
-/// and then is known again.)
+/// Removes the node from SQL and from the soft state, in one transaction. Transactions follow each other, so no commit can
+/// change what this one checks, and later commits do not find the node. If the transaction fails, the node is missing in the
+/// soft state only: it is asked to register, and is known again.
 async fn forget(inner: &Inner, tx: &mut Connection, node: NodeId, seen: Seen) -> Result<(), AdminError> {
     let Seen { state, admin_state, held } = seen;
     let now_held = totals::node(tx, node).await?.replicas;
@@ -94,8 +94,8 @@ async fn forget(inner: &Inner, tx: &mut Connection, node: NodeId, seen: Seen) ->
     soft_state.copies.forget(node);
     soft_state.hints.forget(node);
     soft_state.nodes.remove(node);
-    // Said here, for the operator may hang up before the transaction has ended, and then nobody would go on. (Should it fail,
-    // the worker finds a node that is not removed.)
+    // Queued inside the transaction, because the operator may hang up before it ends, and code after it would not run.
+    // If it fails, the worker finds a node that is not removed, and does nothing.
     soft_state.removals.push_back(node);
     soft_state.scrubs.forget(node);
     soft_state.scans.retain(|scan| scan.node != Some(node));
@@ -120,7 +120,7 @@ async fn last_replicas(inner: &Inner, node: NodeId) -> Result<u64, AdminError> {
     }
 }
 
-/// Whether this copy remains when `removed` is.
+/// Whether this replica can be read after `removed` is gone.
 fn keeps(view: &ClusterView, removed: NodeId, (holder, good): (NodeId, bool)) -> bool {
     good && holder != removed && view.get(holder).is_some_and(NodeView::keeps_replicas)
 }

@@ -21,7 +21,7 @@ pub(in crate::block_manager::admin) async fn can_stop(
     }
     let mut stopped: BTreeSet<NodeId> = BTreeSet::new();
     for node in request.nodes {
-        // What is dead already stops nothing more.
+        // Stopping a dead node changes nothing.
         if find(inner, node)?.0 != NodeState::Dead {
             stopped.insert(node);
         }
@@ -37,8 +37,8 @@ pub(in crate::block_manager::admin) async fn can_stop(
     Ok(report(inner, &view, &stopped, unreadable, at_risk))
 }
 
-/// How many blocks of `node` become unreadable or get near to it when all of `stopped` are stopped. A
-/// block of several of them counts for the first.
+/// How many blocks of `node` become unreadable, and how many are at risk, when all of `stopped` are stopped. A block that
+/// several of them hold counts for the first one.
 async fn look_at(
     inner: &Inner,
     view: &ClusterView,
