@@ -313,7 +313,7 @@ pub(crate) async fn share_extents(
 }
 
 /// Retires an owner. When the grace period, counted from `now`, is over, the garbage worker drops its extents and
-/// calls [`crate::namespace::forget`].
+/// calls [`forget_versions`](crate::store::expiry::forget_versions).
 ///
 /// # Errors
 /// The database's.
