@@ -566,7 +566,5 @@ macro_rules! rpc_service {
 }
 
 #[cfg(test)]
-mod properties;
-#[cfg(test)]
 #[expect(unreachable_pub, reason = "a service that the macro makes is public")]
 mod tests;

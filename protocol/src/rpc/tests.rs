@@ -1,5 +1,7 @@
 //! A call and its answer: paths that do not exist, peers that restart, and peers that do not know the secret.
 
+mod properties;
+
 use super::*;
 use crate::block::BlockError;
 use axum::body::{Body, to_bytes};

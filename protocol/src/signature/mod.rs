@@ -47,6 +47,4 @@ fn answer_message(call_signature: &str, status: u16, epoch: &str, body: &[u8]) -
 }
 
 #[cfg(test)]
-mod properties;
-#[cfg(test)]
 mod tests;

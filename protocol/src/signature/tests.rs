@@ -1,5 +1,7 @@
 //! Both sides of signed calls, without a network between them.
 
+mod properties;
+
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,17 +12,17 @@ use super::*;
 use crate::env::{Env, ManualClock, Timestamp};
 use crate::secret::{CLOCK_SKEW_MAX, ClusterSecret, SecretError};
 
-pub(super) const PATH: &str = "/v1/thing/do";
+const PATH: &str = "/v1/thing/do";
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-pub(super) struct World {
+struct World {
     env: Env,
     clock: ManualClock,
-    pub(super) signer: Signer,
+    signer: Signer,
     admission: Admission,
 }
 
-pub(super) fn secret() -> ClusterSecret {
+fn secret() -> ClusterSecret {
     ClusterSecret::new("0123456789abcdef0123456789abcdef").unwrap()
 }
 
@@ -32,7 +34,7 @@ fn world() -> World {
 }
 
 /// Both sides, after the caller learned the epoch.
-pub(super) fn introduced() -> World {
+fn introduced() -> World {
     let world = world();
     world.introduce();
     world
@@ -43,7 +45,7 @@ fn headers(authorization: &str) -> HeaderMap {
 }
 
 impl World {
-    pub(super) fn admit(&self, authorization: &str) -> Result<Admitted, Refusal> {
+    fn admit(&self, authorization: &str) -> Result<Admitted, Refusal> {
         self.admission.admit("POST", PATH, &headers(authorization), 1000)
     }
 

@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 
-use super::head::Head;
-use super::tests::{introduced, secret};
+use super::super::head::Head;
+use super::{PATH, introduced, secret};
 use crate::env::Timestamp;
 use crate::id::{BlockId, NodeId};
 use crate::metadata::{Grant, GrantTarget};
@@ -33,7 +33,7 @@ proptest! {
         at: prop::sample::Index, byte in b' '..b'~', body in prop::collection::vec(any::<u8>(), 0..100),
     ) {
         let world = introduced();
-        let signed = world.signer.sign("POST", super::tests::PATH, &body).authorization;
+        let signed = world.signer.sign("POST", PATH, &body).authorization;
         let mut changed = signed.clone().into_bytes();
         let at = at.index(changed.len());
         prop_assume!(!changed[at].eq_ignore_ascii_case(&byte));

@@ -13,11 +13,11 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::{EPOCH_HEADER, RpcClient, RpcServer};
 use crate::admin::{Admin, admin_router};
 use crate::cluster::{Cluster, cluster_router};
 use crate::env::{Env, Timestamp};
 use crate::metadata::{Metadata, metadata_router};
+use crate::rpc::{EPOCH_HEADER, RpcClient, RpcServer};
 use crate::secret::ClusterSecret;
 use crate::signature::{Admission, Signer};
 
@@ -64,9 +64,9 @@ impl Port {
 /// The path of each operation, from the lists that the services are made of.
 fn paths() -> Vec<String> {
     let services = [
-        ("metadata", include_str!("../metadata/mod.rs")),
-        ("cluster", include_str!("../cluster/mod.rs")),
-        ("admin", include_str!("../admin/mod.rs")),
+        ("metadata", include_str!("../../metadata/mod.rs")),
+        ("cluster", include_str!("../../cluster/mod.rs")),
+        ("admin", include_str!("../../admin/mod.rs")),
     ];
     let mut paths = Vec::new();
     for (service, source) in services {
