@@ -19,7 +19,7 @@ setup: ## Install what the tests need: Python clients, rclone, restic and the li
 test: setup ## Run every test, with one summary at the end
 	python3 tests/run.py
 
-test-fast: ## Run the tests of Rust that start no process: a minute or two once they are built
+test-fast: ## Run every crate's own tests: a minute or two once they are built
 	python3 tests/run.py --fast
 
 test-crate: ## Run the tests of one crate: make test-crate C=cairn-gateway

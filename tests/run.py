@@ -3,7 +3,7 @@
 
     tests/run.py                  all suites
     tests/run.py rust python      some suites
-    tests/run.py --fast           tests of Rust that start no process: some minutes with the build, less without
+    tests/run.py --fast           every crate's own tests, without clusters of processes and without Python clients
     tests/run.py --crate NAME     tests of one crate
     tests/run.py --python WORDS   the Python tests whose names match WORDS (an expression of pytest -k)
 
@@ -160,7 +160,7 @@ def run_some(arguments):
     if arguments.fast:
         # The default members of the workspace: all crates but those that test whole clusters and SDK clients.
         return {"fast": timed(lambda: cargo_tests([]))}
-    if arguments.crate:
+    if arguments.crate is not None:
         return {arguments.crate: timed(lambda: cargo_tests(["--package", arguments.crate]))}
     built = timed(lambda: Result(failed=0 if build() else 1))
     if built.failed:
@@ -188,10 +188,13 @@ def parse(line):
     parser = argparse.ArgumentParser(description="Runs tests and sums them up.")
     parser.add_argument("suites", nargs="*", help=f"some of {', '.join(SUITES)}; all by default")
     some = parser.add_mutually_exclusive_group()
-    some.add_argument("--fast", action="store_true", help="tests of Rust that start no process")
+    some.add_argument("--fast", action="store_true", help="every crate's own tests")
     some.add_argument("--crate", metavar="NAME", help="tests of one crate")
     some.add_argument("--python", metavar="WORDS", help="the Python tests whose names match")
-    return parser.parse_args(line)
+    arguments = parser.parse_args(line)
+    if "" in (arguments.crate, arguments.python):
+        parser.error("name what is to run: make test-crate C=cairn-gateway, make test-python K=presigned")
+    return arguments
 
 
 def main(line):
@@ -199,7 +202,7 @@ def main(line):
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir()
     began = time.monotonic()
-    some = arguments.fast or arguments.crate or arguments.python
+    some = arguments.fast or arguments.crate is not None or arguments.python is not None
     results = run_some(arguments) if some else run_suites(arguments.suites)
 
     print("\nsuite         passed  failed  skipped    time")

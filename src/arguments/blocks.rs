@@ -12,20 +12,20 @@ use super::values::{
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Blocks")]
 pub(crate) struct BlockArguments {
-    /// Copies of each block; as many as there are datanodes, if those are fewer
+    /// Replicas of each block; as many as there are datanodes, if those are fewer
     #[arg(long, env = "CAIRN_REPLICATION", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
     pub replication: u32,
 
-    /// Copies on stable storage before a write is acknowledged; by default 2, or 1 where there is only one datanode
+    /// Replicas on stable storage before a write is acknowledged; by default 2, or 1 where there is only one datanode
     #[arg(long, env = "CAIRN_MIN_REPLICAS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
     pub min_replicas: Option<u32>,
 
-    /// Copies of objects of a storage class (`x-amz-storage-class`); may be given several times
+    /// Replicas of objects of a storage class (`x-amz-storage-class`); may be given several times
     #[arg(
         long,
         env = "CAIRN_STORAGE_CLASS",
         default_value = "REDUCED_REDUNDANCY=2",
-        value_name = "NAME=COPIES",
+        value_name = "NAME=REPLICAS",
         value_delimiter = ',',
         value_parser = storage_class
     )]
@@ -39,11 +39,11 @@ pub(crate) struct BlockArguments {
     #[arg(long, env = "CAIRN_HEARTBEAT_INTERVAL", default_value = "3s", value_name = "TIME", value_parser = duration)]
     pub heartbeat_interval: Duration,
 
-    /// After this silence a datanode is stale: no new blocks, read last
+    /// After this time without contact a datanode is stale: no new blocks, read last
     #[arg(long, env = "CAIRN_STALE_AFTER", default_value = "10s", value_name = "TIME", value_parser = duration)]
     pub stale_after: Duration,
 
-    /// After this silence a datanode is dead: its blocks are copied again from elsewhere
+    /// After this time without contact a datanode is dead: its blocks are copied again from elsewhere
     #[arg(long, env = "CAIRN_DEAD_AFTER", default_value = "5m", value_name = "TIME", value_parser = duration)]
     pub dead_after: Duration,
 
@@ -87,7 +87,7 @@ pub(crate) struct AdvancedBlockArguments {
     #[arg(long, env = "CAIRN_LEASE_SLACK", default_value = "1m", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub lease_slack: Duration,
 
-    /// How long a fresh block that lacks copies is left to the upload that may still be making them
+    /// How long a fresh block that lacks replicas is left to the upload that may still be making them
     #[arg(long, env = "CAIRN_REPAIR_GRACE", default_value = "10s", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub repair_grace: Duration,
 
@@ -95,7 +95,7 @@ pub(crate) struct AdvancedBlockArguments {
     #[arg(long, env = "CAIRN_REPAIR_IN_FLIGHT", default_value = "64MiB", value_name = "SIZE", value_parser = size, hide_short_help = true)]
     pub repair_in_flight: ByteSize,
 
-    /// Within which time the copies of every block are looked at once for a bad spread over zones; 0s: never
+    /// Within which time the replicas of every block are looked at once for a bad spread over zones; 0s: never
     #[arg(long, env = "CAIRN_PLACEMENT_WALK", default_value = "1d", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub placement_walk: Duration,
 
@@ -111,7 +111,7 @@ pub(crate) struct AdvancedBlockArguments {
     #[arg(long, env = "CAIRN_COMMAND_DEADLINE", default_value = "2m", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub command_deadline: Duration,
 
-    /// How many copies one command deletes at the most
+    /// How many replicas one command deletes at the most
     #[arg(long, env = "CAIRN_DELETE_BATCH", default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     pub delete_batch: u32,
 
@@ -125,7 +125,7 @@ pub(crate) struct AdvancedBlockArguments {
 }
 
 impl BlockArguments {
-    /// How many copies a write needs: as said, or two where there are as many.
+    /// How many replicas a write needs: as said, or two where there are as many.
     pub(crate) fn min_replicas(&self) -> u32 {
         self.min_replicas.unwrap_or(BlockManagerConfig::default().min_replicas.min(self.replication))
     }
@@ -136,7 +136,7 @@ impl BlockArguments {
     /// When settings do not go together.
     pub(crate) fn config(&self) -> anyhow::Result<BlockManagerConfig> {
         let advanced = &self.advanced;
-        let classes = self.storage_class.iter().map(|class| (class.name.clone(), class.copies));
+        let classes = self.storage_class.iter().map(|class| (class.name.clone(), class.replicas));
         let config = BlockManagerConfig {
             replication: self.replication,
             min_replicas: self.min_replicas(),

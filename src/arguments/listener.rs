@@ -10,7 +10,7 @@ use super::values::{duration, rate_or_zero, size};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connections, advanced")]
 pub(crate) struct ListenerArguments {
-    /// Connections at once, 4096 by default and 16384 for a metanode; when more come, silent and idle ones are closed to make room
+    /// Connections at once, 4096 by default and 16384 for a metanode; when more come, those without a request and idle ones are closed to make room
     #[arg(long, env = "CAIRN_CONNECTIONS_MAX", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), hide_short_help = true)]
     pub connections_max: Option<u32>,
 

@@ -146,7 +146,7 @@ pub(crate) struct DatanodeArguments {
     #[arg(long, env = "CAIRN_METANODE", default_value = "http://127.0.0.1:9010", value_name = "URL", value_parser = base_url)]
     pub metanode: String,
 
-    /// Where the machine stands, such as a rack or a site: copies are spread over zones
+    /// Where the machine stands, such as a rack or a site: replicas are spread over zones
     #[arg(long, env = "CAIRN_ZONE", value_name = "NAME")]
     pub zone: Option<String>,
 

@@ -66,31 +66,31 @@ pub(crate) fn percentage(text: &str) -> Result<Permille, String> {
     Ok(Permille((percent * 10.0).round() as u32))
 }
 
-/// A storage class, and how many copies its blocks have.
+/// A storage class, and how many replicas its blocks have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StorageClass {
     /// As in `x-amz-storage-class`.
     pub name: String,
-    /// Copies.
-    pub copies: u32,
+    /// Replicas.
+    pub replicas: u32,
 }
 
-/// `NAME=COPIES`.
+/// `NAME=REPLICAS`.
 pub(crate) fn storage_class(text: &str) -> Result<StorageClass, String> {
     let wrong = || {
-        "write it as NAME=COPIES, such as ARCHIVE=2: capital letters, digits and _, and 1 to 16".to_owned()
+        "write it as NAME=REPLICAS, such as ARCHIVE=2: capital letters, digits and _, and 1 to 16".to_owned()
     };
-    let (name, copies) = text.split_once('=').ok_or_else(wrong)?;
+    let (name, replicas) = text.split_once('=').ok_or_else(wrong)?;
     let named = (1..=64).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    let copies: u32 = copies.parse().map_err(|_| wrong())?;
-    if !named || !(1..=16).contains(&copies) {
+    let replicas: u32 = replicas.parse().map_err(|_| wrong())?;
+    if !named || !(1..=16).contains(&replicas) {
         return Err(wrong());
     }
     if name == "STANDARD" {
-        return Err("STANDARD has as many copies as --replication says".to_owned());
+        return Err("STANDARD has as many replicas as --replication says".to_owned());
     }
-    Ok(StorageClass { name: name.to_owned(), copies })
+    Ok(StorageClass { name: name.to_owned(), replicas })
 }
 
 /// The base URL of a part.
@@ -140,7 +140,7 @@ mod tests {
     fn a_storage_class_has_a_name_and_copies() {
         assert_eq!(
             storage_class("ARCHIVE_2=2"),
-            Ok(StorageClass { name: "ARCHIVE_2".to_owned(), copies: 2 })
+            Ok(StorageClass { name: "ARCHIVE_2".to_owned(), replicas: 2 })
         );
         for wrong in ["ARCHIVE", "=2", "archive=2", "A=0", "A=17", "A=two", "STANDARD=2"] {
             assert!(storage_class(wrong).is_err(), "{wrong}");

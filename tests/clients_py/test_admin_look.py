@@ -41,7 +41,7 @@ def put(cluster, key, length, copies=3):
     """Stores an object and waits for all of its copies; on a busy machine, some are made by repair."""
     answer = cluster.client().put_object(Bucket="photos", Key=key, Body=some_bytes(length))
     extents = lambda: where(cluster, key)[0]["extents"]  # noqa: E731
-    wait_until(lambda: all(len(extent["replicas"]) == copies for extent in extents()), "all copies")
+    wait_until(lambda: all(len(extent["replicas"]) == copies for extent in extents()), "all replicas")
     return answer["ETag"]
 
 
@@ -109,7 +109,7 @@ def test_where_verify_reads_every_copy_and_names_the_volume_that_holds_it(cluste
     volumes = {node["address"]: node["volumes"][0]["volume"] for node in cluster.status()["nodes"]}
     assert {r["address"]: r["volume"] for r in found["verified"]} == volumes
     assert all(replica["verdict"] == "good" for replica in found["verified"])
-    assert "Good: 3 copies read and checked." in cluster.admin("where", "s3://photos/a", "--verify")
+    assert "Good: 3 replicas read and checked." in cluster.admin("where", "s3://photos/a", "--verify")
 
 
 def test_where_verify_tells_copies_that_are_corrupt_or_cannot_be_read(cluster):
@@ -169,7 +169,7 @@ def test_fsck_ends_with_2_and_names_the_object_when_blocks_lack_copies(start):
     assert (problem["kind"], problem["bucket"], problem["key"]) == ("missing", "photos", "holiday.jpg")
     text = ask(cluster, "fsck").stdout
     assert "of s3://photos/holiday.jpg" in text and problem["advice"] in text
-    assert "Problems were found: 1 block without any good copy" in text
+    assert "Problems were found: 1 block without any good replica" in text
 
 
 def test_fsck_of_an_unknown_bucket_could_not_be_run(cluster):

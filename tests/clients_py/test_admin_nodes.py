@@ -35,7 +35,7 @@ def fill(cluster, objects=3):
     for n in range(objects):
         client.put_object(Bucket="photos", Key=f"{n}", Body=some_bytes(MIB, n))
     status = cluster.status
-    wait_until(lambda: status()["blocks"] == objects and status()["under_replicated"] == 0, "all copies")
+    wait_until(lambda: status()["blocks"] == objects and status()["under_replicated"] == 0, "all replicas")
     return client
 
 

@@ -64,7 +64,7 @@ def test_a_datanode_that_is_started_takes_part_without_being_announced(make):
     # It says that it is ready when it has registered, or a heartbeat's time later.
     wait_until(lambda: state(cluster, added) == "live", "the new datanode to be live")
     put(client, 1)
-    wait_until(lambda: replicas(cluster, added) == 1, "a copy on the new datanode")
+    wait_until(lambda: replicas(cluster, added) == 1, "a replica on the new datanode")
     for datanode in cluster.datanodes[:2]:
         datanode.kill()
     get(client, 1)
@@ -80,7 +80,7 @@ def test_what_a_datanode_lost_while_it_was_away_is_made_again(make, harm):
     client = cluster.client()
     for n in range(3):
         put(client, n)
-    wait_until(cluster.fully_replicated, "three copies of each block")
+    wait_until(cluster.fully_replicated, "three replicas of each block")
     victim = cluster.datanodes[1]
     victim.kill()
     harm(damage.segments(directory(cluster, 1), least=MIB)[0])
@@ -90,7 +90,7 @@ def test_what_a_datanode_lost_while_it_was_away_is_made_again(make, harm):
     cluster.admin("scrub", "start")
     with cluster.events() as events:
         events.wait_for("BlockRepaired")
-    wait_until(cluster.fully_replicated, "three copies of each block")
+    wait_until(cluster.fully_replicated, "three replicas of each block")
     for datanode in (cluster.datanodes[0], cluster.datanodes[2]):
         datanode.kill()
     for n in range(3):
@@ -102,7 +102,7 @@ def test_what_was_deleted_while_a_datanode_was_away_is_deleted_there_too(make):
     client = cluster.client()
     put(client, 1)
     put(client, 2)
-    wait_until(cluster.fully_replicated, "three copies of each block")
+    wait_until(cluster.fully_replicated, "three replicas of each block")
     cluster.datanodes[1].kill()
     client.delete_object(Bucket="bucket", Key="1")
     wait_until(lambda: cluster.status()["blocks"] == 1, "the block to be given up")
@@ -110,7 +110,7 @@ def test_what_was_deleted_while_a_datanode_was_away_is_deleted_there_too(make):
     cluster.metanode.kill()
     cluster.metanode.restart()
     cluster.datanodes[1].restart()
-    wait_until(lambda: len(damage.segments(directory(cluster, 1), least=MIB)) == 1, "its copy to go")
+    wait_until(lambda: len(damage.segments(directory(cluster, 1), least=MIB)) == 1, "its replica to go")
     get(client, 2)
 
 
@@ -224,7 +224,7 @@ def test_a_silent_datanode_is_stale_then_dead_gets_nothing_and_is_not_waited_for
         assert "fault" not in gateway.log()[mark:]
         assert replicas(cluster, silent) == held
         wait_until(lambda: state(cluster, silent) == "dead", "the datanode to be dead")
-        wait_until(cluster.fully_replicated, "its copies to be made elsewhere")
+        wait_until(cluster.fully_replicated, "its replicas to be made elsewhere")
     finally:
         silent.resume()
     wait_until(lambda: state(cluster, silent) == "live", "the datanode to be back")
@@ -237,7 +237,7 @@ def test_too_few_datanodes_for_all_copies(make):
     put(client, 1)
     second = cluster.add_datanode()
     cluster.add_datanode()
-    wait_until(lambda: cluster.fully_replicated() and replicas(cluster, second) == 1, "a copy on every node")
+    wait_until(lambda: cluster.fully_replicated() and replicas(cluster, second) == 1, "a replica on every node")
     second.kill()
     wait_until(lambda: state(cluster, second) == "dead", "the datanode to be dead")
     # Two of three: accepted, and queued.
@@ -264,7 +264,7 @@ def test_repair_goes_on_where_a_metanode_left_it(make):
     client = cluster.client()
     for n in range(16):
         put(client, n)
-    wait_until(cluster.fully_replicated, "three copies of each block")
+    wait_until(cluster.fully_replicated, "three replicas of each block")
     victim = max(cluster.datanodes, key=lambda node: replicas(cluster, node))
     victim.kill()
     with cluster.events() as events:
@@ -274,7 +274,7 @@ def test_repair_goes_on_where_a_metanode_left_it(make):
     cluster.metanode.restart()
     # It knows by silence only who is dead, and begins to count anew.
     wait_until(lambda: state(cluster, victim) == "dead", "the datanode to be dead")
-    wait_until(cluster.fully_replicated, "three copies of each block on those that are left", 120)
+    wait_until(cluster.fully_replicated, "three replicas of each block on those that are left", 120)
     others = [node for node in cluster.datanodes if node is not victim]
     for datanode in others[:2]:
         datanode.kill()
@@ -290,14 +290,14 @@ def test_copies_that_are_too_many_go_when_a_datanode_comes_back(make):
     victim = cluster.datanodes[0]
     victim.kill()
     wait_until(lambda: state(cluster, victim) == "dead", "the datanode to be dead")
-    wait_until(cluster.fully_replicated, "three copies on those that are left")
+    wait_until(cluster.fully_replicated, "three replicas on those that are left")
     victim.restart()
 
     def as_many_as_wanted():
         files = sum(len(damage.segments(directory(cluster, n), least=MIB)) for n in range(4))
         return files == sum(replicas(cluster, node) for node in cluster.datanodes) == 8 * 3
 
-    wait_until(as_many_as_wanted, "the copies beyond three to go")
+    wait_until(as_many_as_wanted, "the replicas beyond three to go")
     assert cluster.fully_replicated()
     for n in range(8):
         get(client, n)
@@ -364,7 +364,7 @@ def test_a_drain_that_cannot_go_on_says_why_and_can_be_taken_back(make):
     cluster = make(datanodes=3)
     client = cluster.client()
     put(client, 1)
-    wait_until(cluster.fully_replicated, "three copies")
+    wait_until(cluster.fully_replicated, "three replicas")
     node = cluster.node(cluster.datanodes[0])["node"]
     cluster.admin("node", "drain", node, "--yes")
     progress = wait_until(
@@ -382,7 +382,7 @@ def test_a_datanode_in_maintenance_is_not_repaired_until_it_is_over(make):
     client = cluster.client()
     for n in range(6):
         put(client, n)
-    wait_until(cluster.fully_replicated, "three copies of each block")
+    wait_until(cluster.fully_replicated, "three replicas of each block")
     away = max(cluster.datanodes, key=lambda node: replicas(cluster, node))
     node = cluster.node(away)["node"]
     held = replicas(cluster, away)
@@ -400,7 +400,7 @@ def test_a_datanode_in_maintenance_is_not_repaired_until_it_is_over(make):
     with cluster.events() as events:
         events.wait_for("MaintenanceExpired", node=node)
         events.wait_for("BlockRepaired")
-    wait_until(cluster.fully_replicated, "three copies on the others")
+    wait_until(cluster.fully_replicated, "three replicas on the others")
 
 
 def test_an_upload_survives_the_restart_of_every_part(make):

@@ -54,7 +54,7 @@ def start_with_objects(start, datanodes, **env):
     client = cluster.client()
     client.create_bucket(Bucket="bucket")
     put(client)
-    wait_until(cluster.fully_replicated, "two copies of every block")
+    wait_until(cluster.fully_replicated, "two replicas of every block")
     return cluster, client
 
 
@@ -71,7 +71,7 @@ def test_a_flipped_bit_is_found_by_reading_and_repaired_while_clients_get_the_ri
             for n in range(2):
                 get(client, n)
             found.update(event["block"] for event in events.so_far("ReplicaCorrupt", node=node))
-            assert time.monotonic() < deadline, f"nobody read the bad copies; found: {found}"
+            assert time.monotonic() < deadline, f"nobody read the bad replicas; found: {found}"
     repaired(cluster, client)
 
 
@@ -87,9 +87,9 @@ def test_a_flipped_bit_is_found_by_the_scrubber_and_repaired_without_a_read(star
 
 def repaired(cluster, client):
     """Good copies are back on the node whose disk was bad: it can serve alone."""
-    wait_until(cluster.fully_replicated, "two copies of every block", 120)
-    wait_until(lambda: quarantined(cluster, 0) == [], "the bad copies to be deleted", 120)
-    wait_until(cluster.fully_replicated, "two copies of every block", 120)
+    wait_until(cluster.fully_replicated, "two replicas of every block", 120)
+    wait_until(lambda: quarantined(cluster, 0) == [], "the bad replicas to be deleted", 120)
+    wait_until(cluster.fully_replicated, "two replicas of every block", 120)
     cluster.datanodes[1].kill()
     for n in range(2):
         get(client, n)
@@ -100,7 +100,7 @@ def test_when_all_copies_are_bad_reads_fail_and_what_is_left_is_kept(start):
     cluster, client = start_with_objects(start, 2, CAIRN_SCRUB_PERIOD="200ms")
     flip(cluster, [0, 1])
     for n in range(2):
-        wait_until(lambda n=n: len(quarantined(cluster, n)) == 2, "bad copies to be set aside")
+        wait_until(lambda n=n: len(quarantined(cluster, n)) == 2, "bad replicas to be set aside")
     for n in range(2):
         began = time.monotonic()
         with pytest.raises(REFUSALS):

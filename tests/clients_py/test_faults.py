@@ -88,7 +88,7 @@ def test_replication_is_restored_on_the_nodes_that_are_left(start):
     during(12, lambda n: put(client, n), cluster.datanodes[2].kill)
     with cluster.events() as events:
         events.wait_for("NodeDead")
-    wait_until(cluster.fully_replicated, "three copies of every block", 120)
+    wait_until(cluster.fully_replicated, "three replicas of every block", 120)
     # The copies that were made are as good as the first ones: one more node may go.
     cluster.datanodes[0].kill()
     for n in range(12):
@@ -104,7 +104,7 @@ def test_a_node_that_returns_is_used_again(cluster):
     assert not cluster.fully_replicated()
     cluster.datanodes[1].restart()
     wait_until(lambda: node_states(cluster) == ["live"] * 3, "the node to be live")
-    wait_until(cluster.fully_replicated, "three copies of every block", 120)
+    wait_until(cluster.fully_replicated, "three replicas of every block", 120)
     # Now the other two may go.
     cluster.datanodes[0].kill()
     cluster.datanodes[2].kill()

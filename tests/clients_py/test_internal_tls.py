@@ -26,7 +26,7 @@ def test_a_cluster_over_tls_does_all_that_it_does_without(start):
     bodies = {f"key{n}": some_bytes(9 * MIB, seed=n) for n in range(6)}
     for key, body in bodies.items():
         client.put_object(Bucket="bucket", Key=key, Body=body)
-    wait_until(cluster.fully_replicated, "all copies")
+    wait_until(cluster.fully_replicated, "all replicas")
     assert "Good: " in cluster.admin("where", "--verify", "s3://bucket/key0")
     for part in parts:
         health = run_cairn(["admin", "health", "--url", f"{part.url}/health"], cluster.secret)

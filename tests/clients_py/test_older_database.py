@@ -80,7 +80,7 @@ def read_back(cluster, *keys):
 
 
 def assert_clean(cluster):
-    wait_until(cluster.fully_replicated, "three copies of every block")
+    wait_until(cluster.fully_replicated, "three replicas of every block")
     done = run_cairn(["admin", "fsck", "--metanode", cluster.metanode.url], cluster.secret)
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -91,7 +91,7 @@ def outlive_leases(cluster):
     assert cluster.admin_json("hold", "status")["since"] is not None
     wait_until(
         lambda: sum(node["blocks"] for node in cluster.admin_json("hold", "status")["nodes"]) >= 6,
-        "the copies of both objects to be counted as unknown",
+        "the replicas of both objects to be counted as unknown",
     )
 
 

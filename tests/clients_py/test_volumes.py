@@ -55,7 +55,7 @@ def two_disks(tmp_path, start):
         client.create_bucket(Bucket="bucket")
         for n in range(OBJECTS):
             put(client, n)
-        wait_until(cluster.fully_replicated, "three copies of every block", 120)
+        wait_until(cluster.fully_replicated, "three replicas of every block", 120)
         yield cluster, client, node, mounted
 
 
@@ -72,10 +72,10 @@ def test_a_disk_that_is_pulled_is_missed_and_its_blocks_are_made_again(two_disks
         # From here on all that was lost is counted as lost.
         events.wait_for("ReplicaCorrupt", node=cluster.node(node)["node"])
     wait_until(lambda: len(failed(cluster, node)) == 1, "one volume to be told as failed")
-    wait_until(cluster.fully_replicated, "three copies of every block", 120)
+    wait_until(cluster.fully_replicated, "three replicas of every block", 120)
     for n in range(OBJECTS + 1, objects + 4):
         put(client, n)
-    wait_until(cluster.fully_replicated, "three copies of every block", 120)
+    wait_until(cluster.fully_replicated, "three replicas of every block", 120)
     # Two nodes may go, and what is left is all there: this one serves on.
     cluster.datanodes[0].kill()
     cluster.datanodes[1].kill()
@@ -94,7 +94,7 @@ def test_a_disk_that_is_not_mounted_at_the_start_is_told_and_not_written_around(
     assert {volume["volume"] for volume in volumes(cluster, node)} == was
     # Nothing was begun on the disk underneath, but for the lock.
     assert [path.name for path in mounted["second"].iterdir()] in ([], ["lock"])
-    wait_until(cluster.fully_replicated, "three copies of every block", 120)
+    wait_until(cluster.fully_replicated, "three replicas of every block", 120)
     # A new, empty disk in its place is taken into use.
     assert node.stop() == 0
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64M", "cairn-test", mounted["second"]], check=True)

@@ -157,7 +157,7 @@ fn not_enough(view: &ClusterView, bytes: u64, needed: u32, excluded: &[NodeId]) 
 fn unable_because(node: &NodeView, bytes: u64, excluded: &[NodeId]) -> Option<&'static str> {
     match (node.state, node.admin_state) {
         (NodeState::Dead, _) => Some("dead"),
-        (NodeState::Stale, _) => Some("silent"),
+        (NodeState::Stale, _) => Some("stale"),
         (NodeState::Live, AdminState::Draining) => Some("draining"),
         (NodeState::Live, AdminState::Maintenance { .. }) => Some("in maintenance"),
         (NodeState::Live, AdminState::InService) if node.failing => Some("failing again and again"),

@@ -31,7 +31,7 @@ pub(super) struct SetArguments {
     #[command(flatten)]
     bucket: BucketArguments,
 
-    /// Copies of each block, 1 to 16; `default` for the cluster's
+    /// Replicas of each block, 1 to 16; `default` for the cluster's
     #[arg(long, value_name = "N", value_parser = or_default(replication), required_unless_present = "block_size")]
     replication: Option<Choice<u32>>,
 
@@ -57,7 +57,7 @@ where
 
 fn replication(text: &str) -> Result<u32, String> {
     let wrong = || "allowed is 1 to 16, or `default`".to_owned();
-    text.parse().ok().filter(|copies| (1..=16).contains(copies)).ok_or_else(wrong)
+    text.parse().ok().filter(|replicas| (1..=16).contains(replicas)).ok_or_else(wrong)
 }
 
 /// A bucket's name, with or without `s3://`.

@@ -121,10 +121,7 @@ mod tests {
         );
         assert_eq!(told(EventKind::RepairIdle), "2001-09-09T01:46:40Z      7  repair idle");
         let changed = told(EventKind::NodeAdminStateChanged { node, admin_state: AdminState::Draining });
-        assert!(
-            changed.ends_with("admin state draining, node bbbbbbbb-0000-4000-8000-000000000003"),
-            "{changed}"
-        );
+        assert!(changed.ends_with("state draining, node bbbbbbbb-0000-4000-8000-000000000003"), "{changed}");
     }
 
     #[test]

@@ -133,7 +133,7 @@ pub(super) fn scrub(asked_at: Timestamp) -> ScrubStatus {
     ScrubStatus { node: NODE.parse().unwrap(), progress: None, asked_at: Some(asked_at) }
 }
 
-/// An object of these blocks, each with a copy on the node.
+/// An object of these blocks, each with a replica on the node.
 pub(super) fn place(blocks: &[&[u8]]) -> ObjectPlace {
     let env = Env::system();
     let mut offset = 0;

@@ -162,7 +162,7 @@ fn verdict(report: &FsckReport) -> String {
     match report.blocks.missing {
         0 => "Problems were found; nothing is lost.".to_owned(),
         missing => {
-            format!("Problems were found: {} without any good copy within reach.", of(missing, "block"))
+            format!("Problems were found: {} without any good replica within reach.", of(missing, "block"))
         }
     }
 }
@@ -206,9 +206,9 @@ fn totals(totals: &FsckTotals) -> Table {
     for (name, number) in [
         ("orphaned blocks", orphaned_blocks),
         ("blocks with miscounted references", wrong_references),
-        ("copies on datanodes that do not exist", orphaned_replicas),
-        ("copies not committed yet", uncommitted_replicas),
-        ("copies that wait to be deleted", deletions_queued),
+        ("replicas on datanodes that do not exist", orphaned_replicas),
+        ("replicas not committed yet", uncommitted_replicas),
+        ("replicas that wait to be deleted", deletions_queued),
         ("deleted objects in their grace period", garbage_queued),
         ("deleted buckets with uploads left", deleted_buckets),
     ] {
@@ -241,8 +241,8 @@ fn kind_words(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::Missing => "Missing",
         ProblemKind::Corrupt => "Corrupt",
-        ProblemKind::UnderReplicated => "Too few copies",
-        ProblemKind::OverReplicated => "Too many copies",
+        ProblemKind::UnderReplicated => "Too few replicas",
+        ProblemKind::OverReplicated => "Too many replicas",
         ProblemKind::Misplaced => "Misplaced",
         ProblemKind::Orphaned => "Orphaned",
         ProblemKind::WrongReferences => "Miscounted",

@@ -114,7 +114,7 @@ fn outlook(nodes: &Nodes, status: &HoldStatus) -> String {
         "Releasing them would delete nothing that is known of so far.".to_owned()
     } else {
         let mut table =
-            Table::new(["NODE", "UNKNOWN COPIES", "SIZE", "OF", "ALREADY QUEUED"]).right(&[1, 2, 3, 4]);
+            Table::new(["NODE", "UNKNOWN REPLICAS", "SIZE", "OF", "ALREADY QUEUED"]).right(&[1, 2, 3, 4]);
         for held in &status.nodes {
             table.row([
                 nodes.short(held.node),

@@ -15,7 +15,7 @@ use crate::table::Table;
 use crate::units::{count, of, size, time};
 
 const AFTER_HELP: &str = "\
-With --verify the exit code is 0 if every copy is good, and 2 if one is corrupt, missing or cannot be read.";
+With --verify the exit code is 0 if every replica is good, and 2 if one is corrupt, missing or cannot be read.";
 
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP)]
@@ -28,7 +28,7 @@ pub(super) struct WhereArguments {
     #[arg(long, value_name = "ID")]
     version_id: Option<VersionId>,
 
-    /// Read every copy from its datanode, and check it
+    /// Read every replica from its datanode, and check it
     #[arg(long)]
     verify: bool,
 }
@@ -51,10 +51,10 @@ fn object_name(text: &str) -> Result<ObjectName, String> {
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Whereabouts {
-    /// The object, its extents, and what the metanode knows of their copies.
+    /// The object, its extents, and what the metanode knows of their replicas.
     #[serde(flatten)]
     object: ObjectPlace,
-    /// What the copies were found to be; null if nobody asked.
+    /// What the replicas were found to be; null if nobody asked.
     verified: Option<Vec<CheckedReplica>>,
 }
 
@@ -82,7 +82,7 @@ pub(super) async fn run(
     Ok(well.into())
 }
 
-/// Every block has a copy, and every copy is good.
+/// Every block has a replica, and every replica is good.
 fn all_is_well(object: &ObjectPlace, checked: &[CheckedReplica]) -> bool {
     object.extents.iter().all(|extent| !extent.replicas.is_empty())
         && checked.iter().all(|replica| replica.verdict == Verdict::Good)
@@ -106,7 +106,7 @@ fn text(nodes: &Nodes, found: &Whereabouts) -> String {
 }
 
 fn extents(nodes: &Nodes, object: &ObjectPlace) -> Table {
-    let head = ["OFFSET", "LENGTH", "BLOCK", "FROM", "CRC32C", "COPIES", "DATANODES"];
+    let head = ["OFFSET", "LENGTH", "BLOCK", "FROM", "CRC32C", "REPLICAS", "DATANODES"];
     let mut table = Table::new(head).right(&[0, 1, 3]);
     for extent in &object.extents {
         table.row([
@@ -139,7 +139,7 @@ fn holders(nodes: &Nodes, extent: &ExtentPlace) -> String {
 }
 
 fn replicas(nodes: &Nodes, checked: &[CheckedReplica]) -> Table {
-    let mut table = Table::new(["BLOCK", "DATANODE", "ADDRESS", "VOLUME", "COPY IS"]);
+    let mut table = Table::new(["BLOCK", "DATANODE", "ADDRESS", "VOLUME", "REPLICA IS"]);
     for replica in checked {
         let verdict = replica.verdict.as_str();
         table.row([
@@ -156,13 +156,13 @@ fn replicas(nodes: &Nodes, checked: &[CheckedReplica]) -> Table {
 fn verdict(object: &ObjectPlace, checked: &[CheckedReplica]) -> String {
     let bad = checked.iter().filter(|replica| replica.verdict != Verdict::Good).count() as u64;
     if all_is_well(object, checked) {
-        return format!("Good: {} read and checked.", copies(checked.len() as u64));
+        return format!("Good: {} read and checked.", replica_count(checked.len() as u64));
     }
-    format!("Not good: {} of {} not as it should be.", count(bad), copies(checked.len() as u64))
+    format!("Not good: {} of {} not as it should be.", count(bad), replica_count(checked.len() as u64))
 }
 
-fn copies(number: u64) -> String {
-    if number == 1 { "1 copy".to_owned() } else { format!("{} copies", count(number)) }
+fn replica_count(number: u64) -> String {
+    if number == 1 { "1 replica".to_owned() } else { format!("{} replicas", count(number)) }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ Without --metanode it is the `cairn server` of ./cairn-data (or --data-dir) that
 beginning of one, or its address.
 
 Exit codes: 0 well; 1 it could not be done, and why is said on standard error; 2 wrong usage, or the answer is no (not \
-safe, problems found, a copy is not good).";
+safe, problems found, a replica is not good).";
 
 /// `cairn admin`.
 #[derive(Args, Debug)]
@@ -67,7 +67,7 @@ enum Operation {
     Node(node::NodeOperation),
     /// Check everything that the metanode knows: missing, corrupt, under- and over-replicated and orphaned blocks
     Fsck(fsck::FsckArguments),
-    /// Where an object is: version, blocks, datanodes; with --verify every copy is read and checked
+    /// Where an object is: version, blocks, datanodes; with --verify every replica is read and checked
     Where(location::WhereArguments),
     /// Move blocks from full datanodes to empty ones
     #[command(subcommand)]
@@ -81,7 +81,7 @@ enum Operation {
     /// What happens in the background: pause it, throttle it
     #[command(subcommand)]
     Worker(worker::WorkerOperation),
-    /// Copies and block size of a bucket
+    /// Replicas and block size of a bucket
     #[command(subcommand)]
     Bucket(bucket::BucketOperation),
     /// What happened, and with --follow what happens

@@ -26,7 +26,7 @@ pub(super) struct StartArguments {
     #[arg(long, value_name = "NODE")]
     node: Option<String>,
 
-    /// Wait until every datanode that is not dead is through; exit code 2 if a copy is bad
+    /// Wait until every datanode that is not dead is through; exit code 2 if a replica is bad
     #[arg(long)]
     wait: bool,
 }

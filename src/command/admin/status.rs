@@ -37,21 +37,21 @@ fn health(status: &ClusterStatus) -> String {
         "Empty: no datanode ever registered; `cairn datanode` starts one.".to_owned()
     } else if status.missing > 0 {
         format!(
-            "Broken: {} without any copy within reach; `cairn admin fsck` names the objects.",
+            "Broken: {} without any replica within reach; `cairn admin fsck` names the objects.",
             of(status.missing, "block")
         )
     } else if !status.nodes.iter().any(|node| node.state == NodeState::Live) {
         "Down: no datanode is live.".to_owned()
     } else if status.under_replicated > 0 {
         format!(
-            "At risk: {} of {} with too few copies.",
+            "At risk: {} of {} with too few replicas.",
             count(status.under_replicated),
             of(status.blocks, "block")
         )
     } else if !blemishes.is_empty() {
-        "Degraded: every block has its copies, but not all is well.".to_owned()
+        "Degraded: every block has its replicas, but not all is well.".to_owned()
     } else {
-        "Healthy: every block has its copies, and every datanode is live.".to_owned()
+        "Healthy: every block has its replicas, and every datanode is live.".to_owned()
     };
     verdict + &besides
 }
@@ -165,7 +165,7 @@ mod tests {
         one.nodes[1].volumes[0].failed = Some("EIO".to_owned());
         assert_eq!(
             health(&one),
-            "Degraded: every block has its copies, but not all is well. 1 datanode stale; 1 volume failed."
+            "Degraded: every block has its replicas, but not all is well. 1 datanode stale; 1 volume failed."
         );
         let mut two = two_nodes();
         two.workers = vec![worker(WorkerName::Repair, WorkerActivity::Paused)];

@@ -1,4 +1,4 @@
-//! Reads copies of blocks from their datanodes, and compares them with what the metanode recorded.
+//! Reads replicas of blocks from their datanodes, and compares them with what the metanode recorded.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use serde::Serialize;
 
 use super::progress::{Bar, Unit};
 
-/// Copies that are read at once: enough to keep a link busy, and not so many that clients notice.
+/// Replicas that are read at once: enough to keep a link busy, and not so many that clients notice.
 const READS_AT_ONCE: usize = 4;
 
-/// How often a copy that breaks off is asked for the rest: a damaged one is known by then.
+/// How often a replica that breaks off is asked for the rest: a damaged one is known by then.
 const ATTEMPTS: u32 = 5;
 
 /// Before it is asked for the second time; then longer and longer.
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long a token is good: longer than the largest block takes over a slow link.
 const TOKEN_TIME: Duration = Duration::from_secs(300);
 
-/// What a copy was found to be.
+/// What a replica was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
@@ -56,7 +56,7 @@ impl Verdict {
 pub(super) struct CheckedReplica {
     /// The block.
     pub(super) block: BlockId,
-    /// Who holds the copy.
+    /// Who holds the replica.
     pub(super) node: NodeId,
     /// That node's base URL.
     pub(super) address: String,
@@ -80,17 +80,17 @@ impl<C: BlockConnector> Verifier<C> {
         Self { blocks, secret, env }
     }
 
-    /// Checks every copy of every block of an object, once.
+    /// Checks every replica of every block of an object, once.
     pub(super) async fn check(&self, object: &ObjectPlace) -> Vec<CheckedReplica> {
         let mut seen = HashSet::new();
-        let copies: Vec<_> = object
+        let replicas: Vec<_> = object
             .extents
             .iter()
             .filter(|extent| seen.insert(extent.block))
             .flat_map(|extent| extent.replicas.iter().map(move |replica| (extent, replica)))
             .collect();
-        let bar = Bar::new(copies.iter().map(|(extent, _)| extent.block_length).sum(), Unit::Bytes);
-        let checks = copies.into_iter().map(|(extent, replica)| self.check_replica(extent, replica, &bar));
+        let bar = Bar::new(replicas.iter().map(|(extent, _)| extent.block_length).sum(), Unit::Bytes);
+        let checks = replicas.into_iter().map(|(extent, replica)| self.check_replica(extent, replica, &bar));
         stream::iter(checks).buffered(READS_AT_ONCE).collect().await
     }
 
@@ -183,7 +183,7 @@ impl Reading<'_> {
     }
 }
 
-/// Why a copy is not good, and where it is if the datanode got as far as saying so.
+/// Why a replica is not good, and where it is if the datanode got as far as saying so.
 struct Failure {
     volume: Option<VolumeId>,
     error: BlockError,

@@ -201,10 +201,10 @@ mod tests {
 
     #[test]
     fn a_default_that_follows_from_another_setting_is_told() {
-        let copies =
+        let replicas =
             |n| find(settings(&["cairn", "config", "show", "metanode", "--replication", n]), "min-replicas");
-        assert_eq!(copies("1").value.as_deref(), Some("1"));
-        assert_eq!(copies("5").value.as_deref(), Some("2"));
-        assert_eq!(copies("5").source, Source::Default);
+        assert_eq!(replicas("1").value.as_deref(), Some("1"));
+        assert_eq!(replicas("5").value.as_deref(), Some("2"));
+        assert_eq!(replicas("5").source, Source::Default);
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn set(
     let SetBucketSettings { bucket, replication, block_size } = request;
     let refuse = |reason| Err(AdminError::Refused { reason });
     if let Some(copies) = replication.filter(|copies| !is_replication(*copies)) {
-        return refuse(format!("a block has 1 to {REPLICATION_MAX} copies, not {copies}"));
+        return refuse(format!("a block has 1 to {REPLICATION_MAX} replicas, not {copies}"));
     }
     if let Some(bytes) = block_size.filter(|bytes| !is_block_size(*bytes)) {
         return refuse(format!("a block size is {BLOCK_SIZE_MIN} to {BLOCK_LENGTH_MAX} bytes, not {bytes}"));

@@ -82,7 +82,7 @@ async fn a_drain_that_cannot_go_on_says_why_and_goes_on_when_a_node_comes() {
     let [obstacle] = &progress.obstacles[..] else { panic!("{:?}", progress.obstacles) };
     assert_eq!(obstacle.blocks, 5);
     assert!(blocks.contains(&obstacle.example));
-    assert!(obstacle.reason.contains("of 3 nodes 3 have a copy already"), "{}", obstacle.reason);
+    assert!(obstacle.reason.contains("of 3 nodes 3 have a replica already"), "{}", obstacle.reason);
     cluster.add_node(None).await;
     cluster.settle().await;
     cluster.settle().await;

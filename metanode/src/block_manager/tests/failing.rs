@@ -24,7 +24,7 @@ async fn gets_something(cluster: &TestCluster, index: usize) -> bool {
 async fn a_node_that_beats_but_cannot_be_reached_gets_nothing_until_a_pause_is_over() {
     let mut cluster = TestCluster::new(3).await;
     unreachable(&cluster, 0, 2).await;
-    assert!(gets_something(&cluster, 0).await, "with three copies to make nobody is left out lightly");
+    assert!(gets_something(&cluster, 0).await, "with three replicas to make nobody is left out lightly");
     unreachable(&cluster, 0, 1).await;
     assert!(!gets_something(&cluster, 0).await);
     cluster.pass(cluster.config.stale_after * 5).await;

@@ -185,7 +185,7 @@ async fn each_kind_of_damage_is_found_in_its_bucket_and_nowhere_else() {
     };
     assert!(advice(Missing, blocks[0]).contains("restore s3://bucket/a from elsewhere"));
     assert!(advice(Missing, blocks[7]).contains("cairn admin where s3://bucket/u --verify"));
-    assert!(advice(UnderReplicated, blocks[1]).contains("2 of 3 copies"));
+    assert!(advice(UnderReplicated, blocks[1]).contains("2 of 3 replicas"));
     assert!(advice(UnderReplicated, blocks[1]).contains("cairn admin fsck --repair"));
 
     let other = whole(&store, Some(OTHER), 1_000).await;

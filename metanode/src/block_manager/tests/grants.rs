@@ -279,7 +279,7 @@ async fn when_too_few_nodes_can_take_a_block_the_error_says_how_many_and_why() {
         panic!("there is one node left");
     };
     assert!(reason.contains("needs 2 datanodes") && reason.contains("1 of 5 can"), "{reason}");
-    for why in ["1 draining", "1 in maintenance", "1 full", "1 silent"] {
+    for why in ["1 draining", "1 in maintenance", "1 full", "1 stale"] {
         assert!(reason.contains(why), "{reason}");
     }
     // Nothing is reserved for what was refused.

@@ -121,7 +121,7 @@ async fn nobody_waits_for_room_on_a_node_that_died() {
         cluster.work().await;
     }
     let is_idle = |cluster: &TestCluster| cluster.blocks.inner.soft_state().hints.is_idle();
-    assert!(!is_idle(&cluster), "a good copy waits for the bad one to go");
+    assert!(!is_idle(&cluster), "a good replica waits for the bad one to go");
     cluster.kill(0).await;
     assert!(is_idle(&cluster));
 }

@@ -124,7 +124,7 @@ async fn a_dry_run_changes_nothing() {
     let request = SetAdminState { node: cluster.nodes[0].id, change: AdminStateChange::Drain, dry_run: true };
     let report = cluster.blocks.set_admin_state(request).await.unwrap();
     assert_eq!((report.before, report.after), (AdminState::InService, AdminState::Draining));
-    assert_eq!(report.progress.obstacles.len(), 1, "it tells that the others have a copy already");
+    assert_eq!(report.progress.obstacles.len(), 1, "it tells that the others have a replica already");
     assert_eq!(cluster.progress(0).await.admin_state, AdminState::InService);
     assert!(cluster.new_events().is_empty());
 }

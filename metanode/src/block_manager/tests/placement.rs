@@ -45,7 +45,7 @@ async fn blocks_that_are_badly_spread_are_found_within_a_period_and_spread() {
     }
     assert_eq!(spread(&cluster, &blocks).await, 20);
     for block in &blocks {
-        assert_eq!(cluster.really_at(*block).len(), 2, "none has a copy too many");
+        assert_eq!(cluster.really_at(*block).len(), 2, "none has a replica too many");
     }
     let walk = cluster.worker(WorkerName::Placement).await;
     assert_eq!(walk.done, 20);

@@ -328,7 +328,11 @@ async fn a_replica_that_was_quarantined_before_a_restart_is_known_again() {
     cluster.nodes[0].held.insert(block, replica);
     cluster.nodes[0].increments.changes.push(ReplicaChange::Corrupt(block));
     cluster.beat(0).await;
-    assert_eq!(cluster.locate(block).await.unwrap().replicas.len(), 1, "it is the last copy, such as it is");
+    assert_eq!(
+        cluster.locate(block).await.unwrap().replicas.len(),
+        1,
+        "it is the last replica, such as it is"
+    );
     cluster.pass(cluster.config.lease).await;
     assert_eq!(cluster.really_at(block).len(), 1);
 }

@@ -39,7 +39,7 @@ fn text(report: &CanStopReport) -> String {
         lines.extend(report.reasons.iter().map(|reason| format!("- {reason}")));
     }
     if report.at_risk > 0 {
-        lines.push(format!("{} would be left with a single copy.", of(report.at_risk, "block")));
+        lines.push(format!("{} would be left with a single replica.", of(report.at_risk, "block")));
     }
     lines.push(format!(
         "{} would be left to write to; a write needs {}.",
@@ -61,7 +61,7 @@ mod tests {
             at_risk: 3,
             writable_nodes: 1,
             needed_nodes: 2,
-            reasons: if safe { vec![] } else { vec!["1 block has no other copy.".to_owned()] },
+            reasons: if safe { vec![] } else { vec!["1 block has no other replica.".to_owned()] },
         }
     }
 
@@ -82,7 +82,7 @@ mod tests {
         let text = text(&report(false));
         assert_eq!(
             text,
-            "Not safe:\n- 1 block has no other copy.\n3 blocks would be left with a single copy.\n\
+            "Not safe:\n- 1 block has no other replica.\n3 blocks would be left with a single replica.\n\
              1 datanode would be left to write to; a write needs 2."
         );
     }

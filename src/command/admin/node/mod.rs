@@ -23,7 +23,7 @@ pub(super) enum NodeOperation {
     Show(NodeArguments),
     /// Move everything off a datanode, so that it can be removed
     Drain(drain::DrainArguments),
-    /// Let a datanode be silent for a while without its blocks being copied elsewhere
+    /// Let a datanode be away for a while without its blocks being copied elsewhere
     Maintain(admin_state::MaintainArguments),
     /// Take a datanode back into service: ends a drain or maintenance
     Return(admin_state::ReturnArguments),

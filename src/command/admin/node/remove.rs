@@ -13,7 +13,7 @@ pub(in crate::command::admin) struct RemoveArguments {
     #[command(flatten)]
     node: NodeArguments,
 
-    /// Even if blocks have their last copy there: their objects are lost
+    /// Even if blocks have their last replica there: their objects are lost
     #[arg(long)]
     force: bool,
 
@@ -35,7 +35,7 @@ pub(super) async fn run(
     }
     printer.note(outlook(&nodes.name(node), &plan));
     if plan.last_replicas > 0 && !arguments.force {
-        bail!("nothing was done: bring the datanode back, or give its last copies up with --force");
+        bail!("nothing was done: bring the datanode back, or give its last replicas up with --force");
     }
     if arguments.consent.given()? {
         let report = admin.remove_node(request(false)).await?;
@@ -45,8 +45,8 @@ pub(super) async fn run(
 }
 
 fn outlook(name: &str, plan: &RemoveNodeReport) -> String {
-    let copies = if plan.replicas == 1 { "copy" } else { "copies" };
-    let forgets = format!("Removing {name} forgets {} {copies} on it", count(plan.replicas));
+    let replicas = if plan.replicas == 1 { "replica" } else { "replicas" };
+    let forgets = format!("Removing {name} forgets {} {replicas} on it", count(plan.replicas));
     match plan.last_replicas {
         0 => format!("{forgets}; no block has its last one there."),
         1 => format!("{forgets}; 1 block has its LAST one there: its objects are lost."),
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_loss_of_last_copies_is_told_before() {
         let text = |last_replicas| outlook("n", &RemoveNodeReport { replicas: 7, last_replicas });
-        assert_eq!(text(0), "Removing n forgets 7 copies on it; no block has its last one there.");
+        assert_eq!(text(0), "Removing n forgets 7 replicas on it; no block has its last one there.");
         assert!(text(2).ends_with("2 blocks have their LAST one there: their objects are lost."));
     }
 }

@@ -116,25 +116,25 @@ impl Report {
             let bad: Vec<_> =
                 holders.iter().filter(|(_, good)| !good).map(|(node, _)| node.to_string()).collect();
             let advice = format!(
-                "the copy on {} does not match its checksum and is not read; a good one is made from the others, {mends_itself}",
+                "the replica on {} does not match its checksum and is not read; a good one is made from the others, {mends_itself}",
                 bad.join(" and ")
             );
             say(ProblemKind::Corrupt, advice);
         }
         if findings.under_replicated {
             let advice =
-                format!("{copies} of {wanted} copies: the others are made from those, {mends_itself}");
+                format!("{copies} of {wanted} replicas: the others are made from those, {mends_itself}");
             say(ProblemKind::UnderReplicated, advice);
         }
         if findings.over_replicated {
-            let surplus = format!("{copies} copies where {} are wanted", known.replication);
+            let surplus = format!("{copies} replicas where {} are wanted", known.replication);
             say(
                 ProblemKind::OverReplicated,
                 format!("{surplus}: what is too many is deleted, {mends_itself}"),
             );
         }
         if findings.misplaced {
-            let advice = "one zone has more of the copies than need be: one of them is moved to another";
+            let advice = "one zone has more of the replicas than need be: one of them is moved to another";
             say(ProblemKind::Misplaced, format!("{advice}, {mends_itself}"));
         }
     }
@@ -187,7 +187,7 @@ impl Report {
     pub(super) fn orphaned_replica(&mut self, block: BlockId, node: NodeId, has_block: bool) {
         self.page.totals.orphaned_replicas += 1;
         let advice = if !has_block {
-            format!("node {node} holds a copy of a block that does not exist")
+            format!("node {node} holds a replica of a block that does not exist")
         } else if self.repair {
             self.mends.push(Mend::Forget(block, node));
             format!("it is said to be on node {node}, which does not exist: forgotten now")
@@ -209,18 +209,18 @@ fn missing(view: &ClusterView, victim: Victim<'_>, holders: &[(NodeId, bool)]) -
     };
     let dead = names(&|(node, good)| *good && view.state(*node) == NodeState::Dead);
     if !dead.is_empty() {
-        return format!("all good copies are on dead nodes: bring back {dead} (`cairn admin node list`)");
+        return format!("all good replicas are on dead nodes: bring back {dead} (`cairn admin node list`)");
     }
     if victim.retired {
-        return format!("no good copy is left of a version that was deleted or overwritten; {ITS_END}");
+        return format!("no good replica is left of a version that was deleted or overwritten; {ITS_END}");
     }
     let object = shell_word(&format!("s3://{}/{}", victim.bucket, victim.key));
     let bad = names(&|(_, good)| !good);
     if bad.is_empty() {
-        return format!("no node has a copy: restore {object} from elsewhere, or delete it");
+        return format!("no node has a replica: restore {object} from elsewhere, or delete it");
     }
     format!(
-        "only damaged copies are left, on {bad}; they are kept: see what `cairn admin where {object} --verify` can read of them"
+        "only damaged replicas are left, on {bad}; they are kept: see what `cairn admin where {object} --verify` can read of them"
     )
 }
 

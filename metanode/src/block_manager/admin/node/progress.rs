@@ -76,7 +76,7 @@ fn obstacles(
     };
     if state == NodeState::Dead {
         return of_all(
-            "the node is dead: its blocks are repaired from their other copies; when nothing is \
+            "the node is dead: its blocks are repaired from their other replicas; when nothing is \
              under-replicated any more, remove the node",
         );
     }
@@ -105,14 +105,14 @@ fn obstacles(
 
 fn sentence(hindrance: &Hindrance) -> String {
     match hindrance {
-        Hindrance::NoSource => "all nodes that have a copy are dead or silent: bring one of them back".to_owned(),
+        Hindrance::NoSource => "all nodes that have a replica are dead or stale: bring one of them back".to_owned(),
         Hindrance::OnlyBadSources => {
-            "all copies that can be read are corrupt: bring back a node that has a good one".to_owned()
+            "all replicas that can be read are corrupt: bring back a node that has a good one".to_owned()
         }
         Hindrance::NoTarget(none) => no_target(none),
         Hindrance::Busy => "as much as may be is under way at the nodes that could take part".to_owned(),
         Hindrance::Unsure => {
-            "there are copies enough on other nodes, but some of those are silent or in maintenance: it goes on \
+            "there are replicas enough on other nodes, but some of those are stale or in maintenance: it goes on \
              when they are heard of"
                 .to_owned()
         }
@@ -121,13 +121,13 @@ fn sentence(hindrance: &Hindrance) -> String {
 
 fn no_target(none: &NoTarget) -> String {
     let reasons = [
-        (none.holding, "have a copy already"),
-        (none.holding_bad, "have a bad copy that must go first"),
+        (none.holding, "have a replica already"),
+        (none.holding_bad, "have a bad replica that must go first"),
         (none.deleting, "are deleting an older copy"),
         (none.dead, "are dead"),
         (none.draining, "are draining"),
         (none.maintenance, "are in maintenance"),
-        (none.stale, "are silent"),
+        (none.stale, "are stale"),
         (none.failing, "fail again and again"),
         (none.full, "are full"),
     ];

@@ -38,7 +38,7 @@ pub(in crate::block_manager::admin) async fn remove(
     }
     if last_replicas > 0 && !force {
         return refused(format!(
-            "{last_replicas} blocks of node {node} have no good copy on a node that is alive: their objects \
+            "{last_replicas} blocks of node {node} have no good replica on a node that is alive: their objects \
              would be lost; bring the node back, or use force"
         ));
     }
