@@ -1,7 +1,7 @@
 //! Headers and parameters that an operation does not declare.
 //!
-//! AWS ignores them, and so do we, but for those below: whoever sends one of them wants another write than the one
-//! that would happen.
+//! AWS ignores them, and so do we, except for those below: a client that sends one of them wants another write than the
+//! one that would happen.
 
 use crate::declaration::{Body, Declaration, Resource, Verb, When};
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -35,7 +35,7 @@ const ABOUT_CHECKSUMS: [&str; 3] = ["x-amz-checksum-algorithm", "x-amz-checksum-
 pub(super) fn check_header(declaration: &Declaration, name: &str, value: &str) -> S3Result<()> {
     let begins = |start: &&str| name.starts_with(start);
     let is_write = !declaration.is_read();
-    // Whoever names a header of Cairn's own wants its effect.
+    // A client that sends a header of Cairn's own relies on its effect.
     let is_own = name.starts_with("x-cairn-");
     if is_own || is_write && (SOURCES.iter().any(begins) || GUARDS.iter().any(begins)) {
         return Err(S3Error::new(ErrorCode::NotImplemented).detail("Header", name));
@@ -49,7 +49,7 @@ pub(super) fn check_header(declaration: &Declaration, name: &str, value: &str) -
     }
     let is_checksum = name.starts_with("x-amz-checksum-") && !ABOUT_CHECKSUMS.contains(&name);
     if is_checksum && declaration.body != Body::Nothing {
-        // A body whose checksum nobody compares would count as verified.
+        // The client would believe that its body was verified.
         return Err(S3Error::invalid_request(
             "The algorithm type you specified in x-amz-checksum- header is invalid.",
         ));

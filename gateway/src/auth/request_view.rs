@@ -4,7 +4,7 @@ use http::{HeaderMap, Method};
 
 use crate::uri::Query;
 
-/// What of a request matters to its signature.
+/// The parts of a request that its signature covers.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestView<'a> {
     /// The method.

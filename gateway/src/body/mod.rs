@@ -1,8 +1,8 @@
 //! Request bodies: framing taken off, everything checked that the client said about them.
 //!
-//! [`PayloadSpec`] is what the headers promise, [`PayloadStream`] the bytes. Whoever reads the stream to
-//! its end without an error has what the client meant to send, and finds its digests in
-//! [`PayloadStream::digests`]. Until then nothing that was read may be kept.
+//! [`PayloadSpec`] is what the headers promise, [`PayloadStream`] the bytes. When
+//! the stream has ended without an error, its bytes are what the client meant to send, and
+//! [`PayloadStream::digests`] has their digests. Until then nothing that was read may be committed.
 
 mod chunked;
 mod payload_spec;

@@ -1,3 +1,5 @@
+//! Promises about the cache of secret keys: when the metanode is asked, and what holds while it does not answer.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cairn_protocol::env::{ManualClock, Timestamp};

@@ -1,11 +1,11 @@
-//! The memory that bodies use: one budget for all uploads, one for all downloads. The unit is a [`PAGE`]; whoever
-//! waits gets it in turn with others ([`fair`](super::fair)).
+//! The memory that bodies use: one budget for all uploads, one for all downloads. The unit is a [`PAGE`].
+//! Bodies that wait for memory are served in turn ([`fair`](super::fair)).
 //!
 //! Uploads. A block begins with a page, so that a client which sends a byte at a time holds what one page holds. Once
 //! the page is full and the client was quick about it, the block gets a [`BLOCK_FLOOR`] (less when the body is
-//! shorter), for which uploads queue. From there it grows only by what is free at that moment; when nothing is, or
-//! somebody queues, the block is sealed as long as it is and sent. The block of a slow client grows page by page, and
-//! no longer than the client's [share](Writer::share). So nobody waits for long while holding more than a page that
+//! shorter), for which uploads queue. From there it grows only by what is free at that moment; when nothing is free, or
+//! another upload queues, the block is sealed at its present length and sent. The block of a slow client grows page by page, and
+//! no longer than the client's [share](Writer::share). So no upload waits for long while it holds more than a page that
 //! is not on its way to a datanode: memory always comes back, for any number of uploads.
 //!
 //! A client may send quickly at first and then pause. While others wait, its block is sealed if it has reached the
@@ -53,8 +53,8 @@ pub const PAGE_TIME: Duration = Duration::from_secs(1);
 /// they are verified.
 pub const READ_MEMORY: u64 = 448 << 10;
 
-/// How much memory is kept for use again when nobody uses it: enough for a few uploads to begin without
-/// the allocator, little enough to call the gateway idle.
+/// How many unused chunk buffers are kept. They let a few uploads begin without the allocator, and cost an idle
+/// gateway 32 MiB at the most.
 const KEPT_MAX: usize = (32 << 20) / CHUNK_SIZE;
 
 /// The memory that bodies use. Cheap to clone.
@@ -126,7 +126,7 @@ impl Budget {
         bytes((self.inner.uploads.units() / 2).max(1))
     }
 
-    /// Counts an upload in.
+    /// Counts an upload until the result is dropped.
     pub(super) fn writer(&self) -> Writer {
         self.inner.writers.fetch_add(1, Ordering::Relaxed);
         Writer { budget: self.clone(), owner: Owner::current() }

@@ -1,3 +1,5 @@
+//! A block that is being filled, and the checksums of its chunks.
+
 use bytes::Bytes;
 use cairn_protocol::checksum::{CHUNK_SIZE, ChunkTable, Crc32c, crc32c};
 

@@ -1,3 +1,5 @@
+//! What can go wrong in the data path, and the S3 error that each becomes.
+
 use cairn_protocol::id::BlockId;
 use cairn_protocol::metadata::MetadataError;
 use thiserror::Error;

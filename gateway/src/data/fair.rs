@@ -1,5 +1,5 @@
-//! Memory that is handed out in turn: whoever waits is served in the order of asking among its own, and all owners take
-//! turns, so that one that asks a thousand times waits behind itself and not before others.
+//! A semaphore that is fair between owners. Each owner has a queue, and the owners take turns. So an owner with a thousand
+//! requests delays only its own requests.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -99,7 +99,7 @@ impl Fair {
         let _waiting = Waiting::begin(self);
         match granted.await {
             Ok(permit) => permit,
-            // The queue lives as long as `self`, and drops only those who have gone.
+            // The queue lives as long as `self` and removes only waiters that were cancelled.
             Err(_) => std::future::pending().await,
         }
     }
@@ -115,9 +115,9 @@ impl Fair {
     fn hand_out(&self) {
         loop {
             let Some((waiter, permit)) = self.state().next(self) else { return };
-            // Who has gone meanwhile drops the permit, which is free again then.
+            // A waiter that was cancelled does not take its permit; its units are free again.
             if let Err(unclaimed) = waiter.granted.send(permit) {
-                // Without a further round of this within itself.
+                // `forget` instead of a drop, which would call this function again.
                 let mut state = self.state();
                 state.free += unclaimed.forget();
             }
@@ -132,7 +132,7 @@ impl QueueState {
         Permit { fair: fair.clone(), units }
     }
 
-    /// Whose turn it is, if what it waits for is free.
+    /// The next waiter, if the units that it needs are free.
     fn next(&mut self, fair: &Fair) -> Option<(Waiter, Permit)> {
         loop {
             let owner = self.turns.front()?.clone();
@@ -191,7 +191,7 @@ impl Drop for Permit {
     }
 }
 
-/// Counts one who waits. When it stops by being dropped, others may be next that need less.
+/// Counts a waiter. When it is cancelled, the next waiter may need fewer units than it did, and can be served.
 struct Waiting<'a>(&'a Fair);
 
 impl<'a> Waiting<'a> {

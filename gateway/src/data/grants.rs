@@ -1,3 +1,5 @@
+//! The grants of one upload. They are taken ahead of need, in batches, and avoid nodes that failed.
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +64,7 @@ impl Grants {
         Self { parts, lease, placement, began, spare, failed }
     }
 
-    /// A node failed this upload: it gets no more blocks for a while. Whether it can be read is another question.
+    /// Avoids a node that failed this upload for a while. Reads still use it.
     pub(super) fn exclude(&self, node: NodeId) {
         self.failed.add(node);
         self.parts.write_suspects.add(node);
@@ -82,8 +84,8 @@ impl Grants {
     }
 
     /// Sees to it that there is a grant for the block at `offset` of the object before it is needed.
-    /// What fails here fails again, with an answer, when the grant is needed; so it is tried once, for
-    /// its patience would come on top of that one's.
+    /// It is tried once, and an error is ignored: [`take`](Self::take) will try again and return the error. To retry here
+    /// too would add up both waits.
     pub(super) async fn prepare(&self, offset: u64) {
         let mut spare = self.spare.lock().await;
         if spare.grants.is_empty() && offset >= spare.reach {

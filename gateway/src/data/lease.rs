@@ -1,3 +1,5 @@
+//! The grants of one upload: renewed while it lives, and given back when it ends without a commit.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -68,7 +70,7 @@ impl Lease {
         }
     }
 
-    /// Takes these grants into care.
+    /// Renews these grants from now on.
     pub(super) fn add(&self, grants: &[Grant]) {
         let mut held = lock(&self.held);
         held.grants
@@ -150,7 +152,7 @@ async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<Held>>) {
         if !wait.is_zero() {
             tokio::select! {
                 () = env.sleep(wait) => {}
-                // The new grants may expire before the others: reckon again.
+                // The new grants may expire before the others: compute the wait again.
                 () = added => continue,
             }
         }
@@ -169,7 +171,7 @@ async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<Held>>) {
                 }
             }
             Err(MetadataError::Unavailable { .. }) => env.sleep(RETRY_DELAY).await,
-            // The commit writes it again; the others live on.
+            // The commit will write this block again. The other grants are still renewed.
             Err(MetadataError::BlockLost { block, .. }) => {
                 let Some(held) = held.upgrade() else { return };
                 if lock(&held).grants.remove(&block).is_none() {

@@ -4,12 +4,12 @@
 //! |---|---|
 //! | [`config`] | memory limits and time-outs |
 //! | [`budget`] | one byte budget for all uploads, one for all downloads |
-//! | `fair` | memory in turn among those who wait |
-//! | [`owner`] | on whose behalf memory is used |
+//! | `fair` | a semaphore that is fair between owners |
+//! | [`owner`] | the client for which memory is used |
 //! | `buffer` | a block that is being filled, and its checksums |
 //! | `upload` | a body on its way into blocks |
 //! | `grants` | grants, taken ahead of need, avoiding nodes that failed |
-//! | `lease` | grants in hand: renewed while the upload lives, given back when it dies |
+//! | `lease` | renews the grants of an upload, and gives them back when it ends without a commit |
 //! | `send` | one block on its way to enough datanodes |
 //! | `stored_block` | a block that is on stable storage |
 //! | `commit` | blocks that wait for their commit, and the commit |
@@ -18,7 +18,7 @@
 //! | `reads` | which versions are being read: the metanode keeps those that are read for long |
 //! | `download_resources` | what a download holds: memory and open replicas |
 //! | `slow_clients` | downloads whose clients do not read give back what they hold |
-//! | `replica` | the bytes of one block, from one replica |
+//! | `replica` | the bytes of one block, from one replica: the check of each chunk |
 //! | `suspects` | nodes that failed just now |
 //! | `error` | what can go wrong, and what S3 says to it |
 //!
@@ -153,8 +153,8 @@ impl DataPath {
 
     /// Stores a body on datanodes. When this returns, every block is on stable storage of at least
     /// `min_replicas` nodes, and the body has ended without an error: commit it with
-    /// [`StoredBlocks::commit_object`] or [`StoredBlocks::put_part`]. Whatever is dropped before is given
-    /// back to the metanode, which deletes it.
+    /// [`StoredBlocks::commit_object`] or [`StoredBlocks::put_part`]. What is dropped before a commit is
+    /// given back to the metanode, which deletes it.
     ///
     /// # Errors
     /// The body's own, or what kept it from being stored.

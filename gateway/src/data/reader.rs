@@ -1,3 +1,5 @@
+//! The bytes of an object or a range, in order. A replica that fails or stalls is replaced by another one in mid-block.
+
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Which versions are being read. The metanode is asked to keep those that are read for long.
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

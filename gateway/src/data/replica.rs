@@ -1,3 +1,6 @@
+//! The bytes of one block from one replica. Every chunk of a range is compared here with its checksum, and the chunk
+//! table with the checksum of the block that the metanode recorded.
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

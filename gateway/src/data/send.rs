@@ -1,3 +1,5 @@
+//! One block on its way to enough datanodes: a failed target is left out or replaced, and the same buffer sent again.
+
 use std::sync::Arc;
 use std::time::Duration;
 

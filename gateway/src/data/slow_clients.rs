@@ -1,8 +1,8 @@
 //! Downloads whose clients do not read give back what they hold.
 //!
-//! A body is asked for its next piece when its client has taken the one before. Nobody asks a body whose client does
-//! not read; so what it holds meanwhile (the memory of its slot, and a connection to a datanode with what lies in its
-//! buffers) lies here, where it can be taken from it: after [`PARK_AFTER`], or much sooner when others wait for memory.
+//! hyper polls a body for its next piece when the client has taken the one before. A body whose client does not read is
+//! not polled, so it cannot release anything itself. Therefore it parks its memory and its connection to a datanode
+//! here between two pieces. They are released after [`PARK_AFTER`], or sooner when other downloads wait for memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,7 +31,7 @@ pub(super) struct Parking {
 struct ParkedDownloads {
     last_id: u64,
     spaces: HashMap<u64, Arc<Mutex<Parked>>>,
-    /// Somebody looks after them.
+    /// Whether the task that releases them runs.
     attended: bool,
 }
 
@@ -41,7 +41,7 @@ struct Parked {
     since: Duration,
 }
 
-/// One download's place here.
+/// Where one download parks what it holds.
 pub(super) struct ParkingSpace {
     parking: Arc<Parking>,
     id: u64,
@@ -70,7 +70,7 @@ impl Parking {
         ParkingSpace { parking: self.clone(), id, parked }
     }
 
-    /// Looks after all downloads while there are any.
+    /// Releases what slow downloads hold, while there are any downloads.
     async fn attend(self: Arc<Self>) {
         let mut waiting = self.budget.downloads_waiting();
         loop {
@@ -96,7 +96,7 @@ impl Parking {
                     let mut parked = lock(&space);
                     if now.saturating_sub(parked.since) >= patience { parked.held.take() } else { None }
                 };
-                // Not under the lock: others get their turn with it.
+                // Not under the lock: dropping it wakes downloads that wait for memory.
                 drop(given_up);
             }
         }
@@ -104,14 +104,14 @@ impl Parking {
 }
 
 impl ParkingSpace {
-    /// The client has to take a piece before more is needed.
+    /// Parks `held` until the client has taken a piece.
     pub(super) fn rest(&self, held: DownloadResources) {
         let mut parked = lock(&self.parked);
         parked.since = self.parking.env.monotonic();
         parked.held = Some(held);
     }
 
-    /// What was laid down, if it is still there.
+    /// What was parked, unless it was released meanwhile.
     pub(super) fn resume(&self) -> Option<DownloadResources> {
         lock(&self.parked).held.take()
     }

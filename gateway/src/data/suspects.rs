@@ -1,3 +1,5 @@
+//! Nodes that failed a moment ago. They are asked last for a while.
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

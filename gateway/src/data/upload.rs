@@ -1,3 +1,5 @@
+//! A body on its way into blocks: one block fills while the ones before it are sent.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Promises about routes: each request of S3 finds its operation, and no other.
+
 use http::{HeaderName, HeaderValue};
 
 use super::*;

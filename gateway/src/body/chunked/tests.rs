@@ -1,3 +1,6 @@
+//! Promises about aws-chunked: every payload comes through at every split, every altered byte is found, and no bytes make
+//! the decoder panic.
+
 use proptest::prelude::*;
 
 use super::*;

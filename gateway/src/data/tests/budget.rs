@@ -1,3 +1,5 @@
+//! Promises about memory: uploads and downloads stay within their budgets, and all of it comes back.
+
 use std::time::Duration;
 
 use bytes::Bytes;

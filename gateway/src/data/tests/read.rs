@@ -1,3 +1,5 @@
+//! Promises about reads: the bytes are right or the body fails, whatever single replicas and nodes do.
+
 use std::sync::Arc;
 use std::time::Duration;
 

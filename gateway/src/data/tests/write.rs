@@ -1,3 +1,5 @@
+//! Promises about writes: what is acknowledged is stored on enough nodes, and what is dropped is given back.
+
 use std::sync::Arc;
 use std::time::Duration;
 

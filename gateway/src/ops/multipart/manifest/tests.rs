@@ -1,3 +1,5 @@
+//! Promises about the list of parts in a completion: what AWS refuses is refused, and nothing else.
+
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::id::UploadId;
 use cairn_protocol::metadata::{ObjectAttributes, Tags};
