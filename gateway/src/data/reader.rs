@@ -81,7 +81,8 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
     let ResolvedRange::Satisfiable { start, end } = located.range else {
         return Ok(ObjectBody { stream: futures_util::stream::empty().boxed(), length: 0 });
     };
-    let length = end.saturating_sub(start);
+    // To serve an empty body instead would hide a wrong answer of the metanode as data loss.
+    let length = end.checked_sub(start).ok_or(DataError::Nonsense("a range that ends before it begins"))?;
     if length == 0 {
         return Ok(ObjectBody { stream: futures_util::stream::empty().boxed(), length });
     }
