@@ -58,7 +58,7 @@ fn start() -> anyhow::Result<ExitCode> {
     logging::start(&cli.logging)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(run(operation));
-    // Whatever still runs on the blocking pool has nothing left to say to anybody.
+    // What still runs on the blocking pool has no caller any more.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
 }

@@ -1,3 +1,5 @@
+//! Options of how blocks are managed, and how they become the block manager's configuration.
+
 use std::time::Duration;
 
 use bytesize::ByteSize;

@@ -1,3 +1,5 @@
+//! Options that give the root credentials; without them the metanode makes its own.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};

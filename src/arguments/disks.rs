@@ -1,3 +1,5 @@
+//! Options of how a datanode uses its disks, and how they become its configuration.
+
 use std::time::Duration;
 
 use bytesize::ByteSize;

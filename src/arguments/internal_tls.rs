@@ -1,3 +1,5 @@
+//! Options of TLS between the parts: certificates of an operator's own authority, and the internal port.
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Options of what listeners grant their clients: connections, times, rates.
+
 use std::time::Duration;
 
 use bytesize::ByteSize;

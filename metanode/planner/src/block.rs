@@ -70,7 +70,7 @@ pub(crate) struct Census<'a> {
     pub(crate) inbound: u32,
     /// Of those, ones to nodes that will keep them.
     pub(crate) inbound_staying: u32,
-    /// Whether a good copy is on a node that is alive for sure and does not plan to be silent.
+    /// Whether a good replica is on a reliable node that is not in maintenance.
     pub(crate) anchored: bool,
 }
 

@@ -5,9 +5,9 @@
 //! |---|---|
 //! | [`view`] | what decisions know of the nodes |
 //! | [`block`] | what decisions know of a block |
-//! | [`placement`] | which nodes get the copies of a block |
-//! | [`examine`] | what one block needs: further copies, fewer copies, or a bad copy removed |
-//! | [`obstacle`] | why a block that needs copies gets none |
+//! | [`placement`] | which nodes get a block's replicas: spread over zones, weighted by free space |
+//! | [`examine`] | what one block needs: more replicas, fewer, or a bad one removed |
+//! | [`obstacle`] | why a block that needs replicas gets none |
 //! | [`balance`] | which blocks move from full nodes to empty ones |
 //! | [`stopping`] | what becomes of a block when nodes are stopped |
 //! | [`budget`] | how much may be under way at once, per node and in all |
@@ -18,9 +18,9 @@
 //!
 //! What the rules promise together, and the simulator checks:
 //!
-//! * No decision lowers a block below its factor: a good copy is dropped only while as many as the
-//!   factor asks for remain on nodes in service that are alive for sure.
-//! * A node never gets a second copy, nor one while it is getting or deleting one.
+//! * No decision lowers a block below its replication: a good replica is dropped only while as many as the
+//!   replication asks for remain on reliable nodes: live, in service and not suspect.
+//! * A node never gets a second replica of a block, nor one while it is getting or deleting one.
 //! * Left alone, with nodes enough, everything comes to rest.
 
 pub mod balance;

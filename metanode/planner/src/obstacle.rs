@@ -9,7 +9,7 @@ use super::budget::InFlight;
 /// What keeps a block from getting the copies that it needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Obstacle {
-    /// Nobody who has a copy can be read from: all are dead or silent with leave.
+    /// No node that has a replica can be read from: all are dead, or away for maintenance.
     NoSource,
     /// All copies that can be read are thought to be bad; they are tried, but will hardly do.
     OnlyBadSources,

@@ -53,12 +53,12 @@ impl NodeView {
         self.is_in_service() && !self.suspect
     }
 
-    /// Whether an operator let it be silent.
+    /// Whether it is in maintenance.
     pub fn is_in_maintenance(&self) -> bool {
         matches!(self.admin_state, AdminState::Maintenance { .. })
     }
 
-    /// Whether a copy there counts: the node is not dead, or was allowed to be silent.
+    /// Whether a replica there counts: the node is not dead, or is in maintenance.
     pub fn keeps_replicas(&self) -> bool {
         self.state != NodeState::Dead || self.is_in_maintenance()
     }

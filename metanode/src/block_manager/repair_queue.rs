@@ -49,7 +49,7 @@ fn needs_attention(inner: &Inner, copies: &BlockReplicas) -> Option<u32> {
     (bad || live < attainable || live > copies.block.replication).then_some(live)
 }
 
-/// Good copies on nodes that are not dead, or may be silent.
+/// Good replicas on nodes that are not dead, or in maintenance.
 pub(super) fn live_replicas(inner: &Inner, copies: &BlockReplicas) -> u32 {
     let mut soft_state = inner.soft_state();
     let view = soft_state.view(&inner.env);

@@ -1,3 +1,5 @@
+//! What can go wrong in the database, and what services answer then.
+
 use std::sync::Arc;
 
 use cairn_protocol::admin::AdminError;

@@ -1,3 +1,5 @@
+//! Opens the database: settings that make commits durable, migrations, and the two pools of readers.
+
 use std::num::NonZero;
 use std::ops::RangeInclusive;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! Tests of the store: durability, group commit, panics and full disks.
+
 use std::path::Path;
 
 use cairn_protocol::env::{Env, Timestamp};

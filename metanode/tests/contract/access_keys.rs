@@ -1,3 +1,5 @@
+//! The secrets of access keys: known keys have one, unknown keys have none.
+
 use cairn_protocol::metadata::*;
 
 use crate::cluster::Cluster;

@@ -1,3 +1,5 @@
+//! Buckets: created once, listed in order, deleted only when they have no objects.
+
 use cairn_protocol::event::EventKind;
 use cairn_protocol::metadata::*;
 use tokio_util::sync::CancellationToken;

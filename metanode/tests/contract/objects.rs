@@ -1,3 +1,5 @@
+//! Objects: what was committed is found, a repeated commit gets the first answer, a refused one changes nothing.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Multipart uploads: parts, copies of parts, completion and abort.
+
 use std::collections::BTreeMap;
 
 use cairn_protocol::event::EventKind;

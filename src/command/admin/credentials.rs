@@ -1,3 +1,5 @@
+//! `cairn admin credentials`: the root credentials, as lines for a shell.
+
 use cairn_protocol::metadata::{Metadata, RootCredentialsRequest};
 
 use super::Printer;

@@ -1,3 +1,5 @@
+//! `cairn admin health`: asks a part whether it is ready, for the health checks of container engines.
+
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -19,8 +21,8 @@ pub(super) struct HealthArguments {
     url: reqwest::Url,
 }
 
-/// Over TLS it shows the certificate of the cluster whose secret is configured. As the probes of container engines do, it
-/// asks whoever is there, whatever certificate is shown: it tells nothing, and believes nothing but that somebody is ready.
+/// Over TLS it shows the certificate of the cluster whose secret is configured. Like the probes of container engines, it
+/// accepts any certificate: it sends no secret, and learns only that a part is ready.
 pub(super) async fn run(
     arguments: HealthArguments,
     cluster: &MetanodeArguments,

@@ -1,3 +1,5 @@
+//! `cairn admin secret`: makes a cluster secret, or a certificate of the cluster's authority.
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Balancing: every move lowers unevenness, no zone gets more replicas than need be, and it ends.
+
 use std::collections::HashMap;
 
 use rand::SeedableRng;

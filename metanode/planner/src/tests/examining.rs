@@ -1,3 +1,6 @@
+//! Examining a block: what it needs follows from its replicas and the states of their nodes, and no decision lowers it below its
+//! replication.
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 

@@ -1,3 +1,5 @@
+//! Placement: replicas go to different live nodes with free space, over as many zones as there can be.
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 

@@ -1,3 +1,5 @@
+//! The view of the cluster: one that is updated node by node decides like a new one, and a decision looks at few nodes.
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 

@@ -10,6 +10,7 @@ use cairn_protocol::id::BlockId;
 
 use super::super::BlockManagerConfig;
 use super::cluster::TestCluster;
+use crate::store::tests as store_tests;
 
 const MEBIBYTE: u64 = 1 << 20;
 
@@ -168,4 +169,19 @@ async fn a_move_whose_copy_fails_leaves_the_old_one() {
         assert_eq!(cluster.really_at(block).len(), 3);
     }
     assert_eq!(status(&cluster).await.moves_in_flight, 0);
+}
+
+/// A read that failed after a move was planned left the move counted as under way at both nodes. After some such moves no
+/// copy to or from these nodes was ordered any more, until the metanode restarted.
+#[tokio::test]
+async fn a_move_that_could_not_be_looked_at_is_not_under_way() {
+    let (mut cluster, _) = uneven(BlockManagerConfig::default()).await;
+    start(&cluster).await;
+    store_tests::execute(&cluster.store, "ALTER TABLE deletions RENAME TO deletions_away").await;
+    cluster.step_and_fail(WorkerName::Balance).await;
+    let soft_state = cluster.blocks.inner.soft_state();
+    assert_eq!(soft_state.copies.len(), 0);
+    for node in &cluster.nodes {
+        assert_eq!(soft_state.copies.in_flight.load(node.id), 0);
+    }
 }

@@ -196,12 +196,15 @@ impl Balance {
             self.inner.env.with_rng(|rng| plan_move(view, survey, &seen, source, in_flight, rng))
         };
         let Some(Move { target, sources, .. }) = planned else { return Ok(false) };
-        if self.inner.soft_state().copies.is_repairing(target) || self.still_deleting(target, block).await? {
+        let is_repairing = self.inner.soft_state().copies.is_repairing(target);
+        let is_hindered = if is_repairing { Ok(true) } else { self.still_deleting(target, block).await };
+        if !matches!(is_hindered, Ok(false)) {
+            // The plan counted the move as under way, also when the read failed.
             let mut soft_state = self.inner.soft_state();
             for node in [Some(&target), sources.first()].into_iter().flatten() {
                 soft_state.copies.in_flight.remove(*node, length);
             }
-            return Ok(false);
+            return is_hindered.map(|_| false);
         }
         self.idle_announced = false;
         self.inner.pay(WorkerName::Balance, budget::cost(length));

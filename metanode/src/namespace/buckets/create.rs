@@ -1,3 +1,5 @@
+//! Creates a bucket; a second creation learns that it is there.
+
 use cairn_protocol::metadata::{BucketInfo, CreateBucket, MetadataError};
 
 use crate::namespace::Namespace;

@@ -1,3 +1,5 @@
+//! Deletes a bucket that has no objects. Uploads into it end with it.
+
 use cairn_protocol::metadata::{DeleteBucket, MetadataError};
 
 use crate::namespace::{Namespace, bucket_id};
@@ -9,7 +11,7 @@ impl Namespace {
     /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html>). They are gone
     /// with it, so that none of them can complete into a bucket that is not there: uploads are found in their bucket, and
     /// its id is never used again. There may be 10⁵ of them, so a worker gives them up, in small steps
-    /// ([`give_up_uploads_of_deleted`](crate::namespace::give_up_uploads_of_deleted)).
+    /// ([`give_up_uploads_of_deleted`](crate::store::expiry::give_up_uploads_of_deleted)).
     pub(in crate::namespace) async fn delete_bucket(
         &self,
         request: DeleteBucket,

@@ -1,3 +1,5 @@
+//! Finds a bucket by its name.
+
 use cairn_protocol::metadata::{BucketInfo, BucketRef, MetadataError};
 
 use crate::namespace::Namespace;

@@ -1,3 +1,5 @@
+//! Lists buckets in the order of their names, a page at a time.
+
 use cairn_protocol::metadata::{BucketPage, ListBuckets, MetadataError};
 
 use crate::namespace::{Namespace, PAGE_MAX};

@@ -1,3 +1,5 @@
+//! Makes a version with stored blocks the current one, if its condition holds.
+
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{CommitObject, Committed, MetadataError, NewExtent, ObjectVersion};
 

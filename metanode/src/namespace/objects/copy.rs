@@ -1,3 +1,5 @@
+//! Copies an object: the new version shares the extents of its source, and no data moves.
+
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{Committed, CopyObject, MetadataError, ObjectVersion};
 

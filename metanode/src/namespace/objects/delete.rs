@@ -1,3 +1,5 @@
+//! Deletes objects, in mutations of 25 keys, so that no PUT waits for a thousand of them.
+
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::{DeleteObject, DeleteObjects, Deleted, MetadataError};
@@ -17,15 +19,15 @@ const DELETE_MAX: usize = 1000;
 /// Objects that one mutation deletes, in order: a millisecond, after which others have their turn.
 const PART: usize = 25;
 
-/// Mutations of deletes of more than one object that wait at once, whoever asked for them: all that a PUT may find in
+/// Mutations of deletes of more than one object that wait at once, from all callers together: all that a PUT may find in
 /// front of it. It is enough to keep the writer busy while their callers are answered.
 pub(in crate::namespace) const PARTS_WAITING: usize = 2;
 
 type Answers = Vec<Result<Deleted, MetadataError>>;
 
 impl Namespace {
-    /// Deletes objects, a part at a time, and answers when all are gone for good. Should it fail in the middle, some are
-    /// gone and nobody is told which: a repetition finds out, for each part remembers its answers.
+    /// Deletes objects, a part at a time, and answers when all are gone for good. When it fails in the middle, some are
+    /// gone and the caller does not learn which: a repetition finds out, because each part remembers its answers.
     pub(in crate::namespace) async fn delete_objects(
         &self,
         request: DeleteObjects,

@@ -1,3 +1,5 @@
+//! Lists current objects, rolled up at a delimiter. A page costs the entries on it, not the keys beneath them.
+
 use cairn_protocol::metadata::{ListEntry, ListMark, ListObjects, MetadataError, ObjectPage, ObjectSummary};
 
 use crate::namespace::walk::{Cost, Entry, Listed, Place, Walk};

@@ -1,3 +1,5 @@
+//! Lists the extents of a version from an offset on, with the places of their blocks.
+
 use std::collections::HashMap;
 
 use cairn_protocol::id::{BlockId, VersionId};

@@ -1,3 +1,5 @@
+//! Lists the parts that a multipart object was completed from.
+
 use cairn_protocol::metadata::{ListObjectParts, MetadataError, ObjectPartPage};
 
 use crate::namespace::{Namespace, PAGE_MAX, cut};

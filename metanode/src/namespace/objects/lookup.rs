@@ -1,3 +1,5 @@
+//! Looks up an object and the extents of a range in one call, all that a GET needs.
+
 use cairn_protocol::metadata::{
     LocatedObject, LookupObject, LookupRange, MetadataError, ObjectVersion, ResolvedRange,
 };

@@ -1,3 +1,5 @@
+//! Keeps retired versions readable that are still being read.
+
 use cairn_protocol::metadata::{MetadataError, RENEW_READS_MAX, RenewReads};
 
 use crate::namespace::{Namespace, malformed};

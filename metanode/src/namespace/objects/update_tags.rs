@@ -1,3 +1,5 @@
+//! Replaces the tags of the current version.
+
 use cairn_protocol::metadata::{MetadataError, UpdateTags};
 
 use crate::namespace::{Namespace, bucket_id};

@@ -1,3 +1,5 @@
+//! Aborts an upload and retires its parts.
+
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::{AbortUpload, MetadataError};

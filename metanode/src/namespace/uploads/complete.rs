@@ -1,3 +1,5 @@
+//! Completes an upload: its parts' extents become those of a new version, and no data moves.
+
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{PartId, UploadId};
 use cairn_protocol::metadata::{

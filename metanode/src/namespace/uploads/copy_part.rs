@@ -1,3 +1,5 @@
+//! Makes a part of a range of an object, whose extents it shares.
+
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{CopyPart, MetadataError, PartCommitted, PartInfo};
 

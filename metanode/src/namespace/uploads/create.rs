@@ -1,3 +1,5 @@
+//! Begins an upload.
+
 use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::{CreateUpload, MetadataError, UploadInfo};
 

@@ -1,3 +1,5 @@
+//! Finds an upload in progress.
+
 use cairn_protocol::metadata::{MetadataError, UploadInfo, UploadRef};
 
 use super::find_in_progress;

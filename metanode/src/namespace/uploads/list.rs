@@ -1,3 +1,5 @@
+//! Lists uploads in progress by key and beginning, rolled up at a delimiter.
+
 use cairn_protocol::metadata::{ListUploads, MetadataError, UploadEntry, UploadInfo, UploadMark, UploadPage};
 
 use crate::namespace::objects::{check_delimiter, place};

@@ -1,3 +1,5 @@
+//! Lists the parts of an upload by their numbers.
+
 use cairn_protocol::metadata::{ListParts, MetadataError, PartPage};
 
 use super::find_in_progress;

@@ -1,3 +1,5 @@
+//! Makes stored blocks the part of a number, and retires the part that had the number.
+
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{MetadataError, PartCommitted, PartInfo, PutPart};
 

@@ -1,3 +1,5 @@
+//! The mutations of one transaction, and when it has enough of them.
+
 use std::time::Duration;
 
 use super::lane::Lane;

@@ -1,3 +1,5 @@
+//! A mutation that waits: what it does in the transaction, what follows the commit, and whom it answers.
+
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;

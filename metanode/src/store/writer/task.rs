@@ -1,3 +1,6 @@
+//! The task that owns the writing connection: it takes mutations from the lanes, runs them in a transaction, commits, and
+//! answers.
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cairn_protocol::cluster::Generation;

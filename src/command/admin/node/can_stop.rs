@@ -1,3 +1,5 @@
+//! `cairn admin node can-stop`: whether datanodes can be stopped now, by exit code and in sentences.
+
 use cairn_protocol::admin::{Admin, CanStop, CanStopReport};
 use clap::Args;
 

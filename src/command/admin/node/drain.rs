@@ -1,3 +1,5 @@
+//! `cairn admin node drain`: shows what a drain moves, starts it, and waits for its end.
+
 use std::time::Duration;
 
 use anyhow::bail;

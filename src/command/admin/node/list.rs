@@ -1,3 +1,5 @@
+//! `cairn admin node list`: a row for each datanode.
+
 use cairn_protocol::admin::{Admin, AdminState, NodeState, NodeStatus};
 use cairn_protocol::cluster::VolumeUsage;
 

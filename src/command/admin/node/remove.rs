@@ -1,3 +1,5 @@
+//! `cairn admin node remove`: forgets a datanode that is drained or dead, after a dry run.
+
 use anyhow::bail;
 use cairn_protocol::admin::{Admin, RemoveNode, RemoveNodeReport};
 use clap::Args;

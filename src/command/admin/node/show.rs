@@ -1,3 +1,5 @@
+//! `cairn admin node show`: all about one datanode.
+
 use cairn_protocol::admin::{
     Admin, NodeProgress, NodeProgressRequest, NodeStatus, ScrubRequest, ScrubStatus,
 };
