@@ -15,12 +15,12 @@ pub(crate) fn complain(error: &anyhow::Error) {
     eprintln!("cairn: {error:#}");
 }
 
-/// Prints one line for whoever started the command. If nobody reads it any more, that is no error.
+/// Prints one line of the command's result. A reader that is gone is no error.
 pub(crate) fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Tells whoever watches, on standard error, something that is not the command's result.
+/// Prints to standard error what is not the command's result.
 pub(crate) fn remark(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

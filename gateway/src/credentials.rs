@@ -47,13 +47,13 @@ pub(crate) const RECHECK_AFTER: Duration = Duration::from_secs(1);
 /// Secrets that are remembered, some hundred bytes each.
 const KNOWN_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
-/// Keys of which it is remembered that nobody has them. They are apart, so that made-up keys push out no real one.
+/// Keys that are known not to exist. They are apart, so that made-up keys push out no real one.
 const ABSENT_MAX: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 
 /// Look-ups under way at once for keys of which nothing is known.
 const LOOK_UPS_MAX: usize = 32;
 
-/// AWS: an access key id has at most 128 characters. What is longer is nobody's.
+/// AWS: an access key id has at most 128 characters. A longer one does not exist.
 const ACCESS_KEY_LENGTH_MAX: usize = 128;
 
 /// Looks up secrets and remembers them for a while. Clones share what they know.
@@ -148,7 +148,7 @@ impl Keyring {
         let _ = self.0.is_ready.subscribe().wait_for(|is_ready| *is_ready).await;
     }
 
-    /// The secret of an access key; `None` if nobody has it.
+    /// The secret of an access key; `None` if the key does not exist.
     ///
     /// # Errors
     /// As the metanode's when it does not answer and nothing is known that is still good.
@@ -175,7 +175,7 @@ impl Keyring {
 
 impl Inner {
     fn cache(&self) -> MutexGuard<'_, Cache> {
-        // Whoever broke off in between left each entry whole.
+        // A look-up that panicked in between left each entry whole.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -190,7 +190,7 @@ impl Inner {
             }
             let may_ask = known.failed_at.is_none_or(|at| now.saturating_sub(at) >= RECHECK_AFTER);
             if age >= FRESH_FOR / 2 && may_ask {
-                // It goes on by itself; nobody waits for it.
+                // It goes on by itself; no request waits for it.
                 let _flight = self.fly(&mut cache, access_key);
             }
             return Step::Answer(Some(known.secret));
@@ -210,7 +210,7 @@ impl Inner {
         is_due.then(|| self.fly(&mut cache, access_key))
     }
 
-    /// The look-up of a key that is under way, or else a new one. It goes on when nobody waits any more.
+    /// The look-up of a key that is under way, or else a new one. It goes on when no request waits for it any more.
     fn fly(self: &Arc<Self>, cache: &mut Cache, access_key: &str) -> Flight {
         if let Some(flight) = cache.flights.get(access_key) {
             return flight.clone();

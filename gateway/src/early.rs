@@ -1,7 +1,7 @@
 //! Answers to requests that take long.
 //!
 //! AWS says of CopyObject, UploadPartCopy and CompleteMultipartUpload that they may take minutes; it then sends
-//! `200 OK` at once and white space while it works, so that nobody gives the connection up, and says in the body
+//! `200 OK` at once and white space while it works, so that neither side gives the connection up, and says in the body
 //! how it ended, be it with an error
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/CopyingObjectsMPUapi.html>). SDKs read these bodies for

@@ -1,4 +1,4 @@
-//! A request that is authenticated and routed, and its body, which nobody has read yet.
+//! A request that is authenticated and routed, and its body, which is not read yet.
 
 use axum::body::Body;
 use bytes::Bytes;

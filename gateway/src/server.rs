@@ -17,7 +17,7 @@ use crate::service::S3Service;
 /// How long to wait before a metanode that does not answer is asked again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Serves S3 to whoever `accept` yields, until `shutdown`; then finishes what is in flight.
+/// Serves S3 on the connections that `accept` yields, until `shutdown`; then finishes what is in flight.
 ///
 /// The credentials are the metanode's. Until it answers ([`Keyring::filled`](crate::credentials::Keyring::filled)),
 /// everybody is told to come again, and the health page says why.

@@ -244,7 +244,7 @@ impl tower::Service<http::Request<Body>> for S3Service {
     }
 }
 
-/// Why nobody is served yet. The log says more of it.
+/// Why no request is served yet. The log says more.
 const NOT_READY: &str = "The metadata service has not told this gateway yet who may ask.";
 
 /// Unauthenticated, and says nothing else.
@@ -304,7 +304,7 @@ fn unhoist_headers(query: &mut Query, headers: &mut HeaderMap) -> S3Result<Vec<H
                 headers.insert(&header, text);
                 from_query.push(header);
             }
-            // Whoever presigned did not have the body. What was sent as a header is signed as well.
+            // The signer of a presigned URL did not have the body. What was sent as a header is signed as well.
             Some(_) if is_checksum_of_body(&header) => {}
             Some(sent) if sent.as_bytes() == value.as_bytes() => {}
             Some(_) => {

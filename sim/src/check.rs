@@ -138,7 +138,7 @@ impl Cluster {
         Some(format!("block {number} could have a copy on node {} instead", number_of(better.node)))
     }
 
-    /// A move that could still be made although somebody is beyond the threshold.
+    /// A move that could still be made although a node is beyond the threshold.
     fn unbalanced(&self) -> Option<String> {
         let distances = distances(&self.view);
         let total: f64 = distances.iter().map(|(node, _)| node.predicted_used as f64).sum();

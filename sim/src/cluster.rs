@@ -144,7 +144,7 @@ impl Cluster {
         self.rng.random_range(0..=self.config.heartbeat)
     }
 
-    /// Adds a node to the cluster without telling anybody: for the time before history begins.
+    /// Adds a node without an event: for the time before history begins.
     pub(crate) fn place_node(&mut self, zone: Option<Arc<str>>, volumes: &[u64]) -> usize {
         let number = self.nodes.len();
         self.nodes.push(Node::new(number, zone, volumes));
@@ -191,7 +191,7 @@ impl Cluster {
         }
     }
 
-    /// A block is to be looked at by whoever it concerns.
+    /// Queues a block for the workers that it concerns.
     pub(crate) fn dirty(&mut self, number: usize) {
         if !self.blocks[number].is_kept() {
             return;

@@ -210,7 +210,7 @@ impl Cluster {
             known.outgoing -= length;
         }
         self.refresh(node);
-        // There is room now: somebody may have waited for it.
+        // There is free space now: a block may have waited for it.
         self.wake_stuck();
     }
 }

@@ -1,7 +1,7 @@
 //! What befalls nodes and disks.
 //!
 //! Nature is allowed to be cruel, but not to make promises void: it takes a copy only if another good one
-//! remains, and if the copies that are gone without anybody knowing are fewer than the block's factor.
+//! remains, and if the copies that are gone without the metanode knowing are fewer than the block's factor.
 //! Otherwise the best of planners would drop the last good one for three that it cannot know to be gone.
 //! Blocks of a single copy are exempt; they are lost then, and nothing is expected of them any more.
 

@@ -81,7 +81,7 @@ pub struct Known {
     pub state: NodeState,
     /// What the operator wants of it.
     pub admin_state: AdminState,
-    /// Whether it was heard of since the metanode started.
+    /// Whether it sent anything since the metanode started.
     pub present: bool,
     /// Until when others are preferred.
     pub doubtful_until: Millis,

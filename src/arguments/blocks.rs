@@ -85,7 +85,7 @@ pub(crate) struct AdvancedBlockArguments {
     #[arg(long, env = "CAIRN_LEASE", default_value = "10m", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub lease: Duration,
 
-    /// How long after its lease a block that nobody committed is deleted
+    /// How long after its lease a block that was not committed is deleted
     #[arg(long, env = "CAIRN_LEASE_SLACK", default_value = "1m", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub lease_slack: Duration,
 
@@ -117,7 +117,7 @@ pub(crate) struct AdvancedBlockArguments {
     #[arg(long, env = "CAIRN_DELETE_BATCH", default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     pub delete_batch: u32,
 
-    /// How often background workers look for something to do that nobody woke them for
+    /// How often background workers look for work without being woken
     #[arg(long, env = "CAIRN_WORKER_INTERVAL", default_value = "1s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub worker_interval: Duration,
 

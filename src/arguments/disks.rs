@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(format!("{config:?}"), format!("{own:?}"));
     }
 
-    /// The patterns have no `..`: whoever adds a setting to the datanode is reminded of its option here.
+    /// The patterns have no `..`: a new setting of the datanode does not compile here without its option.
     #[test]
     fn every_setting_of_the_datanode_has_an_option_that_reaches_it() {
         let mut config = Config::new(Vec::new(), String::new());

@@ -153,7 +153,7 @@ fn write_address(file: &Path, url: &str) -> anyhow::Result<()> {
     std::fs::write(file, format!("{url}\n")).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// What whoever started the server needs next.
+/// What the operator who started the server needs next.
 fn banner(endpoint: &str, arguments: &ServerArguments, metanode: &Metanode) -> String {
     let mut lines = vec![format!("cairn server ready on {endpoint}"), String::new()];
     let region = &arguments.s3.region;

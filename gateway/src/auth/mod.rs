@@ -1,4 +1,4 @@
-//! Signature Version 4 (and 2, in presigned URLs): who sent a request, and that nobody changed it on the way.
+//! Signature Version 4 (and 2, in presigned URLs): who sent a request, and that it was not changed on the way.
 //!
 //! [`read_claim`] takes the claim out of a request, the caller looks up the secret, and
 //! [`Claim::verify`] gives a [`Verified`], the only proof of identity that the crate knows. All of it

@@ -75,7 +75,7 @@ impl Fair {
         self.inner.waiting.subscribe()
     }
 
-    /// Takes units if they are free and nobody waits.
+    /// Takes units if they are free and no other client waits.
     pub(super) fn try_acquire(&self, units: u32) -> Option<Permit> {
         let mut state = self.state();
         (state.turns.is_empty() && state.free >= units).then(|| state.take(self, units))
@@ -267,7 +267,7 @@ mod tests {
     }
 
     proptest! {
-        /// Nothing is handed out twice, nothing is lost, and whoever waits is served at last.
+        /// Nothing is handed out twice, nothing is lost, and each client that waits is served at last.
         #[test]
         fn whatever_happens_units_are_conserved(steps in proptest::collection::vec((0u8..4, 1u32..6, any::<bool>()), 1..60)) {
             let fair = Fair::new(8);

@@ -14,8 +14,8 @@ const RENEWALS_PER_PERIOD: u32 = 4;
 /// How long to wait before a renewal that failed is tried again, at the most.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Versions that are being read. The metanode is told of those that are read for long, so that it keeps their
-/// blocks when they are replaced or deleted meanwhile. Nobody is told of a read that ends soon: nearly all do.
+/// Versions that are being read. The gateway reports those that are read for long to the metanode, so that it keeps their
+/// blocks when they are replaced or deleted meanwhile. Nearly all reads end soon and cost no report.
 ///
 /// There are never more than there are answers under way, which connections bound.
 #[derive(Clone)]

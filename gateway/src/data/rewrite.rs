@@ -55,7 +55,7 @@ impl Sender {
     ) -> Result<SealedBlock, ReplicaError> {
         let StoredBlock { length, crc32c, .. } = *block;
         let location = BlockLocation { block: id, length, crc32c, replicas: vec![replica.clone()] };
-        // All of its memory at once: nobody waits for memory while holding a part of a block.
+        // All of its memory at once: no upload waits for memory while it holds a part of a block.
         let reservation = self.parts.budget.writer().reserve(length).await;
         let mut buffer = BlockBuffer::new(reservation, length);
         let mut open = OpenReplica::open(self.parts.clone(), &location, &replica, (0, length)).await?;

@@ -41,7 +41,7 @@ enum Sent {
     Replied(PutBlockReply),
     /// The first node failed.
     Failed(BlockError),
-    /// Somewhere in the pipeline somebody stands still.
+    /// A node of the pipeline makes no progress.
     Stalled(Probed),
 }
 
@@ -136,7 +136,7 @@ impl Sender {
                         reason = format!("{}: {}", target.node, target.reason);
                         failed.push(target.node);
                     }
-                    // An answer that names nobody must not be asked for again.
+                    // An answer that names no node must not lead to the same question again.
                     if !stored.contains(&first) && !failed.contains(&first) {
                         failed.push(first);
                     }
@@ -204,7 +204,7 @@ impl Sender {
             token: token(first),
             pipeline,
         };
-        // Nobody closes the semaphore; each turn is bounded by the time-outs below.
+        // The semaphore is never closed; each turn is bounded by the time-outs below.
         let _turn = self.parts.sends.acquire().await;
         let (data, mut left) = pieces(block);
         let service = self.parts.blocks.connect(first.node, &first.address);

@@ -1,4 +1,4 @@
-//! Access control lists: the owner may do everything, and nobody else anything.
+//! Access control lists: the owner may do everything, and no other account may do anything.
 //!
 //! Setting an ACL that says so works, since it is so anyway. Any other is refused with `NotImplemented`: it would be
 //! accepted and ignored. GetBucketAcl and GetObjectAcl show the one ACL that there is.

@@ -1,4 +1,4 @@
-//! Writes documents. Names are ours, text is anybody's.
+//! Writes XML documents. Names of elements are constants; text comes from clients and is escaped.
 
 use std::fmt::Write;
 

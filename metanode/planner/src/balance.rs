@@ -42,9 +42,9 @@ pub struct Balance {
     pub outside: u32,
     /// Bytes that have to move, at the least, to bring all within the threshold.
     pub bytes_to_move: u64,
-    /// Who can give, the fullest first; empty if nobody is outside.
+    /// Nodes that can give, the fullest first; empty if no node is outside the threshold.
     pub sources: Vec<NodeId>,
-    /// Who can take, the emptiest first; empty if nobody is outside.
+    /// Nodes that can take, the emptiest first; empty if no node is outside the threshold.
     pub targets: Vec<NodeId>,
     threshold_permille: u32,
     over: HashSet<NodeId>,

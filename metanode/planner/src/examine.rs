@@ -50,7 +50,7 @@ pub enum Standing {
     /// Something could be done, but enough is under way at the nodes that it takes.
     Deferred,
     /// Nothing can be done until nodes change: there is no source, or no target, or the copies elsewhere
-    /// are on nodes of which nobody is sure. See [`obstacle`](crate::obstacle).
+    /// are on nodes that are not reliable. See [`obstacle`](crate::obstacle).
     Stuck,
 }
 
@@ -163,8 +163,7 @@ fn fulfil(
 }
 
 /// The nodes that can be read from: those with the least to do first, stale ones behind live ones, and
-/// copies that are thought bad at the very end. Somebody may have been wrong about those, or about the
-/// good ones, and who copies verifies.
+/// replicas that are thought bad at the very end. Those may be good after all, and the node that copies verifies what it reads.
 pub(crate) fn sources(
     view: &ClusterView,
     block: &BlockView,
@@ -208,7 +207,7 @@ impl<'a> Targets<'a> {
         !self.place(1, |_| true, rng).is_empty()
     }
 
-    /// The copies that can be made now. Whoever is busy is passed over: the block can go to another
+    /// The copies that can be made now. Busy nodes are passed over: the block can go to another
     /// node, or wait.
     fn order(&self, sources: &[NodeId], in_flight: &mut InFlight, rng: &mut StdRng) -> Vec<Copy> {
         let Some(source) = sources.first() else { return Vec::new() };

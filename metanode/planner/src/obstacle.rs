@@ -19,7 +19,7 @@ pub enum Obstacle {
     /// by itself.
     Busy,
     /// There are copies enough on other nodes, but some of those are silent, suspect or in maintenance:
-    /// so long none is dropped. It goes on when they are heard of.
+    /// so long none is dropped. It goes on when they send heartbeats.
     Unsure,
 }
 

@@ -19,7 +19,7 @@ pub struct NodeView {
     pub state: NodeState,
     /// What the operator wants of it. Maintenance whose time is over is not to be seen here.
     pub admin_state: AdminState,
-    /// Whether there is reason to prefer others: it was not heard of since this process started, or a
+    /// Whether there is reason to prefer others: it sent nothing since this process started, or a
     /// client could not reach it just now.
     pub suspect: bool,
     /// Whether clients and commands failed there again and again although it sends heartbeats: it gets
@@ -157,7 +157,7 @@ impl ClusterView {
         }
     }
 
-    /// Its state; a node that nobody knows is as good as dead.
+    /// Its state; an unknown node counts as dead.
     pub fn state(&self, node: NodeId) -> NodeState {
         self.get(node).map_or(NodeState::Dead, |node| node.state)
     }

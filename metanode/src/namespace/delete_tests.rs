@@ -37,7 +37,7 @@ async fn left(namespace: &Namespace) -> usize {
     namespace.list_objects(list).await.unwrap().entries.len()
 }
 
-/// DeleteObjects of 1,000 keys was one mutation, and whoever came behind it waited for all of them.
+/// DeleteObjects of 1,000 keys was one mutation, and every mutation behind it waited for all of them.
 #[tokio::test]
 async fn a_put_waits_for_some_keys_of_a_delete_and_not_for_a_thousand() {
     let (namespace, _directory) = namespace().await;

@@ -174,8 +174,8 @@ pub(crate) async fn youngest_unreferenced(tx: &mut Connection) -> Result<Option<
     row.map(|row| id(&row, "block_id")).transpose()
 }
 
-/// Keeps blocks that were counted out although extents refer to them: their count was wrong, and their bytes are
-/// somebody's.
+/// Keeps blocks that were counted out although extents refer to them: their count was wrong, and their bytes still
+/// belong to an owner.
 pub(crate) async fn keep_miscounted(tx: &mut Connection) -> Result<(), StoreError> {
     let kept = sqlx::query(
         "UPDATE blocks SET refs = 0 WHERE refs < 0

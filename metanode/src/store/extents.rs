@@ -1,5 +1,5 @@
 //! The bytes of an owner (a version or a part): pieces of blocks, in order, without gaps.
-//! These statements keep the rows; whoever adds or removes some keeps `blocks.refs` in step.
+//! These statements keep the rows; code that adds or removes some keeps `blocks.refs` in step.
 
 use super::sql_values::{id, number, to_number, to_time};
 use super::{Connection, StoreError};

@@ -108,7 +108,7 @@ pub(crate) const COUNT_DOWN: &str = concat!(
 
 pub(crate) const DROP_OWNED: &str = concat!("DELETE FROM extents WHERE owner_id IN (", owners_before!(), ")");
 
-/// Drops the extents of a share, and the owners of which nothing is left. Blocks that nobody refers to then have `refs`
+/// Drops the extents of a share, and the owners of which nothing is left. Blocks to which nothing refers then have `refs`
 /// below 0, and must go in this transaction: see [`blocks::drop_unreferenced`](super::blocks::drop_unreferenced).
 pub(crate) async fn drop_share(tx: &mut Connection, share: &Share) -> Result<Dropped, StoreError> {
     let (retired_at, begun) = share.begun_before();

@@ -1,4 +1,4 @@
-//! Leases of blocks that nobody refers to: renewed ones, and marks of blocks that were given up.
+//! Leases of blocks to which nothing refers: renewed ones, and marks of blocks that were given up.
 //!
 //! A lease that was never renewed needs no row, for the block's id tells its age. A block that is given up (its grant
 //! was given back, it was abandoned, or it lost its last reference while a grant of it could still be valid) leaves a

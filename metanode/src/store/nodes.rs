@@ -134,7 +134,7 @@ pub(crate) async fn register(
     Ok(Registration { incarnation: number(&row, "incarnation")?, is_new: known.is_none() })
 }
 
-/// Removes a node. Its row stays, so that what is left of it belongs to somebody. Answers whether there
+/// Removes a node. Its row stays, so that its remaining rows have an owner. Answers whether there
 /// was such a node.
 pub(crate) async fn remove(tx: &mut Connection, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
     let removed = sqlx::query("UPDATE nodes SET removed_at = $1 WHERE node_id = $2 AND removed_at IS NULL")

@@ -18,7 +18,7 @@ use super::writer::LogLimits;
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// How long a statement waits for a lock. Within this process the writer is alone and readers are
-/// never blocked, so a wait means that somebody inspects the file with another tool.
+/// never blocked, so a wait means that a person inspects the file with another tool.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a read may wait for a connection, before the caller is asked to try again.

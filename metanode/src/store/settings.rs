@@ -70,7 +70,7 @@ pub(crate) enum Decision {
     Hold,
     /// What an operator agreed to give up.
     Consent,
-    /// How far the walk over all blocks is. Nobody decides it; it outlives a restart here.
+    /// How far the walk over all blocks is. It is no decision; it is kept here so that it survives a restart.
     PlacementWalk,
 }
 
@@ -125,7 +125,7 @@ pub(crate) async fn undecide(tx: &mut Connection, decision: Decision) -> Result<
     Ok(())
 }
 
-/// What was decided about all workers; those that nobody spoke of are left out.
+/// What was decided about all workers; workers without a decision are left out.
 pub(crate) async fn workers(
     connection: &mut Connection,
 ) -> Result<Vec<(WorkerName, WorkerSettings)>, StoreError> {

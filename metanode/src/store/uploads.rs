@@ -140,7 +140,7 @@ pub(crate) struct GivenUp {
 }
 
 /// Gives up the first uploads in progress of a bucket that was deleted, as many as have `work` parts in all: an upload may
-/// have 10,000, and lose them in several steps, for nobody finds it any more.
+/// have 10,000, and lose them in several steps, because no lookup finds it any more.
 pub(crate) async fn give_up_some(
     tx: &mut Connection,
     bucket: BucketId,

@@ -149,8 +149,8 @@ pub struct LocatedObject {
     pub extents: Vec<LocatedExtent>,
     /// Whether [`list_extents`](super::Metadata::list_extents) has more of the range.
     pub more: bool,
-    /// For how many milliseconds the version stays readable after it was replaced or deleted, if nobody
-    /// [renews](super::Metadata::renew_reads) its reading. 0 from metanodes that do not tell.
+    /// For how many milliseconds the version stays readable after it was replaced or deleted, unless its
+    /// reading is [renewed](super::Metadata::renew_reads). 0 from metanodes of an earlier release.
     #[serde(default)]
     pub readable_ms: u64,
 }

@@ -183,7 +183,7 @@ async fn a_certificate_that_has_expired_is_refused_at_either_end_and_its_maker_r
     let server = serve(Some(&new), &late).await;
     let error = say("https", &server, &old, &early).await.unwrap_err();
     assert!(error.contains("not valid yet"), "{error}");
-    // Its own clock goes on, and so it is renewed, without anybody being restarted.
+    // Its own clock goes on, and so it is renewed, without a restart.
     clock.advance(Duration::from_secs(30 * 3600));
     assert_eq!(say("https", &server, &old, &late).await.unwrap(), "hello");
 }
@@ -242,7 +242,7 @@ async fn an_operator_s_certificates_are_taken_and_taken_again_when_they_are_repl
     // The cluster's own authority is no longer trusted.
     say("https", &server, &of(&secret(), &env), &env).await.unwrap_err();
 
-    // Another authority, for the one and then for the other. Nobody is restarted.
+    // Another authority, for the one and then for the other. No part is restarted.
     let stop = CancellationToken::new();
     for identity in [&server_s, &client_s] {
         let (identity, stop) = (identity.clone(), stop.clone());
@@ -284,7 +284,7 @@ async fn an_authority_that_certifies_others_too_does_not_let_them_in() {
     let server = serve(Some(&stranger), &env).await;
     let error = say("https", &server, &part, &env).await.unwrap_err();
     assert!(error.contains("its certificate is not for this cluster's name"), "{error}");
-    // Whoever configures it for the wrong name is told at once.
+    // A part that is configured for the wrong name fails at once.
     let wrong = Identity::of_files(files(directories[1].path(), "cairn.internal"), env).unwrap_err();
     assert!(wrong.to_string().contains("cannot be used"), "{wrong}");
 }

@@ -1,4 +1,4 @@
-//! Nothing is destroyed by a slip of the finger: what would happen is told first, and somebody has to agree.
+//! Nothing is destroyed by a slip of the finger: the command shows what would happen, and the operator has to agree.
 
 use std::io::{BufRead, IsTerminal, Write};
 

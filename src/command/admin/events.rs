@@ -37,7 +37,7 @@ pub(super) async fn run(
     let mut output = std::io::stdout();
     while let Some(line) = lines.next_line().await.context("the metanode broke off")? {
         let line = if printer.json { line } else { sentence(&line) };
-        // Whoever read them may have seen enough.
+        // The reader of the pipe may have seen enough.
         if writeln!(output, "{line}").and_then(|()| output.flush()).is_err() {
             break;
         }

@@ -34,7 +34,7 @@ pub(super) fn parse<O: Subcommand>(line: &[&str]) -> Result<O, clap::Error> {
 /// The node of the fake cluster.
 pub(super) const NODE: &str = "aaaaaaaa-aaaa-4000-8000-000000000001";
 
-/// Time that passes as soon as somebody waits for it.
+/// Time that passes as soon as a caller waits for it.
 pub(super) fn impatient_env() -> Env {
     let (env, clock) = Env::manual(1, Timestamp(0));
     tokio::spawn(async move {

@@ -31,7 +31,7 @@ pub(super) struct FsckArguments {
     #[arg(long, value_name = "BUCKET", value_parser = bucket_name)]
     bucket: Option<String>,
 
-    /// Also mend what can be mended without touching data: queue blocks for repair that nobody queued, count references
+    /// Also mend what can be mended without touching data: queue blocks for repair that are not queued, count references
     /// anew, forget what is known of datanodes that do not exist
     #[arg(long)]
     repair: bool,

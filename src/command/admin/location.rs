@@ -54,7 +54,7 @@ struct Whereabouts {
     /// The object, its extents, and what the metanode knows of their replicas.
     #[serde(flatten)]
     object: ObjectPlace,
-    /// What the replicas were found to be; null if nobody asked.
+    /// What the replicas were found to be; null without `--verify`.
     verified: Option<Vec<CheckedReplica>>,
 }
 

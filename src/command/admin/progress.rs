@@ -55,7 +55,7 @@ impl Bar {
         self.0.set_message(message.into());
     }
 
-    /// Whether nobody sees it.
+    /// Whether the bar is not shown.
     pub(super) fn is_hidden(&self) -> bool {
         self.0.is_hidden()
     }

@@ -79,7 +79,7 @@ fn certificate(
     })
 }
 
-/// Written aside and renamed into place: whoever reads it sees the old one or the new one.
+/// Written aside and renamed into place: a reader sees the old file or the new one.
 fn replace_private(file: &std::path::Path, text: &str, env: &Env) -> std::io::Result<()> {
     let aside = file.with_extension(format!("{}.new", env.uuid_v4()));
     let done = write_private(&aside, text).and_then(|()| std::fs::rename(&aside, file));

@@ -123,7 +123,7 @@ impl Listing {
         }
     }
 
-    /// Writes what is told of an object.
+    /// Writes the entry of an object.
     pub(super) fn write_object(
         &self,
         xml: &mut XmlWriter,

@@ -47,7 +47,7 @@ async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterE
         let Some(node) = soft_state.nodes.get_mut(id).filter(|node| node.deletions.is_ready(now)) else {
             return Ok(None);
         };
-        // Whoever queues one from here on sets it again.
+        // A transaction that queues a deletion from here on sets it again.
         node.deletions.waiting = false;
         node.deletions.through
     };

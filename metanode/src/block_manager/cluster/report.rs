@@ -20,8 +20,8 @@ use crate::store::{StoreError, deletions, replicas};
 /// Rows that are read at once: a range may hold far more than a page of what the node still has.
 const ROWS_PER_READ: u32 = 2_000;
 
-/// Blocks that a node is asked to bring back at once: it bounds the answer, and the node's time until it is heard of
-/// again.
+/// Blocks that a node is asked to bring back at once: it bounds the answer, and the time until the node's
+/// next message.
 const RESTORES_PER_PAGE: usize = 1_000;
 
 pub(super) async fn report_blocks(

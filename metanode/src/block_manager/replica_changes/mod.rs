@@ -1,4 +1,4 @@
-//! The one door for what changes a replica, whoever noticed it: a heartbeat, a block report, a gateway that read it, a worker
+//! The one door for what changes a replica, however it was noticed: by a heartbeat, a block report, a gateway that read it, a worker
 //! that looks again.
 //!
 //! | module | what is there |

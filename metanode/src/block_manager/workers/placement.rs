@@ -123,7 +123,7 @@ impl Placement {
     }
 }
 
-/// Queues blocks that still exist and that nobody has queued. Answers how many those were.
+/// Queues blocks that still exist and are not queued yet. Answers how many those were.
 async fn queue(inner: &Inner, tx: &mut Connection, found: Vec<BlockId>) -> Result<u64, StoreError> {
     let mut queued = 0;
     for block in found {

@@ -31,7 +31,7 @@ const UPLOADS_PER_STEP: u32 = 16;
 /// milliseconds, for which others wait.
 const PARTS_PER_STEP: u32 = 500;
 
-/// Forgets the answers to uploads that were completed long ago, and gives up uploads that nobody goes on with, and those of
+/// Forgets the answers to uploads that were completed long ago, and gives up uploads that got no part for long, and those of
 /// buckets that were deleted.
 pub(super) struct Uploads {
     inner: Arc<Inner>,
@@ -139,7 +139,7 @@ impl Worker for Uploads {
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
-        // First, for somebody just asked for it.
+        // First, because a client has just deleted a bucket.
         if self.sweep().await? {
             return Ok(Progress::More);
         }

@@ -8,7 +8,7 @@
 //!
 //! | log | what is done | who waits |
 //! |---|---|---|
-//! | [`merge`](LogLimits::merge) bytes not merged | merged, as far as no reader needs the log | nobody |
+//! | [`merge`](LogLimits::merge) bytes not merged | merged, as far as no reader needs the log | no mutation |
 //! | [`restart`](LogLimits::restart) bytes long | the rest is merged, readers of the moment are waited for, and the log begins anew | the writer, for [`WAIT`] at the most |
 //! | [`pay`](LogLimits::pay) bytes long | the same, longer and again and again | the writer, for half of its time |
 //!
@@ -338,7 +338,7 @@ async fn set_timeout(connection: &mut Connection, timeout: Duration) -> Result<(
     Ok(())
 }
 
-/// Merges the whole log, at the end, when nobody reads any more.
+/// Merges the whole log, at the end, when there are no readers any more.
 pub(super) async fn merge_all(connection: &mut Connection) {
     match checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await {
         Ok(Answer { busy: false, .. }) => {}

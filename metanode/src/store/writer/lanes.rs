@@ -106,7 +106,7 @@ impl Lanes {
         Some((Lane::Background, mutation))
     }
 
-    /// Some of those that wait, whoever they are.
+    /// The next waiting mutation of either lane.
     pub(super) fn waiting(&mut self) -> Option<(Lane, Box<dyn Mutation>)> {
         let client = self.clients.try_recv().map(|mutation| (Lane::Client, mutation));
         client.or_else(|_| self.background.try_recv().map(|mutation| (Lane::Background, mutation))).ok()

@@ -10,7 +10,7 @@
 //! | `checkpointer` | merging the log into the database, beside the commits |
 //!
 //! **Invariant: within a lane mutations run in the order in which they were sent.** Between the lanes there is no order:
-//! whoever relies on one sends both through the same.
+//! mutations that rely on an order go through the same lane.
 
 mod batch;
 mod checkpointer;
