@@ -6,29 +6,29 @@ use cairn_planner::balance::{plan_move, survey};
 
 use crate::cluster::Cluster;
 use crate::events::Event;
-use crate::memory::{Purpose, Round};
 use crate::node::{id_of, number_of};
+use crate::soft_state::{Purpose, Round};
 
 impl Cluster {
     /// Something changed: the balance is to be looked at.
     pub(crate) fn wake_balance(&mut self) {
-        if self.config.balancing && self.memory.balance_at.is_none() {
+        if self.config.balancing && self.soft_state.balance_at.is_none() {
             self.balance_in(self.config.balance_interval);
         }
     }
 
     fn balance_in(&mut self, delay: u64) {
-        self.memory.balance_at = Some(self.now + delay);
+        self.soft_state.balance_at = Some(self.now + delay);
         let process = self.process;
         self.later(delay, Event::Balance { process });
     }
 
     pub(crate) fn balance(&mut self, process: u32) {
-        if process != self.process || self.memory.balance_at != Some(self.now) {
+        if process != self.process || self.soft_state.balance_at != Some(self.now) {
             return;
         }
-        self.memory.balance_at = None;
-        let mut round = match self.memory.round.take() {
+        self.soft_state.balance_at = None;
+        let mut round = match self.soft_state.round.take() {
             Some(round) => round,
             None => {
                 let balance = survey(&self.view, self.config.threshold_permille);
@@ -40,10 +40,10 @@ impl Cluster {
         };
         let ended = self.go_on(&mut round);
         if !ended {
-            self.memory.round = Some(round);
-            let ready_in = self.memory.balance_throttle.ready_at().saturating_sub(self.now);
+            self.soft_state.round = Some(round);
+            let ready_in = self.soft_state.balance_throttle.ready_at().saturating_sub(self.now);
             self.balance_in(ready_in.max(1));
-        } else if round.moves > 0 && self.memory.balance_at.is_none() {
+        } else if round.moves > 0 && self.soft_state.balance_at.is_none() {
             // The next round sees what this one did. One that did nothing rests until something changes.
             self.balance_in(self.config.balance_interval);
         }
@@ -60,7 +60,7 @@ impl Cluster {
                 round.through = None;
                 continue;
             };
-            if self.memory.balance_throttle.ready_at() > self.now {
+            if self.soft_state.balance_throttle.ready_at() > self.now {
                 return false;
             }
             round.through = Some(number);
@@ -73,12 +73,12 @@ impl Cluster {
 
     fn try_move(&mut self, round: &mut Round, number: usize, source: usize) {
         let block = self.block_view(number);
-        let in_flight = &mut self.memory.in_flight;
+        let in_flight = &mut self.soft_state.in_flight;
         let planned = plan_move(&self.view, &round.balance, &block, id_of(source), in_flight, &mut self.rng);
         let Some(planned) = planned else { return };
         self.check_move(number, &planned);
         round.moves += 1;
-        self.memory.balance_throttle.take(block.length, self.now);
+        self.soft_state.balance_throttle.take(block.length, self.now);
         let source = number_of(planned.source);
         self.order(number, number_of(planned.target), planned.sources, Purpose::Move { source });
     }

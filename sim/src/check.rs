@@ -24,7 +24,7 @@ impl Cluster {
     pub(crate) fn check_order(&mut self, block: usize, target: usize, sources: &[NodeId]) {
         let it = &self.blocks[block];
         let holds = it.holders.iter().any(|(holder, _)| *holder == target);
-        let gets = self.memory.targets_of(block).any(|node| node == target);
+        let gets = self.soft_state.targets_of(block).any(|node| node == target);
         if holds || gets || it.doomed.contains(&target) {
             self.violate(Promise::Distinct, format!("block {block} is sent to node {target} a second time"));
         }
@@ -116,8 +116,8 @@ impl Cluster {
         let right = block.good().filter(|node| self.nodes[*node].has_good(number)).count();
         let wanted = block.replication as usize;
         let clean = block.holders.len() == wanted && block.doomed.is_empty();
-        let quiet =
-            self.memory.targets_of(number).next().is_none() && !self.memory.leaving.contains_key(&number);
+        let quiet = self.soft_state.targets_of(number).next().is_none()
+            && !self.soft_state.leaving.contains_key(&number);
         let done = sure == wanted && right == wanted && clean && quiet;
         (!done).then(|| format!("block {number} is not done: {block:?}"))
     }

@@ -12,9 +12,9 @@ use rand::{RngExt, SeedableRng};
 use crate::block::{Block, Life};
 use crate::config::{Config, Millis};
 use crate::events::{Event, Events};
-use crate::memory::Memory;
 use crate::node::{Node, id_of};
 use crate::promise::Violation;
+use crate::soft_state::SoftState;
 use crate::tally::Tally;
 
 /// Up to so many nodes it is worth it to measure the imbalance after every event.
@@ -32,7 +32,7 @@ pub struct Cluster {
     /// All blocks that there ever were, by number.
     pub blocks: Vec<Block>,
     /// What the metanode forgets.
-    pub memory: Memory,
+    pub soft_state: SoftState,
     /// What happened.
     pub tally: Tally,
     /// What must not have happened.
@@ -56,7 +56,7 @@ impl Cluster {
             now: 0,
             nodes: Vec::new(),
             blocks: Vec::new(),
-            memory: Memory::new(&config),
+            soft_state: SoftState::new(&config),
             tally: Tally::default(),
             violations: Vec::new(),
             view: ClusterView::default(),
@@ -118,7 +118,9 @@ impl Cluster {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Silent { node, epoch, process, state } => self.silent(node, epoch, process, state),
+            Event::ContactLost { node, epoch, process, state } => {
+                self.contact_lost(node, epoch, process, state)
+            }
             Event::Register { node, epoch } => self.register(node, epoch),
             Event::Copied(copied) => self.copied(copied),
             Event::Deadline { intent } => self.deadline(intent),
@@ -180,12 +182,12 @@ impl Cluster {
     pub(crate) fn block_view(&self, number: usize) -> BlockView {
         let block = &self.blocks[number];
         let holder = |(node, good): &(usize, bool)| Holder { node: id_of(*node), good: *good };
-        let leaving = self.memory.leaving.get(&number).into_iter().flatten();
+        let leaving = self.soft_state.leaving.get(&number).into_iter().flatten();
         BlockView {
             length: block.length,
             replication: block.replication,
             holders: block.holders.iter().map(holder).collect(),
-            inbound: self.memory.targets_of(number).map(id_of).collect(),
+            inbound: self.soft_state.targets_of(number).map(id_of).collect(),
             doomed: block.doomed.iter().copied().map(id_of).collect(),
             leaving: leaving.copied().map(id_of).collect(),
         }
@@ -196,23 +198,23 @@ impl Cluster {
         if !self.blocks[number].is_kept() {
             return;
         }
-        self.memory.stuck.remove(&number);
-        self.memory.deferred.remove(&number);
+        self.soft_state.stuck.remove(&number);
+        self.soft_state.deferred.remove(&number);
         match need_of(&self.view, &self.block_view(number)) {
             Some(Need::Repair) => {
                 let live =
                     self.blocks[number].good().filter(|node| self.nodes[*node].is_sure(self.now)).count();
-                self.memory.repairs.insert((u32::try_from(live).unwrap_or(u32::MAX), number));
+                self.soft_state.repairs.insert((u32::try_from(live).unwrap_or(u32::MAX), number));
             }
-            Some(Need::Drain) => drop(self.memory.drains.insert(number)),
-            Some(Need::Spread) | None => drop(self.memory.others.insert(number)),
+            Some(Need::Drain) => drop(self.soft_state.drains.insert(number)),
+            Some(Need::Spread) | None => drop(self.soft_state.others.insert(number)),
         }
         self.wake_work(self.now);
     }
 
     /// Blocks that wait for nodes are looked at again.
     pub(crate) fn wake_stuck(&mut self) {
-        for block in std::mem::take(&mut self.memory.stuck) {
+        for block in std::mem::take(&mut self.soft_state.stuck) {
             self.dirty(block);
         }
     }

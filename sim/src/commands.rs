@@ -6,8 +6,8 @@ use cairn_types::node::NodeState;
 use crate::block::Life;
 use crate::cluster::Cluster;
 use crate::events::{Copied, Event};
-use crate::memory::{Intent, Purpose};
 use crate::node::number_of;
+use crate::soft_state::{Intent, Purpose};
 
 impl Cluster {
     /// A copy is ordered. The planner has counted it into what is under way.
@@ -20,14 +20,14 @@ impl Cluster {
         node.known.inbound += length;
         if let Purpose::Move { source } = purpose {
             node.known.moving_in += length;
-            self.memory.leaving.entry(block).or_default().push(source);
+            self.soft_state.leaving.entry(block).or_default().push(source);
             self.nodes[source].known.moving_out += length;
             self.refresh(source);
         }
         self.refresh(target);
-        self.memory.by_block.entry(block).or_default().push(id);
+        self.soft_state.by_block.entry(block).or_default().push(id);
         let intent = Intent { block, target, sources: sources.clone(), purpose };
-        self.memory.intents.insert(id, intent);
+        self.soft_state.intents.insert(id, intent);
         self.later(self.config.command_deadline, Event::Deadline { intent: id });
         if !self.nodes[target].up {
             return;
@@ -44,17 +44,17 @@ impl Cluster {
 
     /// A copy is not under way any more.
     fn finish(&mut self, id: u64) -> Option<Intent> {
-        let intent = self.memory.intents.remove(&id)?;
-        if let Some(others) = self.memory.by_block.get_mut(&intent.block) {
+        let intent = self.soft_state.intents.remove(&id)?;
+        if let Some(others) = self.soft_state.by_block.get_mut(&intent.block) {
             others.retain(|other| *other != id);
             if others.is_empty() {
-                self.memory.by_block.remove(&intent.block);
+                self.soft_state.by_block.remove(&intent.block);
             }
         }
         let length = self.blocks[intent.block].length;
-        self.memory.in_flight.remove(crate::node::id_of(intent.target), length);
+        self.soft_state.in_flight.remove(crate::node::id_of(intent.target), length);
         if let Some(source) = intent.sources.first() {
-            self.memory.in_flight.remove(*source, length);
+            self.soft_state.in_flight.remove(*source, length);
         }
         let known = &mut self.nodes[intent.target].known;
         known.inbound = known.inbound.saturating_sub(length);
@@ -62,7 +62,7 @@ impl Cluster {
             known.moving_in = known.moving_in.saturating_sub(length);
         }
         self.refresh(intent.target);
-        for block in std::mem::take(&mut self.memory.deferred) {
+        for block in std::mem::take(&mut self.soft_state.deferred) {
             self.dirty(block);
         }
         Some(intent)
@@ -80,11 +80,11 @@ impl Cluster {
 
     /// A block does not leave a node any more, or has left it.
     pub(crate) fn stays(&mut self, block: usize, node: usize) {
-        let Some(leaving) = self.memory.leaving.get_mut(&block) else { return };
+        let Some(leaving) = self.soft_state.leaving.get_mut(&block) else { return };
         let Some(at) = leaving.iter().position(|leaves| *leaves == node) else { return };
         leaving.remove(at);
         if leaving.is_empty() {
-            self.memory.leaving.remove(&block);
+            self.soft_state.leaving.remove(&block);
         }
         let length = self.blocks[block].length;
         let known = &mut self.nodes[node].known;
@@ -94,17 +94,17 @@ impl Cluster {
 
     /// All copies that a node was told to make are given up.
     pub(crate) fn forget_intents(&mut self, target: usize) {
-        let of_target = self.memory.intents.iter().filter(|(_, intent)| intent.target == target);
+        let of_target = self.soft_state.intents.iter().filter(|(_, intent)| intent.target == target);
         for id in of_target.map(|(id, _)| *id).collect::<Vec<_>>() {
             // It may still be made, if it is only to the metanode that the node is new.
             self.tally.cause.forgotten +=
-                self.memory.intents.get(&id).map_or(0, |intent| self.blocks[intent.block].length);
+                self.soft_state.intents.get(&id).map_or(0, |intent| self.blocks[intent.block].length);
             self.give_up(id);
         }
     }
 
     pub(crate) fn deadline(&mut self, id: u64) {
-        if let Some(intent) = self.memory.intents.get(&id) {
+        if let Some(intent) = self.soft_state.intents.get(&id) {
             // It may still be made, after another one was ordered.
             self.tally.cause.forgotten += self.blocks[intent.block].length;
             self.tally.failed += 1;

@@ -7,7 +7,7 @@ use cairn_types::id::NodeId;
 use cairn_types::node::NodeState;
 
 use crate::config::Millis;
-use crate::memory::Purpose;
+use crate::soft_state::Purpose;
 
 /// The end of a copy.
 #[derive(Clone, Debug)]
@@ -23,8 +23,8 @@ pub(crate) struct Copied {
 /// Something that happens.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    /// A node has been silent for so long.
-    Silent { node: usize, epoch: u32, process: u32, state: NodeState },
+    /// A node sent nothing for so long.
+    ContactLost { node: usize, epoch: u32, process: u32, state: NodeState },
     /// A node registers and tells what it has.
     Register { node: usize, epoch: u32 },
     /// A node is through with a copy.

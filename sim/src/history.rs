@@ -13,7 +13,7 @@ use crate::tally::Tally;
 const MIB: u64 = 1 << 20;
 
 /// Time for a cluster that is left alone to come to rest. Its bytes are copied within the hour at the
-/// slowest rate; the rest is room for what fails and is tried again.
+/// slowest rate; the rest is left for what fails and is tried again.
 const REST_MAX: Millis = 2 * DAY;
 
 /// Events in that time: a cluster that does something for ever would do more.
@@ -238,7 +238,7 @@ impl History {
         self.cluster.tally.cause.unbalanced += self.cluster.measure();
         self.rest("there were enough nodes");
         // Zones may have filled a node to the brim that is the only one left for a block.
-        while !self.cluster.memory.stuck.is_empty() && self.cluster.nodes.len() < NODES_MAX {
+        while !self.cluster.soft_state.stuck.is_empty() && self.cluster.nodes.len() < NODES_MAX {
             let (zone, volumes) = self.new_node();
             self.cluster.join(zone, &volumes);
             self.cluster.tally.cause.unbalanced += self.cluster.measure();
@@ -263,15 +263,15 @@ impl History {
         }
     }
 
-    /// New nodes come until each block can have its copies, and a third of the room stays free.
+    /// New nodes come until each block can have its copies, and a third of the space stays free.
     fn enlarge(&mut self) {
         loop {
             let serving = self.cluster.nodes.iter().filter(|node| node.is_sure(self.cluster.now));
-            let (nodes, room) =
-                serving.fold((0, 0), |(nodes, room), node| (nodes + 1, room + node.capacity()));
+            let (nodes, space) =
+                serving.fold((0, 0), |(nodes, space), node| (nodes + 1, space + node.capacity()));
             let kept = self.cluster.blocks.iter().filter(|block| block.is_kept());
             let needed: u64 = kept.map(|block| block.length * u64::from(block.replication)).sum();
-            if nodes >= 5 && room / 3 * 2 >= needed {
+            if nodes >= 5 && space / 3 * 2 >= needed {
                 return;
             }
             let (zone, volumes) = self.new_node();

@@ -8,7 +8,7 @@
 //! | [`config`] | how fast, how large and how patient a simulated cluster is |
 //! | [`cluster`] | the cluster and its clock: takes one event after the other |
 //! | [`node`], [`block`] | what there is, and apart from it what the metanode knows of it |
-//! | [`memory`] | what the metanode forgets when it restarts: copies and moves under way, queues |
+//! | [`soft_state`] | what the metanode forgets when it restarts: copies and moves under way, queues |
 //! | `nature` | crashes, returns, losses, bad blocks, broken volumes |
 //! | `operator` | drains, maintenance, nodes that come and go; restarts of the metanode |
 //! | `client` | writes and deletes |
@@ -29,9 +29,9 @@ pub mod block;
 pub mod cluster;
 pub mod config;
 pub mod history;
-pub mod memory;
 pub mod node;
 pub mod promise;
+pub mod soft_state;
 pub mod tally;
 pub mod years;
 

@@ -20,16 +20,16 @@ impl Cluster {
         self.tally.crashes += 1;
         self.nodes[node].up = false;
         self.nodes[node].epoch += 1;
-        self.fall_silent(node);
+        self.lose_contact(node);
     }
 
-    /// A node is silent from now on, as long as it does not come back.
-    pub(crate) fn fall_silent(&mut self, node: usize) {
+    /// A node sends nothing from now on, as long as it does not come back.
+    pub(crate) fn lose_contact(&mut self, node: usize) {
         let (epoch, process) = (self.nodes[node].epoch, self.process);
         let silences =
             [(self.config.stale_after, NodeState::Stale), (self.config.dead_after, NodeState::Dead)];
         for (after, state) in silences {
-            self.later(after, Event::Silent { node, epoch, process, state });
+            self.later(after, Event::ContactLost { node, epoch, process, state });
         }
     }
 
@@ -58,7 +58,7 @@ impl Cluster {
         if self.nodes[node].up {
             self.nodes[node].up = false;
             self.nodes[node].epoch += 1;
-            self.fall_silent(node);
+            self.lose_contact(node);
         }
         self.nodes[node].lost = true;
         self.nodes[node].disk.clear();

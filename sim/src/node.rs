@@ -84,7 +84,7 @@ pub struct Known {
     /// Whether it sent anything since the metanode started.
     pub present: bool,
     /// Until when others are preferred.
-    pub doubtful_until: Millis,
+    pub suspect_until: Millis,
     /// Whether what it is told fails again and again.
     pub failing: bool,
     /// Blocks of which it has a copy, good or bad.
@@ -121,7 +121,7 @@ impl Node {
                 state: NodeState::Live,
                 admin_state: AdminState::InService,
                 present: true,
-                doubtful_until: 0,
+                suspect_until: 0,
                 failing: false,
                 held: BTreeSet::new(),
                 doomed: BTreeSet::new(),
@@ -148,7 +148,7 @@ impl Node {
         self.good_volumes().map(|volume| volume.used).sum()
     }
 
-    /// Stores a copy; whether there was room.
+    /// Stores a copy; whether there was space.
     pub(crate) fn store(&mut self, block: usize, length: u64) -> bool {
         if self.disk.contains_key(&block) {
             return true;
@@ -189,11 +189,11 @@ impl Node {
             zone: self.zone.clone(),
             state: known.state,
             admin_state: known.admin_state,
-            suspect: !known.present || now < known.doubtful_until,
+            suspect: !known.present || now < known.suspect_until,
             failing: known.failing,
             capacity: self.capacity(),
             predicted_used: (self.used() + inbound).saturating_sub(known.outgoing + moving_out),
-            room: free.saturating_sub(inbound),
+            free_space: free.saturating_sub(inbound),
             largest_volume: self.good_volumes().map(Volume::free).max().unwrap_or(0),
         }
     }
@@ -206,6 +206,6 @@ impl Node {
             && known.state == NodeState::Live
             && known.admin_state == AdminState::InService
             && known.present
-            && now >= known.doubtful_until
+            && now >= known.suspect_until
     }
 }

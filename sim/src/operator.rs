@@ -9,8 +9,8 @@ use crate::block::Life;
 use crate::cluster::Cluster;
 use crate::config::Millis;
 use crate::events::Event;
-use crate::memory::Memory;
 use crate::node::id_of;
+use crate::soft_state::SoftState;
 
 /// Up to so many nodes each node more or less is a matter for all blocks.
 const SMALL_MAX: usize = 16;
@@ -23,8 +23,8 @@ fn until_of(admin_state: AdminState) -> Option<Millis> {
 }
 
 impl Cluster {
-    /// A node has been silent.
-    pub(crate) fn silent(&mut self, node: usize, epoch: u32, process: u32, state: NodeState) {
+    /// A node sent nothing for the stale or dead time.
+    pub(crate) fn contact_lost(&mut self, node: usize, epoch: u32, process: u32, state: NodeState) {
         let current = !self.nodes[node].up && self.nodes[node].epoch == epoch && self.process == process;
         if !current || !self.nodes[node].known.registered {
             return;
@@ -99,7 +99,7 @@ impl Cluster {
         self.changed(node);
     }
 
-    /// A node may be silent for a while.
+    /// A node is away for a while.
     pub fn maintain(&mut self, node: usize, time: Millis) {
         if !self.nodes[node].known.registered {
             return;
@@ -170,7 +170,7 @@ impl Cluster {
 
     /// A client could not reach a node: others are preferred for a while.
     pub fn doubt(&mut self, node: usize) {
-        self.nodes[node].known.doubtful_until = self.now + self.config.stale_after;
+        self.nodes[node].known.suspect_until = self.now + self.config.stale_after;
         self.later(self.config.stale_after, Event::DoubtEnds { node });
         self.refresh(node);
     }
@@ -184,9 +184,9 @@ impl Cluster {
     /// The metanode restarts: whatever was in memory only is gone.
     pub fn restart_metanode(&mut self) {
         self.tally.restarts += 1;
-        let under_way = self.memory.intents.values().map(|intent| self.blocks[intent.block].length);
+        let under_way = self.soft_state.intents.values().map(|intent| self.blocks[intent.block].length);
         self.tally.cause.forgotten += under_way.sum::<u64>();
-        self.memory = Memory::new(&self.config);
+        self.soft_state = SoftState::new(&self.config);
         self.process += 1;
         for node in 0..self.nodes.len() {
             if !self.nodes[node].known.registered {
@@ -195,13 +195,13 @@ impl Cluster {
             let known = &mut self.nodes[node].known;
             (known.present, known.state) = (false, NodeState::Live);
             (known.reserved, known.inbound, known.moving_in, known.moving_out) = (0, 0, 0, 0);
-            (known.failing, known.doubtful_until) = (false, 0);
+            (known.failing, known.suspect_until) = (false, 0);
             self.refresh(node);
             if self.nodes[node].up {
                 let (delay, epoch) = (self.heartbeat(), self.nodes[node].epoch);
                 self.later(delay, Event::Register { node, epoch });
             } else {
-                self.fall_silent(node);
+                self.lose_contact(node);
             }
         }
         self.sweep();

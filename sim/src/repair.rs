@@ -5,16 +5,16 @@ use cairn_planner::examine::{Need, Standing, examine};
 use crate::cluster::Cluster;
 use crate::config::Millis;
 use crate::events::Event;
-use crate::memory::Purpose;
 use crate::node::number_of;
+use crate::soft_state::Purpose;
 
 /// So many blocks that have to wait for busy nodes are passed over before the rest waits as well.
 const DEFERRED_MAX: usize = 64;
 
 impl Cluster {
     pub(crate) fn wake_work(&mut self, at: Millis) {
-        if self.memory.work_at.is_none_or(|planned| at < planned) {
-            self.memory.work_at = Some(at);
+        if self.soft_state.work_at.is_none_or(|planned| at < planned) {
+            self.soft_state.work_at = Some(at);
             let process = self.process;
             self.events.push(at, Event::Work { process });
         }
@@ -22,34 +22,34 @@ impl Cluster {
 
     /// Looks at the blocks in the queues, as far as the rates allow.
     pub(crate) fn work(&mut self, process: u32) {
-        if process != self.process || self.memory.work_at != Some(self.now) {
+        if process != self.process || self.soft_state.work_at != Some(self.now) {
             return;
         }
-        self.memory.work_at = None;
+        self.soft_state.work_at = None;
         let mut next: Option<Millis> = None;
-        while self.memory.deferred.len() < DEFERRED_MAX
-            && let Some((live, block)) = self.memory.repairs.first().copied()
+        while self.soft_state.deferred.len() < DEFERRED_MAX
+            && let Some((live, block)) = self.soft_state.repairs.first().copied()
         {
-            let ready_at = self.memory.repair_throttle.ready_at();
+            let ready_at = self.soft_state.repair_throttle.ready_at();
             if ready_at > self.now {
                 next = Some(ready_at);
                 break;
             }
-            self.memory.repairs.remove(&(live, block));
+            self.soft_state.repairs.remove(&(live, block));
             self.look(block);
         }
-        while self.memory.deferred.len() < DEFERRED_MAX
-            && let Some(block) = self.memory.drains.first().copied()
+        while self.soft_state.deferred.len() < DEFERRED_MAX
+            && let Some(block) = self.soft_state.drains.first().copied()
         {
-            let ready_at = self.memory.drain_throttle.ready_at();
+            let ready_at = self.soft_state.drain_throttle.ready_at();
             if ready_at > self.now {
                 next = Some(next.map_or(ready_at, |next| next.min(ready_at)));
                 break;
             }
-            self.memory.drains.remove(&block);
+            self.soft_state.drains.remove(&block);
             self.look(block);
         }
-        while let Some(block) = self.memory.others.pop_first() {
+        while let Some(block) = self.soft_state.others.pop_first() {
             self.look(block);
         }
         if let Some(at) = next {
@@ -63,13 +63,13 @@ impl Cluster {
             return;
         }
         let block = self.block_view(number);
-        let verdict = examine(&self.view, &block, &mut self.memory.in_flight, &mut self.rng);
+        let verdict = examine(&self.view, &block, &mut self.soft_state.in_flight, &mut self.rng);
         let length = block.length;
         for copy in verdict.copies {
             let (purpose, throttle) = match verdict.need {
-                Some(Need::Repair) => (Purpose::Repair, &mut self.memory.repair_throttle),
-                Some(Need::Drain) => (Purpose::Drain, &mut self.memory.drain_throttle),
-                Some(Need::Spread) | None => (Purpose::Spread, &mut self.memory.balance_throttle),
+                Some(Need::Repair) => (Purpose::Repair, &mut self.soft_state.repair_throttle),
+                Some(Need::Drain) => (Purpose::Drain, &mut self.soft_state.drain_throttle),
+                Some(Need::Spread) | None => (Purpose::Spread, &mut self.soft_state.balance_throttle),
             };
             throttle.take(length, self.now);
             self.order(number, number_of(copy.target), copy.sources, purpose);
@@ -83,8 +83,8 @@ impl Cluster {
             self.doom(number, node);
         }
         match verdict.standing {
-            Standing::Deferred => drop(self.memory.deferred.insert(number)),
-            Standing::Stuck => drop(self.memory.stuck.insert(number)),
+            Standing::Deferred => drop(self.soft_state.deferred.insert(number)),
+            Standing::Stuck => drop(self.soft_state.stuck.insert(number)),
             Standing::Satisfied | Standing::UnderWay => {}
         }
         self.settle_moves(number);
@@ -94,13 +94,13 @@ impl Cluster {
     /// went, or another one did.
     fn settle_moves(&mut self, number: usize) {
         let block = &self.blocks[number];
-        let moving = |intent: &crate::memory::Intent| matches!(intent.purpose, Purpose::Move { .. });
-        let mut intents = self.memory.by_block.get(&number).into_iter().flatten();
-        let under_way = intents.any(|id| self.memory.intents.get(id).is_some_and(moving));
+        let moving = |intent: &crate::soft_state::Intent| matches!(intent.purpose, Purpose::Move { .. });
+        let mut intents = self.soft_state.by_block.get(&number).into_iter().flatten();
+        let under_way = intents.any(|id| self.soft_state.intents.get(id).is_some_and(moving));
         if under_way || block.good().count() > block.replication as usize {
             return;
         }
-        for node in self.memory.leaving.get(&number).cloned().unwrap_or_default() {
+        for node in self.soft_state.leaving.get(&number).cloned().unwrap_or_default() {
             self.stays(number, node);
         }
     }

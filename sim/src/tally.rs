@@ -1,6 +1,6 @@
 //! What was done, and what gave cause to it.
 
-use crate::memory::Purpose;
+use crate::soft_state::Purpose;
 
 /// Copies and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use rand::RngExt;
 
 use crate::cluster::Cluster;
 use crate::config::{Config, DAY, HOUR, MINUTE, Millis};
-use crate::memory::Purpose;
+use crate::soft_state::Purpose;
 use crate::tally::Tally;
 
 const GIB: u64 = 1 << 30;
@@ -286,8 +286,8 @@ impl Fate {
 impl Cluster {
     /// Blocks for which a copy is under way or waited for, because they lack one.
     pub fn lacking(&self) -> usize {
-        let repairs = self.memory.intents.values().filter(|intent| intent.purpose == Purpose::Repair);
-        repairs.count() + self.memory.repairs.len() + self.memory.stuck.len()
+        let repairs = self.soft_state.intents.values().filter(|intent| intent.purpose == Purpose::Repair);
+        repairs.count() + self.soft_state.repairs.len() + self.soft_state.stuck.len()
     }
 }
 

@@ -28,7 +28,7 @@ fn node(number: u64, used: u64) -> NodeView {
         failing: false,
         capacity: CAPACITY,
         predicted_used: used,
-        room: free,
+        free_space: free,
         largest_volume: free / 4,
     }
 }

@@ -115,7 +115,7 @@ impl<'a> Census<'a> {
     }
 
     /// How many copies a block lacks that can have `attainable`. When all that it has are on nodes that
-    /// may be silent with an operator's leave, it lacks one more than its number says.
+    /// is away for maintenance, it lacks one more than its number says.
     pub(crate) fn lacking(&self, attainable: u32) -> u32 {
         let unseen = u32::from(self.outside == 0 && attainable > 0);
         attainable.saturating_sub(self.live).max(unseen)

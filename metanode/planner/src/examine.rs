@@ -45,7 +45,7 @@ pub enum Need {
 pub enum Standing {
     /// As many good copies as there can be, where they should be, and no bad one that is not about to go.
     Satisfied,
-    /// The copies that it lacks are being made, or a bad one makes room for a good one.
+    /// The copies that it lacks are being made, or a bad one makes space for a good one.
     UnderWay,
     /// Something could be done, but enough is under way at the nodes that it takes.
     Deferred,
@@ -65,7 +65,7 @@ pub struct Copy {
 
 /// Decides what a block needs. What it decides to copy is counted into `in_flight`.
 ///
-/// * Copies on dead nodes do not count. Copies on nodes in maintenance do, however silent the node is; but
+/// * Copies on dead nodes do not count. Copies on nodes in maintenance do, even if the node is away; but
 ///   if there are no others, one more is made.
 /// * Copies on draining nodes count, but do not stay: as many others are made as the block can have. Then
 ///   they are the first to be dropped.
@@ -127,7 +127,7 @@ pub(crate) fn need(block: &BlockView, census: &Census<'_>, attainable: u32) -> O
     }
 }
 
-/// Has `asked` copies made, if that can be; if no node can take one, a bad copy makes room.
+/// Has `asked` copies made, if that can be; if no node can take one, a bad replica makes space.
 fn fulfil(
     view: &ClusterView,
     block: &BlockView,

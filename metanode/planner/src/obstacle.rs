@@ -18,7 +18,7 @@ pub enum Obstacle {
     /// There is a target, but as much as may be is under way at the nodes that could do it. It goes on
     /// by itself.
     Busy,
-    /// There are copies enough on other nodes, but some of those are silent, suspect or in maintenance:
+    /// There are replicas enough on other nodes, but some of those are stale, suspect or in maintenance:
     /// so long none is dropped. It goes on when they send heartbeats.
     Unsure,
 }
@@ -43,7 +43,7 @@ pub struct NoTarget {
     pub stale: u32,
     /// Fail again and again.
     pub failing: u32,
-    /// Have no volume with room for it.
+    /// Have no volume with space for it.
     pub full: u32,
 }
 

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use super::index::{Index, weight};
 use super::{ClusterView, NodeView};
 
-/// How often a node is drawn that turns out to be of no use (it has a copy, or lacks room for this block)
+/// How often a node is drawn that turns out to be of no use (it has a copy, or lacks the space for this block)
 /// before all nodes are looked at.
 const DRAWS_MAX: u32 = 16;
 
@@ -28,7 +28,7 @@ pub struct Demand<'a> {
 ///
 /// Each goes to a zone with the fewest copies so far. Within those, chance decides, weighted by
 /// predicted free bytes: the emptiest node is the likeliest, but a node that just came does not get
-/// everything that is written. Doubtful nodes are taken only if there are not enough others.
+/// everything that is written. Suspect nodes are taken only if there are not enough others.
 ///
 /// Costs the number of zones and the logarithm of the number of nodes; a look at every node of a zone
 /// only where most of its nodes cannot take the block.

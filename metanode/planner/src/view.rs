@@ -32,7 +32,7 @@ pub struct NodeView {
     pub predicted_used: u64,
     /// Bytes that it can still take: free ones less those on their way in. What is on its way out does
     /// not count, for it cannot be used yet.
-    pub room: u64,
+    pub free_space: u64,
     /// Free bytes of the volume that has most: a block is in one volume.
     pub largest_volume: u64,
 }
@@ -40,7 +40,7 @@ pub struct NodeView {
 impl NodeView {
     /// Whether it can be given a block of this size.
     pub fn takes(&self, bytes: u64) -> bool {
-        self.is_in_service() && !self.failing && self.room >= bytes && self.largest_volume >= bytes
+        self.is_in_service() && !self.failing && self.free_space >= bytes && self.largest_volume >= bytes
     }
 
     /// Alive, and nothing else is wanted of it than to take part.
@@ -169,12 +169,12 @@ impl ClusterView {
         replication.min(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX))
     }
 
-    /// Takes `bytes` of a node's room, so that what is decided next sees it.
+    /// Takes `bytes` of a node's free space, so that what is decided next sees it.
     pub fn reserve(&mut self, node: NodeId, bytes: u64) {
         let Some(place) = self.place_of(node) else { return };
         if let Some(view) = self.nodes.get_mut(place) {
             view.predicted_used = view.predicted_used.saturating_add(bytes);
-            view.room = view.room.saturating_sub(bytes);
+            view.free_space = view.free_space.saturating_sub(bytes);
         }
         self.refresh(place);
     }

@@ -105,7 +105,7 @@ fn several_draining_nodes_are_emptied_at_once() {
 }
 
 #[test]
-fn a_silent_node_in_maintenance_is_not_repaired_as_long_as_another_copy_lives() {
+fn a_stale_node_in_maintenance_is_not_repaired_as_long_as_another_replica_lives() {
     for state in [NodeState::Live, NodeState::Stale, NodeState::Dead] {
         let absent = in_maintenance(in_state(state, node(1)));
         let view = cluster([absent, node(2), node(3), node(4)]);
@@ -130,7 +130,7 @@ fn one_more_copy_is_made_when_all_are_on_nodes_in_maintenance() {
 }
 
 #[test]
-fn a_block_on_silent_nodes_in_maintenance_has_no_source() {
+fn a_block_on_dead_nodes_in_maintenance_has_no_source() {
     let away = |number| in_maintenance(in_state(NodeState::Dead, node(number)));
     let view = cluster([away(1), node(2)]);
     assert_eq!(verdict(&view, &block(1, [1])).standing, Standing::Stuck);

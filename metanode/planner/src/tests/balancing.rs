@@ -41,7 +41,7 @@ impl Store {
             let held = |block: &&BlockView| block.holders.iter().any(|holder| holder.node == node.node);
             let bytes: u64 = self.blocks.iter().filter(held).map(|block| block.length).sum();
             let free = node.capacity.saturating_sub(bytes);
-            NodeView { predicted_used: bytes, room: free, largest_volume: free, ..node.clone() }
+            NodeView { predicted_used: bytes, free_space: free, largest_volume: free, ..node.clone() }
         });
         ClusterView::new(nodes.collect())
     }
@@ -206,7 +206,7 @@ fn a_block_that_is_not_at_its_best_is_not_moved() {
 }
 
 #[test]
-fn failing_and_doubtful_nodes_get_no_moves() {
+fn failing_and_suspect_nodes_get_no_moves() {
     let with =
         |third: NodeView| ClusterView::new(vec![used(900_000, node(1)), used(500_000, node(2)), third]);
     assert!(planned(&with(used(100_000, node(3))), &block(1_000, [1, 2]), 1).is_some());

@@ -94,7 +94,7 @@ proptest! {
         let staying = staying.filter(|node| node.keeps_replicas() && node.admin_state != AdminState::Draining).count();
         let (copies, factor) = (verdict.copies.len(), block.replication as usize);
         match verdict.need {
-            // One more than the factor if all copies are on nodes that may be silent.
+            // One more than the factor if all copies are on nodes in maintenance.
             Some(Need::Repair) => prop_assert!(copies <= 1 || verdict.live as usize + copies <= factor),
             Some(Need::Drain) => prop_assert!(copies == 0 || staying + copies <= factor),
             Some(Need::Spread) => prop_assert!(copies <= 1),
@@ -231,7 +231,7 @@ fn of_too_many_copies_the_one_on_the_fullest_node_goes() {
 }
 
 #[test]
-fn a_copy_on_a_silent_node_is_no_reason_to_drop_another() {
+fn a_replica_on_a_stale_node_is_no_reason_to_drop_another() {
     let stale = NodeView { state: NodeState::Stale, ..node(4) };
     let unheard = NodeView { suspect: true, ..node(5) };
     let view = ClusterView::new(vec![node(1), node(2), node(3), stale, unheard]);

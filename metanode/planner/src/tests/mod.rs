@@ -36,7 +36,7 @@ pub(super) fn node(number: u128) -> NodeView {
         failing: false,
         capacity: CAPACITY,
         predicted_used: CAPACITY / 2,
-        room: CAPACITY / 2,
+        free_space: CAPACITY / 2,
         largest_volume: CAPACITY / 2,
     }
 }
@@ -47,7 +47,7 @@ pub(super) fn in_zone(zone: &str, node: NodeView) -> NodeView {
 
 pub(super) fn used(bytes: u64, node: NodeView) -> NodeView {
     let free = CAPACITY - bytes;
-    NodeView { predicted_used: bytes, room: free, largest_volume: free, ..node }
+    NodeView { predicted_used: bytes, free_space: free, largest_volume: free, ..node }
 }
 
 fn any_node(number: u128) -> impl Strategy<Value = NodeView> {

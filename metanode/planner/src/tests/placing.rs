@@ -12,7 +12,7 @@ fn rng(seed: u64) -> StdRng {
 
 proptest! {
     #[test]
-    fn copies_go_to_different_live_nodes_with_room_and_to_none_that_is_excluded(
+    fn replicas_go_to_different_live_nodes_with_free_space_and_to_none_that_is_excluded(
         view in any_cluster(12), bytes in 1..CAPACITY, copies in 1..6u32, seed: u64,
         holders in prop::collection::vec(0..12u128, 0..3), excluded in prop::collection::vec(0..12u128, 0..3),
     ) {
@@ -25,18 +25,18 @@ proptest! {
         for node in &chosen {
             let node = view.get(*node).unwrap();
             prop_assert_eq!((node.state, node.admin_state, node.failing), (NodeState::Live, AdminState::InService, false));
-            prop_assert!(node.room >= bytes);
+            prop_assert!(node.free_space >= bytes);
             prop_assert!(!holders.contains(&node.node) && !exclude.contains(&node.node));
         }
         let possible = view.nodes().iter().filter(|node| {
-            node.state == NodeState::Live && node.admin_state == AdminState::InService && !node.failing && node.room >= bytes
+            node.state == NodeState::Live && node.admin_state == AdminState::InService && !node.failing && node.free_space >= bytes
                 && !holders.contains(&node.node) && !exclude.contains(&node.node)
         });
         prop_assert_eq!(chosen.len(), possible.count().min(copies as usize), "as many as there are");
     }
 
     #[test]
-    fn copies_are_in_as_many_zones_as_there_can_be(
+    fn replicas_are_in_as_many_zones_as_there_can_be(
         view in any_cluster(12), copies in 1..6u32, seed: u64,
     ) {
         // Doubt is a stronger reason than zones, so it is left out here.
@@ -67,7 +67,7 @@ fn a_further_copy_goes_to_a_zone_that_has_none() {
 }
 
 #[test]
-fn doubtful_nodes_are_taken_only_when_there_are_not_enough_others() {
+fn suspect_nodes_are_taken_only_when_there_are_not_enough_others() {
     let suspect = NodeView { suspect: true, ..node(3) };
     let view = ClusterView::new(vec![node(1), node(2), suspect]);
     for seed in 0..50 {

@@ -44,6 +44,6 @@ fn placing_among_thousands_of_nodes_looks_at_few_of_them() {
     for _ in 0..10_000 {
         let chosen = place(&view, &demand, &mut rng);
         assert_eq!(chosen.len(), 3);
-        assert!(chosen.iter().all(|node| view.get(*node).is_some_and(|node| node.room > 0)));
+        assert!(chosen.iter().all(|node| view.get(*node).is_some_and(|node| node.free_space > 0)));
     }
 }

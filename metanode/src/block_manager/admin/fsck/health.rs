@@ -96,7 +96,7 @@ mod tests {
             failing: false,
             capacity: 1_000,
             predicted_used: 0,
-            room: 1_000,
+            free_space: 1_000,
             largest_volume: 1_000,
         }
     }
@@ -180,7 +180,7 @@ mod tests {
         let both = [(1, true), (2, true)];
         assert!(check(zones(node(3, Some("b"))), 2, &both).misplaced);
         assert!(!check(zones(node(3, Some("a"))), 2, &both).misplaced);
-        assert!(!check(zones(NodeView { room: 9, ..node(3, Some("b")) }), 2, &both).misplaced);
+        assert!(!check(zones(NodeView { free_space: 9, ..node(3, Some("b")) }), 2, &both).misplaced);
         assert!(
             !check(zones(NodeView { admin_state: AdminState::Draining, ..node(3, Some("b")) }), 2, &both)
                 .misplaced

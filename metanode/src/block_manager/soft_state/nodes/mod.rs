@@ -120,7 +120,7 @@ impl Node {
                 .saturating_add(traffic.inbound)
                 .saturating_sub(self.outgoing.bytes())
                 .saturating_sub(traffic.outbound),
-            room: sum(|volume| volume.free).saturating_sub(traffic.inbound),
+            free_space: sum(|volume| volume.free).saturating_sub(traffic.inbound),
             largest_volume: self.good_volumes().map(|volume| volume.free).max().unwrap_or(0),
         }
     }

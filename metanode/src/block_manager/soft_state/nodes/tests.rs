@@ -137,7 +137,7 @@ fn utilisation_counts_what_is_coming_and_what_is_going() {
     table.deletion_queued(node, 50);
     let traffic = Traffic { inbound: 200, outbound: 7 };
     let seen = table.view(node, traffic, moment(0)).unwrap();
-    assert_eq!((seen.predicted_used, seen.room), (100 + 200 - 80 - 7, 900 - 200));
+    assert_eq!((seen.predicted_used, seen.free_space), (100 + 200 - 80 - 7, 900 - 200));
     table.deletions_done(node, 1, 30);
     assert_eq!(view(&table, node, 0, 0).predicted_used, 100 - 50);
     table.deletions_done(node, 1, 50);
@@ -180,7 +180,7 @@ fn a_failed_volume_has_no_free_space_and_is_reported_once() {
     let volumes = vec![volume(1_000, 100, true), volume(500, 0, false)];
     assert_eq!(table.heartbeat(node, volumes.clone(), seconds(1)).failed.len(), 1);
     assert!(table.heartbeat(node, volumes, seconds(2)).failed.is_empty());
-    assert_eq!(view(&table, node, 2, 0).room, 500);
+    assert_eq!(view(&table, node, 2, 0).free_space, 500);
     table.heartbeat(node, vec![volume(1_000, 100, true)], seconds(3));
     assert!(!view(&table, node, 3, 0).takes(1));
 }

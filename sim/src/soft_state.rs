@@ -73,7 +73,7 @@ pub(crate) struct Round {
 
 /// All that is lost with the process.
 #[derive(Debug)]
-pub struct Memory {
+pub struct SoftState {
     /// Copies under way.
     pub intents: BTreeMap<u64, Intent>,
     /// Of those, by block.
@@ -102,7 +102,7 @@ pub struct Memory {
     pub(crate) balance_at: Option<Millis>,
 }
 
-impl Memory {
+impl SoftState {
     pub(crate) fn new(config: &crate::config::Config) -> Self {
         Self {
             intents: BTreeMap::new(),
