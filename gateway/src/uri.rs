@@ -144,5 +144,21 @@ mod tests {
         fn decoding_undoes_encoding(bytes in proptest::collection::vec(any::<u8>(), 0..64), slash: bool) {
             prop_assert_eq!(decode(&encode(&bytes, slash)).unwrap(), bytes);
         }
+
+        #[test]
+        fn what_is_encoded_has_only_unreserved_bytes_and_escapes(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let text = encode(&bytes, false);
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
+            prop_assert!(text.bytes().all(is_plain), "{text}");
+        }
+
+        /// A fuzz target: any text, and text that is full of what matters to a query.
+        #[test]
+        fn any_text_is_a_query_or_an_error(text in prop_oneof![".{0,64}", "[%+&=a0fF;/?#\u{e9}]{0,64}"]) {
+            if let Ok(query) = Query::parse(&text) {
+                prop_assert!(query.pairs().len() <= text.matches('&').count() + 1);
+                prop_assert!(query.pairs().iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() <= text.len());
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cairn_protocol::warn_self;
 use tokio::sync::{oneshot, watch};
 
 use super::owner::Owner;
@@ -105,9 +106,7 @@ impl Fair {
     }
 
     fn give_back(&self, units: u32) {
-        let mut state = self.state();
-        state.free += units;
-        drop(state);
+        self.state().put(units, self.inner.units);
         self.hand_out();
     }
 
@@ -118,14 +117,25 @@ impl Fair {
             // A waiter that was cancelled does not take its permit; its units are free again.
             if let Err(unclaimed) = waiter.granted.send(permit) {
                 // `forget` instead of a drop, which would call this function again.
-                let mut state = self.state();
-                state.free += unclaimed.forget();
+                self.state().put(unclaimed.forget(), self.inner.units);
             }
         }
     }
 }
 
 impl QueueState {
+    /// Units are free again. More free units than there are would mean that some were given back twice, and that memory is
+    /// handed out which is not there. A permit is given back when it is dropped, maybe while a request panics: so this does
+    /// not panic, but says so and keeps to what there is.
+    fn put(&mut self, units: u32, all: u32) {
+        let free = u64::from(self.free) + u64::from(units);
+        debug_assert!(free <= u64::from(all), "{units} units were given back twice");
+        if free > u64::from(all) {
+            warn_self!(units, all, free, "units of memory were given back twice");
+        }
+        self.free = u32::try_from(free).unwrap_or(u32::MAX).min(all);
+    }
+
     fn take(&mut self, fair: &Fair, units: u32) -> Permit {
         self.free -= units;
         self.free_min = self.free_min.min(self.free);

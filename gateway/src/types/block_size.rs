@@ -1,5 +1,6 @@
 //! `x-cairn-block-size`: how large an object's first blocks are to be.
 
+use bytesize::ByteSize;
 use cairn_protocol::block::{BLOCK_LENGTH_MAX, BLOCK_SIZE_MIN};
 use http::HeaderMap;
 
@@ -27,19 +28,12 @@ pub fn parse_block_size(headers: &HeaderMap) -> S3Result<Option<u64>> {
     }
 }
 
-/// A number of bytes, or of KiB or MiB (powers of two), or kB or MB (powers of ten).
+/// A whole number of bytes or of a unit, such as KiB, MiB (powers of two), kB or MB (powers of ten). A fraction of a unit is
+/// refused, because it would be rounded.
 fn parse_size(text: &str) -> Option<u64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let bytes = match unit.trim_start().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(bytes)
+    let is_whole = text.starts_with(|first: char| first.is_ascii_digit()) && !text.contains('.');
+    let size = text.parse::<ByteSize>().ok()?;
+    is_whole.then_some(size.as_u64())
 }
 
 #[cfg(test)]
@@ -87,6 +81,7 @@ mod tests {
             "1.5MiB",
             "0x10000",
             "16MiBs",
+            "+65536",
             "99999999999999999999",
         ] {
             assert_eq!(parse(&[text]).unwrap_err().code(), ErrorCode::InvalidArgument, "{text}");

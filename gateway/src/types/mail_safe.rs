@@ -2,6 +2,9 @@
 //!
 //! Source: S3 User Guide, "Working with object metadata": such values are decoded as per RFC 2047 before
 //! they are stored, and encoded as per RFC 2047 when they are returned.
+//!
+//! Written by hand, because crates for mail decode whole headers of messages: they fold white space and join words, which S3
+//! does not, and accept character sets that would need tables of their own.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
