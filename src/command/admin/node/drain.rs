@@ -153,7 +153,7 @@ async fn wait(
             return Ok(progress);
         }
         if progress.admin_state != AdminState::Draining {
-            bail!("the drain of {} was ended by somebody else", node.node);
+            bail!("the drain of {} was ended by another command", node.node);
         }
         pause(env).await;
         progress = admin.node_progress(NodeProgressRequest { node: node.node }).await?;
@@ -208,11 +208,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_drain_that_somebody_ended_is_not_waited_for() {
+    async fn a_drain_that_another_command_ended_is_not_waited_for() {
         let fake = Fake::default();
         fake.progress([progress(AdminState::Draining, 5), progress(AdminState::InService, 5)]);
         let outcome = run(&arguments(&["--yes", "--wait"]), &fake, &impatient_env(), PRINTER).await;
-        assert!(outcome.unwrap_err().to_string().contains("ended by somebody else"));
+        assert!(outcome.unwrap_err().to_string().contains("ended by another command"));
     }
 
     #[test]

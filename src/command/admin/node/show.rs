@@ -46,10 +46,10 @@ fn text(details: &NodeDetails) -> String {
     fact("zone", status.zone.clone().unwrap_or_else(|| "-".to_owned()));
     fact("state", state_word(status.state).to_owned());
     fact(
-        "last heard of",
+        "last contact",
         status.last_contact_ms.map_or_else(|| "unknown".to_owned(), |ms| format!("{} ago", span(ms))),
     );
-    fact("admin_state", admin_state_words(status.admin_state));
+    fact("admin state", admin_state_words(status.admin_state));
     fact("version", format!("{}, incarnation {}", status.version, status.incarnation));
     fact("blocks", format!("{} of {}", count(progress.blocks), size(progress.bytes)));
     fact("leaving now", of(progress.in_flight, "block"));
