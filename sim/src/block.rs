@@ -7,7 +7,7 @@ use crate::config::Millis;
 pub struct Block {
     /// Its length in bytes.
     pub length: u64,
-    /// How many copies it should have.
+    /// How many replicas it should have.
     pub replication: u32,
     /// Who has one, and whether it is good as far as is known.
     pub holders: Vec<(usize, bool)>,
@@ -15,7 +15,7 @@ pub struct Block {
     pub doomed: Vec<usize>,
     /// Where its life stands.
     pub life: Life,
-    /// Nature took its last good copy.
+    /// Nature took its last good replica.
     pub lost: bool,
     /// Where balancing moved it.
     pub moved_to: Vec<usize>,
@@ -31,19 +31,19 @@ pub enum Life {
         /// Since when.
         at: Millis,
     },
-    /// Deleted, its copies kept for the grace period.
+    /// Deleted, its replicas kept for the grace period.
     Retired,
-    /// Its copies are being deleted, or are.
+    /// Its replicas are being deleted, or are.
     Purged,
 }
 
 impl Block {
-    /// Whether its copies are to be kept at their number.
+    /// Whether its replicas are to be kept at their number.
     pub fn is_kept(&self) -> bool {
         matches!(self.life, Life::Committed { .. } | Life::Retired)
     }
 
-    /// Who has a good copy, as far as is known.
+    /// Who has a good replica, as far as is known.
     pub fn good(&self) -> impl Iterator<Item = usize> + '_ {
         self.holders.iter().filter(|(_, good)| *good).map(|(node, _)| *node)
     }

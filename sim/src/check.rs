@@ -38,7 +38,7 @@ impl Cluster {
         }
     }
 
-    /// Copies are dropped: as many good ones as the factor says must remain on nodes in service that are
+    /// Replicas are dropped: as many good ones as the factor says must remain on nodes in service that are
     /// alive for sure; for bad ones, a good one on a live node.
     pub(crate) fn check_drops(&mut self, block: usize, drops: &[usize]) {
         let it = &self.blocks[block];
@@ -58,7 +58,7 @@ impl Cluster {
         }
     }
 
-    /// A copy is erased: another good one is on some disk.
+    /// A replica is erased: another good one is on some disk.
     pub(crate) fn check_deletion(&mut self, number: usize, node: usize) {
         let block = &self.blocks[number];
         if !block.is_kept() || block.lost || !self.nodes[node].has_good(number) {
@@ -122,7 +122,7 @@ impl Cluster {
         (!done).then(|| format!("block {number} is not done: {block:?}"))
     }
 
-    /// Two copies more in one zone than in another that has a node for one.
+    /// Two replicas more in one zone than in another that has a node for one.
     fn crowded(&self, number: usize) -> Option<String> {
         let block = &self.blocks[number];
         if !block.is_kept() || block.lost {

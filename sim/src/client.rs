@@ -35,7 +35,7 @@ impl Cluster {
         self.later(delay, Event::Written { block: number, targets });
     }
 
-    /// How many copies a write needs.
+    /// How many replicas a write needs.
     fn needed(&self, replication: u32) -> usize {
         self.view.attainable(self.config.min_replicas.min(replication)) as usize
     }

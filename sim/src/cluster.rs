@@ -219,7 +219,7 @@ impl Cluster {
         }
     }
 
-    /// A good copy is at a node, as the node says.
+    /// A good replica is at a node, as the node says.
     pub(crate) fn add_holder(&mut self, number: usize, node: usize, good: bool) {
         let block = &mut self.blocks[number];
         let known = &mut self.nodes[node].known;
@@ -240,13 +240,13 @@ impl Cluster {
         self.dirty(number);
     }
 
-    /// A copy is not at a node any more, or was never.
+    /// A replica is not at a node any more, or was never.
     pub(crate) fn remove_holder(&mut self, number: usize, node: usize) {
         self.blocks[number].holders.retain(|(holder, _)| *holder != node);
         self.nodes[node].known.held.remove(&number);
     }
 
-    /// Counts a block whose good copies are all on nodes in maintenance, or dead, as one that lacks a copy.
+    /// Counts a block whose good replicas are all on nodes in maintenance, or dead, as one that lacks a replica.
     pub(crate) fn count_unseen(&mut self, number: usize) {
         let block = &self.blocks[number];
         let away = |node: usize| {
@@ -258,7 +258,7 @@ impl Cluster {
         }
     }
 
-    /// Counts the good copies at a node as lost.
+    /// Counts the good replicas at a node as lost.
     pub(crate) fn count_lost(&mut self, node: usize) {
         let held = self.nodes[node].known.held.iter();
         let good = held.filter(|block| self.blocks[**block].good().any(|holder| holder == node));

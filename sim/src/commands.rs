@@ -151,7 +151,7 @@ impl Cluster {
         self.refresh(target);
     }
 
-    /// Reads a block from the first of the sources that has it; answers whose copies were found to be bad.
+    /// Reads a block from the first of the sources that has it; answers whose replicas were found to be bad.
     fn read(&self, block: usize, sources: &[NodeId]) -> Result<Vec<usize>, Vec<usize>> {
         let mut bad = Vec::new();
         for source in sources.iter().map(|source| number_of(*source)) {
@@ -165,7 +165,7 @@ impl Cluster {
         Err(bad)
     }
 
-    /// A copy is to be deleted.
+    /// A replica is to be deleted.
     pub(crate) fn doom(&mut self, block: usize, node: usize) {
         self.remove_holder(block, node);
         self.stays(block, node);

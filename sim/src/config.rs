@@ -21,11 +21,11 @@ pub struct Config {
     pub stale_after: Millis,
     /// Silence that makes a node dead.
     pub dead_after: Millis,
-    /// How long a deleted block's copies are kept.
+    /// How long a deleted block's replicas are kept.
     pub garbage_grace: Millis,
     /// After this a command is planned anew.
     pub command_deadline: Millis,
-    /// A bad copy is found within this.
+    /// A bad replica is found within this.
     pub scrub_period: Millis,
     /// After a failed copy the block rests for so long.
     pub setback: Millis,
@@ -43,7 +43,7 @@ pub struct Config {
     pub in_flight: u64,
     /// How far from the mean utilisation a node may be, in thousandths of the mean.
     pub threshold_permille: u32,
-    /// Copies that a write needs to be acknowledged, where there are nodes enough.
+    /// Replicas that a write needs to be acknowledged, where there are nodes enough.
     pub min_replicas: u32,
     /// Whether predicted utilisation knows of moves under way.
     pub move_intents: bool,

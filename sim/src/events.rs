@@ -31,13 +31,13 @@ pub(crate) enum Event {
     Copied(Copied),
     /// A copy should have been made by now.
     Deadline { intent: u64 },
-    /// A node has deleted a copy.
+    /// A node has deleted a replica.
     Deleted { node: usize, epoch: u32, block: usize },
     /// A write has come to its targets.
     Written { block: usize, targets: Vec<usize> },
     /// A deleted block's time is over.
     Purge { block: usize },
-    /// The scrubber has come to a bad copy.
+    /// The scrubber has come to a bad replica.
     Scrubbed { node: usize, block: usize },
     /// A node tells of a volume that broke.
     VolumeTold { node: usize, epoch: u32 },

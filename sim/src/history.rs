@@ -60,7 +60,7 @@ pub fn live(seed: u64) -> Outcome {
 
 /// The bytes copied are in proportion to what gave cause to it.
 ///
-/// * Repair and drain: one copy for each copy that was lost, or that had to leave; and one more for each that
+/// * Repair and drain: one copy for each replica that was lost, or that had to leave; and one more for each that
 ///   the metanode could not know the end of, because it restarted or gave the command up.
 /// * Spread: a copy is put in a crowded zone when it is made, so there is at most one for each copy made.
 /// * Balance: see [`BALANCE_FACTOR`].
@@ -263,7 +263,7 @@ impl History {
         }
     }
 
-    /// New nodes come until each block can have its copies, and a third of the space stays free.
+    /// New nodes come until each block can have its replicas, and a third of the space stays free.
     fn enlarge(&mut self) {
         loop {
             let serving = self.cluster.nodes.iter().filter(|node| node.is_sure(self.cluster.now));

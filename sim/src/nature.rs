@@ -1,9 +1,9 @@
 //! What befalls nodes and disks.
 //!
 //! Nature is allowed to be cruel, but not to make promises void: it takes a copy only if another good one
-//! remains, and if the copies that are gone without the metanode knowing are fewer than the block's factor.
+//! remains, and if the replicas that are gone without the metanode knowing are fewer than the block's factor.
 //! Otherwise the best of planners would drop the last good one for three that it cannot know to be gone.
-//! Blocks of a single copy are exempt; they are lost then, and nothing is expected of them any more.
+//! Blocks of a single replica are exempt; they are lost then, and nothing is expected of them any more.
 
 use cairn_types::node::NodeState;
 use rand::RngExt;
@@ -65,7 +65,7 @@ impl Cluster {
         true
     }
 
-    /// Some bytes of a copy turn over, if nature may.
+    /// Some bytes of a replica turn over, if nature may.
     pub fn corrupt(&mut self, node: usize, block: usize) {
         if self.nodes[node].lost || !self.may_take(block, node) {
             return;
@@ -125,7 +125,7 @@ impl Cluster {
         self.later(delay, Event::Scrubbed { node, block });
     }
 
-    /// The node's scrubber reads a copy that is bad.
+    /// The node's scrubber reads a replica that is bad.
     pub(crate) fn scrubbed(&mut self, node: usize, block: usize) {
         let known = &self.nodes[node].known;
         let heard = known.present && known.registered && known.state != NodeState::Dead;
@@ -135,7 +135,7 @@ impl Cluster {
         }
     }
 
-    /// A copy was found to be bad, by its node or by a reader.
+    /// A replica was found to be bad, by its node or by a reader.
     pub(crate) fn found_bad(&mut self, node: usize, block: usize) {
         let Some(stored) = self.nodes[node].disk.get_mut(&block) else { return };
         if stored.good || stored.quarantined {
@@ -158,7 +158,7 @@ impl Cluster {
         }
     }
 
-    /// Forgets the copies that a node does not have any more.
+    /// Forgets the replicas that a node does not have any more.
     pub(crate) fn merge_missing(&mut self, node: usize) {
         let gone: Vec<usize> = {
             let node = &self.nodes[node];
@@ -181,7 +181,7 @@ impl Cluster {
         }
     }
 
-    /// The node's bad copies are found sooner or later.
+    /// The node's bad replicas are found sooner or later.
     pub(crate) fn scrub_again(&mut self, node: usize) {
         let unknown = self.nodes[node].disk.iter().filter(|(_, stored)| !stored.good && !stored.quarantined);
         for block in unknown.map(|(block, _)| *block).collect::<Vec<_>>() {

@@ -20,7 +20,7 @@ pub fn number_of(node: NodeId) -> usize {
     usize::try_from(node.0.as_u128()).unwrap_or(usize::MAX)
 }
 
-/// A copy on a disk.
+/// A replica on a disk.
 #[derive(Clone, Copy, Debug)]
 pub struct Stored {
     /// In which volume.
@@ -87,7 +87,7 @@ pub struct Known {
     pub suspect_until: Millis,
     /// Whether what it is told fails again and again.
     pub failing: bool,
-    /// Blocks of which it has a copy, good or bad.
+    /// Blocks of which it has a replica, good or bad.
     pub held: BTreeSet<usize>,
     /// Blocks that it was told to delete.
     pub doomed: BTreeSet<usize>,
@@ -148,7 +148,7 @@ impl Node {
         self.good_volumes().map(|volume| volume.used).sum()
     }
 
-    /// Stores a copy; whether there was space.
+    /// Stores a replica; whether there was space.
     pub(crate) fn store(&mut self, block: usize, length: u64) -> bool {
         if self.disk.contains_key(&block) {
             return true;
@@ -173,7 +173,7 @@ impl Node {
         }
     }
 
-    /// Whether it has a copy whose bytes are right, be it up or down.
+    /// Whether it has a replica whose bytes are right, be it up or down.
     pub fn has_good(&self, block: usize) -> bool {
         !self.lost && self.disk.get(&block).is_some_and(|stored| stored.good)
     }
@@ -198,7 +198,7 @@ impl Node {
         }
     }
 
-    /// Whether a copy there is alive for sure and in service, as far as the metanode knows. Says again, in
+    /// Whether a replica there is alive for sure and in service, as far as the metanode knows. Says again, in
     /// its own words, what the planner has to respect.
     pub(crate) fn is_sure(&self, now: Millis) -> bool {
         let known = &self.known;

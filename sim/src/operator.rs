@@ -71,7 +71,7 @@ impl Cluster {
     pub fn join(&mut self, zone: Option<Arc<str>>, volumes: &[u64]) -> usize {
         let before = self.view.nodes().len();
         let number = self.place_node(zone, volumes);
-        // Where there are fewer nodes than copies wanted, one more copy is wanted now.
+        // Where there are fewer nodes than replicas wanted, one more copy is wanted now.
         let more = self.blocks.iter().filter(|block| block.is_kept() && block.replication as usize > before);
         self.tally.cause.lost += more.map(|block| block.length).sum::<u64>();
         self.fewer_or_more_nodes();
@@ -128,7 +128,7 @@ impl Cluster {
         }
     }
 
-    /// Copies on a node that died in maintenance are lost when that ends.
+    /// Replicas on a node that died in maintenance are lost when that ends.
     fn end_duty(&mut self, node: usize) {
         let known = &self.nodes[node].known;
         if until_of(known.admin_state).is_some() && known.state == NodeState::Dead {

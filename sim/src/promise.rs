@@ -10,14 +10,14 @@ use crate::config::Millis;
 pub enum Promise {
     /// No command lowers a block below its factor.
     Factor,
-    /// No node has two copies, or is told to get one that it has, gets or deletes.
+    /// No node has two replicas, or is told to get one that it has, gets or deletes.
     Distinct,
     /// Left alone, everything comes to rest: each block at its factor, drained nodes empty, utilisation
     /// within the threshold.
     Rest,
     /// Work is in proportion to its cause.
     Work,
-    /// The last good copy is deleted only with its block.
+    /// The last good replica is deleted only with its block.
     LastReplica,
 }
 

@@ -90,7 +90,7 @@ impl Cluster {
         self.settle_moves(number);
     }
 
-    /// Moves whose copy has arrived are over once nothing is too much any more: the copy at their source
+    /// Moves whose copy has arrived are over once nothing is too much any more: the replica at their source
     /// went, or another one did.
     fn settle_moves(&mut self, number: usize) {
         let block = &self.blocks[number];

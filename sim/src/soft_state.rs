@@ -11,11 +11,11 @@ use crate::config::Millis;
 /// Why bytes are copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
-    /// A block lacks copies.
+    /// A block lacks replicas.
     Repair,
     /// A node drains.
     Drain,
-    /// A block has too many copies in a zone.
+    /// A block has too many replicas in a zone.
     Spread,
     /// A node is too full: the block's copy there goes afterwards.
     Move {
@@ -82,7 +82,7 @@ pub struct SoftState {
     pub leaving: BTreeMap<usize, Vec<usize>>,
     /// Bytes under way at each node.
     pub(crate) in_flight: InFlight,
-    /// Blocks that lack copies, those with the fewest first.
+    /// Blocks that lack replicas, those with the fewest first.
     pub(crate) repairs: BTreeSet<(u32, usize)>,
     /// Blocks on draining nodes.
     pub(crate) drains: BTreeSet<usize>,
@@ -123,7 +123,7 @@ impl SoftState {
         }
     }
 
-    /// Who is about to get a copy of the block.
+    /// Who is about to get a replica of the block.
     pub(crate) fn targets_of(&self, block: usize) -> impl Iterator<Item = usize> + '_ {
         let intents = self.by_block.get(&block).into_iter().flatten();
         intents.filter_map(|intent| self.intents.get(intent)).map(|intent| intent.target)

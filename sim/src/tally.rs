@@ -2,7 +2,7 @@
 
 use crate::soft_state::Purpose;
 
-/// Copies and their bytes.
+/// Replicas and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     /// How many.
@@ -33,17 +33,17 @@ pub struct Tally {
     pub losses: u64,
     /// Volumes lost for good.
     pub volumes_broken: u64,
-    /// Copies that went bad.
+    /// Replicas that went bad.
     pub corruptions: u64,
     /// Restarts of the metanode.
     pub restarts: u64,
-    /// Blocks of which nature took the last good copy.
+    /// Blocks of which nature took the last good replica.
     pub blocks_lost: u64,
     /// Copies ordered.
     pub ordered: u64,
     /// Copies that failed.
     pub failed: u64,
-    /// Copies that were dropped because there were too many, or because they were bad.
+    /// Replicas that were dropped because there were too many, or because they were bad.
     pub dropped: Work,
     /// Copies made because blocks lacked them.
     pub repaired: Work,
@@ -66,7 +66,7 @@ pub struct Tally {
 pub struct Cause {
     /// Copies that were lost: with nodes, volumes and bad blocks, or never made by writes.
     pub lost: u64,
-    /// Copies on nodes that were to be drained.
+    /// Replicas on nodes that were to be drained.
     pub drained: u64,
     /// Copies under way whose end the metanode did not hear of: it restarted, or gave them up.
     pub forgotten: u64,

@@ -30,7 +30,7 @@ pub struct Plan {
     pub maintenances_a_year: f64,
     /// How often a node is drained, removed and replaced in a year.
     pub drains_a_year: f64,
-    /// Copies of a node that go bad in a year.
+    /// Replicas of a node that go bad in a year.
     pub corruptions_a_year: f64,
     /// Blocks written in a day, and as many deleted.
     pub writes_a_day: f64,
@@ -62,7 +62,7 @@ impl Plan {
 pub struct Story {
     /// The cluster in the end.
     pub cluster: Cluster,
-    /// The most blocks that lacked copies at the end of a day.
+    /// The most blocks that lacked replicas at the end of a day.
     pub lacking_max: usize,
     /// How long it took to come to rest after the last failure, if it did.
     pub rest: Option<Millis>,

@@ -213,7 +213,7 @@ impl Balance {
 /// Where a block of `source` can move to, in the round that `balance` began. What it decides is counted
 /// into `in_flight`.
 ///
-/// A block moves only if it is at its factor with good copies on nodes that are alive for sure, nothing
+/// A block moves only if it is at its factor with good copies on reliable nodes, nothing
 /// else is under way with it, and its spread over zones does not suffer.
 pub fn plan_move(
     view: &ClusterView,
@@ -277,7 +277,7 @@ fn brings_nearer(from: &Standing, to: &Standing, bytes: u64) -> bool {
     !passes || (halves(from.above()) && halves(to.below()))
 }
 
-/// Whether the copies are spread over zones as evenly as before when one goes from here to there.
+/// Whether the replicas are spread over zones as evenly as before when one goes from here to there.
 fn keeps_spread(view: &ClusterView, block: &BlockView, from: &NodeView, to: &NodeView) -> bool {
     let in_zone = |zone: &NodeView| block.good(view).filter(|node| node.zone == zone.zone).count();
     from.zone == to.zone || in_zone(to) < in_zone(from)

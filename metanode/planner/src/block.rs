@@ -5,12 +5,12 @@ use cairn_types::node::{AdminState, NodeState};
 
 use super::{ClusterView, NodeView};
 
-/// A block and all that is known of its copies.
+/// A block and all that is known of its replicas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockView {
     /// Its length in bytes.
     pub length: u64,
-    /// How many copies it should have.
+    /// How many replicas it should have.
     pub replication: u32,
     /// Who has one.
     pub holders: Vec<Holder>,
@@ -23,7 +23,7 @@ pub struct BlockView {
     pub leaving: Vec<NodeId>,
 }
 
-/// A copy.
+/// A replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// Who has it.
@@ -33,7 +33,7 @@ pub struct Holder {
 }
 
 impl BlockView {
-    /// The nodes whose good copies count: those that are not dead, and those in maintenance.
+    /// The nodes whose good replicas count: those that are not dead, and those in maintenance.
     pub(crate) fn good<'a>(&'a self, view: &'a ClusterView) -> impl Iterator<Item = &'a NodeView> + 'a {
         self.holders
             .iter()
@@ -46,14 +46,14 @@ impl BlockView {
         self.holders.iter().filter(|holder| !holder.good).map(|holder| holder.node)
     }
 
-    /// Who must not be given a copy, because of the one that it has, gets or deletes.
+    /// Who must not be given a replica, because of the one that it has, gets or deletes.
     pub(crate) fn barred(&self) -> impl Iterator<Item = NodeId> + '_ {
         let holders = self.holders.iter().map(|holder| holder.node);
         holders.chain(self.inbound.iter().copied()).chain(self.doomed.iter().copied())
     }
 }
 
-/// A block's copies, counted.
+/// A block's replicas, counted.
 #[derive(Debug)]
 pub(crate) struct Census<'a> {
     /// Good ones on nodes that are not dead or in maintenance.
@@ -62,7 +62,7 @@ pub(crate) struct Census<'a> {
     pub(crate) staying: u32,
     /// Of the live ones, those on nodes that are not in maintenance.
     pub(crate) outside: u32,
-    /// Of the live ones, those on nodes in service that are alive for sure.
+    /// Of the live ones, those on reliable nodes.
     pub(crate) sure: Vec<&'a NodeView>,
     /// Of the live ones, those on draining nodes.
     pub(crate) draining: Vec<&'a NodeView>,
@@ -114,7 +114,7 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// How many copies a block lacks that can have `attainable`. When all that it has are on nodes that
+    /// How many replicas a block lacks that can have `attainable`. When all that it has are on nodes that
     /// is away for maintenance, it lacks one more than its number says.
     pub(crate) fn lacking(&self, attainable: u32) -> u32 {
         let unseen = u32::from(self.outside == 0 && attainable > 0);

@@ -15,7 +15,7 @@ use super::{ClusterView, NodeView};
 /// What to do about a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Good copies on nodes that are not dead, or in maintenance.
+    /// Good replicas on nodes that are not dead, or in maintenance.
     pub live: u32,
     /// How many there can be.
     pub attainable: u32,
@@ -32,7 +32,7 @@ pub struct Verdict {
 /// What a further copy is made for, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Need {
-    /// The block has fewer live copies than it should.
+    /// The block has fewer live replicas than it should.
     Repair,
     /// It has enough, but some are on draining nodes.
     Drain,
@@ -43,13 +43,13 @@ pub enum Need {
 /// Where a block stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// As many good copies as there can be, where they should be, and no bad one that is not about to go.
+    /// As many good replicas as there can be, where they should be, and no bad one that is not about to go.
     Satisfied,
     /// The copies that it lacks are being made, or a bad one makes space for a good one.
     UnderWay,
     /// Something could be done, but enough is under way at the nodes that it takes.
     Deferred,
-    /// Nothing can be done until nodes change: there is no source, or no target, or the copies elsewhere
+    /// Nothing can be done until nodes change: there is no source, or no target, or the replicas elsewhere
     /// are on nodes that are not reliable. See [`obstacle`](crate::obstacle).
     Stuck,
 }
@@ -65,16 +65,16 @@ pub struct Copy {
 
 /// Decides what a block needs. What it decides to copy is counted into `in_flight`.
 ///
-/// * Copies on dead nodes do not count. Copies on nodes in maintenance do, even if the node is away; but
+/// * Replicas on dead nodes do not count. Replicas on nodes in maintenance do, even if the node is away; but
 ///   if there are no others, one more is made.
 /// * Copies on draining nodes count, but do not stay: as many others are made as the block can have. Then
 ///   they are the first to be dropped.
-/// * Never chooses a node twice or one that holds a copy, good or bad.
-/// * Never drops a good copy unless `replication` others are on nodes in service that are alive for sure;
+/// * Never chooses a node twice or one that holds a replica, good or bad.
+/// * Never drops a good replica unless `replication` others are on reliable nodes;
 ///   of those that are too many, never one whose loss would narrow the spread over zones more than
 ///   another's.
-/// * Never drops a bad copy unless a good one is on a node that is alive for sure.
-/// * A block at its factor with too many copies in one zone gets a further one in a zone with fewer; then
+/// * Never drops a bad replica unless a good one is on a reliable node.
+/// * A block at its factor with too many replicas in one zone gets a further one in a zone with fewer; then
 ///   it has one too many, and the crowd goes.
 pub fn examine(view: &ClusterView, block: &BlockView, in_flight: &mut InFlight, rng: &mut StdRng) -> Verdict {
     let census = Census::of(view, block);
@@ -110,15 +110,15 @@ pub fn examine(view: &ClusterView, block: &BlockView, in_flight: &mut InFlight, 
     verdict
 }
 
-/// Whether a block lacks copies, or has to leave draining nodes. Tells which worker is to
-/// [`examine`] it, at the cost of a look at its copies; a wrong spread over zones only `examine` finds.
+/// Whether a block lacks replicas, or has to leave draining nodes. Tells which worker is to
+/// [`examine`] it, at the cost of a look at its replicas; a wrong spread over zones only `examine` finds.
 pub fn need_of(view: &ClusterView, block: &BlockView) -> Option<Need> {
     need(block, &Census::of(view, block), view.attainable(block.replication))
 }
 
-/// The same, of copies that are counted already.
+/// The same, of replicas that are counted already.
 pub(crate) fn need(block: &BlockView, census: &Census<'_>, attainable: u32) -> Option<Need> {
-    // With enough copies elsewhere on nodes that are alive for sure, those on draining nodes just go.
+    // With enough replicas elsewhere on reliable nodes, those on draining nodes just go.
     let goes = census.draining.is_empty() || census.sure.len() >= block.replication as usize;
     match (census.lacking(attainable) > 0, goes) {
         (true, _) => Some(Need::Repair),
@@ -184,7 +184,7 @@ struct Targets<'a> {
     view: &'a ClusterView,
     bytes: u64,
     copies: u32,
-    /// Who will have a copy: counts for its zone.
+    /// Who will have a replica: counts for its zone.
     holders: Vec<NodeId>,
     barred: Vec<NodeId>,
 }
@@ -227,7 +227,7 @@ impl<'a> Targets<'a> {
     }
 }
 
-/// Whose good copies are too many: once enough are on nodes in service that are alive for sure, those on
+/// Whose good replicas are too many: once enough are on reliable nodes, those on
 /// draining nodes; then, of the former, each time one in a zone that has most of them: there the one that
 /// a move has replaced, or else the one on the fullest node.
 fn surplus(block: &BlockView, census: &Census<'_>) -> Vec<NodeId> {
@@ -260,7 +260,7 @@ fn spreads(block: &BlockView, view: &ClusterView, census: &Census<'_>, node: &No
     census.sure.iter().any(|a| census.sure.iter().filter(|b| a.zone == b.zone).count() >= there + 2)
 }
 
-/// Whether no zone at all can have two copies less than another. Tells most blocks from those that need
+/// Whether no zone at all can have two replicas less than another. Tells most blocks from those that need
 /// a look at the nodes.
 fn is_even(view: &ClusterView, block: &BlockView, census: &Census<'_>) -> bool {
     let in_zone = |zone: &NodeView| block.good(view).filter(|other| other.zone == zone.zone).count();

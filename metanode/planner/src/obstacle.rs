@@ -1,4 +1,4 @@
-//! Why a block that needs copies gets none.
+//! Why a block that needs replicas gets none.
 
 use cairn_types::node::{AdminState, NodeState};
 
@@ -6,14 +6,14 @@ use super::ClusterView;
 use super::block::{BlockView, Census};
 use super::budget::InFlight;
 
-/// What keeps a block from getting the copies that it needs.
+/// What keeps a block from getting the replicas that it needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Obstacle {
     /// No node that has a replica can be read from: all are dead, or away for maintenance.
     NoSource,
-    /// All copies that can be read are thought to be bad; they are tried, but will hardly do.
+    /// All replicas that can be read are thought to be bad; they are tried, but will hardly do.
     OnlyBadSources,
-    /// There are sources, but no node for a further copy.
+    /// There are sources, but no node for a further replica.
     NoTarget(NoTarget),
     /// There is a target, but as much as may be is under way at the nodes that could do it. It goes on
     /// by itself.
@@ -23,13 +23,13 @@ pub enum Obstacle {
     Unsure,
 }
 
-/// Why none of the registered nodes can be given a copy: how many are out for which reason. Each node
+/// Why none of the registered nodes can be given a replica: how many are out for which reason. Each node
 /// counts once, for the first reason in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NoTarget {
-    /// Have a good copy, or are getting one.
+    /// Have a good replica, or are getting one.
     pub holding: u32,
-    /// Have a bad copy, which must go first.
+    /// Have a bad replica, which must go first.
     pub holding_bad: u32,
     /// Are deleting an older copy.
     pub deleting: u32,
@@ -80,7 +80,7 @@ pub fn obstacle(view: &ClusterView, block: &BlockView, in_flight: &InFlight) -> 
     busy.then_some(Obstacle::Busy)
 }
 
-/// The places of the nodes that can be given a copy, and why the others cannot.
+/// The places of the nodes that can be given a replica, and why the others cannot.
 fn targets(view: &ClusterView, block: &BlockView) -> (Vec<usize>, NoTarget) {
     let mut able = Vec::new();
     let mut none = NoTarget::default();

@@ -1,4 +1,4 @@
-//! Which nodes get the copies of a block.
+//! Which nodes get the replicas of a block.
 
 use cairn_types::id::NodeId;
 use rand::RngExt;
@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use super::index::{Index, weight};
 use super::{ClusterView, NodeView};
 
-/// How often a node is drawn that turns out to be of no use (it has a copy, or lacks the space for this block)
+/// How often a node is drawn that turns out to be of no use (it has a replica, or lacks the space for this block)
 /// before all nodes are looked at.
 const DRAWS_MAX: u32 = 16;
 
@@ -16,17 +16,17 @@ const DRAWS_MAX: u32 = 16;
 pub struct Demand<'a> {
     /// The block's length, or the most that it can become.
     pub bytes: u64,
-    /// How many further copies.
+    /// How many further replicas.
     pub copies: u32,
-    /// Who has, or is about to have, a copy: gets no other, and counts for its zone.
+    /// Who has, or is about to have, a replica: gets no other, and counts for its zone.
     pub holders: &'a [NodeId],
     /// Who must not get one for other reasons.
     pub exclude: &'a [NodeId],
 }
 
-/// Chooses nodes for the copies: as many different ones as wanted, or as there are.
+/// Chooses nodes for the replicas: as many different ones as wanted, or as there are.
 ///
-/// Each goes to a zone with the fewest copies so far. Within those, chance decides, weighted by
+/// Each goes to a zone with the fewest replicas so far. Within those, chance decides, weighted by
 /// predicted free bytes: the emptiest node is the likeliest, but a node that just came does not get
 /// everything that is written. Suspect nodes are taken only if there are not enough others.
 ///
@@ -62,7 +62,7 @@ struct Draw<'a, F> {
     accept: F,
     /// Who gets none, sorted.
     barred: Vec<NodeId>,
-    /// Copies by zone.
+    /// Replicas by zone.
     copies: Vec<u32>,
 }
 
@@ -88,7 +88,7 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         }
     }
 
-    /// The node at a place gets a copy.
+    /// The node at a place gets a replica.
     fn take(&mut self, place: usize) -> Option<NodeId> {
         let node = self.view.nodes().get(place)?.node;
         self.count(place);
@@ -97,25 +97,25 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         Some(node)
     }
 
-    /// The node at a place, if it can have a copy.
+    /// The node at a place, if it can have a replica.
     fn eligible(&self, place: usize, suspect: bool) -> Option<&'a NodeView> {
         let node = self.view.nodes().get(place)?;
         let able = node.suspect == suspect && node.takes(self.bytes);
         (able && self.barred.binary_search(&node.node).is_err() && (self.accept)(node)).then_some(node)
     }
 
-    /// The zones with so many copies.
+    /// The zones with so many replicas.
     fn zones(&self, copies: u32) -> impl Iterator<Item = usize> + '_ {
         let zones = self.copies.iter().enumerate();
         zones.filter(move |(_, in_zone)| **in_zone == copies).map(|(zone, _)| zone)
     }
 
-    /// The least number of copies in a zone above `above`.
+    /// The least number of replicas in a zone above `above`.
     fn next_level(&self, above: Option<u32>) -> Option<u32> {
         self.copies.iter().copied().filter(|copies| above.is_none_or(|above| *copies > above)).min()
     }
 
-    /// The place of a node that is not suspect, from a zone with as few copies as possible.
+    /// The place of a node that is not suspect, from a zone with as few replicas as possible.
     fn trusted(&self, rng: &mut StdRng) -> Option<usize> {
         let mut level = self.next_level(None);
         while let Some(copies) = level {

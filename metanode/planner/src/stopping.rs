@@ -9,17 +9,17 @@ use super::block::BlockView;
 /// What becomes of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Risk {
-    /// Two good copies or more remain, or the one that it should have.
+    /// Two good replicas or more remain, or the one that it should have.
     None,
-    /// A single good copy remains although there should be more.
+    /// A single good replica remains although there should be more.
     AtRisk,
-    /// No good copy remains that can be read.
+    /// No good replica remains that can be read.
     Unreadable,
 }
 
 /// What becomes of a block when all of `stopped` are stopped at the same time.
 ///
-/// Only copies on live nodes remain; one on a node in maintenance does not, for that node may be stopped
+/// Only replicas on live nodes remain; one on a node in maintenance does not, for that node may be stopped
 /// at any time by the one who was told that it may.
 pub fn risk(view: &ClusterView, block: &BlockView, stopped: &[NodeId]) -> Risk {
     let remaining = block

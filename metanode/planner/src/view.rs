@@ -162,7 +162,7 @@ impl ClusterView {
         self.get(node).map_or(NodeState::Dead, |node| node.state)
     }
 
-    /// How many copies there can be of a block that wants `replication`: one per registered node at
+    /// How many replicas there can be of a block that wants `replication`: one per registered node at
     /// the most. Dead and draining nodes count, or else a cluster that loses nodes would lower its own
     /// promises.
     pub fn attainable(&self, replication: u32) -> u32 {

@@ -209,13 +209,13 @@ impl BlockManagerConfig {
         }
     }
 
-    /// How many copies a block of this storage class should have, where the bucket says `bucket`.
+    /// How many replicas a block of this storage class should have, where the bucket says `bucket`.
     pub(super) fn replication_of(&self, storage_class: Option<&str>, bucket: Option<u32>) -> u32 {
         let by_class = storage_class.and_then(|class| self.storage_classes.get(class)).copied();
         by_class.or(bucket).unwrap_or(self.replication)
     }
 
-    /// The most copies that configuration asks for.
+    /// The most replicas that configuration asks for.
     pub(super) fn replication_max(&self) -> u32 {
         self.storage_classes.values().copied().fold(self.replication, u32::max)
     }

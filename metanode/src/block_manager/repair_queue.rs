@@ -1,4 +1,4 @@
-//! Which blocks need work on their copies: they are queued in SQL, and the repair worker examines
+//! Which blocks need work on their replicas: they are queued in SQL, and the repair worker examines
 //! them one by one. Queueing a block that needs nothing costs a look; forgetting one may cost a block.
 
 use cairn_protocol::event::EventKind;
@@ -8,7 +8,7 @@ use super::Inner;
 use crate::store::blocks::BlockReplicas;
 use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
 
-/// Queues a block if its copies are not as they should be, and takes it out of the queue if they are.
+/// Queues a block if its replicas are not as they should be, and takes it out of the queue if they are.
 pub(super) async fn recheck(inner: &Inner, tx: &mut Connection, block: BlockId) -> Result<(), StoreError> {
     // Copies may fail no more, now that there are others to read from.
     inner.soft_state().copy_backoff.forget(block);
@@ -24,7 +24,7 @@ pub(super) async fn recheck(inner: &Inner, tx: &mut Connection, block: BlockId) 
     }
 }
 
-/// Queues a block that has `live` copies where there should be `replication`.
+/// Queues a block that has `live` replicas where there should be `replication`.
 pub(super) async fn queue(
     inner: &Inner,
     tx: &mut Connection,
@@ -41,7 +41,7 @@ pub(super) async fn queue(
     Ok(())
 }
 
-/// How many live copies a block has, if that is not what it should have or some copy is bad.
+/// How many live replicas a block has, if that is not what it should have or some replica is bad.
 fn needs_attention(inner: &Inner, copies: &BlockReplicas) -> Option<u32> {
     let live = live_replicas(inner, copies);
     let bad = copies.holders.iter().any(|(_, good)| !good);
@@ -59,7 +59,7 @@ pub(super) fn live_replicas(inner: &Inner, copies: &BlockReplicas) -> u32 {
     u32::try_from(copies.holders.iter().filter(live).count()).unwrap_or(u32::MAX)
 }
 
-/// A node holds a good copy, as it says itself.
+/// A node holds a good replica, as it says itself.
 pub(super) async fn add_replica(
     inner: &Inner,
     tx: &mut Connection,
@@ -98,8 +98,8 @@ pub(super) async fn mark_bad(
     Ok(changed)
 }
 
-/// A node holds a bad copy of a block that exists, as it says itself, whether it was known to hold one
-/// or not: a bad copy is kept until there are good ones. Answers whether that is news.
+/// A node holds a bad replica of a block that exists, as it says itself, whether it was known to hold one
+/// or not: a bad replica is kept until there are good ones. Answers whether that is news.
 pub(super) async fn add_bad_replica(
     inner: &Inner,
     tx: &mut Connection,

@@ -17,7 +17,7 @@ pub(crate) struct Block {
     pub(crate) length: u64,
     /// Its CRC32C.
     pub(crate) crc32c: Crc32c,
-    /// How many copies it should have.
+    /// How many replicas it should have.
     pub(crate) replication: u32,
 }
 
@@ -32,12 +32,12 @@ impl Block {
     }
 }
 
-/// A block and who has a copy of it.
+/// A block and who has a replica of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BlockReplicas {
     /// The block.
     pub(crate) block: Block,
-    /// Who has a copy, and whether it is good as far as is known.
+    /// Who has a replica, and whether it is good as far as is known.
     pub(crate) holders: Vec<(NodeId, bool)>,
 }
 
@@ -71,7 +71,7 @@ pub(crate) async fn insert(
     Ok(inserted)
 }
 
-/// A block and its copies; `None` if it does not exist.
+/// A block and its replicas; `None` if it does not exist.
 pub(crate) async fn find(
     connection: &mut Connection,
     block: BlockId,
@@ -134,7 +134,7 @@ pub(crate) async fn copies_page(
     copies_in(&rows)
 }
 
-/// The blocks in these rows, each with its copies. The rows of one block lie together.
+/// The blocks in these rows, each with its replicas. The rows of one block lie together.
 pub(super) fn copies_in(rows: &[Row]) -> Result<Vec<(BlockId, BlockReplicas)>, StoreError> {
     let mut page: Vec<(BlockId, BlockReplicas)> = Vec::new();
     for row in rows {
@@ -227,7 +227,7 @@ pub(crate) async fn drop_unreferenced(
 /// What a bucket wants of its blocks; `None` where the cluster's default holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BucketLayout {
-    /// Copies.
+    /// Replicas.
     pub(crate) replication: Option<u32>,
     /// Largest length in bytes of an object's first blocks.
     pub(crate) block_size: Option<u64>,
@@ -253,7 +253,7 @@ pub(crate) async fn bucket_layout(
     .transpose()
 }
 
-/// The most copies that a bucket asks for.
+/// The most replicas that a bucket asks for.
 pub(crate) async fn bucket_replication_max(connection: &mut Connection) -> Result<Option<u32>, StoreError> {
     let row =
         sqlx::query("SELECT MAX(replication) AS replication FROM buckets").fetch_one(connection).await?;

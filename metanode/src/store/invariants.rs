@@ -130,7 +130,7 @@ const INVARIANTS: &[Invariant] = &[
         violations: "SELECT COUNT(*) FROM leases JOIN blocks ON blocks.block_id = leases.block_id",
     },
     Invariant {
-        // While all blocks are scanned, some of those that lack copies are not queued yet.
+        // While all blocks are scanned, some of those that lack replicas are not queued yet.
         name: "a block without all the copies that there can be waits for repair",
         violations: "SELECT COUNT(*) FROM blocks
                      WHERE block_id NOT IN (SELECT block_id FROM repairs)

@@ -1,4 +1,4 @@
-//! Blocks whose copies need attention: fewer than there should be, or more, or bad ones.
+//! Blocks whose replicas need attention: fewer than there should be, or more, or bad ones.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
@@ -6,10 +6,10 @@ use cairn_protocol::id::BlockId;
 use super::sql_values::{id, number, text, time, to_time};
 use super::{Connection, StoreError};
 
-/// A place in the queue: fewest live copies first, then who waits longest.
+/// A place in the queue: fewest live replicas first, then who waits longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueuedRepair {
-    /// Good copies on nodes that were not dead when it was looked at last.
+    /// Good replicas on nodes that were not dead when it was looked at last.
     pub(crate) live: u32,
     /// When it was queued.
     pub(crate) queued_at: Timestamp,
@@ -17,7 +17,7 @@ pub(crate) struct QueuedRepair {
     pub(crate) block: BlockId,
 }
 
-/// Queues a block that has `live` good copies where there should be `replication`. Answers whether it was not queued before; one that was keeps its time.
+/// Queues a block that has `live` good replicas where there should be `replication`. Answers whether it was not queued before; one that was keeps its time.
 pub(crate) async fn queue(
     tx: &mut Connection,
     block: BlockId,
@@ -44,7 +44,7 @@ pub(crate) async fn queue(
     Ok(true)
 }
 
-/// Has the blocks of an owner have at least so many copies; those that had less are queued. Answers
+/// Has the blocks of an owner have at least so many replicas; those that had less are queued. Answers
 /// which those were. Two statements, whatever their number, for other writers wait.
 pub(crate) async fn raise_replication(
     tx: &mut Connection,

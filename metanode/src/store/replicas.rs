@@ -1,4 +1,4 @@
-//! Who has a copy of which block.
+//! Who has a replica of which block.
 
 use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::id::{BlockId, NodeId};
@@ -19,11 +19,11 @@ pub(crate) struct ExpectedReplica {
     pub(crate) crc32c: Crc32c,
     /// Whether it is good as far as is known.
     pub(crate) good: bool,
-    /// Whether the block has more copies, good or bad, than it should.
+    /// Whether the block has more replicas, good or bad, than it should.
     pub(crate) surplus: bool,
 }
 
-/// A node holds a good copy.
+/// A node holds a good replica.
 pub(crate) async fn add(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO replicas (block_id, node_id, state) VALUES ($1, $2, 0)
@@ -36,7 +36,7 @@ pub(crate) async fn add(tx: &mut Connection, block: BlockId, node: NodeId) -> Re
     Ok(())
 }
 
-/// A node holds a copy; what is known of one that was known already stays.
+/// A node holds a replica; what is known of one that was known already stays.
 pub(crate) async fn add_if_absent(
     tx: &mut Connection,
     block: BlockId,
@@ -50,7 +50,7 @@ pub(crate) async fn add_if_absent(
     Ok(())
 }
 
-/// A node does not hold a copy any more. Answers whether it was expected to.
+/// A node does not hold a replica any more. Answers whether it was expected to.
 pub(crate) async fn remove(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<bool, StoreError> {
     let removed = sqlx::query("DELETE FROM replicas WHERE block_id = $1 AND node_id = $2")
         .bind(&block.as_bytes()[..])

@@ -58,7 +58,7 @@ async fn delete_rows(store: &Store, sql: &'static str, block: cairn_protocol::id
         .unwrap();
 }
 
-/// Loses what is known of a block's copies.
+/// Loses what is known of a block's replicas.
 pub(crate) async fn forget_replicas(store: &Store, block: cairn_protocol::id::BlockId) {
     delete_rows(store, "DELETE FROM replicas WHERE block_id = $1", block).await;
 }

@@ -54,7 +54,7 @@ pub(crate) async fn blocks(connection: &mut Connection) -> Result<u64, StoreErro
 pub(crate) struct Totals {
     /// Blocks that extents refer to.
     pub(crate) blocks: u64,
-    /// Queued blocks with fewer copies than they should have, or than there are nodes.
+    /// Queued blocks with fewer replicas than they should have, or than there are nodes.
     pub(crate) lacking: u64,
     /// Of those, blocks without any.
     pub(crate) missing: u64,

@@ -28,7 +28,7 @@ fn planned(view: &ClusterView, block: &BlockView, source: u128) -> Option<Move> 
     plan_move(view, &balance, block, id(source), &mut InFlight::new(u64::MAX), &mut rng(1))
 }
 
-/// A cluster with blocks of one copy or more, whose utilisation is that of its blocks.
+/// A cluster with blocks of one replica or more, whose utilisation is that of its blocks.
 #[derive(Debug)]
 struct Store {
     nodes: HashMap<NodeId, NodeView>,

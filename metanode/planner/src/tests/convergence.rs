@@ -59,7 +59,7 @@ proptest! {
                 1 => NodeState::Stale,
                 _ => NodeState::Dead,
             };
-            // At most one copy at a time goes bad, and only of a block that has another good one.
+            // At most one replica at a time goes bad, and only of a block that has another good one.
             let view = cluster(&states);
             let live = |holder: &Holder| holder.good && view.state(holder.node) == NodeState::Live;
             if block.holders.iter().filter(|holder| live(holder)).count() > 1 && rng.random_bool(0.3) {

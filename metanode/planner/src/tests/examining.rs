@@ -54,7 +54,7 @@ fn any_block() -> impl Strategy<Value = BlockView> {
         })
 }
 
-/// Good copies on nodes in service that are alive for sure.
+/// Good replicas on reliable nodes.
 fn sure(view: &ClusterView, block: &BlockView) -> Vec<NodeId> {
     let alive = |node| {
         view.get(node).is_some_and(|node| {
@@ -94,7 +94,7 @@ proptest! {
         let staying = staying.filter(|node| node.keeps_replicas() && node.admin_state != AdminState::Draining).count();
         let (copies, factor) = (verdict.copies.len(), block.replication as usize);
         match verdict.need {
-            // One more than the factor if all copies are on nodes in maintenance.
+            // One more than the factor if all replicas are on nodes in maintenance.
             Some(Need::Repair) => prop_assert!(copies <= 1 || verdict.live as usize + copies <= factor),
             Some(Need::Drain) => prop_assert!(copies == 0 || staying + copies <= factor),
             Some(Need::Spread) => prop_assert!(copies <= 1),
@@ -212,7 +212,7 @@ fn the_last_copy_stays_even_if_it_is_bad() {
     let view = ClusterView::new(vec![node(1)]);
     let alone = verdict(&view, &block(1, vec![bad(1)]), 1);
     assert_eq!((alone.standing, alone.drops), (Standing::Stuck, Vec::new()));
-    // Somebody may have been wrong about it: whoever copies it verifies it.
+    // It may be good after all: the node that copies it verifies it.
     let view = ClusterView::new(vec![node(1), node(2)]);
     let tried = verdict(&view, &block(1, vec![bad(1)]), 1);
     assert_eq!(

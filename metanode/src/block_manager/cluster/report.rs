@@ -105,7 +105,7 @@ struct Differences {
     unreported: Vec<BlockId>,
     /// Held and not expected, or not as expected.
     unexpected: Vec<ReportedReplica>,
-    /// Held as expected, of a block that has more copies than it should.
+    /// Held as expected, of a block that has more replicas than it should.
     surplus: Vec<BlockId>,
 }
 
@@ -128,7 +128,7 @@ async fn compare(
             }
             match held.next_if(|replica| replica.block == row.block) {
                 Some(replica) => differences.compare(row, replica),
-                // A copy that is known to be bad is in quarantine, and not reported.
+                // A replica that is known to be bad is in quarantine, and not reported.
                 None if !row.good || stored_lately(inner, node, row.block) => {}
                 None if is_young(inner, row.block) => differences.unreported.push(row.block),
                 None => differences.missing.push(row.block),
@@ -170,7 +170,7 @@ impl Differences {
     }
 }
 
-/// Whether a report that is just arriving may be older than the block's copies, as far as this process listed them. (Those
+/// Whether a report that is just arriving may be older than the block's replicas, as far as this process listed them. (Those
 /// that another one listed are older than any report to this one.)
 fn is_young(inner: &Inner, block: BlockId) -> bool {
     inner.soft_state().recent_commits.has(block, inner.env.monotonic(), inner.config.report_age)

@@ -89,7 +89,7 @@ impl Placement {
             .clamp(self.inner.config.worker_interval.min(REST_MAX), REST_MAX)
     }
 
-    /// Whether a block's copies are not as they should be, and something can be done about it.
+    /// Whether a block's replicas are not as they should be, and something can be done about it.
     fn needs_work(&self, block: BlockId, copies: &BlockReplicas) -> bool {
         if self.inner.is_early(block) {
             return false;

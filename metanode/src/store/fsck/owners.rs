@@ -40,7 +40,7 @@ pub(crate) struct CheckedExtent {
     pub(crate) block: BlockId,
     /// What is known of the block; `None` if it does not exist.
     pub(crate) known: Option<KnownBlock>,
-    /// Who has a copy, and whether it is good as far as is known.
+    /// Who has a replica, and whether it is good as far as is known.
     pub(crate) holders: Vec<(NodeId, bool)>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct KnownBlock {
     pub(crate) length: u64,
     /// Its CRC32C.
     pub(crate) crc32c: u32,
-    /// How many copies it should have.
+    /// How many replicas it should have.
     pub(crate) replication: u32,
     /// How many extents it thinks refer to it.
     pub(crate) refs: i64,

@@ -25,7 +25,7 @@ pub(super) struct Findings {
     pub(super) misplaced: bool,
 }
 
-/// Looks at a block of `length` bytes that should have `replication` copies.
+/// Looks at a block of `length` bytes that should have `replication` replicas.
 pub(super) fn assess(
     view: &ClusterView,
     length: u64,
@@ -60,7 +60,7 @@ fn is_draining(view: &ClusterView, node: NodeId) -> bool {
     view.get(node).is_some_and(|node| node.admin_state == AdminState::Draining)
 }
 
-/// Whether a copy could go from a zone that has many to a node of a zone that has fewer by two.
+/// Whether a replica could go from a zone that has many to a node of a zone that has fewer by two.
 fn is_crowded(view: &ClusterView, length: u64, counted: &[NodeId], holders: &[(NodeId, bool)]) -> bool {
     let mut zones: HashMap<Option<&str>, u32> = HashMap::new();
     for node in counted.iter().filter_map(|node| view.get(*node)) {
@@ -186,7 +186,7 @@ mod tests {
                 .misplaced
         );
         assert!(!check(zones(node(3, Some("b"))), 2, &[(1, true), (3, true)]).misplaced);
-        // Of three copies in two zones, two are in one of them whatever is done.
+        // Of three replicas in two zones, two are in one of them whatever is done.
         let mut nodes = zones(node(3, Some("b")));
         nodes.push(node(4, Some("b")));
         assert!(!check(nodes, 3, &[(1, true), (2, true), (3, true)]).misplaced);

@@ -93,7 +93,7 @@ impl Report {
         );
     }
 
-    /// Counts a block and says what is wrong with its copies.
+    /// Counts a block and says what is wrong with its replicas.
     pub(super) fn block(
         &mut self,
         view: &ClusterView,

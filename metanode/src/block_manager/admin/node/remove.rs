@@ -102,7 +102,7 @@ async fn forget(inner: &Inner, tx: &mut Connection, node: NodeId, seen: Seen) ->
     Ok(())
 }
 
-/// How many blocks of the node have no good copy on another node that is alive.
+/// How many blocks of the node have no good replica on another node that is alive.
 async fn last_replicas(inner: &Inner, node: NodeId) -> Result<u64, AdminError> {
     let view = inner.soft_state().view(&inner.env).clone();
     let mut last = 0;
