@@ -45,7 +45,7 @@ def test_a_copy_whose_metanode_dies_after_the_commit_is_told_that_it_won(behind_
 
     def copy():
         return client.copy_object(
-            Bucket="bucket", Key="replica", CopySource="bucket/source", IfNoneMatch="*"
+            Bucket="bucket", Key="copy", CopySource="bucket/source", IfNoneMatch="*"
         )
 
     answer = lose(cluster, door, "copy_object", copy)
@@ -93,10 +93,10 @@ def test_a_copy_that_takes_long_is_answered_early_and_boto3_reads_its_end(behind
     release = door.hold("/v1/metadata/copy_object")
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         copy = {"Bucket": "bucket", "CopySource": "bucket/source"}
-        good = pool.submit(client.copy_object, Key="replica", **copy)
+        good = pool.submit(client.copy_object, Key="copy", **copy)
         bad = pool.submit(client.copy_object, Key="there", IfNoneMatch="*", **copy)
         # Asked for after those two: when its answer begins, theirs have begun.
-        wait_until(lambda: door.held() == 2, "both replicas to be held up")
+        wait_until(lambda: door.held() == 2, "both copies to be held up")
         raw = begin_copy(cluster.gateways[1], "raw")
         assert raw.status == 200
         release.set()
@@ -107,7 +107,7 @@ def test_a_copy_that_takes_long_is_answered_early_and_boto3_reads_its_end(behind
     body = raw.read()
     assert body.startswith(b'<?xml version="1.0" encoding="UTF-8"?>\n')
     assert xml.etree.ElementTree.fromstring(body).tag.endswith("CopyObjectResult")
-    assert client.get_object(Bucket="bucket", Key="replica")["Body"].read() == b"bytes"
+    assert client.get_object(Bucket="bucket", Key="copy")["Body"].read() == b"bytes"
     assert client.get_object(Bucket="bucket", Key="there")["Body"].read() == b"other"
 
 

@@ -38,14 +38,14 @@ def contents(root):
 
 
 def test_copy_check_and_back(rclone, bucket, tree, tmp_path):
-    rclone.run("replica", "--s3-upload-cutoff", "5M", tree, f"cairn:{bucket}/t")
+    rclone.run("copy", "--s3-upload-cutoff", "5M", tree, f"cairn:{bucket}/t")
     # By content, not only by size and hash.
     rclone.run("check", "--download", tree, f"cairn:{bucket}/t")
     rclone.run("check", tree, f"cairn:{bucket}/t")
-    rclone.run("replica", f"cairn:{bucket}/t", tmp_path / "back")
+    rclone.run("copy", f"cairn:{bucket}/t", tmp_path / "back")
     assert contents(tmp_path / "back") == contents(tree)
     # Nothing is left to do: times and sizes are kept as metadata.
-    again = rclone.run("replica", "-v", tree, f"cairn:{bucket}/t").stderr.decode()
+    again = rclone.run("copy", "-v", tree, f"cairn:{bucket}/t").stderr.decode()
     assert "Copied" not in again
 
 
@@ -60,7 +60,7 @@ def test_sync_deletes_what_is_gone(rclone, bucket, tree):
 
 
 def test_move_and_purge(rclone, bucket, tree):
-    rclone.run("replica", tree, f"cairn:{bucket}/one")
+    rclone.run("copy", tree, f"cairn:{bucket}/one")
     rclone.run("move", f"cairn:{bucket}/one", f"cairn:{bucket}/two")
     rclone.run("check", "--download", tree, f"cairn:{bucket}/two")
     assert rclone.run("lsf", f"cairn:{bucket}").stdout == b"two/\n"
