@@ -1,19 +1,19 @@
-//! Who sent a request, once that is proven.
+//! The verified caller of a request.
 
 use crate::auth::{ContentSha256, Verified};
 use crate::error::{ErrorCode, S3Error, S3Result};
 
-/// The one account there is, as `x-amz-expected-bucket-owner` names accounts.
+/// The id of the only account, in the form that `x-amz-expected-bucket-owner` uses.
 pub(crate) const ACCOUNT_ID: &str = "000000000000";
 
-/// A verified caller. It is made from the proof only, so no operation runs without one.
+/// A verified caller. Only a proof of identity makes one, so no operation runs without a verified caller.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     verified: Verified,
 }
 
 impl Caller {
-    /// Who is behind a verified signature.
+    /// The caller that a verified signature proves.
     pub(crate) fn new(verified: Verified) -> Self {
         Self { verified }
     }
@@ -23,17 +23,17 @@ impl Caller {
         self.verified.access_key()
     }
 
-    /// What the signature says of the body.
+    /// What the signature covers of the body.
     pub(crate) fn content(&self) -> &ContentSha256 {
         self.verified.content()
     }
 
-    /// The proof.
+    /// The proof of the caller's identity.
     pub(crate) fn verified(&self) -> &Verified {
         &self.verified
     }
 
-    /// Whether the caller may do this. The only credentials are the root's, who may do everything.
+    /// Checks that the caller has a permission. All credentials are the root account's, which has every permission.
     ///
     /// # Errors
     /// `AccessDenied`.
@@ -42,11 +42,11 @@ impl Caller {
     }
 }
 
-/// Checks a claim about who owns a bucket, made in the header `name`: with one account, it is right or wrong for all
-/// buckets.
+/// Checks the bucket owner that a client expects, from the header `name`. There is one account, so the answer is the
+/// same for all buckets.
 ///
 /// # Errors
-/// `InvalidBucketOwnerAWSAccountID` for what is no account, `AccessDenied` for another one.
+/// `InvalidBucketOwnerAWSAccountID` for a value that is not an account id, `AccessDenied` for another account.
 pub(crate) fn check_owner(name: &str, claimed: &str) -> S3Result<()> {
     let is_account = claimed.len() == 12 && claimed.bytes().all(|byte| byte.is_ascii_digit());
     if !is_account {
@@ -61,7 +61,7 @@ pub(crate) fn check_owner(name: &str, claimed: &str) -> S3Result<()> {
     if claimed == ACCOUNT_ID { Ok(()) } else { Err(S3Error::new(ErrorCode::AccessDenied)) }
 }
 
-/// What IAM calls the permission that an operation needs, such as `s3:PutObject`.
+/// The permission that an operation needs, by its name in IAM, such as `s3:PutObject`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Action(pub &'static str);
 

@@ -1,35 +1,33 @@
-//! How many requests each client has in flight.
+//! Limits on the requests that each client has in flight.
 //!
 //! A client that exceeds its limit gets 503 `SlowDown`, as from AWS, so that the other clients are not slowed down.
-//! A request is in flight until the last byte of its answer is sent.
+//! A request is in flight until the last byte of its response is sent.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use axum::body::Body;
-use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::Body as _;
+use http_body_util::BodyExt;
 
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::response::Response;
 
-/// Whose requests are counted together.
+/// The client to which a request is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ClientIdentity {
-    /// Those from an address.
+    /// A network address.
     Address(IpAddr),
-    /// Those that an access key has signed.
+    /// An access key.
     Key(String),
 }
 
-/// The requests in flight. Cheap to clone; clones count together.
+/// The number of requests in flight, per client. Clones share the counts.
 #[derive(Clone, Debug, Default)]
 pub struct RequestsInFlight(Arc<Mutex<HashMap<ClientIdentity, usize>>>);
 
-/// A request in flight, until it is dropped.
+/// One request in flight. It counts until it is dropped.
 #[derive(Debug)]
 pub struct InFlight {
     counts: RequestsInFlight,
@@ -37,10 +35,10 @@ pub struct InFlight {
 }
 
 impl RequestsInFlight {
-    /// Counts a request of this client.
+    /// Counts a request of a client.
     ///
     /// # Errors
-    /// `SlowDown` if it has `max` in flight already.
+    /// `SlowDown` if the client already has `max` requests in flight.
     pub fn enter(&self, client: ClientIdentity, max: usize) -> S3Result<InFlight> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(client.clone()).or_insert(0);
@@ -66,36 +64,18 @@ impl Drop for InFlight {
     }
 }
 
-/// The same answer. Its requests count as in flight until its body has ended.
+/// Returns the response unchanged. Its requests count as in flight until its body has ended or was dropped.
 pub(crate) fn keep_until_sent(response: Response, in_flight: Vec<InFlight>) -> Response {
     response.map(|body| {
-        if body.is_end_stream() { body } else { Body::new(CountedBody { body, _in_flight: in_flight }) }
+        if body.is_end_stream() {
+            return body;
+        }
+        Body::new(body.map_frame(move |frame| {
+            // The closure owns the guards, so they live as long as the body.
+            let _guards = &in_flight;
+            frame
+        }))
     })
-}
-
-struct CountedBody {
-    body: Body,
-    _in_flight: Vec<InFlight>,
-}
-
-impl HttpBody for CountedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 #[cfg(test)]

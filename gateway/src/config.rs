@@ -1,4 +1,4 @@
-//! How a gateway is configured.
+//! The configuration of a gateway.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,19 +9,20 @@ use crate::data::config::DataConfigError;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The region that clients must sign for. A client with another one is told this one.
+    /// The region for which clients must sign. A client that signs for another region gets an error with this one.
     pub region: String,
-    /// Domains under which buckets are host names: with `s3.example.com`, `bucket.s3.example.com/key` is
-    /// `/bucket/key`. None: path style only.
+    /// Domains under which host names contain the bucket: with `s3.example.com`, `bucket.s3.example.com/key` means
+    /// `/bucket/key`. Without a domain only path style works.
     pub domains: Vec<String>,
-    /// Requests of one client address (a /64 network with IPv6) in flight at once; further ones are told to slow
-    /// down. It must be larger where all clients come through one proxy.
+    /// Upper limit of requests in flight from one address (one /64 network with IPv6). Further requests get 503
+    /// `SlowDown`. Set it higher if all clients connect through one proxy.
     pub requests_per_address_max: usize,
-    /// The same, of one access key.
+    /// Upper limit of requests in flight with one access key.
     pub requests_per_key_max: usize,
-    /// Whether URLs that are presigned with Signature Version 2 are good. Off by default: their life has no limit.
+    /// Whether URLs that are presigned with Signature Version 2 are accepted. Off by default: their validity has no
+    /// upper limit.
     pub sigv2: bool,
-    /// The data path: its memory.
+    /// Memory limits and time-outs of the data path.
     pub data: DataConfig,
 }
 
@@ -38,25 +39,25 @@ impl Default for Config {
     }
 }
 
-/// What is wrong with a configuration.
+/// Why a configuration is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// Not a region.
+    /// The text is not a valid region.
     #[error("region {0:?} is none: use lower-case letters, digits and hyphens, such as us-east-1")]
     Region(String),
-    /// Not a domain.
+    /// The text is not a valid domain.
     #[error("domain {0:?} is none: use a host name without scheme and port, such as s3.example.com")]
     Domain(String),
-    /// The data path's settings are wrong.
+    /// The settings of the data path are invalid.
     #[error(transparent)]
     Data(#[from] DataConfigError),
 }
 
 impl Config {
-    /// Checks everything once.
+    /// Checks all settings.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first setting that is invalid.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let plain = |text: &str, also: char| {
             !text.is_empty()

@@ -1,18 +1,18 @@
-//! Whose signatures count: the secrets of access keys, looked up in the metanode when they are needed.
+//! A cache of the secrets of access keys, which the gateway looks up in the metanode.
 //!
-//! What was looked up holds for a short while, so that a key that is changed or taken away is so on every gateway
-//! soon, and the metanode is not asked for every request:
+//! A cached secret is used for a short time only, so that a changed or deleted key stops working on every gateway soon,
+//! and the metanode does not get a look-up for each request:
 //!
-//! * A secret is good for [`FRESH_FOR`] after the metanode has told it. In the second half of that time it is looked up
-//!   again while requests go on, so that none of them waits for it.
-//! * A signature that does not match is tried again with a secret looked up anew, at most once in [`RECHECK_AFTER`]: a
-//!   key that was changed works at once.
-//! * While the metanode does not answer, the last known secret is good for [`KEPT_FOR`] in all.
-//! * That there is no such key is believed for [`ABSENT_FOR`].
+//! * A secret is fresh for [`FRESH_FOR`] after the metanode returned it. In the second half of that time it is looked
+//! up
+//! again in the background, so that no request waits for it.
+//! * A signature that does not match is checked again with a new look-up, at most once in [`RECHECK_AFTER`]. So a
+//! changed secret works at once.
+//! * While the metanode does not answer, the last known secret is used for up to [`KEPT_FOR`].
+//! * A key that does not exist is remembered as absent for [`ABSENT_FOR`].
 //!
-//! Requests that need the same secret share one look-up, and those for keys of which nothing is known share
-//! [`LOOK_UPS_MAX`] places, so that strangers with made-up keys cannot make a flood of them. What is remembered is
-//! bounded too.
+//! Requests that need the same secret share one look-up. Look-ups of unknown keys share [`LOOK_UPS_MAX`] slots, so that
+//! requests with made-up keys cannot flood the metanode. The size of the cache is limited too.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -29,34 +29,34 @@ use tokio::sync::{Semaphore, watch};
 use crate::auth::SecretKey;
 use crate::error::S3Result;
 
-/// How long a secret is good after the metanode has told it: within this time a key that was taken away is refused.
+/// How long a secret is used without a new look-up. A deleted key is refused after this time at the latest.
 pub(crate) const FRESH_FOR: Duration = Duration::from_secs(5);
 
-/// How long after it was told a secret is good while the metanode does not answer. A request needs the metanode for
-/// more than its secret, so this rarely lets anybody do anything; it keeps an outage from looking like wrong
-/// credentials, for which clients do not try again.
+/// How long a secret is used while the metanode does not answer, counted from its last answer. Nearly all requests need
+/// the metanode for more than the secret, so this grants little. It makes clients see a temporary error, which they
+/// retry, instead of wrong credentials, which they do not.
 pub(crate) const KEPT_FOR: Duration = Duration::from_secs(600);
 
-/// How long it is believed that there is no such key: a new one works within this time wherever it was tried before.
+/// How long an absent key is remembered as absent. A new key works within this time on gateways that refused it before.
 pub(crate) const ABSENT_FOR: Duration = Duration::from_secs(2);
 
-/// How old a secret must be before a signature that does not match has it looked up again; and how long a metanode that did
-/// not answer is left alone while its last answer is good.
+/// The minimum age of a secret before a signature that does not match causes a new look-up. Also the minimum pause
+/// between look-ups while the metanode does not answer and its last answer is still used.
 pub(crate) const RECHECK_AFTER: Duration = Duration::from_secs(1);
 
-/// Secrets that are remembered, some hundred bytes each.
+/// Upper limit of cached secrets, of some hundred bytes each.
 const KNOWN_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
-/// Keys that are known not to exist. They are apart, so that made-up keys push out no real one.
+/// Upper limit of cached absent keys. They have a cache of their own, so that made-up keys evict no real one.
 const ABSENT_MAX: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 
-/// Look-ups under way at once for keys of which nothing is known.
+/// Upper limit of concurrent look-ups of unknown keys.
 const LOOK_UPS_MAX: usize = 32;
 
-/// AWS: an access key id has at most 128 characters. A longer one does not exist.
+/// AWS: an access key id has at most 128 characters. A longer one is refused without a look-up.
 const ACCESS_KEY_LENGTH_MAX: usize = 128;
 
-/// Looks up secrets and remembers them for a while. Clones share what they know.
+/// Looks up secrets and caches them. Clones share the cache.
 #[derive(Clone)]
 pub struct Keyring(Arc<Inner>);
 
@@ -68,31 +68,31 @@ struct Inner {
     is_ready: watch::Sender<bool>,
 }
 
-/// Asks for the secret of an access key.
+/// A function that looks up the secret of an access key.
 type Find = Box<dyn Fn(AccessKeyRef) -> BoxFuture<'static, Found> + Send + Sync>;
 
 type Found = Result<Option<AccessKeySecret>, MetadataError>;
 
 struct Cache {
     known: LruCache<String, Known>,
-    /// When it was told that there is none.
+    /// When the metanode answered that the key does not exist.
     absent: LruCache<String, Duration>,
     flights: HashMap<String, Flight>,
 }
 
-/// A secret, and when the metanode told it (on the monotonic clock).
+/// A secret, and when the metanode returned it (on the monotonic clock).
 #[derive(Clone, Debug)]
 struct Known {
     secret: Arc<SecretKey>,
     told_at: Duration,
-    /// When the metanode did not answer, if it did not when it was last asked.
+    /// When the last look-up failed, if it did.
     failed_at: Option<Duration>,
 }
 
-/// A look-up under way: its outcome goes to all who wait for it.
+/// A look-up in progress. All requests that need its result wait for the same one.
 type Flight = Shared<BoxFuture<'static, Result<Option<Arc<SecretKey>>, MetadataError>>>;
 
-/// What to do about a key.
+/// The next step for a key.
 enum Step {
     Answer(Option<Arc<SecretKey>>),
     Wait(Flight),
@@ -105,7 +105,7 @@ impl std::fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// A keyring that asks this metanode.
+    /// A keyring that looks up secrets in this metanode.
     pub fn new(metadata: Arc<dyn Metadata>, env: Env) -> Self {
         Self::over(
             Box::new(move |request| {
@@ -131,27 +131,27 @@ impl Keyring {
         }))
     }
 
-    /// The metanode has answered for the first time, with these: from now on clients are served.
+    /// Stores the first answer of the metanode. From now on clients are served.
     pub fn begin(&self, root: RootCredentials) {
         self.0.remember(&root.access_key, Some(Arc::new(SecretKey::new(root.secret_key))));
         self.0.is_ready.send_replace(true);
     }
 
-    /// Whether the metanode has answered yet.
+    /// Whether the metanode has answered since the start.
     pub fn is_ready(&self) -> bool {
         *self.0.is_ready.borrow()
     }
 
-    /// Waits until the metanode has answered.
+    /// Waits for the first answer of the metanode.
     pub async fn filled(&self) {
-        // An error would mean that the sender is gone, which is here.
+        // Waiting fails only when the sender is dropped, and `self` owns the sender.
         let _ = self.0.is_ready.subscribe().wait_for(|is_ready| *is_ready).await;
     }
 
     /// The secret of an access key; `None` if the key does not exist.
     ///
     /// # Errors
-    /// As the metanode's when it does not answer and nothing is known that is still good.
+    /// The metanode's, if it does not answer and no cached secret may be used.
     pub async fn secret(&self, access_key: &str) -> S3Result<Option<Arc<SecretKey>>> {
         if access_key.len() > ACCESS_KEY_LENGTH_MAX {
             return Ok(None);
@@ -162,7 +162,7 @@ impl Keyring {
         }
     }
 
-    /// The secret of an access key if it is another one by now than `used`, with which a signature did not match.
+    /// The current secret of an access key, if it differs from `used`, with which a signature did not match.
     ///
     /// # Errors
     /// As [`secret`](Self::secret).
@@ -175,7 +175,7 @@ impl Keyring {
 
 impl Inner {
     fn cache(&self) -> MutexGuard<'_, Cache> {
-        // A look-up that panicked in between left each entry whole.
+        // A panic while the lock was held left every entry complete, so a poisoned lock is safe to use.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -190,7 +190,7 @@ impl Inner {
             }
             let may_ask = known.failed_at.is_none_or(|at| now.saturating_sub(at) >= RECHECK_AFTER);
             if age >= FRESH_FOR / 2 && may_ask {
-                // It goes on by itself; no request waits for it.
+                // The look-up runs in the background; no request waits for it.
                 let _flight = self.fly(&mut cache, access_key);
             }
             return Step::Answer(Some(known.secret));
@@ -201,7 +201,7 @@ impl Inner {
         Step::Wait(self.fly(&mut cache, access_key))
     }
 
-    /// Looks a secret up again, unless it was just told, or the metanode does not answer anyway.
+    /// Looks a secret up again, unless the last look-up was a moment ago or the metanode does not answer.
     fn recheck(self: &Arc<Self>, access_key: &str) -> Option<Flight> {
         let mut cache = self.cache();
         let known = cache.known.get(access_key)?;
@@ -210,7 +210,7 @@ impl Inner {
         is_due.then(|| self.fly(&mut cache, access_key))
     }
 
-    /// The look-up of a key that is under way, or else a new one. It goes on when no request waits for it any more.
+    /// The look-up of this key that is in progress, or a new one. It continues when no request waits for it any more.
     fn fly(self: &Arc<Self>, cache: &mut Cache, access_key: &str) -> Flight {
         if let Some(flight) = cache.flights.get(access_key) {
             return flight.clone();
@@ -225,7 +225,7 @@ impl Inner {
 
     async fn look_up(&self, access_key: &str) -> Result<Option<Arc<SecretKey>>, MetadataError> {
         let is_known = self.cache().known.contains(access_key);
-        // Those of whom nothing is known share the places, so that no stranger makes others wait. The semaphore is
+        // Only look-ups of unknown keys share the slots, so that made-up keys delay no known key. The semaphore is
         // never closed.
         let _place = if is_known { None } else { Some(self.places.acquire().await) };
         let request = AccessKeyRef { access_key: access_key.to_owned() };
@@ -260,7 +260,7 @@ impl Inner {
         }
     }
 
-    /// What a look-up came to; where it failed, what was known before and is still good.
+    /// The result of a look-up. If it failed, the cached secret, if it may still be used.
     async fn outcome(&self, access_key: &str, flight: Flight) -> S3Result<Option<Arc<SecretKey>>> {
         match flight.await {
             Ok(secret) => Ok(secret),

@@ -1,11 +1,11 @@
-//! Answers to requests that take long.
+//! Early responses to requests that take long.
 //!
-//! AWS says of CopyObject, UploadPartCopy and CompleteMultipartUpload that they may take minutes; it then sends
-//! `200 OK` at once and white space while it works, so that neither side gives the connection up, and says in the body
-//! how it ended, be it with an error
+//! AWS documents that CopyObject, UploadPartCopy and CompleteMultipartUpload may take minutes. It then sends `200 OK`
+//! and white space while it works, so that neither side closes the connection. The body contains the result, which may
+//! be an error
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/CopyingObjectsMPUapi.html>). SDKs read these bodies for
-//! errors, and give up after a minute without a byte.
+//! errors, and time out after a minute without a byte.
 
 use std::time::Duration;
 
@@ -21,23 +21,23 @@ use crate::error::{S3Error, S3Result};
 use crate::response::{self, Response};
 use crate::xml::DECLARATION;
 
-/// Silence after which something is sent: well below the minute after which SDKs give up, and longer than an
-/// operation takes that need not read what it copies, so that nearly all get the status that they deserve.
+/// The pause after which the early response begins. It is well below the minute after which SDKs time out, and longer
+/// than an operation takes that need not read the bytes it copies. So nearly all requests get their real status.
 pub(crate) const SILENCE: Duration = Duration::from_secs(5);
 
-/// The operations of which AWS says that their 200 may come before their end.
+/// The operations whose 200 may come before they end, according to AWS.
 const OPERATIONS: [&str; 3] = ["CopyObject", "UploadPartCopy", "CompleteMultipartUpload"];
 
-/// What an operation is doing, until its answer.
+/// The operation in progress. It yields the response.
 pub(crate) type Work = BoxFuture<'static, S3Result<Response>>;
 
-/// Whether clients expect that this operation may answer before its end.
+/// Whether clients expect that this operation may answer before it ends.
 pub(crate) fn is_expected_of(operation: &str) -> bool {
     OPERATIONS.contains(&operation)
 }
 
-/// Waits for the work's end, but not for long: `None` when it goes on. A client that is still sending its request
-/// is not to be answered yet.
+/// Waits for the operation for a limited time. Returns `None` if it continues. While the client still sends its
+/// request, no response may begin.
 pub(crate) async fn wait(env: &Env, work: &mut Work, request_end: &BodyEnd) -> Option<S3Result<Response>> {
     loop {
         tokio::select! {
@@ -52,13 +52,13 @@ pub(crate) async fn wait(env: &Env, work: &mut Work, request_end: &BodyEnd) -> O
     }
 }
 
-/// `200 OK` whose body begins now and ends when the work does. `describe` makes the document of an error.
+/// A `200 OK` whose body begins now and ends with the operation. `describe` makes the document of an error.
 pub(crate) fn answer(
     env: Env,
     work: Work,
     describe: impl FnOnce(&S3Error) -> Bytes + Send + 'static,
 ) -> Response {
-    // The declaration must be the first of a document; behind it white space is allowed (XML 1.0, section 2.8).
+    // The XML declaration must come first; white space may follow it (XML 1.0, section 2.8).
     let declaration =
         futures_util::stream::iter([Ok::<_, S3Error>(Bytes::from_static(DECLARATION.as_bytes()))]);
     let rest = futures_util::stream::unfold(Some((work, describe)), move |state| {
@@ -78,7 +78,7 @@ pub(crate) fn answer(
     response::xml_body(Body::from_stream(declaration.chain(rest)))
 }
 
-/// The document without its declaration.
+/// The document without its XML declaration.
 async fn end(result: S3Result<Response>, describe: impl FnOnce(&S3Error) -> Bytes) -> S3Result<Bytes> {
     let document = match result {
         Ok(response) => response.into_body().collect().await.map_err(S3Error::internal)?.to_bytes(),

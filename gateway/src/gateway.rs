@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::sync::Arc;
 
@@ -14,24 +14,24 @@ use crate::credentials::Keyring;
 use crate::data::DataPath;
 use crate::repeating::Repeating;
 
-/// A gateway: what it needs to serve requests. It keeps nothing between them that a client could notice.
+/// A gateway: everything that requests need. It keeps no state between requests that a client could notice.
 pub struct Gateway {
     /// Settings.
     pub config: Config,
-    /// The namespace and the grants. Changes whose answers are lost are repeated.
+    /// The namespace and the grants. Changes are repeated until their outcome is known.
     pub metadata: Arc<dyn Metadata>,
-    /// The way to datanodes: where the bytes of objects go and come from.
+    /// The data path to the datanodes.
     pub data: DataPath,
     /// Time, randomness and ids.
     pub env: Env,
     /// Requests in flight.
     pub requests_in_flight: RequestsInFlight,
-    /// Whose signatures count.
+    /// The secrets of access keys.
     pub keyring: Keyring,
 }
 
 impl Gateway {
-    /// A gateway over these services; `secret` signs its block tokens.
+    /// Makes a gateway over these services. `secret` signs its block tokens.
     pub fn new(
         config: Config,
         metadata: Arc<dyn Metadata>,
@@ -45,7 +45,7 @@ impl Gateway {
         Self { config, metadata, data, env, requests_in_flight: RequestsInFlight::default(), keyring }
     }
 
-    /// A new id for a change that is named by nothing else.
+    /// A new mutation id, for a change that makes no version or part whose id could serve.
     pub fn mutation(&self) -> Option<MutationId> {
         Some(MutationId(self.env.uuid_v7()))
     }

@@ -1,17 +1,17 @@
-//! How values of headers become text: here, and nowhere else in this crate.
+//! Header values as text. All code of this crate reads headers through this module.
 //!
-//! A header may hold bytes that are no ASCII, and may be there more than once. Whoever turns that into "no such
-//! header" makes an unconditional write of a conditional one. So the readers here know three outcomes: it is not
-//! there, it is this text, or the request is wrong.
+//! A header may contain bytes outside of ASCII, and may occur more than once. Code that treats such a header as missing
+//! turns a conditional write into an unconditional one. So these functions have three outcomes: the header is missing,
+//! it is this text, or the request is wrong.
 
 use http::HeaderMap;
 
 use crate::error::{S3Error, S3Result};
 
-/// The text of a header that has one value; `None` if it is not there.
+/// The text of a header that has one value; `None` if the header is missing.
 ///
 /// # Errors
-/// `InvalidArgument` if it is there more than once, or is not visible ASCII.
+/// `InvalidArgument` if the header occurs more than once or is not visible ASCII.
 pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> S3Result<Option<&'a str>> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -23,18 +23,18 @@ pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> S3Result<Option<
     }
 }
 
-/// The text of a header that is a list: all its values, joined by commas (RFC 9110, section 5.3); `None` if it
-/// is not there.
+/// The text of a header that is a list: all its values, joined by commas (RFC 9110, section 5.3); `None` if the header
+/// is missing.
 ///
 /// # Errors
-/// `InvalidArgument` if one of them is not visible ASCII.
+/// `InvalidArgument` if a value is not visible ASCII.
 pub(crate) fn list(headers: &HeaderMap, name: &str) -> S3Result<Option<String>> {
     let values = headers.get_all(name).iter().map(|value| text(name, value.as_bytes()));
     let values = values.collect::<S3Result<Vec<&str>>>()?;
     Ok((!values.is_empty()).then(|| values.join(",")))
 }
 
-/// Visible ASCII, spaces and tabs: what RFC 9110, section 5.5, lets new headers consist of.
+/// Visible ASCII, spaces and tabs: the characters that RFC 9110, section 5.5, allows in new headers.
 pub(crate) fn text<'a>(name: &str, bytes: &'a [u8]) -> S3Result<&'a str> {
     let is_text = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
     std::str::from_utf8(bytes).ok().filter(|text| text.as_bytes().iter().all(is_text)).ok_or_else(|| {
@@ -85,7 +85,7 @@ mod tests {
         assert!(read(&[b"a", b"\xe9"]).is_err());
     }
 
-    /// A second way to read headers would be a second way to lose one.
+    /// All code must read headers through this module, because a second way to read them could lose one again.
     #[test]
     fn no_other_code_of_this_crate_makes_text_of_a_header() {
         let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];

@@ -38,14 +38,14 @@ A `Content-Length`, and with a body `x-amz-content-sha256`, `x-amz-decoded-conte
 `Content-Encoding: aws-chunked`, work everywhere. So do `Authorization`, `Date`, `x-amz-date` and signatures in the query.
 ";
 
-/// All declarations.
+/// All declarations, as JSON.
 pub fn json() -> Value {
     let built = sorted_built().into_iter().map(|declaration| operation(declaration, true));
     let unbuilt = UNBUILT.iter().map(|declaration| operation(declaration, false));
     json!({ "operations": built.chain(unbuilt).collect::<Vec<_>>() })
 }
 
-/// `docs/s3.md`.
+/// All declarations, as the page `docs/s3.md`.
 pub fn markdown() -> String {
     let mut text = HEAD.to_owned();
     let built = sorted_built();
@@ -78,7 +78,7 @@ fn sorted_built() -> Vec<&'static Declaration> {
     built
 }
 
-/// The members, each once.
+/// The members of an operation, each once.
 fn members(declaration: &Declaration) -> Vec<&'static Member> {
     let mut members: Vec<&Member> = Vec::new();
     for member in declaration.all_members() {

@@ -1,25 +1,26 @@
 //! Changes of metadata are repeated until their outcome is known.
 //!
-//! When the metanode dies after it has committed, its answer is lost, and the client's own next attempt would be
-//! another change: a copy that must find nothing finds itself (412), a delete deletes what came since. So the gateway
-//! itself asks again, under the same id, and gets the first outcome. This stands between the operations and the
-//! metanode, so that no operation can forget it.
+//! If the metanode dies after a commit, its answer is lost, and a retry by the client would be a new change: a
+//! conditional copy would find its own result (412), a delete would remove what was written since. So the gateway
+//! repeats the request with the same mutation id and gets the first outcome. This type wraps the metanode's client, so
+//! that no operation can forget to repeat.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use backon::{ConstantBuilder, Retryable};
 use cairn_protocol::env::Env;
 use cairn_protocol::metadata::*;
 
-/// How long a change whose outcome is unknown is repeated: longer than a metanode takes to restart, and well below
-/// the minute after which S3 clients give up. The metanode remembers outcomes for longer.
+/// How long a change with an unknown outcome is repeated. It is longer than the restart of a metanode, and well below
+/// the minute after which S3 clients time out. The metanode remembers outcomes for longer.
 const REPEAT_FOR: Duration = Duration::from_secs(20);
 
-/// How long to wait in between.
+/// The pause between two attempts.
 const REPEAT_DELAY: Duration = Duration::from_millis(300);
 
-/// A metanode whose lost answers are asked for again.
+/// A metanode client that repeats changes whose answers were lost.
 pub(crate) struct Repeating {
     metadata: Arc<dyn Metadata>,
     env: Env,
@@ -32,30 +33,29 @@ impl std::fmt::Debug for Repeating {
 }
 
 impl Repeating {
-    /// Asks `metadata`.
+    /// Wraps `metadata`.
     pub(crate) fn new(metadata: Arc<dyn Metadata>, env: Env) -> Self {
         Self { metadata, env }
     }
 
-    /// Does something that the metanode recognises when it is repeated, until its outcome is known.
+    /// Repeats a request, which the metanode recognises by its id, until the outcome is known.
     async fn until_known<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, MetadataError>
     where
         F: Future<Output = Result<T, MetadataError>>,
     {
         let deadline = self.env.monotonic() + REPEAT_FOR;
-        loop {
-            match attempt().await {
-                Err(MetadataError::Unavailable { reason }) if self.env.monotonic() < deadline => {
-                    cairn_protocol::warn_peer!(%reason, "the outcome of an operation is unknown");
-                    self.env.sleep(REPEAT_DELAY).await;
-                }
-                outcome => return outcome,
-            }
-        }
+        attempt
+            .retry(ConstantBuilder::new().with_delay(REPEAT_DELAY).without_max_times())
+            .sleep(self.env.sleeper())
+            .when(|error| {
+                matches!(error, MetadataError::Unavailable { .. }) && self.env.monotonic() < deadline
+            })
+            .notify(|error, _| cairn_protocol::warn_peer!(%error, "the outcome of an operation is unknown"))
+            .await
     }
 }
 
-/// Every operation of the service, as one that is asked once or as one that is repeated.
+/// Implements every operation of the service, either sent once or repeated.
 macro_rules! operations {
     (
         once { $( $once:ident($once_request:ty) -> $once_reply:ty; )+ }
@@ -75,7 +75,7 @@ macro_rules! operations {
 
 operations! {
     once {
-        // Reads: the client's own next attempt is as good as ours.
+        // Reads: a retry by the client has the same effect as a repetition here.
         get_bucket(BucketRef) -> BucketInfo;
         list_buckets(ListBuckets) -> BucketPage;
         lookup_object(LookupObject) -> LocatedObject;
@@ -89,8 +89,7 @@ operations! {
         check_storage_class(StorageClassRef) -> ();
         find_access_key(AccessKeyRef) -> Option<AccessKeySecret>;
         root_credentials(RootCredentialsRequest) -> RootCredentials;
-        // What is done about grants, reads and replicas has no outcome that a client hears of; the data path
-        // decides what is worth another attempt.
+        // No client waits for the outcome of these calls. The data path decides which of them to repeat.
         renew_reads(RenewReads) -> ();
         allocate_blocks(AllocateBlocks) -> Vec<Grant>;
         renew_grants(RenewGrants) -> Vec<Grant>;

@@ -14,11 +14,11 @@ use crate::types::{BucketName, ObjectKey};
 use crate::uri::Query;
 use crate::xml::{self, Element};
 
-/// The largest XML document taken, in bytes: S3's own limit for DeleteObjects is 2 MB, and a completion of 10,000
-/// parts with SHA-256 checksums needs 2 MB.
+/// Upper limit of an XML document, in bytes. S3's own limit for DeleteObjects is 2 MB, and a completion of 10,000 parts
+/// with SHA-256 checksums needs 2 MB.
 pub(crate) const DOCUMENT_MAX: usize = 4 << 20;
 
-/// What a request is about.
+/// The resource of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// All buckets.
@@ -30,7 +30,7 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Its kind.
+    /// The kind of resource.
     pub(crate) fn resource(&self) -> Resource {
         match self {
             Self::Service => Resource::Service,
@@ -40,20 +40,20 @@ impl Target {
     }
 }
 
-/// All of a request but its body.
+/// A request without its body.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// The operation that it is for.
+    /// The operation that the request selects.
     pub declaration: &'static Declaration,
-    /// Who asks: verified.
+    /// The verified caller.
     pub caller: Caller,
-    /// About what.
+    /// The resource.
     pub target: Target,
-    /// The query, as far as the operation declares it.
+    /// The query parameters that the operation declares.
     pub query: Query,
-    /// The headers, as far as the operation declares them.
+    /// The headers that the operation declares.
     pub headers: HeaderMap,
-    /// Which of the headers stood in the query of a presigned request, and were not sent as headers.
+    /// The names of headers that a presigned request has in its query only.
     pub from_query: Vec<HeaderName>,
     /// Whether the connection is encrypted.
     pub is_tls: bool,
@@ -63,7 +63,7 @@ impl Request {
     /// The bucket.
     ///
     /// # Errors
-    /// `InternalError` for a request about the service: the route table would be wrong.
+    /// `InternalError` for a request about the service, which would be an error in the route table.
     pub(crate) fn bucket(&self) -> S3Result<&BucketName> {
         match &self.target {
             Target::Bucket(bucket) | Target::Object(bucket, _) => Ok(bucket),
@@ -76,7 +76,7 @@ impl Request {
     /// The key.
     ///
     /// # Errors
-    /// `InternalError` for a request about something else: the route table would be wrong.
+    /// `InternalError` for a request about anything else, which would be an error in the route table.
     pub(crate) fn key(&self) -> S3Result<&ObjectKey> {
         match &self.target {
             Target::Object(_, key) => Ok(key),
@@ -86,7 +86,7 @@ impl Request {
         }
     }
 
-    /// What the headers promise about the body.
+    /// What the headers declare about the body.
     ///
     /// # Errors
     /// As [`PayloadSpec::parse`].
@@ -94,11 +94,10 @@ impl Request {
         PayloadSpec::parse(&self.headers, self.caller.content())
     }
 
-    /// What the headers promise about the bytes of an object or part.
+    /// What the headers declare about the bytes of an object or part.
     ///
-    /// Checksums in the query of a presigned request are no promise: whoever presigns does not have the bytes, and
-    /// version 3.729 of AWS's JavaScript SDK and later ones write down the checksum of an empty body there. S3 passes
-    /// them over.
+    /// Checksums in the query of a presigned request are ignored, as S3 does. The signer of a URL does not have the
+    /// bytes, and AWS's JavaScript SDK from version 3.729 on puts the checksum of an empty body there.
     ///
     /// # Errors
     /// As [`PayloadSpec::parse`].
@@ -110,40 +109,40 @@ impl Request {
         PayloadSpec::parse(&headers, self.caller.content())
     }
 
-    /// The value of a header as text; `None` if it is not there.
+    /// The value of a header as text; `None` if the header is missing.
     ///
     /// # Errors
-    /// `InvalidArgument` if it is no text, or is there more than once.
+    /// `InvalidArgument` if the value is not text, or the header occurs more than once.
     pub(crate) fn header(&self, name: &'static str) -> S3Result<Option<&str>> {
         single(&self.headers, name)
     }
 }
 
-/// Whether a header tells of a checksum of the request's body.
+/// Whether a header declares a checksum of the request's body.
 pub(crate) fn is_checksum_of_body(name: &HeaderName) -> bool {
     Algorithm::of_header(name.as_str()).is_some() || name == "x-amz-sdk-checksum-algorithm"
 }
 
-/// The body of a request. Until it is read, a client that asked `Expect: 100-continue` waits.
+/// The body of a request. A client that sent `Expect: 100-continue` waits until it is read.
 #[derive(Debug)]
 pub(crate) struct RequestBody(Body);
 
 impl RequestBody {
-    /// This body.
+    /// Wraps a body.
     pub(crate) fn new(body: Body) -> Self {
         Self(body)
     }
 
-    /// The payload, as a stream that verifies it.
+    /// The payload as a stream that verifies it.
     pub(crate) fn payload(self, request: &Request, spec: PayloadSpec) -> PayloadStream {
         PayloadStream::new(self.0, spec, request.caller.verified())
     }
 
-    /// The XML document in it.
+    /// Reads the body as an XML document.
     ///
     /// # Errors
-    /// `MissingRequestBodyError` for an empty body, `MaxMessageLengthExceeded`, `MalformedXML`, `NotImplemented` for
-    /// an element that is declared so, or what is wrong with the payload.
+    /// `MissingRequestBodyError` for an empty body, `MaxMessageLengthExceeded`, `MalformedXML`, `NotImplemented` for an
+    /// element that is declared so, and the errors of the payload.
     pub(crate) async fn document(self, request: &Request, root: &str) -> S3Result<Element> {
         let bytes = self.bytes(request).await?;
         if bytes.is_empty() {
@@ -152,7 +151,7 @@ impl RequestBody {
         checked(request, xml::parse(&bytes, root)?)
     }
 
-    /// The XML document in it, or nothing if it is empty.
+    /// Reads the body as an XML document, or as nothing if it is empty.
     ///
     /// # Errors
     /// As [`document`](Self::document).

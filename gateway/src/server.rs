@@ -1,4 +1,4 @@
-//! A gateway from its start to its end.
+//! The life of a gateway's listener, from start to shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::gateway::Gateway;
 use crate::service::S3Service;
 
-/// How long to wait before a metanode that does not answer is asked again.
+/// The pause between two attempts to reach a metanode that does not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Serves S3 on the connections that `accept` yields, until `shutdown`; then finishes what is in flight.
+/// Serves S3 on the connections that `accept` yields until `shutdown`, then finishes the requests in flight.
 ///
-/// The credentials are the metanode's. Until it answers ([`Keyring::filled`](crate::credentials::Keyring::filled)),
-/// everybody is told to come again, and the health page says why.
+/// The credentials come from the metanode. Until it answers ([`Keyring::filled`](crate::credentials::Keyring::filled)),
+/// every request gets 503 and a `Retry-After`, and the health page gives the reason.
 pub async fn serve<A: Accept>(
     accept: A,
     gateway: Gateway,

@@ -1,7 +1,7 @@
-//! What happens to every request, before and after its operation.
+//! The steps of every request, before and after its operation.
 //!
-//! An id, framing that hyper forgives and we do not, authentication, the route, what the operation declares;
-//! afterwards the headers that every answer has, and one line in the log.
+//! Before: a request id, a check of the framing that is stricter than hyper's, authentication, the route, and the
+//! operation's declaration. After: the headers of every response, and one line in the log.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
@@ -33,7 +33,7 @@ use crate::response::{self, Response};
 use crate::route::{self, parse_target, virtual_bucket};
 use crate::uri::Query;
 
-/// Where the health of the process is asked for. No bucket can have this name.
+/// The path of the health page. No bucket can have this name.
 pub(crate) const HEALTH_PATH: &str = "/_cairn/health";
 
 /// The S3 API as a tower service.
@@ -44,14 +44,14 @@ pub(crate) struct S3Service {
 }
 
 impl S3Service {
-    /// Serves this gateway to the owners of the keys on its keyring.
+    /// Serves this gateway to the owners of the keys in its keyring.
     pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
         let host_id = STANDARD.encode(gateway.env.random_bytes::<32>());
         Self { gateway, host_id: host_id.into() }
     }
 
     async fn answer(self, request: http::Request<Body>) -> Response {
-        // A signed request for this path is one for an object, in a bucket that is the host's name.
+        // A signed request for this path is one for an object whose bucket is in the host name.
         let is_signed =
             request.headers().contains_key(header::AUTHORIZATION) || request.uri().query().is_some();
         if request.uri().path() == HEALTH_PATH && !is_signed {
@@ -97,7 +97,7 @@ impl S3Service {
             }
         };
         if !is_http1 {
-            // There it would end all requests of the client, and is no header at all.
+            // In HTTP/2 the connection header is not allowed; there, closing would end all requests of the client.
             response.headers_mut().remove(header::CONNECTION);
         } else if !end.was_reached() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -108,7 +108,7 @@ impl S3Service {
         keep_until_sent(response, in_flight)
     }
 
-    /// Admits a request whose client has not too many in flight; `in_flight` says that it has this one.
+    /// Admits a request unless the client has too many in flight. `in_flight` gets the count of this one.
     async fn admit_within_limits(
         &self,
         parts: Parts,
@@ -125,7 +125,7 @@ impl S3Service {
         Ok((admitted, owner))
     }
 
-    /// The operation's answer; of one that may take long, an answer that begins before the operation ends.
+    /// The operation's response. For an operation that may take long, the response may begin before the operation ends.
     async fn answer_in_time(
         &self,
         operation: &'static str,
@@ -152,19 +152,19 @@ impl S3Service {
         }))
     }
 
-    /// Everything that is checked before an operation sees the request.
+    /// All checks before an operation sees the request.
     async fn admit(&self, mut parts: Parts) -> S3Result<Admitted> {
         check_framing(&mut parts)?;
         let raw_path = parts.uri.path().to_owned();
         let mut query = Query::parse(parts.uri.query().unwrap_or_default())?;
         if parts.method == Method::OPTIONS {
-            // A preflight is not signed. Without a CORS configuration S3 answers so.
+            // A preflight request is not signed. This is S3's response for a bucket without a CORS configuration.
             return Err(S3Error::with_message(
                 ErrorCode::AccessForbidden,
                 "CORSResponse: CORS is not enabled for this bucket.",
             ));
         }
-        // Version 2 signs them as headers, version 4 as parameters.
+        // Version 2 signs these as headers, version 4 as parameters.
         let mut from_query = Vec::new();
         if self.gateway.config.sigv2 && is_version_two(&query) {
             from_query.extend(unhoist_headers(&mut query, &mut parts.headers)?);
@@ -204,7 +204,7 @@ impl S3Service {
             S3Error::new(ErrorCode::InvalidAccessKeyId).detail("AWSAccessKeyId", access_key)
         })?;
         match claim.verify(&view, &secret, self.gateway.env.now()) {
-            // The secret may have been changed since it was looked up.
+            // The secret may have changed since it was looked up.
             Err(error) if error.code() == ErrorCode::SignatureDoesNotMatch => {
                 match keyring.newer(access_key, &secret).await? {
                     Some(newer) => claim.verify(&view, &newer, self.gateway.env.now()),
@@ -217,7 +217,7 @@ impl S3Service {
     }
 }
 
-/// What was asked, as logs and error documents name it.
+/// The resource, as logs and error documents name it.
 struct Asked<'a> {
     method: &'a Method,
     path: &'a str,
@@ -244,10 +244,10 @@ impl tower::Service<http::Request<Body>> for S3Service {
     }
 }
 
-/// Why no request is served yet. The log says more.
+/// The message while the gateway does not serve requests yet. The log has the reason.
 const NOT_READY: &str = "The metadata service has not told this gateway yet who may ask.";
 
-/// Unauthenticated, and says nothing else.
+/// The health page. It needs no authentication and reveals nothing else.
 fn health(method: &Method, is_ready: bool) -> Response {
     match *method {
         Method::GET | Method::HEAD if is_ready => Response::new(Body::from("ok\n")),
@@ -260,8 +260,8 @@ fn health(method: &Method, is_ready: bool) -> Response {
     }
 }
 
-/// Refuses framing that two readers could understand differently (request smuggling), and makes sure
-/// that there is exactly one `Host`; HTTP/2 has it as `:authority`.
+/// Refuses framing that two readers could understand differently (request smuggling), and requires exactly one `Host`.
+/// HTTP/2 has it as `:authority`.
 fn check_framing(parts: &mut Parts) -> S3Result<()> {
     let headers = &mut parts.headers;
     if headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH) {
@@ -286,8 +286,8 @@ fn check_framing(parts: &mut Parts) -> S3Result<()> {
     }
 }
 
-/// SDKs put the headers of a presigned request into its query, where the signature covers them; S3 reads
-/// them as headers. Answers which ones were not sent as headers too.
+/// SDKs put the headers of a presigned request into its query, where the signature covers them. S3 reads them as
+/// headers. Returns the names of those that were not sent as headers too.
 fn unhoist_headers(query: &mut Query, headers: &mut HeaderMap) -> S3Result<Vec<HeaderName>> {
     let mut from_query = Vec::new();
     let is_header = |name: &str| {
@@ -304,7 +304,8 @@ fn unhoist_headers(query: &mut Query, headers: &mut HeaderMap) -> S3Result<Vec<H
                 headers.insert(&header, text);
                 from_query.push(header);
             }
-            // The signer of a presigned URL did not have the body. What was sent as a header is signed as well.
+            // The signer of a presigned URL did not have the body, so its digest is not known. A digest that the client
+            // sends as a header is signed.
             Some(_) if is_checksum_of_body(&header) => {}
             Some(sent) if sent.as_bytes() == value.as_bytes() => {}
             Some(_) => {

@@ -1,9 +1,9 @@
-//! Percent-encoding as S3 does it: bytes in, bytes out, nothing normalised.
+//! Percent-encoding as S3 does it: bytes to bytes, without normalisation.
 
 use crate::error::{ErrorCode, S3Error, S3Result};
 
-/// Encodes every byte but the unreserved ones (RFC 3986, section 2.3) with upper-case hex, as
-/// `UriEncode()` of the SigV4 documentation does. In paths the slash stays as it is.
+/// Encodes every byte except the unreserved ones (RFC 3986, section 2.3) with upper-case hex, like `UriEncode()` in the
+/// SigV4 documentation. In a path the slash is not encoded.
 pub fn encode(bytes: &[u8], keep_slash: bool) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut out = String::with_capacity(bytes.len() + bytes.len() / 4);
@@ -24,7 +24,7 @@ pub fn encode(bytes: &[u8], keep_slash: bool) -> String {
 /// Decodes `%XX`.
 ///
 /// # Errors
-/// `InvalidURI` for a percent sign without two hex digits after it.
+/// `InvalidURI` for a percent sign that two hex digits do not follow.
 pub fn decode(text: &str) -> S3Result<Vec<u8>> {
     decode_with(text, false)
 }
@@ -32,7 +32,7 @@ pub fn decode(text: &str) -> S3Result<Vec<u8>> {
 /// Decodes `%XX`, and `+` to a space, as in query strings (HTML's form encoding, which S3 accepts).
 ///
 /// # Errors
-/// `InvalidURI` for a percent sign without two hex digits after it, or for what is not UTF-8.
+/// `InvalidURI` for a percent sign that two hex digits do not follow, and for bytes that are not UTF-8.
 pub fn decode_query(text: &str) -> S3Result<String> {
     String::from_utf8(decode_with(text, true)?).map_err(|_| S3Error::new(ErrorCode::InvalidURI))
 }
@@ -57,14 +57,14 @@ fn hex_digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// A query string: names and values, decoded, in the order in which they came.
+/// A parsed query string: decoded names and values, in the order of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     pairs: Vec<(String, String)>,
 }
 
 impl Query {
-    /// Reads what stands after the `?`.
+    /// Parses the text after the `?`.
     ///
     /// # Errors
     /// `InvalidURI`.
@@ -81,17 +81,17 @@ impl Query {
         &self.pairs
     }
 
-    /// The first value of this name.
+    /// The first value with this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(pair, _)| pair == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether this name is there, with a value or without.
+    /// Whether a parameter of this name exists, with or without a value.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// Takes out the pairs whose name `is_wanted`.
+    /// Removes and returns the pairs whose name `is_wanted`.
     pub fn take(&mut self, is_wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
         let (taken, kept) =
             std::mem::take(&mut self.pairs).into_iter().partition(|(name, _)| is_wanted(name));
@@ -99,7 +99,7 @@ impl Query {
         taken
     }
 
-    /// A name that is there more than once: which value counts would be a guess.
+    /// The first name that occurs more than once. Which of its values counts would be a guess.
     pub fn repeated(&self) -> Option<&str> {
         let mut names: Vec<&str> = self.pairs.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
@@ -152,7 +152,7 @@ mod tests {
             prop_assert!(text.bytes().all(is_plain), "{text}");
         }
 
-        /// A fuzz target: any text, and text that is full of what matters to a query.
+        /// A fuzz target: any text, and text with many characters that have a meaning in queries.
         #[test]
         fn any_text_is_a_query_or_an_error(text in prop_oneof![".{0,64}", "[%+&=a0fF;/?#\u{e9}]{0,64}"]) {
             if let Ok(query) = Query::parse(&text) {

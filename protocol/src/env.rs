@@ -110,6 +110,14 @@ impl Env {
         }
     }
 
+    /// A function that [sleeps](Self::sleep), for libraries that take one. It keeps the clock alive.
+    pub fn sleeper(
+        &self,
+    ) -> impl Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static {
+        let env = self.clone();
+        move |duration| env.sleep(duration)
+    }
+
     /// Waits until `duration` has passed by this handle's clock.
     #[expect(clippy::disallowed_methods, reason = "the one place where real sleep enters")]
     pub fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {

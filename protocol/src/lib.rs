@@ -14,6 +14,7 @@
 //! | [`rpc`] | how a service trait becomes an HTTP router and an HTTP client |
 //! | [`admin`] | operator → metanode: status |
 //! | [`event`] | typed events that tests and operators wait on |
+//! | [`count`] | counts that notice when more is taken off than was added |
 //! | [`log`] | warnings that say whose fault it was |
 //!
 //! Architecture invariant: this crate knows nothing of S3, SQL or files of blocks.
@@ -22,6 +23,7 @@ pub mod admin;
 pub mod block;
 pub mod checksum;
 pub mod cluster;
+pub mod count;
 pub mod env;
 pub mod event;
 pub mod log;

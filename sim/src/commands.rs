@@ -57,9 +57,9 @@ impl Cluster {
             self.soft_state.in_flight.remove(*source, length);
         }
         let known = &mut self.nodes[intent.target].known;
-        known.inbound = known.inbound.saturating_sub(length);
+        known.inbound -= length;
         if matches!(intent.purpose, Purpose::Move { .. }) {
-            known.moving_in = known.moving_in.saturating_sub(length);
+            known.moving_in -= length;
         }
         self.refresh(intent.target);
         for block in std::mem::take(&mut self.soft_state.deferred) {
@@ -88,7 +88,7 @@ impl Cluster {
         }
         let length = self.blocks[block].length;
         let known = &mut self.nodes[node].known;
-        known.moving_out = known.moving_out.saturating_sub(length);
+        known.moving_out -= length;
         self.refresh(node);
     }
 

@@ -175,7 +175,7 @@ impl Control {
     async fn register(&self) -> Result<Registered, RegisterError> {
         let attempts = (|| self.try_to_register())
             .retry(retry::delays(&self.blocks.env, self.retry_delay))
-            .sleep(retry::sleeper(&self.blocks.env))
+            .sleep(self.blocks.env.sleeper())
             .when(|error| matches!(error, RegisterError::Passing(_)))
             .notify(|error, _delay| warn_peer!(%error, "cannot register with the metanode"));
         attempts.await

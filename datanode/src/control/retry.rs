@@ -20,14 +20,6 @@ pub(crate) fn delays(env: &Env, (delay_min, delay_max): (Duration, Duration)) ->
         .without_max_times()
 }
 
-/// A sleeper for `backon` that waits by the clock of `env`.
-pub(crate) fn sleeper(
-    env: &Env,
-) -> impl Fn(Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + 'static {
-    let env = env.clone();
-    move |delay| env.sleep(delay)
-}
-
 /// The waits of a loop that does more between two attempts than to wait.
 pub(crate) struct Retry<'a> {
     env: &'a Env,

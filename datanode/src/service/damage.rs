@@ -10,9 +10,6 @@ use cairn_protocol::warn_peer;
 use super::BlockStore;
 use crate::volume::{Damage, Volume, VolumeError};
 
-/// How much of a block is read at once to verify it, in bytes.
-const PIECE: u64 = 1 << 20;
-
 impl BlockStore {
     /// Examines a replica that could not be read correctly, in the background.
     pub(crate) fn suspect(&self, volume: Arc<Volume>, block: BlockId) {
@@ -78,12 +75,5 @@ fn suspect_disk(volume: &Volume, damage: Damage) -> Result<(), VolumeError> {
 
 /// Reads a block from front to back. Blocks its thread.
 fn verify(volume: &Volume, block: BlockId) -> Result<(), VolumeError> {
-    let reader = volume.reader(block)?;
-    let mut start = 0;
-    while start < reader.length() {
-        let end = (start + PIECE).min(reader.length());
-        reader.read(start, end)?;
-        start = end;
-    }
-    Ok(())
+    volume.reader(block)?.verify()
 }

@@ -23,9 +23,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cairn_protocol::checksum::{ChunkTable, Crc32c};
+use cairn_protocol::count::without;
 use cairn_protocol::id::BlockId;
 
-use super::accounting::without;
 use super::disk::DiskFile;
 use super::empty_trash;
 use super::entry::{Entry, Trashed};

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
 
+use cairn_protocol::count::{take_off, without};
 use cairn_protocol::id::BlockId;
 
-use super::accounting::{take_off, without};
 use super::entry::{Entry, LogPosition, Trashed};
 use super::record::{HEADER_SIZE, Place};
 use super::segments::{SegmentUse, Segments};

@@ -22,7 +22,7 @@
 //! | write, read | `write`, `read`; `dedicated`: one file a block; `log`: shared segments, with group commit |
 //! | find a block | `index`, of `entry`; `segments`: how full shared segments are; `trash_index` |
 //! | delete, bring back | `trash`, `empty_trash` |
-//! | free space | `space`: usage and reservations; `compact`, `unfinished`: rewriting segments; `accounting` |
+//! | free space | `space`: usage and reservations; `compact`, `unfinished`: rewriting segments |
 //! | start | `opening` (all volumes), `recover`, `recover_dedicated`, `recovery`, `scan`, `checkpoint` |
 //! | treat damage | `quarantine`, `probe`, [`error`](VolumeError) |
 //! | know the format | `record`: headers and tables; `paths`: names of files; [`identity`], `node_record`, `scrub_cursor` |
@@ -31,7 +31,6 @@
 //!
 //! Architecture invariant: nothing outside of this folder touches a file, and nothing in it knows of HTTP.
 
-mod accounting;
 mod checkpoint;
 mod compact;
 mod dedicated;

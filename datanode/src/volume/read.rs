@@ -18,6 +18,9 @@ use super::state::VolumeState;
 /// Records up to this size are read with one system call.
 const SINGLE_READ_MAX: u64 = 128 * 1024;
 
+/// Bytes that [`BlockReader::verify`] reads at a time: large enough for a disk to read in one go, small enough to keep in memory.
+const PIECE: u64 = 1 << 20;
+
 /// How often a block is looked up again when compaction moved it between look-up and opening. Each time a whole segment was
 /// rewritten in between, so more than a few times is not to be expected.
 const LOOK_UPS_MAX: usize = 8;
@@ -82,6 +85,17 @@ impl BlockReader {
             Err(error) if is_shortage(&error) => Err(VolumeError::io("open", path, error)),
             Err(error) => Err(unreadable(id, &error)),
         }
+    }
+
+    /// Reads the whole replica and checks every chunk, front to back, in pieces. Blocks its thread.
+    pub(crate) fn verify(&self) -> Result<(), VolumeError> {
+        let mut start = 0;
+        while start < self.length() {
+            let end = (start + PIECE).min(self.length());
+            self.read(start, end)?;
+            start = end;
+        }
+        Ok(())
     }
 
     fn read_head(

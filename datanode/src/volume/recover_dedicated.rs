@@ -236,14 +236,7 @@ fn remove(state: &VolumeState, id: BlockId, place: Place) -> Result<(), VolumeEr
 
 /// Reads a block from front to back.
 fn verify(state: &VolumeState, id: BlockId) -> Result<(), VolumeError> {
-    let reader = BlockReader::open(state, id)?;
-    let mut start = 0;
-    while start < reader.length() {
-        let end = (start + PIECE).min(reader.length());
-        reader.read(start, end)?;
-        start = end;
-    }
-    Ok(())
+    BlockReader::open(state, id)?.verify()
 }
 
 fn sync(state: &VolumeState, id: BlockId, place: Place) -> Result<(), VolumeError> {

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::accounting::take_off;
 use super::record::HEADER_SIZE;
+use cairn_protocol::count::take_off;
 
 /// How full a shared segment is, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

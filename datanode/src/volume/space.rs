@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::accounting::without;
 use super::disk::Space;
 use super::error::VolumeError;
 use super::state::VolumeState;
+use cairn_protocol::count::without;
 
 /// How much free space the system must report for a failed write to mean a quota, in bytes. With less, several writers may
 /// have found the same space at once, and one of them took it.

@@ -19,9 +19,6 @@ use super::log::{Change, Log, SmallBlock};
 use super::read::BlockReader;
 use super::state::VolumeState;
 
-/// How much of a block is read at once to verify it, in bytes.
-const PIECE: u64 = 1 << 20;
-
 /// Moves a block in a dedicated segment, which was removed from the index, into the trash. Durable when it returns. Blocks its
 /// thread.
 pub(crate) fn put(
@@ -94,14 +91,7 @@ fn damaged(id: BlockId, error: VolumeError) -> Result<Option<ReplicaInfo>, Volum
 }
 
 fn verify(state: &VolumeState, id: BlockId, trashed: &Trashed) -> Result<(), VolumeError> {
-    let reader = BlockReader::open_at(state, id, trashed.entry, &state.trash_path(&id, trashed))?;
-    let mut start = 0;
-    while start < reader.length() {
-        let end = (start + PIECE).min(reader.length());
-        reader.read(start, end)?;
-        start = end;
-    }
-    Ok(())
+    BlockReader::open_at(state, id, trashed.entry, &state.trash_path(&id, trashed))?.verify()
 }
 
 /// Reads and verifies a block of the trash that is in a shared segment.

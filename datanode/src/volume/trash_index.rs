@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use cairn_protocol::count::take_off;
 use cairn_protocol::id::BlockId;
 
-use super::accounting::take_off;
 use super::entry::Trashed;
 
 /// The entries of the trash, by id, by age and by segment.

@@ -4,9 +4,9 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
+use cairn_protocol::count::take_off;
 use cairn_protocol::id::BlockId;
 
-use super::accounting::take_off;
 use super::compact::{self, Compaction};
 use super::error::{self, VolumeError};
 use super::index;

@@ -1,5 +1,5 @@
-//! The head of a request, reduced to what its operation declares. What it does not declare is ignored or refused:
-//! [`undeclared`] decides.
+//! Reduces the head of a request to what its operation declares. [`undeclared`] decides whether the rest is ignored or
+//! refused.
 
 #[cfg(test)]
 mod tests;
@@ -13,17 +13,17 @@ use crate::headers::text;
 use crate::route::is_harmless;
 use crate::uri::Query;
 
-/// Headers of the connection, which any operation may read.
+/// Headers of the connection, which every operation may read.
 const TRANSPORT: [&str; 3] = ["content-length", "host", "transfer-encoding"];
 
-/// Headers by which a body is read; they count where there is one.
+/// Headers that describe a body. They count only if there is a body.
 const FRAMING: [&str; 3] = ["content-encoding", "x-amz-decoded-content-length", "x-amz-trailer"];
 
 impl Declaration {
-    /// Takes off what the operation does not declare, so that it cannot read it.
+    /// Removes everything that the operation does not declare, so that the operation cannot read it.
     ///
     /// # Errors
-    /// For a member that is not built, a value that is none, or what [`undeclared`] refuses.
+    /// For a member that is not implemented, an invalid value, or a member that [`undeclared`] refuses.
     pub(crate) fn admit(&self, headers: &mut HeaderMap, query: &mut Query) -> S3Result<()> {
         self.admit_headers(headers)?;
         for (name, value) in query.pairs() {
@@ -71,7 +71,7 @@ impl Declaration {
 fn check_value(member: &Member, name: &HeaderName, value: &HeaderValue) -> S3Result<()> {
     match (text(name.as_str(), value.as_bytes()), member.values) {
         (Ok(text), _) => member.check(name.as_str(), text),
-        // What only the operation can judge may be in UTF-8.
+        // A value that only the operation can check may be UTF-8.
         (Err(_), Values::Any) => member.check(name.as_str(), ""),
         (Err(error), Values::Listed(_) | Values::Judged(_)) => Err(error),
     }

@@ -1,4 +1,4 @@
-//! Promises about what a request may say: what is declared is read or refused, what is not never changes a write.
+//! The members of a request: a declared one is read or refused, and an undeclared one never changes a write.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -13,7 +13,7 @@ use crate::route;
 use crate::uri::Query;
 use crate::xml;
 
-/// The names of the headers that are left; the query that is left.
+/// The names of the remaining headers, and the remaining query.
 fn admit<O: Operation>(headers: &[(&'static str, &str)], query: &str) -> S3Result<(Vec<String>, Query)> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
@@ -36,8 +36,8 @@ const MISSING: Option<ErrorCode> = Some(ErrorCode::NotImplemented);
 const ARGUMENT: Option<ErrorCode> = Some(ErrorCode::InvalidArgument);
 const REQUEST: Option<ErrorCode> = Some(ErrorCode::InvalidRequest);
 
-/// A global list of known headers refused what AWS's C++ SDK sends with every request, so that no user of it could do
-/// anything.
+/// A global list of known headers refused a header that AWS's C++ SDK sends with every request. Users of that SDK could
+/// not do anything.
 #[test]
 fn what_aws_does_not_define_for_an_operation_is_ignored_and_cannot_be_read() {
     let sent = [
@@ -89,7 +89,7 @@ fn what_aws_defines_and_is_not_built_is_refused() {
     assert!(words.message().contains("encryption"), "{words}");
 }
 
-/// All of these were 501, or ignored.
+/// Cairn answered 501 to all of these, or ignored them.
 #[test]
 fn values_that_aws_does_not_know_get_its_own_answers() {
     let encryption = Some(ErrorCode::InvalidEncryptionAlgorithmError);
@@ -141,7 +141,7 @@ fn what_is_so_anyway_can_be_asked_for() {
     assert_eq!(header::<CreateBucket>("x-amz-grant-full-control", &granted), None);
 }
 
-/// `x-amz-copy-source` on `POST ?uploads` was ignored: an empty upload began instead of a copy.
+/// `x-amz-copy-source` on `POST ?uploads` was ignored: an empty upload was created instead of a copy.
 #[test]
 fn a_header_that_means_another_write_is_never_ignored() {
     assert_eq!(header::<CreateMultipartUpload>("x-amz-copy-source", "/b/k"), MISSING);
@@ -182,15 +182,15 @@ fn a_parameter_that_is_not_known_never_becomes_another_write() {
     let signed = "x-id=PutObject&X-Amz-Algorithm=a&X-Amz-Credential=c&X-Amz-Date=d&X-Amz-Expires=1\
                   &X-Amz-SignedHeaders=host&X-Amz-Signature=s";
     assert_eq!(parameter::<PutObject>(signed), None);
-    // AWS, "Custom access log information": what begins with `x-` is ignored.
+    // AWS, "Custom access log information": parameters that begin with `x-` are ignored.
     assert_eq!(parameter::<PutObject>("x-user=me"), None);
     assert_eq!(parameter::<PutObject>("x-cairn-block-size=1MiB"), MISSING);
     assert_eq!(parameter::<DeleteObject>("AWSAccessKeyId=a&Signature=s&Expires=1&versionId=null"), None);
-    // Half of another operation on the same resource.
+    // One of two selectors of another operation on the same resource.
     assert_eq!(parameter::<PutObject>("partNumber=1"), ARGUMENT);
     assert_eq!(parameter::<PutObject>("uploadId=x"), ARGUMENT);
     assert_eq!(parameter::<ListObjects>("list-type=3"), ARGUMENT);
-    // Reads ignore them, but for subresources of others.
+    // Reads ignore unknown parameters, except for subresources of other operations.
     assert_eq!(parameter::<GetObject>("futureThing&prefix=a&id=1&x-amz-unheard-of=1"), None);
     assert_eq!(parameter::<GetObject>("x-amz-checksum-mode=ENABLED"), MISSING);
     assert_eq!(parameter::<GetObject>("lifecycle"), MISSING);

@@ -1,4 +1,4 @@
-//! The canonical request of SigV4, as S3 has it.
+//! The canonical request of SigV4, in S3's variant.
 //!
 //! Source: Amazon S3 API Reference, "Signature Calculations for the Authorization Header". S3 differs from
 //! other services: the path is encoded once, and never normalised.
@@ -21,17 +21,17 @@ pub struct Signed<'a> {
     pub query: &'a Query,
     /// All headers.
     pub headers: &'a HeaderMap,
-    /// The names of those that are signed, in lower case, as the client lists them.
+    /// The names of the signed headers, in lower case, in the client's order.
     pub signed_headers: &'a [String],
-    /// `x-amz-content-sha256`, or `UNSIGNED-PAYLOAD`.
+    /// The value of `x-amz-content-sha256`, or `UNSIGNED-PAYLOAD`.
     pub payload: &'a str,
 }
 
 impl Signed<'_> {
-    /// The canonical request. It is bytes: a header's value need not be UTF-8, and each of its bytes is signed.
+    /// The canonical request, as bytes: the value of a header need not be UTF-8, and each of its bytes is signed.
     ///
     /// # Errors
-    /// `InvalidURI` if the path has a bad escape.
+    /// `InvalidURI` if the path has an invalid escape.
     pub fn canonical_request(&self) -> S3Result<Vec<u8>> {
         let mut out = Vec::new();
         for line in [self.method.as_str(), &canonical_path(self.raw_path)?, &canonical_query(self.query)] {
@@ -52,7 +52,7 @@ impl Signed<'_> {
     }
 }
 
-/// The string to sign over a canonical request.
+/// The string to sign for a canonical request.
 pub fn string_to_sign(date: &str, scope: &Scope, canonical_request: &[u8]) -> String {
     format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", sha256_hex(canonical_request))
 }
@@ -74,7 +74,7 @@ fn canonical_query(query: &Query) -> String {
     pairs.join("&")
 }
 
-/// All values of a header, joined by commas, each trimmed and with runs of white space made one space.
+/// All values of a header, joined by commas. Each is trimmed, and its runs of white space become one space.
 fn canonical_value(headers: &HeaderMap, name: &str) -> Vec<u8> {
     let values: Vec<Vec<u8>> = headers
         .get_all(name)

@@ -7,7 +7,7 @@ use super::date::AmzDate;
 use super::key::{Signature, SigningKey, sha256_hex};
 use super::scope::Scope;
 
-/// Computes the chain of signatures that starts with the request's own.
+/// Computes the chain of signatures that begins with the request's own signature.
 #[derive(Clone, Debug)]
 pub struct ChunkSigner {
     key: SigningKey,
@@ -17,7 +17,7 @@ pub struct ChunkSigner {
 }
 
 impl ChunkSigner {
-    /// The chain after the request's signature.
+    /// Starts the chain with the request's signature.
     pub fn new(key: SigningKey, date: AmzDate, scope: Scope, seed: Signature) -> Self {
         Self { key, date, scope, previous: seed }
     }

@@ -1,4 +1,4 @@
-//! A claim of identity, and its verification.
+//! The identity that a request claims, and its verification.
 
 use std::time::Duration;
 
@@ -15,20 +15,21 @@ use super::version_two::VersionTwo;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::types::iso8601;
 
-/// AWS refuses requests dated further than this from its clock, so that a captured one soon is worthless.
+/// The maximum difference between the request's date and the clock, as at AWS. It limits how long a captured request
+/// can be replayed.
 const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// What a request says of who sent it: not yet believed.
+/// The identity that a request claims. It is not verified yet.
 #[derive(Clone, Debug)]
 pub enum Claim {
-    /// Signed with version 4.
+    /// A signature of version 4.
     Four(Box<VersionFour>),
-    /// Signed with version 2, in the query.
+    /// A signature of version 2, in the query.
     Two(VersionTwo),
 }
 
 impl Claim {
-    /// The access key id whose secret is needed to verify this.
+    /// The access key id. Its secret is needed to verify the claim.
     pub fn access_key(&self) -> &str {
         match self {
             Self::Four(claim) => &claim.credential.access_key,
@@ -36,7 +37,7 @@ impl Claim {
         }
     }
 
-    /// Checks time, coverage and signature.
+    /// Checks the time, the signed headers and the signature.
     ///
     /// # Errors
     /// `RequestTimeTooSkewed`, `AccessDenied` (expired, not yet valid, headers not signed), or
@@ -59,7 +60,7 @@ impl Claim {
     }
 }
 
-/// What Signature Version 4 says.
+/// The claim of a request with Signature Version 4.
 #[derive(Clone, Debug)]
 pub struct VersionFour {
     pub(super) credential: ParsedCredential,
@@ -68,7 +69,7 @@ pub struct VersionFour {
     pub(super) signature: String,
     pub(super) content: ContentSha256,
     pub(super) payload: String,
-    /// For presigned requests, seconds of validity.
+    /// The validity of a presigned request, in seconds.
     pub(super) expires_s: Option<u64>,
 }
 
@@ -82,17 +83,17 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Whose secret it was.
+    /// The access key id that signed the request.
     pub fn access_key(&self) -> &str {
         &self.access_key
     }
 
-    /// What the signature says about the body.
+    /// What the signature covers of the body.
     pub fn content(&self) -> &ContentSha256 {
         &self.content
     }
 
-    /// The chain of chunk signatures that the request's own signature starts. Version 2 has none.
+    /// The chain of chunk signatures, which starts with the request's own signature. Version 2 has none.
     pub fn chunk_signer(&self) -> Option<ChunkSigner> {
         self.chunks.clone()
     }
@@ -164,9 +165,9 @@ impl VersionFour {
         Ok(())
     }
 
-    /// `host` and every `x-amz-*` and `x-cairn-*` header must be signed, else who captured a request could change
-    /// what it means. In header authentication `x-amz-content-sha256` is: it ends the canonical request, whether or
-    /// not it is listed.
+    /// Checks that `host` and every `x-amz-*` and `x-cairn-*` header is signed. Otherwise an attacker who captured a
+    /// request could change its meaning. With header authentication `x-amz-content-sha256` is always covered: its value
+    /// ends the canonical request, even if the header is not listed.
     fn check_coverage(&self, request: &RequestView<'_>) -> S3Result<()> {
         let signed = |name: &str| self.signed_headers.iter().any(|header| header == name);
         let mut missing: Vec<&str> = request
@@ -190,7 +191,8 @@ impl VersionFour {
         .detail("HeadersNotSigned", missing.join(", ")))
     }
 
-    /// Tells the client what we signed, as AWS does: nothing in it is secret, and it ends most searches.
+    /// Adds what the server signed to the error, as AWS does. It contains no secret, and shows a client developer the
+    /// difference.
     fn mismatch(&self, to_sign: &str, canonical: &[u8]) -> S3Error {
         S3Error::new(ErrorCode::SignatureDoesNotMatch)
             .detail("AWSAccessKeyId", &self.credential.access_key)

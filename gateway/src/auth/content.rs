@@ -1,27 +1,27 @@
-//! `x-amz-content-sha256`: what a signature says about the body.
+//! `x-amz-content-sha256`: what a signature covers of the body.
 
 use crate::error::{S3Error, S3Result};
 
-/// The header's values, as "Signature Calculations for the Authorization Header" lists them.
+/// The values of the header, from "Signature Calculations for the Authorization Header".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContentSha256 {
     /// The SHA-256 of the whole body.
     Digest([u8; 32]),
-    /// `UNSIGNED-PAYLOAD`: the signature says nothing about the body.
+    /// `UNSIGNED-PAYLOAD`: the signature does not cover the body.
     Unsigned,
     /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`: aws-chunked, each chunk signed.
     Chunks,
-    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER`: the same, with signed trailers.
+    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER`: aws-chunked, each chunk and the trailers signed.
     ChunksAndTrailer,
-    /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`: aws-chunked with trailers, nothing of it signed.
+    /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`: aws-chunked with trailers, without signatures.
     UnsignedTrailer,
 }
 
 impl ContentSha256 {
-    /// Reads the header's value.
+    /// Parses the header's value.
     ///
     /// # Errors
-    /// `InvalidArgument` as AWS words it; `NotImplemented` for SigV4A's streaming forms.
+    /// `InvalidArgument` with AWS's message; `NotImplemented` for the streaming forms of SigV4A.
     pub fn parse(text: &str) -> S3Result<Self> {
         match text {
             "UNSIGNED-PAYLOAD" => Ok(Self::Unsigned),

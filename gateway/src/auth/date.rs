@@ -1,4 +1,4 @@
-//! The instants of SigV4.
+//! Instants in SigV4.
 
 use cairn_protocol::env::Timestamp;
 use time::format_description::BorrowedFormatItem;
@@ -9,7 +9,7 @@ use crate::types::parse_date_s;
 
 const BASIC: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
 
-/// An instant as `x-amz-date` writes it (ISO 8601 basic, UTC, whole seconds): `20130524T000000Z`.
+/// An instant in the form of `x-amz-date` (ISO 8601 basic, UTC, whole seconds): `20130524T000000Z`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AmzDate {
     text: String,
@@ -17,13 +17,13 @@ pub struct AmzDate {
 }
 
 impl AmzDate {
-    /// Reads the ISO 8601 basic form.
+    /// Parses the ISO 8601 basic form.
     pub fn parse(text: &str) -> Option<Self> {
         let at = PrimitiveDateTime::parse(text, BASIC).ok()?.assume_utc();
         Some(Self { text: text.to_owned(), at: timestamp(at)? })
     }
 
-    /// Reads an `x-amz-date` header: the ISO form, or RFC 9110's that some clients put there.
+    /// Parses an `x-amz-date` header: the ISO form, or the form of RFC 9110 that some clients send.
     pub fn parse_amz_header(text: &str) -> Option<Self> {
         Self::parse(text).or_else(|| {
             let since = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
@@ -31,12 +31,12 @@ impl AmzDate {
         })
     }
 
-    /// Reads a `Date` header: the same, and every other form in which clients write dates.
+    /// Parses a `Date` header: the forms of `x-amz-date`, and every other form in which clients write dates.
     pub fn parse_header(text: &str) -> Option<Self> {
         Self::parse(text).or_else(|| Self::of(Timestamp(parse_date_s(text)?.checked_mul(1000)?)))
     }
 
-    /// This instant, to the second.
+    /// This instant, cut to the second.
     pub fn of(at: Timestamp) -> Option<Self> {
         let date = OffsetDateTime::from_unix_timestamp(i64::try_from(at.0 / 1000).ok()?).ok()?;
         Some(Self { text: date.format(BASIC).ok()?, at: Timestamp(at.0 / 1000 * 1000) })
@@ -49,7 +49,7 @@ impl AmzDate {
 
     /// `20130524`.
     pub fn day(&self) -> &str {
-        // The form is fixed: eight digits come first.
+        // The text has a fixed form that begins with eight digits.
         self.text.get(..8).unwrap_or_default()
     }
 

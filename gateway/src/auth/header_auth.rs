@@ -10,7 +10,7 @@ use super::version_two_refused;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::headers::single;
 
-/// Reads the claim in an `Authorization` header.
+/// Parses the claim in an `Authorization` header.
 pub(super) fn read(headers: &HeaderMap, region: &str) -> S3Result<Claim> {
     let text = single(headers, header::AUTHORIZATION.as_str()).ok().flatten();
     let text = text.ok_or_else(|| malformed("the header is no text."))?;
@@ -49,7 +49,7 @@ impl Fields {
                     "Signature Version 4A is not supported. Please use AWS4-HMAC-SHA256.",
                 ));
             }
-            // Signature Version 2, which is not understood in a header.
+            // Signature Version 2 in a header, which is not supported.
             "AWS" => {
                 return Err(version_two_refused());
             }
@@ -90,7 +90,7 @@ impl Fields {
 const THREE_COMPONENTS: &str =
     "the authorization header requires three components: Credential, SignedHeaders, and Signature.";
 
-/// The request's date: `x-amz-date`, or `Date` where there is none.
+/// The request's date: `x-amz-date`, or `Date` if that is missing.
 fn date(headers: &HeaderMap) -> S3Result<AmzDate> {
     let date = match single(headers, "x-amz-date")? {
         Some(date) => AmzDate::parse_amz_header(date),
@@ -112,13 +112,5 @@ fn malformed(what: &str) -> S3Error {
 }
 
 fn credential_error(error: &CredentialError) -> S3Error {
-    let answer = malformed(&error.to_string());
-    match error {
-        CredentialError::Region { expected, .. } => answer.detail("Region", expected),
-        CredentialError::Form
-        | CredentialError::Terminal(_)
-        | CredentialError::Day(_)
-        | CredentialError::Service(_)
-        | CredentialError::OtherDay(_) => answer,
-    }
+    error.add_details(malformed(&error.to_string()))
 }

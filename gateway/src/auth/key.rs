@@ -13,12 +13,12 @@ use super::scope::Scope;
 pub struct SecretKey(String);
 
 impl SecretKey {
-    /// This secret.
+    /// Wraps a secret.
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
     }
 
-    /// Whether this is the same secret; in a time that does not tell how much of it is.
+    /// Compares two secrets in constant time.
     pub fn is(&self, other: &Self) -> bool {
         self.as_bytes().ct_eq(other.as_bytes()).into()
     }
@@ -42,7 +42,7 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// A key good for one day, region and service. Never printed.
+/// A signing key for one day, region and service. Never printed.
 #[derive(Clone)]
 pub struct SigningKey([u8; 32]);
 
@@ -59,7 +59,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// A signature that we computed: 64 lower-case hex digits.
+/// A computed signature: 64 lower-case hex digits.
 #[derive(Clone, Debug)]
 pub struct Signature(String);
 
@@ -69,7 +69,7 @@ impl Signature {
         &self.0
     }
 
-    /// Whether `claimed` is this signature, in a time that does not tell how much of it is right.
+    /// Compares this signature with the claimed one in constant time.
     pub fn matches(&self, claimed: &str) -> bool {
         self.0.as_bytes().ct_eq(claimed.as_bytes()).into()
     }
@@ -81,7 +81,7 @@ fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
             mac.update(message);
             mac.finalize().into_bytes().into()
         }
-        // HMAC takes keys of any length (RFC 2104), so the type's error never happens.
+        // HMAC takes keys of any length (RFC 2104), so the error cannot occur.
         Err(_) => unreachable!("HMAC takes keys of any length"),
     }
 }

@@ -1,8 +1,9 @@
-//! Signature Version 4 (and 2, in presigned URLs): who sent a request, and that it was not changed on the way.
+//! Signature Version 4, and version 2 in presigned URLs. A signature proves who sent a request and that it was not
+//! changed.
 //!
-//! [`read_claim`] takes the claim out of a request, the caller looks up the secret, and
-//! [`Claim::verify`] gives a [`Verified`], the only proof of identity that the crate knows. All of it
-//! is pure: time and secrets come in as arguments.
+//! [`read_claim`] parses the claim of a request, the service looks up the secret, and [`Claim::verify`] returns a
+//! [`Verified`], which is the only proof of identity in this crate. The module does no IO: time and secrets are
+//! arguments.
 
 mod canonical;
 mod chunk;
@@ -33,20 +34,20 @@ use http::header;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::uri::Query;
 
-/// What a gateway lets its clients sign with.
+/// The signatures that a gateway accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted<'a> {
-    /// Our region.
+    /// The region of the gateway.
     pub region: &'a str,
-    /// Whether URLs that are presigned with version 2 are good. Their life has no limit.
+    /// Whether URLs that are presigned with version 2 are accepted. Their validity has no upper limit.
     pub version_two: bool,
 }
 
-/// Reads what a request claims.
+/// Parses the claim of a request.
 ///
 /// # Errors
-/// `AccessDenied` for an anonymous request, `InvalidArgument` for more than one mechanism,
-/// `InvalidRequest` for one that is not accepted, and what the mechanisms' own rules say.
+/// `AccessDenied` for an anonymous request, `InvalidArgument` for more than one mechanism, `InvalidRequest` for a
+/// mechanism that is not accepted, and the errors of the mechanism.
 pub fn read_claim(request: &RequestView<'_>, accepted: Accepted<'_>) -> S3Result<Claim> {
     let (query, headers) = (request.query, request.headers);
     let in_header = headers.get_all(header::AUTHORIZATION).iter().count();
@@ -63,7 +64,7 @@ pub fn read_claim(request: &RequestView<'_>, accepted: Accepted<'_>) -> S3Result
         ));
     }
     if headers.contains_key("x-amz-security-token") || query.has("X-Amz-Security-Token") {
-        // Temporary credentials: there is no token service that could have made one.
+        // Temporary credentials. There is no token service that could have issued them.
         return Err(S3Error::new(ErrorCode::InvalidToken));
     }
     if version_two && !accepted.version_two {
@@ -79,14 +80,14 @@ pub fn read_claim(request: &RequestView<'_>, accepted: Accepted<'_>) -> S3Result
     }
 }
 
-/// As AWS answers in the regions that never had version 2.
+/// The error of the AWS regions that never supported version 2.
 fn version_two_refused() -> S3Error {
     S3Error::invalid_request(
         "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
     )
 }
 
-/// Whether the query has a signature of version 2.
+/// Whether the query contains a signature of version 2.
 pub fn is_version_two(query: &Query) -> bool {
     query.has("AWSAccessKeyId") || query.has("Signature")
 }

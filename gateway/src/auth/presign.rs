@@ -12,10 +12,10 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::headers::single;
 use crate::uri::Query;
 
-/// AWS: at most seven days, because the signing key itself is good for no longer.
+/// AWS's limit is seven days, because the signing key is valid for no longer.
 const EXPIRES_MAX_S: u64 = 604_800;
 
-/// Reads the claim in the query.
+/// Parses the claim in the query.
 pub(super) fn read(query: &Query, headers: &HeaderMap, region: &str) -> S3Result<Claim> {
     match query.get("X-Amz-Algorithm") {
         Some("AWS4-HMAC-SHA256") => {}
@@ -50,7 +50,7 @@ pub(super) fn read(query: &Query, headers: &HeaderMap, region: &str) -> S3Result
     })))
 }
 
-/// A presigned request may say what its body is; most do not.
+/// A presigned request may declare the digest of its body. Most do not.
 fn payload(query: &Query, headers: &HeaderMap) -> S3Result<String> {
     let header = single(headers, "x-amz-content-sha256")?;
     Ok(query.get("X-Amz-Content-Sha256").or(header).unwrap_or("UNSIGNED-PAYLOAD").to_owned())
@@ -78,15 +78,7 @@ fn wrong(what: impl Into<String>) -> S3Error {
 }
 
 fn credential_error(error: &CredentialError) -> S3Error {
-    let answer = wrong(format!("Error parsing the X-Amz-Credential parameter; {error}"));
-    match error {
-        CredentialError::Region { expected, .. } => answer.detail("Region", expected),
-        CredentialError::Form
-        | CredentialError::Terminal(_)
-        | CredentialError::Day(_)
-        | CredentialError::Service(_)
-        | CredentialError::OtherDay(_) => answer,
-    }
+    error.add_details(wrong(format!("Error parsing the X-Amz-Credential parameter; {error}")))
 }
 
 #[cfg(test)]

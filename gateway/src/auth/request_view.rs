@@ -1,4 +1,4 @@
-//! What a signature covers of a request.
+//! The parts of a request that a signature covers.
 
 use http::{HeaderMap, Method};
 
@@ -9,13 +9,13 @@ use crate::uri::Query;
 pub struct RequestView<'a> {
     /// The method.
     pub method: &'a Method,
-    /// The path as it was sent.
+    /// The path as the client sent it.
     pub raw_path: &'a str,
     /// The query.
     pub query: &'a Query,
-    /// The headers, `host` among them.
+    /// The headers, including `host`.
     pub headers: &'a HeaderMap,
-    /// The bucket, if the host name tells it.
+    /// The bucket, if the host name contains it.
     pub virtual_bucket: Option<&'a str>,
 }
 

@@ -1,6 +1,8 @@
-//! What a signature is good for.
+//! The credential scope of a signature: the day, region and service for which it is valid.
 
 use std::fmt;
+
+use crate::error::S3Error;
 
 /// The credential scope: `20130524/us-east-1/s3/aws4_request`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +11,7 @@ pub struct Scope {
     pub day: String,
     /// The region.
     pub region: String,
-    /// The service; `s3` for us.
+    /// The service, always `s3`.
     pub service: String,
 }
 
@@ -19,7 +21,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// `Credential=` taken apart: an access key id and the scope.
+/// A parsed `Credential=`: the access key id and the scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParsedCredential {
     /// The access key id. It may itself contain slashes.
@@ -28,27 +30,27 @@ pub struct ParsedCredential {
     pub scope: Scope,
 }
 
-/// What is wrong with a `Credential=`.
+/// Why a `Credential=` is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
-    /// Not five parts.
+    /// It does not have five parts.
     #[error("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")]
     Form,
-    /// The last part is another one.
+    /// The last part is not `aws4_request`.
     #[error("the terminal \"{0}\" is wrong; expecting \"aws4_request\".")]
     Terminal(String),
-    /// The day is no day.
+    /// The day is not a date.
     #[error("incorrect date format \"{0}\". This date in the credential must be in the format \"yyyyMMdd\".")]
     Day(String),
-    /// Another service.
+    /// The service is not `s3`.
     #[error("incorrect service \"{0}\". This endpoint belongs to \"s3\".")]
     Service(String),
-    /// Another region.
+    /// The region is not the gateway's.
     #[error("the region '{given}' is wrong; expecting '{expected}'")]
     Region {
         /// The region in the request.
         given: String,
-        /// Ours.
+        /// The gateway's region.
         expected: String,
     },
     /// The day is not that of the request's date.
@@ -56,11 +58,21 @@ pub enum CredentialError {
     OtherDay(String),
 }
 
+impl CredentialError {
+    /// Adds the elements to the response that AWS adds: a client that used a wrong region learns the right one.
+    pub(crate) fn add_details(&self, answer: S3Error) -> S3Error {
+        match self {
+            Self::Region { expected, .. } => answer.detail("Region", expected),
+            Self::Form | Self::Terminal(_) | Self::Day(_) | Self::Service(_) | Self::OtherDay(_) => answer,
+        }
+    }
+}
+
 impl ParsedCredential {
-    /// Reads `<access key>/<day>/<region>/<service>/aws4_request`.
+    /// Parses `<access key>/<day>/<region>/<service>/aws4_request`.
     ///
     /// # Errors
-    /// What is wrong with its form.
+    /// Why its form is refused.
     pub fn parse(text: &str) -> Result<Self, CredentialError> {
         let mut parts = text.rsplitn(5, '/');
         let (Some(terminal), Some(service), Some(region), Some(day), Some(access_key)) =
@@ -81,10 +93,10 @@ impl ParsedCredential {
         Ok(Self { access_key: access_key.to_owned(), scope })
     }
 
-    /// Checks that the scope is this region's S3 on this day.
+    /// Checks that the scope is S3 in this region on this day.
     ///
     /// # Errors
-    /// Which part of it is another one.
+    /// The part that differs.
     pub fn check(&self, region: &str, day: &str) -> Result<(), CredentialError> {
         if self.scope.service != "s3" {
             return Err(CredentialError::Service(self.scope.service.clone()));

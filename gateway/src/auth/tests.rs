@@ -257,7 +257,7 @@ fn chunk_signatures_agree_with_the_documentation() {
     }
 }
 
-/// The same page's sibling, "Signature calculations … Including trailing headers".
+/// "Signature calculations … Including trailing headers", the example.
 #[test]
 fn trailer_signatures_agree_with_the_documentation() {
     let header = authorization(
@@ -286,7 +286,7 @@ fn trailer_signatures_agree_with_the_documentation() {
 }
 
 proptest! {
-    /// Whatever a client writes into the places that are parsed, the answer is an error and no panic.
+    /// Any text in the places that are parsed causes an error and no panic.
     #[test]
     fn nothing_that_is_sent_makes_verification_panic(
         authorization in "(AWS4-HMAC-SHA256|AWS| |,|=|;|Credential|SignedHeaders|Signature|/|s3|us-east-1|aws4_request|[a-z0-9]{1,8}|20130524){0,30}",

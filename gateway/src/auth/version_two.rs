@@ -1,12 +1,12 @@
-//! Signature Version 2, in presigned URLs only: boto3 and version 1 of aws-cli still presign with it
-//! where the region is us-east-1 and nothing else is configured. It is off unless the configuration turns it on: such
-//! a URL may be good for ever, and its signature is of SHA-1.
+//! Signature Version 2, in presigned URLs only. boto3 and version 1 of aws-cli still presign with it if the region is
+//! us-east-1 and nothing else is configured. It is off by default: such a URL may be valid for ever, and the signature
+//! is HMAC-SHA1.
 //!
 //! Source: Amazon S3 User Guide, "Signing and authenticating REST requests (AWS signature version 2)", there "Query
 //! string request authentication alternative".
 //!
-//! The signature covers method, path, `Content-MD5`, `Content-Type`, all `x-amz-*` headers and some query
-//! parameters. Parameters that it does not cover are refused here: the holder of a URL could add them.
+//! The signature covers the method, the path, `Content-MD5`, `Content-Type`, all `x-amz-*` headers and some query
+//! parameters. All other parameters are refused, because the holder of a URL could add them.
 
 use std::time::Duration;
 
@@ -50,18 +50,18 @@ const COVERED: [&str; 22] = [
     "website",
 ];
 
-/// What a presigned URL of version 2 claims.
+/// The claim of a URL that is presigned with version 2.
 #[derive(Clone, Debug)]
 pub struct VersionTwo {
     pub(super) access_key: String,
     signature: String,
-    /// As it was sent, for the signature.
+    /// The value as it was sent; the signature covers it.
     expires: String,
     expires_at: Timestamp,
 }
 
 impl VersionTwo {
-    /// Reads the query.
+    /// Parses the query.
     pub(super) fn read(query: &Query) -> S3Result<Self> {
         let required = |name| {
             query.get(name).map(str::to_owned).ok_or_else(|| {
@@ -81,7 +81,7 @@ impl VersionTwo {
         Ok(Self { access_key, signature, expires, expires_at })
     }
 
-    /// Checks time, coverage and signature.
+    /// Checks the time, the parameters and the signature.
     pub(super) fn verify(
         &self,
         request: &RequestView<'_>,
@@ -134,12 +134,12 @@ impl VersionTwo {
     }
 }
 
-/// The parameters that hold the signature.
+/// The parameters of the signature itself.
 pub(super) fn is_own(name: &str) -> bool {
     matches!(name, "AWSAccessKeyId" | "Signature" | "Expires")
 }
 
-/// All bytes of a header, whatever they are: each is signed.
+/// The bytes of all values of a header, unchanged, as they are signed.
 fn values(headers: &HeaderMap, name: &str) -> Vec<u8> {
     let values: Vec<&[u8]> =
         headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii()).collect();
@@ -154,7 +154,8 @@ fn amz_headers(headers: &HeaderMap) -> Vec<u8> {
     names.into_iter().flat_map(line).collect()
 }
 
-/// The path as it was sent, behind the bucket if that is in the host name, and the parameters covered.
+/// The resource that is signed: the path as it was sent, after the bucket if that is in the host name, and the covered
+/// parameters.
 fn resource(request: &RequestView<'_>) -> String {
     let mut covered: Vec<_> =
         request.query.pairs().iter().filter(|(name, _)| COVERED.contains(&name.as_str())).collect();
@@ -176,7 +177,7 @@ impl SecretKey {
                 mac.update(to_sign);
                 STANDARD.encode(mac.finalize().into_bytes())
             }
-            // HMAC takes keys of any length (RFC 2104), so the type's error never happens.
+            // HMAC takes keys of any length (RFC 2104), so the error cannot occur.
             Err(_) => unreachable!("HMAC takes keys of any length"),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use backon::{ConstantBuilder, Retryable};
 use cairn_protocol::env::Env;
 use cairn_protocol::id::BlockId;
 use cairn_protocol::metadata::{Grant, Metadata, MetadataError, ReleaseGrants, RenewGrants};
@@ -17,25 +18,25 @@ use super::Parts;
 pub(super) struct Lease {
     metadata: Arc<dyn Metadata>,
     env: Env,
-    held: Arc<Mutex<Held>>,
+    held: Arc<Mutex<LeasedGrants>>,
     _renewal: AbortOnDropHandle<()>,
 }
 
 #[derive(Default)]
-struct Held {
-    grants: BTreeMap<BlockId, HeldGrant>,
+struct LeasedGrants {
+    grants: BTreeMap<BlockId, LeasedGrant>,
     /// Wakes the renewal when there are grants with less time left.
     added: Arc<tokio::sync::Notify>,
 }
 
 /// A grant, and when to renew it by the monotonic clock: when half of its time is over.
 #[derive(Clone)]
-pub(super) struct HeldGrant {
+pub(super) struct LeasedGrant {
     pub(super) grant: Grant,
     renew_at: Duration,
 }
 
-impl HeldGrant {
+impl LeasedGrant {
     /// Of a grant that was given or renewed just now. The metanode's clock may differ from ours by anything, so it is the
     /// time that is left which counts, and not when it ends.
     fn new(grant: Grant, env: &Env) -> Self {
@@ -47,19 +48,19 @@ impl HeldGrant {
     }
 }
 
-fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+fn lock(held: &Mutex<LeasedGrants>) -> MutexGuard<'_, LeasedGrants> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long to wait before a failed renewal or release is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// How often a release is tried. A grant that is not given back expires by itself.
-const RELEASE_ATTEMPTS: u32 = 3;
+/// How often a failed release is tried again. A grant that is not given back expires by itself.
+const RELEASE_RETRIES: usize = 2;
 
 impl Lease {
     pub(super) fn new(parts: &Parts) -> Self {
-        let held = Arc::new(Mutex::new(Held::default()));
+        let held = Arc::new(Mutex::new(LeasedGrants::default()));
         let renewal = renew(parts.metadata.clone(), parts.env.clone(), Arc::downgrade(&held));
         let renewal = tokio::spawn(with_request_id(current_request_id(), renewal));
         Self {
@@ -74,7 +75,7 @@ impl Lease {
     pub(super) fn add(&self, grants: &[Grant]) {
         let mut held = lock(&self.held);
         held.grants
-            .extend(grants.iter().map(|grant| (grant.block, HeldGrant::new(grant.clone(), &self.env))));
+            .extend(grants.iter().map(|grant| (grant.block, LeasedGrant::new(grant.clone(), &self.env))));
         held.added.notify_one();
     }
 
@@ -100,12 +101,12 @@ impl Lease {
 
     /// Nothing is given back any more: a commit has begun whose outcome may stay unknown. What is not
     /// committed expires by itself.
-    pub(super) fn disarm(&self) -> BTreeMap<BlockId, HeldGrant> {
+    pub(super) fn disarm(&self) -> BTreeMap<BlockId, LeasedGrant> {
         std::mem::take(&mut lock(&self.held).grants)
     }
 
     /// The commit was refused before anything was done: all is as it was before [`disarm`](Self::disarm).
-    pub(super) fn rearm(&self, grants: BTreeMap<BlockId, HeldGrant>) {
+    pub(super) fn rearm(&self, grants: BTreeMap<BlockId, LeasedGrant>) {
         let mut held = lock(&self.held);
         held.grants.extend(grants);
         held.added.notify_one();
@@ -128,20 +129,19 @@ impl Drop for Lease {
 }
 
 async fn release(metadata: Arc<dyn Metadata>, env: Env, grants: Vec<Grant>) {
-    for _ in 0..RELEASE_ATTEMPTS {
-        match metadata.release_grants(ReleaseGrants { grants: grants.clone() }).await {
-            Ok(()) => return,
-            Err(MetadataError::Unavailable { .. }) => env.sleep(RETRY_DELAY).await,
-            Err(error) => {
-                cairn_protocol::warn_peer!(%error, "grants cannot be given back; they will expire");
-                return;
-            }
-        }
+    let attempt = || metadata.release_grants(ReleaseGrants { grants: grants.clone() });
+    let released = attempt
+        .retry(ConstantBuilder::new().with_delay(RETRY_DELAY).with_max_times(RELEASE_RETRIES))
+        .sleep(env.sleeper())
+        .when(|error| matches!(error, MetadataError::Unavailable { .. }))
+        .await;
+    if let Err(error) = released {
+        cairn_protocol::warn_peer!(%error, "grants cannot be given back; they will expire");
     }
 }
 
 /// Renews all grants when half of the time of the first of them is over.
-async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<Held>>) {
+async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<LeasedGrants>>) {
     while let Some((grants, added)) = snapshot(&held) {
         let added = added.notified();
         let Some(renew_at) = grants.iter().map(|held| held.renew_at).min() else {
@@ -166,7 +166,7 @@ async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<Held>>) {
                 for grant in renewed {
                     // Not those that were given back while the renewal was under way.
                     if let Some(old) = held.grants.get_mut(&grant.block) {
-                        *old = HeldGrant::new(grant, &env);
+                        *old = LeasedGrant::new(grant, &env);
                     }
                 }
             }
@@ -186,7 +186,7 @@ async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<Held>>) {
     }
 }
 
-fn snapshot(held: &Weak<Mutex<Held>>) -> Option<(Vec<HeldGrant>, Arc<tokio::sync::Notify>)> {
+fn snapshot(held: &Weak<Mutex<LeasedGrants>>) -> Option<(Vec<LeasedGrant>, Arc<tokio::sync::Notify>)> {
     let held = held.upgrade()?;
     let held = lock(&held);
     Some((held.grants.values().cloned().collect(), held.added.clone()))

@@ -5,12 +5,11 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::xml::Element;
 
 impl Declaration {
-    /// Refuses elements that the operation does not declare: one that we would ignore may be one that changes the
-    /// meaning. An operation that declares none judges its document by itself.
+    /// Refuses elements that the operation does not declare, because an element that is ignored may change the meaning.
+    /// An operation that declares no elements checks its document by itself.
     ///
     /// # Errors
-    /// `NotImplemented` for an element that AWS knows and that is not built, `MalformedXML` for one that AWS does not
-    /// know.
+    /// `NotImplemented` for an element that AWS has and Cairn does not, `MalformedXML` for an unknown element.
     pub(crate) fn check_document(&self, root: &Element) -> S3Result<()> {
         let elements: Vec<&Member> =
             self.all_members().filter(|member| member.place == Place::Element).collect();
@@ -23,7 +22,7 @@ fn check(elements: &[&Member], element: &Element, path: &str) -> S3Result<()> {
         let path = format!("{path}/{}", child.name());
         let member = elements.iter().find(|member| member.name == path);
         match member.map(|member| (member, member.support)) {
-            // What is there and empty asks for nothing, as a rule.
+            // An empty element asks for nothing, as a rule.
             Some((member, Support::Missing(_))) if is_empty(child) && !member.asks_when_empty => {}
             Some((member, Support::Missing(_))) => return Err(member.not_implemented(&path)),
             Some((_, Support::Works | Support::Partly(_) | Support::Moot(_))) => {}

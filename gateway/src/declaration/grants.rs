@@ -1,12 +1,12 @@
-//! Headers that grant permissions: only full control to the owner is accepted, because the owner has it anyway.
+//! Headers that grant permissions. Only full control for the owner is accepted, because the owner has it already.
 
 use crate::error::{S3Error, S3Result};
 use crate::types::OWNER_ID;
 
-/// Judges `x-amz-grant-full-control`: `type=value`, separated by commas.
+/// Checks `x-amz-grant-full-control`: `type=value`, separated by commas.
 ///
 /// # Errors
-/// `InvalidArgument` for what is no list of grantees, `NotImplemented` for grantees other than the owner.
+/// `InvalidArgument` for a text that is not a list of grantees, `NotImplemented` for grantees other than the owner.
 pub(crate) fn check_full_control(name: &str, value: &str) -> S3Result<()> {
     for grantee in value.split(',') {
         let (kind, who) = grantee.trim().split_once('=').unwrap_or(("", ""));
@@ -22,7 +22,7 @@ pub(crate) fn check_full_control(name: &str, value: &str) -> S3Result<()> {
     Ok(())
 }
 
-/// The refusal of all other grants.
+/// The error for all other grants.
 pub(crate) fn no_grants() -> S3Error {
     S3Error::not_implemented("Grants are not implemented, but for full control to the owner.")
 }

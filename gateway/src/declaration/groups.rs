@@ -11,14 +11,14 @@ use super::member::Member;
 use crate::caller::check_owner;
 use crate::error::{S3Error, S3Result};
 
-/// Why an object lock is refused.
+/// Why headers of Object Lock are refused.
 const NO_LOCK: &str = "Object Lock is not implemented: nothing would keep the object from being deleted.";
 
-/// Why encryption is refused.
+/// Why headers of encryption are refused.
 const NO_ENCRYPTION: &str =
     "Server-side encryption is not implemented: the data would be stored without being encrypted.";
 
-/// Why another sum than ours is refused.
+/// Why checksums of other algorithms are refused.
 const NO_SUM: &str =
     "This checksum algorithm is not implemented: CRC32, CRC32C, CRC64NVME, SHA1 and SHA256 are.";
 
@@ -28,20 +28,20 @@ const NO_CHARGE: &str = "nobody is charged for requests";
 pub(crate) const VERSION: Member =
     Member::query("versionId").partly("`null` only: buckets have no other versions yet");
 
-/// Who must own the bucket.
+/// The account that the client expects to own the bucket.
 pub(crate) const OWNER: Member = Member::header("x-amz-expected-bucket-owner").judged(check_owner);
 
-/// Who must own the bucket of the source.
+/// The account that the client expects to own the source's bucket.
 pub(crate) const SOURCE_OWNER: Member =
     Member::header("x-amz-source-expected-bucket-owner").judged(check_owner);
 
-/// Who pays.
+/// The client agrees to pay for the request.
 pub(crate) const PAYER: Member = Member::header("x-amz-request-payer").moot(NO_CHARGE);
 
-/// What nearly all operations have.
+/// Members of nearly all operations.
 pub(crate) const COMMON: &[Member] = &[OWNER, PAYER];
 
-/// What operations on the configuration of buckets have.
+/// Members of operations on bucket configurations.
 pub(crate) const BUCKET: &[Member] = &[OWNER];
 
 /// The digests of a body.
@@ -61,7 +61,7 @@ pub(crate) const INTEGRITY: &[Member] = &[
     Member::header("x-amz-checksum-xxhash128").missing(NO_SUM),
 ];
 
-/// The algorithms of which not all are built, in words.
+/// The algorithms, as an error message lists them. Not all are implemented.
 pub(crate) const ALGORITHMS_TEXT: &str = "CRC32, CRC32C, CRC64NVME, SHA1 and SHA256";
 
 /// The algorithms that AWS lists.
@@ -81,7 +81,7 @@ fn unsupported_algorithm(_: &str, _: &str) -> S3Error {
     )
 }
 
-/// What is kept with an object and given back.
+/// Attributes that are stored with an object and returned with it.
 pub(crate) const ATTRIBUTES: &[Member] = &[
     Member::header("cache-control"),
     Member::header("content-disposition"),
@@ -96,7 +96,7 @@ pub(crate) const ATTRIBUTES: &[Member] = &[
     Member::header("x-amz-website-redirect-location").missing("Websites are not implemented."),
 ];
 
-/// Who may do what with a new object.
+/// Permissions for a new object.
 pub(crate) const OBJECT_GRANTS: &[Member] = &[
     Member::header("x-amz-acl")
         .partly("`private`, `bucket-owner-full-control` and `bucket-owner-read`, which are so anyway")
@@ -110,7 +110,7 @@ pub(crate) const OBJECT_GRANTS: &[Member] = &[
     GRANT_WRITE_ACP,
 ];
 
-/// Who may do what with a bucket.
+/// Permissions for a bucket.
 pub(crate) const BUCKET_GRANTS: &[Member] = &[
     Member::header("x-amz-acl")
         .partly("`private` and `bucket-owner-full-control`, which are so anyway")
@@ -131,7 +131,7 @@ const FULL_CONTROL: Member = Member::header("x-amz-grant-full-control")
     .partly("the owner, who has it anyway")
     .judged(check_full_control);
 const GRANT_READ: Member = Member::header("x-amz-grant-read").missing(NO_GRANTS);
-/// For buckets, and PutObjectAcl.
+/// Permissions that PutBucketAcl and PutObjectAcl set in headers.
 pub(crate) const GRANT_WRITE: Member = Member::header("x-amz-grant-write").missing(NO_GRANTS);
 const GRANT_READ_ACP: Member = Member::header("x-amz-grant-read-acp").missing(NO_GRANTS);
 const GRANT_WRITE_ACP: Member = Member::header("x-amz-grant-write-acp").missing(NO_GRANTS);
@@ -181,7 +181,7 @@ pub(crate) const SOURCE_CUSTOMER_KEY: &[Member] = &[
     Member::header("x-amz-copy-source-server-side-encryption-customer-key-md5").missing(NO_ENCRYPTION),
 ];
 
-/// What keeps a new object from being deleted.
+/// Object Lock of a new object.
 pub(crate) const LOCK: &[Member] = &[
     Member::header("x-amz-object-lock-mode")
         .missing(NO_LOCK)
@@ -195,7 +195,7 @@ pub(crate) const LOCK: &[Member] = &[
     Member::header("x-amz-object-lock-event-hold-duration-years").missing(NO_LOCK),
 ];
 
-/// The source of a copy, and its guards.
+/// The source of a copy, and its conditions.
 pub(crate) const COPY_SOURCE: &[Member] = &[
     Member::header("x-amz-copy-source").partly("no access points; of versions `null` only"),
     Member::header("x-amz-copy-source-if-match"),
@@ -205,18 +205,18 @@ pub(crate) const COPY_SOURCE: &[Member] = &[
     SOURCE_OWNER,
 ];
 
-/// Whether something of the source of a copy is replaced.
+/// Whether a copy replaces attributes of the source.
 pub(crate) const DIRECTIVE: Listed = Listed::new(&["COPY", "REPLACE"], &[]).otherwise(invalid_directive);
 
-/// Whether the annotations of the source are copied.
+/// Whether a copy includes the annotations of the source.
 pub(crate) const ANNOTATION_DIRECTIVE: Listed =
     Listed::new(&["COPY", "EXCLUDE"], &[]).otherwise(invalid_directive);
 
-/// What the checksum of an object is of.
+/// Whether the checksum of an object is composite or covers the full object.
 pub(crate) const CHECKSUM_TYPE: Listed =
     Listed::new(&["COMPOSITE", "FULL_OBJECT"], &[]).any_case().otherwise(invalid_header);
 
-/// What the document of a completion says of its parts.
+/// The elements of a completion that describe its parts.
 pub(crate) const COMPLETED_PARTS: &[Member] = &[
     Member::element("CompleteMultipartUpload/Part/PartNumber"),
     Member::element("CompleteMultipartUpload/Part/ETag"),
@@ -232,7 +232,7 @@ pub(crate) const COMPLETED_PARTS: &[Member] = &[
     Member::element("CompleteMultipartUpload/Part/ChecksumXXHASH128").missing(NO_SUM),
 ];
 
-/// What deletes of objects have.
+/// Members of operations that delete objects.
 pub(crate) const DELETE: &[Member] = &[
     Member::header("x-amz-mfa").missing("Multi-factor authentication is not implemented."),
     Member::header("x-amz-bypass-governance-retention")
@@ -240,7 +240,7 @@ pub(crate) const DELETE: &[Member] = &[
         .judged(refuse_bypass),
 ];
 
-/// No bucket has Object Lock, so there is nothing to bypass; AWS does not ignore it either.
+/// No bucket has Object Lock, so there is nothing to bypass. AWS does not ignore the header on such buckets either.
 fn refuse_bypass(name: &str, value: &str) -> S3Result<()> {
     Err(S3Error::invalid_argument(
         name,
@@ -249,16 +249,16 @@ fn refuse_bypass(name: &str, value: &str) -> S3Result<()> {
     ))
 }
 
-/// The guards of writes of objects.
+/// Conditions of writes of objects.
 pub(crate) const WRITE_CONDITIONS: &[Member] = &[
     Member::header("if-match").partly("one ETag, or `*`, which AWS does not have"),
     Member::header("if-none-match").partly("`*`, as in AWS"),
 ];
 
-/// How large the first blocks of an object are.
+/// A hint for the size of the first blocks of an object.
 pub(crate) const BLOCK_SIZE: &[Member] = &[Member::header(crate::types::BLOCK_SIZE_HEADER).extra()];
 
-/// What GetObject and HeadObject understand.
+/// Members of GetObject and HeadObject.
 pub(crate) const READ: &[Member] = &[
     Member::header("if-match"),
     Member::header("if-modified-since"),
@@ -278,11 +278,11 @@ pub(crate) const READ: &[Member] = &[
     VERSION,
 ];
 
-/// What listings understand.
+/// Members of listings.
 pub(crate) const LIST: &[Member] =
     &[Member::query("delimiter"), Member::query("encoding-type"), Member::query("prefix")];
 
-/// Extras of entries in listings of objects.
+/// Optional attributes of entries in listings of objects.
 pub(crate) const OPTIONAL_ATTRIBUTES: &[Member] = &[Member::header("x-amz-optional-object-attributes")
     .moot("nothing is archived, so there is no restore to tell of")
     .listed(Listed::new(&["RestoreStatus"], &[]))];

@@ -3,12 +3,12 @@
 use super::judge::Listed;
 use crate::error::{ErrorCode, S3Error, S3Result};
 
-/// Where a member stands in a request.
+/// The place of a member in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A header; its name is in lower case.
+    /// A header, in lower case.
     Header,
-    /// All headers whose names begin so.
+    /// All headers with this prefix.
     HeaderPrefix,
     /// A query parameter.
     Query,
@@ -16,44 +16,44 @@ pub(crate) enum Place {
     Element,
 }
 
-/// What is done with a member.
+/// How far a member is supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Support {
-    /// What AWS documents.
+    /// It has the effect that AWS documents.
     Works,
-    /// Some of what AWS documents: which.
+    /// It has a part of the effect that AWS documents. The text says which.
     Partly(&'static str),
-    /// It is accepted and changes nothing: why that is the truth.
+    /// It is accepted and changes nothing. The text says why that is correct.
     Moot(&'static str),
-    /// It is refused with `NotImplemented`: in which words.
+    /// It is refused with `NotImplemented` and this message.
     Missing(&'static str),
 }
 
-/// Which values of a member are good, where that can be told without knowing anything else.
+/// The check of a member's value that needs nothing but the value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Values {
-    /// The operation decides.
+    /// None: the operation checks the value.
     Any,
-    /// Those that AWS lists.
+    /// The value must be one that AWS lists.
     Listed(Listed),
-    /// Those for which this function has no error. It is given the member's name and the value.
+    /// This function must not return an error. Its arguments are the member's name and the value.
     Judged(fn(&str, &str) -> S3Result<()>),
 }
 
-/// A member.
+/// A member of an operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member {
-    /// Where it stands.
+    /// Its place in the request.
     pub place: Place,
     /// Its name.
     pub name: &'static str,
-    /// What is done with it.
+    /// How far it is supported.
     pub support: Support,
-    /// Its values.
+    /// The check of its value.
     pub values: Values,
-    /// Whether it is Cairn's own, or HTTP's: AWS's model does not define it for the operation.
+    /// Whether it is Cairn's or HTTP's: AWS's model does not define it for the operation.
     pub is_extra: bool,
-    /// Whether an element asks for something by being there. Others ask for nothing when they are empty.
+    /// Whether an empty element has a meaning. Other elements mean nothing when they are empty.
     pub asks_when_empty: bool,
 }
 
@@ -69,72 +69,72 @@ impl Member {
         }
     }
 
-    /// A header that works. `name` is in lower case.
+    /// A supported header. `name` is in lower case.
     pub(crate) const fn header(name: &'static str) -> Self {
         Self::new(Place::Header, name)
     }
 
-    /// Headers that begin so, and work.
+    /// Supported headers with this prefix.
     pub(crate) const fn header_prefix(name: &'static str) -> Self {
         Self::new(Place::HeaderPrefix, name)
     }
 
-    /// A query parameter that works.
+    /// A supported query parameter.
     pub(crate) const fn query(name: &'static str) -> Self {
         Self::new(Place::Query, name)
     }
 
-    /// An XML element that works, with those in it.
+    /// A supported XML element, with the elements in it.
     pub(crate) const fn element(path: &'static str) -> Self {
         Self::new(Place::Element, path)
     }
 
-    /// The same, of which only this works.
+    /// Makes the member one that is supported in part.
     pub(crate) const fn partly(mut self, how: &'static str) -> Self {
         self.support = Support::Partly(how);
         self
     }
 
-    /// The same, which changes nothing for this reason.
+    /// Makes the member one that changes nothing, for this reason.
     pub(crate) const fn moot(mut self, why: &'static str) -> Self {
         self.support = Support::Moot(why);
         self
     }
 
-    /// The same, which is not built: refused in these words, or in AWS's if there are none.
+    /// Makes the member one that is refused, with this message, or with AWS's if it is empty.
     pub(crate) const fn missing(mut self, words: &'static str) -> Self {
         self.support = Support::Missing(words);
         self
     }
 
-    /// The same, an element that is not built and asks for something even if it is empty.
+    /// Makes the member an element that is refused even if it is empty.
     pub(crate) const fn asks_when_empty(mut self, words: &'static str) -> Self {
         self.asks_when_empty = true;
         self.missing(words)
     }
 
-    /// The same, with the values that AWS lists.
+    /// Adds the values that AWS lists.
     pub(crate) const fn listed(mut self, listed: Listed) -> Self {
         self.values = Values::Listed(listed);
         self
     }
 
-    /// The same, with values that a function judges.
+    /// Adds a function that checks the value.
     pub(crate) const fn judged(mut self, judge: fn(&str, &str) -> S3Result<()>) -> Self {
         self.values = Values::Judged(judge);
         self
     }
 
-    /// The same, which AWS's model does not define for the operation.
+    /// Marks the member as one that AWS's model does not define for the operation.
     pub(crate) const fn extra(mut self) -> Self {
         self.is_extra = true;
         self
     }
 
-    /// Whether this value can be let through to the operation.
+    /// Checks whether the operation may get this value.
     ///
     /// # Errors
-    /// `NotImplemented` naming the member, or what AWS answers for a value that is none.
+    /// `NotImplemented` with the member's name, or the error of AWS for an invalid value.
     pub(crate) fn check(&self, name: &str, value: &str) -> S3Result<()> {
         if let Values::Listed(listed) = &self.values {
             listed.check(self, name, value)?;
@@ -146,7 +146,7 @@ impl Member {
         }
     }
 
-    /// `NotImplemented`, naming the member.
+    /// `NotImplemented` with the member's name.
     pub(crate) fn not_implemented(&self, name: &str) -> S3Error {
         let answer = match self.support {
             Support::Missing(words) if !words.is_empty() => S3Error::not_implemented(words),

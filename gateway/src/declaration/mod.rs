@@ -1,4 +1,5 @@
-//! What S3 knows of each operation, and what of that is done here: declared beside the operation, once.
+//! Declarations: the members of each operation in AWS's model, and how far Cairn supports them. They stand beside the
+//! operations.
 //!
 //! A [`Declaration`] names the operation's method, resource and selectors, and its [`Member`]s: headers, query
 //! parameters and XML elements as AWS's service model has them. The route table, the admission of requests, the
@@ -17,10 +18,10 @@
 //! # The rules
 //!
 //! 1. A member that AWS's model defines for the operation is parsed, or refused with `501 NotImplemented`.
-//! 2. A header that the model does not define for the operation is ignored, as AWS does. It is taken off the
-//!    request before the operation sees it: no operation can read what it does not declare.
-//! 3. Some undeclared headers are refused, because a client that sends them wants another write than the one that
-//!    would happen: [`crate::admission`] lists them and says why.
+//! 2. A header that the model does not define for the operation is ignored, as AWS does. It is removed from the
+//! request before the operation runs, so no operation can read a header that it does not declare.
+//! 3. Some undeclared headers are refused, because a client that sends them wants a different write from the one that
+//! would happen: [`crate::admission`] lists them with the reasons.
 //! 4. A query parameter that is not declared is ignored on a read, and refused on a write: a subresource that we do
 //!    not know must never turn `PUT /bucket/key?subresource` into a plain PutObject. This includes parameters
 //!    that have a value, because a subresource can have one (`?uploadId=…`, `?analytics&id=…`). What clients send
@@ -38,7 +39,7 @@ use http::Method;
 
 pub(crate) use member::{Member, Place, Support, Values};
 
-/// The kind of thing that an operation is about.
+/// The kind of resource of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
     /// All buckets.
@@ -50,7 +51,7 @@ pub(crate) enum Resource {
 }
 
 impl Resource {
-    /// As in `<ResourceType>`.
+    /// The name in `<ResourceType>`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Service => "SERVICE",
@@ -60,7 +61,7 @@ impl Resource {
     }
 }
 
-/// The methods that S3 has operations for.
+/// The methods of S3's operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     /// `GET`.
@@ -76,7 +77,7 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    /// As HTTP has it.
+    /// The method of the `http` crate.
     pub(crate) const fn method(self) -> Method {
         match self {
             Self::Get => Method::GET,
@@ -88,46 +89,46 @@ impl Verb {
     }
 }
 
-/// What tells one operation from another on the same method and resource.
+/// What distinguishes operations with the same method and resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
-    /// A subresource: a query parameter that means another operation.
+    /// A subresource: a query parameter that selects another operation.
     Query(&'static str),
-    /// A query parameter that means another operation has this value.
+    /// A query parameter that selects another operation if it has this value.
     QueryIs(&'static str, &'static str),
-    /// A query parameter is there that means nothing without the subresource beside it.
+    /// A query parameter that selects an operation only together with a subresource.
     With(&'static str),
-    /// A header is there.
+    /// A header that selects another operation.
     Header(&'static str),
 }
 
-/// What an operation does with the body of its request.
+/// The body of an operation's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// It has none.
+    /// No body.
     Nothing,
-    /// It is an object's data.
+    /// The data of an object.
     Data,
-    /// It is an XML document with this root.
+    /// An XML document with this root.
     Document(&'static str),
 }
 
-/// An operation of S3.
+/// The declaration of an operation of S3.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Declaration {
     /// Its name in AWS's service model.
     pub name: &'static str,
     /// Its method.
     pub method: Verb,
-    /// What it is about.
+    /// The kind of its resource.
     pub resource: Resource,
-    /// What must be there besides for it to be meant.
+    /// The selectors that a request for it must have.
     pub when: &'static [When],
-    /// What its body is.
+    /// The body of its requests.
     pub body: Body,
-    /// Its members, in groups. Of two with the same name the first one counts.
+    /// Its members, in groups. If two have the same name, the first one counts.
     pub members: &'static [&'static [Member]],
-    /// What a reader of `docs/s3.md` should know of it.
+    /// A remark for readers of `docs/s3.md`.
     pub note: &'static str,
 }
 
@@ -137,12 +138,12 @@ impl Declaration {
         Self { name, method, resource, when: &[], body: Body::Nothing, members: &[], note: "" }
     }
 
-    /// Whether it changes nothing.
+    /// Whether it is a read.
     pub(crate) fn is_read(&self) -> bool {
         matches!(self.method, Verb::Get | Verb::Head)
     }
 
-    /// Its members, with those that every body has.
+    /// Its members, with those of every request that has a body.
     pub(crate) fn all_members(&self) -> impl Iterator<Item = &'static Member> {
         let of_body = match self.body {
             Body::Nothing => &[],
@@ -151,7 +152,7 @@ impl Declaration {
         self.members.iter().copied().chain([of_body]).flatten()
     }
 
-    /// The member of this header; names are in lower case.
+    /// The member for this header. Names are in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&'static Member> {
         self.all_members().find(|member| match member.place {
             Place::Header => member.name == name,
@@ -160,7 +161,7 @@ impl Declaration {
         })
     }
 
-    /// The member of this query parameter.
+    /// The member for this query parameter.
     pub(crate) fn parameter(&self, name: &str) -> Option<&'static Member> {
         self.all_members().find(|member| member.place == Place::Query && member.name == name)
     }
@@ -173,7 +174,7 @@ impl Declaration {
         })
     }
 
-    /// Whether this query parameter is one of its selectors, and means another operation wherever it stands.
+    /// Whether this query parameter is one of its selectors, and always selects another operation than a plain one.
     pub(crate) fn has_subresource(&self, parameter: &str) -> bool {
         self.when.iter().any(|when| match when {
             When::Query(name) | When::QueryIs(name, _) => *name == parameter,

@@ -7,13 +7,13 @@ use http::StatusCode;
 
 macro_rules! codes {
     ($($name:ident $status:ident $message:literal;)*) => {
-        /// An error code as it stands in `<Code>`.
+        /// An error code, as in `<Code>`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "the messages say what they mean")]
         pub enum ErrorCode { $($name),* }
 
         impl ErrorCode {
-            /// Every code there is.
+            /// Every code.
             #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
 
@@ -27,7 +27,7 @@ macro_rules! codes {
                 match self { $(Self::$name => StatusCode::$status),* }
             }
 
-            /// AWS's message, for when there is nothing more exact to say.
+            /// AWS's message, for errors without a more exact one.
             pub const fn message(self) -> &'static str {
                 match self { $(Self::$name => $message),* }
             }

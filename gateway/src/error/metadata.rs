@@ -1,4 +1,4 @@
-//! What the metanode answers, as S3 says it.
+//! The metanode's errors as S3 errors.
 
 use cairn_protocol::metadata::MetadataError;
 
@@ -38,7 +38,7 @@ impl From<MetadataError> for S3Error {
             MetadataError::UnknownStorageClass { class } => {
                 Self::new(ErrorCode::InvalidStorageClass).detail("StorageClassRequested", class)
             }
-            // How many there are and how many are needed; clients may know it, and operators want to.
+            // The error says how many nodes there are and how many are needed, for clients and operators.
             MetadataError::NotEnoughNodes { reason } => Self::with_message(
                 ErrorCode::ServiceUnavailable,
                 format!("Not enough datanodes can store this now: {reason}. Please try again."),
@@ -47,7 +47,7 @@ impl From<MetadataError> for S3Error {
                 ErrorCode::SlowDown,
                 "The metadata service does not answer now. Please try again.",
             ),
-            // The client has the bytes, and sends them again.
+            // The client still has the bytes and sends them again.
             MetadataError::GrantExpired | MetadataError::BlockLost { .. } => Self::with_message(
                 ErrorCode::SlowDown,
                 "The data did not stay on enough datanodes. Please try again.",
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// Clients of S3 try again after these, and after no others.
+    /// S3 clients retry after these errors only.
     #[test]
     fn what_passes_is_answered_with_503_and_a_reason() {
         let reason = || "1 of 3 are alive".to_owned();

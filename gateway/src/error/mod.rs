@@ -1,4 +1,4 @@
-//! What goes wrong, as S3 clients see it: one type. `response::error` turns it into HTTP.
+//! The errors that S3 clients see, in one type. `response::error` turns it into HTTP.
 //!
 //! An [`S3Error`] has a public part (code, message, extra elements, headers), and may carry a cause
 //! that is logged with the request's id and never sent.
@@ -14,10 +14,10 @@ use std::fmt;
 
 use http::{HeaderName, HeaderValue};
 
-/// The result of everything that can fail towards a client.
+/// The result of everything whose error is sent to a client.
 pub type S3Result<T> = Result<T, S3Error>;
 
-/// An error that is answered to an S3 client.
+/// An error for an S3 client.
 pub struct S3Error(Box<Inner>);
 
 /// Boxed, so that a `Result` of a small value stays small.
@@ -27,17 +27,17 @@ struct Inner {
     details: Vec<(&'static str, String)>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Box<dyn Error + Send + Sync>>,
-    /// Whether the request's body can no longer be trusted to end where its framing says.
+    /// Whether the end of the request's body can no longer be found by its framing.
     closes_connection: bool,
 }
 
 impl S3Error {
-    /// This code with AWS's default message.
+    /// An error with AWS's default message.
     pub fn new(code: ErrorCode) -> Self {
         Self::with_message(code, code.message())
     }
 
-    /// This code with a message that says more than the default one. The client sees it.
+    /// An error with a message that is more exact than the default one. The client sees it.
     pub fn with_message(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             code,
@@ -49,7 +49,7 @@ impl S3Error {
         }))
     }
 
-    /// `InvalidArgument`, naming the argument and its value as AWS does.
+    /// `InvalidArgument` with the argument's name and value, as AWS sends it.
     pub fn invalid_argument(
         name: impl Into<String>,
         value: impl Into<String>,
@@ -65,7 +65,7 @@ impl S3Error {
         Self::with_message(ErrorCode::InvalidRequest, message)
     }
 
-    /// `NotImplemented`, in words that name what is missing.
+    /// `NotImplemented` with a message that names the missing feature.
     pub fn not_implemented(message: impl Into<Cow<'static, str>>) -> Self {
         Self::with_message(ErrorCode::NotImplemented, message)
     }
@@ -81,7 +81,7 @@ impl S3Error {
         self
     }
 
-    /// Adds a header to the answer. One that holds what a header cannot hold is left out.
+    /// Adds a header to the response. A value that is not valid in a header is left out.
     pub fn header(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
         if let Ok(value) = value.try_into() {
             self.0.headers.push((name, value));

@@ -1,7 +1,8 @@
-//! Access control lists: the owner may do everything, and no other account may do anything.
+//! Access control lists. The owner has full control, and no other account has any permission.
 //!
-//! Setting an ACL that says so works, since it is so anyway. Any other is refused with `NotImplemented`: it would be
-//! accepted and ignored. GetBucketAcl and GetObjectAcl show the one ACL that there is.
+//! A request that sets exactly this ACL succeeds, because it changes nothing. Any other ACL is refused with
+//! `NotImplemented`: to accept it and ignore it would grant less, or protect less, than the client believes.
+//! GetBucketAcl and GetObjectAcl return the one ACL.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -12,7 +13,7 @@ use crate::request::{Request, RequestBody};
 use crate::types::{OWNER_ID, write_identity, write_owner};
 use crate::xml::{Element, NAMESPACE, XmlWriter};
 
-/// The ACL that there is.
+/// Writes the only ACL: full control for the owner.
 pub(super) fn write_acl() -> Bytes {
     const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
     XmlWriter::document("AccessControlPolicy", Some(NAMESPACE), |xml| {
@@ -27,7 +28,7 @@ pub(super) fn write_acl() -> Bytes {
     })
 }
 
-/// Refuses a request that says in two ways who may do what: AWS does not choose between them either.
+/// Refuses a request with both a canned ACL and grant headers. AWS refuses it too and does not choose between them.
 ///
 /// # Errors
 /// `InvalidRequest`.
@@ -39,8 +40,9 @@ pub(super) fn check_one_way(headers: &HeaderMap) -> S3Result<()> {
     Ok(())
 }
 
-/// Checks that the ACL that a PutBucketAcl or PutObjectAcl sets is the one that there is. What its headers say has
-/// been judged before (`declaration::groups`); this looks for them, or reads the document.
+/// Checks that PutBucketAcl or PutObjectAcl sets the one supported ACL. `declaration::groups` has already checked the
+/// values of the headers; this function checks that there is one ACL, in the headers or in the document, and checks the
+/// document.
 ///
 /// # Errors
 /// `MissingSecurityHeader` if there is no ACL, `UnexpectedContent` if there are two, `MalformedACLError`,

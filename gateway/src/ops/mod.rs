@@ -1,8 +1,8 @@
 //! The operations of S3: one file each, a folder per resource, all of one shape.
 //!
-//! A request is parsed into the operation's type, the caller is authorised for its action, and it is
-//! run. What S3 knows of the operation is declared beside it; each folder has a table of its operations, and
-//! [`unbuilt`] has those that are not there.
+//! A request is parsed into the operation's type, the caller is authorised for its action, and the operation runs. Each
+//! file declares which members of S3's model the operation has. Each folder has a table of its operations, and
+//! [`unbuilt`] lists the operations that do not exist yet.
 
 use std::sync::Arc;
 
@@ -24,19 +24,19 @@ pub(crate) mod unbuilt;
 
 /// An operation.
 pub(crate) trait Operation: Sized + Send + 'static {
-    /// What S3 knows of it, and what of that is done. It can read nothing else of a request.
+    /// The members of S3's model that the operation has, and which of them work. It can read nothing else of a request.
     const DECLARATION: &'static Declaration;
 
-    /// The permission that it needs.
+    /// The permission that the operation needs.
     const ACTION: Action;
 
-    /// Reads everything but the body.
+    /// Parses the head of the request. The body is not read yet.
     ///
     /// # Errors
-    /// What is wrong with the request.
+    /// The error of S3 for the first member that is wrong.
     fn parse(request: &Request) -> S3Result<Self>;
 
-    /// Does it. Conditions that cost little are checked before the body is read.
+    /// Runs the operation. Conditions that are cheap to check are checked before the body is read.
     fn run(
         self,
         gateway: &Gateway,
@@ -45,7 +45,7 @@ pub(crate) trait Operation: Sized + Send + 'static {
     ) -> impl Future<Output = S3Result<Response>> + Send;
 }
 
-/// An operation, as the route tables hold it.
+/// An operation as an entry of the route tables.
 pub(crate) type Handler = fn(Arc<Gateway>, Request, RequestBody) -> BoxFuture<'static, S3Result<Response>>;
 
 /// The handler of an operation.
@@ -61,17 +61,17 @@ pub(crate) fn handle<O: Operation>(
     })
 }
 
-/// An operation that is there.
+/// An operation that is implemented.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Route {
-    /// What S3 knows of it.
+    /// The members of S3's model that the operation has.
     pub declaration: &'static Declaration,
-    /// The operation.
+    /// The function that runs it.
     pub handler: Handler,
 }
 
 impl Route {
-    /// The route to an operation.
+    /// The entry of an operation's type.
     pub(crate) const fn to<O: Operation>() -> Self {
         Self { declaration: O::DECLARATION, handler: handle::<O> }
     }

@@ -1,5 +1,5 @@
-//! Operations of S3 that are not there. Each is refused by its name, with all its members, so that none of them is
-//! taken for another operation on the same resource.
+//! Operations of S3 that Cairn does not have yet. Each is declared with all its members and refused by its name, so
+//! that no request for it is taken for another operation on the same resource.
 
 use crate::declaration::Resource::{self, Bucket, Object};
 use crate::declaration::When::{self, Query, With};

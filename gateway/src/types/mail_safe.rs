@@ -2,9 +2,6 @@
 //!
 //! Source: S3 User Guide, "Working with object metadata": such values are decoded as per RFC 2047 before
 //! they are stored, and encoded as per RFC 2047 when they are returned.
-//!
-//! Written by hand, because crates for mail decode whole headers of messages: they fold white space and join words, which S3
-//! does not, and accept character sets that would need tables of their own.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -30,63 +27,12 @@ pub(super) fn encode(text: &str) -> String {
     if plain { text.to_owned() } else { format!("=?UTF-8?B?{}?=", STANDARD.encode(text)) }
 }
 
-/// Decodes each encoded word. White space between two of them belongs to the encoding (RFC 2047, section 6.2).
+/// Decodes each encoded word, as a header of a mail; what is no encoded word stays as it is. The value of an HTTP header has no
+/// line break, so it is one line of a mail.
 fn decode_words(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    let mut after_word = false;
-    while let Some(start) = rest.find("=?") {
-        let (before, word) = rest.split_at(start);
-        let Some((decoded, after)) = decode_word(word) else {
-            out.push_str(before);
-            out.push_str("=?");
-            rest = &word[2..];
-            after_word = false;
-            continue;
-        };
-        if !(after_word && before.trim().is_empty()) {
-            out.push_str(before);
-        }
-        out.push_str(&decoded);
-        rest = after;
-        after_word = true;
-    }
-    out.push_str(rest);
-    out
-}
-
-/// `=?charset?encoding?text?=` at the beginning of `word`, and what follows it.
-fn decode_word(word: &str) -> Option<(String, &str)> {
-    let mut parts = word.strip_prefix("=?")?.splitn(3, '?');
-    let (charset, encoding, rest) = (parts.next()?, parts.next()?, parts.next()?);
-    let (text, after) = rest.split_once("?=")?;
-    let bytes = match encoding {
-        "B" | "b" => STANDARD.decode(text).ok()?,
-        "Q" | "q" => decode_q(text)?,
-        _ => return None,
-    };
-    let decoded = match charset.to_ascii_lowercase().as_str() {
-        "utf-8" | "us-ascii" => String::from_utf8(bytes).ok()?,
-        "iso-8859-1" => bytes.into_iter().map(char::from).collect(),
-        _ => return None,
-    };
-    Some((decoded, after))
-}
-
-fn decode_q(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'_' => b' ',
-            b'=' => {
-                let digits = [bytes.next()?, bytes.next()?];
-                hex::decode(digits).ok()?.first().copied()?
-            }
-            other => other,
-        });
-    }
-    Some(out)
+    let line = format!("x: {text}");
+    mailparse::parse_header(line.as_bytes())
+        .map_or_else(|_| text.to_owned(), |(header, _)| header.get_value())
 }
 
 #[cfg(test)]

@@ -59,14 +59,17 @@ impl InFlight {
         load.copies = load.copies.saturating_add(1);
     }
 
-    /// A copy that was counted at a node has ended.
+    /// Ends a copy that [`add`](Self::add) counted at a node. Tests panic when none was counted. A server goes on with zero:
+    /// the sum only delays copies, and a panic would end the worker that makes them.
     pub fn remove(&mut self, node: NodeId, bytes: u64) {
-        if let Some(load) = self.nodes.get_mut(&node) {
-            load.bytes = load.bytes.saturating_sub(bytes);
-            load.copies = load.copies.saturating_sub(1);
-            if load.copies == 0 {
-                self.nodes.remove(&node);
-            }
+        let load = self.nodes.get_mut(&node);
+        debug_assert!(load.is_some(), "no copy is under way at {node}");
+        let Some(load) = load else { return };
+        debug_assert!(load.bytes >= bytes, "{bytes} bytes end at {node}, where {load:?} is under way");
+        load.bytes = load.bytes.saturating_sub(bytes);
+        load.copies -= 1;
+        if load.copies == 0 {
+            self.nodes.remove(&node);
         }
     }
 }
@@ -99,6 +102,17 @@ mod tests {
         assert!(!in_flight.fits(node, 1));
         in_flight.remove(node, 5_000);
         assert!(in_flight.fits(node, 5_000));
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "no copy is under way")]
+    fn a_test_notices_a_copy_that_ends_twice() {
+        let node = NodeId(Uuid::from_u128(1));
+        let mut in_flight = InFlight::new(1_000);
+        in_flight.add(node, 10);
+        in_flight.remove(node, 10);
+        in_flight.remove(node, 10);
     }
 
     #[test]

@@ -294,10 +294,11 @@ impl BlockManager {
 }
 
 /// Gives `to` the bytes `start..end` of `from`, at `base_offset`, without copying them: each extent adds a
-/// reference to its block. Refused when `from` does not have all of these bytes.
+/// reference to its block.
 ///
 /// # Errors
-/// The database's.
+/// [`StoreError::BrokenExtents`] if `from` does not have all of these bytes, or the range ends before it starts; the
+/// database's.
 pub(crate) async fn share_extents(
     tx: &mut Connection,
     from: &OwnerId,
@@ -306,7 +307,8 @@ pub(crate) async fn share_extents(
     to: &OwnerId,
     base_offset: u64,
 ) -> Result<(), StoreError> {
-    let to_end = base_offset.saturating_add(end.saturating_sub(start));
+    let length = end.checked_sub(start).ok_or_else(|| StoreError::broken_extents(from))?;
+    let to_end = base_offset.checked_add(length).ok_or_else(|| StoreError::broken_extents(from))?;
     extents::copy_range(tx, from, start, end, to, base_offset).await?;
     extents::check(tx, to, base_offset, to_end).await?;
     extents::add_references(tx, to, base_offset, to_end).await

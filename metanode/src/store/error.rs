@@ -105,6 +105,11 @@ pub(crate) enum Fault {
 }
 
 impl StoreError {
+    /// The extents of `owner` are broken.
+    pub(crate) fn broken_extents(owner: &[u8; 16]) -> Self {
+        Self::BrokenExtents { owner: uuid::Uuid::from_bytes(*owner).to_string() }
+    }
+
     /// Whose fault it is.
     pub(crate) fn fault(&self) -> Fault {
         match self {

@@ -97,10 +97,10 @@ pub(crate) async fn check(
     .fetch_one(connection)
     .await?;
     let (extents, sound): (u64, u64) = (number(&row, "extents")?, number(&row, "sound")?);
-    if extents == sound && number::<u64>(&row, "bytes")? == end.saturating_sub(start) {
+    if extents == sound && end.checked_sub(start) == Some(number(&row, "bytes")?) {
         return Ok(());
     }
-    Err(StoreError::BrokenExtents { owner: uuid::Uuid::from_bytes(*owner).to_string() })
+    Err(StoreError::broken_extents(owner))
 }
 
 /// The first `max` extents of an owner that have bytes in `start..end`, in order.

@@ -3,6 +3,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`open`](Store::open) | opening the database: durability asserted, migrations applied |
+//! | `migrations` | the files of `migrations/sqlite`, which the binary contains |
 //! | `writer` | group commit: one task, one transaction for mutations that wait; and the log that it writes |
 //! | `sql_values` | how values of ours are kept in columns |
 //! | `error` | what can go wrong |
@@ -33,6 +34,7 @@ pub(crate) mod garbage;
 pub(crate) mod generations;
 mod invariants;
 pub(crate) mod leases;
+mod migrations;
 pub(crate) mod mutations;
 pub(crate) mod nodes;
 pub(crate) mod object_parts;

@@ -6,16 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
 
-use super::StoreError;
 use super::writer::LogLimits;
-
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+use super::{StoreError, migrations};
 
 /// How long a statement waits for a lock. Within this process the writer is alone and readers are
 /// never blocked, so a wait means that a person inspects the file with another tool.
@@ -77,7 +74,7 @@ pub(super) fn checkpointers(file: &Path) -> SqliteConnectOptions {
 pub(super) async fn open(file: &Path, log: LogLimits) -> Result<(SqliteConnection, Pools), StoreError> {
     let mut writer = writers(file, log).connect().await?;
     assert_durable(&mut writer).await?;
-    MIGRATIONS.run(&mut writer).await?;
+    migrations::migrator().run(&mut writer).await?;
     let clients = readers(file, READERS_MAX).await?;
     let background = readers(file, background_readers()).await?;
     Ok((writer, Pools { clients, background }))

@@ -204,8 +204,8 @@ async fn reports_and_workers_cannot_take_the_connections_that_clients_read_by() 
 
 /// As a Cairn that knew only the migrations below this one left its database.
 async fn database_of(directory: &Path, before: i64, sql: &'static str) {
-    let older =
-        super::open::MIGRATIONS.iter().filter(|migration| migration.version < before).cloned().collect();
+    let mut older = super::migrations::all();
+    older.retain(|migration| migration.version < before);
     let file = directory.join("metanode.db");
     let mut connection = super::open::options(&file).connect().await.unwrap();
     sqlx::migrate::Migrator::with_migrations(older).run(&mut connection).await.unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cairn_metanode::{Config, Metanode};
 use cairn_protocol::cluster::Register;
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
-use cairn_protocol::event::EventBus;
+use cairn_protocol::event::{EventBus, EventKind};
 use cairn_protocol::id::{BlockId, MutationId, NodeId, PartId, UploadId, VersionId};
 use cairn_protocol::metadata::*;
 use cairn_protocol::rpc::RpcClient;
@@ -74,6 +74,19 @@ fn datanode(node: NodeId) -> Register {
 }
 
 impl Cluster {
+    /// Runs the workers until they have collected `blocks` blocks of garbage in one round.
+    pub(crate) async fn collect_garbage(&self, blocks: u64) {
+        let shutdown = CancellationToken::new();
+        let workers = tokio::spawn({
+            let (metanode, shutdown) = (self.metanode.clone(), shutdown.clone());
+            async move { metanode.run_workers(shutdown).await }
+        });
+        let wanted = EventKind::GarbageCollected { blocks };
+        assert!(self.events.wait_for(|kind| *kind == wanted).await.is_some());
+        shutdown.cancel();
+        workers.await.unwrap();
+    }
+
     pub(crate) async fn in_process() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cluster = Self::in_directory(directory.path()).await;

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use cairn_protocol::event::EventKind;
 use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::*;
-use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, open};
 
@@ -215,19 +213,6 @@ async fn without_an_id_everything_is_done_each_time(cluster: &Cluster) {
     assert_eq!(cluster.delete_bucket(bare).await, missing);
 }
 
-/// Lets the workers do what is to be done at this time, as far as `blocks` blocks of garbage.
-async fn sweep(cluster: &Cluster, blocks: u64) {
-    let shutdown = CancellationToken::new();
-    let workers = tokio::spawn({
-        let (metanode, shutdown) = (cluster.metanode.clone(), shutdown.clone());
-        async move { metanode.run_workers(shutdown).await }
-    });
-    let wanted = EventKind::GarbageCollected { blocks };
-    assert!(cluster.events.wait_for(|kind| *kind == wanted).await.is_some());
-    shutdown.cancel();
-    workers.await.unwrap();
-}
-
 /// With a grace period of a second, a version that was replaced was gone before its gateway asked again; the
 /// repetition then made it current once more, over what had replaced it.
 #[tokio::test]
@@ -244,7 +229,7 @@ async fn a_copy_that_was_replaced_and_collected_is_not_made_again() {
     cluster.put("b", "other", "e", &[5, 6]).await;
     cluster.delete("b", "other", WriteCondition::None).await.unwrap();
     clock.advance(Duration::from_secs(5));
-    sweep(&cluster, 2).await;
+    cluster.collect_garbage(2).await;
     let found = ListExtents { version: request.version, start: 0, end: 3, max: 1 };
     assert_eq!(cluster.list_extents(found).await.err(), Some(MetadataError::NoSuchVersion));
     assert_eq!(cluster.copy_object(request).await.unwrap(), answer);

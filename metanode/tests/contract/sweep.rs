@@ -8,19 +8,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, bytes, new_bytes};
 
-/// Lets all workers do what is to be done at this time, as far as `blocks` blocks of garbage.
-async fn sweep(cluster: &Cluster, blocks: u64) {
-    let shutdown = CancellationToken::new();
-    let workers = tokio::spawn({
-        let (metanode, shutdown) = (cluster.metanode.clone(), shutdown.clone());
-        async move { metanode.run_workers(shutdown).await }
-    });
-    let wanted = EventKind::GarbageCollected { blocks };
-    assert!(cluster.events.wait_for(|kind| *kind == wanted).await.is_some());
-    shutdown.cancel();
-    workers.await.unwrap();
-}
-
 #[tokio::test]
 async fn what_was_retired_is_gone_and_what_shared_its_blocks_is_not() {
     let (cluster, clock) = Cluster::with_manual_clock().await;
@@ -63,7 +50,7 @@ async fn what_was_retired_is_gone_and_what_shared_its_blocks_is_not() {
 
     clock.advance(Duration::from_secs(3600));
     // The replaced part's block and that of the deleted object; both of the overwritten one are shared.
-    sweep(&cluster, 2).await;
+    cluster.collect_garbage(2).await;
     cluster.verify().await;
     for version in [old, gone_completion.version] {
         let request = ListExtents { version, start: 0, end: 100, max: 10 };
@@ -92,7 +79,7 @@ async fn a_completion_is_remembered_longer_than_its_object_but_not_for_ever() {
     let answer = cluster.complete_upload(completion.clone()).await.unwrap();
     cluster.delete("b", "k", WriteCondition::None).await.unwrap();
     clock.advance(Duration::from_secs(24 * 3600));
-    sweep(&cluster, 1).await;
+    cluster.collect_garbage(1).await;
     assert_eq!(cluster.complete_upload(completion.clone()).await.unwrap(), answer);
     assert_eq!(cluster.head("b", "k").await.err(), Some(MetadataError::NoSuchKey));
 
@@ -102,7 +89,7 @@ async fn a_completion_is_remembered_longer_than_its_object_but_not_for_ever() {
     cluster.put("b", "more", "e", &[1, 2]).await;
     cluster.delete("b", "more", WriteCondition::None).await.unwrap();
     clock.advance(Duration::from_secs(3600));
-    sweep(&cluster, 3).await;
+    cluster.collect_garbage(3).await;
     assert_eq!(cluster.complete_upload(completion).await.err(), Some(MetadataError::NoSuchUpload));
     cluster.verify().await;
 }

@@ -15,6 +15,33 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use super::identity::Identity;
 
+/// The part of a verifier that checks signatures: rustls's own verifier does it, the one that is current at that moment.
+macro_rules! check_signatures_by {
+    (trust.$verifier:ident) => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            self.0.current().trust.$verifier.verify_tls12_signature(message, cert, signed)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            self.0.current().trust.$verifier.verify_tls13_signature(message, cert, signed)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.0.current().trust.$verifier.supported_verify_schemes()
+        }
+    };
+}
+
 /// Checks servers, by what is trusted at that moment.
 pub(super) struct ClusterServerVerifier(pub(super) Identity);
 
@@ -36,27 +63,7 @@ impl ServerCertVerifier for ClusterServerVerifier {
         self.0.current().trust.check_server(end_entity, intermediates, now)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.current().trust.servers.verify_tls12_signature(message, cert, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.current().trust.servers.verify_tls13_signature(message, cert, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.current().trust.servers.supported_verify_schemes()
-    }
+    check_signatures_by!(trust.servers);
 }
 
 /// Checks clients, by what is trusted at that moment.
@@ -70,7 +77,7 @@ impl fmt::Debug for ClusterClientVerifier {
 
 impl ClientCertVerifier for ClusterClientVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        // ClusterClientVerifier have one certificate and show it, whatever is hinted.
+        // A client has one certificate and shows it, whatever the server hints.
         &[]
     }
 
@@ -83,27 +90,7 @@ impl ClientCertVerifier for ClusterClientVerifier {
         self.0.current().trust.check_client(end_entity, intermediates, now)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.current().trust.clients.verify_tls12_signature(message, cert, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.current().trust.clients.verify_tls13_signature(message, cert, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.current().trust.clients.supported_verify_schemes()
-    }
+    check_signatures_by!(trust.clients);
 }
 
 /// Accepts every server; only that it holds the key of the certificate which it shows is checked.

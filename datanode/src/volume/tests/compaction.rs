@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::support::{block_on, content, id, open, put, read};
+use super::support::{block_on, content, delete_all, id, open, put_all, read};
 use crate::volume::disk::Disk;
 use crate::volume::sim::{FaultKind, SimDisk};
 
@@ -11,9 +11,7 @@ fn compaction_gives_the_space_of_dead_blocks_back_and_moves_only_living_ones() {
     let disk = SimDisk::new(1 << 30);
     let volume = open(&disk).unwrap();
     block_on(async {
-        for n in 0..40 {
-            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
-        }
+        put_all(&volume, 0..40, 1500).await;
         for n in (0..40).filter(|n| n % 4 != 0) {
             assert!(volume.delete(id(n)).await.unwrap());
         }
@@ -40,12 +38,8 @@ fn a_volume_whose_blocks_are_all_deleted_gives_their_space_back() {
     let disk = SimDisk::new(1 << 30);
     let volume = open(&disk).unwrap();
     block_on(async {
-        for n in 0..10 {
-            put(&volume, id(n), &content(n.into(), 1000)).await.unwrap();
-        }
-        for n in 0..10 {
-            volume.delete(id(n)).await.unwrap();
-        }
+        put_all(&volume, 0..10, 1000).await;
+        delete_all(&volume, 0..10).await;
     });
     while volume.compact().unwrap().is_some() {}
     assert!(volume.usage().unwrap().used < 1000, "{:?}", volume.usage());
@@ -58,12 +52,8 @@ fn compaction_comes_to_an_end_when_only_tombstones_are_left_to_move() {
     let disk = SimDisk::new(1 << 30);
     let volume = open(&disk).unwrap();
     block_on(async {
-        for n in 0..345 {
-            put(&volume, id(n), &content(n.into(), 100)).await.unwrap();
-        }
-        for n in (0..345).filter(|n| n % 4 == 0) {
-            volume.delete(id(n)).await.unwrap();
-        }
+        put_all(&volume, 0..345, 100).await;
+        delete_all(&volume, (0..345).filter(|n| n % 4 == 0)).await;
     });
     let rounds = (0..20).take_while(|_| volume.compact().unwrap().is_some()).count();
     assert!(rounds < 20);
@@ -78,12 +68,8 @@ fn compaction_sets_a_damaged_block_aside_instead_of_losing_it() {
     let disk = SimDisk::new(1 << 30);
     let volume = open(&disk).unwrap();
     block_on(async {
-        for n in 0..12 {
-            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
-        }
-        for n in 1..10 {
-            volume.delete(id(n)).await.unwrap();
-        }
+        put_all(&volume, 0..12, 1500).await;
+        delete_all(&volume, 1..10).await;
     });
     disk.flip_bit(&PathBuf::from("/data/shared/00000001.segment"), 64 + 64 + 4 + 100);
     let done = volume.compact().unwrap().unwrap();
@@ -97,12 +83,8 @@ fn a_segment_that_cannot_be_read_does_not_hold_up_compaction() {
     let disk = SimDisk::new(1 << 30);
     let volume = open(&disk).unwrap();
     block_on(async {
-        for n in 0..12 {
-            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
-        }
-        for n in 1..10 {
-            volume.delete(id(n)).await.unwrap();
-        }
+        put_all(&volume, 0..12, 1500).await;
+        delete_all(&volume, 1..10).await;
     });
     disk.break_below("/data/shared/00000001.segment", FaultKind::Unreadable, 0);
     let done = volume.compact().unwrap().unwrap();

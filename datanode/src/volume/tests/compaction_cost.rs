@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use super::support::{block_on, content, id, open, put, read};
+use super::support::{block_on, content, delete_all, id, open, put_all, read};
 use crate::volume::disk::Disk;
 use crate::volume::index::UNDER_ONE_LOCK;
 use crate::volume::sim::SimDisk;
@@ -17,12 +17,8 @@ const ELSEWHERE: u32 = 5000;
 fn mostly_dead(disk: &SimDisk) -> Volume {
     let volume = open(disk).unwrap();
     block_on(async {
-        for n in 0..12 {
-            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
-        }
-        for n in 1..10 {
-            volume.delete(id(n)).await.unwrap();
-        }
+        put_all(&volume, 0..12, 1500).await;
+        delete_all(&volume, 1..10).await;
     });
     pretend(&volume, ELSEWHERE);
     volume

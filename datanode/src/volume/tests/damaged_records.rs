@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::support::{block_on, content, id, open, open_real, put, read};
+use super::support::{block_on, content, id, open, open_real, put, put_all, read};
 use crate::volume::disk::Disk;
 use crate::volume::sim::SimDisk;
 use crate::volume::{Volume, VolumeError, VolumeOptions};
@@ -49,11 +49,7 @@ fn a_flipped_bit_is_found_when_read_and_the_block_can_be_set_aside_and_deleted()
 fn damage_in_the_middle_of_the_newest_segment_hides_nothing_behind_it() {
     let disk = SimDisk::new(1 << 30);
     let volume = open(&disk).unwrap();
-    block_on(async {
-        for n in 0..5 {
-            put(&volume, id(n), &content(n.into(), 1000)).await.unwrap();
-        }
-    });
+    block_on(put_all(&volume, 0..5, 1000));
     drop(volume);
     // The second record's header: 64 of the segment, and 64 + 4 + 1000 rounded up to 64s.
     disk.flip_bit(&PathBuf::from("/data/shared/00000001.segment"), 64 + 1088 + 10);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::support::{block_on, content, id, open, open_with, options, put, read};
+use super::support::{block_on, content, delete_all, id, open, open_with, options, put, put_all, read};
 use crate::volume::disk::Disk;
 use crate::volume::sim::SimDisk;
 use crate::volume::{Volume, VolumeError, VolumeOptions};
@@ -27,9 +27,7 @@ fn with_blocks(disk: &SimDisk) -> Volume {
                 volume.checkpoint().unwrap();
             }
         }
-        for n in 30..34 {
-            volume.delete(id(n)).await.unwrap();
-        }
+        delete_all(&volume, 30..34).await;
     });
     volume
 }
@@ -129,11 +127,7 @@ fn an_acknowledged_small_block_that_rots_before_its_first_checkpoint_is_set_asid
     for n in [1u16, 2] {
         let disk = SimDisk::new(1 << 30);
         let volume = open(&disk).unwrap();
-        block_on(async {
-            for n in 0..3 {
-                put(&volume, id(n), &content(n.into(), 1000)).await.unwrap();
-            }
-        });
+        block_on(put_all(&volume, 0..3, 1000));
         disk.flip_bit(&PathBuf::from("/data/shared/00000001.segment"), 64 + usize::from(n) * 1088 + 500);
         drop(volume);
         let volume = open(&disk.restart(1)).unwrap();
@@ -142,11 +136,7 @@ fn an_acknowledged_small_block_that_rots_before_its_first_checkpoint_is_set_asid
         drop(volume);
         let disk = SimDisk::new(1 << 30);
         let volume = open(&disk).unwrap();
-        block_on(async {
-            for n in 0..3 {
-                put(&volume, id(n), &content(n.into(), 1000)).await.unwrap();
-            }
-        });
+        block_on(put_all(&volume, 0..3, 1000));
         disk.flip_bit(&PathBuf::from("/data/shared/00000001.segment"), 64 + usize::from(n) * 1088 + 10);
         drop(volume);
         let disk = disk.restart(1);
@@ -200,9 +190,7 @@ fn a_lack_of_file_descriptors_or_memory_is_no_broken_disk() {
         assert_eq!((volume.failure(), volume.quarantined()), (None, vec![]));
         disk.set_shortage(None);
         block_on(async {
-            for n in [100, 101] {
-                put(&volume, id(n), &content(n.into(), 700)).await.unwrap();
-            }
+            put_all(&volume, [100, 101], 700).await;
             put(&volume, id(105), &content(105, 20_000)).await.unwrap();
         });
         volume.checkpoint().unwrap();
@@ -222,9 +210,7 @@ fn a_lack_of_file_descriptors_does_not_empty_the_trash() {
     let options = VolumeOptions { trash_age: Duration::from_secs(3600), ..options() };
     let volume = open_with(&disk, options).unwrap();
     block_on(async {
-        for n in 0..4 {
-            put(&volume, id(n), &content(n.into(), 20_000)).await.unwrap();
-        }
+        put_all(&volume, 0..4, 20_000).await;
         for (n, left) in (0..4).zip(0u64..) {
             disk.set_shortage_after(left, Some(EMFILE));
             let deleted = volume.delete(id(n)).await;

@@ -7,7 +7,7 @@ use cairn_protocol::env::{Env, Timestamp};
 use proptest::prelude::*;
 
 use super::model::{Model, op};
-use super::support::{block_on, content, id, open_in, open_with, options, put, read};
+use super::support::{block_on, content, delete_all, id, open_in, open_with, options, put, put_all, read};
 use crate::volume::disk::Disk;
 use crate::volume::log::Change;
 use crate::volume::sim::SimDisk;
@@ -70,12 +70,8 @@ fn a_volume_with_space_leaves_segments_alone_that_are_more_than_half_alive() {
     let options = VolumeOptions { capacity_bytes_max: None, ..small() };
     let volume = open_with(&SimDisk::new(1 << 30), options).unwrap();
     block_on(async {
-        for n in 0..100 {
-            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
-        }
-        for n in (0..100).filter(|n| n % 4 == 0) {
-            volume.delete(id(n)).await.unwrap();
-        }
+        put_all(&volume, 0..100, 1500).await;
+        delete_all(&volume, (0..100).filter(|n| n % 4 == 0)).await;
     });
     assert_eq!(volume.compact().unwrap(), None);
 }
@@ -86,12 +82,8 @@ fn compaction_frees_space_where_there_is_a_quota() {
     let disk = SimDisk::new(1 << 30);
     let volume = open_with(&disk, options()).unwrap();
     block_on(async {
-        for n in 0..40 {
-            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
-        }
-        for n in 0..20 {
-            volume.delete(id(n)).await.unwrap();
-        }
+        put_all(&volume, 0..40, 1500).await;
+        delete_all(&volume, 0..20).await;
         disk.set_quota(Some(disk.used() + 1000));
         let refused = put(&volume, id(50), &content(50, 40_000)).await.unwrap_err();
         assert!(matches!(refused, VolumeError::Full { .. }), "{refused}");
@@ -143,12 +135,8 @@ fn a_volume_of_an_earlier_version_is_taken_for_one_whose_compaction_broke_off() 
     let disk = SimDisk::new(1 << 30);
     let volume = open_with(&disk, options()).unwrap();
     block_on(async {
-        for n in 0..30 {
-            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
-        }
-        for n in 1..9 {
-            volume.delete(id(n)).await.unwrap();
-        }
+        put_all(&volume, 0..30, 1500).await;
+        delete_all(&volume, 1..9).await;
     });
     let unfinished = |volume: &Volume| volume.state.index().unfinished();
     drop(volume);
@@ -173,12 +161,8 @@ fn about_to_compact(space: u16) -> (SimDisk, Volume, u32) {
     let disk = SimDisk::new(1 << 30);
     let volume = open_with(&disk, options()).unwrap();
     block_on(async {
-        for n in 0..BLOCKS {
-            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
-        }
-        for n in (0..BLOCKS).filter(|n| n % 4 == 0) {
-            volume.delete(id(n)).await.unwrap();
-        }
+        put_all(&volume, 0..BLOCKS, 1500).await;
+        delete_all(&volume, (0..BLOCKS).filter(|n| n % 4 == 0)).await;
     });
     seal(&volume);
     for n in space..10 {
@@ -202,11 +186,7 @@ fn seal(volume: &Volume) {
 fn a_block_that_was_stored_twice_is_deleted_for_good() {
     let disk = SimDisk::new(1 << 30);
     let volume = open_with(&disk, options()).unwrap();
-    block_on(async {
-        for n in 0..4 {
-            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
-        }
-    });
+    block_on(put_all(&volume, 0..4, 1500));
     seal(&volume);
     block_on(put(&volume, id(0), &content(0, 1500))).unwrap();
     seal(&volume);

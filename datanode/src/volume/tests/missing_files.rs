@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::support::{block_on, content, id, open, put, read};
+use super::support::{block_on, content, id, open, put, put_all, read};
 use crate::volume::disk::Disk;
 use crate::volume::sim::SimDisk;
 use crate::volume::{Damage, Volume, VolumeError};
@@ -11,11 +11,7 @@ use crate::volume::{Damage, Volume, VolumeError};
 fn a_segment_that_somebody_removed_is_missed_and_costs_its_blocks_only() {
     let disk = SimDisk::new(1 << 30);
     let volume = open(&disk).unwrap();
-    block_on(async {
-        for n in 0..30 {
-            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
-        }
-    });
+    block_on(put_all(&volume, 0..30, 1500));
     assert_eq!(volume.lose_missing_segments().unwrap(), []);
     // The second is sealed, the last is being written to.
     let segment = |number| PathBuf::from(format!("/data/shared/{number:08x}.segment"));

@@ -89,6 +89,20 @@ pub(crate) async fn put(volume: &Volume, id: BlockId, bytes: &Bytes) -> Result<(
     writer.finish().await
 }
 
+/// Stores blocks of `length` bytes under these numbers; each has the [`content`] of its number.
+pub(crate) async fn put_all(volume: &Volume, numbers: impl IntoIterator<Item = u16>, length: usize) {
+    for n in numbers {
+        put(volume, id(n), &content(n.into(), length)).await.unwrap();
+    }
+}
+
+/// Deletes the blocks of these numbers.
+pub(crate) async fn delete_all(volume: &Volume, numbers: impl IntoIterator<Item = u16>) {
+    for n in numbers {
+        volume.delete(id(n)).await.unwrap();
+    }
+}
+
 pub(crate) fn read(volume: &Volume, id: BlockId) -> Result<Bytes, VolumeError> {
     let reader = volume.reader(id)?;
     reader.read(0, reader.length())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
 
-use super::support::{block_on, content, id, identity, options, put, read};
+use super::support::{block_on, content, delete_all, id, identity, options, put, put_all, read};
 use crate::volume::disk::{Disk, RealDisk};
 use crate::volume::identity::{DirectoryLock, Identity};
 use crate::volume::sim::{FaultKind, SimDisk};
@@ -57,9 +57,7 @@ fn what_was_deleted_is_not_there_and_comes_back_also_after_a_crash() {
             let disk = SimDisk::new(1 << 30);
             let volume = open(&disk);
             block_on(async {
-                for n in 0..6 {
-                    put(&volume, id(n), &content(n.into(), length)).await.unwrap();
-                }
+                put_all(&volume, 0..6, length).await;
                 for n in 0..3 {
                     assert!(volume.delete(id(n)).await.unwrap());
                 }
@@ -124,16 +122,10 @@ fn the_trash_is_emptied_of_what_is_old_and_the_space_comes_back() {
         let (env, clock) = clock();
         let volume = open_with(&disk, trash_options(), env.clone());
         block_on(async {
-            for n in 0..20 {
-                put(&volume, id(n), &content(n.into(), length)).await.unwrap();
-            }
-            for n in 0..10 {
-                volume.delete(id(n)).await.unwrap();
-            }
+            put_all(&volume, 0..20, length).await;
+            delete_all(&volume, 0..10).await;
             clock.advance(AGE / 2);
-            for n in 10..20 {
-                volume.delete(id(n)).await.unwrap();
-            }
+            delete_all(&volume, 10..20).await;
         });
         clock.advance(AGE / 2);
         volume.tidy_trash().unwrap();
@@ -167,9 +159,7 @@ fn the_trash_is_counted_as_free_and_no_write_fails_for_lack_of_space_while_it_ca
             while put(&volume, id(stored), &content(stored.into(), length)).await.is_ok() {
                 stored += 1;
             }
-            for n in 0..stored {
-                volume.delete(id(n)).await.unwrap();
-            }
+            delete_all(&volume, 0..stored).await;
             let usage = volume.usage().unwrap();
             assert!(usage.trash > 400_000 && usage.available > 400_000, "{usage:?}");
             // As many blocks fit again; four fifths of them are written, so that compaction has space left.
@@ -191,12 +181,8 @@ fn a_quota_that_statvfs_does_not_show_empties_the_trash_too() {
     let disk = SimDisk::new(1 << 30);
     let volume = open(&disk);
     block_on(async {
-        for n in 0..4 {
-            put(&volume, id(n), &content(n.into(), 40_000)).await.unwrap();
-        }
-        for n in 0..3 {
-            volume.delete(id(n)).await.unwrap();
-        }
+        put_all(&volume, 0..4, 40_000).await;
+        delete_all(&volume, 0..3).await;
         disk.set_quota(Some(disk.used() + 1000));
         put(&volume, id(10), &content(10, 40_000)).await.unwrap();
         assert!(read(&volume, id(10)).unwrap() == content(10, 40_000));
@@ -231,12 +217,8 @@ fn trash_that_cannot_be_read_does_not_hold_up_compaction() {
     let (env, clock) = clock();
     let volume = open_with(&disk, trash_options(), env);
     block_on(async {
-        for n in 0..12 {
-            put(&volume, id(n), &content(n.into(), 1500)).await.unwrap();
-        }
-        for n in 1..9 {
-            volume.delete(id(n)).await.unwrap();
-        }
+        put_all(&volume, 0..12, 1500).await;
+        delete_all(&volume, 1..9).await;
         clock.advance(AGE);
         volume.delete(id(9)).await.unwrap();
     });

@@ -60,8 +60,8 @@ impl Operation for CreateBucket {
         check_constraint(constraint, &gateway.config.region)?;
         let bucket = self.bucket.to_string();
         let region = gateway.config.region.clone();
-        // AWS, "List of error codes", BucketAlreadyOwnedByYou: us-east-1, the oldest region, answers 200
-        // where all others answer that the bucket is one's own already.
+        // AWS, "List of error codes", BucketAlreadyOwnedByYou: us-east-1, the oldest region, answers 200. All other
+        // regions answer with the error.
         let lenient = region == "us-east-1";
         let create = metadata::CreateBucket { bucket, region, mutation: gateway.mutation() };
         match gateway.metadata.create_bucket(create).await {
@@ -79,7 +79,7 @@ fn location_constraint(document: &Element) -> S3Result<Option<&str>> {
     Ok(constraint.filter(|constraint| !constraint.is_empty()))
 }
 
-/// Outside of us-east-1 a bucket must say that it wants to be there.
+/// Checks the location constraint: outside of us-east-1 a client must name the region.
 fn check_constraint(constraint: Option<&str>, region: &str) -> S3Result<()> {
     match constraint {
         None if region == "us-east-1" => Ok(()),

@@ -43,7 +43,7 @@ impl Operation for ListObjects {
         Ok(Listing::answer(&page, "ListBucketResult", |xml| {
             listing.write_head(xml, &page);
             xml.text("Marker", &listing.encoding.apply(&marker));
-            // S3 shows it only with a delimiter: without one, the last key says as much.
+            // S3 sends NextMarker only with a delimiter. Without one, the last key of the page is the next marker.
             if let (Some(next), Some(_)) = (&next, &listing.delimiter) {
                 xml.text("NextMarker", &listing.encoding.apply(next));
             }

@@ -44,7 +44,7 @@ impl Operation for ListObjectsV2 {
         let query = &request.query;
         let token = query.get("continuation-token").map(str::to_owned);
         let start_after = query.get("start-after").filter(|key| !key.is_empty()).map(str::to_owned);
-        // A token knows more exactly where the listing stands.
+        // A token takes precedence over `start-after`: it is the exact position at which the last page ended.
         let after = match &token {
             Some(token) => Some(ListToken::parse(token)?),
             None => start_after.clone().map(ListMark::Key),

@@ -1,4 +1,4 @@
-//! ListObjectVersions: in a bucket without versioning every object is its own only version, `null`.
+//! ListObjectVersions. In a bucket without versioning each object has one version, with the id `null`.
 
 use cairn_protocol::metadata::{ListEntry, ListMark, ObjectSummary};
 

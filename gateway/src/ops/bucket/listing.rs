@@ -1,4 +1,4 @@
-//! What both versions of ListObjects have in common.
+//! The code that both versions of ListObjects share.
 
 use cairn_protocol::metadata::{self, BucketRef, ListEntry, ListMark, ObjectPage, ObjectSummary};
 use http::HeaderName;
@@ -12,7 +12,7 @@ use crate::response::{self, Response};
 use crate::types::{BucketName, Encoding, iso8601_seconds, parse_encoding, parse_limit, quoted, write_owner};
 use crate::xml::XmlWriter;
 
-/// The parameters that both have.
+/// The parameters that both versions have.
 #[derive(Debug)]
 pub(super) struct Listing {
     pub(super) bucket: BucketName,
@@ -34,10 +34,10 @@ impl Listing {
         })
     }
 
-    /// The page behind `after`.
+    /// Reads the page that begins after `after`.
     pub(super) async fn page(&self, gateway: &Gateway, after: Option<ListMark>) -> S3Result<ObjectPage> {
         if self.max_keys == 0 {
-            // S3 answers with an empty page that is not truncated, if the bucket is there.
+            // S3 returns an empty page that is not truncated, if the bucket exists.
             let info = gateway.metadata.get_bucket(BucketRef { bucket: self.bucket.to_string() }).await?;
             return Ok(ObjectPage { entries: Vec::new(), truncated: false, region: info.region });
         }
@@ -51,8 +51,8 @@ impl Listing {
         Ok(gateway.metadata.list_objects(request).await?)
     }
 
-    /// The place that a marker names. One that is itself a common prefix came from a page's end: what is
-    /// rolled up in it was shown.
+    /// The position that a marker names. A marker that is itself a common prefix ended the last page, so all keys below
+    /// that prefix were shown.
     pub(super) fn mark(&self, marker: &str) -> Option<ListMark> {
         if marker.is_empty() {
             return None;
@@ -65,7 +65,7 @@ impl Listing {
         Some(if is_prefix { ListMark::Prefix(marker) } else { ListMark::Key(marker) })
     }
 
-    /// The answer: a document, and the bucket's region in a header.
+    /// The response: a document, and the bucket's region in a header.
     pub(super) fn answer(page: &ObjectPage, root: &str, content: impl FnOnce(&mut XmlWriter)) -> Response {
         let mut answer = response::xml(root, content);
         if !page.region.is_empty() {
@@ -75,7 +75,7 @@ impl Listing {
         answer
     }
 
-    /// Writes what stands before the entries in both versions.
+    /// Writes the elements before the entries, which both versions have.
     pub(super) fn write_head(&self, xml: &mut XmlWriter, page: &ObjectPage) {
         xml.text("Name", self.bucket.as_str());
         xml.text("Prefix", &self.encoding.apply(&self.prefix));
@@ -89,7 +89,7 @@ impl Listing {
         xml.value("IsTruncated", page.truncated);
     }
 
-    /// What is shown of the storage classes on a page.
+    /// Determines how the storage classes of a page are shown.
     pub(super) async fn classes(gateway: &Gateway, page: &ObjectPage) -> S3Result<ShownClasses> {
         let classes = page.entries.iter().map(|entry| match entry {
             ListEntry::Object(object) => object.storage_class.as_deref(),

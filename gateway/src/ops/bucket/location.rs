@@ -32,7 +32,7 @@ impl Operation for GetBucketLocation {
     async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
         let info = gateway.metadata.get_bucket(BucketRef { bucket: self.bucket.into() }).await?;
         Ok(response::xml("LocationConstraint", |xml| {
-            // S3 says nothing for us-east-1.
+            // S3 returns an empty element for us-east-1.
             if info.region != "us-east-1" {
                 xml.content(&info.region);
             }

@@ -1,5 +1,5 @@
-//! Settings of buckets that are so anyway: asking for them changes nothing, and works. Every other value is refused
-//! with `NotImplemented`.
+//! Settings that every bucket has already. A request that sets the value that is in force succeeds and changes nothing.
+//! Every other value is refused with `NotImplemented`.
 
 use cairn_protocol::metadata::BucketRef;
 use http::StatusCode;
@@ -43,7 +43,8 @@ impl Operation for PutBucketAcl {
     }
 }
 
-/// What the one text of a setting says: the values that are done, and those that are not built.
+/// Checks a setting whose document holds one value: `done` is accepted, and `missing` are values of S3 that are not
+/// implemented.
 fn check_value(element: &Element, done: &str, missing: &[&str]) -> S3Result<()> {
     match element.trimmed()? {
         value if value == done => Ok(()),
@@ -64,7 +65,7 @@ fn check_ownership(document: &Element) -> S3Result<()> {
     check_value(ownership, "BucketOwnerEnforced", &["BucketOwnerPreferred", "ObjectWriter"])
 }
 
-/// The elements were judged before: what is left asks for nothing.
+/// Accepts the document: the declaration refuses every element that would change something.
 fn check_empty(_: &Element) -> S3Result<()> {
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Configurations that no bucket can have yet. Reads get the answers that S3 gives where nothing is configured, which
-//! are the truth; deletes find nothing to delete, and S3 calls that done. Setting any of them is answered with
-//! `NotImplemented`, but for settings that are so anyway ([`super::settings`]).
+//! Configurations that no bucket can have yet. A read gets the response that S3 sends when nothing is configured, which
+//! is true here. A delete succeeds, as in S3, because there is nothing to delete. Setting one is answered with
+//! `NotImplemented`, except for settings that are already in force ([`super::settings`]).
 
 use bytes::Bytes;
 use cairn_protocol::metadata::BucketRef;
@@ -17,14 +17,14 @@ use crate::response::{self, Response};
 use crate::types::BucketName;
 use crate::xml::{NAMESPACE, XmlWriter};
 
-/// What is answered: a document, or 204 if there is none.
+/// The response: a document, or 204 without one.
 type Answer = S3Result<Option<Bytes>>;
 
 fn shown(document: Bytes) -> Answer {
     Ok(Some(document))
 }
 
-/// A document of this name that holds one text, or nothing: "not configured".
+/// A document with this name that is empty or holds one text. It means "not configured".
 fn document(root: &str, text: Option<(&str, &str)>) -> Answer {
     shown(XmlWriter::document(root, Some(NAMESPACE), |xml| {
         if let Some((name, text)) = text {
@@ -37,17 +37,17 @@ fn missing(code: ErrorCode) -> Answer {
     Err(S3Error::new(code))
 }
 
-/// A page of configurations: there are none.
+/// An empty page of configurations.
 fn no_configurations(root: &str) -> Answer {
     document(root, Some(("IsTruncated", "false")))
 }
 
-/// S3 answers so when a configuration that has an id is read or deleted and is not there.
+/// The error of S3 for a configuration id that does not exist, on reads and deletes.
 fn no_such_configuration() -> Answer {
     missing(ErrorCode::NoSuchConfiguration)
 }
 
-/// S3 calls it done when a configuration is deleted that is not there.
+/// S3 answers 204 when a client deletes a configuration that does not exist.
 fn nothing_to_delete() -> Answer {
     Ok(None)
 }
@@ -58,10 +58,10 @@ fn ownership() -> Answer {
     }))
 }
 
-/// Of deletes of configurations that have an id.
+/// The query parameter of operations on one configuration of several.
 const ID: &[Member] = &[Member::query("id")];
 
-/// Of pages of configurations.
+/// The query parameters of operations that list configurations.
 const PAGE: &[Member] = &[Member::query("continuation-token").moot("there is never a second page")];
 
 macro_rules! unconfigured {
@@ -167,7 +167,7 @@ unconfigured! {
         no_such_configuration();
 }
 
-/// A configuration that has an id is named by it.
+/// Configurations of which a bucket can have several are addressed by an id.
 fn require_id(request: &Request) -> S3Result<()> {
     if request.declaration.parameter("id").is_some() && !request.query.has("id") {
         return Err(S3Error::invalid_argument("id", "", "Missing required parameter for this request: 'id'"));

@@ -8,13 +8,13 @@ use crate::checksum::{Algorithm, ChecksumType};
 use crate::error::{S3Error, S3Result};
 use crate::headers::single;
 
-/// What an upload's parts are checksummed with when the upload was created without an algorithm.
+/// The algorithm for the parts of an upload that was created without one.
 pub(super) const DEFAULT: Algorithm = Algorithm::Crc64Nvme;
 
-/// The algorithm and type that an upload is created with.
+/// Reads the checksum algorithm and type for a new upload.
 ///
 /// # Errors
-/// `InvalidRequest` for what S3 does not offer.
+/// `InvalidRequest` for a combination that S3 does not offer.
 pub(super) fn parse_upload_checksum(headers: &HeaderMap) -> S3Result<Option<(Algorithm, ChecksumType)>> {
     let algorithm = single(headers, "x-amz-checksum-algorithm")?.map(|name| {
         Algorithm::parse(name).ok_or_else(|| {
@@ -43,14 +43,14 @@ pub(super) fn parse_upload_checksum(headers: &HeaderMap) -> S3Result<Option<(Alg
     }
 }
 
-/// The algorithm and type of an upload, if it was created with them.
+/// The algorithm and type of an upload, if it was created with an algorithm.
 pub(super) fn of_upload(upload: &UploadInfo) -> Option<(Algorithm, ChecksumType)> {
     upload
         .checksum
         .map(|(algorithm, kind): (ChecksumAlgorithm, ChecksumKind)| (algorithm.into(), kind.into()))
 }
 
-/// The payload of a part of this upload, with the checksum that the part is to have.
+/// The payload of a part of this upload, with the checksum that is computed for the part.
 ///
 /// # Errors
 /// `InvalidRequest` for a checksum of another algorithm than the upload's.
@@ -82,7 +82,7 @@ mod tests {
     const ALGORITHM: &str = "x-amz-checksum-algorithm";
     const TYPE: &str = "x-amz-checksum-type";
 
-    /// The table "Full object and composite checksum types" of the user guide.
+    /// The table "Full object and composite checksum types" of the S3 User Guide.
     #[test]
     fn an_upload_has_the_types_that_its_algorithm_offers() {
         use Algorithm::*;

@@ -32,7 +32,7 @@ pub(crate) struct CompleteMultipartUpload {
     document: PayloadSpec,
 }
 
-/// What the client expects of the object.
+/// What the client expects the object to be.
 #[derive(Debug)]
 struct Expected {
     /// `x-amz-mp-object-size`.
@@ -62,7 +62,7 @@ impl Operation for CompleteMultipartUpload {
     const ACTION: Action = Action("s3:PutObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        // Checksums in the headers are of the object, not of the document.
+        // Checksum headers describe the object, not the document in the body.
         let mut headers = request.headers.clone();
         Algorithm::ALL.iter().for_each(|algorithm| drop(headers.remove(algorithm.header())));
         headers.remove("x-amz-sdk-checksum-algorithm");
@@ -155,10 +155,11 @@ impl Expected {
     }
 }
 
-/// How often the parts are listed while others replace them all the time.
+/// How often the parts are listed again when other requests replace them in between. A client that replaces parts
+/// without end gets an error instead of holding this request for ever.
 const ATTEMPTS: u32 = 10;
 
-/// One completion, as far as the metanode is concerned.
+/// The request to complete an upload, without HTTP.
 struct Completion {
     target: UploadRef,
     condition: WriteCondition,
@@ -166,7 +167,7 @@ struct Completion {
     digest: String,
 }
 
-/// What a completed upload came to.
+/// The result of a completion.
 struct Completed {
     etag: String,
     checksum: Option<ObjectChecksum>,
@@ -178,8 +179,8 @@ impl Completion {
         let mut attempts = 1;
         loop {
             match self.attempt(gateway, manifest, version).await {
-                // A part was replaced since the parts were listed. The new one may be just as good: the same bytes,
-                // sent again. So the upload is looked at again before a part is blamed.
+                // A part was replaced after the parts were listed. The new part may have the same bytes, sent again. So
+                // the list is read once more before the request fails with `InvalidPart`.
                 Err(MetadataError::InvalidPart { .. }) if attempts < ATTEMPTS => attempts += 1,
                 Err(error) => return self.repeated(error),
                 Ok(result) => return result,
@@ -187,7 +188,8 @@ impl Completion {
         }
     }
 
-    /// Lists the parts, and joins them if they are those that the client named. The outer error is the metanode's.
+    /// Lists the parts, and completes the upload if they match the client's list. The outer error comes from the
+    /// metanode.
     async fn attempt(
         &self,
         gateway: &Gateway,
@@ -203,7 +205,7 @@ impl Completion {
         Ok(Ok(Completed { etag: committed.etag, checksum }))
     }
 
-    /// What the metanode is asked for, and the object's checksum.
+    /// The request to the metanode, and the checksum of the object.
     fn join(
         &self,
         manifest: &Manifest,
@@ -227,7 +229,7 @@ impl Completion {
         Ok((complete, checksum))
     }
 
-    /// The upload and all its parts.
+    /// Reads the upload and all its parts.
     async fn uploaded(&self, gateway: &Gateway) -> Result<(UploadInfo, Vec<PartInfo>), MetadataError> {
         let mut parts: Vec<PartInfo> = Vec::new();
         loop {
@@ -242,7 +244,8 @@ impl Completion {
         }
     }
 
-    /// A completion that is repeated gets the answer of the first one; another one finds no upload.
+    /// Answers a completion of an upload that no longer exists: a repetition gets the answer of the first completion,
+    /// any other request gets `NoSuchUpload`.
     fn repeated(&self, error: MetadataError) -> S3Result<Completed> {
         match error {
             MetadataError::UploadCompleted { completed } if completed.request_digest == self.digest => {
@@ -258,7 +261,7 @@ impl Completion {
 
 impl Completed {
     fn answer(&self, request: &Request, target: &UploadRef) -> Response {
-        // Behind the hyphen of the ETag stands the number of parts.
+        // The ETag of a multipart object ends with a hyphen and the number of parts.
         let part_count = self.etag.rsplit_once('-').and_then(|(_, count)| count.parse().ok()).unwrap_or(0);
         response::xml("CompleteMultipartUploadResult", |xml| {
             xml.text("Location", &location(request.is_tls, &request.headers, target));
@@ -273,7 +276,7 @@ impl Completed {
     }
 }
 
-/// The object's address, in path style, under the name by which the client reached us.
+/// The URL of the object in path style, with the host that the client used.
 fn location(is_tls: bool, headers: &HeaderMap, target: &UploadRef) -> String {
     let scheme = if is_tls { "https" } else { "http" };
     let host = single(headers, header::HOST.as_str()).ok().flatten().unwrap_or("localhost");

@@ -1,9 +1,9 @@
 //! UploadPartCopy.
 //!
-//! The part's extents are the source's: no data is copied. But S3 gives the part an ETag that is the MD5 of
-//! its bytes, and a checksum. They are known of a whole object that was put as one, and of a range that is exactly
-//! a part of the source. Of another range the bytes are read once, verified, to compute them. Reading costs less than
-//! an ETag that is a lie: clients compare it, and the object's own ETag is made of those of its parts.
+//! The part refers to the source's extents, so no data is copied. But S3 gives the part an ETag, the MD5 of its bytes,
+//! and a checksum. Both are known for a whole object that was put in one request, and for a range that is exactly a
+//! part of the source. For any other range the gateway reads the bytes once, verified, and computes them. A made-up
+//! ETag would cost nothing and be wrong: clients compare it, and the object's ETag is computed from those of its parts.
 
 use cairn_protocol::id::PartId;
 use cairn_protocol::metadata::{
@@ -26,10 +26,10 @@ use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{CopySource, ReadConditions, Verdict, iso8601_seconds, parse_copy_range, quoted};
 
-/// Extents that come with the lookup of the source; more are asked for when the source is read.
+/// Extents that the lookup of the source returns. If the source is read, more are requested then.
 const EXTENTS: u32 = 64;
 
-/// Parts that begin at the same byte: an empty one, which only the last can be, and one that is not.
+/// Parts that can begin at the same byte: an empty part, which only the last can be, and a part with bytes.
 const PARTS_AT_ONE_PLACE: u32 = 2;
 
 /// `PUT /bucket/key?partNumber=…&uploadId=…` with `x-amz-copy-source`.
@@ -39,7 +39,7 @@ pub(crate) struct UploadPartCopy {
     number: u32,
     source: CopySource,
     conditions: ReadConditions,
-    /// First and last byte.
+    /// The first and the last byte.
     range: Option<(u64, u64)>,
 }
 
@@ -121,7 +121,7 @@ impl UploadPartCopy {
         }
     }
 
-    /// The bytes to copy: from `.0`, included, to `.1`, excluded.
+    /// The range to copy: start (included) and end (excluded).
     fn bytes(&self, source: &LocatedObject) -> S3Result<(u64, u64)> {
         let length = source.object.length;
         let (start, end) = match self.range {
@@ -145,8 +145,8 @@ impl UploadPartCopy {
     }
 }
 
-/// ETag and checksum of the copied bytes, where those that are recorded are of these very bytes: of a whole object
-/// that was put as one, or of a part of the source. An upload that names no algorithm takes whichever there is.
+/// The recorded ETag and checksum of exactly the copied bytes, if there are any: those of a whole object that was put
+/// in one request, or of a part of the source. An upload without an algorithm takes a checksum of any algorithm.
 async fn known_digests(
     gateway: &Gateway,
     source: &ObjectVersion,
@@ -172,7 +172,7 @@ async fn known_digests(
     Ok(checksum.map(|checksum| (etag, checksum)))
 }
 
-/// The part of the source that is exactly these bytes, if one is.
+/// The part of the source that consists of exactly these bytes.
 async fn part_at(
     gateway: &Gateway,
     source: &ObjectVersion,

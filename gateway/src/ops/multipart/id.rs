@@ -1,4 +1,4 @@
-//! What names an upload and its parts in requests.
+//! Upload ids and part numbers in requests.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,38 +9,38 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::request::Request;
 use crate::uri::Query;
 
-/// S3 knows parts 1 to 10,000 (S3 User Guide, "Multipart upload limits").
+/// The highest part number; the lowest is 1 (S3 User Guide, "Multipart upload limits").
 pub(super) const PART_NUMBER_MAX: u32 = 10_000;
 
-/// The upload's id as clients see it: opaque, and fit for a URL as it is.
+/// The upload's id as clients see it: an opaque text that needs no encoding in a URL.
 pub(super) fn show_upload_id(upload: UploadId) -> String {
     URL_SAFE_NO_PAD.encode(upload.as_bytes())
 }
 
-/// The upload's id; `None` if it is none of ours.
+/// Parses an upload's id. Returns `None` for a text that this server never returned as an id.
 pub(super) fn parse_upload_id(text: &str) -> Option<UploadId> {
     UploadId::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?)
 }
 
-/// The upload that a request names in `uploadId`.
+/// Reads the upload that the parameter `uploadId` names.
 ///
 /// # Errors
-/// `NoSuchUpload` for what is no upload's id.
+/// `NoSuchUpload` if the text is not an upload's id.
 pub(super) fn upload_ref(request: &Request) -> S3Result<UploadRef> {
     let id = request.query.get("uploadId").unwrap_or_default();
     let upload = parse_upload_id(id).ok_or_else(|| no_such_upload(id))?;
     Ok(UploadRef { bucket: request.bucket()?.to_string(), key: request.key()?.to_string(), upload })
 }
 
-/// `NoSuchUpload`, naming the id.
+/// The error `NoSuchUpload`, with the id.
 pub(super) fn no_such_upload(id: &str) -> S3Error {
     S3Error::new(ErrorCode::NoSuchUpload).detail("UploadId", id)
 }
 
-/// `partNumber`.
+/// Reads the parameter `partNumber`.
 ///
 /// # Errors
-/// `InvalidArgument`, in AWS's words.
+/// `InvalidArgument`, with AWS's message.
 pub(super) fn part_number(query: &Query) -> S3Result<u32> {
     let text = query.get("partNumber").unwrap_or_default();
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

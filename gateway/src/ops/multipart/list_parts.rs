@@ -65,7 +65,7 @@ impl Operation for ListParts {
 
 fn marker(query: &Query) -> S3Result<u32> {
     let Some(text) = query.get("part-number-marker").filter(|text| !text.is_empty()) else { return Ok(0) };
-    // Behind the last part there can be is behind all parts; S3's own limit is that of an int.
+    // S3 accepts any 32-bit integer as a marker. One above the highest part number means the end of the list.
     let number = text.parse::<i32>().ok().and_then(|number| u32::try_from(number).ok());
     number.ok_or_else(|| {
         S3Error::invalid_argument(

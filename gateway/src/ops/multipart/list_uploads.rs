@@ -44,7 +44,7 @@ impl Operation for ListMultipartUploads {
         let query = &request.query;
         let text = |name| query.get(name).unwrap_or_default().to_owned();
         let key_marker = text("key-marker");
-        // Without a key marker it counts for nothing, in the answer too.
+        // S3 ignores `upload-id-marker` without a key marker, and does not repeat it in the response.
         let upload_id_marker = if key_marker.is_empty() { String::new() } else { text("upload-id-marker") };
         Ok(Self {
             prefix: text("prefix"),
@@ -82,7 +82,7 @@ impl Operation for ListMultipartUploads {
 }
 
 impl ListMultipartUploads {
-    /// Where the page begins.
+    /// The position at which the page begins.
     fn after(&self) -> S3Result<Option<UploadMark>> {
         let key = self.key_marker.clone();
         if key.is_empty() {
@@ -98,7 +98,7 @@ impl ListMultipartUploads {
             })?;
             return Ok(Some(UploadMark::Upload { key, upload }));
         }
-        // A marker that is itself a common prefix came from a `NextKeyMarker`: what it rolls up was shown.
+        // A marker that is itself a common prefix was a `NextKeyMarker`, so all keys below that prefix were shown.
         let is_prefix = self.delimiter.as_deref().is_some_and(|delimiter| {
             let rest = key.strip_prefix(&self.prefix);
             rest.and_then(|rest| rest.split_once(delimiter)).is_some_and(|(_, behind)| behind.is_empty())

@@ -1,4 +1,4 @@
-//! What a client says of the parts when it completes an upload, and whether it is true. Pure.
+//! The list of parts in a completion: parsing it, and comparing it with the parts that were uploaded. No IO.
 
 use cairn_protocol::id::PartId;
 use cairn_protocol::metadata::{ObjectChecksum, PartInfo, UploadInfo};
@@ -12,25 +12,25 @@ use crate::checksum::{Algorithm, Checksum, ChecksumType, composite, full_object}
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::xml::Element;
 
-/// Every part but the last has at least this many bytes: 5 MiB (S3 User Guide, "Multipart upload limits").
+/// The minimum size of every part but the last, in bytes: 5 MiB (S3 User Guide, "Multipart upload limits").
 const PART_SIZE_MIN: u64 = 5 << 20;
 
-/// A part as a completion names it.
+/// A part in the client's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NamedPart {
     number: u32,
-    /// Without quotes.
+    /// The ETag without quotes.
     etag: String,
     checksums: Vec<(Algorithm, String)>,
 }
 
-/// The parts that a completion names, in the order of their numbers.
+/// The parts of a completion, in ascending order of their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Manifest {
     parts: Vec<NamedPart>,
 }
 
-/// What the parts make.
+/// The object that the parts make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Whole {
     pub(super) parts: Vec<(u32, PartId)>,
@@ -57,7 +57,7 @@ impl Manifest {
         Ok(Self { parts })
     }
 
-    /// Names what was asked for, so that a repetition is recognised.
+    /// A digest of the list, by which the metanode recognises a repeated completion.
     pub(super) fn digest(&self) -> String {
         let mut digest = Sha256::new();
         for part in &self.parts {
@@ -69,12 +69,11 @@ impl Manifest {
         hex::encode(digest.finalize())
     }
 
-    /// Finds the parts among those that were uploaded, given in the order of their numbers, and makes the
-    /// whole of them.
+    /// Compares the list with the uploaded parts, which are in ascending order of their numbers, and combines them.
     ///
     /// # Errors
-    /// `InvalidPart`, `EntityTooSmall` or `EntityTooLarge`; `InvalidRequest` where a composite checksum is to be made
-    /// and a part is named without its own.
+    /// `InvalidPart`, `EntityTooSmall` or `EntityTooLarge`; `InvalidRequest` if the object gets a composite checksum
+    /// and the list lacks the checksum of a part.
     pub(super) fn join(&self, upload: &UploadInfo, uploaded: &[PartInfo]) -> S3Result<Whole> {
         let parts = self
             .parts
@@ -100,7 +99,7 @@ impl Manifest {
 }
 
 impl Manifest {
-    /// A composite checksum is of what the client says its parts are, so it must say it of each (S3 User Guide,
+    /// Checks that each part of an object with a composite checksum is listed with its own checksum (S3 User Guide,
     /// "Checking object integrity", "Using part-level checksums for multipart uploads").
     fn check_checksums(&self, upload: &UploadInfo) -> S3Result<()> {
         let Some((algorithm, ChecksumType::Composite)) = of_upload(upload) else { return Ok(()) };
@@ -141,7 +140,7 @@ fn named_part(element: &Element) -> S3Result<NamedPart> {
 }
 
 impl NamedPart {
-    /// Whether the part that was uploaded is the one that is meant.
+    /// Whether the uploaded part is the one that the client lists.
     fn is(&self, part: &PartInfo) -> bool {
         let has = |(algorithm, value): &(Algorithm, String)| {
             part.checksum.as_ref().is_some_and(|stored| {
@@ -176,7 +175,7 @@ fn check_sizes(parts: &[&PartInfo]) -> S3Result<()> {
     Ok(())
 }
 
-/// MD5 of the parts' binary MD5s, and how many they are.
+/// The MD5 of the binary MD5s of the parts, and the number of parts.
 fn etag(parts: &[&PartInfo]) -> S3Result<String> {
     let mut md5 = Md5::new();
     for part in parts {

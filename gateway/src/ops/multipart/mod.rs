@@ -1,10 +1,9 @@
 //! Multipart uploads.
 //!
-//! Checksums (S3 User Guide, "Checking object integrity in Amazon S3"). An upload may be created with an
-//! algorithm and a type; its parts then have checksums of that algorithm, given by the client or computed
-//! here, and none of another one. An upload that was created with neither takes parts with any checksum
-//! and computes CRC64NVME for those that come without; if all parts have the same CRC, the object gets it
-//! of all its bytes.
+//! Checksums (S3 User Guide, "Checking object integrity in Amazon S3"). A client may create an upload with an algorithm
+//! and a type. Its parts then have checksums of that algorithm only, sent by the client or computed by the gateway. An
+//! upload without an algorithm accepts parts with any checksum; for parts without one the gateway computes CRC64NVME.
+//! If all parts have a CRC of the same algorithm, the object gets that CRC of all its bytes.
 
 mod abort;
 mod checksum;

@@ -18,8 +18,9 @@ use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::parse_block_size;
 
-/// Where in its object a part of this length begins: clients make all parts but the last of one length. So the parts of
-/// the largest object, 5 GiB each, have blocks as large as such an object needs.
+/// The offset in its object at which a part of this length begins, if all parts before it have the same length, as
+/// clients make them. The offset decides the block size: the parts of the largest object, 5 GiB each, get blocks that
+/// suit an object of that size.
 fn begins_at(number: u32, length: u64) -> u64 {
     u64::from(number.saturating_sub(1)).saturating_mul(length)
 }
@@ -29,7 +30,7 @@ fn begins_at(number: u32, length: u64) -> u64 {
 pub(crate) struct UploadPart {
     target: UploadRef,
     number: u32,
-    /// What the client says of this part. Of all parts it may have said something when the upload began.
+    /// What the client declares for this part. The upload itself may declare more, for all its parts.
     block_size: Option<u64>,
     payload: PayloadSpec,
 }
@@ -54,7 +55,8 @@ impl Operation for UploadPart {
 
     async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
         let Self { target, number, block_size, payload } = self;
-        // Before the body is asked for: a client that expects `100 Continue` need not send it in vain.
+        // This check comes before the body is requested, so that a client that waits for `100 Continue` does not send
+        // it in vain.
         let upload = gateway.metadata.get_upload(target.clone()).await?;
         let payload = part_payload(&upload, payload)?;
         let placement = Placement {
@@ -75,7 +77,7 @@ impl Operation for UploadPart {
             part: PartId(gateway.env.uuid_v7()),
             length: digests.length,
             etag: etag.clone(),
-            // A part's own checksum is of all its bytes, whatever the object's will be of.
+            // A part's own checksum always covers all its bytes, also when the object's is composite.
             checksum: digests.checksum.as_ref().map(|sum| sum.to_stored(ChecksumType::FullObject)),
             extents: Vec::new(),
         };

@@ -17,7 +17,7 @@ use crate::response::{self, Response};
 use crate::types::refuse_version;
 use crate::xml::XmlWriter;
 
-/// S3 lists at most this many parts a page.
+/// Upper limit of S3 for parts on a page.
 const PARTS_MAX: u32 = 1000;
 
 /// `GET /bucket/key?attributes`.
@@ -28,7 +28,7 @@ pub(crate) struct GetObjectAttributes {
     after: u32,
 }
 
-/// What can be asked for.
+/// The attributes that a client can request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attribute {
     Etag,
@@ -122,7 +122,7 @@ impl GetObjectAttributes {
         parts: Option<&ObjectPartPage>,
     ) {
         if self.wants(Attribute::Etag) {
-            // Here, and only here, S3 shows it without quotes.
+            // S3 shows the ETag without quotes in this response only.
             xml.text("ETag", &object.etag);
         }
         if let (true, Some(checksum)) = (self.wants(Attribute::Checksum), &object.attributes.checksum) {

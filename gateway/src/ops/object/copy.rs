@@ -1,4 +1,4 @@
-//! CopyObject: a new version with the old one's extents. No data moves.
+//! CopyObject: makes a new version that refers to the extents of the old one. No data moves.
 
 use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::{self, ObjectAttributes, ObjectVersion, Tags, WriteCondition};
@@ -24,11 +24,11 @@ pub(crate) struct CopyObject {
     source: CopySource,
     source_conditions: ReadConditions,
     condition: WriteCondition,
-    /// What the headers say; its metadata counts only if it replaces the source's.
+    /// The headers' metadata. It counts only if the directive is `REPLACE`.
     attributes: ObjectAttributes,
     storage_class_given: bool,
     replace_metadata: bool,
-    /// `None`: the source's.
+    /// `None` keeps the tags of the source.
     tags: Option<Tags>,
     algorithm: Option<Algorithm>,
 }
@@ -125,7 +125,7 @@ impl CopyObject {
                     .detail("Condition", format!("x-amz-copy-source-{condition}")));
             }
         }
-        // To compute another checksum would take all the bytes.
+        // Computing a checksum of another algorithm needs all bytes of the source.
         let kept = source.attributes.checksum.as_ref().map(|checksum| Algorithm::from(checksum.algorithm));
         match self.algorithm {
             Some(wanted) if Some(wanted) != kept => Err(S3Error::not_implemented(format!(
@@ -136,7 +136,7 @@ impl CopyObject {
         }
     }
 
-    /// A copy onto itself must change something.
+    /// Checks that a copy of an object onto itself changes something.
     fn check_changes(&self, source: &ObjectVersion) -> S3Result<()> {
         let class_changes =
             self.storage_class_given && self.attributes.storage_class != source.attributes.storage_class;
@@ -149,7 +149,8 @@ impl CopyObject {
         ))
     }
 
-    /// The storage class is never copied; the checksum always is, for the bytes are the same.
+    /// The attributes of the new version. As in S3, the storage class is not taken from the source. The checksum is,
+    /// because the bytes are the same.
     fn new_attributes(&self, source: &ObjectVersion) -> ObjectAttributes {
         let said = if self.replace_metadata { &self.attributes } else { &source.attributes };
         ObjectAttributes {
@@ -162,7 +163,7 @@ impl CopyObject {
     }
 }
 
-/// Whether a directive says `REPLACE`; that it says nothing else but `COPY` was checked before.
+/// Whether a directive is `REPLACE`. The declaration refuses everything but `COPY` and `REPLACE`.
 fn replaces(request: &Request, name: &'static str) -> S3Result<bool> {
     Ok(request.header(name)? == Some("REPLACE"))
 }

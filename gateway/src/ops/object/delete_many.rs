@@ -14,7 +14,7 @@ use crate::xml::{Element, XmlWriter};
 
 const DIRECTORY_BUCKETS: &str = "LastModifiedTime and Size are conditions of directory buckets only.";
 
-/// S3 takes at most this many keys a request.
+/// Upper limit of S3 for keys in a request.
 const KEYS_MAX: usize = 1000;
 
 /// `POST /bucket?delete`.
@@ -43,7 +43,7 @@ impl Operation for DeleteObjects {
     const ACTION: Action = Action("s3:DeleteObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        // A damaged list would delete the wrong objects, so S3 insists on a digest of it.
+        // S3 requires a digest of the list, because a damaged list would delete the wrong objects.
         if !request.payload_spec()?.has_digest() {
             return Err(S3Error::invalid_request(
                 "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
@@ -72,11 +72,11 @@ impl Operation for DeleteObjects {
     }
 }
 
-/// One object to delete, or why it will not be.
+/// One object to delete, or the reason why it is not deleted.
 #[derive(Debug)]
 struct Entry {
     key: String,
-    /// The version as it was asked for; S3 gives it back.
+    /// The version id as the client sent it. S3 returns it in the result.
     version: Option<String>,
     outcome: S3Result<metadata::DeleteObject>,
 }

@@ -12,8 +12,8 @@ use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
 
-/// Extents that come with the lookup: half a gigabyte in blocks of the usual size, so that most objects
-/// need no further question, in an answer of some ten KiB.
+/// Extents that the lookup returns: 512 MiB in blocks of the usual size, in a reply of some ten KiB. Most objects then
+/// need no second request to the metanode.
 const EXTENTS: u32 = 64;
 
 /// `GET /bucket/key`.

@@ -1,4 +1,4 @@
-//! The headers by which a cache recognises an object. A 304 has them too.
+//! The headers by which a cache recognises an object. A 304 response has them too.
 
 use cairn_protocol::metadata::ObjectVersion;
 use http::{HeaderName, header};
@@ -6,7 +6,7 @@ use http::{HeaderName, header};
 use crate::response;
 use crate::types::quoted;
 
-/// The headers by which a cache knows an object.
+/// Sets the headers by which a cache recognises an object.
 pub(super) fn identity_headers(object: &ObjectVersion) -> Vec<(HeaderName, String)> {
     let mut headers = vec![
         (header::ETAG, quoted(&object.etag)),

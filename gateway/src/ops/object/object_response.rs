@@ -1,4 +1,4 @@
-//! The answer to GetObject and HeadObject without its body: status and headers.
+//! The response to GetObject and HeadObject without its body: status and headers.
 
 use cairn_protocol::metadata::{ListObjectParts, ObjectChecksum, ObjectVersion};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -13,10 +13,10 @@ use crate::request::Request;
 use crate::response::{self, Response};
 use crate::types::user_metadata_header;
 
-/// S3's type of objects that were stored without one.
+/// The content type of an object that was stored without one, as in S3.
 const DEFAULT_TYPE: &str = "binary/octet-stream";
 
-/// Headers that a signed request may replace in its answer, and by which parameter.
+/// Response headers that a signed request can override, with the query parameter of each.
 const OVERRIDES: [(&str, HeaderName); 6] = [
     ("response-cache-control", header::CACHE_CONTROL),
     ("response-content-disposition", header::CONTENT_DISPOSITION),
@@ -26,7 +26,7 @@ const OVERRIDES: [(&str, HeaderName); 6] = [
     ("response-expires", header::EXPIRES),
 ];
 
-/// What the request wants to see of the object besides its bytes.
+/// Options of the request that change the response's headers.
 #[derive(Debug)]
 pub(super) struct View {
     overrides: Vec<(HeaderName, HeaderValue)>,
@@ -37,7 +37,7 @@ impl View {
     /// Reads the request.
     ///
     /// # Errors
-    /// `InvalidArgument` for an override that is fit for no header.
+    /// `InvalidArgument` for an override that is not a valid header value.
     pub(super) fn parse(request: &Request) -> S3Result<Self> {
         let mut overrides = Vec::new();
         for (parameter, name) in OVERRIDES {
@@ -48,15 +48,15 @@ impl View {
                 overrides.push((name, value));
             }
         }
-        // Its only value is ENABLED.
+        // `ENABLED` is the only value of `x-amz-checksum-mode`.
         let checksums = request.headers.contains_key("x-amz-checksum-mode");
         Ok(Self { overrides, checksums })
     }
 
-    /// The answer without its body.
+    /// The response without its body.
     ///
     /// # Errors
-    /// When the checksum of a part, or what there is of storage classes, cannot be had.
+    /// The metanode's, when it cannot return a part's checksum or the storage classes.
     pub(super) async fn answer(&self, gateway: &Gateway, found: &Found) -> S3Result<Response> {
         let object = &found.located.object;
         let mut answer =
@@ -114,7 +114,8 @@ impl View {
         }
     }
 
-    /// The checksum of what is sent: of the object, or of the part. Of another range none is known.
+    /// The checksum of the bytes that are sent: the object's for the whole object, the part's for a part. No checksum
+    /// of another range is known.
     async fn set_checksum(&self, gateway: &Gateway, answer: &mut Response, found: &Found) -> S3Result<()> {
         let object = &found.located.object;
         match found.part {
@@ -145,7 +146,8 @@ async fn part_checksum(
     Ok(page.parts.into_iter().find(|part| part.number == number).and_then(|part| part.checksum))
 }
 
-/// Sets the checksum of a part's own bytes, with the type of the object's: so S3 tells how the object's is made of it.
+/// Sets the checksum of a part's bytes. The type is the object's, as in S3, because it tells clients how the object's
+/// checksum is computed from those of the parts.
 fn set_part_checksum(answer: &mut Response, part: &ObjectChecksum, object: Option<&ObjectChecksum>) {
     let name = Algorithm::from(part.algorithm).header();
     response::set(answer, HeaderName::from_static(name), part.value.as_str());

@@ -1,15 +1,15 @@
-//! What is looked at before a write's body is asked for.
+//! The check of a write's condition before the body is received.
 
 use cairn_protocol::metadata::{LookupObject, LookupRange, MetadataError, WriteCondition};
 
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 
-/// Refuses a write whose condition does not hold now, before its body is received. What decides is the
-/// check in the transaction that commits it.
+/// Refuses a write whose condition fails now, so that the client need not send its body. The transaction that commits
+/// the write checks the condition again, and that check decides.
 ///
 /// # Errors
-/// `PreconditionFailed`, or `NoSuchKey` for an ETag of what is not there.
+/// `PreconditionFailed`, or `NoSuchKey` if an ETag is required of a key that has no object.
 pub(crate) async fn precheck(
     gateway: &Gateway,
     bucket: &str,

@@ -49,7 +49,7 @@ impl Operation for PutObject {
 
     fn parse(request: &Request) -> S3Result<Self> {
         acl::check_one_way(&request.headers)?;
-        // Where the client gives no checksum, S3 computes this one.
+        // S3 computes this checksum if the client sends none.
         let payload = request.upload_spec()?.at_most(SINGLE_UPLOAD_MAX)?.or_default(Algorithm::Crc64Nvme);
         Ok(Self {
             attributes: parse_attributes(&request.headers)?,
@@ -63,7 +63,8 @@ impl Operation for PutObject {
     async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
         let Self { mut attributes, block_size, tags, condition, payload } = self;
         let (bucket, key) = (request.bucket()?.to_string(), request.key()?.to_string());
-        // Before the body is asked for: a client that expects `100 Continue` need not send it in vain.
+        // These checks come before the body is requested, so that a client that waits for `100 Continue` does not send
+        // it in vain.
         gateway.metadata.get_bucket(BucketRef { bucket: bucket.clone() }).await?;
         check_storage_class(gateway, attributes.storage_class.as_deref()).await?;
         precheck(gateway, &bucket, &key, &condition).await?;

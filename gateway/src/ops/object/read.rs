@@ -1,4 +1,4 @@
-//! What GetObject and HeadObject have in common: which object, which bytes, and whether at all.
+//! The code that GetObject and HeadObject share: finding the object, checking conditions, resolving the range.
 
 use cairn_protocol::metadata::{
     LocatedObject, LookupObject, LookupRange, MetadataError, ObjectVersion, ResolvedRange,
@@ -14,10 +14,10 @@ use crate::types::{
     BucketName, EtagList, ObjectKey, ReadConditions, Verdict, parse_date_s, parse_range, refuse_version,
 };
 
-/// S3 knows at most this many parts.
+/// Upper limit of S3 for part numbers.
 const PART_NUMBER_MAX: u32 = 10_000;
 
-/// The current object, without its bytes.
+/// Finds the current version, without its extents.
 ///
 /// # Errors
 /// `NoSuchBucket`, `NoSuchKey`.
@@ -45,7 +45,7 @@ fn missing(error: MetadataError, key: &ObjectKey) -> S3Error {
     if no_key { answer.detail("Key", key.as_str()) } else { answer }
 }
 
-/// What a GET or HEAD wants.
+/// The head of a GET or HEAD request.
 #[derive(Debug)]
 pub(super) struct Read {
     bucket: BucketName,
@@ -53,29 +53,29 @@ pub(super) struct Read {
     range: LookupRange,
     conditions: ReadConditions,
     if_range: Option<IfRange>,
-    /// `Range` as it was sent, for the error.
+    /// The header `Range` as it was sent; errors return it.
     range_text: Option<String>,
 }
 
-/// `If-Range` (RFC 9110, section 13.1.5): the range holds only for this object.
+/// The header `If-Range` (RFC 9110, section 13.1.5): the range applies only if the object still matches.
 #[derive(Debug)]
 enum IfRange {
     Etag(EtagList),
     Date(u64),
-    /// Never.
+    /// Matches no object.
     Nonsense,
 }
 
-/// What is to be answered.
+/// What the response contains.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// The object and where its bytes are.
+    /// The object, and the location of its bytes.
     pub(super) located: LocatedObject,
-    /// First byte, and one past the last.
+    /// The first byte, and one past the last.
     pub(super) bytes: (u64, u64),
-    /// Whether a part of the object was asked for: 206.
+    /// Whether the response is 206, a part of the object.
     pub(super) partial: bool,
-    /// The part asked for, if it was by number.
+    /// The part, if the request names a part number.
     pub(super) part: Option<u32>,
 }
 
@@ -83,7 +83,7 @@ impl Read {
     /// Reads the request.
     ///
     /// # Errors
-    /// `InvalidArgument`, or `InvalidRequest` for a range of a part.
+    /// `InvalidArgument`; `InvalidRequest` for a range together with a part number.
     pub(super) fn parse(request: &Request) -> S3Result<Self> {
         refuse_version(&request.query)?;
         let range = parse_range(&request.headers)?;
@@ -107,7 +107,7 @@ impl Read {
         })
     }
 
-    /// Finds the object and weighs the conditions. `extents_max` extents come with the answer.
+    /// Finds the object and checks the conditions. The reply of the metanode contains up to `extents_max` extents.
     ///
     /// # Errors
     /// `NoSuchBucket`, `NoSuchKey`, `PreconditionFailed`, `NotModified`, `InvalidRange`, `InvalidPartNumber`.
@@ -149,7 +149,7 @@ impl Read {
                 Err(S3Error::new(ErrorCode::PreconditionFailed).detail("Condition", condition))
             }
             Verdict::NotModified(_) => {
-                // RFC 9110, section 15.4.5: what a 200 would have said to a cache.
+                // RFC 9110, section 15.4.5: a 304 has the headers for caches that a 200 would have.
                 let answer = S3Error::new(ErrorCode::NotModified);
                 Err(identity_headers(object)
                     .into_iter()
@@ -182,7 +182,7 @@ fn if_range(headers: &HeaderMap) -> S3Result<Option<IfRange>> {
         if text.starts_with('"') {
             IfRange::Etag(EtagList::parse(text))
         } else {
-            // What is no date never holds: the whole object is sent.
+            // A value that is not a date never matches, so the whole object is sent.
             parse_date_s(text).map_or(IfRange::Nonsense, IfRange::Date)
         }
     }))

@@ -1,4 +1,4 @@
-//! Storage classes: which are accepted, and what is shown of those of objects.
+//! Storage classes: which ones a write accepts, and how responses show them.
 
 use cairn_protocol::metadata::{MetadataError, StorageClassRef};
 
@@ -6,7 +6,8 @@ use crate::error::S3Result;
 use crate::gateway::Gateway;
 use crate::types::{ARCHIVE_CLASSES, is_own_class};
 
-/// Refuses a storage class that is neither one of AWS's that can be read at once, nor the cluster's.
+/// Refuses a storage class that is neither one of AWS's classes for immediate access nor one of the cluster's
+/// configuration.
 ///
 /// # Errors
 /// `InvalidStorageClass`.
@@ -18,21 +19,22 @@ pub(crate) async fn check_storage_class(gateway: &Gateway, class: Option<&str>) 
     Ok(())
 }
 
-/// What is shown of the storage classes of objects.
+/// How responses show the storage classes of objects.
 ///
-/// There may be objects of a class that is refused now: it was accepted before, or was one of the configuration. The
-/// names of AWS's archives would keep clients from reading them, for `aws s3 cp` passes over what nobody has restored; so
-/// they are shown as STANDARD, which is how they are read. Other names tell clients nothing and are shown as they are.
+/// An object may have a class that is refused today: an earlier version accepted it, or it was removed from the
+/// configuration. AWS's archive classes are shown as STANDARD, because clients would not read such objects (`aws s3 cp`
+/// skips an archived object that was not restored), and here they can be read. Other unknown names mean nothing to
+/// clients and are shown as they are.
 #[derive(Debug, Default)]
 pub(crate) struct ShownClasses {
     hidden: Vec<&'static str>,
 }
 
 impl ShownClasses {
-    /// For an answer that shows these classes. The metanode is asked only if there is an archive among them.
+    /// Prepares a response that shows these classes. It asks the metanode only if one of them is an archive class.
     ///
     /// # Errors
-    /// As the metanode's.
+    /// The metanode's.
     pub(crate) async fn of<'a>(
         gateway: &Gateway,
         classes: impl IntoIterator<Item = Option<&'a str>>,
@@ -50,12 +52,12 @@ impl ShownClasses {
         Ok(Self { hidden })
     }
 
-    /// The name of this class as documents show it.
+    /// The name of this class in documents.
     pub(crate) fn name<'a>(&self, stored: Option<&'a str>) -> &'a str {
         self.unusual(stored).unwrap_or("STANDARD")
     }
 
-    /// The name of this class as headers show it: none for STANDARD.
+    /// The name of this class in headers, which S3 omits for STANDARD.
     pub(crate) fn unusual<'a>(&self, stored: Option<&'a str>) -> Option<&'a str> {
         stored.filter(|class| !self.hidden.contains(class))
     }

@@ -1,4 +1,4 @@
-//! Reads of what no object can have yet: S3's answers where a bucket has no object lock.
+//! Reads of settings that no object can have yet: the responses of S3 for a bucket without object lock.
 
 use crate::caller::Action;
 use crate::declaration::{Declaration, Resource, Verb, When, groups};

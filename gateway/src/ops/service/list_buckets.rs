@@ -11,7 +11,7 @@ use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{ListToken, iso8601, write_owner};
 
-/// S3 lists at most this many buckets a page.
+/// Upper limit of S3 for buckets on a page.
 const BUCKETS_MAX: u32 = 10_000;
 
 /// `GET /`.
@@ -20,7 +20,7 @@ pub(crate) struct ListBuckets {
     prefix: String,
     after: Option<String>,
     max: u32,
-    /// Only buckets of this region.
+    /// Lists only buckets of this region.
     region: Option<String>,
 }
 

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cairn_protocol::cluster::ReportedReplica;
+use cairn_protocol::count::without;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 
-use super::counts::without;
 use cairn_planner::budget::InFlight;
 
 /// What a copy is for.

@@ -6,7 +6,6 @@
 //! | [`nodes`] | the datanodes: liveness, utilisation, failures, reports, deletions under way |
 //! | [`reservations`] | space that grants have reserved on nodes |
 //! | [`copies`] | copies of blocks under way |
-//! | [`counts`] | subtraction that notices when a count would fall below zero |
 //! | [`finished_moves`] | moves whose new replica is there, and whose old one has yet to go |
 //! | [`copy_backoff`] | blocks whose copies failed, and when the next attempt is due |
 //! | [`repair_hints`] | blocks that the repair worker looks at next |
@@ -18,7 +17,6 @@
 
 pub(super) mod copies;
 pub(super) mod copy_backoff;
-mod counts;
 pub(super) mod finished_moves;
 mod holding;
 pub(super) mod nodes;

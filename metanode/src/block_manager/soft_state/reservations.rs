@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
+use cairn_protocol::count::without;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
-
-use super::counts::without;
 
 /// Grants that are remembered, in some 30 MB. A grant is forgotten when it is committed and heartbeats have reported its
 /// replicas, so the limit is reached only at a higher rate of writes than a metanode can take. Of the grants beyond

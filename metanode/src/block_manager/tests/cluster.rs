@@ -297,6 +297,20 @@ impl TestCluster {
         }
     }
 
+    /// One node, and one block whose grace period is over: the node was ordered to delete it and has not done so.
+    pub(super) async fn with_a_deletion_ordered() -> (Self, BlockId) {
+        let mut cluster = Self::new(1).await;
+        let (owner, block) = cluster.put(10).await;
+        cluster.give_up(owner).await;
+        cluster.clock.advance(cluster.config.garbage_grace + Duration::from_secs(1));
+        cluster.beat(0).await;
+        cluster.work().await;
+        cluster.register(0).await;
+        cluster.beat(0).await;
+        assert_eq!(cluster.nodes[0].commands.len(), 1);
+        (cluster, block)
+    }
+
     pub(super) async fn beat_all(&mut self) {
         for index in 0..self.nodes.len() {
             if self.nodes[index].up {

@@ -145,15 +145,7 @@ const DAY_MS: i64 = 86_400_000;
 /// wrong the node deleted nothing.
 #[tokio::test]
 async fn a_wall_clock_that_is_set_back_holds_up_no_deletion() {
-    let mut cluster = TestCluster::new(1).await;
-    let (owner, block) = cluster.put(10).await;
-    cluster.give_up(owner).await;
-    cluster.clock.advance(cluster.config.garbage_grace + Duration::from_secs(1));
-    cluster.beat(0).await;
-    cluster.work().await;
-    cluster.register(0).await;
-    cluster.beat(0).await;
-    assert_eq!(cluster.nodes[0].commands.len(), 1);
+    let (mut cluster, block) = TestCluster::with_a_deletion_ordered().await;
     // Nodes compare the deadline with their own wall clocks.
     let deadline = cluster.env.wall().after(cluster.config.command_deadline);
     assert_eq!(cluster.nodes[0].commands[0].deadline, deadline);

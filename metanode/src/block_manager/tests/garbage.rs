@@ -105,15 +105,7 @@ async fn what_is_to_be_deleted_and_is_gone_already_is_done() {
 
 #[tokio::test]
 async fn a_deletion_that_is_not_confirmed_is_asked_for_again() {
-    let mut cluster = TestCluster::new(1).await;
-    let (owner, block) = cluster.put(10).await;
-    cluster.give_up(owner).await;
-    cluster.clock.advance(cluster.config.garbage_grace + Duration::from_secs(1));
-    cluster.beat(0).await;
-    cluster.work().await;
-    cluster.register(0).await;
-    cluster.beat(0).await;
-    assert_eq!(cluster.nodes[0].commands.len(), 1);
+    let (mut cluster, block) = TestCluster::with_a_deletion_ordered().await;
     // What is stored later must not be deleted by it, however late it is.
     assert_eq!(cluster.nodes[0].commands[0].issued_at, cluster.env.now());
     // The command is lost.

@@ -67,8 +67,8 @@ async fn a_restart_in_the_middle_of_repair_loses_no_repair() {
     assert_eq!(cluster.status().await.under_replicated, 0);
 }
 
-#[tokio::test]
-async fn a_copy_that_is_not_made_in_time_is_ordered_again() {
+/// Four nodes, one block, and one of its nodes died: the copy that replaces the replica is ordered and not made.
+async fn cluster_with_a_copy_ordered() -> TestCluster {
     let mut cluster = TestCluster::new(4).await;
     let (_, block) = cluster.put(10).await;
     cluster.settle().await;
@@ -76,6 +76,12 @@ async fn a_copy_that_is_not_made_in_time_is_ordered_again() {
     cluster.die(victim).await;
     cluster.beat_all().await;
     assert_eq!(cluster.copies_ordered(), 1);
+    cluster
+}
+
+#[tokio::test]
+async fn a_copy_that_is_not_made_in_time_is_ordered_again() {
+    let mut cluster = cluster_with_a_copy_ordered().await;
     for node in &mut cluster.nodes {
         node.commands.clear();
     }
@@ -88,12 +94,7 @@ async fn a_copy_that_is_not_made_in_time_is_ordered_again() {
 
 #[tokio::test]
 async fn a_copy_that_fails_is_tried_again_but_not_in_a_hot_loop() {
-    let mut cluster = TestCluster::new(4).await;
-    let (_, block) = cluster.put(10).await;
-    cluster.settle().await;
-    let victim = *cluster.really_at(block).first().unwrap();
-    cluster.die(victim).await;
-    cluster.beat_all().await;
+    let mut cluster = cluster_with_a_copy_ordered().await;
     let target = cluster.nodes.iter().position(|node| !node.commands.is_empty()).unwrap();
     let command = cluster.nodes[target].commands.pop().unwrap();
     let error = Some("the source hung up".to_owned());

@@ -1,4 +1,4 @@
-//! Promises about the list of parts in a completion: what AWS refuses is refused, and nothing else.
+//! The list of parts in a completion: what AWS refuses is refused, and nothing else.
 
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::id::UploadId;
@@ -30,7 +30,7 @@ fn upload(checksum: Option<(Algorithm, ChecksumType)>) -> UploadInfo {
     }
 }
 
-/// A part of these bytes that says it were as long as that.
+/// A part with the digests of these bytes that claims another length.
 fn part(number: u32, bytes: &[u8], length: u64, algorithm: Algorithm) -> PartInfo {
     PartInfo {
         number,
@@ -99,7 +99,7 @@ fn every_part_but_the_last_has_five_mebibytes() {
     assert!(all(&enough).join(&upload(None), &enough).is_ok());
 }
 
-/// 48.8 TiB: AWS raised the limit from 5 TiB in December 2025.
+/// The maximum object size, 48.8 TiB: AWS raised the limit from 5 TiB in December 2025.
 #[test]
 fn the_largest_object_is_ten_thousand_parts_of_five_gibibytes() {
     let mut parts: Vec<_> = (1..=10_000).map(|n| part(n, b"a", 5 << 30, Algorithm::Crc32)).collect();
@@ -107,14 +107,15 @@ fn the_largest_object_is_ten_thousand_parts_of_five_gibibytes() {
     assert_eq!(whole.length, 53_687_091_200_000);
     assert!(whole.etag.ends_with("-10000"));
     assert!(whole.checksum.is_some());
-    // No client can make such a part, and if a part were so long, the object would not be made.
+    // No client can upload a part of this length. If there were one, the object would still be refused.
     parts[9_999].length += 1;
     let error = all(&parts).join(&upload(None), &parts).unwrap_err();
     assert_eq!(error.code(), ErrorCode::EntityTooLarge);
     assert!(error.details().contains(&("MaxSizeAllowed", "53687091200000".to_owned())));
 }
 
-/// An upload with a composite checksum was completed without those of its parts.
+/// Cairn completed an upload with a composite checksum although the list lacked the parts' checksums. AWS answers with
+/// an error.
 #[test]
 fn a_composite_checksum_needs_those_of_all_parts() {
     let parts = [part(1, b"a", 5 * MIB, Algorithm::Sha256), part(2, b"b", 1, Algorithm::Sha256)];
@@ -127,12 +128,12 @@ fn a_composite_checksum_needs_those_of_all_parts() {
     assert!(error.message().ends_with("It was missing for part 2 in the request."), "{}", error.message());
     let both: String = parts.iter().map(with_checksum).collect();
     assert!(manifest(&both).unwrap().join(&composite, &parts).is_ok());
-    // A part that is not there is what is said first.
+    // A missing part is reported before a missing checksum.
     assert_eq!(
         manifest(&named(3, "x")).unwrap().join(&composite, &parts).unwrap_err().code(),
         ErrorCode::InvalidPart
     );
-    // A full object's checksum can be computed without the client, so nothing is needed.
+    // The gateway can compute a full-object checksum without the client's values, so the list may omit them.
     let crcs = [part(1, b"a", 5 * MIB, Algorithm::Crc32)];
     for kind in [Some((Algorithm::Crc32, ChecksumType::FullObject)), None] {
         assert!(all(&crcs).join(&upload(kind), &crcs).is_ok());

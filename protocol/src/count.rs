@@ -1,0 +1,51 @@
+//! Subtraction for counts of bytes, records and replicas that must never fall below zero.
+//!
+//! Taking off more than was added means that an addition is missing somewhere. A count that wraps around, or silently stops at
+//! zero, hides that. So tests panic. A server logs the fault and goes on with zero: these counts choose what happens next (which
+//! node gets a block, which segment is compacted), a wrong one is corrected by the next report or start, and a panic
+//! would end a client's request or a worker. What would lose data when it is wrong does not rely on such a count.
+
+/// `count` less `amount`. `what` names the count in the log.
+pub fn without(count: u64, amount: u64, what: &'static str) -> u64 {
+    count.checked_sub(amount).unwrap_or_else(|| {
+        debug_assert!(false, "{amount} is taken off the {what}, which are {count}");
+        crate::warn_self!(
+            what,
+            count,
+            amount,
+            "more was taken off a count than was added to it; it is set to zero"
+        );
+        0
+    })
+}
+
+/// Takes `amount` off `count`. `what` names the count in the log.
+pub fn take_off(count: &mut u64, amount: u64, what: &'static str) {
+    *count = without(*count, amount, what);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_can_be_taken_off() {
+        let mut count = 5;
+        take_off(&mut count, 3, "bytes");
+        take_off(&mut count, 2, "bytes");
+        assert_eq!(count, 0);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "6 is taken off the bytes, which are 5")]
+    fn a_test_notices_that_more_is_taken_off_than_was_added() {
+        without(5, 6, "bytes");
+    }
+
+    #[test]
+    #[cfg(not(debug_assertions))]
+    fn a_server_goes_on_with_zero_when_more_is_taken_off_than_was_added() {
+        assert_eq!(without(5, 6, "bytes"), 0);
+    }
+}
