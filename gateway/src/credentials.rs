@@ -3,11 +3,10 @@
 //! A cached secret is used for a short time only, so that a changed or deleted key stops working on every gateway soon,
 //! and the metanode does not get a look-up for each request:
 //!
-//! * A secret is fresh for [`FRESH_FOR`] after the metanode returned it. In the second half of that time it is looked
-//! up
-//! again in the background, so that no request waits for it.
-//! * A signature that does not match is checked again with a new look-up, at most once in [`RECHECK_AFTER`]. So a
-//! changed secret works at once.
+//! * A secret is fresh for [`FRESH_FOR`] after the metanode returned it. In the second half of that time it is looked up
+//!   again in the background, so that no request waits for it.
+//! * A signature that does not match is checked again with a new look-up, at most once in [`RECHECK_AFTER`]. So a changed
+//!   secret works at once.
 //! * While the metanode does not answer, the last known secret is used for up to [`KEPT_FOR`].
 //! * A key that does not exist is remembered as absent for [`ABSENT_FOR`].
 //!

@@ -24,7 +24,7 @@
 //! | [`operations_table`] | all declarations as JSON and as `docs/s3.md` |
 //! | [`body`] | request bodies: `chunked` removes aws-chunked, `verify` checks all digests in one pass |
 //! | [`data`] | the data path: bodies to blocks and back, see below |
-//! | `repeating` | changes of metadata, repeated until their outcome is known |
+//! | `repeating`, `retry` | changes of metadata, repeated until their outcome is known |
 //! | [`checksum`] | `x-amz-checksum-*`: compute, combine, show |
 //! | [`types`] | parts of requests, parsed: names, ranges, conditions, tags, dates |
 //! | `headers`, [`uri`], [`xml`] | header values as text, percent-encoding, documents |
@@ -76,6 +76,7 @@ mod ops;
 mod repeating;
 mod request;
 mod response;
+mod retry;
 mod route;
 mod server;
 mod service;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backon::{ConstantBuilder, Retryable};
 use cairn_protocol::env::Env;
 use cairn_protocol::metadata::*;
+
+use crate::retry::while_unavailable;
 
 /// How long a change with an unknown outcome is repeated. It is longer than the restart of a metanode, and well below
 /// the minute after which S3 clients time out. The metanode remembers outcomes for longer.
@@ -43,15 +44,10 @@ impl Repeating {
     where
         F: Future<Output = Result<T, MetadataError>>,
     {
-        let deadline = self.env.monotonic() + REPEAT_FOR;
-        attempt
-            .retry(ConstantBuilder::new().with_delay(REPEAT_DELAY).without_max_times())
-            .sleep(self.env.sleeper())
-            .when(|error| {
-                matches!(error, MetadataError::Unavailable { .. }) && self.env.monotonic() < deadline
-            })
-            .notify(|error, _| cairn_protocol::warn_peer!(%error, "the outcome of an operation is unknown"))
-            .await
+        while_unavailable(&self.env, (REPEAT_DELAY, REPEAT_FOR), attempt, |error| {
+            cairn_protocol::warn_peer!(%error, "the outcome of an operation is unknown");
+        })
+        .await
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{ConstantBuilder, Retryable};
 use cairn_listener::{Accept, Drained, Limits};
 use cairn_protocol::env::Env;
-use cairn_protocol::metadata::{Metadata, RootCredentials, RootCredentialsRequest};
+use cairn_protocol::metadata::{Metadata, MetadataError, RootCredentials, RootCredentialsRequest};
 use cairn_protocol::warn_peer;
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Serves S3 on the connections that `accept` yields until `shutdown`, then finishes the requests in flight.
 ///
 /// The credentials come from the metanode. Until it answers ([`Keyring::filled`](crate::credentials::Keyring::filled)),
-/// every request gets 503 and a `Retry-After`, and the health page gives the reason.
+/// every request gets 503 `ServiceUnavailable`, and so does the health page; the log has the reason.
 pub async fn serve<A: Accept>(
     accept: A,
     gateway: Gateway,
@@ -32,18 +33,20 @@ pub async fn serve<A: Accept>(
     let gateway = Arc::new(gateway);
     let asking = gateway.clone();
     let ask = async move {
-        asking.keyring.begin(root_credentials(&*asking.metadata, &asking.env).await);
+        if let Ok(credentials) = root_credentials(&*asking.metadata, &asking.env).await {
+            asking.keyring.begin(credentials);
+        }
     };
     let _asks = AbortOnDropHandle::new(tokio::spawn(ask));
     cairn_listener::serve(accept, S3Service::new(gateway), limits, tls, env, shutdown).await
 }
 
-async fn root_credentials(metadata: &dyn Metadata, env: &Env) -> RootCredentials {
-    loop {
-        match metadata.root_credentials(RootCredentialsRequest::default()).await {
-            Ok(credentials) => return credentials,
-            Err(error) => warn_peer!(%error, "the metanode does not tell the credentials yet"),
-        }
-        env.sleep(RETRY_DELAY).await;
-    }
+/// Asks until the metanode returns the credentials; any error may pass.
+async fn root_credentials(metadata: &dyn Metadata, env: &Env) -> Result<RootCredentials, MetadataError> {
+    let attempt = || metadata.root_credentials(RootCredentialsRequest::default());
+    attempt
+        .retry(ConstantBuilder::new().with_delay(RETRY_DELAY).without_max_times())
+        .sleep(env.sleeper())
+        .notify(|error, _| warn_peer!(%error, "the metanode does not return the credentials yet"))
+        .await
 }

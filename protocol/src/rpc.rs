@@ -15,6 +15,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use backon::{ConstantBuilder, Retryable};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
@@ -350,17 +351,18 @@ impl RpcClient {
     /// Sends a call until a connection can be made, and reads the answer.
     async fn ask<E: WireError>(&self, path: &str, body: &Bytes) -> Result<CheckedAnswer, E> {
         let deadline = self.env.monotonic() + self.patience;
-        let (call, answer) = loop {
+        let attempt = || async {
             let call = self.signer.sign("POST", path, body);
-            match self.send(path, &call, body.clone()).await {
-                Err(error) if error.is_connect() && self.env.monotonic() < deadline => {
-                    self.env.sleep(RECONNECT_DELAY).await;
-                }
-                outcome => break (call, outcome),
-            }
+            let answer = self.send(path, &call, body.clone()).await?;
+            Ok((call, answer))
         };
         let unavailable = |error: reqwest::Error| E::unavailable(describe(&error));
-        let answer = answer.map_err(unavailable)?;
+        let (call, answer) = attempt
+            .retry(ConstantBuilder::new().with_delay(RECONNECT_DELAY).without_max_times())
+            .sleep(self.env.sleeper())
+            .when(|error: &reqwest::Error| error.is_connect() && self.env.monotonic() < deadline)
+            .await
+            .map_err(unavailable)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.map_err(unavailable)?;
         self.check(&call, status, &headers, body).ok_or_else(|| {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use backon::{ConstantBuilder, Retryable};
 use cairn_gateway::data::DataConfig;
 use cairn_gateway::{Config, Gateway};
 use cairn_listener::{Limits, tls};
@@ -149,14 +150,17 @@ async fn make_default_bucket(
     region: String,
 ) -> anyhow::Result<()> {
     cairn_gateway::types::BucketName::parse(&bucket).with_context(|| format!("--default-bucket {bucket}"))?;
-    loop {
+    let attempt = || {
         let request = CreateBucket { bucket: bucket.clone(), region: region.clone(), mutation: None };
-        match metadata.create_bucket(request).await {
-            Ok(_) | Err(MetadataError::BucketExists { .. }) => return Ok(()),
-            Err(MetadataError::Unavailable { .. }) => env.sleep(RETRY_DELAY).await,
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot make the default bucket {bucket}"));
-            }
-        }
+        metadata.create_bucket(request)
+    };
+    let made = attempt
+        .retry(ConstantBuilder::new().with_delay(RETRY_DELAY).without_max_times())
+        .sleep(env.sleeper())
+        .when(|error| matches!(error, MetadataError::Unavailable { .. }))
+        .await;
+    match made {
+        Ok(_) | Err(MetadataError::BucketExists { .. }) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot make the default bucket {bucket}")),
     }
 }

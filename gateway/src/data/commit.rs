@@ -9,6 +9,7 @@ use cairn_protocol::metadata::{CommitObject, Committed, MetadataError, NewExtent
 
 use super::send::Sender;
 use super::stored_block::StoredBlock;
+use crate::retry::while_unavailable;
 
 /// How long to wait before a commit is repeated.
 const RETRY_DELAY: Duration = Duration::from_millis(300);
@@ -138,25 +139,22 @@ impl StoredBlocks {
             })
             .collect();
         let parts = &self.sender.parts;
-        let deadline = parts.env.monotonic() + parts.timeouts.metadata;
         let mut outcome_known = true;
-        loop {
-            let error = match attempt(extents.clone()).await {
-                Ok(committed) => return Ok(committed),
-                Err(error) => error,
-            };
-            if let MetadataError::Unavailable { reason } = &error {
-                outcome_known = false;
-                cairn_protocol::warn_peer!(%reason, "the outcome of a commit is unknown");
-                if parts.env.monotonic() < deadline {
-                    parts.env.sleep(RETRY_DELAY).await;
-                    continue;
-                }
-            } else if outcome_known {
-                self.sender.lease.rearm(grants);
-            }
-            return Err(Refusal { error, outcome_known });
+        let pauses = (RETRY_DELAY, parts.timeouts.metadata);
+        let attempt = || attempt(extents.clone());
+        let outcome = while_unavailable(&parts.env, pauses, attempt, |error| {
+            outcome_known = false;
+            cairn_protocol::warn_peer!(%error, "the outcome of a commit is unknown");
+        });
+        let error = match outcome.await {
+            Ok(committed) => return Ok(committed),
+            Err(error) => error,
+        };
+        outcome_known &= !matches!(error, MetadataError::Unavailable { .. });
+        if outcome_known {
+            self.sender.lease.rearm(grants);
         }
+        Err(Refusal { error, outcome_known })
     }
 }
 

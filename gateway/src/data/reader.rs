@@ -27,6 +27,7 @@ use super::reads::ReadGuard;
 use super::replica::{OpenReplica, ReplicaError};
 use super::slow_clients::ParkingSpace;
 use super::{DataError, Parts};
+use crate::retry::while_unavailable;
 
 /// Extents asked for at once when a lookup's did not suffice: some gigabytes of an object, in an answer
 /// of some hundred KiB.
@@ -530,13 +531,6 @@ async fn repeat<T, F>(parts: &Parts, ask: impl Fn() -> F) -> Result<T, DataError
 where
     F: Future<Output = Result<T, MetadataError>>,
 {
-    let deadline = parts.env.monotonic() + parts.timeouts.metadata;
-    loop {
-        match ask().await {
-            Err(MetadataError::Unavailable { .. }) if parts.env.monotonic() < deadline => {
-                parts.env.sleep(RETRY_DELAY).await;
-            }
-            outcome => return outcome.map_err(DataError::from),
-        }
-    }
+    let outcome = while_unavailable(&parts.env, (RETRY_DELAY, parts.timeouts.metadata), ask, |_| {}).await;
+    Ok(outcome?)
 }

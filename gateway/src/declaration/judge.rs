@@ -75,7 +75,7 @@ pub(crate) fn invalid_legal_hold(name: &str, value: &str) -> S3Error {
     S3Error::invalid_argument(name, value, "Legal Hold must be either of 'ON' or 'OFF'")
 }
 
-/// The error of AWS for an unknown directive; `x-amz-metadata-directive` is called by what it directs, the metadata.
+/// The error of AWS for an unknown directive. For `x-amz-metadata-directive` the message says "metadata".
 pub(crate) fn invalid_directive(name: &str, value: &str) -> S3Error {
     let what = name.strip_prefix("x-amz-").and_then(|name| name.strip_suffix("-directive")).unwrap_or(name);
     S3Error::invalid_argument(name, value, format!("Unknown {what} directive."))

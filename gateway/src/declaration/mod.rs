@@ -18,10 +18,10 @@
 //! # The rules
 //!
 //! 1. A member that AWS's model defines for the operation is parsed, or refused with `501 NotImplemented`.
-//! 2. A header that the model does not define for the operation is ignored, as AWS does. It is removed from the
-//! request before the operation runs, so no operation can read a header that it does not declare.
+//! 2. A header that the model does not define for the operation is ignored, as AWS does. It is removed from the request
+//!    before the operation runs, so no operation can read a header that it does not declare.
 //! 3. Some undeclared headers are refused, because a client that sends them wants a different write from the one that
-//! would happen: [`crate::admission`] lists them with the reasons.
+//!    would happen: [`crate::admission`] lists them with the reasons.
 //! 4. A query parameter that is not declared is ignored on a read, and refused on a write: a subresource that we do
 //!    not know must never turn `PUT /bucket/key?subresource` into a plain PutObject. This includes parameters
 //!    that have a value, because a subresource can have one (`?uploadId=…`, `?analytics&id=…`). What clients send
@@ -174,7 +174,7 @@ impl Declaration {
         })
     }
 
-    /// Whether this query parameter is one of its selectors, and always selects another operation than a plain one.
+    /// Whether this query parameter selects the operation by itself, so that it means this operation in every request.
     pub(crate) fn has_subresource(&self, parameter: &str) -> bool {
         self.when.iter().any(|when| match when {
             When::Query(name) | When::QueryIs(name, _) => *name == parameter,
