@@ -28,7 +28,7 @@ pub(super) enum CloseReason {
     SlowReader,
 }
 
-/// One reason is logged once in this time at the most: thousands of clients must not fill the disk of the log.
+/// The minimum time between two log lines for the same reason: thousands of clients must not fill the log's disk.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Logs which connections were closed: one of each reason in an interval, and how many there were.

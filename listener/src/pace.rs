@@ -48,7 +48,7 @@ mod tests {
         assert!((0..1000).all(|_| !pace.add(0, Duration::ZERO)));
         assert!((0..9).all(|_| !pace.add(99, SECOND)));
         assert!(pace.add(99, SECOND), "990 bytes in 10 s");
-        // The next window begins anew.
+        // The next window begins.
         assert!((0..10).all(|_| !pace.add(100, SECOND)));
         // Bytes that came fast count for the pause after them.
         assert!(!pace.add(1000, Duration::ZERO) && !pace.add(0, 10 * SECOND));

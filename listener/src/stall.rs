@@ -40,7 +40,7 @@ impl Stall {
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            // The timer may have been set for an earlier wait: compute anew.
+            // The timer may have been set for an earlier wait, so the rest is computed again.
             self.timer = None;
         }
     }

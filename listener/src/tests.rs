@@ -263,7 +263,7 @@ async fn at_the_cap_an_idle_connection_makes_room_for_a_new_one() {
     first.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut second = server.connect().await;
     second.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-    // Time stands still: neither time-out can be why the first one ends.
+    // The clock does not move, so neither time-out can have ended the first one.
     assert!(read_to_end(&mut first).await.ends_with("hello"));
     assert!(read_to_end(&mut second).await.ends_with("hello"));
 }

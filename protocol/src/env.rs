@@ -63,7 +63,7 @@ impl Env {
         }
     }
 
-    /// Time that stands still until the returned clock is advanced, and randomness from `seed`.
+    /// Time that does not move until the returned clock is advanced, and randomness from `seed`.
     pub fn manual(seed: u64, start: Timestamp) -> (Self, ManualClock) {
         let elapsed = Arc::new(watch::Sender::new(Duration::ZERO));
         let clock = ManualClock { wall: Arc::new(AtomicI64::new(0)), start, elapsed };

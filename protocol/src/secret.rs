@@ -27,7 +27,7 @@ pub enum SecretError {
     /// The secret given is too short to be one.
     #[error("a cluster secret has at least {SECRET_LENGTH_MIN} characters, not {0}")]
     TooShort(usize),
-    /// There was no token, or not one of ours.
+    /// The token is missing, or is not one of this cluster.
     #[error("the token is missing or malformed")]
     Malformed,
     /// It was signed as versions before this one did, which did not say what the body is.

@@ -12,7 +12,7 @@ const MIB: u64 = 1 << 20;
 pub struct Balanced {
     /// What was done.
     pub tally: Tally,
-    /// Bytes that were above the mean in the beginning: so many have to move, at the least, to make all alike.
+    /// Bytes above the mean at the beginning: at least this many have to move until all nodes are alike.
     pub least: u64,
     /// Whether it came to rest.
     pub rests: bool,

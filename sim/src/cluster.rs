@@ -44,7 +44,7 @@ pub struct Cluster {
     pub(crate) process: u32,
     /// How far all nodes together are above the mean, in bytes.
     excess: u64,
-    /// Whether that has to be measured anew.
+    /// Whether that must be computed again.
     pub(crate) unmeasured: bool,
 }
 
@@ -106,7 +106,7 @@ impl Cluster {
         }
     }
 
-    /// Measures anew by how much nodes are above the mean; answers by how much that rose.
+    /// Computes again how far nodes are above the mean. Returns by how much the sum rose.
     pub(crate) fn measure(&mut self) -> u64 {
         if !std::mem::take(&mut self.unmeasured) || self.nodes.len() > MEASURED_NODES_MAX {
             return 0;

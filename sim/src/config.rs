@@ -23,7 +23,7 @@ pub struct Config {
     pub dead_after: Millis,
     /// How long a deleted block's replicas are kept.
     pub garbage_grace: Millis,
-    /// After this a command is planned anew.
+    /// The deadline of a command, after which it is planned again.
     pub command_deadline: Millis,
     /// A bad replica is found within this.
     pub scrub_period: Millis,

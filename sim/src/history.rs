@@ -214,7 +214,8 @@ impl History {
         }
     }
 
-    /// What nature has destroyed is deleted, everybody comes back who can, new nodes come until there are enough, and nothing more happens.
+    /// Ends the history: destroyed replicas are removed, all nodes that can return do, new nodes are added until there
+    /// are enough, and nothing more fails.
     fn leave_alone(&mut self) {
         let nodes = || 0..;
         for block in 0..self.cluster.blocks.len() {

@@ -85,7 +85,7 @@ pub struct Known {
     pub present: bool,
     /// Until when others are preferred.
     pub suspect_until: Millis,
-    /// Whether what it is told fails again and again.
+    /// Whether the node's commands fail again and again.
     pub failing: bool,
     /// Blocks of which it has a replica, good or bad.
     pub held: BTreeSet<usize>,

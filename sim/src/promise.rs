@@ -1,4 +1,4 @@
-//! What the planner promises, and what it is to break a promise. `check` is where each is checked.
+//! The promises of the planner, and what breaks each. `check` has the checks.
 
 use cairn_planner::{ClusterView, NodeView};
 use cairn_types::node::{AdminState, NodeState};

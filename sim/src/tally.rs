@@ -61,7 +61,7 @@ pub struct Tally {
     pub events: u64,
 }
 
-/// Bytes that have to be copied, at the least, for what happened.
+/// A lower bound of the bytes that have to be copied after the events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cause {
     /// Copies that were lost: with nodes, volumes and bad blocks, or never made by writes.

@@ -266,7 +266,7 @@ impl Fate {
         }
     }
 
-    /// Everybody comes back; how long until nothing is left to do.
+    /// All nodes return. Measures the time until nothing is left to do.
     fn end(&mut self) -> Option<Millis> {
         let begin = self.cluster.now;
         for node in 0..self.cluster.nodes.len() {

@@ -15,12 +15,12 @@ impl Timestamp {
         Self(millis(duration))
     }
 
-    /// This time and `duration` more; the end of time at the most.
+    /// This time plus `duration`, but no later than the end of time.
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
     }
 
-    /// This time less `duration`; the epoch at the least.
+    /// This time minus `duration`, but no earlier than the epoch.
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(millis(duration)))
     }

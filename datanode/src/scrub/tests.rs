@@ -62,7 +62,7 @@ fn id(n: u128) -> BlockId {
     BlockId(Uuid::from_u128(n))
 }
 
-/// A scrubber's work on all volumes of a node, until `enough` is so; the clock stands still but for `step` a turn.
+/// Runs a scrubber on all volumes of a node until `enough` returns true. Each turn the clock advances by `step`.
 async fn scrub_until(
     (config, datanode): &(Config, Datanode),
     clock: &ManualClock,

@@ -22,7 +22,8 @@ impl BlockStore {
         });
     }
 
-    /// Reads a replica once more, and sets it aside if it is damaged. Returns whether it was. The caller has locked the block.
+    /// Reads a replica again, and sets it aside if it is damaged. Returns whether it was. The caller has locked the
+    /// block.
     pub(crate) async fn examine(&self, volume: Arc<Volume>, block: BlockId) -> bool {
         let at = volume.clone();
         let examined = tokio::task::spawn_blocking(move || match verify(&at, block) {

@@ -150,7 +150,7 @@ async fn while_the_metanode_is_away_the_last_known_secret_is_good_for_a_while() 
     let began = Duration::from_secs(6);
     world.clock.advance(began);
     assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"));
-    // Nobody waits for a metanode of which it is known that it does not answer.
+    // No request waits for a metanode that is known not to answer.
     let thinking = world.state.thinks.lock().await;
     assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"));
     drop(thinking);

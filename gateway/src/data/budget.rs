@@ -1,22 +1,23 @@
-//! The memory that bodies use: one budget for all uploads, one for all downloads. The unit is a [`PAGE`].
-//! Bodies that wait for memory are served in turn ([`fair`](super::fair)).
+//! Memory budgets for bodies: one for all uploads, one for all downloads. The unit is a [`PAGE`]. Bodies that wait for
+//! memory are served in turn ([`fair`](super::fair)).
 //!
-//! Uploads. A block begins with a page, so that a client which sends a byte at a time holds what one page holds. Once
-//! the page is full and the client was quick about it, the block gets a [`BLOCK_FLOOR`] (less when the body is
-//! shorter), for which uploads queue. From there it grows only by what is free at that moment; when nothing is free, or
-//! another upload queues, the block is sealed at its present length and sent. The block of a slow client grows page by page, and
-//! no longer than the client's [share](Writer::share). So no upload waits for long while it holds more than a page that
-//! is not on its way to a datanode: memory always comes back, for any number of uploads.
+//! Uploads. A block begins with one page, so that a client that sends single bytes uses one page. When the page is full
+//! and was filled quickly, the upload queues for a [`BLOCK_FLOOR`] (less when the body is shorter). Beyond that the
+//! block grows only by memory that is free at that moment. When nothing is free, or another upload queues, the block is
+//! sealed at its present length and sent. The block of a slow client grows page by page, up to the client's
+//! [share](Writer::share). So no upload waits for long while it holds more than one page that is not on its way to a
+//! datanode, and memory always becomes free again, for any number of uploads.
 //!
-//! A client may send quickly at first and then pause. While others wait, its block is sealed if it has reached the
-//! upload's share, and gives back what it does not use if it is shorter.
+//! A client may send quickly at first and then pause. While other uploads wait, its block is sealed if it has reached
+//! the upload's share; a shorter block gives back the memory that it does not use.
 //!
-//! Downloads. While a client takes what it gets, its download holds [`READ_MEMORY`] for the connection to a datanode
-//! and a chunk that is passed on ([`Slot`]). When it does not, all goes back but the piece that lies in its
-//! connection; from then on it gets single pieces of a page, each read for itself, until it is quick again.
+//! Downloads. While its client reads, a download holds [`READ_MEMORY`] for the connection to a datanode and for the
+//! chunk that is passed on ([`Slot`]). When the client stops reading, the download gives back everything except the
+//! piece in the client's connection. From then on it reads single pages, each with a request of its own, until the
+//! client is quick again.
 //!
-//! A chunk's memory is given back when the last `Bytes` of it is dropped, wherever that is (this process
-//! may hold a datanode, too), and is used again without asking the allocator.
+//! The memory of a chunk is given back when the last `Bytes` that refers to it is dropped, wherever that is (this
+//! process may contain a datanode, too). It is reused without the allocator.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -29,35 +30,35 @@ use super::DataConfig;
 use super::fair::{Fair, Permit};
 use super::owner::Owner;
 
-/// The unit of memory, and what a slow client holds: all connections that a gateway takes by default hold half of the
+/// The unit of memory, and what a slow client holds. All connections that a gateway accepts by default hold half of the
 /// downloads' memory, and a third of the uploads'. A download holds a chunk of 64 KiB until its client has taken the
-/// piece in which it turned out to be slow.
+/// piece by which it turned out to be slow.
 pub const PAGE: usize = 16 << 10;
 
-/// Shortest block that is made for lack of memory, unless its client is slow. Shorter ones cost more in
-/// metadata and fsyncs than their memory is worth.
+/// The minimum length of a block that is sealed for lack of memory, unless its client is slow. Shorter blocks cost more
+/// in metadata and syncs than their memory is worth.
 pub const BLOCK_FLOOR: u64 = 1 << 20;
 
-/// Shortest block that is made because others wait and its client pauses, unless there are so many uploads that a
-/// share is less.
+/// The minimum length of a block that is sealed because its client pauses while others wait, unless the number of
+/// uploads makes a share smaller.
 pub const TRICKLE_FLOOR: u64 = 256 << 10;
 
-/// A client that sends nothing for this long has paused. Well above the gaps of a client that sends as
-/// fast as its network lets it.
+/// A client that sends nothing for this long has paused. It is well above the gaps of a client that sends as fast as
+/// its network allows.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
-/// A client that fills a page in this time is quick: its block gets more memory than it has filled.
+/// A client that fills a page within this time is quick, so its block gets more memory than it has filled.
 pub const PAGE_TIME: Duration = Duration::from_secs(1);
 
-/// What reading from a datanode holds: the read buffer of the connection, in which pieces of an answer lie until
+/// The memory for reading from a datanode: the read buffer of the connection, where pieces of a response stay until
 /// they are verified.
 pub const READ_MEMORY: u64 = 448 << 10;
 
-/// How many unused chunk buffers are kept. They let a few uploads begin without the allocator, and cost an idle
-/// gateway 32 MiB at the most.
+/// Upper limit of unused chunk buffers that are kept. They let a few uploads begin without the allocator, and cost an
+/// idle gateway at most 32 MiB.
 const KEPT_MAX: usize = (32 << 20) / CHUNK_SIZE;
 
-/// The memory that bodies use. Cheap to clone.
+/// The memory budgets. Clones share them.
 #[derive(Clone)]
 pub struct Budget {
     inner: Arc<Inner>,
@@ -66,7 +67,7 @@ pub struct Budget {
 struct Inner {
     uploads: Fair,
     downloads: Fair,
-    /// How many uploads there are.
+    /// The number of uploads.
     writers: AtomicUsize,
     kept: Mutex<Vec<Vec<u8>>>,
 }
@@ -89,7 +90,7 @@ fn bytes(pages: u32) -> u64 {
 }
 
 impl Budget {
-    /// A budget as configured; at least one page each.
+    /// Budgets of the configured sizes, of at least one page each.
     pub fn new(config: &DataConfig) -> Self {
         let fair = |memory| Fair::new(pages(memory).clamp(1, u32::MAX >> 4));
         let inner = Inner {
@@ -106,7 +107,7 @@ impl Budget {
         bytes(self.inner.uploads.taken())
     }
 
-    /// The most bytes that uploads ever held.
+    /// The highest number of bytes that uploads ever held.
     pub fn upload_peak(&self) -> u64 {
         bytes(self.inner.uploads.taken_max())
     }
@@ -116,23 +117,23 @@ impl Budget {
         bytes(self.inner.downloads.taken())
     }
 
-    /// The most bytes that downloads ever held.
+    /// The highest number of bytes that downloads ever held.
     pub fn download_peak(&self) -> u64 {
         bytes(self.inner.downloads.taken_max())
     }
 
-    /// The longest block that fits: half of the budget, so that the next one can be filled meanwhile.
+    /// The maximum length of a block: half of the budget, so that the next block can be filled while one is sent.
     pub(super) fn block_length_max(&self) -> u64 {
         bytes((self.inner.uploads.units() / 2).max(1))
     }
 
-    /// Counts an upload until the result is dropped.
+    /// Counts an upload until the returned value is dropped.
     pub(super) fn writer(&self) -> Writer {
         self.inner.writers.fetch_add(1, Ordering::Relaxed);
         Writer { budget: self.clone(), owner: Owner::current() }
     }
 
-    /// Waits until an upload waits for memory.
+    /// Waits until some upload waits for memory.
     pub(super) async fn pressure(&self) {
         let mut waiting = self.inner.uploads.waiting();
         if waiting.wait_for(|waiting| *waiting > 0).await.is_err() {
@@ -141,19 +142,19 @@ impl Budget {
         }
     }
 
-    /// How many downloads wait for memory.
+    /// The number of downloads that wait for memory.
     pub(super) fn downloads_waiting(&self) -> tokio::sync::watch::Receiver<usize> {
         self.inner.downloads.waiting()
     }
 
-    /// Waits for the memory to read `bytes` from a datanode and to pass them on, in turn.
+    /// Waits in turn for the memory to read `bytes` from a datanode and to pass them on.
     pub(super) async fn slot(&self, owner: &Owner, bytes: u64) -> Slot {
         let wanted = pages(bytes.min(READ_MEMORY)) + pages(bytes.min(CHUNK_SIZE as u64));
         let permit = self.inner.downloads.acquire(owner, wanted).await;
         Slot { permit: Arc::new(Mutex::new(permit)), budget: self.clone() }
     }
 
-    /// Memory for reading a block ahead, if there is some to spare.
+    /// Memory for reading a block ahead, if some is free.
     pub(super) fn read_ahead(&self) -> Option<Permit> {
         self.inner.downloads.try_acquire(pages(READ_MEMORY).min(self.inner.downloads.units()))
     }
@@ -162,7 +163,7 @@ impl Budget {
         self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Memory of this capacity, if possible some that was used before.
+    /// Memory of this capacity, reused if possible.
     fn memory(&self, capacity: usize) -> Vec<u8> {
         let kept = (capacity == CHUNK_SIZE).then(|| self.kept().pop()).flatten();
         kept.unwrap_or_else(|| Vec::with_capacity(capacity))
@@ -179,15 +180,15 @@ impl Budget {
     }
 }
 
-/// The memory of a download that moves.
+/// The memory of a download whose client reads.
 pub(super) struct Slot {
     permit: Arc<Mutex<Permit>>,
     budget: Budget,
 }
 
 impl Slot {
-    /// A copy of these bytes, a chunk's at the most, to be passed on. They come in read buffers that are larger than
-    /// themselves, which would be held instead. Its memory comes back to the slot while there is one.
+    /// Copies these bytes, at most a chunk, to pass them on. They are slices of larger read buffers, which would stay
+    /// allocated otherwise. While the slot exists, the memory comes back to it.
     pub(super) fn piece<'a>(&self, length: usize, pieces: impl Iterator<Item = &'a [u8]>) -> Bytes {
         let capacity = if length > CHUNK_SIZE / 2 { CHUNK_SIZE } else { length };
         let permit = lock(&self.permit).split(pages(capacity as u64));
@@ -225,22 +226,22 @@ impl Drop for Piece {
     }
 }
 
-/// An upload, as long as it lives.
+/// An upload, for as long as this value lives.
 pub(super) struct Writer {
     budget: Budget,
     owner: Owner,
 }
 
 impl Writer {
-    /// An equal part of half of the budget (the other half is for the blocks on their way), but no less than a page:
-    /// as long the block of a slow client may get.
+    /// The maximum length of a slow client's block: an equal share of half of the budget, and at least one page. The
+    /// other half is for blocks on their way.
     pub(super) fn share(&self) -> u64 {
         let inner = &self.budget.inner;
         let writers = inner.writers.load(Ordering::Relaxed).max(1) as u64;
         (bytes(inner.uploads.units()) / writers / 2).max(PAGE as u64)
     }
 
-    /// Waits for `bytes` of memory, in turn; no more than the whole budget.
+    /// Waits in turn for `bytes` of memory, at most the whole budget.
     pub(super) async fn reserve(&self, bytes: u64) -> BlockMemory {
         let permit = self.budget.inner.uploads.acquire(&self.owner, pages(bytes).max(1)).await;
         BlockMemory { unused: Some(permit), budget: self.budget.clone() }
@@ -253,21 +254,21 @@ impl Drop for Writer {
     }
 }
 
-/// Memory that is set aside for a block and not used yet.
+/// Memory that is reserved for a block and not used yet.
 pub(super) struct BlockMemory {
     unused: Option<Permit>,
     budget: Budget,
 }
 
 impl BlockMemory {
-    /// Takes `bytes` more if they are free and nobody waits for them, or one page if that is.
+    /// Takes `bytes` more if they are free and no upload waits for them, or else one page if that is free.
     pub(super) fn grow(&mut self, bytes: u64) -> bool {
         let fair = &self.budget.inner.uploads;
         let grown = fair.try_acquire(pages(bytes).max(1)).or_else(|| fair.try_acquire(1));
         grown.map(|grown| self.add(grown)).is_some()
     }
 
-    /// Takes what another one has set aside.
+    /// Adds the memory of another reservation.
     pub(super) fn merge(&mut self, mut other: Self) {
         if let Some(permit) = other.unused.take() {
             self.add(permit);
@@ -281,7 +282,7 @@ impl BlockMemory {
         }
     }
 
-    /// Takes up to so many bytes out of it, in pages; nothing if nothing is set aside.
+    /// Takes up to this many bytes out of the reservation, in pages.
     fn take(&mut self, bytes: usize) -> Option<Permit> {
         let unused = self.unused.as_mut()?;
         let taken = unused.split(pages(bytes as u64).max(1));
@@ -291,7 +292,7 @@ impl BlockMemory {
         Some(taken)
     }
 
-    /// A buffer for up to `capacity` bytes, a chunk's at the most; `None` when nothing is set aside.
+    /// A buffer for up to `capacity` bytes, at most a chunk; `None` when the reservation is empty.
     pub(super) fn buffer(&mut self, capacity: usize) -> Option<Buffer> {
         let capacity = capacity.min(CHUNK_SIZE);
         let permit = self.take(capacity)?;
@@ -300,7 +301,7 @@ impl BlockMemory {
         Some(Buffer { bytes, allocated, capacity, budget: self.budget.clone(), permit })
     }
 
-    /// Gives back what is set aside, but for one page if `keep`.
+    /// Gives the reservation back, except for one page if `keep`.
     pub(super) fn give_back(&mut self, keep: bool) {
         self.unused = match self.unused.take() {
             Some(mut unused) if keep => Some(unused.split(1)),
@@ -309,19 +310,20 @@ impl BlockMemory {
     }
 }
 
-/// Memory for one chunk, or for less at the end of a body.
+/// The memory of one chunk, or of less at the end of a body.
 pub(super) struct Buffer {
     bytes: Vec<u8>,
-    /// How many bytes fit into what it holds.
+    /// The bytes that fit into the allocated memory.
     allocated: usize,
-    /// How many bytes it may hold in the end.
+    /// The bytes that it may hold in the end.
     capacity: usize,
     budget: Budget,
     permit: Permit,
 }
 
 impl Buffer {
-    /// Takes what fits from the front of `bytes`, and more memory out of `reservation` when it needs some.
+    /// Moves what fits from the front of `bytes` into the chunk, and takes more memory out of `reservation` when
+    /// needed.
     pub(super) fn fill(&mut self, bytes: &mut Bytes, reservation: &mut BlockMemory) {
         loop {
             let now = bytes.split_to(bytes.len().min(self.allocated - self.bytes.len()));
@@ -350,7 +352,7 @@ impl Buffer {
         &self.bytes
     }
 
-    /// Its bytes, without a copy. The memory comes back when the last clone is dropped.
+    /// The bytes, without a copy. The memory is given back when the last clone is dropped.
     pub(super) fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
     }

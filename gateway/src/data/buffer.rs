@@ -1,12 +1,12 @@
-//! A block that is being filled, and the checksums of its chunks.
+//! A block in memory that is being filled, and the checksums of its chunks.
 
 use bytes::Bytes;
 use cairn_protocol::checksum::{CHUNK_SIZE, ChunkTable, Crc32c, crc32c};
 
 use super::budget::{BlockMemory, Buffer};
 
-/// A block that is being filled. Bytes are copied once, into chunks of the budget: the read buffers of
-/// connections that they come in are larger than the bytes themselves, and would be held instead.
+/// A block that is being filled. Bytes are copied once, into chunks of the budget, because they arrive as slices of
+/// larger read buffers, which would stay allocated otherwise.
 pub(super) struct BlockBuffer {
     reservation: BlockMemory,
     current: Option<Buffer>,
@@ -16,24 +16,24 @@ pub(super) struct BlockBuffer {
     length_max: u64,
 }
 
-/// A block that will not change any more.
+/// A complete block.
 pub(super) struct SealedBlock {
-    /// Its bytes in order.
+    /// Its bytes, in order.
     pub(super) pieces: Vec<Bytes>,
-    /// Bytes.
+    /// Its length in bytes.
     pub(super) length: u64,
     /// Its CRC.
     pub(super) crc32c: Crc32c,
 }
 
-/// Whether a block takes more.
+/// Whether a block accepts more bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FreeSpace {
-    /// It does.
+    /// It has memory for more.
     Left,
-    /// Once there is memory for it.
+    /// It accepts more when it gets memory.
     NoMemory,
-    /// It is as long as it may get.
+    /// It has reached its maximum length.
     None,
 }
 
@@ -47,22 +47,22 @@ impl BlockBuffer {
         self.length
     }
 
-    /// From now on it may get this long.
+    /// Raises the maximum length.
     pub(super) fn set_length_max(&mut self, length_max: u64) {
         self.length_max = length_max;
     }
 
-    /// How much longer it may get.
+    /// The bytes that are left to the maximum length.
     pub(super) fn left(&self) -> u64 {
         self.length_max - self.length
     }
 
-    /// The memory that is set aside for bytes to come.
+    /// The memory that is reserved for bytes to come.
     pub(super) fn reservation(&mut self) -> &mut BlockMemory {
         &mut self.reservation
     }
 
-    /// Takes what fits from the front of `bytes`.
+    /// Moves what fits from the front of `bytes` into the block.
     pub(super) fn push(&mut self, bytes: &mut Bytes) -> FreeSpace {
         while !bytes.is_empty() {
             let left = self.left();
@@ -95,12 +95,12 @@ impl BlockBuffer {
         self.full.push(chunk.freeze());
     }
 
-    /// Gives back memory that is set aside for bytes to come, but for the next page.
+    /// Gives back the reserved memory, except for one page.
     pub(super) fn give_back(&mut self) {
         self.reservation.give_back(self.current.is_none());
     }
 
-    /// Ends the block.
+    /// Completes the block.
     pub(super) fn seal(mut self) -> SealedBlock {
         if let Some(chunk) = self.current.take() {
             self.end_chunk(chunk);

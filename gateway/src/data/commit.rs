@@ -1,5 +1,5 @@
-//! Blocks that wait for their commit, and the commit: repeated while its outcome is unknown, and with blocks written
-//! again that their nodes lost.
+//! Stored blocks that wait for their commit, and the commit. It is repeated while its outcome is unknown, and blocks
+//! that their nodes have lost are written again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,14 @@ use super::send::Sender;
 use super::stored_block::StoredBlock;
 use crate::retry::while_unavailable;
 
-/// How long to wait before a commit is repeated.
+/// The pause between two attempts to commit.
 const RETRY_DELAY: Duration = Duration::from_millis(300);
 
-/// Blocks of one upload that are written again at the most. More are lost only when nodes go faster than blocks come.
+/// Upper limit of blocks of an upload that are written again. More are lost only when nodes fail faster than blocks are
+/// written.
 const REWRITES_MAX: u32 = 16;
 
-/// A body on stable storage, which nothing refers to yet. Dropped, it is deleted.
+/// A body on stable storage that no version refers to yet. If it is dropped, its blocks are deleted.
 #[must_use = "dropping it deletes what was stored"]
 pub struct StoredBlocks {
     sender: Arc<Sender>,
@@ -39,27 +40,27 @@ impl StoredBlocks {
         Self { sender, blocks, length }
     }
 
-    /// Bytes.
+    /// The length in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// How many blocks it has.
+    /// The number of blocks.
     pub fn block_count(&self) -> usize {
         self.blocks.len()
     }
 
-    /// CRC32C of all bytes, from those of the blocks.
+    /// The CRC32C of all bytes, combined from those of the blocks.
     pub fn crc32c(&self) -> Crc32c {
         self.blocks.iter().fold(0, |crc, block| combine(crc, block.crc32c, block.length))
     }
 
-    /// Makes it an object: `commit` with its length and extents filled in. A commit whose outcome is
-    /// unknown is repeated, under the same version id, for a bounded time. A block that did not stay where it
-    /// was stored is written again.
+    /// Commits the body as an object: fills in the length and extents of `commit`. While the outcome is unknown, the
+    /// commit is repeated with the same version id for a limited time. Blocks that were lost meanwhile are written
+    /// again.
     ///
     /// # Errors
-    /// What the metanode answered. With `Unavailable` the object may have been committed.
+    /// The metanode's. With `Unavailable` the object may have been committed.
     pub async fn commit_object(self, commit: CommitObject) -> Result<Committed, MetadataError> {
         let metadata = self.sender.parts.metadata.clone();
         let length = self.length;
@@ -71,11 +72,11 @@ impl StoredBlocks {
         .await
     }
 
-    /// Makes it a part of an upload: `part` with its length and extents filled in. Repeated as
-    /// [`commit_object`](Self::commit_object) is, under the same part id.
+    /// Commits the body as a part of an upload: fills in the length and extents of `part`. It is repeated like
+    /// [`commit_object`](Self::commit_object), with the same part id.
     ///
     /// # Errors
-    /// What the metanode answered. With `Unavailable` the part may have been added.
+    /// The metanode's. With `Unavailable` the part may have been committed.
     pub async fn put_part(self, part: PutPart) -> Result<PartCommitted, MetadataError> {
         let metadata = self.sender.parts.metadata.clone();
         let length = self.length;
@@ -87,7 +88,7 @@ impl StoredBlocks {
         .await
     }
 
-    /// Tries to commit, and writes blocks again that did not stay where they were stored.
+    /// Commits, and writes lost blocks again.
     async fn commit<T, F>(mut self, attempt: impl Fn(Vec<NewExtent>) -> F) -> Result<T, MetadataError>
     where
         F: Future<Output = Result<T, MetadataError>>,
@@ -124,8 +125,7 @@ impl StoredBlocks {
     where
         F: Future<Output = Result<T, MetadataError>>,
     {
-        // From here on the grants are not given back when this is dropped: the metanode may be about to
-        // commit them.
+        // From here on a drop does not give the grants back, because the metanode may be about to commit them.
         let grants = self.sender.lease.disarm();
         let extents: Vec<_> = self
             .blocks
@@ -161,6 +161,6 @@ impl StoredBlocks {
 /// Why a commit failed.
 struct Refusal {
     error: MetadataError,
-    /// Nothing was done. If not, an earlier attempt may have been committed.
+    /// Whether it is known that nothing was done. Otherwise an earlier attempt may have been committed.
     outcome_known: bool,
 }

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// Bytes of memory for blocks that uploads fill and send, all together. When it is spent, blocks
-    /// get shorter; no upload fails. Larger lets more uploads use blocks of full size.
+    /// Memory for blocks that uploads fill and send, in bytes, for all uploads together. When it is used up, blocks
+    /// become shorter and no upload fails. A larger budget lets more uploads make blocks of full size.
     pub upload_memory: u64,
-    /// Bytes of memory for what downloads read and pass on, all together. One whose client does not read holds a few
-    /// KiB of it. When it is spent, further downloads wait in turn, and are told to slow down after a while.
+    /// Memory for what downloads read and pass on, in bytes, for all downloads together. A download whose client does
+    /// not read holds a few KiB. When the budget is used up, further downloads wait in turn, and get `SlowDown` after a
+    /// while.
     pub download_memory: u64,
-    /// How long to wait for datanodes and for the metanode.
+    /// The time-outs.
     #[serde(skip)]
     pub timeouts: Timeouts,
 }
@@ -25,11 +26,11 @@ impl Default for DataConfig {
     }
 }
 
-/// The least that [`DataConfig::upload_memory`] and [`DataConfig::download_memory`] can be: with less,
-/// a handful of transfers would work on blocks of a few chunks.
+/// The minimum of [`DataConfig::upload_memory`] and [`DataConfig::download_memory`], in bytes. With less, a handful of
+/// transfers would use blocks of a few chunks.
 pub const MEMORY_MIN: u64 = 8 << 20;
 
-/// What is wrong with a [`DataConfig`].
+/// Why a [`DataConfig`] is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is {value} bytes; it must be at least {MEMORY_MIN}")]
 pub struct DataConfigError {
@@ -40,10 +41,10 @@ pub struct DataConfigError {
 }
 
 impl DataConfig {
-    /// Checks everything once.
+    /// Checks all settings.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first setting that is invalid.
     pub fn validate(&self) -> Result<(), DataConfigError> {
         for (name, value) in
             [("upload_memory", self.upload_memory), ("download_memory", self.download_memory)]
@@ -56,36 +57,35 @@ impl DataConfig {
     }
 }
 
-/// How long to wait for others.
+/// Time-outs for datanodes, the metanode and memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// A datanode takes no further byte of a block: time to ask who of the pipeline is alive. Shorter than
-    /// datanodes wait for each other, because whoever asks all of them finds the one that stands still.
+    /// How long a datanode may accept no byte of a block before the gateway probes the pipeline's nodes. It is shorter
+    /// than the time-out between datanodes, because the gateway can probe all of them and find the one that hangs.
     pub put_progress: Duration,
-    /// A pipeline that has taken all bytes does not say that they are stored: the same.
+    /// How long a pipeline that has all bytes may take to confirm that they are stored, before its nodes are probed.
     pub put_reply: Duration,
-    /// A node that is asked whether it lives does not answer.
+    /// How long a probed node may take to answer.
     pub probe: Duration,
-    /// One block finds no place in all, attempts on other nodes included. S3 clients give up after a
-    /// minute without a byte.
+    /// How long one block may take to be stored, including attempts on other nodes. S3 clients time out after a minute
+    /// without a byte.
     pub block: Duration,
-    /// A datanode does not begin to answer a read.
+    /// How long a datanode may take to begin its response to a read.
     pub open: Duration,
-    /// A datanode has not begun to answer a read: the next replica is asked beside it, and whoever answers
-    /// first is read from. A living node begins within milliseconds, a loaded disk within hundreds, so few
-    /// reads are asked for twice; and a reader does not wait for a node that stands still.
+    /// How long a datanode may take to begin its response before the next replica is requested as well; the first to
+    /// respond is read. A healthy node begins within milliseconds and a busy disk within some hundred, so few reads are
+    /// sent twice, and no reader waits for a node that hangs.
     pub hedge: Duration,
-    /// The next chunk does not come. A healthy disk takes milliseconds, a busy one hundreds.
+    /// How long the next chunk may take. A healthy disk takes milliseconds, a busy one some hundred.
     pub chunk: Duration,
-    /// No replica of a block can be read, over all attempts.
+    /// How long the replicas of a block may all be unreadable, over all attempts.
     pub read: Duration,
-    /// The metanode does not answer a request that can be repeated, over all repetitions: longer than its
-    /// restart takes.
+    /// How long the metanode may be unavailable for a request that can be repeated. It is longer than a restart takes.
     pub metadata: Duration,
-    /// The metanode knows of too few datanodes that can take a block, over all repetitions: one that
-    /// comes back is known within a heartbeat, and beyond that a client's own patience is the better one.
+    /// How long the metanode may know too few datanodes for a block. A node that returns is known within a heartbeat;
+    /// to wait for longer is the client's decision.
     pub nodes: Duration,
-    /// The download budget is spent.
+    /// How long a download may wait for memory.
     pub memory: Duration,
 }
 

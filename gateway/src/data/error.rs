@@ -1,4 +1,4 @@
-//! What can go wrong in the data path, and the S3 error that each becomes.
+//! The errors of the data path, and the S3 error for each.
 
 use cairn_protocol::id::BlockId;
 use cairn_protocol::metadata::MetadataError;
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::error::{ErrorCode, S3Error};
 
-/// What keeps bytes from being stored or read.
+/// Why bytes cannot be stored or read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DataError {
     /// The metanode refused, or cannot be reached.
@@ -17,7 +17,7 @@ pub enum DataError {
     NotStored {
         /// The block, under its last grant.
         block: BlockId,
-        /// What happened last.
+        /// The last failure.
         reason: String,
     },
     /// No replica of a block could be read.
@@ -25,27 +25,27 @@ pub enum DataError {
     Unreadable {
         /// The block.
         block: BlockId,
-        /// What happened last.
+        /// The last failure.
         reason: String,
     },
-    /// All memory for downloads is in use, and stayed so.
+    /// The downloads' memory was in use for too long.
     #[error("too many downloads at once")]
     Overloaded,
-    /// The metanode's answer makes no sense.
+    /// The metanode's answer is not valid.
     #[error("the metanode's answer makes no sense: {0}")]
     Nonsense(&'static str),
-    /// A task of ours broke.
+    /// A task of this process failed.
     #[error("a task broke: {0}")]
     Broken(String),
 }
 
-/// What keeps a body from being stored.
+/// Why a body cannot be stored.
 #[derive(Debug, Error)]
 pub enum WriteError<E> {
     /// The body failed.
     #[error("the body failed")]
     Body(E),
-    /// It could not be stored.
+    /// The bytes could not be stored.
     #[error(transparent)]
     Data(#[from] DataError),
 }
@@ -54,7 +54,7 @@ impl From<DataError> for S3Error {
     fn from(error: DataError) -> Self {
         let answer = match &error {
             DataError::Metadata(metadata) => return metadata.clone().into(),
-            // AWS asks clients with these to try again later; all SDKs do.
+            // AWS asks clients to retry later with these codes, and all SDKs do.
             DataError::NotStored { .. } => {
                 Self::with_message(ErrorCode::SlowDown, "Too few datanodes took the data. Please try again.")
             }
@@ -73,7 +73,7 @@ impl From<WriteError<S3Error>> for S3Error {
     fn from(error: WriteError<S3Error>) -> Self {
         match error {
             WriteError::Body(error) => error,
-            // The rest of the body is still on its way.
+            // The client is still sending the rest of the body.
             WriteError::Data(error) => Self::from(error).closing(),
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::owner::Owner;
 
-/// A number of units, handed out in turn. Cheap to clone.
+/// A number of units, granted in turn. Clones share them.
 #[derive(Clone)]
 pub(super) struct Fair {
     inner: Arc<Inner>,
@@ -18,13 +18,13 @@ pub(super) struct Fair {
 struct Inner {
     units: u32,
     state: Mutex<QueueState>,
-    /// How many wait.
+    /// The number of waiters.
     waiting: watch::Sender<usize>,
 }
 
 struct QueueState {
     free: u32,
-    /// The least that ever was free.
+    /// The lowest number of free units so far.
     free_min: u32,
     queues: HashMap<Owner, VecDeque<Waiter>>,
     /// Owners with a queue, in the order of their turns.
@@ -36,7 +36,7 @@ struct Waiter {
     granted: oneshot::Sender<Permit>,
 }
 
-/// Units that are taken. Dropped, they are free.
+/// Units that were granted. When it is dropped, they are free again.
 #[must_use]
 pub(super) struct Permit {
     fair: Fair,
@@ -44,7 +44,7 @@ pub(super) struct Permit {
 }
 
 impl Fair {
-    /// So many units, all free.
+    /// A semaphore with this many units, all free.
     pub(super) fn new(units: u32) -> Self {
         let state =
             QueueState { free: units, free_min: units, queues: HashMap::new(), turns: VecDeque::new() };
@@ -56,22 +56,22 @@ impl Fair {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All units, free or not.
+    /// The number of all units.
     pub(super) fn units(&self) -> u32 {
         self.inner.units
     }
 
-    /// Units that are taken.
+    /// The number of units in use.
     pub(super) fn taken(&self) -> u32 {
         self.inner.units - self.state().free
     }
 
-    /// The most units that ever were taken.
+    /// The highest number of units that were in use at once.
     pub(super) fn taken_max(&self) -> u32 {
         self.inner.units - self.state().free_min
     }
 
-    /// How many wait.
+    /// The number of waiters.
     pub(super) fn waiting(&self) -> watch::Receiver<usize> {
         self.inner.waiting.subscribe()
     }
@@ -82,7 +82,7 @@ impl Fair {
         (state.turns.is_empty() && state.free >= units).then(|| state.take(self, units))
     }
 
-    /// Waits for units, for no more than there are.
+    /// Waits in turn for units, at most as many as there are.
     pub(super) async fn acquire(&self, owner: &Owner, units: u32) -> Permit {
         let units = units.min(self.inner.units);
         let granted = {
@@ -110,7 +110,7 @@ impl Fair {
         self.hand_out();
     }
 
-    /// Hands out what is free to those whose turn it is.
+    /// Grants free units to the waiters whose turn it is.
     fn hand_out(&self) {
         loop {
             let Some((waiter, permit)) = self.state().next(self) else { return };
@@ -124,9 +124,9 @@ impl Fair {
 }
 
 impl QueueState {
-    /// Units are free again. More free units than there are would mean that some were given back twice, and that memory is
-    /// handed out which is not there. A permit is given back when it is dropped, maybe while a request panics: so this does
-    /// not panic, but says so and keeps to what there is.
+    /// Makes units free again. More free units than exist would mean that some were given back twice, and that memory
+    /// is granted that does not exist. A permit is dropped perhaps while a request panics, so this function does not
+    /// panic; it logs the fault and keeps to the existing number.
     fn put(&mut self, units: u32, all: u32) {
         let free = u64::from(self.free) + u64::from(units);
         debug_assert!(free <= u64::from(all), "{units} units were given back twice");
@@ -171,19 +171,19 @@ impl QueueState {
 }
 
 impl Permit {
-    /// Units.
+    /// The number of units.
     pub(super) fn units(&self) -> u32 {
         self.units
     }
 
-    /// Takes some of its units away from it; all that there are, if there are fewer.
+    /// Moves some of the units, at most all, into a new permit.
     pub(super) fn split(&mut self, units: u32) -> Self {
         let units = units.min(self.units);
         self.units -= units;
         Self { fair: self.fair.clone(), units }
     }
 
-    /// Adds another one's.
+    /// Adds the units of another permit.
     pub(super) fn merge(&mut self, other: Self) {
         self.units += other.forget();
     }
@@ -201,7 +201,7 @@ impl Drop for Permit {
     }
 }
 
-/// Counts a waiter. When it is cancelled, the next waiter may need fewer units than it did, and can be served.
+/// Counts a waiter. When a waiter is cancelled, the next one may need fewer units and can perhaps be served.
 struct Waiting<'a>(&'a Fair);
 
 impl<'a> Waiting<'a> {
@@ -266,7 +266,7 @@ mod tests {
         assert!((&mut small).now_or_never().is_none(), "the large one is first");
         drop(large);
         let small = small.now_or_never().expect("it is its turn");
-        // Granted and never looked at, it is free again.
+        // A permit that was granted and not received is free again.
         let third = owner(3);
         let mut granted = fair.acquire(&third, 4).boxed();
         assert!((&mut granted).now_or_never().is_none());
@@ -277,7 +277,7 @@ mod tests {
     }
 
     proptest! {
-        /// Nothing is handed out twice, nothing is lost, and each client that waits is served at last.
+        /// No unit is granted twice, none is lost, and every waiter is served in the end.
         #[test]
         fn whatever_happens_units_are_conserved(steps in proptest::collection::vec((0u8..4, 1u32..6, any::<bool>()), 1..60)) {
             let fair = Fair::new(8);
@@ -298,7 +298,7 @@ mod tests {
                 let sum: u32 = held.iter().map(Permit::units).sum();
                 prop_assert!(sum <= 8 && fair.taken() >= sum);
             }
-            // Each that is given back lets others in.
+            // Each permit that is given back admits others.
             while !waiting.is_empty() || !held.is_empty() {
                 held.clear();
                 let before = waiting.len();

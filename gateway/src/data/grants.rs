@@ -11,17 +11,17 @@ use super::lease::Lease;
 use super::suspects::Suspects;
 use super::{DataError, Parts, Placement};
 
-/// Grants taken with one request. More would hold space for blocks that an upload reaches much later.
+/// Upper limit of grants per request. More would reserve space for blocks that the upload reaches much later.
 const BATCH_MAX: u64 = 8;
 
-/// Grants are taken ahead for what an upload sends in this time at its pace so far: several times what the metanode
-/// takes to answer, so that a quick upload never waits for it.
+/// Grants are requested ahead for what the upload sends in this time at its pace so far. It is several times what the
+/// metanode takes to answer, so that a quick upload never waits.
 const AHEAD: Duration = Duration::from_secs(2);
 
-/// Before the first grant tells: the default block size of a cluster.
+/// The assumed block size before the first grant: a cluster's default, in bytes.
 const BLOCK_SIZE_GUESS: u64 = 8 << 20;
 
-/// How long to wait before the metanode is asked again.
+/// The pause before the metanode is asked again.
 const RETRY_DELAY: Duration = Duration::from_millis(300);
 
 /// The grants of one upload, taken ahead of need.
@@ -29,29 +29,29 @@ pub(super) struct Grants {
     parts: Arc<Parts>,
     lease: Arc<Lease>,
     placement: Placement,
-    /// When the upload began, by the monotonic clock.
+    /// When the upload began, on the monotonic clock.
     began: Duration,
-    /// Locked across the request, so that those who need a grant at once share one batch.
+    /// The lock is held during the request, so that tasks that need a grant at the same time share one batch.
     spare: tokio::sync::Mutex<Spare>,
-    /// Nodes that failed this upload just now, whatever others think of them.
+    /// Nodes that failed this upload a moment ago. Other uploads do not avoid them.
     failed: Suspects,
 }
 
 struct Spare {
     grants: VecDeque<Grant>,
     block_size: u64,
-    /// How far into the object the grants taken so far would reach if all blocks came out full.
+    /// The offset in the object that the grants so far reach if all blocks have full length.
     reach: u64,
-    /// How many grants the latest request took.
+    /// The number of grants of the latest request.
     batch: u64,
 }
 
-/// What a grant is needed for.
+/// The purpose of a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// For blocks that come quickly: as long as they may be, and as many as the upload's pace asks for.
+    /// For blocks of full length in quick succession, as many as the upload's pace requires.
     Quick,
-    /// For one block, which is expected to have so many bytes. Space for more is not held.
+    /// For one block of this expected length in bytes. No more space is reserved.
     One(u64),
 }
 
@@ -64,13 +64,13 @@ impl Grants {
         Self { parts, lease, placement, began, spare, failed }
     }
 
-    /// Avoids a node that failed this upload for a while. Reads still use it.
+    /// Avoids a node for a while that failed this upload. Reads still use it.
     pub(super) fn exclude(&self, node: NodeId) {
         self.failed.add(node);
         self.parts.write_suspects.add(node);
     }
 
-    /// Whether a node failed this upload, or another one, just now.
+    /// Whether a node failed this upload or another one a moment ago.
     pub(super) fn is_excluded(&self, node: NodeId) -> bool {
         self.failed.contains(node) || self.parts.write_suspects.contains(node)
     }
@@ -83,9 +83,9 @@ impl Grants {
         all
     }
 
-    /// Sees to it that there is a grant for the block at `offset` of the object before it is needed.
-    /// It is tried once, and an error is ignored: [`take`](Self::take) will try again and return the error. To retry here
-    /// too would add up both waits.
+    /// Requests a grant for the block at `offset` of the object before it is needed. There is one attempt, and its
+    /// error is ignored: [`take`](Self::take) tries again and returns the error. Retries here would add up with those
+    /// there.
     pub(super) async fn prepare(&self, offset: u64) {
         let mut spare = self.spare.lock().await;
         if spare.grants.is_empty() && offset >= spare.reach {
@@ -93,8 +93,8 @@ impl Grants {
         }
     }
 
-    /// A grant for the block at `offset` of the object, which has this length already: one that was taken ahead, or a
-    /// new one.
+    /// Returns a grant for the block at `offset` of the object, which has this length: one that was requested ahead, or
+    /// a new one.
     pub(super) async fn take(&self, offset: u64, length: u64, need: Need) -> Result<Grant, DataError> {
         let grant = self.next(offset, need).await?;
         if grant.block_size < length {
@@ -109,7 +109,7 @@ impl Grants {
         loop {
             while let Some(grant) = spare.grants.pop_front() {
                 if self.is_usable(&grant) {
-                    // As it was renewed last.
+                    // The grant with its latest renewal.
                     return Ok(self.lease.current(grant.block).unwrap_or(grant));
                 }
                 self.lease.release(grant.block);
@@ -121,15 +121,15 @@ impl Grants {
         }
     }
 
-    /// Whether enough of its targets have not failed since it was taken.
+    /// Whether enough of the grant's nodes have not failed since it was taken.
     pub(super) fn is_usable(&self, grant: &Grant) -> bool {
         let left = grant.targets.iter().filter(|target| !self.is_excluded(target.node)).count();
         left >= grant.min_replicas as usize
     }
 
-    /// How many grants to take for the blocks from `offset` on: no more than the rest of the body needs, nor than the
-    /// upload reaches soon at its pace. It begins with one, for a client that has sent little may stay slow, and what
-    /// many of them hold is missing for others.
+    /// The number of grants to request for the blocks from `offset` on: at most what the rest of the body needs and
+    /// what the upload reaches soon at its pace. The first request is for one, because a new client may stay slow, and
+    /// reserved space is missing for others.
     fn count(&self, offset: u64, spare: &Spare) -> u32 {
         let block_size = spare.block_size.max(1);
         let rest = self.placement.length.map_or(u64::MAX, |length| length.saturating_sub(offset));
@@ -140,14 +140,15 @@ impl Grants {
         blocks.clamp(1, (spare.batch * 2).clamp(1, BATCH_MAX)) as u32
     }
 
-    /// Takes grants, and waits a while for what may pass: a metanode that restarts, a node that comes back.
+    /// Requests grants, and retries for a while after failures that may pass: a metanode that restarts, a node that
+    /// returns.
     async fn allocate_in_time(&self, spare: &mut Spare, offset: u64, need: Need) -> Result<(), DataError> {
         let began = self.parts.env.monotonic();
         let mut exclude = self.excluded();
         loop {
             let (error, patience) = match self.allocate(spare, offset, need, exclude.clone()).await {
                 Ok(()) => return Ok(()),
-                // A node that failed a moment ago is better than none: it may have come back.
+                // A node that failed a moment ago is better than no node: it may have returned.
                 Err(MetadataError::NotEnoughNodes { .. }) if !exclude.is_empty() => {
                     exclude.clear();
                     continue;

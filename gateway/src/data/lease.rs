@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Parts;
 
-/// Grants in hand. They are renewed while this lives, and given back when it is dropped, unless they may
+/// The grants of an upload. They are renewed while this value lives, and given back when it is dropped, unless they may
 /// have been committed.
 pub(super) struct Lease {
     metadata: Arc<dyn Metadata>,
@@ -25,11 +25,11 @@ pub(super) struct Lease {
 #[derive(Default)]
 struct LeasedGrants {
     grants: BTreeMap<BlockId, LeasedGrant>,
-    /// Wakes the renewal when there are grants with less time left.
+    /// Wakes the renewal when grants were added that may expire earlier.
     added: Arc<tokio::sync::Notify>,
 }
 
-/// A grant, and when to renew it by the monotonic clock: when half of its time is over.
+/// A grant, and when to renew it on the monotonic clock: after half of its lifetime.
 #[derive(Clone)]
 pub(super) struct LeasedGrant {
     pub(super) grant: Grant,
@@ -37,8 +37,8 @@ pub(super) struct LeasedGrant {
 }
 
 impl LeasedGrant {
-    /// Of a grant that was given or renewed just now. The metanode's clock may differ from ours by anything, so it is the
-    /// time that is left which counts, and not when it ends.
+    /// A grant that was made or renewed just now. Its remaining lifetime counts and not its end, because the metanode's
+    /// clock may differ from this one.
     fn new(grant: Grant, env: &Env) -> Self {
         let left = match grant.lifetime_ms {
             0 => grant.expires_at.since(env.now()),
@@ -52,10 +52,10 @@ fn lock(held: &Mutex<LeasedGrants>) -> MutexGuard<'_, LeasedGrants> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long to wait before a failed renewal or release is tried again.
+/// The pause before a failed renewal or release is retried.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// How often a failed release is tried again. A grant that is not given back expires by itself.
+/// How often a failed release is retried. A grant that is not given back expires.
 const RELEASE_RETRIES: usize = 2;
 
 impl Lease {
@@ -71,7 +71,7 @@ impl Lease {
         }
     }
 
-    /// Renews these grants from now on.
+    /// Adds grants, which are renewed from now on.
     pub(super) fn add(&self, grants: &[Grant]) {
         let mut held = lock(&self.held);
         held.grants
@@ -79,18 +79,18 @@ impl Lease {
         held.added.notify_one();
     }
 
-    /// The grant as it was renewed last.
+    /// The grant with its latest renewal.
     pub(super) fn current(&self, block: BlockId) -> Option<Grant> {
         lock(&self.held).grants.get(&block).map(|held| held.grant.clone())
     }
 
-    /// Gives a grant back: nothing that was stored under it will be committed.
+    /// Gives a grant back. What was stored under it will not be committed.
     pub(super) fn release(&self, block: BlockId) {
         let grant = lock(&self.held).grants.remove(&block);
         self.give_back(grant.into_iter().map(|held| held.grant).collect());
     }
 
-    /// Gives back all but these.
+    /// Gives back all grants except these.
     pub(super) fn release_all_but(&self, blocks: impl Iterator<Item = BlockId>) {
         let mut held = lock(&self.held);
         let mut unused = std::mem::take(&mut held.grants);
@@ -99,13 +99,13 @@ impl Lease {
         self.give_back(unused.into_values().map(|held| held.grant).collect());
     }
 
-    /// Nothing is given back any more: a commit has begun whose outcome may stay unknown. What is not
-    /// committed expires by itself.
+    /// Stops giving grants back, because a commit begins whose outcome may stay unknown. Grants that it does not commit
+    /// expire.
     pub(super) fn disarm(&self) -> BTreeMap<BlockId, LeasedGrant> {
         std::mem::take(&mut lock(&self.held).grants)
     }
 
-    /// The commit was refused before anything was done: all is as it was before [`disarm`](Self::disarm).
+    /// Restores the state before [`disarm`](Self::disarm), because the commit was refused and nothing was done.
     pub(super) fn rearm(&self, grants: BTreeMap<BlockId, LeasedGrant>) {
         let mut held = lock(&self.held);
         held.grants.extend(grants);
@@ -140,7 +140,7 @@ async fn release(metadata: Arc<dyn Metadata>, env: Env, grants: Vec<Grant>) {
     }
 }
 
-/// Renews all grants when half of the time of the first of them is over.
+/// Renews all grants whenever half of the lifetime of the first one has passed.
 async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<LeasedGrants>>) {
     while let Some((grants, added)) = snapshot(&held) {
         let added = added.notified();
@@ -152,11 +152,11 @@ async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<LeasedGra
         if !wait.is_zero() {
             tokio::select! {
                 () = env.sleep(wait) => {}
-                // The new grants may expire before the others: compute the wait again.
+                // The new grants may expire before the others, so the wait is computed again.
                 () = added => continue,
             }
         }
-        // Some may have been given back meanwhile.
+        // Some grants may have been given back during the wait.
         let Some((grants, _)) = snapshot(&held) else { return };
         let grants: Vec<_> = grants.into_iter().map(|held| held.grant).collect();
         match metadata.renew_grants(RenewGrants { grants }).await {
@@ -164,7 +164,7 @@ async fn renew(metadata: Arc<dyn Metadata>, env: Env, held: Weak<Mutex<LeasedGra
                 let Some(held) = held.upgrade() else { return };
                 let mut held = lock(&held);
                 for grant in renewed {
-                    // Not those that were given back while the renewal was under way.
+                    // Grants that were given back during the renewal are not added again.
                     if let Some(old) = held.grants.get_mut(&grant.block) {
                         *old = LeasedGrant::new(grant, &env);
                     }

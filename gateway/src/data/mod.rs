@@ -70,13 +70,13 @@ use reads::Reads;
 use slow_clients::Parking;
 use suspects::Suspects;
 
-/// Writes and reads the bytes of objects. Cheap to clone; clones share budget and experience.
+/// Writes and reads the bytes of objects. Clones share the budgets and what was learned about nodes.
 #[derive(Clone)]
 pub struct DataPath {
     parts: Arc<Parts>,
 }
 
-/// What uploads and downloads share.
+/// The state that uploads and downloads share.
 struct Parts {
     metadata: Arc<dyn Metadata>,
     blocks: Arc<dyn BlockConnector>,
@@ -95,22 +95,22 @@ struct Parts {
     sends: Semaphore,
 }
 
-/// Blocks of all uploads that are sent at once. More do not make disks and networks faster, and a lone
-/// datanode takes 128 before it calls itself busy.
+/// Upper limit of blocks that are sent at once, for all uploads. More would not make disks and networks faster, and a
+/// single datanode accepts 128 before it reports that it is busy.
 const SENDS_MAX: usize = 96;
 
-/// What the metanode wants to know to place blocks.
+/// The facts that the metanode needs to place blocks.
 #[derive(Clone, Debug)]
 pub struct Placement {
     /// The bucket.
     pub bucket: String,
     /// The storage class, when it is not STANDARD.
     pub storage_class: Option<String>,
-    /// How many bytes of the object come before this body, as far as can be told: blocks grow with the object.
+    /// The number of bytes of the object before this body, as far as known: block sizes grow with the object.
     pub begins_at: u64,
     /// The length of the body in bytes, if it is known.
     pub length: Option<u64>,
-    /// The length in bytes that the client wants the first blocks to have, if it says so.
+    /// The length in bytes that the client requests for the first blocks.
     pub block_size: Option<u64>,
 }
 
@@ -146,18 +146,18 @@ impl DataPath {
         Self { parts: Arc::new(parts) }
     }
 
-    /// The memory that bodies use.
+    /// The memory budgets.
     pub fn budget(&self) -> &Budget {
         &self.parts.budget
     }
 
-    /// Stores a body on datanodes. When this returns, every block is on stable storage of at least
-    /// `min_replicas` nodes, and the body has ended without an error: commit it with
-    /// [`StoredBlocks::commit_object`] or [`StoredBlocks::put_part`]. What is dropped before a commit is
-    /// given back to the metanode, which deletes it.
+    /// Stores a body on datanodes. When it returns, every block is on stable storage of at least `min_replicas` nodes,
+    /// and the body has ended without an error. Commit it with [`StoredBlocks::commit_object`] or
+    /// [`StoredBlocks::put_part`]. If the value is dropped before, its grants go back to the metanode, which deletes
+    /// the blocks.
     ///
     /// # Errors
-    /// The body's own, or what kept it from being stored.
+    /// The body's own error, or why it could not be stored.
     pub async fn write<S, E>(&self, placement: Placement, body: &mut S) -> Result<StoredBlocks, WriteError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
@@ -165,11 +165,11 @@ impl DataPath {
         upload::write(self.parts.clone(), placement, body).await
     }
 
-    /// The bytes of `located.range`. The first of them are at hand and verified when this returns, so that
-    /// an object that cannot be read is answered with an error, and not with a broken body.
+    /// Reads the bytes of `located.range`. The first of them are verified when it returns, so that an object that
+    /// cannot be read gets an error response and not a body that breaks off.
     ///
     /// # Errors
-    /// When no replica of the first block can be read.
+    /// If no replica of the first block can be read.
     pub async fn read(&self, located: LocatedObject) -> Result<ObjectBody, DataError> {
         reader::open(self.parts.clone(), located).await
     }

@@ -1,10 +1,10 @@
-//! On whose behalf memory is used.
+//! The client to which memory is charged.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// A client, as far as it can be told from others: its address and its access key. Clients behind one proxy differ by
-/// their keys, those that share a key by their addresses.
+/// A client, identified by address and access key. Clients behind one proxy differ by their keys, and clients with the
+/// same key by their addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner(Option<(IpAddr, Arc<str>)>);
 
@@ -18,12 +18,12 @@ impl Owner {
         Self(Some((address, access_key.into())))
     }
 
-    /// The client whose request this task serves; the same one for all tasks that serve none.
+    /// The client whose request this task serves. All tasks that serve no request share one value.
     pub(super) fn current() -> Self {
         OWNER.try_with(Clone::clone).unwrap_or(Self(None))
     }
 
-    /// Runs `work` on behalf of this client.
+    /// Runs `work` for this client.
     pub async fn run<T>(self, work: impl Future<Output = T>) -> T {
         OWNER.scope(self, work).await
     }

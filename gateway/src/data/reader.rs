@@ -1,4 +1,5 @@
-//! The bytes of an object or a range, in order. A replica that fails or stalls is replaced by another one in mid-block.
+//! Reads the bytes of an object or range in order. A replica that fails or stalls is replaced by another one in the
+//! middle of a block.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
@@ -29,22 +30,21 @@ use super::slow_clients::ParkingSpace;
 use super::{DataError, Parts};
 use crate::retry::while_unavailable;
 
-/// Extents asked for at once when a lookup's did not suffice: some gigabytes of an object, in an answer
-/// of some hundred KiB.
+/// Extents per request after those of the lookup: some gigabytes of an object, in a reply of some hundred KiB.
 const EXTENTS_MAX: u32 = 500;
 
-/// The next block is opened when this much of the current one is left: what a fast link carries while a
-/// datanode begins to answer.
+/// The next block is opened when this many bytes of the current one are left: what a fast link carries while a datanode
+/// begins its response.
 const OPEN_AHEAD: u64 = 1 << 20;
 
-/// How long to wait before the replicas of a block are tried again, at first.
+/// The first pause before the replicas of a block are tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// How long to wait at the most: a node that came back is found soon, and one that did not costs little to ask.
+/// The longest pause. A node that returned is found soon, and a request to one that did not is cheap.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
 
-/// The bytes of an object or of a range of it, in order and verified. Fails in mid-stream when a block
-/// cannot be read at all any more: the connection must then be broken off, for its length was promised.
+/// The bytes of an object or range, in order and verified. If a block becomes unreadable, the stream fails, and the
+/// connection must be closed, because its length was already sent.
 pub struct ObjectBody {
     stream: BoxStream<'static, Result<Bytes, DataError>>,
     length: u64,
@@ -57,7 +57,7 @@ impl std::fmt::Debug for ObjectBody {
 }
 
 impl ObjectBody {
-    /// Bytes in all.
+    /// The length in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
@@ -82,7 +82,7 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
     let ResolvedRange::Satisfiable { start, end } = located.range else {
         return Ok(ObjectBody { stream: futures_util::stream::empty().boxed(), length: 0 });
     };
-    // To serve an empty body instead would hide a wrong answer of the metanode as data loss.
+    // An empty body would hide a wrong reply of the metanode as data loss.
     let length = end.checked_sub(start).ok_or(DataError::Nonsense("a range that ends before it begins"))?;
     if length == 0 {
         return Ok(ObjectBody { stream: futures_util::stream::empty().boxed(), length });
@@ -102,7 +102,7 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
         _read: read,
     };
     let first = reader.next().await?;
-    // From now on the answer has begun.
+    // The response has begun.
     reader.patience = reader.parts.timeouts.read;
     let stream = futures_util::stream::unfold((first, Some(reader)), |(first, reader)| async move {
         if let Some(first) = first {
@@ -125,32 +125,32 @@ struct ObjectReader {
     parts: Arc<Parts>,
     owner: Owner,
     version: VersionId,
-    /// The next byte of the object that was not passed on.
+    /// The offset in the object of the next byte to pass on.
     position: u64,
     end: u64,
-    /// Those known that reach beyond `position`; the first one holds it.
+    /// The known extents beyond `position`. The first one contains it.
     extents: VecDeque<LocatedExtent>,
-    /// Where it lays down what it holds while the client takes a piece.
+    /// Where the download leaves its resources while the client takes a piece.
     space: Option<ParkingSpace>,
-    /// Something was laid down there.
+    /// Whether resources were left there.
     at_rest: bool,
     taking: Taking,
     /// How long to wait for memory.
     patience: Duration,
-    /// Has the metanode keep the version while it is being read.
+    /// Keeps the version in the metanode while it is read.
     _read: Option<ReadGuard>,
 }
 
-/// A client that takes a piece in this time gets a larger one next.
+/// A client that takes a piece within this time gets a larger one next.
 const TAKEN_QUICKLY: Duration = Duration::from_millis(250);
 
-/// How much a client gets at once.
+/// The size of the pieces for a client.
 ///
-/// A quick one gets chunks, and its download keeps what it holds from one to the next. A client that let it lie is
-/// slow: it gets a page, for which a chunk is read and nothing is kept; so what waits for the slowest clients is a page
-/// each. Of such pages as it takes quickly the next is larger.
+/// A quick client gets chunks, and the download keeps its resources between them. A client is slow when its resources
+/// were taken back. It then gets a page, for which a chunk is read and no resources are kept, so that each of the
+/// slowest clients holds one page. When it takes pages quickly, the next piece is larger.
 struct Taking {
-    /// The most bytes of the next piece; `None` for a quick client.
+    /// The maximum size of the next piece; `None` for a quick client.
     piece: Option<usize>,
     given_at: Duration,
 }
@@ -160,7 +160,7 @@ impl Taking {
         Self { piece: None, given_at: now }
     }
 
-    /// The client asks for a piece. `parked` says that it let lie what was held for it.
+    /// The client asks for a piece. `parked` means that its resources were taken back meanwhile.
     fn asked(&mut self, now: Duration, parked: bool) {
         let quickly = now.saturating_sub(self.given_at) < TAKEN_QUICKLY;
         self.piece = match self.piece {
@@ -195,7 +195,7 @@ impl ObjectReader {
         Ok(Some(piece))
     }
 
-    /// At the end of a block others get their turn.
+    /// At the end of a block the download gives way to others.
     fn gives_way(&self, held: &DownloadResources) -> bool {
         held.current.is_none() && *self.parts.budget.downloads_waiting().borrow() > 0
     }
@@ -210,7 +210,7 @@ impl ObjectReader {
         }
     }
 
-    /// Reads and verifies the next chunk, from whichever replica has it, and takes the next piece out of it.
+    /// Reads and verifies the next chunk from any replica, and takes the next piece out of it.
     async fn advance(&mut self, held: &mut DownloadResources) -> Result<Bytes, DataError> {
         let extent = self.extent().await?;
         let range = self.range_to_read(&extent);
@@ -240,7 +240,7 @@ impl ObjectReader {
         Ok(piece)
     }
 
-    /// The extent that holds `position`.
+    /// The extent that contains `position`.
     async fn extent(&mut self) -> Result<LocatedExtent, DataError> {
         if self.extents.is_empty() {
             let request =
@@ -258,14 +258,14 @@ impl ObjectReader {
         Ok(extent.clone())
     }
 
-    /// What is wanted of an extent, from `position` on, as a range of its block.
+    /// The wanted bytes of an extent from `position` on, as a range of its block.
     fn range_in(&self, extent: &LocatedExtent) -> (u64, u64) {
         let start = self.position.max(extent.object_offset) - extent.object_offset;
         let end = self.end.min(extent.object_offset + extent.length) - extent.object_offset;
         (extent.offset + start, extent.offset + end)
     }
 
-    /// What is asked for of an extent: all that is wanted, or, for a slow client, what is wanted of one chunk.
+    /// The range to request of an extent: all wanted bytes, or those of one chunk for a slow client.
     fn range_to_read(&self, extent: &LocatedExtent) -> (u64, u64) {
         let (start, end) = self.range_in(extent);
         match self.taking.piece {
@@ -302,7 +302,7 @@ impl ObjectReader {
         Ok(slot.piece(length, wanted.into_iter()))
     }
 
-    /// Begins to open the next extent when the current one is nearly over.
+    /// Begins to open the next extent when the current one is nearly read.
     fn open_ahead(&self, held: &mut DownloadResources, extent: &LocatedExtent) {
         let extent_end = extent.object_offset + extent.length;
         if held.ahead.is_some() || extent_end >= self.end || extent_end - self.position > OPEN_AHEAD {
@@ -321,7 +321,7 @@ impl ObjectReader {
             Some(ReplicaAhead { task: AbortOnDropHandle::new(task), object_offset, _memory: memory });
     }
 
-    /// The replica that was opened ahead for this extent, if that went well.
+    /// The replica that was opened ahead for this extent, if that succeeded.
     async fn opened_ahead(
         &self,
         held: &mut DownloadResources,
@@ -332,19 +332,19 @@ impl ObjectReader {
             return None;
         }
         let replica = ahead.task.await.ok().flatten()?;
-        // Its node may have failed since.
+        // Its node may have failed meanwhile.
         (!self.parts.read_suspects.contains(replica.node())).then_some(replica)
     }
 }
 
-/// A chunk, where in the block it begins, and the replica that it came from.
+/// A chunk, its offset in the block, and the replica that it came from.
 type Chunk = (u64, VecDeque<Bytes>, OpenReplica);
 
-/// Reads the next chunk of a replica. When it does not come for a while, another replica is opened beside it, and
-/// whoever is first is read from: a node that stands still in mid-block costs no more than one that does not begin.
+/// Reads the next chunk of a replica. If it takes too long, another replica is opened as well, and the faster one is
+/// used. So a node that hangs in the middle of a block costs no more than one that does not begin.
 ///
 /// # Errors
-/// When this replica is not to be read from any more: the other one, if it was opened.
+/// Completes when this replica is given up: with the other one, if it was opened.
 async fn read_chunk(
     parts: &Arc<Parts>,
     block: &BlockLocation,
@@ -373,7 +373,7 @@ async fn read_chunk(
     };
     match outcome {
         Ok(Ok(pieces)) => Ok((offset, pieces, replica)),
-        // The same replica may well be asked again.
+        // The same replica may be tried again.
         Ok(Err(ReplicaError::OurFault)) => Err(None),
         Ok(Err(error)) => {
             trouble.note(parts, block, node, &error);
@@ -387,20 +387,20 @@ async fn read_chunk(
     }
 }
 
-/// What went wrong with one chunk so far.
+/// The failures for one chunk so far.
 struct Trouble {
     deadline: Duration,
-    /// Who failed since the metanode was asked last, and whether it answered that there is nothing to be had: its
-    /// replica is missing or bad, and will not be otherwise in a moment.
+    /// The nodes that failed since the last look-up at the metanode, and whether each failure is permanent: the replica
+    /// is missing or corrupt.
     tried: HashMap<NodeId, bool>,
-    /// How often the metanode was asked where else the block is.
+    /// How often the metanode was asked for the block's replicas again.
     asked: u32,
     reason: String,
     delay: Duration,
 }
 
-/// The metanode is asked so often where a block is whose replicas are all missing or bad: one may just have been
-/// moved, and what was read wrong once may be read right.
+/// How often the metanode is asked again for a block whose replicas are all missing or corrupt. One may have been moved
+/// a moment ago, and a read error may not repeat.
 const HOPELESS_AFTER: u32 = 2;
 
 impl Trouble {
@@ -420,24 +420,23 @@ impl Trouble {
         self.reason = format!("{node}: {error}");
     }
 
-    /// Whether there is nothing to wait for: each replica that the metanode knows of is missing or bad, as itself or
-    /// its node says, or there is none. A node that does not answer may come back, unless its replica is known to be
-    /// bad.
+    /// Whether to give up: the block has no replica, or each one is missing or corrupt, as it or its node says. A node
+    /// that does not answer may return, unless its replica is known to be corrupt.
     fn is_hopeless(&self, block: &BlockLocation) -> bool {
         let is_lost = |replica: &Replica| replica.bad || self.tried.get(&replica.node) == Some(&true);
         self.asked >= HOPELESS_AFTER && block.replicas.iter().all(is_lost)
     }
 }
 
-/// Replicas in the order in which to ask: the metanode's, but with those last that failed just now.
+/// The replicas in the order in which to try them: the metanode's, with nodes that failed a moment ago last.
 fn in_order(parts: &Parts, replicas: &[Replica]) -> Vec<Replica> {
     let mut replicas = replicas.to_vec();
     replicas.sort_by_key(|replica| parts.read_suspects.contains(replica.node));
     replicas
 }
 
-/// Opens a range of a block at any replica that was not tried. When all were, asks the metanode again
-/// where they are, waits a little and begins anew, unless there is nothing to wait for.
+/// Opens a range of a block at any replica that was not tried. When all were tried, it asks the metanode for the
+/// replicas again, waits and starts over, unless waiting is useless.
 async fn open_any(
     parts: &Arc<Parts>,
     block: &BlockLocation,
@@ -470,8 +469,8 @@ async fn open_any(
     }
 }
 
-/// Opens a range of a block at the replica that answers first, of those that were not tried. They are
-/// asked one by one, the next when one failed or does not begin to answer for a while.
+/// Opens a range of a block at the first replica to answer, of those that were not tried. They are asked one after
+/// another: the next one when one fails or does not begin to answer in time.
 async fn open_first(
     parts: &Arc<Parts>,
     block: &BlockLocation,
@@ -488,12 +487,12 @@ async fn open_first(
         }
         tokio::select! {
             biased;
-            // There is a sender here, so that it never ends.
+            // This function owns a sender, so the channel stays open.
             Some((node, answer)) = answered.recv() => {
                 asked.retain(|other| *other != node);
                 match answer {
                     Ok(open) => {
-                        // Others are asked first now, until it is known what is wrong with these.
+                        // Other replicas are asked first now, until the cause of this failure is known.
                         asked.into_iter().for_each(|slow| parts.read_suspects.add(slow));
                         return Some(open);
                     }
@@ -507,8 +506,8 @@ async fn open_first(
     }
 }
 
-/// Begins to open a range of a block at one replica. What is wrong with it is reported also when
-/// nobody waits for its answer any more.
+/// Begins to open a range of a block at one replica. A failure is reported to the metanode even if the reader no longer
+/// waits.
 fn ask(
     parts: &Arc<Parts>,
     block: &BlockLocation,
@@ -526,7 +525,7 @@ fn ask(
     node
 }
 
-/// Asks the metanode, again and again for a while if it cannot be reached.
+/// Sends a request to the metanode, repeated for a limited time while the metanode is unavailable.
 async fn repeat<T, F>(parts: &Parts, ask: impl Fn() -> F) -> Result<T, DataError>
 where
     F: Future<Output = Result<T, MetadataError>>,

@@ -1,4 +1,4 @@
-//! Which versions are being read. The metanode is asked to keep those that are read for long.
+//! Tracks the versions that are being read, and asks the metanode to keep those that are read for long.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,16 +8,16 @@ use cairn_protocol::env::Env;
 use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::{Metadata, MetadataError, RENEW_READS_MAX, RenewReads};
 
-/// A read is renewed so many times within the time for which its version stays readable: two renewals may fail.
+/// How often a read is renewed within the time for which its version stays readable. Two renewals may fail.
 const RENEWALS_PER_PERIOD: u32 = 4;
 
-/// How long to wait before a renewal that failed is tried again, at the most.
+/// The longest pause before a failed renewal is retried.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Versions that are being read. The gateway reports those that are read for long to the metanode, so that it keeps their
-/// blocks when they are replaced or deleted meanwhile. Nearly all reads end soon and cost no report.
+/// The versions that are being read. The gateway reports long reads to the metanode, so that it keeps their blocks if
+/// they are replaced or deleted meanwhile. Nearly all reads end soon and cause no report.
 ///
-/// There are never more than there are answers under way, which connections bound.
+/// The number of reads is limited by the number of connections.
 #[derive(Clone)]
 pub(super) struct Reads(Arc<Inner>);
 
@@ -30,20 +30,20 @@ struct Inner {
 #[derive(Default)]
 struct ReadsState {
     versions: HashMap<VersionId, Reading>,
-    /// Whether there is a task that renews.
+    /// Whether the renewing task runs.
     renewing: bool,
 }
 
-/// One version that is being read.
+/// A version that is being read.
 struct Reading {
     readers: usize,
-    /// How often to renew.
+    /// The interval between renewals.
     every: Duration,
-    /// When to renew next.
+    /// The time of the next renewal.
     due: Duration,
 }
 
-/// One read of a version. It ends when this is dropped.
+/// One read of a version, until it is dropped.
 pub(super) struct ReadGuard {
     reads: Reads,
     version: VersionId,
@@ -70,7 +70,7 @@ impl Reads {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to read a version that stays readable for so long without being renewed; `None` when that is not
+    /// Registers a read of a version that stays readable for this time without renewals; `None` if the time is not
     /// known.
     pub(super) fn begin(&self, version: VersionId, readable_ms: u64) -> Option<ReadGuard> {
         let every = Duration::from_millis(readable_ms) / RENEWALS_PER_PERIOD;
@@ -89,7 +89,7 @@ impl Reads {
         Some(ReadGuard { reads: self.clone(), version })
     }
 
-    /// Renews what is due, until nothing is being read.
+    /// Renews reads when they are due, until there are none.
     async fn renew(self) {
         while let Some(next) = self.next_due() {
             let now = self.0.env.monotonic();
@@ -113,7 +113,7 @@ impl Reads {
         }
     }
 
-    /// When the first renewal is due; `None` ends the task that renews.
+    /// When the first renewal is due; `None` ends the renewing task.
     fn next_due(&self) -> Option<Duration> {
         let mut state = self.lock();
         let next = state.versions.values().map(|reading| reading.due).min();

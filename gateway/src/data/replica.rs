@@ -1,5 +1,5 @@
-//! The bytes of one block from one replica. Every chunk of a range is compared here with its checksum, and the chunk
-//! table with the checksum of the block that the metanode recorded.
+//! Reads the bytes of one block from one replica. Every chunk of a range is compared with its checksum here, and the
+//! chunk table with the block's checksum that the metanode recorded.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,39 +17,39 @@ use thiserror::Error;
 
 use super::Parts;
 
-/// How long a block token is good for. It is checked when a request begins, so this is only what the
-/// clocks of two machines may differ by, and a little more.
+/// The lifetime of a block token. It is checked when a request begins, so it need only cover the difference between the
+/// clocks of two machines.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
-/// A connection that lay idle for this long because our own client did not read may have been closed by
-/// the datanode, or by what lies between; that is not the datanode's fault. A longer pause gives the connection up
-/// anyway (see `slow_clients`).
+/// A connection that was idle for this long because the client did not read may have been closed by the datanode or by
+/// the network. The datanode is not blamed then. After a longer pause the download gives the connection up anyway (see
+/// `slow_clients`).
 const OUR_FAULT_AFTER: Duration = Duration::from_millis(500);
 
-/// A token for one operation on one block at one node.
+/// Signs a token for one operation on one block at one node.
 pub(super) fn token(parts: &Parts, operation: BlockOperation, block: BlockId, node: NodeId) -> String {
     parts.secret.block_token(operation, block, node, parts.env.now().after(TOKEN_LIFETIME))
 }
 
-/// What was wrong with a replica.
+/// Why a replica cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum ReplicaError {
-    /// The datanode said so, or did not begin to answer.
+    /// The datanode answered with an error, or did not begin to answer.
     #[error(transparent)]
     Block(#[from] BlockError),
-    /// It broke off in the middle, or fell silent.
+    /// The response broke off in the middle, or stalled.
     #[error("in the middle of its answer: {0}")]
     Midway(BlockError),
-    /// It has other bytes than the metanode recorded.
+    /// Its bytes do not match the checksum that the metanode recorded.
     #[error("the replica is not what the metanode recorded: {0}")]
     Wrong(&'static str),
-    /// It broke off after we had left the connection idle.
+    /// The response broke off after this gateway had left the connection idle.
     #[error("broken off while our client did not read")]
     OurFault,
 }
 
 impl ReplicaError {
-    /// What the metanode is told.
+    /// The problem to report to the metanode.
     fn problem(&self) -> Option<ReplicaProblem> {
         match self {
             Self::Wrong(_) => Some(ReplicaProblem::Corrupt),
@@ -63,7 +63,7 @@ impl ReplicaError {
                 | BlockError::TimedOut
                 | BlockError::LengthMismatch { .. }
                 | BlockError::VolumeFailed { .. } => Some(ReplicaProblem::Unreachable),
-                // A full queue passes; the others are about us, not about the replica.
+                // A full queue is temporary, and the other errors concern this gateway and not the replica.
                 BlockError::Busy
                 | BlockError::NoSpace
                 | BlockError::Unauthorized { .. }
@@ -73,19 +73,19 @@ impl ReplicaError {
         }
     }
 
-    /// Whether the replica will not be otherwise in a moment: it is not there, or is not what it should be.
+    /// Whether the failure is permanent: the replica is missing or corrupt.
     pub(super) fn is_final(&self) -> bool {
         matches!(self.problem(), Some(ReplicaProblem::Missing | ReplicaProblem::Corrupt))
     }
 
-    /// Tells the metanode, and remembers a node that cannot be reached.
+    /// Reports the failure to the metanode, and remembers a node that cannot be reached.
     pub(super) fn report(&self, parts: &Arc<Parts>, block: BlockId, node: NodeId) {
         cairn_protocol::warn_peer!(%block, %node, error = %self, "a replica cannot be read");
         let Some(problem) = self.problem() else { return };
         if problem == ReplicaProblem::Unreachable {
             parts.read_suspects.add(node);
         }
-        // There is nobody to store anything either. One that is slow to read from may well be quick to store.
+        // A node that cannot be reached can store nothing either. A node that reads slowly may still write fast.
         if matches!(self, Self::Block(BlockError::Unreachable { .. })) {
             parts.write_suspects.add(node);
         }
@@ -98,7 +98,7 @@ impl ReplicaError {
     }
 }
 
-/// A replica being read, from a chunk's beginning on.
+/// An open replica, positioned at the beginning of a chunk.
 pub(super) struct OpenReplica {
     parts: Arc<Parts>,
     node: NodeId,
@@ -106,17 +106,17 @@ pub(super) struct OpenReplica {
     /// The block's length in bytes.
     length: u64,
     data: BlockStream,
-    /// Where in the block the next chunk begins.
+    /// The offset in the block of the next chunk.
     offset: u64,
-    /// What was received behind the last chunk.
+    /// The bytes that were received after the last chunk.
     rest: Bytes,
-    /// When bytes were asked for or came last.
+    /// When bytes were requested or received last.
     active_at: Duration,
 }
 
 impl OpenReplica {
-    /// Opens `start..end` of a block, and compares what the datanode says of the block with what the
-    /// metanode recorded.
+    /// Opens `start..end` of a block, and compares the datanode's facts about the block with what the metanode
+    /// recorded.
     pub(super) async fn open(
         parts: Arc<Parts>,
         location: &BlockLocation,
@@ -152,15 +152,15 @@ impl OpenReplica {
         self.node
     }
 
-    /// Where in the block the next chunk begins.
+    /// The offset in the block of the next chunk.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The next chunk, verified, in the pieces in which it came.
+    /// The next chunk, verified, in the pieces in which it arrived.
     ///
-    /// The time-out holds for each piece, and what has come is looked at before it: nobody may have asked for the
-    /// pieces in the meantime, because our own client did not read.
+    /// The time-out applies to each piece, and bytes that have arrived are taken before it is checked, because the
+    /// pieces may have waited for this gateway while its client did not read.
     pub(super) async fn next_chunk(&mut self) -> Result<VecDeque<Bytes>, ReplicaError> {
         let idle = self.parts.env.monotonic().saturating_sub(self.active_at);
         let chunk = self.receive().await;
@@ -171,7 +171,7 @@ impl OpenReplica {
         }
     }
 
-    /// The next piece of the answer.
+    /// The next piece of the response.
     async fn piece(&mut self) -> Result<Bytes, BlockError> {
         tokio::select! {
             biased;
@@ -183,7 +183,7 @@ impl OpenReplica {
         }
     }
 
-    /// Finds out what is wrong with a replica that was given up because another one was quicker, and tells.
+    /// Finds out why a replica was slower than the one that was used instead, and reports it.
     pub(super) async fn examine(mut self, block: BlockId) {
         if let Err(error) = self.piece().await {
             ReplicaError::Midway(error).report(&self.parts, block, self.node);
@@ -198,7 +198,7 @@ impl OpenReplica {
         let deadline = self.parts.env.monotonic() + self.parts.timeouts.read;
         while received < wanted {
             if self.rest.is_empty() {
-                // One that sends a byte at a time is as good as silent.
+                // A node that sends single bytes counts as stalled.
                 if self.parts.env.monotonic() >= deadline {
                     return Err(ReplicaError::Midway(BlockError::TimedOut));
                 }

@@ -1,9 +1,9 @@
-//! A stored block that the metanode does not want any more, because too few of its nodes are left or because it was given
-//! up, is written again under a new grant.
+//! Writes a stored block again under a new grant, because the metanode refused the old one: too few of its nodes are
+//! left, or it was abandoned.
 //!
-//! Its memory was given back when it was stored, for keeping it until the commit would cost every upload its whole
-//! length. So it is read from one of the nodes that stored it, and verified like any other read. If none of them has it,
-//! the client is asked to send it again.
+//! The block's memory was given back when it was stored, because keeping it until the commit would cost every upload
+//! its whole length. So the block is read from one of the nodes that stored it, and verified like any other read. If
+//! none of them has it, the client gets an error that makes it send the body again.
 
 use cairn_protocol::id::BlockId;
 use cairn_protocol::metadata::{BlockLocation, Replica};
@@ -16,7 +16,7 @@ use super::send::Sender;
 use super::stored_block::StoredBlock;
 
 impl Sender {
-    /// Writes the block again; answers it as it is stored then. Its old grant is given back.
+    /// Writes the block again and returns the new one. The old grant is given back.
     pub(super) async fn rewrite(&self, block: &StoredBlock) -> Result<StoredBlock, DataError> {
         let bytes = self.read_back(block).await?;
         let grant = self.grants.take(block.offset, block.length, Need::One(block.length)).await?;
@@ -55,7 +55,7 @@ impl Sender {
     ) -> Result<SealedBlock, ReplicaError> {
         let StoredBlock { length, crc32c, .. } = *block;
         let location = BlockLocation { block: id, length, crc32c, replicas: vec![replica.clone()] };
-        // All of its memory at once: no upload waits for memory while it holds a part of a block.
+        // The memory is reserved at once: no upload waits for memory while it holds a part of a block.
         let reservation = self.parts.budget.writer().reserve(length).await;
         let mut buffer = BlockBuffer::new(reservation, length);
         let mut open = OpenReplica::open(self.parts.clone(), &location, &replica, (0, length)).await?;

@@ -1,4 +1,4 @@
-//! One block on its way to enough datanodes: a failed target is left out or replaced, and the same buffer sent again.
+//! Sends one block to enough datanodes. A node that fails is left out or replaced, and the same buffer is sent again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,25 +18,25 @@ use super::replica::token;
 use super::stored_block::StoredBlock;
 use super::{DataError, Parts};
 
-/// How many grants one block is tried under. With each, every target is tried once; so a block fails
-/// only where the cluster fails.
+/// Upper limit of grants that one block is tried with. Each grant's nodes are all tried, so a block fails only if the
+/// whole cluster does.
 const GRANTS_MAX: u32 = 5;
 
-/// Stores blocks of one upload.
+/// Stores the blocks of one upload.
 pub(super) struct Sender {
     pub(super) parts: Arc<Parts>,
     pub(super) grants: Arc<Grants>,
     pub(super) lease: Arc<Lease>,
 }
 
-/// How often a pipeline may come to a halt although all its nodes are alive: they are slow, and the others
-/// are not likely to be faster.
+/// How often a pipeline may stall although all its nodes are alive. Such nodes are slow, and other nodes are probably
+/// not faster.
 const STALLS_MAX: u32 = 3;
 
-/// How long to wait before a node that was busy is asked again, at first and at the most.
+/// The first and the longest pause before a busy node is tried again.
 const BUSY_DELAY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// How one attempt to send a block along a pipeline ended.
+/// The outcome of one attempt to send a block along a pipeline.
 enum Sent {
     Replied(PutBlockReply),
     /// The first node failed.
@@ -45,24 +45,24 @@ enum Sent {
     Stalled(Probed),
 }
 
-/// What all targets answered when they were asked whether they have a block.
+/// The answers of all targets to the question whether they have the block.
 #[derive(Default)]
 struct Probed {
     holding: Vec<NodeId>,
-    /// In which incarnation those hold it.
+    /// The incarnation of each node that has it.
     incarnations: Vec<(NodeId, u64)>,
-    /// They do not answer.
+    /// The nodes that did not answer.
     silent: Vec<NodeId>,
 }
 
-/// Who holds a block, and in which incarnation they said so.
+/// The nodes that hold a block, each with its incarnation.
 #[derive(Default)]
 struct Acknowledged {
     nodes: Vec<NodeId>,
     incarnations: Vec<(NodeId, u64)>,
 }
 
-/// Why a block is not on enough of a grant's targets.
+/// Why a block is not on enough targets of a grant.
 struct Failure {
     reason: String,
     /// Some of them did not answer at all.
@@ -70,8 +70,8 @@ struct Failure {
 }
 
 impl Sender {
-    /// Stores a block on at least `min_replicas` nodes: on the targets of `grant`, or, where too many of
-    /// them fail, on those of further grants. `offset` is where in the object the block begins.
+    /// Stores a block on at least `min_replicas` nodes: on the targets of `grant`, or, if too many of them fail, on
+    /// those of further grants. `offset` is where in the object the block begins.
     pub(super) async fn store(
         &self,
         mut grant: Grant,
@@ -99,8 +99,8 @@ impl Sender {
                 return Err(DataError::NotStored { block: grant.block, reason });
             }
             grant = self.grants.take(offset, block.length, Need::One(block.length)).await?;
-            // To find out once more that nodes stand still takes as long as the first time, and the client
-            // waits. Those that refuse at once may be restarting, and are asked again.
+            // To find out again that nodes hang would take as long as the first time, while the client waits. Nodes
+            // that refuse at once may be restarting, and are tried again.
             if stood_still && !self.grants.is_usable(&grant) {
                 self.lease.release(grant.block);
                 return Err(DataError::NotStored { block: grant.block, reason });
@@ -136,12 +136,12 @@ impl Sender {
                         reason = format!("{}: {}", target.node, target.reason);
                         failed.push(target.node);
                     }
-                    // An answer that names no node must not lead to the same question again.
+                    // An answer that names no node must not cause the same request again.
                     if !stored.contains(&first) && !failed.contains(&first) {
                         failed.push(first);
                     }
                 }
-                // It does what it can: it is not to be avoided, but not to be pressed either.
+                // A busy node works, so it is not avoided. It gets a pause.
                 Sent::Failed(BlockError::Busy) if self.parts.env.monotonic() < deadline => {
                     reason = format!("{first}: {}", BlockError::Busy);
                     self.parts.env.sleep(busy_delay).await;
@@ -177,7 +177,7 @@ impl Sender {
         Ok(Acknowledged { nodes: stored, incarnations })
     }
 
-    /// The targets in order, without those that failed just now, unless they are needed.
+    /// The targets in order. Nodes that failed a moment ago are left out unless they are needed.
     fn targets(&self, grant: &Grant, enough: usize) -> Vec<GrantTarget> {
         let good: Vec<_> =
             grant.targets.iter().filter(|target| !self.grants.is_excluded(target.node)).cloned().collect();
@@ -204,7 +204,7 @@ impl Sender {
             token: token(first),
             pipeline,
         };
-        // The semaphore is never closed; each turn is bounded by the time-outs below.
+        // The semaphore is never closed, and the time-outs below limit how long each turn lasts.
         let _turn = self.parts.sends.acquire().await;
         let (data, mut left) = pieces(block);
         let service = self.parts.blocks.connect(first.node, &first.address);
@@ -233,7 +233,7 @@ impl Sender {
         Sent::Failed(BlockError::TimedOut)
     }
 
-    /// Waits until the pipeline takes no more bytes, or does not answer.
+    /// Waits until the pipeline accepts no more bytes, or does not answer.
     async fn stalled(&self, left: &mut watch::Receiver<usize>) {
         let timeouts = &self.parts.timeouts;
         loop {
@@ -241,7 +241,7 @@ impl Sender {
             let limit = if all_taken { timeouts.put_reply } else { timeouts.put_progress };
             tokio::select! {
                 () = self.parts.env.sleep(limit) => return,
-                // An error means that the stream was dropped, as it may be when all is taken.
+                // An error means that the stream was dropped, which may happen when all bytes are taken.
                 changed = left.changed() => if changed.is_err() {
                     return self.parts.env.sleep(timeouts.put_reply).await;
                 }
@@ -278,7 +278,7 @@ fn holding_enough(holding: &[NodeId], grant: &Grant) -> bool {
     holding.len() >= grant.min_replicas.max(1) as usize
 }
 
-/// The block as a stream, and how many of its pieces are not taken yet.
+/// The block as a stream, with a count of the pieces that were not taken yet.
 fn pieces(block: &SealedBlock) -> (BlockStream, watch::Receiver<usize>) {
     let count = block.pieces.len();
     let (sender, receiver) = watch::channel(count);

@@ -1,4 +1,4 @@
-//! Downloads whose clients do not read give back what they hold.
+//! Releases the resources of downloads whose clients do not read.
 //!
 //! hyper polls a body for its next piece when the client has taken the one before. A body whose client does not read is
 //! not polled, so it cannot release anything itself. Therefore it parks its memory and its connection to a datanode
@@ -13,14 +13,14 @@ use cairn_protocol::env::Env;
 use super::budget::Budget;
 use super::download_resources::DownloadResources;
 
-/// A client that takes nothing for so long is slow. Less than datanodes and networks keep a connection that nobody
-/// reads from.
+/// A client that takes nothing for this long is slow. It is less than the time for which datanodes and networks keep an
+/// idle connection.
 pub(super) const PARK_AFTER: Duration = Duration::from_secs(1);
 
-/// The same, when others wait for memory.
+/// The same while other downloads wait for memory.
 pub(super) const PARK_AFTER_WHEN_CROWDED: Duration = Duration::from_millis(100);
 
-/// All downloads that have something to give back.
+/// All downloads that have resources to release.
 pub(super) struct Parking {
     env: Env,
     budget: Budget,
@@ -31,7 +31,7 @@ pub(super) struct Parking {
 struct ParkedDownloads {
     last_id: u64,
     spaces: HashMap<u64, Arc<Mutex<Parked>>>,
-    /// Whether the task that releases them runs.
+    /// Whether the releasing task runs.
     attended: bool,
 }
 
@@ -41,7 +41,7 @@ struct Parked {
     since: Duration,
 }
 
-/// Where one download parks what it holds.
+/// The place where one download parks its resources.
 pub(super) struct ParkingSpace {
     parking: Arc<Parking>,
     id: u64,
@@ -57,7 +57,7 @@ impl Parking {
         Arc::new(Self { env, budget, state: Mutex::default() })
     }
 
-    /// A place for a download that will wait for its client.
+    /// Makes a place for a download.
     pub(super) fn space(self: &Arc<Self>) -> ParkingSpace {
         let parked: Arc<Mutex<Parked>> = Arc::default();
         let mut state = lock(&self.state);
@@ -70,13 +70,13 @@ impl Parking {
         ParkingSpace { parking: self.clone(), id, parked }
     }
 
-    /// Releases what slow downloads hold, while there are any downloads.
+    /// Releases the resources of slow downloads, until there are no downloads.
     async fn attend(self: Arc<Self>) {
         let mut waiting = self.budget.downloads_waiting();
         loop {
             let is_crowded = *waiting.borrow_and_update() > 0;
             let patience = if is_crowded { PARK_AFTER_WHEN_CROWDED } else { PARK_AFTER };
-            // The sender lives as long as the budget: it never fails.
+            // The sender lives as long as the budget, so this never fails.
             let crowded = async { waiting.wait_for(|waiting| *waiting > 0).await.is_ok() };
             tokio::select! {
                 () = self.env.sleep(patience / 2) => {}
@@ -96,7 +96,7 @@ impl Parking {
                     let mut parked = lock(&space);
                     if now.saturating_sub(parked.since) >= patience { parked.held.take() } else { None }
                 };
-                // Not under the lock: dropping it wakes downloads that wait for memory.
+                // Dropping it wakes downloads that wait for memory, so the lock is released first.
                 drop(given_up);
             }
         }
@@ -111,7 +111,7 @@ impl ParkingSpace {
         parked.held = Some(held);
     }
 
-    /// What was parked, unless it was released meanwhile.
+    /// Takes back what was parked, unless it was released meanwhile.
     pub(super) fn resume(&self) -> Option<DownloadResources> {
         lock(&self.parked).held.take()
     }

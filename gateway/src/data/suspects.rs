@@ -7,13 +7,13 @@ use std::time::Duration;
 use cairn_protocol::env::Env;
 use cairn_protocol::id::NodeId;
 
-/// How long a node that failed is asked last and given nothing: a little more than the metanode takes to
-/// find out by itself that it is gone.
+/// How long a node that failed is tried last and gets no new blocks: a little longer than the metanode needs to notice
+/// by itself.
 const SUSPICION: Duration = Duration::from_secs(15);
 
-/// Nodes that failed just now at one thing, so that not every request finds out for itself. Reading and storing are
-/// judged apart: a disk that reads slowly stores as well as any, and a full one reads as well. Who cannot be reached
-/// at all is suspected of both.
+/// Nodes that failed a moment ago at reading or at writing, so that not every request has to find out. The two are
+/// separate: a disk that reads slowly may write fast, and a full disk can be read. A node that cannot be reached is a
+/// suspect for both.
 pub(super) struct Suspects {
     env: Env,
     until: Mutex<HashMap<NodeId, Duration>>,
@@ -29,7 +29,7 @@ impl Suspects {
         self.until.lock().unwrap_or_else(PoisonError::into_inner).insert(node, until);
     }
 
-    /// It did what it was asked.
+    /// The node succeeded.
     pub(super) fn clear(&self, node: NodeId) {
         self.until.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
     }
@@ -40,7 +40,7 @@ impl Suspects {
         until.get(&node).is_some_and(|until| now < *until)
     }
 
-    /// All of them.
+    /// All suspects.
     pub(super) fn list(&self) -> Vec<NodeId> {
         let now = self.env.monotonic();
         let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);

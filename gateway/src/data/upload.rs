@@ -1,4 +1,4 @@
-//! A body on its way into blocks: one block fills while the ones before it are sent.
+//! Divides a body into blocks. One block is filled while the ones before it are sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +20,14 @@ use super::send::Sender;
 use super::stored_block::StoredBlock;
 use super::{DataError, Parts, Placement, WriteError};
 
-/// How many blocks of one upload are on their way at once. Two would hide the network behind the client;
-/// further ones hide the fsyncs.
+/// Upper limit of blocks of one upload that are sent at once. With two, the network's time is hidden behind the
+/// client's; further ones hide the syncs.
 const WINDOW: usize = 4;
 
-/// How long a block of one page waits for a longer one's memory. It is what others may wait for.
+/// How long a block of one page waits for more memory. Other uploads may have to wait for as long.
 const FLOOR_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a block does not use is given back to those who wait when its client has been silent for so long.
+/// After this silence of the client, memory that its block does not use goes to uploads that wait.
 const GIVE_BACK_AFTER: Duration = Duration::from_millis(250);
 
 /// Stores a body; see [`DataPath::write`](super::DataPath::write).
@@ -52,16 +52,16 @@ where
     Ok(StoredBlocks::new(sender, stored))
 }
 
-/// A body on its way into blocks.
+/// A body that is being divided into blocks.
 struct Upload<'a, S> {
     parts: &'a Arc<Parts>,
     writer: Writer,
     tasks: Tasks,
-    /// Fused, for it is asked again after its end.
+    /// The stream is fused, because it is polled again after its end.
     body: Fuse<&'a mut S>,
-    /// What of the body was received and is in no block yet.
+    /// The received bytes that are in no block yet.
     input: Bytes,
-    /// How much of it is in blocks that are sealed.
+    /// The number of bytes in sealed blocks.
     offset: u64,
     length: Option<u64>,
 }
@@ -69,24 +69,24 @@ struct Upload<'a, S> {
 /// A block that is being filled.
 struct Filling {
     block: BlockBuffer,
-    /// Taken when the block is as long as it may be without one. A client that sends little holds no space on datanodes
-    /// while it does so.
+    /// The grant. It is taken when the block has reached the length that is allowed without one, so that a client that
+    /// sends little reserves no space on datanodes meanwhile.
     grant: Option<Grant>,
-    /// Whether grants for this block and those behind it were asked for.
+    /// Whether grants for this block and the next ones were requested ahead.
     prepared: bool,
     /// Whether the client filled the last page quickly.
     quick: bool,
 }
 
-/// What to do about a client that pauses while others wait for memory.
+/// What to do when a client pauses while others wait for memory.
 enum Crowded {
     /// Seal the block.
     Seal,
-    /// Give back what the block does not use.
+    /// Give back the memory that the block does not use.
     GiveBack,
 }
 
-/// What happened first.
+/// The event that came first.
 enum Event<E> {
     Input(Option<Result<Bytes, E>>),
     Sent(Result<Outcome, JoinError>),
@@ -98,7 +98,7 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
 {
     async fn run(&mut self) -> Result<(), WriteError<E>> {
-        // Nothing is held while the first bytes of a block are waited for.
+        // The upload holds nothing while it waits for the first bytes of a block.
         while self.receive().await? {
             let mut filling = self.begin_block().await?;
             self.fill(&mut filling).await?;
@@ -117,13 +117,13 @@ where
         Ok(())
     }
 
-    /// How much of the body is in no sealed block yet, as far as is known.
+    /// The number of bytes of the body that are in no sealed block yet, if known.
     fn left(&self) -> u64 {
         let left = self.length.map(|length| length.saturating_sub(self.offset)).filter(|left| *left > 0);
         left.unwrap_or(u64::MAX)
     }
 
-    /// Waits for the next bytes; false at the end of the body.
+    /// Waits for the next bytes. Returns false at the end of the body.
     async fn receive(&mut self) -> Result<bool, WriteError<E>> {
         while self.input.is_empty() {
             match self.event(std::future::pending()).await {
@@ -136,10 +136,10 @@ where
         Ok(true)
     }
 
-    /// Memory for the next block.
+    /// Gets memory for the next block.
     async fn begin_block(&mut self) -> Result<Filling, WriteError<E>> {
         let left = self.left();
-        // A page, unless the client has sent more already.
+        // One page, or more if the client has already sent more.
         let quick = self.input.len() > PAGE;
         let at_hand = if quick { BLOCK_FLOOR } else { PAGE as u64 };
         let reservation = {
@@ -151,18 +151,20 @@ where
                 }
             }
         };
-        // Every block may be this long, whatever its grant will say.
+        // Every block may have this length, independent of its grant.
         let length_max = BLOCK_SIZE_MIN.min(self.parts.budget.block_length_max()).min(left);
         Ok(Filling { block: BlockBuffer::new(reservation, length_max), grant: None, prepared: false, quick })
     }
 
-    /// Takes the grant of a block that is as long as it may be without; false if it has its grant, or ends here.
+    /// Takes the grant of a block that has the length allowed without one. Returns false if the block has its grant, or
+    /// ends here.
     async fn lengthen(&mut self, filling: &mut Filling) -> Result<bool, WriteError<E>> {
         let (length, left) = (filling.block.length(), self.left());
         if filling.grant.is_some() || length >= left {
             return Ok(false);
         }
-        // How long a slow client's block will become is not known: as long as one that is made for lack of memory.
+        // The final length of a slow client's block is not known, so the length of a block that is sealed for lack of
+        // memory is assumed.
         let need = if filling.quick { Need::Quick } else { Need::One(left.min(BLOCK_FLOOR)) };
         let grant = self.tasks.sender.grants.take(self.offset, length, need).await?;
         let length_max = grant.block_size.min(self.parts.budget.block_length_max()).min(left);
@@ -172,8 +174,8 @@ where
         Ok(filling.block.left() > 0)
     }
 
-    /// Has grants taken ahead for what a quick client sends next: for this block as soon as it is known to be longer than
-    /// a page, for the next one when half of this one is there.
+    /// Requests grants ahead for what a quick client sends next: for this block as soon as it is longer than a page,
+    /// for the next one when half of this one has arrived.
     fn prepare(&mut self, filling: &mut Filling) {
         if !filling.quick || filling.prepared {
             return;
@@ -189,10 +191,10 @@ where
         filling.prepared = true;
     }
 
-    /// Fills the block until it is full, the body ends, or others need the memory more.
+    /// Fills the block until it is full, the body ends, or other uploads need the memory more.
     async fn fill(&mut self, filling: &mut Filling) -> Result<(), WriteError<E>> {
         let mut given_back = false;
-        // When the page began that is being filled.
+        // When the page was begun that is being filled.
         let mut page_began = self.parts.env.monotonic();
         loop {
             self.prepare(filling);
@@ -228,12 +230,13 @@ where
         }
     }
 
-    /// Gets memory for more of the block; false if it is to be sealed as it is.
+    /// Gets memory for more of the block. Returns false if the block is to be sealed as it is.
     async fn grow(&mut self, filling: &mut Filling) -> Result<bool, WriteError<E>> {
         let left_of_body = self.left();
         let block = &mut filling.block;
         let length = block.length();
-        // Without a grant it is not known how long the block may get; what is too much is given back with it.
+        // Without a grant the final length is not known. Memory that turns out to be too much is given back with the
+        // block.
         let left = if filling.grant.is_some() { block.left() } else { left_of_body.saturating_sub(length) };
         if !filling.quick {
             return Ok(length + PAGE as u64 <= self.writer.share() && block.reservation().grow(PAGE as u64));
@@ -265,7 +268,7 @@ where
     }
 }
 
-/// Waits until a block of `length` bytes, whose client sends nothing now, has to make room for others.
+/// Waits until a block of `length` bytes, whose client sends nothing now, must give way to others.
 async fn crowded(parts: &Parts, share: u64, length: u64, given_back: bool) -> Crowded {
     if length >= share.max(BLOCK_FLOOR) {
         parts.budget.pressure().await;
@@ -284,18 +287,18 @@ async fn crowded(parts: &Parts, share: u64, length: u64, given_back: bool) -> Cr
     Crowded::Seal
 }
 
-/// What one upload has running beside it. Dropped, all of it stops.
+/// The tasks of one upload. Dropping them stops them.
 struct Tasks {
     sender: Arc<Sender>,
     sends: JoinSet<Outcome>,
     stored: Vec<StoredBlock>,
 }
 
-/// How a task ended: a block was stored, or there was something else to do.
+/// The result of a task: a block was stored, or another task ended.
 type Outcome = Option<Result<StoredBlock, DataError>>;
 
 impl Tasks {
-    /// Takes grants for the block at `offset` ahead of need.
+    /// Requests grants for the block at `offset` ahead of need.
     fn prepare(&mut self, offset: u64) {
         let sender = self.sender.clone();
         self.sends.spawn(with_request_id(current_request_id(), async move {

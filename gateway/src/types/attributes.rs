@@ -131,7 +131,7 @@ mod tests {
         );
     }
 
-    /// The coding of the transfer was taken off, and the others were written anew, without their spaces.
+    /// The transfer's coding was removed, and the others were written again without their spaces.
     #[test]
     fn what_framing_leaves_of_the_encoding_stays_as_it_was_written() {
         for (sent, kept) in [

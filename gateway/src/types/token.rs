@@ -28,7 +28,7 @@ impl ListToken {
     /// The place of this token.
     ///
     /// # Errors
-    /// `InvalidArgument` if it is none of ours.
+    /// `InvalidArgument` if this server did not make the token.
     pub fn parse(token: &str) -> S3Result<ListMark> {
         let text = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let mark = text.as_deref().and_then(|text| {
@@ -48,7 +48,7 @@ impl ListToken {
     /// The key of this token.
     ///
     /// # Errors
-    /// `InvalidArgument` if it is none of ours, or of a prefix.
+    /// `InvalidArgument` if this server did not make the token, or not for this prefix.
     pub fn parse_key(token: &str) -> S3Result<String> {
         match Self::parse(token)? {
             ListMark::Key(key) => Ok(key),

@@ -153,7 +153,7 @@ async fn a_client_that_stalls_is_told_so() {
     let mut continues = [0; 25];
     stream.read_exact(&mut continues).await.unwrap();
     assert!(continues.starts_with(b"HTTP/1.1 100"));
-    // The gateway waits for the body now, and the test's clock stands still but for this.
+    // The gateway waits for the body now. Apart from this step the test's clock does not move.
     store.clock.advance(Duration::from_secs(31));
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

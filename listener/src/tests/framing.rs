@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use super::*;
 
-/// Answers everybody, and remembers who was served what.
+/// Answers every request, and remembers them.
 fn recorder() -> (Router, Arc<Mutex<Vec<String>>>) {
     let served: Arc<Mutex<Vec<String>>> = Arc::default();
     let seen = served.clone();

@@ -1,34 +1,34 @@
-//! What decisions know of a block.
+//! A block as decisions see it.
 
 use cairn_types::id::NodeId;
 use cairn_types::node::{AdminState, NodeState};
 
 use super::{ClusterView, NodeView};
 
-/// A block and all that is known of its replicas.
+/// A block and its replicas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockView {
     /// Its length in bytes.
     pub length: u64,
     /// How many replicas it should have.
     pub replication: u32,
-    /// Who has one.
+    /// Its replicas.
     pub holders: Vec<Holder>,
-    /// Who was told to make one and may still do so.
+    /// The nodes that were ordered to make a copy and may still do so.
     pub inbound: Vec<NodeId>,
-    /// Who is about to delete one: must not get another before that is done.
+    /// The nodes that are about to delete a replica. They must not get another one before that is done.
     pub doomed: Vec<NodeId>,
-    /// Whose copy is to go for a further one elsewhere: the sources of moves that are under way or have
-    /// just arrived.
+    /// The nodes whose replicas are deleted in favour of one elsewhere: the sources of moves that are under way or
+    /// finished.
     pub leaving: Vec<NodeId>,
 }
 
 /// A replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Who has it.
+    /// The node that has it.
     pub node: NodeId,
-    /// Whether it is good as far as is known.
+    /// Whether it is good as far as known.
     pub good: bool,
 }
 
@@ -46,29 +46,29 @@ impl BlockView {
         self.holders.iter().filter(|holder| !holder.good).map(|holder| holder.node)
     }
 
-    /// Who must not be given a replica, because of the one that it has, gets or deletes.
+    /// The nodes that must not get a replica, because they have, get or delete one.
     pub(crate) fn barred(&self) -> impl Iterator<Item = NodeId> + '_ {
         let holders = self.holders.iter().map(|holder| holder.node);
         holders.chain(self.inbound.iter().copied()).chain(self.doomed.iter().copied())
     }
 }
 
-/// A block's replicas, counted.
+/// The numbers of a block's replicas.
 #[derive(Debug)]
 pub(crate) struct Census<'a> {
-    /// Good ones on nodes that are not dead or in maintenance.
+    /// Live replicas: good ones on nodes that are not dead, or are in maintenance.
     pub(crate) live: u32,
-    /// Of those, ones on nodes that do not drain: they stay.
+    /// Live replicas that stay: those on nodes that do not drain.
     pub(crate) staying: u32,
-    /// Of the live ones, those on nodes that are not in maintenance.
+    /// Live replicas on nodes that are not in maintenance.
     pub(crate) outside: u32,
-    /// Of the live ones, those on reliable nodes.
+    /// Live replicas on reliable nodes.
     pub(crate) sure: Vec<&'a NodeView>,
-    /// Of the live ones, those on draining nodes.
+    /// Live replicas on draining nodes.
     pub(crate) draining: Vec<&'a NodeView>,
-    /// Copies on their way to nodes that are not dead.
+    /// Copies under way to nodes that are not dead.
     pub(crate) inbound: u32,
-    /// Of those, ones to nodes that will keep them.
+    /// Copies under way to nodes that do not drain.
     pub(crate) inbound_staying: u32,
     /// Whether a good replica is on a reliable node that is not in maintenance.
     pub(crate) anchored: bool,
@@ -114,14 +114,14 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// How many replicas a block lacks that can have `attainable`. When all that it has are on nodes that
-    /// is away for maintenance, it lacks one more than its number says.
+    /// The number of replicas that a block lacks if it can have `attainable`. When all its replicas are on nodes that
+    /// are in maintenance, it lacks one more.
     pub(crate) fn lacking(&self, attainable: u32) -> u32 {
         let unseen = u32::from(self.outside == 0 && attainable > 0);
         attainable.saturating_sub(self.live).max(unseen)
     }
 
-    /// How many more have to stay before those on draining nodes can go.
+    /// The number of further replicas that have to stay before those on draining nodes can be deleted.
     pub(crate) fn lacking_to_drain(&self, attainable: u32) -> u32 {
         if self.draining.is_empty() { 0 } else { attainable.saturating_sub(self.staying) }
     }

@@ -1,28 +1,28 @@
-//! How much may be under way at once, and what a copy costs.
+//! Limits on the copies under way, and the cost of a copy.
 
 use std::collections::HashMap;
 
 use cairn_types::id::NodeId;
 
-/// What a copy costs at the least, in bytes of its worker's rate. However small a block is, its copy is synced where it is
-/// made, the old one is deleted, and some ten rows change in SQL under the single writer: together as much as a disk reads
-/// and writes of 256 KiB. So at 128 MiB a second there are 512 copies a second, and not 32,000 of 4 KiB.
+/// The minimum cost of a copy, in bytes of its worker's rate. Even for a small block the copy is synced where it is
+/// made, the old replica is deleted, and some ten rows change in SQL: together as much as a disk reads and writes of
+/// 256 KiB. So at 128 MiB per second there are 512 copies per second, and not 32,000 of 4 KiB.
 pub const COPY_COST_MIN: u64 = 256 << 10;
 
-/// Copies under way at one node, as reader or writer. It is also the most commands that one heartbeat hands out. A node
-/// that syncs some hundred times a second has them done within a few heartbeats, long before their deadline.
+/// Upper limit of copies under way at one node, as reader or writer, and of commands in one answer to a heartbeat. A
+/// node that syncs some hundred times per second completes them within a few heartbeats, long before their deadline.
 pub const COPIES_MAX: u32 = 256;
 
-/// What a copy of a block of this length costs of its worker's rate.
+/// The cost of a copy of a block of this length, in bytes of its worker's rate.
 pub fn cost(length: u64) -> u64 {
     length.max(COPY_COST_MIN)
 }
 
-/// Bytes of copies under way, per node as reader and as writer, against a limit for each; and how many copies
-/// that are, against [`COPIES_MAX`].
+/// The bytes of copies under way, per node as reader and as writer, against a limit for each node, and the number of
+/// these copies, against [`COPIES_MAX`].
 ///
-/// The limits keep one node from being asked for more than it can do before the commands' deadline;
-/// a block above the limit still goes, alone.
+/// The limits keep a node from getting more copies than it can make before their deadline. A block above the limit is
+/// copied alone.
 #[derive(Clone, Debug)]
 pub struct InFlight {
     limit: u64,
@@ -36,7 +36,7 @@ struct Load {
 }
 
 impl InFlight {
-    /// Nothing under way; `limit` bytes for each node.
+    /// No copies under way, and a limit of `limit` bytes for each node.
     pub fn new(limit: u64) -> Self {
         Self { limit, nodes: HashMap::new() }
     }

@@ -1,4 +1,4 @@
-//! What one block needs.
+//! Decides what one block needs.
 
 use std::cmp::Ordering;
 
@@ -12,24 +12,24 @@ use super::budget::InFlight;
 use super::placement::{Demand, place_where};
 use super::{ClusterView, NodeView};
 
-/// What to do about a block.
+/// The decision about a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Good replicas on nodes that are not dead, or in maintenance.
+    /// The number of good replicas on nodes that are not dead, or are in maintenance.
     pub live: u32,
-    /// How many there can be.
+    /// The number of replicas that are possible.
     pub attainable: u32,
-    /// What the block needs further copies for, if it does. They may be under way, or impossible.
+    /// Why the block needs further copies, if it does. They may be under way, or impossible.
     pub need: Option<Need>,
-    /// Where it stands.
+    /// The state of the block.
     pub standing: Standing,
     /// Copies to make now.
     pub copies: Vec<Copy>,
-    /// Nodes whose copy is to be deleted: one too many, or a bad one that is not needed any more.
+    /// The nodes whose replicas are deleted: surplus ones, and corrupt ones that are not needed any more.
     pub drops: Vec<NodeId>,
 }
 
-/// What a further copy is made for, the most urgent first.
+/// The reason for a further copy, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Need {
     /// The block has fewer live replicas than it should.
@@ -40,42 +40,41 @@ pub enum Need {
     Spread,
 }
 
-/// Where a block stands.
+/// The state of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// As many good replicas as there can be, where they should be, and no bad one that is not about to go.
+    /// It has as many good replicas as possible, where they should be, and every corrupt one is being deleted.
     Satisfied,
-    /// The copies that it lacks are being made, or a bad one makes space for a good one.
+    /// The copies that it lacks are being made, or a corrupt replica is deleted to make space for a good one.
     UnderWay,
-    /// Something could be done, but enough is under way at the nodes that it takes.
+    /// A copy is possible, but the nodes for it have as many under way as they may.
     Deferred,
-    /// Nothing can be done until nodes change: there is no source, or no target, or the replicas elsewhere
-    /// are on nodes that are not reliable. See [`obstacle`](crate::obstacle).
+    /// Nothing is possible until nodes change: there is no source, or no target, or the other replicas are on nodes
+    /// that are not reliable. See [`obstacle`](crate::obstacle).
     Stuck,
 }
 
 /// A copy to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
-    /// Who makes it.
+    /// The node that makes it.
     pub target: NodeId,
-    /// Whom to read from, in the order in which to try.
+    /// The nodes to read from, in the order in which to try them.
     pub sources: Vec<NodeId>,
 }
 
-/// Decides what a block needs. What it decides to copy is counted into `in_flight`.
+/// Decides what a block needs. Copies that it decides are counted in `in_flight`.
 ///
-/// * Replicas on dead nodes do not count. Replicas on nodes in maintenance do, even if the node is away; but
-///   if there are no others, one more is made.
-/// * Copies on draining nodes count, but do not stay: as many others are made as the block can have. Then
-///   they are the first to be dropped.
-/// * Never chooses a node twice or one that holds a replica, good or bad.
-/// * Never drops a good replica unless `replication` others are on reliable nodes;
-///   of those that are too many, never one whose loss would narrow the spread over zones more than
-///   another's.
-/// * Never drops a bad replica unless a good one is on a reliable node.
-/// * A block at its factor with too many replicas in one zone gets a further one in a zone with fewer; then
-///   it has one too many, and the crowd goes.
+/// * Replicas on dead nodes do not count. Replicas on nodes in maintenance do, even if the node is stopped; but if
+///   there are no others, one more is made.
+/// * Replicas on draining nodes count, but do not stay: as many others are made as the block can have. Then they are
+///   the first to be dropped.
+/// * It never chooses a node twice, nor one that holds a replica, good or corrupt.
+/// * It never drops a good replica unless `replication` others are on reliable nodes. Of surplus replicas it drops one
+///   whose loss narrows the spread over zones least.
+/// * It never drops a corrupt replica unless a good one is on a reliable node.
+/// * A block with enough replicas but too many in one zone gets one more in a zone with fewer. Then it has a surplus,
+///   and one in the crowded zone is dropped.
 pub fn examine(view: &ClusterView, block: &BlockView, in_flight: &mut InFlight, rng: &mut StdRng) -> Verdict {
     let census = Census::of(view, block);
     let attainable = view.attainable(block.replication);
@@ -110,15 +109,15 @@ pub fn examine(view: &ClusterView, block: &BlockView, in_flight: &mut InFlight, 
     verdict
 }
 
-/// Whether a block lacks replicas, or has to leave draining nodes. Tells which worker is to
-/// [`examine`] it, at the cost of a look at its replicas; a wrong spread over zones only `examine` finds.
+/// Whether a block lacks replicas, or has to leave draining nodes, and so which worker must [`examine`] it. It only
+/// counts the replicas; only `examine` finds a bad spread over zones.
 pub fn need_of(view: &ClusterView, block: &BlockView) -> Option<Need> {
     need(block, &Census::of(view, block), view.attainable(block.replication))
 }
 
-/// The same, of replicas that are counted already.
+/// The same for replicas that are already counted.
 pub(crate) fn need(block: &BlockView, census: &Census<'_>, attainable: u32) -> Option<Need> {
-    // With enough replicas elsewhere on reliable nodes, those on draining nodes just go.
+    // With enough replicas elsewhere on reliable nodes, those on draining nodes are dropped without a copy.
     let goes = census.draining.is_empty() || census.sure.len() >= block.replication as usize;
     match (census.lacking(attainable) > 0, goes) {
         (true, _) => Some(Need::Repair),
@@ -127,7 +126,7 @@ pub(crate) fn need(block: &BlockView, census: &Census<'_>, attainable: u32) -> O
     }
 }
 
-/// Has `asked` copies made, if that can be; if no node can take one, a bad replica makes space.
+/// Orders `asked` copies, if possible. If no node can take one, a corrupt replica is deleted to make space.
 fn fulfil(
     view: &ClusterView,
     block: &BlockView,
@@ -162,8 +161,8 @@ fn fulfil(
         .extend(bad.iter().filter(|node| !verdict.drops.contains(node)).copied().collect::<Vec<_>>());
 }
 
-/// The nodes that can be read from: those with the least to do first, stale ones behind live ones, and
-/// replicas that are thought bad at the very end. Those may be good after all, and the node that copies verifies what it reads.
+/// The nodes to read from: those with the fewest bytes under way first, stale nodes after live ones, and corrupt
+/// replicas last. Such a replica may be good after all, and the copying node verifies what it reads.
 pub(crate) fn sources(
     view: &ClusterView,
     block: &BlockView,
@@ -179,12 +178,12 @@ pub(crate) fn sources(
     sources.into_iter().map(|holder| holder.node).collect()
 }
 
-/// What is asked of placement for a block.
+/// The request to placement for a block.
 struct Targets<'a> {
     view: &'a ClusterView,
     bytes: u64,
     copies: u32,
-    /// Who will have a replica: counts for its zone.
+    /// The nodes that will have a replica. They count for their zones.
     holders: Vec<NodeId>,
     barred: Vec<NodeId>,
 }
@@ -202,13 +201,12 @@ impl<'a> Targets<'a> {
         place_where(self.view, &demand, accept, rng)
     }
 
-    /// Whether there is a target at all, busy or not.
+    /// Whether there is any target, busy or not.
     fn exist(&self, rng: &mut StdRng) -> bool {
         !self.place(1, |_| true, rng).is_empty()
     }
 
-    /// The copies that can be made now. Busy nodes are passed over: the block can go to another
-    /// node, or wait.
+    /// The copies that can be made now. Busy nodes are skipped: the block can go to another node, or wait.
     fn order(&self, sources: &[NodeId], in_flight: &mut InFlight, rng: &mut StdRng) -> Vec<Copy> {
         let Some(source) = sources.first() else { return Vec::new() };
         if !in_flight.fits(*source, self.bytes) {
@@ -227,9 +225,8 @@ impl<'a> Targets<'a> {
     }
 }
 
-/// Whose good replicas are too many: once enough are on reliable nodes, those on
-/// draining nodes; then, of the former, each time one in a zone that has most of them: there the one that
-/// a move has replaced, or else the one on the fullest node.
+/// Chooses the surplus replicas: once enough are on reliable nodes, those on draining nodes; then, repeatedly, one in
+/// the zone with most replicas: there the one that a move has replaced, or else the one on the fullest node.
 fn surplus(block: &BlockView, census: &Census<'_>) -> Vec<NodeId> {
     let mut kept = census.sure.clone();
     let factor = block.replication as usize;
@@ -252,16 +249,16 @@ fn surplus(block: &BlockView, census: &Census<'_>) -> Vec<NodeId> {
     drops
 }
 
-/// Whether a copy on `node` would make the block better spread: its zone would still have fewer copies
-/// than the most crowded one, whose copy then goes.
+/// Whether a replica on `node` improves the spread of the block: its zone would still have fewer replicas than the most
+/// crowded one, where one is then dropped.
 fn spreads(block: &BlockView, view: &ClusterView, census: &Census<'_>, node: &NodeView) -> bool {
     let in_zone = |other: &&NodeView| other.zone == node.zone;
     let there = block.good(view).filter(in_zone).count();
     census.sure.iter().any(|a| census.sure.iter().filter(|b| a.zone == b.zone).count() >= there + 2)
 }
 
-/// Whether no zone at all can have two replicas less than another. Tells most blocks from those that need
-/// a look at the nodes.
+/// Whether no zone can have two replicas less than another. It separates most blocks quickly from those whose nodes
+/// must be looked at.
 fn is_even(view: &ClusterView, block: &BlockView, census: &Census<'_>) -> bool {
     let in_zone = |zone: &NodeView| block.good(view).filter(|other| other.zone == zone.zone).count();
     let most = census.sure.iter().map(|node| in_zone(node)).max().unwrap_or(0);
@@ -273,7 +270,7 @@ fn is_even(view: &ClusterView, block: &BlockView, census: &Census<'_>) -> bool {
     fewest + 2 > most
 }
 
-/// Has one copy made in another zone, if the block has just what it should but is badly spread.
+/// Orders one copy in another zone, if the block has exactly its replication and is badly spread.
 fn spread(
     view: &ClusterView,
     block: &BlockView,

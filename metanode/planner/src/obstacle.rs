@@ -1,4 +1,4 @@
-//! Why a block that needs replicas gets none.
+//! Explains why a block that needs replicas gets none.
 
 use cairn_types::node::{AdminState, NodeState};
 
@@ -6,50 +6,49 @@ use super::ClusterView;
 use super::block::{BlockView, Census};
 use super::budget::InFlight;
 
-/// What keeps a block from getting the replicas that it needs.
+/// The obstacle for a block that needs replicas.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Obstacle {
-    /// No node that has a replica can be read from: all are dead, or away for maintenance.
+    /// No node with a replica can be read: all are dead, or stopped for maintenance.
     NoSource,
-    /// All replicas that can be read are thought to be bad; they are tried, but will hardly do.
+    /// All readable replicas are corrupt. They are tried, but will probably fail.
     OnlyBadSources,
-    /// There are sources, but no node for a further replica.
+    /// There are sources, but no node can take a further replica.
     NoTarget(NoTarget),
-    /// There is a target, but as much as may be is under way at the nodes that could do it. It goes on
-    /// by itself.
+    /// There is a target, but the nodes for it have as many copies under way as they may. It resolves itself.
     Busy,
-    /// There are replicas enough on other nodes, but some of those are stale, suspect or in maintenance:
-    /// so long none is dropped. It goes on when they send heartbeats.
+    /// There are enough replicas on other nodes, but some of those nodes are stale, suspect or in maintenance, so none
+    /// is dropped. It resolves itself when they send heartbeats.
     Unsure,
 }
 
-/// Why none of the registered nodes can be given a replica: how many are out for which reason. Each node
-/// counts once, for the first reason in this order.
+/// Why none of the registered nodes can get a replica: the number of nodes per reason. A node counts once, for its
+/// first reason in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NoTarget {
-    /// Have a good replica, or are getting one.
+    /// It has a good replica, or is getting one.
     pub holding: u32,
-    /// Have a bad replica, which must go first.
+    /// It has a corrupt replica, which must be deleted first.
     pub holding_bad: u32,
-    /// Are deleting an older copy.
+    /// It is deleting an older replica.
     pub deleting: u32,
-    /// Are dead.
+    /// It is dead.
     pub dead: u32,
-    /// Drain.
+    /// It is draining.
     pub draining: u32,
-    /// Are in maintenance.
+    /// It is in maintenance.
     pub maintenance: u32,
-    /// Are stale.
+    /// It is stale.
     pub stale: u32,
-    /// Fail again and again.
+    /// It fails again and again.
     pub failing: u32,
-    /// Have no volume with space for it.
+    /// It has no volume with enough space.
     pub full: u32,
 }
 
-/// What keeps a block from what it needs; `None` if it needs nothing, or can have it now, or has it under way.
+/// The obstacle for a block; `None` if it needs nothing, or can get it now, or a copy is under way.
 ///
-/// Looks at every node: it answers operators, and is not for every block of a cluster.
+/// It looks at every node, so it is meant for operators' questions and not for every block.
 pub fn obstacle(view: &ClusterView, block: &BlockView, in_flight: &InFlight) -> Option<Obstacle> {
     let census = Census::of(view, block);
     let attainable = view.attainable(block.replication);
@@ -80,7 +79,7 @@ pub fn obstacle(view: &ClusterView, block: &BlockView, in_flight: &InFlight) -> 
     busy.then_some(Obstacle::Busy)
 }
 
-/// The places of the nodes that can be given a replica, and why the others cannot.
+/// The places of the nodes that can get a replica, and why the others cannot.
 fn targets(view: &ClusterView, block: &BlockView) -> (Vec<usize>, NoTarget) {
     let mut able = Vec::new();
     let mut none = NoTarget::default();

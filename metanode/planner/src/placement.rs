@@ -1,4 +1,4 @@
-//! Which nodes get the replicas of a block.
+//! Placement: chooses the nodes for the replicas of a block.
 
 use cairn_types::id::NodeId;
 use rand::RngExt;
@@ -7,36 +7,36 @@ use rand::rngs::StdRng;
 use super::index::{Index, weight};
 use super::{ClusterView, NodeView};
 
-/// How often a node is drawn that turns out to be of no use (it has a replica, or lacks the space for this block)
-/// before all nodes are looked at.
+/// How often a node is drawn that cannot be used (it has a replica, or lacks space for this block) before all nodes are
+/// looked at.
 const DRAWS_MAX: u32 = 16;
 
-/// What is to be placed.
+/// A request for nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
-    /// The block's length, or the most that it can become.
+    /// The block's length, or the maximum that it can reach.
     pub bytes: u64,
-    /// How many further replicas.
+    /// The number of further replicas.
     pub copies: u32,
-    /// Who has, or is about to have, a replica: gets no other, and counts for its zone.
+    /// The nodes that have, or are about to have, a replica. They get no other one, and count for their zones.
     pub holders: &'a [NodeId],
-    /// Who must not get one for other reasons.
+    /// Nodes that must not get a replica for other reasons.
     pub exclude: &'a [NodeId],
 }
 
-/// Chooses nodes for the replicas: as many different ones as wanted, or as there are.
+/// Chooses nodes for the replicas: as many as wanted, all different, or as many as there are.
 ///
-/// Each goes to a zone with the fewest replicas so far. Within those, chance decides, weighted by
-/// predicted free bytes: the emptiest node is the likeliest, but a node that just came does not get
-/// everything that is written. Suspect nodes are taken only if there are not enough others.
+/// Each replica goes to a zone with the fewest replicas so far. Within these zones the choice is random, weighted by
+/// predicted free bytes: the emptiest node is the most probable, but a new node does not get everything that is
+/// written. Suspect nodes are chosen only if there are not enough others.
 ///
-/// Costs the number of zones and the logarithm of the number of nodes; a look at every node of a zone
-/// only where most of its nodes cannot take the block.
+/// The cost grows with the number of zones and the logarithm of the number of nodes. All nodes of a zone are looked at
+/// only where most of them cannot take the block.
 pub fn place(view: &ClusterView, demand: &Demand<'_>, rng: &mut StdRng) -> Vec<NodeId> {
     place_where(view, demand, |_| true, rng)
 }
 
-/// Like [`place`], but only on nodes that `accept` likes.
+/// Like [`place`], but only on nodes that `accept` returns true for.
 pub(crate) fn place_where(
     view: &ClusterView,
     demand: &Demand<'_>,
@@ -54,13 +54,13 @@ pub(crate) fn place_where(
     chosen
 }
 
-/// A placement that is going on.
+/// A placement in progress.
 struct Draw<'a, F> {
     view: &'a ClusterView,
     index: &'a Index,
     bytes: u64,
     accept: F,
-    /// Who gets none, sorted.
+    /// The nodes that get no replica, sorted.
     barred: Vec<NodeId>,
     /// Replicas by zone.
     copies: Vec<u32>,
@@ -88,7 +88,7 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         }
     }
 
-    /// The node at a place gets a replica.
+    /// Gives a replica to the node at a place.
     fn take(&mut self, place: usize) -> Option<NodeId> {
         let node = self.view.nodes().get(place)?.node;
         self.count(place);
@@ -97,25 +97,25 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         Some(node)
     }
 
-    /// The node at a place, if it can have a replica.
+    /// The node at a place, if it can get a replica.
     fn eligible(&self, place: usize, suspect: bool) -> Option<&'a NodeView> {
         let node = self.view.nodes().get(place)?;
         let able = node.suspect == suspect && node.takes(self.bytes);
         (able && self.barred.binary_search(&node.node).is_err() && (self.accept)(node)).then_some(node)
     }
 
-    /// The zones with so many replicas.
+    /// The zones with this many replicas.
     fn zones(&self, copies: u32) -> impl Iterator<Item = usize> + '_ {
         let zones = self.copies.iter().enumerate();
         zones.filter(move |(_, in_zone)| **in_zone == copies).map(|(zone, _)| zone)
     }
 
-    /// The least number of replicas in a zone above `above`.
+    /// The lowest number of replicas in a zone that is above `above`.
     fn next_level(&self, above: Option<u32>) -> Option<u32> {
         self.copies.iter().copied().filter(|copies| above.is_none_or(|above| *copies > above)).min()
     }
 
-    /// The place of a node that is not suspect, from a zone with as few replicas as possible.
+    /// Draws a node that is not suspect, from a zone with as few replicas as possible.
     fn trusted(&self, rng: &mut StdRng) -> Option<usize> {
         let mut level = self.next_level(None);
         while let Some(copies) = level {
@@ -127,7 +127,7 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         None
     }
 
-    /// The same of suspect nodes.
+    /// The same for suspect nodes.
     fn suspect(&self, rng: &mut StdRng) -> Option<usize> {
         let mut level = self.next_level(None);
         while let Some(copies) = level {
@@ -139,7 +139,7 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         None
     }
 
-    /// Draws nodes by their weights until one is eligible, for a while.
+    /// Draws nodes by their weights until one is eligible, for a limited number of times.
     fn drawn(&self, copies: u32, rng: &mut StdRng) -> Option<usize> {
         let total: u128 = self.zones(copies).map(|zone| self.index.zone_weight(zone)).sum();
         if total == 0 {
@@ -181,7 +181,7 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
     }
 }
 
-/// The weight of an eligible node: that of the index, which gives none to suspect ones.
+/// The weight of an eligible node: that of the index, in which suspect nodes have none.
 fn weight_of(node: &NodeView) -> u128 {
     let weight = if node.suspect { node.predicted_free() } else { weight(node) };
     u128::from(weight.max(1))

@@ -1,17 +1,17 @@
-//! How large the next block of an object may become.
+//! The maximum size of the next block of an object.
 
 use cairn_types::block::BLOCK_LENGTH_MAX;
 
-/// How many blocks of one size an object may have before its blocks double: an object of 48.8 TiB, the largest, comes
-/// out at some 205,000 blocks, one of 5 TiB at 25,000, one of 8 GiB at 1,000 of the default size.
+/// Upper limit of blocks of one size before the block size of an object doubles. An object of 48.8 TiB, the largest,
+/// gets some 205,000 blocks, one of 5 TiB 25,000, one of 8 GiB 1,000 of the default size.
 const BLOCKS_PER_SIZE: u64 = 1_000;
 
-/// The largest length in bytes of a block that begins at `offset` of an object. `base` is the size
-/// that the cluster or the bucket wants, `length` the object's length if it is known.
+/// The maximum length in bytes of a block that begins at `offset` of an object. `base` is the block size of the cluster
+/// or bucket, `length` the object's length if known.
 ///
-/// Always a power of two times `base`, or [`BLOCK_LENGTH_MAX`].
+/// The result is `base` times a power of two, or [`BLOCK_LENGTH_MAX`].
 pub fn block_size(base: u64, offset: u64, length: Option<u64>) -> u64 {
-    // An object of known length has blocks of one size from the beginning.
+    // An object of known length has blocks of one size.
     let reach = offset.max(length.unwrap_or(0));
     let wanted = reach / BLOCKS_PER_SIZE;
     let mut size = base.clamp(1, BLOCK_LENGTH_MAX);
@@ -43,7 +43,7 @@ mod tests {
         assert!(blocks_of(8 * MIB, length, false) < 30_000);
     }
 
-    /// 48.8 TiB in 10,000 parts of 5 GiB, each of which begins where those before it end.
+    /// 48.8 TiB in 10,000 parts of 5 GiB, each of which begins where the one before it ends.
     #[test]
     fn the_largest_object_stays_in_hundreds_of_thousands_of_blocks() {
         let (part, count) = (5 << 30, 10_000);

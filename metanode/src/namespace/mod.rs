@@ -6,10 +6,10 @@
 //! | `buckets`, `objects`, `uploads` | one file per operation |
 //! | `condition`, `range`, `walk` | pure: write conditions, ranges, and the walk of listings |
 //!
-//! An operation that changes something is one mutation of the store (deletes of many objects are some): what it checks
-//! and what it changes are one transaction. It takes the time when its turn comes and not when it was asked, so
-//! that later writes have later times. Versions and parts that are replaced or deleted are *retired*: their
-//! bytes stay readable until the block manager sweeps them, a grace period later.
+//! A change is one mutation of the store: its checks and its writes are one transaction. (A request to delete many
+//! objects is several mutations.) The mutation reads the clock when the writer runs it and not when the request
+//! arrives, so that later writes have later times. Versions and parts that are replaced or deleted are *retired*: their
+//! bytes stay readable for a grace period, until the block manager collects them.
 
 mod buckets;
 mod condition;
@@ -39,16 +39,16 @@ pub struct Namespace {
     env: Env,
     events: EventBus,
     root: RootCredentials,
-    /// Held by the parts of deletes that wait for the writer.
+    /// Limits how many batches of deletes wait for the writer at the same time.
     deletes: tokio::sync::Semaphore,
 }
 
-/// The most that one page holds, whatever was asked for: ten times what S3 shows, and some
-/// megabytes at the longest keys.
+/// Upper limit of entries on a page, whatever the request asks for: ten times S3's page of 1,000 keys, and some
+/// megabytes with the longest keys.
 const PAGE_MAX: u32 = 10_000;
 
 impl Namespace {
-    /// The namespace in this database.
+    /// Makes the namespace of this database.
     pub fn new(
         store: Store,
         blocks: BlockManager,
@@ -61,7 +61,7 @@ impl Namespace {
     }
 }
 
-/// The bucket of this name.
+/// Finds the bucket of this name.
 async fn bucket_id(connection: &mut Connection, name: &str) -> Result<BucketId, MetadataError> {
     Ok(bucket(connection, name).await?.0)
 }
@@ -75,7 +75,7 @@ fn malformed(reason: impl Into<String>) -> MetadataError {
     MetadataError::Malformed { reason: reason.into() }
 }
 
-/// Cuts a page that was fetched with one row more than it holds; answers whether there was one.
+/// Cuts a page that was read with one row more than it may have. Returns whether that row existed.
 fn cut<T>(rows: &mut Vec<T>, max: u32) -> bool {
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     let more = rows.len() > max;

@@ -1,9 +1,9 @@
-//! Which bytes a range comes down to (RFC 9110, section 14.1.2, as S3 applies it).
+//! Resolves ranges to bytes (RFC 9110, section 14.1.2, as S3 applies it).
 
 use cairn_protocol::metadata::ResolvedRange;
 
-/// `bytes=first-last` of an object of `length` bytes; `None` if `last` is before `first`, which is
-/// no range at all.
+/// Resolves `bytes=first-last` for an object of `length` bytes. Returns `None` if `last` is before `first`, which is an
+/// invalid range.
 pub(super) fn bytes(first: u64, last: Option<u64>, length: u64) -> Option<ResolvedRange> {
     if last.is_some_and(|last| last < first) {
         return None;
@@ -15,7 +15,7 @@ pub(super) fn bytes(first: u64, last: Option<u64>, length: u64) -> Option<Resolv
     Some(ResolvedRange::Satisfiable { start: first, end })
 }
 
-/// The last `wanted` bytes of an object of `length` bytes: all of them when it is shorter.
+/// Resolves the last `wanted` bytes of an object of `length` bytes: all of them if it is shorter.
 pub(super) fn suffix(wanted: u64, length: u64) -> ResolvedRange {
     if wanted == 0 || length == 0 {
         return ResolvedRange::Unsatisfiable;
@@ -31,7 +31,7 @@ mod tests {
         ResolvedRange::Satisfiable { start, end }
     }
 
-    /// The examples of RFC 9110, section 14.1.2, of a representation of 10,000 bytes, and its borders.
+    /// The examples of RFC 9110, section 14.1.2, for a representation of 10,000 bytes, and the limits.
     #[test]
     fn ranges_come_down_to_what_the_rfc_says() {
         assert_eq!(bytes(0, Some(499), 10_000), Some(some(0, 500)));

@@ -1,55 +1,55 @@
-//! The walk of a listing: which rows to read next, and what page they make.
+//! The walk of a listing: which rows to read next, and which page they make.
 //!
-//! A listing costs what is on its page. Without a delimiter it is one range of the index. With one,
-//! a roll-up stands for any number of keys, so after each the walk seeks behind all of them. Rows
-//! come in batches; a batch grows while at least half of its rows make entries, and shrinks to what
-//! was of use when they do not. So the rows read are at most a small multiple of the entries,
-//! wherever the keys lie, and flat listings still take few statements.
+//! A listing costs what its page contains. Without a delimiter the page is one range of the index. With a delimiter one
+//! entry can stand for any number of keys, so after each common prefix the walk seeks to the first key after all of
+//! them. Rows are read in batches. A batch grows while at least half of its rows become entries, and shrinks to the
+//! useful part otherwise. So the number of rows read is at most a small multiple of the entries, for any distribution
+//! of keys, and flat listings need few statements.
 //!
-//! This is pure: it says what to fetch and takes what was fetched.
+//! The walk does no IO: it says which rows to fetch and takes the rows that were fetched.
 
 /// A row of a listing.
 pub(super) trait Listed {
-    /// The key that it is listed under.
+    /// The key under which the row is listed.
     fn key(&self) -> &str;
 
-    /// The first place behind this row.
+    /// The first position after this row.
     fn behind(&self) -> Place;
 }
 
-/// A place in the order of a listing: behind the row of exactly this key and id, before all that
-/// follow. Without an id, before the first row of this key.
+/// A position in the order of a listing: after the row of exactly this key and id. Without an id: before the first row
+/// of this key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
-    /// Bytes of a key, not always of a whole one.
+    /// The bytes of a key, or of a prefix of one.
     pub(super) key: Vec<u8>,
-    /// Bytes of an id; empty: before all ids.
+    /// The bytes of an id. An empty id is before all ids.
     pub(super) id: Vec<u8>,
 }
 
 impl Place {
-    /// Before this key.
+    /// The position before this key.
     pub(super) fn at(key: &str) -> Self {
         Self { key: key.as_bytes().to_vec(), id: Vec::new() }
     }
 
-    /// Behind this key: its successor among byte strings is itself with a zero byte.
+    /// The position after this key. In the order of byte strings its successor is the key followed by a zero byte.
     pub(super) fn behind_key(key: &str) -> Self {
         let mut place = Self::at(key);
         place.key.push(0);
         place
     }
 
-    /// Behind all keys that begin so.
+    /// The position after all keys with this prefix.
     pub(super) fn behind_prefix(prefix: &str) -> Self {
         Self { key: end_of_prefix(prefix.as_bytes()), id: Vec::new() }
     }
 }
 
-/// What is above every key: UTF-8 has no byte 0xFF (RFC 3629, section 3).
+/// A byte above every key: UTF-8 has no byte 0xFF (RFC 3629, section 3).
 const ABOVE_ALL: u8 = 0xff;
 
-/// The least byte string above all that begin so.
+/// The least byte string above all strings with this prefix.
 pub(super) fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -61,7 +61,7 @@ pub(super) fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
     vec![ABOVE_ALL]
 }
 
-/// What to read next: the first `limit` rows from `from` on with keys below `before`.
+/// The next read: the first `limit` rows from `from` on with keys below `before`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fetch {
     pub(super) from: Place,
@@ -76,16 +76,16 @@ pub(super) enum Entry<T> {
     CommonPrefix(String),
 }
 
-/// What a walk cost.
+/// The cost of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cost {
-    /// Places sought in the index: one statement each.
+    /// Seeks in the index, one statement each.
     pub(super) seeks: u64,
     /// Rows read.
     pub(super) rows: u64,
 }
 
-/// What is listed.
+/// The state of a listing.
 #[derive(Clone, Debug)]
 pub(super) struct Walk<T> {
     prefix: String,
@@ -93,22 +93,22 @@ pub(super) struct Walk<T> {
     max: usize,
     entries: Vec<Entry<T>>,
     truncated: bool,
-    /// `None` when the walk is over.
+    /// The next position; `None` when the walk has ended.
     next: Option<Place>,
-    /// Rows to ask for next.
+    /// The size of the next batch.
     batch: usize,
-    /// Rows asked for last.
+    /// The size of the last batch.
     asked: usize,
     cost: Cost,
 }
 
 impl<T: Listed> Walk<T> {
-    /// A walk of the keys with this prefix that lie behind `after`, for a page of `max` entries.
+    /// A walk of the keys with this prefix after `after`, for a page of `max` entries.
     pub(super) fn new(prefix: String, delimiter: Option<String>, after: Option<Place>, max: u32) -> Self {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         let first = Place::at(&prefix);
         let next = after.map_or(first.clone(), |after| after.max(first));
-        // One more row than entries tells whether there are more.
+        // One more row than the page has entries shows whether more follow.
         let batch = if delimiter.is_some() { 1 } else { max.saturating_add(1) };
         Self {
             prefix,
@@ -123,7 +123,7 @@ impl<T: Listed> Walk<T> {
         }
     }
 
-    /// What to read next; `None` when the page is done.
+    /// The rows to read next; `None` when the page is complete.
     pub(super) fn next_fetch(&mut self) -> Option<Fetch> {
         let from = self.next.clone()?;
         let before = end_of_prefix(self.prefix.as_bytes());
@@ -135,7 +135,7 @@ impl<T: Listed> Walk<T> {
         Some(Fetch { from, before, limit: u32::try_from(self.asked).unwrap_or(u32::MAX) })
     }
 
-    /// Takes the rows that [`next_fetch`](Self::next_fetch) asked for.
+    /// Takes the rows of [`next_fetch`](Self::next_fetch).
     pub(super) fn take(&mut self, rows: Vec<T>) {
         self.cost.rows += rows.len() as u64;
         let exhausted = rows.len() < self.asked;
@@ -170,7 +170,7 @@ impl<T: Listed> Walk<T> {
         self.next = if exhausted { None } else { behind };
     }
 
-    /// The page, whether there is more behind it, and what it cost.
+    /// The page, whether more follows, and its cost.
     pub(super) fn finish(self) -> (Vec<Entry<T>>, bool, Cost) {
         (self.entries, self.truncated, self.cost)
     }
@@ -182,7 +182,7 @@ impl<T: Listed> Walk<T> {
         }
     }
 
-    /// The common prefix that stands for a key: up to and with the first delimiter behind the prefix.
+    /// The common prefix of a key: up to and including the first delimiter after the prefix.
     fn roll_up(&self, key: &str) -> Option<String> {
         let delimiter = self.delimiter.as_deref()?;
         let rest = key.strip_prefix(&self.prefix)?;
@@ -228,7 +228,7 @@ mod tests {
         walk.finish()
     }
 
-    /// The definition, without any cleverness: all keys, rolled up, without repetitions.
+    /// The definition without optimisation: all keys, rolled up, without repetitions.
     fn all_entries(keys: &BTreeSet<String>, prefix: &str, delimiter: Option<&str>) -> Vec<Entry<String>> {
         let mut entries = Vec::new();
         for key in keys.iter().filter(|key| key.starts_with(prefix)) {

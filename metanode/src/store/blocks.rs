@@ -1,4 +1,4 @@
-//! Blocks that extents refer to.
+//! The table of blocks. Extents refer to them.
 
 use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::env::Timestamp;
@@ -22,7 +22,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// The block in a row of these columns.
+    /// Reads a block from a row with these columns.
     pub(super) fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             length: number(row, "length")?,
@@ -32,16 +32,16 @@ impl Block {
     }
 }
 
-/// A block and who has a replica of it.
+/// A block and its replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BlockReplicas {
     /// The block.
     pub(crate) block: Block,
-    /// Who has a replica, and whether it is good as far as is known.
+    /// The node of each replica, and whether the replica is good as far as known.
     pub(crate) holders: Vec<(NodeId, bool)>,
 }
 
-/// Adds a block with one reference, and its replicas on these nodes. Answers `false` if it is there already.
+/// Inserts a block with one reference, and its replicas on these nodes. Returns `false` if the block exists already.
 pub(crate) async fn insert(
     tx: &mut Connection,
     new: &NewExtent,
@@ -71,7 +71,7 @@ pub(crate) async fn insert(
     Ok(inserted)
 }
 
-/// A block and its replicas; `None` if it does not exist.
+/// Finds a block and its replicas.
 pub(crate) async fn find(
     connection: &mut Connection,
     block: BlockId,
@@ -96,7 +96,7 @@ pub(crate) async fn exists(connection: &mut Connection, block: BlockId) -> Resul
     Ok(row.is_some())
 }
 
-/// Up to `max` blocks behind `after`, in order.
+/// Up to `max` blocks after `after`, in order.
 pub(crate) async fn page(
     connection: &mut Connection,
     after: Option<BlockId>,
@@ -112,7 +112,7 @@ pub(crate) async fn page(
     rows.iter().map(|row| id(row, "block_id")).collect()
 }
 
-/// Up to `max` blocks behind `after`, in order, each with all of its copies.
+/// Up to `max` blocks after `after`, in order, each with all its replicas.
 pub(crate) async fn copies_page(
     connection: &mut Connection,
     after: Option<BlockId>,
@@ -134,7 +134,7 @@ pub(crate) async fn copies_page(
     copies_in(&rows)
 }
 
-/// The blocks in these rows, each with its replicas. The rows of one block lie together.
+/// Groups rows into blocks with their replicas. The rows of one block are consecutive.
 pub(super) fn copies_in(rows: &[Row]) -> Result<Vec<(BlockId, BlockReplicas)>, StoreError> {
     let mut page: Vec<(BlockId, BlockReplicas)> = Vec::new();
     for row in rows {
@@ -149,7 +149,7 @@ pub(super) fn copies_in(rows: &[Row]) -> Result<Vec<(BlockId, BlockReplicas)>, S
     Ok(page)
 }
 
-/// The holder in a row; the row of a block without replicas has none.
+/// The replica in a row, if the block has any.
 fn holder(row: &Row) -> Result<Option<(NodeId, bool)>, StoreError> {
     if row.try_get::<Option<&[u8]>, _>("node_id")?.is_none() {
         return Ok(None);
@@ -157,16 +157,16 @@ fn holder(row: &Row) -> Result<Option<(NodeId, bool)>, StoreError> {
     Ok(Some((id(row, "node_id")?, row.try_get::<i64, _>("state")? == 0)))
 }
 
-/// Blocks that went, and where their replicas are.
+/// Blocks that were removed, and the number of their replicas.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unreferenced {
     /// The blocks.
     pub(crate) blocks: u64,
-    /// Their replicas by node: how many, and how many bytes.
+    /// Their replicas by node: the number, and the bytes.
     pub(crate) replicas: Vec<(NodeId, u64, u64)>,
 }
 
-/// The youngest of the blocks that lost their last reference in this transaction. Ids are in the order of time.
+/// The youngest of the blocks that lost their last reference in this transaction. Block ids are in the order of time.
 pub(crate) async fn youngest_unreferenced(tx: &mut Connection) -> Result<Option<BlockId>, StoreError> {
     let row = sqlx::query("SELECT block_id FROM blocks WHERE refs < 0 ORDER BY block_id DESC LIMIT 1")
         .fetch_optional(tx)
@@ -174,8 +174,8 @@ pub(crate) async fn youngest_unreferenced(tx: &mut Connection) -> Result<Option<
     row.map(|row| id(&row, "block_id")).transpose()
 }
 
-/// Keeps blocks that were counted out although extents refer to them: their count was wrong, and their bytes still
-/// belong to an owner.
+/// Keeps blocks whose count of references reached zero although extents refer to them: the count was wrong, and their
+/// bytes still belong to an owner.
 pub(crate) async fn keep_miscounted(tx: &mut Connection) -> Result<(), StoreError> {
     let kept = sqlx::query(
         "UPDATE blocks SET refs = 0 WHERE refs < 0
@@ -198,8 +198,8 @@ pub(crate) const QUEUE_UNREFERENCED: &str = "INSERT INTO deletions (node_id, blo
      WHERE blocks.refs < 0 AND replicas.block_id = blocks.block_id
      ON CONFLICT DO NOTHING";
 
-/// Removes the blocks that lost their last reference in this transaction, and has their replicas deleted. A handful of
-/// statements, whatever their number, for other writers wait.
+/// Removes the blocks that lost their last reference in this transaction, and queues their replicas for deletion. The
+/// number of statements does not depend on the number of blocks, because other mutations wait.
 pub(crate) async fn drop_unreferenced(
     tx: &mut Connection,
     now: Timestamp,
@@ -224,16 +224,16 @@ pub(crate) async fn drop_unreferenced(
     Ok(Unreferenced { blocks, replicas })
 }
 
-/// What a bucket wants of its blocks; `None` where the cluster's default holds.
+/// A bucket's settings for its blocks; `None` where the cluster's default applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BucketLayout {
-    /// Replicas.
+    /// The replication.
     pub(crate) replication: Option<u32>,
-    /// Largest length in bytes of an object's first blocks.
+    /// The maximum length of an object's first blocks, in bytes.
     pub(crate) block_size: Option<u64>,
 }
 
-/// What a bucket wants of its blocks; `None` if there is no such bucket.
+/// A bucket's settings for its blocks; `None` if there is no such bucket.
 pub(crate) async fn bucket_layout(
     connection: &mut Connection,
     bucket: &str,
@@ -253,7 +253,7 @@ pub(crate) async fn bucket_layout(
     .transpose()
 }
 
-/// The most replicas that a bucket asks for.
+/// The highest replication of all buckets.
 pub(crate) async fn bucket_replication_max(connection: &mut Connection) -> Result<Option<u32>, StoreError> {
     let row =
         sqlx::query("SELECT MAX(replication) AS replication FROM buckets").fetch_one(connection).await?;
@@ -261,7 +261,7 @@ pub(crate) async fn bucket_replication_max(connection: &mut Connection) -> Resul
     Ok(most.and_then(|copies| u32::try_from(copies).ok()))
 }
 
-/// Has a bucket want this of the blocks that are written from now on. Answers whether there is such a bucket.
+/// Sets a bucket's settings for blocks that are written from now on. Returns whether the bucket exists.
 pub(crate) async fn set_bucket_layout(
     tx: &mut Connection,
     bucket: &str,

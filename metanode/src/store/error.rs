@@ -1,4 +1,4 @@
-//! What can go wrong in the database, and what services answer then.
+//! The errors of the database, and the errors of the services for them.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use cairn_protocol::warn_self;
 use sqlx::migrate::MigrateError;
 use thiserror::Error;
 
-/// Why the database did not do what it was asked.
+/// Why the database failed.
 #[derive(Clone, Debug, Error)]
 pub enum StoreError {
-    /// The disk is full: reads go on, writes fail until there is space.
+    /// The disk is full. Reads work, writes fail until there is space.
     #[error("the disk of the metanode's database is full")]
     NoSpace,
     /// All connections are taken, or another process holds the database.
@@ -21,44 +21,44 @@ pub enum StoreError {
     /// The store was closed.
     #[error("the database is closed")]
     Closed,
-    /// A neighbour's failure took the whole transaction with it; nothing was done.
+    /// Another mutation's failure rolled the whole transaction back. Nothing was done.
     #[error("the transaction was lost")]
     TransactionLost,
-    /// A mutation panicked; its changes were undone.
+    /// A mutation panicked. Its changes were rolled back.
     #[error("a mutation panicked")]
     Panicked,
-    /// A value in the database is none that we would have written.
+    /// A column contains a value that Cairn does not write.
     #[error("column {column} holds a value that does not belong there")]
     Corrupt {
         /// The column.
         column: &'static str,
     },
-    /// The database does not keep what it commits.
+    /// A setting of the database would lose commits.
     #[error("the database runs with {pragma}={found} where {wanted} is needed")]
     NotDurable {
         /// The setting.
         pragma: &'static str,
-        /// What it must be.
+        /// The value that it must have.
         wanted: &'static str,
-        /// What it is.
+        /// The value that it has.
         found: String,
     },
-    /// The extents of an object or a part have a gap, overlap, are too short, or lie beyond their blocks.
+    /// The extents of an object or part have a gap, overlap, are too short, or exceed their blocks.
     #[error("the extents of {owner} do not make up the bytes that they should")]
     BrokenExtents {
         /// The object's version or the part.
         owner: String,
     },
-    /// A newer Cairn wrote the database; this one would misunderstand it.
+    /// A newer release wrote the database, and this one would misread it.
     #[error("the database is of a newer version of Cairn (its schema is version {version})")]
     NewerSchema {
         /// The schema's version.
         version: i64,
     },
-    /// The schema could not be brought up to date.
+    /// A migration failed.
     #[error("the schema could not be brought up to date: {0}")]
     Migrate(#[source] Arc<MigrateError>),
-    /// Anything else that the database says.
+    /// Any other error of SQLite.
     #[error("{0}")]
     Sql(#[source] Arc<sqlx::Error>),
 }
@@ -95,25 +95,25 @@ impl From<MigrateError> for StoreError {
     }
 }
 
-/// Whose fault an error is, for who logs it.
+/// The party that is to blame for an error, which decides how it is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// This process's, until it is shown otherwise.
+    /// This process, as far as known.
     Own,
-    /// Something that it needs and does not have: the operator's to mend. Nothing is wrong with this process.
+    /// A resource is missing, such as disk space. The operator must act; this process has no fault.
     Shortage,
 }
 
 impl StoreError {
-    /// The extents of `owner` are broken.
+    /// The error for broken extents of `owner`.
     pub(crate) fn broken_extents(owner: &[u8; 16]) -> Self {
         Self::BrokenExtents { owner: uuid::Uuid::from_bytes(*owner).to_string() }
     }
 
-    /// Whose fault it is.
+    /// The party that is to blame.
     pub(crate) fn fault(&self) -> Fault {
         match self {
-            // Whatever took the transaction with it is told where it arose.
+            // The failure that rolled the transaction back is logged where it occurred.
             Self::NoSpace | Self::TransactionLost => Fault::Shortage,
             Self::Busy
             | Self::Closed
@@ -128,7 +128,7 @@ impl StoreError {
     }
 }
 
-/// What an error becomes for those outside: the disk is full, try again, or our fault.
+/// The error for the outside: the disk is full, retry, or an internal error.
 enum Outward {
     NoSpace,
     TryAgain,
@@ -136,7 +136,7 @@ enum Outward {
 }
 
 impl StoreError {
-    /// Decides what others hear of this. What they do not hear is logged here.
+    /// Chooses the error for the outside, and logs details that are not sent.
     fn outward(&self) -> Outward {
         match self {
             Self::NoSpace => Outward::NoSpace,

@@ -1,25 +1,25 @@
-//! The bytes of an owner (a version or a part): pieces of blocks, in order, without gaps.
-//! These statements keep the rows; code that adds or removes some keeps `blocks.refs` in step.
+//! The table of extents: the bytes of an owner (a version or a part), in order, without gaps. The callers that insert
+//! or remove extents keep `blocks.refs` equal to their number.
 
 use super::sql_values::{id, number, to_number, to_time};
 use super::{Connection, StoreError};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
 
-/// A piece of an owner's bytes.
+/// A range of an owner's bytes in one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// Where in the owner it begins.
+    /// The offset in the owner at which it begins.
     pub(crate) object_offset: u64,
     /// The block.
     pub(crate) block: BlockId,
-    /// Where in the block it begins.
+    /// The offset in the block at which it begins.
     pub(crate) block_offset: u64,
-    /// Bytes.
+    /// The length in bytes.
     pub(crate) length: u64,
 }
 
-/// Adds an extent to an owner.
+/// Inserts an extent of an owner.
 pub(crate) async fn insert(tx: &mut Connection, owner: &[u8; 16], extent: &Extent) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO extents (owner_id, object_offset, block_id, block_offset, length)
@@ -35,8 +35,8 @@ pub(crate) async fn insert(tx: &mut Connection, owner: &[u8; 16], extent: &Exten
     Ok(())
 }
 
-/// Gives `to` the bytes `start..end` of `from`, from `base_offset` on: the rows that cover them,
-/// trimmed to them.
+/// Copies the extents that cover the bytes `start..end` of `from` to `to`, from `base_offset` on. The first and the
+/// last one are trimmed to the range.
 pub(crate) async fn copy_range(
     tx: &mut Connection,
     from: &[u8; 16],
@@ -45,7 +45,7 @@ pub(crate) async fn copy_range(
     to: &[u8; 16],
     base_offset: u64,
 ) -> Result<(), StoreError> {
-    // The inner rows carry where the wanted piece begins and ends within the source.
+    // The inner rows contain the start and end of the wanted bytes within the source.
     sqlx::query(
         "INSERT INTO extents (owner_id, object_offset, block_id, block_offset, length)
          SELECT $4, $5 + piece_start - $2, block_id, block_offset + piece_start - object_offset,
@@ -70,8 +70,8 @@ pub(crate) async fn copy_range(
     Ok(())
 }
 
-/// Checks that the extents of an owner make up `start..end`: each begins where the last one ended, and lies within
-/// a block that exists. Rows that are damaged must not become another object's.
+/// Checks that the extents of an owner make up `start..end`: each begins where the last one ended, and lies within a
+/// block that exists. A copy must not spread damaged rows to another object.
 pub(crate) async fn check(
     connection: &mut Connection,
     owner: &[u8; 16],
@@ -103,7 +103,7 @@ pub(crate) async fn check(
     Err(StoreError::broken_extents(owner))
 }
 
-/// The first `max` extents of an owner that have bytes in `start..end`, in order.
+/// The first `max` extents of an owner with bytes in `start..end`, in order.
 pub(crate) async fn list(
     connection: &mut Connection,
     owner: &[u8; 16],
@@ -136,7 +136,7 @@ pub(crate) async fn list(
         .collect()
 }
 
-/// Counts the extents of an owner that begin in `start..end` into the references of their blocks.
+/// Adds the extents of an owner that begin in `start..end` to the reference counts of their blocks.
 pub(crate) async fn add_references(
     tx: &mut Connection,
     owner: &[u8; 16],
@@ -158,7 +158,7 @@ pub(crate) async fn add_references(
     Ok(())
 }
 
-/// Puts an owner into the garbage; one that is there already keeps its time.
+/// Inserts an owner into the garbage. If it is there already, its time stays.
 pub(crate) async fn retire(tx: &mut Connection, owner: &[u8; 16], now: Timestamp) -> Result<(), StoreError> {
     sqlx::query("INSERT INTO garbage (owner_id, retired_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
         .bind(&owner[..])

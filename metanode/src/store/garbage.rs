@@ -1,4 +1,4 @@
-//! Owners of extents that were retired, until their grace period is over and their extents are gone.
+//! The garbage: owners that were retired, until their grace period is over and their extents are gone.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::VersionId;
@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use super::sql_values::to_time;
 use super::{Connection, StoreError};
 
-/// Whether some owner was retired before this time.
+/// Whether an owner was retired before this time.
 pub(crate) async fn any_due(
     connection: &mut Connection,
     retired_before: Timestamp,
@@ -19,19 +19,21 @@ pub(crate) async fn any_due(
     Ok(row.is_some())
 }
 
-/// The garbage that one step takes: the owners before a place in the order of time, and of the owner at that place the
-/// extents before an offset. Statements name it by its bounds, so that each works on all of it at once.
+/// A share of the garbage, which one step drops: the owners before a position in the order of time, and the extents
+/// before an offset of the owner at that position. Statements refer to it by its bounds, so that each works on all of
+/// it.
 #[derive(Clone, Debug)]
 pub(crate) struct Share {
     retired_at: i64,
-    /// The first owner that is not taken as a whole; an empty one is before all.
+    /// The first owner that is not dropped as a whole. An empty id is before all owners.
     owner: Vec<u8>,
-    /// Where the extents begin that are left of it.
+    /// The offset of the first extent of that owner that stays.
     offset: i64,
 }
 
 impl Share {
-    /// The owner behind all that are begun with. A byte more makes it the next after an owner that is begun with.
+    /// The position after all owners of the share. It is the last owner's id with one more byte, if that owner is in
+    /// the share.
     pub(super) fn begun_before(&self) -> (i64, Vec<u8>) {
         let mut owner = self.owner.clone();
         if self.offset > 0 {
@@ -41,8 +43,8 @@ impl Share {
     }
 }
 
-/// The owners before a place in the order of time: those that a share begins with, where `$1` and `$2` are
-/// [`Share::begun_before`], and those that it takes as a whole, where they are its own place.
+/// Selects the owners before a position in the order of time. With [`Share::begun_before`] as `$1` and `$2` these are
+/// all owners of the share, with the share's own position those that it drops as a whole.
 macro_rules! owners_before {
     () => {
         "SELECT owner_id FROM garbage WHERE (retired_at, owner_id) < ($1, $2)"
@@ -50,8 +52,8 @@ macro_rules! owners_before {
 }
 pub(super) use owners_before;
 
-/// The extents of a share: `$1` and `$2` are [`Share::begun_before`], `$3` is the owner that is not taken as a whole,
-/// `$4` the offset at which it is left, and `$5` is behind all offsets.
+/// Selects the extents of a share: `$1` and `$2` are [`Share::begun_before`], `$3` is the owner that is not dropped as
+/// a whole, `$4` the offset at which it is left, and `$5` is above all offsets.
 macro_rules! shared_extents {
     () => {
         "SELECT extents.block_id FROM garbage CROSS JOIN extents
@@ -60,14 +62,14 @@ macro_rules! shared_extents {
     };
 }
 
-/// An owner without extents counts as one, for it is work too.
+/// An owner without extents counts as one, because it costs work too.
 pub(crate) const CUT: &str =
     "SELECT garbage.retired_at, garbage.owner_id, COALESCE(extents.object_offset, 0) AS object_offset
      FROM garbage LEFT JOIN extents ON extents.owner_id = garbage.owner_id
      WHERE garbage.retired_at < $1
      ORDER BY garbage.retired_at, garbage.owner_id, extents.object_offset LIMIT 1 OFFSET $2";
 
-/// The first owners that were retired before this time, as many as have `work` extents in all; `None` if there are none.
+/// The first owners that were retired before this time and have `work` extents in all; `None` if there are none.
 pub(crate) async fn share(
     tx: &mut Connection,
     retired_before: Timestamp,
@@ -89,12 +91,12 @@ pub(crate) async fn share(
     Ok(any_due(tx, retired_before).await?.then_some(all))
 }
 
-/// What was dropped of a share.
+/// The result of dropping a share.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Dropped {
-    /// Owners of which nothing is left.
+    /// The number of owners that are gone.
     pub(crate) owners: u64,
-    /// Extents.
+    /// The number of extents that were dropped.
     pub(crate) extents: u64,
 }
 
@@ -108,8 +110,8 @@ pub(crate) const COUNT_DOWN: &str = concat!(
 
 pub(crate) const DROP_OWNED: &str = concat!("DELETE FROM extents WHERE owner_id IN (", owners_before!(), ")");
 
-/// Drops the extents of a share, and the owners of which nothing is left. Blocks to which nothing refers then have `refs`
-/// below 0, and must go in this transaction: see [`blocks::drop_unreferenced`](super::blocks::drop_unreferenced).
+/// Drops the extents of a share, and the owners without any left. Blocks without references then have `refs` below 0
+/// and must be removed in the same transaction: see [`blocks::drop_unreferenced`](super::blocks::drop_unreferenced).
 pub(crate) async fn drop_share(tx: &mut Connection, share: &Share) -> Result<Dropped, StoreError> {
     let (retired_at, begun) = share.begun_before();
     sqlx::query(COUNT_DOWN)
@@ -134,14 +136,14 @@ pub(crate) async fn drop_share(tx: &mut Connection, share: &Share) -> Result<Dro
     Ok(Dropped { owners: owners.rows_affected(), extents: whole.rows_affected() + part.rows_affected() })
 }
 
-/// When the owner was retired that was retired last, by its stamp.
+/// The latest time at which an owner was retired.
 pub(crate) async fn latest(connection: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
     let row = sqlx::query("SELECT MAX(retired_at) AS latest FROM garbage").fetch_one(connection).await?;
     let latest: Option<i64> = row.try_get("latest")?;
     Ok(latest.and_then(|at| u64::try_from(at).ok()).map(Timestamp))
 }
 
-/// Stamps up to `max` owners anew whose stamp is beyond that time.
+/// Sets the retirement of up to `max` owners to this time whose retirement lies after it.
 pub(crate) async fn retire_again(
     tx: &mut Connection,
     beyond: Timestamp,
@@ -170,7 +172,7 @@ pub(crate) async fn retire_again(
     Ok(())
 }
 
-/// Whether an owner was retired and is still there.
+/// Whether an owner was retired and still exists.
 pub(crate) async fn is_retired(connection: &mut Connection, owner: &[u8; 16]) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT 1 FROM garbage WHERE owner_id = $1")
         .bind(&owner[..])
@@ -179,7 +181,7 @@ pub(crate) async fn is_retired(connection: &mut Connection, owner: &[u8; 16]) ->
     Ok(row.is_some())
 }
 
-/// Has a retired version count as retired at this time. One whose extents have begun to go is passed over.
+/// Sets the retirement of a version to this time. A version whose extents are being dropped is skipped.
 pub(crate) async fn postpone(
     tx: &mut Connection,
     version: VersionId,

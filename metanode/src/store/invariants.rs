@@ -1,9 +1,9 @@
-//! What must be true of the tables after every transaction. Tests check it after whatever they did;
-//! `fsck` can on a living cluster.
+//! The invariants of the tables, which hold after every transaction. Tests check them after each step, and `fsck` on a
+//! running cluster.
 
 use super::{Store, StoreError};
 
-/// An invariant, and a statement that counts where it is broken.
+/// An invariant, with a statement that counts its violations.
 struct Invariant {
     name: &'static str,
     violations: &'static str,
@@ -26,7 +26,7 @@ const INVARIANTS: &[Invariant] = &[
                         OR extents.block_offset + extents.length > blocks.length",
     },
     Invariant {
-        // What the sweep has begun with is neither a version nor a part any more.
+        // An owner whose collection has begun is neither a version nor a part any more.
         name: "the extents of a version or a part have no gaps and do not overlap",
         violations: "SELECT COUNT(*) FROM
                          (SELECT owner_id, object_offset,
@@ -130,7 +130,7 @@ const INVARIANTS: &[Invariant] = &[
         violations: "SELECT COUNT(*) FROM leases JOIN blocks ON blocks.block_id = leases.block_id",
     },
     Invariant {
-        // While all blocks are scanned, some of those that lack replicas are not queued yet.
+        // During the walk over all blocks, some blocks that lack replicas are not queued yet.
         name: "a block without all the copies that there can be waits for repair",
         violations: "SELECT COUNT(*) FROM blocks
                      WHERE block_id NOT IN (SELECT block_id FROM repairs)
@@ -180,10 +180,10 @@ const INVARIANTS: &[Invariant] = &[
 ];
 
 impl Store {
-    /// Which invariants of the tables are broken, in words; none when all is well. Reads everything.
+    /// The invariants that are broken, in words. It reads all tables.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// If the database cannot be read.
     pub async fn verify_invariants(&self) -> Result<Vec<String>, StoreError> {
         let mut reader = self.read().await?;
         let mut broken = Vec::new();

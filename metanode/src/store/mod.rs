@@ -113,11 +113,10 @@ impl DerefMut for Snapshot {
 }
 
 impl Store {
-    /// Opens the database in this file, or makes it, and brings its schema up to date.
+    /// Opens the database in this file, or creates it, and applies the migrations that it lacks.
     ///
     /// # Errors
-    /// When the file cannot be opened or written, is of a newer Cairn, or does not give the
-    /// durability that we promise.
+    /// If the file cannot be opened or written, was written by a newer release, or does not make commits durable.
     pub async fn open(file: &Path, env: &Env) -> Result<Self, StoreError> {
         Self::open_with(file, env, LogLimits::default()).await
     }
@@ -129,7 +128,7 @@ impl Store {
         Ok(Self { writer, readers })
     }
 
-    /// A connection for reading, for a client or an operator who waits.
+    /// A connection for a read that a client or an operator waits for.
     ///
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
@@ -137,8 +136,8 @@ impl Store {
         Ok(Reader(self.readers.clients.acquire().await?))
     }
 
-    /// A connection for reading, for what no client waits for: workers, reports, heartbeats, walks over everything. They
-    /// have a pool of their own, for a thousand datanodes that report at once would take every connection.
+    /// A connection for reads that no client waits for: workers, reports, heartbeats, walks over all rows. They have a
+    /// pool of their own, because a thousand datanodes that report at once would take every connection.
     ///
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
@@ -146,7 +145,7 @@ impl Store {
         Ok(Reader(self.readers.background.acquire().await?))
     }
 
-    /// A connection whose statements all see the same commit. Dropped soon: until then the log grows.
+    /// A connection whose statements all see the same commit. Drop it soon, because the log grows until then.
     ///
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
@@ -154,7 +153,7 @@ impl Store {
         Ok(Snapshot(self.readers.clients.begin().await?))
     }
 
-    /// The same, of the connections for the [background](Self::read_in_background).
+    /// The same, from the [background](Self::read_in_background) pool.
     ///
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
@@ -162,33 +161,33 @@ impl Store {
         Ok(Snapshot(self.readers.background.begin().await?))
     }
 
-    /// How many transactions have ended since the start. Whatever a mutation does can be read once the
-    /// number is above what the mutation found it to be.
+    /// The number of transactions that have ended since the start. When it exceeds the number that a mutation saw, the
+    /// mutation's changes can be read.
     pub(crate) fn transactions_ended(&self) -> watch::Receiver<u64> {
         self.writer.ended()
     }
 
-    /// Names this start of the metanode: changes count as made by it from here on. It is written with the next
+    /// Sets the id of this start of the metanode, to which changes are attributed. It is written with the next
     /// transaction, so that a metanode whose disk is full can start.
     pub(crate) fn begin_opening(&self, opening: OpeningId) {
         self.writer.begin_opening(opening);
     }
 
-    /// The latest generation of the database that a transaction of this process has put on stable storage; none
-    /// before the first transaction.
+    /// The latest generation of the database that a transaction of this process has made durable; `None` before the
+    /// first transaction.
     pub(crate) fn generation(&self) -> Option<Generation> {
         self.writer.generation()
     }
 
-    /// Runs a mutation in a transaction and answers when it is on stable storage. It shares the
-    /// transaction with its neighbours, but not their fate: when it answers with an error (or
-    /// panics), its changes and no others are undone. It must not wait for anything but the database.
+    /// Runs a mutation in a transaction, and returns when it is durable. Several mutations share a transaction. If one
+    /// returns an error or panics, its changes are rolled back and no others. A mutation must wait for nothing but the
+    /// database.
     ///
-    /// A mutation runs to its end even when the caller goes away. Mutations run in the order in which they were sent, but
+    /// A mutation runs to its end even if the caller goes away. Mutations run in the order in which they were sent, and
     /// before those of the [background](Self::write_in_background).
     ///
     /// # Errors
-    /// The mutation's own, or those of the commit.
+    /// The mutation's own, or that of the commit.
     pub(crate) async fn write<T, E, F>(&self, mutation: F) -> Result<T, E>
     where
         F: for<'t> FnOnce(&'t mut Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
@@ -198,11 +197,11 @@ impl Store {
         self.writer.write(Lane::Client, mutation).await
     }
 
-    /// Runs a mutation that no client waits for. Clients' mutations overtake it, but never all the time. Mutations of the
-    /// background run in the order in which they were sent.
+    /// Runs a mutation that no client waits for. Clients' mutations overtake it, but cannot delay it for ever.
+    /// Background mutations run in the order in which they were sent.
     ///
     /// # Errors
-    /// The mutation's own, or those of the commit.
+    /// The mutation's own, or that of the commit.
     pub(crate) async fn write_in_background<T, E, F>(&self, mutation: F) -> Result<T, E>
     where
         F: for<'t> FnOnce(&'t mut Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
@@ -212,11 +211,11 @@ impl Store {
         self.writer.write(Lane::Background, mutation).await
     }
 
-    /// Like [`write`](Self::write), and runs `then` with the outcome as soon as it is committed, whether the caller still
-    /// waits or not: for what must follow a commit in memory. `then` must not block.
+    /// Like [`write`](Self::write), and runs `then` with the outcome after the commit, even if the caller went away:
+    /// for changes in memory that must follow the commit. `then` must not block.
     ///
     /// # Errors
-    /// The mutation's own, or those of the commit; then `then` does not run.
+    /// The mutation's own, or that of the commit. `then` does not run after an error.
     pub(crate) async fn write_then<T, U, F, G>(
         &self,
         lane: Lane,
@@ -232,16 +231,16 @@ impl Store {
         self.writer.write_then(lane, mutation, then).await
     }
 
-    /// Whether the database answers.
+    /// Checks that the database answers.
     ///
     /// # Errors
-    /// When it does not.
+    /// If it does not.
     pub async fn check(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&mut *self.read().await?).await?;
         Ok(())
     }
 
-    /// Ends: mutations that wait are done, the log is merged into the database, and the file closed.
+    /// Closes the store: mutations that wait are run, the log is merged into the database, and the file is closed.
     pub async fn close(&self) {
         self.readers.clients.close().await;
         self.readers.background.close().await;

@@ -1,7 +1,8 @@
-//! What the latest mutations answered, so that a repetition gets the first outcome.
+//! The table of outcomes of recent mutations. A repetition of a mutation gets the first outcome.
 //!
-//! Most mutations need no row here, for what they made tells that they were done: a version, a part. A row is for
-//! those that leave nothing behind (deletes, tags, buckets), and for what was made a moment ago and is gone already.
+//! Most mutations need no row here, because what they made shows that they were done: a version, a part. The table has
+//! rows for mutations that leave nothing (deletes, tags, buckets), and for things that were made a moment ago and are
+//! already gone.
 
 use std::time::Duration;
 
@@ -13,18 +14,18 @@ use serde::de::DeserializeOwned;
 use super::sql_values::{json, number, to_json, to_number, to_time};
 use super::{Connection, StoreError};
 
-/// How long an outcome is remembered. A gateway repeats a call for 20 seconds, and its last attempt may take as
-/// long as a call may ([`CALL_TIMEOUT`](cairn_protocol::rpc::CALL_TIMEOUT)): this is twice that and more.
+/// How long an outcome is remembered. A gateway repeats a call for 20 seconds, and the last attempt may take as long as
+/// a call may ([`CALL_TIMEOUT`](cairn_protocol::rpc::CALL_TIMEOUT)). This is more than twice the sum.
 pub(crate) const KEPT: Duration = Duration::from_secs(120);
 
-/// Answers that are remembered at the most, some 60 bytes each; the oldest go first. As many as 8,000 objects
-/// deleted a second give in [`KEPT`].
+/// Upper limit of remembered answers, some 60 bytes each. The oldest are removed first. 8,000 objects deleted per
+/// second make this many in [`KEPT`].
 const ANSWERS_MAX: u64 = 1_000_000;
 
-/// Old rows that go with each new one: more than one, so that they are caught up with.
+/// Upper limit of old rows that each new row removes. It is more than one, so that the table shrinks after a burst.
 const REMOVED_WITH_EACH: i64 = 8;
 
-/// What the mutation of this id answered, if it was done and is still remembered.
+/// The outcome of the mutation with this id, if it was done and is still remembered.
 pub(crate) async fn find<T: DeserializeOwned>(
     connection: &mut Connection,
     mutation: Option<MutationId>,
@@ -37,7 +38,7 @@ pub(crate) async fn find<T: DeserializeOwned>(
     row.map(|row| json(&row, "outcome")).transpose()
 }
 
-/// Remembers what a mutation answered, and forgets some of what is too old.
+/// Remembers the outcome of a mutation, and removes some old ones.
 pub(crate) async fn remember<T: Serialize>(
     tx: &mut Connection,
     mutation: Option<MutationId>,
@@ -47,7 +48,7 @@ pub(crate) async fn remember<T: Serialize>(
     remember_many(tx, mutation, outcome, 1, now).await
 }
 
-/// The same of an outcome that holds so many answers.
+/// The same, for an outcome with this many answers.
 pub(crate) async fn remember_many<T: Serialize>(
     tx: &mut Connection,
     mutation: Option<MutationId>,
@@ -73,8 +74,8 @@ pub(crate) async fn remember_many<T: Serialize>(
     Ok(())
 }
 
-/// Remembers the parts of an upload that were stored within the last [`KEPT`]: their rows are about to go, and
-/// their gateways may not have heard yet that they were stored.
+/// Remembers the parts of an upload that were stored within the last [`KEPT`]. Their rows are about to be removed, and
+/// their gateways may not have received the answers yet.
 pub(crate) async fn remember_young_parts(
     tx: &mut Connection,
     upload: UploadId,
@@ -96,7 +97,7 @@ pub(crate) async fn remember_young_parts(
     Ok(())
 }
 
-/// Forgets outcomes that need not be remembered any more, up to `max`. Answers how many they were.
+/// Removes up to `max` outcomes that are too old. Returns their number.
 pub(crate) async fn forget_old(tx: &mut Connection, now: Timestamp, max: u32) -> Result<u64, StoreError> {
     let newest = sqlx::query("SELECT COALESCE(MAX(sequence), 0) AS sequence FROM mutations")
         .fetch_one(&mut *tx)
@@ -105,7 +106,7 @@ pub(crate) async fn forget_old(tx: &mut Connection, now: Timestamp, max: u32) ->
     remove_old(tx, now, newest, i64::from(max)).await
 }
 
-/// Removes what is too old or too far behind the newest, of the first `max`: they are in the order of time.
+/// Removes the rows among the first `max`, in the order of time, that are too old or too many.
 async fn remove_old(tx: &mut Connection, now: Timestamp, newest: u64, max: i64) -> Result<u64, StoreError> {
     let removed = sqlx::query(
         "DELETE FROM mutations WHERE sequence IN (SELECT sequence FROM mutations ORDER BY sequence LIMIT $3)
@@ -157,13 +158,14 @@ mod tests {
         assert_eq!(rows(&store).await, 21);
         let found = find::<usize>(&mut store.read().await.unwrap(), Some(first)).await.unwrap();
         assert_eq!(found, Some(1));
-        // Those that come later take the old ones with them, and are more than those.
+        // Later rows remove the old ones, and there are more of them.
         let later = start.after(KEPT + Duration::from_secs(2));
         for _ in 0..3 {
             keep(&store, id(), 1, later).await;
         }
         assert_eq!(rows(&store).await, 3);
-        // Two rows that each hold as many answers as may be kept: the older ones go, and then the first of the two.
+        // Two rows, each with as many answers as are remembered in all: the older rows are removed, and then the first
+        // of the two.
         let large = usize::try_from(ANSWERS_MAX).unwrap();
         keep(&store, id(), large, later).await;
         let last = id();

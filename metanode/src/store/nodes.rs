@@ -1,4 +1,4 @@
-//! The datanodes that registered.
+//! The table of datanodes.
 
 use cairn_protocol::admin::AdminState;
 use cairn_protocol::cluster::{Register, VolumeUsage};
@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use super::sql_values::{id, json, number, text, to_json, to_number, to_time};
 use super::{Connection, Row, StoreError};
 
-/// What SQL knows of a node.
+/// The row of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownNode {
     /// The node.
@@ -20,17 +20,17 @@ pub(crate) struct KnownNode {
     pub(crate) zone: Option<String>,
     /// Its incarnation.
     pub(crate) incarnation: u64,
-    /// Its volumes at its last registration.
+    /// Its volumes at the last registration.
     pub(crate) volumes: Vec<VolumeUsage>,
-    /// What the operator wants of it.
+    /// Its administrative state.
     pub(crate) admin_state: AdminState,
-    /// Version of its software.
+    /// The version of its software.
     pub(crate) version: String,
-    /// Replicas that it is to delete, and their bytes.
+    /// The replicas that it is to delete, and their bytes.
     pub(crate) deletions: (u64, u64),
 }
 
-/// All nodes that were not removed.
+/// All nodes, except removed ones.
 pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<KnownNode>, StoreError> {
     let rows = sqlx::query(
         "SELECT nodes.node_id, address, zone, incarnation, volumes, version, duty, maintenance_until,
@@ -55,7 +55,7 @@ pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<KnownNode>, S
         .collect()
 }
 
-/// What is wanted of a node, as it is stored.
+/// The administrative state, as it is stored.
 const SERVICE: i64 = 0;
 const DRAINING: i64 = 1;
 const MAINTENANCE: i64 = 2;
@@ -69,7 +69,7 @@ fn admin_state(row: &Row) -> Result<AdminState, StoreError> {
     })
 }
 
-/// Keeps what is wanted of a node. Answers whether there is such a node.
+/// Sets a node's administrative state. Returns whether the node exists.
 pub(crate) async fn set_admin_state(
     tx: &mut Connection,
     node: NodeId,
@@ -91,17 +91,17 @@ pub(crate) async fn set_admin_state(
     Ok(done.rows_affected() > 0)
 }
 
-/// A registration was kept.
+/// The result of storing a registration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registration {
-    /// The node's incarnation. None is used twice, not even after the node was removed, or after an older copy of
-    /// the database was put back.
+    /// The node's incarnation. None is used twice, even after the node was removed, or after an older copy of the
+    /// database was restored.
     pub(crate) incarnation: u64,
-    /// Whether there was no such node before.
+    /// Whether the node is new.
     pub(crate) is_new: bool,
 }
 
-/// Keeps a registration. A node that was removed comes back as a new one.
+/// Stores a registration. A node that was removed returns as a new one.
 pub(crate) async fn register(
     tx: &mut Connection,
     register: &Register,
@@ -134,8 +134,7 @@ pub(crate) async fn register(
     Ok(Registration { incarnation: number(&row, "incarnation")?, is_new: known.is_none() })
 }
 
-/// Removes a node. Its row stays, so that its remaining rows have an owner. Answers whether there
-/// was such a node.
+/// Removes a node. Its row stays, because other rows may still refer to it. Returns whether the node existed.
 pub(crate) async fn remove(tx: &mut Connection, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
     let removed = sqlx::query("UPDATE nodes SET removed_at = $1 WHERE node_id = $2 AND removed_at IS NULL")
         .bind(to_time(now))
@@ -145,7 +144,7 @@ pub(crate) async fn remove(tx: &mut Connection, node: NodeId, now: Timestamp) ->
     Ok(removed.rows_affected() > 0)
 }
 
-/// Whether a node was removed, and did not come back.
+/// Whether a node was removed and did not return.
 pub(crate) async fn is_removed(connection: &mut Connection, node: NodeId) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT 1 FROM nodes WHERE node_id = $1 AND removed_at IS NOT NULL")
         .bind(&node.as_bytes()[..])
@@ -154,7 +153,7 @@ pub(crate) async fn is_removed(connection: &mut Connection, node: NodeId) -> Res
     Ok(row.is_some())
 }
 
-/// Removed nodes of which there is something left.
+/// Removed nodes to which rows still refer.
 pub(crate) async fn half_removed(connection: &mut Connection) -> Result<Vec<NodeId>, StoreError> {
     let rows = sqlx::query(
         "SELECT nodes.node_id FROM nodes JOIN node_totals ON node_totals.node_id = nodes.node_id

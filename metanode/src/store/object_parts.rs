@@ -1,4 +1,4 @@
-//! The parts that versions were completed from.
+//! The table of the parts from which versions were completed.
 
 use cairn_protocol::id::{UploadId, VersionId};
 use cairn_protocol::metadata::ObjectPart;
@@ -8,16 +8,16 @@ use sqlx::Row as _;
 use super::sql_values::{number, optional_json, to_number};
 use super::{Connection, Row, StoreError};
 
-/// Where a part is in its object.
+/// The range of a part in its object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PartPlace {
-    /// Where in the object it begins.
+    /// The offset in the object at which it begins.
     pub(crate) object_offset: u64,
-    /// Bytes.
+    /// The length in bytes.
     pub(crate) length: u64,
 }
 
-/// Remembers the parts of an upload, in the order of their numbers, as the parts of a version.
+/// Stores the parts of an upload, in the order of their numbers, as the parts of a version.
 pub(crate) async fn insert_from_upload(
     tx: &mut Connection,
     version: VersionId,
@@ -35,7 +35,7 @@ pub(crate) async fn insert_from_upload(
     Ok(())
 }
 
-/// Gives a version the parts of another one.
+/// Copies the parts of one version to another.
 pub(crate) async fn copy(tx: &mut Connection, from: VersionId, to: VersionId) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO object_parts (version_id, number, object_offset, length, checksum, etag)
@@ -48,7 +48,7 @@ pub(crate) async fn copy(tx: &mut Connection, from: VersionId, to: VersionId) ->
     Ok(())
 }
 
-/// Where a part of a version is.
+/// Finds the range of a part of a version.
 pub(crate) async fn find(
     connection: &mut Connection,
     version: VersionId,
@@ -66,8 +66,7 @@ pub(crate) async fn find(
     .transpose()
 }
 
-/// The first `max` parts of a version with numbers above `after`; of those, only the ones that begin at
-/// `offset`, if it is given.
+/// The first `max` parts of a version with numbers above `after`. If `offset` is given, only those that begin there.
 pub(crate) async fn list(
     connection: &mut Connection,
     version: VersionId,

@@ -1,4 +1,4 @@
-//! Versions of objects.
+//! The table of versions.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::VersionId;
@@ -59,7 +59,7 @@ pub(crate) async fn current_etag(
     .await?)
 }
 
-/// Whether a bucket has an object.
+/// Whether a bucket has any object.
 pub(crate) async fn any_current(connection: &mut Connection, bucket: BucketId) -> Result<bool, StoreError> {
     let found = sqlx::query("SELECT 1 FROM object_versions WHERE bucket_id = $1 AND is_current = 1 LIMIT 1")
         .bind(bucket.0)
@@ -68,7 +68,7 @@ pub(crate) async fn any_current(connection: &mut Connection, bucket: BucketId) -
     Ok(found.is_some())
 }
 
-/// Adds a version and makes it current. The key must have no current version.
+/// Inserts a version as the current one. The key must not have a current version.
 pub(crate) async fn insert_current(
     tx: &mut Connection,
     bucket: BucketId,
@@ -93,7 +93,7 @@ pub(crate) async fn insert_current(
     Ok(())
 }
 
-/// Makes the current version of a key a retired one; answers which it was.
+/// Makes the current version of a key a retired one, and returns its id.
 pub(crate) async fn retire_current(
     tx: &mut Connection,
     bucket: BucketId,
@@ -112,7 +112,7 @@ pub(crate) async fn retire_current(
     row.map(|row| id(&row, "version_id")).transpose()
 }
 
-/// Replaces the tags of a key's current version; `false` if there is none.
+/// Replaces the tags of a key's current version. Returns `false` if there is none.
 pub(crate) async fn set_tags(
     tx: &mut Connection,
     bucket: BucketId,
@@ -130,8 +130,7 @@ pub(crate) async fn set_tags(
     Ok(done.rows_affected() == 1)
 }
 
-/// The first `max` current objects of a bucket whose keys are at least `from` and below `before`,
-/// in the order of their keys.
+/// The first `max` current objects of a bucket with keys from `from` on and below `before`, in the order of their keys.
 pub(crate) async fn list(
     connection: &mut Connection,
     bucket: BucketId,
@@ -149,7 +148,7 @@ pub(crate) async fn list(
     rows.iter().map(summary).collect()
 }
 
-/// What the commits of the retired versions in a share of the garbage answered, of those that were made after this time.
+/// The outcomes of the commits after this time of the retired versions in a share of the garbage.
 pub(crate) async fn made_after(
     tx: &mut Connection,
     share: &Share,
@@ -177,7 +176,7 @@ pub(crate) async fn made_after(
     rows.iter().map(committed).collect()
 }
 
-/// Removes the retired versions in a share of the garbage, and what belongs to them, except for their extents.
+/// Removes the rows of the retired versions in a share of the garbage, and of their parts, but not their extents.
 pub(crate) async fn forget(tx: &mut Connection, share: &Share) -> Result<(), StoreError> {
     let (retired_at, begun) = share.begun_before();
     for statement in [

@@ -1,4 +1,4 @@
-//! Parts of uploads in progress.
+//! The table of parts of uploads in progress.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{PartId, UploadId, VersionId};
@@ -7,7 +7,7 @@ use cairn_protocol::metadata::PartInfo;
 use super::sql_values::{id, number, optional_json, text, time, to_json, to_number, to_time};
 use super::{Connection, Row, StoreError};
 
-/// Adds a part. There must be none of that number.
+/// Inserts a part. Its number must be free.
 pub(crate) async fn insert(tx: &mut Connection, upload: UploadId, part: &PartInfo) -> Result<(), StoreError> {
     let checksum = part.checksum.as_ref().map(|checksum| to_json(checksum, "checksum")).transpose()?;
     sqlx::query(
@@ -26,7 +26,7 @@ pub(crate) async fn insert(tx: &mut Connection, upload: UploadId, part: &PartInf
     Ok(())
 }
 
-/// The part of this number.
+/// Finds the part of this number.
 pub(crate) async fn find(
     connection: &mut Connection,
     upload: UploadId,
@@ -43,7 +43,7 @@ pub(crate) async fn find(
     row.as_ref().map(info).transpose()
 }
 
-/// When a part was replaced or given up; `None` if it was not, or is forgotten.
+/// When a part was replaced or retired; `None` if it was not, or is forgotten.
 pub(crate) async fn retired_at(
     connection: &mut Connection,
     part: PartId,
@@ -74,7 +74,7 @@ pub(crate) async fn list(
     rows.iter().map(info).collect()
 }
 
-/// Removes one part's row.
+/// Removes the row of a part.
 pub(crate) async fn delete(tx: &mut Connection, upload: UploadId, part: u32) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM parts WHERE upload_id = $1 AND number = $2")
         .bind(&upload.as_bytes()[..])
@@ -90,7 +90,7 @@ pub(crate) async fn delete_all(tx: &mut Connection, upload: UploadId) -> Result<
     Ok(())
 }
 
-/// Gives up the bytes of all parts of an upload.
+/// Retires the bytes of all parts of an upload.
 pub(crate) async fn retire_all(
     tx: &mut Connection,
     upload: UploadId,
@@ -107,8 +107,8 @@ pub(crate) async fn retire_all(
     Ok(())
 }
 
-/// Gives the bytes of all parts of an upload to a version, at the places that its `object_parts`
-/// say: one statement for all, for there may be 10,000 parts and other writers wait.
+/// Moves the extents of all parts of an upload to a version, at the offsets in its `object_parts`. It is one statement,
+/// because there may be 10,000 parts and other mutations wait.
 pub(crate) async fn move_extents(
     tx: &mut Connection,
     upload: UploadId,

@@ -1,5 +1,5 @@
-//! How values of ours are kept in columns: ids as 16 bytes, keys as the bytes of their UTF-8,
-//! lengths as signed 64 bit, documents as JSON.
+//! Values in columns: ids as 16 bytes, keys as the bytes of their UTF-8, lengths as signed 64-bit numbers, documents as
+//! JSON.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, ClusterId, NodeId, OpeningId, PartId, UploadId, VersionId};
@@ -9,9 +9,9 @@ use sqlx::Row as _;
 
 use super::{Row, StoreError};
 
-/// An id that is kept in a column.
+/// An id that is stored in a column.
 pub(crate) trait StoredId: Sized {
-    /// The id of these bytes; `None` unless there are sixteen.
+    /// The id with these bytes; `None` unless there are sixteen.
     fn from_column(bytes: &[u8]) -> Option<Self>;
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn text(row: &Row, column: &'static str) -> Result<String, StoreError
     Ok(row.try_get(column)?)
 }
 
-/// The number in a column that is never negative: a length, an offset, a count.
+/// The number in a column that is never negative: a length, an offset, or a count.
 pub(crate) fn number<T: TryFrom<i64>>(row: &Row, column: &'static str) -> Result<T, StoreError> {
     let value: i64 = row.try_get(column)?;
     T::try_from(value).map_err(|_| StoreError::Corrupt { column })
@@ -74,8 +74,7 @@ pub(crate) fn to_json<T: Serialize>(value: &T, column: &'static str) -> Result<S
     serde_json::to_string(value).map_err(|_| StoreError::Corrupt { column })
 }
 
-/// A length, offset or count for a column. Above 2⁶³ there is nothing that we would store; what
-/// compares with it is treated alike.
+/// A length, offset or count for a column. No stored value is above 2⁶³, so all greater values compare alike.
 pub(crate) fn to_number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Multipart uploads.
+//! The table of multipart uploads.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::UploadId;
@@ -13,16 +13,16 @@ pub(crate) const LIST: &str = "SELECT upload_id, key, initiated_at, attributes, 
          WHERE bucket_id = $1 AND (key, upload_id) > ($2, $3) AND key < $4 AND completed_at IS NULL
          ORDER BY key, upload_id LIMIT $5";
 
-/// An upload: in progress, or completed and remembered.
+/// The state of an upload.
 #[derive(Clone, Debug)]
 pub(crate) enum Upload {
-    /// It takes parts.
+    /// It accepts parts.
     InProgress(UploadInfo),
-    /// It was completed at that time.
+    /// It was completed at this time.
     Completed(CompletedUpload, Timestamp),
 }
 
-/// Adds an upload. One of that id that is there already stays as it is.
+/// Inserts an upload. An existing upload with this id stays as it is.
 pub(crate) async fn insert(
     tx: &mut Connection,
     bucket: BucketId,
@@ -45,7 +45,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// The upload of this id, if it is one of this bucket and key.
+/// Finds the upload of this id, if it belongs to this bucket and key.
 pub(crate) async fn find(
     connection: &mut Connection,
     bucket: BucketId,
@@ -68,8 +68,8 @@ pub(crate) async fn find(
     }))
 }
 
-/// The first `max` uploads in progress of a bucket that come after `(key, upload)` and have keys
-/// below `before`, in the order of key and id. An empty `upload` comes before all.
+/// The first `max` uploads in progress of a bucket after `(key, upload)`, with keys below `before`, in the order of key
+/// and id. An empty `upload` is before all.
 pub(crate) async fn list(
     connection: &mut Connection,
     bucket: BucketId,
@@ -88,7 +88,7 @@ pub(crate) async fn list(
     rows.iter().map(info).collect()
 }
 
-/// Remembers what an upload was completed to.
+/// Records the result of completing an upload.
 pub(crate) async fn set_completed(
     tx: &mut Connection,
     upload: UploadId,
@@ -104,19 +104,19 @@ pub(crate) async fn set_completed(
     Ok(())
 }
 
-/// Removes an upload. Its parts are to be given up before.
+/// Removes the row of an upload. Its parts must have been retired before.
 pub(crate) async fn delete(tx: &mut Connection, upload: UploadId) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM uploads WHERE upload_id = $1").bind(&upload.as_bytes()[..]).execute(tx).await?;
     Ok(())
 }
 
-/// Where a step of giving up a bucket's uploads ends. An upload without parts counts as one.
+/// The end of a step that retires a bucket's uploads. An upload without parts counts as one part.
 pub(crate) const CUT: &str = "SELECT uploads.key, uploads.upload_id, COALESCE(parts.number, 0) AS number
      FROM uploads LEFT JOIN parts ON parts.upload_id = uploads.upload_id
      WHERE uploads.bucket_id = $1 AND uploads.completed_at IS NULL
      ORDER BY uploads.key, uploads.upload_id, parts.number LIMIT 1 OFFSET $2";
 
-/// The parts of the uploads up to one, and of that one only those below a number.
+/// Selects the parts of the uploads before one, and of that one those below a number.
 macro_rules! parts_before_cut {
     ($columns:literal) => {
         concat!(
@@ -130,17 +130,17 @@ macro_rules! parts_before_cut {
     };
 }
 
-/// What was given up of a bucket's uploads in one step.
+/// The result of a step that retires a bucket's uploads.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GivenUp {
-    /// Uploads that are gone.
+    /// The uploads that are gone.
     pub(crate) uploads: Vec<UploadId>,
-    /// Whether there are more.
+    /// Whether the bucket has more.
     pub(crate) more: bool,
 }
 
-/// Gives up the first uploads in progress of a bucket that was deleted, as many as have `work` parts in all: an upload may
-/// have 10,000, and lose them in several steps, because no lookup finds it any more.
+/// Retires the first uploads of a deleted bucket that have `work` parts in all. An upload may have 10,000 parts and
+/// lose them in several steps, because no request can find it any more.
 pub(crate) async fn give_up_some(
     tx: &mut Connection,
     bucket: BucketId,
@@ -148,7 +148,7 @@ pub(crate) async fn give_up_some(
     now: Timestamp,
 ) -> Result<GivenUp, StoreError> {
     let cut = sqlx::query(CUT).bind(bucket.0).bind(i64::from(work.max(1))).fetch_optional(&mut *tx).await?;
-    // No key begins with this byte, for keys are UTF-8.
+    // No key begins with this byte, because keys are UTF-8.
     let (mut key, mut upload, mut number) = (vec![0xff], Vec::new(), 0i64);
     if let Some(row) = &cut {
         (key, upload, number) = (row.try_get("key")?, row.try_get("upload_id")?, row.try_get("number")?);
@@ -191,7 +191,7 @@ pub(crate) async fn give_up_some(
     Ok(GivenUp { uploads, more: cut.is_some() })
 }
 
-/// Uploads in progress that began before this time, up to `max` behind `after`, in the order of their beginning.
+/// Up to `max` uploads in progress that began before this time, after `after`, in the order of their beginning.
 pub(crate) async fn begun_before(
     connection: &mut Connection,
     before: Timestamp,
@@ -205,7 +205,7 @@ pub(crate) async fn begun_before(
          ORDER BY initiated_at, upload_id LIMIT $4",
     )
     .bind(to_time(before))
-    // Before all times; the empty string sorts before all ids.
+    // The position before all times. The empty string sorts before all ids.
     .bind(after.map_or(-1, to_time))
     .bind(upload.map(|upload: UploadId| upload.as_bytes().to_vec()).unwrap_or_default())
     .bind(i64::from(max))
@@ -214,7 +214,7 @@ pub(crate) async fn begun_before(
     rows.iter().map(|row| Ok((time(row, "initiated_at")?, id(row, "upload_id")?))).collect()
 }
 
-/// The bucket and key of an upload that is in progress, began before this time, and got no part since.
+/// The bucket and key of an upload, if it is in progress, began before this time, and got no part since.
 pub(crate) async fn find_abandoned(
     connection: &mut Connection,
     upload: UploadId,
@@ -232,7 +232,7 @@ pub(crate) async fn find_abandoned(
     row.map(|row| Ok((text(&row, "name")?, key(&row, "key")?))).transpose()
 }
 
-/// Forgets uploads that were completed before this time; their answers cannot be repeated any more.
+/// Removes uploads that were completed before this time. Their answers cannot be repeated any more.
 pub(crate) async fn forget_completed(
     tx: &mut Connection,
     completed_before: Timestamp,

@@ -1,4 +1,4 @@
-//! Conditions are checked in the transaction of the write: nobody comes between.
+//! Conditions are checked in the transaction of the write, so no other write comes between.
 
 use cairn_protocol::metadata::*;
 use futures_util::future::join_all;

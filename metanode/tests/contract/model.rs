@@ -52,7 +52,7 @@ enum Step {
     Abort {
         upload: usize,
     },
-    /// The last write once more, as when its answer was lost.
+    /// The last write again, as after a lost answer.
     Repeat,
 }
 

@@ -83,7 +83,7 @@ async fn a_version_that_is_still_being_read_outlives_its_grace_period() {
         clock.advance(GRACE / 2);
         cluster.renew_reads(RenewReads { versions: vec![read_on] }).await.unwrap();
         clock.advance(GRACE / 2 + Duration::from_secs(1));
-        // In the first round the one goes that nobody reads any more.
+        // The first round collects the version that is no longer read.
         sweep(&cluster, if round == 0 { 4 } else { 3 }).await;
         assert_eq!(read(&cluster, read_on).await, Ok(30), "round {round}");
         cluster.verify().await;

@@ -94,7 +94,7 @@ async fn a_completion_is_remembered_longer_than_its_object_but_not_for_ever() {
     cluster.verify().await;
 }
 
-/// An upload that nobody went on with kept its bytes for ever.
+/// An upload that its client abandoned kept its bytes for ever.
 #[tokio::test]
 async fn an_upload_that_gets_no_part_for_long_is_given_up_and_one_that_gets_parts_is_not() {
     const DAY: Duration = Duration::from_secs(24 * 3600);

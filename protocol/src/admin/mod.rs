@@ -42,7 +42,7 @@ crate::rpc_service! {
         can_stop(CanStop) -> CanStopReport;
         /// Forgets a node that will not come back.
         remove_node(RemoveNode) -> RemoveNodeReport;
-        /// The workers, each with its settings and what it is at.
+        /// The workers, each with its settings and its activity.
         workers(WorkersRequest) -> Vec<WorkerStatus>;
         /// Pauses, resumes or throttles a worker. Survives restarts.
         set_worker(SetWorker) -> WorkerStatus;

@@ -182,7 +182,7 @@ pub struct BalanceStatus {
     pub highest: f64,
     /// Nodes beyond the threshold.
     pub nodes_outside: u32,
-    /// Bytes that have to move, at the least, to bring all nodes within the threshold.
+    /// Bytes that have to move to bring all nodes within the threshold: a lower bound.
     pub bytes_to_move: u64,
     /// Moves under way.
     pub moves_in_flight: u64,
@@ -208,7 +208,7 @@ pub struct ScrubStatus {
     pub node: NodeId,
     /// As it told with its last heartbeat; unknown before.
     pub progress: Option<crate::cluster::ScrubProgress>,
-    /// When an operator asked it last to begin anew.
+    /// When an operator last ordered a scrub from the beginning.
     pub asked_at: Option<Timestamp>,
 }
 

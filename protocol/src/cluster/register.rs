@@ -56,7 +56,7 @@ pub struct Registered {
     pub incarnation: u64,
     /// How often to send heartbeats, in milliseconds.
     pub heartbeat_interval_ms: u64,
-    /// Within which time a node reports all that it holds once more, in milliseconds; 0 for never.
+    /// The time within which a node reports all its replicas again, in milliseconds; 0 for never.
     #[serde(default)]
     pub report_interval_ms: u64,
     /// The state of the metanode's database.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ReportedReplica;
 use crate::id::{BlockId, NodeId};
 
-/// How many replicas a page of a block report has at the most: a page merges in one short transaction.
+/// Upper limit of replicas on a page of a block report: a page merges in one short transaction.
 pub const REPORT_PAGE_MAX: usize = 5_000;
 
 /// A page of a block report: everything that the node holds in a range of block ids.

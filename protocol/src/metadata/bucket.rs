@@ -52,7 +52,7 @@ pub struct ListBuckets {
     pub prefix: String,
     /// Only names after this one.
     pub after: Option<String>,
-    /// How many at the most.
+    /// Upper limit of buckets.
     pub max: u32,
 }
 

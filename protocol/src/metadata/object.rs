@@ -96,7 +96,7 @@ pub struct LookupObject {
     pub version: Option<VersionId>,
     /// Which bytes.
     pub range: LookupRange,
-    /// How many extents at the most; 0 when only the object's metadata is wanted.
+    /// Upper limit of extents; 0 to get the object's metadata only.
     pub extents_max: u32,
 }
 
@@ -164,7 +164,7 @@ pub struct ListExtents {
     pub start: u64,
     /// To this byte, excluded.
     pub end: u64,
-    /// How many extents at the most.
+    /// Upper limit of extents.
     pub max: u32,
 }
 
@@ -236,7 +236,7 @@ pub struct ListObjectParts {
     pub version: VersionId,
     /// Only parts after this number.
     pub after: u32,
-    /// How many at the most.
+    /// Upper limit of parts.
     pub max: u32,
     /// Only the part that begins at this byte of the object.
     #[serde(default)]
@@ -246,11 +246,11 @@ pub struct ListObjectParts {
 /// Says that versions are still being read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RenewReads {
-    /// The versions: [`RENEW_READS_MAX`] at the most.
+    /// The versions, at most [`RENEW_READS_MAX`].
     pub versions: Vec<VersionId>,
 }
 
-/// Versions that one [`RenewReads`] names at the most. It bounds the length of its transaction.
+/// Upper limit of versions in one [`RenewReads`]. It limits the length of its transaction.
 pub const RENEW_READS_MAX: usize = 1_000;
 
 /// A page of an object's parts.
@@ -399,7 +399,7 @@ pub struct ListObjects {
     pub delimiter: Option<String>,
     /// Where to begin.
     pub after: Option<ListMark>,
-    /// How many entries (objects and common prefixes together) at the most.
+    /// Upper limit of entries (objects and common prefixes together).
     pub max: u32,
 }
 

@@ -120,7 +120,7 @@ pub struct ListParts {
     pub target: UploadRef,
     /// Only parts after this number.
     pub after: u32,
-    /// How many at the most.
+    /// Upper limit of parts.
     pub max: u32,
 }
 
@@ -163,7 +163,7 @@ pub struct ListUploads {
     pub delimiter: Option<String>,
     /// Where to begin.
     pub after: Option<UploadMark>,
-    /// How many entries (uploads and common prefixes together) at the most.
+    /// Upper limit of entries (uploads and common prefixes together).
     pub max: u32,
 }
 

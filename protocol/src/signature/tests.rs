@@ -111,7 +111,7 @@ fn what_was_seen_is_remembered_for_as_long_as_it_would_be_accepted() {
         let call = world.sign(b"{}");
         match world.admit(&call) {
             Ok(_) => seen.push(call),
-            // An epoch ended twice since the caller was told of one: it is told again, as with each answer.
+            // Two epochs ended since the caller learned one. It learns the current one again, as with each answer.
             Err(refusal) => assert_eq!(refusal.error, SecretError::OtherEpoch),
         }
         for call in &seen {

@@ -137,7 +137,7 @@ async fn a_part_of_another_cluster_gets_no_further_than_the_handshake_and_a_sent
     assert!(error.contains("give all parts the same cluster secret"), "{error}");
 }
 
-/// Trusts everybody, and shows a certificate of its choice, or none.
+/// Trusts every server, and shows a certificate of its choice, or none.
 async fn intrude(server: &Server, shown: Option<&Identity>) -> String {
     let config = probe_config(shown, Env::system()).unwrap();
     let stream = TcpStream::connect(server.address).await.unwrap();

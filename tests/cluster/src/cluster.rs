@@ -55,7 +55,7 @@ impl Default for Options {
             gateways: 1,
             replication: 3,
             block_size: 1024 * 1024,
-            // A lease at the least.
+            // At least a lease.
             gc_grace: Duration::from_secs(5),
             lease: Duration::from_secs(5),
             dead_after: Duration::from_secs(2),

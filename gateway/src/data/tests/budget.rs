@@ -40,7 +40,7 @@ async fn two_hundred_uploads_at_once_all_end_within_the_budget_and_with_blocks_a
     let blocks = join_all((0..200).map(|_| write(&data, &whole))).await;
     assert!(data.budget().upload_peak() <= 16 * MIB as u64, "{}", data.budget().upload_peak());
     assert_eq!(data.budget().upload_bytes(), 0);
-    // Blocks of a mebibyte and more: three at the most.
+    // Blocks of a mebibyte and more: at most three.
     assert!(blocks.iter().all(|blocks| *blocks <= 3), "{blocks:?}");
 }
 
@@ -72,7 +72,7 @@ async fn clients_that_pause_do_not_keep_others_from_ending() {
     }
 }
 
-/// An upload held a chunk at the least: 256 of a byte each used up 16 MiB, and every other one waited for ever.
+/// Every upload held at least a chunk: 256 uploads of a byte each used up 16 MiB, and every other one waited for ever.
 #[tokio::test]
 async fn a_thousand_writers_of_a_byte_stop_nobody() {
     let world = World::new(1, 8 * MIB as u64);
@@ -83,7 +83,7 @@ async fn a_thousand_writers_of_a_byte_stop_nobody() {
     assert!(futures_util::poll!(uploads.as_mut()).is_pending());
     let whole = bytes(6 * MIB);
     let others = join_all((0..4).map(|_| write(&data, &whole)));
-    // Time stands still: nobody has to be waited for.
+    // The clock does not move: no upload has to wait for another one.
     let blocks = tokio::select! {
         _ = uploads.as_mut() => panic!("a body without an end has ended"),
         blocks = others => blocks,

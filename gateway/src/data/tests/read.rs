@@ -97,7 +97,7 @@ async fn nobody_waits_long_for_a_node_that_stands_still() {
     let second = took(10).await;
     assert!(second < Duration::from_secs(1), "{second:?}");
 
-    // With two that stand still, each costs as much.
+    // With two nodes that hang, each costs as much.
     let (world, data, whole) = stored().await;
     world.fault(0, Fault::Stopped);
     world.fault(1, Fault::Stopped);
@@ -283,7 +283,7 @@ async fn a_slow_reader_gets_every_byte_in_small_pieces_and_a_quick_one_in_large_
 #[tokio::test]
 async fn downloads_that_move_share_the_memory_and_those_beyond_wait_for_a_while() {
     let (world, _, whole) = stored().await;
-    // Nobody is answered: all memory is held by those who wait for a datanode.
+    // No request is answered: downloads that wait for a datanode hold all memory.
     (0..3).for_each(|node| world.fault(node, Fault::Stopped));
     let data = world.data_with(&DataConfig { download_memory: 2 * BLOCK, ..DataConfig::default() });
     let located = || world.located(0..BLOCK, 10);

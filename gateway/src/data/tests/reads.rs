@@ -44,7 +44,7 @@ async fn a_read_that_lasts_is_renewed_well_within_the_grace_period_until_it_ends
     // One renewal for all who read it, and as many as are needed.
     assert!(times.len() <= 12, "{times:?}");
 
-    // While somebody is left it goes on; then it ends.
+    // It continues while there is a reader; then it ends.
     drop(second);
     pass(&world, GRACE).await;
     let before = renewals(&world, version).len();
@@ -53,7 +53,7 @@ async fn a_read_that_lasts_is_renewed_well_within_the_grace_period_until_it_ends
     pass(&world, GRACE * 2).await;
     assert_eq!(renewals(&world, version).len(), before);
 
-    // And begins anew with the next reader.
+    // It begins again with the next reader.
     let _third = data.read(located()).await.unwrap();
     pass(&world, GRACE).await;
     assert!(renewals(&world, version).len() > before);

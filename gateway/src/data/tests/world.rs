@@ -369,7 +369,7 @@ impl BlockService for FakeNode {
                     reply.stored.extend(further.stored);
                     reply.failed.extend(further.failed);
                 }
-                // Those behind it got nothing either, but nobody can say that they failed.
+                // The nodes behind it got nothing either, but none is known to have failed.
                 Err(error) => reply.failed.push(FailedTarget { node: next.node, reason: error.to_string() }),
             }
         }

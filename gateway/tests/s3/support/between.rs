@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 pub(crate) enum Fate {
     /// It arrives.
     Arrives,
-    /// It is lost: the change was made, and nobody hears of it.
+    /// The answer is lost: the change was made, and the caller does not learn of it.
     Lost,
     /// The call never comes through.
     Refused(MetadataError),

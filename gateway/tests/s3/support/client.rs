@@ -1,4 +1,4 @@
-//! A client that sends exactly what it is told: no URL is normalised on the way.
+//! A client that sends exactly the bytes that a test gives it: no URL is normalised on the way.
 
 use std::net::SocketAddr;
 

@@ -116,7 +116,7 @@ impl Store {
         let stored = EventBus::new(env.clone());
         for number in 0..setup.datanodes {
             let volume = directory.path().join(format!("datanode-{number}"));
-            // Nobody listens there.
+            // No server listens there.
             let config = cairn_datanode::Config::new(vec![volume], "http://127.0.0.1:9");
             let datanode = Datanode::open(config, connector.clone(), secret(), env.clone(), stored.clone())
                 .await

@@ -196,7 +196,7 @@ pub(in crate::block_manager) async fn end_waits(inner: &Arc<Inner>) -> Result<()
     let due = inner.soft_state().unreported.take_due(now, ROWS_PER_READ as usize);
     let mut failed = None;
     for ((node, incarnation), blocks) in due {
-        // A newer incarnation reports anew, and the replicas of a dead node do not count.
+        // A newer incarnation sends a new report, and the replicas of a dead node do not count.
         if !inner.soft_state().nodes.accepts(node, incarnation) {
             continue;
         }

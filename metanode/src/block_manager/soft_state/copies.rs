@@ -213,7 +213,7 @@ impl Copies {
         late.into_iter().filter_map(|command| self.remove(command)).collect()
     }
 
-    /// Gives up the copies to a node that died or registered anew.
+    /// Gives up the copies to a node that died or registered again.
     pub(crate) fn forget(&mut self, node: NodeId) {
         for command in self.by_target.get(&node).cloned().unwrap_or_default() {
             self.remove(command);

@@ -91,7 +91,7 @@ async fn a_block_whose_id_is_of_a_time_to_come_goes_a_lease_after_it_was_found()
     assert!(cluster.really_at(block).is_empty());
 }
 
-/// Whoever began to read an object before it was overwritten lost it in the middle when the wall clock was set forward.
+/// A client that was reading an object when it was overwritten lost the rest of it when the wall clock was set forward.
 #[tokio::test]
 async fn a_wall_clock_that_is_ahead_for_a_moment_ends_no_grace_period() {
     let mut cluster = TestCluster::new(3).await;
@@ -269,7 +269,7 @@ async fn a_report_on_its_way_takes_nothing_off_the_list_that_was_just_committed(
     let block = grant.block;
     let extent = cluster.store_block(grant, 10);
     let empty = |node: NodeId, incarnation| BlockReport::new(node, incarnation, None, None, Vec::new());
-    // The node told of the block with a heartbeat, and that is long ago.
+    // The node reported the block with a heartbeat long ago.
     cluster.pass(cluster.config.report_age * 2).await;
     cluster.commit(vec![extent]).await.unwrap();
     let page = empty(cluster.nodes[0].id, cluster.nodes[0].incarnation);

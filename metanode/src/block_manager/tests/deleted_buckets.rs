@@ -33,7 +33,7 @@ async fn totals(store: &TestStore) -> FsckTotals {
     }
 }
 
-/// Deleting a bucket with 10⁵ uploads gave them all up in one transaction, and everybody waited for seconds.
+/// Deleting a bucket with 10⁵ uploads retired them all in one transaction, and all other writes waited for seconds.
 #[tokio::test]
 async fn the_uploads_of_a_deleted_bucket_are_gone_at_once_and_given_up_in_small_steps() {
     let mut store = TestStore::new(3).await;

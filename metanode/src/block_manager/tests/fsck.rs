@@ -520,7 +520,7 @@ async fn versions_that_may_still_be_read_are_looked_at_on_pages_of_any_size() {
     let (_, gap) = store.put(OTHER, "deleted", &[10, 20]).await;
     let upload = store.begin(FIRST, "u", None).await;
     store.put_part(&upload, 1, &[5]).await;
-    // A part that was replaced is garbage too, and nobody reads it.
+    // A part that was replaced is garbage too, and cannot be read.
     store.put_part(&upload, 1, &[6]).await;
     store.put(FIRST, "overwritten", &[1]).await;
     store.delete(OTHER, "deleted").await;
@@ -552,7 +552,7 @@ async fn versions_that_may_still_be_read_are_looked_at_on_pages_of_any_size() {
         assert_eq!(whole(&store, None, rows).await.kinds(), kinds.into(), "{rows}");
     }
 
-    // When the first extent goes, nobody reads the version any more.
+    // When the first extent is dropped, the version is no longer read by anyone.
     store.cluster.clock.advance(store.cluster.config.garbage_grace * 2);
     store.cluster.beat_all().await;
     store.cluster.step(cairn_protocol::admin::WorkerName::Garbage).await;

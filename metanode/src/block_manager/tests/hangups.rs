@@ -45,7 +45,7 @@ async fn deletions_that_were_being_read_for_a_node_that_hung_up_are_told_with_it
     cluster.clock.advance(cluster.config.garbage_grace + Duration::from_secs(1));
     cluster.beat(0).await;
     cluster.work().await;
-    // The database's thread may have answered before we look; then the node begins anew.
+    // The database's thread may have answered before this test polled; then the node starts over.
     for attempt in 0.. {
         assert!(attempt < 1_000, "the database is never waited for");
         cluster.register(0).await;

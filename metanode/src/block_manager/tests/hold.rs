@@ -116,7 +116,7 @@ async fn two_ways_that_a_database_went_are_told_apart_though_their_numbers_are_e
     for block in [newer, other] {
         assert_eq!(store.cluster.really_at(block).len(), 3);
     }
-    // And once more the other way.
+    // And the other way round.
     let saved = store.cluster.save(true);
     store.put(FIRST, "latest", &[10]).await;
     store.cluster.beat_all().await;
@@ -193,7 +193,7 @@ async fn nodes_that_have_seen_nothing_and_a_database_that_says_nothing_work_as_b
     assert!(store.cluster.nodes.iter().all(|node| node.held.is_empty()));
 }
 
-/// Has a node hold so many blocks that nobody knows any more, older than the process that is asked.
+/// Stores this many blocks at a node that are in no table, older than the metanode's process.
 fn make_strange(cluster: &mut TestCluster, index: usize, count: usize) -> Vec<BlockId> {
     let strange: Vec<_> = (0..count).map(|_| BlockId(cluster.env.uuid_v7())).collect();
     let replica = |block: &BlockId| (*block, ReportedReplica { block: *block, length: 10, crc32c: 5 });

@@ -1,4 +1,4 @@
-//! What changes a replica goes through one door, whoever noticed it, and has the same effects.
+//! A change of a replica has the same effects whether a heartbeat, a report or a gateway reports it.
 
 use cairn_protocol::admin::WorkerName;
 use cairn_protocol::cluster::{Cluster, ReplicaChange};

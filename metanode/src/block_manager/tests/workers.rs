@@ -64,7 +64,7 @@ async fn what_is_decided_about_a_worker_that_waits_holds_at_once() {
     cluster.put_many(10, 10).await;
     cluster.pause(WorkerName::Repair, true).await;
     cluster.kill(0).await;
-    // The real loop, which waits: no time passes, and nobody else wakes it.
+    // The real loop, which waits: no time passes, and no other event wakes it.
     let stop = CancellationToken::new();
     let mut running = Box::pin({
         let (blocks, stop) = (cluster.blocks.clone(), stop.clone());

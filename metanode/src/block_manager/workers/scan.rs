@@ -27,7 +27,7 @@ pub(super) async fn step(inner: &Arc<Inner>) -> Result<bool, StoreError> {
             .await?
     };
     let mut soft_state = inner.soft_state();
-    // It may have begun anew meanwhile.
+    // The walk may have been restarted meanwhile.
     if let Some(place) = soft_state.scans.iter().position(|other| *other == scan) {
         match rest {
             Some(rest) => soft_state.scans[place] = rest,

@@ -15,7 +15,7 @@ use super::{Progress, Worker};
 use crate::block_manager::Inner;
 use crate::store::{StoreError, buckets, expiry, mutations, uploads};
 
-/// How often it is looked for what is over, at the least. Answers and uploads are kept for days.
+/// The longest pause between two rounds. Answers and uploads are kept for days.
 const INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 /// Shorter times are kept to within this share of them.

@@ -1,4 +1,4 @@
-//! Creates a bucket; a second creation learns that it is there.
+//! Creates a bucket, or returns an error with the existing one.
 
 use cairn_protocol::metadata::{BucketInfo, CreateBucket, MetadataError};
 

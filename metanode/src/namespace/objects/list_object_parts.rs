@@ -1,4 +1,4 @@
-//! Lists the parts that a multipart object was completed from.
+//! Lists the parts from which a multipart object was completed.
 
 use cairn_protocol::metadata::{ListObjectParts, MetadataError, ObjectPartPage};
 
@@ -11,7 +11,7 @@ impl Namespace {
         request: ListObjectParts,
     ) -> Result<ObjectPartPage, MetadataError> {
         let max = request.max.min(PAGE_MAX);
-        // A sweep between the two would leave a version without parts.
+        // Both reads are of one snapshot: a collection between them would leave a version without parts.
         let mut reader = self.store.snapshot().await?;
         if store::objects::find_version(&mut reader, request.version).await?.is_none() {
             return Err(MetadataError::NoSuchVersion);

@@ -23,7 +23,7 @@ use crate::block_manager;
 use crate::store::buckets::BucketId;
 use crate::store::{self, Connection, StoreError};
 
-/// Checks what must hold of the current object of a key.
+/// Checks a condition on the current object of a key.
 pub(super) async fn check_condition(
     tx: &mut Connection,
     bucket: BucketId,
@@ -37,7 +37,7 @@ pub(super) async fn check_condition(
     condition::check(wanted, current.as_deref())
 }
 
-/// Makes a new version current and retires the one that was.
+/// Makes a new version current and retires the previous one.
 pub(super) async fn make_current(
     tx: &mut Connection,
     bucket: BucketId,
@@ -51,8 +51,8 @@ pub(super) async fn make_current(
     Ok(committed(version))
 }
 
-/// What the first write of this version answered, if it was written before: also when it was replaced and
-/// collected since.
+/// The answer to the first write of this version, if it was written before. It is remembered even if the version was
+/// replaced and collected since.
 pub(super) async fn committed_before(
     tx: &mut Connection,
     version: VersionId,

@@ -1,4 +1,4 @@
-//! Completes an upload: its parts' extents become those of a new version, and no data moves.
+//! Completes an upload: the extents of its parts become those of a new version, and no data moves.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{PartId, UploadId};
@@ -23,7 +23,7 @@ impl Namespace {
     }
 }
 
-/// Parts are named once each, in the order of their numbers.
+/// Checks that the parts are listed in ascending order without repetitions.
 fn check_order(parts: &[(u32, PartId)]) -> Result<(), MetadataError> {
     if parts.is_empty() {
         return Err(malformed("a completion names at least one part"));
@@ -45,7 +45,7 @@ async fn complete(
     let upload_id = request.target.upload;
     let (bucket, upload) = match find(tx, &request.target).await? {
         (bucket, Upload::InProgress(upload)) => (bucket, upload),
-        // The version may be gone already, and the completion still be remembered.
+        // The version may already be collected while the completion is still remembered.
         (_, Upload::Completed(completed, modified_at)) if completed.version == request.version => {
             return Ok(Committed { version: completed.version, etag: completed.etag, modified_at });
         }
@@ -82,8 +82,7 @@ async fn complete(
     Ok(answer)
 }
 
-/// Checks that the parts named are still the ones that are there, and gives up those not named.
-/// Answers the length of the whole.
+/// Checks that the listed parts still exist, and retires those that are not listed. Returns the length of the object.
 async fn keep_named_parts(
     tx: &mut Connection,
     upload: UploadId,
@@ -99,7 +98,7 @@ async fn keep_named_parts(
     length.ok_or_else(|| malformed("the parts are longer than an object can be"))
 }
 
-/// Splits parts, in the order of their numbers, into those named and the others.
+/// Splits parts, in ascending order, into those that are listed and the others.
 fn split(
     there: Vec<PartInfo>,
     named: &[(u32, PartId)],

@@ -1,4 +1,4 @@
-//! Lists uploads in progress by key and beginning, rolled up at a delimiter.
+//! Lists uploads in progress by key and initiation, with common prefixes for a delimiter.
 
 use cairn_protocol::metadata::{ListUploads, MetadataError, UploadEntry, UploadInfo, UploadMark, UploadPage};
 
@@ -25,7 +25,7 @@ impl Namespace {
         Ok(self.walk_uploads(request).await?.0)
     }
 
-    /// The page and what it cost. Ids are UUIDv7, so among uploads of one key their order is that of
+    /// Lists a page, and returns what it cost. Ids are UUIDv7, so the order of the ids of one key is that of
     /// initiation.
     pub(in crate::namespace) async fn walk_uploads(
         &self,

@@ -1,4 +1,4 @@
-//! What the check of everything reads: pages of joined rows, each as cheap as it is long.
+//! Reads for `fsck`: pages of joined rows. The cost of a page grows with its rows and not with the size of the tables.
 //!
 //! | module | what is there |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | `leftovers` | blocks and replicas by themselves, and what waits to go |
 //! | `progress` | how far a walk over them has come |
 //!
-//! Rows are in the order of an index, so that a page costs what is on it, wherever it begins.
+//! Pages follow the order of an index, so that a page costs its rows, wherever it begins.
 
 mod leftovers;
 mod owners;

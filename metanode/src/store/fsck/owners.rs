@@ -1,4 +1,4 @@
-//! Versions and parts, with the extents, blocks and replicas of each.
+//! Pages of versions and parts, with the extents, blocks and replicas of each.
 
 use cairn_protocol::id::{BlockId, NodeId};
 use sqlx::Row as _;
@@ -8,20 +8,20 @@ use crate::store::buckets::BucketId;
 use crate::store::sql_values::{id, key, number, text, to_number};
 use crate::store::{Connection, Row, StoreError};
 
-/// An owner's extent, or an owner without one, and what is known of the extent's block.
+/// An extent of an owner and its block, or an owner without extents.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnedExtent {
-    /// The bucket's name, of retired versions; `None` where the walk knows it, or the bucket is deleted.
+    /// The bucket's name, for retired versions; `None` if the walk knows it already, or the bucket is deleted.
     pub(crate) bucket: Option<String>,
     /// The owner's key.
     pub(crate) key: String,
-    /// Of parts: the upload and the part's number.
+    /// The upload and the part's number, for parts.
     pub(crate) part: Option<([u8; 16], u32)>,
     /// The version's or part's id; `None` for an upload without parts.
     pub(crate) owner: Option<[u8; 16]>,
     /// The owner's length in bytes.
     pub(crate) length: u64,
-    /// How many parts the version was completed from.
+    /// The number of parts from which the version was completed.
     pub(crate) part_count: u32,
     /// The extent, if there is one.
     pub(crate) extent: Option<CheckedExtent>,
@@ -30,21 +30,21 @@ pub(crate) struct OwnedExtent {
 /// An extent and its block.
 #[derive(Clone, Debug)]
 pub(crate) struct CheckedExtent {
-    /// Where in the owner it begins.
+    /// The offset in the owner at which it begins.
     pub(crate) object_offset: u64,
-    /// Where in the block it begins.
+    /// The offset in the block at which it begins.
     pub(crate) block_offset: u64,
-    /// Bytes.
+    /// The length in bytes.
     pub(crate) length: u64,
     /// The block.
     pub(crate) block: BlockId,
-    /// What is known of the block; `None` if it does not exist.
+    /// The block's row; `None` if it does not exist.
     pub(crate) known: Option<KnownBlock>,
-    /// Who has a replica, and whether it is good as far as is known.
+    /// The node of each replica, and whether the replica is good as far as known.
     pub(crate) holders: Vec<(NodeId, bool)>,
 }
 
-/// What is known of a block.
+/// The row of a block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KnownBlock {
     /// Its length in bytes.
@@ -53,13 +53,13 @@ pub(crate) struct KnownBlock {
     pub(crate) crc32c: u32,
     /// How many replicas it should have.
     pub(crate) replication: u32,
-    /// How many extents it thinks refer to it.
+    /// The recorded number of references.
     pub(crate) refs: i64,
-    /// Whether it waits for repair.
+    /// Whether it is in the repair queue.
     pub(crate) queued: bool,
 }
 
-/// Adds blocks and replicas to a page of extents.
+/// Joins blocks and replicas to a page of extents.
 macro_rules! with_blocks {
     ($page:literal, $order:literal) => {
         concat!(
@@ -78,7 +78,8 @@ macro_rules! with_blocks {
     };
 }
 
-/// The extents of the first owner on a page begin within it; those of all others at their beginning.
+/// Joins the extents: those of the first owner on a page from an offset on, those of all other owners from the
+/// beginning.
 pub(crate) const OBJECTS: &str = with_blocks!(
     "SELECT NULL AS bucket, versions.key, versions.version_id AS owner_id, versions.length AS owner_length,
             versions.part_count, NULL AS upload_id, NULL AS number,
@@ -106,8 +107,8 @@ pub(crate) const PARTS: &str = with_blocks!(
     "page.key, page.upload_id, page.number, page.object_offset"
 );
 
-/// Retired versions, in the order of their ids. Other garbage (parts, and versions whose extents have begun to go) has
-/// rows without an owner: they are counted, and bound the page.
+/// Retired versions, in the order of their ids. Other garbage (parts, and versions whose extents are being dropped) has
+/// rows without an owner: they count towards the limit of the page.
 pub(crate) const RETIRED: &str = with_blocks!(
     "SELECT buckets.name AS bucket, COALESCE(versions.key, CAST('' AS BLOB)) AS key,
             versions.version_id AS owner_id, versions.length AS owner_length,
@@ -132,29 +133,29 @@ pub(crate) const EXTENTS: &str = with_blocks!(
     "page.object_offset"
 );
 
-/// Where a page of a bucket's objects begins.
+/// The position at which a page of a bucket's objects begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ObjectPlace<'a> {
-    /// At this key.
+    /// The key.
     pub(crate) key: &'a str,
-    /// And there at the extents from this offset on.
+    /// The offset of the first extent, in that key's object.
     pub(crate) offset: u64,
 }
 
-/// Where a page of a bucket's parts begins.
+/// The position at which a page of a bucket's parts begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartPlace<'a> {
-    /// At this key.
+    /// The key.
     pub(crate) key: &'a str,
-    /// At this upload; an empty one is before all.
+    /// The upload. An empty id is before all uploads.
     pub(crate) upload: &'a [u8],
-    /// At this part.
+    /// The part.
     pub(crate) number: u32,
-    /// And there at the extents from this offset on.
+    /// The offset of the first extent, in that part.
     pub(crate) offset: u64,
 }
 
-/// The bucket whose name is this or the next behind it.
+/// The first bucket whose name is this one or greater.
 pub(crate) async fn bucket_from(
     connection: &mut Connection,
     name: &str,
@@ -166,7 +167,7 @@ pub(crate) async fn bucket_from(
     row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), text(&row, "name")?))).transpose()
 }
 
-/// Extents of a bucket's current objects, `max` at the most; an object without any has one row.
+/// Up to `max` extents of a bucket's current objects. An object without extents has one row.
 pub(crate) async fn objects(
     connection: &mut Connection,
     bucket: BucketId,
@@ -183,8 +184,8 @@ pub(crate) async fn objects(
     fold(&rows)
 }
 
-/// Extents of the parts of a bucket's uploads in progress, `max` at the most; a part without any, and an
-/// upload without parts, have one row.
+/// Up to `max` extents of the parts of a bucket's uploads in progress. A part without extents and an upload without
+/// parts have one row each.
 pub(crate) async fn parts(
     connection: &mut Connection,
     bucket: BucketId,
@@ -203,8 +204,8 @@ pub(crate) async fn parts(
     fold(&rows)
 }
 
-/// Extents of retired versions from the owner `from` on, and of that one from `offset` on; `max` at the most. Answers
-/// the owner of each row, whether it is a version or not.
+/// Up to `max` extents of retired versions from the owner `from` on, and of that owner from `offset` on. Returns the
+/// owner of each row, whether it is a version or not.
 pub(crate) async fn retired(
     connection: &mut Connection,
     from: &[u8],
@@ -227,7 +228,7 @@ pub(crate) async fn retired(
 /// An owner in the garbage, and its rows.
 type Group<'r> = ([u8; 16], &'r [Row]);
 
-/// The rows of each owner in the garbage, which lie together.
+/// Groups rows by their owner in the garbage. The rows of one owner are consecutive.
 fn group(rows: &[Row]) -> Result<Vec<Group<'_>>, StoreError> {
     let ids = rows
         .iter()
@@ -244,7 +245,7 @@ fn group(rows: &[Row]) -> Result<Vec<Group<'_>>, StoreError> {
     Ok(groups)
 }
 
-/// Extents of one owner from `offset` on, `max` at the most.
+/// Up to `max` extents of one owner from `offset` on.
 pub(crate) async fn extents_of(
     connection: &mut Connection,
     owner: &[u8; 16],
@@ -324,7 +325,7 @@ fn extent(row: &Row) -> Result<Option<CheckedExtent>, StoreError> {
     }))
 }
 
-/// How many parts a version has, and how many bytes they are.
+/// The number of parts of a version, and the sum of their lengths.
 pub(crate) async fn version_parts(
     connection: &mut Connection,
     version: &[u8; 16],

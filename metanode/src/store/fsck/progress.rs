@@ -1,4 +1,4 @@
-//! How far a walk has come, as far as it can be told by a look or two into an index.
+//! The progress of a walk, as far as one or two look-ups in an index can show it.
 
 use sqlx::Row as _;
 
@@ -6,7 +6,7 @@ use crate::store::buckets::BucketId;
 use crate::store::sql_values::number;
 use crate::store::{Connection, Row, StoreError};
 
-/// How many buckets have names before this one, and how many there are.
+/// The number of buckets with names before this one, and of all buckets.
 pub(crate) async fn bucket_ranks(connection: &mut Connection, name: &str) -> Result<(u64, u64), StoreError> {
     let row = sqlx::query(
         "SELECT COUNT(*) AS buckets, COUNT(CASE WHEN name < $1 THEN 1 END) AS earlier FROM buckets",
@@ -17,7 +17,7 @@ pub(crate) async fn bucket_ranks(connection: &mut Connection, name: &str) -> Res
     Ok((number(&row, "earlier")?, number(&row, "buckets")?))
 }
 
-/// The least and the greatest of something, as bytes.
+/// The least and the greatest value, as bytes.
 pub(crate) type Bounds = (Vec<u8>, Vec<u8>);
 
 /// The least and the greatest key of a bucket's current objects.
@@ -25,7 +25,8 @@ pub(crate) async fn key_bounds(
     connection: &mut Connection,
     bucket: BucketId,
 ) -> Result<Option<Bounds>, StoreError> {
-    // Two statements in one: each is one look into the index, which both at once would not be.
+    // Two subqueries, because SQLite answers each with one look-up in the index, and both aggregates at once with a
+    // scan.
     let row = sqlx::query(
         "SELECT (SELECT MIN(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS low,
                 (SELECT MAX(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS high",

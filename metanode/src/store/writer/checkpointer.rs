@@ -1,10 +1,10 @@
-//! Merging the write-ahead log into the database, beside the commits and not in them.
+//! Merges the write-ahead log into the database, outside of commits.
 //!
-//! SQLite by itself merges at the commit that makes the log longer than 1,000 pages, and from then on at every commit
-//! for as long as a reader keeps the log from being begun anew: each of these syncs the log once more, and the database.
-//! Readers that overlap may keep it so for ever
-//! (<https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files>). So the writer merges nothing, and a task with a
-//! connection of its own does it by the length of the log:
+//! By default SQLite merges at the commit that makes the log longer than 1,000 pages, and then at every commit for as
+//! long as a reader prevents the log from being restarted. Each merge syncs the log once more, and the database.
+//! Overlapping readers may prevent the restart for ever
+//! (<https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files>). So the writer does not merge. A task with
+//! a connection of its own does, depending on the length of the log:
 //!
 //! | log | what is done | who waits |
 //! |---|---|---|
@@ -12,13 +12,13 @@
 //! | [`restart`](LogLimits::restart) bytes long | the rest is merged, readers of the moment are waited for, and the log begins anew | the writer, for [`WAIT`] at the most |
 //! | [`pay`](LogLimits::pay) bytes long | the same, longer and again and again | the writer, for half of its time |
 //!
-//! A reader holds up the end of the log that is newer than its snapshot. When it is still there after the wait, it is tried again
-//! later. So the log's length is bounded by what is written while one reader stays; beyond `pay` the writer is slowed down,
-//! and not stopped, for a reader that never ends would stop it for ever.
+//! A reader prevents merging beyond its snapshot. If it is still there after the wait, the checkpointer tries again
+//! later. So the length of the log is limited by what is written while one reader stays. Beyond `pay` the writer is
+//! slowed down and not stopped, because a reader that never ends would stop it for ever.
 //!
-//! The log's file does not shrink when it begins anew, and should not: to write over it is cheaper than to let it grow. So
-//! what counts is how many pages are in it, which SQLite tells (`NOOP`, which looks at shared memory only). A file that has become
-//! longer than `restart` is cut to that length by SQLite (`journal_size_limit`).
+//! The log's file does not shrink at a restart, because overwriting is cheaper than growing. So the number of pages in
+//! the log counts, which SQLite returns (`NOOP`, which reads shared memory only). SQLite cuts a file that is longer
+//! than `restart` to that length (`journal_size_limit`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,72 +33,73 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Connection, Fault, StoreError};
 
-/// How long the writer waits for the readers of the moment, so that the log can begin anew: longer than nearly all reads.
+/// How long the writer waits for present readers so that the log can restart. It is longer than nearly all reads.
 const WAIT: Duration = Duration::from_millis(50);
 
 /// The same when the log is far too long.
 const WAIT_LONG: Duration = Duration::from_secs(1);
 
-/// After a reader stayed, or an error, it is tried again so much later, and twice as much each further time.
+/// The first pause after a reader prevented a restart, or an error. Each further pause is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause. With [`WAIT`] it keeps what a reader that never ends costs the writer below a thousandth.
+/// The longest pause. With [`WAIT`] it limits the writer's time for a reader that never ends to a thousandth.
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Merges one after another, each of what was written during the one before, that leave little for the writer to wait for.
+/// Merges in sequence before a restart. Each merges what was written during the one before, so that little is left for
+/// the writer to wait for.
 const ROUNDS_MAX: u32 = 8;
 
-/// What SQLite adds to each page in the log, in bytes (<https://www.sqlite.org/fileformat2.html#walformat>, 4.1).
+/// The size of the header of each page in the log, in bytes (<https://www.sqlite.org/fileformat2.html#walformat>, 4.1).
 const FRAME_HEADER: u64 = 24;
 
-/// How long the write-ahead log may get, in bytes.
+/// Limits on the length of the write-ahead log, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct LogLimits {
-    /// Transactions between two looks at the log.
+    /// The number of transactions between two looks at the log.
     pub(in crate::store) transactions: u64,
-    /// Above so much that is not merged, it is merged.
+    /// The log is merged when more than this is not merged.
     pub(in crate::store) merge: u64,
-    /// Above so much it is to begin anew.
+    /// The log is restarted when it is longer than this.
     pub(in crate::store) restart: u64,
-    /// Above so much the writer pays.
+    /// The writer is slowed down when the log is longer than this.
     pub(in crate::store) pay: u64,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
         Self {
-            // Some MiB at the most, for a transaction is closed by the time that it takes.
+            // Some MiB at most, because a transaction is limited in time.
             transactions: 16,
             // A tenth of a second of a disk's time.
             merge: 16 << 20,
-            // Seconds of a bulk load, and nothing on a disk that holds a metanode's database.
+            // Some seconds of a bulk load, and a small part of a disk for a metanode's database.
             restart: 64 << 20,
-            // What a start after a crash reads in seconds.
+            // What a start after a crash reads within seconds.
             pay: 1 << 30,
         }
     }
 }
 
-/// What is in the log, in pages.
+/// The content of the log, in pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Length {
     pub(super) pages: u64,
-    /// How many of them are in the database too.
+    /// The number of pages that are also in the database.
     pub(super) merged: u64,
 }
 
-/// What the checkpointer did so far.
+/// Counters of the checkpointer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
-    /// The log when it was looked at last.
+    /// The content of the log at the last look.
     pub(super) length: Length,
-    /// How often it began anew.
+    /// The number of restarts.
     pub(super) restarts: u64,
-    /// How often a reader kept it from that.
+    /// How often a reader prevented a restart.
     pub(super) busy: u64,
 }
 
-/// The writer's hold on the task that merges.
+/// The writer's handle of the checkpointer's task.
 pub(super) struct Checkpointer {
     turns: Arc<Mutex<()>>,
     stop: CancellationToken,
@@ -131,8 +132,8 @@ impl Checkpointer {
         Self { turns, stop, task }
     }
 
-    /// Held by a transaction while it is open, and by the checkpointer while it has the writer wait. SQLite's own lock
-    /// would do, but who waits for it looks again and again, and hardly ever finds it free beside a busy writer.
+    /// The lock that a transaction holds while it is open, and the checkpointer while the writer waits for it. SQLite's
+    /// own lock would do, but a waiter polls it, and rarely finds it free beside a busy writer.
     pub(super) fn turns(&self) -> Arc<Mutex<()>> {
         self.turns.clone()
     }
@@ -140,12 +141,12 @@ impl Checkpointer {
     /// Ends the task, and waits until its connection is closed.
     pub(super) async fn stop(&mut self) {
         self.stop.cancel();
-        // An error means that it panicked, which was logged; then there is nothing to wait for.
+        // An error means that the task panicked, which was logged. Then there is nothing to wait for.
         let _ = (&mut self.task).await;
     }
 }
 
-/// When something that failed is tried again.
+/// When a failed step is tried again.
 #[derive(Debug, Default)]
 struct Backoff {
     until: Option<Duration>,
@@ -162,7 +163,7 @@ impl Backoff {
         self.until = Some(now + self.pause);
     }
 
-    /// It is tried again soon, however often it failed.
+    /// Sets the shortest pause, independent of the number of failures.
     fn extend_a_little(&mut self, now: Duration) {
         self.until = Some(now + PAUSE);
     }
@@ -179,18 +180,18 @@ struct Task {
     env: Env,
     ended: watch::Receiver<u64>,
     turns: Arc<Mutex<()>>,
-    /// Bytes of a page in the log; 0 while they are not known.
+    /// The size of a page in the log, in bytes; 0 while it is not known.
     page: u64,
-    /// The database could not be written.
+    /// Pauses after errors of the database.
     failures: Backoff,
-    /// A reader stayed.
+    /// Pauses after readers that stayed.
     readers: Backoff,
     progress: watch::Sender<Progress>,
 }
 
 impl Task {
     async fn run(mut self, stop: CancellationToken) {
-        // A metanode that ended at once may have left a long log.
+        // A metanode that was killed may have left a long log.
         while !stop.is_cancelled() {
             let seen = *self.ended.borrow();
             self.look_unless_failing().await;
@@ -205,7 +206,8 @@ impl Task {
         }
     }
 
-    /// Waits for so many transactions, or until something is to be tried again. `false` when there is nothing to wait for.
+    /// Waits for this many transactions, or until a step is to be tried again. Returns `false` when the writer has
+    /// ended.
     async fn wait(&mut self, stop: &CancellationToken, transactions: u64) -> bool {
         let now = self.env.monotonic();
         let (env, until) = (self.env.clone(), self.failures.until.or(self.readers.until));
@@ -269,10 +271,10 @@ impl Task {
         pages.saturating_mul(self.page)
     }
 
-    /// Has the log begin anew with the next commit, if readers let it.
+    /// Makes the log restart with the next commit, if readers allow it.
     async fn restart(&mut self, connection: &mut Connection, mut length: Length) -> Result<(), StoreError> {
-        // What is merged beside the commits, the writer need not wait for; nor for the sync of the database, which SQLite
-        // leaves out unless everything is merged.
+        // The writer need not wait for what is merged outside of commits, nor for the sync of the database, which
+        // SQLite does only when everything is merged.
         for _ in 0..ROUNDS_MAX {
             if length.merged >= length.pages {
                 break;
@@ -315,17 +317,17 @@ impl Task {
     }
 }
 
-/// What a checkpoint answers.
+/// The result of a checkpoint.
 struct Answer {
-    /// Readers, or another program, kept it from being complete.
+    /// Whether readers, or another program, prevented a complete one.
     busy: bool,
     length: Length,
 }
 
-/// Runs one of SQLite's checkpoints.
+/// Runs a checkpoint of SQLite.
 async fn checkpoint(connection: &mut Connection, sql: &'static str) -> Result<Answer, StoreError> {
     let row = sqlx::query(sql).fetch_one(connection).await?;
-    // Columns: whether it was blocked, pages in the log, pages merged; -1 for what is not known
+    // The columns: whether it was blocked, pages in the log, pages merged; -1 if not known
     // (https://www.sqlite.org/pragma.html#pragma_wal_checkpoint).
     let count = |column: i64| u64::try_from(column).unwrap_or_default();
     let length = Length { pages: count(row.try_get(1)?), merged: count(row.try_get(2)?) };
@@ -338,7 +340,7 @@ async fn set_timeout(connection: &mut Connection, timeout: Duration) -> Result<(
     Ok(())
 }
 
-/// Merges the whole log, at the end, when there are no readers any more.
+/// Merges the whole log at the end, when there are no readers any more.
 pub(super) async fn merge_all(connection: &mut Connection) {
     match checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await {
         Ok(Answer { busy: false, .. }) => {}

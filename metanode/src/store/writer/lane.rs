@@ -1,10 +1,10 @@
-//! The two kinds of mutations, by who waits for them.
+//! The two lanes of mutations, by who waits for them.
 
-/// Who waits for a mutation.
+/// The lane of a mutation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// A client, or an operator.
+    /// A client or an operator waits.
     Client,
-    /// Workers, reports, heartbeats: what may come a little later.
+    /// Workers, reports and heartbeats: no client waits.
     Background,
 }

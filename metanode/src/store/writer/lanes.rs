@@ -1,4 +1,4 @@
-//! Two queues of mutations, and whose turn it is.
+//! Two queues of mutations, and the rule which of them is served next.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use super::batch::Batch;
 use super::lane::Lane;
 use super::mutation::Mutation;
 
-/// Mutations that may wait in a lane. Further callers wait for a place, which holds back who sends to them.
+/// Upper limit of mutations in a lane. Further callers wait for a place, which slows down the senders.
 const QUEUE_MAX: usize = 1024;
 
-/// After a mutation of the background, clients that wait have the writer for so many times as long as it took: the
-/// background keeps a quarter of the writer's time, however many clients there are.
+/// After a background mutation, waiting clients have the writer for this many times as long as it took. So the
+/// background gets a quarter of the writer's time, for any number of clients.
 const CLIENTS_SHARE: u32 = 3;
 
-/// They have it for so long at the most: what took very long is rare, and must not stop the background.
+/// Upper limit of that time. A background mutation that takes very long is rare, and must not stop the background.
 const CLIENTS_TIME_MAX: Duration = Duration::from_millis(100);
 
-/// Transactions that may pass while the background waits, whatever the clock says.
+/// Upper limit of transactions without a background mutation while one waits, even if the clock stands still.
 const PASSED_OVER_MAX: u32 = 16;
 
-/// The ends of the queues where mutations go in. Cheap to clone.
+/// The sending ends of the queues.
 #[derive(Clone, Debug)]
 pub(super) struct Entrances {
     clients: mpsc::Sender<Box<dyn Mutation>>,
@@ -30,7 +30,7 @@ pub(super) struct Entrances {
 }
 
 impl Entrances {
-    /// Waits for a place in the lane. `false` when the writer is closed.
+    /// Waits for a place in the lane. Returns `false` when the writer is closed.
     pub(super) async fn enter(&self, lane: Lane, mutation: Box<dyn Mutation>) -> bool {
         let queue = match lane {
             Lane::Client => &self.clients,
@@ -39,22 +39,22 @@ impl Entrances {
         queue.send(mutation).await.is_ok()
     }
 
-    /// Lets nothing in any more, and waits until everything that waited is done.
+    /// Closes the queues, and waits until all waiting mutations have run.
     pub(super) async fn close(&self) {
         let (reply, closed) = oneshot::channel();
         if self.close.send(reply).await.is_ok() {
-            // An error means that the writer ended, which is what was wanted.
+            // An error means that the writer has ended, which is the goal.
             let _ = closed.await;
         }
     }
 }
 
-/// The ends of the queues where the writer takes mutations out: within a lane in the order in which they came.
+/// The receiving ends of the queues. Within a lane mutations keep the order in which they were sent.
 pub(super) struct Lanes {
     clients: mpsc::Receiver<Box<dyn Mutation>>,
     background: mpsc::Receiver<Box<dyn Mutation>>,
     close: mpsc::Receiver<oneshot::Sender<()>>,
-    /// Who waits for the end.
+    /// The callers that wait for the end.
     closing: Vec<oneshot::Sender<()>>,
     shares: Shares,
 }
@@ -70,7 +70,7 @@ impl Lanes {
         (entrances, lanes)
     }
 
-    /// Waits for the mutation that begins the next transaction; `None` when there will be none any more.
+    /// Waits for the first mutation of the next transaction; `None` when the queues are closed and empty.
     pub(super) async fn first(&mut self) -> Option<(Lane, Box<dyn Mutation>)> {
         loop {
             tokio::select! {
@@ -87,8 +87,8 @@ impl Lanes {
         }
     }
 
-    /// The next mutation of this transaction, of those that wait now. Clients come first, also when they came while the
-    /// transaction was open.
+    /// The next mutation of this transaction, of those that wait now. Clients come first, even those that arrived while
+    /// the transaction was open.
     pub(super) fn next(&mut self, batch: &Batch, now: Duration) -> Option<(Lane, Box<dyn Mutation>)> {
         if !batch.is_full(now)
             && let Ok(mutation) = self.clients.try_recv()
@@ -97,7 +97,7 @@ impl Lanes {
         }
         let beside_clients = batch.has(Lane::Client) || !self.clients.is_empty();
         let background_may = if beside_clients {
-            // Clients wait for this transaction or the next one.
+            // A waiting client's mutation is in this transaction or the next one.
             !batch.has(Lane::Background) && self.shares.is_due(now)
         } else {
             !batch.is_full(now)
@@ -112,29 +112,29 @@ impl Lanes {
         client.or_else(|_| self.background.try_recv().map(|mutation| (Lane::Background, mutation))).ok()
     }
 
-    /// A mutation of the background ended that took so long.
+    /// Records how long a background mutation took.
     pub(super) fn background_ran(&mut self, took: Duration, now: Duration) {
         self.shares.background_ran(took, now);
     }
 
-    /// A transaction ended.
+    /// Records the end of a transaction.
     pub(super) fn ended(&mut self, batch: &Batch) {
         let passed_over = !batch.has(Lane::Background) && !self.background.is_empty();
         self.shares.ended(passed_over);
     }
 
-    /// Who waits for the end.
+    /// Takes the callers that wait for the end.
     pub(super) fn into_closing(self) -> Vec<oneshot::Sender<()>> {
         self.closing
     }
 }
 
-/// When the background has its turn beside clients.
+/// The rule that gives the background its share beside clients.
 #[derive(Debug, Default)]
 struct Shares {
-    /// Until when the writer is the clients'.
+    /// The time until which clients have the writer.
     clients_until: Duration,
-    /// Transactions that passed since, while the background waited.
+    /// Transactions since then, while the background waited.
     passed_over: u32,
 }
 
@@ -167,7 +167,7 @@ mod tests {
         assert!(!shares.is_due(21 * MS) && shares.is_due(22 * MS));
         shares.background_ran(60_000 * MS, 10 * MS);
         assert!(!shares.is_due(109 * MS) && shares.is_due(110 * MS));
-        // The clock stands still.
+        // The clock does not move.
         for _ in 0..PASSED_OVER_MAX {
             assert!(!shares.is_due(10 * MS));
             shares.ended(true);

@@ -1,5 +1,5 @@
-//! Group commit: one task runs all mutations that wait in one transaction with a savepoint each, commits once, and then
-//! answers all. Durability costs one sync of the log per commit, so the more wait, the less each pays.
+//! Group commit: one task runs all waiting mutations in one transaction, with a savepoint for each, commits once, and
+//! then answers all callers. A commit costs one sync of the log, which its mutations share.
 //!
 //! | module | what is there |
 //! |---|---|
@@ -38,7 +38,7 @@ use self::mutation::Waiting;
 use self::task::{Opening, Task};
 use super::{BoxFuture, Connection, StoreError};
 
-/// The way to the writer's task. Cheap to clone.
+/// The interface to the writer's task. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     lanes: Entrances,
@@ -50,8 +50,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer's task on `connection`; after a failure it opens another one by `options`. `merging` is how the
-    /// connection is opened that merges the log.
+    /// Starts the writer's task on `connection`. After a failure it opens another one with `options`. `merging` are the
+    /// options of the connection that merges the log.
     pub(super) fn start(
         connection: Connection,
         options: SqliteConnectOptions,
@@ -88,17 +88,17 @@ impl Writer {
         }
     }
 
-    /// Changes count as made by this start of the metanode from the next transaction on.
+    /// Attributes changes from the next transaction on to this start of the metanode.
     pub(super) fn begin_opening(&self, opening: OpeningId) {
         self.opening.begin(opening);
     }
 
-    /// The latest generation that is on stable storage; none before the first transaction.
+    /// The latest durable generation; `None` before the first transaction.
     pub(super) fn generation(&self) -> Option<Generation> {
         *self.generation.borrow()
     }
 
-    /// How many transactions have ended, well or not.
+    /// The number of transactions that have ended, successful or not.
     pub(super) fn ended(&self) -> watch::Receiver<u64> {
         self.ended.clone()
     }
@@ -127,7 +127,7 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
 
-    /// Waits until everything that waited is done and the file is closed.
+    /// Waits until all waiting mutations have run and the file is closed.
     pub(super) async fn close(&self) {
         self.lanes.close().await;
     }

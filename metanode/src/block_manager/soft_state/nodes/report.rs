@@ -111,7 +111,7 @@ impl Report {
         std::mem::take(&mut self.put_off)
     }
 
-    /// They are being deleted; the next report counts anew.
+    /// They are being deleted. The next report counts again.
     pub(crate) fn forget_unknown(&mut self) {
         self.unknown = Unknown::default();
     }
