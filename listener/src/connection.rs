@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt;
+use tower::util::BoxCloneService;
 
 use super::activity::{Activity, Expiry};
 use super::body::{RequestBody, ResponseBody};
@@ -40,18 +41,25 @@ const STREAM_BUFFER_MAX: usize = 64 * 1024;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const CROWDED_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// A connection's stream, of any type. So hyper is compiled once, and not for each kind of stream and service.
+pub(super) type BoxedStream = Box<dyn Stream>;
+
+/// A service of any type.
+pub(super) type BoxedService = BoxCloneService<Request<Body>, Response<Body>, Infallible>;
+
+/// Both directions of a connection.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
 /// Serves one connection to its end.
-pub(super) async fn run<T, S>(
-    stream: T,
+pub(super) async fn run(
+    stream: BoxedStream,
     address: SocketAddr,
     activity: Arc<Activity>,
-    service: S,
+    service: BoxedService,
     shared: Arc<Shared>,
-) where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-{
+) {
     let peer = Peer { address, tls: shared.tls.is_some() };
     let killed = shared.kill.clone();
     let work = async {
@@ -63,7 +71,7 @@ pub(super) async fn run<T, S>(
             outcome = handshake => match outcome {
                 Ok(stream) => {
                     activity.begin_head();
-                    detect(stream, peer, activity, service, &shared).await;
+                    detect(Box::new(stream), peer, activity, service, &shared).await;
                 }
                 Err(error) => tls::report(address, &error, &shared.failed_handshakes),
             },
@@ -81,12 +89,13 @@ pub(super) async fn run<T, S>(
 }
 
 /// Finds out what the client speaks, and serves it.
-async fn detect<T, S>(stream: T, peer: Peer, activity: Arc<Activity>, service: S, shared: &Arc<Shared>)
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-{
+async fn detect(
+    stream: BoxedStream,
+    peer: Peer,
+    activity: Arc<Activity>,
+    service: BoxedService,
+    shared: &Arc<Shared>,
+) {
     let stall = |timeout, pace| Stall::new(shared.env.clone(), timeout, pace);
     let unread = stall(shared.limits.write_stall_timeout, pace(&shared.limits));
     let linger = stall(LINGER_TIMEOUT, Pace::new(0, LINGER_TIMEOUT));
@@ -114,16 +123,13 @@ where
     }
 }
 
-async fn answer<S>(
-    service: S,
+async fn answer(
+    service: BoxedService,
     request: Request<Incoming>,
     peer: Peer,
     activity: Arc<Activity>,
     shared: Arc<Shared>,
-) -> Result<Response<Body>, Infallible>
-where
-    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
+) -> Result<Response<Body>, Infallible> {
     let in_flight = activity.begin(pace(&shared.limits));
     let stall = Stall::new(shared.env.clone(), shared.limits.body_idle_timeout, pace(&shared.limits));
     let mut request = request.map(|body| Body::new(RequestBody::new(body, stall, activity)));

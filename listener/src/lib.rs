@@ -191,6 +191,7 @@ where
     let crowd = Crowd::new(env.clone(), limits.connections_max, address_max, complaints);
     let shared = Arc::new(Shared { env, limits, tls, crowd, shutdown, kill, failed_handshakes });
     let connections = TaskTracker::new();
+    let service = connection::BoxedService::new(service);
     loop {
         let next = async {
             let (stream, address) = accept::accept(&mut accept, &shared).await;
@@ -202,7 +203,8 @@ where
             next = next => next,
         };
         let Some((place, activity)) = entered else { continue };
-        let connection = connection::run(stream, address, activity, service.clone(), shared.clone());
+        let connection =
+            connection::run(Box::new(stream), address, activity, service.clone(), shared.clone());
         connections.spawn(async move {
             connection.await;
             drop(place);
