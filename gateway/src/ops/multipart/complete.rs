@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_of_the_object_is_the_one_under_which_the_client_reached_us() {
+    fn the_location_has_the_host_that_the_client_used() {
         let upload = UploadId(uuid::Uuid::nil());
         let target = UploadRef { bucket: "photos".into(), key: "a b".into(), upload };
         let headers =
