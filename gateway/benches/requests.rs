@@ -1,5 +1,5 @@
-//! What each request costs before its operation begins: the check of a Signature Version 4, and the decoding of an
-//! `aws-chunked` body of 8 MiB, whose chunks are signed or not.
+//! Benchmarks of the work that precedes an operation: the check of a Signature Version 4, and the decoding of an
+//! `aws-chunked` body of 8 MiB, with and without signed chunks.
 
 use std::hint::black_box;
 
@@ -18,7 +18,7 @@ const CHUNK: usize = 64 * 1024;
 const CHUNKS: usize = 128;
 const LENGTH: u64 = (CHUNK * CHUNKS) as u64;
 
-/// The first example of "Signature Calculations for the Authorization Header" in AWS's documentation, and its time.
+/// The first example of "Signature Calculations for the Authorization Header" in AWS's documentation, verified at its date.
 fn signature(criterion: &mut Criterion) {
     const NOW: Timestamp = Timestamp(1_369_353_600_000);
     let mut headers = HeaderMap::new();

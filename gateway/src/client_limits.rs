@@ -84,7 +84,7 @@ mod tests {
     use crate::response;
 
     #[test]
-    fn each_client_has_its_own_limit_until_its_answers_have_ended() {
+    fn a_request_counts_against_its_clients_limit_until_its_response_ends() {
         let requests = RequestsInFlight::default();
         let key = |name: &str| ClientIdentity::Key(name.to_owned());
         let first = requests.enter(key("a"), 2).unwrap();

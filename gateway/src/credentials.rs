@@ -28,7 +28,8 @@ use tokio::sync::{Semaphore, watch};
 use crate::auth::SecretKey;
 use crate::error::S3Result;
 
-/// How long a secret is used without a new look-up. A deleted key is refused after this time at the latest.
+/// How long a secret is used without a new look-up. If the metanode answers, a deleted key is refused after this time at the
+/// latest.
 pub(crate) const FRESH_FOR: Duration = Duration::from_secs(5);
 
 /// How long a secret is used while the metanode does not answer, counted from its last answer. Nearly all requests need
@@ -150,7 +151,7 @@ impl Keyring {
     /// The secret of an access key; `None` if the key does not exist.
     ///
     /// # Errors
-    /// The metanode's, if it does not answer and no cached secret may be used.
+    /// The error of the metanode, if it does not answer and no cached secret may be used.
     pub async fn secret(&self, access_key: &str) -> S3Result<Option<Arc<SecretKey>>> {
         if access_key.len() > ACCESS_KEY_LENGTH_MAX {
             return Ok(None);
@@ -164,7 +165,7 @@ impl Keyring {
     /// The current secret of an access key, if it differs from `used`, with which a signature did not match.
     ///
     /// # Errors
-    /// As [`secret`](Self::secret).
+    /// The errors of [`secret`](Self::secret).
     pub async fn newer(&self, access_key: &str, used: &SecretKey) -> S3Result<Option<Arc<SecretKey>>> {
         let Some(flight) = self.0.recheck(access_key) else { return Ok(None) };
         let secret = self.0.outcome(access_key, flight).await?;

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_still_sending_is_not_answered() {
+    async fn no_response_begins_while_the_client_still_sends() {
         let (env, clock) = Env::manual(1, Timestamp(0));
         let frames = futures_util::stream::iter([Ok::<_, std::io::Error>("half of it")]);
         let (body, sending) = track(Body::from_stream(frames.chain(futures_util::stream::pending())));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_ends_soon_is_answered_as_it_ended() {
+    async fn an_operation_that_ends_soon_gets_its_own_status() {
         let (env, _) = Env::manual(1, Timestamp(0));
         let (_, sent) = track(Body::empty());
         let mut work: Work = async { Err(S3Error::new(ErrorCode::PreconditionFailed)) }.boxed();

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_there_or_not_or_wrong() {
+    fn a_header_is_missing_or_a_text_or_an_error() {
         let read = |values: &[&[u8]]| single(&headers(values), "x-a").map(|text| text.map(str::to_owned));
         assert_eq!(read(&[]).unwrap(), None);
         assert_eq!(read(&[b""]).unwrap().as_deref(), Some(""));

@@ -1,17 +1,17 @@
-//! The S3 edge of Cairn: what S3 clients talk to.
+//! The gateway of Cairn: the part that speaks S3 with clients.
 //!
 //! A request passes these modules in this order:
 //!
 //! | module | what is there |
 //! |---|---|
 //! | `server` | the start and the end of a gateway's listener |
-//! | `service` | what happens to every request: id, framing, authentication, route, log |
+//! | `service` | the steps of every request: id, framing, authentication, route, log |
 //! | `client_limits` | how many requests each client may have in flight |
 //! | [`auth`] | signatures: `header_auth` and `presign` parse them, `claim` verifies them; no IO |
 //! | `credentials` | the secret keys, fetched from the metanode |
-//! | `caller` | who sent a request, once that is proven |
+//! | `caller` | the verified caller of a request |
 //! | `route` | from method, target, query and headers to an operation |
-//! | `admission` | the head of a request, reduced to what its operation declares; what else is refused |
+//! | `admission` | reduces the head of a request to what its operation declares, or refuses it |
 //! | `request`, `response` | what an operation gets and returns; an error as HTTP (`response::error`) |
 //! | `ops` | the operations, one file each, a folder per resource; `ops::unbuilt` lists those that are missing |
 //! | `early` | answers that begin before the work is done, so that clients do not time out |
@@ -20,7 +20,7 @@
 //!
 //! | module | what is there |
 //! |---|---|
-//! | `declaration` | what S3 knows of each operation: headers, parameters, elements, and which of them work |
+//! | `declaration` | the members of each operation: headers, parameters, elements, and which of them work |
 //! | [`operations_table`] | all declarations as JSON and as `docs/s3.md` |
 //! | [`body`] | request bodies: `chunked` removes aws-chunked, `verify` checks all digests in one pass |
 //! | [`data`] | the data path: bodies to blocks and back, see below |
@@ -28,21 +28,21 @@
 //! | [`checksum`] | `x-amz-checksum-*`: compute, combine, show |
 //! | [`types`] | parts of requests, parsed: names, ranges, conditions, tags, dates |
 //! | `headers`, [`uri`], [`xml`] | header values as text, percent-encoding, documents |
-//! | `error` | S3's error codes, and what metadata errors become |
-//! | `gateway`, `config` | what all requests share, and its settings |
+//! | `error` | S3's error codes, and the S3 error for each error of the metanode |
+//! | `gateway`, `config` | the state that all requests share, and its settings |
 //!
 //! # Where to find it in the data path
 //!
-//! | question | file |
+//! | task | file |
 //! |---|---|
-//! | How does a body become blocks? | `data/upload.rs`, one block: `data/buffer.rs`, its way to datanodes: `data/send.rs` |
-//! | Who takes grants, and ahead of need? | `data/grants.rs` |
-//! | Who renews a lease, and returns unused grants? | `data/lease.rs` |
-//! | Who commits, and repeats a commit? | `data/commit.rs`; a block lost before its commit: `data/rewrite.rs` |
-//! | Who reads an object, and retries another replica? | `data/reader.rs` |
-//! | Where are the chunks of a range checked? | `data/replica.rs` |
-//! | Who keeps a version that is being read? | `data/reads.rs` |
-//! | Who limits memory? | `data/budget.rs`, in turn: `data/fair.rs`, for slow clients: `data/slow_clients.rs` |
+//! | divide a body into blocks | `data/upload.rs`; fill one block: `data/buffer.rs`; send it to datanodes: `data/send.rs` |
+//! | take grants ahead of need | `data/grants.rs` |
+//! | renew a lease, return unused grants | `data/lease.rs` |
+//! | commit, and repeat a commit | `data/commit.rs`; write a block again that was lost before: `data/rewrite.rs` |
+//! | read an object, and try another replica | `data/reader.rs` |
+//! | check the chunks of a range | `data/replica.rs` |
+//! | keep a version that is being read | `data/reads.rs` |
+//! | limit memory | `data/budget.rs`; in turn: `data/fair.rs`; for slow clients: `data/slow_clients.rs` |
 //!
 //! # To add an operation
 //!

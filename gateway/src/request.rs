@@ -89,7 +89,7 @@ impl Request {
     /// What the headers declare about the body.
     ///
     /// # Errors
-    /// As [`PayloadSpec::parse`].
+    /// The errors of [`PayloadSpec::parse`].
     pub(crate) fn payload_spec(&self) -> S3Result<PayloadSpec> {
         PayloadSpec::parse(&self.headers, self.caller.content())
     }
@@ -100,7 +100,7 @@ impl Request {
     /// bytes, and AWS's JavaScript SDK from version 3.729 on puts the checksum of an empty body there.
     ///
     /// # Errors
-    /// As [`PayloadSpec::parse`].
+    /// The errors of [`PayloadSpec::parse`].
     pub(crate) fn upload_spec(&self) -> S3Result<PayloadSpec> {
         let mut headers = self.headers.clone();
         for name in self.from_query.iter().filter(|name| is_checksum_of_body(name)) {
@@ -154,7 +154,7 @@ impl RequestBody {
     /// Reads the body as an XML document, or as nothing if it is empty.
     ///
     /// # Errors
-    /// As [`document`](Self::document).
+    /// The errors of [`document`](Self::document), except for the one for an empty body.
     pub(crate) async fn optional_document(self, request: &Request, root: &str) -> S3Result<Option<Element>> {
         if !request.headers.contains_key(http::header::CONTENT_LENGTH)
             && !request.headers.contains_key(http::header::TRANSFER_ENCODING)

@@ -6,11 +6,12 @@ use backon::{ConstantBuilder, Retryable};
 use cairn_protocol::env::Env;
 use cairn_protocol::metadata::MetadataError;
 
-/// Makes `attempt` again while the metanode is [`Unavailable`](MetadataError::Unavailable), with a pause of `delay`. The last
-/// attempt begins before `patience` is over. `notify` gets the error of each attempt that is followed by another one.
+/// Repeats `attempt` while the metanode is [`Unavailable`](MetadataError::Unavailable), with a pause of `delay`. No retry is
+/// scheduled after `patience`, so the last attempt begins up to `delay` later. `notify` gets the error of each attempt that
+/// is retried.
 ///
 /// # Errors
-/// That of the last attempt.
+/// The error of the last attempt.
 pub(crate) async fn while_unavailable<T, F>(
     env: &Env,
     (delay, patience): (Duration, Duration),

@@ -44,14 +44,14 @@ pub(crate) struct S3Service {
 }
 
 impl S3Service {
-    /// Serves this gateway to the owners of the keys in its keyring.
+    /// A service over this gateway.
     pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
         let host_id = STANDARD.encode(gateway.env.random_bytes::<32>());
         Self { gateway, host_id: host_id.into() }
     }
 
     async fn answer(self, request: http::Request<Body>) -> Response {
-        // A signed request for this path is one for an object whose bucket is in the host name.
+        // A request for this path with a signature may be for an object whose bucket is in the host name.
         let is_signed =
             request.headers().contains_key(header::AUTHORIZATION) || request.uri().query().is_some();
         if request.uri().path() == HEALTH_PATH && !is_signed {
@@ -164,7 +164,8 @@ impl S3Service {
                 "CORSResponse: CORS is not enabled for this bucket.",
             ));
         }
-        // Version 2 signs these as headers, version 4 as parameters.
+        // A signature of version 2 covers headers in the query as headers, one of version 4 as parameters. So they are moved
+        // before or after the check.
         let mut from_query = Vec::new();
         if self.gateway.config.sigv2 && is_version_two(&query) {
             from_query.extend(unhoist_headers(&mut query, &mut parts.headers)?);
@@ -217,7 +218,7 @@ impl S3Service {
     }
 }
 
-/// The resource, as logs and error documents name it.
+/// The facts about a request that logs and error documents contain.
 struct Asked<'a> {
     method: &'a Method,
     path: &'a str,

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_keep_order_and_know_plus() {
+    fn queries_keep_their_order_and_decode_plus() {
         let query = Query::parse("prefix=a+b%2Bc&acl&x==&&y=").unwrap();
         assert_eq!(query.get("prefix"), Some("a b+c"));
         assert_eq!(query.get("acl"), Some(""));

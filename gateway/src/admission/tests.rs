@@ -39,7 +39,7 @@ const REQUEST: Option<ErrorCode> = Some(ErrorCode::InvalidRequest);
 /// A global list of known headers refused a header that AWS's C++ SDK sends with every request. Users of that SDK could
 /// not do anything.
 #[test]
-fn what_aws_does_not_define_for_an_operation_is_ignored_and_cannot_be_read() {
+fn members_that_aws_does_not_define_are_ignored_and_cannot_be_read() {
     let sent = [
         ("host", "localhost"),
         ("x-amz-api-version", "2006-03-01"),
@@ -64,7 +64,7 @@ fn what_aws_does_not_define_for_an_operation_is_ignored_and_cannot_be_read() {
 }
 
 #[test]
-fn what_aws_defines_and_is_not_built_is_refused() {
+fn members_that_are_not_implemented_are_refused() {
     for (name, value) in [
         ("x-amz-acl", "public-read"),
         ("x-amz-grant-read", "id=1"),
@@ -91,7 +91,7 @@ fn what_aws_defines_and_is_not_built_is_refused() {
 
 /// Cairn answered 501 to all of these, or ignored them.
 #[test]
-fn values_that_aws_does_not_know_get_its_own_answers() {
+fn values_unknown_to_aws_get_the_error_of_aws() {
     let encryption = Some(ErrorCode::InvalidEncryptionAlgorithmError);
     for (name, value, code) in [
         ("x-amz-acl", "junk", ARGUMENT),
@@ -125,7 +125,7 @@ fn values_that_aws_does_not_know_get_its_own_answers() {
 }
 
 #[test]
-fn what_is_so_anyway_can_be_asked_for() {
+fn values_that_are_in_force_anyway_are_accepted() {
     for (name, value) in [
         ("x-amz-acl", "private"),
         ("x-amz-acl", "bucket-owner-full-control"),
@@ -234,7 +234,7 @@ fn names_are_unique_and_selectors_tell_operations_apart() {
 }
 
 #[test]
-fn the_page_of_what_works_is_up_to_date() {
+fn the_page_of_operations_is_up_to_date() {
     let page = include_str!("../../../docs/s3.md");
     assert!(page == operations_table::markdown(), "run: cairn s3-operations --markdown > docs/s3.md");
 }

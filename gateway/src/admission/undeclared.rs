@@ -85,8 +85,8 @@ pub(super) fn check_parameter(declaration: &Declaration, name: &str, value: &str
     .detail("Parameter", name))
 }
 
-/// A selector of another operation on this method and resource. It did not select that operation, because its value is
-/// wrong or a second selector is missing.
+/// Refuses a selector of another operation with this method and resource. It did not select that operation, because its
+/// value is wrong or a second selector is missing.
 fn check_selector(method: Verb, resource: Resource, name: &str, value: &str) -> S3Result<()> {
     let operations = route::declarations()
         .filter(|other| other.method == method && other.resource == resource && other.has_subresource(name));

@@ -124,7 +124,7 @@ fn presigned(change: impl Fn(&str) -> String) -> Example {
 
 /// The example of "Authenticating Requests: Using Query Parameters".
 #[test]
-fn the_presigned_example_of_the_documentation_is_good_for_its_day() {
+fn the_presigned_example_of_the_documentation_is_valid_for_its_day() {
     let example = presigned(str::to_owned);
     assert!(example.verify_at(NOW).unwrap().is_presigned());
     let day = Duration::from_secs(86_400);
@@ -199,7 +199,7 @@ fn a_wrong_region_is_answered_with_the_right_one() {
 }
 
 #[test]
-fn what_is_no_signature_of_version_four_is_refused_in_words() {
+fn other_authorizations_are_refused_with_the_reason() {
     let good = authorization("host;x-amz-content-sha256;x-amz-date", LIFECYCLE);
     let cases: [(&str, ErrorCode); 9] = [
         ("AWS AKIAIOSFODNN7EXAMPLE:frJIUN8DYpKDtOLCwo//yllqDzg=", ErrorCode::InvalidRequest),

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_documentation_is_good_until_it_expires() {
+    fn the_example_of_the_documentation_is_valid_until_it_expires() {
         let headers = HeaderMap::new();
         let at = |now| verify("/photos/puppy.jpg", EXAMPLE, &headers, now);
         assert!(at(EXPIRES).is_ok());
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_added_or_changed_is_refused() {
+    fn any_added_or_changed_part_is_refused() {
         let none = HeaderMap::new();
         let mut amz = HeaderMap::new();
         amz.insert("x-amz-acl", http::HeaderValue::from_static("private"));

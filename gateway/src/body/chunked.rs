@@ -1,4 +1,4 @@
-//! Takes off the aws-chunked framing.
+//! Removes the aws-chunked framing of a body.
 //!
 //! ```text
 //! <size in hex>[;chunk-signature=<64 hex digits>]CRLF <bytes> CRLF     any number of times
@@ -10,8 +10,8 @@
 //! Source: Amazon S3 API Reference, "Signature Calculations for the Authorization Header: Transferring
 //! Payload in Multiple Chunks (Chunked Upload)", and the same "Including trailing headers".
 //!
-//! A chunk's bytes are handed on before its signature can be checked, as slices of what came in: nothing
-//! is buffered but framing lines. An error at the end of the chunk says that they must be thrown away.
+//! The decoder buffers framing lines only. It returns a chunk's bytes as slices of the input, before it can check the
+//! chunk's signature. If the check at the end of the chunk fails, the caller must discard them.
 
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
@@ -19,20 +19,22 @@ use sha2::{Digest, Sha256};
 use crate::auth::{ChunkSigner, Signature};
 use crate::error::{ErrorCode, S3Error, S3Result};
 
-/// A size (16 hex digits at most) and a signature fit in 100 bytes; more is an attempt to fill memory.
+/// The maximum length of a chunk's first line in bytes. A size (up to 16 hex digits) and a signature fit in 100 bytes.
+/// The limit keeps a client from filling the memory.
 const HEADER_MAX: usize = 256;
 
-/// Trailers hold one checksum and one signature; more is an attempt to fill memory.
+/// The maximum length of all trailers in bytes. They contain one checksum and one signature. The limit keeps a client from
+/// filling the memory.
 const TRAILERS_MAX: usize = 4096;
 
-/// What the chunks of a body look like.
+/// The form of the chunks of a body.
 #[derive(Debug)]
 pub enum Framing {
-    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`, and with trailers `…-TRAILER`.
+    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`, or `…-TRAILER` with trailers.
     Signed {
-        /// Computes the signatures to expect.
+        /// Computes the expected signatures.
         signer: Box<ChunkSigner>,
-        /// Whether trailers, with a signature of their own, follow.
+        /// Whether trailers follow. They have a signature of their own.
         trailers: bool,
     },
     /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`.
@@ -41,30 +43,32 @@ pub enum Framing {
 
 #[derive(Debug, PartialEq, Eq)]
 enum DecoderState {
-    /// In a chunk's first line.
+    /// The next bytes belong to a chunk's first line.
     Header,
-    /// In a chunk's bytes, of which so many are to come.
+    /// This many bytes of a chunk follow.
     Data(u64),
-    /// In the CRLF after a chunk's bytes.
+    /// The CRLF after a chunk's bytes follows.
     DataEnd,
-    /// In a trailer line, or the empty line that ends everything.
+    /// A trailer line follows, or the empty line that ends the body.
     Trailers,
-    /// After the end.
+    /// The body has ended.
     Done,
 }
 
-/// An incremental decoder: bytes in, bytes out.
+/// An incremental decoder. It accepts the body in pieces of any length.
 #[derive(Debug)]
 pub struct ChunkedDecoder {
     framing: Framing,
     state: DecoderState,
-    /// The framing line that is being received, and how many bytes of trailers there were.
+    /// The incomplete framing line.
     line: BytesMut,
+    /// The length in bytes of the trailers so far.
     trailer_bytes: usize,
-    /// How many bytes of payload are still to come.
+    /// The number of payload bytes that no chunk has announced yet.
     remaining: u64,
-    /// The current chunk's hash and the signature it must have.
+    /// The hash of the current chunk's bytes so far.
     chunk: Sha256,
+    /// The signature that the current chunk claims.
     claimed: Option<String>,
     trailers: Vec<(String, String)>,
     trailer_signature: Option<String>,
@@ -86,12 +90,12 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Takes from `input` up to and including the next run of payload bytes, and returns those; `None`
-    /// when `input` is used up without any.
+    /// Consumes `input` up to the end of the next payload bytes, and returns these. Returns `None` if all of `input` was
+    /// consumed and contained no payload bytes.
     ///
     /// # Errors
-    /// `SignatureDoesNotMatch`, `IncompleteBody` (the payload is longer or shorter than was said),
-    /// `MalformedTrailerError`, or `InvalidRequest` for framing that is none.
+    /// `SignatureDoesNotMatch`, `IncompleteBody` (the payload is longer or shorter than declared),
+    /// `MalformedTrailerError`, or `InvalidRequest` for invalid framing.
     pub fn decode(&mut self, input: &mut Bytes) -> S3Result<Option<Bytes>> {
         while !input.is_empty() {
             match self.state {
@@ -122,7 +126,7 @@ impl ChunkedDecoder {
         Ok(None)
     }
 
-    /// Says that the body has ended, and gives the trailers.
+    /// Completes the body at its end, and returns the trailers.
     ///
     /// # Errors
     /// `IncompleteBody` if it ended early.
@@ -136,7 +140,7 @@ impl ChunkedDecoder {
         Ok(self.trailers)
     }
 
-    /// The next line without its CRLF, once it is complete.
+    /// The next line without its CRLF; `None` while it is incomplete.
     fn line(&mut self, input: &mut Bytes, limit: usize) -> S3Result<Option<BytesMut>> {
         let end = input.iter().position(|byte| *byte == b'\n');
         let piece = input.split_to(end.map_or(input.len(), |end| end + 1));
@@ -149,7 +153,7 @@ impl ChunkedDecoder {
         }
         let mut line = std::mem::take(&mut self.line);
         if !line.ends_with(b"\r\n") {
-            // The documentation's own example of trailers has a bare line feed inside a line.
+            // AWS's own example of trailers has a line feed without a carriage return inside a line.
             if self.state == DecoderState::Trailers {
                 self.line = line;
                 return Ok(None);

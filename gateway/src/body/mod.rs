@@ -1,8 +1,8 @@
-//! Request bodies: framing taken off, everything checked that the client said about them.
+//! Request bodies. Their framing is removed, and everything that the client declared about them is checked.
 //!
-//! [`PayloadSpec`] is what the headers promise, [`PayloadStream`] the bytes. When
-//! the stream has ended without an error, its bytes are what the client meant to send, and
-//! [`PayloadStream::digests`] has their digests. Until then nothing that was read may be committed.
+//! [`PayloadSpec`] contains what the headers declare, [`PayloadStream`] yields the bytes. When the stream has ended without
+//! an error, the bytes match the declaration, and [`PayloadStream::digests`] returns their digests. Bytes must not be
+//! committed before.
 
 mod chunked;
 mod payload_spec;

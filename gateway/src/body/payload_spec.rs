@@ -1,4 +1,4 @@
-//! What the headers of a request promise about its body.
+//! The facts about a request's body that its headers declare.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,39 +9,39 @@ use crate::checksum::{Algorithm, Checksum};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::headers::{list, single};
 
-/// The largest body of one PutObject or UploadPart in bytes: 5 GiB (S3 User Guide, "Uploading objects").
+/// The maximum length of the body of a PutObject or UploadPart in bytes: 5 GiB (S3 User Guide, "Uploading objects").
 pub(crate) const SINGLE_UPLOAD_MAX: u64 = 5 << 30;
 
-/// The most parts of an upload (S3 User Guide, "Amazon S3 multipart upload limits").
+/// The maximum number of parts of an upload (S3 User Guide, "Amazon S3 multipart upload limits").
 const PARTS_MAX: u64 = 10_000;
 
-/// The largest object in bytes: 48.8 TiB, which is as many parts as there can be of the largest size (the same page,
+/// The maximum length of an object in bytes: 48.8 TiB, the maximum number of parts of the maximum length (the same page,
 /// since December 2025; 5 TiB before).
 pub(crate) const OBJECT_SIZE_MAX: u64 = PARTS_MAX * SINGLE_UPLOAD_MAX;
 
-/// The promise.
+/// The declared facts about a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PayloadSpec {
-    /// The length of the payload in bytes, framing not counted.
+    /// The length of the payload in bytes, without framing.
     pub length: u64,
-    /// What the request's signature says of it.
+    /// What the request's signature covers of it.
     pub content: ContentSha256,
     /// `Content-MD5`.
     pub md5: Option<[u8; 16]>,
     /// `x-amz-checksum-*`.
     pub checksum: Option<Checksum>,
-    /// The checksum that will come as a trailer.
+    /// The algorithm of the checksum that follows as a trailer.
     pub trailer: Option<Algorithm>,
-    /// What to compute where the client gives no checksum.
+    /// The algorithm that the gateway uses if the client sends no checksum.
     pub default_algorithm: Option<Algorithm>,
 }
 
 impl PayloadSpec {
-    /// Reads the headers. `content` is what the signature says.
+    /// Parses the headers. `content` is what the signature covers of the body.
     ///
     /// # Errors
-    /// `MissingContentLength`, `InvalidDigest`, or `InvalidRequest` for checksums that are not
-    /// well-formed, more than one, or not those announced.
+    /// `MissingContentLength`, `InvalidArgument` for an invalid length, `InvalidDigest`, or `InvalidRequest` for checksums
+    /// that are not well-formed, are more than one, or differ from the announced one.
     pub(crate) fn parse(headers: &HeaderMap, content: &ContentSha256) -> S3Result<Self> {
         let spec = Self {
             length: length(headers, content)?,
@@ -58,23 +58,23 @@ impl PayloadSpec {
         Ok(spec)
     }
 
-    /// The same, with a checksum to compute where the client gives none.
+    /// Sets the algorithm that the gateway uses if the client sends no checksum.
     pub(crate) fn or_default(mut self, algorithm: Algorithm) -> Self {
         self.default_algorithm = Some(algorithm);
         self
     }
 
-    /// The checksum to compute.
+    /// The algorithm of the checksum to compute.
     pub(crate) fn algorithm(&self) -> Option<Algorithm> {
         self.checksum.as_ref().map(Checksum::algorithm).or(self.trailer).or(self.default_algorithm)
     }
 
-    /// Whether the client gave anything by which to tell a damaged body from a good one.
+    /// Whether the client declared a digest, by which a damaged body is noticed.
     pub(crate) fn has_digest(&self) -> bool {
         self.md5.is_some() || self.checksum.is_some() || self.trailer.is_some()
     }
 
-    /// Refuses a payload that is too large to be taken in one request.
+    /// Refuses a payload of more than `max` bytes.
     ///
     /// # Errors
     /// `EntityTooLarge`.
@@ -87,7 +87,7 @@ impl PayloadSpec {
             .detail("MaxSizeAllowed", max.to_string()))
     }
 
-    /// `x-amz-sdk-checksum-algorithm` announces a checksum, which must then be there.
+    /// Checks that the checksum that `x-amz-sdk-checksum-algorithm` announces is declared.
     fn check_announced(&self, headers: &HeaderMap) -> S3Result<()> {
         let Some(announced) = single(headers, "x-amz-sdk-checksum-algorithm")? else { return Ok(()) };
         let announced = Algorithm::parse(announced).ok_or_else(|| {
@@ -109,7 +109,7 @@ fn length(headers: &HeaderMap, content: &ContentSha256) -> S3Result<u64> {
     let encodings = list(headers, header::CONTENT_ENCODING.as_str())?.unwrap_or_default();
     let says_chunked = encodings.split(',').any(|encoding| encoding.trim() == "aws-chunked");
     if says_chunked && !content.is_chunked() {
-        // Else the framing would be stored as if it were the object.
+        // Without this check the framing would be stored as part of the object.
         return Err(S3Error::invalid_request(
             "Content-Encoding is aws-chunked, but x-amz-content-sha256 has no STREAMING- value.",
         ));
@@ -185,7 +185,7 @@ mod tests {
     const CRC32: (&str, &str) = ("x-amz-checksum-crc32", "DUoRhQ==");
 
     #[test]
-    fn what_current_sdks_send_is_understood() {
+    fn headers_of_current_sdks_are_understood() {
         let spec = parse(
             &[
                 ("content-length", "53"),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn promises_that_are_not_well_formed_are_refused() {
+    fn malformed_headers_about_the_body_are_refused() {
         const LENGTH: (&str, &str) = ("content-length", "11");
         const DECODED: (&str, &str) = ("x-amz-decoded-content-length", "11");
         type Case<'a> = (&'a [(&'static str, &'static str)], ContentSha256, ErrorCode);

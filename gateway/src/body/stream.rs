@@ -14,10 +14,10 @@ use super::verify::{PayloadDigests, PayloadVerifier};
 use crate::auth::{ContentSha256, Verified};
 use crate::error::{ErrorCode, S3Error, S3Result};
 
-/// The bytes of a payload, unframed. It ends without an error only if everything that the client
-/// said of it is true.
+/// The bytes of a payload, without framing. The stream ends without an error only if they match everything that the client
+/// declared about them.
 ///
-/// The body is first polled when this is: only then does the server answer `Expect: 100-continue`.
+/// The body is polled for the first time when this stream is. The server answers `Expect: 100-continue` only then.
 pub(crate) struct PayloadStream {
     state: StreamState,
     digests: Option<PayloadDigests>,
@@ -31,7 +31,7 @@ enum StreamState {
 
 struct Reading {
     body: BodyDataStream,
-    /// What of the last frame is not decoded yet.
+    /// The bytes of the last frame that are not decoded yet.
     input: Bytes,
     decoder: Option<ChunkedDecoder>,
     verifier: PayloadVerifier,
@@ -44,7 +44,7 @@ impl std::fmt::Debug for PayloadStream {
 }
 
 impl PayloadStream {
-    /// The payload of this body. `verified` is the proof that the request may send one.
+    /// The payload of this body. `verified` provides the first signature of the chain for signed chunks.
     pub(crate) fn new(body: Body, spec: PayloadSpec, verified: &Verified) -> Self {
         let state = match framing(&spec, verified) {
             Ok(framing) => StreamState::Reading(Box::new(Reading {
@@ -58,15 +58,15 @@ impl PayloadStream {
         Self { state, digests: None }
     }
 
-    /// The digests, once the stream has ended without an error.
+    /// The digests; `None` until the stream has ended without an error.
     pub(crate) fn digests(&self) -> Option<&PayloadDigests> {
         self.digests.as_ref()
     }
 
-    /// All of a small payload, such as an XML document.
+    /// Collects a small payload, such as an XML document.
     ///
     /// # Errors
-    /// `MaxMessageLengthExceeded` beyond `limit` bytes, and what the stream itself says.
+    /// `MaxMessageLengthExceeded` beyond `limit` bytes, and the errors of the stream.
     pub(crate) async fn collect(mut self, limit: usize) -> S3Result<Bytes> {
         let mut whole = BytesMut::new();
         while let Some(bytes) = self.next().await {
@@ -113,7 +113,7 @@ impl Reading {
 /// The framing of the body, if it has one.
 fn framing(spec: &PayloadSpec, verified: &Verified) -> S3Result<Option<Framing>> {
     let signed = |trailers| {
-        // Only a request of version 4 can say that its chunks are signed, and it has the chain's beginning.
+        // Only a claim of version 4 can have signed chunks, and it always has the first signature of the chain.
         let signer = verified.chunk_signer();
         let signer =
             signer.ok_or_else(|| S3Error::internal("signed chunks without a chain of signatures"))?;
@@ -164,7 +164,7 @@ impl Stream for PayloadStream {
             Err(error) => error,
         };
         this.state = StreamState::Ended;
-        // What is left of the body on the connection is of unknown length and worth.
+        // The rest of the body is still on the connection, and its length is unknown.
         Poll::Ready(Some(Err(error.closing())))
     }
 }

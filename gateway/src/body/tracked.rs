@@ -1,7 +1,7 @@
-//! Knows whether a body was read to its end.
+//! Records whether a request's body was read to its end.
 //!
-//! A body that was not leaves its bytes on the connection, or on their way. HTTP/1.1 then must not use the
-//! connection again, and the client must be told (RFC 9112, section 9.6), or it sends its next request there.
+//! Bytes of a body that was not read to its end stay on the connection. With HTTP/1.1 the connection must not be used again
+//! then, and the response must say so (RFC 9112, section 9.6), because the client would send its next request on it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-/// Whether the end of a body was seen. Cheap to clone.
+/// Whether the end of a body was reached. Clones share the state.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyEnd(Arc<AtomicBool>);
 
 impl BodyEnd {
-    /// Whether nothing of the body is left.
+    /// Whether the whole body was read.
     pub(crate) fn was_reached(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// The same body, and what tells whether its end was seen.
+/// Wraps a body so that the returned [`BodyEnd`] records its end.
 pub(crate) fn track(body: Body) -> (Body, BodyEnd) {
     if body.is_end_stream() {
         return (body, BodyEnd(Arc::new(AtomicBool::new(true))));

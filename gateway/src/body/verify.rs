@@ -1,4 +1,4 @@
-//! Computes in one pass what must be known of a payload, and compares it with what the client said.
+//! Computes all digests of a payload in one pass, and compares them with those that the client declared.
 
 use md5::{Digest, Md5};
 use sha2::Sha256;
@@ -8,7 +8,7 @@ use crate::auth::ContentSha256;
 use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::error::{ErrorCode, S3Error, S3Result};
 
-/// What is known of a payload that was received whole and found right.
+/// The digests of a payload that was received completely and matches its declaration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PayloadDigests {
     /// Its length in bytes.
@@ -19,7 +19,7 @@ pub(crate) struct PayloadDigests {
     pub checksum: Option<Checksum>,
 }
 
-/// Takes a payload's bytes in order.
+/// Computes the digests of a payload from its bytes, in order.
 #[derive(Debug)]
 pub(crate) struct PayloadVerifier {
     spec: PayloadSpec,
@@ -30,17 +30,17 @@ pub(crate) struct PayloadVerifier {
 }
 
 impl PayloadVerifier {
-    /// Expects what `spec` says.
+    /// A verifier for a payload with this declaration.
     pub(crate) fn new(spec: PayloadSpec) -> Self {
         let sha256 = matches!(spec.content, ContentSha256::Digest(_)).then(Sha256::new);
         let hasher = spec.algorithm().map(Hasher::new);
         Self { spec, length: 0, md5: Md5::new(), sha256, hasher }
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     ///
     /// # Errors
-    /// `IncompleteBody` when there are more than was said.
+    /// `IncompleteBody` if the payload is longer than declared.
     pub(crate) fn update(&mut self, bytes: &[u8]) -> S3Result<()> {
         self.length += bytes.len() as u64;
         if self.length > self.spec.length {
@@ -56,7 +56,7 @@ impl PayloadVerifier {
         Ok(())
     }
 
-    /// Compares everything with what the client said, in headers and in these trailers.
+    /// Compares the length and all digests with those that the client declared in headers and in these trailers.
     ///
     /// # Errors
     /// `IncompleteBody`, `XAmzContentSHA256Mismatch`, `BadDigest`, `InvalidRequest` or `MalformedTrailerError`.
@@ -101,7 +101,7 @@ fn check_sha256(claimed: &[u8; 32], sha256: Sha256) -> S3Result<()> {
         .detail("S3ComputedContentSHA256", hex::encode(computed)))
 }
 
-/// The checksum among the trailers: the one that was announced, and nothing else.
+/// The announced checksum in the trailers. Every other trailer is refused.
 fn trailer_checksum(
     announced: Option<Algorithm>,
     trailers: &[(String, String)],
@@ -152,7 +152,7 @@ mod tests {
     const CRC32: &str = "DUoRhQ==";
 
     #[test]
-    fn what_is_right_passes_with_its_digests() {
+    fn a_payload_that_matches_its_declaration_has_digests() {
         let sha256 = ContentSha256::parse(SHA256).unwrap();
         let digests = verify(
             PayloadSpec {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn trailers_are_those_announced_and_right() {
+    fn trailers_must_be_announced_and_correct() {
         let announced = || PayloadSpec { trailer: Some(Algorithm::Crc32), ..spec(11) };
         let name = "x-amz-checksum-crc32";
         assert!(verify(announced(), &[(name, CRC32)]).unwrap().checksum.is_some());

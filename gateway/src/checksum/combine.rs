@@ -1,22 +1,22 @@
-//! A multipart object's checksum, from those of its parts.
+//! Computes a multipart object's checksum from the checksums of its parts.
 
 use cairn_protocol::checksum::{combine, combine_crc32, combine_crc64_nvme};
 
 use super::hasher::crc_bytes;
 use super::{Algorithm, Checksum, Hasher};
 
-/// Why checksums do not combine.
+/// Why checksums cannot be combined.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CombineError {
     /// A part has a checksum of another algorithm.
     #[error("a part's checksum is {found:?}, not {wanted:?}")]
     Mixed {
-        /// What was asked for.
+        /// The requested algorithm.
         wanted: Algorithm,
-        /// What the part has.
+        /// The algorithm of the part's checksum.
         found: Algorithm,
     },
-    /// SHAs of parts say nothing of the SHA of the whole.
+    /// The SHA of an object cannot be computed from the SHAs of its parts.
     #[error("{0:?} of a whole cannot be had from that of its parts")]
     NotCombinable(Algorithm),
 }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_combined_is_refused() {
+    fn checksums_that_cannot_be_combined_are_refused() {
         let sha = Hasher::of(Algorithm::Sha1, b"a");
         assert_eq!(
             full_object(Algorithm::Sha1, [(&sha, 1)]),

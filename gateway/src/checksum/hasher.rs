@@ -1,4 +1,4 @@
-//! Computes checksums from bytes that come in pieces.
+//! Computes checksums of bytes that arrive in pieces.
 
 use crc_fast::CrcAlgorithm;
 use sha1::Sha1;
@@ -26,7 +26,7 @@ impl std::fmt::Debug for HasherState {
 }
 
 impl Hasher {
-    /// Of no bytes yet.
+    /// The state before the first byte.
     pub fn new(algorithm: Algorithm) -> Self {
         let state = match algorithm {
             Algorithm::Sha1 => HasherState::Sha1(Sha1::new()),
@@ -43,7 +43,7 @@ impl Hasher {
         self.algorithm
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.state {
             HasherState::Crc(digest) => digest.update(bytes),
@@ -74,7 +74,7 @@ fn crc(algorithm: CrcAlgorithm) -> HasherState {
     HasherState::Crc(Box::new(crc_fast::Digest::new(algorithm)))
 }
 
-/// The last bytes of the big-endian number, as many as the algorithm has.
+/// The last bytes of the big-endian number, in the length of the algorithm's values.
 pub(super) fn crc_bytes(algorithm: Algorithm, value: u64) -> Vec<u8> {
     let bytes = value.to_be_bytes();
     bytes[bytes.len() - algorithm.length().min(8)..].to_vec()

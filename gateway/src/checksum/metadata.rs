@@ -1,4 +1,4 @@
-//! Checksums as the metanode keeps them.
+//! Conversions to and from the form in which the metanode stores checksums.
 
 use cairn_protocol::metadata::{ChecksumAlgorithm, ChecksumKind, ObjectChecksum};
 
@@ -47,18 +47,18 @@ impl From<ChecksumKind> for ChecksumType {
 }
 
 impl Checksum {
-    /// The form in which it is kept.
+    /// The form in which the metanode stores it.
     pub fn to_stored(&self, kind: ChecksumType) -> ObjectChecksum {
         ObjectChecksum { algorithm: self.algorithm.into(), kind: kind.into(), value: self.to_base64() }
     }
 
-    /// The value of a kept one; `None` if it was damaged.
+    /// The value of a stored checksum; `None` if it is invalid.
     pub fn from_stored(stored: &ObjectChecksum) -> Option<Self> {
         Self::from_base64(stored.algorithm.into(), &stored.value)
     }
 }
 
-/// The value as headers and XML show it: composite ones with the number of parts.
+/// The value in the form of headers and XML: a composite one with the number of parts.
 pub fn shown(stored: &ObjectChecksum, part_count: u32) -> String {
     match stored.kind {
         ChecksumKind::FullObject => stored.value.clone(),

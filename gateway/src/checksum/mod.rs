@@ -1,4 +1,4 @@
-//! The checksums that clients may give and ask for: `x-amz-checksum-*`.
+//! The checksums that clients can send and request: `x-amz-checksum-*`.
 //!
 //! Source: Amazon S3 User Guide, "Checking object integrity in Amazon S3".
 
@@ -16,11 +16,11 @@ use base64::engine::general_purpose::STANDARD;
 /// An algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// CRC-32 (ISO-HDLC), as of Ethernet and zip.
+    /// CRC-32 (ISO-HDLC), as in Ethernet and zip.
     Crc32,
     /// CRC-32C (Castagnoli).
     Crc32c,
-    /// CRC-64/NVME: what S3 computes where the client asks for nothing.
+    /// CRC-64/NVME, which S3 computes if the client requests no checksum.
     Crc64Nvme,
     /// SHA-1.
     Sha1,
@@ -29,10 +29,10 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
 
-    /// As in `x-amz-checksum-algorithm` and `<ChecksumAlgorithm>`.
+    /// The name in `x-amz-checksum-algorithm` and `<ChecksumAlgorithm>`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Crc32 => "CRC32",
@@ -43,7 +43,7 @@ impl Algorithm {
         }
     }
 
-    /// The header, or trailer, that holds the value.
+    /// The header or trailer that contains the value.
     pub const fn header(self) -> &'static str {
         match self {
             Self::Crc32 => "x-amz-checksum-crc32",
@@ -54,7 +54,7 @@ impl Algorithm {
         }
     }
 
-    /// The XML element that holds the value.
+    /// The XML element that contains the value.
     pub const fn element(self) -> &'static str {
         match self {
             Self::Crc32 => "ChecksumCRC32",
@@ -75,12 +75,12 @@ impl Algorithm {
         }
     }
 
-    /// Reads the name; S3 takes it in any case.
+    /// Parses the name. S3 ignores its case.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 
-    /// The algorithm whose header this is.
+    /// The algorithm that has this header.
     pub fn of_header(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.header().eq_ignore_ascii_case(name))
     }
@@ -94,12 +94,12 @@ pub struct Checksum {
 }
 
 impl Checksum {
-    /// This value; `None` if the algorithm's values have another length.
+    /// A checksum with this value; `None` if the algorithm's values have another length.
     pub fn new(algorithm: Algorithm, value: Vec<u8>) -> Option<Self> {
         (value.len() == algorithm.length()).then_some(Self { algorithm, value })
     }
 
-    /// Reads base64; `None` if it is none, or of another length.
+    /// Parses base64; `None` if the text is not base64, or the value has another length.
     pub fn from_base64(algorithm: Algorithm, text: &str) -> Option<Self> {
         Self::new(algorithm, STANDARD.decode(text).ok()?)
     }
@@ -109,28 +109,28 @@ impl Checksum {
         self.algorithm
     }
 
-    /// The value, big endian.
+    /// The value in big-endian order.
     pub fn value(&self) -> &[u8] {
         &self.value
     }
 
-    /// The value as headers and XML have it.
+    /// The value in base64, as in headers and XML.
     pub fn to_base64(&self) -> String {
         STANDARD.encode(&self.value)
     }
 }
 
-/// What a multipart object's checksum is of.
+/// The input of a multipart object's checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChecksumType {
-    /// Of all bytes of the object.
+    /// All bytes of the object.
     FullObject,
-    /// Of the checksums of the parts.
+    /// The checksums of the parts.
     Composite,
 }
 
 impl ChecksumType {
-    /// As in `x-amz-checksum-type`.
+    /// The name in `x-amz-checksum-type`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::FullObject => "FULL_OBJECT",
@@ -138,12 +138,12 @@ impl ChecksumType {
         }
     }
 
-    /// Reads the name.
+    /// Parses the name, without regard to case.
     pub fn parse(name: &str) -> Option<Self> {
         [Self::FullObject, Self::Composite].into_iter().find(|kind| kind.name().eq_ignore_ascii_case(name))
     }
 
-    /// What a multipart upload with this algorithm gets when it asks for no type.
+    /// The type for a multipart upload with this algorithm that requests no type.
     pub const fn default_of(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::Crc64Nvme => Self::FullObject,
@@ -151,8 +151,8 @@ impl ChecksumType {
         }
     }
 
-    /// Whether S3 offers this type with this algorithm: SHAs do not combine, and CRC64NVME is only of
-    /// full objects.
+    /// Whether S3 offers this type with this algorithm. SHAs cannot be combined, so they are composite only. CRC64NVME is
+    /// for full objects only.
     pub const fn is_offered_with(self, algorithm: Algorithm) -> bool {
         match (self, algorithm) {
             (Self::FullObject, Algorithm::Sha1 | Algorithm::Sha256)

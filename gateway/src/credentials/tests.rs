@@ -1,4 +1,5 @@
-//! Promises about the cache of secret keys: when the metanode is asked, and what holds while it does not answer.
+//! Promises about the cache of secrets: when it sends look-ups to the metanode, and which secret it returns while the
+//! metanode does not answer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,7 +7,7 @@ use cairn_protocol::env::{ManualClock, Timestamp};
 
 use super::*;
 
-/// A metanode that knows one key, or does not answer.
+/// A keyring over a metanode that has one key, or does not answer.
 #[derive(Clone)]
 struct World {
     keyring: Keyring,
@@ -17,7 +18,7 @@ struct World {
 struct StoreState {
     keys: Mutex<Result<HashMap<String, String>, MetadataError>>,
     asked: AtomicUsize,
-    /// While it is held, the metanode thinks.
+    /// While a test holds this lock, no look-up completes.
     thinks: tokio::sync::Mutex<()>,
 }
 
@@ -61,7 +62,7 @@ impl World {
         self.state.asked.load(Ordering::SeqCst)
     }
 
-    /// Waits until no look-up is under way.
+    /// Waits until no look-up is in progress.
     async fn settled(&self) {
         loop {
             let flight = self.keyring.0.cache().flights.values().next().cloned();
@@ -75,9 +76,10 @@ fn text(secret: &SecretKey) -> String {
     ["first", "second"].into_iter().find(|text| secret.is(&SecretKey::new(*text))).unwrap().to_owned()
 }
 
-/// A gateway loaded the credentials once, so that no change ever reached it.
+/// A gateway loaded the credentials once. A secret that was changed or deleted later stayed valid on that gateway, and a new
+/// one was refused.
 #[tokio::test]
-async fn a_changed_secret_is_there_within_the_bound_and_the_old_one_is_gone() {
+async fn a_changed_or_deleted_secret_takes_effect_within_the_time_limit() {
     let world = world();
     assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"));
     world.set(Some("second"));
@@ -89,7 +91,7 @@ async fn a_changed_secret_is_there_within_the_bound_and_the_old_one_is_gone() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_fresh_costs_no_question_and_one_in_use_makes_nobody_wait() {
+async fn a_fresh_secret_needs_no_look_up_and_its_renewal_delays_no_request() {
     let world = world();
     for _ in 0..100 {
         world.secret().await.unwrap();
@@ -106,7 +108,7 @@ async fn a_secret_that_is_fresh_costs_no_question_and_one_in_use_makes_nobody_wa
 }
 
 #[tokio::test]
-async fn all_who_need_a_secret_share_one_question() {
+async fn concurrent_requests_share_one_look_up() {
     let world = world();
     let thinking = world.state.thinks.lock().await;
     let waiting: Vec<_> = (0..50)
@@ -126,7 +128,7 @@ async fn all_who_need_a_secret_share_one_question() {
 }
 
 #[tokio::test]
-async fn a_signature_that_does_not_match_has_the_secret_looked_up_but_not_for_every_one() {
+async fn signatures_that_do_not_match_cause_a_limited_number_of_look_ups() {
     let world = world();
     let used = world.keyring.secret(KEY).await.unwrap().unwrap();
     world.set(Some("second"));
@@ -143,14 +145,14 @@ async fn a_signature_that_does_not_match_has_the_secret_looked_up_but_not_for_ev
 }
 
 #[tokio::test]
-async fn while_the_metanode_is_away_the_last_known_secret_is_good_for_a_while() {
+async fn the_last_known_secret_is_used_for_a_limited_time_while_the_metanode_does_not_answer() {
     let world = world();
     world.secret().await.unwrap();
     world.fall_silent();
     let began = Duration::from_secs(6);
     world.clock.advance(began);
     assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"));
-    // No request waits for a metanode that is known not to answer.
+    // After a failed look-up, requests do not wait for the next one.
     let thinking = world.state.thinks.lock().await;
     assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"));
     drop(thinking);
@@ -166,7 +168,7 @@ async fn while_the_metanode_is_away_the_last_known_secret_is_good_for_a_while() 
 }
 
 #[tokio::test]
-async fn a_key_that_nobody_has_is_asked_for_now_and_then_and_what_is_remembered_is_bounded() {
+async fn absent_keys_are_looked_up_rarely_and_the_cache_of_them_is_bounded() {
     let world = world();
     world.set(None);
     for _ in 0..10 {
@@ -188,7 +190,7 @@ async fn a_key_that_nobody_has_is_asked_for_now_and_then_and_what_is_remembered_
 }
 
 #[tokio::test]
-async fn strangers_share_a_few_places() {
+async fn concurrent_look_ups_of_unknown_keys_are_limited() {
     let world = world();
     let thinking = world.state.thinks.lock().await;
     let waiting: Vec<_> = (0..200)

@@ -8,8 +8,9 @@
 //! [share](Writer::share). So no upload waits for long while it holds more than one page that is not on its way to a
 //! datanode, and memory always becomes free again, for any number of uploads.
 //!
-//! A client may send quickly at first and then pause. While other uploads wait, its block is sealed if it has reached
-//! the upload's share; a shorter block gives back the memory that it does not use.
+//! A client may send quickly at first and then pause while other uploads wait. Its block is sealed at once if it has the
+//! length of the upload's share and of a [`BLOCK_FLOOR`]. A shorter block gives back the memory that it does not use, and
+//! is sealed after a [`PAUSE`] if it has the length of the share or of a [`TRICKLE_FLOOR`].
 //!
 //! Downloads. While its client reads, a download holds [`READ_MEMORY`] for the connection to a datanode and for the
 //! chunk that is passed on ([`Slot`]). When the client stops reading, the download gives back everything except the

@@ -60,7 +60,7 @@ impl StoredBlocks {
     /// again.
     ///
     /// # Errors
-    /// The metanode's. With `Unavailable` the object may have been committed.
+    /// The error of the metanode. With `Unavailable` the object may have been committed.
     pub async fn commit_object(self, commit: CommitObject) -> Result<Committed, MetadataError> {
         let metadata = self.sender.parts.metadata.clone();
         let length = self.length;
@@ -76,7 +76,7 @@ impl StoredBlocks {
     /// [`commit_object`](Self::commit_object), with the same part id.
     ///
     /// # Errors
-    /// The metanode's. With `Unavailable` the part may have been committed.
+    /// The error of the metanode. With `Unavailable` the part may have been committed.
     pub async fn put_part(self, part: PutPart) -> Result<PartCommitted, MetadataError> {
         let metadata = self.sender.parts.metadata.clone();
         let length = self.length;

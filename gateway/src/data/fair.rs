@@ -176,7 +176,7 @@ impl Permit {
         self.units
     }
 
-    /// Moves some of the units, at most all, into a new permit.
+    /// Moves up to this many units into a new permit.
     pub(super) fn split(&mut self, units: u32) -> Self {
         let units = units.min(self.units);
         self.units -= units;
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn owners_take_turns_however_often_one_of_them_asks() {
+    async fn owners_take_turns_for_any_number_of_requests_of_one_of_them() {
         let fair = Fair::new(10);
         let all = fair.acquire(&owner(0), 10).await;
         let mut waiting = Vec::new();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_stops_waiting_holds_nobody_up_and_loses_nothing() {
+    async fn a_cancelled_waiter_delays_no_other_and_loses_no_units() {
         let fair = Fair::new(4);
         let mut some = fair.acquire(&owner(0), 4).await;
         let (first, second) = (owner(1), owner(2));

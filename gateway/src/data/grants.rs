@@ -21,7 +21,7 @@ const AHEAD: Duration = Duration::from_secs(2);
 /// The assumed block size before the first grant: a cluster's default, in bytes.
 const BLOCK_SIZE_GUESS: u64 = 8 << 20;
 
-/// The pause before the metanode is asked again.
+/// The pause before a failed request for grants is retried.
 const RETRY_DELAY: Duration = Duration::from_millis(300);
 
 /// The grants of one upload, taken ahead of need.
@@ -33,7 +33,7 @@ pub(super) struct Grants {
     began: Duration,
     /// The lock is held during the request, so that tasks that need a grant at the same time share one batch.
     spare: tokio::sync::Mutex<Spare>,
-    /// Nodes that failed this upload a moment ago. Other uploads do not avoid them.
+    /// Nodes that failed this upload a moment ago. It avoids them even if they have succeeded for other uploads since.
     failed: Suspects,
 }
 
@@ -64,7 +64,8 @@ impl Grants {
         Self { parts, lease, placement, began, spare, failed }
     }
 
-    /// Avoids a node for a while that failed this upload. Reads still use it.
+    /// Avoids a node that failed this upload for a while. Other uploads avoid it too, until the node stores a block. Reads
+    /// still use it.
     pub(super) fn exclude(&self, node: NodeId) {
         self.failed.add(node);
         self.parts.write_suspects.add(node);
@@ -109,7 +110,7 @@ impl Grants {
         loop {
             while let Some(grant) = spare.grants.pop_front() {
                 if self.is_usable(&grant) {
-                    // The grant with its latest renewal.
+                    // The grant may have been renewed since it was taken.
                     return Ok(self.lease.current(grant.block).unwrap_or(grant));
                 }
                 self.lease.release(grant.block);
@@ -121,7 +122,7 @@ impl Grants {
         }
     }
 
-    /// Whether enough of the grant's nodes have not failed since it was taken.
+    /// Whether enough of the grant's nodes did not fail a moment ago.
     pub(super) fn is_usable(&self, grant: &Grant) -> bool {
         let left = grant.targets.iter().filter(|target| !self.is_excluded(target.node)).count();
         left >= grant.min_replicas as usize

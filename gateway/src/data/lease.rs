@@ -99,8 +99,8 @@ impl Lease {
         self.give_back(unused.into_values().map(|held| held.grant).collect());
     }
 
-    /// Stops giving grants back, because a commit begins whose outcome may stay unknown. Grants that it does not commit
-    /// expire.
+    /// Stops renewing grants and giving them back, because a commit begins whose outcome may stay unknown. Grants that it
+    /// does not commit expire.
     pub(super) fn disarm(&self) -> BTreeMap<BlockId, LeasedGrant> {
         std::mem::take(&mut lock(&self.held).grants)
     }

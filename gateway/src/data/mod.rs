@@ -20,11 +20,11 @@
 //! | `slow_clients` | downloads whose clients do not read give back what they hold |
 //! | `replica` | the bytes of one block, from one replica: the check of each chunk |
 //! | `suspects` | nodes that failed just now |
-//! | `error` | what can go wrong, and what S3 says to it |
+//! | `error` | the errors of the data path, and the S3 error for each |
 //!
-//! Architecture invariant: no byte leaves [`ObjectBody`] that was not compared with the checksum which
-//! the metanode recorded for its block; nothing waits long for memory while it holds more than a page of a
-//! block that is not on its way to a datanode; and a download whose client does not read holds no more than a piece.
+//! Architecture invariants: every byte that leaves [`ObjectBody`] was compared with the checksum which the metanode
+//! recorded for its block. No upload waits long for memory while it holds more than a page of a block that is not on its
+//! way to a datanode. A download whose client does not read holds no more than a piece.
 
 pub mod budget;
 mod buffer;
@@ -70,7 +70,7 @@ use reads::Reads;
 use slow_clients::Parking;
 use suspects::Suspects;
 
-/// Writes and reads the bytes of objects. Clones share the budgets and what was learned about nodes.
+/// Writes and reads the bytes of objects. Clones share the budgets and the suspect nodes.
 #[derive(Clone)]
 pub struct DataPath {
     parts: Arc<Parts>,

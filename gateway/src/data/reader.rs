@@ -82,7 +82,7 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
     let ResolvedRange::Satisfiable { start, end } = located.range else {
         return Ok(ObjectBody { stream: futures_util::stream::empty().boxed(), length: 0 });
     };
-    // An empty body would hide a wrong reply of the metanode as data loss.
+    // A reversed range is an error of the metanode. An empty body would hide it from the client.
     let length = end.checked_sub(start).ok_or(DataError::Nonsense("a range that ends before it begins"))?;
     if length == 0 {
         return Ok(ObjectBody { stream: futures_util::stream::empty().boxed(), length });
@@ -344,7 +344,7 @@ type Chunk = (u64, VecDeque<Bytes>, OpenReplica);
 /// used. So a node that hangs in the middle of a block costs no more than one that does not begin.
 ///
 /// # Errors
-/// Completes when this replica is given up: with the other one, if it was opened.
+/// This replica is given up. The error contains the other replica, if it was opened.
 async fn read_chunk(
     parts: &Arc<Parts>,
     block: &BlockLocation,
@@ -393,14 +393,14 @@ struct Trouble {
     /// The nodes that failed since the last look-up at the metanode, and whether each failure is permanent: the replica
     /// is missing or corrupt.
     tried: HashMap<NodeId, bool>,
-    /// How often the metanode was asked for the block's replicas again.
+    /// How often the block's replicas were looked up again at the metanode.
     asked: u32,
     reason: String,
     delay: Duration,
 }
 
-/// How often the metanode is asked again for a block whose replicas are all missing or corrupt. One may have been moved
-/// a moment ago, and a read error may not repeat.
+/// How often a block whose replicas are all missing or corrupt is looked up again at the metanode. A replica may have been
+/// moved a moment ago, and a read error may not repeat.
 const HOPELESS_AFTER: u32 = 2;
 
 impl Trouble {
@@ -420,8 +420,9 @@ impl Trouble {
         self.reason = format!("{node}: {error}");
     }
 
-    /// Whether to give up: the block has no replica, or each one is missing or corrupt, as it or its node says. A node
-    /// that does not answer may return, unless its replica is known to be corrupt.
+    /// Whether to give up, because the block has no replica, or because each one is bad according to the metanode, or
+    /// missing or corrupt according to its node. A node that does not answer may return, so its replica counts as readable
+    /// unless the metanode knows it as bad.
     fn is_hopeless(&self, block: &BlockLocation) -> bool {
         let is_lost = |replica: &Replica| replica.bad || self.tried.get(&replica.node) == Some(&true);
         self.asked >= HOPELESS_AFTER && block.replicas.iter().all(is_lost)
@@ -435,8 +436,8 @@ fn in_order(parts: &Parts, replicas: &[Replica]) -> Vec<Replica> {
     replicas
 }
 
-/// Opens a range of a block at any replica that was not tried. When all were tried, it asks the metanode for the
-/// replicas again, waits and starts over, unless waiting is useless.
+/// Opens a range of a block at any replica that was not tried. When all were tried, it waits, looks the replicas up again at
+/// the metanode and starts over, unless waiting is useless.
 async fn open_any(
     parts: &Arc<Parts>,
     block: &BlockLocation,
@@ -469,8 +470,8 @@ async fn open_any(
     }
 }
 
-/// Opens a range of a block at the first replica to answer, of those that were not tried. They are asked one after
-/// another: the next one when one fails or does not begin to answer in time.
+/// Opens a range of a block at the replica that answers first, among those that were not tried. The next request is sent
+/// when an earlier one fails or its answer does not begin in time.
 async fn open_first(
     parts: &Arc<Parts>,
     block: &BlockLocation,
@@ -492,7 +493,7 @@ async fn open_first(
                 asked.retain(|other| *other != node);
                 match answer {
                     Ok(open) => {
-                        // Other replicas are asked first now, until the cause of this failure is known.
+                        // Later reads try other nodes first, until the cause of this delay is known.
                         asked.into_iter().for_each(|slow| parts.read_suspects.add(slow));
                         return Some(open);
                     }

@@ -18,8 +18,8 @@ use super::replica::token;
 use super::stored_block::StoredBlock;
 use super::{DataError, Parts};
 
-/// Upper limit of grants that one block is tried with. Each grant's nodes are all tried, so a block fails only if the
-/// whole cluster does.
+/// Upper limit of grants that one block is tried with. Each further grant avoids the nodes that failed if there are enough
+/// others.
 const GRANTS_MAX: u32 = 5;
 
 /// Stores the blocks of one upload.
@@ -48,10 +48,11 @@ enum Sent {
 /// The answers of all targets to the question whether they have the block.
 #[derive(Default)]
 struct Probed {
+    /// The nodes that have it, with the right length and CRC.
     holding: Vec<NodeId>,
     /// The incarnation of each node that has it.
     incarnations: Vec<(NodeId, u64)>,
-    /// The nodes that did not answer.
+    /// The nodes that did not answer, or answered with an error or with another length or CRC.
     silent: Vec<NodeId>,
 }
 
@@ -65,7 +66,7 @@ struct Acknowledged {
 /// Why a block is not on enough targets of a grant.
 struct Failure {
     reason: String,
-    /// Some of them did not answer at all.
+    /// Whether a pipeline stalled.
     stood_still: bool,
 }
 
@@ -233,7 +234,7 @@ impl Sender {
         Sent::Failed(BlockError::TimedOut)
     }
 
-    /// Waits until the pipeline accepts no more bytes, or does not answer.
+    /// Waits until the pipeline has accepted no chunk for `put_progress`, or has not replied for `put_reply` after the last one.
     async fn stalled(&self, left: &mut watch::Receiver<usize>) {
         let timeouts = &self.parts.timeouts;
         loop {
@@ -249,7 +250,7 @@ impl Sender {
         }
     }
 
-    /// Asks all targets at once whether they have the block.
+    /// Sends a request to all targets at once that tells whether they have the block.
     async fn probe(&self, id: BlockId, targets: &[GrantTarget], block: &SealedBlock) -> Probed {
         let answers = join_all(targets.iter().map(|target| async {
             let service = self.parts.blocks.connect(target.node, &target.address);

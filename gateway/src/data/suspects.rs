@@ -1,4 +1,4 @@
-//! Nodes that failed a moment ago. They are asked last for a while.
+//! Nodes that failed a moment ago. Requests try them last for a while.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -29,7 +29,7 @@ impl Suspects {
         self.until.lock().unwrap_or_else(PoisonError::into_inner).insert(node, until);
     }
 
-    /// The node succeeded.
+    /// Removes a node, because it succeeded.
     pub(super) fn clear(&self, node: NodeId) {
         self.until.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
     }

@@ -1,4 +1,4 @@
-//! The data path against datanodes and a metanode that do what a test tells them.
+//! Tests of the data path with simulated datanodes and a simulated metanode, whose faults the tests choose.
 
 mod budget;
 mod read;

@@ -24,7 +24,7 @@ use super::{DataError, Parts, Placement, WriteError};
 /// client's; further ones hide the syncs.
 const WINDOW: usize = 4;
 
-/// How long a block of one page waits for more memory. Other uploads may have to wait for as long.
+/// How long a quick client's block that is shorter than [`BLOCK_FLOOR`] waits for more memory, before it is sealed as it is.
 const FLOOR_PATIENCE: Duration = Duration::from_secs(2);
 
 /// After this silence of the client, memory that its block does not use goes to uploads that wait.
@@ -117,7 +117,8 @@ where
         Ok(())
     }
 
-    /// The number of bytes of the body that are in no sealed block yet, if known.
+    /// The number of bytes of the body that are in no sealed block yet. `u64::MAX` if the length is not known, or if all
+    /// declared bytes are sealed.
     fn left(&self) -> u64 {
         let left = self.length.map(|length| length.saturating_sub(self.offset)).filter(|left| *left > 0);
         left.unwrap_or(u64::MAX)
@@ -194,7 +195,7 @@ where
     /// Fills the block until it is full, the body ends, or other uploads need the memory more.
     async fn fill(&mut self, filling: &mut Filling) -> Result<(), WriteError<E>> {
         let mut given_back = false;
-        // When the page was begun that is being filled.
+        // When the client began to fill the current page.
         let mut page_began = self.parts.env.monotonic();
         loop {
             self.prepare(filling);
@@ -230,7 +231,7 @@ where
         }
     }
 
-    /// Gets memory for more of the block. Returns false if the block is to be sealed as it is.
+    /// Gets more memory for the block. Returns false if the block must be sealed as it is.
     async fn grow(&mut self, filling: &mut Filling) -> Result<bool, WriteError<E>> {
         let left_of_body = self.left();
         let block = &mut filling.block;

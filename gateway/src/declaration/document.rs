@@ -22,7 +22,7 @@ fn check(elements: &[&Member], element: &Element, path: &str) -> S3Result<()> {
         let path = format!("{path}/{}", child.name());
         let member = elements.iter().find(|member| member.name == path);
         match member.map(|member| (member, member.support)) {
-            // An empty element asks for nothing, as a rule.
+            // Most elements have no effect when they are empty.
             Some((member, Support::Missing(_))) if is_empty(child) && !member.asks_when_empty => {}
             Some((member, Support::Missing(_))) => return Err(member.not_implemented(&path)),
             Some((_, Support::Works | Support::Partly(_) | Support::Moot(_))) => {}

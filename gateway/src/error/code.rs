@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_unique_and_every_one_has_words() {
+    fn codes_are_unique_and_have_a_message() {
         let mut seen = std::collections::HashSet::new();
         for code in ErrorCode::ALL {
             assert!(seen.insert(code.as_str()), "{code:?} twice");

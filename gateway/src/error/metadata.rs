@@ -73,7 +73,7 @@ mod tests {
 
     /// S3 clients retry after these errors only.
     #[test]
-    fn what_passes_is_answered_with_503_and_a_reason() {
+    fn temporary_failures_are_answered_with_503_and_a_reason() {
         let reason = || "1 of 3 are alive".to_owned();
         for (error, code, words) in [
             (

@@ -89,13 +89,13 @@ impl S3Error {
         self
     }
 
-    /// Keeps what led to this, for the log.
+    /// Adds the cause, which is logged and not sent.
     pub fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.0.cause = Some(cause.into());
         self
     }
 
-    /// Has the connection closed after the answer: what follows on it cannot be told from the body.
+    /// Closes the connection after the response: the next bytes on it may be the rest of this request's body.
     pub fn closing(mut self) -> Self {
         self.0.closes_connection = true;
         self
@@ -116,17 +116,17 @@ impl S3Error {
         &self.0.details
     }
 
-    /// Whether the connection is closed after the answer.
+    /// Whether the connection is closed after the response.
     pub fn closes_connection(&self) -> bool {
         self.0.closes_connection
     }
 
-    /// The extra headers of the answer.
+    /// The extra headers of the response.
     pub fn into_headers(self) -> Vec<(HeaderName, HeaderValue)> {
         self.0.headers
     }
 
-    /// What led to this, for the log.
+    /// The cause, for the log.
     pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.0.cause.as_deref()
     }

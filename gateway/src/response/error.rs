@@ -1,4 +1,4 @@
-//! An error as an HTTP answer: AWS's XML with AWS's status.
+//! An error as an HTTP response: AWS's XML with AWS's status.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -7,10 +7,10 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use crate::error::S3Error;
 use crate::xml::XmlWriter;
 
-/// What of the request goes into its error document.
+/// The facts about the request that its error document contains.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorScope<'a> {
-    /// The request's method: an answer to HEAD has no body.
+    /// The request's method. A response to HEAD has no body.
     pub method: &'a Method,
     /// The path as the client sent it.
     pub resource: &'a str,
@@ -35,10 +35,10 @@ impl S3Error {
         })
     }
 
-    /// The whole answer, without the headers that every answer has.
+    /// The response, without the headers that every response has.
     pub fn into_response(self, scope: &ErrorScope<'_>) -> Response<Body> {
         let status = self.code().status();
-        // RFC 9110: neither 304 nor an answer to HEAD has a body.
+        // RFC 9110: neither a 304 nor a response to HEAD has a body.
         let bodiless = status == StatusCode::NOT_MODIFIED || scope.method == Method::HEAD;
         let body = if bodiless { Body::empty() } else { Body::from(self.to_xml(scope)) };
         let mut response = Response::new(body);

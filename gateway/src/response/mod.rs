@@ -1,4 +1,4 @@
-//! Answers to clients: documents, headers, and errors as HTTP.
+//! Responses to clients: documents, headers, and errors as HTTP.
 
 mod error;
 
@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use crate::types::quoted;
 use crate::xml::{NAMESPACE, XmlWriter};
 
-/// An answer to a client.
+/// A response to a client.
 pub(crate) type Response = http::Response<Body>;
 
 /// 200 with an XML document in S3's namespace.
@@ -32,14 +32,14 @@ pub(crate) fn xml_body(body: Body) -> Response {
     response
 }
 
-/// An answer without a body.
+/// A response without a body.
 pub(crate) fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
 }
 
-/// Sets a header to what may not be fit for one; then it is left out.
+/// Sets a header. A value that is not valid in a header is left out.
 pub(crate) fn set(response: &mut Response, name: HeaderName, value: impl TryInto<HeaderValue>) {
     if let Ok(value) = value.try_into() {
         response.headers_mut().insert(name, value);
@@ -51,7 +51,7 @@ pub(crate) fn set_etag(response: &mut Response, etag: &str) {
     set(response, header::ETAG, quoted(etag));
 }
 
-/// An instant as HTTP headers write it.
+/// An instant in the form of HTTP headers.
 pub(crate) fn http_date(at: Timestamp) -> String {
     httpdate::fmt_http_date(at.to_system_time())
 }

@@ -1,4 +1,4 @@
-//! From a request's method, target and query to its operation.
+//! Finds the operation of a request by its method, resource, query and headers.
 
 mod target;
 
@@ -13,38 +13,38 @@ use crate::ops::unbuilt::UNBUILT;
 use crate::ops::{self, Route};
 use crate::uri::Query;
 
-/// All operations that are there.
+/// The tables of all implemented operations.
 const TABLES: [&[Route]; 4] =
     [ops::multipart::ROUTES, ops::object::ROUTES, ops::bucket::ROUTES, ops::service::ROUTES];
 
-/// Everything that is declared, whether it is there or not.
+/// All declared operations, implemented or not.
 pub(crate) fn declarations() -> impl Iterator<Item = &'static Declaration> {
     built().map(|route| route.declaration).chain(UNBUILT)
 }
 
-/// The operations that are there.
+/// The implemented operations.
 pub(crate) fn built() -> impl Iterator<Item = &'static Route> {
     TABLES.iter().copied().flatten()
 }
 
-/// Whether a query parameter means an operation of its own, wherever it stands: a subresource.
+/// Whether a query parameter is a subresource, which selects an operation of its own.
 pub(crate) fn is_selector(name: &str) -> bool {
-    // All versions of an object have one subresource, which selects none of them by itself.
+    // `versionId` is a subresource that selects no operation by itself.
     name == "versionId" || declarations().any(|declaration| declaration.has_subresource(name))
 }
 
-/// Whether a query parameter belongs to no operation: those of signatures, and those that begin with `x-`, which AWS
-/// promises to ignore. Headers in the query (`x-amz-…`, `x-cairn-…`) are none of them.
+/// Whether a query parameter belongs to no operation. These are the parameters of signatures, and those that begin with
+/// `x-`, which AWS promises to ignore. Headers in the query (`x-amz-…`, `x-cairn-…`) are not among the latter.
 pub(crate) fn is_harmless(name: &str) -> bool {
     let is_custom = name.starts_with("x-") && !name.starts_with("x-amz-") && !name.starts_with("x-cairn-");
     is_signature_parameter(name) || is_custom
 }
 
-/// The operation that is meant: of those that could be, the one that most of the request speaks for.
+/// Finds the operation of a request. If several match, the one whose selectors weigh most is chosen.
 ///
 /// # Errors
-/// `NotImplemented` for an operation of S3 that is not there, `MethodNotAllowed`, or `InvalidArgument` for a
-/// parameter that is there twice.
+/// `NotImplemented` for an operation of S3 that Cairn does not have, `MethodNotAllowed`, or `InvalidArgument` for a
+/// parameter that occurs more than once.
 pub(crate) fn find(
     method: &Method,
     resource: Resource,
@@ -66,7 +66,7 @@ pub(crate) fn find(
     }
 }
 
-/// How much of the request speaks for an operation: a subresource more than a header.
+/// The sum of an operation's selectors, in which a query parameter counts more than a header.
 fn weight(declaration: &Declaration) -> usize {
     let of_one = |when: &When| if matches!(when, When::Header(_)) { 1 } else { 2 };
     declaration.when.iter().map(of_one).sum()
@@ -88,7 +88,8 @@ fn is_meant(
         })
 }
 
-/// What is no operation of S3: a subresource that we do not know, or a method that means nothing here.
+/// The error for a request that matches no operation: it has an unknown subresource, or a method that the resource does not
+/// have.
 fn unknown(method: &Method, resource: Resource, query: &Query) -> S3Error {
     let is_write = [Method::PUT, Method::POST, Method::DELETE].contains(method);
     let parameter = query.pairs().iter().map(|(name, _)| name).find(|name| !is_harmless(name));

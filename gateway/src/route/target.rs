@@ -1,4 +1,4 @@
-//! What a request is about: from host and path.
+//! Determines the resource of a request from its host and path.
 
 use http::HeaderMap;
 
@@ -7,10 +7,10 @@ use crate::headers::single;
 use crate::request::Target;
 use crate::types::{BucketName, ObjectKey};
 
-/// Reads host and path. Under one of `domains` a bucket may be the first part of the host name.
+/// Parses host and path. If the host is below one of `domains`, the part before the domain is the bucket.
 ///
 /// # Errors
-/// What is wrong with bucket or key.
+/// `InvalidURI`, and the errors of an invalid bucket or key.
 pub(crate) fn parse_target(headers: &HeaderMap, raw_path: &str, domains: &[String]) -> S3Result<Target> {
     let path = raw_path.strip_prefix('/').ok_or_else(|| S3Error::new(crate::error::ErrorCode::InvalidURI))?;
     if let Some(bucket) = virtual_bucket(headers, domains) {
@@ -32,9 +32,9 @@ fn target(bucket: BucketName, raw_key: &str) -> S3Result<Target> {
     }
 }
 
-/// The bucket in the host name: what stands before one of the domains.
+/// The bucket in the host name: the part before one of the domains.
 pub(crate) fn virtual_bucket(headers: &HeaderMap, domains: &[String]) -> Option<String> {
-    // A host that is no text was refused before.
+    // A host that is not text was refused earlier.
     let host = single(headers, http::header::HOST.as_str()).ok().flatten()?.to_ascii_lowercase();
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

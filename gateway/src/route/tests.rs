@@ -47,7 +47,7 @@ fn each_request_leads_to_its_operation() {
 }
 
 #[test]
-fn what_is_not_there_is_not_implemented_and_never_something_else() {
+fn missing_operations_are_refused_and_never_taken_for_another_one() {
     use Resource::{Bucket, Object};
     for (method, resource, query, words) in [
         (Method::PUT, Bucket, "versioning", "PutBucketVersioning"),
@@ -68,9 +68,9 @@ fn what_is_not_there_is_not_implemented_and_never_something_else() {
     }
 }
 
-/// The order of the tables decides nothing: most selectors win.
+/// The order of the tables has no effect: the selectors decide.
 #[test]
-fn of_two_operations_the_one_that_more_speaks_for_is_meant() {
+fn of_several_matching_operations_the_one_with_most_selectors_is_chosen() {
     use Resource::{Bucket, Object};
     let copy = &["x-amz-copy-source"][..];
     for (method, resource, query, headers, name) in [
@@ -92,7 +92,7 @@ fn of_two_operations_the_one_that_more_speaks_for_is_meant() {
 }
 
 #[test]
-fn methods_that_mean_nothing_are_not_allowed() {
+fn methods_without_an_operation_are_not_allowed() {
     for (method, resource) in [
         (Method::POST, Resource::Object),
         (Method::PATCH, Resource::Object),
@@ -103,7 +103,7 @@ fn methods_that_mean_nothing_are_not_allowed() {
 }
 
 #[test]
-fn a_parameter_that_is_there_twice_is_refused() {
+fn a_repeated_parameter_is_refused() {
     let error = route(Method::GET, Resource::Bucket, "prefix=a&prefix=b", &[]).unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidArgument);
 }

@@ -1,4 +1,4 @@
-//! What a client says about an object, and S3 gives back with it.
+//! The attributes that a client stores with an object and that S3 returns with it.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const USER_METADATA_MAX: usize = 2048;
 
 const USER_PREFIX: &str = "x-amz-meta-";
 
-/// System-defined metadata that is kept and returned.
+/// System-defined metadata that is stored and returned.
 const STORED: [HeaderName; 6] = [
     header::CACHE_CONTROL,
     header::CONTENT_DISPOSITION,
@@ -25,14 +25,14 @@ const STORED: [HeaderName; 6] = [
     header::EXPIRES,
 ];
 
-/// The attributes in the headers of a write; no checksum yet.
+/// The attributes in the headers of a write, without the checksum.
 ///
 /// # Errors
 /// `MetadataTooLarge` or `InvalidStorageClass`.
 pub fn parse_attributes(headers: &HeaderMap) -> S3Result<ObjectAttributes> {
     let mut stored = BTreeMap::new();
     for name in &STORED {
-        // Kept as it was sent: encoded words mean something in user metadata only.
+        // The value is stored as it was sent. Encoded words have a meaning in user metadata only.
         let Some(mut value) = joined(headers, name, mail_safe::text) else { continue };
         if *name == header::CONTENT_ENCODING {
             value = without_framing(&value);
@@ -50,7 +50,7 @@ pub fn parse_attributes(headers: &HeaderMap) -> S3Result<ObjectAttributes> {
     })
 }
 
-/// A stored user metadata entry as a header of an answer.
+/// A stored entry of user metadata as a response header.
 pub fn user_metadata_header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     let name = HeaderName::try_from(format!("{USER_PREFIX}{name}")).ok()?;
     Some((name, HeaderValue::try_from(mail_safe::encode(value)).ok()?))
@@ -62,7 +62,7 @@ fn joined(headers: &HeaderMap, name: &HeaderName, read: fn(&[u8]) -> String) -> 
     (!values.is_empty()).then(|| values.join(","))
 }
 
-/// `aws-chunked` describes the transfer, not the object. The rest stays as it was written.
+/// Removes `aws-chunked`, which describes the transfer and not the object. The other encodings stay unchanged.
 fn without_framing(value: &str) -> String {
     let is_framing = |encoding: &&str| encoding.trim().eq_ignore_ascii_case("aws-chunked");
     if !value.split(',').any(|encoding| is_framing(&encoding)) {
@@ -131,9 +131,10 @@ mod tests {
         );
     }
 
-    /// The transfer's coding was removed, and the others were written again without their spaces.
+    /// Removing `aws-chunked` also removed the spaces between the other encodings, so `Content-Encoding` came back
+    /// different from what the client had sent.
     #[test]
-    fn what_framing_leaves_of_the_encoding_stays_as_it_was_written() {
+    fn content_encodings_beside_aws_chunked_stay_unchanged() {
         for (sent, kept) in [
             ("gzip, br", Some("gzip, br")),
             ("gzip,br", Some("gzip,br")),

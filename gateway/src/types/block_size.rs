@@ -1,4 +1,4 @@
-//! `x-cairn-block-size`: how large an object's first blocks are to be.
+//! `x-cairn-block-size`: the size that a client requests for an object's first blocks.
 
 use bytesize::ByteSize;
 use cairn_protocol::block::{BLOCK_LENGTH_MAX, BLOCK_SIZE_MIN};
@@ -10,10 +10,10 @@ use crate::headers::single;
 /// The header's name.
 pub const BLOCK_SIZE_HEADER: &str = "x-cairn-block-size";
 
-/// The bytes asked for; `None` if the client leaves it to the bucket.
+/// The requested size in bytes; `None` if the client leaves the decision to the bucket.
 ///
 /// # Errors
-/// `InvalidArgument` for what is no size, or none that blocks can have.
+/// `InvalidArgument` for a text that is not a size, or a size that blocks cannot have.
 pub fn parse_block_size(headers: &HeaderMap) -> S3Result<Option<u64>> {
     let Some(text) = single(headers, BLOCK_SIZE_HEADER)? else { return Ok(None) };
     match parse_size(text) {
@@ -28,8 +28,8 @@ pub fn parse_block_size(headers: &HeaderMap) -> S3Result<Option<u64>> {
     }
 }
 
-/// A whole number of bytes or of a unit, such as KiB, MiB (powers of two), kB or MB (powers of ten). A fraction of a unit is
-/// refused, because it would be rounded.
+/// Parses a whole number of bytes or of a unit, such as KiB, MiB (powers of two), kB or MB (powers of ten). A fraction of a
+/// unit is refused, because it would be rounded.
 fn parse_size(text: &str) -> Option<u64> {
     let is_whole = text.starts_with(|first: char| first.is_ascii_digit()) && !text.contains('.');
     let size = text.parse::<ByteSize>().ok()?;
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_of_a_block_is_refused() {
+    fn other_sizes_are_refused() {
         for text in [
             "",
             "0",

@@ -5,16 +5,16 @@ use std::net::Ipv4Addr;
 
 use crate::error::{ErrorCode, S3Error, S3Result};
 
-/// The name of a bucket, as the S3 User Guide's "General purpose bucket naming rules" have it.
+/// The name of a bucket (S3 User Guide, "General purpose bucket naming rules").
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BucketName(String);
 
-/// Prefixes and suffixes that S3 keeps for itself. New buckets may not have them.
+/// Prefixes and suffixes that S3 reserves. New buckets must not have them.
 const RESERVED_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
 const RESERVED_SUFFIXES: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
 
 impl BucketName {
-    /// A name that a bucket may have.
+    /// Parses the name of a bucket that may exist.
     ///
     /// # Errors
     /// `InvalidBucketName`.
@@ -22,7 +22,7 @@ impl BucketName {
         if is_valid(name) { Ok(Self(name.to_owned())) } else { Err(invalid(name)) }
     }
 
-    /// A name that a new bucket may have.
+    /// Parses the name of a new bucket, which must not be reserved.
     ///
     /// # Errors
     /// `InvalidBucketName`.

@@ -14,31 +14,31 @@ use crate::headers::{list, single};
 pub struct ReadConditions {
     matches: Option<EtagList>,
     none_matches: Option<EtagList>,
-    /// In seconds since the epoch: HTTP dates know no less.
+    /// In seconds since the epoch, the resolution of HTTP dates.
     modified_since_s: Option<u64>,
     unmodified_since_s: Option<u64>,
 }
 
-/// What conditions come to.
+/// The outcome of conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on.
+    /// The request proceeds.
     Proceed,
-    /// 304 for reads, 412 for copies. Names the header that decided.
+    /// 304 for reads, 412 for copies, with the name of the header that decided.
     NotModified(&'static str),
-    /// 412. Names the header that decided.
+    /// 412, with the name of the header that decided.
     Failed(&'static str),
 }
 
 impl ReadConditions {
     /// The conditions of a GET or HEAD.
     ///
-    /// A date that is none is as if it were not there only in `If-Modified-Since` (RFC 9110, section 13.1.3), which
-    /// saves a transfer and guards nothing. In `If-Unmodified-Since` it is refused, although section 13.1.4 has it
-    /// ignored as well: what the client asked to be kept from would be done.
+    /// An invalid date in `If-Modified-Since` is ignored (RFC 9110, section 13.1.3), because this header only saves a
+    /// transfer. An invalid date in `If-Unmodified-Since` is refused, although section 13.1.4 says to ignore it:
+    /// otherwise the request would be done without the condition that the client set.
     ///
     /// # Errors
-    /// `InvalidArgument` for a header that is no text, or no date.
+    /// `InvalidArgument` for a header that is not text, or not a valid date.
     pub fn parse(headers: &HeaderMap) -> S3Result<Self> {
         let modified_since = single(headers, header::IF_MODIFIED_SINCE.as_str())?;
         Ok(Self {
@@ -49,10 +49,10 @@ impl ReadConditions {
         })
     }
 
-    /// The conditions on the source of a copy: each guards a write.
+    /// The conditions on the source of a copy. All of them protect a write, so every invalid date is refused.
     ///
     /// # Errors
-    /// `InvalidArgument` for a header that is no text, or no date.
+    /// `InvalidArgument` for a header that is not text, or not a valid date.
     pub fn parse_copy_source(headers: &HeaderMap) -> S3Result<Self> {
         Ok(Self {
             matches: etags(headers, "x-amz-copy-source-if-match")?,
@@ -62,7 +62,7 @@ impl ReadConditions {
         })
     }
 
-    /// Weighs them in the order of RFC 9110, section 13.2.2, which S3 follows: an ETag outweighs a date.
+    /// Evaluates the conditions in the order of RFC 9110, section 13.2.2, as S3 does: an ETag takes precedence over a date.
     pub fn evaluate(&self, etag: &str, modified_at: Timestamp) -> Verdict {
         let modified_s = modified_at.0 / 1000;
         if let Some(list) = &self.matches {
@@ -90,8 +90,8 @@ fn etags(headers: &HeaderMap, name: &str) -> S3Result<Option<EtagList>> {
 /// The condition of a write: `If-None-Match: *`, or `If-Match` with an ETag or `*`.
 ///
 /// # Errors
-/// `NotImplemented` for other conditions, as S3 answers them; `InvalidRequest` for both at once; `InvalidArgument` for
-/// a header that is no text.
+/// `NotImplemented` for other conditions, as in S3; `InvalidRequest` for both at once; `InvalidArgument` for a header
+/// that is not text.
 pub fn parse_write_condition(headers: &HeaderMap) -> S3Result<WriteCondition> {
     refuse(headers, &[header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE])?;
     let text = |name: &HeaderName| single(headers, name.as_str());
@@ -140,7 +140,7 @@ mod tests {
             .collect()
     }
 
-    /// 1994-11-06T08:49:37.5Z: half a second after what an HTTP date can say.
+    /// 1994-11-06T08:49:37.5Z: half a second later than the nearest HTTP date.
     const MODIFIED: Timestamp = Timestamp(784_111_777_500);
     const SAME: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_know_the_conditions_of_s3_and_no_others() {
+    fn writes_have_the_conditions_of_s3_and_no_others() {
         let parse = |pairs: &[(&'static str, &'static str)]| parse_write_condition(&headers(pairs));
         assert_eq!(parse(&[]).unwrap(), WriteCondition::None);
         assert_eq!(parse(&[("if-none-match", "*")]).unwrap(), WriteCondition::Absent);

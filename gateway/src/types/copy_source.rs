@@ -7,7 +7,7 @@ use crate::error::{S3Error, S3Result};
 use crate::headers::single;
 use crate::uri::{self, Query};
 
-/// Whence to copy.
+/// The object to copy from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopySource {
     /// The bucket.
@@ -17,10 +17,10 @@ pub struct CopySource {
 }
 
 impl CopySource {
-    /// Reads the header, which must be there: `[/]bucket/key[?versionId=…]`, URL-encoded.
+    /// Parses the header, which is required: `[/]bucket/key[?versionId=…]`, URL-encoded.
     ///
     /// # Errors
-    /// `InvalidArgument`, or what is wrong with bucket, key or version; `NotImplemented` for access points.
+    /// `InvalidArgument`, the errors of an invalid bucket, key or version, and `NotImplemented` for access points.
     pub fn parse(headers: &HeaderMap) -> S3Result<Self> {
         let raw = single(headers, "x-amz-copy-source")?.ok_or_else(|| invalid(""))?;
         if raw.starts_with("arn:") {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_object_is_refused() {
+    fn a_source_that_names_no_object_is_refused() {
         for value in
             ["", "bucket", "/bucket", "bucket/", "bucket/%zz", "bucket/k?x=1", "bucket/k?versionId=abc"]
         {

@@ -1,4 +1,4 @@
-//! Dates: of last modification in listings, and in what clients send.
+//! Dates in responses, and dates that clients send.
 
 use cairn_protocol::env::Timestamp;
 use http::HeaderMap;
@@ -11,7 +11,7 @@ use time::macros::format_description;
 use crate::error::{S3Error, S3Result};
 use crate::headers::single;
 
-/// An instant as S3's XML and error documents write it: `2013-05-24T00:00:00.000Z`.
+/// An instant in the form of S3's XML and error documents: `2013-05-24T00:00:00.000Z`.
 pub fn iso8601(at: Timestamp) -> String {
     const EXTENDED: &[BorrowedFormatItem<'_>] =
         format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
@@ -22,30 +22,30 @@ pub fn iso8601(at: Timestamp) -> String {
         .unwrap_or_default()
 }
 
-/// An instant in a listing, to the second, as S3 shows it: so it is the same as in `Last-Modified`, which can
-/// say no less.
+/// An instant in a listing, cut to the second as in S3. So it equals the one in `Last-Modified`, whose resolution is a
+/// second.
 pub fn iso8601_seconds(at: Timestamp) -> String {
     iso8601(Timestamp(at.0 / 1000 * 1000))
 }
 
-/// Dates with their zone behind them, but for the day of the week, which says nothing that the date does not: those of
-/// RFC 9110 and RFC 5322, and of RFC 850 with a year of two digits, and with one of four, as in cookies. `%d` takes one
-/// digit or two, `%.f` a fraction of a second or none.
+/// Dates that a time zone follows, without the day of the week, which is redundant: the forms of RFC 9110 and RFC 5322,
+/// and of RFC 850 with a year of two digits, or of four as in cookies. `%d` accepts one or two digits, `%.f` an optional
+/// fraction of a second.
 const ZONED: [&str; 4] =
     ["%d %b %y %H:%M:%S%.f", "%d %b %Y %H:%M:%S%.f", "%d-%b-%y %H:%M:%S%.f", "%d-%b-%Y %H:%M:%S%.f"];
 
 /// C's asctime(), which is in UTC (RFC 9110, section 5.6.7), and Java's `Date.toString()`.
 const UNZONED: [&str; 3] = ["%b %d %H:%M:%S%.f %Y", "%b %d %H:%M:%S%.f UTC %Y", "%b %d %H:%M:%S%.f GMT %Y"];
 
-/// The names of UTC that clients write at the end.
+/// The names of UTC at the end of a date.
 const UTC_NAMES: [&str; 4] = [" GMT", " UTC", " UT", " Z"];
 
 const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/// The seconds since the epoch of a date in any form that clients are known to send; a fraction of a second is
-/// cut off, and before the epoch is the epoch. `None` for what is no date.
+/// Parses a date in any form that clients are known to send, into seconds since the epoch. A fraction of a second is cut
+/// off, and a date before the epoch becomes the epoch. `None` for a text that is not a date.
 ///
-/// RFC 9110, section 5.6.7, asks for three forms. Clients also send days of one digit, other names of UTC, offsets,
+/// RFC 9110, section 5.6.7, requires three forms. Clients also send days of one digit, other names of UTC, offsets,
 /// fractions, any case, and RFC 3339.
 pub fn parse_date_s(text: &str) -> Option<u64> {
     let text = text.trim();
@@ -78,16 +78,16 @@ fn zoned(text: &str) -> Option<i64> {
     })
 }
 
-/// A date without an offset, which is in UTC.
+/// Parses a date without an offset as UTC.
 fn in_utc(form: &str, text: &str) -> Option<i64> {
     let date = strtime::parse(form, text).ok()?.to_datetime().ok()?;
     Offset::UTC.to_timestamp(date).ok().map(|at| at.as_second())
 }
 
-/// A date on which the outcome depends, in seconds since the epoch; `None` if the header is not there.
+/// The date of a condition that protects a write, in seconds since the epoch; `None` if the header is missing.
 ///
 /// # Errors
-/// `InvalidArgument` for what is no date: a guard that is passed over is none.
+/// `InvalidArgument` for a text that is not a date: to ignore the condition would do the request unconditionally.
 pub(super) fn parse_guard_date_s(headers: &HeaderMap, name: &str) -> S3Result<Option<u64>> {
     let Some(text) = single(headers, name)? else { return Ok(None) };
     let date = parse_date_s(text);
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The example of RFC 9110, section 5.6.7, in its three forms and in those that clients send besides.
+    /// The example of RFC 9110, section 5.6.7, in its three forms and in others that clients send.
     #[test]
     fn every_form_is_the_same_instant() {
         for text in [
@@ -117,7 +117,7 @@ mod tests {
             "Sun, 06 Nov 1994 10:49:37 +0200",
             "Sunday, 06 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 94 08:49:37 GMT",
-            // The day of the week is wrong, and the date is not.
+            // A wrong day of the week is ignored.
             "Mon, 06 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 08:49:37.123 GMT",
             "Sun, 6 Nov 1994 08:49:37.999999 UTC",
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_none() {
+    fn other_texts_are_not_dates() {
         for text in [
             "",
             "yesterday",
@@ -170,9 +170,9 @@ mod tests {
             let _ = parse_date_s(&pieces);
         }
 
-        /// What we write ourselves, clients send back.
+        /// Clients send dates back that they got in responses.
         #[test]
-        fn our_own_dates_are_read_back(second in 0_u64..4_000_000_000) {
+        fn dates_of_responses_are_read_back(second in 0_u64..4_000_000_000) {
             let at = Timestamp(second * 1000);
             prop_assert_eq!(parse_date_s(&crate::response::http_date(at)), Some(second));
             prop_assert_eq!(parse_date_s(&iso8601_seconds(at)), Some(second));

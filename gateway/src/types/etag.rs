@@ -10,8 +10,8 @@ pub enum EtagList {
 }
 
 impl EtagList {
-    /// Reads the header's value. Quotes may be missing, as S3 forgives it; weak tags compare like
-    /// strong ones, for S3 makes no weak ones.
+    /// Parses the header's value. Quotes may be missing, as in S3. Weak tags compare like strong ones, because S3 makes
+    /// no weak tags.
     pub fn parse(text: &str) -> Self {
         if text.trim() == "*" {
             return Self::Any;
@@ -24,7 +24,7 @@ impl EtagList {
         Self::Tags(tags.filter(|tag| !tag.is_empty()).collect())
     }
 
-    /// Whether an object with this ETag (without quotes) is meant.
+    /// Whether the list contains this ETag, given without quotes.
     pub fn matches(&self, etag: &str) -> bool {
         match self {
             Self::Any => true,
@@ -33,7 +33,7 @@ impl EtagList {
     }
 }
 
-/// An ETag in the quotes that headers and XML have around it.
+/// An ETag in quotes, as in headers and XML.
 pub fn quoted(etag: &str) -> String {
     format!("\"{etag}\"")
 }

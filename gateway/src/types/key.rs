@@ -5,18 +5,18 @@ use std::fmt;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::uri;
 
-/// The longest key in bytes of UTF-8 (S3 User Guide, "Naming Amazon S3 objects").
+/// The maximum length of a key in bytes of UTF-8 (S3 User Guide, "Naming Amazon S3 objects").
 pub const KEY_LENGTH_MAX: usize = 1024;
 
-/// A key: 1 to 1,024 bytes of UTF-8, any of them, kept as they are. `..`, `//` and `.` mean nothing.
+/// A key: 1 to 1,024 bytes of UTF-8, stored unchanged. `..`, `//` and `.` have no special meaning.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey(String);
 
 impl ObjectKey {
-    /// This key.
+    /// Checks the length of a key.
     ///
     /// # Errors
-    /// `KeyTooLongError`, or `InvalidArgument` for an empty one.
+    /// `KeyTooLongError`, or `InvalidArgument` for an empty key.
     pub fn parse(key: impl Into<String>) -> S3Result<Self> {
         let key = key.into();
         if key.len() > KEY_LENGTH_MAX {
@@ -33,7 +33,7 @@ impl ObjectKey {
     /// The key in a path: percent-decoded once, not normalised.
     ///
     /// # Errors
-    /// `InvalidURI` for bad escapes and for what is not UTF-8, and as [`parse`](Self::parse).
+    /// `InvalidURI` for invalid escapes and for bytes that are not UTF-8, and the errors of [`parse`](Self::parse).
     pub fn from_path(raw: &str) -> S3Result<Self> {
         let text = String::from_utf8(uri::decode(raw)?).map_err(|_| S3Error::new(ErrorCode::InvalidURI))?;
         Self::parse(text)

@@ -3,17 +3,17 @@
 use crate::error::{S3Error, S3Result};
 use crate::uri::{self, Query};
 
-/// S3 returns at most this many entries a page, whatever is asked for.
+/// Upper limit of S3 for entries on a page, independent of the request.
 const PAGE_MAX: u32 = 1000;
 
-/// A limit such as `max-keys`: 0 and up, 1,000 where there is none or it is more.
+/// A limit such as `max-keys`. A missing or larger one becomes 1,000.
 ///
 /// # Errors
-/// `InvalidArgument`, in AWS's words.
+/// `InvalidArgument` with AWS's message for a text that is not a number from 0 to 2,147,483,647.
 pub fn parse_limit(query: &Query, name: &str) -> S3Result<u32> {
     let Some(text) = query.get(name).filter(|text| !text.is_empty()) else { return Ok(PAGE_MAX) };
     let wrong = |message: String| S3Error::invalid_argument(name, text, message);
-    // S3's own limit on the number is that of a signed 32-bit integer.
+    // S3 accepts numbers up to the largest signed 32-bit integer.
     match text.parse::<i64>() {
         Ok(number) if number > i64::from(i32::MAX) => {
             Err(wrong(format!("Provided {name} not an integer or within integer range")))
@@ -25,17 +25,17 @@ pub fn parse_limit(query: &Query, name: &str) -> S3Result<u32> {
     }
 }
 
-/// How keys are written in a listing.
+/// The encoding of keys in a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// As they are.
+    /// Keys are unchanged.
     Plain,
-    /// `encoding-type=url`: percent-encoded, but for slashes.
+    /// `encoding-type=url`: keys are percent-encoded, except for slashes.
     Url,
 }
 
 impl Encoding {
-    /// `text` so written.
+    /// Encodes `text`.
     pub fn apply(self, text: &str) -> String {
         match self {
             Self::Plain => text.to_owned(),
@@ -44,7 +44,7 @@ impl Encoding {
     }
 }
 
-/// Reads `encoding-type`.
+/// Parses `encoding-type`.
 ///
 /// # Errors
 /// `InvalidArgument` for anything but `url`.
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn only_url_encoding_is_known() {
+    fn url_is_the_only_encoding_type() {
         let parse = |text: &str| parse_encoding(&Query::parse(text).unwrap());
         assert_eq!(parse("encoding-type=url").unwrap().apply("a/b c+\r"), "a/b%20c%2B%0D");
         assert_eq!(parse("").unwrap().apply("a b"), "a b");

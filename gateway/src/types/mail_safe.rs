@@ -1,4 +1,4 @@
-//! Metadata values beyond ASCII, in headers.
+//! Metadata values outside of ASCII in headers.
 //!
 //! Source: S3 User Guide, "Working with object metadata": such values are decoded as per RFC 2047 before
 //! they are stored, and encoded as per RFC 2047 when they are returned.
@@ -6,8 +6,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// A header's bytes as text: UTF-8, or ISO-8859-1 as HTTP once had it. Any bytes are one or the other, so nothing is
-/// lost.
+/// A header's bytes as text: UTF-8, or else ISO-8859-1, which was the encoding of headers in older HTTP. Any bytes are
+/// valid ISO-8859-1, so nothing is lost.
 pub(super) fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
@@ -15,20 +15,20 @@ pub(super) fn text(bytes: &[u8]) -> String {
     }
 }
 
-/// The same, and encoded words are decoded.
+/// A header's bytes as text, with its encoded words decoded.
 pub(super) fn decode(bytes: &[u8]) -> String {
     let text = text(bytes);
     if text.contains("=?") { decode_words(&text) } else { text }
 }
 
-/// A value as a header can hold it: as it is if it is printable ASCII, else one encoded word.
+/// A value for a header: unchanged if it is printable ASCII, else one encoded word.
 pub(super) fn encode(text: &str) -> String {
     let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     if plain { text.to_owned() } else { format!("=?UTF-8?B?{}?=", STANDARD.encode(text)) }
 }
 
-/// Decodes each encoded word, as a header of a mail; what is no encoded word stays as it is. The value of an HTTP header has no
-/// line break, so it is one line of a mail.
+/// Decodes each encoded word; other text stays unchanged. The text is parsed as a header of a mail. This works because the
+/// value of an HTTP header has no line breaks.
 fn decode_words(text: &str) -> String {
     let line = format!("x: {text}");
     mailparse::parse_header(line.as_bytes())
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The examples of RFC 2047, section 8, and what is no encoded word.
+    /// The examples of RFC 2047, section 8, and texts that are not encoded words.
     #[test]
     fn encoded_words_are_decoded() {
         for (text, decoded) in [

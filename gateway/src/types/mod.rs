@@ -1,4 +1,4 @@
-//! What requests say, parsed into types: once a value is there, it is right.
+//! Parts of requests, parsed into types. A value of such a type is always valid.
 
 mod attributes;
 mod block_size;

@@ -1,19 +1,19 @@
-//! The one owner of everything there is, and how documents show it.
+//! The only account, which owns all buckets and objects, and its form in documents.
 
 use crate::xml::XmlWriter;
 
-/// The canonical user id of its owner: SHA-256 of "root", for S3 shows 64 hex digits.
+/// The canonical user id of the account: the SHA-256 of "root", because ids of S3 have 64 hex digits.
 pub const OWNER_ID: &str = "4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2";
 
-/// The name of its owner.
+/// The name of the account.
 pub const OWNER_NAME: &str = "root";
 
-/// Writes the `<Owner>` of everything there is.
+/// Writes `<Owner>`, which is the same for all buckets and objects.
 pub fn write_owner(xml: &mut XmlWriter) {
     xml.element("Owner", write_identity);
 }
 
-/// Writes the `<ID>` and `<DisplayName>` of the one account.
+/// Writes the `<ID>` and `<DisplayName>` of the account.
 pub fn write_identity(xml: &mut XmlWriter) {
     xml.text("ID", OWNER_ID);
     xml.text("DisplayName", OWNER_NAME);

@@ -6,11 +6,11 @@ use http::{HeaderMap, header};
 use crate::error::{S3Error, S3Result};
 use crate::headers::single;
 
-/// The range of a GET or HEAD. What is no single range of bytes is ignored, as RFC 9110 permits for
-/// several and asks for with what cannot be understood.
+/// The range of a GET or HEAD. A header that is not a single range of bytes is ignored: RFC 9110 permits that for several
+/// ranges, and requires it for a range that cannot be parsed.
 ///
 /// # Errors
-/// `InvalidArgument` for a header that is no text, or is there more than once.
+/// `InvalidArgument` for a header that is not text, or occurs more than once.
 pub fn parse_range(headers: &HeaderMap) -> S3Result<Option<LookupRange>> {
     Ok(single(headers, header::RANGE.as_str())?.and_then(range))
 }
@@ -31,13 +31,13 @@ fn range(text: &str) -> Option<LookupRange> {
     }
 }
 
-/// A number too large to be held is beyond the end of any object, and so is the largest that can be.
+/// Parses a number. One that does not fit becomes the largest `u64`, which is beyond the end of any object, too.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// `x-amz-copy-source-range`: first and last byte, both needed.
+/// `x-amz-copy-source-range`: the first and the last byte, both required.
 ///
 /// # Errors
 /// `InvalidArgument`.

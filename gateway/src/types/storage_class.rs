@@ -5,24 +5,24 @@ use http::HeaderMap;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::headers::single;
 
-/// The classes of general purpose buckets from which an object can be read at once. All are stored alike, unless
-/// the cluster's configuration says how many copies one has; the name is kept and shown.
+/// AWS's classes of general purpose buckets for immediate access. The name is stored and shown. All have the same
+/// replication, unless the cluster's configuration defines another one for a class.
 const CLASSES: [&str; 6] =
     ["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"];
 
-/// The classes of AWS from which an object must be restored before it is read. Nothing here restores, and clients such
-/// as `aws s3 cp` never ask for an object of such a class that nobody has restored; so these are classes only where the
-/// cluster's configuration defines them.
+/// AWS's classes whose objects must be restored before they are read. Cairn cannot restore objects, and clients such as
+/// `aws s3 cp` do not read an object of these classes that was not restored. So these classes exist only if the cluster's
+/// configuration defines them.
 pub const ARCHIVE_CLASSES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 
-/// A name that the cluster's configuration may have can be this long.
+/// The maximum length of a class's name in bytes.
 const NAME_LENGTH_MAX: usize = 64;
 
-/// The class asked for; `None` for STANDARD. One that is none of AWS's ([`is_own_class`]) may still be none
-/// of the cluster's either: its configuration tells.
+/// The requested class; `None` for STANDARD. Whether a class exists that is not one of AWS's ([`is_own_class`]) depends on
+/// the cluster's configuration, which is not checked here.
 ///
 /// # Errors
-/// `InvalidStorageClass`, or `InvalidArgument` for a header that is no text.
+/// `InvalidStorageClass`, or `InvalidArgument` for a header that is not text.
 pub fn parse_storage_class(headers: &HeaderMap) -> S3Result<Option<String>> {
     let Some(name) = single(headers, "x-amz-storage-class")? else { return Ok(None) };
     match CLASSES.iter().find(|class| **class == name) {
@@ -33,12 +33,12 @@ pub fn parse_storage_class(headers: &HeaderMap) -> S3Result<Option<String>> {
     }
 }
 
-/// Whether a class is none of AWS's that can be read at once, so that the cluster must know it.
+/// Whether a class exists only if the cluster's configuration defines it: it is not one of AWS's for immediate access.
 pub fn is_own_class(name: &str) -> bool {
     !CLASSES.contains(&name)
 }
 
-/// Names are written as AWS writes its own.
+/// Names have the characters of AWS's names: upper-case letters, digits and underscores.
 fn is_name(name: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     (1..=NAME_LENGTH_MAX).contains(&name.len()) && name.bytes().all(is_part)
@@ -58,7 +58,7 @@ mod tests {
         };
         assert_eq!(parse("STANDARD").unwrap(), None);
         assert_eq!(parse("STANDARD_IA").unwrap().as_deref(), Some("STANDARD_IA"));
-        // Whether there is such a class, the cluster's configuration says.
+        // The cluster's configuration decides whether such a class exists.
         assert_eq!(parse("ARCHIVE_1").unwrap().as_deref(), Some("ARCHIVE_1"));
         assert!(is_own_class("ARCHIVE_1") && !is_own_class("GLACIER_IR"));
         assert!(ARCHIVE_CLASSES.into_iter().all(is_own_class));

@@ -1,4 +1,4 @@
-//! Continuation tokens: opaque to clients, a place in a listing to us.
+//! Continuation tokens. A token encodes a position in a listing and is opaque to clients.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use crate::error::{S3Error, S3Result};
 pub struct ListToken;
 
 impl ListToken {
-    /// The token of this place.
+    /// The token of this position.
     pub fn of(mark: &ListMark) -> String {
         let (kind, text) = match mark {
             ListMark::Key(key) => ('k', key),
@@ -20,12 +20,12 @@ impl ListToken {
         URL_SAFE_NO_PAD.encode(format!("{kind}{text}"))
     }
 
-    /// The token of the place behind this key.
+    /// The token of the position after this key.
     pub fn of_key(key: &str) -> String {
         Self::of(&ListMark::Key(key.to_owned()))
     }
 
-    /// The place of this token.
+    /// The position of this token.
     ///
     /// # Errors
     /// `InvalidArgument` if this server did not make the token.
@@ -45,10 +45,10 @@ impl ListToken {
         })
     }
 
-    /// The key of this token.
+    /// The key of a token whose position is a key.
     ///
     /// # Errors
-    /// `InvalidArgument` if this server did not make the token, or not for this prefix.
+    /// `InvalidArgument` if this server did not make the token, or if its position is a common prefix.
     pub fn parse_key(token: &str) -> S3Result<String> {
         match Self::parse(token)? {
             ListMark::Key(key) => Ok(key),
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_leads_back_to_its_place() {
+    fn a_token_is_read_back_as_its_position() {
         for mark in
             [ListMark::Key("a/b é\0".into()), ListMark::Prefix("a/".into()), ListMark::Key(String::new())]
         {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn other_texts_are_refused_as_tokens() {
         for token in ["", "!", "abc", "AAAA"] {
             assert!(ListToken::parse(token).is_err(), "{token}");
         }

@@ -3,10 +3,10 @@
 use crate::error::{S3Error, S3Result};
 use crate::uri::Query;
 
-/// Buckets have no versions, so the only version that can be asked for is `null`: the one object.
+/// Refuses every `versionId` except `null`. Buckets are not versioned, so the id of each object's only version is `null`.
 ///
 /// # Errors
-/// `InvalidArgument` for another, in AWS's words.
+/// `InvalidArgument` with AWS's message for another version.
 pub fn refuse_version(query: &Query) -> S3Result<()> {
     match query.get("versionId") {
         None | Some("null") => Ok(()),
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_null_version_is_known() {
+    fn null_is_the_only_version() {
         for (query, good) in
             [("", true), ("versionId=null", true), ("versionId=", false), ("versionId=3HL4", false)]
         {

@@ -1,4 +1,4 @@
-//! XML in and out, in the narrow shape that S3 uses: elements and text.
+//! Reads and writes XML, limited to what S3 uses: elements and text.
 
 mod read;
 mod write;

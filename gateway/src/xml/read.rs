@@ -1,18 +1,18 @@
-//! Reads request documents into a small tree.
+//! Parses documents in requests into a tree of elements.
 //!
-//! What S3 never needs is refused rather than handled: DTDs, entities beyond XML's own five,
-//! processing instructions, deep nesting. So no document can expand to more than its own size.
+//! Features that S3 does not need are refused: DTDs, entities beyond XML's own five, processing instructions, deep
+//! nesting. So no document can expand to more than its own size.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use crate::error::{ErrorCode, S3Error, S3Result};
 
-/// The deepest document that S3 knows is eight levels deep; the limit keeps hostile ones cheap.
+/// The maximum depth of a document. S3's deepest document has eight levels. The limit makes hostile documents cheap.
 const DEPTH_MAX: usize = 16;
 
-/// The largest documents (10,000 parts with their checksums, 1,000 keys) stay well below this many
-/// elements; the limit bounds what a body of the permitted size can make us allocate.
+/// The maximum number of elements. S3's largest documents (10,000 parts with their checksums, 1,000 keys) have fewer. The
+/// limit bounds the memory that a document of the permitted size can use.
 const ELEMENTS_MAX: usize = 100_000;
 
 /// An element: its local name, its children in order, and its text.
@@ -42,7 +42,7 @@ impl Element {
         if self.children.is_empty() { Ok(&self.text) } else { Err(malformed()) }
     }
 
-    /// The text with the white space around it removed, for values in which it means nothing.
+    /// The text without the white space around it, for values in which that has no meaning.
     ///
     /// # Errors
     /// `MalformedXML` if it has children.
@@ -50,10 +50,10 @@ impl Element {
         self.text().map(str::trim)
     }
 
-    /// The one child of this name, if it is there.
+    /// The only child of this name; `None` if there is none.
     ///
     /// # Errors
-    /// `MalformedXML` if it is there more than once.
+    /// `MalformedXML` if there is more than one.
     pub fn optional(&self, name: &str) -> S3Result<Option<&Element>> {
         let mut found = self.children.iter().filter(|child| child.name == name);
         match (found.next(), found.next()) {
@@ -62,16 +62,16 @@ impl Element {
         }
     }
 
-    /// The one child of this name.
+    /// The only child of this name.
     ///
     /// # Errors
-    /// `MalformedXML` if it is not there exactly once.
+    /// `MalformedXML` if there is not exactly one.
     pub fn required(&self, name: &str) -> S3Result<&Element> {
         self.optional(name)?.ok_or_else(malformed)
     }
 
-    /// Refuses children of other names than these, and text beside them: a field that we would
-    /// ignore may be one that changes the meaning.
+    /// Refuses children with other names, and text between the children, because an element that is ignored may change the
+    /// meaning.
     ///
     /// # Errors
     /// `MalformedXML`.
@@ -86,10 +86,10 @@ fn malformed() -> S3Error {
     S3Error::new(ErrorCode::MalformedXML)
 }
 
-/// Reads a document whose root element has this name (in any namespace, as AWS accepts it).
+/// Parses a document whose root element has this name, in any namespace, as AWS does.
 ///
 /// # Errors
-/// `MalformedXML` for whatever is not such a document.
+/// `MalformedXML` for everything else.
 pub fn parse(document: &[u8], root: &str) -> S3Result<Element> {
     let text = std::str::from_utf8(document).map_err(|_| malformed())?;
     let tree = Tree::default().read(text.strip_prefix('\u{feff}').unwrap_or(text))?;
@@ -131,7 +131,7 @@ impl Tree {
         if self.root.is_some() || self.open.len() >= DEPTH_MAX || self.elements > ELEMENTS_MAX {
             return Err(malformed());
         }
-        // Attributes are namespaces and types, which do not matter here, but they must be well-formed.
+        // Attributes are namespaces and types, which are ignored. They must be well-formed.
         if tag.attributes().any(|attribute| attribute.is_err()) {
             return Err(malformed());
         }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_such_a_document_is_malformed() {
+    fn other_documents_are_malformed() {
         let bomb = "<!DOCTYPE d [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><Delete><Key>&b;</Key></Delete>";
         let deep = format!("{}{}", "<Delete>".repeat(17), "</Delete>".repeat(17));
         for document in [
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_elements_and_stray_text_are_found() {
+    fn unknown_elements_and_stray_text_are_refused() {
         let root = parse(b"<A><B/>x</A>", "A").unwrap();
         assert!(root.only(&["B"]).is_err());
         let root = parse(b"<A> <B/> </A>", "A").unwrap();

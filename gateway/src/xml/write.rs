@@ -1,20 +1,20 @@
-//! Writes XML documents. Names of elements are constants; text comes from clients and is escaped.
+//! Writes XML documents. Names of elements are constants. Text comes from clients and is escaped.
 
 use std::fmt::Write;
 
 use bytes::Bytes;
 
-/// How every document begins.
+/// The XML declaration, with which every document begins.
 pub const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// Writes elements into a document, properly nested by construction.
+/// Writes the elements of a document. Its methods cannot nest elements wrongly.
 #[derive(Debug)]
 pub struct XmlWriter {
     out: String,
 }
 
 impl XmlWriter {
-    /// A whole document with this root element.
+    /// A complete document with this root element.
     pub fn document(root: &str, namespace: Option<&str>, content: impl FnOnce(&mut Self)) -> Bytes {
         let mut xml = Self { out: String::from(DECLARATION) };
         match namespace {
@@ -24,12 +24,12 @@ impl XmlWriter {
         Bytes::from(xml.out)
     }
 
-    /// An element with what `content` writes in it.
+    /// Writes an element. `content` writes its content.
     pub fn element(&mut self, name: &str, content: impl FnOnce(&mut Self)) {
         self.element_with(name, &[], content);
     }
 
-    /// An element with attributes.
+    /// Writes an element with attributes.
     pub fn element_with(&mut self, name: &str, attributes: &[(&str, &str)], content: impl FnOnce(&mut Self)) {
         self.out.push('<');
         self.out.push_str(name);
@@ -47,31 +47,31 @@ impl XmlWriter {
         self.out.push('>');
     }
 
-    /// An element that holds text.
+    /// Writes an element that contains text.
     pub fn text(&mut self, name: &str, text: &str) {
         self.element(name, |xml| escape_into(&mut xml.out, text));
     }
 
-    /// An element that holds a number or another value that needs no escaping beyond its own form.
+    /// Writes an element that contains the text form of a value, such as a number.
     pub fn value(&mut self, name: &str, value: impl std::fmt::Display) {
         self.text(name, &value.to_string());
     }
 
-    /// An element that is there only if there is something to say.
+    /// Writes an element that contains text, unless the text is `None`.
     pub fn optional(&mut self, name: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.text(name, text);
         }
     }
 
-    /// Text in the element that is open.
+    /// Writes text into the open element.
     pub fn content(&mut self, text: &str) {
         escape_into(&mut self.out, text);
     }
 }
 
-/// Escapes as AWS does. Control characters become references (`&#x1;`): XML 1.0 forbids them, but AWS
-/// sends them so, and clients that cannot read them ask for `encoding-type=url`.
+/// Escapes as AWS does. Control characters become references (`&#x1;`). XML 1.0 forbids these, but AWS sends them, and
+/// clients that cannot parse them request `encoding-type=url`.
 fn escape_into(out: &mut String, text: &str) {
     for character in text.chars() {
         match character {

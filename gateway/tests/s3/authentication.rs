@@ -1,4 +1,4 @@
-//! Who may ask, and what of a request must be as it was signed.
+//! Authentication: which signatures are accepted, and which changes to a request they detect.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{BUCKET, Call, Store};
 const VERSION_TWO: &str = "GnoSL1SLFtQuKsxSzBKebDklD3E%3D";
 
 #[tokio::test]
-async fn every_answer_has_its_ids_and_date() {
+async fn every_response_has_its_ids_and_date() {
     let store = Store::start().await;
     let reply = store.client.send(Call::get("/no-such-bucket")).await.fails(404, "NoSuchBucket");
     let id = reply.header("x-amz-request-id");
@@ -84,7 +84,7 @@ async fn clocks_may_differ_by_fifteen_minutes() {
 }
 
 #[tokio::test]
-async fn a_presigned_url_is_good_until_it_expires() {
+async fn a_presigned_url_is_valid_until_it_expires() {
     let store = Store::start().await;
     let request = || store.client.prepare(Call::get(&format!("/{BUCKET}?list-type=2")).presigned(60));
     let (first, second) = (request(), request());
@@ -102,7 +102,7 @@ async fn a_presigned_url_is_good_until_it_expires() {
 /// The signature was computed with openssl:
 /// `printf 'PUT\n\ntext/plain\n1767323105\nx-amz-meta-colour:red\n/bucket/key' | openssl sha1 -hmac $SECRET -binary | base64`.
 #[tokio::test]
-async fn urls_presigned_with_version_two_are_understood_where_they_are_turned_on() {
+async fn urls_presigned_with_version_two_are_accepted_if_configured() {
     let store = Store::start_with(Config { sigv2: true, ..Config::default() }).await;
     let query = format!(
         "AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Expires=1767323105&Signature={VERSION_TWO}\
@@ -125,9 +125,9 @@ async fn urls_presigned_with_version_two_are_understood_where_they_are_turned_on
     store.client.send(put(&query)).await.fails(403, "AccessDenied");
 }
 
-/// A URL of version 2 has no longest life: one that is good for a hundred years was accepted.
+/// The validity of a URL of version 2 has no upper limit. Cairn accepted one that was valid for a hundred years.
 #[tokio::test]
-async fn signature_version_two_is_off_unless_it_is_turned_on() {
+async fn signature_version_two_is_off_by_default() {
     let store = Store::start().await;
     let words =
         "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
@@ -143,7 +143,7 @@ async fn signature_version_two_is_off_unless_it_is_turned_on() {
 }
 
 #[tokio::test]
-async fn health_is_open_and_no_bucket() {
+async fn the_health_page_needs_no_signature_and_hides_no_bucket() {
     let store = Store::start().await;
     store.client.send(Call::get("/_cairn/health").anonymous()).await.expect(200);
     store.client.send(Call::put("/_cairn")).await.fails(400, "InvalidBucketName");
@@ -151,7 +151,7 @@ async fn health_is_open_and_no_bucket() {
 }
 
 #[tokio::test]
-async fn headers_in_the_query_of_a_presigned_url_count() {
+async fn headers_in_the_query_of_a_presigned_url_have_effect() {
     let store = Store::start().await;
     let put = |query: &str| store.client.send(Call::put(&format!("/bucket/key?{query}")).presigned(60));
     put("x-amz-meta-colour=red&X-Amz-Storage-Class=STANDARD_IA&x-id=PutObject").await.expect(200);

@@ -1,4 +1,4 @@
-//! Bodies of objects: every framing and digest that clients use, and what happens when one is wrong.
+//! Bodies of objects: every framing and digest that clients use, and the errors of wrong ones.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{Body, Call, Store};
 
-/// Bytes that are not the same anywhere.
+/// Test data without a simple period, so that misplaced bytes are noticed.
 fn data(length: usize) -> Vec<u8> {
     (0..length).map(|n| (n * n / 7 + n) as u8).collect()
 }
@@ -53,7 +53,7 @@ async fn every_framing_stores_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn each_checksum_is_verified_kept_and_returned() {
+async fn each_checksum_is_verified_stored_and_returned() {
     let store = Store::start().await;
     let data = data(200_000);
     for algorithm in Algorithm::ALL {
@@ -77,7 +77,7 @@ async fn each_checksum_is_verified_kept_and_returned() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_what_was_said_is_refused_and_nothing_is_kept() {
+async fn a_body_that_does_not_match_its_declaration_is_refused_and_not_stored() {
     let store = Store::start().await;
     let data = data(100_000);
     let put = || Call::put("/bucket/key");
@@ -112,7 +112,7 @@ async fn a_body_that_is_not_what_was_said_is_refused_and_nothing_is_kept() {
     assert!(text.contains("<Code>EntityTooLarge</Code>"), "{text}");
 }
 
-/// Sends the head of a request and then these bytes, ends the sending side, and reads the answer.
+/// Sends the head of a request and then these bytes, closes the sending side, and reads the response.
 async fn exchange(store: &Store, call: Call, body: &[u8]) -> String {
     let request = store.client.prepare(call);
     let mut text = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri());
@@ -129,7 +129,7 @@ async fn exchange(store: &Store, call: Call, body: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_nothing() {
+async fn an_incomplete_body_stores_no_object() {
     let store = Store::start().await;
     let body = Body::Raw { data: Vec::new(), sha256: "UNSIGNED-PAYLOAD".into() };
     let call = Call::put("/bucket/key").header("content-length", "100000").with(body);
@@ -138,7 +138,7 @@ async fn a_client_that_goes_away_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_that_stalls_is_told_so() {
+async fn a_client_that_stalls_gets_a_request_timeout() {
     let store = Store::start().await;
     let body = Body::Raw { data: Vec::new(), sha256: "UNSIGNED-PAYLOAD".into() };
     let call =
@@ -153,7 +153,7 @@ async fn a_client_that_stalls_is_told_so() {
     let mut continues = [0; 25];
     stream.read_exact(&mut continues).await.unwrap();
     assert!(continues.starts_with(b"HTTP/1.1 100"));
-    // The gateway waits for the body now. Apart from this step the test's clock does not move.
+    // The gateway waits for the body now. The test's clock advances here only.
     store.clock.advance(Duration::from_secs(31));
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

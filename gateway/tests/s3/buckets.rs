@@ -5,7 +5,7 @@ use cairn_gateway::Config;
 use crate::support::{BUCKET, Call, Store, texts};
 
 #[tokio::test]
-async fn a_bucket_is_made_found_listed_and_deleted() {
+async fn a_bucket_is_created_found_listed_and_deleted() {
     let store = Store::start().await;
     let client = &store.client;
     let made = client.send(Call::put("/my-bucket")).await.expect(200);
@@ -23,10 +23,10 @@ async fn a_bucket_is_made_found_listed_and_deleted() {
 }
 
 #[tokio::test]
-async fn names_are_taken_once_and_follow_the_rules() {
+async fn bucket_names_are_unique_and_follow_the_rules() {
     let store = Store::start().await;
     let client = &store.client;
-    // In us-east-1 one's own bucket can be made again (AWS, list of error codes).
+    // In us-east-1, creating one's own bucket again succeeds (AWS, "List of error codes").
     client.send(Call::put(&format!("/{BUCKET}"))).await.expect(200);
     for name in ["ab", "Upper", "under_score", "192.168.0.1", "xn--punycode", "a..b"] {
         client.send(Call::put(&format!("/{name}"))).await.fails(400, "InvalidBucketName");
@@ -34,7 +34,7 @@ async fn names_are_taken_once_and_follow_the_rules() {
 }
 
 #[tokio::test]
-async fn a_bucket_is_made_in_the_endpoints_region_only() {
+async fn a_bucket_is_created_in_the_endpoints_region_only() {
     let store = Store::start().await;
     let constraint = |region: &str| {
         let namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
@@ -70,7 +70,7 @@ async fn buckets_are_listed_in_pages() {
 }
 
 #[tokio::test]
-async fn what_is_not_configured_is_told_truly() {
+async fn reads_of_missing_configurations_answer_as_s3_does() {
     let store = Store::start().await;
     let ask = |what: &'static str| store.client.send(Call::get(&format!("/{BUCKET}?{what}")));
     let versioning = ask("versioning").await.expect(200).xml("VersioningConfiguration");
@@ -86,7 +86,7 @@ async fn what_is_not_configured_is_told_truly() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_implemented() {
+async fn missing_operations_and_values_are_not_implemented() {
     let store = Store::start().await;
     let client = &store.client;
     for query in
@@ -98,7 +98,7 @@ async fn what_is_not_there_is_not_implemented() {
     let acl = acl.fails(501, "NotImplemented");
     assert_eq!(acl.error("Header").as_deref(), Some("x-amz-acl"));
     client.send(Call::head("/public-bucket")).await.expect(404);
-    // AWS passes over what means nothing.
+    // AWS ignores unknown parameters of reads.
     client.send(Call::get(&format!("/{BUCKET}?unheard-of"))).await.expect(200);
     client.send(Call::new(http::Method::PATCH, "/bucket/key")).await.fails(405, "MethodNotAllowed");
     client
@@ -119,7 +119,7 @@ async fn buckets_are_host_names_under_the_domain() {
 }
 
 #[tokio::test]
-async fn the_owner_of_buckets_is_checked() {
+async fn the_expected_bucket_owner_is_checked() {
     let store = Store::start().await;
     let head = |owner| Call::head("/bucket").header("x-amz-expected-bucket-owner", owner);
     store.client.send(head("000000000000")).await.expect(200);

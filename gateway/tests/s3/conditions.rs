@@ -2,15 +2,16 @@
 
 use crate::support::{Call, Store};
 
-/// The MD5 of nothing, which is the ETag of an empty object.
+/// The MD5 of no bytes, which is the ETag of an empty object.
 const EMPTY: &str = "\"d41d8cd98f00b204e9800998ecf8427e\"";
 const OTHER: &str = "\"00000000000000000000000000000000\"";
-/// One second before the tests' time, and the tests' time.
+/// One second before [`NOW`].
 const BEFORE: &str = "Fri, 02 Jan 2026 03:04:04 GMT";
+/// The time of the tests.
 const NOW: &str = "Fri, 02 Jan 2026 03:04:05 GMT";
 
 #[tokio::test]
-async fn reads_answer_304_and_412_as_the_api_reference_says() {
+async fn conditional_reads_get_304_and_412_as_in_the_api_reference() {
     let store = Store::start().await;
     let client = &store.client;
     client.send(Call::put("/bucket/key").header("cache-control", "max-age=60")).await.expect(200);
@@ -46,7 +47,7 @@ async fn reads_answer_304_and_412_as_the_api_reference_says() {
 }
 
 #[tokio::test]
-async fn writes_answer_412_and_404_as_the_user_guide_says() {
+async fn conditional_writes_get_412_and_404_as_in_the_user_guide() {
     let store = Store::start().await;
     let client = &store.client;
     let put = |name: &str, value: &str| client.send(Call::put("/bucket/key").header(name, value));
@@ -59,7 +60,7 @@ async fn writes_answer_412_and_404_as_the_user_guide_says() {
     {
         put(name, value).await.fails(501, "NotImplemented");
     }
-    // A list, or nothing, was answered with 501.
+    // Cairn answered 501 to a list of ETags and to an empty value.
     for value in ["\"a\", \"b\"", ""] {
         put("if-match", value).await.fails(400, "InvalidArgument");
     }

@@ -20,7 +20,7 @@ async fn with_source() -> Store {
 }
 
 #[tokio::test]
-async fn a_copy_has_what_its_source_had_but_the_storage_class() {
+async fn a_copy_has_the_attributes_of_its_source_except_the_storage_class() {
     let store = with_source().await;
     let client = &store.client;
     client.send(Call::put("/other-bucket")).await.expect(200);
@@ -85,7 +85,7 @@ async fn conditions_on_source_and_destination_are_checked() {
 }
 
 #[tokio::test]
-async fn sources_that_are_not_there_are_named() {
+async fn missing_and_unsupported_sources_have_their_errors() {
     let store = with_source().await;
     let client = &store.client;
     client.send(copy("/bucket/copy", "bucket/none")).await.fails(404, "NoSuchKey");

@@ -1,12 +1,12 @@
-//! What operations declare: headers and parameters that are not theirs, settings that are so anyway, and what is
-//! malformed.
+//! Declarations of operations: undeclared headers and parameters, settings that are in force anyway, and malformed
+//! values.
 
 use cairn_gateway::types::OWNER_ID;
 use http::Method;
 
 use crate::support::{BUCKET, Call, Store, texts};
 
-/// AWS's C++ SDK sends `x-amz-api-version` with every request; it was answered 501 for all of them.
+/// AWS's C++ SDK sends `x-amz-api-version` with every request. Cairn answered 501 to all of them.
 #[tokio::test]
 async fn headers_that_aws_does_not_define_for_an_operation_are_ignored() {
     let store = Store::start().await;
@@ -17,14 +17,14 @@ async fn headers_that_aws_does_not_define_for_an_operation_are_ignored() {
     sent(Call::head("/bucket")).await.expect(200);
     sent(Call::put("/bucket/key").body("body")).await.expect(200);
     assert_eq!(sent(Call::get("/bucket/key")).await.expect(200).body, "body");
-    // Another operation reads these.
+    // These headers belong to other operations.
     let tagged = Call::get("/bucket/key").header("x-amz-tagging", "a=1&a=1").header("x-amz-acl", "junk");
     sent(tagged).await.expect(200);
     sent(Call::delete("/bucket/key")).await.expect(204);
 }
 
 #[tokio::test]
-async fn a_copy_source_never_becomes_an_upload_of_nothing() {
+async fn a_copy_source_is_never_ignored() {
     let store = Store::start().await;
     store.client.send(Call::put("/bucket/source").body("body")).await.expect(200);
     for call in [
@@ -44,7 +44,7 @@ async fn a_copy_source_never_becomes_an_upload_of_nothing() {
 
 /// `PUT /bucket/key?futureThing` stored an object, and `DELETE /bucket?futureThing` deleted the bucket.
 #[tokio::test]
-async fn a_subresource_that_is_not_known_is_no_write() {
+async fn a_write_with_an_unknown_subresource_is_refused() {
     let store = Store::start().await;
     let client = &store.client;
     client.send(Call::put("/bucket/key").body("old")).await.expect(200);
@@ -69,9 +69,9 @@ async fn a_subresource_that_is_not_known_is_no_write() {
     client.send(Call::put("/bucket/key?x-user=me&x-id=PutObject").body("new")).await.expect(200);
 }
 
-/// `terraform destroy` deletes what was never configured; all of these were answered 501.
+/// `terraform destroy` deletes configurations that were never set. Cairn answered 501 to all of these requests.
 #[tokio::test]
-async fn deleting_what_is_not_configured_is_done() {
+async fn deleting_a_configuration_that_does_not_exist_answers_as_s3_does() {
     let store = Store::start().await;
     let delete = |bucket: &str, what: &str| store.client.send(Call::delete(&format!("/{bucket}?{what}")));
     for what in [
@@ -99,7 +99,7 @@ async fn deleting_what_is_not_configured_is_done() {
 }
 
 #[tokio::test]
-async fn settings_that_are_so_anyway_can_be_asked_for() {
+async fn settings_that_are_in_force_anyway_can_be_set() {
     let store = Store::start().await;
     let put = |bucket: &str, what: &str, body: &str| {
         store.client.send(Call::put(&format!("/{bucket}?{what}")).body(body))
@@ -126,13 +126,13 @@ async fn settings_that_are_so_anyway_can_be_asked_for() {
     let logs = "<BucketLoggingStatus><LoggingEnabled><TargetBucket>b</TargetBucket></LoggingEnabled></BucketLoggingStatus>";
     put(BUCKET, "logging", logs).await.fails(501, "NotImplemented");
     put(BUCKET, "notification", "<NotificationConfiguration/>").await.expect(200);
-    // An empty element that asks for something all the same.
+    // This element has an effect although it is empty.
     let bridge = "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
     put(BUCKET, "notification", bridge).await.fails(501, "NotImplemented");
 }
 
 #[tokio::test]
-async fn the_acl_that_there_is_can_be_set_and_no_other() {
+async fn the_only_acl_can_be_set_and_no_other() {
     let store = Store::start().await;
     let client = &store.client;
     client.send(Call::put("/bucket/key")).await.expect(200);
@@ -182,7 +182,7 @@ async fn the_acl_that_there_is_can_be_set_and_no_other() {
 }
 
 #[tokio::test]
-async fn encryption_is_refused_in_words() {
+async fn encryption_is_refused_with_a_reason() {
     let store = Store::start().await;
     let put = |name: &str, value: &str| store.client.send(Call::put("/bucket/key").header(name, value));
     for (name, value) in [
@@ -202,9 +202,9 @@ async fn encryption_is_refused_in_words() {
     store.client.send(Call::head("/bucket/key")).await.expect(404);
 }
 
-/// All of these were 501, or passed over.
+/// Cairn answered 501 to all of these, or ignored them.
 #[tokio::test]
-async fn what_is_malformed_gets_an_answer_of_its_own() {
+async fn malformed_values_have_their_own_errors() {
     let store = Store::start().await;
     let client = &store.client;
     client.send(Call::put("/bucket/key").body("body")).await.expect(200);
@@ -231,7 +231,7 @@ async fn what_is_malformed_gets_an_answer_of_its_own() {
 }
 
 #[tokio::test]
-async fn encodings_besides_that_of_the_transfer_stay_as_they_were_written() {
+async fn content_encodings_beside_aws_chunked_stay_unchanged() {
     let store = Store::start().await;
     let put = Call::put("/bucket/key").header("content-encoding", "gzip, br").body("body");
     store.client.send(put).await.expect(200);
@@ -240,7 +240,7 @@ async fn encodings_besides_that_of_the_transfer_stay_as_they_were_written() {
 }
 
 #[tokio::test]
-async fn listings_tell_the_region() {
+async fn listings_return_the_region() {
     let store = Store::start().await;
     for query in ["", "?list-type=2", "?list-type=2&max-keys=0", "?versions"] {
         let list = store.client.send(Call::get(&format!("/{BUCKET}{query}"))).await.expect(200);

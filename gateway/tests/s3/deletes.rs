@@ -13,7 +13,7 @@ async fn delete_many(store: &Store, document: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn a_delete_succeeds_whether_the_object_is_there_or_not() {
+async fn a_delete_succeeds_whether_the_object_exists_or_not() {
     let store = Store::start().await;
     let client = &store.client;
     client.send(Call::put("/bucket/key")).await.expect(200);
@@ -27,7 +27,7 @@ async fn a_delete_succeeds_whether_the_object_is_there_or_not() {
 }
 
 #[tokio::test]
-async fn many_are_deleted_each_for_itself() {
+async fn keys_of_one_request_succeed_and_fail_independently() {
     let store = Store::start().await;
     for key in ["a", "b", "c"] {
         store.client.send(Call::put(&format!("/bucket/{key}"))).await.expect(200);
@@ -43,7 +43,7 @@ async fn many_are_deleted_each_for_itself() {
     .expect(200);
     let result = reply.xml("DeleteResult");
     assert_eq!(texts(&result, &["Deleted", "Key"]), ["a", "none", "other"]);
-    // The version that was asked for comes back, also with an error.
+    // The result repeats the requested version id, also for a key that fails.
     assert_eq!(texts(&result, &["Deleted", "VersionId"]), ["null"]);
     assert_eq!(texts(&result, &["Error", "VersionId"]), ["abc"]);
     assert_eq!(texts(&result, &["Error", "Key"]), ["b", "c"]);
@@ -58,7 +58,7 @@ async fn many_are_deleted_each_for_itself() {
 }
 
 #[tokio::test]
-async fn a_thousand_keys_are_deleted_at_once_and_not_one_more() {
+async fn a_request_deletes_up_to_a_thousand_keys() {
     let store = Store::start().await;
     let document = |count: usize| {
         let keys: String = (0..count).map(|n| format!("<Object><Key>key-{n}</Key></Object>")).collect();
@@ -83,7 +83,7 @@ async fn the_list_of_keys_must_come_with_a_digest_that_matches() {
 }
 
 #[tokio::test]
-async fn documents_that_are_none_are_refused() {
+async fn malformed_documents_are_refused() {
     let store = Store::start().await;
     let bomb = "<!DOCTYPE lolz [<!ENTITY lol \"lol\"><!ENTITY lol2 \"&lol;&lol;&lol;\">]>\
         <Delete><Object><Key>&lol2;</Key></Object></Delete>";

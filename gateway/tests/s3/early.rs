@@ -1,4 +1,4 @@
-//! Operations that take long: the answer begins before they end.
+//! Operations that take long: the response begins before they end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::support::{Call, Fate, Store, texts};
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// A store in which calls of this operation wait until they are let through.
+/// A store in which calls of this operation wait for a permit of the returned semaphore.
 async fn with_held_up(operation: &'static str, fate: Fate) -> (Store, Arc<Semaphore>) {
     let store = Store::start().await;
     store.client.send(Call::put("/bucket/source").body("the source")).await.expect(200);
@@ -37,7 +37,7 @@ fn copy() -> Call {
     Call::put("/bucket/copy").header("x-amz-copy-source", "bucket/source")
 }
 
-/// The next bytes, and how long they took.
+/// The next bytes, and the time that has passed until they arrived.
 async fn next(store: &Store, answer: &mut Response<Incoming>) -> (Option<Bytes>, Duration) {
     let (frame, passed) = store.pass_until(answer.frame()).await;
     (frame.map(|frame| frame.unwrap().into_data().unwrap()), passed)
@@ -48,9 +48,9 @@ async fn rest(answer: Response<Incoming>) -> String {
     String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-/// A copy that took longer than a minute sent nothing, and SDKs gave up and began again.
+/// During a copy that took longer than a minute Cairn sent nothing. SDKs timed out and started the copy again.
 #[tokio::test]
-async fn what_takes_long_sends_white_space_and_then_its_result() {
+async fn a_long_operation_sends_white_space_and_then_its_result() {
     let (store, gate) = with_held_up("copy_object", Fate::Arrives).await;
     let (mut answer, passed) = store.pass_until(store.client.begin(copy())).await;
     assert_eq!(answer.status(), StatusCode::OK);
@@ -119,9 +119,9 @@ async fn a_completion_and_a_copied_part_may_take_long_too() {
     }
 }
 
-/// Clients expect it of those operations only: elsewhere a 200 means that it is done.
+/// Clients expect an early 200 from three operations only. For all others a 200 means that the operation has succeeded.
 #[tokio::test]
-async fn nobody_else_is_answered_before_the_end() {
+async fn other_operations_send_no_early_response() {
     let (store, gate) = with_held_up("commit_object", Fate::Refused(MetadataError::PreconditionFailed)).await;
     let put = store.client.send(Call::put("/bucket/k").body("bytes"));
     let late = async {

@@ -1,4 +1,4 @@
-//! Keys: any 1 to 1,024 bytes of UTF-8, kept as they are.
+//! Keys: 1 to 1,024 bytes of UTF-8, stored unchanged.
 
 use cairn_gateway::uri::encode;
 
@@ -46,7 +46,7 @@ async fn any_key_is_kept_to_the_byte() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_is_refused() {
+async fn invalid_keys_are_refused() {
     let store = Store::start().await;
     let client = &store.client;
     client.send(Call::put(&format!("/bucket/{}", "k".repeat(1024)))).await.expect(200);

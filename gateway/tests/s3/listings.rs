@@ -34,7 +34,7 @@ async fn keys_come_in_the_order_of_their_bytes() {
 }
 
 #[tokio::test]
-async fn an_entry_tells_what_s3_tells() {
+async fn an_entry_has_the_fields_of_s3() {
     let store = with(&["key"]).await;
     let page = list(&store, "list-type=2&fetch-owner=true&prefix=k&start-after=a").await;
     for (name, value) in [
@@ -65,7 +65,7 @@ async fn an_entry_tells_what_s3_tells() {
 const TREE: [&str; 8] = ["a/1", "a/2", "a/b/3", "b", "c/4", "c//5", "d-6", "e/"];
 
 #[tokio::test]
-async fn a_delimiter_rolls_keys_up() {
+async fn a_delimiter_groups_keys_into_common_prefixes() {
     let store = with(&TREE).await;
     let page = list(&store, "list-type=2&delimiter=/").await;
     assert_eq!(
@@ -81,9 +81,10 @@ async fn a_delimiter_rolls_keys_up() {
     assert_eq!(prefixes(&page), ["d-"]);
 }
 
-/// Walks all pages of both versions, for several page sizes: each must see the same entries, once.
+/// Lists all pages with both versions of the operation and several page sizes. Each listing must have the same entries, each
+/// once.
 #[tokio::test]
-async fn pages_join_to_the_whole() {
+async fn pages_together_have_each_entry_once() {
     let store = with(&TREE).await;
     for delimiter in ["", "&delimiter=/"] {
         let whole = list(&store, &format!("list-type=2{delimiter}")).await;
@@ -120,7 +121,7 @@ async fn pages_join_to_the_whole() {
 }
 
 #[tokio::test]
-async fn a_listing_begins_behind_start_after_and_marker() {
+async fn a_listing_begins_after_start_after_or_marker() {
     let store = with(&TREE).await;
     assert_eq!(keys(&list(&store, "list-type=2&start-after=c/4").await), ["d-6", "e/"]);
     assert_eq!(keys(&list(&store, "marker=d-6").await), ["e/"]);

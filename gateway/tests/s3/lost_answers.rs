@@ -1,5 +1,5 @@
-//! The metanode's answer is lost after it has committed, as when it dies at that moment: the client hears what
-//! became of its request all the same, and what it asked for was done once.
+//! The metanode's answer is lost after the commit, as if the metanode died at that moment. The client nevertheless gets the
+//! outcome of its request, and the change is made once.
 
 use crate::support::{Call, Store, texts};
 
@@ -11,7 +11,7 @@ async fn store_with(keys: &[&str]) -> Store {
     store
 }
 
-/// Sends while the next two answers to `operation` are lost.
+/// Sends a request, and loses the next two answers to `operation`.
 async fn send(store: &Store, operation: &'static str, call: Call) -> crate::support::Reply {
     store.between.lose(operation, 2);
     let before = store.between.count(operation);
@@ -20,10 +20,10 @@ async fn send(store: &Store, operation: &'static str, call: Call) -> crate::supp
     reply
 }
 
-/// The copy was made and its answer lost; the client, or its SDK, asked again and was told 412, although it was its
-/// own copy that was there.
+/// The copy was made and its answer was lost. The client, or its SDK, retried and got 412, although the object that existed
+/// was the client's own copy.
 #[tokio::test]
-async fn a_copy_that_must_find_nothing_is_told_that_it_won() {
+async fn a_conditional_copy_succeeds_although_its_answer_was_lost() {
     let store = store_with(&["source"]).await;
     let copy =
         Call::put("/bucket/copy").header("x-amz-copy-source", "bucket/source").header("if-none-match", "*");
@@ -34,7 +34,7 @@ async fn a_copy_that_must_find_nothing_is_told_that_it_won() {
 }
 
 #[tokio::test]
-async fn a_conditional_delete_is_told_that_it_deleted() {
+async fn a_conditional_delete_succeeds_although_its_answer_was_lost() {
     let store = store_with(&["a"]).await;
     let delete = Call::delete("/bucket/a").header("if-match", "*");
     send(&store, "delete_objects", delete).await.expect(204);
@@ -42,7 +42,7 @@ async fn a_conditional_delete_is_told_that_it_deleted() {
 }
 
 #[tokio::test]
-async fn deletes_of_many_get_their_own_answers() {
+async fn a_delete_of_several_keys_gets_its_first_outcome() {
     let store = store_with(&["a", "b"]).await;
     let document = "<Delete><Object><Key>a</Key><ETag>*</ETag></Object><Object><Key>b</Key><ETag>\"x\"</ETag></Object></Delete>";
     let delete = Call::post("/bucket?delete").body(document).header("content-md5", &{
@@ -60,7 +60,7 @@ async fn buckets_are_made_and_deleted_once() {
     let gateway = cairn_gateway::Config { region: "eu-west-1".into(), ..Default::default() };
     let store = Store::of(crate::support::Setup { gateway, bucket: false, ..Default::default() }).await;
     let document = "<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>";
-    // Outside of us-east-1 a bucket that one has already is a conflict.
+    // Outside of us-east-1, to create one's own bucket again is an error.
     send(&store, "create_bucket", Call::put("/new-bucket").body(document)).await.expect(200);
     send(&store, "delete_bucket", Call::delete("/new-bucket")).await.expect(204);
 }
@@ -83,7 +83,7 @@ async fn tags_and_uploads_are_changed_once() {
 }
 
 #[tokio::test]
-async fn an_answer_that_stays_away_is_not_waited_for_for_ever() {
+async fn a_change_without_an_answer_fails_after_a_limited_time() {
     let store = store_with(&["a"]).await;
     store.between.lose("delete_objects", usize::MAX);
     let (reply, passed) = store.pass_until(store.client.send(Call::delete("/bucket/a"))).await;

@@ -1,5 +1,5 @@
-//! The S3 API, end to end: a real listener, a real metanode with its database, real datanodes with blocks
-//! on disk, and requests signed as clients sign them.
+//! End-to-end tests of the S3 API: a real listener, a real metanode with its database, real datanodes with blocks on disk,
+//! and requests signed as clients sign them.
 
 mod support;
 

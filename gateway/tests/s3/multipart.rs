@@ -68,13 +68,13 @@ fn document(parts: &[(u32, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn parts_become_one_object_with_what_the_upload_was_created_with() {
+async fn parts_become_one_object_with_the_attributes_of_the_upload() {
     let store = Store::start().await;
     let client = &store.client;
     let headers = [("content-type", "text/plain"), ("x-amz-meta-colour", "red"), ("x-amz-tagging", "k=v")];
     let upload = Upload::create(client, "/bucket/a%20b", &headers).await;
     let (one, two, three) = (bytes(1, PART_MIN), bytes(2, PART_MIN + 1), bytes(3, 7));
-    // In any order, one of them twice, and one that is not wanted in the end.
+    // Parts arrive in any order, one is replaced, and one is not listed in the completion.
     let third = upload.put(9, &three).await.expect(200);
     assert_eq!(third.header("etag"), format!("\"{}\"", md5(&three)));
     upload.put(1, b"replaced").await.expect(200);
@@ -99,7 +99,7 @@ async fn parts_become_one_object_with_what_the_upload_was_created_with() {
     assert_eq!(object.header("content-type"), "text/plain");
     assert_eq!(object.header("x-amz-meta-colour"), "red");
     assert_eq!(object.header("x-amz-tagging-count"), "1");
-    // Across the border of two parts, and one part by its number.
+    // A range across two parts, and one part by its number.
     let range = format!("bytes={}-{}", PART_MIN - 3, PART_MIN + 3);
     let across = client.send(Call::get("/bucket/a%20b").header("range", &range)).await.expect(206);
     assert!(across.body == [&one[PART_MIN - 3..], &two[..4]].concat());
@@ -109,7 +109,7 @@ async fn parts_become_one_object_with_what_the_upload_was_created_with() {
 }
 
 #[tokio::test]
-async fn a_completion_that_is_repeated_is_answered_alike_and_another_one_is_not() {
+async fn a_repeated_completion_gets_the_same_answer_and_another_one_does_not() {
     let store = Store::start().await;
     let upload = Upload::create(&store.client, "/bucket/key", &[]).await;
     upload.put(1, b"one").await.expect(200);
@@ -126,7 +126,7 @@ async fn a_completion_that_is_repeated_is_answered_alike_and_another_one_is_not(
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_completion_is_said_and_the_upload_stays() {
+async fn an_invalid_completion_has_its_error_and_the_upload_stays() {
     let store = Store::start().await;
     let upload = Upload::create(&store.client, "/bucket/key", &[]).await;
     for number in 1..=2 {
@@ -168,7 +168,7 @@ async fn a_completion_has_conditions() {
 }
 
 #[tokio::test]
-async fn part_numbers_and_upload_ids_that_are_none_are_refused() {
+async fn invalid_part_numbers_and_upload_ids_are_refused() {
     let store = Store::start().await;
     let client = &store.client;
     let upload = Upload::create(client, "/bucket/key", &[]).await;
@@ -221,7 +221,7 @@ async fn a_wrong_part_is_refused_and_not_kept() {
     assert!(texts(&listed.xml("ListPartsResult"), &["Part", "PartNumber"]).is_empty());
 }
 
-/// The checks of "Checking object integrity in Amazon S3", with SHA-256 computed here.
+/// The rules of "Checking object integrity in Amazon S3". The test computes the SHA-256 values itself.
 #[tokio::test]
 async fn composite_checksums_are_made_of_the_parts() {
     let store = Store::start().await;
@@ -236,7 +236,7 @@ async fn composite_checksums_are_made_of_the_parts() {
         let put = client.send(call.with(Body::Unsigned(part.clone()))).await.expect(200);
         assert_eq!(put.header("x-amz-checksum-sha256"), value);
     }
-    // Another algorithm than the upload's.
+    // The upload has another algorithm.
     let mismatch = Call::put(&upload.target(3)).header("x-amz-checksum-crc32", "AAAAAA==").body("");
     client.send(mismatch).await.fails(400, "InvalidRequest");
 
@@ -260,7 +260,7 @@ async fn composite_checksums_are_made_of_the_parts() {
         format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>")
     };
     upload.complete_with(&whole(&sums[0]), &[]).await.fails(400, "InvalidPart");
-    // The object's checksum is of what the client says its parts are, so it must say it.
+    // The object's checksum covers the checksums in the client's list, so the list must have them.
     let unsaid = upload.complete(&[(1, &md5(&one)), (2, &md5(&two))]).await.fails(400, "InvalidRequest");
     assert!(unsaid.error("Message").unwrap().contains("missing for part 1"), "{}", unsaid.text());
     let expected = format!("{}-2", STANDARD.encode(Sha256::digest(sums.concat())));
@@ -273,7 +273,7 @@ async fn composite_checksums_are_made_of_the_parts() {
     let head =
         client.send(Call::head("/bucket/key").header("x-amz-checksum-mode", "ENABLED")).await.expect(200);
     assert_eq!(head.header("x-amz-checksum-sha256"), expected);
-    // A part's sum is of its own bytes, and its type tells how the object's is made of it.
+    // A part's checksum covers its own bytes. Its type tells how the object's checksum is computed from it.
     for call in [Call::get("/bucket/key?partNumber=2"), Call::head("/bucket/key?partNumber=2")] {
         let part = client.send(call.header("x-amz-checksum-mode", "ENABLED")).await.expect(206);
         assert_eq!(part.header("x-amz-checksum-sha256"), STANDARD.encode(&sums[1]));
@@ -320,7 +320,7 @@ async fn parts_are_copied_from_objects_and_ranges_of_them() {
     let object = client.send(Call::get("/bucket/key")).await.expect(200);
     assert!(object.body == [&source[..], &source[3..=70_000]].concat());
 
-    // From an object that was itself made of parts: its ETag is no MD5, so the bytes are read.
+    // The ETag of a multipart object is not the MD5 of its bytes, so the bytes of this source are read.
     let again = Upload::create(client, "/bucket/again", &[("x-amz-checksum-algorithm", "SHA256")]).await;
     let call = Call::put(&again.target(1)).header("x-amz-copy-source", "bucket/key");
     let copied = client.send(call).await.expect(200).xml("CopyPartResult");
@@ -329,7 +329,7 @@ async fn parts_are_copied_from_objects_and_ranges_of_them() {
 }
 
 #[tokio::test]
-async fn copies_of_what_is_not_there_are_refused() {
+async fn copies_of_missing_sources_and_ranges_are_refused() {
     let store = Store::start().await;
     let client = &store.client;
     let source = client.send(Call::put("/bucket/source").body("0123456789")).await.expect(200);
@@ -393,7 +393,7 @@ async fn uploads_are_listed_in_pages_by_key_and_age_and_rolled_up() {
     assert_eq!(texts(&all, &["Upload", "Key"]), ["a/1", "a/2", "b", "b", "c"]);
     assert_eq!(texts(&all, &["Upload", "UploadId"])[2..4], ids[..2]);
     assert_eq!(texts(&all, &["Upload", "Initiated"])[2], "2026-01-02T03:04:05.000Z");
-    // Page by page.
+    // All pages together have the same uploads.
     let (mut keys, mut marker) = (Vec::new(), String::new());
     loop {
         let page = list(format!("&max-uploads=2{marker}")).await;
@@ -409,7 +409,7 @@ async fn uploads_are_listed_in_pages_by_key_and_age_and_rolled_up() {
         );
     }
     assert_eq!(keys, texts(&all, &["Upload", "UploadId"]));
-    // A key's marker alone is behind all of its uploads.
+    // A key marker without an upload id marker skips all uploads of the key.
     assert_eq!(texts(&list("&key-marker=b".into()).await, &["Upload", "Key"]), ["c"]);
     let rolled = list("&delimiter=%2F&max-uploads=1".into()).await;
     assert_eq!(texts(&rolled, &["CommonPrefixes", "Prefix"]), ["a/"]);
@@ -422,8 +422,8 @@ async fn uploads_are_listed_in_pages_by_key_and_age_and_rolled_up() {
     client.send(wrong).await.fails(400, "InvalidArgument");
 }
 
-/// A copy of a part in the size in which the source was uploaded read all of its bytes to compute an MD5 that was
-/// known when the source was completed, and was forgotten then.
+/// UploadPartCopy of a range that is exactly a part of the source read all of its bytes to compute their MD5. Cairn had known
+/// the part's MD5, but the completion of the source's upload discarded it.
 #[tokio::test]
 async fn a_copied_range_that_is_a_part_of_the_source_is_not_read() {
     use std::sync::atomic::Ordering;
@@ -438,7 +438,7 @@ async fn a_copied_range_that_is_a_part_of_the_source_is_not_read() {
     }
     let named: Vec<_> = named.iter().map(|(number, etag)| (*number, etag.as_str())).collect();
     source.complete(&named).await.expect(200);
-    // A copy of the object has its parts, and their sums.
+    // A copy of the object has the same parts with their checksums.
     let copied = Call::put("/bucket/copy").header("x-amz-copy-source", "bucket/source");
     client.send(copied).await.expect(200);
 
@@ -457,7 +457,7 @@ async fn a_copied_range_that_is_a_part_of_the_source_is_not_read() {
         assert_eq!(texts(&copied, &["ETag"]), [format!("\"{}\"", md5(part))]);
     }
     assert_eq!(connects(), before, "bytes were read whose MD5 is known");
-    // Any other range is.
+    // Any other range is read.
     let call = Call::put(&upload.target(9))
         .header("x-amz-copy-source", "bucket/source")
         .header("x-amz-copy-source-range", "bytes=1-1000");

@@ -1,4 +1,4 @@
-//! What a client can say about how an object is stored, and what happens when it cannot be stored.
+//! Storage classes and block sizes that clients request, and the errors when an object cannot be stored.
 
 use cairn_metanode::block_manager::BlockManagerConfig;
 use cairn_protocol::admin::{ObjectPlace, WhereRequest};
@@ -49,7 +49,7 @@ async fn a_class_of_the_configuration_is_kept_shown_and_has_its_copies() {
 }
 
 #[tokio::test]
-async fn a_class_that_is_neither_of_aws_nor_of_the_configuration_is_refused_and_stores_nothing() {
+async fn an_unknown_class_is_refused_and_nothing_is_stored() {
     let store = Store::of(with_class()).await;
     store.client.send(Call::put(&format!("/{BUCKET}/source")).body("body")).await.expect(200);
     let object = format!("/{BUCKET}/key");
@@ -70,8 +70,8 @@ async fn a_class_that_is_neither_of_aws_nor_of_the_configuration_is_refused_and_
     assert!(texts(&uploads.xml("ListMultipartUploadsResult"), &["Upload", "Key"]).is_empty());
 }
 
-/// GLACIER and DEEP_ARCHIVE were accepted and shown; nothing restores from them, and so `aws s3 cp` passed over such
-/// objects for ever.
+/// Cairn accepted GLACIER and DEEP_ARCHIVE and showed them. It cannot restore objects, so `aws s3 cp` skipped such objects
+/// for ever.
 #[tokio::test]
 async fn a_class_that_needs_a_restore_is_refused_unless_the_configuration_defines_it() {
     let mut setup = with_class();
@@ -96,9 +96,9 @@ async fn a_class_that_needs_a_restore_is_refused_unless_the_configuration_define
     }
 }
 
-/// Objects that were stored when such classes were accepted are there, and a client must be able to read them.
+/// Earlier versions of Cairn stored objects with these classes. Clients must be able to read them.
 #[tokio::test]
-async fn an_object_of_an_archive_that_is_none_is_shown_as_one_that_can_be_read() {
+async fn an_object_of_an_archive_class_that_is_not_configured_is_shown_as_standard() {
     let mut setup = with_class();
     setup.blocks.storage_classes.insert("DEEP_ARCHIVE".to_owned(), 2);
     let store = Store::of(setup).await;
@@ -144,7 +144,7 @@ async fn an_object_of_an_archive_that_is_none_is_shown_as_one_that_can_be_read()
 }
 
 #[tokio::test]
-async fn a_copy_of_another_class_raises_the_copies_of_the_blocks_that_it_shares() {
+async fn a_copy_of_another_class_raises_the_replication_of_the_shared_blocks() {
     let store = Store::of(with_class()).await;
     let class = |call: Call, class: &str| call.header("x-amz-storage-class", class);
     let one = class(Call::put(&format!("/{BUCKET}/one")).body("body"), "ARCHIVE_ONE");
@@ -194,7 +194,7 @@ async fn blocks_are_as_large_as_the_client_says() {
 }
 
 #[tokio::test]
-async fn an_uploads_block_size_holds_for_its_parts_unless_one_says_another() {
+async fn an_uploads_block_size_applies_to_parts_without_their_own() {
     let store = Store::start().await;
     let target = format!("/{BUCKET}/key");
     let create = Call::post(&format!("{target}?uploads")).header("x-cairn-block-size", "64KiB");
@@ -226,7 +226,7 @@ async fn an_uploads_block_size_holds_for_its_parts_unless_one_says_another() {
 }
 
 #[tokio::test]
-async fn a_block_size_is_signed_and_never_accepted_where_it_would_be_ignored() {
+async fn a_block_size_must_be_signed_and_is_refused_where_it_has_no_effect() {
     let store = Store::start().await;
     store.client.send(Call::put(&format!("/{BUCKET}/key")).body("body")).await.expect(200);
     let object = format!("/{BUCKET}/key");
@@ -248,7 +248,7 @@ async fn a_block_size_is_signed_and_never_accepted_where_it_would_be_ignored() {
     assert_eq!(store.client.send(Call::get(&object)).await.expect(200).body, "body");
 }
 
-/// One copy of everything, so that a grant names one node.
+/// A replication of 1, so that each grant names one node.
 fn single() -> BlockManagerConfig {
     BlockManagerConfig { replication: 1, min_replicas: 1, ..BlockManagerConfig::default() }
 }
@@ -271,7 +271,7 @@ async fn without_enough_datanodes_a_write_is_refused_with_the_reason() {
     let (reply, _) = store.pass_until(store.client.send(Call::put("/bucket/key").body("body"))).await;
     let reply = reply.fails(503, "ServiceUnavailable");
     assert!(reply.error("Message").unwrap().contains("no datanode has registered"), "{}", reply.text());
-    // What needs no datanode is done.
+    // An empty object needs no datanode.
     store.client.send(Call::put("/bucket/empty")).await.expect(200);
 
     let setup = Setup { blocks: single(), unreachable: 1, ..Setup::default() };
@@ -282,9 +282,9 @@ async fn without_enough_datanodes_a_write_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_leaves_nothing() {
+async fn a_client_that_hangs_up_leaves_no_blocks() {
     let store = Store::start().await;
-    // The first block is stored; the rest never comes.
+    // The client sends the first block and a part of the second one.
     let body = Body::Raw { data: vec![7; 65 * KIB], sha256: "UNSIGNED-PAYLOAD".into() };
     let call = Call::put("/bucket/key").header("x-cairn-block-size", "64KiB");
     let request = store.client.prepare(call.header("content-length", &(1 << 20).to_string()).with(body));
@@ -299,11 +299,11 @@ async fn a_client_that_hangs_up_leaves_nothing() {
     let stored = store.stored.wait_for(|event| matches!(event, EventKind::BlockStored { .. })).await.unwrap();
     let EventKind::BlockStored { block, .. } = stored.kind else { panic!("{stored:?}") };
     drop(stream);
-    // At once: no time passes.
+    // The grant is given back at once: the clock does not advance.
     let given_back =
         |event: &EventKind| matches!(event, EventKind::GrantAbandoned { block: it } if *it == block);
     store.events.wait_for(given_back).await;
-    // The datanode hears of it with its next heartbeat.
+    // The answer to the datanode's next heartbeat has the command to delete the block.
     let deleted =
         |event: &EventKind| matches!(event, EventKind::BlockDeleted { block: it, .. } if *it == block);
     store.pass_until(store.events.wait_for(deleted)).await;

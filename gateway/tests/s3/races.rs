@@ -1,4 +1,4 @@
-//! Completions beside others who change the same upload.
+//! Completions of uploads that other requests change at the same time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use cairn_protocol::metadata::{AbortUpload, Metadata, NewExtent, PutPart, Upload
 
 use crate::support::{Call, Fate, Reply, Store, texts};
 
-/// MD5 of nothing (RFC 1321, appendix A.5).
+/// The MD5 of no bytes (RFC 1321, appendix A.5).
 const EMPTY: &str = "d41d8cd98f00b204e9800998ecf8427e";
 
 struct Upload {
@@ -40,8 +40,8 @@ impl Upload {
         self.store.client.send(Call::post(&format!("/bucket/k?uploadId={}", self.id)).body(document)).await
     }
 
-    /// Sends the part once more, with this ETag, just before the next `times` completions reach the metanode: the
-    /// gateway has listed the parts already.
+    /// Replaces the part by one with this ETag just before each of the next `times` completions reaches the metanode. The
+    /// gateway has listed the parts by then.
     fn replace_part(&self, etag: &'static str, times: usize) -> Arc<AtomicUsize> {
         let (metadata, target): (Arc<dyn Metadata>, _) =
             (self.store.metanode.metadata(), self.target.clone());
@@ -67,11 +67,11 @@ impl Upload {
     }
 }
 
-/// Two clients completed an upload while a third sent a part once more, the same bytes. The completion had listed the
-/// parts before, named a part that was there no more, and answered InvalidPart, although each part that the client
-/// named was there all the time.
+/// Two clients completed an upload while a third one sent a part again, with the same bytes. The gateway had listed the
+/// parts before, so its completion named a part that no longer existed. The client got InvalidPart, although a part with
+/// the number and ETag of its list existed all the time.
 #[tokio::test]
-async fn a_part_that_is_sent_again_meanwhile_is_still_the_part_that_was_named() {
+async fn a_completion_succeeds_while_a_part_is_sent_again_with_the_same_bytes() {
     let upload = upload().await;
     let replaced = upload.replace_part(EMPTY, 3);
     upload.complete().await.expect(200);
@@ -79,14 +79,14 @@ async fn a_part_that_is_sent_again_meanwhile_is_still_the_part_that_was_named() 
 }
 
 #[tokio::test]
-async fn a_part_that_is_another_one_meanwhile_is_named() {
+async fn a_completion_fails_if_a_part_is_replaced_by_other_bytes() {
     let upload = upload().await;
     upload.replace_part("900150983cd24fb0d6963f7d28e17f72", 1);
     upload.complete().await.fails(400, "InvalidPart");
 }
 
 #[tokio::test]
-async fn an_upload_that_is_aborted_meanwhile_is_not_there() {
+async fn a_completion_fails_if_the_upload_is_aborted_meanwhile() {
     let upload = upload().await;
     let (metadata, target) = (upload.store.metanode.metadata(), upload.target.clone());
     upload.store.between.set(move |operation| {
@@ -102,7 +102,7 @@ async fn an_upload_that_is_aborted_meanwhile_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_completion_that_another_one_overtakes_gets_its_answer() {
+async fn a_completion_that_another_one_overtakes_gets_the_same_result() {
     let upload = upload().await;
     let overtaken = Arc::new(AtomicUsize::new(0));
     let (count, client, id) = (overtaken.clone(), upload.store.client.clone(), upload.id.clone());

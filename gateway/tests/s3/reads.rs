@@ -11,7 +11,7 @@ async fn with_digits() -> Store {
 }
 
 #[tokio::test]
-async fn what_was_put_with_an_object_comes_back() {
+async fn stored_attributes_are_returned() {
     let store = Store::start().await;
     let kept = [
         ("content-type", "text/plain; charset=utf-8"),
@@ -70,7 +70,7 @@ async fn ranges_are_served_as_rfc_9110_says() {
 }
 
 #[tokio::test]
-async fn a_range_of_another_object_is_not_sent() {
+async fn a_range_is_ignored_if_if_range_does_not_match() {
     let store = with_digits().await;
     let etag = store.client.send(Call::head("/bucket/key")).await.header("etag").to_owned();
     let get = |if_range: &str| {
@@ -132,7 +132,7 @@ async fn a_request_may_replace_headers_of_its_answer() {
 }
 
 #[tokio::test]
-async fn attributes_are_told_without_the_object() {
+async fn attributes_are_returned_without_the_object() {
     let store = with_digits().await;
     let ask = |what: &str| {
         store.client.send(Call::get("/bucket/key?attributes").header("x-amz-object-attributes", what))

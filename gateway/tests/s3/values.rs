@@ -1,12 +1,12 @@
-//! Values of headers and of presigned queries: what they mean, and that none of them vanishes.
+//! Values of headers and of presigned queries: each is interpreted or refused, and none is silently ignored.
 
 use cairn_gateway::checksum::{Algorithm, Hasher};
 use http::header;
 
 use crate::support::{Body, Call, Client, Store, texts};
 
-/// One second before the tests' time, in every form that clients are known to send (and the time itself, with
-/// `:04` written as `:05`).
+/// One second before the tests' time, in every form that clients are known to send. With `:05` in place of the last `:04`
+/// each is the tests' time.
 const FORMS: [&str; 18] = [
     "Fri, 02 Jan 2026 03:04:04 GMT",
     // Some Java clients do not pad the day.
@@ -19,11 +19,11 @@ const FORMS: [&str; 18] = [
     "Fri, 02 Jan 2026 03:04:04 +0000",
     "Fri, 02 Jan 2026 04:04:04 +0100",
     "Fri, 02 Jan 2026 03:04:04.999 GMT",
-    // RFC 850, padded and not, and with the year of a cookie.
+    // RFC 850, with and without padding, and with a year of four digits as in cookies.
     "Friday, 02-Jan-26 03:04:04 GMT",
     "Friday, 2-Jan-26 03:04:04 UTC",
     "Fri, 02-Jan-2026 03:04:04 GMT",
-    // asctime(), and Java's Date.toString().
+    // C's asctime(), and Java's Date.toString().
     "Fri Jan  2 03:04:04 2026",
     "Fri Jan 02 03:04:04 UTC 2026",
     // RFC 3339.
@@ -32,10 +32,10 @@ const FORMS: [&str; 18] = [
     "2026-01-02T03:04:04+00:00",
 ];
 
-/// `If-Unmodified-Since: Tue, 9 Aug 2022 01:01:01 GMT`, as some Java clients write it, was dropped, and the guard
-/// with it: only the one form of RFC 9110 that has exactly 29 letters was read.
+/// Cairn parsed only the form of RFC 9110 that has exactly 29 characters. It ignored `If-Unmodified-Since: Tue, 9 Aug 2022
+/// 01:01:01 GMT`, as some Java clients write it, and served the request without the condition.
 #[tokio::test]
-async fn a_date_is_understood_in_every_form_that_clients_send() {
+async fn dates_are_parsed_in_every_form_that_clients_send() {
     let store = Store::start().await;
     let client = &store.client;
     client.send(Call::put("/bucket/key").body("body")).await.expect(200);
@@ -66,7 +66,7 @@ async fn a_date_is_understood_in_every_form_that_clients_send() {
 }
 
 #[tokio::test]
-async fn a_guard_with_a_date_that_is_none_does_not_fail_open() {
+async fn a_condition_with_an_invalid_date_is_not_ignored() {
     let store = Store::start().await;
     let client = &store.client;
     client.send(Call::put("/bucket/key").body("body")).await.expect(200);
@@ -82,15 +82,16 @@ async fn a_guard_with_a_date_that_is_none_does_not_fail_open() {
             let reply = client.send(copy.header(name, date)).await.fails(400, "InvalidArgument");
             assert_eq!(reply.error("ArgumentName").as_deref(), Some(name), "{date}");
         }
-        // RFC 9110, section 13.1.3: without a date that is one, this header only saves nothing.
+        // RFC 9110, section 13.1.3: this header is ignored if its date is invalid. It would only save a transfer.
         client.send(Call::get("/bucket/key").header("if-modified-since", date)).await.expect(200);
     }
     client.send(Call::head("/bucket/copy")).await.expect(404);
 }
 
-/// Raw UTF-8 in `x-amz-tagging` gave an object without tags, and in `If-Match` an unconditional write.
+/// Cairn ignored headers that are not ASCII. With raw UTF-8 in `x-amz-tagging` the object got no tags, and with raw UTF-8 in
+/// `If-Match` the write was unconditional.
 #[tokio::test]
-async fn a_header_that_cannot_be_read_is_refused_and_never_passed_over() {
+async fn an_unreadable_header_is_refused_and_never_ignored() {
     let store = Store::start().await;
     let client = &store.client;
     client.send(Call::put("/bucket/key").body("body")).await.expect(200);
@@ -138,9 +139,9 @@ async fn a_header_that_cannot_be_read_is_refused_and_never_passed_over() {
     client.send(Call::head("/bucket/key")).await.expect(200);
 }
 
-/// What S3 keeps as it is may be any text: it comes back, and no part of it is lost on the way.
+/// Headers that S3 stores unchanged may contain any text. All of it must be returned.
 #[tokio::test]
-async fn metadata_beyond_ascii_comes_back() {
+async fn metadata_outside_of_ascii_is_returned() {
     let store = Store::start().await;
     let client = &store.client;
     let disposition = "attachment; filename=\"Zürich.txt\"";
@@ -154,7 +155,7 @@ async fn metadata_beyond_ascii_comes_back() {
         let reply = client.send(call).await.expect(200);
         assert_eq!(reply.headers[header::CONTENT_DISPOSITION].as_bytes(), disposition.as_bytes());
         assert_eq!(reply.header("cache-control"), "=?UTF-8?B?w6k=?=");
-        // S3 User Guide, "Working with object metadata": as RFC 2047 has it.
+        // S3 User Guide, "Working with object metadata": encoded as in RFC 2047.
         assert_eq!(reply.header("x-amz-meta-city"), "=?UTF-8?B?WsO8cmljaA==?=");
     }
     let presigned = Call::put("/bucket/presigned?x-amz-meta-city=Z%C3%BCrich").presigned(60).body("body");
@@ -163,7 +164,8 @@ async fn metadata_beyond_ascii_comes_back() {
     assert_eq!(reply.header("x-amz-meta-city"), "=?UTF-8?B?WsO8cmljaA==?=");
 }
 
-/// Bytes that are no UTF-8 were all the same to the signature: who captured a request could change them.
+/// All bytes that are not UTF-8 were equal for the check of the signature. An attacker who captured a request could replace
+/// them by others.
 #[tokio::test]
 async fn every_byte_of_a_signed_header_is_signed() {
     let store = Store::start().await;
@@ -184,10 +186,10 @@ async fn create_upload(client: &Client, key: &str) -> String {
     texts(&created.xml("InitiateMultipartUploadResult"), &["UploadId"]).remove(0)
 }
 
-/// Version 3.729 of AWS's JavaScript SDK and later ones presign an upload with the checksum of a body that they do
-/// not have yet, an empty one. The upload was refused with BadDigest.
+/// AWS's JavaScript SDK from version 3.729 on presigns uploads with the checksum of an empty body, because it does not have
+/// the body yet. Cairn refused these uploads with BadDigest.
 #[tokio::test]
-async fn checksums_in_the_query_of_a_presigned_upload_say_nothing_of_its_body() {
+async fn checksums_in_the_query_of_a_presigned_upload_are_ignored() {
     let store = Store::start().await;
     let client = &store.client;
     let upload = create_upload(client, "parts").await;
@@ -198,7 +200,7 @@ async fn checksums_in_the_query_of_a_presigned_upload_say_nothing_of_its_body() 
         let put = Call::put(&format!("/bucket/key?{claims}&x-id=PutObject")).presigned(60).body("body");
         client.send(put).await.expect(200);
         assert_eq!(client.send(Call::get("/bucket/key")).await.expect(200).body, "body");
-        // What is computed of a body of which nothing was said.
+        // The gateway computes the default checksum, because the client sent none.
         let head = client.send(Call::head("/bucket/key").header("x-amz-checksum-mode", "ENABLED")).await;
         let computed = Hasher::of(Algorithm::Crc64Nvme, b"body").to_base64();
         assert_eq!(head.expect(200).header("x-amz-checksum-crc64nvme"), computed);
@@ -209,7 +211,7 @@ async fn checksums_in_the_query_of_a_presigned_upload_say_nothing_of_its_body() 
     client.send(announced).await.expect(200);
 }
 
-/// The relatives that stay promises: a signed header, and the checksum of a document.
+/// Other checksums are still verified: those in signed headers, and those of documents, also in the query.
 #[tokio::test]
 async fn a_checksum_in_a_signed_header_is_verified_and_so_is_that_of_a_document() {
     let store = Store::start().await;
@@ -230,7 +232,7 @@ async fn a_checksum_in_a_signed_header_is_verified_and_so_is_that_of_a_document(
     put_tags(&Hasher::of(Algorithm::Crc32, tags.as_bytes()).to_base64()).await.expect(200);
 }
 
-/// It is the last line of the canonical request, so the signature covers it in any case.
+/// The value is the last line of the canonical request, so the signature always covers it.
 #[tokio::test]
 async fn the_payload_s_hash_need_not_be_among_the_signed_headers() {
     let store = Store::start().await;
@@ -248,7 +250,7 @@ async fn the_payload_s_hash_need_not_be_among_the_signed_headers() {
     client.send_prepared(changed).await.fails(403, "SignatureDoesNotMatch");
     let other = Call::put("/bucket/key").header("x-amz-meta-a", "1").body("body").unsigned("x-amz-meta-a");
     client.send(other).await.fails(403, "AccessDenied");
-    // In a presigned request it is the query that counts.
+    // The URL was signed without this header, so the request must not add it.
     let mut presigned = client.prepare(Call::get("/bucket/key").presigned(60));
     presigned.headers_mut().insert("x-amz-content-sha256", "UNSIGNED-PAYLOAD".parse().unwrap());
     client.send_prepared(presigned).await.fails(403, "AccessDenied");

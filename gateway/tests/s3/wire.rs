@@ -1,4 +1,4 @@
-//! What happens below the API: bytes on a connection.
+//! HTTP below the API: the bytes on a connection.
 
 use http::Request;
 use http_body_util::Full;
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{Call, Store};
 
-/// A prepared request as HTTP/1.1 has it, with these lines besides.
+/// The head of a prepared request in HTTP/1.1, with additional lines.
 fn head(request: &Request<Full<bytes::Bytes>>, more: &str) -> String {
     let mut text = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri());
     for (name, value) in request.headers() {
@@ -16,7 +16,7 @@ fn head(request: &Request<Full<bytes::Bytes>>, more: &str) -> String {
     format!("{text}{more}\r\n")
 }
 
-/// Sends bytes and reads until the other side closes or has said `until`.
+/// Sends bytes, and reads until the gateway closes the connection or has sent `until`.
 async fn converse(store: &Store, bytes: &[u8], until: &str) -> String {
     let mut stream = TcpStream::connect(store.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
@@ -33,14 +33,14 @@ async fn converse(store: &Store, bytes: &[u8], until: &str) -> String {
 }
 
 #[tokio::test]
-async fn framing_that_can_be_read_two_ways_is_refused() {
+async fn ambiguous_framing_is_refused() {
     let store = Store::start().await;
     let mut request = store.client.prepare(Call::put("/bucket/key"));
     let text = converse(&store, head(&request, "host: another\r\n").as_bytes(), "</Error>").await;
     assert!(text.starts_with("HTTP/1.1 400") && text.contains("<Code>InvalidRequest</Code>"), "{text}");
     let twice = head(&request, "content-length: 1\r\n");
     assert!(converse(&store, twice.as_bytes(), "\r\n\r\n").await.starts_with("HTTP/1.1 400"));
-    // Without aws-chunked a body must have a Content-Length, and with both the chunks would decide.
+    // With Transfer-Encoding and Content-Length, two readers could disagree about the end of the body.
     let both = head(&request, "transfer-encoding: chunked\r\n") + "0\r\n\r\nGET / HTTP/1.1\r\n\r\n";
     let text = converse(&store, both.as_bytes(), "never said").await;
     assert!(text.starts_with("HTTP/1.1 4") && text.matches("HTTP/1.1").count() == 1, "{text}");
@@ -50,7 +50,7 @@ async fn framing_that_can_be_read_two_ways_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_is_not_asked_for_before_the_request_is_found_good() {
+async fn a_body_is_not_requested_before_the_head_is_checked() {
     let store = Store::start().await;
     let sha = "UNSIGNED-PAYLOAD";
     let unsigned = |call: Call| {
@@ -66,7 +66,7 @@ async fn a_body_is_not_asked_for_before_the_request_is_found_good() {
     for (request, status) in bad {
         let text = converse(&store, head(&request, "").as_bytes(), "</Error>").await;
         assert!(text.starts_with(&format!("HTTP/1.1 {status}")), "{text}");
-        // Else the client would send its next request where the body is still due.
+        // Otherwise the client would send its next request in place of the body.
         assert!(text.contains("connection: close"), "{text}");
     }
     let mut forged = unsigned(Call::put("/bucket/key"));
@@ -100,7 +100,7 @@ async fn http2_without_tls_is_served() {
         hyper::client::conn::http2::handshake(executor, hyper_util::rt::TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let (mut parts, body) = request.into_parts();
-    // HTTP/2 has the host in the URI's authority, whence the gateway must take what was signed.
+    // HTTP/2 has the host in the authority of the URI. The gateway must take the signed host from there.
     let host = parts.headers.remove("host").unwrap();
     parts.uri = format!("http://{}{}", host.to_str().unwrap(), parts.uri).parse().unwrap();
     let response = sender.send_request(Request::from_parts(parts, body)).await.unwrap();

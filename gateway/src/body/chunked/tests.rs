@@ -1,12 +1,12 @@
-//! Promises about aws-chunked: every payload comes through at every split, every altered byte is found, and no bytes make
-//! the decoder panic.
+//! Promises about aws-chunked: payloads are decoded at every split of the body, every altered byte of a signed body is
+//! noticed, and no bytes make the decoder panic.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::auth::{AmzDate, Scope, SecretKey};
 
-/// The signer after the request of AWS's examples whose own signature is `seed`.
+/// A signer with the key of AWS's examples, after a request with some signature.
 fn signer() -> ChunkSigner {
     let scope = Scope { day: "20130524".into(), region: "us-east-1".into(), service: "s3".into() };
     let key = SecretKey::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY").signing_key(&scope);
@@ -14,9 +14,10 @@ fn signer() -> ChunkSigner {
     ChunkSigner::new(key, AmzDate::parse("20130524T000000Z").unwrap(), scope, seed)
 }
 
-/// Decodes in pieces of `piece` bytes.
+/// The payload and the trailers.
 type Decoded = (Vec<u8>, Vec<(String, String)>);
 
+/// Decodes `wire` in pieces of `piece` bytes.
 fn decode(mut decoder: ChunkedDecoder, wire: &[u8], piece: usize) -> S3Result<Decoded> {
     let mut out = Vec::new();
     for bytes in wire.chunks(piece.max(1)) {
@@ -86,7 +87,7 @@ fn an_empty_payload_is_one_last_chunk() {
     assert_eq!(decode(signed(0, false), &frame(&[], None), 1).unwrap().0, b"");
 }
 
-/// The documentation prints its example with a line feed before the CRLF.
+/// The example of AWS's documentation has a line feed before the CRLF.
 #[test]
 fn a_line_feed_inside_a_trailer_is_white_space() {
     let wire = b"1\r\na\r\n0\r\nx-amz-checksum-crc32:6Le+Qw==\n\r\n\r\n";
@@ -163,7 +164,7 @@ fn data_is_passed_on_without_a_copy() {
 
 proptest! {
     #[test]
-    fn any_payload_in_any_chunks_comes_through(
+    fn any_payload_in_any_chunks_is_decoded(
         chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..200), 0..5),
         piece in 1usize..300,
     ) {

@@ -1,4 +1,4 @@
-//! Promises about memory: uploads and downloads stay within their budgets, and all of it comes back.
+//! Promises about memory: uploads and downloads stay within their budgets, and give all memory back.
 
 use std::time::Duration;
 
@@ -40,11 +40,11 @@ async fn two_hundred_uploads_at_once_all_end_within_the_budget_and_with_blocks_a
     let blocks = join_all((0..200).map(|_| write(&data, &whole))).await;
     assert!(data.budget().upload_peak() <= 16 * MIB as u64, "{}", data.budget().upload_peak());
     assert_eq!(data.budget().upload_bytes(), 0);
-    // Blocks of a mebibyte and more: at most three.
+    // Blocks have at least 1 MiB, so 2.5 MiB are at most three blocks.
     assert!(blocks.iter().all(|blocks| *blocks <= 3), "{blocks:?}");
 }
 
-/// A client that has sent so much and pauses.
+/// A body whose client sends this many bytes and then pauses for ever.
 fn paused(sent: usize) -> impl futures_util::Stream<Item = Result<Bytes, &'static str>> + Unpin + Send {
     body(vec![bytes(sent)]).chain(futures_util::stream::pending())
 }
@@ -72,9 +72,10 @@ async fn clients_that_pause_do_not_keep_others_from_ending() {
     }
 }
 
-/// Every upload held at least a chunk: 256 uploads of a byte each used up 16 MiB, and every other one waited for ever.
+/// Every upload held at least a chunk of 64 KiB. 256 uploads that had sent one byte each used up 16 MiB, and every other
+/// upload waited for ever.
 #[tokio::test]
-async fn a_thousand_writers_of_a_byte_stop_nobody() {
+async fn hundreds_of_uploads_of_one_byte_do_not_delay_others() {
     let world = World::new(1, 8 * MIB as u64);
     let data = world.data_with(&config(16 * MIB));
     let mut paused: Vec<_> = (0..900).map(|_| paused(1)).collect();
@@ -83,7 +84,7 @@ async fn a_thousand_writers_of_a_byte_stop_nobody() {
     assert!(futures_util::poll!(uploads.as_mut()).is_pending());
     let whole = bytes(6 * MIB);
     let others = join_all((0..4).map(|_| write(&data, &whole)));
-    // The clock does not move: no upload has to wait for another one.
+    // The clock stands still, so no upload may depend on a time-out.
     let blocks = tokio::select! {
         _ = uploads.as_mut() => panic!("a body without an end has ended"),
         blocks = others => blocks,
@@ -93,7 +94,7 @@ async fn a_thousand_writers_of_a_byte_stop_nobody() {
 }
 
 #[tokio::test]
-async fn writers_that_trickle_share_half_of_the_memory_however_long_they_do() {
+async fn slow_uploads_share_half_of_the_memory() {
     let world = World::new(1, 8 * MIB as u64);
     let data = world.data_with(&config(16 * MIB));
     let trickle = |length: usize| {
@@ -115,9 +116,9 @@ async fn writers_that_trickle_share_half_of_the_memory_however_long_they_do() {
     }));
     let blocks = world.while_time_passes(uploads).await;
     assert!(data.budget().upload_peak() <= 10 * MIB as u64, "{}", data.budget().upload_peak());
-    // Their share is 40 KiB each.
+    // Each upload's share is 40 KiB.
     assert!(blocks.iter().all(|blocks| (2..=11).contains(blocks)), "{blocks:?}");
-    // One alone is given whole blocks.
+    // A slow upload that is alone gets whole blocks.
     let alone = world.while_time_passes(data.write(placement(Some(300_000)), &mut trickle(300_000))).await;
     assert_eq!(alone.unwrap().block_count(), 1);
 }
@@ -140,7 +141,7 @@ async fn a_cluster_that_stands_still_does_not_let_memory_grow() {
     let failed = world.while_time_passes(uploads).await;
     assert!(failed.into_iter().all(|failed| failed));
     assert!(data.budget().upload_peak() <= 16 * MIB as u64);
-    // Sends that were under way end at their next turn.
+    // Cancelled sends release their memory when their tasks run next.
     while data.budget().upload_bytes() > 0 {
         tokio::task::yield_now().await;
     }

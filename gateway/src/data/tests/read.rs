@@ -1,4 +1,4 @@
-//! Promises about reads: the bytes are right or the body fails, whatever single replicas and nodes do.
+//! Promises about reads: for any fault of replicas and nodes, the bytes are correct or the body fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::data::{DataConfig, DataError, DataPath};
 
 const BLOCK: u64 = 256 * 1024;
 
-/// An object of four blocks and a little, held by all three nodes.
+/// Stores an object of five blocks, the last one short, on all three nodes.
 async fn stored() -> (Arc<World>, DataPath, Bytes) {
     let world = World::new(3, BLOCK);
     let data = world.data();
@@ -24,7 +24,7 @@ async fn stored() -> (Arc<World>, DataPath, Bytes) {
 
 async fn reads_in_spite_of(fault: Fault, problem: ReplicaProblem) {
     let (world, data, whole) = stored().await;
-    // The node that is asked first.
+    // This node is tried first.
     world.fault(0, fault.clone());
     let read = world.while_time_passes(world.get(&data, 0..whole.len() as u64)).await.unwrap();
     assert!(read == whole, "{fault:?}");
@@ -91,13 +91,13 @@ async fn nobody_waits_long_for_a_node_that_stands_still() {
         assert!(read == whole.slice(..of));
         world.env.monotonic() - began
     };
-    // The first reader, of all blocks, and the next.
+    // The first read finds out that the node hangs. The next one avoids it.
     let first = took(whole.len()).await;
     assert!(first < Duration::from_secs(2), "{first:?}");
     let second = took(10).await;
     assert!(second < Duration::from_secs(1), "{second:?}");
 
-    // With two nodes that hang, each costs as much.
+    // The delays of two nodes that hang add up.
     let (world, data, whole) = stored().await;
     world.fault(0, Fault::Stopped);
     world.fault(1, Fault::Stopped);
@@ -126,7 +126,7 @@ async fn a_node_that_failed_is_not_asked_again_for_every_block() {
 async fn a_range_touches_only_its_chunks() {
     let (world, data, whole) = stored().await;
     let start = BLOCK + 3 * CHUNK_SIZE as u64 + 10;
-    // Wrong bytes before and behind the range's chunk do not matter.
+    // The wrong byte is in a chunk that the range does not need.
     world.fault(0, Fault::Corrupt(0));
     let read = world.get(&data, start..start + 100).await.unwrap();
     assert!(read == whole.slice(start as usize..start as usize + 100));
@@ -134,7 +134,7 @@ async fn a_range_touches_only_its_chunks() {
 }
 
 #[tokio::test]
-async fn extents_beyond_the_first_page_are_asked_for() {
+async fn extents_beyond_those_of_the_lookup_are_requested() {
     let (world, data, whole) = stored().await;
     let located = world.located(5..whole.len() as u64 - 5, 1);
     assert!(located.more);
@@ -148,14 +148,15 @@ async fn when_no_replica_can_be_read_there_is_an_error_before_the_first_byte() {
     (0..3).for_each(|node| world.fault(node, Fault::Down));
     let error = world.while_time_passes(data.read(world.located(0..10, 10))).await.unwrap_err();
     assert!(matches!(error, DataError::Unreadable { .. }), "{error:?}");
-    // Nodes that do not answer may come back: that is waited for, and no longer.
+    // Nodes that do not answer may return, so the read waits for a limited time.
     let passed = world.env.monotonic();
     assert!((20..40).contains(&passed.as_secs()), "{passed:?}");
 }
 
-/// All copies were bad, and the metanode and each node said so; the read waited 104 s for something to change.
+/// All replicas of a block were bad, as the metanode and each node reported. A read waited for 104 s before it failed,
+/// although nothing could change.
 #[tokio::test]
-async fn when_all_replicas_are_bad_or_missing_nobody_waits_for_them() {
+async fn a_read_fails_soon_when_all_replicas_are_bad_or_missing() {
     for kind in ["wrong bytes", "another block", "missing", "none known", "bad and missing"] {
         let (world, data, _) = stored().await;
         let located = world.located(0..10, 10);
@@ -231,23 +232,23 @@ async fn an_object_that_becomes_unreadable_breaks_off_instead_of_ending() {
     assert!(body.next().await.is_none());
 }
 
-/// A download held half a megabyte to its end: 16 readers who had stopped reading used up 8 MiB, and every other one was
-/// told to slow down.
+/// A download held half a megabyte until its end. 16 clients that had stopped reading used up the budget of 8 MiB, and
+/// every other download got `SlowDown`.
 #[tokio::test]
-async fn readers_who_do_not_read_stop_nobody() {
+async fn clients_that_do_not_read_do_not_delay_other_downloads() {
     let (world, _, whole) = stored().await;
     let data = world.data_with(&DataConfig { download_memory: 8 << 20, ..DataConfig::default() });
     let located = || world.located(0..whole.len() as u64, 10);
     let mut stopped = Vec::new();
     for _ in 0..60 {
         let mut body = world.while_time_passes(data.read(located())).await.unwrap();
-        // What lies in the connection.
+        // The client's connection holds one piece.
         stopped.push((body.next().await.unwrap().unwrap(), body));
     }
     let began = world.env.monotonic();
     let read = world.while_time_passes(world.get(&data, 0..whole.len() as u64)).await.unwrap();
     assert!(read == whole && world.env.monotonic() - began < Duration::from_secs(1));
-    // Each of them holds its piece, and nothing else.
+    // Each of them holds its piece only.
     world.while_time_passes(world.env.sleep(Duration::from_secs(3))).await;
     assert_eq!(data.budget().download_bytes(), 60 * CHUNK_SIZE as u64);
     assert!(data.budget().download_peak() <= 8 << 20);
@@ -267,7 +268,7 @@ async fn a_slow_reader_gets_every_byte_in_small_pieces_and_a_quick_one_in_large_
         lengths.push(piece.len());
         received.extend_from_slice(&piece);
         drop(piece);
-        // No longer than it is slow does it hold anything.
+        // A slow client's download holds no memory between two pieces.
         if pause == 3_000 {
             assert_eq!(data.budget().download_bytes(), 0);
         }
@@ -281,9 +282,9 @@ async fn a_slow_reader_gets_every_byte_in_small_pieces_and_a_quick_one_in_large_
 }
 
 #[tokio::test]
-async fn downloads_that_move_share_the_memory_and_those_beyond_wait_for_a_while() {
+async fn a_download_that_gets_no_memory_is_refused_after_a_limited_time() {
     let (world, _, whole) = stored().await;
-    // No request is answered: downloads that wait for a datanode hold all memory.
+    // No node answers, so the first download waits and holds all memory.
     (0..3).for_each(|node| world.fault(node, Fault::Stopped));
     let data = world.data_with(&DataConfig { download_memory: 2 * BLOCK, ..DataConfig::default() });
     let located = || world.located(0..BLOCK, 10);
@@ -296,7 +297,7 @@ async fn downloads_that_move_share_the_memory_and_those_beyond_wait_for_a_while(
     assert!(world.while_time_passes(world.get(&data, 0..whole.len() as u64)).await.unwrap() == whole);
 }
 
-/// Whether every node gets blocks, and who was reported.
+/// Checks that no node was reported, and that all nodes still get new blocks.
 async fn blames_nobody(world: &Arc<World>, data: &DataPath) {
     world.while_time_passes(world.env.sleep(Duration::from_secs(10))).await;
     assert!(world.meta().reports.is_empty(), "{:?}", world.meta().reports);
@@ -304,8 +305,8 @@ async fn blames_nobody(world: &Arc<World>, data: &DataPath) {
     assert_eq!(world.meta().allocations.last().unwrap().exclude, []);
 }
 
-/// What a client did not read lay in a connection until the datanode gave it up. The gateway saw a broken connection, told
-/// the metanode, and gave the node no blocks for 15 s.
+/// While a client did not read, the gateway did not read from the datanode, until the datanode closed the connection. The
+/// gateway took this for a failure of the node: it reported the node to the metanode, and stored no blocks there for 15 s.
 #[tokio::test]
 async fn a_client_that_pauses_makes_no_node_a_suspect() {
     for pause in [600, 1_000, 10_000, 100_000] {
@@ -314,7 +315,7 @@ async fn a_client_that_pauses_makes_no_node_a_suspect() {
         let mut body = data.read(world.located(0..BLOCK, 10)).await.unwrap();
         let first = body.next().await.unwrap().unwrap();
         world.while_time_passes(world.env.sleep(Duration::from_millis(pause))).await;
-        // Now the connection is broken, and the node is well.
+        // From now on only the old connection is broken; the node works.
         world.fault(0, Fault::None);
         let rest: Vec<_> = world.while_time_passes(body.map(Result::unwrap).collect()).await;
         assert!([&first[..], &rest.concat()].concat() == whole[..BLOCK as usize], "{pause}");
@@ -322,10 +323,10 @@ async fn a_client_that_pauses_makes_no_node_a_suspect() {
     }
 }
 
-/// The time-out of a chunk ran while nobody asked for the chunk, because the client did not read: when it was asked for
-/// again, and had to be waited for at all, the time was over.
+/// The time-out of a chunk also ran while the gateway did not poll for the chunk because its client did not read. When the
+/// client read again, the time-out was over, and the datanode was blamed unless the chunk had already arrived.
 #[tokio::test]
-async fn time_in_which_nobody_asks_is_not_the_datanode_s() {
+async fn the_time_out_of_a_chunk_does_not_run_while_the_client_does_not_read() {
     let (world, data, whole) = stored().await;
     (0..3).for_each(|node| world.fault(node, Fault::Dribbles(Duration::from_millis(200))));
     let mut body = world.while_time_passes(data.read(world.located(0..BLOCK, 10))).await.unwrap();

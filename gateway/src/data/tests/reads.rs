@@ -1,4 +1,4 @@
-//! Reads that last longer than a version that was replaced stays readable by itself.
+//! Promises about reads that last longer than the grace period of a replaced version.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::world::{GRACE, World, bytes};
 
 const BLOCK: u64 = 256 * 1024;
 
-/// Lets time pass in steps between which tasks run.
+/// Advances the clock in steps, between which tasks run.
 async fn pass(world: &World, duration: Duration) {
     let until = world.env.monotonic() + duration;
     while world.env.monotonic() < until {
@@ -41,10 +41,10 @@ async fn a_read_that_lasts_is_renewed_well_within_the_grace_period_until_it_ends
         assert!(*at - last < GRACE / 2, "{times:?}");
         last = *at;
     }
-    // One renewal for all who read it, and as many as are needed.
+    // All reads of a version share one renewal, and there are no more renewals than needed.
     assert!(times.len() <= 12, "{times:?}");
 
-    // It continues while there is a reader; then it ends.
+    // The renewals continue until the last read ends.
     drop(second);
     pass(&world, GRACE).await;
     let before = renewals(&world, version).len();
@@ -53,14 +53,14 @@ async fn a_read_that_lasts_is_renewed_well_within_the_grace_period_until_it_ends
     pass(&world, GRACE * 2).await;
     assert_eq!(renewals(&world, version).len(), before);
 
-    // It begins again with the next reader.
+    // They begin again with the next read.
     let _third = data.read(located()).await.unwrap();
     pass(&world, GRACE).await;
     assert!(renewals(&world, version).len() > before);
 }
 
 #[tokio::test]
-async fn a_read_that_ends_soon_is_not_told() {
+async fn a_short_read_is_not_reported_to_the_metanode() {
     let world = World::new(3, BLOCK);
     let data = world.data();
     world.put(&data, vec![bytes(4 * BLOCK as usize)]).await;

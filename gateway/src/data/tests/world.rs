@@ -1,4 +1,4 @@
-//! A small cluster in memory whose nodes misbehave on request.
+//! A small cluster in memory. Tests choose how its nodes misbehave.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, Weak};
@@ -24,25 +24,25 @@ pub(super) enum Fault {
     None,
     /// Connections are refused.
     Down,
-    /// It accepts requests and does nothing with them, as a stopped process does.
+    /// It accepts requests and never answers them, like a stopped process.
     Stopped,
-    /// It takes a block and never says that it has it.
+    /// It stores a block and never replies.
     Mute,
     /// It has no space.
     Full,
-    /// It refuses this many more requests to store, for it has enough to do.
+    /// It refuses this many requests to store as `Busy`, and then works.
     Busy(usize),
-    /// It takes this long to make a block durable.
+    /// It takes this long to store a block.
     Slow(Duration),
-    /// The byte at this place of every block is wrong.
+    /// The byte at this offset of every block is wrong.
     Corrupt(usize),
-    /// It breaks off after this many bytes of an answer.
+    /// It closes the connection after this many bytes of a response.
     BreaksOff(usize),
-    /// It goes silent after this many bytes of an answer.
+    /// It sends nothing more after this many bytes of a response.
     GoesSilent(usize),
-    /// Each piece of an answer comes this long after it was asked for.
+    /// Each piece of a response arrives this long after it was polled for.
     Dribbles(Duration),
-    /// It presents another block's table and length.
+    /// It sends the chunk table, length and CRC of another block.
     Impostor,
 }
 
@@ -51,10 +51,11 @@ pub(super) struct Node {
     world: Weak<World>,
     pub(super) fault: Mutex<Fault>,
     pub(super) blocks: Mutex<HashMap<BlockId, Bytes>>,
-    /// How many requests it got.
+    /// The number of requests to store that it received.
     pub(super) puts: Mutex<usize>,
+    /// The number of requests to read that it received.
     pub(super) gets: Mutex<usize>,
-    /// Bytes of blocks that the gateway itself sent it.
+    /// The number of bytes of blocks that it received from the gateway and not from another node.
     pub(super) sent: Mutex<usize>,
 }
 
@@ -66,22 +67,22 @@ pub(super) struct Meta {
     pub(super) commits: Vec<CommitObject>,
     pub(super) allocations: Vec<AllocateBlocks>,
     pub(super) renewals: usize,
-    /// Nodes whose replicas are known to be bad.
+    /// Nodes whose replicas the metanode returns as bad.
     pub(super) bad: Vec<NodeId>,
-    /// Versions whose reading was renewed, and when.
+    /// The versions whose reads were renewed, with the time.
     pub(super) reads_renewed: Vec<(VersionId, Duration)>,
-    /// How many renewals of reads fail.
+    /// The number of renewals of reads that will fail.
     pub(super) read_renewals_refused: usize,
-    /// How many commits get no answer although they are done.
+    /// The number of commits that will be done without an answer.
     pub(super) commits_unanswered: usize,
-    /// So many commits are refused because of one of their blocks.
+    /// The number of commits that will be refused with `BlockLost` for one of their blocks.
     pub(super) blocks_lost: usize,
-    /// All are that come when `commits_unanswered` is at 0.
+    /// Whether all commits are refused with `BlockLost` once `commits_unanswered` is 0.
     pub(super) lost_after_unanswered: bool,
     /// How far the metanode's clock is ahead of the gateway's, in milliseconds.
     pub(super) ahead_ms: i64,
     pub(super) commit_refused: Option<MetadataError>,
-    /// What is answered to those who ask for grants, until then.
+    /// The error for all requests for grants until this time on the monotonic clock.
     pub(super) grants_refused: Option<(MetadataError, Duration)>,
     next: usize,
 }
@@ -169,14 +170,14 @@ impl World {
             .count()
     }
 
-    /// Waits for something about the metanode to become true.
+    /// Waits until the condition is true. It is checked again after each report and each release of grants.
     pub(super) async fn until(&self, happened: impl Fn(&Self) -> bool) {
         while !happened(self) {
             self.changed.notified().await;
         }
     }
 
-    /// Lets time pass, as long as it takes for `event` to happen.
+    /// Advances the clock until `event` completes.
     pub(super) async fn while_time_passes<T>(&self, event: impl Future<Output = T>) -> T {
         let mut event = std::pin::pin!(event);
         loop {
@@ -188,7 +189,7 @@ impl World {
         }
     }
 
-    /// What the metanode would answer to a lookup of the first committed object.
+    /// The metanode's reply to a lookup of the first committed object.
     pub(super) fn located(&self, range: std::ops::Range<u64>, extents_max: usize) -> LocatedObject {
         let commit = self.meta().commits[0].clone();
         let page = self.extents(&commit, range.start, range.end, extents_max);
@@ -226,7 +227,7 @@ impl World {
         ExtentPage { extents, more }
     }
 
-    /// Replicas in the order of the nodes.
+    /// The location of a block. Its replicas are in the order of the nodes.
     fn location(&self, block: BlockId, length: u64, crc32c: u32) -> BlockLocation {
         let bad = self.meta().bad.clone();
         let holds = |node: &&Arc<Node>| node.blocks.lock().unwrap().contains_key(&block);
@@ -241,7 +242,7 @@ impl World {
         BlockLocation { block, length, crc32c, replicas }
     }
 
-    /// Writes a body in these pieces, and commits it.
+    /// Writes a body that arrives in these pieces, and commits it.
     pub(super) async fn put(self: &Arc<Self>, data: &DataPath, pieces: Vec<Bytes>) -> Committed {
         let length = pieces.iter().map(Bytes::len).sum::<usize>() as u64;
         let mut body = body(pieces);
@@ -286,7 +287,7 @@ pub(super) fn body(pieces: Vec<Bytes>) -> impl Stream<Item = Result<Bytes, &'sta
     futures_util::stream::iter(pieces.into_iter().map(Ok))
 }
 
-/// Bytes that differ from place to place, also between chunks.
+/// Test data that differs from offset to offset, so that swapped chunks are noticed.
 pub(super) fn bytes(length: usize) -> Bytes {
     (0..length as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
@@ -301,7 +302,7 @@ impl BlockConnector for FakeConnector {
 
 struct FakeNode(Arc<Node>, Sender);
 
-/// Who sends a node its blocks.
+/// The sender of a block to a node.
 #[derive(PartialEq)]
 enum Sender {
     Gateway,
@@ -369,7 +370,7 @@ impl BlockService for FakeNode {
                     reply.stored.extend(further.stored);
                     reply.failed.extend(further.failed);
                 }
-                // The nodes behind it got nothing either, but none is known to have failed.
+                // The nodes after it received nothing either, but they are not reported as failed.
                 Err(error) => reply.failed.push(FailedTarget { node: next.node, reason: error.to_string() }),
             }
         }
@@ -400,7 +401,7 @@ impl BlockService for FakeNode {
             }
             _ => {}
         }
-        // Pieces that do not end where chunks do.
+        // The pieces do not end at the boundaries of chunks.
         let mut sent = 0;
         let mut pieces = Vec::new();
         for piece in Bytes::from(block).slice(start as usize..end as usize).chunks(CHUNK_SIZE / 3 + 5) {
@@ -563,7 +564,7 @@ impl Metadata for FakeMetadata {
     async fn list_extents(&self, request: ListExtents) -> Result<ExtentPage, MetadataError> {
         let commit = self.0.meta().commits.iter().find(|c| c.version == request.version).cloned();
         let commit = commit.ok_or(MetadataError::NoSuchVersion)?;
-        // Few at once, so that objects of tests have several pages.
+        // Pages are short, so that even small objects have several.
         Ok(self.0.extents(&commit, request.start, request.end, 2))
     }
 

@@ -1,4 +1,4 @@
-//! Promises about writes: what is acknowledged is stored on enough nodes, and what is dropped is given back.
+//! Promises about writes: an acknowledged body is stored on enough nodes, and the grants of a dropped one are given back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::world::{Fault, World, body, bytes, placement};
 use crate::data::budget::BLOCK_FLOOR;
 use crate::data::{DataError, WriteError};
 
-/// A body that a test feeds by hand.
+/// A body whose pieces the test sends one by one.
 fn by_hand()
 -> (mpsc::Sender<Result<Bytes, &'static str>>, impl Stream<Item = Result<Bytes, &'static str>> + Unpin + Send)
 {
@@ -88,7 +88,7 @@ async fn a_quick_body_takes_more_grants_each_time_and_no_more_than_it_needs() {
     let world = World::new(3, BLOCK);
     let whole = bytes(2 * BLOCK as usize + 1);
     world.put(&world.data(), vec![whole.clone()]).await;
-    // The block size is learnt from the first answer, the rest comes at once.
+    // The first grant tells the block size. Then the rest is requested at once.
     assert_eq!(counts(&world), [1, 2]);
     {
         let meta = world.meta();
@@ -118,16 +118,16 @@ async fn a_body_takes_no_more_grants_ahead_than_its_pace_needs() {
     let written = data.write(placement(Some(20 * BLOCK)), &mut body);
     let stored = world.while_time_passes(written).await.unwrap();
     assert_eq!(stored.block_count(), 20);
-    // A block a second, and grants for two seconds.
+    // The client sends a block a second, and grants are requested ahead for two seconds.
     let counts = counts(&world);
     assert!(counts.iter().all(|count| *count <= 2), "{counts:?}");
     assert_eq!(counts.iter().sum::<u32>(), 20);
 }
 
-/// An upload took grants for eight blocks before its first byte: three thousand that trickled held 120 GB, and others
-/// were told that no datanode had space.
+/// An upload took grants for eight blocks before its first byte. Three thousand slow uploads reserved 120 GB, and others
+/// failed because no datanode had space left.
 #[tokio::test]
-async fn a_client_that_sends_little_holds_no_grant() {
+async fn an_upload_takes_no_grant_before_its_first_block_needs_one() {
     let world = World::new(3, 8 << 20);
     let data = world.data();
     let (sender, mut stream) = by_hand();
@@ -135,7 +135,7 @@ async fn a_client_that_sends_little_holds_no_grant() {
     let mut write = std::pin::pin!(write);
     let mut sent = 0;
     while sent < BLOCK_SIZE_MIN + 8_000 {
-        // As long as every block may be, it waits for its grant; what comes behind is more than its grant needs.
+        // Up to `BLOCK_SIZE_MIN` a block needs no grant. Beyond that it takes exactly one.
         assert_eq!(counts(&world), if sent <= BLOCK_SIZE_MIN { vec![] } else { vec![1] });
         sender.send(Ok(bytes(4_000))).await.unwrap();
         sent += 4_000;
@@ -157,7 +157,7 @@ async fn a_client_that_sends_little_holds_no_grant() {
 }
 
 #[tokio::test]
-async fn what_is_known_to_be_the_whole_body_sets_no_more_space_aside() {
+async fn the_grant_for_a_body_that_has_ended_reserves_its_length_only() {
     let world = World::new(3, 8 << 20);
     world.put(&world.data(), vec![bytes(5_000)]).await;
     let stored = world.data().write(placement(None), &mut body(vec![bytes(6_000)])).await.unwrap();
@@ -209,13 +209,13 @@ async fn a_dead_node_anywhere_in_the_pipeline_is_left_out() {
 async fn a_node_that_stands_still_anywhere_in_the_pipeline_is_found_and_left_out() {
     for node in 0..3 {
         let world = survives(&[(node, Fault::Stopped)], 3).await;
-        // Found once, not with every block.
+        // The node is found out once, and not again for each block.
         assert!(*world.nodes[node].puts.lock().unwrap() <= 4, "asked again and again");
     }
 }
 
 #[tokio::test]
-async fn a_node_that_stores_and_does_not_say_so_does_not_hold_up_the_client() {
+async fn an_upload_survives_a_node_that_stores_a_block_and_never_replies() {
     survives(&[(1, Fault::Mute)], 3).await;
 }
 
@@ -274,7 +274,7 @@ async fn when_no_nodes_are_left_the_upload_fails_after_a_bounded_time_and_leaves
     world.until(|world| world.grants_open() == 0).await;
 }
 
-/// What an upload comes to when grants are refused for so long, and how long that takes.
+/// The outcome and the duration of an upload while requests for grants fail for this many seconds.
 async fn refused(error: MetadataError, seconds: u64) -> (Result<(), MetadataError>, Duration) {
     let world = World::new(3, BLOCK);
     world.meta().grants_refused = Some((error, Duration::from_secs(seconds)));
@@ -290,17 +290,17 @@ async fn refused(error: MetadataError, seconds: u64) -> (Result<(), MetadataErro
 }
 
 #[tokio::test]
-async fn too_few_datanodes_are_told_within_seconds() {
+async fn an_upload_fails_within_seconds_if_there_are_too_few_datanodes() {
     let error = MetadataError::NotEnoughNodes { reason: "1 of 3".to_owned() };
     let (outcome, took) = refused(error.clone(), 1_000).await;
     assert_eq!(outcome, Err(error.clone()));
     assert!(took < Duration::from_secs(5), "{took:?}");
-    // One that comes back at once is waited for.
+    // A node that returns soon is waited for.
     assert_eq!(refused(error, 2).await.0, Ok(()));
 }
 
 #[tokio::test]
-async fn a_metanode_that_restarts_is_waited_for_and_one_that_stays_away_is_told_of_in_time() {
+async fn an_upload_waits_for_a_restart_of_the_metanode_and_fails_after_a_limited_time() {
     let error = MetadataError::Unavailable { reason: "no connection".to_owned() };
     assert_eq!(refused(error.clone(), 5).await.0, Ok(()));
     let (outcome, took) = refused(error.clone(), 1_000).await;
@@ -341,7 +341,7 @@ async fn a_client_that_hangs_up_gives_back_all_its_grants_and_memory() {
 }
 
 #[tokio::test]
-async fn what_is_stored_and_never_committed_is_given_back() {
+async fn grants_of_a_stored_body_that_is_never_committed_are_given_back() {
     let world = World::new(3, BLOCK);
     let stored = world.data().write(placement(Some(5)), &mut body(vec![bytes(5)])).await.unwrap();
     drop(stored);
@@ -358,7 +358,7 @@ async fn leases_outlive_a_slow_client() {
         async move { data.write(placement(Some(2 * BLOCK)), &mut stream).await }
     });
     sender.send(Ok(bytes(BLOCK as usize))).await.unwrap();
-    // Five leases long.
+    // The client pauses for five lifetimes of a grant.
     let later = world.env.sleep(Duration::from_secs(300));
     world.while_time_passes(later).await;
     sender.send(Ok(bytes(BLOCK as usize))).await.unwrap();
@@ -366,7 +366,7 @@ async fn leases_outlive_a_slow_client() {
     let stored = upload.await.unwrap().unwrap();
     stored.commit_object(world.commit()).await.unwrap();
     let renewals = world.meta().renewals;
-    // At half of the time left, so the client's network may fail for a while.
+    // A grant is renewed after half of its lifetime, so that the network may fail for the other half.
     assert!((8..=12).contains(&renewals), "{renewals}");
 }
 
@@ -410,8 +410,8 @@ async fn a_commit_that_is_refused_gives_its_blocks_back() {
     world.until(|world| world.grants_open() == 0).await;
 }
 
-/// A commit was refused because too few of the nodes that had stored a block were left. The client had sent its bytes, and
-/// was told to send all of them again.
+/// A commit was refused because too few of the nodes that had stored a block were left. The client had sent the whole body,
+/// and got an error that made it send the body again.
 #[tokio::test]
 async fn a_block_that_did_not_stay_is_written_again_from_a_node_that_has_it() {
     let world = World::new(4, BLOCK);
@@ -420,7 +420,7 @@ async fn a_block_that_did_not_stay_is_written_again_from_a_node_that_has_it() {
     let stored =
         data.write(placement(Some(whole.len() as u64)), &mut body(vec![whole.clone()])).await.unwrap();
     let before: Vec<_> = world.meta().granted.keys().copied().collect();
-    // Twice, each time another block; and the node that is asked first is down.
+    // Two blocks are lost one after the other, and the node that is tried first is down.
     world.meta().blocks_lost = 2;
     world.fault(0, Fault::Down);
     world.while_time_passes(stored.commit_object(world.commit())).await.unwrap();
@@ -459,7 +459,8 @@ async fn blocks_that_never_stay_fail_the_upload_after_a_bounded_number_of_attemp
     world.until(|world| world.grants_open() == 0).await;
 }
 
-/// An earlier attempt may have been committed, and its object overwritten: to write the block again would bring it back.
+/// An earlier attempt may have been committed, and its object may have been overwritten since. A commit with a rewritten
+/// block would make the old object current again.
 #[tokio::test]
 async fn a_block_is_not_written_again_while_the_outcome_of_the_commit_is_unknown() {
     let world = World::new(3, BLOCK);
@@ -472,9 +473,10 @@ async fn a_block_is_not_written_again_while_the_outcome_of_the_commit_is_unknown
     assert_eq!(world.meta().granted.len(), 1);
 }
 
-/// A gateway whose wall clock is ahead of the metanode's took every lease for over, and asked for renewals without a pause.
+/// A gateway whose wall clock was ahead of the metanode's took every grant for expired, and requested renewals without a
+/// pause.
 #[tokio::test]
-async fn leases_are_renewed_in_their_time_whatever_the_gateway_s_wall_clock_shows() {
+async fn leases_are_renewed_on_time_for_any_difference_of_the_clocks() {
     for ahead in [3_600_000, -900_000] {
         let world = World::new(3, BLOCK);
         let data = world.data();

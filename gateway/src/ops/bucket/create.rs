@@ -99,7 +99,7 @@ mod tests {
     use crate::xml::parse;
 
     #[test]
-    fn a_bucket_is_made_where_the_endpoint_is() {
+    fn a_bucket_is_created_in_the_region_of_the_endpoint() {
         assert!(check_constraint(None, "us-east-1").is_ok());
         assert!(check_constraint(Some("eu-central-1"), "eu-central-1").is_ok());
         assert!(check_constraint(Some("EU"), "eu-west-1").is_ok());
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_the_document_asks_for_is_not_ignored() {
+    fn other_elements_of_the_document_are_not_ignored() {
         let read = |inner: &str| {
             let document = format!("<CreateBucketConfiguration>{inner}</CreateBucketConfiguration>");
             let root = parse(document.as_bytes(), "CreateBucketConfiguration").unwrap();

@@ -155,8 +155,8 @@ impl Expected {
     }
 }
 
-/// How often the parts are listed again when other requests replace them in between. A client that replaces parts
-/// without end gets an error instead of holding this request for ever.
+/// How often the parts are listed when other requests replace them in between. Without a limit, a client that replaces parts
+/// without end could keep this request running for ever.
 const ATTEMPTS: u32 = 10;
 
 /// The request to complete an upload, without HTTP.
@@ -180,7 +180,7 @@ impl Completion {
         loop {
             match self.attempt(gateway, manifest, version).await {
                 // A part was replaced after the parts were listed. The new part may have the same bytes, sent again. So
-                // the list is read once more before the request fails with `InvalidPart`.
+                // the parts are listed again before the request fails with `InvalidPart`.
                 Err(MetadataError::InvalidPart { .. }) if attempts < ATTEMPTS => attempts += 1,
                 Err(error) => return self.repeated(error),
                 Ok(result) => return result,
@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_of_the_object_is_the_one_under_which_the_client_reached_us() {
+    fn the_location_has_the_host_that_the_client_used() {
         let upload = UploadId(uuid::Uuid::nil());
         let target = UploadRef { bucket: "photos".into(), key: "a b".into(), upload };
         let headers =

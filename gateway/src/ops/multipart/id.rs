@@ -61,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_upload_id_comes_back_as_it_was(bytes in any::<[u8; 16]>()) {
+        fn an_upload_id_is_read_back_unchanged(bytes in any::<[u8; 16]>()) {
             let id = UploadId::from_slice(&bytes).unwrap();
             let shown = show_upload_id(id);
             prop_assert!(shown.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));

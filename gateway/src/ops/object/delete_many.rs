@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_taken_in_order_and_each_fails_for_itself() {
+    fn keys_keep_their_order_and_fail_independently() {
         let long = "k".repeat(1025);
         let (entries, quiet) = read(&format!(
             "<Quiet>true</Quiet><Object><Key>a</Key></Object><Object><Key>{long}</Key></Object>\
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn one_to_a_thousand_keys_are_taken() {
+    fn one_to_a_thousand_keys_are_accepted() {
         let keys = |count: usize| "<Object><Key>a</Key></Object>".repeat(count);
         assert_eq!(read(&keys(1000)).unwrap().0.len(), 1000);
         for inner in [keys(0), keys(1001), "<Object/>".into(), "<Object><Key>a</Key><X/></Object>".into()] {

@@ -56,7 +56,7 @@ impl View {
     /// The response without its body.
     ///
     /// # Errors
-    /// The metanode's, when it cannot return a part's checksum or the storage classes.
+    /// The error of the metanode, if it cannot return a part's checksum or the storage classes.
     pub(super) async fn answer(&self, gateway: &Gateway, found: &Found) -> S3Result<Response> {
         let object = &found.located.object;
         let mut answer =

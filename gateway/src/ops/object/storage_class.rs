@@ -34,7 +34,7 @@ impl ShownClasses {
     /// Prepares a response that shows these classes. It asks the metanode only if one of them is an archive class.
     ///
     /// # Errors
-    /// The metanode's.
+    /// The error of the metanode.
     pub(crate) async fn of<'a>(
         gateway: &Gateway,
         classes: impl IntoIterator<Item = Option<&'a str>>,

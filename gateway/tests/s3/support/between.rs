@@ -1,5 +1,5 @@
-//! What stands between a gateway and its metanode: calls can be held up there, answers lost, and things done
-//! before a call comes through.
+//! A layer between a gateway and its metanode. In it tests delay or refuse calls, lose answers, and run code before a call
+//! reaches the metanode.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,21 +7,21 @@ use async_trait::async_trait;
 use cairn_protocol::metadata::*;
 use futures_util::future::BoxFuture;
 
-/// What happens to an answer.
+/// The fate of a call and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It arrives.
+    /// The call and its answer arrive.
     Arrives,
-    /// The answer is lost: the change was made, and the caller does not learn of it.
+    /// The metanode makes the change, but its answer is lost. The caller gets `Unavailable`.
     Lost,
-    /// The call never comes through.
+    /// The call does not reach the metanode. The caller gets this error.
     Refused(MetadataError),
 }
 
-/// What is to happen before a call of this name comes through, and what becomes of its answer.
+/// A function that runs before each call. It gets the call's name and decides its fate.
 type Hook = Box<dyn Fn(&'static str) -> BoxFuture<'static, Fate> + Send + Sync>;
 
-/// Between gateway and metanode. Lets everything through until it is told otherwise. Cheap to clone.
+/// The layer. All calls and answers arrive until a test sets a hook. Clones share the hook and the counts.
 #[derive(Clone, Default)]
 pub(crate) struct Between {
     hook: Arc<Mutex<Option<Arc<Hook>>>>,
@@ -29,7 +29,7 @@ pub(crate) struct Between {
 }
 
 impl Between {
-    /// Does this before each call from now on.
+    /// Runs `hook` before each call from now on.
     pub(crate) fn set<F>(&self, hook: impl Fn(&'static str) -> F + Send + Sync + 'static)
     where
         F: Future<Output = Fate> + Send + 'static,
@@ -54,7 +54,7 @@ impl Between {
         self.calls.lock().unwrap().iter().filter(|operation| **operation == wanted).count()
     }
 
-    /// The metanode as one sees it from here.
+    /// Wraps a metanode's client in this layer.
     pub(crate) fn around(&self, metadata: Arc<dyn Metadata>) -> Arc<dyn Metadata> {
         Arc::new(Around { between: self.clone(), metadata })
     }

@@ -1,4 +1,4 @@
-//! A client that sends exactly the bytes that a test gives it: no URL is normalised on the way.
+//! A client that sends exactly the bytes of a test. It does not normalise URLs.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ pub(crate) struct Client {
     pub(crate) env: Env,
 }
 
-/// A request to be.
+/// A request before it is signed.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     method: Method,
@@ -35,7 +35,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// `target` is path and query, as they will be sent.
+    /// A signed request. `target` is path and query, which are sent unchanged.
     pub(crate) fn new(method: Method, target: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         Self {
@@ -76,7 +76,7 @@ impl Call {
         self
     }
 
-    /// A header whose bytes are no UTF-8.
+    /// Adds a header whose bytes are not UTF-8.
     pub(crate) fn latin1(mut self, name: &'static str, value: &'static [u8]) -> Self {
         self.headers.append(name, HeaderValue::from_bytes(value).unwrap());
         self
@@ -91,19 +91,19 @@ impl Call {
         self
     }
 
-    /// Signed in the query, for so many seconds.
+    /// Puts the signature into the query. It is valid for this many seconds.
     pub(crate) fn presigned(mut self, expires_s: u64) -> Self {
         self.presigned = Some(expires_s);
         self
     }
 
-    /// Signed without this header, which is sent all the same.
+    /// Leaves this header out of the signature. It is sent nevertheless.
     pub(crate) fn unsigned(mut self, name: &'static str) -> Self {
         self.unsigned.push(name);
         self
     }
 
-    /// Not signed at all.
+    /// Leaves out the signature.
     pub(crate) fn anonymous(mut self) -> Self {
         self.signed = false;
         self
@@ -115,7 +115,7 @@ impl Client {
         Self { address, region, env }
     }
 
-    /// Signs the request; what is done to it afterwards breaks the signature.
+    /// Signs the request. Changes to the result make the signature invalid.
     pub(crate) fn prepare(&self, call: Call) -> Request<Full<Bytes>> {
         let Call { method, path, mut query, mut headers, body, presigned, signed, unsigned } = call;
         headers.entry("host").or_insert(self.address.to_string().parse().unwrap());
@@ -138,12 +138,12 @@ impl Client {
         request
     }
 
-    /// Sends a request on a connection of its own.
+    /// Sends a request on a new connection, and collects the response.
     pub(crate) async fn send(&self, call: Call) -> Reply {
         self.send_prepared(self.prepare(call)).await
     }
 
-    /// Sends a request and answers when the head of the answer is there.
+    /// Sends a request, and returns when the head of the response has arrived.
     pub(crate) async fn begin(&self, call: Call) -> Response<Incoming> {
         self.connect_and_send(self.prepare(call)).await
     }

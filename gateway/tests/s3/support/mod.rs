@@ -1,4 +1,4 @@
-//! What the tests stand on.
+//! The store, the client and the assertions that all tests use.
 
 mod between;
 mod client;

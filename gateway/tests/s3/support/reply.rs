@@ -1,10 +1,10 @@
-//! Answers, and what tests ask of them.
+//! Responses, and assertions about them.
 
 use bytes::Bytes;
 use cairn_gateway::xml::{Element, parse};
 use http::{HeaderMap, StatusCode};
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) what: String,
@@ -36,13 +36,13 @@ impl Reply {
         root.optional(name).unwrap().map(|element| element.text().unwrap().to_owned())
     }
 
-    /// The document.
+    /// The body, parsed as a document with this root.
     #[track_caller]
     pub(crate) fn xml(&self, root: &str) -> Element {
         parse(&self.body, root).unwrap_or_else(|error| panic!("{}: {error}: {}", self.what, self.text()))
     }
 
-    /// The text of a header; empty if it is not there.
+    /// The text of a header; empty if the header is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }

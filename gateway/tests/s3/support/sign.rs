@@ -1,5 +1,5 @@
-//! Signs requests as clients do. The pieces are the crate's own, which its unit tests compare with the
-//! examples of AWS's documentation.
+//! Signs requests as clients do, with the functions of the crate, which its unit tests compare with the examples of AWS's
+//! documentation.
 
 use cairn_gateway::auth::{AmzDate, ChunkSigner, Scope, SecretKey, Signed, sha256_hex, string_to_sign};
 use cairn_gateway::uri::Query;
@@ -7,18 +7,18 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use super::{ACCESS_KEY, Client, SECRET_KEY};
 
-/// A body, and how it is signed.
+/// A body, and the form in which it is signed.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
-    /// With its SHA-256.
+    /// Signed with its SHA-256.
     Signed(Vec<u8>),
     /// `UNSIGNED-PAYLOAD`.
     Unsigned(Vec<u8>),
-    /// aws-chunked in chunks of this size, signed; with a trailer if there is one.
+    /// aws-chunked in signed chunks of this size, with an optional trailer.
     Chunked { data: Vec<u8>, chunk: usize, trailer: Option<(String, String)> },
-    /// aws-chunked, unsigned, with a trailer: what today's SDKs send.
+    /// aws-chunked without signatures and with a trailer, as current SDKs send it.
     UnsignedTrailer { data: Vec<u8>, chunk: usize, trailer: (String, String) },
-    /// These bytes under this `x-amz-content-sha256`, whatever they are.
+    /// These bytes, unchanged, with this `x-amz-content-sha256`, which need not match.
     Raw { data: Vec<u8>, sha256: String },
 }
 
@@ -34,7 +34,7 @@ impl Body {
         }
     }
 
-    /// Sets the headers that go with the framing.
+    /// Sets the headers that the framing requires.
     fn describe(&self, headers: &mut HeaderMap) {
         let (data, trailer) = match self {
             Self::Chunked { data, trailer, .. } => (data, trailer.as_ref()),
@@ -89,8 +89,8 @@ fn scope(client: &Client, date: &AmzDate) -> Scope {
     Scope { day: date.day().to_owned(), region: client.region.clone(), service: "s3".into() }
 }
 
-/// Adds date, payload hash and `Authorization`, which leaves `unsigned` out, to the headers, and gives the body's
-/// bytes.
+/// Adds date, payload hash and `Authorization` to the headers, and returns the bytes to send as the body. The signature
+/// does not cover the headers in `unsigned`.
 pub(crate) fn sign(
     client: &Client,
     method: &Method,
@@ -130,7 +130,7 @@ pub(crate) fn sign(
     body.frame(ChunkSigner::new(key, date, scope, signature))
 }
 
-/// The query of a presigned request; `query` is what it has besides.
+/// The query of a presigned request. `query` contains the other parameters.
 pub(crate) fn presign(client: &Client, method: &Method, path: &str, query: &str, expires_s: u64) -> String {
     let date = AmzDate::of(client.env.now()).unwrap();
     let scope = scope(client, &date);

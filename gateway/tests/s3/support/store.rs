@@ -26,40 +26,40 @@ use super::{Between, Call, Client};
 pub(crate) const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 pub(crate) const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-/// A bucket that is there from the start.
+/// The bucket that exists from the start.
 pub(crate) const BUCKET: &str = "bucket";
 
-/// 2026-01-02T03:04:05Z: the time at which all tests run, until they advance the clock.
+/// 2026-01-02T03:04:05Z. The clock of every test shows this time until the test advances it.
 pub(crate) const NOW: Timestamp = Timestamp(1_767_323_045_000);
 
-/// A running store; it ends when dropped.
+/// A running store. Dropping it shuts it down.
 pub(crate) struct Store {
     pub(crate) client: Client,
     pub(crate) clock: ManualClock,
     pub(crate) metanode: Arc<Metanode>,
-    /// What happens in the metanode.
+    /// The events of the metanode.
     pub(crate) events: EventBus,
-    /// What happens in the datanodes, all of them.
+    /// The events of all datanodes.
     pub(crate) stored: EventBus,
     pub(crate) address: SocketAddr,
-    /// What stands between gateway and metanode.
+    /// The layer between gateway and metanode.
     pub(crate) between: Between,
-    /// How often the gateway turned to a datanode.
+    /// The number of connections to datanodes that the gateway has requested.
     pub(crate) connects: Arc<AtomicUsize>,
     _running: DropGuard,
     _directory: TempDir,
 }
 
-/// What a store is made of.
+/// The parameters of a store.
 pub(crate) struct Setup {
     pub(crate) gateway: Config,
     pub(crate) blocks: BlockManagerConfig,
     pub(crate) datanodes: usize,
-    /// How many of them the gateway cannot reach, although the metanode does not know it.
+    /// The number of datanodes that the gateway cannot reach. The metanode takes them for live.
     pub(crate) unreachable: usize,
-    /// Whatever is random comes from this.
+    /// The seed of all randomness.
     pub(crate) seed: u64,
-    /// Whether there is a bucket from the start.
+    /// Whether [`BUCKET`] exists from the start.
     pub(crate) bucket: bool,
 }
 
@@ -74,7 +74,7 @@ fn secret() -> ClusterSecret {
     ClusterSecret::new("the secret of a cluster that lives for one test").unwrap()
 }
 
-/// Counts how often a datanode is turned to.
+/// Counts the requested connections to datanodes.
 struct Counting {
     connector: Arc<Connector>,
     connects: Arc<AtomicUsize>,
@@ -88,17 +88,17 @@ impl BlockConnector for Counting {
 }
 
 impl Store {
-    /// A store with one bucket.
+    /// Starts a store with one bucket.
     pub(crate) async fn start() -> Self {
         Self::of(Setup::default()).await
     }
 
-    /// The same, with another configuration of the gateway.
+    /// Starts a store with one bucket and this configuration of the gateway.
     pub(crate) async fn start_with(gateway: Config) -> Self {
         Self::of(Setup { gateway, ..Setup::default() }).await
     }
 
-    /// The same, made of this.
+    /// Starts a store with these parameters.
     pub(crate) async fn of(setup: Setup) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (env, clock) = Env::manual(setup.seed, NOW);
@@ -116,7 +116,7 @@ impl Store {
         let stored = EventBus::new(env.clone());
         for number in 0..setup.datanodes {
             let volume = directory.path().join(format!("datanode-{number}"));
-            // No server listens there.
+            // No server listens at this address; the gateway uses the datanode in this process.
             let config = cairn_datanode::Config::new(vec![volume], "http://127.0.0.1:9");
             let datanode = Datanode::open(config, connector.clone(), secret(), env.clone(), stored.clone())
                 .await
@@ -165,13 +165,13 @@ impl Store {
         store
     }
 
-    /// Lets time pass in small steps until something has happened; answers how much it was.
+    /// Advances the clock in small steps until `happens` completes. Returns its output and the time that has passed.
     pub(crate) async fn pass_until<T>(&self, happens: impl Future<Output = T>) -> (T, Duration) {
         const STEP: Duration = Duration::from_millis(100);
         let mut happens = std::pin::pin!(happens);
         let mut passed = Duration::ZERO;
         loop {
-            // What the last step set in motion has real time to come to its end.
+            // Real time for the IO that the last step has started.
             #[expect(clippy::disallowed_methods, reason = "waits for real IO")]
             let breath = tokio::time::timeout(Duration::from_millis(20), happens.as_mut());
             if let Ok(outcome) = breath.await {
