@@ -1,4 +1,4 @@
-//! What is kept of the cluster's time, as one document among the settings.
+//! The state of the cluster's clock, stored as one JSON document among the settings.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,7 +8,7 @@ use super::{Connection, StoreError};
 
 const NAME: &str = "clock";
 
-/// What was kept last; `None` in a database that never kept any.
+/// The clock's state as it was stored last; `None` in a database that has none yet.
 pub(crate) async fn find<T: DeserializeOwned>(connection: &mut Connection) -> Result<Option<T>, StoreError> {
     let row = sqlx::query("SELECT value FROM settings WHERE name = $1")
         .bind(NAME)
@@ -17,7 +17,7 @@ pub(crate) async fn find<T: DeserializeOwned>(connection: &mut Connection) -> Re
     row.map(|row| json(&row, "value")).transpose()
 }
 
-/// Keeps it.
+/// Stores the clock's state.
 pub(crate) async fn keep<T: Serialize>(tx: &mut Connection, clock: &T) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO settings (name, value) VALUES ($1, $2)

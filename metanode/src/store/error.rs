@@ -1,4 +1,4 @@
-//! What can go wrong in the database, and what services answer then.
+//! Errors of the database, and what the services return for them.
 
 use std::sync::Arc;
 
@@ -9,47 +9,47 @@ use cairn_protocol::warn_self;
 use sqlx::migrate::MigrateError;
 use thiserror::Error;
 
-/// Why the database did not do what it was asked.
+/// Why the database did not carry out a request.
 #[derive(Clone, Debug, Error)]
 pub enum StoreError {
-    /// The disk is full: reads go on, writes fail until there is space.
+    /// The disk is full. Reads still work; writes fail until there is space.
     #[error("the disk of the metanode's database is full")]
     NoSpace,
-    /// All connections are taken, or another process holds the database.
+    /// All connections are in use, or another process holds a lock on the database.
     #[error("the database is busy")]
     Busy,
     /// The store was closed.
     #[error("the database is closed")]
     Closed,
-    /// A neighbour's failure took the whole transaction with it; nothing was done.
+    /// Another mutation of the same transaction failed in a way that rolled back all of it. Nothing was changed.
     #[error("the transaction was lost")]
     TransactionLost,
-    /// A mutation panicked; its changes were undone.
+    /// A mutation panicked; its changes were rolled back.
     #[error("a mutation panicked")]
     Panicked,
-    /// A value in the database is none that we would have written.
+    /// A column holds a value that this code never writes.
     #[error("column {column} holds a value that does not belong there")]
     Corrupt {
         /// The column.
         column: &'static str,
     },
-    /// The database does not keep what it commits.
+    /// A setting is missing without which commits would not survive a power cut, or constraints would not be checked.
     #[error("the database runs with {pragma}={found} where {wanted} is needed")]
     NotDurable {
         /// The setting.
         pragma: &'static str,
-        /// What it must be.
+        /// The value it must have.
         wanted: &'static str,
-        /// What it is.
+        /// The value it has.
         found: String,
     },
     /// The extents of an object or a part have a gap, overlap, are too short, or lie beyond their blocks.
     #[error("the extents of {owner} do not make up the bytes that they should")]
     BrokenExtents {
-        /// The object's version or the part.
+        /// The id of the version or the part.
         owner: String,
     },
-    /// A newer Cairn wrote the database; this one would misunderstand it.
+    /// A newer Cairn wrote the database; this one could misread it.
     #[error("the database is of a newer version of Cairn (its schema is version {version})")]
     NewerSchema {
         /// The schema's version.
@@ -58,7 +58,7 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("the schema could not be brought up to date: {0}")]
     Migrate(#[source] Arc<MigrateError>),
-    /// Anything else that the database says.
+    /// Any other error of the database.
     #[error("{0}")]
     Sql(#[source] Arc<sqlx::Error>),
 }
@@ -95,20 +95,20 @@ impl From<MigrateError> for StoreError {
     }
 }
 
-/// Whose fault an error is, for who logs it.
+/// Where the cause of an error lies. It decides how severe a log line about it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// This process's, until it is shown otherwise.
+    /// A defect of this process, unless shown otherwise.
     Own,
-    /// Something that it needs and does not have: the operator's to mend. Nothing is wrong with this process.
+    /// The process lacks a resource that an operator has to provide. Nothing is wrong with the process itself.
     Shortage,
 }
 
 impl StoreError {
-    /// Whose fault it is.
+    /// Where the cause of this error lies.
     pub(crate) fn fault(&self) -> Fault {
         match self {
-            // Whatever took the transaction with it is told where it arose.
+            // The error that ended the transaction is logged where it arose.
             Self::NoSpace | Self::TransactionLost => Fault::Shortage,
             Self::Busy
             | Self::Closed
@@ -123,7 +123,7 @@ impl StoreError {
     }
 }
 
-/// What an error becomes for those outside: the disk is full, try again, or our fault.
+/// What callers outside of this process learn of an error: the disk is full, they may try again, or an internal error.
 enum Outward {
     NoSpace,
     TryAgain,
@@ -131,7 +131,7 @@ enum Outward {
 }
 
 impl StoreError {
-    /// Decides what others hear of this. What they do not hear is logged here.
+    /// Decides what callers learn of this error. Internal errors are logged here, because the reply does not name them.
     fn outward(&self) -> Outward {
         match self {
             Self::NoSpace => Outward::NoSpace,

@@ -1,21 +1,21 @@
-//! The bytes of an owner (a version or a part): pieces of blocks, in order, without gaps.
-//! These statements keep the rows; code that adds or removes some keeps `blocks.refs` in step.
+//! The bytes of an owner (a version or a part): ranges of blocks, in order, without gaps. These functions write only
+//! the rows of `extents`; their callers keep `blocks.refs` in step.
 
 use super::sql_values::{id, number, to_number, to_time};
 use super::{Connection, StoreError};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
 
-/// A piece of an owner's bytes.
+/// A range of an owner's bytes that lies in one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// Where in the owner it begins.
+    /// Offset of its first byte in the owner.
     pub(crate) object_offset: u64,
     /// The block.
     pub(crate) block: BlockId,
-    /// Where in the block it begins.
+    /// Offset of its first byte in the block.
     pub(crate) block_offset: u64,
-    /// Bytes.
+    /// Length in bytes.
     pub(crate) length: u64,
 }
 
@@ -35,8 +35,8 @@ pub(crate) async fn insert(tx: &mut Connection, owner: &[u8; 16], extent: &Exten
     Ok(())
 }
 
-/// Gives `to` the bytes `start..end` of `from`, from `base_offset` on: the rows that cover them,
-/// trimmed to them.
+/// Gives `to` the bytes `start..end` of `from`, beginning at `base_offset` in `to`: copies the rows that cover the
+/// range, trimmed to it.
 pub(crate) async fn copy_range(
     tx: &mut Connection,
     from: &[u8; 16],
@@ -45,7 +45,7 @@ pub(crate) async fn copy_range(
     to: &[u8; 16],
     base_offset: u64,
 ) -> Result<(), StoreError> {
-    // The inner rows carry where the wanted piece begins and ends within the source.
+    // The inner rows carry the first and last offset, in the source, of the piece that is wanted of each extent.
     sqlx::query(
         "INSERT INTO extents (owner_id, object_offset, block_id, block_offset, length)
          SELECT $4, $5 + piece_start - $2, block_id, block_offset + piece_start - object_offset,
@@ -70,8 +70,8 @@ pub(crate) async fn copy_range(
     Ok(())
 }
 
-/// Checks that the extents of an owner make up `start..end`: each begins where the last one ended, and lies within
-/// a block that exists. Rows that are damaged must not become another object's.
+/// Checks that the extents of an owner cover exactly `start..end`: each begins where the one before ended, and lies
+/// within a block that exists. Without it a copy or a completion would pass damaged rows on to another object.
 pub(crate) async fn check(
     connection: &mut Connection,
     owner: &[u8; 16],
@@ -136,7 +136,7 @@ pub(crate) async fn list(
         .collect()
 }
 
-/// Counts the extents of an owner that begin in `start..end` into the references of their blocks.
+/// Adds the extents of an owner that begin in `start..end` to the reference counts of their blocks.
 pub(crate) async fn add_references(
     tx: &mut Connection,
     owner: &[u8; 16],
@@ -158,7 +158,7 @@ pub(crate) async fn add_references(
     Ok(())
 }
 
-/// Puts an owner into the garbage; one that is there already keeps its time.
+/// Adds an owner to the garbage. One that is garbage already keeps its time.
 pub(crate) async fn retire(tx: &mut Connection, owner: &[u8; 16], now: Timestamp) -> Result<(), StoreError> {
     sqlx::query("INSERT INTO garbage (owner_id, retired_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
         .bind(&owner[..])

@@ -1,4 +1,4 @@
-//! Which state of the database this is. See `migrations/sqlite/0004_generation.sql`.
+//! The generation of the database. See `migrations/sqlite/0004_generation.sql`.
 
 use std::collections::HashMap;
 
@@ -9,20 +9,20 @@ use sqlx::Row as _;
 use super::sql_values::{StoredId, id, number, to_number};
 use super::{Connection, StoreError};
 
-/// Starts of metanodes that made changes before the present one, each with its last change.
+/// The earlier openings of this database, each with the sequence number of its last change.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Past {
     openings: HashMap<OpeningId, u64>,
 }
 
 impl Past {
-    /// Whether the database went through this generation before it was opened now.
+    /// Whether this generation is part of the database's history.
     pub(crate) fn knows(&self, generation: Generation) -> bool {
         self.openings.get(&generation.opening).is_some_and(|last| generation.sequence <= *last)
     }
 }
 
-/// The latest generation; none before the first change.
+/// The latest generation; `None` before the first change.
 pub(crate) async fn latest(connection: &mut Connection) -> Result<Option<Generation>, StoreError> {
     let row = sqlx::query("SELECT sequence, changed_by FROM generation").fetch_one(connection).await?;
     let Some(opening) = row.try_get::<Option<&[u8]>, _>("changed_by")? else { return Ok(None) };
@@ -30,7 +30,7 @@ pub(crate) async fn latest(connection: &mut Connection) -> Result<Option<Generat
     Ok(Some(Generation { opening, sequence: number(&row, "sequence")? }))
 }
 
-/// All that the database went through so far, by starts of metanodes.
+/// The history of the database: the last change of every opening so far.
 pub(crate) async fn past(connection: &mut Connection) -> Result<Past, StoreError> {
     let rows = sqlx::query("SELECT opening, last FROM openings").fetch_all(&mut *connection).await?;
     let mut openings = HashMap::with_capacity(rows.len() + 1);
@@ -43,7 +43,7 @@ pub(crate) async fn past(connection: &mut Connection) -> Result<Past, StoreError
     Ok(Past { openings })
 }
 
-/// A metanode begins to write: changes are its own from here on.
+/// Begins a new opening. Changes count as its own from here on.
 pub(super) async fn open(tx: &mut Connection, opening: OpeningId) -> Result<(), StoreError> {
     if let Some(Generation { opening, sequence }) = latest(tx).await? {
         sqlx::query(
@@ -59,7 +59,8 @@ pub(super) async fn open(tx: &mut Connection, opening: OpeningId) -> Result<(), 
     Ok(())
 }
 
-/// Something happened that an older copy of the database must not be believed after.
+/// Begins a new generation. Every change that a datanode could notice must call this: only then can a restored, older
+/// database be told from this one.
 pub(crate) async fn advance(tx: &mut Connection) -> Result<(), StoreError> {
     sqlx::query("UPDATE generation SET sequence = sequence + 1, changed_by = opening").execute(tx).await?;
     Ok(())

@@ -1,9 +1,10 @@
-//! Leases of blocks to which nothing refers: renewed ones, and marks of blocks that were given up.
+//! Leases of blocks without references: the ones that were renewed, and marks of blocks that were given up.
 //!
-//! A lease that was never renewed needs no row, for the block's id tells its age. A block that is given up (its grant
-//! was given back, it was abandoned, or it lost its last reference while a grant of it could still be valid) leaves a
-//! mark, in the transaction that queues its replicas for deletion, until no grant of it can be valid any more: so that
-//! it cannot be committed when its replicas are about to go. The mark is the negative of that time.
+//! A lease that was never renewed needs no row, because the block's id tells its age. A block is given up when its
+//! grant is given back, when it is abandoned, or when it loses its last reference while a grant of it could still be
+//! valid. The transaction that queues its replicas for deletion then sets a mark, which stays until no grant of the
+//! block can be valid any more. The mark keeps the block from being committed while its replicas are deleted. A mark is
+//! stored as the negative of the time at which it ends.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
@@ -12,12 +13,12 @@ use sqlx::Row as _;
 use super::sql_values::to_time;
 use super::{Connection, StoreError};
 
-/// What is known of a lease.
+/// The state of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lease {
-    /// It was renewed, until then.
+    /// The lease was renewed, until this time.
     Renewed(Timestamp),
-    /// The block was given up; no grant of it is valid after that.
+    /// The block was given up. No grant of it is valid after this time.
     GivenUp(Timestamp),
 }
 
@@ -35,7 +36,7 @@ impl Lease {
     }
 }
 
-/// What is known of a block's lease.
+/// The state of a block's lease; `None` if it has no row.
 pub(crate) async fn find(connection: &mut Connection, block: BlockId) -> Result<Option<Lease>, StoreError> {
     let row = sqlx::query("SELECT expires_at FROM leases WHERE block_id = $1")
         .bind(&block.as_bytes()[..])
@@ -44,7 +45,7 @@ pub(crate) async fn find(connection: &mut Connection, block: BlockId) -> Result<
     row.map(|row| Ok(Lease::from_column(row.try_get("expires_at")?))).transpose()
 }
 
-/// Keeps what is known of a lease.
+/// Stores the state of a block's lease.
 pub(crate) async fn set(tx: &mut Connection, block: BlockId, lease: Lease) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO leases (block_id, expires_at) VALUES ($1, $2)
@@ -57,8 +58,8 @@ pub(crate) async fn set(tx: &mut Connection, block: BlockId, lease: Lease) -> Re
     Ok(())
 }
 
-/// Marks a block as given up: no grant can make it part of an object any more. `until`: no grant of it is valid
-/// after that. A mark that lasts longer stays.
+/// Marks a block as given up, so that no grant can make it part of an object any more. No grant of it is valid after
+/// `until`. A mark or lease that lasts longer keeps its end.
 pub(crate) async fn give_up(tx: &mut Connection, block: BlockId, until: Timestamp) -> Result<(), StoreError> {
     let until = match find(tx, block).await? {
         Some(Lease::Renewed(at) | Lease::GivenUp(at)) => until.max(at),
@@ -67,7 +68,7 @@ pub(crate) async fn give_up(tx: &mut Connection, block: BlockId, until: Timestam
     set(tx, block, Lease::GivenUp(until)).await
 }
 
-/// Marks all blocks as given up that lost their last reference in this transaction.
+/// Marks all blocks that lost their last reference in this transaction as given up.
 pub(crate) async fn give_up_unreferenced(tx: &mut Connection, until: Timestamp) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO leases (block_id, expires_at) SELECT block_id, $1 FROM blocks WHERE refs < 0
@@ -81,7 +82,7 @@ pub(crate) async fn give_up_unreferenced(tx: &mut Connection, until: Timestamp) 
     Ok(())
 }
 
-/// Takes out what is known of a lease.
+/// Removes and returns the state of a block's lease.
 pub(crate) async fn take(tx: &mut Connection, block: BlockId) -> Result<Option<Lease>, StoreError> {
     let row = sqlx::query("DELETE FROM leases WHERE block_id = $1 RETURNING expires_at")
         .bind(&block.as_bytes()[..])
@@ -103,7 +104,7 @@ pub(crate) async fn any_ended(connection: &mut Connection, before: Timestamp) ->
     Ok(row.is_some())
 }
 
-/// Forgets the leases and marks that ended before this time.
+/// Removes the leases and marks that ended before this time.
 pub(crate) async fn forget_ended(tx: &mut Connection, before: Timestamp) -> Result<(), StoreError> {
     sqlx::query(
         "DELETE FROM leases WHERE (expires_at >= 0 AND expires_at < $1) OR (expires_at < 0 AND expires_at > $2)",

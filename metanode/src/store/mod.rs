@@ -1,23 +1,23 @@
-//! Everything that knows SQL.
+//! The metanode's database: all SQL is here.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
-//! | [`open`](Store::open) | opening the database: durability asserted, migrations applied |
-//! | `writer` | group commit: one task, one transaction for mutations that wait; and the log that it writes |
-//! | `sql_values` | how values of ours are kept in columns |
-//! | `error` | what can go wrong |
+//! | [`open`](Store::open) | opens the database: asserts durability, applies migrations |
+//! | `writer` | group commit: one task runs the waiting mutations in one transaction; and the write-ahead log |
+//! | `sql_values` | conversion between our types and columns |
+//! | `error` | errors of the database, and what services return for them |
 //! | `invariants` | what must be true after every transaction |
-//! | `fsck` | what the check of everything reads |
+//! | `fsck` | what fsck reads |
 //! | `settings`, `buckets`, `objects`, `object_parts`, `uploads`, `parts`, `extents` | the namespace's tables |
-//! | `mutations` | what the latest mutations answered |
-//! | `expiry` | what ends without a client asking: versions, abandoned uploads, uploads of deleted buckets |
+//! | `mutations` | the outcomes of the latest mutations |
+//! | `expiry` | what ends without a client's request: versions, abandoned uploads, uploads of deleted buckets |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `garbage`, `leases` | the block manager's tables |
 //! | `clock` | the cluster's time |
-//! | `generations` | which state of the database this is |
-//! | `totals` | what is counted, kept by triggers |
+//! | `generations` | the generation of the database, and its history |
+//! | `totals` | counts that triggers maintain |
 //!
-//! Statements are written for SQLite and PostgreSQL alike: `$1` placeholders, no functions that
-//! only one of them has. Functions take a [`Connection`]; the caller owns the transaction.
+//! Statements are written for SQLite and PostgreSQL alike: `$1` placeholders, and no functions that only one of them
+//! has. Functions take a [`Connection`]; the caller owns the transaction.
 //!
 //! Architecture invariant: no other module names sqlx.
 
@@ -68,7 +68,7 @@ use writer::{LogLimits, Writer};
 /// A connection to the database, inside or outside of a transaction.
 pub(crate) type Connection = sqlx::SqliteConnection;
 
-/// A row of an answer.
+/// A row of a query's result.
 pub(crate) type Row = sqlx::sqlite::SqliteRow;
 
 /// The metanode's database. Cheap to clone.
@@ -94,7 +94,7 @@ impl DerefMut for Reader {
     }
 }
 
-/// A connection for reading in a transaction of its own, which ends when this is dropped.
+/// A connection with an open read transaction, which ends when this is dropped.
 pub(crate) struct Snapshot(sqlx::Transaction<'static, Sqlite>);
 
 impl Deref for Snapshot {
@@ -111,11 +111,11 @@ impl DerefMut for Snapshot {
 }
 
 impl Store {
-    /// Opens the database in this file, or makes it, and brings its schema up to date.
+    /// Opens the database in this file, creates it if it does not exist, and applies migrations.
     ///
     /// # Errors
-    /// When the file cannot be opened or written, is of a newer Cairn, or does not give the
-    /// durability that we promise.
+    /// When the file cannot be opened or written, was written by a newer Cairn, or lacks the settings that make commits
+    /// durable.
     pub async fn open(file: &Path, env: &Env) -> Result<Self, StoreError> {
         Self::open_with(file, env, LogLimits::default()).await
     }
@@ -127,7 +127,7 @@ impl Store {
         Ok(Self { writer, readers })
     }
 
-    /// A connection for reading, for a client or an operator who waits.
+    /// A connection for reads that a client or an operator waits for.
     ///
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
@@ -135,8 +135,8 @@ impl Store {
         Ok(Reader(self.readers.clients.acquire().await?))
     }
 
-    /// A connection for reading, for what no client waits for: workers, reports, heartbeats, walks over everything. They
-    /// have a pool of their own, for a thousand datanodes that report at once would take every connection.
+    /// A connection for reads that no client waits for: those of workers, reports, heartbeats and walks. They have a
+    /// pool of their own, because a thousand datanodes that report at once would otherwise take every connection.
     ///
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
@@ -144,7 +144,8 @@ impl Store {
         Ok(Reader(self.readers.background.acquire().await?))
     }
 
-    /// A connection whose statements all see the same commit. Dropped soon: until then the log grows.
+    /// A connection whose statements all see the same commit. It must be dropped soon, because the log cannot be merged
+    /// beyond this commit until then.
     ///
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
@@ -152,7 +153,7 @@ impl Store {
         Ok(Snapshot(self.readers.clients.begin().await?))
     }
 
-    /// The same, of the connections for the [background](Self::read_in_background).
+    /// A [`snapshot`](Self::snapshot) from the pool for the [background](Self::read_in_background).
     ///
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
@@ -160,30 +161,30 @@ impl Store {
         Ok(Snapshot(self.readers.background.begin().await?))
     }
 
-    /// How many transactions have ended since the start. Whatever a mutation does can be read once the
-    /// number is above what the mutation found it to be.
+    /// The number of transactions that have ended since the start. What a mutation writes can be read once the number
+    /// is above the one that the mutation itself saw.
     pub(crate) fn transactions_ended(&self) -> watch::Receiver<u64> {
         self.writer.ended()
     }
 
-    /// Names this start of the metanode: changes count as made by it from here on. It is written with the next
-    /// transaction, so that a metanode whose disk is full can start.
+    /// Begins an opening: later changes count as made by it. Its id is written with the next transaction, so that a
+    /// metanode can start while its disk is full.
     pub(crate) fn begin_opening(&self, opening: OpeningId) {
         self.writer.begin_opening(opening);
     }
 
-    /// The latest generation of the database that a transaction of this process has put on stable storage; none
-    /// before the first transaction.
+    /// The latest generation that a transaction of this process has put on stable storage; `None` before the first
+    /// transaction.
     pub(crate) fn generation(&self) -> Option<Generation> {
         self.writer.generation()
     }
 
-    /// Runs a mutation in a transaction and answers when it is on stable storage. It shares the
-    /// transaction with its neighbours, but not their fate: when it answers with an error (or
-    /// panics), its changes and no others are undone. It must not wait for anything but the database.
+    /// Runs a mutation in a transaction and returns when the transaction is on stable storage. Other mutations share
+    /// the transaction, but each has a savepoint: when this one returns an error or panics, only its own changes are
+    /// rolled back. It must wait for nothing but the database, because all other mutations wait for it.
     ///
-    /// A mutation runs to its end even when the caller goes away. Mutations run in the order in which they were sent, but
-    /// before those of the [background](Self::write_in_background).
+    /// A mutation runs to its end even when the caller is dropped. Mutations run in the order in which they were sent,
+    /// and before those of the [background](Self::write_in_background).
     ///
     /// # Errors
     /// The mutation's own, or those of the commit.
@@ -196,8 +197,8 @@ impl Store {
         self.writer.write(Lane::Client, mutation).await
     }
 
-    /// Runs a mutation that no client waits for. Clients' mutations overtake it, but never all the time. Mutations of the
-    /// background run in the order in which they were sent.
+    /// Runs a mutation that no client waits for. Clients' mutations run before it, but the background keeps a share of
+    /// the writer's time. Mutations of the background run in the order in which they were sent.
     ///
     /// # Errors
     /// The mutation's own, or those of the commit.
@@ -210,11 +211,11 @@ impl Store {
         self.writer.write(Lane::Background, mutation).await
     }
 
-    /// Like [`write`](Self::write), and runs `then` with the outcome as soon as it is committed, whether the caller still
-    /// waits or not: for what must follow a commit in memory. `then` must not block.
+    /// Like [`write`](Self::write), and calls `then` with the outcome as soon as it is committed, even if the caller is
+    /// gone by then. It is for changes in memory that must follow a commit. `then` must not block.
     ///
     /// # Errors
-    /// The mutation's own, or those of the commit; then `then` does not run.
+    /// The mutation's own, or those of the commit. In both cases `then` is not called.
     pub(crate) async fn write_then<T, U, F, G>(
         &self,
         lane: Lane,
@@ -230,16 +231,16 @@ impl Store {
         self.writer.write_then(lane, mutation, then).await
     }
 
-    /// Whether the database answers.
+    /// Checks that the database runs a query.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it fails to.
     pub async fn check(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&mut *self.read().await?).await?;
         Ok(())
     }
 
-    /// Ends: mutations that wait are done, the log is merged into the database, and the file closed.
+    /// Closes the store: runs the mutations that wait, merges the log into the database, and closes the file.
     pub async fn close(&self) {
         self.readers.clients.close().await;
         self.readers.background.close().await;

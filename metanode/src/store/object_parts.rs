@@ -8,16 +8,16 @@ use sqlx::Row as _;
 use super::sql_values::{number, optional_json, to_number};
 use super::{Connection, Row, StoreError};
 
-/// Where a part is in its object.
+/// The range of a part in its object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PartPlace {
-    /// Where in the object it begins.
+    /// Offset of its first byte in the object.
     pub(crate) object_offset: u64,
-    /// Bytes.
+    /// Length in bytes.
     pub(crate) length: u64,
 }
 
-/// Remembers the parts of an upload, in the order of their numbers, as the parts of a version.
+/// Adds the parts of an upload, in the order of their numbers, as the parts of a version.
 pub(crate) async fn insert_from_upload(
     tx: &mut Connection,
     version: VersionId,
@@ -48,7 +48,7 @@ pub(crate) async fn copy(tx: &mut Connection, from: VersionId, to: VersionId) ->
     Ok(())
 }
 
-/// Where a part of a version is.
+/// The range of a part of a version.
 pub(crate) async fn find(
     connection: &mut Connection,
     version: VersionId,
@@ -66,8 +66,7 @@ pub(crate) async fn find(
     .transpose()
 }
 
-/// The first `max` parts of a version with numbers above `after`; of those, only the ones that begin at
-/// `offset`, if it is given.
+/// The first `max` parts of a version with numbers above `after`. With `offset`, only the parts that begin there.
 pub(crate) async fn list(
     connection: &mut Connection,
     version: VersionId,

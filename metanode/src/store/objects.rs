@@ -93,7 +93,7 @@ pub(crate) async fn insert_current(
     Ok(())
 }
 
-/// Makes the current version of a key a retired one; answers which it was.
+/// Retires the current version of a key; returns its id.
 pub(crate) async fn retire_current(
     tx: &mut Connection,
     bucket: BucketId,
@@ -112,7 +112,7 @@ pub(crate) async fn retire_current(
     row.map(|row| id(&row, "version_id")).transpose()
 }
 
-/// Replaces the tags of a key's current version; `false` if there is none.
+/// Replaces the tags of a key's current version; returns `false` if there is none.
 pub(crate) async fn set_tags(
     tx: &mut Connection,
     bucket: BucketId,
@@ -149,7 +149,7 @@ pub(crate) async fn list(
     rows.iter().map(summary).collect()
 }
 
-/// What the commits of the retired versions in a share of the garbage answered, of those that were made after this time.
+/// The outcomes of the commits that made the retired versions in a share of the garbage, for commits after this time.
 pub(crate) async fn made_after(
     tx: &mut Connection,
     share: &Share,
@@ -177,7 +177,7 @@ pub(crate) async fn made_after(
     rows.iter().map(committed).collect()
 }
 
-/// Removes the retired versions in a share of the garbage, and what belongs to them, except for their extents.
+/// Removes the rows of the retired versions in a share of the garbage, and of their parts, but not their extents.
 pub(crate) async fn forget(tx: &mut Connection, share: &Share) -> Result<(), StoreError> {
     let (retired_at, begun) = share.begun_before();
     for statement in [

@@ -1,4 +1,4 @@
-//! Opens the database: settings that make commits durable, migrations, and the two pools of readers.
+//! Opens the database with the settings that make commits durable, applies migrations, and opens two pools of readers.
 
 use std::num::NonZero;
 use std::ops::RangeInclusive;
@@ -17,58 +17,58 @@ use super::writer::LogLimits;
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
-/// How long a statement waits for a lock. Within this process the writer is alone and readers are
-/// never blocked, so a wait means that a person inspects the file with another tool.
+/// How long a statement waits for a lock. Within this process there is one writer, and readers never block. A wait
+/// means that another program, such as the sqlite3 shell, has the file open.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a read may wait for a connection, before the caller is asked to try again.
+/// How long a read waits for a connection. Then it fails with [`StoreError::Busy`], and the caller may try again.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections for clients' reads. Each is a thread and a page cache; reads are short, so a few per core do.
+/// Connections for clients' reads. Each has a thread and a page cache. Reads are short, so a few per core suffice.
 const READERS_MAX: u32 = 8;
 
-/// Connections for the reads of reports and workers, by the cores: they compete with clients for those. Two at the least,
-/// for one may be in the middle of a page of the check of everything.
+/// Connections for the reads of reports and workers, by the number of cores, which they compete with clients for. There
+/// are two at least, because a page of fsck may occupy one for long.
 const BACKGROUND_READERS: RangeInclusive<u32> = 2..=4;
 
-/// Page cache of each connection, in KiB (negative numbers mean that to SQLite): with all readers
-/// and the writer well below 256 MiB.
+/// Page cache of each connection; SQLite reads a negative number as KiB. With all readers and the writer this stays
+/// well below 256 MiB.
 const CACHE_SIZE: &str = "-16384";
 
-/// Connections for reading.
+/// The pools of connections for reading.
 #[derive(Clone, Debug)]
 pub(super) struct Pools {
     pub(super) clients: SqlitePool,
     pub(super) background: SqlitePool,
 }
 
-/// Prepared statements that each connection keeps: more than there are different ones.
+/// Prepared statements that each connection keeps. There are fewer different statements than this.
 const STATEMENTS_MAX: usize = 256;
 
-/// How every connection is opened.
+/// The options of every connection.
 pub(super) fn options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // In WAL mode FULL syncs the log at every commit: what was answered survives a power cut.
+        // In WAL mode FULL syncs the log at every commit, so that a commit survives a power cut.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(STATEMENTS_MAX)
         .pragma("cache_size", CACHE_SIZE)
-        // Sorting of large listings stays out of the disk that commits wait for.
+        // Keeps sorting for large listings off the disk whose syncs commits wait for.
         .pragma("temp_store", "memory")
         .thread_name(|id| format!("cairn-sqlite-{id}"))
         .disable_statement_logging()
 }
 
-/// How the writer's connection is opened. It merges no log: see [`checkpointer`](super::writer).
+/// The options of the writer's connection. It does not merge the log: see [`checkpointer`](super::writer).
 pub(super) fn writers(file: &Path, log: LogLimits) -> SqliteConnectOptions {
     options(file).pragma("wal_autocheckpoint", "0").pragma("journal_size_limit", log.restart.to_string())
 }
 
-/// How the connection is opened that merges the log. It reads no page by itself.
+/// The options of the connection that merges the log. It runs no queries that read pages, so its cache is small.
 pub(super) fn checkpointers(file: &Path) -> SqliteConnectOptions {
     options(file).create_if_missing(false).pragma("cache_size", "-64")
 }
@@ -83,7 +83,7 @@ pub(super) async fn open(file: &Path, log: LogLimits) -> Result<(SqliteConnectio
     Ok((writer, Pools { clients, background }))
 }
 
-/// How many connections there are for the reads of reports and workers.
+/// The number of connections for the reads of reports and workers.
 pub(super) fn background_readers() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let (least, most) = BACKGROUND_READERS.into_inner();
@@ -96,14 +96,14 @@ async fn readers(file: &Path, max: u32) -> Result<SqlitePool, StoreError> {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
-        // A connection to a file cannot be lost, and a test would double the cost of short reads.
+        // A connection to a file does not break, and the test would double the cost of a short read.
         .test_before_acquire(false)
         .connect_with(options(file).create_if_missing(false).pragma("query_only", "on"))
         .await?;
     Ok(readers)
 }
 
-/// Refuses a database that would lose what it commits.
+/// Returns an error if commits would not survive a power cut, or if foreign keys were not checked.
 async fn assert_durable(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;

@@ -1,4 +1,4 @@
-//! What the cluster is: its id, its root credentials; and what operators decided about it.
+//! The cluster's settings: its id and root credentials, and the decisions of operators.
 
 use cairn_protocol::admin::{WorkerName, WorkerSettings};
 use cairn_protocol::env::Timestamp;
@@ -14,7 +14,7 @@ use super::{Connection, StoreError};
 pub(crate) enum Setting {
     /// The cluster's id.
     ClusterId,
-    /// The root credentials that were made at the first start, as JSON.
+    /// The root credentials that were generated at the first start, as JSON.
     RootCredentials,
 }
 
@@ -38,7 +38,7 @@ pub(crate) async fn find(
         .await?)
 }
 
-/// Keeps `value` unless there is one already; answers the one that is kept.
+/// Stores `value` unless the setting has one already; returns the stored value.
 pub(crate) async fn find_or_insert(
     tx: &mut Connection,
     setting: Setting,
@@ -55,22 +55,22 @@ pub(crate) async fn find_or_insert(
         .await?)
 }
 
-/// An operator's decision, kept as JSON.
+/// An operator's decision, stored as JSON.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Decision {
-    /// About a worker: [`WorkerSettings`].
+    /// The settings of a worker: [`WorkerSettings`].
     Worker(WorkerName),
-    /// How far from the mean utilisation a node may be, in thousandths: a `u32`.
+    /// How far a node's utilisation may differ from the mean, in thousandths: a `u32`.
     BalanceThreshold,
-    /// When all nodes were asked to scrub from the beginning: a [`Timestamp`].
+    /// When an operator ordered all nodes to scrub from the beginning: a [`Timestamp`].
     ScrubAll,
-    /// When one was.
+    /// When an operator ordered this node to: a [`Timestamp`].
     Scrub(NodeId),
-    /// Deletions wait for an operator. Kept here though the metanode decides it, so that it outlives a restart.
+    /// The hold on deletions. The metanode sets it, not an operator; it is stored here so that it survives a restart.
     Hold,
-    /// What an operator agreed to give up.
+    /// Which losses an operator accepted when a hold was released.
     Consent,
-    /// How far the walk over all blocks is. It is no decision; it is kept here so that it survives a restart.
+    /// The position of the walk over all blocks. It is no decision; it is stored here so that it survives a restart.
     PlacementWalk,
 }
 
@@ -90,7 +90,7 @@ impl Decision {
     }
 }
 
-/// What was decided; `None` if nothing was.
+/// The stored decision; `None` if there is none.
 pub(crate) async fn decided<T: DeserializeOwned>(
     connection: &mut Connection,
     decision: Decision,
@@ -102,7 +102,7 @@ pub(crate) async fn decided<T: DeserializeOwned>(
     row.map(|row| json(&row, "value")).transpose()
 }
 
-/// Keeps what was decided.
+/// Stores a decision.
 pub(crate) async fn decide<T: Serialize>(
     tx: &mut Connection,
     decision: Decision,
@@ -119,13 +119,13 @@ pub(crate) async fn decide<T: Serialize>(
     Ok(())
 }
 
-/// Nothing is decided any more.
+/// Removes a decision.
 pub(crate) async fn undecide(tx: &mut Connection, decision: Decision) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM settings WHERE name = $1").bind(decision.name()).execute(tx).await?;
     Ok(())
 }
 
-/// What was decided about all workers; workers without a decision are left out.
+/// The decisions about workers. Workers without one are left out.
 pub(crate) async fn workers(
     connection: &mut Connection,
 ) -> Result<Vec<(WorkerName, WorkerSettings)>, StoreError> {
@@ -138,11 +138,11 @@ pub(crate) async fn workers(
     Ok(settings)
 }
 
-/// When single nodes were asked to scrub.
+/// The orders to single nodes to scrub, each with its time.
 pub(crate) async fn scrubs_asked(
     connection: &mut Connection,
 ) -> Result<Vec<(NodeId, Timestamp)>, StoreError> {
-    // Both bounds are plain text: "/" is the character behind ".".
+    // A range instead of LIKE: "/" is the character after ".".
     let rows = sqlx::query("SELECT name, value FROM settings WHERE name > $1 AND name < $2")
         .bind(SCRUB_OF_NODE)
         .bind("scrub/")

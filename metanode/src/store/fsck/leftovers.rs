@@ -1,4 +1,4 @@
-//! Blocks and replicas by themselves, and what waits to go.
+//! What fsck reads of blocks, replicas, and the queues of what is to be removed.
 
 use cairn_protocol::id::{BlockId, NodeId};
 use sqlx::Row as _;
@@ -7,20 +7,20 @@ use super::bytes16;
 use crate::store::sql_values::{id, number};
 use crate::store::{Connection, StoreError};
 
-/// A block and the extents that refer to it.
+/// A block and the number of extents that refer to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReferredBlock {
     /// The block.
     pub(crate) block: BlockId,
-    /// How many extents it thinks refer to it.
+    /// The reference count in the block's row.
     pub(crate) refs: i64,
-    /// How many do.
+    /// The number of extents that do refer to it.
     pub(crate) extents: i64,
-    /// How many of those belong to a version, a part, or garbage.
+    /// How many of those extents belong to a version, a part, or garbage.
     pub(crate) owned: i64,
 }
 
-/// A replica, and whether what it refers to exists.
+/// A replica, and whether its block and node exist.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CheckedReplica {
     /// The block.
@@ -42,7 +42,7 @@ pub(crate) const BLOCKS: &str = "SELECT page.block_id, page.refs, COUNT(extents.
      LEFT JOIN extents ON extents.block_id = page.block_id
      GROUP BY page.block_id, page.refs ORDER BY page.block_id";
 
-/// Up to `max` blocks behind `after`, and what refers to them.
+/// Up to `max` blocks after `after`, each with its counts of references.
 pub(crate) async fn blocks(
     connection: &mut Connection,
     after: Option<BlockId>,
@@ -62,8 +62,8 @@ pub(crate) async fn blocks(
         .collect()
 }
 
-/// Counts a block's references anew, if there are any. A block that nothing refers to stays as it is: it
-/// is not for a check to delete it.
+/// Corrects a block's reference count, if extents refer to it. A block without references stays unchanged, because with
+/// a count of 0 the block would be removed, and a check must not delete data.
 pub(crate) async fn recount(tx: &mut Connection, block: BlockId) -> Result<bool, StoreError> {
     let done = sqlx::query(
         "UPDATE blocks SET refs = (SELECT COUNT(*) FROM extents WHERE extents.block_id = blocks.block_id)
@@ -83,7 +83,7 @@ pub(crate) const REPLICAS: &str =
      LEFT JOIN nodes ON nodes.node_id = page.node_id
      ORDER BY page.block_id, page.node_id";
 
-/// Up to `max` replicas behind `after`, and whether their blocks and nodes exist.
+/// Up to `max` replicas after `after`, and whether their blocks and nodes exist.
 pub(crate) async fn replicas(
     connection: &mut Connection,
     after: Option<(BlockId, NodeId)>,
@@ -107,7 +107,7 @@ pub(crate) async fn replicas(
         .collect()
 }
 
-/// Forgets a replica, if its node does not exist. One that comes back tells anew what it holds.
+/// Removes the row of a replica whose node does not exist. If the node comes back, it reports its replicas again.
 pub(crate) async fn forget_replica(
     tx: &mut Connection,
     block: BlockId,
@@ -124,8 +124,8 @@ pub(crate) async fn forget_replica(
     Ok(done.rows_affected() > 0)
 }
 
-/// Counts up to `max` queued deletions behind `after`; answers how many there were, and the last of them
-/// if there may be more.
+/// Counts up to `max` queued deletions after `after`. Returns how many there were, and the last of them if there may be
+/// more.
 pub(crate) async fn count_deletions(
     connection: &mut Connection,
     after: Option<(NodeId, BlockId)>,
@@ -155,8 +155,8 @@ pub(crate) async fn count_deletions(
     Ok((number(&row, "queued")?, None))
 }
 
-/// Counts up to `max` owners in the garbage behind `after`; answers how many there were, and the last of
-/// them if there may be more.
+/// Counts up to `max` owners in the garbage after `after`. Returns how many there were, and the last of them if there
+/// may be more.
 pub(crate) async fn count_garbage(
     connection: &mut Connection,
     after: Option<[u8; 16]>,

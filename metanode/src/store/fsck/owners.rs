@@ -8,43 +8,44 @@ use crate::store::buckets::BucketId;
 use crate::store::sql_values::{id, key, number, text, to_number};
 use crate::store::{Connection, Row, StoreError};
 
-/// An owner's extent, or an owner without one, and what is known of the extent's block.
+/// One extent of an owner with its block, or an owner that has no extents.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnedExtent {
-    /// The bucket's name, of retired versions; `None` where the walk knows it, or the bucket is deleted.
+    /// The bucket's name, for retired versions; `None` if the caller's walk knows the bucket, or if the bucket is
+    /// deleted.
     pub(crate) bucket: Option<String>,
     /// The owner's key.
     pub(crate) key: String,
-    /// Of parts: the upload and the part's number.
+    /// For parts: the upload's id and the part's number.
     pub(crate) part: Option<([u8; 16], u32)>,
     /// The version's or part's id; `None` for an upload without parts.
     pub(crate) owner: Option<[u8; 16]>,
     /// The owner's length in bytes.
     pub(crate) length: u64,
-    /// How many parts the version was completed from.
+    /// The number of parts that the version was completed from.
     pub(crate) part_count: u32,
-    /// The extent, if there is one.
+    /// The extent; `None` for an owner without extents.
     pub(crate) extent: Option<CheckedExtent>,
 }
 
 /// An extent and its block.
 #[derive(Clone, Debug)]
 pub(crate) struct CheckedExtent {
-    /// Where in the owner it begins.
+    /// Offset of its first byte in the owner.
     pub(crate) object_offset: u64,
-    /// Where in the block it begins.
+    /// Offset of its first byte in the block.
     pub(crate) block_offset: u64,
-    /// Bytes.
+    /// Length in bytes.
     pub(crate) length: u64,
     /// The block.
     pub(crate) block: BlockId,
-    /// What is known of the block; `None` if it does not exist.
+    /// The block's row; `None` if it does not exist.
     pub(crate) known: Option<KnownBlock>,
-    /// Who has a replica, and whether it is good as far as is known.
+    /// The nodes that have a replica, and whether no report said that it is corrupt.
     pub(crate) holders: Vec<(NodeId, bool)>,
 }
 
-/// What is known of a block.
+/// The row of a block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KnownBlock {
     /// Its length in bytes.
@@ -53,13 +54,13 @@ pub(crate) struct KnownBlock {
     pub(crate) crc32c: u32,
     /// How many replicas it should have.
     pub(crate) replication: u32,
-    /// How many extents it thinks refer to it.
+    /// Its count of the extents that refer to it.
     pub(crate) refs: i64,
-    /// Whether it waits for repair.
+    /// Whether it is in the repair queue.
     pub(crate) queued: bool,
 }
 
-/// Adds blocks and replicas to a page of extents.
+/// Joins the blocks and replicas to a page of extents.
 macro_rules! with_blocks {
     ($page:literal, $order:literal) => {
         concat!(
@@ -78,7 +79,7 @@ macro_rules! with_blocks {
     };
 }
 
-/// The extents of the first owner on a page begin within it; those of all others at their beginning.
+/// The first owner's extents begin at the offset `$3`; those of the following owners at 0.
 pub(crate) const OBJECTS: &str = with_blocks!(
     "SELECT NULL AS bucket, versions.key, versions.version_id AS owner_id, versions.length AS owner_length,
             versions.part_count, NULL AS upload_id, NULL AS number,
@@ -106,8 +107,9 @@ pub(crate) const PARTS: &str = with_blocks!(
     "page.key, page.upload_id, page.number, page.object_offset"
 );
 
-/// Retired versions, in the order of their ids. Other garbage (parts, and versions whose extents have begun to go) has
-/// rows without an owner: they are counted, and bound the page.
+/// Retired versions, in the order of their ids. Other garbage (parts, and versions whose extents are partly removed)
+/// yields rows without an owner. Such rows count against the limit, so that a page over much garbage of that kind is
+/// bounded too.
 pub(crate) const RETIRED: &str = with_blocks!(
     "SELECT buckets.name AS bucket, COALESCE(versions.key, CAST('' AS BLOB)) AS key,
             versions.version_id AS owner_id, versions.length AS owner_length,
@@ -132,29 +134,29 @@ pub(crate) const EXTENTS: &str = with_blocks!(
     "page.object_offset"
 );
 
-/// Where a page of a bucket's objects begins.
+/// The position at which a page of a bucket's objects begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ObjectPlace<'a> {
-    /// At this key.
+    /// The first key.
     pub(crate) key: &'a str,
-    /// And there at the extents from this offset on.
+    /// The first offset of extents of that key's object.
     pub(crate) offset: u64,
 }
 
-/// Where a page of a bucket's parts begins.
+/// The position at which a page of a bucket's parts begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartPlace<'a> {
-    /// At this key.
+    /// The first key.
     pub(crate) key: &'a str,
-    /// At this upload; an empty one is before all.
+    /// The first upload of that key. Empty bytes sort before all uploads.
     pub(crate) upload: &'a [u8],
-    /// At this part.
+    /// The first part of that upload.
     pub(crate) number: u32,
-    /// And there at the extents from this offset on.
+    /// The first offset of extents of that part.
     pub(crate) offset: u64,
 }
 
-/// The bucket whose name is this or the next behind it.
+/// The bucket of this name, or the next one in the order of names.
 pub(crate) async fn bucket_from(
     connection: &mut Connection,
     name: &str,
@@ -166,7 +168,7 @@ pub(crate) async fn bucket_from(
     row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), text(&row, "name")?))).transpose()
 }
 
-/// Extents of a bucket's current objects, `max` at the most; an object without any has one row.
+/// Up to `max` extents of a bucket's current objects. An object without extents has one row.
 pub(crate) async fn objects(
     connection: &mut Connection,
     bucket: BucketId,
@@ -183,8 +185,8 @@ pub(crate) async fn objects(
     fold(&rows)
 }
 
-/// Extents of the parts of a bucket's uploads in progress, `max` at the most; a part without any, and an
-/// upload without parts, have one row.
+/// Up to `max` extents of the parts of a bucket's uploads in progress. A part without extents and an upload without
+/// parts have one row each.
 pub(crate) async fn parts(
     connection: &mut Connection,
     bucket: BucketId,
@@ -203,8 +205,8 @@ pub(crate) async fn parts(
     fold(&rows)
 }
 
-/// Extents of retired versions from the owner `from` on, and of that one from `offset` on; `max` at the most. Answers
-/// the owner of each row, whether it is a version or not.
+/// Up to `max` extents of retired versions, beginning at the offset `offset` of the owner `from`. Returns the owner of
+/// each row with it, even if the owner is not a version.
 pub(crate) async fn retired(
     connection: &mut Connection,
     from: &[u8],
@@ -227,7 +229,7 @@ pub(crate) async fn retired(
 /// An owner in the garbage, and its rows.
 type Group<'r> = ([u8; 16], &'r [Row]);
 
-/// The rows of each owner in the garbage, which lie together.
+/// Groups the rows by their owners in the garbage. The rows of one owner follow each other.
 fn group(rows: &[Row]) -> Result<Vec<Group<'_>>, StoreError> {
     let ids = rows
         .iter()
@@ -244,7 +246,7 @@ fn group(rows: &[Row]) -> Result<Vec<Group<'_>>, StoreError> {
     Ok(groups)
 }
 
-/// Extents of one owner from `offset` on, `max` at the most.
+/// Up to `max` extents of one owner, from `offset` on.
 pub(crate) async fn extents_of(
     connection: &mut Connection,
     owner: &[u8; 16],
@@ -260,7 +262,7 @@ pub(crate) async fn extents_of(
     Ok(fold(&rows)?.into_iter().filter_map(|owned| owned.extent).collect())
 }
 
-/// Joins the rows of the replicas of one extent.
+/// Merges the rows of one extent, which has a row for each replica.
 fn fold(rows: &[Row]) -> Result<Vec<OwnedExtent>, StoreError> {
     let mut folded: Vec<OwnedExtent> = Vec::new();
     for row in rows {
@@ -324,7 +326,7 @@ fn extent(row: &Row) -> Result<Option<CheckedExtent>, StoreError> {
     }))
 }
 
-/// How many parts a version has, and how many bytes they are.
+/// The number of a version's parts, and the sum of their bytes.
 pub(crate) async fn version_parts(
     connection: &mut Connection,
     version: &[u8; 16],

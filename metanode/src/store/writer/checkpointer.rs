@@ -1,24 +1,23 @@
-//! Merging the write-ahead log into the database, beside the commits and not in them.
+//! Merging the write-ahead log into the database, in parallel to commits.
 //!
-//! SQLite by itself merges at the commit that makes the log longer than 1,000 pages, and from then on at every commit
-//! for as long as a reader keeps the log from being begun anew: each of these syncs the log once more, and the database.
-//! Readers that overlap may keep it so for ever
-//! (<https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files>). So the writer merges nothing, and a task with a
-//! connection of its own does it by the length of the log:
+//! By default SQLite merges in the commit that makes the log longer than 1,000 pages. While a reader keeps the log from
+//! restarting, it then merges in every commit, and each of these syncs the log once more, and the database. Readers
+//! that overlap can keep it so for ever (<https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files>). The
+//! writer therefore never merges. A task with its own connection does, depending on the length of the log:
 //!
-//! | log | what is done | who waits |
+//! | log | action | who waits |
 //! |---|---|---|
-//! | [`merge`](LogLimits::merge) bytes not merged | merged, as far as no reader needs the log | no mutation |
-//! | [`restart`](LogLimits::restart) bytes long | the rest is merged, readers of the moment are waited for, and the log begins anew | the writer, for [`WAIT`] at the most |
-//! | [`pay`](LogLimits::pay) bytes long | the same, longer and again and again | the writer, for half of its time |
+//! | [`merge`](LogLimits::merge) bytes not merged | merge as far as no reader needs the log | no mutation |
+//! | [`restart`](LogLimits::restart) bytes long | merge the rest, wait for current readers, restart the log | the writer, for [`WAIT`] at most |
+//! | [`pay`](LogLimits::pay) bytes long | the same with a longer wait, and without growing pauses | the writer, for half of its time |
 //!
-//! A reader holds up the end of the log that is newer than its snapshot. When it is still there after the wait, it is tried again
-//! later. So the log's length is bounded by what is written while one reader stays; beyond `pay` the writer is slowed down,
-//! and not stopped, for a reader that never ends would stop it for ever.
+//! A reader holds up the part of the log that is newer than its snapshot. If it is still there after the wait, the task
+//! tries again later. The log's length is thus bounded by what is written while one reader stays. Beyond `pay` the
+//! writer is slowed down but not stopped, because a reader that never ends would stop it for ever.
 //!
-//! The log's file does not shrink when it begins anew, and should not: to write over it is cheaper than to let it grow. So
-//! what counts is how many pages are in it, which SQLite tells (`NOOP`, which looks at shared memory only). A file that has become
-//! longer than `restart` is cut to that length by SQLite (`journal_size_limit`).
+//! The log's file does not shrink when the log restarts, and should not: overwriting a file is cheaper than letting it
+//! grow. What counts is therefore the number of pages in the log, which the `NOOP` checkpoint returns from shared
+//! memory. SQLite truncates a file that is longer than `restart` to that length (`journal_size_limit`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,72 +32,73 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Connection, Fault, StoreError};
 
-/// How long the writer waits for the readers of the moment, so that the log can begin anew: longer than nearly all reads.
+/// How long the writer waits for current readers, so that the log can restart. Nearly all reads are shorter.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// The same when the log is far too long.
+/// The wait when the log is longer than [`pay`](LogLimits::pay).
 const WAIT_LONG: Duration = Duration::from_secs(1);
 
-/// After a reader stayed, or an error, it is tried again so much later, and twice as much each further time.
+/// The pause after a reader held up the log, or after an error. It doubles with each further failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause. With [`WAIT`] it keeps what a reader that never ends costs the writer below a thousandth.
+/// The longest pause. With [`WAIT`] it keeps the writer's loss to a reader that never ends below a thousandth of its
+/// time.
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Merges one after another, each of what was written during the one before, that leave little for the writer to wait for.
+/// Upper limit of merges that run before the writer has to wait. Each merges what was written during the one before.
 const ROUNDS_MAX: u32 = 8;
 
 /// What SQLite adds to each page in the log, in bytes (<https://www.sqlite.org/fileformat2.html#walformat>, 4.1).
 const FRAME_HEADER: u64 = 24;
 
-/// How long the write-ahead log may get, in bytes.
+/// Limits of the write-ahead log's length, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct LogLimits {
-    /// Transactions between two looks at the log.
+    /// Transactions between two checks of the log's length.
     pub(in crate::store) transactions: u64,
-    /// Above so much that is not merged, it is merged.
+    /// The log is merged when more than this is not merged.
     pub(in crate::store) merge: u64,
-    /// Above so much it is to begin anew.
+    /// The log restarts when it is longer than this.
     pub(in crate::store) restart: u64,
-    /// Above so much the writer pays.
+    /// The writer is slowed down when the log is longer than this.
     pub(in crate::store) pay: u64,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
         Self {
-            // Some MiB at the most, for a transaction is closed by the time that it takes.
+            // At most some MiB of log, because the time of a transaction is limited.
             transactions: 16,
-            // A tenth of a second of a disk's time.
+            // A disk merges this in a tenth of a second.
             merge: 16 << 20,
-            // Seconds of a bulk load, and nothing on a disk that holds a metanode's database.
+            // A bulk load writes this in seconds, and it is little space beside a metanode's database.
             restart: 64 << 20,
-            // What a start after a crash reads in seconds.
+            // A start after a crash reads this in seconds.
             pay: 1 << 30,
         }
     }
 }
 
-/// What is in the log, in pages.
+/// The length of the log, in pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Length {
     pub(super) pages: u64,
-    /// How many of them are in the database too.
+    /// How many of them are merged into the database.
     pub(super) merged: u64,
 }
 
-/// What the checkpointer did so far.
+/// Counters of the checkpointer, for tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
-    /// The log when it was looked at last.
+    /// The log's length at the last check.
     pub(super) length: Length,
-    /// How often it began anew.
+    /// How often the log restarted.
     pub(super) restarts: u64,
-    /// How often a reader kept it from that.
+    /// How often a reader prevented that.
     pub(super) busy: u64,
 }
 
-/// The writer's hold on the task that merges.
+/// The writer's handle of the task that merges.
 pub(super) struct Checkpointer {
     turns: Arc<Mutex<()>>,
     stop: CancellationToken,
@@ -106,7 +106,7 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts the task. `ended` counts transactions.
+    /// Starts the task. `ended` is the number of transactions that have ended.
     pub(super) fn start(
         options: SqliteConnectOptions,
         limits: LogLimits,
@@ -131,21 +131,22 @@ impl Checkpointer {
         Self { turns, stop, task }
     }
 
-    /// Held by a transaction while it is open, and by the checkpointer while it has the writer wait. SQLite's own lock
-    /// would do, but who waits for it looks again and again, and hardly ever finds it free beside a busy writer.
+    /// The lock that a transaction holds while it is open, and the checkpointer while it makes the writer wait.
+    /// SQLite's own lock would not do: its waiters poll, and beside a busy writer a poll hardly ever finds the lock
+    /// free.
     pub(super) fn turns(&self) -> Arc<Mutex<()>> {
         self.turns.clone()
     }
 
-    /// Ends the task, and waits until its connection is closed.
+    /// Stops the task, and waits until its connection is closed.
     pub(super) async fn stop(&mut self) {
         self.stop.cancel();
-        // An error means that it panicked, which was logged; then there is nothing to wait for.
+        // An error means that the task panicked, which was logged.
         let _ = (&mut self.task).await;
     }
 }
 
-/// When something that failed is tried again.
+/// When a failed attempt is repeated.
 #[derive(Debug, Default)]
 struct Backoff {
     until: Option<Duration>,
@@ -162,7 +163,7 @@ impl Backoff {
         self.until = Some(now + self.pause);
     }
 
-    /// It is tried again soon, however often it failed.
+    /// Sets the shortest pause, however often the attempt failed.
     fn extend_a_little(&mut self, now: Duration) {
         self.until = Some(now + PAUSE);
     }
@@ -179,18 +180,18 @@ struct Task {
     env: Env,
     ended: watch::Receiver<u64>,
     turns: Arc<Mutex<()>>,
-    /// Bytes of a page in the log; 0 while they are not known.
+    /// Bytes of a page in the log; 0 while unknown.
     page: u64,
-    /// The database could not be written.
+    /// The pause after the database could not be written.
     failures: Backoff,
-    /// A reader stayed.
+    /// The pause after a reader kept the log from restarting.
     readers: Backoff,
     progress: watch::Sender<Progress>,
 }
 
 impl Task {
     async fn run(mut self, stop: CancellationToken) {
-        // A metanode that ended at once may have left a long log.
+        // The first check comes before any transaction, because a metanode that was killed may have left a long log.
         while !stop.is_cancelled() {
             let seen = *self.ended.borrow();
             self.look_unless_failing().await;
@@ -205,7 +206,7 @@ impl Task {
         }
     }
 
-    /// Waits for so many transactions, or until something is to be tried again. `false` when there is nothing to wait for.
+    /// Waits until `transactions` have ended, or until a pause is over. Returns `false` when the task should stop.
     async fn wait(&mut self, stop: &CancellationToken, transactions: u64) -> bool {
         let now = self.env.monotonic();
         let (env, until) = (self.env.clone(), self.failures.until.or(self.readers.until));
@@ -269,10 +270,10 @@ impl Task {
         pages.saturating_mul(self.page)
     }
 
-    /// Has the log begin anew with the next commit, if readers let it.
+    /// Lets the next commit restart the log, unless readers prevent it.
     async fn restart(&mut self, connection: &mut Connection, mut length: Length) -> Result<(), StoreError> {
-        // What is merged beside the commits, the writer need not wait for; nor for the sync of the database, which SQLite
-        // leaves out unless everything is merged.
+        // Merges as much as possible while commits go on, so that the writer does not wait for it. It does not wait for
+        // the sync of the database either, which SQLite omits unless everything is merged.
         for _ in 0..ROUNDS_MAX {
             if length.merged >= length.pages {
                 break;
@@ -315,9 +316,9 @@ impl Task {
     }
 }
 
-/// What a checkpoint answers.
+/// The result of a checkpoint.
 struct Answer {
-    /// Readers, or another program, kept it from being complete.
+    /// Whether readers, or another program, kept it from completing.
     busy: bool,
     length: Length,
 }
@@ -325,7 +326,7 @@ struct Answer {
 /// Runs one of SQLite's checkpoints.
 async fn checkpoint(connection: &mut Connection, sql: &'static str) -> Result<Answer, StoreError> {
     let row = sqlx::query(sql).fetch_one(connection).await?;
-    // Columns: whether it was blocked, pages in the log, pages merged; -1 for what is not known
+    // Columns: whether it was blocked, pages in the log, pages merged; -1 for an unknown number
     // (https://www.sqlite.org/pragma.html#pragma_wal_checkpoint).
     let count = |column: i64| u64::try_from(column).unwrap_or_default();
     let length = Length { pages: count(row.try_get(1)?), merged: count(row.try_get(2)?) };
@@ -338,7 +339,7 @@ async fn set_timeout(connection: &mut Connection, timeout: Duration) -> Result<(
     Ok(())
 }
 
-/// Merges the whole log, at the end, when there are no readers any more.
+/// Merges the whole log when the store closes and has no readers any more.
 pub(super) async fn merge_all(connection: &mut Connection) {
     match checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await {
         Ok(Answer { busy: false, .. }) => {}

@@ -1,4 +1,4 @@
-//! Two queues of mutations, and whose turn it is.
+//! The two queues of mutations, and the rule for which one is served next.
 
 use std::time::Duration;
 
@@ -8,20 +8,21 @@ use super::batch::Batch;
 use super::lane::Lane;
 use super::mutation::Mutation;
 
-/// Mutations that may wait in a lane. Further callers wait for a place, which holds back who sends to them.
+/// Mutations that may wait in a lane. Further callers wait for a place, which slows down their own callers in turn.
 const QUEUE_MAX: usize = 1024;
 
-/// After a mutation of the background, clients that wait have the writer for so many times as long as it took: the
-/// background keeps a quarter of the writer's time, however many clients there are.
+/// After a mutation of the background, waiting clients have the writer for this many times the duration of that
+/// mutation. The background thus keeps a quarter of the writer's time, however many clients there are.
 const CLIENTS_SHARE: u32 = 3;
 
-/// They have it for so long at the most: what took very long is rare, and must not stop the background.
+/// Upper limit of the time for clients after a mutation of the background. Very long mutations are rare, and one must
+/// not stop the background for many times its duration.
 const CLIENTS_TIME_MAX: Duration = Duration::from_millis(100);
 
-/// Transactions that may pass while the background waits, whatever the clock says.
+/// Transactions that may pass while the background waits, independent of the clock.
 const PASSED_OVER_MAX: u32 = 16;
 
-/// The ends of the queues where mutations go in. Cheap to clone.
+/// The sending ends of the queues. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Entrances {
     clients: mpsc::Sender<Box<dyn Mutation>>,
@@ -30,7 +31,7 @@ pub(super) struct Entrances {
 }
 
 impl Entrances {
-    /// Waits for a place in the lane. `false` when the writer is closed.
+    /// Waits for a place in the lane. Returns `false` when the writer is closed.
     pub(super) async fn enter(&self, lane: Lane, mutation: Box<dyn Mutation>) -> bool {
         let queue = match lane {
             Lane::Client => &self.clients,
@@ -39,22 +40,22 @@ impl Entrances {
         queue.send(mutation).await.is_ok()
     }
 
-    /// Lets nothing in any more, and waits until everything that waited is done.
+    /// Refuses further mutations, and waits until those that wait have run.
     pub(super) async fn close(&self) {
         let (reply, closed) = oneshot::channel();
         if self.close.send(reply).await.is_ok() {
-            // An error means that the writer ended, which is what was wanted.
+            // An error means that the writer has ended, which is what the caller wants.
             let _ = closed.await;
         }
     }
 }
 
-/// The ends of the queues where the writer takes mutations out: within a lane in the order in which they came.
+/// The receiving ends of the queues. Within a lane mutations leave in the order in which they came.
 pub(super) struct Lanes {
     clients: mpsc::Receiver<Box<dyn Mutation>>,
     background: mpsc::Receiver<Box<dyn Mutation>>,
     close: mpsc::Receiver<oneshot::Sender<()>>,
-    /// Who waits for the end.
+    /// The callers of [`Entrances::close`], who wait for the writer's end.
     closing: Vec<oneshot::Sender<()>>,
     shares: Shares,
 }
@@ -70,7 +71,7 @@ impl Lanes {
         (entrances, lanes)
     }
 
-    /// Waits for the mutation that begins the next transaction; `None` when there will be none any more.
+    /// Waits for the mutation that begins the next transaction; `None` when the queues are closed and empty.
     pub(super) async fn first(&mut self) -> Option<(Lane, Box<dyn Mutation>)> {
         loop {
             tokio::select! {
@@ -87,8 +88,8 @@ impl Lanes {
         }
     }
 
-    /// The next mutation of this transaction, of those that wait now. Clients come first, also when they came while the
-    /// transaction was open.
+    /// The next mutation of this transaction, out of those that wait now. Clients' mutations come first, even if they
+    /// arrived while the transaction was open.
     pub(super) fn next(&mut self, batch: &Batch, now: Duration) -> Option<(Lane, Box<dyn Mutation>)> {
         if !batch.is_full(now)
             && let Ok(mutation) = self.clients.try_recv()
@@ -97,7 +98,7 @@ impl Lanes {
         }
         let beside_clients = batch.has(Lane::Client) || !self.clients.is_empty();
         let background_may = if beside_clients {
-            // Clients wait for this transaction or the next one.
+            // Clients wait for this transaction or the next one, so the background adds at most one mutation.
             !batch.has(Lane::Background) && self.shares.is_due(now)
         } else {
             !batch.is_full(now)
@@ -106,35 +107,35 @@ impl Lanes {
         Some((Lane::Background, mutation))
     }
 
-    /// The next waiting mutation of either lane.
+    /// The next waiting mutation of either lane, without any limit.
     pub(super) fn waiting(&mut self) -> Option<(Lane, Box<dyn Mutation>)> {
         let client = self.clients.try_recv().map(|mutation| (Lane::Client, mutation));
         client.or_else(|_| self.background.try_recv().map(|mutation| (Lane::Background, mutation))).ok()
     }
 
-    /// A mutation of the background ended that took so long.
+    /// Records that a mutation of the background ended, and how long it took.
     pub(super) fn background_ran(&mut self, took: Duration, now: Duration) {
         self.shares.background_ran(took, now);
     }
 
-    /// A transaction ended.
+    /// Records that a transaction ended.
     pub(super) fn ended(&mut self, batch: &Batch) {
         let passed_over = !batch.has(Lane::Background) && !self.background.is_empty();
         self.shares.ended(passed_over);
     }
 
-    /// Who waits for the end.
+    /// The callers of [`Entrances::close`], who wait for the writer's end.
     pub(super) fn into_closing(self) -> Vec<oneshot::Sender<()>> {
         self.closing
     }
 }
 
-/// When the background has its turn beside clients.
+/// Decides when the background may use the writer while clients wait.
 #[derive(Debug, Default)]
 struct Shares {
-    /// Until when the writer is the clients'.
+    /// Until when the writer serves clients only.
     clients_until: Duration,
-    /// Transactions that passed since, while the background waited.
+    /// Transactions since the background's last mutation that passed while the background waited.
     passed_over: u32,
 }
 
@@ -167,7 +168,7 @@ mod tests {
         assert!(!shares.is_due(21 * MS) && shares.is_due(22 * MS));
         shares.background_ran(60_000 * MS, 10 * MS);
         assert!(!shares.is_due(109 * MS) && shares.is_due(110 * MS));
-        // The clock stands still.
+        // While the clock stands still, the number of transactions alone gives the background its turn.
         for _ in 0..PASSED_OVER_MAX {
             assert!(!shares.is_due(10 * MS));
             shares.ended(true);

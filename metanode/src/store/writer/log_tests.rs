@@ -1,4 +1,4 @@
-//! The log is merged beside the commits, and stays short whatever readers do.
+//! The log is merged in parallel to commits, and stays short while there are readers.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::super::{Snapshot, Store, StoreError};
 use super::LogLimits;
 use super::checkpointer::{PAUSE_MAX, Progress};
 
-/// 50 pages, 100 pages, and out of reach.
+/// 50 pages, 100 pages, and a limit that is never reached.
 const LIMITS: LogLimits = LogLimits { transactions: 1, merge: 50 * 4120, restart: 100 * 4120, pay: u64::MAX };
 
 struct Stage {
@@ -29,14 +29,14 @@ impl Stage {
         Self { store, clock, directory, written: 0 }
     }
 
-    /// A commit that makes the log some pages longer.
+    /// Commits a mutation that makes the log some pages longer.
     async fn write(&mut self) {
         self.written += 1;
         let name = format!("{} {}", self.written, "x".repeat(9_000));
         self.store.write(move |tx| put(tx, name)).await.unwrap();
     }
 
-    /// Writes until the checkpointer says so.
+    /// Writes until the checkpointer's progress is as wanted.
     async fn write_until(&mut self, wanted: impl Fn(&Progress) -> bool) {
         while !wanted(&self.progress()) {
             self.write().await;
@@ -63,7 +63,7 @@ impl Stage {
     }
 }
 
-/// SQLite merged the log in commits, with two syncs more in each while readers overlapped.
+/// SQLite merged the log within commits, and each commit synced twice more while readers overlapped.
 #[tokio::test]
 async fn the_log_is_merged_and_no_commit_does_it() {
     let mut stage = Stage::new(LIMITS).await;
@@ -102,7 +102,7 @@ async fn the_log_stays_short_while_readers_come_and_go_and_overlap() {
             })
         })
         .collect();
-    // Those that stay too long (on a machine that is busy) are tried again.
+    // On a busy machine some readers stay longer than the wait. Advancing the clock ends the pause that follows.
     for restarts in 1..=5 {
         while stage.progress().restarts < restarts {
             stage.write().await;
@@ -117,7 +117,7 @@ async fn the_log_stays_short_while_readers_come_and_go_and_overlap() {
     stage.write_until(|log| log.restarts > before).await;
     stage.write().await;
     assert!(stage.file_length() > 0);
-    // What is in the log begins anew, and the file that grew meanwhile was cut.
+    // The log restarted, and SQLite truncated the file that had grown.
     assert!(stage.file_length() <= LIMITS.restart, "{}", stage.file_length());
 }
 
@@ -127,7 +127,7 @@ async fn a_reader_that_stays_is_waited_for_again_when_some_time_has_passed() {
     let reader = stage.snapshot().await;
     stage.write_until(|log| log.busy > 0).await;
     let busy = stage.progress();
-    // What comes meanwhile has it look, and not wait.
+    // During the pause, commits make the task check the log's length but not wait for readers.
     for _ in 0..20 {
         stage.write().await;
     }

@@ -1,5 +1,5 @@
-//! The task that owns the writing connection: it takes mutations from the lanes, runs them in a transaction, commits, and
-//! answers.
+//! The task that owns the writing connection: it takes mutations from the lanes, runs them in a transaction, commits,
+//! and replies to the callers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,7 @@ use super::lane::Lane;
 use super::lanes::Lanes;
 use crate::store::{Connection, Fault, StoreError, generations};
 
-/// A start of the metanode that is not written down yet.
+/// The id of an opening that no transaction has written yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Opening(Arc<Mutex<Option<OpeningId>>>);
 
@@ -30,7 +30,7 @@ impl Opening {
         *self.lock()
     }
 
-    /// It is on stable storage.
+    /// Records that the opening is on stable storage.
     fn written(&self, opening: OpeningId) {
         let mut pending = self.lock();
         if *pending == Some(opening) {
@@ -43,7 +43,7 @@ impl Opening {
     }
 }
 
-/// The one task that writes.
+/// The only task that writes to the database.
 pub(super) struct Task {
     pub(super) connection: Option<Connection>,
     pub(super) options: SqliteConnectOptions,
@@ -55,19 +55,19 @@ pub(super) struct Task {
     pub(super) checkpointer: Checkpointer,
 }
 
-/// What a transaction left.
+/// The outcome of a committed transaction.
 struct Left {
     /// The generation of the database.
     generation: Option<Generation>,
-    /// The start that it wrote down.
+    /// The opening that it wrote, if any.
     opening: Option<OpeningId>,
 }
 
-/// How a transaction went on.
+/// The state of the transaction after a mutation.
 enum Ran {
-    /// The mutation's changes are kept, or undone.
+    /// The mutation's changes are kept, or rolled back to its savepoint.
     Done,
-    /// Its error took the whole transaction with it.
+    /// The mutation's error rolled back the whole transaction.
     Lost,
 }
 
@@ -91,12 +91,12 @@ impl Task {
         batch.answer(&result);
     }
 
-    /// Runs what waits in one transaction and commits it.
+    /// Runs the waiting mutations in one transaction and commits it.
     async fn commit(&mut self, first: Lane, batch: &mut Batch) -> Result<(), StoreError> {
         let mut connection = match self.begin().await {
             Ok(connection) => connection,
             Err(error) => {
-                // It may have taken seconds to find that out, and would for each of them.
+                // The failure may have taken seconds, and each waiting mutation would take as long. They all fail now.
                 while batch.places() > 0
                     && let Some((lane, mutation)) = self.lanes.waiting()
                 {
@@ -114,8 +114,8 @@ impl Task {
             }
             Err(error) => {
                 tell(error, batch.len());
-                // When even the rollback fails (SQLite may have done it by itself), the connection's
-                // state is not known: dropping it rolls back whatever is open.
+                // If even the rollback fails (SQLite may have rolled back by itself), the connection's state is
+                // unknown. Dropping the connection rolls back what is open.
                 if execute(&mut connection, "ROLLBACK").await.is_err() {
                     return result.map(drop);
                 }
@@ -125,7 +125,7 @@ impl Task {
         result.map(drop)
     }
 
-    /// A connection with an open transaction.
+    /// Returns a connection with an open transaction.
     async fn begin(&mut self) -> Result<Connection, StoreError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -138,7 +138,7 @@ impl Task {
         Ok(connection)
     }
 
-    /// Runs mutations as long as they wait and there is room for them.
+    /// Runs mutations while some wait and the batch has room, and commits them.
     async fn transaction(
         &mut self,
         connection: &mut Connection,
@@ -147,7 +147,7 @@ impl Task {
     ) -> Result<Left, StoreError> {
         let (mut lane, mut opening) = (first, None);
         loop {
-            // It may have begun while the transaction was open.
+            // The opening may have begun while the transaction was open.
             let pending = self.opening.pending().filter(|pending| opening != Some(*pending));
             if let Some(pending) = pending {
                 generations::open(connection, pending).await?;
@@ -172,7 +172,7 @@ impl Task {
     }
 
     async fn finish(mut self) {
-        // The last connection that is closed merges the log and removes it.
+        // SQLite merges the log and removes it when the last connection is closed.
         self.checkpointer.stop().await;
         if let Some(mut connection) = self.connection.take() {
             checkpointer::merge_all(&mut connection).await;
@@ -191,8 +191,8 @@ async fn run_last(connection: &mut Connection, batch: &mut Batch) -> Result<Ran,
     let Some(mutation) = batch.last() else { return Ok(Ran::Done) };
     execute(connection, "SAVEPOINT mutation").await?;
     if !mutation.run(connection).await {
-        // Some errors (a full disk, an IO error) make SQLite roll back everything at once
-        // (https://www.sqlite.org/lang_transaction.html, 3.1): then there is no savepoint any more.
+        // Some errors (a full disk, an IO error) make SQLite roll back the whole transaction
+        // (https://www.sqlite.org/lang_transaction.html, 3.1). Then the savepoint is gone too.
         if execute(connection, "ROLLBACK TO mutation").await.is_err() {
             return Ok(Ran::Lost);
         }
@@ -201,7 +201,7 @@ async fn run_last(connection: &mut Connection, batch: &mut Batch) -> Result<Ran,
     Ok(Ran::Done)
 }
 
-/// Nothing was done, and everybody is told so.
+/// Logs that a transaction was rolled back.
 fn tell(error: &StoreError, mutations: usize) {
     match error.fault() {
         Fault::Shortage => warn_peer!(%error, mutations, "a transaction failed"),
