@@ -1,4 +1,4 @@
-//! What must hold of the current object for a write to be done.
+//! Conditions of writes on the current object.
 
 use cairn_protocol::metadata::{MetadataError, WriteCondition};
 

@@ -1,15 +1,15 @@
 //! The namespace: buckets, keys, versions and uploads.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
 //! | `service` | the operations of [`Metadata`](cairn_protocol::metadata::Metadata), one line each |
 //! | `buckets`, `objects`, `uploads` | one file per operation |
-//! | `condition`, `range`, `walk` | pure: write conditions, ranges, and the walk of listings |
+//! | `condition`, `range`, `walk` | pure functions: write conditions, ranges, and the walk of listings |
 //!
-//! An operation that changes something is one mutation of the store (deletes of many objects are some): what it checks
-//! and what it changes are one transaction. It takes the time when its turn comes and not when it was asked, so
-//! that later writes have later times. Versions and parts that are replaced or deleted are *retired*: their
-//! bytes stay readable until the block manager sweeps them, a grace period later.
+//! An operation that changes something is one mutation of the store (deletes of many objects are several): its checks
+//! and its changes are one transaction. The mutation reads the clock when the writer runs it, not when the request
+//! arrives. Later writes therefore have later times. Versions and parts that are replaced or deleted are *retired*:
+//! their bytes stay readable until the block manager sweeps them, a grace period later.
 
 mod buckets;
 mod condition;
@@ -39,16 +39,16 @@ pub struct Namespace {
     env: Env,
     events: EventBus,
     root: RootCredentials,
-    /// Held by the parts of deletes that wait for the writer.
+    /// Limits how many parts of large deletes wait for the writer at the same time.
     deletes: tokio::sync::Semaphore,
 }
 
-/// The most that one page holds, whatever was asked for: ten times what S3 shows, and some
-/// megabytes at the longest keys.
+/// Upper limit of the entries in a page, independent of the request: ten times S3's page of 1,000 keys. With the
+/// longest keys such a page has some megabytes.
 const PAGE_MAX: u32 = 10_000;
 
 impl Namespace {
-    /// The namespace in this database.
+    /// A namespace in this database.
     pub fn new(
         store: Store,
         blocks: BlockManager,
@@ -61,7 +61,7 @@ impl Namespace {
     }
 }
 
-/// The bucket of this name.
+/// The id of the bucket of this name.
 async fn bucket_id(connection: &mut Connection, name: &str) -> Result<BucketId, MetadataError> {
     Ok(bucket(connection, name).await?.0)
 }
@@ -75,7 +75,7 @@ fn malformed(reason: impl Into<String>) -> MetadataError {
     MetadataError::Malformed { reason: reason.into() }
 }
 
-/// Cuts a page that was fetched with one row more than it holds; answers whether there was one.
+/// Cuts a page that was read with one row more than it may hold. Returns whether there was such a row.
 fn cut<T>(rows: &mut Vec<T>, max: u32) -> bool {
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     let more = rows.len() > max;

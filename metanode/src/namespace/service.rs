@@ -1,4 +1,4 @@
-//! The operations, one line each; what they do is in a file of each.
+//! The operations of the service, one line each. Each is implemented in a file of its own.
 
 use async_trait::async_trait;
 use cairn_protocol::metadata::{

@@ -1,55 +1,56 @@
-//! The walk of a listing: which rows to read next, and what page they make.
+//! The walk of a listing: which rows to read next, and how they make up a page.
 //!
-//! A listing costs what is on its page. Without a delimiter it is one range of the index. With one,
-//! a roll-up stands for any number of keys, so after each the walk seeks behind all of them. Rows
-//! come in batches; a batch grows while at least half of its rows make entries, and shrinks to what
-//! was of use when they do not. So the rows read are at most a small multiple of the entries,
-//! wherever the keys lie, and flat listings still take few statements.
+//! A listing costs as much as its page has entries. Without a delimiter it is one range of the index. With one, a
+//! roll-up stands for any number of keys, so the walk seeks to the end of these keys after each roll-up. Rows come in
+//! batches. A batch grows while at least half of its rows make entries; otherwise it shrinks to the number that did.
+//! The rows read are therefore at most a small multiple of the entries, wherever the keys lie, and flat listings still
+//! take few statements.
 //!
-//! This is pure: it says what to fetch and takes what was fetched.
+//! This module does no I/O: the caller reads what [`next_fetch`](Walk::next_fetch) returns, and passes the rows to
+//! [`take`](Walk::take).
 
 /// A row of a listing.
 pub(super) trait Listed {
     /// The key that it is listed under.
     fn key(&self) -> &str;
 
-    /// The first place behind this row.
+    /// The first place after this row.
     fn behind(&self) -> Place;
 }
 
-/// A place in the order of a listing: behind the row of exactly this key and id, before all that
-/// follow. Without an id, before the first row of this key.
+/// A place in the order of a listing: after the row of this key and id, and before all rows that follow it. Without an
+/// id, before the first row of this key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
-    /// Bytes of a key, not always of a whole one.
+    /// The bytes of a key, or of the beginning of one.
     pub(super) key: Vec<u8>,
-    /// Bytes of an id; empty: before all ids.
+    /// The bytes of an id; empty bytes are before all ids.
     pub(super) id: Vec<u8>,
 }
 
 impl Place {
-    /// Before this key.
+    /// The place before this key.
     pub(super) fn at(key: &str) -> Self {
         Self { key: key.as_bytes().to_vec(), id: Vec::new() }
     }
 
-    /// Behind this key: its successor among byte strings is itself with a zero byte.
+    /// The place after this key. The successor of a byte string is the string with a zero byte appended.
     pub(super) fn behind_key(key: &str) -> Self {
         let mut place = Self::at(key);
         place.key.push(0);
         place
     }
 
-    /// Behind all keys that begin so.
+    /// The place after all keys with this prefix.
     pub(super) fn behind_prefix(prefix: &str) -> Self {
         Self { key: end_of_prefix(prefix.as_bytes()), id: Vec::new() }
     }
 }
 
-/// What is above every key: UTF-8 has no byte 0xFF (RFC 3629, section 3).
+/// A byte above all bytes of keys: UTF-8 has no byte 0xFF (RFC 3629, section 3).
 const ABOVE_ALL: u8 = 0xff;
 
-/// The least byte string above all that begin so.
+/// The smallest byte string above all that begin with this prefix.
 pub(super) fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -61,7 +62,7 @@ pub(super) fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
     vec![ABOVE_ALL]
 }
 
-/// What to read next: the first `limit` rows from `from` on with keys below `before`.
+/// The next rows to read: the first `limit` from `from` on with keys below `before`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fetch {
     pub(super) from: Place,
@@ -76,16 +77,16 @@ pub(super) enum Entry<T> {
     CommonPrefix(String),
 }
 
-/// What a walk cost.
+/// The cost of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cost {
-    /// Places sought in the index: one statement each.
+    /// Seeks in the index; each is one statement.
     pub(super) seeks: u64,
     /// Rows read.
     pub(super) rows: u64,
 }
 
-/// What is listed.
+/// A walk that makes one page of a listing.
 #[derive(Clone, Debug)]
 pub(super) struct Walk<T> {
     prefix: String,
@@ -93,22 +94,22 @@ pub(super) struct Walk<T> {
     max: usize,
     entries: Vec<Entry<T>>,
     truncated: bool,
-    /// `None` when the walk is over.
+    /// Where the next batch begins; `None` when the walk is over.
     next: Option<Place>,
-    /// Rows to ask for next.
+    /// Rows in the next batch.
     batch: usize,
-    /// Rows asked for last.
+    /// Rows that the last fetch asked for.
     asked: usize,
     cost: Cost,
 }
 
 impl<T: Listed> Walk<T> {
-    /// A walk of the keys with this prefix that lie behind `after`, for a page of `max` entries.
+    /// A walk of the keys with this prefix after `after`, for a page of `max` entries.
     pub(super) fn new(prefix: String, delimiter: Option<String>, after: Option<Place>, max: u32) -> Self {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         let first = Place::at(&prefix);
         let next = after.map_or(first.clone(), |after| after.max(first));
-        // One more row than entries tells whether there are more.
+        // One row more than entries shows whether there are more.
         let batch = if delimiter.is_some() { 1 } else { max.saturating_add(1) };
         Self {
             prefix,
@@ -123,7 +124,7 @@ impl<T: Listed> Walk<T> {
         }
     }
 
-    /// What to read next; `None` when the page is done.
+    /// What to read next; `None` when the page is complete.
     pub(super) fn next_fetch(&mut self) -> Option<Fetch> {
         let from = self.next.clone()?;
         let before = end_of_prefix(self.prefix.as_bytes());
@@ -170,7 +171,7 @@ impl<T: Listed> Walk<T> {
         self.next = if exhausted { None } else { behind };
     }
 
-    /// The page, whether there is more behind it, and what it cost.
+    /// The entries of the page, whether there are more after them, and the cost.
     pub(super) fn finish(self) -> (Vec<Entry<T>>, bool, Cost) {
         (self.entries, self.truncated, self.cost)
     }
@@ -182,7 +183,7 @@ impl<T: Listed> Walk<T> {
         }
     }
 
-    /// The common prefix that stands for a key: up to and with the first delimiter behind the prefix.
+    /// The common prefix of a key: the key up to and with the first delimiter after the listing's prefix.
     fn roll_up(&self, key: &str) -> Option<String> {
         let delimiter = self.delimiter.as_deref()?;
         let rest = key.strip_prefix(&self.prefix)?;
@@ -228,7 +229,7 @@ mod tests {
         walk.finish()
     }
 
-    /// The definition, without any cleverness: all keys, rolled up, without repetitions.
+    /// The plain definition of a listing: all keys, rolled up, without repetitions.
     fn all_entries(keys: &BTreeSet<String>, prefix: &str, delimiter: Option<&str>) -> Vec<Entry<String>> {
         let mut entries = Vec::new();
         for key in keys.iter().filter(|key| key.starts_with(prefix)) {
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_prefix_is_the_least_that_does_not_begin_so() {
+    fn the_end_of_a_prefix_is_the_smallest_string_after_all_that_begin_with_it() {
         assert_eq!(end_of_prefix(b"a/"), b"a0");
         assert_eq!(end_of_prefix(b"a\xff\xff"), b"b");
         assert_eq!(end_of_prefix(b"\xff"), b"\xff");

@@ -142,7 +142,7 @@ async fn a_mutation_that_fails_or_panics_is_undone_alone() {
 }
 
 #[tokio::test]
-async fn what_was_answered_is_in_a_copy_of_the_files_taken_without_any_shutdown() {
+async fn a_committed_write_survives_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(directory.path()).await;
     for n in 0..10 {
@@ -185,7 +185,7 @@ async fn a_database_of_a_newer_version_is_refused() {
 
 /// A thousand datanodes that reported at the same time took all connections, and clients' reads waited for them.
 #[tokio::test]
-async fn reports_and_workers_cannot_take_the_connections_that_clients_read_by() {
+async fn reports_and_workers_cannot_take_the_connections_of_clients_reads() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(directory.path()).await;
     let mut taken = Vec::new();
@@ -244,7 +244,7 @@ async fn a_reader_cannot_write() {
 }
 
 #[tokio::test]
-async fn a_full_database_is_told_apart_and_the_writer_goes_on_when_there_is_space() {
+async fn a_full_disk_is_an_error_of_its_own_and_writes_go_on_when_there_is_space() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(directory.path()).await;
     fill_disk(&store).await;
@@ -384,7 +384,7 @@ async fn a_database_from_before_deleted_buckets_were_remembered_opens_and_keeps_
 }
 
 #[test]
-fn a_full_disk_is_the_operators_to_mend_and_so_is_what_it_took_with_it() {
+fn a_full_disk_and_the_transactions_that_it_ends_are_no_fault_of_the_process() {
     use super::Fault;
     assert_eq!(StoreError::NoSpace.fault(), Fault::Shortage);
     assert_eq!(StoreError::TransactionLost.fault(), Fault::Shortage);
@@ -418,7 +418,7 @@ mod generations {
     }
 
     #[tokio::test]
-    async fn a_database_knows_all_that_it_went_through_and_nothing_else() {
+    async fn a_database_knows_its_own_generations_and_no_others() {
         let directory = tempfile::tempdir().unwrap();
         let store = open(directory.path(), 1).await;
         change(&store).await;
@@ -440,7 +440,7 @@ mod generations {
     }
 
     #[tokio::test]
-    async fn what_is_undone_is_not_counted() {
+    async fn a_change_that_is_rolled_back_makes_no_generation() {
         let directory = tempfile::tempdir().unwrap();
         let store = open(directory.path(), 1).await;
         let failed = store.write(|tx| {

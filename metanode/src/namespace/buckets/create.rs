@@ -1,4 +1,4 @@
-//! Creates a bucket; a second creation learns that it is there.
+//! Creates a bucket. A second creation fails with `BucketExists`.
 
 use cairn_protocol::metadata::{BucketInfo, CreateBucket, MetadataError};
 

@@ -1,4 +1,4 @@
-//! Deletes a bucket that has no objects. Uploads into it end with it.
+//! Deletes a bucket that has no objects. Its uploads in progress end with it.
 
 use cairn_protocol::metadata::{DeleteBucket, MetadataError};
 
@@ -6,12 +6,11 @@ use crate::namespace::{Namespace, bucket_id};
 use crate::store;
 
 impl Namespace {
-    /// Uploads in progress do not keep a bucket, for AWS says of DeleteBucket only that all objects
-    /// must be deleted before
-    /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html>). They are gone
-    /// with it, so that none of them can complete into a bucket that is not there: uploads are found in their bucket, and
-    /// its id is never used again. There may be 10⁵ of them, so a worker gives them up, in small steps
-    /// ([`give_up_uploads_of_deleted`](crate::store::expiry::give_up_uploads_of_deleted)).
+    /// Uploads in progress do not keep a bucket from being deleted: AWS requires of DeleteBucket only that all objects
+    /// are deleted before (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html>). The uploads end
+    /// with the bucket, so that none of them completes into a bucket that does not exist: an upload is found only
+    /// through its bucket, whose id is never used again. There may be 10⁵ of them, so a worker aborts them in small
+    /// steps ([`give_up_uploads_of_deleted`](crate::store::expiry::give_up_uploads_of_deleted)).
     pub(in crate::namespace) async fn delete_bucket(
         &self,
         request: DeleteBucket,

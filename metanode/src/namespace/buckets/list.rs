@@ -12,7 +12,7 @@ impl Namespace {
     ) -> Result<BucketPage, MetadataError> {
         let max = request.max.min(PAGE_MAX);
         let size = usize::try_from(max).unwrap_or(usize::MAX);
-        // The least name behind the mark is the mark with a zero character.
+        // The first name after the mark is the mark followed by a zero character.
         let behind = request.after.map(|after| after + "\0").unwrap_or_default();
         let from = behind.max(request.prefix.clone());
         let mut reader = self.store.read().await?;

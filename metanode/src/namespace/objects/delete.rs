@@ -1,4 +1,4 @@
-//! Deletes objects, in mutations of 25 keys, so that no PUT waits for a thousand of them.
+//! Deletes objects, in mutations of 25 keys, so that no PUT waits for a delete of a thousand.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::MutationId;
@@ -12,22 +12,23 @@ use crate::namespace::{Namespace, bucket_id, malformed};
 use crate::store::buckets::BucketId;
 use crate::store::{self, Connection};
 
-/// Objects that one call deletes: as many as S3's DeleteObjects takes
+/// Upper limit of objects in a call, that of S3's DeleteObjects
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).
 const DELETE_MAX: usize = 1000;
 
-/// Objects that one mutation deletes, in order: a millisecond, after which others have their turn.
+/// Objects that one mutation deletes, in order. It takes about a millisecond; then other mutations may run.
 const PART: usize = 25;
 
-/// Mutations of deletes of more than one object that wait at once, from all callers together: all that a PUT may find in
-/// front of it. It is enough to keep the writer busy while their callers are answered.
+/// Mutations of deletes of several objects that wait for the writer at the same time, over all callers. A PUT waits for
+/// no more than these. They suffice to keep the writer busy while their callers receive the answers.
 pub(in crate::namespace) const PARTS_WAITING: usize = 2;
 
 type Answers = Vec<Result<Deleted, MetadataError>>;
 
 impl Namespace {
-    /// Deletes objects, a part at a time, and answers when all are gone for good. When it fails in the middle, some are
-    /// gone and the caller does not learn which: a repetition finds out, because each part remembers its answers.
+    /// Deletes objects part by part, and returns when the deletes are on stable storage. If it fails in the middle,
+    /// some objects are deleted and the caller does not learn which. A repetition returns the answers of all of them,
+    /// because each part remembers its answers.
     pub(in crate::namespace) async fn delete_objects(
         &self,
         request: DeleteObjects,
@@ -40,7 +41,8 @@ impl Namespace {
             return self.delete_part(bucket, objects, mutation).await;
         }
         if mutation.is_some() {
-            // An earlier version deleted all in one mutation, and may have ended before it was heard.
+            // An earlier version deleted all objects in one mutation, and may have ended before its gateway got the
+            // reply.
             let mut reader = self.store.read().await?;
             let whole: Option<Answers> = store::mutations::find(&mut reader, mutation).await?;
             if let Some(answers) = whole.filter(|answers| answers.len() == objects.len()) {
@@ -84,8 +86,8 @@ impl Namespace {
     }
 }
 
-/// The id by which the part is recognised that begins with the object of this number. The ids of a call lie next to each other,
-/// and those of different calls, being random, do not.
+/// The mutation id of the part that begins with the object of index `first`. The ids of a call's parts are close to
+/// each other. The ids of different calls are random, so their parts do not collide.
 fn of_part(mutation: MutationId, first: usize) -> MutationId {
     MutationId(Uuid::from_u128(mutation.0.as_u128().wrapping_add(first as u128)))
 }
@@ -102,7 +104,7 @@ async fn delete_all(
             Err(refused @ (MetadataError::PreconditionFailed | MetadataError::ConditionOnMissingKey)) => {
                 Err(refused)
             }
-            // Anything else is the database's: then none of the part is deleted.
+            // Any other error is the database's, and rolls back the whole part.
             other => Ok(other?),
         });
     }

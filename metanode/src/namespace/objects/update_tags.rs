@@ -11,7 +11,7 @@ impl Namespace {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    // Done again it would undo what others did to the tags since.
+                    // A repetition must not overwrite tags that another request has set since.
                     if store::mutations::find::<()>(tx, request.mutation).await?.is_some() {
                         return Ok(());
                     }

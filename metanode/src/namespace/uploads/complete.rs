@@ -1,4 +1,4 @@
-//! Completes an upload: its parts' extents become those of a new version, and no data moves.
+//! Completes an upload: the extents of its parts become those of a new version, and no data moves.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{PartId, UploadId};
@@ -23,7 +23,7 @@ impl Namespace {
     }
 }
 
-/// Parts are named once each, in the order of their numbers.
+/// Checks that the request names at least one part, and each once, in the order of their numbers.
 fn check_order(parts: &[(u32, PartId)]) -> Result<(), MetadataError> {
     if parts.is_empty() {
         return Err(malformed("a completion names at least one part"));
@@ -45,7 +45,7 @@ async fn complete(
     let upload_id = request.target.upload;
     let (bucket, upload) = match find(tx, &request.target).await? {
         (bucket, Upload::InProgress(upload)) => (bucket, upload),
-        // The version may be gone already, and the completion still be remembered.
+        // The outcome is still remembered, though the version may be swept already.
         (_, Upload::Completed(completed, modified_at)) if completed.version == request.version => {
             return Ok(Committed { version: completed.version, etag: completed.etag, modified_at });
         }
@@ -82,8 +82,8 @@ async fn complete(
     Ok(answer)
 }
 
-/// Checks that the parts named are still the ones that are there, and gives up those not named.
-/// Answers the length of the whole.
+/// Checks that the named parts are the upload's current ones, and retires the others. Returns the sum of the named
+/// parts' lengths.
 async fn keep_named_parts(
     tx: &mut Connection,
     upload: UploadId,
@@ -99,7 +99,7 @@ async fn keep_named_parts(
     length.ok_or_else(|| malformed("the parts are longer than an object can be"))
 }
 
-/// Splits parts, in the order of their numbers, into those named and the others.
+/// Splits the upload's parts, in the order of their numbers, into the named ones and the others.
 fn split(
     there: Vec<PartInfo>,
     named: &[(u32, PartId)],

@@ -122,7 +122,7 @@ async fn the_log_stays_short_while_readers_come_and_go_and_overlap() {
 }
 
 #[tokio::test]
-async fn a_reader_that_stays_is_waited_for_again_when_some_time_has_passed() {
+async fn the_log_restarts_after_a_pause_when_a_long_reader_is_gone() {
     let mut stage = Stage::new(LIMITS).await;
     let reader = stage.snapshot().await;
     stage.write_until(|log| log.busy > 0).await;
@@ -144,7 +144,7 @@ async fn a_reader_that_stays_is_waited_for_again_when_some_time_has_passed() {
 }
 
 #[tokio::test]
-async fn a_reader_that_never_ends_stops_nobody_however_long_the_log() {
+async fn writes_go_on_beside_a_reader_that_never_ends() {
     let mut stage = Stage::new(LogLimits { pay: LIMITS.restart, ..LIMITS }).await;
     let _reader = stage.snapshot().await;
     stage.write_until(|log| log.busy > 0).await;

@@ -91,7 +91,7 @@ impl Stage {
 /// A transaction was limited only by the number of its mutations, 256. That many DeleteObjects of 1,000 keys each made
 /// one transaction, and all other writes waited for 12.5 seconds.
 #[tokio::test]
-async fn a_transaction_is_closed_by_its_work_and_what_is_left_keeps_its_order() {
+async fn a_transaction_is_closed_by_its_duration_and_the_rest_keeps_its_order() {
     let stage = Stage::new().await;
     let (let_go, held) = stage.hold(Lane::Client, Duration::ZERO).await;
     let sent: Vec<_> = (0..8).map(|number| stage.send(Lane::Client, "client", number, 4 * MS)).collect();
@@ -113,7 +113,7 @@ async fn a_transaction_is_closed_by_the_number_of_its_mutations_when_they_cost_n
 }
 
 #[tokio::test]
-async fn a_client_overtakes_what_waits_in_the_background() {
+async fn clients_mutations_run_before_waiting_ones_of_the_background() {
     let stage = Stage::new().await;
     let (let_go, held) = stage.hold(Lane::Client, 10 * MS).await;
     let mut sent: Vec<_> =
@@ -158,7 +158,7 @@ async fn the_background_has_its_share_while_clients_never_cease() {
 }
 
 #[tokio::test]
-async fn what_waits_in_both_lanes_is_done_before_the_store_is_closed() {
+async fn closing_the_store_runs_the_waiting_mutations_of_both_lanes() {
     let stage = Stage::new().await;
     let (let_go, held) = stage.hold(Lane::Client, Duration::ZERO).await;
     let mut sent: Vec<_> = (0..5).map(|number| stage.send(Lane::Client, "client", number, 9 * MS)).collect();
@@ -176,7 +176,7 @@ async fn what_waits_in_both_lanes_is_done_before_the_store_is_closed() {
 
 /// A failure rolls back the mutations of its transaction. Those that wait run in the next one.
 #[tokio::test]
-async fn a_failed_transaction_takes_nobody_with_it_who_waited_for_the_next() {
+async fn a_failed_transaction_does_not_fail_the_mutations_that_wait_for_the_next() {
     let stage = Stage::new().await;
     let (let_go, held) = stage.hold(Lane::Client, Duration::ZERO).await;
     let store = stage.store.clone();
