@@ -4,9 +4,9 @@ use cairn_protocol::warn_self;
 
 /// `count` less `amount`.
 ///
-/// Less than zero means that something was taken off twice. Tests fail then. A server goes on, with a warning and
-/// a count of zero, because these counts only guide placement: a wrong one makes a node look emptier than it is for
-/// a while, and a panic would end the request of a client, or a worker.
+/// A result below zero means that something was subtracted twice. Tests fail then. A server continues with a warning
+/// and a count of zero: these counts only guide placement, so a wrong one makes a node look emptier than it is for a
+/// while, whereas a panic would end a client's request or a worker.
 pub(super) fn without(count: u64, amount: u64, what: &'static str) -> u64 {
     count.checked_sub(amount).unwrap_or_else(|| {
         debug_assert!(false, "{amount} is taken off {what}, of which there are {count}");
