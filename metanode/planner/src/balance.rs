@@ -1,18 +1,18 @@
-//! Which blocks move from full nodes to empty ones.
+//! Balancing: which blocks move from full nodes to empty ones.
 //!
-//! The mean utilisation is what is used by what can be used, over all nodes that take part: live, in
-//! service, not failing, with capacity. A node's *share* is what it would hold at the mean; it is
-//! *outside* when it differs from its share by more than the threshold.
+//! The mean utilisation is the used bytes divided by the capacity, over all nodes that take part: live, in service, not
+//! failing, with capacity. A node's *share* is what it would hold at the mean. A node is *outside* when it differs from
+//! its share by more than the threshold.
 //!
-//! Balancing goes in rounds. [`survey`] finds who is outside, and so whether there is anything to do. In a
-//! round blocks go from nodes above their share to nodes below it, one of the two outside; and who was
-//! outside goes on until it is well inside (within half of the threshold), so that the next few writes do
-//! not start everything anew.
+//! Balancing works in rounds. [`survey`] finds the nodes outside, and so whether there is anything to do. In a round
+//! blocks move from nodes above their share to nodes below it, if one of the two was outside. A node that was outside
+//! goes on until it is well inside (within half of the threshold), so that the next few writes do not start another
+//! round.
 //!
-//! A move never overshoots: after it the target is not fuller than the source, or else both are nearer
-//! to their shares by half of what they were off. So the same two nodes never exchange blocks to and
-//! fro, and the sum over all nodes of (distance from the share)² / capacity falls with every move: it ends.
-//! What is left outside when no move is possible is within the granularity of blocks, or held by zones.
+//! A move never overshoots: after it the target is not fuller than the source, or both are nearer to their shares by
+//! half of their distance. The same two nodes therefore never exchange blocks to and fro, and the sum over all nodes of
+//! (distance from the share)² / capacity falls with every move, so that balancing ends. If nodes are outside when no
+//! move is possible, the blocks are too large to come nearer, or zones forbid it.
 
 use std::collections::HashSet;
 
@@ -26,21 +26,21 @@ use super::examine::{need, sources};
 use super::index::balances;
 use super::{ClusterView, NodeView};
 
-/// How often a target is drawn before all of them are looked at.
+/// Random draws of a target before all targets are examined.
 const DRAWS_MAX: usize = 16;
 
-/// How even utilisation is, and who could give and take.
+/// The utilisation of the nodes, and the nodes that can give and take.
 #[derive(Clone, Debug, Default)]
 pub struct Balance {
-    /// Mean utilisation: all used bytes by all capacity.
+    /// Mean utilisation: all used bytes divided by the whole capacity.
     pub mean: f64,
-    /// The emptiest node's.
+    /// Utilisation of the emptiest node.
     pub lowest: f64,
-    /// The fullest node's.
+    /// Utilisation of the fullest node.
     pub highest: f64,
-    /// How many nodes are beyond the threshold.
+    /// Number of nodes beyond the threshold.
     pub outside: u32,
-    /// Bytes that have to move, at the least, to bring all within the threshold.
+    /// Bytes that must move at least, to bring all nodes within the threshold.
     pub bytes_to_move: u64,
     /// Nodes that can give, the fullest first; empty if no node is outside the threshold.
     pub sources: Vec<NodeId>,
@@ -49,31 +49,32 @@ pub struct Balance {
     threshold_permille: u32,
     over: HashSet<NodeId>,
     under: HashSet<NodeId>,
-    /// How many of the targets, from the first, are below the threshold.
+    /// How many of the targets, counted from the first, are below the threshold.
     pressing: usize,
-    /// Running sums of what the targets lack to their shares.
+    /// Running sums of the bytes that the targets are below their shares.
     lacking: Vec<u128>,
 }
 
-/// A block that moves.
+/// A move of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
-    /// Whose copy goes when the new one has come. To be named in [`BlockView::leaving`] until it is gone.
+    /// The node whose replica is deleted when the new one exists. The caller lists it in [`BlockView::leaving`] until
+    /// then.
     pub source: NodeId,
-    /// Who makes the new one.
+    /// The node that makes the new replica.
     pub target: NodeId,
-    /// Whom to read from, in the order in which to try.
+    /// The nodes to read from, in the order in which to try them.
     pub sources: Vec<NodeId>,
 }
 
-/// How a node stands to the mean, in bytes.
+/// A node's relation to the mean, in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Standing {
     used: u64,
     capacity: u64,
     /// What it would hold at the mean.
     share: u64,
-    /// How far from its share it may be.
+    /// How far it may be from its share.
     band: u64,
 }
 
@@ -91,13 +92,13 @@ impl Standing {
         self.used.abs_diff(self.share).saturating_sub(self.band)
     }
 
-    /// Whether it is so near to its share that it is left alone, having been outside.
+    /// Whether a node that was outside is now so near to its share that it stops.
     fn rests(&self) -> bool {
         self.used.abs_diff(self.share) <= self.band / 2
     }
 }
 
-/// How a node stands; `None` for one that takes no part.
+/// A node's relation to the mean; `None` for a node that takes no part.
 fn standing(view: &ClusterView, node: &NodeView, threshold_permille: u32) -> Option<Standing> {
     let total = view.index().total();
     if !balances(node) || total.capacity == 0 {
@@ -109,8 +110,8 @@ fn standing(view: &ClusterView, node: &NodeView, threshold_permille: u32) -> Opt
     Some(Standing { used: node.predicted_used, capacity: node.capacity, share, band })
 }
 
-/// Looks at the utilisation of all nodes. `threshold_permille` is how far from the mean a node may be, in
-/// thousandths of the mean.
+/// Surveys the utilisation of all nodes. `threshold_permille` is how far a node may be from the mean, in thousandths of
+/// the mean.
 pub fn survey(view: &ClusterView, threshold_permille: u32) -> Balance {
     let mut balance = Balance { threshold_permille, lowest: f64::INFINITY, ..Balance::default() };
     let mut nodes: Vec<(&NodeView, Standing)> = view
@@ -166,14 +167,14 @@ impl Balance {
         self.outside == 0
     }
 
-    /// Whether `source` still has something to give in this round.
+    /// Whether blocks should still move off `source` in this round.
     pub fn gives(&self, view: &ClusterView, source: NodeId) -> bool {
         let Some(from) = self.standing(view, source).filter(|from| from.above() > 0) else { return false };
         (self.over.contains(&source) && !from.rests())
             || self.under.iter().any(|node| self.lacks(view, *node))
     }
 
-    /// Whether a node that was below the threshold still needs something.
+    /// Whether blocks should still move to a node that was below the threshold.
     fn lacks(&self, view: &ClusterView, node: NodeId) -> bool {
         self.standing(view, node).is_some_and(|to| to.below() > 0 && !to.rests())
     }
@@ -182,8 +183,8 @@ impl Balance {
         standing(view, view.get(node)?, self.threshold_permille)
     }
 
-    /// A target that `suits`, by chance, those that lack most being the likeliest: any, or only one of
-    /// those that were below the threshold.
+    /// Chooses a random target that `suits`, weighted by the bytes that it is below its share. Without `any`, only
+    /// targets that were below the threshold are considered.
     fn choose(&self, any: bool, suits: impl Fn(NodeId) -> Option<u64>, rng: &mut StdRng) -> Option<NodeId> {
         let among = if any { self.targets.len() } else { self.pressing };
         let targets = self.targets.get(..among)?;
@@ -210,11 +211,11 @@ impl Balance {
     }
 }
 
-/// Where a block of `source` can move to, in the round that `balance` began. What it decides is counted
-/// into `in_flight`.
+/// Decides where a block of `source` can move to, in the round that `balance` began. The move is counted in
+/// `in_flight`.
 ///
-/// A block moves only if it is at its factor with good copies on reliable nodes, nothing
-/// else is under way with it, and its spread over zones does not suffer.
+/// A block moves only if it has its replication in good replicas on reliable nodes, nothing else is under way with it,
+/// and its spread over zones does not get worse.
 pub fn plan_move(
     view: &ClusterView,
     balance: &Balance,
@@ -227,12 +228,13 @@ pub fn plan_move(
     let giving = balance.standing(view, source).filter(|standing| standing.above() > 0)?;
     let pressing = balance.over.contains(&source) && !giving.rests();
     let mut pressed = balance.targets.iter().take(balance.pressing);
-    // What is most often in the way is asked first: those that lack something have their hands full.
+    // The most frequent obstacle is checked first: the nodes that lack something have as many copies under way as they
+    // may.
     let in_vain = !pressing && !pressed.any(|node| in_flight.fits(*node, block.length));
     if in_vain || !is_settled(view, block, source) {
         return None;
     }
-    // How much a target lacks, if it suits.
+    // How many bytes a target is below its share; `None` if it does not suit.
     let suits = |node: NodeId| {
         let to = view.get(node)?;
         let taking = balance.standing(view, node).filter(|standing| standing.below() > 0)?;
@@ -253,10 +255,10 @@ pub fn plan_move(
     Some(Move { source, target, sources })
 }
 
-/// Whether a block has just what it should, `source` has part in it, and nothing is under way.
+/// Whether a block has exactly its replication, one replica of which is on `source`, and nothing is under way with it.
 fn is_settled(view: &ClusterView, block: &BlockView, source: NodeId) -> bool {
     let census = Census::of(view, block);
-    // What dead nodes have is no matter; it is seen to if they come back.
+    // Replicas on dead nodes do not count. If those nodes come back, repair drops what is surplus.
     let counts = |node| view.get(node).is_some_and(NodeView::keeps_replicas);
     let counted = block.holders.iter().filter(|holder| counts(holder.node)).count();
     let exact = census.sure.len() == block.replication as usize && counted == census.sure.len();
@@ -267,8 +269,8 @@ fn is_settled(view: &ClusterView, block: &BlockView, source: NodeId) -> bool {
         && need(block, &census, view.attainable(block.replication)).is_none()
 }
 
-/// Whether moving `bytes` is worth it: it does not overshoot, or by so little that both are nearer to
-/// their shares by half.
+/// Whether moving `bytes` does not overshoot, or overshoots by so little that both nodes are nearer to their shares by
+/// half.
 fn brings_nearer(from: &Standing, to: &Standing, bytes: u64) -> bool {
     let product = |used: u64, capacity: u64| u128::from(used) * u128::from(capacity);
     let (given, taken) = (from.used.saturating_sub(bytes), to.used.saturating_add(bytes));
@@ -277,7 +279,7 @@ fn brings_nearer(from: &Standing, to: &Standing, bytes: u64) -> bool {
     !passes || (halves(from.above()) && halves(to.below()))
 }
 
-/// Whether the replicas are spread over zones as evenly as before when one goes from here to there.
+/// Whether the replicas are spread over zones as evenly as before when one moves from `from` to `to`.
 fn keeps_spread(view: &ClusterView, block: &BlockView, from: &NodeView, to: &NodeView) -> bool {
     let in_zone = |zone: &NodeView| block.good(view).filter(|node| node.zone == zone.zone).count();
     from.zone == to.zone || in_zone(to) < in_zone(from)

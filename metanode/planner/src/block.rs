@@ -1,34 +1,34 @@
-//! What decisions know of a block.
+//! The view of a block that decisions use.
 
 use cairn_types::id::NodeId;
 use cairn_types::node::{AdminState, NodeState};
 
 use super::{ClusterView, NodeView};
 
-/// A block and all that is known of its replicas.
+/// A block, and what is known of its replicas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockView {
     /// Its length in bytes.
     pub length: u64,
     /// How many replicas it should have.
     pub replication: u32,
-    /// Who has one.
+    /// Its replicas.
     pub holders: Vec<Holder>,
-    /// Who was told to make one and may still do so.
+    /// The nodes that were ordered to make a replica and may still do so.
     pub inbound: Vec<NodeId>,
-    /// Who is about to delete one: must not get another before that is done.
+    /// The nodes that are deleting a replica. They must not get another before that is done.
     pub doomed: Vec<NodeId>,
-    /// Whose copy is to go for a further one elsewhere: the sources of moves that are under way or have
-    /// just arrived.
+    /// The nodes whose replicas are to be deleted because another is made elsewhere: the sources of moves that are
+    /// under way or finished.
     pub leaving: Vec<NodeId>,
 }
 
 /// A replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Who has it.
+    /// The node that has it.
     pub node: NodeId,
-    /// Whether it is good as far as is known.
+    /// Whether no report said that it is corrupt.
     pub good: bool,
 }
 
@@ -46,29 +46,29 @@ impl BlockView {
         self.holders.iter().filter(|holder| !holder.good).map(|holder| holder.node)
     }
 
-    /// Who must not be given a replica, because of the one that it has, gets or deletes.
+    /// The nodes that must not get a replica, because they have, get or delete one.
     pub(crate) fn barred(&self) -> impl Iterator<Item = NodeId> + '_ {
         let holders = self.holders.iter().map(|holder| holder.node);
         holders.chain(self.inbound.iter().copied()).chain(self.doomed.iter().copied())
     }
 }
 
-/// A block's replicas, counted.
+/// The counts of a block's replicas.
 #[derive(Debug)]
 pub(crate) struct Census<'a> {
-    /// Good ones on nodes that are not dead or in maintenance.
+    /// Good replicas on nodes that are not dead, or that are in maintenance.
     pub(crate) live: u32,
-    /// Of those, ones on nodes that do not drain: they stay.
+    /// The live ones on nodes that do not drain, so that they stay.
     pub(crate) staying: u32,
-    /// Of the live ones, those on nodes that are not in maintenance.
+    /// The live ones on nodes that are not in maintenance.
     pub(crate) outside: u32,
-    /// Of the live ones, those on reliable nodes.
+    /// The live ones on reliable nodes.
     pub(crate) sure: Vec<&'a NodeView>,
-    /// Of the live ones, those on draining nodes.
+    /// The live ones on draining nodes.
     pub(crate) draining: Vec<&'a NodeView>,
     /// Copies on their way to nodes that are not dead.
     pub(crate) inbound: u32,
-    /// Of those, ones to nodes that will keep them.
+    /// The copies among them to nodes that do not drain.
     pub(crate) inbound_staying: u32,
     /// Whether a good replica is on a reliable node that is not in maintenance.
     pub(crate) anchored: bool,
@@ -114,14 +114,14 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// How many replicas a block lacks that can have `attainable`. When all that it has are on nodes that
-    /// is away for maintenance, it lacks one more than its number says.
+    /// How many replicas the block lacks, if it can have `attainable`. If all of them are on nodes in maintenance, it
+    /// lacks at least one, whatever their number.
     pub(crate) fn lacking(&self, attainable: u32) -> u32 {
         let unseen = u32::from(self.outside == 0 && attainable > 0);
         attainable.saturating_sub(self.live).max(unseen)
     }
 
-    /// How many more have to stay before those on draining nodes can go.
+    /// How many more replicas have to be on nodes that do not drain before those on draining nodes can be dropped.
     pub(crate) fn lacking_to_drain(&self, attainable: u32) -> u32 {
         if self.draining.is_empty() { 0 } else { attainable.saturating_sub(self.staying) }
     }

@@ -1,28 +1,29 @@
-//! How much may be under way at once, and what a copy costs.
+//! The cost of a copy, and the limit of copies under way.
 
 use std::collections::HashMap;
 
 use cairn_types::id::NodeId;
 
-/// What a copy costs at the least, in bytes of its worker's rate. However small a block is, its copy is synced where it is
-/// made, the old one is deleted, and some ten rows change in SQL under the single writer: together as much as a disk reads
-/// and writes of 256 KiB. So at 128 MiB a second there are 512 copies a second, and not 32,000 of 4 KiB.
+/// The least cost of a copy, in bytes of its worker's rate. However small a block is, its copy is synced on the target,
+/// the old replica is deleted, and some ten rows change in SQL, which has a single writer: together as much work as
+/// reading and writing 256 KiB. At 128 MiB a second there are thus 512 copies a second, and not 32,000 of 4 KiB.
 pub const COPY_COST_MIN: u64 = 256 << 10;
 
-/// Copies under way at one node, as reader or writer. It is also the most commands that one heartbeat hands out. A node
-/// that syncs some hundred times a second has them done within a few heartbeats, long before their deadline.
+/// Upper limit of copies under way at one node, as reader or writer. It is also the most commands that one heartbeat
+/// carries. A node that syncs some hundred times a second completes them within a few heartbeats, long before their
+/// deadline.
 pub const COPIES_MAX: u32 = 256;
 
-/// What a copy of a block of this length costs of its worker's rate.
+/// The cost of copying a block of this length, in bytes of the worker's rate.
 pub fn cost(length: u64) -> u64 {
     length.max(COPY_COST_MIN)
 }
 
-/// Bytes of copies under way, per node as reader and as writer, against a limit for each; and how many copies
-/// that are, against [`COPIES_MAX`].
+/// Bytes of copies under way, for each node as reader and writer, with a limit for each; and the number of these
+/// copies, with the limit [`COPIES_MAX`].
 ///
-/// The limits keep one node from being asked for more than it can do before the commands' deadline;
-/// a block above the limit still goes, alone.
+/// The limits keep a node from being ordered to do more than it can before the commands' deadline. A block above the
+/// limit is still copied, when nothing else is under way.
 #[derive(Clone, Debug)]
 pub struct InFlight {
     limit: u64,
@@ -59,7 +60,7 @@ impl InFlight {
         load.copies = load.copies.saturating_add(1);
     }
 
-    /// A copy that was counted at a node has ended.
+    /// Removes a copy that has ended from a node's counts.
     pub fn remove(&mut self, node: NodeId, bytes: u64) {
         if let Some(load) = self.nodes.get_mut(&node) {
             load.bytes = load.bytes.saturating_sub(bytes);
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_has_no_more_copies_under_way_than_it_can_do_however_small_they_are() {
+    fn the_number_of_copies_under_way_at_a_node_is_limited_however_small_they_are() {
         let node = NodeId(Uuid::from_u128(1));
         let mut in_flight = InFlight::new(64 << 20);
         for _ in 0..COPIES_MAX {

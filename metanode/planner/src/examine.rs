@@ -1,4 +1,4 @@
-//! What one block needs.
+//! Examining a block: the copies and drops that it needs.
 
 use std::cmp::Ordering;
 
@@ -12,42 +12,43 @@ use super::budget::InFlight;
 use super::placement::{Demand, place_where};
 use super::{ClusterView, NodeView};
 
-/// What to do about a block.
+/// The result of examining a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Good replicas on nodes that are not dead, or in maintenance.
+    /// Good replicas on nodes that are not dead, or that are in maintenance.
     pub live: u32,
-    /// How many there can be.
+    /// How many replicas there can be.
     pub attainable: u32,
-    /// What the block needs further copies for, if it does. They may be under way, or impossible.
+    /// Why the block needs further copies, if it does. They may be under way, or impossible.
     pub need: Option<Need>,
-    /// Where it stands.
+    /// The progress of the block towards what it should have.
     pub standing: Standing,
     /// Copies to make now.
     pub copies: Vec<Copy>,
-    /// Nodes whose copy is to be deleted: one too many, or a bad one that is not needed any more.
+    /// Nodes whose replica is to be deleted: a surplus one, or a bad one that is not needed any more.
     pub drops: Vec<NodeId>,
 }
 
-/// What a further copy is made for, the most urgent first.
+/// The reason for a further copy, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Need {
     /// The block has fewer live replicas than it should.
     Repair,
-    /// It has enough, but some are on draining nodes.
+    /// It has enough live replicas, but some are on draining nodes.
     Drain,
-    /// It has enough, but too many of them in one zone.
+    /// It has enough live replicas, but too many of them in one zone.
     Spread,
 }
 
-/// Where a block stands.
+/// The progress of a block towards what it should have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// As many good replicas as there can be, where they should be, and no bad one that is not about to go.
+    /// It has as many good replicas as there can be, in the right places, and no bad one that is not about to be
+    /// dropped.
     Satisfied,
-    /// The copies that it lacks are being made, or a bad one makes space for a good one.
+    /// The copies that it lacks are being made, or a bad replica is being deleted to make space for a good one.
     UnderWay,
-    /// Something could be done, but enough is under way at the nodes that it takes.
+    /// A copy is possible, but the nodes for it have as many copies under way as they may.
     Deferred,
     /// Nothing can be done until nodes change: there is no source, or no target, or the replicas elsewhere
     /// are on nodes that are not reliable. See [`obstacle`](crate::obstacle).
@@ -57,25 +58,24 @@ pub enum Standing {
 /// A copy to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
-    /// Who makes it.
+    /// The node that makes the new replica.
     pub target: NodeId,
-    /// Whom to read from, in the order in which to try.
+    /// The nodes to read from, in the order in which to try them.
     pub sources: Vec<NodeId>,
 }
 
-/// Decides what a block needs. What it decides to copy is counted into `in_flight`.
+/// Decides what a block needs. The copies that it decides on are counted in `in_flight`.
 ///
-/// * Replicas on dead nodes do not count. Replicas on nodes in maintenance do, even if the node is away; but
-///   if there are no others, one more is made.
-/// * Copies on draining nodes count, but do not stay: as many others are made as the block can have. Then
-///   they are the first to be dropped.
-/// * Never chooses a node twice or one that holds a replica, good or bad.
-/// * Never drops a good replica unless `replication` others are on reliable nodes;
-///   of those that are too many, never one whose loss would narrow the spread over zones more than
-///   another's.
+/// * Replicas on dead nodes do not count. Replicas on nodes in maintenance do, even if the node is away; but if there
+///   are no others, one more is made.
+/// * Replicas on draining nodes count, but do not stay: as many others are made as the block can have. Then those on
+///   draining nodes are the first to be dropped.
+/// * Never chooses a node twice, or one that has a replica, good or bad.
+/// * Never drops a good replica unless `replication` others are on reliable nodes; of surplus ones, never one whose
+///   loss would narrow the spread over zones more than another's.
 /// * Never drops a bad replica unless a good one is on a reliable node.
-/// * A block at its factor with too many replicas in one zone gets a further one in a zone with fewer; then
-///   it has one too many, and the crowd goes.
+/// * A block with its replication but too many replicas in one zone gets a further one in a zone with fewer. Then it
+///   has a surplus, and a replica in the crowded zone is dropped.
 pub fn examine(view: &ClusterView, block: &BlockView, in_flight: &mut InFlight, rng: &mut StdRng) -> Verdict {
     let census = Census::of(view, block);
     let attainable = view.attainable(block.replication);
@@ -110,15 +110,15 @@ pub fn examine(view: &ClusterView, block: &BlockView, in_flight: &mut InFlight, 
     verdict
 }
 
-/// Whether a block lacks replicas, or has to leave draining nodes. Tells which worker is to
-/// [`examine`] it, at the cost of a look at its replicas; a wrong spread over zones only `examine` finds.
+/// Whether a block lacks replicas, or has to leave draining nodes. It tells which worker has to [`examine`] the block,
+/// and reads only its replicas; a bad spread over zones is found only by `examine`.
 pub fn need_of(view: &ClusterView, block: &BlockView) -> Option<Need> {
     need(block, &Census::of(view, block), view.attainable(block.replication))
 }
 
-/// The same, of replicas that are counted already.
+/// Like [`need_of`], for replicas that are counted already.
 pub(crate) fn need(block: &BlockView, census: &Census<'_>, attainable: u32) -> Option<Need> {
-    // With enough replicas elsewhere on reliable nodes, those on draining nodes just go.
+    // With enough replicas on other reliable nodes, those on draining nodes are only dropped.
     let goes = census.draining.is_empty() || census.sure.len() >= block.replication as usize;
     match (census.lacking(attainable) > 0, goes) {
         (true, _) => Some(Need::Repair),
@@ -127,7 +127,7 @@ pub(crate) fn need(block: &BlockView, census: &Census<'_>, attainable: u32) -> O
     }
 }
 
-/// Has `asked` copies made, if that can be; if no node can take one, a bad replica makes space.
+/// Plans `asked` copies, if that is possible. If no node can take one, a bad replica is dropped to make space.
 fn fulfil(
     view: &ClusterView,
     block: &BlockView,
@@ -162,8 +162,8 @@ fn fulfil(
         .extend(bad.iter().filter(|node| !verdict.drops.contains(node)).copied().collect::<Vec<_>>());
 }
 
-/// The nodes that can be read from: those with the least to do first, stale ones behind live ones, and
-/// replicas that are thought bad at the very end. Those may be good after all, and the node that copies verifies what it reads.
+/// The nodes to read from: those with the least under way first, stale ones after live ones, and bad replicas last. A
+/// bad replica may be good after all, and the node that copies verifies what it reads.
 pub(crate) fn sources(
     view: &ClusterView,
     block: &BlockView,
@@ -179,12 +179,12 @@ pub(crate) fn sources(
     sources.into_iter().map(|holder| holder.node).collect()
 }
 
-/// What is asked of placement for a block.
+/// The demand for targets of a block's copies.
 struct Targets<'a> {
     view: &'a ClusterView,
     bytes: u64,
     copies: u32,
-    /// Who will have a replica: counts for its zone.
+    /// The nodes that will have a replica, which count for their zones.
     holders: Vec<NodeId>,
     barred: Vec<NodeId>,
 }
@@ -202,13 +202,13 @@ impl<'a> Targets<'a> {
         place_where(self.view, &demand, accept, rng)
     }
 
-    /// Whether there is a target at all, busy or not.
+    /// Whether there is any target, even one with too much under way.
     fn exist(&self, rng: &mut StdRng) -> bool {
         !self.place(1, |_| true, rng).is_empty()
     }
 
-    /// The copies that can be made now. Busy nodes are passed over: the block can go to another
-    /// node, or wait.
+    /// The copies that can be made now. Nodes with too much under way are left out: the block can go to another node,
+    /// or wait.
     fn order(&self, sources: &[NodeId], in_flight: &mut InFlight, rng: &mut StdRng) -> Vec<Copy> {
         let Some(source) = sources.first() else { return Vec::new() };
         if !in_flight.fits(*source, self.bytes) {
@@ -227,9 +227,9 @@ impl<'a> Targets<'a> {
     }
 }
 
-/// Whose good replicas are too many: once enough are on reliable nodes, those on
-/// draining nodes; then, of the former, each time one in a zone that has most of them: there the one that
-/// a move has replaced, or else the one on the fullest node.
+/// The nodes whose good replicas are surplus. Once enough replicas are on reliable nodes, these are the ones on
+/// draining nodes. Then, of the reliable ones, repeatedly one in a zone with most of them: there the one that a move
+/// has replaced, or else the one on the fullest node.
 fn surplus(block: &BlockView, census: &Census<'_>) -> Vec<NodeId> {
     let mut kept = census.sure.clone();
     let factor = block.replication as usize;
@@ -252,16 +252,16 @@ fn surplus(block: &BlockView, census: &Census<'_>) -> Vec<NodeId> {
     drops
 }
 
-/// Whether a copy on `node` would make the block better spread: its zone would still have fewer copies
-/// than the most crowded one, whose copy then goes.
+/// Whether a replica on `node` would spread the block better: its zone would still have fewer replicas than the most
+/// crowded zone, from which one is then dropped.
 fn spreads(block: &BlockView, view: &ClusterView, census: &Census<'_>, node: &NodeView) -> bool {
     let in_zone = |other: &&NodeView| other.zone == node.zone;
     let there = block.good(view).filter(in_zone).count();
     census.sure.iter().any(|a| census.sure.iter().filter(|b| a.zone == b.zone).count() >= there + 2)
 }
 
-/// Whether no zone at all can have two replicas less than another. Tells most blocks from those that need
-/// a look at the nodes.
+/// Whether no zone can have two replicas less than another. It separates most blocks from those for which the nodes
+/// have to be examined.
 fn is_even(view: &ClusterView, block: &BlockView, census: &Census<'_>) -> bool {
     let in_zone = |zone: &NodeView| block.good(view).filter(|other| other.zone == zone.zone).count();
     let most = census.sure.iter().map(|node| in_zone(node)).max().unwrap_or(0);
@@ -273,7 +273,7 @@ fn is_even(view: &ClusterView, block: &BlockView, census: &Census<'_>) -> bool {
     fewest + 2 > most
 }
 
-/// Has one copy made in another zone, if the block has just what it should but is badly spread.
+/// Plans one copy in another zone, if the block has exactly its replication but is badly spread.
 fn spread(
     view: &ClusterView,
     block: &BlockView,

@@ -1,4 +1,4 @@
-//! Why a block that needs replicas gets none.
+//! Obstacles: why a block that needs replicas gets none.
 
 use cairn_types::node::{AdminState, NodeState};
 
@@ -6,50 +6,50 @@ use super::ClusterView;
 use super::block::{BlockView, Census};
 use super::budget::InFlight;
 
-/// What keeps a block from getting the replicas that it needs.
+/// The reason why a block does not get the replicas that it needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Obstacle {
-    /// No node that has a replica can be read from: all are dead, or away for maintenance.
+    /// No node that has a replica can be read from, because all are dead.
     NoSource,
-    /// All replicas that can be read are thought to be bad; they are tried, but will hardly do.
+    /// All replicas that can be read are bad. They are tried, but will hardly succeed.
     OnlyBadSources,
     /// There are sources, but no node for a further replica.
     NoTarget(NoTarget),
-    /// There is a target, but as much as may be is under way at the nodes that could do it. It goes on
-    /// by itself.
+    /// There is a target, but the nodes for the copy have as many copies under way as they may. An operator has nothing
+    /// to do.
     Busy,
-    /// There are replicas enough on other nodes, but some of those are stale, suspect or in maintenance:
-    /// so long none is dropped. It goes on when they send heartbeats.
+    /// There are enough replicas on other nodes, but some of those are stale, suspect or in maintenance, and none is
+    /// dropped until they send heartbeats.
     Unsure,
 }
 
-/// Why none of the registered nodes can be given a replica: how many are out for which reason. Each node
-/// counts once, for the first reason in this order.
+/// Why no registered node can get a replica: the number of nodes for each reason. Each node counts once, for the first
+/// reason that applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NoTarget {
-    /// Have a good replica, or are getting one.
+    /// Nodes that have a good replica, or are getting one.
     pub holding: u32,
-    /// Have a bad replica, which must go first.
+    /// Nodes that have a bad replica, which must be deleted first.
     pub holding_bad: u32,
-    /// Are deleting an older copy.
+    /// Nodes that are deleting an older replica.
     pub deleting: u32,
-    /// Are dead.
+    /// Dead nodes.
     pub dead: u32,
-    /// Drain.
+    /// Draining nodes.
     pub draining: u32,
-    /// Are in maintenance.
+    /// Nodes in maintenance.
     pub maintenance: u32,
-    /// Are stale.
+    /// Stale nodes.
     pub stale: u32,
-    /// Fail again and again.
+    /// Nodes that fail repeatedly.
     pub failing: u32,
-    /// Have no volume with space for it.
+    /// Nodes that have no volume with space for it.
     pub full: u32,
 }
 
-/// What keeps a block from what it needs; `None` if it needs nothing, or can have it now, or has it under way.
+/// The obstacle of a block; `None` if it needs nothing, can have what it needs now, or has it under way.
 ///
-/// Looks at every node: it answers operators, and is not for every block of a cluster.
+/// This examines every node. It is meant for operators' queries, not for every block of a cluster.
 pub fn obstacle(view: &ClusterView, block: &BlockView, in_flight: &InFlight) -> Option<Obstacle> {
     let census = Census::of(view, block);
     let attainable = view.attainable(block.replication);
@@ -80,7 +80,7 @@ pub fn obstacle(view: &ClusterView, block: &BlockView, in_flight: &InFlight) -> 
     busy.then_some(Obstacle::Busy)
 }
 
-/// The places of the nodes that can be given a replica, and why the others cannot.
+/// The places of the nodes that can get a replica, and the reasons of the others.
 fn targets(view: &ClusterView, block: &BlockView) -> (Vec<usize>, NoTarget) {
     let mut able = Vec::new();
     let mut none = NoTarget::default();

@@ -1,4 +1,4 @@
-//! What becomes of a block when nodes are stopped.
+//! The risk to a block when nodes are stopped.
 
 use cairn_types::id::NodeId;
 use cairn_types::node::NodeState;
@@ -6,21 +6,21 @@ use cairn_types::node::NodeState;
 use super::ClusterView;
 use super::block::BlockView;
 
-/// What becomes of a block.
+/// The risk to a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Risk {
     /// Two good replicas or more remain, or the one that it should have.
     None,
-    /// A single good replica remains although there should be more.
+    /// A single good replica remains, though there should be more.
     AtRisk,
     /// No good replica remains that can be read.
     Unreadable,
 }
 
-/// What becomes of a block when all of `stopped` are stopped at the same time.
+/// The risk to a block when all of `stopped` are stopped at the same time.
 ///
-/// Only replicas on live nodes remain; one on a node in maintenance does not, for that node may be stopped
-/// at any time by the one who was told that it may.
+/// Only replicas on live nodes count as remaining. One on a node in maintenance does not, because an operator may stop
+/// that node at any time.
 pub fn risk(view: &ClusterView, block: &BlockView, stopped: &[NodeId]) -> Risk {
     let remaining = block
         .good(view)

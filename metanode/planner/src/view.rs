@@ -1,4 +1,4 @@
-//! What decisions know of the nodes.
+//! The view of the nodes that decisions use.
 
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -8,47 +8,47 @@ use cairn_types::node::{AdminState, NodeState};
 
 use super::index::Index;
 
-/// A datanode, as far as decisions need to know it.
+/// A datanode as decisions see it.
 #[derive(Clone, Debug)]
 pub struct NodeView {
     /// The node.
     pub node: NodeId,
-    /// Its zone; nodes without one are together in a zone of their own.
+    /// Its zone. All nodes without one count as one zone.
     pub zone: Option<Arc<str>>,
-    /// Its state of life.
+    /// Whether it is live, stale or dead.
     pub state: NodeState,
-    /// What the operator wants of it. Maintenance whose time is over is not to be seen here.
+    /// Its administrative state. Maintenance whose time is over counts as in service.
     pub admin_state: AdminState,
-    /// Whether there is reason to prefer others: it sent nothing since this process started, or a
-    /// client could not reach it just now.
+    /// Whether other nodes are preferred: it has sent nothing since this process started, or a client could not reach
+    /// it a moment ago.
     pub suspect: bool,
-    /// Whether clients and commands failed there again and again although it sends heartbeats: it gets
-    /// nothing until that ends.
+    /// Whether clients and commands failed there repeatedly although it sends heartbeats. It gets no work until that
+    /// ends.
     pub failing: bool,
-    /// Bytes that its good volumes may use in all.
+    /// The capacity of its good volumes, in bytes.
     pub capacity: u64,
-    /// Bytes used, plus those on their way in (grants, copies, moves), less those on their way out
-    /// (deletions, and copies that go once a move under way has arrived elsewhere).
+    /// Used bytes, plus those on their way in (grants, copies, moves), less those on their way out (deletions, and
+    /// replicas that are dropped at the end of a move under way).
     pub predicted_used: u64,
-    /// Bytes that it can still take: free ones less those on their way in. What is on its way out does
-    /// not count, for it cannot be used yet.
+    /// Bytes that it can still take: free bytes less those on their way in. Bytes on their way out do not count,
+    /// because their space cannot be used yet.
     pub free_space: u64,
-    /// Free bytes of the volume that has most: a block is in one volume.
+    /// Free bytes of the volume with the most free bytes. A block lies in one volume.
     pub largest_volume: u64,
 }
 
 impl NodeView {
-    /// Whether it can be given a block of this size.
+    /// Whether it can take a block of this size.
     pub fn takes(&self, bytes: u64) -> bool {
         self.is_in_service() && !self.failing && self.free_space >= bytes && self.largest_volume >= bytes
     }
 
-    /// Alive, and nothing else is wanted of it than to take part.
+    /// Whether it is live, and neither draining nor in maintenance.
     pub fn is_in_service(&self) -> bool {
         self.state == NodeState::Live && self.admin_state == AdminState::InService
     }
 
-    /// In service, and alive for sure: only what is on such nodes is a reason to drop something elsewhere.
+    /// Whether it is reliable: in service and not suspect. Only replicas on reliable nodes are a reason to drop others.
     pub fn is_sure(&self) -> bool {
         self.is_in_service() && !self.suspect
     }
@@ -63,17 +63,17 @@ impl NodeView {
         self.state != NodeState::Dead || self.is_in_maintenance()
     }
 
-    /// Predicted used bytes by capacity; 1 for a node without capacity.
+    /// Predicted used bytes divided by the capacity; 1 for a node without capacity.
     pub fn utilisation(&self) -> f64 {
         if self.capacity == 0 { 1.0 } else { self.predicted_used as f64 / self.capacity as f64 }
     }
 
-    /// Bytes that will be free when all that is under way is done.
+    /// Bytes that will be free when all that is under way has ended.
     pub(crate) fn predicted_free(&self) -> u64 {
         self.capacity.saturating_sub(self.predicted_used)
     }
 
-    /// Compares how full the two are, in proportion to their capacities.
+    /// Compares the utilisation of two nodes.
     pub(crate) fn cmp_fullness(&self, other: &Self) -> Ordering {
         let product = |used: u64, capacity: u64| u128::from(used) * u128::from(capacity.max(1));
         product(self.predicted_used, other.capacity).cmp(&product(other.predicted_used, self.capacity))
@@ -82,12 +82,12 @@ impl NodeView {
 
 /// All registered datanodes at one moment, in the order of their ids.
 ///
-/// To be kept and brought up to date with [`set`](Self::set) rather than made anew for each decision:
-/// what makes decisions cheap among thousands of nodes is computed once, when it is first needed.
+/// A view should be kept and updated with [`set`](Self::set), not built for each decision: the index that makes
+/// decisions cheap among thousands of nodes is computed once, when it is first needed.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterView {
     nodes: Vec<NodeView>,
-    /// Their ids as numbers, which compare as ids do: what is searched most lies close together.
+    /// The ids as numbers, which sort as the ids do. They lie close together in memory, because they are searched most.
     keys: Vec<u128>,
     index: OnceLock<Index>,
 }
@@ -110,18 +110,18 @@ impl ClusterView {
         self.place_of(node).and_then(|place| self.nodes.get(place))
     }
 
-    /// Where a node is in [`nodes`](Self::nodes).
+    /// The position of a node in [`nodes`](Self::nodes).
     pub(crate) fn place_of(&self, node: NodeId) -> Option<usize> {
         self.search(node).ok()
     }
 
-    /// Where a node is, or belongs.
+    /// The position of a node, or the one where it would be inserted.
     fn search(&self, node: NodeId) -> Result<usize, usize> {
         self.keys.binary_search(&node.0.as_u128())
     }
 
-    /// A node is new, or has changed. Costs the logarithm of their number, unless it is new or has
-    /// changed its zone.
+    /// Adds or updates a node. The cost is the logarithm of the number of nodes, unless the node is new or has changed
+    /// its zone.
     pub fn set(&mut self, node: NodeView) {
         match self.search(node.node) {
             Ok(place) => {
@@ -142,7 +142,7 @@ impl ClusterView {
         }
     }
 
-    /// A node is not registered any more.
+    /// Removes a node that is not registered any more.
     pub fn remove(&mut self, node: NodeId) {
         if let Some(place) = self.place_of(node) {
             self.keys.remove(place);
@@ -157,19 +157,18 @@ impl ClusterView {
         }
     }
 
-    /// Its state; an unknown node counts as dead.
+    /// The state of a node. An unknown node counts as dead.
     pub fn state(&self, node: NodeId) -> NodeState {
         self.get(node).map_or(NodeState::Dead, |node| node.state)
     }
 
-    /// How many replicas there can be of a block that wants `replication`: one per registered node at
-    /// the most. Dead and draining nodes count, or else a cluster that loses nodes would lower its own
-    /// promises.
+    /// How many replicas a block of this `replication` can have: at most one per registered node. Dead and draining
+    /// nodes count. Otherwise a cluster that loses nodes would lower its own promise.
     pub fn attainable(&self, replication: u32) -> u32 {
         replication.min(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX))
     }
 
-    /// Takes `bytes` of a node's free space, so that what is decided next sees it.
+    /// Reserves `bytes` of a node's free space, so that later decisions see it.
     pub fn reserve(&mut self, node: NodeId, bytes: u64) {
         let Some(place) = self.place_of(node) else { return };
         if let Some(view) = self.nodes.get_mut(place) {

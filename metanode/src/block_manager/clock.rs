@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_goes_on_where_it_was_whatever_the_wall_clock_of_the_next_start_shows() {
+    fn cluster_time_continues_after_a_restart_whatever_the_wall_clock_shows() {
         let (clock, env, hand) = begin(None);
         hand.advance(minutes(5));
         let kept = clock.due(env.now()).unwrap();
@@ -260,7 +260,7 @@ mod tests {
 
     /// Databases of earlier versions have no mark.
     #[test]
-    fn a_database_that_kept_no_time_begins_with_the_wall_clock_and_with_grants_that_nobody_remembers() {
+    fn a_database_without_a_mark_begins_at_the_wall_clock_and_with_unknown_grants() {
         let (env, _hand) = Env::manual(1, START);
         let (clock, steady) = Clock::begin(None, false, &BlockManagerConfig::default(), &env);
         assert_eq!((steady.now(), clock.forgotten_grants_end()), (START, START.after(minutes(10))));
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grace_period_is_as_long_as_it_should_be_while_nobody_sets_the_clock() {
+    fn a_grace_period_has_its_length_while_the_wall_clock_is_not_set() {
         let (clock, env, hand) = begin(None);
         assert_eq!(clock.retired_before(&env), None, "nothing is known of the time before");
         hand.advance(minutes(10));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_wall_clock_showed_before_a_restart_is_known_after_it() {
+    fn samples_of_the_wall_clock_survive_a_restart() {
         let (clock, env, hand) = begin(None);
         pass(&clock, &env, &hand, minutes(8));
         let retired = env.wall();

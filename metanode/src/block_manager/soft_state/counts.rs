@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_added_can_be_taken_off() {
+    fn an_added_amount_can_be_subtracted() {
         assert_eq!((without(5, 3, "bytes"), without(5, 5, "bytes")), (2, 0));
     }
 

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn when_there_are_too_many_every_block_may_have_been_listed_lately() {
+    fn beyond_the_limit_every_block_counts_as_a_recent_commit() {
         let (mut listed, at) = (RecentCommits::default(), Duration::from_secs);
         for number in 0..=BLOCKS_MAX {
             listed.add(block(number), at(10), at(30));

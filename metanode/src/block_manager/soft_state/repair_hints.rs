@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_room_on_a_node_that_is_gone_and_no_more_are_remembered_than_others() {
+    fn blocks_stop_waiting_for_room_on_a_node_that_is_gone_and_their_number_is_limited() {
         let mut hints = RepairHints::default();
         (0..=BLOCKS_MAX as u128).for_each(|number| hints.makes_room(node(1), block(number)));
         assert_eq!(hints.making_room.len(), BLOCKS_MAX);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_open_transaction_changes_is_looked_at_when_it_has_ended() {
+    fn a_block_that_an_open_transaction_changes_is_examined_after_its_end() {
         let mut hints = RepairHints::default();
         hints.add_unripe(block(1), 7);
         hints.add_unripe(block(2), 9);

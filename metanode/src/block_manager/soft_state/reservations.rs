@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn of_more_grants_than_are_remembered_it_is_known_whom_they_may_name_and_until_when() {
+    fn of_grants_beyond_the_limit_the_nodes_and_the_end_are_known() {
         let mut reservations = Reservations { max: 2, ..granted() };
         reservations.add(block(3), vec![node(4)], 100, Timestamp(40));
         assert_eq!((reservations.counts(), reservations.at(node(4))), ((2, 1), 0));

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_confirmed_in_time_is_not_missing_and_the_rest_is() {
+    fn a_replica_that_is_not_confirmed_in_time_is_missing() {
         let mut unconfirmed = UnreportedReplicas::default();
         let (node, at) = (NodeId(Uuid::from_u128(1)), Duration::from_secs);
         let block = |number| BlockId(Uuid::from_u128(number));

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_grow_while_there_is_no_end_of_garbage_and_a_pause_begins_anew() {
+    fn steps_grow_while_garbage_does_not_end_and_are_small_again_after_a_pause() {
         let (mut pace, at) = (Pace::default(), Duration::from_secs);
         for second in 0..60 {
             assert_eq!(pace.work(at(second)), WORK_PER_STEP);

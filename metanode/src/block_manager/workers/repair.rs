@@ -279,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_more_blocks_than_can_wait_a_sweep_finds_the_rest_and_operators_see_that_there_are_more() {
+    fn a_sweep_finds_the_blocks_beyond_the_limit_and_the_status_mentions_them() {
         let block = |number: usize| BlockId(Uuid::from_u128(number as u128));
         let (mut waiting, mut hints) = (Waiting::default(), RepairHints::default());
         (0..WAITING_MAX).for_each(|number| waiting.add(block(number)));

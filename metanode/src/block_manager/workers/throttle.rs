@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_rest_is_not_made_up_for_by_a_burst() {
+    fn a_long_rest_is_not_followed_by_a_burst() {
         let mut throttle = Throttle::new(Some(100));
         throttle.take(300, 1_000 * SECOND);
         assert_eq!(throttle.delay(1_000 * SECOND), 2 * SECOND);
     }
 
     #[test]
-    fn a_new_rate_holds_at_once_also_for_what_is_not_paid_off() {
+    fn a_new_rate_applies_at_once_also_to_earlier_work() {
         let mut throttle = Throttle::new(Some(1));
         throttle.take(1_001, 10 * SECOND);
         assert_eq!(throttle.delay(10 * SECOND), 1_000 * SECOND);

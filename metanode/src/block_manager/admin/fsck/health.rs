@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_nothing_else() {
+    fn a_missing_block_has_no_other_findings() {
         let mut nodes = four();
         nodes[0] = dead(node(1, None));
         for holders in [&[][..], &[(1, true)], &[(2, false)], &[(1, true), (2, false)]] {
