@@ -25,7 +25,7 @@ pub enum DirectoryError {
     Unusable {
         /// The directory.
         directory: PathBuf,
-        /// Why.
+        /// The error of the file system.
         #[source]
         error: io::Error,
     },

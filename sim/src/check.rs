@@ -58,7 +58,7 @@ impl Cluster {
         }
     }
 
-    /// A replica is erased: another good one is on some disk.
+    /// Checks the deletion of a replica: another good one must be on some disk.
     pub(crate) fn check_deletion(&mut self, number: usize, node: usize) {
         let block = &self.blocks[number];
         if !block.is_kept() || block.lost || !self.nodes[node].has_good(number) {

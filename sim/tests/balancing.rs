@@ -49,14 +49,14 @@ fn with_moves_in_the_prediction_balancing_converges_without_moving_a_copy_twice(
 }
 
 #[test]
-fn without_moves_in_the_prediction_balancing_moves_more_bytes() {
+fn without_them_it_moves_more_when_few_are_under_way() {
     let bytes = |config: Config| (0..10).map(|seed| balanced(seed, config).tally.moved.bytes).sum::<u64>();
     let (with, without) = (bytes(calm()), bytes(Config { move_intents: false, ..calm() }));
     assert!(without > with, "{without} bytes without, {with} with");
 }
 
 #[test]
-fn without_moves_in_the_prediction_balancing_swings_to_and_fro_when_many_are_under_way() {
+fn without_them_it_swings_to_and_fro_when_many_are_under_way() {
     for seed in 0..3 {
         let swinging = balanced(seed, Config { move_intents: false, ..hasty() });
         assert!(!swinging.rests, "seed {seed}");
