@@ -1,4 +1,4 @@
-//! What an operator decides about a metanode.
+//! The configuration of a metanode.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,25 +10,25 @@ use cairn_protocol::metadata::RootCredentials;
 
 use crate::block_manager::BlockManagerConfig;
 
-/// The configuration of a metanode.
+/// What an operator configures.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the database is kept; made if it is not there. One process at a time uses it.
+    /// The directory of the database; created if it does not exist. Only one process at a time may use it.
     pub directory: PathBuf,
-    /// The cluster that the database must be of. Without, whichever it is of; a new database is that
-    /// of a new cluster.
+    /// The cluster that the database must belong to. `None` accepts any; a new database then gets a new cluster id.
     pub cluster: Option<ClusterId>,
-    /// The root credentials. Without, those that were made at the first start.
+    /// The root credentials; `None` for those that were generated at the first start.
     pub root_credentials: Option<RootCredentials>,
     /// Placement, leases, liveness, repair and garbage.
     pub blocks: BlockManagerConfig,
-    /// What the listener grants its clients.
+    /// The limits of the listener.
     pub limits: Limits,
-    /// TLS of the listener; without, it speaks plain HTTP.
+    /// TLS of the listener; `None` for plain HTTP.
     pub tls: Option<Arc<ServerConfig>>,
 }
 
-/// Every datanode keeps a connection between its heartbeats: ten thousand of them, and gateways beside them.
+/// Upper limit of connections. Every datanode keeps one between its heartbeats: this suffices for ten thousand
+/// datanodes, and gateways beside them.
 const CONNECTIONS_MAX: usize = 16_384;
 
 impl Config {

@@ -1,5 +1,5 @@
-//! The data directory, which one process at a time may use: two would answer from two caches and
-//! hand out the same work twice.
+//! The data directory. Only one process at a time may use it, because two writers of one database would each plan
+//! repairs and deletions without the other's.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Holds the lock as long as it is open; the kernel lets go of it when the process ends, however it ends.
+/// The lock is held while this file is open. The kernel releases it when the process ends, in whatever way.
 const LOCK_FILE: &str = "metanode.lock";
 const DATABASE_FILE: &str = "metanode.db";
 
@@ -20,18 +20,18 @@ pub enum DirectoryError {
         /// The directory.
         directory: PathBuf,
     },
-    /// It cannot be made or written.
+    /// It cannot be created or written.
     #[error("the data directory {} cannot be used: {error}", .directory.display())]
     Unusable {
         /// The directory.
         directory: PathBuf,
-        /// Why.
+        /// The error of the file system.
         #[source]
         error: io::Error,
     },
 }
 
-/// A data directory that this process holds.
+/// A data directory whose lock this process holds.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
@@ -39,8 +39,8 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Makes the directory if it is not there, readable by its owner only (it holds credentials), and
-    /// takes its lock.
+    /// Creates the directory if it does not exist, readable by its owner only because it holds credentials, and takes
+    /// its lock.
     pub(crate) fn open(path: &Path) -> Result<Self, DirectoryError> {
         let unusable = |error| DirectoryError::Unusable { directory: path.to_owned(), error };
         make(path).map_err(unusable)?;
@@ -63,8 +63,8 @@ impl Directory {
     }
 }
 
-/// Makes a directory with those above it, and sees to it that a power cut does not take them away
-/// again: a new name is on stable storage when the directory that it stands in was synced.
+/// Creates a directory and its missing parents, and syncs their names: a new name survives a power cut only when the
+/// directory that holds it was synced.
 fn make(path: &Path) -> io::Result<()> {
     let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
     let missing: Vec<_> = missing.collect();

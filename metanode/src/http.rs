@@ -16,22 +16,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 
-/// What the routes beside the services need.
+/// The state of the routes that are not RPC services.
 #[derive(Clone)]
 pub(crate) struct Beside {
     pub(crate) store: Store,
     pub(crate) events: EventBus,
     pub(crate) admission: Admission,
-    /// Ends the streams of events, which would otherwise hold up the listener's drain.
+    /// Ends the streams of events, which would otherwise delay the listener's drain.
     pub(crate) shutdown: CancellationToken,
 }
 
-/// The routes beside the services.
+/// The routes that are not RPC services.
 pub(crate) fn router(beside: Beside) -> Router {
     Router::new().route("/health", get(health)).route("/events", get(events)).with_state(beside)
 }
 
-/// Answers 200 when the database can be read, for health checks: unauthenticated, says nothing else.
+/// Returns 200 if the database can be read, for health checks. It is unauthenticated, so it says nothing else.
 async fn health(State(beside): State<Beside>) -> Response {
     match beside.store.check().await {
         Ok(()) => (StatusCode::OK, "ok\n").into_response(),
@@ -41,10 +41,10 @@ async fn health(State(beside): State<Beside>) -> Response {
 
 #[derive(Deserialize)]
 struct EventsQuery {
-    /// Only events after this one.
+    /// Only events after the one of this number.
     #[serde(default)]
     after: u64,
-    /// Whether to go on with those to come.
+    /// Whether the stream goes on with future events.
     #[serde(default = "yes")]
     follow: bool,
 }
@@ -53,7 +53,8 @@ fn yes() -> bool {
     true
 }
 
-/// Events, past and (unless told otherwise) to come, a JSON object a line. Signed like a call with an empty body.
+/// Streams events, past and (with `follow`) future ones, one JSON object per line. The request is signed like a call
+/// with an empty body.
 async fn events(State(beside): State<Beside>, request: Request) -> Response {
     if let Some(refused) = refuse_bodiless::<ClusterError>(&beside.admission, &request) {
         return refused;

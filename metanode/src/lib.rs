@@ -1,17 +1,17 @@
 //! The metanode: the namespace (buckets, keys, versions, uploads) and the block manager
 //! (placement, liveness, repair, garbage), over one SQL database.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
-//! | [`config`] | what an operator decides |
+//! | [`config`] | the configuration |
 //! | `metanode` | starting and stopping: [`Metanode`], [`serve`] |
-//! | `directory` | the data directory, held by one process at a time |
+//! | `directory` | the data directory, locked by one process at a time |
 //! | `http` | the routes: services, `/health`, `/events` |
-//! | [`namespace`] | what gateways ask: the `Metadata` service |
-//! | [`block_manager`] | where blocks are: the `Cluster` and `Admin` services; see below |
-//! | [`store`] | everything that knows SQL; group commit |
+//! | [`namespace`] | the `Metadata` service, for gateways |
+//! | [`block_manager`] | the `Cluster` and `Admin` services; see below |
+//! | [`store`] | all SQL, and group commit |
 //!
-//! Where the block manager keeps its promises:
+//! Where the parts of the block manager are:
 //!
 //! | question | file in `block_manager/` |
 //! |---|---|
@@ -25,7 +25,7 @@
 //! | whether anything may be deleted | `hold.rs` |
 //! | what a restart loses | `soft_state/` |
 //!
-//! Architecture invariant: nothing here knows of S3's HTTP, of XML, or of files of blocks. What must
+//! Architecture invariant: nothing here depends on S3's HTTP, on XML, or on files of blocks. All state that must
 //! survive a restart is in SQL; memory holds nothing else that grows with the number of objects.
 
 pub mod block_manager;

@@ -38,12 +38,12 @@ pub enum OpenError {
     /// The database.
     #[error("the metanode's database cannot be opened: {0}")]
     Store(#[from] StoreError),
-    /// The database is another cluster's.
+    /// The database belongs to another cluster.
     #[error("this data directory belongs to cluster {theirs}, and not to cluster {wanted}")]
     OtherCluster {
-        /// Whose it is.
+        /// The cluster that it belongs to.
         theirs: ClusterId,
-        /// Whose it should be.
+        /// The configured cluster.
         wanted: ClusterId,
     },
 }
@@ -61,16 +61,16 @@ pub struct Metanode {
     admission: Admission,
     env: Env,
     events: EventBus,
-    /// Held until the store is closed.
+    /// Its lock must be held until the store is closed.
     _directory: Directory,
 }
 
 impl Metanode {
-    /// Takes the data directory, opens the database, and makes what a new cluster needs: its id, and
-    /// root credentials unless they are configured.
+    /// Locks the data directory, opens the database, and generates what a new cluster needs: its id, and root
+    /// credentials unless they are configured.
     ///
     /// # Errors
-    /// [`OpenError`] says in one sentence why not.
+    /// [`OpenError`] gives the reason in one sentence.
     pub async fn open(
         config: Config,
         secret: ClusterSecret,
@@ -132,7 +132,7 @@ impl Metanode {
         Arc::new(self.blocks.clone())
     }
 
-    /// The cluster.
+    /// The cluster's id.
     pub fn cluster_id(&self) -> ClusterId {
         self.cluster
     }
@@ -142,7 +142,7 @@ impl Metanode {
         &self.root
     }
 
-    /// Whether the root credentials were made by this start: the one time to show them.
+    /// Whether this start generated the root credentials. It is the only time that they should be shown.
     pub fn root_credentials_are_new(&self) -> bool {
         self.root_made_now
     }
@@ -152,7 +152,7 @@ impl Metanode {
         &self.store
     }
 
-    /// The routes; `shutdown` ends those that stream.
+    /// The routes. `shutdown` ends those that stream.
     pub fn router(&self, shutdown: CancellationToken) -> Router {
         let router = metadata_router(self.rpc(self.metadata()))
             .merge(cluster_router(self.rpc(self.cluster())))
@@ -175,8 +175,8 @@ impl Metanode {
         self.blocks.run(shutdown).await;
     }
 
-    /// Serves gateways, datanodes and operators, and runs the workers, until `shutdown`; finishes
-    /// what is in flight.
+    /// Serves gateways, datanodes and operators, and runs the workers, until `shutdown`. Requests in flight are
+    /// completed.
     pub async fn serve(&self, accept: impl Accept, shutdown: CancellationToken) -> Drained {
         let router = self.router(shutdown.clone());
         let (limits, tls) = (self.limits.clone(), self.tls.clone());
@@ -185,7 +185,7 @@ impl Metanode {
         drained
     }
 
-    /// Closes the database: what waits is committed, and further calls are refused.
+    /// Closes the database: waiting mutations are committed, and further calls are refused.
     pub async fn close(&self) {
         self.store.close().await;
     }
@@ -209,7 +209,7 @@ pub async fn serve(
     Ok(drained)
 }
 
-/// The id of the database's cluster: made at the first start, checked at every one.
+/// The id of the database's cluster. The first start generates it; every start checks it.
 async fn cluster_id(store: &Store, wanted: Option<ClusterId>, env: &Env) -> Result<ClusterId, OpenError> {
     let fresh = wanted.unwrap_or(ClusterId(env.uuid_v4())).to_string();
     let kept = keep(store, Setting::ClusterId, fresh).await?;
@@ -220,7 +220,7 @@ async fn cluster_id(store: &Store, wanted: Option<ClusterId>, env: &Env) -> Resu
     }
 }
 
-/// The root credentials that the database keeps, and whether they were made now.
+/// The root credentials in the database, and whether this start generated them.
 async fn root_credentials(store: &Store, env: &Env) -> Result<(RootCredentials, bool), StoreError> {
     let corrupt = |_| StoreError::Corrupt { column: "root_credentials" };
     let fresh = generate_credentials(env);
@@ -232,7 +232,7 @@ async fn root_credentials(store: &Store, env: &Env) -> Result<(RootCredentials, 
 }
 
 async fn keep(store: &Store, setting: Setting, fresh: String) -> Result<String, StoreError> {
-    // Most starts find it, and then write nothing: a metanode whose disk is full still starts.
+    // Only the first start writes, so that a metanode can start while its disk is full.
     let found = settings::find(&mut *store.read().await?, setting).await?;
     match found {
         Some(found) => Ok(found),
@@ -244,9 +244,9 @@ async fn keep(store: &Store, setting: Setting, fresh: String) -> Result<String, 
     }
 }
 
-/// In the form of AWS's: 20 capital letters and digits, and 40 characters of base64's alphabet
-/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html>), but without
-/// `+` and `/`, which shells and URLs mangle: log2(62^40) is 238 bits.
+/// Credentials in the form of AWS's: 20 capital letters and digits, and 40 characters of base64's alphabet
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html>), but without `+` and `/`, which
+/// shells and URLs mangle: log2(62^40) is 238 bits.
 fn generate_credentials(env: &Env) -> RootCredentials {
     const CAPITALS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     const ALPHANUMERICS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

@@ -1,4 +1,4 @@
-//! What a metanode promises about its start and its end.
+//! The promises of a metanode about its start and its end.
 
 use std::sync::Arc;
 
@@ -133,7 +133,7 @@ async fn health_is_open_and_events_are_for_those_who_know_the_secret() {
         metanode.root_credentials()
     );
 
-    // A stream of events must not hold up the end.
+    // A stream of events must not delay the shutdown.
     shutdown.cancel();
     assert_eq!(server.await.unwrap().cut, 0);
     assert!(answer.chunk().await.unwrap().is_none());

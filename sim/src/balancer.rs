@@ -10,7 +10,7 @@ use crate::node::{id_of, number_of};
 use crate::soft_state::{Purpose, Round};
 
 impl Cluster {
-    /// Something changed: the balance is to be looked at.
+    /// Schedules a look at the balance, because something changed.
     pub(crate) fn wake_balance(&mut self) {
         if self.config.balancing && self.soft_state.balance_at.is_none() {
             self.balance_in(self.config.balance_interval);
@@ -44,12 +44,13 @@ impl Cluster {
             let ready_in = self.soft_state.balance_throttle.ready_at().saturating_sub(self.now);
             self.balance_in(ready_in.max(1));
         } else if round.moves > 0 && self.soft_state.balance_at.is_none() {
-            // The next round sees what this one did. One that did nothing rests until something changes.
+            // The next round sees what this one did. After a round without moves, balancing rests until something
+            // changes.
             self.balance_in(self.config.balance_interval);
         }
     }
 
-    /// Orders moves as far as the rate allows; whether the round is at its end.
+    /// Orders moves as far as the rate allows. Returns whether the round has ended.
     fn go_on(&mut self, round: &mut Round) -> bool {
         while let Some(source) = round.balance.sources.get(round.at).copied() {
             let after = round.through.map_or(Bound::Unbounded, Bound::Excluded);

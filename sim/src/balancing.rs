@@ -1,4 +1,4 @@
-//! A cluster that gets new, empty nodes: how it is balanced with the knowledge of moves under way, and without.
+//! A cluster that gets new, empty nodes, balanced with moves under way in the prediction, and without.
 
 use crate::cluster::Cluster;
 use crate::config::{Config, DAY, Millis};
@@ -7,24 +7,24 @@ use rand::RngExt;
 
 const MIB: u64 = 1 << 20;
 
-/// How it went.
+/// The result of balancing.
 #[derive(Clone, Debug)]
 pub struct Balanced {
-    /// What was done.
+    /// The work that was done.
     pub tally: Tally,
-    /// Bytes above the mean at the beginning: at least this many have to move until all nodes are alike.
+    /// Bytes above the mean in the beginning. At least as many have to move to make all nodes equal.
     pub least: u64,
-    /// Whether it came to rest.
+    /// Whether the cluster came to rest.
     pub rests: bool,
     /// How long it took.
     pub took: Millis,
-    /// How many nodes are beyond the threshold in the end.
+    /// The number of nodes beyond the threshold in the end.
     pub outside: u32,
-    /// What must not have happened.
+    /// The promises that were broken.
     pub violations: Vec<crate::promise::Violation>,
 }
 
-/// Fills `nodes` nodes with `blocks` blocks, adds `new` empty nodes, and lets them be balanced for `time` at the longest.
+/// Fills `nodes` nodes with `blocks` blocks, adds `new` empty nodes, and balances the cluster for at most `time`.
 pub fn add_nodes(
     seed: u64,
     nodes: usize,

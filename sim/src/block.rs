@@ -2,48 +2,48 @@
 
 use crate::config::Millis;
 
-/// A block, as the metanode's tables have it.
+/// A block, as in the metanode's tables.
 #[derive(Clone, Debug)]
 pub struct Block {
     /// Its length in bytes.
     pub length: u64,
     /// How many replicas it should have.
     pub replication: u32,
-    /// Who has one, and whether it is good as far as is known.
+    /// The nodes that have a replica, and whether no report said that it is corrupt.
     pub holders: Vec<(usize, bool)>,
-    /// Who is to delete one.
+    /// The nodes that have to delete a replica.
     pub doomed: Vec<usize>,
-    /// Where its life stands.
+    /// The stage of its life.
     pub life: Life,
-    /// Nature took its last good replica.
+    /// Whether nature took its last good replica.
     pub lost: bool,
-    /// Where balancing moved it.
+    /// The nodes that balancing moved it to.
     pub moved_to: Vec<usize>,
 }
 
-/// Where a block's life stands.
+/// The stages of a block's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
-    /// Being written: the metanode does not know it yet.
+    /// It is being written, and the metanode does not know it yet.
     Granted,
-    /// There.
+    /// It is committed.
     Committed {
-        /// Since when.
+        /// The time of its commit.
         at: Millis,
     },
-    /// Deleted, its replicas kept for the grace period.
+    /// It is deleted, and its replicas are kept for the grace period.
     Retired,
-    /// Its replicas are being deleted, or are.
+    /// Its replicas are being deleted, or are deleted.
     Purged,
 }
 
 impl Block {
-    /// Whether its replicas are to be kept at their number.
+    /// Whether its replicas are kept at its replication.
     pub fn is_kept(&self) -> bool {
         matches!(self.life, Life::Committed { .. } | Life::Retired)
     }
 
-    /// Who has a good replica, as far as is known.
+    /// The nodes that have a good replica, according to the metanode.
     pub fn good(&self) -> impl Iterator<Item = usize> + '_ {
         self.holders.iter().filter(|(_, good)| *good).map(|(node, _)| *node)
     }

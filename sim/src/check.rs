@@ -1,5 +1,5 @@
-//! What must hold at every command, and when a cluster is left alone. Says so in its own words, without the
-//! planner's, so that a mistake there is not repeated here.
+//! Checks of what must hold at every command, and when a cluster is left alone. They do not use the planner's code, so
+//! that a mistake there is not repeated here.
 
 use cairn_planner::NodeView;
 use cairn_planner::balance::Move;
@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::node::{id_of, number_of};
 use crate::promise::{Promise, Violation, distances};
 
-/// After so many nothing is learned from more.
+/// Upper limit of violations that are kept; more would show nothing new.
 const VIOLATIONS_MAX: usize = 100;
 
 impl Cluster {
@@ -20,7 +20,7 @@ impl Cluster {
         }
     }
 
-    /// A copy is ordered.
+    /// Checks the order of a copy.
     pub(crate) fn check_order(&mut self, block: usize, target: usize, sources: &[NodeId]) {
         let it = &self.blocks[block];
         let holds = it.holders.iter().any(|(holder, _)| *holder == target);
@@ -38,8 +38,8 @@ impl Cluster {
         }
     }
 
-    /// Replicas are dropped: as many good ones as the factor says must remain on nodes in service that are
-    /// alive for sure; for bad ones, a good one on a live node.
+    /// Checks drops of replicas. If a good one is dropped, as many good ones as the replication must remain on reliable
+    /// nodes in service. If a bad one is dropped, a good one must be on a live node.
     pub(crate) fn check_drops(&mut self, block: usize, drops: &[usize]) {
         let it = &self.blocks[block];
         let remains = |node: &usize| !drops.contains(node);
@@ -58,7 +58,7 @@ impl Cluster {
         }
     }
 
-    /// A replica is erased: another good one is on some disk.
+    /// Checks the deletion of a replica: another good one must be on some disk.
     pub(crate) fn check_deletion(&mut self, number: usize, node: usize) {
         let block = &self.blocks[number];
         if !block.is_kept() || block.lost || !self.nodes[node].has_good(number) {
@@ -70,8 +70,8 @@ impl Cluster {
         }
     }
 
-    /// A block moves: from above the mean to below it, and not so that the two change places, unless both
-    /// are much nearer to the mean then.
+    /// Checks a move: it must go from above the mean to below it. It must not make the two nodes change places, unless
+    /// both are much nearer to the mean then.
     pub(crate) fn check_move(&mut self, block: usize, planned: &Move) {
         let length = self.blocks[block].length as f64;
         let distances = distances(&self.view);
@@ -86,7 +86,7 @@ impl Cluster {
         }
     }
 
-    /// What is wrong with a cluster that has come to rest.
+    /// Checks a cluster that has come to rest.
     pub fn check_rest(&mut self) {
         let mut wrong = Vec::new();
         for number in 0..self.blocks.len() {
@@ -122,7 +122,7 @@ impl Cluster {
         (!done).then(|| format!("block {number} is not done: {block:?}"))
     }
 
-    /// Two replicas more in one zone than in another that has a node for one.
+    /// Finds a zone that has two replicas more than another zone with a node for one.
     fn crowded(&self, number: usize) -> Option<String> {
         let block = &self.blocks[number];
         if !block.is_kept() || block.lost {
@@ -138,7 +138,7 @@ impl Cluster {
         Some(format!("block {number} could have a copy on node {} instead", number_of(better.node)))
     }
 
-    /// A move that could still be made although a node is beyond the threshold.
+    /// Finds a move that could still be made although a node is beyond the threshold.
     fn unbalanced(&self) -> Option<String> {
         let distances = distances(&self.view);
         let total: f64 = distances.iter().map(|(node, _)| node.predicted_used as f64).sum();
@@ -146,7 +146,7 @@ impl Cluster {
         let band = |node: &NodeView| {
             total / capacity * node.capacity as f64 * f64::from(self.config.threshold_permille) / 1_000.0
         };
-        // A byte more than that, for the planner counts in whole bytes.
+        // Two bytes of tolerance, because the planner counts in whole bytes.
         let outside = |node: &NodeView, distance: f64| distance.abs() > band(node) + 2.0;
         for (from, above) in distances.iter().filter(|(_, distance)| *distance > 0.0) {
             for (to, below) in distances.iter().filter(|(_, distance)| *distance < 0.0) {
@@ -182,8 +182,8 @@ impl Cluster {
     }
 }
 
-/// Whether a block may move between nodes that are so far above and below their shares. `slack` bytes more,
-/// or less, than just so: the planner rounds.
+/// Whether a block may move between nodes that are this far above and below their shares. `slack` is a tolerance in
+/// bytes, positive or negative, because the planner rounds.
 fn allows(from: &NodeView, above: f64, to: &NodeView, below: f64, length: f64, slack: f64) -> bool {
     let (given, taken) = (from.predicted_used as f64 - length, to.predicted_used as f64 + length);
     let passes = taken / to.capacity as f64 > given / from.capacity as f64 + slack * 1e-12;

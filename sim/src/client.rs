@@ -8,7 +8,7 @@ use crate::events::Event;
 use crate::node::number_of;
 
 impl Cluster {
-    /// A block is written.
+    /// Writes a block.
     pub fn write(&mut self, length: u64, replication: u32) {
         let demand = Demand { bytes: length, copies: replication, holders: &[], exclude: &[] };
         let targets = place(&self.view, &demand, &mut self.rng);
@@ -35,7 +35,7 @@ impl Cluster {
         self.later(delay, Event::Written { block: number, targets });
     }
 
-    /// How many replicas a write needs.
+    /// The number of replicas that a write needs.
     fn needed(&self, replication: u32) -> usize {
         self.view.attainable(self.config.min_replicas.min(replication)) as usize
     }
@@ -71,7 +71,7 @@ impl Cluster {
         }
     }
 
-    /// A block is deleted.
+    /// Deletes a block.
     pub fn delete(&mut self, number: usize) {
         if !matches!(self.blocks[number].life, Life::Committed { .. }) {
             return;

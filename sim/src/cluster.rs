@@ -17,13 +17,13 @@ use crate::promise::Violation;
 use crate::soft_state::SoftState;
 use crate::tally::Tally;
 
-/// Up to so many nodes it is worth it to measure the imbalance after every event.
+/// Upper limit of nodes for which the imbalance is measured after every event; beyond it that takes too long.
 const MEASURED_NODES_MAX: usize = 64;
 
 /// A simulated block store.
 #[derive(Debug)]
 pub struct Cluster {
-    /// What stays the same.
+    /// The configuration, which stays the same.
     pub config: Config,
     /// The time.
     pub now: Millis,
@@ -31,20 +31,20 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     /// All blocks that there ever were, by number.
     pub blocks: Vec<Block>,
-    /// What the metanode forgets.
+    /// The state that the metanode loses in a restart.
     pub soft_state: SoftState,
-    /// What happened.
+    /// Counts of what happened and what was done.
     pub tally: Tally,
-    /// What must not have happened.
+    /// The promises that were broken.
     pub violations: Vec<Violation>,
     pub(crate) view: ClusterView,
     pub(crate) rng: StdRng,
     pub(crate) events: Events,
-    /// Counts the metanode's starts.
+    /// The number of the metanode's starts.
     pub(crate) process: u32,
-    /// How far all nodes together are above the mean, in bytes.
+    /// The sum over all nodes above the mean of their distance from it, in bytes.
     excess: u64,
-    /// Whether that must be computed again.
+    /// Whether that sum has to be measured again.
     pub(crate) unmeasured: bool,
 }
 
@@ -81,8 +81,7 @@ impl Cluster {
         self.now = self.now.max(end);
     }
 
-    /// Lets time pass until nothing is left to happen; whether that came before `end`, and within
-    /// `events_max` events.
+    /// Lets time pass until no event is left. Returns whether that came before `end`, and within `events_max` events.
     pub fn run_until_quiet(&mut self, end: Millis, events_max: u64) -> bool {
         let last = self.tally.events + events_max;
         while let Some(at) = self.events.next_at() {
@@ -106,7 +105,7 @@ impl Cluster {
         }
     }
 
-    /// Computes again how far nodes are above the mean. Returns by how much the sum rose.
+    /// Measures the sum of the nodes' distances above the mean. Returns by how much it rose.
     pub(crate) fn measure(&mut self) -> u64 {
         if !std::mem::take(&mut self.unmeasured) || self.nodes.len() > MEASURED_NODES_MAX {
             return 0;
@@ -141,12 +140,12 @@ impl Cluster {
         self.events.push(self.now + delay, event);
     }
 
-    /// Until a node's next heartbeat.
+    /// The time until a node's next heartbeat.
     pub(crate) fn heartbeat(&mut self) -> Millis {
         self.rng.random_range(0..=self.config.heartbeat)
     }
 
-    /// Adds a node without an event: for the time before history begins.
+    /// Adds a node without an event, before the history begins.
     pub(crate) fn place_node(&mut self, zone: Option<Arc<str>>, volumes: &[u64]) -> usize {
         let number = self.nodes.len();
         self.nodes.push(Node::new(number, zone, volumes));
@@ -154,7 +153,7 @@ impl Cluster {
         number
     }
 
-    /// A node changed: decisions are to see it.
+    /// Updates the view of decisions after a node changed.
     pub(crate) fn refresh(&mut self, node: usize) {
         let Some(node) = self.nodes.get(node).filter(|node| node.known.registered) else { return };
         self.view.set(node.view(self.now, self.config.move_intents));
@@ -162,8 +161,7 @@ impl Cluster {
         self.wake_balance();
     }
 
-    /// A node came to be worth more, or less, than before: its blocks are to be looked at, and those that
-    /// wait for nodes.
+    /// Queues a node's blocks after its state changed, and the blocks that wait for nodes.
     pub(crate) fn changed(&mut self, node: usize) {
         self.refresh(node);
         for block in self.nodes[node].known.held.clone() {
@@ -172,7 +170,7 @@ impl Cluster {
         self.wake_stuck();
     }
 
-    /// Looks at every block.
+    /// Queues every block.
     pub fn sweep(&mut self) {
         for block in 0..self.blocks.len() {
             self.dirty(block);
@@ -212,14 +210,14 @@ impl Cluster {
         self.wake_work(self.now);
     }
 
-    /// Blocks that wait for nodes are looked at again.
+    /// Queues the blocks that wait for nodes.
     pub(crate) fn wake_stuck(&mut self) {
         for block in std::mem::take(&mut self.soft_state.stuck) {
             self.dirty(block);
         }
     }
 
-    /// A good replica is at a node, as the node says.
+    /// Adds a replica that a node reported.
     pub(crate) fn add_holder(&mut self, number: usize, node: usize, good: bool) {
         let block = &mut self.blocks[number];
         let known = &mut self.nodes[node].known;
@@ -240,7 +238,7 @@ impl Cluster {
         self.dirty(number);
     }
 
-    /// A replica is not at a node any more, or was never.
+    /// Removes a replica that a node does not have.
     pub(crate) fn remove_holder(&mut self, number: usize, node: usize) {
         self.blocks[number].holders.retain(|(holder, _)| *holder != node);
         self.nodes[node].known.held.remove(&number);

@@ -1,4 +1,4 @@
-//! Copies and deletions on their way to the nodes and back.
+//! Copies and deletions on their way to the nodes, and their results.
 
 use cairn_types::id::NodeId;
 use cairn_types::node::NodeState;
@@ -10,7 +10,7 @@ use crate::node::number_of;
 use crate::soft_state::{Intent, Purpose};
 
 impl Cluster {
-    /// A copy is ordered. The planner has counted it into what is under way.
+    /// Orders a copy. The planner counted it as under way already.
     pub(crate) fn order(&mut self, block: usize, target: usize, sources: Vec<NodeId>, purpose: Purpose) {
         self.check_order(block, target, &sources);
         let length = self.blocks[block].length;
@@ -42,7 +42,7 @@ impl Cluster {
         self.events.push(end, Event::Copied(Copied { intent: id, block, target, epoch, sources, purpose }));
     }
 
-    /// A copy is not under way any more.
+    /// Ends a copy, so that it is not under way any more.
     fn finish(&mut self, id: u64) -> Option<Intent> {
         let intent = self.soft_state.intents.remove(&id)?;
         if let Some(others) = self.soft_state.by_block.get_mut(&intent.block) {
@@ -68,7 +68,8 @@ impl Cluster {
         Some(intent)
     }
 
-    /// A copy was not made: if it was a move, the block stays where it is.
+    /// Ends a copy that was not made. If it was a move, the block stays on its source. Returns whether it was under
+    /// way.
     fn give_up(&mut self, id: u64) -> bool {
         let Some(intent) = self.finish(id) else { return false };
         if let Purpose::Move { source } = intent.purpose {
@@ -78,7 +79,7 @@ impl Cluster {
         true
     }
 
-    /// A block does not leave a node any more, or has left it.
+    /// Ends the move of a block off a node, because the block stays or its replica is gone.
     pub(crate) fn stays(&mut self, block: usize, node: usize) {
         let Some(leaving) = self.soft_state.leaving.get_mut(&block) else { return };
         let Some(at) = leaving.iter().position(|leaves| *leaves == node) else { return };
@@ -92,11 +93,11 @@ impl Cluster {
         self.refresh(node);
     }
 
-    /// All copies that a node was told to make are given up.
+    /// Drops all copies that a node was ordered to make.
     pub(crate) fn forget_intents(&mut self, target: usize) {
         let of_target = self.soft_state.intents.iter().filter(|(_, intent)| intent.target == target);
         for id in of_target.map(|(id, _)| *id).collect::<Vec<_>>() {
-            // It may still be made, if it is only to the metanode that the node is new.
+            // The copy may still be made, if the node did not restart and is only new to the metanode.
             self.tally.cause.forgotten +=
                 self.soft_state.intents.get(&id).map_or(0, |intent| self.blocks[intent.block].length);
             self.give_up(id);
@@ -105,7 +106,7 @@ impl Cluster {
 
     pub(crate) fn deadline(&mut self, id: u64) {
         if let Some(intent) = self.soft_state.intents.get(&id) {
-            // It may still be made, after another one was ordered.
+            // The copy may still be made, after another one was ordered.
             self.tally.cause.forgotten += self.blocks[intent.block].length;
             self.tally.failed += 1;
             self.give_up(id);
@@ -122,7 +123,7 @@ impl Cluster {
         let had = self.nodes[target].disk.contains_key(&block);
         let done = bad.is_ok() && self.nodes[target].store(block, length);
         if done {
-            // A node that has the block already says so at once.
+            // A node that has the block already reports success at once.
             let bytes = if had { 0 } else { length };
             self.tally.count(purpose, bytes);
             if let Purpose::Move { source } = purpose {
@@ -138,7 +139,7 @@ impl Cluster {
             self.found_bad(node, block);
         }
         let known = &self.nodes[target].known;
-        // To a metanode that does not know the node, it tells when it has registered.
+        // A metanode that does not know the node learns of the replica when the node has registered.
         if known.registered && known.present && known.state != NodeState::Dead {
             if done {
                 self.finish(intent);
@@ -151,7 +152,8 @@ impl Cluster {
         self.refresh(target);
     }
 
-    /// Reads a block from the first of the sources that has it; answers whose replicas were found to be bad.
+    /// Reads a block from the first of the sources that has a good replica. Returns the nodes whose replicas were found
+    /// bad, as an error if none was good.
     fn read(&self, block: usize, sources: &[NodeId]) -> Result<Vec<usize>, Vec<usize>> {
         let mut bad = Vec::new();
         for source in sources.iter().map(|source| number_of(*source)) {
@@ -165,7 +167,7 @@ impl Cluster {
         Err(bad)
     }
 
-    /// A replica is to be deleted.
+    /// Queues a replica for deletion.
     pub(crate) fn doom(&mut self, block: usize, node: usize) {
         self.remove_holder(block, node);
         self.stays(block, node);
@@ -201,7 +203,7 @@ impl Cluster {
         }
     }
 
-    /// A deletion is done, or not needed any more.
+    /// Drops a deletion that is done, or not needed any more.
     pub(crate) fn forget_deletion(&mut self, block: usize, node: usize) {
         self.blocks[block].doomed.retain(|doomed| *doomed != node);
         let length = self.blocks[block].length;
@@ -210,7 +212,7 @@ impl Cluster {
             known.outgoing -= length;
         }
         self.refresh(node);
-        // There is free space now: a block may have waited for it.
+        // A block may have waited for the space that is free now.
         self.wake_stuck();
     }
 }

@@ -1,4 +1,4 @@
-//! How fast, how large and how patient a simulated cluster is.
+//! The configuration of a simulated cluster: rates, sizes and times.
 
 /// Milliseconds, of simulated time.
 pub type Millis = u64;
@@ -12,24 +12,24 @@ pub const HOUR: Millis = 60 * MINUTE;
 /// One day.
 pub const DAY: Millis = 24 * HOUR;
 
-/// What is the same for a cluster's whole life. The defaults are those of a real metanode.
+/// The settings of a cluster. The defaults are those of a real metanode.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// Between two heartbeats: each message waits for the next one.
+    /// The interval of heartbeats. Each message waits for the next one.
     pub heartbeat: Millis,
-    /// Silence that makes a node stale.
+    /// Time without contact after which a node is stale.
     pub stale_after: Millis,
-    /// Silence that makes a node dead.
+    /// Time without contact after which a node is dead.
     pub dead_after: Millis,
     /// How long a deleted block's replicas are kept.
     pub garbage_grace: Millis,
-    /// The deadline of a command, after which it is planned again.
+    /// Time after which a command is planned again.
     pub command_deadline: Millis,
-    /// A bad replica is found within this.
+    /// Time within which a bad replica is found.
     pub scrub_period: Millis,
-    /// After a failed copy the block rests for so long.
+    /// Time that a block waits after a failed copy.
     pub setback: Millis,
-    /// How long the balance is left alone before it is looked at again.
+    /// Time between two rounds of balancing.
     pub balance_interval: Millis,
     /// Bytes a second that one node reads or writes for copies.
     pub bandwidth: u64,
@@ -39,15 +39,15 @@ pub struct Config {
     pub drain_rate: u64,
     /// Bytes a second that balancing moves in the whole cluster.
     pub balance_rate: u64,
-    /// Bytes that one node may be copying at once.
+    /// Bytes that one node may be copying at the same time.
     pub in_flight: u64,
-    /// How far from the mean utilisation a node may be, in thousandths of the mean.
+    /// How far a node's utilisation may differ from the mean, in thousandths of the mean.
     pub threshold_permille: u32,
-    /// Replicas that a write needs to be acknowledged, where there are nodes enough.
+    /// Replicas that a write needs to be acknowledged, if there are enough nodes.
     pub min_replicas: u32,
-    /// Whether predicted utilisation knows of moves under way.
+    /// Whether predicted utilisation includes moves under way.
     pub move_intents: bool,
-    /// Whether the balance is kept at all.
+    /// Whether the cluster is balanced.
     pub balancing: bool,
 }
 

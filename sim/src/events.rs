@@ -1,4 +1,4 @@
-//! What happens, and when.
+//! Events, ordered by time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -20,43 +20,43 @@ pub(crate) struct Copied {
     pub(crate) purpose: Purpose,
 }
 
-/// Something that happens.
+/// An event.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    /// A node sent nothing for so long.
+    /// A node was without contact for the time after which it is stale, or dead.
     ContactLost { node: usize, epoch: u32, process: u32, state: NodeState },
-    /// A node registers and tells what it has.
+    /// A node registers and reports its replicas.
     Register { node: usize, epoch: u32 },
-    /// A node is through with a copy.
+    /// A node has ended a copy, with or without success.
     Copied(Copied),
-    /// A copy should have been made by now.
+    /// The deadline of a copy has passed.
     Deadline { intent: u64 },
     /// A node has deleted a replica.
     Deleted { node: usize, epoch: u32, block: usize },
-    /// A write has come to its targets.
+    /// A write has reached its targets.
     Written { block: usize, targets: Vec<usize> },
-    /// A deleted block's time is over.
+    /// The grace period of a deleted block is over.
     Purge { block: usize },
-    /// The scrubber has come to a bad replica.
+    /// A scrub has found a bad replica.
     Scrubbed { node: usize, block: usize },
-    /// A node tells of a volume that broke.
+    /// A node reports a broken volume.
     VolumeTold { node: usize, epoch: u32 },
     /// A maintenance is over.
     MaintenanceEnds { node: usize, until: Millis },
     /// A node is not suspect any more.
     DoubtEnds { node: usize },
-    /// A block has rested after a failed copy.
+    /// The wait of a block after a failed copy is over.
     Look { block: usize },
-    /// The metanode looks at its queues.
+    /// The metanode examines the blocks in its queues.
     Work { process: u32 },
-    /// The metanode looks at the balance.
+    /// The metanode examines the balance.
     Balance { process: u32 },
 }
 
 #[derive(Debug)]
 struct Entry {
     at: Millis,
-    /// Events of the same moment come in the order in which they were thought of.
+    /// Events of the same time are handled in the order in which they were added.
     order: u64,
     event: Event,
 }
@@ -81,7 +81,7 @@ impl Ord for Entry {
     }
 }
 
-/// What is to happen, the next first.
+/// The future events, the next first.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     heap: BinaryHeap<Reverse<Entry>>,

@@ -1,4 +1,4 @@
-//! Random histories of small clusters: everything happens that can happen, and then they are left alone.
+//! Random histories of small clusters: every kind of event happens, and then the cluster is left alone.
 
 use std::sync::Arc;
 
@@ -12,29 +12,29 @@ use crate::tally::Tally;
 
 const MIB: u64 = 1 << 20;
 
-/// Time for a cluster that is left alone to come to rest. Its bytes are copied within the hour at the
-/// slowest rate; the rest is left for what fails and is tried again.
+/// Time for a cluster that is left alone to come to rest. At the slowest rate its bytes are copied within the hour; the
+/// rest is for copies that fail and are repeated.
 const REST_MAX: Millis = 2 * DAY;
 
-/// Events in that time: a cluster that does something for ever would do more.
+/// Events within that time. A cluster that never comes to rest would have more.
 const REST_EVENTS_MAX: u64 = 200_000;
 
-/// More nodes than any history needs.
+/// Upper limit of nodes; no history needs as many.
 const NODES_MAX: usize = 60;
 
-/// How a history ended.
+/// The end of a history.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The seed that it came from.
+    /// The seed of the history.
     pub seed: u64,
-    /// What was done.
+    /// Counts of what happened and what was done.
     pub tally: Tally,
-    /// What must not have happened.
+    /// The promises that were broken.
     pub violations: Vec<Violation>,
 }
 
 impl Outcome {
-    /// The first promise that was broken, if one was, with the seed to see it again.
+    /// The first promise that was broken, if any, with the seed that shows it again.
     pub fn first_violation(&self) -> Option<String> {
         let violation = self.violations.first()?;
         let promise = violation.promise;
@@ -42,7 +42,7 @@ impl Outcome {
     }
 }
 
-/// Lives through the history of this seed.
+/// Runs the history of this seed.
 pub fn live(seed: u64) -> Outcome {
     let mut history = History::new(seed);
     for _ in 0..history.acts {
@@ -58,11 +58,12 @@ pub fn live(seed: u64) -> Outcome {
     Outcome { seed, tally: cluster.tally, violations: cluster.violations }
 }
 
-/// The bytes copied are in proportion to what gave cause to it.
+/// Checks that the copied bytes are in proportion to their causes.
 ///
-/// * Repair and drain: one copy for each replica that was lost, or that had to leave; and one more for each that
-///   the metanode could not know the end of, because it restarted or gave the command up.
-/// * Spread: a copy is put in a crowded zone when it is made, so there is at most one for each copy made.
+/// * Repair and drain: one copy for each replica that was lost, or that had to leave a node; and one more for each copy
+///   whose end the metanode could not know, because it restarted or gave the command up.
+/// * Spread: a replica lands in a crowded zone when it is made, so there is at most one copy for each replica that was
+///   made.
 /// * Balance: see [`BALANCE_FACTOR`].
 fn check_work(cluster: &mut Cluster) {
     let Tally { cause, repaired, drained, spread, moved, written, .. } = cluster.tally;
@@ -81,12 +82,12 @@ fn check_work(cluster: &mut Cluster) {
     }
 }
 
-/// Bytes that may be moved for each byte by which a node rose above the mean.
+/// Upper limit of bytes that are moved for each byte by which a node rose above the mean.
 ///
-/// A block that fits takes as much off what is above the mean as it is long: 1. One that is larger than what
-/// its source has too much, or its target too little, moves if both get nearer to the mean by half: then it
-/// takes off a third of its length at the least: 3. Between nodes of which the target does not become the fuller one
-/// it may be worth less, which is rare, as targets that lack most are preferred.
+/// A block that fits lowers the sum of distances above the mean by its length: factor 1. A block that is larger than
+/// what its source has too much, or its target too little, moves if both get nearer to the mean by half; then it lowers
+/// the sum by at least a third of its length: factor 3. Between nodes of which the target does not become the fuller
+/// one, a move may lower it by less. That is rare, because targets that are furthest below the mean are preferred.
 pub const BALANCE_FACTOR: f64 = 3.0;
 
 struct History {
@@ -132,14 +133,14 @@ impl History {
         self.cluster.write(length, replication);
     }
 
-    /// A node, if there is one of this kind.
+    /// A random node of this kind, if there is one.
     fn some_node(&mut self, kind: impl Fn(&crate::node::Node) -> bool) -> Option<usize> {
         let nodes = self.cluster.nodes.iter().filter(|node| node.known.registered && kind(node));
         let numbers: Vec<usize> = nodes.map(|node| node.number).collect();
         numbers.choose(&mut self.cluster.rng).copied()
     }
 
-    /// Lets a while pass, then something happens.
+    /// Lets some time pass, and then one random event happen.
     fn act(&mut self) {
         let pause = self.cluster.rng.random_range(0..=self.pause * 2);
         self.cluster.run_until(self.cluster.now + pause);
@@ -214,8 +215,8 @@ impl History {
         }
     }
 
-    /// Ends the history: destroyed replicas are removed, all nodes that can return do, new nodes are added until there
-    /// are enough, and nothing more fails.
+    /// Leaves the cluster alone: lost blocks are deleted, all nodes that can come back do, new nodes join until there
+    /// are enough, and nothing else happens.
     fn leave_alone(&mut self) {
         let nodes = || 0..;
         for block in 0..self.cluster.blocks.len() {
@@ -238,7 +239,7 @@ impl History {
         self.enlarge();
         self.cluster.tally.cause.unbalanced += self.cluster.measure();
         self.rest("there were enough nodes");
-        // Zones may have filled a node to the brim that is the only one left for a block.
+        // Because of the zones, a full node may be the only one left for a block.
         while !self.cluster.soft_state.stuck.is_empty() && self.cluster.nodes.len() < NODES_MAX {
             let (zone, volumes) = self.new_node();
             self.cluster.join(zone, &volumes);
@@ -264,7 +265,7 @@ impl History {
         }
     }
 
-    /// New nodes come until each block can have its replicas, and a third of the space stays free.
+    /// Adds nodes until each block can have its replicas, and a third of the space is free.
     fn enlarge(&mut self) {
         loop {
             let serving = self.cluster.nodes.iter().filter(|node| node.is_sure(self.cluster.now));

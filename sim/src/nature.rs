@@ -1,9 +1,9 @@
-//! What befalls nodes and disks.
+//! Failures of nodes and disks.
 //!
-//! Nature is allowed to be cruel, but not to make promises void: it takes a copy only if another good one
-//! remains, and if the replicas that are gone without the metanode knowing are fewer than the block's factor.
-//! Otherwise the best of planners would drop the last good one for three that it cannot know to be gone.
-//! Blocks of a single replica are exempt; they are lost then, and nothing is expected of them any more.
+//! Failures are limited so that they do not make the promises impossible to keep. A replica is taken only if another
+//! good one remains, and if the replicas that are gone without the metanode's knowledge are fewer than the block's
+//! replication. Otherwise even a perfect planner would drop the last good replica in favour of three that it cannot
+//! know to be gone. Blocks of a single replica are exempt; they are then lost, and no promise applies to them any more.
 
 use cairn_types::node::NodeState;
 use rand::RngExt;
@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::events::Event;
 
 impl Cluster {
-    /// A node stops, with its disks as they are.
+    /// Stops a node; its disks stay as they are.
     pub fn crash(&mut self, node: usize) {
         if !self.nodes[node].up {
             return;
@@ -23,7 +23,7 @@ impl Cluster {
         self.lose_contact(node);
     }
 
-    /// A node sends nothing from now on, as long as it does not come back.
+    /// Schedules the loss of contact with a node that sends nothing from now on.
     pub(crate) fn lose_contact(&mut self, node: usize) {
         let (epoch, process) = (self.nodes[node].epoch, self.process);
         let silences =
@@ -33,7 +33,7 @@ impl Cluster {
         }
     }
 
-    /// A node that stopped starts again.
+    /// Starts a node that stopped.
     pub fn come_back(&mut self, node: usize) {
         if self.nodes[node].up || self.nodes[node].lost {
             return;
@@ -45,7 +45,7 @@ impl Cluster {
         self.later(delay, Event::Register { node, epoch });
     }
 
-    /// A node is lost with all of its disks, if nature may.
+    /// Loses a node with all of its disks, if the limits of failures allow it. Returns whether they did.
     pub fn lose(&mut self, node: usize) -> bool {
         let held: Vec<usize> = self.nodes[node].known.held.iter().copied().collect();
         if self.nodes[node].lost || !held.iter().all(|block| self.may_take(*block, node)) {
@@ -65,7 +65,7 @@ impl Cluster {
         true
     }
 
-    /// Some bytes of a replica turn over, if nature may.
+    /// Damages a replica, if the limits of failures allow it.
     pub fn corrupt(&mut self, node: usize, block: usize) {
         if self.nodes[node].lost || !self.may_take(block, node) {
             return;
@@ -77,7 +77,8 @@ impl Cluster {
         self.scrub_later(node, block);
     }
 
-    /// A volume breaks, if nature may. The last one of a node does not: that is to lose the node.
+    /// Breaks a volume, if the limits of failures allow it. The last volume of a node never breaks: that would be the
+    /// loss of the node.
     pub fn break_volume(&mut self, node: usize, volume: usize) {
         let running = self.nodes[node].volumes.iter().filter(|volume| !volume.broken).count();
         let there = self.nodes[node].volumes.get(volume).is_some_and(|volume| !volume.broken);
@@ -98,7 +99,7 @@ impl Cluster {
         self.later(delay, Event::VolumeTold { node, epoch });
     }
 
-    /// Whether nature may take this copy.
+    /// Whether the limits of failures allow this replica to be taken.
     fn may_take(&self, number: usize, node: usize) -> bool {
         let block = &self.blocks[number];
         if block.lost || !block.is_kept() || block.replication == 1 || !self.nodes[node].has_good(number) {
@@ -110,7 +111,7 @@ impl Cluster {
         remain && unknown + 1 < block.replication as usize
     }
 
-    /// Notes that nature takes this copy.
+    /// Records that this replica is taken.
     fn take(&mut self, number: usize, node: usize) {
         let has_good = self.nodes[node].has_good(number);
         let block = &mut self.blocks[number];
@@ -125,17 +126,17 @@ impl Cluster {
         self.later(delay, Event::Scrubbed { node, block });
     }
 
-    /// The node's scrubber reads a replica that is bad.
+    /// Handles a scrub that has read a bad replica.
     pub(crate) fn scrubbed(&mut self, node: usize, block: usize) {
         let known = &self.nodes[node].known;
         let heard = known.present && known.registered && known.state != NodeState::Dead;
-        // A node that is down reads it when it is back.
+        // A node that is down reads it again when it is back.
         if self.nodes[node].up && heard {
             self.found_bad(node, block);
         }
     }
 
-    /// A replica was found to be bad, by its node or by a reader.
+    /// Marks a replica as bad that its node or a reader found to be so.
     pub(crate) fn found_bad(&mut self, node: usize, block: usize) {
         let Some(stored) = self.nodes[node].disk.get_mut(&block) else { return };
         if stored.good || stored.quarantined {
@@ -150,7 +151,7 @@ impl Cluster {
         }
     }
 
-    /// The node tells that a volume broke.
+    /// Handles the report of a broken volume.
     pub(crate) fn volume_told(&mut self, node: usize, epoch: u32) {
         if self.nodes[node].up && self.nodes[node].epoch == epoch {
             self.merge_missing(node);
@@ -158,7 +159,7 @@ impl Cluster {
         }
     }
 
-    /// Forgets the replicas that a node does not have any more.
+    /// Removes the replicas that a node does not have any more.
     pub(crate) fn merge_missing(&mut self, node: usize) {
         let gone: Vec<usize> = {
             let node = &self.nodes[node];
@@ -181,7 +182,7 @@ impl Cluster {
         }
     }
 
-    /// The node's bad replicas are found sooner or later.
+    /// Schedules scrubs that find the node's bad replicas.
     pub(crate) fn scrub_again(&mut self, node: usize) {
         let unknown = self.nodes[node].disk.iter().filter(|(_, stored)| !stored.good && !stored.quarantined);
         for block in unknown.map(|(block, _)| *block).collect::<Vec<_>>() {

@@ -23,27 +23,27 @@ pub fn number_of(node: NodeId) -> usize {
 /// A replica on a disk.
 #[derive(Clone, Copy, Debug)]
 pub struct Stored {
-    /// In which volume.
+    /// Its volume.
     pub volume: usize,
-    /// Whether its bytes are what they were.
+    /// Whether its bytes are right.
     pub good: bool,
-    /// Whether it is known to be bad.
+    /// Whether it was found to be bad.
     pub quarantined: bool,
 }
 
 /// A data directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Volume {
-    /// Bytes that it holds.
+    /// Its size in bytes.
     pub capacity: u64,
-    /// Of those, in use.
+    /// The bytes in use.
     pub used: u64,
     /// Whether it is gone for good.
     pub broken: bool,
 }
 
 impl Volume {
-    /// Bytes that are left.
+    /// The free bytes.
     pub fn free(&self) -> u64 {
         self.capacity.saturating_sub(self.used)
     }
@@ -58,48 +58,48 @@ pub struct Node {
     pub zone: Option<Arc<str>>,
     /// Its data directories.
     pub volumes: Vec<Volume>,
-    /// What is on its disks.
+    /// The replicas on its disks, by block.
     pub disk: BTreeMap<usize, Stored>,
     /// Whether it runs.
     pub up: bool,
     /// Whether its disks are gone for good.
     pub lost: bool,
-    /// Counts its crashes and returns: what was told to an earlier one is forgotten.
+    /// The number of its crashes and returns. Messages to an earlier epoch are lost.
     pub epoch: u32,
-    /// When it is through with the copies that it has taken part in.
+    /// When it will have ended the copies that it takes part in.
     pub busy_until: Millis,
-    /// What the metanode knows of it.
+    /// The metanode's knowledge of it.
     pub known: Known,
 }
 
-/// What the metanode knows of a node.
+/// The metanode's knowledge of a node.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// Whether it is registered: it is, until an operator removes it.
+    /// Whether it is registered. It is, until an operator removes it.
     pub registered: bool,
-    /// Its state of life.
+    /// Whether it is live, stale or dead.
     pub state: NodeState,
-    /// What the operator wants of it.
+    /// Its administrative state.
     pub admin_state: AdminState,
-    /// Whether it sent anything since the metanode started.
+    /// Whether it has sent anything since the metanode started.
     pub present: bool,
-    /// Until when others are preferred.
+    /// Until when it is suspect.
     pub suspect_until: Millis,
-    /// Whether the node's commands fail again and again.
+    /// Whether its commands fail repeatedly.
     pub failing: bool,
     /// Blocks of which it has a replica, good or bad.
     pub held: BTreeSet<usize>,
-    /// Blocks that it was told to delete.
+    /// Blocks that it was ordered to delete.
     pub doomed: BTreeSet<usize>,
     /// Bytes that writes are about to use.
     pub reserved: u64,
     /// Bytes that copies are about to use.
     pub inbound: u64,
-    /// Of those, for moves.
+    /// The bytes of moves among them.
     pub moving_in: u64,
-    /// Bytes whose copies go once a move has arrived.
+    /// Bytes of replicas that are dropped when the moves under way have ended.
     pub moving_out: u64,
-    /// Bytes of `doomed`.
+    /// The bytes of the blocks in `doomed`.
     pub outgoing: u64,
 }
 
@@ -138,17 +138,17 @@ impl Node {
         self.volumes.iter().filter(|volume| !volume.broken)
     }
 
-    /// Bytes that it can hold.
+    /// The capacity of its good volumes, in bytes.
     pub fn capacity(&self) -> u64 {
         self.good_volumes().map(|volume| volume.capacity).sum()
     }
 
-    /// Bytes that it holds.
+    /// The used bytes of its good volumes.
     pub fn used(&self) -> u64 {
         self.good_volumes().map(|volume| volume.used).sum()
     }
 
-    /// Stores a replica; whether there was space.
+    /// Stores a replica. Returns whether there was space.
     pub(crate) fn store(&mut self, block: usize, length: u64) -> bool {
         if self.disk.contains_key(&block) {
             return true;
@@ -164,7 +164,7 @@ impl Node {
         }
     }
 
-    /// Removes a copy.
+    /// Removes a replica.
     pub(crate) fn erase(&mut self, block: usize, length: u64) {
         if let Some(stored) = self.disk.remove(&block)
             && let Some(volume) = self.volumes.get_mut(stored.volume)
@@ -173,7 +173,7 @@ impl Node {
         }
     }
 
-    /// Whether it has a replica whose bytes are right, be it up or down.
+    /// Whether it has a good replica on its disks, even if it is down.
     pub fn has_good(&self, block: usize) -> bool {
         !self.lost && self.disk.get(&block).is_some_and(|stored| stored.good)
     }
@@ -198,8 +198,8 @@ impl Node {
         }
     }
 
-    /// Whether a replica there is alive for sure and in service, as far as the metanode knows. Says again, in
-    /// its own words, what the planner has to respect.
+    /// Whether it is reliable, as far as the metanode knows. It repeats the planner's definition without using its
+    /// code, so that a mistake there is noticed.
     pub(crate) fn is_sure(&self, now: Millis) -> bool {
         let known = &self.known;
         known.registered

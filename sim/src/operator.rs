@@ -1,4 +1,4 @@
-//! What operators do with nodes, what the metanode notices of them, and its own restarts.
+//! Actions of operators on nodes, what the metanode notices of nodes, and its own restarts.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::events::Event;
 use crate::node::id_of;
 use crate::soft_state::SoftState;
 
-/// Up to so many nodes each node more or less is a matter for all blocks.
+/// Upper limit of nodes at which one node more or less may concern every block.
 const SMALL_MAX: usize = 16;
 
 fn until_of(admin_state: AdminState) -> Option<Millis> {
@@ -23,7 +23,7 @@ fn until_of(admin_state: AdminState) -> Option<Millis> {
 }
 
 impl Cluster {
-    /// A node sent nothing for the stale or dead time.
+    /// Handles a node that was without contact for the stale or dead time.
     pub(crate) fn contact_lost(&mut self, node: usize, epoch: u32, process: u32, state: NodeState) {
         let current = !self.nodes[node].up && self.nodes[node].epoch == epoch && self.process == process;
         if !current || !self.nodes[node].known.registered {
@@ -40,7 +40,7 @@ impl Cluster {
         self.changed(node);
     }
 
-    /// A node registers, and reports what it has.
+    /// Handles a node's registration and its report of all replicas.
     pub(crate) fn register(&mut self, node: usize, epoch: u32) {
         let current = self.nodes[node].up && self.nodes[node].epoch == epoch;
         if !current || !self.nodes[node].known.registered {
@@ -67,18 +67,19 @@ impl Cluster {
         self.changed(node);
     }
 
-    /// A new node comes.
+    /// Adds a new node.
     pub fn join(&mut self, zone: Option<Arc<str>>, volumes: &[u64]) -> usize {
         let before = self.view.nodes().len();
         let number = self.place_node(zone, volumes);
-        // Where there are fewer nodes than replicas wanted, one more copy is wanted now.
+        // Blocks with a replication above the number of nodes lack one more replica now.
         let more = self.blocks.iter().filter(|block| block.is_kept() && block.replication as usize > before);
         self.tally.cause.lost += more.map(|block| block.length).sum::<u64>();
         self.fewer_or_more_nodes();
         number
     }
 
-    /// In a small cluster, that may change what every block can have; in a large one, what some wait for.
+    /// Queues the blocks for which the number of nodes matters: in a small cluster all of them, in a large one those
+    /// that wait for nodes.
     fn fewer_or_more_nodes(&mut self) {
         if self.view.nodes().len() <= SMALL_MAX {
             self.sweep();
@@ -86,7 +87,7 @@ impl Cluster {
         self.wake_stuck();
     }
 
-    /// Everything is to be moved off a node.
+    /// Drains a node.
     pub fn drain(&mut self, node: usize) {
         let known = &mut self.nodes[node].known;
         if !known.registered || known.admin_state == AdminState::Draining {
@@ -99,7 +100,7 @@ impl Cluster {
         self.changed(node);
     }
 
-    /// A node is away for a while.
+    /// Puts a node into maintenance for some time.
     pub fn maintain(&mut self, node: usize, time: Millis) {
         if !self.nodes[node].known.registered {
             return;
@@ -119,7 +120,7 @@ impl Cluster {
         }
     }
 
-    /// A node is to take part in everything again.
+    /// Returns a node to service.
     pub fn serve(&mut self, node: usize) {
         if self.nodes[node].known.registered {
             self.end_duty(node);
@@ -128,7 +129,7 @@ impl Cluster {
         }
     }
 
-    /// Replicas on a node that died in maintenance are lost when that ends.
+    /// Counts the replicas on a node that died in maintenance as lost, because its maintenance ends.
     fn end_duty(&mut self, node: usize) {
         let known = &self.nodes[node].known;
         if until_of(known.admin_state).is_some() && known.state == NodeState::Dead {
@@ -136,7 +137,7 @@ impl Cluster {
         }
     }
 
-    /// A node that is lost, or drained, is removed from the tables; whether it was.
+    /// Removes a node that is lost or drained. Returns whether it was.
     pub fn remove(&mut self, node: usize) -> bool {
         let it = &self.nodes[node];
         let lost = it.lost && it.known.state == NodeState::Dead && until_of(it.known.admin_state).is_none();
@@ -168,20 +169,20 @@ impl Cluster {
         true
     }
 
-    /// A client could not reach a node: others are preferred for a while.
+    /// Makes a node suspect for a while, because a client could not reach it.
     pub fn doubt(&mut self, node: usize) {
         self.nodes[node].known.suspect_until = self.now + self.config.stale_after;
         self.later(self.config.stale_after, Event::DoubtEnds { node });
         self.refresh(node);
     }
 
-    /// What a node is told fails again and again, or does not any more.
+    /// Sets whether the node's commands fail repeatedly.
     pub fn set_failing(&mut self, node: usize, failing: bool) {
         self.nodes[node].known.failing = failing;
         self.changed(node);
     }
 
-    /// The metanode restarts: whatever was in memory only is gone.
+    /// Restarts the metanode, which loses its soft state.
     pub fn restart_metanode(&mut self) {
         self.tally.restarts += 1;
         let under_way = self.soft_state.intents.values().map(|intent| self.blocks[intent.block].length);

@@ -1,19 +1,19 @@
-//! The promises of the planner, and what breaks each. `check` has the checks.
+//! The promises of the planner. The module `check` checks them.
 
 use cairn_planner::{ClusterView, NodeView};
 use cairn_types::node::{AdminState, NodeState};
 
 use crate::config::Millis;
 
-/// What a promise is about.
+/// A promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Promise {
-    /// No command lowers a block below its factor.
+    /// No command lowers a block below its replication.
     Factor,
-    /// No node has two replicas, or is told to get one that it has, gets or deletes.
+    /// No node has two replicas of a block, or is ordered to make one that it has, gets or deletes.
     Distinct,
-    /// Left alone, everything comes to rest: each block at its factor, drained nodes empty, utilisation
-    /// within the threshold.
+    /// A cluster that is left alone comes to rest: each block has its replication, drained nodes are empty, and
+    /// utilisation is within the threshold.
     Rest,
     /// Work is in proportion to its cause.
     Work,
@@ -24,16 +24,16 @@ pub enum Promise {
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which.
+    /// The promise.
     pub promise: Promise,
-    /// When.
+    /// The time.
     pub at: Millis,
-    /// How.
+    /// The circumstances.
     pub text: String,
 }
 
-/// A node's predicted bytes above what it would hold at the mean, negative if below; for those that take
-/// part in balancing.
+/// For each node that takes part in balancing, its predicted bytes above what it would hold at the mean; negative if
+/// below.
 pub(crate) fn distances(view: &ClusterView) -> Vec<(&NodeView, f64)> {
     let takes_part = |node: &&NodeView| {
         node.state == NodeState::Live
@@ -47,7 +47,7 @@ pub(crate) fn distances(view: &ClusterView) -> Vec<(&NodeView, f64)> {
     nodes().map(|node| (node, node.predicted_used as f64 - used / capacity * node.capacity as f64)).collect()
 }
 
-/// By how much all nodes that are above the mean are above it, in bytes.
+/// The sum over all nodes above the mean of their distance from it, in bytes.
 pub(crate) fn excess(view: &ClusterView) -> u64 {
     distances(view).iter().map(|(_, distance)| distance.max(0.0)).sum::<f64>() as u64
 }

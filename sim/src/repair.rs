@@ -1,4 +1,4 @@
-//! The metanode's workers that look at single blocks: repair, drain, and the dropping of what is too much.
+//! The metanode's workers that examine single blocks: repair, drain, and the drops of surplus replicas.
 
 use cairn_planner::examine::{Need, Standing, examine};
 
@@ -8,7 +8,7 @@ use crate::events::Event;
 use crate::node::number_of;
 use crate::soft_state::Purpose;
 
-/// So many blocks that have to wait for busy nodes are passed over before the rest waits as well.
+/// Blocks that may be deferred because of busy nodes before the rest of the queue waits as well.
 const DEFERRED_MAX: usize = 64;
 
 impl Cluster {
@@ -20,7 +20,7 @@ impl Cluster {
         }
     }
 
-    /// Looks at the blocks in the queues, as far as the rates allow.
+    /// Examines the blocks in the queues, as far as the rates allow.
     pub(crate) fn work(&mut self, process: u32) {
         if process != self.process || self.soft_state.work_at != Some(self.now) {
             return;
@@ -57,7 +57,7 @@ impl Cluster {
         }
     }
 
-    /// Examines a block and has done what it needs.
+    /// Examines a block, and orders the copies and drops that it needs.
     fn look(&mut self, number: usize) {
         if !self.blocks[number].is_kept() {
             return;
@@ -90,8 +90,8 @@ impl Cluster {
         self.settle_moves(number);
     }
 
-    /// Moves whose copy has arrived are over once nothing is too much any more: the replica at their source
-    /// went, or another one did.
+    /// Ends the moves of a block whose copies were made once no replica is surplus: the one at the source was dropped,
+    /// or another one.
     fn settle_moves(&mut self, number: usize) {
         let block = &self.blocks[number];
         let moving = |intent: &crate::soft_state::Intent| matches!(intent.purpose, Purpose::Move { .. });

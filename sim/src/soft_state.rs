@@ -1,4 +1,4 @@
-//! What the metanode forgets when it restarts.
+//! The state that the metanode loses in a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use cairn_types::id::NodeId;
 
 use crate::config::Millis;
 
-/// Why bytes are copied.
+/// The purpose of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
     /// A block lacks replicas.
@@ -17,9 +17,9 @@ pub enum Purpose {
     Drain,
     /// A block has too many replicas in a zone.
     Spread,
-    /// A node is too full: the block's copy there goes afterwards.
+    /// A node is too full; the block's replica there is dropped afterwards.
     Move {
-        /// That node.
+        /// The node that is too full.
         source: usize,
     },
 }
@@ -27,17 +27,17 @@ pub enum Purpose {
 /// A copy under way.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// Which block.
+    /// The block.
     pub block: usize,
-    /// Who makes it.
+    /// The node that makes the new replica.
     pub target: usize,
-    /// Whom to read from.
+    /// The nodes to read from.
     pub sources: Vec<NodeId>,
-    /// Why.
+    /// Its purpose.
     pub purpose: Purpose,
 }
 
-/// Bytes per second, on average.
+/// A limit of bytes per second, on average.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Throttle {
     rate: u64,
@@ -49,7 +49,7 @@ impl Throttle {
         Self { rate, ready_at: 0 }
     }
 
-    /// From when on something more can be done.
+    /// The time from which on more may be copied.
     pub(crate) fn ready_at(&self) -> Millis {
         self.ready_at
     }
@@ -63,22 +63,22 @@ impl Throttle {
 #[derive(Debug)]
 pub(crate) struct Round {
     pub(crate) balance: Balance,
-    /// Which of the sources it is at.
+    /// The index of the current source.
     pub(crate) at: usize,
-    /// How far it has come among that one's blocks.
+    /// The last block of that source that was examined.
     pub(crate) through: Option<usize>,
-    /// Moves that it has ordered.
+    /// The number of moves that it has ordered.
     pub(crate) moves: u64,
 }
 
-/// All that is lost with the process.
+/// The state in the metanode's memory.
 #[derive(Debug)]
 pub struct SoftState {
     /// Copies under way.
     pub intents: BTreeMap<u64, Intent>,
-    /// Of those, by block.
+    /// The numbers of the copies under way, by block.
     pub(crate) by_block: BTreeMap<usize, Vec<u64>>,
-    /// Whose copies go when a move has arrived, by block.
+    /// The nodes whose replicas are dropped when a move has ended, by block.
     pub leaving: BTreeMap<usize, Vec<usize>>,
     /// Bytes under way at each node.
     pub(crate) in_flight: InFlight,
@@ -86,7 +86,7 @@ pub struct SoftState {
     pub(crate) repairs: BTreeSet<(u32, usize)>,
     /// Blocks on draining nodes.
     pub(crate) drains: BTreeSet<usize>,
-    /// Blocks to look at for other reasons.
+    /// Blocks to examine for other reasons.
     pub(crate) others: BTreeSet<usize>,
     /// Blocks that wait until less is under way.
     pub(crate) deferred: BTreeSet<usize>,
@@ -96,9 +96,9 @@ pub struct SoftState {
     pub(crate) repair_throttle: Throttle,
     pub(crate) drain_throttle: Throttle,
     pub(crate) balance_throttle: Throttle,
-    /// When repair looks next, if it will.
+    /// When repair runs next; `None` if it rests.
     pub(crate) work_at: Option<Millis>,
-    /// When balancing looks next, if it will.
+    /// When balancing runs next; `None` if it rests.
     pub(crate) balance_at: Option<Millis>,
 }
 
@@ -123,7 +123,7 @@ impl SoftState {
         }
     }
 
-    /// Who is about to get a replica of the block.
+    /// The nodes that are about to get a replica of the block.
     pub(crate) fn targets_of(&self, block: usize) -> impl Iterator<Item = usize> + '_ {
         let intents = self.by_block.get(&block).into_iter().flatten();
         intents.filter_map(|intent| self.intents.get(intent)).map(|intent| intent.target)

@@ -1,13 +1,13 @@
-//! What was done, and what gave cause to it.
+//! Counts of what was done, and of its causes.
 
 use crate::soft_state::Purpose;
 
-/// Replicas and their bytes.
+/// A number of replicas, and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// How many.
+    /// Their number.
     pub copies: u64,
-    /// Of how many bytes.
+    /// Their bytes.
     pub bytes: u64,
 }
 
@@ -18,7 +18,7 @@ impl Work {
     }
 }
 
-/// What happened to a cluster, and what was done about it.
+/// Counts of what happened to a cluster, and of what was done about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Blocks written.
@@ -33,7 +33,7 @@ pub struct Tally {
     pub losses: u64,
     /// Volumes lost for good.
     pub volumes_broken: u64,
-    /// Replicas that went bad.
+    /// Replicas that became bad.
     pub corruptions: u64,
     /// Restarts of the metanode.
     pub restarts: u64,
@@ -43,34 +43,34 @@ pub struct Tally {
     pub ordered: u64,
     /// Copies that failed.
     pub failed: u64,
-    /// Replicas that were dropped because there were too many, or because they were bad.
+    /// Replicas that were dropped because they were surplus or bad.
     pub dropped: Work,
-    /// Copies made because blocks lacked them.
+    /// Copies made because blocks lacked replicas.
     pub repaired: Work,
     /// Copies made because nodes drained.
     pub drained: Work,
-    /// Copies made because there were too many in a zone.
+    /// Copies made because a zone had too many replicas.
     pub spread: Work,
     /// Copies made because nodes were too full.
     pub moved: Work,
-    /// Of those, from where an earlier move had brought the same block.
+    /// The moves off a node that an earlier move had brought the same block to.
     pub moved_again: u64,
-    /// What gave cause to all that.
+    /// The causes of this work.
     pub cause: Cause,
     /// Events simulated.
     pub events: u64,
 }
 
-/// A lower bound of the bytes that have to be copied after the events.
+/// The bytes that have to be copied at least because of what happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cause {
-    /// Copies that were lost: with nodes, volumes and bad blocks, or never made by writes.
+    /// Replicas that were lost, with nodes, volumes and bad blocks, or that writes never made.
     pub lost: u64,
     /// Replicas on nodes that were to be drained.
     pub drained: u64,
-    /// Copies under way whose end the metanode did not hear of: it restarted, or gave them up.
+    /// Copies under way whose end the metanode did not learn, because it restarted or gave them up.
     pub forgotten: u64,
-    /// By how much nodes rose above the mean, through anything but balancing, each time.
+    /// The sum of all rises of nodes above the mean that balancing did not cause.
     pub unbalanced: u64,
 }
 

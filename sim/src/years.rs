@@ -11,35 +11,35 @@ use crate::tally::Tally;
 
 const GIB: u64 = 1 << 30;
 
-/// What is simulated.
+/// The parameters of a simulation.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// Nodes in the beginning.
     pub nodes: usize,
-    /// Zones that they are spread over; none with 0.
+    /// Zones that the nodes are spread over; 0 for none.
     pub zones: usize,
-    /// Blocks in the beginning; each stands for many, and is 8 GiB to 64 GiB long.
+    /// Blocks in the beginning. Each stands for many, and has 8 GiB to 64 GiB.
     pub blocks: usize,
-    /// For how long.
+    /// The simulated time, in days.
     pub days: u64,
-    /// How often a node crashes in a year, to come back within minutes or hours.
+    /// Crashes of a node per year. The node comes back within minutes or hours.
     pub crashes_a_year: f64,
-    /// How often a node is lost in a year, to be replaced by a new one some hours later.
+    /// Losses of a node per year. A new node replaces it hours or days later.
     pub losses_a_year: f64,
-    /// How often a node goes into maintenance in a year.
+    /// Maintenances of a node per year.
     pub maintenances_a_year: f64,
-    /// How often a node is drained, removed and replaced in a year.
+    /// Drains of a node per year. The node is removed and replaced.
     pub drains_a_year: f64,
-    /// Replicas of a node that go bad in a year.
+    /// Replicas of a node that become bad per year.
     pub corruptions_a_year: f64,
-    /// Blocks written in a day, and as many deleted.
+    /// Blocks that are written per day, and the same number that is deleted.
     pub writes_a_day: f64,
-    /// How often the metanode restarts in a year.
+    /// Restarts of the metanode per year.
     pub restarts_a_year: f64,
 }
 
 impl Plan {
-    /// A cluster of so many nodes, with failures as they are seen in the field.
+    /// A cluster of this many nodes, with failure rates as they are seen in the field.
     pub fn new(nodes: usize, days: u64) -> Self {
         Self {
             nodes,
@@ -57,19 +57,19 @@ impl Plan {
     }
 }
 
-/// What came of it.
+/// The result of a simulation.
 #[derive(Debug)]
 pub struct Story {
-    /// The cluster in the end.
+    /// The cluster at the end.
     pub cluster: Cluster,
-    /// The most blocks that lacked replicas at the end of a day.
+    /// The largest number of blocks that lacked replicas at the end of a day.
     pub lacking_max: usize,
-    /// How long it took to come to rest after the last failure, if it did.
+    /// The time from the last failure until the cluster was at rest, if it came to rest.
     pub rest: Option<Millis>,
 }
 
-/// How things are in a large cluster: blocks stand for many, so commands take hours; everything else is
-/// looked at less often than in a real one, for years have many seconds.
+/// The configuration of a large cluster. Blocks stand for many, so commands take hours. Everything else runs less often
+/// than in a real cluster, because years have many seconds.
 fn config() -> Config {
     Config {
         bandwidth: 500 << 20,
@@ -86,13 +86,13 @@ fn config() -> Config {
     }
 }
 
-/// Something that happens to some node now and then, and its rate.
+/// A kind of event: its rate, and its action.
 type Kind = (f64, fn(&mut Fate));
 
 struct Fate {
     cluster: Cluster,
     plan: Plan,
-    /// Nodes that are to come back, or be replaced, and when.
+    /// Nodes that come back or are replaced, by time.
     returns: std::collections::BTreeMap<Millis, Vec<Return>>,
 }
 
@@ -102,7 +102,7 @@ enum Return {
     Retire(usize),
 }
 
-/// Lives through the years of this seed. `each_day` hears of every day's end.
+/// Simulates the years of this seed. `each_day` is called at the end of every day.
 pub fn live(plan: Plan, seed: u64, mut each_day: impl FnMut(u64, &Cluster)) -> Story {
     let mut fate =
         Fate { cluster: Cluster::new(config(), seed), plan, returns: std::collections::BTreeMap::new() };
@@ -162,7 +162,7 @@ impl Fate {
         ]
     }
 
-    /// Until the next of events that come at this rate, each independent of the others.
+    /// The time until the next of events that come at this rate, independently of each other.
     fn pause(&mut self, rate: f64) -> Millis {
         let chance: f64 = self.cluster.rng.random_range(f64::MIN_POSITIVE..1.0);
         (-chance.ln() / rate) as Millis + 1
@@ -266,7 +266,8 @@ impl Fate {
         }
     }
 
-    /// All nodes return. Measures the time until nothing is left to do.
+    /// Lets all nodes come back that can. Returns the time until the cluster is at rest; `None` if it does not come to
+    /// rest.
     fn end(&mut self) -> Option<Millis> {
         let begin = self.cluster.now;
         for node in 0..self.cluster.nodes.len() {
@@ -284,14 +285,14 @@ impl Fate {
 }
 
 impl Cluster {
-    /// Blocks for which a copy is under way or waited for, because they lack one.
+    /// The number of blocks that lack a replica, whether a copy is under way or not.
     pub fn lacking(&self) -> usize {
         let repairs = self.soft_state.intents.values().filter(|intent| intent.purpose == Purpose::Repair);
         repairs.count() + self.soft_state.repairs.len() + self.soft_state.stuck.len()
     }
 }
 
-/// What was done, in words with numbers.
+/// A summary of a simulation, as text with numbers.
 pub fn summary(story: &Story) -> String {
     let Tally { written, deleted, crashes, losses, corruptions, restarts, .. } = story.cluster.tally;
     let tally = &story.cluster.tally;

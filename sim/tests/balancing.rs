@@ -1,24 +1,24 @@
-//! Balancing a cluster that gets new, empty nodes: with the knowledge of moves under way it goes straight to
-//! the end; without, nodes are filled and emptied again.
+//! Balancing a cluster that gets new, empty nodes. With moves under way in the prediction, utilisation goes straight to
+//! the mean; without them, nodes are filled and emptied again.
 
 use cairn_sim::balancing::{Balanced, add_nodes};
 use cairn_sim::config::{Config, HOUR, MINUTE};
 
 const MIB: u64 = 1 << 20;
 
-/// 20 nodes with 1,200 blocks of 4 to 16 MiB in 3 copies, and two new ones.
+/// 20 nodes with 1,200 blocks of 4 to 16 MiB in 3 replicas, and two new nodes.
 fn balanced(seed: u64, config: Config) -> Balanced {
     let balanced = add_nodes(seed, 20, 2, 1_200, config, HOUR);
     assert_eq!(balanced.violations, [], "seed {seed}");
     balanced
 }
 
-/// Copies take seconds, and the rate lets few of them be under way at once: predictions are wrong by little.
+/// Copies take seconds, and the rate allows few of them at the same time, so predictions are off by little.
 fn calm() -> Config {
     Config { bandwidth: 8 * MIB, ..Config::default() }
 }
 
-/// Copies take minutes, for the rate lets many of them be under way at once.
+/// Copies take minutes, because the rate allows many of them at the same time.
 fn hasty() -> Config {
     let command_deadline = 30 * MINUTE;
     Config {
@@ -37,7 +37,7 @@ fn with_moves_in_the_prediction_balancing_converges_without_moving_a_copy_twice(
             let Balanced { tally, least, rests, outside, .. } = balanced(seed, config);
             assert!(rests && outside == 0, "seed {seed}");
             assert_eq!(tally.moved_again, 0, "seed {seed}");
-            // To bring all nodes to the mean takes `least`; within the threshold is enough.
+            // `least` would bring all nodes to the mean. To bring them within the threshold takes no more.
             assert!(
                 tally.moved.bytes <= least,
                 "seed {seed}: {} bytes, {least} at the least",

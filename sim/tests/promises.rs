@@ -1,24 +1,23 @@
-//! What must hold in every history of a small cluster in which everything happens that can happen: writes and
-//! deletes, crashes, losses, bad blocks, broken volumes, drains, maintenance, new nodes, restarts of the
-//! metanode. At every command:
+//! The promises of every history of a small cluster in which every kind of event happens: writes and deletes, crashes,
+//! losses, bad blocks, broken volumes, drains, maintenance, new nodes, restarts of the metanode. At every command:
 //!
-//! * no block is lowered below its factor (`Promise::Factor`),
-//! * no node is told to make a copy that it has, makes or deletes (`Promise::Distinct`),
-//! * no last good copy is deleted but with its block (`Promise::LastReplica`);
+//! * no block is lowered below its replication (`Promise::Factor`),
+//! * no node is ordered to make a replica that it has, makes or deletes (`Promise::Distinct`),
+//! * no last good replica is deleted except with its block (`Promise::LastReplica`);
 //!
-//! and when the cluster is left alone with nodes enough:
+//! and when the cluster is left alone with enough nodes:
 //!
-//! * each block comes to its factor, drained nodes are empty, utilisation is within the threshold, and then
-//!   nothing is done any more (`Promise::Rest`),
+//! * each block gets its replication, drained nodes are empty, utilisation is within the threshold, and then nothing is
+//!   done any more (`Promise::Rest`),
 //! * no more was copied than there was cause for (`Promise::Work`).
 //!
-//! Each history is held to all of them. A history that fails is told with its seed; `live(seed)` is that one.
+//! Each history is checked for all of them. A failure shows the seed of the history; `live(seed)` runs it again.
 
 use std::ops::Range;
 
 use cairn_sim::history::live;
 
-/// Lives through the histories of these seeds; the first three that break a promise are told.
+/// Runs the histories of these seeds, and shows the first three that break a promise.
 fn keep_every_promise(seeds: Range<u64>) {
     let broken: Vec<String> = seeds.filter_map(|seed| live(seed).first_violation()).take(3).collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
@@ -54,7 +53,7 @@ fn the_same_seed_gives_the_same_history() {
 }
 
 #[test]
-fn histories_have_everything_in_them() {
+fn histories_contain_every_kind_of_event() {
     let mut sums = [0u64; 12];
     for seed in 0..200 {
         let tally = live(seed).tally;

@@ -1,8 +1,9 @@
-//! What a client that writes notices of everything else that writes: how long the metadata of a PUT takes (blocks
-//! allocated, object committed, on stable storage), alone and beside each of the others.
+//! The effect of other work on a client that writes: the latency of a PUT's metadata (blocks allocated, object
+//! committed, on stable storage), alone and beside each kind of other work.
 //!
-//! `make bench-writer` runs all of it, `make bench-writer ONLY=reports` what has that in its name. PUTs come at a
-//! fixed rate, and each is measured from when it was due, so that a stall counts for all whom it would have met.
+//! `make bench-writer` runs all of it, `make bench-writer ONLY=reports` the kinds of work with that in their names.
+//! PUTs come at a fixed rate, and each is measured from the time at which it was due, so that a stall counts for every
+//! PUT that it delays.
 
 #![expect(clippy::print_stdout, reason = "a benchmark tells what it measured")]
 
@@ -16,10 +17,10 @@ use cairn_metanode::block_manager::BlockManagerConfig;
 use self::neighbours::Neighbour;
 use self::stage::{Latencies, Stage};
 
-/// How long each measurement takes.
+/// The duration of each measurement.
 const SPAN: Duration = Duration::from_secs(8);
 
-/// What a neighbour may make of the latency that 99 % stay within.
+/// How many times longer than alone the latency that 99 % of PUTs stay within may be.
 const TARGET: f64 = 3.0;
 
 #[tokio::main]

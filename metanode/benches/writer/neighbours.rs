@@ -1,4 +1,4 @@
-//! What else goes on.
+//! The other work beside PUTs.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use super::stage::{BUCKET, Stage};
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Something that goes on beside PUTs.
+/// A kind of work that goes on beside PUTs.
 pub(crate) struct Neighbour {
     pub(crate) name: &'static str,
     pub(crate) config: fn(BlockManagerConfig) -> BlockManagerConfig,
-    /// Answers what is to be done while PUTs are measured.
+    /// Prepares the work, and returns what runs while PUTs are measured.
     pub(crate) prepare: fn(Stage) -> Pin<Box<dyn Future<Output = Work>>>,
 }
 
@@ -99,7 +99,7 @@ async fn garbage(stage: Stage) -> Work {
     let objects = (0..200).map(object).collect();
     let request = DeleteObjects { bucket: BUCKET.to_owned(), objects, mutation: None };
     stage.metadata().delete_objects(request).await.unwrap();
-    // It is due a second after PUTs were measured alone.
+    // The garbage is due a second after PUTs were measured alone.
     stage.env.sleep(SPAN - Duration::from_secs(1)).await;
     ready(()).boxed()
 }
@@ -125,10 +125,10 @@ async fn sweep(stage: Stage) -> Work {
     .boxed()
 }
 
-/// Nodes report all that they hold, and, if `lossy`, in turn nothing.
+/// Nodes report all their replicas, and, if `lossy`, every other time none.
 async fn reports(stage: Stage, lossy: bool) -> Work {
     const REPORTING: usize = 4;
-    // Each of the six nodes holds a little less than a page.
+    // Each of the six nodes has a little less than a page of replicas.
     let mut stored = stage.fill("reported/", 190, 50).await;
     stored.sort_unstable_by_key(|(replica, _)| replica.block);
     let report = |(node, incarnation): (NodeId, u64)| {
@@ -139,7 +139,7 @@ async fn reports(stage: Stage, lossy: bool) -> Work {
         let cluster = stage.metanode.cluster();
         async move {
             loop {
-                // A page in the middle: the last one, which has workers look at everything, comes once a day.
+                // A page in the middle. The last page, after which workers examine everything, comes once a day.
                 let full = BlockReport::new(node, incarnation, None, through, held.clone());
                 cluster.report_blocks(full).await.unwrap();
                 if lossy {

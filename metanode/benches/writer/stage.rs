@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const BUCKET: &str = "bench";
 
-/// PUTs a second: a third of what a disk that syncs in a few milliseconds would allow one after another.
+/// PUTs a second: a third of the number that a disk which syncs in a few milliseconds would allow one after another.
 const RATE: u32 = 100;
 
 const CAPACITY: u64 = 4 << 40;
@@ -38,7 +38,7 @@ pub(crate) struct Stage {
     _directory: Arc<TempDir>,
 }
 
-/// How long PUTs took, in order.
+/// The latencies of PUTs, in order.
 pub(crate) struct Latencies(Vec<Duration>);
 
 impl Latencies {
@@ -63,7 +63,7 @@ impl Stage {
     pub(crate) async fn new(config: BlockManagerConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let env = Env::system();
-        // Nobody sends heartbeats.
+        // No node sends heartbeats.
         let hours = Duration::from_secs(3_600);
         let blocks = BlockManagerConfig { stale_after: hours, dead_after: 2 * hours, ..config };
         let config = Config { blocks, ..Config::new(directory.path()) };
@@ -91,7 +91,7 @@ impl Stage {
         self.metadata().create_bucket(request).await.unwrap();
     }
 
-    /// Writes an object of so many blocks. Answers those, and the nodes that hold each.
+    /// Writes an object of `blocks` blocks. Returns its replicas, and the nodes that have each.
     pub(crate) async fn put(&self, key: String, blocks: u32) -> Vec<(ReportedReplica, Vec<NodeId>)> {
         let metadata = self.metadata();
         let mut extents = Vec::new();
@@ -137,7 +137,7 @@ impl Stage {
         stored
     }
 
-    /// Writes so many objects of so many blocks, as fast as it goes, under keys that begin so.
+    /// Writes objects of `blocks` blocks each as fast as possible, under keys with a common prefix.
     pub(crate) async fn fill(
         &self,
         prefix: &str,
@@ -152,7 +152,7 @@ impl Stage {
         stored.into_iter().flatten().collect()
     }
 
-    /// Clients write at a fixed rate for so long.
+    /// Writes at a fixed rate for this long.
     pub(crate) async fn put_for(&self, span: Duration) -> Latencies {
         let count = u32::try_from(span.as_secs()).unwrap() * RATE;
         let began = self.env.monotonic();
@@ -179,7 +179,7 @@ impl Stage {
     }
 }
 
-/// A node that registers, and reports that it holds nothing. Answers its incarnation.
+/// Registers a node that reports no replicas. Returns its id and incarnation.
 async fn register(metanode: &Metanode, env: &Env) -> (NodeId, u64) {
     let node = NodeId(env.uuid_v4());
     let volume = VolumeUsage {

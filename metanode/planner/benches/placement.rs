@@ -1,5 +1,5 @@
-//! What it costs to place the three replicas of a block in a cluster of 10,000 nodes in 20 zones: with a view that does not
-//! change, and with one that changes between two placements, as it does while heartbeats come.
+//! The cost of placing the three replicas of a block in a cluster of 10,000 nodes in 20 zones: with a view that does
+//! not change, and with one that changes between two placements, as it does while heartbeats arrive.
 
 use std::hint::black_box;
 use std::sync::Arc;

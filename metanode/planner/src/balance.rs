@@ -1,18 +1,18 @@
-//! Chooses the blocks that move from full nodes to empty ones.
+//! Balancing: which blocks move from full nodes to empty ones.
 //!
-//! The mean utilisation is used bytes divided by capacity, over all nodes that take part: live, in service, not
+//! The mean utilisation is the used bytes divided by the capacity, over all nodes that take part: live, in service, not
 //! failing, with capacity. A node's *share* is what it would hold at the mean. A node is *outside* when it differs from
 //! its share by more than the threshold.
 //!
-//! Balancing works in rounds. [`survey`] finds the nodes that are outside, and so whether there is anything to do. In a
-//! round, blocks move from nodes above their share to nodes below it, where one of the two is outside. A node that was
-//! outside takes part until it is well inside (within half of the threshold), so that the next few writes do not start
-//! another round.
+//! Balancing works in rounds. [`survey`] finds the nodes outside, and so whether there is anything to do. In a round
+//! blocks move from nodes above their share to nodes below it, if one of the two was outside. A node that was outside
+//! goes on until it is well inside (within half of the threshold), so that the next few writes do not start another
+//! round.
 //!
-//! A move never overshoots: after it the target is not fuller than the source, or both have halved their distance from
-//! their shares. So two nodes never exchange blocks to and fro, and the sum over all nodes of (distance from the
-//! share)² / capacity falls with every move, so balancing ends. Nodes that stay outside when no move is possible are
-//! within the granularity of blocks, or limited by the spread over zones.
+//! A move never overshoots: after it the target is not fuller than the source, or both are nearer to their shares by
+//! half of their distance. The same two nodes therefore never exchange blocks to and fro, and the sum over all nodes of
+//! (distance from the share)² / capacity falls with every move, so that balancing ends. If nodes are outside when no
+//! move is possible, the blocks are too large to come nearer, or zones forbid it.
 
 use std::collections::HashSet;
 
@@ -26,21 +26,21 @@ use super::examine::{need, sources};
 use super::index::balances;
 use super::{ClusterView, NodeView};
 
-/// How often a target is drawn at random before all of them are tried.
+/// Random draws of a target before all targets are examined.
 const DRAWS_MAX: usize = 16;
 
-/// How even the utilisation is, and which nodes can give and take.
+/// The utilisation of the nodes, and the nodes that can give and take.
 #[derive(Clone, Debug, Default)]
 pub struct Balance {
-    /// The mean utilisation: all used bytes divided by all capacity.
+    /// Mean utilisation: all used bytes divided by the whole capacity.
     pub mean: f64,
-    /// The utilisation of the emptiest node.
+    /// Utilisation of the emptiest node.
     pub lowest: f64,
-    /// The utilisation of the fullest node.
+    /// Utilisation of the fullest node.
     pub highest: f64,
-    /// The number of nodes outside the threshold.
+    /// Number of nodes beyond the threshold.
     pub outside: u32,
-    /// Bytes that have to move to bring all nodes within the threshold: a lower bound.
+    /// Bytes that must move at least, to bring all nodes within the threshold.
     pub bytes_to_move: u64,
     /// Nodes that can give, the fullest first; empty if no node is outside the threshold.
     pub sources: Vec<NodeId>,
@@ -49,31 +49,32 @@ pub struct Balance {
     threshold_permille: u32,
     over: HashSet<NodeId>,
     under: HashSet<NodeId>,
-    /// The number of targets, from the first one, that are below the threshold.
+    /// How many of the targets, counted from the first, are below the threshold.
     pressing: usize,
-    /// Running sums of the bytes that the targets lack to their shares.
+    /// Running sums of the bytes that the targets are below their shares.
     lacking: Vec<u128>,
 }
 
-/// A block that moves.
+/// A move of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
-    /// The node whose replica is deleted when the copy is made. It belongs into [`BlockView::leaving`] until then.
+    /// The node whose replica is deleted when the new one exists. The caller lists it in [`BlockView::leaving`] until
+    /// then.
     pub source: NodeId,
-    /// The node that makes the copy.
+    /// The node that makes the new replica.
     pub target: NodeId,
     /// The nodes to read from, in the order in which to try them.
     pub sources: Vec<NodeId>,
 }
 
-/// A node's distance from the mean, in bytes.
+/// A node's relation to the mean, in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Standing {
     used: u64,
     capacity: u64,
     /// The bytes that it would hold at the mean.
     share: u64,
-    /// The allowed distance from its share.
+    /// How far it may be from its share.
     band: u64,
 }
 
@@ -91,13 +92,13 @@ impl Standing {
         self.used.abs_diff(self.share).saturating_sub(self.band)
     }
 
-    /// Whether a node that was outside is near enough to its share to be left alone.
+    /// Whether a node that was outside is now so near to its share that it stops.
     fn rests(&self) -> bool {
         self.used.abs_diff(self.share) <= self.band / 2
     }
 }
 
-/// Compares a node with the mean; `None` for one that takes no part.
+/// A node's relation to the mean; `None` for a node that takes no part.
 fn standing(view: &ClusterView, node: &NodeView, threshold_permille: u32) -> Option<Standing> {
     let total = view.index().total();
     if !balances(node) || total.capacity == 0 {
@@ -109,7 +110,7 @@ fn standing(view: &ClusterView, node: &NodeView, threshold_permille: u32) -> Opt
     Some(Standing { used: node.predicted_used, capacity: node.capacity, share, band })
 }
 
-/// Surveys the utilisation of all nodes. `threshold_permille` is the allowed distance from the mean, in thousandths of
+/// Surveys the utilisation of all nodes. `threshold_permille` is how far a node may be from the mean, in thousandths of
 /// the mean.
 pub fn survey(view: &ClusterView, threshold_permille: u32) -> Balance {
     let mut balance = Balance { threshold_permille, lowest: f64::INFINITY, ..Balance::default() };
@@ -166,14 +167,14 @@ impl Balance {
         self.outside == 0
     }
 
-    /// Whether `source` still has bytes to give in this round.
+    /// Whether blocks should still move off `source` in this round.
     pub fn gives(&self, view: &ClusterView, source: NodeId) -> bool {
         let Some(from) = self.standing(view, source).filter(|from| from.above() > 0) else { return false };
         (self.over.contains(&source) && !from.rests())
             || self.under.iter().any(|node| self.lacks(view, *node))
     }
 
-    /// Whether a node that was below the threshold still lacks bytes.
+    /// Whether blocks should still move to a node that was below the threshold.
     fn lacks(&self, view: &ClusterView, node: NodeId) -> bool {
         self.standing(view, node).is_some_and(|to| to.below() > 0 && !to.rests())
     }
@@ -182,8 +183,8 @@ impl Balance {
         standing(view, view.get(node)?, self.threshold_permille)
     }
 
-    /// Draws a target that `suits`, weighted by what each lacks: of all targets, or only of those that were below the
-    /// threshold.
+    /// Chooses a random target that `suits`, weighted by the bytes that it is below its share. Without `any`, only
+    /// targets that were below the threshold are considered.
     fn choose(&self, any: bool, suits: impl Fn(NodeId) -> Option<u64>, rng: &mut StdRng) -> Option<NodeId> {
         let among = if any { self.targets.len() } else { self.pressing };
         let targets = self.targets.get(..among)?;
@@ -210,10 +211,11 @@ impl Balance {
     }
 }
 
-/// Chooses the target for a block of `source`, in the round that `balance` began. The copy is counted in `in_flight`.
+/// Decides where a block of `source` can move to, in the round that `balance` began. The move is counted in
+/// `in_flight`.
 ///
-/// A block moves only if it has exactly its replication in good replicas on reliable nodes, nothing else is under way
-/// with it, and its spread over zones does not suffer.
+/// A block moves only if it has its replication in good replicas on reliable nodes, nothing else is under way with it,
+/// and its spread over zones does not get worse.
 pub fn plan_move(
     view: &ClusterView,
     balance: &Balance,
@@ -226,12 +228,13 @@ pub fn plan_move(
     let giving = balance.standing(view, source).filter(|standing| standing.above() > 0)?;
     let pressing = balance.over.contains(&source) && !giving.rests();
     let mut pressed = balance.targets.iter().take(balance.pressing);
-    // The most frequent obstacle is checked first: nodes that lack bytes have as many copies under way as they may.
+    // The most frequent obstacle is checked first: the nodes that lack something have as many copies under way as they
+    // may.
     let in_vain = !pressing && !pressed.any(|node| in_flight.fits(*node, block.length));
     if in_vain || !is_settled(view, block, source) {
         return None;
     }
-    // The bytes that a target lacks, if it suits.
+    // How many bytes a target is below its share; `None` if it does not suit.
     let suits = |node: NodeId| {
         let to = view.get(node)?;
         let taking = balance.standing(view, node).filter(|standing| standing.below() > 0)?;
@@ -252,10 +255,10 @@ pub fn plan_move(
     Some(Move { source, target, sources })
 }
 
-/// Whether a block has exactly its replication, `source` has one of the replicas, and nothing is under way.
+/// Whether a block has exactly its replication, one replica of which is on `source`, and nothing is under way with it.
 fn is_settled(view: &ClusterView, block: &BlockView, source: NodeId) -> bool {
     let census = Census::of(view, block);
-    // Replicas on dead nodes do not matter. They are examined if the nodes return.
+    // Replicas on dead nodes do not count. If those nodes come back, repair drops what is surplus.
     let counts = |node| view.get(node).is_some_and(NodeView::keeps_replicas);
     let counted = block.holders.iter().filter(|holder| counts(holder.node)).count();
     let exact = census.sure.len() == block.replication as usize && counted == census.sure.len();
@@ -266,8 +269,8 @@ fn is_settled(view: &ClusterView, block: &BlockView, source: NodeId) -> bool {
         && need(block, &census, view.attainable(block.replication)).is_none()
 }
 
-/// Whether to move `bytes`: the move does not overshoot, or by so little that both nodes halve their distance from
-/// their shares.
+/// Whether moving `bytes` does not overshoot, or overshoots by so little that both nodes are nearer to their shares by
+/// half.
 fn brings_nearer(from: &Standing, to: &Standing, bytes: u64) -> bool {
     let product = |used: u64, capacity: u64| u128::from(used) * u128::from(capacity);
     let (given, taken) = (from.used.saturating_sub(bytes), to.used.saturating_add(bytes));
@@ -276,7 +279,7 @@ fn brings_nearer(from: &Standing, to: &Standing, bytes: u64) -> bool {
     !passes || (halves(from.above()) && halves(to.below()))
 }
 
-/// Whether the replicas are spread over zones as evenly as before after a move from one node to the other.
+/// Whether the replicas are spread over zones as evenly as before when one moves from `from` to `to`.
 fn keeps_spread(view: &ClusterView, block: &BlockView, from: &NodeView, to: &NodeView) -> bool {
     let in_zone = |zone: &NodeView| block.good(view).filter(|node| node.zone == zone.zone).count();
     from.zone == to.zone || in_zone(to) < in_zone(from)

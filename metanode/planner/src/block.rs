@@ -1,11 +1,11 @@
-//! A block as decisions see it.
+//! The view of a block that decisions use.
 
 use cairn_types::id::NodeId;
 use cairn_types::node::{AdminState, NodeState};
 
 use super::{ClusterView, NodeView};
 
-/// A block and its replicas.
+/// A block, and what is known of its replicas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockView {
     /// Its length in bytes.
@@ -14,12 +14,12 @@ pub struct BlockView {
     pub replication: u32,
     /// Its replicas.
     pub holders: Vec<Holder>,
-    /// The nodes that were ordered to make a copy and may still do so.
+    /// The nodes that were ordered to make a replica and may still do so.
     pub inbound: Vec<NodeId>,
-    /// The nodes that are about to delete a replica. They must not get another one before that is done.
+    /// The nodes that are deleting a replica. They must not get another before that is done.
     pub doomed: Vec<NodeId>,
-    /// The nodes whose replicas are deleted in favour of one elsewhere: the sources of moves that are under way or
-    /// finished.
+    /// The nodes whose replicas are to be deleted because another is made elsewhere: the sources of moves that are
+    /// under way or finished.
     pub leaving: Vec<NodeId>,
 }
 
@@ -28,7 +28,7 @@ pub struct BlockView {
 pub struct Holder {
     /// The node that has it.
     pub node: NodeId,
-    /// Whether it is good as far as known.
+    /// Whether no report said that it is corrupt.
     pub good: bool,
 }
 
@@ -53,22 +53,22 @@ impl BlockView {
     }
 }
 
-/// The numbers of a block's replicas.
+/// The counts of a block's replicas.
 #[derive(Debug)]
 pub(crate) struct Census<'a> {
-    /// Live replicas: good ones on nodes that are not dead, or are in maintenance.
+    /// Good replicas on nodes that are not dead, or that are in maintenance.
     pub(crate) live: u32,
-    /// Live replicas that stay: those on nodes that do not drain.
+    /// The live ones on nodes that do not drain, so that they stay.
     pub(crate) staying: u32,
-    /// Live replicas on nodes that are not in maintenance.
+    /// The live ones on nodes that are not in maintenance.
     pub(crate) outside: u32,
-    /// Live replicas on reliable nodes.
+    /// The live ones on reliable nodes.
     pub(crate) sure: Vec<&'a NodeView>,
-    /// Live replicas on draining nodes.
+    /// The live ones on draining nodes.
     pub(crate) draining: Vec<&'a NodeView>,
     /// Copies under way to nodes that are not dead.
     pub(crate) inbound: u32,
-    /// Copies under way to nodes that do not drain.
+    /// The copies among them to nodes that do not drain.
     pub(crate) inbound_staying: u32,
     /// Whether a good replica is on a reliable node that is not in maintenance.
     pub(crate) anchored: bool,
@@ -114,14 +114,14 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// The number of replicas that a block lacks if it can have `attainable`. When all its replicas are on nodes that
-    /// are in maintenance, it lacks one more.
+    /// How many replicas the block lacks, if it can have `attainable`. If all of them are on nodes in maintenance, it
+    /// lacks at least one, whatever their number.
     pub(crate) fn lacking(&self, attainable: u32) -> u32 {
         let unseen = u32::from(self.outside == 0 && attainable > 0);
         attainable.saturating_sub(self.live).max(unseen)
     }
 
-    /// The number of further replicas that have to stay before those on draining nodes can be deleted.
+    /// How many more replicas have to be on nodes that do not drain before those on draining nodes can be dropped.
     pub(crate) fn lacking_to_drain(&self, attainable: u32) -> u32 {
         if self.draining.is_empty() { 0 } else { attainable.saturating_sub(self.staying) }
     }

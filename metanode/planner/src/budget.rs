@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_has_no_more_copies_under_way_than_it_can_do_however_small_they_are() {
+    fn the_number_of_copies_under_way_at_a_node_is_limited_however_small_they_are() {
         let node = NodeId(Uuid::from_u128(1));
         let mut in_flight = InFlight::new(64 << 20);
         for _ in 0..COPIES_MAX {

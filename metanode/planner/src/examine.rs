@@ -1,4 +1,4 @@
-//! Decides what one block needs.
+//! Examining a block: the copies and drops that it needs.
 
 use std::cmp::Ordering;
 
@@ -12,20 +12,20 @@ use super::budget::InFlight;
 use super::placement::{Demand, place_where};
 use super::{ClusterView, NodeView};
 
-/// The decision about a block.
+/// The result of examining a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// The number of good replicas on nodes that are not dead, or are in maintenance.
+    /// Good replicas on nodes that are not dead, or that are in maintenance.
     pub live: u32,
-    /// The number of replicas that are possible.
+    /// How many replicas there can be.
     pub attainable: u32,
     /// Why the block needs further copies, if it does. They may be under way, or impossible.
     pub need: Option<Need>,
-    /// The state of the block.
+    /// The progress of the block towards what it should have.
     pub standing: Standing,
     /// Copies to make now.
     pub copies: Vec<Copy>,
-    /// The nodes whose replicas are deleted: surplus ones, and corrupt ones that are not needed any more.
+    /// Nodes whose replica is to be deleted: a surplus one, or a bad one that is not needed any more.
     pub drops: Vec<NodeId>,
 }
 
@@ -34,20 +34,21 @@ pub struct Verdict {
 pub enum Need {
     /// The block has fewer live replicas than it should.
     Repair,
-    /// It has enough, but some are on draining nodes.
+    /// It has enough live replicas, but some are on draining nodes.
     Drain,
-    /// It has enough, but too many of them in one zone.
+    /// It has enough live replicas, but too many of them in one zone.
     Spread,
 }
 
-/// The state of a block.
+/// The progress of a block towards what it should have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It has as many good replicas as possible, where they should be, and every corrupt one is being deleted.
+    /// It has as many good replicas as there can be, in the right places, and no bad one that is not about to be
+    /// dropped.
     Satisfied,
-    /// The copies that it lacks are being made, or a corrupt replica is deleted to make space for a good one.
+    /// The copies that it lacks are being made, or a bad replica is being deleted to make space for a good one.
     UnderWay,
-    /// A copy is possible, but the nodes for it have as many under way as they may.
+    /// A copy is possible, but the nodes for it have as many copies under way as they may.
     Deferred,
     /// Nothing is possible until nodes change: there is no source, or no target, or the other replicas are on nodes
     /// that are not reliable. See [`obstacle`](crate::obstacle).
@@ -57,24 +58,24 @@ pub enum Standing {
 /// A copy to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
-    /// The node that makes it.
+    /// The node that makes the new replica.
     pub target: NodeId,
     /// The nodes to read from, in the order in which to try them.
     pub sources: Vec<NodeId>,
 }
 
-/// Decides what a block needs. Copies that it decides are counted in `in_flight`.
+/// Decides what a block needs. The copies that it decides on are counted in `in_flight`.
 ///
-/// * Replicas on dead nodes do not count. Replicas on nodes in maintenance do, even if the node is stopped; but if
-///   there are no others, one more is made.
-/// * Replicas on draining nodes count, but do not stay: as many others are made as the block can have. Then they are
-///   the first to be dropped.
-/// * It never chooses a node twice, nor one that holds a replica, good or corrupt.
-/// * It never drops a good replica unless `replication` others are on reliable nodes. Of surplus replicas it drops one
-///   whose loss narrows the spread over zones least.
-/// * It never drops a corrupt replica unless a good one is on a reliable node.
-/// * A block with enough replicas but too many in one zone gets one more in a zone with fewer. Then it has a surplus,
-///   and one in the crowded zone is dropped.
+/// * Replicas on dead nodes do not count. Replicas on nodes in maintenance do, even if the node is away; but if there
+///   are no others, one more is made.
+/// * Replicas on draining nodes count, but do not stay: as many others are made as the block can have. Then those on
+///   draining nodes are the first to be dropped.
+/// * Never chooses a node twice, or one that has a replica, good or bad.
+/// * Never drops a good replica unless `replication` others are on reliable nodes; of surplus ones, never one whose
+///   loss would narrow the spread over zones more than another's.
+/// * Never drops a bad replica unless a good one is on a reliable node.
+/// * A block with its replication but too many replicas in one zone gets a further one in a zone with fewer. Then it
+///   has a surplus, and a replica in the crowded zone is dropped.
 pub fn examine(view: &ClusterView, block: &BlockView, in_flight: &mut InFlight, rng: &mut StdRng) -> Verdict {
     let census = Census::of(view, block);
     let attainable = view.attainable(block.replication);
@@ -109,15 +110,15 @@ pub fn examine(view: &ClusterView, block: &BlockView, in_flight: &mut InFlight, 
     verdict
 }
 
-/// Whether a block lacks replicas, or has to leave draining nodes, and so which worker must [`examine`] it. It only
-/// counts the replicas; only `examine` finds a bad spread over zones.
+/// Whether a block lacks replicas, or has to leave draining nodes. It tells which worker has to [`examine`] the block,
+/// and reads only its replicas; a bad spread over zones is found only by `examine`.
 pub fn need_of(view: &ClusterView, block: &BlockView) -> Option<Need> {
     need(block, &Census::of(view, block), view.attainable(block.replication))
 }
 
-/// The same for replicas that are already counted.
+/// Like [`need_of`], for replicas that are counted already.
 pub(crate) fn need(block: &BlockView, census: &Census<'_>, attainable: u32) -> Option<Need> {
-    // With enough replicas elsewhere on reliable nodes, those on draining nodes are dropped without a copy.
+    // With enough replicas on other reliable nodes, those on draining nodes are only dropped.
     let goes = census.draining.is_empty() || census.sure.len() >= block.replication as usize;
     match (census.lacking(attainable) > 0, goes) {
         (true, _) => Some(Need::Repair),
@@ -126,7 +127,7 @@ pub(crate) fn need(block: &BlockView, census: &Census<'_>, attainable: u32) -> O
     }
 }
 
-/// Orders `asked` copies, if possible. If no node can take one, a corrupt replica is deleted to make space.
+/// Plans `asked` copies, if that is possible. If no node can take one, a bad replica is dropped to make space.
 fn fulfil(
     view: &ClusterView,
     block: &BlockView,
@@ -161,8 +162,8 @@ fn fulfil(
         .extend(bad.iter().filter(|node| !verdict.drops.contains(node)).copied().collect::<Vec<_>>());
 }
 
-/// The nodes to read from: those with the fewest bytes under way first, stale nodes after live ones, and corrupt
-/// replicas last. Such a replica may be good after all, and the copying node verifies what it reads.
+/// The nodes to read from: those with the least under way first, stale ones after live ones, and bad replicas last. A
+/// bad replica may be good after all, and the node that copies verifies what it reads.
 pub(crate) fn sources(
     view: &ClusterView,
     block: &BlockView,
@@ -178,12 +179,12 @@ pub(crate) fn sources(
     sources.into_iter().map(|holder| holder.node).collect()
 }
 
-/// The request to placement for a block.
+/// The demand for targets of a block's copies.
 struct Targets<'a> {
     view: &'a ClusterView,
     bytes: u64,
     copies: u32,
-    /// The nodes that will have a replica. They count for their zones.
+    /// The nodes that will have a replica, which count for their zones.
     holders: Vec<NodeId>,
     barred: Vec<NodeId>,
 }
@@ -201,12 +202,13 @@ impl<'a> Targets<'a> {
         place_where(self.view, &demand, accept, rng)
     }
 
-    /// Whether there is any target, busy or not.
+    /// Whether there is any target, even one with too much under way.
     fn exist(&self, rng: &mut StdRng) -> bool {
         !self.place(1, |_| true, rng).is_empty()
     }
 
-    /// The copies that can be made now. Busy nodes are skipped: the block can go to another node, or wait.
+    /// The copies that can be made now. Nodes with too much under way are left out: the block can go to another node,
+    /// or wait.
     fn order(&self, sources: &[NodeId], in_flight: &mut InFlight, rng: &mut StdRng) -> Vec<Copy> {
         let Some(source) = sources.first() else { return Vec::new() };
         if !in_flight.fits(*source, self.bytes) {
@@ -225,8 +227,9 @@ impl<'a> Targets<'a> {
     }
 }
 
-/// Chooses the surplus replicas: once enough are on reliable nodes, those on draining nodes; then, repeatedly, one in
-/// the zone with most replicas: there the one that a move has replaced, or else the one on the fullest node.
+/// The nodes whose good replicas are surplus. Once enough replicas are on reliable nodes, these are the ones on
+/// draining nodes. Then, of the reliable ones, repeatedly one in a zone with most of them: there the one that a move
+/// has replaced, or else the one on the fullest node.
 fn surplus(block: &BlockView, census: &Census<'_>) -> Vec<NodeId> {
     let mut kept = census.sure.clone();
     let factor = block.replication as usize;
@@ -249,16 +252,16 @@ fn surplus(block: &BlockView, census: &Census<'_>) -> Vec<NodeId> {
     drops
 }
 
-/// Whether a replica on `node` improves the spread of the block: its zone would still have fewer replicas than the most
-/// crowded one, where one is then dropped.
+/// Whether a replica on `node` would spread the block better: its zone would still have fewer replicas than the most
+/// crowded zone, from which one is then dropped.
 fn spreads(block: &BlockView, view: &ClusterView, census: &Census<'_>, node: &NodeView) -> bool {
     let in_zone = |other: &&NodeView| other.zone == node.zone;
     let there = block.good(view).filter(in_zone).count();
     census.sure.iter().any(|a| census.sure.iter().filter(|b| a.zone == b.zone).count() >= there + 2)
 }
 
-/// Whether no zone can have two replicas less than another. It separates most blocks quickly from those whose nodes
-/// must be looked at.
+/// Whether no zone can have two replicas less than another. It separates most blocks from those for which the nodes
+/// have to be examined.
 fn is_even(view: &ClusterView, block: &BlockView, census: &Census<'_>) -> bool {
     let in_zone = |zone: &NodeView| block.good(view).filter(|other| other.zone == zone.zone).count();
     let most = census.sure.iter().map(|node| in_zone(node)).max().unwrap_or(0);
@@ -270,7 +273,7 @@ fn is_even(view: &ClusterView, block: &BlockView, census: &Census<'_>) -> bool {
     fewest + 2 > most
 }
 
-/// Orders one copy in another zone, if the block has exactly its replication and is badly spread.
+/// Plans one copy in another zone, if the block has exactly its replication but is badly spread.
 fn spread(
     view: &ClusterView,
     block: &BlockView,

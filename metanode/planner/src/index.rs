@@ -1,27 +1,27 @@
-//! An index for quick decisions among thousands of nodes: zones as numbers, nodes in the order of their zones, and sums
-//! of weights, so that drawing a node takes logarithmic time.
+//! An index that makes decisions cheap among thousands of nodes: zones as numbers, nodes in the order of their zones,
+//! and sums of weights, so that a node is drawn in logarithmic time.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use super::NodeView;
 
-/// Sums over all nodes of a view. A node is identified by its place in the view.
+/// The index of a view. It names a node by its position in the view, its *place*.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
     /// The zone of each place.
     zone: Vec<u32>,
     /// The range of each zone in `order`.
     zones: Vec<Range<usize>>,
-    /// The places, sorted by zone.
+    /// All places, zone by zone.
     order: Vec<u32>,
     /// The position of each place in `order`.
     rank: Vec<u32>,
-    /// The weights in the order of `order`.
+    /// The weights by position in `order`.
     weights: Sums,
-    /// The weights by zone.
+    /// The sums of weights by zone.
     zone_weight: Vec<u128>,
-    /// The part of each place in `total`.
+    /// The contribution of each place to `total`.
     shares: Vec<Share>,
     total: Total,
 }
@@ -33,20 +33,20 @@ struct Share {
     capacity: u64,
 }
 
-/// The used bytes and the capacity of all nodes that take part in balancing.
+/// Used bytes and capacity of all nodes that take part in balancing.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Total {
     pub(crate) used: u128,
     pub(crate) capacity: u128,
 }
 
-/// The weight with which a node is drawn: its predicted free bytes. A full node that still takes blocks has the least
-/// weight. A node that takes none, or is suspect, has weight zero.
+/// The weight with which a node is drawn for a block: its predicted free bytes. A node that has none but takes blocks
+/// has the least weight. One that takes none, or is suspect, has no weight.
 pub(crate) fn weight(node: &NodeView) -> u64 {
     if node.takes(1) && !node.suspect { node.predicted_free().max(1) } else { 0 }
 }
 
-/// Whether the node takes part in balancing: it can give, and unless it is full it can take.
+/// Whether the node takes part in balancing: it can give blocks, and take some unless it is full.
 pub(crate) fn balances(node: &NodeView) -> bool {
     node.is_in_service() && !node.failing && node.capacity > 0
 }
@@ -98,7 +98,7 @@ impl Index {
         index
     }
 
-    /// Updates a node whose zone has not changed.
+    /// Updates a node that has changed, but not its zone.
     pub(crate) fn set(&mut self, place: usize, node: &NodeView) {
         let Some(rank) = self.rank.get(place).map(|rank| *rank as usize) else { return };
         let (before, after) = (self.weights.get(rank), weight(node));
@@ -141,8 +141,8 @@ impl Index {
         self.zone_weight.get(zone).copied().unwrap_or(0)
     }
 
-    /// The place of the node in a zone at which the running sum of weights exceeds `point`, which is below the zone's
-    /// weight.
+    /// The place of the node at which the running sum of a zone's weights exceeds `point`, which must be below the
+    /// zone's weight.
     pub(crate) fn at_weight(&self, zone: usize, point: u128) -> Option<usize> {
         let before = self.weights.before(self.zones.get(zone)?.start);
         let rank = self.weights.find(before + point);
@@ -150,11 +150,11 @@ impl Index {
     }
 }
 
-/// Numbers whose running sums are kept: a Fenwick tree (<https://en.wikipedia.org/wiki/Fenwick_tree>).
+/// Numbers with running sums: a Fenwick tree (<https://en.wikipedia.org/wiki/Fenwick_tree>).
 #[derive(Clone, Debug)]
 struct Sums {
     values: Vec<u64>,
-    /// `tree[i]` is the sum of the values before `i`, as many as the lowest set bit of `i`.
+    /// `tree[i]` is the sum of the last values before `i`, as many as the lowest set bit of `i`.
     tree: Vec<u128>,
 }
 
@@ -189,7 +189,7 @@ impl Sums {
         sum
     }
 
-    /// The position at which the running sum exceeds `point`.
+    /// The first position at which the running sum exceeds `point`.
     fn find(&self, mut point: u128) -> usize {
         let mut at = 0;
         let mut step = self.tree.len().next_power_of_two();

@@ -1,27 +1,27 @@
-//! Decisions about blocks: pure functions from a view of the cluster to commands. They do no IO,
-//! read no clock, and take their randomness from a generator that is handed in.
+//! Decisions about blocks: pure functions from a view of the cluster to commands. They do no IO, read no clock, and
+//! take their randomness from a generator that the caller passes.
 //!
-//! | module | what it decides |
+//! | module | contents |
 //! |---|---|
-//! | [`view`] | what decisions know of the nodes |
-//! | [`block`] | what decisions know of a block |
+//! | [`view`] | the view of the nodes that decisions use |
+//! | [`block`] | the view of a block that decisions use |
 //! | [`placement`] | which nodes get a block's replicas: spread over zones, weighted by free space |
-//! | [`examine`] | what one block needs: more replicas, fewer, or a bad one removed |
+//! | [`examine`] | the copies and drops that a block needs |
 //! | [`obstacle`] | why a block that needs replicas gets none |
 //! | [`balance`] | which blocks move from full nodes to empty ones |
-//! | [`stopping`] | what becomes of a block when nodes are stopped |
-//! | [`budget`] | how much may be under way at once, per node and in all |
-//! | [`size`] | how large the next block of an object may become |
+//! | [`stopping`] | the risk to a block when nodes are stopped |
+//! | [`budget`] | the cost of a copy, and the limit of copies under way at a node |
+//! | [`size`] | the largest size of the next block of an object |
 //!
-//! Sizes and utilisation are always the predicted ones: what is used, plus what was granted and what
-//! is on its way in, less what is on its way out, be it deleted or moved.
+//! Sizes and utilisation are always predicted: the used bytes, plus those that were granted or are on their way in,
+//! less those on their way out because they are being deleted or moved.
 //!
-//! What the rules promise together, and the simulator checks:
+//! Together the rules promise the following, and the simulator checks it:
 //!
-//! * No decision lowers a block below its replication: a good replica is dropped only while as many as the
-//!   replication asks for remain on reliable nodes: live, in service and not suspect.
+//! * No decision lowers a block below its replication: a good replica is dropped only while as many as the replication
+//!   remain on reliable nodes: live, in service and not suspect.
 //! * A node never gets a second replica of a block, nor one while it is getting or deleting one.
-//! * Left alone, with nodes enough, everything comes to rest.
+//! * If nothing else happens and there are enough nodes, all work ends.
 
 pub mod balance;
 pub mod block;

@@ -1,4 +1,4 @@
-//! Explains why a block that needs replicas gets none.
+//! Obstacles: why a block that needs replicas gets none.
 
 use cairn_types::node::{AdminState, NodeState};
 
@@ -6,49 +6,50 @@ use super::ClusterView;
 use super::block::{BlockView, Census};
 use super::budget::InFlight;
 
-/// The obstacle for a block that needs replicas.
+/// The reason why a block does not get the replicas that it needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Obstacle {
-    /// No node with a replica can be read: all are dead, or stopped for maintenance.
+    /// No node that has a replica can be read from, because all are dead.
     NoSource,
-    /// All readable replicas are corrupt. They are tried, but will probably fail.
+    /// All replicas that can be read are bad. They are tried, but will hardly succeed.
     OnlyBadSources,
     /// There are sources, but no node can take a further replica.
     NoTarget(NoTarget),
-    /// There is a target, but the nodes for it have as many copies under way as they may. It resolves itself.
+    /// There is a target, but the nodes for the copy have as many copies under way as they may. An operator has nothing
+    /// to do.
     Busy,
-    /// There are enough replicas on other nodes, but some of those nodes are stale, suspect or in maintenance, so none
-    /// is dropped. It resolves itself when they send heartbeats.
+    /// There are enough replicas on other nodes, but some of those are stale, suspect or in maintenance, and none is
+    /// dropped until they send heartbeats.
     Unsure,
 }
 
-/// Why none of the registered nodes can get a replica: the number of nodes per reason. A node counts once, for its
-/// first reason in this order.
+/// Why no registered node can get a replica: the number of nodes for each reason. Each node counts once, for the first
+/// reason that applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NoTarget {
-    /// It has a good replica, or is getting one.
+    /// Nodes that have a good replica, or are getting one.
     pub holding: u32,
-    /// It has a corrupt replica, which must be deleted first.
+    /// Nodes that have a bad replica, which must be deleted first.
     pub holding_bad: u32,
-    /// It is deleting an older replica.
+    /// Nodes that are deleting an older replica.
     pub deleting: u32,
-    /// It is dead.
+    /// Dead nodes.
     pub dead: u32,
-    /// It is draining.
+    /// Draining nodes.
     pub draining: u32,
-    /// It is in maintenance.
+    /// Nodes in maintenance.
     pub maintenance: u32,
-    /// It is stale.
+    /// Stale nodes.
     pub stale: u32,
-    /// It fails again and again.
+    /// Nodes that fail repeatedly.
     pub failing: u32,
-    /// It has no volume with enough space.
+    /// Nodes that have no volume with space for it.
     pub full: u32,
 }
 
-/// The obstacle for a block; `None` if it needs nothing, or can get it now, or a copy is under way.
+/// The obstacle of a block; `None` if it needs nothing, can have what it needs now, or has it under way.
 ///
-/// It looks at every node, so it is meant for operators' questions and not for every block.
+/// This examines every node. It is meant for operators' queries, not for every block of a cluster.
 pub fn obstacle(view: &ClusterView, block: &BlockView, in_flight: &InFlight) -> Option<Obstacle> {
     let census = Census::of(view, block);
     let attainable = view.attainable(block.replication);
@@ -79,7 +80,7 @@ pub fn obstacle(view: &ClusterView, block: &BlockView, in_flight: &InFlight) -> 
     busy.then_some(Obstacle::Busy)
 }
 
-/// The places of the nodes that can get a replica, and why the others cannot.
+/// The places of the nodes that can get a replica, and the reasons of the others.
 fn targets(view: &ClusterView, block: &BlockView) -> (Vec<usize>, NoTarget) {
     let mut able = Vec::new();
     let mut none = NoTarget::default();

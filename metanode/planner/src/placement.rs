@@ -1,4 +1,4 @@
-//! Placement: chooses the nodes for the replicas of a block.
+//! Placement: which nodes get the replicas of a block.
 
 use cairn_types::id::NodeId;
 use rand::RngExt;
@@ -7,36 +7,36 @@ use rand::rngs::StdRng;
 use super::index::{Index, weight};
 use super::{ClusterView, NodeView};
 
-/// How often a node is drawn that cannot be used (it has a replica, or lacks space for this block) before all nodes are
-/// looked at.
+/// Random draws that may hit an unsuitable node (it has a replica, or lacks the space for this block) before all nodes
+/// are examined.
 const DRAWS_MAX: u32 = 16;
 
-/// A request for nodes.
+/// The demand for nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
-    /// The block's length, or the maximum that it can reach.
+    /// The block's length, or its upper limit.
     pub bytes: u64,
     /// The number of further replicas.
     pub copies: u32,
-    /// The nodes that have, or are about to have, a replica. They get no other one, and count for their zones.
+    /// The nodes that have a replica, or are about to. They get no other, and count for their zones.
     pub holders: &'a [NodeId],
     /// Nodes that must not get a replica for other reasons.
     pub exclude: &'a [NodeId],
 }
 
-/// Chooses nodes for the replicas: as many as wanted, all different, or as many as there are.
+/// Chooses different nodes for the replicas: as many as wanted, or as there are.
 ///
-/// Each replica goes to a zone with the fewest replicas so far. Within these zones the choice is random, weighted by
-/// predicted free bytes: the emptiest node is the most probable, but a new node does not get everything that is
-/// written. Suspect nodes are chosen only if there are not enough others.
+/// Each replica goes to a zone with the fewest replicas so far. Within those zones the choice is random, weighted by
+/// predicted free bytes: the emptiest node is the most likely, but a new node does not get everything that is written.
+/// Suspect nodes are chosen only if there are not enough others.
 ///
-/// The cost grows with the number of zones and the logarithm of the number of nodes. All nodes of a zone are looked at
-/// only where most of them cannot take the block.
+/// The cost is the number of zones and the logarithm of the number of nodes. Every node of a zone is examined only
+/// where most of its nodes cannot take the block.
 pub fn place(view: &ClusterView, demand: &Demand<'_>, rng: &mut StdRng) -> Vec<NodeId> {
     place_where(view, demand, |_| true, rng)
 }
 
-/// Like [`place`], but only on nodes that `accept` returns true for.
+/// Like [`place`], but only on nodes for which `accept` is true.
 pub(crate) fn place_where(
     view: &ClusterView,
     demand: &Demand<'_>,
@@ -54,7 +54,7 @@ pub(crate) fn place_where(
     chosen
 }
 
-/// A placement in progress.
+/// The state of a placement.
 struct Draw<'a, F> {
     view: &'a ClusterView,
     index: &'a Index,
@@ -88,7 +88,7 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         }
     }
 
-    /// Gives a replica to the node at a place.
+    /// Chooses the node at a place.
     fn take(&mut self, place: usize) -> Option<NodeId> {
         let node = self.view.nodes().get(place)?.node;
         self.count(place);
@@ -97,20 +97,20 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         Some(node)
     }
 
-    /// The node at a place, if it can get a replica.
+    /// The node at a place, if it can get a replica and is `suspect` or not.
     fn eligible(&self, place: usize, suspect: bool) -> Option<&'a NodeView> {
         let node = self.view.nodes().get(place)?;
         let able = node.suspect == suspect && node.takes(self.bytes);
         (able && self.barred.binary_search(&node.node).is_err() && (self.accept)(node)).then_some(node)
     }
 
-    /// The zones with this many replicas.
+    /// The zones that have this number of replicas.
     fn zones(&self, copies: u32) -> impl Iterator<Item = usize> + '_ {
         let zones = self.copies.iter().enumerate();
         zones.filter(move |(_, in_zone)| **in_zone == copies).map(|(zone, _)| zone)
     }
 
-    /// The lowest number of replicas in a zone that is above `above`.
+    /// The smallest number of replicas in a zone that is above `above`.
     fn next_level(&self, above: Option<u32>) -> Option<u32> {
         self.copies.iter().copied().filter(|copies| above.is_none_or(|above| *copies > above)).min()
     }
@@ -127,7 +127,7 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         None
     }
 
-    /// The same for suspect nodes.
+    /// The place of a suspect node, from a zone with as few replicas as possible.
     fn suspect(&self, rng: &mut StdRng) -> Option<usize> {
         let mut level = self.next_level(None);
         while let Some(copies) = level {
@@ -139,7 +139,7 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         None
     }
 
-    /// Draws nodes by their weights until one is eligible, for a limited number of times.
+    /// Draws nodes by their weights until one is eligible, at most [`DRAWS_MAX`] times.
     fn drawn(&self, copies: u32, rng: &mut StdRng) -> Option<usize> {
         let total: u128 = self.zones(copies).map(|zone| self.index.zone_weight(zone)).sum();
         if total == 0 {
@@ -160,7 +160,7 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
         })
     }
 
-    /// Looks at every node of these zones.
+    /// Examines every node of these zones.
     fn scanned(&self, copies: u32, suspect: bool, rng: &mut StdRng) -> Option<usize> {
         let candidates = || {
             let places = self.zones(copies).flat_map(|zone| self.index.members(zone));
@@ -181,7 +181,7 @@ impl<'a, F: Fn(&NodeView) -> bool> Draw<'a, F> {
     }
 }
 
-/// The weight of an eligible node: that of the index, in which suspect nodes have none.
+/// The weight of an eligible node. It is that of the index, which has none for suspect nodes.
 fn weight_of(node: &NodeView) -> u128 {
     let weight = if node.suspect { node.predicted_free() } else { weight(node) };
     u128::from(weight.max(1))

@@ -1,15 +1,15 @@
-//! The maximum size of the next block of an object.
+//! The largest size of the next block of an object.
 
 use cairn_types::block::BLOCK_LENGTH_MAX;
 
-/// Upper limit of blocks of one size before the block size of an object doubles. An object of 48.8 TiB, the largest,
-/// gets some 205,000 blocks, one of 5 TiB 25,000, one of 8 GiB 1,000 of the default size.
+/// The number of blocks of one size in an object before the size doubles. The largest object, of 48.8 TiB, has some
+/// 205,000 blocks, one of 5 TiB 25,000, and one of 8 GiB 1,000 of the default size.
 const BLOCKS_PER_SIZE: u64 = 1_000;
 
-/// The maximum length in bytes of a block that begins at `offset` of an object. `base` is the block size of the cluster
-/// or bucket, `length` the object's length if known.
+/// The largest length in bytes of a block that begins at `offset` of an object. `base` is the size that is configured
+/// for the cluster or the bucket, `length` the object's length if it is known.
 ///
-/// The result is `base` times a power of two, or [`BLOCK_LENGTH_MAX`].
+/// The result is a power of two times `base`, or [`BLOCK_LENGTH_MAX`].
 pub fn block_size(base: u64, offset: u64, length: Option<u64>) -> u64 {
     // An object of known length has blocks of one size.
     let reach = offset.max(length.unwrap_or(0));

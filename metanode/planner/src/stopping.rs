@@ -1,4 +1,4 @@
-//! Predicts what happens to a block when nodes are stopped.
+//! The risk to a block when nodes are stopped.
 
 use cairn_types::id::NodeId;
 use cairn_types::node::NodeState;
@@ -6,21 +6,21 @@ use cairn_types::node::NodeState;
 use super::ClusterView;
 use super::block::BlockView;
 
-/// What happens to a block.
+/// The risk to a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Risk {
     /// Two good replicas or more remain, or the only one that it should have.
     None,
-    /// A single good replica remains although there should be more.
+    /// A single good replica remains, though there should be more.
     AtRisk,
     /// No readable good replica remains.
     Unreadable,
 }
 
-/// Predicts what happens to a block when all of `stopped` are stopped at the same time.
+/// The risk to a block when all of `stopped` are stopped at the same time.
 ///
-/// Only replicas on live nodes remain. One on a node in maintenance does not count, because an operator may stop that
-/// node at any time.
+/// Only replicas on live nodes count as remaining. One on a node in maintenance does not, because an operator may stop
+/// that node at any time.
 pub fn risk(view: &ClusterView, block: &BlockView, stopped: &[NodeId]) -> Risk {
     let remaining = block
         .good(view)

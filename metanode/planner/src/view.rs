@@ -1,4 +1,4 @@
-//! The nodes as decisions see them.
+//! The view of the nodes that decisions use.
 
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -13,27 +13,27 @@ use super::index::Index;
 pub struct NodeView {
     /// The node.
     pub node: NodeId,
-    /// Its zone. Nodes without one form a zone together.
+    /// Its zone. All nodes without one count as one zone.
     pub zone: Option<Arc<str>>,
     /// Whether it is live, stale or dead.
     pub state: NodeState,
-    /// Its administrative state. Maintenance whose time is over does not appear here.
+    /// Its administrative state. Maintenance whose time is over counts as in service.
     pub admin_state: AdminState,
-    /// Whether other nodes are preferred: this one sent nothing since the metanode's start, or a client could not reach
+    /// Whether other nodes are preferred: it has sent nothing since this process started, or a client could not reach
     /// it a moment ago.
     pub suspect: bool,
-    /// Whether clients and commands failed at it again and again although it sends heartbeats. It gets nothing until
-    /// that ends.
+    /// Whether clients and commands failed there repeatedly although it sends heartbeats. It gets no work until that
+    /// ends.
     pub failing: bool,
-    /// The bytes that its good volumes may use in all.
+    /// The capacity of its good volumes, in bytes.
     pub capacity: u64,
     /// Used bytes, plus those on their way in (grants, copies, moves), less those on their way out (deletions, and
-    /// replicas that moves under way will replace).
+    /// replicas that are dropped at the end of a move under way).
     pub predicted_used: u64,
-    /// The bytes that it can still take: free ones less those on their way in. Those on their way out do not count,
-    /// because they cannot be used yet.
+    /// Bytes that it can still take: free bytes less those on their way in. Bytes on their way out do not count,
+    /// because their space cannot be used yet.
     pub free_space: u64,
-    /// The free bytes of the volume with most, because a block lies in one volume.
+    /// Free bytes of the volume with the most free bytes. A block lies in one volume.
     pub largest_volume: u64,
 }
 
@@ -43,12 +43,12 @@ impl NodeView {
         self.is_in_service() && !self.failing && self.free_space >= bytes && self.largest_volume >= bytes
     }
 
-    /// Whether it is live and in service.
+    /// Whether it is live, and neither draining nor in maintenance.
     pub fn is_in_service(&self) -> bool {
         self.state == NodeState::Live && self.admin_state == AdminState::InService
     }
 
-    /// Whether it is in service, live and not suspect. Only replicas on such nodes allow to drop others.
+    /// Whether it is reliable: in service and not suspect. Only replicas on reliable nodes are a reason to drop others.
     pub fn is_sure(&self) -> bool {
         self.is_in_service() && !self.suspect
     }
@@ -63,17 +63,17 @@ impl NodeView {
         self.state != NodeState::Dead || self.is_in_maintenance()
     }
 
-    /// Predicted used bytes divided by capacity; 1 for a node without capacity.
+    /// Predicted used bytes divided by the capacity; 1 for a node without capacity.
     pub fn utilisation(&self) -> f64 {
         if self.capacity == 0 { 1.0 } else { self.predicted_used as f64 / self.capacity as f64 }
     }
 
-    /// The bytes that will be free when everything under way is done.
+    /// Bytes that will be free when all that is under way has ended.
     pub(crate) fn predicted_free(&self) -> u64 {
         self.capacity.saturating_sub(self.predicted_used)
     }
 
-    /// Compares the predicted utilisation of two nodes.
+    /// Compares the utilisation of two nodes.
     pub(crate) fn cmp_fullness(&self, other: &Self) -> Ordering {
         let product = |used: u64, capacity: u64| u128::from(used) * u128::from(capacity.max(1));
         product(self.predicted_used, other.capacity).cmp(&product(other.predicted_used, self.capacity))
@@ -82,12 +82,12 @@ impl NodeView {
 
 /// All registered datanodes at one moment, in the order of their ids.
 ///
-/// A view is kept and updated with [`set`](Self::set), and not made for each decision: its index is computed once, when
-/// it is first needed.
+/// A view should be kept and updated with [`set`](Self::set), not built for each decision: the index that makes
+/// decisions cheap among thousands of nodes is computed once, when it is first needed.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterView {
     nodes: Vec<NodeView>,
-    /// Their ids as numbers, which compare as ids do, and lie close together in memory for searches.
+    /// The ids as numbers, which sort as the ids do. They lie close together in memory, because they are searched most.
     keys: Vec<u128>,
     index: OnceLock<Index>,
 }
@@ -110,17 +110,18 @@ impl ClusterView {
         self.place_of(node).and_then(|place| self.nodes.get(place))
     }
 
-    /// The index of a node in [`nodes`](Self::nodes).
+    /// The position of a node in [`nodes`](Self::nodes).
     pub(crate) fn place_of(&self, node: NodeId) -> Option<usize> {
         self.search(node).ok()
     }
 
-    /// The index of a node, or the one at which to insert it.
+    /// The position of a node, or the one where it would be inserted.
     fn search(&self, node: NodeId) -> Result<usize, usize> {
         self.keys.binary_search(&node.0.as_u128())
     }
 
-    /// Adds or updates a node. It takes logarithmic time, except for a new node or a change of zone.
+    /// Adds or updates a node. The cost is the logarithm of the number of nodes, unless the node is new or has changed
+    /// its zone.
     pub fn set(&mut self, node: NodeView) {
         match self.search(node.node) {
             Ok(place) => {
@@ -141,7 +142,7 @@ impl ClusterView {
         }
     }
 
-    /// Removes a node.
+    /// Removes a node that is not registered any more.
     pub fn remove(&mut self, node: NodeId) {
         if let Some(place) = self.place_of(node) {
             self.keys.remove(place);
@@ -156,18 +157,18 @@ impl ClusterView {
         }
     }
 
-    /// Whether a node is live, stale or dead. An unknown node counts as dead.
+    /// The state of a node. An unknown node counts as dead.
     pub fn state(&self, node: NodeId) -> NodeState {
         self.get(node).map_or(NodeState::Dead, |node| node.state)
     }
 
-    /// The number of replicas that a block with this `replication` can have: at most one per registered node. Dead and
-    /// draining nodes count, because a cluster that loses nodes must not lower its own goals.
+    /// How many replicas a block of this `replication` can have: at most one per registered node. Dead and draining
+    /// nodes count. Otherwise a cluster that loses nodes would lower its own promise.
     pub fn attainable(&self, replication: u32) -> u32 {
         replication.min(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX))
     }
 
-    /// Takes `bytes` of a node's free space, so that later decisions see it.
+    /// Reserves `bytes` of a node's free space, so that later decisions see it.
     pub fn reserve(&mut self, node: NodeId, bytes: u64) {
         let Some(place) = self.place_of(node) else { return };
         if let Some(view) = self.nodes.get_mut(place) {

@@ -1,9 +1,10 @@
 //! Cluster time: the clock by which leases, ages and grace periods are judged.
 //!
 //! It begins with the wall clock at the cluster's first start, and advances with the monotonic clock of the running
-//! process. It stops while no metanode runs, so it may be behind the time of day. That does no harm, because all that is
-//! compared with it (ids of blocks, grants, leases, marks) was stamped by it. So a change of the wall clock, or a start with a
-//! wrong one, changes nothing: a leap forward ends no lease early, and a leap back keeps no block for ever.
+//! process. It stops while no metanode runs, so it may be behind the time of day. That does no harm, because all that
+//! is compared with it (ids of blocks, grants, leases, marks) was stamped by it. A change of the wall clock, or a start
+//! with a wrong one, therefore changes nothing: a leap forward ends no lease early, and a leap back keeps no block for
+//! ever.
 //!
 //! A mark is written to SQL every few seconds, a little ahead of cluster time. The next process starts at the mark, so that
 //! cluster time never goes back. A restart shortens a lease by less than two of these intervals.
@@ -20,13 +21,13 @@ use serde::{Deserialize, Serialize};
 
 use super::config::BlockManagerConfig;
 
-/// Marks that are written within one lease: a restart must shorten a lease by little.
+/// Marks that are written during one lease. There are many, so that a restart shortens a lease by little.
 const MARKS_PER_LEASE: u32 = 64;
 
 /// The longest time between two marks.
 const MARK_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
-/// Samples of the wall clock that are kept of a grace period.
+/// Samples of the wall clock that are kept for a grace period.
 const SAMPLES_PER_GRACE: u32 = 32;
 
 /// How far wall and cluster time may diverge between two samples without counting as a change of the wall clock: clocks
@@ -38,9 +39,9 @@ const LEAP: Duration = Duration::from_millis(100);
 pub(super) struct Kept {
     /// Cluster time was never later than this, unless the next mark was late.
     mark: Timestamp,
-    /// The longest lease of a grant that may still be valid, in milliseconds.
+    /// The longest lease, in milliseconds, that an earlier process may have granted.
     lease_ms: u64,
-    /// When the last of the grants ends that were given before this row was written.
+    /// When the last of the grants that were given before the mark ends.
     grants_end: Timestamp,
     /// Samples of the wall clock.
     samples: VecDeque<Sample>,
@@ -53,14 +54,14 @@ struct Sample {
     wall: Timestamp,
 }
 
-/// What is needed to judge by cluster time. The time itself comes from the block manager's [`Env`].
+/// The state that judges leases and ages by cluster time. The time itself comes from the block manager's [`Env`].
 #[derive(Debug)]
 pub(super) struct Clock {
     lease: Duration,
     grace: Duration,
-    /// When this process began.
+    /// Cluster time when this process began.
     began: Timestamp,
-    /// How long grants of earlier processes may be valid; `None` if there are none.
+    /// The grants of earlier processes; `None` if there can be none.
     before: Option<Before>,
     state: Mutex<ClockState>,
 }
@@ -81,8 +82,8 @@ struct ClockState {
 }
 
 impl Clock {
-    /// Continues from what SQL has. `is_new`: no earlier process can have given a grant. Also returns the handle whose
-    /// time is cluster time.
+    /// Continues from the row in SQL. With `is_new`, no earlier process can have given a grant. Also returns the handle
+    /// whose time is cluster time.
     pub(super) fn begin(
         kept: Option<Kept>,
         is_new: bool,
@@ -116,12 +117,12 @@ impl Clock {
         given.after(self.lease.max(earlier))
     }
 
-    /// When the last of the grants that exist now ends.
+    /// When the last of the grants that may exist now ends.
     pub(super) fn grants_end(&self, now: Timestamp) -> Timestamp {
         now.after(self.lease).max(self.before.map_or(Timestamp(0), |before| before.end))
     }
 
-    /// When the last grant of an earlier process ends. This process does not know those grants.
+    /// When the last grant of an earlier process ends. This process has no reservations for those grants.
     pub(super) fn forgotten_grants_end(&self) -> Timestamp {
         self.before.map_or(Timestamp(0), |before| before.end)
     }
@@ -142,8 +143,8 @@ impl Clock {
         }
     }
 
-    /// The latest stamp that is certainly a grace period old: what the wall clock showed a grace period ago, or less if it
-    /// was set back since. `None` while the samples do not reach back so far.
+    /// The latest stamp that is certainly a grace period old: the time of the wall clock a grace period ago, or an
+    /// earlier time if the wall clock was set back since. `None` while the samples do not reach back that far.
     pub(super) fn retired_before(&self, env: &Env) -> Option<Timestamp> {
         self.look(env);
         let now = Sample { time: env.now(), wall: env.wall() };
@@ -180,13 +181,13 @@ impl Clock {
         })
     }
 
-    /// The row was written.
+    /// Records that the row was written.
     pub(super) fn kept(&self, kept: &Kept) {
         self.state().mark = kept.mark;
     }
 }
 
-/// If the wall clock was set between two samples: the lowest time that it may have shown between them.
+/// The lowest time that the wall clock may have shown between two samples; `None` if it was not set between them.
 fn least(earlier: Sample, later: Sample) -> Option<Timestamp> {
     let passed = later.time.since(earlier.time);
     leapt(earlier, later).then(|| earlier.wall.min(later.wall.before(passed)))
@@ -218,7 +219,7 @@ mod tests {
         Duration::from_secs(minutes * 60)
     }
 
-    /// Lets time pass as the worker does that looks at the clock.
+    /// Lets time pass in steps of a second, each with a look at the clock, as the worker does.
     fn pass(clock: &Clock, env: &Env, hand: &ManualClock, time: Duration) {
         for _ in 0..time.as_secs() {
             hand.advance(Duration::from_secs(1));
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_goes_on_where_it_was_whatever_the_wall_clock_of_the_next_start_shows() {
+    fn cluster_time_continues_after_a_restart_whatever_the_wall_clock_shows() {
         let (clock, env, hand) = begin(None);
         hand.advance(minutes(5));
         let kept = clock.due(env.now()).unwrap();
@@ -242,7 +243,7 @@ mod tests {
         }
     }
 
-    /// A restart with a shorter lease once gave up blocks whose grants were still valid.
+    /// A restart with a shorter lease gave up blocks whose grants were still valid, and their uploads failed.
     #[test]
     fn grants_of_an_earlier_process_hold_as_long_as_it_said() {
         let (clock, env, _) = begin(None);
@@ -259,7 +260,7 @@ mod tests {
 
     /// Databases of earlier versions have no mark.
     #[test]
-    fn a_database_that_kept_no_time_begins_with_the_wall_clock_and_with_grants_that_nobody_remembers() {
+    fn a_database_without_a_mark_begins_at_the_wall_clock_and_with_unknown_grants() {
         let (env, _hand) = Env::manual(1, START);
         let (clock, steady) = Clock::begin(None, false, &BlockManagerConfig::default(), &env);
         assert_eq!((steady.now(), clock.forgotten_grants_end()), (START, START.after(minutes(10))));
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grace_period_is_as_long_as_it_should_be_while_nobody_sets_the_clock() {
+    fn a_grace_period_has_its_length_while_the_wall_clock_is_not_set() {
         let (clock, env, hand) = begin(None);
         assert_eq!(clock.retired_before(&env), None, "nothing is known of the time before");
         hand.advance(minutes(10));
@@ -278,7 +279,8 @@ mod tests {
         assert!(clock.state().samples.len() < 40);
     }
 
-    /// A wall clock that is 11 minutes ahead for a moment ended every grace period at once.
+    /// A wall clock that was 11 minutes ahead for a moment ended every grace period at once, and reads in progress
+    /// failed.
     #[test]
     fn a_leap_forward_ends_no_grace_period_early_and_a_leap_back_makes_none_endless() {
         for leap in [660_000i64, -660_000] {
@@ -300,13 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn what_the_wall_clock_showed_before_a_restart_is_known_after_it() {
+    fn samples_of_the_wall_clock_survive_a_restart() {
         let (clock, env, hand) = begin(None);
         pass(&clock, &env, &hand, minutes(8));
         let retired = env.wall();
         pass(&clock, &env, &hand, Duration::from_secs(20));
         let kept = clock.due(env.now()).unwrap();
-        // An hour later, by the wall.
+        // The next process starts an hour later by the wall clock.
         let (env, hand) = Env::manual(1, retired.after(minutes(60)));
         let (clock, env) = Clock::begin(Some(kept), false, &BlockManagerConfig::default(), &env);
         pass(&clock, &env, &hand, minutes(9));

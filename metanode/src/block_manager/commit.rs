@@ -1,4 +1,4 @@
-//! Committing blocks that were stored under grants: what is checked, and what SQL and soft state record.
+//! Committing blocks that were stored under grants: the checks, and what SQL and soft state record.
 
 use std::collections::HashSet;
 
@@ -45,8 +45,9 @@ fn invalid(reason: &str) -> MetadataError {
     MetadataError::InvalidGrant { reason: reason.to_owned() }
 }
 
-/// Refuses a block whose replicas are being deleted, even if its grant is valid. Giving a block up marks it and queues the
-/// deletions in one transaction, so either that transaction or this commit is first, and the other one sees it.
+/// Refuses a block whose replicas are being deleted, even if its grant is valid. One transaction both marks a block as
+/// given up and queues the deletions. Either that transaction or this commit comes first, and the later one sees the
+/// earlier.
 async fn check_not_given_up(
     tx: &mut Connection,
     block: BlockId,
@@ -60,16 +61,17 @@ async fn check_not_given_up(
     Ok(())
 }
 
-/// The nodes that hold a block, after the checks.
+/// The nodes that have a block, after the checks.
 struct Targets {
-    /// The nodes to list as holders.
+    /// The nodes to list in SQL.
     nodes: Vec<NodeId>,
     /// How many of them are not dead.
     live: u32,
 }
 
-/// Checks a block's grant, and the nodes that the gateway names as holders. The removal of a node runs in a transaction too,
-/// and transactions follow each other, so what this finds about nodes stays true until the commit is done.
+/// Checks a block's grant, and the nodes that the gateway says have the block. The removal of a node runs in a
+/// transaction too, and transactions run one after another, so what this finds about nodes stays true until the commit
+/// is done.
 fn targets(inner: &Inner, new: &NewExtent) -> Result<Targets, MetadataError> {
     let grant = &new.grant;
     grants::verify(inner, grant)?;
@@ -105,9 +107,9 @@ fn targets(inner: &Inner, new: &NewExtent) -> Result<Targets, MetadataError> {
     Ok(Targets { nodes, live: u32::try_from(live).unwrap_or(u32::MAX) })
 }
 
-/// The nodes that still hold the block, and whether this is not known yet of others. Left out are nodes that were removed, that
-/// registered again and did not report the block, or that lost it with a disk: if they were listed, replicas that do not
-/// exist would count.
+/// The nodes that still have the block, and whether this is unknown for others. Nodes are left out that were removed,
+/// that registered again and did not report the block, or that lost it with a disk. If they were listed, replicas that
+/// do not exist would count.
 fn current_holders(soft_state: &SoftState, new: &NewExtent) -> (Vec<NodeId>, bool) {
     let mut holders = Vec::with_capacity(new.stored_on.len());
     let mut unknown = false;
@@ -121,18 +123,18 @@ fn current_holders(soft_state: &SoftState, new: &NewExtent) -> (Vec<NodeId>, boo
     (holders, unknown)
 }
 
-/// Whether a node still holds a block that it stored earlier.
+/// Whether a node still has a block that it stored earlier.
 enum Holding {
-    /// Yes.
+    /// It has the block.
     Yes,
-    /// Not known: it has registered again, and its block report is not complete.
+    /// Unknown: the node has registered again, and its block report is not complete.
     Unknown,
-    /// No.
+    /// It does not have the block.
     Gone,
 }
 
 fn holding_of(soft_state: &SoftState, new: &NewExtent, node: NodeId) -> Holding {
-    // The node was removed. Its replicas were forgotten, and stay so even if it comes back.
+    // The node was removed. Its replicas were removed from SQL, and do not count even if it comes back.
     let Some(known) = soft_state.nodes.get(node) else { return Holding::Gone };
     // A report or heartbeat of the current incarnation decides.
     if let Some(held) = soft_state.orphans.held(node, known.incarnation, new.grant.block) {
@@ -140,7 +142,7 @@ fn holding_of(soft_state: &SoftState, new: &NewExtent, node: NodeId) -> Holding 
     }
     let mut stored_in = new.incarnations.iter().filter(|(other, _)| *other == node).peekable();
     // Otherwise the incarnation in which the block was stored decides. If it is the current one, a loss would have been
-    // reported. Nodes and gateways of an earlier version do not name the incarnation, and are believed.
+    // reported. Nodes and gateways of an earlier version do not name the incarnation; then the block counts as stored.
     if stored_in.peek().is_none() || stored_in.any(|(_, incarnation)| *incarnation == known.incarnation) {
         Holding::Yes
     } else if known.has_reported() {

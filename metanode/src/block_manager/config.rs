@@ -1,4 +1,4 @@
-//! What an operator configures about blocks: each option with its unit and its reason.
+//! Configuration of blocks: each option with its unit and its reason.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use cairn_protocol::block::{BLOCK_LENGTH_MAX, BLOCK_SIZE_MIN};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// What an operator decides about blocks. Durations are in milliseconds where they are written down.
+/// The options for blocks. In configuration files durations are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BlockManagerConfig {
-    /// How many replicas a block should have. Three survive the loss of any two nodes, and of one
-    /// while another is being repaired.
+    /// The replicas that a block should have. Three survive the loss of any two nodes, and of one while another is
+    /// being repaired.
     pub replication: u32,
-    /// How many replicas a block must have before its write is acknowledged; with fewer registered
-    /// nodes, one on each. Two, so that no single failure loses what was acknowledged.
+    /// The replicas that a block must have before its write is acknowledged, limited by the number of registered nodes.
+    /// Two, so that no single failure loses an acknowledged write.
     pub min_replicas: u32,
     /// Replication by storage class; other classes have `replication`. `REDUCED_REDUNDANCY` has two:
     /// AWS sells it as less durable (<https://aws.amazon.com/s3/reduced-redundancy/>).
@@ -23,8 +23,7 @@ pub struct BlockManagerConfig {
     /// The largest length in bytes of an object's first blocks; blocks grow with the object. 8 MiB are
     /// read from a disk in a tenth of a second, and a thousand buffers of that size fit a gateway.
     pub block_size: u64,
-    /// How often datanodes are asked to send heartbeats. Three fit into `stale_after`, so that a single
-    /// lost one changes nothing.
+    /// The interval of datanodes' heartbeats. Three fit into `stale_after`, so that a single lost one changes nothing.
     #[serde(rename = "heartbeat_interval_ms", with = "millis")]
     pub heartbeat_interval: Duration,
     /// After this time without contact a node is stale: it gets no new blocks and is read last. A wrong guess costs little.
@@ -34,12 +33,12 @@ pub struct BlockManagerConfig {
     /// machine, because a wrong guess copies much data.
     #[serde(rename = "dead_after_ms", with = "millis")]
     pub dead_after: Duration,
-    /// How long a grant can be committed unless it is renewed. Long enough that most uploads never renew
-    /// (a renewal is a transaction), short enough that what a dead gateway left behind goes soon.
+    /// How long a grant can be committed unless it is renewed. It is long enough that most uploads never renew (a
+    /// renewal is a transaction), and short enough that the blocks of a dead gateway are deleted soon.
     #[serde(rename = "lease_ms", with = "millis")]
     pub lease: Duration,
-    /// How long after the end of its lease a block that was not committed is deleted: longer than a
-    /// transaction can wait.
+    /// How long after the end of its lease a block that was not committed is deleted. It is longer than a transaction
+    /// can wait.
     #[serde(rename = "lease_slack_ms", with = "millis")]
     pub lease_slack: Duration,
     /// The grace period: how long deleted and overwritten objects stay readable, for reads that began before. At least a
@@ -50,8 +49,8 @@ pub struct BlockManagerConfig {
     /// heartbeats may report replicas that the gateway did not know of.
     #[serde(rename = "repair_grace_ms", with = "millis")]
     pub repair_grace: Duration,
-    /// How old a block report may be when it arrives: replicas that were stored since are not missing. As long
-    /// as a call between parts may take ([`CALL_TIMEOUT`](cairn_protocol::rpc::CALL_TIMEOUT)).
+    /// The largest age of a block report when it arrives. Replicas that were stored since are not missing. It is as
+    /// long as a call between parts may take ([`CALL_TIMEOUT`](cairn_protocol::rpc::CALL_TIMEOUT)).
     #[serde(rename = "report_age_ms", with = "millis")]
     pub report_age: Duration,
     /// How often each datanode sends a full block report, page by page, so that an unnoticed difference between disks and
@@ -63,35 +62,35 @@ pub struct BlockManagerConfig {
     /// 100 Mbit/s link takes 20 seconds, and several may wait in line.
     #[serde(rename = "command_deadline_ms", with = "millis")]
     pub command_deadline: Duration,
-    /// Bytes per second that repair copies in the whole cluster, so that clients keep most of the network. A small block
-    /// counts as [`COPY_COST_MIN`](cairn_planner::budget::COPY_COST_MIN) here and in the next two, for its copy costs syncs
-    /// and rows whatever its length.
+    /// Bytes per second that repair copies in the whole cluster, so that clients keep most of the network. A small
+    /// block counts as [`COPY_COST_MIN`](cairn_planner::budget::COPY_COST_MIN) here and in the next two, because its
+    /// copy costs syncs and rows whatever its length.
     pub repair_rate: u64,
     /// Bytes per second that moves off draining nodes copy in the whole cluster.
     pub drain_rate: u64,
     /// Bytes per second that balancing moves in the whole cluster: less than repair, because no block is in danger.
     pub balance_rate: u64,
-    /// How far from the mean utilisation a node may be before blocks are moved, in thousandths of the mean.
+    /// How far a node's utilisation may differ from the mean before blocks are moved, in thousandths of the mean.
     pub balance_threshold_permille: u32,
-    /// Bytes that one node may be copying at once for repair, as reader and writer: what it can do
-    /// within a few heartbeats. A single larger block is copied all the same; of small ones at the most
-    /// [`COPIES_MAX`](cairn_planner::budget::COPIES_MAX) at once.
+    /// Bytes that one node may be copying for repair at the same time, as reader and writer: what it can copy within a
+    /// few heartbeats. A single larger block is copied too; of small blocks there are at most
+    /// [`COPIES_MAX`](cairn_planner::budget::COPIES_MAX).
     pub repair_in_flight: u64,
-    /// How often every block is examined, for what no event put into the repair queue: above all replicas that could be spread
-    /// better over the zones since nodes joined or moved. A day costs 120 blocks a second where there are 10⁷.
-    /// Zero: never.
+    /// The interval in which every block is examined for problems that no event put into the repair queue: above all,
+    /// replicas that could be spread better over the zones since nodes joined or moved. With 10⁷ blocks, a day costs
+    /// 120 blocks a second. 0 means never.
     #[serde(rename = "placement_walk_ms", with = "millis")]
     pub placement_walk: Duration,
-    /// How many replicas one command deletes. It bounds a datanode's time in one command.
+    /// The replicas that one command deletes. It bounds a datanode's time in one command.
     pub delete_batch: u32,
-    /// How often workers look for work of which no event informed them.
+    /// The interval in which workers look for work of which no event informed them.
     #[serde(rename = "worker_interval_ms", with = "millis")]
     pub worker_interval: Duration,
     /// How long the result of a completed multipart upload is kept for clients that repeat the request.
     #[serde(rename = "completed_uploads_kept_ms", with = "millis")]
     pub completed_uploads_kept: Duration,
-    /// How long an upload in progress may get no part before it is given up and its bytes deleted; 0: for ever.
-    /// Counted from its last part, or from its beginning before the first one.
+    /// How long an upload in progress may get no part before it is aborted and its bytes deleted; 0 means for ever.
+    /// Counted from its last part, or from its creation before the first one.
     #[serde(rename = "upload_expiry_ms", with = "millis")]
     pub upload_expiry: Duration,
 }
@@ -127,13 +126,13 @@ impl Default for BlockManagerConfig {
     }
 }
 
-/// A setting that cannot work.
+/// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{setting} {problem}")]
 pub struct ConfigError {
-    /// Its name.
+    /// The setting's name.
     pub setting: &'static str,
-    /// What is wrong with it.
+    /// Why it cannot be used.
     pub problem: &'static str,
 }
 
@@ -141,10 +140,10 @@ pub struct ConfigError {
 pub(super) const REPLICATION_MAX: u32 = 16;
 
 impl BlockManagerConfig {
-    /// Checks what one setting cannot tell alone.
+    /// Checks the settings, alone and against each other.
     ///
     /// # Errors
-    /// The first setting that cannot work, and why.
+    /// The first setting that cannot be used, and why.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let replications = || self.storage_classes.values().chain([&self.replication]);
         let checks = [
@@ -209,20 +208,20 @@ impl BlockManagerConfig {
         }
     }
 
-    /// How many replicas a block of this storage class should have, where the bucket says `bucket`.
+    /// The replication of a block with this storage class, in a bucket whose own replication is `bucket`.
     pub(super) fn replication_of(&self, storage_class: Option<&str>, bucket: Option<u32>) -> u32 {
         let by_class = storage_class.and_then(|class| self.storage_classes.get(class)).copied();
         by_class.or(bucket).unwrap_or(self.replication)
     }
 
-    /// The most replicas that configuration asks for.
+    /// The largest replication in the configuration.
     pub(super) fn replication_max(&self) -> u32 {
         self.storage_classes.values().copied().fold(self.replication, u32::max)
     }
 }
 
-/// Names of storage classes are written as AWS writes its own; gateways take no others. Clients that ask
-/// for STANDARD ask for no class at all.
+/// Whether a storage class has a name in the style of AWS's own; gateways accept no others. STANDARD is excluded,
+/// because it means no class at all.
 fn is_class_name(name: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     (1..=64).contains(&name.len()) && name.bytes().all(is_part) && name != "STANDARD"

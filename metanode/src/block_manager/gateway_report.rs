@@ -1,4 +1,4 @@
-//! Problems that a gateway found with a replica when it read it.
+//! Problems that a gateway found when it read a replica.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use cairn_protocol::warn_peer;
 use super::Inner;
 use super::replica_changes::{Change, suspect_replica};
 
-/// A node that cannot be reached is asked last for a while. A replica that is missing or corrupt becomes suspect.
+/// Handles a report. A node that a gateway could not reach is read last for a while. A replica that is missing or
+/// corrupt becomes suspect.
 pub(super) async fn report_replica(inner: &Arc<Inner>, report: ReplicaReport) -> Result<(), MetadataError> {
     let ReplicaReport { block, node, problem } = report;
     match problem {

@@ -1,5 +1,5 @@
 //! Grants: permissions to store one block each. A grant is a lease that gateways renew while they write. It is signed,
-//! so the metanode need not remember it, and giving one writes nothing to SQL.
+//! so that the metanode need not remember it, and giving one writes nothing to SQL.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +22,14 @@ use cairn_planner::placement::{Demand, place};
 use cairn_planner::size::block_size;
 use cairn_planner::{ClusterView, NodeView};
 
-/// What grants are signed for.
+/// The purpose that grants are signed for.
 const PURPOSE: &str = "grant";
 
-/// It is not known what was stored under a grant that is given back. The node counts the bytes when it deletes them.
+/// The metanode does not know what was stored under a grant that is given back. The node counts the bytes when it
+/// deletes them.
 const UNKNOWN_BYTES: u64 = 0;
 
-/// Grants in one request: 8 GiB in blocks of the default size, and a fraction of a second of work.
+/// Upper limit of grants in one request: 8 GiB in blocks of the default size, and a fraction of a second of work.
 const GRANTS_MAX: u32 = 1_000;
 
 /// Checks that this cluster gave the grant, and that its lease has not ended.
@@ -90,7 +91,7 @@ fn plan(
             break Ok(());
         }
         let size = block_size(base, offset, request.object_length);
-        // A client that sends more than it announced gets blocks of one byte expected: the rest is zero then.
+        // If a client sends more than it announced, the rest is 0, and each further block is expected to have one byte.
         let rest = request.object_length.map_or(u64::MAX, |length| length.saturating_sub(offset));
         let bytes = size.min(rest).min(request.expected_length.unwrap_or(u64::MAX)).max(1);
         let view = soft_state.view(&inner.env);
@@ -153,7 +154,7 @@ fn not_enough(view: &ClusterView, bytes: u64, needed: u32, excluded: &[NodeId]) 
     MetadataError::NotEnoughNodes { reason }
 }
 
-/// Why a node cannot take a block of so many bytes.
+/// Why a node cannot take a block of this many bytes; `None` if it can.
 fn unable_because(node: &NodeView, bytes: u64, excluded: &[NodeId]) -> Option<&'static str> {
     match (node.state, node.admin_state) {
         (NodeState::Dead, _) => Some("dead"),
@@ -192,7 +193,7 @@ async fn keep_leases(
 ) -> Result<(), MetadataError> {
     for block in leased {
         if blocks::exists(tx, block).await? {
-            // It was committed in the meantime, and needs no lease any more.
+            // It was committed in the meantime, and needs no lease.
             continue;
         }
         match leases::find(tx, block).await? {
@@ -229,8 +230,8 @@ pub(super) async fn release(inner: &Inner, request: ReleaseGrants) -> Result<(),
     Ok(())
 }
 
-/// Queues the deletion of what was stored under these grants, and marks them so that they cannot be committed. Returns
-/// the grants that were not committed before.
+/// Queues the deletion of what was stored under these grants, and marks their blocks so that they cannot be committed.
+/// Returns the grants that were not committed before.
 async fn give_back(
     tx: &mut Connection,
     grants: Vec<Grant>,

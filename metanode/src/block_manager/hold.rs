@@ -1,19 +1,20 @@
-//! Whether anything may be deleted.
+//! The hold on deletions, and the reasons for it.
 //!
 //! A database that was restored from a backup, or copied without its log, lacks what was written since. To it, the
-//! blocks of newer objects look like garbage. So nothing is deleted
+//! blocks of newer objects look like garbage. Nothing is therefore deleted
 //!
-//! * until every datanode that the database knows has reported or is dead, because any of them may have seen a newer state;
+//! * until every datanode that the database knows has reported or is dead, because any of them may have seen a newer
+//!   state;
 //! * after a datanode has seen a state that this database never had (`Generation`), or holds more unknown blocks than
 //!   interrupted uploads leave behind, until an operator agrees.
 //!
 //! Everything else continues: objects are read and written, copies are made, and deletions are queued but not ordered.
 //!
-//! **Which share of unknown blocks is too large.** A healthy node holds some blocks to which nothing refers: those of uploads
-//! that were interrupted within the last lease. The limit, [`UNKNOWN_MIN`] blocks and one in [`UNKNOWN_SHARE`], is well
-//! above that, and well below what yesterday's database lacks of a cluster in use. Blocks younger than this process do not
-//! count, because it granted them itself. A node with few blocks never reaches the limit; generations and the datanode's
-//! trash protect it.
+//! **Which share of unknown blocks is too large.** A healthy node holds some blocks to which nothing refers: those of
+//! uploads that were interrupted within the last lease. The limit, [`UNKNOWN_MIN`] blocks and one in [`UNKNOWN_SHARE`],
+//! is well above that, and well below what yesterday's database lacks of a cluster in use. Blocks that this process
+//! granted do not count: those whose ids lie between its start and now. A node with few blocks never reaches the limit;
+//! generations and the datanode's trash protect it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ fn too_many(unknown: u64, reported: u64) -> bool {
 }
 
 impl Inner {
-    /// The state of the database, for datanodes.
+    /// The generation of the database, for datanodes.
     pub(super) fn lineage(&self) -> Lineage {
         let soft_state = self.soft_state();
         let latest = self.store.generation().or(soft_state.holding.latest);
@@ -51,7 +52,7 @@ impl Inner {
     }
 
     /// Compares the generations that a node has seen with this database. If it has seen one that this database never
-    /// had, deletions are held from now on, also when the result is an error.
+    /// had, deletions are held from now on, even if this returns an error.
     ///
     /// # Errors
     /// When the hold could not be written to SQL; the node has to call again.
@@ -107,7 +108,7 @@ impl Inner {
         self.store.write(move |tx| keep_newest(tx, hold).boxed()).await
     }
 
-    /// Whether deletions are held, and what they would delete.
+    /// Whether deletions are held, and how much they would delete.
     pub(super) async fn hold_status(&self) -> Result<HoldStatus, StoreError> {
         let mut reader = self.store.read().await?;
         let queued = totals::deletions(&mut reader).await?;
@@ -139,7 +140,8 @@ impl Inner {
         }
     }
 
-    /// An operator agrees to delete what this database does not know. Returns what that is.
+    /// Releases the hold: an operator agrees to delete what this database does not know. Returns the status from
+    /// before.
     pub(super) async fn release_hold(
         self: &Arc<Self>,
         request: ReleaseHold,

@@ -1,4 +1,4 @@
-//! Which nodes hold a block, in the order in which a reader should try them.
+//! Finds the nodes that hold a block, in the order in which a reader should try them.
 
 use cairn_protocol::admin::NodeState;
 use cairn_protocol::id::{BlockId, NodeId};
@@ -27,8 +27,9 @@ pub(super) async fn locate(
     Ok(locations)
 }
 
-/// Live nodes come first, in random order so that load spreads; then suspect, stale and dead ones. Bad replicas
-/// are last and not left out: a reader verifies what it reads, and the report that a replica is bad may have been wrong.
+/// Sorts replicas for a reader. Live nodes come first, in random order so that load spreads; then suspect, stale and
+/// dead ones. Bad replicas come last but are not left out: a reader verifies what it reads, and the report that a
+/// replica is bad may have been wrong.
 fn in_reading_order(inner: &Inner, mut holders: Vec<(NodeId, bool)>) -> Vec<Replica> {
     inner.env.with_rng(|rng| holders.shuffle(rng));
     let now = inner.env.monotonic();

@@ -1,20 +1,20 @@
-//! The block manager: where blocks are put, whether they are still there, and when they go.
+//! The block manager: where blocks are put, whether they are still there, and when they are deleted.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
 //! | [`cairn_planner`] | decisions: pure functions from a view of the cluster to commands; placement by zones is one |
 //! | [`grants`] | permissions to store a block, with leases: gateways get them, renew them while they write, and give them back |
-//! | [`commit`], [`locate`] | blocks become an object's bytes, and are found again |
-//! | [`cluster`] | what datanodes ask: registration, heartbeats, block reports |
-//! | [`gateway_report`] | what gateways find wrong with replicas |
-//! | [`replica_changes`] | the one door for what changes a replica: a stored, deleted, corrupt or missing one |
-//! | [`repair_queue`] | which blocks need work on their replicas, in SQL |
-//! | [`soft_state`] | what memory holds and a restart forgets: nodes, reservations, copies under way, hints |
-//! | [`hold`] | whether anything may be deleted |
+//! | [`commit`], [`locate`] | making blocks the bytes of an object, and finding them again |
+//! | [`cluster`] | the calls of datanodes: registration, heartbeats, block reports |
+//! | [`gateway_report`] | problems that gateways find with replicas |
+//! | [`replica_changes`] | all changes of replicas: stored, deleted, corrupt or missing ones |
+//! | [`repair_queue`] | the blocks in SQL whose replicas need work |
+//! | [`soft_state`] | state in memory that a restart forgets: nodes, reservations, copies under way, hints |
+//! | [`hold`] | the hold on deletions |
 //! | [`clock`] | cluster time: when a lease has ended, and when a deleted version has been retired for its grace period |
 //! | [`workers`] | background work: liveness, repair, drain, balance, placement, garbage (deletes whose grace period is over), leases (those that ended without a commit), uploads |
-//! | [`admin`] | what operators ask |
-//! | [`config`] | what an operator configures, with units and reasons |
+//! | [`admin`] | the queries and decisions of operators |
+//! | [`config`] | the configuration, with units and reasons |
 //!
 //! The namespace uses only what this file declares, and calls it inside its own transactions. Owners of
 //! extents are versions and parts; the block manager knows them only by the bytes of their ids.
@@ -75,7 +75,7 @@ struct Inner {
     config: BlockManagerConfig,
     secret: ClusterSecret,
     cluster: ClusterId,
-    /// Its time is cluster time. Its wall clock is for what people and other machines see.
+    /// Its time is cluster time. Its wall clock is for times that people and other machines see.
     env: Env,
     clock: Clock,
     events: EventBus,
@@ -133,7 +133,7 @@ impl Inner {
     fn nodes_changed(&self) {
         {
             let mut soft_state = self.soft_state();
-            // This sweep finds what nodes can be relied upon now, so that the liveness worker asks for no second one.
+            // This sweep covers the nodes that are reliable now, so the liveness worker need not order a second one.
             soft_state.view(&self.env);
             soft_state.trust_gained = false;
             soft_state.hints.sweep();
@@ -222,8 +222,7 @@ impl BlockManager {
         commit::commit_extents(&self.inner, tx, owner, base_offset, extents).await
     }
 
-    /// Where these blocks are, in the order in which they were asked for; those that do not exist
-    /// are left out.
+    /// The locations of these blocks, in the order of the request. Blocks that do not exist are left out.
     ///
     /// # Errors
     /// The database's.
@@ -240,7 +239,7 @@ impl BlockManager {
         self.inner.config.garbage_grace
     }
 
-    /// A bucket was deleted and its uploads are left: wakes the worker that removes them.
+    /// Wakes the worker that removes the uploads of a deleted bucket.
     pub(crate) fn uploads_left(&self) {
         self.inner.wakes.uploads.notify_one();
     }

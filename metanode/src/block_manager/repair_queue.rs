@@ -1,5 +1,5 @@
-//! Which blocks need work on their replicas: they are queued in SQL, and the repair worker examines
-//! them one by one. Queueing a block that needs nothing costs a look; forgetting one may cost a block.
+//! The repair queue: blocks that need work on their replicas. They are queued in SQL, and the repair worker examines
+//! them one by one. Queueing a block that needs nothing costs a look-up; leaving one out may cost a block.
 
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::{BlockId, NodeId};
@@ -8,9 +8,9 @@ use super::Inner;
 use crate::store::blocks::BlockReplicas;
 use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
 
-/// Queues a block if its replicas are not as they should be, and takes it out of the queue if they are.
+/// Queues a block if it has too few, too many or corrupt replicas, and removes it from the queue otherwise.
 pub(super) async fn recheck(inner: &Inner, tx: &mut Connection, block: BlockId) -> Result<(), StoreError> {
-    // Copies may fail no more, now that there are others to read from.
+    // Copies may succeed now, because there may be other replicas to read from.
     inner.soft_state().copy_backoff.forget(block);
     let copies = blocks::find(tx, block).await?;
     match copies.and_then(|copies| Some((needs_attention(inner, &copies)?, copies))) {
@@ -41,7 +41,7 @@ pub(super) async fn queue(
     Ok(())
 }
 
-/// How many live replicas a block has, if that is not what it should have or some replica is bad.
+/// The number of live replicas of a block that needs work; `None` if it has as many as it should and none is corrupt.
 fn needs_attention(inner: &Inner, copies: &BlockReplicas) -> Option<u32> {
     let live = live_replicas(inner, copies);
     let bad = copies.holders.iter().any(|(_, good)| !good);
@@ -49,7 +49,7 @@ fn needs_attention(inner: &Inner, copies: &BlockReplicas) -> Option<u32> {
     (bad || live < attainable || live > copies.block.replication).then_some(live)
 }
 
-/// Good replicas on nodes that are not dead, or in maintenance.
+/// The number of good replicas on nodes that are not dead, or that are in maintenance.
 pub(super) fn live_replicas(inner: &Inner, copies: &BlockReplicas) -> u32 {
     let mut soft_state = inner.soft_state();
     let view = soft_state.view(&inner.env);
@@ -59,7 +59,7 @@ pub(super) fn live_replicas(inner: &Inner, copies: &BlockReplicas) -> u32 {
     u32::try_from(copies.holders.iter().filter(live).count()).unwrap_or(u32::MAX)
 }
 
-/// A node holds a good replica, as it says itself.
+/// Adds a good replica that its node reported.
 pub(super) async fn add_replica(
     inner: &Inner,
     tx: &mut Connection,
@@ -70,7 +70,7 @@ pub(super) async fn add_replica(
     recheck(inner, tx, block).await
 }
 
-/// A node does not hold its replica any more. Answers whether it was listed.
+/// Removes a replica that its node does not have any more. Returns whether it was listed.
 pub(super) async fn remove_replica(
     inner: &Inner,
     tx: &mut Connection,
@@ -84,7 +84,7 @@ pub(super) async fn remove_replica(
     Ok(was_listed)
 }
 
-/// A node's copy is bad, as it says itself. Answers whether it was thought good.
+/// Marks a replica as corrupt. Returns whether it was good before.
 pub(super) async fn mark_bad(
     inner: &Inner,
     tx: &mut Connection,
@@ -98,8 +98,8 @@ pub(super) async fn mark_bad(
     Ok(changed)
 }
 
-/// A node holds a bad replica of a block that exists, as it says itself, whether it was known to hold one
-/// or not: a bad replica is kept until there are good ones. Answers whether that is news.
+/// Lists a corrupt replica of a block that exists, whether the replica was listed before or not: a corrupt replica is
+/// kept until there are good ones. Returns whether that is news. A replica that is queued for deletion is not listed.
 pub(super) async fn add_bad_replica(
     inner: &Inner,
     tx: &mut Connection,

@@ -1,4 +1,4 @@
-//! Deletes of many objects are some mutations and not one.
+//! A delete of many objects is several mutations.
 
 use cairn_protocol::id::{MutationId, VersionId};
 use cairn_protocol::metadata::*;
@@ -14,13 +14,13 @@ fn key(number: usize) -> String {
     format!("p00/{number:08}")
 }
 
-/// A delete of the first of the objects that `store_tests::fill` makes.
+/// A request to delete the first `objects` objects that `store_tests::fill` makes.
 fn delete(objects: usize, mutation: Option<MutationId>) -> DeleteObjects {
     let object = |number| DeleteObject { key: key(number), condition: WriteCondition::None };
     DeleteObjects { bucket: "b".to_owned(), objects: (0..objects).map(object).collect(), mutation }
 }
 
-/// Versions as `store_tests::fill` makes them.
+/// The answer for an object that `store_tests::fill` made.
 fn deleted(number: usize) -> Result<Deleted, MetadataError> {
     let bytes: [u8; 16] = format!("{number:016}").into_bytes().try_into().unwrap();
     Ok(Deleted { version: Some(VersionId(Uuid::from_bytes(bytes))) })
@@ -37,9 +37,9 @@ async fn left(namespace: &Namespace) -> usize {
     namespace.list_objects(list).await.unwrap().entries.len()
 }
 
-/// DeleteObjects of 1,000 keys was one mutation, and every mutation behind it waited for all of them.
+/// DeleteObjects of 1,000 keys was one mutation, and every write behind it waited until all keys were deleted.
 #[tokio::test]
-async fn a_put_waits_for_some_keys_of_a_delete_and_not_for_a_thousand() {
+async fn a_put_waits_for_at_most_fifty_keys_of_a_large_delete() {
     let (namespace, _directory) = namespace().await;
     store_tests::fill(&namespace.store, 1_000, 1).await;
     let (began, beginning) = oneshot::channel();

@@ -1,15 +1,15 @@
 //! The namespace: buckets, keys, versions and uploads.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
 //! | `service` | the operations of [`Metadata`](cairn_protocol::metadata::Metadata), one line each |
 //! | `buckets`, `objects`, `uploads` | one file per operation |
-//! | `condition`, `range`, `walk` | pure: write conditions, ranges, and the walk of listings |
+//! | `condition`, `range`, `walk` | pure functions: write conditions, ranges, and the walk of listings |
 //!
-//! A change is one mutation of the store: its checks and its writes are one transaction. (A request to delete many
-//! objects is several mutations.) The mutation reads the clock when the writer runs it and not when the request
-//! arrives, so that later writes have later times. Versions and parts that are replaced or deleted are *retired*: their
-//! bytes stay readable for a grace period, until the block manager collects them.
+//! An operation that changes something is one mutation of the store (deletes of many objects are several): its checks
+//! and its changes are one transaction. The mutation reads the clock when the writer runs it, not when the request
+//! arrives. Later writes therefore have later times. Versions and parts that are replaced or deleted are *retired*:
+//! their bytes stay readable until the block manager sweeps them, a grace period later.
 
 mod buckets;
 mod condition;
@@ -39,16 +39,16 @@ pub struct Namespace {
     env: Env,
     events: EventBus,
     root: RootCredentials,
-    /// Limits how many batches of deletes wait for the writer at the same time.
+    /// Limits how many parts of large deletes wait for the writer at the same time.
     deletes: tokio::sync::Semaphore,
 }
 
-/// Upper limit of entries on a page, whatever the request asks for: ten times S3's page of 1,000 keys, and some
-/// megabytes with the longest keys.
+/// Upper limit of the entries in a page, independent of the request: ten times S3's page of 1,000 keys. With the
+/// longest keys such a page has some megabytes.
 const PAGE_MAX: u32 = 10_000;
 
 impl Namespace {
-    /// Makes the namespace of this database.
+    /// A namespace in this database.
     pub fn new(
         store: Store,
         blocks: BlockManager,
@@ -61,7 +61,7 @@ impl Namespace {
     }
 }
 
-/// Finds the bucket of this name.
+/// The id of the bucket of this name.
 async fn bucket_id(connection: &mut Connection, name: &str) -> Result<BucketId, MetadataError> {
     Ok(bucket(connection, name).await?.0)
 }
@@ -75,7 +75,7 @@ fn malformed(reason: impl Into<String>) -> MetadataError {
     MetadataError::Malformed { reason: reason.into() }
 }
 
-/// Cuts a page that was read with one row more than it may have. Returns whether that row existed.
+/// Cuts a page that was read with one row more than it may hold. Returns whether there was such a row.
 fn cut<T>(rows: &mut Vec<T>, max: u32) -> bool {
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     let more = rows.len() > max;

@@ -1,9 +1,9 @@
-//! Resolves ranges to bytes (RFC 9110, section 14.1.2, as S3 applies it).
+//! Resolves ranges against an object's length (RFC 9110, section 14.1.2, as S3 applies it).
 
 use cairn_protocol::metadata::ResolvedRange;
 
-/// Resolves `bytes=first-last` for an object of `length` bytes. Returns `None` if `last` is before `first`, which is an
-/// invalid range.
+/// Resolves `bytes=first-last` for an object of `length` bytes; `None` if `last` is before `first`, which is not a
+/// valid range.
 pub(super) fn bytes(first: u64, last: Option<u64>, length: u64) -> Option<ResolvedRange> {
     if last.is_some_and(|last| last < first) {
         return None;
@@ -15,7 +15,7 @@ pub(super) fn bytes(first: u64, last: Option<u64>, length: u64) -> Option<Resolv
     Some(ResolvedRange::Satisfiable { start: first, end })
 }
 
-/// Resolves the last `wanted` bytes of an object of `length` bytes: all of them if it is shorter.
+/// Resolves a range of the last `wanted` bytes of an object of `length` bytes. A shorter object is returned as a whole.
 pub(super) fn suffix(wanted: u64, length: u64) -> ResolvedRange {
     if wanted == 0 || length == 0 {
         return ResolvedRange::Unsatisfiable;
@@ -31,9 +31,9 @@ mod tests {
         ResolvedRange::Satisfiable { start, end }
     }
 
-    /// The examples of RFC 9110, section 14.1.2, for a representation of 10,000 bytes, and the limits.
+    /// The examples of RFC 9110, section 14.1.2, for a representation of 10,000 bytes, and edge cases.
     #[test]
-    fn ranges_come_down_to_what_the_rfc_says() {
+    fn ranges_resolve_as_the_rfc_says() {
         assert_eq!(bytes(0, Some(499), 10_000), Some(some(0, 500)));
         assert_eq!(bytes(500, Some(999), 10_000), Some(some(500, 1000)));
         assert_eq!(bytes(9_500, None, 10_000), Some(some(9_500, 10_000)));

@@ -1,4 +1,4 @@
-//! The operations of the service, one line each. Each one's work is in a file of its own.
+//! The operations of the service, one line each. Each is implemented in a file of its own.
 
 use async_trait::async_trait;
 use cairn_protocol::metadata::{

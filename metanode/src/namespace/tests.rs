@@ -1,4 +1,4 @@
-//! What listings cost, counted on a real database.
+//! The cost of listings on a real database, and errors of the database.
 
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
@@ -56,25 +56,26 @@ async fn a_listing_of_many_keys_costs_what_is_on_its_page() {
     let (namespace, _directory) = namespace().await;
     store_tests::fill(&namespace.store, 100_000, 10).await;
 
-    // 10 roll-ups of 10,000 keys each: 10 places, and one look behind the last.
+    // Ten roll-ups of 10,000 keys each: one seek for each, and one after the last.
     let (page, cost) = namespace.walk_objects(list("", Some("/"), None, 1000)).await.unwrap();
     let wanted: Vec<_> = (0..10).map(|n| ListEntry::CommonPrefix(format!("p{n:02}/"))).collect();
     assert_eq!((page.entries, page.truncated), (wanted, false));
     assert!(cost.seeks <= 11 && cost.rows <= 30, "{cost:?}");
 
-    // A page from the middle of them.
+    // A page that begins in the middle.
     let after = Some(ListMark::Prefix("p04/".to_owned()));
     let (page, cost) = namespace.walk_objects(list("", Some("/"), after, 2)).await.unwrap();
     assert_eq!((page.entries.len(), page.truncated), (2, true));
     assert!(cost.seeks <= 3 && cost.rows <= 9, "{cost:?}");
 
-    // A flat page, from far inside: one statement, a row for each entry and one to see whether there are more.
+    // A flat page that begins far inside: one statement, a row for each entry, and one that shows whether there are
+    // more.
     let after = Some(ListMark::Key("p07/00050007".to_owned()));
     let (page, cost) = namespace.walk_objects(list("", None, after, 1000)).await.unwrap();
     assert_eq!((page.entries.len(), page.truncated), (1000, true));
     assert_eq!((cost.seeks, cost.rows), (1, 1001));
 
-    // Within a prefix, with a delimiter that no key has behind it.
+    // Within a prefix, with a delimiter that does not occur in the rest of the keys.
     let (page, cost) = namespace.walk_objects(list("p03/", Some("/"), None, 1000)).await.unwrap();
     assert_eq!((page.entries.len(), page.truncated), (1000, true));
     assert!(cost.seeks <= 11 && cost.rows == 1001, "{cost:?}");
@@ -140,7 +141,7 @@ async fn on_a_full_disk_writes_are_refused_and_reads_go_on() {
 }
 
 #[tokio::test]
-async fn what_broke_inside_is_not_told_outside() {
+async fn an_internal_error_names_no_details() {
     let (namespace, _directory) = namespace().await;
     namespace.commit_object(commit(&namespace, "k", "e")).await.unwrap();
     store_tests::execute(&namespace.store, "UPDATE object_versions SET attributes = 'no document'").await;
@@ -151,7 +152,7 @@ async fn what_broke_inside_is_not_told_outside() {
 }
 
 #[tokio::test]
-async fn a_closed_metanode_asks_to_try_again() {
+async fn a_closed_metanode_returns_unavailable() {
     let (namespace, _directory) = namespace().await;
     namespace.store.close().await;
     let refused = namespace.commit_object(commit(&namespace, "k", "e")).await;

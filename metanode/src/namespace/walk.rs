@@ -1,55 +1,56 @@
-//! The walk of a listing: which rows to read next, and which page they make.
+//! The walk of a listing: which rows to read next, and how they make up a page.
 //!
-//! A listing costs what its page contains. Without a delimiter the page is one range of the index. With a delimiter one
-//! entry can stand for any number of keys, so after each common prefix the walk seeks to the first key after all of
-//! them. Rows are read in batches. A batch grows while at least half of its rows become entries, and shrinks to the
-//! useful part otherwise. So the number of rows read is at most a small multiple of the entries, for any distribution
-//! of keys, and flat listings need few statements.
+//! A listing costs as much as its page has entries. Without a delimiter it is one range of the index. With one, a
+//! roll-up stands for any number of keys, so the walk seeks to the end of these keys after each roll-up. Rows come in
+//! batches. A batch grows while at least half of its rows make entries; otherwise it shrinks to the number that did.
+//! The rows read are therefore at most a small multiple of the entries, wherever the keys lie, and flat listings still
+//! take few statements.
 //!
-//! The walk does no IO: it says which rows to fetch and takes the rows that were fetched.
+//! This module does no I/O: the caller reads what [`next_fetch`](Walk::next_fetch) returns, and passes the rows to
+//! [`take`](Walk::take).
 
 /// A row of a listing.
 pub(super) trait Listed {
     /// The key under which the row is listed.
     fn key(&self) -> &str;
 
-    /// The first position after this row.
+    /// The first place after this row.
     fn behind(&self) -> Place;
 }
 
-/// A position in the order of a listing: after the row of exactly this key and id. Without an id: before the first row
-/// of this key.
+/// A place in the order of a listing: after the row of this key and id, and before all rows that follow it. Without an
+/// id, before the first row of this key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
-    /// The bytes of a key, or of a prefix of one.
+    /// The bytes of a key, or of the beginning of one.
     pub(super) key: Vec<u8>,
-    /// The bytes of an id. An empty id is before all ids.
+    /// The bytes of an id; empty bytes are before all ids.
     pub(super) id: Vec<u8>,
 }
 
 impl Place {
-    /// The position before this key.
+    /// The place before this key.
     pub(super) fn at(key: &str) -> Self {
         Self { key: key.as_bytes().to_vec(), id: Vec::new() }
     }
 
-    /// The position after this key. In the order of byte strings its successor is the key followed by a zero byte.
+    /// The place after this key. The successor of a byte string is the string with a zero byte appended.
     pub(super) fn behind_key(key: &str) -> Self {
         let mut place = Self::at(key);
         place.key.push(0);
         place
     }
 
-    /// The position after all keys with this prefix.
+    /// The place after all keys with this prefix.
     pub(super) fn behind_prefix(prefix: &str) -> Self {
         Self { key: end_of_prefix(prefix.as_bytes()), id: Vec::new() }
     }
 }
 
-/// A byte above every key: UTF-8 has no byte 0xFF (RFC 3629, section 3).
+/// A byte above all bytes of keys: UTF-8 has no byte 0xFF (RFC 3629, section 3).
 const ABOVE_ALL: u8 = 0xff;
 
-/// The least byte string above all strings with this prefix.
+/// The smallest byte string above all that begin with this prefix.
 pub(super) fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -61,7 +62,7 @@ pub(super) fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
     vec![ABOVE_ALL]
 }
 
-/// The next read: the first `limit` rows from `from` on with keys below `before`.
+/// The next rows to read: the first `limit` from `from` on with keys below `before`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fetch {
     pub(super) from: Place,
@@ -79,13 +80,13 @@ pub(super) enum Entry<T> {
 /// The cost of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cost {
-    /// Seeks in the index, one statement each.
+    /// Seeks in the index; each is one statement.
     pub(super) seeks: u64,
     /// Rows read.
     pub(super) rows: u64,
 }
 
-/// The state of a listing.
+/// A walk that makes one page of a listing.
 #[derive(Clone, Debug)]
 pub(super) struct Walk<T> {
     prefix: String,
@@ -93,11 +94,11 @@ pub(super) struct Walk<T> {
     max: usize,
     entries: Vec<Entry<T>>,
     truncated: bool,
-    /// The next position; `None` when the walk has ended.
+    /// Where the next batch begins; `None` when the walk is over.
     next: Option<Place>,
-    /// The size of the next batch.
+    /// Rows in the next batch.
     batch: usize,
-    /// The size of the last batch.
+    /// Rows that the last fetch asked for.
     asked: usize,
     cost: Cost,
 }
@@ -108,7 +109,7 @@ impl<T: Listed> Walk<T> {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         let first = Place::at(&prefix);
         let next = after.map_or(first.clone(), |after| after.max(first));
-        // One more row than the page has entries shows whether more follow.
+        // One row more than entries shows whether there are more.
         let batch = if delimiter.is_some() { 1 } else { max.saturating_add(1) };
         Self {
             prefix,
@@ -123,7 +124,7 @@ impl<T: Listed> Walk<T> {
         }
     }
 
-    /// The rows to read next; `None` when the page is complete.
+    /// What to read next; `None` when the page is complete.
     pub(super) fn next_fetch(&mut self) -> Option<Fetch> {
         let from = self.next.clone()?;
         let before = end_of_prefix(self.prefix.as_bytes());
@@ -170,7 +171,7 @@ impl<T: Listed> Walk<T> {
         self.next = if exhausted { None } else { behind };
     }
 
-    /// The page, whether more follows, and its cost.
+    /// The entries of the page, whether there are more after them, and the cost.
     pub(super) fn finish(self) -> (Vec<Entry<T>>, bool, Cost) {
         (self.entries, self.truncated, self.cost)
     }
@@ -182,7 +183,7 @@ impl<T: Listed> Walk<T> {
         }
     }
 
-    /// The common prefix of a key: up to and including the first delimiter after the prefix.
+    /// The common prefix of a key: the key up to and with the first delimiter after the listing's prefix.
     fn roll_up(&self, key: &str) -> Option<String> {
         let delimiter = self.delimiter.as_deref()?;
         let rest = key.strip_prefix(&self.prefix)?;
@@ -228,7 +229,7 @@ mod tests {
         walk.finish()
     }
 
-    /// The definition without optimisation: all keys, rolled up, without repetitions.
+    /// The plain definition of a listing: all keys, rolled up, without repetitions.
     fn all_entries(keys: &BTreeSet<String>, prefix: &str, delimiter: Option<&str>) -> Vec<Entry<String>> {
         let mut entries = Vec::new();
         for key in keys.iter().filter(|key| key.starts_with(prefix)) {
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_prefix_is_the_least_that_does_not_begin_so() {
+    fn the_end_of_a_prefix_is_the_smallest_string_after_all_that_begin_with_it() {
         assert_eq!(end_of_prefix(b"a/"), b"a0");
         assert_eq!(end_of_prefix(b"a\xff\xff"), b"b");
         assert_eq!(end_of_prefix(b"\xff"), b"\xff");

@@ -22,7 +22,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Reads a block from a row with these columns.
+    /// Reads a block from a row that has the columns `length`, `crc32c` and `replication`.
     pub(super) fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             length: number(row, "length")?,
@@ -32,16 +32,16 @@ impl Block {
     }
 }
 
-/// A block and its replicas.
+/// A block and the nodes that have a replica of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BlockReplicas {
     /// The block.
     pub(crate) block: Block,
-    /// The node of each replica, and whether the replica is good as far as known.
+    /// The nodes that have a replica, and whether no report said that it is corrupt.
     pub(crate) holders: Vec<(NodeId, bool)>,
 }
 
-/// Inserts a block with one reference, and its replicas on these nodes. Returns `false` if the block exists already.
+/// Adds a block with one reference, and a replica on each of these nodes. Returns `false` if the block exists already.
 pub(crate) async fn insert(
     tx: &mut Connection,
     new: &NewExtent,
@@ -96,7 +96,7 @@ pub(crate) async fn exists(connection: &mut Connection, block: BlockId) -> Resul
     Ok(row.is_some())
 }
 
-/// Up to `max` blocks after `after`, in order.
+/// Up to `max` ids of blocks after `after`, in order.
 pub(crate) async fn page(
     connection: &mut Connection,
     after: Option<BlockId>,
@@ -112,7 +112,7 @@ pub(crate) async fn page(
     rows.iter().map(|row| id(row, "block_id")).collect()
 }
 
-/// Up to `max` blocks after `after`, in order, each with all its replicas.
+/// Up to `max` blocks after `after`, in the order of their ids, each with all of its replicas.
 pub(crate) async fn copies_page(
     connection: &mut Connection,
     after: Option<BlockId>,
@@ -134,7 +134,7 @@ pub(crate) async fn copies_page(
     copies_in(&rows)
 }
 
-/// Groups rows into blocks with their replicas. The rows of one block are consecutive.
+/// Groups rows into blocks with their replicas. The rows of one block must follow each other.
 pub(super) fn copies_in(rows: &[Row]) -> Result<Vec<(BlockId, BlockReplicas)>, StoreError> {
     let mut page: Vec<(BlockId, BlockReplicas)> = Vec::new();
     for row in rows {
@@ -149,7 +149,7 @@ pub(super) fn copies_in(rows: &[Row]) -> Result<Vec<(BlockId, BlockReplicas)>, S
     Ok(page)
 }
 
-/// The replica in a row, if the block has any.
+/// The node and state of the replica in a row. A block without replicas has one row without a node.
 fn holder(row: &Row) -> Result<Option<(NodeId, bool)>, StoreError> {
     if row.try_get::<Option<&[u8]>, _>("node_id")?.is_none() {
         return Ok(None);
@@ -157,16 +157,16 @@ fn holder(row: &Row) -> Result<Option<(NodeId, bool)>, StoreError> {
     Ok(Some((id(row, "node_id")?, row.try_get::<i64, _>("state")? == 0)))
 }
 
-/// Blocks that were removed, and the number of their replicas.
+/// The outcome of [`drop_unreferenced`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unreferenced {
-    /// The blocks.
+    /// Number of blocks that were removed.
     pub(crate) blocks: u64,
-    /// Their replicas by node: the number, and the bytes.
+    /// By node: how many replicas of these blocks it has, and how many bytes they are.
     pub(crate) replicas: Vec<(NodeId, u64, u64)>,
 }
 
-/// The youngest of the blocks that lost their last reference in this transaction. Block ids are in the order of time.
+/// The youngest of the blocks that lost their last reference in this transaction. The ids of blocks sort by time.
 pub(crate) async fn youngest_unreferenced(tx: &mut Connection) -> Result<Option<BlockId>, StoreError> {
     let row = sqlx::query("SELECT block_id FROM blocks WHERE refs < 0 ORDER BY block_id DESC LIMIT 1")
         .fetch_optional(tx)
@@ -174,8 +174,8 @@ pub(crate) async fn youngest_unreferenced(tx: &mut Connection) -> Result<Option<
     row.map(|row| id(&row, "block_id")).transpose()
 }
 
-/// Keeps blocks whose count of references reached zero although extents refer to them: the count was wrong, and their
-/// bytes still belong to an owner.
+/// Keeps the blocks whose reference count fell to nothing although extents still refer to them. Their count was wrong,
+/// and dropping them would lose an owner's bytes.
 pub(crate) async fn keep_miscounted(tx: &mut Connection) -> Result<(), StoreError> {
     let kept = sqlx::query(
         "UPDATE blocks SET refs = 0 WHERE refs < 0
@@ -198,8 +198,9 @@ pub(crate) const QUEUE_UNREFERENCED: &str = "INSERT INTO deletions (node_id, blo
      WHERE blocks.refs < 0 AND replicas.block_id = blocks.block_id
      ON CONFLICT DO NOTHING";
 
-/// Removes the blocks that lost their last reference in this transaction, and queues their replicas for deletion. The
-/// number of statements does not depend on the number of blocks, because other mutations wait.
+/// Removes the blocks that lost their last reference in this transaction, and queues their replicas for deletion. It
+/// runs a fixed number of statements, however many blocks there are, because other mutations wait for the writer
+/// meanwhile.
 pub(crate) async fn drop_unreferenced(
     tx: &mut Connection,
     now: Timestamp,
@@ -224,16 +225,16 @@ pub(crate) async fn drop_unreferenced(
     Ok(Unreferenced { blocks, replicas })
 }
 
-/// A bucket's settings for its blocks; `None` where the cluster's default applies.
+/// A bucket's settings for new blocks; `None` where the cluster's default applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BucketLayout {
-    /// The replication.
+    /// How many replicas each block should have.
     pub(crate) replication: Option<u32>,
     /// The maximum length of an object's first blocks, in bytes.
     pub(crate) block_size: Option<u64>,
 }
 
-/// A bucket's settings for its blocks; `None` if there is no such bucket.
+/// A bucket's settings for new blocks; `None` if there is no such bucket.
 pub(crate) async fn bucket_layout(
     connection: &mut Connection,
     bucket: &str,
@@ -253,7 +254,7 @@ pub(crate) async fn bucket_layout(
     .transpose()
 }
 
-/// The highest replication of all buckets.
+/// The largest replication that is set for a bucket.
 pub(crate) async fn bucket_replication_max(connection: &mut Connection) -> Result<Option<u32>, StoreError> {
     let row =
         sqlx::query("SELECT MAX(replication) AS replication FROM buckets").fetch_one(connection).await?;
@@ -261,7 +262,7 @@ pub(crate) async fn bucket_replication_max(connection: &mut Connection) -> Resul
     Ok(most.and_then(|copies| u32::try_from(copies).ok()))
 }
 
-/// Sets a bucket's settings for blocks that are written from now on. Returns whether the bucket exists.
+/// Sets the layout of the blocks that are written to a bucket from now on. Returns whether the bucket exists.
 pub(crate) async fn set_bucket_layout(
     tx: &mut Connection,
     bucket: &str,

@@ -7,11 +7,11 @@ use sqlx::Row as _;
 use super::sql_values::{text, time, to_time};
 use super::{Connection, Row, StoreError};
 
-/// The id by which other tables refer to a bucket. It is never used again after the bucket is deleted.
+/// The key of a bucket in other tables. It is never used again after the bucket is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BucketId(pub(super) i64);
 
-/// Creates a bucket. Returns `false` if the name is taken.
+/// Creates a bucket; returns `false` if the name is taken.
 pub(crate) async fn insert(
     tx: &mut Connection,
     name: &str,
@@ -41,7 +41,7 @@ pub(crate) async fn find(
     row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), info(&row)?))).transpose()
 }
 
-/// Buckets with names from `from` on and below `before`, in the order of the names' bytes.
+/// Up to `max` buckets whose names are at least `from`, in the order of their names' bytes.
 pub(crate) async fn list(
     connection: &mut Connection,
     from: &str,
@@ -56,8 +56,8 @@ pub(crate) async fn list(
     rows.iter().map(info).collect()
 }
 
-/// Deletes a bucket: it is not found any more, and its name is free. Its row stays for as long as it has uploads, which
-/// a worker removes in steps. Returns whether it has any.
+/// Deletes a bucket. From then on no request finds it, and its name is free. If it has uploads in progress, a row in
+/// `deleted_buckets` keeps its id until a worker has aborted them step by step. Returns whether it has any.
 pub(crate) async fn delete(
     tx: &mut Connection,
     bucket: BucketId,
@@ -76,7 +76,7 @@ pub(crate) async fn delete(
     Ok(remembered.rows_affected() > 0)
 }
 
-/// The deleted bucket with uploads that was deleted first, if there is one.
+/// The deleted bucket that still has uploads, and among several the one that was deleted first.
 pub(crate) async fn find_deleted(connection: &mut Connection) -> Result<Option<BucketId>, StoreError> {
     let row = sqlx::query("SELECT bucket_id FROM deleted_buckets ORDER BY deleted_at, bucket_id LIMIT 1")
         .fetch_optional(connection)
@@ -84,7 +84,7 @@ pub(crate) async fn find_deleted(connection: &mut Connection) -> Result<Option<B
     row.map(|row| Ok(BucketId(row.try_get("bucket_id")?))).transpose()
 }
 
-/// Removes the row of a deleted bucket whose uploads are gone.
+/// Removes the row of a deleted bucket whose uploads are all aborted.
 pub(crate) async fn forget_deleted(tx: &mut Connection, bucket: BucketId) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM deleted_buckets WHERE bucket_id = $1").bind(bucket.0).execute(tx).await?;
     Ok(())

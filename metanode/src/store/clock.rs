@@ -1,4 +1,4 @@
-//! The stored part of the cluster time, one document among the settings.
+//! The state of the cluster's clock, stored as one JSON document among the settings.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,7 +8,7 @@ use super::{Connection, StoreError};
 
 const NAME: &str = "clock";
 
-/// The document that was stored last; `None` before the first one.
+/// The clock's state as it was stored last; `None` in a database that has none yet.
 pub(crate) async fn find<T: DeserializeOwned>(connection: &mut Connection) -> Result<Option<T>, StoreError> {
     let row = sqlx::query("SELECT value FROM settings WHERE name = $1")
         .bind(NAME)
@@ -17,7 +17,7 @@ pub(crate) async fn find<T: DeserializeOwned>(connection: &mut Connection) -> Re
     row.map(|row| json(&row, "value")).transpose()
 }
 
-/// Stores the document.
+/// Stores the clock's state.
 pub(crate) async fn keep<T: Serialize>(tx: &mut Connection, clock: &T) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO settings (name, value) VALUES ($1, $2)

@@ -1,4 +1,4 @@
-//! The queue of replicas to delete. A row stays until the node reports the deletion.
+//! The queue of replicas to be deleted. A row stays until the node reports that it deleted the replica.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
@@ -7,7 +7,7 @@ use super::replicas::BlockRange;
 use super::sql_values::{id, number, to_number, to_time};
 use super::{Connection, StoreError};
 
-/// Queues a replica of `bytes` (0 if not known) for deletion. Returns whether it was not queued before.
+/// Queues a replica of `bytes` (0 if unknown) for deletion. Returns whether it was not queued before.
 pub(crate) async fn queue(
     tx: &mut Connection,
     node: NodeId,
@@ -42,17 +42,17 @@ pub(crate) async fn is_queued(
     Ok(row.is_some())
 }
 
-/// Nodes per statement.
+/// How many nodes one statement looks up.
 const NODES_PER_READ: usize = 4;
 
-/// Whether a replica of a block is queued for deletion at one of these nodes.
+/// Whether a replica of this block is queued for deletion on one of these nodes.
 pub(crate) async fn any_queued(
     connection: &mut Connection,
     block: BlockId,
     nodes: &[NodeId],
 ) -> Result<bool, StoreError> {
     for page in nodes.chunks(NODES_PER_READ) {
-        // A short list is filled up with its last node, so that there is one prepared statement.
+        // A short page repeats its last node, so that one prepared statement serves all lengths.
         let node = |index: usize| page.get(index).or(page.last()).map(|node| node.as_bytes().to_vec());
         let row = sqlx::query(
             "SELECT 1 FROM deletions WHERE block_id = $1 AND node_id IN ($2, $3, $4, $5) LIMIT 1",
@@ -71,7 +71,7 @@ pub(crate) async fn any_queued(
     Ok(false)
 }
 
-/// Removes a replica that was deleted from the queue. Returns its bytes if it was queued.
+/// Removes a replica that its node deleted from the queue. Returns its bytes if it was queued.
 pub(crate) async fn done(
     tx: &mut Connection,
     node: NodeId,
@@ -85,7 +85,7 @@ pub(crate) async fn done(
     row.map(|row| number(&row, "bytes")).transpose()
 }
 
-/// Removes up to `max` deletions of a node from the queue. Returns their number.
+/// Removes up to `max` of a node's replicas from the queue; returns how many it removed.
 pub(crate) async fn forget(tx: &mut Connection, node: NodeId, max: u32) -> Result<u64, StoreError> {
     let forgotten = sqlx::query(
         "DELETE FROM deletions WHERE node_id = $1 AND block_id IN
@@ -98,7 +98,7 @@ pub(crate) async fn forget(tx: &mut Connection, node: NodeId, max: u32) -> Resul
     Ok(forgotten.rows_affected())
 }
 
-/// The first `max` replicas in a range that a node is to delete.
+/// The first `max` replicas in a range that are queued for deletion on a node.
 pub(crate) async fn page(
     connection: &mut Connection,
     node: NodeId,
@@ -119,7 +119,7 @@ pub(crate) async fn page(
     rows.iter().map(|row| id(row, "block_id")).collect()
 }
 
-/// Whether the queue is empty.
+/// Whether no replica is queued on any node.
 pub(crate) async fn is_empty(connection: &mut Connection) -> Result<bool, StoreError> {
     Ok(sqlx::query("SELECT 1 FROM deletions LIMIT 1").fetch_optional(connection).await?.is_none())
 }

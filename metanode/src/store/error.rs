@@ -15,7 +15,7 @@ pub enum StoreError {
     /// The disk is full. Reads work, writes fail until there is space.
     #[error("the disk of the metanode's database is full")]
     NoSpace,
-    /// All connections are taken, or another process holds the database.
+    /// All connections are in use, or another process holds a lock on the database.
     #[error("the database is busy")]
     Busy,
     /// The store was closed.
@@ -46,7 +46,7 @@ pub enum StoreError {
     /// The extents of an object or part have a gap, overlap, are too short, or exceed their blocks.
     #[error("the extents of {owner} do not make up the bytes that they should")]
     BrokenExtents {
-        /// The object's version or the part.
+        /// The id of the version or the part.
         owner: String,
     },
     /// A newer release wrote the database, and this one would misread it.

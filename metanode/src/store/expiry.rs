@@ -1,5 +1,5 @@
-//! Removes what ends without a request by a client: versions whose grace period is over, and uploads that were
-//! abandoned or whose bucket was deleted.
+//! Removal of what ends without a client's request: versions whose grace period is over, and uploads that are abandoned
+//! or whose bucket is deleted.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{MutationId, UploadId};
@@ -8,8 +8,8 @@ use super::garbage::Share;
 use super::{Connection, StoreError, buckets, mutations, objects, parts, uploads};
 
 /// Deletes the rows of versions whose grace period is over, in the transaction that drops the extents of this share of
-/// the garbage. Parts have no such row. With a short grace period the gateway of a young version may not have received the
-/// answer to its commit yet, so that outcome stays remembered.
+/// the garbage. Owners that are parts have no such row. The outcome of a young version's commit is remembered first:
+/// with a short grace period, its gateway may not have received it yet and may ask again.
 ///
 /// # Errors
 /// The database's.
@@ -24,7 +24,7 @@ pub(crate) async fn forget_versions(
     objects::forget(tx, share).await
 }
 
-/// Retires an upload in progress and all its parts.
+/// Aborts an upload in progress and retires all its parts.
 ///
 /// # Errors
 /// The database's.
@@ -39,8 +39,8 @@ pub(crate) async fn give_up_upload(
     uploads::delete(tx, upload).await
 }
 
-/// Retires an upload if it is still abandoned: it began before `before`, and got no part since. Returns its bucket and
-/// key.
+/// Aborts an upload if it is still abandoned, that is, it began before `before` and got no part since. Returns its
+/// bucket and key.
 ///
 /// # Errors
 /// The database's.
@@ -57,7 +57,7 @@ pub(crate) async fn give_up_abandoned(
     Ok(found)
 }
 
-/// Retires uploads of a deleted bucket that have `work` parts in all. Returns the uploads that are gone.
+/// Aborts uploads of a deleted bucket until they have `work` parts in all. Returns the uploads that are gone.
 ///
 /// # Errors
 /// The database's.

@@ -1,4 +1,4 @@
-//! The garbage: owners that were retired, until their grace period is over and their extents are gone.
+//! Retired owners of extents. They stay in the garbage until their grace period is over and their extents are removed.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::VersionId;
@@ -19,21 +19,21 @@ pub(crate) async fn any_due(
     Ok(row.is_some())
 }
 
-/// A share of the garbage, which one step drops: the owners before a position in the order of time, and the extents
-/// before an offset of the owner at that position. Statements refer to it by its bounds, so that each works on all of
-/// it.
+/// The garbage that one step removes: all owners before a position in the order of retirement, and of the owner at that
+/// position the extents before an offset. Statements name a share by these bounds, so that each statement handles all
+/// of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Share {
     retired_at: i64,
-    /// The first owner that is not dropped as a whole. An empty id is before all owners.
+    /// The first owner of which something stays. Empty bytes sort before all owners.
     owner: Vec<u8>,
-    /// The offset of the first extent of that owner that stays.
+    /// The offset of that owner's first extent that stays.
     offset: i64,
 }
 
 impl Share {
-    /// The position after all owners of the share. It is the last owner's id with one more byte, if that owner is in
-    /// the share.
+    /// The position after all owners of which the share removes something. The owner at the share's end is among them
+    /// if its offset is above 0; one more byte then makes the next possible id.
     pub(super) fn begun_before(&self) -> (i64, Vec<u8>) {
         let mut owner = self.owner.clone();
         if self.offset > 0 {
@@ -43,8 +43,8 @@ impl Share {
     }
 }
 
-/// Selects the owners before a position in the order of time. With [`Share::begun_before`] as `$1` and `$2` these are
-/// all owners of the share, with the share's own position those that it drops as a whole.
+/// The owners before a position in the order of retirement. With [`Share::begun_before`] as `$1` and `$2` these are the
+/// owners of which a share removes something; with the share's own position, those that it removes entirely.
 macro_rules! owners_before {
     () => {
         "SELECT owner_id FROM garbage WHERE (retired_at, owner_id) < ($1, $2)"
@@ -52,8 +52,8 @@ macro_rules! owners_before {
 }
 pub(super) use owners_before;
 
-/// Selects the extents of a share: `$1` and `$2` are [`Share::begun_before`], `$3` is the owner that is not dropped as
-/// a whole, `$4` the offset at which it is left, and `$5` is above all offsets.
+/// The extents of a share. `$1` and `$2` are [`Share::begun_before`], `$3` is the owner that is removed in part, `$4`
+/// the offset at which its remaining extents begin, and `$5` an offset beyond all others.
 macro_rules! shared_extents {
     () => {
         "SELECT extents.block_id FROM garbage CROSS JOIN extents
@@ -62,14 +62,15 @@ macro_rules! shared_extents {
     };
 }
 
-/// An owner without extents counts as one, because it costs work too.
+/// An owner without extents counts as one extent, because removing it is work too.
 pub(crate) const CUT: &str =
     "SELECT garbage.retired_at, garbage.owner_id, COALESCE(extents.object_offset, 0) AS object_offset
      FROM garbage LEFT JOIN extents ON extents.owner_id = garbage.owner_id
      WHERE garbage.retired_at < $1
      ORDER BY garbage.retired_at, garbage.owner_id, extents.object_offset LIMIT 1 OFFSET $2";
 
-/// The first owners that were retired before this time and have `work` extents in all; `None` if there are none.
+/// The share of the owners that were retired first, before this time, with `work` extents in all; `None` if there are
+/// none.
 pub(crate) async fn share(
     tx: &mut Connection,
     retired_before: Timestamp,
@@ -91,12 +92,12 @@ pub(crate) async fn share(
     Ok(any_due(tx, retired_before).await?.then_some(all))
 }
 
-/// The result of dropping a share.
+/// The outcome of [`drop_share`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Dropped {
-    /// The number of owners that are gone.
+    /// Number of owners that are removed entirely.
     pub(crate) owners: u64,
-    /// The number of extents that were dropped.
+    /// Number of extents that are removed.
     pub(crate) extents: u64,
 }
 
@@ -110,8 +111,9 @@ pub(crate) const COUNT_DOWN: &str = concat!(
 
 pub(crate) const DROP_OWNED: &str = concat!("DELETE FROM extents WHERE owner_id IN (", owners_before!(), ")");
 
-/// Drops the extents of a share, and the owners without any left. Blocks without references then have `refs` below 0
-/// and must be removed in the same transaction: see [`blocks::drop_unreferenced`](super::blocks::drop_unreferenced).
+/// Removes the extents of a share, and the owners that are left without any. Blocks that lost their last reference then
+/// have `refs` below 0, and this transaction must remove them: see
+/// [`blocks::drop_unreferenced`](super::blocks::drop_unreferenced).
 pub(crate) async fn drop_share(tx: &mut Connection, share: &Share) -> Result<Dropped, StoreError> {
     let (retired_at, begun) = share.begun_before();
     sqlx::query(COUNT_DOWN)
@@ -136,14 +138,14 @@ pub(crate) async fn drop_share(tx: &mut Connection, share: &Share) -> Result<Dro
     Ok(Dropped { owners: owners.rows_affected(), extents: whole.rows_affected() + part.rows_affected() })
 }
 
-/// The latest time at which an owner was retired.
+/// The latest time of retirement in the garbage.
 pub(crate) async fn latest(connection: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
     let row = sqlx::query("SELECT MAX(retired_at) AS latest FROM garbage").fetch_one(connection).await?;
     let latest: Option<i64> = row.try_get("latest")?;
     Ok(latest.and_then(|at| u64::try_from(at).ok()).map(Timestamp))
 }
 
-/// Sets the retirement of up to `max` owners to this time whose retirement lies after it.
+/// Sets the time of retirement to `now` for up to `max` owners whose time is after `beyond`.
 pub(crate) async fn retire_again(
     tx: &mut Connection,
     beyond: Timestamp,
@@ -181,7 +183,7 @@ pub(crate) async fn is_retired(connection: &mut Connection, owner: &[u8; 16]) ->
     Ok(row.is_some())
 }
 
-/// Sets the retirement of a version to this time. A version whose extents are being dropped is skipped.
+/// Sets a later time of retirement for a retired version. A version whose extents are partly removed is left unchanged.
 pub(crate) async fn postpone(
     tx: &mut Connection,
     version: VersionId,

@@ -9,14 +9,14 @@ use sqlx::Row as _;
 use super::sql_values::{StoredId, id, number, to_number};
 use super::{Connection, StoreError};
 
-/// Earlier starts of metanodes that changed the database, each with its last generation.
+/// The earlier openings of this database, each with the sequence number of its last change.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Past {
     openings: HashMap<OpeningId, u64>,
 }
 
 impl Past {
-    /// Whether the database had this generation before it was opened now.
+    /// Whether this generation is part of the database's history.
     pub(crate) fn knows(&self, generation: Generation) -> bool {
         self.openings.get(&generation.opening).is_some_and(|last| generation.sequence <= *last)
     }
@@ -30,7 +30,7 @@ pub(crate) async fn latest(connection: &mut Connection) -> Result<Option<Generat
     Ok(Some(Generation { opening, sequence: number(&row, "sequence")? }))
 }
 
-/// All generations so far, by starts of metanodes.
+/// The history of the database: the last change of every opening so far.
 pub(crate) async fn past(connection: &mut Connection) -> Result<Past, StoreError> {
     let rows = sqlx::query("SELECT opening, last FROM openings").fetch_all(&mut *connection).await?;
     let mut openings = HashMap::with_capacity(rows.len() + 1);
@@ -43,7 +43,7 @@ pub(crate) async fn past(connection: &mut Connection) -> Result<Past, StoreError
     Ok(Past { openings })
 }
 
-/// Records the start of a metanode. Later changes are its own.
+/// Begins a new opening. Changes count as its own from here on.
 pub(super) async fn open(tx: &mut Connection, opening: OpeningId) -> Result<(), StoreError> {
     if let Some(Generation { opening, sequence }) = latest(tx).await? {
         sqlx::query(
@@ -59,7 +59,8 @@ pub(super) async fn open(tx: &mut Connection, opening: OpeningId) -> Result<(), 
     Ok(())
 }
 
-/// Raises the generation: from now on an older copy of the database would be wrong.
+/// Begins a new generation. Every change that a datanode could notice must call this: only then can a restored, older
+/// database be told from this one.
 pub(crate) async fn advance(tx: &mut Connection) -> Result<(), StoreError> {
     sqlx::query("UPDATE generation SET sequence = sequence + 1, changed_by = opening").execute(tx).await?;
     Ok(())

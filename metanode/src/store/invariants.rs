@@ -1,5 +1,4 @@
-//! The invariants of the tables, which hold after every transaction. Tests check them after each step, and `fsck` on a
-//! running cluster.
+//! What must be true of the tables after every transaction. Tests verify it after each of their steps.
 
 use super::{Store, StoreError};
 
@@ -26,7 +25,7 @@ const INVARIANTS: &[Invariant] = &[
                         OR extents.block_offset + extents.length > blocks.length",
     },
     Invariant {
-        // An owner whose collection has begun is neither a version nor a part any more.
+        // An owner whose extents are partly removed has no row as a version or a part any more.
         name: "the extents of a version or a part have no gaps and do not overlap",
         violations: "SELECT COUNT(*) FROM
                          (SELECT owner_id, object_offset,
@@ -130,7 +129,7 @@ const INVARIANTS: &[Invariant] = &[
         violations: "SELECT COUNT(*) FROM leases JOIN blocks ON blocks.block_id = leases.block_id",
     },
     Invariant {
-        // During the walk over all blocks, some blocks that lack replicas are not queued yet.
+        // While the scan of all blocks runs, some blocks that lack replicas are not queued yet.
         name: "a block without all the copies that there can be waits for repair",
         violations: "SELECT COUNT(*) FROM blocks
                      WHERE block_id NOT IN (SELECT block_id FROM repairs)
@@ -180,7 +179,7 @@ const INVARIANTS: &[Invariant] = &[
 ];
 
 impl Store {
-    /// The invariants that are broken, in words. It reads all tables.
+    /// The invariants that the tables break, in words; empty if none is broken. Reads all tables.
     ///
     /// # Errors
     /// If the database cannot be read.

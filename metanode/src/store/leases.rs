@@ -1,10 +1,10 @@
-//! The table of leases of blocks without references: renewed leases, and marks of abandoned blocks.
+//! Leases of blocks without references: the ones that were renewed, and marks of blocks that were given up.
 //!
-//! A lease that was never renewed needs no row, because the block's id shows its age. A block is marked when its grant
-//! was given back, when it was abandoned, or when it lost its last reference while a grant of it could still be valid.
-//! The mark is written in the transaction that queues its replicas for deletion, and stays until no grant of it can be
-//! valid, so that the block cannot be committed while its replicas are being deleted. The mark is the negative of that
-//! time.
+//! A lease that was never renewed needs no row, because the block's id tells its age. A block is given up when its
+//! grant is given back, when it is abandoned, or when it loses its last reference while a grant of it could still be
+//! valid. The transaction that queues its replicas for deletion then sets a mark, which stays until no grant of the
+//! block can be valid any more. The mark keeps the block from being committed while its replicas are deleted. A mark is
+//! stored as the negative of the time at which it ends.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
@@ -16,9 +16,9 @@ use super::{Connection, StoreError};
 /// The state of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lease {
-    /// It was renewed until this time.
+    /// The lease was renewed, until this time.
     Renewed(Timestamp),
-    /// The block was abandoned. No grant of it is valid after this time.
+    /// The block was given up. No grant of it is valid after this time.
     GivenUp(Timestamp),
 }
 
@@ -36,7 +36,7 @@ impl Lease {
     }
 }
 
-/// Reads the state of a block's lease.
+/// The state of a block's lease; `None` if it has no row.
 pub(crate) async fn find(connection: &mut Connection, block: BlockId) -> Result<Option<Lease>, StoreError> {
     let row = sqlx::query("SELECT expires_at FROM leases WHERE block_id = $1")
         .bind(&block.as_bytes()[..])
@@ -45,7 +45,7 @@ pub(crate) async fn find(connection: &mut Connection, block: BlockId) -> Result<
     row.map(|row| Ok(Lease::from_column(row.try_get("expires_at")?))).transpose()
 }
 
-/// Writes the state of a lease.
+/// Stores the state of a block's lease.
 pub(crate) async fn set(tx: &mut Connection, block: BlockId, lease: Lease) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO leases (block_id, expires_at) VALUES ($1, $2)
@@ -58,8 +58,8 @@ pub(crate) async fn set(tx: &mut Connection, block: BlockId, lease: Lease) -> Re
     Ok(())
 }
 
-/// Marks a block as abandoned: no grant can make it part of an object any more. No grant of it is valid after `until`.
-/// A mark with a later time stays.
+/// Marks a block as given up, so that no grant can make it part of an object any more. No grant of it is valid after
+/// `until`. A mark or lease that lasts longer keeps its end.
 pub(crate) async fn give_up(tx: &mut Connection, block: BlockId, until: Timestamp) -> Result<(), StoreError> {
     let until = match find(tx, block).await? {
         Some(Lease::Renewed(at) | Lease::GivenUp(at)) => until.max(at),
@@ -68,7 +68,7 @@ pub(crate) async fn give_up(tx: &mut Connection, block: BlockId, until: Timestam
     set(tx, block, Lease::GivenUp(until)).await
 }
 
-/// Marks all blocks as abandoned that lost their last reference in this transaction.
+/// Marks all blocks that lost their last reference in this transaction as given up.
 pub(crate) async fn give_up_unreferenced(tx: &mut Connection, until: Timestamp) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO leases (block_id, expires_at) SELECT block_id, $1 FROM blocks WHERE refs < 0
@@ -82,7 +82,7 @@ pub(crate) async fn give_up_unreferenced(tx: &mut Connection, until: Timestamp) 
     Ok(())
 }
 
-/// Removes and returns the state of a lease.
+/// Removes and returns the state of a block's lease.
 pub(crate) async fn take(tx: &mut Connection, block: BlockId) -> Result<Option<Lease>, StoreError> {
     let row = sqlx::query("DELETE FROM leases WHERE block_id = $1 RETURNING expires_at")
         .bind(&block.as_bytes()[..])

@@ -1,6 +1,6 @@
-//! Everything that knows SQL.
+//! The metanode's database: all SQL is here.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
 //! | [`open`](Store::open) | opening the database: durability asserted, migrations applied |
 //! | `migrations` | the files of `migrations/sqlite`, which the binary contains |
@@ -8,17 +8,17 @@
 //! | `sql_values` | how values of ours are kept in columns |
 //! | `error` | what can go wrong |
 //! | `invariants` | what must be true after every transaction |
-//! | `fsck` | what the check of everything reads |
+//! | `fsck` | what fsck reads |
 //! | `settings`, `buckets`, `objects`, `object_parts`, `uploads`, `parts`, `extents` | the namespace's tables |
-//! | `mutations` | what the latest mutations answered |
-//! | `expiry` | what ends without a client asking: versions, abandoned uploads, uploads of deleted buckets |
+//! | `mutations` | the outcomes of the latest mutations |
+//! | `expiry` | what ends without a client's request: versions, abandoned uploads, uploads of deleted buckets |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `garbage`, `leases` | the block manager's tables |
 //! | `clock` | the cluster's time |
-//! | `generations` | which state of the database this is |
-//! | `totals` | what is counted, kept by triggers |
+//! | `generations` | the generation of the database, and its history |
+//! | `totals` | counts that triggers maintain |
 //!
-//! Statements are written for SQLite and PostgreSQL alike: `$1` placeholders, no functions that
-//! only one of them has. Functions take a [`Connection`]; the caller owns the transaction.
+//! Statements are written for SQLite and PostgreSQL alike: `$1` placeholders, and no functions that only one of them
+//! has. Functions take a [`Connection`]; the caller owns the transaction.
 //!
 //! Architecture invariant: no other module names sqlx.
 
@@ -70,7 +70,7 @@ use writer::{LogLimits, Writer};
 /// A connection to the database, inside or outside of a transaction.
 pub(crate) type Connection = sqlx::SqliteConnection;
 
-/// A row of an answer.
+/// A row of a query's result.
 pub(crate) type Row = sqlx::sqlite::SqliteRow;
 
 /// The metanode's database. Cheap to clone.
@@ -96,7 +96,7 @@ impl DerefMut for Reader {
     }
 }
 
-/// A connection for reading in a transaction of its own, which ends when this is dropped.
+/// A connection with an open read transaction, which ends when this is dropped.
 pub(crate) struct Snapshot(sqlx::Transaction<'static, Sqlite>);
 
 impl Deref for Snapshot {

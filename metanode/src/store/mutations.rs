@@ -1,8 +1,8 @@
-//! The table of outcomes of recent mutations. A repetition of a mutation gets the first outcome.
+//! The outcomes of the latest mutations. A repeated mutation returns the first outcome.
 //!
-//! Most mutations need no row here, because what they made shows that they were done: a version, a part. The table has
-//! rows for mutations that leave nothing (deletes, tags, buckets), and for things that were made a moment ago and are
-//! already gone.
+//! Most mutations need no row here, because the version or part that they made shows that they were done. Rows are for
+//! mutations that leave nothing behind (deletes, tags, buckets), and for versions and parts that were made a moment ago
+//! and are gone already.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use serde::de::DeserializeOwned;
 use super::sql_values::{json, number, to_json, to_number, to_time};
 use super::{Connection, StoreError};
 
-/// How long an outcome is remembered. A gateway repeats a call for 20 seconds, and the last attempt may take as long as
-/// a call may ([`CALL_TIMEOUT`](cairn_protocol::rpc::CALL_TIMEOUT)). This is more than twice the sum.
+/// How long an outcome is remembered. A gateway repeats a call for 20 seconds, and its last attempt may take as long as
+/// any call ([`CALL_TIMEOUT`](cairn_protocol::rpc::CALL_TIMEOUT)). This is more than twice that sum.
 pub(crate) const KEPT: Duration = Duration::from_secs(120);
 
-/// Upper limit of remembered answers, some 60 bytes each. The oldest are removed first. 8,000 objects deleted per
-/// second make this many in [`KEPT`].
+/// Upper limit of the outcomes that are remembered, at some 60 bytes each; the oldest go first. It is what 8,000
+/// deletes of objects a second amount to in [`KEPT`].
 const ANSWERS_MAX: u64 = 1_000_000;
 
-/// Upper limit of old rows that each new row removes. It is more than one, so that the table shrinks after a burst.
+/// Old rows that are removed with each new one. It is more than one, so that a backlog of old rows shrinks.
 const REMOVED_WITH_EACH: i64 = 8;
 
-/// The outcome of the mutation with this id, if it was done and is still remembered.
+/// The outcome of the mutation of this id, if it was done and is still remembered.
 pub(crate) async fn find<T: DeserializeOwned>(
     connection: &mut Connection,
     mutation: Option<MutationId>,
@@ -38,7 +38,7 @@ pub(crate) async fn find<T: DeserializeOwned>(
     row.map(|row| json(&row, "outcome")).transpose()
 }
 
-/// Remembers the outcome of a mutation, and removes some old ones.
+/// Remembers the outcome of a mutation, and removes some of the old rows.
 pub(crate) async fn remember<T: Serialize>(
     tx: &mut Connection,
     mutation: Option<MutationId>,
@@ -48,7 +48,7 @@ pub(crate) async fn remember<T: Serialize>(
     remember_many(tx, mutation, outcome, 1, now).await
 }
 
-/// The same, for an outcome with this many answers.
+/// Like [`remember`], for an outcome that holds several answers, as that of DeleteObjects. It counts as that many.
 pub(crate) async fn remember_many<T: Serialize>(
     tx: &mut Connection,
     mutation: Option<MutationId>,
@@ -75,7 +75,7 @@ pub(crate) async fn remember_many<T: Serialize>(
 }
 
 /// Remembers the parts of an upload that were stored within the last [`KEPT`]. Their rows are about to be removed, and
-/// their gateways may not have received the answers yet.
+/// their gateways may not have received the outcome yet.
 pub(crate) async fn remember_young_parts(
     tx: &mut Connection,
     upload: UploadId,
@@ -97,7 +97,7 @@ pub(crate) async fn remember_young_parts(
     Ok(())
 }
 
-/// Removes up to `max` outcomes that are too old. Returns their number.
+/// Removes up to `max` outcomes that are too old. Returns how many it removed.
 pub(crate) async fn forget_old(tx: &mut Connection, now: Timestamp, max: u32) -> Result<u64, StoreError> {
     let newest = sqlx::query("SELECT COALESCE(MAX(sequence), 0) AS sequence FROM mutations")
         .fetch_one(&mut *tx)
@@ -106,7 +106,7 @@ pub(crate) async fn forget_old(tx: &mut Connection, now: Timestamp, max: u32) ->
     remove_old(tx, now, newest, i64::from(max)).await
 }
 
-/// Removes the rows among the first `max`, in the order of time, that are too old or too many.
+/// Examines the `max` oldest rows, and removes those that are older than [`KEPT`] or too far behind the newest.
 async fn remove_old(tx: &mut Connection, now: Timestamp, newest: u64, max: i64) -> Result<u64, StoreError> {
     let removed = sqlx::query(
         "DELETE FROM mutations WHERE sequence IN (SELECT sequence FROM mutations ORDER BY sequence LIMIT $3)
@@ -158,13 +158,13 @@ mod tests {
         assert_eq!(rows(&store).await, 21);
         let found = find::<usize>(&mut store.read().await.unwrap(), Some(first)).await.unwrap();
         assert_eq!(found, Some(1));
-        // Later rows remove the old ones, and there are more of them.
+        // Three more rows remove the 21 old ones, because each removes up to eight.
         let later = start.after(KEPT + Duration::from_secs(2));
         for _ in 0..3 {
             keep(&store, id(), 1, later).await;
         }
         assert_eq!(rows(&store).await, 3);
-        // Two rows, each with as many answers as are remembered in all: the older rows are removed, and then the first
+        // Two rows, each with the largest number of answers: together they push out all older rows, and then the first
         // of the two.
         let large = usize::try_from(ANSWERS_MAX).unwrap();
         keep(&store, id(), large, later).await;

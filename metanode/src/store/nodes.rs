@@ -22,11 +22,11 @@ pub(crate) struct KnownNode {
     pub(crate) incarnation: u64,
     /// Its volumes at the last registration.
     pub(crate) volumes: Vec<VolumeUsage>,
-    /// Its administrative state.
+    /// The administrative state that an operator gave it.
     pub(crate) admin_state: AdminState,
     /// The version of its software.
     pub(crate) version: String,
-    /// The replicas that it is to delete, and their bytes.
+    /// The number of its replicas that are queued for deletion, and their bytes.
     pub(crate) deletions: (u64, u64),
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<KnownNode>, S
         .collect()
 }
 
-/// The administrative state, as it is stored.
+/// The values of the column `duty`, which holds the administrative state.
 const SERVICE: i64 = 0;
 const DRAINING: i64 = 1;
 const MAINTENANCE: i64 = 2;
@@ -69,7 +69,7 @@ fn admin_state(row: &Row) -> Result<AdminState, StoreError> {
     })
 }
 
-/// Sets a node's administrative state. Returns whether the node exists.
+/// Stores the administrative state of a node. Returns whether the node exists.
 pub(crate) async fn set_admin_state(
     tx: &mut Connection,
     node: NodeId,
@@ -91,17 +91,18 @@ pub(crate) async fn set_admin_state(
     Ok(done.rows_affected() > 0)
 }
 
-/// The result of storing a registration.
+/// The outcome of [`register`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registration {
-    /// The node's incarnation. None is used twice, even after the node was removed, or after an older copy of the
-    /// database was restored.
+    /// The node's incarnation. It is above every earlier one of the node, even after the node was removed, or after an
+    /// older backup of the database was restored.
     pub(crate) incarnation: u64,
     /// Whether the node is new.
     pub(crate) is_new: bool,
 }
 
-/// Stores a registration. A node that was removed returns as a new one.
+/// Stores a registration. A node that was removed comes back as a new one. The incarnation is above both the one in the
+/// database and the one that the node sent.
 pub(crate) async fn register(
     tx: &mut Connection,
     register: &Register,
@@ -134,7 +135,8 @@ pub(crate) async fn register(
     Ok(Registration { incarnation: number(&row, "incarnation")?, is_new: known.is_none() })
 }
 
-/// Removes a node. Its row stays, because other rows may still refer to it. Returns whether the node existed.
+/// Removes a node. Its row stays, because rows of replicas and deletions still refer to it. Returns whether the node
+/// existed.
 pub(crate) async fn remove(tx: &mut Connection, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
     let removed = sqlx::query("UPDATE nodes SET removed_at = $1 WHERE node_id = $2 AND removed_at IS NULL")
         .bind(to_time(now))
@@ -144,7 +146,7 @@ pub(crate) async fn remove(tx: &mut Connection, node: NodeId, now: Timestamp) ->
     Ok(removed.rows_affected() > 0)
 }
 
-/// Whether a node was removed and did not return.
+/// Whether a node was removed, and did not register again.
 pub(crate) async fn is_removed(connection: &mut Connection, node: NodeId) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT 1 FROM nodes WHERE node_id = $1 AND removed_at IS NOT NULL")
         .bind(&node.as_bytes()[..])
@@ -153,7 +155,7 @@ pub(crate) async fn is_removed(connection: &mut Connection, node: NodeId) -> Res
     Ok(row.is_some())
 }
 
-/// Removed nodes to which rows still refer.
+/// Removed nodes that still have rows of replicas or deletions.
 pub(crate) async fn half_removed(connection: &mut Connection) -> Result<Vec<NodeId>, StoreError> {
     let rows = sqlx::query(
         "SELECT nodes.node_id FROM nodes JOIN node_totals ON node_totals.node_id = nodes.node_id

@@ -11,13 +11,13 @@ use super::{Connection, Row, StoreError};
 /// The range of a part in its object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PartPlace {
-    /// The offset in the object at which it begins.
+    /// Offset of its first byte in the object.
     pub(crate) object_offset: u64,
-    /// The length in bytes.
+    /// Length in bytes.
     pub(crate) length: u64,
 }
 
-/// Stores the parts of an upload, in the order of their numbers, as the parts of a version.
+/// Adds the parts of an upload, in the order of their numbers, as the parts of a version.
 pub(crate) async fn insert_from_upload(
     tx: &mut Connection,
     version: VersionId,
@@ -48,7 +48,7 @@ pub(crate) async fn copy(tx: &mut Connection, from: VersionId, to: VersionId) ->
     Ok(())
 }
 
-/// Finds the range of a part of a version.
+/// The range of a part of a version.
 pub(crate) async fn find(
     connection: &mut Connection,
     version: VersionId,
@@ -66,7 +66,7 @@ pub(crate) async fn find(
     .transpose()
 }
 
-/// The first `max` parts of a version with numbers above `after`. If `offset` is given, only those that begin there.
+/// The first `max` parts of a version with numbers above `after`. With `offset`, only the parts that begin there.
 pub(crate) async fn list(
     connection: &mut Connection,
     version: VersionId,

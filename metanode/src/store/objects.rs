@@ -93,7 +93,7 @@ pub(crate) async fn insert_current(
     Ok(())
 }
 
-/// Makes the current version of a key a retired one, and returns its id.
+/// Retires the current version of a key; returns its id.
 pub(crate) async fn retire_current(
     tx: &mut Connection,
     bucket: BucketId,
@@ -112,7 +112,7 @@ pub(crate) async fn retire_current(
     row.map(|row| id(&row, "version_id")).transpose()
 }
 
-/// Replaces the tags of a key's current version. Returns `false` if there is none.
+/// Replaces the tags of a key's current version; returns `false` if there is none.
 pub(crate) async fn set_tags(
     tx: &mut Connection,
     bucket: BucketId,
@@ -148,7 +148,7 @@ pub(crate) async fn list(
     rows.iter().map(summary).collect()
 }
 
-/// The outcomes of the commits after this time of the retired versions in a share of the garbage.
+/// The outcomes of the commits that made the retired versions in a share of the garbage, for commits after this time.
 pub(crate) async fn made_after(
     tx: &mut Connection,
     share: &Share,

@@ -7,7 +7,7 @@ use cairn_protocol::metadata::PartInfo;
 use super::sql_values::{id, number, optional_json, text, time, to_json, to_number, to_time};
 use super::{Connection, Row, StoreError};
 
-/// Inserts a part. Its number must be free.
+/// Adds a part. The upload must have none of that number.
 pub(crate) async fn insert(tx: &mut Connection, upload: UploadId, part: &PartInfo) -> Result<(), StoreError> {
     let checksum = part.checksum.as_ref().map(|checksum| to_json(checksum, "checksum")).transpose()?;
     sqlx::query(
@@ -43,7 +43,7 @@ pub(crate) async fn find(
     row.as_ref().map(info).transpose()
 }
 
-/// When a part was replaced or retired; `None` if it was not, or is forgotten.
+/// When a part was replaced or aborted; `None` if it was not, or if its garbage is removed already.
 pub(crate) async fn retired_at(
     connection: &mut Connection,
     part: PartId,
@@ -90,7 +90,7 @@ pub(crate) async fn delete_all(tx: &mut Connection, upload: UploadId) -> Result<
     Ok(())
 }
 
-/// Retires the bytes of all parts of an upload.
+/// Retires all parts of an upload.
 pub(crate) async fn retire_all(
     tx: &mut Connection,
     upload: UploadId,
@@ -107,8 +107,8 @@ pub(crate) async fn retire_all(
     Ok(())
 }
 
-/// Moves the extents of all parts of an upload to a version, at the offsets in its `object_parts`. It is one statement,
-/// because there may be 10,000 parts and other mutations wait.
+/// Moves the extents of all parts of an upload to a version, to the offsets in its `object_parts`. One statement moves
+/// all of them, because there may be 10,000 parts and other mutations wait for the writer meanwhile.
 pub(crate) async fn move_extents(
     tx: &mut Connection,
     upload: UploadId,

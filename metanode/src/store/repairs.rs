@@ -1,4 +1,4 @@
-//! The repair queue: blocks with too few, too many, or corrupt replicas.
+//! The repair queue: blocks that have too few replicas, too many, or corrupt ones.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
@@ -6,10 +6,10 @@ use cairn_protocol::id::BlockId;
 use super::sql_values::{id, number, text, time, to_time};
 use super::{Connection, StoreError};
 
-/// A position in the queue. Blocks with the fewest live replicas come first, then those that wait longest.
+/// A place in the queue. Blocks with the fewest live replicas come first, and among those the ones that wait longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueuedRepair {
-    /// The number of good replicas on nodes that were not dead when the block was queued.
+    /// Good replicas on nodes that were not dead when the block was last examined.
     pub(crate) live: u32,
     /// When it was queued.
     pub(crate) queued_at: Timestamp,
@@ -17,8 +17,8 @@ pub(crate) struct QueuedRepair {
     pub(crate) block: BlockId,
 }
 
-/// Queues a block that has `live` good replicas and should have `replication`. Returns whether it was not queued
-/// before. A queued block keeps its time.
+/// Queues a block that has `live` good replicas where there should be `replication`. Returns whether it was not queued
+/// before; a block that was queued keeps its time.
 pub(crate) async fn queue(
     tx: &mut Connection,
     block: BlockId,
@@ -45,8 +45,9 @@ pub(crate) async fn queue(
     Ok(true)
 }
 
-/// Raises the replication of an owner's blocks to at least this number, and queues those whose replication was lower.
-/// Returns them. It takes two statements for any number of blocks, because other mutations wait.
+/// Raises the replication of an owner's blocks to at least `wanted`, and queues the blocks that had less. Returns those
+/// blocks. It runs two statements, however many blocks there are, because other mutations wait for the writer
+/// meanwhile.
 pub(crate) async fn raise_replication(
     tx: &mut Connection,
     owner: &[u8; 16],
@@ -102,7 +103,7 @@ pub(crate) async fn remove(tx: &mut Connection, block: BlockId) -> Result<bool, 
     Ok(removed.rows_affected() > 0)
 }
 
-/// Up to `max` positions after `after`, in the order of urgency.
+/// Up to `max` places after `after`, in the order of urgency.
 pub(crate) async fn page(
     connection: &mut Connection,
     after: Option<QueuedRepair>,
@@ -133,11 +134,12 @@ pub(crate) async fn page(
         .collect()
 }
 
-/// The name of the setting that holds the progress of the walk over all blocks. It exists while a walk is to be done,
-/// so that a restart does not end it.
+/// The name of the setting that holds the position of the scan of all blocks. The setting exists while a scan is due or
+/// runs, so that a restart continues it.
 const SCAN: &str = "block_scan";
 
-/// The progress of the walk over all blocks; `None` if there is no walk to do.
+/// The position of the scan of all blocks: the last block that it examined. The outer `None` means that no scan is due,
+/// the inner one that it has not begun.
 pub(crate) async fn scan(connection: &mut Connection) -> Result<Option<Option<BlockId>>, StoreError> {
     let row = sqlx::query("SELECT value FROM settings WHERE name = $1")
         .bind(SCAN)
@@ -151,7 +153,7 @@ pub(crate) async fn scan(connection: &mut Connection) -> Result<Option<Option<Bl
     value.parse().map(|block| Some(Some(block))).map_err(|_| StoreError::Corrupt { column: "value" })
 }
 
-/// Stores the progress of the walk.
+/// Stores the position of the scan of all blocks; `None` lets it begin at the first block.
 pub(crate) async fn set_scan(tx: &mut Connection, through: Option<BlockId>) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO settings (name, value) VALUES ($1, $2)
@@ -164,7 +166,7 @@ pub(crate) async fn set_scan(tx: &mut Connection, through: Option<BlockId>) -> R
     Ok(())
 }
 
-/// Ends the walk.
+/// Removes the position of the scan, because all blocks were scanned.
 pub(crate) async fn end_scan(tx: &mut Connection) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM settings WHERE name = $1").bind(SCAN).execute(tx).await?;
     Ok(())

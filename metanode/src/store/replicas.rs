@@ -1,4 +1,4 @@
-//! The table of replicas: which node holds which block.
+//! Which node has a replica of which block.
 
 use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::id::{BlockId, NodeId};
@@ -8,7 +8,7 @@ use super::blocks::{BlockReplicas, copies_in};
 use super::sql_values::{id, number};
 use super::{Connection, StoreError};
 
-/// A replica that SQL expects at a node.
+/// A replica that a node should have according to SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ExpectedReplica {
     /// The block.
@@ -17,13 +17,13 @@ pub(crate) struct ExpectedReplica {
     pub(crate) length: u64,
     /// Its CRC32C.
     pub(crate) crc32c: Crc32c,
-    /// Whether it is good as far as known.
+    /// Whether no report said that it is corrupt.
     pub(crate) good: bool,
     /// Whether the block has more replicas, good or corrupt, than its replication.
     pub(crate) surplus: bool,
 }
 
-/// Records a good replica at a node.
+/// Adds a good replica. A replica that was marked corrupt becomes good.
 pub(crate) async fn add(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO replicas (block_id, node_id, state) VALUES ($1, $2, 0)
@@ -36,7 +36,7 @@ pub(crate) async fn add(tx: &mut Connection, block: BlockId, node: NodeId) -> Re
     Ok(())
 }
 
-/// Records a replica at a node. The state of a replica that is recorded already does not change.
+/// Adds a good replica, unless there is a row already; that keeps its state.
 pub(crate) async fn add_if_absent(
     tx: &mut Connection,
     block: BlockId,
@@ -50,7 +50,7 @@ pub(crate) async fn add_if_absent(
     Ok(())
 }
 
-/// Removes the replica at a node. Returns whether it was recorded.
+/// Removes a replica. Returns whether it was listed.
 pub(crate) async fn remove(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<bool, StoreError> {
     let removed = sqlx::query("DELETE FROM replicas WHERE block_id = $1 AND node_id = $2")
         .bind(&block.as_bytes()[..])
@@ -60,7 +60,7 @@ pub(crate) async fn remove(tx: &mut Connection, block: BlockId, node: NodeId) ->
     Ok(removed.rows_affected() > 0)
 }
 
-/// Records that a replica is corrupt. Returns whether it was recorded as good.
+/// Marks a replica as corrupt. Returns whether it was good before.
 pub(crate) async fn mark_bad(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<bool, StoreError> {
     let changed =
         sqlx::query("UPDATE replicas SET state = 1 WHERE block_id = $1 AND node_id = $2 AND state = 0")
@@ -71,17 +71,18 @@ pub(crate) async fn mark_bad(tx: &mut Connection, block: BlockId, node: NodeId) 
     Ok(changed.rows_affected() > 0)
 }
 
-/// A range of block ids: after `after`, up to and including `through`.
+/// A range of block ids: after `after`, up to and with `through`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockRange {
-    /// `None`: from the first one.
+    /// The id before the range; `None` for a range from the beginning.
     pub(crate) after: Option<BlockId>,
-    /// `None`: to the last one.
+    /// The last id of the range; `None` for a range to the end.
     pub(crate) through: Option<BlockId>,
 }
 
 impl BlockRange {
-    /// The bounds as SQL compares them: the empty string sorts before all ids, and 17 bytes of ones after all ids.
+    /// The bounds as values to compare a column with. Ids have 16 bytes: the empty string sorts before all of them, 17
+    /// bytes of ones after all.
     pub(super) fn bounds(&self) -> (Vec<u8>, Vec<u8>) {
         (
             self.after.map(|block| block.as_bytes().to_vec()).unwrap_or_default(),
@@ -90,7 +91,7 @@ impl BlockRange {
     }
 }
 
-/// The first `max` replicas in a range that are recorded at a node, in order.
+/// The first `max` replicas that a node should have in a range, in order.
 pub(crate) async fn expected(
     connection: &mut Connection,
     node: NodeId,
@@ -125,7 +126,7 @@ pub(crate) async fn expected(
         .collect()
 }
 
-/// Up to `max` blocks after `after` with a replica at a node, in order.
+/// Up to `max` blocks of which a node has a replica, after `after`, in order.
 pub(crate) async fn blocks_of(
     connection: &mut Connection,
     node: NodeId,
@@ -144,7 +145,7 @@ pub(crate) async fn blocks_of(
     rows.iter().map(|row| id(row, "block_id")).collect()
 }
 
-/// Up to `max` blocks after `after` with a replica at a node, in order, each with all its replicas.
+/// Up to `max` blocks of which a node has a replica, after `after`, in order, each with all of its replicas.
 pub(crate) async fn replicas_of(
     connection: &mut Connection,
     node: NodeId,
@@ -169,7 +170,7 @@ pub(crate) async fn replicas_of(
     copies_in(&rows)
 }
 
-/// The number of replicas at a node after `after`.
+/// The number of replicas of a node after `after`.
 pub(crate) async fn count_after(
     connection: &mut Connection,
     node: NodeId,

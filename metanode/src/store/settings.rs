@@ -1,4 +1,4 @@
-//! The table of settings: the cluster's id, its root credentials, and the decisions of operators.
+//! The cluster's settings: its id and root credentials, and the decisions of operators.
 
 use cairn_protocol::admin::{WorkerName, WorkerSettings};
 use cairn_protocol::env::Timestamp;
@@ -38,7 +38,7 @@ pub(crate) async fn find(
         .await?)
 }
 
-/// Stores `value` unless there is one already. Returns the stored one.
+/// Stores `value` unless the setting has one already; returns the stored value.
 pub(crate) async fn find_or_insert(
     tx: &mut Connection,
     setting: Setting,
@@ -55,22 +55,22 @@ pub(crate) async fn find_or_insert(
         .await?)
 }
 
-/// A decision of an operator, stored as JSON.
+/// An operator's decision, stored as JSON.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Decision {
-    /// For a worker: [`WorkerSettings`].
+    /// The settings of a worker: [`WorkerSettings`].
     Worker(WorkerName),
-    /// The balance threshold: how far a node's utilisation may be from the mean, in thousandths; a `u32`.
+    /// How far a node's utilisation may differ from the mean, in thousandths: a `u32`.
     BalanceThreshold,
-    /// When a scrub of all nodes was ordered: a [`Timestamp`].
+    /// When an operator ordered all nodes to scrub from the beginning: a [`Timestamp`].
     ScrubAll,
-    /// When a scrub of one node was ordered: a [`Timestamp`].
+    /// When an operator ordered this node to: a [`Timestamp`].
     Scrub(NodeId),
-    /// The hold on deletions. The metanode decides it, and it is stored so that it survives a restart.
+    /// The hold on deletions. The metanode sets it, not an operator; it is stored here so that it survives a restart.
     Hold,
-    /// The losses that an operator accepted.
+    /// Which losses an operator accepted when a hold was released.
     Consent,
-    /// The progress of the walk over all blocks. It is no decision; it is stored here so that it survives a restart.
+    /// The position of the walk over all blocks. It is no decision; it is stored here so that it survives a restart.
     PlacementWalk,
 }
 
@@ -90,7 +90,7 @@ impl Decision {
     }
 }
 
-/// The stored decision, if there is one.
+/// The stored decision; `None` if there is none.
 pub(crate) async fn decided<T: DeserializeOwned>(
     connection: &mut Connection,
     decision: Decision,
@@ -125,7 +125,7 @@ pub(crate) async fn undecide(tx: &mut Connection, decision: Decision) -> Result<
     Ok(())
 }
 
-/// The decisions about workers. Workers without a decision are left out.
+/// The decisions about workers. Workers without one are left out.
 pub(crate) async fn workers(
     connection: &mut Connection,
 ) -> Result<Vec<(WorkerName, WorkerSettings)>, StoreError> {
@@ -138,11 +138,11 @@ pub(crate) async fn workers(
     Ok(settings)
 }
 
-/// The nodes for which a scrub was ordered, each with the time.
+/// The orders to single nodes to scrub, each with its time.
 pub(crate) async fn scrubs_asked(
     connection: &mut Connection,
 ) -> Result<Vec<(NodeId, Timestamp)>, StoreError> {
-    // Both bounds are plain text: "/" is the character behind ".".
+    // A range instead of LIKE: "/" is the character after ".".
     let rows = sqlx::query("SELECT name, value FROM settings WHERE name > $1 AND name < $2")
         .bind(SCRUB_OF_NODE)
         .bind("scrub/")

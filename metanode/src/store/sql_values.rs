@@ -1,5 +1,5 @@
-//! Values in columns: ids as 16 bytes, keys as the bytes of their UTF-8, lengths as signed 64-bit numbers, documents as
-//! JSON.
+//! Conversion between our types and columns: ids are stored as 16 bytes, keys as the bytes of their UTF-8, lengths as
+//! signed 64-bit numbers, documents as JSON.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, ClusterId, NodeId, OpeningId, PartId, UploadId, VersionId};
@@ -9,9 +9,9 @@ use sqlx::Row as _;
 
 use super::{Row, StoreError};
 
-/// An id that is stored in a column.
+/// An id that can be stored in a column.
 pub(crate) trait StoredId: Sized {
-    /// The id with these bytes; `None` unless there are sixteen.
+    /// The id of these bytes; `None` unless there are 16.
     fn from_column(bytes: &[u8]) -> Option<Self>;
 }
 
@@ -26,41 +26,41 @@ macro_rules! stored_ids {
 }
 stored_ids!(BlockId, ClusterId, NodeId, OpeningId, PartId, UploadId, VersionId);
 
-/// The id in a column.
+/// Reads an id from a column.
 pub(crate) fn id<T: StoredId>(row: &Row, column: &'static str) -> Result<T, StoreError> {
     let bytes: &[u8] = row.try_get(column)?;
     T::from_column(bytes).ok_or(StoreError::Corrupt { column })
 }
 
-/// The key in a column.
+/// Reads a key from a column.
 pub(crate) fn key(row: &Row, column: &'static str) -> Result<String, StoreError> {
     let bytes: Vec<u8> = row.try_get(column)?;
     String::from_utf8(bytes).map_err(|_| StoreError::Corrupt { column })
 }
 
-/// The text in a column.
+/// Reads a text from a column.
 pub(crate) fn text(row: &Row, column: &'static str) -> Result<String, StoreError> {
     Ok(row.try_get(column)?)
 }
 
-/// The number in a column that is never negative: a length, an offset, or a count.
+/// Reads a number that is never negative from a column: a length, an offset, a count.
 pub(crate) fn number<T: TryFrom<i64>>(row: &Row, column: &'static str) -> Result<T, StoreError> {
     let value: i64 = row.try_get(column)?;
     T::try_from(value).map_err(|_| StoreError::Corrupt { column })
 }
 
-/// The time in a column.
+/// Reads a time from a column.
 pub(crate) fn time(row: &Row, column: &'static str) -> Result<Timestamp, StoreError> {
     number(row, column).map(Timestamp)
 }
 
-/// The document in a column.
+/// Reads a JSON document from a column.
 pub(crate) fn json<T: DeserializeOwned>(row: &Row, column: &'static str) -> Result<T, StoreError> {
     let text: &str = row.try_get(column)?;
     serde_json::from_str(text).map_err(|_| StoreError::Corrupt { column })
 }
 
-/// The document in a column that may be empty.
+/// Reads a JSON document from a column that may be NULL.
 pub(crate) fn optional_json<T: DeserializeOwned>(
     row: &Row,
     column: &'static str,
@@ -69,17 +69,18 @@ pub(crate) fn optional_json<T: DeserializeOwned>(
     text.map(serde_json::from_str).transpose().map_err(|_| StoreError::Corrupt { column })
 }
 
-/// A document for a column.
+/// Writes a JSON document for a column.
 pub(crate) fn to_json<T: Serialize>(value: &T, column: &'static str) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|_| StoreError::Corrupt { column })
 }
 
-/// A length, offset or count for a column. No stored value is above 2⁶³, so all greater values compare alike.
+/// The column's value for a length, offset or count. Values from 2⁶³ on become the largest that a column holds. None is
+/// ever stored; as a bound of a comparison, the largest one selects the same rows.
 pub(crate) fn to_number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A time for a column.
+/// The column's value for a time.
 pub(crate) fn to_time(time: Timestamp) -> i64 {
     to_number(time.0)
 }

@@ -30,17 +30,17 @@ fn run<'t>(tx: &'t mut Connection, sql: &'static str) -> BoxFuture<'t, Result<()
     .boxed()
 }
 
-/// Does to the database what no part of Cairn does.
+/// Runs any statement, to bring the database into a state that Cairn itself never makes.
 pub(crate) async fn execute(store: &Store, sql: &'static str) {
     store.write(move |tx| run(tx, sql)).await.unwrap();
 }
 
-/// Makes the database as full as a disk can be, by SQLite's own limit of pages: the error is the same.
+/// Makes the database behave as on a full disk, with SQLite's own limit of pages: the error is the same.
 pub(crate) async fn fill_disk(store: &Store) {
     execute(store, "PRAGMA max_page_count = 1").await;
 }
 
-/// Makes place again.
+/// Undoes [`fill_disk`].
 pub(crate) async fn free_disk(store: &Store) {
     execute(store, "PRAGMA max_page_count = 4294967294").await;
 }
@@ -58,17 +58,17 @@ async fn delete_rows(store: &Store, sql: &'static str, block: cairn_protocol::id
         .unwrap();
 }
 
-/// Loses what is known of a block's replicas.
+/// Deletes the rows of a block's replicas.
 pub(crate) async fn forget_replicas(store: &Store, block: cairn_protocol::id::BlockId) {
     delete_rows(store, "DELETE FROM replicas WHERE block_id = $1", block).await;
 }
 
-/// Loses the extents that refer to a block.
+/// Deletes the extents that refer to a block.
 pub(crate) async fn forget_extents(store: &Store, block: cairn_protocol::id::BlockId) {
     delete_rows(store, "DELETE FROM extents WHERE block_id = $1", block).await;
 }
 
-/// So many owners that were retired at this time, each with so many extents of a block of its own.
+/// Adds `owners` owners to the garbage, retired at `at`, each with `extents` extents that have a block of their own.
 pub(crate) async fn retire_many(
     tx: &mut Connection,
     owners: u32,
@@ -142,7 +142,7 @@ async fn a_mutation_that_fails_or_panics_is_undone_alone() {
 }
 
 #[tokio::test]
-async fn what_was_answered_is_in_a_copy_of_the_files_taken_without_any_shutdown() {
+async fn a_committed_write_survives_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(directory.path()).await;
     for n in 0..10 {
@@ -183,9 +183,9 @@ async fn a_database_of_a_newer_version_is_refused() {
     assert!(matches!(refused, StoreError::NewerSchema { version: 9999 }), "{refused}");
 }
 
-/// A thousand datanodes that report at once took all connections, and clients' reads waited for them.
+/// A thousand datanodes that reported at the same time took all connections, and clients' reads waited for them.
 #[tokio::test]
-async fn reports_and_workers_cannot_take_the_connections_that_clients_read_by() {
+async fn reports_and_workers_cannot_take_the_connections_of_clients_reads() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(directory.path()).await;
     let mut taken = Vec::new();
@@ -202,7 +202,7 @@ async fn reports_and_workers_cannot_take_the_connections_that_clients_read_by() 
     waiting.await.unwrap();
 }
 
-/// As a Cairn that knew only the migrations below this one left its database.
+/// Makes a database as a Cairn with only the migrations below `before` left it, and runs `sql` on it.
 async fn database_of(directory: &Path, before: i64, sql: &'static str) {
     let mut older = super::migrations::all();
     older.retain(|migration| migration.version < before);
@@ -244,7 +244,7 @@ async fn a_reader_cannot_write() {
 }
 
 #[tokio::test]
-async fn a_full_database_is_told_apart_and_the_writer_goes_on_when_there_is_space() {
+async fn a_full_disk_is_an_error_of_its_own_and_writes_go_on_when_there_is_space() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(directory.path()).await;
     fill_disk(&store).await;
@@ -279,7 +279,7 @@ pub(crate) async fn fill(store: &Store, count: i64, prefixes: i64) {
         .unwrap();
 }
 
-/// How many current objects there are.
+/// The number of current objects.
 pub(crate) async fn count_objects(connection: &mut Connection) -> Result<i64, StoreError> {
     let row = sqlx::query("SELECT COUNT(*) AS objects FROM object_versions WHERE is_current = 1")
         .fetch_one(connection)
@@ -287,7 +287,7 @@ pub(crate) async fn count_objects(connection: &mut Connection) -> Result<i64, St
     Ok(row.get("objects"))
 }
 
-/// What `read` answers, and how many steps SQLite's machine took for it.
+/// The result of `read`, and the number of steps of SQLite's virtual machine for it.
 pub(crate) async fn steps<T>(
     connection: &mut Connection,
     read: impl AsyncFnOnce(&mut Connection) -> T,
@@ -305,8 +305,8 @@ pub(crate) async fn steps<T>(
     (answer, steps.load(Ordering::Relaxed))
 }
 
-/// Listings count the rows that they are given; this is about those that SQLite looks at: each
-/// statement must seek both ends of its range in the index, and need no sorting.
+/// Other tests count the rows that a listing receives. This one is about the rows that SQLite reads: each statement
+/// must seek both ends of its range in the index, and must not sort.
 #[tokio::test]
 async fn listings_are_ranges_of_an_index() {
     let directory = tempfile::tempdir().unwrap();
@@ -325,7 +325,7 @@ async fn listings_are_ranges_of_an_index() {
     }
 }
 
-/// What the background work does to many rows must cost what those are, wherever they lie among millions.
+/// A step of background work over many rows must cost as much as those rows, however many others the tables have.
 #[tokio::test]
 async fn steps_over_many_rows_are_ranges_of_indexes_and_sort_nothing_that_is_unbounded() {
     let directory = tempfile::tempdir().unwrap();
@@ -384,7 +384,7 @@ async fn a_database_from_before_deleted_buckets_were_remembered_opens_and_keeps_
 }
 
 #[test]
-fn a_full_disk_is_the_operators_to_mend_and_so_is_what_it_took_with_it() {
+fn a_full_disk_and_the_transactions_that_it_ends_are_no_fault_of_the_process() {
     use super::Fault;
     assert_eq!(StoreError::NoSpace.fault(), Fault::Shortage);
     assert_eq!(StoreError::TransactionLost.fault(), Fault::Shortage);
@@ -418,7 +418,7 @@ mod generations {
     }
 
     #[tokio::test]
-    async fn a_database_knows_all_that_it_went_through_and_nothing_else() {
+    async fn a_database_knows_its_own_generations_and_no_others() {
         let directory = tempfile::tempdir().unwrap();
         let store = open(directory.path(), 1).await;
         change(&store).await;
@@ -440,7 +440,7 @@ mod generations {
     }
 
     #[tokio::test]
-    async fn what_is_undone_is_not_counted() {
+    async fn a_change_that_is_rolled_back_makes_no_generation() {
         let directory = tempfile::tempdir().unwrap();
         let store = open(directory.path(), 1).await;
         let failed = store.write(|tx| {
@@ -456,7 +456,7 @@ mod generations {
         assert_eq!(store.generation(), Some(generation(1, 1)));
     }
 
-    // As the version before wrote it, with an object in it.
+    // The database is made as the version before left it, with an object in it.
     #[tokio::test]
     async fn a_database_of_the_version_before_is_opened_and_counts_from_nothing() {
         let directory = tempfile::tempdir().unwrap();
@@ -471,7 +471,8 @@ mod generations {
                                           part_count, attributes, tags)
              VALUES (x'01', 1, x'61', 1, 0, '', 0, 0, '{}', '{}')",
         ] {
-            // The writer reads the generation with every transaction, and there is none any more.
+            // A second connection runs the statement, because the writer reads the generation in every transaction and
+            // the table is gone.
             let mut other =
                 super::super::open::options(&directory.path().join("metanode.db")).connect().await.unwrap();
             sqlx::query(statement).execute(&mut other).await.unwrap();

@@ -1,4 +1,4 @@
-//! The tables of totals, which triggers maintain, so that reading them costs nothing.
+//! Counts that triggers maintain, so that reading them does not scan a table.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use cairn_protocol::id::NodeId;
 use super::sql_values::{id, number};
 use super::{Connection, Row, StoreError};
 
-/// The totals of a node.
+/// The counts of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NodeTotals {
-    /// The replicas that it holds.
+    /// Replicas that it has according to SQL.
     pub(crate) replicas: u64,
     /// Their bytes.
     pub(crate) bytes: u64,
@@ -20,13 +20,13 @@ fn totals(row: &Row) -> Result<NodeTotals, StoreError> {
     Ok(NodeTotals { replicas: number(row, "replicas")?, bytes: number(row, "bytes")? })
 }
 
-/// The totals of all nodes that have or had replicas.
+/// The counts of all nodes that have, or once had, a replica or a queued deletion.
 pub(crate) async fn nodes(connection: &mut Connection) -> Result<HashMap<NodeId, NodeTotals>, StoreError> {
     let rows = sqlx::query("SELECT node_id, replicas, bytes FROM node_totals").fetch_all(connection).await?;
     rows.iter().map(|row| Ok((id(row, "node_id")?, totals(row)?))).collect()
 }
 
-/// The replicas that wait to be deleted, by node. Nodes without any are left out.
+/// Replicas that are queued for deletion, by node. Nodes without any are left out.
 pub(crate) async fn deletions(connection: &mut Connection) -> Result<HashMap<NodeId, u64>, StoreError> {
     let rows = sqlx::query("SELECT node_id, deletions FROM node_totals WHERE deletions > 0")
         .fetch_all(connection)
@@ -34,7 +34,7 @@ pub(crate) async fn deletions(connection: &mut Connection) -> Result<HashMap<Nod
     rows.iter().map(|row| Ok((id(row, "node_id")?, number(row, "deletions")?))).collect()
 }
 
-/// The totals of one node.
+/// The counts of one node.
 pub(crate) async fn node(connection: &mut Connection, node: NodeId) -> Result<NodeTotals, StoreError> {
     let row = sqlx::query("SELECT replicas, bytes FROM node_totals WHERE node_id = $1")
         .bind(&node.as_bytes()[..])
@@ -49,20 +49,20 @@ pub(crate) async fn blocks(connection: &mut Connection) -> Result<u64, StoreErro
     number(&row, "blocks")
 }
 
-/// The totals of the cluster.
+/// The counts of the whole cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Totals {
     /// Blocks that extents refer to.
     pub(crate) blocks: u64,
-    /// Queued blocks with fewer replicas than their replication, or than there are nodes.
+    /// Queued blocks with fewer live replicas than both their replication and the number of nodes.
     pub(crate) lacking: u64,
-    /// Those of them that have no replica.
+    /// Those of them that have no live replica.
     pub(crate) missing: u64,
-    /// Replicas to be deleted.
+    /// Replicas that are queued for deletion.
     pub(crate) deletions: u64,
 }
 
-/// The totals of a cluster with this many nodes.
+/// The counts of the whole cluster, given its number of nodes.
 pub(crate) async fn all(connection: &mut Connection, nodes: u32) -> Result<Totals, StoreError> {
     let row = sqlx::query(
         "SELECT (SELECT blocks FROM block_totals) AS blocks,

@@ -13,16 +13,16 @@ pub(crate) const LIST: &str = "SELECT upload_id, key, initiated_at, attributes, 
          WHERE bucket_id = $1 AND (key, upload_id) > ($2, $3) AND key < $4 AND completed_at IS NULL
          ORDER BY key, upload_id LIMIT $5";
 
-/// The state of an upload.
+/// An upload: in progress, or completed and still remembered.
 #[derive(Clone, Debug)]
 pub(crate) enum Upload {
-    /// It accepts parts.
+    /// Parts can be added to it.
     InProgress(UploadInfo),
     /// It was completed at this time.
     Completed(CompletedUpload, Timestamp),
 }
 
-/// Inserts an upload. An existing upload with this id stays as it is.
+/// Adds an upload. An upload of the same id that exists already stays unchanged.
 pub(crate) async fn insert(
     tx: &mut Connection,
     bucket: BucketId,
@@ -45,7 +45,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Finds the upload of this id, if it belongs to this bucket and key.
+/// The upload of this id, if it belongs to this bucket and key.
 pub(crate) async fn find(
     connection: &mut Connection,
     bucket: BucketId,
@@ -88,7 +88,7 @@ pub(crate) async fn list(
     rows.iter().map(info).collect()
 }
 
-/// Records the result of completing an upload.
+/// Remembers the outcome of an upload's completion.
 pub(crate) async fn set_completed(
     tx: &mut Connection,
     upload: UploadId,
@@ -104,19 +104,19 @@ pub(crate) async fn set_completed(
     Ok(())
 }
 
-/// Removes the row of an upload. Its parts must have been retired before.
+/// Removes an upload. Its parts must be removed before.
 pub(crate) async fn delete(tx: &mut Connection, upload: UploadId) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM uploads WHERE upload_id = $1").bind(&upload.as_bytes()[..]).execute(tx).await?;
     Ok(())
 }
 
-/// The end of a step that retires a bucket's uploads. An upload without parts counts as one part.
+/// The end of a step that aborts a bucket's uploads. An upload without parts counts as one part.
 pub(crate) const CUT: &str = "SELECT uploads.key, uploads.upload_id, COALESCE(parts.number, 0) AS number
      FROM uploads LEFT JOIN parts ON parts.upload_id = uploads.upload_id
      WHERE uploads.bucket_id = $1 AND uploads.completed_at IS NULL
      ORDER BY uploads.key, uploads.upload_id, parts.number LIMIT 1 OFFSET $2";
 
-/// Selects the parts of the uploads before one, and of that one those below a number.
+/// The parts of the uploads up to the cut; of the upload at the cut only the parts below its number.
 macro_rules! parts_before_cut {
     ($columns:literal) => {
         concat!(
@@ -130,17 +130,17 @@ macro_rules! parts_before_cut {
     };
 }
 
-/// The result of a step that retires a bucket's uploads.
+/// The outcome of a step that aborts a bucket's uploads.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GivenUp {
     /// The uploads that are gone.
     pub(crate) uploads: Vec<UploadId>,
-    /// Whether the bucket has more.
+    /// Whether the bucket has more uploads.
     pub(crate) more: bool,
 }
 
-/// Retires the first uploads of a deleted bucket that have `work` parts in all. An upload may have 10,000 parts and
-/// lose them in several steps, because no request can find it any more.
+/// Aborts the first uploads in progress of a deleted bucket, up to `work` parts in all. An upload may have 10,000 parts
+/// and lose them in several steps. No request sees the intermediate state, because the bucket is not found any more.
 pub(crate) async fn give_up_some(
     tx: &mut Connection,
     bucket: BucketId,
@@ -148,7 +148,7 @@ pub(crate) async fn give_up_some(
     now: Timestamp,
 ) -> Result<GivenUp, StoreError> {
     let cut = sqlx::query(CUT).bind(bucket.0).bind(i64::from(work.max(1))).fetch_optional(&mut *tx).await?;
-    // No key begins with this byte, because keys are UTF-8.
+    // Without a cut, the bound is a byte that no key begins with, because keys are UTF-8.
     let (mut key, mut upload, mut number) = (vec![0xff], Vec::new(), 0i64);
     if let Some(row) = &cut {
         (key, upload, number) = (row.try_get("key")?, row.try_get("upload_id")?, row.try_get("number")?);
@@ -191,7 +191,7 @@ pub(crate) async fn give_up_some(
     Ok(GivenUp { uploads, more: cut.is_some() })
 }
 
-/// Up to `max` uploads in progress that began before this time, after `after`, in the order of their beginning.
+/// Up to `max` uploads in progress after `after` that began before this time, in the order in which they began.
 pub(crate) async fn begun_before(
     connection: &mut Connection,
     before: Timestamp,
@@ -205,7 +205,7 @@ pub(crate) async fn begun_before(
          ORDER BY initiated_at, upload_id LIMIT $4",
     )
     .bind(to_time(before))
-    // The position before all times. The empty string sorts before all ids.
+    // -1 is before all times; the empty string sorts before all ids.
     .bind(after.map_or(-1, to_time))
     .bind(upload.map(|upload: UploadId| upload.as_bytes().to_vec()).unwrap_or_default())
     .bind(i64::from(max))
@@ -232,7 +232,7 @@ pub(crate) async fn find_abandoned(
     row.map(|row| Ok((text(&row, "name")?, key(&row, "key")?))).transpose()
 }
 
-/// Removes uploads that were completed before this time. Their answers cannot be repeated any more.
+/// Removes up to `max` uploads that were completed before this time. A repeated completion of one then finds no upload.
 pub(crate) async fn forget_completed(
     tx: &mut Connection,
     completed_before: Timestamp,

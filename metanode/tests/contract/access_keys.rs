@@ -5,10 +5,10 @@ use cairn_protocol::metadata::*;
 use crate::cluster::Cluster;
 
 contract! {
-    the_secret_of_an_access_key_is_told_and_of_no_other_one,
+    a_known_access_key_has_a_secret_and_no_other_has_one,
 }
 
-async fn the_secret_of_an_access_key_is_told_and_of_no_other_one(cluster: &Cluster) {
+async fn a_known_access_key_has_a_secret_and_no_other_has_one(cluster: &Cluster) {
     let root = cluster.root_credentials(RootCredentialsRequest {}).await.unwrap();
     let find = |access_key: &str| cluster.find_access_key(AccessKeyRef { access_key: access_key.to_owned() });
     let found = find(&root.access_key).await.unwrap();

@@ -63,7 +63,7 @@ async fn a_bucket_with_an_object_is_not_deleted(cluster: &Cluster) {
     let refused = cluster.delete_bucket_of("b").await;
     assert_eq!(refused, Err(MetadataError::BucketNotEmpty { bucket: "b".into() }));
     cluster.delete("b", "k", WriteCondition::None).await.unwrap();
-    // The retired version is still there for those who read it, and is no object any more.
+    // The retired version still exists for its readers, but is no object any more.
     cluster.delete_bucket_of("b").await.unwrap();
 }
 
@@ -75,7 +75,7 @@ async fn deleting_a_bucket_aborts_its_uploads_and_loses_no_block(cluster: &Clust
     cluster.add(&upload, 1, &[5, 6]).await;
     let part = cluster.add(&kept, 1, &[7]).await;
     cluster.delete_bucket_of("b").await.unwrap();
-    // At once, before any worker has given it up.
+    // The upload is gone at once, before any worker has aborted it.
     let gone = Err(MetadataError::NoSuchBucket { bucket: "b".into() });
     assert_eq!(cluster.get_upload(upload.clone()).await, gone);
     cluster.bucket("b").await;
@@ -107,7 +107,7 @@ async fn a_new_bucket_of_an_old_name_has_nothing_of_the_old_one(cluster: &Cluste
         extents_max: 1,
     };
     assert_eq!(cluster.lookup_object(request).await.err(), Some(MetadataError::NoSuchVersion));
-    // Who began to read it goes on.
+    // A read that began before continues.
     let page = ListExtents { version: old.version, start: 0, end: 5, max: 10 };
     assert_eq!(cluster.list_extents(page).await.unwrap().extents.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! A metanode on a directory of its own, and words for what tests do with it.
+//! A metanode on a directory of its own, and helpers for tests.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -16,7 +16,7 @@ use cairn_protocol::secret::ClusterSecret;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Room for what tests store, in each of their blocks.
+/// The largest length of blocks in tests.
 pub(crate) const BLOCK_SIZE: u64 = 100;
 
 pub(crate) struct Cluster {
@@ -24,9 +24,9 @@ pub(crate) struct Cluster {
     pub(crate) metadata: Arc<dyn Metadata>,
     pub(crate) env: Env,
     pub(crate) events: EventBus,
-    /// Where it keeps its data; removed in the end.
+    /// The data directory, which is removed at the end.
     pub(crate) directory: Option<TempDir>,
-    /// Datanodes that registered and do nothing further.
+    /// Datanodes that registered and do nothing else.
     nodes: Vec<NodeId>,
     _server: Option<DropGuard>,
 }
@@ -46,7 +46,7 @@ pub(crate) async fn open(directory: &Path, env: &Env, events: &EventBus) -> Meta
     open_with(directory, env, events, None).await
 }
 
-/// One with this grace period.
+/// Opens a metanode with this grace period.
 pub(crate) async fn open_with(
     directory: &Path,
     env: &Env,
@@ -97,7 +97,7 @@ impl Cluster {
         Self::in_directory_with(directory, Env::system(), None).await
     }
 
-    /// One whose time passes by hand only.
+    /// A metanode with a clock that only the test advances.
     pub(crate) async fn with_manual_clock() -> (Self, ManualClock) {
         Self::with_manual_clock_and(None).await
     }
@@ -151,7 +151,7 @@ impl Cluster {
         PartId(self.env.uuid_v7())
     }
 
-    /// A grant as a metanode gives it, for all nodes.
+    /// A grant for all nodes, as a metanode gives it.
     pub(crate) fn grant(&self, expires_at: Timestamp) -> Grant {
         self.grant_of(BLOCK_SIZE, expires_at)
     }
@@ -175,12 +175,12 @@ impl Cluster {
         grant
     }
 
-    /// A block that was stored on all its nodes.
+    /// The extent of a block that was stored on all its nodes.
     pub(crate) fn extent(&self, length: u64) -> NewExtent {
         self.extent_in(BLOCK_SIZE, length)
     }
 
-    /// The same, in a block that may be as long as this.
+    /// The same, for a block of up to `block_size` bytes.
     pub(crate) fn extent_in(&self, block_size: u64, length: u64) -> NewExtent {
         let grant = self.grant_of(block_size, self.env.now().after(Duration::from_secs(600)));
         let stored_on = grant.targets.iter().map(|target| target.node).collect();
@@ -300,7 +300,7 @@ impl Cluster {
     }
 }
 
-/// The bytes that located extents stand for, each as its block and its place in it.
+/// The bytes of located extents, each as its block and its offset in it.
 pub(crate) fn bytes(extents: &[LocatedExtent]) -> Vec<(BlockId, u64)> {
     extents
         .iter()
@@ -308,7 +308,7 @@ pub(crate) fn bytes(extents: &[LocatedExtent]) -> Vec<(BlockId, u64)> {
         .collect()
 }
 
-/// The bytes of blocks that were just stored, likewise.
+/// The bytes of blocks that were just stored, in the same form.
 pub(crate) fn new_bytes(extents: &[NewExtent]) -> Vec<(BlockId, u64)> {
     extents.iter().flat_map(|extent| (0..extent.length).map(|at| (extent.grant.block, at))).collect()
 }

@@ -1,4 +1,4 @@
-//! Conditions are checked in the transaction of the write, so no other write comes between.
+//! Conditions are checked in the transaction of the write, so that no other write comes between.
 
 use cairn_protocol::metadata::*;
 use futures_util::future::join_all;
@@ -6,13 +6,13 @@ use futures_util::future::join_all;
 use crate::cluster::Cluster;
 
 contract! {
-    of_fifty_concurrent_writes_of_what_must_be_absent_one_wins,
+    of_fifty_concurrent_writes_to_an_absent_key_one_wins,
     of_fifty_concurrent_writes_on_one_etag_one_wins,
     a_condition_on_the_object_decides_the_write,
     a_completion_whose_condition_fails_can_be_repeated,
 }
 
-async fn of_fifty_concurrent_writes_of_what_must_be_absent_one_wins(cluster: &Cluster) {
+async fn of_fifty_concurrent_writes_to_an_absent_key_one_wins(cluster: &Cluster) {
     cluster.bucket("b").await;
     for round in 0..5 {
         let key = format!("round {round}");
@@ -66,7 +66,7 @@ async fn a_completion_whose_condition_fails_can_be_repeated(cluster: &Cluster) {
     cluster.bucket("b").await;
     cluster.put("b", "k", "there", &[1]).await;
     let upload = cluster.begin("b", "k").await;
-    // A part that is not named must survive a completion that was refused.
+    // A part that the request does not name must survive a completion that is refused.
     let parts = [cluster.add(&upload, 1, &[5]).await, cluster.add(&upload, 2, &[6]).await];
     let refused =
         CompleteUpload { condition: WriteCondition::Absent, ..cluster.completion(&upload, &parts[..1]) };

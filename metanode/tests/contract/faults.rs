@@ -1,4 +1,4 @@
-//! Warnings with `fault=self`: in tests each is a failure.
+//! Warnings with `fault=self`: each fails the tests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Once, PoisonError};
@@ -12,14 +12,14 @@ static SEEN: AtomicUsize = AtomicUsize::new(0);
 static FIRST: sync::Mutex<String> = sync::Mutex::new(String::new());
 static WATCH: Once = Once::new();
 
-/// Counts from now on, in this whole process.
+/// Counts such warnings from now on, in the whole process.
 pub(crate) fn watch() {
     WATCH.call_once(|| {
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Watcher)).unwrap();
     });
 }
 
-/// Fails if this process ever warned that it was its own fault.
+/// Fails if this process has logged a warning with `fault=self`.
 pub(crate) fn assert_none() {
     let first = FIRST.lock().unwrap_or_else(PoisonError::into_inner).clone();
     assert_eq!(SEEN.load(Ordering::SeqCst), 0, "the first: {first}");

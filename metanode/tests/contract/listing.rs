@@ -1,4 +1,4 @@
-//! Listings: order, roll-ups, pages. What they cost is tested beside the walk.
+//! Listings: order, roll-ups, pages. Their cost is tested with the walk.
 
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::id::UploadId;
@@ -11,9 +11,9 @@ use crate::cluster::Cluster;
 contract! {
     objects_are_listed_in_the_order_of_their_keys_bytes,
     objects_are_rolled_up_at_any_delimiter,
-    a_listing_goes_on_behind_its_marks,
-    a_listing_shows_what_is_current_in_its_bucket,
-    a_summary_tells_what_listings_show,
+    a_listing_continues_after_its_marks,
+    a_listing_shows_the_current_objects_of_its_bucket,
+    a_summary_has_the_fields_of_listings,
     uploads_are_listed_by_key_and_then_by_time,
     uploads_are_rolled_up_too,
 }
@@ -59,7 +59,7 @@ fn all(keys: &str) -> (String, bool) {
 }
 
 async fn objects_are_listed_in_the_order_of_their_keys_bytes(cluster: &Cluster) {
-    // U+FF61 sorts before U+1F980 in UTF-8, and behind it in UTF-16.
+    // U+FF61 sorts before U+1F980 in UTF-8, and after it in UTF-16.
     with_keys(cluster, &["\u{1f980}", "\u{ff61}", "é", "z", "a", "Z", "a/b", "a-b", "a0", "\u{1}"]).await;
     assert_eq!(list(cluster, "", None, None, 100).await, all("\u{1} Z a a-b a/b a0 z é \u{ff61} \u{1f980}"));
     assert_eq!(list(cluster, "a", None, None, 100).await, all("a a-b a/b a0"));
@@ -81,7 +81,7 @@ async fn objects_are_rolled_up_at_any_delimiter(cluster: &Cluster) {
     assert!(matches!(cluster.list_objects(empty).await, Err(MetadataError::Malformed { .. })));
 }
 
-async fn a_listing_goes_on_behind_its_marks(cluster: &Cluster) {
+async fn a_listing_continues_after_its_marks(cluster: &Cluster) {
     with_keys(cluster, &["a/1", "a/2", "b", "c/1", "c/2", "d"]).await;
     let key = |key: &str| Some(ListMark::Key(key.to_owned()));
     let prefix = |prefix: &str| Some(ListMark::Prefix(prefix.to_owned()));
@@ -91,7 +91,7 @@ async fn a_listing_goes_on_behind_its_marks(cluster: &Cluster) {
     assert_eq!(list(cluster, "", Some("/"), key("b"), 1).await, more("[c/]"));
     assert_eq!(list(cluster, "", Some("/"), prefix("c/"), 1).await, all("d"));
     assert_eq!(list(cluster, "", Some("/"), prefix("a/"), 1).await, more("b"));
-    // Behind a key in the middle of a prefix, the prefix still has something to show.
+    // After a key in the middle of a prefix, the prefix still has entries.
     assert_eq!(list(cluster, "", Some("/"), key("a/1"), 1).await, more("[a/]"));
     assert_eq!(list(cluster, "", None, key("a/1"), 2).await, more("a/2 b"));
     assert_eq!(list(cluster, "c", None, key("a"), 9).await, all("c/1 c/2"));
@@ -102,7 +102,7 @@ async fn a_listing_goes_on_behind_its_marks(cluster: &Cluster) {
     assert_eq!(list(cluster, "", None, None, 0).await, all(""));
 }
 
-async fn a_listing_shows_what_is_current_in_its_bucket(cluster: &Cluster) {
+async fn a_listing_shows_the_current_objects_of_its_bucket(cluster: &Cluster) {
     with_keys(cluster, &["deleted", "kept", "overwritten"]).await;
     cluster.bucket("a").await;
     cluster.bucket("c").await;
@@ -113,7 +113,7 @@ async fn a_listing_shows_what_is_current_in_its_bucket(cluster: &Cluster) {
     assert_eq!(list(cluster, "", None, None, 100).await, all("kept overwritten"));
 }
 
-async fn a_summary_tells_what_listings_show(cluster: &Cluster) {
+async fn a_summary_has_the_fields_of_listings(cluster: &Cluster) {
     cluster.bucket("b").await;
     let attributes = ObjectAttributes {
         storage_class: Some("REDUCED_REDUNDANCY".into()),
@@ -161,7 +161,7 @@ async fn list_uploads(
     (entries.collect(), page.truncated)
 }
 
-/// An upload that began at this time, for ids are in the order of time.
+/// An upload that began at this time; ids sort by time.
 async fn begin_at(cluster: &Cluster, key: &str, millisecond: u64) -> UploadId {
     let seed = u64::from_le_bytes(cluster.env.random_bytes());
     let (env, _) = Env::manual(seed, Timestamp(millisecond));
@@ -217,7 +217,7 @@ async fn uploads_are_rolled_up_too(cluster: &Cluster) {
     assert_eq!(list_uploads(cluster, "", Some("/"), behind, 3).await, (wanted[1..].to_vec(), false));
 }
 
-/// What the walk does with rows is tested beside it; this is that SQL gives it the rows of the place.
+/// The walk itself is tested with its module. This tests that SQL returns the right rows for it.
 async fn pages_joined(cluster: &Cluster, prefix: &str, delimiter: Option<&str>, max: u32) -> Vec<String> {
     let mut listed = Vec::new();
     let mut after = None;

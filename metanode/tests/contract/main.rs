@@ -1,6 +1,5 @@
-//! The contract of [`Metadata`](cairn_protocol::metadata::Metadata), kept in the same process and
-//! over HTTP alike: every test runs through both doors, on a real database, and afterwards the
-//! tables' invariants must hold.
+//! The contract of [`Metadata`](cairn_protocol::metadata::Metadata). Every test runs on a real database, once in the
+//! same process and once over HTTP, and afterwards the tables' invariants must hold.
 
 /// Runs each of these tests in the same process and over HTTP.
 macro_rules! contract {

@@ -1,5 +1,5 @@
-//! Whatever gateways do in whatever order, the namespace is what a simple model says, every byte is
-//! where it was stored, and no reference is lost or counted twice.
+//! After any sequence of gateways' operations, the namespace equals a simple model, every byte is where it was stored,
+//! and no reference is lost or counted twice.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::cluster::{Cluster, bytes, new_bytes};
 
-/// Few keys, so that operations meet.
+/// Few keys, so that operations meet on the same ones.
 const KEYS: [&str; 3] = ["a", "b/1", "b/2"];
 
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ enum Step {
         start: u64,
         end: u64,
     },
-    /// Without the part that `skip` falls on.
+    /// Completes without the part whose index is `skip`.
     Complete {
         upload: usize,
         skip: usize,
@@ -52,7 +52,7 @@ enum Step {
     Abort {
         upload: usize,
     },
-    /// The last write again, as after a lost answer.
+    /// Repeats the last write, as if its reply was lost.
     Repeat,
 }
 
@@ -61,7 +61,7 @@ enum Condition {
     None,
     Absent,
     Present,
-    /// The ETag of that key's current object.
+    /// The ETag of the current object of this key.
     EtagOf(usize),
 }
 
@@ -120,7 +120,7 @@ enum Write {
 struct Model {
     objects: BTreeMap<usize, Object>,
     uploads: Vec<Upload>,
-    /// Everything that was ever current, for versions are found until the sweep.
+    /// All versions that were ever current, because versions are found until they are swept.
     versions: Vec<(usize, Object)>,
     last: Option<Write>,
 }
@@ -310,14 +310,14 @@ impl Model {
         }
     }
 
-    /// Answers as before, and changes nothing: the model does not look.
+    /// Repeats a write. It must return the first outcome and change nothing, so the model stays as it is.
     async fn repeat(&mut self, cluster: &Cluster) {
         match self.last.clone() {
             None => {}
             Some(Write::Commit(request)) => drop(cluster.commit_object(request).await.unwrap()),
             Some(Write::Copy(request)) => drop(cluster.copy_object(request).await.unwrap()),
             Some(Write::Complete(request)) => drop(cluster.complete_upload(request).await.unwrap()),
-            // Also when its upload was completed or aborted since.
+            // This also holds when its upload was completed or aborted since.
             Some(Write::Part(request)) => drop(cluster.put_part(request).await.unwrap()),
         }
     }
@@ -367,7 +367,7 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
     #[test]
-    fn any_sequence_of_writes_leaves_what_the_model_says(
+    fn any_sequence_of_writes_matches_the_model(
         steps in proptest::collection::vec(step(), 1..50),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

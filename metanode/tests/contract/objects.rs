@@ -1,4 +1,5 @@
-//! Objects: what was committed is found, a repeated commit gets the first answer, a refused one changes nothing.
+//! Objects: a committed object is found, a repeated commit returns the first outcome, and a refused one changes
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,13 +10,13 @@ use cairn_protocol::metadata::*;
 use crate::cluster::{BLOCK_SIZE, Cluster, bytes, new_bytes};
 
 contract! {
-    what_was_committed_is_what_is_found,
+    a_committed_object_is_found_as_it_was_committed,
     a_repeated_commit_answers_as_the_first_did_even_when_overwritten,
     an_overwritten_or_deleted_version_is_found_by_its_id,
     a_commit_is_refused_as_a_whole,
-    a_grant_is_good_for_one_commit,
+    a_grant_can_be_committed_once,
     a_block_that_was_given_up_is_refused_by_its_name,
-    deletes_answer_each_for_itself_in_order,
+    each_delete_has_an_answer_of_its_own_in_order,
     a_copy_shares_the_bytes_of_its_source,
     a_copy_onto_itself_replaces_attributes,
     tags_are_replaced,
@@ -53,9 +54,9 @@ async fn find(
     cluster.lookup_object(request).await
 }
 
-async fn what_was_committed_is_what_is_found(cluster: &Cluster) {
+async fn a_committed_object_is_found_as_it_was_committed(cluster: &Cluster) {
     cluster.bucket("b").await;
-    // S3's longest key, with every kind of character that may be in one.
+    // S3's longest key, and keys with every kind of character that may be in one.
     let keys = ["a/../b//c", "\0\u{1}\u{7f}", "\u{1f980} é", "'; DROP TABLE blocks; --", &"k".repeat(1024)];
     for key in keys {
         let request = CommitObject {
@@ -135,7 +136,7 @@ async fn a_commit_is_refused_as_a_whole(cluster: &Cluster) {
         let refused = cluster.commit_object(request).await;
         assert!(matches!(refused, Err(MetadataError::InvalidGrant { .. })), "{refused:?}");
     }
-    // Nothing of any of them is there, not even the blocks that were good.
+    // Nothing of them was stored, not even the blocks that were valid.
     assert_eq!(cluster.head("b", "k").await, Err(MetadataError::NoSuchKey));
 }
 
@@ -153,7 +154,7 @@ async fn a_block_that_was_given_up_is_refused_by_its_name(cluster: &Cluster) {
     assert!(is_lost(renewed.unwrap_err()));
 }
 
-async fn a_grant_is_good_for_one_commit(cluster: &Cluster) {
+async fn a_grant_can_be_committed_once(cluster: &Cluster) {
     cluster.bucket("b").await;
     let first = cluster.object("b", "k", "e", &[10]);
     let second = CommitObject { key: "other".into(), version: cluster.version(), ..first.clone() };
@@ -163,7 +164,7 @@ async fn a_grant_is_good_for_one_commit(cluster: &Cluster) {
     assert_eq!(cluster.head("b", "other").await, Err(MetadataError::NoSuchKey));
 }
 
-async fn deletes_answer_each_for_itself_in_order(cluster: &Cluster) {
+async fn each_delete_has_an_answer_of_its_own_in_order(cluster: &Cluster) {
     cluster.bucket("b").await;
     let a = cluster.put("b", "a", "etag a", &[1]).await;
     let c = cluster.put("b", "c", "etag c", &[1]).await;
@@ -218,7 +219,7 @@ async fn a_copy_shares_the_bytes_of_its_source(cluster: &Cluster) {
     let found = cluster.get("c", "copy", LookupRange::Whole).await.unwrap();
     assert_eq!(bytes(&found.extents), new_bytes(&request.extents));
     assert_eq!((found.object.attributes, found.object.tags), (request.attributes, request.tags));
-    // The source goes, the copy stays; and a retired source can be copied.
+    // The source is deleted and the copy stays; and a retired source can be copied.
     cluster.delete("b", "k", WriteCondition::None).await.unwrap();
     let again = cluster.copy_object(copy_of(cluster, source.version, "b", "again")).await.unwrap();
     assert_eq!(cluster.head("b", "again").await.unwrap().version, again.version);
@@ -283,8 +284,8 @@ async fn extents_come_in_pages(cluster: &Cluster) {
     };
     assert_eq!(page(20, 40, 2).await, (vec![20, 30], false));
     assert_eq!(page(20, 40, 1).await, (vec![20], true));
-    // A range that begins or ends within extents has them whole; one that ends on a border does not
-    // have the next one.
+    // A range that begins or ends within extents returns them whole. One that ends on a border does not return the next
+    // extent.
     assert_eq!(page(19, 20, 9).await, (vec![10], false));
     assert_eq!(page(19, 21, 9).await, (vec![10, 20], false));
     assert_eq!(page(40, 99, 9).await, (vec![], false));

@@ -1,4 +1,4 @@
-//! What a reader sees while others complete and abort.
+//! What a reader sees while other requests complete and abort uploads.
 
 use cairn_protocol::metadata::*;
 use futures_util::future::join_all;
@@ -9,9 +9,9 @@ contract! {
     the_parts_of_an_upload_are_seen_together_with_it,
 }
 
-/// The upload was looked up in one statement and its parts in the next. When it was completed or aborted in
-/// between, it seemed to be in progress and to have no parts, and a gateway that completed it blamed a part
-/// (`InvalidPart`) where there was no upload any more.
+/// The upload was looked up in one statement and its parts in the next. When it was completed or aborted in between, it
+/// seemed to be in progress and to have no parts. A gateway that completed it returned `InvalidPart`, though the upload
+/// did not exist any more.
 async fn the_parts_of_an_upload_are_seen_together_with_it(cluster: &Cluster) {
     cluster.bucket("b").await;
     for round in 0..40 {

@@ -1,4 +1,4 @@
-//! How ranges come down to bytes: RFC 9110, section 14, and S3's `partNumber`.
+//! How ranges are resolved to bytes: RFC 9110, section 14, and S3's `partNumber`.
 
 use cairn_protocol::metadata::*;
 
@@ -36,7 +36,7 @@ async fn ranges_of_an_object(cluster: &Cluster) {
     assert_eq!(resolve(cluster, "k", LookupRange::Suffix { length: 0 }).await, NONE);
     let backwards = resolve(cluster, "k", bytes(5, Some(4))).await;
     assert!(matches!(backwards, Err(MetadataError::Malformed { .. })));
-    // What cannot be satisfied still tells what the object is, and none of its blocks.
+    // An unsatisfiable range still returns the object, but none of its blocks.
     let found = cluster.get("b", "k", bytes(30, None)).await.unwrap();
     assert_eq!((found.object.length, found.extents.len(), found.more), (30, 0, false));
     let found = cluster.get("b", "k", bytes(9, Some(10))).await.unwrap();

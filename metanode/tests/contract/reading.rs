@@ -32,8 +32,8 @@ async fn a_renewal_names_so_many_versions_at_the_most(cluster: &Cluster) {
     assert!(matches!(refused, Err(MetadataError::Malformed { .. })), "{refused:?}");
 }
 
-/// Runs the workers until everything that is due now was collected: the blocks of an object that was retired a
-/// grace period ago, among other things.
+/// Runs the workers until everything that is due now is removed: among other things, the blocks of an object that was
+/// retired a grace period ago.
 async fn sweep(cluster: &Cluster, marker_blocks: u64) {
     let shutdown = CancellationToken::new();
     let last = cluster.events.last_sequence();
@@ -55,7 +55,7 @@ async fn sweep(cluster: &Cluster, marker_blocks: u64) {
     workers.await.unwrap();
 }
 
-/// An object of so many blocks that is overwritten at once: its collection shows that a sweep came by.
+/// An object of `blocks` blocks that is overwritten at once. The removal of its blocks shows that a sweep has run.
 async fn marker(cluster: &Cluster, blocks: usize) {
     cluster.put("b", "marker", "e", &vec![1; blocks]).await;
     cluster.put("b", "marker", "e", &[]).await;
@@ -66,7 +66,7 @@ async fn read(cluster: &Cluster, version: VersionId) -> Result<usize, MetadataEr
     Ok(bytes(&page.extents).len())
 }
 
-/// A GET that lasted longer than the grace period broke off when its object was overwritten: the blocks that it
+/// A GET that lasted longer than the grace period broke off when its object was overwritten, because the blocks that it
 /// had yet to read were deleted.
 #[tokio::test]
 async fn a_version_that_is_still_being_read_outlives_its_grace_period() {
@@ -77,23 +77,23 @@ async fn a_version_that_is_still_being_read_outlives_its_grace_period() {
     assert_eq!(cluster.get("b", "k", LookupRange::Whole).await.unwrap().readable_ms, 60_000);
     cluster.put("b", "k", "new", &[]).await;
     cluster.delete("b", "left", WriteCondition::None).await.unwrap();
-    // Fewer than it takes for the datanodes, which do not beat, to count as dead.
+    // Fewer rounds than would make the datanodes, which send no heartbeats, count as dead.
     for round in 0..3 {
         marker(&cluster, 3).await;
         clock.advance(GRACE / 2);
         cluster.renew_reads(RenewReads { versions: vec![read_on] }).await.unwrap();
         clock.advance(GRACE / 2 + Duration::from_secs(1));
-        // The first round collects the version that is no longer read.
+        // In the first round the version is removed that no request reads any more.
         sweep(&cluster, if round == 0 { 4 } else { 3 }).await;
         assert_eq!(read(&cluster, read_on).await, Ok(30), "round {round}");
         cluster.verify().await;
         assert_eq!(read(&cluster, left).await, Err(MetadataError::NoSuchVersion));
     }
-    // The reader, or its gateway, is gone: a grace period later the version is too.
+    // The reader, or its gateway, is gone. A grace period later the version is removed too.
     clock.advance(GRACE);
     sweep(&cluster, 2).await;
     assert_eq!(read(&cluster, read_on).await, Err(MetadataError::NoSuchVersion));
-    // A renewal does not bring back what is gone.
+    // A renewal does not bring back a removed version.
     cluster.renew_reads(RenewReads { versions: vec![read_on] }).await.unwrap();
     cluster.verify().await;
 }

@@ -1,4 +1,4 @@
-//! A change whose answer was lost is asked for again under the same id, and gets the first outcome: whatever others
+//! A change whose reply was lost is repeated under the same id, and returns the first outcome. Whatever other requests
 //! did since, nothing is done twice.
 
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::cluster::{Cluster, open};
 contract! {
     a_repeated_delete_does_not_delete_what_came_since,
     a_repeated_delete_of_many_gets_the_answers_of_the_first,
-    a_delete_that_was_refused_is_done_when_its_time_has_come,
+    a_refused_delete_is_done_by_its_repetition_when_it_is_possible,
     a_repeated_change_of_tags_does_not_undo_what_came_since,
     a_repeated_creation_of_a_bucket_is_no_conflict,
     a_repeated_deletion_of_a_bucket_spares_the_next_of_its_name,
     a_repeated_abort_is_no_error,
     a_repeated_creation_does_not_bring_an_aborted_upload_back,
-    a_repeated_copy_that_must_find_nothing_won_the_first_time,
+    a_repeated_copy_to_an_absent_key_returns_the_first_outcome,
     a_repeated_part_is_recognised_when_its_upload_has_ended,
     without_an_id_everything_is_done_each_time,
 }
@@ -40,8 +40,8 @@ fn copy(cluster: &Cluster, source: VersionId, key: &str, condition: WriteConditi
     }
 }
 
-/// The first delete was done, and its answer lost. Before it was repeated somebody wrote the key anew: the
-/// repetition deleted that too, although its writer had been told that it is safe.
+/// The first delete was done, and its reply was lost. Before it was repeated, another client wrote the key again. The
+/// repetition deleted that object too, although its write had been acknowledged.
 async fn a_repeated_delete_does_not_delete_what_came_since(cluster: &Cluster) {
     cluster.bucket("b").await;
     let old = cluster.put("b", "k", "old", &[1]).await;
@@ -74,7 +74,7 @@ async fn a_repeated_delete_of_many_gets_the_answers_of_the_first(cluster: &Clust
     let answers = cluster.delete_objects(request.clone()).await.unwrap();
     let refused = (Err(MetadataError::PreconditionFailed), Err(MetadataError::ConditionOnMissingKey));
     assert_eq!((&answers[1], &answers[2]), (&refused.0, &refused.1));
-    // What the refusals rested on has changed; what was refused stays so.
+    // The objects that the refusals depended on have changed, but the refusals stay.
     cluster.put("b", "missing", "e", &[1]).await;
     cluster.put("b", "a", "a", &[1]).await;
     assert_eq!(cluster.delete_objects(request).await.unwrap(), answers);
@@ -83,8 +83,8 @@ async fn a_repeated_delete_of_many_gets_the_answers_of_the_first(cluster: &Clust
     }
 }
 
-/// A refusal of the whole did nothing, so that there is nothing to remember.
-async fn a_delete_that_was_refused_is_done_when_its_time_has_come(cluster: &Cluster) {
+/// A refusal of the whole request did nothing, so there is nothing to remember.
+async fn a_refused_delete_is_done_by_its_repetition_when_it_is_possible(cluster: &Cluster) {
     let request = delete(cluster, "k", WriteCondition::None);
     let missing = Err(MetadataError::NoSuchBucket { bucket: "b".into() });
     assert_eq!(cluster.delete_objects(request.clone()).await, missing);
@@ -156,7 +156,7 @@ async fn a_repeated_creation_does_not_bring_an_aborted_upload_back(cluster: &Clu
     assert_eq!(cluster.get_upload(request.target).await.err(), Some(MetadataError::NoSuchUpload));
 }
 
-async fn a_repeated_copy_that_must_find_nothing_won_the_first_time(cluster: &Cluster) {
+async fn a_repeated_copy_to_an_absent_key_returns_the_first_outcome(cluster: &Cluster) {
     cluster.bucket("b").await;
     let source = cluster.put("b", "source", "e", &[3, 4]).await.version;
     let request = copy(cluster, source, "copy", WriteCondition::Absent);
@@ -167,8 +167,8 @@ async fn a_repeated_copy_that_must_find_nothing_won_the_first_time(cluster: &Clu
     assert_eq!(cluster.head("b", "copy").await, Err(MetadataError::NoSuchKey));
 }
 
-/// A part was stored and its answer lost; others completed or aborted the upload, or replaced the part. Its
-/// gateway was told that there is no such upload, though the object has the part's bytes.
+/// A part was stored and its reply was lost. Then other requests completed or aborted the upload, or replaced the part.
+/// The repetition got the error that there is no such upload, though the object has the part's bytes.
 async fn a_repeated_part_is_recognised_when_its_upload_has_ended(cluster: &Cluster) {
     cluster.bucket("b").await;
     let source = cluster.put("b", "source", "e", &[9]).await.version;
@@ -203,7 +203,7 @@ async fn a_repeated_part_is_recognised_when_its_upload_has_ended(cluster: &Clust
     assert_eq!(cluster.head("b", "aborted").await, Err(MetadataError::NoSuchKey));
 }
 
-/// As gateways of an earlier version ask.
+/// Gateways of an earlier version send no id.
 async fn without_an_id_everything_is_done_each_time(cluster: &Cluster) {
     let bare: DeleteBucket = serde_json::from_str(r#"{"bucket":"b"}"#).unwrap();
     assert_eq!(bare.mutation, None);
@@ -225,7 +225,7 @@ async fn a_copy_that_was_replaced_and_collected_is_not_made_again() {
     let put = cluster.object("b", "k", "newer", &[]);
     cluster.commit_object(put.clone()).await.unwrap();
     cluster.put("b", "k", "newest", &[4]).await;
-    // Something whose collection can be seen: the copy shares its blocks.
+    // An object whose removal can be observed, because the copy shares its blocks.
     cluster.put("b", "other", "e", &[5, 6]).await;
     cluster.delete("b", "other", WriteCondition::None).await.unwrap();
     clock.advance(Duration::from_secs(5));

@@ -1,4 +1,4 @@
-//! What was acknowledged survives the end of the process, however it comes.
+//! Acknowledged writes survive the end of the process, in whatever way it ends.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -11,11 +11,11 @@ use futures_util::future::join_all;
 
 use crate::cluster::{Cluster, open};
 
-/// The files as a killed process leaves them: taken while the metanode runs, without asking it.
+/// The files as a killed process leaves them, copied while the metanode runs.
 fn files_as_they_are(cluster: &Cluster) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    // The log last: a checkpoint moves pages from it to the database, never back, so the copy has
-    // every page at least once.
+    // The log is copied last: a checkpoint moves pages from it to the database and never back, so the copies have every
+    // page at least once.
     for file in ["metanode.db-wal", "metanode.db"] {
         std::fs::copy(cluster.directory.as_ref().unwrap().path().join(file), copy.path().join(file)).unwrap();
     }
@@ -23,7 +23,7 @@ fn files_as_they_are(cluster: &Cluster) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn whatever_was_acknowledged_is_there_after_a_kill() {
+async fn acknowledged_writes_survive_a_kill() {
     let cluster = Cluster::in_process().await;
     cluster.bucket("b").await;
     let upload = cluster.begin("b", "joined").await;
@@ -77,13 +77,13 @@ async fn a_metanode_that_was_dropped_without_shutdown_starts_where_it_was() {
 
 const DIRECTORY_VARIABLE: &str = "CAIRN_TEST_KILLED_DIRECTORY";
 
-/// Many writers at once, who say what was acknowledged as soon as it is, until they are killed.
+/// Many writers at once, which print each acknowledged write at once, until they are killed.
 #[tokio::test]
 async fn write_until_killed() {
-    // It runs in a process of its own, which the test below kills; elsewhere it has nothing to do.
+    // It runs in a process of its own, which the test below kills. In any other process it does nothing.
     let Ok(directory) = std::env::var(DIRECTORY_VARIABLE) else { return };
     let cluster = Cluster::in_directory(directory.as_ref()).await;
-    // There is one already after the first kill.
+    // After the first kill the bucket exists already.
     let _ =
         cluster.create_bucket(CreateBucket { bucket: "b".into(), region: "r".into(), mutation: None }).await;
     join_all((0..8).map(async |writer| {
@@ -112,7 +112,7 @@ async fn a_process_killed_in_the_middle_of_writing_loses_nothing_that_it_acknowl
         let version = |line: &str| Some(line.split("acknowledged ").nth(1)?.parse::<VersionId>().unwrap());
         acknowledged.extend(output.by_ref().filter_map(|line| version(&line)).take(lines));
         child.kill().unwrap();
-        // What it said before it was killed counts too; its last line may be cut off.
+        // Output before the kill counts too. Its last line may be cut off.
         let rest: Vec<_> = output.filter(|line| line.len() > "acknowledged ".len() + 35).collect();
         acknowledged.extend(rest.iter().filter_map(|line| version(line)));
         child.wait().unwrap();

@@ -1,4 +1,4 @@
-//! What is left of the namespace when the block manager has swept what was retired.
+//! The namespace after the block manager has swept what was retired.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{Cluster, bytes, new_bytes};
 
 #[tokio::test]
-async fn what_was_retired_is_gone_and_what_shared_its_blocks_is_not() {
+async fn a_sweep_removes_retired_versions_but_no_shared_blocks() {
     let (cluster, clock) = Cluster::with_manual_clock().await;
     cluster.bucket("b").await;
     cluster.bucket("deleted").await;
@@ -18,7 +18,7 @@ async fn what_was_retired_is_gone_and_what_shared_its_blocks_is_not() {
     let shared = new_bytes(&overwritten.extents);
     cluster.commit_object(overwritten).await.unwrap();
 
-    // A part copied from it lives on in an upload, and a part that is replaced does not.
+    // A part that was copied from it stays in an upload, and a part that is replaced does not.
     let upload = cluster.begin("b", "joined").await;
     let copied = CopyPart {
         target: upload.clone(),
@@ -40,7 +40,7 @@ async fn what_was_retired_is_gone_and_what_shared_its_blocks_is_not() {
     cluster.copy_part(copied).await.unwrap();
     cluster.put("b", "k", "new", &[15]).await;
 
-    // A multipart object and its whole bucket go.
+    // A multipart object and its whole bucket are deleted.
     let gone = cluster.begin("deleted", "k").await;
     let part = cluster.add(&gone, 1, &[16]).await;
     let gone_completion = cluster.completion(&gone, &[part]);
@@ -60,7 +60,7 @@ async fn what_was_retired_is_gone_and_what_shared_its_blocks_is_not() {
     }
     assert_eq!(cluster.head("b", "k").await.unwrap().etag, "new");
 
-    // The upload goes on as if nothing had been, and its object has the shared bytes.
+    // The upload goes on, and its object has the shared bytes.
     cluster.complete_upload(cluster.completion(&upload, &parts)).await.unwrap();
     let found = cluster.get("b", "joined", LookupRange::Part { number: 1 }).await.unwrap();
     assert_eq!(found.range, ResolvedRange::Satisfiable { start: 0, end: 10 });
@@ -111,7 +111,7 @@ async fn an_upload_that_gets_no_part_for_long_is_given_up_and_one_that_gets_part
     clock.advance(DAY * 6);
     let second = cluster.add(&slow, 2, &[9]).await;
     clock.advance(DAY + Duration::from_secs(1));
-    // More than one step looks at, and all still get parts.
+    // More uploads than one step examines, and all still get parts.
     for n in 0..20 {
         cluster.begin("b", &format!("young {n}")).await;
     }
@@ -126,7 +126,7 @@ async fn an_upload_that_gets_no_part_for_long_is_given_up_and_one_that_gets_part
         assert!(cluster.events.wait_for(|kind| *kind == wanted).await.is_some());
         assert_eq!(cluster.get_upload(target.clone()).await.err(), Some(MetadataError::NoSuchUpload));
     }
-    // Its bytes go a grace period later.
+    // Its bytes are deleted a grace period later.
     clock.advance(Duration::from_secs(3600));
     let collected = EventKind::GarbageCollected { blocks: 2 };
     assert!(cluster.events.wait_for(|kind| *kind == collected).await.is_some());

@@ -8,7 +8,7 @@ use cairn_protocol::metadata::*;
 use crate::cluster::{Cluster, bytes, new_bytes};
 
 contract! {
-    an_upload_is_what_was_begun,
+    an_upload_is_returned_as_it_was_created,
     an_upload_is_found_under_its_own_bucket_and_key_only,
     parts_joined_are_the_object,
     a_part_that_is_sent_again_replaces_the_first,
@@ -16,13 +16,13 @@ contract! {
     a_part_copied_from_an_object_shares_its_bytes,
     a_completion_names_parts_that_are_there,
     a_repeated_completion_answers_as_the_first_did,
-    a_completed_upload_takes_nothing_more_and_tells_what_it_became,
+    a_completed_upload_accepts_nothing_more_and_names_its_object,
     an_aborted_upload_is_gone,
     parts_are_listed_in_pages,
     the_largest_object_is_completed_in_one_call,
 }
 
-async fn an_upload_is_what_was_begun(cluster: &Cluster) {
+async fn an_upload_is_returned_as_it_was_created(cluster: &Cluster) {
     cluster.bucket("b").await;
     let request = CreateUpload {
         target: cluster.upload_ref("b", "k"),
@@ -106,7 +106,7 @@ async fn parts_joined_are_the_object(cluster: &Cluster) {
         parts.iter().map(|part| (part.number, part.length)).collect::<Vec<_>>(),
         [(3, 11), (10_000, 7)]
     );
-    // A copy of it is like it in its parts too.
+    // A copy of the object has the same parts.
     let copy = CopyObject {
         source: answer.version,
         bucket: "b".into(),
@@ -139,7 +139,7 @@ async fn a_repeated_part_is_recognised(cluster: &Cluster) {
     let first = cluster.new_part(&upload, 1, &[5]);
     let answer = cluster.put_part(first.clone()).await.unwrap();
     assert_eq!(cluster.put_part(first.clone()).await.unwrap(), answer);
-    // Replaced meanwhile: the repetition must not bring it back.
+    // The part was replaced meanwhile, and the repetition must not bring it back.
     let second = cluster.add(&upload, 1, &[6]).await;
     cluster.put_part(first).await.unwrap();
     cluster.complete_upload(cluster.completion(&upload, &[second])).await.unwrap();
@@ -206,7 +206,7 @@ async fn a_completion_names_parts_that_are_there(cluster: &Cluster) {
         let refused = cluster.put_part(cluster.new_part(&upload, number, &[1])).await;
         assert!(matches!(refused, Err(MetadataError::Malformed { .. })), "{refused:?}");
     }
-    // Nothing of this did anything: the right completion still works.
+    // None of the refused completions changed anything, so the right one still works.
     cluster.complete_upload(cluster.completion(&upload, &[one, two])).await.unwrap();
 }
 
@@ -223,7 +223,7 @@ async fn a_repeated_completion_answers_as_the_first_did(cluster: &Cluster) {
     assert_eq!(cluster.head("b", "k").await.unwrap().etag, "later");
 }
 
-async fn a_completed_upload_takes_nothing_more_and_tells_what_it_became(cluster: &Cluster) {
+async fn a_completed_upload_accepts_nothing_more_and_names_its_object(cluster: &Cluster) {
     cluster.bucket("b").await;
     let upload = cluster.begin("b", "k").await;
     let part = cluster.add(&upload, 1, &[5]).await;
@@ -279,8 +279,8 @@ async fn parts_are_listed_in_pages(cluster: &Cluster) {
     assert_eq!(list(0, 0).await, (vec![], false));
 }
 
-/// The largest object there can be: 10,000 parts of 5 GiB are 48.8 TiB. Its bytes are those of one block of 5 GiB, which
-/// no datanode would take; to the tables it is as good as twenty.
+/// The largest possible object: 10,000 parts of 5 GiB are 48.8 TiB. Each part is one block of 5 GiB, which no datanode
+/// would take, but to the tables it is the same as twenty blocks.
 async fn the_largest_object_is_completed_in_one_call(cluster: &Cluster) {
     const PART: u64 = 5 << 30;
     const WHOLE: u64 = 10_000 * PART;
@@ -303,7 +303,7 @@ async fn the_largest_object_is_completed_in_one_call(cluster: &Cluster) {
         etag: "e".into(),
         checksum: None,
     });
-    // In the same process, whichever door is tested: 10,000 calls are not what this is about.
+    // The parts are added in the same process even when HTTP is tested, because 10,000 calls would take too long.
     let metadata = cluster.metanode.metadata();
     for chunk in copies.collect::<Vec<_>>().chunks(500) {
         futures_util::future::try_join_all(chunk.iter().cloned().map(|copy| metadata.copy_part(copy)))

@@ -139,7 +139,7 @@ fn a_block_on_dead_nodes_in_maintenance_has_no_source() {
 }
 
 #[test]
-fn what_keeps_a_block_from_being_copied_is_told_node_by_node() {
+fn an_obstacle_counts_the_nodes_by_reason() {
     let view = cluster([
         node(1),
         node(2),
@@ -173,7 +173,7 @@ fn what_keeps_a_block_from_being_copied_is_told_node_by_node() {
 }
 
 #[test]
-fn stopping_nodes_is_a_risk_when_fewer_than_two_copies_answer_then() {
+fn stopping_nodes_is_a_risk_when_fewer_than_two_replicas_remain() {
     let view = cluster([node(1), node(2), in_maintenance(node(3)), node(4)]);
     assert_eq!(risk(&view, &block(3, [1, 2, 4]), &[id(1)]), Risk::None);
     assert_eq!(risk(&view, &block(3, [1, 2, 3]), &[id(1)]), Risk::AtRisk);

@@ -1,4 +1,4 @@
-//! Balancing: every move lowers unevenness, no zone gets more replicas than need be, and it ends.
+//! Balancing: every move lowers unevenness, no zone gets more replicas than necessary, and it ends.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,7 @@ fn planned(view: &ClusterView, block: &BlockView, source: u128) -> Option<Move> 
     plan_move(view, &balance, block, id(source), &mut InFlight::new(u64::MAX), &mut rng(1))
 }
 
-/// A cluster with blocks of one replica or more, whose utilisation is that of its blocks.
+/// A cluster and its blocks. The utilisation of the nodes follows from the blocks.
 #[derive(Debug)]
 struct Store {
     nodes: HashMap<NodeId, NodeView>,
@@ -46,7 +46,7 @@ impl Store {
         ClusterView::new(nodes.collect())
     }
 
-    /// Plans and carries out a round, move by move. Answers the bytes moved.
+    /// Plans and carries out a round, move by move. Returns the bytes that moved.
     fn round(&mut self, balance: &Balance, rng: &mut StdRng) -> u64 {
         let mut moved = 0;
         for source in &balance.sources {
@@ -145,8 +145,8 @@ fn nodes_within_the_threshold_are_left_alone() {
 }
 
 #[test]
-fn what_has_to_move_is_told_in_bytes() {
-    // The mean is a half; a tenth of it is 50,000 bytes.
+fn a_survey_counts_the_bytes_that_have_to_move() {
+    // The mean is one half; a tenth of it is 50,000 bytes.
     let view = ClusterView::new(vec![used(800_000, node(1)), used(360_000, node(2)), used(340_000, node(3))]);
     let balance = survey(&view, THRESHOLD);
     assert_eq!((balance.outside, balance.bytes_to_move), (3, 250_000));
@@ -170,7 +170,7 @@ fn a_source_gives_until_it_is_well_inside_and_then_rests() {
 fn a_move_does_not_overshoot() {
     let view = ClusterView::new(vec![used(600_000, node(1)), used(400_000, node(2))]);
     assert!(planned(&view, &block(100_000, [1]), 1).is_some());
-    // Both nearer by half, though the target is then the fuller one.
+    // Both are nearer by half, though the target is then the fuller one.
     assert!(planned(&view, &block(150_000, [1]), 1).is_some());
     assert_eq!(planned(&view, &block(150_001, [1]), 1), None);
 }

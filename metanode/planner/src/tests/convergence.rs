@@ -20,7 +20,7 @@ fn cluster(states: &[NodeState]) -> ClusterView {
     ClusterView::new(nodes.collect())
 }
 
-/// Does what the planner says until it says nothing more; commands fail with some probability.
+/// Carries out the planner's decisions until there are none; each copy fails with some probability.
 fn settle(view: &ClusterView, block: &mut BlockView, rng: &mut StdRng) -> Standing {
     for _ in 0..100 {
         let verdict = examine(view, block, &mut InFlight::new(u64::MAX), rng);
@@ -59,7 +59,7 @@ proptest! {
                 1 => NodeState::Stale,
                 _ => NodeState::Dead,
             };
-            // At most one replica at a time goes bad, and only of a block that has another good one.
+            // At most one replica at a time becomes bad, and only if the block has another good one.
             let view = cluster(&states);
             let live = |holder: &Holder| holder.good && view.state(holder.node) == NodeState::Live;
             if block.holders.iter().filter(|holder| live(holder)).count() > 1 && rng.random_bool(0.3) {

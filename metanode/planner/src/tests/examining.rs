@@ -1,5 +1,5 @@
-//! Examining a block: what it needs follows from its replicas and the states of their nodes, and no decision lowers it below its
-//! replication.
+//! Examining a block: its needs follow from its replicas and the states of their nodes, and no decision lowers it below
+//! its replication.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -94,7 +94,7 @@ proptest! {
         let staying = staying.filter(|node| node.keeps_replicas() && node.admin_state != AdminState::Draining).count();
         let (copies, factor) = (verdict.copies.len(), block.replication as usize);
         match verdict.need {
-            // One more than the factor if all replicas are on nodes in maintenance.
+            // There may be one more than the replication if all replicas are on nodes in maintenance.
             Some(Need::Repair) => prop_assert!(copies <= 1 || verdict.live as usize + copies <= factor),
             Some(Need::Drain) => prop_assert!(copies == 0 || staying + copies <= factor),
             Some(Need::Spread) => prop_assert!(copies <= 1),
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_kept_of_too_many_copies_is_in_as_many_zones_as_there_can_be(
+    fn the_replicas_that_are_kept_are_in_as_many_zones_as_possible(
         view in any_cluster(12), block in any_block(), seed: u64,
     ) {
         let sure = sure(&view, &block);
@@ -142,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn the_same_seed_decides_alike(view in any_cluster(12), block in any_block(), seed: u64) {
+    fn the_same_seed_gives_the_same_verdict(view in any_cluster(12), block in any_block(), seed: u64) {
         prop_assert_eq!(verdict(&view, &block, seed), verdict(&view, &block, seed));
     }
 
@@ -212,7 +212,7 @@ fn the_last_copy_stays_even_if_it_is_bad() {
     let view = ClusterView::new(vec![node(1)]);
     let alone = verdict(&view, &block(1, vec![bad(1)]), 1);
     assert_eq!((alone.standing, alone.drops), (Standing::Stuck, Vec::new()));
-    // It may be good after all: the node that copies it verifies it.
+    // The replica may be good after all, and the node that copies verifies it.
     let view = ClusterView::new(vec![node(1), node(2)]);
     let tried = verdict(&view, &block(1, vec![bad(1)]), 1);
     assert_eq!(
@@ -248,7 +248,7 @@ fn a_small_cluster_is_satisfied_with_a_copy_per_node() {
 }
 
 #[test]
-fn a_node_with_its_hands_full_is_passed_over() {
+fn a_node_with_too_much_under_way_gets_no_copy() {
     let view = ClusterView::new(vec![node(1), node(2), node(3)]);
     let mut in_flight = InFlight::new(1_500);
     in_flight.add(id(2), 1_000);

@@ -70,14 +70,14 @@ fn any_node(number: u128) -> impl Strategy<Value = NodeView> {
     )
 }
 
-/// Up to `max` nodes in any state, of any fill, in up to four zones or none.
+/// Up to `max` nodes in any state and with any utilisation, in up to four zones or without one.
 pub(super) fn any_cluster(max: usize) -> impl Strategy<Value = ClusterView> {
     (1..=max)
         .prop_flat_map(|count| (0..count as u128).map(any_node).collect::<Vec<_>>())
         .prop_map(ClusterView::new)
 }
 
-/// How many different zones these nodes are in.
+/// The number of different zones of these nodes.
 pub(super) fn zones_of(view: &ClusterView, nodes: impl IntoIterator<Item = NodeId>) -> usize {
     nodes
         .into_iter()

@@ -39,7 +39,7 @@ proptest! {
     fn replicas_are_in_as_many_zones_as_there_can_be(
         view in any_cluster(12), copies in 1..6u32, seed: u64,
     ) {
-        // Doubt is a stronger reason than zones, so it is left out here.
+        // Suspicion outweighs zones, so no node is suspect here.
         let view = ClusterView::new(
             view.nodes().iter().cloned().map(|node| NodeView { suspect: false, ..node }).collect(),
         );
@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn the_same_seed_decides_alike(view in any_cluster(12), copies in 1..6u32, seed: u64) {
+    fn the_same_seed_gives_the_same_placement(view in any_cluster(12), copies in 1..6u32, seed: u64) {
         let demand = Demand { bytes: 1_000, copies, holders: &[], exclude: &[] };
         prop_assert_eq!(place(&view, &demand, &mut rng(seed)), place(&view, &demand, &mut rng(seed)));
     }
@@ -80,7 +80,7 @@ fn suspect_nodes_are_taken_only_when_there_are_not_enough_others() {
 
 #[test]
 fn a_node_that_just_came_gets_its_share_of_free_bytes_and_not_everything() {
-    // Nine nodes with a tenth free, and an empty one: it has 10 of 19 parts of the free bytes.
+    // Nine nodes with a tenth free, and an empty one, which has 10 of 19 parts of the free bytes.
     let full = (1..10).map(|number| used(CAPACITY / 10 * 9, node(number)));
     let view = ClusterView::new(full.chain([used(0, node(10))]).collect());
     let mut rng = rng(7);

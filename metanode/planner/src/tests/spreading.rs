@@ -1,4 +1,4 @@
-//! Spread over zones, and which copy of too many goes.
+//! The spread over zones, and which surplus replica is dropped.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -93,7 +93,7 @@ fn the_source_of_a_move_keeps_its_copy_if_it_is_the_only_one_in_its_zone() {
 }
 
 #[test]
-fn what_leaves_stays_until_the_other_has_come() {
+fn a_replica_that_a_move_replaces_stays_until_the_copy_is_made() {
     let view = ClusterView::new((1..5).map(node).collect());
     let moving = BlockView { leaving: vec![id(2)], inbound: vec![id(4)], ..block(3, 1..4) };
     let verdict = verdict(&view, &moving);

@@ -1,4 +1,5 @@
-//! The view of the cluster: one that is updated node by node decides like a new one, and a decision looks at few nodes.
+//! The view of the cluster: one that is updated node by node gives the same decisions as a new one, and a decision
+//! reads few nodes.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -15,7 +16,7 @@ proptest! {
         let demand = Demand { bytes: 1_000, copies: 3, holders: &[id(3)], exclude: &[id(5)] };
         let mut kept = view;
         for (number, changed, what) in changes {
-            // Whatever is kept between decisions is there before the change.
+            // A decision before the change builds the index, so that the change has to update it.
             place(&kept, &demand, &mut StdRng::seed_from_u64(seed));
             match what {
                 0 => kept.remove(id(number)),
@@ -36,7 +37,7 @@ proptest! {
 
 #[test]
 fn placing_among_thousands_of_nodes_looks_at_few_of_them() {
-    // Each tenth node is full: those are drawn seldom, and never chosen.
+    // Each tenth node is full. Such nodes are drawn rarely, and never chosen.
     let nodes = (0..10_000).map(|number| used(if number % 10 == 0 { CAPACITY } else { 1_000 }, node(number)));
     let view = ClusterView::new(nodes.collect());
     let mut rng = StdRng::seed_from_u64(1);

@@ -1,4 +1,4 @@
-//! How even utilisation is, and what balancing does about it.
+//! The status of balancing, and the settings that operators may change.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::store::settings::{self, Decision};
 
 const BALANCE: WorkerName = WorkerName::Balance;
 
-/// The settings that hold, or that a dry run asks about.
+/// The settings in force, or those that a dry run asks about.
 #[derive(Clone, Copy)]
 struct Terms {
     settings: WorkerSettings,
@@ -53,7 +53,7 @@ pub(super) async fn set(inner: &Arc<Inner>, request: SetBalance) -> Result<Balan
         inner.store.write(move |tx| settings::decide(tx, decision, threshold).boxed()).await?;
         inner.soft_state().balance_threshold = Some(threshold);
     }
-    // Decided again even if nothing changes: an operator who starts balancing wants a round at once.
+    // The settings are stored even if nothing changes: an operator who starts balancing wants a round at once.
     decide(inner, BALANCE, wanted.settings).await?;
     inner.soft_state().changes += 1;
     inner.wakes.balance.notify_one();

@@ -1,4 +1,4 @@
-//! Where an object is: its extents, their blocks, and the nodes that hold them.
+//! The location of an object: its extents, their blocks, and the nodes that have them.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use crate::block_manager::Inner;
 use crate::store::fsck::{CheckedExtent, extents_of};
 use crate::store::{Connection, buckets, objects};
 
-/// Extents that are read at once.
+/// Extents that one statement reads.
 const EXTENTS_PER_READ: u32 = 2_000;
 
-/// Bytes of an answer, as JSON, beside the extents: the object's own fields, with room to spare.
+/// Bytes of the reply as JSON without the extents: the object's own fields, with room to spare.
 const BESIDE: usize = 64 * 1024;
 
 pub(super) async fn locate(inner: &Arc<Inner>, request: WhereRequest) -> Result<ObjectPlace, AdminError> {
     locate_within(inner, request, MESSAGE_LENGTH_MAX - BESIDE).await
 }
 
-/// The answer, if its extents fit into `length_max` bytes.
+/// The location, if its extents fit into `length_max` bytes.
 pub(in crate::block_manager) async fn locate_within(
     inner: &Arc<Inner>,
     request: WhereRequest,
@@ -82,7 +82,7 @@ async fn find(snapshot: &mut Connection, request: &WhereRequest) -> Result<Objec
 
 fn place(inner: &Inner, extent: CheckedExtent) -> Result<ExtentPlace, AdminError> {
     let CheckedExtent { object_offset, block_offset, length, block, known, holders } = extent;
-    // The length and checksum of a block without a row are not known.
+    // Without a row, the length and checksum of the block are unknown.
     let Some(known) = known else {
         let reason = format!(
             "the object refers to block {block}, which does not exist; `cairn admin fsck` tells what is left"
@@ -102,7 +102,7 @@ fn place(inner: &Inner, extent: CheckedExtent) -> Result<ExtentPlace, AdminError
     })
 }
 
-/// A node that does not exist has no address, and is shown as dead.
+/// The location of a replica. A node that does not exist is shown without an address and as dead.
 fn replica(inner: &Inner, id: NodeId, good: bool) -> ReplicaPlace {
     let soft_state = inner.soft_state();
     let Some(node) = soft_state.nodes.get(id) else {

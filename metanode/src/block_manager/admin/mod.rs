@@ -1,12 +1,12 @@
-//! The `Admin` service: what operators ask and decide.
+//! The `Admin` service: the queries and decisions of operators.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
 //! | `node` | draining, maintaining, returning, stopping and removing nodes |
 //! | `worker`, `scrub`, `balance` | settings and status of background work |
 //! | `bucket` | replication and block size of a bucket |
 //! | `location` | where the blocks of an object are |
-//! | `fsck` | the check of everything in SQL |
+//! | `fsck` | the check of all that SQL has |
 
 mod balance;
 mod bucket;
@@ -121,8 +121,8 @@ impl Admin for BlockManager {
     }
 }
 
-/// Replicas of dead nodes whose blocks were not examined yet. Each block may be under-replicated and is counted so: the
-/// number may be too high for a while, and is never too low.
+/// The number of replicas on dead nodes whose blocks were not examined yet. Each may make its block under-replicated,
+/// and is counted so: the number may be too high for a while, and is never too low.
 async fn unseen(inner: &Inner, reader: &mut Connection) -> Result<u64, StoreError> {
     let scans = inner.soft_state().scans.clone();
     let mut unseen = 0;

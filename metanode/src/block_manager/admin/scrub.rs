@@ -1,4 +1,4 @@
-//! The scrubs of all nodes: ordering them, and how far they are.
+//! The scrubs of all nodes: ordering them, and their progress.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ fn statuses(soft_state: &SoftState, wanted: impl Fn(NodeId) -> bool) -> Vec<Scru
     nodes.map(status).collect()
 }
 
-/// The scrubs of all nodes, shown as one worker.
+/// The status of all nodes' scrubs, as if they were one worker.
 pub(super) fn sum_up(inner: &Inner, control: WorkerStatus) -> WorkerStatus {
     let soft_state = inner.soft_state();
     let told: Vec<&ScrubProgress> =

@@ -1,4 +1,4 @@
-//! The commands that travel in the answer to a heartbeat.
+//! The commands that travel in the reply to a heartbeat.
 
 use cairn_protocol::cluster::{Action, ClusterError, Command};
 use cairn_protocol::env::Timestamp;
@@ -28,14 +28,14 @@ fn replicate(inner: &Inner, soft_state: &SoftState, id: u64, copy: CopyIntent) -
     command(inner, id, copy.deadline, action)
 }
 
-/// A command that is given now. Its deadline is of the cluster's time here, and of the wall clock for the node, which has no
-/// other to compare with.
+/// Makes a command. `deadline` is in cluster time; the command carries it in wall-clock time, because the node has no
+/// other clock to compare with.
 fn command(inner: &Inner, id: u64, deadline: Timestamp, action: Action) -> Command {
     let issued_at = inner.env.wall();
     Command { id, issued_at, deadline: issued_at.after(deadline.since(inner.env.now())), action }
 }
 
-/// The next replicas to delete, unless the node is at some already.
+/// The next replicas to delete, unless the node still works on an earlier command to delete.
 async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterError> {
     let now = inner.env.now();
     let deadline = now.after(inner.config.command_deadline);
@@ -47,7 +47,7 @@ async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterE
         let Some(node) = soft_state.nodes.get_mut(id).filter(|node| node.deletions.is_ready(now)) else {
             return Ok(None);
         };
-        // A transaction that queues a deletion from here on sets it again.
+        // A transaction that queues a deletion after this sets the flag again.
         node.deletions.waiting = false;
         node.deletions.through
     };
@@ -59,7 +59,7 @@ async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterE
     let number = soft_state.copies.number();
     let Some(node) = soft_state.nodes.get_mut(id) else { return Ok(None) };
     if blocks.len() < max as usize {
-        // What is handed out now may fail, so that another round finds it.
+        // The deletions that are handed out now may fail, so the next round begins again from the first.
         node.deletions.end_round(blocks.is_empty() && after.is_none(), deadline);
     } else {
         node.deletions.waiting = true;
@@ -72,7 +72,8 @@ async fn deletion(inner: &Inner, id: NodeId) -> Result<Option<Command>, ClusterE
     Ok(Some(command(inner, number, deadline, Action::Delete { blocks })))
 }
 
-/// SQL is asked for deletions. A guard, for the node may hang up meanwhile: what was not read still waits.
+/// A guard for the read of queued deletions. If the node hangs up during the read, its drop marks deletions as waiting
+/// again.
 struct Asking<'a> {
     inner: &'a Inner,
     node: NodeId,

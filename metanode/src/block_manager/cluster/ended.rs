@@ -1,4 +1,4 @@
-//! Commands that a node reports as ended, and what follows.
+//! Commands that a node reports as ended, and their consequences.
 
 use cairn_protocol::cluster::{CommandResult, ReportedReplica};
 use cairn_protocol::id::NodeId;
@@ -9,8 +9,9 @@ use crate::block_manager::soft_state::copies::CopyIntent;
 
 /// The commands that ended with a heartbeat.
 ///
-/// A guard for copies that were made, until SQL knows their replicas: the node may hang up in the middle of its heartbeat.
-/// Then nothing waits for them any more, and a block that has a replica too many is repair's.
+/// It guards finished copies until SQL lists their replicas, because the node may hang up in the middle of its
+/// heartbeat. When it is dropped early, these copies stop counting as landing, and a replica too many is left to
+/// repair.
 pub(super) struct EndedCommands<'a> {
     inner: &'a Inner,
     node: NodeId,
@@ -18,7 +19,7 @@ pub(super) struct EndedCommands<'a> {
     others: Vec<&'a CommandResult>,
 }
 
-/// Takes the copies that ended out of what is under way. Those that were made are landing: no other copy is made instead.
+/// Ends copies that the node reports. Successful ones count as landing, so that no other copy is made instead.
 pub(super) fn end_commands<'a>(
     inner: &'a Inner,
     node: NodeId,
@@ -52,19 +53,19 @@ pub(super) fn end_commands<'a>(
     }
     drop(soft_state);
     if ended.others.len() < finished.len() {
-        // The nodes have bandwidth for other copies.
+        // The nodes have bandwidth for other copies again.
         inner.wake_copiers();
     }
     ended
 }
 
 impl EndedCommands<'_> {
-    /// The replicas that the node made.
+    /// The replicas that the node made by copying.
     pub(super) fn copied(&self) -> impl Iterator<Item = ReportedReplica> {
         self.copied.iter().map(|copy| copy.replica)
     }
 
-    /// What changed is in SQL: deletions that ended make way for the next ones.
+    /// Called when the changes are in SQL. Ends commands to delete, so that the next ones can be sent.
     pub(super) fn conclude(self) {
         let mut soft_state = self.inner.soft_state();
         let Some(node) = soft_state.nodes.get_mut(self.node) else { return };
@@ -79,7 +80,7 @@ impl EndedCommands<'_> {
 }
 
 impl Drop for EndedCommands<'_> {
-    /// Copies whose replicas did not come to count.
+    /// Releases the copies whose replicas SQL does not list.
     fn drop(&mut self) {
         if self.copied.is_empty() {
             return;

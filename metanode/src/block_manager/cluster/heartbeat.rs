@@ -1,4 +1,4 @@
-//! A heartbeat: what it tells of the node, what it changes, and the commands of its answer.
+//! Heartbeats: the changes that they report, and the commands in the reply.
 
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ pub(super) async fn heartbeat(
     Ok(HeartbeatReply { commands, scrub: scrub_order(inner, node), lineage: inner.lineage(), report })
 }
 
-/// What changed on the node. A copy that was made is a stored replica, whether the node reports it as both or only as an ended
-/// command; and the node may have reported what became of it since, so it comes first.
+/// The changes on the node. A finished copy is a stored replica, whether the node reports the replica too or only the
+/// ended command. It comes first, because the node may also have reported a later change of the same replica.
 fn changes(reported: &[ReplicaChange], ended: &EndedCommands<'_>) -> Vec<Change> {
     let is_reported = |copied: &ReplicaChange| reported.contains(copied);
     let copied = ended.copied().map(ReplicaChange::Stored).filter(|copied| !is_reported(copied));
@@ -45,7 +45,7 @@ fn scrub_order(inner: &Inner, node: NodeId) -> ScrubOrder {
     ScrubOrder { round: asked_at.0, paused: settings.paused, rate: settings.rate }
 }
 
-/// The node is alive, and sends from its current incarnation; else it has to register again.
+/// Records that the node is alive. A node that does not send from its current incarnation has to register again.
 fn node_is_alive(
     inner: &Inner,
     node: NodeId,

@@ -1,11 +1,11 @@
-//! The `Cluster` service: what datanodes call.
+//! The `Cluster` service: the calls of datanodes.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
 //! | `register` | a registration, and the incarnation that it begins |
 //! | `heartbeat` | a heartbeat: reported changes go to `replica_changes`, commands travel back |
 //! | `ended` | commands that a node reports as done or failed |
-//! | `commands` | the commands in the answer to a heartbeat |
+//! | `commands` | the commands in the reply to a heartbeat |
 //! | `report` | block reports: each page is compared with SQL |
 
 mod commands;

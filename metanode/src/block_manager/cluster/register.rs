@@ -14,16 +14,16 @@ use crate::block_manager::config::REPLICATION_MAX;
 use crate::store::nodes::Registration;
 use crate::store::{Connection, StoreError, blocks, nodes, repairs};
 
-/// Volumes of one node: more than any machine has disks.
+/// Upper limit of a node's volumes; no machine has as many disks.
 const VOLUMES_MAX: usize = 1_024;
 
-/// Longest address or zone in bytes: both stay in memory, and the address is sent with every grant.
+/// Upper limit of an address or a zone's name, in bytes. Both stay in memory, and the address is sent with every grant.
 const TEXT_LENGTH_MAX: usize = 1_024;
 
 pub(super) async fn register(inner: &Arc<Inner>, request: Register) -> Result<Registered, ClusterError> {
     check(inner, &request)?;
     inner.look_at_seen(request.node, &request.seen).await?;
-    // An operator may be removing the node just now.
+    // The lock keeps a registration apart from an operator's removal of the same node.
     let decisions = inner.decisions.read().await;
     let first_nodes = inner.soft_state().nodes.len();
     let kept = request.clone();
@@ -36,7 +36,8 @@ pub(super) async fn register(inner: &Arc<Inner>, request: Register) -> Result<Re
     let node = request.node;
     {
         let mut soft_state = inner.soft_state();
-        // The node reports again what it holds. Orphans and unreported replicas carry the incarnation, so old ones do not count.
+        // The node reports its replicas again. Orphans and unreported replicas carry the incarnation, so old ones do
+        // not count.
         soft_state.copies.forget(node);
         soft_state.finished_moves.forget(node);
         soft_state.nodes.registered(request, incarnation, inner.env.monotonic());
@@ -94,8 +95,8 @@ async fn keep(
     Ok((incarnation, scan))
 }
 
-/// Whether the replication of some bucket is higher than the number of nodes. This reads all buckets, and other writers
-/// wait for that, so it is done only while a bucket could want so many.
+/// Whether the replication of some bucket is higher than the number of nodes. This reads all buckets while other
+/// mutations wait, so it is skipped when no bucket can have a replication that high.
 async fn a_bucket_wants_more_than(tx: &mut Connection, nodes: u32) -> Result<bool, StoreError> {
     if nodes >= REPLICATION_MAX {
         return Ok(false);

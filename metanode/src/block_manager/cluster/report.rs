@@ -1,8 +1,9 @@
-//! Block reports: everything that a node holds in a range of ids, merged against what SQL expects
-//! there, page by page.
+//! Block reports: the replicas that a node has in a range of ids, compared with the rows that SQL has for the range,
+//! page by page.
 //!
-//! What a node lacks it may have deleted on the word of an older database, and still have in its trash. So it is asked to
-//! bring that back first, and sends the page again; only what is missing then is lost.
+//! A replica that the node lacks may be in its trash, because an older database ordered its deletion. The reply
+//! therefore orders the node to restore such replicas first, and the node sends the page again. What is missing then is
+//! lost.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,11 +18,10 @@ use crate::block_manager::soft_state::nodes::Unknown;
 use crate::store::replicas::{BlockRange, ExpectedReplica};
 use crate::store::{StoreError, deletions, replicas};
 
-/// Rows that are read at once: a range may hold far more than a page of what the node still has.
+/// Rows that one statement reads. The range of a page may hold far more rows than the node has replicas.
 const ROWS_PER_READ: u32 = 2_000;
 
-/// Blocks that a node is asked to bring back at once: it bounds the answer, and the time until the node's
-/// next message.
+/// Blocks that one reply orders a node to restore. It bounds the reply, and the time until the node's next message.
 const RESTORES_PER_PAGE: usize = 1_000;
 
 pub(super) async fn report_blocks(
@@ -56,7 +56,7 @@ pub(super) async fn report_blocks(
     Ok(None)
 }
 
-/// The first blocks of a range that the node should hold, and lacks.
+/// The first blocks of a range that the node should have and lacks.
 async fn lacking(
     inner: &Inner,
     node: NodeId,
@@ -96,16 +96,16 @@ fn check(report: &BlockReport) -> Result<(), ClusterError> {
     Ok(())
 }
 
-/// How a page differs from what SQL expects.
+/// The differences between a page and SQL.
 #[derive(Default)]
 struct Differences {
-    /// Expected and not held.
+    /// Expected, but not reported.
     missing: Vec<BlockId>,
-    /// Expected and not held, but so young that the page may be older.
+    /// Expected but not reported, and so young that the page may be older than the replica.
     unreported: Vec<BlockId>,
-    /// Held and not expected, or not as expected.
+    /// Reported but not expected, or reported with another length or checksum.
     unexpected: Vec<ReportedReplica>,
-    /// Held as expected, of a block that has more replicas than it should.
+    /// Reported as expected, of a block that has more replicas than it should.
     surplus: Vec<BlockId>,
 }
 
@@ -128,7 +128,7 @@ async fn compare(
             }
             match held.next_if(|replica| replica.block == row.block) {
                 Some(replica) => differences.compare(row, replica),
-                // A replica that is known to be bad is in quarantine, and not reported.
+                // A replica that is known to be corrupt is in quarantine, and not reported.
                 None if !row.good || stored_lately(inner, node, row.block) => {}
                 None if is_young(inner, row.block) => differences.unreported.push(row.block),
                 None => differences.missing.push(row.block),
@@ -152,7 +152,7 @@ impl Differences {
         lacking
     }
 
-    /// What the differences and the deletions that are done change.
+    /// The changes that follow from the differences and from finished deletions.
     fn changes(self, deleted: Vec<BlockId>) -> Vec<Change> {
         let missing = self.missing.into_iter().map(Change::Missing);
         let surplus = self.surplus.into_iter().map(Change::Surplus);
@@ -170,18 +170,18 @@ impl Differences {
     }
 }
 
-/// Whether a report that is just arriving may be older than the block's replicas, as far as this process listed them. (Those
-/// that another one listed are older than any report to this one.)
+/// Whether a report that arrives now may be older than the block's replicas, as far as this process listed them. (Those
+/// that an earlier process listed are older than any report to this one.)
 fn is_young(inner: &Inner, block: BlockId) -> bool {
     inner.soft_state().recent_commits.has(block, inner.env.monotonic(), inner.config.report_age)
 }
 
-/// Whether the node told, in this incarnation, that it stored the block a moment ago.
+/// Whether the node reported in this incarnation, a moment ago, that it stored the block.
 fn stored_lately(inner: &Inner, node: NodeId, block: BlockId) -> bool {
     inner.soft_state().nodes.stored_lately(node, block, inner.env.monotonic(), inner.config.report_age)
 }
 
-/// If the node stored these replicas after it read the page, its heartbeats report them.
+/// Waits for heartbeats that report these replicas, which the node may have stored after it read the page.
 fn await_heartbeats(inner: &Inner, report: &BlockReport, unreported: &[BlockId]) {
     let due = inner.env.monotonic() + inner.config.report_age;
     let mut soft_state = inner.soft_state();
@@ -190,13 +190,13 @@ fn await_heartbeats(inner: &Inner, report: &BlockReport, unreported: &[BlockId])
     }
 }
 
-/// Replicas that no heartbeat reported in time are missing.
+/// Treats replicas that no heartbeat reported in time as missing.
 pub(in crate::block_manager) async fn end_waits(inner: &Arc<Inner>) -> Result<(), StoreError> {
     let now = inner.env.monotonic();
     let due = inner.soft_state().unreported.take_due(now, ROWS_PER_READ as usize);
     let mut failed = None;
     for ((node, incarnation), blocks) in due {
-        // A newer incarnation sends a new report, and the replicas of a dead node do not count.
+        // A newer incarnation reports its replicas again, and those of a dead node do not count.
         if !inner.soft_state().nodes.accepts(node, incarnation) {
             continue;
         }
@@ -212,7 +212,7 @@ pub(in crate::block_manager) async fn end_waits(inner: &Arc<Inner>) -> Result<()
     failed.map_or(Ok(()), Err)
 }
 
-/// Replicas that were to be deleted and are not there: their deletion is done. Those that are there are still queued.
+/// The blocks that are queued for deletion and not on the node: their deletion is done. The others stay queued.
 async fn deleted(
     inner: &Inner,
     node: NodeId,
@@ -232,8 +232,8 @@ async fn deleted(
     }
 }
 
-/// Counts what was reported. The last page ends the report: what is on the node is known then, and whether this database
-/// knows it.
+/// Counts the replicas of a page. The last page ends the report. Then the node's replicas are known, and how many of
+/// them this database does not know.
 async fn count(inner: &Inner, report: &BlockReport, unknown: &[ReportedReplica]) -> Result<(), StoreError> {
     let counted = Unknown::of(unknown);
     let told = {

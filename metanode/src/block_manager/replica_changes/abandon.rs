@@ -1,5 +1,5 @@
-//! Whether replicas of blocks to which nothing refers may be given up. They may not before all nodes have reported, nor while
-//! deletions are held, nor when a node holds so many of them that this database may be the wrong one.
+//! Whether replicas of blocks to which nothing refers may be abandoned. They may not before all nodes have reported,
+//! nor while deletions are held, nor when a node holds so many of them that this database may be the wrong one.
 
 use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::env::Timestamp;
@@ -13,8 +13,8 @@ use crate::block_manager::soft_state::nodes::{Node, Unknown};
 use crate::block_manager::soft_state::orphans::Held;
 use crate::store::StoreError;
 
-/// Whether these replicas may be given up. If not, they are looked at again later: when all nodes have reported, or, while
-/// deletions are held, when an operator agreed and the node reports anew.
+/// Whether these replicas may be abandoned. If not, they are examined again later: when all nodes have reported, or,
+/// while deletions are held, when an operator has agreed and the node reports again.
 pub(super) async fn may_abandon(
     inner: &Inner,
     node: NodeId,
@@ -47,8 +47,8 @@ pub(super) async fn may_abandon(
     Ok(!too_many)
 }
 
-/// Whether leases may begin for blocks whose ids are of a time that is yet to come. If not, because deletions are held, they
-/// wait like those that would be given up.
+/// Whether leases may begin for blocks whose ids lie in the future. While deletions are held they may not; then these
+/// blocks wait like those that would be abandoned.
 pub(super) fn may_lease(inner: &Inner, node: NodeId, from_the_future: &[ReportedReplica]) -> bool {
     let mut soft_state = inner.soft_state();
     let is_held = soft_state.is_held();
@@ -58,7 +58,7 @@ pub(super) fn may_lease(inner: &Inner, node: NodeId, from_the_future: &[Reported
     !is_held
 }
 
-/// Whether anything that a node holds may be given up now.
+/// Whether replicas of a node may be abandoned now.
 pub(super) fn is_open(inner: &Inner, soft_state: &mut SoftState, node: NodeId) -> bool {
     let has_reported = soft_state.nodes.get(node).is_some_and(Node::has_reported);
     has_reported && soft_state.gate(inner.env.monotonic()) == Gate::Open
@@ -68,12 +68,12 @@ fn put_off(inner: &Inner, soft_state: &mut SoftState, node: NodeId, unreferenced
     let (is_held, now) = (soft_state.is_held(), inner.env.now());
     let Some(known) = soft_state.nodes.get_mut(node) else { return };
     if is_held {
-        // Operators see how many there are. Which they are the node reports once more when deletions are released.
+        // Operators see only how many there are. The node reports them again when deletions are released.
         known.report.add_unknown(Unknown::of(unreferenced));
     } else if !known.has_reported() {
         known.report.put_off(unreferenced);
     } else {
-        // The worker that looks at orphans waits for the other nodes' reports too.
+        // The worker that examines orphans waits for the other nodes' reports too.
         for replica in unreferenced {
             soft_state.remember_orphan(node, &Change::Held(*replica), now);
         }
@@ -81,7 +81,7 @@ fn put_off(inner: &Inner, soft_state: &mut SoftState, node: NodeId, unreferenced
 }
 
 impl SoftState {
-    /// A node reported a replica of a block to which nothing refers; to be looked at again when `due`.
+    /// Remembers a reported replica of a block to which nothing refers, to be examined again when `due`.
     pub(in crate::block_manager) fn remember_orphan(
         &mut self,
         node: NodeId,

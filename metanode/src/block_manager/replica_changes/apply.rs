@@ -1,4 +1,4 @@
-//! A transaction: SQL after some changes of a node's replicas, and the effects that follow from its commit.
+//! The transaction that applies changes of a node's replicas to SQL, and the effects that follow from its commit.
 
 use cairn_protocol::id::{BlockId, NodeId};
 
@@ -10,8 +10,8 @@ use crate::block_manager::{Inner, repair_queue};
 use crate::store::leases::{self, Lease};
 use crate::store::{Connection, StoreError, blocks, deletions, generations};
 
-/// Applies changes of a node's replicas. Each block is looked at anew, because nothing can change any more until the
-/// transaction ends.
+/// Applies changes of a node's replicas. Each block is looked up again, because the state that was read before the
+/// transaction may be out of date, and cannot change any more until the transaction ends.
 pub(super) async fn apply(
     inner: &Inner,
     tx: &mut Connection,
@@ -19,7 +19,7 @@ pub(super) async fn apply(
     changes: Vec<Change>,
 ) -> Result<Effects, StoreError> {
     let mut effects = Effects::default();
-    // The node may have been removed since it reported, and then no row of it may come into being.
+    // The node may have been removed since it reported. Then no row may be added for it.
     if inner.soft_state().nodes.get(node).is_none() {
         return Ok(effects);
     }
@@ -47,7 +47,7 @@ pub(super) async fn apply(
         }
     }
     if any_deleted {
-        // A copy of the database from before has these deletions queued still, and the node may get the blocks again.
+        // An older backup of the database still has these deletions queued, while the node may get the blocks again.
         generations::advance(tx).await?;
         if deletions::is_empty(tx).await? {
             effects.push(Effect::GarbageIdle);
@@ -56,7 +56,7 @@ pub(super) async fn apply(
     Ok(effects)
 }
 
-/// A node reports that it stored, holds or lost a replica.
+/// Applies a report that a node stored, holds or lost a replica.
 async fn reported(
     inner: &Inner,
     tx: &mut Connection,
@@ -68,7 +68,7 @@ async fn reported(
     match judge(inner, tx, node, &change).await? {
         Verdict::Expected => effects.push(Effect::Kept(block)),
         Verdict::Unlisted => {
-            // What is about to be deleted does not count, and will not be there for long.
+            // A replica that is queued for deletion does not count, because it will be gone soon.
             if !deletions::is_queued(tx, node, block).await? {
                 repair_queue::add_replica(inner, tx, block, node).await?;
                 effects.push(Effect::Kept(block));
@@ -81,7 +81,7 @@ async fn reported(
             }
         }
         Verdict::Doomed => {}
-        // The nodes' reports may have become incomplete meanwhile, or deletions may be held.
+        // Since the first look-up, deletions may have been held, or the node may have registered again.
         Verdict::Abandoned if !is_open(inner, &mut inner.soft_state(), node) => {}
         Verdict::Abandoned => {
             leases::give_up(tx, block, inner.clock.grants_end(inner.env.now())).await?;
@@ -90,7 +90,8 @@ async fn reported(
                 effects.push(Effect::Abandoned(replica));
             }
         }
-        // In the transaction and not after it: a commit of the block that follows must know what the node reported.
+        // This happens inside the transaction, because a commit of the block that follows must see what the node
+        // reported.
         Verdict::Leased(until) => inner.soft_state().remember_orphan(node, &change, until),
         Verdict::FromTheFuture => {
             let until = inner.clock.grants_end(inner.env.now());
@@ -102,7 +103,7 @@ async fn reported(
     Ok(())
 }
 
-/// A replica that is gone is gone, whether its deletion was queued or not.
+/// Removes a replica that is gone, whether its deletion was queued or not.
 async fn deleted(
     inner: &Inner,
     tx: &mut Connection,
@@ -117,8 +118,9 @@ async fn deleted(
     Ok(Effect::Deleted { block, queued })
 }
 
-/// A gateway may be confused, or its network may be: its word makes a replica suspect, so that another is made and this one
-/// is deleted then. But the last replica that is thought good stays good. Answers whether the replica was thought good.
+/// Marks a replica as corrupt because a gateway reported a problem, so that another is made and this one is deleted
+/// then. The gateway or its network may be at fault, so the last good replica that is live stays good. Returns whether
+/// the replica was good before.
 async fn suspect(
     inner: &Inner,
     tx: &mut Connection,

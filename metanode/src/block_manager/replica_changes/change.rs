@@ -1,4 +1,4 @@
-//! What can happen to a replica, as the metanode learns of it.
+//! Changes of a replica, by how the metanode learned of them.
 
 use cairn_protocol::cluster::{ReplicaChange, ReportedReplica};
 use cairn_protocol::id::BlockId;
@@ -7,19 +7,20 @@ use cairn_protocol::metadata::ReplicaProblem;
 /// A change of a node's replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::block_manager) enum Change {
-    /// The node stored it just now: it is good, whatever was thought of the node's replica before.
+    /// The node has just stored it: it is good, even if the node's earlier replica was corrupt.
     Stored(ReportedReplica),
-    /// The node holds it, as a block report or an earlier look found: a replica that is suspect stays suspect.
+    /// The node has it, according to a block report or an earlier examination. A replica that is listed as corrupt
+    /// stays so.
     Held(ReportedReplica),
     /// The node found it corrupt and quarantined it, or lost it with a volume.
     Corrupt(BlockId),
-    /// A gateway found something wrong with it.
+    /// A gateway reported a problem with it.
     Suspected(BlockId, ReplicaProblem),
     /// The node's block report lacks it.
     Missing(BlockId),
-    /// The node holds it as expected, but the block has more replicas than it should.
+    /// The node has it as expected, but the block has more replicas than it should.
     Surplus(BlockId),
-    /// The node deleted it, or it was to delete it and does not hold it.
+    /// The node deleted it, or was ordered to and does not have it.
     Deleted(BlockId),
 }
 
@@ -36,7 +37,7 @@ impl Change {
         }
     }
 
-    /// The replica as the node reports it; of one that is lost or damaged neither length nor checksum mean anything.
+    /// The replica as the node reported it. For a lost or damaged one, length and checksum are 0 and mean nothing.
     pub(super) fn replica(&self) -> ReportedReplica {
         match self {
             Self::Stored(replica) | Self::Held(replica) => *replica,

@@ -1,18 +1,18 @@
-//! The one door for what changes a replica, however it was noticed: by a heartbeat, a block report, a gateway that read it, a worker
-//! that looks again.
+//! All changes of replicas pass through this module, whether a heartbeat, a block report, a gateway's read or a worker
+//! noticed them.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
-//! | `change` | what can happen to a replica |
-//! | `verdict` | what SQL says of a replica that a datanode reports |
-//! | `abandon` | whether replicas of blocks to which nothing refers may be given up |
-//! | `sift` | which changes need a transaction; most say nothing new |
-//! | `apply` | a transaction: SQL after the changes, and the effects that follow |
+//! | `change` | the kinds of changes |
+//! | `verdict` | how a reported replica compares with SQL |
+//! | `abandon` | whether replicas of blocks to which nothing refers may be abandoned |
+//! | `sift` | which changes need a transaction; most are known already |
+//! | `apply` | the transaction: SQL after the changes, and the effects that follow |
 //! | `publish` | after the commit: soft state, events, workers |
 //!
-//! Architecture invariant: of several changes of one block the last one counts, and it is applied in a transaction that looks
-//! at the block anew. Effects are published by the database's writer when the transaction is committed, so that they follow even if the
-//! caller hung up meanwhile.
+//! Architecture invariant: of several changes of one block the last one counts, and it is applied in a transaction that
+//! looks the block up again. The database's writer publishes the effects when the transaction is committed, so that
+//! they follow even if the caller hung up meanwhile.
 
 mod abandon;
 mod apply;
@@ -34,17 +34,17 @@ use super::Inner;
 use crate::store::{Lane, StoreError};
 use publish::publish;
 
-/// Changes in one mutation, some milliseconds of work: it bounds how long the mutations of clients wait for it.
+/// Changes in one mutation: some milliseconds of work. It bounds how long clients' mutations wait.
 const CHANGES_PER_WRITE: usize = 15;
 
-/// Mutations that wait for the writer at once, so that they can share a commit.
+/// Mutations that wait for the writer at the same time, so that they can share a commit.
 const WRITES_AT_ONCE: usize = 8;
 
-/// Brings SQL and soft state up to date with what changed on a node. Changes that say nothing new cost a look-up, and no
-/// changes cost nothing.
+/// Applies changes on a node to SQL and soft state. A change that is known already costs a look-up, and no changes cost
+/// nothing.
 ///
-/// Answers the replicas of blocks to which nothing refers and nothing can refer any more. They are given up, or will be as
-/// soon as that is possible.
+/// Returns the replicas of blocks to which nothing refers and nothing can refer any more. They are abandoned now, or as
+/// soon as that is allowed.
 ///
 /// # Errors
 /// The database's. Some changes may have been applied; to report all of them again is harmless.
@@ -66,7 +66,7 @@ pub(super) async fn change_replicas(
     Ok(unreferenced)
 }
 
-/// What happened to each block last: what happened before is no longer so.
+/// Keeps the last change of each block, which supersedes the earlier ones.
 fn last_of_each(mut changes: Vec<Change>) -> Vec<Change> {
     let mut seen = HashSet::with_capacity(changes.len());
     changes.reverse();
@@ -75,7 +75,8 @@ fn last_of_each(mut changes: Vec<Change>) -> Vec<Change> {
     changes
 }
 
-/// A gateway found a replica wrong. A client waits for the answer, so it does not wait behind what datanodes report.
+/// Applies a gateway's report of a problem. It uses the clients' lane, because a client waits for the reply and should
+/// not wait behind the reports of datanodes.
 ///
 /// # Errors
 /// The database's.
@@ -99,8 +100,8 @@ async fn write(inner: &Arc<Inner>, lane: Lane, node: NodeId, changes: Vec<Change
         .await
 }
 
-/// Soft state learns of stored replicas before SQL does: a block report that is already under way does not name them, and
-/// the space that their grants reserved is now counted by the node.
+/// Records stored replicas in the soft state before SQL has them. A block report that is already under way does not
+/// name them, and the node itself now counts the space that their grants reserved.
 fn note_stored(inner: &Inner, node: NodeId, changes: &[Change]) {
     let now = inner.env.monotonic();
     let mut soft_state = inner.soft_state();

@@ -1,4 +1,4 @@
-//! What follows from changes when they are committed: soft state, events, and workers that have something to do.
+//! What follows from committed changes: soft state, events, and wakes of workers.
 
 use cairn_protocol::admin::WorkerName;
 use cairn_protocol::cluster::ReportedReplica;
@@ -10,18 +10,18 @@ use cairn_protocol::warn_peer;
 use crate::block_manager::Inner;
 use crate::block_manager::soft_state::copies::Purpose;
 
-/// What a change did.
+/// The effect of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// The node's replica of the block is listed and good.
+    /// The node's replica is listed and good.
     Kept(BlockId),
-    /// The node's replica has another length or checksum than the block, and is now listed as bad.
+    /// The node's replica has another length or checksum than the block, and is now listed as corrupt.
     Wrong(BlockId),
-    /// The node found its replica corrupt, and it is now listed as bad.
+    /// The node found its replica corrupt, and it is now listed so.
     Corrupt(BlockId),
-    /// The replica was thought good, and is now listed as bad on a gateway's word.
+    /// The replica was listed as good, and is now listed as corrupt because a gateway reported a problem.
     Suspected(BlockId, ReplicaProblem),
-    /// The node does not hold the replica that was listed.
+    /// The node does not have the replica that was listed.
     Missing(BlockId),
     /// Nothing will ever refer to the block: the replica is queued for deletion.
     Abandoned(ReportedReplica),
@@ -29,10 +29,10 @@ pub(super) enum Effect {
     Deleted {
         /// The block.
         block: BlockId,
-        /// The bytes that were queued for deletion; none if its deletion was not queued.
+        /// The bytes that were queued for deletion; `None` if the deletion was not queued.
         queued: Option<u64>,
     },
-    /// Nothing is left to be deleted on any node.
+    /// No deletion is queued on any node.
     GarbageIdle,
 }
 
@@ -46,7 +46,7 @@ impl Effects {
     }
 }
 
-/// Lets soft state, operators and workers know of what is now in SQL.
+/// Brings soft state, events and workers up to date with what is now in SQL.
 pub(super) fn publish(inner: &Inner, node: NodeId, effects: Effects) {
     let mut missing = 0u64;
     for effect in effects.0 {
@@ -78,7 +78,7 @@ pub(super) fn publish(inner: &Inner, node: NodeId, effects: Effects) {
     }
 }
 
-/// A replica counts. If a copy ended with it, the copy has reached its end.
+/// A replica is listed and good. If it comes from a copy, the copy has ended.
 fn kept(inner: &Inner, node: NodeId, block: BlockId) {
     let mut soft_state = inner.soft_state();
     let Some(copy) = soft_state.copies.landed(block, node) else { return };

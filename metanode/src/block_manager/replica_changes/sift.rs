@@ -1,4 +1,4 @@
-//! Which changes need a transaction. Nearly all that datanodes report is known, and a look-up tells so.
+//! Finds the changes that need a transaction. A look-up shows that nearly all reported replicas are known.
 
 use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::id::NodeId;
@@ -10,18 +10,18 @@ use super::verdict::{Verdict, judge};
 use crate::block_manager::Inner;
 use crate::store::StoreError;
 
-/// Changes, by what is to be done.
+/// Changes, by how they are handled.
 #[derive(Debug, Default)]
 pub(super) struct Sifted {
-    /// What follows from those that SQL knows already.
+    /// The effects of changes that SQL has already.
     pub(super) expected: Effects,
-    /// Those that need a transaction, in their order.
+    /// Changes that need a transaction, in order.
     pub(super) to_write: Vec<Change>,
-    /// Replicas of blocks to which nothing refers, and nothing can any more.
+    /// Replicas of blocks to which nothing refers and nothing can refer any more.
     pub(super) unreferenced: Vec<ReportedReplica>,
 }
 
-/// Looks up what the changes say of their blocks.
+/// Compares the changes with SQL.
 pub(super) async fn sift(inner: &Inner, node: NodeId, changes: Vec<Change>) -> Result<Sifted, StoreError> {
     let judged = judge_all(inner, node, changes).await?;
     let having = |wanted: Verdict| {
@@ -31,7 +31,7 @@ pub(super) async fn sift(inner: &Inner, node: NodeId, changes: Vec<Change>) -> R
     let (mut unreferenced, from_the_future) = (having(Verdict::Abandoned), having(Verdict::FromTheFuture));
     let may_abandon = abandon::may_abandon(inner, node, &unreferenced).await?;
     let may_lease = abandon::may_lease(inner, node, &from_the_future);
-    // Ids of a time that is yet to come are what an older database sees of blocks that were written since.
+    // To an older database, blocks that were written since have ids in the future.
     unreferenced.extend(from_the_future);
     let mut sifted = Sifted { unreferenced, ..Sifted::default() };
     for (change, verdict) in judged {
@@ -47,7 +47,7 @@ pub(super) async fn sift(inner: &Inner, node: NodeId, changes: Vec<Change>) -> R
     Ok(sifted)
 }
 
-/// Each change with its verdict; without one where a look-up tells nothing.
+/// Each change with its verdict, or without one if its kind always needs a transaction.
 async fn judge_all(
     inner: &Inner,
     node: NodeId,

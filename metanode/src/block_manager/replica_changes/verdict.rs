@@ -1,4 +1,4 @@
-//! What SQL says of a replica that a datanode reports to hold, or to have lost.
+//! How a replica that a datanode reports to have, or to have lost, compares with SQL.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
@@ -9,26 +9,26 @@ use crate::block_manager::Inner;
 use crate::store::leases::{self, Lease};
 use crate::store::{Connection, StoreError, blocks, deletions};
 
-/// How a report of a replica compares with SQL.
+/// The result of comparing a reported replica with SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The replica is listed, and as reported: nothing is new.
+    /// The replica is listed as it was reported.
     Expected,
-    /// The block exists, and the replica is right and not listed, or listed as bad.
+    /// The block exists, and the replica matches it but is not listed, or is listed as corrupt and was stored again.
     Unlisted,
-    /// The block exists, and the replica is not what the block is.
+    /// The block exists, and the replica does not match it.
     Wrong,
     /// Nothing refers to the block, and the replica is queued for deletion.
     Doomed,
     /// Nothing refers to the block, and nothing can refer to it any more.
     Abandoned,
-    /// Nothing refers to the block yet; to be looked at again at that time.
+    /// Nothing refers to the block yet. It is to be examined again at that time.
     Leased(Timestamp),
-    /// Nothing refers to the block, and its id is of a time that is yet to come. So the id does not tell its age.
+    /// Nothing refers to the block, and its id lies in the future, so that the id does not tell its age.
     FromTheFuture,
 }
 
-/// When a lease is over, it is over for the whole of that millisecond.
+/// A lease lasts through the whole millisecond of its end; this is the time added to be after it.
 pub(super) const JUST_AFTER: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Compares a stored, held or corrupt replica with SQL.
@@ -50,7 +50,7 @@ pub(super) async fn judge(
     };
     Ok(match (listed, is_right) {
         (Some(true), true) => Verdict::Expected,
-        // It was queued for repair when it was found bad; nothing is new.
+        // The block was queued for repair when the replica was found corrupt; nothing is new.
         (Some(false), false) => Verdict::Expected,
         (Some(false), true) if !matches!(change, Change::Stored(_)) => Verdict::Expected,
         (Some(false) | None, true) => Verdict::Unlisted,
@@ -58,7 +58,7 @@ pub(super) async fn judge(
     })
 }
 
-/// Whether the lease of a block to which nothing refers is over.
+/// Whether the lease of a block to which nothing refers has ended.
 async fn judge_unreferenced(
     inner: &Inner,
     connection: &mut Connection,
@@ -74,7 +74,7 @@ async fn judge_unreferenced(
     }
     let lease = match leases::find(connection, block).await? {
         Some(Lease::GivenUp(_)) => return Ok(Verdict::Abandoned),
-        // The lease began when the block was found, for the id does not tell when it was granted.
+        // The lease began when the block was found, because its id does not tell when it was granted.
         Some(Lease::Renewed(until)) if created_at > inner.env.now() => until,
         None if created_at > inner.env.now() => return Ok(Verdict::FromTheFuture),
         Some(Lease::Renewed(until)) => until.max(inner.clock.lease_end(created_at)),

@@ -1,5 +1,5 @@
-//! Copies under way: ordered, or to be ordered with the next heartbeat of the target. A restart loses them: they are
-//! planned again, and the nodes report the replicas that were made in the meantime.
+//! Copies under way: ordered, or to be ordered with the target's next heartbeat. A restart loses them. They are planned
+//! again then, and the nodes report the replicas that were made in the meantime.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use cairn_protocol::id::{BlockId, NodeId};
 
 use cairn_planner::budget::InFlight;
 
-/// What a copy is for.
+/// The purpose of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The block is under-replicated.
@@ -40,15 +40,15 @@ pub(crate) struct CopyIntent {
     pub(crate) target: NodeId,
     /// The nodes to read from, in the order in which to try them.
     pub(crate) sources: Vec<NodeId>,
-    /// When it will be planned again.
+    /// If it has not ended by then, it is planned again.
     pub(crate) deadline: Timestamp,
-    /// What it is for.
+    /// Its purpose.
     pub(crate) purpose: Purpose,
     handed_out: bool,
 }
 
 impl CopyIntent {
-    /// The nodes that take part in it, if it is for repair.
+    /// The nodes that take part in it, if it is for repair; none otherwise.
     fn repairing(&self) -> impl Iterator<Item = NodeId> + use<> {
         let parties = [Some(self.target), self.sources.first().copied()];
         let counts = self.purpose == Purpose::Repair;
@@ -56,7 +56,7 @@ impl CopyIntent {
     }
 }
 
-/// All copies under way, by command.
+/// All copies under way, by the numbers of their commands.
 #[derive(Debug)]
 pub(crate) struct Copies {
     commands: BTreeMap<u64, CopyIntent>,
@@ -76,7 +76,8 @@ pub(crate) struct Copies {
 }
 
 impl Copies {
-    /// None under way. Commands are numbered from `first`; `limit` bytes at each node at once.
+    /// No copies under way. Commands are numbered from `first` on; `limit` is the number of bytes under way at each
+    /// node.
     pub(crate) fn new(first: u64, limit: u64) -> Self {
         Self {
             commands: BTreeMap::new(),
@@ -98,7 +99,7 @@ impl Copies {
         self.next
     }
 
-    /// Adds a copy. The caller has counted it in [`in_flight`](Self::in_flight) already, when it decided the copy.
+    /// Adds a copy. The caller counted it in [`in_flight`](Self::in_flight) already, when it decided on the copy.
     pub(crate) fn add(
         &mut self,
         replica: ReportedReplica,
@@ -128,7 +129,7 @@ impl Copies {
         std::mem::take(&mut self.changed)
     }
 
-    /// How many there are.
+    /// The number of copies under way.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.commands.len()
@@ -141,12 +142,12 @@ impl Copies {
         targets.chain(self.landing.get(&block).into_iter().flatten().map(|copy| copy.target)).collect()
     }
 
-    /// A copy was made. Until SQL lists its replica, no other copy is ordered instead.
+    /// Records that a copy was made. Until SQL lists its replica, no other copy is ordered instead.
     pub(crate) fn land(&mut self, copy: CopyIntent) {
         self.landing.entry(copy.replica.block).or_default().push(copy);
     }
 
-    /// SQL lists the replica now, or will not. Returns the copy that made it, if one was landing.
+    /// Called when SQL lists the replica, or will not list it. Returns the copy that made it, if one was landing.
     pub(crate) fn landed(&mut self, block: BlockId, node: NodeId) -> Option<CopyIntent> {
         let copies = self.landing.get_mut(&block)?;
         let place = copies.iter().position(|copy| copy.target == node)?;
@@ -166,7 +167,7 @@ impl Copies {
             .collect()
     }
 
-    /// How many are under way of those that `wanted` accepts.
+    /// The number of copies under way whose purpose `wanted` accepts.
     pub(crate) fn count(&self, wanted: impl Fn(Purpose) -> bool) -> u64 {
         self.commands.values().filter(|intent| wanted(intent.purpose)).count() as u64
     }
@@ -186,7 +187,7 @@ impl Copies {
         self.outbound.get(&node).copied().unwrap_or(0)
     }
 
-    /// The copies that `node` is to make and that were not ordered yet. Each is returned once.
+    /// The copies to `node` that were not ordered yet. Each is returned once.
     pub(crate) fn hand_out(&mut self, node: NodeId) -> Vec<(u64, CopyIntent)> {
         let mut out = Vec::new();
         for command in self.by_target.get(&node).into_iter().flatten() {
@@ -198,7 +199,7 @@ impl Copies {
         out
     }
 
-    /// Removes a copy that succeeded or failed. `None` if it is unknown or another node's.
+    /// Removes a copy that succeeded or failed; `None` if the command is unknown or belongs to another node.
     pub(crate) fn finish(&mut self, command: u64, node: NodeId) -> Option<CopyIntent> {
         if self.commands.get(&command)?.target != node {
             return None;
@@ -206,7 +207,7 @@ impl Copies {
         self.remove(command)
     }
 
-    /// Gives up the copies whose deadline has passed.
+    /// Removes and returns the copies whose deadline has passed.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<CopyIntent> {
         let late = |(command, intent): (&u64, &CopyIntent)| (intent.deadline < now).then_some(*command);
         let late: Vec<u64> = self.commands.iter().filter_map(late).collect();

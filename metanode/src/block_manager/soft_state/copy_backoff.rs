@@ -1,5 +1,5 @@
-//! Copies that failed: how long to wait before the next attempt. Without it a block that cannot be
-//! copied (its last replica is bad) would keep its nodes busy with nothing else.
+//! The wait before the next attempt at a copy that failed. Without it, a block that cannot be copied (because its last
+//! replica is corrupt) would keep its nodes from other work.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,7 +28,7 @@ struct Backoff {
 }
 
 impl CopyBackoff {
-    /// A copy failed.
+    /// Records that a copy of the block failed.
     pub(crate) fn add(&mut self, block: BlockId, now: Duration) {
         if self.blocks.len() >= BLOCKS_MAX {
             self.blocks.retain(|_, setback| setback.until > now);
@@ -43,7 +43,7 @@ impl CopyBackoff {
         self.blocks.get(&block).is_some_and(|setback| now < setback.until)
     }
 
-    /// The block has all replicas that it needs.
+    /// Ends the wait of a block.
     pub(crate) fn forget(&mut self, block: BlockId) {
         self.blocks.remove(&block);
     }

@@ -1,18 +1,18 @@
-//! Moves whose new replica exists and whose old one is yet to be deleted. A restart loses them: then the block has a
-//! surplus replica, which repair finds, and repair decides which one goes.
+//! Moves whose new replica exists and whose old one is still to be deleted. A restart loses them. The block then has a
+//! surplus replica; repair finds it, and decides which one is deleted.
 
 use std::collections::HashMap;
 
 use cairn_protocol::id::{BlockId, NodeId};
 
-/// A move that has arrived.
+/// A move whose copy was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FinishedMove {
     /// The node whose replica is to be deleted.
     pub(crate) from: NodeId,
     /// The node that has the new replica.
     pub(crate) to: NodeId,
-    /// SQL lists the new replica.
+    /// Whether SQL lists the new replica.
     counted: bool,
 }
 
@@ -23,14 +23,13 @@ pub(crate) struct FinishedMoves {
 }
 
 impl FinishedMoves {
-    /// A node reports that it has made the copy of a move. This is called before the transaction that lists the new
-    /// replica: as soon as that transaction is committed, a worker may see one replica too many, and must know which
-    /// of them is to go.
+    /// Adds a move whose copy was made. This is called before the transaction that lists the new replica: as soon as
+    /// that transaction is committed, a worker may see one replica too many, and must know which of them to delete.
     pub(crate) fn announce(&mut self, block: BlockId, from: NodeId, to: NodeId) {
         self.blocks.insert(block, FinishedMove { from, to, counted: false });
     }
 
-    /// SQL lists the new replica now, or will not (`counts` is false).
+    /// Records that SQL lists the new replica, or drops the move if SQL will not (`counts` is false).
     pub(crate) fn counted(&mut self, block: BlockId, counts: bool) {
         if !counts {
             self.blocks.remove(&block);
@@ -44,7 +43,7 @@ impl FinishedMoves {
         self.blocks.get(&block).map(|finished| finished.from)
     }
 
-    /// How many there are.
+    /// The number of finished moves.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.blocks.len()
@@ -60,7 +59,7 @@ impl FinishedMoves {
             .collect()
     }
 
-    /// A node registered again: its earlier reports do not count, so the moves to it are dropped.
+    /// Drops the moves to a node that registered again, because its earlier reports do not count.
     pub(crate) fn forget(&mut self, node: NodeId) {
         self.blocks.retain(|_, finished| finished.to != node);
     }

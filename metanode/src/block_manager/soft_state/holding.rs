@@ -1,4 +1,4 @@
-//! What is known of whether replicas may be given up, and why not. `hold` is what changes it.
+//! The state of the hold on deletions. The module `hold` changes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,33 +14,33 @@ use crate::store::generations::{self, Past};
 use crate::store::settings::{self, Decision};
 use crate::store::{Connection, StoreError};
 
-/// Reasons that are kept; the others are counted.
+/// Upper limit of reasons that are kept; further ones are only counted.
 const REASONS_MAX: usize = 16;
 
-/// Deletions wait for an operator. Kept in SQL.
+/// A hold: deletions wait for an operator. Stored in SQL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::block_manager) struct Hold {
     pub(in crate::block_manager) since: Timestamp,
-    /// How many reasons there are.
+    /// The number of reasons so far.
     pub(in crate::block_manager) revision: u64,
-    /// The first of them.
+    /// The first reasons, up to [`REASONS_MAX`].
     pub(in crate::block_manager) reasons: Vec<HoldReason>,
-    /// Starts of metanodes that made changes which this database does not know.
+    /// Openings whose changes this database lacks.
     pub(in crate::block_manager) openings: BTreeSet<OpeningId>,
     /// Nodes that hold too many unknown blocks.
     nodes: BTreeSet<NodeId>,
 }
 
-/// What operators agreed to give up. Kept in SQL.
+/// The losses that operators accepted. Stored in SQL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::block_manager) struct Consent {
-    /// Changes of these starts of metanodes.
+    /// Openings whose changes may be lost.
     pub(in crate::block_manager) openings: BTreeSet<OpeningId>,
-    /// What these nodes hold that was made before then and is not known.
+    /// Nodes whose unknown blocks may be deleted if they were made before this time.
     pub(in crate::block_manager) nodes: BTreeMap<NodeId, Timestamp>,
 }
 
-/// What SQL knows at the start.
+/// The state in SQL at the start.
 #[derive(Debug)]
 pub(in crate::block_manager) struct KnownHold {
     hold: Option<Hold>,
@@ -60,7 +60,7 @@ impl KnownHold {
     }
 }
 
-/// Whether anything may be deleted, and why not.
+/// Whether replicas may be deleted, and why not.
 #[derive(Debug)]
 pub(in crate::block_manager) struct Holding {
     pub(in crate::block_manager) hold: Option<Hold>,
@@ -68,25 +68,25 @@ pub(in crate::block_manager) struct Holding {
     past: Past,
     /// The latest generation before this process changed anything.
     pub(in crate::block_manager) latest: Option<Generation>,
-    /// This start.
+    /// The opening of this process.
     opening: OpeningId,
     opened_at: Timestamp,
     /// Nodes whose unknown blocks an operator agreed to delete since this start, whatever the age of the blocks.
     pub(in crate::block_manager) agreed: BTreeSet<NodeId>,
-    /// After this monotonic time, nodes that have not reported are not waited for.
+    /// The monotonic time after which deletions no longer wait for nodes that have not reported.
     patient_until: Duration,
-    /// Every node has reported, or the time to wait for them is over.
+    /// Whether every node has reported, or the wait is over.
     settled: bool,
 }
 
 /// Whether replicas may be deleted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::block_manager) enum Gate {
-    /// Yes.
+    /// They may.
     Open,
-    /// No: some nodes have not reported since the start.
+    /// Some nodes have not reported since the start.
     Waiting,
-    /// No: an operator has to agree first.
+    /// Deletions are held until an operator agrees.
     Held,
 }
 
@@ -111,7 +111,7 @@ impl Holding {
         }
     }
 
-    /// Whether a node has seen a generation that this database never had, and no operator agreed to lose it.
+    /// Whether a node has seen a generation that this database never had, and whose loss no operator accepted.
     pub(in crate::block_manager) fn is_foreign(&self, seen: Generation, latest: Option<Generation>) -> bool {
         let own = seen.opening == self.opening
             && latest
@@ -119,7 +119,7 @@ impl Holding {
         !own && !self.past.knows(seen) && !self.consent.openings.contains(&seen.opening)
     }
 
-    /// Adds a reason. If it is a new one, returns the hold as it is to be written to SQL.
+    /// Adds a reason. If it is new, returns the hold to be written to SQL.
     pub(in crate::block_manager) fn add(&mut self, reason: HoldReason) -> Option<Hold> {
         let hold = self.hold.get_or_insert_with(|| Hold {
             since: reason.at,
@@ -142,11 +142,12 @@ impl Holding {
         Some(hold.clone())
     }
 
-    /// Whether an unknown block is no sign of an old database: an operator agreed to lose it, or this process granted it.
+    /// Whether an unknown block is no sign of an old database: an operator accepted its loss, or this process granted
+    /// it.
     fn is_excused(&self, node: NodeId, block: BlockId, now: Timestamp) -> bool {
         let before = self.consent.nodes.get(&node).copied().unwrap_or_default();
-        // Cluster time starts again where the database has it, so blocks that were written after the database was saved
-        // may have ids of the future.
+        // Cluster time continues from the mark in the database, so blocks that were written after a backup was made may
+        // have ids in the future.
         self.agreed.contains(&node)
             || block
                 .created_at_ms()
@@ -177,7 +178,7 @@ impl SoftState {
         self.nodes.iter().filter(|(_, node)| node.is_awaited()).map(|(id, _)| id).collect()
     }
 
-    /// How many of these blocks, to which nothing refers, this database should know.
+    /// The number of these blocks that this database should know, though nothing in it refers to them.
     pub(in crate::block_manager) fn count_strange(
         &self,
         node: NodeId,

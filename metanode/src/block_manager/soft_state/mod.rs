@@ -1,19 +1,19 @@
-//! Soft state: what is known without SQL and dies with the process. A restart loses nothing by it: datanodes report again, and
-//! workers plan again.
+//! Soft state: what is held in memory only. A restart loses no data with it: datanodes report again, and workers plan
+//! again.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
 //! | [`nodes`] | the datanodes: liveness, utilisation, failures, reports, deletions under way |
 //! | [`reservations`] | space that grants have reserved on nodes |
 //! | [`copies`] | copies of blocks under way |
 //! | [`finished_moves`] | moves whose new replica is there, and whose old one has yet to go |
 //! | [`copy_backoff`] | blocks whose copies failed, and when the next attempt is due |
-//! | [`repair_hints`] | blocks that the repair worker looks at next |
+//! | [`repair_hints`] | blocks that the repair worker examines next |
 //! | [`orphans`] | replicas of blocks to which nothing refers yet |
 //! | [`recent_commits`] | blocks that were committed a moment ago, so that block reports may not name them |
 //! | [`unreported_replicas`] | young replicas that a block report lacked, until a heartbeat reports them |
-//! | [`scrubs`] | how far scrubbing is |
-//! | [`holding`] | whether replicas may be given up |
+//! | [`scrubs`] | the progress of scrubs |
+//! | [`holding`] | the state of the hold on deletions |
 
 pub(super) mod copies;
 pub(super) mod copy_backoff;
@@ -55,7 +55,8 @@ use cairn_planner::{ClusterView, NodeView};
 /// commands for each millisecond, so that no restart uses a number again.
 const COMMANDS_PER_MS_BITS: u32 = 20;
 
-/// After this process was suspended, nodes have the time of this many heartbeats to send one: one may be lost.
+/// After this process was suspended, nodes have the time of this many heartbeats to send one. Two, because one may be
+/// lost.
 const HEARTBEATS_HEARD: u32 = 2;
 
 #[derive(Debug)]
@@ -69,21 +70,21 @@ pub(in crate::block_manager) struct SoftState {
     pub(in crate::block_manager) unreported: UnreportedReplicas,
     pub(in crate::block_manager) hints: RepairHints,
     pub(in crate::block_manager) copy_backoff: CopyBackoff,
-    /// Scans for under-replicated blocks that are to be done.
+    /// Scans for under-replicated blocks that are due or under way.
     pub(in crate::block_manager) scans: VecDeque<Scan>,
     pub(in crate::block_manager) scrubs: Scrubs,
     pub(in crate::block_manager) holding: Holding,
-    /// How far a node's utilisation may be from the mean before it is balanced, in thousandths of the mean; `None` if
-    /// no operator decided.
+    /// How far a node's utilisation may differ from the mean before it is balanced, in thousandths of the mean; `None`
+    /// if no operator decided.
     pub(in crate::block_manager) balance_threshold: Option<u32>,
-    /// Rises when nodes change in a way that may give a block a source or a target that it did not have.
+    /// Rises when nodes change in a way that may give a block a source or target that it did not have.
     pub(in crate::block_manager) changes: u64,
     /// Removed nodes whose rows are not all deleted from SQL yet.
     pub(in crate::block_manager) removals: VecDeque<NodeId>,
-    /// The cluster as decisions see it. It is updated node by node, because building it for each decision would
-    /// read every node.
+    /// The cluster as decisions see it. It is updated node by node, because building it for each decision would read
+    /// all nodes.
     view: ClusterView,
-    /// A node has become reliable, perhaps only because time passed. Blocks that waited for a reliable node are to be
+    /// A node has become reliable, perhaps only because time passed. Blocks that waited for a reliable node must be
     /// examined again.
     pub(in crate::block_manager) trust_gained: bool,
 }
@@ -97,22 +98,22 @@ pub(in crate::block_manager) struct Scan {
     pub(in crate::block_manager) through: Option<BlockId>,
 }
 
-/// What SQL has at the start.
+/// The state in SQL at the start.
 #[derive(Debug)]
 pub(in crate::block_manager) struct Known {
     /// The nodes.
     pub(in crate::block_manager) nodes: Vec<KnownNode>,
     /// Removed nodes whose rows are not all deleted yet.
     pub(in crate::block_manager) removals: Vec<NodeId>,
-    /// How far a scan of all blocks has come, if there is one.
+    /// The position of the scan of all blocks, if one is due.
     pub(in crate::block_manager) scan: Option<Option<BlockId>>,
     /// The scrubs that operators ordered.
     pub(in crate::block_manager) scrubs: Scrubs,
-    /// As [`SoftState::balance_threshold`].
+    /// See [`SoftState::balance_threshold`].
     pub(in crate::block_manager) balance_threshold: Option<u32>,
-    /// Whether deletions are held.
+    /// The state of the hold on deletions.
     pub(in crate::block_manager) hold: KnownHold,
-    /// This start of the metanode.
+    /// The opening of this process.
     pub(in crate::block_manager) opening: OpeningId,
 }
 
@@ -183,14 +184,14 @@ impl SoftState {
         (&mut self.view, &mut self.copies)
     }
 
-    /// Orders a scan. One of the same kind that is under way starts again.
+    /// Orders a scan. If one of the same kind is under way, it starts again.
     pub(in crate::block_manager) fn scan(&mut self, node: Option<NodeId>) {
         self.scans.retain(|scan| scan.node != node);
         self.scans.push_back(Scan { node, through: None });
     }
 }
 
-/// Wakes workers that wait for work.
+/// Signals that wake workers when there is work.
 #[derive(Debug, Default)]
 pub(in crate::block_manager) struct Wakes {
     /// A block or a node changed so that a repair may be needed or has become possible.
@@ -201,6 +202,6 @@ pub(in crate::block_manager) struct Wakes {
     pub(in crate::block_manager) balance: Notify,
     /// A node was removed.
     pub(in crate::block_manager) removal: Notify,
-    /// A bucket was deleted that leaves uploads behind.
+    /// A bucket was deleted that still has uploads.
     pub(in crate::block_manager) uploads: Notify,
 }

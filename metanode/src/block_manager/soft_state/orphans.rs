@@ -1,6 +1,6 @@
 //! Orphans: replicas of blocks that are not committed, as nodes reported them. Each is examined when the lease of its
-//! block has ended, and deleted if still nothing refers to it. A restart loses this: every node reports all that it
-//! holds to the new process.
+//! block has ended, and deleted if still nothing refers to it. A restart loses them: every node reports all its
+//! replicas to the new process.
 //!
 //! A report counts only for the incarnation that sent it. After a registration the node reports again, and a block that
 //! it does not name then is not there.
@@ -11,17 +11,17 @@ use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 
-/// Blocks that are remembered, in some 40 MB. Committed blocks are removed, so this is what crashed gateways leave within
-/// one lease. Those beyond the limit are found again by the next reports of their nodes.
+/// Upper limit of blocks that are remembered, in some 40 MB. Committed blocks are removed, so these are the blocks that
+/// crashed gateways leave within one lease. Blocks beyond the limit are found again by the next reports of their nodes.
 const BLOCKS_MAX: usize = 100_000;
 
-/// All of them, by block.
+/// All orphans, by block.
 #[derive(Debug)]
 pub(crate) struct Orphans {
     blocks: HashMap<BlockId, Orphan>,
     by_due: BTreeSet<(Timestamp, BlockId)>,
     max: usize,
-    /// Replicas that were left to the next reports since the start.
+    /// Replicas beyond the limit since the start.
     beyond: u64,
 }
 
@@ -47,11 +47,11 @@ pub(crate) struct Held {
     pub(crate) good: bool,
 }
 
-/// What is due, by node.
+/// The replicas that are due, by node.
 pub(crate) type Due = BTreeMap<NodeId, Vec<Held>>;
 
 impl Orphans {
-    /// A node holds a replica of a block that is not committed; it is to be examined when `due`.
+    /// Adds a node's replica of a block that is not committed, to be examined when `due`.
     pub(crate) fn add(&mut self, node: NodeId, held: Held, due: Timestamp) {
         let block = held.replica.block;
         if self.blocks.len() >= self.max && !self.blocks.contains_key(&block) {
@@ -71,7 +71,7 @@ impl Orphans {
         self.by_due.insert((orphan.due, block));
     }
 
-    /// A node does not hold the block any more.
+    /// Removes a replica that the node does not have any more.
     pub(crate) fn deleted(&mut self, node: NodeId, block: BlockId) {
         if let Some(orphan) = self.blocks.get_mut(&block) {
             orphan.holders.remove(&node);
@@ -82,21 +82,21 @@ impl Orphans {
         }
     }
 
-    /// The block was committed.
+    /// Removes a block that was committed.
     pub(crate) fn committed(&mut self, block: BlockId) {
         if let Some(orphan) = self.blocks.remove(&block) {
             self.by_due.remove(&(orphan.due, block));
         }
     }
 
-    /// The replica of a block as this incarnation of the node reported it.
+    /// The replica of a block, if this incarnation of the node reported it.
     pub(crate) fn held(&self, node: NodeId, incarnation: u64, block: BlockId) -> Option<Held> {
         let held = self.blocks.get(&block)?.holders.get(&node)?;
         (held.incarnation == incarnation).then_some(*held)
     }
 
-    /// Removes and returns what is due, by node: at most `max` blocks. Reports of an incarnation that is not `current`
-    /// are dropped.
+    /// Removes and returns the replicas that are due, by node: at most `max` blocks. Reports of an incarnation that is
+    /// not `current` are dropped.
     pub(crate) fn take_due(
         &mut self,
         now: Timestamp,
@@ -117,12 +117,12 @@ impl Orphans {
         due
     }
 
-    /// How many blocks there are.
+    /// The number of blocks.
     pub(crate) fn len(&self) -> usize {
         self.blocks.len()
     }
 
-    /// How many replicas were left to the next reports since the start, because there were too many.
+    /// The number of replicas since the start that were beyond the limit, and so left to the next reports.
     pub(crate) fn beyond(&self) -> u64 {
         self.beyond
     }

@@ -1,22 +1,22 @@
 //! Blocks that were committed a moment ago. A block report on its way may be older than the commit, and not name them.
 //! The age of a block does not show this, because an upload may take hours from the grant of a block to its commit. A
-//! restart loses this: every node sends a new block report to the new process.
+//! restart loses them: every node sends a new block report to the new process.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use cairn_protocol::id::BlockId;
 
-/// Blocks that are remembered, in some 10 MB. If more are committed in the time that a report may take, every block counts
-/// as a recent commit until that time has passed.
+/// Upper limit of blocks that are remembered, in some 10 MB. If more are committed in the time that a report may take,
+/// every block counts as a recent commit until that time has passed.
 const BLOCKS_MAX: usize = 100_000;
 
-/// All of them.
+/// All recent commits.
 #[derive(Debug, Default)]
 pub(crate) struct RecentCommits {
     order: VecDeque<(Duration, BlockId)>,
     at: HashMap<BlockId, Duration>,
-    /// Blocks that were dropped too early, because of the limit, were committed up to this time.
+    /// The commit time of the last block that was dropped too early, because of the limit.
     forgotten_until: Option<Duration>,
 }
 
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn when_there_are_too_many_every_block_may_have_been_listed_lately() {
+    fn beyond_the_limit_every_block_counts_as_a_recent_commit() {
         let (mut listed, at) = (RecentCommits::default(), Duration::from_secs);
         for number in 0..=BLOCKS_MAX {
             listed.add(block(number), at(10), at(30));

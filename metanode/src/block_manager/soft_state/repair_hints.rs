@@ -1,11 +1,11 @@
-//! Blocks that the repair worker is to examine next. They are hints only: the repair queue itself is in SQL, and a sweep
-//! over the queue finds the blocks without a hint.
+//! Hints: blocks that the repair worker examines next. The repair queue itself is in SQL, and a sweep over it finds the
+//! blocks without a hint.
 
 use std::collections::{HashMap, HashSet};
 
 use cairn_protocol::id::{BlockId, NodeId};
 
-/// Hints that are kept: some minutes of commits while no node can take a copy. When there are more, a sweep finds the
+/// Upper limit of hints: some minutes of commits while no node can take a copy. When there are more, a sweep finds the
 /// blocks.
 const BLOCKS_MAX: usize = 20_000;
 
@@ -17,16 +17,16 @@ pub(crate) struct RepairHints {
     /// Blocks that were queued or changed by a transaction whose result may not be visible yet, each with the number of
     /// transactions that had ended then. A block that is examined too early looks as it did before.
     unripe: HashMap<BlockId, u64>,
-    /// The whole queue is to be examined.
+    /// Whether to examine the whole queue.
     sweep: bool,
-    /// The same, as soon as more than this many transactions have ended.
+    /// Sets [`sweep`](Self::sweep) as soon as more than this many transactions have ended.
     unripe_sweep: Option<u64>,
-    /// Bad replicas that are being deleted so that their nodes can take good ones.
+    /// Corrupt replicas that are being deleted so that their nodes can take good ones.
     making_room: HashSet<(NodeId, BlockId)>,
 }
 
 impl RepairHints {
-    /// A block is known to be queued, or changed.
+    /// Adds a block that is queued, or that changed.
     pub(crate) fn add(&mut self, block: BlockId) {
         if self.blocks.len() < BLOCKS_MAX {
             self.blocks.insert(block);
@@ -35,7 +35,7 @@ impl RepairHints {
         }
     }
 
-    /// A block is queued or changed by the transaction that is open now, `ended` having ended before it.
+    /// Adds a block that the open transaction queues or changes, when `ended` transactions had ended before it.
     pub(crate) fn add_unripe(&mut self, block: BlockId, ended: u64) {
         if self.unripe.len() < BLOCKS_MAX {
             self.unripe.insert(block, ended);
@@ -44,7 +44,7 @@ impl RepairHints {
         }
     }
 
-    /// So many transactions have ended.
+    /// Makes the hints ripe whose transaction is among the `ended` ones.
     fn ripen(&mut self, ended: u64) {
         if self.unripe_sweep.is_some_and(|before| before < ended) {
             self.unripe_sweep = None;
@@ -57,34 +57,34 @@ impl RepairHints {
         }
     }
 
-    /// How many transactions have to have ended for the next unripe hint to be ripe.
+    /// How many transactions must have ended before the next unripe hint is ripe.
     pub(crate) fn ripe_after(&self) -> Option<u64> {
         self.unripe.values().chain(&self.unripe_sweep).min().map(|before| before + 1)
     }
 
-    /// The whole queue is to be looked at.
+    /// Orders a sweep over the whole queue.
     pub(crate) fn sweep(&mut self) {
         self.sweep = true;
     }
 
-    /// A bad replica of the block is queued for deletion on this node, to be replaced by a good one. Call this before the
-    /// transaction that queues it ends, because the node may report the deletion right after that. Beyond the limit,
-    /// the sweep after the worker's next long rest finds the block.
+    /// Records that a corrupt replica of the block is queued for deletion on this node, to be replaced by a good one.
+    /// Call this before the transaction that queues it ends, because the node may report the deletion right after that.
+    /// Beyond the limit, the sweep after the worker's next long rest finds the block.
     pub(crate) fn makes_room(&mut self, node: NodeId, block: BlockId) {
         if self.making_room.len() < BLOCKS_MAX {
             self.making_room.insert((node, block));
         }
     }
 
-    /// The node's replica of the block was deleted, or is to stay after all.
+    /// Records that the node's replica of the block was deleted, or is to stay after all.
     pub(crate) fn deleted(&mut self, node: NodeId, block: BlockId) {
         if self.making_room.remove(&(node, block)) {
             self.add(block);
         }
     }
 
-    /// The transaction that was to queue replicas of these blocks for deletion failed. The blocks are examined again; for
-    /// some that may be too early, which costs a look-up.
+    /// Records that the transaction failed that was to queue replicas of these blocks for deletion. The blocks are
+    /// examined again; for some that may be too early, which costs a look-up.
     pub(crate) fn room_not_made(&mut self, blocks: &[BlockId]) {
         let not_made: Vec<_> = self.making_room.extract_if(|(_, block)| blocks.contains(block)).collect();
         for (_, block) in not_made {
@@ -92,7 +92,7 @@ impl RepairHints {
         }
     }
 
-    /// The node is dead or removed: its blocks do not wait for deletions there.
+    /// Records that the node is dead or removed, so that no block waits for deletions there.
     pub(crate) fn forget(&mut self, node: NodeId) {
         let gone: Vec<_> = self.making_room.extract_if(|(other, _)| *other == node).collect();
         for (_, block) in gone {
@@ -110,13 +110,13 @@ impl RepairHints {
         taken
     }
 
-    /// Whether a sweep is wanted; clears the wish.
+    /// Whether a sweep is ordered. Clears the order.
     pub(crate) fn take_sweep(&mut self, ended: u64) -> bool {
         self.ripen(ended);
         std::mem::take(&mut self.sweep)
     }
 
-    /// Whether there is nothing to do or to wait for.
+    /// Whether there is neither work nor anything to wait for.
     pub(crate) fn is_idle(&self) -> bool {
         let nothing_ripens = self.unripe.is_empty() && self.unripe_sweep.is_none();
         self.blocks.is_empty() && !self.sweep && nothing_ripens && self.making_room.is_empty()
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_room_on_a_node_that_is_gone_and_no_more_are_remembered_than_others() {
+    fn blocks_stop_waiting_for_room_on_a_node_that_is_gone_and_their_number_is_limited() {
         let mut hints = RepairHints::default();
         (0..=BLOCKS_MAX as u128).for_each(|number| hints.makes_room(node(1), block(number)));
         assert_eq!(hints.making_room.len(), BLOCKS_MAX);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_open_transaction_changes_is_looked_at_when_it_has_ended() {
+    fn a_block_that_an_open_transaction_changes_is_examined_after_its_end() {
         let mut hints = RepairHints::default();
         hints.add_unripe(block(1), 7);
         hints.add_unripe(block(2), 9);

@@ -1,5 +1,5 @@
-//! Grants that may still be used: the space that they reserve, and the nodes that they name. A grant that is not found here
-//! is still valid, because it may have been given before a restart.
+//! Grants that may still be committed: the space that they reserve, and the nodes that they name. A grant that is not
+//! found here may still be valid, because an earlier process may have given it.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -25,7 +25,7 @@ pub(crate) struct Reservations {
     /// Nodes whose sum changed since [`take_changed`](Self::take_changed).
     changed: HashSet<NodeId>,
     max: usize,
-    /// Grants that were not remembered since the start.
+    /// Grants beyond the limit since the start.
     beyond: u64,
 }
 
@@ -39,11 +39,11 @@ struct GrantReservation {
     expires_at: Timestamp,
 }
 
-/// What grants reserve at one node.
+/// The reservations of grants at one node.
 #[derive(Debug, Default)]
 struct AtNode {
     bytes: u64,
-    /// Grants that name it and can be committed.
+    /// Grants that name it and can still be committed.
     grants: u64,
     /// When the last of the grants beyond the limit ends.
     beyond_until: Timestamp,
@@ -52,7 +52,7 @@ struct AtNode {
 /// Grants that name a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Naming {
-    /// How many are known; there may be others.
+    /// How many are known. There may be others.
     pub(crate) grants: u64,
     /// When the last of them ends, unless it is renewed.
     pub(crate) until: Timestamp,
@@ -73,7 +73,7 @@ impl Default for Reservations {
 }
 
 impl Reservations {
-    /// A block of up to `bytes` was granted to `nodes`.
+    /// Adds a grant of a block of up to `bytes` on `nodes`.
     pub(crate) fn add(&mut self, block: BlockId, nodes: Vec<NodeId>, bytes: u64, expires_at: Timestamp) {
         self.changed.extend(&nodes);
         if self.blocks.len() >= self.max {
@@ -103,7 +103,7 @@ impl Reservations {
         }
     }
 
-    /// Bytes that are granted at a node.
+    /// Bytes that grants reserve at a node.
     pub(crate) fn at(&self, node: NodeId) -> u64 {
         self.nodes.get(&node).map_or(0, |at| at.bytes)
     }
@@ -120,7 +120,7 @@ impl Reservations {
         Some(Naming { grants: at.grants, until: last.max(beyond).unwrap_or_default() })
     }
 
-    /// How many are remembered, and how many were not since the start.
+    /// The number of grants that are remembered, and the number beyond the limit since the start.
     pub(crate) fn counts(&self) -> (usize, u64) {
         (self.blocks.len(), self.beyond)
     }
@@ -130,8 +130,8 @@ impl Reservations {
         std::mem::take(&mut self.changed)
     }
 
-    /// The transaction that is open now commits the block; `ended` transactions ended before it. The grant cannot be used
-    /// again, and only these nodes hold the block.
+    /// Records that the open transaction commits the block; `ended` transactions had ended before it. The grant cannot
+    /// be used again, and only the nodes `stored_on` have the block.
     pub(crate) fn committed(&mut self, block: BlockId, stored_on: &[NodeId], ended: u64) {
         self.retain(block, |node| stored_on.contains(&node));
         if self.blocks.contains_key(&block) {
@@ -139,25 +139,25 @@ impl Reservations {
         }
     }
 
-    /// `ended` transactions have ended: what they committed is visible now.
+    /// Drops the grants that are visible as committed, now that `ended` transactions have ended.
     pub(crate) fn ripen(&mut self, ended: u64) {
         while let Some((_, block)) = self.committing.pop_front_if(|(before, _)| *before < ended) {
             self.unname(block);
         }
     }
 
-    /// The node holds the block, and its own figures include the bytes from now on.
+    /// Records that the node has the block. The node's own figures include the bytes from now on.
     pub(crate) fn stored(&mut self, block: BlockId, node: NodeId) {
         self.retain(block, |other| other != node);
     }
 
-    /// The grant was given back, or has expired.
+    /// Drops a grant that was given back, or has expired.
     pub(crate) fn remove(&mut self, block: BlockId) {
         self.unname(block);
         self.retain(block, |_| false);
     }
 
-    /// The lease of a grant that names these nodes was renewed.
+    /// Records that the lease of a grant was renewed. `nodes` are the nodes that it names.
     pub(crate) fn extend(&mut self, block: BlockId, nodes: &[NodeId], expires_at: Timestamp) {
         match self.blocks.get_mut(&block) {
             Some(reservation) => {
@@ -165,12 +165,12 @@ impl Reservations {
                 self.by_expiry.insert((expires_at, block));
                 reservation.expires_at = expires_at;
             }
-            // An earlier process gave it. Its nodes may have the block already, so no bytes are reserved.
+            // An earlier process gave the grant. Its nodes may have the block already, so no bytes are reserved.
             None => self.add(block, nodes.to_vec(), 0, expires_at),
         }
     }
 
-    /// Drops what expired before `now`.
+    /// Drops the grants that expired before `now`.
     pub(crate) fn expire(&mut self, now: Timestamp) {
         while let Some((expires_at, block)) = self.by_expiry.first().copied() {
             if expires_at >= now {
@@ -184,8 +184,8 @@ impl Reservations {
         let Some(reservation) = self.blocks.get_mut(&block) else { return };
         for node in std::mem::take(&mut reservation.named) {
             if let Some(at) = self.nodes.get_mut(&node) {
-                // A node is drained, and may be switched off, when no grant names it. If this count were too low, an upload
-                // could commit a block to a node that is gone: better to stop here.
+                // A node is drained, and may be switched off, when no grant names it. If this count were too low, an
+                // upload could commit a block to a node that is gone, so a panic is better than going on.
                 assert!(at.grants > 0, "node {node} is named by fewer grants than were counted");
                 at.grants -= 1;
             }
@@ -268,7 +268,8 @@ mod tests {
         assert_empty(&reservations);
     }
 
-    /// Once a grant was forgotten when its replicas were stored, though it could still be committed.
+    /// A grant was dropped when its replicas were stored, although it could still be committed. A node could then count
+    /// as drained while an upload was about to commit a block to it.
     #[test]
     fn a_grant_names_its_nodes_until_it_is_committed_given_back_or_over() {
         let until = |reservations: &Reservations, node| reservations.naming(node, Timestamp(1));
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn of_more_grants_than_are_remembered_it_is_known_whom_they_may_name_and_until_when() {
+    fn of_grants_beyond_the_limit_the_nodes_and_the_end_are_known() {
         let mut reservations = Reservations { max: 2, ..granted() };
         reservations.add(block(3), vec![node(4)], 100, Timestamp(40));
         assert_eq!((reservations.counts(), reservations.at(node(4))), ((2, 1), 0));

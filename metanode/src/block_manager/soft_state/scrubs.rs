@@ -1,4 +1,4 @@
-//! Scrubs: which ones operators ordered, and how far each node is with its own.
+//! Scrubs: the ones that operators ordered, and each node's progress.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ pub(crate) struct Scrubs {
     all: Option<Timestamp>,
     /// When an operator last ordered a scrub of one node.
     asked: HashMap<NodeId, Timestamp>,
-    /// How far each node is, as of its last heartbeat.
+    /// The progress of each node, as of its last heartbeat.
     progress: HashMap<NodeId, ScrubProgress>,
 }
 
@@ -23,7 +23,7 @@ impl Scrubs {
         Self { all, asked: asked.into_iter().collect(), progress: HashMap::new() }
     }
 
-    /// An operator ordered a scrub of a node, or of all nodes.
+    /// Records that an operator ordered a scrub of a node, or of all nodes.
     pub(crate) fn ask(&mut self, node: Option<NodeId>, at: Timestamp) {
         match node {
             Some(node) => drop(self.asked.insert(node, at)),
@@ -36,19 +36,19 @@ impl Scrubs {
         self.asked.get(&node).copied().max(self.all)
     }
 
-    /// A node reported how far it is.
+    /// Records the progress that a node reported.
     pub(crate) fn tell(&mut self, node: NodeId, progress: Option<ScrubProgress>) {
         if let Some(progress) = progress {
             self.progress.insert(node, progress);
         }
     }
 
-    /// How far a node is.
+    /// The progress of a node.
     pub(crate) fn progress(&self, node: NodeId) -> Option<&ScrubProgress> {
         self.progress.get(&node)
     }
 
-    /// A node was removed.
+    /// Drops all that is known of a removed node.
     pub(crate) fn forget(&mut self, node: NodeId) {
         self.asked.remove(&node);
         self.progress.remove(&node);

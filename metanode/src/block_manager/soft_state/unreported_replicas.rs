@@ -1,5 +1,5 @@
 //! Young replicas that a block report did not name. The report may be older than the replica; then a heartbeat reports
-//! the replica soon. If none does in time, the replica is missing. A restart loses this: every node sends a new block
+//! the replica soon. If none does in time, the replica is missing. A restart loses them: every node sends a new block
 //! report to the new process.
 
 use std::collections::{BTreeMap, HashMap};
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use cairn_protocol::id::{BlockId, NodeId};
 
-/// Replicas that are remembered, in some 20 MB. Those beyond the limit are left to the node's next report.
+/// Upper limit of replicas that are remembered, in some 20 MB. Replicas beyond it are left to the node's next report.
 const REPLICAS_MAX: usize = 100_000;
 
-/// All of them.
+/// All unreported replicas.
 #[derive(Debug, Default)]
 pub(crate) struct UnreportedReplicas {
     due: HashMap<(NodeId, BlockId), Duration>,
@@ -18,7 +18,8 @@ pub(crate) struct UnreportedReplicas {
 }
 
 impl UnreportedReplicas {
-    /// A report of this incarnation does not name the block. Unless a heartbeat reports it before `due`, it is missing.
+    /// Adds a replica that a report of this incarnation did not name. Unless a heartbeat reports it before `due`, it is
+    /// missing.
     pub(crate) fn add(&mut self, node: NodeId, incarnation: u64, block: BlockId, due: Duration) {
         self.confirm(node, block);
         if self.due.len() >= REPLICAS_MAX {
@@ -29,14 +30,14 @@ impl UnreportedReplicas {
         self.by_due.insert((due, node, block), incarnation);
     }
 
-    /// The node reported that it holds the block, or that it deleted it.
+    /// Records that the node reported the block as stored or deleted.
     pub(crate) fn confirm(&mut self, node: NodeId, block: BlockId) {
         if let Some(due) = self.due.remove(&(node, block)) {
             self.by_due.remove(&(due, node, block));
         }
     }
 
-    /// Removes and returns what is due, by node and reporting incarnation: at most `max` replicas.
+    /// Removes and returns the replicas that are due, by node and reporting incarnation: at most `max`.
     pub(crate) fn take_due(&mut self, now: Duration, max: usize) -> BTreeMap<(NodeId, u64), Vec<BlockId>> {
         let mut taken: BTreeMap<(NodeId, u64), Vec<BlockId>> = BTreeMap::new();
         for _ in 0..max {
@@ -65,7 +66,7 @@ mod tests {
         }
         assert_eq!((unconfirmed.due.len(), unconfirmed.by_due.len()), (REPLICAS_MAX, REPLICAS_MAX));
         assert!(!unconfirmed.due.contains_key(&(node, block(REPLICAS_MAX))));
-        // One that is confirmed makes room for another.
+        // A confirmed replica makes room for another.
         unconfirmed.confirm(node, block(0));
         unconfirmed.add(node, 7, block(REPLICAS_MAX), at(10));
         let due = unconfirmed.take_due(at(10), usize::MAX);
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_confirmed_in_time_is_not_missing_and_the_rest_is() {
+    fn a_replica_that_is_not_confirmed_in_time_is_missing() {
         let mut unconfirmed = UnreportedReplicas::default();
         let (node, at) = (NodeId(Uuid::from_u128(1)), Duration::from_secs);
         let block = |number| BlockId(Uuid::from_u128(number));

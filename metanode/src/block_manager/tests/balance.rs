@@ -18,7 +18,7 @@ async fn status(cluster: &TestCluster) -> BalanceStatus {
     cluster.blocks.balance(BalanceRequest {}).await.unwrap()
 }
 
-/// Four full nodes, and an empty one that came later. Balancing is stopped.
+/// Four full nodes, and an empty one that joined later. Balancing is stopped.
 async fn uneven(config: BlockManagerConfig) -> (TestCluster, Vec<BlockId>) {
     let mut cluster = TestCluster::with(config, 4).await;
     let blocks = cluster.put_many(80, MEBIBYTE).await;
@@ -74,7 +74,7 @@ async fn blocks_move_to_the_empty_node_until_all_are_within_the_threshold_and_ne
     assert_eq!(bytes_moved, moved * MEBIBYTE);
     assert!(bytes_moved <= 2 * before.bytes_to_move, "{bytes_moved} of {}", before.bytes_to_move);
     assert_eq!(events.iter().filter(|event| **event == EventKind::BalanceIdle).count(), 1);
-    // And then it rests.
+    // Then balancing rests.
     cluster.pass(Duration::from_secs(120)).await;
     assert!(cluster.new_events().is_empty());
 }
@@ -95,7 +95,7 @@ async fn what_is_about_to_move_counts_as_moved() {
     assert_eq!(used(4), (bytes, 0));
     let predicted: u64 = (0..5).map(|index| used(index).0).sum();
     assert_eq!(predicted, 240 * MEBIBYTE, "what comes at one goes at another");
-    // The copies have come, the old ones are queued for deletion, and nothing is counted twice.
+    // The copies are made and the old replicas queued for deletion, and nothing is counted twice.
     cluster.beat_all().await;
     cluster.obey(4);
     cluster.beat_all().await;
@@ -112,7 +112,7 @@ async fn a_restart_in_the_middle_of_moves_loses_no_block_and_leaves_none_too_man
     cluster.work().await;
     cluster.beat_all().await;
     cluster.obey(4);
-    // The copies are there, and the metanode that ordered them is not.
+    // The copies are made, but the metanode that ordered them is gone.
     cluster.restart().await;
     assert!(status(&cluster).await.running, "that it runs is in SQL");
     cluster.pass(cluster.config.command_deadline * 2).await;
@@ -142,7 +142,7 @@ async fn balancing_is_throttled_and_its_terms_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn terms_that_make_no_sense_are_refused() {
+async fn invalid_settings_are_refused() {
     let cluster = TestCluster::new(1).await;
     let none = SetBalance::default;
     for refused in [
@@ -156,12 +156,12 @@ async fn terms_that_make_no_sense_are_refused() {
 }
 
 #[tokio::test]
-async fn a_move_whose_copy_fails_leaves_the_old_one() {
+async fn a_move_whose_copy_fails_keeps_the_old_replica() {
     let (mut cluster, blocks) = uneven(BlockManagerConfig::default()).await;
     start(&cluster).await;
     cluster.work().await;
     cluster.beat_all().await;
-    // The target dies with its commands.
+    // The target dies before it carries out its commands.
     assert!(!cluster.nodes[4].commands.is_empty());
     cluster.nodes[4].commands.clear();
     cluster.kill(4).await;
@@ -174,7 +174,7 @@ async fn a_move_whose_copy_fails_leaves_the_old_one() {
 /// A read that failed after a move was planned left the move counted as under way at both nodes. After some such moves no
 /// copy to or from these nodes was ordered any more, until the metanode restarted.
 #[tokio::test]
-async fn a_move_that_could_not_be_looked_at_is_not_under_way() {
+async fn a_move_whose_read_failed_is_not_counted_as_under_way() {
     let (mut cluster, _) = uneven(BlockManagerConfig::default()).await;
     start(&cluster).await;
     store_tests::execute(&cluster.store, "ALTER TABLE deletions RENAME TO deletions_away").await;

@@ -1,4 +1,4 @@
-//! What buckets want of their blocks, set and obeyed.
+//! The settings of buckets for blocks: setting them, and their effect.
 
 use cairn_protocol::admin::{Admin, AdminError, BucketSettings, GetBucketSettings, SetBucketSettings};
 use cairn_protocol::metadata::{AllocateBlocks, MetadataError};
@@ -23,7 +23,7 @@ async fn get(cluster: &TestCluster, bucket: &str) -> Result<BucketSettings, Admi
 }
 
 #[tokio::test]
-async fn what_a_bucket_is_set_to_holds_for_what_is_written_from_then_on() {
+async fn the_settings_of_a_bucket_apply_to_later_writes() {
     let cluster = TestCluster::new(3).await;
     let default = get(&cluster, BUCKET).await.unwrap();
     assert_eq!((default.replication, default.block_size), (None, None));
@@ -35,7 +35,7 @@ async fn what_a_bucket_is_set_to_holds_for_what_is_written_from_then_on() {
     let grant = cluster.grant().await;
     assert_eq!((grant.replication, grant.targets.len(), grant.block_size), (1, 1, MIB));
 
-    // A class that is configured says more than the bucket does.
+    // A configured storage class has precedence over the bucket.
     let storage_class = Some("REDUCED_REDUNDANCY".to_owned());
     let grants = cluster.blocks.allocate(AllocateBlocks { storage_class, ..allocation(1) }).await.unwrap();
     assert_eq!(grants[0].replication, 2);
@@ -45,7 +45,7 @@ async fn what_a_bucket_is_set_to_holds_for_what_is_written_from_then_on() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_and_changes_nothing() {
+async fn invalid_settings_are_refused_and_change_nothing() {
     let cluster = TestCluster::new(3).await;
     let before = set(&cluster, BUCKET, Some(2), Some(64 << 10)).await.unwrap();
     for (replication, block_size) in [
@@ -75,7 +75,7 @@ async fn a_client_that_says_a_block_size_gets_it_and_blocks_grow_from_there() {
     assert_eq!(sizes(None, 0).await, Ok(4 * MIB));
     assert_eq!(sizes(Some(MIB), 0).await, Ok(MIB));
     assert_eq!(sizes(Some(64 << 10), 0).await, Ok(64 << 10));
-    // A thousand blocks of a size, and then twice that.
+    // A thousand blocks of one size, and then blocks of twice that size.
     assert_eq!(sizes(Some(MIB), 1_001 * MIB).await, Ok(2 * MIB));
     for size in [0, (64 << 10) - 1, (256 << 20) + 1] {
         let refused = sizes(Some(size), 0).await;
@@ -89,7 +89,7 @@ async fn what_is_shared_has_as_many_copies_as_the_most_demanding_of_its_owners_w
     let class = Some("REDUCED_REDUNDANCY");
     let (version, blocks) = store.put_as(BUCKET, "two", class, &[10, 20]).await;
     assert_eq!(store.cluster.holders(blocks[0]).await.len(), 2);
-    // A copy of the same class, or of a part of it, changes nothing.
+    // A copy with the same class, or of a part of the object, changes nothing.
     store.copy(version, BUCKET, "same", class).await;
     store.cluster.settle().await;
     assert_eq!(store.cluster.holders(blocks[0]).await.len(), 2);
@@ -100,12 +100,12 @@ async fn what_is_shared_has_as_many_copies_as_the_most_demanding_of_its_owners_w
     for block in &blocks {
         assert_eq!(store.cluster.holders(*block).await.len(), 3);
     }
-    // A copy that wants less takes none away.
+    // A copy with a lower replication lowers nothing.
     store.copy(three, BUCKET, "two again", class).await;
     store.cluster.pass(store.cluster.config.repair_grace).await;
     assert_eq!(store.cluster.holders(blocks[0]).await.len(), 3);
 
-    // A bucket's wish counts like a class.
+    // The bucket's replication counts like that of a class.
     store.make_bucket("four").await;
     set(&store.cluster, "four", Some(4), None).await.unwrap();
     store.copy(version, "four", "copy", None).await;
@@ -121,7 +121,7 @@ async fn a_copied_part_has_the_copies_of_its_uploads_class() {
     let target = store.begin(BUCKET, "u", None).await;
     store.copy_part(&target, version, 12, 20).await;
     store.cluster.pass(store.cluster.config.repair_grace).await;
-    // Only the second block is in it.
+    // The range covers only the second block.
     assert_eq!(store.cluster.holders(blocks[0]).await.len(), 2);
     assert_eq!(store.cluster.holders(blocks[1]).await.len(), 3);
 }

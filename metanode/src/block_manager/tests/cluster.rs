@@ -28,7 +28,7 @@ use crate::store::{Connection, Store, StoreError, buckets};
 pub(super) const BUCKET: &str = "bucket";
 pub(super) const CAPACITY: u64 = 1 << 40;
 
-/// A block manager, the clock, and the nodes.
+/// A block manager, its clock, and the datanodes.
 pub(super) struct TestCluster {
     pub(super) blocks: BlockManager,
     pub(super) store: Store,
@@ -38,41 +38,41 @@ pub(super) struct TestCluster {
     pub(super) config: BlockManagerConfig,
     pub(super) nodes: Vec<TestNode>,
     workers: Vec<Runner>,
-    /// Whether blocks are balanced: most tests want to see only what they are about.
+    /// Whether blocks are balanced. Most tests switch it off, so that moves do not disturb them.
     pub(super) balances: bool,
     seen: u64,
     directory: TempDir,
 }
 
-/// A datanode.
+/// A simulated datanode.
 #[derive(Clone, Debug)]
 pub(super) struct TestNode {
     pub(super) id: NodeId,
     pub(super) zone: Option<String>,
     pub(super) incarnation: u64,
-    /// What it holds.
+    /// Its replicas.
     pub(super) held: BTreeMap<BlockId, ReportedReplica>,
-    /// What it deleted, and can bring back.
+    /// Its trash: deleted replicas that it can restore.
     pub(super) trash: BTreeMap<BlockId, ReportedReplica>,
     /// Commands that it has not carried out yet.
     pub(super) commands: Vec<Command>,
-    /// Whether it answers.
+    /// Whether it is running.
     pub(super) up: bool,
     /// Bytes that its volume may use.
     pub(super) capacity: u64,
-    /// How far its scrubber is.
+    /// The progress of its scrub.
     pub(super) scrub: Option<ScrubProgress>,
-    /// The scrub order of the last answer to a heartbeat.
+    /// The scrub order in the last reply to a heartbeat.
     pub(super) scrub_order: ScrubOrder,
     pub(super) increments: Increments,
-    /// What it cannot delete, and how often it was asked to.
+    /// Replicas that it cannot delete, and how often it was ordered to.
     pub(super) undeletable: BTreeSet<BlockId>,
     pub(super) deletions_refused: usize,
     /// Generations of the database that it has seen.
     pub(super) seen: Vec<Generation>,
 }
 
-/// What a node reports with its next heartbeat.
+/// The changes that it reports with its next heartbeat.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Increments {
     pub(super) changes: Vec<ReplicaChange>,
@@ -95,14 +95,14 @@ pub(super) fn volume(node: NodeId, used: u64) -> VolumeUsage {
 }
 
 impl TestNode {
-    /// Remembers the state of the database as a datanode does.
+    /// Remembers the generation of the database, as a datanode does.
     fn learn(&mut self, lineage: Lineage) {
         let Lineage { latest, sole } = lineage;
         self.seen.retain(|seen| !sole && latest.is_none_or(|latest| seen.opening != latest.opening));
         self.seen.extend(latest);
     }
 
-    /// How full its volume is.
+    /// The usage of its volume.
     pub(super) fn usage(&self) -> VolumeUsage {
         let used = self.held.values().map(|replica| replica.length).sum();
         VolumeUsage {
@@ -127,7 +127,7 @@ async fn open(
 }
 
 impl TestCluster {
-    /// A cluster of so many live nodes, with the default timings.
+    /// A cluster of `nodes` live nodes, with the default timings.
     pub(super) async fn new(nodes: usize) -> Self {
         Self::with(BlockManagerConfig::default(), nodes).await
     }
@@ -164,7 +164,7 @@ impl TestCluster {
         self.store.write(|tx| buckets::insert(tx, BUCKET, "us-east-1", Timestamp(1)).boxed()).await.unwrap();
     }
 
-    /// The metanode ends at once, and starts again on the same database.
+    /// Kills the metanode, and starts it again on the same database.
     pub(super) async fn restart(&mut self) {
         self.store.close().await;
         self.open_again().await;
@@ -176,7 +176,8 @@ impl TestCluster {
         (self.store, self.blocks) = (store, blocks);
     }
 
-    /// The files of the database, as an operator copies them while the metanode runs; without the log if it is forgotten.
+    /// The files of the database, as an operator copies them while the metanode runs; without `with_log` the log is
+    /// forgotten.
     pub(super) fn save(&self, with_log: bool) -> Vec<(PathBuf, Vec<u8>)> {
         let file = |name: &str| self.directory.path().join(name);
         let log = with_log.then(|| file("metanode.db-wal"));
@@ -187,7 +188,7 @@ impl TestCluster {
             .collect()
     }
 
-    /// The metanode ends, and starts on files that were saved. Nodes register with it when they send a heartbeat.
+    /// Stops the metanode, and starts it on saved files. Nodes register with it when they send a heartbeat.
     pub(super) async fn put_back(&mut self, saved: &[(PathBuf, Vec<u8>)]) {
         self.store.close().await;
         for entry in fs::read_dir(self.directory.path()).unwrap() {
@@ -235,7 +236,7 @@ impl TestCluster {
         }
     }
 
-    /// A node registers and reports all that it holds.
+    /// Registers a node, which reports all its replicas.
     pub(super) async fn register(&mut self, index: usize) {
         let registered = self.blocks.register(self.registration(index)).await.unwrap();
         self.nodes[index].incarnation = registered.incarnation;
@@ -245,7 +246,7 @@ impl TestCluster {
         self.report(index).await;
     }
 
-    /// A node reports all that it holds, in one page.
+    /// Sends a report of all replicas of a node, in one page.
     pub(super) async fn report(&mut self, index: usize) {
         let node = &self.nodes[index];
         let (id, incarnation) = (node.id, node.incarnation);
@@ -265,7 +266,7 @@ impl TestCluster {
         }
     }
 
-    /// A heartbeat as the node would send it now.
+    /// The heartbeat that the node would send now.
     pub(super) fn heartbeat_of(&self, index: usize) -> Heartbeat {
         let node = &self.nodes[index];
         let Increments { changes, finished } = node.increments.clone();
@@ -280,7 +281,7 @@ impl TestCluster {
         }
     }
 
-    /// A node sends a heartbeat, and registers again if the answer asks for it.
+    /// Sends a heartbeat of a node, which registers again if the reply asks for it.
     pub(super) async fn beat(&mut self, index: usize) {
         match self.blocks.heartbeat(self.heartbeat_of(index)).await {
             Ok(reply) => {
@@ -319,7 +320,7 @@ impl TestCluster {
         }
     }
 
-    /// A node carries out its commands. A block that it is to copy must be at one of the sources.
+    /// Lets a node carry out its commands. A block that it has to copy must be at one of the sources.
     pub(super) fn obey(&mut self, index: usize) {
         for command in std::mem::take(&mut self.nodes[index].commands) {
             let error = match &command.action {
@@ -376,13 +377,13 @@ impl TestCluster {
         None
     }
 
-    /// Lets every worker do what it has to do now.
+    /// Runs every worker until it has nothing to do now.
     pub(super) async fn work(&mut self) {
         for worker in &mut self.workers {
             if worker.name() == WorkerName::Balance && !self.balances {
                 continue;
             }
-            // More steps than any test has work for.
+            // An upper limit of steps; no test has work for as many.
             let mut steps = 0;
             while worker.step().await.unwrap() == Progress::More {
                 steps += 1;
@@ -391,36 +392,36 @@ impl TestCluster {
         }
     }
 
-    /// A worker does a step.
+    /// Runs one step of a worker.
     pub(super) async fn step(&mut self, name: WorkerName) {
         let worker = self.workers.iter_mut().find(|worker| worker.name() == name).unwrap();
         worker.step().await.unwrap();
     }
 
-    /// A worker does a step, which cannot succeed.
+    /// Runs one step of a worker, which must fail.
     pub(super) async fn step_and_fail(&mut self, name: WorkerName) {
         let worker = self.workers.iter_mut().find(|worker| worker.name() == name).unwrap();
         worker.step().await.unwrap_err();
     }
 
-    /// Workers look again by themselves, as they do at each interval.
+    /// Wakes the workers as their interval does.
     pub(super) async fn work_again(&mut self) {
         for worker in &mut self.workers {
             let mut wait = Box::pin(worker.wait());
             if futures_util::poll!(&mut wait).is_pending() {
                 self.clock.advance(self.config.worker_interval);
-                // Those that rest longer go on resting.
+                // Workers with a longer rest go on resting.
                 let _ = futures_util::poll!(&mut wait);
             }
         }
         self.work().await;
     }
 
-    /// The repair worker rests for as long as it does when there is nothing to do; nodes go on living.
+    /// Lets the repair worker take its longest rest, while nodes send heartbeats.
     pub(super) async fn long_rest(&mut self) {
         let index = self.workers.iter().position(|worker| worker.name() == WorkerName::Repair).unwrap();
         let mut repair = self.workers.swap_remove(index);
-        // Whatever woke it before has its turn first.
+        // Pending wakes are handled first.
         while repair.wait().now_or_never().is_some() {
             repair.step().await.unwrap();
         }
@@ -433,7 +434,7 @@ impl TestCluster {
         self.workers.push(repair);
     }
 
-    /// Heartbeats, work and obedience until nothing more happens.
+    /// Runs heartbeats, workers and commands until nothing more happens.
     pub(super) async fn settle(&mut self) {
         for _ in 0..20 {
             self.work().await;
@@ -464,7 +465,7 @@ impl TestCluster {
         }
     }
 
-    /// Lets time pass in steps of a heartbeat, with the heartbeats of nodes that are up.
+    /// Lets time pass in steps of a heartbeat, with heartbeats of the nodes that are up.
     pub(super) async fn pass(&mut self, duration: Duration) {
         self.beat_for(duration).await;
         self.settle().await;
@@ -481,7 +482,7 @@ impl TestCluster {
         self.nodes[index].up = false;
     }
 
-    /// A node sends nothing until it is dead, and all that follows from that is done.
+    /// Stops a node until it is dead, and runs everything that follows from that.
     pub(super) async fn kill(&mut self, index: usize) {
         self.down(index);
         self.pass(self.config.dead_after + self.config.heartbeat_interval).await;
@@ -526,7 +527,7 @@ impl TestCluster {
             .await
     }
 
-    /// An object of one block, with as many copies as it gets.
+    /// An object of one block, with as many replicas as it gets.
     pub(super) async fn put(&mut self, length: u64) -> (OwnerId, BlockId) {
         let grant = self.grant().await;
         let block = grant.block;
@@ -534,7 +535,7 @@ impl TestCluster {
         (self.commit(vec![extent]).await.unwrap(), block)
     }
 
-    /// So many objects of one block each, old enough to be moved.
+    /// `count` objects of one block each, old enough to be moved.
     pub(super) async fn put_many(&mut self, count: usize, length: u64) -> Vec<BlockId> {
         let mut blocks = Vec::new();
         for _ in 0..count {
@@ -544,7 +545,7 @@ impl TestCluster {
         blocks
     }
 
-    /// An operator wants something else of a node.
+    /// Changes a node's administrative state.
     pub(super) async fn change_admin_state(
         &self,
         index: usize,
@@ -558,7 +559,7 @@ impl TestCluster {
         self.blocks.node_progress(NodeProgressRequest { node: self.nodes[index].id }).await.unwrap()
     }
 
-    /// An operator pauses a worker, or has it go on.
+    /// Pauses or resumes a worker.
     pub(super) async fn pause(&self, worker: WorkerName, paused: bool) {
         let request = SetWorker { worker, paused: Some(paused), rate: None };
         self.blocks.set_worker(request).await.unwrap();
@@ -569,14 +570,14 @@ impl TestCluster {
         all.into_iter().find(|status| status.worker == worker).unwrap()
     }
 
-    /// A node sends nothing until it is dead. The workers do what follows, but no node carries out a command.
+    /// Stops a node until it is dead. The workers run, but no node carries out a command.
     pub(super) async fn die(&mut self, index: usize) {
         self.down(index);
         self.beat_for(self.config.dead_after + self.config.heartbeat_interval).await;
         self.work().await;
     }
 
-    /// Copies that nodes were ordered to make and have not made.
+    /// The number of copies that nodes were ordered to make and have not made.
     pub(super) fn copies_ordered(&self) -> usize {
         let commands = self.nodes.iter().flat_map(|node| &node.commands);
         commands.filter(|command| matches!(command.action, Action::Replicate { .. })).count()
@@ -598,14 +599,14 @@ impl TestCluster {
         self.blocks.locate(&mut reader, &[block]).await.unwrap().pop()
     }
 
-    /// The nodes that are known to hold a block, by index.
+    /// The nodes that have a block according to SQL, by index.
     pub(super) async fn holders(&self, block: BlockId) -> BTreeSet<usize> {
         let location = self.locate(block).await.expect("the block is known");
         let index = |replica: &Replica| self.nodes.iter().position(|node| node.id == replica.node).unwrap();
         location.replicas.iter().map(index).collect()
     }
 
-    /// The nodes that really hold a block, by index.
+    /// The nodes that really have a block, by index.
     pub(super) fn really_at(&self, block: BlockId) -> BTreeSet<usize> {
         (0..self.nodes.len()).filter(|index| self.nodes[*index].held.contains_key(&block)).collect()
     }
@@ -618,13 +619,13 @@ impl TestCluster {
         self.blocks.hold(HoldRequest {}).await.unwrap()
     }
 
-    /// An operator agrees to give up what the database does not know.
+    /// Releases the hold on deletions.
     pub(super) async fn release(&self) {
         let revision = self.hold().await.revision;
         self.blocks.release_hold(ReleaseHold { revision, dry_run: false }).await.unwrap();
     }
 
-    /// What happened since the last call.
+    /// The events since the last call.
     pub(super) fn new_events(&mut self) -> Vec<EventKind> {
         use futures_util::StreamExt;
         let mut events = Box::pin(self.events.subscribe_after(self.seen));
@@ -636,17 +637,17 @@ impl TestCluster {
         kinds
     }
 
-    /// All that SQL knows of a block's copies is lost.
+    /// Deletes all rows of a block's replicas.
     pub(super) async fn damage(&self, block: BlockId) {
         crate::store::tests::forget_replicas(&self.store, block).await;
     }
 
-    /// The extents that refer to a block are lost.
+    /// Deletes the extents that refer to a block.
     pub(super) async fn drop_extent(&self, block: BlockId) {
         crate::store::tests::forget_extents(&self.store, block).await;
     }
 
-    /// The promises of the tables are kept. (Owners of these tests are neither versions nor parts.)
+    /// Checks the invariants of the tables. (Owners in these tests are neither versions nor parts.)
     pub(super) async fn verify(&self) {
         let mut broken = self.store.verify_invariants().await.unwrap();
         broken.retain(|promise| !promise.contains("extents belong to a version, a part, or garbage"));

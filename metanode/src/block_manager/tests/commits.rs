@@ -1,4 +1,4 @@
-//! A commit and the deletion of what it commits: whichever comes first decides, whatever the clocks do.
+//! A commit and the deletion of the same block: whichever comes first decides, whatever the clocks show.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use cairn_protocol::metadata::*;
 use super::super::BlockManagerConfig;
 use super::cluster::TestCluster;
 
-/// More than a lease and its slack, by a second.
+/// A second more than a lease and its slack.
 const ELEVEN_MINUTES_MS: i64 = (11 * 60 + 1) * 1_000;
 
 /// Whether a commit or a renewal was refused because of this block.
@@ -21,8 +21,8 @@ async fn seconds(cluster: &mut TestCluster, seconds: u64) {
     cluster.pass(Duration::from_secs(seconds)).await;
 }
 
-/// The wall clock was 11 minutes ahead for a moment. Blocks in flight were queued for deletion; the clock was
-/// corrected, the commit succeeded, and then the replicas vanished.
+/// The wall clock was 11 minutes ahead for a moment. Blocks in flight were queued for deletion. After the clock was
+/// corrected the commit succeeded, and then the replicas were deleted.
 #[tokio::test]
 async fn a_wall_clock_that_is_ahead_for_a_moment_takes_no_block_in_flight() {
     let mut cluster = TestCluster::new(3).await;
@@ -31,7 +31,7 @@ async fn a_wall_clock_that_is_ahead_for_a_moment_takes_no_block_in_flight() {
     let extent = cluster.store_block(grant, 10);
     cluster.beat_all().await;
     cluster.clock.set_wall(ELEVEN_MINUTES_MS);
-    // Workers look, and a node reports all that it has.
+    // Workers run, and a node reports all its replicas.
     cluster.work().await;
     cluster.report(0).await;
     cluster.settle().await;
@@ -42,9 +42,9 @@ async fn a_wall_clock_that_is_ahead_for_a_moment_takes_no_block_in_flight() {
     cluster.verify().await;
 }
 
-/// The same with a machine whose clock is wrong when it starts.
+/// The same happened on a machine whose clock was wrong when the metanode started.
 #[tokio::test]
-async fn a_start_with_a_wall_clock_that_is_ahead_takes_no_block_in_flight() {
+async fn a_start_with_a_wall_clock_that_is_ahead_deletes_no_block_in_flight() {
     let mut cluster = TestCluster::new(3).await;
     let grant = cluster.grant().await;
     let block = grant.block;
@@ -59,8 +59,8 @@ async fn a_start_with_a_wall_clock_that_is_ahead_takes_no_block_in_flight() {
     assert_eq!(cluster.really_at(block).len(), 3);
 }
 
-/// The wall clock was ahead when a block was granted, and corrected then: the block of a dead gateway stayed for as long as
-/// the clock had been wrong.
+/// The wall clock was ahead when a block was granted, and was corrected then. The block of a gateway that died stayed
+/// for as long as the clock had been ahead.
 #[tokio::test]
 async fn a_wall_clock_that_is_set_back_keeps_no_block_for_longer_than_its_lease() {
     let mut cluster = TestCluster::new(3).await;
@@ -75,10 +75,10 @@ async fn a_wall_clock_that_is_set_back_keeps_no_block_for_longer_than_its_lease(
     assert!(cluster.really_at(block).is_empty());
 }
 
-/// Ids of an older version may be of a wall clock that was ahead; and a database that was put back knows an older time than
+/// Ids of an older version may come from a wall clock that was ahead, and a restored database has an older time than
 /// the ids of blocks that were written since.
 #[tokio::test]
-async fn a_block_whose_id_is_of_a_time_to_come_goes_a_lease_after_it_was_found() {
+async fn a_block_with_an_id_in_the_future_is_deleted_a_lease_after_it_was_found() {
     let mut cluster = TestCluster::new(1).await;
     let ahead = cluster.env.steady(cluster.env.now().after(Duration::from_secs(1_000_000)));
     let block = BlockId(ahead.uuid_v7());
@@ -107,9 +107,9 @@ async fn a_wall_clock_that_is_ahead_for_a_moment_ends_no_grace_period() {
     assert!(cluster.really_at(block).is_empty());
 }
 
-/// And what was deleted while it was ahead stayed for as long as it had been wrong.
+/// Objects that were deleted while the wall clock was ahead stayed for as long as it had been ahead.
 #[tokio::test]
-async fn what_was_retired_while_the_wall_clock_was_ahead_does_not_stay_for_ever() {
+async fn objects_deleted_while_the_wall_clock_was_ahead_do_not_stay_for_ever() {
     let mut cluster = TestCluster::new(3).await;
     let (owner, block) = cluster.put(10).await;
     cluster.clock.set_wall(1_000_000 * ELEVEN_MINUTES_MS);
@@ -121,7 +121,7 @@ async fn what_was_retired_while_the_wall_clock_was_ahead_does_not_stay_for_ever(
     cluster.verify().await;
 }
 
-/// A commit was repeated after its version had been collected: with a grace period shorter than the lease, it made an
+/// A commit was repeated after its version was swept, because the grace period was shorter than the lease. It made an
 /// object of replicas that were being deleted.
 #[tokio::test]
 async fn a_commit_that_is_repeated_after_its_object_was_collected_is_refused() {
@@ -141,8 +141,8 @@ async fn a_commit_that_is_repeated_after_its_object_was_collected_is_refused() {
 
 const DAY_MS: i64 = 86_400_000;
 
-/// What was ordered before a wall clock was set back was waited for until the clock had caught up: for as long as it had been
-/// wrong the node deleted nothing.
+/// The deadline of a command was compared with the wall clock. After the clock was set back, the node got no further
+/// deletions until the clock had caught up.
 #[tokio::test]
 async fn a_wall_clock_that_is_set_back_holds_up_no_deletion() {
     let (mut cluster, block) = TestCluster::with_a_deletion_ordered().await;
@@ -156,7 +156,7 @@ async fn a_wall_clock_that_is_set_back_holds_up_no_deletion() {
     assert!(cluster.really_at(block).is_empty());
 }
 
-/// And no copy was planned again.
+/// For the same reason no copy was planned again.
 #[tokio::test]
 async fn a_wall_clock_that_is_set_back_holds_up_no_copy() {
     let mut cluster = TestCluster::new(4).await;
@@ -175,7 +175,7 @@ async fn a_wall_clock_that_is_set_back_holds_up_no_copy() {
     assert_eq!(really.len(), 3);
 }
 
-/// The grants that were given before a start with a shorter lease are valid for longer than those given after it.
+/// Grants that were given before a start with a shorter lease are valid for longer than those given after it.
 #[tokio::test]
 async fn a_shorter_lease_does_not_hold_for_grants_that_were_given_before() {
     let mut cluster = TestCluster::new(3).await;
@@ -190,15 +190,16 @@ async fn a_shorter_lease_does_not_hold_for_grants_that_were_given_before() {
     cluster.commit(vec![extent]).await.unwrap();
 }
 
-/// What was abandoned cannot be committed, however long its grant is valid; and the mark of that goes when no grant can be.
+/// An abandoned block cannot be committed, however long its grant is valid. Its mark is removed when no grant of it can
+/// be valid.
 #[tokio::test]
-async fn what_was_abandoned_cannot_be_committed_and_leaves_no_mark_for_ever() {
+async fn an_abandoned_block_cannot_be_committed_and_its_mark_ends() {
     let mut cluster = TestCluster::new(3).await;
     let grant = cluster.grant().await;
     let block = grant.block;
     let extent = cluster.store_block(grant, 10);
     seconds(&mut cluster, 3).await;
-    // A version that kept no time does not know what lease the earlier process gave.
+    // A database of a version without cluster time does not say which lease the earlier process gave.
     crate::store::tests::execute(&cluster.store, "DELETE FROM settings WHERE name = 'clock'").await;
     cluster.config.lease = Duration::from_secs(60);
     cluster.restart().await;
@@ -223,8 +224,8 @@ async fn a_block_with_a_deletion_in_the_queue_is_not_committed() {
     assert!(is_lost(&cluster.commit(vec![extent]).await, block));
 }
 
-/// An operator removed nodes, or they died, between the acknowledgement of a block and its commit: the commit listed
-/// copies that were gone.
+/// Nodes were removed or died between the acknowledgement of a block and its commit. The commit listed their replicas,
+/// which were gone.
 #[tokio::test]
 async fn a_commit_needs_min_replicas_nodes_that_are_alive() {
     let mut cluster = TestCluster::new(5).await;
@@ -260,10 +261,10 @@ async fn a_commit_does_not_list_a_node_that_was_removed() {
     assert_eq!(cluster.holders(block).await.len(), 3, "it is repaired");
 }
 
-/// Blocks of an upload that takes long are old when they are committed. A page of a report that was made before, and came
-/// after that, took their copies off the list: with one copy, the fresh object could not be read.
+/// The blocks of a long upload are old when they are committed. A page of a report that was read before the commit, and
+/// arrived after it, removed their replicas from SQL. With one replica, the new object could not be read.
 #[tokio::test]
-async fn a_report_on_its_way_takes_nothing_off_the_list_that_was_just_committed() {
+async fn an_old_report_removes_no_replica_that_was_just_committed() {
     let mut cluster = TestCluster::new(1).await;
     let grant = cluster.grant().await;
     let block = grant.block;
@@ -276,7 +277,7 @@ async fn a_report_on_its_way_takes_nothing_off_the_list_that_was_just_committed(
     cluster.blocks.report_blocks(page.clone()).await.unwrap();
     assert_eq!(cluster.holders(block).await, [0].into());
     cluster.report(0).await;
-    // What a node really lost is noticed.
+    // A real loss is noticed.
     cluster.pass(cluster.config.report_age * 2).await;
     cluster.blocks.report_blocks(page).await.unwrap();
     assert!(cluster.holders(block).await.is_empty());

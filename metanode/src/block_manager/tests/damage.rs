@@ -1,19 +1,19 @@
-//! Extents that are damaged in the database: what is made from them is refused, so that a damage never becomes
-//! another object's.
+//! Extents that are damaged in the database. Copies and completions of them are refused, so that damage never spreads
+//! to another object.
 
 use cairn_protocol::id::{PartId, VersionId};
 use cairn_protocol::metadata::*;
 
 use super::support::{FIRST, TestStore};
 
-/// What can be wrong with the extents of an object of three blocks of ten bytes.
+/// The ways in which the extents of an object of three blocks of ten bytes can be damaged.
 const DAMAGES: [&str; 7] = [
     // A hole in the middle, and one at the end.
     "DELETE FROM extents WHERE object_offset = 10",
     "DELETE FROM extents WHERE object_offset = 20",
     // Too few bytes.
     "UPDATE extents SET length = 5 WHERE object_offset = 10",
-    // An overlap and a hole, as many bytes in all.
+    // An overlap and a hole, with the right sum of bytes.
     "UPDATE extents SET object_offset = object_offset - 2 WHERE object_offset = 10",
     // Beyond the end of a block.
     "UPDATE extents SET block_offset = 1 WHERE object_offset = 10",
@@ -56,8 +56,8 @@ async fn look_up(
     store.namespace.lookup_object(LookupObject { bucket, key, version: None, range, extents_max }).await
 }
 
-/// CopyObject did not look how many bytes it had copied of the source's extents: the copy said that it had 30, and
-/// had 20.
+/// CopyObject did not check how many bytes of the source's extents it had copied. The copy claimed to have 30 bytes,
+/// and had 20.
 #[tokio::test]
 async fn a_damaged_object_is_not_copied() {
     for damage in DAMAGES {
@@ -119,7 +119,7 @@ async fn a_damaged_part_becomes_no_object() {
     }
 }
 
-/// A reader was given the extents that there were, and broke off where one was missing.
+/// A reader received the extents that there were, and its read broke off where one was missing.
 #[tokio::test]
 async fn a_damaged_range_is_not_located_and_a_sound_one_is() {
     for damage in DAMAGES {

@@ -33,7 +33,7 @@ async fn totals(store: &TestStore) -> FsckTotals {
     }
 }
 
-/// Deleting a bucket with 10⁵ uploads retired them all in one transaction, and all other writes waited for seconds.
+/// Deleting a bucket with 10⁵ uploads aborted all of them in one transaction, and every other write waited for seconds.
 #[tokio::test]
 async fn the_uploads_of_a_deleted_bucket_are_gone_at_once_and_given_up_in_small_steps() {
     let mut store = TestStore::new(3).await;
@@ -49,7 +49,7 @@ async fn the_uploads_of_a_deleted_bucket_are_gone_at_once_and_given_up_in_small_
     store.remove_bucket(BUCKET).await;
     let gone = store.namespace.get_upload(first.clone()).await;
     assert_eq!(gone.err(), Some(MetadataError::NoSuchBucket { bucket: BUCKET.to_owned() }));
-    // The name is free, and a bucket that takes it has nothing of the other.
+    // The name is free, and a new bucket of that name has nothing of the old one.
     store.make_bucket(BUCKET).await;
     assert_eq!(store.namespace.get_upload(first).await.err(), Some(MetadataError::NoSuchUpload));
     assert_eq!(uploads_in(&store, BUCKET).await, 0);
@@ -60,7 +60,7 @@ async fn the_uploads_of_a_deleted_bucket_are_gone_at_once_and_given_up_in_small_
     store.cluster.step(WorkerName::Uploads).await;
     assert_eq!(aborted(&mut store), 500, "a step, and no more");
     store.cluster.verify().await;
-    // A restart in the middle ends nothing.
+    // A restart in the middle does not stop the work.
     store.restart().await;
     store.cluster.work().await;
     assert_eq!(aborted(&mut store), 201);
@@ -72,7 +72,7 @@ async fn the_uploads_of_a_deleted_bucket_are_gone_at_once_and_given_up_in_small_
 }
 
 #[tokio::test]
-async fn an_upload_of_many_parts_goes_in_several_steps_and_is_told_once() {
+async fn an_upload_of_many_parts_is_aborted_in_several_steps_with_one_event() {
     let mut store = TestStore::new(1).await;
     store.make_bucket(BUCKET).await;
     let target = store.begin(BUCKET, "a", None).await;

@@ -1,4 +1,4 @@
-//! A drained node holds nothing, and no block was under-replicated on the way.
+//! A drained node has no replica, and no block was under-replicated on the way.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn drained(cluster: &mut TestCluster, index: usize) -> usize {
 }
 
 #[tokio::test]
-async fn what_a_draining_node_holds_is_moved_away_and_never_below_the_factor() {
+async fn the_blocks_of_a_draining_node_move_away_and_never_fall_below_their_replication() {
     let mut cluster = TestCluster::new(4).await;
     let blocks = cluster.put_many(40, 10).await;
     let held = cluster.nodes[0].held.len() as u64;
@@ -63,8 +63,8 @@ async fn a_restart_in_the_middle_does_not_end_a_drain() {
     cluster.beat_all().await;
     cluster.restart().await;
     assert_eq!(cluster.progress(0).await.admin_state, AdminState::Draining);
-    // Copies that had been ordered are planned again when their deadline has passed; and grants that were given before
-    // are forgotten, so that a lease's time is waited for.
+    // Copies that were ordered before the restart are planned again when their deadline has passed. Grants of the
+    // earlier process are unknown, so the drain waits for the length of a lease.
     cluster.pass(cluster.config.command_deadline * 2).await;
     cluster.pass(cluster.config.lease).await;
     assert!(cluster.progress(0).await.drained);
@@ -130,13 +130,13 @@ async fn draining_nodes_take_turns() {
     cluster.change_admin_state(0, AdminStateChange::Drain).await;
     cluster.change_admin_state(1, AdminStateChange::Drain).await;
     cluster.work().await;
-    // Each is at the limit of what may be under way at once, and neither waits for the other.
+    // Each node has as many copies under way as it may, and neither waits for the other.
     for index in [0, 1] {
         assert!(cluster.progress(index).await.in_flight > 0, "{index}");
     }
 }
 
-/// A node was drained as soon as it held nothing that was committed: an upload then committed blocks on a node that had
+/// A node counted as drained as soon as it had no committed block. An upload then committed blocks on a node that had
 /// been switched off.
 #[tokio::test]
 async fn a_node_is_drained_when_no_upload_can_commit_to_it_any_more() {

@@ -45,13 +45,13 @@ async fn a_node_that_stores_something_is_not_failing_any_more() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_reaches_nobody_does_not_stop_the_cluster() {
+async fn a_gateway_that_reaches_no_node_does_not_stop_the_cluster() {
     let mut cluster = TestCluster::new(3).await;
     for index in 0..3 {
         unreachable(&cluster, index, 3).await;
     }
     assert_eq!(cluster.grant().await.targets.len(), 3);
-    // Two can be reached again: now only the third one fails.
+    // Two nodes can be reached again, so only the third one fails.
     let grant = cluster.grant().await;
     let heard: Vec<_> = cluster.nodes[1..].iter().map(|node| node.id).collect();
     cluster.store_block_on(grant, 10, &heard);

@@ -1,4 +1,4 @@
-//! The check of everything, against damage made by hand.
+//! fsck, on damage that the tests make.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::store::{fsck as stored, tests as store_tests};
 
 const OTHER: &str = "other";
 
-/// All pages together.
+/// The sums over all pages.
 #[derive(Debug, Default, PartialEq)]
 struct Whole {
     buckets: BTreeMap<String, BucketHealth>,
@@ -36,7 +36,7 @@ impl Whole {
         self.problems.extend(page.problems);
     }
 
-    /// What is wrong, each once, whatever pages it was on.
+    /// The problems, each once, whichever pages they were on.
     fn kinds(&self) -> BTreeSet<(ProblemKind, BlockId)> {
         self.problems.iter().map(|problem| (problem.kind, problem.block)).collect()
     }
@@ -45,7 +45,7 @@ impl Whole {
 async fn whole(store: &TestStore, bucket: Option<&str>, rows: u32) -> Whole {
     let mut whole = Whole::default();
     let (mut request, mut progress) = (check(bucket), 0);
-    // Far more pages than any walk of these tests has.
+    // An upper limit of pages; no walk of these tests has as many.
     for _ in 0..20_000 {
         let page = page_of(&store.cluster.blocks.inner, request.clone(), rows).await.unwrap();
         assert!((progress..=1_000).contains(&page.progress_permille), "{progress} {request:?}");
@@ -59,7 +59,7 @@ async fn whole(store: &TestStore, bucket: Option<&str>, rows: u32) -> Whole {
     panic!("the walk does not end: {request:?}");
 }
 
-/// Time enough for every pipeline to have ended.
+/// Lets enough time pass for every pipeline to have ended.
 fn age(store: &TestStore) {
     store.cluster.clock.advance(store.cluster.config.repair_grace * 2);
 }
@@ -154,7 +154,7 @@ async fn each_kind_of_damage_is_found_in_its_bucket_and_nowhere_else() {
         (BrokenObject, nil),
         (Missing, blocks[7]),
         (Orphaned, orphan),
-        // Its replicas are left.
+        // The block's replicas are still there.
         (Orphaned, blocks[5]),
     ]);
     assert_eq!(found.kinds(), expected);
@@ -164,7 +164,7 @@ async fn each_kind_of_damage_is_found_in_its_bucket_and_nowhere_else() {
     let totals = FsckTotals {
         orphaned_blocks: 1,
         wrong_references: 1,
-        // That of the unknown node, and those of the block without a row.
+        // The replica of the unknown node, and those of the block without a row.
         orphaned_replicas: 4,
         ..FsckTotals::default()
     };
@@ -194,7 +194,7 @@ async fn each_kind_of_damage_is_found_in_its_bucket_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn wherever_pages_end_they_tell_the_same() {
+async fn the_problems_found_do_not_depend_on_the_size_of_pages() {
     let (mut store, _) = damaged().await;
     store.put(FIRST, "long", &[1; 9]).await;
     let upload = store.begin(OTHER, "u", None).await;
@@ -306,7 +306,7 @@ async fn a_dead_node_makes_its_blocks_lack_copies_and_the_last_ones_missing() {
 }
 
 #[tokio::test]
-async fn what_is_mended_is_queued_counted_and_forgotten_and_no_data_goes() {
+async fn repairs_queue_recount_and_forget_and_delete_no_data() {
     let (store, blocks) = damaged().await;
     let before = whole(&store, None, 1_000).await;
     let request = FsckRequest { repair: true, ..check(None) };
@@ -326,7 +326,7 @@ async fn what_is_mended_is_queued_counted_and_forgotten_and_no_data_goes() {
     drop(reader);
     let found = whole(&store, None, 1_000).await;
     assert_eq!(found.totals.wrong_references, 0);
-    // The replica of the unknown node is forgotten; nothing else is.
+    // Only the replica of the unknown node is removed from SQL.
     assert_eq!(found.totals.orphaned_replicas, before.totals.orphaned_replicas - 1);
     assert_eq!(found.totals.orphaned_blocks, 1);
     assert_eq!(found.totals.deletions_queued, 0);
@@ -359,12 +359,12 @@ async fn a_cursor_that_fsck_did_not_hand_out_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_overwritten_deleted_or_made_between_two_pages_is_no_problem() {
+async fn changes_between_two_pages_are_no_problems() {
     let mut store = TestStore::new(1).await;
     for key in ["a", "b"] {
         store.put(FIRST, key, &[3, 4, 5]).await;
     }
-    // The first page ends in the middle of "a", whatever is done to it then.
+    // The first page ends in the middle of "a", which then changes.
     for change in 0..4 {
         let inner = store.cluster.blocks.inner.clone();
         let mut page = page_of(&inner, check(None), 2).await.unwrap();
@@ -381,7 +381,7 @@ async fn what_is_overwritten_deleted_or_made_between_two_pages_is_no_problem() {
         assert_eq!(page.problems, [], "change {change}");
         store.put(FIRST, "a", &[3, 4, 5]).await;
     }
-    // The bucket goes while its uploads are looked at.
+    // The bucket is deleted while its uploads are checked.
     let upload = store.begin(FIRST, "u", None).await;
     store.put_part(&upload, 1, &[1, 1, 1]).await;
     for key in ["a", "b"] {
@@ -401,8 +401,8 @@ async fn what_is_overwritten_deleted_or_made_between_two_pages_is_no_problem() {
     }
 }
 
-/// Whatever is done, and wherever pages end meanwhile, what the check says of the tables agrees with the
-/// tables' invariants; and once something is broken by hand, both find it.
+/// After any operations between pages, fsck finds as little wrong with the tables as the check of their invariants.
+/// When something is damaged by hand, both find it.
 #[tokio::test]
 async fn in_any_history_the_check_agrees_with_the_invariants() {
     for seed in 0..6 {
@@ -460,7 +460,7 @@ async fn in_any_history_the_check_agrees_with_the_invariants() {
     }
 }
 
-/// A page costs what is on it, wherever it is: here as steps of SQLite's machine.
+/// A page costs as much as its rows, wherever it is. The cost is counted in steps of SQLite's virtual machine.
 #[tokio::test]
 async fn a_page_of_a_hundred_thousand_objects_costs_its_rows() {
     let store = TestStore::new(1).await;
@@ -510,17 +510,17 @@ async fn a_page_of_a_hundred_thousand_objects_costs_its_rows() {
     assert_eq!(found.buckets[FIRST].objects, 100_000);
 }
 
-/// What was overwritten counted as garbage as soon as it was, while readers still read it: that its blocks were lost was
-/// told by nobody.
+/// An overwritten version counted as garbage at once, while clients still read it. When its blocks were lost, fsck did
+/// not report it.
 #[tokio::test]
-async fn versions_that_may_still_be_read_are_looked_at_on_pages_of_any_size() {
+async fn versions_that_may_still_be_read_are_checked_on_pages_of_any_size() {
     let mut store = TestStore::new(3).await;
     store.make_bucket(OTHER).await;
     let (_, lost) = store.put(FIRST, "overwritten", &[10, 20, 30]).await;
     let (_, gap) = store.put(OTHER, "deleted", &[10, 20]).await;
     let upload = store.begin(FIRST, "u", None).await;
     store.put_part(&upload, 1, &[5]).await;
-    // A part that was replaced is garbage too, and cannot be read.
+    // A part that was replaced is garbage too, but no request reads it.
     store.put_part(&upload, 1, &[6]).await;
     store.put(FIRST, "overwritten", &[1]).await;
     store.delete(OTHER, "deleted").await;
@@ -552,7 +552,7 @@ async fn versions_that_may_still_be_read_are_looked_at_on_pages_of_any_size() {
         assert_eq!(whole(&store, None, rows).await.kinds(), kinds.into(), "{rows}");
     }
 
-    // When the first extent is dropped, the version is no longer read by anyone.
+    // When the first extent is removed, no request can read the version any more.
     store.cluster.clock.advance(store.cluster.config.garbage_grace * 2);
     store.cluster.beat_all().await;
     store.cluster.step(cairn_protocol::admin::WorkerName::Garbage).await;

@@ -1,4 +1,4 @@
-//! Deleted objects stay readable for the grace period; then their blocks leave the disks.
+//! Deleted objects stay readable for the grace period; then their blocks are deleted from the disks.
 
 use std::time::Duration;
 
@@ -90,14 +90,14 @@ async fn a_node_that_was_down_deletes_when_it_comes_back() {
 }
 
 #[tokio::test]
-async fn what_is_to_be_deleted_and_is_gone_already_is_done() {
+async fn a_deletion_whose_replica_is_gone_already_is_done() {
     let mut cluster = TestCluster::new(3).await;
     let (owner, block) = cluster.put(10).await;
     cluster.settle().await;
     cluster.kill(0).await;
     cluster.give_up(owner).await;
     cluster.pass(cluster.config.garbage_grace + Duration::from_secs(30)).await;
-    // It comes back with an empty disk.
+    // The node comes back with an empty disk.
     cluster.nodes[0].held.remove(&block);
     cluster.register(0).await;
     assert_eq!(cluster.status().await.deletions_queued, 0);
@@ -117,7 +117,7 @@ async fn a_deletion_that_is_not_confirmed_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_deleted_does_not_hold_up_what_can() {
+async fn a_replica_that_cannot_be_deleted_does_not_hold_up_others() {
     let config = BlockManagerConfig { delete_batch: 2, ..BlockManagerConfig::default() };
     let mut cluster = TestCluster::with(config, 1).await;
     let mut blocks = Vec::new();
@@ -127,7 +127,7 @@ async fn what_cannot_be_deleted_does_not_hold_up_what_can() {
         blocks.push(block);
     }
     blocks.sort();
-    // The first ones are on a volume that has failed.
+    // The first replicas are on a volume that has failed.
     cluster.nodes[0].undeletable.extend(&blocks[..3]);
     cluster.pass(cluster.config.garbage_grace + Duration::from_secs(30)).await;
     assert_eq!(cluster.nodes[0].held.keys().copied().collect::<Vec<_>>(), blocks[..3]);
@@ -161,7 +161,7 @@ async fn a_version_that_is_still_being_read_is_kept_over_a_restart_and_goes_a_gr
     store.cluster.verify().await;
 }
 
-/// So many owners that were retired at this time, each with so many extents of a block of its own.
+/// Adds `owners` owners to the garbage, retired at `at`, each with `extents` extents that have a block of their own.
 async fn retire_many(store: &Store, owners: u32, extents: u32, at: Timestamp) {
     store
         .write(move |tx| Box::pin(async move { store_tests::retire_many(tx, owners, extents, at).await }))
@@ -173,7 +173,7 @@ async fn garbage_left(cluster: &TestCluster) -> u64 {
     fsck::count_garbage(&mut cluster.store.read().await.unwrap(), None, 1_000_000).await.unwrap().0
 }
 
-/// At 64 owners a transaction, steady overwrites of small objects made more garbage than was collected, and the disks
+/// At 64 owners a transaction, steady overwrites of small objects made more garbage than was removed, and the disks
 /// filled up.
 #[tokio::test]
 async fn overwrites_that_never_end_do_not_outrun_the_collection() {
@@ -192,7 +192,7 @@ async fn overwrites_that_never_end_do_not_outrun_the_collection() {
     cluster.verify().await;
 }
 
-/// Copies of large objects cost a writer less than their end does.
+/// Copying a large object costs the writer less than removing the copy does.
 #[tokio::test]
 async fn steps_grow_until_the_garbage_shrinks() {
     let mut cluster = TestCluster::new(1).await;
@@ -230,8 +230,8 @@ async fn objects_without_bytes_go_by_hundreds_and_an_object_of_many_blocks_does_
     cluster.verify().await;
 }
 
-/// A count that was too low dropped a block with its last counted reference, although another object still referred to
-/// it.
+/// A reference count that was too low dropped a block with its last counted reference, although another object still
+/// referred to it.
 #[tokio::test]
 async fn a_block_whose_references_are_miscounted_stays_while_an_object_refers_to_it() {
     let mut store = TestStore::new(3).await;

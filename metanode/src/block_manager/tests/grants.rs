@@ -1,4 +1,4 @@
-//! Grants: which nodes they name, how long their leases hold, and what a commit under them is checked for.
+//! Grants: which nodes they name, how long their leases last, and what a commit under them is checked for.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -111,7 +111,7 @@ async fn a_grant_given_before_a_restart_can_be_committed_after_it() {
 }
 
 #[tokio::test]
-async fn what_was_stored_under_a_grant_that_is_given_back_is_deleted_at_once() {
+async fn blocks_under_a_grant_that_is_given_back_are_deleted_at_once() {
     let mut cluster = TestCluster::new(3).await;
     let grant = cluster.grant().await;
     let block = grant.block;
@@ -149,7 +149,7 @@ async fn a_block_that_was_committed_is_kept_when_its_grant_is_given_back() {
 }
 
 #[tokio::test]
-async fn what_a_dead_gateway_stored_is_deleted_after_its_lease_and_not_before() {
+async fn the_blocks_of_a_dead_gateway_are_deleted_after_its_lease_and_not_before() {
     let mut cluster = TestCluster::new(3).await;
     let grant = cluster.grant().await;
     let block = grant.block;
@@ -162,7 +162,7 @@ async fn what_a_dead_gateway_stored_is_deleted_after_its_lease_and_not_before() 
 }
 
 #[tokio::test]
-async fn a_restart_does_not_forget_what_a_dead_gateway_stored() {
+async fn the_blocks_of_a_dead_gateway_are_deleted_after_a_restart_too() {
     let mut cluster = TestCluster::new(3).await;
     let grant = cluster.grant().await;
     let block = grant.block;
@@ -210,7 +210,7 @@ async fn granted_space_counts_as_used_until_the_lease_ends() {
     let mut beat = cluster.heartbeat_of(0);
     beat.volumes = vec![tight];
     cluster.blocks.heartbeat(beat.clone()).await.unwrap();
-    // Room for two blocks of 8 MiB, and no third.
+    // There is space for two blocks of 8 MiB, and not for a third.
     cluster.grants(2).await;
     let refused = cluster.blocks.allocate(allocation(1)).await;
     assert!(matches!(refused, Err(MetadataError::NotEnoughNodes { .. })));
@@ -222,8 +222,8 @@ async fn granted_space_counts_as_used_until_the_lease_ends() {
     cluster.grants(2).await;
 }
 
-/// Three thousand slow uploads reserved 120 GB for blocks that they had not sent, and other clients got the error that no
-/// datanode had space.
+/// Three thousand slow uploads reserved 120 GB for blocks that they had not sent, and other clients got the error that
+/// no datanode had space.
 #[tokio::test]
 async fn no_more_space_is_set_aside_than_the_client_expects_to_use() {
     let cluster = TestCluster::new(1).await;
@@ -236,11 +236,11 @@ async fn no_more_space_is_set_aside_than_the_client_expects_to_use() {
         let grants = cluster.blocks.allocate(expecting(1 << 20)).await.unwrap();
         assert_eq!(grants[0].block_size, 8 << 20, "what is expected is no limit");
     }
-    // Half of the space is left: for one whole block, and no second one.
+    // Half of the space is left: enough for one whole block, but not for two.
     cluster.grants(1).await;
     let refused = cluster.blocks.allocate(allocation(1)).await;
     assert!(matches!(refused, Err(MetadataError::NotEnoughNodes { .. })));
-    // A block is never expected to be longer than it may be.
+    // A block is never expected to be longer than its largest length.
     let refused = cluster.blocks.allocate(expecting(u64::MAX)).await;
     assert!(matches!(refused, Err(MetadataError::NotEnoughNodes { .. })));
     cluster.blocks.allocate(expecting(0)).await.unwrap();
@@ -282,19 +282,19 @@ async fn when_too_few_nodes_can_take_a_block_the_error_says_how_many_and_why() {
     for why in ["1 draining", "1 in maintenance", "1 full", "1 stale"] {
         assert!(reason.contains(why), "{reason}");
     }
-    // Nothing is reserved for what was refused.
+    // A refused request reserves nothing.
     let used = cluster.status().await.nodes.iter().map(|node| node.predicted_used).sum::<u64>();
     assert_eq!(used, 0);
 }
 
-/// A node loses all that it holds, registers, and reports.
+/// A node loses all its replicas, registers, and reports.
 async fn lose_all(cluster: &mut TestCluster, index: usize) {
     cluster.nodes[index].held.clear();
     cluster.register(index).await;
 }
 
-// A block was stored on a node, which then restarted without that disk and reported. The commit came after that and listed
-// the node for good; where one copy was enough, an acknowledged write had none.
+// A block was stored on a node, which then restarted without that disk and reported. The commit came after the report
+// and listed the node for good. Where one replica was enough, an acknowledged write had none.
 #[tokio::test]
 async fn a_node_that_lost_a_block_before_its_commit_is_not_listed() {
     let mut cluster = TestCluster::new(3).await;
@@ -347,7 +347,7 @@ async fn a_commit_waits_for_the_reports_of_nodes_that_registered_anew() {
     cluster.commit(vec![extent]).await.unwrap();
 }
 
-// The disk failed after the node had acknowledged the block, and the node said so before the commit.
+// The disk failed after the node had acknowledged the block, and the node reported that before the commit.
 #[tokio::test]
 async fn a_node_that_reported_the_loss_of_the_block_is_not_listed() {
     let mut cluster = TestCluster::new(3).await;
@@ -363,7 +363,7 @@ async fn a_node_that_reported_the_loss_of_the_block_is_not_listed() {
 }
 
 #[tokio::test]
-async fn gateways_that_do_not_name_incarnations_are_believed() {
+async fn a_commit_that_names_no_incarnations_is_accepted() {
     let mut cluster = TestCluster::new(3).await;
     let grant = cluster.grant().await;
     let extent = cluster.store_block(grant, 10);

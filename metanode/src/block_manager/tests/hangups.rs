@@ -9,10 +9,10 @@ use futures_util::FutureExt;
 use super::cluster::TestCluster;
 use crate::store::totals;
 
-/// A heartbeat whose sender hung up between the end of a move and its row in SQL left the move waiting for that row
-/// until the metanode's end.
+/// A heartbeat's sender hung up between the end of a move and its row in SQL. The move then waited for that row until
+/// the metanode stopped.
 #[tokio::test]
-async fn a_move_whose_news_broke_off_waits_for_nothing() {
+async fn a_move_does_not_wait_for_a_heartbeat_that_broke_off() {
     let mut cluster = TestCluster::new(4).await;
     cluster.put_many(8, 10).await;
     cluster.change_admin_state(0, AdminStateChange::Drain).await;
@@ -37,7 +37,7 @@ async fn a_move_whose_news_broke_off_waits_for_nothing() {
 
 /// A node that hung up while its deletions were read did not get them until another deletion was queued for it.
 #[tokio::test]
-async fn deletions_that_were_being_read_for_a_node_that_hung_up_are_told_with_its_next_heartbeat() {
+async fn deletions_that_were_being_read_for_a_node_that_hung_up_are_sent_with_its_next_heartbeat() {
     let mut cluster = TestCluster::new(1).await;
     let (owner, block) = cluster.put(10).await;
     cluster.settle().await;
@@ -45,7 +45,7 @@ async fn deletions_that_were_being_read_for_a_node_that_hung_up_are_told_with_it
     cluster.clock.advance(cluster.config.garbage_grace + Duration::from_secs(1));
     cluster.beat(0).await;
     cluster.work().await;
-    // The database's thread may have answered before this test polled; then the node starts over.
+    // The database's thread may have replied before the poll; then the node begins again.
     for attempt in 0.. {
         assert!(attempt < 1_000, "the database is never waited for");
         cluster.register(0).await;
@@ -61,7 +61,7 @@ async fn deletions_that_were_being_read_for_a_node_that_hung_up_are_told_with_it
 
 /// A report that a node sent just before its removal added rows of a removed node, which stayed until a restart.
 #[tokio::test]
-async fn what_a_node_told_before_its_removal_leaves_nothing_behind_it() {
+async fn a_report_just_before_a_removal_leaves_no_rows() {
     let mut cluster = TestCluster::new(4).await;
     let block = cluster.put_many(1, 10).await[0];
     let outsider = (0..4).find(|index| !cluster.really_at(block).contains(index)).unwrap();
@@ -71,8 +71,8 @@ async fn what_a_node_told_before_its_removal_leaves_nothing_behind_it() {
     cluster.nodes[outsider].increments.changes.push(ReplicaChange::Stored(replica));
     let blocks = cluster.blocks.clone();
     let mut late = Box::pin(blocks.heartbeat(cluster.heartbeat_of(outsider)));
-    // All readers are taken while it asks for one: it waits, and the removal comes before its rows. (Else it could get as
-    // far as its rows in one poll, and the removal is refused.)
+    // All readers are taken when the report asks for one. It waits, and the removal comes before its rows. (Otherwise
+    // one poll could get as far as the rows, and the removal would be refused.)
     let readers =
         std::iter::from_fn(|| cluster.store.read_in_background().now_or_never()).collect::<Vec<_>>();
     assert!(futures_util::poll!(&mut late).is_pending());
@@ -87,9 +87,9 @@ async fn what_a_node_told_before_its_removal_leaves_nothing_behind_it() {
     assert_eq!(left.replicas, 0);
 }
 
-/// An operator who hung up after the transaction that removed a node left its rows until a restart.
+/// When an operator hung up after the transaction that removed a node, its rows stayed until a restart.
 #[tokio::test]
-async fn a_node_whose_remover_hung_up_is_forgotten_all_the_same() {
+async fn a_removal_is_completed_though_the_operator_hung_up() {
     let mut cluster = TestCluster::new(4).await;
     cluster.put_many(20, 10).await;
     cluster.kill(0).await;
@@ -109,9 +109,9 @@ async fn a_node_whose_remover_hung_up_is_forgotten_all_the_same() {
     cluster.verify().await;
 }
 
-/// Repair never came to rest after a node died that was to delete a bad copy to make room for a good one.
+/// Repair never came to rest after a node died that was ordered to delete a bad replica to make room for a good one.
 #[tokio::test]
-async fn nobody_waits_for_room_on_a_node_that_died() {
+async fn no_block_waits_for_room_on_a_node_that_died() {
     let mut cluster = TestCluster::new(3).await;
     let block = cluster.put_many(1, 10).await[0];
     cluster.nodes[0].undeletable.insert(block);

@@ -1,5 +1,5 @@
-//! Random histories: in the end, every acknowledged block that lost no more replicas than it can lose has its full replication,
-//! and nothing else is stored.
+//! Random histories: in the end, every acknowledged block that lost no more replicas than it may lose has its full
+//! replication, and nothing else is stored.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const NODES: usize = 5;
 struct History {
     cluster: TestCluster,
     rng: StdRng,
-    /// What was acknowledged and not deleted.
+    /// The objects that were acknowledged and not deleted.
     objects: BTreeMap<OwnerId, BlockId>,
 }
 
@@ -47,13 +47,13 @@ impl History {
         self.objects.iter().nth(index).map(|(owner, block)| (*owner, *block))
     }
 
-    /// Nodes that are up and hold an intact copy.
+    /// The number of nodes that are up and have an intact replica.
     fn intact(&self, block: BlockId) -> usize {
         let right = |replica: &ReportedReplica| replica.crc32c == 77;
         self.cluster.nodes.iter().filter(|node| node.up && node.held.get(&block).is_some_and(right)).count()
     }
 
-    /// Whether a node can lose what it holds, and no block is lost by it.
+    /// Whether no block is lost if a node loses all its replicas.
     fn can_spare(&self, index: usize) -> bool {
         let held: Vec<BlockId> = self.cluster.nodes[index].held.keys().copied().collect();
         held.into_iter()
@@ -73,7 +73,7 @@ impl History {
             // The client goes away, or the gateway dies.
             0 => self.cluster.blocks.release(ReleaseGrants { grants: vec![grant] }).await.unwrap(),
             1 => {}
-            // It takes its time.
+            // The upload takes its time.
             2 => {
                 let grants = vec![grant];
                 extent.grant =
@@ -154,17 +154,17 @@ impl History {
             _ => AdminStateChange::Return,
         };
         let node = self.cluster.nodes[index].id;
-        // It may have been removed.
+        // The node may have been removed.
         let _ = self.cluster.blocks.set_admin_state(SetAdminState { node, change, dry_run: false }).await;
     }
 
-    /// A node is removed, if it is dead or drained and nothing is lost by it. It comes back later.
+    /// Removes a node, if it is dead or drained and no block is lost by it. It comes back later.
     async fn remove(&mut self, index: usize) {
         let node = self.cluster.nodes[index].id;
         let _ = self.cluster.blocks.remove_node(RemoveNode { node, force: false, dry_run: false }).await;
     }
 
-    /// Something happens to one replica on a node: it is lost, or it is corrupt, and that is reported or not yet.
+    /// Loses or damages one replica on a node. The node reports that now, or not yet.
     async fn damage(&mut self, index: usize) {
         let held = self.cluster.nodes[index].held.len();
         let chosen = self.any(held.max(1));
@@ -174,7 +174,7 @@ impl History {
         }
         if self.any(2) == 0 {
             self.cluster.nodes[index].held.remove(&block);
-            // After a restart of the metanode the heartbeat is answered with the wish to register.
+            // After a restart of the metanode, the reply to the heartbeat asks the node to register.
             self.cluster.beat(index).await;
             self.cluster.report(index).await;
         } else {
@@ -184,7 +184,7 @@ impl History {
         }
     }
 
-    /// All nodes are there, and there is time enough for everything.
+    /// Brings all nodes up, and gives the cluster enough time for everything.
     async fn end(&mut self) {
         for index in 0..NODES {
             self.cluster.nodes[index].up = true;
@@ -199,7 +199,7 @@ impl History {
         for _ in 0..6 {
             self.cluster.pass(Duration::from_secs(60)).await;
         }
-        // One who doubts what it holds is asked again.
+        // Every node registers again, and so reports all its replicas.
         for index in 0..NODES {
             self.cluster.register(index).await;
         }
@@ -233,6 +233,6 @@ async fn after_any_history_every_block_is_at_its_factor_and_nothing_else_is_left
     }
 }
 
-/// Enough to see every pair of the things that can happen follow each other, and done in seconds.
+/// Enough histories to see every pair of events follow each other, in seconds.
 const HISTORIES: u64 = 10;
 const STEPS: usize = 60;

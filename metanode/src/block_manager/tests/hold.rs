@@ -1,4 +1,4 @@
-//! A database that is older than what the datanodes hold deletes nothing until an operator agrees.
+//! A database that is older than the datanodes' replicas deletes nothing until an operator agrees.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use cairn_protocol::id::BlockId;
 use super::cluster::TestCluster;
 use super::support::{FIRST, TestStore};
 
-/// Long enough for every lease, and for whatever follows its end.
+/// Lets enough time pass for every lease to end, and for what follows.
 async fn outlive_leases(cluster: &mut TestCluster) {
     cluster.pass(cluster.config.lease + cluster.config.lease_slack + Duration::from_secs(3)).await;
 }
 
-/// Two objects of one block each: one that a saved database knows, and one that it does not. Nodes have heard of both.
+/// Two objects of one block each: one that a saved database has, and one that it lacks. Nodes have seen both states.
 async fn with_saved(store: &mut TestStore, with_log: bool) -> (Saved, BlockId, BlockId) {
     let known = store.put(FIRST, "known", &[10]).await.1[0];
     store.cluster.beat_all().await;
@@ -33,9 +33,9 @@ async fn with_saved(store: &mut TestStore, with_log: bool) -> (Saved, BlockId, B
 
 type Saved = Vec<(PathBuf, Vec<u8>)>;
 
-// Whoever put a database back that was older than what the datanodes held, and let them register, had every block
-// deleted that was written since, as abandoned, as soon as its lease was over. With the newer database put back then,
-// the objects were there and their bytes were not.
+// An operator restored a database that was older than the datanodes' replicas, and let the nodes register. As soon as
+// the leases were over, every block that was written since was abandoned and deleted. When the operator then restored
+// the newer database, the objects were there and their bytes were not.
 #[tokio::test]
 async fn an_older_database_deletes_nothing_and_the_newer_one_finds_all() {
     for with_log in [true, false] {
@@ -84,7 +84,7 @@ async fn an_operator_can_agree_and_what_was_given_up_comes_back_from_the_trash()
     store.cluster.release().await;
     outlive_leases(&mut store.cluster).await;
     assert!(store.cluster.really_at(newer).is_empty());
-    // A restart does not ask again.
+    // A restart does not hold deletions again.
     store.restart().await;
     outlive_leases(&mut store.cluster).await;
     assert!(!store.cluster.hold().await.is_held());
@@ -102,7 +102,7 @@ async fn an_operator_can_agree_and_what_was_given_up_comes_back_from_the_trash()
 }
 
 #[tokio::test]
-async fn two_ways_that_a_database_went_are_told_apart_though_their_numbers_are_equal() {
+async fn two_histories_of_a_database_are_told_apart_even_with_equal_sequence_numbers() {
     let mut store = TestStore::new(3).await;
     let (saved, _, newer) = with_saved(&mut store, true).await;
     let latest = store.cluster.save(true);
@@ -116,7 +116,7 @@ async fn two_ways_that_a_database_went_are_told_apart_though_their_numbers_are_e
     for block in [newer, other] {
         assert_eq!(store.cluster.really_at(block).len(), 3);
     }
-    // And the other way round.
+    // The same in the other direction.
     let saved = store.cluster.save(true);
     store.put(FIRST, "latest", &[10]).await;
     store.cluster.beat_all().await;
@@ -126,7 +126,7 @@ async fn two_ways_that_a_database_went_are_told_apart_though_their_numbers_are_e
 }
 
 #[tokio::test]
-async fn deletions_stay_held_when_the_metanode_starts_again_and_nobody_tells_it_why() {
+async fn deletions_stay_held_over_a_restart_without_a_new_reason() {
     let mut store = TestStore::new(3).await;
     let (saved, _, newer) = with_saved(&mut store, true).await;
     store.put_back(&saved).await;
@@ -142,9 +142,9 @@ async fn deletions_stay_held_when_the_metanode_starts_again_and_nobody_tells_it_
     assert_eq!(store.cluster.really_at(newer).len(), 3);
 }
 
-// The database was saved while a copy was queued for deletion. The node deleted it, and got the block again later.
+// The database was saved while a replica was queued for deletion. The node deleted it, and got the block again later.
 #[tokio::test]
-async fn what_an_older_database_has_queued_is_not_deleted_either() {
+async fn the_queued_deletions_of_an_older_database_are_held_too() {
     let mut store = TestStore::new(3).await;
     let (_, blocks) = store.put(FIRST, "gone", &[10]).await;
     store.cluster.beat_all().await;
@@ -167,10 +167,10 @@ async fn what_an_older_database_has_queued_is_not_deleted_either() {
     assert!(store.cluster.nodes.iter().all(|node| node.commands.is_empty()));
 }
 
-// A machine was set back to a snapshot, memory and all: the metanode goes on under the same name, and the nodes'
-// incarnations hold.
+// A machine was reset to a snapshot with its memory: the metanode continues with the same opening, and the nodes'
+// incarnations are still valid.
 #[tokio::test]
-async fn a_metanode_that_goes_on_from_a_snapshot_of_its_memory_is_found_out_by_a_heartbeat() {
+async fn a_heartbeat_notices_a_metanode_that_continues_from_a_snapshot_of_its_memory() {
     let mut store = TestStore::new(3).await;
     store.put(FIRST, "known", &[10]).await;
     store.cluster.beat_all().await;
@@ -180,7 +180,7 @@ async fn a_metanode_that_goes_on_from_a_snapshot_of_its_memory_is_found_out_by_a
 }
 
 #[tokio::test]
-async fn nodes_that_have_seen_nothing_and_a_database_that_says_nothing_work_as_before() {
+async fn nodes_and_databases_without_generations_work_as_before() {
     let mut store = TestStore::new(3).await;
     store.put(FIRST, "object", &[10]).await;
     for node in &mut store.cluster.nodes {
@@ -193,7 +193,7 @@ async fn nodes_that_have_seen_nothing_and_a_database_that_says_nothing_work_as_b
     assert!(store.cluster.nodes.iter().all(|node| node.held.is_empty()));
 }
 
-/// Stores this many blocks at a node that are in no table, older than the metanode's process.
+/// Gives a node `count` blocks that the database does not know, older than the metanode's process.
 fn make_strange(cluster: &mut TestCluster, index: usize, count: usize) -> Vec<BlockId> {
     let strange: Vec<_> = (0..count).map(|_| BlockId(cluster.env.uuid_v7())).collect();
     let replica = |block: &BlockId| (*block, ReportedReplica { block: *block, length: 10, crc32c: 5 });
@@ -202,9 +202,9 @@ fn make_strange(cluster: &mut TestCluster, index: usize, count: usize) -> Vec<Bl
     strange
 }
 
-// Generations say nothing where datanodes come from an earlier version, or were wiped of what they remember.
+// Generations show nothing if datanodes have an earlier version, or lost what they remembered.
 #[tokio::test]
-async fn a_database_that_does_not_know_much_of_what_a_node_holds_deletes_nothing() {
+async fn a_database_that_lacks_many_blocks_of_a_node_deletes_nothing() {
     let mut cluster = TestCluster::new(3).await;
     cluster.put(10).await;
     let strange = make_strange(&mut cluster, 1, 101);
@@ -260,7 +260,7 @@ async fn nothing_is_deleted_until_all_nodes_have_reported_or_are_dead() {
     assert_eq!(store.cluster.hold().await.awaited, [store.cluster.nodes[2].id]);
     assert_eq!(store.cluster.really_at(blocks[0]).len(), 3);
     assert_eq!(store.cluster.really_at(stray).len(), 1);
-    // Cluster time stood still while the metanode was away: the lease of what is newer begins when it is found.
+    // Cluster time stood still while the metanode was down, so the lease of a newer block begins when it is found.
     outlive_leases(&mut store.cluster).await;
     assert!(store.cluster.hold().await.awaited.is_empty());
     assert_eq!(store.cluster.really_at(blocks[0]).into_iter().collect::<Vec<_>>(), [2]);
@@ -281,7 +281,7 @@ async fn an_incarnation_is_not_given_twice_though_an_older_database_does_not_kno
 }
 
 #[tokio::test]
-async fn a_node_is_asked_for_what_it_lacks_page_by_page_until_it_has_tried_all() {
+async fn a_node_is_ordered_to_restore_missing_blocks_page_by_page() {
     let mut cluster = TestCluster::new(1).await;
     let mut blocks = Vec::new();
     for _ in 0..1_100 {

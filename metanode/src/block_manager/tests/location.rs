@@ -1,4 +1,4 @@
-//! From a key to its bytes.
+//! Finding the bytes of a key.
 
 use cairn_protocol::admin::{Admin, AdminError, NodeState, WhereRequest};
 use cairn_protocol::id::VersionId;
@@ -12,7 +12,7 @@ fn at(bucket: &str, key: &str, version: Option<VersionId>) -> WhereRequest {
 }
 
 #[tokio::test]
-async fn every_extent_is_told_with_its_block_and_every_copy() {
+async fn every_extent_is_returned_with_its_block_and_all_replicas() {
     let mut store = TestStore::new(3).await;
     let (version, blocks) = store.put(FIRST, "a", &[10, 20]).await;
     store.copy(version, FIRST, "b", None).await;
@@ -54,7 +54,7 @@ async fn a_version_is_found_by_its_id_and_only_under_its_own_key() {
     let length = async |request| store.cluster.blocks.locate_object(request).await.map(|place| place.length);
     assert_eq!(length(at(FIRST, "a", None)).await, Ok(20));
     assert_eq!(length(at(FIRST, "a", Some(second))).await, Ok(20));
-    // Overwritten just now, and still readable for those who began before.
+    // The version was just overwritten, and is still readable for reads that began before.
     assert_eq!(length(at(FIRST, "a", Some(first))).await, Ok(10));
     let no_key = |bucket: &str| Err(AdminError::NoSuchKey { bucket: bucket.to_owned() });
     assert_eq!(length(at(FIRST, "b", Some(first))).await, no_key(FIRST));
@@ -65,7 +65,7 @@ async fn a_version_is_found_by_its_id_and_only_under_its_own_key() {
 }
 
 #[tokio::test]
-async fn an_object_of_tens_of_thousands_of_extents_is_told_whole_or_refused_in_words() {
+async fn an_object_of_tens_of_thousands_of_extents_is_returned_whole_or_refused() {
     let mut store = TestStore::new(3).await;
     store.put(FIRST, "a", &[30_000]).await;
     // The same block, byte by byte: 30,000 extents.

@@ -85,7 +85,7 @@ async fn after_a_restart_nodes_have_time_to_come_back() {
     cluster.settle().await;
     cluster.restart().await;
     cluster.work().await;
-    // Until their first heartbeat they serve reads, and writes too.
+    // Until their first heartbeat they are used for reads, and for writes too.
     assert_eq!(
         cluster.locate(block).await.unwrap().replicas.iter().filter(|replica| replica.live).count(),
         3
@@ -95,7 +95,7 @@ async fn after_a_restart_nodes_have_time_to_come_back() {
     cluster.pass(Duration::from_secs(60)).await;
     let dead = cluster.new_events().into_iter().any(|event| matches!(event, EventKind::NodeDead { .. }));
     assert!(!dead);
-    // Each was asked to register, and reported what it holds.
+    // Each got the error `Reregister`, registered, and reported its replicas.
     assert!(cluster.nodes.iter().all(|node| node.incarnation == 2));
 }
 
@@ -193,12 +193,12 @@ async fn what_waits_to_be_deleted_counts_as_gone_also_after_a_restart() {
     assert_eq!(seen(&cluster.status().await), (10, 10, 0));
 }
 
-/// Every registration looked at all buckets, for which all other writers waited.
+/// Every registration read all buckets while all other mutations waited.
 #[tokio::test]
 async fn a_registration_looks_at_buckets_only_while_one_could_want_more_copies_than_there_are_nodes() {
     let mut cluster = TestCluster::new(16).await;
     crate::store::tests::execute(&cluster.store, "ALTER TABLE buckets RENAME TO hidden").await;
-    // A node that is known, and one more than a block can have copies.
+    // A node that is known, and one beyond the largest replication of a block.
     cluster.register(0).await;
     cluster.add_node(None).await;
     crate::store::tests::execute(&cluster.store, "ALTER TABLE hidden RENAME TO buckets").await;

@@ -13,7 +13,7 @@ fn config() -> BlockManagerConfig {
     BlockManagerConfig { replication: 2, placement_walk: 2 * HOUR, ..BlockManagerConfig::default() }
 }
 
-/// Blocks whose two copies are both in zone a, and a node in zone b that joined later.
+/// Blocks whose two replicas are both in zone a, and a node in zone b that joined later.
 async fn crowded(blocks: usize) -> (TestCluster, Vec<cairn_protocol::id::BlockId>) {
     let mut cluster = TestCluster::with(config(), 0).await;
     for _ in 0..2 {
@@ -35,7 +35,7 @@ async fn spread(cluster: &TestCluster, blocks: &[cairn_protocol::id::BlockId]) -
     spread
 }
 
-/// A block whose copies were in one zone stayed so when another zone was added, unless something happened to it.
+/// A block whose replicas were in one zone stayed so when another zone was added, unless something else happened to it.
 #[tokio::test]
 async fn blocks_that_are_badly_spread_are_found_within_a_period_and_spread() {
     let (mut cluster, blocks) = crowded(20).await;
@@ -55,14 +55,14 @@ async fn blocks_that_are_badly_spread_are_found_within_a_period_and_spread() {
 #[tokio::test]
 async fn the_walk_goes_at_the_pace_of_its_period_and_a_restart_goes_on_where_it_was() {
     let (mut cluster, blocks) = crowded(600).await;
-    // The walk that began when there was nothing is over, and the next one begins with a page.
+    // The walk that began when there were no blocks is over, and the next one begins with a page.
     cluster.clock.advance(2 * HOUR);
     cluster.beat_all().await;
     cluster.step(WorkerName::Placement).await;
     cluster.step(WorkerName::Placement).await;
     let walk = cluster.worker(WorkerName::Placement).await;
     assert_eq!(walk.done, 250, "{}", walk.doing);
-    // The cluster's time is written down.
+    // Cluster time is written to SQL.
     cluster.notice_lost_contact().await;
     cluster.restart().await;
     cluster.beat_all().await;
@@ -81,7 +81,7 @@ async fn the_walk_goes_at_the_pace_of_its_period_and_a_restart_goes_on_where_it_
 }
 
 #[tokio::test]
-async fn a_walk_that_is_not_wanted_does_nothing() {
+async fn a_walk_that_is_switched_off_does_nothing() {
     let config = BlockManagerConfig { placement_walk: Duration::ZERO, ..config() };
     let mut cluster = TestCluster::with(config, 2).await;
     cluster.put_many(3, 10).await;

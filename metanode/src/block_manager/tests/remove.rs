@@ -70,7 +70,7 @@ async fn a_node_with_last_copies_is_removed_only_by_force_and_they_are_missing_t
     cluster.kill(0).await;
     let refused = remove(&cluster, 0).await;
     assert!(is_refused(&refused), "{refused:?}");
-    // Copies that were made before the pause are no matter of this test.
+    // Copies that were made before the pause do not matter to this test.
     let lost = blocks.iter().filter(|block| !cluster.really_at(**block).contains(&1)).count() as u64;
     let report =
         cluster.blocks.remove_node(RemoveNode { force: true, ..removal(&cluster, 0) }).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_removal_goes_on_after_a_restart_in_the_middle() {
 }
 
 #[tokio::test]
-async fn a_removed_node_that_comes_back_is_new_and_its_old_messages_are_not_listened_to() {
+async fn a_removed_node_that_comes_back_is_new_and_its_old_messages_are_refused() {
     let mut cluster = TestCluster::new(4).await;
     let blocks = cluster.put_many(20, 10).await;
     cluster.change_admin_state(0, AdminStateChange::Drain).await;
@@ -111,7 +111,7 @@ async fn a_removed_node_that_comes_back_is_new_and_its_old_messages_are_not_list
     assert!(cluster.nodes[0].incarnation > before, "no incarnation is used twice");
     assert_eq!(cluster.blocks.heartbeat(old).await.unwrap_err(), ClusterError::Reregister);
     assert_eq!(cluster.progress(0).await.admin_state, AdminState::InService);
-    // What it brings counts, and what is too many goes.
+    // The replicas that it reports count, and surplus ones are dropped.
     cluster.settle().await;
     cluster.settle().await;
     for block in blocks {
@@ -137,7 +137,7 @@ async fn a_node_that_comes_back_in_the_middle_of_its_removal_keeps_what_is_left(
 }
 
 #[tokio::test]
-async fn what_a_removed_node_was_to_delete_is_forgotten() {
+async fn the_queued_deletions_of_a_removed_node_are_dropped() {
     let mut cluster = TestCluster::new(3).await;
     let (owner, _) = cluster.put(10).await;
     cluster.settle().await;
@@ -150,7 +150,8 @@ async fn what_a_removed_node_was_to_delete_is_forgotten() {
     assert_eq!(cluster.status().await.deletions_queued, 0);
 }
 
-/// Between the looks at a node and its removal a commit could give it a block: the removal looks again in its transaction.
+/// Between the checks of a node and its removal, a commit could give it a block. The removal therefore checks again in
+/// its transaction.
 #[tokio::test]
 async fn a_drained_node_that_an_upload_may_still_commit_to_is_not_removed() {
     let mut cluster = TestCluster::new(4).await;

@@ -1,4 +1,5 @@
-//! Under-replicated blocks get their replicas back, and surplus or corrupt replicas go only when enough good ones exist.
+//! Under-replicated blocks get their replicas back; surplus or corrupt replicas are deleted only when enough good ones
+//! exist.
 
 use std::time::Duration;
 
@@ -57,7 +58,8 @@ async fn a_restart_in_the_middle_of_repair_loses_no_repair() {
     let under = cluster.status().await.under_replicated;
     cluster.restart().await;
     assert_eq!(cluster.status().await.under_replicated, under, "the queue is in SQL");
-    // The dead node counts as alive for as long as it would take to find out; then all goes on.
+    // After the restart the dead node counts as alive until it has been without contact for long enough; then repair
+    // continues.
     cluster.pass(cluster.config.dead_after + Duration::from_secs(30)).await;
     for block in blocks {
         let mut really = cluster.really_at(block);
@@ -140,7 +142,7 @@ async fn a_fresh_block_is_left_alone_while_its_pipeline_may_be_running() {
     cluster.work().await;
     cluster.beat_all().await;
     assert_eq!(cluster.copies_ordered(), 0);
-    // The third target has it after all: there is nothing to repair.
+    // The third target has the block after all, so there is nothing to repair.
     cluster.store_block_on(grant.clone(), 10, &[cluster.nodes[third].id]);
     cluster.pass(cluster.config.repair_grace * 2).await;
     assert_eq!(cluster.really_at(grant.block).len(), 3);
@@ -280,7 +282,7 @@ async fn repair_is_throttled() {
     cluster.settle().await;
     cluster.die(0).await;
     cluster.beat_all().await;
-    // A saved second lets the first one through; it has to be paid off before the next.
+    // The saved second lets the first copy through; the rate has to catch up before the next.
     assert!(cluster.copies_ordered() <= 2, "{}", cluster.copies_ordered());
     assert!(cluster.copies_ordered() > 0);
     for _ in 0..30 {
@@ -322,7 +324,7 @@ async fn a_replica_that_was_quarantined_before_a_restart_is_known_again() {
     let mut cluster = TestCluster::new(1).await;
     let (_, block) = cluster.put(10).await;
     cluster.pass(cluster.config.report_age * 2).await;
-    // The node starts again: it reports what is good, and then what it has in quarantine.
+    // The node starts again: it reports its good replicas, and then those in quarantine.
     let replica = cluster.nodes[0].held.remove(&block).unwrap();
     cluster.register(0).await;
     assert!(cluster.locate(block).await.unwrap().replicas.is_empty());
@@ -339,7 +341,7 @@ async fn a_replica_that_was_quarantined_before_a_restart_is_known_again() {
 }
 
 #[tokio::test]
-async fn a_quarantined_replica_that_nobody_needs_is_deleted() {
+async fn a_quarantined_replica_that_is_not_needed_is_deleted() {
     let mut cluster = TestCluster::new(1).await;
     let grant = cluster.grant().await;
     let block = grant.block;
@@ -350,8 +352,8 @@ async fn a_quarantined_replica_that_nobody_needs_is_deleted() {
     assert!(cluster.really_at(block).is_empty());
 }
 
-/// Found by a whole cluster under test: a block was hinted at from inside of the transaction that queued
-/// it; the worker looked, saw no row yet, and never looked again.
+/// A test of a whole cluster found this: the transaction that queued a block added its hint before it had ended. The
+/// worker looked for the row, did not see it yet, and never looked again.
 #[tokio::test]
 async fn a_block_whose_hint_comes_before_its_row_can_be_seen_is_repaired() {
     let mut cluster = TestCluster::new(3).await;
@@ -406,7 +408,7 @@ async fn of_too_many_copies_the_one_on_the_fullest_node_of_a_crowded_zone_goes()
     }
     let (_, block) = cluster.put(10).await;
     cluster.pass(cluster.config.report_age * 2).await;
-    // The fourth node brings a copy, too. Zone c has two then; the fullest node of all is in zone a.
+    // The fourth node adds a replica too. Zone c then has two; the fullest node of all is in zone a.
     cluster.nodes[0].capacity = 100;
     let without = (2..4).find(|index| !cluster.really_at(block).contains(index)).unwrap();
     let with = 5 - without;
@@ -443,7 +445,7 @@ async fn surplus_replicas_are_remembered_while_some_of_their_nodes_have_no_conta
 }
 
 #[tokio::test]
-async fn what_waited_for_a_node_that_clients_could_not_reach_goes_on_when_it_is_trusted_again() {
+async fn repair_continues_when_a_suspect_node_is_reliable_again() {
     let mut cluster = TestCluster::new(4).await;
     let (_, block) = cluster.put(10).await;
     cluster.pass(cluster.config.report_age * 2).await;
@@ -457,7 +459,7 @@ async fn what_waited_for_a_node_that_clients_could_not_reach_goes_on_when_it_is_
     cluster.register(other).await;
     cluster.settle().await;
     assert_eq!(cluster.really_at(block).len(), 4, "three are needed that are alive for sure");
-    // No hint comes; only time passes.
+    // There is no hint; only time passes.
     cluster.pass(cluster.config.stale_after).await;
     cluster.settle().await;
     assert_eq!(cluster.really_at(block).len(), 3);
@@ -475,7 +477,7 @@ async fn a_replica_that_was_made_is_not_made_again_while_sql_does_not_list_it() 
     let target = (0..5).find(comes).unwrap();
     cluster.beat(target).await;
     cluster.obey(target);
-    // The writer is held up when the word of the copy comes.
+    // The writer is blocked when the report of the copy arrives.
     let (open, opened) = tokio::sync::oneshot::channel::<()>();
     let store = cluster.store.clone();
     let held_up =

@@ -1,4 +1,4 @@
-//! A change of a replica has the same effects whether a heartbeat, a report or a gateway reports it.
+//! All changes of replicas pass through one module and have the same effects, however they were noticed.
 
 use cairn_protocol::admin::WorkerName;
 use cairn_protocol::cluster::{Cluster, ReplicaChange};
@@ -25,15 +25,15 @@ async fn having_deleted() -> (TestCluster, BlockId) {
     (cluster, block)
 }
 
-/// A node hung up while the deletions that it reported were written. They were done in SQL, but stayed counted as space that
-/// was yet to come free, and nothing announced them.
+/// A node hung up while the deletions that it had reported were written. SQL recorded them as done, but their bytes
+/// were still counted as space to be freed, and no event was published.
 #[tokio::test]
 async fn deletions_have_their_effects_though_the_node_hangs_up() {
     let (mut cluster, block) = having_deleted().await;
     let node = cluster.nodes[0].id;
     let heartbeat = cluster.heartbeat_of(0);
     assert!(cluster.blocks.heartbeat(heartbeat).now_or_never().is_none(), "it hangs up in the middle");
-    // The writer takes one after another, so theirs is done.
+    // The writer runs mutations one after another, so that of the deletions has run.
     let is_empty = cluster.store.write_in_background(|tx| deletions::is_empty(tx).boxed()).await.unwrap();
     assert!(is_empty);
     let events = cluster.new_events();
@@ -49,7 +49,7 @@ async fn deletions_have_their_effects_though_the_node_hangs_up() {
 async fn a_report_announces_the_deletions_that_it_shows_as_done() {
     let (mut cluster, block) = having_deleted().await;
     let node = cluster.nodes[0].id;
-    // The node restarts, so that only its report tells.
+    // The node restarts, so that only its report shows the deletion.
     cluster.nodes[0].increments = Increments::default();
     cluster.report(0).await;
     let events = cluster.new_events();
@@ -58,7 +58,7 @@ async fn a_report_announces_the_deletions_that_it_shows_as_done() {
     );
 }
 
-/// Heartbeats carried what was stored, deleted and corrupt apart, so that their order was lost.
+/// Heartbeats carried stored, deleted and corrupt replicas in separate lists, so that their order was lost.
 #[tokio::test]
 async fn the_changes_of_a_block_are_applied_in_their_order() {
     let mut cluster = TestCluster::new(3).await;
@@ -86,8 +86,8 @@ async fn a_heartbeat_with_nothing_new_does_no_sql() {
     }
 }
 
-/// A node that could be relied upon again had the whole repair queue looked at twice: when it sent its heartbeat, and when
-/// the liveness worker saw it.
+/// A node that became reliable again caused two sweeps over the repair queue: one when it sent its heartbeat, and one
+/// when the liveness worker saw it.
 #[tokio::test]
 async fn a_node_that_can_be_relied_upon_again_causes_one_sweep() {
     let mut cluster = TestCluster::new(3).await;

@@ -8,7 +8,7 @@ use cairn_protocol::id::BlockId;
 
 use super::cluster::{Increments, TestCluster};
 
-/// Beyond what a report on its way may not know yet.
+/// Lets a block become too old to be missing from a report that is on its way.
 async fn grow_old(cluster: &mut TestCluster) {
     cluster.pass(cluster.config.report_age * 2).await;
 }
@@ -49,7 +49,7 @@ async fn a_young_replica_that_a_node_lost_is_made_again_when_no_word_of_it_comes
 }
 
 #[tokio::test]
-async fn a_young_replica_that_a_heartbeat_tells_of_after_the_report_is_not_copied_again() {
+async fn a_young_replica_that_a_heartbeat_reports_later_is_not_copied_again() {
     let mut cluster = TestCluster::new(4).await;
     let extent = {
         let grant = cluster.grant().await;
@@ -69,7 +69,7 @@ async fn a_young_replica_that_a_heartbeat_tells_of_after_the_report_is_not_copie
 }
 
 #[tokio::test]
-async fn a_block_that_nobody_knows_is_deleted_when_its_lease_is_over() {
+async fn an_unknown_block_is_deleted_when_its_lease_is_over() {
     let mut cluster = TestCluster::new(3).await;
     let lost = cluster.grant().await.block;
     let replica = ReportedReplica { block: lost, length: 5, crc32c: 5 };
@@ -77,13 +77,13 @@ async fn a_block_that_nobody_knows_is_deleted_when_its_lease_is_over() {
     cluster.report(1).await;
     cluster.settle().await;
     assert_eq!(cluster.really_at(lost).len(), 1, "somebody may still commit it");
-    // It is not forgotten, though no further report names it.
+    // It is not dropped, though no further report names it.
     cluster.pass(cluster.config.lease + cluster.config.lease_slack + Duration::from_secs(3)).await;
     assert!(cluster.really_at(lost).is_empty());
 }
 
 #[tokio::test]
-async fn an_old_block_that_nobody_knows_is_deleted_at_once() {
+async fn an_old_unknown_block_is_deleted_at_once() {
     let mut cluster = TestCluster::new(1).await;
     let lost = cluster.grant().await.block;
     cluster.pass(cluster.config.lease + cluster.config.lease_slack + Duration::from_secs(3)).await;
@@ -125,7 +125,7 @@ async fn a_good_replica_that_was_not_listed_counts() {
     let mut cluster = TestCluster::new(3).await;
     let grant = cluster.grant().await;
     let block = grant.block;
-    // The third target stored it too, but the gateway did not hear of it.
+    // The third target stored it too, but the gateway did not learn of that.
     let heard: Vec<_> = cluster.nodes[..2].iter().map(|node| node.id).collect();
     let extent = cluster.store_block_on(grant, 10, &heard);
     cluster.nodes[2].held.insert(block, ReportedReplica { block, length: 10, crc32c: 77 });
@@ -191,7 +191,7 @@ async fn a_page_out_of_order_or_of_an_old_incarnation_is_refused() {
     assert_eq!(cluster.blocks.report_blocks(old).await, Err(ClusterError::Reregister));
 }
 
-/// A node returns without what it held, and registers; its report comes later.
+/// A node returns without its replicas and registers; its report comes later.
 async fn return_empty(cluster: &mut TestCluster, index: usize) {
     cluster.nodes[index].held.clear();
     cluster.nodes[index].increments = Increments::default();
@@ -200,8 +200,8 @@ async fn return_empty(cluster: &mut TestCluster, index: usize) {
     cluster.nodes[index].incarnation = registered.incarnation;
 }
 
-// A node counted as sure as soon as it had registered. One that returned with an emptied disk looked emptiest, so a real
-// copy elsewhere was dropped as surplus, and then the report said that this one was not there.
+// A node counted as reliable as soon as it had registered. One that returned with an emptied disk looked emptiest, so a
+// real replica elsewhere was dropped as surplus, and then the report showed that this node had none.
 #[tokio::test]
 async fn nothing_is_dropped_because_of_copies_on_a_node_that_has_not_reported() {
     let mut cluster = TestCluster::new(4).await;
@@ -212,7 +212,7 @@ async fn nothing_is_dropped_because_of_copies_on_a_node_that_has_not_reported() 
     return_empty(&mut cluster, emptied).await;
     cluster.settle().await;
     assert_eq!(cluster.really_at(block).len(), 3, "it may not have what it had");
-    // A first page that is not the last one does not make it sure either.
+    // A first page that is not the last one does not make it reliable either.
     let node = &cluster.nodes[emptied];
     let through = Some(BlockId(uuid::Uuid::from_u128(1)));
     let page = BlockReport::new(node.id, node.incarnation, None, through, Vec::new());
@@ -239,8 +239,8 @@ async fn a_node_that_returns_with_what_it_held_lets_a_surplus_copy_go_when_it_ha
     assert_eq!(cluster.really_at(block).len(), 3);
 }
 
-// A node reported that it had stored a block, lost it with a disk, and reported again. When the lease ended, the first report
-// was examined once more, and the node was listed for good.
+// A node reported that it had stored a block, lost it with a disk, and reported again. When the lease ended, the first
+// report was examined once more, and the node was listed for good.
 #[tokio::test]
 async fn a_report_of_an_old_incarnation_does_not_come_back_when_leases_end() {
     let mut cluster = TestCluster::new(3).await;
@@ -257,13 +257,13 @@ async fn a_report_of_an_old_incarnation_does_not_come_back_when_leases_end() {
     assert_eq!(cluster.holders(block).await, [1, 2].into());
 }
 
-// Full reports came at registration only, so a difference that nobody noticed stayed until the next restart.
+// Full reports came only at registration, so an unnoticed difference stayed until the next restart.
 #[tokio::test]
 async fn a_copy_that_is_listed_and_not_there_is_found_by_the_next_report_of_a_node_that_never_left() {
     let mut cluster = TestCluster::new(3).await;
     let (_, block) = cluster.put(10).await;
     grow_old(&mut cluster).await;
-    // It is lost without the node's noticing.
+    // The replica is lost, and the node does not notice.
     cluster.nodes[1].held.remove(&block);
     cluster.pass(cluster.config.lease).await;
     assert_eq!(cluster.holders(block).await.len(), 3);

@@ -1,4 +1,4 @@
-//! Objects, as the namespace makes them, over a test's cluster.
+//! Objects, made through the namespace, on a test cluster.
 
 use std::path::PathBuf;
 
@@ -9,14 +9,14 @@ use cairn_protocol::metadata::*;
 use super::cluster::{BUCKET, TestCluster, allocation};
 use crate::namespace::Namespace;
 
-/// A cluster with a namespace over it.
+/// A cluster with a namespace on it.
 pub(super) struct TestStore {
     pub(super) cluster: TestCluster,
     pub(super) namespace: Namespace,
 }
 
 impl TestStore {
-    /// With so many nodes.
+    /// A cluster of `nodes` nodes with a namespace.
     pub(super) async fn new(nodes: usize) -> Self {
         Self::over(TestCluster::new(nodes).await)
     }
@@ -28,19 +28,19 @@ impl TestStore {
         Self { cluster, namespace }
     }
 
-    /// The metanode ends at once, and starts again on the same database.
+    /// Kills the metanode, and starts it again on the same database.
     pub(super) async fn restart(&mut self) {
         self.cluster.restart().await;
         self.follow();
     }
 
-    /// The metanode ends, and starts on files that were saved.
+    /// Stops the metanode, and starts it on saved files.
     pub(super) async fn put_back(&mut self, saved: &[(PathBuf, Vec<u8>)]) {
         self.cluster.put_back(saved).await;
         self.follow();
     }
 
-    /// The namespace is of the metanode that runs now.
+    /// Connects the namespace to the metanode that runs now.
     fn follow(&mut self) {
         let root = RootCredentials { access_key: String::new(), secret_key: String::new() };
         let TestCluster { store, blocks, env, events, .. } = &self.cluster;
@@ -52,7 +52,7 @@ impl TestStore {
         self.namespace.create_bucket(CreateBucket { bucket, region, mutation: None }).await.unwrap();
     }
 
-    /// Blocks of these lengths, stored and not committed.
+    /// Blocks of these lengths, stored but not committed.
     pub(super) async fn store(
         &mut self,
         bucket: &str,
@@ -207,7 +207,7 @@ impl TestStore {
             .unwrap();
     }
 
-    /// Does to the database what no part of Cairn does.
+    /// Runs any statement, to bring the database into a state that Cairn itself never makes.
     pub(super) async fn sql(&self, statement: &'static str) {
         crate::store::tests::execute(&self.cluster.store, statement).await;
     }
@@ -217,10 +217,10 @@ fn attributes(class: Option<&str>) -> ObjectAttributes {
     ObjectAttributes { storage_class: class.map(str::to_owned), ..ObjectAttributes::default() }
 }
 
-/// A check of everything, or of one bucket.
+/// A request to check everything, or one bucket.
 pub(super) fn check(bucket: Option<&str>) -> FsckRequest {
     FsckRequest { bucket: bucket.map(str::to_owned), ..FsckRequest::default() }
 }
 
-/// The bucket that is there from the start.
+/// The bucket that exists from the start.
 pub(super) const FIRST: &str = BUCKET;

@@ -1,4 +1,4 @@
-//! Pauses and rates that an operator decides hold at once and survive a restart.
+//! Pauses and rates that an operator sets take effect at once and survive a restart.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn rate(worker: WorkerName, rate: Option<u64>) -> SetWorker {
 }
 
 #[tokio::test]
-async fn every_worker_shows_its_settings_and_what_it_is_at() {
+async fn every_worker_shows_its_settings_and_its_status() {
     let mut cluster = TestCluster::new(3).await;
     cluster.balances = true;
     cluster.work().await;
@@ -59,12 +59,12 @@ async fn a_paused_worker_does_nothing_until_it_is_resumed_also_over_a_restart() 
 }
 
 #[tokio::test]
-async fn what_is_decided_about_a_worker_that_waits_holds_at_once() {
+async fn new_settings_of_a_waiting_worker_take_effect_at_once() {
     let mut cluster = TestCluster::new(4).await;
     cluster.put_many(10, 10).await;
     cluster.pause(WorkerName::Repair, true).await;
     cluster.kill(0).await;
-    // The real loop, which waits: no time passes, and no other event wakes it.
+    // The real loop, which waits: no time passes, and nothing else wakes it.
     let stop = CancellationToken::new();
     let mut running = Box::pin({
         let (blocks, stop) = (cluster.blocks.clone(), stop.clone());
@@ -147,13 +147,13 @@ async fn the_status_of_a_worker_names_the_error_of_its_last_step() {
     assert_eq!((garbage.activity, garbage.error.is_some()), (WorkerActivity::Failing, true));
 }
 
-/// At 128 MiB a second, blocks of 4 KiB were 32,000 copies a second, each with its syncs and rows.
+/// At 128 MiB a second, blocks of 4 KiB were copied 32,000 times a second, each with its syncs and rows.
 #[tokio::test]
 async fn the_rate_of_copies_counts_a_small_block_as_what_its_copy_costs() {
     let config = BlockManagerConfig { repair_rate: 1 << 20, ..BlockManagerConfig::default() };
     let mut cluster = TestCluster::with(config, 3).await;
     cluster.put_many(60, 4096).await;
-    // Each block lacks a copy: the node that joins has none. Three more of them come at a time.
+    // Each block lacks a replica, because the node that joined has none. Three more blocks follow at a time.
     cluster.add_node(None).await;
     cluster.pause(WorkerName::Repair, true).await;
     cluster.die(0).await;
@@ -165,7 +165,7 @@ async fn the_rate_of_copies_counts_a_small_block_as_what_its_copy_costs() {
         cluster.beat_all().await;
         made = cluster.copies_ordered();
     }
-    // 1 MiB a second is four copies, and one more second is saved.
+    // 1 MiB a second is four copies, and one second is saved in addition.
     assert!((15..=26).contains(&made), "{made}");
 }
 

@@ -18,48 +18,48 @@ use crate::block_manager::soft_state::copies::Purpose;
 use crate::store::blocks::BlockReplicas;
 use crate::store::{StoreError, deletions, replicas};
 
-/// Blocks of one node that are looked at in one step.
+/// Blocks of one node that one step examines.
 const BLOCKS_PER_STEP: u32 = 100;
 
-/// Moves that are ended in one transaction.
+/// Moves whose old replicas are dropped in one transaction.
 const MOVES_PER_WRITE: usize = 200;
 
-/// The longest rest when nodes are beyond the threshold and nothing would bring them nearer, in multiples
-/// of the worker's interval: to find that out costs a look at all blocks of full nodes.
+/// The longest rest, in multiples of the worker's interval, when nodes are beyond the threshold and no move would help.
+/// To find that out, the worker has to examine all blocks of full nodes.
 const LONG_REST: u32 = 300;
 
-/// The balance worker. It works in rounds: it orders a copy, and when the copy is done, the old replica is deleted. Nodes that
-/// take part in repair are left out.
+/// The balance worker. In a round it orders copies; when a copy is done, the old replica is deleted. Nodes that take
+/// part in repair are left out.
 pub(super) struct Balance {
     inner: Arc<Inner>,
     round: Option<Round>,
-    /// The last replica of each node that was considered: the next round continues there.
+    /// The last block of each node that was examined. The next round continues there.
     through: BTreeMap<NodeId, BlockId>,
-    /// The next round begins after this.
+    /// The earliest time of the next round.
     rests_until: Duration,
-    /// How long the last such rest was.
+    /// The length of the last such rest.
     rest: Duration,
     /// [`SoftState::changes`](crate::block_manager::soft_state::SoftState::changes) at the last step.
     changes: u64,
-    /// The event that there is nothing to move was published.
+    /// Whether the event that there is nothing to move was published.
     idle_announced: bool,
 }
 
-/// A round.
+/// A round of balancing.
 struct Round {
     survey: Survey,
     /// The nodes from which replicas may still move. They take turns.
     sources: VecDeque<Source>,
-    /// A block was moved.
+    /// Whether a block was moved.
     moved: bool,
 }
 
 /// A node from which replicas move.
 struct Source {
     node: NodeId,
-    /// The block behind which its blocks were looked at since the last one that moved; the first without.
+    /// The block at which the examination began after the last block that moved; `None` for the node's first block.
     began_at: Option<BlockId>,
-    /// Its last block was passed in this round.
+    /// Whether the examination has passed the node's last block since then.
     wrapped: bool,
 }
 
@@ -72,12 +72,12 @@ impl Balance {
             rests_until: Duration::ZERO,
             rest: Duration::ZERO,
             changes: 0,
-            // The event is published once after each start.
+            // `false`, so that the event is published once after each start.
             idle_announced: false,
         }
     }
 
-    /// Begins a round, if one is due and there is something to do.
+    /// Begins a round, if one is due and there is something to move.
     fn begin(&mut self) -> bool {
         let now = self.inner.env.monotonic();
         let mut soft_state = self.inner.soft_state();
@@ -113,7 +113,7 @@ impl Balance {
         }
     }
 
-    /// The round is over. If nothing could be done, the next one begins after a rest.
+    /// Ends the round. If nothing was moved, the next one begins after a rest.
     fn end(&mut self, moved: bool) -> Progress {
         self.round = None;
         if moved {
@@ -127,7 +127,7 @@ impl Balance {
         Progress::Rest
     }
 
-    /// A page of the first source's blocks.
+    /// Examines a page of the first source's blocks.
     async fn go_on(&mut self, mut round: Round) -> Result<Progress, StoreError> {
         let Some(mut source) = round.sources.pop_front() else {
             return Ok(self.end(round.moved));
@@ -155,7 +155,7 @@ impl Balance {
             self.through.remove(&source.node);
         }
         let exhausted = source.passed(page.last().map(|(block, _)| *block), ended, moved);
-        // What finds no place while others are moving may find one when they have come.
+        // Blocks without a target may find one when the moves under way have ended.
         let busy = !moved && !throttled && self.inner.soft_state().copies.count(is_move) > 0;
         if throttled || busy {
             round.sources.push_front(source);
@@ -170,7 +170,7 @@ impl Balance {
         })
     }
 
-    /// Whether replicas should move off a node, and it takes no part in repair.
+    /// Whether replicas should move off a node that takes no part in repair.
     fn gives(&self, survey: &Survey, node: NodeId) -> bool {
         let mut soft_state = self.inner.soft_state();
         survey.gives(soft_state.view(&self.inner.env), node) && !soft_state.copies.is_repairing(node)
@@ -199,7 +199,7 @@ impl Balance {
         let is_repairing = self.inner.soft_state().copies.is_repairing(target);
         let is_hindered = if is_repairing { Ok(true) } else { self.still_deleting(target, block).await };
         if !matches!(is_hindered, Ok(false)) {
-            // The plan counted the move as under way, also when the read failed.
+            // The plan counted the move as under way, so the count is undone, also when the read failed.
             let mut soft_state = self.inner.soft_state();
             for node in [Some(&target), sources.first()].into_iter().flatten() {
                 soft_state.copies.in_flight.remove(*node, length);
@@ -219,8 +219,8 @@ impl Balance {
 }
 
 impl Source {
-    /// A page was gone through up to `last`. Answers whether none of its blocks can move, as all were
-    /// looked at since the last one that did.
+    /// Records that a page up to `last` was examined. Returns whether none of the node's blocks can move, because all
+    /// were examined since the last one that did.
     fn passed(&mut self, last: Option<BlockId>, ended: bool, moved: bool) -> bool {
         if moved {
             (self.wrapped, self.began_at) = (ended, last);
@@ -259,7 +259,7 @@ impl Worker for Balance {
         }
     }
 
-    /// Copies that have come take the place of the old ones.
+    /// Drops the old replicas of moves whose new replicas exist.
     async fn survey(&mut self) -> Result<Progress, StoreError> {
         let arrived = self.inner.soft_state().finished_moves.ready(MOVES_PER_WRITE);
         if arrived.is_empty() {
@@ -270,7 +270,7 @@ impl Worker for Balance {
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
-        // The copies that moves replace would stay, and fill the disks.
+        // While deletions are held, the old replicas of moves would stay, and fill the disks.
         if self.inner.soft_state().is_held() || (self.round.is_none() && !self.begin()) {
             return Ok(Progress::Rest);
         }

@@ -1,4 +1,4 @@
-//! Worker control: what operators decided about each worker, its rate, and its status.
+//! Worker control: the decisions of operators about each worker, its rate, and its status.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -35,8 +35,8 @@ fn configured(worker: WorkerName, config: &BlockManagerConfig) -> Option<u64> {
         WorkerName::Repair => Some(config.repair_rate),
         WorkerName::Drain => Some(config.drain_rate),
         WorkerName::Balance => Some(config.balance_rate),
-        // Garbage that is not deleted in time fills the disks, so there is no limit unless an operator sets one.
-        // The rate of scrubs is the datanodes' own.
+        // Garbage that is not deleted in time fills the disks, so there is no limit unless an operator sets one. Scrubs
+        // have a rate on each datanode.
         WorkerName::Liveness
         | WorkerName::Placement
         | WorkerName::Garbage
@@ -83,7 +83,7 @@ impl WorkerControl {
         self.controls().get(&worker).map(|control| control.settings).unwrap_or_default()
     }
 
-    /// Changes the settings of a worker. They take effect at once, also if it waits.
+    /// Changes the settings of a worker. They take effect at once, even while it waits.
     pub(in crate::block_manager) fn decide(
         &self,
         worker: WorkerName,

@@ -16,11 +16,11 @@ use crate::block_manager::Inner;
 use crate::block_manager::soft_state::copies::Purpose;
 use crate::store::{StoreError, replicas, totals};
 
-/// Blocks that are examined in one step: draining nodes take turns after so many.
+/// Blocks that one step examines. After a step the next draining node has its turn.
 const BLOCKS_PER_STEP: u32 = 100;
 
-/// The longest rest between two walks over a node's replicas when the last one could do nothing, in
-/// multiples of the worker's interval. A change of the nodes ends the rest.
+/// The longest rest between two walks over a node's replicas, in multiples of the worker's interval, when the last walk
+/// could do nothing. A change of the nodes ends the rest.
 const LONG_REST: u32 = 300;
 
 /// The longest rest when some blocks only have to wait: for copies under way, for a pipeline, or because
@@ -33,24 +33,24 @@ pub(super) struct Drain {
     inner: Arc<Inner>,
     examiner: Examiner,
     walks: BTreeMap<NodeId, Walk>,
-    /// The node that was served last; nodes take turns.
+    /// The node that had the last turn.
     last: Option<NodeId>,
     /// [`SoftState::changes`](crate::block_manager::soft_state::SoftState::changes) at the last step.
     changes: u64,
 }
 
-/// How far a walk over a node's replicas is.
+/// The progress of a walk over a node's replicas.
 #[derive(Debug, Default)]
 struct Walk {
-    /// The last block that was looked at.
+    /// The last block that was examined.
     through: Option<BlockId>,
-    /// A copy was ordered or a replica dropped in this walk.
+    /// Whether a copy was ordered or a replica dropped in this walk.
     moved: bool,
-    /// Some blocks have to wait for copies under way, or are too young.
+    /// Whether some blocks have to wait for copies under way, or are too young.
     waits: bool,
     /// The earliest time of the next walk.
     rests_until: Duration,
-    /// How long the last rest was.
+    /// The length of the last rest.
     rest: Duration,
 }
 
@@ -68,7 +68,7 @@ impl Drain {
         Self { inner, examiner, walks: BTreeMap::new(), last: None, changes: 0 }
     }
 
-    /// Begins a walk for each node that drains now, and drops those of the others.
+    /// Begins a walk for each node that has begun to drain, and drops the walks of nodes that do not drain any more.
     fn update_walks(&mut self) {
         let (draining, changes) = {
             let soft_state = self.inner.soft_state();
@@ -86,12 +86,12 @@ impl Drain {
         self.changes = changes;
     }
 
-    /// Publishes an event, once, for each node that holds nothing and that no grant names any more.
+    /// Publishes an event, once, for each node that has no replica and that no grant names.
     async fn announce_drained(&self) -> Result<(), StoreError> {
         let mut reader = self.inner.store.read_in_background().await?;
         for node in self.walks.keys().copied() {
-            // Grants first, replicas second: a grant is forgotten only after its block was committed, so a block
-            // that is committed between the two looks is seen by the second.
+            // Grants are read before replicas. A grant is dropped only after its block was committed, so the second
+            // read sees a block that is committed between the two.
             let named = self.inner.grants_naming(node).is_some();
             let empty = !named && totals::node(&mut reader, node).await?.replicas == 0;
             let announced = {
@@ -157,7 +157,7 @@ impl Drain {
         })
     }
 
-    /// The walk has reached the last replica. Walks that could do nothing are followed by longer and longer rests.
+    /// Ends a walk after the last replica. Rests grow longer as long as walks can do nothing.
     fn end_walk(&self, walk: &mut Walk) {
         let interval = self.inner.config.worker_interval;
         let longest = if walk.waits { SHORT_REST } else { LONG_REST };
@@ -190,7 +190,7 @@ impl Worker for Drain {
         for node in self.turns() {
             self.last = Some(node);
             let progress = self.walk_on(node).await?;
-            // When this node has enough copies under way, the next one may have none.
+            // Another node may have no copies under way while this one has as many as it may.
             if progress != Progress::Rest {
                 return Ok(progress);
             }

@@ -1,4 +1,4 @@
-//! What the workers that copy blocks have in common: they examine a block, order its copies, and drop its surplus
+//! The common part of the workers that copy blocks: they examine a block, order its copies, and drop its surplus
 //! replicas.
 
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use crate::block_manager::soft_state::copies::Purpose;
 use crate::store::blocks::BlockReplicas;
 use crate::store::{Connection, StoreError, blocks, deletions, repairs, replicas};
 
-/// How often another target is tried for a copy, when the chosen node has yet to delete an older replica of the block.
+/// How many times targets are chosen for the copies of a block, when a chosen node still has to delete an older replica
+/// of it.
 const TARGETS_TRIED_MAX: usize = 4;
 
 /// Examines blocks for a worker.
@@ -30,7 +31,7 @@ pub(super) struct Examiner {
 
 /// The result of examining a block.
 pub(super) enum Looked {
-    /// It is too early: its pipeline may be running, or its last copy failed a moment ago.
+    /// It is too early: the block's pipeline may be running, or its last copy failed a moment ago.
     Waits,
     /// The worker has used up its rate.
     Throttled,
@@ -83,7 +84,7 @@ impl Examiner {
         self.inner.env.with_rng(|rng| examine(view, &block, &mut copies.in_flight, rng))
     }
 
-    /// The targets that have yet to delete an older replica of the block.
+    /// The targets that still have to delete an older replica of the block.
     async fn still_deleting(
         &self,
         reader: &mut Connection,
@@ -99,7 +100,7 @@ impl Examiner {
         Ok(busy)
     }
 
-    /// Takes back copies that were decided and will not be ordered.
+    /// Undoes the count of copies that were decided and will not be ordered.
     fn undo(&self, block: &BlockReplicas, copies: &[Copy]) {
         let mut soft_state = self.inner.soft_state();
         for copy in copies {
@@ -109,7 +110,7 @@ impl Examiner {
         }
     }
 
-    /// The copies will be handed out with the next heartbeats of their targets.
+    /// Orders copies. They are sent with the next heartbeats of their targets.
     fn order(&self, block: BlockId, copies: &BlockReplicas, ordered: &[Copy], purpose: Purpose) {
         for Copy { target, sources } in ordered {
             self.inner.pay(self.worker, budget::cost(copies.block.length));
@@ -118,7 +119,7 @@ impl Examiner {
     }
 }
 
-/// Whether a worker with this purpose is responsible for that need.
+/// Whether a worker with this purpose is responsible for the need.
 fn is_for(purpose: Purpose, need: Option<Need>) -> bool {
     match need {
         Some(Need::Repair | Need::Spread) => purpose == Purpose::Repair,
@@ -136,8 +137,9 @@ impl Inner {
         is_fresh || self.soft_state().copy_backoff.waits(block, self.env.monotonic())
     }
 
-    /// A copy was decided and counted in [`Copies::in_flight`](crate::block_manager::soft_state::copies::Copies::in_flight):
-    /// it will be handed out with the next heartbeat of its target.
+    /// Orders a copy that was decided and counted in
+    /// [`Copies::in_flight`](crate::block_manager::soft_state::copies::Copies::in_flight). It is sent with the next
+    /// heartbeat of its target.
     pub(super) fn order_copy(
         &self,
         block: BlockId,
@@ -177,8 +179,8 @@ struct Dropped {
     bytes: u64,
 }
 
-/// Examines blocks again, in a transaction so that nothing changes in between: drops surplus replicas, and removes the
-/// blocks from the repair queue that have what they need.
+/// Examines blocks again, in a transaction so that nothing changes in between. Drops surplus replicas, and removes
+/// blocks that need nothing more from the repair queue.
 pub(super) async fn settle(inner: &Arc<Inner>, settled: Vec<BlockId>) -> Result<(), StoreError> {
     if settled.is_empty() {
         return Ok(());
@@ -231,8 +233,8 @@ async fn settle_all(
 }
 
 /// Whether repair has nothing left to do for a block after the drops of `verdict`. A block that only has to leave a
-/// draining node is not repair's. A block with surplus replicas is, even if none can be dropped while some of their nodes
-/// have no contact.
+/// draining node is the drain worker's task. A block with surplus replicas is repair's, even if none can be dropped
+/// while some of their nodes have no contact.
 pub(super) fn is_done(copies: &BlockReplicas, verdict: &Verdict) -> bool {
     let stays = |(node, _): &&(NodeId, bool)| !verdict.drops.contains(node);
     let bad_stay = copies.holders.iter().filter(stays).any(|(_, good)| !good);
@@ -257,7 +259,7 @@ async fn settle_one(
         let mut soft_state = inner.soft_state();
         let block = soft_state.block_view(block, &copies);
         let (view, _) = soft_state.deciding(&inner.env);
-        // No copy is ordered here, so no bandwidth is counted.
+        // No copy is ordered here, so bandwidth is not limited.
         inner.env.with_rng(|rng| examine(view, &block, &mut InFlight::new(u64::MAX), rng))
     };
     let done = is_done(&copies, &verdict);
@@ -265,7 +267,7 @@ async fn settle_one(
         replicas::remove(tx, block, node).await?;
         deletions::queue(tx, node, block, copies.block.length, inner.env.now()).await?;
         if !done {
-            // A good replica is to take its place.
+            // The block is examined again when the node has room for a good replica.
             inner.soft_state().hints.makes_room(node, block);
         }
         dropped.push(Dropped { node, block, bytes: copies.block.length });

@@ -1,6 +1,6 @@
-//! The garbage worker: when the grace period of a deleted version is over, it drops the version's extents and the blocks
-//! that nothing refers to any more. The length of the period is `garbage_grace` in `config.rs`; `clock.rs` decides which
-//! deletes are that old.
+//! The garbage worker: when the grace period of a retired version or part is over, it removes the extents and the
+//! blocks that nothing refers to any more. The length of the period is `garbage_grace` in `config.rs`; `clock.rs`
+//! decides which owners were retired that long ago.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use crate::store::blocks::Unreferenced;
 use crate::store::garbage::Dropped;
 use crate::store::{Connection, StoreError, blocks, expiry, garbage, leases};
 
-/// Extents in one step; an owner without extents counts as one. This bounds how long other transactions wait. An extent
+/// Extents in one step; an owner without extents counts as one. It bounds how long other transactions wait. An extent
 /// whose block has three replicas costs some 35 µs, so a step takes ten milliseconds. It is more than the overwrites of
 /// one transaction add, so that garbage does not grow.
 const WORK_PER_STEP: u32 = 300;
 
-/// Work without a pause for this long means that garbage is produced as fast as it is collected. Then steps grow, because
-/// garbage that is not collected fills the disks.
+/// Work without a pause for this long means that garbage is produced as fast as it is removed. Then steps grow, because
+/// garbage that is not removed fills the disks.
 const BEHIND_AFTER: Duration = Duration::from_secs(60);
 
 /// Steps grow to at most this many times their size: a tenth of a second of the writer's time.
 const GROWTH_MAX: u32 = 8;
 
-/// A longer time than this without a step is a pause: an operator paused the worker, or it had nothing to do.
+/// A time without a step that is longer than this is a pause: an operator paused the worker, or there was no garbage.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Owners whose stamp is corrected in one step.
@@ -38,12 +38,12 @@ const STAMPS_PER_STEP: u32 = 64;
 /// The garbage worker.
 pub(super) struct Garbage {
     inner: Arc<Inner>,
-    /// What the last step dropped.
+    /// The outcome of the last step, for the worker's status.
     last: Dropped,
     pace: Pace,
 }
 
-/// What one step collected.
+/// The outcome of one step.
 #[derive(Default)]
 struct Collected {
     dropped: Dropped,
@@ -56,15 +56,15 @@ impl Garbage {
     }
 }
 
-/// How much work one step does: the longer without a pause, the more.
+/// The size of a step, which grows with the time without a pause.
 #[derive(Debug, Default)]
 struct Pace {
-    /// When the work without a pause began, and when the last step was.
+    /// When the work without a pause began, and the time of its last step.
     busy: Option<(Duration, Duration)>,
 }
 
 impl Pace {
-    /// The work of a step that begins now.
+    /// The number of extents for a step that begins now.
     fn work(&mut self, now: Duration) -> u32 {
         let since = match self.busy {
             Some((since, last)) if now.saturating_sub(last) < PAUSE => since,
@@ -75,7 +75,7 @@ impl Pace {
         WORK_PER_STEP * u32::try_from(behind + 1).unwrap_or(GROWTH_MAX).min(GROWTH_MAX)
     }
 
-    /// Nothing is left to do.
+    /// Records that there is no garbage to remove.
     fn rest(&mut self) {
         self.busy = None;
     }
@@ -97,7 +97,7 @@ impl Worker for Garbage {
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
-        // Without enough samples of the wall clock, it is not known which stamps are old enough: nothing is due.
+        // Without enough samples of the wall clock it is unknown which stamps are old enough, so nothing is due.
         let retired_before = self.inner.clock.retired_before(&self.inner.env).unwrap_or_default();
         let mut reader = self.inner.store.read_in_background().await?;
         let any = garbage::any_due(&mut reader, retired_before).await?;
@@ -143,7 +143,7 @@ impl Garbage {
         }
     }
 
-    /// Owners that were retired while the wall clock was far ahead have stamps of the future. They are stamped with the
+    /// Corrects the stamps of owners that were retired while the wall clock was far ahead. They are stamped with the
     /// present, so that they wait no longer than a grace period from now.
     async fn correct_future_stamps(&self) -> Result<Progress, StoreError> {
         let now = self.inner.env.wall();
@@ -160,7 +160,8 @@ impl Garbage {
     }
 }
 
-/// Looks in the transaction for what is due, because a reader may have extended the time of a version a moment ago.
+/// Removes a share of the garbage. The share is read inside the transaction, because a reader may have renewed a
+/// version a moment ago.
 async fn collect(
     inner: &Inner,
     tx: &mut Connection,
@@ -170,13 +171,13 @@ async fn collect(
     let Some(share) = garbage::share(tx, retired_before, work).await? else {
         return Ok(Collected::default());
     };
-    // The version must not be found any more when its first extent is dropped.
+    // Requests must not find the version any more when its first extent is removed.
     expiry::forget_versions(tx, &share, inner.env.wall()).await?;
     let dropped = garbage::drop_share(tx, &share).await?;
     blocks::keep_miscounted(tx).await?;
     let now = inner.env.now();
-    // A commit that is repeated so late must not find a block whose replicas are being deleted. The youngest block decides,
-    // because its grant may be valid for the longest.
+    // A commit that is repeated this late must not find a block whose replicas are being deleted. The youngest block
+    // decides, because its grant may be valid for the longest.
     let youngest = blocks::youngest_unreferenced(tx).await?;
     if youngest.is_some_and(|youngest| inner.may_be_granted(youngest)) {
         leases::give_up_unreferenced(tx, inner.clock.grants_end(now)).await?;
@@ -190,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_grow_while_there_is_no_end_of_garbage_and_a_pause_begins_anew() {
+    fn steps_grow_while_garbage_does_not_end_and_are_small_again_after_a_pause() {
         let (mut pace, at) = (Pace::default(), Duration::from_secs);
         for second in 0..60 {
             assert_eq!(pace.work(at(second)), WORK_PER_STEP);

@@ -73,7 +73,7 @@ impl Worker for Leases {
         let mut due = due.into_iter();
         while let Some((node, held)) = due.next() {
             if let Err(error) = self.look_at(node, &held).await {
-                // Without this, they would be forgotten until their nodes' next block report.
+                // They are added again, because otherwise only their nodes' next block reports would name them.
                 let mut soft_state = self.inner.soft_state();
                 for (node, held) in due.chain([(node, held)]) {
                     for held in held {

@@ -1,5 +1,5 @@
 //! The liveness worker: notices nodes without contact, maintenance that has ended, and copies that are late. It also
-//! keeps cluster time in SQL, and forgets removed nodes bit by bit.
+//! writes cluster time to SQL, and removes the rows of removed nodes step by step.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) struct Liveness {
     inner: Arc<Inner>,
 }
 
-/// How often the nodes are checked within `stale_after`: a node becomes stale at most a tenth of that time late.
+/// Checks of the nodes within `stale_after`. A node becomes stale at most a tenth of that time late.
 const LOOKS_PER_STALE: u32 = 10;
 
 impl Liveness {
@@ -101,7 +101,7 @@ impl Inner {
         {
             let mut soft_state = self.soft_state();
             soft_state.nodes.set_admin_state(node, admin_state);
-            // In maintenance, the replicas of a dead node count. They may not count any more now.
+            // In maintenance, the replicas of a dead node count. With the new state they may not.
             if soft_state.nodes.state(node) == NodeState::Dead {
                 soft_state.scan(Some(node));
             }
@@ -147,7 +147,7 @@ impl Worker for Liveness {
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
         let now = Moment { monotonic: self.inner.env.monotonic(), wall: self.inner.env.wall() };
-        // A database that cannot be written must not keep nodes without contact from becoming stale.
+        // An error must not stop the step here: nodes become stale even while the database cannot be written.
         let ended = self.end_maintenances(now.wall).await;
         let changes = self.inner.soft_state().nodes.tick(now);
         self.inner.count(WorkerName::Liveness, changes.len() as u64, 0);

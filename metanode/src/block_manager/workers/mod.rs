@@ -1,18 +1,18 @@
-//! Background workers. All have one shape: they work in short steps, rest when there is nothing to do, and have a
-//! status. One loop runs each of them, and pauses and throttles it as operators decide.
+//! Background workers. All work in short steps, rest when there is nothing to do, and have a status. One loop runs each
+//! of them, and pauses and throttles it as operators decide.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
 //! | `runner` | the loop |
-//! | `board`, `throttle` | what operators decided, how fast each may be, and what each is at |
+//! | `control`, `throttle` | the decisions of operators, the rate of each worker, and its status |
 //! | `liveness` | nodes without contact, maintenance that has ended, copies that are late; writes cluster time |
 //! | `removal` | deletes the rows of removed nodes |
 //! | `examining` | examining a block and ordering its copies: used by repair and drain |
-//! | `repair`, `scan` | under-replicated and over-replicated blocks get the replicas that they should have |
+//! | `repair`, `scan` | make replicas of under-replicated blocks, and drop those of over-replicated ones |
 //! | `drain` | copies all blocks off draining nodes |
 //! | `balance` | moves replicas from full nodes to empty ones |
 //! | `placement` | examines every block once in a period |
-//! | `garbage`, `leases`, `uploads` | what is deleted when: retired versions after the grace period, blocks whose lease ended without a commit, old uploads |
+//! | `garbage`, `leases`, `uploads` | delete retired versions after the grace period, blocks whose lease ended without a commit, and old uploads |
 
 mod balance;
 mod control;
@@ -40,36 +40,36 @@ pub(super) use self::runner::Runner;
 use super::Inner;
 use crate::store::StoreError;
 
-/// Whether a worker has more to do now.
+/// The result of a step: whether the worker has more to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Yes.
+    /// It has more to do.
     More,
-    /// Yes, but it has used up its rate.
+    /// It has more to do, but has used up its rate.
     Throttled,
-    /// No: it waits until there may be work.
+    /// It has nothing to do, and waits until there may be work.
     Rest,
 }
 
 /// A background worker.
 #[async_trait]
 pub(super) trait Worker: Send {
-    /// Which one.
+    /// The worker's name.
     fn name(&self) -> WorkerName;
 
     /// Its status for operators: a few words with numbers.
     fn doing(&self) -> String;
 
-    /// A step of work that its rate does not limit, such as finding out what there is to do.
+    /// A step of work that its rate does not limit, such as a scan for work.
     async fn survey(&mut self) -> Result<Progress, StoreError> {
         Ok(Progress::Rest)
     }
 
-    /// A step of work: at most some tens of milliseconds, so that other workers get their turn. The worker reports to
-    /// [`Inner::pay`] what counts for its rate.
+    /// A step of work: at most some tens of milliseconds, so that other workers get their turn. The worker passes what
+    /// counts for its rate to [`Inner::pay`].
     async fn step(&mut self) -> Result<Progress, StoreError>;
 
-    /// Waits until there may be something to do.
+    /// Waits until there may be work.
     async fn wait(&mut self);
 }
 
@@ -105,7 +105,7 @@ pub(super) fn all(inner: &Arc<Inner>) -> Vec<Runner> {
     workers.into_iter().map(|worker| Runner::new(inner, worker)).collect()
 }
 
-/// Runs all workers until `shutdown`; each ends the step that it is in.
+/// Runs all workers until `shutdown`. Each completes its current step.
 pub(super) async fn run_all(inner: &Arc<Inner>, shutdown: CancellationToken) {
     let workers = all(inner).into_iter().map(|worker| worker.run(shutdown.clone()));
     futures_util::future::join_all(workers).await;

@@ -1,4 +1,5 @@
-//! The placement worker: examines every block once in a period, for what no event put into the repair queue.
+//! The placement worker: examines every block once in a period, to find problems that no event put into the repair
+//! queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,18 +23,20 @@ use crate::store::{Connection, StoreError, blocks, repairs, totals};
 /// Blocks that are examined in one step: some milliseconds of reading.
 const BLOCKS_PER_STEP: u32 = 250;
 
-/// How often the progress of the walk is written to SQL if nothing else is to be written: a restart repeats so much.
+/// How often the walk's position is written to SQL if nothing else has to be written. A restart repeats at most this
+/// much.
 const KEPT_EVERY: Duration = Duration::from_secs(60);
 
-/// The longest rest, so that what an operator sees is not old.
+/// The longest rest, so that the status is at most this old.
 const REST_MAX: Duration = Duration::from_secs(60);
 
-/// The placement worker. It walks over all blocks once in a period, and queues for repair the blocks whose replicas are not as
-/// they should be. Most such blocks are queued when their replicas change. But when a zone gets its first node, or a node
-/// returns in another zone, no replica changes, and only this walk finds the blocks that could be spread better.
+/// The placement worker. It walks over all blocks once in a period, and queues blocks for repair that have too few, too
+/// many, corrupt or badly spread replicas. Most such blocks are queued when their replicas change. But when a zone gets
+/// its first node, or a node returns in another zone, no replica changes, and only this walk finds the blocks that
+/// could be spread better.
 pub(super) struct Placement {
     inner: Arc<Inner>,
-    /// As it is; `None` until it was read.
+    /// The current walk; `None` until it was read from SQL.
     walk: Option<Walk>,
     kept_at: Duration,
     /// Blocks that were queued since the start.
@@ -41,15 +44,15 @@ pub(super) struct Placement {
     rest: Duration,
 }
 
-/// How far the walk is.
+/// The position of the walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Walk {
     began_at: Timestamp,
-    /// The last block that was looked at.
+    /// The last block that was examined.
     through: Option<BlockId>,
-    /// Blocks that were looked at.
+    /// The number of blocks that were examined.
     passed: u64,
-    /// All were.
+    /// Whether all blocks were examined.
     ended: bool,
 }
 
@@ -58,7 +61,7 @@ impl Walk {
         Self { began_at: now, through: None, passed: 0, ended: false }
     }
 
-    /// How many of `blocks` it should have passed by now, to be through at the end of the period.
+    /// How many of `blocks` should have been examined by now, so that the walk ends with the period.
     fn due(&self, now: Timestamp, period: Duration, blocks: u64) -> u64 {
         let share = u128::from(blocks) * now.since(self.began_at).as_millis() / period.as_millis().max(1);
         u64::try_from(share).unwrap_or(u64::MAX)
@@ -71,7 +74,7 @@ impl Placement {
         Self { inner, walk: None, kept_at, queued: 0, rest: REST_MAX }
     }
 
-    /// The walk that is to go on now; the one that has ended when the next is not due.
+    /// The walk to continue now, or the one that has ended if the next is not due.
     async fn current(&self, reader: &mut Connection) -> Result<Walk, StoreError> {
         let (now, period) = (self.inner.env.now(), self.inner.config.placement_walk);
         let walk = match self.walk {
@@ -82,14 +85,14 @@ impl Placement {
         Ok(walk.filter(|walk| !is_over(walk)).unwrap_or_else(|| Walk::begin(now)))
     }
 
-    /// A time in which one page becomes due.
+    /// The time between two pages, so that the walk takes a period.
     fn page_time(&self, blocks: u64) -> Duration {
         let pages = u32::try_from(blocks / u64::from(BLOCKS_PER_STEP)).unwrap_or(u32::MAX).max(1);
         (self.inner.config.placement_walk / pages)
             .clamp(self.inner.config.worker_interval.min(REST_MAX), REST_MAX)
     }
 
-    /// Whether a block's replicas are not as they should be, and something can be done about it.
+    /// Whether a block needs copies or drops that are possible.
     fn needs_work(&self, block: BlockId, copies: &BlockReplicas) -> bool {
         if self.inner.is_early(block) {
             return false;
@@ -97,12 +100,12 @@ impl Placement {
         let mut soft_state = self.inner.soft_state();
         let seen = soft_state.block_view(block, copies);
         let (view, _) = soft_state.deciding(&self.inner.env);
-        // Copies are ordered by repair; here nothing is counted.
+        // Repair orders the copies, so bandwidth is not limited here.
         let verdict = self.inner.env.with_rng(|rng| examine(view, &seen, &mut InFlight::new(u64::MAX), rng));
         !verdict.drops.is_empty() || !is_done(copies, &verdict)
     }
 
-    /// Queues what was found, and writes down how far the walk is.
+    /// Queues the blocks that were found, and writes the walk's position to SQL.
     async fn keep(&mut self, walk: Walk, found: Vec<BlockId>) -> Result<(), StoreError> {
         let shared = self.inner.clone();
         let queued = self
@@ -123,7 +126,7 @@ impl Placement {
     }
 }
 
-/// Queues blocks that still exist and are not queued yet. Answers how many those were.
+/// Queues the blocks that still exist and are not queued yet. Returns their number.
 async fn queue(inner: &Inner, tx: &mut Connection, found: Vec<BlockId>) -> Result<u64, StoreError> {
     let mut queued = 0;
     for block in found {
@@ -160,7 +163,7 @@ impl Worker for Placement {
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
         let period = self.inner.config.placement_walk;
-        // The copies that a better spread makes superfluous would stay, and fill the disks.
+        // While deletions are held, the replicas that a better spread makes surplus would stay, and fill the disks.
         if period.is_zero() || self.inner.soft_state().is_held() {
             return Ok(Progress::Rest);
         }

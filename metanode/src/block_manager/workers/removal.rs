@@ -1,5 +1,5 @@
-//! Deletes the rows of removed nodes in small steps: first their replicas, whose blocks are then examined, and then their
-//! queued deletions. The node's own row stays until the end, so that a restart continues.
+//! Deletes the rows of removed nodes in small steps: first their replicas, whose blocks are then examined, and then
+//! their queued deletions. The node's own row stays, so that a restart continues.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::Progress;
 use crate::block_manager::{Inner, repair_queue};
 use crate::store::{Connection, StoreError, deletions, nodes, replicas};
 
-/// Rows that are deleted in one mutation, in some milliseconds: this bounds how long other mutations wait.
+/// Rows that one mutation deletes, in some milliseconds. It bounds how long other mutations wait.
 const ROWS_PER_STEP: u32 = 50;
 
 /// Continues with the first removed node.
@@ -33,12 +33,12 @@ pub(super) async fn step(inner: &Arc<Inner>) -> Result<Progress, StoreError> {
     Ok(Progress::More)
 }
 
-/// How far it has come.
+/// The progress of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Forgotten {
-    /// There is more.
+    /// There are more rows.
     Some,
-    /// Nothing is left.
+    /// No row is left.
     All,
     /// The node registered again.
     Returned,

@@ -19,33 +19,35 @@ use crate::block_manager::soft_state::repair_hints::RepairHints;
 use crate::store::repairs::QueuedRepair;
 use crate::store::{Connection, StoreError, blocks, repairs};
 
-/// Blocks that are examined in one step.
+/// Blocks that one step examines.
 const BLOCKS_PER_STEP: u32 = 200;
 
-/// How long the worker rests when it waits for nothing, in multiples of its interval. Hints wake it earlier. After the rest
+/// How long the worker rests when no block waits, in multiples of its interval. Hints wake it earlier. After the rest
 /// it sweeps for blocks without a hint. Rests are long because a sweep examines every block that cannot be repaired for
 /// lack of nodes, and those may be millions.
 const LONG_REST: u32 = 600;
 
-/// Blocks that are remembered for a later examination. When more have to wait, a sweep over the queue finds them.
+/// Upper limit of blocks that are remembered for a later examination. When more have to wait, a sweep over the queue
+/// finds them.
 const WAITING_MAX: usize = 20_000;
 
-/// The repair worker. It examines queued blocks, those with the fewest replicas first, and orders what they need.
+/// The repair worker. It examines queued blocks, those with the fewest replicas first, and orders the copies and drops
+/// that they need.
 ///
 /// When nodes have changed it sweeps over the whole queue, and starts the sweep again whenever it had to stop for lack of
 /// bandwidth. Between sweeps it examines only blocks for which it has a hint.
 pub(super) struct Repair {
     inner: Arc<Inner>,
     examiner: Examiner,
-    /// How far the sweep is; `None` without a sweep.
+    /// The position of the sweep; `None` without a sweep.
     sweep: Option<Option<QueuedRepair>>,
-    /// The last sweep stopped for lack of bandwidth, and starts again as soon as there is some.
+    /// Whether the last sweep stopped for lack of bandwidth. It starts again as soon as there is some.
     cut_short: bool,
     /// Blocks that have to wait before they are examined again.
     waiting: Waiting,
-    /// How many transactions have ended: what they changed is visible.
+    /// The number of transactions that have ended, so that their changes are visible.
     ended: watch::Receiver<u64>,
-    /// The event that there is nothing to repair was published.
+    /// Whether the event that there is nothing to repair was published.
     idle: bool,
 }
 
@@ -73,7 +75,7 @@ impl Waiting {
         self.blocks.is_empty()
     }
 
-    /// The wait is over: hints for each block, and a sweep if some were not remembered.
+    /// Ends the wait: adds a hint for each block, and orders a sweep if some were not remembered.
     fn end(&mut self, hints: &mut RepairHints) {
         if std::mem::take(&mut self.more) {
             hints.sweep();
@@ -91,15 +93,15 @@ impl std::fmt::Display for Waiting {
     }
 }
 
-/// What to do with a block after it was examined.
+/// The next action for a block that was examined.
 enum Next {
     /// Drop its surplus replicas in a transaction, and update the queue.
     Settle,
     /// Examine it later.
     Wait,
-    /// Stop: there is no bandwidth now.
+    /// Stop the page, because there is no bandwidth now.
     Stop,
-    /// Nothing, for now.
+    /// Do nothing for now.
     Nothing,
 }
 
@@ -107,7 +109,7 @@ impl Repair {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         let examiner = Examiner::new(inner.clone(), WorkerName::Repair);
         let ended = inner.store.transactions_ended();
-        // The first sweep finds what was queued before the start.
+        // The first sweep finds the blocks that were queued before the start.
         Self {
             inner,
             examiner,
@@ -200,7 +202,7 @@ async fn have_ended(ended: &mut watch::Receiver<u64>, wanted: Option<u64>) {
     }
 }
 
-/// Copies under way for repair.
+/// The number of copies under way for repair.
 fn copying(soft_state: &SoftState) -> u64 {
     soft_state.copies.count(|purpose| purpose == Purpose::Repair)
 }
@@ -277,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_more_blocks_than_can_wait_a_sweep_finds_the_rest_and_operators_see_that_there_are_more() {
+    fn a_sweep_finds_the_blocks_beyond_the_limit_and_the_status_mentions_them() {
         let block = |number: usize| BlockId(Uuid::from_u128(number as u128));
         let (mut waiting, mut hints) = (Waiting::default(), RepairHints::default());
         (0..WAITING_MAX).for_each(|number| waiting.add(block(number)));
@@ -288,7 +290,7 @@ mod tests {
         waiting.end(&mut hints);
         assert!(waiting.is_empty() && hints.take_sweep(0));
         assert_eq!(hints.take(usize::MAX, 0).len(), WAITING_MAX);
-        // The next time it is all forgotten.
+        // The limit starts again after a wait.
         waiting.add(block(1));
         waiting.end(&mut hints);
         assert!(!hints.take_sweep(0));

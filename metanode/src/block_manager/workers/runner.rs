@@ -75,7 +75,7 @@ impl Runner {
         }
     }
 
-    /// Runs until `shutdown`; ends the step that it is in.
+    /// Runs until `shutdown`, and completes the current step.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
         let inner = self.inner.clone();
         while !shutdown.is_cancelled() {
@@ -83,7 +83,7 @@ impl Runner {
             let name = self.name();
             let rest = async {
                 match result {
-                    // Others that are ready get their turn between two steps.
+                    // Other tasks that are ready get their turn between two steps.
                     Ok(Progress::More) => tokio::task::yield_now().await,
                     Ok(Progress::Rest | Progress::Throttled) => self.wait().await,
                     Err(_) if shutdown.is_cancelled() => {}

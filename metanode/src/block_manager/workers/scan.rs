@@ -10,7 +10,7 @@ use crate::block_manager::soft_state::Scan;
 use crate::block_manager::{Inner, repair_queue};
 use crate::store::{Connection, StoreError, blocks, repairs, replicas};
 
-/// Blocks that are examined in one mutation, in some milliseconds: this bounds how long other mutations wait.
+/// Blocks that one mutation examines, in some milliseconds. It bounds how long other mutations wait.
 const BLOCKS_PER_STEP: u32 = 50;
 
 /// Continues with the first scan. Returns whether there was one.
@@ -27,7 +27,7 @@ pub(super) async fn step(inner: &Arc<Inner>) -> Result<bool, StoreError> {
             .await?
     };
     let mut soft_state = inner.soft_state();
-    // The walk may have been restarted meanwhile.
+    // A new order may have started the scan again meanwhile; then this result is dropped.
     if let Some(place) = soft_state.scans.iter().position(|other| *other == scan) {
         match rest {
             Some(rest) => soft_state.scans[place] = rest,
@@ -37,7 +37,7 @@ pub(super) async fn step(inner: &Arc<Inner>) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Looks at one page; answers what is left.
+/// Examines one page. Returns the rest of the scan; `None` at its end.
 async fn page(inner: &Inner, tx: &mut Connection, scan: Scan) -> Result<Option<Scan>, StoreError> {
     let page = match scan.node {
         Some(node) => replicas::blocks_of(tx, node, scan.through, BLOCKS_PER_STEP).await?,

@@ -1,9 +1,9 @@
-//! A rate limit in units a second, by which workers are slowed down.
+//! A rate limit for workers, in units a second.
 
 use std::time::Duration;
 
-/// Limits work to a number of units a second on average. A piece is never refused for its size: it is let through, and the
-/// next one waits until the rate has caught up.
+/// Limits work to a number of units a second on average. A piece of work is never refused for its size: it may run, and
+/// the next one waits until the rate has caught up.
 #[derive(Debug)]
 pub(super) struct Throttle {
     /// Units a second; `None` for no limit.
@@ -52,7 +52,7 @@ impl Throttle {
 
 const MICROS: u128 = 1_000_000;
 
-/// What `rate` lets through in a time.
+/// The number of units that `rate` allows in a time.
 fn units(time: Duration, rate: u64) -> u64 {
     let units = time.as_micros().saturating_mul(u128::from(rate)) / MICROS;
     u64::try_from(units).unwrap_or(u64::MAX)
@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_rest_is_not_made_up_for_by_a_burst() {
+    fn a_long_rest_is_not_followed_by_a_burst() {
         let mut throttle = Throttle::new(Some(100));
         throttle.take(300, 1_000 * SECOND);
         assert_eq!(throttle.delay(1_000 * SECOND), 2 * SECOND);
     }
 
     #[test]
-    fn a_new_rate_holds_at_once_also_for_what_is_not_paid_off() {
+    fn a_new_rate_applies_at_once_also_to_earlier_work() {
         let mut throttle = Throttle::new(Some(1));
         throttle.take(1_001, 10 * SECOND);
         assert_eq!(throttle.delay(10 * SECOND), 1_000 * SECOND);

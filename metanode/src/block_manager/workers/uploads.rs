@@ -1,5 +1,5 @@
-//! The uploads worker: gives up multipart uploads that are too old or whose bucket is gone, and forgets the stored
-//! results of completed ones.
+//! The uploads worker: aborts multipart uploads that are too old or whose bucket is deleted, and removes the remembered
+//! outcomes of completed uploads and of other mutations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,31 +15,31 @@ use super::{Progress, Worker};
 use crate::block_manager::Inner;
 use crate::store::{StoreError, buckets, expiry, mutations, uploads};
 
-/// The longest pause between two rounds. Answers and uploads are kept for days.
+/// The longest time between two checks. Outcomes and uploads are kept for days.
 const INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
-/// Shorter times are kept to within this share of them.
+/// Checks within the shortest of the configured periods, so that a period is exceeded by at most a quarter.
 const LOOKS_PER_PERIOD: u32 = 4;
 
-/// Answers that are forgotten in one step: it bounds how long others wait for its transaction.
+/// Outcomes that one step removes. It bounds how long other mutations wait for its transaction.
 const ANSWERS_PER_STEP: u32 = 500;
 
-/// Old uploads that one step looks at. Each may have 10,000 parts, and takes a transaction of its own if it goes.
+/// Old uploads that one step examines. Each may have 10,000 parts, and is aborted in a transaction of its own.
 const UPLOADS_PER_STEP: u32 = 16;
 
-/// Parts that go in one step with the uploads of deleted buckets, an upload without parts counting as one: some ten
-/// milliseconds, for which others wait.
+/// Parts of uploads of deleted buckets that one step removes; an upload without parts counts as one. Other mutations
+/// wait for some ten milliseconds.
 const PARTS_PER_STEP: u32 = 500;
 
-/// Forgets the answers to uploads that were completed long ago, and gives up uploads that got no part for long, and those of
-/// buckets that were deleted.
+/// Removes the outcomes of uploads that were completed long ago, and aborts uploads that got no part for long and those
+/// of deleted buckets.
 pub(super) struct Uploads {
     inner: Arc<Inner>,
     forgotten: u64,
     expired: u64,
-    /// Uploads of deleted buckets that were given up.
+    /// Uploads of deleted buckets that were aborted.
     swept: u64,
-    /// How far the look at old uploads has come. Those that still get parts stay, and are passed by.
+    /// The last old upload that was examined. Uploads that still get parts stay, and the walk must get past them.
     looked_through: Option<(Timestamp, UploadId)>,
 }
 
@@ -48,9 +48,9 @@ impl Uploads {
         Self { inner, forgotten: 0, expired: 0, swept: 0, looked_through: None }
     }
 
-    /// Forgets some answers. Answers whether there may be more.
+    /// Removes some outcomes. Returns whether there may be more.
     async fn forget(&mut self) -> Result<bool, StoreError> {
-        // The namespace stamps what it makes by the wall clock.
+        // The namespace stamps versions and uploads by the wall clock.
         let now = self.inner.env.wall();
         let before = now.before(self.inner.config.completed_uploads_kept);
         let store = &self.inner.store;
@@ -65,7 +65,7 @@ impl Uploads {
         Ok(forgotten.max(outcomes) >= u64::from(ANSWERS_PER_STEP))
     }
 
-    /// Gives up some uploads that lie abandoned. Answers whether there may be more.
+    /// Aborts some abandoned uploads. Returns whether there may be more.
     async fn expire(&mut self) -> Result<bool, StoreError> {
         let (now, expiry) = (self.inner.env.wall(), self.inner.config.upload_expiry);
         if expiry.is_zero() {
@@ -98,7 +98,7 @@ impl Uploads {
         Ok(more)
     }
 
-    /// Gives up some uploads of deleted buckets. Answers whether there may be more.
+    /// Aborts some uploads of deleted buckets. Returns whether there may be more.
     async fn sweep(&mut self) -> Result<bool, StoreError> {
         if buckets::find_deleted(&mut *self.inner.store.read_in_background().await?).await?.is_none() {
             return Ok(false);
@@ -139,7 +139,7 @@ impl Worker for Uploads {
     }
 
     async fn step(&mut self) -> Result<Progress, StoreError> {
-        // First, because a client has just deleted a bucket.
+        // This comes first, so that the uploads of a bucket that was just deleted go soon.
         if self.sweep().await? {
             return Ok(Progress::More);
         }

@@ -1,4 +1,4 @@
-//! Creates a bucket, or returns an error with the existing one.
+//! Creates a bucket. A second creation fails with `BucketExists`.
 
 use cairn_protocol::metadata::{BucketInfo, CreateBucket, MetadataError};
 

@@ -1,4 +1,4 @@
-//! Deletes a bucket without objects. Its uploads end with it.
+//! Deletes a bucket that has no objects. Its uploads in progress end with it.
 
 use cairn_protocol::metadata::{DeleteBucket, MetadataError};
 
@@ -6,11 +6,11 @@ use crate::namespace::{Namespace, bucket_id};
 use crate::store;
 
 impl Namespace {
-    /// Uploads in progress do not prevent the deletion, because AWS requires only that all objects are deleted before
-    /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html>). They end with the bucket, so that
-    /// none of them completes into a bucket that does not exist: uploads are found through their bucket, and its id is
-    /// never used again. There may be 10⁵ of them, so a worker removes them in small steps
-    /// ([`give_up_uploads_of_deleted`](crate::store::expiry::give_up_uploads_of_deleted)).
+    /// Uploads in progress do not keep a bucket from being deleted: AWS requires of DeleteBucket only that all objects
+    /// are deleted before (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html>). The uploads end
+    /// with the bucket, so that none of them completes into a bucket that does not exist: an upload is found only
+    /// through its bucket, whose id is never used again. There may be 10⁵ of them, so a worker aborts them in small
+    /// steps ([`give_up_uploads_of_deleted`](crate::store::expiry::give_up_uploads_of_deleted)).
     pub(in crate::namespace) async fn delete_bucket(
         &self,
         request: DeleteBucket,

@@ -1,4 +1,4 @@
-//! Commits a version with stored blocks as the current one, if its condition holds.
+//! Makes a version of stored blocks the current one of its key, if the request's condition holds.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{CommitObject, Committed, MetadataError, NewExtent, ObjectVersion};
@@ -19,7 +19,7 @@ impl Namespace {
     }
 }
 
-/// Checks that the length of a version or part is the sum of its extents.
+/// Checks that the length of a version or part is the sum of its blocks' lengths.
 pub(in crate::namespace) fn check_length(length: u64, extents: &[NewExtent]) -> Result<(), MetadataError> {
     let total = extents.iter().try_fold(0u64, |total, extent| total.checked_add(extent.length));
     if total == Some(length) && i64::try_from(length).is_ok() {
@@ -34,7 +34,7 @@ async fn commit(
     request: CommitObject,
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
-    // A repetition gets the first answer, even if the object was overwritten or its bucket deleted since.
+    // A repetition returns the first outcome, even if the version was overwritten or the bucket deleted since.
     if let Some(answer) = committed_before(tx, request.version).await? {
         return Ok(answer);
     }

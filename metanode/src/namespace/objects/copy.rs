@@ -35,7 +35,7 @@ async fn copy(
     block_manager::share_extents(tx, from, 0, source.length, to, 0).await?;
     let attributes = request.attributes.unwrap_or(source.attributes);
     blocks.raise_replication(tx, to, &request.bucket, attributes.storage_class.as_deref()).await?;
-    // The parts are copied too: an ETag or checksum of parts means nothing without them.
+    // The parts are copied too: an ETag or a checksum over parts means nothing without them.
     store::object_parts::copy(tx, request.source, request.version).await?;
     let version = ObjectVersion {
         key: request.key,

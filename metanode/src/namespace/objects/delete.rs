@@ -1,4 +1,4 @@
-//! Deletes objects in mutations of 25 keys, so that no PUT waits for a thousand keys.
+//! Deletes objects, in mutations of 25 keys, so that no PUT waits for a delete of a thousand.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::MutationId;
@@ -12,23 +12,23 @@ use crate::namespace::{Namespace, bucket_id, malformed};
 use crate::store::buckets::BucketId;
 use crate::store::{self, Connection};
 
-/// Upper limit of objects per request, that of S3's DeleteObjects
+/// Upper limit of objects in a call, that of S3's DeleteObjects
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).
 const DELETE_MAX: usize = 1000;
 
-/// Objects per mutation. They take about a millisecond; then other mutations run.
+/// Objects that one mutation deletes, in order. It takes about a millisecond; then other mutations may run.
 const PART: usize = 25;
 
-/// Upper limit of batches that wait for the writer, of all requests together. A PUT waits behind no more than these.
-/// They are enough to keep the writer busy while their requests are answered.
+/// Mutations of deletes of several objects that wait for the writer at the same time, over all callers. A PUT waits for
+/// no more than these. They suffice to keep the writer busy while their callers receive the answers.
 pub(in crate::namespace) const PARTS_WAITING: usize = 2;
 
 type Answers = Vec<Result<Deleted, MetadataError>>;
 
 impl Namespace {
-    /// Deletes objects in batches, and returns when all deletions are durable. If it fails in the middle, some objects
-    /// are deleted and the caller does not learn which. A repetition finds out, because the outcome of each batch is
-    /// remembered.
+    /// Deletes objects part by part, and returns when the deletes are on stable storage. If it fails in the middle,
+    /// some objects are deleted and the caller does not learn which. A repetition returns the answers of all of them,
+    /// because each part remembers its answers.
     pub(in crate::namespace) async fn delete_objects(
         &self,
         request: DeleteObjects,
@@ -41,7 +41,8 @@ impl Namespace {
             return self.delete_part(bucket, objects, mutation).await;
         }
         if mutation.is_some() {
-            // An earlier release deleted all keys in one mutation. Its answer may have been lost before the upgrade.
+            // An earlier version deleted all objects in one mutation, and may have ended before its gateway got the
+            // reply.
             let mut reader = self.store.read().await?;
             let whole: Option<Answers> = store::mutations::find(&mut reader, mutation).await?;
             if let Some(answers) = whole.filter(|answers| answers.len() == objects.len()) {
@@ -85,8 +86,8 @@ impl Namespace {
     }
 }
 
-/// The mutation id of the batch that begins with the object of this index. The ids of one request are consecutive;
-/// those of different requests are random and do not collide.
+/// The mutation id of the part that begins with the object of index `first`. The ids of a call's parts are close to
+/// each other. The ids of different calls are random, so their parts do not collide.
 fn of_part(mutation: MutationId, first: usize) -> MutationId {
     MutationId(Uuid::from_u128(mutation.0.as_u128().wrapping_add(first as u128)))
 }
@@ -103,7 +104,7 @@ async fn delete_all(
             Err(refused @ (MetadataError::PreconditionFailed | MetadataError::ConditionOnMissingKey)) => {
                 Err(refused)
             }
-            // Any other error is the database's, and then nothing of the batch is deleted.
+            // Any other error is the database's, and rolls back the whole part.
             other => Ok(other?),
         });
     }

@@ -1,5 +1,5 @@
-//! Lists current objects, with common prefixes for a delimiter. A page costs its entries, not the keys that it rolls
-//! up.
+//! Lists current objects, rolled up at a delimiter. A page costs as much as it has entries, independent of the number
+//! of keys below them.
 
 use cairn_protocol::metadata::{ListEntry, ListMark, ListObjects, MetadataError, ObjectPage, ObjectSummary};
 
@@ -17,7 +17,7 @@ impl Listed for ObjectSummary {
     }
 }
 
-/// The position that a mark names.
+/// The place after the mark.
 pub(in crate::namespace) fn place(mark: &ListMark) -> Place {
     match mark {
         ListMark::Key(key) => Place::behind_key(key),
@@ -25,7 +25,7 @@ pub(in crate::namespace) fn place(mark: &ListMark) -> Place {
     }
 }
 
-/// An empty delimiter would roll up every key into the prefix.
+/// Refuses an empty delimiter, which would roll up every key to the prefix.
 pub(in crate::namespace) fn check_delimiter(delimiter: Option<&str>) -> Result<(), MetadataError> {
     if delimiter == Some("") { Err(malformed("the delimiter is empty")) } else { Ok(()) }
 }
@@ -38,7 +38,7 @@ impl Namespace {
         Ok(self.walk_objects(request).await?.0)
     }
 
-    /// Lists a page, and returns what it cost.
+    /// Returns the page and its cost.
     pub(in crate::namespace) async fn walk_objects(
         &self,
         request: ListObjects,

@@ -36,8 +36,8 @@ impl Namespace {
         self.blocks.locate(&mut reader, &request.blocks).await
     }
 
-    /// The first `max` extents of a version with bytes in `start..end`, whether more follow, and where their blocks
-    /// are.
+    /// The first `max` extents of a version with bytes in `start..end`, with the locations of their blocks, and whether
+    /// there are more.
     pub(in crate::namespace) async fn locate_extents(
         &self,
         reader: &mut Connection,
@@ -77,8 +77,8 @@ impl Namespace {
     }
 }
 
-/// Checks that extents begin at or before `start`, follow each other without a gap, and lie within their blocks, and
-/// that they reach `end` if no more follow.
+/// Whether the extents cover `start`, follow each other without gaps, and lie within their blocks. With `end`, they
+/// must also reach to it.
 fn are_sound(extents: &[LocatedExtent], start: u64, end: Option<u64>) -> bool {
     let Some(first) = extents.first() else { return false };
     let mut next = first.object_offset;
@@ -92,8 +92,8 @@ fn are_sound(extents: &[LocatedExtent], start: u64, end: Option<u64>) -> bool {
     first.object_offset <= start && start < next && end.is_none_or(|end| next >= end)
 }
 
-/// The collection drops a version together with its extents and blocks. So if extents or a block are missing, the grace
-/// period ended during this read, or the database is damaged.
+/// The error for a version whose extents or blocks are not all there. The sweep removes a version together with its
+/// extents and blocks, so its grace period may have ended during this read. Otherwise the database is damaged.
 async fn explain_damage(reader: &mut Connection, version: VersionId) -> Result<MetadataError, MetadataError> {
     if store::objects::find_version(reader, version).await?.is_none() {
         return Ok(MetadataError::NoSuchVersion);

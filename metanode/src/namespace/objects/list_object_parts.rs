@@ -11,7 +11,7 @@ impl Namespace {
         request: ListObjectParts,
     ) -> Result<ObjectPartPage, MetadataError> {
         let max = request.max.min(PAGE_MAX);
-        // Both reads are of one snapshot: a collection between them would leave a version without parts.
+        // A snapshot, because after a sweep between the two reads the version would seem to have no parts.
         let mut reader = self.store.snapshot().await?;
         if store::objects::find_version(&mut reader, request.version).await?.is_none() {
             return Err(MetadataError::NoSuchVersion);

@@ -1,4 +1,4 @@
-//! Finds an object and the extents of a range in one request, which is all that a GET needs.
+//! Looks up an object and the extents of a range in one call, which is all that a GET needs.
 
 use cairn_protocol::metadata::{
     LocatedObject, LookupObject, LookupRange, MetadataError, ObjectVersion, ResolvedRange,
@@ -13,7 +13,7 @@ impl Namespace {
         request: LookupObject,
     ) -> Result<LocatedObject, MetadataError> {
         match request.range {
-            // Both reads are of one snapshot: a collection between them would leave a version without parts.
+            // A snapshot, because after a sweep between the two reads the version would seem to have no parts.
             LookupRange::Part { .. } => self.look_up(&mut *self.store.snapshot().await?, request).await,
             LookupRange::Whole | LookupRange::Bytes { .. } | LookupRange::Suffix { .. } => {
                 self.look_up(&mut *self.store.read().await?, request).await

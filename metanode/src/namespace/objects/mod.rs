@@ -23,7 +23,7 @@ use crate::block_manager;
 use crate::store::buckets::BucketId;
 use crate::store::{self, Connection, StoreError};
 
-/// Checks a condition on the current object of a key.
+/// Checks a write's condition on the current object of a key.
 pub(super) async fn check_condition(
     tx: &mut Connection,
     bucket: BucketId,
@@ -37,7 +37,7 @@ pub(super) async fn check_condition(
     condition::check(wanted, current.as_deref())
 }
 
-/// Makes a new version current and retires the previous one.
+/// Makes a new version current and retires the one before it.
 pub(super) async fn make_current(
     tx: &mut Connection,
     bucket: BucketId,
@@ -51,8 +51,8 @@ pub(super) async fn make_current(
     Ok(committed(version))
 }
 
-/// The answer to the first write of this version, if it was written before. It is remembered even if the version was
-/// replaced and collected since.
+/// The outcome of the first write of this version, if it was written before. It is also found if the version was
+/// replaced and swept since, as long as the outcome is remembered.
 pub(super) async fn committed_before(
     tx: &mut Connection,
     version: VersionId,
@@ -63,7 +63,7 @@ pub(super) async fn committed_before(
     }
 }
 
-/// The answer to the write of a version.
+/// The outcome of the write of a version.
 fn committed(version: &ObjectVersion) -> Committed {
     Committed { version: version.version, etag: version.etag.clone(), modified_at: version.modified_at }
 }

@@ -1,4 +1,4 @@
-//! Keeps retired versions readable while they are being read.
+//! Keeps retired versions readable while gateways read them.
 
 use cairn_protocol::metadata::{MetadataError, RENEW_READS_MAX, RenewReads};
 
@@ -6,9 +6,9 @@ use crate::namespace::{Namespace, malformed};
 use crate::store;
 
 impl Namespace {
-    /// Sets the retirement of a version that is being read to now, so that it is collected a grace period later. That
-    /// needs no table of readers, survives a restart, and ends when a gateway dies. Most versions that are read for
-    /// long are current, and for those nothing is written.
+    /// Sets the time of retirement to now for versions that were retired and are still being read, so that the sweep
+    /// comes a grace period later. This needs no table of readers, survives a restart, and ends by itself when a
+    /// gateway dies. Most versions that are read for long are current; for those nothing is written.
     pub(in crate::namespace) async fn renew_reads(&self, request: RenewReads) -> Result<(), MetadataError> {
         if request.versions.len() > RENEW_READS_MAX {
             return Err(malformed(format!("at most {RENEW_READS_MAX} versions are renewed at once")));

@@ -11,7 +11,7 @@ impl Namespace {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    // A second execution would undo changes that others made to the tags since.
+                    // A repetition must not overwrite tags that another request has set since.
                     if store::mutations::find::<()>(tx, request.mutation).await?.is_some() {
                         return Ok(());
                     }

@@ -20,7 +20,7 @@ impl Namespace {
                     let now = env.now();
                     let (_, info) = find_in_progress(tx, &request.target).await?;
                     if info.initiated_at > now.before(store::mutations::KEPT) {
-                        // A repetition of the creation, whose answer was lost, must not create the upload again.
+                        // Remembers the creation: if its reply was lost, a repetition must not create the upload again.
                         let creation = Some(MutationId(upload.0));
                         store::mutations::remember(tx, creation, &info, now).await?;
                     }

@@ -23,7 +23,7 @@ impl Namespace {
     }
 }
 
-/// Checks that the parts are listed in ascending order without repetitions.
+/// Checks that the request names at least one part, and each once, in the order of their numbers.
 fn check_order(parts: &[(u32, PartId)]) -> Result<(), MetadataError> {
     if parts.is_empty() {
         return Err(malformed("a completion names at least one part"));
@@ -45,7 +45,7 @@ async fn complete(
     let upload_id = request.target.upload;
     let (bucket, upload) = match find(tx, &request.target).await? {
         (bucket, Upload::InProgress(upload)) => (bucket, upload),
-        // The version may already be collected while the completion is still remembered.
+        // The outcome is still remembered, though the version may be swept already.
         (_, Upload::Completed(completed, modified_at)) if completed.version == request.version => {
             return Ok(Committed { version: completed.version, etag: completed.etag, modified_at });
         }
@@ -82,7 +82,8 @@ async fn complete(
     Ok(answer)
 }
 
-/// Checks that the listed parts still exist, and retires those that are not listed. Returns the length of the object.
+/// Checks that the named parts are the upload's current ones, and retires the others. Returns the sum of the named
+/// parts' lengths.
 async fn keep_named_parts(
     tx: &mut Connection,
     upload: UploadId,
@@ -98,7 +99,7 @@ async fn keep_named_parts(
     length.ok_or_else(|| malformed("the parts are longer than an object can be"))
 }
 
-/// Splits parts, in ascending order, into those that are listed and the others.
+/// Splits the upload's parts, in the order of their numbers, into the named ones and the others.
 fn split(
     there: Vec<PartInfo>,
     named: &[(u32, PartId)],

@@ -1,4 +1,4 @@
-//! Makes a part of a range of an object. It shares the object's extents.
+//! Makes a part out of a range of an object. The part shares the object's extents.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{CopyPart, MetadataError, PartCommitted, PartInfo};
@@ -34,7 +34,7 @@ async fn copy(
         checksum: request.checksum,
         modified_at: now,
     };
-    // A repetition gets the first answer, even if the upload was completed or aborted since.
+    // This comes first, because a repetition succeeds even if the upload was completed or aborted since.
     if let Some(answer) = committed_before(tx, &request.target, &part).await? {
         return Ok(answer);
     }

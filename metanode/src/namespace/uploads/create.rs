@@ -16,7 +16,7 @@ impl Namespace {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    // The upload was created before, and aborted since.
+                    // A remembered creation means that the upload was created before, and aborted since.
                     let creation = Some(MutationId(request.target.upload.0));
                     if let Some(upload) = store::mutations::find(tx, creation).await? {
                         return Ok(upload);
@@ -31,7 +31,7 @@ impl Namespace {
                         checksum: request.checksum,
                     };
                     store::uploads::insert(tx, bucket, &upload).await?;
-                    // A repetition returns the upload that the first request created.
+                    // A repetition returns the upload that the first request made.
                     Ok(find_in_progress(tx, &request.target).await?.1)
                 })
             })

@@ -1,4 +1,4 @@
-//! Lists uploads in progress by key and initiation, with common prefixes for a delimiter.
+//! Lists uploads in progress by key and time of initiation, rolled up at a delimiter.
 
 use cairn_protocol::metadata::{ListUploads, MetadataError, UploadEntry, UploadInfo, UploadMark, UploadPage};
 
@@ -25,7 +25,7 @@ impl Namespace {
         Ok(self.walk_uploads(request).await?.0)
     }
 
-    /// Lists a page, and returns what it cost. Ids are UUIDv7, so the order of the ids of one key is that of
+    /// Returns the page and its cost. Upload ids are UUIDv7, so the uploads of one key are in the order of their
     /// initiation.
     pub(in crate::namespace) async fn walk_uploads(
         &self,

@@ -12,8 +12,8 @@ impl Namespace {
         request: ListParts,
     ) -> Result<PartPage, MetadataError> {
         let max = request.max.min(PAGE_MAX);
-        // Both reads are of one snapshot. If the upload was completed or aborted between them, it would seem to be in
-        // progress without parts, and the client's parts would be refused.
+        // A snapshot: if the upload were completed or aborted between the two reads, it would seem to be in progress
+        // and to have no parts.
         let mut reader = self.store.snapshot().await?;
         let (_, upload) = find_in_progress(&mut reader, &request.target).await?;
         let mut parts = store::parts::list(&mut reader, upload.upload, request.after, max + 1).await?;

@@ -19,17 +19,18 @@ use crate::store::buckets::BucketId;
 use crate::store::uploads::Upload;
 use crate::store::{self, Connection, StoreError};
 
-/// The highest part number of S3 (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
+/// The largest part number of S3; the smallest is 1
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
 const PART_NUMBER_MAX: u32 = 10_000;
 
-/// Finds an upload, in progress or completed, under its bucket and key.
+/// The upload of this bucket, key and id, in progress or completed.
 async fn find(connection: &mut Connection, target: &UploadRef) -> Result<(BucketId, Upload), MetadataError> {
     let bucket = bucket_id(connection, &target.bucket).await?;
     let upload = store::uploads::find(connection, bucket, &target.key, target.upload).await?;
     upload.map(|upload| (bucket, upload)).ok_or(MetadataError::NoSuchUpload)
 }
 
-/// Finds an upload that is in progress.
+/// The upload of this bucket, key and id, which must be in progress.
 async fn find_in_progress(
     connection: &mut Connection,
     target: &UploadRef,
@@ -49,9 +50,9 @@ fn check_number(part: u32) -> Result<(), MetadataError> {
     Err(malformed(format!("a part's number is 1 to {PART_NUMBER_MAX}, not {part}")))
 }
 
-/// The answer to the first commit of this part, if it was committed before. A part that was replaced, retired or
-/// completed since is remembered for a while. After that its row in the garbage shows that it existed, and when it was
-/// replaced.
+/// The outcome of the first commit of this part, if it was committed before. If the part was replaced, aborted or
+/// completed since, its outcome is remembered for a while. After that its garbage shows that it existed; the time is
+/// then the one of its retirement.
 async fn committed_before(
     tx: &mut Connection,
     target: &UploadRef,
@@ -68,7 +69,7 @@ async fn committed_before(
     Ok(retired_at.map(|modified_at| PartCommitted { modified_at }))
 }
 
-/// Retires a part: its bytes go after the grace period, and a repetition of its upload is recognised.
+/// Retires one part. Its bytes stay for the grace period, and its outcome is remembered for a repeated request.
 async fn give_up_part(
     tx: &mut Connection,
     upload: UploadId,
@@ -83,7 +84,7 @@ async fn give_up_part(
     store::parts::delete(tx, upload, part.number).await
 }
 
-/// Stores a part under its number and retires the part that had the number.
+/// Makes a part the current one of its number, and retires the one before it.
 async fn make_part(
     tx: &mut Connection,
     target: &UploadRef,

@@ -1,4 +1,4 @@
-//! Makes stored blocks the part with a number, and retires the part that had the number.
+//! Makes stored blocks a part of an upload, and retires the part that had its number.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{MetadataError, PartCommitted, PartInfo, PutPart};
@@ -35,7 +35,7 @@ async fn put(
         checksum: request.checksum,
         modified_at: now,
     };
-    // A repetition gets the first answer, even if the upload was completed or aborted since.
+    // This comes first, because a repetition succeeds even if the upload was completed or aborted since.
     if let Some(answer) = committed_before(tx, &request.target, &part).await? {
         return Ok(answer);
     }

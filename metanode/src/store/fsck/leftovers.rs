@@ -1,4 +1,4 @@
-//! Pages of blocks, of replicas, and of rows that wait for a worker to remove them.
+//! What fsck reads of blocks, replicas, and the queues of what is to be removed.
 
 use cairn_protocol::id::{BlockId, NodeId};
 use sqlx::Row as _;
@@ -7,16 +7,16 @@ use super::bytes16;
 use crate::store::sql_values::{id, number};
 use crate::store::{Connection, StoreError};
 
-/// A block, and the extents that refer to it.
+/// A block and the number of extents that refer to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReferredBlock {
     /// The block.
     pub(crate) block: BlockId,
-    /// The recorded number of references.
+    /// The reference count in the block's row.
     pub(crate) refs: i64,
-    /// The number of extents that refer to it.
+    /// The number of extents that do refer to it.
     pub(crate) extents: i64,
-    /// The number of those that belong to a version, a part, or garbage.
+    /// How many of those extents belong to a version, a part, or garbage.
     pub(crate) owned: i64,
 }
 
@@ -42,7 +42,7 @@ pub(crate) const BLOCKS: &str = "SELECT page.block_id, page.refs, COUNT(extents.
      LEFT JOIN extents ON extents.block_id = page.block_id
      GROUP BY page.block_id, page.refs ORDER BY page.block_id";
 
-/// Up to `max` blocks after `after`, with their references.
+/// Up to `max` blocks after `after`, each with its counts of references.
 pub(crate) async fn blocks(
     connection: &mut Connection,
     after: Option<BlockId>,
@@ -62,8 +62,8 @@ pub(crate) async fn blocks(
         .collect()
 }
 
-/// Sets a block's reference count to the number of its extents, if that is not zero. A block without references stays
-/// as it is, because a check must not delete anything.
+/// Corrects a block's reference count, if extents refer to it. A block without references stays unchanged, because with
+/// a count of 0 the block would be removed, and a check must not delete data.
 pub(crate) async fn recount(tx: &mut Connection, block: BlockId) -> Result<bool, StoreError> {
     let done = sqlx::query(
         "UPDATE blocks SET refs = (SELECT COUNT(*) FROM extents WHERE extents.block_id = blocks.block_id)
@@ -107,7 +107,7 @@ pub(crate) async fn replicas(
         .collect()
 }
 
-/// Removes a replica whose node does not exist. If the node returns, it reports its replicas again.
+/// Removes the row of a replica whose node does not exist. If the node comes back, it reports its replicas again.
 pub(crate) async fn forget_replica(
     tx: &mut Connection,
     block: BlockId,
@@ -124,7 +124,8 @@ pub(crate) async fn forget_replica(
     Ok(done.rows_affected() > 0)
 }
 
-/// Counts up to `max` queued deletions after `after`. Returns their number, and the last one if more may follow.
+/// Counts up to `max` queued deletions after `after`. Returns how many there were, and the last of them if there may be
+/// more.
 pub(crate) async fn count_deletions(
     connection: &mut Connection,
     after: Option<(NodeId, BlockId)>,
@@ -154,7 +155,8 @@ pub(crate) async fn count_deletions(
     Ok((number(&row, "queued")?, None))
 }
 
-/// Counts up to `max` owners in the garbage after `after`. Returns their number, and the last one if more may follow.
+/// Counts up to `max` owners in the garbage after `after`. Returns how many there were, and the last of them if there
+/// may be more.
 pub(crate) async fn count_garbage(
     connection: &mut Connection,
     after: Option<[u8; 16]>,

@@ -1,12 +1,12 @@
-//! Reads for `fsck`: pages of joined rows. The cost of a page grows with its rows and not with the size of the tables.
+//! What fsck reads: pages of joined rows.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
 //! | `owners` | versions and parts, with the extents, blocks and replicas of each |
-//! | `leftovers` | blocks and replicas by themselves, and what waits to go |
+//! | `leftovers` | blocks, replicas, and the queues of what is to be removed |
 //! | `progress` | how far a walk over them has come |
 //!
-//! Pages follow the order of an index, so that a page costs its rows, wherever it begins.
+//! Rows are in the order of an index. A page therefore costs as much as it has rows, wherever it begins.
 
 mod leftovers;
 mod owners;

@@ -8,39 +8,40 @@ use crate::store::buckets::BucketId;
 use crate::store::sql_values::{id, key, number, text, to_number};
 use crate::store::{Connection, Row, StoreError};
 
-/// An extent of an owner and its block, or an owner without extents.
+/// One extent of an owner with its block, or an owner that has no extents.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnedExtent {
-    /// The bucket's name, for retired versions; `None` if the walk knows it already, or the bucket is deleted.
+    /// The bucket's name, for retired versions; `None` if the caller's walk knows the bucket, or if the bucket is
+    /// deleted.
     pub(crate) bucket: Option<String>,
     /// The owner's key.
     pub(crate) key: String,
-    /// The upload and the part's number, for parts.
+    /// For parts: the upload's id and the part's number.
     pub(crate) part: Option<([u8; 16], u32)>,
     /// The version's or part's id; `None` for an upload without parts.
     pub(crate) owner: Option<[u8; 16]>,
     /// The owner's length in bytes.
     pub(crate) length: u64,
-    /// The number of parts from which the version was completed.
+    /// The number of parts that the version was completed from.
     pub(crate) part_count: u32,
-    /// The extent, if there is one.
+    /// The extent; `None` for an owner without extents.
     pub(crate) extent: Option<CheckedExtent>,
 }
 
 /// An extent and its block.
 #[derive(Clone, Debug)]
 pub(crate) struct CheckedExtent {
-    /// The offset in the owner at which it begins.
+    /// Offset of its first byte in the owner.
     pub(crate) object_offset: u64,
-    /// The offset in the block at which it begins.
+    /// Offset of its first byte in the block.
     pub(crate) block_offset: u64,
-    /// The length in bytes.
+    /// Length in bytes.
     pub(crate) length: u64,
     /// The block.
     pub(crate) block: BlockId,
     /// The block's row; `None` if it does not exist.
     pub(crate) known: Option<KnownBlock>,
-    /// The node of each replica, and whether the replica is good as far as known.
+    /// The nodes that have a replica, and whether no report said that it is corrupt.
     pub(crate) holders: Vec<(NodeId, bool)>,
 }
 
@@ -53,13 +54,13 @@ pub(crate) struct KnownBlock {
     pub(crate) crc32c: u32,
     /// How many replicas it should have.
     pub(crate) replication: u32,
-    /// The recorded number of references.
+    /// Its count of the extents that refer to it.
     pub(crate) refs: i64,
     /// Whether it is in the repair queue.
     pub(crate) queued: bool,
 }
 
-/// Joins blocks and replicas to a page of extents.
+/// Joins the blocks and replicas to a page of extents.
 macro_rules! with_blocks {
     ($page:literal, $order:literal) => {
         concat!(
@@ -78,8 +79,7 @@ macro_rules! with_blocks {
     };
 }
 
-/// Joins the extents: those of the first owner on a page from an offset on, those of all other owners from the
-/// beginning.
+/// The first owner's extents begin at the offset `$3`; those of the following owners at 0.
 pub(crate) const OBJECTS: &str = with_blocks!(
     "SELECT NULL AS bucket, versions.key, versions.version_id AS owner_id, versions.length AS owner_length,
             versions.part_count, NULL AS upload_id, NULL AS number,
@@ -107,8 +107,9 @@ pub(crate) const PARTS: &str = with_blocks!(
     "page.key, page.upload_id, page.number, page.object_offset"
 );
 
-/// Retired versions, in the order of their ids. Other garbage (parts, and versions whose extents are being dropped) has
-/// rows without an owner: they count towards the limit of the page.
+/// Retired versions, in the order of their ids. Other garbage (parts, and versions whose extents are partly removed)
+/// yields rows without an owner. Such rows count against the limit, so that a page over much garbage of that kind is
+/// bounded too.
 pub(crate) const RETIRED: &str = with_blocks!(
     "SELECT buckets.name AS bucket, COALESCE(versions.key, CAST('' AS BLOB)) AS key,
             versions.version_id AS owner_id, versions.length AS owner_length,
@@ -136,26 +137,26 @@ pub(crate) const EXTENTS: &str = with_blocks!(
 /// The position at which a page of a bucket's objects begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ObjectPlace<'a> {
-    /// The key.
+    /// The first key.
     pub(crate) key: &'a str,
-    /// The offset of the first extent, in that key's object.
+    /// The first offset of extents of that key's object.
     pub(crate) offset: u64,
 }
 
 /// The position at which a page of a bucket's parts begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartPlace<'a> {
-    /// The key.
+    /// The first key.
     pub(crate) key: &'a str,
-    /// The upload. An empty id is before all uploads.
+    /// The first upload of that key. Empty bytes sort before all uploads.
     pub(crate) upload: &'a [u8],
-    /// The part.
+    /// The first part of that upload.
     pub(crate) number: u32,
-    /// The offset of the first extent, in that part.
+    /// The first offset of extents of that part.
     pub(crate) offset: u64,
 }
 
-/// The first bucket whose name is this one or greater.
+/// The bucket of this name, or the next one in the order of names.
 pub(crate) async fn bucket_from(
     connection: &mut Connection,
     name: &str,
@@ -204,8 +205,8 @@ pub(crate) async fn parts(
     fold(&rows)
 }
 
-/// Up to `max` extents of retired versions from the owner `from` on, and of that owner from `offset` on. Returns the
-/// owner of each row, whether it is a version or not.
+/// Up to `max` extents of retired versions, beginning at the offset `offset` of the owner `from`. Returns the owner of
+/// each row with it, even if the owner is not a version.
 pub(crate) async fn retired(
     connection: &mut Connection,
     from: &[u8],
@@ -228,7 +229,7 @@ pub(crate) async fn retired(
 /// An owner in the garbage, and its rows.
 type Group<'r> = ([u8; 16], &'r [Row]);
 
-/// Groups rows by their owner in the garbage. The rows of one owner are consecutive.
+/// Groups the rows by their owners in the garbage. The rows of one owner follow each other.
 fn group(rows: &[Row]) -> Result<Vec<Group<'_>>, StoreError> {
     let ids = rows
         .iter()
@@ -245,7 +246,7 @@ fn group(rows: &[Row]) -> Result<Vec<Group<'_>>, StoreError> {
     Ok(groups)
 }
 
-/// Up to `max` extents of one owner from `offset` on.
+/// Up to `max` extents of one owner, from `offset` on.
 pub(crate) async fn extents_of(
     connection: &mut Connection,
     owner: &[u8; 16],
@@ -261,7 +262,7 @@ pub(crate) async fn extents_of(
     Ok(fold(&rows)?.into_iter().filter_map(|owned| owned.extent).collect())
 }
 
-/// Joins the rows of the replicas of one extent.
+/// Merges the rows of one extent, which has a row for each replica.
 fn fold(rows: &[Row]) -> Result<Vec<OwnedExtent>, StoreError> {
     let mut folded: Vec<OwnedExtent> = Vec::new();
     for row in rows {
@@ -325,7 +326,7 @@ fn extent(row: &Row) -> Result<Option<CheckedExtent>, StoreError> {
     }))
 }
 
-/// The number of parts of a version, and the sum of their lengths.
+/// The number of a version's parts, and the sum of their bytes.
 pub(crate) async fn version_parts(
     connection: &mut Connection,
     version: &[u8; 16],

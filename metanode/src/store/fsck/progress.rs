@@ -1,4 +1,4 @@
-//! The progress of a walk, as far as one or two look-ups in an index can show it.
+//! Estimates of how far a walk has come, each from one or two look-ups in an index.
 
 use sqlx::Row as _;
 
@@ -17,16 +17,15 @@ pub(crate) async fn bucket_ranks(connection: &mut Connection, name: &str) -> Res
     Ok((number(&row, "earlier")?, number(&row, "buckets")?))
 }
 
-/// The least and the greatest value, as bytes.
+/// The smallest and the largest value of a column, as bytes.
 pub(crate) type Bounds = (Vec<u8>, Vec<u8>);
 
-/// The least and the greatest key of a bucket's current objects.
+/// The smallest and the largest key of a bucket's current objects.
 pub(crate) async fn key_bounds(
     connection: &mut Connection,
     bucket: BucketId,
 ) -> Result<Option<Bounds>, StoreError> {
-    // Two subqueries, because SQLite answers each with one look-up in the index, and both aggregates at once with a
-    // scan.
+    // Two subqueries: SQLite answers each with one look-up in the index. MIN and MAX in one query would scan it.
     let row = sqlx::query(
         "SELECT (SELECT MIN(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS low,
                 (SELECT MAX(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS high",
@@ -37,7 +36,7 @@ pub(crate) async fn key_bounds(
     bounds(&row)
 }
 
-/// The least and the greatest id of all blocks.
+/// The smallest and the largest id of all blocks.
 pub(crate) async fn block_bounds(connection: &mut Connection) -> Result<Option<Bounds>, StoreError> {
     let row = sqlx::query(
         "SELECT (SELECT MIN(block_id) FROM blocks) AS low, (SELECT MAX(block_id) FROM blocks) AS high",

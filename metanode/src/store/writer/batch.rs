@@ -1,4 +1,4 @@
-//! The mutations of one transaction, and the rule when it is full.
+//! The mutations of one transaction, and the limits of their number and time.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use super::lane::Lane;
 use super::mutation::Mutation;
 use crate::store::StoreError;
 
-/// Upper limit of the time for the mutations of a transaction; the last one may exceed it. It limits how long the first
-/// mutation waits for the last one. It is a few times the cost of a sync, so a longer time would gain little.
+/// Time that mutations may take in one transaction; the last one may exceed it. It bounds how long the first mutation
+/// waits for the last. It is several times what the sync of a commit costs, so more would gain little.
 const WORK_MAX: Duration = Duration::from_millis(10);
 
-/// Upper limit of mutations in a transaction. It limits how many a failure rolls back when each takes nearly no time.
+/// Mutations in one transaction. It bounds how many a failure rolls back when each takes next to no time.
 const MUTATIONS_MAX: usize = 256;
 
 /// The mutations of one transaction.
@@ -18,14 +18,14 @@ pub(super) struct Batch {
     mutations: Vec<Box<dyn Mutation>>,
     has_clients: bool,
     has_background: bool,
-    /// When it began, on the monotonic clock.
+    /// When the transaction began, by the monotonic clock.
     began: Duration,
-    /// The index of the mutation whose error rolled the transaction back.
+    /// The index of the mutation whose error rolled back the whole transaction.
     culprit: Option<usize>,
 }
 
 impl Batch {
-    /// Begins a transaction with this mutation.
+    /// A batch that begins with this mutation.
     pub(super) fn begin(lane: Lane, mutation: Box<dyn Mutation>, now: Duration) -> Self {
         let mut batch = Self {
             mutations: Vec::new(),
@@ -38,17 +38,17 @@ impl Batch {
         batch
     }
 
-    /// Whether the transaction is full.
+    /// Whether further mutations must wait for the next transaction.
     pub(super) fn is_full(&self, now: Duration) -> bool {
         self.mutations.len() >= MUTATIONS_MAX || now.saturating_sub(self.began) >= WORK_MAX
     }
 
-    /// How many more mutations it may have.
+    /// How many more mutations fit, regardless of time.
     pub(super) fn places(&self) -> usize {
         MUTATIONS_MAX.saturating_sub(self.mutations.len())
     }
 
-    /// Whether it has mutations of this lane.
+    /// Whether it holds a mutation of this lane.
     pub(super) fn has(&self, lane: Lane) -> bool {
         match lane {
             Lane::Client => self.has_clients,
@@ -73,12 +73,12 @@ impl Batch {
         self.mutations.last_mut()
     }
 
-    /// Records that the mutation that was added last rolled the transaction back.
+    /// Records that the mutation that was added last rolled back the whole transaction.
     pub(super) fn blame_last(&mut self) {
         self.culprit = self.mutations.len().checked_sub(1);
     }
 
-    /// Answers all callers after this end of the transaction.
+    /// Replies to all callers once the outcome of the transaction is known.
     pub(super) fn answer(self, commit: &Result<(), StoreError>) {
         for (place, mutation) in self.mutations.into_iter().enumerate() {
             if self.culprit == Some(place) {

@@ -1,24 +1,23 @@
-//! Merges the write-ahead log into the database, outside of commits.
+//! Merging the write-ahead log into the database, in parallel to commits.
 //!
-//! By default SQLite merges at the commit that makes the log longer than 1,000 pages, and then at every commit for as
-//! long as a reader prevents the log from being restarted. Each merge syncs the log once more, and the database.
-//! Overlapping readers may prevent the restart for ever
-//! (<https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files>). So the writer does not merge. A task with
-//! a connection of its own does, depending on the length of the log:
+//! By default SQLite merges in the commit that makes the log longer than 1,000 pages. While a reader keeps the log from
+//! restarting, it then merges in every commit, and each of these syncs the log once more, and the database. Readers
+//! that overlap can keep it so for ever (<https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files>). The
+//! writer therefore never merges. A task with its own connection does, depending on the length of the log:
 //!
-//! | log | what is done | who waits |
+//! | log | action | who waits |
 //! |---|---|---|
-//! | [`merge`](LogLimits::merge) bytes not merged | merged, as far as no reader needs the log | no mutation |
-//! | [`restart`](LogLimits::restart) bytes long | the rest is merged, readers of the moment are waited for, and the log begins anew | the writer, for [`WAIT`] at the most |
-//! | [`pay`](LogLimits::pay) bytes long | the same, longer and again and again | the writer, for half of its time |
+//! | [`merge`](LogLimits::merge) bytes not merged | merge as far as no reader needs the log | no mutation |
+//! | [`restart`](LogLimits::restart) bytes long | merge the rest, wait for current readers, restart the log | the writer, for [`WAIT`] at most |
+//! | [`pay`](LogLimits::pay) bytes long | the same with a longer wait, and without growing pauses | the writer, for half of its time |
 //!
-//! A reader prevents merging beyond its snapshot. If it is still there after the wait, the checkpointer tries again
-//! later. So the length of the log is limited by what is written while one reader stays. Beyond `pay` the writer is
-//! slowed down and not stopped, because a reader that never ends would stop it for ever.
+//! A reader holds up the part of the log that is newer than its snapshot. If it is still there after the wait, the task
+//! tries again later. The log's length is thus bounded by what is written while one reader stays. Beyond `pay` the
+//! writer is slowed down but not stopped, because a reader that never ends would stop it for ever.
 //!
-//! The log's file does not shrink at a restart, because overwriting is cheaper than growing. So the number of pages in
-//! the log counts, which SQLite returns (`NOOP`, which reads shared memory only). SQLite cuts a file that is longer
-//! than `restart` to that length (`journal_size_limit`).
+//! The log's file does not shrink when the log restarts, and should not: overwriting a file is cheaper than letting it
+//! grow. What counts is therefore the number of pages in the log, which the `NOOP` checkpoint returns from shared
+//! memory. SQLite truncates a file that is longer than `restart` to that length (`journal_size_limit`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,33 +32,33 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Connection, Fault, StoreError};
 
-/// How long the writer waits for present readers so that the log can restart. It is longer than nearly all reads.
+/// How long the writer waits for current readers, so that the log can restart. Nearly all reads are shorter.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// The same when the log is far too long.
+/// The wait when the log is longer than [`pay`](LogLimits::pay).
 const WAIT_LONG: Duration = Duration::from_secs(1);
 
-/// The first pause after a reader prevented a restart, or an error. Each further pause is twice as long.
+/// The pause after a reader held up the log, or after an error. It doubles with each further failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause. With [`WAIT`] it limits the writer's time for a reader that never ends to a thousandth.
+/// The longest pause. With [`WAIT`] it keeps the writer's loss to a reader that never ends below a thousandth of its
+/// time.
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Merges in sequence before a restart. Each merges what was written during the one before, so that little is left for
-/// the writer to wait for.
+/// Upper limit of merges that run before the writer has to wait. Each merges what was written during the one before.
 const ROUNDS_MAX: u32 = 8;
 
 /// The size of the header of each page in the log, in bytes (<https://www.sqlite.org/fileformat2.html#walformat>, 4.1).
 const FRAME_HEADER: u64 = 24;
 
-/// Limits on the length of the write-ahead log, in bytes.
+/// Limits of the write-ahead log's length, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct LogLimits {
-    /// The number of transactions between two looks at the log.
+    /// Transactions between two checks of the log's length.
     pub(in crate::store) transactions: u64,
     /// The log is merged when more than this is not merged.
     pub(in crate::store) merge: u64,
-    /// The log is restarted when it is longer than this.
+    /// The log restarts when it is longer than this.
     pub(in crate::store) restart: u64,
     /// The writer is slowed down when the log is longer than this.
     pub(in crate::store) pay: u64,
@@ -68,38 +67,38 @@ pub(in crate::store) struct LogLimits {
 impl Default for LogLimits {
     fn default() -> Self {
         Self {
-            // Some MiB at most, because a transaction is limited in time.
+            // At most some MiB of log, because the time of a transaction is limited.
             transactions: 16,
-            // A tenth of a second of a disk's time.
+            // A disk merges this in a tenth of a second.
             merge: 16 << 20,
-            // Some seconds of a bulk load, and a small part of a disk for a metanode's database.
+            // A bulk load writes this in seconds, and it is little space beside a metanode's database.
             restart: 64 << 20,
-            // What a start after a crash reads within seconds.
+            // A start after a crash reads this in seconds.
             pay: 1 << 30,
         }
     }
 }
 
-/// The content of the log, in pages.
+/// The length of the log, in pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Length {
     pub(super) pages: u64,
-    /// The number of pages that are also in the database.
+    /// How many of them are merged into the database.
     pub(super) merged: u64,
 }
 
-/// Counters of the checkpointer.
+/// Counters of the checkpointer, for tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
-    /// The content of the log at the last look.
+    /// The log's length at the last check.
     pub(super) length: Length,
-    /// The number of restarts.
+    /// How often the log restarted.
     pub(super) restarts: u64,
-    /// How often a reader prevented a restart.
+    /// How often a reader prevented that.
     pub(super) busy: u64,
 }
 
-/// The writer's handle of the checkpointer's task.
+/// The writer's handle of the task that merges.
 pub(super) struct Checkpointer {
     turns: Arc<Mutex<()>>,
     stop: CancellationToken,
@@ -107,7 +106,7 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts the task. `ended` counts transactions.
+    /// Starts the task. `ended` is the number of transactions that have ended.
     pub(super) fn start(
         options: SqliteConnectOptions,
         limits: LogLimits,
@@ -132,21 +131,22 @@ impl Checkpointer {
         Self { turns, stop, task }
     }
 
-    /// The lock that a transaction holds while it is open, and the checkpointer while the writer waits for it. SQLite's
-    /// own lock would do, but a waiter polls it, and rarely finds it free beside a busy writer.
+    /// The lock that a transaction holds while it is open, and the checkpointer while it makes the writer wait.
+    /// SQLite's own lock would not do: its waiters poll, and beside a busy writer a poll hardly ever finds the lock
+    /// free.
     pub(super) fn turns(&self) -> Arc<Mutex<()>> {
         self.turns.clone()
     }
 
-    /// Ends the task, and waits until its connection is closed.
+    /// Stops the task, and waits until its connection is closed.
     pub(super) async fn stop(&mut self) {
         self.stop.cancel();
-        // An error means that the task panicked, which was logged. Then there is nothing to wait for.
+        // An error means that the task panicked, which was logged.
         let _ = (&mut self.task).await;
     }
 }
 
-/// When a failed step is tried again.
+/// When a failed attempt is repeated.
 #[derive(Debug, Default)]
 struct Backoff {
     until: Option<Duration>,
@@ -163,7 +163,7 @@ impl Backoff {
         self.until = Some(now + self.pause);
     }
 
-    /// Sets the shortest pause, independent of the number of failures.
+    /// Sets the shortest pause, however often the attempt failed.
     fn extend_a_little(&mut self, now: Duration) {
         self.until = Some(now + PAUSE);
     }
@@ -180,18 +180,18 @@ struct Task {
     env: Env,
     ended: watch::Receiver<u64>,
     turns: Arc<Mutex<()>>,
-    /// The size of a page in the log, in bytes; 0 while it is not known.
+    /// Bytes of a page in the log; 0 while unknown.
     page: u64,
-    /// Pauses after errors of the database.
+    /// The pause after the database could not be written.
     failures: Backoff,
-    /// Pauses after readers that stayed.
+    /// The pause after a reader kept the log from restarting.
     readers: Backoff,
     progress: watch::Sender<Progress>,
 }
 
 impl Task {
     async fn run(mut self, stop: CancellationToken) {
-        // A metanode that was killed may have left a long log.
+        // The first check comes before any transaction, because a metanode that was killed may have left a long log.
         while !stop.is_cancelled() {
             let seen = *self.ended.borrow();
             self.look_unless_failing().await;
@@ -206,8 +206,7 @@ impl Task {
         }
     }
 
-    /// Waits for this many transactions, or until a step is to be tried again. Returns `false` when the writer has
-    /// ended.
+    /// Waits until `transactions` have ended, or until a pause is over. Returns `false` when the task should stop.
     async fn wait(&mut self, stop: &CancellationToken, transactions: u64) -> bool {
         let now = self.env.monotonic();
         let (env, until) = (self.env.clone(), self.failures.until.or(self.readers.until));
@@ -271,10 +270,10 @@ impl Task {
         pages.saturating_mul(self.page)
     }
 
-    /// Makes the log restart with the next commit, if readers allow it.
+    /// Lets the next commit restart the log, unless readers prevent it.
     async fn restart(&mut self, connection: &mut Connection, mut length: Length) -> Result<(), StoreError> {
-        // The writer need not wait for what is merged outside of commits, nor for the sync of the database, which
-        // SQLite does only when everything is merged.
+        // Merges as much as possible while commits go on, so that the writer does not wait for it. It does not wait for
+        // the sync of the database either, which SQLite omits unless everything is merged.
         for _ in 0..ROUNDS_MAX {
             if length.merged >= length.pages {
                 break;
@@ -319,7 +318,7 @@ impl Task {
 
 /// The result of a checkpoint.
 struct Answer {
-    /// Whether readers, or another program, prevented a complete one.
+    /// Whether readers, or another program, kept it from completing.
     busy: bool,
     length: Length,
 }
@@ -327,7 +326,7 @@ struct Answer {
 /// Runs a checkpoint of SQLite.
 async fn checkpoint(connection: &mut Connection, sql: &'static str) -> Result<Answer, StoreError> {
     let row = sqlx::query(sql).fetch_one(connection).await?;
-    // The columns: whether it was blocked, pages in the log, pages merged; -1 if not known
+    // Columns: whether it was blocked, pages in the log, pages merged; -1 for an unknown number
     // (https://www.sqlite.org/pragma.html#pragma_wal_checkpoint).
     let count = |column: i64| u64::try_from(column).unwrap_or_default();
     let length = Length { pages: count(row.try_get(1)?), merged: count(row.try_get(2)?) };
@@ -340,7 +339,7 @@ async fn set_timeout(connection: &mut Connection, timeout: Duration) -> Result<(
     Ok(())
 }
 
-/// Merges the whole log at the end, when there are no readers any more.
+/// Merges the whole log when the store closes and has no readers any more.
 pub(super) async fn merge_all(connection: &mut Connection) {
     match checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await {
         Ok(Answer { busy: false, .. }) => {}

@@ -1,10 +1,10 @@
 //! The two lanes of mutations, by who waits for them.
 
-/// The lane of a mutation.
+/// The queue that a mutation waits in, by the importance of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// A client or an operator waits.
     Client,
-    /// Workers, reports and heartbeats: no client waits.
+    /// A worker, report or heartbeat waits, for which a short delay does not matter.
     Background,
 }

@@ -1,4 +1,4 @@
-//! Two queues of mutations, and the rule which of them is served next.
+//! The two queues of mutations, and the rule for which one is served next.
 
 use std::time::Duration;
 
@@ -8,20 +8,21 @@ use super::batch::Batch;
 use super::lane::Lane;
 use super::mutation::Mutation;
 
-/// Upper limit of mutations in a lane. Further callers wait for a place, which slows down the senders.
+/// Mutations that may wait in a lane. Further callers wait for a place, which slows down their own callers in turn.
 const QUEUE_MAX: usize = 1024;
 
-/// After a background mutation, waiting clients have the writer for this many times as long as it took. So the
-/// background gets a quarter of the writer's time, for any number of clients.
+/// After a mutation of the background, waiting clients have the writer for this many times the duration of that
+/// mutation. The background thus keeps a quarter of the writer's time, however many clients there are.
 const CLIENTS_SHARE: u32 = 3;
 
-/// Upper limit of that time. A background mutation that takes very long is rare, and must not stop the background.
+/// Upper limit of the time for clients after a mutation of the background. Very long mutations are rare, and one must
+/// not stop the background for many times its duration.
 const CLIENTS_TIME_MAX: Duration = Duration::from_millis(100);
 
-/// Upper limit of transactions without a background mutation while one waits, even if the clock stands still.
+/// Transactions that may pass while the background waits, independent of the clock.
 const PASSED_OVER_MAX: u32 = 16;
 
-/// The sending ends of the queues.
+/// The sending ends of the queues. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Entrances {
     clients: mpsc::Sender<Box<dyn Mutation>>,
@@ -39,22 +40,22 @@ impl Entrances {
         queue.send(mutation).await.is_ok()
     }
 
-    /// Closes the queues, and waits until all waiting mutations have run.
+    /// Refuses further mutations, and waits until those that wait have run.
     pub(super) async fn close(&self) {
         let (reply, closed) = oneshot::channel();
         if self.close.send(reply).await.is_ok() {
-            // An error means that the writer has ended, which is the goal.
+            // An error means that the writer has ended, which is what the caller wants.
             let _ = closed.await;
         }
     }
 }
 
-/// The receiving ends of the queues. Within a lane mutations keep the order in which they were sent.
+/// The receiving ends of the queues. Within a lane mutations leave in the order in which they came.
 pub(super) struct Lanes {
     clients: mpsc::Receiver<Box<dyn Mutation>>,
     background: mpsc::Receiver<Box<dyn Mutation>>,
     close: mpsc::Receiver<oneshot::Sender<()>>,
-    /// The callers that wait for the end.
+    /// The callers of [`Entrances::close`], who wait for the writer's end.
     closing: Vec<oneshot::Sender<()>>,
     shares: Shares,
 }
@@ -70,7 +71,7 @@ impl Lanes {
         (entrances, lanes)
     }
 
-    /// Waits for the first mutation of the next transaction; `None` when the queues are closed and empty.
+    /// Waits for the mutation that begins the next transaction; `None` when the queues are closed and empty.
     pub(super) async fn first(&mut self) -> Option<(Lane, Box<dyn Mutation>)> {
         loop {
             tokio::select! {
@@ -87,8 +88,8 @@ impl Lanes {
         }
     }
 
-    /// The next mutation of this transaction, of those that wait now. Clients come first, even those that arrived while
-    /// the transaction was open.
+    /// The next mutation of this transaction, out of those that wait now. Clients' mutations come first, even if they
+    /// arrived while the transaction was open.
     pub(super) fn next(&mut self, batch: &Batch, now: Duration) -> Option<(Lane, Box<dyn Mutation>)> {
         if !batch.is_full(now)
             && let Ok(mutation) = self.clients.try_recv()
@@ -97,7 +98,7 @@ impl Lanes {
         }
         let beside_clients = batch.has(Lane::Client) || !self.clients.is_empty();
         let background_may = if beside_clients {
-            // A waiting client's mutation is in this transaction or the next one.
+            // Clients wait for this transaction or the next one, so the background adds at most one mutation.
             !batch.has(Lane::Background) && self.shares.is_due(now)
         } else {
             !batch.is_full(now)
@@ -106,35 +107,35 @@ impl Lanes {
         Some((Lane::Background, mutation))
     }
 
-    /// The next waiting mutation of either lane.
+    /// The next waiting mutation of either lane, without any limit.
     pub(super) fn waiting(&mut self) -> Option<(Lane, Box<dyn Mutation>)> {
         let client = self.clients.try_recv().map(|mutation| (Lane::Client, mutation));
         client.or_else(|_| self.background.try_recv().map(|mutation| (Lane::Background, mutation))).ok()
     }
 
-    /// Records how long a background mutation took.
+    /// Records that a mutation of the background ended, and how long it took.
     pub(super) fn background_ran(&mut self, took: Duration, now: Duration) {
         self.shares.background_ran(took, now);
     }
 
-    /// Records the end of a transaction.
+    /// Records that a transaction ended.
     pub(super) fn ended(&mut self, batch: &Batch) {
         let passed_over = !batch.has(Lane::Background) && !self.background.is_empty();
         self.shares.ended(passed_over);
     }
 
-    /// Takes the callers that wait for the end.
+    /// The callers of [`Entrances::close`], who wait for the writer's end.
     pub(super) fn into_closing(self) -> Vec<oneshot::Sender<()>> {
         self.closing
     }
 }
 
-/// The rule that gives the background its share beside clients.
+/// Decides when the background may use the writer while clients wait.
 #[derive(Debug, Default)]
 struct Shares {
-    /// The time until which clients have the writer.
+    /// Until when the writer serves clients only.
     clients_until: Duration,
-    /// Transactions since then, while the background waited.
+    /// Transactions since the background's last mutation that passed while the background waited.
     passed_over: u32,
 }
 
@@ -167,7 +168,7 @@ mod tests {
         assert!(!shares.is_due(21 * MS) && shares.is_due(22 * MS));
         shares.background_ran(60_000 * MS, 10 * MS);
         assert!(!shares.is_due(109 * MS) && shares.is_due(110 * MS));
-        // The clock does not move.
+        // While the clock stands still, the number of transactions alone gives the background its turn.
         for _ in 0..PASSED_OVER_MAX {
             assert!(!shares.is_due(10 * MS));
             shares.ended(true);

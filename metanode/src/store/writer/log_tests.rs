@@ -1,4 +1,4 @@
-//! The log is merged outside of commits, and stays short for any behaviour of readers.
+//! The log is merged in parallel to commits, and stays short while there are readers.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::super::{Snapshot, Store, StoreError};
 use super::LogLimits;
 use super::checkpointer::{PAUSE_MAX, Progress};
 
-/// Limits of 50 pages, 100 pages, and one that is never reached.
+/// 50 pages, 100 pages, and a limit that is never reached.
 const LIMITS: LogLimits = LogLimits { transactions: 1, merge: 50 * 4120, restart: 100 * 4120, pay: u64::MAX };
 
 struct Stage {
@@ -29,14 +29,14 @@ impl Stage {
         Self { store, clock, directory, written: 0 }
     }
 
-    /// Commits some pages.
+    /// Commits a mutation that makes the log some pages longer.
     async fn write(&mut self) {
         self.written += 1;
         let name = format!("{} {}", self.written, "x".repeat(9_000));
         self.store.write(move |tx| put(tx, name)).await.unwrap();
     }
 
-    /// Writes until the checkpointer reports this.
+    /// Writes until the checkpointer's progress is as wanted.
     async fn write_until(&mut self, wanted: impl Fn(&Progress) -> bool) {
         while !wanted(&self.progress()) {
             self.write().await;
@@ -63,7 +63,7 @@ impl Stage {
     }
 }
 
-/// SQLite merged the log in commits, with two syncs more in each while readers overlapped.
+/// SQLite merged the log within commits, and each commit synced twice more while readers overlapped.
 #[tokio::test]
 async fn the_log_is_merged_and_no_commit_does_it() {
     let mut stage = Stage::new(LIMITS).await;
@@ -102,7 +102,7 @@ async fn the_log_stays_short_while_readers_come_and_go_and_overlap() {
             })
         })
         .collect();
-    // On a busy machine a reader may stay too long, and the restart is tried again.
+    // On a busy machine some readers stay longer than the wait. Advancing the clock ends the pause that follows.
     for restarts in 1..=5 {
         while stage.progress().restarts < restarts {
             stage.write().await;
@@ -117,17 +117,17 @@ async fn the_log_stays_short_while_readers_come_and_go_and_overlap() {
     stage.write_until(|log| log.restarts > before).await;
     stage.write().await;
     assert!(stage.file_length() > 0);
-    // The log begins anew, and the file that grew meanwhile was cut.
+    // The log restarted, and SQLite truncated the file that had grown.
     assert!(stage.file_length() <= LIMITS.restart, "{}", stage.file_length());
 }
 
 #[tokio::test]
-async fn a_reader_that_stays_is_waited_for_again_when_some_time_has_passed() {
+async fn the_log_restarts_after_a_pause_when_a_long_reader_is_gone() {
     let mut stage = Stage::new(LIMITS).await;
     let reader = stage.snapshot().await;
     stage.write_until(|log| log.busy > 0).await;
     let busy = stage.progress();
-    // A transaction makes the checkpointer look at the log, and not wait.
+    // During the pause, commits make the task check the log's length but not wait for readers.
     for _ in 0..20 {
         stage.write().await;
     }
@@ -144,7 +144,7 @@ async fn a_reader_that_stays_is_waited_for_again_when_some_time_has_passed() {
 }
 
 #[tokio::test]
-async fn a_reader_that_never_ends_stops_nobody_however_long_the_log() {
+async fn writes_go_on_beside_a_reader_that_never_ends() {
     let mut stage = Stage::new(LogLimits { pay: LIMITS.restart, ..LIMITS }).await;
     let _reader = stage.snapshot().await;
     stage.write_until(|log| log.busy > 0).await;

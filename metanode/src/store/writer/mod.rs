@@ -1,16 +1,17 @@
-//! Group commit: one task runs all waiting mutations in one transaction, with a savepoint for each, commits once, and
-//! then answers all callers. A commit costs one sync of the log, which its mutations share.
+//! Group commit: one task runs all waiting mutations in one transaction, with a savepoint each, commits once, and then
+//! replies to all callers. Durability costs one sync of the log per commit, so the cost of each mutation falls with the
+//! number that wait.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
-//! | `mutation` | a mutation and who waits for it |
+//! | `mutation` | a mutation and its caller |
 //! | `lanes` | two queues, clients' before the background's, and the shares that keep the second from waiting for ever |
-//! | `batch` | what shares a transaction: as much as takes some milliseconds |
+//! | `batch` | the mutations of one transaction, limited to some milliseconds |
 //! | `task` | the task that runs transactions |
-//! | `checkpointer` | merging the log into the database, beside the commits |
+//! | `checkpointer` | merging the log into the database, in parallel to commits |
 //!
-//! **Invariant: within a lane mutations run in the order in which they were sent.** Between the lanes there is no order:
-//! mutations that rely on an order go through the same lane.
+//! **Invariant: within a lane mutations run in the order in which they were sent.** Between the lanes there is no
+//! order: mutations that rely on an order must use the same lane.
 
 mod batch;
 mod checkpointer;
@@ -38,7 +39,7 @@ use self::mutation::Waiting;
 use self::task::{Opening, Task};
 use super::{BoxFuture, Connection, StoreError};
 
-/// The interface to the writer's task. Clones share it.
+/// A handle of the writer's task. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     lanes: Entrances,
@@ -50,8 +51,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer's task on `connection`. After a failure it opens another one with `options`. `merging` are the
-    /// options of the connection that merges the log.
+    /// Starts the writer's task on `connection`. After a failure the task opens another connection with `options`.
+    /// `merging` are the options of the connection that merges the log.
     pub(super) fn start(
         connection: Connection,
         options: SqliteConnectOptions,
@@ -88,17 +89,17 @@ impl Writer {
         }
     }
 
-    /// Attributes changes from the next transaction on to this start of the metanode.
+    /// Begins an opening: changes from the next transaction on count as made by it.
     pub(super) fn begin_opening(&self, opening: OpeningId) {
         self.opening.begin(opening);
     }
 
-    /// The latest durable generation; `None` before the first transaction.
+    /// The latest generation that is on stable storage; `None` before the first transaction.
     pub(super) fn generation(&self) -> Option<Generation> {
         *self.generation.borrow()
     }
 
-    /// The number of transactions that have ended, successful or not.
+    /// The number of transactions that have ended, whether they were committed or not.
     pub(super) fn ended(&self) -> watch::Receiver<u64> {
         self.ended.clone()
     }
@@ -127,7 +128,7 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
 
-    /// Waits until all waiting mutations have run and the file is closed.
+    /// Waits until the waiting mutations have run and the file is closed.
     pub(super) async fn close(&self) {
         self.lanes.close().await;
     }

@@ -1,5 +1,5 @@
-//! The task that owns the writing connection. It takes mutations from the lanes, runs them in a transaction, commits,
-//! and answers.
+//! The task that owns the writing connection: it takes mutations from the lanes, runs them in a transaction, commits,
+//! and replies to the callers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,7 @@ use super::lane::Lane;
 use super::lanes::Lanes;
 use crate::store::{Connection, Fault, StoreError, generations};
 
-/// A start of the metanode that is not durable yet.
+/// The id of an opening that no transaction has written yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Opening(Arc<Mutex<Option<OpeningId>>>);
 
@@ -30,7 +30,7 @@ impl Opening {
         *self.lock()
     }
 
-    /// Marks it as durable.
+    /// Records that the opening is on stable storage.
     fn written(&self, opening: OpeningId) {
         let mut pending = self.lock();
         if *pending == Some(opening) {
@@ -43,7 +43,7 @@ impl Opening {
     }
 }
 
-/// The writer's task.
+/// The only task that writes to the database.
 pub(super) struct Task {
     pub(super) connection: Option<Connection>,
     pub(super) options: SqliteConnectOptions,
@@ -55,19 +55,19 @@ pub(super) struct Task {
     pub(super) checkpointer: Checkpointer,
 }
 
-/// The result of a transaction.
+/// The outcome of a committed transaction.
 struct Left {
     /// The generation that it wrote.
     generation: Option<Generation>,
-    /// The start that it wrote.
+    /// The opening that it wrote, if any.
     opening: Option<OpeningId>,
 }
 
-/// The effect of a mutation on its transaction.
+/// The state of the transaction after a mutation.
 enum Ran {
-    /// Its changes were kept, or rolled back to the savepoint.
+    /// The mutation's changes are kept, or rolled back to its savepoint.
     Done,
-    /// Its error rolled the whole transaction back.
+    /// The mutation's error rolled back the whole transaction.
     Lost,
 }
 
@@ -96,7 +96,7 @@ impl Task {
         let mut connection = match self.begin().await {
             Ok(connection) => connection,
             Err(error) => {
-                // The attempt to begin may have taken seconds, and would again for each of them. So all of them fail.
+                // The failure may have taken seconds, and each waiting mutation would take as long. They all fail now.
                 while batch.places() > 0
                     && let Some((lane, mutation)) = self.lanes.waiting()
                 {
@@ -114,8 +114,8 @@ impl Task {
             }
             Err(error) => {
                 tell(error, batch.len());
-                // If even the rollback fails (SQLite may have rolled back by itself), the state of the connection is
-                // not known. Dropping it rolls back whatever is open.
+                // If even the rollback fails (SQLite may have rolled back by itself), the connection's state is
+                // unknown. Dropping the connection rolls back what is open.
                 if execute(&mut connection, "ROLLBACK").await.is_err() {
                     return result.map(drop);
                 }
@@ -125,7 +125,7 @@ impl Task {
         result.map(drop)
     }
 
-    /// A connection with an open transaction.
+    /// Returns a connection with an open transaction.
     async fn begin(&mut self) -> Result<Connection, StoreError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -138,7 +138,7 @@ impl Task {
         Ok(connection)
     }
 
-    /// Runs mutations while some wait and the transaction has room.
+    /// Runs mutations while some wait and the batch has room, and commits them.
     async fn transaction(
         &mut self,
         connection: &mut Connection,
@@ -147,7 +147,7 @@ impl Task {
     ) -> Result<Left, StoreError> {
         let (mut lane, mut opening) = (first, None);
         loop {
-            // The mutation may have arrived while the transaction was open.
+            // The opening may have begun while the transaction was open.
             let pending = self.opening.pending().filter(|pending| opening != Some(*pending));
             if let Some(pending) = pending {
                 generations::open(connection, pending).await?;
@@ -172,7 +172,7 @@ impl Task {
     }
 
     async fn finish(mut self) {
-        // The connection that is closed last merges the log and removes it.
+        // SQLite merges the log and removes it when the last connection is closed.
         self.checkpointer.stop().await;
         if let Some(mut connection) = self.connection.take() {
             checkpointer::merge_all(&mut connection).await;
@@ -191,8 +191,8 @@ async fn run_last(connection: &mut Connection, batch: &mut Batch) -> Result<Ran,
     let Some(mutation) = batch.last() else { return Ok(Ran::Done) };
     execute(connection, "SAVEPOINT mutation").await?;
     if !mutation.run(connection).await {
-        // After some errors (a full disk, an IO error) SQLite rolls back the whole transaction
-        // (https://www.sqlite.org/lang_transaction.html, 3.1), and the savepoint does not exist any more.
+        // Some errors (a full disk, an IO error) make SQLite roll back the whole transaction
+        // (https://www.sqlite.org/lang_transaction.html, 3.1). Then the savepoint is gone too.
         if execute(connection, "ROLLBACK TO mutation").await.is_err() {
             return Ok(Ran::Lost);
         }
@@ -201,7 +201,7 @@ async fn run_last(connection: &mut Connection, batch: &mut Batch) -> Result<Ran,
     Ok(Ran::Done)
 }
 
-/// Answers all callers that nothing was done.
+/// Logs that a transaction was rolled back.
 fn tell(error: &StoreError, mutations: usize) {
     match error.fault() {
         Fault::Shortage => warn_peer!(%error, mutations, "a transaction failed"),

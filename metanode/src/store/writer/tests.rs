@@ -1,4 +1,4 @@
-//! Who waits for whom. Mutations let time pass by the clock that they are given, and note when they ran.
+//! The order of mutations. Each advances the manual clock by its duration, and records when it ran.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,10 +16,10 @@ use super::Lane;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What ran, and in which transaction.
+/// The mutations that ran, each with the number of its transaction.
 type Ran = Vec<(&'static str, u32, u64)>;
 
-/// A store, the clock, and what ran.
+/// A store, its clock, and the mutations that ran.
 struct Stage {
     store: Store,
     clock: ManualClock,
@@ -35,11 +35,11 @@ impl Stage {
         Self { store, clock, ran: Arc::default(), _directory: directory }
     }
 
-    /// A mutation that waits from now on, and takes so long when its turn comes.
+    /// Sends a mutation, which waits in its queue from now on and takes `takes` when it runs.
     fn send(&self, lane: Lane, name: &'static str, number: u32, takes: Duration) -> BoxFuture<'static, ()> {
         let (clock, ran, ended) = (self.clock.clone(), self.ran.clone(), self.store.transactions_ended());
         let store = self.store.clone();
-        // Many are sent at once, which tokio would interrupt.
+        // Many are sent at once; tokio's cooperative budget would otherwise leave some of them unsent.
         let mut sent = unconstrained(async move {
             let run = store.writer.write(lane, move |_| {
                 async move {
@@ -56,7 +56,7 @@ impl Stage {
         sent
     }
 
-    /// Holds the writer in the middle of a mutation, until it is let go or this is dropped.
+    /// Blocks the writer in the middle of a mutation, until the sender is used or dropped.
     async fn hold(&self, lane: Lane, takes: Duration) -> (oneshot::Sender<()>, BoxFuture<'static, ()>) {
         let (began, beginning) = oneshot::channel();
         let (let_go, held) = oneshot::channel::<()>();
@@ -88,10 +88,10 @@ impl Stage {
     }
 }
 
-/// A transaction was closed by the number of its mutations alone, 256: as many DeleteObjects of 1,000 keys held everybody
-/// up for 12.5 seconds.
+/// A transaction was limited only by the number of its mutations, 256. That many DeleteObjects of 1,000 keys each made
+/// one transaction, and all other writes waited for 12.5 seconds.
 #[tokio::test]
-async fn a_transaction_is_closed_by_its_work_and_what_is_left_keeps_its_order() {
+async fn a_transaction_is_closed_by_its_duration_and_the_rest_keeps_its_order() {
     let stage = Stage::new().await;
     let (let_go, held) = stage.hold(Lane::Client, Duration::ZERO).await;
     let sent: Vec<_> = (0..8).map(|number| stage.send(Lane::Client, "client", number, 4 * MS)).collect();
@@ -113,7 +113,7 @@ async fn a_transaction_is_closed_by_the_number_of_its_mutations_when_they_cost_n
 }
 
 #[tokio::test]
-async fn a_client_overtakes_what_waits_in_the_background() {
+async fn clients_mutations_run_before_waiting_ones_of_the_background() {
     let stage = Stage::new().await;
     let (let_go, held) = stage.hold(Lane::Client, 10 * MS).await;
     let mut sent: Vec<_> =
@@ -121,7 +121,7 @@ async fn a_client_overtakes_what_waits_in_the_background() {
     sent.push(stage.send(Lane::Client, "client", 0, MS));
     let_go.send(()).unwrap();
     join_all(sent.into_iter().chain([held])).await;
-    // The transaction was full, but for the mutation of the background that each may have.
+    // The transaction was full, except for the one mutation of the background that each transaction may have.
     let expected =
         [("background", 0), ("client", 0), ("background", 1), ("background", 2), ("background", 3)];
     assert_eq!(stage.names(), expected);
@@ -151,14 +151,14 @@ async fn the_background_has_its_share_while_clients_never_cease() {
     let ran = stage.names();
     let in_background: Vec<_> = ran.iter().filter(|(name, _)| *name == "background").collect();
     assert!(in_background.iter().map(|(_, number)| *number).eq(0..20), "{ran:?}");
-    // Clients had 400 ms: three times as much as the background meanwhile, to within a transaction for each.
+    // Clients had 400 ms, three times as much as the background in the same time, give or take one transaction each.
     let last_client = ran.iter().rposition(|(name, _)| *name == "client").unwrap();
     let meanwhile = ran[..last_client].iter().filter(|(name, _)| *name == "background").count();
     assert!((15..=20).contains(&meanwhile), "{meanwhile} of {ran:?}");
 }
 
 #[tokio::test]
-async fn what_waits_in_both_lanes_is_done_before_the_store_is_closed() {
+async fn closing_the_store_runs_the_waiting_mutations_of_both_lanes() {
     let stage = Stage::new().await;
     let (let_go, held) = stage.hold(Lane::Client, Duration::ZERO).await;
     let mut sent: Vec<_> = (0..5).map(|number| stage.send(Lane::Client, "client", number, 9 * MS)).collect();
@@ -174,9 +174,9 @@ async fn what_waits_in_both_lanes_is_done_before_the_store_is_closed() {
     assert!(matches!(late, Err(StoreError::Closed)));
 }
 
-/// A failure ends what is in the transaction, and those that wait are tried in the next one.
+/// A failure rolls back the mutations of its transaction. Those that wait run in the next one.
 #[tokio::test]
-async fn a_failed_transaction_takes_nobody_with_it_who_waited_for_the_next() {
+async fn a_failed_transaction_does_not_fail_the_mutations_that_wait_for_the_next() {
     let stage = Stage::new().await;
     let (let_go, held) = stage.hold(Lane::Client, Duration::ZERO).await;
     let store = stage.store.clone();

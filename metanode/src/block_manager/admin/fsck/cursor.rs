@@ -1,72 +1,73 @@
-//! How far the check is. Operators send this cursor back as it is, to get the next page.
+//! The position of fsck. Operators send this cursor back unchanged to get the next page.
 
 use cairn_protocol::admin::{AdminError, FsckCursor};
 use cairn_protocol::id::{BlockId, NodeId, UploadId};
 use serde::{Deserialize, Serialize};
 
-/// A place in the walk, and what the walk is restricted to.
+/// A position in the walk, and the restriction of the walk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cursor {
-    /// The only bucket that is looked at.
+    /// The only bucket to check; `None` for everything.
     pub(super) only: Option<String>,
     /// Where the next page begins.
     pub(super) place: Place,
 }
 
-/// A place in the walk. The stages are in this order.
+/// A position in the walk. The stages are in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
-    /// At a bucket, or the next behind it; there at a key.
+    /// Current objects: at a key of a bucket, or of the next bucket if this one does not exist.
     Objects { bucket: String, key: String, open: Option<Open> },
-    /// At a bucket's uploads in progress; there at a key, an upload and a part.
+    /// Uploads in progress of a bucket: at a key, an upload and a part.
     Parts { bucket: String, key: String, upload: Option<UploadId>, number: u32, open: Option<Open> },
-    /// At the retired versions, which may still be read: at an owner in the garbage, or the next behind it.
+    /// Retired versions, which may still be read: at an owner in the garbage, or the next one if it does not exist.
     Retired { owner: Option<[u8; 16]>, open: Option<Open> },
-    /// At all blocks.
+    /// All blocks.
     Blocks { after: Option<BlockId> },
-    /// At all replicas.
+    /// All replicas.
     Replicas { after: Option<(BlockId, NodeId)> },
-    /// Counting what waits to be deleted.
+    /// Counting the queued deletions.
     Deletions { after: Option<(NodeId, BlockId)> },
-    /// Counting what waits for the end of its grace period.
+    /// Counting the garbage.
     Garbage { after: Option<[u8; 16]> },
 }
 
-/// An owner of extents that the last page ended in.
+/// An owner of extents that is checked on several pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Open {
     /// The version or part.
     pub(super) owner: [u8; 16],
     /// The offset of its next extent.
     pub(super) from: u64,
-    /// Where that one should be.
+    /// The offset at which that extent should begin.
     pub(super) expected: u64,
 }
 
 impl Place {
-    /// Where a walk begins.
+    /// The beginning of a walk.
     pub(super) fn first(bucket: &str) -> Self {
         Self::objects_of(bucket.to_owned())
     }
 
-    /// A bucket's first object.
+    /// The position of a bucket's first object.
     pub(super) fn objects_of(bucket: String) -> Self {
         Self::Objects { bucket, key: String::new(), open: None }
     }
 
-    /// A bucket's first upload.
+    /// The position of a bucket's first upload.
     pub(super) fn parts_of(bucket: String) -> Self {
         Self::Parts { bucket, key: String::new(), upload: None, number: 0, open: None }
     }
 }
 
-/// The cursor as it is handed out.
+/// Writes the cursor for the reply.
 pub(super) fn encode(cursor: &Cursor) -> Result<FsckCursor, AdminError> {
     serde_json::to_string(cursor).map(FsckCursor).map_err(|_| AdminError::Internal)
 }
 
-/// The cursor that was handed out; `only` is what the request restricts itself to.
+/// Reads the cursor of a request. `only` is the bucket that the request is restricted to; the cursor must have the
+/// same.
 pub(super) fn decode(given: Option<&FsckCursor>, only: Option<&str>) -> Result<Cursor, AdminError> {
     let Some(FsckCursor(text)) = given else {
         let place = Place::first(only.unwrap_or_default());

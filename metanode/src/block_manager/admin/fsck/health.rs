@@ -1,4 +1,4 @@
-//! What is wrong with a block's replicas: a pure function.
+//! Findings about a block's replicas: a pure function.
 
 use std::collections::HashMap;
 
@@ -6,16 +6,16 @@ use cairn_planner::{ClusterView, NodeView};
 use cairn_protocol::admin::{AdminState, NodeState};
 use cairn_protocol::id::NodeId;
 
-/// What is wrong with the replicas of a block.
+/// The problems of a block's replicas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Findings {
     /// Good replicas that count.
     pub(super) copies: u32,
-    /// How many there should be, but no more than there are nodes.
+    /// How many replicas there should be, limited by the number of nodes.
     pub(super) wanted: u32,
     /// All good replicas are on dead nodes. The other problems are not reported then.
     pub(super) missing: bool,
-    /// Some replica is known to be bad.
+    /// Some replica is corrupt.
     pub(super) corrupt: bool,
     /// The block is under-replicated.
     pub(super) under_replicated: bool,
@@ -25,7 +25,7 @@ pub(super) struct Findings {
     pub(super) misplaced: bool,
 }
 
-/// Looks at a block of `length` bytes that should have `replication` replicas.
+/// Examines a block of `length` bytes that should have `replication` replicas.
 pub(super) fn assess(
     view: &ClusterView,
     length: u64,
@@ -60,7 +60,8 @@ fn is_draining(view: &ClusterView, node: NodeId) -> bool {
     view.get(node).is_some_and(|node| node.admin_state == AdminState::Draining)
 }
 
-/// Whether a replica could go from a zone that has many to a node of a zone that has fewer by two.
+/// Whether moving a replica would even out the zones: from a zone that has at least two more replicas than the zone of
+/// a node that can take it.
 fn is_crowded(view: &ClusterView, length: u64, counted: &[NodeId], holders: &[(NodeId, bool)]) -> bool {
     let mut zones: HashMap<Option<&str>, u32> = HashMap::new();
     for node in counted.iter().filter_map(|node| view.get(*node)) {
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_nothing_else() {
+    fn a_missing_block_has_no_other_findings() {
         let mut nodes = four();
         nodes[0] = dead(node(1, None));
         for holders in [&[][..], &[(1, true)], &[(2, false)], &[(1, true), (2, false)]] {
@@ -186,7 +187,7 @@ mod tests {
                 .misplaced
         );
         assert!(!check(zones(node(3, Some("b"))), 2, &[(1, true), (3, true)]).misplaced);
-        // Of three replicas in two zones, two are in one of them whatever is done.
+        // Three replicas in two zones cannot be spread better.
         let mut nodes = zones(node(3, Some("b")));
         nodes.push(node(4, Some("b")));
         assert!(!check(nodes, 3, &[(1, true), (2, true), (3, true)]).misplaced);

@@ -1,5 +1,5 @@
-//! Checks what belongs to no object: blocks without references, replicas without a block, and what waits for its deletion.
-//! Also computes how far the walk is.
+//! Checks what belongs to no object: blocks without references, replicas without a block, and the queues of what is to
+//! be removed. Also computes the progress of the walk.
 
 use cairn_protocol::id::{BlockId, NodeId};
 
@@ -7,13 +7,13 @@ use super::cursor::Place;
 use super::{COUNTED_PER_PAGE, Walk};
 use crate::store::{StoreError, fsck};
 
-/// How much of the walk is behind when its stages begin, in thousandths: objects are most of the work.
+/// The progress of the walk, in thousandths, at which each stage begins. Objects are most of the work.
 const RETIRED_FROM: u32 = 600;
 const BLOCKS_FROM: u32 = 610;
 const REPLICAS_FROM: u32 = 850;
 const QUEUES_FROM: u32 = 990;
 
-/// How much of a bucket is behind when its uploads are begun with.
+/// The progress within a bucket at which its uploads begin.
 const PARTS_FROM: u32 = 900;
 
 impl Walk<'_> {
@@ -69,7 +69,7 @@ impl Walk<'_> {
         Ok(last.map(|last| Place::Garbage { after: Some(last) }))
     }
 
-    /// How much of the walk is behind `place`, in thousandths.
+    /// The progress of the walk at `place`, in thousandths.
     pub(super) async fn progress(&mut self, place: &Place) -> Result<u32, StoreError> {
         let whole = if self.only.is_some() { 1_000 } else { RETIRED_FROM };
         Ok(match place {
@@ -104,7 +104,7 @@ impl Walk<'_> {
         Ok(bounds.map_or(0, |(low, high)| position(&low, &high, key.as_bytes())))
     }
 
-    /// The place of a bucket of which `within` is behind, as thousandths of `whole`.
+    /// The progress among all buckets, given the progress `within` this one, as thousandths of `whole`.
     async fn among_buckets(&mut self, bucket: &str, within: u32, whole: u32) -> Result<u32, StoreError> {
         if self.only.is_some() {
             return Ok(within);
@@ -122,8 +122,8 @@ impl Walk<'_> {
     }
 }
 
-/// How much of the garbage is before this owner, as if the ids, which are of the time of their making, were spread evenly
-/// over their first byte.
+/// The share of the garbage before this owner, in thousandths, as if ids were spread evenly over all values. They are
+/// not, because ids begin with the time at which they were made, so this is a rough guess.
 fn among_garbage(owner: Option<[u8; 16]>) -> u32 {
     owner.map_or(0, |owner| position(&[0; 16], &[0xff; 16], &owner))
 }
@@ -132,10 +132,10 @@ fn part_of(permille: u32, whole: u32) -> u32 {
     permille.min(1_000) * whole / 1_000
 }
 
-/// Where `at` is between two strings of bytes, in thousandths, as if they were spread evenly.
+/// The position of `at` between two byte strings, in thousandths, as if strings were spread evenly between them.
 fn position(low: &[u8], high: &[u8], at: &[u8]) -> u32 {
     let shared = low.iter().zip(high).take_while(|(a, b)| a == b).count();
-    // Eight bytes behind what both have in common.
+    // The eight bytes after the common prefix.
     let value = |bytes: &[u8]| {
         (shared..shared + 8)
             .fold(0u64, |value, index| value << 8 | u64::from(bytes.get(index).copied().unwrap_or(0)))

@@ -1,5 +1,5 @@
-//! What the check repairs if the operator wants it. Each problem is checked again in the transaction that repairs it, and
-//! no repair deletes data.
+//! The repairs that fsck makes if the operator asks for them. Each problem is checked again in the transaction that
+//! repairs it, and no repair deletes data.
 
 use cairn_protocol::id::{BlockId, NodeId};
 use futures_util::FutureExt;
@@ -7,14 +7,14 @@ use futures_util::FutureExt;
 use crate::block_manager::{Inner, repair_queue};
 use crate::store::{Connection, StoreError, blocks, fsck};
 
-/// Something to mend.
+/// A repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mend {
-    /// Queue a block for repair whose replicas are not as they should be.
+    /// Queue a block for repair that has too few, too many or corrupt replicas.
     Queue(BlockId),
     /// Count the references of a block again.
     Recount(BlockId),
-    /// Remove a replica from SQL whose node or block does not exist.
+    /// Remove a replica from SQL whose node does not exist.
     Forget(BlockId, NodeId),
 }
 

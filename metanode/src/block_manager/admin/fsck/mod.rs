@@ -1,17 +1,17 @@
-//! fsck: the check of everything that SQL has.
+//! fsck: the check of all that SQL has.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
-//! | `cursor` | where the walk is |
+//! | `cursor` | the position of the walk |
 //! | `owners` | objects and parts, down to the replicas of their blocks |
 //! | `retired` | versions that were deleted or overwritten, while they may still be read |
-//! | `leftovers` | blocks and replicas that belong to nothing, and what waits to go |
-//! | `health` | pure: what is wrong with a block's replicas |
-//! | `report` | the page, and the words in it |
-//! | `mend` | what is mended when it is asked for |
+//! | `leftovers` | blocks and replicas that belong to nothing, and the queues of what is to be removed |
+//! | `health` | pure: the problems of a block's replicas |
+//! | `report` | the page, and its texts |
+//! | `mend` | the repairs, if they are asked for |
 //!
 //! Each page is read in one transaction, so that it shows no half-made change. Pages are short, because the database's
-//! log cannot be emptied during a transaction: each reads a limited number of rows.
+//! log cannot be merged beyond a transaction that is open: each page reads a limited number of rows.
 
 mod cursor;
 mod health;
@@ -33,21 +33,21 @@ use self::report::Report;
 use crate::block_manager::Inner;
 use crate::store::{Connection, StoreError, buckets};
 
-/// Rows of extents, blocks or replicas that a page looks at: some tens of milliseconds of reading.
+/// Rows of extents, blocks or replicas that a page reads: some tens of milliseconds.
 const ROWS_PER_PAGE: u32 = 2_000;
 
-/// Rows of a queue that a page counts, which is much less work for each.
+/// Rows of a queue that a page counts. Counting a row is much less work than checking one.
 const COUNTED_PER_PAGE: u32 = 50_000;
 
-/// What a page is read with.
+/// The context in which a page is read.
 struct Walk<'a> {
     reader: &'a mut Connection,
     view: &'a ClusterView,
     report: &'a mut Report,
-    /// The only bucket, by name.
+    /// The name of the only bucket to check; `None` for everything.
     only: Option<&'a str>,
     now: Timestamp,
-    /// Younger blocks may still be on their way to their nodes.
+    /// Blocks younger than this may still be on their way to their nodes.
     grace: Duration,
     /// Rows of a page.
     rows: u32,
@@ -57,7 +57,7 @@ pub(super) async fn page(inner: &Arc<Inner>, request: FsckRequest) -> Result<Fsc
     page_of(inner, request, ROWS_PER_PAGE).await
 }
 
-/// A page of so many rows.
+/// Checks one page of `rows` rows.
 pub(in crate::block_manager) async fn page_of(
     inner: &Arc<Inner>,
     request: FsckRequest,

@@ -17,16 +17,16 @@ pub(super) struct PartKey {
     pub(super) number: u32,
 }
 
-/// An owner whose extents are being walked over.
+/// An owner whose extents are being checked.
 pub(super) struct Owner {
     id: [u8; 16],
     key: String,
     part: Option<u32>,
-    /// It was deleted or overwritten.
+    /// Whether it was deleted or overwritten.
     retired: bool,
     length: u64,
     part_count: u32,
-    /// Where the next extent should begin.
+    /// The offset at which the next extent should begin.
     expected: u64,
 }
 
@@ -35,7 +35,7 @@ impl Owner {
         Victim { bucket, key: &self.key, retired: self.retired }
     }
 
-    /// Where the next extent should begin.
+    /// The offset at which the next extent should begin.
     pub(super) fn expected(&self) -> u64 {
         self.expected
     }
@@ -74,7 +74,7 @@ impl Walk<'_> {
         let is_resumed = |row: &OwnedExtent| row.key == key;
         let still = still_open(open, &rows, is_resumed);
         if open.is_some() && still.is_none() && rows.first().is_some_and(is_resumed) {
-            // Another version has come since: it is looked at from its beginning.
+            // The key has another version since the last page, which is checked from its beginning.
             rows = fsck::objects(self.reader, id, at(0), max).await?;
         }
         Ok(Some(match self.owners(&name, &rows, still).await? {
@@ -89,7 +89,7 @@ impl Walk<'_> {
         from: PartKey,
         open: Option<Open>,
     ) -> Result<Option<Place>, StoreError> {
-        // The least name behind this one.
+        // With a zero character appended, this is the first name after the bucket's.
         let next_bucket = self.only.is_none().then(|| Place::objects_of(format!("{bucket}\0")));
         let found = fsck::bucket_from(self.reader, &bucket).await?.filter(|(_, name)| *name == bucket);
         let Some((id, _)) = found else { return Ok(next_bucket) };
@@ -119,8 +119,8 @@ impl Walk<'_> {
         self.only.is_none().then_some(Place::Retired { owner: None, open: None })
     }
 
-    /// Looks at rows of owners, in order. Answers the one that the next page begins with, if there is
-    /// one, and the owner that it is in the middle of.
+    /// Checks rows of owners, in order. Returns the row that the next page begins with, if there is one, and the owner
+    /// that it is in the middle of.
     async fn owners<'r>(
         &mut self,
         bucket: &str,
@@ -156,7 +156,7 @@ impl Walk<'_> {
         Ok(None)
     }
 
-    /// Looks at an extent and its block.
+    /// Checks an extent and its block.
     pub(super) fn extent(&mut self, bucket: &str, owner: &mut Owner, extent: &CheckedExtent) {
         let CheckedExtent { object_offset, block_offset, length, block, .. } = *extent;
         let victim = owner.victim(bucket);
@@ -190,14 +190,14 @@ impl Walk<'_> {
         Findings { under_replicated: findings.under_replicated && !self.is_young(extent.block), ..findings }
     }
 
-    /// Whether copies of the block may still be on their way.
+    /// Whether replicas of the block may still be on their way.
     fn is_young(&self, block: BlockId) -> bool {
         block
             .created_at_ms()
             .is_some_and(|at| cairn_protocol::env::Timestamp(at).after(self.grace) > self.now)
     }
 
-    /// Looks at an owner as a whole.
+    /// Checks an owner as a whole, after its last extent.
     pub(super) async fn end(&mut self, bucket: &str, owner: &Owner) -> Result<(), StoreError> {
         if !owner.retired {
             let health = self.report.bucket(bucket);
@@ -223,7 +223,7 @@ impl Walk<'_> {
     }
 }
 
-/// What the last page was in the middle of, if the first row is of it.
+/// The owner that the last page ended in, if the first row still belongs to it.
 fn still_open(
     open: Option<Open>,
     rows: &[OwnedExtent],

@@ -1,4 +1,4 @@
-//! The page of the check that is being filled, and the text of its problems.
+//! The page of fsck that is being filled, and the texts of its problems.
 
 use std::collections::HashSet;
 
@@ -10,29 +10,29 @@ use super::health::Findings;
 use super::mend::Mend;
 use crate::store::fsck::{CheckedExtent, KnownBlock};
 
-/// Problems on a page, about: each can be some KiB long, for it names a key.
+/// Limit of problems on a page; the last row may exceed it. A problem can have some KiB, because it names a key.
 pub(super) const PROBLEMS_MAX: usize = 300;
 
-/// What becomes of a version that was deleted or overwritten.
+/// The advice for a version that was deleted or overwritten.
 const ITS_END: &str = "who still reads it fails; it goes by itself at the end of its grace period";
 
 /// The page so far.
 pub(super) struct Report {
     pub(super) page: FsckPage,
     pub(super) mends: Vec<Mend>,
-    /// Whether what can be mended is.
+    /// Whether the operator asked for repairs.
     repair: bool,
-    /// What was said already: blocks may be shared.
+    /// The problems on the page. A block that several objects share is listed once.
     said: HashSet<(ProblemKind, BlockId)>,
 }
 
-/// Whom a problem is of.
+/// The object that a problem belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Victim<'a> {
     /// Empty if the bucket is deleted.
     pub(super) bucket: &'a str,
     pub(super) key: &'a str,
-    /// Its version was deleted or overwritten, and may still be read.
+    /// Whether its version was deleted or overwritten, and may still be read.
     pub(super) retired: bool,
 }
 
@@ -41,12 +41,12 @@ impl Report {
         Self { page: FsckPage::default(), mends: Vec::new(), repair, said: HashSet::new() }
     }
 
-    /// Whether the page has as many problems as it may.
+    /// Whether the page has reached its limit of problems.
     pub(super) fn is_full(&self) -> bool {
         self.page.problems.len() >= PROBLEMS_MAX
     }
 
-    /// What is counted of a bucket.
+    /// The counts of a bucket on this page.
     pub(super) fn bucket(&mut self, name: &str) -> &mut BucketHealth {
         let place = self.page.buckets.iter().position(|health| health.bucket == name);
         let place = place.unwrap_or_else(|| {
@@ -64,7 +64,7 @@ impl Report {
         holders: &[(NodeId, bool)],
         advice: String,
     ) {
-        // An object without a block to name is a problem of its own.
+        // Problems without a block are never merged: each is an object of its own.
         if block.0.is_nil() || self.said.insert((kind, block)) {
             self.page.problems.push(Problem {
                 kind,
@@ -77,7 +77,7 @@ impl Report {
         }
     }
 
-    /// A version or part whose bytes are not all there.
+    /// Adds a version or part that has gaps, overlaps or lost blocks.
     pub(super) fn broken_object(&mut self, victim: Victim<'_>, block: Option<BlockId>, what: &str) {
         let advice = if victim.retired {
             format!("{what}; {ITS_END}")
@@ -93,7 +93,7 @@ impl Report {
         );
     }
 
-    /// Counts a block and says what is wrong with its replicas.
+    /// Counts a block and adds the problems of its replicas.
     pub(super) fn block(
         &mut self,
         view: &ClusterView,
@@ -149,7 +149,7 @@ impl Report {
         summary.misplaced += u64::from(findings.misplaced);
     }
 
-    /// Whether a block with trouble is seen to without an operator, in words; sees to it if that is asked.
+    /// Whether a block with problems is in the repair queue, in words. Queues it if the operator asked for repairs.
     fn queue(&mut self, block: BlockId, known: &KnownBlock, findings: Findings) -> &'static str {
         let Findings { missing, corrupt, under_replicated, over_replicated, misplaced, .. } = findings;
         let trouble = missing || corrupt || under_replicated || over_replicated || misplaced;
@@ -163,14 +163,14 @@ impl Report {
         "which nobody has queued: `cairn admin fsck --repair` does"
     }
 
-    /// A block that nothing refers to.
+    /// Adds a block that nothing refers to.
     pub(super) fn orphaned_block(&mut self, block: BlockId) {
         self.page.totals.orphaned_blocks += 1;
         let advice = "no object, no upload and no garbage refers to it: it takes space and does no harm";
         self.say(ProblemKind::Orphaned, block, None, &[], advice.to_owned());
     }
 
-    /// A block whose references are miscounted.
+    /// Adds a block whose references are miscounted.
     pub(super) fn wrong_references(&mut self, block: BlockId, refs: i64, extents: i64) {
         self.page.totals.wrong_references += 1;
         let counted = format!("{extents} extents refer to it, and it counts {refs}");
@@ -183,7 +183,7 @@ impl Report {
         self.say(ProblemKind::WrongReferences, block, None, &[], advice);
     }
 
-    /// A replica of a node, or of a block, that does not exist.
+    /// Adds a replica whose node or block does not exist.
     pub(super) fn orphaned_replica(&mut self, block: BlockId, node: NodeId, has_block: bool) {
         self.page.totals.orphaned_replicas += 1;
         let advice = if !has_block {
@@ -200,7 +200,7 @@ impl Report {
     }
 }
 
-/// What helps when nothing good can be read.
+/// The advice for a block without a good replica that can be read.
 fn missing(view: &ClusterView, victim: Victim<'_>, holders: &[(NodeId, bool)]) -> String {
     let names = |wanted: &dyn Fn(&(NodeId, bool)) -> bool| {
         let names: Vec<_> =
@@ -224,7 +224,7 @@ fn missing(view: &ClusterView, victim: Victim<'_>, holders: &[(NodeId, bool)]) -
     )
 }
 
-/// As a shell takes it for one word.
+/// Quotes a text so that a shell takes it as one word.
 fn shell_word(text: &str) -> String {
     let plain = |character: char| character.is_alphanumeric() || ":/._-+=@,%".contains(character);
     if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }

@@ -17,7 +17,8 @@ impl Walk<'_> {
         let offset = open.map_or(0, |open| open.from);
         let max = self.rows.saturating_add(1);
         let rows = fsck::retired(self.reader, &begin_at, offset, max).await?;
-        // An owner's extents only go, so it is the same one as on the last page, or its version is gone.
+        // The extents of a retired owner never change, except that they are removed. The owner is therefore the one of
+        // the last page, or its version is gone.
         let mut current: Option<(String, Owner)> = None;
         let limit = usize::try_from(self.rows).unwrap_or(usize::MAX);
         for (index, (garbage, row)) in rows.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What an operator wants of a node: in service, draining, or in maintenance.
+//! The administrative state of a node: in service, draining, or in maintenance.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use super::progress::progress_with;
 use crate::block_manager::Inner;
 use crate::store::nodes;
 
-/// The longest maintenance. During it, the node's blocks have one replica less that can be read. A node that is away for
-/// longer is to be drained.
+/// The longest maintenance. During it, the node's blocks have one replica less that can be read. A node that is away
+/// for longer should be drained.
 const MAINTENANCE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub(in crate::block_manager::admin) async fn set_admin_state(

@@ -15,7 +15,7 @@ use cairn_protocol::id::NodeId;
 
 use crate::block_manager::Inner;
 
-/// Blocks in a page, where all blocks of a node are examined.
+/// Blocks that one statement reads when all blocks of a node are examined.
 const BLOCKS_PER_READ: u32 = 1_000;
 
 /// A node's state and administrative state.

@@ -1,4 +1,4 @@
-//! How far a drain has come, and what keeps the rest of the blocks on the node.
+//! The progress of a drain, and what keeps the remaining blocks on the node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::block_manager::Inner;
 use crate::store::blocks::BlockReplicas;
 use crate::store::{replicas, totals};
 
-/// Blocks that are examined to find what holds the drain up. The blocks that can be copied leave the node, so that those that
-/// are stuck are the first ones in the end.
+/// Blocks that are examined to find what holds a drain up. Blocks that can be copied leave the node, so in the end the
+/// first blocks are those that are stuck.
 const SAMPLE: u32 = 200;
 
 pub(in crate::block_manager::admin) async fn progress(
@@ -27,7 +27,7 @@ pub(in crate::block_manager::admin) async fn progress(
     progress_with(inner, request.node, admin_state).await
 }
 
-/// How far a node is, under the assumption of this administrative state.
+/// The progress of a node, as if it had this administrative state.
 pub(super) async fn progress_with(
     inner: &Inner,
     node: NodeId,
@@ -92,7 +92,7 @@ fn obstacles(
     for (block, copies) in sample {
         let seen = soft_state.block_view(*block, copies);
         match obstacle(&view, &seen, &soft_state.copies.in_flight) {
-            // These blocks are copied without anything to do for an operator.
+            // These blocks are copied in time, and an operator has nothing to do.
             None | Some(Hindrance::Busy) => {}
             Some(hindrance) => found.entry(hindrance).or_insert((0, *block)).0 += 1,
         }

@@ -1,4 +1,4 @@
-//! Removing a node: the checks that no block is lost with it, and the transaction that forgets it.
+//! Removing a node: the checks that no block is lost with it, and the transaction that removes it.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use super::{BLOCKS_PER_READ, find};
 use crate::block_manager::Inner;
 use crate::store::{Connection, nodes, replicas, totals};
 
-/// Removes a node. From then on its messages are answered with `Reregister`, and it is a new node if it does. The worker
-/// [`removal`](crate::block_manager::workers) deletes its rows in small steps.
+/// Removes a node. From then on its messages get the error `Reregister`, and if it registers it counts as a new node.
+/// The worker [`removal`](crate::block_manager::workers) deletes its rows in small steps.
 pub(in crate::block_manager::admin) async fn remove(
     inner: &Arc<Inner>,
     request: RemoveNode,
@@ -52,7 +52,7 @@ pub(in crate::block_manager::admin) async fn remove(
     Ok(report)
 }
 
-/// Why a node that is not dead is not drained, if it is not.
+/// Why a node is not drained yet; `None` if it is drained, or dead.
 fn not_drained(inner: &Inner, node: NodeId, state: NodeState, held: u64) -> Option<String> {
     if state == NodeState::Dead {
         return None;
@@ -68,7 +68,7 @@ fn not_drained(inner: &Inner, node: NodeId, state: NodeState, held: u64) -> Opti
     ))
 }
 
-/// What the checks found, to be compared in the transaction.
+/// What the checks found, for the comparison in the transaction.
 #[derive(Clone, Copy)]
 struct Seen {
     state: NodeState,
@@ -76,9 +76,9 @@ struct Seen {
     held: u64,
 }
 
-/// Removes the node from SQL and from the soft state, in one transaction. Transactions follow each other, so no commit can
-/// change what this one checks, and later commits do not find the node. If the transaction fails, the node is missing in the
-/// soft state only: it is asked to register, and is known again.
+/// Removes the node from SQL and from the soft state, in one transaction. Transactions run one after another, so no
+/// commit can change what this one checks, and later commits do not find the node. If the transaction fails, the node
+/// is missing in the soft state only; its next message gets the error `Reregister`, and it is known again.
 async fn forget(inner: &Inner, tx: &mut Connection, node: NodeId, seen: Seen) -> Result<(), AdminError> {
     let Seen { state, admin_state, held } = seen;
     let now_held = totals::node(tx, node).await?.replicas;

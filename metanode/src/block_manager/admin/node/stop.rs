@@ -37,8 +37,8 @@ pub(in crate::block_manager::admin) async fn can_stop(
     Ok(report(inner, &view, &stopped, unreadable, at_risk))
 }
 
-/// How many blocks of `node` become unreadable, and how many are at risk, when all of `stopped` are stopped. A block that
-/// several of them hold counts for the first one.
+/// The number of blocks of `node` that become unreadable, and the number that are at risk, when all of `stopped` are
+/// stopped. A block that several of them have counts for the first one.
 async fn look_at(
     inner: &Inner,
     view: &ClusterView,

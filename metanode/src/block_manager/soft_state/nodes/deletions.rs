@@ -1,10 +1,10 @@
-//! Which deletions a node was ordered, and how many replicas wait to be deleted there.
+//! The deletions that a node was ordered to make, and the number that is queued for it.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
 
-/// Which of a node's queued deletions were ordered. The queue is walked again and again, so that a replica that cannot be
-/// deleted now, for example on a failed volume, does not hold up the others.
+/// The walk over a node's queued deletions. It starts again and again, so that a replica that cannot be deleted now,
+/// for example on a failed volume, does not hold up the others.
 #[derive(Debug, Default)]
 pub(crate) struct Deletions {
     /// Whether SQL may have deletions that were not ordered yet.
@@ -13,14 +13,14 @@ pub(crate) struct Deletions {
     pub(crate) command: Option<(u64, Timestamp)>,
     /// The last block of the queue that was ordered in this walk.
     pub(crate) through: Option<BlockId>,
-    /// Some replica could not be deleted in this walk.
+    /// Whether some replica could not be deleted in this walk.
     failed: bool,
     /// The earliest time of the next walk.
     rests_until: Timestamp,
 }
 
 impl Deletions {
-    /// After a start it is not known whether SQL has deletions; it is to be asked.
+    /// The state after a start. It is unknown whether SQL has deletions for the node, so the next heartbeat looks.
     pub(super) fn unknown() -> Self {
         Self { waiting: true, ..Self::default() }
     }
@@ -31,7 +31,7 @@ impl Deletions {
         self.waiting && !busy && now >= self.rests_until
     }
 
-    /// A command ended. Returns whether it was the current one.
+    /// Records the end of a command. Returns whether it was the current one.
     pub(crate) fn ended(&mut self, command: u64, well: bool) -> bool {
         let known = self.command.is_some_and(|(at, _)| at == command);
         if known {
@@ -41,8 +41,7 @@ impl Deletions {
         known
     }
 
-    /// The walk has reached the end of the queue, which was `empty` or not. Deletions that failed are tried again after
-    /// a rest.
+    /// Ends a walk over the queue, which was `empty` or not. Deletions that failed are tried again after a rest.
     pub(crate) fn end_round(&mut self, empty: bool, rest_until: Timestamp) {
         self.through = None;
         self.waiting |= !empty;
@@ -60,7 +59,7 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// So many replicas, of so many bytes.
+    /// A number of replicas, and their bytes.
     pub(super) fn new((replicas, bytes): (u64, u64)) -> Self {
         Self { replicas, bytes }
     }
@@ -80,8 +79,8 @@ impl Outgoing {
         self.replicas = self.replicas.saturating_add(replicas);
     }
 
-    /// So many replicas were deleted. The sums are estimates: a deletion may have been queued twice, or with a length
-    /// that was not known. So they are cut off at zero, and the bytes are zero when no replica is left.
+    /// Subtracts deleted replicas. The sums are estimates, because a deletion may have been queued twice, or with an
+    /// unknown length. They therefore stop at zero, and the bytes are zero when no replica is left.
     pub(super) fn done(&mut self, replicas: u64, bytes: u64) {
         self.replicas = self.replicas.saturating_sub(replicas);
         self.bytes = if self.replicas == 0 { 0 } else { self.bytes.saturating_sub(bytes) };

@@ -1,4 +1,4 @@
-//! When a node has failed so often that it gets no work for a while.
+//! Failures of a node, and the pause in which a node that fails repeatedly gets no work.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use cairn_protocol::id::NodeId;
 /// restarts, or the source of a copy goes away.
 const FAILURES: usize = 3;
 
-/// How long a failing node gets no work, in multiples of the time within which it failed. Then it is tried again; if
-/// nothing has changed, that costs three more failures.
+/// How long a failing node gets no work, in multiples of the time within which it failed. After that it is tried again;
+/// if it still fails, that costs three more failures.
 const PAUSES: u32 = 6;
 
-/// What a node failed at lately, with no success since.
+/// The recent failures of a node, since its last success.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     /// When each failure was, and which other node may have caused it.
@@ -23,7 +23,7 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// It failed at something; `other` took part in it. What is longer ago than `within` is forgotten.
+    /// Adds a failure in which `other` took part. Failures longer ago than `within` are dropped.
     pub(super) fn add(&mut self, other: Option<NodeId>, now: Duration, within: Duration) {
         self.recent.push_back((now, other));
         while self.recent.front().is_some_and(|(at, _)| *at + within < now) || self.recent.len() > FAILURES {
@@ -37,7 +37,7 @@ impl Failures {
         }
     }
 
-    /// It succeeded at something. Returns whether there were failures to forget.
+    /// Drops all failures after a success. Returns whether there were any.
     pub(super) fn forget(&mut self) -> bool {
         let any = !self.recent.is_empty() || !self.until.is_zero();
         *self = Self::default();

@@ -1,18 +1,18 @@
-//! The datanodes as this process knows them: their state, how full they are, and what they were asked to do.
+//! The datanodes as this process knows them: their state, their utilisation, and the work that they were ordered to do.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
 //! | this file | [`NodeTable`]: all nodes, heartbeats, registrations, and the view that decisions get |
 //! | [`state`] | live, stale, dead: which state follows |
-//! | [`report`] | how far a node's block report has come |
-//! | [`deletions`] | which deletions a node was ordered, and which wait |
-//! | [`failures`] | what a node failed at lately, and when it gets nothing for a while |
+//! | [`report`] | the progress of a node's block report |
+//! | [`deletions`] | the deletions that a node was ordered to make, and the number that is queued |
+//! | [`failures`] | recent failures of a node, and the pause that follows |
 //! | [`recent`] | blocks that a node stored a moment ago, which a report on its way may not name |
 //!
-//! The table is filled from SQL at start, and every node in it is live at first; the time without contact
-//! counts from the start. Such a node is suspect until it has registered with this process: placement and
-//! readers prefer others. Its first heartbeat is answered with `Reregister`, because only a full block
-//! report tells what it holds now.
+//! The table is filled from SQL at start, and every node in it is live at first; the time without contact counts from
+//! the start. Such a node is suspect until it has registered with this process: placement and readers prefer others.
+//! The reply to its first heartbeat is the error `Reregister`, because only a full block report shows which replicas it
+//! has now.
 
 mod deletions;
 mod failures;
@@ -49,7 +49,7 @@ pub(crate) struct Node {
     pub(crate) incarnation: u64,
     /// Its state.
     pub(crate) state: NodeState,
-    /// What the operator wants of it.
+    /// The administrative state that an operator gave it.
     pub(crate) admin_state: AdminState,
     /// Version of its software.
     pub(crate) version: String,
@@ -63,19 +63,19 @@ pub(crate) struct Node {
     pub(crate) present: bool,
     /// Until when it is suspect, because a gateway could not reach it.
     avoid_until: Duration,
-    /// Replicas and bytes that are queued for deletion there.
+    /// Replicas that are queued for deletion there, and their bytes.
     outgoing: Outgoing,
     /// Which deletions were ordered, and whether more wait.
     pub(crate) deletions: Deletions,
     /// Its block reports of this incarnation.
     pub(crate) report: Report,
-    /// Its next heartbeat is answered with the wish for a full block report.
+    /// Whether the reply to its next heartbeat asks for a full block report.
     pub(crate) wants_report: bool,
     /// Blocks that it stored a moment ago: a block report on its way may be too old to name them.
     recent: Recent,
     /// Its recent failures.
     failures: Failures,
-    /// The event that it is drained was published.
+    /// Whether the event that it is drained was published.
     pub(crate) drained_announced: bool,
 }
 
@@ -114,8 +114,8 @@ impl Node {
             suspect: !self.has_reported() || now.monotonic < self.avoid_until,
             failing: false,
             capacity: sum(|volume| volume.capacity),
-            // Volumes are as of the last heartbeat, and the rest is as of now: for a moment the deletions may be larger
-            // than what is used, so that the difference is cut off at zero.
+            // Volumes are as of the last heartbeat, the rest is as of now. For a moment the deletions may exceed the
+            // used bytes, so the difference stops at zero.
             predicted_used: sum(|volume| volume.used)
                 .saturating_add(traffic.inbound)
                 .saturating_sub(self.outgoing.bytes())
@@ -155,15 +155,15 @@ pub(crate) struct NodeTable {
     deadlines: BTreeSet<(Duration, NodeId)>,
     /// Nodes that get no work because they failed repeatedly.
     failing: BTreeSet<NodeId>,
-    /// More than half of the live nodes seem to fail. Then the reporter is more likely at fault, for example a
+    /// Whether more than half of the live nodes seem to fail. Then the reporter is more likely at fault, for example a
     /// gateway that is cut off from the network, and the failures are ignored.
     blames_too_many: bool,
 }
 
-/// What a heartbeat changed.
+/// The effect of a heartbeat.
 #[derive(Debug, Default)]
 pub(crate) struct HeartbeatEffect {
-    /// It was stale.
+    /// Whether the node was stale.
     pub(crate) revived: bool,
     /// Volumes that failed since the last heartbeat, and why.
     pub(crate) failed: Vec<(VolumeId, String)>,
@@ -185,7 +185,7 @@ impl NodeTable {
         }
     }
 
-    /// The nodes that look different than at the last call.
+    /// The nodes whose view may have changed since the last call.
     pub(crate) fn take_changed(&mut self, now: Duration) -> BTreeSet<NodeId> {
         while let Some((at, node)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, node));
@@ -214,7 +214,7 @@ impl NodeTable {
         self.nodes.get(&node)
     }
 
-    /// One node, to be changed.
+    /// One node, mutable.
     pub(crate) fn get_mut(&mut self, node: NodeId) -> Option<&mut Node> {
         self.nodes.get_mut(&node)
     }
@@ -224,7 +224,7 @@ impl NodeTable {
         self.nodes.iter().map(|(id, node)| (*id, node))
     }
 
-    /// How many there are.
+    /// The number of nodes.
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)
     }
@@ -234,13 +234,13 @@ impl NodeTable {
         self.get(node).map_or(NodeState::Dead, |node| node.state)
     }
 
-    /// How many replicas a block of this replication can have: no more than there are nodes.
+    /// How many replicas a block of this replication can have, which is limited by the number of nodes.
     pub(crate) fn attainable(&self, replication: u32) -> u32 {
         replication.min(self.len())
     }
 
-    /// A node registered: all that was known of its earlier incarnation is dropped, except
-    /// what the operator wants of it and what is queued for deletion.
+    /// Records a registration. All that is known of the node's earlier incarnation is dropped, except its
+    /// administrative state and the deletions that are queued for it.
     pub(crate) fn registered(&mut self, register: Register, incarnation: u64, now: Duration) {
         let state = state::next(self.state(register.node), Signal::Registered, self.patience);
         let known = KnownNode {
@@ -265,7 +265,7 @@ impl NodeTable {
         self.changed.insert(node);
     }
 
-    /// Sets what the operator wants of a node.
+    /// Sets the administrative state of a node.
     pub(crate) fn set_admin_state(&mut self, id: NodeId, admin_state: AdminState) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.admin_state = admin_state;
@@ -274,7 +274,7 @@ impl NodeTable {
         }
     }
 
-    /// The nodes whose maintenance is over, and since when.
+    /// The nodes whose maintenance is over, each with the time of its end.
     pub(crate) fn maintenance_over(&self, now: Timestamp) -> Vec<(NodeId, Timestamp)> {
         let over = |(id, node): (NodeId, &Node)| match node.admin_state {
             AdminState::Maintenance { until } if until <= now => Some((id, until)),
@@ -298,7 +298,7 @@ impl NodeTable {
         })
     }
 
-    /// A node sent a heartbeat.
+    /// Records a heartbeat.
     pub(crate) fn heartbeat(
         &mut self,
         node: NodeId,
@@ -325,8 +325,8 @@ impl NodeTable {
         HeartbeatEffect { revived: before == NodeState::Stale && node.state == NodeState::Live, failed }
     }
 
-    /// Applies the time that has passed since the nodes' last contacts. Returns the nodes whose state changed, and to
-    /// what. No node becomes dead during its maintenance.
+    /// Updates the nodes' states after time has passed. Returns the nodes whose state changed, with the new state. No
+    /// node becomes dead during its maintenance.
     pub(crate) fn tick(&mut self, moment: Moment) -> Vec<(NodeId, NodeState)> {
         let now = moment.monotonic;
         let patience = self.patience;
@@ -349,8 +349,8 @@ impl NodeTable {
         changes
     }
 
-    /// A gateway could not reach the node. It is suspect for as long as it takes a node without contact to become
-    /// stale; the third time in that period it counts as failing.
+    /// Records that a gateway could not reach the node. It is suspect for as long as it takes a node without contact to
+    /// become stale; the third time in that period it counts as failing.
     pub(crate) fn unreachable(&mut self, id: NodeId, now: Duration) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.avoid_until = now + self.patience.stale_after;
@@ -359,7 +359,7 @@ impl NodeTable {
         self.failed(id, None, now);
     }
 
-    /// The node failed at something; `other` is the node that may have caused it.
+    /// Records a failure of the node; `other` is a node that may have caused it.
     pub(crate) fn failed(&mut self, id: NodeId, other: Option<NodeId>, now: Duration) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.failures.add(other, now, self.patience.stale_after);
@@ -368,7 +368,7 @@ impl NodeTable {
         }
     }
 
-    /// The node succeeded at something.
+    /// Records a success of the node.
     pub(crate) fn succeeded(&mut self, id: NodeId) {
         if let Some(node) = self.nodes.get_mut(&id)
             && node.failures.forget()
@@ -377,12 +377,12 @@ impl NodeTable {
         }
     }
 
-    /// Whether other nodes are preferred: it has not reported yet, or a gateway could not reach it a moment ago.
+    /// Whether other nodes are preferred: this one has not reported yet, or a gateway could not reach it a moment ago.
     pub(crate) fn is_suspect(&self, node: NodeId, now: Duration) -> bool {
         self.get(node).is_none_or(|node| !node.has_reported() || now < node.avoid_until)
     }
 
-    /// A page of a node's block report was applied. Returns the sums of the whole report if this was its last page.
+    /// Records a page of a node's block report. Returns the sums of the whole report if this was its last page.
     pub(crate) fn reported(
         &mut self,
         report: &BlockReport,
@@ -395,7 +395,7 @@ impl NodeTable {
         Some(told)
     }
 
-    /// Asks every node for a full block report.
+    /// Lets the reply to every node's next heartbeat ask for a full block report.
     pub(crate) fn ask_for_reports(&mut self) {
         for node in self.nodes.values_mut() {
             node.wants_report = true;
@@ -403,7 +403,7 @@ impl NodeTable {
         }
     }
 
-    /// Whether to ask the node for a full block report now; clears the wish.
+    /// Whether to ask the node for a full block report now. Clears the flag.
     pub(crate) fn take_report_wish(&mut self, id: NodeId) -> bool {
         self.nodes.get_mut(&id).is_some_and(|node| std::mem::take(&mut node.wants_report))
     }
@@ -414,12 +414,12 @@ impl NodeTable {
         self.get(node).map(|found| NodeView { failing, ..found.view(node, traffic, now) })
     }
 
-    /// A replica of `bytes` was queued for deletion at the node.
+    /// Records that a replica of `bytes` was queued for deletion at the node.
     pub(crate) fn deletion_queued(&mut self, id: NodeId, bytes: u64) {
         self.deletions_queued(id, 1, bytes);
     }
 
-    /// So many replicas were queued for deletion at the node, of so many bytes in all.
+    /// Records that `replicas` replicas, of `bytes` in all, were queued for deletion at the node.
     pub(crate) fn deletions_queued(&mut self, id: NodeId, replicas: u64, bytes: u64) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.outgoing.queued(replicas, bytes);
@@ -428,7 +428,7 @@ impl NodeTable {
         }
     }
 
-    /// So many replicas were deleted at the node, of so many bytes in all.
+    /// Records that `replicas` replicas, of `bytes` in all, were deleted at the node.
     pub(crate) fn deletions_done(&mut self, id: NodeId, replicas: u64, bytes: u64) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.outgoing.done(replicas, bytes);
@@ -436,7 +436,7 @@ impl NodeTable {
         }
     }
 
-    /// The node stored a block just now; remembered for `kept`.
+    /// Records that the node has just stored a block; it is remembered for `kept`.
     pub(crate) fn stored(&mut self, node: NodeId, block: BlockId, now: Duration, kept: Duration) {
         if let Some(node) = self.nodes.get_mut(&node) {
             node.recent.add(block, now, kept);

@@ -1,16 +1,16 @@
-//! Blocks that a node stored a moment ago. A block report that was made before does not name them, and they are not
-//! missing because of that.
+//! Blocks that a node stored a moment ago. A block report that was read before does not name them, and they must not
+//! count as missing because of that.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use cairn_protocol::id::BlockId;
 
-/// Blocks that are remembered of a node. One that is dropped too early is not missing at once: a heartbeat may still report
-/// it (see `unreported_replicas.rs`).
+/// Blocks that are remembered for a node. A block that is dropped too early is not missing at once: a heartbeat may
+/// still report it (see `unreported_replicas.rs`).
 const BLOCKS_MAX: usize = 50_000;
 
-/// Blocks that a node stored a moment ago, and when.
+/// Blocks that a node stored a moment ago, with the times.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     order: VecDeque<(Duration, BlockId)>,
@@ -59,7 +59,7 @@ mod tests {
         }
         assert_eq!((recent.len(), recent.order.len()), (BLOCKS_MAX, BLOCKS_MAX));
         assert!(!recent.has(block(0), at(10), at(30)) && recent.has(block(1), at(10), at(30)));
-        // A block that is stored over and over again takes one place in the end.
+        // A block that is stored over and over again does not exceed the limit.
         let mut again = Recent::default();
         for micros in 0..=2 * BLOCKS_MAX as u64 {
             again.add(block(1), Duration::from_micros(micros), at(30));

@@ -1,4 +1,4 @@
-//! How far a node's block report has come, page by page, and what it summed up to.
+//! The progress of a node's block report, page by page, and its sums.
 
 use cairn_protocol::cluster::{BlockReport, ReportedReplica};
 use cairn_protocol::id::BlockId;
@@ -6,14 +6,14 @@ use cairn_protocol::id::BlockId;
 /// Replicas of blocks to which nothing refers and whose leases have ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unknown {
-    /// How many.
+    /// Their number.
     pub(crate) blocks: u64,
     /// Their bytes.
     pub(crate) bytes: u64,
 }
 
 impl Unknown {
-    /// These.
+    /// The sums of these replicas.
     pub(crate) fn of(replicas: &[ReportedReplica]) -> Self {
         let bytes = replicas.iter().fold(0u64, |sum, replica| sum.saturating_add(replica.length));
         Self { blocks: replicas.len() as u64, bytes }
@@ -28,15 +28,15 @@ impl Unknown {
 /// The sums over all pages of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReportSums {
-    /// Replicas that the node holds.
+    /// Replicas that the node has.
     pub(crate) replicas: u64,
-    /// Those of blocks to which nothing refers.
+    /// The replicas of blocks to which nothing refers.
     pub(crate) unknown: Unknown,
-    /// How many of these the database should know: they are a sign that it is older than the node's disks (`hold.rs`).
+    /// How many of these the database should know. They are a sign that it is older than the node's disks (`hold.rs`).
     pub(crate) strange: u64,
 }
 
-/// The block reports of one incarnation of a node. They follow each other, each in pages.
+/// The block reports of one incarnation of a node. One follows another, and each comes in pages.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     /// The sums of the pages so far, and the block with which they end; `None` between two reports.
@@ -45,19 +45,19 @@ pub(crate) struct Report {
     last: Option<ReportSums>,
     /// Replicas of blocks to which nothing refers, as of the last complete report.
     unknown: Unknown,
-    /// How many replicas were deleted although the database should have known their blocks.
+    /// How many replicas were abandoned although the database should have known their blocks.
     pub(crate) given_up: u64,
     /// Replicas of blocks to which nothing refers, kept until the first report is complete.
     put_off: Vec<ReportedReplica>,
 }
 
-/// Replicas of one node that are put off until its report is complete: some hundred kilobytes. Those beyond are found again
-/// by its next report.
+/// Replicas of one node that are kept until its report is complete: some hundred kilobytes. Replicas beyond this limit
+/// are found again by the node's next report.
 const PUT_OFF_MAX: usize = 10_000;
 
 impl Report {
-    /// A page was applied. Returns the sums of the report if this was its last page. A page that leaves a gap after the
-    /// one before it does not count: the report continues where the gap begins, or starts again.
+    /// Adds a page. Returns the sums of the report if this was its last page. A page that leaves a gap after the one
+    /// before it does not count: the report continues where the gap begins, or starts again.
     pub(crate) fn add(&mut self, page: &BlockReport, unknown: Unknown, strange: u64) -> Option<ReportSums> {
         let (mut sums, through) = match (self.current.take(), page.after) {
             (_, None) => (ReportSums::default(), None),
@@ -79,12 +79,12 @@ impl Report {
         Some(sums)
     }
 
-    /// Whether a report was complete.
+    /// Whether at least one report is complete.
     pub(crate) fn is_complete(&self) -> bool {
         self.last.is_some()
     }
 
-    /// How many replicas the last complete report named; without one, the pages so far.
+    /// The number of replicas in the last complete report; before one is complete, in the pages so far.
     pub(crate) fn replicas(&self) -> u64 {
         let current = self.current.map_or(0, |(sums, _)| sums.replicas);
         self.last.map_or(current, |sums| sums.replicas)
@@ -95,23 +95,24 @@ impl Report {
         self.unknown
     }
 
-    /// More were found, and not by a report.
+    /// Adds replicas that were found otherwise than by a report.
     pub(crate) fn add_unknown(&mut self, unknown: Unknown) {
         self.unknown.add(unknown);
     }
 
-    /// Keeps these until the report is complete. Beyond the limit they are dropped: the next report names them again.
+    /// Keeps these replicas until the report is complete. Beyond the limit they are dropped: the next report names them
+    /// again.
     pub(crate) fn put_off(&mut self, unknown: &[ReportedReplica]) {
         let room = PUT_OFF_MAX.saturating_sub(self.put_off.len());
         self.put_off.extend(unknown.iter().take(room));
     }
 
-    /// What was put off.
+    /// Removes and returns the replicas that were kept.
     pub(crate) fn take_put_off(&mut self) -> Vec<ReportedReplica> {
         std::mem::take(&mut self.put_off)
     }
 
-    /// They are being deleted. The next report counts again.
+    /// Sets the count of unknown replicas to zero, because they are being deleted. The next report counts again.
     pub(crate) fn forget_unknown(&mut self) {
         self.unknown = Unknown::default();
     }

@@ -1,10 +1,10 @@
-//! The states of a datanode (live, stale, dead) and the one function that decides which follows.
+//! The states of a datanode (live, stale, dead), and the function that decides which one follows.
 
 use std::time::Duration;
 
 use cairn_protocol::admin::NodeState;
 
-/// What can change a node's state.
+/// An event that can change a node's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// It registered.
@@ -22,15 +22,14 @@ pub(crate) struct Patience {
     pub(crate) stale_after: Duration,
     /// A stale node becomes dead after this time without contact.
     pub(crate) dead_after: Duration,
-    /// A node is stale for at least this long before it is dead. When it was this process that was suspended,
-    /// the nodes have this time to send a heartbeat.
+    /// A node is stale for at least this long before it is dead. If this process itself was suspended, the nodes have
+    /// this time to send a heartbeat.
     pub(crate) warning: Duration,
 }
 
 /// The state after `signal`. A node is always stale before it is dead.
 ///
-/// A heartbeat does not revive a dead node: its replicas no longer count, so it must register and
-/// report what it holds.
+/// A heartbeat does not revive a dead node: its replicas no longer count, so it must register and report them again.
 pub(crate) fn next(state: NodeState, signal: Signal, patience: Patience) -> NodeState {
     match (state, signal) {
         (_, Signal::Registered) | (NodeState::Live | NodeState::Stale, Signal::Heartbeat) => NodeState::Live,

@@ -65,13 +65,13 @@ fn view(table: &NodeTable, node: NodeId, at: u64, inbound: u64) -> NodeView {
 }
 
 #[test]
-fn nobody_dies_because_this_process_slept() {
+fn no_node_dies_because_this_process_was_suspended() {
     let (mut table, node) = table();
-    // It wakes after a long time, and the node's next heartbeat comes.
+    // The process wakes after a long time, and then the node's next heartbeat comes.
     assert_eq!(tick(&mut table, 400), [(node, NodeState::Stale)]);
     assert_eq!(tick(&mut table, 403), []);
     assert!(table.heartbeat(node, Vec::new(), seconds(403)).revived);
-    // It wakes again, and this time nothing comes.
+    // It wakes again, and this time no heartbeat comes.
     assert_eq!(tick(&mut table, 900), [(node, NodeState::Stale)]);
     assert_eq!(tick(&mut table, 905), []);
     assert_eq!(tick(&mut table, 906), [(node, NodeState::Dead)]);
@@ -88,7 +88,7 @@ fn a_heartbeat_in_time_keeps_a_node_alive() {
 }
 
 #[test]
-fn an_old_incarnation_is_not_listened_to() {
+fn messages_of_an_old_incarnation_are_not_accepted() {
     let (mut table, node) = table();
     assert!(table.accepts(node, 1));
     table.registered(register(node, Vec::new()), 2, seconds(1));
@@ -116,7 +116,7 @@ fn a_node_from_sql_counts_as_live_but_must_register() {
 }
 
 #[test]
-fn nobody_is_sure_of_a_node_before_the_last_page_of_its_report_is_worked_in() {
+fn a_node_is_not_reliable_before_the_last_page_of_its_report() {
     let (mut table, node) = table();
     let suspect = |table: &NodeTable| view(table, node, 0, 0).suspect && table.is_suspect(node, seconds(0));
     assert!(suspect(&table));
@@ -131,7 +131,7 @@ fn nobody_is_sure_of_a_node_before_the_last_page_of_its_report_is_worked_in() {
 }
 
 #[test]
-fn utilisation_counts_what_is_coming_and_what_is_going() {
+fn utilisation_includes_bytes_on_their_way_in_and_out() {
     let (mut table, node) = table();
     table.deletion_queued(node, 30);
     table.deletion_queued(node, 50);
@@ -162,7 +162,7 @@ fn a_changed_view_is_reported_once_also_when_only_time_changed_it() {
 }
 
 #[test]
-fn nobody_dies_during_maintenance() {
+fn no_node_dies_during_maintenance() {
     let (mut table, node) = table();
     let until = moment(600).wall;
     table.set_admin_state(node, AdminState::Maintenance { until });
@@ -186,7 +186,7 @@ fn a_failed_volume_has_no_free_space_and_is_reported_once() {
 }
 
 #[test]
-fn what_a_node_stored_is_remembered_for_a_while() {
+fn recently_stored_blocks_are_remembered_for_a_while() {
     let (mut table, node) = table();
     let blocks: Vec<_> = (1..=2).map(|number| BlockId(Uuid::from_u128(number))).collect();
     table.stored(node, blocks[0], seconds(0), seconds(30));
