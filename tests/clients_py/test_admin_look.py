@@ -1,4 +1,4 @@
-"""`cairn admin` for those who only look: status, node list and show, fsck, where, events. Tables and JSON."""
+"""The commands of `cairn admin` that change nothing: status, node list and show, fsck, where, events. Tables and JSON."""
 
 import json
 import os
@@ -20,12 +20,12 @@ def cluster(start):
 
 
 def ask(cluster, *args):
-    """A command that may well end with another exit code than 0."""
+    """Runs `cairn admin`, whatever its exit code."""
     return run_cairn(["admin", *args, "--metanode", cluster.metanode.url], cluster.secret)
 
 
 def complaint(done):
-    """The one sentence with which a command failed."""
+    """The only line of standard error of a command that failed."""
     assert done.returncode == 1, (done.stdout, done.stderr)
     lines = done.stderr.splitlines()
     assert len(lines) == 1 and lines[0].startswith("cairn: "), done.stderr
@@ -38,7 +38,7 @@ def where(cluster, key, *args):
 
 
 def put(cluster, key, length, copies=3):
-    """Stores an object and waits for all of its copies; on a busy machine, some are made by repair."""
+    """Stores an object and waits until it has all replicas: on a busy machine a write can commit with fewer, which repair adds."""
     answer = cluster.client().put_object(Bucket="photos", Key=key, Body=some_bytes(length))
     extents = lambda: where(cluster, key)[0]["extents"]  # noqa: E731
     wait_until(lambda: all(len(extent["replicas"]) == copies for extent in extents()), "all replicas")
@@ -115,7 +115,7 @@ def test_where_verify_reads_every_copy_and_names_the_volume_that_holds_it(cluste
 def test_where_verify_tells_copies_that_are_corrupt_or_cannot_be_read(cluster):
     put(cluster, "a", 2 * MIB)
     good, corrupt, stopped = cluster.datanodes
-    # Nobody repairs while two of three copies are looked at.
+    # Repair would replace the two bad replicas before they are verified.
     cluster.admin("worker", "pause", "repair")
     segment = damage.segments(cluster.data_directory(corrupt.name), MIB)[0]
     damage.flip_bit(segment)
@@ -218,7 +218,7 @@ def test_a_server_in_one_process_is_asked_with_nothing_but_its_directory(start):
     assert done.returncode == 0, done.stderr
     verdicts = [replica["verdict"] for replica in json.loads(done.stdout)["verified"]]
     assert verdicts == ["good"] * 3
-    # The directory is ./cairn-data by default.
+    # --data-dir is ./cairn-data by default.
     (store.directory / "cairn-data").symlink_to(store.directory / "data")
     done = run_cairn(["admin", "node", "list"], directory=store.directory)
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 4, done.stderr
@@ -245,14 +245,14 @@ def test_without_a_server_one_is_told_how_to_name_it(tmp_path):
 
 
 def test_who_reads_only_the_beginning_is_no_failure(cluster):
-    """As in `cairn admin events | head -n 1`."""
+    """As `cairn admin events | head -n 1` does: the command must end without an error when its output is closed."""
     command = [harness.BINARY, "admin", "events", "--follow", "--metanode", cluster.metanode.url]
     with subprocess.Popen(
         command, env=os.environ | cluster.secret, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout.readline()
         child.stdout.close()
-        # The next events find nobody to read them.
+        # The command writes the events of this death into a closed pipe.
         cluster.datanodes[0].kill()
         assert child.wait(60) == 0
         assert child.stderr.read() == ""

@@ -1,4 +1,4 @@
-"""`cairn admin node`: drain, maintain, return, can-stop, remove. Nothing is destroyed by a slip of the finger."""
+"""`cairn admin node`: drain, maintain, return, can-stop, remove. Destructive commands need consent."""
 
 import json
 import os
@@ -138,16 +138,16 @@ def test_maintenance_ends_by_itself_or_by_return(three):
 
 def test_can_stop_answers_with_its_exit_code_and_with_reasons(three):
     one, two, _ = three.datanodes
-    # A datanode that a busy machine keeps silent for a moment cannot be written to then.
+    # On a busy machine a datanode can be stale for a moment, and is then no target for writes.
     wait_until(lambda: ask(three, "can-stop", one.url).stdout.startswith("Safe: "), "it to be safe")
-    # Two of three: writes need two.
+    # Stopping two of three is not safe: a write needs two datanodes.
     unsafe = ask(three, "can-stop", one.url, two.url)
     assert unsafe.returncode == 2 and unsafe.stdout.startswith("Not safe:\n- "), unsafe.stdout
     all_of_them = ask(three, "can-stop", *[d.url for d in three.datanodes], "--json")
     report = json.loads(all_of_them.stdout)
     assert all_of_them.returncode == 2 and not report["safe"]
     assert (report["unreadable"], report["writable_nodes"]) == (3, 0)
-    # Asking stopped nobody.
+    # The command only reports: it stops no datanode.
     assert all(datanode.running() for datanode in three.datanodes)
 
 
@@ -175,7 +175,7 @@ def test_a_datanode_of_a_server_in_one_process_is_drained_too(start):
     client = store.client()
     client.create_bucket(Bucket="photos")
     client.put_object(Bucket="photos", Key="a", Body=some_bytes(MIB))
-    # Three of four datanodes have a copy: one can leave.
+    # Three of the four datanodes hold a replica, so the fourth can take the replica of the drained one.
     directory = ["--data-dir", str(store.directory / "data")]
     node = json.loads(run_cairn(["admin", "node", "list", "--json", *directory]).stdout)[0]["node"]
     done = run_cairn(["admin", "node", "drain", node[:13], "--yes", "--wait", *directory])

@@ -1,4 +1,4 @@
-"""Conditional reads and writes. AWS: "Conditional requests" in the user guide."""
+"""Conditional reads and writes. Source: AWS's user guide, "Conditional requests"."""
 
 import concurrent.futures
 import datetime
@@ -46,7 +46,7 @@ def test_put_only_what_is_new(s3, bucket):
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"first"
     s3.delete_object(Bucket=bucket, Key="k")
     s3.put_object(Bucket=bucket, Key="k", Body=b"third", IfNoneMatch="*")
-    # AWS: only `*` can be given.
+    # AWS accepts only `*` in If-None-Match of a write.
     with s3_error("NotImplemented", 501):
         s3.put_object(Bucket=bucket, Key="k", Body=b"x", IfNoneMatch=WRONG)
 
@@ -57,7 +57,7 @@ def test_put_only_over_what_is_known(s3, bucket):
     with s3_error("PreconditionFailed", 412):
         s3.put_object(Bucket=bucket, Key="k", Body=b"third", IfMatch=first)
     assert s3.head_object(Bucket=bucket, Key="k")["ETag"] == second
-    # AWS: If-Match on a key that has no object is 404.
+    # AWS answers 404 to If-Match for a key without an object.
     with s3_error("NoSuchKey", 404):
         s3.put_object(Bucket=bucket, Key="missing", Body=b"x", IfMatch=first)
 
@@ -127,7 +127,7 @@ def test_one_of_fifty_writers_over_two_gateways_wins(start, length):
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
             outcomes = list(pool.map(put, range(50)))
         assert outcomes.count("ok") == 1, outcomes
-        # AWS: 409 may also be the answer while another write is in flight.
+        # AWS may also answer 409 while another write is in progress.
         assert set(outcomes) <= {"ok", "PreconditionFailed", "ConditionalRequestConflict"}
         winner = bodies[outcomes.index("ok")]
         for client in clients:

@@ -1,4 +1,4 @@
-"""Multipart uploads, by boto3."""
+"""Multipart uploads, with boto3."""
 
 import hashlib
 
@@ -26,7 +26,7 @@ def complete(s3, bucket, upload, parts):
 
 def test_parts_become_an_object(s3, bucket, upload):
     bodies = {1: some_bytes(5 * MIB, 1), 5: some_bytes(6 * MIB + 1, 2), 10_000: some_bytes(7, 3)}
-    # The order of arrival does not matter.
+    # Parts may arrive in any order.
     parts = {n: upload_part(s3, bucket, "k", upload, n, bodies[n]) for n in (10_000, 1, 5)}
     done = complete(s3, bucket, upload, [parts[n] for n in sorted(parts)])
     digests = b"".join(hashlib.md5(bodies[n]).digest() for n in sorted(bodies))
@@ -82,7 +82,7 @@ def test_what_completion_refuses(s3, bucket, upload):
         complete(s3, bucket, upload, [])
     with s3_error("NoSuchKey", 404):
         s3.get_object(Bucket=bucket, Key="k")
-    # The upload is as it was.
+    # The refused completions left the upload unchanged.
     complete(s3, bucket, upload, small[:1])
 
 

@@ -1,4 +1,4 @@
-"""Settings: flags, environment, file, defaults; `cairn config show`; help that needs no manual."""
+"""Settings from flags, environment, file and defaults; `cairn config show`; help texts."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
     assert setting("metanode", "replication", *config, env=env) == ("4", "environment", "CAIRN_REPLICATION")
     flag = [*config, "--replication", "5"]
     assert setting("metanode", "replication", *flag, env=env) == ("5", "flag", "--replication")
-    # The file may be named by the environment as well.
+    # An environment variable can name the file, too.
     assert setting("server", "replication", env={"CAIRN_CONFIG": str(file.path)})[0] == "2"
 
 
@@ -109,7 +109,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_server_runs_with_the_settings_of_its_file(tmp_path, file):
-    """Sizes, times and a table of storage classes reach the parts."""
+    """Sizes, times and a table of storage classes from the file take effect in the parts."""
     config = file(
         "datanodes = 3\nblock-size = '1MiB'\nheartbeat-interval = '200ms'\n"
         "[server.storage-class]\nREDUCED_REDUNDANCY = 1\n"
@@ -144,12 +144,12 @@ def test_the_file_tells_operators_where_the_cluster_is(start, file):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_help_is_found_however_it_is_asked_for(part):
-    """The ancestor of this command failed at `main datanode -help`."""
+    """Cairn's predecessor refused `main datanode -help`: the help for a part must be found in each of these ways."""
     asked = [run_cairn(line) for line in ([part, "--help"], [part, "-h"], [part, "-help"], ["help", part])]
     for done in asked:
         assert done.returncode == 0 and f"Usage: cairn {part}" in done.stdout
     full, short = asked[0].stdout, asked[1].stdout
-    # What few need is in the long help only; every option says what it is for.
+    # Only the long help has the advanced options. Every option has a description.
     assert "advanced" in full and "advanced" not in short and "--streams-max" not in short
     for option in re.findall(r"^ +--[a-z-]+.*\n +(\S.*)", full, re.M):
         assert len(option.split()) > 2, option

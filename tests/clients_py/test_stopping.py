@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: what is in flight is finished, nothing new is begun, nothing is half done."""
+"""SIGTERM and SIGINT: requests in flight are finished, new ones are refused, and no write is half done."""
 
 import signal
 import socket
@@ -42,7 +42,7 @@ def accepts(port):
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except (ConnectionRefusedError, ConnectionResetError):
-        # It is reset when the socket is closed between the two halves of the handshake.
+        # The kernel resets a connection whose listening socket is closed during the handshake.
         return False
     return True
 
@@ -50,7 +50,7 @@ def accepts(port):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_an_idle_server_stops_at_once(start, number):
     server = start("server").gateways[0]
-    # A connection that is kept, but has nothing in flight, holds nobody up.
+    # An open connection without a request must not delay the stop.
     with socket.create_connection(("127.0.0.1", server.port)):
         server.child.send_signal(number)
         assert server.exit_code(timeout=10) == 0
@@ -64,7 +64,7 @@ def test_a_second_signal_stops_what_waits(start):
     unsigned = [("content-length", "1000"), ("expect", "100-continue")]
     put = raw.sign("PUT", "/bucket/k", payload=UNSIGNED, unsigned=unsigned)
     with raw.connect() as connection:
-        # Now the request is in flight for sure: a server that has not read it yet may drop it.
+        # The 100 shows that the server has read the request. It may drop a request that it has not read yet.
         assert connection.exchange(put.head).status == 100
         connection.write(b"x")
         server.terminate()
@@ -158,7 +158,7 @@ def test_sigkill_in_the_middle_of_writes_loses_nothing_that_was_acknowledged(sta
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket="bucket")
         for o in page["Contents"]
     }
-    # What was not acknowledged may be there or not, but never in part.
+    # A write that was not acknowledged may be there as a whole, or not at all.
     assert {key for key, _ in acknowledged} <= listed
     for key in listed - {key for key, _ in acknowledged}:
         assert s3.get_object(Bucket="bucket", Key=key)["Body"].read()

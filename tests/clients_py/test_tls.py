@@ -1,4 +1,4 @@
-"""TLS: a store with a certificate of its own, and clients that trust it."""
+"""TLS on the S3 port, with a self-signed certificate."""
 
 import socket
 import ssl
@@ -30,7 +30,7 @@ def test_a_client_that_trusts_the_certificate(store, certificate, monkeypatch):
     s3 = store.client()
     s3.create_bucket(Bucket="secure")
     body = some_bytes(9 * MIB)
-    # Over TLS the SDK's default is an unsigned payload with its checksum in a trailer.
+    # Over TLS, boto3 sends an unsigned payload with its checksum in a trailer by default.
     put = s3.put_object(Bucket="secure", Key="k", Body=body)
     assert put["ChecksumCRC32"]
     assert s3.get_object(Bucket="secure", Key="k")["Body"].read() == body
