@@ -69,7 +69,7 @@ def test_a_datanode_is_drained_stopped_and_removed(four):
     assert "there is no datanode" in complaint(ask(four, "show", leaving.url))
 
 
-def test_a_dry_run_tells_what_would_happen_and_does_nothing(four):
+def test_a_dry_run_reports_what_would_happen_and_changes_nothing(four):
     leaving = four.datanodes[0]
     plan = ask(four, "drain", leaving.url, "--dry-run")
     assert plan.returncode == 0 and f"({leaving.url}) moves " in plan.stdout
@@ -80,7 +80,7 @@ def test_a_dry_run_tells_what_would_happen_and_does_nothing(four):
     assert admin_state(four, leaving) == "in_service"
 
 
-def test_without_a_terminal_somebody_must_have_agreed(four):
+def test_without_a_terminal_a_drain_needs_the_option_yes(four):
     leaving = four.datanodes[0]
     done = ask(four, "drain", leaving.url)
     assert "moves " in done.stdout and "add --yes" in complaint(done)
@@ -88,7 +88,7 @@ def test_without_a_terminal_somebody_must_have_agreed(four):
 
 
 @pytest.mark.parametrize(("answer", "after"), [("n\n", "in_service"), ("\n", "in_service"), ("y\n", "draining")])
-def test_at_a_terminal_one_is_asked(four, answer, after):
+def test_at_a_terminal_a_drain_asks_for_consent(four, answer, after):
     leaving = four.datanodes[0]
     terminal, end = pty.openpty()
     command = [harness.BINARY, "admin", "node", "drain", leaving.url, "--metanode", four.metanode.url]
@@ -151,7 +151,7 @@ def test_can_stop_answers_with_its_exit_code_and_with_reasons(three):
     assert all(datanode.running() for datanode in three.datanodes)
 
 
-def test_a_datanode_in_use_is_not_removed_and_last_copies_are_given_up_only_by_force(start):
+def test_a_datanode_in_use_is_not_removed_and_last_replicas_are_given_up_only_by_force(start):
     cluster = start("cluster", datanodes=2, replication=1)
     client = fill(cluster, objects=1)
     (holder,) = holders(cluster, 0)[0]

@@ -81,7 +81,7 @@ def test_a_scrub_that_finds_damage_ends_with_2(cluster):
     assert sum(r["progress"]["corrupt"] for r in json.loads(done.stdout)) == 1
 
 
-def test_a_scrub_does_not_wait_for_the_dead(cluster):
+def test_a_scrub_does_not_wait_for_dead_datanodes(cluster):
     dead = cluster.node(cluster.datanodes[0])
     cluster.datanodes[0].kill()
     wait_until(lambda: cluster.node(cluster.datanodes[0])["state"] == "dead", "its death")

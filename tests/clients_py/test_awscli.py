@@ -109,7 +109,7 @@ def test_sync_both_ways_and_rm(aws, bucket, tmp_path):
     assert keys(aws, bucket) == ["tree/empty"]
 
 
-def test_sync_goes_on_behind_empty_files(aws, bucket, tmp_path):
+def test_sync_continues_after_empty_files(aws, bucket, tmp_path):
     """aws-cli sends `Expect: 100-continue` with an empty file, too. Cairn sent the final answer without `100 Continue`, and
     aws-cli then took the answer to the next upload on that connection for the rest of this one. `aws s3 sync` waited until it
     timed out."""

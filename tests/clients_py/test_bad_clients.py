@@ -62,7 +62,7 @@ def test_a_client_that_hangs_up_leaves_nothing(raw, bucket, s3, sent):
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
-def test_many_that_hang_up_do_not_use_up_the_memory(start):
+def test_aborted_uploads_do_not_use_up_the_memory(start):
     cluster = start("cluster", datanodes=1, replication=1)
     s3 = cluster.client()
     s3.create_bucket(Bucket="bucket")
@@ -88,7 +88,7 @@ def test_a_client_that_hangs_up_in_the_middle_of_a_download(raw, bucket, s3):
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == body
 
 
-def test_readers_of_a_byte_a_second_slow_nobody_down(start):
+def test_readers_of_a_byte_a_second_delay_no_other_client(start):
     cluster = start("cluster", datanodes=1, replication=1)
     s3 = cluster.client()
     s3.create_bucket(Bucket="bucket")
@@ -122,7 +122,7 @@ def test_readers_of_a_byte_a_second_slow_nobody_down(start):
             thread.join()
 
 
-def test_writers_of_a_byte_at_a_time_slow_nobody_down(raw, bucket, s3):
+def test_writers_of_a_byte_at_a_time_delay_no_other_client(raw, bucket, s3):
     connections = []
     try:
         for n in range(32):
@@ -140,7 +140,7 @@ def test_writers_of_a_byte_at_a_time_slow_nobody_down(raw, bucket, s3):
     assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["k"]
 
 
-def test_connections_that_say_nothing(raw, bucket, s3):
+def test_idle_connections_delay_no_other_client(raw, bucket, s3):
     idle = [socket.create_connection(("127.0.0.1", raw.port), 30) for _ in range(200)]
     try:
         s3.put_object(Bucket=bucket, Key="k", Body=b"x")
@@ -170,7 +170,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", sorted(BOMBS))
-def test_xml_that_is_wrong_or_evil(raw, bucket, s3, name):
+def test_malformed_and_malicious_xml_is_refused(raw, bucket, s3, name):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     upload = s3.create_multipart_upload(Bucket=bucket, Key="m")["UploadId"]
     began = time.monotonic()
@@ -188,7 +188,7 @@ def test_xml_that_is_wrong_or_evil(raw, bucket, s3, name):
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
 
 
-def test_a_document_without_end(raw, bucket, s3):
+def test_an_endless_document_is_refused(raw, bucket, s3):
     # AWS allows 1,000 keys of 1,024 bytes, which never need hundreds of megabytes.
     head = raw.sign(
         "POST", f"/{bucket}", query="delete=", payload=UNSIGNED, unsigned=[("content-length", str(500 * MIB))]

@@ -75,7 +75,7 @@ def test_a_datanode_that_is_started_takes_part_without_being_announced(make):
     [pathlib.Path.unlink, damage.flip_bit, damage.truncate],
     ids=["missing", "wrong bytes", "wrong length"],
 )
-def test_what_a_datanode_lost_while_it_was_away_is_made_again(make, harm):
+def test_replicas_that_a_datanode_lost_while_it_was_down_are_restored(make, harm):
     cluster = make(datanodes=3, env={"CAIRN_REPORT_AGE": "2s"})
     client = cluster.client()
     for n in range(3):
@@ -164,7 +164,7 @@ def test_the_gateway_sends_each_byte_once_and_datanodes_pass_it_on(make):
     assert [replicas(cluster, node) for node in nodes] == [5, 5, 5]
 
 
-def test_over_a_restart_of_the_metanode_retries_hide_it_and_others_hear_slow_down(make):
+def test_during_a_restart_of_the_metanode_requests_get_slow_down_and_retries_succeed(make):
     cluster = make(datanodes=3)
     put(cluster.client(), 0, 100_000)
     patient = cluster.client(retries={"mode": "standard", "total_max_attempts": 12})
@@ -230,7 +230,7 @@ def test_a_silent_datanode_is_stale_then_dead_gets_nothing_and_is_not_waited_for
     wait_until(lambda: state(cluster, silent) == "live", "the datanode to be back")
 
 
-def test_too_few_datanodes_for_all_copies(make):
+def test_with_too_few_datanodes_writes_are_queued_for_repair_or_refused(make):
     cluster = make(datanodes=1)
     client = cluster.client()
     # With one datanode a block can have one replica only, so the write succeeds with one.
@@ -258,7 +258,7 @@ def test_too_few_datanodes_for_all_copies(make):
         get(client, n)
 
 
-def test_repair_goes_on_where_a_metanode_left_it(make):
+def test_repair_continues_after_a_restart_of_the_metanode(make):
     # The low rate makes the restart happen during the repair.
     cluster = make(datanodes=4, env={"CAIRN_REPAIR_RATE": "8MiB"})
     client = cluster.client()
@@ -282,7 +282,7 @@ def test_repair_goes_on_where_a_metanode_left_it(make):
         get(client, n)
 
 
-def test_copies_that_are_too_many_go_when_a_datanode_comes_back(make):
+def test_surplus_replicas_are_deleted_when_a_datanode_comes_back(make):
     cluster = make(datanodes=4, env={"CAIRN_GC_GRACE": "3s", "CAIRN_LEASE": "3s"})
     client = cluster.client()
     for n in range(8):
@@ -312,7 +312,7 @@ def utilisation(cluster):
     return used
 
 
-def test_blocks_are_moved_to_an_empty_datanode_until_all_are_alike(make):
+def test_blocks_are_moved_to_an_empty_datanode_until_all_are_equally_full(make):
     cluster = make(datanodes=3, replication=2, env={"CAIRN_GC_GRACE": "3s", "CAIRN_LEASE": "3s"})
     client = cluster.client()
     for n in range(40):
@@ -431,7 +431,7 @@ def test_an_upload_survives_the_restart_of_every_part(make):
     assert cluster.client().get_object(Bucket="bucket", Key="k")["Body"].read() == b"".join(bodies)
 
 
-def test_when_every_datanode_of_a_grant_is_down_others_are_asked_for(make):
+def test_a_write_uses_other_datanodes_when_all_of_its_grant_are_down(make):
     # With these times the killed datanodes stay live for the metanode during the whole test.
     slow = {"CAIRN_STALE_AFTER": "10m", "CAIRN_DEAD_AFTER": "20m"}
     cluster = make(datanodes=6, env=slow)
@@ -444,7 +444,7 @@ def test_when_every_datanode_of_a_grant_is_down_others_are_asked_for(make):
         get(client, n)
 
 
-def test_an_upload_whose_datanode_dies_before_the_commit_has_its_copies_all_the_same(make):
+def test_an_upload_whose_datanode_dies_before_the_commit_has_all_its_replicas(make):
     """The first block is on two datanodes, and one of them is dead when the object is committed. The commit listed both as
     holders: a client got 200 for an object that had one replica instead of two."""
     cluster = make(datanodes=4, replication=2)

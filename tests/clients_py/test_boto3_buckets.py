@@ -75,7 +75,7 @@ def test_only_an_empty_bucket_can_be_deleted(s3, bucket):
     s3.delete_bucket(Bucket=bucket)
 
 
-def test_what_is_asked_of_a_bucket_that_is_not_there(s3):
+def test_operations_on_a_missing_bucket_fail_with_no_such_bucket(s3):
     calls = [
         lambda b: s3.list_objects_v2(Bucket=b),
         lambda b: s3.list_objects(Bucket=b),
@@ -121,13 +121,13 @@ def test_a_client_with_another_region_is_told_the_right_one(server):
     ],
     ids=["website", "versioning", "accelerate", "replication", "torrent", "restore"],
 )
-def test_what_is_not_there_says_so(s3, bucket, call):
+def test_operations_that_are_not_built_are_not_implemented(s3, bucket, call):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     with s3_error("NotImplemented", 501):
         call(s3, bucket)
 
 
-def test_what_is_not_configured_is_told_as_aws_tells_it(s3, bucket):
+def test_missing_bucket_configurations_have_the_errors_of_aws(s3, bucket):
     for call, code in (
         (s3.get_bucket_policy, "NoSuchBucketPolicy"),
         (s3.get_bucket_cors, "NoSuchCORSConfiguration"),
@@ -162,7 +162,7 @@ def test_what_was_never_configured_can_be_deleted(s3, bucket):
     assert not s3.list_bucket_metrics_configurations(Bucket=bucket)["IsTruncated"]
 
 
-def test_settings_that_are_so_anyway_can_be_asked_for(s3, bucket):
+def test_settings_that_equal_the_fixed_behaviour_are_accepted(s3, bucket):
     s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "BucketOwner"})
     assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
     s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})

@@ -39,7 +39,7 @@ def test_reads_with_conditions(s3, bucket):
         s3.get_object(**get, IfNoneMatch=etag, IfModifiedSince=LONG_AGO)
 
 
-def test_put_only_what_is_new(s3, bucket):
+def test_a_put_with_if_none_match_writes_only_new_keys(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"first", IfNoneMatch="*")
     with s3_error("PreconditionFailed", 412):
         s3.put_object(Bucket=bucket, Key="k", Body=b"second", IfNoneMatch="*")
@@ -51,7 +51,7 @@ def test_put_only_what_is_new(s3, bucket):
         s3.put_object(Bucket=bucket, Key="k", Body=b"x", IfNoneMatch=WRONG)
 
 
-def test_put_only_over_what_is_known(s3, bucket):
+def test_a_put_with_if_match_replaces_only_that_etag(s3, bucket):
     first = s3.put_object(Bucket=bucket, Key="k", Body=b"first")["ETag"]
     second = s3.put_object(Bucket=bucket, Key="k", Body=b"second", IfMatch=first)["ETag"]
     with s3_error("PreconditionFailed", 412):
@@ -62,7 +62,7 @@ def test_put_only_over_what_is_known(s3, bucket):
         s3.put_object(Bucket=bucket, Key="missing", Body=b"x", IfMatch=first)
 
 
-def test_delete_only_what_is_known(s3, bucket):
+def test_a_delete_with_if_match_deletes_only_that_etag(s3, bucket):
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"first")["ETag"]
     with s3_error("PreconditionFailed", 412):
         s3.delete_object(Bucket=bucket, Key="k", IfMatch=WRONG)

@@ -153,7 +153,7 @@ def test_the_older_listing_pages_by_key(s3, listing_bucket):
     assert page["NextMarker"] == "b/"
 
 
-def test_a_page_of_nothing(s3, listing_bucket):
+def test_a_page_of_zero_keys_is_empty(s3, listing_bucket):
     page = s3.list_objects_v2(Bucket=listing_bucket, MaxKeys=0)
     assert (page["KeyCount"], page["IsTruncated"]) == (0, False)
 

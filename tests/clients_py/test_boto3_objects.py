@@ -11,7 +11,7 @@ from harness import s3_client
 
 
 @pytest.mark.parametrize("length", [0, 1, 65_535, 65_536, 65_537, 8 * MIB, 8 * MIB + 1, 20 * MIB + 7])
-def test_what_is_put_comes_back(s3, bucket, length):
+def test_an_object_is_read_back_as_it_was_put(s3, bucket, length):
     # The lengths lie around the sizes of a chunk (64 KiB) and a block (8 MiB).
     body = some_bytes(length)
     put = s3.put_object(Bucket=bucket, Key="k", Body=body)
@@ -113,7 +113,7 @@ def test_a_range_beyond_the_end_cannot_be_satisfied(s3, ranged_object):
 
 
 @pytest.mark.parametrize("given", ["bytes=5-2", "bytes=a-b", "chars=0-1", "bytes=", "0-1"])
-def test_a_range_that_is_none_is_ignored(s3, ranged_object, given):
+def test_an_invalid_range_is_ignored(s3, ranged_object, given):
     # RFC 9110, 14.2: an invalid ranges-specifier is ignored, and the answer is the whole object.
     bucket, body = ranged_object
     got = s3.get_object(Bucket=bucket, Key="k", Range=given)
@@ -190,7 +190,7 @@ def test_a_copy_can_replace_metadata_even_onto_itself(s3, bucket):
     assert (got["ContentType"], got["Metadata"], got["Body"].read()) == ("text/y", {"n": "2"}, b"x")
 
 
-def test_a_copy_of_nothing(s3, bucket):
+def test_a_copy_of_a_missing_source_is_refused(s3, bucket):
     with s3_error("NoSuchKey", 404):
         s3.copy_object(Bucket=bucket, Key="b", CopySource={"Bucket": bucket, "Key": "missing"})
     with s3_error("NoSuchBucket", 404):
@@ -228,7 +228,7 @@ def test_every_answer_has_a_request_id(s3, bucket):
     assert answer["ResponseMetadata"]["HTTPHeaders"]["x-amz-request-id"]
 
 
-def test_who_has_no_key_is_refused(server, bucket):
+def test_an_unsigned_request_is_refused(server, bucket):
     import boto3
     import botocore
     import botocore.config

@@ -87,7 +87,7 @@ def test_credentials_are_made_once_and_kept(tmp_path, monkeypatch):
     assert store.processes[0].log().count(secret) == 1
 
 
-def test_a_bucket_can_be_there_from_the_start(start):
+def test_the_default_bucket_exists_after_the_start(start):
     store = start("server", env={"CAIRN_DEFAULT_BUCKET": "there-from-the-start"})
     store.client().head_bucket(Bucket="there-from-the-start")
 
@@ -138,7 +138,7 @@ def test_a_datanode_with_another_cluster_s_data_is_refused(start):
     assert "cluster" in complaint(done)
 
 
-def test_parts_with_another_secret_are_told_so_and_are_never_healthy(start):
+def test_parts_with_another_secret_log_the_refusal_and_are_never_healthy(start):
     cluster = start("cluster", datanodes=1, replication=1)
     # A gateway without credentials never logs its address, so the test chooses the port.
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -193,7 +193,7 @@ def test_parts_without_a_secret_do_not_start(tmp_path):
     assert "secret" in complaint(done)
 
 
-def test_internal_ports_serve_nobody_without_the_secret(start):
+def test_internal_ports_refuse_requests_without_the_secret(start):
     cluster = start("cluster", datanodes=1, replication=1)
     for health in (
         f"{cluster.metanode.url}/health",
@@ -241,7 +241,7 @@ def test_help_and_version():
         assert done.returncode == 0 and "Usage: cairn" in done.stdout
 
 
-def test_the_environment_stands_in_for_options(tmp_path, start):
+def test_environment_variables_set_options(tmp_path, start):
     store = start("server", env={"CAIRN_REGION": "eu-test-1"})
     client = s3_client(store.endpoint, ACCESS_KEY, SECRET_KEY, region="eu-test-1")
     client.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-test-1"})

@@ -84,13 +84,13 @@ def test_secrets_are_not_shown(file):
         ("replication = ", ["cairn.toml"]),
     ],
 )
-def test_what_the_file_must_not_have_is_named_with_what_was_meant(file, text, words):
+def test_unknown_settings_in_the_file_are_named_with_a_suggestion(file, text, words):
     for command in (["config", "show", "metanode"], ["metanode", "--listen", "127.0.0.1:0"]):
         done = run_cairn([*command, *file(text)])
         assert done.returncode == 1 and all(word in done.stderr for word in words), done.stderr
 
 
-def test_settings_that_do_not_go_together_are_told_as_the_part_would(tmp_path):
+def test_config_show_refuses_conflicting_settings_as_the_part_does(tmp_path):
     for part, args, words in (
         ("metanode", ["--dead-after", "1s"], "--dead-after must be longer than stale-after"),
         ("server", ["--replication", "2", "--min-replicas", "3"], "--min-replicas must be from 1 to replication"),
@@ -134,7 +134,7 @@ def test_a_server_runs_with_the_settings_of_its_file(tmp_path, file):
     cairn.check()
 
 
-def test_the_file_tells_operators_where_the_cluster_is(start, file):
+def test_admin_reads_address_and_secret_from_the_file(start, file):
     cluster = start("cluster", datanodes=1, replication=1)
     (secret,) = cluster.secret.values()
     config = file(f"metanode = '{cluster.metanode.url}'\ncluster-secret = '{secret}'\n")
@@ -166,7 +166,7 @@ def test_help_is_found_however_it_is_asked_for(part):
         (["config", "show", "sever"], "server"),
     ],
 )
-def test_a_slip_of_the_finger_is_answered_with_what_was_meant(line, meant):
+def test_a_typo_is_answered_with_a_suggestion(line, meant):
     done = run_cairn(line)
     assert done.returncode == 2 and f"'{meant}'" in done.stderr, done.stderr
 

@@ -96,7 +96,7 @@ def repaired(cluster, client):
     cluster.check()
 
 
-def test_when_all_copies_are_bad_reads_fail_and_what_is_left_is_kept(start):
+def test_when_all_replicas_are_corrupt_reads_fail_and_their_files_are_kept(start):
     cluster, client = start_with_objects(start, 2, CAIRN_SCRUB_PERIOD="200ms")
     flip(cluster, [0, 1])
     for n in range(2):

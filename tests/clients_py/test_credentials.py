@@ -51,7 +51,7 @@ def test_a_rotated_root_secret_reaches_gateways_that_run(start):
     assert time.monotonic() - began < STALE_SECONDS + 3
 
 
-def test_a_gateway_listens_before_it_knows_whose_signatures_count(start):
+def test_a_gateway_that_starts_before_the_metanode_serves_once_it_has_credentials(start):
     cluster = start("cluster", datanodes=1, replication=1)
     cluster.metanode.stop()
     args = ["gateway", "--listen", "127.0.0.1:0", "--metanode", cluster.metanode.url]

@@ -11,7 +11,7 @@ NAMED = re.compile(r"`([\w./-]+\.(?:rs|py))::(\w+)`")
 
 
 @pytest.mark.parametrize("document", ["docs/block-store.md"])
-def test_every_test_that_is_named_is_there(document):
+def test_every_test_that_a_document_names_exists(document):
     text = (ROOT / document).read_text()
     named = NAMED.findall(text)
     assert named, "the document names no tests"
@@ -40,7 +40,7 @@ DOCUMENTS = [str(page.relative_to(ROOT)) for folder in [ROOT, ROOT / "docs"] for
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_path_that_a_document_names_is_there(document):
+def test_every_path_that_a_document_names_exists(document):
     """ARCHITECTURE.md named files that had been renamed, and readers did not find them."""
     roots = {path.name for path in ROOT.iterdir() if path.is_dir()}
     named = [path for path in PATH.findall((ROOT / document).read_text()) if path.split("/")[0] in roots]

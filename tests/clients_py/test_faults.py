@@ -154,7 +154,7 @@ def test_a_metanode_killed_and_restarted_in_the_middle_of_uploads(cluster):
     get(client, 100)
 
 
-def test_too_few_datanodes_are_told_as_a_busy_service(cluster):
+def test_a_write_with_too_few_datanodes_gets_503(cluster):
     client = cluster.client(read_timeout=60)
     put(client, 1)
     cluster.datanodes[0].kill()

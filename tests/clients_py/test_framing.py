@@ -103,7 +103,7 @@ def missing(s3, bucket, key):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_message_with_two_ends_is_refused_and_nothing_behind_it_is_executed(raw, bucket, s3, shape):
+def test_ambiguous_framing_is_refused_and_no_later_bytes_are_executed(raw, bucket, s3, shape):
     smuggled = put(raw, f"/{bucket}/smuggled", b"Content-Length: 8\r\n", b"smuggled")
     answers = converse(raw, put(raw, f"/{bucket}/k", *SHAPES[shape]) + smuggled)
     # There is one answer, or none if the body is incomplete.
@@ -112,7 +112,7 @@ def test_a_message_with_two_ends_is_refused_and_nothing_behind_it_is_executed(ra
     missing(s3, bucket, "smuggled")
 
 
-def test_a_message_of_http_1_0_has_no_chunks(raw, bucket, s3):
+def test_chunks_in_http_1_0_are_refused(raw, bucket, s3):
     smuggled = put(raw, f"/{bucket}/smuggled", b"Content-Length: 8\r\n", b"smuggled")
     answers = converse(raw, put(raw, f"/{bucket}/k", *SHAPES["gzip, chunked"], version=b"1.0") + smuggled)
     assert answers in ([], [400])
@@ -122,7 +122,7 @@ def test_a_message_of_http_1_0_has_no_chunks(raw, bucket, s3):
     missing(s3, bucket, "smuggled")
 
 
-def test_what_came_before_is_answered_and_what_comes_with_one_end_is_served(raw, bucket, s3):
+def test_clear_messages_before_an_ambiguous_one_are_answered(raw, bucket, s3):
     good = [
         put(raw, f"/{bucket}/1", b"content-length: 3\r\n", b"one"),
         put(raw, f"/{bucket}/2", b"TRANSFER-ENCODING:\tChunked \r\n", b"4\r\nbody\r\n0\r\nX-T: v\r\n\r\n"),
@@ -136,7 +136,7 @@ def test_what_came_before_is_answered_and_what_comes_with_one_end_is_served(raw,
     missing(s3, bucket, "k")
 
 
-def test_bytes_that_come_one_by_one_are_judged_alike(raw, bucket, s3):
+def test_ambiguous_framing_is_refused_when_bytes_arrive_one_by_one(raw, bucket, s3):
     for shape in ("CL and TE", "two equal lengths", "gzip, chunked", "LF hides CL"):
         data = put(raw, f"/{bucket}/k", *SHAPES[shape])
         with raw.connect() as connection:
@@ -147,7 +147,7 @@ def test_bytes_that_come_one_by_one_are_judged_alike(raw, bucket, s3):
         missing(s3, bucket, "k")
 
 
-def test_the_ports_between_the_parts_have_the_same_guard(start):
+def test_internal_ports_refuse_ambiguous_framing_too(start):
     cluster = start("cluster", datanodes=1, replication=1)
     wait_until(lambda: len(cluster.status()["nodes"]) == 1, "the datanode to register")
     for part in (cluster.metanode, cluster.datanodes[0], cluster.gateways[0]):

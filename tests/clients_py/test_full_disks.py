@@ -67,7 +67,7 @@ def test_while_one_node_is_full_the_others_take_everything(tmp_path, start):
         cluster.check()
 
 
-def test_when_all_nodes_are_full_clients_are_told_to_come_back_and_writing_resumes(tmp_path, start):
+def test_when_all_nodes_are_full_writes_get_503_and_resume_later(tmp_path, start):
     sizes = {f"datanode{n}": SMALL_DISK for n in range(3)}
     with disks.small(tmp_path, sizes) as mounted:
         cluster, client = start_on(start, mounted, datanodes=3)

@@ -41,7 +41,7 @@ def forged(signer, path, length, **options):
     return token[:-64] + "0" * 64
 
 
-def test_nobody_is_told_the_key_id(cluster, signer):
+def test_no_answer_contains_the_key_id(cluster, signer):
     """The answer to a request with a wrong key id contained the right one. With the right key id, an attacker without the secret
     could make the part buffer a body before it checked the signature."""
     other = Secret("another secret that is long enough")
@@ -121,7 +121,7 @@ def names(cluster):
     return [bucket["Name"] for bucket in cluster.client().list_buckets()["Buckets"]]
 
 
-def test_many_strangers_make_no_part_hold_much(cluster):
+def test_unauthenticated_connections_cost_a_part_little_memory(cluster):
     """600 connections to each part, with unfinished heads or HTTP/2 prefaces, must not make it buffer much."""
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
     unfinished = b"POST /v1/cluster/heartbeat HTTP/1.1\r\nHost: x\r\nX-Padding: " + b"x" * 60_000
@@ -139,7 +139,7 @@ def test_many_strangers_make_no_part_hold_much(cluster):
             assert part.memory_peak_mib() - memory < FLAT_MIB, part.name
 
 
-def test_a_call_that_was_overheard_is_worth_nothing(start):
+def test_a_recorded_call_cannot_be_replayed(start):
     """Anyone who recorded a call could send it again for five minutes, to any part of the cluster, and it was executed again."""
     cluster = start("cluster", datanodes=1, replication=1, gateways=0)
     tap = Tap(cluster.metanode.port)
@@ -166,7 +166,7 @@ def test_a_call_that_was_overheard_is_worth_nothing(start):
     tap.close()
 
 
-def test_an_answer_that_nobody_signed_is_not_believed(start):
+def test_an_unsigned_answer_is_refused(start):
     """Answers were not signed. A process that took the metanode's port while the metanode was down could send gateways its own
     root credentials."""
     cluster = start("cluster", datanodes=1, replication=1)
@@ -194,7 +194,7 @@ def test_an_answer_that_nobody_signed_is_not_believed(start):
     process.kill()
 
 
-def test_documents_are_not_read_for_strangers(cluster):
+def test_documents_of_unauthenticated_requests_are_not_read(cluster):
     """The S3 port buffers small XML documents whole, and must do so only after it has authenticated the request."""
     gateway = cluster.gateways[0]
     before = gateway.memory_peak_mib()
@@ -217,6 +217,6 @@ def test_documents_are_not_read_for_strangers(cluster):
         cluster.client(signature_version="s3v4").head_bucket(Bucket="none")
 
 
-def test_typed_errors_are_the_answer_to_strangers(cluster):
+def test_unauthenticated_requests_get_typed_errors(cluster):
     for part in (cluster.metanode, cluster.datanodes[0]):
         assert code(Port(part).ask("GET", "/events")) == "Unauthorized"

@@ -77,7 +77,7 @@ def test_garbage_is_answered_with_an_error_or_hung_up_on(ports, what):
             assert int(answer.split(b" ")[1]) >= 400, answer[:200]
 
 
-def test_who_falls_silent_in_the_middle_is_hung_up_on_and_holds_nobody_up(cluster, signer, ports):
+def test_connections_that_fall_silent_are_closed_and_delay_no_other_client(cluster, signer, ports):
     node = cluster.status()["nodes"][0]["node"]
     block = str(uuid.uuid4())
     token = signer.block("put", block, node)
@@ -108,7 +108,7 @@ def test_who_falls_silent_in_the_middle_is_hung_up_on_and_holds_nobody_up(cluste
         assert all(each.result() for each in all_silent)
 
 
-def test_other_versions_are_told_in_words_which_one_is_spoken(ports, signer):
+def test_an_unknown_protocol_version_is_refused_with_the_supported_one(ports, signer):
     metanode, datanode = ports
     block = str(uuid.uuid4())
     for port, method, path in (
@@ -135,7 +135,7 @@ def test_unknown_paths_and_methods_are_answered_with_a_typed_error(ports, signer
     assert code(datanode.ask("POST", f"/v1/blocks/{uuid.uuid4()}", b"{}")) == "Malformed"
 
 
-def test_calls_that_are_not_what_they_should_be_are_refused(ports, signer):
+def test_malformed_and_wrongly_signed_calls_are_refused(ports, signer):
     metanode = ports[0]
     path = "/v1/cluster/heartbeat"
 
@@ -162,7 +162,7 @@ def test_calls_that_are_not_what_they_should_be_are_refused(ports, signer):
     assert b"Unauthorized" in metanode.raw(head.encode() + b"\r\n{")
 
 
-def test_blocks_are_served_to_nobody_without_the_right_token(cluster, ports, signer):
+def test_blocks_are_served_only_with_the_right_token(cluster, ports, signer):
     datanode = ports[1]
     node = cluster.status()["nodes"][0]["node"]
     block = str(uuid.uuid4())

@@ -14,7 +14,7 @@ from internal import Tap
 TLS = {"CAIRN_INTERNAL_TLS": "on"}
 
 
-def test_a_cluster_over_tls_does_all_that_it_does_without(start):
+def test_a_cluster_works_over_tls_as_without(start):
     """Client requests, the write pipeline, repair, heartbeats, events and operators' commands work over TLS."""
     cluster = start("cluster", datanodes=3, replication=2, env=TLS)
     parts = [cluster.metanode, *cluster.datanodes]
@@ -64,7 +64,7 @@ def test_cairn_server_can_be_administered_over_tls(start):
 
 
 @pytest.mark.parametrize("encrypted", [True, False])
-def test_nothing_can_be_read_on_the_way(start, encrypted):
+def test_tls_hides_the_calls_between_the_parts(start, encrypted):
     """The metanode sent the root credentials to gateways as JSON in clear text, where anyone on the network could read them.
     The run without TLS finds them, which shows that the search works."""
     env = TLS if encrypted else {}
@@ -81,7 +81,7 @@ def test_nothing_can_be_read_on_the_way(start, encrypted):
     tap.close()
 
 
-def test_who_is_refused_is_told_why_in_one_sentence(start):
+def test_a_refused_connection_is_explained_in_one_sentence(start):
     cluster = start("cluster", datanodes=1, replication=1, env=TLS)
     url = cluster.metanode.url
 
@@ -104,7 +104,7 @@ def test_who_is_refused_is_told_why_in_one_sentence(start):
     )
 
 
-def test_who_has_no_certificate_gets_no_further_than_the_handshake(start):
+def test_a_client_without_a_certificate_fails_the_handshake(start):
     cluster = start("cluster", datanodes=1, replication=1, env=TLS)
     for part in (cluster.metanode, cluster.datanodes[0]):
         context = ssl.create_default_context()
@@ -152,7 +152,7 @@ def options(directory):
     }
 
 
-def test_certificates_of_the_operator_s_own_that_are_replaced_are_taken_without_a_restart(start, tmp_path):
+def test_replaced_certificates_of_the_operator_are_used_without_a_restart(start, tmp_path):
     first, second = Authority(tmp_path / "first"), Authority(tmp_path / "second")
     parts, admin = tmp_path / "parts", tmp_path / "admin"
     first.certify(parts)
@@ -180,7 +180,7 @@ def test_certificates_of_the_operator_s_own_that_are_replaced_are_taken_without_
     assert client.get_object(Bucket="before", Key="key")["Body"].read() == some_bytes(2 * MIB)
 
 
-def test_programs_of_one_s_own_get_a_certificate_from_the_secret(start, tmp_path):
+def test_other_programs_get_a_certificate_from_the_secret(start, tmp_path):
     cluster = start("cluster", datanodes=1, replication=1, env=TLS)
     made = run_cairn(["admin", "secret", "certificate", "--to", str(tmp_path / "mine")], cluster.secret)
     assert made.returncode == 0, made.stderr
@@ -196,7 +196,7 @@ def test_programs_of_one_s_own_get_a_certificate_from_the_secret(start, tmp_path
     assert (tmp_path / "mine/key.pem").stat().st_mode & 0o077 == 0
 
 
-def test_an_address_that_does_not_say_what_is_spoken_is_refused_at_the_start(start, tmp_path):
+def test_an_advertised_address_with_the_wrong_scheme_is_refused_at_the_start(start, tmp_path):
     cluster = start("cluster", datanodes=0, gateways=0)
     args = ["datanode", "--data-dir", str(tmp_path / "d"), "--listen", "127.0.0.1:0", "--metanode", cluster.metanode.url]
     for tls, advertise in (("on", "http://127.0.0.1:1"), ("off", "https://127.0.0.1:1")):
@@ -204,7 +204,7 @@ def test_an_address_that_does_not_say_what_is_spoken_is_refused_at_the_start(sta
         assert done.returncode == 1 and "correct --advertise, or --internal-tls" in done.stderr, done.stderr
 
 
-def test_beyond_loopback_the_parts_speak_tls_without_being_told(start, tmp_path):
+def test_tls_is_the_default_beyond_loopback(start, tmp_path):
     cluster = start("cluster", datanodes=0, gateways=0)
     args = ["metanode", "--data-dir", str(tmp_path / "m"), "--listen", "0.0.0.0:0"]
     everywhere = cluster.run("metanode-everywhere", args, cluster.secret)

@@ -119,7 +119,7 @@ def test_an_older_database_is_put_back_and_then_the_newer_one(cluster):
     assert "held" not in assert_clean(cluster)
 
 
-def test_the_operator_agreed_and_then_put_the_newer_one_back(cluster):
+def test_the_newer_database_is_put_back_after_the_hold_was_released(cluster):
     put(cluster, "before")
     saved = save(cluster, "saved")
     put(cluster, "one", "two")
@@ -143,7 +143,7 @@ def test_the_operator_agreed_and_then_put_the_newer_one_back(cluster):
     assert "held" not in assert_clean(cluster)
 
 
-def test_the_file_is_copied_without_its_log(cluster):
+def test_an_older_database_without_its_log_is_put_back_and_then_the_newer_one(cluster):
     put(cluster, "before")
     # A stop merges SQLite's log into the file. Later writes are only in the log.
     cluster.metanode.stop()

@@ -39,7 +39,7 @@ def lose(cluster, door, operation, call):
         return answer.result(60)
 
 
-def test_a_copy_whose_metanode_dies_after_the_commit_is_told_that_it_won(behind_a_door):
+def test_a_conditional_copy_succeeds_although_the_metanode_dies_after_the_commit(behind_a_door):
     cluster, door, client = behind_a_door
     client.put_object(Bucket="bucket", Key="source", Body=b"bytes")
 
@@ -56,7 +56,7 @@ def test_a_copy_whose_metanode_dies_after_the_commit_is_told_that_it_won(behind_
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
 
 
-def test_deletes_tags_buckets_and_uploads_are_told_what_became_of_them(behind_a_door):
+def test_changes_get_their_outcome_although_the_metanode_dies_after_the_commit(behind_a_door):
     cluster, door, client = behind_a_door
     put = client.put_object(Bucket="bucket", Key="a", Body=b"a")
     tags = {"TagSet": [{"Key": "k", "Value": "v"}]}
@@ -111,7 +111,7 @@ def test_a_copy_that_takes_long_is_answered_early_and_boto3_reads_its_end(behind
     assert client.get_object(Bucket="bucket", Key="there")["Body"].read() == b"other"
 
 
-def test_completions_beside_parts_that_are_sent_again_and_aborts_name_no_part(start):
+def test_completions_during_part_uploads_and_aborts_never_fail_with_invalid_part(start):
     """Two completions of one upload run at the same time as a repeated upload of its part, or as an abort. Each completion
     succeeds or fails with NoSuchUpload, never with InvalidPart."""
     server = start("server")
@@ -177,7 +177,7 @@ def test_a_read_that_lasts_longer_than_the_grace_period_ends_with_the_bytes_it_b
     cluster.check()
 
 
-def test_an_upload_that_nobody_goes_on_with_expires(start):
+def test_an_abandoned_upload_expires(start):
     env = {"CAIRN_GC_GRACE": "1s", "CAIRN_LEASE": "1s", "CAIRN_UPLOAD_EXPIRY": "3s"}
     cluster = start("cluster", datanodes=1, replication=1, env=env)
     client = cluster.client()

@@ -183,7 +183,7 @@ def test_a_length_and_chunks_at_once_are_refused(raw, bucket, s3):
 
 
 @pytest.mark.parametrize("lengths", [("4", "5"), ("-1",), ("4x",), ("99999999999999999999999",)], ids=str)
-def test_lengths_that_make_no_sense(raw, bucket, s3, lengths):
+def test_invalid_lengths_are_refused(raw, bucket, s3, lengths):
     unsigned = [("content-length", length) for length in lengths]
     signed = raw.sign("PUT", f"/{bucket}/k", payload=UNSIGNED, unsigned=unsigned)
     with raw.connect() as connection:
@@ -298,7 +298,7 @@ def test_clocks_may_differ_by_15_minutes(raw, bucket, minutes):
         ("AWS AKIAIOSFODNN7EXAMPLE:c2lnbmF0dXJl", 400, "InvalidRequest"),
     ],
 )
-def test_authorization_that_makes_no_sense(raw, bucket, authorization, status, code):
+def test_invalid_authorization_headers_are_refused(raw, bucket, authorization, status, code):
     head = f"GET /{bucket}/ HTTP/1.1\r\nhost: {raw.host}\r\nauthorization: {authorization}\r\n"
     date = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     head += f"x-amz-date: {date}\r\nx-amz-content-sha256: {UNSIGNED}\r\n\r\n"
@@ -317,14 +317,14 @@ def test_headers_that_are_not_signed_but_must_be(raw, bucket, s3):
     assert missing(s3, bucket)
 
 
-def test_headers_without_end(raw, bucket):
+def test_a_head_that_is_too_large_is_refused(raw, bucket):
     signed = raw.sign("GET", f"/{bucket}/", unsigned=[(f"x-{n}", "y" * 1_000) for n in range(300)])
     with raw.connect() as connection:
         answer = connection.exchange(signed.head)
     assert answer.status in (400, 431)
 
 
-def test_what_is_not_http(raw):
+def test_bytes_that_are_not_http_are_refused(raw):
     for data in (
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"hello\r\n\r\n",
@@ -400,14 +400,14 @@ def test_query_parameters_of_the_client_s_own_are_ignored(raw, bucket, s3):
     assert (answer.status, answer.body) == (200, b"body")
 
 
-def test_query_parameters_that_mean_nothing_are_ignored_as_aws_does(raw, bucket, s3):
+def test_unknown_query_parameters_of_reads_are_ignored(raw, bucket, s3):
     s3.put_object(Bucket=bucket, Key="k", Body=b"body")
     answer = raw.send("GET", f"/{bucket}/k", query="nobody=knows")
     assert (answer.status, answer.body) == (200, b"body")
 
 
 @pytest.mark.parametrize("query", ["torrent", "legal-hold", "retention", "select&select-type=2"])
-def test_subresources_that_are_not_there_say_so(raw, bucket, s3, query):
+def test_subresources_that_are_not_built_are_not_implemented(raw, bucket, s3, query):
     s3.put_object(Bucket=bucket, Key="k", Body=b"body")
     method = "POST" if query.startswith("select") else "PUT"
     answer = raw.send(method, f"/{bucket}/k", query=query, body=b"<x/>")

@@ -132,7 +132,7 @@ def test_every_member_of_the_model_is_handled_or_refused(name, table):
     assert {exception for exception in WITHOUT if exception[0] == name} <= needed, "an exception that is none"
 
 
-def test_what_the_model_does_not_have_says_so(table):
+def test_the_tables_have_no_members_beside_those_of_the_model(table):
     """A member that AWS does not define for the operation is ignored, so the tables have none, except those marked `extra`."""
     of_bodies = {"content-md5", "content-length", "x-amz-sdk-checksum-algorithm"}
     wrong = []
@@ -154,7 +154,7 @@ def test_what_the_model_does_not_have_says_so(table):
     assert not wrong
 
 
-def test_the_page_is_made_of_the_tables():
+def test_the_page_is_generated_from_the_tables():
     text = subprocess.run([BINARY, "s3-operations", "--markdown"], capture_output=True, check=True, text=True).stdout
     assert (ROOT / "docs/s3.md").read_text() == text
 
@@ -178,7 +178,7 @@ def target(operation, bucket):
     return path, "&".join(query), headers
 
 
-def test_operations_that_are_not_there_are_refused_by_name(raw, bucket, table):
+def test_missing_operations_are_refused_by_name(raw, bucket, table):
     for name, operation in table.items():
         if operation["built"]:
             continue
@@ -190,7 +190,7 @@ def test_operations_that_are_not_there_are_refused_by_name(raw, bucket, table):
     assert raw.send("HEAD", f"/{bucket}").status == 200
 
 
-def test_members_that_are_not_there_are_refused_by_name(raw, bucket, table):
+def test_missing_members_are_refused_by_name(raw, bucket, table):
     """Each operation answers 501 to each header that its table declares as missing, and names the header."""
     sent = 0
     for name, operation in table.items():
@@ -271,7 +271,7 @@ SHOWN = {
 }  # fmt: skip
 
 
-def test_members_that_work_are_looked_at(raw, bucket, s3, table):
+def test_supported_members_are_read(raw, bucket, s3, table):
     s3.put_object(Bucket=bucket, Key="k", Body=b"body")
     upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
     for name, operation in table.items():
@@ -302,7 +302,7 @@ def test_members_that_work_are_looked_at(raw, bucket, s3, table):
                 assert answer.code == code, (name, member["name"], answer)
 
 
-def test_a_subresource_that_is_not_known_is_no_write(raw, bucket, s3):
+def test_a_write_with_an_unknown_subresource_is_refused(raw, bucket, s3):
     """A subresource that Cairn did not know was ignored: `PUT /bucket/key?futureThing` replaced the object by the body, and
     `DELETE /bucket/key?futureThing` deleted it."""
     s3.put_object(Bucket=bucket, Key="k", Body=b"old")

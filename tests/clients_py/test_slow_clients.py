@@ -36,7 +36,7 @@ def healthy(s3, rounds=5):
         list(pool.map(work, range(4)))
 
 
-def test_slow_readers_hold_hardly_any_memory_and_stop_nobody(start):
+def test_slow_readers_hold_hardly_any_memory_and_delay_no_other_client(start):
     # Each download held 512 KiB until its end. 16 slow readers used up 8 MiB, and every other GET got SlowDown.
     cluster, s3 = one_datanode(start, **LITTLE_MEMORY)
     s3.put_object(Bucket="bucket", Key="large", Body=some_bytes(20 * MIB))
@@ -45,7 +45,7 @@ def test_slow_readers_hold_hardly_any_memory_and_stop_nobody(start):
     assert cluster.gateways[0].memory_peak_mib() < 200
 
 
-def test_slow_writers_hold_hardly_any_memory_and_stop_nobody(start):
+def test_slow_writers_hold_hardly_any_memory_and_delay_no_other_client(start):
     # Each upload held at least 64 KiB. 128 slow writers used up 8 MiB, and every other PUT waited for ever.
     cluster, s3 = one_datanode(start, **LITTLE_MEMORY)
     with slow_clients("writers", cluster.port, 250):
@@ -79,7 +79,7 @@ def test_a_slow_reader_gets_every_byte(start):
         assert received == body
 
 
-def test_a_body_that_comes_too_slowly_is_told_so_and_a_slow_reader_is_let_go(start):
+def test_a_slow_upload_gets_request_timeout_and_a_slow_download_is_ended(start):
     # The gateway requires 100 KiB of each second in which it waits for the client.
     cluster, s3 = one_datanode(start, CAIRN_RATE_MIN="100KiB/s", CAIRN_RATE_WINDOW="1s")
     body = some_bytes(20 * MIB)
@@ -146,7 +146,7 @@ def test_one_address_does_not_get_all_connections(start):
         healthy(s3, rounds=1)
 
 
-def test_a_client_has_so_many_requests_at_once_and_is_told_to_slow_down(start):
+def test_requests_above_the_limit_of_a_client_get_503(start):
     for limit, other in (("ADDRESS", 200), ("KEY", 503)):
         cluster, s3 = one_datanode(start, **{f"CAIRN_REQUESTS_PER_{limit}_MAX": "5"})
         s3.put_object(Bucket="bucket", Key="large", Body=some_bytes(20 * MIB))

@@ -11,7 +11,7 @@ from harness import start_server, wait_until
 from raw import UNSIGNED, Raw
 
 
-def test_what_is_in_flight_is_finished(start):
+def test_requests_in_flight_are_finished_before_the_stop(start):
     store = start("server")
     server = store.gateways[0]
     s3 = store.client()
@@ -56,7 +56,7 @@ def test_an_idle_server_stops_at_once(start, number):
         assert server.exit_code(timeout=10) == 0
 
 
-def test_a_second_signal_stops_what_waits(start):
+def test_a_second_signal_ends_requests_in_flight(start):
     store = start("server")
     server = store.gateways[0]
     store.client().create_bucket(Bucket="bucket")

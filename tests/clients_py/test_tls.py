@@ -58,7 +58,7 @@ def test_http_2_is_offered(store, certificate):
         assert secure.selected_alpn_protocol() == "h2"
 
 
-def test_plain_http_is_not_served_there(store):
+def test_plain_http_is_refused_on_a_tls_port(store):
     with socket.create_connection(("127.0.0.1", store.gateways[0].port), timeout=30) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert not connection.recv(100).startswith(b"HTTP/1.1 200")

@@ -59,7 +59,7 @@ def two_disks(tmp_path, start):
         yield cluster, client, node, mounted
 
 
-def test_a_disk_that_is_pulled_is_missed_and_its_blocks_are_made_again(two_disks):
+def test_a_pulled_disk_is_noticed_and_its_blocks_are_copied_again(two_disks):
     cluster, client, node, mounted = two_disks
     # New blocks go to disks by free space, so both disks get some.
     objects = OBJECTS
@@ -83,7 +83,7 @@ def test_a_disk_that_is_pulled_is_missed_and_its_blocks_are_made_again(two_disks
         get(client, n)
 
 
-def test_a_disk_that_is_not_mounted_at_the_start_is_told_and_not_written_around(two_disks):
+def test_a_disk_that_is_not_mounted_at_the_start_counts_as_failed(two_disks):
     cluster, client, node, mounted = two_disks
     was = {volume["volume"] for volume in volumes(cluster, node)}
     assert node.stop() == 0
@@ -105,7 +105,7 @@ def test_a_disk_that_is_not_mounted_at_the_start_is_told_and_not_written_around(
         get(client, n)
 
 
-def test_a_node_whose_last_disk_is_pulled_lives_on_and_says_so(two_disks):
+def test_a_node_whose_last_disk_is_pulled_keeps_running_and_is_unhealthy(two_disks):
     cluster, client, node, mounted = two_disks
     for name in ("first", "second"):
         unmount(mounted[name])
@@ -120,7 +120,7 @@ def test_a_node_whose_last_disk_is_pulled_lives_on_and_says_so(two_disks):
     assert node.running()
 
 
-def test_directories_of_two_nodes_are_not_taken_for_one(start):
+def test_directories_of_two_nodes_are_refused_together(start):
     cluster = start("cluster", datanodes=2)
     wait_until(lambda: len(cluster.status()["nodes"]) == 2, "two nodes")
     directories = [str(cluster.data_directory(f"datanode{n}")) for n in range(2)]
