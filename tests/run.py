@@ -14,9 +14,9 @@ Suites:
     applications   programs that keep their data in S3: tests/applications
     compose        the Dockerfile and compose.yaml: tests/compose
 
-Suites that mostly wait run beside those that mostly compute: there are two lanes. The output of each suite is
-shown as it comes, behind the suite's name, and kept under .test/. A suite that cannot even be built counts as one
-failure. The last line is `N passed, N failed, N skipped`.
+The suites run in two lanes, so that a suite that mostly waits runs beside one that mostly computes. The output of each
+suite is printed as it comes, with the suite's name in front, and kept under .test/. A suite that cannot be built counts as
+one failure. The last line is `N passed, N failed, N skipped`.
 """
 
 import argparse
@@ -35,13 +35,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 LOGS = ROOT / ".test"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 PYTHON = ROOT / ".venv/bin/python"
-# The applications' libraries need versions of their own of what the SDKs need too.
+# The applications need other versions of libraries that the SDKs need too.
 APPLICATIONS_PYTHON = ROOT / ".venv-applications/bin/python"
 
 
 @dataclasses.dataclass
 class Result:
-    """What a suite came to."""
+    """The result of a suite."""
 
     passed: int = 0
     failed: int = 0
@@ -51,7 +51,7 @@ class Result:
 
 
 def run(name, command):
-    """Runs a command, showing and keeping its output; its exit code and its text."""
+    """Runs a command, prints its output and appends it to a log; returns the exit code and the output."""
     print(f"{name} | + {' '.join(map(str, command))}", flush=True)
     env = os.environ | {"CAIRN_BIN": str(TARGET / "release/cairn")}
     text = []
@@ -76,7 +76,7 @@ def run(name, command):
 
 
 def build():
-    """The binary that users run is the one that clients test."""
+    """Builds the release binary, which the clients test; returns whether it was built."""
     code, _ = run("build", ["cargo", "build", "--release", "--locked", "--package", "cairn"])
     return code == 0
 
@@ -102,7 +102,7 @@ def cargo_test(text):
 
 
 def cargo_tests(selection):
-    """Runs the tests of Rust that `selection` chooses, with cargo-nextest where it is installed."""
+    """Runs the Rust tests that `selection` chooses, with cargo-nextest if it is installed."""
     if shutil.which("cargo-nextest"):
         command = ["cargo", "nextest", "run", *selection, "--locked", "--no-fail-fast", "--color=never"]
         command += ["--status-level=fail", "--final-status-level=fail"]
@@ -140,7 +140,7 @@ SUITES = {
     "compose": lambda: pytest("compose", "tests/compose"),
 }
 
-# Suites of one lane run one after the other. The Python clients take as long as all others together.
+# The suites of a lane run one after another. The Python clients take as long as all others together.
 LANES = [["python"], ["rust", "applications", "compose"]]
 
 
@@ -156,9 +156,9 @@ def timed(suite):
 
 
 def run_some(arguments):
-    """Some of the tests: results by name."""
+    """Runs the tests that the arguments choose; returns results by name."""
     if arguments.fast:
-        # The default members of the workspace: all crates but those that test whole clusters and SDK clients.
+        # cargo's default members are all crates except those that test whole clusters and SDK clients.
         return {"fast": timed(lambda: cargo_tests([]))}
     if arguments.crate is not None:
         return {arguments.crate: timed(lambda: cargo_tests(["--package", arguments.crate]))}

@@ -1,8 +1,8 @@
-//! The structure of the crates: no two modules of one folder use each other, directly or around a circle, and decisions
-//! depend on no crate that does IO.
+//! The structure of the crates: modules of one folder do not use each other in a circle, and planner and simulator depend on
+//! no crate that does IO.
 //!
-//! A module's face (`mod.rs`, `lib.rs`) and what lies beneath it may use each other: that is what a folder is. But of two
-//! neighbours one has to come first, or neither can be read, tested or moved without the other.
+//! A folder's own module (`mod.rs`, `lib.rs`) and the modules in the folder may use each other. Neighbours in a folder may
+//! not, because then neither can be read, tested or moved without the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree};
 
-/// A module of a crate: the names that lead to it from the crate's root.
+/// The path of a module from its crate's root.
 type Module = Vec<String>;
 
-/// The crates of the product, by the folder that holds their `src`.
+/// The folders of the product's crates, each of which has a `src`.
 const CRATES: [&str; 9] =
     [".", "types", "protocol", "listener", "gateway", "metanode", "metanode/planner", "datanode", "sim"];
 
@@ -25,7 +25,7 @@ fn no_modules_of_one_folder_use_each_other_in_a_circle() {
     assert!(circles.is_empty(), "modules that use each other:\n{}", circles.join("\n"));
 }
 
-/// What the planner and the simulator decide must not depend on a clock, a socket or a file. Their dependencies show it.
+/// The decisions of planner and simulator must not depend on a clock, a socket or a file, so they use no crate that has one.
 #[test]
 fn planner_and_simulator_depend_on_no_crate_that_does_io() {
     for package in ["cairn-planner", "cairn-sim"] {
@@ -38,7 +38,7 @@ fn planner_and_simulator_depend_on_no_crate_that_does_io() {
     }
 }
 
-/// Names of all crates that a package depends on, tests and build scripts aside.
+/// The names of all crates that a package depends on, without those of its tests and build scripts.
 fn dependencies(package: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{lib}"])
@@ -54,7 +54,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Circles of a crate, each in a line that names the folder and, for each pair, a file that ties it.
+/// The circles of a crate, a line each: the folder and, for each use of one module by another, a file that has it.
 fn circles(folder: &str) -> Vec<String> {
     let modules = modules(&root().join(folder).join("src"));
     let mut lines = Vec::new();
@@ -96,7 +96,7 @@ fn modules(source: &Path) -> BTreeMap<Module, PathBuf> {
     found
 }
 
-/// By folder: which of its modules uses which other one, and a file that shows it.
+/// For each folder: the pairs of its modules of which the first uses the second, and a file that has the use.
 type Neighbours = BTreeMap<Module, BTreeMap<(String, String), PathBuf>>;
 
 fn neighbours(modules: &BTreeMap<Module, PathBuf>) -> Neighbours {
@@ -114,7 +114,7 @@ fn neighbours(modules: &BTreeMap<Module, PathBuf>) -> Neighbours {
     found
 }
 
-/// The module in which a path ends: its longest beginning that is a module. None for paths into other crates.
+/// The module that a path names an item of: its longest prefix that is a module. None for paths into other crates.
 fn resolve(path: &[String], module: &Module, modules: &BTreeMap<Module, PathBuf>) -> Option<Module> {
     let mut absolute = match path.first()?.as_str() {
         "crate" => path[1..].to_vec(),
@@ -134,7 +134,7 @@ fn resolve(path: &[String], module: &Module, modules: &BTreeMap<Module, PathBuf>
     Some(absolute)
 }
 
-/// All paths that a file names outside of its tests.
+/// All paths that a file uses outside its tests.
 fn uses(file: &Path) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(file).expect("sources can be read");
     let mut syntax = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -176,7 +176,7 @@ impl Paths {
         }
     }
 
-    /// Paths in the arguments of macros, which are tokens only.
+    /// Adds the paths in the arguments of a macro, which syn does not parse.
     fn add_tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let mut colons = 0;
@@ -223,8 +223,8 @@ impl<'ast> Visit<'ast> for Paths {
     }
 }
 
-/// The strongly connected components of a graph: modules that reach each other. (Small graphs: what each module reaches is
-/// simply looked up.)
+/// The strongly connected components of a graph: sets of modules that reach each other. The graphs are small, so the function
+/// computes the reach of each module and compares.
 fn components(edges: &BTreeMap<(String, String), PathBuf>) -> BTreeSet<BTreeSet<String>> {
     let mut next: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (from, to) in edges.keys() {
@@ -252,7 +252,7 @@ fn components(edges: &BTreeMap<(String, String), PathBuf>) -> BTreeSet<BTreeSet<
     all.keys().map(component).collect()
 }
 
-/// The check itself finds a circle, over any number of modules, through `use` lines, paths and macros.
+/// The check finds a circle over any number of modules, through `use` lines, paths and macros.
 #[test]
 fn a_circle_is_found_however_it_is_written() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-"""What applications need to reach the store, on top of the fixtures that all suites of clients share."""
+"""The settings with which applications reach the store, in addition to the fixtures of `stores`."""
 
 import pytest
 from harness import ACCESS_KEY, REGION, SECRET_KEY

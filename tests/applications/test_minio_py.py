@@ -1,4 +1,4 @@
-"""minio-py, the SDK that users of MinIO have in their code."""
+"""minio-py, the SDK of MinIO's users."""
 
 import datetime
 import io
@@ -30,7 +30,7 @@ def test_buckets(client):
 def test_objects_in_one_piece_and_in_parts(client, bucket):
     body = some_bytes(21 * MIB)
     client.put_object(bucket, "small", io.BytesIO(b"hello"), 5, content_type="text/plain", metadata={"colour": "red"})
-    # Of unknown length, so in parts.
+    # The length is unknown (-1), so minio-py uploads in parts.
     client.put_object(bucket, "d/large", io.BytesIO(body), -1, part_size=5 * MIB)
     found = client.stat_object(bucket, "small")
     assert (found.size, found.content_type, found.metadata["x-amz-meta-colour"]) == (5, "text/plain", "red")

@@ -1,4 +1,4 @@
-"""pyarrow's S3FileSystem, which is AWS's SDK for C++."""
+"""pyarrow's S3FileSystem, which uses AWS's SDK for C++."""
 
 import pyarrow
 import pyarrow.dataset

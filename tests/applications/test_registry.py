@@ -40,7 +40,7 @@ def registry(server, bucket, tmp_path):
         "http": {"addr": f"127.0.0.1:{port}"},
         "log": {"level": "warn"},
     }
-    # JSON is YAML.
+    # The registry reads YAML, of which JSON is a subset.
     (tmp_path / "registry.yml").write_text(json.dumps(config))
     command = [program, "serve", str(tmp_path / "registry.yml")]
     with open(tmp_path / "registry.log", "wb") as log:
@@ -62,7 +62,7 @@ def answers(port):
 
 
 def image(directory, layers):
-    """An OCI image of layers that hold one file each, as a directory (the OCI image layout)."""
+    """Writes an OCI image layout whose layers hold one file each; returns the digest of its manifest."""
 
     def blob(body, kind):
         digest = hashlib.sha256(body).hexdigest()
@@ -96,7 +96,7 @@ def image(directory, layers):
 
 
 def test_an_image_is_pushed_inspected_pulled_and_deleted(registry, tmp_path, s3, bucket):
-    # One layer takes several parts, and the registry moves each upload to its place by a copy.
+    # The large layer takes several parts. The registry copies each finished upload to its final key.
     digest = image(tmp_path / "image", [some_bytes(17 * MIB), b"small"])
     skopeo = tools.Tool([tools.need("skopeo"), "--insecure-policy"], {"HOME": str(tmp_path)}, tmp_path)
     name = f"docker://{registry}/some/image:latest"
@@ -107,7 +107,7 @@ def test_an_image_is_pushed_inspected_pulled_and_deleted(registry, tmp_path, s3,
     blobs = sorted((tmp_path / "image/blobs/sha256").iterdir())
     pulled = sorted((tmp_path / "pulled/blobs/sha256").iterdir())
     assert [(b.name, b.read_bytes()) for b in blobs] == [(b.name, b.read_bytes()) for b in pulled]
-    # Pushed once more, nothing is sent: the layers are there.
+    # The second push sends no layers, because the registry already has them.
     skopeo.run("copy", "--dest-tls-verify=false", f"oci:{tmp_path}/image", f"docker://{registry}/some/image:again")
     assert s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
     skopeo.run("delete", "--tls-verify=false", name)

@@ -37,7 +37,7 @@ def test_backup_check_forget_prune_and_restore(restic, tmp_path, s3, bucket):
     restic.run("init")
     restic.run("backup", "source")
     first = contents(source)
-    # Half of what the first snapshot needs is gone with it.
+    # After these changes, only the first snapshot refers to most of the data, so that the prune below removes it.
     (source / "deep/er/large").write_bytes(some_bytes(5 * MIB, seed=100))
     for n in range(0, 60, 2):
         (source / f"deep/file{n}").unlink()
@@ -54,7 +54,7 @@ def test_backup_check_forget_prune_and_restore(restic, tmp_path, s3, bucket):
     restic.run("check", "--read-data")
     restic.run("restore", "latest", "--target", "new")
     assert contents(tmp_path / "new/source") == contents(source)
-    # No lock of a command that ended is left.
+    # Commands that have ended leave no locks.
     assert restic.run("list", "locks").stdout == b""
 
 

@@ -41,7 +41,7 @@ def test_files_are_written_changed_renamed_and_deleted(directory, s3, bucket):
     (directory / "a/b").mkdir(parents=True)
     (directory / "a/b/large").write_bytes(body)
     assert s3.get_object(Bucket=bucket, Key="a/b/large")["Body"].read() == body
-    # In place: s3fs copies the parts that stay as they are.
+    # A change within the file: s3fs uploads the changed parts and copies the others.
     with open(directory / "a/b/large", "r+b") as file:
         file.seek(12 * MIB)
         file.write(b"changed")

@@ -1,4 +1,4 @@
-"""s3fs for Python: the file system below pandas, dask and zarr."""
+"""s3fs for Python: the file system that pandas, dask and zarr use."""
 
 import pytest
 import s3fs
@@ -8,7 +8,7 @@ from harness import ACCESS_KEY, REGION, SECRET_KEY
 
 @pytest.fixture
 def files(server):
-    # Instances are kept by their arguments, with what they know of directories.
+    # s3fs caches instances by their arguments, and directory listings in them. Each test needs a new instance.
     s3fs.S3FileSystem.clear_instance_cache()
     return s3fs.S3FileSystem(
         key=ACCESS_KEY,
@@ -29,7 +29,7 @@ def test_files_are_written_read_listed_copied_and_deleted(files, bucket):
     with files.open(f"{bucket}/a/large", "rb") as file:
         file.seek(-10, 2)
         assert file.read() == body[-10:]
-    # Appending to what is large enough copies it as a first part.
+    # To append to a file of 5 MiB or more, s3fs copies it as the first part of an upload.
     with files.open(f"{bucket}/a/large", "ab") as file:
         file.write(b"more")
     assert files.cat(f"{bucket}/a/large") == body + b"more"

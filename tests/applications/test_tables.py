@@ -1,4 +1,4 @@
-"""Tables of many files: Delta Lake with concurrent writers, LanceDB, Polars."""
+"""Table formats and data frames: Delta Lake with concurrent writers, LanceDB, Polars."""
 
 import concurrent.futures
 
@@ -14,7 +14,7 @@ ROWS = 100
 
 def test_delta_lake_loses_no_commit_of_eight_writers(bucket, storage_options):
     where = f"s3://{bucket}/delta"
-    # Commits exclude each other by `If-None-Match: *`, with no lock elsewhere.
+    # With this option `If-None-Match: *` is the only lock between concurrent commits.
     options = storage_options | {"conditional_put": "etag"}
 
     def rows(writer, commit):

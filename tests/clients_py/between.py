@@ -1,4 +1,4 @@
-"""A door between two parts of a cluster: it holds calls up, and loses an answer at the right moment."""
+"""An HTTP proxy between two parts of a cluster, which can delay calls and drop the answer to one of them."""
 
 import http.client
 import http.server
@@ -6,8 +6,8 @@ import threading
 
 
 class Between:
-    """Passes calls on to `target`. After `lose(path, then)` the next call of that path is passed on and done, then
-    `then()` is called, and its answer is dropped."""
+    """Forwards calls to `target`. `lose(path, then)` drops the answer to the next call of that path: the target executes the
+    call, the proxy calls `then()`, and closes the connection without an answer."""
 
     def __init__(self, target):
         self.target = target.removeprefix("http://")
@@ -40,12 +40,12 @@ class Between:
             self.lost.clear()
 
     def hold(self, path):
-        """Holds calls of this path up until the event that this returns is set."""
+        """Delays calls of this path until the returned event is set, 120 s at most."""
         self._held = (path, threading.Event())
         return self._held[1]
 
     def held(self):
-        """How many calls were held up so far."""
+        """The number of calls delayed so far, whether or not they still wait."""
         with self._lock:
             return self._waiting
 
@@ -54,7 +54,7 @@ class Between:
         self._server.server_close()
 
     def _takes(self, path):
-        """What to do about this call's answer, if it is the one to be lost."""
+        """The function to call before the answer to this call is dropped, or None if the answer is to be sent."""
         with self._lock:
             if self._path != path:
                 return None
@@ -74,7 +74,7 @@ class Between:
             answer = connection.getresponse()
             content = answer.read()
         except OSError:
-            # As if nobody listened: the connection ends without an answer.
+            # The caller sees a connection that ends without an answer.
             call.close_connection = True
             return
         if then:

@@ -1,3 +1,3 @@
-"""The fixtures of this suite are those that all suites of clients share."""
+"""The fixtures of this suite are those of `stores`, which tests/applications uses as well."""
 
 pytest_plugins = ["stores"]

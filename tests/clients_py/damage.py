@@ -1,16 +1,16 @@
-"""What disks do to files (docs/datanode-format.md): bits that flip, files that vanish."""
+"""Damage to the files of a datanode (docs/datanode-format.md), as failing disks do it."""
 
 import random
 
 
 def segments(directory, least=0):
-    """The files of a datanode's directory that hold blocks, in the order of their names."""
+    """The segment files in a datanode's directory that are longer than `least` bytes, sorted by path."""
     found = [*directory.glob("own/*/*"), *directory.glob("shared/*.segment")]
     return sorted(path for path in found if path.stat().st_size > least)
 
 
 def flip_bit(path, offset=None, seed=1):
-    """Flips one bit, at `offset` from the end or anywhere in the second half; the length stays."""
+    """Flips one bit of the byte at `offset` from the end, or of a random byte in the second half of the file."""
     size = path.stat().st_size
     at = size - offset if offset else random.Random(seed).randrange(size // 2, size)
     with open(path, "r+b") as file:
@@ -21,6 +21,6 @@ def flip_bit(path, offset=None, seed=1):
 
 
 def truncate(path):
-    """Takes away the second half."""
+    """Cuts the second half off the file."""
     with open(path, "r+b") as file:
         file.truncate(path.stat().st_size // 2)

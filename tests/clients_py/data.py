@@ -1,4 +1,4 @@
-"""Test data: bytes that differ from place to place, so that a misplaced block shows."""
+"""Test data: random bytes, so that a block or range in the wrong place makes a comparison fail."""
 
 import random
 
@@ -6,5 +6,5 @@ MIB = 1024 * 1024
 
 
 def some_bytes(length, seed=1):
-    """`length` bytes that are the same for the same seed."""
+    """`length` random bytes; the same seed gives the same bytes."""
     return random.Random(seed).randbytes(length)

@@ -1,4 +1,4 @@
-"""Disks of a size of our own: tmpfs mounts (tmpfs(5)), for which tests run as root."""
+"""Small disks as tmpfs mounts (tmpfs(5)). Mounting needs root."""
 
 import contextlib
 import errno
@@ -7,21 +7,21 @@ import subprocess
 
 @contextlib.contextmanager
 def small(tmp_path, sizes):
-    """A directory on a disk of its own for each name in `sizes`, which tells the bytes."""
+    """Mounts a disk for each name in `sizes`, which maps names to bytes; yields the directories by name."""
     with contextlib.ExitStack() as stack:
         directories = {}
         for name, size in sizes.items():
             directory = tmp_path / "disks" / name
             directory.mkdir(parents=True)
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "cairn-test", directory], check=True)
-            # A process that still has files open there is gone soon; the mount must not stay for it.
+            # Lazy, because a process of the test may still have files open there for a moment.
             stack.callback(subprocess.run, ["umount", "--lazy", directory], check=True)
             directories[name] = directory
         yield directories
 
 
 def fill(directory):
-    """Takes all the space that is left on a disk; returns what gives it back."""
+    """Fills a disk completely; returns a function that frees the space again."""
     ballast = directory / "ballast"
     with open(ballast, "wb") as file:
         try:
@@ -31,7 +31,7 @@ def fill(directory):
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            # Closing tries once more to write what is left.
+            # `close` writes the buffered bytes again, and fails for the same reason.
             with contextlib.suppress(OSError):
                 file.close()
     return ballast.unlink

@@ -1,4 +1,4 @@
-"""Expecting S3 errors by AWS's code and status (API reference, "Error responses")."""
+"""Assertions about S3 errors, by the codes and statuses of AWS (API reference, "Error responses")."""
 
 import contextlib
 
@@ -7,7 +7,7 @@ import botocore.exceptions
 
 @contextlib.contextmanager
 def s3_error(code, status):
-    """The block must fail with this S3 error code and this HTTP status."""
+    """Asserts that the `with` block fails with this S3 error code and this HTTP status."""
     try:
         yield
     except botocore.exceptions.ClientError as error:

@@ -22,16 +22,16 @@ ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 REGION = "us-east-1"
 
-# A start includes migrations and fsyncs; a machine busy with other tests needs some seconds.
+# A start includes migrations and fsyncs, which take some seconds on a machine that is busy with other tests.
 READY_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 60
 
 READY = re.compile(r"ready on .*?(https?://[^\s/]+)")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-# A panic, or a warning about which a part says that it is to blame itself.
+# A panic, or a warning that a part logs with `fault=self`: something went wrong in the part itself.
 FAULT = re.compile(r"panicked at|fault=.?self")
 
-# Timings that let a dead node be noticed within seconds.
+# Short times, so that a dead node counts as dead within seconds.
 FAST_TIMINGS = {
     "CAIRN_HEARTBEAT_INTERVAL": "200ms",
     "CAIRN_STALE_AFTER": "1s",
@@ -40,7 +40,7 @@ FAST_TIMINGS = {
 
 
 class StartFailure(Exception):
-    """A process ended before it said that it was ready."""
+    """A process ended before it logged that it was ready."""
 
     def __init__(self, process):
         super().__init__(f"{process.name} ended with {process.exit_code()}:\n{process.log()}")
@@ -56,7 +56,7 @@ class Process:
         self.directory = pathlib.Path(directory)
         self.log_path = self.directory / f"{name}.log"
         self.url = None
-        # Nothing of the caller's own configuration may reach the process.
+        # The caller's own settings for Cairn and AWS must not change what the test sees.
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("CAIRN_", "AWS_"))}
         self.env.update(env, NO_COLOR="1", RUST_BACKTRACE="1")
         self._start()
@@ -78,7 +78,7 @@ class Process:
         self._reader.start()
 
     def _read(self, stream, ready):
-        """Copies the output to the log file and reports the line that says the process is ready."""
+        """Copies the output to the log file. Puts the URL of the `ready on` line into `ready`, and None at the end."""
         with open(self.log_path, "a", buffering=1) as log:
             for line in stream:
                 line = ANSI.sub("", line)
@@ -119,20 +119,20 @@ class Process:
         self.child.send_signal(signal.SIGTERM)
 
     def kill(self):
-        """SIGKILL: no chance to write or say anything more."""
+        """Sends SIGKILL, so that the process cannot flush anything, and waits for its end."""
         self.child.kill()
         self.child.wait()
         self._reader.join(STOP_TIMEOUT_SECONDS)
 
     def suspend(self):
-        """SIGSTOP: it keeps its connections, and answers nobody."""
+        """Sends SIGSTOP: the process keeps its connections and answers no request."""
         self.child.send_signal(signal.SIGSTOP)
 
     def resume(self):
         self.child.send_signal(signal.SIGCONT)
 
     def stop(self):
-        """SIGTERM, and the exit code; a process that does not end is killed and reported."""
+        """Sends SIGTERM and returns the exit code. A process that does not end in time is killed, and the test fails."""
         if self.running():
             self.terminate()
         try:
@@ -144,32 +144,32 @@ class Process:
         return code
 
     def restart(self):
-        """Starts the same command again, on the port it had."""
+        """Starts the same command again, on the same port."""
         listen = self.args.index("--listen") + 1
         self.args[listen] = self.url.split("://")[1]
         self._start()
         return self.wait_ready()
 
     def memory_peak_mib(self):
-        """The most resident memory that the process has had (VmHWM, proc(5))."""
+        """The peak resident memory of the process, in MiB (VmHWM, proc(5))."""
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
 
     def faults(self, since=0, expected=None):
-        """The lines of the log, from character `since` on, that no test may cause, but for expected ones."""
+        """The lines of the log, from character `since` on, that match FAULT and not the pattern `expected`."""
         faults = [line for line in self.log()[since:].splitlines() if FAULT.search(line)]
         return [line for line in faults if not (expected and re.search(expected, line))]
 
 
 class Events:
-    """A stream of events; each is read once."""
+    """A stream of events. Each event is returned once."""
 
     def __init__(self, stream):
         self._queue = queue.Queue()
         threading.Thread(target=self._read, args=(stream,), daemon=True).start()
 
     def _read(self, stream):
-        # Whoever stops listening closes the stream.
+        # The end of `Cairn.events` closes the stream while this thread may be reading it.
         with contextlib.suppress(ValueError):
             for line in stream:
                 if line.strip():
@@ -177,7 +177,7 @@ class Events:
         self._queue.put(None)
 
     def wait_for(self, name, timeout=60, **fields):
-        """The next event of this name with these fields."""
+        """Waits for the next event with this name and these fields; drops the events before it."""
         deadline = time.monotonic() + timeout
         seen = []
         while True:
@@ -191,7 +191,7 @@ class Events:
             seen.append(event)
 
     def so_far(self, name, **fields):
-        """All events of this name with these fields that have come, without waiting for more."""
+        """Returns the events with this name and these fields that have arrived, without waiting; drops the others."""
         found = []
         with contextlib.suppress(queue.Empty):
             while (event := self._queue.get_nowait()) is not None:
@@ -205,7 +205,7 @@ class Events:
 
 
 class Cairn:
-    """Processes that make up one store: either one `cairn server`, or a cluster of parts."""
+    """The processes of one store: either one `cairn server`, or the parts of a cluster."""
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
@@ -217,7 +217,7 @@ class Cairn:
         self.secret = {}
         self.env = {}
         self.directories = {}
-        # A pattern of warnings that the test itself brings about, such as those of a full disk.
+        # A pattern of warnings that the test provokes, such as those about a full disk.
         self.expected_faults = None
 
     def run(self, name, args, env):
@@ -226,7 +226,7 @@ class Cairn:
         return process.wait_ready()
 
     def start_only(self, name, args, env):
-        """Starts a process of which nobody knows whether it will ever be ready."""
+        """Starts a process without waiting until it is ready, because it may never be."""
         process = Process(name, args, env, self.directory)
         self.processes.append(process)
         return process
@@ -243,17 +243,17 @@ class Cairn:
         return s3_client(self.gateways[gateway].url, **config)
 
     def admin(self, *args, timeout=60):
-        """What `cairn admin …` prints, asked of this cluster's metanode."""
+        """Runs `cairn admin …` against this cluster's metanode and returns its standard output. It must succeed."""
         done = run_cairn(["admin", *args, "--metanode", self.metanode.url], self.secret, timeout)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def data_directory(self, name):
-        """Where the part of this name keeps its data."""
+        """The data directory of the part of this name."""
         return self.directories.get(name, self.directory / name)
 
     def add_datanode(self, *directories, zone=None, env=None):
-        """Starts one more datanode, in a zone of its own unless told otherwise."""
+        """Starts another datanode, in its own zone unless `zone` names one."""
         number = len(self.datanodes)
         name = f"datanode{number}"
         directories = directories or [self.data_directory(name)]
@@ -264,28 +264,28 @@ class Cairn:
         return process
 
     def node(self, datanode):
-        """What the metanode says of a datanode, or None before it has registered."""
+        """The datanode's entry in the cluster's status, or None before it has registered."""
         nodes = [node for node in self.status()["nodes"] if node["address"] == datanode.url]
         return nodes[0] if nodes else None
 
     def admin_json(self, *args, timeout=60):
-        """The same as JSON; exit codes that say more than success are looked at by nobody here."""
+        """Runs `cairn admin … --json` and returns its output, whatever the exit code: 2 means findings, not failure."""
         done = run_cairn(["admin", *args, "--json", "--metanode", self.metanode.url], self.secret, timeout)
         assert done.stdout.strip(), done.stderr
         return json.loads(done.stdout)
 
     def status(self):
-        """The cluster's status, as operators see it."""
+        """The output of `cairn admin status --json`."""
         return self.admin_json("status")
 
     def fully_replicated(self):
-        """Whether there are blocks, and every one has all its copies."""
+        """Whether there is a block, and no block is under-replicated or missing."""
         status = self.status()
         return status["blocks"] > 0 and status["under_replicated"] == status["missing"] == 0
 
     @contextlib.contextmanager
     def events(self):
-        """The metanode's events, past and to come, for `wait_for_event`."""
+        """Yields the metanode's events, past and future, as `Events`."""
         command = [BINARY, "admin", "events", "--follow", "--json", "--metanode", self.metanode.url]
         with subprocess.Popen(
             command, env=os.environ | self.secret, stdout=subprocess.PIPE, text=True
@@ -296,17 +296,17 @@ class Cairn:
                 child.kill()
 
     def mark(self):
-        """Remembers how long the logs are, so that `check` sees only what comes later."""
+        """Remembers the lengths of the logs, so that `check` looks only at later lines."""
         self._marks = {p.name: len(p.log()) for p in self.processes}
 
     def check(self):
-        """Fails if a process panicked, or blamed itself, since the mark."""
+        """Fails if a process logged a panic or `fault=self` since the mark."""
         faults = {p.name: p.faults(self._marks.get(p.name, 0), self.expected_faults) for p in self.processes}
         faults = {name: lines for name, lines in faults.items() if lines}
         assert not faults, f"found in the logs: {faults}"
 
     def stop(self):
-        """Stops everything, gateways first, and checks the logs once more."""
+        """Stops all processes, gateways first. Fails if one does not stop by SIGTERM in time."""
         errors = []
         for process in [*self.gateways, *self.datanodes, *([self.metanode] if self.metanode else [])]:
             if process in self.processes and process.running():
@@ -329,7 +329,7 @@ def credentials():
 
 
 def start_server(directory, datanodes=1, env=None):
-    """`cairn server`: everything in one process."""
+    """Starts `cairn server`: all parts in one process."""
     cairn = Cairn(directory)
     args = ["server", "--data-dir", str(cairn.directory / "data"), "--listen", "127.0.0.1:0"]
     args += ["--datanodes", str(datanodes)]
@@ -343,9 +343,9 @@ def start_server(directory, datanodes=1, env=None):
 
 
 def start_cluster(directory, datanodes=3, gateways=1, replication=3, env=None, directories=None):
-    """One metanode, and datanodes and gateways, each in a process of its own, over HTTP.
+    """Starts one metanode, datanodes and gateways, each as its own process.
 
-    `directories` names data directories for those whose data is not to be in `directory`.
+    `directories` maps names of parts to data directories outside `directory`.
     """
     cairn = Cairn(directory)
     cairn.directories = directories or {}
@@ -372,7 +372,7 @@ def start_cluster(directory, datanodes=3, gateways=1, replication=3, env=None, d
 
 
 def s3_client(endpoint, access_key=ACCESS_KEY, secret_key=SECRET_KEY, region=REGION, **config):
-    """boto3 as it comes, but for the address and for retries, which would hide errors."""
+    """A boto3 client with its default settings, apart from the address, long time-outs and retries, which would hide errors."""
     config.setdefault("retries", {"total_max_attempts": 1})
     config.setdefault("s3", {"addressing_style": "path"})
     config.setdefault("max_pool_connections", 100)
@@ -388,7 +388,7 @@ def s3_client(endpoint, access_key=ACCESS_KEY, secret_key=SECRET_KEY, region=REG
 
 
 def run_cairn(args, env=None, timeout=60, directory=None):
-    """Runs a `cairn` command to its end; the result has returncode, stdout and stderr."""
+    """Runs a `cairn` command to its end; returns a `CompletedProcess` with text."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("CAIRN_", "AWS_"))}
     return subprocess.run(
         [BINARY, *args],
@@ -402,7 +402,7 @@ def run_cairn(args, env=None, timeout=60, directory=None):
 
 
 def wait_until(condition, what, timeout=60, interval=0.05):
-    """Waits for `condition()` to become true, and returns what it returned."""
+    """Polls `condition()` until it returns something true, and returns that. `what` names it in the failure."""
     deadline = time.monotonic() + timeout
     while True:
         if result := condition():

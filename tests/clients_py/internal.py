@@ -1,4 +1,4 @@
-"""The ports between the parts, as somebody sees them who speaks their protocol and is none of them."""
+"""A client for the internal ports: it signs and frames requests by itself, so that it can also send wrong ones."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 
-# The listener's time-outs (listener/src/lib.rs), and what a busy machine may add.
+# Longer than the listener's time-outs (listener/src/lib.rs), with a margin for a busy machine.
 SILENCE_TIMEOUT_SECONDS = 120
 
 
@@ -50,16 +50,16 @@ class Port:
         return socket.create_connection(("127.0.0.1", self.port), timeout)
 
     def raw(self, data):
-        """Sends bytes, says that no more come, and reads to the end: the answer, possibly empty."""
+        """Sends bytes, closes the sending side, and returns all that the server sends, possibly nothing."""
         with self.connect() as connection:
-            # Whoever was hung up on cannot send, nor end what it sends (ENOTCONN).
+            # The server may have closed the connection: then `sendall` fails, or `shutdown` with ENOTCONN.
             with contextlib.suppress(OSError):
                 connection.sendall(data)
                 connection.shutdown(socket.SHUT_WR)
             return read_to_end(connection)
 
     def send(self, data):
-        """Sends the bytes of a request, and waits for the answer: status and body."""
+        """Sends the bytes of a request and returns the answer: status, body and headers."""
         with self.connect() as connection:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(data)
@@ -68,7 +68,7 @@ class Port:
             return answer.status, answer.read(), answer.headers
 
     def ask(self, method, path, body=b"", **headers):
-        """A request by a proper client: status and body."""
+        """Sends a well-formed HTTP request and returns the answer: status, body and headers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             headers = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -77,7 +77,7 @@ class Port:
             return answer.status, answer.read(), answer.headers
 
     def epoch(self, signer):
-        """What the part wants to find in calls until it is restarted. It tells only those who know the secret."""
+        """The epoch that calls to this part must carry until it restarts. Only a signed call gets it in the answer."""
         answer = self.ask("GET", "/events", Authorization=signer.request("GET", "/events"))
         assert (answer[0], code(answer)) == (403, "Unauthorized"), answer
         return answer[2]["x-cairn-epoch"]
@@ -92,7 +92,7 @@ def read_to_end(connection):
 
 
 def code(answer):
-    """The code of a typed error."""
+    """The code in the body of a typed error."""
     status, body, _ = answer
     assert status >= 400, answer
     error = json.loads(body)
@@ -101,7 +101,7 @@ def code(answer):
 
 
 class Tap:
-    """Stands between a part and the port that it calls, passes all on, and keeps what it heard."""
+    """A TCP proxy between a part and a port that it calls. It records all bytes of both directions."""
 
     def __init__(self, port):
         self.target = port
@@ -111,7 +111,7 @@ class Tap:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
-        # Closed with the test.
+        # `close` closes the listener, and `accept` then fails.
         with contextlib.suppress(OSError):
             while True:
                 caller, _ = self.listener.accept()
@@ -129,11 +129,11 @@ class Tap:
             sink.shutdown(socket.SHUT_WR)
 
     def heard(self):
-        """All bytes of both directions."""
+        """The recorded bytes of both directions."""
         return b"".join(bytes(piece) for piece in [*self.said, *self.answered])
 
     def calls(self, path):
-        """The calls of this path, byte for byte."""
+        """The recorded requests for this path, as they were sent."""
         found = []
         for said in self.said:
             said = bytes(said)

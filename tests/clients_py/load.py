@@ -1,8 +1,8 @@
-"""Clients that write, read, copy and delete all the time, and know what must be there.
+"""Clients that write, read, copy and delete continuously, and keep a record of what each key must hold.
 
-An operation that was answered with success has happened. One that failed may have happened, may happen
-later (its gateway may have been stopped in the middle of it), or never: its key is not touched again, and
-what it had before and what it would have had are both right.
+An operation that succeeded has taken effect. One that failed may have taken effect, may take effect later (its gateway
+may be suspended in the middle of it), or never. Its key is therefore not written again, and both the old and the new
+content are accepted.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from harness import wait_until
 BUCKET = "load"
 ABSENT = "absent"
 
-# Small blocks share a segment, large ones have one each, and the largest objects have several blocks.
+# Weights and upper limits: small blocks share a segment, large ones have one each, the largest objects have several blocks.
 SIZES = [(60, 20_000), (30, 3 * MIB), (10, 20 * MIB)]
 
 
@@ -26,11 +26,11 @@ def digest(body):
 
 
 class WrongBytes(AssertionError):
-    """A read was answered with success and with other bytes than were written."""
+    """A read succeeded and returned other bytes than were written."""
 
 
 class Load:
-    """Threads with one client each; `attempts` counts what they tried, `done` what succeeded."""
+    """Threads with one client each. `attempts` counts all operations, `done` the successful ones."""
 
     def __init__(self, clients, threads, seed):
         self._clients = clients
@@ -41,7 +41,7 @@ class Load:
         self._go.set()
         self._resting = 0
         self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(threads)]
-        # What may be found under each key: digests, or ABSENT.
+        # The states that each key may have: digests, or ABSENT.
         self.expected = {}
         self.attempts = 0
         self.done = 0
@@ -90,7 +90,7 @@ class Load:
 
     @contextlib.contextmanager
     def paused(self):
-        """Nothing is under way, and nothing is begun."""
+        """Waits until no operation is in progress, and starts none inside the `with` block."""
         self._go.clear()
         wait_until(lambda: self._resting == len(self._threads) or self.broken, "clients to pause", 120)
         try:
@@ -103,7 +103,7 @@ class Load:
             raise self.broken[0]
 
     def verify(self, client):
-        """Reads everything back; returns how many objects there were."""
+        """Reads every key and compares it with `expected`; returns the number of objects."""
         found = 0
         for key, states in sorted(self.expected.items()):
             found += (state := read(client, key)) != ABSENT
@@ -127,7 +127,7 @@ def read(client, key):
 
 
 class _Worker:
-    """One client: it alone touches its keys, so that it knows what they hold."""
+    """One client. No other client writes its keys, so it knows what they hold."""
 
     def __init__(self, load, number, rng, clients):
         self.load, self.number, self.rng, self.clients = load, number, rng, clients
@@ -155,13 +155,13 @@ class _Worker:
 
     @contextlib.contextmanager
     def change(self, key, after):
-        """Runs a change of `key`; whatever comes of it, `expected` is right."""
+        """Wraps a change of `key` to the state `after`, and keeps `expected` right if the change fails."""
         before = self.load.expected.get(key, {ABSENT})
         with contextlib.suppress(ValueError):
             self.keys.remove(key)
         self.load.expected[key] = before | {after}
         yield
-        # It was answered with success: this is what is there, and the key can be used again.
+        # The change succeeded: the key has one possible state, and may be used again.
         self.load.expected[key] = {after}
         if after != ABSENT:
             self.keys.append(key)

@@ -15,7 +15,7 @@ UNMOUNT_TRIES = 100
 
 @contextlib.contextmanager
 def mounted(point, start):
-    """Runs `start()`, which mounts `point` in a process of its own, until the block ends."""
+    """Calls `start()`, which starts a process that mounts `point`, and unmounts at the end of the `with` block."""
     if not os.path.exists("/dev/fuse"):
         pytest.skip("this machine has no /dev/fuse")
     unmount = tools.need("fusermount3")
@@ -27,7 +27,7 @@ def mounted(point, start):
             pytest.fail(f"it did not mount: {process.stderr.read().decode()}")
         yield point
     finally:
-        # Busy for as long as uploads go on.
+        # The mount is busy until the program has finished its uploads.
         for _ in range(UNMOUNT_TRIES):
             if subprocess.run([unmount, "-u", str(point)], capture_output=True).returncode == 0:
                 break

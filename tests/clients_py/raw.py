@@ -1,4 +1,4 @@
-"""HTTP by hand over sockets, with AWS Signature Version 4, for what no client would ever send.
+"""HTTP over plain sockets, signed with AWS Signature Version 4, for requests that no S3 client sends.
 
 Written from AWS's documentation, "Signing AWS API requests" and "Signature calculations for the
 Authorization header: Transferring payload in multiple chunks".
@@ -43,7 +43,7 @@ class Answer:
 
 @dataclasses.dataclass
 class Signed:
-    """A request's head, signed, and what the signatures of its chunks need."""
+    """The signed head of a request, and the values that the signatures of its chunks are computed from."""
 
     head: bytes
     signing_key: bytes
@@ -63,7 +63,7 @@ class Raw:
         self.region = region
 
     def sign(self, method, path, query="", headers=None, payload=UNSIGNED, date=None, unsigned=None):
-        """A signed head; `unsigned` headers are sent but not signed, as a proxy would add them."""
+        """Returns a signed head. `unsigned` headers are sent and not signed, like those that a proxy adds."""
         date = date or datetime.datetime.now(datetime.UTC)
         stamp = date.strftime("%Y%m%dT%H%M%SZ")
         day = stamp[:8]
@@ -105,7 +105,7 @@ class Raw:
             yield Connection(connection)
 
     def send(self, method, path, query="", headers=None, body=b"", payload=None, **options):
-        """One request over a connection of its own, and its answer."""
+        """Sends one request on a new connection and returns the answer."""
         payload = payload or hashlib.sha256(body).hexdigest()
         unsigned = [*options.pop("unsigned", []), ("content-length", str(len(body)))]
         signed = self.sign(method, path, query, headers, payload, unsigned=unsigned, **options)
@@ -114,7 +114,7 @@ class Raw:
 
 
 class Connection:
-    """A socket, and the bytes read from it but not used yet."""
+    """A socket, and the bytes received from it that are not parsed yet."""
 
     def __init__(self, connection):
         self.socket = connection
@@ -124,7 +124,7 @@ class Connection:
         self.socket.sendall(data)
 
     def exchange(self, data, method="GET"):
-        # A server may answer, and close, before it has read everything.
+        # The server may answer and close before it has read the whole request.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.write(data)
         return self.answer(method)
@@ -179,7 +179,7 @@ class Connection:
             return None
 
     def closed(self):
-        """Whether the server has ended the connection, waiting until it does."""
+        """Waits for the next byte or the end; returns whether it was the end."""
         try:
             return self.socket.recv(1) == b""
         except ConnectionResetError:
@@ -187,7 +187,7 @@ class Connection:
 
 
 def signed_chunks(signed, pieces, first=None):
-    """The chunks of an aws-chunked body, each signed, with the empty one at the end.
+    """The chunks of an aws-chunked body, each signed, with the empty chunk at the end.
 
     `first` replaces the signature of the first chunk.
     """

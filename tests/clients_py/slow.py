@@ -1,8 +1,8 @@
-"""Clients by the thousand that read or write a trickle, in a process of their own.
+"""Thousands of clients that read or write slowly, in a separate process.
 
-`python slow.py readers|writers PORT COUNT BYTES_A_SECOND` says `ready` when all of them have begun, works until its
-standard input ends, and says how many the server has let go. Each 1,000 have an address of their own, as clients on
-several machines would.
+`python slow.py readers|writers PORT COUNT BYTES_A_SECOND` prints `ready` when all of them have begun, runs until its
+standard input ends, and prints how many of them the server has disconnected. Each 1,000 clients have their own source
+address, like clients on several machines.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import time
 from raw import UNSIGNED, Raw
 
 CLIENTS_PER_ADDRESS = 1_000
-# Clients on many machines do not all move at the same moment.
+# Each client acts once a second, a fiftieth of them at a time: clients on many machines do not act at the same moment.
 TURNS_A_SECOND = 50
 UPLOAD_LENGTH = 40 << 20
 
@@ -44,12 +44,12 @@ def begin(kind, port, number):
 
 
 def trickle(kind, client, rate):
-    """Reads or writes a little; False when the server has ended the connection."""
+    """Reads or writes up to `rate` bytes; returns False when the server has ended the connection."""
     try:
         if kind == "readers":
             return client.recv(rate) != b""
         client.send(bytes(rate))
-        # An answer, or the end, can only mean that it was let go.
+        # The upload is not complete: an answer, or the end, means that the server has disconnected the client.
         client.recv(1)
         return False
     except BlockingIOError:
@@ -81,7 +81,7 @@ def main(kind, port, count, rate):
 
 @contextlib.contextmanager
 def slow_clients(kind, port, count, rate=1_024):
-    """Slow clients while the block runs; gives a function that ends them and says how many were let go."""
+    """Runs slow clients during the `with` block. Yields a function that ends them and returns how many the server disconnected."""
     command = [sys.executable, __file__, kind, str(port), str(count), str(rate)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         try:

@@ -1,4 +1,4 @@
-"""Fixtures: one store shared by the tests of the S3 API, clusters for those that break things."""
+"""Fixtures: one store that the tests of the S3 API share, and new clusters for tests that break things."""
 
 import itertools
 import os
@@ -11,7 +11,7 @@ _numbers = itertools.count(1)
 
 
 def pytest_sessionstart(session):
-    # boto3 and the tools must not see the machine's own credentials or configuration.
+    # boto3 and the command line clients must not use the machine's own credentials or configuration.
     for name in [n for n in os.environ if n.startswith("AWS_")]:
         del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
@@ -21,7 +21,7 @@ def pytest_sessionstart(session):
 
 
 def _stopped(cairn, request, directory):
-    """Ends a store; its logs are shown with a test that failed, its data goes either way."""
+    """Stops a store, checks its logs, and removes its data even if that fails."""
     try:
         cairn.stop()
         cairn.check()
@@ -39,7 +39,7 @@ def shared_server(tmp_path_factory, request):
 
 @pytest.fixture
 def server(shared_server):
-    """`cairn server`, shared by many tests; each has buckets of its own."""
+    """A `cairn server` that many tests share; each test uses its own buckets."""
     shared_server.mark()
     yield shared_server
     assert shared_server.gateways[0].running(), shared_server.gateways[0].log()[-5000:]
@@ -61,7 +61,7 @@ def bucket(s3):
 
 @pytest.fixture
 def start(tmp_path, request):
-    """Starts stores that end with the test: `start("cluster", gateways=2)` or `start("server")`."""
+    """A function that starts a store, which stops with the test: `start("cluster", gateways=2)` or `start("server")`."""
     started = []
 
     def starter(kind, **options):
@@ -79,7 +79,7 @@ def start(tmp_path, request):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failed test shows the last lines of the logs of the store that it used."""
+    """Adds the ends of the logs of the store that a failed test used to its report."""
     report = yield
     if report.failed:
         for name in ("shared_server", "cluster"):

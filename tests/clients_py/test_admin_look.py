@@ -1,4 +1,4 @@
-"""`cairn admin` for those who only look: status, node list and show, fsck, where, events. Tables and JSON."""
+"""The commands of `cairn admin` that change nothing: status, node list and show, fsck, where, events. Tables and JSON."""
 
 import json
 import os
@@ -20,12 +20,12 @@ def cluster(start):
 
 
 def ask(cluster, *args):
-    """A command that may well end with another exit code than 0."""
+    """Runs `cairn admin`, whatever its exit code."""
     return run_cairn(["admin", *args, "--metanode", cluster.metanode.url], cluster.secret)
 
 
 def complaint(done):
-    """The one sentence with which a command failed."""
+    """The only line of standard error of a command that failed."""
     assert done.returncode == 1, (done.stdout, done.stderr)
     lines = done.stderr.splitlines()
     assert len(lines) == 1 and lines[0].startswith("cairn: "), done.stderr
@@ -38,7 +38,7 @@ def where(cluster, key, *args):
 
 
 def put(cluster, key, length, copies=3):
-    """Stores an object and waits for all of its copies; on a busy machine, some are made by repair."""
+    """Stores an object and waits until it has all replicas: on a busy machine a write can commit with fewer, which repair adds."""
     answer = cluster.client().put_object(Bucket="photos", Key=key, Body=some_bytes(length))
     extents = lambda: where(cluster, key)[0]["extents"]  # noqa: E731
     wait_until(lambda: all(len(extent["replicas"]) == copies for extent in extents()), "all replicas")
@@ -78,7 +78,7 @@ def test_node_list_and_show_name_nodes_by_the_beginning_of_their_ids(cluster):
         assert shown["status"]["volumes"][0]["volume"] in cluster.admin("node", "show", short)
 
 
-def test_an_unknown_or_ambiguous_node_is_answered_with_those_that_there_are(cluster):
+def test_an_unknown_node_is_refused_with_a_list_of_the_nodes(cluster):
     for command in (["show"], ["drain", "--yes"], ["can-stop"], ["remove", "--yes"], ["maintain", "--for", "1h"]):
         sentence = complaint(ask(cluster, "node", command[0], "nobody", *command[1:]))
         assert "there is no datanode nobody" in sentence
@@ -87,7 +87,7 @@ def test_an_unknown_or_ambiguous_node_is_answered_with_those_that_there_are(clus
     assert "there is no datanode" in same_host
 
 
-def test_where_tells_version_blocks_and_datanodes(cluster):
+def test_where_shows_version_blocks_and_datanodes(cluster):
     etag = put(cluster, "a b", 10 * MIB)
     found, code = where(cluster, "a b")
     assert code == 0 and found["verified"] is None
@@ -102,7 +102,7 @@ def test_where_tells_version_blocks_and_datanodes(cluster):
         assert re.search(rf"{extent['block']} .* {extent['crc32c']:08x} +3 of 3 ", table), table
 
 
-def test_where_verify_reads_every_copy_and_names_the_volume_that_holds_it(cluster):
+def test_where_verify_reads_every_replica_and_names_its_volume(cluster):
     put(cluster, "a", 2 * MIB)
     found, code = where(cluster, "a", "--verify")
     assert code == 0
@@ -112,10 +112,10 @@ def test_where_verify_reads_every_copy_and_names_the_volume_that_holds_it(cluste
     assert "Good: 3 replicas read and checked." in cluster.admin("where", "s3://photos/a", "--verify")
 
 
-def test_where_verify_tells_copies_that_are_corrupt_or_cannot_be_read(cluster):
+def test_where_verify_reports_corrupt_and_unreachable_replicas(cluster):
     put(cluster, "a", 2 * MIB)
     good, corrupt, stopped = cluster.datanodes
-    # Nobody repairs while two of three copies are looked at.
+    # Repair would replace the two bad replicas before they are verified.
     cluster.admin("worker", "pause", "repair")
     segment = damage.segments(cluster.data_directory(corrupt.name), MIB)[0]
     damage.flip_bit(segment)
@@ -129,7 +129,7 @@ def test_where_verify_tells_copies_that_are_corrupt_or_cannot_be_read(cluster):
     assert text.returncode == 2 and "Not good: " in text.stdout
 
 
-def test_where_of_what_does_not_exist(cluster):
+def test_where_refuses_unknown_buckets_and_objects(cluster):
     assert "there is no bucket nobody" in complaint(ask(cluster, "where", "s3://nobody/a"))
     assert "no such object" in complaint(ask(cluster, "where", "s3://photos/nothing"))
     done = ask(cluster, "where", "photos/a")
@@ -153,7 +153,7 @@ def test_fsck_of_a_sound_cluster_is_clean(cluster):
     assert [bucket["bucket"] for bucket in one["buckets"]] == ["videos"]
 
 
-def test_fsck_ends_with_2_and_names_the_object_when_blocks_lack_copies(start):
+def test_fsck_ends_with_2_and_names_the_object_when_blocks_are_missing(start):
     cluster = start("cluster", datanodes=2, replication=2)
     client = cluster.client()
     client.create_bucket(Bucket="photos")
@@ -172,7 +172,7 @@ def test_fsck_ends_with_2_and_names_the_object_when_blocks_lack_copies(start):
     assert "Problems were found: 1 block without any good replica" in text
 
 
-def test_fsck_of_an_unknown_bucket_could_not_be_run(cluster):
+def test_fsck_refuses_an_unknown_bucket(cluster):
     assert "there is no bucket nobody" in complaint(ask(cluster, "fsck", "--bucket", "nobody"))
 
 
@@ -202,7 +202,7 @@ def test_the_settings_of_a_bucket_are_kept_and_hold_for_new_objects(cluster):
     assert "there is no bucket nobody" in complaint(ask(cluster, "bucket", "show", "nobody"))
 
 
-def test_a_server_in_one_process_is_asked_with_nothing_but_its_directory(start):
+def test_admin_of_cairn_server_needs_only_its_data_directory(start):
     store = start("server", datanodes=3)
     client = store.client()
     client.create_bucket(Bucket="photos")
@@ -218,41 +218,41 @@ def test_a_server_in_one_process_is_asked_with_nothing_but_its_directory(start):
     assert done.returncode == 0, done.stderr
     verdicts = [replica["verdict"] for replica in json.loads(done.stdout)["verified"]]
     assert verdicts == ["good"] * 3
-    # The directory is ./cairn-data by default.
+    # --data-dir is ./cairn-data by default.
     (store.directory / "cairn-data").symlink_to(store.directory / "data")
     done = run_cairn(["admin", "node", "list"], directory=store.directory)
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 4, done.stderr
 
 
 @pytest.mark.parametrize("command", [["status"], ["fsck"], ["events"], ["credentials"], ["where", "s3://b/k"]])
-def test_a_metanode_that_does_not_answer_is_told_in_one_sentence(cluster, command):
+def test_an_unreachable_metanode_is_reported_in_one_sentence(cluster, command):
     cluster.metanode.kill()
     sentence = complaint(ask(cluster, *command))
     assert cluster.metanode.url in sentence and "see that it runs" in sentence
     assert "Connection refused" in sentence and "error sending request" not in sentence
 
 
-def test_a_metanode_of_another_secret_is_told_in_one_sentence(cluster):
+def test_a_wrong_cluster_secret_is_reported_in_one_sentence(cluster):
     for command in (["status"], ["events"], ["credentials"]):
         other = {"CAIRN_CLUSTER_SECRET": "x" * 32}
         done = run_cairn(["admin", *command, "--metanode", cluster.metanode.url], other)
         assert "--cluster-secret-file" in complaint(done)
 
 
-def test_without_a_server_one_is_told_how_to_name_it(tmp_path):
+def test_without_a_server_the_error_names_the_options_for_one(tmp_path):
     sentence = complaint(run_cairn(["admin", "status"], directory=tmp_path))
     assert "--metanode" in sentence and "--data-dir" in sentence
 
 
-def test_who_reads_only_the_beginning_is_no_failure(cluster):
-    """As in `cairn admin events | head -n 1`."""
+def test_events_ends_without_an_error_when_its_output_is_closed(cluster):
+    """As `cairn admin events | head -n 1` does: the command must end without an error when its output is closed."""
     command = [harness.BINARY, "admin", "events", "--follow", "--metanode", cluster.metanode.url]
     with subprocess.Popen(
         command, env=os.environ | cluster.secret, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout.readline()
         child.stdout.close()
-        # The next events find nobody to read them.
+        # The command writes the events of this death into a closed pipe.
         cluster.datanodes[0].kill()
         assert child.wait(60) == 0
         assert child.stderr.read() == ""

@@ -1,4 +1,4 @@
-"""`cairn admin node`: drain, maintain, return, can-stop, remove. Nothing is destroyed by a slip of the finger."""
+"""`cairn admin node`: drain, maintain, return, can-stop, remove. Destructive commands need consent."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_a_datanode_is_drained_stopped_and_removed(four):
     assert "there is no datanode" in complaint(ask(four, "show", leaving.url))
 
 
-def test_a_dry_run_tells_what_would_happen_and_does_nothing(four):
+def test_a_dry_run_reports_what_would_happen_and_changes_nothing(four):
     leaving = four.datanodes[0]
     plan = ask(four, "drain", leaving.url, "--dry-run")
     assert plan.returncode == 0 and f"({leaving.url}) moves " in plan.stdout
@@ -80,7 +80,7 @@ def test_a_dry_run_tells_what_would_happen_and_does_nothing(four):
     assert admin_state(four, leaving) == "in_service"
 
 
-def test_without_a_terminal_somebody_must_have_agreed(four):
+def test_without_a_terminal_a_drain_needs_the_option_yes(four):
     leaving = four.datanodes[0]
     done = ask(four, "drain", leaving.url)
     assert "moves " in done.stdout and "add --yes" in complaint(done)
@@ -88,7 +88,7 @@ def test_without_a_terminal_somebody_must_have_agreed(four):
 
 
 @pytest.mark.parametrize(("answer", "after"), [("n\n", "in_service"), ("\n", "in_service"), ("y\n", "draining")])
-def test_at_a_terminal_one_is_asked(four, answer, after):
+def test_at_a_terminal_a_drain_asks_for_consent(four, answer, after):
     leaving = four.datanodes[0]
     terminal, end = pty.openpty()
     command = [harness.BINARY, "admin", "node", "drain", leaving.url, "--metanode", four.metanode.url]
@@ -138,20 +138,20 @@ def test_maintenance_ends_by_itself_or_by_return(three):
 
 def test_can_stop_answers_with_its_exit_code_and_with_reasons(three):
     one, two, _ = three.datanodes
-    # A datanode that a busy machine keeps silent for a moment cannot be written to then.
+    # On a busy machine a datanode can be stale for a moment, and is then no target for writes.
     wait_until(lambda: ask(three, "can-stop", one.url).stdout.startswith("Safe: "), "it to be safe")
-    # Two of three: writes need two.
+    # Stopping two of three is not safe: a write needs two datanodes.
     unsafe = ask(three, "can-stop", one.url, two.url)
     assert unsafe.returncode == 2 and unsafe.stdout.startswith("Not safe:\n- "), unsafe.stdout
     all_of_them = ask(three, "can-stop", *[d.url for d in three.datanodes], "--json")
     report = json.loads(all_of_them.stdout)
     assert all_of_them.returncode == 2 and not report["safe"]
     assert (report["unreadable"], report["writable_nodes"]) == (3, 0)
-    # Asking stopped nobody.
+    # The command only reports: it stops no datanode.
     assert all(datanode.running() for datanode in three.datanodes)
 
 
-def test_a_datanode_in_use_is_not_removed_and_last_copies_are_given_up_only_by_force(start):
+def test_a_datanode_in_use_is_not_removed_and_last_replicas_are_given_up_only_by_force(start):
     cluster = start("cluster", datanodes=2, replication=1)
     client = fill(cluster, objects=1)
     (holder,) = holders(cluster, 0)[0]
@@ -175,7 +175,7 @@ def test_a_datanode_of_a_server_in_one_process_is_drained_too(start):
     client = store.client()
     client.create_bucket(Bucket="photos")
     client.put_object(Bucket="photos", Key="a", Body=some_bytes(MIB))
-    # Three of four datanodes have a copy: one can leave.
+    # Three of the four datanodes hold a replica, so the fourth can take the replica of the drained one.
     directory = ["--data-dir", str(store.directory / "data")]
     node = json.loads(run_cairn(["admin", "node", "list", "--json", *directory]).stdout)[0]["node"]
     done = run_cairn(["admin", "node", "drain", node[:13], "--yes", "--wait", *directory])

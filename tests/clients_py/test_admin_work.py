@@ -1,4 +1,4 @@
-"""`cairn admin worker`, `scrub` and `balance`: what happens in the background, seen and steered."""
+"""`cairn admin worker`, `scrub` and `balance`: showing and controlling the work in the background."""
 
 import json
 
@@ -81,7 +81,7 @@ def test_a_scrub_that_finds_damage_ends_with_2(cluster):
     assert sum(r["progress"]["corrupt"] for r in json.loads(done.stdout)) == 1
 
 
-def test_a_scrub_does_not_wait_for_the_dead(cluster):
+def test_a_scrub_does_not_wait_for_dead_datanodes(cluster):
     dead = cluster.node(cluster.datanodes[0])
     cluster.datanodes[0].kill()
     wait_until(lambda: cluster.node(cluster.datanodes[0])["state"] == "dead", "its death")
@@ -91,7 +91,7 @@ def test_a_scrub_does_not_wait_for_the_dead(cluster):
 
 
 def test_balancing_moves_blocks_to_an_empty_datanode_and_rests(start):
-    """Small disks, so that a few blocks tip the balance."""
+    """The disks are small, so that a few blocks move utilisation past the balance threshold."""
     small = {"CAIRN_CAPACITY": "64MiB", "CAIRN_RESERVE": "0", "CAIRN_BLOCK_SIZE": "1MiB"}
     cluster = start("cluster", datanodes=2, replication=1, env=small)
     cluster.admin("balance", "stop")

@@ -1,4 +1,4 @@
-"""aws-cli, as people use it."""
+"""aws-cli: the commands that people use most."""
 
 import hashlib
 import json
@@ -49,11 +49,11 @@ def test_cp_of_more_than_100_mb_in_parts(aws, bucket, tmp_path, s3):
     (tmp_path / "big").write_bytes(body)
     aws.run("s3", "cp", "big", f"s3://{bucket}/big")
     head = s3.head_object(Bucket=bucket, Key="big")
-    # aws-cli's defaults: parts of 8 MiB.
+    # aws-cli uploads in parts of 8 MiB by default.
     assert head["ETag"].endswith('-16"')
     aws.run("s3", "cp", f"s3://{bucket}/big", "back")
     assert hashlib.sha256((tmp_path / "back").read_bytes()).digest() == hashlib.sha256(body).digest()
-    # A copy within the store, in parts as well.
+    # aws-cli copies a large object within the store in parts, too.
     aws.run("s3", "cp", f"s3://{bucket}/big", f"s3://{bucket}/copied")
     assert s3.head_object(Bucket=bucket, Key="copied")["ContentLength"] == len(body)
     out = tmp_path / "range"
@@ -89,7 +89,7 @@ def test_sync_both_ways_and_rm(aws, bucket, tmp_path):
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        # Older than the object will be: S3's times have no fractions of a second.
+        # The files must be older than the objects. S3's times have whole seconds only, so a new file could look newer.
         os.utime(path, (1_700_000_000, 1_700_000_000))
     aws.run("s3", "sync", source, f"s3://{bucket}/tree")
     assert keys(aws, bucket) == sorted(f"tree/{name}" for name in files)
@@ -109,14 +109,15 @@ def test_sync_both_ways_and_rm(aws, bucket, tmp_path):
     assert keys(aws, bucket) == ["tree/empty"]
 
 
-def test_sync_goes_on_behind_empty_files(aws, bucket, tmp_path):
-    """An empty file's upload expects to be told to go on. It got its final answer at once, and aws-cli took the answer to
-    the next upload on the connection for a part of that one, and waited for its end until it timed out."""
+def test_sync_continues_after_empty_files(aws, bucket, tmp_path):
+    """aws-cli sends `Expect: 100-continue` with an empty file, too. Cairn sent the final answer without `100 Continue`, and
+    aws-cli then took the answer to the next upload on that connection for the rest of this one. `aws s3 sync` waited until it
+    timed out."""
     files = {"a": b"", "b": b"x", "c": b"", "d": b"y"}
     for name, content in files.items():
         (tmp_path / "source").mkdir(exist_ok=True)
         (tmp_path / "source" / name).write_bytes(content)
-    # All on one connection.
+    # One request at a time, so that all uploads use the same connection.
     config = tmp_path / "config"
     config.write_text("[default]\ns3 =\n    max_concurrent_requests = 1\n")
     aws.env["AWS_CONFIG_FILE"] = str(config)
@@ -128,8 +129,7 @@ def test_sync_goes_on_behind_empty_files(aws, bucket, tmp_path):
 def test_presign(aws, bucket, s3, tmp_path):
     s3.put_object(Bucket=bucket, Key="k", Body=b"shared")
     url = aws.run("s3", "presign", f"s3://{bucket}/k").stdout.decode().strip()
-    # Version 1 of aws-cli still presigns with signature version 2 for us-east-1 unless it is told.
-    # That is off unless `--sigv2` turns it on.
+    # Version 1 of aws-cli presigns with Signature Version 2 for us-east-1 by default, which Cairn refuses without `--sigv2`.
     assert "AWSAccessKeyId=" in url
     assert requests.get(url).status_code == 400
     config = tmp_path / "config"

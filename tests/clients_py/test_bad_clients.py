@@ -1,4 +1,4 @@
-"""Clients that lie, stall, vanish or attack: an error for them, nothing for the others to notice."""
+"""Clients that send wrong lengths, stall, disconnect or attack: they get errors, and other clients are served as before."""
 
 import base64
 import hashlib
@@ -46,7 +46,7 @@ def test_a_body_longer_than_promised(raw, bucket, s3):
             put_head(raw, bucket, 4) + b"body and more that is no request\r\n\r\n", "PUT"
         )
         assert answer.status == 200
-        # What follows is read as the next request, and is none.
+        # The bytes after the body are parsed as the next request, which is invalid.
         answer = connection.answer_or_close()
         assert answer is None or answer.status == 400
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"body"
@@ -56,19 +56,19 @@ def test_a_body_longer_than_promised(raw, bucket, s3):
 def test_a_client_that_hangs_up_leaves_nothing(raw, bucket, s3, sent):
     with raw.connect() as connection:
         connection.write(put_head(raw, bucket, 40 * MIB) + some_bytes(sent))
-        # A reset, not an orderly end.
+        # With SO_LINGER 0, `close` sends a reset instead of an orderly end.
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert missing(s3, bucket)
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
-def test_many_that_hang_up_do_not_use_up_the_memory(start):
+def test_aborted_uploads_do_not_use_up_the_memory(start):
     cluster = start("cluster", datanodes=1, replication=1)
     s3 = cluster.client()
     s3.create_bucket(Bucket="bucket")
     raw = Raw(cluster.port)
     piece = some_bytes(20 * MIB)
-    # Far more in all than a gateway may buffer.
+    # 800 MiB in total: far more than the gateway's limit for buffers.
     for _ in range(40):
         with raw.connect() as connection:
             connection.write(put_head(raw, "bucket", 40 * MIB) + piece)
@@ -88,7 +88,7 @@ def test_a_client_that_hangs_up_in_the_middle_of_a_download(raw, bucket, s3):
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == body
 
 
-def test_readers_of_a_byte_a_second_slow_nobody_down(start):
+def test_readers_of_a_byte_a_second_delay_no_other_client(start):
     cluster = start("cluster", datanodes=1, replication=1)
     s3 = cluster.client()
     s3.create_bucket(Bucket="bucket")
@@ -114,7 +114,7 @@ def test_readers_of_a_byte_a_second_slow_nobody_down(start):
         for n in range(3):
             assert s3.get_object(Bucket="bucket", Key="k")["Body"].read() == body
             s3.put_object(Bucket="bucket", Key=f"{n}", Body=body)
-        # 32 readers that stall must not each have an object in memory.
+        # The gateway must not hold a whole object for each of the 32 readers.
         assert cluster.gateways[0].memory_peak_mib() < 512
     finally:
         ended.set()
@@ -122,7 +122,7 @@ def test_readers_of_a_byte_a_second_slow_nobody_down(start):
             thread.join()
 
 
-def test_writers_of_a_byte_at_a_time_slow_nobody_down(raw, bucket, s3):
+def test_writers_of_a_byte_at_a_time_delay_no_other_client(raw, bucket, s3):
     connections = []
     try:
         for n in range(32):
@@ -140,7 +140,7 @@ def test_writers_of_a_byte_at_a_time_slow_nobody_down(raw, bucket, s3):
     assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["k"]
 
 
-def test_connections_that_say_nothing(raw, bucket, s3):
+def test_idle_connections_delay_no_other_client(raw, bucket, s3):
     idle = [socket.create_connection(("127.0.0.1", raw.port), 30) for _ in range(200)]
     try:
         s3.put_object(Bucket=bucket, Key="k", Body=b"x")
@@ -170,7 +170,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", sorted(BOMBS))
-def test_xml_that_is_wrong_or_evil(raw, bucket, s3, name):
+def test_malformed_and_malicious_xml_is_refused(raw, bucket, s3, name):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     upload = s3.create_multipart_upload(Bucket=bucket, Key="m")["UploadId"]
     began = time.monotonic()
@@ -178,7 +178,7 @@ def test_xml_that_is_wrong_or_evil(raw, bucket, s3, name):
         ("POST", f"/{bucket}", "delete="),
         ("POST", f"/{bucket}/m", f"uploadId={upload}"),
     ):
-        # AWS: DeleteObjects needs the digest of its document.
+        # AWS: DeleteObjects requires a digest of its body.
         md5 = base64.b64encode(hashlib.md5(BOMBS[name]).digest()).decode()
         answer = raw.send(method, path, query=query, headers={"content-md5": md5}, body=BOMBS[name])
         assert 400 <= answer.status < 500, answer
@@ -188,8 +188,8 @@ def test_xml_that_is_wrong_or_evil(raw, bucket, s3, name):
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
 
 
-def test_a_document_without_end(raw, bucket, s3):
-    # AWS: at most 1,000 keys of 1,024 bytes; nobody needs hundreds of megabytes for that.
+def test_an_endless_document_is_refused(raw, bucket, s3):
+    # AWS allows 1,000 keys of 1,024 bytes, which never need hundreds of megabytes.
     head = raw.sign(
         "POST", f"/{bucket}", query="delete=", payload=UNSIGNED, unsigned=[("content-length", str(500 * MIB))]
     ).head

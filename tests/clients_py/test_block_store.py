@@ -1,6 +1,6 @@
-"""What the block store promises of nodes and copies: every part a process of its own, over HTTP.
+"""The promises of the block store about nodes and replicas, in clusters whose parts are separate processes.
 
-docs/block-store.md says which promise each of these tests shows.
+docs/block-store.md lists the promises and the test of each.
 """
 
 import concurrent.futures
@@ -16,7 +16,7 @@ from data import MIB, some_bytes
 from harness import wait_until
 from raw import UNSIGNED, Raw
 
-# One block of its own file each.
+# One block, which is large enough for a dedicated segment.
 LENGTH = 4 * MIB
 
 
@@ -47,7 +47,7 @@ def directory(cluster, n):
 
 @pytest.fixture
 def make(start):
-    """A cluster with a bucket."""
+    """Starts a cluster and creates a bucket in it."""
 
     def maker(**options):
         cluster = start("cluster", **options)
@@ -61,7 +61,7 @@ def test_a_datanode_that_is_started_takes_part_without_being_announced(make):
     cluster = make(datanodes=2)
     client = cluster.client()
     added = cluster.add_datanode()
-    # It says that it is ready when it has registered, or a heartbeat's time later.
+    # The datanode logs that it is ready when it has registered, or one heartbeat interval after that.
     wait_until(lambda: state(cluster, added) == "live", "the new datanode to be live")
     put(client, 1)
     wait_until(lambda: replicas(cluster, added) == 1, "a replica on the new datanode")
@@ -75,7 +75,7 @@ def test_a_datanode_that_is_started_takes_part_without_being_announced(make):
     [pathlib.Path.unlink, damage.flip_bit, damage.truncate],
     ids=["missing", "wrong bytes", "wrong length"],
 )
-def test_what_a_datanode_lost_while_it_was_away_is_made_again(make, harm):
+def test_replicas_that_a_datanode_lost_while_it_was_down_are_restored(make, harm):
     cluster = make(datanodes=3, env={"CAIRN_REPORT_AGE": "2s"})
     client = cluster.client()
     for n in range(3):
@@ -85,7 +85,7 @@ def test_what_a_datanode_lost_while_it_was_away_is_made_again(make, harm):
     victim.kill()
     harm(damage.segments(directory(cluster, 1), least=MIB)[0])
     victim.restart()
-    # A flipped bit shows only to those who read.
+    # Only a read finds a flipped bit, so a scrub reads the replicas.
     wait_until(lambda: state(cluster, victim) == "live", "the datanode to be back")
     cluster.admin("scrub", "start")
     with cluster.events() as events:
@@ -106,7 +106,7 @@ def test_what_was_deleted_while_a_datanode_was_away_is_deleted_there_too(make):
     cluster.datanodes[1].kill()
     client.delete_object(Bucket="bucket", Key="1")
     wait_until(lambda: cluster.status()["blocks"] == 1, "the block to be given up")
-    # The metanode forgets what it has in memory as well: SQL and the report must tell it.
+    # The restart drops the metanode's soft state. It must find out about the replica from SQL and the block report.
     cluster.metanode.kill()
     cluster.metanode.restart()
     cluster.datanodes[1].restart()
@@ -147,7 +147,7 @@ def test_a_metanode_killed_at_any_time_loses_no_acknowledged_write(make):
 
 
 def sent(process, peers):
-    """Bytes that a process has sent to others' ports, over the connections that it still has: ss(8)."""
+    """The bytes that a process has sent to the ports of `peers` over connections that are still open (ss(8))."""
     listing = subprocess.run(["ss", "-tinpHO"], capture_output=True, text=True, check=True).stdout
     lines = [line for line in listing.splitlines() if f"pid={process.pid}," in line]
     to_peers = [line for line in lines if int(line.split()[4].rsplit(":", 1)[1]) in {p.port for p in peers}]
@@ -164,7 +164,7 @@ def test_the_gateway_sends_each_byte_once_and_datanodes_pass_it_on(make):
     assert [replicas(cluster, node) for node in nodes] == [5, 5, 5]
 
 
-def test_over_a_restart_of_the_metanode_retries_hide_it_and_others_hear_slow_down(make):
+def test_during_a_restart_of_the_metanode_requests_get_slow_down_and_retries_succeed(make):
     cluster = make(datanodes=3)
     put(cluster.client(), 0, 100_000)
     patient = cluster.client(retries={"mode": "standard", "total_max_attempts": 12})
@@ -220,7 +220,7 @@ def test_a_silent_datanode_is_stale_then_dead_gets_nothing_and_is_not_waited_for
             put(client, n)
         for n in range(4):
             get(client, n)
-        # It was asked for nothing: whoever waits for it in vain says so.
+        # The gateway sent no request to the stale datanode: it would log a fault for each time-out.
         assert "fault" not in gateway.log()[mark:]
         assert replicas(cluster, silent) == held
         wait_until(lambda: state(cluster, silent) == "dead", "the datanode to be dead")
@@ -230,17 +230,17 @@ def test_a_silent_datanode_is_stale_then_dead_gets_nothing_and_is_not_waited_for
     wait_until(lambda: state(cluster, silent) == "live", "the datanode to be back")
 
 
-def test_too_few_datanodes_for_all_copies(make):
+def test_with_too_few_datanodes_writes_are_queued_for_repair_or_refused(make):
     cluster = make(datanodes=1)
     client = cluster.client()
-    # One datanode: there can be one copy only, and that is what is wanted of it.
+    # With one datanode a block can have one replica only, so the write succeeds with one.
     put(client, 1)
     second = cluster.add_datanode()
     cluster.add_datanode()
     wait_until(lambda: cluster.fully_replicated() and replicas(cluster, second) == 1, "a replica on every node")
     second.kill()
     wait_until(lambda: state(cluster, second) == "dead", "the datanode to be dead")
-    # Two of three: accepted, and queued.
+    # With two of three datanodes the write succeeds, and the block is queued for repair.
     put(client, 2)
     assert not cluster.fully_replicated()
     cluster.datanodes[2].kill()
@@ -248,7 +248,7 @@ def test_too_few_datanodes_for_all_copies(make):
         put(client, 3)
     answer = error.value.response
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 503
-    # The reason is one that an operator can act on.
+    # The message names the reason, so that an operator can act on it.
     assert "datanode" in answer["Error"]["Message"]
     for datanode in cluster.datanodes[1:]:
         datanode.restart()
@@ -258,8 +258,8 @@ def test_too_few_datanodes_for_all_copies(make):
         get(client, n)
 
 
-def test_repair_goes_on_where_a_metanode_left_it(make):
-    # Slow enough that a restart falls into the middle of it.
+def test_repair_continues_after_a_restart_of_the_metanode(make):
+    # The low rate makes the restart happen during the repair.
     cluster = make(datanodes=4, env={"CAIRN_REPAIR_RATE": "8MiB"})
     client = cluster.client()
     for n in range(16):
@@ -272,7 +272,7 @@ def test_repair_goes_on_where_a_metanode_left_it(make):
     assert not cluster.fully_replicated()
     cluster.metanode.kill()
     cluster.metanode.restart()
-    # It knows by silence only who is dead, and begins to count anew.
+    # Only silence makes a node dead, and a restarted metanode begins to measure it anew.
     wait_until(lambda: state(cluster, victim) == "dead", "the datanode to be dead")
     wait_until(cluster.fully_replicated, "three replicas of each block on those that are left", 120)
     others = [node for node in cluster.datanodes if node is not victim]
@@ -282,7 +282,7 @@ def test_repair_goes_on_where_a_metanode_left_it(make):
         get(client, n)
 
 
-def test_copies_that_are_too_many_go_when_a_datanode_comes_back(make):
+def test_surplus_replicas_are_deleted_when_a_datanode_comes_back(make):
     cluster = make(datanodes=4, env={"CAIRN_GC_GRACE": "3s", "CAIRN_LEASE": "3s"})
     client = cluster.client()
     for n in range(8):
@@ -304,7 +304,7 @@ def test_copies_that_are_too_many_go_when_a_datanode_comes_back(make):
 
 
 def utilisation(cluster):
-    """Of each node: used bytes by capacity."""
+    """The used share of each node's capacity, by address."""
     used = {}
     for node in cluster.status()["nodes"]:
         volumes = node["volumes"]
@@ -312,7 +312,7 @@ def utilisation(cluster):
     return used
 
 
-def test_blocks_are_moved_to_an_empty_datanode_until_all_are_alike(make):
+def test_blocks_are_moved_to_an_empty_datanode_until_all_are_equally_full(make):
     cluster = make(datanodes=3, replication=2, env={"CAIRN_GC_GRACE": "3s", "CAIRN_LEASE": "3s"})
     client = cluster.client()
     for n in range(40):
@@ -322,7 +322,7 @@ def test_blocks_are_moved_to_an_empty_datanode_until_all_are_alike(make):
     def balanced():
         used = utilisation(cluster)
         mean = sum(used.values()) / len(used)
-        # A block is a twentieth of the mean here; the threshold is a tenth.
+        # The balancer's threshold is a tenth of the mean. A block is another twentieth, because moves are whole blocks.
         return mean > 0 and all(abs(part - mean) <= 0.15 * mean for part in used.values())
 
     with cluster.events() as events:
@@ -331,7 +331,7 @@ def test_blocks_are_moved_to_an_empty_datanode_until_all_are_alike(make):
         events.wait_for("BalanceIdle", timeout=120)
     assert cluster.fully_replicated()
     assert replicas(cluster, added) >= 15
-    # Then it rests: nothing moves any more.
+    # The balancer then starts no more moves.
     held = [replicas(cluster, node) for node in cluster.datanodes]
     status = cluster.admin_json("balance", "status")
     assert status["moves_in_flight"] == 0 and status["nodes_outside"] == 0
@@ -388,14 +388,14 @@ def test_a_datanode_in_maintenance_is_not_repaired_until_it_is_over(make):
     held = replicas(cluster, away)
     cluster.admin("node", "maintain", node, "--for", "10m")
     away.stop()
-    # Three times the silence that makes others dead.
+    # Three times CAIRN_DEAD_AFTER, which is 3 s here.
     wait_until(lambda: cluster.node(away)["last_contact_ms"] > 9_000, "the datanode to be silent for long")
     status = cluster.status()
     assert status["under_replicated"] == status["repairs_in_flight"] == 0
     assert replicas(cluster, away) == held
     for n in range(6):
         get(client, n)
-    # Its time is over: what it held is made again.
+    # When the maintenance has ended, the node counts as dead, and repair copies its blocks.
     cluster.admin("node", "maintain", node, "--for", "1s")
     with cluster.events() as events:
         events.wait_for("MaintenanceExpired", node=node)
@@ -431,8 +431,8 @@ def test_an_upload_survives_the_restart_of_every_part(make):
     assert cluster.client().get_object(Bucket="bucket", Key="k")["Body"].read() == b"".join(bodies)
 
 
-def test_when_every_datanode_of_a_grant_is_down_others_are_asked_for(make):
-    # Nobody is told that they are down: they stay live for the metanode all the time.
+def test_a_write_uses_other_datanodes_when_all_of_its_grant_are_down(make):
+    # With these times the killed datanodes stay live for the metanode during the whole test.
     slow = {"CAIRN_STALE_AFTER": "10m", "CAIRN_DEAD_AFTER": "20m"}
     cluster = make(datanodes=6, env=slow)
     client = cluster.client()
@@ -444,16 +444,16 @@ def test_when_every_datanode_of_a_grant_is_down_others_are_asked_for(make):
         get(client, n)
 
 
-def test_an_upload_whose_datanode_dies_before_the_commit_has_its_copies_all_the_same(make):
-    """The first block is on two datanodes, and one of them is dead when the object is committed. A commit that listed both
-    acknowledged a write with one copy."""
+def test_an_upload_whose_datanode_dies_before_the_commit_has_all_its_replicas(make):
+    """The first block is on two datanodes, and one of them is dead when the object is committed. The commit listed both as
+    holders: a client got 200 for an object that had one replica instead of two."""
     cluster = make(datanodes=4, replication=2)
     raw = Raw(cluster.port)
     whole = some_bytes(12 * MIB)
     put = raw.sign("PUT", "/bucket/k", payload=UNSIGNED, unsigned=[("content-length", str(len(whole)))])
 
     def holders():
-        """The datanodes that have told of a whole block."""
+        """The datanodes whose heartbeats report space for a whole block as used."""
         used = {
             node["address"]: sum(volume["used"] for volume in node["volumes"])
             for node in cluster.status()["nodes"]
@@ -466,7 +466,7 @@ def test_an_upload_whose_datanode_dies_before_the_commit_has_its_copies_all_the_
         dead = holders()[0]
         dead.kill()
         wait_until(lambda: state(cluster, dead) == "dead", "the datanode to be dead")
-        # From here on no copy is made but by the gateway.
+        # With repair paused, only the gateway can restore the second replica.
         cluster.admin("worker", "pause", "repair")
         connection.write(whole[9 * MIB :])
         answer = connection.answer("PUT")
@@ -477,7 +477,7 @@ def test_an_upload_whose_datanode_dies_before_the_commit_has_its_copies_all_the_
 
 
 def test_blocks_of_a_client_that_hangs_up_are_gone_soon(make):
-    # The lease would keep them for ten minutes.
+    # The gateway releases its grants. If it did not, the leases would keep the blocks for ten minutes.
     cluster = make(datanodes=3)
     raw = Raw(cluster.port)
     length = 40 * MIB

@@ -1,4 +1,4 @@
-"""Buckets, by boto3. AWS: API reference of each operation, and "Bucket naming rules"."""
+"""Buckets, with boto3. Sources: AWS's API reference of each operation, and "Bucket naming rules"."""
 
 import pytest
 from errors import s3_error
@@ -9,7 +9,7 @@ def test_a_bucket_is_made_found_and_deleted(s3):
     s3.create_bucket(Bucket="made-and-deleted")
     assert "made-and-deleted" in [b["Name"] for b in s3.list_buckets()["Buckets"]]
     s3.head_bucket(Bucket="made-and-deleted")
-    # us-east-1 is the region without a name (GetBucketLocation).
+    # GetBucketLocation returns no name for us-east-1.
     assert s3.get_bucket_location(Bucket="made-and-deleted")["LocationConstraint"] is None
     s3.delete_bucket(Bucket="made-and-deleted")
     assert "made-and-deleted" not in [b["Name"] for b in s3.list_buckets()["Buckets"]]
@@ -43,7 +43,7 @@ def test_buckets_are_listed_in_order_with_owner_and_date(s3):
     ],
 )
 def test_names_against_the_rules_are_refused(server, name):
-    # boto3 checks names itself; the server must, too.
+    # boto3 checks names before it sends them. The check is removed, so that the name reaches the server.
     client = server.client()
     client.meta.events.unregister("before-parameter-build.s3", _bucket_name_check(client))
     with s3_error("InvalidBucketName", 400):
@@ -75,7 +75,7 @@ def test_only_an_empty_bucket_can_be_deleted(s3, bucket):
     s3.delete_bucket(Bucket=bucket)
 
 
-def test_what_is_asked_of_a_bucket_that_is_not_there(s3):
+def test_operations_on_a_missing_bucket_fail_with_no_such_bucket(s3):
     calls = [
         lambda b: s3.list_objects_v2(Bucket=b),
         lambda b: s3.list_objects(Bucket=b),
@@ -121,13 +121,13 @@ def test_a_client_with_another_region_is_told_the_right_one(server):
     ],
     ids=["website", "versioning", "accelerate", "replication", "torrent", "restore"],
 )
-def test_what_is_not_there_says_so(s3, bucket, call):
+def test_operations_that_are_not_built_are_not_implemented(s3, bucket, call):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     with s3_error("NotImplemented", 501):
         call(s3, bucket)
 
 
-def test_what_is_not_configured_is_told_as_aws_tells_it(s3, bucket):
+def test_missing_bucket_configurations_have_the_errors_of_aws(s3, bucket):
     for call, code in (
         (s3.get_bucket_policy, "NoSuchBucketPolicy"),
         (s3.get_bucket_cors, "NoSuchCORSConfiguration"),
@@ -137,13 +137,13 @@ def test_what_is_not_configured_is_told_as_aws_tells_it(s3, bucket):
     ):
         with s3_error(code, 404):
             call(Bucket=bucket)
-    # Never versioned: no status at all.
+    # AWS returns no Status for a bucket whose versioning was never set.
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
     assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=bucket)
 
 
 def test_what_was_never_configured_can_be_deleted(s3, bucket):
-    """`terraform destroy` does this; all of it was 501."""
+    """`terraform destroy` deletes these configurations whether or not they exist, and failed, because Cairn answered 501."""
     for delete in (
         s3.delete_bucket_cors,
         s3.delete_bucket_encryption,
@@ -162,7 +162,7 @@ def test_what_was_never_configured_can_be_deleted(s3, bucket):
     assert not s3.list_bucket_metrics_configurations(Bucket=bucket)["IsTruncated"]
 
 
-def test_settings_that_are_so_anyway_can_be_asked_for(s3, bucket):
+def test_settings_that_equal_the_fixed_behaviour_are_accepted(s3, bucket):
     s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "BucketOwner"})
     assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
     s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})

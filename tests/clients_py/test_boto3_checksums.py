@@ -1,7 +1,7 @@
 """Checksums: every algorithm, in headers and trailers, for whole objects and for parts.
 
-The expected values are computed here with Python's own implementations (zlib, hashlib) or, where it
-has none, bit by bit from the polynomial.
+The expected values are computed with Python's implementations (zlib, hashlib) or, where Python has none, from the
+polynomial.
 """
 
 import base64
@@ -14,7 +14,7 @@ from errors import s3_error
 
 
 def crc_by_bits(data, polynomial, width):
-    """A reflected CRC with all ones as start and final value, one bit at a time."""
+    """A reflected CRC whose initial value and final XOR are all ones, from a table that is computed bit by bit."""
     ones = (1 << width) - 1
     table = []
     for n in range(256):
@@ -29,7 +29,7 @@ def crc_by_bits(data, polynomial, width):
 
 DIGESTS = {
     "CRC32": lambda data: zlib.crc32(data).to_bytes(4, "big"),
-    # The Castagnoli polynomial and that of NVM Express, bits reversed.
+    # The polynomials of Castagnoli and of NVM Express, with their bits reversed.
     "CRC32C": lambda data: crc_by_bits(data, 0x82F63B78, 32),
     "CRC64NVME": lambda data: crc_by_bits(data, 0x9A6C9329AC4BC9B5, 64),
     "SHA1": lambda data: hashlib.sha1(data).digest(),
@@ -43,13 +43,12 @@ def encoded(algorithm, data):
 
 
 def test_the_implementations_here_give_the_catalogues_check_values():
-    # Catalogue of parametrised CRC algorithms: check values of "123456789".
+    # The check values for "123456789" of the "Catalogue of parametrised CRC algorithms".
     assert DIGESTS["CRC32C"](b"123456789").hex() == "e3069283"
     assert DIGESTS["CRC64NVME"](b"123456789").hex() == "ae8b14860a799888"
 
 
-# boto3 computes CRC32, SHA1 and SHA256 itself; for the others it wants an extra library, so the
-# value is given.
+# boto3 computes these by itself. The others need an extra library, so the tests compute and pass the value.
 SELF_COMPUTED = ["CRC32", "SHA1", "SHA256"]
 
 
@@ -117,7 +116,7 @@ def test_a_copy_keeps_the_checksum_or_gets_another(s3, bucket):
 
 
 def upload_parts(s3, bucket, key, bodies, algorithm, checksum_type):
-    """A multipart upload with a checksum for every part; the answer of its completion."""
+    """Uploads parts, each with a checksum, and returns the answer to CompleteMultipartUpload."""
     name = f"Checksum{algorithm}"
     upload = s3.create_multipart_upload(
         Bucket=bucket, Key=key, ChecksumAlgorithm=algorithm, ChecksumType=checksum_type

@@ -1,4 +1,4 @@
-"""Conditional reads and writes. AWS: "Conditional requests" in the user guide."""
+"""Conditional reads and writes. Source: AWS's user guide, "Conditional requests"."""
 
 import concurrent.futures
 import datetime
@@ -39,30 +39,30 @@ def test_reads_with_conditions(s3, bucket):
         s3.get_object(**get, IfNoneMatch=etag, IfModifiedSince=LONG_AGO)
 
 
-def test_put_only_what_is_new(s3, bucket):
+def test_a_put_with_if_none_match_writes_only_new_keys(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"first", IfNoneMatch="*")
     with s3_error("PreconditionFailed", 412):
         s3.put_object(Bucket=bucket, Key="k", Body=b"second", IfNoneMatch="*")
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"first"
     s3.delete_object(Bucket=bucket, Key="k")
     s3.put_object(Bucket=bucket, Key="k", Body=b"third", IfNoneMatch="*")
-    # AWS: only `*` can be given.
+    # AWS accepts only `*` in If-None-Match of a write.
     with s3_error("NotImplemented", 501):
         s3.put_object(Bucket=bucket, Key="k", Body=b"x", IfNoneMatch=WRONG)
 
 
-def test_put_only_over_what_is_known(s3, bucket):
+def test_a_put_with_if_match_replaces_only_that_etag(s3, bucket):
     first = s3.put_object(Bucket=bucket, Key="k", Body=b"first")["ETag"]
     second = s3.put_object(Bucket=bucket, Key="k", Body=b"second", IfMatch=first)["ETag"]
     with s3_error("PreconditionFailed", 412):
         s3.put_object(Bucket=bucket, Key="k", Body=b"third", IfMatch=first)
     assert s3.head_object(Bucket=bucket, Key="k")["ETag"] == second
-    # AWS: If-Match on a key that has no object is 404.
+    # AWS answers 404 to If-Match for a key without an object.
     with s3_error("NoSuchKey", 404):
         s3.put_object(Bucket=bucket, Key="missing", Body=b"x", IfMatch=first)
 
 
-def test_delete_only_what_is_known(s3, bucket):
+def test_a_delete_with_if_match_deletes_only_that_etag(s3, bucket):
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"first")["ETag"]
     with s3_error("PreconditionFailed", 412):
         s3.delete_object(Bucket=bucket, Key="k", IfMatch=WRONG)
@@ -127,7 +127,7 @@ def test_one_of_fifty_writers_over_two_gateways_wins(start, length):
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
             outcomes = list(pool.map(put, range(50)))
         assert outcomes.count("ok") == 1, outcomes
-        # AWS: 409 may also be the answer while another write is in flight.
+        # AWS may also answer 409 while another write is in progress.
         assert set(outcomes) <= {"ok", "PreconditionFailed", "ConditionalRequestConflict"}
         winner = bodies[outcomes.index("ok")]
         for client in clients:

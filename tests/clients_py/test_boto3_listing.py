@@ -1,4 +1,4 @@
-"""Listings, and keys that are hard to list. Order is that of the keys' UTF-8 bytes."""
+"""Listings, with keys that are hard to encode. Listings are sorted by the keys' UTF-8 bytes."""
 
 import pytest
 from data import some_bytes
@@ -49,12 +49,12 @@ def odd_keys(shared_server):
 
 @pytest.mark.parametrize("key", ODD_KEYS, ids=lambda key: ascii(key)[:30])
 def test_an_odd_key_is_a_key_like_any_other(s3, odd_keys, key):
-    # boto3 signs and sends the path as it is; nothing may normalise it.
+    # boto3 signs and sends the path unchanged, so the server must not normalise it.
     assert s3.get_object(Bucket=odd_keys, Key=key)["Body"].read() == key.encode()
 
 
 def test_odd_keys_are_listed_in_byte_order(s3, odd_keys):
-    # boto3 asks for encoding-type=url by itself, and decodes.
+    # boto3 sends encoding-type=url by default, and decodes the keys.
     listed = [o["Key"] for o in s3.list_objects_v2(Bucket=odd_keys)["Contents"]]
     assert listed == sorted(ODD_KEYS, key=str.encode)
     listed = [o["Key"] for o in s3.list_objects(Bucket=odd_keys)["Contents"]]
@@ -70,7 +70,7 @@ def test_odd_keys_in_pages(s3, odd_keys, size):
 
 
 def test_odd_keys_are_deleted_and_copied(s3, bucket):
-    # XML 1.0 has no way to write the control characters and U+FFFF in a DeleteObjects request.
+    # XML 1.0, and so a DeleteObjects request, cannot contain these control characters or U+FFFF.
     keys = [key for key in ODD_KEYS if not set(key) & set("\x01\x1f\uffff")]
     put_all(s3, bucket, keys)
     for key in keys:
@@ -147,13 +147,13 @@ def test_the_older_listing_pages_by_key(s3, listing_bucket):
     page = s3.list_objects(Bucket=listing_bucket, MaxKeys=2, Marker="a")
     assert keys_and_prefixes(page) == (["b/1", "b/2"], [])
     assert page["IsTruncated"] and page["Marker"] == "a"
-    # AWS: NextMarker is there only when a delimiter is.
+    # AWS returns NextMarker only if the request has a delimiter.
     assert "NextMarker" not in page
     page = s3.list_objects(Bucket=listing_bucket, MaxKeys=2, Delimiter="/")
     assert page["NextMarker"] == "b/"
 
 
-def test_a_page_of_nothing(s3, listing_bucket):
+def test_a_page_of_zero_keys_is_empty(s3, listing_bucket):
     page = s3.list_objects_v2(Bucket=listing_bucket, MaxKeys=0)
     assert (page["KeyCount"], page["IsTruncated"]) == (0, False)
 

@@ -1,4 +1,4 @@
-"""Multipart uploads, by boto3."""
+"""Multipart uploads, with boto3."""
 
 import hashlib
 
@@ -26,7 +26,7 @@ def complete(s3, bucket, upload, parts):
 
 def test_parts_become_an_object(s3, bucket, upload):
     bodies = {1: some_bytes(5 * MIB, 1), 5: some_bytes(6 * MIB + 1, 2), 10_000: some_bytes(7, 3)}
-    # The order of arrival does not matter.
+    # Parts may arrive in any order.
     parts = {n: upload_part(s3, bucket, "k", upload, n, bodies[n]) for n in (10_000, 1, 5)}
     done = complete(s3, bucket, upload, [parts[n] for n in sorted(parts)])
     digests = b"".join(hashlib.md5(bodies[n]).digest() for n in sorted(bodies))
@@ -68,7 +68,7 @@ def test_only_the_parts_that_are_named_are_used(s3, bucket, upload):
     assert body == some_bytes(5 * MIB, 1) + some_bytes(5 * MIB, 3)
 
 
-def test_what_completion_refuses(s3, bucket, upload):
+def test_completion_refuses_wrong_lists_of_parts(s3, bucket, upload):
     small = [upload_part(s3, bucket, "k", upload, n, b"small") for n in (1, 2)]
     with s3_error("EntityTooSmall", 400):
         complete(s3, bucket, upload, small)
@@ -82,7 +82,7 @@ def test_what_completion_refuses(s3, bucket, upload):
         complete(s3, bucket, upload, [])
     with s3_error("NoSuchKey", 404):
         s3.get_object(Bucket=bucket, Key="k")
-    # The upload is as it was.
+    # The refused completions left the upload unchanged.
     complete(s3, bucket, upload, small[:1])
 
 
@@ -107,7 +107,7 @@ def test_an_aborted_upload_is_gone(s3, bucket, upload):
 
 
 @pytest.mark.parametrize("upload_id", ["no-such-upload", "a" * 2_000, "../..", "%00"])
-def test_an_upload_that_never_was(s3, bucket, upload_id):
+def test_an_unknown_upload_id_is_no_such_upload(s3, bucket, upload_id):
     with s3_error("NoSuchUpload", 404):
         upload_part(s3, bucket, "k", upload_id, 1, b"x")
 

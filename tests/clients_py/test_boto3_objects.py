@@ -1,4 +1,4 @@
-"""Objects, by boto3 with its current defaults."""
+"""Objects, with boto3 and its current defaults."""
 
 import datetime
 import hashlib
@@ -11,8 +11,8 @@ from harness import s3_client
 
 
 @pytest.mark.parametrize("length", [0, 1, 65_535, 65_536, 65_537, 8 * MIB, 8 * MIB + 1, 20 * MIB + 7])
-def test_what_is_put_comes_back(s3, bucket, length):
-    # Lengths around the chunk (64 KiB) and the block (8 MiB).
+def test_an_object_is_read_back_as_it_was_put(s3, bucket, length):
+    # The lengths lie around the sizes of a chunk (64 KiB) and a block (8 MiB).
     body = some_bytes(length)
     put = s3.put_object(Bucket=bucket, Key="k", Body=body)
     assert put["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
@@ -44,13 +44,13 @@ def test_headers_and_metadata_are_kept(s3, bucket):
         assert {name: answer[name] for name in given} == given
         assert answer["ExpiresString"] == "Tue, 06 May 2031 07:08:09 GMT"
         assert answer["AcceptRanges"] == "bytes"
-    # AWS: the default content type.
+    # AWS's default content type.
     s3.put_object(Bucket=bucket, Key="plain", Body=b"x")
     assert s3.head_object(Bucket=bucket, Key="plain")["ContentType"] == "binary/octet-stream"
 
 
 def test_metadata_has_a_limit(s3, bucket):
-    # AWS: 2 KB, the sum of the lengths of names and values.
+    # AWS limits the sum of the lengths of names and values to 2 KB.
     s3.put_object(Bucket=bucket, Key="k", Body=b"", Metadata={"a": "x" * 2_000})
     with s3_error("MetadataTooLarge", 400):
         s3.put_object(Bucket=bucket, Key="k", Body=b"", Metadata={"a": "x" * 2_100})
@@ -79,8 +79,8 @@ def test_a_signed_get_can_override_headers(s3, bucket):
     [
         ("bytes=0-0", 0, 0),
         ("bytes=10-19", 10, 19),
-        ("bytes=8388607-8388608", 8_388_607, 8_388_608),  # over the border of two blocks
-        ("bytes=65530-65600", 65_530, 65_600),  # over the border of two chunks
+        ("bytes=8388607-8388608", 8_388_607, 8_388_608),  # in two blocks
+        ("bytes=65530-65600", 65_530, 65_600),  # in two chunks
         ("bytes=9999990-", 9_999_990, 9_999_999),
         ("bytes=-5", 9_999_995, 9_999_999),
         ("bytes=-99999999", 0, 9_999_999),
@@ -113,7 +113,7 @@ def test_a_range_beyond_the_end_cannot_be_satisfied(s3, ranged_object):
 
 
 @pytest.mark.parametrize("given", ["bytes=5-2", "bytes=a-b", "chars=0-1", "bytes=", "0-1"])
-def test_a_range_that_is_none_is_ignored(s3, ranged_object, given):
+def test_an_invalid_range_is_ignored(s3, ranged_object, given):
     # RFC 9110, 14.2: an invalid ranges-specifier is ignored, and the answer is the whole object.
     bucket, body = ranged_object
     got = s3.get_object(Bucket=bucket, Key="k", Range=given)
@@ -132,7 +132,7 @@ def test_missing_objects(s3, bucket):
         s3.get_object(Bucket=bucket, Key="missing")
     with s3_error("404", 404):
         s3.head_object(Bucket=bucket, Key="missing")
-    # AWS: deleting what is not there succeeds.
+    # AWS: deleting a key without an object succeeds.
     assert s3.delete_object(Bucket=bucket, Key="missing")["ResponseMetadata"]["HTTPStatusCode"] == 204
 
 
@@ -190,7 +190,7 @@ def test_a_copy_can_replace_metadata_even_onto_itself(s3, bucket):
     assert (got["ContentType"], got["Metadata"], got["Body"].read()) == ("text/y", {"n": "2"}, b"x")
 
 
-def test_a_copy_of_nothing(s3, bucket):
+def test_a_copy_of_a_missing_source_is_refused(s3, bucket):
     with s3_error("NoSuchKey", 404):
         s3.copy_object(Bucket=bucket, Key="b", CopySource={"Bucket": bucket, "Key": "missing"})
     with s3_error("NoSuchBucket", 404):
@@ -198,7 +198,7 @@ def test_a_copy_of_nothing(s3, bucket):
 
 
 def test_keys_have_a_limit(s3, bucket):
-    # AWS: at most 1,024 bytes of UTF-8.
+    # AWS limits keys to 1,024 bytes of UTF-8.
     for key in ("k" * 1_024, "ö" * 512):
         s3.put_object(Bucket=bucket, Key=key, Body=b"x")
         assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"x"
@@ -214,7 +214,7 @@ def test_storage_classes(s3, bucket):
 
 
 def test_files_of_unknown_length_and_many_threads(s3, bucket):
-    # The transfer manager, as upload_file uses it: 8 MiB parts in ten threads.
+    # This uses boto3's transfer manager: parts of 8 MiB in ten threads.
     body = some_bytes(50 * MIB + 3)
     s3.upload_fileobj(io.BytesIO(body), bucket, "transfer")
     assert s3.head_object(Bucket=bucket, Key="transfer")["ContentLength"] == len(body)
@@ -228,7 +228,7 @@ def test_every_answer_has_a_request_id(s3, bucket):
     assert answer["ResponseMetadata"]["HTTPHeaders"]["x-amz-request-id"]
 
 
-def test_who_has_no_key_is_refused(server, bucket):
+def test_an_unsigned_request_is_refused(server, bucket):
     import boto3
     import botocore
     import botocore.config

@@ -1,4 +1,4 @@
-"""The `cairn` command: what it prints, and one clear sentence for each thing that can be wrong."""
+"""The `cairn` command: its output, and one clear sentence for each mistake."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ SECRET = {"CAIRN_CLUSTER_SECRET": "0123456789abcdef0123456789abcdef"}
 
 
 def complaint(done):
-    """The one sentence that a command ended with."""
+    """The only error line of a command that failed."""
     assert done.returncode not in (0, None), done.stdout
     lines = [line for line in done.stderr.splitlines() if line.startswith("cairn: ")]
     assert len(lines) == 1, done.stderr
@@ -27,7 +27,7 @@ def complaint(done):
 
 
 def test_a_server_with_nothing_but_its_defaults(tmp_path):
-    """What the README promises: endpoint, credentials, and a line to paste into a shell."""
+    """The README promises that the server prints the endpoint, credentials, and lines to paste into a shell."""
     if socket.socket().connect_ex(("127.0.0.1", 9000)) == 0:
         pytest.skip("something listens on 127.0.0.1:9000")
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("CAIRN_", "AWS_"))}
@@ -55,7 +55,7 @@ def test_a_server_with_nothing_but_its_defaults(tmp_path):
                 "http://127.0.0.1:9000", exports["AWS_ACCESS_KEY_ID"], exports["AWS_SECRET_ACCESS_KEY"]
             )
             client.create_bucket(Bucket="bucket")
-            # What is to be pasted works as it is.
+            # The printed lines work in a shell unchanged.
             pasted = "\n".join(line for line in seen.splitlines() if line.startswith("  "))
             path = f"{pathlib.Path(sys.executable).parent}:{clean['PATH']}"
             done = subprocess.run(
@@ -83,11 +83,11 @@ def test_credentials_are_made_once_and_kept(tmp_path, monkeypatch):
             s3_client(store.endpoint).list_buckets()
         store.stop()
     assert seen[0] == seen[1]
-    # Both starts wrote to one log; the secret was printed at the first alone.
+    # Both starts wrote to the same log, and only the first one printed the secret.
     assert store.processes[0].log().count(secret) == 1
 
 
-def test_a_bucket_can_be_there_from_the_start(start):
+def test_the_default_bucket_exists_after_the_start(start):
     store = start("server", env={"CAIRN_DEFAULT_BUCKET": "there-from-the-start"})
     store.client().head_bucket(Bucket="there-from-the-start")
 
@@ -104,7 +104,7 @@ def test_a_port_in_use(tmp_path):
 def test_an_unwritable_data_directory(tmp_path):
     file = tmp_path / "file"
     file.write_text("in the way")
-    # /proc is writable to nobody, not even to root.
+    # Even root cannot create a directory in /proc.
     for directory in (file, file / "below", "/proc/cairn"):
         done = run_cairn(["server", "--data-dir", str(directory), "--listen", "127.0.0.1:0"])
         assert str(directory) in complaint(done)
@@ -138,9 +138,9 @@ def test_a_datanode_with_another_cluster_s_data_is_refused(start):
     assert "cluster" in complaint(done)
 
 
-def test_parts_with_another_secret_are_told_so_and_are_never_healthy(start):
+def test_parts_with_another_secret_log_the_refusal_and_are_never_healthy(start):
     cluster = start("cluster", datanodes=1, replication=1)
-    # A gateway that does not know who may ask is not ready, and so tells nobody where it listens.
+    # A gateway without credentials never logs its address, so the test chooses the port.
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     stranger = harness.Process(
@@ -166,12 +166,12 @@ def test_parts_with_another_secret_are_told_so_and_are_never_healthy(start):
             assert run_cairn(["admin", "health", "--url", health]).returncode != 0
         answer = requests.get(f"http://127.0.0.1:{port}/_cairn/health")
         assert answer.status_code == 503 and "who may ask" in answer.text
-        # It answers, with what clients try again after.
+        # The S3 port answers 503, so that clients retry.
         answer = requests.get(f"http://127.0.0.1:{port}/bucket")
         assert answer.status_code == 503 and "<Code>ServiceUnavailable</Code>" in answer.text
         assert "cairn gateway ready" not in intruder.log()
         for part in (stranger, intruder):
-            # A secret may be put right while it waits; it can be stopped meanwhile.
+            # The parts wait for the metanode to accept their secret. They stop cleanly while they wait.
             assert part.stop() == 0
     finally:
         for part in (stranger, intruder):
@@ -193,14 +193,14 @@ def test_parts_without_a_secret_do_not_start(tmp_path):
     assert "secret" in complaint(done)
 
 
-def test_internal_ports_serve_nobody_without_the_secret(start):
+def test_internal_ports_refuse_requests_without_the_secret(start):
     cluster = start("cluster", datanodes=1, replication=1)
     for health in (
         f"{cluster.metanode.url}/health",
         f"{cluster.datanodes[0].url}/health",
         f"{cluster.endpoint}/_cairn/health",
     ):
-        # A datanode listens before it has registered, and is healthy after.
+        # A datanode listens before it has registered. It is healthy only after that.
         wait_until(lambda url=health: requests.get(url).status_code == 200, f"{health} to be healthy")
     block = "0192a3b4-c5d6-7e8f-9012-3456789abcde"
     for method, url in (
@@ -241,12 +241,12 @@ def test_help_and_version():
         assert done.returncode == 0 and "Usage: cairn" in done.stdout
 
 
-def test_the_environment_stands_in_for_options(tmp_path, start):
+def test_environment_variables_set_options(tmp_path, start):
     store = start("server", env={"CAIRN_REGION": "eu-test-1"})
     client = s3_client(store.endpoint, ACCESS_KEY, SECRET_KEY, region="eu-test-1")
     client.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-test-1"})
     assert client.get_bucket_location(Bucket="bucket")["LocationConstraint"] == "eu-test-1"
-    # A flag is stronger.
+    # A flag overrides the environment.
     done = run_cairn(
         ["server", "--listen", "nowhere", "--data-dir", str(tmp_path)], {"CAIRN_LISTEN": "127.0.0.1:0"}
     )

@@ -1,4 +1,4 @@
-"""Settings: flags, environment, file, defaults; `cairn config show`; help that needs no manual."""
+"""Settings from flags, environment, file and defaults; `cairn config show`; help texts."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
     assert setting("metanode", "replication", *config, env=env) == ("4", "environment", "CAIRN_REPLICATION")
     flag = [*config, "--replication", "5"]
     assert setting("metanode", "replication", *flag, env=env) == ("5", "flag", "--replication")
-    # The file may be named by the environment as well.
+    # An environment variable can name the file, too.
     assert setting("server", "replication", env={"CAIRN_CONFIG": str(file.path)})[0] == "2"
 
 
@@ -84,13 +84,13 @@ def test_secrets_are_not_shown(file):
         ("replication = ", ["cairn.toml"]),
     ],
 )
-def test_what_the_file_must_not_have_is_named_with_what_was_meant(file, text, words):
+def test_unknown_settings_in_the_file_are_named_with_a_suggestion(file, text, words):
     for command in (["config", "show", "metanode"], ["metanode", "--listen", "127.0.0.1:0"]):
         done = run_cairn([*command, *file(text)])
         assert done.returncode == 1 and all(word in done.stderr for word in words), done.stderr
 
 
-def test_settings_that_do_not_go_together_are_told_as_the_part_would(tmp_path):
+def test_config_show_refuses_conflicting_settings_as_the_part_does(tmp_path):
     for part, args, words in (
         ("metanode", ["--dead-after", "1s"], "--dead-after must be longer than stale-after"),
         ("server", ["--replication", "2", "--min-replicas", "3"], "--min-replicas must be from 1 to replication"),
@@ -109,7 +109,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_server_runs_with_the_settings_of_its_file(tmp_path, file):
-    """Sizes, times and a table of storage classes reach the parts."""
+    """Sizes, times and a table of storage classes from the file take effect in the parts."""
     config = file(
         "datanodes = 3\nblock-size = '1MiB'\nheartbeat-interval = '200ms'\n"
         "[server.storage-class]\nREDUCED_REDUNDANCY = 1\n"
@@ -134,7 +134,7 @@ def test_a_server_runs_with_the_settings_of_its_file(tmp_path, file):
     cairn.check()
 
 
-def test_the_file_tells_operators_where_the_cluster_is(start, file):
+def test_admin_reads_address_and_secret_from_the_file(start, file):
     cluster = start("cluster", datanodes=1, replication=1)
     (secret,) = cluster.secret.values()
     config = file(f"metanode = '{cluster.metanode.url}'\ncluster-secret = '{secret}'\n")
@@ -144,12 +144,12 @@ def test_the_file_tells_operators_where_the_cluster_is(start, file):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_help_is_found_however_it_is_asked_for(part):
-    """The ancestor of this command failed at `main datanode -help`."""
+    """Cairn's predecessor refused `main datanode -help`: the help for a part must be found in each of these ways."""
     asked = [run_cairn(line) for line in ([part, "--help"], [part, "-h"], [part, "-help"], ["help", part])]
     for done in asked:
         assert done.returncode == 0 and f"Usage: cairn {part}" in done.stdout
     full, short = asked[0].stdout, asked[1].stdout
-    # What few need is in the long help only; every option says what it is for.
+    # Only the long help has the advanced options. Every option has a description.
     assert "advanced" in full and "advanced" not in short and "--streams-max" not in short
     for option in re.findall(r"^ +--[a-z-]+.*\n +(\S.*)", full, re.M):
         assert len(option.split()) > 2, option
@@ -166,7 +166,7 @@ def test_help_is_found_however_it_is_asked_for(part):
         (["config", "show", "sever"], "server"),
     ],
 )
-def test_a_slip_of_the_finger_is_answered_with_what_was_meant(line, meant):
+def test_a_typo_is_answered_with_a_suggestion(line, meant):
     done = run_cairn(line)
     assert done.returncode == 2 and f"'{meant}'" in done.stderr, done.stderr
 

@@ -1,4 +1,4 @@
-"""Disks that change what they hold: no client gets a wrong byte, and bad copies are made good from others."""
+"""Disks that corrupt data: no client gets a wrong byte, and corrupt replicas are replaced by copies of good ones."""
 
 import time
 
@@ -9,10 +9,10 @@ import urllib3.exceptions
 from data import MIB, some_bytes
 from harness import wait_until
 
-# A small block, which shares a segment, and a large one, which has its own.
+# A small block, which lies in a shared segment, and a large one, which has a dedicated segment.
 LENGTHS = [60_000, 3 * MIB]
 
-# How a read fails: with an error, or, in the middle, with the end of the connection.
+# A read fails with an error before the body, or with the end of the connection within it.
 REFUSALS = (
     botocore.exceptions.BotoCoreError,
     botocore.exceptions.ClientError,
@@ -35,7 +35,7 @@ def get(client, n):
 
 
 def flip(cluster, datanodes):
-    """Flips a bit near the end of each file that holds a block, on these datanodes."""
+    """Flips a bit near the end of each segment of these datanodes."""
     for n in datanodes:
         files = damage.segments(cluster.data_directory(f"datanode{n}"))
         assert len(files) == 2, files
@@ -63,8 +63,8 @@ def test_a_flipped_bit_is_found_by_reading_and_repaired_while_clients_get_the_ri
     flip(cluster, [0])
     node = cluster.node(cluster.datanodes[0])["node"]
     with cluster.events() as events:
-        # Until reads have met both bad copies: which replica is read first is nobody's promise. The quarantine does not
-        # tell it, for a copy that is made again at once may be gone from there before it is looked at.
+        # Reads repeat until they have met both corrupt replicas, because the gateway may read either replica first. The
+        # events count them: a repaired replica can leave the quarantine before the test looks there.
         deadline = time.monotonic() + 120
         found = set()
         while len(found) < 2:
@@ -86,7 +86,7 @@ def test_a_flipped_bit_is_found_by_the_scrubber_and_repaired_without_a_read(star
 
 
 def repaired(cluster, client):
-    """Good copies are back on the node whose disk was bad: it can serve alone."""
+    """Asserts that the damaged node has good replicas again: it serves all objects alone."""
     wait_until(cluster.fully_replicated, "two replicas of every block", 120)
     wait_until(lambda: quarantined(cluster, 0) == [], "the bad replicas to be deleted", 120)
     wait_until(cluster.fully_replicated, "two replicas of every block", 120)
@@ -96,7 +96,7 @@ def repaired(cluster, client):
     cluster.check()
 
 
-def test_when_all_copies_are_bad_reads_fail_and_what_is_left_is_kept(start):
+def test_when_all_replicas_are_corrupt_reads_fail_and_their_files_are_kept(start):
     cluster, client = start_with_objects(start, 2, CAIRN_SCRUB_PERIOD="200ms")
     flip(cluster, [0, 1])
     for n in range(2):
@@ -105,7 +105,7 @@ def test_when_all_copies_are_bad_reads_fail_and_what_is_left_is_kept(start):
         began = time.monotonic()
         with pytest.raises(REFUSALS):
             get(client, n)
-        # Both nodes say that their copy is bad: there is nothing to wait for. It was waited for 104 s.
+        # Both nodes report their replica as corrupt, so a retry cannot help. Such reads took 104 s until they failed.
         assert time.monotonic() - began < 20
     wait_until(lambda: cluster.status()["missing"] == 2, "both blocks to be told as missing")
     kept = [quarantined(cluster, n) for n in range(2)]
@@ -114,9 +114,9 @@ def test_when_all_copies_are_bad_reads_fail_and_what_is_left_is_kept(start):
         node.restart()
     wait_until(lambda: cluster.status()["missing"] == 2, "both blocks to be told as missing")
     assert [quarantined(cluster, n) for n in range(2)] == kept
-    # They are as long as they were: a person can still make something of them.
+    # The quarantined files keep their lengths, so that a person can still recover data from them.
     assert all(path.stat().st_size >= LENGTHS[0] for paths in kept for path in paths)
-    # Only the delete of the objects destroys them.
+    # Only deleting the objects removes the quarantined files.
     for n in range(2):
         client.delete_object(Bucket="bucket", Key=f"{n}")
     for n in range(2):

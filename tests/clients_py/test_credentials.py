@@ -1,4 +1,4 @@
-"""Whose signatures count: root secrets in files, their rotation over running gateways, Signature Version 2."""
+"""Credentials: root secrets in files, their rotation while gateways run, and Signature Version 2."""
 
 import time
 
@@ -9,7 +9,7 @@ import requests
 from harness import ACCESS_KEY, SECRET_KEY, run_cairn, s3_client, wait_until
 
 SECOND_SECRET = "the second secret of this cluster"
-# gateway/src/credentials.rs: a secret is good for five seconds after the metanode has told it.
+# gateway/src/credentials.rs: a gateway uses a secret for five seconds after the metanode has sent it.
 STALE_SECONDS = 5
 
 
@@ -18,7 +18,8 @@ def outcome(endpoint, access_key=ACCESS_KEY, secret_key=SECRET_KEY):
 
 
 def test_a_rotated_root_secret_reaches_gateways_that_run(start):
-    """A gateway asked for the credentials once: after a rotation it refused the new secret, and took the old one."""
+    """A gateway fetched the credentials once, when it started. After a rotation it refused requests that were signed with the
+    new secret, and accepted the old one, until it was restarted."""
     cluster = start("cluster", datanodes=1, replication=1, gateways=2)
     endpoints = [gateway.url for gateway in cluster.gateways]
     assert [outcome(endpoint) for endpoint in endpoints] == ["ok", "ok"]
@@ -28,7 +29,7 @@ def test_a_rotated_root_secret_reaches_gateways_that_run(start):
     cluster.metanode.restart()
     began = time.monotonic()
     for endpoint in endpoints:
-        # At once: a signature that does not match has the secret looked up.
+        # The new secret works at once: the gateway fetches the secret again for a signature that does not match.
         wait_until(lambda url=endpoint: outcome(url, secret_key=SECOND_SECRET) == "ok", "the new secret", timeout=2)
     for endpoint in endpoints:
         wait_until(lambda url=endpoint: outcome(url) == "SignatureDoesNotMatch", "the end of the old secret")
@@ -50,7 +51,7 @@ def test_a_rotated_root_secret_reaches_gateways_that_run(start):
     assert time.monotonic() - began < STALE_SECONDS + 3
 
 
-def test_a_gateway_listens_before_it_knows_whose_signatures_count(start):
+def test_a_gateway_that_starts_before_the_metanode_serves_once_it_has_credentials(start):
     cluster = start("cluster", datanodes=1, replication=1)
     cluster.metanode.stop()
     args = ["gateway", "--listen", "127.0.0.1:0", "--metanode", cluster.metanode.url]
@@ -115,7 +116,7 @@ def test_the_secret_and_its_file_exclude_each_other(tmp_path):
 
 
 def presigned_with_version_two(store):
-    """A URL as boto3 makes it for us-east-1 unless it is told otherwise; good for ten years."""
+    """A URL as boto3 presigns it for us-east-1 by default, valid for ten years."""
     s3 = store.client(signature_version="s3")
     url = s3.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "k"}, ExpiresIn=315_360_000)
     assert "AWSAccessKeyId=" in url

@@ -1,4 +1,4 @@
-"""Documents that name tests name tests that there are."""
+"""The tests and paths that documents name exist."""
 
 import re
 
@@ -11,7 +11,7 @@ NAMED = re.compile(r"`([\w./-]+\.(?:rs|py))::(\w+)`")
 
 
 @pytest.mark.parametrize("document", ["docs/block-store.md"])
-def test_every_test_that_is_named_is_there(document):
+def test_every_test_that_a_document_names_exists(document):
     text = (ROOT / document).read_text()
     named = NAMED.findall(text)
     assert named, "the document names no tests"
@@ -27,12 +27,12 @@ def test_every_test_that_is_named_is_there(document):
 def test_every_row_of_the_block_store_has_a_test():
     rows = re.findall(r"^\| (\d+) \|(.*)\|$", (ROOT / "docs/block-store.md").read_text(), re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 40))
-    # What a later issue builds, and what is no behaviour, says so in words.
+    # These rows have no test: they describe no behaviour, or a later issue implements them.
     without = {int(number) for number, row in rows if not NAMED.search(row)}
     assert without <= {34, 36}
 
 
-# A path from the root, as in `metanode/src/store`; a pattern or a path on some machine is none.
+# A path in the repository, such as `metanode/src/store`; patterns and absolute paths do not match.
 PATH = re.compile(r"`((?:[a-z_]+/)+[\w.-]*)`")
 
 
@@ -40,8 +40,8 @@ DOCUMENTS = [str(page.relative_to(ROOT)) for folder in [ROOT, ROOT / "docs"] for
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_path_that_a_document_names_is_there(document):
-    """ARCHITECTURE.md named files that had been renamed, so that readers looked for them in vain."""
+def test_every_path_that_a_document_names_exists(document):
+    """ARCHITECTURE.md named files that had been renamed, and readers did not find them."""
     roots = {path.name for path in ROOT.iterdir() if path.is_dir()}
     named = [path for path in PATH.findall((ROOT / document).read_text()) if path.split("/")[0] in roots]
     assert [path for path in named if not (ROOT / path).exists() and not (ROOT / f"{path}.rs").exists()] == []

@@ -1,4 +1,4 @@
-"""Datanodes that die: no client sees an error, every byte verifies, and copies are made again."""
+"""Datanodes that die: no client gets an error, every byte verifies, and the lost replicas are restored."""
 
 import concurrent.futures
 import hashlib
@@ -36,7 +36,7 @@ def cluster(start):
 
 
 def during(count, work, action):
-    """Runs `work(n)` in threads, and `action` when a third has ended, while others are under way."""
+    """Runs `work(n)` in threads, and `action` when a third of the calls have ended and others are in progress."""
     third = threading.Semaphore(0)
 
     def counted(n):
@@ -71,7 +71,7 @@ def test_a_datanode_killed_in_the_middle_of_downloads(cluster):
 def test_a_download_under_way_goes_on_from_another_replica(cluster):
     client = cluster.client()
     put(client, 1)
-    # Read a little, so that a connection to a datanode is open, and kill them one after another.
+    # A first read opens a connection to a datanode. Then the datanodes are killed one after another.
     stream = client.get_object(Bucket="bucket", Key="1")["Body"]
     read = stream.read(100_000)
     cluster.datanodes[0].kill()
@@ -89,7 +89,7 @@ def test_replication_is_restored_on_the_nodes_that_are_left(start):
     with cluster.events() as events:
         events.wait_for("NodeDead")
     wait_until(cluster.fully_replicated, "three replicas of every block", 120)
-    # The copies that were made are as good as the first ones: one more node may go.
+    # The objects stay readable without another node, so the new replicas are good.
     cluster.datanodes[0].kill()
     for n in range(12):
         get(client, n)
@@ -105,7 +105,7 @@ def test_a_node_that_returns_is_used_again(cluster):
     cluster.datanodes[1].restart()
     wait_until(lambda: node_states(cluster) == ["live"] * 3, "the node to be live")
     wait_until(cluster.fully_replicated, "three replicas of every block", 120)
-    # Now the other two may go.
+    # The returned node has all replicas: it serves the objects alone.
     cluster.datanodes[0].kill()
     cluster.datanodes[2].kill()
     get(client, 1)
@@ -130,8 +130,7 @@ def test_acknowledged_writes_survive_sigkill_of_everything(cluster):
 
 
 def test_a_metanode_killed_and_restarted_in_the_middle_of_uploads(cluster):
-    # Without the metanode nothing can be written; what fails must be answered as an error, and what
-    # was answered with success must be there.
+    # Writes fail while the metanode is down. Each must fail with an error or be readable afterwards.
     client = cluster.client()
     stored = []
 
@@ -155,7 +154,7 @@ def test_a_metanode_killed_and_restarted_in_the_middle_of_uploads(cluster):
     get(client, 100)
 
 
-def test_too_few_datanodes_are_told_as_a_busy_service(cluster):
+def test_a_write_with_too_few_datanodes_gets_503(cluster):
     client = cluster.client(read_timeout=60)
     put(client, 1)
     cluster.datanodes[0].kill()
@@ -163,7 +162,7 @@ def test_too_few_datanodes_are_told_as_a_busy_service(cluster):
     wait_until(lambda: node_states(cluster).count("dead") == 2, "two nodes to be dead")
     with pytest.raises(client.exceptions.ClientError) as error:
         put(client, 2)
-    # AWS: 503 is what asks a client to try again.
+    # AWS: a client retries after 503.
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
     get(client, 1)
 

@@ -1,9 +1,8 @@
-"""Messages whose end two readers could see at different places (request smuggling), on every port.
+"""Messages that two readers could end at different places (request smuggling), on every port.
 
-hyper, on which the listeners stand, takes some of them for good: it removes `Content-Length` where
-`Transfer-Encoding` is, keeps one of two equal lengths, and reads `gzip, chunked` as `chunked`. A proxy before us
-may have read them otherwise; what it sent as a body would then be executed as a request. RFC 9112, sections 2.2,
-5, 6.1, 6.3, 7.1 and 11.2.
+hyper, which the listeners use, accepts some of them: it drops `Content-Length` beside `Transfer-Encoding`, keeps one of
+two equal lengths, and reads `gzip, chunked` as `chunked`. A proxy in front of Cairn may read them differently. Bytes that
+the proxy forwards as a body would then be executed as a request. RFC 9112, sections 2.2, 5, 6.1, 6.3, 7.1 and 11.2.
 """
 
 import contextlib
@@ -14,7 +13,7 @@ from errors import s3_error
 from harness import wait_until
 from raw import UNSIGNED, UNSIGNED_TRAILER, Raw, unsigned_chunks
 
-# Lines of a head, as they are sent, and what comes behind it.
+# The framing lines of a head, and the bytes after the head.
 CHUNKED = b"4\r\nbody\r\n0\r\n\r\n"
 SHAPES = {
     "CL and TE": (b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", CHUNKED),
@@ -75,7 +74,7 @@ def converse(raw, data):
     with raw.connect() as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.write(data)
-        # It ends by itself: nothing is reused behind a message that is not clear.
+        # The server closes the connection after a message with ambiguous framing, so this read ends.
         answers = read_to_end(connection)
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answers)]
 
@@ -85,9 +84,9 @@ def signed(raw, method, path, payload=UNSIGNED, headers=None):
 
 
 def put(raw, path, lines, body, version=b"1.1"):
-    """A PUT that would be executed if its framing were taken for good."""
+    """A signed PUT, which would be executed if the server accepted its framing."""
     if b"hunked" in lines:
-        # Chunks of HTTP need chunks of AWS within, or a length would be asked for.
+        # A PUT without Content-Length must be aws-chunked, so the HTTP chunk carries aws-chunked bytes.
         body_of_aws = unsigned_chunks([b"body"])
         body = body.replace(b"4\r\nbody", b"%x\r\n%s" % (len(body_of_aws), body_of_aws))
         headers = {"content-encoding": "aws-chunked", "x-amz-decoded-content-length": "4"}
@@ -104,16 +103,16 @@ def missing(s3, bucket, key):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_message_with_two_ends_is_refused_and_nothing_behind_it_is_executed(raw, bucket, s3, shape):
+def test_ambiguous_framing_is_refused_and_no_later_bytes_are_executed(raw, bucket, s3, shape):
     smuggled = put(raw, f"/{bucket}/smuggled", b"Content-Length: 8\r\n", b"smuggled")
     answers = converse(raw, put(raw, f"/{bucket}/k", *SHAPES[shape]) + smuggled)
-    # One answer, or none where a body broke off.
+    # There is one answer, or none if the body is incomplete.
     assert len(answers) <= 1 and all(400 <= status < 500 for status in answers), answers
     missing(s3, bucket, "k")
     missing(s3, bucket, "smuggled")
 
 
-def test_a_message_of_http_1_0_has_no_chunks(raw, bucket, s3):
+def test_chunks_in_http_1_0_are_refused(raw, bucket, s3):
     smuggled = put(raw, f"/{bucket}/smuggled", b"Content-Length: 8\r\n", b"smuggled")
     answers = converse(raw, put(raw, f"/{bucket}/k", *SHAPES["gzip, chunked"], version=b"1.0") + smuggled)
     assert answers in ([], [400])
@@ -123,7 +122,7 @@ def test_a_message_of_http_1_0_has_no_chunks(raw, bucket, s3):
     missing(s3, bucket, "smuggled")
 
 
-def test_what_came_before_is_answered_and_what_comes_with_one_end_is_served(raw, bucket, s3):
+def test_clear_messages_before_an_ambiguous_one_are_answered(raw, bucket, s3):
     good = [
         put(raw, f"/{bucket}/1", b"content-length: 3\r\n", b"one"),
         put(raw, f"/{bucket}/2", b"TRANSFER-ENCODING:\tChunked \r\n", b"4\r\nbody\r\n0\r\nX-T: v\r\n\r\n"),
@@ -137,7 +136,7 @@ def test_what_came_before_is_answered_and_what_comes_with_one_end_is_served(raw,
     missing(s3, bucket, "k")
 
 
-def test_bytes_that_come_one_by_one_are_judged_alike(raw, bucket, s3):
+def test_ambiguous_framing_is_refused_when_bytes_arrive_one_by_one(raw, bucket, s3):
     for shape in ("CL and TE", "two equal lengths", "gzip, chunked", "LF hides CL"):
         data = put(raw, f"/{bucket}/k", *SHAPES[shape])
         with raw.connect() as connection:
@@ -148,7 +147,7 @@ def test_bytes_that_come_one_by_one_are_judged_alike(raw, bucket, s3):
         missing(s3, bucket, "k")
 
 
-def test_the_ports_between_the_parts_have_the_same_guard(start):
+def test_internal_ports_refuse_ambiguous_framing_too(start):
     cluster = start("cluster", datanodes=1, replication=1)
     wait_until(lambda: len(cluster.status()["nodes"]) == 1, "the datanode to register")
     for part in (cluster.metanode, cluster.datanodes[0], cluster.gateways[0]):
@@ -157,6 +156,6 @@ def test_the_ports_between_the_parts_have_the_same_guard(start):
             first = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
             head = b"POST /v1/cluster/heartbeat HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n"
             answers = converse(raw, first + head + body + first)
-            # The last request is never answered: 200 would be its status on an internal port.
+            # The last request must not be answered: an internal port would answer it with 200.
             assert len(answers) <= 2 and all(status >= 400 for status in answers[1:]), (part.name, shape, answers)
     cluster.check()

@@ -1,4 +1,4 @@
-"""Full disks: clients are told to come back, reads go on, nothing is lost, and writing resumes."""
+"""Full disks: writes get 503, reads succeed, nothing is lost, and writes succeed again when there is space."""
 
 import botocore.exceptions
 import disks
@@ -25,7 +25,7 @@ def get(client, n):
 
 
 def put_or_refused(client, n):
-    """Whether the object was stored; if not, it was refused as AWS refuses what may be tried again."""
+    """Puts an object. Returns False if the write was refused with a 503 that S3 clients retry."""
     try:
         put(client, n)
     except botocore.exceptions.ClientError as error:
@@ -53,13 +53,13 @@ def test_while_one_node_is_full_the_others_take_everything(tmp_path, start):
         cluster, client = start_on(start, mounted, datanodes=3, replication=2)
         for n in range(20):
             put(client, n)
-        # Then somebody else takes what was in reserve, too.
+        # Another program uses up the reserve of the full disk, too.
         disks.fill(mounted["datanode0"])
         for n in range(20, 30):
             put(client, n)
         for n in range(30):
             get(client, n)
-        # A full disk is no broken disk, and what is on it can be deleted.
+        # A full disk does not count as failed, and blocks on it can be deleted.
         assert failed(cluster) == []
         for n in range(30):
             client.delete_object(Bucket="bucket", Key=f"{n}")
@@ -67,7 +67,7 @@ def test_while_one_node_is_full_the_others_take_everything(tmp_path, start):
         cluster.check()
 
 
-def test_when_all_nodes_are_full_clients_are_told_to_come_back_and_writing_resumes(tmp_path, start):
+def test_when_all_nodes_are_full_writes_get_503_and_resume_later(tmp_path, start):
     sizes = {f"datanode{n}": SMALL_DISK for n in range(3)}
     with disks.small(tmp_path, sizes) as mounted:
         cluster, client = start_on(start, mounted, datanodes=3)
@@ -80,7 +80,7 @@ def test_when_all_nodes_are_full_clients_are_told_to_come_back_and_writing_resum
         for n in stored:
             get(client, n)
         assert failed(cluster) == []
-        # Deleting makes room; every other one, large ones among them.
+        # Deleting the first half, which has large objects too, frees space.
         for n in stored[: len(stored) // 2]:
             client.delete_object(Bucket="bucket", Key=f"{n}")
         stored = stored[len(stored) // 2 :]
@@ -98,7 +98,7 @@ def test_when_the_metanodes_disk_is_full_reads_go_on_and_nothing_is_lost(tmp_pat
             put(client, n)
         give_back = disks.fill(mounted["metanode"])
         stored = list(range(10))
-        # The log may have some room of its own left.
+        # SQLite's write-ahead log may still have space of its own for some writes.
         for n in range(10, 500):
             if not put_or_refused(client, n):
                 break

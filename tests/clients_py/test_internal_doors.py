@@ -1,4 +1,4 @@
-"""What somebody can do to the ports between the parts who does not know the secret, or has only listened."""
+"""Attacks on the internal ports, by an attacker that does not know the cluster's secret or has recorded traffic."""
 
 import concurrent.futures
 import contextlib
@@ -12,7 +12,7 @@ from internal import Port, Secret, Tap, code, read_to_end
 
 MIB = 1 << 20
 
-# What a part may come to hold for strangers, in MiB, noise of the allocator among it.
+# The limit for the growth of a part's peak memory by unauthenticated requests, in MiB, with the allocator's noise.
 FLAT_MIB = 40
 
 
@@ -21,7 +21,7 @@ def cluster(start):
     cluster = start("cluster", datanodes=1, replication=1)
     wait_until(lambda: len(cluster.status()["nodes"]) == 1, "the datanode to register")
     yield cluster
-    # Whoever was refused cost the healthy nothing.
+    # After the refused requests, the cluster serves clients as before.
     cluster.client().create_bucket(Bucket="after")
     cluster.check()
 
@@ -36,13 +36,14 @@ def head(path, length, authorization):
 
 
 def forged(signer, path, length, **options):
-    """Right in all but the signature."""
+    """A request token in which everything except the signature is right."""
     token = signer.request("POST", path, length=length, **options)
     return token[:-64] + "0" * 64
 
 
-def test_nobody_is_told_the_key_id(cluster, signer):
-    """It was told to whoever named a wrong one, and with it a body was read before its signature was looked at."""
+def test_no_answer_contains_the_key_id(cluster, signer):
+    """The answer to a request with a wrong key id contained the right one. With the right key id, an attacker without the secret
+    could make the part buffer a body before it checked the signature."""
     other = Secret("another secret that is long enough")
     for part in (cluster.metanode, cluster.datanodes[0]):
         port = Port(part)
@@ -58,16 +59,17 @@ def test_nobody_is_told_the_key_id(cluster, signer):
 
 
 def test_a_body_is_not_read_before_its_call_is_known_to_be_authentic(cluster, signer):
-    """64 MiB were buffered for whoever knew the key id, and the signature was checked after that."""
+    """A part buffered up to 64 MiB of body for any request with the right key id, and checked the signature only then. An
+    attacker could exhaust the part's memory without knowing the secret."""
     metanode = Port(cluster.metanode)
     before = cluster.metanode.memory_peak_mib()
-    # Two of these operations are one service's, the third another's.
+    # Two operations of one service, and one of another service.
     paths = ["/v1/cluster/heartbeat", "/v1/cluster/report_blocks", "/v1/metadata/create_bucket"]
 
     def refused_by_its_head(path, authorization):
         with metanode.connect() as connection:
             connection.sendall(head(path, 64 * MIB, authorization))
-            # Not a byte of the body was sent: who waits for it would wait for ever.
+            # No byte of the body was sent: a part that waited for the body would never answer.
             return connection.recv(65_536)
 
     def sent_all_the_same(path, authorization):
@@ -100,7 +102,7 @@ def test_a_body_that_is_not_the_signed_one_does_nothing(cluster, signer):
     chunked = "Transfer-Encoding: chunked"
     other = wanted.replace(b"forged", b"gedorf")
     for answer in (
-        # Of the right length; longer; shorter; without a length; and with a length that was not signed.
+        # Bodies of the right length, longer, shorter, chunked, and with a length that was not signed.
         send(other),
         send(wanted + b" "),
         send(wanted[:-1]),
@@ -119,8 +121,8 @@ def names(cluster):
     return [bucket["Name"] for bucket in cluster.client().list_buckets()["Buckets"]]
 
 
-def test_many_strangers_make_no_part_hold_much(cluster):
-    """Heads that do not end, and HTTP/2 whose windows are large."""
+def test_unauthenticated_connections_cost_a_part_little_memory(cluster):
+    """600 connections to each part, with unfinished heads or HTTP/2 prefaces, must not make it buffer much."""
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
     unfinished = b"POST /v1/cluster/heartbeat HTTP/1.1\r\nHost: x\r\nX-Padding: " + b"x" * 60_000
     parts = [cluster.metanode, cluster.datanodes[0]]
@@ -131,14 +133,14 @@ def test_many_strangers_make_no_part_hold_much(cluster):
                 connection = held.enter_context(socket.create_connection(("127.0.0.1", part.port), 60))
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     connection.sendall(unfinished if n % 2 else preface)
-        # All of them were heard: the last to come is answered.
+        # The part has accepted the connections before this request, which it answers.
         assert all(Port(part).ask("GET", "/health")[0] == 200 for part in parts)
         for part, memory in zip(parts, before, strict=True):
             assert part.memory_peak_mib() - memory < FLAT_MIB, part.name
 
 
-def test_a_call_that_was_overheard_is_worth_nothing(start):
-    """A captured call worked for five minutes, on any part of the cluster."""
+def test_a_recorded_call_cannot_be_replayed(start):
+    """Anyone who recorded a call could send it again for five minutes, to any part of the cluster, and it was executed again."""
     cluster = start("cluster", datanodes=1, replication=1, gateways=0)
     tap = Tap(cluster.metanode.port)
     args = ["gateway", "--listen", "127.0.0.1:0", "--metanode", f"http://127.0.0.1:{tap.port}"]
@@ -154,18 +156,19 @@ def test_a_call_that_was_overheard_is_worth_nothing(start):
         assert names(cluster) == []
 
     replayed()
-    # A restart forgets nothing.
+    # The replayed call is refused after a restart, too.
     cluster.metanode.kill()
     cluster.metanode.restart()
     wait_until(lambda: client.list_buckets() is not None, "the gateway to go on")
     replayed()
-    # An answer that was overheard is not believed either: there is a signature to each.
+    # Answers cannot be replayed either, because each is signed.
     assert all(b"x-cairn-signature" in bytes(piece) for piece in tap.answered if piece)
     tap.close()
 
 
-def test_an_answer_that_nobody_signed_is_not_believed(start):
-    """Whoever takes the metanode's port while it is away could make itself root."""
+def test_an_unsigned_answer_is_refused(start):
+    """Answers were not signed. A process that took the metanode's port while the metanode was down could send gateways its own
+    root credentials."""
     cluster = start("cluster", datanodes=1, replication=1)
     port = cluster.metanode.port
     cluster.metanode.kill()
@@ -174,7 +177,7 @@ def test_an_answer_that_nobody_signed_is_not_believed(start):
     with socket.create_server(("127.0.0.1", port), reuse_port=False) as impostor:
         args = ["gateway", "--listen", "127.0.0.1:0", "--metanode", f"http://127.0.0.1:{port}"]
         process = cluster.start_only("gateway-of-mallory", args, cluster.env)
-        # The gateway and the datanode that run already ask too.
+        # The gateway and the datanode of the cluster connect to this port, too.
         impostor.settimeout(60)
 
         def warned():
@@ -191,8 +194,8 @@ def test_an_answer_that_nobody_signed_is_not_believed(start):
     process.kill()
 
 
-def test_documents_are_not_read_for_strangers(cluster):
-    """The S3 port takes small XML documents whole: only after it knows who sends them."""
+def test_documents_of_unauthenticated_requests_are_not_read(cluster):
+    """The S3 port buffers small XML documents whole, and must do so only after it has authenticated the request."""
     gateway = cluster.gateways[0]
     before = gateway.memory_peak_mib()
     signature = (
@@ -214,6 +217,6 @@ def test_documents_are_not_read_for_strangers(cluster):
         cluster.client(signature_version="s3v4").head_bucket(Bucket="none")
 
 
-def test_typed_errors_are_the_answer_to_strangers(cluster):
+def test_unauthenticated_requests_get_typed_errors(cluster):
     for part in (cluster.metanode, cluster.datanodes[0]):
         assert code(Port(part).ask("GET", "/events")) == "Unauthorized"

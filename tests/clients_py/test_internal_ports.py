@@ -1,7 +1,7 @@
-"""Garbage, half requests and wrong versions on the ports between the parts.
+"""Garbage, incomplete requests and wrong versions on the internal ports.
 
-Each must be answered with a typed error, or with the end of the connection; nothing is stored, nobody else is held up,
-and no part blames itself.
+The part must answer each with a typed error or close the connection. It stores nothing, serves other clients meanwhile,
+and logs no `fault=self`.
 """
 
 import concurrent.futures
@@ -36,13 +36,13 @@ def ports(cluster):
 
 @pytest.fixture(autouse=True)
 def all_is_well(cluster):
-    """After each test clients are served as before, nothing more is stored, and nobody blames itself."""
+    """Asserts after each test that clients are served, that nothing else is stored, and that no part logged `fault=self`."""
     yield
     body = some_bytes(2 * MIB)
     client = cluster.client()
     client.put_object(Bucket="bucket", Key="after", Body=body)
     assert client.get_object(Bucket="bucket", Key="after")["Body"].read() == body
-    # One block of 2 MiB, which has a file of its own, and nothing else.
+    # The only block is the object's: 2 MiB, which is large enough for a dedicated segment.
     wait_until(lambda: stored_files(cluster) == 1, "nothing but the object to be stored")
     assert all(process.running() for process in cluster.processes)
     cluster.check()
@@ -77,7 +77,7 @@ def test_garbage_is_answered_with_an_error_or_hung_up_on(ports, what):
             assert int(answer.split(b" ")[1]) >= 400, answer[:200]
 
 
-def test_who_falls_silent_in_the_middle_is_hung_up_on_and_holds_nobody_up(cluster, signer, ports):
+def test_connections_that_fall_silent_are_closed_and_delay_no_other_client(cluster, signer, ports):
     node = cluster.status()["nodes"][0]["node"]
     block = str(uuid.uuid4())
     token = signer.block("put", block, node)
@@ -100,7 +100,7 @@ def test_who_falls_silent_in_the_middle_is_hung_up_on_and_holds_nobody_up(cluste
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         all_silent = [pool.submit(fall_silent, port, data) for port in ports for data in silent.values()]
-        # Meanwhile others are served.
+        # Other clients are served meanwhile.
         client = cluster.client(read_timeout=60)
         while not all(each.done() for each in all_silent):
             client.put_object(Bucket="bucket", Key="small", Body=b"small")
@@ -108,7 +108,7 @@ def test_who_falls_silent_in_the_middle_is_hung_up_on_and_holds_nobody_up(cluste
         assert all(each.result() for each in all_silent)
 
 
-def test_other_versions_are_told_in_words_which_one_is_spoken(ports, signer):
+def test_an_unknown_protocol_version_is_refused_with_the_supported_one(ports, signer):
     metanode, datanode = ports
     block = str(uuid.uuid4())
     for port, method, path in (
@@ -135,7 +135,7 @@ def test_unknown_paths_and_methods_are_answered_with_a_typed_error(ports, signer
     assert code(datanode.ask("POST", f"/v1/blocks/{uuid.uuid4()}", b"{}")) == "Malformed"
 
 
-def test_calls_that_are_not_what_they_should_be_are_refused(ports, signer):
+def test_malformed_and_wrongly_signed_calls_are_refused(ports, signer):
     metanode = ports[0]
     path = "/v1/cluster/heartbeat"
 
@@ -145,11 +145,11 @@ def test_calls_that_are_not_what_they_should_be_are_refused(ports, signer):
         signed = {"method": "POST", "path": path, "body": sent, "epoch": epoch} | signed
         return code(metanode.ask("POST", path, sent, Authorization=signer.request(**signed)))
 
-    # Well signed, and of the wrong shape.
+    # Correctly signed bodies that are not a heartbeat.
     deep = b"[" * 100_000 + b"]" * 100_000
     for body in (b"{}", b"[]", b"null", b'{"node": 5}', b"{", b"\xff\xfe", b"", deep):
         assert call(body) == "Malformed", body[:20]
-    # Of whatever shape, and not signed for this.
+    # Tokens that were signed for another body, path, method or time.
     assert call(b"{}", body=b"[]") == "Unauthorized"
     assert call(b"{}", path="/v1/cluster/register") == "Unauthorized"
     assert call(b"{}", method="GET") == "Unauthorized"
@@ -157,12 +157,12 @@ def test_calls_that_are_not_what_they_should_be_are_refused(ports, signer):
     other = Secret("another secret that is long enough")
     for authorization in ("", "Cairn", "Cairn a.b.c", "Bearer x", other.request("POST", path, b"{}"), "\xff"):
         assert code(metanode.ask("POST", path, b"{}", Authorization=authorization)) == "Unauthorized"
-    # Too much to be read for anybody, let alone for somebody who does not know the secret.
+    # The length is above every limit, but the signature is checked first.
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 50}\r\n"
     assert b"Unauthorized" in metanode.raw(head.encode() + b"\r\n{")
 
 
-def test_blocks_are_served_to_nobody_without_the_right_token(cluster, ports, signer):
+def test_blocks_are_served_only_with_the_right_token(cluster, ports, signer):
     datanode = ports[1]
     node = cluster.status()["nodes"][0]["node"]
     block = str(uuid.uuid4())
@@ -180,11 +180,11 @@ def test_blocks_are_served_to_nobody_without_the_right_token(cluster, ports, sig
         right[:-1] + ("0" if right[-1] != "0" else "1"),
     ]
     for token in wrong:
-        # The token is looked at first: those without it are not told what else is wrong.
+        # The token is checked first, so that a caller without one learns nothing else about the request.
         assert code(datanode.ask("PUT", path, b"x", Authorization=token)) == "Unauthorized", token
         assert code(datanode.ask("DELETE", path, Authorization=token)) == "Unauthorized", token
     assert code(datanode.ask("PUT", "/v1/blocks/none", b"x", Authorization=right)) == "Unauthorized"
-    # With the right one, what is wrong is told in words.
+    # With the right token, the error names what is wrong.
     for headers in (
         {},
         {"x-cairn-crc32c": "nonsense"},
@@ -201,7 +201,7 @@ def test_blocks_are_served_to_nobody_without_the_right_token(cluster, ports, sig
         assert code(datanode.ask("GET", path, Authorization=get, Range=range)) == "Malformed"
     status, _, headers = datanode.ask("HEAD", path, Authorization=get)
     assert (status, json.loads(headers["x-cairn-error"])["code"]) == (404, "NotFound")
-    # A length that no block can have.
+    # The length is above the upper limit for a block.
     head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 50}\r\nx-cairn-crc32c: 00000000\r\n"
     answer = datanode.raw(f"{head}Authorization: {right}\r\n\r\n".encode() + bytes(1000))
     assert b"Malformed" in answer, answer

@@ -14,8 +14,8 @@ from internal import Tap
 TLS = {"CAIRN_INTERNAL_TLS": "on"}
 
 
-def test_a_cluster_over_tls_does_all_that_it_does_without(start):
-    """Clients, the pipeline, repair by pulls, heartbeats, events and operators' commands."""
+def test_a_cluster_works_over_tls_as_without(start):
+    """Client requests, the write pipeline, repair, heartbeats, events and operators' commands work over TLS."""
     cluster = start("cluster", datanodes=3, replication=2, env=TLS)
     parts = [cluster.metanode, *cluster.datanodes]
     assert all(part.url.startswith("https://127.0.0.1:") for part in parts)
@@ -32,14 +32,14 @@ def test_a_cluster_over_tls_does_all_that_it_does_without(start):
         health = run_cairn(["admin", "health", "--url", f"{part.url}/health"], cluster.secret)
         assert health.returncode == 0, health.stderr
 
-    # Copies are pulled from one datanode to another when one is lost.
+    # Repair works: datanodes pull blocks from one another over TLS.
     with cluster.events() as events:
         cluster.datanodes[0].kill()
         events.wait_for("NodeDead")
         wait_until(cluster.fully_replicated, "what is lost to be copied again")
     for key, body in bodies.items():
         assert client.get_object(Bucket="bucket", Key=key)["Body"].read() == body
-    # A restart of the metanode is survived, as without TLS.
+    # The gateway reconnects after a restart of the metanode.
     cluster.metanode.kill()
     cluster.metanode.restart()
     wait_until(lambda: client.list_objects_v2(Bucket="bucket")["KeyCount"] == 6, "the gateway to go on")
@@ -58,14 +58,15 @@ def test_cairn_server_can_be_administered_over_tls(start):
     url = (directory / "admin.url").read_text().strip()
     health = ["admin", "health", "--url", f"{url}/health"]
     assert run_cairn([*health, "--data-dir", str(directory)]).returncode == 0
-    # Without the cluster's secret nobody is answered.
+    # A client without the cluster's secret has no certificate, and the handshake fails.
     stranger = run_cairn(health)
     assert stranger.returncode == 1 and "asks for a certificate" in stranger.stderr, stranger.stderr
 
 
 @pytest.mark.parametrize("encrypted", [True, False])
-def test_nothing_can_be_read_on_the_way(start, encrypted):
-    """The root credentials travelled as JSON in clear text. Without TLS they are found, so that the search is known to work."""
+def test_tls_hides_the_calls_between_the_parts(start, encrypted):
+    """The metanode sent the root credentials to gateways as JSON in clear text, where anyone on the network could read them.
+    The run without TLS finds them, which shows that the search works."""
     env = TLS if encrypted else {}
     cluster = start("cluster", datanodes=1, replication=1, gateways=0, env=env)
     tap = Tap(cluster.metanode.port)
@@ -80,7 +81,7 @@ def test_nothing_can_be_read_on_the_way(start, encrypted):
     tap.close()
 
 
-def test_who_is_refused_is_told_why_in_one_sentence(start):
+def test_a_refused_connection_is_explained_in_one_sentence(start):
     cluster = start("cluster", datanodes=1, replication=1, env=TLS)
     url = cluster.metanode.url
 
@@ -93,7 +94,7 @@ def test_who_is_refused_is_told_why_in_one_sentence(start):
     other = {"CAIRN_CLUSTER_SECRET": "the secret of another cluster than this"}
     assert "give all parts the same cluster secret" in status(url, **other)
     assert "This port speaks TLS: write its address with https://" in status(url.replace("https", "http"), **cluster.secret)
-    # The metanode's log tells its operator the same.
+    # The metanode logs the same reason for its operator.
     wait_until(lambda: "it does not speak TLS" in cluster.metanode.log() or "could not connect over TLS" in cluster.metanode.log(),
                "the metanode to say who was refused")
 
@@ -103,13 +104,13 @@ def test_who_is_refused_is_told_why_in_one_sentence(start):
     )
 
 
-def test_who_has_no_certificate_gets_no_further_than_the_handshake(start):
+def test_a_client_without_a_certificate_fails_the_handshake(start):
     cluster = start("cluster", datanodes=1, replication=1, env=TLS)
     for part in (cluster.metanode, cluster.datanodes[0]):
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with socket.create_connection(("127.0.0.1", part.port), 60) as plain:
-            # In TLS 1.3 the client is done before the server has looked at its certificate.
+            # In TLS 1.3 the client's handshake ends before the server has checked the client's certificate.
             with context.wrap_socket(plain, server_hostname="x") as secure, pytest.raises(ssl.SSLError):
                 secure.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert not secure.recv(1000)
@@ -122,7 +123,7 @@ def openssl(*args, **options):
 
 
 class Authority:
-    """An operator's own, by the hands of openssl."""
+    """A certificate authority of the operator, made with openssl."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -131,7 +132,7 @@ class Authority:
                 "-subj", "/CN=Example CA", "-out", directory / "ca.pem", "-keyout", directory / "ca.key")
 
     def certify(self, to, name="cairn.internal"):
-        """Writes a certificate into directory `to`, each file at once, as tools that renew certificates do."""
+        """Writes a certificate into directory `to`. It replaces each file atomically, as tools that renew certificates do."""
         to.mkdir(exist_ok=True)
         extensions = self.directory / "extensions"
         extensions.write_text(f"subjectAltName=DNS:{name}\nextendedKeyUsage=serverAuth,clientAuth\n")
@@ -151,7 +152,7 @@ def options(directory):
     }
 
 
-def test_certificates_of_the_operator_s_own_that_are_replaced_are_taken_without_a_restart(start, tmp_path):
+def test_replaced_certificates_of_the_operator_are_used_without_a_restart(start, tmp_path):
     first, second = Authority(tmp_path / "first"), Authority(tmp_path / "second")
     parts, admin = tmp_path / "parts", tmp_path / "admin"
     first.certify(parts)
@@ -162,7 +163,7 @@ def test_certificates_of_the_operator_s_own_that_are_replaced_are_taken_without_
         return run_cairn(["admin", "status", "--json", "--metanode", cluster.metanode.url], cluster.secret | options(admin))
 
     wait_until(lambda: json.loads(status().stdout)["nodes"], "the datanode to register")
-    # A certificate that comes from the secret is not trusted here.
+    # This cluster does not trust a certificate that is derived from the secret.
     assert run_cairn(["admin", "status", "--metanode", cluster.metanode.url], cluster.secret).returncode == 1
     client = cluster.client()
     client.create_bucket(Bucket="before")
@@ -170,7 +171,7 @@ def test_certificates_of_the_operator_s_own_that_are_replaced_are_taken_without_
     second.certify(parts)
     second.certify(admin)
     wait_until(lambda: status().returncode == 0, "the metanode to show the new certificate")
-    # A gateway that has connections, and a datanode that makes new ones.
+    # The new certificate works for a gateway with open connections, and for a datanode that reconnects.
     client.put_object(Bucket="before", Key="key", Body=some_bytes(2 * MIB))
     cluster.datanodes[0].kill()
     cluster.datanodes[0].restart()
@@ -179,7 +180,7 @@ def test_certificates_of_the_operator_s_own_that_are_replaced_are_taken_without_
     assert client.get_object(Bucket="before", Key="key")["Body"].read() == some_bytes(2 * MIB)
 
 
-def test_programs_of_one_s_own_get_a_certificate_from_the_secret(start, tmp_path):
+def test_other_programs_get_a_certificate_from_the_secret(start, tmp_path):
     cluster = start("cluster", datanodes=1, replication=1, env=TLS)
     made = run_cairn(["admin", "secret", "certificate", "--to", str(tmp_path / "mine")], cluster.secret)
     assert made.returncode == 0, made.stderr
@@ -195,7 +196,7 @@ def test_programs_of_one_s_own_get_a_certificate_from_the_secret(start, tmp_path
     assert (tmp_path / "mine/key.pem").stat().st_mode & 0o077 == 0
 
 
-def test_an_address_that_does_not_say_what_is_spoken_is_refused_at_the_start(start, tmp_path):
+def test_an_advertised_address_with_the_wrong_scheme_is_refused_at_the_start(start, tmp_path):
     cluster = start("cluster", datanodes=0, gateways=0)
     args = ["datanode", "--data-dir", str(tmp_path / "d"), "--listen", "127.0.0.1:0", "--metanode", cluster.metanode.url]
     for tls, advertise in (("on", "http://127.0.0.1:1"), ("off", "https://127.0.0.1:1")):
@@ -203,7 +204,7 @@ def test_an_address_that_does_not_say_what_is_spoken_is_refused_at_the_start(sta
         assert done.returncode == 1 and "correct --advertise, or --internal-tls" in done.stderr, done.stderr
 
 
-def test_beyond_loopback_the_parts_speak_tls_without_being_told(start, tmp_path):
+def test_tls_is_the_default_beyond_loopback(start, tmp_path):
     cluster = start("cluster", datanodes=0, gateways=0)
     args = ["metanode", "--data-dir", str(tmp_path / "m"), "--listen", "0.0.0.0:0"]
     everywhere = cluster.run("metanode-everywhere", args, cluster.secret)

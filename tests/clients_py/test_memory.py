@@ -1,4 +1,4 @@
-"""Memory: many large objects at once through one gateway, in a bounded amount of memory."""
+"""Memory: a gateway transfers many large objects at the same time within its memory limit."""
 
 import concurrent.futures
 
@@ -10,7 +10,7 @@ CLIENTS = 64
 LENGTH = 256 * MIB
 LIMIT_MIB = 512
 
-# Every object is a sequence of these pieces, shifted by its own number.
+# Each object is a sequence of these pieces, in an order that depends on the object's number.
 PIECES = [some_bytes(MIB, n) for n in range(16)]
 
 

@@ -1,4 +1,4 @@
-"""A metanode's database that went back in time: nothing that was written since is lost."""
+"""A metanode that starts on an older state of its database: no block that was written since is lost."""
 
 import shutil
 import time
@@ -7,7 +7,7 @@ import pytest
 from data import some_bytes
 from harness import run_cairn, wait_until
 
-# Leases that are over within seconds.
+# Short leases, so that they expire within seconds.
 TIMINGS = {
     "CAIRN_LEASE": "3s",
     "CAIRN_LEASE_SLACK": "2s",
@@ -29,7 +29,7 @@ def database(cluster):
 
 
 def save(cluster, name, files=FILES):
-    """Copies the database's files while the metanode runs, as an operator would."""
+    """Copies the database's files while the metanode runs, as an operator might."""
     target = cluster.directory / name
     target.mkdir()
     for file in files:
@@ -39,7 +39,7 @@ def save(cluster, name, files=FILES):
 
 
 def put_back(cluster, saved):
-    """Stops the metanode, and starts it on the saved files."""
+    """Stops the metanode, starts it on the saved files, and waits until all datanodes have reported."""
     cluster.metanode.stop()
     for file in [*FILES, "metanode.db-shm"]:
         (database(cluster) / file).unlink(missing_ok=True)
@@ -60,8 +60,8 @@ def put(cluster, *keys):
 
 
 def wait_until_datanodes_heard(cluster):
-    """Waits until every datanode has had an answer to a heartbeat: what it knows of the database then is what it had
-    become by now. That a second heartbeat came shows that the answer to the first one was heard."""
+    """Waits until every datanode has received an answer to a heartbeat, and so knows the current generation of the database.
+    A second heartbeat shows that the datanode has received the answer to the first one."""
     for _ in range(2):
         began = time.monotonic()
 
@@ -87,7 +87,7 @@ def assert_clean(cluster):
 
 
 def outlive_leases(cluster):
-    """Waits until the leases of both objects' blocks are over, so that nothing keeps their six copies but the hold."""
+    """Waits until the leases of both objects' blocks have expired, so that only the hold protects their six replicas."""
     assert cluster.admin_json("hold", "status")["since"] is not None
     wait_until(
         lambda: sum(node["blocks"] for node in cluster.admin_json("hold", "status")["nodes"]) >= 6,
@@ -95,8 +95,9 @@ def outlive_leases(cluster):
     )
 
 
-# The database was saved, two objects were written, the older database was put back for eight seconds, and then the newer
-# one: two blocks were left without any good copy.
+# An operator saved the database, two objects were written, and the older database was put back for eight seconds, and then
+# the newer one. With the older database, the metanode took the two objects' blocks for garbage and deleted all their
+# replicas: the newer database then referred to two blocks without any good replica.
 def test_an_older_database_is_put_back_and_then_the_newer_one(cluster):
     put(cluster, "before")
     saved = save(cluster, "saved")
@@ -118,7 +119,7 @@ def test_an_older_database_is_put_back_and_then_the_newer_one(cluster):
     assert "held" not in assert_clean(cluster)
 
 
-def test_the_operator_agreed_and_then_put_the_newer_one_back(cluster):
+def test_the_newer_database_is_put_back_after_the_hold_was_released(cluster):
     put(cluster, "before")
     saved = save(cluster, "saved")
     put(cluster, "one", "two")
@@ -142,9 +143,9 @@ def test_the_operator_agreed_and_then_put_the_newer_one_back(cluster):
     assert "held" not in assert_clean(cluster)
 
 
-def test_the_file_is_copied_without_its_log(cluster):
+def test_an_older_database_without_its_log_is_put_back_and_then_the_newer_one(cluster):
     put(cluster, "before")
-    # A stop merges the log into the file; what is written after it is in the log alone.
+    # A stop merges SQLite's log into the file. Later writes are only in the log.
     cluster.metanode.stop()
     cluster.metanode.restart()
     put(cluster, "one", "two")

@@ -1,5 +1,5 @@
-"""What clients asked for is done once, and they hear of it: the metanode dies with its answer in hand, others change the
-same upload, and reads last longer than what they read is kept."""
+"""Outcomes: each request takes effect once and its client gets that outcome, even if the metanode dies before it answers.
+Also: concurrent changes of one upload, reads that take longer than the grace period, and the expiry of uploads."""
 
 import concurrent.futures
 import hashlib
@@ -17,7 +17,7 @@ from harness import REGION, s3_client, wait_until
 
 @pytest.fixture
 def behind_a_door(start):
-    """A cluster and a client whose gateway reaches the metanode through a door that can lose an answer."""
+    """A cluster and a client whose gateway reaches the metanode through a `Between` proxy, which can drop an answer."""
     cluster = start("cluster", datanodes=1, replication=1)
     door = Between(cluster.metanode.url)
     args = ["gateway", "--listen", "127.0.0.1:0", "--metanode", door.url]
@@ -30,7 +30,7 @@ def behind_a_door(start):
 
 
 def lose(cluster, door, operation, call):
-    """The metanode is killed when it has done what `call` asks for, before its answer arrives, and comes back."""
+    """Runs `call`. The metanode executes `operation` and is killed before the gateway gets the answer, and is restarted."""
     door.lose(f"/v1/metadata/{operation}", cluster.metanode.kill)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         answer = pool.submit(call)
@@ -39,7 +39,7 @@ def lose(cluster, door, operation, call):
         return answer.result(60)
 
 
-def test_a_copy_whose_metanode_dies_after_the_commit_is_told_that_it_won(behind_a_door):
+def test_a_conditional_copy_succeeds_although_the_metanode_dies_after_the_commit(behind_a_door):
     cluster, door, client = behind_a_door
     client.put_object(Bucket="bucket", Key="source", Body=b"bytes")
 
@@ -50,13 +50,13 @@ def test_a_copy_whose_metanode_dies_after_the_commit_is_told_that_it_won(behind_
 
     answer = lose(cluster, door, "copy_object", copy)
     assert answer["CopyObjectResult"]["ETag"] == f'"{hashlib.md5(b"bytes").hexdigest()}"'
-    # It was made once: whoever comes later finds it.
+    # The copy was made once. The same request again finds it, and its condition fails.
     with pytest.raises(botocore.exceptions.ClientError) as refused:
         copy()
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
 
 
-def test_deletes_tags_buckets_and_uploads_are_told_what_became_of_them(behind_a_door):
+def test_changes_get_their_outcome_although_the_metanode_dies_after_the_commit(behind_a_door):
     cluster, door, client = behind_a_door
     put = client.put_object(Bucket="bucket", Key="a", Body=b"a")
     tags = {"TagSet": [{"Key": "k", "Value": "v"}]}
@@ -64,7 +64,7 @@ def test_deletes_tags_buckets_and_uploads_are_told_what_became_of_them(behind_a_
         cluster, door, "update_tags", lambda: client.put_object_tagging(Bucket="bucket", Key="a", Tagging=tags)
     )
     assert client.get_object_tagging(Bucket="bucket", Key="a")["TagSet"] == tags["TagSet"]
-    # The object that it names is there no more when it is asked again.
+    # The gateway repeats the delete after the object is gone. It must still succeed, although If-Match would now fail.
     lose(
         cluster, door, "delete_objects", lambda: client.delete_object(Bucket="bucket", Key="a", IfMatch=put["ETag"])
     )
@@ -77,7 +77,7 @@ def test_deletes_tags_buckets_and_uploads_are_told_what_became_of_them(behind_a_
 
 
 def begin_copy(gateway, key):
-    """Asks for a copy as a presigned request, and answers when the head of its answer is there."""
+    """Sends CopyObject as a presigned request; returns the response once its head has arrived."""
     client = s3_client(gateway.url, signature_version="s3v4")
     parameters = {"Bucket": "bucket", "Key": key, "CopySource": "bucket/source"}
     url = urllib.parse.urlsplit(client.generate_presigned_url("copy_object", Params=parameters))
@@ -95,7 +95,7 @@ def test_a_copy_that_takes_long_is_answered_early_and_boto3_reads_its_end(behind
         copy = {"Bucket": "bucket", "CopySource": "bucket/source"}
         good = pool.submit(client.copy_object, Key="copy", **copy)
         bad = pool.submit(client.copy_object, Key="there", IfNoneMatch="*", **copy)
-        # Asked for after those two: when its answer begins, theirs have begun.
+        # This copy is requested after the other two, so their answers have begun when its answer begins.
         wait_until(lambda: door.held() == 2, "both copies to be held up")
         raw = begin_copy(cluster.gateways[1], "raw")
         assert raw.status == 200
@@ -111,9 +111,9 @@ def test_a_copy_that_takes_long_is_answered_early_and_boto3_reads_its_end(behind
     assert client.get_object(Bucket="bucket", Key="there")["Body"].read() == b"other"
 
 
-def test_completions_beside_parts_that_are_sent_again_and_aborts_name_no_part(start):
-    """Two completions of one upload beside the same part sent again, or beside an abort: each ends with the object or
-    with NoSuchUpload, never with InvalidPart."""
+def test_completions_during_part_uploads_and_aborts_never_fail_with_invalid_part(start):
+    """Two completions of one upload run at the same time as a repeated upload of its part, or as an abort. Each completion
+    succeeds or fails with NoSuchUpload, never with InvalidPart."""
     server = start("server")
     client = server.client(retries={"total_max_attempts": 1})
     client.create_bucket(Bucket="bucket")
@@ -165,19 +165,19 @@ def test_a_read_that_lasts_longer_than_the_grace_period_ends_with_the_bytes_it_b
     stream = client.get_object(Bucket="bucket", Key="k")["Body"]
     read = [stream.read(100_000)]
     client.put_object(Bucket="bucket", Key="k", Body=b"new")
-    # Several times over, objects come and go that are written and deleted later than the one that is read.
+    # Four later objects are written, deleted and collected, so several grace periods pass during the read.
     for n in range(4):
         client.put_object(Bucket="bucket", Key="other", Body=some_bytes(MIB, n))
         client.delete_object(Bucket="bucket", Key="other")
         wait_until(lambda: cluster.status()["blocks"] <= blocks + 1, "a later object to be collected")
     read.append(stream.read())
     assert b"".join(read) == old
-    # Then nobody reads it any more.
+    # The blocks of the old object are collected when the read has ended.
     wait_until(lambda: cluster.status()["blocks"] == 1, "the old object to be collected")
     cluster.check()
 
 
-def test_an_upload_that_nobody_goes_on_with_expires(start):
+def test_an_abandoned_upload_expires(start):
     env = {"CAIRN_GC_GRACE": "1s", "CAIRN_LEASE": "1s", "CAIRN_UPLOAD_EXPIRY": "3s"}
     cluster = start("cluster", datanodes=1, replication=1, env=env)
     client = cluster.client()

@@ -1,4 +1,4 @@
-"""Presigned URLs, used by a client that knows nothing of S3."""
+"""Presigned URLs, used by a plain HTTP client."""
 
 import datetime
 import urllib.parse
@@ -12,7 +12,7 @@ from harness import s3_client
 
 @pytest.fixture
 def url(server, bucket):
-    # boto3 still presigns with version 2 for us-east-1 unless it is told.
+    # boto3 presigns with Signature Version 2 for us-east-1 by default.
     s3 = server.client(signature_version="s3v4")
 
     def presign(operation, expires=300, **params):
@@ -51,7 +51,7 @@ def test_signed_headers_must_come(url):
     assert requests.put(signed, data=b"x", headers={"content-type": "text/plain"}).status_code == 200
 
 
-def test_a_url_is_good_for_one_key_and_one_method(url, s3, bucket):
+def test_a_url_is_valid_for_one_key_and_one_method(url, s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     signed = url("get_object", Key="k")
     assert requests.get(signed.replace("/k?", "/other?")).status_code == 403
@@ -60,7 +60,7 @@ def test_a_url_is_good_for_one_key_and_one_method(url, s3, bucket):
 
 
 def shifted(signed, **changes):
-    """The URL with some of its parameters changed."""
+    """The URL with changed query parameters."""
     parts = urllib.parse.urlsplit(signed)
     query = dict(urllib.parse.parse_qsl(parts.query)) | changes
     return parts._replace(query=urllib.parse.urlencode(query)).geturl()
@@ -76,8 +76,8 @@ def test_a_url_expires(url, s3, bucket, monkeypatch):
     assert "expired" in answer.text
 
 
-def test_a_week_is_the_longest(url):
-    # AWS: X-Amz-Expires is at most 604800 seconds.
+def test_a_url_is_valid_for_a_week_at_most(url):
+    # AWS: X-Amz-Expires is at most 604,800 seconds, a week.
     answer = requests.get(url("get_object", Key="k", expires=604_801))
     assert (answer.status_code, code(answer)) == (400, "AuthorizationQueryParametersError")
 
@@ -98,7 +98,7 @@ def test_malformed_parameters(url, changes):
     assert (answer.status_code, code(answer)) == (400, "AuthorizationQueryParametersError")
 
 
-def test_somebody_elses_key(server, bucket):
+def test_a_url_with_an_unknown_access_key_is_refused(server, bucket):
     stranger = s3_client(server.endpoint, access_key="AKIASTRANGER", signature_version="s3v4")
     signed = stranger.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
     answer = requests.get(signed)

@@ -1,7 +1,7 @@
-"""Faults drawn at random, under load: whatever happens, nothing that was acknowledged is lost, nobody reads a
-wrong byte, and in the end everything is whole and nothing is left over.
+"""Random faults under load: no acknowledged write is lost, no read returns a wrong byte, and in the end all blocks have all
+replicas and no garbage is left.
 
-`CAIRN_SEED` and `CAIRN_FAULTS` draw other faults, and more of them.
+`CAIRN_SEED` chooses other faults, and `CAIRN_FAULTS` their number.
 """
 
 import os
@@ -21,17 +21,17 @@ FAULTS = int(os.environ.get("CAIRN_FAULTS", "60"))
 DATANODES = 5
 THREADS = 8
 
-# Within this time all is whole: the lease of what dead gateways left (20 s), the death of silent nodes (3 s), and
-# copies of some hundred MiB, many times over for a busy machine.
+# How long `fsck` may find problems after the last fault. The leases of killed gateways expire (20 s), silent nodes become
+# dead (3 s), and some hundred MiB are copied; the rest is a margin for a busy machine.
 FSCK_SECONDS = 180
 
-# How many attempts of clients a fault lasts: some that begin in it, and some that end in it.
+# A fault lasts for this many operations of clients, so that some begin during the fault and some end during it.
 ATTEMPTS = 6
 
 
 class Faults:
-    """What can happen to a cluster. At any time at most one node has damage on its disks: the copies on the
-    others are what the promise rests on."""
+    """The faults of a cluster. At any time at most one node has damaged files, because blocks survive only through the good
+    replicas on the other nodes."""
 
     def __init__(self, cluster, load, rng):
         self.cluster, self.load, self.rng = cluster, load, rng
@@ -48,7 +48,7 @@ class Faults:
         return process + files + [(kind, part) for kind, part in full if part in free]
 
     def strike(self):
-        """Something happens; what lasts ends when the one after it has happened."""
+        """Starts a random fault. A lasting fault ends after the next one has started."""
         kind, part = self.rng.choice(self.kinds())
         self.log.append(f"{kind.__name__} {part.name}")
         if lift := kind(part):
@@ -58,13 +58,13 @@ class Faults:
             self.lift()
 
     def wait(self):
-        """Lets the clients feel it."""
+        """Waits until the clients have made ATTEMPTS more operations."""
         until = self.load.attempts + ATTEMPTS
         wait_until(lambda: self.load.attempts >= until or self.load.broken, "clients to go on", 120)
         self.load.check()
 
     def lift(self):
-        # A gateway is ready when the metanode has told it who may ask.
+        # The metanode is first: a restarted gateway becomes ready only when it gets its credentials from the metanode.
         self.lasting.sort(key=lambda fault: fault[0] is not self.cluster.metanode)
         _, lift = self.lasting.pop(0)
         lift()
@@ -86,7 +86,7 @@ class Faults:
             damage.flip_bit(path, seed=self.rng.random())
 
     def remove(self, part):
-        # A file of its own: one block. A shared segment may hold blocks that were acknowledged a moment ago.
+        # The file is a dedicated segment with one block, or a shared segment.
         if path := self.segment(part):
             path.unlink()
 
@@ -117,7 +117,7 @@ def run(start, directories):
             "CAIRN_LEASE": "20s",
             "CAIRN_LEASE_SLACK": "1s",
             "CAIRN_RESERVE": "16MiB",
-            # What is deleted lies in the trash for a while; at the end all space is to be free.
+            # A short time in the trash, so that all space is free at the end of the test.
             "CAIRN_TRASH_AGE": "5s",
         },
     )
@@ -131,7 +131,7 @@ def run(start, directories):
         faults = Faults(cluster, load, rng)
         for _ in range(FAULTS):
             faults.strike()
-            # The damage moves on to another node once all is whole.
+            # Damage another node once all blocks have all replicas.
             if len(faults.log) % (FAULTS // 3) == 0:
                 faults.lift_all()
                 with load.paused():
@@ -149,12 +149,12 @@ def run(start, directories):
 
 
 def heal(cluster):
-    """All live, every copy read by the scrubbers, and `fsck` clean."""
+    """Waits until all nodes are live, the scrubbers have read every replica, and `fsck` finds nothing."""
     everybody = DATANODES
     wait_until(
         lambda: [node["state"] for node in cluster.status()["nodes"]] == ["live"] * everybody, "all to be live", 120
     )
-    # Its exit code tells that there were bad copies, and there were.
+    # The exit code is 2 if the scrub finds corrupt replicas, which is expected here.
     cluster.admin_json("scrub", "start", "--wait", timeout=300)
     deadline = time.monotonic() + FSCK_SECONDS
     while not is_clean(report := cluster.admin_json("fsck")):
@@ -162,12 +162,12 @@ def heal(cluster):
 
 
 def is_clean(report):
-    """Whether nothing is missing, bad, too few or too many, belongs to nothing, or waits for its end."""
+    """Whether `fsck` counts no problem and no block that still waits for work."""
     return report["clean"] and not any(report["totals"].values())
 
 
 def clean_out(cluster, load):
-    """When everything is deleted, no block is left anywhere."""
+    """Deletes everything, and waits until no block, file or used space is left."""
     client = cluster.client()
     for upload in client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []):
         client.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])

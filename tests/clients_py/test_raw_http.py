@@ -1,4 +1,4 @@
-"""HTTP itself: framing, pipelining, Expect, HTTP/2, and what a signature covers."""
+"""HTTP itself: framing, pipelining, Expect, HTTP/2, and the parts of a request that its signature covers."""
 
 import datetime
 import hashlib
@@ -25,7 +25,7 @@ def raw(server):
 
 
 def missing(s3, bucket, key="k"):
-    """Nothing was stored under the key."""
+    """Asserts that nothing is stored under the key; returns True."""
     with s3_error("NoSuchKey", 404):
         s3.get_object(Bucket=bucket, Key=key)
     return True
@@ -75,7 +75,7 @@ def chunk_overhead(pieces):
 
 
 def send_streaming(raw, bucket, pieces, decoded=None, **changes):
-    """A PUT in signed chunks."""
+    """Sends a PUT in signed chunks and returns the answer."""
     length = sum(map(len, pieces))
     signed = streaming(raw, bucket, length if decoded is None else decoded)(length + chunk_overhead(pieces))
     body = signed_chunks(signed, pieces, **changes)
@@ -88,7 +88,7 @@ def test_signed_chunks(raw, bucket, s3):
     assert send_streaming(raw, bucket, pieces).status == 200
     got = s3.get_object(Bucket=bucket, Key="k")
     assert got["Body"].read() == b"".join(pieces)
-    # AWS: `aws-chunked` is not kept as the object's encoding.
+    # AWS does not store `aws-chunked` as the object's Content-Encoding.
     assert "ContentEncoding" not in got or got["ContentEncoding"] == ""
 
 
@@ -108,7 +108,7 @@ def test_a_decoded_length_that_is_not_true(raw, bucket, s3):
 @pytest.mark.parametrize(
     "body",
     [
-        b"xyz\r\nbody\r\n0\r\n\r\n",  # the size is no number
+        b"xyz\r\nbody\r\n0\r\n\r\n",  # the size is not a number
         b"-4\r\nbody\r\n0\r\n\r\n",
         b"ffffffffffffffffff\r\nbody\r\n0\r\n\r\n",
         b"4\r\nbodyXX0\r\n\r\n",  # no line break after the chunk
@@ -130,7 +130,7 @@ def test_malformed_chunks(raw, bucket, s3, body):
 
 
 def test_trailing_checksums(raw, bucket, s3):
-    # CRC32 of "123456789" is cbf43926 (catalogue of CRCs).
+    # The CRC32 of "123456789" is cbf43926 (catalogue of CRC algorithms).
     for value, status in (("y/Q5Jg==", 200), ("AAAAAA==", 400)):
         body = unsigned_chunks([b"12345", b"6789"], [("x-amz-checksum-crc32", value)])
         signed = streaming(raw, bucket, 9, UNSIGNED_TRAILER, {"x-amz-trailer": "x-amz-checksum-crc32"})(
@@ -148,7 +148,7 @@ def test_trailing_checksums(raw, bucket, s3):
 
 
 def test_transfer_encoding_chunked(raw, bucket, s3):
-    """HTTP's own chunks, as a client sends them that does not know the length."""
+    """HTTP's own chunked encoding, which a client uses when it does not know the length."""
     body = unsigned_chunks([b"12345", b"6789"])
     signed = raw.sign(
         "PUT",
@@ -172,7 +172,7 @@ def test_a_length_is_needed(raw, bucket, s3):
 
 
 def test_a_length_and_chunks_at_once_are_refused(raw, bucket, s3):
-    # RFC 9112, 6.1: such a message may be an attempt at request smuggling.
+    # RFC 9112, 6.1: such a message can be an attempt at request smuggling.
     framing = [("content-length", "4"), ("transfer-encoding", "chunked")]
     signed = raw.sign("PUT", f"/{bucket}/k", payload=UNSIGNED, unsigned=framing)
     with raw.connect() as connection:
@@ -183,7 +183,7 @@ def test_a_length_and_chunks_at_once_are_refused(raw, bucket, s3):
 
 
 @pytest.mark.parametrize("lengths", [("4", "5"), ("-1",), ("4x",), ("99999999999999999999999",)], ids=str)
-def test_lengths_that_make_no_sense(raw, bucket, s3, lengths):
+def test_invalid_lengths_are_refused(raw, bucket, s3, lengths):
     unsigned = [("content-length", length) for length in lengths]
     signed = raw.sign("PUT", f"/{bucket}/k", payload=UNSIGNED, unsigned=unsigned)
     with raw.connect() as connection:
@@ -193,7 +193,7 @@ def test_lengths_that_make_no_sense(raw, bucket, s3, lengths):
 
 
 def test_an_object_larger_than_aws_allows(raw, bucket, s3):
-    # AWS: 5 GiB in a single PUT.
+    # AWS allows 5 GiB in a single PUT.
     length = str(5 * 1024**3 + 1)
     signed = raw.sign("PUT", f"/{bucket}/k", payload=UNSIGNED, unsigned=[("content-length", length)])
     with raw.connect() as connection:
@@ -294,11 +294,11 @@ def test_clocks_may_differ_by_15_minutes(raw, bucket, minutes):
         ),
         ("AWS4-HMAC-SHA256", 400, "AuthorizationHeaderMalformed"),
         ("Basic dXNlcjpwYXNz", 400, "InvalidArgument"),
-        # Signature version 2, which AWS has withdrawn.
+        # Signature Version 2, which AWS no longer accepts in new buckets.
         ("AWS AKIAIOSFODNN7EXAMPLE:c2lnbmF0dXJl", 400, "InvalidRequest"),
     ],
 )
-def test_authorization_that_makes_no_sense(raw, bucket, authorization, status, code):
+def test_invalid_authorization_headers_are_refused(raw, bucket, authorization, status, code):
     head = f"GET /{bucket}/ HTTP/1.1\r\nhost: {raw.host}\r\nauthorization: {authorization}\r\n"
     date = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     head += f"x-amz-date: {date}\r\nx-amz-content-sha256: {UNSIGNED}\r\n\r\n"
@@ -308,7 +308,7 @@ def test_authorization_that_makes_no_sense(raw, bucket, authorization, status, c
 
 
 def test_headers_that_are_not_signed_but_must_be(raw, bucket, s3):
-    # AWS: all x-amz-* headers of a request have to be signed.
+    # AWS: all x-amz-* headers of a request must be signed.
     unsigned = [("x-amz-meta-smuggled", "yes"), ("content-length", "1")]
     signed = raw.sign("PUT", f"/{bucket}/k", payload=UNSIGNED, unsigned=unsigned)
     with raw.connect() as connection:
@@ -317,14 +317,14 @@ def test_headers_that_are_not_signed_but_must_be(raw, bucket, s3):
     assert missing(s3, bucket)
 
 
-def test_headers_without_end(raw, bucket):
+def test_a_head_that_is_too_large_is_refused(raw, bucket):
     signed = raw.sign("GET", f"/{bucket}/", unsigned=[(f"x-{n}", "y" * 1_000) for n in range(300)])
     with raw.connect() as connection:
         answer = connection.exchange(signed.head)
     assert answer.status in (400, 431)
 
 
-def test_what_is_not_http(raw):
+def test_bytes_that_are_not_http_are_refused(raw):
     for data in (
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"hello\r\n\r\n",
@@ -336,7 +336,7 @@ def test_what_is_not_http(raw):
             assert answer is None or answer.status == 400
 
 
-# What the parser of HTTP refuses, before there is a request: docs/clients.md says how.
+# Heads that the HTTP parser refuses, so that no request reaches the gateway. docs/clients.md describes the answers.
 NO_REQUESTS = {
     "two lengths": (400, b"content-length: 4\r\ncontent-length: 5\r\n"),
     "a length that is no number": (400, b"content-length: 4x\r\n"),
@@ -358,7 +358,7 @@ def test_what_the_parser_of_http_refuses_has_a_bare_status_and_ends_the_connecti
         answer = connection.exchange(head + headers + b"\r\n", "PUT")
         assert (answer.status, answer.body) == (status, b"")
         assert answer.headers["connection"] == "close" and answer.headers["content-length"] == "0"
-        # No request was there, so no request has an id.
+        # The gateway saw no request, so the answer has no request id.
         assert "x-amz-request-id" not in answer.headers and "content-type" not in answer.headers
         assert connection.closed()
     assert missing(s3, bucket)
@@ -400,14 +400,14 @@ def test_query_parameters_of_the_client_s_own_are_ignored(raw, bucket, s3):
     assert (answer.status, answer.body) == (200, b"body")
 
 
-def test_query_parameters_that_mean_nothing_are_ignored_as_aws_does(raw, bucket, s3):
+def test_unknown_query_parameters_of_reads_are_ignored(raw, bucket, s3):
     s3.put_object(Bucket=bucket, Key="k", Body=b"body")
     answer = raw.send("GET", f"/{bucket}/k", query="nobody=knows")
     assert (answer.status, answer.body) == (200, b"body")
 
 
 @pytest.mark.parametrize("query", ["torrent", "legal-hold", "retention", "select&select-type=2"])
-def test_subresources_that_are_not_there_say_so(raw, bucket, s3, query):
+def test_subresources_that_are_not_built_are_not_implemented(raw, bucket, s3, query):
     s3.put_object(Bucket=bucket, Key="k", Body=b"body")
     method = "POST" if query.startswith("select") else "PUT"
     answer = raw.send(method, f"/{bucket}/k", query=query, body=b"<x/>")

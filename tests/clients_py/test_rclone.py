@@ -17,7 +17,7 @@ def rclone(server, tmp_path):
 
 @pytest.fixture
 def tree(tmp_path):
-    """Some files, one of them larger than rclone's limit for a single PUT (here 5 MiB)."""
+    """Some files, one of them larger than rclone's cutoff for a single PUT, which the tests set to 5 MiB."""
     root = tmp_path / "tree"
     files = {
         "a.txt": b"a",
@@ -39,12 +39,12 @@ def contents(root):
 
 def test_copy_check_and_back(rclone, bucket, tree, tmp_path):
     rclone.run("copy", "--s3-upload-cutoff", "5M", tree, f"cairn:{bucket}/t")
-    # By content, not only by size and hash.
+    # With --download, rclone compares the contents, not only sizes and hashes.
     rclone.run("check", "--download", tree, f"cairn:{bucket}/t")
     rclone.run("check", tree, f"cairn:{bucket}/t")
     rclone.run("copy", f"cairn:{bucket}/t", tmp_path / "back")
     assert contents(tmp_path / "back") == contents(tree)
-    # Nothing is left to do: times and sizes are kept as metadata.
+    # The second run copies nothing, because the times are kept as metadata.
     again = rclone.run("copy", "-v", tree, f"cairn:{bucket}/t").stderr.decode()
     assert "Copied" not in again
 
@@ -76,7 +76,7 @@ def test_buckets(rclone):
 
 @pytest.fixture
 def mounted(rclone, bucket, tmp_path):
-    """The bucket as a directory; writes go to the store when a file is closed."""
+    """The bucket as a directory. rclone uploads a file when it is closed."""
     point = tmp_path / "mount"
 
     def start():
@@ -122,7 +122,7 @@ def test_files_are_written_renamed_read_and_deleted_through_a_mount(mounted, s3,
         file.seek(9 * MIB)
         assert file.read(1_000) == body[9 * MIB : 9 * MIB + 1_000]
 
-    # What others put into the bucket shows in the directory.
+    # An object that another client puts into the bucket appears in the directory.
     s3.put_object(Bucket=bucket, Key="from/elsewhere.txt", Body=b"hello")
     wait_until(lambda: (mounted / "from/elsewhere.txt").exists(), "the new object to show")
     assert (mounted / "from/elsewhere.txt").read_bytes() == b"hello"

@@ -1,7 +1,7 @@
-"""Cairn's tables of S3's operations, compared with AWS's service model and with what a server really answers.
+"""Cairn's tables of S3's operations, compared with AWS's service model and with the answers of a server.
 
-The model is botocore's `service-2.json`, from which AWS's SDKs are made. The tables are those by which the gateway
-serves requests: `cairn s3-operations` prints them.
+The model is botocore's `service-2.json`, from which AWS's SDKs are generated. The gateway dispatches requests by the
+tables, and `cairn s3-operations` prints them.
 """
 
 import gzip
@@ -15,21 +15,21 @@ from errors import s3_error
 from harness import BINARY, ROOT
 from raw import UNSIGNED, Raw
 
-# Operations of the model that our tables do not have under that name.
+# Operations of the model that Cairn's tables have under another name, or not at all.
 ELSEWHERE = {
     "GetBucketLifecycle": "GetBucketLifecycleConfiguration",  # deprecated name of the same request
     "GetBucketNotification": "GetBucketNotificationConfiguration",  # deprecated name of the same request
     "PutBucketLifecycle": "PutBucketLifecycleConfiguration",  # deprecated name of the same request
     "PutBucketNotification": "PutBucketNotificationConfiguration",  # deprecated name of the same request
-    # Sent to the control endpoint of directory buckets, which Cairn does not have; the same request as:
+    # Its endpoint is the control endpoint of directory buckets, which Cairn does not have. It is the same request as this:
     "ListDirectoryBuckets": "ListBuckets",
-    # Sent to the endpoint of Object Lambda, whose name no bucket can have.
+    # Its endpoint is that of Object Lambda, whose host name is no valid bucket name.
     "WriteGetObjectResponse": None,
 }
 
-# Members of the model that our tables do not have, and why.
+# Members of the model that Cairn's tables do not have, with the reason.
 WITHOUT = {
-    # Of the control endpoint of directory buckets, which Cairn does not have.
+    # A member for the control endpoint of directory buckets, which Cairn does not have.
     ("ListDirectoryBuckets", "query", "max-directory-buckets"),
 }
 
@@ -52,7 +52,7 @@ def table():
 
 
 def elements(shape, path, seen=()):
-    """The paths of all leaves of a document."""
+    """Yields the paths of all leaves of a document."""
     shape_name, shape = shape, SHAPES[shape]
     if shape_name in seen:
         return
@@ -70,7 +70,7 @@ def elements(shape, path, seen=()):
 
 
 def members(name):
-    """(place, name) of all members of an operation of the model."""
+    """Yields (place, name) of each member of an operation of the model."""
     shape = SHAPES[MODEL["operations"][name]["input"]["shape"]] if "input" in MODEL["operations"][name] else {}
     for member_name, member in shape.get("members", {}).items():
         sent_as = member.get("locationName", member_name)
@@ -87,7 +87,7 @@ def members(name):
 
 
 def is_covered(operation, place, name):
-    """Whether the table says what becomes of a member."""
+    """Whether the table declares a member, or an unsupported element that contains it."""
     if any((when["in"], when["name"]) == (place, name) for when in operation["when"]):
         return True
     for member in operation["members"]:
@@ -110,7 +110,7 @@ def test_every_operation_of_the_model_is_declared(table):
         assert (table[ours]["method"], table[ours]["resource"]) == (method, resource), name
         subresources = {part.partition("=")[0] for part in operation["http"]["requestUri"].partition("?")[2].split("&")}
         declared = {when["name"] for when in table[ours]["when"]} | {m["name"] for m in table[ours]["members"]}
-        # What selects an operation that is not there matters only as far as it tells it from others.
+        # An operation that is not built needs only the selectors that distinguish it from others.
         assert subresources - {""} <= declared or not table[ours]["built"], name
     unknown = set(table) - set(MODEL["operations"])
     assert not unknown, f"not in the model: {unknown}"
@@ -121,7 +121,7 @@ def test_every_operation_of_the_model_is_declared(table):
 def test_every_member_of_the_model_is_handled_or_refused(name, table):
     ours = table.get(ELSEWHERE.get(name, name))
     if ours is None or not ours["built"]:
-        return  # Refused as a whole, which another test looks at.
+        return  # The whole operation is refused, which another test checks.
     missing = [
         (place, member)
         for place, member in members(name)
@@ -132,8 +132,8 @@ def test_every_member_of_the_model_is_handled_or_refused(name, table):
     assert {exception for exception in WITHOUT if exception[0] == name} <= needed, "an exception that is none"
 
 
-def test_what_the_model_does_not_have_says_so(table):
-    """A member that AWS does not define for the operation is ignored, so no table has it, but for marked ones."""
+def test_the_tables_have_no_members_beside_those_of_the_model(table):
+    """A member that AWS does not define for the operation is ignored, so the tables have none, except those marked `extra`."""
     of_bodies = {"content-md5", "content-length", "x-amz-sdk-checksum-algorithm"}
     wrong = []
     for name, operation in table.items():
@@ -154,12 +154,12 @@ def test_what_the_model_does_not_have_says_so(table):
     assert not wrong
 
 
-def test_the_page_is_made_of_the_tables():
+def test_the_page_is_generated_from_the_tables():
     text = subprocess.run([BINARY, "s3-operations", "--markdown"], capture_output=True, check=True, text=True).stdout
     assert (ROOT / "docs/s3.md").read_text() == text
 
 
-# What a server really answers.
+# The tests from here on compare the tables with the answers of a server.
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def target(operation, bucket):
     return path, "&".join(query), headers
 
 
-def test_operations_that_are_not_there_are_refused_by_name(raw, bucket, table):
+def test_missing_operations_are_refused_by_name(raw, bucket, table):
     for name, operation in table.items():
         if operation["built"]:
             continue
@@ -186,12 +186,12 @@ def test_operations_that_are_not_there_are_refused_by_name(raw, bucket, table):
         answer = raw.send(operation["method"], path, query, headers, payload=UNSIGNED)
         assert (answer.status, answer.code) == (501, "NotImplemented"), name
         assert name.encode() in answer.body
-    # None of the deletes and puts became one of the bucket.
+    # None of the requests deleted the bucket.
     assert raw.send("HEAD", f"/{bucket}").status == 200
 
 
-def test_members_that_are_not_there_are_refused_by_name(raw, bucket, table):
-    """Every header of which the table says that it is 501 is answered so, by every operation that has it."""
+def test_missing_members_are_refused_by_name(raw, bucket, table):
+    """Each operation answers 501 to each header that its table declares as missing, and names the header."""
     sent = 0
     for name, operation in table.items():
         if not operation["built"]:
@@ -212,7 +212,7 @@ def test_members_that_are_not_there_are_refused_by_name(raw, bucket, table):
 
 
 def test_values_that_aws_does_not_list_are_400(raw, bucket, table):
-    """Every header whose values AWS lists has an answer of AWS's own for another one."""
+    """Each header with a fixed list of values in AWS's model is refused with 400 for any other value."""
     sent = 0
     for name, operation in table.items():
         path, query, headers = target(operation, bucket)
@@ -225,7 +225,7 @@ def test_values_that_aws_does_not_list_are_400(raw, bucket, table):
     assert sent > 25
 
 
-# Of each member that works, a value that cannot be right, and what AWS answers to it: proof that it is looked at.
+# For each supported member a wrong value, and AWS's error code for it. The error proves that the gateway reads the member.
 WRONG = {
     ("header", "content-md5"): ("x", "InvalidDigest"),
     ("header", "if-match"): ('"0"', None),
@@ -260,7 +260,7 @@ WRONG = {
     ("query", "versionId"): ("x", "InvalidArgument"),
     ("query", "version-id-marker"): ("x", "InvalidArgument"),
 }
-# These show in the answer, or in what is stored, and not in an error: other tests send them.
+# Members that change the answer or the stored object and have no wrong value. Other tests send them.
 SHOWN = {
     "cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires",
     "x-amz-meta-", "content-length", "range", "if-range", "if-modified-since", "if-none-match", "if-unmodified-since",
@@ -271,7 +271,7 @@ SHOWN = {
 }  # fmt: skip
 
 
-def test_members_that_work_are_looked_at(raw, bucket, s3, table):
+def test_supported_members_are_read(raw, bucket, s3, table):
     s3.put_object(Bucket=bucket, Key="k", Body=b"body")
     upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
     for name, operation in table.items():
@@ -302,8 +302,9 @@ def test_members_that_work_are_looked_at(raw, bucket, s3, table):
                 assert answer.code == code, (name, member["name"], answer)
 
 
-def test_a_subresource_that_is_not_known_is_no_write(raw, bucket, s3):
-    """`PUT /bucket/key?futureThing` stored an object, and `DELETE /bucket/key?futureThing` deleted it."""
+def test_a_write_with_an_unknown_subresource_is_refused(raw, bucket, s3):
+    """A subresource that Cairn did not know was ignored: `PUT /bucket/key?futureThing` replaced the object by the body, and
+    `DELETE /bucket/key?futureThing` deleted it."""
     s3.put_object(Bucket=bucket, Key="k", Body=b"old")
     for query in ("futureThing", "futureThing=1", "futureThing=", "annotation&annotationName=a", "policyStatus"):
         for method in ("PUT", "DELETE", "POST"):
@@ -314,12 +315,13 @@ def test_a_subresource_that_is_not_known_is_no_write(raw, bucket, s3):
     with s3_error("404", 404):
         s3.head_object(Bucket=bucket, Key="new")
     assert raw.send("HEAD", "/another-bucket").status == 404
-    # A read ignores it, as AWS does.
+    # A read ignores the unknown subresource, as AWS does.
     assert raw.send("GET", f"/{bucket}/k", "futureThing=1").body == b"old"
 
 
 def test_headers_that_aws_would_ignore_are_ignored(raw, bucket, s3):
-    """AWS's C++ SDK sends x-amz-api-version with every request, and could not even see a bucket."""
+    """AWS's C++ SDK sends x-amz-api-version with every request. Cairn refused the header, so that no request of this SDK
+    succeeded, not even HeadBucket."""
     headers = {
         "x-amz-api-version": "2006-03-01",
         "x-amz-te": "append-md5",

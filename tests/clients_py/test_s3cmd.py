@@ -1,4 +1,4 @@
-"""s3cmd, which signs and lists in the older ways."""
+"""s3cmd, which uses older ways to sign and list."""
 
 import pytest
 import requests
@@ -59,7 +59,7 @@ def test_sync(s3cmd, bucket, tmp_path):
 
 
 def test_signed_urls(start, tmp_path):
-    # They are of Signature Version 2, which is off by default.
+    # s3cmd signs URLs with Signature Version 2, which is off by default.
     store = start("server", env={"CAIRN_SIGV2": "true"})
     s3, s3cmd = store.client(), tools.s3cmd(store.endpoint, tmp_path)
     s3.create_bucket(Bucket="bucket")

@@ -1,4 +1,4 @@
-"""Clients that are slow, silent or many: let go at last, and never in the way of others."""
+"""Clients that are slow, silent or many: they are disconnected after a while, and other clients are served meanwhile."""
 
 import concurrent.futures
 import socket
@@ -10,7 +10,7 @@ from harness import wait_until
 from raw import UNSIGNED, Raw
 from slow import slow_clients
 
-# The least that a gateway takes, so that few slow clients would use it up.
+# The smallest limits that a gateway accepts, so that few slow clients would reach them.
 LITTLE_MEMORY = {"CAIRN_DOWNLOAD_MEMORY": "8MiB", "CAIRN_BUFFER_MEMORY": "8MiB"}
 
 
@@ -22,7 +22,7 @@ def one_datanode(start, **env):
 
 
 def healthy(s3, rounds=5):
-    """Several clients at once that read and write; an error is one of the test."""
+    """Writes and reads with four clients at the same time. Any error fails the test."""
     bodies = [some_bytes(size, size) for size in (10, 100_000, 3 * MIB)]
 
     def work(worker):
@@ -36,8 +36,8 @@ def healthy(s3, rounds=5):
         list(pool.map(work, range(4)))
 
 
-def test_slow_readers_hold_hardly_any_memory_and_stop_nobody(start):
-    # A download held 512 KiB to its end: 16 readers used up 8 MiB, and every other GET was told to slow down.
+def test_slow_readers_hold_hardly_any_memory_and_delay_no_other_client(start):
+    # Each download held 512 KiB until its end. 16 slow readers used up 8 MiB, and every other GET got SlowDown.
     cluster, s3 = one_datanode(start, **LITTLE_MEMORY)
     s3.put_object(Bucket="bucket", Key="large", Body=some_bytes(20 * MIB))
     with slow_clients("readers", cluster.port, 80):
@@ -45,8 +45,8 @@ def test_slow_readers_hold_hardly_any_memory_and_stop_nobody(start):
     assert cluster.gateways[0].memory_peak_mib() < 200
 
 
-def test_slow_writers_hold_hardly_any_memory_and_stop_nobody(start):
-    # An upload held at least 64 KiB: 128 writers of a byte used up 8 MiB, and every other PUT waited for ever.
+def test_slow_writers_hold_hardly_any_memory_and_delay_no_other_client(start):
+    # Each upload held at least 64 KiB. 128 slow writers used up 8 MiB, and every other PUT waited for ever.
     cluster, s3 = one_datanode(start, **LITTLE_MEMORY)
     with slow_clients("writers", cluster.port, 250):
         healthy(s3)
@@ -66,7 +66,7 @@ def test_a_slow_reader_gets_every_byte(start):
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
         connection.write(raw.sign("GET", "/bucket/k").head)
         received = b""
-        # Slow enough to be parked again and again, then quick.
+        # The first MiB is read so slowly that the gateway parks the download several times, the rest quickly.
         while len(received) < len(body):
             if len(received) < MIB and (data := connection.socket.recv(100_000)):
                 time.sleep(0.05 if len(received) % 3 else 1.6 if len(received) < 300_000 else 0)
@@ -79,8 +79,8 @@ def test_a_slow_reader_gets_every_byte(start):
         assert received == body
 
 
-def test_a_body_that_comes_too_slowly_is_told_so_and_a_slow_reader_is_let_go(start):
-    # `some` is what fast enough means here: 100 KiB in each second in which the gateway waits for the client.
+def test_a_slow_upload_gets_request_timeout_and_a_slow_download_is_ended(start):
+    # The gateway requires 100 KiB of each second in which it waits for the client.
     cluster, s3 = one_datanode(start, CAIRN_RATE_MIN="100KiB/s", CAIRN_RATE_WINDOW="1s")
     body = some_bytes(20 * MIB)
     s3.put_object(Bucket="bucket", Key="k", Body=body)
@@ -107,12 +107,12 @@ def test_a_body_that_comes_too_slowly_is_told_so_and_a_slow_reader_is_let_go(sta
         assert received < len(body)
     log = cluster.gateways[0].log()
     assert "a client was let go" in log and "SlowBody" in log and "SlowReader" in log
-    # Others were not too slow.
+    # A client that is fast enough is not disconnected.
     assert s3.get_object(Bucket="bucket", Key="k")["Body"].read() == body
 
 
 def is_gone(connection):
-    """Whether the other side ends the connection: a reset, where it had not read what was sent."""
+    """Waits until the server ends the connection. It sends a reset if it has not read all that it received."""
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
@@ -121,7 +121,8 @@ def is_gone(connection):
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "], ids=["nothing", "half a head"])
 def test_connections_without_a_request_make_room_for_those_with_one(start, sent):
-    # They had 20 s each; here they have ten minutes, so that nothing but others' need ends them.
+    # Such connections stayed open for 20 s each and kept others out. The header time-out is ten minutes here, so that only the
+    # limit on connections can end them.
     limits = {"CAIRN_CONNECTIONS_MAX": "40", "CAIRN_CONNECTIONS_PER_ADDRESS_MAX": "40", "CAIRN_HEADER_TIMEOUT": "10m"}
     cluster, s3 = one_datanode(start, **limits)
     silent = []
@@ -130,7 +131,7 @@ def test_connections_without_a_request_make_room_for_those_with_one(start, sent)
         connection.sendall(sent)
         silent.append(connection)
     healthy(s3, rounds=1)
-    # The oldest has gone.
+    # The gateway has closed the oldest connection.
     assert is_gone(silent[0])
     for connection in silent:
         connection.close()
@@ -145,7 +146,7 @@ def test_one_address_does_not_get_all_connections(start):
         healthy(s3, rounds=1)
 
 
-def test_a_client_has_so_many_requests_at_once_and_is_told_to_slow_down(start):
+def test_requests_above_the_limit_of_a_client_get_503(start):
     for limit, other in (("ADDRESS", 200), ("KEY", 503)):
         cluster, s3 = one_datanode(start, **{f"CAIRN_REQUESTS_PER_{limit}_MAX": "5"})
         s3.put_object(Bucket="bucket", Key="large", Body=some_bytes(20 * MIB))

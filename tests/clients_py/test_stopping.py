@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: what is in flight is finished, nothing new is begun, nothing is half done."""
+"""SIGTERM and SIGINT: requests in flight are finished, new ones are refused, and no write is half done."""
 
 import signal
 import socket
@@ -11,7 +11,7 @@ from harness import start_server, wait_until
 from raw import UNSIGNED, Raw
 
 
-def test_what_is_in_flight_is_finished(start):
+def test_requests_in_flight_are_finished_before_the_stop(start):
     store = start("server")
     server = store.gateways[0]
     s3 = store.client()
@@ -42,7 +42,7 @@ def accepts(port):
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except (ConnectionRefusedError, ConnectionResetError):
-        # It is reset when the socket is closed between the two halves of the handshake.
+        # The kernel resets a connection whose listening socket is closed during the handshake.
         return False
     return True
 
@@ -50,13 +50,13 @@ def accepts(port):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_an_idle_server_stops_at_once(start, number):
     server = start("server").gateways[0]
-    # A connection that is kept, but has nothing in flight, holds nobody up.
+    # An open connection without a request must not delay the stop.
     with socket.create_connection(("127.0.0.1", server.port)):
         server.child.send_signal(number)
         assert server.exit_code(timeout=10) == 0
 
 
-def test_a_second_signal_stops_what_waits(start):
+def test_a_second_signal_ends_requests_in_flight(start):
     store = start("server")
     server = store.gateways[0]
     store.client().create_bucket(Bucket="bucket")
@@ -64,7 +64,7 @@ def test_a_second_signal_stops_what_waits(start):
     unsigned = [("content-length", "1000"), ("expect", "100-continue")]
     put = raw.sign("PUT", "/bucket/k", payload=UNSIGNED, unsigned=unsigned)
     with raw.connect() as connection:
-        # Now the request is in flight for sure: a server that has not read it yet may drop it.
+        # The 100 shows that the server has read the request. It may drop a request that it has not read yet.
         assert connection.exchange(put.head).status == 100
         connection.write(b"x")
         server.terminate()
@@ -158,7 +158,7 @@ def test_sigkill_in_the_middle_of_writes_loses_nothing_that_was_acknowledged(sta
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket="bucket")
         for o in page["Contents"]
     }
-    # What was not acknowledged may be there or not, but never in part.
+    # A write that was not acknowledged may be there as a whole, or not at all.
     assert {key for key, _ in acknowledged} <= listed
     for key in listed - {key for key, _ in acknowledged}:
         assert s3.get_object(Bucket="bucket", Key=key)["Body"].read()

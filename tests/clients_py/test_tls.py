@@ -1,4 +1,4 @@
-"""TLS: a store with a certificate of its own, and clients that trust it."""
+"""TLS on the S3 port, with a self-signed certificate."""
 
 import socket
 import ssl
@@ -30,7 +30,7 @@ def test_a_client_that_trusts_the_certificate(store, certificate, monkeypatch):
     s3 = store.client()
     s3.create_bucket(Bucket="secure")
     body = some_bytes(9 * MIB)
-    # Over TLS the SDK's default is an unsigned payload with its checksum in a trailer.
+    # Over TLS, boto3 sends an unsigned payload with its checksum in a trailer by default.
     put = s3.put_object(Bucket="secure", Key="k", Body=body)
     assert put["ChecksumCRC32"]
     assert s3.get_object(Bucket="secure", Key="k")["Body"].read() == body
@@ -58,7 +58,7 @@ def test_http_2_is_offered(store, certificate):
         assert secure.selected_alpn_protocol() == "h2"
 
 
-def test_plain_http_is_not_served_there(store):
+def test_plain_http_is_refused_on_a_tls_port(store):
     with socket.create_connection(("127.0.0.1", store.gateways[0].port), timeout=30) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert not connection.recv(100).startswith(b"HTTP/1.1 200")

@@ -1,4 +1,4 @@
-"""Disks that fail under a datanode: the node serves on with the others, and what was lost is made again."""
+"""Disks of a datanode that fail: the node continues with its other disks, and repair restores the lost replicas."""
 
 import subprocess
 
@@ -8,7 +8,7 @@ import requests
 from data import MIB, some_bytes
 from harness import run_cairn, wait_until
 
-# Small blocks share a segment, large ones have one each.
+# Small blocks share a segment, large ones have dedicated segments.
 LENGTHS = [50_000, 2 * MIB]
 OBJECTS = 12
 
@@ -30,21 +30,21 @@ def volumes(cluster, datanode):
 
 
 def failed(cluster, datanode):
-    """Why the volumes of a datanode failed, for those that did."""
+    """The reasons of the datanode's failed volumes."""
     return [volume["failed"] for volume in volumes(cluster, datanode) if volume["failed"]]
 
 
 def unmount(directory):
-    """The disk is pulled: names are not found any more, whoever has files open."""
+    """Simulates a pulled disk: paths below the directory are not found any more, even while files there are open."""
     subprocess.run(["umount", "--lazy", directory], check=True)
-    # So that there is something to unmount at the end.
+    # `disks.small` unmounts the directory again at the end.
     subprocess.run(["mount", "--bind", directory, directory], check=True)
 
 
 @pytest.fixture
 def two_disks(tmp_path, start):
     """A cluster of four nodes, the last of which has two disks, with objects on all of them."""
-    # All are of one size, so that each gets its share.
+    # All disks have the same size, so that each gets a share of the blocks.
     names = ["first", "second", "datanode0", "datanode1", "datanode2"]
     with disks.small(tmp_path, {name: 128 * MIB for name in names}) as mounted:
         env = {"CAIRN_RESERVE": "4MiB"}
@@ -59,9 +59,9 @@ def two_disks(tmp_path, start):
         yield cluster, client, node, mounted
 
 
-def test_a_disk_that_is_pulled_is_missed_and_its_blocks_are_made_again(two_disks):
+def test_a_pulled_disk_is_noticed_and_its_blocks_are_copied_again(two_disks):
     cluster, client, node, mounted = two_disks
-    # New blocks are spread by free space, so both disks have some.
+    # New blocks go to disks by free space, so both disks get some.
     objects = OBJECTS
     while not all(volume["used"] > 0 for volume in volumes(cluster, node)):
         put(client, objects := objects + 1)
@@ -69,21 +69,21 @@ def test_a_disk_that_is_pulled_is_missed_and_its_blocks_are_made_again(two_disks
     unmount(mounted["second"])
     with cluster.events() as events:
         events.wait_for("VolumeFailed", node=cluster.node(node)["node"])
-        # From here on all that was lost is counted as lost.
+        # The metanode now counts the replicas of the failed volume as lost.
         events.wait_for("ReplicaCorrupt", node=cluster.node(node)["node"])
     wait_until(lambda: len(failed(cluster, node)) == 1, "one volume to be told as failed")
     wait_until(cluster.fully_replicated, "three replicas of every block", 120)
     for n in range(OBJECTS + 1, objects + 4):
         put(client, n)
     wait_until(cluster.fully_replicated, "three replicas of every block", 120)
-    # Two nodes may go, and what is left is all there: this one serves on.
+    # Two other nodes are killed. Every object must still be readable from the two that are left.
     cluster.datanodes[0].kill()
     cluster.datanodes[1].kill()
     for n in [*range(OBJECTS), *range(OBJECTS + 1, objects + 4)]:
         get(client, n)
 
 
-def test_a_disk_that_is_not_mounted_at_the_start_is_told_and_not_written_around(two_disks):
+def test_a_disk_that_is_not_mounted_at_the_start_counts_as_failed(two_disks):
     cluster, client, node, mounted = two_disks
     was = {volume["volume"] for volume in volumes(cluster, node)}
     assert node.stop() == 0
@@ -92,10 +92,10 @@ def test_a_disk_that_is_not_mounted_at_the_start_is_told_and_not_written_around(
     reasons = wait_until(lambda: failed(cluster, node), "a volume to be told as failed")
     assert "is its disk mounted?" in reasons[0]
     assert {volume["volume"] for volume in volumes(cluster, node)} == was
-    # Nothing was begun on the disk underneath, but for the lock.
+    # The datanode created nothing but a lock in the directory below the mount point.
     assert [path.name for path in mounted["second"].iterdir()] in ([], ["lock"])
     wait_until(cluster.fully_replicated, "three replicas of every block", 120)
-    # A new, empty disk in its place is taken into use.
+    # The datanode uses a new, empty disk in its place.
     assert node.stop() == 0
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64M", "cairn-test", mounted["second"]], check=True)
     node.restart()
@@ -105,7 +105,7 @@ def test_a_disk_that_is_not_mounted_at_the_start_is_told_and_not_written_around(
         get(client, n)
 
 
-def test_a_node_whose_last_disk_is_pulled_lives_on_and_says_so(two_disks):
+def test_a_node_whose_last_disk_is_pulled_keeps_running_and_is_unhealthy(two_disks):
     cluster, client, node, mounted = two_disks
     for name in ("first", "second"):
         unmount(mounted[name])
@@ -120,7 +120,7 @@ def test_a_node_whose_last_disk_is_pulled_lives_on_and_says_so(two_disks):
     assert node.running()
 
 
-def test_directories_of_two_nodes_are_not_taken_for_one(start):
+def test_directories_of_two_nodes_are_refused_together(start):
     cluster = start("cluster", datanodes=2)
     wait_until(lambda: len(cluster.status()["nodes"]) == 2, "two nodes")
     directories = [str(cluster.data_directory(f"datanode{n}")) for n in range(2)]

@@ -47,7 +47,7 @@ class Tool:
 
 
 def need(name):
-    """The path of a program; a test on a machine without it is skipped, and says so."""
+    """The path of a program. If the machine does not have it, the test is skipped with that reason."""
     path = shutil.which(name)
     if path is None:
         pytest.skip(f"{name} is not installed")
@@ -55,7 +55,7 @@ def need(name):
 
 
 def aws_cli(endpoint, directory):
-    # Of the environment that runs the tests, not whichever is first in PATH.
+    # The aws-cli of the tests' virtual environment (requirements.txt), not the first one in PATH.
     return Tool(
         [sys.executable, str(pathlib.Path(sys.executable).parent / "aws"), "--endpoint-url", endpoint],
         {

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Makes local stand-ins for the base images that the Dockerfile names, from what is installed on
-# this machine, for machines that can reach no image registry.
+# Makes local stand-ins for the base images that the Dockerfile names, from the packages of this
+# machine, for machines that can reach no image registry.
 #
 #   builder   this machine's Rust toolchain and C compiler, and the crates of Cargo.lock, so that
 #             `cargo build` needs no network
 #   runtime   the C library, and a user without privileges
 #
-# A name that the engine already has and that this script did not make is left alone: the real
-# image is the better one. Stand-ins are made again when Cargo.lock or the toolchain changes.
+# An image of that name that this script did not make is the real one, and is kept. Stand-ins are
+# made again when Cargo.lock, the toolchain or this script changes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -25,13 +25,13 @@ wanted() {
     [ -n "$label" ] && [ "$label" != "$made_from" ]
 }
 
-# The installed packages named, and what they depend on.
+# Prints the named packages and their dependencies, as far as they are installed.
 with_dependencies() {
     apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts \
         --no-breaks --no-replaces --no-enhances "$@" | grep '^[a-z]' | sort -u
 }
 
-# Copies the files of the packages named into directory $1, in the merged-/usr layout.
+# Copies the files of the named packages into directory $1, in the merged-/usr layout.
 copy_packages() {
     local root=$1
     shift
@@ -47,7 +47,7 @@ copy_packages() {
     tar -C / --ignore-failed-read -cf - -T "$tree/files" | tar -C "$root" -xf -
 }
 
-# Turns directory $1 into image $2; the rest are changes to its configuration.
+# Imports directory $1 as image $2; the other arguments are changes to its configuration.
 import() {
     local root=$1 image=$2 changes=()
     shift 2

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Removes every container, network and volume that the compose test made, also those of a run that
-# was ended in the middle.
+# Removes all containers, networks and volumes of the compose test, including those of runs that
+# were interrupted.
 set -euo pipefail
 docker ps --all --quiet --filter name=^cairn-test-.*-alone | xargs -r docker rm --force --volumes >/dev/null
 for project in $(docker ps --all --filter name=cairn-test- --format '{{.Label "com.docker.compose.project"}}' | sort -u); do

@@ -1,6 +1,6 @@
-"""`docker compose up`: the committed Dockerfile and compose.yaml, and a container that is killed.
+"""`docker compose up` with the committed Dockerfile and compose.yaml, also while a container is killed.
 
-Where no image registry can be reached, the base images are stand-ins made by base-images.sh.
+On a machine that reaches no image registry, base-images.sh makes stand-ins for the base images.
 """
 
 import json
@@ -50,7 +50,7 @@ def compose_command():
 
 
 class Compose:
-    """The composed store, under a project name and a port of its own."""
+    """The composed store, with its own project name and port."""
 
     def __init__(self, command):
         self.command = [*command, "--project-name", PROJECT]
@@ -82,7 +82,7 @@ class Compose:
 def image():
     command = compose_command()
     print(run("tests/compose/base-images.sh", timeout=600).stdout)
-    # The same image for every service: built once.
+    # All services use the same image, so it is built for one of them.
     run(
         *command,
         "build",
@@ -106,7 +106,7 @@ def compose(image):
 
 @pytest.fixture(scope="module")
 def aws(compose):
-    """aws-cli, with the credentials that the metanode made."""
+    """aws-cli, with the credentials that the metanode generated."""
     shown = compose("exec", "-T", "metanode", "cairn", "admin", "credentials").stdout
     env = dict(re.findall(r"(AWS_[A-Z_]+)=(\S+)", shown))
     env |= {
@@ -133,7 +133,7 @@ def aws(compose):
 
 def test_the_image_is_small_unprivileged_and_has_no_shell(image):
     size = int(run("docker", "image", "inspect", "--format", "{{.Size}}", "cairn:local").stdout)
-    # The C library and the binary, whose line tables make the most of it.
+    # The image holds the C library and the binary, and most of it is the binary's line tables.
     assert size < 200_000_000
     assert (
         run("docker", "image", "inspect", "--format", "{{.Config.User}}", "cairn:local").stdout.strip()
@@ -179,7 +179,7 @@ def test_the_parts_speak_mutual_tls_with_each_other(compose):
         assert health(f"https://{host}/health").returncode == 0
         plain = health(f"http://{host}/health")
         assert plain.returncode == 1 and "This port speaks TLS" in plain.stderr, plain.stderr
-        # Another secret, here a file that happens to be there, is another cluster.
+        # A caller with another secret is refused. Any file of the image serves as that secret.
         other = health(f"https://{host}/health", "--cluster-secret-file", "/etc/passwd")
         assert other.returncode == 1 and "it refuses our certificate" in other.stderr, other.stderr
 
@@ -190,7 +190,7 @@ def test_no_secret_is_a_default_one(compose):
     secret = re.search(r"[0-9A-Za-z+/=_-]{32,}", archive)
     assert secret, "the secret's volume holds no secret"
     assert secret.group(0) not in (ROOT / "compose.yaml").read_text()
-    # What made it keeps it.
+    # A second run of the service `secret` keeps the secret.
     assert "kept" in compose("run", "--rm", "secret").stdout
     assert run("docker", "cp", f"{container}:/secret/cluster.key", "-").stdout == archive
 
@@ -224,5 +224,5 @@ def test_everything_is_there_after_down_and_up(compose, aws, tmp_path):
     compose("down")
     compose("up", "--detach", "--no-build")
     compose.wait_healthy(["metanode", *DATANODES, "gateway"])
-    # The same credentials as before.
+    # The credentials are unchanged.
     assert aws("s3", "cp", "s3://bucket/kept", "-").stdout == "kept"

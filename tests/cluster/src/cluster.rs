@@ -20,31 +20,31 @@ use tempfile::TempDir;
 use crate::in_process::Task;
 use crate::process::Process;
 
-/// Where the parts run.
+/// How the parts run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// As tasks of the test's own process.
+    /// As tasks in the process of the test.
     InProcess,
     /// As processes of the `cairn` binary.
     Processes,
 }
 
-/// How a cluster is made.
+/// The size and the settings of a cluster.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Number of datanodes.
     pub datanodes: usize,
     /// Number of gateways.
     pub gateways: usize,
-    /// Copies of each block.
+    /// Number of replicas of each block.
     pub replication: u32,
     /// Block size in bytes.
     pub block_size: u64,
-    /// How long deleted bytes stay.
+    /// Grace period of retired versions.
     pub gc_grace: Duration,
-    /// How long grants last.
+    /// Lease of a grant.
     pub lease: Duration,
-    /// After which silence a datanode is dead.
+    /// Time without a heartbeat after which a datanode is dead.
     pub dead_after: Duration,
 }
 
@@ -55,7 +55,7 @@ impl Default for Options {
             gateways: 1,
             replication: 3,
             block_size: 1024 * 1024,
-            // At least a lease.
+            // At least the lease, as the metanode requires.
             gc_grace: Duration::from_secs(5),
             lease: Duration::from_secs(5),
             dead_after: Duration::from_secs(2),
@@ -63,19 +63,19 @@ impl Default for Options {
     }
 }
 
-/// How often parts give signs of life in tests.
+/// Interval of the datanodes' heartbeats in tests.
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(100);
-/// After which silence a datanode is stale in tests: well above what a busy machine delays a heartbeat.
+/// Time without a heartbeat after which a datanode is stale in tests: well above the delays of a busy machine.
 pub(crate) const STALE: Duration = Duration::from_secs(1);
-/// How long deleted blocks lie in the trash: so short that tests see their files go.
+/// How long deleted blocks stay in the trash: so short that tests can wait until their files are gone.
 pub(crate) const TRASH: Duration = Duration::from_secs(1);
 pub(crate) const SECRET: &str = "the secret of a cluster that lives for one test";
 pub(crate) const ACCESS_KEY: &str = "CAIRNTESTACCESSKEY00";
 pub(crate) const SECRET_KEY: &str = "cairn-test-secret-key-0123456789abcdefghij";
-/// A bucket that exists when the cluster is ready.
+/// The bucket that the gateways create at their start.
 pub(crate) const BUCKET: &str = "cluster-test";
 
-/// How long anything that a test waits for may take. Nothing waits this long unless it is broken.
+/// Upper limit for each wait of a test. A working cluster never needs this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running part.
@@ -100,7 +100,7 @@ impl Part {
     }
 }
 
-/// A running cluster; gone when dropped.
+/// A running cluster. Dropping it ends its parts and removes its data.
 pub struct Cluster {
     mode: Mode,
     options: Options,
@@ -139,7 +139,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// A client of a gateway that tries nothing twice: whatever fails, the test sees.
+    /// A client of a gateway that does not retry, so that the test sees every error.
     pub fn client(&self, gateway: usize) -> AmazonS3 {
         let never =
             RetryConfig { max_retries: 0, retry_timeout: PATIENCE, backoff: BackoffConfig::default() };
@@ -162,7 +162,7 @@ impl Cluster {
         self.gateways[gateway].address()
     }
 
-    /// The cluster as operators see it.
+    /// The cluster's status, as operators get it.
     ///
     /// # Errors
     /// When the metanode does not answer.
@@ -171,10 +171,10 @@ impl Cluster {
         Ok(rpc.status(StatusRequest {}).await?)
     }
 
-    /// The sequence number of the metanode's latest event, to wait for those behind it.
+    /// Waits for the first event that `wanted` accepts, past events included.
     ///
     /// # Errors
-    /// When the metanode does not answer.
+    /// When the metanode does not answer, or the event does not come within `PATIENCE`.
     pub async fn wait_for(&self, wanted: impl Fn(&EventKind) -> bool) -> anyhow::Result<Event> {
         let path = "/events?after=0";
         let rpc = RpcClient::new(&self.metanode_address, self.secret.clone(), Env::system())?;
@@ -197,11 +197,11 @@ impl Cluster {
         Env::system().timeout(PATIENCE, search).await.context("the event did not come")?
     }
 
-    /// Waits until the cluster's status is as wanted. The metanode is asked again after each of its
-    /// heartbeat intervals: there is no event for everything that counts can show.
+    /// Waits until `wanted` accepts the cluster's status. It fetches the status once in each heartbeat interval, because not
+    /// every change of a count has an event.
     ///
     /// # Errors
-    /// When it does not get there.
+    /// When the status is not as wanted within `PATIENCE`.
     pub async fn wait_for_status(
         &self,
         wanted: impl Fn(&ClusterStatus) -> bool,
@@ -222,7 +222,7 @@ impl Cluster {
         }
     }
 
-    /// Starts one more datanode; returns its index.
+    /// Starts another datanode; returns its index.
     ///
     /// # Errors
     /// When it does not start.
@@ -241,11 +241,10 @@ impl Cluster {
         self.datanodes[index].take().context("the datanode is not running")?.kill().await
     }
 
-    /// Stops a datanode's process in its tracks (SIGSTOP), or lets it go on (SIGCONT): it keeps its
-    /// connections and answers none. There is no such thing for a part of this process.
+    /// Sends a signal to a datanode's process. After `STOP` it keeps its connections and does not answer, until `CONT`.
     ///
     /// # Errors
-    /// When the datanode is no running process.
+    /// When the datanode does not run, or runs in this process, where it cannot be suspended.
     pub async fn signal_datanode(&self, index: usize, signal: &str) -> anyhow::Result<()> {
         match &self.datanodes[index] {
             Some(Part::Process(process)) => process.signal(signal).await,
@@ -253,10 +252,10 @@ impl Cluster {
         }
     }
 
-    /// The most memory that a gateway's process ever had resident, in bytes.
+    /// The peak resident memory of a gateway's process, in bytes.
     ///
     /// # Errors
-    /// When the gateway is no running process.
+    /// When the gateway runs in this process, or its process is gone.
     pub fn gateway_memory_peak(&self, index: usize) -> anyhow::Result<u64> {
         match &self.gateways[index] {
             Part::Process(process) => process.memory_peak(),
@@ -283,13 +282,13 @@ impl Cluster {
         self.start_metanode().await
     }
 
-    /// Where a datanode keeps its blocks.
+    /// The data directory of a datanode.
     pub fn datanode_directory(&self, index: usize) -> PathBuf {
         self.directory.path().join(format!("datanode-{index}"))
     }
 
     async fn start_metanode(&mut self) -> anyhow::Result<()> {
-        // After a restart the others look for it where it was.
+        // A restarted metanode uses the same port, because the other parts have its address.
         let listen = match self.metanode_address.split_once("://") {
             Some((_, address)) => address.to_owned(),
             None => "127.0.0.1:0".to_owned(),

@@ -1,4 +1,4 @@
-//! A part in this process, on a runtime of its own, so that it can be ended as suddenly as a process.
+//! A part that runs in this process, on its own runtime, so that a test can end it as suddenly as a process.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{ACCESS_KEY, BUCKET, HEARTBEAT, Options, SECRET_KEY, STALE, TRASH};
 
-/// A part as tasks of a runtime; ended when dropped.
+/// The tasks of a part and their runtime, which is shut down on drop.
 pub(crate) struct Task {
     runtime: Option<Runtime>,
-    /// Its base URL.
+    /// The base URL of the part.
     pub(crate) address: String,
 }
 
@@ -108,14 +108,14 @@ impl Task {
                 None,
                 CancellationToken::new(),
             ));
-            // Before that it answers 503, and tests have clients that try nothing twice.
+            // Until the gateway has its credentials it answers 503, and the tests' clients do not retry.
             keyring.filled().await;
             Ok(address)
         })
         .await
     }
 
-    /// Runs `start` on a new runtime; it returns the part's address and leaves the part running.
+    /// Runs `start` on a new runtime. `start` spawns the part and returns its address.
     async fn start<F: Future<Output = anyhow::Result<String>>>(
         start: impl FnOnce() -> F + Send + 'static,
     ) -> anyhow::Result<Self> {
@@ -126,7 +126,7 @@ impl Task {
         Ok(task)
     }
 
-    /// Ends the part where it stands, and waits until nothing of it runs.
+    /// Drops the part's tasks at their next `await`, and waits up to five seconds until its threads have ended.
     pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
         if let Some(runtime) = self.runtime.take() {
             tokio::task::spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(5))).await?;

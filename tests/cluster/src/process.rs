@@ -1,4 +1,4 @@
-//! A part as a process of its own.
+//! A part that runs as a separate process.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use tokio::process::{Child, Command};
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
-    /// Its base URL.
+    /// The base URL of the part.
     pub(crate) address: String,
 }
 
 impl Process {
-    /// Starts `cairn <arguments>` and waits until it says that it is ready.
+    /// Starts `cairn <arguments>` and waits for the line that says that it is ready.
     pub(crate) async fn start(
         arguments: &[String],
         environment: &HashMap<String, String>,
@@ -41,7 +41,7 @@ impl Process {
                 line.split_whitespace().find(|word| line.contains(" ready on ") && word.starts_with("http"))
             {
                 let address = address.to_owned();
-                // Read on, so that the process never writes into a closed pipe.
+                // The task reads the rest, so that the process never writes into a closed pipe.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
                 return Ok(Self { child, log: log.to_owned(), address });
             }
@@ -63,7 +63,7 @@ impl Process {
         Ok(())
     }
 
-    /// The most memory that was ever resident, in bytes: `VmHWM` of proc_pid_status(5).
+    /// The peak resident memory in bytes: `VmHWM` of proc_pid_status(5).
     pub(crate) fn memory_peak(&self) -> anyhow::Result<u64> {
         let id = self.child.id().context("the process is gone")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;

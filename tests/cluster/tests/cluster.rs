@@ -1,4 +1,4 @@
-//! What a cluster promises, shown against parts in one process and against separate processes.
+//! The promises of a cluster, tested with all parts in one process and with separate processes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use futures_util::future::{join_all, try_join_all};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart};
 
-/// Runs each test against both kinds of cluster.
+/// Makes two tests of each function, one for each kind of cluster.
 macro_rules! both {
     ($($name:ident)+) => {
         mod in_process {
@@ -26,17 +26,17 @@ macro_rules! both {
 }
 
 both! {
-    what_is_written_is_read_back_and_has_all_its_copies
+    a_written_object_is_read_back_and_has_all_its_replicas
     of_fifty_conditional_writes_through_two_gateways_one_wins
     an_acknowledged_write_survives_a_killed_metanode
-    killing_a_datanode_in_the_middle_interrupts_nobody_and_copies_are_restored
+    a_killed_datanode_interrupts_no_transfer_and_its_replicas_are_restored
     a_new_datanode_takes_part_at_once
     blocks_of_deleted_objects_leave_the_datanodes
     blocks_of_an_upload_whose_client_hangs_up_are_deleted
     a_datanode_that_returns_brings_its_blocks_back
 }
 
-/// Bytes that no two places share, so that a block out of place is seen.
+/// Pseudo-random bytes, so that a misplaced block is found.
 fn bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = move || {
@@ -48,7 +48,7 @@ fn bytes(seed: u64, length: usize) -> Vec<u8> {
     std::iter::repeat_with(&mut next).flatten().take(length).collect()
 }
 
-async fn what_is_written_is_read_back_and_has_all_its_copies(mode: Mode) -> anyhow::Result<()> {
+async fn a_written_object_is_read_back_and_has_all_its_replicas(mode: Mode) -> anyhow::Result<()> {
     let cluster = Cluster::start(mode, Options::default()).await?;
     let store = cluster.client(0);
     let body = bytes(1, 5_500_000);
@@ -107,7 +107,7 @@ async fn an_acknowledged_write_survives_a_killed_metanode(mode: Mode) -> anyhow:
     Ok(())
 }
 
-async fn killing_a_datanode_in_the_middle_interrupts_nobody_and_copies_are_restored(
+async fn a_killed_datanode_interrupts_no_transfer_and_its_replicas_are_restored(
     mode: Mode,
 ) -> anyhow::Result<()> {
     let mut cluster = Cluster::start(mode, Options { datanodes: 4, ..Options::default() }).await?;
@@ -115,7 +115,7 @@ async fn killing_a_datanode_in_the_middle_interrupts_nobody_and_copies_are_resto
     let old = bytes(100, 12_000_000);
     store.put(&Path::from("old"), old.clone().into()).await?;
 
-    // Uploads and downloads that have begun when the datanode dies, and end after it.
+    // These uploads and downloads begin before the datanode dies and end after that.
     let uploads = join_all((0..4u64).map(|number| {
         let store = store.clone();
         async move {
@@ -183,7 +183,7 @@ async fn blocks_of_deleted_objects_leave_the_datanodes(mode: Mode) -> anyhow::Re
     store.put(&Path::from("overwritten"), bytes(3, 2 << 20).into()).await?;
     store.delete(&Path::from("gone")).await?;
     store.put(&Path::from("overwritten"), "short".into()).await?;
-    // The deleted share of segments that still hold something is given back by compaction, in the background.
+    // Compaction frees the space of deleted blocks in segments that still hold other blocks. It runs in the background.
     let directories: Vec<_> = (0..3).map(|node| cluster.datanode_directory(node)).collect();
     let is_small = |directory: &PathBuf| size_of(directory).is_ok_and(|size| size < 3_000_000);
     cluster

@@ -1,4 +1,4 @@
-//! How much memory a gateway needs, however many clients it has.
+//! The memory of a gateway with many concurrent transfers.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 const CLIENTS: usize = 64;
 
-/// Of each object: two blocks, so that all of them together are twice what the gateway may use.
+/// Length of each object in bytes: two blocks, so that the objects of one direction are twice the limit together.
 const LENGTH: usize = 16 << 20;
 
-/// What a gateway may use with 64 uploads and 64 downloads at once, whatever their size.
+/// Limit for a gateway's memory in bytes during 64 concurrent uploads and 64 downloads, independent of their size.
 const MEMORY_MAX: u64 = 512 << 20;
 
-/// Bytes that differ from chunk to chunk and from block to block.
+/// Bytes that differ between chunks and between blocks, so that a misplaced one is found.
 fn bytes() -> bytes::Bytes {
     (0..LENGTH as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 15) as u8).collect()
 }

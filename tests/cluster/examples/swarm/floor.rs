@@ -1,4 +1,4 @@
-//! A server that receives, authenticates and answers what datanodes say, and knows nothing.
+//! The floor: a server that receives, authenticates and answers the calls of datanodes, and keeps no state.
 
 use std::sync::Arc;
 

@@ -1,12 +1,12 @@
-//! How much a metanode works for thousands of datanodes: their heartbeats alone, with writes on top,
-//! and when a hundredth of them dies.
+//! Measures the work of a metanode with thousands of datanodes: with heartbeats alone, with writes, and when a hundredth of
+//! the datanodes dies.
 //!
 //! `cargo run --release -p cairn-cluster-tests --example swarm -- --nodes 10000` (after `cargo build --release`, or
-//! with `CAIRN_BIN`). The datanodes are simulated: each has a connection of its own, registers, reports, sends
-//! heartbeats and does what it is told, and stores nothing. The metanode is the real one, in a process of its own.
+//! with `CAIRN_BIN`). The datanodes are simulated: each has its own connection, registers, reports, sends heartbeats and
+//! confirms commands, and stores nothing. The metanode is the real one, in a separate process.
 //!
-//! The floor: a server in a process of its own that receives, authenticates and answers the same heartbeats and
-//! knows nothing of blocks. What the metanode takes beyond it is the block manager's.
+//! The floor is a server in a separate process that receives, authenticates and answers the same heartbeats without any
+//! state. The difference between metanode and floor is the cost of the block manager.
 
 mod floor;
 mod measure;
@@ -53,10 +53,10 @@ struct Arguments {
     floor: bool,
 }
 
-/// Connections of the floor: more than nodes, as the metanode has.
+/// Limit on the floor's connections: the metanode's, which is above the number of nodes.
 const CONNECTIONS_MAX: usize = 16_384;
 
-/// Timings of the cluster: the defaults, except that nodes die sooner, because the measurement waits for that.
+/// The times of the cluster are the defaults, except that nodes become dead sooner, because the measurement waits for that.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 const DEAD_AFTER: Duration = Duration::from_secs(20);
 

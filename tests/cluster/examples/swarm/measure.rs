@@ -1,4 +1,4 @@
-//! What a process costs, as Linux counts it.
+//! CPU time and memory of a process, as Linux counts them.
 
 use std::fmt;
 use std::time::Duration;
@@ -37,9 +37,9 @@ pub(crate) struct Process {
     id: u32,
 }
 
-/// What a process took.
+/// CPU and memory that a process used.
 pub(crate) struct Cost {
-    /// Share of one core, 1.0 for all of it.
+    /// Share of one core: 1.0 is a whole core.
     pub(crate) cpu: f64,
     /// Resident bytes.
     resident: u64,
@@ -56,17 +56,17 @@ impl Process {
         Self { id }
     }
 
-    /// Its memory now; no CPU is counted.
+    /// The current memory; the CPU is reported as 0.
     pub(crate) fn now(&self) -> anyhow::Result<Cost> {
         Ok(Cost { cpu: 0.0, resident: self.resident()? })
     }
 
-    /// What it takes for so long.
+    /// The cost during the next `span`.
     pub(crate) async fn over(&self, span: Duration) -> anyhow::Result<Cost> {
         Ok(self.during(Env::system().sleep(span)).await?.1)
     }
 
-    /// What it takes while something is done.
+    /// The cost while `work` runs.
     pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> anyhow::Result<(T, Cost)> {
         let (clock, before) = (clock(), self.cpu_seconds()?);
         let done = work.await;

@@ -1,4 +1,4 @@
-//! Datanodes that store nothing.
+//! Simulated datanodes, which store nothing.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Datanodes that register at once: a site that comes back after a power cut.
+/// Datanodes that register at the same time, as after a power cut of a site.
 const REGISTER_AT_ONCE: usize = 64;
 
 const CAPACITY: u64 = 4 << 40;
@@ -40,7 +40,7 @@ struct Node {
     news: Mutex<News>,
 }
 
-/// What the next heartbeat tells.
+/// The content of the next heartbeat.
 #[derive(Default)]
 struct News {
     used: u64,
@@ -49,7 +49,7 @@ struct News {
 }
 
 impl Swarm {
-    /// Registers `count` nodes and lets them live.
+    /// Registers `count` nodes and starts their heartbeats.
     pub(crate) async fn start(metanode: &str, secret: &ClusterSecret, count: usize) -> anyhow::Result<Self> {
         let env = Env::system();
         let tasks = TaskTracker::new();
@@ -61,7 +61,7 @@ impl Swarm {
                     let rpc = RpcClient::new(metanode, secret.clone(), env.clone())?;
                     let node = Arc::new(Node::new(number, rpc, env));
                     let (incarnation, interval) = node.register(None).await?;
-                    // Spread over the interval, as they are wherever machines do not start at once.
+                    // The first heartbeats are spread over the interval, as on machines that start at different times.
                     let place = began.fetch_add(1, Ordering::Relaxed) as f64 / count as f64;
                     let first = interval.mul_f64(place);
                     let living = node.clone();
@@ -75,7 +75,7 @@ impl Swarm {
         Ok(Self { nodes: nodes.into_iter().map(|node| (node.id, node)).collect(), tasks })
     }
 
-    /// A replica was stored at a node, which tells of it with its next heartbeat.
+    /// Records a stored replica, which the node reports with its next heartbeat.
     pub(crate) fn stored(&self, node: NodeId, replica: ReportedReplica) -> anyhow::Result<()> {
         let node = self.nodes.get(&node).context("a grant names a node that there is not")?;
         let mut news = node.news();
@@ -84,14 +84,14 @@ impl Swarm {
         Ok(())
     }
 
-    /// So many nodes stop sending heartbeats.
+    /// Stops the heartbeats of `count` nodes.
     pub(crate) fn kill(&self, count: usize) {
         for node in self.nodes.values().take(count) {
             node.ends.cancel();
         }
     }
 
-    /// All nodes stop, and are removed.
+    /// Stops all nodes and waits for the end of their tasks.
     pub(crate) async fn stop(self) {
         self.kill(self.nodes.len());
         self.tasks.close();
@@ -105,7 +105,7 @@ impl Node {
             id: NodeId(env.uuid_v4()),
             volume: VolumeId(env.uuid_v4()),
             address: format!("http://10.{}.{}.{}:9020", number >> 16 & 255, number >> 8 & 255, number & 255),
-            // As many in a rack as a rack holds.
+            // A rack holds some 40 machines.
             zone: format!("rack{}", number / 40),
             rpc,
             env,
@@ -129,7 +129,7 @@ impl Node {
         }]
     }
 
-    /// Registers and reports; answers incarnation and interval.
+    /// Registers and sends a block report; returns the incarnation and the heartbeat interval.
     async fn register(&self, cluster: Option<ClusterId>) -> Result<(u64, Duration), ClusterError> {
         let register = Register {
             node: self.id,
@@ -164,7 +164,7 @@ impl Node {
                 }
             };
             let passed = self.env.monotonic().saturating_sub(began);
-            // A node that finished a command reports it at once.
+            // A node that has finished a command sends the next heartbeat at once.
             rest = if busy { Duration::ZERO } else { interval.saturating_sub(passed) };
         }
     }
@@ -189,7 +189,7 @@ impl Node {
                 Action::Delete { blocks } => {
                     news.changes.extend(blocks.into_iter().map(ReplicaChange::Deleted))
                 }
-                // These nodes keep no bytes, so nothing that was deleted can come back.
+                // These nodes keep no bytes, so they cannot restore deleted blocks.
                 Action::Restore { .. } => {}
             }
             news.finished.push(CommandResult { command: id, error: None });

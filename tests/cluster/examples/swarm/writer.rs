@@ -1,4 +1,4 @@
-//! A gateway that writes objects without bytes.
+//! A simulated gateway, which writes objects without bytes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::nodes::Swarm;
 
 const BUCKET: &str = "swarm";
 
-/// The length of every object: small, so that repair is not held back by its rate.
+/// Length of every object in bytes: small, so that the rate limit does not slow down repair.
 const LENGTH: u64 = 64 << 10;
 
-/// Objects that are written at once.
+/// Objects that are written concurrently.
 const AT_ONCE: usize = 32;
 
 pub(crate) struct Writer {
@@ -30,7 +30,7 @@ pub(crate) struct Writer {
     swarm: Arc<Swarm>,
 }
 
-/// How long writes took.
+/// The latencies of writes, sorted.
 pub(crate) struct Latencies(Vec<Duration>);
 
 impl fmt::Display for Latencies {
@@ -59,7 +59,7 @@ impl Writer {
         Ok(Self { rpc, env, swarm })
     }
 
-    /// Writes so many objects, as fast as it goes.
+    /// Writes `count` objects as fast as possible.
     pub(crate) async fn write_all(&self, count: usize) -> anyhow::Result<()> {
         stream::iter(0..count)
             .map(|_| self.write())
@@ -68,7 +68,7 @@ impl Writer {
             .await
     }
 
-    /// Writes so many objects a second, for so long.
+    /// Writes `rate` objects a second during `span`.
     pub(crate) async fn write_for(&self, span: Duration, rate: u32) -> anyhow::Result<Latencies> {
         let count = u32::try_from(span.as_secs()).unwrap_or(u32::MAX).saturating_mul(rate);
         let began = self.env.monotonic();
@@ -78,7 +78,7 @@ impl Writer {
                 self.env.sleep(due.saturating_sub(self.env.monotonic())).await;
                 self.write().await
             })
-            // Those that are not due yet wait among them.
+            // Writes that are not due yet count as concurrent, too.
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
@@ -86,7 +86,7 @@ impl Writer {
         Ok(Latencies(latencies))
     }
 
-    /// Writes an object; answers how long the metanode took for it.
+    /// Writes an object; returns the time that the metanode took for its calls.
     async fn write(&self) -> anyhow::Result<Duration> {
         let began = self.env.monotonic();
         let request = AllocateBlocks {
