@@ -90,7 +90,7 @@ mod tests {
     use cairn_protocol::env::Timestamp;
 
     #[test]
-    fn each_reason_is_told_once_in_a_while_and_all_are_counted() {
+    fn each_reason_is_logged_once_per_interval_and_all_are_counted() {
         let (env, clock) = Env::manual(1, Timestamp(0));
         let complaints = Complaints::new(env);
         assert_eq!(complaints.count(CloseReason::Silent), Some((1, 1)));

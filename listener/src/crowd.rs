@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_client_has_a_network_and_an_ipv4_one_an_address_however_it_is_written() {
+    fn an_ipv6_client_is_a_network_and_an_ipv4_client_an_address_in_any_notation() {
         let one = |text: &str| client(text.parse().unwrap());
         assert_eq!(one("2001:db8::1"), one("2001:db8::ffff:1"));
         assert_ne!(one("2001:db8::1"), one("2001:db8:0:1::1"));

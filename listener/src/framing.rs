@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_with_two_ends_are_refused_and_what_was_before_them_passes() {
+    fn heads_with_ambiguous_framing_are_refused_and_earlier_messages_pass() {
         for headers in [
             "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
             "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",

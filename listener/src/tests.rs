@@ -161,7 +161,7 @@ async fn a_body_that_makes_no_progress_is_answered_with_an_error_and_closed() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_told_from_one_that_stalls() {
+async fn a_body_that_ends_early_has_another_error_than_one_that_stalls() {
     let (sender, mut seen) = mpsc::channel(1);
     let router = Router::new().route(
         "/",

@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_added_can_be_taken_off() {
+    fn an_added_amount_can_be_subtracted() {
         let mut count = 5;
         take_off(&mut count, 3, "bytes");
         take_off(&mut count, 2, "bytes");

@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_late_subscriber_sees_what_it_missed_and_then_what_comes() {
+    async fn a_late_subscriber_gets_past_events_and_then_new_ones() {
         let bus = EventBus::new(Env::manual(1, Timestamp(7)).0);
         bus.publish(EventKind::RepairIdle);
         bus.publish(EventKind::GarbageIdle);

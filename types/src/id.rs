@@ -104,7 +104,7 @@ mod tests {
 
     /// The example of RFC 9562, appendix A.6: 2022-02-22 14:22:22 -05:00.
     #[test]
-    fn a_block_id_tells_when_it_was_made() {
+    fn a_block_id_contains_the_time_of_its_creation() {
         let id: BlockId = "017F22E2-79B0-7CC3-98C4-DC0C0C07398F".parse().unwrap();
         assert_eq!(id.created_at_ms(), Some(1_645_557_742_000));
     }

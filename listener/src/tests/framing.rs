@@ -51,7 +51,7 @@ async fn a_message_with_two_ends_is_refused_and_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn a_head_that_comes_byte_by_byte_is_judged_alike() {
+async fn a_head_that_arrives_byte_by_byte_gets_the_same_result() {
     let (router, served) = recorder();
     let server = Running::start(router, Limits::default(), None).await;
     let mut client = server.connect().await;
@@ -93,7 +93,7 @@ async fn messages_with_one_end_share_a_connection() {
 /// `aws s3 sync` of a tree with an empty file hung until its time-out. The upload of the file, which expects `100 Continue`, got
 /// its final answer without it, and aws-cli 1 took the answer to its next upload on the connection for a part of that answer.
 #[tokio::test]
-async fn a_request_without_a_body_that_expects_to_go_on_is_told_so_before_its_answer() {
+async fn a_request_without_a_body_that_expects_100_continue_gets_it_before_its_answer() {
     let head = |version: &str, expect: &str| {
         format!("PUT /x HTTP/{version}\r\nHost: x\r\n{expect}Content-Length: 0\r\nConnection: close\r\n\r\n")
     };

@@ -11,7 +11,7 @@ fn identity(env: &Env) -> Identity {
 }
 
 #[tokio::test]
-async fn plain_http_on_a_port_of_tls_is_told_so() {
+async fn plain_http_on_a_port_of_tls_is_explained() {
     let (env, _) = Env::manual(5, Timestamp(1_700_000_000_000));
     let tls = identity(&env).server_config().unwrap();
     let server = Running::start(Router::new(), Limits::internal(), Some(tls)).await;

@@ -53,7 +53,7 @@ async fn a_slow_body_that_is_fast_enough_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_the_server_is_not_blamed() {
+async fn a_client_that_waits_for_a_slow_server_is_not_cut_off() {
     let (go, read) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (going, reading) = (go.clone(), read.clone());
     let handler = move |request: Request| async move {

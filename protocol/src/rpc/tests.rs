@@ -17,7 +17,7 @@ async fn ask(method: Method, path: &str) -> (StatusCode, BlockError) {
 }
 
 #[tokio::test]
-async fn a_peer_of_another_version_is_told_which_one_there_is() {
+async fn a_call_of_another_version_is_answered_with_the_supported_one() {
     let (status, error) = ask(Method::POST, "/v2/thing").await;
     let reason = "this node speaks version 1 of the protocol, not version 2".to_owned();
     assert_eq!((status, error), (StatusCode::NOT_FOUND, BlockError::Malformed { reason }));
@@ -97,7 +97,7 @@ async fn impostor(status: StatusCode, body: &'static str) -> BlockError {
 
 /// Answers were not signed. A process that took the metanode's port could send a gateway its own root credentials.
 #[tokio::test]
-async fn what_an_impostor_says_is_believed_only_if_it_says_no() {
+async fn only_a_refusal_is_accepted_without_a_signature() {
     let not_ours = |error: &BlockError| matches!(error, BlockError::Unreachable { reason } if reason.contains("not as a part of this cluster"));
     let error = impostor(StatusCode::OK, "\"done\"").await;
     assert!(not_ours(&error), "{error}");

@@ -89,7 +89,7 @@ fn a_call_is_admitted_once() {
 }
 
 #[test]
-fn a_call_captured_before_a_restart_is_worth_nothing_after_it_and_nothing_elsewhere() {
+fn a_recorded_call_is_refused_after_a_restart_and_by_other_parts() {
     let mut world = world();
     world.introduce();
     let (served, held_back) = (world.sign(b"{}"), world.sign(b"{}"));
@@ -103,7 +103,7 @@ fn a_call_captured_before_a_restart_is_worth_nothing_after_it_and_nothing_elsewh
 }
 
 #[test]
-fn what_was_seen_is_remembered_for_as_long_as_it_would_be_accepted() {
+fn a_call_stays_recorded_for_as_long_as_it_would_be_accepted() {
     let world = world();
     world.introduce();
     let mut seen = Vec::new();
@@ -137,7 +137,7 @@ impl World {
 }
 
 #[test]
-fn a_call_is_good_for_its_method_path_and_time() {
+fn a_call_is_valid_for_its_method_path_and_time_only() {
     let world = world();
     world.introduce();
     let admit = |method: &str, path: &str, call: &str| {
@@ -174,7 +174,7 @@ fn every_field_of_a_call_is_signed() {
 /// The metanode sent its key id to every caller with a wrong one. With the right key id, and without the secret, a caller could
 /// make it buffer a body of 64 MiB.
 #[test]
-fn a_stranger_learns_nothing() {
+fn an_answer_to_an_unauthenticated_caller_contains_no_secret() {
     let world = world();
     let other =
         Signer::new(ClusterSecret::new("another secret that is long enough").unwrap(), world.env.clone());
@@ -189,7 +189,7 @@ fn a_stranger_learns_nothing() {
 }
 
 #[test]
-fn older_versions_are_told_what_is_wrong() {
+fn calls_of_older_versions_get_an_error_that_names_the_reason() {
     let world = world();
     let old = format!("Cairn {}.{}.{}", secret().key_id(), NOW.0, "0".repeat(64));
     assert_eq!(world.error(&old), SecretError::OldVersion);
@@ -229,7 +229,7 @@ async fn a_body_is_taken_if_it_is_the_one_that_was_signed() {
 }
 
 #[test]
-fn an_answer_is_to_its_call_and_to_no_other() {
+fn an_answer_is_valid_for_its_call_only() {
     let world = world();
     world.introduce();
     let (first, second) = (world.signer.sign("POST", PATH, b"1"), world.signer.sign("POST", PATH, b"2"));
@@ -247,7 +247,7 @@ fn an_answer_is_to_its_call_and_to_no_other() {
 
 /// One caller's memory is bounded by its window; many callers' by the number of them.
 #[test]
-fn more_callers_than_are_remembered_begin_an_epoch_and_nobody_is_refused_for_good() {
+fn too_many_callers_begin_an_epoch_and_no_caller_is_refused_for_good() {
     let world = world();
     world.introduce();
     let call = world.sign(b"{}");

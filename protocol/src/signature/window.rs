@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_overtaken_by_too_many_counts_as_seen() {
+    fn a_number_that_too_many_others_overtook_counts_as_seen() {
         let mut window = Window::starting_near(0);
         assert!(window.take(10 * SPAN));
         assert!(!window.take(9 * SPAN - WORD));

@@ -159,7 +159,7 @@ async fn intrude(server: &Server, shown: Option<&Identity>) -> String {
 }
 
 #[tokio::test]
-async fn who_shows_no_certificate_or_a_foreign_one_is_not_heard() {
+async fn a_client_without_a_certificate_of_the_cluster_is_refused() {
     let env = Env::system();
     let server = serve(Some(&of(&secret(), &env)), &env).await;
     let answer = intrude(&server, None).await;
@@ -189,7 +189,7 @@ async fn a_certificate_that_has_expired_is_refused_at_either_end_and_its_maker_r
 }
 
 #[tokio::test]
-async fn tls_on_a_port_of_plain_http_is_told_so() {
+async fn tls_on_a_port_of_plain_http_is_explained() {
     let (env, _clock) = env();
     let server = serve(None, &env).await;
     let error = say("https", &server, &of(&secret(), &env), &env).await.unwrap_err();
@@ -290,7 +290,7 @@ async fn an_authority_that_certifies_others_too_does_not_let_them_in() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_said_with_its_name() {
+fn an_error_about_a_file_contains_its_name() {
     let directory = tempfile::tempdir().unwrap();
     Operator::new().write(directory.path(), "cairn.internal");
     let load = |name: &str| Identity::of_files(files(directory.path(), name), Env::system());
