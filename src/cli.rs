@@ -1,5 +1,5 @@
-//! The command line: all subcommands with their arguments. It stands above [`arguments`](crate::arguments) and
-//! [`command`](crate::command), which do not know each other's whole.
+//! The command line: all subcommands with their arguments. It uses [`arguments`](crate::arguments) and
+//! [`command`](crate::command), neither of which uses it.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ Try it:  cairn server";
 #[derive(Parser, Debug)]
 #[command(name = "cairn", version, after_help = AFTER_HELP, max_term_width = 110)]
 pub(crate) struct Cli {
-    /// A TOML file with settings: long option names as keys, for all subcommands or in a table of one's name
+    /// A TOML file with settings: long option names as keys, for all subcommands or in a table named after one
     #[arg(long, env = "CAIRN_CONFIG", global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -43,9 +43,9 @@ pub(crate) enum Command {
     Metanode(Box<MetanodeArguments>),
     /// Blocks on disks
     Datanode(Box<DatanodeArguments>),
-    /// Ask and steer a running cluster
+    /// Inspect and control a running cluster
     Admin(Box<AdminArguments>),
-    /// What the settings are, and where each comes from
+    /// Show the settings, and where each comes from
     #[command(subcommand)]
     Config(ConfigOperation),
     /// Print a script that completes `cairn` in a shell

@@ -1,7 +1,7 @@
-//! The TOML file: it gives options other defaults, so that flags and the environment override it.
+//! The TOML file: its values become the defaults of options, so that flags and the environment override them.
 //!
-//! A key is an option's long name. At the top it speaks to every subcommand that has the option; in
-//! a table with a subcommand's name, to that one alone.
+//! A key is an option's long name. At the top level it applies to every subcommand that has the option. In a table with the
+//! name of a subcommand, it applies to that subcommand only.
 //!
 //! ```toml
 //! cluster-secret-file = "/etc/cairn/cluster.secret"
@@ -20,11 +20,11 @@ use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, Command};
 use toml::{Table, Value};
 
-/// Which settings the file gave, for `cairn config show`.
+/// The settings that the file gave, for `cairn config show`.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
     file: Option<PathBuf>,
-    /// The key in the file, by subcommand (none for what all share) and option.
+    /// The key in the file, by subcommand (None for options of all subcommands) and option.
     keys: HashMap<(Option<String>, String), String>,
 }
 
@@ -34,14 +34,14 @@ impl Origins {
         self.file.as_deref()
     }
 
-    /// The key that gave the subcommand's option its value, unless something stronger did.
+    /// The key in the file for an option of a subcommand. A flag or a variable may still override its value.
     pub(crate) fn key(&self, subcommand: &str, option: &str) -> Option<&str> {
         let own = self.keys.get(&(Some(subcommand.to_owned()), option.to_owned()));
         own.or_else(|| self.keys.get(&(None, option.to_owned()))).map(String::as_str)
     }
 }
 
-/// Puts the settings of the file that `--config` or `CAIRN_CONFIG` names under the command's options.
+/// Makes the settings of the file that `--config` or `CAIRN_CONFIG` names the defaults of the command's options.
 pub(crate) fn layer_under(command: Command) -> anyhow::Result<(Command, Origins)> {
     let Some(path) = path(std::env::args_os(), std::env::var_os("CAIRN_CONFIG")) else {
         return Ok((command, Origins::default()));
@@ -52,7 +52,7 @@ pub(crate) fn layer_under(command: Command) -> anyhow::Result<(Command, Origins)
     Ok((command, origins))
 }
 
-/// Looks for the file's name before the command line is parsed, because parsing needs its contents.
+/// Finds the file's name before clap parses the command line, because clap needs the file's values as defaults.
 fn path(arguments: impl Iterator<Item = OsString>, environment: Option<OsString>) -> Option<PathBuf> {
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
@@ -70,7 +70,7 @@ fn apply(command: Command, text: &str) -> anyhow::Result<(Command, Origins)> {
     let settings: Table = toml::from_str(text)?;
     let mut layer = Layer { command, origins: Origins::default() };
     let subcommands = layer.subcommands();
-    // Tables last: what is said to one subcommand overrides what is said to all.
+    // Tables are applied last, so that a value for one subcommand overrides the value for all.
     let (tables, shared): (Vec<_>, Vec<_>) = settings
         .into_iter()
         .partition(|(name, value)| value.is_table() && (subcommands.contains(name) || !layer.knows(name)));
@@ -92,7 +92,7 @@ fn apply(command: Command, text: &str) -> anyhow::Result<(Command, Origins)> {
     Ok((layer.command, layer.origins))
 }
 
-/// A command whose options are given the file's values as defaults.
+/// A command and the values of the file that became defaults of its options.
 struct Layer {
     command: Command,
     origins: Origins,
@@ -153,7 +153,7 @@ impl Layer {
         let (id, values) = (option.get_id().clone(), values_of(option, &key, value)?);
         let set = |sub: Command| sub.mut_arg(&id, |arg| arg.default_values(values.clone()));
         let mut command = std::mem::take(&mut self.command).mut_subcommand(subcommand, set);
-        // `cairn config show PART` has the same options.
+        // The subcommand `cairn config show PART` has the same options.
         let shown = |command: &Command| {
             command
                 .find_subcommand("config")?
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_speaks_to_what_shows_the_settings_too_and_is_known_as_their_origin() {
+    fn the_file_applies_to_config_show_too_and_is_shown_as_the_source() {
         let (command, origins) = apply(command(), "log = 'debug'\n[metanode]\nlisten = 'here'").unwrap();
         let matches = command.get_matches_from(["cairn", "config", "show", "metanode"]);
         let show = matches.subcommand().unwrap().1.subcommand().unwrap().1;

@@ -7,7 +7,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-/// How to log.
+/// Options of logging.
 #[derive(Args, Debug)]
 pub(crate) struct LoggingArguments {
     /// What to log: a level (error, warn, info, debug, trace), or levels per module as in `warn,cairn_metanode=debug`
@@ -21,15 +21,15 @@ pub(crate) struct LoggingArguments {
     )]
     log: String,
 
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, env = "CAIRN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true, help_heading = "Logging")]
     log_format: LogFormat,
 }
 
-/// How log lines look.
+/// The formats of log lines.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON object a line.
     Json,

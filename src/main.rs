@@ -58,7 +58,7 @@ fn start() -> anyhow::Result<ExitCode> {
     logging::start(&cli.logging)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(run(operation));
-    // What still runs on the blocking pool has no caller any more.
+    // The callers of tasks that still run on the blocking pool are gone, so the process waits a second for them only.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
 }

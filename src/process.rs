@@ -1,4 +1,4 @@
-//! What every subcommand needs of the process around it: listeners, signals, standard output.
+//! Process-wide services of the subcommands: listeners, signals, limits, standard output.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -9,30 +9,30 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Says on standard error, in one line, why the command failed.
+/// Prints one line on standard error with the reason of a failure.
 #[expect(clippy::print_stderr, reason = "this is the command's voice")]
 pub(crate) fn complain(error: &anyhow::Error) {
     eprintln!("cairn: {error:#}");
 }
 
-/// Prints one line of the command's result. A reader that is gone is no error.
+/// Prints one line of the command's result. A closed pipe is no error.
 pub(crate) fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Prints to standard error what is not the command's result.
+/// Prints a remark, which is no part of the command's result, on standard error.
 pub(crate) fn remark(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Lets this process open as many files as the system's hard limit allows: each connection is one, and
-/// each block that is read. The soft limit is low only for programs that still use select(2). Says what came of it.
+/// Raises the soft limit of open files to the hard limit, and logs the outcome. Each connection and each block that is being
+/// read is an open file. The soft limit is low by default only for programs that use select(2).
 pub(crate) fn raise_file_limit() {
     let before = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let raised = rustix::process::Rlimit { current: before.maximum, ..before };
     match rustix::process::setrlimit(rustix::process::Resource::Nofile, raised) {
         Ok(()) => {
-            // None is no limit.
+            // rustix returns None for "no limit".
             let limit =
                 |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
             let (from, to) = (limit(before.current), limit(before.maximum));
@@ -56,8 +56,8 @@ pub(crate) async fn listen(address: SocketAddr, option: &str) -> anyhow::Result<
     })
 }
 
-/// A token that is cancelled by the first SIGINT (Ctrl-C) or SIGTERM. A second one ends the process
-/// at once, for those who cannot wait for the drain.
+/// A token that the first SIGINT (Ctrl-C) or SIGTERM cancels. A second signal ends the process at once, without waiting for
+/// requests in flight.
 pub(crate) fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;

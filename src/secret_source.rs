@@ -9,7 +9,7 @@ use cairn_protocol::env::Env;
 use cairn_protocol::secret::ClusterSecret;
 use clap::Args;
 
-/// The secret that all parts of a cluster share.
+/// Options for the secret that all parts of a cluster share.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Cluster secret")]
 pub(crate) struct SecretArguments {
@@ -29,7 +29,7 @@ pub(crate) struct SecretArguments {
 }
 
 impl SecretArguments {
-    /// The configured secret; there is no default one.
+    /// The configured secret. Without one it fails, because there is no default secret.
     pub(crate) fn load(&self) -> anyhow::Result<ClusterSecret> {
         match self.configured()? {
             Some(secret) => Ok(secret),
@@ -40,7 +40,7 @@ impl SecretArguments {
         }
     }
 
-    /// The configured secret, or else that of `file`, which is made if it does not exist.
+    /// The configured secret, or else that of `file`, which is created if it does not exist.
     pub(crate) fn load_or_create(&self, file: &Path, env: &Env) -> anyhow::Result<ClusterSecret> {
         if let Some(secret) = self.configured()? {
             return Ok(secret);
@@ -57,7 +57,7 @@ impl SecretArguments {
         }
     }
 
-    /// The configured secret, or else that of `file`, if it is there.
+    /// The configured secret, or else that of `file`, or None if the file does not exist.
     pub(crate) fn configured_or_in(&self, file: &Path) -> anyhow::Result<Option<ClusterSecret>> {
         match self.configured()? {
             None if file.exists() => read(file).map(Some),
@@ -80,15 +80,15 @@ fn read(file: &Path) -> anyhow::Result<ClusterSecret> {
     ClusterSecret::new(&text).with_context(|| format!("{}", file.display()))
 }
 
-/// Makes a file with a fresh secret, readable by its owner alone. Returns whether it was made: an
-/// existing file is kept.
+/// Creates a file with a new secret, readable by its owner only. Returns whether it was created: an existing file is kept.
 pub(crate) fn create(file: &Path, env: &Env) -> anyhow::Result<bool> {
     if file.exists() {
         read(file)?;
         return Ok(false);
     }
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Written aside and linked into place, so that of two who do this at once one wins and both agree.
+    // The secret is written to a temporary file, which is then linked to its place: of two processes that do this at the
+    // same time, one creates the file and both use its secret.
     let aside = directory.join(format!(".secret-{}", env.uuid_v4()));
     let written = write_private(&aside, &ClusterSecret::generate(env))
         .and_then(|()| std::fs::hard_link(&aside, file))
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_secret_a_part_is_told_how_to_get_one() {
+    fn the_error_without_a_secret_names_the_ways_to_give_one() {
         let error = SecretArguments::default().load().unwrap_err();
         assert!(error.to_string().contains("cairn admin secret create"));
     }

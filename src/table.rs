@@ -1,10 +1,10 @@
-//! Tables as operators read them: a head, columns, no frame, numbers to the right.
+//! Tables for operators: a head, aligned columns, no frame, numbers to the right.
 
 use std::fmt;
 
 use comfy_table::{Cell, CellAlignment, Table as Layout, presets};
 
-/// A table of as many columns as its head has.
+/// A table with the number of columns of its head.
 #[derive(Debug)]
 pub(crate) struct Table {
     layout: Layout,
@@ -45,7 +45,7 @@ impl Table {
 }
 
 impl fmt::Display for Table {
-    /// Without spaces at either end of a line.
+    /// Writes the table without spaces at the ends of lines.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.layout.to_string();
         let lines: Vec<_> =

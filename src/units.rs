@@ -1,11 +1,11 @@
-//! Numbers as people read them.
+//! Numbers in a form for people.
 
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use cairn_protocol::env::Timestamp;
 
-/// A number with its thousands set apart.
+/// A number with separators between its thousands.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -18,7 +18,7 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// A number of things: `1 block`, `2 blocks`.
+/// A number of items: `1 block`, `2 blocks`.
 pub(crate) fn of(number: u64, one: &str) -> String {
     format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
 }
@@ -28,22 +28,22 @@ pub(crate) fn size(bytes: u64) -> String {
     ByteSize(bytes).to_string()
 }
 
-/// A share, from thousandths.
+/// A percentage, from thousandths.
 pub(crate) fn permille(thousandths: u32) -> String {
     format!("{} %", f64::from(thousandths) / 10.0)
 }
 
-/// A share of one.
+/// A percentage, from a fraction of one.
 pub(crate) fn share(of_one: f64) -> String {
     format!("{:.1} %", of_one * 100.0)
 }
 
-/// How full something is; a dash if it has no capacity.
+/// The used share of a capacity as a percentage, or a dash without a capacity.
 pub(crate) fn fill(used: u64, capacity: u64) -> String {
     if capacity == 0 { "-".to_owned() } else { share(used as f64 / capacity as f64) }
 }
 
-/// A time span, to the second; to the tenth of one below ten of them.
+/// A time span in whole seconds; below ten seconds, in tenths.
 pub(crate) fn span(ms: u64) -> String {
     if ms < 10_000 {
         return format!("{:.1}s", ms as f64 / 1000.0);
@@ -51,7 +51,7 @@ pub(crate) fn span(ms: u64) -> String {
     humantime::format_duration(Duration::from_secs(ms / 1000)).to_string()
 }
 
-/// The last second of the year 9999: RFC 3339 knows no later one.
+/// The last second of the year 9999, because RFC 3339 has no later year.
 const TIME_MAX: Timestamp = Timestamp(253_402_300_799_000);
 
 /// A point in time (UTC), to the second.
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!([span(40), span(9_949), span(61_000)], ["0.0s", "9.9s", "1m 1s"]);
     }
 
-    /// 1,000,000,000 seconds after the epoch, as every table of Unix time has it.
+    /// The expected value is the well-known date of the Unix time 1,000,000,000.
     #[test]
     fn a_point_in_time_is_utc() {
         assert_eq!(time(Timestamp(1_000_000_000_000)), "2001-09-09T01:46:40Z");

@@ -1,6 +1,6 @@
-//! What a volume with 10^6 blocks in 10,000 segments costs, against one with 10^4 blocks in 100 segments, in the same run:
-//! `make bench-segments`. Blocks are small, so that it takes minutes and some 250 MiB in `TMPDIR`. Figures are ratios: they
-//! say what grows with a volume, not how fast a disk is.
+//! Compares the costs of a volume with 10^6 blocks in 10,000 segments with those of one with 10^4 blocks in 100 segments, in
+//! the same run: `make bench-segments`. Blocks are small, so that it takes minutes and some 250 MiB in `TMPDIR`. The figures
+//! are ratios: they show which costs grow with a volume, and not how fast a disk is.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -19,13 +19,13 @@ use cairn_protocol::id::{BlockId, NodeId, VolumeId};
 use futures_util::future::{join_all, try_join_all};
 use uuid::Uuid;
 
-/// Bytes of a block; with its header and table it takes 192.
+/// Length of a block in bytes; with header and table it takes 192.
 const BLOCK: usize = 100;
 const PER_SEGMENT: u32 = 100;
 const RECORD: u32 = 192;
-/// Blocks that are written at once while a volume is filled.
+/// Blocks that are written concurrently while a volume is filled.
 const AT_ONCE: u32 = 1000;
-/// Clients of each volume, and for how long they put and get.
+/// Clients of each volume, and how long they put and get.
 const CLIENTS: u32 = 8;
 const CLIENTS_FOR: Duration = Duration::from_secs(10);
 /// Repetitions of an operation of some microseconds, for a median.
@@ -37,7 +37,7 @@ const REPORT_PAGE: usize = 5001;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// What was measured, and how long it took.
+/// A measured operation, and its time.
 type Row = (&'static str, Duration);
 
 fn id(n: u32) -> BlockId {
@@ -65,7 +65,7 @@ async fn put(volume: &Volume, id: BlockId) -> std::result::Result<(), VolumeErro
     writer.finish().await
 }
 
-/// Runs on a thread that may block, as all that calls a volume does.
+/// Runs a function on a thread that may block, as calls of a volume require.
 async fn aside<T: Send + 'static>(
     volume: &Arc<Volume>,
     work: impl FnOnce(&Volume) -> std::result::Result<T, VolumeError> + Send + 'static,
@@ -74,7 +74,7 @@ async fn aside<T: Send + 'static>(
     Ok(tokio::task::spawn_blocking(move || work(&volume)).await??)
 }
 
-/// The time that `percent` of them did not exceed.
+/// The time that `percent` of the times do not exceed.
 fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
     times.sort_unstable();
     times.get(times.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default()
@@ -94,7 +94,7 @@ async fn median<F: Future<Output = Result<()>>>(
     Ok(percentile(times, 50))
 }
 
-/// Leaves a third of some segments alive, from the one with this number on, so that they are to be compacted.
+/// Deletes two thirds of the blocks of these segments, so that they are due for compaction.
 async fn delete_most_of(volume: &Volume, segments: std::ops::Range<u32>) -> Result<()> {
     let blocks = (segments.start * PER_SEGMENT..segments.end * PER_SEGMENT).filter(|n| n % 3 != 0);
     try_join_all(blocks.map(|n| volume.delete(id(n)))).await?;
@@ -130,7 +130,7 @@ async fn measure(segments: u32, env: &Env) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// What clients wait for while all of the above goes on without a rest.
+/// The waiting times of clients while all operations above run without a rest.
 async fn clients(volume: &Arc<Volume>, blocks: u32, env: &Env) -> Result<Vec<Row>> {
     delete_most_of(volume, COMPACTIONS..COMPACTIONS + 40).await?;
     let until = env.monotonic() + CLIENTS_FOR;
@@ -154,7 +154,7 @@ async fn clients(volume: &Arc<Volume>, blocks: u32, env: &Env) -> Result<Vec<Row
             }
             put(volume, id(blocks + n * CLIENTS + number)).await?;
             let stored = env.monotonic();
-            // The last third was not deleted from.
+            // No block of the last third is deleted.
             let wanted = id(blocks - 1 - n.wrapping_mul(7919).wrapping_add(number) % (blocks / 3));
             let read = move |volume: &Volume| {
                 volume.reader(wanted).and_then(|reader| reader.read(0, reader.length()))

@@ -1,5 +1,5 @@
-//! What one connection is doing, and since when. All of its time-outs follow from that, and so does whether it can be closed
-//! without harm when another client needs its place.
+//! The state of one connection, and since when it has it. All time-outs follow from that, and whether the connection can be
+//! closed without harm when another client needs its place.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,11 +15,11 @@ use super::pace::Pace;
 use super::waiters::Waiters;
 use cairn_protocol::env::Env;
 
-/// How many bytes of answers an HTTP/1 connection has to write before no further piece is asked for. The kernel
-/// buffers what a fast link needs; this is only what one call hands to it.
+/// An HTTP/1 connection with this many unwritten bytes of answers requests no further piece. The kernel buffers what a fast link
+/// needs, so this is only the size of one write.
 const UNWRITTEN_MAX: usize = 64 * 1024;
 
-/// What a connection is doing, and since when.
+/// The state of a connection, and since when it has it.
 pub(super) struct Activity {
     env: Env,
     peer: SocketAddr,
@@ -35,44 +35,44 @@ struct ConnectionState {
     phase: Phase,
     /// When the phase began; in [`Phase::Idle`] also when the last answer still moved.
     since: Duration,
-    /// On HTTP/2 bytes between requests are pings and window updates, no beginning of a request.
+    /// Whether the connection speaks HTTP/2, where bytes between requests are pings and window updates.
     http2: bool,
     in_flight: usize,
-    /// The body of a request was given up before its end.
+    /// Whether the body of a request was not read to its end.
     body_unread: bool,
-    /// The client will send no more.
+    /// Whether the client has ended its half of the connection.
     client_closed: bool,
-    /// Answers a piece of which waits for the client to read it, and since when.
+    /// The answers of which a piece waits until the client reads it, and since when.
     offered: BTreeMap<u64, Duration>,
-    /// Bytes of answers that wait to be written, on HTTP/1.
+    /// Bytes of answers that are not yet written, on HTTP/1.
     unwritten: usize,
-    /// The last write had to wait for the client.
+    /// Whether the last write waits for the client.
     blocked: bool,
     /// The task that waits until hardly anything is left to write.
     writer: Option<Waker>,
-    /// The client reads an answer too slowly.
+    /// Whether the client reads an answer too slowly.
     too_slow: bool,
-    /// It is to be closed because another client needs its place.
+    /// Whether the connection is being closed because another client needs its place.
     evicted: bool,
     last_id: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The headers of a request are on their way.
+    /// The head of a request is being received.
     Head,
     /// No request.
     Idle,
-    /// A request is served.
+    /// A request is being served.
     Busy,
 }
 
 /// Why a connection has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expiry {
-    /// The headers did not come in time.
+    /// The head of a request did not arrive in time.
     Head,
-    /// No request came for long.
+    /// No request arrived for the idle time-out.
     Idle,
     /// It has sent no whole head of a request, and others wait for its place.
     Silent,
@@ -84,7 +84,7 @@ pub(super) enum Expiry {
     TooSlow,
 }
 
-/// A connection that can end without harm to a request, and since when it is so. In the order in which they go.
+/// A connection that can be closed without harm to a request, and since when. The order is the one in which they are closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Dispensable {
     /// It has sent no whole head of a request.
@@ -140,14 +140,14 @@ impl Activity {
         match state.phase {
             _ if state.evicted => None,
             Phase::Head => Some(Dispensable::Silent(state.since)),
-            // The end of the last answer is still on its way.
+            // The end of the last answer is not written yet.
             Phase::Idle if state.blocked || state.unwritten > 0 => None,
             Phase::Idle => Some(Dispensable::Idle(state.since)),
             Phase::Busy => None,
         }
     }
 
-    /// Closes the connection so that another client gets its place; false if it is being closed already.
+    /// Begins to close the connection so that another client gets its place. Returns false if it is already being closed.
     pub(super) fn evict(&self) -> bool {
         let evicted = std::mem::replace(&mut self.state().evicted, true);
         self.changed.notify_one();
@@ -159,7 +159,7 @@ impl Activity {
         self.state().evicted
     }
 
-    /// It speaks HTTP/2.
+    /// Notes that the connection speaks HTTP/2.
     pub(super) fn is_http2(&self) {
         self.state().http2 = true;
     }
@@ -173,12 +173,12 @@ impl Activity {
         }
     }
 
-    /// The client ended its half of the connection.
+    /// Notes that the client has ended its half of the connection.
     pub(super) fn client_closed(&self) {
         self.state().client_closed = true;
     }
 
-    /// The rest of a request's body will not be read.
+    /// Notes that the rest of a request's body will not be read.
     pub(super) fn body_unread(&self) {
         self.state().body_unread = true;
     }
@@ -189,7 +189,7 @@ impl Activity {
         !state.client_closed && !state.http2 && (state.body_unread || state.phase == Phase::Head)
     }
 
-    /// `bytes` bytes were written.
+    /// Notes that `bytes` bytes were written.
     pub(super) fn bytes_written(&self, bytes: usize) {
         let mut state = self.state();
         state.blocked = false;
@@ -214,12 +214,12 @@ impl Activity {
         state.in_flight == 0 && !state.blocked
     }
 
-    /// A write waits for the client to read.
+    /// Notes that a write waits for the client to read.
     pub(super) fn write_blocked(&self) {
         self.state().blocked = true;
     }
 
-    /// A request has come; it is in flight until the returned value is dropped.
+    /// Notes a new request, which is in flight until the returned value is dropped.
     pub(super) fn begin(self: &Arc<Self>, pace: Pace) -> InFlight {
         let mut state = self.state();
         state.phase = Phase::Busy;
@@ -251,12 +251,12 @@ impl Activity {
             Expiry::Crowded => self.log_close(CloseReason::Idle),
             Expiry::Unread => self.log_close(CloseReason::StalledReader),
             Expiry::TooSlow => self.log_close(CloseReason::SlowReader),
-            // Not logged: clients pool connections and leave them, as they should.
+            // This is not logged, because clients leave pooled connections idle as a rule.
             Expiry::Head | Expiry::Idle => {}
         }
     }
 
-    /// How long until it would have to end if nothing happened, and why.
+    /// The time until the connection has to end if nothing happens, and the reason.
     fn time_left(&self, limits: &Limits) -> (Duration, Expiry) {
         let state = self.state();
         let now = self.env.monotonic();
@@ -267,14 +267,14 @@ impl Activity {
             match state.phase {
                 Phase::Head => return (Duration::ZERO, Expiry::Silent),
                 Phase::Idle => return (Duration::ZERO, Expiry::Crowded),
-                // A request came at the last moment.
+                // A request arrived at the last moment.
                 Phase::Busy => {}
             }
         }
         let (since, timeout, expiry) = match state.phase {
             Phase::Head => (state.since, limits.header_timeout, Expiry::Head),
             Phase::Idle => (state.since, limits.idle_timeout, Expiry::Idle),
-            // With nothing unread, whatever comes to be unread later will be so for the whole time.
+            // Without an unread piece, a later one will have the whole time.
             Phase::Busy => {
                 let since = state.offered.values().min().copied().unwrap_or(now);
                 (since, limits.write_stall_timeout, Expiry::Unread)
@@ -285,8 +285,8 @@ impl Activity {
 }
 
 impl ConnectionState {
-    /// Whether a connection of HTTP/1 asks for the next piece of an answer. HTTP/2 asks when the client's window and
-    /// the stream's buffer have space.
+    /// Whether an HTTP/1 connection requests the next piece of an answer. HTTP/2 requests it when the client's window and the
+    /// stream's buffer have space.
     fn takes_more(&self) -> bool {
         self.http2 || self.unwritten == 0 || (!self.blocked && self.unwritten < UNWRITTEN_MAX)
     }
@@ -296,14 +296,14 @@ impl ConnectionState {
 pub(super) struct InFlight {
     activity: Arc<Activity>,
     id: u64,
-    /// How fast the client reads the answer, where several share the connection.
+    /// The rate at which the client reads the answer, if several answers share the connection.
     pace: Pace,
     /// The length of the piece that waits to be read.
     bytes: usize,
 }
 
 impl InFlight {
-    /// A piece of the answer waits for the client to read it.
+    /// Notes that a piece of the answer waits until the client reads it.
     pub(super) fn offered(&mut self, bytes: usize) {
         let now = self.activity.env.monotonic();
         let mut state = self.activity.state();

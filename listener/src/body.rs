@@ -1,4 +1,4 @@
-//! Bodies of requests and answers with time-outs: they end when the client stalls, and say why.
+//! Bodies of requests and answers with time-outs: they fail with the reason when the client stalls.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use super::activity::{Activity, InFlight};
 use super::complaint::CloseReason;
 use super::stall::Stall;
 
-/// Why the body of a request ended before its end. Found in the chain of sources of the error that a
-/// body yields: see [`RequestBodyError::find`].
+/// Why the body of a request ended early. It is in the chain of sources of the error that a body yields: see
+/// [`RequestBodyError::find`].
 #[derive(Debug, Error)]
 pub enum RequestBodyError {
     /// It made no progress for [`Limits::body_idle_timeout`](super::Limits::body_idle_timeout).
     #[error("the body makes no progress")]
     Stalled,
-    /// It came slower than [`Limits::rate_min`](super::Limits::rate_min) while it was waited for.
+    /// It arrived slower than [`Limits::rate_min`](super::Limits::rate_min) while the server waited for it.
     #[error("the body comes too slowly")]
     TooSlow,
-    /// The client went away, or broke the framing.
+    /// The client disconnected, or broke the framing.
     #[error("the body broke off")]
     Broken(#[source] hyper::Error),
 }
@@ -43,16 +43,16 @@ impl RequestBodyError {
     }
 }
 
-/// The body of a request, which fails when it makes no progress while it is waited for.
+/// The body of a request, which fails when it makes no progress while the server waits for it.
 pub(super) struct RequestBody {
     body: Incoming,
     stall: Stall,
-    /// Why the body was given up, if it was.
+    /// Why reading ended early, if it did.
     ended: Option<Ended>,
     activity: Arc<Activity>,
 }
 
-/// Why a body is not read any further.
+/// Why a body is read no further.
 #[derive(Clone, Copy, Debug)]
 enum Ended {
     Stalled,
@@ -123,11 +123,11 @@ impl HttpBody for RequestBody {
     }
 }
 
-/// The body of an answer, which tells whether a piece of it waits to be read. While it lives, its
-/// request is in flight.
+/// The body of an answer, which notes in the connection's activity whether a piece waits until the client reads it. Its request
+/// is in flight until this is dropped.
 ///
-/// Over HTTP/1 it yields the next piece only when the connection has hardly anything left to write: what waits for
-/// a client that does not read lies in its producer's hands, who can let go of it, and not in buffers of ours.
+/// Over HTTP/1 it yields the next piece only when the connection has hardly anything left to write. So the bytes for a client
+/// that does not read stay with their producer, which can release them, and not in the listener's buffers.
 pub(super) struct ResponseBody {
     body: Body,
     in_flight: InFlight,
@@ -147,7 +147,7 @@ impl HttpBody for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // hyper asks for the next piece once it has taken over the one before.
+        // hyper requests the next piece after it has buffered the one before.
         if self.in_flight.poll_taken(cx).is_pending() {
             return Poll::Pending;
         }

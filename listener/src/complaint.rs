@@ -10,7 +10,7 @@ use cairn_protocol::env::Env;
 /// Why a connection was closed, or not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum CloseReason {
-    /// It has as many connections as one address may.
+    /// Its address has as many connections as it may have.
     TooMany,
     /// It sent no request, and others waited for its place.
     Silent,
@@ -18,17 +18,17 @@ pub(super) enum CloseReason {
     Idle,
     /// Two parsers could understand its message differently.
     Ambiguous(&'static str),
-    /// It sent nothing of a body for too long.
+    /// It sent no byte of a body for too long.
     StalledBody,
     /// It sent a body too slowly.
     SlowBody,
-    /// It read nothing of an answer for too long.
+    /// It read no byte of an answer for too long.
     StalledReader,
     /// It read an answer too slowly.
     SlowReader,
 }
 
-/// The minimum time between two log lines for the same reason: thousands of clients must not fill the log's disk.
+/// A reason is logged at most once in this time, so that thousands of clients do not fill the disk with log lines.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Logs which connections were closed: one of each reason in an interval, and how many there were.
@@ -56,7 +56,7 @@ impl Complaints {
         }
     }
 
-    /// Counts one. If it is to be logged: how many there were since the last one that was logged, and in all.
+    /// Counts a connection. If it is to be logged, returns the numbers since the last log line and in total.
     fn count(&self, what: CloseReason) -> Option<(u64, u64)> {
         let now = self.env.monotonic();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,7 +90,7 @@ mod tests {
     use cairn_protocol::env::Timestamp;
 
     #[test]
-    fn each_reason_is_told_once_in_a_while_and_all_are_counted() {
+    fn each_reason_is_logged_once_per_interval_and_all_are_counted() {
         let (env, clock) = Env::manual(1, Timestamp(0));
         let complaints = Complaints::new(env);
         assert_eq!(complaints.count(CloseReason::Silent), Some((1, 1)));

@@ -23,21 +23,21 @@ use super::pace::Pace;
 use super::stall::Stall;
 use super::{Limits, Peer, Shared, tls};
 
-/// Bytes that hyper buffers for one HTTP/1 connection, each way: what a fast link carries between two
-/// turns of the task, and little enough for thousands of connections.
+/// Bytes that hyper buffers for one HTTP/1 connection in each direction: as many as a fast link carries between two runs of the
+/// task, and few enough for thousands of connections.
 const BUFFER_MAX: usize = 128 * 1024;
 
-/// HTTP/2 flow-control window of one stream and of a connection: what a client may have sent that we
-/// have not taken. 1 MiB fills 1 Gbit/s at 8 ms; it is also the memory that a connection can pin.
+/// HTTP/2 flow-control window of a stream and of a connection in bytes: how much a client may send before the server has read
+/// it. 1 MiB fills 1 Gbit/s at 8 ms. It is also the memory that a connection can pin.
 const WINDOW: u32 = 1024 * 1024;
 
-/// How often an HTTP/2 client is asked whether it is there, and how long its answer may take.
+/// The interval of pings to an HTTP/2 client, and the time-out for their answers.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Bytes of one answer that an HTTP/2 stream buffers: what is sent while the next piece is fetched.
+/// Bytes of one answer that an HTTP/2 stream buffers, and sends while the next piece is fetched.
 const STREAM_BUFFER_MAX: usize = 64 * 1024;
 
-/// How long a client may take to close a connection that it was asked to close, and when others wait for its place.
+/// How long a client may take to close a connection after the server has begun to close it, also if others wait for its place.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const CROWDED_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -146,7 +146,7 @@ fn http1(shared: &Shared) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        // Ours, which tells a slow request from an idle connection; hyper's does not.
+        // The listener has its own time-out, because hyper's does not distinguish a slow request from an idle connection.
         .header_read_timeout(None)
         .max_buf_size(BUFFER_MAX)
         .max_header_size(shared.limits.header_bytes_max)
@@ -189,7 +189,7 @@ where
             }
             expiry = activity.expired(&shared.limits) => {
                 tracing::debug!(address = %peer.address, ?expiry, "a connection is closed");
-                // The client is told, where its protocol can tell it.
+                // The client gets a notice if its protocol has one.
                 let patience = match expiry {
                     Expiry::Idle => CLOSE_TIMEOUT,
                     Expiry::Crowded => CROWDED_CLOSE_TIMEOUT,

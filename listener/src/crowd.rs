@@ -16,11 +16,11 @@ use cairn_protocol::env::Env;
 /// trips of a distant client.
 const HEAD_GRACE: Duration = Duration::from_millis(500);
 
-/// How often a full listener looks whether a connection has become dispensable.
+/// Interval at which a full listener checks whether a connection has become dispensable.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Whenever all connections are examined, one in so many is chosen to be closed, so that not every new connection costs
-/// an examination of all.
+/// An examination of all connections chooses this share of them (one in 64) as the next ones to close, so that not every new
+/// connection needs an examination.
 const CHOSEN_SHARE: usize = 64;
 
 /// The connections of a listener.
@@ -38,7 +38,7 @@ struct Members {
     last_id: u64,
     all: HashMap<u64, Member>,
     addresses: HashMap<IpAddr, Address>,
-    /// The next ones to close, of all.
+    /// The next connections to close, of all clients.
     chosen: VecDeque<Chosen>,
 }
 
@@ -50,7 +50,7 @@ struct Member {
 #[derive(Default)]
 struct Address {
     count: usize,
-    /// The next ones to close, of this address.
+    /// The next connections to close, of this client.
     chosen: VecDeque<Chosen>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What counts as one client: an IPv4 address, or the /64 network that an IPv6 client has for itself.
+/// The address that identifies a client: an IPv4 address, or the /64 network that an IPv6 client has for itself.
 pub fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -75,7 +75,7 @@ pub fn client(address: IpAddr) -> IpAddr {
 }
 
 impl Crowd {
-    /// Takes up to `connections_max`, of one client up to `address_max`.
+    /// A crowd of up to `connections_max` connections, of one client up to `address_max`.
     pub(super) fn new(
         env: Env,
         connections_max: usize,
@@ -96,8 +96,8 @@ impl Crowd {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a place, and closes the connection that can be spared best if there is none. `None` if the client has too
-    /// many already.
+    /// Waits for a place, and closes the most dispensable connection if there is none. `None` if the client has too many
+    /// connections.
     pub(super) async fn enter(self: &Arc<Self>, peer: SocketAddr) -> Option<(Place, Arc<Activity>)> {
         let address = client(peer.ip());
         if self.members().count(address) >= self.address_max && !self.make_room(Some(address)) {
@@ -126,15 +126,15 @@ impl Crowd {
             let leaving = self.make_room(None);
             tokio::select! {
                 permit = permit.as_mut() => return permit.ok(),
-                // One that is being closed is enough, unless that takes long.
+                // While one connection is being closed no other one is, unless closing takes long.
                 () = dispensable, if !leaving => {}
                 () = self.env.sleep(LOOK_AGAIN) => {}
             }
         }
     }
 
-    /// Closes the connection that can be spared best, of one client or of all: those without a request before idle
-    /// ones, the oldest first. False if none can be closed.
+    /// Closes the most dispensable connection, of one client or of all: those without a request before idle ones, the oldest
+    /// first. Returns false if none can be closed.
     pub(super) fn make_room(&self, of: Option<IpAddr>) -> bool {
         let mut members = self.members();
         // The chosen connections may have ended or become busy. Then others are chosen, once.
@@ -164,7 +164,7 @@ impl Members {
     }
 
     fn choose(&mut self, of: Option<IpAddr>, now: Duration) {
-        // Among one client's own connections there is no grace: the oldest is closed, however young it is.
+        // Among one client's own connections there is no grace time: even a very young connection can be closed.
         let grace = if of.is_none() { HEAD_GRACE } else { Duration::ZERO };
         let in_grace = |why: &Dispensable| matches!(why, Dispensable::Silent(since) if now.saturating_sub(*since) < grace);
         let mut found: Vec<Chosen> = self
@@ -173,8 +173,7 @@ impl Members {
             .filter(|(_, member)| of.is_none_or(|address| member.address == address))
             .filter_map(|(id, member)| Some((*id, member.activity.dispensable()?)))
             .collect();
-        // One of the new connections can be closed soon: no idle client has to be closed for connections that have only
-        // just begun.
+        // Some new connection can be closed soon, so no idle connection is closed for connections that have just begun.
         let soon = found.iter().any(|(_, why)| in_grace(why));
         found.retain(|(_, why)| match why {
             Dispensable::Silent(_) => !in_grace(why),
@@ -230,7 +229,7 @@ mod tests {
             clock.advance(SECOND);
         }
         let activities: Vec<_> = all.iter().map(|(_, activity)| activity.clone()).collect();
-        // 1 is served, 3 and then 0 were and are idle.
+        // Connection 1 is being served. Connections 3 and then 0 had a request and are idle.
         let busy = activities[1].begin(pace());
         for idle in [3, 0] {
             drop(activities[idle].begin(pace()));
@@ -255,7 +254,7 @@ mod tests {
         assert!(!crowd.make_room(None));
         clock.advance(SECOND);
         assert!(crowd.make_room(None));
-        // It is being closed already, and frees one place only.
+        // A connection that is being closed frees one place only.
         assert!(!crowd.make_room(None));
     }
 
@@ -284,12 +283,12 @@ mod tests {
         drop(busy.1);
         let _third = crowd.enter(peer(1)).await.unwrap();
         assert!(second.1.is_evicted() && !first.1.is_evicted() && !other.1.is_evicted());
-        // Had the crowd come in the same moment, its oldest would go for its youngest.
+        // Connections of the same client get no grace time: an old one makes room for a new one at once.
         let _fourth = crowd.enter(peer(1)).await.unwrap();
     }
 
     #[test]
-    fn an_ipv6_client_has_a_network_and_an_ipv4_one_an_address_however_it_is_written() {
+    fn an_ipv6_client_is_a_network_and_an_ipv4_client_an_address_in_any_notation() {
         let one = |text: &str| client(text.parse().unwrap());
         assert_eq!(one("2001:db8::1"), one("2001:db8::ffff:1"));
         assert_ne!(one("2001:db8::1"), one("2001:db8:0:1::1"));

@@ -1,16 +1,15 @@
 //! Finds where messages begin and end on an HTTP/1 connection, and refuses those that two parsers could understand
 //! differently.
 //!
-//! hyper removes `Content-Length` when `Transfer-Encoding` is there, keeps one of two equal lengths, and takes
-//! `gzip, chunked` for `chunked`: the result looks unambiguous. A proxy in front of us may have parsed
-//! the message differently, and a part of what it took for the body would be our next request (request smuggling; RFC 9112,
-//! sections 6.1, 6.3 and 11.2). So the bytes are checked before hyper sees them.
+//! hyper removes `Content-Length` beside `Transfer-Encoding`, keeps one of two equal lengths, and reads `gzip, chunked` as
+//! `chunked`: the result looks unambiguous. A proxy in front of Cairn may have parsed the message differently. A part of what
+//! the proxy took for the body would then be the next request (request smuggling; RFC 9112, sections 6.1, 6.3 and 11.2). So
+//! the bytes are checked before hyper reads them.
 //!
-//! [`Framing`] follows the connection byte by byte and keeps no more than the beginning of a line. It always
-//! knows where it is, because it lets only messages through whose end is unambiguous (no length or one of digits
-//! only, or `chunked` and nothing else; lines that end with CRLF), and hyper sees the end of these at the same
-//! place. Whatever else hyper refuses ends the connection, and with it the need to know where the next message
-//! begins.
+//! [`Framing`] follows the connection byte by byte and keeps no more than the beginning of a line. It always has the right
+//! position, because it passes only messages whose end is unambiguous (no length or one of digits only, or `chunked` and
+//! nothing else; lines that end with CRLF), and hyper finds the end of these at the same place. Other messages that hyper
+//! refuses end the connection, so no next message follows.
 
 use memchr::memchr;
 
@@ -21,12 +20,12 @@ pub(super) struct Framing {
     line: Line,
     length: Option<u64>,
     chunked: bool,
-    /// The request wants to be told to go on before it sends its body. One of HTTP/1.0 is not understood so.
+    /// Whether the request expects `100 Continue` before it sends its body. In HTTP/1.0 the header has no effect.
     expects_continue: bool,
     is_http_1_0: bool,
     /// Heads that have ended since bytes of an answer were last written.
     unanswered: u32,
-    /// A request without a body wants to be told to go on.
+    /// Whether a request without a body expects `100 Continue`.
     owes_continue: bool,
 }
 
@@ -40,35 +39,35 @@ enum Place {
     RequestLine,
     /// In a header.
     Header,
-    /// In a body with so many bytes to come.
+    /// In a body, with this number of bytes left.
     Body(u64),
     /// In the size of a chunk.
     ChunkSize { size: u64, digits: u32 },
-    /// Behind the size of a chunk.
+    /// After the size of a chunk.
     ChunkLine { size: u64 },
-    /// In a chunk with so many bytes to come.
+    /// In a chunk, with this number of bytes left.
     Chunk(u64),
-    /// Behind the bytes of a chunk.
+    /// After the bytes of a chunk.
     ChunkEnd,
     /// In the trailers.
     Trailer,
 }
 
-/// A message that is not let through.
+/// A message that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
-    /// How many of the bytes belong to messages before it, or to what was let through of its body.
+    /// The number of bytes that hyper may read: those of earlier messages, and of the message's body as far as it is right.
     pub(super) keep: usize,
-    /// Whether its head was let through, so that it is being served.
+    /// Whether its head was passed to hyper, so that it is being served.
     pub(super) in_body: bool,
     /// What is wrong with it.
     pub(super) why: &'static str,
 }
 
-/// How much of a line is kept: the longest name that matters, and more digits than any length has.
+/// Bytes that are kept of a line's beginning: the longest name that matters, and more digits than any length has.
 const LINE_KEPT: usize = 64;
 
-/// How much of its end: the version behind a request's target.
+/// Bytes that are kept of a line's end: the version after a request's target.
 const END_KEPT: usize = b"HTTP/1.0\r".len();
 
 /// The line that is being read.
@@ -99,7 +98,7 @@ impl Line {
         self.end[END_KEPT - new.len()..].copy_from_slice(new);
     }
 
-    /// What is kept of the line, without its CR; `None` if it does not end with one.
+    /// The kept bytes of the line without its CR; `None` if it does not end with one.
     fn text(&self) -> Option<&[u8]> {
         (self.last == b'\r').then(|| &self.kept[..(self.length - 1).min(LINE_KEPT)])
     }
@@ -120,9 +119,9 @@ impl Framing {
     /// Follows these bytes.
     ///
     /// # Errors
-    /// A message that must not be served, or whose body is not what its head promises. This is at its end then.
+    /// When a message must not be served, or its body does not have the announced framing. No further bytes may follow.
     pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        // Where the message that is refused begins: in an earlier piece, unless it begins in this one.
+        // The beginning of the current message in these bytes; 0 if it began in an earlier piece.
         let mut begins = 0;
         let mut at = 0;
         while at < bytes.len() {
@@ -144,12 +143,12 @@ impl Framing {
         Ok(())
     }
 
-    /// Bytes of an answer were written.
+    /// Notes that bytes of an answer were written.
     pub(super) fn answered(&mut self) {
         self.unanswered = 0;
     }
 
-    /// Whether a request without a body wants to be told to go on, and nothing before it waits for its answer.
+    /// Whether a request without a body expects `100 Continue`, and no earlier request waits for its answer. Returns true once.
     pub(super) fn take_owed_continue(&mut self) -> bool {
         std::mem::take(&mut self.owes_continue)
     }
@@ -158,7 +157,7 @@ impl Framing {
         !matches!(self.place, Place::Start | Place::RequestLine | Place::Header)
     }
 
-    /// Takes a line, or what there is of it.
+    /// Follows a line, or the part of it in these bytes.
     fn line(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
         let Some(end) = memchr(b'\n', bytes) else {
             self.line.push(bytes);
@@ -197,7 +196,7 @@ impl Framing {
         Ok(end + 1)
     }
 
-    /// What follows the head.
+    /// The place after the head.
     fn body(&self) -> Result<Place, &'static str> {
         match (self.length, self.chunked) {
             (Some(_), true) => Err("both Content-Length and Transfer-Encoding"),
@@ -207,7 +206,7 @@ impl Framing {
         }
     }
 
-    /// Takes what there is of a body, or of a chunk of it.
+    /// Follows the bytes of a body or of a chunk.
     fn data(&mut self, bytes: &[u8]) -> usize {
         let (Place::Body(left) | Place::Chunk(left)) = &mut self.place else { return 0 };
         let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
@@ -220,7 +219,7 @@ impl Framing {
         taken
     }
 
-    /// Takes a byte of what is around a chunk's bytes (RFC 9112, section 7.1).
+    /// Follows a byte of the framing of a chunk (RFC 9112, section 7.1).
     fn chunk_line(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
         let byte = bytes[0];
         match &mut self.place {
@@ -236,7 +235,7 @@ impl Framing {
                     return Err("a chunk's size is no number");
                 }
             }
-            // An extension is ignored, as it must be; but it has one end only.
+            // A chunk extension is ignored, as the RFC requires, but its line must end with CRLF.
             Place::ChunkLine { size } => {
                 let size = *size;
                 if self.line.last == b'\r' {
@@ -266,14 +265,14 @@ impl Framing {
     }
 }
 
-/// Whether a header asks to be told to go on (RFC 9110, section 10.1.1).
+/// Whether a header is `Expect: 100-continue` (RFC 9110, section 10.1.1).
 fn expects_continue(line: &[u8]) -> bool {
     let Some(colon) = memchr(b':', line) else { return false };
     line[..colon].eq_ignore_ascii_case(b"expect")
         && line[colon + 1..].trim_ascii().eq_ignore_ascii_case(b"100-continue")
 }
 
-/// What a header says of the body: its length, and whether it is chunked.
+/// The body's length and whether it is chunked, if the header contains one of them.
 fn header(line: &[u8], is_whole: bool) -> Result<(Option<u64>, bool), &'static str> {
     let Some(colon) = memchr(b':', line) else { return Ok((None, false)) };
     let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
@@ -298,7 +297,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What happens to bytes that come in pieces of these sizes, over and over: how many pass, and what is refused.
+    /// Follows bytes in pieces of these sizes, repeated. Returns how many bytes pass, and the refusal.
     fn pass(mut bytes: &[u8], sizes: &[usize]) -> (usize, Option<(bool, &'static str)>) {
         let mut framing = Framing::default();
         let mut passed = 0;
@@ -348,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_with_two_ends_are_refused_and_what_was_before_them_passes() {
+    fn heads_with_ambiguous_framing_are_refused_and_earlier_messages_pass() {
         for headers in [
             "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
             "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
@@ -404,7 +403,7 @@ mod tests {
         }
     }
 
-    /// Words that make and break heads and chunks, and any bytes.
+    /// Words of valid and invalid heads and chunks, or any bytes.
     fn any_part() -> impl Strategy<Value = Vec<u8>> {
         let words = vec![
             "GET / HTTP/1.1\r\n",
@@ -429,7 +428,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is kept between two pieces is all there is: it does not matter where they are cut.
+        /// The result must not depend on how the bytes are cut into pieces.
         #[test]
         fn any_bytes_mean_the_same_in_any_pieces(
             parts in prop::collection::vec(any_part(), 0..20), cuts in prop::collection::vec(1usize..40, 1..30),
@@ -438,7 +437,7 @@ mod tests {
             let whole = pass(&bytes, &[usize::MAX]);
             let pieces = pass(&bytes, &cuts);
             prop_assert_eq!(whole.1, pieces.1);
-            // Of a message that is refused, the pieces before the last one have passed already.
+            // In pieces, more bytes of a refused message have passed before the refusal.
             prop_assert!(whole.0 <= pieces.0 && (whole.1.is_some() || whole.0 == pieces.0));
         }
     }

@@ -15,16 +15,16 @@ use super::complaint::CloseReason;
 use super::framing::{Framing, Refused};
 use super::stall::Stall;
 
-/// A stream that reports to its [`Activity`] what passes, lets no message through that two parsers could understand
-/// differently, and fails when its other end does not read.
+/// A stream that reports reads and writes to its [`Activity`], refuses messages that two parsers could understand differently,
+/// and fails when the client does not read.
 pub(super) struct Watched<T> {
     stream: T,
     activity: Arc<Activity>,
     unread: Stall,
     guard: Guard,
-    /// Bytes to write before the next ones of hyper.
+    /// Bytes to write before hyper's next bytes.
     interim: &'static [u8],
-    /// Bytes read to detect the protocol, to be read again: all of `prefix` from `prefix_at`.
+    /// Bytes that were read to detect the protocol. hyper reads them again: `prefix` from `prefix_at` on.
     prefix: Vec<u8>,
     prefix_at: usize,
     linger: Linger,
@@ -35,48 +35,48 @@ enum Guard {
     /// The connection does not speak HTTP/1.
     Off,
     Following(Box<Framing>),
-    /// A message was refused: this stands for its head, as far as hyper has not read it, and nothing comes after it.
+    /// A message was refused. hyper reads these bytes in place of the rest of its head, and then the end of the stream.
     Refusing(&'static [u8]),
 }
 
-/// The bytes that hyper reads in place of a refused head. They end what it has read of the head already, and make it
-/// invalid, because NUL is not allowed in a head. So hyper answers 400 after the answers to earlier requests, and closes;
-/// and the refused head never reaches a service.
+/// The bytes that hyper reads in place of a refused head. They end the head that hyper may have begun to read, and make it
+/// invalid, because NUL is not allowed in a head. So hyper answers 400 after the answers to earlier requests and closes the
+/// connection, and the refused head never reaches a service.
 const WRONG_HEAD: &[u8] = b"\0\r\n\r\n";
 
-/// hyper sends this when a body is read, and so never to a request without a body. A client that expects it
-/// all the same must get it: aws-cli 1 takes the answer to its next request on the connection for a part of this one
-/// when a final answer comes first, and waits for its end until it times out. RFC 9110, section 10.1.1, leaves it to us.
+/// hyper sends this when a body is read, and so never for a request without a body. A client that expects it must get it: if the
+/// final answer comes first, aws-cli 1 takes the answer to its next request on the connection for a part of this one, and waits
+/// for its end until it times out. RFC 9110, section 10.1.1, allows both.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// How a stream is closed whose client is still sending what will not be read: its kernel would take
-/// our closing for a reset and throw the answer away before the client sees it. So we end our half
-/// first and discard what comes for a while (RFC 9112, section 9.6).
+/// The close of a stream whose client is still sending a refused request. An immediate close would send a reset, on which the
+/// client's kernel drops the answer before the client reads it. So the listener first ends its half, and discards incoming bytes
+/// for a while (RFC 9112, section 9.6).
 struct Linger {
     half_closed: bool,
     time: Stall,
 }
 
-/// How long what a client still sends is discarded: time for it to notice the answer.
+/// How long the bytes of a client are discarded before the close, so that it can notice the answer.
 pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
+/// The first bytes of an HTTP/2 client (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl<T: AsyncRead + Unpin> Watched<T> {
-    /// `unread` measures how long the client does not read, `linger` how long closing may take.
+    /// `unread` measures how long the client does not read, and `linger` how long closing takes.
     pub(super) fn new(stream: T, activity: Arc<Activity>, unread: Stall, linger: Stall) -> Self {
         let linger = Linger { half_closed: false, time: linger };
         let guard = Guard::Following(Box::default());
         Self { stream, activity, unread, guard, interim: b"", prefix: Vec::new(), prefix_at: 0, linger }
     }
 
-    /// HTTP/2 has no framing in headers, and its own is checked by its parser.
+    /// Turns the check off: HTTP/2 has its own framing, which its parser checks.
     pub(super) fn is_http2(&mut self) {
         self.guard = Guard::Off;
     }
 
-    /// Whether the client begins as an HTTP/2 client does. Reads no further than that tells.
+    /// Whether the client begins with HTTP/2's preface. Reads only as many bytes as the decision needs.
     pub(super) async fn begins_as_http2(&mut self) -> io::Result<bool> {
         let mut prefix = [0; HTTP2_PREFACE.len()];
         let mut filled = 0;
@@ -122,7 +122,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
             if let Err(refused) = framing.follow(&buffer.filled()[before..]) {
                 return Poll::Ready(this.refuse(refused, buffer, before));
             }
-            // Behind an answer that is still on its way it would stand in the middle of that.
+            // While an answer is being written, it would end up in the middle of that answer.
             if framing.take_owed_continue() && this.activity.is_quiet() {
                 this.interim = CONTINUE;
             }
@@ -132,7 +132,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
 }
 
 impl<T> Watched<T> {
-    /// Keeps a message from hyper that begins, or goes wrong, in what was just read.
+    /// Withholds a refused message from hyper, which begins or becomes invalid in the bytes that were just read.
     fn refuse(&mut self, refused: Refused, buffer: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
         let Refused { keep, in_body, why } = refused;
         self.activity.log_close(CloseReason::Ambiguous(why));
@@ -158,7 +158,7 @@ impl<T> Watched<T> {
     ) -> Poll<io::Result<O>> {
         match outcome {
             Poll::Ready(Ok(outcome)) => {
-                // A flush that has nothing to do is no sign of life.
+                // A flush without bytes to write is no progress.
                 if let Some(bytes) = written(&outcome) {
                     if let Guard::Following(framing) = &mut self.guard {
                         framing.answered();
@@ -188,7 +188,7 @@ fn unread(why: &'static str) -> io::Error {
 }
 
 impl<T: AsyncRead + Unpin> Watched<T> {
-    /// Discards what the client sends until it stops or the time is over.
+    /// Discards incoming bytes until the client ends its half or the time is over.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut discarded = [0; 16 * 1024];
         loop {
@@ -207,7 +207,7 @@ impl<T: AsyncRead + Unpin> Watched<T> {
 }
 
 impl<T: AsyncWrite + Unpin> Watched<T> {
-    /// Writes what is to be written before hyper's bytes.
+    /// Writes the bytes that precede hyper's.
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.interim.is_empty() {
             let outcome = Pin::new(&mut self.stream).poll_write(cx, self.interim);

@@ -1,16 +1,16 @@
-//! The accept loop of every server of Cairn. It exists because the usual ones have no time-outs, and without them a few slow
-//! clients stop a server.
+//! The accept loop of all of Cairn's servers. It exists because the usual ones have no time-outs, and without time-outs a few
+//! slow clients can stop a server.
 //!
-//! HTTP/1.1 (keep-alive, pipelining) and HTTP/2 (by ALPN, or by prior knowledge without TLS) on one
-//! port, over any stream that an [`Accept`] yields. [`Limits`] names every limit and its reason.
+//! It serves HTTP/1.1 (keep-alive, pipelining) and HTTP/2 (by ALPN, or by prior knowledge without TLS) on one port, over any
+//! stream that an [`Accept`] yields. [`Limits`] has every limit with its reason.
 //!
 //! | module | what is there |
 //! |---|---|
-//! | `accept` | where streams come from, and what happens when the machine runs out of descriptors |
+//! | `accept` | the source of streams, and the behaviour when the machine has no more file descriptors |
 //! | `connection` | the life of one connection: detection of the protocol, service, end |
-//! | `crowd` | all connections: how many there may be, of one client and in all, and which one is closed for a new one |
+//! | `crowd` | all connections: their limits, of one client and in total, and which one is closed for a new one |
 //! | `waiters` | new connections that wait for a place in a full listener |
-//! | `activity` | what one connection is doing, and since when: its time-outs follow from that |
+//! | `activity` | the state of one connection, from which its time-outs follow |
 //! | `framing` | refuses messages that two parsers could understand differently, before hyper sees them |
 //! | `body` | bodies of requests and answers, with time-outs for clients that stall |
 //! | `io` | the stream under hyper: it reports reads and writes to `activity` |
@@ -55,58 +55,58 @@ use crowd::Crowd;
 use cairn_protocol::env::Env;
 use cairn_protocol::log::Seldom;
 
-/// What a listener grants its clients. The defaults suit the ports between the parts, [`public`](Self::public) one
+/// The limits for a listener's clients. The defaults suit the ports between the parts, [`public`](Self::public) suits a port
 /// that anyone can reach.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at once. When more come, those that have not sent a request are closed to make room, then idle
-    /// ones, the oldest first; if all are being served, the others wait in the kernel's queue. Each costs a file
-    /// descriptor and up to some 100 KiB of buffers.
+    /// Upper limit of connections. When more arrive, connections without a request are closed to make room, then idle ones, the
+    /// oldest first. If all are being served, new ones wait in the kernel's queue. Each costs a file descriptor and up to some
+    /// 100 KiB of buffers.
     pub connections_max: usize,
-    /// Connections of one client at once: of an IPv4 address, or of the /64 network of an IPv6 address. Beyond, its
-    /// own connections without a request make room, or the new one is closed. Against a single client that takes
-    /// all places; it must be larger where all clients come through one proxy.
+    /// Upper limit of connections of one client, which is an IPv4 address or the /64 network of an IPv6 address. Beyond it, one of
+    /// the client's connections without a request is closed, or the new one. It keeps a single client from taking all places.
+    /// It must be larger if all clients come through one proxy.
     pub connections_per_address_max: usize,
-    /// How long a TLS handshake may take: a few round trips, whatever the client's machine.
+    /// How long a TLS handshake may take: a few round trips, also on a slow machine.
     pub handshake_timeout: Duration,
-    /// From the first byte of a request (or from the start of the connection) to the end of its
-    /// headers. Against clients that send headers one byte at a time.
+    /// How long a request may take from its first byte (or from the start of the connection) to the end of its headers. It ends
+    /// clients that send headers one byte at a time.
     pub header_timeout: Duration,
-    /// How long a connection without a request is kept. Clients pool connections; it is longer than
-    /// the pools of the AWS SDKs keep them, so that the client closes first and no request is lost.
+    /// How long a connection without a request is kept. It is longer than the pools of the AWS SDKs keep connections, so that the
+    /// client closes first and no request is lost.
     pub idle_timeout: Duration,
     /// How long the body of a request may make no progress while the server waits for it.
     pub body_idle_timeout: Duration,
     /// How long a client may leave an answer unread.
     pub write_stall_timeout: Duration,
-    /// Bytes a second that a body has to move, either way, while we wait for the client; 0 for any. Against clients
-    /// that hold a place and memory with a trickle.
+    /// The least rate of a body in bytes a second, in either direction, while the server waits for the client; 0 is no limit. It
+    /// ends clients that hold a place and memory with a trickle of bytes.
     pub rate_min: u64,
-    /// The time in which we wait for the client over which the rate is measured.
+    /// The time of waiting for the client over which the rate is measured.
     pub rate_window: Duration,
-    /// How long requests in flight may take to finish once the server is told to stop.
+    /// How long requests in flight may take to finish when the server stops.
     pub drain_timeout: Duration,
     /// Size of a request's line and headers in bytes (of its header list in HTTP/2). S3 allows 8 KiB
     /// of headers; presigned URLs and session tokens come on top.
     pub header_bytes_max: usize,
     /// Headers of an HTTP/1 request. 2 KiB of user metadata can be a few hundred short headers.
     pub header_count_max: usize,
-    /// Requests at once on one HTTP/2 connection. Each holds up to a send buffer of memory.
+    /// Upper limit of concurrent requests on one HTTP/2 connection. Each needs up to a send buffer of memory.
     pub streams_max: u32,
-    /// Whether HTTP/2 is spoken at all. A connection of it can pin a window of 1 MiB before a request is authenticated.
+    /// Whether the listener accepts HTTP/2, whose connections can pin a window of 1 MiB before a request is authenticated.
     pub http2: bool,
 }
 
 impl Limits {
-    /// For ports that only parts of the cluster use. Their clients speak HTTP/1.1, and their longest head names a pipeline
-    /// of 16 nodes; so one connection of an unknown client can hold little more than 16 KiB.
+    /// Limits for ports that only parts of the cluster use. Their clients speak HTTP/1.1, and their longest head names a pipeline
+    /// of 16 nodes. So a connection of an unauthenticated client can pin little more than 16 KiB.
     pub fn internal() -> Self {
         Self { header_bytes_max: 16 * 1024, header_count_max: 64, http2: false, ..Self::default() }
     }
 }
 
 impl Limits {
-    /// For a server that anyone may call: no client gets more than half of the connections.
+    /// Limits for a server that anyone may call: no client gets more than half of the connections.
     pub fn public() -> Self {
         let limits = Self::default();
         Self { connections_per_address_max: limits.connections_max / 2, ..limits }
@@ -134,43 +134,43 @@ impl Default for Limits {
     }
 }
 
-/// The client that sent a request; every request carries it as an extension.
+/// The client of a request. Every request has it as an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The other end's address.
+    /// The client's address.
     pub address: SocketAddr,
     /// Whether the connection is encrypted.
     pub tls: bool,
 }
 
-/// How a listener ended.
+/// The end of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
-    /// Connections that were cut off in the middle of a request, because the time to drain was over.
+    /// Number of connections that were closed during a request because the drain time-out was over.
     pub cut: usize,
 }
 
-/// What all connections of a listener share.
+/// The state that all connections of a listener share.
 struct Shared {
     env: Env,
     limits: Limits,
     tls: Option<Arc<ServerConfig>>,
     crowd: Arc<Crowd>,
-    /// Stop accepting and finish.
+    /// Cancelled to stop accepting and to finish requests.
     shutdown: CancellationToken,
-    /// The time to finish is over.
+    /// Cancelled when the time to finish is over.
     kill: CancellationToken,
-    /// Handshakes that fail are logged.
+    /// Limits the warnings about failed handshakes.
     failed_handshakes: Seldom,
 }
 
-/// How often a failed handshake is worth a warning. The others are in the log at level `debug`.
+/// Minimum time between two warnings about failed handshakes. Others are logged at level `debug`.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Serves `service` on each stream that `accept` yields until `shutdown`, then finishes what is in flight.
+/// Serves `service` on each stream that `accept` yields until `shutdown`, then finishes the requests in flight.
 /// Returns when the last connection is closed. An [`axum::Router`] is such a service.
 ///
-/// Bodies of requests fail with a [`RequestBodyError`] when the client stalls or goes away.
+/// Bodies of requests fail with a [`RequestBodyError`] when the client stalls or disconnects.
 pub async fn serve<A, S>(
     mut accept: A,
     service: S,

@@ -1,4 +1,4 @@
-//! How long a body has not moved at all.
+//! The time-out for a body without any progress.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::pace::Pace;
 use cairn_protocol::env::Env;
 
-/// Measures how long something has been waited for without a break, and how much came of it. The timer behind it
-/// is set once per time-out, not once per wait.
+/// Measures the time of a wait without progress, and the rate. Its timer is set once per time-out and not once per wait.
 pub(super) struct Stall {
     env: Env,
     timeout: Duration,
@@ -22,13 +21,13 @@ impl Stall {
         Self { env, timeout, since: None, pace, timer: None }
     }
 
-    /// `bytes` bytes came. Returns whether they come too slowly.
+    /// Notes `bytes` bytes of progress. Returns whether the rate is too low.
     pub(super) fn progress(&mut self, bytes: usize) -> bool {
         let waited = self.since.take().map(|since| self.env.monotonic().saturating_sub(since));
         self.pace.add(bytes as u64, waited.unwrap_or_default())
     }
 
-    /// Called while waiting: ready when there was no progress for too long.
+    /// Called while waiting. It is ready when there was no progress for the time-out.
     pub(super) fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.since.get_or_insert_with(|| self.env.monotonic());
         loop {
@@ -40,7 +39,7 @@ impl Stall {
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            // The timer may have been set for an earlier wait, so the rest is computed again.
+            // The timer may be one of an earlier wait, so the rest is computed again.
             self.timer = None;
         }
     }

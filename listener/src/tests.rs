@@ -48,7 +48,7 @@ impl Running {
         Self { address, env, clock, shutdown, served }
     }
 
-    /// Lets so much time pass when everything that can happen at once has happened.
+    /// Advances the clock by `time`, after all tasks that can run have run.
     async fn pass(&self, time: Duration) {
         let settle = async || {
             for _ in 0..50 {
@@ -64,7 +64,7 @@ impl Running {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Lets time pass, as long as it takes for `event` to happen.
+    /// Advances the clock until `event` happens.
     async fn while_time_passes<T>(&self, event: impl Future<Output = T>) -> T {
         let mut event = std::pin::pin!(event);
         loop {
@@ -95,7 +95,7 @@ async fn echo(request: Request) -> Response {
 
 async fn read_to_end(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     let mut all = Vec::new();
-    // A reset is an end, too.
+    // A reset counts as an end, too.
     let _ = stream.read_to_end(&mut all).await;
     String::from_utf8_lossy(&all).into_owned()
 }
@@ -128,7 +128,7 @@ async fn a_client_that_does_not_finish_its_headers_is_cut_off() {
 
 #[tokio::test]
 async fn the_time_for_headers_holds_for_later_requests_of_a_connection_too() {
-    // Idle time is made endless, so that only the time-out for headers can end the connection.
+    // The idle time-out is endless, so that only the time-out for headers can end the connection.
     let limits = Limits { idle_timeout: Duration::from_secs(1 << 40), ..Limits::default() };
     let server = Running::start(hello(), limits, None).await;
     let mut client = server.connect().await;
@@ -161,7 +161,7 @@ async fn a_body_that_makes_no_progress_is_answered_with_an_error_and_closed() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_told_from_one_that_stalls() {
+async fn a_body_that_ends_early_has_another_error_than_one_that_stalls() {
     let (sender, mut seen) = mpsc::channel(1);
     let router = Router::new().route(
         "/",
@@ -178,7 +178,7 @@ async fn a_body_that_breaks_off_is_told_from_one_that_stalls() {
     assert_eq!(seen.recv().await, Some(true));
 }
 
-/// An endless answer, and what is held as long as it lives.
+/// A handler with an endless answer, and a value of which the answer holds a reference until it is dropped.
 fn endless() -> (Router, Arc<()>) {
     let alive = Arc::new(());
     let held = alive.clone();
@@ -205,7 +205,7 @@ async fn a_client_that_does_not_read_its_answer_is_cut_off() {
     let mut client = server.connect().await;
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     client.readable().await.unwrap();
-    // We and the router hold one each, the answer a third.
+    // The test and the router hold one reference each, and the answer a third.
     let given_up = async {
         while Arc::strong_count(&alive) > 2 {
             tokio::task::yield_now().await;
@@ -263,12 +263,12 @@ async fn at_the_cap_an_idle_connection_makes_room_for_a_new_one() {
     first.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut second = server.connect().await;
     second.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-    // The clock does not move, so neither time-out can have ended the first one.
+    // The clock does not advance, so no time-out ends the first connection.
     assert!(read_to_end(&mut first).await.ends_with("hello"));
     assert!(read_to_end(&mut second).await.ends_with("hello"));
 }
 
-/// A handler that says when it began, and answers when it is told to.
+/// A handler that notifies the test when it begins, and answers when the test notifies it.
 fn gated() -> (Router, Arc<Notify>, Arc<Notify>) {
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (inner_begun, inner_go) = (begun.clone(), go.clone());
@@ -291,8 +291,7 @@ async fn a_drain_finishes_what_is_in_flight_and_accepts_nothing_new() {
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     begun.notified().await;
     server.shutdown.cancel();
-    // The port is free as soon as the loop has ended; a connection that was still in the kernel's
-    // queue is closed without an answer.
+    // The port is free when the loop has ended. A connection that was still in the kernel's queue is closed without an answer.
     while let Ok(mut late) = TcpStream::connect(server.address).await {
         assert_eq!(read_to_end(&mut late).await, "");
     }
@@ -321,7 +320,7 @@ async fn an_idle_connection_does_not_hold_up_a_drain() {
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     client.readable().await.unwrap();
     server.shutdown.cancel();
-    // No time passes here: only the drain itself can end it.
+    // The clock does not advance, so only the drain can end the connection.
     assert_eq!(server.served.await.unwrap(), Drained { cut: 0 });
 }
 
@@ -347,7 +346,7 @@ async fn http2_by_prior_knowledge_serves_requests_at_once_and_knows_its_peer() {
             sender.send_request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes()
         }
     };
-    // Three times the flow-control window each way, twice at once.
+    // Two concurrent requests, with three times the flow-control window in each direction.
     let large = vec![42; 3 << 20];
     let (a, b, peer) = tokio::join!(
         call("POST", "/", large.clone()),
@@ -367,7 +366,7 @@ async fn an_http2_client_that_leaves_an_answer_unread_is_cut_off() {
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(server.connect().await))
             .await
             .unwrap();
-    // The connection is driven, so pings are answered; only the answer's window stays shut.
+    // The connection's task runs, so pings are answered. Only the answer's window stays closed.
     let connection = tokio::spawn(connection);
     let request = Request::builder().uri("http://x/").body(Body::empty()).unwrap();
     let unread = sender.send_request(request).await.unwrap();
@@ -442,7 +441,7 @@ fn a_certificate_without_its_key_is_refused_in_words() {
     assert!(refused(&made.cert.pem(), &other.signing_key.serialize_pem()).contains("cannot be used"));
 }
 
-/// Fails a few times as accept(2) does without file descriptors, then yields one connection.
+/// A source that fails a few times, as accept(2) does without file descriptors, and then yields one connection.
 struct Exhausted {
     failures: usize,
     inner: TcpListener,

@@ -1,5 +1,5 @@
-//! TLS: a certificate chain and a key from PEM, and ALPN for HTTP/2 and HTTP/1.1; the handshake, and what is said to those
-//! who do not speak TLS.
+//! TLS: a certificate chain and a key from PEM, ALPN for HTTP/2 and HTTP/1.1, the handshake, and the answer to clients that do
+//! not speak TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ pub enum TlsError {
     /// The key file has no private key in PEM, or a broken one.
     #[error("the key file holds no readable private key in PEM: {0}")]
     Key(#[source] rustls::pki_types::pem::Error),
-    /// The two do not belong together, or are of a kind that is not supported.
+    /// Certificate and key do not match, or are of an unsupported kind.
     #[error("the certificate and the key cannot be used: {0}")]
     Unusable(#[source] rustls::Error),
 }
@@ -60,16 +60,16 @@ pub fn server_config(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig
 /// The first byte of a TLS connection: a record of the handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// The answer to a client that speaks HTTP to a port of TLS.
+/// The answer to a client that speaks plain HTTP to a TLS port.
 const PLAIN_ANSWER: &str = "This port speaks TLS: write its address with https://";
 
-/// How much of what a plain client goes on to send is read, so that it sees the answer and not a broken connection.
+/// Bytes that are read from such a client after the answer, so that it sees the answer and not a broken connection.
 const DISCARDED_MAX: u64 = 64 * 1024;
 
-/// Makes the handshake. A client that begins with something else than TLS is told so in HTTP.
+/// Makes the handshake. A client that does not begin with TLS gets an answer in HTTP.
 ///
 /// # Errors
-/// When there is no TLS connection afterwards.
+/// When the handshake fails.
 pub(super) async fn accept<T>(mut stream: T, config: Arc<ServerConfig>) -> io::Result<TlsStream<Unread<T>>>
 where
     T: AsyncRead + AsyncWrite + Unpin,
@@ -89,8 +89,8 @@ where
     ))
 }
 
-/// Logs a handshake that failed. A client that only went away is no warning: port scanners and load balancers do that all
-/// day.
+/// Logs a failed handshake. A client that only disconnected is no warning, because port scanners and load balancers do that
+/// often.
 pub(super) fn report(address: SocketAddr, error: &io::Error, seldom: &Seldom) {
     let reason = cairn_protocol::tls::explain(error).unwrap_or_else(|| error.to_string());
     let went_away =
@@ -102,7 +102,7 @@ pub(super) fn report(address: SocketAddr, error: &io::Error, seldom: &Seldom) {
     }
 }
 
-/// A stream whose first byte was looked at, and is read again.
+/// A stream whose first byte was read for the detection of TLS. The byte is read again.
 #[derive(Debug)]
 pub(super) struct Unread<T> {
     byte: Option<u8>,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// The count of new connections that wait for a place, and how they are woken.
+/// The number of new connections that wait for a place, and the notification that wakes them.
 #[derive(Default)]
 pub(super) struct Waiters {
     count: AtomicUsize,

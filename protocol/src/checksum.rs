@@ -1,7 +1,7 @@
 //! CRC32C (Castagnoli, RFC 3720 appendix B.4) of chunks, blocks and objects.
 //!
-//! A block's table holds the CRC32C of each of its chunks. The chunks' CRCs combine to the block's
-//! with no second pass over the bytes, in some nanoseconds each.
+//! A block's table holds the CRC32C of each of its chunks. The chunks' CRCs combine to the block's CRC without a second pass
+//! over the bytes, in some nanoseconds per chunk.
 
 mod combine;
 
@@ -10,7 +10,7 @@ pub use combine::{combine, combine_crc32, combine_crc64_nvme};
 use bytes::{BufMut, Bytes, BytesMut};
 use crc_fast::CrcAlgorithm;
 
-/// The unit of checksumming: the least that must be read and checked to serve one byte.
+/// The unit of checksums, in bytes: to serve one byte, a whole chunk is read and checked.
 pub const CHUNK_SIZE: usize = 64 * 1024;
 
 /// A CRC32C.
@@ -22,7 +22,7 @@ pub fn crc32c(bytes: &[u8]) -> Crc32c {
     crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes) as u32
 }
 
-/// How many chunks a block of `length` bytes has.
+/// The number of chunks of a block of `length` bytes.
 pub fn chunk_count(length: u64) -> usize {
     usize::try_from(length.div_ceil(CHUNK_SIZE as u64)).unwrap_or(usize::MAX)
 }
@@ -59,7 +59,7 @@ impl ChunkTable {
         self.crcs.len() == chunk_count(length) && self.block_crc(length) == crc
     }
 
-    /// On the wire and on disk: four bytes a chunk, little endian.
+    /// The format on the wire and on disk: four bytes a chunk, little endian.
     pub fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::with_capacity(self.crcs.len() * 4);
         for crc in &self.crcs {
@@ -117,12 +117,12 @@ impl ChunkTableBuilder {
         self.in_chunk = 0;
     }
 
-    /// How many bytes it was given.
+    /// The number of bytes so far.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// The table of all that it was given.
+    /// The table of all bytes so far.
     pub fn finish(mut self) -> ChunkTable {
         if self.in_chunk > 0 {
             self.end_chunk();

@@ -1,9 +1,9 @@
 //! Subtraction for counts of bytes, records and replicas that must never fall below zero.
 //!
-//! Taking off more than was added means that an addition is missing somewhere. A count that wraps around, or silently stops at
-//! zero, hides that. So tests panic. A server logs the fault and goes on with zero: these counts choose what happens next (which
-//! node gets a block, which segment is compacted), a wrong one is corrected by the next report or start, and a panic
-//! would end a client's request or a worker. What would lose data when it is wrong does not rely on such a count.
+//! A subtraction of more than was added means that an addition is missing. A count that wraps around, or silently stops at
+//! zero, hides that. So tests panic. A server logs the fault and continues with zero, because a panic would end a client's
+//! request or a worker. These counts only choose the next work (which node gets a block, which segment is compacted), and the
+//! next report or start corrects a wrong one. Code that could lose data does not rely on such a count.
 
 /// `count` less `amount`. `what` names the count in the log.
 pub fn without(count: u64, amount: u64, what: &'static str) -> u64 {
@@ -19,7 +19,7 @@ pub fn without(count: u64, amount: u64, what: &'static str) -> u64 {
     })
 }
 
-/// Takes `amount` off `count`. `what` names the count in the log.
+/// Subtracts `amount` from `count`. `what` names the count in the log.
 pub fn take_off(count: &mut u64, amount: u64, what: &'static str) {
     *count = without(*count, amount, what);
 }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_added_can_be_taken_off() {
+    fn an_added_amount_can_be_subtracted() {
         let mut count = 5;
         take_off(&mut count, 3, "bytes");
         take_off(&mut count, 2, "bytes");

@@ -1,11 +1,11 @@
-//! Time, randomness and ids, through one handle that tests can fix.
+//! Time, randomness and ids, through one handle that tests control.
 //!
-//! Wall-clock time is for what people and S3 see, monotonic time for leases and deadlines within a
-//! process. All code that *decides* something by the passing of time uses this handle, time-outs included
-//! ([`Env::timeout`]). A time-out that only ends one IO operation may be tokio's; clippy asks for the reason there.
+//! Wall-clock time is for times that people and S3 clients see, monotonic time for leases and deadlines within a process. All
+//! code that *decides* by time uses this handle, also for time-outs ([`Env::timeout`]). A time-out that only ends one IO
+//! operation may be tokio's; clippy requires the reason there.
 //!
-//! A wall clock can be set, forward and back, while leases and ages are kept in a database. Code that decides by
-//! those has a handle of its own, whose time is [steady](Env::steady).
+//! A wall clock can be set forward and back, while leases and ages are kept in a database. Code that decides by them has its
+//! own handle, whose time is [steady](Env::steady).
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -27,7 +27,7 @@ pub struct Env {
     steady: Option<Epoch>,
 }
 
-/// Where the time of a steady handle began.
+/// The beginning of a steady handle's time.
 #[derive(Clone, Copy, Debug)]
 struct Epoch {
     time: Timestamp,
@@ -77,13 +77,13 @@ impl Env {
         )
     }
 
-    /// A handle like this one, whose [`now`](Self::now) is `time` at this moment and goes on with the monotonic
-    /// clock: it neither goes back nor runs ahead when the wall clock is set.
+    /// A handle whose [`now`](Self::now) is `time` at this moment and then follows the monotonic clock. Setting the wall clock
+    /// does not change it.
     pub fn steady(&self, time: Timestamp) -> Self {
         Self { steady: Some(Epoch { time, at: self.monotonic() }), ..self.clone() }
     }
 
-    /// The time by which this handle's owner decides: the wall clock, unless the handle is [steady](Self::steady).
+    /// The time for decisions: the wall clock, unless the handle is [steady](Self::steady).
     pub fn now(&self) -> Timestamp {
         match self.steady {
             Some(Epoch { time, at }) => time.after(self.monotonic().saturating_sub(at)),
@@ -91,7 +91,7 @@ impl Env {
         }
     }
 
-    /// The wall clock: for what people see, and for what other machines compare with theirs.
+    /// The wall clock, for times that people see or other machines compare with their clocks.
     #[expect(clippy::disallowed_methods, reason = "the one place where the ambient clock enters")]
     pub fn wall(&self) -> Timestamp {
         match &self.clock {
@@ -128,7 +128,7 @@ impl Env {
                 let deadline = *elapsed.borrow() + duration;
                 Box::pin(async move {
                     if elapsed.wait_for(|now| *now >= deadline).await.is_err() {
-                        // The clock was dropped: no time will ever pass again.
+                        // The clock was dropped, so the time will never come.
                         std::future::pending::<()>().await;
                     }
                 })
@@ -136,11 +136,11 @@ impl Env {
         }
     }
 
-    /// The output of `future`, or [`Elapsed`] when `duration` passes by this handle's clock before. When both happen
-    /// in the same moment, the output counts.
+    /// The output of `future`, or [`Elapsed`] if `duration` passes before by this handle's clock. If both happen at the same
+    /// moment, it is the output.
     ///
     /// # Errors
-    /// When the time is over; `future` is dropped then.
+    /// When the time is over. `future` is then dropped.
     pub async fn timeout<F: Future>(&self, duration: Duration, future: F) -> Result<F::Output, Elapsed> {
         tokio::select! {
             biased;
@@ -184,17 +184,17 @@ pub struct Elapsed;
 pub struct ManualClock {
     start: Timestamp,
     elapsed: Arc<watch::Sender<Duration>>,
-    /// How far the wall clock was set away from the time that passed, in milliseconds.
+    /// The difference between the wall clock and the time that has passed, in milliseconds.
     wall: Arc<AtomicI64>,
 }
 
 impl ManualClock {
-    /// Lets `duration` pass at once and wakes every sleeper whose time has come.
+    /// Moves the time forward by `duration` and wakes every sleeper that is due.
     pub fn advance(&self, duration: Duration) {
         self.elapsed.send_modify(|elapsed| *elapsed += duration);
     }
 
-    /// Sets the wall clock forward by so many milliseconds, or back by a negative number. No time passes.
+    /// Sets the wall clock forward by `by_ms` milliseconds, or back by a negative number. The monotonic clock stays.
     pub fn set_wall(&self, by_ms: i64) {
         self.wall.fetch_add(by_ms, Ordering::SeqCst);
     }
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(env.timeout(Duration::ZERO, async { 7 }).await, Ok(7));
     }
 
-    /// A clock that is set must not make leases end, or last for ever.
+    /// Leases must neither end nor last for ever because the wall clock was set.
     #[test]
     fn a_steady_handle_does_not_notice_that_the_wall_clock_is_set() {
         let (env, clock) = Env::manual(1, Timestamp(10_000));

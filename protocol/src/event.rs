@@ -14,16 +14,16 @@ use crate::id::{BlockId, NodeId, UploadId, VolumeId};
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Place in this part's sequence, from 1.
+    /// The number of the event in this part, from 1.
     pub sequence: u64,
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
-    /// What.
+    /// The kind of event, with its details.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
-/// What can happen.
+/// The kinds of events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event")]
 #[expect(missing_docs, reason = "fields are the ids that the variant's own words name")]
@@ -32,9 +32,9 @@ pub enum EventKind {
     NodeRegistered { node: NodeId, incarnation: u64 },
     /// A datanode sent its complete block report.
     NodeReported { node: NodeId, blocks: u64 },
-    /// A datanode sent no heartbeat for the stale time: it gets no new blocks and is read last.
+    /// A datanode sent no heartbeat for the stale time. It gets no new blocks and is read last.
     NodeStale { node: NodeId },
-    /// A datanode sent no heartbeat for the dead time: its blocks are repaired from other replicas.
+    /// A datanode sent no heartbeat for the dead time. Its blocks are repaired from other replicas.
     NodeDead { node: NodeId },
     /// A datanode that was stale sent a heartbeat again.
     NodeLive { node: NodeId },
@@ -44,28 +44,27 @@ pub enum EventKind {
     NodeDrained { node: NodeId },
     /// A datanode's maintenance ended by itself.
     MaintenanceExpired { node: NodeId },
-    /// Nothing is deleted any more until an operator agrees: the metanode's database may be older than what this
-    /// datanode holds.
+    /// A hold began because of this datanode: the metanode's database may be older than the datanode's replicas.
     DeletionsHeld { node: NodeId },
-    /// An operator agreed that replicas which the database does not know are deleted.
+    /// An operator released the hold: replicas that the database does not know are deleted.
     DeletionsReleased,
     /// A datanode was removed.
     NodeRemoved { node: NodeId },
-    /// A block is moved from one datanode to another: a copy was ordered.
+    /// A move of a block from one datanode to another began: the copy was ordered.
     MoveStarted { block: BlockId, from: NodeId, to: NodeId },
-    /// A block was moved: the new replica is there, and the old one is queued for deletion.
+    /// A move finished: the new replica is stored, and the old one is queued for deletion.
     BlockMoved { block: BlockId, from: NodeId, to: NodeId },
-    /// All nodes in service are within the threshold, or nothing would bring them nearer.
+    /// All nodes in service are within the balance threshold, or no move would improve the balance.
     BalanceIdle,
-    /// An operator decided about a background worker.
+    /// An operator changed the settings of a background worker.
     WorkerChanged { worker: WorkerName, settings: WorkerSettings },
     /// A volume of a datanode failed and was taken out.
     VolumeFailed { node: NodeId, volume: VolumeId, reason: String },
-    /// A block was found below its replication factor.
+    /// A block was found under-replicated.
     BlockUnderReplicated { block: BlockId, live: u32, wanted: u32 },
-    /// A block was copied to `node` to restore its replication factor.
+    /// A block was copied to `node` to restore its replication.
     BlockRepaired { block: BlockId, node: NodeId },
-    /// The repair queue ran empty: every block that can be is at its factor.
+    /// The repair queue became empty: every block has its replication, as far as possible.
     RepairIdle,
     /// A replica does not match its checksum and was quarantined.
     ReplicaCorrupt { block: BlockId, node: NodeId },
@@ -75,20 +74,20 @@ pub enum EventKind {
     BlockDeleted { block: BlockId, node: NodeId },
     /// Blocks to which nothing refers any more were queued for deletion.
     GarbageCollected { blocks: u64 },
-    /// The deletion queue ran empty.
+    /// The deletion queue became empty.
     GarbageIdle,
-    /// A grant was given back or expired, and its block is deleted.
+    /// A grant was released or expired, and its block is deleted.
     GrantAbandoned { block: BlockId },
-    /// A multipart upload was aborted and its parts given up.
+    /// A multipart upload was aborted, and its parts are deleted.
     UploadAborted { upload: UploadId },
-    /// A multipart upload to which no part had come for the time that uploads may lie idle was given up.
+    /// A multipart upload got no part for the expiry time, and was aborted.
     UploadExpired { bucket: String, key: String, upload: UploadId },
     /// The scrubber read every block once.
     ScrubFinished { node: NodeId, blocks: u64, corrupt: u64 },
 }
 
-/// How many past events are kept for those who subscribe late: enough for minutes of a busy test
-/// cluster, and well below a megabyte.
+/// Number of past events that are kept for late subscribers: enough for minutes of a busy test cluster, and well below a
+/// megabyte.
 const HISTORY: usize = 4096;
 
 /// Publishes events of one part. Cheap to clone.
@@ -119,7 +118,7 @@ impl EventBus {
         Self { env, history: Arc::default(), sender: broadcast::Sender::new(HISTORY) }
     }
 
-    /// Publishes an event; never waits.
+    /// Publishes an event without waiting.
     pub fn publish(&self, kind: EventKind) {
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         history.last += 1;
@@ -128,17 +127,17 @@ impl EventBus {
             history.events.pop_front();
         }
         history.events.push_back(event.clone());
-        // Sent under the lock, so that subscribers see the order of the sequence. No receiver is no error.
+        // The event is sent under the lock, so that subscribers get events in order. It is no error if there is none.
         let _ = self.sender.send(event);
     }
 
-    /// All events after `sequence` that are still known.
+    /// All events after `sequence` that are still kept.
     pub fn past_after(&self, sequence: u64) -> Vec<Event> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner).after(sequence)
     }
 
-    /// All events after `sequence` that are still known, and then those to come. A subscriber that
-    /// is too slow misses events; the sequence shows the gap.
+    /// All events after `sequence` that are still kept, and then new ones. A subscriber that is too slow misses events; the
+    /// sequence numbers show the gap.
     pub fn subscribe_after(&self, sequence: u64) -> impl Stream<Item = Event> + Send + 'static {
         let (past, receiver) = {
             let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,7 +155,7 @@ impl EventBus {
         stream::iter(past).chain(to_come)
     }
 
-    /// Waits for the first event, past or to come, that `wanted` accepts.
+    /// Waits for the first event, past or new, that `wanted` accepts.
     pub async fn wait_for(&self, wanted: impl Fn(&EventKind) -> bool) -> Option<Event> {
         let mut events = Box::pin(self.subscribe_after(0));
         while let Some(event) = events.next().await {
@@ -178,7 +177,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_late_subscriber_sees_what_it_missed_and_then_what_comes() {
+    async fn a_late_subscriber_gets_past_events_and_then_new_ones() {
         let bus = EventBus::new(Env::manual(1, Timestamp(7)).0);
         bus.publish(EventKind::RepairIdle);
         bus.publish(EventKind::GarbageIdle);

@@ -1,4 +1,4 @@
-//! What two of Cairn's parts share, and nothing that only one of them needs.
+//! The code that several parts of Cairn share: their messages, and what these need. Code of a single part is not here.
 //!
 //! | module | what is there |
 //! |---|---|
@@ -15,7 +15,7 @@
 //! | [`admin`] | operator → metanode: status |
 //! | [`event`] | typed events that tests and operators wait on |
 //! | [`count`] | counts that notice when more is taken off than was added |
-//! | [`log`] | warnings that say whose fault it was |
+//! | [`log`] | warnings that name the side at fault |
 //!
 //! Architecture invariant: this crate knows nothing of S3, SQL or files of blocks.
 

@@ -1,15 +1,15 @@
-//! Warnings that say whose fault it was.
+//! Warnings that name the side at fault.
 //!
-//! `fault=self`: this process broke; in tests such a warning is a failure.
-//! `fault=peer`: a client, a node or a disk failed, and this process could go on.
+//! `fault=self`: something went wrong in this process. Tests fail on such a warning.
+//! `fault=peer`: a client, a node or a disk failed, and this process continued.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::env::Env;
 
-/// Limits a warning that an unauthenticated client could cause as often as it likes, so that it cannot fill the disk with
-/// our log.
+/// Limits the rate of a warning that an unauthenticated client can cause at will, so that the client cannot fill the disk
+/// with log lines.
 #[derive(Debug)]
 pub struct Seldom {
     env: Env,
@@ -35,7 +35,7 @@ impl Seldom {
     }
 }
 
-/// A warning about this process: it broke a promise or lost something that it should have.
+/// A warning about this process: it broke a promise, or lost something.
 #[macro_export]
 macro_rules! warn_self {
     ($($arg:tt)+) => { ::tracing::warn!(fault = "self", $($arg)+) };

@@ -1,12 +1,12 @@
-//! Remote calls: a service trait, its HTTP client and its HTTP router from one list of operations,
-//! so that the call in the same process and the call over the network cannot drift apart.
+//! Remote calls: one list of operations declares a service's trait, its HTTP client and its HTTP router, so that calls in the
+//! same process and over the network cannot differ.
 //!
 //! A call is `POST /v1/<service>/<operation>` with a JSON body, signed with the cluster's secret; the answer is signed too:
 //! see [`signature`](crate::signature). The answer is JSON; an error is `{"code": …, "message": …}` with a status of 4xx
 //! or 5xx.
 //!
-//! The first part of the path is the version of the protocol. A call of another version is answered with the
-//! version that there is: see [`with_fallbacks`].
+//! The first part of the path is the version of the protocol. The answer to a call of another version names the supported
+//! one: see [`with_fallbacks`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,15 +28,15 @@ use crate::signature::{
 };
 use crate::tls::{Identity, TlsError};
 
-/// The largest request or answer: the completion of an upload of 10,000 parts, or a page of a block
-/// report, and a margin. It stops a faulty peer from filling the memory. Nothing at all is read from a caller that does
-/// not know the cluster's secret.
+/// Upper limit for a request or an answer in bytes: the completion of an upload of 10,000 parts, or a page of a block report,
+/// with a margin. It keeps a faulty peer from filling the memory. No body is read from a caller that does not know the
+/// cluster's secret.
 pub const MESSAGE_LENGTH_MAX: usize = 64 * 1024 * 1024;
 
 /// The version of the protocol between the parts: the first part of every path but `/health` and `/events`.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// Name of the header that carries the id of the client's request into all logs it causes.
+/// Name of the header with the id of the client's request, which all log lines about the request have.
 pub const REQUEST_ID_HEADER: &str = "x-cairn-request-id";
 
 tokio::task_local! {
@@ -49,12 +49,12 @@ pub fn current_request_id() -> Option<String> {
     REQUEST_ID.try_with(Clone::clone).ok()
 }
 
-/// An error that can cross the wire.
+/// An error that an answer can carry.
 pub trait WireError: Serialize + DeserializeOwned + std::fmt::Display + Send + Sync + 'static {
-    /// The HTTP status that carries it.
+    /// The HTTP status of the answer.
     fn status(&self) -> u16;
-    /// The peer could not be reached, did not answer in time, or sent an answer that makes no sense. It is
-    /// not known whether the call was served.
+    /// The peer could not be reached, did not answer in time, or sent an invalid answer. It is unknown whether the call was
+    /// executed.
     fn unavailable(reason: String) -> Self;
     /// The request was not authentic.
     fn unauthorized(reason: SecretError) -> Self;
@@ -125,8 +125,8 @@ pub fn decode_error<E: WireError>(status: u16, body: &[u8]) -> E {
     }
 }
 
-/// The text of an answer that is not of this protocol, if it is a short line: a proxy, or a port that speaks TLS, explains
-/// in it what is wrong.
+/// The text of an answer of another protocol, if it is a short line. A proxy, or a port that speaks TLS, explains the error
+/// in it.
 fn quote(body: &[u8]) -> String {
     match std::str::from_utf8(body).map(str::trim) {
         Ok(line) if (1..=200).contains(&line.len()) && !line.contains(char::is_control) => {
@@ -136,7 +136,7 @@ fn quote(body: &[u8]) -> String {
     }
 }
 
-/// What a router needs to answer calls.
+/// The state of a router: the service and the check of its callers.
 pub struct RpcServer<S: ?Sized> {
     /// The implementation.
     pub service: Arc<S>,
@@ -177,7 +177,7 @@ fn refusal(status: StatusCode, reason: &str) -> Response {
     respond(json(status, &serde_json::json!({ "code": "Malformed", "reason": reason, "message": message })))
 }
 
-/// Checks the head of a call, reads its body and decodes it. Nothing is read for a caller that does not know the secret.
+/// Checks the head of a call, reads its body and decodes it. The body is not read if the caller does not know the secret.
 ///
 /// # Errors
 /// The answer to send instead.
@@ -210,18 +210,18 @@ pub async fn receive<T: DeserializeOwned, E: WireError>(
     }
 }
 
-/// Checks a signed request without a body, for an answer that streams and is not signed. Returns the answer to send
-/// instead, if the request is not in order.
+/// Checks a signed request without a body, whose answer is an unsigned stream. Returns the answer to a request that is
+/// refused.
 pub fn refuse_bodiless<E: WireError>(admission: &Admission, request: &Request) -> Option<Response> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let admitted = admission.admit(request.method().as_str(), path, request.headers(), 0);
     admitted.err().map(|refusal| refuse::<E>(admission, refusal))
 }
 
-/// How long the rest of a refused body is read, so that its caller can receive the answer.
+/// How long the rest of a refused body is read, so that the caller can receive the answer.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads a body and drops it: a caller that is still sending sees the answer only after it has sent all.
+/// Reads a body and drops it, because a caller may read the answer only after it has sent the whole body.
 async fn discard(body: axum::body::Body) {
     let mut pieces = body.into_data_stream();
     let all = async { while let Some(Ok(_)) = pieces.next().await {} };
@@ -230,7 +230,7 @@ async fn discard(body: axum::body::Body) {
     let _ = tokio::time::timeout(DISCARD_TIMEOUT, all).await;
 }
 
-/// The answer to a call whose head was not in order; signed if the caller knows the secret.
+/// The answer to a call whose head was refused. It is signed if the caller knows the secret.
 pub fn refuse<E: WireError>(admission: &Admission, refusal: Refusal) -> Response {
     let error = E::unauthorized(refusal.error);
     match refusal.proven {
@@ -274,21 +274,21 @@ pub struct RpcClient {
     patience: Duration,
 }
 
-/// How long to wait before a peer that refused the connection is tried again.
+/// Delay before the next attempt to connect to a peer that refused the connection.
 const RECONNECT_DELAY: Duration = Duration::from_millis(100);
 
-/// How long a peer may take to accept a connection. A living machine of the same site takes
-/// milliseconds; a dead one must not hold up the answer to the client.
+/// How long a peer may take to accept a connection. A running machine of the same site takes milliseconds. A dead one must
+/// not delay the answer to the client.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long one call may take: longer than the longest transaction (completing 10,000 parts).
+/// How long one call may take: longer than the longest transaction, which completes 10,000 parts.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The largest answer that is taken unsigned: a refusal.
+/// Upper limit for an unsigned answer in bytes. Only a refusal is unsigned.
 const REFUSAL_LENGTH_MAX: usize = 64 * 1024;
 
 impl RpcClient {
-    /// A client of the peer at `base`, such as `https://10.0.0.1:9010`, with the certificates that come from the secret.
+    /// A client of the peer at `base`, such as `https://10.0.0.1:9010`, with a certificate from the secret.
     ///
     /// # Errors
     /// When no HTTP client can be made on this machine.
@@ -297,7 +297,7 @@ impl RpcClient {
         Self::with_identity(base, secret, &identity, env)
     }
 
-    /// A client that shows this identity over TLS.
+    /// A client that presents this identity over TLS.
     ///
     /// # Errors
     /// When no HTTP client can be made on this machine.
@@ -313,8 +313,8 @@ impl RpcClient {
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), signer, env, patience })
     }
 
-    /// Tries again for so long when no connection can be made: the peer may be restarting. It has seen
-    /// nothing of the call then, so that any call can be repeated.
+    /// Repeats failed attempts to connect for `patience`, because the peer may be restarting. The peer has received nothing of
+    /// the call then, so any call can be repeated.
     #[must_use]
     pub fn patient(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -325,10 +325,10 @@ impl RpcClient {
         &self.base
     }
 
-    /// One call.
+    /// Makes a call.
     ///
     /// # Errors
-    /// What the service answered, or [`WireError::unavailable`].
+    /// The error that the service answered, or [`WireError::unavailable`].
     pub async fn call<T: Serialize + Sync, R: DeserializeOwned, E: WireError>(
         &self,
         path: &str,
@@ -338,7 +338,7 @@ impl RpcClient {
         let body = Bytes::from(body);
         let mut answer = self.ask(path, &body).await?;
         if answer.is_for_another_epoch {
-            // The call was refused by its head alone, so nothing was done.
+            // The call was refused before its execution, so it can be repeated.
             answer = self.ask(path, &body).await?;
         }
         if !answer.status.is_success() {
@@ -389,7 +389,7 @@ impl RpcClient {
         call.send().await
     }
 
-    /// The answer if it is authentic, or a refusal: a peer with another secret cannot sign its refusal.
+    /// Accepts an answer that is authentic or a refusal, because a peer with another secret cannot sign its refusal.
     fn check(
         &self,
         call: &SignedCall,
@@ -406,10 +406,10 @@ impl RpcClient {
         is_refusal(status, &body).then_some(CheckedAnswer { status, body, is_for_another_epoch: false })
     }
 
-    /// A signed `GET` whose answer streams; only its head is checked. `path` is with the query.
+    /// Makes a signed `GET` whose answer is an unsigned stream. `path` includes the query.
     ///
     /// # Errors
-    /// When there is no answer. One with an error status is an answer.
+    /// When there is no answer. An answer with an error status is no error.
     pub async fn get_stream(&self, path: &str) -> Result<reqwest::Response, reqwest::Error> {
         let signed = self.signer.sign("GET", path, b"");
         let answer = self.send_get(path, &signed).await?;
@@ -452,7 +452,7 @@ fn is_refusal(status: StatusCode, body: &[u8]) -> bool {
     }
     match serde_json::from_slice::<Code>(body) {
         Ok(Code { code }) => code == "Unauthorized" || code == "Malformed",
-        // Not of this protocol. The caller gets its status and text.
+        // The answer is of another protocol. The caller gets its status and text.
         Err(_) => true,
     }
 }
@@ -468,8 +468,8 @@ pub enum ClientError {
     Http(#[from] reqwest::Error),
 }
 
-/// What all HTTP clients of internal ports have in common: they show `identity` over TLS, and trust servers that show
-/// an identity of the same cluster.
+/// The settings of all HTTP clients of internal ports: they present `identity` over TLS, and trust servers with an identity of
+/// the same cluster.
 ///
 /// # Errors
 /// When TLS cannot be set up.
@@ -481,7 +481,7 @@ pub fn client_builder(identity: &Identity) -> Result<reqwest::ClientBuilder, Tls
         .http1_only()
         // The parts of a cluster never redirect.
         .redirect(reqwest::redirect::Policy::none())
-        // Internal addresses are reached directly, whatever proxy the environment names.
+        // Internal addresses are reached directly, even if the environment names a proxy.
         .no_proxy();
     Ok(builder)
 }
@@ -503,7 +503,7 @@ pub fn describe(error: &reqwest::Error) -> String {
     }
 }
 
-/// Serves a body under the id of the request that it belongs to.
+/// Runs `work` with this request id in its log lines and calls.
 pub async fn with_request_id<T>(id: Option<String>, work: impl Future<Output = T>) -> T {
     match id {
         Some(id) => {

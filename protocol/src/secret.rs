@@ -1,5 +1,5 @@
-//! The cluster's secret, and what it signs: calls between parts (see [`signature`](crate::signature)), grants, and block
-//! tokens. The certificates of the parts come from it too: see [`tls`](crate::tls).
+//! The cluster's secret. It signs calls between parts (see [`signature`](crate::signature)), grants, and block tokens. The
+//! certificates of the parts come from it too: see [`tls`](crate::tls).
 //!
 //! Signatures are HMAC-SHA256 (RFC 2104) over a purpose and a message, so that a signature for
 //! one purpose is not valid for another. They are compared in constant time.
@@ -17,26 +17,27 @@ use thiserror::Error;
 use crate::env::{Env, Timestamp};
 use crate::id::{BlockId, NodeId};
 
-/// How far the clocks of two parts may differ before their requests are refused. Wide enough for a
-/// machine whose clock is merely not disciplined, narrow enough that a recorded request soon expires.
+/// How far the clocks of two parts may differ before their requests are refused: enough for a machine whose clock is not
+/// synchronised, and so little that a recorded request soon expires.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
 
 /// Why a signature was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SecretError {
-    /// The secret given is too short to be one.
+    /// The secret is too short.
     #[error("a cluster secret has at least {SECRET_LENGTH_MIN} characters, not {0}")]
     TooShort(usize),
-    /// The token is missing, or is not one of this cluster.
+    /// There was no token, or one of another format.
     #[error("the token is missing or malformed")]
     Malformed,
-    /// It was signed as versions before this one did, which did not say what the body is.
+    /// It was signed by an earlier version, whose signature did not cover the body.
     #[error("the call is signed as older versions of Cairn did; run the same version everywhere")]
     OldVersion,
-    /// It was signed with another secret. Our key id is not named, because the caller has proven nothing yet.
+    /// It was signed with another secret. The error does not contain this receiver's key id, because the caller is not
+    /// authenticated.
     #[error("the token was signed with another cluster secret than ours (its key id is {theirs})")]
     OtherKey {
-        /// Key id that the token names.
+        /// The key id in the token.
         theirs: String,
     },
     /// The signature is wrong.
@@ -45,27 +46,27 @@ pub enum SecretError {
     /// It is for another operation, block or node.
     #[error("the token is for something else")]
     OtherSubject,
-    /// The body is longer, shorter or another than was signed.
+    /// The body differs from the signed one in length or bytes.
     #[error("the body is not the one that was signed")]
     OtherBody,
     /// It was signed for an earlier start of this receiver, or for another receiver.
     #[error("the call was signed for another start of this part; sign it anew")]
     OtherEpoch,
-    /// It was served before, or so many later ones came before it that it cannot be known.
+    /// It was served before, or so many later calls have arrived that this is unknown.
     #[error("the call was seen before")]
     Replayed,
-    /// Its time is over, or the clocks of the two machines disagree.
+    /// It has expired, or the clocks of the two machines differ too much.
     #[error("the token has expired, or the clocks of the two machines disagree")]
     Expired,
 }
 
-/// Shortest secret accepted: 128 bits in hexadecimal.
+/// The minimum length of a secret in characters: 128 bits in hexadecimal.
 pub const SECRET_LENGTH_MIN: usize = 32;
 
 /// The secret that all parts of a cluster share.
 #[derive(Clone)]
 pub struct ClusterSecret {
-    /// Padded with zeros to SHA-256's block, as HMAC does itself with shorter keys (RFC 2104, section 2).
+    /// The key, padded with zeros to SHA-256's block, as HMAC pads shorter keys (RFC 2104, section 2).
     key: [u8; 64],
     key_id: String,
 }
@@ -77,7 +78,7 @@ impl fmt::Debug for ClusterSecret {
 }
 
 impl ClusterSecret {
-    /// The secret of this text (white space around it is dropped).
+    /// The secret of this text, without white space around it.
     ///
     /// # Errors
     /// [`SecretError::TooShort`] below [`SECRET_LENGTH_MIN`] characters.
@@ -97,7 +98,7 @@ impl ClusterSecret {
         hex::encode(env.random_bytes::<32>())
     }
 
-    /// Names the secret without giving it away.
+    /// An id of the secret from which the secret cannot be computed.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
@@ -127,7 +128,7 @@ impl ClusterSecret {
     /// A key of 32 bytes for another purpose than signing (HKDF with SHA-256, RFC 5869).
     pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
         let mut key = [0; 32];
-        // 32 bytes are one round, and so never too many.
+        // 32 bytes are one round of HKDF, so the length is valid.
         let expanded = Hkdf::<Sha256>::new(None, &self.key[..32]).expand(purpose.as_bytes(), &mut key);
         debug_assert!(expanded.is_ok());
         key
@@ -183,7 +184,7 @@ impl ClusterSecret {
     }
 }
 
-/// A text from an unauthenticated caller, cut to the length of a key id.
+/// The beginning of a text from an unauthenticated caller, as long as a key id.
 fn shortened(theirs: &str) -> String {
     theirs.chars().filter(char::is_ascii_hexdigit).take(8).collect()
 }
@@ -203,7 +204,7 @@ fn token_message(operation: BlockOperation, block: BlockId, node: NodeId, expire
 pub enum BlockOperation {
     /// Store the block.
     Put,
-    /// Read it, or ask whether it is there.
+    /// Read it, or request its properties.
     Get,
     /// Delete it.
     Delete,
@@ -263,7 +264,7 @@ mod tests {
         let token = other.block_token(BlockOperation::Get, block, node, Timestamp(100));
         let refused = secret().check_block_token(&token, BlockOperation::Get, block, node, Timestamp(1));
         let Err(error @ SecretError::OtherKey { .. }) = refused else { panic!("{refused:?}") };
-        // A caller with another secret does not learn which key id would have been right.
+        // A caller with another secret must not get the right key id.
         assert!(!error.to_string().contains(secret().key_id()), "{error}");
         assert!(error.to_string().contains(other.key_id()), "{error}");
     }

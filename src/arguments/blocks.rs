@@ -1,4 +1,4 @@
-//! Options of how blocks are managed, and how they become the block manager's configuration.
+//! Options of the block manager, and their conversion to its configuration.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use super::values::{
     Permille, StorageClass, block_size, duration, duration_or_zero, percentage, rate, size, storage_class,
 };
 
-/// How blocks are managed.
+/// Options of the block manager.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Blocks")]
 pub(crate) struct BlockArguments {
-    /// Replicas of each block; as many as there are datanodes, if those are fewer
+    /// Replicas of each block; with fewer datanodes, one on each
     #[arg(long, env = "CAIRN_REPLICATION", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
     pub replication: u32,
 
@@ -37,7 +37,7 @@ pub(crate) struct BlockArguments {
     #[arg(long, env = "CAIRN_BLOCK_SIZE", default_value = "8MiB", value_name = "SIZE", value_parser = block_size)]
     pub block_size: ByteSize,
 
-    /// How often datanodes give a sign of life
+    /// Interval of the datanodes' heartbeats
     #[arg(long, env = "CAIRN_HEARTBEAT_INTERVAL", default_value = "3s", value_name = "TIME", value_parser = duration)]
     pub heartbeat_interval: Duration,
 
@@ -53,15 +53,15 @@ pub(crate) struct BlockArguments {
     #[arg(long, env = "CAIRN_GC_GRACE", default_value = "10m", value_name = "TIME", value_parser = duration)]
     pub gc_grace: Duration,
 
-    /// Bytes a second that repair may copy in all; a block of less than 256 KiB counts as so much, here and below
+    /// Bytes a second that repair may copy in the whole cluster; here and below, a block of less than 256 KiB counts as 256 KiB
     #[arg(long, env = "CAIRN_REPAIR_RATE", default_value = "128MiB", value_name = "SIZE", value_parser = rate)]
     pub repair_rate: ByteSize,
 
-    /// Bytes a second that may be copied off draining datanodes in all
+    /// Bytes a second that may be copied off draining datanodes in the whole cluster
     #[arg(long, env = "CAIRN_DRAIN_RATE", default_value = "128MiB", value_name = "SIZE", value_parser = rate)]
     pub drain_rate: ByteSize,
 
-    /// Bytes a second that balancing may move in all, unless `cairn admin balance` says otherwise
+    /// Bytes a second that balancing may move in the whole cluster, unless `cairn admin balance` sets another rate
     #[arg(long, env = "CAIRN_BALANCE_RATE", default_value = "32MiB", value_name = "SIZE", value_parser = rate)]
     pub balance_rate: ByteSize,
 
@@ -69,7 +69,7 @@ pub(crate) struct BlockArguments {
     #[arg(long, env = "CAIRN_BALANCE_THRESHOLD", default_value = "10%", value_name = "SHARE", value_parser = percentage)]
     pub balance_threshold: Permille,
 
-    /// How long a multipart upload may get no part before it is given up and its bytes deleted; 0 is for ever
+    /// Time without a new part after which a multipart upload is given up and its parts are deleted; 0: never
     #[arg(long, env = "CAIRN_UPLOAD_EXPIRY", default_value = "7d", value_name = "TIME", value_parser = duration_or_zero)]
     pub upload_expiry: Duration,
 
@@ -77,11 +77,11 @@ pub(crate) struct BlockArguments {
     pub advanced: AdvancedBlockArguments,
 }
 
-/// What only `--help` shows.
+/// Options that only the long help (`--help`) shows.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Blocks, advanced")]
 pub(crate) struct AdvancedBlockArguments {
-    /// How long the right to store a block lasts without renewal
+    /// How long a grant to store a block lasts without renewal
     #[arg(long, env = "CAIRN_LEASE", default_value = "10m", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub lease: Duration,
 
@@ -89,31 +89,31 @@ pub(crate) struct AdvancedBlockArguments {
     #[arg(long, env = "CAIRN_LEASE_SLACK", default_value = "1m", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub lease_slack: Duration,
 
-    /// How long a fresh block that lacks replicas is left to the upload that may still be making them
+    /// How long repair leaves a new block with too few replicas alone, because its upload may still be writing them
     #[arg(long, env = "CAIRN_REPAIR_GRACE", default_value = "10s", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub repair_grace: Duration,
 
-    /// Bytes that one datanode may be copying at once for repair, in 256 blocks at the most
+    /// Bytes that one datanode may copy for repair at the same time, in at most 256 blocks
     #[arg(long, env = "CAIRN_REPAIR_IN_FLIGHT", default_value = "64MiB", value_name = "SIZE", value_parser = size, hide_short_help = true)]
     pub repair_in_flight: ByteSize,
 
-    /// Within which time the replicas of every block are looked at once for a bad spread over zones; 0s: never
+    /// Period in which each block is checked once for replicas that are badly spread over zones; 0s: never
     #[arg(long, env = "CAIRN_PLACEMENT_WALK", default_value = "1d", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub placement_walk: Duration,
 
-    /// How old a datanode's report may be when it arrives: blocks stored since then are not missed
+    /// How old a block report may be when it arrives; blocks that were committed within this time do not count as missing
     #[arg(long, env = "CAIRN_REPORT_AGE", default_value = "30s", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub report_age: Duration,
 
-    /// Within which time each datanode reports all that it holds once more, page by page; 0s: only when it registers
+    /// Period in which each datanode reports all its replicas again, page by page; 0s: only when it registers
     #[arg(long, env = "CAIRN_REPORT_INTERVAL", default_value = "1d", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub report_interval: Duration,
 
-    /// How long a datanode has for a command before it is planned again
+    /// How long a datanode may take for a command before its work is planned again
     #[arg(long, env = "CAIRN_COMMAND_DEADLINE", default_value = "2m", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub command_deadline: Duration,
 
-    /// How many replicas one command deletes at the most
+    /// Upper limit of replicas that one command deletes
     #[arg(long, env = "CAIRN_DELETE_BATCH", default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     pub delete_batch: u32,
 
@@ -121,13 +121,13 @@ pub(crate) struct AdvancedBlockArguments {
     #[arg(long, env = "CAIRN_WORKER_INTERVAL", default_value = "1s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub worker_interval: Duration,
 
-    /// How long the answer to a completed multipart upload is remembered for clients that ask again
+    /// How long the outcome of a completed multipart upload is kept for clients that repeat the completion
     #[arg(long, env = "CAIRN_COMPLETED_UPLOADS_KEPT", default_value = "7d", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub completed_uploads_kept: Duration,
 }
 
 impl BlockArguments {
-    /// How many replicas a write needs: as said, or two where there are as many.
+    /// Replicas that a write needs: the option, or else two, or one with a replication of one.
     pub(crate) fn min_replicas(&self) -> u32 {
         self.min_replicas.unwrap_or(BlockManagerConfig::default().min_replicas.min(self.replication))
     }
@@ -135,7 +135,7 @@ impl BlockArguments {
     /// The metanode's configuration.
     ///
     /// # Errors
-    /// When settings do not go together.
+    /// When settings contradict each other. The error names the options.
     pub(crate) fn config(&self) -> anyhow::Result<BlockManagerConfig> {
         let advanced = &self.advanced;
         let classes = self.storage_class.iter().map(|class| (class.name.clone(), class.replicas));
@@ -173,10 +173,10 @@ impl BlockArguments {
     }
 }
 
-/// Where an option has another name than the setting.
+/// Settings of the block manager whose options have other names: (setting, option).
 const OTHER_NAMES: [(&str, &str); 2] = [("garbage-grace", "gc-grace"), ("storage-classes", "storage-class")];
 
-/// The option of a setting.
+/// The long name of the option that sets a setting of the block manager.
 fn option_of(setting: &str) -> String {
     let name = setting.trim_end_matches("_ms").trim_end_matches("_permille").replace('_', "-");
     let renamed = OTHER_NAMES.iter().find(|(setting, _)| *setting == name);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_do_not_go_together_are_named_as_options() {
+    fn contradicting_settings_are_named_as_options() {
         let complaint = |line: &[&str]| blocks(line).config().unwrap_err().to_string();
         assert_eq!(complaint(&["--dead-after", "1s"]), "--dead-after must be longer than stale-after");
         assert_eq!(

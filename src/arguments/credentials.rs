@@ -1,4 +1,4 @@
-//! Options that give the root credentials; without them the metanode makes its own.
+//! Options for the root credentials. Without them the metanode generates its own.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::values::access_key;
 
-/// The credentials that may do everything.
+/// The root credentials, which may do everything.
 #[derive(Args, Clone)]
 #[command(
     next_help_heading = "Root credentials (made at the first start, kept, and printed once, unless given here)"
@@ -19,9 +19,9 @@ pub(crate) struct CredentialArguments {
     #[arg(long, env = "CAIRN_ROOT_ACCESS_KEY", value_name = "KEY", requires = "root_secret", value_parser = access_key)]
     pub root_access_key: Option<String>,
 
-    /// Root secret key, 8 characters or more; everybody on the machine can read it among the process's arguments, so
+    /// Root secret key, 8 characters or more; other users of the machine can see it among the process's arguments, so
     /// give it in a file or in the environment
-    // Not parsed here: the complaint about a value repeats it.
+    // clap does not check the length, because its error message would print the secret.
     #[arg(
         long,
         env = "CAIRN_ROOT_SECRET_KEY",
@@ -51,14 +51,14 @@ impl std::fmt::Debug for CredentialArguments {
     }
 }
 
-/// Shorter ones can be guessed.
+/// The minimum length of a secret key in characters. Shorter ones can be guessed.
 const SECRET_KEY_LENGTH_MIN: usize = 8;
 
 impl CredentialArguments {
-    /// The credentials that the options give, if they do.
+    /// The credentials that the options give, or None without options.
     ///
     /// # Errors
-    /// When the file cannot be read, or the secret is too short. No secret stands in the error.
+    /// When the file cannot be read, or the secret is too short. The error never contains the secret.
     pub(crate) fn load(&self) -> anyhow::Result<Option<RootCredentials>> {
         let (secret_key, origin) = match (&self.root_secret_key, &self.root_secret_key_file) {
             (Some(secret), _) => (secret.clone(), "--root-secret-key".to_owned()),
@@ -72,7 +72,7 @@ impl CredentialArguments {
     }
 }
 
-/// The file's text without the line break that editors and `echo` put at the end.
+/// The file's text without the final line break that editors and `echo` add.
 fn read(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read the root secret key from {}", file.display()))?;
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_them_or_two_secrets_are_refused() {
+    fn half_of_the_credentials_or_two_secrets_are_refused() {
         let key = ["--root-secret-key", "correct horse"];
         let file = ["--root-secret-key-file", "file"];
         for line in [&KEY[..], &key, &file, &[&KEY[..], &key, &file].concat()] {
@@ -118,9 +118,10 @@ mod tests {
         }
     }
 
-    /// The complaint about a secret that was too short repeated it, also when it stood in the environment.
+    /// The error about a secret key that was too short printed the key,
+    /// even if it came from the environment.
     #[test]
-    fn no_complaint_and_no_debugging_output_tells_a_secret() {
+    fn no_error_and_no_debug_output_contains_a_secret() {
         let given = credentials(&[&KEY[..], &["--root-secret-key", "hunter2"]].concat()).unwrap();
         let complaint = format!("{:#}", given.load().unwrap_err());
         assert!(complaint.contains("8 characters or more") && !complaint.contains("hunter2"), "{complaint}");

@@ -1,4 +1,4 @@
-//! Options of how a datanode uses its disks, and how they become its configuration.
+//! Options for a datanode's disks, and their conversion to its configuration.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::values::{duration, duration_or_zero, rate, size, size_or_zero};
 
-/// How disks are used.
+/// Options for a datanode's disks.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Disks")]
 pub(crate) struct DiskArguments {
@@ -20,15 +20,15 @@ pub(crate) struct DiskArguments {
     #[arg(long, env = "CAIRN_CAPACITY", value_name = "SIZE", value_parser = size)]
     pub capacity: Option<ByteSize>,
 
-    /// How long a deleted block can still be brought back; 0 for not at all. It counts as free: its room is used when needed
+    /// How long a deleted block can still be restored; 0: not at all. Its space counts as free and is used when needed
     #[arg(long, env = "CAIRN_TRASH_AGE", default_value = "1d", value_name = "TIME", value_parser = duration_or_zero)]
     pub trash_age: Duration,
 
-    /// Within this time every block is read once and checked
+    /// Period in which every block is read and checked once
     #[arg(long, env = "CAIRN_SCRUB_PERIOD", default_value = "14d", value_name = "TIME", value_parser = duration)]
     pub scrub_period: Duration,
 
-    /// Bytes a second that the check may read on each disk, even if it then takes longer than its period
+    /// Bytes a second that this check may read on each disk, even if it then takes longer than its period
     #[arg(long, env = "CAIRN_SCRUB_RATE", default_value = "64MiB", value_name = "SIZE", value_parser = rate)]
     pub scrub_rate: ByteSize,
 
@@ -36,7 +36,7 @@ pub(crate) struct DiskArguments {
     pub advanced: AdvancedDiskArguments,
 }
 
-/// What only `--help` shows.
+/// Options that only the long help (`--help`) shows.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Disks, advanced")]
 pub(crate) struct AdvancedDiskArguments {
@@ -48,7 +48,7 @@ pub(crate) struct AdvancedDiskArguments {
     #[arg(long, env = "CAIRN_SEGMENT_SIZE", default_value = "256MiB", value_name = "SIZE", value_parser = segment_size, hide_short_help = true)]
     pub segment_size: ByteSize,
 
-    /// After so many bytes stored the index is saved: what a start after a crash reads again, at the most
+    /// The index is saved each time this many bytes were stored; a start after a crash reads at most this much again
     #[arg(long, env = "CAIRN_CHECKPOINT_SIZE", default_value = "4GiB", value_name = "SIZE", value_parser = size, hide_short_help = true)]
     pub checkpoint_size: ByteSize,
 
@@ -85,7 +85,7 @@ pub(crate) struct AdvancedDiskArguments {
     pub retry_delay_max: Duration,
 }
 
-/// Positions in a shared segment are 32 bits wide.
+/// Parses a segment size. The upper limit keeps positions in a shared segment within 32 bits.
 fn segment_size(text: &str) -> Result<ByteSize, String> {
     let size = size(text)?;
     if !(ByteSize::mib(1)..=ByteSize::gib(1)).contains(&size) {
@@ -95,10 +95,10 @@ fn segment_size(text: &str) -> Result<ByteSize, String> {
 }
 
 impl DiskArguments {
-    /// Puts the settings into a datanode's configuration.
+    /// Copies the settings into a datanode's configuration.
     ///
     /// # Errors
-    /// When settings do not go together.
+    /// When settings contradict each other.
     pub(crate) fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
         let advanced = &self.advanced;
         if advanced.own_segment_min > advanced.segment_size {
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(format!("{config:?}"), format!("{own:?}"));
     }
 
-    /// The patterns have no `..`: a new setting of the datanode does not compile here without its option.
+    /// The patterns have no `..`, so that this test does not compile after a setting was added without its option.
     #[test]
     fn every_setting_of_the_datanode_has_an_option_that_reaches_it() {
         let mut config = Config::new(Vec::new(), String::new());
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_do_not_go_together_are_named() {
+    fn contradicting_settings_are_named() {
         let complaint = |line: &[&str]| {
             disks(line).apply(&mut Config::new(Vec::new(), String::new())).unwrap_err().to_string()
         };

@@ -1,4 +1,4 @@
-//! Options of TLS between the parts: certificates of an operator's own authority, and the internal port.
+//! Options for TLS between the parts: certificates of the operator's own authority, and TLS on the internal port.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use cairn_protocol::secret::ClusterSecret;
 use cairn_protocol::tls::{CLUSTER_NAME, Identity, IdentityFiles};
 use clap::{Args, ValueEnum};
 
-/// What a part shows to the others over TLS.
+/// The certificates of a part.
 #[derive(Args, Clone, Debug)]
 #[command(
     next_help_heading = "TLS between the parts (certificates come from the cluster's secret, unless given here)"
 )]
 pub(crate) struct InternalTlsArguments {
-    /// Certificate (PEM) of this part, with those that lead to its authority behind it; read again when it changes
+    /// Certificate (PEM) of this part, followed by any intermediate ones; read again when the file changes
     #[arg(long, env = "CAIRN_INTERNAL_TLS_CERT", global = true, value_name = "FILE", hide_short_help = true)]
     pub internal_tls_cert: Option<PathBuf>,
 
@@ -25,7 +25,7 @@ pub(crate) struct InternalTlsArguments {
     #[arg(long, env = "CAIRN_INTERNAL_TLS_KEY", global = true, value_name = "FILE", hide_short_help = true)]
     pub internal_tls_key: Option<PathBuf>,
 
-    /// Certificates (PEM) of the authorities whose certificates the other parts have
+    /// Certificates (PEM) of the authorities that issued the other parts' certificates
     #[arg(long, env = "CAIRN_INTERNAL_TLS_CA", global = true, value_name = "FILE", hide_short_help = true)]
     pub internal_tls_ca: Option<PathBuf>,
 
@@ -35,10 +35,10 @@ pub(crate) struct InternalTlsArguments {
 }
 
 impl InternalTlsArguments {
-    /// What the part shows, and whom it trusts.
+    /// The part's certificate and the authorities that it trusts.
     ///
     /// # Errors
-    /// When only some of the files are given, or something is wrong with them.
+    /// When only some of the files are given, or one cannot be used.
     pub(crate) fn identity(&self, secret: &ClusterSecret, env: &Env) -> anyhow::Result<Identity> {
         match (&self.internal_tls_cert, &self.internal_tls_key, &self.internal_tls_ca) {
             (None, None, None) => Ok(Identity::of_secret(secret, env.clone())?),
@@ -58,21 +58,21 @@ impl InternalTlsArguments {
     }
 }
 
-/// Whether a part serves the others over TLS.
+/// Whether the internal port of a part uses TLS.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(
     next_help_heading = "TLS between the parts (certificates come from the cluster's secret, unless given here)"
 )]
 pub(crate) struct InternalListenerArguments {
-    /// Mutual TLS on the port for the other parts: on, off, or on where it can be reached from other machines
+    /// Mutual TLS on the port for the other parts: on, off, or auto, which is on unless it listens on a loopback address
     #[arg(long, env = "CAIRN_INTERNAL_TLS", value_enum, default_value = "auto", value_name = "WHEN")]
     pub internal_tls: InternalTls,
 }
 
-/// When TLS is spoken on an internal port.
+/// When an internal port uses TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum InternalTls {
-    /// Where the address is not of the loopback interface.
+    /// On, unless the port listens on a loopback address.
     Auto,
     /// Always.
     On,
@@ -80,16 +80,16 @@ pub(crate) enum InternalTls {
     Off,
 }
 
-/// How an internal port is served.
+/// An internal port: its address and its TLS.
 #[derive(Clone, Debug)]
 pub(crate) struct InternalPort {
-    /// TLS of its listener.
+    /// TLS of the listener; None is plain HTTP.
     pub(crate) tls: Option<Arc<ServerConfig>>,
     address: SocketAddr,
 }
 
 impl InternalListenerArguments {
-    /// How to serve the listener that is bound to `address`.
+    /// The settings of the listener that is bound to `address`.
     ///
     /// # Errors
     /// When TLS cannot be set up on this machine.
@@ -118,7 +118,7 @@ impl InternalPort {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// The base URL of the address that it is bound to.
+    /// The base URL of the address that the listener is bound to.
     pub(crate) fn url(&self) -> String {
         format!("{}://{}", self.scheme(), self.address)
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn without_being_told_a_part_speaks_tls_where_other_machines_reach_it() {
+    fn tls_is_the_default_where_other_machines_reach_the_port() {
         for local in ["127.0.0.1:9010", "127.8.0.1:9010", "[::1]:9010", "[::ffff:127.0.0.1]:9010"] {
             assert_eq!(scheme("auto", local), "http", "{local}");
         }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn some_of_the_files_are_not_enough() {
+    fn all_files_of_a_certificate_are_needed() {
         let error =
             identity(&["cairn", "--internal-tls-cert", "a.pem", "--internal-tls-key", "b.pem"]).unwrap_err();
         assert!(error.to_string().contains("belong together"), "{error}");

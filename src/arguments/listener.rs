@@ -1,4 +1,4 @@
-//! Options of what listeners grant their clients: connections, times, rates.
+//! Options for the limits of a listener: connections, times, rates.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::values::{duration, rate_or_zero, size};
 
-/// What listeners grant their clients; only `--help` shows it.
+/// The limits of a listener. Only the long help (`--help`) shows these options.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connections, advanced")]
 pub(crate) struct ListenerArguments {
@@ -16,7 +16,7 @@ pub(crate) struct ListenerArguments {
     #[arg(long, env = "CAIRN_CONNECTIONS_MAX", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), hide_short_help = true)]
     pub connections_max: Option<u32>,
 
-    /// Connections of one client address at once: half of all by default where S3 is served, and all for the other parts; with all clients behind one proxy, as many as connections-max
+    /// Connections of one client address at once; by default half of all on the S3 port, and all on a port for other parts; set it to connections-max if all clients come through one proxy
     #[arg(long, env = "CAIRN_CONNECTIONS_PER_ADDRESS_MAX", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), hide_short_help = true)]
     pub connections_per_address_max: Option<u32>,
 
@@ -40,7 +40,8 @@ pub(crate) struct ListenerArguments {
     #[arg(long, env = "CAIRN_WRITE_STALL_TIMEOUT", default_value = "60s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub write_stall_timeout: Duration,
 
-    /// Least rate of a body, either way, while the client is waited for; slower clients are let go; 0 lets all stay
+    /// Least rate at which a client must send or read a body, measured while it is waited for; slower clients are
+    /// disconnected; 0: no limit
     #[arg(long, env = "CAIRN_RATE_MIN", default_value = "1KiB/s", value_name = "SIZE", value_parser = rate_or_zero, hide_short_help = true)]
     pub rate_min: ByteSize,
 
@@ -48,7 +49,7 @@ pub(crate) struct ListenerArguments {
     #[arg(long, env = "CAIRN_RATE_WINDOW", default_value = "60s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub rate_window: Duration,
 
-    /// How long requests in flight may take to finish when the process is told to stop
+    /// How long requests in flight may take to finish when the process stops
     #[arg(long, env = "CAIRN_DRAIN_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub drain_timeout: Duration,
 
@@ -65,7 +66,7 @@ pub(crate) struct ListenerArguments {
     pub streams_max: u32,
 }
 
-/// The least that hyper's buffers can be; and more than any client needs.
+/// Parses a size of heads: at least hyper's smallest buffer, at most more than any client needs.
 fn header_size(text: &str) -> Result<ByteSize, String> {
     let size = size(text)?;
     if !(ByteSize::kib(8)..=ByteSize::mib(16)).contains(&size) {
@@ -75,13 +76,13 @@ fn header_size(text: &str) -> Result<ByteSize, String> {
 }
 
 impl ListenerArguments {
-    /// The listener's limits, where a part has these of its own.
+    /// The listener's limits. `own` has the part's defaults for options that are not given.
     ///
     /// # Errors
-    /// When a number is too large for this machine.
+    /// When a number does not fit this machine's `usize`.
     pub(crate) fn limits(&self, own: &Limits) -> anyhow::Result<Limits> {
         let connections_max = self.connections_max.map_or(Ok(own.connections_max), usize::try_from)?;
-        // The part's own share of what there is now.
+        // Half of all connections, if the part's default limit for an address is below its limit for all; else that default.
         let share = match own.connections_per_address_max {
             max if max < own.connections_max => (connections_max / 2).max(1),
             max => max,

@@ -3,12 +3,12 @@
 //!
 //! | module | what is there |
 //! |---|---|
-//! | [`blocks`] | how blocks are managed: `server`, `metanode` |
+//! | [`blocks`] | the block manager: `server`, `metanode` |
 //! | [`credentials`] | the root credentials: `server`, `metanode` |
-//! | [`disks`] | how disks are used: `server`, `datanode` |
+//! | [`disks`] | the disks of a datanode: `server`, `datanode` |
 //! | [`internal_tls`] | TLS between the parts: all parts, `admin` |
-//! | [`listener`] | what listeners grant their clients: all parts |
-//! | [`values`] | how sizes, times and the like are written |
+//! | [`listener`] | the limits of listeners: all parts |
+//! | [`values`] | parsers of sizes, times, shares and names |
 
 mod blocks;
 mod credentials;
@@ -50,7 +50,7 @@ pub(crate) struct ServerArguments {
     #[arg(long, env = "CAIRN_ADMIN_LISTEN", default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
     pub admin_listen: SocketAddr,
 
-    /// How many datanodes to run in this process, each with a directory of its own
+    /// How many datanodes to run in this process, each with its own directory
     #[arg(long, env = "CAIRN_DATANODES", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub datanodes: u32,
 
@@ -146,7 +146,7 @@ pub(crate) struct DatanodeArguments {
     #[arg(long, env = "CAIRN_METANODE", default_value = "http://127.0.0.1:9010", value_name = "URL", value_parser = base_url)]
     pub metanode: String,
 
-    /// Where the machine stands, such as a rack or a site: replicas are spread over zones
+    /// The machine's zone, such as a rack or a site: replicas are spread over zones
     #[arg(long, env = "CAIRN_ZONE", value_name = "NAME")]
     pub zone: Option<String>,
 
@@ -162,7 +162,7 @@ pub(crate) struct DatanodeArguments {
     pub internal: InternalListenerArguments,
 }
 
-/// How S3 is served.
+/// Options of the S3 port.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "S3")]
 pub(crate) struct S3Arguments {
@@ -174,7 +174,7 @@ pub(crate) struct S3Arguments {
     #[arg(long, env = "CAIRN_DOMAIN", value_name = "DOMAIN")]
     pub domain: Option<String>,
 
-    /// Accept URLs presigned with Signature Version 2, which may be good for ever
+    /// Accept URLs presigned with Signature Version 2, which may be valid for ever
     #[arg(
         long,
         env = "CAIRN_SIGV2",
@@ -195,23 +195,23 @@ pub(crate) struct S3Arguments {
     #[arg(long, env = "CAIRN_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
 
-    /// A bucket to make at start if it does not exist
+    /// A bucket to create at start if it does not exist
     #[arg(long, env = "CAIRN_DEFAULT_BUCKET", value_name = "NAME")]
     pub default_bucket: Option<String>,
 
-    /// Requests of one client address at once; further ones are told to slow down (503); larger if all clients come through one proxy
+    /// Requests of one client address at once; further ones get SlowDown (503); set it higher if all clients come through one proxy
     #[arg(long, env = "CAIRN_REQUESTS_PER_ADDRESS_MAX", default_value_t = 2048, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     pub requests_per_address_max: u32,
 
-    /// Requests of one access key at once; further ones are told to slow down (503)
+    /// Requests of one access key at once; further ones get SlowDown (503)
     #[arg(long, env = "CAIRN_REQUESTS_PER_KEY_MAX", default_value_t = 8192, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     pub requests_per_key_max: u32,
 
-    /// Memory for the blocks of uploads under way
+    /// Memory for the blocks of uploads in progress
     #[arg(long, env = "CAIRN_BUFFER_MEMORY", default_value = "192MiB", value_name = "SIZE", value_parser = size)]
     pub buffer_memory: ByteSize,
 
-    /// Memory for the blocks of downloads under way
+    /// Memory for the blocks of downloads in progress
     #[arg(long, env = "CAIRN_DOWNLOAD_MEMORY", default_value = "128MiB", value_name = "SIZE", value_parser = size, hide_short_help = true)]
     pub download_memory: ByteSize,
 }

@@ -1,11 +1,11 @@
-//! How sizes, times, shares and the like are written, and what is said to those that are not.
+//! Parsers of sizes, times, shares and the like, with error messages that show a right value.
 
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use cairn_protocol::block::{BLOCK_LENGTH_MAX, BLOCK_SIZE_MIN};
 
-/// A time above nothing.
+/// A time above zero.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration = duration_or_zero(text)?;
     if duration.is_zero() {
@@ -19,7 +19,7 @@ pub(crate) fn duration_or_zero(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 200ms, 10s or 5m"))
 }
 
-/// A number of bytes above nothing.
+/// A number of bytes above zero.
 pub(crate) fn size(text: &str) -> Result<ByteSize, String> {
     let size = size_or_zero(text)?;
     if size.as_u64() == 0 {
@@ -38,12 +38,12 @@ pub(crate) fn rate(text: &str) -> Result<ByteSize, String> {
     size(text.strip_suffix("/s").unwrap_or(text))
 }
 
-/// The same, or 0.
+/// A rate, or 0.
 pub(crate) fn rate_or_zero(text: &str) -> Result<ByteSize, String> {
     size_or_zero(text.strip_suffix("/s").unwrap_or(text))
 }
 
-/// The length of blocks.
+/// The size of blocks, within the limits of the block manager.
 pub(crate) fn block_size(text: &str) -> Result<ByteSize, String> {
     let size = size(text)?;
     if !(BLOCK_SIZE_MIN..=BLOCK_LENGTH_MAX).contains(&size.as_u64()) {
@@ -52,7 +52,7 @@ pub(crate) fn block_size(text: &str) -> Result<ByteSize, String> {
     Ok(size)
 }
 
-/// Thousandths, written as a percentage.
+/// A share in thousandths, which options write as a percentage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Permille(pub u32);
 
@@ -66,12 +66,12 @@ pub(crate) fn percentage(text: &str) -> Result<Permille, String> {
     Ok(Permille((percent * 10.0).round() as u32))
 }
 
-/// A storage class, and how many replicas its blocks have.
+/// A storage class and the replication of its blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StorageClass {
-    /// As in `x-amz-storage-class`.
+    /// The value of `x-amz-storage-class`.
     pub name: String,
-    /// Replicas.
+    /// Replicas of each block.
     pub replicas: u32,
 }
 
@@ -104,8 +104,8 @@ pub(crate) fn base_url(text: &str) -> Result<String, String> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// Lengths as AWS documents them for access keys (IAM API, `AccessKey`), and characters that cannot
-/// break the `Credential` field of a signature.
+/// An access key: a length that AWS documents (IAM API, `AccessKey`), of characters that cannot be mistaken for separators
+/// in the `Credential` field of a signature.
 pub(crate) fn access_key(text: &str) -> Result<String, String> {
     if !(3..=128).contains(&text.len())
         || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_may_say_that_it_is_a_second_s() {
+    fn a_rate_may_end_with_per_second() {
         assert_eq!(rate("50MiB/s"), Ok(ByteSize::mib(50)));
         assert_eq!(rate("50MiB"), Ok(ByteSize::mib(50)));
         assert!(rate("0").is_err());
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_storage_class_has_a_name_and_copies() {
+    fn a_storage_class_has_a_name_and_a_replication() {
         assert_eq!(
             storage_class("ARCHIVE_2=2"),
             Ok(StorageClass { name: "ARCHIVE_2".to_owned(), replicas: 2 })
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_sizes_above_nothing_are_asked_for() {
+    fn times_and_sizes_must_be_above_zero() {
         assert!(duration("0s").is_err());
         assert_eq!(duration_or_zero("0s"), Ok(Duration::ZERO));
         assert!(size("0").is_err());

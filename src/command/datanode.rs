@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{DatanodeArguments, InternalPort, ServerArguments};
 use crate::process::{listen, raise_file_limit, say, shutdown_on_signals};
 
-/// Runs a datanode until it is told to stop.
+/// Runs a datanode until a signal stops it.
 pub(crate) async fn run(arguments: DatanodeArguments) -> anyhow::Result<()> {
     let env = Env::system();
     let secret = arguments.secret.load()?;
@@ -53,7 +53,7 @@ pub(crate) async fn run(arguments: DatanodeArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The base URL that others are told.
+/// The base URL that the datanode registers with. Its scheme must fit the port's TLS.
 fn advertised(advertise: Option<String>, port: &InternalPort) -> anyhow::Result<String> {
     let Some(advertise) = advertise else { return Ok(port.url()) };
     let scheme = port.scheme();
@@ -73,7 +73,7 @@ pub(crate) struct LocalDatanode {
     listener: TcpListener,
 }
 
-/// What a datanode of this process shares with the others.
+/// The parts of this process that all its datanodes share.
 #[derive(Clone, Copy)]
 pub(crate) struct Around<'a> {
     pub(crate) connector: &'a Connector,
@@ -83,7 +83,7 @@ pub(crate) struct Around<'a> {
 }
 
 impl LocalDatanode {
-    /// Opens the directory, and lets `connector` find the node.
+    /// Opens the directory, and adds the node to `connector`.
     pub(crate) async fn open(
         directory: &Path,
         arguments: &ServerArguments,
@@ -105,12 +105,12 @@ impl LocalDatanode {
         Ok(Self { datanode, cluster, listener })
     }
 
-    /// The node.
+    /// The id of the node.
     pub(crate) fn node(&self) -> NodeId {
         self.datanode.node()
     }
 
-    /// Belongs to the cluster until `shutdown`, and closes the volumes.
+    /// Registers, serves until `shutdown`, and closes the volumes.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let result = self.datanode.serve(self.listener, self.cluster, shutdown).await;
         self.datanode.close().await;

@@ -19,12 +19,11 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{GatewayArguments, S3Arguments};
 use crate::process::{listen, raise_file_limit, say, shutdown_on_signals};
 
-/// How long a request waits for a metanode that refuses connections. SDKs try three times within two
-/// seconds or so, so that three times this outlasts a restart of five seconds; and the clients' own
-/// time-outs are far longer.
+/// How long a request waits for a metanode that refuses connections. SDKs try three times with some two seconds of pauses, so
+/// the three attempts together outlast a restart of five seconds. The clients' own time-outs are far longer.
 const METANODE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Runs a gateway until it is told to stop.
+/// Runs a gateway until a signal stops it.
 pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
     let env = Env::system();
     let secret = arguments.secret.load()?;
@@ -47,7 +46,7 @@ pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
     s3.serve(listener, shutdown, announce).await
 }
 
-/// The S3 side of a process: of `cairn gateway`, and of `cairn server`.
+/// The S3 port of a process, which is `cairn gateway` or `cairn server`.
 pub(crate) struct S3 {
     gateway: Gateway,
     limits: Limits,
@@ -56,7 +55,7 @@ pub(crate) struct S3 {
 }
 
 impl S3 {
-    /// Checks the configuration; nothing is served yet.
+    /// Checks the configuration. It does not serve yet.
     pub(crate) fn new(
         arguments: S3Arguments,
         limits: Limits,
@@ -97,7 +96,7 @@ impl S3 {
         Ok(format!("{scheme}://{}", listener.local_addr()?))
     }
 
-    /// Serves until `shutdown`, and finishes what is in flight. Runs `announce` when clients are served.
+    /// Serves until `shutdown`, and finishes the requests in flight. Calls `announce` when it is ready to serve clients.
     pub(crate) async fn serve(
         self,
         listener: TcpListener,
@@ -140,7 +139,7 @@ impl S3 {
     }
 }
 
-/// How long to wait before a metanode that does not answer is asked again.
+/// Delay before the next request to a metanode that did not answer.
 const RETRY_DELAY: std::time::Duration = std::time::Duration::from_millis(500);
 
 async fn make_default_bucket(

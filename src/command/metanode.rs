@@ -8,7 +8,7 @@ use cairn_protocol::metadata::RootCredentials;
 use crate::arguments::MetanodeArguments;
 use crate::process::{listen, raise_file_limit, say, shutdown_on_signals};
 
-/// Runs a metanode until it is told to stop.
+/// Runs a metanode until a signal stops it.
 pub(crate) async fn run(arguments: MetanodeArguments) -> anyhow::Result<()> {
     let env = Env::system();
     let secret = arguments.secret.load()?;

@@ -1,4 +1,4 @@
-//! `cairn s3-operations`: what of S3 this binary does, from the tables by which it serves requests.
+//! `cairn s3-operations`: the operations of S3 and their support, from the tables by which the gateway dispatches requests.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `cairn server`: everything in one process, wired by function calls.
+//! `cairn server`: all parts in one process, which call each other as functions.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::process::{listen, raise_file_limit, say, shutdown_on_signals};
 
 /// The file of a server's data directory with the cluster's secret.
 pub(crate) const SECRET_FILE: &str = "cluster.secret";
-/// The file of a server's data directory with the URL that `cairn admin` asks, while it runs.
+/// The file of a server's data directory with the URL for `cairn admin`. It exists while the server runs.
 pub(crate) const ADDRESS_FILE: &str = "admin.url";
 
-/// Runs a server until it is told to stop.
+/// Runs a server until a signal stops it.
 pub(crate) async fn run(arguments: ServerArguments) -> anyhow::Result<()> {
     let env = Env::system();
     let shutdown = shutdown_on_signals()?;
@@ -90,7 +90,7 @@ async fn open_metanode(
     Ok(Metanode::open(config, secret.clone(), env.clone(), events.clone()).await?)
 }
 
-/// The parts behind the gateway. They stop after it, so that what is in flight can finish.
+/// The parts behind the gateway. They stop after it, so that requests in flight can finish.
 struct Backend {
     datanodes: JoinSet<anyhow::Result<()>>,
     stop_datanodes: CancellationToken,
@@ -116,13 +116,13 @@ impl Backend {
         }
     }
 
-    /// Starts a datanode and waits until it is registered, so that the first request finds it.
+    /// Starts a datanode and waits until it has registered, so that the first write can use it.
     async fn run_datanode(&mut self, datanode: LocalDatanode, events: &EventBus) -> anyhow::Result<()> {
         let node = datanode.node();
         let (stop, shutdown) = (self.stop_datanodes.clone(), self.shutdown.clone());
         self.datanodes.spawn(async move {
             let result = datanode.run(stop).await;
-            // A server without its blocks is none.
+            // The server stops if a datanode fails: without its blocks it cannot serve.
             shutdown.cancel();
             result
         });
@@ -153,7 +153,7 @@ fn write_address(file: &Path, url: &str) -> anyhow::Result<()> {
     std::fs::write(file, format!("{url}\n")).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// What the operator who started the server needs next.
+/// The text that a server prints when it is ready: the endpoint, and the commands to try it.
 fn banner(endpoint: &str, arguments: &ServerArguments, metanode: &Metanode) -> String {
     let mut lines = vec![format!("cairn server ready on {endpoint}"), String::new()];
     let region = &arguments.s3.region;

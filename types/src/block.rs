@@ -1,4 +1,5 @@
-//! How large a block can be.
+//! The largest length of a block.
 
-/// The largest block that a datanode takes, in bytes. 5 TiB in 20,000 blocks of this size; a chunk table of 16 KiB.
+/// Upper limit for the length of a block in bytes. An object of 5 TiB has some 20,000 blocks of this size, and a block's chunk
+/// table has 16 KiB.
 pub const BLOCK_LENGTH_MAX: u64 = 256 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! Identifiers. Each is a UUID in a type of its own, so that none is taken for another.
+//! Identifiers. Each is a UUID with its own type, so that the compiler keeps them apart.
 
 use std::fmt;
 use std::str::FromStr;
@@ -47,42 +47,40 @@ macro_rules! id {
 }
 
 id! {
-    /// A block: an immutable byte string. UUIDv7 chosen by the metanode, so that a block's age
-    /// is known without a table.
+    /// A block. UUIDv7 that the metanode chooses, so that the id contains the block's age.
     BlockId
 }
 id! {
-    /// A datanode, named once when its data directory is made.
+    /// A datanode. Chosen when its data directory is created.
     NodeId
 }
 id! {
-    /// A volume (one data directory) of a datanode, named once when the directory is made.
+    /// A volume (one data directory) of a datanode. Chosen when the directory is created.
     VolumeId
 }
 id! {
-    /// A start of a metanode on its database, named at random, so that two copies of one database file that both
-    /// went on are told apart.
+    /// An opening: a start of a metanode on its database. Chosen at random, to distinguish two copies of one database file that
+    /// were both used since.
     OpeningId
 }
 id! {
-    /// A cluster. Datanodes keep the id of the cluster that they first registered with.
+    /// A cluster. Datanodes keep the id of the cluster with which they first registered.
     ClusterId
 }
 id! {
-    /// A version of an object. UUIDv7 chosen by the gateway, so that a repeated commit is recognised.
+    /// A version of an object. UUIDv7 that the gateway chooses, so that a repeated commit is recognised.
     VersionId
 }
 id! {
-    /// A multipart upload. UUIDv7 chosen by the gateway.
+    /// A multipart upload. UUIDv7 that the gateway chooses.
     UploadId
 }
 id! {
-    /// One upload of one part: a part that is sent again gets a new id. Chosen by the gateway.
+    /// One upload of one part. The gateway chooses a new id for a part that is sent again.
     PartId
 }
 id! {
-    /// One change that a gateway asks for, whatever it is of. UUIDv7 chosen by the gateway, so that a
-    /// repetition of it is recognised.
+    /// A change of any kind that a gateway requests. UUIDv7 that the gateway chooses, so that a repetition is recognised.
     MutationId
 }
 
@@ -106,7 +104,7 @@ mod tests {
 
     /// The example of RFC 9562, appendix A.6: 2022-02-22 14:22:22 -05:00.
     #[test]
-    fn a_block_id_tells_when_it_was_made() {
+    fn a_block_id_contains_the_time_of_its_creation() {
         let id: BlockId = "017F22E2-79B0-7CC3-98C4-DC0C0C07398F".parse().unwrap();
         assert_eq!(id.created_at_ms(), Some(1_645_557_742_000));
     }

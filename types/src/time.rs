@@ -10,22 +10,22 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// The time that is so long after the Unix epoch.
+    /// The time `duration` after the Unix epoch.
     pub fn since_epoch(duration: Duration) -> Self {
         Self(millis(duration))
     }
 
-    /// This time plus `duration`, but no later than the end of time.
+    /// The time `duration` later, at most the largest `Timestamp`.
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
     }
 
-    /// This time minus `duration`, but no earlier than the epoch.
+    /// The time `duration` earlier, at least the Unix epoch.
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(millis(duration)))
     }
 
-    /// How long after `earlier` this is; zero when it is not.
+    /// The time since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }

@@ -12,9 +12,9 @@ use super::tests::{Counting, node};
 use super::*;
 use crate::volume::test_support;
 
-/// The block report, heartbeats and the scrubber once took the index's lock, and asked the disk how full it is, on the threads that
-/// serve requests, so that all requests of these threads waited. Here this work goes on although the thread on which it runs has
-/// locked all indexes.
+/// The block report, heartbeats and the scrubber once took the index's lock, and called the disk for its free space, on the threads
+/// that serve requests, so that all requests of these threads waited. Here this work makes progress although its thread has locked
+/// all indexes.
 #[tokio::test]
 async fn reports_heartbeats_and_scrubbing_never_wait_for_an_index_on_a_thread_that_serves_requests() {
     let directory = tempfile::tempdir().unwrap();

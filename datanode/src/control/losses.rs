@@ -99,8 +99,8 @@ mod tests {
     use super::*;
     use crate::volume::test_support;
 
-    /// A failed disk with more blocks than the incremental report holds overflowed it. The node registered again, forgot what it had
-    /// reported, and overflowed it again, for ever.
+    /// A failed disk with more blocks than the incremental report holds overflowed it. The node registered again, dropped its record
+    /// of what it had reported, and overflowed it again, for ever.
     #[test]
     fn the_replicas_of_a_failed_disk_are_reported_once_in_pages_however_many_they_are() {
         const BLOCKS: u16 = 300;

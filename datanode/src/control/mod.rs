@@ -87,7 +87,7 @@ pub(crate) struct Control {
     pub(crate) scrub: Arc<ScrubControl>,
     /// Which lost replicas were reported.
     pub(crate) losses: Arc<Mutex<Losses>>,
-    /// Held while a thread asks the volumes something.
+    /// Held while a thread calls the volumes.
     volumes_call: Arc<tokio::sync::Mutex<()>>,
     /// What the node has seen of the metanode's database.
     seen_database: SeenDatabaseKeeper,
@@ -154,7 +154,7 @@ impl Control {
         }
     }
 
-    /// Calls the volumes on a thread that serves no requests, because the call takes locks or asks the disk. One call at a time.
+    /// Calls the volumes on a thread that serves no requests, because the call takes locks or waits for the disk. One call at a time.
     pub(crate) async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&Volumes) -> T + Send + 'static) -> T {
         let volumes_call = self.volumes_call.clone().lock_owned().await;
         let volumes = self.blocks.volumes.clone();

@@ -31,7 +31,7 @@ impl RollingReport {
     /// the same time do not report at the same time.
     pub(crate) fn begin_later(&mut self, in_all: u64, env: &Env) {
         (self.after, self.in_all, self.so_far) = (None, in_all, 0);
-        // A report was asked for in the meantime, so its first page is due already.
+        // The metanode has requested a report in the meantime, so its first page is due already.
         if self.hurries || self.interval.is_zero() {
             return;
         }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_was_asked_for_is_sent_at_once_and_later_rounds_are_spread_again() {
+    fn a_requested_report_is_sent_at_once_and_later_rounds_are_spread_again() {
         let (env, _clock) = Env::manual(1, Timestamp(0));
         let mut roll = RollingReport::new(DAY);
         roll.at_once();

@@ -1,4 +1,4 @@
-//! A node that has lost a large disk reports its losses once, and goes on.
+//! A node that has lost a large disk reports its losses once, and continues.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -83,8 +83,8 @@ pub(super) async fn node(directory: &Path) -> Datanode {
     Datanode::open(config, connector, secret, env, events).await.unwrap()
 }
 
-/// A failed disk with more than 100,000 blocks overflowed the incremental report. The node registered again, forgot that it had reported
-/// them, and overflowed the report again, for ever. Nothing was repaired, and nothing was deleted.
+/// A failed disk with more than 100,000 blocks overflowed the incremental report. The node registered again, dropped its record of what it
+/// had reported, and overflowed the report again, for ever. No block was repaired, and none was deleted.
 #[tokio::test]
 async fn a_failed_disk_with_many_blocks_is_reported_once_and_the_node_does_not_register_again_and_again() {
     const BLOCKS: u32 = 150_000;

@@ -48,7 +48,7 @@ pub(crate) async fn run(
     join_all(scrubbers.into_iter().map(VolumeScrubber::run)).await;
 }
 
-/// Records and publishes that all volumes have been read. After an `ordered` round the metanode is told at once.
+/// Records and publishes that all volumes have been read. After an `ordered` round it sends a heartbeat at once.
 async fn node_finished(blocks: &BlockStore, control: &ScrubControl, ordered: bool) {
     let progress = control.progress();
     let scrubbed = control.last_scrub();

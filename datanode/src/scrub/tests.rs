@@ -1,4 +1,4 @@
-//! What the scrubbers promise: every replica is read within a period, also over restarts, and no block is judged that is in use.
+//! The promises of the scrubbers: every replica is read within a period, also over restarts, and no block in use is judged.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::*;
 use crate::datanode::Datanode;
 use crate::volume::{LastScrub, Volume};
 
-/// A node with a volume in each of these directories, and a limit of so many bytes per second for each scrubber.
+/// A node with a volume in each of these directories, and a limit of `rate` bytes per second for each scrubber.
 async fn node(directories: &[&TempDir], rate: u64, env: Env) -> (Config, Datanode) {
     let directories = directories.iter().map(|directory| directory.path().to_path_buf()).collect();
     let mut config = Config::new(directories, "");
@@ -43,7 +43,7 @@ async fn scrubber() -> (VolumeScrubber, TempDir) {
 }
 
 impl VolumeScrubber {
-    /// Replicas read, and found corrupt, in a round.
+    /// Scrubs a round. Returns the numbers of replicas read and found corrupt.
     async fn scrub(&mut self) -> (u64, u64) {
         self.begin(1);
         assert!(self.round().await.is_ok());
@@ -62,7 +62,7 @@ fn id(n: u128) -> BlockId {
     BlockId(Uuid::from_u128(n))
 }
 
-/// Runs a scrubber on all volumes of a node until `enough` returns true. Each turn the clock advances by `step`.
+/// Scrubs all volumes of a node until `enough` accepts the progress. The clock advances by `step` a turn.
 async fn scrub_until(
     (config, datanode): &(Config, Datanode),
     clock: &ManualClock,
@@ -95,7 +95,7 @@ async fn disks_are_read_at_the_same_time() {
     for (n, volume) in node.1.volumes().volumes().enumerate() {
         write(volume, id(n as u128 + 1), 1_000).await;
     }
-    // At one byte a second, and while no time passes, no scrubber gets to its second block.
+    // At one byte a second, and without time, no scrubber reads a second block.
     let progress = scrub_until(&node, &clock, Duration::ZERO, |progress| progress.bytes == 3 * 1_000).await;
     assert_eq!((progress.blocks_in_all, progress.finished_at), (3, None));
 }
@@ -130,7 +130,7 @@ async fn a_round_goes_on_after_a_restart_where_it_was() {
     assert!(read.blocks <= 3);
 }
 
-/// Flips a bit of the shared segment, so many bytes from its beginning.
+/// Flips a bit of the shared segment, `at` bytes from its beginning.
 fn flip_a_bit(directory: &TempDir, at: usize) {
     let segment = directory.path().join("shared/00000001.segment");
     let mut stored = std::fs::read(&segment).unwrap();

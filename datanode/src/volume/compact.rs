@@ -4,7 +4,7 @@
 //! target exists: without it, a start without a checkpoint would find the deleted block again. Once that segment is gone, no other
 //! segment holds a record of the block, except one whose compaction broke off (`unfinished`).
 //!
-//! The cost depends on what the segment holds: the index is asked once for each record. Only when damage hides a header, or the
+//! The cost depends on what the segment holds: the index is read once for each record. Only when damage hides a header, or the
 //! scan does not reach a record, the whole index is searched for blocks that still point into the segment.
 
 use std::collections::VecDeque;

@@ -251,7 +251,7 @@ impl DedicatedSegments {
         Ok(true)
     }
 
-    /// Prepares for a file that comes back: its directory may have been removed.
+    /// Prepares for a file that is restored: its directory may have been removed.
     fn expect_file(&self, place: Place) -> Result<(), VolumeError> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let number = place.segment();

@@ -1,4 +1,4 @@
-//! Errors of a volume: of an operation, and of opening it. They keep apart what is the disk's fault, what is a full disk, and
+//! Errors of a volume: of an operation, and of opening it. They distinguish a failed disk, a full disk, and
 //! what this process lacks: only the first takes a volume out.
 
 use std::io;

@@ -109,7 +109,7 @@ impl Identity {
     }
 }
 
-/// The right to use a directory. It is given back when this is dropped.
+/// The lock of a directory. It is released when this is dropped.
 pub struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] Box<dyn Any + Send + Sync>);
 
 impl std::fmt::Debug for DirectoryLock {

@@ -87,7 +87,7 @@ impl Index {
         self.blocks.len()
     }
 
-    /// Points `id` at its newest record and returns what it pointed at.
+    /// Points `id` at its newest record and returns the old entry.
     pub(crate) fn insert(&mut self, id: BlockId, entry: Entry) -> Option<Entry> {
         let old = self.blocks.insert(id, entry);
         if let Some(old) = old {
@@ -294,7 +294,7 @@ impl Index {
         self.quarantined.keys().copied().collect()
     }
 
-    /// [`used`](Self::used) without what emptying the trash would give back.
+    /// [`used`](Self::used) without the bytes that emptying the trash would free.
     pub(crate) fn used_beside_reclaimable(&self) -> u64 {
         without(self.used(), self.reclaimable(), "bytes in use")
     }

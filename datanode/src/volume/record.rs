@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_tells_since_when_a_block_lies_in_the_trash() {
+    fn a_header_has_the_time_since_which_a_block_lies_in_the_trash() {
         let place = Place::shared(3, 640);
         let trashed = header(1000, place).trashed(88);
         assert_eq!(Header::decode(&trashed.encode(volume()), volume(), place), Some(trashed));

@@ -1,4 +1,4 @@
-//! The promise: what is decoded from a record is the block that was encoded into it, or nothing, whatever happened to the
+//! The promise: decoding a record yields the block that was encoded into it, or nothing, whatever happened to the
 //! bytes on the disk; and no bytes make the decoding panic.
 
 use cairn_protocol::checksum::{CHUNK_SIZE, ChunkTable};

@@ -1,4 +1,4 @@
-//! What a start found on a volume and did about it: the counts that it logs, and what the writers go on with.
+//! The result of a recovery: the counts that it logs, and the state with which the writers continue.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Recovery {
     pub torn_bytes: u64,
 }
 
-/// What the volume's writers go on with.
+/// The state with which the volume's writers continue.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
     pub(crate) report: Recovery,

@@ -276,7 +276,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn segments_are_what_looking_at_everything_would_find(ops in proptest::collection::vec(op(), 1..80)) {
+        fn the_counts_of_segments_match_those_of_a_plain_model(ops in proptest::collection::vec(op(), 1..80)) {
             let (mut segments, mut plain) = (Segments::default(), Plain::default());
             for op in ops {
                 match op {

@@ -1,10 +1,10 @@
 //! A simulated disk that loses power, for tests.
 //!
-//! It keeps what was synced apart from what was only written. When the power fails (at a chosen operation), each write that was
-//! not synced survives in whole, in part (by sectors), as a longer file of zeros, or not at all, independently of the others; and
-//! so does each change of a name. This is worse than any file system, and exactly what [`Disk`](super::disk::Disk) promises.
+//! It distinguishes synced bytes from written ones. When the power fails (at a chosen operation), each write that was not synced
+//! survives in whole, in part (by sectors), as a longer file of zeros, or not at all, independently of the others. So does each
+//! change of a name. This is worse than any file system, and exactly what [`Disk`](super::disk::Disk) promises.
 //!
-//! A part of it can also [break](SimDisk::break_below) while the power stays on.
+//! A directory of it can also [break](SimDisk::break_below) while the power stays on.
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,15 +35,15 @@ struct World {
     is_dead: bool,
     sync_fails: bool,
     syncs: u64,
-    /// How many names were listed or looked up.
+    /// The number of names that were listed or looked up.
     names_seen: u64,
     capacity: u64,
-    /// Bytes that may be used in all, although [`Disk::space`](super::disk::Disk::space) reports `capacity`.
+    /// Bytes that may be used in total, although [`Disk::space`](super::disk::Disk::space) reports `capacity`.
     quota: Option<u64>,
     fault: Option<Fault>,
     /// Sectors of files that cannot be read. A file that replaces another one lies in other sectors.
     bad_sectors: BTreeSet<(u64, usize)>,
-    /// The error of every operation that needs a file descriptor, once so many more of them have succeeded.
+    /// After this number of further operations that need a file descriptor, the others fail with this error.
     shortage: Option<(u64, i32)>,
     mount_points: BTreeSet<PathBuf>,
 }
@@ -53,7 +53,7 @@ struct World {
 struct Fault {
     below: PathBuf,
     kind: FaultKind,
-    /// Operations in that part until it breaks.
+    /// Operations below `below` until it breaks.
     left: u64,
 }
 
@@ -80,7 +80,7 @@ enum Access {
     /// Changes names.
     Change,
     Read,
-    /// Asks for a file's length.
+    /// Reads a file's length.
     Look,
 }
 
@@ -136,25 +136,25 @@ impl SimDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The power fails at the `n`th operation from now.
+    /// Makes the power fail at the `n`th operation from now.
     pub(crate) fn fail_power_after(&self, n: u64) {
         let mut world = self.world();
         world.power_fails_at = Some(world.operations + n);
     }
 
-    /// Files below `directory` fail in this way from the `n`th operation on them from now.
+    /// Makes files below `directory` fail in this way, from the `n`th operation on them from now.
     pub(crate) fn break_below(&self, directory: &str, kind: FaultKind, n: u64) {
         self.world().fault = Some(Fault { below: directory.into(), kind, left: n });
     }
 
-    /// The sector that holds `offset` of a file cannot be read any more.
+    /// Makes the sector with `offset` of a file unreadable.
     pub(crate) fn break_sector(&self, path: &Path, offset: usize) {
         let mut world = self.world();
         let inode = world.lookup(path).unwrap();
         world.bad_sectors.insert((inode, offset / SECTOR));
     }
 
-    /// The sector that holds `offset` of a file holds something else, durably.
+    /// Replaces the sector with `offset` of a file by random bytes, durably.
     pub(crate) fn scramble_sector(&self, path: &Path, offset: usize, seed: u64) {
         let mut world = self.world();
         let inode = world.lookup(path).unwrap();
@@ -174,12 +174,12 @@ impl SimDisk {
         world.files[&world.lookup(path).unwrap()].current.len()
     }
 
-    /// From now on every operation that needs a file descriptor fails with this error; `None` ends it.
+    /// Makes all operations that need a file descriptor fail with this error; `None` ends it.
     pub(crate) fn set_shortage(&self, errno: Option<i32>) {
         self.set_shortage_after(0, errno);
     }
 
-    /// The same, after `left` more such operations have succeeded.
+    /// Does the same after `left` more such operations have succeeded.
     pub(crate) fn set_shortage_after(&self, left: u64, errno: Option<i32>) {
         self.world().shortage = errno.map(|errno| (left, errno));
     }
@@ -189,7 +189,7 @@ impl SimDisk {
         self.world().fault = None;
     }
 
-    /// Writes that would use more than this in all fail, although the disk reports more free space.
+    /// Makes writes fail that would use more than this in total, although the disk reports more free space.
     pub(crate) fn set_quota(&self, quota: Option<u64>) {
         self.world().quota = quota;
     }
@@ -199,13 +199,13 @@ impl SimDisk {
         self.world().mount_points.insert(directory.into());
     }
 
-    /// From now on every sync of a file fails. What it should have made durable never becomes durable, although it can still be
-    /// read: this is what Linux does after a failed write-back.
+    /// Makes all syncs of files fail. Their bytes never become durable, although they can still be read, as on Linux after a failed
+    /// write-back.
     pub(crate) fn break_syncs(&self) {
         self.world().sync_fails = true;
     }
 
-    /// Syncs of files wait until the guard is dropped.
+    /// Makes syncs of files wait until the guard is dropped.
     pub(crate) fn hold_syncs(&self) -> std::sync::MutexGuard<'_, ()> {
         self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -220,7 +220,7 @@ impl SimDisk {
         self.world().operations
     }
 
-    /// Names in directories that were listed or asked for so far.
+    /// Names in directories that were listed or looked up so far.
     pub(crate) fn names_seen(&self) -> u64 {
         self.world().names_seen
     }
@@ -233,7 +233,7 @@ impl SimDisk {
         self.world().used()
     }
 
-    /// Flips a bit of what a file holds, durably.
+    /// Flips a bit of a file, durably.
     pub(crate) fn flip_bit(&self, path: &Path, offset: usize) {
         let mut world = self.world();
         let inode = world.lookup(path).unwrap();
@@ -247,7 +247,7 @@ impl SimDisk {
         world.directories.iter().flat_map(|(path, dir)| dir.current.keys().map(|n| path.join(n))).collect()
     }
 
-    /// The disk as the next start finds it. Open files of the old one are dead.
+    /// The disk as the next start finds it. Open files of the old one do not work any more.
     pub(crate) fn restart(&self, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut old = self.world();
@@ -516,7 +516,7 @@ impl Disk for SimDisk {
 
     fn space(&self, path: &Path) -> io::Result<Space> {
         let mut world = self.world();
-        // A directory that is a mount point has free space of its own.
+        // A directory that is a mount point has its own free space.
         match world.step(path, Access::Name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -551,7 +551,7 @@ impl DiskFile for SimFile {
         let offset = offset as usize;
         let grows_by = (offset + bytes.len()).saturating_sub(file.current.len());
         let fits = grows_by <= free;
-        // A disk that fills up takes the first part of the write.
+        // A disk that becomes full stores the first part of the write.
         let bytes = if fits { bytes } else { &bytes[..bytes.len() / 2] };
         file.pending.push(Pending::Write { offset, bytes: bytes.to_vec() });
         let end = offset + bytes.len();

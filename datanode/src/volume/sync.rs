@@ -1,11 +1,11 @@
-//! Group commit for directories: all who ask before an `fsync` begins share it.
+//! Group commit for directories: all threads that request a sync before an `fsync` begins share it.
 
 use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::error::is_shortage;
 
-/// Shares the runs of a sync among threads. A thread needs a run that begins after it asked, because an earlier run may have
+/// Shares the runs of a sync among threads. A thread needs a run that begins after its request, because an earlier run may have
 /// missed its change. Blocks its thread.
 #[derive(Debug, Default)]
 pub(crate) struct GroupSync {

@@ -37,7 +37,7 @@ pub(crate) fn keep_busy(volumes: &Volumes) -> impl Sized + use<'_> {
     volumes.volumes().map(|volume| volume.state.index_mut()).collect::<Vec<_>>()
 }
 
-/// Adds so many blocks to the index of a volume, without any bytes on disk. Returns their ids.
+/// Adds blocks to the index of a volume, without any bytes on disk. Returns their ids.
 pub(crate) fn pretend(volume: &Volume, count: u32) -> Vec<BlockId> {
     let mut index = volume.state.index_mut();
     let blocks = (0..count).map(|n| (BlockId(Uuid::from_u128((1 << 100) + u128::from(n))), n));

@@ -1,6 +1,6 @@
 //! Unfinished compactions: segments whose compaction has begun and not ended, kept in `compacting.json`.
 //!
-//! A compaction that breaks off (the disk is full, the power fails) leaves old records of blocks behind that were moved. When such a
+//! An interrupted compaction (the disk is full, the power fails) leaves old records of moved blocks behind. When such a
 //! block is deleted, its tombstone names only the newest record. Once that record's segment and then the tombstone's segment are
 //! compacted, a start that reads all segments would find the old record, and the deleted block would be back. So before the first
 //! block is moved, the number of the segment is written to the file, durably. As long as that segment exists, tombstones for all

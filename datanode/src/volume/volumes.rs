@@ -1,4 +1,4 @@
-//! The volumes of a node. The node goes on as long as at least one of them works.
+//! The volumes of a node. The node serves as long as at least one of them works.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -243,7 +243,7 @@ impl Volumes {
     /// How full each volume is. A failed volume counts as having no space and no blocks. Blocks its thread.
     pub fn usage(&self) -> Vec<VolumeUsage> {
         let usage_of = |volume: &Arc<Volume>| {
-            // A volume that was given up because its disk does not answer must not be asked again.
+            // A volume that failed because its disk does not answer must not be called again.
             let asked = if volume.failure().is_none() { volume.usage() } else { Ok(Usage::default()) };
             let failed = volume.failure().map(|reason| reason.to_string());
             let usage = if failed.is_some() { Usage::default() } else { asked.unwrap_or_default() };

@@ -1,4 +1,4 @@
-//! Blocks on one datanode: what is stored reads back, what is wrong is refused, and limits hold.
+//! Blocks on one datanode: stored blocks read back, wrong requests are refused, and limits hold.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +107,7 @@ async fn a_request_without_a_token_for_the_block_the_operation_and_the_node_is_r
 }
 
 #[tokio::test]
-async fn a_block_is_told_with_the_volume_that_holds_it() {
+async fn a_block_is_returned_with_the_volume_that_holds_it() {
     let node = Node::start().await;
     let volume = node.datanode.volumes().usage()[0].volume;
     for (n, length) in (1..).zip(LENGTHS) {
@@ -160,7 +160,7 @@ async fn a_delete_ends_the_receipt_of_its_block() {
         let blocks = node.datanode.blocks();
         let request = put_request(node.id, id(n), &bytes, vec![]);
         let put = tokio::spawn(async move { blocks.put(request, coming.boxed()).await });
-        // The third is accepted only when the receiver has taken the first.
+        // The channel accepts the third piece only when the receiver has taken the first.
         for at in 0..3 {
             sender.send(bytes.slice(at * 10..at * 10 + 10)).await.unwrap();
         }

@@ -1,4 +1,4 @@
-//! The cluster protocol as a datanode keeps it: registration, block reports, incremental reports and commands.
+//! A datanode's side of the cluster protocol: registration, block reports, incremental reports and commands.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ fn order(id: u64, action: Action) -> Command {
     Command { id, issued_at: Timestamp(0), deadline: Timestamp(u64::MAX), action }
 }
 
-/// The result of a command, as it was reported to the metanode.
+/// The result of a command in the heartbeats.
 fn result(state: &RecordedCalls, command: u64) -> Option<Option<String>> {
     let results = state.heartbeats.iter().flat_map(|heartbeat| &heartbeat.finished);
     results.filter(|result| result.command == command).map(|result| result.error.clone()).next()
@@ -262,7 +262,7 @@ async fn the_generation_of_the_database_that_a_node_has_seen_is_reported_and_kep
     let last = |state: &RecordedCalls| state.heartbeats.last().map(|heartbeat| heartbeat.seen.clone());
     node.metanode.change(|state| state.lineage = Lineage { latest: Some(generation(1, 5)), sole: true });
     node.metanode.wait(|state| last(state) == Some(vec![generation(1, 5)])).await;
-    // An older backup of the database goes on from there. The generations of both are kept.
+    // The metanode continues on an older backup of the database. The node keeps the generations of both.
     node.metanode.change(|state| state.lineage = Lineage { latest: Some(generation(2, 4)), sole: false });
     let both = vec![generation(1, 5), generation(2, 4)];
     node.metanode.wait(|state| last(state) == Some(both.clone())).await;
@@ -324,7 +324,7 @@ async fn acknowledgements_carry_the_incarnation_of_each_node_of_the_pipeline() {
     let bytes = content(1, 1000);
     let reply = first.put(id(1), &bytes, vec![second.target(id(1))]).await.unwrap();
     assert_eq!(reply.incarnations, [(first.id, 1), (second.id, 2)]);
-    // Once more: now the node holds the block already.
+    // At the second time, the node already holds the block.
     let reply = first.put(id(1), &bytes, vec![]).await.unwrap();
     assert_eq!(reply.incarnations, [(first.id, 1)]);
 }

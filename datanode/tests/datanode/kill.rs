@@ -1,4 +1,4 @@
-//! What was acknowledged survives SIGKILL, with a real process on a real disk.
+//! Acknowledged operations survive SIGKILL, with a real process on a real disk.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use cairn_protocol::env::Env;
 
 use crate::support::{content, id};
 
-/// Names the directory to the child process that is to be killed.
+/// The variable with the directory for the child process that is killed.
 const CHILD: &str = "CAIRN_TEST_KILL_DIRECTORY";
 
 fn open(directory: PathBuf) -> Volumes {

@@ -38,7 +38,7 @@ struct MachineFile {
 }
 
 impl Machine {
-    /// What lies below `bad` can break.
+    /// A machine whose files below `bad` can break.
     pub(crate) fn new(bad: PathBuf) -> Self {
         Self(Arc::new(Shared { bad, ..Shared::default() }))
     }
@@ -48,7 +48,7 @@ impl Machine {
         self.0.changed.notify_all();
     }
 
-    /// What the disks were asked so far, in order, by the names of the operations.
+    /// The operations on the disks so far, in order, with their paths.
     pub(crate) fn calls(&self) -> Vec<(&'static str, PathBuf)> {
         self.0.calls.lock().unwrap().clone()
     }

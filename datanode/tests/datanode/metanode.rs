@@ -1,4 +1,4 @@
-//! A metanode for tests: it records the calls of a datanode, and gives the orders that a test wants.
+//! A metanode for tests: it records the calls of a datanode, and answers as a test sets it up.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -19,18 +19,18 @@ pub(crate) struct RecordedCalls {
     pub(crate) reports: Vec<BlockReport>,
     /// The replicas that the node has reported.
     pub(crate) replicas: BTreeMap<BlockId, ReportedReplica>,
-    /// Answers to give instead of the usual ones, first to last.
+    /// Errors to answer instead of the usual answers, first to last.
     pub(crate) errors: VecDeque<ClusterError>,
     pub(crate) orders: Vec<Command>,
-    /// How to scrub.
+    /// The order to the scrubbers.
     pub(crate) scrub: ScrubOrder,
-    /// The lineage that it sends.
+    /// The lineage in its answers.
     pub(crate) lineage: Lineage,
-    /// Whether the reply to the next heartbeat asks for a block report.
+    /// Whether the reply to the next heartbeat requests a block report.
     pub(crate) wants_report: bool,
     /// The actions to order before a page of a block report is merged.
     pub(crate) first: VecDeque<Action>,
-    /// The interval of the rolling report that it asks for.
+    /// The interval of the rolling report in its answers.
     pub(crate) report_interval_ms: u64,
     /// While it is set, reports are not answered.
     pub(crate) holds_reports: bool,

@@ -1,4 +1,4 @@
-//! Pipelines: a block is written to several datanodes at once, and goes on when one of them fails.
+//! Pipelines: a block is written to several datanodes at the same time, and the write continues when one of them fails.
 
 use std::sync::Arc;
 use std::time::Duration;

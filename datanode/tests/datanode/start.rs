@@ -22,7 +22,7 @@ async fn a_node_locks_recovers_registers_and_reports_before_any_worker_starts() 
     let disk = Arc::new(machine.clone());
     let node = Node::start_on(disk, directory, config, Arc::new(Http), metanode.clone()).await;
 
-    // Before the node has a port, it locks its directory first, and then recovers what is there.
+    // Before the node has a port, it locks its directory first, and then recovers its blocks.
     let calls = machine.calls();
     let first = |name: &str, file: &str| {
         calls.iter().position(|(call, path)| *call == name && path.ends_with(file)).unwrap()

@@ -1,4 +1,4 @@
-//! Datanodes on ports of their own, and blocks to put on them.
+//! Datanodes on their own ports, and blocks for them.
 
 use std::path::Path;
 use std::sync::Arc;

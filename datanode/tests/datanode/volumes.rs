@@ -1,4 +1,4 @@
-//! Disks that break or hang: the node goes on with the others, and the failure is reported.
+//! Disks that break or hang: the node continues with the others, and reports the failure.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ fn failures(state: &RecordedCalls) -> Vec<Option<String>> {
 #[tokio::test]
 async fn a_volume_that_fails_is_taken_out_and_the_node_serves_on() {
     let (node, machine) = two_disks(|_| {}).await;
-    // Both volumes get some of forty blocks, but for one chance in 2^39.
+    // Both volumes get some of the forty blocks, except with a probability of 1 in 2^39.
     for n in 1..=40 {
         node.put(id(n), &content(1, 1000), vec![]).await.unwrap();
     }
@@ -55,7 +55,7 @@ async fn a_volume_that_fails_is_taken_out_and_the_node_serves_on() {
     assert!(!lost.is_empty() && lost.len() < 40);
 
     machine.set(Health::Broken);
-    // Until one block was sent to the bad disk. Each block is stored or refused.
+    // Blocks are sent until one of them goes to the bad disk. Each is stored or refused.
     let mut n = 100;
     while volumes[1].failure().is_none() {
         let _ = node.put(id(n), &content(1, 1000), vec![]).await;
@@ -76,7 +76,7 @@ async fn a_volume_that_fails_is_taken_out_and_the_node_serves_on() {
 }
 
 #[tokio::test]
-async fn a_disk_that_nobody_uses_is_missed_all_the_same() {
+async fn a_broken_disk_without_requests_is_noticed() {
     let (node, machine) = two_disks(|config| config.maintenance_interval = Duration::from_millis(1)).await;
     node.metanode.wait(|state| failures(state) == [None, None]).await;
     machine.set(Health::Broken);
@@ -126,7 +126,7 @@ async fn a_node_without_any_disk_left_lives_on_and_says_so() {
     assert!(matches!(refused, Err(BlockError::VolumeFailed { .. })), "{refused:?}");
 }
 
-/// Its replicas come back with it, and are reported again.
+/// The replicas of the disk return with it, and are reported again.
 #[tokio::test]
 async fn a_disk_that_is_broken_at_the_start_is_reported_as_failed_and_comes_back_with_a_restart() {
     let (node, _) = two_disks(|_| {}).await;

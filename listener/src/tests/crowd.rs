@@ -1,11 +1,11 @@
-//! The promise: neither connections that send nothing nor clients that open very many keep others from being served.
+//! The promise: neither silent connections nor clients with very many connections keep other clients from being served.
 
 use super::*;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
-/// 4,096 silent connections held every place until their time for a head was over: no other client was
-/// served for 20 s, and then it began anew.
+/// 4,096 silent connections held all places until their header time-out. No other client was served for 20 s, and an attacker
+/// could then open the connections again.
 #[tokio::test]
 async fn at_the_cap_those_without_a_request_make_room_the_oldest_first() {
     let limits = Limits { connections_max: 3, ..Limits::default() };
@@ -14,7 +14,7 @@ async fn at_the_cap_those_without_a_request_make_room_the_oldest_first() {
     for sent in ["", "GET / HT", "G"] {
         let mut client = server.connect().await;
         client.write_all(sent.as_bytes()).await.unwrap();
-        // It is seen before the next one.
+        // The listener accepts this connection before the next one.
         server.pass(Duration::from_millis(600)).await;
         silent.push(client);
     }
@@ -23,7 +23,7 @@ async fn at_the_cap_those_without_a_request_make_room_the_oldest_first() {
         client.write_all(GET).await.unwrap();
         assert!(read_to_end(&mut client).await.ends_with("hello"));
         assert_eq!(read_to_end(&mut gone).await, "");
-        // Its place is taken by another silent one, which is younger than those that are left.
+        // Another silent connection takes the place. It is younger than those that are left.
         std::mem::forget(server.connect().await);
         server.pass(Duration::from_millis(100)).await;
     }
@@ -51,7 +51,7 @@ async fn an_idle_http2_client_that_does_not_go_holds_its_place_for_a_moment_only
     let limits = Limits { connections_max: 1, ..Limits::default() };
     let server = Running::start(hello(), limits, None).await;
     let mut http2 = server.connect().await;
-    // A preface and empty settings, and then nothing, whatever the server says.
+    // The client sends a preface and empty settings, and then nothing.
     http2.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     server.pass(Duration::from_secs(1)).await;
     let mut client = server.connect().await;

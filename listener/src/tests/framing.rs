@@ -1,10 +1,10 @@
-//! What is answered on the wire to messages that two readers could understand differently.
+//! The answers on the wire to messages that two parsers could understand differently.
 
 use std::sync::Mutex;
 
 use super::*;
 
-/// Answers every request, and remembers them.
+/// A handler that answers all requests and records them.
 fn recorder() -> (Router, Arc<Mutex<Vec<String>>>) {
     let served: Arc<Mutex<Vec<String>>> = Arc::default();
     let seen = served.clone();
@@ -15,8 +15,8 @@ fn recorder() -> (Router, Arc<Mutex<Vec<String>>>) {
     (router, served)
 }
 
-/// hyper took the first three of these for good: it hands on one length, or none where there are chunks, so no
-/// service behind it could tell. What a proxy had taken for the body was then served as a request.
+/// hyper accepted the first three of these messages. It passed on one length, or none with chunks, so no service could detect
+/// them. Bytes that a proxy had forwarded as a body were then served as a request.
 #[tokio::test]
 async fn a_message_with_two_ends_is_refused_and_the_connection_ends() {
     for headers in [
@@ -42,7 +42,7 @@ async fn a_message_with_two_ends_is_refused_and_the_connection_ends() {
         );
         client.write_all(b"GET /before HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         client.write_all(message.as_bytes()).await.unwrap();
-        // No time passes here: nothing but the message itself ends the connection.
+        // The clock does not advance, so only the message can be the reason for the end of the connection.
         let answers = read_to_end(&mut client).await;
         assert_eq!(*served.lock().unwrap(), ["/before"], "{headers:?}");
         assert_eq!(answers.matches("HTTP/1.1 ").count(), 2, "{headers:?}: {answers}");
@@ -51,7 +51,7 @@ async fn a_message_with_two_ends_is_refused_and_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn a_head_that_comes_byte_by_byte_is_judged_alike() {
+async fn a_head_that_arrives_byte_by_byte_gets_the_same_result() {
     let (router, served) = recorder();
     let server = Running::start(router, Limits::default(), None).await;
     let mut client = server.connect().await;
@@ -90,10 +90,10 @@ async fn messages_with_one_end_share_a_connection() {
     assert_eq!(served.lock().unwrap()[..3], ["/length", "/chunks", "/nothing"]);
 }
 
-/// `aws s3 sync` of a tree with an empty file waited for its time-out: its upload, which expects to be told to go on,
-/// had a final answer at once, and aws-cli 1 took the answer to its next upload on the connection for a part of that one.
+/// `aws s3 sync` of a tree with an empty file hung until its time-out. The upload of the file, which expects `100 Continue`, got
+/// its final answer without it, and aws-cli 1 took the answer to its next upload on the connection for a part of that answer.
 #[tokio::test]
-async fn a_request_without_a_body_that_expects_to_go_on_is_told_so_before_its_answer() {
+async fn a_request_without_a_body_that_expects_100_continue_gets_it_before_its_answer() {
     let head = |version: &str, expect: &str| {
         format!("PUT /x HTTP/{version}\r\nHost: x\r\n{expect}Content-Length: 0\r\nConnection: close\r\n\r\n")
     };
@@ -113,7 +113,7 @@ async fn a_request_without_a_body_that_expects_to_go_on_is_told_so_before_its_an
         assert_eq!(answer.starts_with(GO_ON), told, "{version} {expect:?}: {answer}");
         assert_eq!(answer.matches(" 200 OK\r\n").count(), 1, "{version} {expect:?}: {answer}");
     }
-    // Behind a request that waits for its answer it is not told: it would stand before that one's.
+    // After a request that waits for its answer, no `100 Continue` is sent, because it would precede that answer.
     let (router, _) = recorder();
     let server = Running::start(router, Limits::default(), None).await;
     let mut client = server.connect().await;

@@ -11,7 +11,7 @@ fn identity(env: &Env) -> Identity {
 }
 
 #[tokio::test]
-async fn plain_http_on_a_port_of_tls_is_told_so() {
+async fn plain_http_on_a_port_of_tls_is_explained() {
     let (env, _) = Env::manual(5, Timestamp(1_700_000_000_000));
     let tls = identity(&env).server_config().unwrap();
     let server = Running::start(Router::new(), Limits::internal(), Some(tls)).await;
@@ -22,7 +22,7 @@ async fn plain_http_on_a_port_of_tls_is_told_so() {
     assert!(answer.contains("This port speaks TLS: write its address with https://"), "{answer}");
 }
 
-/// Handshakes that do not end are ended by the listener's time-out, and cost it little until then.
+/// The listener's time-out ends handshakes that make no progress.
 #[tokio::test]
 async fn a_handshake_that_goes_nowhere_is_ended() {
     let (env, _) = Env::manual(5, Timestamp(1_700_000_000_000));
@@ -33,7 +33,7 @@ async fn a_handshake_that_goes_nowhere_is_ended() {
         stream.write_all(begun).await.unwrap();
         let mut end = Box::pin(async move {
             let mut answer = Vec::new();
-            // Ended, or reset.
+            // The connection ends or is reset.
             let _ = stream.read_to_end(&mut answer).await;
         });
         while futures_util::poll!(&mut end).is_pending() {

@@ -1,4 +1,4 @@
-//! Clients that hold on with a trickle.
+//! Clients that send or read a trickle of bytes.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn limits() -> Limits {
     Limits { rate_min: 1000, rate_window: 10 * SECOND, ..Limits::default() }
 }
 
-/// Sends a piece every second until the server closes; how long that takes, and what it answers.
+/// Sends a piece every second until the server closes. Returns how long that takes, and the answer.
 async fn trickle(server: &Running, client: &mut TcpStream, piece: &[u8]) -> (Duration, String) {
     let began = server.env.monotonic();
     let mut answer = Vec::new();
@@ -25,7 +25,7 @@ async fn trickle(server: &Running, client: &mut TcpStream, piece: &[u8]) -> (Dur
     (server.env.monotonic() - began, String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// The time without any byte was all that was limited, so a byte every 29 s held a place and memory for ever.
+/// Only the time without any byte was limited, so a client that sent a byte every 29 s held a place and memory for ever.
 #[tokio::test]
 async fn a_body_that_trickles_is_answered_with_an_error_and_closed() {
     let server = Running::start(Router::new().route("/", post(echo)), limits(), None).await;
@@ -53,11 +53,11 @@ async fn a_slow_body_that_is_fast_enough_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_the_server_is_not_blamed() {
+async fn a_client_that_waits_for_a_slow_server_is_not_cut_off() {
     let (go, read) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (going, reading) = (go.clone(), read.clone());
     let handler = move |request: Request| async move {
-        // The server is slow to read, and slow to answer.
+        // The server is slow to read and to answer.
         going.notified().await;
         let length = request.into_body().collect().await.unwrap().to_bytes().len();
         reading.notify_one();
@@ -82,7 +82,7 @@ async fn a_client_that_waits_for_the_server_is_not_blamed() {
 #[tokio::test]
 async fn a_client_that_reads_a_trickle_is_cut_off() {
     let (router, _alive) = endless();
-    // What the kernel buffers at first counts for the client; it is far less than this.
+    // Bytes in the kernel's buffers count as read. They are far fewer than the rate requires.
     let never = Duration::from_secs(1 << 40);
     let limits = Limits { rate_min: 100 << 20, write_stall_timeout: never, ..limits() };
     let server = Running::start(router, limits, None).await;

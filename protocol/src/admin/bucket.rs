@@ -1,22 +1,22 @@
-//! What buckets want of the block store.
+//! The settings of buckets for the block store.
 
 use serde::{Deserialize, Serialize};
 
-/// Asks for a bucket's settings.
+/// Requests a bucket's settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GetBucketSettings {
     /// Its name.
     pub bucket: String,
 }
 
-/// Sets a bucket's settings; what is left out becomes the cluster's default.
+/// Replaces a bucket's settings. A setting that is `None` becomes the cluster's default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SetBucketSettings {
     /// Its name.
     pub bucket: String,
-    /// How many replicas its blocks have, if its storage class says nothing else.
+    /// The replication of its blocks, unless the storage class of an object has another one.
     pub replication: Option<u32>,
-    /// The length in bytes of its objects' first blocks.
+    /// The length of its objects' first blocks, in bytes.
     pub block_size: Option<u64>,
 }
 
@@ -25,12 +25,12 @@ pub struct SetBucketSettings {
 pub struct BucketSettings {
     /// Its name.
     pub bucket: String,
-    /// Its own replication; the cluster's default, without.
+    /// The bucket's own replication; `None` is the cluster's default.
     pub replication: Option<u32>,
-    /// Its own block size; the cluster's default, without.
+    /// The bucket's own block size in bytes; `None` is the cluster's default.
     pub block_size: Option<u64>,
-    /// What holds for a new object: replicas.
+    /// The replication of a new object's blocks.
     pub effective_replication: u32,
-    /// What holds for a new object: bytes.
+    /// The block size of a new object, in bytes.
     pub effective_block_size: u64,
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::id::NodeId;
 use crate::rpc::WireError;
 
-/// Why an operator's request was not carried out. The words are for the operator.
+/// Why an operator's request was not carried out. The text is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(tag = "code")]
 #[expect(missing_docs, reason = "fields are what the error's own words name")]
@@ -20,7 +20,7 @@ pub enum AdminError {
     /// No such object or version.
     #[error("there is no such object in bucket {bucket}")]
     NoSuchKey { bucket: String },
-    /// It would do harm, or makes no sense now.
+    /// The request would do harm, or does not fit the present state.
     #[error("{reason}")]
     Refused { reason: String },
     /// The metanode cannot be reached, or cannot write now. Try again.
@@ -32,7 +32,7 @@ pub enum AdminError {
     /// The request breaks the contract between the parts.
     #[error("malformed request: {reason}")]
     Malformed { reason: String },
-    /// Something broke inside the metanode; its log tells more.
+    /// An internal error of the metanode, which its log describes.
     #[error("internal error; the metanode's log tells more")]
     Internal,
 }

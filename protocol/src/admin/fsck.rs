@@ -1,75 +1,73 @@
-//! The check of everything that SQL knows: what is missing, corrupt, under- or over-replicated, or
-//! belongs to nothing.
+//! The check of all blocks and replicas in SQL: missing, corrupt, under- and over-replicated, and orphaned ones.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{BlockId, NodeId};
 
-/// Asks for a page of the check. The check is a walk over buckets, their objects and uploads, then over
+/// Requests a page of the check. The check is a walk over buckets, their objects and uploads, then over
 /// retired versions that may still be read, then over blocks and replicas that nothing refers to; each page is a short read.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FsckRequest {
     /// Only this bucket.
     pub bucket: Option<String>,
-    /// Where the last page ended; from the beginning without.
+    /// The end of the last page; `None` begins the check.
     pub after: Option<FsckCursor>,
-    /// Whether to mend what can be mended without touching data: blocks whose replicas are not as they should
-    /// be and that are not queued yet are queued, wrong counts of references are counted anew, and what is
-    /// known of nodes that do not exist is forgotten. Nothing is ever deleted by it.
+    /// Whether to fix what needs no change of data: it queues blocks with wrong replicas for repair, corrects wrong counts of
+    /// references, and removes the rows of nodes that do not exist. It never deletes a block.
     #[serde(default)]
     pub repair: bool,
 }
 
-/// Where a page ended. Opaque: it is only handed back.
+/// The end of a page. It is opaque to the caller, which sends it back for the next page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FsckCursor(pub String);
 
-/// A page of the check. Counts are of this page: the caller adds them up.
+/// A page of the check. The counts are those of this page, and the caller adds them up.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FsckPage {
-    /// What was looked at, by bucket. A block that several objects share counts once for each.
+    /// The checked objects and blocks, by bucket. A block that several objects share counts once for each.
     pub buckets: Vec<BucketHealth>,
-    /// What was looked at that belongs to no bucket, and what cannot be told by bucket.
+    /// The counts that belong to no bucket, or cannot be assigned to one.
     pub totals: FsckTotals,
-    /// What is wrong, with an example each; at most some hundreds a page.
+    /// The problems, each with an example; at most some hundred a page.
     pub problems: Vec<Problem>,
-    /// Where the next page begins; none when this was the last.
+    /// The beginning of the next page; `None` on the last page.
     pub next: Option<FsckCursor>,
-    /// How much of the walk is behind, in thousandths, as far as can be told cheaply.
+    /// The finished share of the check in thousandths, as a cheap estimate.
     pub progress_permille: u32,
-    /// Whether deletions wait for an operator; on the last page only.
+    /// Whether deletions are held; on the last page only.
     #[serde(default)]
     pub hold: Option<super::HoldStatus>,
 }
 
-/// What was found in a bucket.
+/// The result of the check for a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketHealth {
     /// Its name.
     pub bucket: String,
-    /// Current versions of objects, and parts of uploads in progress. What was overwritten or deleted is
-    /// garbage already, and counted as such.
+    /// Current versions of objects, and parts of uploads in progress. Versions that were overwritten or deleted count as
+    /// garbage.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// What is known of the blocks that they refer to.
+    /// The problems of the blocks that they refer to.
     pub blocks: FsckSummary,
 }
 
-/// Blocks by what is wrong with them. One that is missing counts as nothing else.
+/// Counts of blocks by problem. A missing block counts as missing only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FsckSummary {
-    /// All that were looked at.
+    /// All checked blocks.
     pub blocks: u64,
-    /// No good replica on any node that is not dead.
+    /// Blocks without a good replica on a node that is not dead.
     pub missing: u64,
-    /// Some replica is known to be bad.
+    /// Blocks with a replica that is known to be corrupt.
     pub corrupt: u64,
-    /// Fewer good live replicas than wanted (than nodes, if there are fewer of those).
+    /// Blocks with fewer good live replicas than their replication, or than there are nodes.
     pub under_replicated: u64,
-    /// More good live replicas than wanted.
+    /// Blocks with more good live replicas than their replication.
     pub over_replicated: u64,
-    /// More replicas in one zone than need be, while a node of another zone could take one.
+    /// Blocks with more replicas in one zone than necessary, although a node of another zone could take one.
     pub misplaced: u64,
 }
 
@@ -85,22 +83,22 @@ impl std::ops::AddAssign for FsckSummary {
     }
 }
 
-/// What belongs to no bucket.
+/// Counts that belong to no bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FsckTotals {
-    /// Blocks that no object and no part refers to, and whose row stays all the same.
+    /// Blocks to which no object and no part refers, although their row is still there.
     pub orphaned_blocks: u64,
     /// Blocks whose count of references is not the number of extents that refer to them.
     pub wrong_references: u64,
     /// Replicas on nodes that do not exist, or of blocks that do not exist.
     pub orphaned_replicas: u64,
-    /// Blocks that nodes hold and that are not committed yet. They are deleted when their lease is over.
+    /// Replicas of blocks that are not committed yet. They are deleted when their lease has ended without a commit.
     pub uncommitted_replicas: u64,
     /// Replicas that wait to be deleted.
     pub deletions_queued: u64,
     /// Versions and parts that wait for the end of their grace period.
     pub garbage_queued: u64,
-    /// Deleted buckets whose uploads in progress have yet to be given up.
+    /// Deleted buckets whose uploads in progress are not yet aborted.
     #[serde(default)]
     pub deleted_buckets: u64,
 }
@@ -126,12 +124,12 @@ impl std::ops::AddAssign for FsckTotals {
     }
 }
 
-/// Something that is wrong.
+/// A problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// What.
+    /// The kind of problem.
     pub kind: ProblemKind,
-    /// The block; all zeros where an object lacks bytes, and no block can be named.
+    /// The block; all zeros if an object's extents have a gap, because there is no block.
     pub block: BlockId,
     /// The bucket of an object that refers to it.
     pub bucket: Option<String>,
@@ -139,27 +137,27 @@ pub struct Problem {
     pub key: Option<String>,
     /// The nodes that hold a replica, good or bad, live or not.
     pub holders: Vec<NodeId>,
-    /// What is known and what helps, in a sentence; names a command where there is one.
+    /// A sentence with the facts and the remedy, which names a command where there is one.
     pub advice: String,
 }
 
-/// What can be wrong.
+/// The kinds of problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
     /// No good replica on any node that is not dead.
     Missing,
-    /// Some replica is bad.
+    /// A replica is corrupt.
     Corrupt,
     /// Too few good replicas.
     UnderReplicated,
-    /// Too many.
+    /// Too many good replicas.
     OverReplicated,
-    /// Not spread over zones as it could be.
+    /// The replicas could be spread better over zones.
     Misplaced,
-    /// Nothing refers to it.
+    /// No object and no part refers to the block.
     Orphaned,
-    /// Its references are miscounted.
+    /// The count of its references is wrong.
     WrongReferences,
     /// An object's extents leave a gap, or refer to a block that does not exist.
     BrokenObject,

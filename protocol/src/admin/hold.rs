@@ -1,4 +1,5 @@
-//! Deletions that wait for an operator, because the metanode's database may be older than what datanodes hold.
+//! The hold: nothing is deleted until an operator agrees, because the metanode's database may be older than the datanodes'
+//! replicas.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,33 +7,33 @@ use crate::cluster::Generation;
 use crate::env::Timestamp;
 use crate::id::NodeId;
 
-/// Asks whether deletions are held.
+/// Requests the state of the hold.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct HoldRequest {}
 
-/// Has deletions go on: an operator agrees to give up what this database does not know.
+/// Ends the hold: an operator agrees that replicas which this database does not know are deleted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReleaseHold {
-    /// [`HoldStatus::revision`] that the operator has seen. If more has become known since, nothing is done.
+    /// The [`HoldStatus::revision`] that the operator has seen. If it has risen since, the request is refused.
     pub revision: u64,
-    /// Only tell what would happen.
+    /// Only report what would happen.
     pub dry_run: bool,
 }
 
 /// Whether deletions are held, why, and what they would delete.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldStatus {
-    /// Since when nothing is deleted; none if deletions are not held.
+    /// The time since which deletions are held; `None` if they are not.
     pub since: Option<Timestamp>,
-    /// Rises with every reason that becomes known.
+    /// A number that rises with each new reason.
     pub revision: u64,
-    /// Why, by node; the first some.
+    /// The first reasons, by node.
     pub reasons: Vec<HoldReason>,
-    /// How many reasons there are in all.
+    /// The number of all reasons.
     pub reasons_in_all: u64,
-    /// Datanodes that are to report after the metanode's start before anything is deleted, and have not.
+    /// Datanodes whose block report is missing since the metanode's start. Nothing is deleted before they have reported.
     pub awaited: Vec<NodeId>,
-    /// What would be given up, by node; nodes with nothing are left out.
+    /// The replicas that a release would delete, by node; nodes without any are left out.
     pub nodes: Vec<HeldReplicas>,
 }
 
@@ -43,28 +44,28 @@ impl HoldStatus {
     }
 }
 
-/// Why deletions are held.
+/// A reason for the hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldReason {
-    /// The datanode that showed it.
+    /// The datanode whose message showed it.
     pub node: NodeId,
-    /// When.
+    /// When the message arrived.
     pub at: Timestamp,
-    /// What it showed.
+    /// What the message showed.
     pub cause: HoldCause,
 }
 
-/// What shows that the database may be older than what datanodes hold.
+/// The signs that the database may be older than the datanodes' replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum HoldCause {
-    /// The node has seen a state of the database that this one never was in: this is an older copy, or one that went
-    /// another way since.
+    /// The node has seen a generation that this database never had: this database is an older copy, or has had other changes
+    /// since then.
     UnknownGeneration {
-        /// What it has seen.
+        /// The generation that the node has seen.
         seen: Generation,
     },
-    /// More of the node's blocks than can be left over from uploads that were broken off are not known.
+    /// The database does not know so many of the node's blocks that they cannot all be left over from aborted uploads.
     UnknownBlocks {
         /// Blocks that the database does not know.
         unknown: u64,
@@ -78,12 +79,12 @@ pub enum HoldCause {
 pub struct HeldReplicas {
     /// The node.
     pub node: NodeId,
-    /// Replicas on it of blocks to which nothing refers and whose leases are over.
+    /// Its replicas of blocks to which nothing refers and whose leases have ended.
     pub blocks: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// All replicas that it reported.
+    /// The number of all replicas that it reported.
     pub reported: u64,
-    /// Replicas that were queued for deletion, and wait as well.
+    /// Replicas that were queued for deletion before, and are held as well.
     pub queued: u64,
 }

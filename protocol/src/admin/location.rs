@@ -1,4 +1,4 @@
-//! From a key to its bytes.
+//! The blocks and replicas of an object.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,18 +7,18 @@ use crate::checksum::Crc32c;
 use crate::env::Timestamp;
 use crate::id::{BlockId, NodeId, VersionId};
 
-/// Asks where an object is.
+/// Requests the place of an object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WhereRequest {
     /// Its bucket.
     pub bucket: String,
     /// Its key.
     pub key: String,
-    /// A version; the current one without.
+    /// The version; `None` is the current one.
     pub version: Option<VersionId>,
 }
 
-/// An object, and where its bytes are.
+/// An object and its extents.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ObjectPlace {
     /// The version.
@@ -33,24 +33,24 @@ pub struct ObjectPlace {
     pub extents: Vec<ExtentPlace>,
 }
 
-/// An extent, and where its block is.
+/// An extent and the replicas of its block.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExtentPlace {
-    /// Where it begins in the object.
+    /// The offset of the extent in the object.
     pub offset: u64,
     /// Its length in bytes.
     pub length: u64,
     /// The block.
     pub block: BlockId,
-    /// Where it begins in the block.
+    /// The offset of the extent in the block.
     pub block_offset: u64,
     /// The block's length in bytes.
     pub block_length: u64,
     /// The block's CRC32C.
     pub crc32c: Crc32c,
-    /// How many replicas there should be.
+    /// The block's replication.
     pub replication: u32,
-    /// How many extents refer to the block.
+    /// The number of extents that refer to the block.
     pub references: u64,
     /// The replicas.
     pub replicas: Vec<ReplicaPlace>,
@@ -59,7 +59,7 @@ pub struct ExtentPlace {
 /// A replica of a block.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReplicaPlace {
-    /// Who holds it.
+    /// The node that holds the replica.
     pub node: NodeId,
     /// The node's base URL.
     pub address: String,
@@ -69,6 +69,6 @@ pub struct ReplicaPlace {
     pub state: NodeState,
     /// Its administrative state.
     pub admin_state: AdminState,
-    /// Whether the replica is good as far as the metanode knows.
+    /// Whether the replica is good, as far as the metanode knows.
     pub good: bool,
 }

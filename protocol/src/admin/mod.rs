@@ -1,6 +1,6 @@
-//! What operators ask of the metanode.
+//! The calls of operators to the metanode.
 //!
-//! Everything that changes something has a dry run: `dry_run` answers what would happen, and does nothing.
+//! Destructive calls have a dry run: with `dry_run` they return what would happen, and change nothing.
 
 mod bucket;
 mod error;
@@ -32,48 +32,48 @@ use crate::id::ClusterId;
 crate::rpc_service! {
     /// The cluster, as operators see it.
     Admin, admin_router, "admin", AdminError {
-        /// The cluster at a glance: nodes, counts, and what every worker is at.
+        /// The cluster's status: nodes, counts, and the activity of each worker.
         status(StatusRequest) -> ClusterStatus;
         /// Drains a node, puts it into maintenance, or returns it to service.
         set_admin_state(SetAdminState) -> AdminStateReport;
-        /// How far a node's drain has come, and what holds it up.
+        /// The progress of a node's drain, and its obstacles.
         node_progress(NodeProgressRequest) -> NodeProgress;
         /// Whether nodes can be stopped now without making anything unreadable or unwritable.
         can_stop(CanStop) -> CanStopReport;
-        /// Forgets a node that will not come back.
+        /// Removes the records of a node that will not return.
         remove_node(RemoveNode) -> RemoveNodeReport;
         /// The workers, each with its settings and its activity.
         workers(WorkersRequest) -> Vec<WorkerStatus>;
         /// Pauses, resumes or throttles a worker. Survives restarts.
         set_worker(SetWorker) -> WorkerStatus;
-        /// How even the nodes' utilisation is, and what balancing does about it.
+        /// The distribution of the nodes' utilisation, and the state of the balancer.
         balance(BalanceRequest) -> BalanceStatus;
         /// Starts or stops balancing, and sets its threshold and rate. Survives restarts.
         set_balance(SetBalance) -> BalanceStatus;
-        /// How far every node's scrubber is.
+        /// The progress of each node's scrubber.
         scrub(ScrubRequest) -> Vec<ScrubStatus>;
-        /// Has nodes read all of their blocks from the beginning.
+        /// Orders nodes to read and check all their replicas from the beginning.
         start_scrub(StartScrub) -> Vec<ScrubStatus>;
-        /// Whether deletions wait for an operator, why, and what they would delete.
+        /// Whether deletions are held, why, and what they would delete.
         hold(HoldRequest) -> HoldStatus;
-        /// Has deletions go on that wait for an operator. Answers what was given up.
+        /// Ends the hold. Returns the status with the replicas that are now deleted.
         release_hold(ReleaseHold) -> HoldStatus;
-        /// A page of the check of everything.
+        /// A page of the check of all blocks and replicas.
         fsck(FsckRequest) -> FsckPage;
-        /// Where an object's bytes are.
+        /// The blocks and replicas of an object.
         locate_object(WhereRequest) -> ObjectPlace;
         /// A bucket's own replication and block size.
         bucket_settings(GetBucketSettings) -> BucketSettings;
-        /// Sets a bucket's own replication and block size, for what is written from then on.
+        /// Sets a bucket's own replication and block size for objects that are written from then on.
         set_bucket_settings(SetBucketSettings) -> BucketSettings;
     }
 }
 
-/// Asks for the cluster's status.
+/// Requests the cluster's status.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct StatusRequest {}
 
-/// The cluster at a glance.
+/// The status of a cluster.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClusterStatus {
     /// The cluster.
@@ -82,17 +82,17 @@ pub struct ClusterStatus {
     pub nodes: Vec<NodeStatus>,
     /// Blocks that objects and parts refer to.
     pub blocks: u64,
-    /// Blocks below their replication factor, counting replicas on dead nodes as lost.
+    /// Under-replicated blocks. Replicas on dead nodes count as lost.
     pub under_replicated: u64,
     /// Blocks without any replica on a node that is not dead.
     pub missing: u64,
-    /// Copies of blocks under way.
+    /// Copies of blocks in progress.
     pub repairs_in_flight: u64,
     /// Replicas that wait to be deleted.
     pub deletions_queued: u64,
-    /// What happens in the background.
+    /// The background workers.
     pub workers: Vec<WorkerStatus>,
-    /// Whether deletions wait for an operator.
+    /// The state of the hold.
     #[serde(default)]
     pub hold: HoldStatus,
 }

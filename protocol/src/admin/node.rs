@@ -1,4 +1,4 @@
-//! Datanodes: their state, and what operators want of them.
+//! Datanodes: their state, and their administrative state, which operators decide.
 
 pub use cairn_types::node::{AdminState, NodeState};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::VolumeUsage;
 use crate::id::NodeId;
 
-/// A datanode at a glance.
+/// The status of a datanode.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// The node.
@@ -17,67 +17,67 @@ pub struct NodeStatus {
     pub zone: Option<String>,
     /// Its state.
     pub state: NodeState,
-    /// What the operator wants of it.
+    /// Its administrative state.
     pub admin_state: AdminState,
     /// Its incarnation.
     pub incarnation: u64,
     /// Version of its software.
     pub version: String,
-    /// How long ago its last heartbeat came, in milliseconds; unknown after a restart of the metanode.
+    /// The time since its last heartbeat or registration, in milliseconds; `None` before the first one after the metanode's start.
     pub last_contact_ms: Option<u64>,
     /// Replicas that it holds.
     pub replicas: u64,
-    /// Bytes used, plus those on their way in (grants, copies), less those on their way out (deletions, moves).
+    /// Bytes used, plus those that grants and copies will add, less those that deletions and moves will free.
     pub predicted_used: u64,
-    /// Its volumes, as it told last.
+    /// Its volumes, as its last message reported them.
     pub volumes: Vec<VolumeUsage>,
 }
 
-/// Wants something else of a node.
+/// Changes the administrative state of a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SetAdminState {
     /// The node.
     pub node: NodeId,
-    /// What is wanted.
+    /// The change.
     pub change: AdminStateChange,
-    /// Only tell what would happen.
+    /// Only report what would happen.
     pub dry_run: bool,
 }
 
-/// What can be wanted of a node.
+/// The changes of a node's administrative state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdminStateChange {
-    /// Move everything away, for good.
+    /// Drain: move all blocks off the node.
     Drain,
-    /// Allow it to send no heartbeats for a while.
+    /// Maintenance: the node may send no heartbeats for a while.
     Maintain {
-        /// For how long, in milliseconds.
+        /// The duration in milliseconds.
         for_ms: u64,
     },
-    /// Back to service.
+    /// Return to service.
     Return,
 }
 
-/// What a change of administrative state does, or would do.
+/// The effect of a change of administrative state, done or planned.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AdminStateReport {
     /// The administrative state before.
     pub before: AdminState,
     /// The administrative state after.
     pub after: AdminState,
-    /// How the node stands with the new administrative state.
+    /// The progress of the node in the new administrative state.
     pub progress: NodeProgress,
 }
 
-/// Asks for a node's progress.
+/// Requests a node's progress.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodeProgressRequest {
     /// The node.
     pub node: NodeId,
 }
 
-/// How far a node's drain or maintenance has come.
+/// The progress of a node's drain or maintenance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodeProgress {
     /// The node.
@@ -86,37 +86,37 @@ pub struct NodeProgress {
     pub state: NodeState,
     /// Its administrative state.
     pub admin_state: AdminState,
-    /// Draining, nothing is left, and no upload can bring anything more: it can be stopped and removed.
+    /// Whether the node is draining, has no block left, and no upload can add one: it can be stopped and removed.
     pub drained: bool,
     /// Blocks that it still holds.
     pub blocks: u64,
-    /// Bytes of those blocks; of the first million of them times their mean, if there are more.
+    /// Bytes of those blocks; beyond a million blocks, an estimate from the mean of the first million.
     pub bytes: u64,
-    /// Of those, blocks that are being copied elsewhere now.
+    /// How many of those blocks are being copied to other nodes now.
     pub in_flight: u64,
-    /// Grants of uploads that name the node and may still be committed: those that are known.
+    /// The known grants that name the node and may still be committed.
     #[serde(default)]
     pub grants: u64,
-    /// How long such grants may last at the most, in milliseconds, unless they are renewed; 0 without any. A node that
-    /// drains waits for them, also for those that the metanode has forgotten since its start.
+    /// The longest time in milliseconds that such grants may last unless they are renewed; 0 without any. A drain waits for
+    /// them, also for those that an earlier start of the metanode gave.
     #[serde(default)]
     pub grants_last_ms: u64,
-    /// Why blocks do not leave it, if some do not. Empty when it goes on.
+    /// Why some blocks do not leave the node. Empty while the drain makes progress.
     pub obstacles: Vec<Obstacle>,
 }
 
-/// Something that holds blocks up.
+/// An obstacle: a reason why blocks do not leave a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Obstacle {
-    /// What it is, and what would help, in a sentence.
+    /// A sentence with the reason and the remedy.
     pub reason: String,
-    /// How many blocks it holds up, of those that were looked at.
+    /// How many of the examined blocks it holds up.
     pub blocks: u64,
     /// One of them.
     pub example: crate::id::BlockId,
 }
 
-/// Asks whether nodes can be stopped at the same time.
+/// Requests whether nodes can be stopped at the same time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CanStop {
     /// The nodes.
@@ -126,36 +126,36 @@ pub struct CanStop {
 /// Whether nodes can be stopped.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CanStopReport {
-    /// Nothing becomes unreadable, and new objects can be written.
+    /// Whether every object stays readable and new objects can be written.
     pub safe: bool,
-    /// Blocks without a live replica elsewhere: objects would be unreadable.
+    /// Blocks without a live replica on other nodes: their objects would become unreadable.
     pub unreadable: u64,
-    /// Blocks with a single live replica elsewhere although they should have more: one more failure away from loss.
+    /// Blocks with a replication above one that would have a single live replica: another failure would make them missing.
     pub at_risk: u64,
-    /// Live nodes that would be left to write to, and how many writes need.
+    /// Live nodes that would remain for writes.
     pub writable_nodes: u32,
-    /// How many nodes a write needs.
+    /// Nodes that a write needs.
     pub needed_nodes: u32,
-    /// Why not, in sentences. Empty when it is safe.
+    /// The reasons against it, as sentences. Empty when it is safe.
     pub reasons: Vec<String>,
 }
 
-/// Forgets a node.
+/// Removes the records of a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RemoveNode {
-    /// The node: it must be drained, or dead.
+    /// The node, which must be drained or dead.
     pub node: NodeId,
-    /// Even though blocks have their last replica there.
+    /// Remove it even if it has the last replica of some blocks.
     pub force: bool,
-    /// Only tell what would happen.
+    /// Only report what would happen.
     pub dry_run: bool,
 }
 
-/// What forgetting a node does, or would do.
+/// The effect of removing a node, done or planned.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RemoveNodeReport {
-    /// Replicas that are forgotten with it.
+    /// Replicas whose records are removed with it.
     pub replicas: u64,
-    /// Of those, blocks without any other replica: with `force` their objects are lost.
+    /// Blocks whose only replica is among those. With `force` their objects are lost.
     pub last_replicas: u64,
 }

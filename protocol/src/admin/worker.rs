@@ -1,4 +1,4 @@
-//! What happens in the background: all of one shape, to be paused, throttled and looked at.
+//! The background workers: they all can be shown, paused and throttled in the same way.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,21 +11,20 @@ use crate::id::NodeId;
 pub enum WorkerName {
     /// Notices nodes that send no heartbeats, and the end of maintenance. Cannot be paused.
     Liveness,
-    /// Makes the replicas that blocks lack, and drops those that are too many.
+    /// Copies under-replicated blocks, and deletes replicas of over-replicated ones.
     Repair,
     /// Moves blocks off draining nodes.
     Drain,
     /// Moves blocks from full nodes to empty ones.
     Balance,
-    /// Looks at the replicas of every block once in a period, for what no event announced: above all
-    /// zones with more of them than
-    /// need be.
+    /// Checks the replicas of every block once in a period, to find problems without an event: above all, zones with more
+    /// replicas of a block than necessary.
     Placement,
-    /// Gives up the blocks of what was deleted and overwritten.
+    /// Deletes the blocks of deleted and overwritten versions when their grace period is over.
     Garbage,
     /// Ends leases: deletes blocks that were not committed.
     Leases,
-    /// Forgets the answers to uploads that were completed long ago, and gives up abandoned ones, and those of deleted
+    /// Drops the kept outcomes of uploads that were completed long ago, and aborts abandoned uploads and those of deleted
     /// buckets.
     Uploads,
     /// Reads every block, on the datanodes.
@@ -33,7 +32,7 @@ pub enum WorkerName {
 }
 
 impl WorkerName {
-    /// All of them.
+    /// All workers.
     pub const ALL: [Self; 9] = [
         Self::Liveness,
         Self::Repair,
@@ -68,25 +67,25 @@ impl std::fmt::Display for WorkerName {
     }
 }
 
-/// What an operator decided about a worker. Kept in SQL.
+/// The worker control of a worker, which operators decide. Kept in SQL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerSettings {
-    /// It does nothing until it is resumed.
+    /// Whether the worker is paused until an operator resumes it.
     pub paused: bool,
-    /// Its rate, if not the configured one: bytes a second for those that move or read bytes (repair, drain,
-    /// balance, scrub: on each node), items a second for the others.
+    /// The rate, if not the configured one: bytes a second for workers that move or read bytes (repair, drain, balance, and
+    /// scrub on each node), items a second for the others.
     pub rate: Option<u64>,
 }
 
-/// What a worker is at.
+/// The activity of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WorkerActivity {
-    /// There is something to do, and it does it.
+    /// It works.
     Working,
     /// There is nothing to do.
     Resting,
-    /// There is something to do, and its rate holds it back.
+    /// There is work to do, and it waits because of its rate.
     Throttled,
     /// An operator paused it.
     Paused,
@@ -94,44 +93,44 @@ pub enum WorkerActivity {
     Failing,
 }
 
-/// A worker at a glance.
+/// The status of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerStatus {
-    /// Which one.
+    /// The worker.
     pub worker: WorkerName,
-    /// What was decided about it.
+    /// Its settings.
     pub settings: WorkerSettings,
-    /// The rate that holds: bytes or items a second; none if it has no limit.
+    /// The effective rate in bytes or items a second; `None` is no limit.
     pub rate: Option<u64>,
-    /// What it is at.
+    /// Its activity.
     pub activity: WorkerActivity,
-    /// The same in a few words, with numbers.
+    /// The activity in a few words, with numbers.
     pub doing: String,
-    /// Blocks, owners, uploads or nodes that it dealt with since the metanode started.
+    /// Blocks, owners, uploads or nodes that it has processed since the metanode's start.
     pub done: u64,
-    /// Bytes that it had moved, or gave free.
+    /// Bytes that it has moved or freed since the metanode's start.
     pub bytes: u64,
     /// Why its last step failed, if it did.
     pub error: Option<String>,
 }
 
-/// Asks for all workers.
+/// Requests the status of all workers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct WorkersRequest {}
 
-/// Decides about a worker; what is left out stays as it is.
+/// Changes the settings of a worker. `None` leaves a setting unchanged.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SetWorker {
-    /// Which one.
+    /// The worker.
     pub worker: WorkerName,
-    /// Pause it, or have it go on.
+    /// Whether to pause or resume it.
     pub paused: Option<bool>,
-    /// Its rate: `Some(None)` is the configured one again.
+    /// The rate; `Some(None)` returns to the configured one.
     #[serde(default, with = "double_option")]
     pub rate: Option<Option<u64>>,
 }
 
-/// Keeps "not said" apart from "said to be nothing".
+/// Distinguishes a missing field from one that is `null`.
 mod double_option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -146,29 +145,29 @@ mod double_option {
     }
 }
 
-/// Asks for the balance.
+/// Requests the state of the balancer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct BalanceRequest {}
 
-/// Decides about balancing; what is left out stays as it is.
+/// Changes the settings of the balancer. `None` leaves a setting unchanged.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SetBalance {
-    /// Start (`true`) or stop it.
+    /// Whether to start or stop it.
     pub running: Option<bool>,
     /// Bytes a second in the whole cluster.
     pub rate: Option<u64>,
     /// How far from the mean utilisation a node may be, in thousandths of the mean: 100 is 10 %.
     pub threshold_permille: Option<u32>,
-    /// Only tell what would happen.
+    /// Only report what would happen.
     pub dry_run: bool,
 }
 
-/// How even utilisation is. Utilisation is predicted used bytes by capacity.
+/// The distribution of utilisation, which is predicted used bytes by capacity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BalanceStatus {
-    /// Whether it runs; it rests by itself when all nodes are within the threshold.
+    /// Whether balancing is on. It rests while all nodes are within the threshold.
     pub running: bool,
-    /// What it is at.
+    /// Its activity.
     pub activity: WorkerActivity,
     /// Bytes a second in the whole cluster.
     pub rate: u64,
@@ -176,39 +175,39 @@ pub struct BalanceStatus {
     pub threshold_permille: u32,
     /// Mean utilisation of the nodes in service: all their used bytes by all their capacity.
     pub mean: f64,
-    /// The emptiest node's.
+    /// Utilisation of the emptiest node.
     pub lowest: f64,
-    /// The fullest node's.
+    /// Utilisation of the fullest node.
     pub highest: f64,
     /// Nodes beyond the threshold.
     pub nodes_outside: u32,
-    /// Bytes that have to move to bring all nodes within the threshold: a lower bound.
+    /// The least number of bytes that have to move to bring all nodes within the threshold.
     pub bytes_to_move: u64,
-    /// Moves under way.
+    /// Moves in progress.
     pub moves_in_flight: u64,
     /// Bytes moved since the metanode started.
     pub bytes_moved: u64,
 }
 
-/// Asks how far the scrubbers are.
+/// Requests the progress of the scrubbers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ScrubRequest {}
 
-/// Has nodes read all of their blocks from the beginning.
+/// Orders nodes to read and check all their replicas from the beginning.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StartScrub {
-    /// One node; all, without.
+    /// The node; `None` is all nodes.
     pub node: Option<NodeId>,
 }
 
-/// How far a node's scrubber is.
+/// The progress of a node's scrubber.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScrubStatus {
     /// The node.
     pub node: NodeId,
-    /// As it told with its last heartbeat; unknown before.
+    /// The progress in its last heartbeat; `None` before the first one.
     pub progress: Option<crate::cluster::ScrubProgress>,
-    /// When an operator last ordered a scrub from the beginning.
+    /// When an operator last ordered a scrub.
     pub asked_at: Option<Timestamp>,
 }
 

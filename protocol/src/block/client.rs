@@ -19,12 +19,11 @@ use crate::rpc::{
 };
 use crate::tls::Identity;
 
-/// How long a datanode may send nothing in the middle of an answer. A disk that takes longer for its
-/// next chunk is treated as failed: there is another replica.
+/// How long a datanode may send nothing in the middle of an answer. If a disk takes longer for the next chunk, the caller
+/// reads another replica.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long storing one block may take in all: a block of the largest size over a slow (100 Mbit/s)
-/// link, with its fsync.
+/// How long storing one block may take in total: a block of the largest size over a slow link (100 Mbit/s), with its fsync.
 pub(super) const PUT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A datanode over HTTP.
@@ -35,8 +34,8 @@ pub struct HttpBlockClient {
 }
 
 impl HttpBlockClient {
-    /// The HTTP client that [`HttpBlockClient`]s share, so that they share connections. It shows this identity to
-    /// datanodes whose address is `https://…`.
+    /// An HTTP client that [`HttpBlockClient`]s share, and with it their connections. It presents this identity to datanodes
+    /// whose address is `https://…`.
     ///
     /// # Errors
     /// When no HTTP client can be made on this machine.
@@ -163,7 +162,7 @@ pub(super) async fn read_answer(answer: Response) -> Result<BlockRead, BlockErro
     Ok(BlockRead { info, table, data_offset, data: with_read_timeout(data) })
 }
 
-/// Takes the table from the front of `data`; returns it and what came behind it in the same piece.
+/// Reads the table from the front of `data`. Returns it, and the bytes after it in the same piece.
 async fn read_table(data: &mut BlockStream, length: u64) -> Result<(ChunkTable, Bytes), BlockError> {
     let table_length = chunk_count(length) * 4;
     let mut front = BytesMut::with_capacity(table_length);

@@ -22,7 +22,7 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// A connector without local datanodes, which shows this identity to those whose address is `https://…`.
+    /// A connector without local datanodes. It presents this identity to datanodes whose address is `https://…`.
     ///
     /// # Errors
     /// When no HTTP client can be made on this machine.
@@ -30,7 +30,7 @@ impl Connector {
         Ok(Self { http: HttpBlockClient::pool(identity)?, local: Arc::default() })
     }
 
-    /// Reaches `node` by calling `service` from now on.
+    /// Makes later calls for `node` call `service` directly.
     pub fn add_local(&self, node: NodeId, service: Arc<dyn BlockService>) {
         self.local.write().unwrap_or_else(PoisonError::into_inner).insert(node, service);
     }

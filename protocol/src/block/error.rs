@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::rpc::WireError;
 use crate::secret::SecretError;
 
-/// Why a datanode did not do what it was asked.
+/// Why a datanode did not execute a request.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(tag = "code")]
 #[expect(missing_docs, reason = "fields are what the error's own words name")]
@@ -29,7 +29,7 @@ pub enum BlockError {
     /// No volume has enough free space.
     #[error("no space left")]
     NoSpace,
-    /// The node does all that it can do at once. Try another one, or later.
+    /// The node is at its limit of concurrent requests. The caller tries another node, or this one later.
     #[error("busy")]
     Busy,
     /// A volume failed.
@@ -41,13 +41,13 @@ pub enum BlockError {
     /// The request breaks the contract between the parts.
     #[error("malformed request: {reason}")]
     Malformed { reason: String },
-    /// The node cannot be reached, or broke off.
+    /// The node cannot be reached, or the connection ended during the request.
     #[error("unreachable: {reason}")]
     Unreachable { reason: String },
-    /// Bytes did not come in time.
+    /// Bytes did not arrive in time.
     #[error("timed out")]
     TimedOut,
-    /// Something broke inside the node; its log tells more.
+    /// An internal error of the node, which its log describes.
     #[error("internal error")]
     Internal,
 }

@@ -1,4 +1,4 @@
-//! What a datanode does for others: it stores, returns and deletes blocks.
+//! The block service of a datanode: it stores, returns and deletes blocks.
 //!
 //! [`BlockService`] has two implementations: the datanode itself, and [`HttpBlockClient`]. A caller of
 //! many datanodes holds a [`BlockConnector`].
@@ -42,47 +42,47 @@ pub mod header {
     pub const CRC32C: &str = "x-cairn-crc32c";
     /// Length of the whole block in bytes.
     pub const BLOCK_LENGTH: &str = "x-cairn-block-length";
-    /// In a GET's answer: where in the block the data behind the table begins; a multiple of the chunk size.
+    /// In the answer to a GET: the offset in the block at which the data after the table begins, a multiple of the chunk size.
     pub const DATA_OFFSET: &str = "x-cairn-data-offset";
     /// In a PUT: the rest of the pipeline, a JSON array of [`PipelineTarget`](super::PipelineTarget)s.
     pub const PIPELINE: &str = "x-cairn-pipeline";
-    /// In the answer to a GET or HEAD: which of the node's volumes holds the block.
+    /// In the answer to a GET or HEAD: the node's volume that holds the block.
     pub const VOLUME: &str = "x-cairn-volume";
-    /// In the answer to a HEAD: the incarnation in which the node holds the block for sure.
+    /// In the answer to a HEAD: the incarnation in which the node certainly holds the block.
     pub const INCARNATION: &str = "x-cairn-incarnation";
     /// In the answer to a HEAD, which has no body: the [`BlockError`](super::BlockError) as JSON.
     pub const ERROR: &str = "x-cairn-error";
 }
 
-/// Bytes of a block as they come.
+/// The bytes of a block as they arrive.
 pub type BlockStream = BoxStream<'static, Result<Bytes, BlockError>>;
 
 /// The block service of a datanode.
 #[async_trait]
 pub trait BlockService: Send + Sync + 'static {
-    /// Stores a block and forwards it along the pipeline while receiving it. Idempotent. `Ok` when it
-    /// is on stable storage of at least one node of the pipeline.
+    /// Stores a block and forwards it along the pipeline while receiving it. Idempotent. Returns `Ok` if at least one node of
+    /// the pipeline has it on stable storage.
     ///
     /// # Errors
-    /// Nothing is stored here or further on when the bytes do not match `request`.
+    /// When no node stored the block. No node stores bytes that do not match `request`.
     async fn put(&self, request: PutBlock, data: BlockStream) -> Result<PutBlockReply, BlockError>;
 
     /// Reads a block or a range of it.
     ///
     /// # Errors
-    /// Also in mid-stream.
+    /// The stream of the data can fail, too.
     async fn get(&self, request: GetBlock) -> Result<BlockRead, BlockError>;
 
-    /// Whether a block is there.
+    /// The properties of a block that the node holds.
     ///
     /// # Errors
     /// [`BlockError::NotFound`].
     async fn head(&self, request: HeadBlock) -> Result<BlockInfo, BlockError>;
 
-    /// Deletes a block. One that is not there is no error.
+    /// Deletes a block. It is no error if the node does not hold the block.
     ///
     /// # Errors
-    /// When it may still be there.
+    /// When the node may still hold the block.
     async fn delete(&self, request: DeleteBlock) -> Result<(), BlockError>;
 }
 
@@ -92,9 +92,9 @@ pub trait BlockConnector: Send + Sync + 'static {
     fn connect(&self, node: NodeId, address: &str) -> Arc<dyn BlockService>;
 }
 
-/// The smallest size of blocks that can be configured, in bytes: one chunk. Smaller blocks would
-/// cost the metanode rows (a GiB in 16,384 of these already), and save nothing, for chunks are what is
-/// checked and read. A block that ends an object may be shorter.
+/// The smallest configurable block size, in bytes: one chunk. Smaller blocks would cost the metanode more rows (a GiB has
+/// 16,384 blocks of this size), and save nothing, because chunks are the unit of checks and reads. The last block of an
+/// object may be shorter.
 pub const BLOCK_SIZE_MIN: u64 = crate::checksum::CHUNK_SIZE as u64;
 
 /// Stores a block.
@@ -126,13 +126,12 @@ pub struct PipelineTarget {
 /// Which nodes of the pipeline hold the block.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutBlockReply {
-    /// They hold it on stable storage.
+    /// The nodes that hold it on stable storage.
     pub stored: Vec<NodeId>,
-    /// They do not, or it is not known.
+    /// The nodes that do not hold it, or whose outcome is unknown.
     pub failed: Vec<FailedTarget>,
-    /// For those that hold it, the incarnation in which they certainly do. From it the metanode knows whether that
-    /// still holds; 0 if they are not registered, or have lost the volume again. Nodes of an earlier version are
-    /// missing.
+    /// For each node that holds it, the incarnation in which it certainly does, by which the metanode notices a later loss. It
+    /// is 0 if the node is not registered, or has lost the volume again. Nodes of an earlier version have no entry.
     #[serde(default)]
     pub incarnations: Vec<(NodeId, u64)>,
 }
@@ -142,7 +141,7 @@ pub struct PutBlockReply {
 pub struct FailedTarget {
     /// The node.
     pub node: NodeId,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -151,13 +150,13 @@ pub struct FailedTarget {
 pub struct GetBlock {
     /// The block.
     pub block: BlockId,
-    /// From `.0`, included, to `.1`, excluded; the whole block without.
+    /// The bytes from `.0`, included, to `.1`, excluded; `None` is the whole block.
     pub range: Option<(u64, u64)>,
     /// Token of operation `Get`.
     pub token: String,
 }
 
-/// Asks for a block.
+/// Requests the properties of a block.
 #[derive(Clone, Debug)]
 pub struct HeadBlock {
     /// The block.
@@ -175,27 +174,27 @@ pub struct DeleteBlock {
     pub token: String,
 }
 
-/// What is known of a stored block.
+/// The properties of a stored block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockInfo {
     /// Its length in bytes.
     pub length: u64,
     /// Its CRC32C.
     pub crc32c: Crc32c,
-    /// The volume that holds it, if the node says so.
+    /// The volume that holds it, if the node sent it.
     pub volume: Option<VolumeId>,
-    /// The incarnation in which the node holds it for sure, if it says so; see [`PutBlockReply::incarnations`].
+    /// The incarnation in which the node certainly holds it, if the node sent it; see [`PutBlockReply::incarnations`].
     pub incarnation: Option<u64>,
 }
 
 /// A block being read.
 pub struct BlockRead {
-    /// What the datanode says of the block. A reader checks it against what the metanode recorded.
+    /// The properties of the block as the datanode sent them. A reader compares them with the metanode's records.
     pub info: BlockInfo,
     /// CRC of each chunk of the whole block. A reader checks that it combines to the block's CRC,
     /// and each chunk against it.
     pub table: ChunkTable,
-    /// Where in the block the data begins: the range's start, rounded down to a chunk.
+    /// The offset in the block at which the data begins: the range's start, rounded down to a chunk.
     pub data_offset: u64,
     /// The chunks that the range touches, whole, in pieces of any size.
     pub data: BlockStream,

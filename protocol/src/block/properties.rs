@@ -1,4 +1,4 @@
-//! The promise: a datanode's answer whose bytes are not the block's is never taken for the block, whatever was changed in its
+//! The promise: a reader never accepts an answer of a datanode whose bytes are not the block's, whatever was changed in its
 //! table, data or headers.
 
 use axum::http::{HeaderMap, Response};
@@ -9,7 +9,7 @@ use super::client::read_answer;
 use super::{BlockRead, header};
 use crate::checksum::{CHUNK_SIZE, ChunkTable, crc32c};
 
-/// The whole block, if the answer is right: checked as readers do, against the length and CRC32C that the metanode recorded.
+/// The whole block, if the answer passes the checks of a reader against the length and CRC32C that the metanode recorded.
 async fn read(answer: Response<Vec<u8>>, length: u64, crc: u32) -> Option<Vec<u8>> {
     let BlockRead { table, data_offset, data, .. } = read_answer(answer.into()).await.ok()?;
     if data_offset != 0 || !table.matches(length, crc) {
@@ -40,7 +40,7 @@ fn wire(block: &[u8]) -> Vec<u8> {
 }
 
 fn any_block() -> impl Strategy<Value = Vec<u8>> {
-    // Of one byte each, because random megabytes would take the test's time.
+    // Each block repeats one byte, because random megabytes would make the test slow.
     (1..3 * CHUNK_SIZE, any::<u8>()).prop_map(|(length, byte)| vec![byte; length])
 }
 

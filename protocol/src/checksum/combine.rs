@@ -1,7 +1,7 @@
 //! Combining CRCs in nanoseconds.
 //!
 //! The CRC of `a ++ b` is that of `a`, shifted by the length of `b`, plus that of `b`. Shifting (appending zeros)
-//! is a linear map over GF(2), so it is a matrix of one column per bit. `crc-fast` computes the matrix anew for
+//! is a linear map over GF(2), so it is a matrix of one column per bit. `crc-fast` computes the matrix again for
 //! each pair, which takes tens of microseconds: more than the CRC of a chunk itself. Here the matrices for 1, 2, 4, 8 …
 //! bytes are computed once per process, from the library's own result for a single byte.
 //!
@@ -49,8 +49,8 @@ struct Combiner {
 }
 
 impl Combiner {
-    /// The algorithm must begin with what it ends with (`init` = `xorout`), as those of S3 and of Cairn do: only then
-    /// is shifting linear.
+    /// Shifting is linear only if the algorithm's initial value is its final XOR (`init` = `xorout`). The algorithms of S3 and
+    /// of Cairn are such.
     fn new(algorithm: CrcAlgorithm, width: u32) -> Self {
         let first = Shift::by_one_byte(algorithm, width);
         let powers = std::iter::successors(Some(first), |shift| Some(shift.twice()));
@@ -86,7 +86,7 @@ pub fn combine_crc64_nvme(a: u64, b: u64, b_length: u64) -> u64 {
     CRC64_NVME.combine(a, b, b_length)
 }
 
-/// Shifts a CRC32C by a whole chunk, a byte of it at a time: `tables[n][byte]` is what `byte` at place `n` becomes.
+/// Shifts a CRC32C by a whole chunk, one of its bytes at a time: `tables[n][byte]` is the result for `byte` at place `n`.
 struct ChunkShift {
     tables: [[u32; 256]; 4],
 }
@@ -118,8 +118,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Combining cost 35–55 µs a chunk by the library's general way, so that a range of 64 KiB in an object of 64 MiB cost
-    /// twelve milliseconds of CPU. What replaced it must give the same for every length and every CRC.
+    /// Combining took 35–55 µs a chunk with the library's general function, so that a read of 64 KiB in an object of 64 MiB took
+    /// twelve milliseconds of CPU. The replacement must give the same results for every length and every CRC.
     fn agrees(
         algorithm: CrcAlgorithm,
         ours: impl Fn(u64, u64, u64) -> u64,

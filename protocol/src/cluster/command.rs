@@ -1,4 +1,4 @@
-//! What the metanode orders a datanode to do, and how it ended.
+//! The commands of the metanode to a datanode, and their results.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,53 +6,53 @@ use super::ReportedReplica;
 use crate::env::Timestamp;
 use crate::id::{BlockId, NodeId};
 
-/// Something for a datanode to do.
+/// A command to a datanode.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Names the command in its [`CommandResult`].
     pub id: u64,
-    /// When the metanode gave it, by the metanode's clock; 0 from a metanode that does not say.
+    /// When the metanode gave the command, by the metanode's clock; 0 from metanodes that do not send it.
     ///
-    /// A delete does not concern what was stored after it was given: a command that is late may meet a
-    /// replica that the node was told to make since. A datanode whose clock may differ is on the safe
-    /// side when it takes the moment at which it sent the heartbeat that the command answers, which is
-    /// earlier. A replica that was skipped is not told as deleted, so it stays queued.
+    /// A delete must not remove a replica that was stored after the command was given: the node may have been ordered to make
+    /// it since. The clock of a datanode may differ, so the datanode uses the moment at which it sent the heartbeat that the
+    /// command answers, which is earlier. It does not report a replica that it skipped as deleted, so the deletion stays
+    /// queued.
     #[serde(default)]
     pub issued_at: Timestamp,
-    /// After this time it is not to be started: it will have been planned again.
+    /// The node must not start the command after this time, because the metanode has then planned the work again.
     pub deadline: Timestamp,
-    /// What to do.
+    /// The action.
     pub action: Action,
 }
 
-/// The orders that a datanode can get.
+/// The actions of commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Copy a block from one of `sources`, and verify it.
     Replicate {
-        /// The block, as it must be.
+        /// The block, with the length and CRC32C that the copy must have.
         replica: ReportedReplica,
         /// The nodes that hold it, with base URLs, in the order in which to try them.
         sources: Vec<(NodeId, String)>,
     },
-    /// Delete replicas; those that are not there are no error.
+    /// Delete replicas. It is no error if the node does not hold one.
     Delete {
         /// The blocks.
         blocks: Vec<BlockId>,
     },
-    /// Bring deleted replicas back from the node's trash, and tell as stored whatever is then held of these blocks.
-    /// Those that are not in the trash any more, or do not match their checksum, are no error: they are not told.
+    /// Restore deleted replicas from the node's trash, and report those of these blocks that the node then holds as stored. It
+    /// is no error if one is not in the trash any more or does not match its checksum: the node does not report it.
     Restore {
         /// The blocks.
         blocks: Vec<BlockId>,
     },
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CommandResult {
     /// The command.
     pub command: u64,
-    /// Why it failed, if it did.
+    /// The error, if it failed.
     pub error: Option<String>,
 }

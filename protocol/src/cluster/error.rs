@@ -26,7 +26,7 @@ pub enum ClusterError {
     /// The request breaks the contract between the parts.
     #[error("malformed request: {reason}")]
     Malformed { reason: String },
-    /// Something broke inside the metanode; its log tells more.
+    /// An internal error of the metanode, which its log describes.
     #[error("internal error")]
     Internal,
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::id::{BlockId, NodeId};
 
-/// A message every few seconds: the datanode lives, and this changed on it.
+/// A message every few seconds, which shows that the datanode is alive and reports its changes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "WireHeartbeat")]
 pub struct Heartbeat {
@@ -18,19 +18,18 @@ pub struct Heartbeat {
     pub incarnation: u64,
     /// Its volumes.
     pub volumes: Vec<VolumeUsage>,
-    /// What changed about its replicas since the last heartbeat that was answered, in the order in which it happened: for
-    /// each block what happened last.
+    /// The changes of its replicas since the last heartbeat that was answered, in order: the last change of each block.
     pub changes: Vec<ReplicaChange>,
-    /// Commands that ended, well or not.
+    /// The results of commands that have ended.
     pub finished: Vec<CommandResult>,
-    /// How far its scrubber is.
+    /// The progress of its scrubber.
     pub scrub: Option<ScrubProgress>,
-    /// As in [`Register`](super::Register).
+    /// The same as in [`Register`](super::Register).
     pub seen: Vec<Generation>,
 }
 
-/// A heartbeat as it is read: from a datanode of today, or from one of a release that sent the changes by their kind.
-/// Datanodes are upgraded one after another, and nothing that one of them reports may be lost meanwhile.
+/// A heartbeat on the wire. Earlier releases sent the changes by their kind. Datanodes are upgraded one after another, and no
+/// change that one of them reports may be lost during that time.
 #[derive(Deserialize)]
 struct WireHeartbeat {
     node: NodeId,
@@ -43,7 +42,7 @@ struct WireHeartbeat {
     scrub: Option<ScrubProgress>,
     #[serde(default)]
     seen: Vec<Generation>,
-    // What a datanode of an earlier release sends instead of `changes`.
+    // Datanodes of earlier releases send these instead of `changes`.
     #[serde(default)]
     stored: Vec<ReportedReplica>,
     #[serde(default)]
@@ -65,15 +64,15 @@ impl From<WireHeartbeat> for Heartbeat {
 /// The answer to a heartbeat.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct HeartbeatReply {
-    /// What to do. Commands are idempotent.
+    /// Commands, which are idempotent.
     pub commands: Vec<Command>,
-    /// How to scrub: said with every answer, so that nothing need be remembered.
+    /// The order for the scrubbers. Every answer has it, so that datanodes need not keep it.
     #[serde(default)]
     pub scrub: ScrubOrder,
-    /// The state of the metanode's database.
+    /// The lineage of the metanode's database.
     #[serde(default)]
     pub lineage: Lineage,
-    /// Report at once all that the node holds.
+    /// Whether the node must send a block report at once.
     #[serde(default)]
     pub report: bool,
 }
@@ -84,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// A rolling upgrade: the metanode is new, a datanode is not yet. What that one reports must not be lost.
+    /// During a rolling upgrade, a new metanode must not lose the changes that a datanode of an earlier release reports.
     #[test]
     fn a_heartbeat_of_an_earlier_release_says_the_same_by_kinds() {
         let (stored, bad, gone) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));

@@ -1,27 +1,27 @@
-//! States of the metanode's database, by which a datanode notices that the database went back in time.
+//! Generations of the metanode's database, which show that the database is older than what datanodes have seen.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::OpeningId;
 
-/// A state of the metanode's database: it rises with every change that could be missed.
+/// A generation of the metanode's database. It rises with every change that a datanode could notice.
 ///
-/// A database knows all generations that it went through. One that does not know a generation that a datanode has
-/// seen is a backup from before it, or went another way since.
+/// A database has a record of all its generations. If it does not have one that a datanode has seen, it is an older backup, or
+/// has had other changes since then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Generation {
     /// The start of a metanode that made the change.
     pub opening: OpeningId,
-    /// How many changes there were before and with it, over all starts.
+    /// The number of changes up to and with this one, over all openings.
     pub sequence: u64,
 }
 
-/// What the metanode says of its database with every answer, for datanodes to remember.
+/// The state of the metanode's database, which every answer carries and datanodes keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
-    /// Its latest generation that is on stable storage; none before the first change.
+    /// The latest generation on stable storage; `None` before the first change.
     pub latest: Option<Generation>,
-    /// No other generation counts any more: the database knows all that were told, or an operator agreed to give up
-    /// what it does not know. Without it the node keeps those that it has seen.
+    /// Whether the node drops all other generations that it has seen: the database has all that nodes have sent, or an operator
+    /// has released the hold. Otherwise the node keeps them.
     pub sole: bool,
 }

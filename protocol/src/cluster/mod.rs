@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `register` | a datanode registers: a new incarnation |
 //! | `heartbeat` | the message of every few seconds, and its answer |
-//! | `replica` | a replica, and what changed about one: the incremental report |
+//! | `replica` | a replica, and a change of one: the incremental report |
 //! | `report` | the full block report, in pages |
-//! | `command` | what the metanode orders, and how it ended |
-//! | `scrub` | how a datanode scrubs, and how far it is |
-//! | `lineage` | which states of the metanode's database a datanode has seen |
+//! | `command` | the metanode's commands, and their results |
+//! | `scrub` | orders to a datanode's scrubbers, and their progress |
+//! | `lineage` | the generations of the metanode's database that a datanode has seen |
 //! | `error` | why a call was refused |
 
 mod command;
@@ -34,7 +34,7 @@ crate::rpc_service! {
     Cluster, cluster_router, "cluster", ClusterError {
         /// Registers a datanode, or registers it again: a new incarnation.
         register(Register) -> Registered;
-        /// Reports that a datanode lives, and what changed on it; the answer brings commands.
+        /// Reports that a datanode is alive, and its changes. The answer has commands.
         heartbeat(Heartbeat) -> HeartbeatReply;
         /// Reports a page of the replicas that a datanode holds. The answer is empty when the page was merged. Otherwise it is
         /// an action that the node performs first, before it reads the page again and sends it again.

@@ -10,7 +10,7 @@ use crate::id::{ClusterId, NodeId, VolumeId};
 pub struct Register {
     /// The node.
     pub node: NodeId,
-    /// The cluster that its data belongs to; none before the first registration.
+    /// The cluster that its data belongs to; `None` before the first registration.
     pub cluster: Option<ClusterId>,
     /// The base URL under which others reach it.
     pub address: String,
@@ -20,11 +20,12 @@ pub struct Register {
     pub volumes: Vec<VolumeUsage>,
     /// Version of the software.
     pub version: String,
-    /// The highest incarnation that it ever had; 0 for none. No other one is given to it again, though the metanode's
-    /// database may be older than that.
+    /// The highest incarnation that it ever had; 0 for none. The metanode gives it a higher one, even if the metanode's database
+    /// is older than that incarnation.
     #[serde(default)]
     pub incarnation: u64,
-    /// The latest generations of the metanode's database that it has seen: one, or more where the database went two ways.
+    /// The latest generations of the metanode's database that it has seen: several if the database was replaced by a copy that
+    /// had other changes.
     #[serde(default)]
     pub seen: Vec<Generation>,
 }
@@ -34,32 +35,32 @@ pub struct Register {
 pub struct VolumeUsage {
     /// The volume.
     pub volume: VolumeId,
-    /// Bytes that may be used in all.
+    /// Bytes that may be used in total.
     pub capacity: u64,
-    /// Bytes that blocks use, without the trash that is emptied when its space is needed.
+    /// Bytes that blocks use, without the trash, which is emptied when its space is needed.
     pub used: u64,
-    /// Bytes that can still be written: the real disk's, less what is kept in reserve, and the trash that is emptied for them.
+    /// Bytes that can still be written: the disk's free bytes without the reserve, plus the trash, which is emptied for them.
     pub free: u64,
-    /// Bytes of deleted blocks that can still be brought back.
+    /// Bytes of deleted blocks that can still be restored.
     #[serde(default)]
     pub trash: u64,
-    /// Why it was taken out, if it was.
+    /// Why the volume failed, if it did.
     pub failed: Option<String>,
 }
 
-/// A registration was accepted.
+/// The answer to a registration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Registered {
-    /// The cluster; the node keeps it.
+    /// The cluster, whose id the node keeps.
     pub cluster: ClusterId,
-    /// The node's incarnation: every further message carries it.
+    /// The node's incarnation, which all its further messages carry.
     pub incarnation: u64,
-    /// How often to send heartbeats, in milliseconds.
+    /// The interval of heartbeats in milliseconds.
     pub heartbeat_interval_ms: u64,
-    /// The time within which a node reports all its replicas again, in milliseconds; 0 for never.
+    /// The interval of the rolling report in milliseconds; 0 is never.
     #[serde(default)]
     pub report_interval_ms: u64,
-    /// The state of the metanode's database.
+    /// The lineage of the metanode's database.
     #[serde(default)]
     pub lineage: Lineage,
 }

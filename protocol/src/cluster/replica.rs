@@ -1,4 +1,4 @@
-//! A replica on a datanode, and what changed about one.
+//! A replica on a datanode, and a change of one.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub struct ReportedReplica {
     pub crc32c: Crc32c,
 }
 
-/// What happened to one replica of a datanode: an entry of its incremental report.
+/// A change of one replica on a datanode: an entry of its incremental report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplicaChange {

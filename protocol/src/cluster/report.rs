@@ -5,32 +5,33 @@ use serde::{Deserialize, Serialize};
 use super::ReportedReplica;
 use crate::id::{BlockId, NodeId};
 
-/// Upper limit of replicas on a page of a block report: a page merges in one short transaction.
+/// Upper limit of replicas in a page of a block report, so that the metanode merges it in one short transaction.
 pub const REPORT_PAGE_MAX: usize = 5_000;
 
-/// A page of a block report: everything that the node holds in a range of block ids.
+/// A page of a block report: all replicas that the node holds in a range of block ids.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BlockReport {
     /// The node.
     pub node: NodeId,
     /// Its incarnation.
     pub incarnation: u64,
-    /// The range begins behind this block; at the beginning without.
+    /// The range begins after this block; `None` is the beginning.
     pub after: Option<BlockId>,
-    /// The range ends with this block, included; at the end without: the last page.
+    /// The range ends with this block, included; `None` is the end, on the last page.
     pub through: Option<BlockId>,
-    /// What the node holds of the range, in order.
+    /// The replicas in the range, in order.
     pub replicas: Vec<ReportedReplica>,
-    /// The node can bring back deleted replicas from its trash, and is to be asked to before what it lacks counts as lost.
+    /// Whether the node can restore deleted replicas from its trash. If so, the metanode orders it to restore missing replicas
+    /// before they count as lost.
     #[serde(default)]
     pub can_restore: bool,
-    /// It has tried to bring back what it lacks, up to this block.
+    /// The node has tried to restore missing replicas up to this block.
     #[serde(default)]
     pub restored_through: Option<BlockId>,
 }
 
 impl BlockReport {
-    /// A page of a node that can bring nothing back.
+    /// A page of a node without a trash.
     pub fn new(
         node: NodeId,
         incarnation: u64,

@@ -1,15 +1,15 @@
-//! Scrubbing: what an operator orders through the metanode, and how far a datanode is.
+//! Scrubbing: the orders of operators, and the progress of a datanode.
 
 use serde::{Deserialize, Serialize};
 
 use crate::env::Timestamp;
 
-/// How far a datanode's scrubber is.
+/// The progress of a datanode's scrubbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScrubProgress {
-    /// The round that it is in: [`ScrubOrder::round`] of the order that began it, or 0 for one of its own.
+    /// The current round: the [`ScrubOrder::round`] of its order, or 0 for a regular round.
     pub round: u64,
-    /// Whether it reads; if not, it is paused, or rests until its next round.
+    /// Whether it is reading. If not, it is paused, or waits for its next round.
     pub running: bool,
     /// Replicas read in this round.
     pub blocks: u64,
@@ -21,18 +21,18 @@ pub struct ScrubProgress {
     pub corrupt: u64,
     /// When the last round ended.
     pub finished_at: Option<Timestamp>,
-    /// Which order it followed last to its end: its [`ScrubOrder::round`].
+    /// The [`ScrubOrder::round`] of the last order that it has finished.
     pub finished_round: u64,
 }
 
-/// How datanodes are to scrub.
+/// The order to the scrubbers of a datanode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScrubOrder {
-    /// Rises when an operator wants a round from the beginning: the time of asking in milliseconds since
-    /// the Unix epoch. A node that has not begun this round begins it. 0: none was asked for.
+    /// The time of the last order for a round from the beginning, in milliseconds since the Unix epoch; 0 without one. A node
+    /// that has not begun this round begins it.
     pub round: u64,
-    /// Read nothing until told otherwise.
+    /// Whether the scrubbers are paused.
     pub paused: bool,
-    /// Bytes a second for each of the node's disks; the node's own configuration without.
+    /// Bytes a second for each disk of the node; `None` is the node's configuration.
     pub rate: Option<u64>,
 }

@@ -12,14 +12,14 @@ pub struct BucketRef {
     pub bucket: String,
 }
 
-/// Makes a bucket.
+/// Creates a bucket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CreateBucket {
     /// The bucket's name; the gateway has checked S3's naming rules.
     pub bucket: String,
-    /// The region that the client asked for.
+    /// The region in the client's request.
     pub region: String,
-    /// Has a repetition recognised. None from gateways that send no such ids yet.
+    /// The id by which a repetition is recognised. `None` from gateways of earlier releases.
     #[serde(default)]
     pub mutation: Option<MutationId>,
 }
@@ -29,37 +29,37 @@ pub struct CreateBucket {
 pub struct DeleteBucket {
     /// The bucket's name.
     pub bucket: String,
-    /// Has a repetition recognised.
+    /// The id by which a repetition is recognised.
     #[serde(default)]
     pub mutation: Option<MutationId>,
 }
 
-/// What is known of a bucket.
+/// The properties of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketInfo {
     /// Its name.
     pub bucket: String,
     /// Its region.
     pub region: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// Asks for buckets in the order of their names.
+/// Requests buckets in the order of their names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ListBuckets {
-    /// Only names that begin so.
+    /// Only names with this prefix.
     pub prefix: String,
     /// Only names after this one.
     pub after: Option<String>,
-    /// Upper limit of buckets.
+    /// Upper limit of entries in the answer.
     pub max: u32,
 }
 
 /// A page of buckets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BucketPage {
-    /// In the order of their names.
+    /// The buckets in the order of their names.
     pub buckets: Vec<BucketInfo>,
     /// Whether there are more after the last one.
     pub truncated: bool,

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::id::BlockId;
 use crate::rpc::WireError;
 
-/// Why a metadata operation was not done. Nothing was changed, unless it is `Unavailable`.
+/// Why a metadata operation failed. It changed nothing, except that the outcome of `Unavailable` is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(tag = "code")]
 #[expect(missing_docs, reason = "fields are what the error's own words name")]
@@ -32,7 +32,7 @@ pub enum MetadataError {
     /// There is no such upload in progress, for that bucket and key.
     #[error("the upload does not exist")]
     NoSuchUpload,
-    /// The upload was completed already.
+    /// The upload is already completed.
     #[error("the upload was completed already")]
     UploadCompleted { completed: Box<super::CompletedUpload> },
     /// A part named in the completion is missing or was replaced.
@@ -47,14 +47,14 @@ pub enum MetadataError {
     /// A range of the source is beyond its end.
     #[error("the range is beyond the source's {length} bytes")]
     InvalidSourceRange { length: u64 },
-    /// A grant is not genuine, or was used already.
+    /// A grant's signature is wrong, or the grant was used already.
     #[error("a grant is not valid: {reason}")]
     InvalidGrant { reason: String },
     /// A grant's lease ran out before the commit.
     #[error("a grant has expired")]
     GrantExpired,
-    /// A block is not, or not for sure, on as many datanodes as it must be: it was given up, or its nodes are gone.
-    /// Nothing was committed. A gateway that still has the block's bytes may store them under a new grant.
+    /// A block is not certainly on as many datanodes as it must be, because it was abandoned or its nodes lost it. Nothing was
+    /// committed. A gateway that still has the block's bytes may store them under a new grant.
     #[error("block {block} cannot be committed: {reason}")]
     BlockLost { block: BlockId, reason: String },
     /// The configuration has no storage class of that name.
@@ -66,7 +66,7 @@ pub enum MetadataError {
     /// The metanode cannot be reached, or cannot write now. Try again.
     #[error("the metanode is unavailable: {reason}")]
     Unavailable { reason: String },
-    /// The metanode's disk is full: nothing can be written, reads go on.
+    /// The metanode's disk is full: writes fail, and reads succeed.
     #[error("the metanode has no space left")]
     NoSpace,
     /// The request was not authentic.
@@ -75,7 +75,7 @@ pub enum MetadataError {
     /// The request breaks the contract between the parts.
     #[error("malformed request: {reason}")]
     Malformed { reason: String },
-    /// Something broke inside the metanode; its log tells more.
+    /// An internal error of the metanode, which its log describes.
     #[error("internal error")]
     Internal,
 }

@@ -1,4 +1,4 @@
-//! Grants on the wire: asking for blocks, what a grant allows and what of it is signed, and reports of bad replicas.
+//! Grants on the wire: requests for grants, the grant and its signature, and reports of bad replicas.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,52 +6,52 @@ use crate::checksum::Crc32c;
 use crate::env::Timestamp;
 use crate::id::{BlockId, NodeId};
 
-/// Asks for grants of new blocks.
+/// Requests grants for new blocks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AllocateBlocks {
     /// The bucket that they are for.
     pub bucket: String,
     /// The object's storage class, when it is not STANDARD.
     pub storage_class: Option<String>,
-    /// Where in the object the first of these blocks begins: block sizes grow with the object.
+    /// The offset in the object at which the first of these blocks begins, because block sizes grow with the object.
     pub object_offset: u64,
-    /// The object's length, if it is known.
+    /// The object's length in bytes, if it is known.
     pub object_length: Option<u64>,
-    /// The length in bytes that the client wants the object's first blocks to have, if it says so; the
-    /// bucket's or the cluster's without. Blocks grow with the object all the same.
+    /// The client's choice for the length of the object's first blocks in bytes; `None` is the bucket's or the cluster's. Blocks
+    /// grow with the object in any case.
     #[serde(default)]
     pub block_size: Option<u64>,
-    /// How many bytes of each block the client expects to store, if that is less than the block may have: no more is set
-    /// aside on its nodes.
+    /// The bytes of each block that the client expects to store, if they are fewer than the block size. The reservation on the
+    /// nodes is then no larger.
     #[serde(default)]
     pub expected_length: Option<u64>,
-    /// How many blocks. A last block may come out shorter than granted; a grant may stay unused.
+    /// The number of blocks. The last block may be shorter than granted, and grants may stay unused.
     pub count: u32,
-    /// Nodes that failed the client just now.
+    /// Nodes on which the client's writes have just failed.
     pub exclude: Vec<NodeId>,
 }
 
-/// The right to store one block: a lease. Its holder renews it or gives it back.
+/// A grant: the permission to store one block for the time of a lease. The holder renews or releases it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The block.
     pub block: BlockId,
-    /// Where to store it, in the order of the pipeline.
+    /// The nodes to store it on, in the order of the pipeline.
     pub targets: Vec<GrantTarget>,
-    /// The largest length in bytes.
+    /// The largest length of the block in bytes.
     pub block_size: u64,
-    /// How many replicas it should have.
+    /// The replication of the block.
     pub replication: u32,
-    /// How many replicas it must have to be committed.
+    /// The number of replicas that a commit needs.
     pub min_replicas: u32,
-    /// Until when it can be committed, by cluster time: it cannot be compared with another clock.
+    /// The end of the lease by cluster time, which cannot be compared with another clock.
     pub expires_at: Timestamp,
-    /// How long that is from the moment at which it was given or renewed, in milliseconds; 0 from a metanode of
-    /// an earlier version. Not signed: it only tells the holder when to renew.
+    /// The duration of the lease in milliseconds, from the moment at which it was given or renewed; 0 from metanodes of an
+    /// earlier version. It is not signed, because the holder only uses it to choose when to renew.
     #[serde(default)]
     pub lifetime_ms: u64,
-    /// The metanode's signature over all of the above but the targets' addresses: metanodes need
-    /// not remember grants.
+    /// The metanode's signature over all fields above except the targets' addresses and the duration. With it, the metanode
+    /// need not keep grants.
     pub signature: String,
 }
 
@@ -92,8 +92,8 @@ pub struct NewExtent {
     pub crc32c: Crc32c,
     /// The nodes that hold it on stable storage.
     pub stored_on: Vec<NodeId>,
-    /// In which incarnation they do, as they said: see [`PutBlockReply::incarnations`](crate::block::PutBlockReply). Those
-    /// that did not say are believed.
+    /// The incarnations in which they hold it, as they sent them: see
+    /// [`PutBlockReply::incarnations`](crate::block::PutBlockReply). A node without an entry counts as a holder.
     #[serde(default)]
     pub incarnations: Vec<(NodeId, u64)>,
 }
@@ -101,29 +101,29 @@ pub struct NewExtent {
 /// Extends leases.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RenewGrants {
-    /// The grants; expired ones are refused, all together.
+    /// The grants. If one has expired, all are refused.
     pub grants: Vec<Grant>,
 }
 
-/// Gives grants back.
+/// Releases grants that will not be committed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReleaseGrants {
-    /// The grants. A block that was committed meanwhile is kept.
+    /// The grants. A block that has been committed is kept.
     pub grants: Vec<Grant>,
 }
 
-/// A replica that could not be read, or was wrong.
+/// Reports a replica that could not be read, or had wrong bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReplicaReport {
     /// The block.
     pub block: BlockId,
     /// The datanode.
     pub node: NodeId,
-    /// What was wrong.
+    /// The problem.
     pub problem: ReplicaProblem,
 }
 
-/// What can be wrong with a replica, seen from outside.
+/// The problems of a replica that a reader can notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReplicaProblem {
     /// The node does not answer.

@@ -1,11 +1,11 @@
-//! What gateways ask of the metanode: buckets, objects, uploads and grants.
+//! The calls of gateways to the metanode: buckets, objects, uploads and grants.
 //!
 //! Keys are Unicode strings that compare by the bytes of their UTF-8. S3's rules (names, limits,
-//! ETags, part sizes) are the gateway's; what must be atomic across gateways is decided here.
+//! ETags, part sizes) are the gateway's; decisions that must be atomic across gateways are made here.
 //!
-//! Every change can be repeated when its answer was lost: it carries an id of the gateway's choosing (of the
-//! version, the upload, the part, or a [`MutationId`](crate::id::MutationId)), and a repetition under the same id gets the first
-//! outcome, for longer than a gateway repeats. A change that was refused did nothing, and may be done by its repetition.
+//! Every change can be repeated when its answer was lost. It carries an id that the gateway chose (of the version, the upload,
+//! the part, or a [`MutationId`](crate::id::MutationId)), and a repetition with the same id gets the first outcome, for longer
+//! than a gateway repeats. A refused change has no effect, and its repetition may succeed.
 
 mod bucket;
 mod error;
@@ -24,47 +24,46 @@ use serde::{Deserialize, Serialize};
 crate::rpc_service! {
     /// The namespace and the grants, as gateways see them.
     Metadata, metadata_router, "metadata", MetadataError {
-        /// Makes a bucket. Fails with `BucketExists` if the name is taken.
+        /// Creates a bucket. Fails with `BucketExists` if the name is taken.
         create_bucket(CreateBucket) -> BucketInfo;
-        /// What is known of a bucket.
+        /// The properties of a bucket.
         get_bucket(BucketRef) -> BucketInfo;
         /// Buckets in the order of their names.
         list_buckets(ListBuckets) -> BucketPage;
-        /// Deletes a bucket without current objects. Uploads in progress do not keep it: they are aborted.
+        /// Deletes a bucket without current objects. Uploads in progress are aborted.
         delete_bucket(DeleteBucket) -> ();
 
-        /// The current version of an object, and where the bytes of a range of it are.
+        /// The current version of an object, and the extents of a range of it.
         lookup_object(LookupObject) -> LocatedObject;
         /// Further extents of a version, for objects whose extents do not fit one answer.
         /// Works for a version that was retired less than the grace period ago.
         list_extents(ListExtents) -> ExtentPage;
-        /// These versions are still being read: one that was replaced or deleted stays readable for another
-        /// grace period from now. Versions that are current, or gone already, are passed over.
+        /// Keeps versions that are being read: one that was replaced or deleted stays readable for another grace period from
+        /// now. Versions that are current, or do not exist any more, are ignored.
         renew_reads(RenewReads) -> ();
-        /// Where blocks are now.
+        /// The present replicas of blocks.
         locate_blocks(LocateBlocks) -> Vec<BlockLocation>;
         /// The parts that a multipart object was completed from.
         list_object_parts(ListObjectParts) -> ObjectPartPage;
         /// Makes a version current, if its condition holds. Idempotent by version id.
         commit_object(CommitObject) -> Committed;
-        /// A new version with the bytes of another one: extents are shared, nothing is copied. Idempotent by
-        /// version id.
+        /// Makes a new version with the bytes of another one. They share blocks, so no bytes are copied. Idempotent by version
+        /// id.
         copy_object(CopyObject) -> Committed;
-        /// Deletes objects, each for itself; the answers are in the order of the request.
+        /// Deletes objects independently of each other. The answers are in the order of the request.
         delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
         /// Replaces the tags of the current version.
         update_tags(UpdateTags) -> ();
-        /// Current objects in the order of their keys, rolled up at a delimiter. Costs what it returns.
+        /// Current objects in the order of their keys, rolled up at a delimiter. The cost depends on the length of the page.
         list_objects(ListObjects) -> ObjectPage;
 
         /// Begins a multipart upload.
         create_upload(CreateUpload) -> UploadInfo;
-        /// What is known of an upload in progress.
+        /// The properties of an upload in progress.
         get_upload(UploadRef) -> UploadInfo;
         /// Adds a part, or replaces the part of that number. Idempotent by part id.
         put_part(PutPart) -> PartCommitted;
-        /// Adds a part with a range of an object's bytes: extents are shared, nothing is copied. Idempotent by
-        /// part id.
+        /// Adds a part with a range of an object's bytes. They share blocks, so no bytes are copied. Idempotent by part id.
         copy_part(CopyPart) -> PartCommitted;
         /// Parts in the order of their numbers.
         list_parts(ListParts) -> PartPage;
@@ -73,25 +72,24 @@ crate::rpc_service! {
         /// Joins parts to an object, if they are still the ones named and the condition holds.
         /// Idempotent by version id. Moves no data.
         complete_upload(CompleteUpload) -> Committed;
-        /// Gives up an upload and its parts.
+        /// Aborts an upload and retires its parts.
         abort_upload(AbortUpload) -> ();
 
-        /// Whether a storage class that is none of S3's own is configured. Fails with
-        /// `UnknownStorageClass` if not.
+        /// Checks that a storage class that is not one of S3's is configured. Fails with `UnknownStorageClass` otherwise.
         check_storage_class(StorageClassRef) -> ();
 
         /// Grants for new blocks: targets, size and lease.
         allocate_blocks(AllocateBlocks) -> Vec<Grant>;
         /// Extends the leases of grants whose blocks are not committed yet; the answer replaces them.
         renew_grants(RenewGrants) -> Vec<Grant>;
-        /// Gives back grants that will not be committed; whatever was stored under them is deleted.
+        /// Releases grants that will not be committed. Blocks that were stored under them are deleted.
         release_grants(ReleaseGrants) -> ();
-        /// A replica could not be read, or was wrong.
+        /// Reports a replica that could not be read, or had wrong bytes.
         report_replica(ReplicaReport) -> ();
 
         /// The secret of an access key; `None` if there is no such key.
         find_access_key(AccessKeyRef) -> Option<AccessKeySecret>;
-        /// The root credentials, made at the cluster's first start unless configured.
+        /// The root credentials, which are generated at the cluster's first start unless they are configured.
         root_credentials(RootCredentialsRequest) -> RootCredentials;
     }
 }
@@ -123,7 +121,7 @@ impl std::fmt::Debug for AccessKeySecret {
     }
 }
 
-/// Asks for the root credentials.
+/// Requests the root credentials.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RootCredentialsRequest {}
 

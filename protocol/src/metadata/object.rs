@@ -23,24 +23,24 @@ pub enum ChecksumAlgorithm {
 /// Whether a checksum covers an object's bytes, or the checksums of its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChecksumKind {
-    /// Of all bytes.
+    /// It covers all bytes.
     FullObject,
-    /// Of the parts' checksums; shown by S3 with `-<number of parts>` behind it.
+    /// It covers the parts' checksums. S3 shows it with the suffix `-<number of parts>`.
     Composite,
 }
 
 /// A checksum of an object or a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectChecksum {
-    /// Which one.
+    /// The algorithm.
     pub algorithm: ChecksumAlgorithm,
-    /// What it covers.
+    /// The bytes that it covers.
     pub kind: ChecksumKind,
-    /// Base64 of its big-endian bytes; without the `-N` of composite ones.
+    /// Base64 of its big-endian bytes, without the suffix `-N` of composite ones.
     pub value: String,
 }
 
-/// What a client says about an object; the metanode keeps it and does not look into it.
+/// The attributes that a client gave an object. The metanode stores them and does not interpret them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectAttributes {
     /// Headers that S3 stores and returns (`content-type`, `cache-control`, …), by lower-case name.
@@ -52,10 +52,10 @@ pub struct ObjectAttributes {
     /// Storage class, when it is not STANDARD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
-    /// The checksum that the client asked for.
+    /// The checksum that the client chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<ObjectChecksum>,
-    /// For uploads: the length in bytes that the client wants the first blocks to have, if it says so.
+    /// For uploads: the client's choice for the length of the first blocks in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_size: Option<u64>,
 }
@@ -70,42 +70,41 @@ pub struct ObjectVersion {
     pub key: String,
     /// The version.
     pub version: VersionId,
-    /// Bytes.
+    /// The length in bytes.
     pub length: u64,
     /// ETag without quotes.
     pub etag: String,
     /// When it became current.
     pub modified_at: Timestamp,
-    /// What the client said about it.
+    /// The attributes that the client sent.
     pub attributes: ObjectAttributes,
     /// Its tags.
     pub tags: Tags,
-    /// How many parts it was completed from; 0 when it was put whole. A version that CopyObject made has its source's parts.
+    /// The number of parts that it was completed from; 0 if it was put whole. A version that CopyObject made has its source's.
     pub part_count: u32,
 }
 
-/// Asks for an object and the extents of a range.
+/// Requests an object and the extents of a range.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LookupObject {
     /// Its bucket.
     pub bucket: String,
     /// Its key.
     pub key: String,
-    /// This version rather than the current one. A version that is not current any more is found
-    /// until its grace period ends.
+    /// The version; `None` is the current one. A retired version is found until its grace period ends.
     pub version: Option<VersionId>,
-    /// Which bytes.
+    /// The requested bytes.
     pub range: LookupRange,
-    /// Upper limit of extents; 0 to get the object's metadata only.
+    /// Upper limit of extents in the answer; 0 requests the object's metadata only.
     pub extents_max: u32,
 }
 
-/// Which bytes of an object are wanted.
+/// The bytes of an object that a lookup requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LookupRange {
-    /// All.
+    /// All bytes.
     Whole,
-    /// `bytes=first-last`, `last` included; to the end without `last`.
+    /// `bytes=first-last`, `last` included; without `last`, to the end.
     Bytes {
         /// First byte.
         first: u64,
@@ -114,17 +113,17 @@ pub enum LookupRange {
     },
     /// The last bytes: `bytes=-length`.
     Suffix {
-        /// How many.
+        /// The number of bytes.
         length: u64,
     },
-    /// One part of a multipart object; part 1 of another is the whole.
+    /// One part of a multipart object. Part 1 of another object is the whole object.
     Part {
         /// The part's number, from 1.
         number: u32,
     },
 }
 
-/// The bytes that a [`LookupRange`] came down to.
+/// The bytes that a [`LookupRange`] selects of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResolvedRange {
     /// From `start`, included, to `end`, excluded.
@@ -134,28 +133,28 @@ pub enum ResolvedRange {
         /// One past the last byte.
         end: u64,
     },
-    /// None of the bytes asked for exist.
+    /// None of the requested bytes exist.
     Unsatisfiable,
 }
 
-/// An object and where its bytes are.
+/// An object and the extents of a range.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LocatedObject {
     /// The object.
     pub object: ObjectVersion,
-    /// The bytes that were asked for.
+    /// The range in the object.
     pub range: ResolvedRange,
     /// The first extents of that range, in order, without gaps.
     pub extents: Vec<LocatedExtent>,
     /// Whether [`list_extents`](super::Metadata::list_extents) has more of the range.
     pub more: bool,
-    /// For how many milliseconds the version stays readable after it was replaced or deleted, unless its
-    /// reading is [renewed](super::Metadata::renew_reads). 0 from metanodes of an earlier release.
+    /// How long the version stays readable after it was replaced or deleted, in milliseconds, unless the read is
+    /// [renewed](super::Metadata::renew_reads). 0 from metanodes of an earlier release.
     #[serde(default)]
     pub readable_ms: u64,
 }
 
-/// Asks for further extents of a version.
+/// Requests further extents of a version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListExtents {
     /// The version.
@@ -171,27 +170,27 @@ pub struct ListExtents {
 /// A page of extents.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExtentPage {
-    /// In order, without gaps.
+    /// The extents in order, without gaps.
     pub extents: Vec<LocatedExtent>,
     /// Whether there are more.
     pub more: bool,
 }
 
-/// A piece of an object: `length` bytes of a block, from `offset`. Extents of an answer are whole,
-/// also where the range begins or ends within one.
+/// An extent of an object: `length` bytes of a block, from `offset`. An answer has whole extents, even if the range begins or
+/// ends within one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LocatedExtent {
-    /// Where in the object the extent begins.
+    /// The offset of the extent in the object.
     pub object_offset: u64,
-    /// Where in the block it begins.
+    /// The offset of the extent in the block.
     pub offset: u64,
-    /// Bytes.
+    /// The length in bytes.
     pub length: u64,
     /// The block.
     pub block: BlockLocation,
 }
 
-/// A block and who holds it.
+/// A block and its replicas.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BlockLocation {
     /// The block.
@@ -200,8 +199,8 @@ pub struct BlockLocation {
     pub length: u64,
     /// Its CRC32C.
     pub crc32c: Crc32c,
-    /// Who holds it, in the order in which to ask: live ones first (in random order, so that load
-    /// spreads), then stale ones, then dead ones.
+    /// Its replicas in the order in which to read them: those on live nodes first (in random order, to spread the load), then
+    /// those on stale nodes, then those on dead ones.
     pub replicas: Vec<Replica>,
 }
 
@@ -214,43 +213,43 @@ pub struct Replica {
     pub address: String,
     /// Its zone.
     pub zone: Option<String>,
-    /// Whether it is live.
+    /// Whether the datanode is live.
     pub live: bool,
-    /// Whether this replica is known to be bad. It is listed all the same, behind the good ones: a reader
-    /// verifies what it reads, and what found it bad may have been wrong.
+    /// Whether this replica is known to be bad. It is listed after the good ones: a reader verifies its bytes, and the report
+    /// may have been wrong.
     #[serde(default)]
     pub bad: bool,
 }
 
-/// Asks where blocks are.
+/// Requests the replicas of blocks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LocateBlocks {
-    /// The blocks; those that do not exist are left out of the answer.
+    /// The blocks. The answer leaves out those that do not exist.
     pub blocks: Vec<BlockId>,
 }
 
-/// Asks for the parts of a multipart object.
+/// Requests the parts of a multipart object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListObjectParts {
     /// The version.
     pub version: VersionId,
     /// Only parts after this number.
     pub after: u32,
-    /// Upper limit of parts.
+    /// Upper limit of entries in the answer.
     pub max: u32,
     /// Only the part that begins at this byte of the object.
     #[serde(default)]
     pub offset: Option<u64>,
 }
 
-/// Says that versions are still being read.
+/// Reports that versions are still being read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RenewReads {
     /// The versions, at most [`RENEW_READS_MAX`].
     pub versions: Vec<VersionId>,
 }
 
-/// Upper limit of versions in one [`RenewReads`]. It limits the length of its transaction.
+/// Upper limit of versions in one [`RenewReads`], which bounds the length of its transaction.
 pub const RENEW_READS_MAX: usize = 1_000;
 
 /// A page of an object's parts.
@@ -267,17 +266,17 @@ pub struct ObjectPartPage {
 pub struct ObjectPart {
     /// Its number.
     pub number: u32,
-    /// Bytes.
+    /// The length in bytes.
     pub length: u64,
     /// Its checksum, if the upload had one.
     pub checksum: Option<ObjectChecksum>,
-    /// Its ETag without quotes: the MD5 of its bytes. `None` for objects that were completed before it was kept.
+    /// Its ETag without quotes, the MD5 of its bytes. `None` for objects of releases that did not store it.
     #[serde(default)]
     pub etag: Option<String>,
 }
 
-/// What must hold of the current object for a write to be done. Checked in the transaction of the
-/// write, so it is atomic across all gateways.
+/// The condition on the current object under which a write is done. It is checked in the transaction of the write, so it is
+/// atomic across all gateways.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WriteCondition {
     /// Nothing.
@@ -298,19 +297,19 @@ pub struct CommitObject {
     pub bucket: String,
     /// Its key.
     pub key: String,
-    /// Its id, new, chosen by the gateway; a commit of an id that exists answers as the first did.
+    /// A new id that the gateway chose. A repeated commit with this id gets the first answer.
     pub version: VersionId,
-    /// Bytes.
+    /// The length in bytes.
     pub length: u64,
     /// ETag without quotes.
     pub etag: String,
-    /// What the client says about it.
+    /// The attributes that the client sent.
     pub attributes: ObjectAttributes,
     /// Its tags.
     pub tags: Tags,
     /// The blocks that were stored for it, in order; none for an empty object.
     pub extents: Vec<NewExtent>,
-    /// What must hold.
+    /// The condition of the delete.
     pub condition: WriteCondition,
 }
 
@@ -328,7 +327,7 @@ pub struct Committed {
 /// Copies an object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CopyObject {
-    /// The version to copy; found as by [`LookupObject::version`].
+    /// The version to copy, which is found as by [`LookupObject::version`].
     pub source: VersionId,
     /// The bucket to copy to.
     pub bucket: String,
@@ -342,7 +341,7 @@ pub struct CopyObject {
     pub attributes: Option<ObjectAttributes>,
     /// Replaces the source's tags.
     pub tags: Option<Tags>,
-    /// What must hold of the destination.
+    /// The condition on the destination.
     pub condition: WriteCondition,
 }
 
@@ -351,9 +350,9 @@ pub struct CopyObject {
 pub struct DeleteObjects {
     /// The bucket.
     pub bucket: String,
-    /// What to delete.
+    /// The objects to delete.
     pub objects: Vec<DeleteObject>,
-    /// Has a repetition recognised. It gets the answers that the first one got, and deletes nothing.
+    /// The id by which a repetition is recognised. It gets the first answers, and deletes nothing.
     #[serde(default)]
     pub mutation: Option<MutationId>,
 }
@@ -363,14 +362,14 @@ pub struct DeleteObjects {
 pub struct DeleteObject {
     /// Its key.
     pub key: String,
-    /// What must hold. An object that is not there is deleted without error, unless there is a condition.
+    /// The condition of the delete. Without one, it is no error if the object does not exist.
     pub condition: WriteCondition,
 }
 
-/// What a delete did.
+/// The outcome of a delete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deleted {
-    /// The version that was current and is no more.
+    /// The version that was current before.
     pub version: Option<VersionId>,
 }
 
@@ -383,32 +382,32 @@ pub struct UpdateTags {
     pub key: String,
     /// The new tags.
     pub tags: Tags,
-    /// Has a repetition recognised.
+    /// The id by which a repetition is recognised.
     #[serde(default)]
     pub mutation: Option<MutationId>,
 }
 
-/// Asks for objects in the order of their keys.
+/// Requests objects in the order of their keys.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ListObjects {
     /// The bucket.
     pub bucket: String,
-    /// Only keys that begin so.
+    /// Only keys with this prefix.
     pub prefix: String,
-    /// Rolls up keys that have it behind the prefix; not empty.
+    /// Rolls up keys that contain it after the prefix. Not empty.
     pub delimiter: Option<String>,
-    /// Where to begin.
+    /// The position after which the page begins; `None` is the beginning.
     pub after: Option<ListMark>,
-    /// Upper limit of entries (objects and common prefixes together).
+    /// Upper limit of entries, which are objects and common prefixes.
     pub max: u32,
 }
 
-/// Where a listing begins.
+/// A position in a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListMark {
-    /// Behind this key.
+    /// After this key.
     Key(String),
-    /// Behind every key that begins so.
+    /// After every key with this prefix.
     Prefix(String),
 }
 
@@ -417,9 +416,9 @@ pub enum ListMark {
 pub struct ObjectPage {
     /// In order.
     pub entries: Vec<ListEntry>,
-    /// Whether there are more behind the last one.
+    /// Whether there are more after the last one.
     pub truncated: bool,
-    /// The bucket's region; empty where an older metanode did not tell it.
+    /// The bucket's region; empty from metanodes of an earlier release.
     #[serde(default)]
     pub region: String,
 }
@@ -429,7 +428,7 @@ pub struct ObjectPage {
 pub enum ListEntry {
     /// An object.
     Object(Box<ObjectSummary>),
-    /// All keys that begin so.
+    /// All keys with this prefix.
     CommonPrefix(String),
 }
 
@@ -438,7 +437,7 @@ pub enum ListEntry {
 pub struct ObjectSummary {
     /// Its key.
     pub key: String,
-    /// Bytes.
+    /// The length in bytes.
     pub length: u64,
     /// ETag without quotes.
     pub etag: String,

@@ -20,13 +20,13 @@ pub struct UploadRef {
     pub upload: UploadId,
 }
 
-/// Gives up an upload.
+/// Aborts an upload.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AbortUpload {
     /// The upload.
     #[serde(flatten)]
     pub target: UploadRef,
-    /// Has a repetition recognised.
+    /// The id by which a repetition is recognised.
     #[serde(default)]
     pub mutation: Option<MutationId>,
 }
@@ -34,10 +34,10 @@ pub struct AbortUpload {
 /// Begins a multipart upload.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CreateUpload {
-    /// Where, and under which id; chosen by the gateway.
+    /// The bucket, the key, and the id that the gateway chose.
     #[serde(flatten)]
     pub target: UploadRef,
-    /// What the client says about the object to come (without a checksum's value).
+    /// The attributes of the future object, without a checksum's value.
     pub attributes: ObjectAttributes,
     /// Its tags.
     pub tags: Tags,
@@ -45,7 +45,7 @@ pub struct CreateUpload {
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
 }
 
-/// What is known of an upload in progress.
+/// The properties of an upload in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadInfo {
     /// The key.
@@ -54,7 +54,7 @@ pub struct UploadInfo {
     pub upload: UploadId,
     /// When it began.
     pub initiated_at: Timestamp,
-    /// What the client says about the object to come.
+    /// The attributes of the future object.
     pub attributes: ObjectAttributes,
     /// Its tags.
     pub tags: Tags,
@@ -72,7 +72,7 @@ pub struct PutPart {
     pub number: u32,
     /// Id of this upload of the part, new, chosen by the gateway.
     pub part: PartId,
-    /// Bytes.
+    /// The length in bytes.
     pub length: u64,
     /// ETag without quotes.
     pub etag: String,
@@ -107,20 +107,19 @@ pub struct CopyPart {
 /// A part that is on stable storage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartCommitted {
-    /// When.
+    /// When it was stored.
     pub modified_at: Timestamp,
 }
 
-/// Asks for the parts of an upload.
+/// Requests the parts of an upload.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListParts {
-    /// The upload. One that was completed answers
-    /// [`UploadCompleted`](super::MetadataError::UploadCompleted).
+    /// The upload. For a completed one, the answer is [`UploadCompleted`](super::MetadataError::UploadCompleted).
     #[serde(flatten)]
     pub target: UploadRef,
     /// Only parts after this number.
     pub after: u32,
-    /// Upper limit of parts.
+    /// Upper limit of entries in the answer.
     pub max: u32,
 }
 
@@ -135,14 +134,14 @@ pub struct PartPage {
     pub truncated: bool,
 }
 
-/// What is known of a part.
+/// The properties of a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartInfo {
     /// Its number.
     pub number: u32,
     /// Id of the upload of the part.
     pub part: PartId,
-    /// Bytes.
+    /// The length in bytes.
     pub length: u64,
     /// ETag without quotes.
     pub etag: String,
@@ -152,27 +151,27 @@ pub struct PartInfo {
     pub modified_at: Timestamp,
 }
 
-/// Asks for uploads in progress.
+/// Requests uploads in progress.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ListUploads {
     /// The bucket.
     pub bucket: String,
-    /// Only keys that begin so.
+    /// Only keys with this prefix.
     pub prefix: String,
-    /// Rolls up keys that have it behind the prefix; not empty.
+    /// Rolls up keys that contain it after the prefix. Not empty.
     pub delimiter: Option<String>,
-    /// Where to begin.
+    /// The position after which the page begins; `None` is the beginning.
     pub after: Option<UploadMark>,
-    /// Upper limit of entries (uploads and common prefixes together).
+    /// Upper limit of entries, which are uploads and common prefixes.
     pub max: u32,
 }
 
-/// Where a listing of uploads begins.
+/// A position in a listing of uploads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UploadMark {
-    /// Behind all uploads of this key, or of this prefix.
+    /// After all uploads of this key, or of this prefix.
     Mark(ListMark),
-    /// Behind this upload of this key.
+    /// After this upload of this key.
     Upload {
         /// The key.
         key: String,
@@ -186,7 +185,7 @@ pub enum UploadMark {
 pub struct UploadPage {
     /// In order.
     pub entries: Vec<UploadEntry>,
-    /// Whether there are more behind the last one.
+    /// Whether there are more after the last one.
     pub truncated: bool,
 }
 
@@ -195,7 +194,7 @@ pub struct UploadPage {
 pub enum UploadEntry {
     /// An upload.
     Upload(Box<UploadInfo>),
-    /// All keys that begin so.
+    /// All keys with this prefix.
     CommonPrefix(String),
 }
 
@@ -207,23 +206,22 @@ pub struct CompleteUpload {
     pub target: UploadRef,
     /// Id of the new version, chosen by the gateway.
     pub version: VersionId,
-    /// The parts, in the order of their numbers, as `list_parts` showed them. Parts that are not
-    /// named are given up.
+    /// The parts in the order of their numbers, as `list_parts` returned them. Other parts of the upload are retired.
     pub parts: Vec<(u32, PartId)>,
     /// ETag of the object without quotes.
     pub etag: String,
     /// Checksum of the object.
     pub checksum: Option<ObjectChecksum>,
-    /// Names what the client asked for, so that a repetition is recognised.
+    /// A digest of the client's request, by which a repetition is recognised.
     pub request_digest: String,
-    /// What must hold of the object.
+    /// The condition on the current object.
     pub condition: WriteCondition,
 }
 
-/// What is remembered of a completed upload, so that a repeated completion gets the same answer.
+/// The outcome of a completed upload, which is kept so that a repeated completion gets the same answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompletedUpload {
-    /// The version that was made.
+    /// The version that the completion made.
     pub version: VersionId,
     /// Its ETag without quotes.
     pub etag: String,

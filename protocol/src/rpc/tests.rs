@@ -1,4 +1,4 @@
-//! A call and its answer: paths that do not exist, peers that restart, and peers that do not know the secret.
+//! Calls and answers: paths that do not exist, peers that restart, and peers that do not know the secret.
 
 mod properties;
 
@@ -17,7 +17,7 @@ async fn ask(method: Method, path: &str) -> (StatusCode, BlockError) {
 }
 
 #[tokio::test]
-async fn a_peer_of_another_version_is_told_which_one_there_is() {
+async fn a_call_of_another_version_is_answered_with_the_supported_one() {
     let (status, error) = ask(Method::POST, "/v2/thing").await;
     let reason = "this node speaks version 1 of the protocol, not version 2".to_owned();
     assert_eq!((status, error), (StatusCode::NOT_FOUND, BlockError::Malformed { reason }));
@@ -33,7 +33,7 @@ async fn an_unknown_path_or_method_is_answered_with_a_typed_error() {
     assert!(matches!(error, BlockError::Malformed { .. }), "{error:?}");
 }
 
-/// A port on which nothing listens until the test wants it.
+/// A port on which nothing listens until the test calls `listen`.
 fn closed_port() -> (tokio::net::TcpSocket, String) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -74,7 +74,7 @@ async fn a_peer_that_restarts_is_waited_for_and_one_that_stays_away_is_not() {
     assert!(matches!(refused, Err(BlockError::Unreachable { .. })), "{refused:?}");
 
     let mut call = patient.act(1);
-    // Meanwhile the impatient one is refused as often as it asks.
+    // The client without patience fails at each attempt meanwhile.
     for _ in 0..5 {
         assert!(futures_util::poll!(&mut call).is_pending());
         impatient.act(1).await.unwrap_err();
@@ -95,9 +95,9 @@ async fn impostor(status: StatusCode, body: &'static str) -> BlockError {
     client(&base, Duration::ZERO).act(1).await.unwrap_err()
 }
 
-/// Answers were not signed: who took the metanode's port could tell a gateway the root credentials.
+/// Answers were not signed. A process that took the metanode's port could send a gateway its own root credentials.
 #[tokio::test]
-async fn what_an_impostor_says_is_believed_only_if_it_says_no() {
+async fn only_a_refusal_is_accepted_without_a_signature() {
     let not_ours = |error: &BlockError| matches!(error, BlockError::Unreachable { reason } if reason.contains("not as a part of this cluster"));
     let error = impostor(StatusCode::OK, "\"done\"").await;
     assert!(not_ours(&error), "{error}");

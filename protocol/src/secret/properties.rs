@@ -1,4 +1,4 @@
-//! The promise: no text but the one that was signed passes as a block token, and none makes the check panic.
+//! The promise: only the signed text is accepted as a block token, and no text makes the check panic.
 
 use proptest::prelude::*;
 
@@ -31,7 +31,7 @@ proptest! {
         prop_assert!(!passes(&with_our_key, 0));
     }
 
-    /// Digits of the signature may be upper case: that is the same signature.
+    /// Hexadecimal digits of the signature may be upper case, because the signature is the same.
     #[test]
     fn a_token_with_another_byte_anywhere_is_refused(
         expires_at: u64, at: prop::sample::Index, byte in b' '..b'~',

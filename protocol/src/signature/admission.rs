@@ -17,19 +17,19 @@ use super::window::Window;
 use crate::env::Env;
 use crate::secret::{ClusterSecret, SecretError, in_time};
 
-/// How long an epoch is the current one. It is accepted for as long again. This is twice as long as the time stamp of a call
-/// may differ from our clock, so that a call is never refused for its epoch while its time stamp is good.
+/// How long an epoch is the current one. It is then accepted for the same time again. This is twice the allowed difference
+/// between a call's time stamp and the receiver's clock, so that no call with a valid time stamp is refused for its epoch.
 const EPOCH_TIME: Duration = Duration::from_secs(600);
 
-/// Callers that are remembered of one epoch. When there are more, the next epoch begins early, which costs each caller a
-/// round trip; memory stays below 64 MiB an epoch even if all of them skip numbers.
+/// Upper limit of callers in one epoch. With more callers, the next epoch begins early, which costs each caller a round trip.
+/// An epoch then needs less than 64 MiB of memory, even if all callers skip numbers.
 const CALLERS_MAX: usize = 32_768;
 
-/// Bytes of bodies that are read at once, in all. Only callers that have proven that they know the secret get so far. A
-/// further call waits until others end.
+/// Upper limit for the bytes of all bodies that are being read. Further calls wait. Only calls of authenticated callers are
+/// read.
 const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Bodies up to this length are read without waiting: heartbeats must not queue behind the reports of others.
+/// Bodies up to this length, in bytes, are read without waiting, so that heartbeats do not wait for block reports.
 const SMALL_BODY: u64 = 16 * 1024;
 
 /// Checks signed calls, for all services of one port. Clones share the record of calls that were served.
@@ -58,13 +58,13 @@ struct Epoch {
 
 impl Epoch {
     fn begin(env: &Env) -> Self {
-        // Never 0: callers that do not know the epoch yet send 0.
+        // The id is never 0, because callers that do not know the epoch yet send 0.
         let id = u128::from_le_bytes(env.random_bytes()).max(1);
         Self { id, began: env.monotonic(), callers: HashMap::new() }
     }
 }
 
-/// A call whose head is good: its caller knows the secret, and it was not served before.
+/// A call whose head was accepted: the caller knows the secret, and the call was not served before.
 #[derive(Clone, Debug)]
 pub struct Admitted {
     length: u64,
@@ -75,9 +75,9 @@ pub struct Admitted {
 /// A call that is not served.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// Why.
+    /// The reason.
     pub error: SecretError,
-    /// There if the caller has proven that it knows the secret: the answer is then signed for it, and tells it our epoch.
+    /// The call, if its signature is right. The answer is then signed, and has this receiver's epoch.
     pub proven: Option<Admitted>,
 }
 
@@ -87,19 +87,19 @@ impl From<SecretError> for Refusal {
     }
 }
 
-/// Why the body of an admitted call was not taken.
+/// Why the body of an admitted call was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It is not the one that was signed.
+    /// The body is not the signed one.
     #[error(transparent)]
     NotAsSigned(#[from] SecretError),
-    /// It could not be read.
+    /// The body could not be read.
     #[error("the body could not be read: {0}")]
     Broken(#[from] axum::Error),
 }
 
 impl Admission {
-    /// An admission with a new epoch: it refuses calls that were signed for another one.
+    /// An admission with a new epoch. It refuses calls that were signed for another one.
     pub fn new(secret: ClusterSecret, env: Env) -> Self {
         let epochs = Mutex::new(Epochs { present: Epoch::begin(&env), before: None });
         Self { inner: Arc::new(Inner { secret, env, epochs, bodies: Semaphore::new(BODY_BYTES_MAX) }) }
@@ -110,10 +110,10 @@ impl Admission {
         &self.inner.env
     }
 
-    /// Checks the head of a call. Nothing of its body is read.
+    /// Checks the head of a call. It does not read the body.
     ///
     /// # Errors
-    /// Why it is not served.
+    /// The reason for the refusal.
     pub fn admit(
         &self,
         method: &str,
@@ -147,7 +147,7 @@ impl Admission {
         if window.take(head.number) { Ok(()) } else { Err(SecretError::Replayed) }
     }
 
-    /// The epochs, after the present one was replaced if its time was over or it was full.
+    /// The epochs. It begins a new one first if the current one has expired or is full.
     fn present_epochs(&self) -> std::sync::MutexGuard<'_, Epochs> {
         let mut epochs = self.inner.epochs.lock().unwrap_or_else(PoisonError::into_inner);
         let age = self.inner.env.monotonic().saturating_sub(epochs.present.began);
@@ -158,10 +158,10 @@ impl Admission {
         epochs
     }
 
-    /// Reads the body of an admitted call, and holds no more of it than was signed.
+    /// Reads the body of an admitted call, and buffers no more of it than was signed.
     ///
     /// # Errors
-    /// When it is not the one that was signed, or breaks off.
+    /// When the body is not the signed one, or ends early.
     pub async fn read_body(&self, admitted: &Admitted, body: Body) -> Result<Bytes, BodyError> {
         let _permit = self.reserve(admitted.length).await;
         let length = usize::try_from(admitted.length).map_err(|_| SecretError::OtherBody)?;
@@ -198,7 +198,7 @@ impl Admission {
     }
 }
 
-/// The framing must not promise another length than was signed; without a length it is counted while it is read.
+/// Checks that a `Content-Length` is the signed length. Without one, `read_body` counts the bytes.
 fn check_length(headers: &HeaderMap, signed: u64, length_max: u64) -> Result<(), SecretError> {
     let framed = headers.get(header::CONTENT_LENGTH).map(|value| value.to_str().ok()?.parse::<u64>().ok());
     if signed > length_max || framed.is_some_and(|framed| framed != Some(signed)) {

@@ -1,4 +1,4 @@
-//! The `Authorization` header of a call: its fields, and how they are written and parsed.
+//! The `Authorization` header of a call: its fields, their format and their parser.
 
 use sha2::{Digest, Sha256};
 
@@ -8,7 +8,7 @@ use crate::secret::SecretError;
 /// The scheme of the `Authorization` header.
 const SCHEME: &str = "Cairn ";
 
-/// Fields of the token, its signature among them.
+/// Number of fields of the token, with its signature.
 const FIELDS: usize = 8;
 
 /// The fields of a call's `Authorization`, without its signature.
@@ -48,7 +48,7 @@ impl Head {
     pub(super) fn parse(authorization: Option<&str>) -> Result<(&str, Self, &str), SecretError> {
         let token =
             authorization.and_then(|value| value.strip_prefix(SCHEME)).ok_or(SecretError::Malformed)?;
-        // One more than there may be, so that a longer token is not mistaken for one that fits.
+        // One field more than allowed, so that a longer token is refused.
         let fields: Vec<&str> = token.splitn(FIELDS + 1, '.').collect();
         match fields[..] {
             [key_id, epoch, caller, number, at, length, digest, signature] => {
@@ -73,7 +73,7 @@ pub(super) fn digest(body: &[u8]) -> [u8; 32] {
     Sha256::digest(body).into()
 }
 
-/// An id of 32 hexadecimal digits, and no other spelling of the number.
+/// Parses an id of exactly 32 hexadecimal digits.
 fn id(text: &str) -> Result<u128, SecretError> {
     if text.len() != 32 || text.starts_with('+') {
         return Err(SecretError::Malformed);

@@ -1,4 +1,5 @@
-//! Signed calls between the parts: they prove who sent them and that they were not changed, and each is served once.
+//! Signed calls between the parts: a signature proves that a part of the cluster sent the call and that it was not changed,
+//! and each call is served once.
 //!
 //! | module | what is there |
 //! |---|---|
@@ -8,23 +9,22 @@
 //! | `window` | the numbers of one caller's calls that were served |
 //!
 //! A call is `Authorization: Cairn <key id>.<epoch>.<caller>.<number>.<time>.<length>.<SHA-256>.<signature>`. The
-//! signature is an HMAC with the cluster's secret over method, path with query, and all of these fields. So the receiver
-//! knows from the head alone that the caller knows the secret, and how long the body is and what it hashes to, before it
-//! reads a byte of it.
+//! signature is an HMAC with the cluster's secret over method, path with query, and all of these fields. So the head
+//! alone proves that the caller knows the secret, and gives the length and the hash of the body before a byte of it is read.
 //!
 //! **Each call is served once.** A receiver draws a random *epoch* when it starts, and a new one every ten minutes; a
-//! caller draws a random id when it starts, and numbers its calls. The receiver remembers which numbers of each caller it
-//! has seen in the current epoch and in the one before, and refuses all other epochs. A caller that names no epoch, or an
-//! old one, learns the current one from a signed answer, and signs its call anew. Each answer names the epoch, so that this
-//! costs only one round trip per caller and restart. HTTP's digest authentication does the same with `nonce` and `nc` (RFC
+//! caller draws a random id when it starts, and numbers its calls. The receiver keeps the numbers of each caller that it has seen in
+//! the current epoch and in the one before, and refuses all other epochs. A caller without an epoch, or with an old one, gets
+//! the current one in a signed answer, and signs its call again. Each answer has the epoch, so this costs one round trip per
+//! caller and restart. HTTP's digest authentication does the same with `nonce` and `nc` (RFC
 //! 7616, section 3.4).
 //!
-//! The alternative is to remember a nonce of each call for as long as its time stamp is accepted. Epochs are better: they
-//! take memory per caller and not per call; after a restart no call from before can be replayed, because its epoch is
-//! refused; a call captured on its way to one part is not valid at another; and no clock is involved.
+//! The alternative is to keep a nonce of each call for as long as its time stamp is accepted. Epochs are better. They take
+//! memory per caller and not per call. No call can be replayed after a restart, because its epoch is refused. A recorded call
+//! to one part is not valid at another. And epochs need no clock.
 //!
 //! **Answers are signed too**, with the signature of the call that they answer, so that only a holder of the secret
-//! can answer, and no answer can be given to another call.
+//! can answer, and an answer is valid for one call only.
 
 mod admission;
 mod head;

@@ -1,4 +1,4 @@
-//! The caller's side: it numbers and signs calls, and checks that answers are the receiver's.
+//! The caller's side: it numbers and signs calls, and checks the signatures of answers.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -36,7 +36,7 @@ impl Signer {
         Self { secret, env, caller, next: AtomicU64::new(0), epoch: Mutex::new(0) }
     }
 
-    /// Signs a call; a call that is sent again is signed again.
+    /// Signs a call. A repeated call has to be signed again.
     pub fn sign(&self, method: &str, path: &str, body: &[u8]) -> SignedCall {
         let epoch = *self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
         let head = Head {
@@ -52,7 +52,7 @@ impl Signer {
         SignedCall { authorization, signature, epoch }
     }
 
-    /// Whether an answer is the receiver's to this call: `epoch` and `signature` are its headers.
+    /// Whether an answer was signed by the receiver, for this call. `epoch` and `signature` are its headers.
     pub fn is_authentic(
         &self,
         call: &SignedCall,
@@ -65,7 +65,7 @@ impl Signer {
         self.secret.verify("answer", message.as_bytes(), signature).is_ok()
     }
 
-    /// Keeps the epoch of an authentic answer to `call`. Returns whether the call was signed for another one: then a refused
+    /// Keeps the epoch of an authentic answer to `call`. Returns whether the call was signed for another one. If so, a refused
     /// call should be signed and sent again.
     pub fn learn(&self, call: &SignedCall, epoch: &str) -> bool {
         let Ok(epoch) = u128::from_str_radix(epoch, 16) else { return false };

@@ -33,7 +33,7 @@ fn world() -> World {
     World { env, clock, signer, admission }
 }
 
-/// Both sides, after the caller learned the epoch.
+/// Both sides, after the caller got the epoch.
 fn introduced() -> World {
     let world = world();
     world.introduce();
@@ -53,7 +53,7 @@ impl World {
         self.admit(authorization).unwrap_err().error
     }
 
-    /// The caller learns the epoch, as it does from a refusal.
+    /// Gives the caller the epoch, as a refusal does.
     fn introduce(&self) {
         let call = self.signer.sign("POST", PATH, b"");
         let refusal = self.admit(&call.authorization).unwrap_err();
@@ -68,13 +68,13 @@ impl World {
     }
 }
 
-/// Replays were possible for five minutes: an attacker who could read a call on its way could send it again.
+/// An attacker who could record a call could send it again for five minutes, and it was executed again.
 #[test]
 fn a_call_is_admitted_once() {
     let world = world();
     world.introduce();
     let calls: Vec<_> = (0..5).map(|_| world.sign(b"{}")).collect();
-    // In whatever order they come.
+    // The calls may arrive in any order.
     for call in [&calls[4], &calls[0], &calls[2]] {
         world.admit(call).unwrap();
         assert_eq!(world.error(call), SecretError::Replayed);
@@ -89,12 +89,12 @@ fn a_call_is_admitted_once() {
 }
 
 #[test]
-fn a_call_captured_before_a_restart_is_worth_nothing_after_it_and_nothing_elsewhere() {
+fn a_recorded_call_is_refused_after_a_restart_and_by_other_parts() {
     let mut world = world();
     world.introduce();
     let (served, held_back) = (world.sign(b"{}"), world.sign(b"{}"));
     world.admit(&served).unwrap();
-    // The same secret, at the same moment: another start, or another part.
+    // Another start, or another part, with the same secret at the same time.
     world.admission = Admission::new(secret(), world.env.clone());
     assert_eq!(world.error(&served), SecretError::OtherEpoch);
     assert_eq!(world.error(&held_back), SecretError::OtherEpoch);
@@ -103,7 +103,7 @@ fn a_call_captured_before_a_restart_is_worth_nothing_after_it_and_nothing_elsewh
 }
 
 #[test]
-fn what_was_seen_is_remembered_for_as_long_as_it_would_be_accepted() {
+fn a_call_stays_recorded_for_as_long_as_it_would_be_accepted() {
     let world = world();
     world.introduce();
     let mut seen = Vec::new();
@@ -111,7 +111,7 @@ fn what_was_seen_is_remembered_for_as_long_as_it_would_be_accepted() {
         let call = world.sign(b"{}");
         match world.admit(&call) {
             Ok(_) => seen.push(call),
-            // Two epochs ended since the caller learned one. It learns the current one again, as with each answer.
+            // Two epochs have ended since the caller got its epoch. The refusal has the current one.
             Err(refusal) => assert_eq!(refusal.error, SecretError::OtherEpoch),
         }
         for call in &seen {
@@ -137,7 +137,7 @@ impl World {
 }
 
 #[test]
-fn a_call_is_good_for_its_method_path_and_time() {
+fn a_call_is_valid_for_its_method_path_and_time_only() {
     let world = world();
     world.introduce();
     let admit = |method: &str, path: &str, call: &str| {
@@ -161,7 +161,7 @@ fn every_field_of_a_call_is_signed() {
     let call = world.sign(b"{}");
     let (scheme, token) = call.split_once(' ').unwrap();
     let fields: Vec<&str> = token.split('.').collect();
-    // Epoch, caller, number, time, length, digest.
+    // The fields are epoch, caller, number, time, length and digest.
     for changed in 1..=6 {
         let mut forged: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
         let last = forged[changed].pop().unwrap();
@@ -171,9 +171,10 @@ fn every_field_of_a_call_is_signed() {
     }
 }
 
-/// The metanode sent its key id to every caller that named a wrong one, and with it a body of 64 MiB was read.
+/// The metanode sent its key id to every caller with a wrong one. With the right key id, and without the secret, a caller could
+/// make it buffer a body of 64 MiB.
 #[test]
-fn a_stranger_learns_nothing() {
+fn an_answer_to_an_unauthenticated_caller_contains_no_secret() {
     let world = world();
     let other =
         Signer::new(ClusterSecret::new("another secret that is long enough").unwrap(), world.env.clone());
@@ -188,7 +189,7 @@ fn a_stranger_learns_nothing() {
 }
 
 #[test]
-fn older_versions_are_told_what_is_wrong() {
+fn calls_of_older_versions_get_an_error_that_names_the_reason() {
     let world = world();
     let old = format!("Cairn {}.{}.{}", secret().key_id(), NOW.0, "0".repeat(64));
     assert_eq!(world.error(&old), SecretError::OldVersion);
@@ -220,7 +221,7 @@ async fn a_body_is_taken_if_it_is_the_one_that_was_signed() {
     world.introduce();
     assert_eq!(read(&world, b"hello", &[b"hel", b"lo"]).await.unwrap(), "hello");
     assert_eq!(read(&world, b"", &[]).await.unwrap(), "");
-    // Other bytes, fewer, more, and more than there is.
+    // Other bytes, fewer bytes, and more bytes in different pieces.
     for sent in [&[&b"jello"[..]][..], &[b"hell"], &[b"hello", b"!"], &[b"hello hello"], &[]] {
         let error = read(&world, b"hello", sent).await.unwrap_err();
         assert!(matches!(error, BodyError::NotAsSigned(SecretError::OtherBody)), "{error:?}");
@@ -228,7 +229,7 @@ async fn a_body_is_taken_if_it_is_the_one_that_was_signed() {
 }
 
 #[test]
-fn an_answer_is_to_its_call_and_to_no_other() {
+fn an_answer_is_valid_for_its_call_only() {
     let world = world();
     world.introduce();
     let (first, second) = (world.signer.sign("POST", PATH, b"1"), world.signer.sign("POST", PATH, b"2"));
@@ -246,7 +247,7 @@ fn an_answer_is_to_its_call_and_to_no_other() {
 
 /// One caller's memory is bounded by its window; many callers' by the number of them.
 #[test]
-fn more_callers_than_are_remembered_begin_an_epoch_and_nobody_is_refused_for_good() {
+fn too_many_callers_begin_an_epoch_and_no_caller_is_refused_for_good() {
     let world = world();
     world.introduce();
     let call = world.sign(b"{}");
@@ -256,7 +257,7 @@ fn more_callers_than_are_remembered_begin_an_epoch_and_nobody_is_refused_for_goo
         one.learn(&one.sign("POST", PATH, b""), &epoch);
         world.admit(&one.sign("POST", PATH, b"").authorization).unwrap();
     }
-    // The first one's call is still remembered, and it goes on.
+    // The first caller's call is still recorded, and its later calls are admitted.
     assert_eq!(world.error(&call), SecretError::Replayed);
     world.introduce_if_needed();
     world.admit(&world.sign(b"{}")).unwrap();

@@ -1,10 +1,10 @@
-//! Which numbers of one caller were seen, as IPsec keeps it (RFC 6479): a floor, below which everything counts as seen,
+//! The numbers of one caller that were seen, in the way of IPsec (RFC 6479): a floor, below which all numbers count as seen,
 //! and a bit for each number above it.
 
 use std::collections::VecDeque;
 
-/// How far a call may be overtaken by later ones of its caller. A gateway that makes 10,000 calls a second overtakes one
-/// that is stuck on its way for a second. Costs 2 KiB per caller at the most.
+/// How many later calls of its caller may arrive before a call. It is enough for a gateway that makes 10,000 calls a second and
+/// of which one is delayed for a second. It costs at most 2 KiB per caller.
 pub(super) const SPAN: u64 = 16_384;
 
 const WORD: u64 = u64::BITS as u64;
@@ -19,13 +19,13 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Nothing was seen yet. Calls of before `first` may still be on their way.
+    /// A window in which no number was seen. Numbers shortly before `first` may still arrive.
     pub(super) fn starting_near(first: u64) -> Self {
         let floor = first.saturating_sub(SPAN / 2) / WORD * WORD;
         Self { floor, seen: VecDeque::new() }
     }
 
-    /// Takes note of a number. Returns whether it was new; one from below the floor never is.
+    /// Records a number. Returns whether it was new. A number below the floor is never new.
     pub(super) fn take(&mut self, number: u64) -> bool {
         if number < self.floor {
             return false;
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_overtaken_by_too_many_counts_as_seen() {
+    fn a_number_that_too_many_others_overtook_counts_as_seen() {
         let mut window = Window::starting_near(0);
         assert!(window.take(10 * SPAN));
         assert!(!window.take(9 * SPAN - WORD));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a set that forgets nothing: nothing is taken twice, and all that is near the newest is taken.
+        /// Compares the window with a set of all numbers: no number is accepted twice, and all near the newest are accepted.
         #[test]
         fn nothing_is_taken_twice(numbers in proptest::collection::vec(0..3 * SPAN, 1..400)) {
             let mut window = Window::starting_near(numbers[0]);

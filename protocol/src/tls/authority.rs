@@ -1,9 +1,9 @@
 //! The cluster's own certificate authority.
 //!
-//! Its key is derived from the cluster's secret (HKDF, RFC 5869), so that every part that knows the secret has the
-//! authority too, and makes its own certificate when it starts: there is nothing to distribute but the secret. The key
-//! is of Ed25519, because 32 derived bytes are such a key, and because its signatures are deterministic: the authority's
-//! certificate is the same, byte for byte, wherever it is made.
+//! Its key is derived from the cluster's secret (HKDF, RFC 5869). So every part that knows the secret has the authority, and
+//! makes its own certificate when it starts; only the secret has to be distributed. The key is of Ed25519, because any 32
+//! bytes are such a key, and because its signatures are deterministic: all parts make the same certificate of the authority,
+//! byte for byte.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -19,7 +19,7 @@ use crate::secret::ClusterSecret;
 /// The purpose for which the key is derived. Another purpose would give another authority.
 const PURPOSE: &str = "authority of internal TLS, Ed25519, 1";
 
-/// The head of an Ed25519 key of 32 bytes in PKCS #8 (RFC 8410, section 7).
+/// The first bytes of an Ed25519 key in PKCS #8, before the key's 32 bytes (RFC 8410, section 7).
 const PKCS8_HEAD: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
@@ -49,7 +49,7 @@ impl Authority {
     pub fn of_secret(secret: &ClusterSecret) -> Result<Self, TlsError> {
         let key = key_pair(&secret.derive(PURPOSE))?;
         let mut params = CertificateParams::default();
-        // The authority lives as long as the secret. Its name tells nothing of the secret, because strangers see it.
+        // The authority is valid as long as the secret. Its name contains no part of the secret, because anyone can see it.
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(4096, 1, 1);
         params.distinguished_name = name("Cairn internal CA");
@@ -59,17 +59,17 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key), certificate })
     }
 
-    /// Its certificate.
+    /// The authority's certificate.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         self.certificate.der()
     }
 
-    /// The same in PEM.
+    /// The authority's certificate in PEM.
     pub fn certificate_pem(&self) -> String {
         self.certificate.pem()
     }
 
-    /// A certificate for either end of a connection, good between these times, with the key of this seed.
+    /// A certificate for either end of a connection, valid between these times, with the key of this seed.
     ///
     /// # Errors
     /// When no certificate can be made on this machine.
@@ -121,7 +121,7 @@ fn name(common_name: &str) -> DistinguishedName {
     name
 }
 
-/// The end of the year 9999 at the latest: X.509 knows no later date (RFC 5280, section 4.1.2.5).
+/// The date for a certificate, at most the end of the year 9999, because X.509 has no later date (RFC 5280, section 4.1.2.5).
 fn date(at: Timestamp) -> OffsetDateTime {
     let seconds = i64::try_from(at.0 / 1000).unwrap_or(i64::MAX);
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or_else(|_| date_time_ymd(9999, 12, 31))

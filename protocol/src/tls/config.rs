@@ -1,4 +1,4 @@
-//! The TLS settings of listeners and clients that show an identity.
+//! The TLS settings of listeners and clients that present an identity.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,13 +43,13 @@ impl Identity {
             .with_custom_certificate_verifier(Arc::new(ClusterServerVerifier(self.clone())))
             .with_client_cert_resolver(Arc::new(CurrentCertificate(self.clone())));
         config.resumption = Resumption::disabled();
-        // Certificates are for the cluster's name, not a host's, so the server need not know which host is asked for.
+        // Certificates are for the cluster's name and not for a host, so the server does not need the name of a host.
         config.enable_sni = false;
         Ok(config)
     }
 }
 
-/// The injected clock, for certificates' times.
+/// The injected clock, by which rustls checks the times of certificates.
 #[derive(Debug)]
 struct Clock(Env);
 
@@ -59,7 +59,8 @@ impl rustls::time_provider::TimeProvider for Clock {
     }
 }
 
-/// TLS of a client that only asks whether a server is ready: it shows `identity`, if it has one, and accepts any certificate.
+/// TLS of a client that only checks whether a server is ready. It presents `identity`, if there is one, and accepts any
+/// certificate.
 ///
 /// # Errors
 /// When TLS cannot be set up on this machine.

@@ -1,11 +1,11 @@
-//! What a handshake that failed means to an operator.
+//! Explains a failed handshake to an operator.
 
 use std::error::Error;
 use std::io;
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
-/// One sentence on an error of TLS between parts; `None` if `error` is none.
+/// A sentence about an error of TLS between parts, or `None` if `error` is another error.
 pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
     let error = tls_error(error)?;
     let sentence = match error {

@@ -1,4 +1,4 @@
-//! Certificates that an operator's own authority has made.
+//! Certificates of the operator's own authority, which are read from files.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -8,18 +8,17 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use super::TlsError;
 
-/// Where the certificates are, all in PEM.
+/// The paths of the certificates and the key, all in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityFiles {
-    /// The part's certificate, and behind it those that lead to the authority. For both ends of a connection: extended key
-    /// usage `serverAuth` and `clientAuth`.
+    /// The part's certificate, followed by any intermediate ones. It is used at both ends of a connection, so it needs the
+    /// extended key usages `serverAuth` and `clientAuth`.
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
     /// The certificates of the authorities that are trusted.
     pub authority: PathBuf,
-    /// The DNS name that the certificate of every part of the cluster is for. So an authority that also issues
-    /// other certificates does not let their holders in.
+    /// The DNS name in the certificates of all parts of the cluster. Other certificates of the same authority are refused.
     pub name: String,
 }
 
@@ -49,7 +48,7 @@ impl IdentityFiles {
         stamps
     }
 
-    /// Reads them. Blocks its thread.
+    /// Reads the files. Blocks its thread.
     pub(super) fn load(&self) -> Result<Loaded, TlsError> {
         let name = ServerName::try_from(self.name.clone());
         let name = name.ok().filter(|name| matches!(name, ServerName::DnsName(_)));

@@ -1,5 +1,5 @@
-//! What a part of the cluster shows to the others and what it trusts, renewed while it runs: made from the secret, or read
-//! from the operator's files.
+//! The identity of a part: the certificate that it presents, and the authority that it trusts. It is made from the secret or
+//! read from the operator's files, and renewed while the part runs.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,14 +19,14 @@ use super::{CLUSTER_NAME, TlsError};
 use crate::env::{Env, Timestamp};
 use crate::secret::{CLOCK_SKEW_MAX, ClusterSecret};
 
-/// How long a certificate that a part makes for itself is good. It is renewed when half of that is over, and so outlives
-/// any connection that is still being made.
+/// Validity of a certificate that a part makes for itself. The part renews it after half of this time, so that it never expires
+/// during a handshake.
 const LEAF_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// How often the operator's files are looked at.
+/// Interval of the checks whether the operator's files have changed.
 const FILES_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What a part shows to the others of its cluster, and what it trusts. Clones share it, and see it renewed.
+/// The certificate that a part presents, and the authority that it trusts. Clones share it with its renewals.
 #[derive(Clone)]
 pub struct Identity {
     inner: Arc<Inner>,
@@ -48,7 +48,7 @@ enum Source {
 pub(super) struct CurrentIdentity {
     pub(super) key: Arc<CertifiedKey>,
     pub(super) trust: Trust,
-    /// When to make the next one, if this part makes it itself.
+    /// When to make the next certificate; `None` if the operator provides it.
     renew_at: Option<Timestamp>,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// With a certificate of the authority that comes from the secret. It is renewed by itself.
+    /// An identity of the authority that comes from the secret. It renews itself.
     ///
     /// # Errors
     /// When no certificate can be made on this machine.
@@ -71,11 +71,11 @@ impl Identity {
         Self::new(Source::Secret(Box::new(Authority::of_secret(secret)?)), env)
     }
 
-    /// With the operator's certificates. They are read again while [`keep_current`](Self::keep_current) runs. Blocks its
+    /// An identity from the operator's files. They are read again while [`keep_current`](Self::keep_current) runs. Blocks its
     /// thread.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// When a file cannot be read or used.
     pub fn of_files(files: IdentityFiles, env: Env) -> Result<Self, TlsError> {
         Self::new(Source::Files(files), env)
     }
@@ -86,8 +86,7 @@ impl Identity {
         Ok(Self { inner: Arc::new(Inner { env, source, provider, current }) })
     }
 
-    /// The certificate and the trust at this moment. A certificate made from the secret is renewed here when half of its
-    /// lifetime is over.
+    /// The current certificate and authority. This renews a certificate from the secret when half of its lifetime is over.
     pub(super) fn current(&self) -> Arc<CurrentIdentity> {
         let inner = &*self.inner;
         let current = inner.current.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -109,12 +108,12 @@ impl Identity {
         renewed
     }
 
-    /// Reads the operator's certificates again whenever they change, until `shutdown`. Those in use are kept as long as the
-    /// new ones cannot be used: the files may be replaced one after another.
+    /// Reads the operator's certificates again whenever they change, until `shutdown`. The part keeps the old
+    /// ones as long as the new ones cannot be used, because the files may be replaced one after another.
     pub async fn keep_current(&self, shutdown: CancellationToken) {
         let Source::Files(files) = &self.inner.source else { return };
         let mut seen = files.stamp().await;
-        // They may have changed since they were read for the first time.
+        // The files may have changed since they were read for the first time.
         self.reload().await;
         loop {
             tokio::select! {
@@ -146,12 +145,12 @@ impl Identity {
             Ok(Err(error)) => {
                 crate::warn_peer!(%error, "the new certificates for internal TLS cannot be used; those in use are kept");
             }
-            // The process ends.
+            // The runtime is shutting down.
             Err(_) => {}
         }
     }
 
-    /// What [`keep_current`](Self::keep_current) does when a file has changed.
+    /// Does the same as [`keep_current`](Self::keep_current) when a file has changed.
     #[cfg(test)]
     pub(super) async fn reload_for_test(&self) {
         self.reload().await;
@@ -172,7 +171,7 @@ fn make(source: &Source, env: &Env, provider: &Arc<CryptoProvider>) -> Result<Cu
         Source::Secret(authority) => {
             let now = env.now();
             let until = now.after(LEAF_LIFETIME);
-            // Valid from a moment in the past, because clocks of other nodes may be behind.
+            // The certificate is valid from a time in the past, because clocks of other nodes may be behind.
             let leaf = authority.issue(&env.random_bytes(), now.before(2 * CLOCK_SKEW_MAX), until)?;
             let renew_at = Some(now.after(LEAF_LIFETIME / 2));
             let chain = vec![leaf.certificate().clone()];
@@ -184,7 +183,7 @@ fn make(source: &Source, env: &Env, provider: &Arc<CryptoProvider>) -> Result<Cu
         Source::Files(files) => {
             let Loaded { chain, key, authorities, name } = files.load()?;
             let current = assemble(chain, key, authorities, name, None, provider)?;
-            // Checked here, because a bad certificate would otherwise look like a fault of the nodes that refuse it.
+            // Without this check, a bad certificate would look like a fault of the nodes that refuse it.
             let at = UnixTime::since_unix_epoch(Duration::from_millis(env.now().0));
             current.trust.check_own(&current.key.cert, at).map_err(TlsError::Certificate)?;
             Ok(current)

@@ -4,17 +4,17 @@
 //! |---|---|
 //! | `authority` | the cluster's own certificate authority, which comes from its secret |
 //! | `files` | the operator's certificates, read again when they change |
-//! | `identity` | what a part shows to others and what it trusts, renewed while it runs |
-//! | `trust` | which certificates are trusted |
-//! | `verify` | rustls's hooks: they ask the identity for each handshake |
+//! | `identity` | the certificate of a part and the authority that it trusts, renewed while it runs |
+//! | `trust` | the check of certificates |
+//! | `verify` | rustls's hooks, which read the identity at each handshake |
 //! | `config` | the TLS settings of listeners and clients |
-//! | `explain` | what a handshake that failed means, in a sentence |
+//! | `explain` | a sentence about a failed handshake |
 //!
-//! Both ends show a certificate, and each accepts only one that the cluster's authority has signed for the cluster's
-//! name. The name is not that of a host: parts are reached under addresses that are not known beforehand (containers,
-//! names of a compose file, `127.0.0.1` for a health check), and what matters is that the other end belongs to the
-//! cluster. TLS 1.3 only, because both ends are ours. Sessions are not resumed: a resumed one would not look at the
-//! certificate again, and connections are kept and used for many calls anyway.
+//! Both ends present a certificate, and each accepts only one that the cluster's authority has signed for the cluster's name.
+//! The name is not that of a host, because the addresses of parts are not known beforehand (containers, names of a compose
+//! file, `127.0.0.1` for a health check). It only matters that the other end belongs to the cluster. Only TLS 1.3 is used,
+//! because both ends are Cairn's. Sessions are not resumed: a resumed session would not check the certificate again, and
+//! connections are kept for many calls anyway.
 
 mod authority;
 mod config;
@@ -38,7 +38,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// The name that certificates of a cluster's own authority are for, and those of an operator unless configured otherwise.
+/// The name in the certificates of a cluster's own authority, and in an operator's unless another one is configured.
 pub const CLUSTER_NAME: &str = "cairn.internal";
 
 /// Why TLS between the parts cannot be set up.
@@ -49,19 +49,19 @@ pub enum TlsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error.
         #[source]
         error: std::io::Error,
     },
-    /// A file does not hold what it should.
+    /// A file does not contain the expected item.
     #[error("{} holds no readable {what} in PEM", path.display())]
     Pem {
         /// The file.
         path: PathBuf,
-        /// A certificate, or a private key.
+        /// The expected item: a certificate or a private key.
         what: &'static str,
     },
-    /// The configured name cannot be that of a certificate.
+    /// The configured name is not valid in a certificate.
     #[error("{0} is no name that a certificate can be for; write it as cairn.example.com")]
     Name(String),
     /// The certificate is not for the cluster's name, or does not come from its authority.

@@ -1,4 +1,4 @@
-//! Real connections between parts that trust each other, and between such as do not.
+//! Real connections between parts of the same cluster and of different ones.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::secret::ClusterSecret;
 use crate::signature::Admission;
 
 crate::rpc_service! {
-    /// Says again what it hears.
+    /// A service that returns its request.
     Echo, echo_router, "echo", BlockError {
-        /// Says it.
+        /// Returns the request.
         say(String) -> String;
     }
 }
@@ -43,7 +43,7 @@ fn other_secret() -> ClusterSecret {
     ClusterSecret::new("the secret of another cluster than ours").unwrap()
 }
 
-/// Two parts that share a clock; what they sign is signed with the same secret in all tests.
+/// An environment with a manual clock. Parts that share it share the clock.
 fn env() -> (Env, ManualClock) {
     Env::manual(5, NOW)
 }
@@ -113,7 +113,7 @@ async fn parts_with_the_same_secret_understand_each_other() {
     let (env, _clock) = env();
     let server = serve(Some(&of(&secret(), &env)), &env).await;
     assert_eq!(say("https", &server, &of(&secret(), &env), &env).await.unwrap(), "hello");
-    // Without TLS nothing of it is needed.
+    // A server without TLS needs no certificate.
     let plain = serve(None, &env).await;
     assert_eq!(say("http", &plain, &of(&other_secret(), &env), &env).await.unwrap(), "hello");
 }
@@ -123,7 +123,7 @@ fn every_part_derives_the_same_authority_from_the_secret_and_another_from_anothe
     let of = |secret: &ClusterSecret| Authority::of_secret(secret).unwrap().certificate().to_vec();
     assert_eq!(of(&secret()), of(&secret()));
     assert_ne!(of(&secret()), of(&other_secret()));
-    // A stranger sees it, and must not learn the key id from it.
+    // Anyone can see the certificate, so it must not contain the key id.
     let (authority, key_id) = (of(&secret()), secret().key_id().to_owned());
     assert!(!authority.windows(key_id.len()).any(|window| window == key_id.as_bytes()));
 }
@@ -137,7 +137,7 @@ async fn a_part_of_another_cluster_gets_no_further_than_the_handshake_and_a_sent
     assert!(error.contains("give all parts the same cluster secret"), "{error}");
 }
 
-/// Trusts every server, and shows a certificate of its choice, or none.
+/// Connects with any certificate or none, and accepts every server.
 async fn intrude(server: &Server, shown: Option<&Identity>) -> String {
     let config = probe_config(shown, Env::system()).unwrap();
     let stream = TcpStream::connect(server.address).await.unwrap();
@@ -159,14 +159,14 @@ async fn intrude(server: &Server, shown: Option<&Identity>) -> String {
 }
 
 #[tokio::test]
-async fn who_shows_no_certificate_or_a_foreign_one_is_not_heard() {
+async fn a_client_without_a_certificate_of_the_cluster_is_refused() {
     let env = Env::system();
     let server = serve(Some(&of(&secret(), &env)), &env).await;
     let answer = intrude(&server, None).await;
     assert!(answer.contains("it asks for a certificate, and we showed none"), "{answer}");
     let answer = intrude(&server, Some(&of(&other_secret(), &env))).await;
     assert!(answer.contains("it refuses our certificate, which is of another authority"), "{answer}");
-    // With the right one, HTTP is spoken; and there the signature is asked for.
+    // With the right certificate the request arrives, and is refused because it is not signed.
     let answer = intrude(&server, Some(&of(&secret(), &env))).await;
     assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("Unauthorized"), "{answer}");
 }
@@ -176,27 +176,27 @@ async fn a_certificate_that_has_expired_is_refused_at_either_end_and_its_maker_r
     let ((early, clock), (late, late_clock)) = (env(), env());
     late_clock.advance(Duration::from_secs(30 * 3600));
     let (old, new) = (of(&secret(), &early), of(&secret(), &late));
-    // Those who live later see it expired.
+    // A part with a later clock refuses the certificate as expired.
     let server = serve(Some(&old), &late).await;
     let error = say("https", &server, &new, &late).await.unwrap_err();
     assert!(error.contains("its certificate has expired"), "{error}");
     let server = serve(Some(&new), &late).await;
     let error = say("https", &server, &old, &early).await.unwrap_err();
     assert!(error.contains("not valid yet"), "{error}");
-    // Its own clock goes on, and so it is renewed, without a restart.
+    // When the part's own clock advances, it renews the certificate without a restart.
     clock.advance(Duration::from_secs(30 * 3600));
     assert_eq!(say("https", &server, &old, &late).await.unwrap(), "hello");
 }
 
 #[tokio::test]
-async fn tls_on_a_port_of_plain_http_is_told_so() {
+async fn tls_on_a_port_of_plain_http_is_explained() {
     let (env, _clock) = env();
     let server = serve(None, &env).await;
     let error = say("https", &server, &of(&secret(), &env), &env).await.unwrap_err();
     assert!(error.contains("it does not speak TLS: write its address with http://"), "{error}");
 }
 
-/// Certificates as an operator's own authority makes them.
+/// An operator's own certificate authority.
 struct Operator {
     authority: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
 }
@@ -262,7 +262,7 @@ async fn an_operator_s_certificates_are_taken_and_taken_again_when_they_are_repl
     assert_eq!(client_s.current().key.cert, expected);
     assert_eq!(say("https", &server, &client_s, &env).await.unwrap(), "hello");
 
-    // Half of a replacement is not taken: what was in use stays.
+    // A half-finished replacement is not used, and the old certificate stays.
     std::fs::write(here.path().join("cert.pem"), "nothing").unwrap();
     client_s.reload_for_test().await;
     assert_eq!(say("https", &server, &client_s, &env).await.unwrap(), "hello");
@@ -284,13 +284,13 @@ async fn an_authority_that_certifies_others_too_does_not_let_them_in() {
     let server = serve(Some(&stranger), &env).await;
     let error = say("https", &server, &part, &env).await.unwrap_err();
     assert!(error.contains("its certificate is not for this cluster's name"), "{error}");
-    // A part that is configured for the wrong name fails at once.
+    // A part that is configured with a wrong name does not start.
     let wrong = Identity::of_files(files(directories[1].path(), "cairn.internal"), env).unwrap_err();
     assert!(wrong.to_string().contains("cannot be used"), "{wrong}");
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_said_with_its_name() {
+fn an_error_about_a_file_contains_its_name() {
     let directory = tempfile::tempdir().unwrap();
     Operator::new().write(directory.path(), "cairn.internal");
     let load = |name: &str| Identity::of_files(files(directory.path(), name), Env::system());

@@ -1,5 +1,5 @@
-//! Which certificates are trusted. rustls checks the chain; the name is checked here, because it is the cluster's and not that
-//! of a host.
+//! The check of certificates. rustls checks the chain. The name is checked here, because it is the cluster's and not that of a
+//! host.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl Trust {
         Ok(verified)
     }
 
-    /// Whether the others will accept our own certificate, at either end.
+    /// Checks that other parts will accept this part's own certificate at either end.
     pub(super) fn check_own(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
         let Some((end_entity, intermediates)) = chain.split_first() else {
             return Err(CertificateError::BadEncoding.into());

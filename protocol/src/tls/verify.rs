@@ -1,5 +1,5 @@
-//! rustls's hooks for certificates, each of which asks the identity for what is trusted and shown at that moment: both
-//! change while a process runs.
+//! rustls's hooks for certificates. They read the identity at each handshake, because its certificate and its authority change
+//! while a process runs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use super::identity::Identity;
 
-/// The part of a verifier that checks signatures: rustls's own verifier does it, the one that is current at that moment.
+/// The methods of a verifier that check signatures. They call rustls's own verifier of the current identity.
 macro_rules! check_signatures_by {
     (trust.$verifier:ident) => {
         fn verify_tls12_signature(
@@ -42,7 +42,7 @@ macro_rules! check_signatures_by {
     };
 }
 
-/// Checks servers, by what is trusted at that moment.
+/// Checks the certificates of servers against the current identity.
 pub(super) struct ClusterServerVerifier(pub(super) Identity);
 
 impl fmt::Debug for ClusterServerVerifier {
@@ -66,7 +66,7 @@ impl ServerCertVerifier for ClusterServerVerifier {
     check_signatures_by!(trust.servers);
 }
 
-/// Checks clients, by what is trusted at that moment.
+/// Checks the certificates of clients against the current identity.
 pub(super) struct ClusterClientVerifier(pub(super) Identity);
 
 impl fmt::Debug for ClusterClientVerifier {
@@ -77,7 +77,7 @@ impl fmt::Debug for ClusterClientVerifier {
 
 impl ClientCertVerifier for ClusterClientVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        // A client has one certificate and shows it, whatever the server hints.
+        // A client has one certificate, which it presents in any case, so it needs no hints.
         &[]
     }
 
@@ -93,7 +93,7 @@ impl ClientCertVerifier for ClusterClientVerifier {
     check_signatures_by!(trust.clients);
 }
 
-/// Accepts every server; only that it holds the key of the certificate which it shows is checked.
+/// Accepts every server. It only checks that the server has the key of the certificate that it presents.
 #[derive(Debug)]
 pub(super) struct AnyServerVerifier(pub(super) Arc<CryptoProvider>);
 
@@ -132,7 +132,7 @@ impl ServerCertVerifier for AnyServerVerifier {
     }
 }
 
-/// Shows the certificate of that moment, at either end.
+/// Presents the current certificate, at either end.
 pub(super) struct CurrentCertificate(pub(super) Identity);
 
 impl fmt::Debug for CurrentCertificate {

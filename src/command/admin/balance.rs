@@ -12,11 +12,11 @@ use crate::units::{count, of, permille, share, size};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum BalanceOperation {
-    /// Start balancing, or go on with another rate or threshold; survives restarts
+    /// Start balancing, or change its rate or threshold; survives restarts
     Start(StartArguments),
-    /// Stop it; moves under way are finished
+    /// Stop balancing; moves in progress are finished
     Stop,
-    /// How even the datanodes' utilisation is, and what is moving
+    /// Show how evenly full the datanodes are, and the moves in progress
     Status,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct StartArguments {
     #[arg(long, value_name = "SHARE", value_parser = percentage)]
     threshold: Option<Permille>,
 
-    /// Only tell what would happen
+    /// Only show what would happen
     #[arg(long)]
     dry_run: bool,
 }
@@ -68,7 +68,7 @@ pub(super) async fn run(
 
 fn sentence(status: &BalanceStatus) -> String {
     let outside = u64::from(status.nodes_outside);
-    // Utilisation is the predicted one: it counts moves as done.
+    // The utilisation already counts moves in progress as done.
     if outside == 0 && status.moves_in_flight > 0 {
         return format!("Nearly balanced: {} under way will do.", of(status.moves_in_flight, "move"));
     }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rate_and_threshold_are_set_only_when_they_are_said() {
+    async fn rate_and_threshold_are_set_only_when_they_are_given() {
         assert_eq!(orders(&["start"]).await, ["set_balance Some(true) None None"]);
         assert_eq!(
             orders(&["start", "--rate", "50MiB", "--threshold", "5%", "--dry-run"]).await,

@@ -11,13 +11,13 @@ use crate::units::size;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum BucketOperation {
-    /// What holds for new objects of a bucket
+    /// Show the settings for new objects of a bucket
     Show(BucketArguments),
-    /// Set it, for what is written from then on; what is not said stays as it is
+    /// Change the settings for objects that are written from then on; options that are not given change nothing
     Set(SetArguments),
 }
 
-/// Which bucket is meant.
+/// The bucket of a command.
 #[derive(Args, Debug)]
 pub(super) struct BucketArguments {
     /// The bucket: s3://photos, or photos
@@ -40,7 +40,7 @@ pub(super) struct SetArguments {
     block_size: Option<Choice<ByteSize>>,
 }
 
-/// A value of one's own, or the cluster's default.
+/// A value for the bucket, or None for the cluster's default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Choice<T>(Option<T>);
 
@@ -118,14 +118,14 @@ mod tests {
     use crate::command::admin::fake::{Fake, parse};
 
     async fn orders(line: &[&str]) -> Vec<String> {
-        // The fake's bucket has replication 2 and block size 1 MiB of its own.
+        // The fake's bucket has its own settings: replication 2, block size 1 MiB.
         let fake = Fake::default();
         run(parse(line).unwrap(), &fake, Printer { json: true }).await.unwrap();
         fake.orders()
     }
 
     #[tokio::test]
-    async fn what_is_not_said_about_a_bucket_stays_as_it_is() {
+    async fn options_that_are_not_given_leave_a_bucket_unchanged() {
         assert_eq!(
             orders(&["set", "s3://photos", "--replication", "5"]).await,
             ["set_bucket_settings photos Some(5) Some(1048576)"]
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_cannot_be_are_refused() {
+    fn invalid_values_of_a_bucket_are_refused() {
         for wrong in [
             &["set", "b"][..],
             &["set", "b", "--replication", "0"],

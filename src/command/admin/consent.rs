@@ -1,14 +1,14 @@
-//! Nothing is destroyed by a slip of the finger: the command shows what would happen, and the operator has to agree.
+//! Consent to destructive commands: the command shows what would happen, and the operator has to agree.
 
 use std::io::{BufRead, IsTerminal, Write};
 
 use anyhow::bail;
 use clap::Args;
 
-/// How an operator agrees.
+/// The options for consent.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct Consent {
-    /// Only tell what would happen
+    /// Only show what would happen
     #[arg(long, conflicts_with = "yes")]
     pub(super) dry_run: bool,
 
@@ -18,7 +18,7 @@ pub(super) struct Consent {
 }
 
 impl Consent {
-    /// Whether to go on. Asks at a terminal; elsewhere `--yes` must have been said.
+    /// Whether to go on. Asks at a terminal; without one, only `--yes` is consent.
     pub(super) fn given(self) -> anyhow::Result<bool> {
         let stdin = std::io::stdin();
         if self.dry_run || self.yes {

@@ -17,7 +17,7 @@ use crate::units::time;
 
 #[derive(Args, Debug)]
 pub(super) struct EventsArguments {
-    /// Go on with those to come
+    /// Continue with new events as they happen
     #[arg(long, short)]
     follow: bool,
 
@@ -26,7 +26,7 @@ pub(super) struct EventsArguments {
     after: u64,
 }
 
-/// With `--json`, one object a line.
+/// Prints the events, with `--json` one object a line.
 pub(super) async fn run(
     arguments: EventsArguments,
     connection: &Connection,
@@ -37,7 +37,7 @@ pub(super) async fn run(
     let mut output = std::io::stdout();
     while let Some(line) = lines.next_line().await.context("the metanode broke off")? {
         let line = if printer.json { line } else { sentence(&line) };
-        // The reader of the pipe may have seen enough.
+        // A reader that closes the pipe ends the command without an error, as `| head` does.
         if writeln!(output, "{line}").and_then(|()| output.flush()).is_err() {
             break;
         }
@@ -65,7 +65,7 @@ async fn ask(arguments: &EventsArguments, connection: &Connection) -> anyhow::Re
     }
 }
 
-/// An event as people read it; whatever is no event, as it is.
+/// An event as a readable line. A line that is no event is returned unchanged.
 fn sentence(line: &str) -> String {
     let Ok(Value::Object(mut event)) = serde_json::from_str(line) else { return line.to_owned() };
     let sequence = event.remove("sequence").and_then(|value| value.as_u64()).unwrap_or_default();
@@ -76,7 +76,7 @@ fn sentence(line: &str) -> String {
     line.trim_end().to_owned()
 }
 
-/// `NodeDead` as `node dead`.
+/// The words of an event's name: `NodeDead` becomes `node dead`.
 fn words(name: &str) -> String {
     let mut words = String::new();
     for letter in name.chars() {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_shown_as_it_is() {
+    fn a_line_that_is_no_event_is_shown_unchanged() {
         assert_eq!(sentence("garbage"), "garbage");
     }
 }

@@ -1,4 +1,4 @@
-//! A metanode and datanodes for tests: they answer what they are told to, and remember what they were asked.
+//! A fake metanode and fake datanodes for tests: they return prepared answers and record the calls.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -25,16 +25,16 @@ use cairn_protocol::id::{BlockId, ClusterId, NodeId, VersionId, VolumeId};
 use clap::{Command, Subcommand};
 use futures_util::StreamExt;
 
-/// What a command line is taken for.
+/// Parses a command line into an operation.
 pub(super) fn parse<O: Subcommand>(line: &[&str]) -> Result<O, clap::Error> {
     let command = O::augment_subcommands(Command::new("operation").no_binary_name(true));
     O::from_arg_matches(&command.try_get_matches_from(line)?)
 }
 
-/// The node of the fake cluster.
+/// The id of the fake cluster's only node.
 pub(super) const NODE: &str = "aaaaaaaa-aaaa-4000-8000-000000000001";
 
-/// Time that passes as soon as a caller waits for it.
+/// An environment whose clock jumps forward whenever a caller waits.
 pub(super) fn impatient_env() -> Env {
     let (env, clock) = Env::manual(1, Timestamp(0));
     tokio::spawn(async move {
@@ -46,7 +46,7 @@ pub(super) fn impatient_env() -> Env {
     env
 }
 
-/// A node: a live one, a volume of 100 MiB, an eighth of it used.
+/// A live node with a volume of 100 MiB, of which an eighth is used.
 pub(super) fn node(id: &str, address: &str) -> NodeStatus {
     let volume: VolumeId = "cccccccc-0000-4000-8000-000000000001".parse().unwrap();
     let usage =
@@ -66,7 +66,7 @@ pub(super) fn node(id: &str, address: &str) -> NodeStatus {
     }
 }
 
-/// A cluster of these nodes, with 10 blocks, all well.
+/// The status of a cluster of these nodes, with 10 blocks and no problems.
 pub(super) fn status(nodes: Vec<NodeStatus>) -> ClusterStatus {
     ClusterStatus {
         cluster: ClusterId("dddddddd-0000-4000-8000-000000000001".parse().unwrap()),
@@ -81,7 +81,7 @@ pub(super) fn status(nodes: Vec<NodeStatus>) -> ClusterStatus {
     }
 }
 
-/// A worker without limits.
+/// A worker without a rate limit.
 pub(super) fn worker(worker: WorkerName, activity: WorkerActivity) -> WorkerStatus {
     WorkerStatus {
         worker,
@@ -95,7 +95,7 @@ pub(super) fn worker(worker: WorkerName, activity: WorkerActivity) -> WorkerStat
     }
 }
 
-/// The node with this administrative state, and so many blocks of 1 MiB left.
+/// The progress of the node in this administrative state, with `blocks` of 1 MiB left.
 pub(super) fn progress(admin_state: AdminState, blocks: u64) -> NodeProgress {
     NodeProgress {
         node: NODE.parse().unwrap(),
@@ -111,7 +111,7 @@ pub(super) fn progress(admin_state: AdminState, blocks: u64) -> NodeProgress {
     }
 }
 
-/// A cluster in balance, not balancing.
+/// A cluster that is balanced and whose balancer is stopped.
 pub(super) fn balance() -> BalanceStatus {
     BalanceStatus {
         running: false,
@@ -128,12 +128,12 @@ pub(super) fn balance() -> BalanceStatus {
     }
 }
 
-/// The node's scrubber, asked at this time.
+/// The node's scrubber after an order at this time.
 pub(super) fn scrub(asked_at: Timestamp) -> ScrubStatus {
     ScrubStatus { node: NODE.parse().unwrap(), progress: None, asked_at: Some(asked_at) }
 }
 
-/// An object of these blocks, each with a replica on the node.
+/// The place of an object of these blocks, each with a replica on the node.
 pub(super) fn place(blocks: &[&[u8]]) -> ObjectPlace {
     let env = Env::system();
     let mut offset = 0;
@@ -169,7 +169,7 @@ pub(super) fn place(blocks: &[&[u8]]) -> ObjectPlace {
     }
 }
 
-/// A metanode with one node.
+/// A fake metanode with one node.
 #[derive(Default)]
 pub(super) struct Fake {
     orders: Mutex<Vec<String>>,
@@ -181,14 +181,14 @@ pub(super) struct Fake {
     hold: Mutex<HoldStatus>,
 }
 
-/// The next of what was prepared; the last one again and again.
+/// The next prepared answer; the last one is returned repeatedly.
 fn next<T: Clone>(prepared: &Mutex<VecDeque<T>>) -> Option<T> {
     let mut prepared = prepared.lock().unwrap();
     if prepared.len() > 1 { prepared.pop_front() } else { prepared.front().cloned() }
 }
 
 impl Fake {
-    /// What it was told to do, in order. Questions are not in it, but for those of fsck.
+    /// The changing calls and the calls of fsck, in order. Other reads are not recorded.
     pub(super) fn orders(&self) -> Vec<String> {
         self.orders.lock().unwrap().clone()
     }
@@ -325,10 +325,10 @@ impl Admin for Fake {
     }
 }
 
-/// What a datanode does when it is asked for a block.
+/// The answer of a datanode to a read of a block.
 type Stored = Result<&'static [u8], BlockError>;
 
-/// How a read ends that is not to end well at once.
+/// How a prepared read ends.
 enum Ending {
     InTheMiddle,
     Later(Result<(), BlockError>),
@@ -338,7 +338,7 @@ enum Ending {
 #[derive(Clone, Default)]
 pub(super) struct Disks {
     stored: Arc<Mutex<HashMap<BlockId, Stored>>>,
-    /// How the next reads end; none that break off.
+    /// How the next reads end. When it is empty, reads succeed.
     broken_off: Arc<Mutex<VecDeque<Ending>>>,
 }
 
@@ -347,7 +347,7 @@ impl Disks {
         self.stored.lock().unwrap().insert(block, stored);
     }
 
-    /// Has the next read break off in the middle, and the one after it end like this.
+    /// Makes the next read break off in the middle, and the one after it end with `then`.
     pub(super) fn break_off(&self, then: Result<(), BlockError>) {
         self.broken_off.lock().unwrap().extend([Ending::InTheMiddle, Ending::Later(then)]);
     }

@@ -1,4 +1,4 @@
-//! `cairn admin fsck`: walks the pages of the metanode's check, and adds them up.
+//! `cairn admin fsck`: requests the metanode's check page by page, and sums the pages up.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ Exit codes: 0 all is well; 1 the check could not be run; 2 problems were found (
 what is left).
 What is found comes from the metanode's tables, not from the disks: `cairn admin scrub start` has datanodes read them.";
 
-/// How many problems are shown without `--all`.
+/// Limit of problems that are shown without `--all`.
 const PROBLEMS_SHOWN: usize = 20;
 
 #[derive(Args, Debug)]
@@ -31,8 +31,8 @@ pub(super) struct FsckArguments {
     #[arg(long, value_name = "BUCKET", value_parser = bucket_name)]
     bucket: Option<String>,
 
-    /// Also mend what can be mended without touching data: queue blocks for repair that are not queued, count references
-    /// anew, forget what is known of datanodes that do not exist
+    /// Also fix what needs no change of data: queue blocks for repair that are not queued, count references again, and
+    /// delete the records of datanodes that do not exist
     #[arg(long)]
     repair: bool,
 
@@ -41,22 +41,22 @@ pub(super) struct FsckArguments {
     all: bool,
 }
 
-/// All pages together: what `--json` prints.
+/// The sum of all pages, which `--json` prints.
 #[derive(Debug, Default, Serialize)]
 struct FsckReport {
-    /// Nothing is wrong.
+    /// Whether nothing is wrong.
     clean: bool,
-    /// What was looked at, by bucket.
+    /// The checked blocks and problems, by bucket.
     buckets: Vec<BucketHealth>,
-    /// The same of all buckets together.
+    /// The sum of all buckets.
     blocks: FsckSummary,
-    /// What belongs to no bucket.
+    /// The counts that belong to no bucket.
     totals: FsckTotals,
-    /// How many problems were named.
+    /// Number of problems found.
     problems_found: u64,
-    /// Those problems; the first 20 unless all are asked for.
+    /// The problems, with `--all` every one, otherwise the first 20.
     problems: Vec<Problem>,
-    /// Deletions that wait for an operator. No object is damaged by it, so it leaves the check clean.
+    /// The hold, if deletions are held. A hold damages no object, so it leaves the check clean.
     #[serde(skip_serializing_if = "Option::is_none")]
     hold: Option<HoldStatus>,
 }
@@ -138,7 +138,7 @@ fn has_problems(blocks: &FsckSummary) -> bool {
     missing + corrupt + under_replicated + over_replicated + misplaced > 0
 }
 
-/// What waits to be deleted, or to be committed, is as it should be.
+/// Whether a total is a problem. Blocks that wait for their deletion or their commit are none.
 fn totals_have_problems(totals: &FsckTotals) -> bool {
     totals.orphaned_blocks + totals.wrong_references + totals.orphaned_replicas > 0
 }
@@ -226,7 +226,7 @@ fn lines(nodes: &Nodes, problem: &Problem) -> String {
     let holders: Vec<_> = problem.holders.iter().map(|holder| nodes.short(*holder)).collect();
     let held = if holders.is_empty() { "nobody".to_owned() } else { holders.join(", ") };
     if problem.block.0.is_nil() {
-        // An object that lacks bytes: there is no block to name.
+        // The object's extents have a gap, so there is no block to name.
         return format!("{}{object}\n  {}", kind_words(problem.kind), problem.advice);
     }
     format!(
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn anything_wrong_is_not_clean_and_what_merely_waits_is() {
+    async fn problems_make_a_check_unclean_and_waiting_blocks_do_not() {
         async fn clean(change: impl FnOnce(&mut FsckPage)) -> bool {
             let fake = Fake::default();
             let mut page = page("a", 1, None);
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn deletions_that_are_held_are_told_and_leave_the_check_clean() {
+    async fn a_hold_is_shown_and_leaves_the_check_clean() {
         let fake = Fake::default();
         let hold = HoldStatus { since: Some(cairn_protocol::env::Timestamp(0)), ..HoldStatus::default() };
         fake.fsck([page("a", 1, Some("1")), FsckPage { hold: Some(hold), ..page("a", 1, None) }]);

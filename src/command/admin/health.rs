@@ -1,4 +1,4 @@
-//! `cairn admin health`: asks a part whether it is ready, for the health checks of container engines.
+//! `cairn admin health`: checks whether a part is ready, for the health checks of container engines.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use clap::Args;
 use super::Printer;
 use super::metanode_client::MetanodeArguments;
 
-/// Longer than a healthy part ever takes, shorter than the health checks of container engines wait.
+/// Longer than a healthy part takes to answer, and shorter than the time-outs of container engines' health checks.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Args, Debug)]
@@ -21,8 +21,8 @@ pub(super) struct HealthArguments {
     url: reqwest::Url,
 }
 
-/// Over TLS it shows the certificate of the cluster whose secret is configured. Like the probes of container engines, it
-/// accepts any certificate: it sends no secret, and learns only that a part is ready.
+/// Over TLS, the command presents a certificate if a secret is configured. It accepts any certificate of the server, like the
+/// probes of container engines: it sends no secret, and learns only whether a part is ready.
 pub(super) async fn run(
     arguments: HealthArguments,
     cluster: &MetanodeArguments,

@@ -1,4 +1,4 @@
-//! `cairn admin hold`: deletions that wait for an operator.
+//! `cairn admin hold`: deletions that are held until an operator agrees.
 
 use cairn_protocol::admin::{Admin, HoldCause, HoldReason, HoldRequest, HoldStatus, ReleaseHold};
 use clap::Subcommand;
@@ -18,9 +18,9 @@ database does not know. It lies in their trash for a while.";
 
 #[derive(Subcommand, Debug)]
 pub(super) enum HoldOperation {
-    /// Whether deletions are held, why, and what they would delete
+    /// Show whether deletions are held, why, and what they would delete
     Status,
-    /// Agree to give up what this database does not know, and have deletions go on
+    /// Release deletions: blocks that this database does not know are deleted
     #[command(after_help = AFTER_HELP)]
     Release(Consent),
 }
@@ -48,7 +48,7 @@ pub(super) async fn run(operation: HoldOperation, admin: &dyn Admin, printer: Pr
     Ok(())
 }
 
-/// In a sentence, for `status` and `fsck`; nothing if deletions are not held.
+/// A sentence about the hold for `status` and `fsck`, or None without a hold.
 pub(super) fn sentence(status: &HoldStatus) -> Option<String> {
     let since = status.since?;
     let blocks: u64 = status.nodes.iter().map(|node| node.blocks).sum();
@@ -108,7 +108,7 @@ fn because(nodes: &Nodes, reason: &HoldReason) -> String {
     }
 }
 
-/// What releasing would give up.
+/// The replicas that a release would delete.
 fn outlook(nodes: &Nodes, status: &HoldStatus) -> String {
     let mut said = if status.nodes.is_empty() {
         "Releasing them would delete nothing that is known of so far.".to_owned()
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn why_and_what_and_both_ways_out_are_told() {
+    fn a_hold_is_shown_with_reason_effect_and_both_ways_out() {
         let nodes = Nodes::new(vec![node(NODE, "http://10.0.0.1:9020")]);
         let text = text(&nodes, &held());
         for part in [

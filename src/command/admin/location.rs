@@ -1,4 +1,4 @@
-//! `cairn admin where`: from a key to its bytes.
+//! `cairn admin where`: the blocks and replicas of an object.
 
 use cairn_protocol::admin::{Admin, ExtentPlace, ObjectPlace, WhereRequest};
 use cairn_protocol::block::Connector;
@@ -48,13 +48,13 @@ fn object_name(text: &str) -> Result<ObjectName, String> {
     }
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Whereabouts {
-    /// The object, its extents, and what the metanode knows of their replicas.
+    /// The object, its extents and the metanode's records of their replicas.
     #[serde(flatten)]
     object: ObjectPlace,
-    /// What the replicas were found to be; null without `--verify`.
+    /// The replicas as they were read; null without `--verify`.
     verified: Option<Vec<CheckedReplica>>,
 }
 
@@ -82,7 +82,7 @@ pub(super) async fn run(
     Ok(well.into())
 }
 
-/// Every block has a replica, and every replica is good.
+/// Whether every block has a replica, and every checked replica is good.
 fn all_is_well(object: &ObjectPlace, checked: &[CheckedReplica]) -> bool {
     object.extents.iter().all(|extent| !extent.replicas.is_empty())
         && checked.iter().all(|replica| replica.verdict == Verdict::Good)
@@ -122,7 +122,7 @@ fn extents(nodes: &Nodes, object: &ObjectPlace) -> Table {
     table
 }
 
-/// The holders of an extent's block; what is special about one stands beside it.
+/// The holders of an extent's block, each with its state if that is not the normal one.
 fn holders(nodes: &Nodes, extent: &ExtentPlace) -> String {
     let words = extent.replicas.iter().map(|replica| {
         let mut marks = Vec::new();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn extents_tell_their_blocks_and_who_holds_them() {
+    fn extents_are_shown_with_their_blocks_and_holders() {
         let mut object = place(&[b"hello"]);
         object.extents[0].replicas[0].state = NodeState::Stale;
         let nodes = Nodes::new(vec![node(NODE, "http://10.0.0.1:9020")]);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_without_any_copy_is_not_well() {
+    fn a_block_without_any_replica_is_a_problem() {
         let mut object = place(&[b"hello"]);
         object.extents[0].replicas.clear();
         assert!(!all_is_well(&object, &[]));

@@ -1,4 +1,4 @@
-//! How operators reach the metanode.
+//! The connection of operators' commands to the metanode.
 
 use std::path::{Path, PathBuf};
 
@@ -16,15 +16,15 @@ use crate::arguments::values::base_url;
 use crate::command::server::{ADDRESS_FILE, SECRET_FILE};
 use crate::secret_source::SecretArguments;
 
-/// Which cluster is meant.
+/// The options that select the cluster.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Which cluster")]
 pub(super) struct MetanodeArguments {
-    /// Base URL of the metanode; without it the `cairn server` of --data-dir is asked
+    /// Base URL of the metanode; by default that of the `cairn server` in --data-dir
     #[arg(long, env = "CAIRN_METANODE", global = true, value_name = "URL", value_parser = base_url)]
     metanode: Option<String>,
 
-    /// Data directory of the `cairn server` to ask
+    /// Data directory of the `cairn server` to connect to
     #[arg(long, env = "CAIRN_DATA_DIR", global = true, default_value = "./cairn-data", value_name = "DIR")]
     data_dir: PathBuf,
 
@@ -35,7 +35,7 @@ pub(super) struct MetanodeArguments {
     tls: InternalTlsArguments,
 }
 
-/// A metanode to ask.
+/// A connection to a metanode.
 pub(super) struct Connection {
     pub(super) rpc: RpcClient,
     pub(super) secret: ClusterSecret,
@@ -56,7 +56,7 @@ impl MetanodeArguments {
         Ok(Connection { rpc, secret, identity, env })
     }
 
-    /// What this command shows over TLS, if a secret is configured from which it could come.
+    /// The certificate for TLS, or None if no secret is configured.
     pub(super) fn identity(&self) -> anyhow::Result<Option<Identity>> {
         match self.secret.configured_or_in(&self.data_dir.join(SECRET_FILE))? {
             Some(secret) => self.tls.identity(&secret, &Env::system()).map(Some),
@@ -64,14 +64,14 @@ impl MetanodeArguments {
         }
     }
 
-    /// The secret of the cluster that is meant.
+    /// The secret of the selected cluster.
     pub(super) fn secret(&self) -> anyhow::Result<ClusterSecret> {
         self.secret.load_or_read(&self.data_dir.join(SECRET_FILE))
     }
 }
 
 impl Connection {
-    /// Says to an error of the metanode what can be done about it.
+    /// Adds to an error of the metanode what the operator can do about it.
     pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let base = self.rpc.base();
         let admin = error.downcast_ref::<AdminError>();

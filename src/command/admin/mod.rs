@@ -2,9 +2,9 @@
 //!
 //! | module | what is there |
 //! |---|---|
-//! | `metanode_client` | how the metanode is reached, and what is said when it is not |
-//! | `consent` | dry runs, and asking before something is destroyed |
-//! | `node_name` | from what an operator writes to a node |
+//! | `metanode_client` | the connection to the metanode, and its errors |
+//! | `consent` | dry runs, and consent to destructive commands |
+//! | `node_name` | names of nodes in arguments and output |
 //! | `progress` | progress bars |
 
 mod balance;
@@ -62,7 +62,7 @@ pub(crate) struct AdminArguments {
 enum Operation {
     /// The cluster at a glance: health, capacity, datanodes, background work
     Status,
-    /// Datanodes: look at them, drain them, stop them safely, remove them
+    /// Show, drain, safely stop or remove datanodes
     #[command(subcommand)]
     Node(node::NodeOperation),
     /// Check everything that the metanode knows: missing, corrupt, under- and over-replicated and orphaned blocks
@@ -75,32 +75,32 @@ enum Operation {
     /// Have datanodes read and check all of their blocks
     #[command(subcommand)]
     Scrub(scrub::ScrubOperation),
-    /// Deletions that wait because the metanode's database may be older than what the datanodes hold
+    /// Deletions that are held because the metanode's database may be older than the datanodes' replicas
     #[command(subcommand)]
     Hold(hold::HoldOperation),
-    /// What happens in the background: pause it, throttle it
+    /// Show, pause or throttle background workers
     #[command(subcommand)]
     Worker(worker::WorkerOperation),
     /// Replicas and block size of a bucket
     #[command(subcommand)]
     Bucket(bucket::BucketOperation),
-    /// What happened, and with --follow what happens
+    /// Print the events so far, and with --follow new ones
     Events(events::EventsArguments),
     /// The root credentials, as lines to paste into a shell
     Credentials,
-    /// Ask a part whether it is ready; exit code 0 if it is
+    /// Check whether a part is ready; exit code 0 if it is
     Health(health::HealthArguments),
     /// The secret that the parts of a cluster share
     #[command(subcommand)]
     Secret(secret::SecretOperation),
 }
 
-/// What a command that could be carried out has to say to scripts.
+/// The outcome of a command that did not fail, from which its exit code follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// All is well, or was done.
+    /// The command did its work, or found nothing wrong: exit code 0.
     Well,
-    /// The answer is no, or something is wrong with the data: exit code 2.
+    /// The answer is no, or the data has problems: exit code 2.
     NotWell,
 }
 
@@ -126,7 +126,7 @@ struct Printer {
 }
 
 impl Printer {
-    /// Prints a result: as JSON, or as people read it.
+    /// Prints a result as JSON or as text.
     fn show<T: Serialize + ?Sized>(self, result: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
         if self.json {
             say(serde_json::to_string_pretty(result)?);
@@ -136,7 +136,7 @@ impl Printer {
         Ok(())
     }
 
-    /// Prints a remark for people.
+    /// Prints a remark, which `--json` suppresses.
     fn note(self, text: impl std::fmt::Display) {
         if !self.json {
             say(text);

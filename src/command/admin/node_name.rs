@@ -1,13 +1,13 @@
-//! From what an operator writes to a node, and from a node to what an operator reads.
+//! Names of nodes: finds the node that an operator names, and shortens ids for output.
 
 use anyhow::bail;
 use cairn_protocol::admin::{Admin, NodeStatus, StatusRequest};
 use cairn_protocol::id::NodeId;
 
-/// The fewest characters of an id that are shown.
+/// The minimum number of characters of an id in output.
 const SHORT_MIN: usize = 8;
 
-/// The nodes of a cluster, to be named.
+/// The nodes of a cluster, which give names to each other: a short id has to be unique.
 #[derive(Debug)]
 pub(super) struct Nodes {
     nodes: Vec<NodeStatus>,
@@ -15,12 +15,12 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    /// Asks for all nodes.
+    /// Fetches all nodes from the metanode.
     pub(super) async fn ask(admin: &dyn Admin) -> anyhow::Result<Self> {
         Ok(Self::new(admin.status(StatusRequest {}).await?.nodes))
     }
 
-    /// These nodes.
+    /// The names of these nodes.
     pub(super) fn new(nodes: Vec<NodeStatus>) -> Self {
         let ids: Vec<String> = nodes.iter().map(|node| node.node.to_string()).collect();
         let short =
@@ -29,12 +29,12 @@ impl Nodes {
         Self { nodes, short }
     }
 
-    /// All of them.
+    /// All nodes.
     pub(super) fn all(&self) -> &[NodeStatus] {
         &self.nodes
     }
 
-    /// As much of an id as tells the node from the others.
+    /// The beginning of an id, long enough that no two nodes of the cluster share it.
     pub(super) fn short(&self, node: NodeId) -> String {
         node.to_string().chars().take(self.short).collect()
     }
@@ -44,7 +44,7 @@ impl Nodes {
         format!("{} ({})", self.short(node.node), node.address)
     }
 
-    /// The node whose id begins like this, or whose address this is.
+    /// The node whose id begins with `name`, or whose address is `name`, with or without the scheme.
     pub(super) fn find(&self, name: &str) -> anyhow::Result<&NodeStatus> {
         let (id, host) = (name.to_ascii_lowercase(), host(name));
         let fits = |node: &&NodeStatus| {
@@ -70,7 +70,7 @@ fn host(address: &str) -> &str {
     address.trim_start_matches("http://").trim_end_matches('/')
 }
 
-/// How many characters two ids have in common from their beginning.
+/// The length of the common prefix of two ids.
 fn common(a: &str, b: &str) -> usize {
     a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
 }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_meant_by_no_name_or_by_too_short_a_one_is_asked_for_with_the_possibilities() {
+    fn an_unknown_or_ambiguous_name_is_refused_with_the_candidates() {
         let unknown = complaint("c");
         assert!(
             unknown.starts_with("there is no datanode c; there are ") && unknown.contains("10.0.0.3:9020")
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_cut_only_as_far_as_it_still_tells_nodes_apart() {
+    fn a_short_id_is_still_unique() {
         let nodes = nodes();
         let shorts: Vec<_> = nodes.all().iter().map(|node| nodes.short(node.node)).collect();
         assert_eq!(shorts[0], "aaaaaaaa-aaaa-4000-8000-000000000001");

@@ -5,18 +5,18 @@ use std::time::Duration;
 use cairn_protocol::env::Env;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often something that is waited for is looked at.
+/// Interval of the polls while a command waits.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Until it is looked at again.
+/// Waits for the next poll.
 pub(super) async fn pause(env: &Env) {
     env.sleep(POLL_INTERVAL).await;
 }
 
-/// What the numbers are.
+/// The unit of a bar's numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unit {
-    /// Things.
+    /// A number of items.
     Count,
     /// Bytes.
     Bytes,
@@ -24,7 +24,7 @@ pub(super) enum Unit {
     Permille,
 }
 
-/// A bar towards `total`. It goes when it is dropped.
+/// A progress bar. Dropping it clears it from the terminal.
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {
@@ -39,18 +39,18 @@ impl Bar {
         Self(ProgressBar::new(total).with_style(style.progress_chars("=> ")))
     }
 
-    /// So much is done, of so much.
+    /// Sets the position and the total.
     pub(super) fn set(&self, done: u64, total: u64) {
         self.0.set_length(total);
         self.0.set_position(done);
     }
 
-    /// So much more is done.
+    /// Advances the position by `done`.
     pub(super) fn advance(&self, done: u64) {
         self.0.inc(done);
     }
 
-    /// What goes on, in a few words.
+    /// Sets the message beside the bar.
     pub(super) fn say(&self, message: impl Into<String>) {
         self.0.set_message(message.into());
     }

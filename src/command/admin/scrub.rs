@@ -16,17 +16,17 @@ use crate::units::{count, of, size, time};
 pub(super) enum ScrubOperation {
     /// Have datanodes read and check all of their blocks from the beginning
     Start(StartArguments),
-    /// How far they are
+    /// Show the progress of the datanodes' scrubs
     Status,
 }
 
 #[derive(Args, Debug)]
 pub(super) struct StartArguments {
-    /// Only this datanode: its id, the beginning of it, or its address
+    /// Only this datanode, by its id, the beginning of its id, or its address
     #[arg(long, value_name = "NODE")]
     node: Option<String>,
 
-    /// Wait until every datanode that is not dead is through; exit code 2 if a replica is bad
+    /// Wait until every datanode that is not dead has finished; exit code 2 if a replica is corrupt
     #[arg(long)]
     wait: bool,
 }
@@ -60,7 +60,7 @@ pub(super) async fn run(
     Ok(ended.iter().filter_map(|scrub| scrub.progress.as_ref()).all(|progress| progress.corrupt == 0).into())
 }
 
-/// Looks on until the nodes that are not dead are through.
+/// Polls until all nodes that are not dead have finished.
 async fn wait(started: Vec<ScrubStatus>, admin: &dyn Admin, env: &Env) -> anyhow::Result<Vec<ScrubStatus>> {
     let bar = Bar::new(0, Unit::Count);
     let mut given_up = Vec::new();
@@ -94,7 +94,7 @@ async fn wait(started: Vec<ScrubStatus>, admin: &dyn Admin, env: &Env) -> anyhow
     }
 }
 
-/// Blocks read, blocks to read, and whether the round that was asked for is over.
+/// The number of blocks read, the number to read, and whether the ordered round has ended.
 fn position(scrub: &ScrubStatus, asked: Option<Timestamp>) -> (u64, u64, bool) {
     let round = asked.map_or(0, |asked| asked.0);
     match &scrub.progress {
@@ -136,7 +136,7 @@ fn running_word(progress: Option<&ScrubProgress>) -> &'static str {
     }
 }
 
-/// How far a scrubber is, in a few words.
+/// The words for the progress of a scrubber.
 pub(super) fn scrub_words(scrub: &ScrubStatus) -> String {
     let Some(progress) = &scrub.progress else { return "unknown".to_owned() };
     let mut words = format!(
@@ -168,10 +168,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_round_that_is_waited_for_is_the_one_that_was_asked_for() {
+    async fn a_scrub_waits_for_the_round_that_it_ordered() {
         for (corrupt, outcome) in [(0, Outcome::Well), (1, Outcome::NotWell)] {
             let fake = Fake::default();
-            // An older round has ended; then the one that was asked for runs, and ends.
+            // At first only an older round has ended. Then the ordered round runs, and then it has ended.
             fake.scrubs([at(0, 50, 0), at(100, 50, 0), at(100, 100, corrupt)]);
             let ended = run(start(true), &fake, &impatient_env(), Printer { json: true }).await.unwrap();
             assert_eq!(ended, outcome);
@@ -180,14 +180,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_waiting_it_is_only_asked_for() {
+    async fn without_the_option_wait_a_scrub_is_only_ordered() {
         let fake = Fake::default();
         run(start(false), &fake, &impatient_env(), Printer { json: true }).await.unwrap();
         assert_eq!(fake.orders(), [format!("start_scrub Some(NodeId({NODE}))")]);
     }
 
     #[test]
-    fn how_far_a_scrubber_is_can_be_read() {
+    fn the_progress_of_a_scrubber_is_shown_in_words() {
         assert_eq!(scrub_words(&at(1, 0, 2)), "resting: 0 of 4 blocks, 2 corrupt");
         assert_eq!(scrub_words(&ScrubStatus { progress: None, ..at(1, 0, 0) }), "unknown");
     }

@@ -1,4 +1,4 @@
-//! `cairn admin secret`: makes a cluster secret, or a certificate of the cluster's authority.
+//! `cairn admin secret`: creates a cluster secret, or a certificate of the cluster's authority.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use crate::secret_source::{create, write_private};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum SecretOperation {
-    /// Make a file with a fresh secret; a file that exists is kept
+    /// Create a file with a new secret; a file that exists is kept
     Create {
         /// The file
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
     },
-    /// Write a certificate of the cluster, for programs of your own that ask its parts: ca.pem, cert.pem and key.pem
+    /// Write a certificate of the cluster, for your own programs that call its parts: ca.pem, cert.pem and key.pem
     Certificate {
         /// Where to write them; files that exist are replaced
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
 
-        /// How long it is good
+        /// How long the certificate is valid
         #[arg(long, default_value = "30d", value_name = "TIME", value_parser = duration)]
         valid: Duration,
     },
@@ -50,7 +50,7 @@ pub(super) fn run(
     }
 }
 
-/// How far in the past a certificate begins to be good, for machines whose clocks are behind.
+/// How far in the past the validity of a certificate begins, for machines whose clocks are behind.
 const BEGUN: Duration = Duration::from_secs(600);
 
 fn certificate(
@@ -79,7 +79,7 @@ fn certificate(
     })
 }
 
-/// Written aside and renamed into place: a reader sees the old file or the new one.
+/// Writes a temporary file and renames it, so that a reader sees either the old file or the new one.
 fn replace_private(file: &std::path::Path, text: &str, env: &Env) -> std::io::Result<()> {
     let aside = file.with_extension(format!("{}.new", env.uuid_v4()));
     let done = write_private(&aside, text).and_then(|()| std::fs::rename(&aside, file));

@@ -29,7 +29,7 @@ fn text(status: &ClusterStatus) -> String {
     parts.join("\n\n")
 }
 
-/// The worst that is known, and what else is not as it should be.
+/// A sentence with the worst problem, and then the other problems.
 fn health(status: &ClusterStatus) -> String {
     let blemishes = blemishes(status);
     let besides = if blemishes.is_empty() { String::new() } else { format!(" {}.", blemishes.join("; ")) };
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_well_is_named_beside_it() {
+    fn other_problems_are_named_beside_the_worst_one() {
         let mut one = two_nodes();
         one.nodes[0].state = NodeState::Stale;
         one.nodes[1].volumes[0].failed = Some("EIO".to_owned());
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn deletions_that_are_held_are_told_in_words() {
+    fn a_hold_is_explained_in_words() {
         let mut held = two_nodes();
         held.hold.since = Some(cairn_protocol::env::Timestamp(0));
         assert!(health(&held).starts_with("Degraded") && health(&held).contains("Deletions are held"));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_stand_below() {
+    fn the_numbers_follow_the_health() {
         let mut status = two_nodes();
         status.nodes[1].admin_state = AdminState::Draining;
         let text = text(&status);

@@ -1,4 +1,4 @@
-//! Reads replicas of blocks from their datanodes, and compares them with what the metanode recorded.
+//! Reads replicas of blocks from their datanodes, and compares length and checksum with the metanode's records.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,25 +14,25 @@ use serde::Serialize;
 
 use super::progress::{Bar, Unit};
 
-/// Replicas that are read at once: enough to keep a link busy, and not so many that clients notice.
+/// Replicas that are read concurrently: enough to use a link fully, and few enough that clients do not notice.
 const READS_AT_ONCE: usize = 4;
 
-/// How often a replica that breaks off is asked for the rest: a damaged one is known by then.
+/// Attempts to read a replica whose reads break off. By then the datanode has found the damage, if that is the reason.
 const ATTEMPTS: u32 = 5;
 
-/// Before it is asked for the second time; then longer and longer.
+/// Delay before the second attempt. It grows with each further one.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a token is good: longer than the largest block takes over a slow link.
+/// Validity of a block token: longer than the read of the largest block takes over a slow link.
 const TOKEN_TIME: Duration = Duration::from_secs(300);
 
-/// What a replica was found to be.
+/// The result of the check of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
-    /// Every byte is as it was written.
+    /// Length and checksum are as recorded.
     Good,
-    /// Its bytes are others.
+    /// Length or checksum differ, or the datanode found damage.
     Corrupt,
     /// The datanode does not have it.
     Missing,
@@ -51,24 +51,24 @@ impl Verdict {
     }
 }
 
-/// A copy that was read.
+/// A replica that was checked.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct CheckedReplica {
     /// The block.
     pub(super) block: BlockId,
-    /// Who holds the replica.
+    /// The node that holds the replica.
     pub(super) node: NodeId,
-    /// That node's base URL.
+    /// The base URL of that node.
     pub(super) address: String,
-    /// The volume that holds it, if the node said so.
+    /// The volume that holds it, if the node's answer named it.
     pub(super) volume: Option<VolumeId>,
-    /// What it is.
+    /// The result.
     pub(super) verdict: Verdict,
-    /// Why, if it is not good.
+    /// The reason, if the replica is not good.
     pub(super) detail: Option<String>,
 }
 
-/// Reads and compares.
+/// Reads replicas and checks them.
 pub(super) struct Verifier<C> {
     blocks: C,
     secret: ClusterSecret,
@@ -80,7 +80,7 @@ impl<C: BlockConnector> Verifier<C> {
         Self { blocks, secret, env }
     }
 
-    /// Checks every replica of every block of an object, once.
+    /// Checks every replica of every block of an object. Blocks that several extents share are read once.
     pub(super) async fn check(&self, object: &ObjectPlace) -> Vec<CheckedReplica> {
         let mut seen = HashSet::new();
         let replicas: Vec<_> = object
@@ -114,8 +114,8 @@ impl<C: BlockConnector> Verifier<C> {
         for attempt in 1..=attempts {
             match reading.go_on(&*service, token.clone()).await {
                 Ok(true) => return reading.finish(),
-                // A datanode that finds damage in the middle breaks off. Who asks for the rest is told why, at the latest
-                // when the block is set aside.
+                // A datanode that finds damage during a read breaks off. The request for the rest returns the reason, at
+                // the latest when the block is in quarantine.
                 Ok(false) | Err(BlockError::Unreachable { .. }) if attempt < attempts => {
                     self.env.sleep(PAUSE * attempt).await;
                 }
@@ -127,16 +127,16 @@ impl<C: BlockConnector> Verifier<C> {
     }
 }
 
-/// A copy being read.
+/// The state of a read of a replica.
 struct Reading<'a> {
     extent: &'a ExtentPlace,
-    /// What the datanode said of it, once it said something.
+    /// The properties of the block from the datanode's first answer.
     info: Option<BlockInfo>,
     table: ChunkTableBuilder,
 }
 
 impl Reading<'_> {
-    /// Reads what is not read yet. Returns whether it came to the end.
+    /// Reads the rest of the replica. Returns whether it reached the end.
     async fn go_on(&mut self, service: &dyn BlockService, token: String) -> Result<bool, BlockError> {
         let length = self.extent.block_length;
         let had = self.table.length();
@@ -145,7 +145,7 @@ impl Reading<'_> {
         }
         let range = (had > 0).then_some((had, length));
         let mut read = match service.get(GetBlock { block: self.extent.block, range, token }).await {
-            // It was there a moment ago: it was found damaged, and set aside.
+            // An earlier request found the block, so the datanode has moved it to quarantine since then.
             Err(BlockError::NotFound) if self.info.is_some() => return Err(BlockError::Corrupt),
             read => read?,
         };
@@ -153,7 +153,7 @@ impl Reading<'_> {
         if read.info.length != length {
             return Err(BlockError::LengthMismatch { expected: length, received: read.info.length });
         }
-        // The answer begins with the chunk that the range begins in.
+        // The answer begins at a chunk's start, so it can repeat bytes that are already read.
         let mut known = had.saturating_sub(read.data_offset);
         while let Some(piece) = read.data.next().await {
             let Ok(bytes) = piece else { return Ok(false) };
@@ -183,7 +183,7 @@ impl Reading<'_> {
     }
 }
 
-/// Why a replica is not good, and where it is if the datanode got as far as saying so.
+/// Why a replica is not good, and its volume if the datanode has named it.
 struct Failure {
     volume: Option<VolumeId>,
     error: BlockError,
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_copy_is_good_only_if_its_bytes_are_those_that_the_metanode_recorded() {
+    async fn a_replica_is_good_only_if_its_bytes_are_those_that_the_metanode_recorded() {
         let stored: [Result<&'static [u8], BlockError>; 6] = [
             Ok(b"hello"),
             Ok(b"jello"),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_copy_that_breaks_off_is_asked_for_the_rest_and_then_known() {
+    async fn a_read_that_breaks_off_is_continued_and_then_judged() {
         for (then, verdict) in [
             (Err(BlockError::NotFound), Verdict::Corrupt),
             (Err(BlockError::Corrupt), Verdict::Corrupt),

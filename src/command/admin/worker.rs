@@ -13,20 +13,20 @@ use crate::units::{count, size};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum WorkerOperation {
-    /// All of them, and what each is at
+    /// List the workers, and what each is doing
     List,
-    /// Have one do nothing until it is resumed; survives restarts
+    /// Pause a worker until it is resumed; survives restarts
     Pause(WorkerArguments),
-    /// Have one go on
+    /// Resume a paused worker
     Resume(WorkerArguments),
-    /// Set the rate of one; survives restarts
+    /// Set the rate of a worker; survives restarts
     Set(SetArguments),
 }
 
-/// Which worker is meant.
+/// The worker of a command.
 #[derive(Args, Debug)]
 pub(super) struct WorkerArguments {
-    /// Its name
+    /// The worker's name
     #[arg(value_name = "NAME", value_parser = names())]
     worker: WorkerName,
 }
@@ -36,12 +36,12 @@ pub(super) struct SetArguments {
     #[command(flatten)]
     worker: WorkerArguments,
 
-    /// Bytes a second, as 50MiB, for repair, drain, balance and scrub (on each datanode); items a second, as 500, for
-    /// the others
+    /// Bytes a second, such as 50MiB, for repair, drain, balance and scrub (on each datanode); items a second, such as
+    /// 500, for the others
     #[arg(long, value_name = "RATE", value_parser = rate, required_unless_present = "default_rate")]
     rate: Option<ByteSize>,
 
-    /// Back to the configured rate
+    /// Return to the configured rate
     #[arg(long, conflicts_with = "rate")]
     default_rate: bool,
 }
@@ -78,7 +78,7 @@ pub(super) async fn run(
     printer.show(&status, |status| worker_table(std::slice::from_ref(status)).to_string())
 }
 
-/// A row for each worker.
+/// A table with a row for each worker.
 pub(super) fn worker_table(workers: &[WorkerStatus]) -> Table {
     let mut table = Table::new(["WORKER", "ACTIVITY", "RATE", "DONE", "BYTES", "DOING"]).right(&[2, 3, 4]);
     for worker in workers {
@@ -111,7 +111,7 @@ fn rate_words(worker: WorkerName, rate: u64) -> String {
     if moves_bytes(worker) { format!("{}/s", size(rate)) } else { format!("{}/s", count(rate)) }
 }
 
-/// What a worker is at, in a word.
+/// The word for a worker's activity.
 pub(super) fn activity_word(activity: WorkerActivity) -> &'static str {
     match activity {
         WorkerActivity::Working => "working",
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_said_about_a_worker_stays_as_it_is() {
+    async fn options_that_are_not_given_leave_a_worker_unchanged() {
         assert_eq!(orders(&["pause", "repair"]).await, ["set_worker repair Some(true) None"]);
         assert_eq!(orders(&["resume", "scrub"]).await, ["set_worker scrub Some(false) None"]);
         assert_eq!(
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_worker_is_answered_with_those_that_there_are() {
+    fn an_unknown_worker_is_refused_with_a_list_of_the_workers() {
         let complaint = parse::<WorkerOperation>(&["pause", "repairs"]).unwrap_err().to_string();
         assert!(complaint.contains("liveness") && complaint.contains("'repair'"), "{complaint}");
         assert!(parse::<WorkerOperation>(&["set", "repair"]).is_err());

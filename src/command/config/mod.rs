@@ -10,7 +10,7 @@ use crate::config_file::Origins;
 /// `cairn config`.
 #[derive(Subcommand, Debug)]
 pub(crate) enum ConfigOperation {
-    /// Every setting of a part, its value, and where it comes from; secrets are not shown
+    /// Show every setting of a part, its value, and where it comes from; secrets are hidden
     Show(ShowArguments),
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct ShowArguments {
     part: Part,
 }
 
-/// The parts, with the options that they have themselves.
+/// The parts, each with the options of its own subcommand.
 #[derive(Subcommand, Debug)]
 enum Part {
     /// Settings of `cairn server`, given the same options
@@ -38,7 +38,7 @@ enum Part {
     Datanode(Box<DatanodeArguments>),
 }
 
-/// Runs an operation. `command` and `matches` are the whole command's.
+/// Runs an operation. `command` and `matches` are those of the whole command line.
 pub(crate) fn run(
     operation: ConfigOperation,
     command: &Command,

@@ -1,4 +1,4 @@
-//! `cairn config show`: from clap's own knowledge of options, so that none can be forgotten.
+//! `cairn config show`. It reads the options from clap, so that none can be forgotten.
 
 use cairn_datanode::Config as DatanodeConfig;
 use cairn_listener::Limits;
@@ -13,14 +13,14 @@ use crate::config_file::Origins;
 use crate::process::say;
 use crate::table::Table;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Debug, Serialize)]
 struct Settings {
     /// The part.
     part: String,
     /// The TOML file, if there is one.
     file: Option<String>,
-    /// Its settings, in the order of `--help`.
+    /// The settings of the part, in the order of `--help`.
     settings: Vec<Setting>,
 }
 
@@ -28,11 +28,11 @@ struct Settings {
 struct Setting {
     /// Long name of the option, key in the file.
     name: String,
-    /// Its value as it would be written; several are separated by commas. Null if there is none.
+    /// The value as an option has it; several values are separated by commas. Null if there is none.
     value: Option<String>,
-    /// Where it comes from.
+    /// The kind of source that gave the value.
     source: Source,
-    /// The option, the variable, or the file and key that gave it.
+    /// The option, the variable, or the file and key that gave the value.
     from: Option<String>,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Complains as the part itself would.
+/// Fails with the error that the part itself would give for these settings.
 fn check(part: &Part) -> anyhow::Result<()> {
     let disks = |disks: &DiskArguments| disks.apply(&mut DatanodeConfig::new(Vec::new(), String::new()));
     if let Some(blocks) = blocks(part) {
@@ -117,7 +117,7 @@ fn setting(arg: &Arg, part: &str, matches: &ArgMatches, origins: &Origins) -> Se
     let name = arg.get_long().unwrap_or_default().to_owned();
     let id = arg.get_id().as_str();
     let value = matches.try_get_raw(id).ok().flatten().map(|values| {
-        // What must not be in a help text must not be here either.
+        // clap hides the values of secrets in help texts by this mark, so this output hides them, too.
         if arg.is_hide_env_values_set() {
             return HIDDEN.to_owned();
         }
@@ -135,7 +135,7 @@ fn setting(arg: &Arg, part: &str, matches: &ArgMatches, origins: &Origins) -> Se
     Setting { name, value, source, from }
 }
 
-/// Defaults that follow from the part and from other settings.
+/// Fills in the defaults that depend on the part or on other settings.
 fn fill_in(part: &Part, settings: &mut [Setting]) -> anyhow::Result<()> {
     for setting in settings.iter_mut().filter(|setting| setting.value.is_none()) {
         setting.value = match setting.name.as_str() {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_that_follows_from_another_setting_is_told() {
+    fn a_default_that_depends_on_another_setting_is_shown() {
         let replicas =
             |n| find(settings(&["cairn", "config", "show", "metanode", "--replication", n]), "min-replicas");
         assert_eq!(replicas("1").value.as_deref(), Some("1"));

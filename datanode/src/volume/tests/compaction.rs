@@ -1,4 +1,4 @@
-//! What compaction promises: dead records give their space back, live and damaged ones are not lost, and it comes to an end.
+//! The promises of compaction: it frees the space of dead records, loses no live or damaged one, and ends.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What compaction and pages of the index cost: neither may read the whole index under its lock.
+//! The costs of compaction and of pages of the index: neither may read the whole index under its lock.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -45,10 +45,10 @@ fn compaction_does_not_look_at_blocks_in_other_segments() {
 }
 
 #[test]
-fn nor_does_it_for_a_block_that_is_damaged() {
+fn compaction_does_not_look_at_blocks_in_other_segments_for_a_damaged_block() {
     let disk = SimDisk::new(1 << 30);
     let volume = mostly_dead(&disk);
-    // In the data of the first block.
+    // The flipped bit is in the data of the first block.
     disk.flip_bit(&first_segment(), 64 + 64 + 4 + 100);
     let before = paged(&volume);
     let done = volume.compact().unwrap().unwrap();
@@ -57,7 +57,7 @@ fn nor_does_it_for_a_block_that_is_damaged() {
 }
 
 #[test]
-fn a_block_whose_header_is_damaged_is_found_and_set_aside_and_nobody_waits_for_long() {
+fn a_block_whose_header_is_damaged_is_quarantined_without_a_long_lock_of_the_index() {
     let disk = SimDisk::new(1 << 30);
     let volume = mostly_dead(&disk);
     disk.flip_bit(&first_segment(), 64 + 10);
@@ -85,7 +85,7 @@ fn long_pages_and_checkpoints_let_others_at_the_index_in_between() {
 
 /// The log's thread, for which all writers wait, once searched the whole index for the blocks of a segment whose file was gone.
 #[test]
-fn what_is_lost_with_a_segment_is_found_without_holding_up_others() {
+fn blocks_lost_with_a_segment_are_found_without_a_long_lock_of_the_index() {
     let disk = SimDisk::new(1 << 30);
     let volume = mostly_dead(&disk);
     disk.remove_file(&first_segment()).unwrap();
@@ -98,7 +98,7 @@ fn what_is_lost_with_a_segment_is_found_without_holding_up_others() {
     assert_eq!(paged(&volume), before);
 }
 
-/// A writer once waited for the index, and asked the disk for its free space, on a thread that serves requests.
+/// A writer once waited for the index, and called the disk for its free space, on a thread that serves requests.
 #[test]
 fn a_writer_that_waits_for_the_index_does_not_hold_up_its_thread() {
     let disk = SimDisk::new(1 << 30);

@@ -1,5 +1,5 @@
-//! What is on a volume after the power or the process failed: every acknowledged block reads back, and no half-written one
-//! shows up.
+//! The state of a volume after the power or the process failed: every acknowledged block reads back, and no half-written one
+//! appears.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ proptest! {
     ) {
         let mut disk = SimDisk::new(1 << 30);
         let mut model = Model::new(has_trash);
-        // The clock goes on over restarts, so that each deletion has a time of its own.
+        // The clock advances over restarts, so that each deletion has its own time.
         let (env, clock) = Env::manual(1, Timestamp(1_000_000));
         let open = |disk: &SimDisk| open_in(disk, options_with_trash(has_trash), env.clone());
         for (ops, power_fails_after, seed) in rounds {
@@ -54,7 +54,7 @@ proptest! {
     ) {
         let disk = SimDisk::new(1 << 30);
         let mut model = Model::new(has_trash);
-        // The clock goes on over restarts, so that each deletion has a time of its own.
+        // The clock advances over restarts, so that each deletion has its own time.
         let (env, clock) = Env::manual(1, Timestamp(1_000_000));
         let open = |disk: &SimDisk| open_in(disk, options_with_trash(has_trash), env.clone());
         let volume = Arc::new(open(&disk).unwrap());
@@ -67,7 +67,7 @@ proptest! {
         let page = volume.page(None, usize::MAX);
         let bytes = |volume: &Volume| (volume.state.index().used(), volume.state.index().trash_bytes());
         let before = bytes(&volume);
-        // Without a close: the process dies, the machine does not.
+        // The volume is not closed, as when the process dies and the machine does not.
         drop(volume);
         let volume = open(&disk).unwrap();
         prop_assert_eq!(volume.page(None, usize::MAX), page);

@@ -1,4 +1,4 @@
-//! Damaged records while a volume is in use: they are found, set aside and kept, and they hide nothing that lies behind
+//! Damaged records while a volume is in use: they are found, moved into quarantine and kept, and they hide no record after
 //! them.
 
 use std::path::PathBuf;
@@ -51,7 +51,8 @@ fn damage_in_the_middle_of_the_newest_segment_hides_nothing_behind_it() {
     let volume = open(&disk).unwrap();
     block_on(put_all(&volume, 0..5, 1000));
     drop(volume);
-    // The second record's header: 64 of the segment, and 64 + 4 + 1000 rounded up to 64s.
+    // The offset is in the second record's header, after the segment's 64 bytes and a record of 64 + 4 + 1000 bytes, rounded up
+    // to a multiple of 64.
     disk.flip_bit(&PathBuf::from("/data/shared/00000001.segment"), 64 + 1088 + 10);
     disk.remove_file(&PathBuf::from("/data/checkpoint")).unwrap();
     let volume = open(&disk).unwrap();

@@ -1,4 +1,4 @@
-//! What a start promises on a disk that has bad places: it opens, loses nothing else, and destroys nothing.
+//! The promises of a start on a disk with bad places: the volume opens, loses no other block, and destroys no bytes.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,7 +36,7 @@ fn stored() -> impl Iterator<Item = u16> {
     (0..40).filter(|n| !(30..34).contains(n))
 }
 
-/// The blocks that do not read back as they were written, and whether each is known to be damaged.
+/// The blocks that do not read back, and whether each is known to be damaged.
 fn missing(volume: &Volume) -> Vec<(u16, bool)> {
     let mut missing = Vec::new();
     for n in stored() {
@@ -81,16 +81,16 @@ proptest! {
         let lost = missing(&volume);
         // A sector holds parts of two small blocks at most.
         prop_assert!(lost.len() <= 2, "{:?}", lost);
-        // Every block that is lost is in quarantine: nothing was destroyed.
+        // Every lost block is in quarantine, so no bytes were destroyed.
         let kept = disk.paths().iter().filter(|path| path.starts_with("/data/quarantine")).count();
         let is_known = lost.iter().all(|(_, is_known)| *is_known);
         prop_assert!(is_known || kept > 0, "{:?} in {:?}", lost, path);
         for n in 30..34 {
             let back = volume.get(&id(n)).is_some();
-            // If a tombstone was lost, the deleted block is there again, and the metanode has it deleted.
+            // If a tombstone was lost, the deleted block is there again, and the metanode orders its deletion again.
             prop_assert!(!back || path.starts_with("/data/shared"));
         }
-        // The volume takes blocks, and the next start finds the same.
+        // The volume stores new blocks, and the next start finds the same state.
         block_on(put(&volume, id(100), &content(100, 700))).unwrap();
         drop(volume);
         let volume = open(&disk.restart(seed)).unwrap();
@@ -103,7 +103,7 @@ proptest! {
 /// for half-written and removed it, although it may have been the last replica.
 #[test]
 fn an_acknowledged_block_that_rots_before_its_first_checkpoint_is_set_aside_and_not_removed() {
-    // Its header, its chunk table, its bytes.
+    // The offsets are in the header, the chunk table and the bytes.
     for at in [10, 65, 9000] {
         let disk = SimDisk::new(1 << 30);
         let volume = open(&disk).unwrap();
@@ -123,7 +123,8 @@ fn an_acknowledged_block_that_rots_before_its_first_checkpoint_is_set_aside_and_
 /// The same happened in a shared segment: the damaged record was skipped, or cut off with the torn tail.
 #[test]
 fn an_acknowledged_small_block_that_rots_before_its_first_checkpoint_is_set_aside_and_not_cut_off() {
-    // The middle one and the last one: 64 of the segment, and 64 + 4 + 1000 rounded up to 64s for each.
+    // The middle block and the last one. The segment's header has 64 bytes, and each record 64 + 4 + 1000, rounded up to a
+    // multiple of 64.
     for n in [1u16, 2] {
         let disk = SimDisk::new(1 << 30);
         let volume = open(&disk).unwrap();
@@ -159,13 +160,13 @@ fn a_block_that_was_being_received_is_removed_and_not_set_aside() {
         std::mem::forget(writer);
     });
     drop(volume);
-    // The process dies, the machine does not.
+    // The process dies and the machine does not.
     let volume = open(&disk).unwrap();
     assert_eq!((volume.recovery().dropped, volume.recovery().set_aside), (1, 0));
     assert!(disk.paths().iter().all(|path| !path.starts_with("/data/own")));
 }
 
-/// EMFILE in the probe, in a checkpoint or in a sync of a directory took the volume out, and with it all its blocks.
+/// EMFILE in the probe, in a checkpoint or in a sync of a directory made the volume fail, and all its replicas counted as lost.
 #[test]
 fn a_lack_of_file_descriptors_or_memory_is_no_broken_disk() {
     for errno in [EMFILE, ENOMEM] {
@@ -176,7 +177,7 @@ fn a_lack_of_file_descriptors_or_memory_is_no_broken_disk() {
         assert!(volume.checkpoint().is_err());
         assert!(volume.lose_missing_segments().unwrap().is_empty());
         block_on(async {
-            // Small ones need no further file until the segment is full.
+            // Small blocks need no further file until the segment is full.
             for n in 50..80 {
                 let _ = put(&volume, id(n), &content(n.into(), 700)).await;
             }

@@ -18,7 +18,7 @@ fn small() -> VolumeOptions {
     VolumeOptions { capacity_bytes_max: Some(400_000), reserve_bytes: 60_000, ..options() }
 }
 
-/// Fills a volume, and deletes every fourth block. Returns how many it stored.
+/// Fills a volume, and deletes every fourth block. Returns the number of blocks stored.
 fn three_quarters_alive(volume: &Volume) -> u16 {
     let mut stored = 0;
     while block_on(put(volume, id(stored), &content(stored.into(), 1500))).is_ok() {
@@ -41,7 +41,7 @@ fn check_three_quarters(volume: &Volume, stored: u16) {
 
 /// Segments that were more than half alive were never compacted. So a disk could be full although a quarter of it was dead.
 #[test]
-fn a_full_volume_that_nobody_writes_to_gets_the_space_of_its_dead_records_back() {
+fn a_full_volume_without_writers_frees_the_space_of_its_dead_records() {
     let volume = open_with(&SimDisk::new(1 << 30), small()).unwrap();
     let stored = three_quarters_alive(&volume);
     let before = volume.usage().unwrap();
@@ -92,7 +92,7 @@ fn compaction_frees_space_where_there_is_a_quota() {
     });
 }
 
-/// Tombstones were dropped once the segment of their target was gone. But a compaction that breaks off leaves records of moved blocks
+/// Tombstones were dropped once the segment of their target was gone. But an interrupted compaction leaves records of moved blocks
 /// behind. When such a block was deleted, its newest record and then its tombstone were compacted away, and a start that read all
 /// segments found the block in the segment that was left behind.
 #[test]
@@ -156,7 +156,7 @@ fn a_volume_of_an_earlier_version_is_taken_for_one_whose_compaction_broke_off() 
 
 const BLOCKS: u16 = 100;
 
-/// A volume without space whose segments are three quarters alive, and the segment that takes new blocks: as many as it has `space` for.
+/// A volume without space whose segments are three quarters alive, and its active segment, which has space for `space` more blocks.
 fn about_to_compact(space: u16) -> (SimDisk, Volume, u32) {
     let disk = SimDisk::new(1 << 30);
     let volume = open_with(&disk, options()).unwrap();

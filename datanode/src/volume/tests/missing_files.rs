@@ -1,4 +1,4 @@
-//! Files that were removed from under a running volume cost the blocks that were in them, and not the volume.
+//! Files that another program removed from a running volume cost the blocks in them, and not the volume.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use crate::volume::sim::SimDisk;
 use crate::volume::{Damage, Volume, VolumeError};
 
 #[test]
-fn a_segment_that_somebody_removed_is_missed_and_costs_its_blocks_only() {
+fn a_removed_segment_is_noticed_and_costs_its_blocks_only() {
     let disk = SimDisk::new(1 << 30);
     let volume = open(&disk).unwrap();
     block_on(put_all(&volume, 0..30, 1500));
     assert_eq!(volume.lose_missing_segments().unwrap(), []);
-    // The second is sealed, the last is being written to.
+    // The second segment is sealed, and the last one is active.
     let segment = |number| PathBuf::from(format!("/data/shared/{number:08x}.segment"));
     let last = (1..).find(|number| disk.open(&segment(number + 1)).is_err()).unwrap();
     for number in [2, last] {
@@ -40,7 +40,7 @@ fn a_segment_that_somebody_removed_is_missed_and_costs_its_blocks_only() {
 }
 
 #[test]
-fn a_file_that_somebody_removed_costs_its_block_and_not_the_volume() {
+fn a_removed_file_costs_its_block_and_not_the_volume() {
     let disk = SimDisk::new(1 << 30);
     let volume = open(&disk).unwrap();
     block_on(async {

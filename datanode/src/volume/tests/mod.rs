@@ -1,17 +1,17 @@
-//! What a volume promises, whatever happens to its power, its space and its disk. Most tests run on a simulated disk
-//! ([`sim`](super::sim)) whose power fails and whose sectors go bad.
+//! The promises of a volume when its power, its space or its disk fails. Most tests run on a simulated disk
+//! ([`sim`](super::sim)) whose power fails and whose sectors become bad.
 //!
 //! | module | the promise |
 //! |---|---|
-//! | `crash` | what was acknowledged is there after any crash, and nothing half-written shows up |
-//! | `writing` | nothing is kept that is not what was announced |
-//! | `space`, `full` | a full disk is no broken disk, and gives the space of dead records back |
-//! | `compaction`, `compaction_cost` | nothing live is lost, and how little is read for it |
-//! | `damaged_records`, `damaged_start`, `missing_files` | one bad place costs the blocks that lie there, and not the volume |
-//! | `probe` | a broken disk is noticed, a busy one is not taken for broken |
-//! | `trash` | what was deleted comes back for a while |
-//! | `volumes` | a node goes on while one of its volumes works |
-//! | `model`, `support` | what the tests share |
+//! | `crash` | every acknowledged block is there after any crash, and no half-written one appears |
+//! | `writing` | only blocks with the announced bytes are kept |
+//! | `space`, `full` | a full disk is no failed disk, and the space of dead records is freed |
+//! | `compaction`, `compaction_cost` | compaction loses no live block, and reads little |
+//! | `damaged_records`, `damaged_start`, `missing_files` | a bad place costs the blocks that lie there, and not the volume |
+//! | `probe` | a broken disk is noticed, and a busy one is not taken for broken |
+//! | `trash` | a deleted block can be restored for a while |
+//! | `volumes` | a node continues while one of its volumes works |
+//! | `model`, `support` | shared code of the tests |
 
 mod compaction;
 mod compaction_cost;

@@ -1,4 +1,5 @@
-//! A model of a volume: what each block may be after operations that succeeded, failed, or were cut off by a loss of power.
+//! A model of a volume: the possible states of each block after operations that succeeded, failed, or were cut off by a loss of
+//! power.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,10 +17,10 @@ use crate::volume::{Volume, VolumeError};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    /// Several at once, so that they share a batch. (block, content, length)
+    /// Stores several blocks concurrently, so that they share a batch: (block, content, length).
     Put(Vec<(u16, u64, usize)>),
     Delete(Vec<u16>),
-    /// Brings back what is in the trash.
+    /// Restores blocks from the trash.
     Restore(Vec<u16>),
     Compact,
     /// Deletes while all segments are compacted.
@@ -41,13 +42,13 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What each block may be, and what the trash must hold.
+/// The possible states of each block, and the blocks that must be in the trash.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
-    /// What a block may be: absent, or one of these contents. More than one when an operation failed.
+    /// The possible states of a block: absent, or one of these contents. There are several after an operation that failed.
     possible: BTreeMap<BlockId, Vec<Option<Bytes>>>,
     has_trash: bool,
-    /// Blocks whose deletion was acknowledged: they can be brought back.
+    /// Blocks whose deletion was acknowledged, so that they can be restored.
     restorable: BTreeMap<BlockId, Bytes>,
 }
 
@@ -74,7 +75,7 @@ impl Model {
             let actual = match read(volume, *id) {
                 Ok(bytes) => Some(bytes),
                 Err(VolumeError::NotFound(_)) => None,
-                // Only what was never acknowledged may be found torn.
+                // Only a block that was never acknowledged may be torn.
                 Err(VolumeError::Damaged { .. }) if possible.contains(&None) && possible.len() > 1 => None,
                 Err(_) if volume.is_quarantined(id) && *possible == [None] => None,
                 Err(error) => panic!("{id}: {error}"),
@@ -101,7 +102,7 @@ impl Model {
             Op::Put(blocks) => {
                 let mut fresh: BTreeMap<BlockId, Bytes> = BTreeMap::new();
                 for (n, seed, length) in blocks {
-                    // Blocks are immutable: only what is not there is written.
+                    // Blocks are immutable, so only absent ones are written.
                     if self.certainly(&id(*n)) == Some(&None) {
                         fresh.insert(id(*n), content(*seed, *length));
                     }
@@ -126,11 +127,11 @@ impl Model {
                             assert!(known.is_none() || back.is_none() || known == back, "{id}");
                             self.possible.insert(id, vec![known.or(back)]);
                         }
-                        // Without power nothing can be read; the block stays in the trash.
+                        // Without power no block can be read. The block stays in the trash.
                         Ok(None) => {
                             assert!(!self.restorable.contains_key(&id) || volume.is_trashed(&id), "{id}")
                         }
-                        // The restart shows what became of the block.
+                        // The state of the block is known after the restart.
                         Ok(Some(_)) | Err(_) => {
                             if let Some(bytes) = self.restorable.remove(&id) {
                                 self.possible.entry(id).or_default().push(Some(bytes));

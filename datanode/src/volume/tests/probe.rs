@@ -1,4 +1,4 @@
-//! What a probe promises: it finds missing segments at a bounded cost, and it does not wait for compaction.
+//! The promises of a probe: it finds missing segments at a bounded cost, and does not wait for compaction.
 
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -33,7 +33,7 @@ fn a_probe_looks_for_a_bounded_number_of_files_and_all_get_their_turn() {
         assert!(disk.names_seen() - before <= SEGMENTS_LOOKED_FOR as u64 + 1);
         lost
     };
-    // The segment that is checked last, and one that was checked first.
+    // One segment that is checked last, and one that was checked first.
     for round in 0..3 {
         assert_eq!(probe(), [], "{round}");
     }
@@ -69,9 +69,9 @@ fn a_lack_of_file_descriptors_makes_no_segment_missing() {
     assert_eq!((volume.failure(), volume.len()), (None, 3));
 }
 
-/// Writers to a full disk wait for the lock of compaction. A probe must not hold it while it asks the disk.
+/// Writers to a full disk wait for the lock of compaction. A probe must not hold it while it waits for the disk.
 #[test]
-fn a_probe_that_misses_nothing_waits_for_nobody_and_holds_nobody_up() {
+fn a_probe_that_finds_all_segments_does_not_wait_for_compaction_or_delay_it() {
     let disk = SimDisk::new(1 << 30);
     let volume = with_segments(&disk, 3);
     let _compacting = volume.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +79,7 @@ fn a_probe_that_misses_nothing_waits_for_nobody_and_holds_nobody_up() {
 }
 
 #[test]
-fn a_real_disk_tells_which_files_are_in_a_directory_and_when_there_is_no_directory() {
+fn a_real_disk_finds_the_files_of_a_directory_and_notices_a_missing_directory() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("a"), b"x").unwrap();
     let names = ["a", "b"].map(String::from);

@@ -1,5 +1,5 @@
-//! What a volume does on a full disk and at a quota: it refuses blocks, keeps nothing half done, and takes blocks again when
-//! there is space.
+//! A volume on a full disk and at a quota: it refuses blocks, keeps no half-written one, and stores blocks again when there is
+//! space.
 
 use cairn_protocol::checksum::crc32c;
 

@@ -1,4 +1,4 @@
-//! What the tests of a volume share: small options, ways to open a volume, and blocks with known contents.
+//! Shared code of a volume's tests: small options, ways to open a volume, and blocks with known contents.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::volume::identity::{self, DirectoryLock, Identity};
 use crate::volume::sim::SimDisk;
 use crate::volume::{OpenError, Volume, VolumeError, VolumeOptions};
 
-/// Everything small, so that few operations touch every path.
+/// Small limits, so that few operations cover every path.
 pub(crate) fn options() -> VolumeOptions {
     VolumeOptions {
         capacity_bytes_max: None,

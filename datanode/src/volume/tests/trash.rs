@@ -1,4 +1,4 @@
-//! What the trash promises: a deleted block can be brought back for a while, also after a crash, and the trash never takes space that
+//! The promises of the trash: a deleted block can be restored for a while, also after a crash, and the trash never takes space that
 //! a write needs.
 
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ fn is_gone(volume: &Volume, n: u16) -> bool {
 }
 
 #[test]
-fn what_was_deleted_is_not_there_and_comes_back_also_after_a_crash() {
+fn a_deleted_block_is_not_found_and_can_be_restored_also_after_a_crash() {
     for length in LENGTHS {
         for loses_checkpoint in [false, true] {
             let disk = SimDisk::new(1 << 30);
@@ -116,7 +116,7 @@ fn a_block_that_is_stored_again_is_not_in_the_trash_and_its_next_deletion_counts
 }
 
 #[test]
-fn the_trash_is_emptied_of_what_is_old_and_the_space_comes_back() {
+fn old_blocks_are_removed_from_the_trash_and_their_space_is_freed() {
     for length in LENGTHS {
         let disk = SimDisk::new(1 << 30);
         let (env, clock) = clock();
@@ -162,7 +162,7 @@ fn the_trash_is_counted_as_free_and_no_write_fails_for_lack_of_space_while_it_ca
             delete_all(&volume, 0..stored).await;
             let usage = volume.usage().unwrap();
             assert!(usage.trash > 400_000 && usage.available > 400_000, "{usage:?}");
-            // As many blocks fit again; four fifths of them are written, so that compaction has space left.
+            // The same number of blocks fits again. Four fifths of them are written, so that compaction has space left.
             for n in 0..stored * 4 / 5 {
                 let put = put(&volume, id(1000 + n), &content(n.into(), length)).await;
                 assert!(put.is_ok(), "{n} of {stored}: {put:?}, {:?}", volume.usage());

@@ -1,5 +1,5 @@
-//! What the volumes of a node promise: the node goes on when one of them fails, and a start tells a missing or foreign directory from a
-//! new one.
+//! The promises of a node's volumes: the node continues when one of them fails, and a start distinguishes a missing or foreign
+//! directory from a new one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ async fn store(set: &Volumes, n: u16) -> bool {
     false
 }
 
-/// All blocks that the node reports as held, each read back.
+/// All blocks that the node reports, each with the bytes that it reads.
 fn held(set: &Volumes) -> BTreeMap<BlockId, Bytes> {
     let page = set.page(None, usize::MAX);
     page.into_iter().map(|(id, _)| (id, read(&set.find(&id).unwrap().0, id).unwrap())).collect()
@@ -130,7 +130,7 @@ proptest! {
             acknowledged.push(n);
         }
         drop(set);
-        // Once the disk works again, it has everything that was acknowledged.
+        // When the disk works again, it has all acknowledged blocks.
         disk.heal();
         let set = open(&disk.restart(seed), 2).unwrap();
         let here = held(&set);
@@ -141,7 +141,7 @@ proptest! {
 }
 
 #[test]
-fn a_disk_that_is_broken_at_the_start_is_left_out_and_told_and_comes_back_with_the_next_start() {
+fn a_disk_that_is_broken_at_the_start_is_reported_as_failed_and_works_after_the_next_start() {
     for kind in KINDS {
         let disk = SimDisk::new(1 << 30);
         let set = with_blocks(&disk);
@@ -283,9 +283,9 @@ fn a_full_disk_without_a_copy_of_its_identity_opens() {
     assert!(disk.paths().contains(&PathBuf::from("/a/identity-copy.json")));
 }
 
-/// With a new id it would be a second node that holds the blocks of the first.
+/// With a new id it would be a second node with the blocks of the first one.
 #[test]
-fn a_node_that_cannot_read_who_it_is_does_not_take_another_name() {
+fn a_node_that_cannot_read_its_identity_does_not_take_a_new_id() {
     let disk = SimDisk::new(1 << 30);
     drop(open(&disk, 1).unwrap());
     for path in disk.paths().into_iter().filter(|path| path.starts_with("/b")) {
@@ -314,7 +314,7 @@ fn new_blocks_go_where_there_is_space() {
     let disk = SimDisk::new(1 << 30);
     let options = VolumeOptions { capacity_bytes_max: Some(1_000_000), ..options() };
     let set = open_with(&disk, 1, &options).unwrap();
-    // The first has a tenth of its space left.
+    // The first volume has a tenth of its space left.
     block_on(async {
         for n in (0..111).step_by(3) {
             write(&volume(&set, 0), n).await.unwrap();
@@ -322,7 +322,7 @@ fn new_blocks_go_where_there_is_space() {
     });
     let first = |_| set.in_order_for_writing()[0].id();
     let to_empty = (0..1000).map(first).filter(|chosen| *chosen == volume(&set, 1).id()).count();
-    // Some ten in eleven go to the emptier volume, and both are in use.
+    // Some ten of eleven blocks go to the emptier volume, and both are in use.
     assert!((850..970).contains(&to_empty), "{to_empty}");
 }
 
@@ -359,9 +359,10 @@ fn a_lack_of_file_descriptors_ends_the_start_and_leaves_no_volume_out() {
     assert_eq!(held(&set).len(), 30);
 }
 
-/// A disk that hung was given up after two minutes, but every heartbeat still asked it how full it is, and the node hung with it.
+/// The volume of a disk that hung failed after two minutes. But every heartbeat still called the disk for its free space, and the
+/// node hung with it.
 #[test]
-fn a_failed_volume_is_told_as_full_without_asking_its_disk() {
+fn a_failed_volume_counts_as_full_without_a_call_to_its_disk() {
     let disk = SimDisk::new(1 << 30);
     let set = open(&disk, 1).unwrap();
     volume(&set, 0).give_up("for the test");

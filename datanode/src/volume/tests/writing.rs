@@ -1,5 +1,5 @@
-//! What a write promises: nothing is kept that is not what was announced, a failed sync is never taken for a success, and
-//! writers share syncs.
+//! The promises of a write: only announced bytes are kept, a failed sync is never taken for a success, and writers share
+//! syncs.
 
 use bytes::Bytes;
 use cairn_protocol::checksum::crc32c;

@@ -1,5 +1,5 @@
-//! The promise: whatever body a caller sends to any operation of any service, it gets a typed error or a served call, and
-//! no more of the body is read than was signed.
+//! The promise: for any body to any operation of any service, the call is served or gets a typed error, and no more of the
+//! body is read than was signed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,8 +21,8 @@ use crate::rpc::{EPOCH_HEADER, RpcClient, RpcServer};
 use crate::secret::ClusterSecret;
 use crate::signature::{Admission, Signer};
 
-/// All services on one port. Behind each is a client whose peer has no valid address: a call that is understood is answered
-/// with `Unavailable`, and nothing is sent over a network.
+/// All services on one port. Each is a client whose peer has no valid address: a valid call is answered with `Unavailable`,
+/// and nothing is sent over a network.
 struct Port {
     router: Router,
     signer: Signer,
@@ -42,12 +42,12 @@ impl Port {
             .merge(admin_router(RpcServer { service: admin, admission }));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let port = Self { router, signer: Signer::new(secret, env), runtime };
-        // The first call is refused, and its answer tells the epoch for which calls have to be signed.
+        // The first call is refused, and its answer has the epoch that calls must be signed for.
         port.call("/v1/metadata/get_bucket", b"", |body| Body::from(Bytes::copy_from_slice(body)));
         port
     }
 
-    /// Signs a call for `signed`, and sends what `body` makes of it.
+    /// Signs a call with the body `signed`, and sends the result of `body` instead.
     fn call(&self, path: &str, signed: &[u8], body: impl Fn(&[u8]) -> Body) -> (StatusCode, Bytes) {
         let call = self.signer.sign("POST", path, signed);
         let request = Request::post(path).header(header::AUTHORIZATION, &call.authorization);
@@ -61,7 +61,7 @@ impl Port {
     }
 }
 
-/// The path of each operation, from the lists that the services are made of.
+/// The path of each operation, from the services' declarations.
 fn paths() -> Vec<String> {
     let services = [
         ("metadata", include_str!("../../metadata/mod.rs")),
@@ -80,7 +80,7 @@ fn paths() -> Vec<String> {
     paths
 }
 
-/// Names that requests have, so that some values come near to a request.
+/// Names of fields of requests, so that some values are nearly valid requests.
 fn name() -> impl Strategy<Value = String> {
     let names = vec![
         "bucket",
@@ -151,7 +151,7 @@ fn any_body_to_any_operation_is_answered_with_a_typed_error_or_handed_to_the_ser
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         let code = answer["code"].as_str().unwrap();
         prop_assert!(answer["message"].is_string(), "{}", answer);
-        // A service that is not reached is the answer to a request that was understood.
+        // A valid request reaches the client, which answers that its peer is unavailable.
         let is_typed = status.is_client_error() && code == "Malformed"
             || status == StatusCode::SERVICE_UNAVAILABLE && code == "Unavailable";
         prop_assert!(is_typed, "{path}: {status} {answer}");

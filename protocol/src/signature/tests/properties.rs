@@ -21,13 +21,13 @@ proptest! {
         let _ = Head::parse(Some(&text));
         let authorization = format!("Cairn {}", fields.join("."));
         if let Ok((key_id, head, signature)) = Head::parse(Some(&authorization)) {
-            // What was understood is written again as a text that means the same.
+            // A parsed text, written again, parses to the same value.
             let again = head.authorization(key_id, signature);
             prop_assert_eq!(Head::parse(Some(&again)), Ok((key_id, head, signature)));
         }
     }
 
-    /// Digits may be upper case: the value that was signed is the same.
+    /// Hexadecimal digits may be upper case, because the signed value is the same.
     #[test]
     fn a_call_with_another_byte_in_its_authorization_is_not_admitted(
         at: prop::sample::Index, byte in b' '..b'~', body in prop::collection::vec(any::<u8>(), 0..100),

@@ -17,11 +17,11 @@ pub(in crate::command::admin) struct MaintainArguments {
     #[command(flatten)]
     pub(super) node: NodeArguments,
 
-    /// For how long; it ends by itself
+    /// How long the maintenance lasts; it ends by itself
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     time: Duration,
 
-    /// Only tell what would happen
+    /// Only show what would happen
     #[arg(long)]
     pub(super) dry_run: bool,
 }
@@ -37,7 +37,7 @@ pub(in crate::command::admin) struct ReturnArguments {
     #[command(flatten)]
     pub(super) node: NodeArguments,
 
-    /// Only tell what would happen
+    /// Only show what would happen
     #[arg(long)]
     pub(super) dry_run: bool,
 }
@@ -79,7 +79,7 @@ mod tests {
     use cairn_protocol::env::Timestamp;
 
     #[test]
-    fn a_change_of_administrative_state_is_told_as_done_or_as_what_would_be_done() {
+    fn a_change_of_administrative_state_is_reported_as_done_or_as_planned() {
         let until = AdminState::Maintenance { until: Timestamp(1_000_000_000_000) };
         let report = |before, after| AdminStateReport { before, after, progress: progress(after, 1) };
         assert_eq!(

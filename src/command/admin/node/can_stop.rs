@@ -1,4 +1,4 @@
-//! `cairn admin node can-stop`: whether datanodes can be stopped now, by exit code and in sentences.
+//! `cairn admin node can-stop`: whether datanodes can be stopped now, as an exit code and as sentences.
 
 use cairn_protocol::admin::{Admin, CanStop, CanStopReport};
 use clap::Args;
@@ -9,7 +9,7 @@ use crate::units::of;
 
 #[derive(Args, Debug)]
 pub(in crate::command::admin) struct CanStopArguments {
-    /// Their ids, the beginnings of them, or their addresses
+    /// The datanodes, each by its id, the beginning of its id, or its address
     #[arg(value_name = "NODE", required = true)]
     nodes: Vec<String>,
 }

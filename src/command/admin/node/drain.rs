@@ -29,11 +29,11 @@ pub(in crate::command::admin) struct DrainArguments {
     #[command(flatten)]
     node: NodeArguments,
 
-    /// Wait until nothing is left on it
+    /// Wait until no block is left on it
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
 
-    /// Wait no longer than this; exit code 2 if something is left then. The drain goes on
+    /// The longest time to wait; exit code 2 if blocks are left then. The drain continues
     #[arg(long, value_name = "TIME", value_parser = duration, requires = "wait")]
     timeout: Option<Duration>,
 
@@ -73,7 +73,7 @@ pub(super) async fn run(
     Ok(progress.drained.into())
 }
 
-/// What a drain does, or would do.
+/// A sentence about the effect of a drain, done or planned.
 fn outlook(name: &str, plan: &AdminStateReport) -> String {
     let progress = &plan.progress;
     let mut lines = vec![match plan.before {
@@ -90,7 +90,7 @@ fn what(progress: &NodeProgress) -> String {
     format!("{} ({})", of(progress.blocks, "block"), size(progress.bytes))
 }
 
-/// What holds a drain up, a line each.
+/// A line for each obstacle of a drain.
 pub(super) fn obstacle_lines(obstacles: &[Obstacle]) -> Vec<String> {
     let line = |obstacle: &Obstacle| {
         format!(
@@ -103,7 +103,7 @@ pub(super) fn obstacle_lines(obstacles: &[Obstacle]) -> Vec<String> {
     obstacles.iter().map(line).collect()
 }
 
-/// That a node without blocks waits for uploads, if it does.
+/// A line if a node without blocks still waits for uploads to end, or None.
 pub(super) fn uploads_line(progress: &NodeProgress) -> Option<String> {
     let waits =
         progress.admin_state == AdminState::Draining && progress.blocks == 0 && progress.grants_last_ms > 0;
@@ -126,7 +126,7 @@ fn ending(name: &str, progress: &NodeProgress) -> String {
     lines.join("\n")
 }
 
-/// Looks on until nothing is left, or the time is over.
+/// Polls the progress until no block is left, another command ends the drain, or the time is over.
 async fn wait(
     node: &NodeStatus,
     first: NodeProgress,
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_it_up_is_told_with_an_example() {
+    fn obstacles_are_shown_with_an_example() {
         let mut plan = AdminStateReport {
             before: AdminState::Maintenance { until: Timestamp(1) },
             after: AdminState::Draining,

@@ -15,7 +15,7 @@ pub(super) async fn run(admin: &dyn Admin, printer: Printer) -> anyhow::Result<(
     })
 }
 
-/// A row for each node.
+/// A table with a row for each node.
 pub(crate) fn node_table(nodes: &Nodes) -> Table {
     let mut table = Table::new([
         "NODE",
@@ -57,7 +57,7 @@ fn volumes(node: &NodeStatus) -> String {
     }
 }
 
-/// A state of life, in a word.
+/// The word for a node's state.
 pub(crate) fn state_word(state: NodeState) -> &'static str {
     match state {
         NodeState::Live => "live",
@@ -66,7 +66,7 @@ pub(crate) fn state_word(state: NodeState) -> &'static str {
     }
 }
 
-/// An administrative state, in a few words.
+/// The words for an administrative state.
 pub(super) fn admin_state_words(admin_state: AdminState) -> String {
     match admin_state {
         AdminState::InService => "in service".to_owned(),

@@ -17,9 +17,9 @@ use super::{Outcome, Printer};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum NodeOperation {
-    /// All datanodes
+    /// List all datanodes
     List,
-    /// All about one: state, volumes, administrative state, what is left to drain, scrubbing
+    /// Show one datanode: state, volumes, administrative state, progress of a drain, scrub
     Show(NodeArguments),
     /// Move everything off a datanode, so that it can be removed
     Drain(drain::DrainArguments),
@@ -27,16 +27,16 @@ pub(super) enum NodeOperation {
     Maintain(admin_state::MaintainArguments),
     /// Take a datanode back into service: ends a drain or maintenance
     Return(admin_state::ReturnArguments),
-    /// Ask whether datanodes can be stopped now, all at once; exit code 0 if they can, 2 if not
+    /// Check whether datanodes can be stopped now, all at the same time; exit code 0 if they can, 2 if not
     CanStop(can_stop::CanStopArguments),
     /// Forget a datanode that is drained, or dead and will not come back
     Remove(remove::RemoveArguments),
 }
 
-/// Which datanode is meant.
+/// The datanode of a command.
 #[derive(Args, Debug)]
 pub(super) struct NodeArguments {
-    /// Its id, the beginning of it, or its address
+    /// The datanode, by its id, the beginning of its id, or its address
     #[arg(value_name = "NODE")]
     node: String,
 }

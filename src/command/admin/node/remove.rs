@@ -1,4 +1,4 @@
-//! `cairn admin node remove`: forgets a datanode that is drained or dead, after a dry run.
+//! `cairn admin node remove`: removes the records of a datanode that is drained or dead. It begins with a dry run.
 
 use anyhow::bail;
 use cairn_protocol::admin::{Admin, RemoveNode, RemoveNodeReport};
@@ -15,7 +15,7 @@ pub(in crate::command::admin) struct RemoveArguments {
     #[command(flatten)]
     node: NodeArguments,
 
-    /// Even if blocks have their last replica there: their objects are lost
+    /// Remove it even if it has the last replica of some blocks, whose objects are then lost
     #[arg(long)]
     force: bool,
 
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_removed_in_a_dry_run_and_everything_else_is_tried_dry_first() {
+    async fn every_removal_begins_with_a_dry_run() {
         for (dry_run, orders) in
             [(true, vec!["remove_node dry"]), (false, vec!["remove_node dry", "remove_node"])]
         {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn last_copies_are_given_up_only_by_force() {
+    async fn last_replicas_are_given_up_only_by_force() {
         for (force, orders) in
             [(false, vec!["remove_node dry"]), (true, vec!["remove_node dry", "remove_node"])]
         {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_of_last_copies_is_told_before() {
+    fn the_loss_of_last_replicas_is_shown_before_the_removal() {
         let text = |last_replicas| outlook("n", &RemoveNodeReport { replicas: 7, last_replicas });
         assert_eq!(text(0), "Removing n forgets 7 replicas on it; no block has its last one there.");
         assert!(text(2).ends_with("2 blocks have their LAST one there: their objects are lost."));

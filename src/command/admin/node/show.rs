@@ -1,4 +1,4 @@
-//! `cairn admin node show`: all about one datanode.
+//! `cairn admin node show`: the details of one datanode.
 
 use cairn_protocol::admin::{
     Admin, NodeProgress, NodeProgressRequest, NodeStatus, ScrubRequest, ScrubStatus,
@@ -14,14 +14,14 @@ use crate::command::admin::scrub::scrub_words;
 use crate::table::Table;
 use crate::units::{count, of, size, span};
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct NodeDetails {
-    /// As in `status`.
+    /// The node's entry in `status`.
     status: NodeStatus,
-    /// How far its drain or maintenance is.
+    /// The progress of its drain or maintenance.
     progress: NodeProgress,
-    /// How far its scrubber is, if the metanode knows.
+    /// The progress of its scrubber, if the node has reported it.
     scrub: Option<ScrubStatus>,
 }
 
