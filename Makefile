@@ -49,9 +49,10 @@ bench-slow: build setup ## Measure what healthy clients notice of 1,000 slow rea
 bench-checksums: ## Compare what proving a chunk table costs with the library's general way
 	cargo bench --locked --package cairn-protocol
 
-bench-micro: ## Measure what is hot by itself: chunk tables, signatures, aws-chunked bodies, placement
+bench-micro: ## Measure what is hot by itself: chunk tables, signatures, aws-chunked bodies, policies, placement
 	cargo bench --locked --package cairn-protocol --bench combine
 	cargo bench --locked --package cairn-gateway --bench requests
+	cargo bench --locked --package cairn-policy --bench decide
 	cargo bench --locked --package cairn-planner --bench placement
 
 bench-writer: ## Measure what PUTs notice of all else that writes (ONLY=reports: of those whose name has that)
