@@ -215,16 +215,6 @@ impl ArnPattern {
         &self.text
     }
 
-    /// The pattern of the last part; `None` for a lone `*`.
-    pub fn resource(&self) -> Option<&Pattern> {
-        self.parts.as_ref().and_then(|parts| parts.last())
-    }
-
-    /// The pattern of the service, the third part; `None` for a lone `*`.
-    pub fn service(&self) -> Option<&Pattern> {
-        self.parts.as_ref().and_then(|parts| parts.get(2))
-    }
-
     /// Whether the pattern has no wildcards and variables.
     pub fn is_fixed(&self) -> bool {
         self.parts.as_ref().is_some_and(|parts| parts.iter().all(Pattern::is_fixed))
