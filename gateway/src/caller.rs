@@ -4,7 +4,7 @@ use crate::auth::{ContentSha256, Verified};
 use crate::error::{ErrorCode, S3Error, S3Result};
 
 /// The id of the only account, in the form that `x-amz-expected-bucket-owner` uses.
-pub(crate) const ACCOUNT_ID: &str = "000000000000";
+pub(crate) use cairn_protocol::metadata::FIRST_ACCOUNT_ID as ACCOUNT_ID;
 
 /// A verified caller. Only a proof of identity makes one, so no operation runs without a verified caller.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cairn_protocol::env::Env;
-use cairn_protocol::metadata::{AccessKeyRef, AccessKeySecret, Metadata, MetadataError, RootCredentials};
+use cairn_protocol::metadata::{AccessKey, AccessKeyRef, Metadata, MetadataError, RootCredentials};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use lru::LruCache;
@@ -71,7 +71,7 @@ struct Inner {
 /// A function that looks up the secret of an access key.
 type Find = Box<dyn Fn(AccessKeyRef) -> BoxFuture<'static, Found> + Send + Sync>;
 
-type Found = Result<Option<AccessKeySecret>, MetadataError>;
+type Found = Result<Option<AccessKey>, MetadataError>;
 
 struct Cache {
     known: LruCache<String, Known>,

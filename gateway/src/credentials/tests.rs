@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cairn_protocol::env::{ManualClock, Timestamp};
+use cairn_protocol::metadata::{AccessEpoch, Account, Identity, IdentityPolicies};
 
 use super::*;
 
@@ -38,7 +39,12 @@ fn world() -> World {
             metanode.asked.fetch_add(1, Ordering::SeqCst);
             let _thought = metanode.thinks.lock().await;
             let keys = metanode.keys.lock().unwrap().clone()?;
-            Ok(keys.get(&request.access_key).map(|secret| AccessKeySecret { secret_key: secret.clone() }))
+            Ok(keys.get(&request.access_key).map(|secret| AccessKey {
+                secret_key: secret.clone(),
+                identity: Identity::Root { account: Account::first() },
+                policies: IdentityPolicies::default(),
+                epoch: AccessEpoch::default(),
+            }))
         })
     });
     World { keyring: Keyring::over(find, env), clock, state }

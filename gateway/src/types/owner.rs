@@ -2,11 +2,7 @@
 
 use crate::xml::XmlWriter;
 
-/// The canonical user id of the account: the SHA-256 of "root", because ids of S3 have 64 hex digits.
-pub const OWNER_ID: &str = "4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2";
-
-/// The name of the account.
-pub const OWNER_NAME: &str = "root";
+pub use cairn_protocol::metadata::{FIRST_ACCOUNT_NAME as OWNER_NAME, FIRST_CANONICAL_ID as OWNER_ID};
 
 /// Writes `<Owner>`, which is the same for all buckets and objects.
 pub fn write_owner(xml: &mut XmlWriter) {

@@ -7,12 +7,14 @@
 //! the part, or a [`MutationId`](crate::id::MutationId)), and a repetition with the same id gets the first outcome, for longer
 //! than a gateway repeats. A refused change has no effect, and its repetition may succeed.
 
+mod access;
 mod bucket;
 mod error;
 mod grant;
 mod object;
 mod upload;
 
+pub use access::*;
 pub use bucket::*;
 pub use error::*;
 pub use grant::*;
@@ -87,8 +89,8 @@ crate::rpc_service! {
         /// Reports a replica that could not be read, or had wrong bytes.
         report_replica(ReplicaReport) -> ();
 
-        /// The secret of an access key; `None` if there is no such key.
-        find_access_key(AccessKeyRef) -> Option<AccessKeySecret>;
+        /// An access key that may be used; `None` if there is no such key, or it is disabled.
+        find_access_key(AccessKeyRef) -> Option<AccessKey>;
         /// The root credentials, which are generated at the cluster's first start unless they are configured.
         root_credentials(RootCredentialsRequest) -> RootCredentials;
     }
@@ -99,26 +101,6 @@ crate::rpc_service! {
 pub struct StorageClassRef {
     /// Its name.
     pub storage_class: String,
-}
-
-/// Names an access key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccessKeyRef {
-    /// Access key id.
-    pub access_key: String,
-}
-
-/// The secret of an access key.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccessKeySecret {
-    /// Secret access key.
-    pub secret_key: String,
-}
-
-impl std::fmt::Debug for AccessKeySecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AccessKeySecret")
-    }
 }
 
 /// Requests the root credentials.

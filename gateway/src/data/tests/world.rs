@@ -648,7 +648,7 @@ impl Metadata for FakeMetadata {
     async fn check_storage_class(&self, _: StorageClassRef) -> Result<(), MetadataError> {
         unused()
     }
-    async fn find_access_key(&self, _: AccessKeyRef) -> Result<Option<AccessKeySecret>, MetadataError> {
+    async fn find_access_key(&self, _: AccessKeyRef) -> Result<Option<AccessKey>, MetadataError> {
         unused()
     }
     async fn root_credentials(&self, _: RootCredentialsRequest) -> Result<RootCredentials, MetadataError> {

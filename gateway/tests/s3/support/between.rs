@@ -121,6 +121,6 @@ around! {
     renew_grants(RenewGrants) -> Vec<Grant>;
     release_grants(ReleaseGrants) -> ();
     report_replica(ReplicaReport) -> ();
-    find_access_key(AccessKeyRef) -> Option<AccessKeySecret>;
+    find_access_key(AccessKeyRef) -> Option<AccessKey>;
     root_credentials(RootCredentialsRequest) -> RootCredentials;
 }

@@ -1,0 +1,120 @@
+//! Whom an access key belongs to, and what its identity may do.
+
+use serde::{Deserialize, Serialize};
+
+/// Names an access key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKeyRef {
+    /// Access key id.
+    pub access_key: String,
+}
+
+/// An access key that may be used now.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKey {
+    /// Secret access key.
+    pub secret_key: String,
+    /// Whom it belongs to.
+    pub identity: Identity,
+    /// What the identity may do.
+    pub policies: IdentityPolicies,
+    /// The state of access control that the rest was read from.
+    pub epoch: AccessEpoch,
+}
+
+impl std::fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AccessKey({:?}, {:?})", self.identity, self.epoch)
+    }
+}
+
+/// An account: it owns buckets, and users and roles belong to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Account {
+    /// Its 12 digits.
+    pub id: String,
+    /// Its canonical user id, 64 hexadecimal digits, by which ACLs and listings name it.
+    pub canonical_id: String,
+    /// Its name for people.
+    pub display_name: String,
+}
+
+/// The id of the account that the root credentials of the cluster belong to.
+pub const FIRST_ACCOUNT_ID: &str = "000000000000";
+
+/// The canonical id of that account: the SHA-256 of "root".
+pub const FIRST_CANONICAL_ID: &str = "4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2";
+
+/// The name of that account.
+pub const FIRST_ACCOUNT_NAME: &str = "root";
+
+impl Account {
+    /// The account that the root credentials of the cluster belong to.
+    pub fn first() -> Self {
+        Self {
+            id: FIRST_ACCOUNT_ID.to_owned(),
+            canonical_id: FIRST_CANONICAL_ID.to_owned(),
+            display_name: FIRST_ACCOUNT_NAME.to_owned(),
+        }
+    }
+}
+
+/// An identity of IAM.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub enum Identity {
+    /// The root user of an account.
+    Root {
+        /// The account.
+        account: Account,
+    },
+    /// A user.
+    User {
+        /// The account.
+        account: Account,
+        /// The unique id, which no later user of the same name has: `AIDA…`.
+        id: String,
+        /// The path: `/`, or names between slashes.
+        path: String,
+        /// The name.
+        name: String,
+    },
+    /// A role, which sessions of STS take on.
+    Role {
+        /// The account.
+        account: Account,
+        /// The unique id, which no later role of the same name has: `AROA…`.
+        id: String,
+        /// The path: `/`, or names between slashes.
+        path: String,
+        /// The name.
+        name: String,
+    },
+}
+
+impl Identity {
+    /// The account.
+    pub fn account(&self) -> &Account {
+        match self {
+            Self::Root { account } | Self::User { account, .. } | Self::Role { account, .. } => account,
+        }
+    }
+}
+
+/// The policy documents that apply to an identity, as JSON text. The root user has none and needs none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityPolicies {
+    /// Inline and attached policies, and those of the user's groups.
+    pub documents: Vec<String>,
+    /// The permissions boundary.
+    pub boundary: Option<String>,
+}
+
+/// A state of access control. It changes with every change that can take access away: of keys, users, policies and the
+/// settings of buckets that decide about access. Only equality has a meaning.
+///
+/// A gateway decides with what it has cached, and sends the epoch that its data is of with each call. The metanode
+/// refuses the call with `AccessChanged` if its own is another one, and the gateway decides again with fresh data. So
+/// access that was taken away is denied at once, although gateways cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AccessEpoch(pub u64);
