@@ -79,6 +79,7 @@ operations! {
         locate_blocks(LocateBlocks) -> Vec<BlockLocation>;
         list_object_parts(ListObjectParts) -> ObjectPartPage;
         list_objects(ListObjects) -> ObjectPage;
+        list_versions(ListVersions) -> VersionPage;
         get_upload(UploadRef) -> UploadInfo;
         list_parts(ListParts) -> PartPage;
         list_uploads(ListUploads) -> UploadPage;
@@ -95,10 +96,11 @@ operations! {
     repeated {
         create_bucket(CreateBucket) -> BucketInfo;
         delete_bucket(DeleteBucket) -> ();
+        set_versioning(SetVersioning) -> ();
         commit_object(CommitObject) -> Committed;
         copy_object(CopyObject) -> Committed;
         delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
-        update_tags(UpdateTags) -> ();
+        update_tags(UpdateTags) -> Option<VersionName>;
         create_upload(CreateUpload) -> UploadInfo;
         put_part(PutPart) -> PartCommitted;
         copy_part(CopyPart) -> PartCommitted;

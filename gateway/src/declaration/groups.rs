@@ -25,8 +25,7 @@ const NO_SUM: &str =
 const NO_CHARGE: &str = "nobody is charged for requests";
 
 /// `versionId`.
-pub(crate) const VERSION: Member =
-    Member::query("versionId").partly("`null` only: buckets have no other versions yet");
+pub(crate) const VERSION: Member = Member::query("versionId");
 
 /// The account that the client expects to own the bucket.
 pub(crate) const OWNER: Member = Member::header("x-amz-expected-bucket-owner").judged(check_owner);

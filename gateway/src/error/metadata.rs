@@ -21,6 +21,8 @@ impl From<MetadataError> for S3Error {
                 Self::new(ErrorCode::NoSuchKey)
             }
             MetadataError::NoSuchVersion => Self::new(ErrorCode::NoSuchVersion),
+            // Operations that read or write an object answer with more detail.
+            MetadataError::DeleteMarker { .. } => Self::new(ErrorCode::MethodNotAllowed),
             MetadataError::NoSuchPart { parts } => {
                 Self::new(ErrorCode::InvalidPartNumber).detail("ActualPartCount", parts.to_string())
             }

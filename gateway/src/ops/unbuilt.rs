@@ -37,7 +37,6 @@ pub(crate) const UNBUILT: &[Declaration] = &[
     unbuilt("PutBucketPolicy", Verb::Put, Bucket, &[Query("policy")]),
     unbuilt("PutBucketReplication", Verb::Put, Bucket, &[Query("replication")]),
     unbuilt("PutBucketTagging", Verb::Put, Bucket, &[Query("tagging")]),
-    unbuilt("PutBucketVersioning", Verb::Put, Bucket, &[Query("versioning")]),
     unbuilt("PutBucketWebsite", Verb::Put, Bucket, &[Query("website")]),
     unbuilt("PutObjectAnnotation", Verb::Put, Object, &[Query("annotation")]),
     unbuilt("PutObjectLegalHold", Verb::Put, Object, &[Query("legal-hold")]),

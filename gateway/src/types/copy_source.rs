@@ -1,8 +1,9 @@
 //! `x-amz-copy-source`.
 
+use cairn_protocol::metadata::VersionName;
 use http::HeaderMap;
 
-use super::{BucketName, ObjectKey, refuse_version};
+use super::{BucketName, ObjectKey, parse_version};
 use crate::error::{S3Error, S3Result};
 use crate::headers::single;
 use crate::uri::{self, Query};
@@ -14,6 +15,8 @@ pub struct CopySource {
     pub bucket: BucketName,
     /// The key.
     pub key: ObjectKey,
+    /// The version; `None` is the current one.
+    pub version: Option<VersionName>,
 }
 
 impl CopySource {
@@ -38,8 +41,8 @@ impl CopySource {
         if query.pairs().iter().any(|(name, _)| name != "versionId") {
             return Err(invalid(raw));
         }
-        refuse_version(&query)?;
-        Ok(Self { bucket: BucketName::parse(bucket)?, key: ObjectKey::parse(key)? })
+        let version = parse_version(&query)?;
+        Ok(Self { bucket: BucketName::parse(bucket)?, key: ObjectKey::parse(key)?, version })
     }
 }
 

@@ -31,4 +31,4 @@ pub use range::{parse_copy_range, parse_range};
 pub use storage_class::{ARCHIVE_CLASSES, is_own_class, parse_storage_class};
 pub use tags::{parse_tag_document, parse_tag_header, write_tags};
 pub use token::ListToken;
-pub use version::refuse_version;
+pub use version::{DELETE_MARKER_HEADER, VERSION_HEADER, parse_version, version_name};

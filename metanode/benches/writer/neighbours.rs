@@ -82,7 +82,11 @@ async fn deletes(stage: Stage) -> Work {
         async move {
             for first in (0..).step_by(1_000) {
                 let key = |number| format!("deleted{client}/{:08}", number % KEYS);
-                let object = |number| DeleteObject { key: key(number), condition: WriteCondition::None };
+                let object = |number| DeleteObject {
+                    key: key(number),
+                    condition: WriteCondition::None,
+                    version: None,
+                };
                 let objects = (first..first + 1_000).map(object).collect();
                 let request = DeleteObjects { bucket: BUCKET.to_owned(), objects, mutation: None };
                 stage.metadata().delete_objects(request).await.unwrap();
@@ -95,7 +99,7 @@ async fn deletes(stage: Stage) -> Work {
 async fn garbage(stage: Stage) -> Work {
     stage.fill("garbage/", 200, 500).await;
     let key = |number| format!("garbage/{number:08}");
-    let object = |number| DeleteObject { key: key(number), condition: WriteCondition::None };
+    let object = |number| DeleteObject { key: key(number), condition: WriteCondition::None, version: None };
     let objects = (0..200).map(object).collect();
     let request = DeleteObjects { bucket: BUCKET.to_owned(), objects, mutation: None };
     stage.metadata().delete_objects(request).await.unwrap();

@@ -16,14 +16,14 @@ fn key(number: usize) -> String {
 
 /// A request to delete the first `objects` objects that `store_tests::fill` makes.
 fn delete(objects: usize, mutation: Option<MutationId>) -> DeleteObjects {
-    let object = |number| DeleteObject { key: key(number), condition: WriteCondition::None };
+    let object = |number| DeleteObject { key: key(number), condition: WriteCondition::None, version: None };
     DeleteObjects { bucket: "b".to_owned(), objects: (0..objects).map(object).collect(), mutation }
 }
 
 /// The answer for an object that `store_tests::fill` made.
 fn deleted(number: usize) -> Result<Deleted, MetadataError> {
     let bytes: [u8; 16] = format!("{number:016}").into_bytes().try_into().unwrap();
-    Ok(Deleted { version: Some(VersionId(Uuid::from_bytes(bytes))) })
+    Ok(Deleted { version: Some(VersionId(Uuid::from_bytes(bytes))), marker: None })
 }
 
 async fn left(namespace: &Namespace) -> usize {
@@ -109,8 +109,7 @@ async fn a_delete_that_fails_in_the_middle_is_completed_by_its_repetition() {
     let (namespace, _directory) = namespace().await;
     store_tests::fill(&namespace.store, 60, 1).await;
     let mutation = Some(MutationId(namespace.env.uuid_v7()));
-    let broken =
-        "CREATE TRIGGER broken BEFORE UPDATE ON object_versions WHEN NEW.key = CAST('p00/00000055' AS BLOB)
+    let broken = "CREATE TRIGGER broken BEFORE DELETE ON versions WHEN OLD.key = CAST('p00/00000055' AS BLOB)
                   BEGIN SELECT RAISE(ABORT, 'broken'); END";
     store_tests::execute(&namespace.store, broken).await;
     assert_eq!(namespace.delete_objects(delete(60, mutation)).await, Err(MetadataError::Internal));

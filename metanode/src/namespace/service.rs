@@ -5,10 +5,11 @@ use cairn_protocol::metadata::{
     AbortUpload, AccessEpoch, AccessKey, AccessKeyRef, Account, AllocateBlocks, BlockLocation, BucketInfo,
     BucketPage, BucketRef, CommitObject, Committed, CompleteUpload, CopyObject, CopyPart, CreateBucket,
     CreateUpload, DeleteBucket, DeleteObjects, Deleted, ExtentPage, Grant, Identity, IdentityPolicies,
-    ListBuckets, ListExtents, ListObjectParts, ListObjects, ListParts, ListUploads, LocateBlocks,
-    LocatedObject, LookupObject, Metadata, MetadataError, ObjectPage, ObjectPartPage, PartCommitted,
-    PartPage, PutPart, ReleaseGrants, RenewGrants, RenewReads, ReplicaReport, RootCredentials,
-    RootCredentialsRequest, StorageClassRef, UpdateTags, UploadInfo, UploadPage, UploadRef,
+    ListBuckets, ListExtents, ListObjectParts, ListObjects, ListParts, ListUploads, ListVersions,
+    LocateBlocks, LocatedObject, LookupObject, Metadata, MetadataError, ObjectPage, ObjectPartPage,
+    PartCommitted, PartPage, PutPart, ReleaseGrants, RenewGrants, RenewReads, ReplicaReport, RootCredentials,
+    RootCredentialsRequest, SetVersioning, StorageClassRef, UpdateTags, UploadInfo, UploadPage, UploadRef,
+    VersionName, VersionPage,
 };
 
 use super::Namespace;
@@ -25,6 +26,9 @@ impl Metadata for Namespace {
     }
     async fn list_buckets(&self, request: ListBuckets) -> Answer<BucketPage> {
         self.list_buckets(request).await
+    }
+    async fn set_versioning(&self, request: SetVersioning) -> Answer<()> {
+        self.set_versioning(request).await
     }
     async fn delete_bucket(&self, request: DeleteBucket) -> Answer<()> {
         self.delete_bucket(request).await
@@ -54,11 +58,14 @@ impl Metadata for Namespace {
     async fn delete_objects(&self, request: DeleteObjects) -> Answer<Vec<Answer<Deleted>>> {
         self.delete_objects(request).await
     }
-    async fn update_tags(&self, request: UpdateTags) -> Answer<()> {
+    async fn update_tags(&self, request: UpdateTags) -> Answer<Option<VersionName>> {
         self.update_tags(request).await
     }
     async fn list_objects(&self, request: ListObjects) -> Answer<ObjectPage> {
         self.list_objects(request).await
+    }
+    async fn list_versions(&self, request: ListVersions) -> Answer<VersionPage> {
+        self.list_versions(request).await
     }
 
     async fn create_upload(&self, request: CreateUpload) -> Answer<UploadInfo> {

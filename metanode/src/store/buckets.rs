@@ -1,7 +1,7 @@
 //! The table of buckets.
 
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::metadata::BucketInfo;
+use cairn_protocol::metadata::{BucketInfo, Versioning};
 use sqlx::Row as _;
 
 use super::sql_values::{text, time, to_time};
@@ -34,10 +34,11 @@ pub(crate) async fn find(
     connection: &mut Connection,
     name: &str,
 ) -> Result<Option<(BucketId, BucketInfo)>, StoreError> {
-    let row = sqlx::query("SELECT bucket_id, name, region, created_at FROM buckets WHERE name = $1")
-        .bind(name)
-        .fetch_optional(connection)
-        .await?;
+    let row =
+        sqlx::query("SELECT bucket_id, name, region, created_at, versioning FROM buckets WHERE name = $1")
+            .bind(name)
+            .fetch_optional(connection)
+            .await?;
     row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), info(&row)?))).transpose()
 }
 
@@ -47,13 +48,33 @@ pub(crate) async fn list(
     from: &str,
     max: u32,
 ) -> Result<Vec<BucketInfo>, StoreError> {
-    let rows =
-        sqlx::query("SELECT name, region, created_at FROM buckets WHERE name >= $1 ORDER BY name LIMIT $2")
-            .bind(from)
-            .bind(i64::from(max))
-            .fetch_all(connection)
-            .await?;
+    let rows = sqlx::query(
+        "SELECT name, region, created_at, versioning FROM buckets WHERE name >= $1 ORDER BY name LIMIT $2",
+    )
+    .bind(from)
+    .bind(i64::from(max))
+    .fetch_all(connection)
+    .await?;
     rows.iter().map(info).collect()
+}
+
+/// Sets the state of a bucket's versioning.
+pub(crate) async fn set_versioning(
+    tx: &mut Connection,
+    bucket: BucketId,
+    versioning: Versioning,
+) -> Result<(), StoreError> {
+    let state: i64 = match versioning {
+        Versioning::Never => 0,
+        Versioning::Enabled => 1,
+        Versioning::Suspended => 2,
+    };
+    sqlx::query("UPDATE buckets SET versioning = $2 WHERE bucket_id = $1")
+        .bind(bucket.0)
+        .bind(state)
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// Deletes a bucket. From then on no request finds it, and its name is free. If it has uploads in progress, a row in
@@ -95,5 +116,11 @@ fn info(row: &Row) -> Result<BucketInfo, StoreError> {
         bucket: text(row, "name")?,
         region: text(row, "region")?,
         created_at: time(row, "created_at")?,
+        versioning: match row.try_get::<i64, _>("versioning")? {
+            0 => Versioning::Never,
+            1 => Versioning::Enabled,
+            2 => Versioning::Suspended,
+            _ => return Err(StoreError::Corrupt { column: "versioning" }),
+        },
     })
 }

@@ -152,25 +152,15 @@ pub(crate) async fn retire_again(
     now: Timestamp,
     max: u32,
 ) -> Result<(), StoreError> {
-    let rows = sqlx::query(
+    sqlx::query(
         "UPDATE garbage SET retired_at = $2 WHERE owner_id IN
-             (SELECT owner_id FROM garbage WHERE retired_at > $1 LIMIT $3) RETURNING owner_id",
+             (SELECT owner_id FROM garbage WHERE retired_at > $1 LIMIT $3)",
     )
     .bind(to_time(beyond))
     .bind(to_time(now))
     .bind(i64::from(max))
-    .fetch_all(&mut *tx)
+    .execute(tx)
     .await?;
-    for row in &rows {
-        let owner: &[u8] = row.try_get("owner_id")?;
-        sqlx::query(
-            "UPDATE object_versions SET retired_at = $2 WHERE version_id = $1 AND retired_at IS NOT NULL",
-        )
-        .bind(owner)
-        .bind(to_time(now))
-        .execute(&mut *tx)
-        .await?;
-    }
     Ok(())
 }
 
@@ -189,20 +179,13 @@ pub(crate) async fn postpone(
     version: VersionId,
     retired_at: Timestamp,
 ) -> Result<(), StoreError> {
-    let postponed = sqlx::query(
-        "UPDATE object_versions SET retired_at = $2
-         WHERE version_id = $1 AND is_current = 0 AND retired_at < $2",
+    sqlx::query(
+        "UPDATE garbage SET retired_at = $2 WHERE owner_id = $1 AND retired_at < $2
+           AND EXISTS (SELECT 1 FROM retired_versions WHERE version_id = $1)",
     )
     .bind(&version.as_bytes()[..])
     .bind(to_time(retired_at))
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
-    if postponed.rows_affected() > 0 {
-        sqlx::query("UPDATE garbage SET retired_at = $2 WHERE owner_id = $1")
-            .bind(&version.as_bytes()[..])
-            .bind(to_time(retired_at))
-            .execute(tx)
-            .await?;
-    }
     Ok(())
 }

@@ -60,8 +60,11 @@ pub(super) async fn open(tx: &mut Connection, opening: OpeningId) -> Result<(), 
 }
 
 /// Begins a new generation. Every change that a datanode could notice must call this: only then can a restored, older
-/// database be told from this one.
-pub(crate) async fn advance(tx: &mut Connection) -> Result<(), StoreError> {
-    sqlx::query("UPDATE generation SET sequence = sequence + 1, changed_by = opening").execute(tx).await?;
-    Ok(())
+/// database be told from this one. Returns the number of the change, which no other one has.
+pub(crate) async fn advance(tx: &mut Connection) -> Result<u64, StoreError> {
+    let row =
+        sqlx::query("UPDATE generation SET sequence = sequence + 1, changed_by = opening RETURNING sequence")
+            .fetch_one(tx)
+            .await?;
+    number(&row, "sequence")
 }

@@ -33,12 +33,15 @@ const INVARIANTS: &[Invariant] = &[
                                      (PARTITION BY owner_id ORDER BY object_offset), 0) AS expected
                           FROM extents) AS places
                      WHERE object_offset <> expected
-                       AND (owner_id IN (SELECT version_id FROM object_versions)
+                       AND (owner_id IN (SELECT version_id FROM versions)
+                         OR owner_id IN (SELECT version_id FROM retired_versions)
                          OR owner_id IN (SELECT part_id FROM parts))",
     },
     Invariant {
         name: "a version's extents are as long as it is",
-        violations: "SELECT COUNT(*) FROM object_versions WHERE is_delete_marker = 0 AND length <>
+        violations: "SELECT COUNT(*) FROM (SELECT version_id, length FROM versions
+                                           UNION ALL SELECT version_id, length FROM retired_versions) AS known
+                     WHERE length <>
                          (SELECT COALESCE(SUM(length), 0) FROM extents WHERE owner_id = version_id)",
     },
     Invariant {
@@ -49,17 +52,38 @@ const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: "extents belong to a version, a part, or garbage",
         violations: "SELECT COUNT(DISTINCT owner_id) FROM extents
-                     WHERE owner_id NOT IN (SELECT version_id FROM object_versions)
+                     WHERE owner_id NOT IN (SELECT version_id FROM versions)
                        AND owner_id NOT IN (SELECT part_id FROM parts)
                        AND owner_id NOT IN (SELECT owner_id FROM garbage)",
     },
     Invariant {
-        name: "a version is current, or retired and garbage",
-        violations: "SELECT COUNT(*) FROM object_versions
-                     LEFT JOIN garbage ON garbage.owner_id = object_versions.version_id
-                     WHERE (is_current = 1) <> (object_versions.retired_at IS NULL)
-                        OR (is_current = 1) <> (garbage.owner_id IS NULL)
-                        OR garbage.retired_at <> object_versions.retired_at",
+        name: "a version is garbage if it is retired, and only then",
+        violations: "SELECT (SELECT COUNT(*) FROM versions
+                             WHERE version_id IN (SELECT owner_id FROM garbage)
+                                OR version_id IN (SELECT version_id FROM retired_versions))
+                          + (SELECT COUNT(*) FROM retired_versions
+                             WHERE version_id NOT IN (SELECT owner_id FROM garbage))",
+    },
+    Invariant {
+        name: "a key has one null version at most",
+        violations: "SELECT COUNT(*) FROM (SELECT 1 FROM versions WHERE null_state <> 0
+                                           GROUP BY bucket_id, key HAVING COUNT(*) > 1) AS keys",
+    },
+    Invariant {
+        name: "the index of null versions has each that is not the newest",
+        violations: "SELECT COUNT(*) FROM versions WHERE null_state = 1 AND sequence <
+                         (SELECT MAX(sequence) FROM versions AS newest
+                          WHERE newest.bucket_id = versions.bucket_id AND newest.key = versions.key)",
+    },
+    Invariant {
+        name: "a bucket without versioning has null versions only, and no delete markers",
+        violations: "SELECT COUNT(*) FROM versions JOIN buckets ON buckets.bucket_id = versions.bucket_id
+                     WHERE versioning = 0 AND (null_state <> 1 OR is_delete_marker <> 0)",
+    },
+    Invariant {
+        name: "a delete marker has no bytes",
+        violations: "SELECT COUNT(*) FROM versions
+                     WHERE is_delete_marker <> 0 AND (length <> 0 OR part_count <> 0)",
     },
     Invariant {
         name: "a part of an upload is not garbage",
@@ -71,9 +95,9 @@ const INVARIANTS: &[Invariant] = &[
                          (SELECT upload_id FROM uploads WHERE completed_at IS NULL)",
     },
     Invariant {
-        name: "a current version, like an upload in progress, is in a bucket",
-        violations: "SELECT (SELECT COUNT(*) FROM object_versions WHERE is_current = 1
-                             AND bucket_id NOT IN (SELECT bucket_id FROM buckets))
+        name: "a version, like an upload in progress, is in a bucket",
+        violations: "SELECT (SELECT COUNT(*) FROM versions
+                             WHERE bucket_id NOT IN (SELECT bucket_id FROM buckets))
                           + (SELECT COUNT(*) FROM uploads WHERE completed_at IS NULL
                              AND bucket_id NOT IN (SELECT bucket_id FROM buckets)
                              AND bucket_id NOT IN (SELECT bucket_id FROM deleted_buckets))",
@@ -86,11 +110,13 @@ const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: "an object's parts belong to a version",
         violations: "SELECT COUNT(*) FROM object_parts
-                     WHERE version_id NOT IN (SELECT version_id FROM object_versions)",
+                     WHERE version_id NOT IN (SELECT version_id FROM versions)
+                       AND version_id NOT IN (SELECT version_id FROM retired_versions)",
     },
     Invariant {
         name: "an object's parts are as many as it says, and make its length",
-        violations: "SELECT COUNT(*) FROM object_versions
+        violations: "SELECT COUNT(*) FROM (SELECT version_id, part_count, length FROM versions
+                           UNION ALL SELECT version_id, part_count, length FROM retired_versions) AS known
                      LEFT JOIN (SELECT version_id AS owner, COUNT(*) AS parts, SUM(length) AS bytes
                                 FROM object_parts GROUP BY version_id) AS counted ON owner = version_id
                      WHERE part_count <> COALESCE(parts, 0) OR (part_count > 0 AND bytes <> length)",

@@ -9,6 +9,8 @@
 //! | `error` | what can go wrong |
 //! | `invariants` | what must be true after every transaction |
 //! | `fsck` | what fsck reads |
+//! | `upgrade` | moves the rows that an earlier release wrote, step by step, when the database is opened |
+//! | `listings` | listings of objects and of versions |
 //! | `settings`, `buckets`, `objects`, `object_parts`, `uploads`, `parts`, `extents` | the namespace's tables |
 //! | `mutations` | the outcomes of the latest mutations |
 //! | `expiry` | what ends without a client's request: versions, abandoned uploads, uploads of deleted buckets |
@@ -34,6 +36,7 @@ pub(crate) mod garbage;
 pub(crate) mod generations;
 mod invariants;
 pub(crate) mod leases;
+pub(crate) mod listings;
 mod migrations;
 pub(crate) mod mutations;
 pub(crate) mod nodes;
@@ -46,6 +49,7 @@ pub(crate) mod replicas;
 pub(crate) mod settings;
 pub(crate) mod sql_values;
 pub(crate) mod totals;
+mod upgrade;
 pub(crate) mod uploads;
 mod writer;
 
@@ -122,7 +126,7 @@ impl Store {
     }
 
     async fn open_with(file: &Path, env: &Env, log: LogLimits) -> Result<Self, StoreError> {
-        let (writer, readers) = open::open(file, log).await?;
+        let (writer, readers) = open::open(file, log, env).await?;
         let writer =
             Writer::start(writer, open::writers(file, log), open::checkpointers(file), env.clone(), log);
         Ok(Self { writer, readers })

@@ -1,8 +1,10 @@
-//! The table of versions.
+//! The tables of versions: those that clients can name, and those that were retired.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::VersionId;
-use cairn_protocol::metadata::{Committed, ObjectAttributes, ObjectSummary, ObjectVersion, Tags};
+use cairn_protocol::metadata::{
+    Committed, ObjectAttributes, ObjectSummary, ObjectVersion, Tags, VersionName,
+};
 use sqlx::Row as _;
 
 use super::buckets::BucketId;
@@ -10,78 +12,143 @@ use super::garbage::{Share, owners_before};
 use super::sql_values::{id, json, key, number, text, time, to_json, to_number, to_time};
 use super::{Connection, Row, StoreError};
 
-pub(crate) const FIND_CURRENT: &str =
-    "SELECT version_id, key, length, etag, modified_at, part_count, attributes, tags
-         FROM object_versions WHERE bucket_id = $1 AND key = $2 AND is_current = 1";
+/// A version, or a delete marker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredVersion {
+    /// The version. That of a delete marker is empty.
+    pub(crate) object: ObjectVersion,
+    /// Whether it is a delete marker.
+    pub(crate) is_delete_marker: bool,
+}
 
-pub(crate) const LIST: &str = "SELECT key, length, etag, modified_at, attributes FROM object_versions
-         WHERE bucket_id = $1 AND key >= $2 AND key < $3 AND is_current = 1
-         ORDER BY key LIMIT $4";
+/// The columns that [`stored`] reads.
+macro_rules! columns {
+    () => {
+        "versions.version_id, versions.key, versions.sequence, versions.null_state, versions.is_delete_marker,
+         versions.length, versions.etag, versions.modified_at, versions.part_count, versions.attributes,
+         versions.tags,
+         (SELECT versioning FROM buckets WHERE buckets.bucket_id = versions.bucket_id) AS versioning"
+    };
+}
+pub(super) use columns;
 
-/// The current version of a key.
+pub(crate) const FIND_CURRENT: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM versions WHERE bucket_id = $1 AND key = $2 ORDER BY sequence DESC LIMIT 1"
+);
+
+const FIND_NAMED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3 AND version_id = $4"
+);
+
+pub(crate) const FIND_NULL: &str =
+    concat!("SELECT ", columns!(), " FROM versions WHERE bucket_id = $1 AND key = $2 AND null_state = 2");
+
+/// The newest version of a key, which may be a delete marker.
+pub(crate) async fn find_newest(
+    connection: &mut Connection,
+    bucket: BucketId,
+    key: &str,
+) -> Result<Option<StoredVersion>, StoreError> {
+    let row =
+        sqlx::query(FIND_CURRENT).bind(bucket.0).bind(key.as_bytes()).fetch_optional(connection).await?;
+    row.as_ref().map(stored).transpose()
+}
+
+/// The current object of a key: its newest version, if that is no delete marker.
 pub(crate) async fn find_current(
     connection: &mut Connection,
     bucket: BucketId,
     key: &str,
 ) -> Result<Option<ObjectVersion>, StoreError> {
-    let row =
-        sqlx::query(FIND_CURRENT).bind(bucket.0).bind(key.as_bytes()).fetch_optional(connection).await?;
-    row.as_ref().map(version).transpose()
+    let newest = find_newest(connection, bucket, key).await?;
+    Ok(newest.filter(|found| !found.is_delete_marker).map(|found| found.object))
 }
 
-/// A version, current or retired, and its bucket.
+/// The version of this name. Retired versions have no name any more.
+pub(crate) async fn find_named(
+    connection: &mut Connection,
+    bucket: BucketId,
+    key: &str,
+    name: VersionName,
+) -> Result<Option<StoredVersion>, StoreError> {
+    let row = match name {
+        VersionName::Id { sequence, version } => {
+            sqlx::query(FIND_NAMED)
+                .bind(bucket.0)
+                .bind(key.as_bytes())
+                .bind(to_number(sequence))
+                .bind(&version.as_bytes()[..])
+                .fetch_optional(connection)
+                .await?
+        }
+        VersionName::Null => {
+            // A null version that no other one followed is the newest one.
+            if let Some(newest) = find_newest(connection, bucket, key).await?
+                && newest.object.is_null
+            {
+                return Ok(Some(newest));
+            }
+            sqlx::query(FIND_NULL).bind(bucket.0).bind(key.as_bytes()).fetch_optional(connection).await?
+        }
+    };
+    let found = row.as_ref().map(stored).transpose()?;
+    // The name of a null version is `null`, although it has an id.
+    Ok(found.filter(|found| found.object.name() == name))
+}
+
+/// The version of this id, also if it is retired, and its bucket.
 pub(crate) async fn find_version(
     connection: &mut Connection,
     id: VersionId,
 ) -> Result<Option<(BucketId, ObjectVersion)>, StoreError> {
-    let row = sqlx::query(
-        "SELECT bucket_id, version_id, key, length, etag, modified_at, part_count, attributes, tags
-         FROM object_versions WHERE version_id = $1",
-    )
-    .bind(&id.as_bytes()[..])
-    .fetch_optional(connection)
-    .await?;
-    row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), version(&row)?))).transpose()
+    for statement in [
+        concat!("SELECT bucket_id, ", columns!(), " FROM versions WHERE version_id = $1"),
+        concat!(
+            "SELECT bucket_id, ",
+            columns!(),
+            " FROM (SELECT *, 0 AS is_delete_marker FROM retired_versions) AS versions WHERE version_id = $1"
+        ),
+    ] {
+        let row = sqlx::query(statement).bind(&id.as_bytes()[..]).fetch_optional(&mut *connection).await?;
+        if let Some(row) = row {
+            return Ok(Some((BucketId(row.try_get("bucket_id")?), stored(&row)?.object)));
+        }
+    }
+    Ok(None)
 }
 
-/// The ETag of a key's current version.
-pub(crate) async fn current_etag(
-    connection: &mut Connection,
-    bucket: BucketId,
-    key: &str,
-) -> Result<Option<String>, StoreError> {
-    Ok(sqlx::query_scalar(
-        "SELECT etag FROM object_versions WHERE bucket_id = $1 AND key = $2 AND is_current = 1",
-    )
-    .bind(bucket.0)
-    .bind(key.as_bytes())
-    .fetch_optional(connection)
-    .await?)
-}
-
-/// Whether a bucket has any object.
-pub(crate) async fn any_current(connection: &mut Connection, bucket: BucketId) -> Result<bool, StoreError> {
-    let found = sqlx::query("SELECT 1 FROM object_versions WHERE bucket_id = $1 AND is_current = 1 LIMIT 1")
+/// Whether a bucket has any version or delete marker.
+pub(crate) async fn any(connection: &mut Connection, bucket: BucketId) -> Result<bool, StoreError> {
+    let found = sqlx::query("SELECT 1 FROM versions WHERE bucket_id = $1 LIMIT 1")
         .bind(bucket.0)
         .fetch_optional(connection)
         .await?;
     Ok(found.is_some())
 }
 
-/// Inserts a version as the current one. The key must not have a current version.
-pub(crate) async fn insert_current(
+/// Inserts a version or delete marker, as the newest of its key if its sequence is. `null_state` is the column's value.
+async fn insert_row(
     tx: &mut Connection,
     bucket: BucketId,
     version: &ObjectVersion,
+    is_delete_marker: bool,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO object_versions
-             (version_id, bucket_id, key, is_current, length, etag, modified_at, part_count, attributes, tags)
-         VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO versions
+             (bucket_id, key, sequence, version_id, null_state, is_delete_marker, length, etag, modified_at,
+              part_count, attributes, tags)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
-    .bind(&version.version.as_bytes()[..])
     .bind(bucket.0)
     .bind(version.key.as_bytes())
+    .bind(to_number(version.sequence))
+    .bind(&version.version.as_bytes()[..])
+    .bind(i64::from(version.is_null))
+    .bind(i64::from(is_delete_marker))
     .bind(to_number(version.length))
     .bind(&version.etag)
     .bind(to_time(version.modified_at))
@@ -93,59 +160,75 @@ pub(crate) async fn insert_current(
     Ok(())
 }
 
-/// Retires the current version of a key; returns its id.
-pub(crate) async fn retire_current(
+/// Inserts a version as the newest one of its key. A null version that it follows is marked as followed; see
+/// [`versions_null`](FIND_NULL). The key must have no null version if the new one is one.
+pub(crate) async fn insert(
     tx: &mut Connection,
     bucket: BucketId,
-    key: &str,
-    now: Timestamp,
-) -> Result<Option<VersionId>, StoreError> {
-    let row = sqlx::query(
-        "UPDATE object_versions SET is_current = 0, retired_at = $3
-         WHERE bucket_id = $1 AND key = $2 AND is_current = 1 RETURNING version_id",
-    )
-    .bind(bucket.0)
-    .bind(key.as_bytes())
-    .bind(to_time(now))
-    .fetch_optional(tx)
-    .await?;
-    row.map(|row| id(&row, "version_id")).transpose()
+    version: &ObjectVersion,
+    is_delete_marker: bool,
+) -> Result<(), StoreError> {
+    if !version.is_null {
+        // There is one row of this kind at most, the newest.
+        sqlx::query(
+            "UPDATE versions SET null_state = 2
+             WHERE bucket_id = $1 AND key = $2 AND null_state = 1
+               AND sequence = (SELECT MAX(sequence) FROM versions WHERE bucket_id = $1 AND key = $2)",
+        )
+        .bind(bucket.0)
+        .bind(version.key.as_bytes())
+        .execute(&mut *tx)
+        .await?;
+    }
+    insert_row(tx, bucket, version, is_delete_marker).await
 }
 
-/// Replaces the tags of a key's current version; returns `false` if there is none.
+/// Removes a version from those that clients can name. A version with bytes stays among the retired ones until its grace
+/// period ends; a delete marker is gone.
+pub(crate) async fn remove(
+    tx: &mut Connection,
+    bucket: BucketId,
+    version: &StoredVersion,
+) -> Result<(), StoreError> {
+    let object = &version.object;
+    if !version.is_delete_marker {
+        sqlx::query(
+            "INSERT INTO retired_versions (version_id, bucket_id, key, sequence, null_state, length, etag,
+                                           modified_at, part_count, attributes, tags)
+             SELECT version_id, bucket_id, key, sequence, null_state, length, etag, modified_at, part_count,
+                    attributes, tags
+             FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3",
+        )
+        .bind(bucket.0)
+        .bind(object.key.as_bytes())
+        .bind(to_number(object.sequence))
+        .execute(&mut *tx)
+        .await?;
+    }
+    sqlx::query("DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
+        .bind(bucket.0)
+        .bind(object.key.as_bytes())
+        .bind(to_number(object.sequence))
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Replaces the tags of a version.
 pub(crate) async fn set_tags(
     tx: &mut Connection,
     bucket: BucketId,
-    key: &str,
+    version: &ObjectVersion,
     tags: &Tags,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "UPDATE object_versions SET tags = $3 WHERE bucket_id = $1 AND key = $2 AND is_current = 1",
-    )
-    .bind(bucket.0)
-    .bind(key.as_bytes())
-    .bind(to_json(tags, "tags")?)
-    .execute(tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// The first `max` current objects of a bucket with keys from `from` on and below `before`, in the order of their keys.
-pub(crate) async fn list(
-    connection: &mut Connection,
-    bucket: BucketId,
-    from: &[u8],
-    before: &[u8],
-    max: u32,
-) -> Result<Vec<ObjectSummary>, StoreError> {
-    let rows = sqlx::query(LIST)
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE versions SET tags = $4 WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
         .bind(bucket.0)
-        .bind(from)
-        .bind(before)
-        .bind(i64::from(max))
-        .fetch_all(connection)
+        .bind(version.key.as_bytes())
+        .bind(to_number(version.sequence))
+        .bind(to_json(tags, "tags")?)
+        .execute(tx)
         .await?;
-    rows.iter().map(summary).collect()
+    Ok(())
 }
 
 /// The outcomes of the commits that made the retired versions in a share of the garbage, for commits after this time.
@@ -156,8 +239,10 @@ pub(crate) async fn made_after(
 ) -> Result<Vec<Committed>, StoreError> {
     let (retired_at, begun) = share.begun_before();
     let rows = sqlx::query(concat!(
-        "SELECT version_id, etag, modified_at FROM object_versions
-         WHERE is_current = 0 AND modified_at > $3 AND version_id IN (",
+        "SELECT ",
+        columns!(),
+        " FROM (SELECT *, 0 AS is_delete_marker FROM retired_versions) AS versions
+         WHERE modified_at > $3 AND version_id IN (",
         owners_before!(),
         ")"
     ))
@@ -166,25 +251,24 @@ pub(crate) async fn made_after(
     .bind(to_time(after))
     .fetch_all(tx)
     .await?;
-    let committed = |row: &Row| {
-        Ok(Committed {
-            version: id(row, "version_id")?,
-            etag: text(row, "etag")?,
-            modified_at: time(row, "modified_at")?,
-        })
-    };
-    rows.iter().map(committed).collect()
+    rows.iter().map(|row| Ok(committed(&stored(row)?.object))).collect()
+}
+
+/// The outcome of the write of a version.
+pub(crate) fn committed(version: &ObjectVersion) -> Committed {
+    Committed {
+        version: version.version,
+        etag: version.etag.clone(),
+        modified_at: version.modified_at,
+        name: version.shown_name(),
+    }
 }
 
 /// Removes the rows of the retired versions in a share of the garbage, and of their parts, but not their extents.
 pub(crate) async fn forget(tx: &mut Connection, share: &Share) -> Result<(), StoreError> {
     let (retired_at, begun) = share.begun_before();
     for statement in [
-        concat!(
-            "DELETE FROM object_versions WHERE is_current = 0 AND version_id IN (",
-            owners_before!(),
-            ")"
-        ),
+        concat!("DELETE FROM retired_versions WHERE version_id IN (", owners_before!(), ")"),
         concat!("DELETE FROM object_parts WHERE version_id IN (", owners_before!(), ")"),
     ] {
         sqlx::query(statement).bind(retired_at).bind(&begun).execute(&mut *tx).await?;
@@ -192,8 +276,9 @@ pub(crate) async fn forget(tx: &mut Connection, share: &Share) -> Result<(), Sto
     Ok(())
 }
 
-fn version(row: &Row) -> Result<ObjectVersion, StoreError> {
-    Ok(ObjectVersion {
+/// Reads a version from a row with the [`columns`].
+pub(super) fn stored(row: &Row) -> Result<StoredVersion, StoreError> {
+    let object = ObjectVersion {
         key: key(row, "key")?,
         version: id(row, "version_id")?,
         length: number(row, "length")?,
@@ -202,10 +287,16 @@ fn version(row: &Row) -> Result<ObjectVersion, StoreError> {
         attributes: json(row, "attributes")?,
         tags: json(row, "tags")?,
         part_count: number(row, "part_count")?,
-    })
+        sequence: number(row, "sequence")?,
+        is_null: row.try_get::<i64, _>("null_state")? != 0,
+        // A retired version may be of a bucket that is deleted.
+        is_versioned: row.try_get::<Option<i64>, _>("versioning")?.is_some_and(|state| state != 0),
+    };
+    Ok(StoredVersion { object, is_delete_marker: row.try_get::<i64, _>("is_delete_marker")? != 0 })
 }
 
-fn summary(row: &Row) -> Result<ObjectSummary, StoreError> {
+/// Reads what listings show from a row.
+pub(super) fn summary(row: &Row) -> Result<ObjectSummary, StoreError> {
     let attributes: ObjectAttributes = json(row, "attributes")?;
     Ok(ObjectSummary {
         key: key(row, "key")?,

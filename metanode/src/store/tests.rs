@@ -203,13 +203,13 @@ async fn reports_and_workers_cannot_take_the_connections_of_clients_reads() {
 }
 
 /// Makes a database as a Cairn with only the migrations below `before` left it, and runs `sql` on it.
-async fn database_of(directory: &Path, before: i64, sql: &'static str) {
+async fn database_of(directory: &Path, before: i64, sql: &str) {
     let mut older = super::migrations::all();
     older.retain(|migration| migration.version < before);
     let file = directory.join("metanode.db");
     let mut connection = super::open::options(&file).connect().await.unwrap();
     sqlx::migrate::Migrator::with_migrations(older).run(&mut connection).await.unwrap();
-    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }
 
@@ -262,10 +262,10 @@ pub(crate) async fn fill(store: &Store, count: i64, prefixes: i64) {
             Box::pin(async move {
                 sqlx::query(
                     "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < $1)
-                     INSERT INTO object_versions (version_id, bucket_id, key, is_current, length, etag,
-                                                  modified_at, part_count, attributes, tags)
+                     INSERT INTO versions (version_id, bucket_id, key, sequence, null_state, is_delete_marker,
+                                           length, etag, modified_at, part_count, attributes, tags)
                      SELECT CAST(printf('%016d', n) AS BLOB), 1,
-                            CAST(printf('p%02d/%08d', n % $2, n) AS BLOB), 1, 0, 'e', 0, 0, '{}', '{}'
+                            CAST(printf('p%02d/%08d', n % $2, n) AS BLOB), 0, 1, 0, 0, 'e', 0, 0, '{}', '{}'
                      FROM numbers",
                 )
                 .bind(count)
@@ -279,11 +279,9 @@ pub(crate) async fn fill(store: &Store, count: i64, prefixes: i64) {
         .unwrap();
 }
 
-/// The number of current objects.
+/// The number of versions.
 pub(crate) async fn count_objects(connection: &mut Connection) -> Result<i64, StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) AS objects FROM object_versions WHERE is_current = 1")
-        .fetch_one(connection)
-        .await?;
+    let row = sqlx::query("SELECT COUNT(*) AS objects FROM versions").fetch_one(connection).await?;
     Ok(row.get("objects"))
 }
 
@@ -313,14 +311,18 @@ async fn listings_are_ranges_of_an_index() {
     let store = store_in(directory.path()).await;
     let mut reader = store.read().await.unwrap();
     for (sql, index) in [
-        (super::objects::LIST, "object_versions_current (bucket_id=? AND key>? AND key<?)"),
+        (super::listings::LIST, "PRIMARY KEY (bucket_id=? AND key>? AND key<?)"),
+        (super::listings::VERSIONS, "PRIMARY KEY (bucket_id=? AND key>? AND key<?)"),
+        (super::listings::REST_OF_KEY, "PRIMARY KEY (bucket_id=? AND key=? AND sequence<?)"),
         (super::uploads::LIST, "uploads_in_progress (bucket_id=? AND (key,upload_id)>(?,?) AND key<?)"),
-        (super::objects::FIND_CURRENT, "object_versions_current (bucket_id=? AND key=?)"),
+        (super::objects::FIND_CURRENT, "PRIMARY KEY (bucket_id=? AND key=?)"),
+        (super::objects::FIND_NULL, "versions_null (bucket_id=? AND key=?)"),
     ] {
         let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let rows = sqlx::query(sql).fetch_all(&mut *reader).await.unwrap();
         let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
-        assert_eq!(plan.len(), 1, "{plan:?}");
+        // The rest of a plan looks up the row's bucket.
+        assert!(plan.iter().all(|step| !step.contains("SCAN") && !step.contains("B-TREE")), "{plan:?}");
         assert!(plan[0].starts_with("SEARCH") && plan[0].ends_with(index), "{plan:?}");
     }
 }
@@ -397,7 +399,6 @@ fn a_full_disk_and_the_transactions_that_it_ends_are_no_fault_of_the_process() {
 mod generations {
     use cairn_protocol::cluster::Generation;
     use cairn_protocol::id::OpeningId;
-    use sqlx::ConnectOptions as _;
     use uuid::Uuid;
 
     use super::super::generations::{advance, latest, past};
@@ -460,31 +461,87 @@ mod generations {
     #[tokio::test]
     async fn a_database_of_the_version_before_is_opened_and_counts_from_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let store = store_in(directory.path()).await;
-        for statement in [
-            "DROP TRIGGER object_versions_counted",
-            "DROP TRIGGER parts_counted",
-            "DROP TABLE openings",
-            "DROP TABLE generation",
-            "DELETE FROM _sqlx_migrations WHERE version = 4",
+        let row =
             "INSERT INTO object_versions (version_id, bucket_id, key, is_current, length, etag, modified_at,
-                                          part_count, attributes, tags)
-             VALUES (x'01', 1, x'61', 1, 0, '', 0, 0, '{}', '{}')",
-        ] {
-            // A second connection runs the statement, because the writer reads the generation in every transaction and
-            // the table is gone.
-            let mut other =
-                super::super::open::options(&directory.path().join("metanode.db")).connect().await.unwrap();
-            sqlx::query(statement).execute(&mut other).await.unwrap();
-        }
-        store.close().await;
+                                                part_count, attributes, tags)
+                   VALUES (x'00112233445566778899aabbccddeeff', 1, x'61', 1, 0, '', 0, 0, '{}', '{}')";
+        database_of(directory.path(), 4, row).await;
         let store = open(directory.path(), 1).await;
         assert_eq!(latest(&mut store.read().await.unwrap()).await.unwrap(), None);
-        let write =
-            "INSERT INTO object_versions (version_id, bucket_id, key, is_current, length, etag, modified_at,
-                                                  part_count, attributes, tags)
-                     VALUES (x'02', 1, x'62', 1, 0, '', 0, 0, '{}', '{}')";
-        store.write(|tx| run(tx, write)).await.unwrap();
+        change(&store).await;
         assert_eq!(store.generation(), Some(generation(1, 1)));
+    }
+}
+
+/// Databases of the release that knew no versions.
+mod upgrade {
+    use cairn_protocol::id::VersionId;
+    use cairn_protocol::metadata::VersionName;
+
+    use super::*;
+
+    /// More objects than one step moves, and some that are retired.
+    const OBJECTS: i64 = 4_500;
+
+    async fn old_database(directory: &Path) {
+        let rows = format!(
+            "INSERT INTO buckets (bucket_id, name, region, created_at) VALUES (1, 'b', 'r', 1);
+             WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {OBJECTS})
+             INSERT INTO object_versions (version_id, bucket_id, key, is_current, retired_at, length, etag,
+                                          modified_at, part_count, attributes, tags)
+             SELECT CAST(printf('%016d', n) AS BLOB), 1, CAST(printf('%08d', n / 2) AS BLOB), n % 2,
+                    CASE WHEN n % 2 = 0 THEN 7 END, 0, 'e' || n, n, 0, '{{}}', '{{\"t\":\"' || n || '\"}}'
+             FROM numbers;
+             INSERT INTO garbage (owner_id, retired_at)
+             SELECT version_id, retired_at FROM object_versions WHERE is_current = 0;"
+        );
+        database_of(directory, 10, &rows).await;
+    }
+
+    async fn check(store: &Store) {
+        assert_eq!(store.verify_invariants().await.unwrap(), Vec::<String>::new());
+        let mut reader = store.read().await.unwrap();
+        let (bucket, info) = crate::store::buckets::find(&mut reader, "b").await.unwrap().unwrap();
+        for number in [1, 4_499] {
+            let key = format!("{:08}", number / 2);
+            let found = crate::store::objects::find_named(&mut reader, bucket, &key, VersionName::Null)
+                .await
+                .unwrap();
+            let found = found.unwrap().object;
+            assert_eq!((found.etag, found.modified_at), (format!("e{number}"), Timestamp(number)));
+            assert_eq!(found.tags["t"], number.to_string());
+            assert!(found.is_null && !found.is_versioned);
+            let retired = VersionId::from_slice(format!("{:016}", number - 1).as_bytes()).unwrap();
+            let (_, retired) =
+                crate::store::objects::find_version(&mut reader, retired).await.unwrap().unwrap();
+            assert_eq!(retired.etag, format!("e{}", number - 1));
+        }
+        let listed =
+            crate::store::listings::objects(&mut reader, (bucket, info.versioning), b"", &[0xff], 10_000);
+        assert_eq!(listed.await.unwrap().len(), usize::try_from(OBJECTS / 2).unwrap());
+        let left = sqlx::query("SELECT 1 FROM sqlite_master WHERE name = 'object_versions'");
+        assert!(left.fetch_optional(&mut *reader).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn its_objects_are_moved_and_stay_what_they_were() {
+        let directory = tempfile::tempdir().unwrap();
+        old_database(directory.path()).await;
+        let store = store_in(directory.path()).await;
+        check(&store).await;
+        store.close().await;
+        check(&store_in(directory.path()).await).await;
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_killed_in_the_middle_continues_at_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        old_database(directory.path()).await;
+        let options = super::super::open::options(&directory.path().join("metanode.db"));
+        let mut connection = options.connect().await.unwrap();
+        super::super::migrations::migrator().run(&mut connection).await.unwrap();
+        assert_eq!(super::super::upgrade::step(&mut connection).await.unwrap(), 2_000);
+        connection.close().await.unwrap();
+        check(&store_in(directory.path()).await).await;
     }
 }

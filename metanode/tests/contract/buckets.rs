@@ -102,7 +102,7 @@ async fn a_new_bucket_of_an_old_name_has_nothing_of_the_old_one(cluster: &Cluste
     let request = LookupObject {
         bucket: "b".into(),
         key: "k".into(),
-        version: Some(old.version),
+        version: Some(VersionName::Null),
         range: LookupRange::Whole,
         extents_max: 1,
     };

@@ -235,7 +235,7 @@ impl Cluster {
         key: &str,
         condition: WriteCondition,
     ) -> Result<Deleted, MetadataError> {
-        let objects = vec![DeleteObject { key: key.to_owned(), condition }];
+        let objects = vec![DeleteObject { key: key.to_owned(), condition, version: None }];
         let request = DeleteObjects { bucket: bucket.to_owned(), objects, mutation: None };
         self.delete_objects(request).await?.pop().unwrap()
     }

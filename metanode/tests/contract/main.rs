@@ -36,3 +36,4 @@ mod repetitions;
 mod restart;
 mod sweep;
 mod uploads;
+mod versions;

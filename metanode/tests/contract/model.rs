@@ -120,8 +120,8 @@ enum Write {
 struct Model {
     objects: BTreeMap<usize, Object>,
     uploads: Vec<Upload>,
-    /// All versions that were ever current, because versions are found until they are swept.
-    versions: Vec<(usize, Object)>,
+    /// All versions that were ever current, because their bytes can be read until they are swept.
+    versions: Vec<Object>,
     last: Option<Write>,
 }
 
@@ -154,7 +154,7 @@ impl Model {
     }
 
     fn set(&mut self, key: usize, object: Object) {
-        self.versions.push((key, object.clone()));
+        self.versions.push(object.clone());
         self.objects.insert(key, object);
     }
 
@@ -230,7 +230,7 @@ impl Model {
         let condition = self.resolve(condition);
         let wanted = self
             .check(key, &condition)
-            .map(|()| Deleted { version: self.objects.get(&key).map(|object| object.version) });
+            .map(|()| Deleted { version: self.objects.get(&key).map(|object| object.version), marker: None });
         assert_eq!(cluster.delete("b", KEYS[key], condition).await, wanted);
         if wanted.is_ok() {
             self.objects.remove(&key);
@@ -349,15 +349,9 @@ impl Model {
             .map(|(key, object)| (KEYS[*key].to_owned(), object.etag.clone(), object.bytes.len() as u64))
             .collect();
         assert_eq!(listed, wanted);
-        for (key, object) in &self.versions {
-            let request = LookupObject {
-                bucket: "b".into(),
-                key: KEYS[*key].into(),
-                version: Some(object.version),
-                range: LookupRange::Whole,
-                extents_max: 100,
-            };
-            let found = cluster.lookup_object(request).await.unwrap();
+        for object in &self.versions {
+            let request = ListExtents { version: object.version, start: 0, end: u64::MAX, max: 100 };
+            let found = cluster.list_extents(request).await.unwrap();
             assert_eq!(bytes(&found.extents), object.bytes);
         }
         cluster.verify().await;

@@ -12,7 +12,7 @@ use crate::cluster::{BLOCK_SIZE, Cluster, bytes, new_bytes};
 contract! {
     a_committed_object_is_found_as_it_was_committed,
     a_repeated_commit_answers_as_the_first_did_even_when_overwritten,
-    an_overwritten_or_deleted_version_is_found_by_its_id,
+    the_bytes_of_an_overwritten_or_deleted_version_stay_readable_and_it_has_no_name,
     a_commit_is_refused_as_a_whole,
     a_grant_can_be_committed_once,
     a_block_that_was_given_up_is_refused_by_its_name,
@@ -38,22 +38,6 @@ fn attributes() -> ObjectAttributes {
     }
 }
 
-async fn find(
-    cluster: &Cluster,
-    bucket: &str,
-    key: &str,
-    version: VersionId,
-) -> Result<LocatedObject, MetadataError> {
-    let request = LookupObject {
-        bucket: bucket.into(),
-        key: key.into(),
-        version: Some(version),
-        range: LookupRange::Whole,
-        extents_max: 10,
-    };
-    cluster.lookup_object(request).await
-}
-
 async fn a_committed_object_is_found_as_it_was_committed(cluster: &Cluster) {
     cluster.bucket("b").await;
     // S3's longest key, and keys with every kind of character that may be in one.
@@ -75,6 +59,9 @@ async fn a_committed_object_is_found_as_it_was_committed(cluster: &Cluster) {
             attributes: request.attributes,
             tags: request.tags,
             part_count: 0,
+            sequence: found.object.sequence,
+            is_null: true,
+            is_versioned: false,
         };
         assert_eq!(found.object, wanted);
         assert_eq!(bytes(&found.extents), new_bytes(&request.extents));
@@ -98,20 +85,23 @@ async fn a_repeated_commit_answers_as_the_first_did_even_when_overwritten(cluste
     assert_eq!(cluster.head("b", "k").await, Err(MetadataError::NoSuchKey));
 }
 
-async fn an_overwritten_or_deleted_version_is_found_by_its_id(cluster: &Cluster) {
+async fn the_bytes_of_an_overwritten_or_deleted_version_stay_readable_and_it_has_no_name(cluster: &Cluster) {
     cluster.bucket("b").await;
     let old = cluster.put("b", "k", "old", &[1, 2]).await;
     let new = cluster.put("b", "k", "new", &[3]).await;
     cluster.delete("b", "k", WriteCondition::None).await.unwrap();
-    for (version, etag, blocks) in [(old.version, "old", 2), (new.version, "new", 1)] {
-        let found = find(cluster, "b", "k", version).await.unwrap();
-        assert_eq!((found.object.etag.as_str(), found.extents.len()), (etag, blocks));
+    for (version, blocks) in [(old.version, 2), (new.version, 1)] {
+        let page = ListExtents { version, start: 0, end: 3, max: 10 };
+        assert_eq!(cluster.list_extents(page).await.unwrap().extents.len(), blocks);
     }
-    // A version is found under its own bucket and key only.
-    cluster.bucket("c").await;
-    for (bucket, key) in [("b", "other"), ("c", "k")] {
-        assert_eq!(find(cluster, bucket, key, old.version).await.err(), Some(MetadataError::NoSuchVersion));
-    }
+    let request = LookupObject {
+        bucket: "b".into(),
+        key: "k".into(),
+        version: Some(VersionName::Null),
+        range: LookupRange::Whole,
+        extents_max: 10,
+    };
+    assert_eq!(cluster.lookup_object(request).await.err(), Some(MetadataError::NoSuchVersion));
 }
 
 async fn a_commit_is_refused_as_a_whole(cluster: &Cluster) {
@@ -168,7 +158,7 @@ async fn each_delete_has_an_answer_of_its_own_in_order(cluster: &Cluster) {
     cluster.bucket("b").await;
     let a = cluster.put("b", "a", "etag a", &[1]).await;
     let c = cluster.put("b", "c", "etag c", &[1]).await;
-    let delete = |key: &str, condition| DeleteObject { key: key.into(), condition };
+    let delete = |key: &str, condition| DeleteObject { key: key.into(), condition, version: None };
     let objects = vec![
         delete("c", WriteCondition::Etag("etag a".into())),
         delete("a", WriteCondition::Etag("etag a".into())),
@@ -181,11 +171,11 @@ async fn each_delete_has_an_answer_of_its_own_in_order(cluster: &Cluster) {
         cluster.delete_objects(DeleteObjects { bucket: "b".into(), objects, mutation: None }).await.unwrap();
     let wanted = [
         Err(MetadataError::PreconditionFailed),
-        Ok(Deleted { version: Some(a.version) }),
-        Ok(Deleted { version: None }),
+        Ok(Deleted { version: Some(a.version), marker: None }),
+        Ok(Deleted::default()),
         Err(MetadataError::ConditionOnMissingKey),
-        Ok(Deleted { version: Some(c.version) }),
-        Ok(Deleted { version: None }),
+        Ok(Deleted { version: Some(c.version), marker: None }),
+        Ok(Deleted::default()),
     ];
     assert_eq!(answers, wanted);
 }
@@ -254,7 +244,8 @@ async fn tags_are_replaced(cluster: &Cluster) {
     cluster.bucket("b").await;
     let before = cluster.put("b", "k", "e", &[1]).await;
     let tags = Tags::from([("a".to_owned(), "1".to_owned()), ("ü".to_owned(), "2".to_owned())]);
-    let request = UpdateTags { bucket: "b".into(), key: "k".into(), tags: tags.clone(), mutation: None };
+    let request =
+        UpdateTags { bucket: "b".into(), key: "k".into(), version: None, tags: tags.clone(), mutation: None };
     cluster.update_tags(request.clone()).await.unwrap();
     let found = cluster.head("b", "k").await.unwrap();
     assert_eq!((found.tags, found.version, found.modified_at), (tags, before.version, before.modified_at));

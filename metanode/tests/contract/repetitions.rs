@@ -23,7 +23,7 @@ contract! {
 }
 
 fn delete(cluster: &Cluster, key: &str, condition: WriteCondition) -> DeleteObjects {
-    let objects = vec![DeleteObject { key: key.to_owned(), condition }];
+    let objects = vec![DeleteObject { key: key.to_owned(), condition, version: None }];
     DeleteObjects { bucket: "b".to_owned(), objects, mutation: cluster.mutation() }
 }
 
@@ -48,7 +48,10 @@ async fn a_repeated_delete_does_not_delete_what_came_since(cluster: &Cluster) {
     for condition in [WriteCondition::None, WriteCondition::Present] {
         let request = delete(cluster, "k", condition);
         let answer = cluster.delete_objects(request.clone()).await.unwrap();
-        assert!(matches!(&answer[..], [Ok(Deleted { version: Some(_) })]), "{answer:?} {old:?}");
+        assert!(
+            matches!(&answer[..], [Ok(Deleted { version: Some(_), marker: None })]),
+            "{answer:?} {old:?}"
+        );
         assert_eq!(cluster.delete_objects(request.clone()).await.unwrap(), answer);
         cluster.put("b", "k", "new", &[2]).await;
         assert_eq!(cluster.delete_objects(request).await.unwrap(), answer);
@@ -61,7 +64,7 @@ async fn a_repeated_delete_of_many_gets_the_answers_of_the_first(cluster: &Clust
     for key in ["a", "b"] {
         cluster.put("b", key, key, &[1]).await;
     }
-    let object = |key: &str, condition| DeleteObject { key: key.to_owned(), condition };
+    let object = |key: &str, condition| DeleteObject { key: key.to_owned(), condition, version: None };
     let request = DeleteObjects {
         bucket: "b".into(),
         objects: vec![
@@ -101,6 +104,7 @@ async fn a_repeated_change_of_tags_does_not_undo_what_came_since(cluster: &Clust
     let request = |value| UpdateTags {
         bucket: "b".into(),
         key: "k".into(),
+        version: None,
         tags: tags(value),
         mutation: cluster.mutation(),
     };

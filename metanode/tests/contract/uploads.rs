@@ -233,6 +233,7 @@ async fn a_completed_upload_accepts_nothing_more_and_names_its_object(cluster: &
         version: request.version,
         etag: request.etag.clone(),
         checksum: None,
+        name: None,
         request_digest: request.request_digest.clone(),
     };
     let told = Some(MetadataError::UploadCompleted { completed: Box::new(completed) });

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Versioning;
 use crate::env::Timestamp;
 use crate::id::MutationId;
 
@@ -43,6 +44,20 @@ pub struct BucketInfo {
     pub region: String,
     /// When it was created.
     pub created_at: Timestamp,
+    /// Whether it keeps old versions.
+    #[serde(default)]
+    pub versioning: Versioning,
+}
+
+/// Enables or suspends the versioning of a bucket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetVersioning {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The new state, which is not [`Versioning::Never`].
+    pub versioning: Versioning,
+    /// The id by which a repetition is recognised.
+    pub mutation: Option<MutationId>,
 }
 
 /// Requests buckets in the order of their names.

@@ -26,6 +26,9 @@ pub enum MetadataError {
     /// There is no such version, or it was retired longer than the grace period ago.
     #[error("the version does not exist any more")]
     NoSuchVersion,
+    /// The requested version is a delete marker.
+    #[error("the version is a delete marker")]
+    DeleteMarker { name: super::VersionName, modified_at: crate::env::Timestamp },
     /// The object has no part of that number.
     #[error("the object has no part of that number; it has {parts}")]
     NoSuchPart { parts: u32 },
@@ -86,6 +89,7 @@ impl WireError for MetadataError {
             Self::NoSuchBucket { .. }
             | Self::NoSuchKey
             | Self::NoSuchVersion
+            | Self::DeleteMarker { .. }
             | Self::NoSuchPart { .. }
             | Self::NoSuchUpload => 404,
             Self::BucketExists { .. }

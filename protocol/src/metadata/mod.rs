@@ -13,6 +13,7 @@ mod error;
 mod grant;
 mod object;
 mod upload;
+mod version;
 
 pub use access::*;
 pub use bucket::*;
@@ -20,6 +21,7 @@ pub use error::*;
 pub use grant::*;
 pub use object::*;
 pub use upload::*;
+pub use version::*;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,10 +34,12 @@ crate::rpc_service! {
         get_bucket(BucketRef) -> BucketInfo;
         /// Buckets in the order of their names.
         list_buckets(ListBuckets) -> BucketPage;
-        /// Deletes a bucket without current objects. Uploads in progress are aborted.
+        /// Enables or suspends the versioning of a bucket. It cannot be turned off again.
+        set_versioning(SetVersioning) -> ();
+        /// Deletes a bucket without versions of objects. Uploads in progress are aborted.
         delete_bucket(DeleteBucket) -> ();
 
-        /// The current version of an object, and the extents of a range of it.
+        /// A version of an object, and the extents of a range of it.
         lookup_object(LookupObject) -> LocatedObject;
         /// Further extents of a version, for objects whose extents do not fit one answer.
         /// Works for a version that was retired less than the grace period ago.
@@ -54,10 +58,13 @@ crate::rpc_service! {
         copy_object(CopyObject) -> Committed;
         /// Deletes objects independently of each other. The answers are in the order of the request.
         delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
-        /// Replaces the tags of the current version.
-        update_tags(UpdateTags) -> ();
+        /// Replaces the tags of a version. Returns the version id to show to clients.
+        update_tags(UpdateTags) -> Option<VersionName>;
         /// Current objects in the order of their keys, rolled up at a delimiter. The cost depends on the length of the page.
         list_objects(ListObjects) -> ObjectPage;
+        /// All versions and delete markers in the order of their keys, and of one key from the newest on, rolled up at a
+        /// delimiter. The cost depends on the length of the page.
+        list_versions(ListVersions) -> VersionPage;
 
         /// Begins a multipart upload.
         create_upload(CreateUpload) -> UploadInfo;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::NewExtent;
+use super::{NewExtent, VersionName};
 use crate::checksum::Crc32c;
 use crate::env::Timestamp;
 use crate::id::{BlockId, MutationId, NodeId, VersionId};
@@ -82,6 +82,35 @@ pub struct ObjectVersion {
     pub tags: Tags,
     /// The number of parts that it was completed from; 0 if it was put whole. A version that CopyObject made has its source's.
     pub part_count: u32,
+    /// Its place in the order of versions, which the metanode gives. A later write of a key has a higher one.
+    #[serde(default)]
+    pub sequence: u64,
+    /// Whether it is the null version of its key.
+    #[serde(default = "yes")]
+    pub is_null: bool,
+    /// Whether versioning of its bucket was ever enabled. Only then S3 shows the version id.
+    #[serde(default)]
+    pub is_versioned: bool,
+}
+
+/// For metanodes of earlier releases, which know null versions only.
+fn yes() -> bool {
+    true
+}
+
+impl ObjectVersion {
+    /// The version id that clients see.
+    pub fn name(&self) -> VersionName {
+        match self.is_null {
+            true => VersionName::Null,
+            false => VersionName::Id { sequence: self.sequence, version: self.version },
+        }
+    }
+
+    /// The version id to show to clients: none for an object of a bucket whose versioning was never enabled.
+    pub fn shown_name(&self) -> Option<VersionName> {
+        self.is_versioned.then(|| self.name())
+    }
 }
 
 /// Requests an object and the extents of a range.
@@ -91,8 +120,8 @@ pub struct LookupObject {
     pub bucket: String,
     /// Its key.
     pub key: String,
-    /// The version; `None` is the current one. A retired version is found until its grace period ends.
-    pub version: Option<VersionId>,
+    /// The version; `None` is the current one.
+    pub version: Option<VersionName>,
     /// The requested bytes.
     pub range: LookupRange,
     /// Upper limit of extents in the answer; 0 requests the object's metadata only.
@@ -322,12 +351,15 @@ pub struct Committed {
     pub etag: String,
     /// When it became current.
     pub modified_at: Timestamp,
+    /// The version id to show to clients.
+    #[serde(default)]
+    pub name: Option<VersionName>,
 }
 
 /// Copies an object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CopyObject {
-    /// The version to copy, which is found as by [`LookupObject::version`].
+    /// The version to copy. A retired version is found until its grace period ends.
     pub source: VersionId,
     /// The bucket to copy to.
     pub bucket: String,
@@ -364,13 +396,19 @@ pub struct DeleteObject {
     pub key: String,
     /// The condition of the delete. Without one, it is no error if the object does not exist.
     pub condition: WriteCondition,
+    /// The version to delete for good. Without one, a bucket with versioning gets a delete marker.
+    #[serde(default)]
+    pub version: Option<VersionName>,
 }
 
 /// The outcome of a delete.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deleted {
-    /// The version that was current before.
+    /// The version whose bytes were given up. `None` if there was none, or it was a delete marker.
     pub version: Option<VersionId>,
+    /// The delete marker that was made, or that was deleted.
+    #[serde(default)]
+    pub marker: Option<VersionName>,
 }
 
 /// Replaces the tags of an object.
@@ -380,6 +418,9 @@ pub struct UpdateTags {
     pub bucket: String,
     /// Its key.
     pub key: String,
+    /// The version; `None` is the current one.
+    #[serde(default)]
+    pub version: Option<VersionName>,
     /// The new tags.
     pub tags: Tags,
     /// The id by which a repetition is recognised.
@@ -447,4 +488,63 @@ pub struct ObjectSummary {
     pub storage_class: Option<String>,
     /// Its checksum's algorithm and kind.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+}
+
+/// Requests versions and delete markers, in the order of their keys, and of one key from the newest on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ListVersions {
+    /// The bucket.
+    pub bucket: String,
+    /// Only keys with this prefix.
+    pub prefix: String,
+    /// Rolls up keys that contain it after the prefix. Not empty.
+    pub delimiter: Option<String>,
+    /// The position after which the page begins; `None` is the beginning.
+    pub after: Option<VersionMark>,
+    /// Upper limit of entries, which are versions, delete markers and common prefixes.
+    pub max: u32,
+}
+
+/// A position in a listing of versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VersionMark {
+    /// After all versions of this key.
+    Key(String),
+    /// After this version of this key. If it does not exist any more, after its place; for the null version, after the key.
+    Version(String, VersionName),
+    /// After every key with this prefix.
+    Prefix(String),
+}
+
+/// A page of versions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VersionPage {
+    /// In order.
+    pub entries: Vec<VersionEntry>,
+    /// Whether there are more after the last one.
+    pub truncated: bool,
+    /// The bucket's region.
+    pub region: String,
+}
+
+/// An entry of a listing of versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VersionEntry {
+    /// A version, or a delete marker.
+    Version(Box<VersionSummary>),
+    /// All keys with this prefix.
+    CommonPrefix(String),
+}
+
+/// A version or a delete marker, as listings show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionSummary {
+    /// What listings of objects show. The length and ETag of a delete marker are empty.
+    pub object: ObjectSummary,
+    /// The version id.
+    pub name: VersionName,
+    /// Whether it is the newest of its key.
+    pub is_latest: bool,
+    /// Whether it is a delete marker.
+    pub is_delete_marker: bool,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChecksumAlgorithm, ChecksumKind, ListMark, NewExtent, ObjectAttributes, ObjectChecksum, Tags,
-    WriteCondition,
+    VersionName, WriteCondition,
 };
 use crate::env::Timestamp;
 use crate::id::{MutationId, PartId, UploadId, VersionId};
@@ -227,6 +227,9 @@ pub struct CompletedUpload {
     pub etag: String,
     /// Its checksum.
     pub checksum: Option<ObjectChecksum>,
+    /// The version id to show to clients.
+    #[serde(default)]
+    pub name: Option<VersionName>,
     /// [`CompleteUpload::request_digest`] of the completion.
     pub request_digest: String,
 }

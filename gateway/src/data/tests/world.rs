@@ -203,6 +203,9 @@ impl World {
                 attributes: commit.attributes.clone(),
                 tags: Tags::new(),
                 part_count: 0,
+                sequence: 0,
+                is_null: true,
+                is_versioned: false,
             },
             range: ResolvedRange::Satisfiable { start: range.start, end: range.end },
             extents: page.extents,
@@ -549,8 +552,12 @@ impl Metadata for FakeMetadata {
                 return Err(MetadataError::GrantExpired);
             }
         }
-        let committed =
-            Committed { version: request.version, etag: request.etag.clone(), modified_at: world.env.now() };
+        let committed = Committed {
+            version: request.version,
+            etag: request.etag.clone(),
+            modified_at: world.env.now(),
+            name: None,
+        };
         if !meta.commits.iter().any(|commit| commit.version == request.version) {
             meta.commits.push(request);
         }
@@ -597,6 +604,12 @@ impl Metadata for FakeMetadata {
     async fn list_buckets(&self, _: ListBuckets) -> Result<BucketPage, MetadataError> {
         unused()
     }
+    async fn set_versioning(&self, _: SetVersioning) -> Result<(), MetadataError> {
+        unused()
+    }
+    async fn list_versions(&self, _: ListVersions) -> Result<VersionPage, MetadataError> {
+        unused()
+    }
     async fn delete_bucket(&self, _: DeleteBucket) -> Result<(), MetadataError> {
         unused()
     }
@@ -615,7 +628,7 @@ impl Metadata for FakeMetadata {
     ) -> Result<Vec<Result<Deleted, MetadataError>>, MetadataError> {
         unused()
     }
-    async fn update_tags(&self, _: UpdateTags) -> Result<(), MetadataError> {
+    async fn update_tags(&self, _: UpdateTags) -> Result<Option<VersionName>, MetadataError> {
         unused()
     }
     async fn list_objects(&self, _: ListObjects) -> Result<ObjectPage, MetadataError> {

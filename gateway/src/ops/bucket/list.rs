@@ -40,8 +40,8 @@ impl Operation for ListObjects {
         let page = listing.page(gateway, listing.mark(&marker)).await?;
         let classes = Listing::classes(gateway, &page).await?;
         let next = next_mark(&page).map(|(ListMark::Key(text) | ListMark::Prefix(text))| text);
-        Ok(Listing::answer(&page, "ListBucketResult", |xml| {
-            listing.write_head(xml, &page);
+        Ok(Listing::answer(&page.region, "ListBucketResult", |xml| {
+            listing.write_head(xml, page.truncated);
             xml.text("Marker", &listing.encoding.apply(&marker));
             // S3 sends NextMarker only with a delimiter. Without one, the last key of the page is the next marker.
             if let (Some(next), Some(_)) = (&next, &listing.delimiter) {

@@ -64,8 +64,8 @@ impl Operation for ListObjectsV2 {
         let page = listing.page(gateway, after).await?;
         let classes = Listing::classes(gateway, &page).await?;
         let next = next_mark(&page);
-        Ok(Listing::answer(&page, "ListBucketResult", |xml| {
-            listing.write_head(xml, &page);
+        Ok(Listing::answer(&page.region, "ListBucketResult", |xml| {
+            listing.write_head(xml, page.truncated);
             xml.value("KeyCount", page.entries.len());
             xml.optional("ContinuationToken", token.as_deref());
             xml.optional("NextContinuationToken", next.as_ref().map(ListToken::of).as_deref());

@@ -1,8 +1,10 @@
-//! ListObjectVersions. In a bucket without versioning each object has one version, with the id `null`.
+//! ListObjectVersions.
 
-use cairn_protocol::metadata::{ListEntry, ListMark, ObjectSummary};
+use cairn_protocol::metadata::{
+    self, BucketRef, ListMark, VersionEntry, VersionMark, VersionName, VersionPage, VersionSummary,
+};
 
-use super::listing::{Listing, next_mark};
+use super::listing::Listing;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
@@ -11,6 +13,7 @@ use crate::ops::Operation;
 use crate::ops::object::ShownClasses;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
+use crate::types::{iso8601_seconds, version_name, write_owner};
 use crate::xml::XmlWriter;
 
 /// `GET /bucket?versions`.
@@ -18,7 +21,7 @@ use crate::xml::XmlWriter;
 pub(crate) struct ListObjectVersions {
     listing: Listing,
     key_marker: String,
-    version_marker: Option<String>,
+    version_marker: Option<VersionName>,
 }
 
 impl Operation for ListObjectVersions {
@@ -28,13 +31,8 @@ impl Operation for ListObjectVersions {
             groups::LIST,
             groups::OPTIONAL_ATTRIBUTES,
             groups::COMMON,
-            &[
-                Member::query("key-marker"),
-                Member::query("max-keys"),
-                Member::query("version-id-marker").partly("`null` only: buckets have no other versions yet"),
-            ],
+            &[Member::query("key-marker"), Member::query("max-keys"), Member::query("version-id-marker")],
         ],
-        note: "each object is its own only version, `null`",
         ..Declaration::new("ListObjectVersions", Verb::Get, Resource::Bucket)
     };
     const ACTION: Action = Action("s3:ListBucketVersions");
@@ -43,53 +41,102 @@ impl Operation for ListObjectVersions {
         let query = &request.query;
         let key_marker = query.get("key-marker").unwrap_or_default().to_owned();
         let version_marker = query.get("version-id-marker").filter(|marker| !marker.is_empty());
-        match version_marker {
-            Some(marker) if key_marker.is_empty() => Err(S3Error::invalid_argument(
+        if let Some(marker) = version_marker.filter(|_| key_marker.is_empty()) {
+            return Err(S3Error::invalid_argument(
                 "version-id-marker",
                 marker,
                 "A version-id marker cannot be specified without a key marker.",
-            )),
-            Some(marker) if marker != "null" => {
-                Err(S3Error::invalid_argument("version-id-marker", marker, "Invalid version id specified"))
-            }
-            Some(_) | None => {
-                let version_marker = version_marker.map(str::to_owned);
-                Ok(Self { listing: Listing::parse(request)?, key_marker, version_marker })
-            }
+            ));
         }
+        let version_marker =
+            version_marker.map(|marker| version_name("version-id-marker", marker)).transpose()?;
+        Ok(Self { listing: Listing::parse(request)?, key_marker, version_marker })
     }
 
     async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
-        let Self { listing, key_marker, version_marker } = self;
-        let page = listing.page(gateway, listing.mark(&key_marker)).await?;
-        let classes = Listing::classes(gateway, &page).await?;
-        let next = next_mark(&page);
-        Ok(Listing::answer(&page, "ListVersionsResult", |xml| {
-            listing.write_head(xml, &page);
-            xml.text("KeyMarker", &listing.encoding.apply(&key_marker));
-            xml.text("VersionIdMarker", version_marker.as_deref().unwrap_or_default());
-            match next {
-                Some(ListMark::Key(key)) => {
-                    xml.text("NextKeyMarker", &listing.encoding.apply(&key));
-                    xml.text("NextVersionIdMarker", "null");
-                }
-                Some(ListMark::Prefix(prefix)) => xml.text("NextKeyMarker", &listing.encoding.apply(&prefix)),
-                None => {}
-            }
+        let page = self.page(gateway).await?;
+        let classes = page.entries.iter().map(|entry| match entry {
+            VersionEntry::Version(version) => version.object.storage_class.as_deref(),
+            VersionEntry::CommonPrefix(_) => None,
+        });
+        let classes = ShownClasses::of(gateway, classes).await?;
+        let listing = &self.listing;
+        Ok(Listing::answer(&page.region, "ListVersionsResult", |xml| {
+            listing.write_head(xml, page.truncated);
+            self.write_markers(xml, &page);
             for entry in &page.entries {
-                if let ListEntry::Object(object) = entry {
-                    write_version(xml, &listing, object, &classes);
+                if let VersionEntry::Version(version) = entry {
+                    self.write_version(xml, version, &classes);
                 }
             }
-            listing.write_prefixes(xml, &page);
+            listing.write_prefixes(
+                xml,
+                page.entries.iter().filter_map(|entry| match entry {
+                    VersionEntry::CommonPrefix(prefix) => Some(prefix.as_str()),
+                    VersionEntry::Version(_) => None,
+                }),
+            );
         }))
     }
 }
 
-fn write_version(xml: &mut XmlWriter, listing: &Listing, object: &ObjectSummary, classes: &ShownClasses) {
-    xml.element("Version", |xml| {
-        xml.text("VersionId", "null");
-        xml.text("IsLatest", "true");
-        listing.write_object(xml, object, classes, true);
-    });
+impl ListObjectVersions {
+    async fn page(&self, gateway: &Gateway) -> S3Result<VersionPage> {
+        let Listing { bucket, prefix, delimiter, max_keys, .. } = &self.listing;
+        if *max_keys == 0 {
+            // S3 returns an empty page that is not truncated, if the bucket exists.
+            let info = gateway.metadata.get_bucket(BucketRef { bucket: bucket.to_string() }).await?;
+            return Ok(VersionPage { entries: Vec::new(), truncated: false, region: info.region });
+        }
+        let request = metadata::ListVersions {
+            bucket: bucket.to_string(),
+            prefix: prefix.clone(),
+            delimiter: delimiter.clone(),
+            after: self.mark(),
+            max: *max_keys,
+        };
+        Ok(gateway.metadata.list_versions(request).await?)
+    }
+
+    fn mark(&self) -> Option<VersionMark> {
+        if let Some(name) = self.version_marker {
+            return Some(VersionMark::Version(self.key_marker.clone(), name));
+        }
+        Some(match self.listing.mark(&self.key_marker)? {
+            ListMark::Key(key) => VersionMark::Key(key),
+            ListMark::Prefix(prefix) => VersionMark::Prefix(prefix),
+        })
+    }
+
+    fn write_markers(&self, xml: &mut XmlWriter, page: &VersionPage) {
+        let encoding = &self.listing.encoding;
+        xml.text("KeyMarker", &encoding.apply(&self.key_marker));
+        let version_marker = self.version_marker.map(|marker| marker.to_string());
+        xml.text("VersionIdMarker", version_marker.as_deref().unwrap_or_default());
+        match page.entries.last().filter(|_| page.truncated) {
+            Some(VersionEntry::Version(version)) => {
+                xml.text("NextKeyMarker", &encoding.apply(&version.object.key));
+                xml.text("NextVersionIdMarker", &version.name.to_string());
+            }
+            Some(VersionEntry::CommonPrefix(prefix)) => {
+                xml.text("NextKeyMarker", &encoding.apply(prefix));
+            }
+            None => {}
+        }
+    }
+
+    fn write_version(&self, xml: &mut XmlWriter, version: &VersionSummary, classes: &ShownClasses) {
+        let element = if version.is_delete_marker { "DeleteMarker" } else { "Version" };
+        xml.element(element, |xml| {
+            xml.text("VersionId", &version.name.to_string());
+            xml.text("IsLatest", if version.is_latest { "true" } else { "false" });
+            if version.is_delete_marker {
+                xml.text("Key", &self.listing.encoding.apply(&version.object.key));
+                xml.text("LastModified", &iso8601_seconds(version.object.modified_at));
+                write_owner(xml);
+            } else {
+                self.listing.write_object(xml, &version.object, classes, true);
+            }
+        });
+    }
 }

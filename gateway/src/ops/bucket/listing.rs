@@ -66,17 +66,17 @@ impl Listing {
     }
 
     /// The response: a document, and the bucket's region in a header.
-    pub(super) fn answer(page: &ObjectPage, root: &str, content: impl FnOnce(&mut XmlWriter)) -> Response {
+    pub(super) fn answer(region: &str, root: &str, content: impl FnOnce(&mut XmlWriter)) -> Response {
         let mut answer = response::xml(root, content);
-        if !page.region.is_empty() {
+        if !region.is_empty() {
             let name = HeaderName::from_static("x-amz-bucket-region");
-            response::set(&mut answer, name, page.region.as_str());
+            response::set(&mut answer, name, region);
         }
         answer
     }
 
-    /// Writes the elements before the entries, which both versions have.
-    pub(super) fn write_head(&self, xml: &mut XmlWriter, page: &ObjectPage) {
+    /// Writes the elements before the entries, which all listings have.
+    pub(super) fn write_head(&self, xml: &mut XmlWriter, truncated: bool) {
         xml.text("Name", self.bucket.as_str());
         xml.text("Prefix", &self.encoding.apply(&self.prefix));
         if let Some(delimiter) = &self.delimiter {
@@ -86,7 +86,7 @@ impl Listing {
         if self.encoding == Encoding::Url {
             xml.text("EncodingType", "url");
         }
-        xml.value("IsTruncated", page.truncated);
+        xml.value("IsTruncated", truncated);
     }
 
     /// Determines how the storage classes of a page are shown.
@@ -111,15 +111,19 @@ impl Listing {
                 xml.element("Contents", |xml| self.write_object(xml, object, classes, owners));
             }
         }
-        self.write_prefixes(xml, page);
+        self.write_prefixes(
+            xml,
+            page.entries.iter().filter_map(|entry| match entry {
+                ListEntry::CommonPrefix(prefix) => Some(prefix.as_str()),
+                ListEntry::Object(_) => None,
+            }),
+        );
     }
 
     /// Writes the common prefixes.
-    pub(super) fn write_prefixes(&self, xml: &mut XmlWriter, page: &ObjectPage) {
-        for entry in &page.entries {
-            if let ListEntry::CommonPrefix(prefix) = entry {
-                xml.element("CommonPrefixes", |xml| xml.text("Prefix", &self.encoding.apply(prefix)));
-            }
+    pub(super) fn write_prefixes<'a>(&self, xml: &mut XmlWriter, prefixes: impl Iterator<Item = &'a str>) {
+        for prefix in prefixes {
+            xml.element("CommonPrefixes", |xml| xml.text("Prefix", &self.encoding.apply(prefix)));
         }
     }
 

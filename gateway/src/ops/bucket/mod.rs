@@ -10,6 +10,7 @@ mod listing;
 mod location;
 mod settings;
 mod unconfigured;
+mod versioning;
 
 pub(crate) use create::CreateBucket;
 pub(crate) use delete::DeleteBucket;
@@ -56,7 +57,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<unconfigured::GetBucketReplication>(),
     Route::to::<unconfigured::GetBucketRequestPayment>(),
     Route::to::<unconfigured::GetBucketTagging>(),
-    Route::to::<unconfigured::GetBucketVersioning>(),
+    Route::to::<versioning::GetBucketVersioning>(),
     Route::to::<unconfigured::GetBucketWebsite>(),
     Route::to::<unconfigured::GetObjectLockConfiguration>(),
     Route::to::<unconfigured::GetPublicAccessBlock>(),
@@ -73,4 +74,5 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<settings::PutBucketNotificationConfiguration>(),
     Route::to::<settings::PutBucketOwnershipControls>(),
     Route::to::<settings::PutBucketRequestPayment>(),
+    Route::to::<versioning::PutBucketVersioning>(),
 ];

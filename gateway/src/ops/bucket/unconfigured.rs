@@ -121,8 +121,6 @@ unconfigured! {
     GetBucketRequestPayment Get "s3:GetBucketRequestPayment" [Query("requestPayment")] []
         document("RequestPaymentConfiguration", Some(("Payer", "BucketOwner")));
     GetBucketTagging Get "s3:GetBucketTagging" [Query("tagging")] [] missing(ErrorCode::NoSuchTagSet);
-    GetBucketVersioning Get "s3:GetBucketVersioning" [Query("versioning")] []
-        document("VersioningConfiguration", None);
     GetBucketWebsite Get "s3:GetBucketWebsite" [Query("website")] []
         missing(ErrorCode::NoSuchWebsiteConfiguration);
     GetObjectLockConfiguration Get "s3:GetBucketObjectLockConfiguration" [Query("object-lock")] []

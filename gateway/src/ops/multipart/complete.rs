@@ -2,7 +2,8 @@
 
 use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::{
-    CompleteUpload, ListParts, MetadataError, ObjectChecksum, PartInfo, UploadInfo, UploadRef, WriteCondition,
+    CompleteUpload, ListParts, MetadataError, ObjectChecksum, PartInfo, UploadInfo, UploadRef, VersionName,
+    WriteCondition,
 };
 use http::{HeaderMap, header};
 
@@ -19,7 +20,7 @@ use crate::headers::single;
 use crate::ops::Operation;
 use crate::request::{DOCUMENT_MAX, Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{parse_write_condition, quoted};
+use crate::types::{VERSION_HEADER, parse_write_condition, quoted};
 use crate::uri;
 use crate::xml;
 
@@ -171,6 +172,8 @@ struct Completion {
 struct Completed {
     etag: String,
     checksum: Option<ObjectChecksum>,
+    /// The version id to show.
+    name: Option<VersionName>,
 }
 
 impl Completion {
@@ -202,7 +205,7 @@ impl Completion {
             Err(refused) => return Ok(Err(refused)),
         };
         let committed = gateway.metadata.complete_upload(complete).await?;
-        Ok(Ok(Completed { etag: committed.etag, checksum }))
+        Ok(Ok(Completed { etag: committed.etag, checksum, name: committed.name }))
     }
 
     /// The request to the metanode, and the checksum of the object.
@@ -249,7 +252,7 @@ impl Completion {
     fn repeated(&self, error: MetadataError) -> S3Result<Completed> {
         match error {
             MetadataError::UploadCompleted { completed } if completed.request_digest == self.digest => {
-                Ok(Completed { etag: completed.etag, checksum: completed.checksum })
+                Ok(Completed { etag: completed.etag, checksum: completed.checksum, name: completed.name })
             }
             MetadataError::UploadCompleted { .. } | MetadataError::NoSuchUpload => {
                 Err(no_such_upload(&show_upload_id(self.target.upload)).caused_by(error))
@@ -263,7 +266,7 @@ impl Completed {
     fn answer(&self, request: &Request, target: &UploadRef) -> Response {
         // The ETag of a multipart object ends with a hyphen and the number of parts.
         let part_count = self.etag.rsplit_once('-').and_then(|(_, count)| count.parse().ok()).unwrap_or(0);
-        response::xml("CompleteMultipartUploadResult", |xml| {
+        let mut answer = response::xml("CompleteMultipartUploadResult", |xml| {
             xml.text("Location", &location(request.is_tls, &request.headers, target));
             xml.text("Bucket", &target.bucket);
             xml.text("Key", &target.key);
@@ -272,7 +275,11 @@ impl Completed {
                 xml.text(Algorithm::from(checksum.algorithm).element(), &shown(checksum, part_count));
                 xml.text("ChecksumType", ChecksumType::from(checksum.kind).name());
             }
-        })
+        });
+        if let Some(name) = self.name {
+            response::set(&mut answer, VERSION_HEADER, name.to_string());
+        }
+        answer
     }
 }
 

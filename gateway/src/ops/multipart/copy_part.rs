@@ -7,8 +7,8 @@
 
 use cairn_protocol::id::PartId;
 use cairn_protocol::metadata::{
-    ChecksumKind, CopyPart, ListObjectParts, LocatedObject, LookupObject, LookupRange, ObjectPart,
-    ObjectVersion, ResolvedRange, UploadRef,
+    ChecksumKind, CopyPart, ListObjectParts, LocatedObject, LookupObject, LookupRange, MetadataError,
+    ObjectPart, ObjectVersion, ResolvedRange, UploadRef,
 };
 use futures_util::StreamExt;
 use md5::{Digest, Md5};
@@ -22,6 +22,7 @@ use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
+use crate::ops::object::{marker_as_source, missing, set_versions};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{CopySource, ReadConditions, Verdict, iso8601_seconds, parse_copy_range, quoted};
@@ -72,7 +73,7 @@ impl Operation for UploadPartCopy {
         let source = self.lookup(gateway).await?;
         let (start, end) = self.bytes(&source)?;
         let explicit = of_upload(&upload).map(|(algorithm, _)| algorithm);
-        let version = source.object.version;
+        let (version, name) = (source.object.version, source.object.shown_name());
         let (etag, checksum) = match known_digests(gateway, &source.object, (start, end), explicit).await? {
             Some(known) => known,
             None => read_digests(gateway, source, explicit.unwrap_or(DEFAULT)).await?,
@@ -88,13 +89,15 @@ impl Operation for UploadPartCopy {
             checksum: Some(checksum.to_stored(ChecksumType::FullObject)),
         };
         let copied = gateway.metadata.copy_part(copy).await?;
-        Ok(response::xml("CopyPartResult", |xml| {
+        let mut answer = response::xml("CopyPartResult", |xml| {
             xml.text("LastModified", &iso8601_seconds(copied.modified_at));
             xml.text("ETag", &quoted(&etag));
             if explicit.is_some() {
                 xml.text(checksum.algorithm().element(), &checksum.to_base64());
             }
-        }))
+        });
+        set_versions(&mut answer, None, name);
+        Ok(answer)
     }
 }
 
@@ -107,11 +110,14 @@ impl UploadPartCopy {
         let lookup = LookupObject {
             bucket: self.source.bucket.to_string(),
             key: self.source.key.to_string(),
-            version: None,
+            version: self.source.version,
             range,
             extents_max: EXTENTS,
         };
-        let source = gateway.metadata.lookup_object(lookup).await?;
+        let source = gateway.metadata.lookup_object(lookup).await.map_err(|error| match error {
+            MetadataError::DeleteMarker { .. } if self.source.version.is_some() => marker_as_source(),
+            error => missing(error, &self.source.key, self.source.version),
+        })?;
         match self.conditions.evaluate(&source.object.etag, source.object.modified_at) {
             Verdict::Proceed => Ok(source),
             Verdict::NotModified(condition) | Verdict::Failed(condition) => {

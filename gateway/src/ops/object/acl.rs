@@ -1,5 +1,6 @@
 //! GetObjectAcl, PutObjectAcl.
 
+use cairn_protocol::metadata::VersionName;
 use http::StatusCode;
 
 use super::read::lookup;
@@ -10,11 +11,13 @@ use crate::gateway::Gateway;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::refuse_version;
+use crate::types::parse_version;
 
 /// `GET /bucket/key?acl`.
 #[derive(Debug)]
-pub(crate) struct GetObjectAcl;
+pub(crate) struct GetObjectAcl {
+    version: Option<VersionName>,
+}
 
 impl Operation for GetObjectAcl {
     const DECLARATION: &'static Declaration = &Declaration {
@@ -25,19 +28,20 @@ impl Operation for GetObjectAcl {
     const ACTION: Action = Action("s3:GetObjectAcl");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_version(&request.query)?;
-        Ok(Self)
+        Ok(Self { version: parse_version(&request.query)? })
     }
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
-        lookup(gateway, request.bucket()?, request.key()?).await?;
+        lookup(gateway, request.bucket()?, request.key()?, self.version).await?;
         Ok(response::document(acl::write_acl()))
     }
 }
 
 /// `PUT /bucket/key?acl`.
 #[derive(Debug)]
-pub(crate) struct PutObjectAcl;
+pub(crate) struct PutObjectAcl {
+    version: Option<VersionName>,
+}
 
 impl Operation for PutObjectAcl {
     const DECLARATION: &'static Declaration = &Declaration {
@@ -55,11 +59,11 @@ impl Operation for PutObjectAcl {
     const ACTION: Action = Action("s3:PutObjectAcl");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_version(&request.query).map(|()| Self)
+        Ok(Self { version: parse_version(&request.query)? })
     }
 
     async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
-        lookup(gateway, request.bucket()?, request.key()?).await?;
+        lookup(gateway, request.bucket()?, request.key()?, self.version).await?;
         acl::check_put(&request, body).await?;
         Ok(response::empty(StatusCode::OK))
     }

@@ -1,6 +1,6 @@
 //! GetObjectAttributes.
 
-use cairn_protocol::metadata::{ListObjectParts, ObjectPartPage, ObjectVersion};
+use cairn_protocol::metadata::{ListObjectParts, ObjectPartPage, ObjectVersion, VersionName};
 use http::header;
 
 use super::read::lookup;
@@ -14,7 +14,7 @@ use crate::headers::list;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::refuse_version;
+use crate::types::{VERSION_HEADER, parse_version};
 use crate::xml::XmlWriter;
 
 /// Upper limit of S3 for parts on a page.
@@ -23,6 +23,7 @@ const PARTS_MAX: u32 = 1000;
 /// `GET /bucket/key?attributes`.
 #[derive(Debug)]
 pub(crate) struct GetObjectAttributes {
+    version: Option<VersionName>,
     wanted: Vec<Attribute>,
     max_parts: u32,
     after: u32,
@@ -73,18 +74,23 @@ impl Operation for GetObjectAttributes {
     const ACTION: Action = Action("s3:GetObjectAttributes");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_version(&request.query)?;
+        let version = parse_version(&request.query)?;
         let names = list(&request.headers, "x-amz-object-attributes")?.ok_or_else(|| {
             S3Error::invalid_request("Missing required header for this request: x-amz-object-attributes")
         })?;
         let wanted: Vec<_> =
             names.split(',').map(|name| Attribute::parse(name.trim())).collect::<S3Result<_>>()?;
         let max_parts = number(request, "x-amz-max-parts")?.unwrap_or(PARTS_MAX).min(PARTS_MAX);
-        Ok(Self { wanted, max_parts, after: number(request, "x-amz-part-number-marker")?.unwrap_or(0) })
+        Ok(Self {
+            version,
+            wanted,
+            max_parts,
+            after: number(request, "x-amz-part-number-marker")?.unwrap_or(0),
+        })
     }
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
-        let object = lookup(gateway, request.bucket()?, request.key()?).await?;
+        let object = lookup(gateway, request.bucket()?, request.key()?, self.version).await?;
         let parts = if self.wants(Attribute::ObjectParts) && object.part_count > 0 {
             Some(self.parts(gateway, &object).await?)
         } else {
@@ -96,6 +102,9 @@ impl Operation for GetObjectAttributes {
             self.write(xml, &object, class, parts.as_ref())
         });
         response::set(&mut answer, header::LAST_MODIFIED, response::http_date(object.modified_at));
+        if let Some(name) = object.shown_name() {
+            response::set(&mut answer, VERSION_HEADER, name.to_string());
+        }
         Ok(answer)
     }
 }

@@ -1,7 +1,8 @@
 //! CopyObject: makes a new version that refers to the extents of the old one. No data moves.
 
 use cairn_protocol::id::VersionId;
-use cairn_protocol::metadata::{self, ObjectAttributes, ObjectVersion, Tags, WriteCondition};
+use cairn_protocol::metadata::{self, ObjectAttributes, ObjectVersion, Tags, VersionName, WriteCondition};
+use http::HeaderName;
 
 use super::read::lookup;
 use super::storage_class::check_storage_class;
@@ -14,7 +15,7 @@ use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{
-    CopySource, ReadConditions, Verdict, iso8601_seconds, parse_attributes, parse_tag_header,
+    CopySource, ReadConditions, VERSION_HEADER, Verdict, iso8601_seconds, parse_attributes, parse_tag_header,
     parse_write_condition, quoted,
 };
 
@@ -85,9 +86,10 @@ impl Operation for CopyObject {
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
         let (bucket, key) = (request.bucket()?, request.key()?);
         check_storage_class(gateway, self.attributes.storage_class.as_deref()).await?;
-        let source = lookup(gateway, &self.source.bucket, &self.source.key).await?;
+        let source = find_source(gateway, &self.source).await?;
         self.check_source(&source)?;
-        if self.source.bucket == *bucket && self.source.key == *key {
+        // A copy of an older version onto its object brings it back.
+        if self.source.bucket == *bucket && self.source.key == *key && self.source.version.is_none() {
             self.check_changes(&source)?;
         }
         let attributes = self.new_attributes(&source);
@@ -105,14 +107,16 @@ impl Operation for CopyObject {
                 condition: self.condition,
             })
             .await?;
-        Ok(response::xml("CopyObjectResult", |xml| {
+        let mut answer = response::xml("CopyObjectResult", |xml| {
             xml.text("LastModified", &iso8601_seconds(copied.modified_at));
             xml.text("ETag", &quoted(&copied.etag));
             if let Some(checksum) = &checksum {
                 xml.text(Algorithm::from(checksum.algorithm).element(), &shown(checksum, source.part_count));
                 xml.text("ChecksumType", ChecksumType::from(checksum.kind).name());
             }
-        }))
+        });
+        set_versions(&mut answer, copied.name, source.shown_name());
+        Ok(answer)
     }
 }
 
@@ -160,6 +164,31 @@ impl CopyObject {
             checksum: source.attributes.checksum.clone(),
             block_size: None,
         }
+    }
+}
+
+/// Finds the source of a copy.
+async fn find_source(gateway: &Gateway, source: &CopySource) -> S3Result<ObjectVersion> {
+    match lookup(gateway, &source.bucket, &source.key, source.version).await {
+        Err(error) if error.code() == ErrorCode::MethodNotAllowed => Err(marker_as_source()),
+        other => other,
+    }
+}
+
+/// The answer to a copy whose source is named by version id and is a delete marker.
+pub(crate) fn marker_as_source() -> S3Error {
+    S3Error::invalid_request(
+        "The source of a copy request may not specifically refer to a delete marker by version id.",
+    )
+}
+
+/// Sets the version ids of a copy and of its source.
+pub(crate) fn set_versions(answer: &mut Response, made: Option<VersionName>, source: Option<VersionName>) {
+    if let Some(name) = made {
+        response::set(answer, VERSION_HEADER, name.to_string());
+    }
+    if let Some(name) = source {
+        response::set(answer, HeaderName::from_static("x-amz-copy-source-version-id"), name.to_string());
     }
 }
 

@@ -1,6 +1,6 @@
 //! DeleteObject.
 
-use cairn_protocol::metadata::{self, WriteCondition};
+use cairn_protocol::metadata::{self, VersionName, WriteCondition};
 use http::StatusCode;
 
 use crate::caller::Action;
@@ -10,12 +10,13 @@ use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{parse_write_condition, refuse_version};
+use crate::types::{DELETE_MARKER_HEADER, VERSION_HEADER, parse_version, parse_write_condition};
 
 /// `DELETE /bucket/key`.
 #[derive(Debug)]
 pub(crate) struct DeleteObject {
     condition: WriteCondition,
+    version: Option<VersionName>,
 }
 
 impl Operation for DeleteObject {
@@ -35,17 +36,29 @@ impl Operation for DeleteObject {
     const ACTION: Action = Action("s3:DeleteObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_version(&request.query)?;
-        Ok(Self { condition: parse_write_condition(&request.headers)? })
+        Ok(Self {
+            condition: parse_write_condition(&request.headers)?,
+            version: parse_version(&request.query)?,
+        })
     }
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
-        let object = metadata::DeleteObject { key: request.key()?.to_string(), condition: self.condition };
+        let Self { condition, version } = self;
+        let object = metadata::DeleteObject { key: request.key()?.to_string(), condition, version };
         let bucket = request.bucket()?.to_string();
         let delete = metadata::DeleteObjects { bucket, objects: vec![object], mutation: gateway.mutation() };
         let mut answers = gateway.metadata.delete_objects(delete).await?;
         match answers.pop() {
-            Some(Ok(_)) => Ok(response::empty(StatusCode::NO_CONTENT)),
+            Some(Ok(deleted)) => {
+                let mut answer = response::empty(StatusCode::NO_CONTENT);
+                if deleted.marker.is_some() {
+                    response::set(&mut answer, DELETE_MARKER_HEADER, "true");
+                }
+                if let Some(name) = version.or(deleted.marker) {
+                    response::set(&mut answer, VERSION_HEADER, name.to_string());
+                }
+                Ok(answer)
+            }
             Some(Err(error)) => Err(error.into()),
             None => Err(S3Error::internal("the metanode did not answer for the one object to delete")),
         }

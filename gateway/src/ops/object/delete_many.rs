@@ -1,6 +1,6 @@
 //! DeleteObjects.
 
-use cairn_protocol::metadata::{self, MetadataError, WriteCondition};
+use cairn_protocol::metadata::{self, MetadataError, VersionName, WriteCondition};
 
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
@@ -31,8 +31,7 @@ impl Operation for DeleteObjects {
             &[
                 Member::element("Delete/Quiet"),
                 Member::element("Delete/Object/Key"),
-                Member::element("Delete/Object/VersionId")
-                    .partly("`null` only: buckets have no other versions yet"),
+                Member::element("Delete/Object/VersionId"),
                 Member::element("Delete/Object/ETag"),
                 Member::element("Delete/Object/LastModifiedTime").missing(DIRECTORY_BUCKETS),
                 Member::element("Delete/Object/Size").missing(DIRECTORY_BUCKETS),
@@ -62,7 +61,7 @@ impl Operation for DeleteObjects {
         Ok(response::xml("DeleteResult", |xml| {
             for entry in entries {
                 let outcome = entry.outcome.and_then(|_| match answers.next() {
-                    Some(Ok(_)) => Ok(()),
+                    Some(Ok(deleted)) => Ok(deleted),
                     Some(Err(error)) => Err(S3Error::from(error)),
                     None => Err(S3Error::from(MetadataError::Internal)),
                 });
@@ -100,16 +99,16 @@ fn parse_entry(object: &Element) -> S3Result<Entry> {
     let key = object.required("Key")?.text()?.to_owned();
     let text = |name| object.optional(name)?.map(Element::trimmed).transpose();
     let (version, etag) = (text("VersionId")?, text("ETag")?);
-    let outcome = match version {
-        None | Some("" | "null") => ObjectKey::parse(key.clone()).and_then(|key| {
-            Ok(metadata::DeleteObject {
-                key: key.into(),
-                condition: etag.map_or(Ok(WriteCondition::None), condition)?,
-            })
-        }),
-        Some(_) => Err(S3Error::new(ErrorCode::NoSuchVersion)),
-    };
-    let version = version.filter(|version| !version.is_empty()).map(str::to_owned);
+    let version = version.filter(|version| !version.is_empty());
+    let outcome = ObjectKey::parse(key.clone()).and_then(|key| {
+        let name = version.map(str::parse::<VersionName>).transpose();
+        Ok(metadata::DeleteObject {
+            key: key.into(),
+            condition: etag.map_or(Ok(WriteCondition::None), condition)?,
+            version: name.map_err(|_| S3Error::new(ErrorCode::NoSuchVersion))?,
+        })
+    });
+    let version = version.map(str::to_owned);
     Ok(Entry { key, version, outcome })
 }
 
@@ -123,12 +122,22 @@ fn condition(etag: &str) -> S3Result<WriteCondition> {
     }
 }
 
-fn write_outcome(xml: &mut XmlWriter, key: &str, version: Option<&str>, outcome: S3Result<()>, quiet: bool) {
+fn write_outcome(
+    xml: &mut XmlWriter,
+    key: &str,
+    version: Option<&str>,
+    outcome: S3Result<metadata::Deleted>,
+    quiet: bool,
+) {
     match outcome {
-        Ok(()) if quiet => {}
-        Ok(()) => xml.element("Deleted", |xml| {
+        Ok(_) if quiet => {}
+        Ok(deleted) => xml.element("Deleted", |xml| {
             xml.text("Key", key);
             xml.optional("VersionId", version);
+            if let Some(marker) = deleted.marker {
+                xml.text("DeleteMarker", "true");
+                xml.text("DeleteMarkerVersionId", &marker.to_string());
+            }
         }),
         Err(error) => xml.element("Error", |xml| {
             xml.text("Key", key);

@@ -4,7 +4,7 @@ use cairn_protocol::metadata::ObjectVersion;
 use http::{HeaderName, header};
 
 use crate::response;
-use crate::types::quoted;
+use crate::types::{VERSION_HEADER, quoted};
 
 /// Sets the headers by which a cache recognises an object.
 pub(super) fn identity_headers(object: &ObjectVersion) -> Vec<(HeaderName, String)> {
@@ -12,6 +12,9 @@ pub(super) fn identity_headers(object: &ObjectVersion) -> Vec<(HeaderName, Strin
         (header::ETAG, quoted(&object.etag)),
         (header::LAST_MODIFIED, response::http_date(object.modified_at)),
     ];
+    if let Some(name) = object.shown_name() {
+        headers.push((VERSION_HEADER, name.to_string()));
+    }
     for name in [header::CACHE_CONTROL, header::EXPIRES] {
         if let Some(value) = object.attributes.headers.get(name.as_str()) {
             headers.push((name, value.clone()));

@@ -18,12 +18,13 @@ mod unconfigured;
 
 pub(crate) use acl::{GetObjectAcl, PutObjectAcl};
 pub(crate) use attributes::GetObjectAttributes;
-pub(crate) use copy::CopyObject;
+pub(crate) use copy::{CopyObject, marker_as_source, set_versions};
 pub(crate) use delete::DeleteObject;
 pub(crate) use delete_many::DeleteObjects;
 pub(crate) use get::GetObject;
 pub(crate) use head::HeadObject;
 pub(crate) use put::PutObject;
+pub(crate) use read::missing;
 pub(crate) use storage_class::{ShownClasses, check_storage_class};
 pub(crate) use tagging::{DeleteObjectTagging, GetObjectTagging, PutObjectTagging};
 

@@ -28,7 +28,7 @@ pub(crate) async fn precheck(
     };
     let etag = match gateway.metadata.lookup_object(lookup).await {
         Ok(located) => Some(located.object.etag),
-        Err(MetadataError::NoSuchKey) => None,
+        Err(MetadataError::NoSuchKey | MetadataError::DeleteMarker { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let failed = |name| Err(S3Error::new(ErrorCode::PreconditionFailed).detail("Condition", name));

@@ -17,7 +17,9 @@ use crate::gateway::Gateway;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{parse_attributes, parse_block_size, parse_tag_header, parse_write_condition};
+use crate::types::{
+    VERSION_HEADER, parse_attributes, parse_block_size, parse_tag_header, parse_write_condition,
+};
 
 /// `PUT /bucket/key`.
 #[derive(Debug)]
@@ -98,6 +100,9 @@ impl Operation for PutObject {
         response::set_etag(&mut answer, &committed.etag);
         if let Some(checksum) = &checksum {
             set_checksum(&mut answer, checksum, 0);
+        }
+        if let Some(name) = committed.name {
+            response::set(&mut answer, VERSION_HEADER, name.to_string());
         }
         Ok(answer)
     }

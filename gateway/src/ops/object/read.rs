@@ -1,7 +1,7 @@
 //! The code that GetObject and HeadObject share: finding the object, checking conditions, resolving the range.
 
 use cairn_protocol::metadata::{
-    LocatedObject, LookupObject, LookupRange, MetadataError, ObjectVersion, ResolvedRange,
+    LocatedObject, LookupObject, LookupRange, MetadataError, ObjectVersion, ResolvedRange, VersionName,
 };
 use http::{HeaderMap, header};
 
@@ -10,39 +10,61 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::headers::single;
 use crate::request::Request;
+use crate::response;
 use crate::types::{
-    BucketName, EtagList, ObjectKey, ReadConditions, Verdict, parse_date_s, parse_range, refuse_version,
+    BucketName, DELETE_MARKER_HEADER, EtagList, ObjectKey, ReadConditions, VERSION_HEADER, Verdict,
+    parse_date_s, parse_range, parse_version,
 };
 
 /// Upper limit of S3 for part numbers.
 const PART_NUMBER_MAX: u32 = 10_000;
 
-/// Finds the current version, without its extents.
+/// Finds a version, the current one unless it is named, without its extents.
 ///
 /// # Errors
-/// `NoSuchBucket`, `NoSuchKey`.
+/// `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion`; `MethodNotAllowed` for a delete marker.
 pub(crate) async fn lookup(
     gateway: &Gateway,
     bucket: &BucketName,
     key: &ObjectKey,
+    version: Option<VersionName>,
 ) -> S3Result<ObjectVersion> {
     let request = LookupObject {
         bucket: bucket.to_string(),
         key: key.to_string(),
-        version: None,
+        version,
         range: LookupRange::Whole,
         extents_max: 0,
     };
     match gateway.metadata.lookup_object(request).await {
         Ok(located) => Ok(located.object),
-        Err(error) => Err(missing(error, key)),
+        Err(error) => Err(missing(error, key, version)),
     }
 }
 
-fn missing(error: MetadataError, key: &ObjectKey) -> S3Error {
-    let no_key = error == MetadataError::NoSuchKey;
-    let answer = S3Error::from(error);
-    if no_key { answer.detail("Key", key.as_str()) } else { answer }
+/// The answer to a request for a version that cannot be read.
+pub(crate) fn missing(error: MetadataError, key: &ObjectKey, version: Option<VersionName>) -> S3Error {
+    match (&error, version) {
+        (MetadataError::NoSuchKey, _) => S3Error::from(error).detail("Key", key.as_str()),
+        (MetadataError::NoSuchVersion, Some(version)) => {
+            S3Error::from(error).detail("Key", key.as_str()).detail("VersionId", version.to_string())
+        }
+        // The object is deleted.
+        (MetadataError::DeleteMarker { name, .. }, None) => S3Error::new(ErrorCode::NoSuchKey)
+            .detail("Key", key.as_str())
+            .header(DELETE_MARKER_HEADER, "true".to_owned())
+            .header(VERSION_HEADER, name.to_string()),
+        // The marker is named, and can only be deleted.
+        (MetadataError::DeleteMarker { name, modified_at }, Some(_)) => {
+            S3Error::new(ErrorCode::MethodNotAllowed)
+                .detail("ResourceType", "DeleteMarker")
+                .header(DELETE_MARKER_HEADER, "true".to_owned())
+                .header(VERSION_HEADER, name.to_string())
+                .header(header::LAST_MODIFIED, response::http_date(*modified_at))
+                .header(header::ALLOW, "DELETE".to_owned())
+        }
+        _ => S3Error::from(error),
+    }
 }
 
 /// The head of a GET or HEAD request.
@@ -50,6 +72,7 @@ fn missing(error: MetadataError, key: &ObjectKey) -> S3Error {
 pub(super) struct Read {
     bucket: BucketName,
     key: ObjectKey,
+    version: Option<VersionName>,
     range: LookupRange,
     conditions: ReadConditions,
     if_range: Option<IfRange>,
@@ -85,7 +108,7 @@ impl Read {
     /// # Errors
     /// `InvalidArgument`; `InvalidRequest` for a range together with a part number.
     pub(super) fn parse(request: &Request) -> S3Result<Self> {
-        refuse_version(&request.query)?;
+        let version = parse_version(&request.query)?;
         let range = parse_range(&request.headers)?;
         let range = match (part_number(request)?, range) {
             (Some(_), Some(_)) => {
@@ -100,6 +123,7 @@ impl Read {
         Ok(Self {
             bucket: request.bucket()?.clone(),
             key: request.key()?.clone(),
+            version,
             range,
             conditions: ReadConditions::parse(&request.headers)?,
             if_range: if_range(&request.headers)?,
@@ -110,7 +134,7 @@ impl Read {
     /// Finds the object and checks the conditions. The reply of the metanode contains up to `extents_max` extents.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `NoSuchKey`, `PreconditionFailed`, `NotModified`, `InvalidRange`, `InvalidPartNumber`.
+    /// `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion`, `MethodNotAllowed`, `PreconditionFailed`, `NotModified`, `InvalidRange`, `InvalidPartNumber`.
     pub(super) async fn find(&self, gateway: &Gateway, extents_max: u32) -> S3Result<Found> {
         let mut range = self.range;
         let mut located = self.lookup(gateway, range, extents_max).await?;
@@ -138,8 +162,9 @@ impl Read {
         extents_max: u32,
     ) -> S3Result<LocatedObject> {
         let (bucket, key) = (self.bucket.to_string(), self.key.to_string());
-        let request = LookupObject { bucket, key, version: None, range, extents_max };
-        gateway.metadata.lookup_object(request).await.map_err(|error| missing(error, &self.key))
+        let version = self.version;
+        let request = LookupObject { bucket, key, version, range, extents_max };
+        gateway.metadata.lookup_object(request).await.map_err(|error| missing(error, &self.key, version))
     }
 
     fn check_conditions(&self, object: &ObjectVersion) -> S3Result<()> {

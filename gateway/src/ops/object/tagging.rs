@@ -1,9 +1,9 @@
 //! GetObjectTagging, PutObjectTagging, DeleteObjectTagging.
 
-use cairn_protocol::metadata::{Tags, UpdateTags};
+use cairn_protocol::metadata::{Tags, UpdateTags, VersionName};
 use http::StatusCode;
 
-use super::read::lookup;
+use super::read::{lookup, missing};
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::S3Result;
@@ -11,11 +11,13 @@ use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{parse_tag_document, refuse_version, write_tags};
+use crate::types::{VERSION_HEADER, parse_tag_document, parse_version, write_tags};
 
 /// `GET /bucket/key?tagging`.
 #[derive(Debug)]
-pub(crate) struct GetObjectTagging;
+pub(crate) struct GetObjectTagging {
+    version: Option<VersionName>,
+}
 
 impl Operation for GetObjectTagging {
     const DECLARATION: &'static Declaration = &Declaration {
@@ -26,18 +28,21 @@ impl Operation for GetObjectTagging {
     const ACTION: Action = Action("s3:GetObjectTagging");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_version(&request.query).map(|()| Self)
+        Ok(Self { version: parse_version(&request.query)? })
     }
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
-        let object = lookup(gateway, request.bucket()?, request.key()?).await?;
-        Ok(response::xml("Tagging", |xml| write_tags(xml, &object.tags)))
+        let object = lookup(gateway, request.bucket()?, request.key()?, self.version).await?;
+        let answer = response::xml("Tagging", |xml| write_tags(xml, &object.tags));
+        Ok(with_version(answer, object.shown_name()))
     }
 }
 
 /// `PUT /bucket/key?tagging`.
 #[derive(Debug)]
-pub(crate) struct PutObjectTagging;
+pub(crate) struct PutObjectTagging {
+    version: Option<VersionName>,
+}
 
 impl Operation for PutObjectTagging {
     const DECLARATION: &'static Declaration = &Declaration {
@@ -56,19 +61,21 @@ impl Operation for PutObjectTagging {
     const ACTION: Action = Action("s3:PutObjectTagging");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_version(&request.query).map(|()| Self)
+        Ok(Self { version: parse_version(&request.query)? })
     }
 
     async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
         let tags = parse_tag_document(&body.document(&request, "Tagging").await?)?;
-        replace(gateway, &request, tags).await?;
-        Ok(response::empty(StatusCode::OK))
+        let name = replace(gateway, &request, self.version, tags).await?;
+        Ok(with_version(response::empty(StatusCode::OK), name))
     }
 }
 
 /// `DELETE /bucket/key?tagging`.
 #[derive(Debug)]
-pub(crate) struct DeleteObjectTagging;
+pub(crate) struct DeleteObjectTagging {
+    version: Option<VersionName>,
+}
 
 impl Operation for DeleteObjectTagging {
     const DECLARATION: &'static Declaration = &Declaration {
@@ -79,17 +86,30 @@ impl Operation for DeleteObjectTagging {
     const ACTION: Action = Action("s3:DeleteObjectTagging");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_version(&request.query).map(|()| Self)
+        Ok(Self { version: parse_version(&request.query)? })
     }
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
-        replace(gateway, &request, Tags::new()).await?;
-        Ok(response::empty(StatusCode::NO_CONTENT))
+        let name = replace(gateway, &request, self.version, Tags::new()).await?;
+        Ok(with_version(response::empty(StatusCode::NO_CONTENT), name))
     }
 }
 
-async fn replace(gateway: &Gateway, request: &Request, tags: Tags) -> S3Result<()> {
-    let (bucket, key) = (request.bucket()?.to_string(), request.key()?.to_string());
-    gateway.metadata.update_tags(UpdateTags { bucket, key, tags, mutation: gateway.mutation() }).await?;
-    Ok(())
+/// Replaces the tags of a version. Returns the version id to show.
+async fn replace(
+    gateway: &Gateway,
+    request: &Request,
+    version: Option<VersionName>,
+    tags: Tags,
+) -> S3Result<Option<VersionName>> {
+    let (bucket, key) = (request.bucket()?.to_string(), request.key()?);
+    let update = UpdateTags { bucket, key: key.to_string(), version, tags, mutation: gateway.mutation() };
+    gateway.metadata.update_tags(update).await.map_err(|error| missing(error, key, version))
+}
+
+fn with_version(mut answer: Response, name: Option<VersionName>) -> Response {
+    if let Some(name) = name {
+        response::set(&mut answer, VERSION_HEADER, name.to_string());
+    }
+    answer
 }

@@ -7,12 +7,13 @@ use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
-use crate::types::refuse_version;
+use crate::types::parse_version;
 
 use super::read::lookup;
 
 async fn no_lock(gateway: &Gateway, request: &Request) -> S3Result<Response> {
-    lookup(gateway, request.bucket()?, request.key()?).await?;
+    let version = parse_version(&request.query)?;
+    lookup(gateway, request.bucket()?, request.key()?, version).await?;
     Err(S3Error::invalid_request("Bucket is missing Object Lock Configuration"))
 }
 
@@ -30,7 +31,7 @@ impl Operation for GetObjectRetention {
     const ACTION: Action = Action("s3:GetObjectRetention");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_version(&request.query).map(|()| Self)
+        parse_version(&request.query).map(|_| Self)
     }
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
@@ -52,7 +53,7 @@ impl Operation for GetObjectLegalHold {
     const ACTION: Action = Action("s3:GetObjectLegalHold");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        refuse_version(&request.query).map(|()| Self)
+        parse_version(&request.query).map(|_| Self)
     }
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {

@@ -98,6 +98,7 @@ around! {
     get_bucket(BucketRef) -> BucketInfo;
     list_buckets(ListBuckets) -> BucketPage;
     delete_bucket(DeleteBucket) -> ();
+        set_versioning(SetVersioning) -> ();
     lookup_object(LookupObject) -> LocatedObject;
     list_extents(ListExtents) -> ExtentPage;
     renew_reads(RenewReads) -> ();
@@ -106,8 +107,9 @@ around! {
     commit_object(CommitObject) -> Committed;
     copy_object(CopyObject) -> Committed;
     delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
-    update_tags(UpdateTags) -> ();
+    update_tags(UpdateTags) -> Option<VersionName>;
     list_objects(ListObjects) -> ObjectPage;
+        list_versions(ListVersions) -> VersionPage;
     create_upload(CreateUpload) -> UploadInfo;
     get_upload(UploadRef) -> UploadInfo;
     put_part(PutPart) -> PartCommitted;

@@ -113,7 +113,7 @@ async fn damaged() -> (TestStore, Vec<BlockId>) {
     age(&store);
     let block = |key: &str| {
         format!(
-            "(SELECT block_id FROM extents JOIN object_versions ON owner_id = version_id WHERE key = CAST('{key}' AS BLOB))"
+            "(SELECT block_id FROM extents JOIN versions ON owner_id = version_id WHERE key = CAST('{key}' AS BLOB))"
         )
     };
     let first = |key: &str| format!("(SELECT MIN(node_id) FROM replicas WHERE block_id = {})", block(key));
@@ -125,7 +125,7 @@ async fn damaged() -> (TestStore, Vec<BlockId>) {
         format!("INSERT INTO replicas SELECT {}, node_id, 0 FROM nodes WHERE true ON CONFLICT DO NOTHING", block("d")),
         format!("UPDATE blocks SET refs = 5 WHERE block_id = {}", block("e")),
         format!("DELETE FROM blocks WHERE block_id = {}", block("f")),
-        "UPDATE object_versions SET length = 11 WHERE key = CAST('g' AS BLOB)".to_owned(),
+        "UPDATE versions SET length = 11 WHERE key = CAST('g' AS BLOB)".to_owned(),
         format!("UPDATE replicas SET state = 1 WHERE block_id = {part}"),
         "INSERT INTO blocks VALUES (x'00000000000000000000000000000001', 5, 0, 3, 0)".to_owned(),
         "INSERT INTO replicas VALUES (x'00000000000000000000000000000001', x'00000000000000000000000000000002', 0)"
@@ -225,10 +225,10 @@ async fn a_gap_an_overlap_and_a_lost_part_break_an_object() {
     age(&store);
     assert_eq!(whole(&store, None, 1_000).await.problems, []);
     for statement in [
-        "DELETE FROM extents WHERE object_offset = 10 AND owner_id = (SELECT version_id FROM object_versions WHERE key = CAST('gap' AS BLOB))",
-        "UPDATE extents SET object_offset = 9 WHERE object_offset = 10 AND owner_id = (SELECT version_id FROM object_versions WHERE key = CAST('overlap' AS BLOB))",
-        "DELETE FROM extents WHERE object_offset = 20 AND owner_id = (SELECT version_id FROM object_versions WHERE key = CAST('short' AS BLOB))",
-        "UPDATE extents SET block_offset = 1 WHERE object_offset = 20 AND owner_id = (SELECT version_id FROM object_versions WHERE key = CAST('beyond' AS BLOB))",
+        "DELETE FROM extents WHERE object_offset = 10 AND owner_id = (SELECT version_id FROM versions WHERE key = CAST('gap' AS BLOB))",
+        "UPDATE extents SET object_offset = 9 WHERE object_offset = 10 AND owner_id = (SELECT version_id FROM versions WHERE key = CAST('overlap' AS BLOB))",
+        "DELETE FROM extents WHERE object_offset = 20 AND owner_id = (SELECT version_id FROM versions WHERE key = CAST('short' AS BLOB))",
+        "UPDATE extents SET block_offset = 1 WHERE object_offset = 20 AND owner_id = (SELECT version_id FROM versions WHERE key = CAST('beyond' AS BLOB))",
         "DELETE FROM object_parts WHERE number = 2",
     ] {
         store.sql(statement).await;
@@ -449,7 +449,7 @@ async fn in_any_history_the_check_agrees_with_the_invariants() {
             "DELETE FROM extents WHERE owner_id = (SELECT MIN(owner_id) FROM extents)",
             "UPDATE blocks SET refs = refs + 1 WHERE block_id = (SELECT MAX(block_id) FROM blocks)",
             "DELETE FROM blocks WHERE block_id = (SELECT MIN(block_id) FROM blocks)",
-            "UPDATE object_versions SET length = length + 1 WHERE is_current = 1",
+            "UPDATE versions SET length = length + 1",
             "UPDATE parts SET length = length + 1",
             "INSERT INTO blocks VALUES (x'00000000000000000000000000000001', 5, 0, 0, 0)",
         ][usize::try_from(seed).unwrap()];
@@ -465,21 +465,21 @@ async fn in_any_history_the_check_agrees_with_the_invariants() {
 async fn a_page_of_a_hundred_thousand_objects_costs_its_rows() {
     let store = TestStore::new(1).await;
     store_tests::fill(&store.cluster.store, 100_000, 10).await;
-    store.sql("INSERT INTO blocks SELECT version_id, 1, 0, 1, 1 FROM object_versions").await;
-    store.sql("INSERT INTO extents SELECT version_id, 0, version_id, 0, 1 FROM object_versions").await;
-    store.sql("UPDATE object_versions SET length = 1").await;
+    store.sql("INSERT INTO blocks SELECT version_id, 1, 0, 1, 1 FROM versions").await;
+    store.sql("INSERT INTO extents SELECT version_id, 0, version_id, 0, 1 FROM versions").await;
+    store.sql("UPDATE versions SET length = 1").await;
     store.sql("INSERT INTO replicas SELECT block_id, node_id, 0 FROM blocks, nodes").await;
     store
         .sql(
             "INSERT INTO uploads (upload_id, bucket_id, key, initiated_at, attributes, tags)
-             SELECT version_id, bucket_id, key, 0, '{}', '{}' FROM object_versions",
+             SELECT version_id, bucket_id, key, 0, '{}', '{}' FROM versions",
         )
         .await;
     let mut reader = store.cluster.store.read().await.unwrap();
     let (bucket, _) = stored::bucket_from(&mut reader, FIRST).await.unwrap().unwrap();
     let max = 100;
     for key in ["", "p05/00050005"] {
-        let place = stored::ObjectPlace { key, offset: 0 };
+        let place = stored::ObjectPlace { key, sequence: None, offset: 0 };
         let (rows, steps) = store_tests::steps(&mut reader, async |reader| {
             stored::objects(reader, bucket, place, max).await.unwrap().len()
         })

@@ -1,6 +1,6 @@
 //! Creates a bucket. A second creation fails with `BucketExists`.
 
-use cairn_protocol::metadata::{BucketInfo, CreateBucket, MetadataError};
+use cairn_protocol::metadata::{BucketInfo, CreateBucket, MetadataError, Versioning};
 
 use crate::namespace::Namespace;
 use crate::store;
@@ -22,7 +22,7 @@ impl Namespace {
                     if !store::buckets::insert(tx, &bucket, &region, created_at).await? {
                         return Err(MetadataError::BucketExists { bucket });
                     }
-                    let made = BucketInfo { bucket, region, created_at };
+                    let made = BucketInfo { bucket, region, created_at, versioning: Versioning::Never };
                     store::mutations::remember(tx, mutation, &made, created_at).await?;
                     Ok(made)
                 })

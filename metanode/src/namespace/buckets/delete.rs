@@ -1,4 +1,4 @@
-//! Deletes a bucket that has no objects. Its uploads in progress end with it.
+//! Deletes a bucket that has no versions of objects, and no delete markers. Its uploads in progress end with it.
 
 use cairn_protocol::metadata::{DeleteBucket, MetadataError};
 
@@ -25,7 +25,7 @@ impl Namespace {
                     }
                     let now = env.now();
                     let bucket = bucket_id(tx, &request.bucket).await?;
-                    if store::objects::any_current(tx, bucket).await? {
+                    if store::objects::any(tx, bucket).await? {
                         return Err(MetadataError::BucketNotEmpty { bucket: request.bucket });
                     }
                     let leaves_uploads = store::buckets::delete(tx, bucket, now).await?;

@@ -4,3 +4,4 @@ mod create;
 mod delete;
 mod get;
 mod list;
+mod set_versioning;

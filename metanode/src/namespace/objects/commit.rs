@@ -1,11 +1,11 @@
 //! Makes a version of stored blocks the current one of its key, if the request's condition holds.
 
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::metadata::{CommitObject, Committed, MetadataError, NewExtent, ObjectVersion};
+use cairn_protocol::metadata::{CommitObject, Committed, MetadataError, NewExtent};
 
-use super::{check_condition, committed_before, make_current};
+use super::{NewVersion, check_condition, committed_before, destination, make_current};
 use crate::block_manager::BlockManager;
-use crate::namespace::{Namespace, bucket_id, malformed};
+use crate::namespace::{Namespace, malformed};
 use crate::store::Connection;
 
 impl Namespace {
@@ -38,18 +38,17 @@ async fn commit(
     if let Some(answer) = committed_before(tx, request.version).await? {
         return Ok(answer);
     }
-    let bucket = bucket_id(tx, &request.bucket).await?;
-    check_condition(tx, bucket, &request.key, &request.condition).await?;
+    let to = destination(tx, &request.bucket).await?;
+    check_condition(tx, to.bucket, &request.key, &request.condition).await?;
     blocks.commit_extents(tx, request.version.as_bytes(), 0, &request.extents).await?;
-    let version = ObjectVersion {
+    let version = NewVersion {
         key: request.key,
         version: request.version,
         length: request.length,
         etag: request.etag,
-        modified_at: now,
         attributes: request.attributes,
         tags: request.tags,
         part_count: 0,
     };
-    Ok(make_current(tx, bucket, &version, now).await?)
+    Ok(make_current(tx, to, version, now).await?)
 }

@@ -1,11 +1,11 @@
 //! Copies an object: the new version shares the extents of its source, and no data moves.
 
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::metadata::{Committed, CopyObject, MetadataError, ObjectVersion};
+use cairn_protocol::metadata::{Committed, CopyObject, MetadataError};
 
-use super::{check_condition, committed_before, make_current};
+use super::{NewVersion, check_condition, committed_before, destination, make_current};
 use crate::block_manager::{self, BlockManager};
-use crate::namespace::{Namespace, bucket_id};
+use crate::namespace::Namespace;
 use crate::store::{self, Connection};
 
 impl Namespace {
@@ -27,25 +27,24 @@ async fn copy(
     if let Some(answer) = committed_before(tx, request.version).await? {
         return Ok(answer);
     }
-    let bucket = bucket_id(tx, &request.bucket).await?;
+    let destination = destination(tx, &request.bucket).await?;
     let (_, source) =
         store::objects::find_version(tx, request.source).await?.ok_or(MetadataError::NoSuchVersion)?;
-    check_condition(tx, bucket, &request.key, &request.condition).await?;
+    check_condition(tx, destination.bucket, &request.key, &request.condition).await?;
     let (from, to) = (request.source.as_bytes(), request.version.as_bytes());
     block_manager::share_extents(tx, from, 0, source.length, to, 0).await?;
     let attributes = request.attributes.unwrap_or(source.attributes);
     blocks.raise_replication(tx, to, &request.bucket, attributes.storage_class.as_deref()).await?;
     // The parts are copied too: an ETag or a checksum over parts means nothing without them.
     store::object_parts::copy(tx, request.source, request.version).await?;
-    let version = ObjectVersion {
+    let version = NewVersion {
         key: request.key,
         version: request.version,
         length: source.length,
         etag: request.etag,
-        modified_at: now,
         attributes,
         tags: request.tags.unwrap_or(source.tags),
         part_count: source.part_count,
     };
-    Ok(make_current(tx, bucket, &version, now).await?)
+    Ok(make_current(tx, destination, version, now).await?)
 }

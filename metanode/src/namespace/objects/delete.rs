@@ -1,14 +1,15 @@
 //! Deletes objects, in mutations of 25 keys, so that no PUT waits for a delete of a thousand.
 
-use cairn_protocol::env::Timestamp;
-use cairn_protocol::id::MutationId;
-use cairn_protocol::metadata::{DeleteObject, DeleteObjects, Deleted, MetadataError};
+use cairn_protocol::env::{Env, Timestamp};
+use cairn_protocol::id::{MutationId, VersionId};
+use cairn_protocol::metadata::{
+    DeleteObject, DeleteObjects, Deleted, MetadataError, VersionName, Versioning,
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
-use super::check_condition;
-use crate::block_manager;
-use crate::namespace::{Namespace, bucket_id, malformed};
+use super::{Destination, check_condition, destination, make_delete_marker, retire};
+use crate::namespace::{Namespace, condition, malformed};
 use crate::store::buckets::BucketId;
 use crate::store::{self, Connection};
 
@@ -76,8 +77,8 @@ impl Namespace {
                         return Ok(answers);
                     }
                     let now = env.now();
-                    let bucket = bucket_id(tx, &bucket).await?;
-                    let answers = delete_all(tx, bucket, &objects, now).await?;
+                    let from = destination(tx, &bucket).await?;
+                    let answers = delete_all(tx, from, &objects, &env).await?;
                     store::mutations::remember_many(tx, mutation, &answers, answers.len(), now).await?;
                     Ok(answers)
                 })
@@ -94,13 +95,14 @@ fn of_part(mutation: MutationId, first: usize) -> MutationId {
 
 async fn delete_all(
     tx: &mut Connection,
-    bucket: BucketId,
+    from: Destination,
     objects: &[DeleteObject],
-    now: Timestamp,
+    env: &Env,
 ) -> Result<Answers, MetadataError> {
     let mut answers = Vec::with_capacity(objects.len());
     for object in objects {
-        answers.push(match delete_one(tx, bucket, object, now).await {
+        let marker = VersionId(env.uuid_v7());
+        answers.push(match delete_one(tx, from, object, marker, env.now()).await {
             Err(refused @ (MetadataError::PreconditionFailed | MetadataError::ConditionOnMissingKey)) => {
                 Err(refused)
             }
@@ -113,14 +115,60 @@ async fn delete_all(
 
 async fn delete_one(
     tx: &mut Connection,
-    bucket: BucketId,
+    from: Destination,
     object: &DeleteObject,
+    marker: VersionId,
     now: Timestamp,
 ) -> Result<Deleted, MetadataError> {
-    check_condition(tx, bucket, &object.key, &object.condition).await?;
-    let version = store::objects::retire_current(tx, bucket, &object.key, now).await?;
-    if let Some(version) = version {
-        block_manager::retire(tx, version.as_bytes(), now).await?;
+    match object.version {
+        Some(name) => delete_version(tx, from.bucket, object, name, now).await,
+        None => delete_current(tx, from, object, marker, now).await,
     }
-    Ok(Deleted { version })
+}
+
+/// Deletes what a request without a version id means: the only version, or with versioning a delete marker is put on top.
+async fn delete_current(
+    tx: &mut Connection,
+    from: Destination,
+    object: &DeleteObject,
+    marker: VersionId,
+    now: Timestamp,
+) -> Result<Deleted, MetadataError> {
+    check_condition(tx, from.bucket, &object.key, &object.condition).await?;
+    let replaced = match from.versioning {
+        Versioning::Enabled => None,
+        Versioning::Never | Versioning::Suspended => {
+            store::objects::find_named(tx, from.bucket, &object.key, VersionName::Null).await?
+        }
+    };
+    let version = replaced.as_ref().filter(|replaced| !replaced.is_delete_marker);
+    let version = version.map(|replaced| replaced.object.version);
+    if from.versioning == Versioning::Never {
+        if let Some(replaced) = replaced {
+            retire(tx, from.bucket, &replaced, now).await?;
+        }
+        return Ok(Deleted { version, marker: None });
+    }
+    // While versioning is suspended, the marker is the null version and replaces the one before.
+    let marker = make_delete_marker(tx, from, &object.key, marker, now).await?;
+    Ok(Deleted { version, marker: Some(marker) })
+}
+
+/// Deletes a version for good. A version that does not exist is no error, as for AWS, unless the request has a condition.
+async fn delete_version(
+    tx: &mut Connection,
+    bucket: BucketId,
+    object: &DeleteObject,
+    name: VersionName,
+    now: Timestamp,
+) -> Result<Deleted, MetadataError> {
+    let found = store::objects::find_named(tx, bucket, &object.key, name).await?;
+    let etag = found.as_ref().filter(|found| !found.is_delete_marker).map(|found| found.object.etag.as_str());
+    condition::check(&object.condition, etag)?;
+    let Some(found) = found else { return Ok(Deleted::default()) };
+    retire(tx, bucket, &found, now).await?;
+    Ok(match found.is_delete_marker {
+        true => Deleted { version: None, marker: Some(name) },
+        false => Deleted { version: Some(found.object.version), marker: None },
+    })
 }

@@ -50,7 +50,9 @@ impl Namespace {
         let mut walk = Walk::new(request.prefix, request.delimiter, after, request.max.min(PAGE_MAX));
         while let Some(fetch) = walk.next_fetch() {
             let (from, before) = (&fetch.from.key, &fetch.before);
-            walk.take(store::objects::list(&mut reader, bucket, from, before, fetch.limit).await?);
+            let rows =
+                store::listings::objects(&mut reader, (bucket, info.versioning), from, before, fetch.limit);
+            walk.take(rows.await?);
         }
         let (entries, truncated, cost) = walk.finish();
         let entries = entries

@@ -1,10 +1,12 @@
 //! Looks up an object and the extents of a range in one call, which is all that a GET needs.
 
 use cairn_protocol::metadata::{
-    LocatedObject, LookupObject, LookupRange, MetadataError, ObjectVersion, ResolvedRange,
+    LocatedObject, LookupObject, LookupRange, MetadataError, ObjectVersion, ResolvedRange, VersionName,
 };
 
 use crate::namespace::{Namespace, bucket_id, malformed, range};
+use crate::store::buckets::BucketId;
+use crate::store::objects::StoredVersion;
 use crate::store::{self, Connection};
 
 impl Namespace {
@@ -26,7 +28,8 @@ impl Namespace {
         reader: &mut Connection,
         request: LookupObject,
     ) -> Result<LocatedObject, MetadataError> {
-        let object = find(reader, &request).await?;
+        let bucket = bucket_id(reader, &request.bucket).await?;
+        let object = find(reader, bucket, &request.key, request.version).await?;
         let range = resolve(reader, &object, request.range).await?;
         let (extents, more) = match range {
             ResolvedRange::Satisfiable { start, end } => {
@@ -39,16 +42,28 @@ impl Namespace {
     }
 }
 
-async fn find(reader: &mut Connection, request: &LookupObject) -> Result<ObjectVersion, MetadataError> {
-    let bucket = bucket_id(reader, &request.bucket).await?;
-    let Some(version) = request.version else {
-        let current = store::objects::find_current(reader, bucket, &request.key).await?;
-        return current.ok_or(MetadataError::NoSuchKey);
+/// A version of a key, the current one unless it is named.
+///
+/// # Errors
+/// `NoSuchKey` or `NoSuchVersion`, or `DeleteMarker` if the version is one; the database's.
+pub(super) async fn find(
+    reader: &mut Connection,
+    bucket: BucketId,
+    key: &str,
+    version: Option<VersionName>,
+) -> Result<ObjectVersion, MetadataError> {
+    let (found, missing) = match version {
+        None => (store::objects::find_newest(reader, bucket, key).await?, MetadataError::NoSuchKey),
+        Some(name) => {
+            let found = store::objects::find_named(reader, bucket, key, name).await?;
+            (found, MetadataError::NoSuchVersion)
+        }
     };
-    match store::objects::find_version(reader, version).await? {
-        Some((its_bucket, object)) if its_bucket == bucket && object.key == request.key => Ok(object),
-        Some(_) | None => Err(MetadataError::NoSuchVersion),
+    let StoredVersion { object, is_delete_marker } = found.ok_or(missing)?;
+    if is_delete_marker {
+        return Err(MetadataError::DeleteMarker { name: object.name(), modified_at: object.modified_at });
     }
+    Ok(object)
 }
 
 async fn resolve(

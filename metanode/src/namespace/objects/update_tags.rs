@@ -1,26 +1,30 @@
-//! Replaces the tags of the current version.
+//! Replaces the tags of a version.
 
-use cairn_protocol::metadata::{MetadataError, UpdateTags};
+use cairn_protocol::metadata::{MetadataError, UpdateTags, VersionName};
 
+use super::lookup::find;
 use crate::namespace::{Namespace, bucket_id};
 use crate::store;
 
 impl Namespace {
-    pub(in crate::namespace) async fn update_tags(&self, request: UpdateTags) -> Result<(), MetadataError> {
+    pub(in crate::namespace) async fn update_tags(
+        &self,
+        request: UpdateTags,
+    ) -> Result<Option<VersionName>, MetadataError> {
         let env = self.env.clone();
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     // A repetition must not overwrite tags that another request has set since.
-                    if store::mutations::find::<()>(tx, request.mutation).await?.is_some() {
-                        return Ok(());
+                    if let Some(name) = store::mutations::find(tx, request.mutation).await? {
+                        return Ok(name);
                     }
                     let bucket = bucket_id(tx, &request.bucket).await?;
-                    if !store::objects::set_tags(tx, bucket, &request.key, &request.tags).await? {
-                        return Err(MetadataError::NoSuchKey);
-                    }
-                    store::mutations::remember(tx, request.mutation, &(), env.now()).await?;
-                    Ok(())
+                    let version = find(tx, bucket, &request.key, request.version).await?;
+                    store::objects::set_tags(tx, bucket, &version, &request.tags).await?;
+                    let name = version.shown_name();
+                    store::mutations::remember(tx, request.mutation, &name, env.now()).await?;
+                    Ok(name)
                 })
             })
             .await

@@ -3,11 +3,11 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{PartId, UploadId};
 use cairn_protocol::metadata::{
-    Committed, CompleteUpload, CompletedUpload, MetadataError, ObjectAttributes, ObjectVersion, PartInfo,
+    Committed, CompleteUpload, CompletedUpload, MetadataError, ObjectAttributes, PartInfo,
 };
 
 use super::{PART_NUMBER_MAX, find};
-use crate::namespace::objects::{check_condition, committed_before, make_current};
+use crate::namespace::objects::{NewVersion, check_condition, committed_before, destination, make_current};
 use crate::namespace::{Namespace, malformed};
 use crate::store::uploads::Upload;
 use crate::store::{self, Connection};
@@ -47,7 +47,12 @@ async fn complete(
         (bucket, Upload::InProgress(upload)) => (bucket, upload),
         // The outcome is still remembered, though the version may be swept already.
         (_, Upload::Completed(completed, modified_at)) if completed.version == request.version => {
-            return Ok(Committed { version: completed.version, etag: completed.etag, modified_at });
+            return Ok(Committed {
+                version: completed.version,
+                etag: completed.etag,
+                modified_at,
+                name: completed.name,
+            });
         }
         (_, Upload::Completed(completed, _)) => {
             return Err(MetadataError::UploadCompleted { completed: Box::new(completed) });
@@ -61,21 +66,24 @@ async fn complete(
     store::extents::check(tx, request.version.as_bytes(), 0, length).await?;
     store::mutations::remember_young_parts(tx, upload_id, now).await?;
     store::parts::delete_all(tx, upload_id).await?;
-    let version = ObjectVersion {
+    let attributes = ObjectAttributes { checksum: request.checksum, block_size: None, ..upload.attributes };
+    let checksum = attributes.checksum.clone();
+    let version = NewVersion {
         key: request.target.key,
         version: request.version,
         length,
         etag: request.etag,
-        modified_at: now,
-        attributes: ObjectAttributes { checksum: request.checksum, block_size: None, ..upload.attributes },
+        attributes,
         tags: upload.tags,
         part_count: u32::try_from(request.parts.len()).unwrap_or(PART_NUMBER_MAX),
     };
-    let answer = make_current(tx, bucket, &version, now).await?;
+    let to = destination(tx, &request.target.bucket).await?;
+    let answer = make_current(tx, to, version, now).await?;
     let completed = CompletedUpload {
-        version: version.version,
-        etag: version.etag,
-        checksum: version.attributes.checksum,
+        version: answer.version,
+        etag: answer.etag.clone(),
+        checksum,
+        name: answer.name,
         request_digest: request.request_digest,
     };
     store::uploads::set_completed(tx, upload_id, &completed, now).await?;

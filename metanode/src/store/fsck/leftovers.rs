@@ -34,7 +34,7 @@ pub(crate) struct CheckedReplica {
 }
 
 pub(crate) const BLOCKS: &str = "SELECT page.block_id, page.refs, COUNT(extents.owner_id) AS extents,
-            COUNT(CASE WHEN EXISTS (SELECT 1 FROM object_versions WHERE version_id = extents.owner_id)
+            COUNT(CASE WHEN EXISTS (SELECT 1 FROM versions WHERE version_id = extents.owner_id)
                          OR EXISTS (SELECT 1 FROM parts WHERE part_id = extents.owner_id)
                          OR EXISTS (SELECT 1 FROM garbage WHERE garbage.owner_id = extents.owner_id)
                   THEN 1 END) AS owned

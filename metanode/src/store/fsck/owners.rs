@@ -16,6 +16,8 @@ pub(crate) struct OwnedExtent {
     pub(crate) bucket: Option<String>,
     /// The owner's key.
     pub(crate) key: String,
+    /// For versions that clients can name: the place in the order of versions.
+    pub(crate) sequence: Option<u64>,
     /// For parts: the upload's id and the part's number.
     pub(crate) part: Option<([u8; 16], u32)>,
     /// The version's or part's id; `None` for an upload without parts.
@@ -79,21 +81,33 @@ macro_rules! with_blocks {
     };
 }
 
-/// The first owner's extents begin at the offset `$3`; those of the following owners at 0.
+/// Delete markers yield rows without an owner, which count against the limit.
 pub(crate) const OBJECTS: &str = with_blocks!(
-    "SELECT NULL AS bucket, versions.key, versions.version_id AS owner_id, versions.length AS owner_length,
-            versions.part_count, NULL AS upload_id, NULL AS number,
+    "SELECT NULL AS bucket, versions.key, versions.sequence,
+            CASE WHEN versions.is_delete_marker = 0 THEN versions.version_id END AS owner_id,
+            versions.length AS owner_length, versions.part_count, NULL AS upload_id, NULL AS number,
             extents.object_offset, extents.block_id, extents.block_offset, extents.length
-     FROM object_versions AS versions
-     LEFT JOIN extents ON extents.owner_id = versions.version_id
-       AND extents.object_offset >= CASE WHEN versions.key = $2 THEN $3 ELSE 0 END
-     WHERE versions.bucket_id = $1 AND versions.key >= $2 AND versions.is_current = 1
-     ORDER BY versions.key, extents.object_offset LIMIT $4",
-    "page.key, page.object_offset"
+     FROM versions LEFT JOIN extents ON extents.owner_id = versions.version_id
+     WHERE versions.bucket_id = $1 AND versions.key >= $2
+     ORDER BY versions.key, versions.sequence DESC, extents.object_offset LIMIT $3",
+    "page.key, page.sequence DESC, page.object_offset"
+);
+
+/// The versions of one key from the sequence `$3` on. Of that version, the extents begin at the offset `$4`.
+pub(crate) const VERSIONS_OF_KEY: &str = with_blocks!(
+    "SELECT NULL AS bucket, versions.key, versions.sequence,
+            CASE WHEN versions.is_delete_marker = 0 THEN versions.version_id END AS owner_id,
+            versions.length AS owner_length, versions.part_count, NULL AS upload_id, NULL AS number,
+            extents.object_offset, extents.block_id, extents.block_offset, extents.length
+     FROM versions LEFT JOIN extents ON extents.owner_id = versions.version_id
+       AND extents.object_offset >= CASE WHEN versions.sequence = $3 THEN $4 ELSE 0 END
+     WHERE versions.bucket_id = $1 AND versions.key = $2 AND versions.sequence <= $3
+     ORDER BY versions.sequence DESC, extents.object_offset LIMIT $5",
+    "page.sequence DESC, page.object_offset"
 );
 
 pub(crate) const PARTS: &str = with_blocks!(
-    "SELECT NULL AS bucket, uploads.key, parts.part_id AS owner_id, parts.length AS owner_length,
+    "SELECT NULL AS bucket, uploads.key, NULL AS sequence, parts.part_id AS owner_id, parts.length AS owner_length,
             0 AS part_count, uploads.upload_id, parts.number,
             extents.object_offset, extents.block_id, extents.block_offset, extents.length
      FROM uploads
@@ -111,13 +125,13 @@ pub(crate) const PARTS: &str = with_blocks!(
 /// yields rows without an owner. Such rows count against the limit, so that a page over much garbage of that kind is
 /// bounded too.
 pub(crate) const RETIRED: &str = with_blocks!(
-    "SELECT buckets.name AS bucket, COALESCE(versions.key, CAST('' AS BLOB)) AS key,
+    "SELECT buckets.name AS bucket, COALESCE(versions.key, CAST('' AS BLOB)) AS key, NULL AS sequence,
             versions.version_id AS owner_id, versions.length AS owner_length,
             COALESCE(versions.part_count, 0) AS part_count, NULL AS upload_id, NULL AS number,
             garbage.owner_id AS garbage_id,
             extents.object_offset, extents.block_id, extents.block_offset, extents.length
      FROM garbage
-     LEFT JOIN object_versions AS versions ON versions.version_id = garbage.owner_id
+     LEFT JOIN retired_versions AS versions ON versions.version_id = garbage.owner_id
      LEFT JOIN buckets ON buckets.bucket_id = versions.bucket_id
      LEFT JOIN extents ON extents.owner_id = versions.version_id
        AND extents.object_offset >= CASE WHEN garbage.owner_id = $1 THEN $2 ELSE 0 END
@@ -128,7 +142,7 @@ pub(crate) const RETIRED: &str = with_blocks!(
 
 /// One owner's extents, from an offset on.
 pub(crate) const EXTENTS: &str = with_blocks!(
-    "SELECT NULL AS bucket, CAST('' AS BLOB) AS key, owner_id, 0 AS owner_length, 0 AS part_count, NULL AS upload_id,
+    "SELECT NULL AS bucket, CAST('' AS BLOB) AS key, NULL AS sequence, owner_id, 0 AS owner_length, 0 AS part_count, NULL AS upload_id,
             NULL AS number, object_offset, block_id, block_offset, length
      FROM extents WHERE owner_id = $1 AND object_offset >= $2 ORDER BY object_offset LIMIT $3",
     "page.object_offset"
@@ -139,7 +153,9 @@ pub(crate) const EXTENTS: &str = with_blocks!(
 pub(crate) struct ObjectPlace<'a> {
     /// The first key.
     pub(crate) key: &'a str,
-    /// The first offset of extents of that key's object.
+    /// The first version of that key; `None` is the newest.
+    pub(crate) sequence: Option<u64>,
+    /// The first offset of extents of that version.
     pub(crate) offset: u64,
 }
 
@@ -168,21 +184,40 @@ pub(crate) async fn bucket_from(
     row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), text(&row, "name")?))).transpose()
 }
 
-/// Up to `max` extents of a bucket's current objects. An object without extents has one row.
+/// Up to `max` extents of a bucket's versions. A version without extents and a delete marker have one row each.
 pub(crate) async fn objects(
     connection: &mut Connection,
     bucket: BucketId,
     from: ObjectPlace<'_>,
     max: u32,
 ) -> Result<Vec<OwnedExtent>, StoreError> {
-    let rows = sqlx::query(OBJECTS)
-        .bind(bucket.0)
-        .bind(from.key.as_bytes())
-        .bind(to_number(from.offset))
-        .bind(i64::from(max))
-        .fetch_all(connection)
-        .await?;
-    fold(&rows)
+    let mut from_key = from.key.as_bytes().to_vec();
+    let mut owned = Vec::new();
+    let mut left = max;
+    if let Some(sequence) = from.sequence {
+        let rows = sqlx::query(VERSIONS_OF_KEY)
+            .bind(bucket.0)
+            .bind(&from_key)
+            .bind(to_number(sequence))
+            .bind(to_number(from.offset))
+            .bind(i64::from(max))
+            .fetch_all(&mut *connection)
+            .await?;
+        owned = fold(&rows)?;
+        left = max.saturating_sub(u32::try_from(owned.len()).unwrap_or(u32::MAX));
+        // The next key is not below the key with a zero byte appended.
+        from_key.push(0);
+    }
+    if left > 0 {
+        let rows = sqlx::query(OBJECTS)
+            .bind(bucket.0)
+            .bind(&from_key)
+            .bind(i64::from(left))
+            .fetch_all(connection)
+            .await?;
+        owned.extend(fold(&rows)?);
+    }
+    Ok(owned)
 }
 
 /// Up to `max` extents of the parts of a bucket's uploads in progress. A part without extents and an upload without
@@ -290,6 +325,9 @@ fn owned_extent(row: &Row) -> Result<OwnedExtent, StoreError> {
     Ok(OwnedExtent {
         bucket: row.try_get("bucket")?,
         key: key(row, "key")?,
+        sequence: row
+            .try_get::<Option<i64>, _>("sequence")?
+            .and_then(|sequence| u64::try_from(sequence).ok()),
         part,
         owner,
         length: if owner.is_some() { number(row, "owner_length")? } else { 0 },

@@ -20,15 +20,15 @@ pub(crate) async fn bucket_ranks(connection: &mut Connection, name: &str) -> Res
 /// The smallest and the largest value of a column, as bytes.
 pub(crate) type Bounds = (Vec<u8>, Vec<u8>);
 
-/// The smallest and the largest key of a bucket's current objects.
+/// The smallest and the largest key of a bucket's versions.
 pub(crate) async fn key_bounds(
     connection: &mut Connection,
     bucket: BucketId,
 ) -> Result<Option<Bounds>, StoreError> {
     // Two subqueries: SQLite answers each with one look-up in the index. MIN and MAX in one query would scan it.
     let row = sqlx::query(
-        "SELECT (SELECT MIN(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS low,
-                (SELECT MAX(key) FROM object_versions WHERE bucket_id = $1 AND is_current = 1) AS high",
+        "SELECT (SELECT MIN(key) FROM versions WHERE bucket_id = $1) AS low,
+                (SELECT MAX(key) FROM versions WHERE bucket_id = $1) AS high",
     )
     .bind(bucket.0)
     .fetch_one(connection)

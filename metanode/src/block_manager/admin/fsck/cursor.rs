@@ -17,8 +17,9 @@ pub(super) struct Cursor {
 /// A position in the walk. The stages are in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
-    /// Current objects: at a key of a bucket, or of the next bucket if this one does not exist.
-    Objects { bucket: String, key: String, open: Option<Open> },
+    /// Versions of objects: at a key of a bucket, or of the next bucket if this one does not exist, and there at the version
+    /// with this sequence or the next older one.
+    Objects { bucket: String, key: String, sequence: Option<u64>, open: Option<Open> },
     /// Uploads in progress of a bucket: at a key, an upload and a part.
     Parts { bucket: String, key: String, upload: Option<UploadId>, number: u32, open: Option<Open> },
     /// Retired versions, which may still be read: at an owner in the garbage, or the next one if it does not exist.
@@ -52,7 +53,7 @@ impl Place {
 
     /// The position of a bucket's first object.
     pub(super) fn objects_of(bucket: String) -> Self {
-        Self::Objects { bucket, key: String::new(), open: None }
+        Self::Objects { bucket, key: String::new(), sequence: None, open: None }
     }
 
     /// The position of a bucket's first upload.

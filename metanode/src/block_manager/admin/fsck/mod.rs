@@ -105,7 +105,9 @@ impl Walk<'_> {
     /// Checks one page from `place` on. Returns where the next one begins.
     async fn step(&mut self, place: Place) -> Result<Option<Place>, StoreError> {
         match place {
-            Place::Objects { bucket, key, open } => self.objects(bucket, key, open).await,
+            Place::Objects { bucket, key, sequence, open } => {
+                self.objects(bucket, (key, sequence), open).await
+            }
             Place::Parts { bucket, key, upload, number, open } => {
                 self.parts(bucket, owners::PartKey { key, upload, number }, open).await
             }

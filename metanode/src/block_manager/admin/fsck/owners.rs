@@ -56,7 +56,7 @@ impl Walk<'_> {
     pub(super) async fn objects(
         &mut self,
         bucket: String,
-        key: String,
+        (key, sequence): (String, Option<u64>),
         open: Option<Open>,
     ) -> Result<Option<Place>, StoreError> {
         let Some((id, name)) = fsck::bucket_from(self.reader, &bucket).await? else {
@@ -66,19 +66,17 @@ impl Walk<'_> {
             return Ok(self.after_buckets());
         }
         let resumed = name == bucket;
-        let (key, open) = if resumed { (key, open) } else { (String::new(), None) };
+        let (key, sequence, open) = if resumed { (key, sequence, open) } else { (String::new(), None, None) };
         self.report.bucket(&name);
-        let at = |offset| ObjectPlace { key: &key, offset };
-        let max = self.rows.saturating_add(1);
-        let mut rows = fsck::objects(self.reader, id, at(open.map_or(0, |open| open.from)), max).await?;
-        let is_resumed = |row: &OwnedExtent| row.key == key;
-        let still = still_open(open, &rows, is_resumed);
-        if open.is_some() && still.is_none() && rows.first().is_some_and(is_resumed) {
-            // The key has another version since the last page, which is checked from its beginning.
-            rows = fsck::objects(self.reader, id, at(0), max).await?;
-        }
+        let offset = open.map_or(0, |open| open.from);
+        let place = ObjectPlace { key: &key, sequence, offset };
+        let rows = fsck::objects(self.reader, id, place, self.rows.saturating_add(1)).await?;
+        // If the version is gone, the rows begin with another one.
+        let still = still_open(open, &rows, |row| row.key == key && row.sequence == sequence);
         Ok(Some(match self.owners(&name, &rows, still).await? {
-            Some((next, open)) => Place::Objects { bucket: name, key: next.key.clone(), open },
+            Some((next, open)) => {
+                Place::Objects { bucket: name, key: next.key.clone(), sequence: next.sequence, open }
+            }
             None => Place::parts_of(name),
         }))
     }
