@@ -1,5 +1,8 @@
 //! The verified caller of a request.
 
+use std::sync::Arc;
+
+use crate::access::{Facts, KeyHolder};
 use crate::auth::{ContentSha256, Verified};
 use crate::error::{ErrorCode, S3Error, S3Result};
 
@@ -10,12 +13,24 @@ pub(crate) use cairn_protocol::metadata::FIRST_ACCOUNT_ID as ACCOUNT_ID;
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     verified: Verified,
+    holder: Arc<KeyHolder>,
+    facts: Facts,
 }
 
 impl Caller {
     /// The caller that a verified signature proves.
-    pub(crate) fn new(verified: Verified) -> Self {
-        Self { verified }
+    pub(crate) fn new(verified: Verified, holder: Arc<KeyHolder>, facts: Facts) -> Self {
+        Self { verified, holder, facts }
+    }
+
+    /// The holder of the access key.
+    pub(crate) fn holder(&self) -> &KeyHolder {
+        &self.holder
+    }
+
+    /// What the connection and the head say about the sender.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// The access key id.
@@ -31,14 +46,6 @@ impl Caller {
     /// The proof of the caller's identity.
     pub(crate) fn verified(&self) -> &Verified {
         &self.verified
-    }
-
-    /// Checks that the caller has a permission. All credentials are the root account's, which has every permission.
-    ///
-    /// # Errors
-    /// `AccessDenied`.
-    pub(crate) fn authorise(&self, _action: Action) -> S3Result<()> {
-        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! A cache of the secrets of access keys, which the gateway looks up in the metanode.
+//! A cache of access keys, with their secrets and the policies of their holders, which the gateway looks up in the metanode.
 //!
 //! A cached secret is used for a short time only, so that a changed or deleted key stops working on every gateway soon,
 //! and the metanode does not get a look-up for each request:
@@ -25,6 +25,7 @@ use futures_util::future::{BoxFuture, Shared};
 use lru::LruCache;
 use tokio::sync::{Semaphore, watch};
 
+use crate::access::KeyHolder;
 use crate::auth::SecretKey;
 use crate::error::S3Result;
 
@@ -83,18 +84,18 @@ struct Cache {
 /// A secret, and when the metanode returned it (on the monotonic clock).
 #[derive(Clone, Debug)]
 struct Known {
-    secret: Arc<SecretKey>,
+    secret: Arc<KeyHolder>,
     told_at: Duration,
     /// When the last look-up failed, if it did.
     failed_at: Option<Duration>,
 }
 
 /// A look-up in progress. All requests that need its result wait for the same one.
-type Flight = Shared<BoxFuture<'static, Result<Option<Arc<SecretKey>>, MetadataError>>>;
+type Flight = Shared<BoxFuture<'static, Result<Option<Arc<KeyHolder>>, MetadataError>>>;
 
 /// The next step for a key.
 enum Step {
-    Answer(Option<Arc<SecretKey>>),
+    Answer(Option<Arc<KeyHolder>>),
     Wait(Flight),
 }
 
@@ -133,7 +134,7 @@ impl Keyring {
 
     /// Stores the first answer of the metanode. From now on clients are served.
     pub fn begin(&self, root: RootCredentials) {
-        self.0.remember(&root.access_key, Some(Arc::new(SecretKey::new(root.secret_key))));
+        self.0.remember(&root.access_key, Some(Arc::new(KeyHolder::root(root.secret_key))));
         self.0.is_ready.send_replace(true);
     }
 
@@ -148,11 +149,11 @@ impl Keyring {
         let _ = self.0.is_ready.subscribe().wait_for(|is_ready| *is_ready).await;
     }
 
-    /// The secret of an access key; `None` if the key does not exist.
+    /// The secret of an access key, with its holder; `None` if the key does not exist.
     ///
     /// # Errors
     /// The error of the metanode, if it does not answer and no cached secret may be used.
-    pub async fn secret(&self, access_key: &str) -> S3Result<Option<Arc<SecretKey>>> {
+    pub async fn secret(&self, access_key: &str) -> S3Result<Option<Arc<KeyHolder>>> {
         if access_key.len() > ACCESS_KEY_LENGTH_MAX {
             return Ok(None);
         }
@@ -166,10 +167,10 @@ impl Keyring {
     ///
     /// # Errors
     /// The errors of [`secret`](Self::secret).
-    pub async fn newer(&self, access_key: &str, used: &SecretKey) -> S3Result<Option<Arc<SecretKey>>> {
+    pub async fn newer(&self, access_key: &str, used: &SecretKey) -> S3Result<Option<Arc<KeyHolder>>> {
         let Some(flight) = self.0.recheck(access_key) else { return Ok(None) };
         let secret = self.0.outcome(access_key, flight).await?;
-        Ok(secret.filter(|secret| !secret.is(used)))
+        Ok(secret.filter(|holder| !holder.secret().is(used)))
     }
 }
 
@@ -223,14 +224,14 @@ impl Inner {
         flight
     }
 
-    async fn look_up(&self, access_key: &str) -> Result<Option<Arc<SecretKey>>, MetadataError> {
+    async fn look_up(&self, access_key: &str) -> Result<Option<Arc<KeyHolder>>, MetadataError> {
         let is_known = self.cache().known.contains(access_key);
         // Only look-ups of unknown keys share the slots, so that made-up keys delay no known key. The semaphore is
         // never closed.
         let _place = if is_known { None } else { Some(self.places.acquire().await) };
         let request = AccessKeyRef { access_key: access_key.to_owned() };
         let found = (self.find)(request).await;
-        let secret = found.map(|found| found.map(|found| Arc::new(SecretKey::new(found.secret_key))));
+        let secret = found.map(|found| found.map(|found| Arc::new(KeyHolder::new(found))));
         match &secret {
             Ok(secret) => self.remember(access_key, secret.clone()),
             Err(error) => {
@@ -245,7 +246,7 @@ impl Inner {
         secret
     }
 
-    fn remember(&self, access_key: &str, secret: Option<Arc<SecretKey>>) {
+    fn remember(&self, access_key: &str, secret: Option<Arc<KeyHolder>>) {
         let told_at = self.env.monotonic();
         let mut cache = self.cache();
         match secret {
@@ -261,7 +262,7 @@ impl Inner {
     }
 
     /// The result of a look-up. If it failed, the cached secret, if it may still be used.
-    async fn outcome(&self, access_key: &str, flight: Flight) -> S3Result<Option<Arc<SecretKey>>> {
+    async fn outcome(&self, access_key: &str, flight: Flight) -> S3Result<Option<Arc<KeyHolder>>> {
         match flight.await {
             Ok(secret) => Ok(secret),
             Err(error) => {

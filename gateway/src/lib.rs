@@ -10,6 +10,7 @@
 //! | [`auth`] | signatures: `header_auth` and `presign` parse them, `claim` verifies them; no IO |
 //! | `credentials` | the secret keys, fetched from the metanode |
 //! | `caller` | the verified caller of a request |
+//! | `access` | the permissions that operations need, and whether the caller has them |
 //! | `route` | from method, target, query and headers to an operation |
 //! | `admission` | reduces the head of a request to what its operation declares, or refuses it |
 //! | `request`, `response` | what an operation gets and returns; an error as HTTP (`response::error`) |
@@ -57,6 +58,7 @@
 //! Architecture invariants: signatures, framing, XML, ranges and checksums do no IO and read no clock.
 //! An operation never sees an unverified caller, nor a header or parameter that it does not declare.
 
+mod access;
 mod admission;
 pub mod auth;
 pub mod body;

@@ -85,6 +85,7 @@ operations! {
         list_uploads(ListUploads) -> UploadPage;
         check_storage_class(StorageClassRef) -> ();
         find_access_key(AccessKeyRef) -> Option<AccessKey>;
+        find_role(RoleRef) -> Option<FoundRole>;
         root_credentials(RootCredentialsRequest) -> RootCredentials;
         // No client waits for the outcome of these calls. The data path decides which of them to repeat.
         renew_reads(RenewReads) -> ();

@@ -17,7 +17,8 @@ use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
-use crate::auth::{Accepted, RequestView, is_signature_parameter, is_version_two, read_claim};
+use crate::access::{Facts, KeyHolder};
+use crate::auth::{Accepted, RequestView, Verified, is_signature_parameter, is_version_two, read_claim};
 use crate::body::{BodyEnd, track};
 use crate::caller::Caller;
 use crate::client_limits::{ClientIdentity, InFlight, keep_until_sent};
@@ -170,7 +171,8 @@ impl S3Service {
         if self.gateway.config.sigv2 && is_version_two(&query) {
             from_query.extend(unhoist_headers(&mut query, &mut parts.headers)?);
         }
-        let caller = self.authenticate(&parts.method, &raw_path, &query, &parts.headers).await?;
+        let (verified, holder) = self.authenticate(&parts.method, &raw_path, &query, &parts.headers).await?;
+        let caller = Caller::new(verified, holder, self.facts(&parts));
         if caller.verified().is_presigned() {
             from_query.extend(unhoist_headers(&mut query, &mut parts.headers)?);
         }
@@ -184,13 +186,25 @@ impl S3Service {
         Ok(Admitted { route, request })
     }
 
+    fn facts(&self, parts: &Parts) -> Facts {
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.address.ip());
+        // A header that is no text, or is there twice, is as good as none: AWS does not refuse it either.
+        let text = |name: HeaderName| single(&parts.headers, name.as_str()).ok().flatten().map(str::to_owned);
+        Facts {
+            address: peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical(),
+            user_agent: text(header::USER_AGENT),
+            referer: text(header::REFERER),
+            time: self.gateway.env.now(),
+        }
+    }
+
     async fn authenticate(
         &self,
         method: &Method,
         raw_path: &str,
         query: &Query,
         headers: &HeaderMap,
-    ) -> S3Result<Caller> {
+    ) -> S3Result<(Verified, Arc<KeyHolder>)> {
         let (config, keyring) = (&self.gateway.config, &self.gateway.keyring);
         if !keyring.is_ready() {
             let message = format!("{NOT_READY} Please try again.");
@@ -201,20 +215,22 @@ impl S3Service {
         let view = RequestView { method, raw_path, query, headers, virtual_bucket };
         let claim = read_claim(&view, Accepted { region: &config.region, version_two: config.sigv2 })?;
         let access_key = claim.access_key();
-        let secret = keyring.secret(access_key).await?.ok_or_else(|| {
+        let holder = keyring.secret(access_key).await?.ok_or_else(|| {
             S3Error::new(ErrorCode::InvalidAccessKeyId).detail("AWSAccessKeyId", access_key)
         })?;
-        match claim.verify(&view, &secret, self.gateway.env.now()) {
+        match claim.verify(&view, holder.secret(), self.gateway.env.now()) {
             // The secret may have changed since it was looked up.
             Err(error) if error.code() == ErrorCode::SignatureDoesNotMatch => {
-                match keyring.newer(access_key, &secret).await? {
-                    Some(newer) => claim.verify(&view, &newer, self.gateway.env.now()),
+                match keyring.newer(access_key, holder.secret()).await? {
+                    Some(newer) => {
+                        let verified = claim.verify(&view, newer.secret(), self.gateway.env.now())?;
+                        Ok((verified, newer))
+                    }
                     None => Err(error),
                 }
             }
-            verified => verified,
+            verified => Ok((verified?, holder)),
         }
-        .map(Caller::new)
     }
 }
 

@@ -7,6 +7,9 @@
 //! | `metanode` | starting and stopping: [`Metanode`], [`serve`] |
 //! | `directory` | the data directory, locked by one process at a time |
 //! | `http` | the routes: services, `/health`, `/events` |
+//! | `vault` | the master key, and the secrets that are sealed with it |
+//! | `access` | the epoch of access control |
+//! | `iam` | the `Iam` service: accounts, users, groups, roles, access keys, policies |
 //! | [`namespace`] | the `Metadata` service, for gateways |
 //! | [`block_manager`] | the `Cluster` and `Admin` services; see below |
 //! | [`store`] | all SQL, and group commit |
@@ -28,14 +31,18 @@
 //! Architecture invariant: nothing here depends on S3's HTTP, on XML, or on files of blocks. All state that must
 //! survive a restart is in SQL; memory holds nothing else that grows with the number of objects.
 
+mod access;
 pub mod block_manager;
 pub mod config;
 mod directory;
 mod http;
+mod iam;
 mod metanode;
 pub mod namespace;
 pub mod store;
+mod vault;
 
 pub use config::Config;
 pub use directory::DirectoryError;
 pub use metanode::{Metanode, OpenError, serve};
+pub use vault::{MasterKey, MasterKeyError, MasterKeySource};

@@ -9,22 +9,26 @@ use cairn_protocol::admin::{Admin, admin_router};
 use cairn_protocol::cluster::{Cluster, cluster_router};
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
+use cairn_protocol::iam::{Iam, iam_router};
 use cairn_protocol::id::ClusterId;
 use cairn_protocol::metadata::{Metadata, RootCredentials, metadata_router};
 use cairn_protocol::rpc::{RpcServer, with_fallbacks};
 use cairn_protocol::secret::ClusterSecret;
 use cairn_protocol::signature::Admission;
-use rand::RngExt;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::AccessState;
 use crate::block_manager::{BlockManager, ConfigError};
 use crate::config::Config;
 use crate::directory::{Directory, DirectoryError};
 use crate::http::{self, Beside};
+use crate::iam::root::RootError;
+use crate::iam::{Identities, root};
 use crate::namespace::Namespace;
 use crate::store::settings::{self, Setting};
 use crate::store::{Store, StoreError};
+use crate::vault::{MasterKeyError, Vault};
 
 /// Why a metanode cannot start.
 #[derive(Debug, Error)]
@@ -38,6 +42,9 @@ pub enum OpenError {
     /// The database.
     #[error("the metanode's database cannot be opened: {0}")]
     Store(#[from] StoreError),
+    /// The master key.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
     /// The database belongs to another cluster.
     #[error("this data directory belongs to cluster {theirs}, and not to cluster {wanted}")]
     OtherCluster {
@@ -48,13 +55,22 @@ pub enum OpenError {
     },
 }
 
+impl From<RootError> for OpenError {
+    fn from(error: RootError) -> Self {
+        match error {
+            RootError::Store(error) => Self::Store(error),
+            RootError::MasterKey(error) => Self::MasterKey(error),
+        }
+    }
+}
+
 /// A metanode whose database is open.
 pub struct Metanode {
     store: Store,
     namespace: Arc<Namespace>,
+    identities: Arc<Identities>,
     blocks: BlockManager,
     cluster: ClusterId,
-    root: RootCredentials,
     root_made_now: bool,
     limits: Limits,
     tls: Option<Arc<ServerConfig>>,
@@ -81,10 +97,17 @@ impl Metanode {
         let directory = Directory::open(&config.directory)?;
         let store = Store::open(&directory.database(), &env).await?;
         let cluster = cluster_id(&store, config.cluster, &env).await?;
+        let vault = open_vault(&store, &config, &env).await?;
         let (root, root_made_now) = match config.root_credentials {
-            Some(root) => (root, false),
-            None => root_credentials(&store, &env).await?,
+            // Those of an earlier release are sealed even if they are not used.
+            Some(configured) => {
+                root::seal_stored(&store, &vault).await?;
+                (configured, false)
+            }
+            None => root::load(&store, &vault, &env).await?,
         };
+        let access = AccessState::new(&env);
+        let identities = Arc::new(Identities::new(store.clone(), env.clone(), vault, access, root.clone()));
         let blocks = BlockManager::open(
             store.clone(),
             config.blocks,
@@ -99,14 +122,14 @@ impl Metanode {
             blocks.clone(),
             env.clone(),
             events.clone(),
-            root.clone(),
+            identities.clone(),
         ));
         Ok(Self {
             store,
             namespace,
+            identities,
             blocks,
             cluster,
-            root,
             root_made_now,
             limits: config.limits,
             tls: config.tls,
@@ -132,6 +155,11 @@ impl Metanode {
         Arc::new(self.blocks.clone())
     }
 
+    /// Accounts, users, groups, roles, access keys and policies, for operators and gateways in the same process.
+    pub fn iam(&self) -> Arc<dyn Iam> {
+        self.identities.clone()
+    }
+
     /// The cluster's id.
     pub fn cluster_id(&self) -> ClusterId {
         self.cluster
@@ -139,7 +167,7 @@ impl Metanode {
 
     /// The root credentials.
     pub fn root_credentials(&self) -> &RootCredentials {
-        &self.root
+        self.identities.root()
     }
 
     /// Whether this start generated the root credentials. It is the only time that they should be shown.
@@ -157,6 +185,7 @@ impl Metanode {
         let router = metadata_router(self.rpc(self.metadata()))
             .merge(cluster_router(self.rpc(self.cluster())))
             .merge(admin_router(self.rpc(self.admin())))
+            .merge(iam_router(self.rpc(self.iam())))
             .merge(http::router(Beside {
                 store: self.store.clone(),
                 events: self.events.clone(),
@@ -220,15 +249,12 @@ async fn cluster_id(store: &Store, wanted: Option<ClusterId>, env: &Env) -> Resu
     }
 }
 
-/// The root credentials in the database, and whether this start generated them.
-async fn root_credentials(store: &Store, env: &Env) -> Result<(RootCredentials, bool), StoreError> {
-    let corrupt = |_| StoreError::Corrupt { column: "root_credentials" };
-    let fresh = generate_credentials(env);
-    let text = serde_json::to_string(&fresh).map_err(corrupt)?;
-    let kept = keep(store, Setting::RootCredentials, text).await?;
-    let kept: RootCredentials = serde_json::from_str(&kept).map_err(corrupt)?;
-    let made_now = kept == fresh;
-    Ok((kept, made_now))
+/// The vault with the configured master key. The first start notes the key's id in the database; every start checks it.
+async fn open_vault(store: &Store, config: &Config, env: &Env) -> Result<Vault, OpenError> {
+    let known = settings::find(&mut *store.read().await?, Setting::MasterKeyId).await?;
+    let vault = Vault::open(&config.master_key, known.as_deref(), env)?;
+    keep(store, Setting::MasterKeyId, vault.key_id()).await?;
+    Ok(vault)
 }
 
 async fn keep(store: &Store, setting: Setting, fresh: String) -> Result<String, StoreError> {
@@ -241,23 +267,5 @@ async fn keep(store: &Store, setting: Setting, fresh: String) -> Result<String, 
                 .write(move |tx| Box::pin(async move { settings::find_or_insert(tx, setting, &fresh).await }))
                 .await
         }
-    }
-}
-
-/// Credentials in the form of AWS's: 20 capital letters and digits, and 40 characters of base64's alphabet
-/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html>), but without `+` and `/`, which
-/// shells and URLs mangle: log2(62^40) is 238 bits.
-fn generate_credentials(env: &Env) -> RootCredentials {
-    const CAPITALS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    const ALPHANUMERICS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    const PREFIX: &str = "CAIRN";
-    let pick = |alphabet: &[u8], count: usize| -> String {
-        env.with_rng(|rng| {
-            (0..count).map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())])).collect()
-        })
-    };
-    RootCredentials {
-        access_key: format!("{PREFIX}{}", pick(CAPITALS, 20 - PREFIX.len())),
-        secret_key: pick(ALPHANUMERICS, 40),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use cairn_metanode::{Config, DirectoryError, Metanode, OpenError};
+use cairn_metanode::{
+    Config, DirectoryError, MasterKey, MasterKeyError, MasterKeySource, Metanode, OpenError,
+};
 use cairn_protocol::env::Env;
 use cairn_protocol::event::{Event, EventBus, EventKind};
 use cairn_protocol::id::ClusterId;
@@ -49,6 +51,32 @@ async fn configured_credentials_win() {
     let metanode = open(config).await.unwrap();
     let told = metanode.metadata().root_credentials(RootCredentialsRequest {}).await.unwrap();
     assert_eq!(told, configured);
+}
+
+#[tokio::test]
+async fn another_master_key_and_a_lost_one_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = open(Config::new(directory.path())).await.unwrap();
+    first.close().await;
+    drop(first);
+    let file = directory.path().join("master.key");
+    let text = std::fs::read_to_string(&file).unwrap();
+
+    let with = |source| Config { master_key: source, ..Config::new(directory.path()) };
+    let other = MasterKeySource::Given(MasterKey::parse(&"1".repeat(64)).unwrap());
+    let refused = open(with(other)).await.err().unwrap();
+    assert!(matches!(refused, OpenError::MasterKey(MasterKeyError::Wrong { .. })), "{refused}");
+    let words = "the master key is not the one that sealed the secrets of this cluster";
+    assert!(refused.to_string().starts_with(words), "{refused}");
+
+    // A lost key is not replaced by a new one.
+    std::fs::remove_file(&file).unwrap();
+    let refused = open(Config::new(directory.path())).await.err().unwrap();
+    assert!(matches!(refused, OpenError::MasterKey(MasterKeyError::Missing(_))), "{refused}");
+    assert!(!file.exists());
+
+    let given = MasterKeySource::Given(MasterKey::parse(&text).unwrap());
+    open(with(given)).await.unwrap();
 }
 
 #[tokio::test]

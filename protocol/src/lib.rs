@@ -13,6 +13,7 @@
 //! | [`block`] | gateway, datanode → datanode: the block service, its HTTP client and its wire format |
 //! | [`rpc`] | how a service trait becomes an HTTP router and an HTTP client |
 //! | [`admin`] | operator → metanode: status |
+//! | [`iam`] | operator, gateway → metanode: accounts, users, groups, roles, keys, policies |
 //! | [`event`] | typed events that tests and operators wait on |
 //! | [`count`] | counts that notice when more is taken off than was added |
 //! | [`log`] | warnings that name the side at fault |
@@ -26,6 +27,7 @@ pub mod cluster;
 pub mod count;
 pub mod env;
 pub mod event;
+pub mod iam;
 pub mod log;
 pub mod metadata;
 pub mod rpc;

@@ -8,6 +8,7 @@
 //! | [`disks`] | the disks of a datanode: `server`, `datanode` |
 //! | [`internal_tls`] | TLS between the parts: all parts, `admin` |
 //! | [`listener`] | the limits of listeners: all parts |
+//! | [`master_key`] | the key that seals secrets: `server`, `metanode` |
 //! | [`values`] | parsers of sizes, times, shares and names |
 
 mod blocks;
@@ -15,6 +16,7 @@ mod credentials;
 mod disks;
 mod internal_tls;
 mod listener;
+mod master_key;
 pub(crate) mod values;
 
 use std::net::SocketAddr;
@@ -28,6 +30,7 @@ pub(crate) use credentials::CredentialArguments;
 pub(crate) use disks::DiskArguments;
 pub(crate) use internal_tls::{InternalListenerArguments, InternalPort, InternalTlsArguments};
 pub(crate) use listener::ListenerArguments;
+pub(crate) use master_key::MasterKeyArguments;
 use values::{base_url, size};
 
 use crate::secret_source::SecretArguments;
@@ -58,6 +61,8 @@ pub(crate) struct ServerArguments {
     pub s3: S3Arguments,
     #[command(flatten)]
     pub credentials: CredentialArguments,
+    #[command(flatten)]
+    pub master_key: MasterKeyArguments,
     #[command(flatten)]
     pub blocks: BlockArguments,
     #[command(flatten)]
@@ -111,6 +116,8 @@ pub(crate) struct MetanodeArguments {
 
     #[command(flatten)]
     pub credentials: CredentialArguments,
+    #[command(flatten)]
+    pub master_key: MasterKeyArguments,
     #[command(flatten)]
     pub blocks: BlockArguments,
     #[command(flatten)]

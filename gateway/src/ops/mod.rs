@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use crate::access::{self, Permission};
 use crate::caller::Action;
 use crate::declaration::Declaration;
 use crate::error::S3Result;
@@ -36,6 +37,12 @@ pub(crate) trait Operation: Sized + Send + 'static {
     /// The error of S3 for the first member that is wrong.
     fn parse(request: &Request) -> S3Result<Self>;
 
+    /// All permissions that the operation needs, which are checked before the body is read. An operation that needs others than
+    /// its action on its target says so here; what depends on the body or on an object is checked in `run`.
+    fn permissions(&self, request: &Request) -> Vec<Permission> {
+        vec![Permission::on_target(Self::ACTION.0, request)]
+    }
+
     /// Runs the operation. Conditions that are cheap to check are checked before the body is read.
     fn run(
         self,
@@ -56,7 +63,7 @@ pub(crate) fn handle<O: Operation>(
 ) -> BoxFuture<'static, S3Result<Response>> {
     Box::pin(async move {
         let operation = O::parse(&request)?;
-        request.caller.authorise(O::ACTION)?;
+        access::authorise(&gateway, &request, &operation.permissions(&request)).await?;
         operation.run(&gateway, request, body).await
     })
 }

@@ -23,11 +23,14 @@ mod tests;
 mod uploads;
 mod walk;
 
+use std::sync::Arc;
+
 use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
-use cairn_protocol::metadata::{BucketInfo, MetadataError, RootCredentials};
+use cairn_protocol::metadata::{BucketInfo, MetadataError};
 
 use crate::block_manager::BlockManager;
+use crate::iam::Identities;
 use crate::store::buckets::BucketId;
 use crate::store::{self, Connection, Store};
 
@@ -38,7 +41,7 @@ pub struct Namespace {
     blocks: BlockManager,
     env: Env,
     events: EventBus,
-    root: RootCredentials,
+    identities: Arc<Identities>,
     /// Limits how many parts of large deletes wait for the writer at the same time.
     deletes: tokio::sync::Semaphore,
 }
@@ -49,15 +52,15 @@ const PAGE_MAX: u32 = 10_000;
 
 impl Namespace {
     /// A namespace in this database.
-    pub fn new(
+    pub(crate) fn new(
         store: Store,
         blocks: BlockManager,
         env: Env,
         events: EventBus,
-        root: RootCredentials,
+        identities: Arc<Identities>,
     ) -> Self {
         let deletes = tokio::sync::Semaphore::new(objects::PARTS_WAITING);
-        Self { store, blocks, env, events, root, deletes }
+        Self { store, blocks, env, events, identities, deletes }
     }
 }
 

@@ -2,14 +2,13 @@
 
 use async_trait::async_trait;
 use cairn_protocol::metadata::{
-    AbortUpload, AccessEpoch, AccessKey, AccessKeyRef, Account, AllocateBlocks, BlockLocation, BucketInfo,
-    BucketPage, BucketRef, CommitObject, Committed, CompleteUpload, CopyObject, CopyPart, CreateBucket,
-    CreateUpload, DeleteBucket, DeleteObjects, Deleted, ExtentPage, Grant, Identity, IdentityPolicies,
-    ListBuckets, ListExtents, ListObjectParts, ListObjects, ListParts, ListUploads, ListVersions,
-    LocateBlocks, LocatedObject, LookupObject, Metadata, MetadataError, ObjectPage, ObjectPartPage,
-    PartCommitted, PartPage, PutPart, ReleaseGrants, RenewGrants, RenewReads, ReplicaReport, RootCredentials,
-    RootCredentialsRequest, SetVersioning, StorageClassRef, UpdateTags, UploadInfo, UploadPage, UploadRef,
-    VersionName, VersionPage,
+    AbortUpload, AccessKey, AccessKeyRef, AllocateBlocks, BlockLocation, BucketInfo, BucketPage, BucketRef,
+    CommitObject, Committed, CompleteUpload, CopyObject, CopyPart, CreateBucket, CreateUpload, DeleteBucket,
+    DeleteObjects, Deleted, ExtentPage, FoundRole, Grant, ListBuckets, ListExtents, ListObjectParts,
+    ListObjects, ListParts, ListUploads, ListVersions, LocateBlocks, LocatedObject, LookupObject, Metadata,
+    MetadataError, ObjectPage, ObjectPartPage, PartCommitted, PartPage, PutPart, ReleaseGrants, RenewGrants,
+    RenewReads, ReplicaReport, RoleRef, RootCredentials, RootCredentialsRequest, SetVersioning,
+    StorageClassRef, UpdateTags, UploadInfo, UploadPage, UploadRef, VersionName, VersionPage,
 };
 
 use super::Namespace;
@@ -110,16 +109,12 @@ impl Metadata for Namespace {
     }
 
     async fn find_access_key(&self, request: AccessKeyRef) -> Answer<Option<AccessKey>> {
-        let root = &self.root;
-        let is_root = request.access_key == root.access_key;
-        Ok(is_root.then(|| AccessKey {
-            secret_key: root.secret_key.clone(),
-            identity: Identity::Root { account: Account::first() },
-            policies: IdentityPolicies::default(),
-            epoch: AccessEpoch::default(),
-        }))
+        Ok(self.identities.find_access_key(&request.access_key).await?)
+    }
+    async fn find_role(&self, request: RoleRef) -> Answer<Option<FoundRole>> {
+        Ok(self.identities.find_role(&request).await?)
     }
     async fn root_credentials(&self, _request: RootCredentialsRequest) -> Answer<RootCredentials> {
-        Ok(self.root.clone())
+        Ok(self.identities.root().clone())
     }
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::Namespace;
 use crate::block_manager::{BlockManager, BlockManagerConfig};
+use crate::iam::Identities;
 use crate::store::{Store, tests as store_tests};
 
 pub(super) async fn namespace() -> (Namespace, TempDir) {
@@ -28,8 +29,8 @@ pub(super) async fn namespace() -> (Namespace, TempDir) {
     )
     .await
     .unwrap();
-    let root = RootCredentials { access_key: String::new(), secret_key: String::new() };
-    let namespace = Namespace::new(store, blocks, env, events, root);
+    let identities = Identities::without_root(&store, &env);
+    let namespace = Namespace::new(store, blocks, env, events, identities);
     namespace
         .create_bucket(CreateBucket {
             bucket: "b".to_owned(),

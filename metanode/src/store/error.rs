@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cairn_protocol::admin::AdminError;
 use cairn_protocol::cluster::ClusterError;
+use cairn_protocol::iam::IamError;
 use cairn_protocol::metadata::MetadataError;
 use cairn_protocol::warn_self;
 use sqlx::migrate::MigrateError;
@@ -156,6 +157,16 @@ impl StoreError {
 }
 
 impl From<StoreError> for MetadataError {
+    fn from(error: StoreError) -> Self {
+        match error.outward() {
+            Outward::NoSpace => Self::NoSpace,
+            Outward::TryAgain => Self::Unavailable { reason: error.to_string() },
+            Outward::Internal => Self::Internal,
+        }
+    }
+}
+
+impl From<StoreError> for IamError {
     fn from(error: StoreError) -> Self {
         match error.outward() {
             Outward::NoSpace => Self::NoSpace,

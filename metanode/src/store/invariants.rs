@@ -10,6 +10,41 @@ struct Invariant {
 
 const INVARIANTS: &[Invariant] = &[
     Invariant {
+        name: "a managed policy that is attached, or is a boundary, exists and is of the same account",
+        violations: "SELECT COUNT(*) FROM
+                         (SELECT holder_id, policy_id FROM policy_attachments
+                          UNION ALL SELECT holder_id, boundary FROM holders WHERE boundary IS NOT NULL) AS uses
+                     JOIN holders ON holders.holder_id = uses.holder_id
+                     LEFT JOIN policies ON policies.policy_id = uses.policy_id
+                     WHERE uses.policy_id >= 0 AND (policies.policy_id IS NULL
+                           OR policies.account_number <> holders.account_number)",
+    },
+    Invariant {
+        name: "a managed policy has its default version",
+        violations: "SELECT COUNT(*) FROM policies
+                     LEFT JOIN policy_versions
+                         ON policy_versions.policy_id = policies.policy_id AND version = default_version
+                     WHERE policy_versions.policy_id IS NULL",
+    },
+    Invariant {
+        name: "a member of a group is a user of the same account",
+        violations: "SELECT COUNT(*) FROM group_members
+                     JOIN holders AS groups_ ON groups_.holder_id = group_id
+                     JOIN holders AS users_ ON users_.holder_id = user_id
+                     WHERE groups_.kind <> 1 OR users_.kind <> 0
+                        OR groups_.account_number <> users_.account_number",
+    },
+    Invariant {
+        name: "an access key is a user's, and of the user's account",
+        violations: "SELECT COUNT(*) FROM access_keys JOIN holders ON holders.holder_id = access_keys.holder_id
+                     WHERE kind <> 0 OR holders.account_number <> access_keys.account_number",
+    },
+    Invariant {
+        name: "a role, and nothing else, has a trust document and a longest session",
+        violations: "SELECT COUNT(*) FROM holders
+                     WHERE (kind = 2) <> (trust IS NOT NULL) OR (kind = 2) <> (session_s_max IS NOT NULL)",
+    },
+    Invariant {
         name: "a block counts the extents that refer to it",
         violations: "SELECT COUNT(*) FROM blocks WHERE refs <>
                          (SELECT COUNT(*) FROM extents WHERE extents.block_id = blocks.block_id)",

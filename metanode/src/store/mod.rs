@@ -15,6 +15,7 @@
 //! | `mutations` | the outcomes of the latest mutations |
 //! | `expiry` | what ends without a client's request: versions, abandoned uploads, uploads of deleted buckets |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `garbage`, `leases` | the block manager's tables |
+//! | `iam` | the tables of accounts, users, groups, roles, access keys and policies |
 //! | `clock` | the cluster's time |
 //! | `generations` | the generation of the database, and its history |
 //! | `totals` | counts that triggers maintain |
@@ -34,6 +35,7 @@ pub(crate) mod extents;
 pub(crate) mod fsck;
 pub(crate) mod garbage;
 pub(crate) mod generations;
+pub(crate) mod iam;
 mod invariants;
 pub(crate) mod leases;
 pub(crate) mod listings;
@@ -220,17 +222,13 @@ impl Store {
     ///
     /// # Errors
     /// The mutation's own, or that of the commit. `then` does not run after an error.
-    pub(crate) async fn write_then<T, U, F, G>(
-        &self,
-        lane: Lane,
-        mutation: F,
-        then: G,
-    ) -> Result<U, StoreError>
+    pub(crate) async fn write_then<T, U, E, F, G>(&self, lane: Lane, mutation: F, then: G) -> Result<U, E>
     where
-        F: for<'t> FnOnce(&'t mut Connection) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Connection) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
         G: FnOnce(T) -> U + Send + 'static,
         T: Send + 'static,
         U: Send + 'static,
+        E: From<StoreError> + Send + 'static,
     {
         self.writer.write_then(lane, mutation, then).await
     }

@@ -14,8 +14,10 @@ use super::{Connection, StoreError};
 pub(crate) enum Setting {
     /// The cluster's id.
     ClusterId,
-    /// The root credentials that were generated at the first start, as JSON.
+    /// The root credentials that were generated at the first start, sealed, as JSON.
     RootCredentials,
+    /// The id of the master key, if anything was sealed with it.
+    MasterKeyId,
 }
 
 impl Setting {
@@ -23,6 +25,7 @@ impl Setting {
         match self {
             Self::ClusterId => "cluster_id",
             Self::RootCredentials => "root_credentials",
+            Self::MasterKeyId => "master_key_id",
         }
     }
 }
@@ -53,6 +56,16 @@ pub(crate) async fn find_or_insert(
         .bind(setting.name())
         .fetch_one(tx)
         .await?)
+}
+
+/// Replaces the value of a setting.
+pub(crate) async fn replace(tx: &mut Connection, setting: Setting, value: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE settings SET value = $2 WHERE name = $1")
+        .bind(setting.name())
+        .bind(value)
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// An operator's decision, stored as JSON.

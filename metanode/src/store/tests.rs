@@ -236,6 +236,23 @@ async fn a_database_from_before_outcomes_were_remembered_opens_and_keeps_what_it
 }
 
 #[tokio::test]
+async fn a_database_from_before_identities_opens_with_the_first_account_and_keeps_what_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let rows = "INSERT INTO settings (name, value) VALUES
+                    ('root_credentials', '{\"access_key\":\"CAIRN1\",\"secret_key\":\"the secret\"}');
+                INSERT INTO buckets (name, region, created_at) VALUES ('b', 'r', 7);";
+    database_of(directory.path(), 8, rows).await;
+    let store = store_in(directory.path()).await;
+    let mut reader = store.read().await.unwrap();
+    let accounts = super::iam::accounts::list(&mut reader, "", 10).await.unwrap();
+    let first = cairn_protocol::metadata::Account::first();
+    assert_eq!(accounts.iter().map(|entry| &entry.account).collect::<Vec<_>>(), [&first]);
+    assert!(super::buckets::find(&mut reader, "b").await.unwrap().is_some());
+    let root = super::settings::find(&mut reader, super::settings::Setting::RootCredentials).await.unwrap();
+    assert!(root.unwrap().contains("CAIRN1"));
+}
+
+#[tokio::test]
 async fn a_reader_cannot_write() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(directory.path()).await;

@@ -9,6 +9,7 @@ use cairn_metanode::{Config, Metanode};
 use cairn_protocol::cluster::Register;
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
 use cairn_protocol::event::{EventBus, EventKind};
+use cairn_protocol::iam::Iam;
 use cairn_protocol::id::{BlockId, MutationId, NodeId, PartId, UploadId, VersionId};
 use cairn_protocol::metadata::*;
 use cairn_protocol::rpc::RpcClient;
@@ -22,6 +23,7 @@ pub(crate) const BLOCK_SIZE: u64 = 100;
 pub(crate) struct Cluster {
     pub(crate) metanode: Arc<Metanode>,
     pub(crate) metadata: Arc<dyn Metadata>,
+    pub(crate) iam: Arc<dyn Iam>,
     pub(crate) env: Env,
     pub(crate) events: EventBus,
     /// The data directory, which is removed at the end.
@@ -122,7 +124,16 @@ impl Cluster {
         for node in &nodes {
             metanode.cluster().register(datanode(*node)).await.unwrap();
         }
-        Self { metadata: metanode.metadata(), metanode, env, events, directory: None, nodes, _server: None }
+        Self {
+            metadata: metanode.metadata(),
+            iam: metanode.iam(),
+            metanode,
+            env,
+            events,
+            directory: None,
+            nodes,
+            _server: None,
+        }
     }
 
     pub(crate) async fn over_http() -> Self {
@@ -135,7 +146,12 @@ impl Cluster {
             async move { metanode.serve(listener, shutdown).await }
         });
         let client = RpcClient::new(&base, secret(), cluster.env.clone()).unwrap();
-        Self { metadata: Arc::new(client), _server: Some(shutdown.drop_guard()), ..cluster }
+        Self {
+            metadata: Arc::new(client.clone()),
+            iam: Arc::new(client),
+            _server: Some(shutdown.drop_guard()),
+            ..cluster
+        }
     }
 
     pub(crate) async fn verify(&self) {

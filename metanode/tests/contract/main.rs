@@ -1,4 +1,4 @@
-//! The contract of [`Metadata`](cairn_protocol::metadata::Metadata). Every test runs on a real database, once in the
+//! The contracts of [`Metadata`](cairn_protocol::metadata::Metadata) and [`Iam`](cairn_protocol::iam::Iam). Every test runs on a real database, once in the
 //! same process and once over HTTP, and afterwards the tables' invariants must hold.
 
 /// Runs each of these tests in the same process and over HTTP.
@@ -26,6 +26,7 @@ mod buckets;
 mod cluster;
 mod conditions;
 mod faults;
+mod iam;
 mod listing;
 mod model;
 mod objects;

@@ -16,7 +16,7 @@ fn files_as_they_are(cluster: &Cluster) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     // The log is copied last: a checkpoint moves pages from it to the database and never back, so the copies have every
     // page at least once.
-    for file in ["metanode.db-wal", "metanode.db"] {
+    for file in ["master.key", "metanode.db-wal", "metanode.db"] {
         std::fs::copy(cluster.directory.as_ref().unwrap().path().join(file), copy.path().join(file)).unwrap();
     }
     copy

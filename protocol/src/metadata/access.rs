@@ -28,6 +28,30 @@ impl std::fmt::Debug for AccessKey {
     }
 }
 
+/// Names a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleRef {
+    /// Account id.
+    pub account: String,
+    /// Its name or its unique id, `AROA…`.
+    pub role: String,
+}
+
+/// A role that may be assumed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundRole {
+    /// The role.
+    pub identity: Identity,
+    /// What it may do.
+    pub policies: IdentityPolicies,
+    /// The document that says who may assume it.
+    pub trust: String,
+    /// The longest session, in seconds.
+    pub session_s_max: u32,
+    /// The state of access control that the rest was read from.
+    pub epoch: AccessEpoch,
+}
+
 /// An account: it owns buckets, and users and roles belong to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Account {

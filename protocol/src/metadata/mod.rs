@@ -98,6 +98,8 @@ crate::rpc_service! {
 
         /// An access key that may be used; `None` if there is no such key, or it is disabled.
         find_access_key(AccessKeyRef) -> Option<AccessKey>;
+        /// A role and what it may do; `None` if there is no such role.
+        find_role(RoleRef) -> Option<FoundRole>;
         /// The root credentials, which are generated at the cluster's first start unless they are configured.
         root_credentials(RootCredentialsRequest) -> RootCredentials;
     }

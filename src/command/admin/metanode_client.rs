@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use cairn_protocol::admin::AdminError;
 use cairn_protocol::env::Env;
+use cairn_protocol::iam::IamError;
 use cairn_protocol::metadata::MetadataError;
 use cairn_protocol::rpc::RpcClient;
 use cairn_protocol::secret::ClusterSecret;
@@ -76,25 +77,30 @@ impl Connection {
         let base = self.rpc.base();
         let admin = error.downcast_ref::<AdminError>();
         let metadata = error.downcast_ref::<MetadataError>();
-        match (admin, metadata) {
-            (Some(AdminError::Unavailable { reason }), _)
-            | (_, Some(MetadataError::Unavailable { reason })) => {
+        let iam = error.downcast_ref::<IamError>();
+        match (admin, metadata, iam) {
+            (Some(AdminError::Unavailable { reason }), _, _)
+            | (_, Some(MetadataError::Unavailable { reason }), _)
+            | (_, _, Some(IamError::Unavailable { reason })) => {
                 anyhow::anyhow!(
                     "the metanode at {base} does not answer as it should: {reason}; see that it runs, or name another \
                      one with --metanode URL"
                 )
             }
-            (Some(AdminError::Unauthorized { reason }), _)
-            | (_, Some(MetadataError::Unauthorized { reason })) => {
+            (Some(AdminError::Unauthorized { reason }), _, _)
+            | (_, Some(MetadataError::Unauthorized { reason }), _)
+            | (_, _, Some(IamError::Unauthorized { reason })) => {
                 anyhow::anyhow!(
                     "the metanode at {base} refuses this cluster secret: {reason}; give the one that the cluster has \
                      with --cluster-secret-file FILE"
                 )
             }
-            (Some(AdminError::Malformed { reason }), _) => anyhow::anyhow!(
-                "the metanode at {base} does not understand this: {reason}; is it of version {}, as this command is?",
-                env!("CARGO_PKG_VERSION")
-            ),
+            (Some(AdminError::Malformed { reason }), _, _) | (_, _, Some(IamError::Malformed { reason })) => {
+                anyhow::anyhow!(
+                    "the metanode at {base} does not understand this: {reason}; is it of version {}, as this command is?",
+                    env!("CARGO_PKG_VERSION")
+                )
+            }
             _ => error,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! | module | what is there |
 //! |---|---|
+//! | `identity` | accounts, users, groups, keys and policies |
 //! | `metanode_client` | the connection to the metanode, and its errors |
 //! | `consent` | dry runs, and consent to destructive commands |
 //! | `node_name` | names of nodes in arguments and output |
@@ -17,6 +18,7 @@ mod fake;
 mod fsck;
 mod health;
 mod hold;
+mod identity;
 mod location;
 mod metanode_client;
 mod node;
@@ -84,6 +86,21 @@ enum Operation {
     /// Replicas and block size of a bucket
     #[command(subcommand)]
     Bucket(bucket::BucketOperation),
+    /// Accounts: each has its own users, groups, roles and policies
+    #[command(subcommand)]
+    Account(identity::account::AccountOperation),
+    /// Users, and what they have
+    #[command(subcommand)]
+    User(identity::user::UserOperation),
+    /// Groups of users
+    #[command(subcommand)]
+    Group(identity::group::GroupOperation),
+    /// Access keys of users: create, rotate, disable, delete
+    #[command(subcommand)]
+    Key(identity::key::KeyOperation),
+    /// Policies: what users, groups and roles may do
+    #[command(subcommand)]
+    Policy(identity::policy::PolicyOperation),
     /// Print the events so far, and with --follow new ones
     Events(events::EventsArguments),
     /// The root credentials, as lines to paste into a shell
@@ -163,7 +180,7 @@ pub(crate) async fn run(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn ask(operation: Operation, connection: &Connection, printer: Printer) -> anyhow::Result<Outcome> {
-    let (admin, env) = (&connection.rpc, &connection.env);
+    let (admin, iam, env) = (&connection.rpc, &connection.rpc, &connection.env);
     let done = match operation {
         Operation::Status => status::run(admin, printer).await,
         Operation::Node(operation) => return node::run(operation, admin, env, printer).await,
@@ -174,6 +191,11 @@ async fn ask(operation: Operation, connection: &Connection, printer: Printer) ->
         Operation::Worker(operation) => worker::run(operation, admin, printer).await,
         Operation::Hold(operation) => hold::run(operation, admin, printer).await,
         Operation::Bucket(operation) => bucket::run(operation, admin, printer).await,
+        Operation::Account(operation) => identity::account::run(operation, iam, env, printer).await,
+        Operation::User(operation) => identity::user::run(operation, iam, env, printer).await,
+        Operation::Group(operation) => identity::group::run(operation, iam, env, printer).await,
+        Operation::Key(operation) => identity::key::run(operation, iam, env, printer).await,
+        Operation::Policy(operation) => identity::policy::run(operation, iam, env, printer).await,
         Operation::Events(arguments) => events::run(arguments, connection, printer).await,
         Operation::Credentials => credentials::run(connection, printer).await,
         Operation::Health(_) | Operation::Secret(_) => Ok(()),

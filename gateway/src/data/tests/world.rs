@@ -664,6 +664,9 @@ impl Metadata for FakeMetadata {
     async fn find_access_key(&self, _: AccessKeyRef) -> Result<Option<AccessKey>, MetadataError> {
         unused()
     }
+    async fn find_role(&self, _: RoleRef) -> Result<Option<FoundRole>, MetadataError> {
+        unused()
+    }
     async fn root_credentials(&self, _: RootCredentialsRequest) -> Result<RootCredentials, MetadataError> {
         unused()
     }

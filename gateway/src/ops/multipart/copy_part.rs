@@ -15,6 +15,7 @@ use md5::{Digest, Md5};
 
 use super::checksum::{DEFAULT, of_upload};
 use super::id::{part_number, upload_ref};
+use crate::access::Permission;
 use crate::body::SINGLE_UPLOAD_MAX;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, Checksum, ChecksumType, Hasher};
@@ -66,6 +67,14 @@ impl Operation for UploadPartCopy {
             conditions: ReadConditions::parse_copy_source(&request.headers)?,
             range: parse_copy_range(&request.headers)?,
         })
+    }
+
+    fn permissions(&self, request: &Request) -> Vec<Permission> {
+        let CopySource { bucket, key, version } = &self.source;
+        vec![
+            Permission::on_target(Self::ACTION.0, request),
+            Permission::on_object("s3:GetObject", bucket.as_str(), key.as_str(), *version),
+        ]
     }
 
     async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {

@@ -6,6 +6,7 @@ use http::HeaderName;
 
 use super::checksum::parse_upload_checksum;
 use super::id::show_upload_id;
+use crate::access::Permission;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType};
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
@@ -55,6 +56,10 @@ impl Operation for CreateMultipartUpload {
             tags: parse_tag_header(&request.headers)?.unwrap_or_default(),
             checksum: parse_upload_checksum(&request.headers)?,
         })
+    }
+
+    fn permissions(&self, request: &Request) -> Vec<Permission> {
+        Permission::of_upload(request)
     }
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {

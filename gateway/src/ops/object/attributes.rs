@@ -5,6 +5,7 @@ use http::header;
 
 use super::read::lookup;
 use super::storage_class::ShownClasses;
+use crate::access::Permission;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
@@ -87,6 +88,10 @@ impl Operation for GetObjectAttributes {
             max_parts,
             after: number(request, "x-amz-part-number-marker")?.unwrap_or(0),
         })
+    }
+
+    fn permissions(&self, request: &Request) -> Vec<Permission> {
+        vec![Permission::on_target(Self::ACTION.0, request), Permission::on_target("s3:GetObject", request)]
     }
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {

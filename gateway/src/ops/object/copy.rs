@@ -6,6 +6,7 @@ use http::HeaderName;
 
 use super::read::lookup;
 use super::storage_class::check_storage_class;
+use crate::access::{self, Permission};
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
@@ -83,10 +84,24 @@ impl Operation for CopyObject {
         })
     }
 
+    fn permissions(&self, request: &Request) -> Vec<Permission> {
+        let mut needed = Permission::of_upload(request);
+        needed.push(self.on_source("s3:GetObject"));
+        needed
+    }
+
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
         let (bucket, key) = (request.bucket()?, request.key()?);
         check_storage_class(gateway, self.attributes.storage_class.as_deref()).await?;
         let source = find_source(gateway, &self.source).await?;
+        if self.tags.is_none() && !source.tags.is_empty() {
+            // The tags are copied too.
+            let needed = [
+                self.on_source("s3:GetObjectTagging"),
+                Permission::on_target("s3:PutObjectTagging", &request),
+            ];
+            access::authorise_with(gateway, &request, &needed, &source.tags).await?;
+        }
         self.check_source(&source)?;
         // A copy of an older version onto its object brings it back.
         if self.source.bucket == *bucket && self.source.key == *key && self.source.version.is_none() {
@@ -121,6 +136,11 @@ impl Operation for CopyObject {
 }
 
 impl CopyObject {
+    fn on_source(&self, action: &'static str) -> Permission {
+        let CopySource { bucket, key, version } = &self.source;
+        Permission::on_object(action, bucket.as_str(), key.as_str(), *version)
+    }
+
     fn check_source(&self, source: &ObjectVersion) -> S3Result<()> {
         match self.source_conditions.evaluate(&source.etag, source.modified_at) {
             Verdict::Proceed => {}

@@ -2,6 +2,7 @@
 
 use cairn_protocol::metadata::{self, MetadataError, VersionName, WriteCondition};
 
+use crate::access::{self, Permission};
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -51,9 +52,15 @@ impl Operation for DeleteObjects {
         Ok(Self)
     }
 
+    /// Each object needs a permission of its own, which is checked when the list is read.
+    fn permissions(&self, _: &Request) -> Vec<Permission> {
+        Vec::new()
+    }
+
     async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
         let bucket = request.bucket()?.to_string();
-        let (entries, quiet) = parse_document(&body.document(&request, "Delete").await?)?;
+        let (mut entries, quiet) = parse_document(&body.document(&request, "Delete").await?)?;
+        refuse_denied(gateway, &request, &mut entries).await?;
         let objects = entries.iter().filter_map(|entry| entry.outcome.as_ref().ok().cloned()).collect();
         let delete = metadata::DeleteObjects { bucket, objects, mutation: gateway.mutation() };
         let answers = gateway.metadata.delete_objects(delete).await?;
@@ -69,6 +76,20 @@ impl Operation for DeleteObjects {
             }
         }))
     }
+}
+
+/// Marks the objects that the caller may not delete.
+async fn refuse_denied(gateway: &Gateway, request: &Request, entries: &mut [Entry]) -> S3Result<()> {
+    let bucket = request.bucket()?.as_str();
+    for entry in entries {
+        let Ok(object) = &entry.outcome else { continue };
+        let needed = Permission::on_object(DeleteObjects::ACTION.0, bucket, &object.key, object.version);
+        match access::authorise(gateway, request, &[needed]).await {
+            Err(denied) if denied.code() == ErrorCode::AccessDenied => entry.outcome = Err(denied),
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// One object to delete, or the reason why it is not deleted.

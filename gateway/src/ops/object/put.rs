@@ -7,6 +7,7 @@ use http::StatusCode;
 use super::object_response::set_checksum;
 use super::precheck::precheck;
 use super::storage_class::check_storage_class;
+use crate::access::Permission;
 use crate::body::{PayloadSpec, SINGLE_UPLOAD_MAX};
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType};
@@ -60,6 +61,10 @@ impl Operation for PutObject {
             condition: parse_write_condition(&request.headers)?,
             payload,
         })
+    }
+
+    fn permissions(&self, request: &Request) -> Vec<Permission> {
+        Permission::of_upload(request)
     }
 
     async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {

@@ -4,6 +4,7 @@ use cairn_protocol::metadata::{Tags, UpdateTags, VersionName};
 use http::StatusCode;
 
 use super::read::{lookup, missing};
+use crate::access::{self, Permission};
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::S3Result;
@@ -64,8 +65,15 @@ impl Operation for PutObjectTagging {
         Ok(Self { version: parse_version(&request.query)? })
     }
 
+    /// Policies may ask for the tags, so the check follows when they are read.
+    fn permissions(&self, _: &Request) -> Vec<Permission> {
+        Vec::new()
+    }
+
     async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
         let tags = parse_tag_document(&body.document(&request, "Tagging").await?)?;
+        let needed = [Permission::on_target(Self::ACTION.0, &request)];
+        access::authorise_with(gateway, &request, &needed, &tags).await?;
         let name = replace(gateway, &request, self.version, tags).await?;
         Ok(with_version(response::empty(StatusCode::OK), name))
     }

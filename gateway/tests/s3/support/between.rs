@@ -124,5 +124,6 @@ around! {
     release_grants(ReleaseGrants) -> ();
     report_replica(ReplicaReport) -> ();
     find_access_key(AccessKeyRef) -> Option<AccessKey>;
+    find_role(RoleRef) -> Option<FoundRole>;
     root_credentials(RootCredentialsRequest) -> RootCredentials;
 }

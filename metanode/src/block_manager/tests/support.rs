@@ -7,6 +7,7 @@ use cairn_protocol::id::{BlockId, PartId, UploadId, VersionId};
 use cairn_protocol::metadata::*;
 
 use super::cluster::{BUCKET, TestCluster, allocation};
+use crate::iam::Identities;
 use crate::namespace::Namespace;
 
 /// A cluster with a namespace on it.
@@ -22,9 +23,10 @@ impl TestStore {
     }
 
     pub(super) fn over(cluster: TestCluster) -> Self {
-        let root = RootCredentials { access_key: String::new(), secret_key: String::new() };
+        let identities = Identities::without_root(&cluster.store, &cluster.env);
         let (store, blocks) = (cluster.store.clone(), cluster.blocks.clone());
-        let namespace = Namespace::new(store, blocks, cluster.env.clone(), cluster.events.clone(), root);
+        let namespace =
+            Namespace::new(store, blocks, cluster.env.clone(), cluster.events.clone(), identities);
         Self { cluster, namespace }
     }
 
@@ -42,9 +44,10 @@ impl TestStore {
 
     /// Connects the namespace to the metanode that runs now.
     fn follow(&mut self) {
-        let root = RootCredentials { access_key: String::new(), secret_key: String::new() };
         let TestCluster { store, blocks, env, events, .. } = &self.cluster;
-        self.namespace = Namespace::new(store.clone(), blocks.clone(), env.clone(), events.clone(), root);
+        let identities = Identities::without_root(store, env);
+        self.namespace =
+            Namespace::new(store.clone(), blocks.clone(), env.clone(), events.clone(), identities);
     }
 
     pub(super) async fn make_bucket(&self, bucket: &str) {

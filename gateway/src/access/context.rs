@@ -1,0 +1,102 @@
+//! The condition keys of a request.
+//!
+//! Sources: IAM User Guide, "AWS global condition context keys"; Service Authorization Reference, "Condition keys for Amazon S3".
+
+use std::net::IpAddr;
+
+use cairn_policy::Context;
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::metadata::{FIRST_ACCOUNT_ID, Identity, Tags};
+
+use crate::request::Request;
+use crate::types::{iso8601_seconds, parse_tag_header};
+
+/// What the connection and the head say about a sender.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// The address of the other end of the connection.
+    pub(crate) address: IpAddr,
+    /// The header `User-Agent`.
+    pub(crate) user_agent: Option<String>,
+    /// The header `Referer`.
+    pub(crate) referer: Option<String>,
+    /// When the request came.
+    pub(crate) time: Timestamp,
+}
+
+/// The condition keys of a request that need no look-up.
+pub(super) fn of(request: &Request) -> Context {
+    let mut context = Context::default();
+    add_caller(request, &mut context);
+    add_request(request, &mut context);
+    context
+}
+
+fn add_caller(request: &Request, context: &mut Context) {
+    let facts = request.caller.facts();
+    context.add("aws:SourceIp", facts.address.to_string());
+    context.add("aws:SecureTransport", request.is_tls.to_string());
+    context.add("aws:CurrentTime", iso8601_seconds(facts.time));
+    context.add("aws:EpochTime", (facts.time.0 / 1000).to_string());
+    for (key, value) in [("aws:UserAgent", &facts.user_agent), ("aws:Referer", &facts.referer)] {
+        if let Some(value) = value {
+            context.add(key, value.as_str());
+        }
+    }
+    let holder = request.caller.holder();
+    context.add("aws:PrincipalArn", holder.arn());
+    context.add("aws:PrincipalAccount", holder.identity().account().id.as_str());
+    let kind = match holder.identity() {
+        Identity::Root { account } => {
+            context.add("aws:userid", account.id.as_str());
+            "Account"
+        }
+        Identity::User { id, name, .. } => {
+            context.add("aws:userid", id.as_str());
+            context.add("aws:username", name.as_str());
+            "User"
+        }
+        Identity::Role { .. } => "AssumedRole",
+    };
+    context.add("aws:PrincipalType", kind);
+}
+
+/// Parameters and headers that are condition keys of S3 under their own names.
+const PARAMETERS: [(&str, &str); 4] = [
+    ("prefix", "s3:prefix"),
+    ("delimiter", "s3:delimiter"),
+    ("max-keys", "s3:max-keys"),
+    ("versionId", "s3:VersionId"),
+];
+const HEADERS: [(&str, &str); 4] = [
+    ("x-amz-acl", "s3:x-amz-acl"),
+    ("x-amz-copy-source", "s3:x-amz-copy-source"),
+    ("x-amz-metadata-directive", "s3:x-amz-metadata-directive"),
+    ("x-amz-storage-class", "s3:x-amz-storage-class"),
+];
+
+fn add_request(request: &Request, context: &mut Context) {
+    for (parameter, key) in PARAMETERS {
+        if let Some(value) = request.query.get(parameter) {
+            context.add(key, value);
+        }
+    }
+    for (header, key) in HEADERS {
+        if let Ok(Some(value)) = request.header(header) {
+            context.add(key, value);
+        }
+    }
+    let verified = request.caller.verified();
+    context.add("s3:authType", if verified.is_presigned() { "REST-QUERY-STRING" } else { "REST-HEADER" });
+    context.add("s3:ResourceAccount", FIRST_ACCOUNT_ID);
+    // Tags that cannot be read are refused by the operation.
+    add_tags(&parse_tag_header(&request.headers).ok().flatten().unwrap_or_default(), context);
+}
+
+/// Adds the tags that a request sets.
+pub(super) fn add_tags(tags: &Tags, context: &mut Context) {
+    for (tag, value) in tags {
+        context.add("s3:RequestObjectTagKeys", tag.as_str());
+        context.add(&format!("s3:RequestObjectTag/{tag}"), value.as_str());
+    }
+}

@@ -1,0 +1,84 @@
+//! The condition keys that requests have here.
+//!
+//! A statement that denies under a condition on a key that is never filled would never deny. So a policy that asks for such a key
+//! is not used at all, and its holder can do nothing: what is unknown never allows.
+
+use serde_json::Value;
+
+/// The keys that [`super::context`] fills, in lower case. Those that end with `/` are followed by the key of a tag.
+const FILLED: &[&str] = &[
+    "aws:currenttime",
+    "aws:epochtime",
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principaltype",
+    "aws:referer",
+    "aws:securetransport",
+    "aws:sourceip",
+    "aws:useragent",
+    "aws:userid",
+    "aws:username",
+    "s3:authtype",
+    "s3:delimiter",
+    "s3:existingobjecttag/",
+    "s3:max-keys",
+    "s3:prefix",
+    "s3:requestobjecttag/",
+    "s3:requestobjecttagkeys",
+    "s3:resourceaccount",
+    "s3:versionid",
+    "s3:x-amz-acl",
+    "s3:x-amz-copy-source",
+    "s3:x-amz-metadata-directive",
+    "s3:x-amz-storage-class",
+];
+
+/// A policy asks for a condition key that no request has.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the condition key {0} is not implemented")]
+pub(super) struct Unfilled(String);
+
+/// Checks that a policy asks for keys that requests have.
+///
+/// # Errors
+/// The first key that they do not have. A text that is not JSON has no keys.
+pub(super) fn check(policy: &str) -> Result<(), Unfilled> {
+    let Ok(document) = serde_json::from_str::<Value>(policy) else { return Ok(()) };
+    let statements = match document.get("Statement") {
+        Some(Value::Array(statements)) => statements.iter().collect(),
+        Some(statement) => vec![statement],
+        None => Vec::new(),
+    };
+    let conditions = statements.into_iter().filter_map(|statement| statement.get("Condition")?.as_object());
+    let operands = conditions.flat_map(|condition| condition.values()).filter_map(Value::as_object);
+    for key in operands.flat_map(|operand| operand.keys()) {
+        let lower = key.to_ascii_lowercase();
+        let fits = |filled: &&&str| {
+            if filled.ends_with('/') { lower.starts_with(**filled) } else { lower == **filled }
+        };
+        if !FILLED.iter().any(|filled| fits(&filled)) {
+            return Err(Unfilled(key.clone()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_no_request_has_is_named() {
+        let policy =
+            |key: &str| format!(r#"{{"Statement":[{{"Condition":{{"StringEquals":{{"{key}":"x"}}}}}}]}}"#);
+        for known in ["aws:SourceIp", "s3:prefix", "s3:ExistingObjectTag/team", "S3:RequestObjectTagKeys"] {
+            assert_eq!(check(&policy(known)), Ok(()), "{known}");
+        }
+        for unknown in ["aws:SourceVpce", "s3:prefixes", "aws:PrincipalTag/a"] {
+            assert_eq!(check(&policy(unknown)), Err(Unfilled(unknown.to_owned())));
+        }
+        let single = r#"{"Statement":{"Condition":{"Bool":{"aws:MultiFactorAuthPresent":"true"}}}}"#;
+        assert!(check(single).is_err());
+        assert_eq!(check("no JSON"), Ok(()));
+    }
+}
