@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::access::{Facts, KeyHolder};
 use crate::auth::{ContentSha256, Verified};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::identity::{Facts, KeyHolder};
 
 /// The id of the only account, in the form that `x-amz-expected-bucket-owner` uses.
 pub(crate) use cairn_protocol::metadata::FIRST_ACCOUNT_ID as ACCOUNT_ID;

@@ -25,9 +25,9 @@ use futures_util::future::{BoxFuture, Shared};
 use lru::LruCache;
 use tokio::sync::{Semaphore, watch};
 
-use crate::access::KeyHolder;
 use crate::auth::SecretKey;
 use crate::error::S3Result;
+use crate::identity::KeyHolder;
 
 /// How long a secret is used without a new look-up. If the metanode answers, a deleted key is refused after this time at the
 /// latest.

@@ -9,6 +9,7 @@
 //! | `client_limits` | how many requests each client may have in flight |
 //! | [`auth`] | signatures: `header_auth` and `presign` parse them, `claim` verifies them; no IO |
 //! | `credentials` | the secret keys, fetched from the metanode |
+//! | `identity` | the holder of an access key with its policies, and what is known of a sender |
 //! | `caller` | the verified caller of a request |
 //! | `access` | the permissions that operations need, and whether the caller has them |
 //! | `route` | from method, target, query and headers to an operation |
@@ -73,6 +74,7 @@ mod early;
 mod error;
 mod gateway;
 mod headers;
+mod identity;
 pub mod operations_table;
 mod ops;
 mod repeating;

@@ -17,7 +17,6 @@ use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
-use crate::access::{Facts, KeyHolder};
 use crate::auth::{Accepted, RequestView, Verified, is_signature_parameter, is_version_two, read_claim};
 use crate::body::{BodyEnd, track};
 use crate::caller::Caller;
@@ -27,6 +26,7 @@ use crate::early;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::headers::single;
+use crate::identity::{Facts, KeyHolder};
 use crate::ops::Route;
 use crate::request::{Request, RequestBody, is_checksum_of_body};
 use crate::response::ErrorScope;

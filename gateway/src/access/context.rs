@@ -2,27 +2,11 @@
 //!
 //! Sources: IAM User Guide, "AWS global condition context keys"; Service Authorization Reference, "Condition keys for Amazon S3".
 
-use std::net::IpAddr;
-
 use cairn_policy::Context;
-use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{FIRST_ACCOUNT_ID, Identity, Tags};
 
 use crate::request::Request;
 use crate::types::{iso8601_seconds, parse_tag_header};
-
-/// What the connection and the head say about a sender.
-#[derive(Clone, Debug)]
-pub(crate) struct Facts {
-    /// The address of the other end of the connection.
-    pub(crate) address: IpAddr,
-    /// The header `User-Agent`.
-    pub(crate) user_agent: Option<String>,
-    /// The header `Referer`.
-    pub(crate) referer: Option<String>,
-    /// When the request came.
-    pub(crate) time: Timestamp,
-}
 
 /// The condition keys of a request that need no look-up.
 pub(super) fn of(request: &Request) -> Context {

@@ -2,22 +2,15 @@
 //!
 //! | module | what is there |
 //! |---|---|
-//! | [`holder`] | the holder of an access key, with its policies |
 //! | [`context`] | the condition keys of a request |
-//! | [`keys`] | the list of condition keys that policies may ask for |
 //! | [`permission`] | what an operation needs |
 //!
 //! The root user of the account that owns the buckets may do everything. A user may do what its policies allow. Every other
 //! identity may do nothing, because no bucket has a policy or an ACL that names it.
 
 mod context;
-mod holder;
-mod keys;
 mod permission;
 
-pub(crate) use holder::KeyHolder;
-
-pub(crate) use context::Facts;
 pub(crate) use permission::Permission;
 
 use cairn_protocol::metadata::MetadataError::{DeleteMarker, NoSuchBucket, NoSuchKey, NoSuchVersion};
@@ -25,6 +18,7 @@ use cairn_protocol::metadata::{Identity, LookupObject, LookupRange, Tags, Versio
 
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
+use crate::identity::KeyHolder;
 use crate::request::Request;
 
 /// Checks that the caller of a request has all these permissions. The body is not read yet.

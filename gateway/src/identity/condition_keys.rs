@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-/// The keys that [`super::context`] fills, in lower case. Those that end with `/` are followed by the key of a tag.
+/// The keys that `access::context` fills, in lower case. Those that end with `/` are followed by the key of a tag.
 const FILLED: &[&str] = &[
     "aws:currenttime",
     "aws:epochtime",

@@ -4,7 +4,7 @@ use cairn_policy::{Context, Kind, Policies, Policy, PolicyError, Principal, Requ
 use cairn_protocol::metadata::{AccessKey, Account, FIRST_ACCOUNT_ID, Identity};
 use cairn_protocol::warn_self;
 
-use super::keys::{self, Unfilled};
+use super::condition_keys::{self, Unfilled};
 use crate::auth::SecretKey;
 
 /// The holder of an access key: its secret, and what it may do.
@@ -43,7 +43,7 @@ impl KeyHolder {
         let reads_object_tags = texts().any(|text| text.to_ascii_lowercase().contains("existingobjecttag"));
         let (principal, usable) = principal(&identity);
         let policies = usable.and_then(|()| {
-            texts().try_for_each(|text| keys::check(text))?;
+            texts().try_for_each(|text| condition_keys::check(text))?;
             let parse = |text: &String| Policy::parse(text, Kind::Identity);
             Ok(Parsed {
                 identity: policies.documents.iter().map(parse).collect::<Result<_, _>>()?,
@@ -78,12 +78,12 @@ impl KeyHolder {
     }
 
     /// Whether a decision may depend on the tags of existing objects.
-    pub(super) fn reads_object_tags(&self) -> bool {
+    pub(crate) fn reads_object_tags(&self) -> bool {
         self.reads_object_tags
     }
 
     /// Whether the policies allow an action on a resource of the cluster's first account, which owns all buckets.
-    pub(super) fn allows(&self, action: &str, resource: &str, context: &Context) -> bool {
+    pub(crate) fn allows(&self, action: &str, resource: &str, context: &Context) -> bool {
         let Ok(policies) = &self.policies else { return false };
         let request = Request {
             principal: &self.principal,
@@ -101,7 +101,7 @@ impl KeyHolder {
     }
 
     /// The ARN, for messages.
-    pub(super) fn arn(&self) -> String {
+    pub(crate) fn arn(&self) -> String {
         self.principal.arn().unwrap_or_default()
     }
 }

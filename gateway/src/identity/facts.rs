@@ -1,0 +1,18 @@
+//! What is known of a sender besides its identity.
+
+use std::net::IpAddr;
+
+use cairn_protocol::env::Timestamp;
+
+/// What the connection and the head say about a sender.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// The address of the other end of the connection.
+    pub(crate) address: IpAddr,
+    /// The header `User-Agent`.
+    pub(crate) user_agent: Option<String>,
+    /// The header `Referer`.
+    pub(crate) referer: Option<String>,
+    /// When the request came.
+    pub(crate) time: Timestamp,
+}

@@ -1,0 +1,8 @@
+//! Who sends a request: the holder of its access key, and what the connection and the head say.
+
+mod condition_keys;
+mod facts;
+mod holder;
+
+pub(crate) use facts::Facts;
+pub(crate) use holder::KeyHolder;
