@@ -73,6 +73,7 @@ operations! {
     once {
         // Reads: a retry by the client has the same effect as a repetition here.
         get_bucket(BucketRef) -> BucketInfo;
+        get_bucket_configurations(BucketRef) -> BucketConfigurations;
         list_buckets(ListBuckets) -> BucketPage;
         lookup_object(LookupObject) -> LocatedObject;
         list_extents(ListExtents) -> ExtentPage;
@@ -98,6 +99,7 @@ operations! {
         create_bucket(CreateBucket) -> BucketInfo;
         delete_bucket(DeleteBucket) -> ();
         set_versioning(SetVersioning) -> ();
+        put_bucket_configuration(PutBucketConfiguration) -> u64;
         commit_object(CommitObject) -> Committed;
         copy_object(CopyObject) -> Committed;
         delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;

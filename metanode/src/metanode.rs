@@ -107,7 +107,8 @@ impl Metanode {
             None => root::load(&store, &vault, &env).await?,
         };
         let access = AccessState::new(&env);
-        let identities = Arc::new(Identities::new(store.clone(), env.clone(), vault, access, root.clone()));
+        let identities =
+            Arc::new(Identities::new(store.clone(), env.clone(), vault, access.clone(), root.clone()));
         let blocks = BlockManager::open(
             store.clone(),
             config.blocks,
@@ -123,6 +124,7 @@ impl Metanode {
             env.clone(),
             events.clone(),
             identities.clone(),
+            access,
         ));
         Ok(Self {
             store,

@@ -49,6 +49,42 @@ pub fn current_request_id() -> Option<String> {
     REQUEST_ID.try_with(Clone::clone).ok()
 }
 
+/// Name of the parameter of a call's path that carries [`ACCESS_EPOCH`]. The signature of a call covers its path, so nobody
+/// between the parts can remove or replace it.
+const ACCESS_EPOCH_PARAMETER: &str = "access_epoch";
+
+tokio::task_local! {
+    /// The epoch of access control that the call of this task was authorised in.
+    static ACCESS_EPOCH: u64;
+}
+
+/// The epoch of access control that the call of this task was authorised in, if it was.
+pub fn current_access_epoch() -> Option<u64> {
+    ACCESS_EPOCH.try_with(|epoch| *epoch).ok()
+}
+
+/// Runs `work`, whose calls are authorised in this epoch of access control.
+pub async fn with_access_epoch<T>(epoch: Option<u64>, work: impl Future<Output = T>) -> T {
+    match epoch {
+        Some(epoch) => ACCESS_EPOCH.scope(epoch, work).await,
+        None => work.await,
+    }
+}
+
+/// The epoch of access control that a call carries.
+pub fn access_epoch(uri: &axum::http::Uri) -> Option<u64> {
+    let mut parameters = uri.query()?.split('&').filter_map(|parameter| parameter.split_once('='));
+    parameters.find(|(name, _)| *name == ACCESS_EPOCH_PARAMETER).and_then(|(_, value)| value.parse().ok())
+}
+
+/// The path of a call with the epoch of access control that it was authorised in.
+fn authorised_path(path: &str) -> String {
+    match current_access_epoch() {
+        Some(epoch) => format!("{path}?{ACCESS_EPOCH_PARAMETER}={epoch}"),
+        None => path.to_owned(),
+    }
+}
+
 /// An error that an answer can carry.
 pub trait WireError: Serialize + DeserializeOwned + std::fmt::Display + Send + Sync + 'static {
     /// The HTTP status of the answer.
@@ -336,6 +372,7 @@ impl RpcClient {
     ) -> Result<R, E> {
         let body = serde_json::to_vec(request).map_err(|error| E::malformed(error.to_string()))?;
         let body = Bytes::from(body);
+        let path = &authorised_path(path);
         let mut answer = self.ask(path, &body).await?;
         if answer.is_for_another_epoch {
             // The call was refused before its execution, so it can be repeated.
@@ -551,7 +588,8 @@ macro_rules! rpc_service {
                     request: axum::extract::Request,
                 | async move {
                     let id = $crate::rpc::request_id(request.headers());
-                    $crate::rpc::with_request_id(id, async move {
+                    let epoch = $crate::rpc::access_epoch(request.uri());
+                    let answer = $crate::rpc::with_access_epoch(epoch, async move {
                         match $crate::rpc::receive::<$request, $error>(&server.admission, request).await {
                             Ok((request, call)) => {
                                 let result = server.service.$op(request).await;
@@ -559,7 +597,8 @@ macro_rules! rpc_service {
                             }
                             Err(answer) => answer,
                         }
-                    }).await
+                    });
+                    $crate::rpc::with_request_id(id, answer).await
                 }),
             ) )+
             .with_state(server)

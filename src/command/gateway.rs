@@ -150,7 +150,7 @@ async fn make_default_bucket(
 ) -> anyhow::Result<()> {
     cairn_gateway::types::BucketName::parse(&bucket).with_context(|| format!("--default-bucket {bucket}"))?;
     let attempt = || {
-        let request = CreateBucket { bucket: bucket.clone(), region: region.clone(), mutation: None };
+        let request = CreateBucket::new(bucket.clone(), region.clone());
         metadata.create_bucket(request)
     };
     let made = attempt

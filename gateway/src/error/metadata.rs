@@ -58,6 +58,8 @@ impl From<MetadataError> for S3Error {
                 ErrorCode::ServiceUnavailable,
                 "The storage has no space left for writing.",
             ),
+            // The decision was made anew, and access is denied now.
+            MetadataError::AccessChanged { .. } => Self::new(ErrorCode::AccessDenied),
             MetadataError::InvalidGrant { .. }
             | MetadataError::Unauthorized { .. }
             | MetadataError::Malformed { .. }

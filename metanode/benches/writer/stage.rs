@@ -87,7 +87,7 @@ impl Stage {
 
     pub(crate) async fn make_bucket(&self, bucket: &str) {
         let region = "us-east-1".to_owned();
-        let request = CreateBucket { bucket: bucket.to_owned(), region, mutation: None };
+        let request = CreateBucket::new(bucket, region);
         self.metadata().create_bucket(request).await.unwrap();
     }
 

@@ -29,6 +29,7 @@ use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::metadata::{BucketInfo, MetadataError};
 
+use crate::access::AccessState;
 use crate::block_manager::BlockManager;
 use crate::iam::Identities;
 use crate::store::buckets::BucketId;
@@ -42,6 +43,7 @@ pub struct Namespace {
     env: Env,
     events: EventBus,
     identities: Arc<Identities>,
+    access: AccessState,
     /// Limits how many parts of large deletes wait for the writer at the same time.
     deletes: tokio::sync::Semaphore,
 }
@@ -58,9 +60,10 @@ impl Namespace {
         env: Env,
         events: EventBus,
         identities: Arc<Identities>,
+        access: AccessState,
     ) -> Self {
         let deletes = tokio::sync::Semaphore::new(objects::PARTS_WAITING);
-        Self { store, blocks, env, events, identities, deletes }
+        Self { store, blocks, env, events, identities, access, deletes }
     }
 }
 

@@ -2,97 +2,145 @@
 
 use async_trait::async_trait;
 use cairn_protocol::metadata::{
-    AbortUpload, AccessKey, AccessKeyRef, AllocateBlocks, BlockLocation, BucketInfo, BucketPage, BucketRef,
-    CommitObject, Committed, CompleteUpload, CopyObject, CopyPart, CreateBucket, CreateUpload, DeleteBucket,
-    DeleteObjects, Deleted, ExtentPage, FoundRole, Grant, ListBuckets, ListExtents, ListObjectParts,
-    ListObjects, ListParts, ListUploads, ListVersions, LocateBlocks, LocatedObject, LookupObject, Metadata,
-    MetadataError, ObjectPage, ObjectPartPage, PartCommitted, PartPage, PutPart, ReleaseGrants, RenewGrants,
-    RenewReads, ReplicaReport, RoleRef, RootCredentials, RootCredentialsRequest, SetVersioning,
-    StorageClassRef, UpdateTags, UploadInfo, UploadPage, UploadRef, VersionName, VersionPage,
+    AbortUpload, AccessEpoch, AccessKey, AccessKeyRef, AllocateBlocks, BlockLocation, BucketConfigurations,
+    BucketInfo, BucketPage, BucketRef, CommitObject, Committed, CompleteUpload, CopyObject, CopyPart,
+    CreateBucket, CreateUpload, DeleteBucket, DeleteObjects, Deleted, ExtentPage, FoundRole, Grant,
+    ListBuckets, ListExtents, ListObjectParts, ListObjects, ListParts, ListUploads, ListVersions,
+    LocateBlocks, LocatedObject, LookupObject, Metadata, MetadataError, ObjectPage, ObjectPartPage,
+    PartCommitted, PartPage, PutBucketConfiguration, PutPart, ReleaseGrants, RenewGrants, RenewReads,
+    ReplicaReport, RoleRef, RootCredentials, RootCredentialsRequest, SetVersioning, StorageClassRef,
+    UpdateTags, UploadInfo, UploadPage, UploadRef, VersionName, VersionPage,
 };
+
+use cairn_protocol::rpc::current_access_epoch;
 
 use super::Namespace;
 
 type Answer<T> = Result<T, MetadataError>;
 
+impl Namespace {
+    /// Refuses a call that was authorised in another epoch of access control: access may have been taken away since. Calls of
+    /// workers, and for what the gateway itself needs, carry no epoch.
+    fn check_access(&self) -> Answer<()> {
+        let epoch = self.access.current();
+        match current_access_epoch() {
+            Some(theirs) if AccessEpoch(theirs) != epoch => Err(MetadataError::AccessChanged { epoch }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 #[async_trait]
 impl Metadata for Namespace {
     async fn create_bucket(&self, request: CreateBucket) -> Answer<BucketInfo> {
+        self.check_access()?;
         self.create_bucket(request).await
     }
     async fn get_bucket(&self, request: BucketRef) -> Answer<BucketInfo> {
+        self.check_access()?;
         self.get_bucket(request).await
     }
     async fn list_buckets(&self, request: ListBuckets) -> Answer<BucketPage> {
+        self.check_access()?;
         self.list_buckets(request).await
     }
     async fn set_versioning(&self, request: SetVersioning) -> Answer<()> {
+        self.check_access()?;
         self.set_versioning(request).await
     }
     async fn delete_bucket(&self, request: DeleteBucket) -> Answer<()> {
+        self.check_access()?;
         self.delete_bucket(request).await
     }
 
+    async fn get_bucket_configurations(&self, request: BucketRef) -> Answer<BucketConfigurations> {
+        self.check_access()?;
+        self.get_bucket_configurations(request).await
+    }
+    async fn put_bucket_configuration(&self, request: PutBucketConfiguration) -> Answer<u64> {
+        self.check_access()?;
+        self.put_bucket_configuration(request).await
+    }
+
     async fn lookup_object(&self, request: LookupObject) -> Answer<LocatedObject> {
+        self.check_access()?;
         self.lookup_object(request).await
     }
     async fn list_extents(&self, request: ListExtents) -> Answer<ExtentPage> {
+        self.check_access()?;
         self.list_extents(request).await
     }
     async fn renew_reads(&self, request: RenewReads) -> Answer<()> {
         self.renew_reads(request).await
     }
     async fn locate_blocks(&self, request: LocateBlocks) -> Answer<Vec<BlockLocation>> {
+        self.check_access()?;
         self.locate_blocks(request).await
     }
     async fn list_object_parts(&self, request: ListObjectParts) -> Answer<ObjectPartPage> {
+        self.check_access()?;
         self.list_object_parts(request).await
     }
     async fn commit_object(&self, request: CommitObject) -> Answer<Committed> {
+        self.check_access()?;
         self.commit_object(request).await
     }
     async fn copy_object(&self, request: CopyObject) -> Answer<Committed> {
+        self.check_access()?;
         self.copy_object(request).await
     }
     async fn delete_objects(&self, request: DeleteObjects) -> Answer<Vec<Answer<Deleted>>> {
+        self.check_access()?;
         self.delete_objects(request).await
     }
     async fn update_tags(&self, request: UpdateTags) -> Answer<Option<VersionName>> {
+        self.check_access()?;
         self.update_tags(request).await
     }
     async fn list_objects(&self, request: ListObjects) -> Answer<ObjectPage> {
+        self.check_access()?;
         self.list_objects(request).await
     }
     async fn list_versions(&self, request: ListVersions) -> Answer<VersionPage> {
+        self.check_access()?;
         self.list_versions(request).await
     }
 
     async fn create_upload(&self, request: CreateUpload) -> Answer<UploadInfo> {
+        self.check_access()?;
         self.create_upload(request).await
     }
     async fn get_upload(&self, request: UploadRef) -> Answer<UploadInfo> {
+        self.check_access()?;
         self.get_upload(request).await
     }
     async fn put_part(&self, request: PutPart) -> Answer<PartCommitted> {
+        self.check_access()?;
         self.put_part(request).await
     }
     async fn copy_part(&self, request: CopyPart) -> Answer<PartCommitted> {
+        self.check_access()?;
         self.copy_part(request).await
     }
     async fn list_parts(&self, request: ListParts) -> Answer<PartPage> {
+        self.check_access()?;
         self.list_parts(request).await
     }
     async fn list_uploads(&self, request: ListUploads) -> Answer<UploadPage> {
+        self.check_access()?;
         self.list_uploads(request).await
     }
     async fn complete_upload(&self, request: CompleteUpload) -> Answer<Committed> {
+        self.check_access()?;
         self.complete_upload(request).await
     }
     async fn abort_upload(&self, request: AbortUpload) -> Answer<()> {
+        self.check_access()?;
         self.abort_upload(request).await
     }
 
     async fn check_storage_class(&self, request: StorageClassRef) -> Answer<()> {
+        self.check_access()?;
         self.blocks.check_storage_class(request.storage_class)
     }
     async fn allocate_blocks(&self, request: AllocateBlocks) -> Answer<Vec<Grant>> {

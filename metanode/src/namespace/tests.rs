@@ -30,15 +30,9 @@ pub(super) async fn namespace() -> (Namespace, TempDir) {
     .await
     .unwrap();
     let identities = Identities::without_root(&store, &env);
-    let namespace = Namespace::new(store, blocks, env, events, identities);
-    namespace
-        .create_bucket(CreateBucket {
-            bucket: "b".to_owned(),
-            region: "us-east-1".to_owned(),
-            mutation: None,
-        })
-        .await
-        .unwrap();
+    let access = crate::access::AccessState::new(&env);
+    let namespace = Namespace::new(store, blocks, env, events, identities, access);
+    namespace.create_bucket(CreateBucket::new("b", "us-east-1")).await.unwrap();
     (namespace, directory)
 }
 

@@ -1,7 +1,7 @@
 //! The table of buckets.
 
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::metadata::{BucketInfo, Versioning};
+use cairn_protocol::metadata::{Account, BucketInfo, Versioning};
 use sqlx::Row as _;
 
 use super::sql_values::{text, time, to_time};
@@ -16,14 +16,19 @@ pub(crate) async fn insert(
     tx: &mut Connection,
     name: &str,
     region: &str,
+    owner: &Account,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query(
-        "INSERT INTO buckets (name, region, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        "INSERT INTO buckets (name, region, created_at, owner_account, owner_canonical_id, owner_name)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
     )
     .bind(name)
     .bind(region)
     .bind(to_time(now))
+    .bind(&owner.id)
+    .bind(&owner.canonical_id)
+    .bind(&owner.display_name)
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -34,27 +39,41 @@ pub(crate) async fn find(
     connection: &mut Connection,
     name: &str,
 ) -> Result<Option<(BucketId, BucketInfo)>, StoreError> {
-    let row =
-        sqlx::query("SELECT bucket_id, name, region, created_at, versioning FROM buckets WHERE name = $1")
-            .bind(name)
-            .fetch_optional(connection)
-            .await?;
+    let row = sqlx::query(
+        "SELECT bucket_id, name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name
+         FROM buckets WHERE name = $1",
+    )
+    .bind(name)
+    .fetch_optional(connection)
+    .await?;
     row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), info(&row)?))).transpose()
 }
 
-/// Up to `max` buckets whose names are at least `from`, in the order of their names' bytes.
+/// Up to `max` buckets whose names are at least `from`, in the order of their names' bytes; those of one account if `owner`
+/// is its id.
 pub(crate) async fn list(
     connection: &mut Connection,
     from: &str,
     max: u32,
+    owner: Option<&str>,
 ) -> Result<Vec<BucketInfo>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT name, region, created_at, versioning FROM buckets WHERE name >= $1 ORDER BY name LIMIT $2",
-    )
-    .bind(from)
-    .bind(i64::from(max))
-    .fetch_all(connection)
-    .await?;
+    // Two statements, so that each walks the index that has its order.
+    let query = match owner {
+        Some(owner) => sqlx::query(
+            "SELECT name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name
+             FROM buckets WHERE name >= $1 AND owner_account = $3 ORDER BY name LIMIT $2",
+        )
+        .bind(from)
+        .bind(i64::from(max))
+        .bind(owner),
+        None => sqlx::query(
+            "SELECT name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name
+             FROM buckets WHERE name >= $1 ORDER BY name LIMIT $2",
+        )
+        .bind(from)
+        .bind(i64::from(max)),
+    };
+    let rows = query.fetch_all(connection).await?;
     rows.iter().map(info).collect()
 }
 
@@ -93,6 +112,10 @@ pub(crate) async fn delete(
     .bind(to_time(now))
     .execute(&mut *tx)
     .await?;
+    sqlx::query("DELETE FROM bucket_configurations WHERE bucket_id = $1")
+        .bind(bucket.0)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query("DELETE FROM buckets WHERE bucket_id = $1").bind(bucket.0).execute(tx).await?;
     Ok(remembered.rows_affected() > 0)
 }
@@ -121,6 +144,11 @@ fn info(row: &Row) -> Result<BucketInfo, StoreError> {
             1 => Versioning::Enabled,
             2 => Versioning::Suspended,
             _ => return Err(StoreError::Corrupt { column: "versioning" }),
+        },
+        owner: Account {
+            id: text(row, "owner_account")?,
+            canonical_id: text(row, "owner_canonical_id")?,
+            display_name: text(row, "owner_name")?,
         },
     })
 }

@@ -15,7 +15,7 @@ macro_rules! file {
 
 /// The files of `migrations/sqlite` in their order. A database remembers number, words and checksum of each that it has, so
 /// a file that was released never changes. (0005 was never used.)
-const FILES: [(i64, &str, &str); 8] = [
+const FILES: [(i64, &str, &str); 9] = [
     file!(1, "initial", "0001_initial.sql"),
     file!(2, "block manager", "0002_block_manager.sql"),
     file!(3, "totals", "0003_totals.sql"),
@@ -23,6 +23,7 @@ const FILES: [(i64, &str, &str); 8] = [
     file!(6, "names", "0006_names.sql"),
     file!(7, "sets", "0007_sets.sql"),
     file!(8, "iam", "0008_iam.sql"),
+    file!(9, "bucket configurations", "0009_bucket_configurations.sql"),
     file!(10, "versions", "0010_versions.sql"),
 ];
 

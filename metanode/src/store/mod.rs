@@ -12,6 +12,7 @@
 //! | `upgrade` | moves the rows that an earlier release wrote, step by step, when the database is opened |
 //! | `listings` | listings of objects and of versions |
 //! | `settings`, `buckets`, `objects`, `object_parts`, `uploads`, `parts`, `extents` | the namespace's tables |
+//! | `configurations` | what buckets are configured to do |
 //! | `mutations` | the outcomes of the latest mutations |
 //! | `expiry` | what ends without a client's request: versions, abandoned uploads, uploads of deleted buckets |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `garbage`, `leases` | the block manager's tables |
@@ -28,6 +29,7 @@
 pub(crate) mod blocks;
 pub(crate) mod buckets;
 pub(crate) mod clock;
+pub(crate) mod configurations;
 pub(crate) mod deletions;
 mod error;
 pub(crate) mod expiry;

@@ -2,6 +2,7 @@
 
 use cairn_protocol::event::EventKind;
 use cairn_protocol::metadata::*;
+use cairn_protocol::rpc::with_access_epoch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
@@ -12,6 +13,9 @@ contract! {
     a_bucket_with_an_object_is_not_deleted,
     deleting_a_bucket_aborts_its_uploads_and_loses_no_block,
     a_new_bucket_of_an_old_name_has_nothing_of_the_old_one,
+    a_configuration_has_a_revision_and_goes_with_its_bucket,
+    a_call_that_was_authorised_in_an_earlier_epoch_is_refused,
+    buckets_of_an_account_are_listed_apart,
 }
 
 fn name(bucket: &str) -> BucketRef {
@@ -23,7 +27,7 @@ fn missing(bucket: &str) -> MetadataError {
 }
 
 async fn a_bucket_is_made_once_and_found_until_deleted(cluster: &Cluster) {
-    let request = CreateBucket { bucket: "b".into(), region: "eu-central-1".into(), mutation: None };
+    let request = CreateBucket::new("b", "eu-central-1");
     let made = cluster.create_bucket(request.clone()).await.unwrap();
     assert_eq!((made.bucket.as_str(), made.region.as_str()), ("b", "eu-central-1"));
     assert_eq!(cluster.get_bucket(name("b")).await.unwrap(), made);
@@ -43,7 +47,8 @@ async fn buckets_are_listed_in_the_order_of_their_names(cluster: &Cluster) {
         cluster.bucket(bucket).await;
     }
     let list = async |prefix: &str, after: Option<&str>, max| {
-        let request = ListBuckets { prefix: prefix.to_owned(), after: after.map(str::to_owned), max };
+        let request =
+            ListBuckets { prefix: prefix.to_owned(), after: after.map(str::to_owned), max, owner: None };
         let page = cluster.list_buckets(request).await.unwrap();
         (page.buckets.into_iter().map(|info| info.bucket).collect::<Vec<_>>().join(" "), page.truncated)
     };
@@ -110,4 +115,73 @@ async fn a_new_bucket_of_an_old_name_has_nothing_of_the_old_one(cluster: &Cluste
     // A read that began before continues.
     let page = ListExtents { version: old.version, start: 0, end: 5, max: 10 };
     assert_eq!(cluster.list_extents(page).await.unwrap().extents.len(), 1);
+}
+
+async fn a_configuration_has_a_revision_and_goes_with_its_bucket(cluster: &Cluster) {
+    let made = cluster.create_bucket(CreateBucket::new("b", "r")).await.unwrap();
+    let named = || BucketRef { bucket: "b".into() };
+    let found = cluster.get_bucket_configurations(named()).await.unwrap();
+    assert_eq!((found.info, found.configurations.len()), (made, 0));
+    let put = |document: Option<&str>, expected_revision| PutBucketConfiguration {
+        bucket: "b".into(),
+        kind: ConfigurationKind::Policy,
+        document: document.map(str::to_owned),
+        expected_revision,
+        mutation: None,
+    };
+    let first = cluster.put_bucket_configuration(put(Some("{}"), Some(0))).await.unwrap();
+    let stale = cluster.put_bucket_configuration(put(Some("{ }"), Some(0))).await;
+    assert_eq!(stale, Err(MetadataError::PreconditionFailed));
+    cluster.put_bucket_configuration(put(None, Some(first))).await.unwrap();
+    let second = cluster.put_bucket_configuration(put(Some("{}"), None)).await.unwrap();
+    assert!(second > first, "a revision never repeats");
+    let reserved = PutBucketConfiguration { kind: ConfigurationKind::Cors, ..put(Some("{}"), None) };
+    let refused = cluster.put_bucket_configuration(reserved).await.unwrap_err();
+    assert!(matches!(refused, MetadataError::Malformed { .. }), "{refused}");
+    cluster.delete_bucket(DeleteBucket { bucket: "b".into(), mutation: None }).await.unwrap();
+    cluster.create_bucket(CreateBucket::new("b", "r")).await.unwrap();
+    assert_eq!(cluster.get_bucket_configurations(named()).await.unwrap().configurations.len(), 0);
+}
+
+/// A gateway that decided before access was taken away does not get through: whoever deletes a policy gets the answer when
+/// nobody is let in by it any more.
+async fn a_call_that_was_authorised_in_an_earlier_epoch_is_refused(cluster: &Cluster) {
+    cluster.create_bucket(CreateBucket::new("b", "r")).await.unwrap();
+    let named = || BucketRef { bucket: "b".into() };
+    let before = cluster.get_bucket_configurations(named()).await.unwrap().epoch;
+    let asked = || with_access_epoch(Some(before.0), cluster.get_bucket(named()));
+    asked().await.unwrap();
+    let put = PutBucketConfiguration {
+        bucket: "b".into(),
+        kind: ConfigurationKind::PublicAccessBlock,
+        document: Some("{}".into()),
+        expected_revision: None,
+        mutation: None,
+    };
+    cluster.put_bucket_configuration(put).await.unwrap();
+    let now = cluster.get_bucket_configurations(named()).await.unwrap().epoch;
+    assert_ne!(now, before);
+    assert_eq!(asked().await, Err(MetadataError::AccessChanged { epoch: now }));
+    with_access_epoch(Some(now.0), cluster.get_bucket(named())).await.unwrap();
+    cluster.get_bucket(named()).await.unwrap();
+}
+
+async fn buckets_of_an_account_are_listed_apart(cluster: &Cluster) {
+    let other = Account { id: "111122223333".into(), ..Account::first() };
+    cluster.create_bucket(CreateBucket::new("a", "r")).await.unwrap();
+    cluster
+        .create_bucket(CreateBucket { owner: other.clone(), ..CreateBucket::new("b", "r") })
+        .await
+        .unwrap();
+    let list = |owner: Option<&str>| ListBuckets {
+        max: 10,
+        owner: owner.map(str::to_owned),
+        ..ListBuckets::default()
+    };
+    let page = cluster.list_buckets(list(Some("111122223333"))).await.unwrap();
+    assert_eq!(
+        page.buckets.iter().map(|info| (&*info.bucket, &info.owner)).collect::<Vec<_>>(),
+        [("b", &other)]
+    );
+    assert_eq!(cluster.list_buckets(list(None)).await.unwrap().buckets.len(), 2);
 }

@@ -209,7 +209,7 @@ impl Cluster {
 
     pub(crate) async fn bucket(&self, bucket: &str) {
         let region = "us-east-1".to_owned();
-        self.create_bucket(CreateBucket { bucket: bucket.to_owned(), region, mutation: None }).await.unwrap();
+        self.create_bucket(CreateBucket::new(bucket, region)).await.unwrap();
     }
 
     /// The commit of a new version with blocks of these lengths.

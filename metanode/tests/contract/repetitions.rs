@@ -118,7 +118,7 @@ async fn a_repeated_change_of_tags_does_not_undo_what_came_since(cluster: &Clust
 }
 
 async fn a_repeated_creation_of_a_bucket_is_no_conflict(cluster: &Cluster) {
-    let request = CreateBucket { bucket: "b".into(), region: "r".into(), mutation: cluster.mutation() };
+    let request = CreateBucket { mutation: cluster.mutation(), ..CreateBucket::new("b", "r") };
     let made = cluster.create_bucket(request.clone()).await.unwrap();
     assert_eq!(cluster.create_bucket(request.clone()).await.unwrap(), made);
     let other = CreateBucket { mutation: cluster.mutation(), ..request };

@@ -84,8 +84,7 @@ async fn write_until_killed() {
     let Ok(directory) = std::env::var(DIRECTORY_VARIABLE) else { return };
     let cluster = Cluster::in_directory(directory.as_ref()).await;
     // After the first kill the bucket exists already.
-    let _ =
-        cluster.create_bucket(CreateBucket { bucket: "b".into(), region: "r".into(), mutation: None }).await;
+    let _ = cluster.create_bucket(CreateBucket::new("b", "r")).await;
     join_all((0..8).map(async |writer| {
         for n in 0u64.. {
             let mut request = cluster.object("b", &format!("{writer}/{}", n % 50), "e", &[3, 4]);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Versioning;
+use super::{Account, NewConfiguration, Versioning};
 use crate::env::Timestamp;
 use crate::id::MutationId;
 
@@ -20,9 +20,28 @@ pub struct CreateBucket {
     pub bucket: String,
     /// The region in the client's request.
     pub region: String,
+    /// The account that will own it. Gateways of earlier releases know one only.
+    #[serde(default = "Account::first")]
+    pub owner: Account,
+    /// What it is configured to do from the start.
+    #[serde(default)]
+    pub configurations: Vec<NewConfiguration>,
     /// The id by which a repetition is recognised. `None` from gateways of earlier releases.
     #[serde(default)]
     pub mutation: Option<MutationId>,
+}
+
+impl CreateBucket {
+    /// Creates a bucket of the account of the root credentials, with no configurations.
+    pub fn new(bucket: impl Into<String>, region: impl Into<String>) -> Self {
+        Self {
+            bucket: bucket.into(),
+            region: region.into(),
+            owner: Account::first(),
+            configurations: Vec::new(),
+            mutation: None,
+        }
+    }
 }
 
 /// Deletes a bucket.
@@ -47,6 +66,9 @@ pub struct BucketInfo {
     /// Whether it keeps old versions.
     #[serde(default)]
     pub versioning: Versioning,
+    /// The account that owns it.
+    #[serde(default = "Account::first")]
+    pub owner: Account,
 }
 
 /// Enables or suspends the versioning of a bucket.
@@ -69,6 +91,9 @@ pub struct ListBuckets {
     pub after: Option<String>,
     /// Upper limit of entries in the answer.
     pub max: u32,
+    /// Only buckets of the account with these 12 digits.
+    #[serde(default)]
+    pub owner: Option<String>,
 }
 
 /// A page of buckets.

@@ -72,6 +72,9 @@ pub enum MetadataError {
     /// The metanode's disk is full: writes fail, and reads succeed.
     #[error("the metanode has no space left")]
     NoSpace,
+    /// The caller decided with another state of access control than the metanode's, so access may have been taken away since.
+    #[error("access control has changed")]
+    AccessChanged { epoch: super::AccessEpoch },
     /// The request was not authentic.
     #[error("not authorised: {reason}")]
     Unauthorized { reason: String },
@@ -95,6 +98,7 @@ impl WireError for MetadataError {
             Self::BucketExists { .. }
             | Self::BucketNotEmpty { .. }
             | Self::UploadCompleted { .. }
+            | Self::AccessChanged { .. }
             | Self::BlockLost { .. } => 409,
             Self::PreconditionFailed | Self::ConditionOnMissingKey => 412,
             Self::InvalidPart { .. }

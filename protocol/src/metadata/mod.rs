@@ -9,6 +9,7 @@
 
 mod access;
 mod bucket;
+mod configuration;
 mod error;
 mod grant;
 mod object;
@@ -17,6 +18,7 @@ mod version;
 
 pub use access::*;
 pub use bucket::*;
+pub use configuration::*;
 pub use error::*;
 pub use grant::*;
 pub use object::*;
@@ -38,6 +40,10 @@ crate::rpc_service! {
         set_versioning(SetVersioning) -> ();
         /// Deletes a bucket without versions of objects. Uploads in progress are aborted.
         delete_bucket(DeleteBucket) -> ();
+        /// A bucket, its owner and all its configurations.
+        get_bucket_configurations(BucketRef) -> BucketConfigurations;
+        /// Puts or deletes a configuration. The answer is its revision, or 0 when it was deleted.
+        put_bucket_configuration(PutBucketConfiguration) -> u64;
 
         /// A version of an object, and the extents of a range of it.
         lookup_object(LookupObject) -> LocatedObject;

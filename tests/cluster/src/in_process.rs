@@ -91,8 +91,7 @@ impl Task {
             let address = format!("http://{}", listener.local_addr()?);
             let env = Env::system();
             let metadata = Arc::new(RpcClient::new(&metanode, secret.clone(), env.clone())?);
-            let bucket =
-                CreateBucket { bucket: BUCKET.to_owned(), region: "us-east-1".to_owned(), mutation: None };
+            let bucket = CreateBucket::new(BUCKET, "us-east-1");
             match metadata.create_bucket(bucket).await {
                 Ok(_) | Err(MetadataError::BucketExists { .. }) => {}
                 Err(error) => return Err(error.into()),

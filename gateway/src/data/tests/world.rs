@@ -661,6 +661,12 @@ impl Metadata for FakeMetadata {
     async fn check_storage_class(&self, _: StorageClassRef) -> Result<(), MetadataError> {
         unused()
     }
+    async fn get_bucket_configurations(&self, _: BucketRef) -> Result<BucketConfigurations, MetadataError> {
+        unused()
+    }
+    async fn put_bucket_configuration(&self, _: PutBucketConfiguration) -> Result<u64, MetadataError> {
+        unused()
+    }
     async fn find_access_key(&self, _: AccessKeyRef) -> Result<Option<AccessKey>, MetadataError> {
         unused()
     }

@@ -63,7 +63,10 @@ impl Operation for CreateBucket {
         // AWS, "List of error codes", BucketAlreadyOwnedByYou: us-east-1, the oldest region, answers 200. All other
         // regions answer with the error.
         let lenient = region == "us-east-1";
-        let create = metadata::CreateBucket { bucket, region, mutation: gateway.mutation() };
+        let create = metadata::CreateBucket {
+            mutation: gateway.mutation(),
+            ..metadata::CreateBucket::new(bucket, region)
+        };
         match gateway.metadata.create_bucket(create).await {
             Err(MetadataError::BucketExists { .. }) if lenient => {}
             made => made.map(drop)?,

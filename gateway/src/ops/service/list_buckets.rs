@@ -61,7 +61,7 @@ impl Operation for ListBuckets {
     async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
         let Self { prefix, after, max, region } = self;
         let wanted = |of: &str| region.as_deref().is_none_or(|region| region == of);
-        let request = metadata::ListBuckets { prefix: prefix.clone(), after, max };
+        let request = metadata::ListBuckets { prefix: prefix.clone(), after, max, owner: None };
         let page = gateway.metadata.list_buckets(request).await?;
         let next = page.buckets.last().filter(|_| page.truncated).map(|last| ListToken::of_key(&last.bucket));
         Ok(response::xml("ListAllMyBucketsResult", |xml| {

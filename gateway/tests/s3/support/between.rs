@@ -99,6 +99,8 @@ around! {
     list_buckets(ListBuckets) -> BucketPage;
     delete_bucket(DeleteBucket) -> ();
         set_versioning(SetVersioning) -> ();
+    get_bucket_configurations(BucketRef) -> BucketConfigurations;
+    put_bucket_configuration(PutBucketConfiguration) -> u64;
     lookup_object(LookupObject) -> LocatedObject;
     list_extents(ListExtents) -> ExtentPage;
     renew_reads(RenewReads) -> ();

@@ -161,7 +161,13 @@ impl TestCluster {
     }
 
     async fn make_bucket(&self) {
-        self.store.write(|tx| buckets::insert(tx, BUCKET, "us-east-1", Timestamp(1)).boxed()).await.unwrap();
+        self.store
+            .write(|tx| {
+                async { buckets::insert(tx, BUCKET, "us-east-1", &Account::first(), Timestamp(1)).await }
+                    .boxed()
+            })
+            .await
+            .unwrap();
     }
 
     /// Kills the metanode, and starts it again on the same database.

@@ -25,8 +25,9 @@ impl TestStore {
     pub(super) fn over(cluster: TestCluster) -> Self {
         let identities = Identities::without_root(&cluster.store, &cluster.env);
         let (store, blocks) = (cluster.store.clone(), cluster.blocks.clone());
+        let access = crate::access::AccessState::new(&cluster.env);
         let namespace =
-            Namespace::new(store, blocks, cluster.env.clone(), cluster.events.clone(), identities);
+            Namespace::new(store, blocks, cluster.env.clone(), cluster.events.clone(), identities, access);
         Self { cluster, namespace }
     }
 
@@ -46,13 +47,14 @@ impl TestStore {
     fn follow(&mut self) {
         let TestCluster { store, blocks, env, events, .. } = &self.cluster;
         let identities = Identities::without_root(store, env);
+        let access = crate::access::AccessState::new(env);
         self.namespace =
-            Namespace::new(store.clone(), blocks.clone(), env.clone(), events.clone(), identities);
+            Namespace::new(store.clone(), blocks.clone(), env.clone(), events.clone(), identities, access);
     }
 
     pub(super) async fn make_bucket(&self, bucket: &str) {
         let (bucket, region) = (bucket.to_owned(), "us-east-1".to_owned());
-        self.namespace.create_bucket(CreateBucket { bucket, region, mutation: None }).await.unwrap();
+        self.namespace.create_bucket(CreateBucket::new(bucket, region)).await.unwrap();
     }
 
     /// Blocks of these lengths, stored but not committed.

@@ -1,8 +1,9 @@
 //! Creates a bucket. A second creation fails with `BucketExists`.
 
-use cairn_protocol::metadata::{BucketInfo, CreateBucket, MetadataError, Versioning};
+use cairn_protocol::metadata::{BucketInfo, CreateBucket, MetadataError, NewConfiguration, Versioning};
 
-use crate::namespace::Namespace;
+use super::check_kind;
+use crate::namespace::{Namespace, bucket_id};
 use crate::store;
 
 impl Namespace {
@@ -14,15 +15,21 @@ impl Namespace {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    let CreateBucket { bucket, region, mutation } = request;
+                    let CreateBucket { bucket, region, owner, configurations, mutation } = request;
                     if let Some(made) = store::mutations::find(tx, mutation).await? {
                         return Ok(made);
                     }
                     let created_at = env.now();
-                    if !store::buckets::insert(tx, &bucket, &region, created_at).await? {
+                    if !store::buckets::insert(tx, &bucket, &region, &owner, created_at).await? {
                         return Err(MetadataError::BucketExists { bucket });
                     }
-                    let made = BucketInfo { bucket, region, created_at, versioning: Versioning::Never };
+                    let id = bucket_id(tx, &bucket).await?;
+                    for NewConfiguration { kind, document } in configurations {
+                        check_kind(kind)?;
+                        store::configurations::put(tx, id, kind, &document).await?;
+                    }
+                    let made =
+                        BucketInfo { bucket, region, created_at, versioning: Versioning::Never, owner };
                     store::mutations::remember(tx, mutation, &made, created_at).await?;
                     Ok(made)
                 })

@@ -3,7 +3,7 @@
 use cairn_protocol::metadata::{DeleteBucket, MetadataError};
 
 use crate::namespace::{Namespace, bucket_id};
-use crate::store;
+use crate::store::{self, Lane};
 
 impl Namespace {
     /// Uploads in progress do not keep a bucket from being deleted: AWS requires of DeleteBucket only that all objects
@@ -16,23 +16,33 @@ impl Namespace {
         request: DeleteBucket,
     ) -> Result<(), MetadataError> {
         let env = self.env.clone();
+        // Gateways decide with what they know of the bucket of this name. If it is another bucket from now on, they must ask.
+        let access = self.access.clone();
+        let ended = move |leaves_uploads| {
+            access.advance();
+            leaves_uploads
+        };
         let leaves_uploads = self
             .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    if store::mutations::find::<()>(tx, request.mutation).await?.is_some() {
-                        return Ok(false);
-                    }
-                    let now = env.now();
-                    let bucket = bucket_id(tx, &request.bucket).await?;
-                    if store::objects::any(tx, bucket).await? {
-                        return Err(MetadataError::BucketNotEmpty { bucket: request.bucket });
-                    }
-                    let leaves_uploads = store::buckets::delete(tx, bucket, now).await?;
-                    store::mutations::remember(tx, request.mutation, &(), now).await?;
-                    Ok(leaves_uploads)
-                })
-            })
+            .write_then(
+                Lane::Client,
+                move |tx| {
+                    Box::pin(async move {
+                        if store::mutations::find::<()>(tx, request.mutation).await?.is_some() {
+                            return Ok(false);
+                        }
+                        let now = env.now();
+                        let bucket = bucket_id(tx, &request.bucket).await?;
+                        if store::objects::any(tx, bucket).await? {
+                            return Err(MetadataError::BucketNotEmpty { bucket: request.bucket });
+                        }
+                        let leaves_uploads = store::buckets::delete(tx, bucket, now).await?;
+                        store::mutations::remember(tx, request.mutation, &(), now).await?;
+                        Ok::<_, MetadataError>(leaves_uploads)
+                    })
+                },
+                ended,
+            )
             .await?;
         if leaves_uploads {
             self.blocks.uploads_left();

@@ -50,12 +50,7 @@ impl Writer {
     ) -> anyhow::Result<Self> {
         let env = Env::system();
         let rpc = RpcClient::new(metanode, secret.clone(), env.clone())?;
-        rpc.create_bucket(CreateBucket {
-            bucket: BUCKET.to_owned(),
-            region: "us-east-1".to_owned(),
-            mutation: None,
-        })
-        .await?;
+        rpc.create_bucket(CreateBucket::new(BUCKET, "us-east-1")).await?;
         Ok(Self { rpc, env, swarm })
     }
 

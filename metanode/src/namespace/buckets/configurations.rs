@@ -1,0 +1,65 @@
+//! Reads and changes what a bucket is configured to do.
+
+use cairn_protocol::env::Env;
+use cairn_protocol::metadata::{BucketConfigurations, BucketRef, MetadataError, PutBucketConfiguration};
+
+use super::check_kind;
+use crate::namespace::{Namespace, bucket, bucket_id};
+use crate::store::{self, Lane};
+
+impl Namespace {
+    pub(in crate::namespace) async fn get_bucket_configurations(
+        &self,
+        request: BucketRef,
+    ) -> Result<BucketConfigurations, MetadataError> {
+        // Read before the data: if it changes in between, the gateway's first call tells it so.
+        let epoch = self.access.current();
+        let mut snapshot = self.store.snapshot().await?;
+        let (id, info) = bucket(&mut snapshot, &request.bucket).await?;
+        let configurations = store::configurations::all(&mut snapshot, id).await?;
+        Ok(BucketConfigurations { info, configurations, epoch })
+    }
+
+    pub(in crate::namespace) async fn put_bucket_configuration(
+        &self,
+        request: PutBucketConfiguration,
+    ) -> Result<u64, MetadataError> {
+        check_kind(request.kind)?;
+        let (env, access) = (self.env.clone(), self.access.clone());
+        let decides_access = request.kind.decides_access();
+        // After the commit and before the answer: when the client knows that access was taken away, nobody has it.
+        let done = move |revision| {
+            if decides_access {
+                access.advance();
+            }
+            revision
+        };
+        self.store.write_then(Lane::Client, move |tx| Box::pin(change(tx, request, env)), done).await
+    }
+}
+
+async fn change(
+    tx: &mut store::Connection,
+    request: PutBucketConfiguration,
+    env: Env,
+) -> Result<u64, MetadataError> {
+    let PutBucketConfiguration { bucket, kind, document, expected_revision, mutation } = request;
+    if let Some(revision) = store::mutations::find(tx, mutation).await? {
+        return Ok(revision);
+    }
+    let id = bucket_id(tx, &bucket).await?;
+    if let Some(expected) = expected_revision
+        && store::configurations::revision(tx, id, kind).await? != expected
+    {
+        return Err(MetadataError::PreconditionFailed);
+    }
+    let revision = match document {
+        Some(document) => store::configurations::put(tx, id, kind, &document).await?,
+        None => {
+            store::configurations::delete(tx, id, kind).await?;
+            0
+        }
+    };
+    store::mutations::remember(tx, mutation, &revision, env.now()).await?;
+    Ok(revision)
+}

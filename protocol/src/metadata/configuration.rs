@@ -1,0 +1,107 @@
+//! What a bucket is configured to do: one document with a revision for each kind.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AccessEpoch, BucketInfo};
+use crate::id::MutationId;
+
+/// A kind of configuration. The names of all kinds of S3 are reserved here; the metanode accepts only those that are
+/// implemented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are S3's own")]
+pub enum ConfigurationKind {
+    Policy,
+    Acl,
+    OwnershipControls,
+    PublicAccessBlock,
+    Cors,
+    Encryption,
+    Lifecycle,
+    Logging,
+    Notification,
+    ObjectLock,
+    Replication,
+    RequestPayment,
+    Tagging,
+    Versioning,
+    Website,
+}
+
+impl ConfigurationKind {
+    /// Every kind that can be put.
+    pub const IMPLEMENTED: [Self; 4] =
+        [Self::Policy, Self::Acl, Self::OwnershipControls, Self::PublicAccessBlock];
+
+    /// The name, by which the metanode keeps it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Acl => "acl",
+            Self::OwnershipControls => "ownership_controls",
+            Self::PublicAccessBlock => "public_access_block",
+            Self::Cors => "cors",
+            Self::Encryption => "encryption",
+            Self::Lifecycle => "lifecycle",
+            Self::Logging => "logging",
+            Self::Notification => "notification",
+            Self::ObjectLock => "object_lock",
+            Self::Replication => "replication",
+            Self::RequestPayment => "request_payment",
+            Self::Tagging => "tagging",
+            Self::Versioning => "versioning",
+            Self::Website => "website",
+        }
+    }
+
+    /// Whether decisions about access depend on it, so that a change of it begins another [`AccessEpoch`].
+    pub fn decides_access(self) -> bool {
+        matches!(self, Self::Policy | Self::Acl | Self::OwnershipControls | Self::PublicAccessBlock)
+    }
+}
+
+/// A document of a bucket. The gateway checks and reads it; to the metanode it is text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketConfiguration {
+    /// What it configures.
+    pub kind: ConfigurationKind,
+    /// Grows with each change, and never repeats for a bucket.
+    pub revision: u64,
+    /// The document.
+    pub document: String,
+}
+
+/// A bucket and all that it is configured to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketConfigurations {
+    /// The bucket, with its owner.
+    pub info: BucketInfo,
+    /// Its documents, at most one for each kind.
+    pub configurations: Vec<BucketConfiguration>,
+    /// The state of access control that the rest was read from.
+    pub epoch: AccessEpoch,
+}
+
+/// Puts or deletes a document of a bucket. Deleting one that does not exist succeeds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PutBucketConfiguration {
+    /// The bucket's name.
+    pub bucket: String,
+    /// What it configures.
+    pub kind: ConfigurationKind,
+    /// The document; `None` deletes the one that there is.
+    pub document: Option<String>,
+    /// The revision that the change is based on: 0 if there is no document. Fails with `PreconditionFailed` if it is another
+    /// one by now.
+    pub expected_revision: Option<u64>,
+    /// The id by which a repetition is recognised.
+    pub mutation: Option<MutationId>,
+}
+
+/// A document that a new bucket has from the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewConfiguration {
+    /// What it configures.
+    pub kind: ConfigurationKind,
+    /// The document.
+    pub document: String,
+}
