@@ -14,7 +14,7 @@ mod permission;
 pub(crate) use permission::Permission;
 
 use cairn_protocol::metadata::MetadataError::{DeleteMarker, NoSuchBucket, NoSuchKey, NoSuchVersion};
-use cairn_protocol::metadata::{Identity, LookupObject, LookupRange, Tags, VersionName};
+use cairn_protocol::metadata::{Identity, LookupObject, LookupRange, Tags};
 
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
@@ -44,14 +44,18 @@ pub(crate) async fn authorise_with(
     tags: &Tags,
 ) -> S3Result<()> {
     let holder = request.caller.holder();
+    let mut context = context::of(request);
+    context::add_tags(tags, &mut context);
     for permission in permissions {
-        let mut context = context::of(request);
-        context::add_tags(tags, &mut context);
-        if holder.reads_object_tags() {
-            add_object_tags(gateway, permission, &mut context).await?;
-        }
         let resource = permission.resource_arn();
-        if !holder.allows(permission.action, &resource, &context) {
+        let allowed = if holder.reads_object_tags() {
+            let mut context = context.clone();
+            add_object_tags(gateway, permission, &mut context).await?;
+            holder.allows(permission.action, &resource, &context)
+        } else {
+            holder.allows(permission.action, &resource, &context)
+        };
+        if !allowed {
             return Err(denied(holder, permission.action, &resource));
         }
     }
@@ -79,11 +83,10 @@ async fn add_object_tags(
     context: &mut cairn_policy::Context,
 ) -> S3Result<()> {
     let Some((bucket, key)) = permission.object() else { return Ok(()) };
-    let version: Option<VersionName> = permission.version;
     let request = LookupObject {
         bucket: bucket.to_owned(),
         key: key.to_owned(),
-        version,
+        version: permission.version,
         range: LookupRange::Whole,
         extents_max: 0,
     };

@@ -130,13 +130,26 @@ pub(crate) async fn any(connection: &mut Connection, bucket: BucketId) -> Result
     Ok(found.is_some())
 }
 
-/// Inserts a version or delete marker, as the newest of its key if its sequence is. `null_state` is the column's value.
-async fn insert_row(
+/// Inserts a version as the newest one of its key. A null version that it follows is marked as followed; see
+/// [`versions_null`](FIND_NULL). The key must have no null version if the new one is one.
+pub(crate) async fn insert(
     tx: &mut Connection,
     bucket: BucketId,
     version: &ObjectVersion,
     is_delete_marker: bool,
 ) -> Result<(), StoreError> {
+    if !version.is_null {
+        // There is one row of this kind at most, the newest.
+        sqlx::query(
+            "UPDATE versions SET null_state = 2
+             WHERE bucket_id = $1 AND key = $2 AND null_state = 1
+               AND sequence = (SELECT MAX(sequence) FROM versions WHERE bucket_id = $1 AND key = $2)",
+        )
+        .bind(bucket.0)
+        .bind(version.key.as_bytes())
+        .execute(&mut *tx)
+        .await?;
+    }
     sqlx::query(
         "INSERT INTO versions
              (bucket_id, key, sequence, version_id, null_state, is_delete_marker, length, etag, modified_at,
@@ -158,29 +171,6 @@ async fn insert_row(
     .execute(tx)
     .await?;
     Ok(())
-}
-
-/// Inserts a version as the newest one of its key. A null version that it follows is marked as followed; see
-/// [`versions_null`](FIND_NULL). The key must have no null version if the new one is one.
-pub(crate) async fn insert(
-    tx: &mut Connection,
-    bucket: BucketId,
-    version: &ObjectVersion,
-    is_delete_marker: bool,
-) -> Result<(), StoreError> {
-    if !version.is_null {
-        // There is one row of this kind at most, the newest.
-        sqlx::query(
-            "UPDATE versions SET null_state = 2
-             WHERE bucket_id = $1 AND key = $2 AND null_state = 1
-               AND sequence = (SELECT MAX(sequence) FROM versions WHERE bucket_id = $1 AND key = $2)",
-        )
-        .bind(bucket.0)
-        .bind(version.key.as_bytes())
-        .execute(&mut *tx)
-        .await?;
-    }
-    insert_row(tx, bucket, version, is_delete_marker).await
 }
 
 /// Removes a version from those that clients can name. A version with bytes stays among the retired ones until its grace

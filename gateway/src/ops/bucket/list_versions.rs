@@ -1,7 +1,7 @@
 //! ListObjectVersions.
 
 use cairn_protocol::metadata::{
-    self, BucketRef, ListMark, VersionEntry, VersionMark, VersionName, VersionPage, VersionSummary,
+    self, ListMark, VersionEntry, VersionMark, VersionName, VersionPage, VersionSummary,
 };
 
 use super::listing::Listing;
@@ -84,9 +84,8 @@ impl ListObjectVersions {
     async fn page(&self, gateway: &Gateway) -> S3Result<VersionPage> {
         let Listing { bucket, prefix, delimiter, max_keys, .. } = &self.listing;
         if *max_keys == 0 {
-            // S3 returns an empty page that is not truncated, if the bucket exists.
-            let info = gateway.metadata.get_bucket(BucketRef { bucket: bucket.to_string() }).await?;
-            return Ok(VersionPage { entries: Vec::new(), truncated: false, region: info.region });
+            let region = self.listing.region(gateway).await?;
+            return Ok(VersionPage { entries: Vec::new(), truncated: false, region });
         }
         let request = metadata::ListVersions {
             bucket: bucket.to_string(),

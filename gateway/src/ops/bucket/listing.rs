@@ -37,9 +37,8 @@ impl Listing {
     /// Reads the page that begins after `after`.
     pub(super) async fn page(&self, gateway: &Gateway, after: Option<ListMark>) -> S3Result<ObjectPage> {
         if self.max_keys == 0 {
-            // S3 returns an empty page that is not truncated, if the bucket exists.
-            let info = gateway.metadata.get_bucket(BucketRef { bucket: self.bucket.to_string() }).await?;
-            return Ok(ObjectPage { entries: Vec::new(), truncated: false, region: info.region });
+            let region = self.region(gateway).await?;
+            return Ok(ObjectPage { entries: Vec::new(), truncated: false, region });
         }
         let request = metadata::ListObjects {
             bucket: self.bucket.to_string(),
@@ -49,6 +48,12 @@ impl Listing {
             max: self.max_keys,
         };
         Ok(gateway.metadata.list_objects(request).await?)
+    }
+
+    /// The bucket's region, for a page of no keys: S3 returns an empty one that is not truncated, if the bucket exists.
+    pub(super) async fn region(&self, gateway: &Gateway) -> S3Result<String> {
+        let info = gateway.metadata.get_bucket(BucketRef { bucket: self.bucket.to_string() }).await?;
+        Ok(info.region)
     }
 
     /// The position that a marker names. A marker that is itself a common prefix ended the last page, so all keys below

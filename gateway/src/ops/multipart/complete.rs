@@ -18,9 +18,10 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::headers::single;
 use crate::ops::Operation;
+use crate::ops::object::set_version;
 use crate::request::{DOCUMENT_MAX, Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{VERSION_HEADER, parse_write_condition, quoted};
+use crate::types::{parse_write_condition, quoted};
 use crate::uri;
 use crate::xml;
 
@@ -276,9 +277,7 @@ impl Completed {
                 xml.text("ChecksumType", ChecksumType::from(checksum.kind).name());
             }
         });
-        if let Some(name) = self.name {
-            response::set(&mut answer, VERSION_HEADER, name.to_string());
-        }
+        set_version(&mut answer, self.name);
         answer
     }
 }

@@ -3,6 +3,7 @@
 use cairn_protocol::metadata::{ListObjectParts, ObjectPartPage, ObjectVersion, VersionName};
 use http::header;
 
+use super::identity::set_version;
 use super::read::lookup;
 use super::storage_class::ShownClasses;
 use crate::access::Permission;
@@ -15,7 +16,7 @@ use crate::headers::list;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{VERSION_HEADER, parse_version};
+use crate::types::parse_version;
 use crate::xml::XmlWriter;
 
 /// Upper limit of S3 for parts on a page.
@@ -107,9 +108,7 @@ impl Operation for GetObjectAttributes {
             self.write(xml, &object, class, parts.as_ref())
         });
         response::set(&mut answer, header::LAST_MODIFIED, response::http_date(object.modified_at));
-        if let Some(name) = object.shown_name() {
-            response::set(&mut answer, VERSION_HEADER, name.to_string());
-        }
+        set_version(&mut answer, object.shown_name());
         Ok(answer)
     }
 }

@@ -4,6 +4,7 @@ use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::{self, ObjectAttributes, ObjectVersion, Tags, VersionName, WriteCondition};
 use http::HeaderName;
 
+use super::identity::set_version;
 use super::read::lookup;
 use super::storage_class::check_storage_class;
 use crate::access::{self, Permission};
@@ -16,7 +17,7 @@ use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{
-    CopySource, ReadConditions, VERSION_HEADER, Verdict, iso8601_seconds, parse_attributes, parse_tag_header,
+    CopySource, ReadConditions, Verdict, iso8601_seconds, parse_attributes, parse_tag_header,
     parse_write_condition, quoted,
 };
 
@@ -204,9 +205,7 @@ pub(crate) fn marker_as_source() -> S3Error {
 
 /// Sets the version ids of a copy and of its source.
 pub(crate) fn set_versions(answer: &mut Response, made: Option<VersionName>, source: Option<VersionName>) {
-    if let Some(name) = made {
-        response::set(answer, VERSION_HEADER, name.to_string());
-    }
+    set_version(answer, made);
     if let Some(name) = source {
         response::set(answer, HeaderName::from_static("x-amz-copy-source-version-id"), name.to_string());
     }

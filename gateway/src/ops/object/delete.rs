@@ -3,6 +3,7 @@
 use cairn_protocol::metadata::{self, VersionName, WriteCondition};
 use http::StatusCode;
 
+use super::identity::set_version;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Member, Resource, Verb, groups};
 use crate::error::{S3Error, S3Result};
@@ -10,7 +11,7 @@ use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{DELETE_MARKER_HEADER, VERSION_HEADER, parse_version, parse_write_condition};
+use crate::types::{DELETE_MARKER_HEADER, parse_version, parse_write_condition};
 
 /// `DELETE /bucket/key`.
 #[derive(Debug)]
@@ -54,9 +55,7 @@ impl Operation for DeleteObject {
                 if deleted.marker.is_some() {
                     response::set(&mut answer, DELETE_MARKER_HEADER, "true");
                 }
-                if let Some(name) = version.or(deleted.marker) {
-                    response::set(&mut answer, VERSION_HEADER, name.to_string());
-                }
+                set_version(&mut answer, version.or(deleted.marker));
                 Ok(answer)
             }
             Some(Err(error)) => Err(error.into()),

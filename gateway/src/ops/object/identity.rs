@@ -1,9 +1,9 @@
 //! The headers by which a cache recognises an object. A 304 response has them too.
 
-use cairn_protocol::metadata::ObjectVersion;
+use cairn_protocol::metadata::{ObjectVersion, VersionName};
 use http::{HeaderName, header};
 
-use crate::response;
+use crate::response::{self, Response};
 use crate::types::{VERSION_HEADER, quoted};
 
 /// Sets the headers by which a cache recognises an object.
@@ -21,4 +21,11 @@ pub(super) fn identity_headers(object: &ObjectVersion) -> Vec<(HeaderName, Strin
         }
     }
     headers
+}
+
+/// Sets the version id of an object, if it is shown.
+pub(crate) fn set_version(answer: &mut Response, name: Option<VersionName>) {
+    if let Some(name) = name {
+        response::set(answer, VERSION_HEADER, name.to_string());
+    }
 }

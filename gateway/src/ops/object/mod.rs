@@ -23,6 +23,7 @@ pub(crate) use delete::DeleteObject;
 pub(crate) use delete_many::DeleteObjects;
 pub(crate) use get::GetObject;
 pub(crate) use head::HeadObject;
+pub(crate) use identity::set_version;
 pub(crate) use put::PutObject;
 pub(crate) use read::missing;
 pub(crate) use storage_class::{ShownClasses, check_storage_class};

@@ -4,6 +4,7 @@ use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::{BucketRef, CommitObject, ObjectAttributes, Tags, WriteCondition};
 use http::StatusCode;
 
+use super::identity::set_version;
 use super::object_response::set_checksum;
 use super::precheck::precheck;
 use super::storage_class::check_storage_class;
@@ -18,9 +19,7 @@ use crate::gateway::Gateway;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{
-    VERSION_HEADER, parse_attributes, parse_block_size, parse_tag_header, parse_write_condition,
-};
+use crate::types::{parse_attributes, parse_block_size, parse_tag_header, parse_write_condition};
 
 /// `PUT /bucket/key`.
 #[derive(Debug)]
@@ -106,9 +105,7 @@ impl Operation for PutObject {
         if let Some(checksum) = &checksum {
             set_checksum(&mut answer, checksum, 0);
         }
-        if let Some(name) = committed.name {
-            response::set(&mut answer, VERSION_HEADER, name.to_string());
-        }
+        set_version(&mut answer, committed.name);
         Ok(answer)
     }
 }

@@ -3,6 +3,7 @@
 use cairn_protocol::metadata::{Tags, UpdateTags, VersionName};
 use http::StatusCode;
 
+use super::identity::set_version;
 use super::read::{lookup, missing};
 use crate::access::{self, Permission};
 use crate::caller::Action;
@@ -12,7 +13,7 @@ use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{VERSION_HEADER, parse_tag_document, parse_version, write_tags};
+use crate::types::{parse_tag_document, parse_version, write_tags};
 
 /// `GET /bucket/key?tagging`.
 #[derive(Debug)]
@@ -116,8 +117,6 @@ async fn replace(
 }
 
 fn with_version(mut answer: Response, name: Option<VersionName>) -> Response {
-    if let Some(name) = name {
-        response::set(&mut answer, VERSION_HEADER, name.to_string());
-    }
+    set_version(&mut answer, name);
     answer
 }
