@@ -51,6 +51,15 @@ impl Repeating {
     }
 }
 
+/// Refuses a version that is not what was written, by its own checksum. The data path checks each extent.
+fn check_sound(version: &ObjectVersion) -> Result<(), MetadataError> {
+    if version.is_sound() {
+        return Ok(());
+    }
+    cairn_protocol::warn_peer!(version = %version.version, "the metadata of a version is damaged");
+    Err(MetadataError::Internal)
+}
+
 /// Implements every operation of the service, either sent once or repeated.
 macro_rules! operations {
     (
@@ -59,6 +68,11 @@ macro_rules! operations {
     ) => {
         #[async_trait]
         impl Metadata for Repeating {
+            async fn lookup_object(&self, request: LookupObject) -> Result<LocatedObject, MetadataError> {
+                let found = self.metadata.lookup_object(request).await?;
+                check_sound(&found.object)?;
+                Ok(found)
+            }
             $( async fn $once(&self, request: $once_request) -> Result<$once_reply, MetadataError> {
                 self.metadata.$once(request).await
             } )+
@@ -75,7 +89,6 @@ operations! {
         get_bucket(BucketRef) -> BucketInfo;
         get_bucket_configurations(BucketRef) -> BucketConfigurations;
         list_buckets(ListBuckets) -> BucketPage;
-        lookup_object(LookupObject) -> LocatedObject;
         list_extents(ListExtents) -> ExtentPage;
         locate_blocks(LocateBlocks) -> Vec<BlockLocation>;
         list_object_parts(ListObjectParts) -> ObjectPartPage;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use cairn_protocol::checksum::CHUNK_SIZE;
-use cairn_protocol::id::{NodeId, VersionId};
+use cairn_protocol::id::NodeId;
 use cairn_protocol::metadata::{
-    BlockLocation, ListExtents, LocateBlocks, LocatedExtent, LocatedObject, MetadataError, Replica,
+    BlockLocation, Content, ListExtents, LocateBlocks, LocatedExtent, LocatedObject, MetadataError, Replica,
     ResolvedRange,
 };
 use cairn_protocol::rpc::{current_request_id, with_request_id};
@@ -90,7 +90,7 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
     let read = parts.reads.begin(located.object.version, located.readable_ms);
     let mut reader = ObjectReader {
         owner: Owner::current(),
-        version: located.object.version,
+        content: located.object.content,
         position: start,
         end,
         extents: located.extents.into(),
@@ -124,7 +124,8 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
 struct ObjectReader {
     parts: Arc<Parts>,
     owner: Owner,
-    version: VersionId,
+    /// Where the version's bytes are, by its own row. Each extent must be one of them.
+    content: Content,
     /// The offset in the object of the next byte to pass on.
     position: u64,
     end: u64,
@@ -243,8 +244,8 @@ impl ObjectReader {
     /// The extent that contains `position`.
     async fn extent(&mut self) -> Result<LocatedExtent, DataError> {
         if self.extents.is_empty() {
-            let request =
-                ListExtents { version: self.version, start: self.position, end: self.end, max: EXTENTS_MAX };
+            let list = self.content.list().ok_or(DataError::Nonsense("an object without its extent"))?;
+            let request = ListExtents { list, start: self.position, end: self.end, max: EXTENTS_MAX };
             let page = repeat(&self.parts, || self.parts.metadata.list_extents(request.clone())).await?;
             self.extents = page.extents.into();
         }
@@ -252,6 +253,9 @@ impl ObjectReader {
         let holds = extent.object_offset <= self.position
             && self.position < extent.object_offset.saturating_add(extent.length)
             && extent.offset.checked_add(extent.length).is_some_and(|end| end <= extent.block.length);
+        if !extent.belongs_to(self.content) {
+            return Err(DataError::Nonsense("an extent that is not what was written"));
+        }
         if !holds {
             return Err(DataError::Nonsense("an extent that is not where it should be"));
         }

@@ -4,22 +4,20 @@ use std::collections::HashSet;
 
 use cairn_protocol::admin::NodeState;
 use cairn_protocol::id::{BlockId, NodeId};
-use cairn_protocol::metadata::{MetadataError, NewExtent};
+use cairn_protocol::metadata::{Content, EntryTarget, MetadataError, NewExtent};
 
 use super::soft_state::SoftState;
-use super::{Inner, OwnerId, grants, repair_queue};
-use crate::store::extents::{self, Extent};
+use super::{Inner, grants, repair_queue};
 use crate::store::leases::{self, Lease};
+use crate::store::lists::{self, NewEntry};
 use crate::store::{Connection, blocks, deletions};
 
 pub(super) async fn commit_extents(
     inner: &Inner,
     tx: &mut Connection,
-    owner: &OwnerId,
-    base_offset: u64,
     extents: &[NewExtent],
-) -> Result<(), MetadataError> {
-    let mut object_offset = base_offset;
+) -> Result<Content, MetadataError> {
+    let mut entries = Vec::with_capacity(extents.len());
     let mut committed = Vec::with_capacity(extents.len());
     for new in extents {
         let block = new.grant.block;
@@ -28,17 +26,20 @@ pub(super) async fn commit_extents(
         if !blocks::insert(tx, new, &nodes).await? {
             return Err(invalid("it was used already"));
         }
-        let extent = Extent { object_offset, block, block_offset: 0, length: new.length };
-        extents::insert(tx, owner, &extent).await?;
+        entries.push(NewEntry { target: EntryTarget::Block(block), start: 0, length: new.length });
         let attainable = inner.soft_state().nodes.attainable(new.grant.replication);
         if live < attainable {
             repair_queue::queue(inner, tx, block, live, new.grant.replication).await?;
         }
-        object_offset = object_offset.saturating_add(new.length);
         committed.push((block, nodes));
     }
+    let content = match entries[..] {
+        [] => Content::Empty,
+        [NewEntry { target: EntryTarget::Block(block), .. }] => Content::Block { block, offset: 0 },
+        _ => Content::List { list: lists::create(tx, &entries).await? },
+    };
     settle(inner, &committed);
-    Ok(())
+    Ok(content)
 }
 
 fn invalid(reason: &str) -> MetadataError {

@@ -16,8 +16,8 @@
 //! | [`admin`] | the queries and decisions of operators |
 //! | [`config`] | the configuration, with units and reasons |
 //!
-//! The namespace uses only what this file declares, and calls it inside its own transactions. Owners of
-//! extents are versions and parts; the block manager knows them only by the bytes of their ids.
+//! The namespace uses only what this file declares, and calls it inside its own transactions. Versions and parts refer to
+//! blocks and extent lists; the block manager knows of them only what was retired, and removes their references.
 //!
 //! Architecture invariant: losing the soft state loses no block. Everything that must survive is in SQL, or
 //! is reported again by the datanodes.
@@ -45,7 +45,8 @@ use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::event::EventBus;
 use cairn_protocol::id::{BlockId, ClusterId, NodeId, OpeningId};
 use cairn_protocol::metadata::{
-    AllocateBlocks, BlockLocation, Grant, MetadataError, NewExtent, ReleaseGrants, RenewGrants, ReplicaReport,
+    AllocateBlocks, BlockLocation, Content, Grant, MetadataError, NewExtent, ReleaseGrants, RenewGrants,
+    ReplicaReport,
 };
 use cairn_protocol::secret::ClusterSecret;
 use tokio_util::sync::CancellationToken;
@@ -57,11 +58,8 @@ use self::soft_state::{Known, KnownHold, Scrubs, SoftState, Wakes};
 use self::workers::WorkerControl;
 use crate::store::settings::{self, Decision};
 use crate::store::{
-    Connection, Store, StoreError, blocks, clock as stored_clock, extents, nodes as stored_nodes, repairs,
+    Connection, Store, StoreError, blocks, clock as stored_clock, nodes as stored_nodes, repairs,
 };
-
-/// An owner of extents: the bytes of a version's or a part's id.
-pub(crate) type OwnerId = [u8; 16];
 
 /// The block manager. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -205,9 +203,9 @@ impl BlockManager {
         workers::run_all(&self.inner, shutdown).await;
     }
 
-    /// Makes the blocks that were stored under grants the bytes of `owner`, from `base_offset` on:
-    /// verifies the grants, inserts blocks (with one reference each), replicas and extents, and
-    /// queues for repair what is under-replicated.
+    /// Makes the blocks that were stored under grants the bytes of a version or part, which the caller inserts: verifies the
+    /// grants, inserts blocks (with one reference each), replicas and a list if there are several, and queues for repair what is
+    /// under-replicated.
     ///
     /// # Errors
     /// [`MetadataError::InvalidGrant`], [`MetadataError::GrantExpired`], [`MetadataError::BlockLost`], or the
@@ -215,11 +213,9 @@ impl BlockManager {
     pub(crate) async fn commit_extents(
         &self,
         tx: &mut Connection,
-        owner: &OwnerId,
-        base_offset: u64,
         extents: &[NewExtent],
-    ) -> Result<(), MetadataError> {
-        commit::commit_extents(&self.inner, tx, owner, base_offset, extents).await
+    ) -> Result<Content, MetadataError> {
+        commit::commit_extents(&self.inner, tx, extents).await
     }
 
     /// The locations of these blocks, in the order of the request. Blocks that do not exist are left out.
@@ -270,8 +266,8 @@ impl BlockManager {
         gateway_report::report_replica(&self.inner, report).await
     }
 
-    /// Raises the replication of an owner's blocks to that of an object of this storage class in this bucket, and
-    /// queues for repair the blocks that it raised. Called when the owner shares the blocks of another one. The
+    /// Raises the replication of the blocks of a version or part to that of an object of this storage class in this bucket, and
+    /// queues for repair the blocks that it raised. Called when it shares the blocks of another one. The
     /// replication of a block never falls: a shared block has the highest that any of its owners wants.
     ///
     /// # Errors
@@ -279,45 +275,15 @@ impl BlockManager {
     pub(crate) async fn raise_replication(
         &self,
         tx: &mut Connection,
-        owner: &OwnerId,
+        content: Content,
         bucket: &str,
         storage_class: Option<&str>,
     ) -> Result<(), StoreError> {
         let layout = blocks::bucket_layout(tx, bucket).await?.unwrap_or_default();
         let wanted = self.inner.config.replication_of(storage_class, layout.replication);
-        for block in repairs::raise_replication(tx, owner, wanted, self.inner.env.now()).await? {
+        for block in repairs::raise_replication(tx, content, wanted, self.inner.env.now()).await? {
             self.inner.hint(block);
         }
         Ok(())
     }
-}
-
-/// Gives `to` the bytes `start..end` of `from`, at `base_offset`, without copying them: each extent adds a
-/// reference to its block.
-///
-/// # Errors
-/// [`StoreError::BrokenExtents`] if `from` does not have all of these bytes, or the range ends before it starts; the
-/// database's.
-pub(crate) async fn share_extents(
-    tx: &mut Connection,
-    from: &OwnerId,
-    start: u64,
-    end: u64,
-    to: &OwnerId,
-    base_offset: u64,
-) -> Result<(), StoreError> {
-    let length = end.checked_sub(start).ok_or_else(|| StoreError::broken_extents(from))?;
-    let to_end = base_offset.checked_add(length).ok_or_else(|| StoreError::broken_extents(from))?;
-    extents::copy_range(tx, from, start, end, to, base_offset).await?;
-    extents::check(tx, to, base_offset, to_end).await?;
-    extents::add_references(tx, to, base_offset, to_end).await
-}
-
-/// Retires an owner. When the grace period, counted from `now`, is over, the garbage worker drops its extents and
-/// calls [`forget_versions`](crate::store::expiry::forget_versions).
-///
-/// # Errors
-/// The database's.
-pub(crate) async fn retire(tx: &mut Connection, owner: &OwnerId, now: Timestamp) -> Result<(), StoreError> {
-    extents::retire(tx, owner, now).await
 }

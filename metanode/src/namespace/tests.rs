@@ -139,9 +139,9 @@ async fn on_a_full_disk_writes_are_refused_and_reads_go_on() {
 async fn an_internal_error_names_no_details() {
     let (namespace, _directory) = namespace().await;
     namespace.commit_object(commit(&namespace, "k", "e")).await.unwrap();
-    store_tests::execute(&namespace.store, "UPDATE versions SET attributes = 'no document'").await;
+    store_tests::execute(&namespace.store, "UPDATE versions SET attributes = x'ff'").await;
     assert_eq!(namespace.lookup_object(lookup("k")).await.err(), Some(MetadataError::Internal));
-    store_tests::execute(&namespace.store, "DROP TABLE object_parts").await;
+    store_tests::execute(&namespace.store, "DROP TABLE list_parts").await;
     let part = LookupObject { range: LookupRange::Part { number: 2 }, ..lookup("k") };
     assert_eq!(namespace.lookup_object(part).await.err(), Some(MetadataError::Internal));
 }

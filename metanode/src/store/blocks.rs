@@ -4,7 +4,6 @@ use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::metadata::NewExtent;
-use cairn_protocol::warn_self;
 use sqlx::Row as _;
 
 use super::sql_values::{id, number, to_number, to_time};
@@ -172,25 +171,6 @@ pub(crate) async fn youngest_unreferenced(tx: &mut Connection) -> Result<Option<
         .fetch_optional(tx)
         .await?;
     row.map(|row| id(&row, "block_id")).transpose()
-}
-
-/// Keeps the blocks whose reference count fell to nothing although extents still refer to them. Their count was wrong,
-/// and dropping them would lose an owner's bytes.
-pub(crate) async fn keep_miscounted(tx: &mut Connection) -> Result<(), StoreError> {
-    let kept = sqlx::query(
-        "UPDATE blocks SET refs = 0 WHERE refs < 0
-           AND EXISTS (SELECT 1 FROM extents WHERE extents.block_id = blocks.block_id)",
-    )
-    .execute(tx)
-    .await?
-    .rows_affected();
-    if kept > 0 {
-        warn_self!(
-            blocks = kept,
-            "blocks had fewer references counted than they have; they stay, and fsck can recount"
-        );
-    }
-    Ok(())
 }
 
 pub(crate) const QUEUE_UNREFERENCED: &str = "INSERT INTO deletions (node_id, block_id, queued_at, bytes)

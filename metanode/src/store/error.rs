@@ -45,11 +45,8 @@ pub enum StoreError {
         found: String,
     },
     /// The extents of an object or part have a gap, overlap, are too short, or exceed their blocks.
-    #[error("the extents of {owner} do not make up the bytes that they should")]
-    BrokenExtents {
-        /// The id of the version or the part.
-        owner: String,
-    },
+    #[error("the extents of an object or part do not make up the bytes that they should")]
+    BrokenExtents,
     /// A newer release wrote the database, and this one would misread it.
     #[error("the database is of a newer version of Cairn (its schema is version {version})")]
     NewerSchema {
@@ -106,11 +103,6 @@ pub(crate) enum Fault {
 }
 
 impl StoreError {
-    /// The error for broken extents of `owner`.
-    pub(crate) fn broken_extents(owner: &[u8; 16]) -> Self {
-        Self::BrokenExtents { owner: uuid::Uuid::from_bytes(*owner).to_string() }
-    }
-
     /// The party that is to blame.
     pub(crate) fn fault(&self) -> Fault {
         match self {
@@ -121,7 +113,7 @@ impl StoreError {
             | Self::Panicked
             | Self::Corrupt { .. }
             | Self::NotDurable { .. }
-            | Self::BrokenExtents { .. }
+            | Self::BrokenExtents
             | Self::NewerSchema { .. }
             | Self::Migrate(_)
             | Self::Sql(_) => Fault::Own,
@@ -144,7 +136,7 @@ impl StoreError {
             Self::Busy | Self::Closed | Self::TransactionLost => Outward::TryAgain,
             Self::Panicked
             | Self::Corrupt { .. }
-            | Self::BrokenExtents { .. }
+            | Self::BrokenExtents
             | Self::NotDurable { .. }
             | Self::NewerSchema { .. }
             | Self::Migrate(_)

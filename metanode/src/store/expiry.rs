@@ -4,24 +4,23 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{MutationId, UploadId};
 
-use super::garbage::Share;
-use super::{Connection, StoreError, buckets, mutations, objects, parts, uploads};
+use super::retired::Share;
+use super::{Connection, StoreError, buckets, mutations, parts, retired, uploads};
 
-/// Deletes the rows of versions whose grace period is over, in the transaction that drops the extents of this share of
-/// the garbage. Owners that are parts have no such row. The outcome of a young version's commit is remembered first:
-/// with a short grace period, its gateway may not have received it yet and may ask again.
+/// Remembers the outcomes of the commits of young versions in a share of what is retired, which is removed in this transaction:
+/// with a short grace period, their gateways may not have received them yet and may ask again.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn forget_versions(
+pub(crate) async fn remember_young_versions(
     tx: &mut Connection,
     share: &Share,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for version in objects::made_after(tx, share, now.before(mutations::KEPT)).await? {
+    for version in retired::made_after(tx, share, now.before(mutations::KEPT)).await? {
         mutations::remember(tx, Some(MutationId(version.version.0)), &version, now).await?;
     }
-    objects::forget(tx, share).await
+    Ok(())
 }
 
 /// Aborts an upload in progress and retires all its parts.

@@ -45,59 +45,94 @@ const INVARIANTS: &[Invariant] = &[
                      WHERE (kind = 2) <> (trust IS NOT NULL) OR (kind = 2) <> (session_s_max IS NOT NULL)",
     },
     Invariant {
-        name: "a block counts the extents that refer to it",
+        name: "a block counts the versions, parts and entries of lists that refer to it",
         violations: "SELECT COUNT(*) FROM blocks WHERE refs <>
-                         (SELECT COUNT(*) FROM extents WHERE extents.block_id = blocks.block_id)",
+                         (SELECT COUNT(*) FROM (SELECT block_id FROM versions UNION ALL SELECT block_id FROM parts
+                              UNION ALL SELECT block_id FROM retired UNION ALL SELECT block_id FROM list_entries)
+                          AS referring WHERE referring.block_id = blocks.block_id)",
     },
     Invariant {
         name: "a block without references has no row",
         violations: "SELECT COUNT(*) FROM blocks WHERE refs < 1",
     },
     Invariant {
-        name: "an extent lies within a block that exists",
-        violations: "SELECT COUNT(*) FROM extents LEFT JOIN blocks ON blocks.block_id = extents.block_id
-                     WHERE blocks.block_id IS NULL OR extents.length < 1 OR extents.block_offset < 0
-                        OR extents.block_offset + extents.length > blocks.length",
+        name: "a list counts the versions, parts and entries of lists that refer to it",
+        violations: "SELECT COUNT(*) FROM extent_lists WHERE refs <>
+                         (SELECT COUNT(*) FROM (SELECT list_id FROM versions UNION ALL SELECT list_id FROM parts
+                              UNION ALL SELECT list_id FROM retired UNION ALL SELECT child FROM list_entries)
+                          AS referring WHERE referring.list_id = extent_lists.list_id)",
     },
     Invariant {
-        // An owner whose extents are partly removed has no row as a version or a part any more.
-        name: "the extents of a version or a part have no gaps and do not overlap",
-        violations: "SELECT COUNT(*) FROM
-                         (SELECT owner_id, object_offset,
-                                 COALESCE(LAG(object_offset + length) OVER
-                                     (PARTITION BY owner_id ORDER BY object_offset), 0) AS expected
-                          FROM extents) AS places
-                     WHERE object_offset <> expected
-                       AND (owner_id IN (SELECT version_id FROM versions)
-                         OR owner_id IN (SELECT version_id FROM retired_versions)
-                         OR owner_id IN (SELECT part_id FROM parts))",
+        name: "a single extent lies within a block that exists",
+        violations: "SELECT COUNT(*) FROM (SELECT block_id, block_offset, length FROM versions
+                           UNION ALL SELECT block_id, block_offset, length FROM parts
+                           UNION ALL SELECT block_id, block_offset, length FROM retired) AS extents
+                     LEFT JOIN blocks ON blocks.block_id = extents.block_id
+                     WHERE extents.block_id IS NOT NULL AND (blocks.block_id IS NULL OR extents.length < 1
+                        OR extents.block_offset < 0
+                        OR COALESCE(extents.block_offset, 0) + extents.length > blocks.length)",
     },
     Invariant {
-        name: "a version's extents are as long as it is",
-        violations: "SELECT COUNT(*) FROM (SELECT version_id, length FROM versions
-                                           UNION ALL SELECT version_id, length FROM retired_versions) AS known
-                     WHERE length <>
-                         (SELECT COALESCE(SUM(length), 0) FROM extents WHERE owner_id = version_id)",
+        name: "an entry of a list is of a block that exists, or of a lower list, and lies within it",
+        violations: "SELECT COUNT(*) FROM list_entries
+                     JOIN extent_lists AS own ON own.list_id = list_entries.list_id
+                     LEFT JOIN blocks ON blocks.block_id = list_entries.block_id
+                     LEFT JOIN extent_lists AS child ON child.list_id = list_entries.child
+                     WHERE (list_entries.block_id IS NULL) = (list_entries.child IS NULL)
+                        OR list_entries.length < 1 OR list_entries.start < 0
+                        OR COALESCE(list_entries.start + list_entries.length > blocks.length,
+                                    list_entries.start + list_entries.length > child.length
+                                    OR child.height >= own.height, 1)",
     },
     Invariant {
-        name: "a part's extents are as long as it is",
-        violations: "SELECT COUNT(*) FROM parts WHERE length <>
-                         (SELECT COALESCE(SUM(length), 0) FROM extents WHERE owner_id = part_id)",
+        // A list without references is being removed from its beginning on.
+        name: "the entries of a list have no gaps, do not overlap, and are as long as it is",
+        violations: "SELECT (SELECT COUNT(*) FROM
+                         (SELECT place, COALESCE(LAG(place + list_entries.length) OVER
+                                     (PARTITION BY list_entries.list_id ORDER BY place), 0) AS expected
+                          FROM list_entries JOIN extent_lists ON extent_lists.list_id = list_entries.list_id
+                          WHERE refs > 0) AS places WHERE place <> expected)
+                     + (SELECT COUNT(*) FROM extent_lists WHERE refs > 0 AND length <>
+                            (SELECT COALESCE(SUM(list_entries.length), 0) FROM list_entries
+                             WHERE list_entries.list_id = extent_lists.list_id))",
     },
     Invariant {
-        name: "extents belong to a version, a part, or garbage",
-        violations: "SELECT COUNT(DISTINCT owner_id) FROM extents
-                     WHERE owner_id NOT IN (SELECT version_id FROM versions)
-                       AND owner_id NOT IN (SELECT part_id FROM parts)
-                       AND owner_id NOT IN (SELECT owner_id FROM garbage)",
+        name: "an entry belongs to a list",
+        violations: "SELECT COUNT(*) FROM list_entries
+                     WHERE list_id NOT IN (SELECT list_id FROM extent_lists)",
     },
     Invariant {
-        name: "a version is garbage if it is retired, and only then",
-        violations: "SELECT (SELECT COUNT(*) FROM versions
-                             WHERE version_id IN (SELECT owner_id FROM garbage)
-                                OR version_id IN (SELECT version_id FROM retired_versions))
-                          + (SELECT COUNT(*) FROM retired_versions
-                             WHERE version_id NOT IN (SELECT owner_id FROM garbage))",
+        name: "a list's replication is that of its blocks at most",
+        violations: "SELECT COUNT(*) FROM extent_lists
+                     JOIN list_entries ON list_entries.list_id = extent_lists.list_id
+                     LEFT JOIN blocks ON blocks.block_id = list_entries.block_id
+                     LEFT JOIN extent_lists AS child ON child.list_id = list_entries.child
+                     WHERE extent_lists.replication > COALESCE(blocks.replication, child.replication)
+                       AND extent_lists.refs > 0 AND child.list_id IS NULL",
+    },
+    Invariant {
+        name: "no list is higher than reads follow",
+        violations: "SELECT COUNT(*) FROM extent_lists WHERE height < 1 OR height > 4",
+    },
+    Invariant {
+        name: "a version, a part and what is retired has as many bytes as it is long",
+        violations: "SELECT COUNT(*) FROM (SELECT length, block_id, list_id FROM versions
+                           UNION ALL SELECT length, block_id, list_id FROM parts
+                           UNION ALL SELECT length, block_id, list_id FROM retired) AS known
+                     LEFT JOIN extent_lists ON extent_lists.list_id = known.list_id
+                     WHERE (known.list_id IS NOT NULL AND (known.length <> extent_lists.length OR block_id IS NOT NULL
+                                OR extent_lists.list_id IS NULL))
+                        OR (known.list_id IS NULL AND (known.length > 0) <> (block_id IS NOT NULL))",
+    },
+    Invariant {
+        name: "a version or part that is retired is no version or part any more",
+        violations: "SELECT COUNT(*) FROM retired WHERE owner_id IN (SELECT version_id FROM versions)
+                        OR owner_id IN (SELECT part_id FROM parts)",
+    },
+    Invariant {
+        name: "an id names one version or part",
+        violations: "SELECT COUNT(*) FROM (SELECT 1 FROM (SELECT version_id AS id FROM versions
+                           UNION ALL SELECT part_id FROM parts) AS ids GROUP BY id HAVING COUNT(*) > 1) AS twice",
     },
     Invariant {
         name: "a key has one null version at most",
@@ -121,10 +156,6 @@ const INVARIANTS: &[Invariant] = &[
                      WHERE is_delete_marker <> 0 AND (length <> 0 OR part_count <> 0)",
     },
     Invariant {
-        name: "a part of an upload is not garbage",
-        violations: "SELECT COUNT(*) FROM parts WHERE part_id IN (SELECT owner_id FROM garbage)",
-    },
-    Invariant {
         name: "a part belongs to an upload in progress",
         violations: "SELECT COUNT(*) FROM parts WHERE upload_id NOT IN
                          (SELECT upload_id FROM uploads WHERE completed_at IS NULL)",
@@ -143,17 +174,16 @@ const INVARIANTS: &[Invariant] = &[
                      ON buckets.bucket_id = deleted_buckets.bucket_id",
     },
     Invariant {
-        name: "an object's parts belong to a version",
-        violations: "SELECT COUNT(*) FROM object_parts
-                     WHERE version_id NOT IN (SELECT version_id FROM versions)
-                       AND version_id NOT IN (SELECT version_id FROM retired_versions)",
+        name: "an object's parts belong to a list",
+        violations: "SELECT COUNT(*) FROM list_parts
+                     WHERE list_id NOT IN (SELECT list_id FROM extent_lists)",
     },
     Invariant {
         name: "an object's parts are as many as it says, and make its length",
-        violations: "SELECT COUNT(*) FROM (SELECT version_id, part_count, length FROM versions
-                           UNION ALL SELECT version_id, part_count, length FROM retired_versions) AS known
-                     LEFT JOIN (SELECT version_id AS owner, COUNT(*) AS parts, SUM(length) AS bytes
-                                FROM object_parts GROUP BY version_id) AS counted ON owner = version_id
+        violations: "SELECT COUNT(*) FROM (SELECT list_id, part_count, length FROM versions
+                           UNION ALL SELECT list_id, part_count, length FROM retired WHERE key IS NOT NULL) AS known
+                     LEFT JOIN (SELECT list_id AS list, COUNT(*) AS parts, SUM(length) AS bytes
+                                FROM list_parts GROUP BY list_id) AS counted ON list = list_id
                      WHERE part_count <> COALESCE(parts, 0) OR (part_count > 0 AND bytes <> length)",
     },
     Invariant {
@@ -161,8 +191,8 @@ const INVARIANTS: &[Invariant] = &[
         violations: "SELECT COUNT(*) FROM
                          (SELECT object_offset,
                                  COALESCE(LAG(object_offset + length) OVER
-                                     (PARTITION BY version_id ORDER BY number), 0) AS expected
-                          FROM object_parts) AS places
+                                     (PARTITION BY list_id ORDER BY number), 0) AS expected
+                          FROM list_parts) AS places
                      WHERE object_offset <> expected",
     },
     Invariant {

@@ -11,11 +11,14 @@
 //! | `fsck` | what fsck reads |
 //! | `upgrade` | moves the rows that an earlier release wrote, step by step, when the database is opened |
 //! | `listings` | listings of objects and of versions |
-//! | `settings`, `buckets`, `objects`, `object_parts`, `uploads`, `parts`, `extents` | the namespace's tables |
+//! | `settings`, `buckets`, `objects`, `uploads`, `parts` | the namespace's tables |
+//! | `lists`, `list_parts` | extent lists, and the parts that objects were completed from |
+//! | `retired` | versions and parts that were retired, until their grace period is over |
+//! | `attributes`, `etags` | how attributes and ETags are kept in columns |
 //! | `configurations` | what buckets are configured to do |
 //! | `mutations` | the outcomes of the latest mutations |
 //! | `expiry` | what ends without a client's request: versions, abandoned uploads, uploads of deleted buckets |
-//! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `garbage`, `leases` | the block manager's tables |
+//! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `leases` | the block manager's tables |
 //! | `iam` | the tables of accounts, users, groups, roles, access keys and policies |
 //! | `clock` | the cluster's time |
 //! | `generations` | the generation of the database, and its history |
@@ -26,30 +29,32 @@
 //!
 //! Architecture invariant: no other module names sqlx.
 
+mod attributes;
 pub(crate) mod blocks;
 pub(crate) mod buckets;
 pub(crate) mod clock;
 pub(crate) mod configurations;
 pub(crate) mod deletions;
 mod error;
+mod etags;
 pub(crate) mod expiry;
-pub(crate) mod extents;
 pub(crate) mod fsck;
-pub(crate) mod garbage;
 pub(crate) mod generations;
 pub(crate) mod iam;
 mod invariants;
 pub(crate) mod leases;
+pub(crate) mod list_parts;
 pub(crate) mod listings;
+pub(crate) mod lists;
 mod migrations;
 pub(crate) mod mutations;
 pub(crate) mod nodes;
-pub(crate) mod object_parts;
 pub(crate) mod objects;
 mod open;
 pub(crate) mod parts;
 pub(crate) mod repairs;
 pub(crate) mod replicas;
+pub(crate) mod retired;
 pub(crate) mod settings;
 pub(crate) mod sql_values;
 pub(crate) mod totals;

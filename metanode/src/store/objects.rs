@@ -1,16 +1,14 @@
-//! The tables of versions: those that clients can name, and those that were retired.
+//! The table of versions that clients can name.
 
-use cairn_protocol::env::Timestamp;
-use cairn_protocol::id::VersionId;
-use cairn_protocol::metadata::{
-    Committed, ObjectAttributes, ObjectSummary, ObjectVersion, Tags, VersionName,
-};
+use cairn_protocol::metadata::{Committed, ObjectSummary, ObjectVersion, VersionName, VersionRef};
 use sqlx::Row as _;
 
+use super::attributes::{attributes, tags, to_attributes, to_tags};
 use super::buckets::BucketId;
-use super::garbage::{Share, owners_before};
-use super::sql_values::{id, json, key, number, text, time, to_json, to_number, to_time};
-use super::{Connection, Row, StoreError};
+use super::etags::{etag, to_etag};
+use super::lists::{ContentColumns, content};
+use super::sql_values::{id, key, number, time, to_number, to_time};
+use super::{Connection, Row, StoreError, retired};
 
 /// A version, or a delete marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +24,7 @@ macro_rules! columns {
     () => {
         "versions.version_id, versions.key, versions.sequence, versions.null_state, versions.is_delete_marker,
          versions.length, versions.etag, versions.modified_at, versions.part_count, versions.attributes,
-         versions.tags,
+         versions.tags, versions.block_id, versions.block_offset, versions.list_id, versions.checksum,
          (SELECT versioning FROM buckets WHERE buckets.bucket_id = versions.bucket_id) AS versioning"
     };
 }
@@ -100,25 +98,39 @@ pub(crate) async fn find_named(
     Ok(found.filter(|found| found.object.name() == name))
 }
 
-/// The version of this id, also if it is retired, and its bucket.
+const FIND_REFERENCE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM versions WHERE bucket_id = (SELECT bucket_id FROM buckets WHERE name = $1)
+      AND key = $2 AND sequence = $3 AND version_id = $4"
+);
+
+const FIND_NEWEST_REFERENCE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM versions WHERE bucket_id = (SELECT bucket_id FROM buckets WHERE name = $1)
+      AND key = $2 AND $3 IS NULL AND version_id = $4
+      AND sequence = (SELECT MAX(sequence) FROM versions AS newest
+                      WHERE newest.bucket_id = versions.bucket_id AND newest.key = $2)"
+);
+
+/// The version of a reference, also if it is retired.
 pub(crate) async fn find_version(
     connection: &mut Connection,
-    id: VersionId,
-) -> Result<Option<(BucketId, ObjectVersion)>, StoreError> {
-    for statement in [
-        concat!("SELECT bucket_id, ", columns!(), " FROM versions WHERE version_id = $1"),
-        concat!(
-            "SELECT bucket_id, ",
-            columns!(),
-            " FROM (SELECT *, 0 AS is_delete_marker FROM retired_versions) AS versions WHERE version_id = $1"
-        ),
-    ] {
-        let row = sqlx::query(statement).bind(&id.as_bytes()[..]).fetch_optional(&mut *connection).await?;
-        if let Some(row) = row {
-            return Ok(Some((BucketId(row.try_get("bucket_id")?), stored(&row)?.object)));
-        }
+    version: &VersionRef,
+) -> Result<Option<ObjectVersion>, StoreError> {
+    let statement = if version.sequence.is_some() { FIND_REFERENCE } else { FIND_NEWEST_REFERENCE };
+    let row = sqlx::query(statement)
+        .bind(&version.bucket)
+        .bind(version.key.as_bytes())
+        .bind(version.sequence.map(to_number))
+        .bind(&version.version.as_bytes()[..])
+        .fetch_optional(&mut *connection)
+        .await?;
+    match row {
+        Some(row) => Ok(Some(stored(&row)?.object)),
+        None => retired::find(connection, version.version).await,
     }
-    Ok(None)
 }
 
 /// Whether a bucket has any version or delete marker.
@@ -150,51 +162,51 @@ pub(crate) async fn insert(
         .execute(&mut *tx)
         .await?;
     }
+    insert_row(tx, bucket, version, i64::from(version.is_null), is_delete_marker).await
+}
+
+/// Inserts the row of a version.
+pub(super) async fn insert_row(
+    tx: &mut Connection,
+    bucket: BucketId,
+    version: &ObjectVersion,
+    null_state: i64,
+    is_delete_marker: bool,
+) -> Result<(), StoreError> {
+    let ContentColumns { block, offset, list } = version.content.into();
     sqlx::query(
         "INSERT INTO versions
              (bucket_id, key, sequence, version_id, null_state, is_delete_marker, length, etag, modified_at,
-              part_count, attributes, tags)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+              part_count, attributes, tags, block_id, block_offset, list_id, checksum)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(bucket.0)
     .bind(version.key.as_bytes())
     .bind(to_number(version.sequence))
     .bind(&version.version.as_bytes()[..])
-    .bind(i64::from(version.is_null))
+    .bind(null_state)
     .bind(i64::from(is_delete_marker))
     .bind(to_number(version.length))
-    .bind(&version.etag)
+    .bind(to_etag(version))
     .bind(to_time(version.modified_at))
     .bind(i64::from(version.part_count))
-    .bind(to_json(&version.attributes, "attributes")?)
-    .bind(to_json(&version.tags, "tags")?)
+    .bind(to_attributes(&version.attributes))
+    .bind(to_tags(&version.tags)?)
+    .bind(block)
+    .bind(offset)
+    .bind(list)
+    .bind(i64::from(version.checksum))
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Removes a version from those that clients can name. A version with bytes stays among the retired ones until its grace
-/// period ends; a delete marker is gone.
-pub(crate) async fn remove(
+/// Removes the row of a version. The caller retires its bytes.
+pub(crate) async fn delete(
     tx: &mut Connection,
     bucket: BucketId,
-    version: &StoredVersion,
+    object: &ObjectVersion,
 ) -> Result<(), StoreError> {
-    let object = &version.object;
-    if !version.is_delete_marker {
-        sqlx::query(
-            "INSERT INTO retired_versions (version_id, bucket_id, key, sequence, null_state, length, etag,
-                                           modified_at, part_count, attributes, tags)
-             SELECT version_id, bucket_id, key, sequence, null_state, length, etag, modified_at, part_count,
-                    attributes, tags
-             FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3",
-        )
-        .bind(bucket.0)
-        .bind(object.key.as_bytes())
-        .bind(to_number(object.sequence))
-        .execute(&mut *tx)
-        .await?;
-    }
     sqlx::query("DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
         .bind(bucket.0)
         .bind(object.key.as_bytes())
@@ -204,44 +216,25 @@ pub(crate) async fn remove(
     Ok(())
 }
 
-/// Replaces the tags of a version.
-pub(crate) async fn set_tags(
+/// Replaces the attributes and tags of a version by those of `changed`, which has a new checksum.
+pub(crate) async fn update(
     tx: &mut Connection,
     bucket: BucketId,
-    version: &ObjectVersion,
-    tags: &Tags,
+    changed: &ObjectVersion,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE versions SET tags = $4 WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
-        .bind(bucket.0)
-        .bind(version.key.as_bytes())
-        .bind(to_number(version.sequence))
-        .bind(to_json(tags, "tags")?)
-        .execute(tx)
-        .await?;
-    Ok(())
-}
-
-/// The outcomes of the commits that made the retired versions in a share of the garbage, for commits after this time.
-pub(crate) async fn made_after(
-    tx: &mut Connection,
-    share: &Share,
-    after: Timestamp,
-) -> Result<Vec<Committed>, StoreError> {
-    let (retired_at, begun) = share.begun_before();
-    let rows = sqlx::query(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM (SELECT *, 0 AS is_delete_marker FROM retired_versions) AS versions
-         WHERE modified_at > $3 AND version_id IN (",
-        owners_before!(),
-        ")"
-    ))
-    .bind(retired_at)
-    .bind(begun)
-    .bind(to_time(after))
-    .fetch_all(tx)
+    sqlx::query(
+        "UPDATE versions SET attributes = $4, tags = $5, checksum = $6
+         WHERE bucket_id = $1 AND key = $2 AND sequence = $3",
+    )
+    .bind(bucket.0)
+    .bind(changed.key.as_bytes())
+    .bind(to_number(changed.sequence))
+    .bind(to_attributes(&changed.attributes))
+    .bind(to_tags(&changed.tags)?)
+    .bind(i64::from(changed.checksum))
+    .execute(tx)
     .await?;
-    rows.iter().map(|row| Ok(committed(&stored(row)?.object))).collect()
+    Ok(())
 }
 
 /// The outcome of the write of a version.
@@ -254,44 +247,34 @@ pub(crate) fn committed(version: &ObjectVersion) -> Committed {
     }
 }
 
-/// Removes the rows of the retired versions in a share of the garbage, and of their parts, but not their extents.
-pub(crate) async fn forget(tx: &mut Connection, share: &Share) -> Result<(), StoreError> {
-    let (retired_at, begun) = share.begun_before();
-    for statement in [
-        concat!("DELETE FROM retired_versions WHERE version_id IN (", owners_before!(), ")"),
-        concat!("DELETE FROM object_parts WHERE version_id IN (", owners_before!(), ")"),
-    ] {
-        sqlx::query(statement).bind(retired_at).bind(&begun).execute(&mut *tx).await?;
-    }
-    Ok(())
-}
-
 /// Reads a version from a row with the [`columns`].
 pub(super) fn stored(row: &Row) -> Result<StoredVersion, StoreError> {
     let object = ObjectVersion {
         key: key(row, "key")?,
         version: id(row, "version_id")?,
         length: number(row, "length")?,
-        etag: text(row, "etag")?,
+        etag: etag(row, "etag")?,
         modified_at: time(row, "modified_at")?,
-        attributes: json(row, "attributes")?,
-        tags: json(row, "tags")?,
+        attributes: attributes(row)?,
+        tags: tags(row)?,
         part_count: number(row, "part_count")?,
         sequence: number(row, "sequence")?,
         is_null: row.try_get::<i64, _>("null_state")? != 0,
         // A retired version may be of a bucket that is deleted.
         is_versioned: row.try_get::<Option<i64>, _>("versioning")?.is_some_and(|state| state != 0),
+        content: content(row)?,
+        checksum: number(row, "checksum")?,
     };
     Ok(StoredVersion { object, is_delete_marker: row.try_get::<i64, _>("is_delete_marker")? != 0 })
 }
 
 /// Reads what listings show from a row.
 pub(super) fn summary(row: &Row) -> Result<ObjectSummary, StoreError> {
-    let attributes: ObjectAttributes = json(row, "attributes")?;
+    let attributes = attributes(row)?;
     Ok(ObjectSummary {
         key: key(row, "key")?,
         length: number(row, "length")?,
-        etag: text(row, "etag")?,
+        etag: etag(row, "etag")?,
         modified_at: time(row, "modified_at")?,
         storage_class: attributes.storage_class,
         checksum: attributes.checksum.map(|checksum| (checksum.algorithm, checksum.kind)),

@@ -1,18 +1,35 @@
 //! The table of parts of uploads in progress.
 
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::id::{PartId, UploadId, VersionId};
-use cairn_protocol::metadata::PartInfo;
+use cairn_protocol::id::UploadId;
+use cairn_protocol::metadata::{Content, PartInfo};
 
+use super::lists::{ContentColumns, content};
 use super::sql_values::{id, number, optional_json, text, time, to_json, to_number, to_time};
 use super::{Connection, Row, StoreError};
 
+/// A part, and its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredPart {
+    /// What clients see of it.
+    pub(crate) info: PartInfo,
+    /// Its bytes.
+    pub(crate) content: Content,
+}
+
 /// Adds a part. The upload must have none of that number.
-pub(crate) async fn insert(tx: &mut Connection, upload: UploadId, part: &PartInfo) -> Result<(), StoreError> {
+pub(crate) async fn insert(
+    tx: &mut Connection,
+    upload: UploadId,
+    part: &StoredPart,
+) -> Result<(), StoreError> {
+    let StoredPart { info: part, content } = part;
+    let ContentColumns { block, offset, list } = (*content).into();
     let checksum = part.checksum.as_ref().map(|checksum| to_json(checksum, "checksum")).transpose()?;
     sqlx::query(
-        "INSERT INTO parts (upload_id, number, part_id, length, etag, checksum, modified_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO parts (upload_id, number, part_id, length, etag, checksum, modified_at, block_id, block_offset,
+                            list_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(&upload.as_bytes()[..])
     .bind(i64::from(part.number))
@@ -21,6 +38,9 @@ pub(crate) async fn insert(tx: &mut Connection, upload: UploadId, part: &PartInf
     .bind(&part.etag)
     .bind(checksum)
     .bind(to_time(part.modified_at))
+    .bind(block)
+    .bind(offset)
+    .bind(list)
     .execute(tx)
     .await?;
     Ok(())
@@ -31,28 +51,16 @@ pub(crate) async fn find(
     connection: &mut Connection,
     upload: UploadId,
     part: u32,
-) -> Result<Option<PartInfo>, StoreError> {
+) -> Result<Option<StoredPart>, StoreError> {
     let row = sqlx::query(
-        "SELECT number, part_id, length, etag, checksum, modified_at FROM parts
+        "SELECT number, part_id, length, etag, checksum, modified_at, block_id, block_offset, list_id FROM parts
          WHERE upload_id = $1 AND number = $2",
     )
     .bind(&upload.as_bytes()[..])
     .bind(i64::from(part))
     .fetch_optional(connection)
     .await?;
-    row.as_ref().map(info).transpose()
-}
-
-/// When a part was replaced or aborted; `None` if it was not, or if its garbage is removed already.
-pub(crate) async fn retired_at(
-    connection: &mut Connection,
-    part: PartId,
-) -> Result<Option<Timestamp>, StoreError> {
-    let row = sqlx::query("SELECT retired_at FROM garbage WHERE owner_id = $1")
-        .bind(&part.as_bytes()[..])
-        .fetch_optional(connection)
-        .await?;
-    row.map(|row| time(&row, "retired_at")).transpose()
+    row.as_ref().map(stored).transpose()
 }
 
 /// The first `max` parts with numbers above `after`.
@@ -61,9 +69,9 @@ pub(crate) async fn list(
     upload: UploadId,
     after: u32,
     max: u32,
-) -> Result<Vec<PartInfo>, StoreError> {
+) -> Result<Vec<StoredPart>, StoreError> {
     let rows = sqlx::query(
-        "SELECT number, part_id, length, etag, checksum, modified_at FROM parts
+        "SELECT number, part_id, length, etag, checksum, modified_at, block_id, block_offset, list_id FROM parts
          WHERE upload_id = $1 AND number > $2 ORDER BY number LIMIT $3",
     )
     .bind(&upload.as_bytes()[..])
@@ -71,7 +79,7 @@ pub(crate) async fn list(
     .bind(i64::from(max))
     .fetch_all(connection)
     .await?;
-    rows.iter().map(info).collect()
+    rows.iter().map(stored).collect()
 }
 
 /// Removes the row of a part.
@@ -90,14 +98,15 @@ pub(crate) async fn delete_all(tx: &mut Connection, upload: UploadId) -> Result<
     Ok(())
 }
 
-/// Retires all parts of an upload.
+/// Retires all parts of an upload. The caller removes them.
 pub(crate) async fn retire_all(
     tx: &mut Connection,
     upload: UploadId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO garbage (owner_id, retired_at) SELECT part_id, $2 FROM parts WHERE upload_id = $1
+        "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, list_id)
+         SELECT $2, part_id, length, block_id, block_offset, list_id FROM parts WHERE upload_id = $1
          ON CONFLICT DO NOTHING",
     )
     .bind(&upload.as_bytes()[..])
@@ -107,26 +116,8 @@ pub(crate) async fn retire_all(
     Ok(())
 }
 
-/// Moves the extents of all parts of an upload to a version, to the offsets in its `object_parts`. One statement moves
-/// all of them, because there may be 10,000 parts and other mutations wait for the writer meanwhile.
-pub(crate) async fn move_extents(
-    tx: &mut Connection,
-    upload: UploadId,
-    version: VersionId,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE extents SET owner_id = $2, object_offset = extents.object_offset + places.object_offset
-         FROM (SELECT parts.part_id, object_parts.object_offset
-               FROM parts JOIN object_parts
-                 ON object_parts.version_id = $2 AND object_parts.number = parts.number
-               WHERE parts.upload_id = $1) AS places
-         WHERE extents.owner_id = places.part_id",
-    )
-    .bind(&upload.as_bytes()[..])
-    .bind(&version.as_bytes()[..])
-    .execute(tx)
-    .await?;
-    Ok(())
+fn stored(row: &Row) -> Result<StoredPart, StoreError> {
+    Ok(StoredPart { info: info(row)?, content: content(row)? })
 }
 
 fn info(row: &Row) -> Result<PartInfo, StoreError> {

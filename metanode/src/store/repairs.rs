@@ -2,7 +2,9 @@
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
+use cairn_protocol::metadata::Content;
 
+use super::lists::{self, ContentColumns};
 use super::sql_values::{id, number, text, time, to_time};
 use super::{Connection, StoreError};
 
@@ -45,37 +47,71 @@ pub(crate) async fn queue(
     Ok(true)
 }
 
-/// Raises the replication of an owner's blocks to at least `wanted`, and queues the blocks that had less. Returns those
-/// blocks. It runs two statements, however many blocks there are, because other mutations wait for the writer
-/// meanwhile.
+/// The block of a single extent, or all blocks of a list. An entry of a lower list shows some of its bytes: those from `low` on and
+/// below `high`.
+macro_rules! blocks_of_content {
+    () => {
+        "(WITH RECURSIVE reached (list_id, low, high) AS (
+              SELECT $2, CAST(0 AS BIGINT), $5
+              UNION ALL
+              SELECT child, start + CASE WHEN low > place THEN low - place ELSE 0 END,
+                     start + CASE WHEN high - place < length THEN high - place ELSE length END
+              FROM reached JOIN list_entries ON list_entries.list_id = reached.list_id
+              WHERE child IS NOT NULL AND place < high AND place + length > low)
+          SELECT $1 AS block_id
+          UNION ALL
+          SELECT block_id FROM reached JOIN list_entries ON list_entries.list_id = reached.list_id
+          WHERE block_id IS NOT NULL AND place < high AND place + length > low)"
+    };
+}
+
+/// Raises the replication of the blocks of a version or part to at least `wanted`, and queues the blocks that had less. Returns
+/// those blocks. It runs a fixed number of statements, however many blocks there are, because other mutations wait for the
+/// writer meanwhile; and for a list whose replication is known to suffice, none.
 pub(crate) async fn raise_replication(
     tx: &mut Connection,
-    owner: &[u8; 16],
+    content: Content,
     wanted: u32,
     now: Timestamp,
 ) -> Result<Vec<BlockId>, StoreError> {
-    sqlx::query(
+    if let Content::List { list } = content
+        && lists::find(tx, list).await?.is_some_and(|list| list.replication >= wanted)
+    {
+        return Ok(Vec::new());
+    }
+    let ContentColumns { block, list, .. } = content.into();
+    sqlx::query(concat!(
         "INSERT INTO repairs (block_id, live, replication, queued_at)
          SELECT blocks.block_id, (SELECT COUNT(*) FROM replicas
-                                  WHERE replicas.block_id = blocks.block_id AND replicas.state = 0), $2, $3
-         FROM blocks WHERE blocks.replication < $2
-           AND blocks.block_id IN (SELECT block_id FROM extents WHERE owner_id = $1)
-         ON CONFLICT (block_id) DO UPDATE SET replication = excluded.replication",
-    )
-    .bind(&owner[..])
+                                  WHERE replicas.block_id = blocks.block_id AND replicas.state = 0), $3, $4
+         FROM blocks WHERE blocks.replication < $3 AND blocks.block_id IN ",
+        blocks_of_content!(),
+        " ON CONFLICT (block_id) DO UPDATE SET replication = excluded.replication"
+    ))
+    .bind(&block)
+    .bind(list)
     .bind(i64::from(wanted))
     .bind(to_time(now))
+    .bind(i64::MAX)
     .execute(&mut *tx)
     .await?;
-    let raised = sqlx::query(
-        "UPDATE blocks SET replication = $2 WHERE replication < $2
-           AND block_id IN (SELECT block_id FROM extents WHERE owner_id = $1)
-         RETURNING block_id",
-    )
-    .bind(&owner[..])
+    let raised = sqlx::query(concat!(
+        "UPDATE blocks SET replication = $3 WHERE replication < $3 AND block_id IN ",
+        blocks_of_content!(),
+        " RETURNING block_id"
+    ))
+    .bind(&block)
+    .bind(list)
     .bind(i64::from(wanted))
-    .fetch_all(tx)
+    .bind(to_time(now))
+    .bind(i64::MAX)
+    .fetch_all(&mut *tx)
     .await?;
+    sqlx::query("UPDATE extent_lists SET replication = $2 WHERE list_id = $1 AND replication < $2")
+        .bind(list)
+        .bind(i64::from(wanted))
+        .execute(tx)
+        .await?;
     raised.iter().map(|row| id(row, "block_id")).collect()
 }
 

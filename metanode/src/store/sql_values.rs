@@ -32,6 +32,12 @@ pub(crate) fn id<T: StoredId>(row: &Row, column: &'static str) -> Result<T, Stor
     T::from_column(bytes).ok_or(StoreError::Corrupt { column })
 }
 
+/// Reads an id from a column that may be NULL.
+pub(crate) fn optional_id<T: StoredId>(row: &Row, column: &'static str) -> Result<Option<T>, StoreError> {
+    let bytes: Option<&[u8]> = row.try_get(column)?;
+    bytes.map(|bytes| T::from_column(bytes).ok_or(StoreError::Corrupt { column })).transpose()
+}
+
 /// Reads a key from a column.
 pub(crate) fn key(row: &Row, column: &'static str) -> Result<String, StoreError> {
     let bytes: Vec<u8> = row.try_get(column)?;

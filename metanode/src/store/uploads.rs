@@ -154,8 +154,10 @@ pub(crate) async fn give_up_some(
         (key, upload, number) = (row.try_get("key")?, row.try_get("upload_id")?, row.try_get("number")?);
     }
     sqlx::query(concat!(
-        "INSERT INTO garbage (owner_id, retired_at) ",
-        parts_before_cut!("parts.part_id, $6"),
+        "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, list_id) ",
+        parts_before_cut!(
+            "$6, parts.part_id, parts.length, parts.block_id, parts.block_offset, parts.list_id"
+        ),
         " ON CONFLICT DO NOTHING"
     ))
     .bind(bucket.0)

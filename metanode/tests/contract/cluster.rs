@@ -159,6 +159,11 @@ impl Cluster {
         crate::faults::assert_none();
     }
 
+    /// The extent list of the current version of a key.
+    pub(crate) async fn list(&self, bucket: &str, key: &str) -> ListId {
+        self.head(bucket, key).await.unwrap().content.list().expect("it has several extents")
+    }
+
     pub(crate) fn version(&self) -> VersionId {
         VersionId(self.env.uuid_v7())
     }
@@ -317,6 +322,11 @@ impl Cluster {
 }
 
 /// The bytes of located extents, each as its block and its offset in it.
+/// Names a version that is the newest of its key, or retired.
+pub(crate) fn reference(bucket: &str, key: &str, version: VersionId) -> VersionRef {
+    VersionRef { bucket: bucket.into(), key: key.into(), sequence: None, version }
+}
+
 pub(crate) fn bytes(extents: &[LocatedExtent]) -> Vec<(BlockId, u64)> {
     extents
         .iter()

@@ -7,7 +7,7 @@ use cairn_protocol::id::{BlockId, PartId, VersionId};
 use cairn_protocol::metadata::*;
 use proptest::prelude::*;
 
-use crate::cluster::{Cluster, bytes, new_bytes};
+use crate::cluster::{Cluster, bytes, new_bytes, reference};
 
 /// Few keys, so that operations meet on the same ones.
 const KEYS: [&str; 3] = ["a", "b/1", "b/2"];
@@ -120,8 +120,10 @@ enum Write {
 struct Model {
     objects: BTreeMap<usize, Object>,
     uploads: Vec<Upload>,
-    /// All versions that were ever current, because their bytes can be read until they are swept.
-    versions: Vec<Object>,
+    /// The number of versions that were ever current.
+    versions: usize,
+    /// The bytes of the extent lists of all versions that were ever current. They can be read until they are swept.
+    lists: BTreeMap<ListId, Vec<(BlockId, u64)>>,
     last: Option<Write>,
 }
 
@@ -154,7 +156,7 @@ impl Model {
     }
 
     fn set(&mut self, key: usize, object: Object) {
-        self.versions.push(object.clone());
+        self.versions += 1;
         self.objects.insert(key, object);
     }
 
@@ -187,7 +189,7 @@ impl Model {
     }
 
     async fn put(&mut self, cluster: &Cluster, key: usize, lengths: &[u64], condition: Condition) {
-        let etag = format!("etag {}", self.versions.len() % 3);
+        let etag = format!("etag {}", self.versions % 3);
         let request = CommitObject {
             condition: self.resolve(condition),
             ..cluster.object("b", KEYS[key], &etag, lengths)
@@ -205,7 +207,11 @@ impl Model {
     async fn copy(&mut self, cluster: &Cluster, from: usize, to: usize, condition: Condition) {
         let source = self.objects.get(&from).cloned();
         let request = CopyObject {
-            source: source.as_ref().map_or_else(|| cluster.version(), |source| source.version),
+            source: reference(
+                "b",
+                KEYS[from],
+                source.as_ref().map_or_else(|| cluster.version(), |source| source.version),
+            ),
             bucket: "b".into(),
             key: KEYS[to].into(),
             version: cluster.version(),
@@ -264,7 +270,7 @@ impl Model {
             target: upload.target.clone(),
             number,
             part: cluster.part(),
-            source: source.version,
+            source: reference("b", KEYS[from], source.version),
             start,
             end,
             etag: "e".into(),
@@ -322,6 +328,16 @@ impl Model {
         }
     }
 
+    /// Notes the extent lists of the current objects.
+    async fn note_lists(&mut self, cluster: &Cluster) {
+        for (key, object) in &self.objects {
+            if let Some(list) = cluster.head("b", KEYS[*key]).await.unwrap().content.list() {
+                let noted = self.lists.insert(list, object.bytes.clone());
+                assert!(noted.is_none_or(|noted| noted == object.bytes), "a list never changes");
+            }
+        }
+    }
+
     async fn compare(&self, cluster: &Cluster) {
         for (key, name) in KEYS.iter().enumerate() {
             let found = cluster.get("b", name, LookupRange::Whole).await;
@@ -349,10 +365,11 @@ impl Model {
             .map(|(key, object)| (KEYS[*key].to_owned(), object.etag.clone(), object.bytes.len() as u64))
             .collect();
         assert_eq!(listed, wanted);
-        for object in &self.versions {
-            let request = ListExtents { version: object.version, start: 0, end: u64::MAX, max: 100 };
+        // Also versions that were overwritten keep their bytes, for reads that began before.
+        for (list, wanted) in &self.lists {
+            let request = ListExtents { list: *list, start: 0, end: u64::MAX, max: 100 };
             let found = cluster.list_extents(request).await.unwrap();
-            assert_eq!(bytes(&found.extents), object.bytes);
+            assert_eq!(bytes(&found.extents), *wanted);
         }
         cluster.verify().await;
     }
@@ -371,6 +388,7 @@ proptest! {
             let mut model = Model::default();
             for step in steps {
                 model.apply(&cluster, step).await;
+                model.note_lists(&cluster).await;
                 cluster.verify().await;
             }
             model.compare(&cluster).await;

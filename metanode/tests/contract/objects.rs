@@ -7,7 +7,7 @@ use std::time::Duration;
 use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::*;
 
-use crate::cluster::{BLOCK_SIZE, Cluster, bytes, new_bytes};
+use crate::cluster::{BLOCK_SIZE, Cluster, bytes, new_bytes, reference};
 
 contract! {
     a_committed_object_is_found_as_it_was_committed,
@@ -62,8 +62,12 @@ async fn a_committed_object_is_found_as_it_was_committed(cluster: &Cluster) {
             sequence: found.object.sequence,
             is_null: true,
             is_versioned: false,
+            content: found.object.content,
+            checksum: found.object.checksum,
         };
         assert_eq!(found.object, wanted);
+        assert!(found.object.is_sound());
+        assert!(found.extents.iter().all(|extent| extent.belongs_to(found.object.content)));
         assert_eq!(bytes(&found.extents), new_bytes(&request.extents));
         assert_eq!(found.extents[1].object_offset, 3);
         assert_eq!(found.extents[1].block.crc32c, 7);
@@ -87,11 +91,13 @@ async fn a_repeated_commit_answers_as_the_first_did_even_when_overwritten(cluste
 
 async fn the_bytes_of_an_overwritten_or_deleted_version_stay_readable_and_it_has_no_name(cluster: &Cluster) {
     cluster.bucket("b").await;
-    let old = cluster.put("b", "k", "old", &[1, 2]).await;
-    let new = cluster.put("b", "k", "new", &[3]).await;
+    cluster.put("b", "k", "old", &[1, 2]).await;
+    let old = cluster.list("b", "k").await;
+    cluster.put("b", "k", "new", &[1, 1, 1]).await;
+    let new = cluster.list("b", "k").await;
     cluster.delete("b", "k", WriteCondition::None).await.unwrap();
-    for (version, blocks) in [(old.version, 2), (new.version, 1)] {
-        let page = ListExtents { version, start: 0, end: 3, max: 10 };
+    for (list, blocks) in [(old, 2), (new, 3)] {
+        let page = ListExtents { list, start: 0, end: 3, max: 10 };
         assert_eq!(cluster.list_extents(page).await.unwrap().extents.len(), blocks);
     }
     let request = LookupObject {
@@ -180,9 +186,10 @@ async fn each_delete_has_an_answer_of_its_own_in_order(cluster: &Cluster) {
     assert_eq!(answers, wanted);
 }
 
+/// A copy of a version of the key `k` in bucket `b`.
 fn copy_of(cluster: &Cluster, source: VersionId, bucket: &str, key: &str) -> CopyObject {
     CopyObject {
-        source,
+        source: reference("b", "k", source),
         bucket: bucket.into(),
         key: key.into(),
         version: cluster.version(),
@@ -256,7 +263,8 @@ async fn tags_are_replaced(cluster: &Cluster) {
 async fn extents_come_in_pages(cluster: &Cluster) {
     cluster.bucket("b").await;
     let request = cluster.object("b", "k", "e", &[10, 10, 10, 10]);
-    let version = cluster.commit_object(request).await.unwrap().version;
+    cluster.commit_object(request).await.unwrap();
+    let list = cluster.list("b", "k").await;
     let lookup = |extents_max, range| LookupObject {
         bucket: "b".into(),
         key: "k".into(),
@@ -270,7 +278,7 @@ async fn extents_come_in_pages(cluster: &Cluster) {
     assert_eq!(first.extents.iter().map(|extent| extent.object_offset).collect::<Vec<_>>(), [0, 10]);
     assert!(first.more);
     let page = async |start, end, max| {
-        let page = cluster.list_extents(ListExtents { version, start, end, max }).await.unwrap();
+        let page = cluster.list_extents(ListExtents { list, start, end, max }).await.unwrap();
         (page.extents.iter().map(|extent| extent.object_offset).collect::<Vec<_>>(), page.more)
     };
     assert_eq!(page(20, 40, 2).await, (vec![20, 30], false));
@@ -280,7 +288,7 @@ async fn extents_come_in_pages(cluster: &Cluster) {
     assert_eq!(page(19, 20, 9).await, (vec![10], false));
     assert_eq!(page(19, 21, 9).await, (vec![10, 20], false));
     assert_eq!(page(40, 99, 9).await, (vec![], false));
-    let missing = ListExtents { version: cluster.version(), start: 0, end: 1, max: 1 };
+    let missing = ListExtents { list: ListId(1_000_000), start: 0, end: 1, max: 1 };
     assert_eq!(cluster.list_extents(missing).await.err(), Some(MetadataError::NoSuchVersion));
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use cairn_protocol::event::EventKind;
-use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::*;
 use tokio_util::sync::CancellationToken;
 
@@ -61,8 +60,8 @@ async fn marker(cluster: &Cluster, blocks: usize) {
     cluster.put("b", "marker", "e", &[]).await;
 }
 
-async fn read(cluster: &Cluster, version: VersionId) -> Result<usize, MetadataError> {
-    let page = cluster.list_extents(ListExtents { version, start: 0, end: 100, max: 10 }).await?;
+async fn read(cluster: &Cluster, list: ListId) -> Result<usize, MetadataError> {
+    let page = cluster.list_extents(ListExtents { list, start: 0, end: 100, max: 10 }).await?;
     Ok(bytes(&page.extents).len())
 }
 
@@ -73,7 +72,9 @@ async fn a_version_that_is_still_being_read_outlives_its_grace_period() {
     let (cluster, clock) = Cluster::with_manual_clock_and_grace(GRACE).await;
     cluster.bucket("b").await;
     let read_on = cluster.put("b", "k", "old", &[10, 20]).await.version;
-    let left = cluster.put("b", "left", "old", &[30]).await.version;
+    let list = cluster.list("b", "k").await;
+    cluster.put("b", "left", "old", &[10, 20]).await;
+    let left = cluster.list("b", "left").await;
     assert_eq!(cluster.get("b", "k", LookupRange::Whole).await.unwrap().readable_ms, 60_000);
     cluster.put("b", "k", "new", &[]).await;
     cluster.delete("b", "left", WriteCondition::None).await.unwrap();
@@ -85,14 +86,14 @@ async fn a_version_that_is_still_being_read_outlives_its_grace_period() {
         clock.advance(GRACE / 2 + Duration::from_secs(1));
         // In the first round the version is removed that no request reads any more.
         sweep(&cluster, if round == 0 { 4 } else { 3 }).await;
-        assert_eq!(read(&cluster, read_on).await, Ok(30), "round {round}");
+        assert_eq!(read(&cluster, list).await, Ok(30), "round {round}");
         cluster.verify().await;
         assert_eq!(read(&cluster, left).await, Err(MetadataError::NoSuchVersion));
     }
     // The reader, or its gateway, is gone. A grace period later the version is removed too.
     clock.advance(GRACE);
     sweep(&cluster, 2).await;
-    assert_eq!(read(&cluster, read_on).await, Err(MetadataError::NoSuchVersion));
+    assert_eq!(read(&cluster, list).await, Err(MetadataError::NoSuchVersion));
     // A renewal does not bring back a removed version.
     cluster.renew_reads(RenewReads { versions: vec![read_on] }).await.unwrap();
     cluster.verify().await;

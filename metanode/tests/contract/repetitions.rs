@@ -6,7 +6,7 @@ use std::time::Duration;
 use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::*;
 
-use crate::cluster::{Cluster, open};
+use crate::cluster::{Cluster, open, reference};
 
 contract! {
     a_repeated_delete_does_not_delete_what_came_since,
@@ -27,9 +27,10 @@ fn delete(cluster: &Cluster, key: &str, condition: WriteCondition) -> DeleteObje
     DeleteObjects { bucket: "b".to_owned(), objects, mutation: cluster.mutation() }
 }
 
+/// A copy of a version of the key `source`.
 fn copy(cluster: &Cluster, source: VersionId, key: &str, condition: WriteCondition) -> CopyObject {
     CopyObject {
-        source,
+        source: reference("b", "source", source),
         bucket: "b".into(),
         key: key.into(),
         version: cluster.version(),
@@ -183,7 +184,7 @@ async fn a_repeated_part_is_recognised_when_its_upload_has_ended(cluster: &Clust
             target: upload.clone(),
             number: 2,
             part: cluster.part(),
-            source,
+            source: reference("b", "source", source),
             start: 1,
             end: 4,
             etag: "e".into(),
@@ -234,8 +235,9 @@ async fn a_copy_that_was_replaced_and_collected_is_not_made_again() {
     cluster.delete("b", "other", WriteCondition::None).await.unwrap();
     clock.advance(Duration::from_secs(5));
     cluster.collect_garbage(2).await;
-    let found = ListExtents { version: request.version, start: 0, end: 3, max: 1 };
-    assert_eq!(cluster.list_extents(found).await.err(), Some(MetadataError::NoSuchVersion));
+    let of_copy = CopyObject { source: reference("b", "k", request.version), ..request.clone() };
+    let of_copy = CopyObject { version: cluster.version(), ..of_copy };
+    assert_eq!(cluster.copy_object(of_copy).await, Err(MetadataError::NoSuchVersion));
     assert_eq!(cluster.copy_object(request).await.unwrap(), answer);
     assert_eq!(cluster.commit_object(put).await.unwrap().etag, "newer");
     assert_eq!(cluster.head("b", "k").await.unwrap().etag, "newest");

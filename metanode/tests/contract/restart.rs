@@ -9,7 +9,7 @@ use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::*;
 use futures_util::future::join_all;
 
-use crate::cluster::{Cluster, open};
+use crate::cluster::{Cluster, open, reference};
 
 /// The files as a killed process leaves them, copied while the metanode runs.
 fn files_as_they_are(cluster: &Cluster) -> tempfile::TempDir {
@@ -87,10 +87,11 @@ async fn write_until_killed() {
     let _ = cluster.create_bucket(CreateBucket::new("b", "r")).await;
     join_all((0..8).map(async |writer| {
         for n in 0u64.. {
-            let mut request = cluster.object("b", &format!("{writer}/{}", n % 50), "e", &[3, 4]);
+            let key = format!("{writer}/{}", n % 50);
+            let mut request = cluster.object("b", &key, "e", &[3, 4]);
             request.etag = request.version.to_string();
             let committed = cluster.commit_object(request).await.unwrap();
-            writeln!(std::io::stdout(), "acknowledged {}", committed.version).unwrap();
+            writeln!(std::io::stdout(), "acknowledged {key} {}", committed.version).unwrap();
         }
     }))
     .await;
@@ -108,21 +109,46 @@ async fn a_process_killed_in_the_middle_of_writing_loses_nothing_that_it_acknowl
             .spawn()
             .unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let version = |line: &str| Some(line.split("acknowledged ").nth(1)?.parse::<VersionId>().unwrap());
+        let version = |line: &str| {
+            let (key, version) = line.split("acknowledged ").nth(1)?.split_once(' ')?;
+            Some((key.to_owned(), version.parse::<VersionId>().unwrap()))
+        };
         acknowledged.extend(output.by_ref().filter_map(|line| version(&line)).take(lines));
         child.kill().unwrap();
         // Output before the kill counts too. Its last line may be cut off.
-        let rest: Vec<_> = output.filter(|line| line.len() > "acknowledged ".len() + 35).collect();
+        let rest: Vec<_> = output
+            .filter(|line| {
+                line.len() > "acknowledged 1/1 ".len() + 35 && line.rsplit(' ').next().unwrap().len() == 36
+            })
+            .collect();
         acknowledged.extend(rest.iter().filter_map(|line| version(line)));
         child.wait().unwrap();
 
         let env = Env::system();
         let metanode = open(directory.path(), &env, &EventBus::new(env.clone())).await;
         assert_eq!(metanode.store().verify_invariants().await.unwrap(), Vec::<String>::new());
-        for version in &acknowledged {
-            let request = ListExtents { version: *version, start: 0, end: 7, max: 2 };
-            let page = metanode.metadata().list_extents(request).await.unwrap();
-            assert_eq!(page.extents.len(), 2);
+        for (key, version) in &acknowledged {
+            // Most were overwritten since. Their bytes can still be copied.
+            let copy = CopyObject {
+                source: reference("b", key, *version),
+                bucket: "b".into(),
+                key: "copy".into(),
+                version: VersionId(env.uuid_v7()),
+                etag: "e".into(),
+                attributes: None,
+                tags: None,
+                condition: WriteCondition::None,
+            };
+            metanode.metadata().copy_object(copy).await.unwrap();
+            let request = LookupObject {
+                bucket: "b".into(),
+                key: "copy".into(),
+                version: None,
+                range: LookupRange::Whole,
+                extents_max: 3,
+            };
+            let found = metanode.metadata().lookup_object(request).await.unwrap();
+            assert_eq!(found.extents.len(), 2);
         }
         metanode.close().await;
     }

@@ -6,7 +6,7 @@ use cairn_protocol::event::EventKind;
 use cairn_protocol::metadata::*;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Cluster, bytes, new_bytes};
+use crate::cluster::{Cluster, bytes, new_bytes, reference};
 
 #[tokio::test]
 async fn a_sweep_removes_retired_versions_but_no_shared_blocks() {
@@ -24,7 +24,7 @@ async fn a_sweep_removes_retired_versions_but_no_shared_blocks() {
         target: upload.clone(),
         number: 1,
         part: cluster.part(),
-        source: old,
+        source: reference("b", "k", old),
         start: 5,
         end: 15,
         etag: "e".into(),
@@ -45,6 +45,7 @@ async fn a_sweep_removes_retired_versions_but_no_shared_blocks() {
     let part = cluster.add(&gone, 1, &[16]).await;
     let gone_completion = cluster.completion(&gone, &[part]);
     cluster.complete_upload(gone_completion.clone()).await.unwrap();
+    let gone_list = cluster.list("deleted", "k").await;
     cluster.delete("deleted", "k", WriteCondition::None).await.unwrap();
     cluster.delete_bucket(DeleteBucket { bucket: "deleted".into(), mutation: None }).await.unwrap();
 
@@ -52,11 +53,22 @@ async fn a_sweep_removes_retired_versions_but_no_shared_blocks() {
     // The replaced part's block and that of the deleted object; both of the overwritten one are shared.
     cluster.collect_garbage(2).await;
     cluster.verify().await;
-    for version in [old, gone_completion.version] {
-        let request = ListExtents { version, start: 0, end: 100, max: 10 };
-        assert_eq!(cluster.list_extents(request).await.err(), Some(MetadataError::NoSuchVersion));
-        let request = ListObjectParts { version, after: 0, max: 10, offset: None };
-        assert_eq!(cluster.list_object_parts(request).await.err(), Some(MetadataError::NoSuchVersion));
+    let request = ListExtents { list: gone_list, start: 0, end: 100, max: 10 };
+    assert_eq!(cluster.list_extents(request).await.err(), Some(MetadataError::NoSuchVersion));
+    let request = ListObjectParts { list: gone_list, after: 0, max: 10, offset: None };
+    assert_eq!(cluster.list_object_parts(request).await.err(), Some(MetadataError::NoSuchVersion));
+    for (bucket, version) in [("b", old), ("deleted", gone_completion.version)] {
+        let copy = CopyObject {
+            source: reference(bucket, "k", version),
+            bucket: "b".into(),
+            key: "copy".into(),
+            version: cluster.version(),
+            etag: "e".into(),
+            attributes: None,
+            tags: None,
+            condition: WriteCondition::None,
+        };
+        assert_eq!(cluster.copy_object(copy).await, Err(MetadataError::NoSuchVersion));
     }
     assert_eq!(cluster.head("b", "k").await.unwrap().etag, "new");
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::metadata::*;
 
-use crate::cluster::{Cluster, bytes, new_bytes};
+use crate::cluster::{Cluster, bytes, new_bytes, reference};
 
 contract! {
     an_upload_is_returned_as_it_was_created,
@@ -100,7 +100,8 @@ async fn parts_joined_are_the_object(cluster: &Cluster) {
     assert_eq!(found.object.modified_at, answer.modified_at);
     assert_eq!(bytes(&found.extents), wanted);
     assert_eq!(found.extents.iter().map(|extent| extent.object_offset).collect::<Vec<_>>(), [0, 5, 11]);
-    let parts = ListObjectParts { version: answer.version, after: 0, max: 10, offset: None };
+    let list = cluster.list("b", "k").await;
+    let parts = ListObjectParts { list, after: 0, max: 10, offset: None };
     let parts = cluster.list_object_parts(parts).await.unwrap().parts;
     assert_eq!(
         parts.iter().map(|part| (part.number, part.length)).collect::<Vec<_>>(),
@@ -108,7 +109,7 @@ async fn parts_joined_are_the_object(cluster: &Cluster) {
     );
     // A copy of the object has the same parts.
     let copy = CopyObject {
-        source: answer.version,
+        source: reference("b", "k", answer.version),
         bucket: "b".into(),
         key: "copy".into(),
         version: cluster.version(),
@@ -156,7 +157,7 @@ async fn a_part_copied_from_an_object_shares_its_bytes(cluster: &Cluster) {
         target: upload.clone(),
         number,
         part: cluster.part(),
-        source,
+        source: reference("b", "source", source),
         start,
         end,
         etag: "e".into(),
@@ -176,7 +177,7 @@ async fn a_part_copied_from_an_object_shares_its_bytes(cluster: &Cluster) {
         let refused = cluster.copy_part(copy(9, start, end)).await;
         assert_eq!(refused, Err(MetadataError::InvalidSourceRange { length: 30 }));
     }
-    let of_nothing = CopyPart { source: cluster.version(), ..copy(9, 0, 1) };
+    let of_nothing = CopyPart { source: reference("b", "source", cluster.version()), ..copy(9, 0, 1) };
     assert_eq!(cluster.copy_part(of_nothing).await, Err(MetadataError::NoSuchVersion));
     cluster.delete("b", "source", WriteCondition::None).await.unwrap();
     cluster.complete_upload(cluster.completion(&upload, &named)).await.unwrap();
@@ -298,7 +299,7 @@ async fn the_largest_object_is_completed_in_one_call(cluster: &Cluster) {
         target: upload.clone(),
         number: *number,
         part: *part,
-        source,
+        source: reference("b", "source", source),
         start: 0,
         end: PART,
         etag: "e".into(),

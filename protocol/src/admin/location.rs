@@ -6,6 +6,7 @@ use super::node::{AdminState, NodeState};
 use crate::checksum::Crc32c;
 use crate::env::Timestamp;
 use crate::id::{BlockId, NodeId, VersionId};
+use crate::metadata::VersionName;
 
 /// Requests the place of an object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,7 +16,7 @@ pub struct WhereRequest {
     /// Its key.
     pub key: String,
     /// The version; `None` is the current one.
-    pub version: Option<VersionId>,
+    pub version: Option<VersionName>,
 }
 
 /// An object and its extents.

@@ -10,6 +10,7 @@
 mod access;
 mod bucket;
 mod configuration;
+mod content;
 mod error;
 mod grant;
 mod object;
@@ -19,6 +20,7 @@ mod version;
 pub use access::*;
 pub use bucket::*;
 pub use configuration::*;
+pub use content::*;
 pub use error::*;
 pub use grant::*;
 pub use object::*;

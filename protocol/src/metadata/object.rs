@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{NewExtent, VersionName};
+use super::{Content, ExtentEntry, ListId, NewExtent, ResolvedExtent, VersionName, VersionRef, resolve_path};
 use crate::checksum::Crc32c;
 use crate::env::Timestamp;
 use crate::id::{BlockId, MutationId, NodeId, VersionId};
@@ -83,19 +83,16 @@ pub struct ObjectVersion {
     /// The number of parts that it was completed from; 0 if it was put whole. A version that CopyObject made has its source's.
     pub part_count: u32,
     /// Its place in the order of versions, which the metanode gives. A later write of a key has a higher one.
-    #[serde(default)]
     pub sequence: u64,
     /// Whether it is the null version of its key.
-    #[serde(default = "yes")]
     pub is_null: bool,
     /// Whether versioning of its bucket was ever enabled. Only then S3 shows the version id.
     #[serde(default)]
     pub is_versioned: bool,
-}
-
-/// For metanodes of earlier releases, which know null versions only.
-fn yes() -> bool {
-    true
+    /// Where its bytes are.
+    pub content: Content,
+    /// The CRC32C of what was written; see [`computed_checksum`](Self::computed_checksum).
+    pub checksum: Crc32c,
 }
 
 impl ObjectVersion {
@@ -183,11 +180,12 @@ pub struct LocatedObject {
     pub readable_ms: u64,
 }
 
-/// Requests further extents of a version.
+/// Requests further extents of a version's extent list. The list never changes, and lasts at least as long as the version is
+/// readable.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListExtents {
-    /// The version.
-    pub version: VersionId,
+    /// The list.
+    pub list: ListId,
     /// From this byte of the object, included.
     pub start: u64,
     /// To this byte, excluded.
@@ -217,6 +215,27 @@ pub struct LocatedExtent {
     pub length: u64,
     /// The block.
     pub block: BlockLocation,
+    /// For an extent of a list: the entries that lead to it, from the version's list on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<ExtentEntry>,
+}
+
+impl LocatedExtent {
+    /// Whether the extent is one of a version with this content, by the checksums of the version and of the lists' entries.
+    pub fn belongs_to(&self, content: Content) -> bool {
+        let (block, object_offset) = (self.block.block, self.object_offset);
+        match content {
+            Content::Empty => false,
+            Content::Block { block: its, offset } => {
+                (block, self.offset, object_offset) == (its, offset, 0) && self.path.is_empty()
+            }
+            Content::List { list } => {
+                let (block_offset, length) = (self.offset, self.length);
+                resolve_path(list, &self.path)
+                    == Some(ResolvedExtent { object_offset, block, block_offset, length })
+            }
+        }
+    }
 }
 
 /// A block and its replicas.
@@ -257,11 +276,11 @@ pub struct LocateBlocks {
     pub blocks: Vec<BlockId>,
 }
 
-/// Requests the parts of a multipart object.
+/// Requests the parts of a multipart object, which belong to its extent list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListObjectParts {
-    /// The version.
-    pub version: VersionId,
+    /// The list.
+    pub list: ListId,
     /// Only parts after this number.
     pub after: u32,
     /// Upper limit of entries in the answer.
@@ -360,7 +379,7 @@ pub struct Committed {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CopyObject {
     /// The version to copy. A retired version is found until its grace period ends.
-    pub source: VersionId,
+    pub source: VersionRef,
     /// The bucket to copy to.
     pub bucket: String,
     /// The key to copy to.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChecksumAlgorithm, ChecksumKind, ListMark, NewExtent, ObjectAttributes, ObjectChecksum, Tags,
-    VersionName, WriteCondition,
+    VersionName, VersionRef, WriteCondition,
 };
 use crate::env::Timestamp;
 use crate::id::{MutationId, PartId, UploadId, VersionId};
@@ -93,7 +93,7 @@ pub struct CopyPart {
     /// Id of this upload of the part, new, chosen by the gateway.
     pub part: PartId,
     /// The version to copy from.
-    pub source: VersionId,
+    pub source: VersionRef,
     /// First byte.
     pub start: u64,
     /// One past the last byte.

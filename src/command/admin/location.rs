@@ -2,7 +2,7 @@
 
 use cairn_protocol::admin::{Admin, ExtentPlace, ObjectPlace, WhereRequest};
 use cairn_protocol::block::Connector;
-use cairn_protocol::id::VersionId;
+use cairn_protocol::metadata::VersionName;
 use clap::Args;
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ pub(super) struct WhereArguments {
 
     /// This version, instead of the current one
     #[arg(long, value_name = "ID")]
-    version_id: Option<VersionId>,
+    version_id: Option<VersionName>,
 
     /// Read every replica from its datanode, and check it
     #[arg(long)]

@@ -192,7 +192,7 @@ impl World {
     /// The metanode's reply to a lookup of the first committed object.
     pub(super) fn located(&self, range: std::ops::Range<u64>, extents_max: usize) -> LocatedObject {
         let commit = self.meta().commits[0].clone();
-        let page = self.extents(&commit, range.start, range.end, extents_max);
+        let page = self.extents((ListId(0), &commit), range.start, range.end, extents_max);
         LocatedObject {
             object: ObjectVersion {
                 key: commit.key.clone(),
@@ -206,6 +206,8 @@ impl World {
                 sequence: 0,
                 is_null: true,
                 is_versioned: false,
+                content: Content::List { list: ListId(0) },
+                checksum: 0,
             },
             range: ResolvedRange::Satisfiable { start: range.start, end: range.end },
             extents: page.extents,
@@ -214,7 +216,14 @@ impl World {
         }
     }
 
-    fn extents(&self, commit: &CommitObject, start: u64, end: u64, max: usize) -> ExtentPage {
+    /// The extents of a commit. The number of the commit is the id of its list.
+    fn extents(
+        &self,
+        (list, commit): (ListId, &CommitObject),
+        start: u64,
+        end: u64,
+        max: usize,
+    ) -> ExtentPage {
         let mut offset = 0;
         let mut extents = Vec::new();
         for extent in &commit.extents {
@@ -222,7 +231,9 @@ impl World {
             offset += extent.length;
             if offset > start && object_offset < end {
                 let block = self.location(extent.grant.block, extent.length, extent.crc32c);
-                extents.push(LocatedExtent { object_offset, offset: 0, length: extent.length, block });
+                let target = EntryTarget::Block(extent.grant.block);
+                let path = vec![ExtentEntry::new(list, object_offset, target, 0, extent.length)];
+                extents.push(LocatedExtent { object_offset, offset: 0, length: extent.length, block, path });
             }
         }
         let more = extents.len() > max;
@@ -569,10 +580,10 @@ impl Metadata for FakeMetadata {
     }
 
     async fn list_extents(&self, request: ListExtents) -> Result<ExtentPage, MetadataError> {
-        let commit = self.0.meta().commits.iter().find(|c| c.version == request.version).cloned();
+        let commit = self.0.meta().commits.get(request.list.0 as usize).cloned();
         let commit = commit.ok_or(MetadataError::NoSuchVersion)?;
         // Pages are short, so that even small objects have several.
-        Ok(self.0.extents(&commit, request.start, request.end, 2))
+        Ok(self.0.extents((request.list, &commit), request.start, request.end, 2))
     }
 
     async fn locate_blocks(&self, request: LocateBlocks) -> Result<Vec<BlockLocation>, MetadataError> {

@@ -82,7 +82,8 @@ impl Operation for UploadPartCopy {
         let source = self.lookup(gateway).await?;
         let (start, end) = self.bytes(&source)?;
         let explicit = of_upload(&upload).map(|(algorithm, _)| algorithm);
-        let (version, name) = (source.object.version, source.object.shown_name());
+        let (version, name) =
+            (source.object.reference(self.source.bucket.as_str()), source.object.shown_name());
         let (etag, checksum) = match known_digests(gateway, &source.object, (start, end), explicit).await? {
             Some(known) => known,
             None => read_digests(gateway, source, explicit.unwrap_or(DEFAULT)).await?,
@@ -194,8 +195,8 @@ async fn part_at(
     start: u64,
     end: u64,
 ) -> S3Result<Option<ObjectPart>> {
-    let request =
-        ListObjectParts { version: source.version, after: 0, max: PARTS_AT_ONE_PLACE, offset: Some(start) };
+    let Some(list) = source.content.list() else { return Ok(None) };
+    let request = ListObjectParts { list, after: 0, max: PARTS_AT_ONE_PLACE, offset: Some(start) };
     let page = gateway.metadata.list_object_parts(request).await?;
     Ok(page.parts.into_iter().find(|part| part.length == end - start))
 }

@@ -119,11 +119,10 @@ impl GetObjectAttributes {
     }
 
     async fn parts(&self, gateway: &Gateway, object: &ObjectVersion) -> S3Result<ObjectPartPage> {
-        if self.max_parts == 0 {
+        let Some(list) = object.content.list().filter(|_| self.max_parts > 0) else {
             return Ok(ObjectPartPage { parts: Vec::new(), truncated: object.part_count > 0 });
-        }
-        let (version, after, max) = (object.version, self.after, self.max_parts);
-        let request = ListObjectParts { version, after, max, offset: None };
+        };
+        let request = ListObjectParts { list, after: self.after, max: self.max_parts, offset: None };
         Ok(gateway.metadata.list_object_parts(request).await?)
     }
 

@@ -113,7 +113,7 @@ impl Operation for CopyObject {
         let copied = gateway
             .metadata
             .copy_object(metadata::CopyObject {
-                source: source.version,
+                source: source.reference(self.source.bucket.as_str()),
                 bucket: bucket.to_string(),
                 key: key.to_string(),
                 version: VersionId(gateway.env.uuid_v7()),

@@ -140,8 +140,8 @@ async fn part_checksum(
     object: &ObjectVersion,
     number: u32,
 ) -> S3Result<Option<ObjectChecksum>> {
-    let request =
-        ListObjectParts { version: object.version, after: number.saturating_sub(1), max: 1, offset: None };
+    let Some(list) = object.content.list() else { return Ok(None) };
+    let request = ListObjectParts { list, after: number.saturating_sub(1), max: 1, offset: None };
     let page = gateway.metadata.list_object_parts(request).await?;
     Ok(page.parts.into_iter().find(|part| part.number == number).and_then(|part| part.checksum))
 }

@@ -35,9 +35,9 @@ pub(in crate::block_manager) async fn locate_within(
     let mut bytes = 0usize;
     let mut from = 0;
     loop {
-        let page = extents_of(&mut snapshot, object.version.as_bytes(), from, EXTENTS_PER_READ).await?;
+        let page = extents_of(&mut snapshot, &object, from, EXTENTS_PER_READ).await?;
         let Some(last) = page.last() else { break };
-        from = last.object_offset.saturating_add(1);
+        from = last.object_offset.saturating_add(last.length.max(1));
         for extent in page {
             let place = place(inner, extent)?;
             bytes = bytes.saturating_add(serde_json::to_vec(&place).map_or(0, |json| json.len() + 1));
@@ -72,16 +72,16 @@ async fn find(snapshot: &mut Connection, request: &WhereRequest) -> Result<Objec
     };
     let object = match request.version {
         None => objects::find_current(snapshot, bucket, &request.key).await?,
-        Some(version) => objects::find_version(snapshot, version)
+        Some(version) => objects::find_named(snapshot, bucket, &request.key, version)
             .await?
-            .filter(|(its_bucket, object)| *its_bucket == bucket && object.key == request.key)
-            .map(|(_, object)| object),
+            .filter(|found| !found.is_delete_marker)
+            .map(|found| found.object),
     };
     object.ok_or_else(|| AdminError::NoSuchKey { bucket: request.bucket.clone() })
 }
 
 fn place(inner: &Inner, extent: CheckedExtent) -> Result<ExtentPlace, AdminError> {
-    let CheckedExtent { object_offset, block_offset, length, block, known, holders } = extent;
+    let CheckedExtent { object_offset, block_offset, length, block, known, holders, .. } = extent;
     // Without a row, the length and checksum of the block are unknown.
     let Some(known) = known else {
         let reason = format!(

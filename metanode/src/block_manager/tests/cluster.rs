@@ -14,7 +14,7 @@ use cairn_protocol::admin::{
 use cairn_protocol::cluster::*;
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
 use cairn_protocol::event::{EventBus, EventKind};
-use cairn_protocol::id::{BlockId, ClusterId, NodeId, VolumeId};
+use cairn_protocol::id::{BlockId, ClusterId, NodeId, PartId, UploadId, VolumeId};
 use cairn_protocol::metadata::*;
 use cairn_protocol::secret::ClusterSecret;
 use futures_util::FutureExt;
@@ -22,8 +22,15 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::super::workers::{self, Progress, Runner};
-use super::super::{BlockManager, BlockManagerConfig, OwnerId, retire, share_extents};
-use crate::store::{Connection, Store, StoreError, buckets};
+use super::super::{BlockManager, BlockManagerConfig};
+use crate::store::parts::{self, StoredPart};
+use crate::store::{Connection, Store, StoreError, buckets, lists, retired};
+
+/// What refers to blocks in these tests: a part without an upload.
+pub(super) type OwnerId = u32;
+
+/// The upload of the parts.
+const UPLOAD: UploadId = UploadId(Uuid::nil());
 
 pub(super) const BUCKET: &str = "bucket";
 pub(super) const CAPACITY: u64 = 1 << 40;
@@ -520,13 +527,14 @@ impl TestCluster {
     }
 
     pub(super) async fn commit(&self, extents: Vec<NewExtent>) -> Result<OwnerId, MetadataError> {
-        let owner: OwnerId = *self.env.uuid_v7().as_bytes();
         let blocks = self.blocks.clone();
+        let length = extents.iter().map(|extent| extent.length).sum();
+        let part = PartId(self.env.uuid_v7());
         self.store
             .write(move |tx| {
                 async move {
-                    blocks.commit_extents(tx, &owner, 0, &extents).await?;
-                    Ok(owner)
+                    let content = blocks.commit_extents(tx, &extents).await?;
+                    Ok(insert(tx, part, length, content).await?)
                 }
                 .boxed()
             })
@@ -590,14 +598,13 @@ impl TestCluster {
     }
 
     pub(super) async fn share(&self, from: OwnerId, length: u64) -> OwnerId {
-        let to: OwnerId = *self.env.uuid_v7().as_bytes();
-        self.store.write(move |tx| share_all(tx, from, length, to).boxed()).await.unwrap();
-        to
+        let part = PartId(self.env.uuid_v7());
+        self.store.write(move |tx| share_all(tx, from, length, part).boxed()).await.unwrap()
     }
 
     pub(super) async fn give_up(&self, owner: OwnerId) {
         let now = self.env.now();
-        self.store.write(move |tx| async move { retire(tx, &owner, now).await }.boxed()).await.unwrap();
+        self.store.write(move |tx| retire(tx, owner, now).boxed()).await.unwrap();
     }
 
     pub(super) async fn locate(&self, block: BlockId) -> Option<BlockLocation> {
@@ -653,16 +660,43 @@ impl TestCluster {
         crate::store::tests::forget_extents(&self.store, block).await;
     }
 
-    /// Checks the invariants of the tables. (Owners in these tests are neither versions nor parts.)
+    /// Checks the invariants of the tables. (The parts in these tests have no upload.)
     pub(super) async fn verify(&self) {
         let mut broken = self.store.verify_invariants().await.unwrap();
-        broken.retain(|promise| !promise.contains("extents belong to a version, a part, or garbage"));
+        broken.retain(|promise| !promise.contains("a part belongs to an upload in progress"));
         assert_eq!(broken, Vec::<String>::new());
     }
 }
 
-async fn share_all(tx: &mut Connection, from: OwnerId, length: u64, to: OwnerId) -> Result<(), StoreError> {
-    share_extents(tx, &from, 0, length, &to, 0).await
+/// Adds a part with the next number.
+async fn insert(
+    tx: &mut Connection,
+    part: PartId,
+    length: u64,
+    content: Content,
+) -> Result<OwnerId, StoreError> {
+    let last = parts::list(tx, UPLOAD, 0, u32::MAX).await?.last().map_or(0, |part| part.info.number);
+    let (number, etag) = (last + 1, String::new());
+    let info = PartInfo { number, part, length, etag, checksum: None, modified_at: Timestamp(0) };
+    parts::insert(tx, UPLOAD, &StoredPart { info, content }).await?;
+    Ok(number)
+}
+
+async fn share_all(
+    tx: &mut Connection,
+    from: OwnerId,
+    length: u64,
+    part: PartId,
+) -> Result<OwnerId, StoreError> {
+    let from = parts::find(tx, UPLOAD, from).await?.unwrap();
+    let content = lists::slice(tx, (from.content, length), 0, length).await?;
+    insert(tx, part, length, content).await
+}
+
+async fn retire(tx: &mut Connection, owner: OwnerId, now: Timestamp) -> Result<(), StoreError> {
+    let part = parts::find(tx, UPLOAD, owner).await?.unwrap();
+    retired::insert_part(tx, &part, now).await?;
+    parts::delete(tx, UPLOAD, owner).await
 }
 
 pub(super) fn allocation(count: u32) -> AllocateBlocks {

@@ -11,8 +11,8 @@ use cairn_protocol::metadata::{ReleaseGrants, RenewGrants, ReplicaProblem, Repli
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::super::{BlockManagerConfig, OwnerId};
-use super::cluster::TestCluster;
+use super::super::BlockManagerConfig;
+use super::cluster::{OwnerId, TestCluster};
 
 const NODES: usize = 5;
 

@@ -1,13 +1,14 @@
 //! Finding the bytes of a key.
 
 use cairn_protocol::admin::{Admin, AdminError, NodeState, WhereRequest};
-use cairn_protocol::id::VersionId;
-use cairn_protocol::metadata::{ReplicaProblem, ReplicaReport};
+use cairn_protocol::metadata::{
+    Metadata, ReplicaProblem, ReplicaReport, SetVersioning, VersionName, Versioning,
+};
 
 use super::super::admin::location::locate_within;
 use super::support::{FIRST, TestStore};
 
-fn at(bucket: &str, key: &str, version: Option<VersionId>) -> WhereRequest {
+fn at(bucket: &str, key: &str, version: Option<VersionName>) -> WhereRequest {
     WhereRequest { bucket: bucket.to_owned(), key: key.to_owned(), version }
 }
 
@@ -34,7 +35,8 @@ async fn every_extent_is_returned_with_its_block_and_all_replicas() {
         .collect();
     assert_eq!(extents, [(0, 10, blocks[0], 0, 10), (10, 20, blocks[1], 0, 20)]);
     for extent in &place.extents {
-        assert_eq!((extent.crc32c, extent.replication, extent.references), (77, 3, 2));
+        // The two objects share a list, which refers to the block.
+        assert_eq!((extent.crc32c, extent.replication, extent.references), (77, 3, 1));
         assert_eq!(extent.replicas.len(), 3);
         for replica in &extent.replicas {
             let index = store.cluster.nodes.iter().position(|node| node.id == replica.node).unwrap();
@@ -49,12 +51,15 @@ async fn every_extent_is_returned_with_its_block_and_all_replicas() {
 async fn a_version_is_found_by_its_id_and_only_under_its_own_key() {
     let mut store = TestStore::new(1).await;
     store.make_bucket("other").await;
-    let (first, _) = store.put(FIRST, "a", &[10]).await;
-    let (second, _) = store.put(FIRST, "a", &[20]).await;
+    let enabled = SetVersioning { bucket: FIRST.to_owned(), versioning: Versioning::Enabled, mutation: None };
+    store.namespace.set_versioning(enabled).await.unwrap();
+    store.put(FIRST, "a", &[10]).await;
+    let first = store.name("a").await;
+    store.put(FIRST, "a", &[20]).await;
+    let second = store.name("a").await;
     let length = async |request| store.cluster.blocks.locate_object(request).await.map(|place| place.length);
     assert_eq!(length(at(FIRST, "a", None)).await, Ok(20));
     assert_eq!(length(at(FIRST, "a", Some(second))).await, Ok(20));
-    // The version was just overwritten, and is still readable for reads that began before.
     assert_eq!(length(at(FIRST, "a", Some(first))).await, Ok(10));
     let no_key = |bucket: &str| Err(AdminError::NoSuchKey { bucket: bucket.to_owned() });
     assert_eq!(length(at(FIRST, "b", Some(first))).await, no_key(FIRST));
@@ -67,16 +72,17 @@ async fn a_version_is_found_by_its_id_and_only_under_its_own_key() {
 #[tokio::test]
 async fn an_object_of_tens_of_thousands_of_extents_is_returned_whole_or_refused() {
     let mut store = TestStore::new(3).await;
-    store.put(FIRST, "a", &[30_000]).await;
+    store.put(FIRST, "a", &[1, 29_999]).await;
     // The same block, byte by byte: 30,000 extents.
     store
         .sql(
-            "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < 30000)
-         INSERT INTO extents SELECT owner_id, n, block_id, n, 1 FROM extents, numbers",
+            "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < 29999)
+         INSERT INTO list_entries (list_id, place, block_id, start, length, checksum)
+             SELECT list_id, n + 1, block_id, n, 1, 0 FROM list_entries, numbers WHERE place = 1",
         )
         .await;
-    store.sql("UPDATE extents SET length = 1").await;
-    store.sql("UPDATE blocks SET refs = 30000").await;
+    store.sql("UPDATE list_entries SET length = 1 WHERE length > 1").await;
+    store.sql("UPDATE blocks SET refs = 29999 WHERE length > 1").await;
     store.cluster.verify().await;
     let place = store.cluster.blocks.locate_object(at(FIRST, "a", None)).await.unwrap();
     assert_eq!(place.extents.len(), 30_000);

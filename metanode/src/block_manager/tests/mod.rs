@@ -6,6 +6,7 @@ mod bucket_settings;
 mod can_stop;
 mod cluster;
 mod commits;
+mod cost;
 mod damage;
 mod deleted_buckets;
 mod drain;

@@ -1,6 +1,8 @@
 //! Objects, made through the namespace, on a test cluster.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use cairn_protocol::admin::FsckRequest;
 use cairn_protocol::id::{BlockId, PartId, UploadId, VersionId};
@@ -14,6 +16,8 @@ use crate::namespace::Namespace;
 pub(super) struct TestStore {
     pub(super) cluster: TestCluster,
     pub(super) namespace: Namespace,
+    /// Bucket and key of each version.
+    names: Mutex<HashMap<VersionId, (String, String)>>,
 }
 
 impl TestStore {
@@ -28,7 +32,7 @@ impl TestStore {
         let access = crate::access::AccessState::new(&cluster.env);
         let namespace =
             Namespace::new(store, blocks, cluster.env.clone(), cluster.events.clone(), identities, access);
-        Self { cluster, namespace }
+        Self { cluster, namespace, names: Mutex::default() }
     }
 
     /// Kills the metanode, and starts it again on the same database.
@@ -111,6 +115,7 @@ impl TestStore {
             condition: WriteCondition::None,
         };
         self.namespace.commit_object(commit).await.unwrap();
+        self.named(version, bucket, key);
         (version, blocks)
     }
 
@@ -123,7 +128,7 @@ impl TestStore {
     ) -> VersionId {
         let version = VersionId(self.cluster.env.uuid_v7());
         let copy = CopyObject {
-            source,
+            source: self.reference(source),
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             version,
@@ -133,7 +138,40 @@ impl TestStore {
             condition: WriteCondition::None,
         };
         self.namespace.copy_object(copy).await.unwrap();
+        self.named(version, bucket, key);
         version
+    }
+
+    /// Notes under which name a version was written.
+    fn named(&self, version: VersionId, bucket: &str, key: &str) {
+        self.names.lock().unwrap().insert(version, (bucket.to_owned(), key.to_owned()));
+    }
+
+    /// Names a version that is current or retired.
+    pub(super) fn reference(&self, version: VersionId) -> VersionRef {
+        let (bucket, key) = self.names.lock().unwrap()[&version].clone();
+        VersionRef { bucket, key, sequence: None, version }
+    }
+
+    /// The name of the current version of a key of the first bucket.
+    pub(super) async fn name(&self, key: &str) -> VersionName {
+        self.head(key).await.name()
+    }
+
+    /// The extent list of the current version of a key of the first bucket.
+    pub(super) async fn list(&self, key: &str) -> ListId {
+        self.head(key).await.content.list().unwrap()
+    }
+
+    async fn head(&self, key: &str) -> ObjectVersion {
+        let request = LookupObject {
+            bucket: FIRST.to_owned(),
+            key: key.to_owned(),
+            version: None,
+            range: LookupRange::Whole,
+            extents_max: 0,
+        };
+        self.namespace.lookup_object(request).await.unwrap().object
     }
 
     pub(super) async fn delete(&self, bucket: &str, key: &str) {
@@ -181,7 +219,7 @@ impl TestStore {
             target: target.clone(),
             number: 1,
             part: PartId(self.cluster.env.uuid_v7()),
-            source,
+            source: self.reference(source),
             start,
             end,
             etag: "etag".to_owned(),
@@ -193,7 +231,7 @@ impl TestStore {
     pub(super) async fn complete(&self, target: UploadRef, parts: Vec<(u32, PartId)>) -> VersionId {
         let version = VersionId(self.cluster.env.uuid_v7());
         let complete = CompleteUpload {
-            target,
+            target: target.clone(),
             parts,
             version,
             etag: "etag".to_owned(),
@@ -202,6 +240,7 @@ impl TestStore {
             condition: WriteCondition::None,
         };
         self.namespace.complete_upload(complete).await.unwrap();
+        self.named(version, &target.bucket, &target.key);
         version
     }
 

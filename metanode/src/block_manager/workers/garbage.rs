@@ -1,5 +1,5 @@
-//! The garbage worker: when the grace period of a retired version or part is over, it removes the extents and the
-//! blocks that nothing refers to any more. The length of the period is `garbage_grace` in `config.rs`; `clock.rs`
+//! The garbage worker: when the grace period of a retired version or part is over, it removes its reference, and then the extent
+//! lists and blocks that nothing refers to any more. The length of the period is `garbage_grace` in `config.rs`; `clock.rs`
 //! decides which owners were retired that long ago.
 
 use std::sync::Arc;
@@ -14,10 +14,9 @@ use futures_util::FutureExt;
 use super::{Progress, Worker};
 use crate::block_manager::Inner;
 use crate::store::blocks::Unreferenced;
-use crate::store::garbage::Dropped;
-use crate::store::{Connection, StoreError, blocks, expiry, garbage, leases};
+use crate::store::{Connection, StoreError, blocks, expiry, leases, lists, retired};
 
-/// Extents in one step; an owner without extents counts as one. It bounds how long other transactions wait. An extent
+/// Retired versions and parts, and entries of lists, in one step. It bounds how long other transactions wait. One
 /// whose block has three replicas costs some 35 µs, so a step takes ten milliseconds. It is more than the overwrites of
 /// one transaction add, so that garbage does not grow.
 const WORK_PER_STEP: u32 = 300;
@@ -41,6 +40,15 @@ pub(super) struct Garbage {
     /// The outcome of the last step, for the worker's status.
     last: Dropped,
     pace: Pace,
+}
+
+/// What one step removed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Dropped {
+    /// Retired versions and parts.
+    owners: u64,
+    /// Entries of lists that nothing refers to.
+    entries: u64,
 }
 
 /// The outcome of one step.
@@ -89,9 +97,11 @@ impl Worker for Garbage {
 
     fn doing(&self) -> String {
         match self.last {
-            Dropped { owners: 0, extents: 0 } => "nothing is due".to_owned(),
-            Dropped { owners, extents } => {
-                format!("gives up {extents} extents of {owners} objects and parts at a time")
+            Dropped { owners: 0, entries: 0 } => "nothing is due".to_owned(),
+            Dropped { owners, entries } => {
+                format!(
+                    "removes {owners} objects and parts, and {entries} entries of extent lists, at a time"
+                )
             }
         }
     }
@@ -100,7 +110,8 @@ impl Worker for Garbage {
         // Without enough samples of the wall clock it is unknown which stamps are old enough, so nothing is due.
         let retired_before = self.inner.clock.retired_before(&self.inner.env).unwrap_or_default();
         let mut reader = self.inner.store.read_in_background().await?;
-        let any = garbage::any_due(&mut reader, retired_before).await?;
+        let any = retired::any_due(&mut reader, retired_before).await?
+            || lists::any_unreferenced(&mut reader).await?;
         drop(reader);
         if !any {
             self.last = Dropped::default();
@@ -117,7 +128,7 @@ impl Worker for Garbage {
             })
             .await?;
         self.last = dropped;
-        self.inner.pay(WorkerName::Garbage, dropped.extents);
+        self.inner.pay(WorkerName::Garbage, dropped.owners + dropped.entries);
         self.record(&unreferenced);
         Ok(Progress::More)
     }
@@ -148,13 +159,13 @@ impl Garbage {
     async fn correct_future_stamps(&self) -> Result<Progress, StoreError> {
         let now = self.inner.env.wall();
         let beyond = now.after(self.inner.config.garbage_grace);
-        let latest = garbage::latest(&mut *self.inner.store.read_in_background().await?).await?;
+        let latest = retired::latest(&mut *self.inner.store.read_in_background().await?).await?;
         if latest.is_none_or(|latest| latest <= beyond) {
             return Ok(Progress::Rest);
         }
         self.inner
             .store
-            .write_in_background(move |tx| garbage::retire_again(tx, beyond, now, STAMPS_PER_STEP).boxed())
+            .write_in_background(move |tx| retired::retire_again(tx, beyond, now, STAMPS_PER_STEP).boxed())
             .await?;
         Ok(Progress::More)
     }
@@ -168,13 +179,16 @@ async fn collect(
     retired_before: Timestamp,
     work: u32,
 ) -> Result<Collected, StoreError> {
-    let Some(share) = garbage::share(tx, retired_before, work).await? else {
-        return Ok(Collected::default());
+    let share = retired::share(tx, retired_before, work).await?;
+    expiry::remember_young_versions(tx, &share, inner.env.wall()).await?;
+    let owners = retired::remove(tx, &share).await?;
+    // Lists that lost their last reference just now, or in an earlier step.
+    let left = u64::from(work).saturating_sub(owners);
+    let entries = match u32::try_from(left) {
+        Ok(0) | Err(_) => 0,
+        Ok(left) => lists::remove_unreferenced(tx, left).await?,
     };
-    // Requests must not find the version any more when its first extent is removed.
-    expiry::forget_versions(tx, &share, inner.env.wall()).await?;
-    let dropped = garbage::drop_share(tx, &share).await?;
-    blocks::keep_miscounted(tx).await?;
+    let dropped = Dropped { owners, entries };
     let now = inner.env.now();
     // A commit that is repeated this late must not find a block whose replicas are being deleted. The youngest block
     // decides, because its grant may be valid for the longest.

@@ -35,12 +35,12 @@ async fn commit(
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
     // A repetition returns the first outcome, even if the version was overwritten or the bucket deleted since.
-    if let Some(answer) = committed_before(tx, request.version).await? {
+    if let Some(answer) = committed_before(tx, &request.bucket, &request.key, request.version).await? {
         return Ok(answer);
     }
     let to = destination(tx, &request.bucket).await?;
     check_condition(tx, to.bucket, &request.key, &request.condition).await?;
-    blocks.commit_extents(tx, request.version.as_bytes(), 0, &request.extents).await?;
+    let content = blocks.commit_extents(tx, &request.extents).await?;
     let version = NewVersion {
         key: request.key,
         version: request.version,
@@ -49,6 +49,7 @@ async fn commit(
         attributes: request.attributes,
         tags: request.tags,
         part_count: 0,
+        content,
     };
     Ok(make_current(tx, to, version, now).await?)
 }

@@ -1,10 +1,10 @@
-//! Copies an object: the new version shares the extents of its source, and no data moves.
+//! Copies an object: the new version refers to the same bytes as its source, and no data moves.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{Committed, CopyObject, MetadataError};
 
-use super::{NewVersion, check_condition, committed_before, destination, make_current};
-use crate::block_manager::{self, BlockManager};
+use super::{NewVersion, check_condition, committed_before, destination, find_source, make_current};
+use crate::block_manager::BlockManager;
 use crate::namespace::Namespace;
 use crate::store::{self, Connection};
 
@@ -24,19 +24,17 @@ async fn copy(
     request: CopyObject,
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
-    if let Some(answer) = committed_before(tx, request.version).await? {
+    if let Some(answer) = committed_before(tx, &request.bucket, &request.key, request.version).await? {
         return Ok(answer);
     }
     let destination = destination(tx, &request.bucket).await?;
-    let (_, source) =
-        store::objects::find_version(tx, request.source).await?.ok_or(MetadataError::NoSuchVersion)?;
+    let source = find_source(tx, &request.source).await?;
     check_condition(tx, destination.bucket, &request.key, &request.condition).await?;
-    let (from, to) = (request.source.as_bytes(), request.version.as_bytes());
-    block_manager::share_extents(tx, from, 0, source.length, to, 0).await?;
+    store::lists::share(tx, source.content).await?;
     let attributes = request.attributes.unwrap_or(source.attributes);
-    blocks.raise_replication(tx, to, &request.bucket, attributes.storage_class.as_deref()).await?;
-    // The parts are copied too: an ETag or a checksum over parts means nothing without them.
-    store::object_parts::copy(tx, request.source, request.version).await?;
+    blocks
+        .raise_replication(tx, source.content, &request.bucket, attributes.storage_class.as_deref())
+        .await?;
     let version = NewVersion {
         key: request.key,
         version: request.version,
@@ -44,7 +42,9 @@ async fn copy(
         etag: request.etag,
         attributes,
         tags: request.tags.unwrap_or(source.tags),
+        // The parts belong to the list, so the copy has them too.
         part_count: source.part_count,
+        content: source.content,
     };
     Ok(make_current(tx, destination, version, now).await?)
 }

@@ -1,14 +1,16 @@
-//! Lists the extents of a version from an offset on, with the locations of their blocks.
+//! Lists the extents of an extent list from an offset on, with the locations of their blocks.
 
 use std::collections::HashMap;
 
-use cairn_protocol::id::{BlockId, VersionId};
+use cairn_protocol::id::BlockId;
 use cairn_protocol::metadata::{
-    BlockLocation, ExtentPage, ListExtents, LocateBlocks, LocatedExtent, MetadataError,
+    BlockLocation, Content, ExtentPage, ListExtents, ListId, LocateBlocks, LocatedExtent, MetadataError,
+    ObjectVersion, ResolvedExtent,
 };
 use cairn_protocol::warn_self;
 
 use crate::namespace::{Namespace, PAGE_MAX, cut, malformed};
+use crate::store::lists::{FoundExtent, List};
 use crate::store::{self, Connection};
 
 impl Namespace {
@@ -17,12 +19,22 @@ impl Namespace {
         request: ListExtents,
     ) -> Result<ExtentPage, MetadataError> {
         let mut reader = self.store.read().await?;
-        let found = store::objects::find_version(&mut reader, request.version).await?;
-        let (_, object) = found.ok_or(MetadataError::NoSuchVersion)?;
-        let ListExtents { version, start, end, max } = request;
-        let end = end.min(object.length);
-        let (extents, more) = self.locate_extents(&mut reader, version, start, end, max).await?;
-        Ok(ExtentPage { extents, more })
+        let ListExtents { list, start, end, max } = request;
+        let found = find(&mut reader, list).await?;
+        let end = end.min(found.length);
+        let content = (Content::List { list }, found.length);
+        match self.locate(&mut reader, content, start, end, max).await? {
+            Some((extents, more)) => Ok(ExtentPage { extents, more }),
+            None => {
+                // The sweep removes a list bit by bit. It may have begun during this read.
+                find(&mut reader, list).await?;
+                warn_self!(
+                    ?list,
+                    "the entries of an extent list, or their blocks, are damaged or not all there"
+                );
+                Err(MetadataError::Internal)
+            }
+        }
     }
 
     pub(in crate::namespace) async fn locate_blocks(
@@ -41,40 +53,60 @@ impl Namespace {
     pub(in crate::namespace) async fn locate_extents(
         &self,
         reader: &mut Connection,
-        version: VersionId,
+        object: &ObjectVersion,
         start: u64,
         end: u64,
         max: u32,
     ) -> Result<(Vec<LocatedExtent>, bool), MetadataError> {
-        if start >= end {
-            return Ok((Vec::new(), false));
+        match self.locate(reader, (object.content, object.length), start, end, max).await? {
+            Some(located) => Ok(located),
+            None => {
+                warn_self!(version = %object.version, "a version's extents or blocks are damaged or not all there");
+                Err(MetadataError::Internal)
+            }
+        }
+    }
+
+    /// The same; `None` if they are not what was written, or not all there.
+    async fn locate(
+        &self,
+        reader: &mut Connection,
+        content: (Content, u64),
+        start: u64,
+        end: u64,
+        max: u32,
+    ) -> Result<Option<(Vec<LocatedExtent>, bool)>, MetadataError> {
+        if start >= end || max == 0 {
+            return Ok(Some((Vec::new(), start < end)));
         }
         let max = max.min(PAGE_MAX);
-        let mut extents = store::extents::list(reader, version.as_bytes(), start, end, max + 1).await?;
-        let more = cut(&mut extents, max);
-        let mut blocks: Vec<BlockId> = extents.iter().map(|extent| extent.block).collect();
+        let mut found = store::lists::extents(reader, content, start, end, max + 1).await?;
+        if !found.iter().all(FoundExtent::is_sound) {
+            return Ok(None);
+        }
+        let more = cut(&mut found, max);
+        let mut blocks: Vec<BlockId> = found.iter().map(|found| found.extent.block).collect();
         blocks.sort_unstable();
         blocks.dedup();
         let located = self.blocks.locate(reader, &blocks).await?;
         let located: HashMap<_, _> = located.into_iter().map(|location| (location.block, location)).collect();
-        let extents: Option<Vec<_>> = extents
+        let extents: Option<Vec<_>> = found
             .into_iter()
-            .map(|extent| {
-                Some(LocatedExtent {
-                    object_offset: extent.object_offset,
-                    offset: extent.block_offset,
-                    length: extent.length,
-                    block: located.get(&extent.block)?.clone(),
-                })
+            .map(|FoundExtent { extent, path }| {
+                let block = located.get(&extent.block)?.clone();
+                let ResolvedExtent { object_offset, block_offset: offset, length, .. } = extent;
+                Some(LocatedExtent { object_offset, offset, length, block, path })
             })
             .collect();
-        match extents {
-            Some(extents) if max == 0 || are_sound(&extents, start, (!more).then_some(end)) => {
-                Ok((extents, more))
-            }
-            Some(_) | None => Err(explain_damage(reader, version).await?),
-        }
+        let sound = extents.filter(|extents| are_sound(extents, start, (!more).then_some(end)));
+        Ok(sound.map(|extents| (extents, more)))
     }
+}
+
+/// A list that something refers to.
+async fn find(reader: &mut Connection, list: ListId) -> Result<List, MetadataError> {
+    let found = store::lists::find(reader, list).await?.filter(|list| list.refs > 0);
+    found.ok_or(MetadataError::NoSuchVersion)
 }
 
 /// Whether the extents cover `start`, follow each other without gaps, and lie within their blocks. With `end`, they
@@ -90,14 +122,4 @@ fn are_sound(extents: &[LocatedExtent], start: u64, end: Option<u64>) -> bool {
         next = next.saturating_add(extent.length);
     }
     first.object_offset <= start && start < next && end.is_none_or(|end| next >= end)
-}
-
-/// The error for a version whose extents or blocks are not all there. The sweep removes a version together with its
-/// extents and blocks, so its grace period may have ended during this read. Otherwise the database is damaged.
-async fn explain_damage(reader: &mut Connection, version: VersionId) -> Result<MetadataError, MetadataError> {
-    if store::objects::find_version(reader, version).await?.is_none() {
-        return Ok(MetadataError::NoSuchVersion);
-    }
-    warn_self!(%version, "a version's extents or blocks are not all there");
-    Ok(MetadataError::Internal)
 }

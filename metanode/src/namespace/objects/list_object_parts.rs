@@ -13,12 +13,11 @@ impl Namespace {
         let max = request.max.min(PAGE_MAX);
         // A snapshot, because after a sweep between the two reads the version would seem to have no parts.
         let mut reader = self.store.snapshot().await?;
-        if store::objects::find_version(&mut reader, request.version).await?.is_none() {
+        let ListObjectParts { list, after, offset, .. } = request;
+        if store::lists::find(&mut reader, list).await?.is_none_or(|list| list.refs < 1) {
             return Err(MetadataError::NoSuchVersion);
         }
-        let mut parts =
-            store::object_parts::list(&mut reader, request.version, request.after, request.offset, max + 1)
-                .await?;
+        let mut parts = store::list_parts::list(&mut reader, list, after, offset, max + 1).await?;
         let truncated = cut(&mut parts, max) && max > 0;
         Ok(ObjectPartPage { parts, truncated })
     }

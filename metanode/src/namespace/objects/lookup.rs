@@ -33,7 +33,7 @@ impl Namespace {
         let range = resolve(reader, &object, request.range).await?;
         let (extents, more) = match range {
             ResolvedRange::Satisfiable { start, end } => {
-                self.locate_extents(reader, object.version, start, end, request.extents_max).await?
+                self.locate_extents(reader, &object, start, end, request.extents_max).await?
             }
             ResolvedRange::Unsatisfiable => (Vec::new(), false),
         };
@@ -79,9 +79,11 @@ async fn resolve(
         LookupRange::Suffix { length } => Ok(range::suffix(length, object.length)),
         LookupRange::Part { number: 1 } if object.part_count == 0 => Ok(whole),
         LookupRange::Part { number } => {
-            let part = store::object_parts::find(reader, object.version, number)
-                .await?
-                .ok_or(MetadataError::NoSuchPart { parts: object.part_count.max(1) })?;
+            let part = match object.content.list() {
+                Some(list) => store::list_parts::find(reader, list, number).await?,
+                None => None,
+            };
+            let part = part.ok_or(MetadataError::NoSuchPart { parts: object.part_count.max(1) })?;
             let (start, end) = (part.object_offset, part.object_offset.saturating_add(part.length));
             Ok(ResolvedRange::Satisfiable { start, end })
         }

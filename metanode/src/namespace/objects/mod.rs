@@ -18,11 +18,12 @@ pub(super) use list::{check_delimiter, place};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{MutationId, VersionId};
 use cairn_protocol::metadata::{
-    Committed, MetadataError, ObjectAttributes, ObjectVersion, Tags, VersionName, Versioning, WriteCondition,
+    Committed, Content, MetadataError, ObjectAttributes, ObjectVersion, Tags, VersionName, VersionRef,
+    Versioning, WriteCondition,
 };
+use cairn_protocol::warn_self;
 
 use super::condition;
-use crate::block_manager;
 use crate::store::buckets::BucketId;
 use crate::store::objects::StoredVersion;
 use crate::store::{self, Connection, StoreError};
@@ -66,6 +67,7 @@ pub(super) struct NewVersion {
     pub(super) attributes: ObjectAttributes,
     pub(super) tags: Tags,
     pub(super) part_count: u32,
+    pub(super) content: Content,
 }
 
 /// Makes a new version the newest of its key. Without versioning, and while it is suspended, it becomes the null version, and the
@@ -97,6 +99,7 @@ pub(super) async fn make_delete_marker(
         attributes: ObjectAttributes::default(),
         tags: Tags::default(),
         part_count: 0,
+        content: Content::Empty,
     };
     let marker = stamp(tx, to, marker, now).await?;
     store::objects::insert(tx, to.bucket, &marker, true).await?;
@@ -116,9 +119,12 @@ async fn stamp(
     {
         retire(tx, to.bucket, &replaced, now).await?;
     }
+    if to.versioning == Versioning::Enabled {
+        remember_young(tx, to.bucket, &new.key, now).await?;
+    }
     let sequence = store::generations::advance(tx).await?;
-    let NewVersion { key, version, length, etag, attributes, tags, part_count } = new;
-    Ok(ObjectVersion {
+    let NewVersion { key, version, length, etag, attributes, tags, part_count, content } = new;
+    let mut stamped = ObjectVersion {
         key,
         version,
         length,
@@ -130,7 +136,27 @@ async fn stamp(
         sequence,
         is_null,
         is_versioned: to.versioning != Versioning::Never,
-    })
+        content,
+        checksum: 0,
+    };
+    stamped.checksum = stamped.computed_checksum();
+    Ok(stamped)
+}
+
+/// Remembers the outcome of the write of the newest version of a key, if it is young, before another one comes on top of it: its
+/// gateway may not have received the outcome yet, and a repetition looks at the newest version only.
+async fn remember_young(
+    tx: &mut Connection,
+    bucket: BucketId,
+    key: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(newest) = store::objects::find_newest(tx, bucket, key).await? else { return Ok(()) };
+    if newest.is_delete_marker || newest.object.modified_at <= now.before(store::mutations::KEPT) {
+        return Ok(());
+    }
+    let outcome = store::objects::committed(&newest.object);
+    store::mutations::remember(tx, Some(MutationId(outcome.version.0)), &outcome, now).await
 }
 
 /// Removes a version for good. Its bytes stay readable for the grace period, for the gateways that have begun to read it.
@@ -140,21 +166,43 @@ pub(super) async fn retire(
     version: &StoredVersion,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    store::objects::remove(tx, bucket, version).await?;
     if !version.is_delete_marker {
-        block_manager::retire(tx, version.object.version.as_bytes(), now).await?;
+        store::retired::insert_version(tx, bucket, &version.object, now).await?;
     }
-    Ok(())
+    store::objects::delete(tx, bucket, &version.object).await
+}
+
+/// The version to copy from, also if it is retired. A damaged one is not copied.
+pub(super) async fn find_source(
+    tx: &mut Connection,
+    source: &VersionRef,
+) -> Result<ObjectVersion, MetadataError> {
+    let found = store::objects::find_version(tx, source).await?.ok_or(MetadataError::NoSuchVersion)?;
+    check_sound(&found)?;
+    Ok(found)
+}
+
+/// Refuses a version that is not what was written.
+pub(super) fn check_sound(version: &ObjectVersion) -> Result<(), MetadataError> {
+    if version.is_sound() {
+        return Ok(());
+    }
+    warn_self!(version = %version.version, "the row of a version is damaged");
+    Err(MetadataError::Internal)
 }
 
 /// The outcome of the first write of this version, if it was written before. It is also found if the version was
 /// replaced and swept since, as long as the outcome is remembered.
 pub(super) async fn committed_before(
     tx: &mut Connection,
+    bucket: &str,
+    key: &str,
     version: VersionId,
 ) -> Result<Option<Committed>, StoreError> {
-    match store::objects::find_version(tx, version).await? {
-        Some((_, version)) => Ok(Some(store::objects::committed(&version))),
+    // Without a sequence, it is found if it is the newest of its key or retired. Others are remembered; see `stamp`.
+    let made = VersionRef { bucket: bucket.to_owned(), key: key.to_owned(), sequence: None, version };
+    match store::objects::find_version(tx, &made).await? {
+        Some(version) => Ok(Some(store::objects::committed(&version))),
         None => store::mutations::find(tx, Some(MutationId(version.0))).await,
     }
 }

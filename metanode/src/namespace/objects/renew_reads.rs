@@ -16,7 +16,7 @@ impl Namespace {
         let mut reader = self.store.read().await?;
         let mut retired = Vec::new();
         for version in request.versions {
-            if store::garbage::is_retired(&mut reader, version.as_bytes()).await? {
+            if store::retired::is_retired(&mut reader, version.as_bytes()).await? {
                 retired.push(version);
             }
         }
@@ -30,7 +30,7 @@ impl Namespace {
                 Box::pin(async move {
                     let now = env.now();
                     for version in retired {
-                        store::garbage::postpone(tx, version, now).await?;
+                        store::retired::postpone(tx, version, now).await?;
                     }
                     Ok(())
                 })

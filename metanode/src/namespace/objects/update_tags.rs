@@ -2,6 +2,7 @@
 
 use cairn_protocol::metadata::{MetadataError, UpdateTags, VersionName};
 
+use super::check_sound;
 use super::lookup::find;
 use crate::namespace::{Namespace, bucket_id};
 use crate::store;
@@ -20,8 +21,12 @@ impl Namespace {
                         return Ok(name);
                     }
                     let bucket = bucket_id(tx, &request.bucket).await?;
-                    let version = find(tx, bucket, &request.key, request.version).await?;
-                    store::objects::set_tags(tx, bucket, &version, &request.tags).await?;
+                    let mut version = find(tx, bucket, &request.key, request.version).await?;
+                    // A damaged version must not get a checksum that says it is sound.
+                    check_sound(&version)?;
+                    version.tags = request.tags;
+                    version.checksum = version.computed_checksum();
+                    store::objects::update(tx, bucket, &version).await?;
                     let name = version.shown_name();
                     store::mutations::remember(tx, request.mutation, &name, env.now()).await?;
                     Ok(name)

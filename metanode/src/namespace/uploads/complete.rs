@@ -1,14 +1,16 @@
-//! Completes an upload: the extents of its parts become those of a new version, and no data moves.
+//! Completes an upload: its parts become the entries of the list of a new version, and no data moves.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{PartId, UploadId};
 use cairn_protocol::metadata::{
-    Committed, CompleteUpload, CompletedUpload, MetadataError, ObjectAttributes, PartInfo,
+    Committed, CompleteUpload, CompletedUpload, Content, MetadataError, ObjectAttributes,
 };
 
 use super::{PART_NUMBER_MAX, find};
 use crate::namespace::objects::{NewVersion, check_condition, committed_before, destination, make_current};
 use crate::namespace::{Namespace, malformed};
+use crate::store::lists::NewEntry;
+use crate::store::parts::StoredPart;
 use crate::store::uploads::Upload;
 use crate::store::{self, Connection};
 
@@ -39,7 +41,9 @@ async fn complete(
     request: CompleteUpload,
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
-    if let Some(answer) = committed_before(tx, request.version).await? {
+    if let Some(answer) =
+        committed_before(tx, &request.target.bucket, &request.target.key, request.version).await?
+    {
         return Ok(answer);
     }
     let upload_id = request.target.upload;
@@ -58,12 +62,15 @@ async fn complete(
             return Err(MetadataError::UploadCompleted { completed: Box::new(completed) });
         }
     };
-    let length = keep_named_parts(tx, upload_id, &request.parts, now).await?;
+    let parts = keep_named_parts(tx, upload_id, &request.parts, now).await?;
     check_condition(tx, bucket, &request.target.key, &request.condition).await?;
 
-    store::object_parts::insert_from_upload(tx, request.version, upload_id).await?;
-    store::parts::move_extents(tx, upload_id, request.version).await?;
-    store::extents::check(tx, request.version.as_bytes(), 0, length).await?;
+    // Each part hands its reference over to an entry of the object's list, however many extents it has.
+    let length = total_length(&parts)?;
+    let entries: Vec<_> =
+        parts.iter().filter_map(|part| NewEntry::of(part.content, part.info.length)).collect();
+    let list = store::lists::create(tx, &entries).await?;
+    store::list_parts::insert_from_upload(tx, list, upload_id).await?;
     store::mutations::remember_young_parts(tx, upload_id, now).await?;
     store::parts::delete_all(tx, upload_id).await?;
     let attributes = ObjectAttributes { checksum: request.checksum, block_size: None, ..upload.attributes };
@@ -76,6 +83,7 @@ async fn complete(
         attributes,
         tags: upload.tags,
         part_count: u32::try_from(request.parts.len()).unwrap_or(PART_NUMBER_MAX),
+        content: Content::List { list },
     };
     let to = destination(tx, &request.target.bucket).await?;
     let answer = make_current(tx, to, version, now).await?;
@@ -90,32 +98,35 @@ async fn complete(
     Ok(answer)
 }
 
-/// Checks that the named parts are the upload's current ones, and retires the others. Returns the sum of the named
-/// parts' lengths.
+/// Checks that the named parts are the upload's current ones, and retires the others. Returns the named ones.
 async fn keep_named_parts(
     tx: &mut Connection,
     upload: UploadId,
     named: &[(u32, PartId)],
     now: Timestamp,
-) -> Result<u64, MetadataError> {
+) -> Result<Vec<StoredPart>, MetadataError> {
     let there = store::parts::list(tx, upload, 0, PART_NUMBER_MAX).await?;
     let (kept, given_up) = split(there, named)?;
     for part in given_up {
         super::give_up_part(tx, upload, &part, now).await?;
     }
-    let length = kept.iter().try_fold(0u64, |length, part| length.checked_add(part.length));
+    Ok(kept)
+}
+
+fn total_length(parts: &[StoredPart]) -> Result<u64, MetadataError> {
+    let length = parts.iter().try_fold(0u64, |length, part| length.checked_add(part.info.length));
     length.ok_or_else(|| malformed("the parts are longer than an object can be"))
 }
 
 /// Splits the upload's parts, in the order of their numbers, into the named ones and the others.
 fn split(
-    there: Vec<PartInfo>,
+    there: Vec<StoredPart>,
     named: &[(u32, PartId)],
-) -> Result<(Vec<PartInfo>, Vec<PartInfo>), MetadataError> {
+) -> Result<(Vec<StoredPart>, Vec<StoredPart>), MetadataError> {
     let mut named = named.iter().copied().peekable();
     let (mut kept, mut others) = (Vec::new(), Vec::new());
     for part in there {
-        if named.next_if_eq(&(part.number, part.part)).is_some() {
+        if named.next_if_eq(&(part.info.number, part.info.part)).is_some() {
             kept.push(part);
         } else {
             others.push(part);

@@ -1,11 +1,13 @@
-//! Makes a part out of a range of an object. The part shares the object's extents.
+//! Makes a part out of a range of an object. The part refers to the object's bytes.
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{CopyPart, MetadataError, PartCommitted, PartInfo};
 
 use super::{check_number, committed_before, find_in_progress, make_part};
-use crate::block_manager::{self, BlockManager};
+use crate::block_manager::BlockManager;
 use crate::namespace::Namespace;
+use crate::namespace::objects::find_source;
+use crate::store::parts::StoredPart;
 use crate::store::{self, Connection};
 
 impl Namespace {
@@ -26,7 +28,7 @@ async fn copy(
     now: Timestamp,
 ) -> Result<PartCommitted, MetadataError> {
     let CopyPart { start, end, .. } = request;
-    let part = PartInfo {
+    let info = PartInfo {
         number: request.number,
         part: request.part,
         length: end.saturating_sub(start),
@@ -35,18 +37,16 @@ async fn copy(
         modified_at: now,
     };
     // This comes first, because a repetition succeeds even if the upload was completed or aborted since.
-    if let Some(answer) = committed_before(tx, &request.target, &part).await? {
+    if let Some(answer) = committed_before(tx, &request.target, &info).await? {
         return Ok(answer);
     }
     let (_, upload) = find_in_progress(tx, &request.target).await?;
-    let (_, source) =
-        store::objects::find_version(tx, request.source).await?.ok_or(MetadataError::NoSuchVersion)?;
+    let source = find_source(tx, &request.source).await?;
     if start > end || end > source.length {
         return Err(MetadataError::InvalidSourceRange { length: source.length });
     }
-    let owner = part.part.as_bytes();
-    block_manager::share_extents(tx, request.source.as_bytes(), start, end, owner, 0).await?;
+    let content = store::lists::slice(tx, (source.content, source.length), start, end).await?;
     let class = upload.attributes.storage_class.as_deref();
-    blocks.raise_replication(tx, owner, &request.target.bucket, class).await?;
-    make_part(tx, &request.target, &part, now).await
+    blocks.raise_replication(tx, content, &request.target.bucket, class).await?;
+    make_part(tx, &request.target, &StoredPart { info, content }, now).await
 }

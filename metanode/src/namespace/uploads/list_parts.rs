@@ -18,6 +18,7 @@ impl Namespace {
         let (_, upload) = find_in_progress(&mut reader, &request.target).await?;
         let mut parts = store::parts::list(&mut reader, upload.upload, request.after, max + 1).await?;
         let truncated = cut(&mut parts, max) && max > 0;
+        let parts = parts.into_iter().map(|part| part.info).collect();
         Ok(PartPage { upload, parts, truncated })
     }
 }

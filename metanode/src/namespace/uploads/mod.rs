@@ -14,8 +14,8 @@ use cairn_protocol::id::{MutationId, UploadId};
 use cairn_protocol::metadata::{MetadataError, PartCommitted, PartInfo, UploadInfo, UploadRef};
 
 use super::{bucket_id, malformed};
-use crate::block_manager;
 use crate::store::buckets::BucketId;
+use crate::store::parts::StoredPart;
 use crate::store::uploads::Upload;
 use crate::store::{self, Connection, StoreError};
 
@@ -59,13 +59,13 @@ async fn committed_before(
     part: &PartInfo,
 ) -> Result<Option<PartCommitted>, MetadataError> {
     let current = store::parts::find(tx, target.upload, part.number).await?;
-    if let Some(current) = current.filter(|current| current.part == part.part) {
-        return Ok(Some(PartCommitted { modified_at: current.modified_at }));
+    if let Some(current) = current.filter(|current| current.info.part == part.part) {
+        return Ok(Some(PartCommitted { modified_at: current.info.modified_at }));
     }
     if let Some(answer) = store::mutations::find(tx, Some(MutationId(part.part.0))).await? {
         return Ok(Some(answer));
     }
-    let retired_at = store::parts::retired_at(tx, part.part).await?;
+    let retired_at = store::retired::part_retired_at(tx, part.part).await?;
     Ok(retired_at.map(|modified_at| PartCommitted { modified_at }))
 }
 
@@ -73,27 +73,30 @@ async fn committed_before(
 async fn give_up_part(
     tx: &mut Connection,
     upload: UploadId,
-    part: &PartInfo,
+    part: &StoredPart,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if part.modified_at > now.before(store::mutations::KEPT) {
-        let answer = PartCommitted { modified_at: part.modified_at };
-        store::mutations::remember(tx, Some(MutationId(part.part.0)), &answer, now).await?;
+    let info = &part.info;
+    if info.modified_at > now.before(store::mutations::KEPT) {
+        let answer = PartCommitted { modified_at: info.modified_at };
+        store::mutations::remember(tx, Some(MutationId(info.part.0)), &answer, now).await?;
     }
-    block_manager::retire(tx, part.part.as_bytes(), now).await?;
-    store::parts::delete(tx, upload, part.number).await
+    store::retired::insert_part(tx, part, now).await?;
+    store::parts::delete(tx, upload, info.number).await
 }
 
 /// Makes a part the current one of its number, and retires the one before it.
 async fn make_part(
     tx: &mut Connection,
     target: &UploadRef,
-    part: &PartInfo,
+    part: &StoredPart,
     now: Timestamp,
 ) -> Result<PartCommitted, MetadataError> {
-    if let Some(replaced) = store::parts::find(tx, target.upload, part.number).await? {
+    if let Some(replaced) = store::parts::find(tx, target.upload, part.info.number).await? {
         give_up_part(tx, target.upload, &replaced, now).await?;
     }
     store::parts::insert(tx, target.upload, part).await?;
-    Ok(PartCommitted { modified_at: part.modified_at })
+    // An older copy of the database would not know the part.
+    store::generations::advance(tx).await?;
+    Ok(PartCommitted { modified_at: part.info.modified_at })
 }

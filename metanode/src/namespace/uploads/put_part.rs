@@ -8,6 +8,7 @@ use crate::block_manager::BlockManager;
 use crate::namespace::Namespace;
 use crate::namespace::objects::check_length;
 use crate::store::Connection;
+use crate::store::parts::StoredPart;
 
 impl Namespace {
     pub(in crate::namespace) async fn put_part(
@@ -27,7 +28,7 @@ async fn put(
     request: PutPart,
     now: Timestamp,
 ) -> Result<PartCommitted, MetadataError> {
-    let part = PartInfo {
+    let info = PartInfo {
         number: request.number,
         part: request.part,
         length: request.length,
@@ -36,10 +37,10 @@ async fn put(
         modified_at: now,
     };
     // This comes first, because a repetition succeeds even if the upload was completed or aborted since.
-    if let Some(answer) = committed_before(tx, &request.target, &part).await? {
+    if let Some(answer) = committed_before(tx, &request.target, &info).await? {
         return Ok(answer);
     }
     find_in_progress(tx, &request.target).await?;
-    blocks.commit_extents(tx, part.part.as_bytes(), 0, &request.extents).await?;
-    make_part(tx, &request.target, &part, now).await
+    let content = blocks.commit_extents(tx, &request.extents).await?;
+    make_part(tx, &request.target, &StoredPart { info, content }, now).await
 }

@@ -1,23 +1,22 @@
 //! What fsck reads of blocks, replicas, and the queues of what is to be removed.
 
 use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::metadata::ListId;
 use sqlx::Row as _;
 
 use super::bytes16;
-use crate::store::sql_values::{id, number};
+use crate::store::sql_values::{id, number, to_number};
 use crate::store::{Connection, StoreError};
 
-/// A block and the number of extents that refer to it.
+/// A block or list, and how many rows refer to it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ReferredBlock {
-    /// The block.
-    pub(crate) block: BlockId,
-    /// The reference count in the block's row.
+pub(crate) struct Referred<T> {
+    /// The block or list.
+    pub(crate) target: T,
+    /// The count of references in its own row.
     pub(crate) refs: i64,
-    /// The number of extents that do refer to it.
-    pub(crate) extents: i64,
-    /// How many of those extents belong to a version, a part, or garbage.
-    pub(crate) owned: i64,
+    /// The number of versions, parts, retired ones of both, and entries of lists that do refer to it.
+    pub(crate) rows: i64,
 }
 
 /// A replica, and whether its block and node exist.
@@ -33,13 +32,18 @@ pub(crate) struct CheckedReplica {
     pub(crate) has_node: bool,
 }
 
-pub(crate) const BLOCKS: &str = "SELECT page.block_id, page.refs, COUNT(extents.owner_id) AS extents,
-            COUNT(CASE WHEN EXISTS (SELECT 1 FROM versions WHERE version_id = extents.owner_id)
-                         OR EXISTS (SELECT 1 FROM parts WHERE part_id = extents.owner_id)
-                         OR EXISTS (SELECT 1 FROM garbage WHERE garbage.owner_id = extents.owner_id)
-                  THEN 1 END) AS owned
-     FROM (SELECT block_id, refs FROM blocks WHERE block_id > $1 ORDER BY block_id LIMIT $2) AS page
-     LEFT JOIN extents ON extents.block_id = page.block_id
+/// The references of a page of blocks are counted by one pass over all rows that can refer to them, because an index from blocks to
+/// these rows would cost each write more than a check now and then costs.
+pub(crate) const BLOCKS: &str =
+    "WITH page AS (SELECT block_id, refs FROM blocks WHERE block_id > $1 ORDER BY block_id LIMIT $2),
+          bounds AS (SELECT MIN(block_id) AS low, MAX(block_id) AS high FROM page)
+     SELECT page.block_id, page.refs, COUNT(referring.block_id) AS found
+     FROM page LEFT JOIN
+         (SELECT block_id FROM versions, bounds WHERE block_id >= low AND block_id <= high
+          UNION ALL SELECT block_id FROM list_entries, bounds WHERE block_id >= low AND block_id <= high
+          UNION ALL SELECT block_id FROM parts, bounds WHERE block_id >= low AND block_id <= high
+          UNION ALL SELECT block_id FROM retired, bounds WHERE block_id >= low AND block_id <= high
+         ) AS referring ON referring.block_id = page.block_id
      GROUP BY page.block_id, page.refs ORDER BY page.block_id";
 
 /// Up to `max` blocks after `after`, each with its counts of references.
@@ -47,31 +51,93 @@ pub(crate) async fn blocks(
     connection: &mut Connection,
     after: Option<BlockId>,
     max: u32,
-) -> Result<Vec<ReferredBlock>, StoreError> {
+) -> Result<Vec<Referred<BlockId>>, StoreError> {
     let after = after.map(|block| block.as_bytes().to_vec()).unwrap_or_default();
     let rows = sqlx::query(BLOCKS).bind(after).bind(i64::from(max)).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
-            Ok(ReferredBlock {
-                block: id(row, "block_id")?,
+            Ok(Referred {
+                target: id(row, "block_id")?,
                 refs: row.try_get("refs")?,
-                extents: row.try_get("extents")?,
-                owned: row.try_get("owned")?,
+                rows: row.try_get("found")?,
             })
         })
         .collect()
 }
 
-/// Corrects a block's reference count, if extents refer to it. A block without references stays unchanged, because with
+/// The same of lists.
+pub(crate) const LISTS: &str =
+    "WITH page AS (SELECT list_id, refs FROM extent_lists WHERE list_id > $1 ORDER BY list_id LIMIT $2),
+          bounds AS (SELECT MIN(list_id) AS low, MAX(list_id) AS high FROM page)
+     SELECT page.list_id, page.refs, COUNT(referring.list_id) AS found
+     FROM page LEFT JOIN
+         (SELECT list_id FROM versions, bounds WHERE list_id >= low AND list_id <= high
+          UNION ALL SELECT child FROM list_entries, bounds WHERE child >= low AND child <= high
+          UNION ALL SELECT list_id FROM parts, bounds WHERE list_id >= low AND list_id <= high
+          UNION ALL SELECT list_id FROM retired, bounds WHERE list_id >= low AND list_id <= high
+         ) AS referring ON referring.list_id = page.list_id
+     GROUP BY page.list_id, page.refs ORDER BY page.list_id";
+
+/// Up to `max` lists after `after`, each with its counts of references.
+pub(crate) async fn lists(
+    connection: &mut Connection,
+    after: Option<ListId>,
+    max: u32,
+) -> Result<Vec<Referred<ListId>>, StoreError> {
+    let rows = sqlx::query(LISTS)
+        .bind(after.map_or(-1, |list| to_number(list.0)))
+        .bind(i64::from(max))
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Referred {
+                target: ListId(number(row, "list_id")?),
+                refs: row.try_get("refs")?,
+                rows: row.try_get("found")?,
+            })
+        })
+        .collect()
+}
+
+/// Corrects a block's reference count, if rows refer to it. A block without references stays unchanged, because with
 /// a count of 0 the block would be removed, and a check must not delete data.
-pub(crate) async fn recount(tx: &mut Connection, block: BlockId) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "UPDATE blocks SET refs = (SELECT COUNT(*) FROM extents WHERE extents.block_id = blocks.block_id)
-         WHERE block_id = $1 AND EXISTS (SELECT 1 FROM extents WHERE extents.block_id = blocks.block_id)",
+pub(crate) async fn recount_block(tx: &mut Connection, block: BlockId) -> Result<bool, StoreError> {
+    let found = sqlx::query(
+        "SELECT (SELECT COUNT(*) FROM versions WHERE block_id = $1)
+              + (SELECT COUNT(*) FROM list_entries WHERE block_id = $1)
+              + (SELECT COUNT(*) FROM parts WHERE block_id = $1)
+              + (SELECT COUNT(*) FROM retired WHERE block_id = $1) AS found",
     )
     .bind(&block.as_bytes()[..])
-    .execute(tx)
+    .fetch_one(&mut *tx)
     .await?;
+    let found: i64 = found.try_get("found")?;
+    let done = sqlx::query("UPDATE blocks SET refs = $2 WHERE block_id = $1 AND $2 > 0")
+        .bind(&block.as_bytes()[..])
+        .bind(found)
+        .execute(tx)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// The same for a list.
+pub(crate) async fn recount_list(tx: &mut Connection, list: ListId) -> Result<bool, StoreError> {
+    let found = sqlx::query(
+        "SELECT (SELECT COUNT(*) FROM versions WHERE list_id = $1)
+              + (SELECT COUNT(*) FROM list_entries WHERE child = $1)
+              + (SELECT COUNT(*) FROM parts WHERE list_id = $1)
+              + (SELECT COUNT(*) FROM retired WHERE list_id = $1) AS found",
+    )
+    .bind(to_number(list.0))
+    .fetch_one(&mut *tx)
+    .await?;
+    let found: i64 = found.try_get("found")?;
+    let done = sqlx::query("UPDATE extent_lists SET refs = $2 WHERE list_id = $1 AND $2 > 0")
+        .bind(to_number(list.0))
+        .bind(found)
+        .execute(tx)
+        .await?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -155,7 +221,7 @@ pub(crate) async fn count_deletions(
     Ok((number(&row, "queued")?, None))
 }
 
-/// Counts up to `max` owners in the garbage after `after`. Returns how many there were, and the last of them if there
+/// Counts up to `max` retired versions and parts after `after`. Returns how many there were, and the last of them if there
 /// may be more.
 pub(crate) async fn count_garbage(
     connection: &mut Connection,
@@ -164,7 +230,7 @@ pub(crate) async fn count_garbage(
 ) -> Result<(u64, Option<[u8; 16]>), StoreError> {
     let after = after.map(|owner| owner.to_vec()).unwrap_or_default();
     let last =
-        sqlx::query("SELECT owner_id FROM garbage WHERE owner_id > $1 ORDER BY owner_id LIMIT 1 OFFSET $2")
+        sqlx::query("SELECT owner_id FROM retired WHERE owner_id > $1 ORDER BY owner_id LIMIT 1 OFFSET $2")
             .bind(&after)
             .bind(i64::from(max) - 1)
             .fetch_optional(&mut *connection)
@@ -172,7 +238,7 @@ pub(crate) async fn count_garbage(
     if let Some(last) = last {
         return Ok((u64::from(max), bytes16(&last, "owner_id")?));
     }
-    let row = sqlx::query("SELECT COUNT(*) AS queued FROM garbage WHERE owner_id > $1")
+    let row = sqlx::query("SELECT COUNT(*) AS queued FROM retired WHERE owner_id > $1")
         .bind(after)
         .fetch_one(connection)
         .await?;

@@ -1,10 +1,13 @@
 //! Pages of versions and parts, with the extents, blocks and replicas of each.
 
 use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::metadata::{Content, ListId, ObjectVersion, ResolvedExtent};
 use sqlx::Row as _;
 
 use super::bytes16;
 use crate::store::buckets::BucketId;
+use crate::store::lists::{self, FoundExtent, content};
+use crate::store::objects::{StoredVersion, columns, stored};
 use crate::store::sql_values::{id, key, number, text, to_number};
 use crate::store::{Connection, Row, StoreError};
 
@@ -26,6 +29,10 @@ pub(crate) struct OwnedExtent {
     pub(crate) length: u64,
     /// The number of parts that the version was completed from.
     pub(crate) part_count: u32,
+    /// Its extent list.
+    pub(crate) list: Option<ListId>,
+    /// Whether the row of a version is what was written.
+    pub(crate) is_sound: bool,
     /// The extent; `None` for an owner without extents.
     pub(crate) extent: Option<CheckedExtent>,
 }
@@ -45,6 +52,17 @@ pub(crate) struct CheckedExtent {
     pub(crate) known: Option<KnownBlock>,
     /// The nodes that have a replica, and whether no report said that it is corrupt.
     pub(crate) holders: Vec<(NodeId, bool)>,
+    /// Whether the entries of lists that lead to it are what was written.
+    pub(crate) is_sound: bool,
+}
+
+impl CheckedExtent {
+    /// An extent whose block is not looked up yet.
+    fn new(found: FoundExtent) -> Self {
+        let is_sound = found.is_sound();
+        let ResolvedExtent { object_offset, block, block_offset, length } = found.extent;
+        Self { object_offset, block_offset, length, block, known: None, holders: Vec::new(), is_sound }
+    }
 }
 
 /// The row of a block.
@@ -56,97 +74,11 @@ pub(crate) struct KnownBlock {
     pub(crate) crc32c: u32,
     /// How many replicas it should have.
     pub(crate) replication: u32,
-    /// Its count of the extents that refer to it.
+    /// Its count of the rows that refer to it.
     pub(crate) refs: i64,
     /// Whether it is in the repair queue.
     pub(crate) queued: bool,
 }
-
-/// Joins the blocks and replicas to a page of extents.
-macro_rules! with_blocks {
-    ($page:literal, $order:literal) => {
-        concat!(
-            "SELECT page.*, blocks.length AS known_length, blocks.crc32c, blocks.replication, blocks.refs,
-                    repairs.block_id AS queued, replicas.node_id, replicas.state
-             FROM (",
-            $page,
-            ") AS page
-             LEFT JOIN blocks ON blocks.block_id = page.block_id
-             LEFT JOIN repairs ON repairs.block_id = page.block_id
-             LEFT JOIN replicas ON replicas.block_id = page.block_id
-             ORDER BY ",
-            $order,
-            ", replicas.node_id"
-        )
-    };
-}
-
-/// Delete markers yield rows without an owner, which count against the limit.
-pub(crate) const OBJECTS: &str = with_blocks!(
-    "SELECT NULL AS bucket, versions.key, versions.sequence,
-            CASE WHEN versions.is_delete_marker = 0 THEN versions.version_id END AS owner_id,
-            versions.length AS owner_length, versions.part_count, NULL AS upload_id, NULL AS number,
-            extents.object_offset, extents.block_id, extents.block_offset, extents.length
-     FROM versions LEFT JOIN extents ON extents.owner_id = versions.version_id
-     WHERE versions.bucket_id = $1 AND versions.key >= $2
-     ORDER BY versions.key, versions.sequence DESC, extents.object_offset LIMIT $3",
-    "page.key, page.sequence DESC, page.object_offset"
-);
-
-/// The versions of one key from the sequence `$3` on. Of that version, the extents begin at the offset `$4`.
-pub(crate) const VERSIONS_OF_KEY: &str = with_blocks!(
-    "SELECT NULL AS bucket, versions.key, versions.sequence,
-            CASE WHEN versions.is_delete_marker = 0 THEN versions.version_id END AS owner_id,
-            versions.length AS owner_length, versions.part_count, NULL AS upload_id, NULL AS number,
-            extents.object_offset, extents.block_id, extents.block_offset, extents.length
-     FROM versions LEFT JOIN extents ON extents.owner_id = versions.version_id
-       AND extents.object_offset >= CASE WHEN versions.sequence = $3 THEN $4 ELSE 0 END
-     WHERE versions.bucket_id = $1 AND versions.key = $2 AND versions.sequence <= $3
-     ORDER BY versions.sequence DESC, extents.object_offset LIMIT $5",
-    "page.sequence DESC, page.object_offset"
-);
-
-pub(crate) const PARTS: &str = with_blocks!(
-    "SELECT NULL AS bucket, uploads.key, NULL AS sequence, parts.part_id AS owner_id, parts.length AS owner_length,
-            0 AS part_count, uploads.upload_id, parts.number,
-            extents.object_offset, extents.block_id, extents.block_offset, extents.length
-     FROM uploads
-     LEFT JOIN parts ON parts.upload_id = uploads.upload_id
-       AND parts.number >= CASE WHEN uploads.upload_id = $3 THEN $4 ELSE 0 END
-     LEFT JOIN extents ON extents.owner_id = parts.part_id
-       AND extents.object_offset >= CASE WHEN uploads.upload_id = $3 AND parts.number = $4 THEN $5 ELSE 0 END
-     WHERE uploads.bucket_id = $1 AND uploads.completed_at IS NULL
-       AND (uploads.key, uploads.upload_id) >= ($2, $3)
-     ORDER BY uploads.key, uploads.upload_id, parts.number, extents.object_offset LIMIT $6",
-    "page.key, page.upload_id, page.number, page.object_offset"
-);
-
-/// Retired versions, in the order of their ids. Other garbage (parts, and versions whose extents are partly removed)
-/// yields rows without an owner. Such rows count against the limit, so that a page over much garbage of that kind is
-/// bounded too.
-pub(crate) const RETIRED: &str = with_blocks!(
-    "SELECT buckets.name AS bucket, COALESCE(versions.key, CAST('' AS BLOB)) AS key, NULL AS sequence,
-            versions.version_id AS owner_id, versions.length AS owner_length,
-            COALESCE(versions.part_count, 0) AS part_count, NULL AS upload_id, NULL AS number,
-            garbage.owner_id AS garbage_id,
-            extents.object_offset, extents.block_id, extents.block_offset, extents.length
-     FROM garbage
-     LEFT JOIN retired_versions AS versions ON versions.version_id = garbage.owner_id
-     LEFT JOIN buckets ON buckets.bucket_id = versions.bucket_id
-     LEFT JOIN extents ON extents.owner_id = versions.version_id
-       AND extents.object_offset >= CASE WHEN garbage.owner_id = $1 THEN $2 ELSE 0 END
-     WHERE garbage.owner_id >= $1
-     ORDER BY garbage.owner_id, extents.object_offset LIMIT $3",
-    "page.garbage_id, page.object_offset"
-);
-
-/// One owner's extents, from an offset on.
-pub(crate) const EXTENTS: &str = with_blocks!(
-    "SELECT NULL AS bucket, CAST('' AS BLOB) AS key, NULL AS sequence, owner_id, 0 AS owner_length, 0 AS part_count, NULL AS upload_id,
-            NULL AS number, object_offset, block_id, block_offset, length
-     FROM extents WHERE owner_id = $1 AND object_offset >= $2 ORDER BY object_offset LIMIT $3",
-    "page.object_offset"
-);
 
 /// The position at which a page of a bucket's objects begins.
 #[derive(Clone, Copy, Debug)]
@@ -184,7 +116,21 @@ pub(crate) async fn bucket_from(
     row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), text(&row, "name")?))).transpose()
 }
 
-/// Up to `max` extents of a bucket's versions. A version without extents and a delete marker have one row each.
+/// The versions of the keys from one on.
+pub(crate) const OBJECTS: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM versions WHERE bucket_id = $1 AND key >= $2 ORDER BY key, sequence DESC LIMIT $3"
+);
+
+/// The versions of one key from the sequence `$3` on.
+pub(crate) const VERSIONS_OF_KEY: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence <= $3 ORDER BY sequence DESC LIMIT $4"
+);
+
+/// Up to `max` extents of a bucket's versions. A version without extents and a delete marker have one entry each.
 pub(crate) async fn objects(
     connection: &mut Connection,
     bucket: BucketId,
@@ -192,36 +138,53 @@ pub(crate) async fn objects(
     max: u32,
 ) -> Result<Vec<OwnedExtent>, StoreError> {
     let mut from_key = from.key.as_bytes().to_vec();
-    let mut owned = Vec::new();
-    let mut left = max;
+    let mut rows = Vec::new();
     if let Some(sequence) = from.sequence {
-        let rows = sqlx::query(VERSIONS_OF_KEY)
+        rows = sqlx::query(VERSIONS_OF_KEY)
             .bind(bucket.0)
             .bind(&from_key)
             .bind(to_number(sequence))
-            .bind(to_number(from.offset))
             .bind(i64::from(max))
             .fetch_all(&mut *connection)
             .await?;
-        owned = fold(&rows)?;
-        left = max.saturating_sub(u32::try_from(owned.len()).unwrap_or(u32::MAX));
         // The next key is not below the key with a zero byte appended.
         from_key.push(0);
     }
+    let left = max.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
     if left > 0 {
-        let rows = sqlx::query(OBJECTS)
+        let further = sqlx::query(OBJECTS)
             .bind(bucket.0)
             .bind(&from_key)
             .bind(i64::from(left))
-            .fetch_all(connection)
+            .fetch_all(&mut *connection)
             .await?;
-        owned.extend(fold(&rows)?);
+        rows.extend(further);
     }
-    Ok(owned)
+    let mut page = Page::new(max);
+    for row in &rows {
+        let version = stored(row)?;
+        let is_first = version.object.key == from.key && Some(version.object.sequence) == from.sequence;
+        let owner =
+            if version.is_delete_marker { Owner::nothing(&version) } else { Owner::of(&version.object) };
+        if !page.add(connection, owner, if is_first { from.offset } else { 0 }).await? {
+            break;
+        }
+    }
+    page.finish(connection).await
 }
 
+pub(crate) const PARTS: &str =
+    "SELECT uploads.key, uploads.upload_id, parts.number, parts.part_id, parts.length,
+            parts.block_id, parts.block_offset, parts.list_id
+     FROM uploads
+     LEFT JOIN parts ON parts.upload_id = uploads.upload_id
+       AND parts.number >= CASE WHEN uploads.upload_id = $3 THEN $4 ELSE 0 END
+     WHERE uploads.bucket_id = $1 AND uploads.completed_at IS NULL
+       AND (uploads.key, uploads.upload_id) >= ($2, $3)
+     ORDER BY uploads.key, uploads.upload_id, parts.number LIMIT $5";
+
 /// Up to `max` extents of the parts of a bucket's uploads in progress. A part without extents and an upload without
-/// parts have one row each.
+/// parts have one entry each.
 pub(crate) async fn parts(
     connection: &mut Connection,
     bucket: BucketId,
@@ -233,147 +196,234 @@ pub(crate) async fn parts(
         .bind(from.key.as_bytes())
         .bind(from.upload)
         .bind(i64::from(from.number))
-        .bind(to_number(from.offset))
         .bind(i64::from(max))
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?;
-    fold(&rows)
+    let mut page = Page::new(max);
+    for row in &rows {
+        let owner = part(row)?;
+        let is_first =
+            owner.part.is_some_and(|(upload, number)| upload[..] == *from.upload && number == from.number);
+        if !page.add(connection, owner, if is_first { from.offset } else { 0 }).await? {
+            break;
+        }
+    }
+    page.finish(connection).await
 }
 
+fn part(row: &Row) -> Result<Owner, StoreError> {
+    let upload = bytes16(row, "upload_id")?.ok_or(StoreError::Corrupt { column: "upload_id" })?;
+    let id = bytes16(row, "part_id")?;
+    Ok(Owner {
+        bucket: None,
+        key: key(row, "key")?,
+        sequence: None,
+        part: Some((upload, if id.is_some() { number(row, "number")? } else { 0 })),
+        owner: id,
+        length: if id.is_some() { number(row, "length")? } else { 0 },
+        part_count: 0,
+        is_sound: true,
+        content: content(row)?,
+    })
+}
+
+/// Retired versions and parts, in the order of their ids.
+pub(crate) const RETIRED: &str =
+    "SELECT retired.owner_id, retired.key, retired.length, retired.block_id, retired.block_offset, retired.list_id,
+            retired.part_count, buckets.name AS bucket
+     FROM retired LEFT JOIN buckets ON buckets.bucket_id = retired.bucket_id
+     WHERE owner_id >= $1 ORDER BY owner_id LIMIT $2";
+
 /// Up to `max` extents of retired versions, beginning at the offset `offset` of the owner `from`. Returns the owner of
-/// each row with it, even if the owner is not a version.
+/// each with it, even if the owner is not a version: a retired part has an entry without an owner, which counts against the limit,
+/// so that a page over many of them is bounded too.
 pub(crate) async fn retired(
     connection: &mut Connection,
     from: &[u8],
     offset: u64,
     max: u32,
 ) -> Result<Vec<([u8; 16], OwnedExtent)>, StoreError> {
-    let rows = sqlx::query(RETIRED)
-        .bind(from)
-        .bind(to_number(offset))
-        .bind(i64::from(max))
-        .fetch_all(connection)
-        .await?;
-    let mut retired: Vec<([u8; 16], OwnedExtent)> = Vec::new();
-    for (owner, group) in group(&rows)? {
-        retired.extend(fold(group)?.into_iter().map(|owned| (owner, owned)));
-    }
-    Ok(retired)
-}
-
-/// An owner in the garbage, and its rows.
-type Group<'r> = ([u8; 16], &'r [Row]);
-
-/// Groups the rows by their owners in the garbage. The rows of one owner follow each other.
-fn group(rows: &[Row]) -> Result<Vec<Group<'_>>, StoreError> {
-    let ids = rows
-        .iter()
-        .map(|row| bytes16(row, "garbage_id")?.ok_or(StoreError::Corrupt { column: "owner_id" }))
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut groups = Vec::new();
-    let mut begin = 0;
-    for end in 1..=ids.len() {
-        if end == ids.len() || ids[end] != ids[begin] {
-            groups.push((ids[begin], &rows[begin..end]));
-            begin = end;
+    let rows = sqlx::query(RETIRED).bind(from).bind(i64::from(max)).fetch_all(&mut *connection).await?;
+    let mut page = Page::new(max);
+    for row in &rows {
+        let (id, owner) = retired_owner(row)?;
+        page.garbage = Some(id);
+        if !page.add(connection, owner, if id[..] == *from { offset } else { 0 }).await? {
+            break;
         }
     }
-    Ok(groups)
+    let ids = std::mem::take(&mut page.ids);
+    Ok(ids.into_iter().zip(page.finish(connection).await?).collect())
 }
 
-/// Up to `max` extents of one owner, from `offset` on.
+fn retired_owner(row: &Row) -> Result<([u8; 16], Owner), StoreError> {
+    let id = bytes16(row, "owner_id")?.ok_or(StoreError::Corrupt { column: "owner_id" })?;
+    let is_version = row.try_get::<Option<&[u8]>, _>("key")?.is_some();
+    Ok((
+        id,
+        Owner {
+            bucket: row.try_get("bucket")?,
+            key: if is_version { key(row, "key")? } else { String::new() },
+            sequence: None,
+            part: None,
+            owner: is_version.then_some(id),
+            length: number(row, "length")?,
+            part_count: if is_version { number(row, "part_count")? } else { 0 },
+            is_sound: true,
+            content: if is_version { content(row)? } else { Content::Empty },
+        },
+    ))
+}
+
+/// A version or part of a page.
+struct Owner {
+    bucket: Option<String>,
+    key: String,
+    sequence: Option<u64>,
+    part: Option<([u8; 16], u32)>,
+    owner: Option<[u8; 16]>,
+    length: u64,
+    part_count: u32,
+    is_sound: bool,
+    content: Content,
+}
+
+impl Owner {
+    fn of(object: &ObjectVersion) -> Self {
+        Self {
+            bucket: None,
+            key: object.key.clone(),
+            sequence: Some(object.sequence),
+            part: None,
+            owner: Some(*object.version.as_bytes()),
+            length: object.length,
+            part_count: object.part_count,
+            is_sound: object.is_sound(),
+            content: object.content,
+        }
+    }
+
+    /// A delete marker has no bytes to check.
+    fn nothing(marker: &StoredVersion) -> Self {
+        Self { owner: None, length: 0, content: Content::Empty, ..Self::of(&marker.object) }
+    }
+}
+
+/// A page of extents that is being read.
+struct Page {
+    left: u32,
+    rows: Vec<OwnedExtent>,
+    /// What all rows that are added belong to, for walks over what was retired, and that of each row.
+    garbage: Option<[u8; 16]>,
+    ids: Vec<[u8; 16]>,
+}
+
+impl Page {
+    fn new(max: u32) -> Self {
+        Self { left: max, rows: Vec::new(), garbage: None, ids: Vec::new() }
+    }
+
+    /// Adds the extents of an owner from an offset on. Returns whether there is room for more.
+    async fn add(
+        &mut self,
+        connection: &mut Connection,
+        owner: Owner,
+        offset: u64,
+    ) -> Result<bool, StoreError> {
+        let whole = (owner.content, owner.length);
+        let mut found = match owner.content {
+            // A damaged length must not hide the extent.
+            Content::Block { .. } => lists::extents(connection, whole, 0, owner.length, 1).await?,
+            Content::Empty | Content::List { .. } => {
+                lists::extents(connection, whole, offset, u64::MAX, self.left).await?
+            }
+        }
+        .into_iter()
+        .map(|found| Some(CheckedExtent::new(found)))
+        .collect::<Vec<_>>();
+        if found.is_empty() {
+            found.push(None);
+        }
+        for extent in found {
+            self.left = self.left.saturating_sub(1);
+            self.ids.extend(self.garbage);
+            self.rows.push(OwnedExtent {
+                bucket: owner.bucket.clone(),
+                key: owner.key.clone(),
+                sequence: owner.sequence,
+                part: owner.part,
+                owner: owner.owner,
+                length: owner.length,
+                part_count: owner.part_count,
+                list: owner.content.list(),
+                is_sound: owner.is_sound,
+                extent,
+            });
+        }
+        Ok(self.left > 0)
+    }
+
+    /// The page, with the blocks and replicas of its extents.
+    async fn finish(mut self, connection: &mut Connection) -> Result<Vec<OwnedExtent>, StoreError> {
+        for extent in self.rows.iter_mut().filter_map(|row| row.extent.as_mut()) {
+            look_up(connection, extent).await?;
+        }
+        Ok(self.rows)
+    }
+}
+
+const BLOCK: &str = "SELECT blocks.length, blocks.crc32c, blocks.replication, blocks.refs,
+            repairs.block_id AS queued, replicas.node_id, replicas.state
+     FROM blocks
+     LEFT JOIN repairs ON repairs.block_id = blocks.block_id
+     LEFT JOIN replicas ON replicas.block_id = blocks.block_id
+     WHERE blocks.block_id = $1 ORDER BY replicas.node_id";
+
+/// Looks up the block of an extent.
+async fn look_up(connection: &mut Connection, extent: &mut CheckedExtent) -> Result<(), StoreError> {
+    let rows = sqlx::query(BLOCK).bind(&extent.block.as_bytes()[..]).fetch_all(connection).await?;
+    let Some(first) = rows.first() else { return Ok(()) };
+    extent.known = Some(KnownBlock {
+        length: number(first, "length")?,
+        crc32c: number(first, "crc32c")?,
+        replication: number(first, "replication")?,
+        refs: first.try_get("refs")?,
+        queued: bytes16(first, "queued")?.is_some(),
+    });
+    for row in &rows {
+        if bytes16(row, "node_id")?.is_some() {
+            extent.holders.push((id(row, "node_id")?, row.try_get::<i64, _>("state")? == 0));
+        }
+    }
+    Ok(())
+}
+
+/// Up to `max` extents of a version, from `offset` on.
 pub(crate) async fn extents_of(
     connection: &mut Connection,
-    owner: &[u8; 16],
+    object: &ObjectVersion,
     offset: u64,
     max: u32,
 ) -> Result<Vec<CheckedExtent>, StoreError> {
-    let rows = sqlx::query(EXTENTS)
-        .bind(&owner[..])
-        .bind(to_number(offset))
-        .bind(i64::from(max))
-        .fetch_all(connection)
-        .await?;
-    Ok(fold(&rows)?.into_iter().filter_map(|owned| owned.extent).collect())
-}
-
-/// Merges the rows of one extent, which has a row for each replica.
-fn fold(rows: &[Row]) -> Result<Vec<OwnedExtent>, StoreError> {
-    let mut folded: Vec<OwnedExtent> = Vec::new();
-    for row in rows {
-        let read = owned_extent(row)?;
-        let same = folded.last_mut().filter(|last| {
-            let place = |owned: &OwnedExtent| owned.extent.as_ref().map(|extent| extent.object_offset);
-            last.owner.is_some() && last.owner == read.owner && place(last) == place(&read)
-        });
-        match (same.and_then(|last| last.extent.as_mut()), read.extent) {
-            (Some(extent), Some(further)) => extent.holders.extend(further.holders),
-            (_, extent) => folded.push(OwnedExtent { extent, ..read }),
-        }
+    let found =
+        lists::extents(connection, (object.content, object.length), offset, object.length, max).await?;
+    let mut extents = found.into_iter().map(CheckedExtent::new).collect::<Vec<_>>();
+    for extent in &mut extents {
+        look_up(connection, extent).await?;
     }
-    Ok(folded)
+    Ok(extents)
 }
 
-fn owned_extent(row: &Row) -> Result<OwnedExtent, StoreError> {
-    let owner = bytes16(row, "owner_id")?;
-    let upload = bytes16(row, "upload_id")?;
-    let part_number: Option<i64> = row.try_get("number")?;
-    let part = match (upload, part_number) {
-        (Some(upload), number) => Some((upload, number.and_then(|n| u32::try_from(n).ok()).unwrap_or(0))),
-        (None, _) => None,
-    };
-    Ok(OwnedExtent {
-        bucket: row.try_get("bucket")?,
-        key: key(row, "key")?,
-        sequence: row
-            .try_get::<Option<i64>, _>("sequence")?
-            .and_then(|sequence| u64::try_from(sequence).ok()),
-        part,
-        owner,
-        length: if owner.is_some() { number(row, "owner_length")? } else { 0 },
-        part_count: number(row, "part_count")?,
-        extent: extent(row)?,
-    })
-}
-
-fn extent(row: &Row) -> Result<Option<CheckedExtent>, StoreError> {
-    if bytes16(row, "block_id")?.is_none() {
-        return Ok(None);
-    }
-    let known = match row.try_get::<Option<i64>, _>("known_length")? {
-        None => None,
-        Some(_) => Some(KnownBlock {
-            length: number(row, "known_length")?,
-            crc32c: number(row, "crc32c")?,
-            replication: number(row, "replication")?,
-            refs: row.try_get("refs")?,
-            queued: bytes16(row, "queued")?.is_some(),
-        }),
-    };
-    let holder = match bytes16(row, "node_id")? {
-        None => None,
-        Some(_) => Some((id(row, "node_id")?, row.try_get::<i64, _>("state")? == 0)),
-    };
-    Ok(Some(CheckedExtent {
-        object_offset: number(row, "object_offset")?,
-        block_offset: number(row, "block_offset")?,
-        length: number(row, "length")?,
-        block: id(row, "block_id")?,
-        known,
-        holders: holder.into_iter().collect(),
-    }))
-}
-
-/// The number of a version's parts, and the sum of their bytes.
+/// The number of parts that an object was completed from, and the sum of their bytes.
 pub(crate) async fn version_parts(
     connection: &mut Connection,
-    version: &[u8; 16],
+    list: Option<ListId>,
 ) -> Result<(u32, u64), StoreError> {
     let row = sqlx::query(
         "SELECT COUNT(*) AS parts, CAST(COALESCE(SUM(length), 0) AS BIGINT) AS bytes
-         FROM object_parts WHERE version_id = $1",
+         FROM list_parts WHERE list_id = $1",
     )
-    .bind(&version[..])
+    .bind(list.map(|list| to_number(list.0)))
     .fetch_one(connection)
     .await?;
     Ok((number(&row, "parts")?, number(&row, "bytes")?))

@@ -2,6 +2,7 @@
 
 use cairn_protocol::admin::{AdminError, FsckCursor};
 use cairn_protocol::id::{BlockId, NodeId, UploadId};
+use cairn_protocol::metadata::ListId;
 use serde::{Deserialize, Serialize};
 
 /// A position in the walk, and the restriction of the walk.
@@ -26,6 +27,8 @@ pub(super) enum Place {
     Retired { owner: Option<[u8; 16]>, open: Option<Open> },
     /// All blocks.
     Blocks { after: Option<BlockId> },
+    /// All extent lists.
+    Lists { after: Option<ListId> },
     /// All replicas.
     Replicas { after: Option<(BlockId, NodeId)> },
     /// Counting the queued deletions.

@@ -2,6 +2,7 @@
 //! be removed. Also computes the progress of the walk.
 
 use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::metadata::ListId;
 
 use super::cursor::Place;
 use super::{COUNTED_PER_PAGE, Walk};
@@ -13,24 +14,47 @@ const BLOCKS_FROM: u32 = 610;
 const REPLICAS_FROM: u32 = 850;
 const QUEUES_FROM: u32 = 990;
 
+/// Blocks or lists whose references a page counts, for each row of other pages. Each such page passes over all versions, parts and
+/// entries once, so few large pages are cheaper than many small ones.
+const COUNTED_AT_ONCE: u32 = 100;
+
 /// The progress within a bucket at which its uploads begin.
 const PARTS_FROM: u32 = 900;
 
 impl Walk<'_> {
     pub(super) async fn blocks(&mut self, after: Option<BlockId>) -> Result<Place, StoreError> {
-        let found = fsck::blocks(self.reader, after, self.rows).await?;
+        let found = fsck::blocks(self.reader, after, self.rows.saturating_mul(COUNTED_AT_ONCE)).await?;
         for found in &found {
-            if found.owned == 0 {
-                self.report.orphaned_block(found.block);
-            } else if found.refs != found.extents {
-                self.report.wrong_references(found.block, found.refs, found.extents);
+            if found.rows == 0 {
+                self.report.orphaned_block(found.target);
+            } else if found.refs != found.rows {
+                self.report.wrong_block_references(found.target, found.refs, found.rows);
             }
             if self.report.is_full() {
-                return Ok(Place::Blocks { after: Some(found.block) });
+                return Ok(Place::Blocks { after: Some(found.target) });
             }
         }
         Ok(match found.last() {
-            Some(last) => Place::Blocks { after: Some(last.block) },
+            Some(last) => Place::Blocks { after: Some(last.target) },
+            None => Place::Lists { after: None },
+        })
+    }
+
+    pub(super) async fn lists(&mut self, after: Option<ListId>) -> Result<Place, StoreError> {
+        let found = fsck::lists(self.reader, after, self.rows.saturating_mul(COUNTED_AT_ONCE)).await?;
+        for found in &found {
+            // A list that counts no references is being removed.
+            if found.rows == 0 && found.refs > 0 {
+                self.report.orphaned_list(found.target);
+            } else if found.refs != found.rows {
+                self.report.wrong_list_references(found.target, found.refs, found.rows);
+            }
+            if self.report.is_full() {
+                return Ok(Place::Lists { after: Some(found.target) });
+            }
+        }
+        Ok(match found.last() {
+            Some(last) => Place::Lists { after: Some(last.target) },
             None => Place::Replicas { after: None },
         })
     }
@@ -84,6 +108,7 @@ impl Walk<'_> {
             Place::Blocks { after } => {
                 BLOCKS_FROM + part_of(self.among_blocks(*after).await?, REPLICAS_FROM - BLOCKS_FROM)
             }
+            Place::Lists { .. } => REPLICAS_FROM,
             Place::Replicas { after } => {
                 let after = after.map(|(block, _)| block);
                 REPLICAS_FROM + part_of(self.among_blocks(after).await?, QUEUES_FROM - REPLICAS_FROM)

@@ -2,6 +2,7 @@
 //! repairs it, and no repair deletes data.
 
 use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::metadata::ListId;
 use futures_util::FutureExt;
 
 use crate::block_manager::{Inner, repair_queue};
@@ -13,7 +14,9 @@ pub(super) enum Mend {
     /// Queue a block for repair that has too few, too many or corrupt replicas.
     Queue(BlockId),
     /// Count the references of a block again.
-    Recount(BlockId),
+    RecountBlock(BlockId),
+    /// Count the references of a list again.
+    RecountList(ListId),
     /// Remove a replica from SQL whose node does not exist.
     Forget(BlockId, NodeId),
 }
@@ -36,9 +39,14 @@ async fn mend_all(inner: &Inner, tx: &mut Connection, mends: Vec<Mend>) -> Resul
                     repair_queue::queue(inner, tx, block, live, copies.block.replication).await?;
                 }
             }
-            Mend::Recount(block) => {
-                if fsck::recount(tx, block).await? {
+            Mend::RecountBlock(block) => {
+                if fsck::recount_block(tx, block).await? {
                     tracing::info!(%block, "its references were counted anew");
+                }
+            }
+            Mend::RecountList(list) => {
+                if fsck::recount_list(tx, list).await? {
+                    tracing::info!(?list, "its references were counted anew");
                 }
             }
             Mend::Forget(block, node) => {

@@ -113,6 +113,7 @@ impl Walk<'_> {
             }
             Place::Retired { owner, open } => self.retired(owner, open).await.map(Some),
             Place::Blocks { after } => self.blocks(after).await.map(Some),
+            Place::Lists { after } => self.lists(after).await.map(Some),
             Place::Replicas { after } => self.replicas(after).await.map(Some),
             Place::Deletions { after } => self.deletions(after).await.map(Some),
             Place::Garbage { after } => self.garbage(after).await,

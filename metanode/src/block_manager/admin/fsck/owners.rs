@@ -1,6 +1,7 @@
 //! Checks objects and parts, down to the replicas of their blocks.
 
 use cairn_protocol::id::{BlockId, UploadId};
+use cairn_protocol::metadata::ListId;
 
 use super::Walk;
 use super::cursor::{Open, Place};
@@ -26,6 +27,9 @@ pub(super) struct Owner {
     retired: bool,
     length: u64,
     part_count: u32,
+    list: Option<ListId>,
+    /// Whether its row is what was written.
+    is_sound: bool,
     /// The offset at which the next extent should begin.
     expected: u64,
 }
@@ -166,6 +170,10 @@ impl Walk<'_> {
             );
             self.report.broken_object(victim, Some(block), &what);
         }
+        if !extent.is_sound {
+            let what = format!("an entry of the extent list of {} does not match its checksum", owner.name());
+            self.report.broken_object(victim, Some(block), &what);
+        }
         match &extent.known {
             None => {
                 let what = format!("{} refers to block {block}, which does not exist", owner.name());
@@ -202,13 +210,17 @@ impl Walk<'_> {
             health.objects += 1;
             health.bytes = health.bytes.saturating_add(owner.length);
         }
+        if !owner.is_sound {
+            let what = format!("the row of {} does not match its checksum", owner.name());
+            self.report.broken_object(owner.victim(bucket), None, &what);
+        }
         if owner.expected != owner.length {
             let what =
                 format!("{} has {} bytes, and its blocks {}", owner.name(), owner.length, owner.expected);
             self.report.broken_object(owner.victim(bucket), None, &what);
         }
         if owner.part_count > 0 {
-            let (parts, bytes) = fsck::version_parts(self.reader, &owner.id).await?;
+            let (parts, bytes) = fsck::version_parts(self.reader, owner.list).await?;
             if (parts, bytes) != (owner.part_count, owner.length) {
                 let what = format!(
                     "the object was made from {} parts, and {parts} of {bytes} bytes are known",
@@ -241,6 +253,8 @@ pub(super) fn begin(row: &OwnedExtent, open: Option<Open>, retired: bool) -> Opt
         retired,
         length: row.length,
         part_count: row.part_count,
+        list: row.list,
+        is_sound: row.is_sound,
         expected: resumed.map_or(0, |open| open.expected),
     })
 }

@@ -5,10 +5,14 @@ use std::collections::HashSet;
 use cairn_planner::ClusterView;
 use cairn_protocol::admin::{BucketHealth, FsckPage, NodeState, Problem, ProblemKind};
 use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::metadata::ListId;
 
 use super::health::Findings;
 use super::mend::Mend;
 use crate::store::fsck::{CheckedExtent, KnownBlock};
+
+/// The block of a problem that is about no block.
+const NO_BLOCK: BlockId = BlockId(uuid::Uuid::nil());
 
 /// Limit of problems on a page; the last row may exceed it. A problem can have some KiB, because it names a key.
 pub(super) const PROBLEMS_MAX: usize = 300;
@@ -84,13 +88,7 @@ impl Report {
         } else {
             format!("{what}; restore the object from elsewhere, or delete it")
         };
-        self.say(
-            ProblemKind::BrokenObject,
-            block.unwrap_or(BlockId(uuid::Uuid::nil())),
-            Some(victim),
-            &[],
-            advice,
-        );
+        self.say(ProblemKind::BrokenObject, block.unwrap_or(NO_BLOCK), Some(victim), &[], advice);
     }
 
     /// Counts a block and adds the problems of its replicas.
@@ -170,12 +168,35 @@ impl Report {
         self.say(ProblemKind::Orphaned, block, None, &[], advice.to_owned());
     }
 
+    /// Adds an extent list that nothing refers to.
+    pub(super) fn orphaned_list(&mut self, list: ListId) {
+        self.page.totals.orphaned_blocks += 1;
+        let advice = format!(
+            "no object, no upload and no garbage refers to extent list {}: its blocks take space and do no harm",
+            list.0
+        );
+        self.say(ProblemKind::Orphaned, NO_BLOCK, None, &[], advice);
+    }
+
     /// Adds a block whose references are miscounted.
-    pub(super) fn wrong_references(&mut self, block: BlockId, refs: i64, extents: i64) {
+    pub(super) fn wrong_block_references(&mut self, block: BlockId, refs: i64, rows: i64) {
+        let counted = format!("{rows} objects, parts and entries of lists refer to it, and it counts {refs}");
+        self.wrong_references(block, counted, Mend::RecountBlock(block));
+    }
+
+    /// Adds an extent list whose references are miscounted.
+    pub(super) fn wrong_list_references(&mut self, list: ListId, refs: i64, rows: i64) {
+        let counted = format!(
+            "{rows} objects, parts and entries of lists refer to extent list {}, and it counts {refs}",
+            list.0
+        );
+        self.wrong_references(NO_BLOCK, counted, Mend::RecountList(list));
+    }
+
+    fn wrong_references(&mut self, block: BlockId, counted: String, mend: Mend) {
         self.page.totals.wrong_references += 1;
-        let counted = format!("{extents} extents refer to it, and it counts {refs}");
         let advice = if self.repair {
-            self.mends.push(Mend::Recount(block));
+            self.mends.push(mend);
             format!("{counted}; counted anew now")
         } else {
             format!("{counted}: `cairn admin fsck --repair` counts anew")

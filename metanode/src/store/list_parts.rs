@@ -1,7 +1,7 @@
-//! The table of the parts from which versions were completed.
+//! The table of the parts from which objects were completed. They belong to the extent list of the object.
 
-use cairn_protocol::id::{UploadId, VersionId};
-use cairn_protocol::metadata::ObjectPart;
+use cairn_protocol::id::UploadId;
+use cairn_protocol::metadata::{ListId, ObjectPart};
 
 use sqlx::Row as _;
 
@@ -17,69 +17,55 @@ pub(crate) struct PartPlace {
     pub(crate) length: u64,
 }
 
-/// Adds the parts of an upload, in the order of their numbers, as the parts of a version.
+/// Adds the parts of an upload, in the order of their numbers, as the parts of the object with this list.
 pub(crate) async fn insert_from_upload(
     tx: &mut Connection,
-    version: VersionId,
+    list: ListId,
     upload: UploadId,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO object_parts (version_id, number, object_offset, length, checksum, etag)
+        "INSERT INTO list_parts (list_id, number, object_offset, length, checksum, etag)
          SELECT $1, number, CAST(SUM(length) OVER (ORDER BY number) AS BIGINT) - length, length, checksum, etag
          FROM parts WHERE upload_id = $2",
     )
-    .bind(&version.as_bytes()[..])
+    .bind(to_number(list.0))
     .bind(&upload.as_bytes()[..])
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Copies the parts of one version to another.
-pub(crate) async fn copy(tx: &mut Connection, from: VersionId, to: VersionId) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO object_parts (version_id, number, object_offset, length, checksum, etag)
-         SELECT $2, number, object_offset, length, checksum, etag FROM object_parts WHERE version_id = $1",
-    )
-    .bind(&from.as_bytes()[..])
-    .bind(&to.as_bytes()[..])
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// The range of a part of a version.
+/// The range of a part of an object.
 pub(crate) async fn find(
     connection: &mut Connection,
-    version: VersionId,
+    list: ListId,
     part: u32,
 ) -> Result<Option<PartPlace>, StoreError> {
-    let row =
-        sqlx::query("SELECT object_offset, length FROM object_parts WHERE version_id = $1 AND number = $2")
-            .bind(&version.as_bytes()[..])
-            .bind(i64::from(part))
-            .fetch_optional(connection)
-            .await?;
+    let row = sqlx::query("SELECT object_offset, length FROM list_parts WHERE list_id = $1 AND number = $2")
+        .bind(to_number(list.0))
+        .bind(i64::from(part))
+        .fetch_optional(connection)
+        .await?;
     row.map(|row| {
         Ok(PartPlace { object_offset: number(&row, "object_offset")?, length: number(&row, "length")? })
     })
     .transpose()
 }
 
-/// The first `max` parts of a version with numbers above `after`. With `offset`, only the parts that begin there.
+/// The first `max` parts of an object with numbers above `after`. With `offset`, only the parts that begin there.
 pub(crate) async fn list(
     connection: &mut Connection,
-    version: VersionId,
+    list: ListId,
     after: u32,
     offset: Option<u64>,
     max: u32,
 ) -> Result<Vec<ObjectPart>, StoreError> {
     let rows = sqlx::query(
-        "SELECT number, length, checksum, etag FROM object_parts
-         WHERE version_id = $1 AND number > $2 AND ($4 IS NULL OR object_offset = $4)
+        "SELECT number, length, checksum, etag FROM list_parts
+         WHERE list_id = $1 AND number > $2 AND ($4 IS NULL OR object_offset = $4)
          ORDER BY number LIMIT $3",
     )
-    .bind(&version.as_bytes()[..])
+    .bind(to_number(list.0))
     .bind(i64::from(after))
     .bind(i64::from(max))
     .bind(offset.map(to_number))

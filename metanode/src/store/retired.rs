@@ -1,0 +1,224 @@
+//! The table of what was retired: versions that were overwritten or deleted for good, and parts that were replaced or aborted. Their
+//! references to bytes go when their grace period is over.
+
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::id::{PartId, VersionId};
+use cairn_protocol::metadata::{Committed, ObjectVersion};
+use sqlx::Row as _;
+
+use super::buckets::BucketId;
+use super::lists::{ContentColumns, RELEASE_RETIRED};
+use super::objects::{columns, committed, stored};
+use super::parts::StoredPart;
+use super::sql_values::{time, to_number, to_time};
+use super::{Connection, StoreError};
+
+/// The retired versions as if they were versions.
+macro_rules! as_versions {
+    () => {
+        "(SELECT *, owner_id AS version_id, 0 AS is_delete_marker FROM retired WHERE key IS NOT NULL) AS versions"
+    };
+}
+
+/// Copies the row of a version. The caller removes the version.
+pub(crate) async fn insert_version(
+    tx: &mut Connection,
+    bucket: BucketId,
+    object: &ObjectVersion,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, list_id, bucket_id, key, sequence,
+                              null_state, etag, modified_at, part_count, attributes, tags, checksum)
+         SELECT $4, version_id, length, block_id, block_offset, list_id, bucket_id, key, sequence,
+                null_state, etag, modified_at, part_count, attributes, tags, checksum
+         FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3",
+    )
+    .bind(bucket.0)
+    .bind(object.key.as_bytes())
+    .bind(to_number(object.sequence))
+    .bind(to_time(now))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Adds a part. The caller removes it from its upload.
+pub(crate) async fn insert_part(
+    tx: &mut Connection,
+    part: &StoredPart,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let ContentColumns { block, offset, list } = part.content.into();
+    sqlx::query(
+        "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, list_id)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+    )
+    .bind(to_time(now))
+    .bind(&part.info.part.as_bytes()[..])
+    .bind(to_number(part.info.length))
+    .bind(block)
+    .bind(offset)
+    .bind(list)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+const FIND: &str = concat!("SELECT ", columns!(), " FROM ", as_versions!(), " WHERE owner_id = $1");
+
+/// The retired version of this id.
+pub(crate) async fn find(
+    connection: &mut Connection,
+    version: VersionId,
+) -> Result<Option<ObjectVersion>, StoreError> {
+    let row = sqlx::query(FIND).bind(&version.as_bytes()[..]).fetch_optional(connection).await?;
+    row.map(|row| Ok(stored(&row)?.object)).transpose()
+}
+
+/// When a part was retired; `None` if it was not, or if its grace period is over.
+pub(crate) async fn part_retired_at(
+    connection: &mut Connection,
+    part: PartId,
+) -> Result<Option<Timestamp>, StoreError> {
+    let row = sqlx::query("SELECT retired_at FROM retired WHERE owner_id = $1 AND key IS NULL")
+        .bind(&part.as_bytes()[..])
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| time(&row, "retired_at")).transpose()
+}
+
+/// Whether a version or part was retired before this time.
+pub(crate) async fn any_due(
+    connection: &mut Connection,
+    retired_before: Timestamp,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM retired WHERE retired_at < $1 LIMIT 1")
+        .bind(to_time(retired_before))
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// What one step removes: all rows before a position in the order of retirement. Statements name the share by this bound, so that
+/// each statement handles all of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Share {
+    retired_at: i64,
+    /// The first owner that stays. Empty bytes sort before all owners.
+    owner: Vec<u8>,
+}
+
+pub(crate) const CUT: &str = "SELECT retired_at, owner_id FROM retired WHERE retired_at < $1
+     ORDER BY retired_at, owner_id LIMIT 1 OFFSET $2";
+
+/// The share of the `max` rows that were retired first, before this time.
+pub(crate) async fn share(
+    tx: &mut Connection,
+    retired_before: Timestamp,
+    max: u32,
+) -> Result<Share, StoreError> {
+    let cut =
+        sqlx::query(CUT).bind(to_time(retired_before)).bind(i64::from(max.max(1))).fetch_optional(tx).await?;
+    Ok(match cut {
+        Some(row) => Share { retired_at: row.try_get("retired_at")?, owner: row.try_get("owner_id")? },
+        None => Share { retired_at: to_time(retired_before), owner: Vec::new() },
+    })
+}
+
+/// The outcomes of the commits that made the versions in a share, for commits after this time.
+pub(crate) async fn made_after(
+    tx: &mut Connection,
+    share: &Share,
+    after: Timestamp,
+) -> Result<Vec<Committed>, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM ",
+        as_versions!(),
+        " WHERE (retired_at, owner_id) < ($1, $2) AND modified_at > $3"
+    ))
+    .bind(share.retired_at)
+    .bind(&share.owner)
+    .bind(to_time(after))
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(|row| Ok(committed(&stored(row)?.object))).collect()
+}
+
+pub(crate) const RELEASE_BLOCKS: &str =
+    "UPDATE blocks SET refs = CASE WHEN blocks.refs > gone.owners THEN blocks.refs - gone.owners
+                                   WHEN blocks.refs = gone.owners THEN -1 ELSE 0 END
+     FROM (SELECT block_id, COUNT(*) AS owners FROM retired
+           WHERE (retired_at, owner_id) < ($1, $2) AND block_id IS NOT NULL GROUP BY block_id) AS gone
+     WHERE blocks.block_id = gone.block_id";
+
+pub(crate) const REMOVE: &str = "DELETE FROM retired WHERE (retired_at, owner_id) < ($1, $2)";
+
+/// Removes a share. Blocks that lost their last reference then have `refs` below 0, and this transaction must remove them: see
+/// [`blocks::drop_unreferenced`](super::blocks::drop_unreferenced). A block that counted fewer references than it had is kept with
+/// none, because its count is wrong, and `fsck` can count again. Returns how many rows it removed.
+pub(crate) async fn remove(tx: &mut Connection, share: &Share) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    for statement in [RELEASE_BLOCKS, RELEASE_RETIRED, REMOVE] {
+        removed = sqlx::query(statement)
+            .bind(share.retired_at)
+            .bind(&share.owner)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+    }
+    Ok(removed)
+}
+
+/// The latest time of retirement.
+pub(crate) async fn latest(connection: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
+    let row = sqlx::query("SELECT MAX(retired_at) AS latest FROM retired").fetch_one(connection).await?;
+    let latest: Option<i64> = row.try_get("latest")?;
+    Ok(latest.and_then(|at| u64::try_from(at).ok()).map(Timestamp))
+}
+
+/// Sets the time of retirement to `now` for up to `max` rows whose time is after `beyond`.
+pub(crate) async fn retire_again(
+    tx: &mut Connection,
+    beyond: Timestamp,
+    now: Timestamp,
+    max: u32,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE retired SET retired_at = $2 WHERE (retired_at, owner_id) IN
+             (SELECT retired_at, owner_id FROM retired WHERE retired_at > $1 LIMIT $3)",
+    )
+    .bind(to_time(beyond))
+    .bind(to_time(now))
+    .bind(i64::from(max))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Whether a version or part was retired and is still there.
+pub(crate) async fn is_retired(connection: &mut Connection, owner: &[u8; 16]) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM retired WHERE owner_id = $1")
+        .bind(&owner[..])
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Sets a later time of retirement for a retired version.
+pub(crate) async fn postpone(
+    tx: &mut Connection,
+    version: VersionId,
+    retired_at: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE retired SET retired_at = $2 WHERE owner_id = $1 AND key IS NOT NULL AND retired_at < $2",
+    )
+    .bind(&version.as_bytes()[..])
+    .bind(to_time(retired_at))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
