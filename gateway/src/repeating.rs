@@ -112,11 +112,13 @@ operations! {
         create_bucket(CreateBucket) -> BucketInfo;
         delete_bucket(DeleteBucket) -> ();
         set_versioning(SetVersioning) -> ();
+        set_bucket_lock(SetBucketLock) -> ();
         put_bucket_configuration(PutBucketConfiguration) -> u64;
         commit_object(CommitObject) -> Committed;
         copy_object(CopyObject) -> Committed;
         delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
         update_tags(UpdateTags) -> Option<VersionName>;
+        put_object_lock(PutObjectLock) -> Option<VersionName>;
         create_upload(CreateUpload) -> UploadInfo;
         put_part(PutPart) -> PartCommitted;
         copy_part(CopyPart) -> PartCommitted;

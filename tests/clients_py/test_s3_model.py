@@ -248,6 +248,7 @@ WRONG = {
     ("header", "x-amz-storage-class"): ("JUNK", "InvalidStorageClass"),
     ("header", "x-amz-tagging"): ("a=1&a=2", "InvalidArgument"),
     ("header", "x-amz-bypass-governance-retention"): ("true", "InvalidArgument"),
+    ("header", "x-amz-object-lock-retain-until-date"): ("x", "InvalidArgument"),
     ("header", "x-cairn-block-size"): ("x", "InvalidArgument"),
     ("query", "encoding-type"): ("x", "InvalidArgument"),
     ("query", "max-keys"): ("x", "InvalidArgument"),

@@ -6,7 +6,7 @@ use cairn_policy::Context;
 use cairn_protocol::metadata::{FIRST_ACCOUNT_ID, Identity, Tags};
 
 use crate::request::Request;
-use crate::types::{iso8601_seconds, parse_tag_header};
+use crate::types::{iso8601_seconds, parse_lock_headers, parse_tag_header};
 
 /// The condition keys of a request that need no look-up.
 pub(super) fn of(request: &Request) -> Context {
@@ -52,7 +52,10 @@ const PARAMETERS: [(&str, &str); 4] = [
     ("max-keys", "s3:max-keys"),
     ("versionId", "s3:VersionId"),
 ];
-const HEADERS: [(&str, &str); 4] = [
+const HEADERS: [(&str, &str); 7] = [
+    ("x-amz-object-lock-legal-hold", "s3:object-lock-legal-hold"),
+    ("x-amz-object-lock-mode", "s3:object-lock-mode"),
+    ("x-amz-object-lock-retain-until-date", "s3:object-lock-retain-until-date"),
     ("x-amz-acl", "s3:x-amz-acl"),
     ("x-amz-copy-source", "s3:x-amz-copy-source"),
     ("x-amz-metadata-directive", "s3:x-amz-metadata-directive"),
@@ -70,11 +73,22 @@ fn add_request(request: &Request, context: &mut Context) {
             context.add(key, value);
         }
     }
+    if let Some(days) = remaining_retention_days(request) {
+        context.add("s3:object-lock-remaining-retention-days", days.to_string());
+    }
     let verified = request.caller.verified();
     context.add("s3:authType", if verified.is_presigned() { "REST-QUERY-STRING" } else { "REST-HEADER" });
     context.add("s3:ResourceAccount", FIRST_ACCOUNT_ID);
     // Tags that cannot be read are refused by the operation.
     add_tags(&parse_tag_header(&request.headers).ok().flatten().unwrap_or_default(), context);
+}
+
+/// The days of the retention that a request sets, each begun one counted as a whole.
+fn remaining_retention_days(request: &Request) -> Option<u64> {
+    const DAY_MS: u128 = 24 * 3600 * 1000;
+    let time = request.caller.facts().time;
+    let retention = parse_lock_headers(&request.headers, time).ok().flatten()?.retention?;
+    u64::try_from(retention.until.since(time).as_millis().div_ceil(DAY_MS)).ok()
 }
 
 /// Adds the tags that a request sets.

@@ -49,6 +49,13 @@ impl Permission {
         if request.headers.contains_key("x-amz-tagging") {
             needed.push(Self::on_target("s3:PutObjectTagging", request));
         }
+        let has = |name: &str| request.headers.contains_key(name);
+        if has("x-amz-object-lock-mode") || has("x-amz-object-lock-retain-until-date") {
+            needed.push(Self::on_target("s3:PutObjectRetention", request));
+        }
+        if has("x-amz-object-lock-legal-hold") {
+            needed.push(Self::on_target("s3:PutObjectLegalHold", request));
+        }
         let sets_acl =
             |name: &http::HeaderName| name == "x-amz-acl" || name.as_str().starts_with("x-amz-grant-");
         if request.headers.keys().any(sets_acl) {

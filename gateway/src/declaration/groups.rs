@@ -9,10 +9,11 @@ use super::judge::{
 };
 use super::member::Member;
 use crate::caller::check_owner;
-use crate::error::{S3Error, S3Result};
+use crate::error::S3Error;
 
-/// Why headers of Object Lock are refused.
-const NO_LOCK: &str = "Object Lock is not implemented: nothing would keep the object from being deleted.";
+/// Why headers of event holds are refused.
+pub(crate) const NO_EVENT_HOLD: &str =
+    "Event holds are not implemented: nothing would keep the object from being deleted.";
 
 /// Why headers of encryption are refused.
 const NO_ENCRYPTION: &str =
@@ -183,15 +184,13 @@ pub(crate) const SOURCE_CUSTOMER_KEY: &[Member] = &[
 /// Object Lock of a new object.
 pub(crate) const LOCK: &[Member] = &[
     Member::header("x-amz-object-lock-mode")
-        .missing(NO_LOCK)
-        .listed(Listed::new(&[], &["GOVERNANCE", "COMPLIANCE"]).otherwise(invalid_lock_mode)),
-    Member::header("x-amz-object-lock-retain-until-date").missing(NO_LOCK),
+        .listed(Listed::new(&["GOVERNANCE", "COMPLIANCE"], &[]).otherwise(invalid_lock_mode)),
+    Member::header("x-amz-object-lock-retain-until-date"),
     Member::header("x-amz-object-lock-legal-hold")
-        .missing(NO_LOCK)
-        .listed(Listed::new(&[], &["ON", "OFF"]).otherwise(invalid_legal_hold)),
-    Member::header("x-amz-object-lock-event-hold").missing(NO_LOCK),
-    Member::header("x-amz-object-lock-event-hold-duration-days").missing(NO_LOCK),
-    Member::header("x-amz-object-lock-event-hold-duration-years").missing(NO_LOCK),
+        .listed(Listed::new(&["ON", "OFF"], &[]).otherwise(invalid_legal_hold)),
+    Member::header("x-amz-object-lock-event-hold").missing(NO_EVENT_HOLD),
+    Member::header("x-amz-object-lock-event-hold-duration-days").missing(NO_EVENT_HOLD),
+    Member::header("x-amz-object-lock-event-hold-duration-years").missing(NO_EVENT_HOLD),
 ];
 
 /// The source of a copy, and its conditions.
@@ -234,19 +233,11 @@ pub(crate) const COMPLETED_PARTS: &[Member] = &[
 /// Members of operations that delete objects.
 pub(crate) const DELETE: &[Member] = &[
     Member::header("x-amz-mfa").missing("Multi-factor authentication is not implemented."),
-    Member::header("x-amz-bypass-governance-retention")
-        .partly("refused, as AWS does it in buckets without Object Lock")
-        .judged(refuse_bypass),
+    Member::header("x-amz-bypass-governance-retention").listed(BOOLEAN),
 ];
 
-/// No bucket has Object Lock, so there is nothing to bypass. AWS does not ignore the header on such buckets either.
-fn refuse_bypass(name: &str, value: &str) -> S3Result<()> {
-    Err(S3Error::invalid_argument(
-        name,
-        value,
-        "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.",
-    ))
-}
+/// `true` and `false`.
+pub(crate) const BOOLEAN: Listed = Listed::new(&["true", "false"], &[]).any_case();
 
 /// Conditions of writes of objects.
 pub(crate) const WRITE_CONDITIONS: &[Member] = &[

@@ -54,6 +54,7 @@ codes! {
     InvalidAccessKeyId FORBIDDEN "The AWS Access Key Id you provided does not exist in our records.";
     InvalidArgument BAD_REQUEST "Invalid Argument";
     InvalidBucketName BAD_REQUEST "The specified bucket is not valid.";
+    InvalidBucketState CONFLICT "The request is not valid with the current state of the bucket.";
     InvalidBucketOwnerAWSAccountID BAD_REQUEST "The value of the expected bucket owner parameter must be an AWS account ID.";
     InvalidDigest BAD_REQUEST "The Content-MD5 you specified was invalid.";
     InvalidEncryptionAlgorithmError BAD_REQUEST "The encryption request that you specified is not valid. The valid value is AES256.";
@@ -84,6 +85,7 @@ codes! {
     NoSuchConfiguration NOT_FOUND "The specified configuration does not exist.";
     NoSuchKey NOT_FOUND "The specified key does not exist.";
     NoSuchLifecycleConfiguration NOT_FOUND "The lifecycle configuration does not exist";
+    NoSuchObjectLockConfiguration NOT_FOUND "The specified object does not have a ObjectLock configuration";
     NoSuchPublicAccessBlockConfiguration NOT_FOUND "The public access block configuration was not found";
     NoSuchTagSet NOT_FOUND "The TagSet does not exist";
     NoSuchUpload NOT_FOUND "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";

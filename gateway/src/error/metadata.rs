@@ -32,6 +32,21 @@ impl From<MetadataError> for S3Error {
             MetadataError::InvalidPart { number } => {
                 Self::new(ErrorCode::InvalidPart).detail("PartNumber", number.to_string())
             }
+            MetadataError::ObjectLocked => Self::with_message(
+                ErrorCode::AccessDenied,
+                "Access Denied because object protected by object lock.",
+            ),
+            MetadataError::NoObjectLock => {
+                Self::invalid_request("Bucket is missing Object Lock Configuration")
+            }
+            MetadataError::VersioningLocked { .. } => Self::with_message(
+                ErrorCode::InvalidBucketState,
+                "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
+            ),
+            MetadataError::VersioningNotEnabled { .. } => Self::with_message(
+                ErrorCode::InvalidBucketState,
+                "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+            ),
             MetadataError::PreconditionFailed => Self::new(ErrorCode::PreconditionFailed),
             MetadataError::InvalidSourceRange { length } => Self::with_message(
                 ErrorCode::InvalidArgument,

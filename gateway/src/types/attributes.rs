@@ -47,6 +47,7 @@ pub fn parse_attributes(headers: &HeaderMap) -> S3Result<ObjectAttributes> {
         storage_class: parse_storage_class(headers)?,
         checksum: None,
         block_size: None,
+        lock: None,
     })
 }
 

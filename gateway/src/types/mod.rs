@@ -9,6 +9,7 @@ mod date;
 mod etag;
 mod key;
 mod list;
+mod lock;
 mod mail_safe;
 mod owner;
 mod range;
@@ -26,9 +27,15 @@ pub use date::{iso8601, iso8601_seconds, parse_date_s};
 pub use etag::{EtagList, quoted};
 pub use key::{KEY_LENGTH_MAX, ObjectKey};
 pub use list::{Encoding, parse_encoding, parse_limit};
-pub use owner::{OWNER_ID, OWNER_NAME, write_identity, write_owner};
+pub use lock::{
+    hold_name, parse_bucket_lock, parse_legal_hold, parse_lock_headers, parse_retention, set_lock_headers,
+    write_bucket_lock, write_retention,
+};
+pub use owner::{OWNER_ID, OWNER_NAME, write_account, write_identity, write_owner};
 pub use range::{parse_copy_range, parse_range};
 pub use storage_class::{ARCHIVE_CLASSES, is_own_class, parse_storage_class};
-pub use tags::{parse_tag_document, parse_tag_header, write_tags};
+pub use tags::{
+    parse_bucket_tag_document, parse_new_bucket_tags, parse_tag_document, parse_tag_header, write_tags,
+};
 pub use token::ListToken;
 pub use version::{DELETE_MARKER_HEADER, VERSION_HEADER, parse_version, version_name};

@@ -1,5 +1,7 @@
 //! The only account, which owns all buckets and objects, and its form in documents.
 
+use cairn_protocol::metadata::Account;
+
 use crate::xml::XmlWriter;
 
 pub use cairn_protocol::metadata::{FIRST_ACCOUNT_NAME as OWNER_NAME, FIRST_CANONICAL_ID as OWNER_ID};
@@ -7,6 +9,14 @@ pub use cairn_protocol::metadata::{FIRST_ACCOUNT_NAME as OWNER_NAME, FIRST_CANON
 /// Writes `<Owner>`, which is the same for all buckets and objects.
 pub fn write_owner(xml: &mut XmlWriter) {
     xml.element("Owner", write_identity);
+}
+
+/// Writes the `<Owner>` of an account.
+pub fn write_account(xml: &mut XmlWriter, account: &Account) {
+    xml.element("Owner", |xml| {
+        xml.text("ID", &account.canonical_id);
+        xml.text("DisplayName", &account.display_name);
+    });
 }
 
 /// Writes the `<ID>` and `<DisplayName>` of the account.

@@ -1,7 +1,8 @@
-//! Tags of objects.
+//! Tags of objects and of buckets.
 //!
 //! Source: S3 User Guide, "Categorizing your storage using tags": at most 10, keys of 1 to 128 and values of up
-//! to 256 Unicode characters; letters, digits, white space and `+ - = . _ : / @`.
+//! to 256 Unicode characters; letters, digits, white space and `+ - = . _ : / @`. A bucket has
+//! at most 50 ("Using tags with S3 general purpose buckets"), of the same form.
 
 use cairn_protocol::metadata::Tags;
 use http::HeaderMap;
@@ -12,6 +13,7 @@ use crate::uri;
 use crate::xml::{Element, XmlWriter};
 
 const COUNT_MAX: usize = 10;
+const BUCKET_COUNT_MAX: usize = 50;
 const KEY_MAX: usize = 128;
 const VALUE_MAX: usize = 256;
 
@@ -37,6 +39,7 @@ pub fn parse_tag_header(headers: &HeaderMap) -> S3Result<Option<Tags>> {
             return Err(malformed());
         }
     }
+    check_count(&tags)?;
     check(tags).map(Some)
 }
 
@@ -46,7 +49,36 @@ pub fn parse_tag_header(headers: &HeaderMap) -> S3Result<Option<Tags>> {
 /// `MalformedXML`, `InvalidTag` or `BadRequest`.
 pub fn parse_tag_document(root: &Element) -> S3Result<Tags> {
     root.only(&["TagSet"])?;
-    let set = root.required("TagSet")?;
+    let tags = parse_set(root.required("TagSet")?)?;
+    check_count(&tags)?;
+    check(tags)
+}
+
+/// The tags of a bucket in a `<Tagging>` document.
+///
+/// # Errors
+/// `MalformedXML`, `InvalidTag` or `BadRequest`.
+pub fn parse_bucket_tag_document(root: &Element) -> S3Result<Tags> {
+    root.only(&["TagSet"])?;
+    parse_new_bucket_tags(root.required("TagSet")?)
+}
+
+/// The tags of a new bucket: the `<Tags>` in a `<CreateBucketConfiguration>`.
+///
+/// # Errors
+/// `MalformedXML`, `InvalidTag` or `BadRequest`.
+pub fn parse_new_bucket_tags(set: &Element) -> S3Result<Tags> {
+    let tags = parse_set(set)?;
+    if tags.len() > BUCKET_COUNT_MAX {
+        return Err(S3Error::with_message(
+            ErrorCode::BadRequest,
+            "Bucket tag count cannot be greater than 50",
+        ));
+    }
+    check(tags)
+}
+
+fn parse_set(set: &Element) -> S3Result<Tags> {
     set.only(&["Tag"])?;
     let mut tags = Tags::new();
     for tag in set.children() {
@@ -60,7 +92,7 @@ pub fn parse_tag_document(root: &Element) -> S3Result<Tags> {
             .detail("TagKey", key));
         }
     }
-    check(tags)
+    Ok(tags)
 }
 
 /// Writes a `<TagSet>`.
@@ -75,10 +107,14 @@ pub fn write_tags(xml: &mut XmlWriter, tags: &Tags) {
     });
 }
 
-fn check(tags: Tags) -> S3Result<Tags> {
+fn check_count(tags: &Tags) -> S3Result<()> {
     if tags.len() > COUNT_MAX {
         return Err(S3Error::with_message(ErrorCode::BadRequest, "Object tags cannot be greater than 10"));
     }
+    Ok(())
+}
+
+fn check(tags: Tags) -> S3Result<Tags> {
     for (key, value) in &tags {
         let invalid = |message| S3Error::with_message(ErrorCode::InvalidTag, message).detail("TagKey", key);
         if key.starts_with("aws:") {
@@ -141,6 +177,18 @@ mod tests {
         ] {
             assert_eq!(header(&format!("{key}={value}")).is_ok(), good, "{key}={value}");
         }
+    }
+
+    #[test]
+    fn a_bucket_has_at_most_50_tags() {
+        let set = |count: usize| {
+            let tag = |n| format!("<Tag><Key>k{n}</Key><Value>v</Value></Tag>");
+            let tags: String = (0..count).map(tag).collect();
+            let root = format!("<Tagging><TagSet>{tags}</TagSet></Tagging>");
+            parse_bucket_tag_document(&parse(root.as_bytes(), "Tagging").unwrap())
+        };
+        assert_eq!(set(50).unwrap().len(), 50);
+        assert_eq!(set(51).unwrap_err().code(), ErrorCode::BadRequest);
     }
 
     #[test]

@@ -86,6 +86,7 @@ async fn deletes(stage: Stage) -> Work {
                     key: key(number),
                     condition: WriteCondition::None,
                     version: None,
+                    bypass_governance: false,
                 };
                 let objects = (first..first + 1_000).map(object).collect();
                 let request = DeleteObjects { bucket: BUCKET.to_owned(), objects, mutation: None };
@@ -99,7 +100,12 @@ async fn deletes(stage: Stage) -> Work {
 async fn garbage(stage: Stage) -> Work {
     stage.fill("garbage/", 200, 500).await;
     let key = |number| format!("garbage/{number:08}");
-    let object = |number| DeleteObject { key: key(number), condition: WriteCondition::None, version: None };
+    let object = |number| DeleteObject {
+        key: key(number),
+        condition: WriteCondition::None,
+        version: None,
+        bypass_governance: false,
+    };
     let objects = (0..200).map(object).collect();
     let request = DeleteObjects { bucket: BUCKET.to_owned(), objects, mutation: None };
     stage.metadata().delete_objects(request).await.unwrap();

@@ -12,6 +12,7 @@
 //! | [`soft_state`] | state in memory that a restart forgets: nodes, reservations, copies under way, hints |
 //! | [`hold`] | the hold on deletions |
 //! | [`clock`] | cluster time: when a lease has ended, and when a deleted version has been retired for its grace period |
+//! | [`lock_clock`] | the clock by which locks of versions end |
 //! | [`workers`] | background work: liveness, repair, drain, balance, placement, garbage (deletes whose grace period is over), leases (those that ended without a commit), uploads |
 //! | [`admin`] | the queries and decisions of operators |
 //! | [`config`] | the configuration, with units and reasons |
@@ -31,6 +32,7 @@ mod gateway_report;
 mod grants;
 mod hold;
 mod locate;
+mod lock_clock;
 mod repair_queue;
 mod replica_changes;
 mod soft_state;
@@ -53,12 +55,14 @@ use tokio_util::sync::CancellationToken;
 
 use self::clock::Clock;
 pub use self::config::{BlockManagerConfig, ConfigError};
+pub(crate) use self::lock_clock::LockClock;
 use self::soft_state::reservations::Naming;
 use self::soft_state::{Known, KnownHold, Scrubs, SoftState, Wakes};
 use self::workers::WorkerControl;
+use crate::store::clock::StoredClock;
 use crate::store::settings::{self, Decision};
 use crate::store::{
-    Connection, Store, StoreError, blocks, clock as stored_clock, nodes as stored_nodes, repairs,
+    Connection, Store, StoreError, blocks, clock as stored_clock, locks, nodes as stored_nodes, repairs,
 };
 
 /// The block manager. Cheap to clone.
@@ -76,6 +80,7 @@ struct Inner {
     /// Its time is cluster time. Its wall clock is for times that people and other machines see.
     env: Env,
     clock: Clock,
+    lock_clock: LockClock,
     events: EventBus,
     soft_state: std::sync::Mutex<SoftState>,
     wakes: Wakes,
@@ -176,9 +181,12 @@ impl BlockManager {
             balance_threshold: settings::decided(&mut reader, Decision::BalanceThreshold).await?,
         };
         let workers = WorkerControl::new(settings::workers(&mut reader).await?, &config);
-        let kept = stored_clock::find(&mut reader).await?;
+        let kept = stored_clock::find(&mut reader, StoredClock::Cluster).await?;
+        let kept_for_locks = stored_clock::find(&mut reader, StoredClock::Locks).await?;
+        let any_locks = locks::any(&mut reader).await?;
         drop(reader);
         store.begin_opening(opening);
+        let lock_clock = LockClock::begin(kept_for_locks, any_locks, &env);
         let (clock, env) = Clock::begin(kept, known.nodes.is_empty(), &config, &env);
         let soft_state = SoftState::new(known, &config, &env).into();
         let (wakes, decisions) = (Wakes::default(), tokio::sync::RwLock::default());
@@ -189,6 +197,7 @@ impl BlockManager {
             cluster,
             env,
             clock,
+            lock_clock,
             events,
             soft_state,
             wakes,
@@ -228,6 +237,11 @@ impl BlockManager {
         blocks: &[BlockId],
     ) -> Result<Vec<BlockLocation>, MetadataError> {
         locate::locate(&self.inner, connection, blocks).await
+    }
+
+    /// The clock by which locks of versions end.
+    pub(crate) fn lock_clock(&self) -> &LockClock {
+        &self.inner.lock_clock
     }
 
     /// The grace period: how long a retired version stays readable.

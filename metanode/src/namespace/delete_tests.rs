@@ -16,7 +16,12 @@ fn key(number: usize) -> String {
 
 /// A request to delete the first `objects` objects that `store_tests::fill` makes.
 fn delete(objects: usize, mutation: Option<MutationId>) -> DeleteObjects {
-    let object = |number| DeleteObject { key: key(number), condition: WriteCondition::None, version: None };
+    let object = |number| DeleteObject {
+        key: key(number),
+        condition: WriteCondition::None,
+        version: None,
+        bypass_governance: false,
+    };
     DeleteObjects { bucket: "b".to_owned(), objects: (0..objects).map(object).collect(), mutation }
 }
 

@@ -7,9 +7,9 @@ use cairn_protocol::metadata::{
     CreateBucket, CreateUpload, DeleteBucket, DeleteObjects, Deleted, ExtentPage, FoundRole, Grant,
     ListBuckets, ListExtents, ListObjectParts, ListObjects, ListParts, ListUploads, ListVersions,
     LocateBlocks, LocatedObject, LookupObject, Metadata, MetadataError, ObjectPage, ObjectPartPage,
-    PartCommitted, PartPage, PutBucketConfiguration, PutPart, ReleaseGrants, RenewGrants, RenewReads,
-    ReplicaReport, RoleRef, RootCredentials, RootCredentialsRequest, SetVersioning, StorageClassRef,
-    UpdateTags, UploadInfo, UploadPage, UploadRef, VersionName, VersionPage,
+    PartCommitted, PartPage, PutBucketConfiguration, PutObjectLock, PutPart, ReleaseGrants, RenewGrants,
+    RenewReads, ReplicaReport, RoleRef, RootCredentials, RootCredentialsRequest, SetBucketLock,
+    SetVersioning, StorageClassRef, UpdateTags, UploadInfo, UploadPage, UploadRef, VersionName, VersionPage,
 };
 
 use cairn_protocol::rpc::current_access_epoch;
@@ -47,6 +47,10 @@ impl Metadata for Namespace {
     async fn set_versioning(&self, request: SetVersioning) -> Answer<()> {
         self.check_access()?;
         self.set_versioning(request).await
+    }
+    async fn set_bucket_lock(&self, request: SetBucketLock) -> Answer<()> {
+        self.check_access()?;
+        self.set_bucket_lock(request).await
     }
     async fn delete_bucket(&self, request: DeleteBucket) -> Answer<()> {
         self.check_access()?;
@@ -96,6 +100,10 @@ impl Metadata for Namespace {
     async fn update_tags(&self, request: UpdateTags) -> Answer<Option<VersionName>> {
         self.check_access()?;
         self.update_tags(request).await
+    }
+    async fn put_object_lock(&self, request: PutObjectLock) -> Answer<Option<VersionName>> {
+        self.check_access()?;
+        self.put_object_lock(request).await
     }
     async fn list_objects(&self, request: ListObjects) -> Answer<ObjectPage> {
         self.check_access()?;

@@ -61,7 +61,9 @@ const CONTENT_TYPE: &str = "content-type";
 
 /// The form of attributes for a column; `None` for the default ones.
 pub(crate) fn to_attributes(attributes: &ObjectAttributes) -> Option<Vec<u8>> {
-    let ObjectAttributes { headers, user_metadata, storage_class, checksum, block_size } = attributes.clone();
+    // Locks have a table of their own.
+    let ObjectAttributes { headers, user_metadata, storage_class, checksum, block_size, lock: _ } =
+        attributes.clone();
     let mut message = Attributes {
         content_type: None,
         headers,
@@ -105,7 +107,7 @@ fn decode(stored: &[u8]) -> Option<ObjectAttributes> {
         None => None,
         Some(checksum) => Some(from_checksum(&checksum)?),
     };
-    Some(ObjectAttributes { headers, user_metadata, storage_class, checksum, block_size })
+    Some(ObjectAttributes { headers, user_metadata, storage_class, checksum, block_size, lock: None })
 }
 
 fn from_checksum(checksum: &Checksum) -> Option<ObjectChecksum> {
@@ -166,7 +168,7 @@ mod tests {
             checksum in option::of(checksums()),
             block_size in option::of(any::<u64>()),
         ) {
-            let given = ObjectAttributes { headers, user_metadata, storage_class, checksum, block_size };
+            let given = ObjectAttributes { headers, user_metadata, storage_class, checksum, block_size, lock: None };
             let stored = to_attributes(&given);
             prop_assert_eq!(stored.is_none(), given == ObjectAttributes::default());
             prop_assert_eq!(decode(&stored.unwrap_or_default()), Some(given));
@@ -194,6 +196,7 @@ mod tests {
                 value: "AQI=".to_owned(),
             }),
             block_size: Some(5),
+            lock: None,
         };
         assert_eq!(decode(bytes), Some(expected));
     }

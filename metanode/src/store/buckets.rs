@@ -1,10 +1,10 @@
 //! The table of buckets.
 
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::metadata::{Account, BucketInfo, Versioning};
+use cairn_protocol::metadata::{Account, BucketInfo, BucketLock, Versioning};
 use sqlx::Row as _;
 
-use super::sql_values::{text, time, to_time};
+use super::sql_values::{optional_json, text, time, to_json, to_time};
 use super::{Connection, Row, StoreError};
 
 /// The key of a bucket in other tables. It is never used again after the bucket is deleted.
@@ -40,7 +40,8 @@ pub(crate) async fn find(
     name: &str,
 ) -> Result<Option<(BucketId, BucketInfo)>, StoreError> {
     let row = sqlx::query(
-        "SELECT bucket_id, name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name
+        "SELECT bucket_id, name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name,
+                object_lock
          FROM buckets WHERE name = $1",
     )
     .bind(name)
@@ -50,28 +51,32 @@ pub(crate) async fn find(
 }
 
 /// Up to `max` buckets whose names are at least `from`, in the order of their names' bytes; those of one account if `owner`
-/// is its id.
+/// is its id, and those of one region if `region` is its name.
 pub(crate) async fn list(
     connection: &mut Connection,
     from: &str,
     max: u32,
     owner: Option<&str>,
+    region: Option<&str>,
 ) -> Result<Vec<BucketInfo>, StoreError> {
     // Two statements, so that each walks the index that has its order.
     let query = match owner {
         Some(owner) => sqlx::query(
-            "SELECT name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name
-             FROM buckets WHERE name >= $1 AND owner_account = $3 ORDER BY name LIMIT $2",
+            "SELECT name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name, object_lock
+             FROM buckets WHERE name >= $1 AND owner_account = $4 AND ($3 IS NULL OR region = $3)
+             ORDER BY name LIMIT $2",
         )
         .bind(from)
         .bind(i64::from(max))
+        .bind(region)
         .bind(owner),
         None => sqlx::query(
-            "SELECT name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name
-             FROM buckets WHERE name >= $1 ORDER BY name LIMIT $2",
+            "SELECT name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name, object_lock
+             FROM buckets WHERE name >= $1 AND ($3 IS NULL OR region = $3) ORDER BY name LIMIT $2",
         )
         .bind(from)
-        .bind(i64::from(max)),
+        .bind(i64::from(max))
+        .bind(region),
     };
     let rows = query.fetch_all(connection).await?;
     rows.iter().map(info).collect()
@@ -91,6 +96,20 @@ pub(crate) async fn set_versioning(
     sqlx::query("UPDATE buckets SET versioning = $2 WHERE bucket_id = $1")
         .bind(bucket.0)
         .bind(state)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Sets what a bucket locks. From then on it has Object Lock.
+pub(crate) async fn set_lock(
+    tx: &mut Connection,
+    bucket: BucketId,
+    lock: &BucketLock,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE buckets SET object_lock = $2 WHERE bucket_id = $1")
+        .bind(bucket.0)
+        .bind(to_json(lock, "object_lock")?)
         .execute(tx)
         .await?;
     Ok(())
@@ -150,5 +169,6 @@ fn info(row: &Row) -> Result<BucketInfo, StoreError> {
             canonical_id: text(row, "owner_canonical_id")?,
             display_name: text(row, "owner_name")?,
         },
+        object_lock: optional_json(row, "object_lock")?,
     })
 }

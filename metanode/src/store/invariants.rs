@@ -10,6 +10,21 @@ struct Invariant {
 
 const INVARIANTS: &[Invariant] = &[
     Invariant {
+        name: "a lock belongs to a version, which is no delete marker, in a bucket with Object Lock",
+        violations: "SELECT COUNT(*) FROM object_locks
+                     LEFT JOIN versions ON versions.bucket_id = object_locks.bucket_id
+                       AND versions.key = object_locks.key AND versions.sequence = object_locks.sequence
+                     LEFT JOIN buckets ON buckets.bucket_id = object_locks.bucket_id
+                     WHERE versions.version_id IS NULL OR versions.is_delete_marker <> 0
+                        OR buckets.object_lock IS NULL
+                        OR (object_locks.mode IS NULL) <> (object_locks.retain_until IS NULL)
+                        OR (object_locks.mode IS NULL AND object_locks.legal_hold IS NULL)",
+    },
+    Invariant {
+        name: "versioning of a bucket with Object Lock is enabled",
+        violations: "SELECT COUNT(*) FROM buckets WHERE object_lock IS NOT NULL AND versioning <> 1",
+    },
+    Invariant {
         name: "a managed policy that is attached, or is a boundary, exists and is of the same account",
         violations: "SELECT COUNT(*) FROM
                          (SELECT holder_id, policy_id FROM policy_attachments

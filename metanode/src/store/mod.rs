@@ -20,7 +20,8 @@
 //! | `expiry` | what ends without a client's request: versions, abandoned uploads, uploads of deleted buckets |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `leases` | the block manager's tables |
 //! | `iam` | the tables of accounts, users, groups, roles, access keys and policies |
-//! | `clock` | the cluster's time |
+//! | `locks` | the locks of versions, and the one way to a version's removal |
+//! | `clock` | the cluster's time, and the time by which locks end |
 //! | `generations` | the generation of the database, and its history |
 //! | `totals` | counts that triggers maintain |
 //!
@@ -46,6 +47,7 @@ pub(crate) mod leases;
 pub(crate) mod list_parts;
 pub(crate) mod listings;
 pub(crate) mod lists;
+pub(crate) mod locks;
 mod migrations;
 pub(crate) mod mutations;
 pub(crate) mod nodes;

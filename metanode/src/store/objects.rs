@@ -7,6 +7,7 @@ use super::attributes::{attributes, tags, to_attributes, to_tags};
 use super::buckets::BucketId;
 use super::etags::{etag, to_etag};
 use super::lists::{ContentColumns, content};
+use super::locks::Removable;
 use super::sql_values::{id, key, number, time, to_number, to_time};
 use super::{Connection, Row, StoreError, retired};
 
@@ -202,11 +203,12 @@ pub(super) async fn insert_row(
 }
 
 /// Removes the row of a version. The caller retires its bytes.
-pub(crate) async fn delete(
+pub(crate) async fn remove(
     tx: &mut Connection,
     bucket: BucketId,
-    object: &ObjectVersion,
+    version: Removable<'_>,
 ) -> Result<(), StoreError> {
+    let object = &version.version().object;
     sqlx::query("DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
         .bind(bucket.0)
         .bind(object.key.as_bytes())

@@ -273,6 +273,24 @@ async fn a_database_from_before_identities_opens_with_the_first_account_and_keep
 }
 
 #[tokio::test]
+async fn a_database_from_before_object_lock_opens_and_nothing_in_it_is_locked() {
+    let directory = tempfile::tempdir().unwrap();
+    let rows = "INSERT INTO buckets (name, region, created_at, versioning) VALUES ('b', 'r', 7, 1);
+                INSERT INTO versions (bucket_id, key, sequence, version_id, null_state, is_delete_marker, length,
+                                      etag, modified_at, part_count, attributes, tags)
+                    VALUES (1, x'6b', 3, x'00112233445566778899aabbccddeeff', 0, 0, 0, 'e', 7, 0, '{}', '{}');";
+    database_of(directory.path(), 12, rows).await;
+    let store = store_in(directory.path()).await;
+    let mut reader = store.read().await.unwrap();
+    let (bucket, info) = super::buckets::find(&mut reader, "b").await.unwrap().unwrap();
+    assert_eq!(info.object_lock, None);
+    assert!(super::objects::find_current(&mut reader, bucket, "k").await.unwrap().is_some());
+    assert_eq!(super::locks::find(&mut reader, bucket, "k", 3).await.unwrap(), None);
+    assert!(!super::locks::any(&mut reader).await.unwrap());
+    assert_eq!(store.verify_invariants().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_reader_cannot_write() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(directory.path()).await;

@@ -47,8 +47,13 @@ async fn buckets_are_listed_in_the_order_of_their_names(cluster: &Cluster) {
         cluster.bucket(bucket).await;
     }
     let list = async |prefix: &str, after: Option<&str>, max| {
-        let request =
-            ListBuckets { prefix: prefix.to_owned(), after: after.map(str::to_owned), max, owner: None };
+        let request = ListBuckets {
+            prefix: prefix.to_owned(),
+            after: after.map(str::to_owned),
+            max,
+            owner: None,
+            region: None,
+        };
         let page = cluster.list_buckets(request).await.unwrap();
         (page.buckets.into_iter().map(|info| info.bucket).collect::<Vec<_>>().join(" "), page.truncated)
     };

@@ -116,7 +116,7 @@ impl Cluster {
         (Self { directory: Some(directory), ..cluster }, clock)
     }
 
-    async fn in_directory_with(directory: &Path, env: Env, grace: Option<Duration>) -> Self {
+    pub(crate) async fn in_directory_with(directory: &Path, env: Env, grace: Option<Duration>) -> Self {
         crate::faults::watch();
         let events = EventBus::new(env.clone());
         let metanode = Arc::new(open_with(directory, &env, &events, grace).await);
@@ -256,7 +256,8 @@ impl Cluster {
         key: &str,
         condition: WriteCondition,
     ) -> Result<Deleted, MetadataError> {
-        let objects = vec![DeleteObject { key: key.to_owned(), condition, version: None }];
+        let objects =
+            vec![DeleteObject { key: key.to_owned(), condition, version: None, bypass_governance: false }];
         let request = DeleteObjects { bucket: bucket.to_owned(), objects, mutation: None };
         self.delete_objects(request).await?.pop().unwrap()
     }

@@ -28,6 +28,7 @@ mod conditions;
 mod faults;
 mod iam;
 mod listing;
+mod locks;
 mod model;
 mod objects;
 mod races;

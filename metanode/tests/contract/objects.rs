@@ -35,6 +35,7 @@ fn attributes() -> ObjectAttributes {
             value: "AAAAAAAAAAA=".to_owned(),
         }),
         block_size: None,
+        lock: None,
     }
 }
 
@@ -164,7 +165,12 @@ async fn each_delete_has_an_answer_of_its_own_in_order(cluster: &Cluster) {
     cluster.bucket("b").await;
     let a = cluster.put("b", "a", "etag a", &[1]).await;
     let c = cluster.put("b", "c", "etag c", &[1]).await;
-    let delete = |key: &str, condition| DeleteObject { key: key.into(), condition, version: None };
+    let delete = |key: &str, condition| DeleteObject {
+        key: key.into(),
+        condition,
+        version: None,
+        bypass_governance: false,
+    };
     let objects = vec![
         delete("c", WriteCondition::Etag("etag a".into())),
         delete("a", WriteCondition::Etag("etag a".into())),

@@ -23,7 +23,8 @@ contract! {
 }
 
 fn delete(cluster: &Cluster, key: &str, condition: WriteCondition) -> DeleteObjects {
-    let objects = vec![DeleteObject { key: key.to_owned(), condition, version: None }];
+    let objects =
+        vec![DeleteObject { key: key.to_owned(), condition, version: None, bypass_governance: false }];
     DeleteObjects { bucket: "b".to_owned(), objects, mutation: cluster.mutation() }
 }
 
@@ -65,7 +66,12 @@ async fn a_repeated_delete_of_many_gets_the_answers_of_the_first(cluster: &Clust
     for key in ["a", "b"] {
         cluster.put("b", key, key, &[1]).await;
     }
-    let object = |key: &str, condition| DeleteObject { key: key.to_owned(), condition, version: None };
+    let object = |key: &str, condition| DeleteObject {
+        key: key.to_owned(),
+        condition,
+        version: None,
+        bypass_governance: false,
+    };
     let request = DeleteObjects {
         bucket: "b".into(),
         objects: vec![

@@ -39,7 +39,12 @@ async fn etag(cluster: &Cluster, key: &str, version: Option<VersionName>) -> Res
 }
 
 async fn delete(cluster: &Cluster, key: &str, version: Option<VersionName>) -> Deleted {
-    let object = DeleteObject { key: key.to_owned(), condition: WriteCondition::None, version };
+    let object = DeleteObject {
+        key: key.to_owned(),
+        condition: WriteCondition::None,
+        version,
+        bypass_governance: false,
+    };
     let request = DeleteObjects { bucket: "b".into(), objects: vec![object], mutation: cluster.mutation() };
     cluster.delete_objects(request).await.unwrap().pop().unwrap().unwrap()
 }
@@ -153,7 +158,12 @@ async fn a_repeated_write_or_delete_makes_no_second_version(cluster: &Cluster) {
     let answer = cluster.commit_object(request.clone()).await.unwrap();
     cluster.put("b", "k", "2", &[3]).await;
     assert_eq!(cluster.commit_object(request).await.unwrap(), answer);
-    let object = DeleteObject { key: "k".into(), condition: WriteCondition::None, version: None };
+    let object = DeleteObject {
+        key: "k".into(),
+        condition: WriteCondition::None,
+        version: None,
+        bypass_governance: false,
+    };
     let request = DeleteObjects { bucket: "b".into(), objects: vec![object], mutation: cluster.mutation() };
     let answer = cluster.delete_objects(request.clone()).await.unwrap();
     assert_eq!(cluster.delete_objects(request).await.unwrap(), answer);

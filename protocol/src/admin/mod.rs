@@ -7,6 +7,7 @@ mod error;
 mod fsck;
 mod hold;
 mod location;
+mod lock_clock;
 mod node;
 mod worker;
 
@@ -19,6 +20,7 @@ pub use self::fsck::{
 };
 pub use self::hold::{HeldReplicas, HoldCause, HoldReason, HoldRequest, HoldStatus, ReleaseHold};
 pub use self::location::{ExtentPlace, ObjectPlace, ReplicaPlace, WhereRequest};
+pub use self::lock_clock::{AdvanceLockClock, LockClockRequest, LockClockStatus};
 pub use self::node::{
     AdminState, AdminStateChange, AdminStateReport, CanStop, CanStopReport, NodeProgress,
     NodeProgressRequest, NodeState, NodeStatus, Obstacle, RemoveNode, RemoveNodeReport, SetAdminState,
@@ -58,6 +60,10 @@ crate::rpc_service! {
         hold(HoldRequest) -> HoldStatus;
         /// Ends the hold. Returns the status with the replicas that are now deleted.
         release_hold(ReleaseHold) -> HoldStatus;
+        /// The state of the clock by which locks of versions end.
+        lock_clock(LockClockRequest) -> LockClockStatus;
+        /// Sets that clock forward to the wall clock.
+        advance_lock_clock(AdvanceLockClock) -> LockClockStatus;
         /// A page of the check of all blocks and replicas.
         fsck(FsckRequest) -> FsckPage;
         /// The blocks and replicas of an object.

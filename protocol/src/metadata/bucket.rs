@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, NewConfiguration, Versioning};
+use super::{Account, BucketLock, NewConfiguration, Versioning};
 use crate::env::Timestamp;
 use crate::id::MutationId;
 
@@ -26,6 +26,9 @@ pub struct CreateBucket {
     /// What it is configured to do from the start.
     #[serde(default)]
     pub configurations: Vec<NewConfiguration>,
+    /// Whether it has Object Lock, and with it versioning, from the start.
+    #[serde(default)]
+    pub object_lock: bool,
     /// The id by which a repetition is recognised. `None` from gateways of earlier releases.
     #[serde(default)]
     pub mutation: Option<MutationId>,
@@ -39,6 +42,7 @@ impl CreateBucket {
             region: region.into(),
             owner: Account::first(),
             configurations: Vec::new(),
+            object_lock: false,
             mutation: None,
         }
     }
@@ -69,6 +73,9 @@ pub struct BucketInfo {
     /// The account that owns it.
     #[serde(default = "Account::first")]
     pub owner: Account,
+    /// What it locks, if it has Object Lock.
+    #[serde(default)]
+    pub object_lock: Option<BucketLock>,
 }
 
 /// Enables or suspends the versioning of a bucket.
@@ -94,6 +101,9 @@ pub struct ListBuckets {
     /// Only buckets of the account with these 12 digits.
     #[serde(default)]
     pub owner: Option<String>,
+    /// Only buckets of this region.
+    #[serde(default)]
+    pub region: Option<String>,
 }
 
 /// A page of buckets.

@@ -29,8 +29,8 @@ pub enum ConfigurationKind {
 
 impl ConfigurationKind {
     /// Every kind that can be put.
-    pub const IMPLEMENTED: [Self; 4] =
-        [Self::Policy, Self::Acl, Self::OwnershipControls, Self::PublicAccessBlock];
+    pub const IMPLEMENTED: [Self; 5] =
+        [Self::Policy, Self::Acl, Self::OwnershipControls, Self::PublicAccessBlock, Self::Tagging];
 
     /// The name, by which the metanode keeps it.
     pub fn name(self) -> &'static str {

@@ -201,6 +201,8 @@ struct Covered<'a> {
 impl ObjectVersion {
     /// The CRC32C of what was written: of the JSON of all fields that belong to the version and not to its bucket.
     pub fn computed_checksum(&self) -> Crc32c {
+        // A lock is no part of the version. It changes, and look-ups add it.
+        let attributes = &ObjectAttributes { lock: None, ..self.attributes.clone() };
         let covered = Covered {
             key: &self.key,
             version: self.version,
@@ -210,7 +212,7 @@ impl ObjectVersion {
             etag: &self.etag,
             modified_at: self.modified_at,
             part_count: self.part_count,
-            attributes: &self.attributes,
+            attributes,
             tags: &self.tags,
             content: self.content,
         };

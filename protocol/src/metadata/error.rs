@@ -47,6 +47,18 @@ pub enum MetadataError {
     /// The write's If-Match condition names an object that does not exist.
     #[error("the condition names an object that does not exist")]
     ConditionOnMissingKey,
+    /// The version is locked: it may not be deleted, and its retention may not be shortened.
+    #[error("the version is locked")]
+    ObjectLocked,
+    /// The bucket does not have Object Lock.
+    #[error("the bucket does not have Object Lock")]
+    NoObjectLock,
+    /// The bucket has Object Lock, so its versioning stays enabled.
+    #[error("bucket {bucket} has Object Lock and keeps its versioning")]
+    VersioningLocked { bucket: String },
+    /// Versioning of the bucket is not enabled, which Object Lock needs.
+    #[error("versioning of bucket {bucket} is not enabled")]
+    VersioningNotEnabled { bucket: String },
     /// A range of the source is beyond its end.
     #[error("the range is beyond the source's {length} bytes")]
     InvalidSourceRange { length: u64 },
@@ -99,6 +111,8 @@ impl WireError for MetadataError {
             | Self::BucketNotEmpty { .. }
             | Self::UploadCompleted { .. }
             | Self::AccessChanged { .. }
+            | Self::VersioningLocked { .. }
+            | Self::VersioningNotEnabled { .. }
             | Self::BlockLost { .. } => 409,
             Self::PreconditionFailed | Self::ConditionOnMissingKey => 412,
             Self::InvalidPart { .. }
@@ -106,8 +120,9 @@ impl WireError for MetadataError {
             | Self::InvalidGrant { .. }
             | Self::GrantExpired
             | Self::UnknownStorageClass { .. }
+            | Self::NoObjectLock
             | Self::Malformed { .. } => 400,
-            Self::Unauthorized { .. } => 403,
+            Self::Unauthorized { .. } | Self::ObjectLocked => 403,
             Self::NotEnoughNodes { .. } | Self::Unavailable { .. } => 503,
             Self::NoSpace => 507,
             Self::Internal => 500,

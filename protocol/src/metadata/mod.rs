@@ -13,6 +13,7 @@ mod configuration;
 mod content;
 mod error;
 mod grant;
+mod lock;
 mod object;
 mod upload;
 mod version;
@@ -23,6 +24,7 @@ pub use configuration::*;
 pub use content::*;
 pub use error::*;
 pub use grant::*;
+pub use lock::*;
 pub use object::*;
 pub use upload::*;
 pub use version::*;
@@ -40,6 +42,8 @@ crate::rpc_service! {
         list_buckets(ListBuckets) -> BucketPage;
         /// Enables or suspends the versioning of a bucket. It cannot be turned off again.
         set_versioning(SetVersioning) -> ();
+        /// Enables Object Lock for a bucket, and sets its default retention. Fails with `VersioningNotEnabled`.
+        set_bucket_lock(SetBucketLock) -> ();
         /// Deletes a bucket without versions of objects. Uploads in progress are aborted.
         delete_bucket(DeleteBucket) -> ();
         /// A bucket, its owner and all its configurations.
@@ -68,6 +72,8 @@ crate::rpc_service! {
         delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
         /// Replaces the tags of a version. Returns the version id to show to clients.
         update_tags(UpdateTags) -> Option<VersionName>;
+        /// Changes the lock of a version. Returns the version id to show to clients.
+        put_object_lock(PutObjectLock) -> Option<VersionName>;
         /// Current objects in the order of their keys, rolled up at a delimiter. The cost depends on the length of the page.
         list_objects(ListObjects) -> ObjectPage;
         /// All versions and delete markers in the order of their keys, and of one key from the newest on, rolled up at a

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Content, ExtentEntry, ListId, NewExtent, ResolvedExtent, VersionName, VersionRef, resolve_path};
+use super::{
+    Content, ExtentEntry, ListId, NewExtent, ObjectLock, ResolvedExtent, VersionName, VersionRef,
+    resolve_path,
+};
 use crate::checksum::Crc32c;
 use crate::env::Timestamp;
 use crate::id::{BlockId, MutationId, NodeId, VersionId};
@@ -40,7 +43,8 @@ pub struct ObjectChecksum {
     pub value: String,
 }
 
-/// The attributes that a client gave an object. The metanode stores them and does not interpret them.
+/// The attributes that a client gave an object. The metanode stores them and, but for the lock,
+/// does not interpret them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectAttributes {
     /// Headers that S3 stores and returns (`content-type`, `cache-control`, …), by lower-case name.
@@ -58,6 +62,9 @@ pub struct ObjectAttributes {
     /// For uploads: the client's choice for the length of the first blocks in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_size: Option<u64>,
+    /// The lock that the client wants for the new version; in answers, the lock that the version has. The metanode acts on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<ObjectLock>,
 }
 
 /// Tags, by key.
@@ -418,6 +425,9 @@ pub struct DeleteObject {
     /// The version to delete for good. Without one, a bucket with versioning gets a delete marker.
     #[serde(default)]
     pub version: Option<VersionName>,
+    /// Whether the caller may bypass governance retention, and wants to.
+    #[serde(default)]
+    pub bypass_governance: bool,
 }
 
 /// The outcome of a delete.

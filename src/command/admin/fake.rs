@@ -7,12 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_protocol::admin::{
-    Admin, AdminError, AdminState, AdminStateReport, BalanceRequest, BalanceStatus, BucketSettings, CanStop,
-    CanStopReport, ClusterStatus, ExtentPlace, FsckPage, FsckRequest, GetBucketSettings, HoldRequest,
-    HoldStatus, NodeProgress, NodeProgressRequest, NodeState, NodeStatus, ObjectPlace, ReleaseHold,
-    RemoveNode, RemoveNodeReport, ReplicaPlace, ScrubRequest, ScrubStatus, SetAdminState, SetBalance,
-    SetBucketSettings, SetWorker, StartScrub, StatusRequest, WhereRequest, WorkerActivity, WorkerName,
-    WorkerSettings, WorkerStatus, WorkersRequest,
+    Admin, AdminError, AdminState, AdminStateReport, AdvanceLockClock, BalanceRequest, BalanceStatus,
+    BucketSettings, CanStop, CanStopReport, ClusterStatus, ExtentPlace, FsckPage, FsckRequest,
+    GetBucketSettings, HoldRequest, HoldStatus, LockClockRequest, LockClockStatus, NodeProgress,
+    NodeProgressRequest, NodeState, NodeStatus, ObjectPlace, ReleaseHold, RemoveNode, RemoveNodeReport,
+    ReplicaPlace, ScrubRequest, ScrubStatus, SetAdminState, SetBalance, SetBucketSettings, SetWorker,
+    StartScrub, StatusRequest, WhereRequest, WorkerActivity, WorkerName, WorkerSettings, WorkerStatus,
+    WorkersRequest,
 };
 use cairn_protocol::block::{
     BlockConnector, BlockError, BlockInfo, BlockRead, BlockService, BlockStream, DeleteBlock, GetBlock,
@@ -293,6 +294,16 @@ impl Admin for Fake {
     async fn release_hold(&self, request: ReleaseHold) -> Result<HoldStatus, AdminError> {
         self.order(format!("release_hold {}", request.revision), request.dry_run);
         Ok(self.hold.lock().unwrap().clone())
+    }
+
+    async fn lock_clock(&self, _: LockClockRequest) -> Result<LockClockStatus, AdminError> {
+        let (time, wall) = (Timestamp(95_000), Timestamp(100_000));
+        Ok(LockClockStatus { time, wall, behind_ms: 5_000, allowance_ms: 0 })
+    }
+
+    async fn advance_lock_clock(&self, request: AdvanceLockClock) -> Result<LockClockStatus, AdminError> {
+        self.order(format!("advance_lock_clock {}", request.until.0), false);
+        self.lock_clock(LockClockRequest {}).await
     }
 
     async fn fsck(&self, request: FsckRequest) -> Result<FsckPage, AdminError> {

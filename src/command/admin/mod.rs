@@ -20,6 +20,7 @@ mod health;
 mod hold;
 mod identity;
 mod location;
+mod lock_clock;
 mod metanode_client;
 mod node;
 mod node_name;
@@ -83,6 +84,9 @@ enum Operation {
     /// Show, pause or throttle background workers
     #[command(subcommand)]
     Worker(worker::WorkerOperation),
+    /// The clock by which locks of versions end
+    #[command(subcommand)]
+    LockClock(lock_clock::LockClockOperation),
     /// Replicas and block size of a bucket
     #[command(subcommand)]
     Bucket(bucket::BucketOperation),
@@ -190,6 +194,7 @@ async fn ask(operation: Operation, connection: &Connection, printer: Printer) ->
         Operation::Scrub(operation) => return scrub::run(operation, admin, env, printer).await,
         Operation::Worker(operation) => worker::run(operation, admin, printer).await,
         Operation::Hold(operation) => hold::run(operation, admin, printer).await,
+        Operation::LockClock(operation) => lock_clock::run(operation, admin, printer).await,
         Operation::Bucket(operation) => bucket::run(operation, admin, printer).await,
         Operation::Account(operation) => identity::account::run(operation, iam, env, printer).await,
         Operation::User(operation) => identity::user::run(operation, iam, env, printer).await,

@@ -642,6 +642,12 @@ impl Metadata for FakeMetadata {
     async fn update_tags(&self, _: UpdateTags) -> Result<Option<VersionName>, MetadataError> {
         unused()
     }
+    async fn set_bucket_lock(&self, _: SetBucketLock) -> Result<(), MetadataError> {
+        unused()
+    }
+    async fn put_object_lock(&self, _: PutObjectLock) -> Result<Option<VersionName>, MetadataError> {
+        unused()
+    }
     async fn list_objects(&self, _: ListObjects) -> Result<ObjectPage, MetadataError> {
         unused()
     }

@@ -1,8 +1,10 @@
 //! CreateBucket.
 
-use cairn_protocol::metadata::{self, MetadataError};
+use cairn_protocol::metadata::{self, ConfigurationKind, MetadataError, NewConfiguration, Tags};
 use http::{StatusCode, header};
 
+use super::tagging;
+use crate::access::{self, Permission};
 use crate::caller::Action;
 use crate::declaration::judge::Listed;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, groups};
@@ -11,13 +13,17 @@ use crate::gateway::Gateway;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::BucketName;
+use crate::types::{BucketName, parse_new_bucket_tags};
 use crate::xml::Element;
+
+/// The header that gives a new bucket Object Lock.
+const OBJECT_LOCK_HEADER: &str = "x-amz-bucket-object-lock-enabled";
 
 /// `PUT /bucket`.
 #[derive(Debug)]
 pub(crate) struct CreateBucket {
     bucket: BucketName,
+    object_lock: bool,
 }
 
 impl Operation for CreateBucket {
@@ -26,9 +32,7 @@ impl Operation for CreateBucket {
         members: &[
             groups::BUCKET_GRANTS,
             &[
-                Member::header("x-amz-bucket-object-lock-enabled")
-                    .partly("`false`")
-                    .listed(Listed::new(&["false"], &["true"]).any_case()),
+                Member::header(OBJECT_LOCK_HEADER).listed(groups::BOOLEAN),
                 Member::header("x-amz-object-ownership")
                     .partly("`BucketOwnerEnforced`, which is so anyway")
                     .listed(Listed::new(&["BucketOwnerEnforced"], &["BucketOwnerPreferred", "ObjectWriter"])),
@@ -41,8 +45,8 @@ impl Operation for CreateBucket {
                     .missing("Directory buckets are not implemented."),
                 Member::element("CreateBucketConfiguration/Bucket")
                     .missing("Directory buckets are not implemented."),
-                Member::element("CreateBucketConfiguration/Tags")
-                    .missing("Tags of buckets are not implemented."),
+                Member::element("CreateBucketConfiguration/Tags/Tag/Key"),
+                Member::element("CreateBucketConfiguration/Tags/Tag/Value"),
             ],
         ],
         ..Declaration::new("CreateBucket", Verb::Put, Resource::Bucket)
@@ -51,13 +55,35 @@ impl Operation for CreateBucket {
 
     fn parse(request: &Request) -> S3Result<Self> {
         acl::check_one_way(&request.headers)?;
-        Ok(Self { bucket: BucketName::parse_new(request.bucket()?.as_str())? })
+        let object_lock = request.header(OBJECT_LOCK_HEADER)?;
+        Ok(Self {
+            bucket: BucketName::parse_new(request.bucket()?.as_str())?,
+            object_lock: object_lock.is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        })
+    }
+
+    fn permissions(&self, request: &Request) -> Vec<Permission> {
+        let mut needed = vec![Permission::on_target(Self::ACTION.0, request)];
+        if self.object_lock {
+            needed.push(Permission::on_target("s3:PutBucketObjectLockConfiguration", request));
+            needed.push(Permission::on_target("s3:PutBucketVersioning", request));
+        }
+        needed
     }
 
     async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
         let document = body.optional_document(&request, "CreateBucketConfiguration").await?;
         let constraint = document.as_ref().map(location_constraint).transpose()?.flatten();
         check_constraint(constraint, &gateway.config.region)?;
+        let tags = document.as_ref().map(new_tags).transpose()?.flatten();
+        let mut configurations = Vec::new();
+        if let Some(tags) = tags {
+            // Only the document says whether there are tags.
+            let needed = [Permission::on_target("s3:TagResource", &request)];
+            access::authorise(gateway, &request, &needed).await?;
+            let document = tagging::to_document(&tags)?;
+            configurations.push(NewConfiguration { kind: ConfigurationKind::Tagging, document });
+        }
         let bucket = self.bucket.to_string();
         let region = gateway.config.region.clone();
         // AWS, "List of error codes", BucketAlreadyOwnedByYou: us-east-1, the oldest region, answers 200. All other
@@ -65,6 +91,8 @@ impl Operation for CreateBucket {
         let lenient = region == "us-east-1";
         let create = metadata::CreateBucket {
             mutation: gateway.mutation(),
+            object_lock: self.object_lock,
+            configurations,
             ..metadata::CreateBucket::new(bucket, region)
         };
         match gateway.metadata.create_bucket(create).await {
@@ -75,6 +103,12 @@ impl Operation for CreateBucket {
         response::set(&mut answer, header::LOCATION, format!("/{}", self.bucket));
         Ok(answer)
     }
+}
+
+/// The tags that the document gives the bucket; `None` if there are none.
+fn new_tags(document: &Element) -> S3Result<Option<Tags>> {
+    let Some(tags) = document.optional("Tags")? else { return Ok(None) };
+    Ok(Some(parse_new_bucket_tags(tags)?).filter(|tags| !tags.is_empty()))
 }
 
 fn location_constraint(document: &Element) -> S3Result<Option<&str>> {
@@ -125,7 +159,7 @@ mod tests {
         );
         assert_eq!(read("<LocationConstraint/>").unwrap(), None);
         assert_eq!(read("<Tags/>").unwrap(), None);
-        assert_eq!(read("<Tags><Tag/></Tags>").unwrap_err().code(), ErrorCode::NotImplemented);
+        assert_eq!(read("<Tags><Label/></Tags>").unwrap_err().code(), ErrorCode::MalformedXML);
         assert_eq!(
             read("<Location><Name>x</Name></Location>").unwrap_err().code(),
             ErrorCode::NotImplemented

@@ -8,7 +8,9 @@ mod list_v2;
 mod list_versions;
 mod listing;
 mod location;
+mod object_lock;
 mod settings;
+mod tagging;
 mod unconfigured;
 mod versioning;
 
@@ -19,6 +21,7 @@ pub(crate) use list::ListObjects;
 pub(crate) use list_v2::ListObjectsV2;
 pub(crate) use list_versions::ListObjectVersions;
 pub(crate) use location::GetBucketLocation;
+pub(crate) use object_lock::require_object_lock;
 
 use crate::ops::Route;
 
@@ -35,7 +38,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<unconfigured::DeleteBucketMetricsConfiguration>(),
     Route::to::<unconfigured::DeleteBucketPolicy>(),
     Route::to::<unconfigured::DeleteBucketReplication>(),
-    Route::to::<unconfigured::DeleteBucketTagging>(),
+    Route::to::<tagging::DeleteBucketTagging>(),
     Route::to::<unconfigured::DeleteBucketWebsite>(),
     Route::to::<unconfigured::DeletePublicAccessBlock>(),
     Route::to::<unconfigured::GetBucketAbac>(),
@@ -56,10 +59,10 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<unconfigured::GetBucketPolicyStatus>(),
     Route::to::<unconfigured::GetBucketReplication>(),
     Route::to::<unconfigured::GetBucketRequestPayment>(),
-    Route::to::<unconfigured::GetBucketTagging>(),
+    Route::to::<tagging::GetBucketTagging>(),
     Route::to::<versioning::GetBucketVersioning>(),
     Route::to::<unconfigured::GetBucketWebsite>(),
-    Route::to::<unconfigured::GetObjectLockConfiguration>(),
+    Route::to::<object_lock::GetObjectLockConfiguration>(),
     Route::to::<unconfigured::GetPublicAccessBlock>(),
     Route::to::<HeadBucket>(),
     Route::to::<unconfigured::ListBucketAnalyticsConfigurations>(),
@@ -74,5 +77,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<settings::PutBucketNotificationConfiguration>(),
     Route::to::<settings::PutBucketOwnershipControls>(),
     Route::to::<settings::PutBucketRequestPayment>(),
+    Route::to::<tagging::PutBucketTagging>(),
     Route::to::<versioning::PutBucketVersioning>(),
+    Route::to::<object_lock::PutObjectLockConfiguration>(),
 ];

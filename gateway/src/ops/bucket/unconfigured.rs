@@ -120,11 +120,8 @@ unconfigured! {
         missing(ErrorCode::ReplicationConfigurationNotFoundError);
     GetBucketRequestPayment Get "s3:GetBucketRequestPayment" [Query("requestPayment")] []
         document("RequestPaymentConfiguration", Some(("Payer", "BucketOwner")));
-    GetBucketTagging Get "s3:GetBucketTagging" [Query("tagging")] [] missing(ErrorCode::NoSuchTagSet);
     GetBucketWebsite Get "s3:GetBucketWebsite" [Query("website")] []
         missing(ErrorCode::NoSuchWebsiteConfiguration);
-    GetObjectLockConfiguration Get "s3:GetBucketObjectLockConfiguration" [Query("object-lock")] []
-        missing(ErrorCode::ObjectLockConfigurationNotFoundError);
     GetPublicAccessBlock Get "s3:GetBucketPublicAccessBlock" [Query("publicAccessBlock")] []
         missing(ErrorCode::NoSuchPublicAccessBlockConfiguration);
 
@@ -133,7 +130,6 @@ unconfigured! {
     DeleteBucketLifecycle Delete "s3:PutLifecycleConfiguration" [Query("lifecycle")] [] nothing_to_delete();
     DeleteBucketPolicy Delete "s3:DeleteBucketPolicy" [Query("policy")] [] nothing_to_delete();
     DeleteBucketReplication Delete "s3:PutReplicationConfiguration" [Query("replication")] [] nothing_to_delete();
-    DeleteBucketTagging Delete "s3:PutBucketTagging" [Query("tagging")] [] nothing_to_delete();
     DeleteBucketWebsite Delete "s3:DeleteBucketWebsite" [Query("website")] [] nothing_to_delete();
     DeletePublicAccessBlock Delete "s3:PutBucketPublicAccessBlock" [Query("publicAccessBlock")] []
         nothing_to_delete();

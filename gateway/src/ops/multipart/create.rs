@@ -16,7 +16,7 @@ use crate::ops::object::check_storage_class;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{parse_attributes, parse_block_size, parse_tag_header};
+use crate::types::{parse_attributes, parse_block_size, parse_lock_headers, parse_tag_header};
 
 /// `POST /bucket/key?uploads`.
 #[derive(Debug)]
@@ -51,8 +51,9 @@ impl Operation for CreateMultipartUpload {
     fn parse(request: &Request) -> S3Result<Self> {
         acl::check_one_way(&request.headers)?;
         let block_size = parse_block_size(&request.headers)?;
+        let lock = parse_lock_headers(&request.headers, request.caller.facts().time)?;
         Ok(Self {
-            attributes: ObjectAttributes { block_size, ..parse_attributes(&request.headers)? },
+            attributes: ObjectAttributes { block_size, lock, ..parse_attributes(&request.headers)? },
             tags: parse_tag_header(&request.headers)?.unwrap_or_default(),
             checksum: parse_upload_checksum(&request.headers)?,
         })

@@ -14,6 +14,7 @@ use crate::declaration::{Body, Declaration, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::gateway::Gateway;
 use crate::ops::Operation;
+use crate::ops::object::require_digest;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::parse_block_size;
@@ -58,6 +59,9 @@ impl Operation for UploadPart {
         // This check comes before the body is requested, so that a client that waits for `100 Continue` does not send
         // it in vain.
         let upload = gateway.metadata.get_upload(target.clone()).await?;
+        if upload.attributes.lock.is_some() {
+            require_digest(&payload, "Part")?;
+        }
         let payload = part_payload(&upload, payload)?;
         let placement = Placement {
             bucket: target.bucket.clone(),

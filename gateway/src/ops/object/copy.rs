@@ -17,8 +17,8 @@ use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{
-    CopySource, ReadConditions, Verdict, iso8601_seconds, parse_attributes, parse_tag_header,
-    parse_write_condition, quoted,
+    CopySource, ReadConditions, Verdict, iso8601_seconds, parse_attributes, parse_lock_headers,
+    parse_tag_header, parse_write_condition, quoted,
 };
 
 /// `PUT /bucket/key` with `x-amz-copy-source`.
@@ -77,7 +77,10 @@ impl Operation for CopyObject {
             source: CopySource::parse(&request.headers)?,
             source_conditions: ReadConditions::parse_copy_source(&request.headers)?,
             condition: parse_write_condition(&request.headers)?,
-            attributes: parse_attributes(&request.headers)?,
+            attributes: ObjectAttributes {
+                lock: parse_lock_headers(&request.headers, request.caller.facts().time)?,
+                ..parse_attributes(&request.headers)?
+            },
             storage_class_given: request.headers.contains_key("x-amz-storage-class"),
             replace_metadata: replaces(request, "x-amz-metadata-directive")?,
             tags: replace_tags.then(|| tags.unwrap_or_default()),
@@ -174,7 +177,7 @@ impl CopyObject {
         ))
     }
 
-    /// The attributes of the new version. As in S3, the storage class is not taken from the source. The checksum is,
+    /// The attributes of the new version. As in S3, the storage class and the lock are not taken from the source. The checksum is,
     /// because the bytes are the same.
     fn new_attributes(&self, source: &ObjectVersion) -> ObjectAttributes {
         let said = if self.replace_metadata { &self.attributes } else { &source.attributes };
@@ -184,6 +187,7 @@ impl CopyObject {
             storage_class: self.attributes.storage_class.clone(),
             checksum: source.attributes.checksum.clone(),
             block_size: None,
+            lock: self.attributes.lock,
         }
     }
 }

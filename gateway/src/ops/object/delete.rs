@@ -4,6 +4,7 @@ use cairn_protocol::metadata::{self, VersionName, WriteCondition};
 use http::StatusCode;
 
 use super::identity::set_version;
+use super::lock::{may_bypass, wants_bypass};
 use crate::caller::Action;
 use crate::declaration::{Declaration, Member, Resource, Verb, groups};
 use crate::error::{S3Error, S3Result};
@@ -45,7 +46,10 @@ impl Operation for DeleteObject {
 
     async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
         let Self { condition, version } = self;
-        let object = metadata::DeleteObject { key: request.key()?.to_string(), condition, version };
+        let key = request.key()?.to_string();
+        let bypass_governance =
+            wants_bypass(gateway, &request).await? && may_bypass(gateway, &request, &key).await?;
+        let object = metadata::DeleteObject { key, condition, version, bypass_governance };
         let bucket = request.bucket()?.to_string();
         let delete = metadata::DeleteObjects { bucket, objects: vec![object], mutation: gateway.mutation() };
         let mut answers = gateway.metadata.delete_objects(delete).await?;

@@ -2,6 +2,7 @@
 
 use cairn_protocol::metadata::{self, MetadataError, VersionName, WriteCondition};
 
+use super::lock::{may_bypass, wants_bypass};
 use crate::access::{self, Permission};
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
@@ -61,6 +62,11 @@ impl Operation for DeleteObjects {
         let bucket = request.bucket()?.to_string();
         let (mut entries, quiet) = parse_document(&body.document(&request, "Delete").await?)?;
         refuse_denied(gateway, &request, &mut entries).await?;
+        if wants_bypass(gateway, &request).await? {
+            for object in entries.iter_mut().filter_map(|entry| entry.outcome.as_mut().ok()) {
+                object.bypass_governance = may_bypass(gateway, &request, &object.key).await?;
+            }
+        }
         let objects = entries.iter().filter_map(|entry| entry.outcome.as_ref().ok().cloned()).collect();
         let delete = metadata::DeleteObjects { bucket, objects, mutation: gateway.mutation() };
         let answers = gateway.metadata.delete_objects(delete).await?;
@@ -127,6 +133,7 @@ fn parse_entry(object: &Element) -> S3Result<Entry> {
             key: key.into(),
             condition: etag.map_or(Ok(WriteCondition::None), condition)?,
             version: name.map_err(|_| S3Error::new(ErrorCode::NoSuchVersion))?,
+            bypass_governance: false,
         })
     });
     let version = version.map(str::to_owned);

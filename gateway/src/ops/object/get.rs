@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 
+use super::lock::show_lock;
 use super::object_response::View;
 use super::read::Read;
 use crate::caller::Action;
@@ -34,9 +35,10 @@ impl Operation for GetObject {
         Ok(Self { read: Read::parse(request)?, view: View::parse(request)? })
     }
 
-    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
         let found = self.read.find(gateway, EXTENTS).await?;
         let mut answer = self.view.answer(gateway, &found).await?;
+        show_lock(gateway, &request, &found.located.object, &mut answer).await?;
         *answer.body_mut() = Body::from(gateway.data.read(found.located).await?);
         Ok(answer)
     }

@@ -1,5 +1,6 @@
 //! HeadObject.
 
+use super::lock::show_lock;
 use super::object_response::View;
 use super::read::Read;
 use crate::caller::Action;
@@ -28,8 +29,10 @@ impl Operation for HeadObject {
         Ok(Self { read: Read::parse(request)?, view: View::parse(request)? })
     }
 
-    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
         let found = self.read.find(gateway, 0).await?;
-        self.view.answer(gateway, &found).await
+        let mut answer = self.view.answer(gateway, &found).await?;
+        show_lock(gateway, &request, &found.located.object, &mut answer).await?;
+        Ok(answer)
     }
 }

@@ -8,13 +8,15 @@ mod delete_many;
 mod get;
 mod head;
 mod identity;
+mod legal_hold;
+mod lock;
 mod object_response;
 mod precheck;
 mod put;
 mod read;
+mod retention;
 mod storage_class;
 mod tagging;
-mod unconfigured;
 
 pub(crate) use acl::{GetObjectAcl, PutObjectAcl};
 pub(crate) use attributes::GetObjectAttributes;
@@ -24,6 +26,7 @@ pub(crate) use delete_many::DeleteObjects;
 pub(crate) use get::GetObject;
 pub(crate) use head::HeadObject;
 pub(crate) use identity::set_version;
+pub(crate) use lock::{require_digest, require_document_digest};
 pub(crate) use put::PutObject;
 pub(crate) use read::missing;
 pub(crate) use storage_class::{ShownClasses, check_storage_class};
@@ -40,11 +43,13 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<GetObject>(),
     Route::to::<GetObjectAcl>(),
     Route::to::<GetObjectAttributes>(),
-    Route::to::<unconfigured::GetObjectLegalHold>(),
-    Route::to::<unconfigured::GetObjectRetention>(),
+    Route::to::<legal_hold::GetObjectLegalHold>(),
+    Route::to::<retention::GetObjectRetention>(),
     Route::to::<GetObjectTagging>(),
     Route::to::<HeadObject>(),
     Route::to::<PutObject>(),
     Route::to::<PutObjectAcl>(),
+    Route::to::<legal_hold::PutObjectLegalHold>(),
+    Route::to::<retention::PutObjectRetention>(),
     Route::to::<PutObjectTagging>(),
 ];

@@ -1,10 +1,13 @@
 //! PutObject.
 
 use cairn_protocol::id::VersionId;
-use cairn_protocol::metadata::{BucketRef, CommitObject, ObjectAttributes, Tags, WriteCondition};
+use cairn_protocol::metadata::{
+    BucketRef, CommitObject, MetadataError, ObjectAttributes, Tags, WriteCondition,
+};
 use http::StatusCode;
 
 use super::identity::set_version;
+use super::lock::require_digest;
 use super::object_response::set_checksum;
 use super::precheck::precheck;
 use super::storage_class::check_storage_class;
@@ -19,7 +22,9 @@ use crate::gateway::Gateway;
 use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{parse_attributes, parse_block_size, parse_tag_header, parse_write_condition};
+use crate::types::{
+    parse_attributes, parse_block_size, parse_lock_headers, parse_tag_header, parse_write_condition,
+};
 
 /// `PUT /bucket/key`.
 #[derive(Debug)]
@@ -54,7 +59,10 @@ impl Operation for PutObject {
         // S3 computes this checksum if the client sends none.
         let payload = request.upload_spec()?.at_most(SINGLE_UPLOAD_MAX)?.or_default(Algorithm::Crc64Nvme);
         Ok(Self {
-            attributes: parse_attributes(&request.headers)?,
+            attributes: ObjectAttributes {
+                lock: parse_lock_headers(&request.headers, request.caller.facts().time)?,
+                ..parse_attributes(&request.headers)?
+            },
             block_size: parse_block_size(&request.headers)?,
             tags: parse_tag_header(&request.headers)?.unwrap_or_default(),
             condition: parse_write_condition(&request.headers)?,
@@ -71,7 +79,14 @@ impl Operation for PutObject {
         let (bucket, key) = (request.bucket()?.to_string(), request.key()?.to_string());
         // These checks come before the body is requested, so that a client that waits for `100 Continue` does not send
         // it in vain.
-        gateway.metadata.get_bucket(BucketRef { bucket: bucket.clone() }).await?;
+        let info = gateway.metadata.get_bucket(BucketRef { bucket: bucket.clone() }).await?;
+        match info.object_lock {
+            None if attributes.lock.is_some() => return Err(MetadataError::NoObjectLock.into()),
+            Some(lock) if attributes.lock.is_some() || lock.default_retention.is_some() => {
+                require_digest(&payload, "Object")?;
+            }
+            None | Some(_) => {}
+        }
         check_storage_class(gateway, attributes.storage_class.as_deref()).await?;
         precheck(gateway, &bucket, &key, &condition).await?;
 

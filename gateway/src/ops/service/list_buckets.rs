@@ -9,12 +9,17 @@ use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{ListToken, iso8601, write_owner};
+use crate::types::{ListToken, iso8601, write_account};
 
 /// Upper limit of S3 for buckets on a page.
 const BUCKETS_MAX: u32 = 10_000;
 
-/// `GET /`.
+/// The parameters of a request that lists page by page.
+const PARAMETERS: [&str; 4] = ["bucket-region", "continuation-token", "max-buckets", "prefix"];
+
+/// `GET /`. It lists the buckets of the caller's account.
+///
+/// Source: API reference, ListBuckets.
 #[derive(Debug)]
 pub(crate) struct ListBuckets {
     prefix: String,
@@ -22,15 +27,17 @@ pub(crate) struct ListBuckets {
     max: u32,
     /// Lists only buckets of this region.
     region: Option<String>,
+    /// Whether the request has any parameter. Only then AWS shows the regions of the buckets.
+    shows_regions: bool,
 }
 
 impl Operation for ListBuckets {
     const DECLARATION: &'static Declaration = &Declaration {
         members: &[&[
-            Member::query("bucket-region"),
-            Member::query("continuation-token"),
-            Member::query("max-buckets"),
-            Member::query("prefix"),
+            Member::query(PARAMETERS[0]),
+            Member::query(PARAMETERS[1]),
+            Member::query(PARAMETERS[2]),
+            Member::query(PARAMETERS[3]),
         ]],
         ..Declaration::new("ListBuckets", Verb::Get, Resource::Service)
     };
@@ -55,23 +62,27 @@ impl Operation for ListBuckets {
             after: query.get("continuation-token").map(ListToken::parse_key).transpose()?,
             max,
             region: query.get("bucket-region").map(str::to_owned),
+            shows_regions: PARAMETERS.iter().any(|name| query.has(name)),
         })
     }
 
-    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
-        let Self { prefix, after, max, region } = self;
-        let wanted = |of: &str| region.as_deref().is_none_or(|region| region == of);
-        let request = metadata::ListBuckets { prefix: prefix.clone(), after, max, owner: None };
-        let page = gateway.metadata.list_buckets(request).await?;
+    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+        let Self { prefix, after, max, region, shows_regions } = self;
+        let account = request.caller.holder().identity().account();
+        let owner = Some(account.id.clone());
+        let list = metadata::ListBuckets { prefix: prefix.clone(), after, max, owner, region };
+        let page = gateway.metadata.list_buckets(list).await?;
         let next = page.buckets.last().filter(|_| page.truncated).map(|last| ListToken::of_key(&last.bucket));
         Ok(response::xml("ListAllMyBucketsResult", |xml| {
-            write_owner(xml);
+            write_account(xml, account);
             xml.element("Buckets", |xml| {
-                for bucket in page.buckets.iter().filter(|bucket| wanted(&bucket.region)) {
+                for bucket in &page.buckets {
                     xml.element("Bucket", |xml| {
                         xml.text("Name", &bucket.bucket);
                         xml.text("CreationDate", &iso8601(bucket.created_at));
-                        xml.text("BucketRegion", &bucket.region);
+                        if shows_regions {
+                            xml.text("BucketRegion", &bucket.region);
+                        }
                     });
                 }
             });

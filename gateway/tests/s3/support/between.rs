@@ -98,7 +98,8 @@ around! {
     get_bucket(BucketRef) -> BucketInfo;
     list_buckets(ListBuckets) -> BucketPage;
     delete_bucket(DeleteBucket) -> ();
-        set_versioning(SetVersioning) -> ();
+    set_versioning(SetVersioning) -> ();
+    set_bucket_lock(SetBucketLock) -> ();
     get_bucket_configurations(BucketRef) -> BucketConfigurations;
     put_bucket_configuration(PutBucketConfiguration) -> u64;
     lookup_object(LookupObject) -> LocatedObject;
@@ -110,6 +111,7 @@ around! {
     copy_object(CopyObject) -> Committed;
     delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
     update_tags(UpdateTags) -> Option<VersionName>;
+    put_object_lock(PutObjectLock) -> Option<VersionName>;
     list_objects(ListObjects) -> ObjectPage;
         list_versions(ListVersions) -> VersionPage;
     create_upload(CreateUpload) -> UploadInfo;

@@ -6,12 +6,14 @@
 //! | `worker`, `scrub`, `balance` | settings and status of background work |
 //! | `bucket` | replication and block size of a bucket |
 //! | `location` | where the blocks of an object are |
+//! | `lock_clock` | the clock by which locks of versions end |
 //! | `fsck` | the check of all that SQL has |
 
 mod balance;
 mod bucket;
 pub(super) mod fsck;
 pub(super) mod location;
+mod lock_clock;
 mod node;
 mod scrub;
 mod worker;
@@ -20,11 +22,11 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use cairn_protocol::admin::{
-    Admin, AdminError, AdminStateReport, BalanceRequest, BalanceStatus, BucketSettings, CanStop,
-    CanStopReport, ClusterStatus, FsckPage, FsckRequest, GetBucketSettings, HoldRequest, HoldStatus,
-    NodeProgress, NodeProgressRequest, NodeStatus, ObjectPlace, ReleaseHold, RemoveNode, RemoveNodeReport,
-    ScrubRequest, ScrubStatus, SetAdminState, SetBalance, SetBucketSettings, SetWorker, StartScrub,
-    StatusRequest, WhereRequest, WorkerStatus, WorkersRequest,
+    Admin, AdminError, AdminStateReport, AdvanceLockClock, BalanceRequest, BalanceStatus, BucketSettings,
+    CanStop, CanStopReport, ClusterStatus, FsckPage, FsckRequest, GetBucketSettings, HoldRequest, HoldStatus,
+    LockClockRequest, LockClockStatus, NodeProgress, NodeProgressRequest, NodeStatus, ObjectPlace,
+    ReleaseHold, RemoveNode, RemoveNodeReport, ScrubRequest, ScrubStatus, SetAdminState, SetBalance,
+    SetBucketSettings, SetWorker, StartScrub, StatusRequest, WhereRequest, WorkerStatus, WorkersRequest,
 };
 use cairn_protocol::id::NodeId;
 
@@ -102,6 +104,14 @@ impl Admin for BlockManager {
 
     async fn start_scrub(&self, request: StartScrub) -> Result<Vec<ScrubStatus>, AdminError> {
         scrub::start(&self.inner, request).await
+    }
+
+    async fn lock_clock(&self, _request: LockClockRequest) -> Result<LockClockStatus, AdminError> {
+        Ok(self.inner.lock_clock.status())
+    }
+
+    async fn advance_lock_clock(&self, request: AdvanceLockClock) -> Result<LockClockStatus, AdminError> {
+        lock_clock::advance(&self.inner, request).await
     }
 
     async fn fsck(&self, request: FsckRequest) -> Result<FsckPage, AdminError> {

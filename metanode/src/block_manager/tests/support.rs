@@ -175,7 +175,12 @@ impl TestStore {
     }
 
     pub(super) async fn delete(&self, bucket: &str, key: &str) {
-        let object = DeleteObject { key: key.to_owned(), condition: WriteCondition::None, version: None };
+        let object = DeleteObject {
+            key: key.to_owned(),
+            condition: WriteCondition::None,
+            version: None,
+            bypass_governance: false,
+        };
         let request = DeleteObjects { bucket: bucket.to_owned(), objects: vec![object], mutation: None };
         self.namespace.delete_objects(request).await.unwrap();
     }

@@ -1,5 +1,5 @@
 //! The liveness worker: notices nodes without contact, maintenance that has ended, and copies that are late. It also
-//! writes cluster time to SQL, and removes the rows of removed nodes step by step.
+//! writes cluster time and the time for locks to SQL, and removes the rows of removed nodes step by step.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,15 @@ use cairn_protocol::admin::{AdminState, NodeState, WorkerName};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::NodeId;
-use cairn_protocol::warn_peer;
+use cairn_protocol::{warn_peer, warn_self};
 use futures_util::FutureExt;
 
 use super::{Progress, Worker, removal};
 use crate::block_manager::Inner;
 use crate::block_manager::cluster::end_waits;
 use crate::block_manager::soft_state::nodes::Moment;
-use crate::store::{StoreError, clock, nodes};
+use crate::store::clock::{self, StoredClock};
+use crate::store::{StoreError, nodes};
 
 /// The liveness worker. It cannot be paused, because all other workers rely on it.
 pub(super) struct Liveness {
@@ -119,13 +120,29 @@ impl Liveness {
     }
 }
 
-/// Writes cluster time to SQL every few seconds.
+/// Writes cluster time to SQL every few seconds, and the time for locks every minute.
 async fn keep_time(inner: &Inner) -> Result<(), StoreError> {
     inner.clock.look(&inner.env);
     if let Some(kept) = inner.clock.due(inner.env.now()) {
         let written = kept.clone();
-        inner.store.write(move |tx| async move { clock::keep(tx, &written).await }.boxed()).await?;
+        inner
+            .store
+            .write(move |tx| async move { clock::keep(tx, StoredClock::Cluster, &written).await }.boxed())
+            .await?;
         inner.clock.kept(&kept);
+    }
+    if inner.lock_clock.is_behind_news() {
+        warn_self!(
+            "the clock for locks is behind the wall clock, so that locks last longer: see `cairn admin lock-clock`"
+        );
+    }
+    if let Some(kept) = inner.lock_clock.due() {
+        let written = kept.clone();
+        inner
+            .store
+            .write(move |tx| async move { clock::keep(tx, StoredClock::Locks, &written).await }.boxed())
+            .await?;
+        inner.lock_clock.kept(&kept);
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Creates a bucket. A second creation fails with `BucketExists`.
 
-use cairn_protocol::metadata::{BucketInfo, CreateBucket, MetadataError, NewConfiguration, Versioning};
+use cairn_protocol::metadata::{
+    BucketInfo, BucketLock, CreateBucket, MetadataError, NewConfiguration, Versioning,
+};
 
 use super::check_kind;
 use crate::namespace::{Namespace, bucket_id};
@@ -15,7 +17,8 @@ impl Namespace {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    let CreateBucket { bucket, region, owner, configurations, mutation } = request;
+                    let CreateBucket { bucket, region, owner, configurations, object_lock, mutation } =
+                        request;
                     if let Some(made) = store::mutations::find(tx, mutation).await? {
                         return Ok(made);
                     }
@@ -28,8 +31,21 @@ impl Namespace {
                         check_kind(kind)?;
                         store::configurations::put(tx, id, kind, &document).await?;
                     }
-                    let made =
-                        BucketInfo { bucket, region, created_at, versioning: Versioning::Never, owner };
+                    let mut made = BucketInfo {
+                        bucket,
+                        region,
+                        created_at,
+                        versioning: Versioning::Never,
+                        owner,
+                        object_lock: None,
+                    };
+                    if object_lock {
+                        // Locks are of versions, so AWS enables versioning together with Object Lock.
+                        made.versioning = Versioning::Enabled;
+                        made.object_lock = Some(BucketLock::default());
+                        store::buckets::set_versioning(tx, id, made.versioning).await?;
+                        store::buckets::set_lock(tx, id, &BucketLock::default()).await?;
+                    }
                     store::mutations::remember(tx, mutation, &made, created_at).await?;
                     Ok(made)
                 })

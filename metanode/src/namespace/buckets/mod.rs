@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod get;
 mod list;
+mod set_lock;
 mod set_versioning;
 
 use cairn_protocol::metadata::{ConfigurationKind, MetadataError};

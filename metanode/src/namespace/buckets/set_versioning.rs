@@ -2,7 +2,7 @@
 
 use cairn_protocol::metadata::{MetadataError, SetVersioning, Versioning};
 
-use crate::namespace::{Namespace, bucket_id, malformed};
+use crate::namespace::{Namespace, bucket, malformed};
 use crate::store;
 
 impl Namespace {
@@ -22,7 +22,10 @@ impl Namespace {
                     if store::mutations::find::<()>(tx, request.mutation).await?.is_some() {
                         return Ok(());
                     }
-                    let bucket = bucket_id(tx, &request.bucket).await?;
+                    let (bucket, info) = bucket(tx, &request.bucket).await?;
+                    if info.object_lock.is_some() && request.versioning != Versioning::Enabled {
+                        return Err(MetadataError::VersioningLocked { bucket: info.bucket });
+                    }
                     store::buckets::set_versioning(tx, bucket, request.versioning).await?;
                     store::mutations::remember(tx, request.mutation, &(), env.now()).await?;
                     Ok(())

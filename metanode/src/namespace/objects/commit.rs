@@ -38,7 +38,7 @@ async fn commit(
     if let Some(answer) = committed_before(tx, &request.bucket, &request.key, request.version).await? {
         return Ok(answer);
     }
-    let to = destination(tx, &request.bucket).await?;
+    let to = destination(tx, &request.bucket, blocks.lock_clock()).await?;
     check_condition(tx, to.bucket, &request.key, &request.condition).await?;
     let content = blocks.commit_extents(tx, &request.extents).await?;
     let version = NewVersion {
@@ -51,5 +51,5 @@ async fn commit(
         part_count: 0,
         content,
     };
-    Ok(make_current(tx, to, version, now).await?)
+    make_current(tx, to, version, now).await
 }

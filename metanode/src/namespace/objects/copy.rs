@@ -27,7 +27,7 @@ async fn copy(
     if let Some(answer) = committed_before(tx, &request.bucket, &request.key, request.version).await? {
         return Ok(answer);
     }
-    let destination = destination(tx, &request.bucket).await?;
+    let destination = destination(tx, &request.bucket, blocks.lock_clock()).await?;
     let source = find_source(tx, &request.source).await?;
     check_condition(tx, destination.bucket, &request.key, &request.condition).await?;
     store::lists::share(tx, source.content).await?;
@@ -46,5 +46,5 @@ async fn copy(
         part_count: source.part_count,
         content: source.content,
     };
-    Ok(make_current(tx, destination, version, now).await?)
+    make_current(tx, destination, version, now).await
 }

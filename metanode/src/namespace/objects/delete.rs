@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::{Destination, check_condition, destination, make_delete_marker, retire};
 use crate::namespace::{Namespace, condition, malformed};
-use crate::store::buckets::BucketId;
 use crate::store::{self, Connection};
 
 /// Upper limit of objects in a call, that of S3's DeleteObjects
@@ -68,7 +67,7 @@ impl Namespace {
         mutation: Option<MutationId>,
     ) -> Result<Answers, MetadataError> {
         let _turn = if objects.len() > 1 { self.deletes.acquire().await.ok() } else { None };
-        let env = self.env.clone();
+        let (env, lock_clock) = (self.env.clone(), self.blocks.lock_clock().clone());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -77,7 +76,7 @@ impl Namespace {
                         return Ok(answers);
                     }
                     let now = env.now();
-                    let from = destination(tx, &bucket).await?;
+                    let from = destination(tx, &bucket, &lock_clock).await?;
                     let answers = delete_all(tx, from, &objects, &env).await?;
                     store::mutations::remember_many(tx, mutation, &answers, answers.len(), now).await?;
                     Ok(answers)
@@ -103,9 +102,11 @@ async fn delete_all(
     for object in objects {
         let marker = VersionId(env.uuid_v7());
         answers.push(match delete_one(tx, from, object, marker, env.now()).await {
-            Err(refused @ (MetadataError::PreconditionFailed | MetadataError::ConditionOnMissingKey)) => {
-                Err(refused)
-            }
+            Err(
+                refused @ (MetadataError::PreconditionFailed
+                | MetadataError::ConditionOnMissingKey
+                | MetadataError::ObjectLocked),
+            ) => Err(refused),
             // Any other error is the database's, and rolls back the whole part.
             other => Ok(other?),
         });
@@ -121,7 +122,7 @@ async fn delete_one(
     now: Timestamp,
 ) -> Result<Deleted, MetadataError> {
     match object.version {
-        Some(name) => delete_version(tx, from.bucket, object, name, now).await,
+        Some(name) => delete_version(tx, from, object, name, now).await,
         None => delete_current(tx, from, object, marker, now).await,
     }
 }
@@ -145,7 +146,7 @@ async fn delete_current(
     let version = version.map(|replaced| replaced.object.version);
     if from.versioning == Versioning::Never {
         if let Some(replaced) = replaced {
-            retire(tx, from.bucket, &replaced, now).await?;
+            retire(tx, from, &replaced, object.bypass_governance, now).await?;
         }
         return Ok(Deleted { version, marker: None });
     }
@@ -157,16 +158,16 @@ async fn delete_current(
 /// Deletes a version for good. A version that does not exist is no error, as for AWS, unless the request has a condition.
 async fn delete_version(
     tx: &mut Connection,
-    bucket: BucketId,
+    from: Destination,
     object: &DeleteObject,
     name: VersionName,
     now: Timestamp,
 ) -> Result<Deleted, MetadataError> {
-    let found = store::objects::find_named(tx, bucket, &object.key, name).await?;
+    let found = store::objects::find_named(tx, from.bucket, &object.key, name).await?;
     let etag = found.as_ref().filter(|found| !found.is_delete_marker).map(|found| found.object.etag.as_str());
     condition::check(&object.condition, etag)?;
     let Some(found) = found else { return Ok(Deleted::default()) };
-    retire(tx, bucket, &found, now).await?;
+    retire(tx, from, &found, object.bypass_governance, now).await?;
     Ok(match found.is_delete_marker {
         true => Deleted { version: None, marker: Some(name) },
         false => Deleted { version: Some(found.object.version), marker: None },

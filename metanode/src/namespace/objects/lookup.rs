@@ -4,7 +4,7 @@ use cairn_protocol::metadata::{
     LocatedObject, LookupObject, LookupRange, MetadataError, ObjectVersion, ResolvedRange, VersionName,
 };
 
-use crate::namespace::{Namespace, bucket_id, malformed, range};
+use crate::namespace::{Namespace, bucket, malformed, range};
 use crate::store::buckets::BucketId;
 use crate::store::objects::StoredVersion;
 use crate::store::{self, Connection};
@@ -28,8 +28,11 @@ impl Namespace {
         reader: &mut Connection,
         request: LookupObject,
     ) -> Result<LocatedObject, MetadataError> {
-        let bucket = bucket_id(reader, &request.bucket).await?;
-        let object = find(reader, bucket, &request.key, request.version).await?;
+        let (bucket, info) = bucket(reader, &request.bucket).await?;
+        let mut object = find(reader, bucket, &request.key, request.version).await?;
+        if info.object_lock.is_some() {
+            object.attributes.lock = store::locks::find(reader, bucket, &object.key, object.sequence).await?;
+        }
         let range = resolve(reader, &object, request.range).await?;
         let (extents, more) = match range {
             ResolvedRange::Satisfiable { start, end } => {

@@ -7,6 +7,7 @@ mod list;
 mod list_extents;
 mod list_object_parts;
 mod list_versions;
+mod lock;
 mod lookup;
 mod renew_reads;
 mod update_tags;
@@ -18,13 +19,15 @@ pub(super) use list::{check_delimiter, place};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{MutationId, VersionId};
 use cairn_protocol::metadata::{
-    Committed, Content, MetadataError, ObjectAttributes, ObjectVersion, Tags, VersionName, VersionRef,
-    Versioning, WriteCondition,
+    BucketLock, Committed, Content, MetadataError, ObjectAttributes, ObjectVersion, Tags, VersionName,
+    VersionRef, Versioning, WriteCondition,
 };
 use cairn_protocol::warn_self;
 
 use super::condition;
+use crate::block_manager::LockClock;
 use crate::store::buckets::BucketId;
+use crate::store::locks::LockView;
 use crate::store::objects::StoredVersion;
 use crate::store::{self, Connection, StoreError};
 
@@ -49,12 +52,31 @@ pub(super) struct Destination {
     pub(super) bucket: BucketId,
     /// Whether it keeps old versions.
     pub(super) versioning: Versioning,
+    /// What it locks, if it has Object Lock.
+    pub(super) lock: Option<BucketLock>,
+    /// The time by the clock for locks.
+    pub(super) lock_time: Timestamp,
+}
+
+impl Destination {
+    /// What decides whether locks of its versions still hold.
+    fn lock_view(&self, bypass_governance: bool) -> LockView {
+        LockView { is_enabled: self.lock.is_some(), time: self.lock_time, bypass_governance }
+    }
 }
 
 /// The bucket of this name, to write to.
-pub(super) async fn destination(tx: &mut Connection, name: &str) -> Result<Destination, MetadataError> {
+pub(super) async fn destination(
+    tx: &mut Connection,
+    name: &str,
+    lock_clock: &LockClock,
+) -> Result<Destination, MetadataError> {
     let (bucket, info) = super::bucket(tx, name).await?;
-    Ok(Destination { bucket, versioning: info.versioning })
+    if info.object_lock.is_some() {
+        lock_clock.keep_if_due(tx).await?;
+    }
+    let lock_time = lock_clock.now();
+    Ok(Destination { bucket, versioning: info.versioning, lock: info.object_lock, lock_time })
 }
 
 /// A version to write: what its maker knows of it.
@@ -75,11 +97,15 @@ pub(super) struct NewVersion {
 pub(super) async fn make_current(
     tx: &mut Connection,
     to: Destination,
-    new: NewVersion,
+    mut new: NewVersion,
     now: Timestamp,
-) -> Result<Committed, StoreError> {
+) -> Result<Committed, MetadataError> {
+    let lock = lock::of_new(&to, new.attributes.lock.take(), now)?;
     let version = stamp(tx, to, new, now).await?;
     store::objects::insert(tx, to.bucket, &version, false).await?;
+    if let Some(lock) = lock {
+        store::locks::put(tx, to.bucket, &version.key, version.sequence, &lock).await?;
+    }
     Ok(store::objects::committed(&version))
 }
 
@@ -90,7 +116,7 @@ pub(super) async fn make_delete_marker(
     key: &str,
     version: VersionId,
     now: Timestamp,
-) -> Result<VersionName, StoreError> {
+) -> Result<VersionName, MetadataError> {
     let marker = NewVersion {
         key: key.to_owned(),
         version,
@@ -112,12 +138,12 @@ async fn stamp(
     to: Destination,
     new: NewVersion,
     now: Timestamp,
-) -> Result<ObjectVersion, StoreError> {
+) -> Result<ObjectVersion, MetadataError> {
     let is_null = to.versioning != Versioning::Enabled;
     if is_null
         && let Some(replaced) = store::objects::find_named(tx, to.bucket, &new.key, VersionName::Null).await?
     {
-        retire(tx, to.bucket, &replaced, now).await?;
+        retire(tx, to, &replaced, false, now).await?;
     }
     if to.versioning == Versioning::Enabled {
         remember_young(tx, to.bucket, &new.key, now).await?;
@@ -159,17 +185,25 @@ async fn remember_young(
     store::mutations::remember(tx, Some(MutationId(outcome.version.0)), &outcome, now).await
 }
 
-/// Removes a version for good. Its bytes stay readable for the grace period, for the gateways that have begun to read it.
+/// Removes a version for good, unless its lock keeps it. Its bytes stay readable for the grace period, for the gateways that have
+/// begun to read it.
+///
+/// # Errors
+/// `ObjectLocked`; the database's.
 pub(super) async fn retire(
     tx: &mut Connection,
-    bucket: BucketId,
+    from: Destination,
     version: &StoredVersion,
+    bypass_governance: bool,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<(), MetadataError> {
+    let view = from.lock_view(bypass_governance);
+    let removable = store::locks::removable(tx, from.bucket, version, view).await?;
+    let removable = removable.ok_or(MetadataError::ObjectLocked)?;
     if !version.is_delete_marker {
-        store::retired::insert_version(tx, bucket, &version.object, now).await?;
+        store::retired::insert_version(tx, from.bucket, &version.object, now).await?;
     }
-    store::objects::delete(tx, bucket, &version.object).await
+    Ok(store::objects::remove(tx, from.bucket, removable).await?)
 }
 
 /// The version to copy from, also if it is retired. A damaged one is not copied.

@@ -7,6 +7,7 @@ use cairn_protocol::metadata::{
 };
 
 use super::{PART_NUMBER_MAX, find};
+use crate::block_manager::LockClock;
 use crate::namespace::objects::{NewVersion, check_condition, committed_before, destination, make_current};
 use crate::namespace::{Namespace, malformed};
 use crate::store::lists::NewEntry;
@@ -20,8 +21,8 @@ impl Namespace {
         request: CompleteUpload,
     ) -> Result<Committed, MetadataError> {
         check_order(&request.parts)?;
-        let env = self.env.clone();
-        self.store.write(move |tx| Box::pin(complete(tx, request, env.now()))).await
+        let (env, lock_clock) = (self.env.clone(), self.blocks.lock_clock().clone());
+        self.store.write(move |tx| Box::pin(complete(tx, request, lock_clock, env.now()))).await
     }
 }
 
@@ -39,6 +40,7 @@ fn check_order(parts: &[(u32, PartId)]) -> Result<(), MetadataError> {
 async fn complete(
     tx: &mut Connection,
     request: CompleteUpload,
+    lock_clock: LockClock,
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
     if let Some(answer) =
@@ -85,7 +87,7 @@ async fn complete(
         part_count: u32::try_from(request.parts.len()).unwrap_or(PART_NUMBER_MAX),
         content: Content::List { list },
     };
-    let to = destination(tx, &request.target.bucket).await?;
+    let to = destination(tx, &request.target.bucket, &lock_clock).await?;
     let answer = make_current(tx, to, version, now).await?;
     let completed = CompletedUpload {
         version: answer.version,

@@ -4,7 +4,7 @@ use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::{CreateUpload, MetadataError, UploadInfo};
 
 use super::find_in_progress;
-use crate::namespace::{Namespace, bucket_id};
+use crate::namespace::{Namespace, bucket};
 use crate::store;
 
 impl Namespace {
@@ -21,12 +21,20 @@ impl Namespace {
                     if let Some(upload) = store::mutations::find(tx, creation).await? {
                         return Ok(upload);
                     }
-                    let bucket = bucket_id(tx, &request.target.bucket).await?;
+                    let (bucket, info) = bucket(tx, &request.target.bucket).await?;
+                    if request.attributes.lock.is_some() && info.object_lock.is_none() {
+                        return Err(MetadataError::NoObjectLock);
+                    }
+                    let mut attributes = request.attributes;
+                    if info.object_lock.is_some_and(|lock| lock.default_retention.is_some()) {
+                        // The default is applied when the upload is completed. Gateways require digests of locked parts.
+                        attributes.lock.get_or_insert_default();
+                    }
                     let upload = UploadInfo {
                         key: request.target.key.clone(),
                         upload: request.target.upload,
                         initiated_at: env.now(),
-                        attributes: request.attributes,
+                        attributes,
                         tags: request.tags,
                         checksum: request.checksum,
                     };

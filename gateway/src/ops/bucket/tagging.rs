@@ -1,0 +1,112 @@
+//! GetBucketTagging, PutBucketTagging, DeleteBucketTagging.
+
+use cairn_protocol::metadata::{BucketRef, ConfigurationKind, PutBucketConfiguration, Tags};
+use http::StatusCode;
+
+use crate::caller::Action;
+use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::ops::object::require_document_digest;
+use crate::request::{Request, RequestBody};
+use crate::response::{self, Response};
+use crate::types::{parse_bucket_tag_document, write_tags};
+
+/// The form in which the metanode keeps the tags of a bucket.
+///
+/// # Errors
+/// `InternalError`.
+pub(super) fn to_document(tags: &Tags) -> S3Result<String> {
+    serde_json::to_string(tags).map_err(S3Error::internal)
+}
+
+async fn replace(gateway: &Gateway, request: &Request, document: Option<String>) -> S3Result<Response> {
+    let put = PutBucketConfiguration {
+        bucket: request.bucket()?.to_string(),
+        kind: ConfigurationKind::Tagging,
+        document,
+        expected_revision: None,
+        mutation: gateway.mutation(),
+    };
+    gateway.metadata.put_bucket_configuration(put).await?;
+    Ok(response::empty(StatusCode::NO_CONTENT))
+}
+
+/// `GET /bucket?tagging`.
+#[derive(Debug)]
+pub(crate) struct GetBucketTagging;
+
+impl Operation for GetBucketTagging {
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("tagging")],
+        members: &[groups::BUCKET],
+        ..Declaration::new("GetBucketTagging", Verb::Get, Resource::Bucket)
+    };
+    const ACTION: Action = Action("s3:GetBucketTagging");
+
+    fn parse(_: &Request) -> S3Result<Self> {
+        Ok(Self)
+    }
+
+    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+        let bucket = request.bucket()?.to_string();
+        let found = gateway.metadata.get_bucket_configurations(BucketRef { bucket }).await?;
+        let mut kinds = found.configurations.into_iter();
+        let Some(tagging) = kinds.find(|found| found.kind == ConfigurationKind::Tagging) else {
+            return Err(
+                S3Error::new(ErrorCode::NoSuchTagSet).detail("BucketName", request.bucket()?.as_str())
+            );
+        };
+        let tags: Tags = serde_json::from_str(&tagging.document).map_err(S3Error::internal)?;
+        Ok(response::xml("Tagging", |xml| write_tags(xml, &tags)))
+    }
+}
+
+/// `PUT /bucket?tagging`.
+#[derive(Debug)]
+pub(crate) struct PutBucketTagging;
+
+impl Operation for PutBucketTagging {
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("tagging")],
+        body: Body::Document("Tagging"),
+        members: &[
+            groups::BUCKET,
+            &[Member::element("Tagging/TagSet/Tag/Key"), Member::element("Tagging/TagSet/Tag/Value")],
+        ],
+        ..Declaration::new("PutBucketTagging", Verb::Put, Resource::Bucket)
+    };
+    const ACTION: Action = Action("s3:PutBucketTagging");
+
+    fn parse(request: &Request) -> S3Result<Self> {
+        require_document_digest(request)?;
+        Ok(Self)
+    }
+
+    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+        let tags = parse_bucket_tag_document(&body.document(&request, "Tagging").await?)?;
+        replace(gateway, &request, Some(to_document(&tags)?)).await
+    }
+}
+
+/// `DELETE /bucket?tagging`.
+#[derive(Debug)]
+pub(crate) struct DeleteBucketTagging;
+
+impl Operation for DeleteBucketTagging {
+    const DECLARATION: &'static Declaration = &Declaration {
+        when: &[When::Query("tagging")],
+        members: &[groups::BUCKET],
+        ..Declaration::new("DeleteBucketTagging", Verb::Delete, Resource::Bucket)
+    };
+    const ACTION: Action = Action("s3:PutBucketTagging");
+
+    fn parse(_: &Request) -> S3Result<Self> {
+        Ok(Self)
+    }
+
+    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+        replace(gateway, &request, None).await
+    }
+}
