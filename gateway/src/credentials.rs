@@ -23,10 +23,11 @@ use cairn_protocol::metadata::{AccessKey, AccessKeyRef, Metadata, MetadataError,
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use lru::LruCache;
+use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::SecretKey;
-use crate::error::S3Result;
+use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::identity::KeyHolder;
 
 /// How long a secret is used without a new look-up. If the metanode answers, a deleted key is refused after this time at the
@@ -57,6 +58,10 @@ const LOOK_UPS_MAX: usize = 32;
 /// AWS: an access key id has at most 128 characters. A longer one is refused without a look-up.
 const ACCESS_KEY_LENGTH_MAX: usize = 128;
 
+/// Upper limit of a session token, in bytes. Tokens that the metanode makes have up to some 4,000. A longer one is refused without a
+/// look-up.
+const TOKEN_LENGTH_MAX: usize = 16 << 10;
+
 /// Looks up secrets and caches them. Clones share the cache.
 #[derive(Clone)]
 pub struct Keyring(Arc<Inner>);
@@ -75,10 +80,19 @@ type Find = Box<dyn Fn(AccessKeyRef) -> BoxFuture<'static, Found> + Send + Sync>
 type Found = Result<Option<AccessKey>, MetadataError>;
 
 struct Cache {
-    known: LruCache<String, Known>,
+    known: LruCache<Name, Known>,
     /// When the metanode answered that the key does not exist.
-    absent: LruCache<String, Duration>,
-    flights: HashMap<String, Flight>,
+    absent: LruCache<Name, Duration>,
+    flights: HashMap<Name, Flight>,
+    /// How often [`Keyring::forget_account`] was called. The result of a look-up that began before the last call is not cached.
+    changes: u64,
+}
+
+/// An access key id, and the SHA-256 of its session token if it has one: tokens are some thousand bytes long.
+type Name = (String, Option<[u8; 32]>);
+
+fn name_of(key: &AccessKeyRef) -> Name {
+    (key.access_key.clone(), key.token.as_ref().map(|token| Sha256::digest(token).into()))
 }
 
 /// A secret, and when the metanode returned it (on the monotonic clock).
@@ -122,6 +136,7 @@ impl Keyring {
             known: LruCache::new(KNOWN_MAX),
             absent: LruCache::new(ABSENT_MAX),
             flights: HashMap::new(),
+            changes: 0,
         };
         Self(Arc::new(Inner {
             find,
@@ -134,7 +149,8 @@ impl Keyring {
 
     /// Stores the first answer of the metanode. From now on clients are served.
     pub fn begin(&self, root: RootCredentials) {
-        self.0.remember(&root.access_key, Some(Arc::new(KeyHolder::root(root.secret_key))));
+        let name = (root.access_key, None);
+        self.0.remember(&name, Some(Arc::new(KeyHolder::root(root.secret_key))));
         self.0.is_ready.send_replace(true);
     }
 
@@ -152,14 +168,21 @@ impl Keyring {
     /// The secret of an access key, with its holder; `None` if the key does not exist.
     ///
     /// # Errors
-    /// The error of the metanode, if it does not answer and no cached secret may be used.
-    pub async fn secret(&self, access_key: &str) -> S3Result<Option<Arc<KeyHolder>>> {
-        if access_key.len() > ACCESS_KEY_LENGTH_MAX {
+    /// The error of the metanode, if it does not answer and no cached secret may be used; `ExpiredToken` for a session that has
+    /// ended.
+    pub async fn secret(&self, key: &AccessKeyRef) -> S3Result<Option<Arc<KeyHolder>>> {
+        let is_long = |token: &String| token.len() > TOKEN_LENGTH_MAX;
+        if key.access_key.len() > ACCESS_KEY_LENGTH_MAX || key.token.as_ref().is_some_and(is_long) {
             return Ok(None);
         }
-        match self.0.step(access_key) {
+        let holder = match self.0.step(key) {
             Step::Answer(secret) => Ok(secret),
-            Step::Wait(flight) => self.0.outcome(access_key, flight).await,
+            Step::Wait(flight) => self.0.outcome(key, flight).await,
+        }?;
+        match holder {
+            // What is cached may be of a session that has ended since.
+            Some(holder) if holder.is_over(self.0.env.now()) => Err(S3Error::new(ErrorCode::ExpiredToken)),
+            holder => Ok(holder),
         }
     }
 
@@ -167,10 +190,26 @@ impl Keyring {
     ///
     /// # Errors
     /// The errors of [`secret`](Self::secret).
-    pub async fn newer(&self, access_key: &str, used: &SecretKey) -> S3Result<Option<Arc<KeyHolder>>> {
-        let Some(flight) = self.0.recheck(access_key) else { return Ok(None) };
-        let secret = self.0.outcome(access_key, flight).await?;
+    pub async fn newer(&self, key: &AccessKeyRef, used: &SecretKey) -> S3Result<Option<Arc<KeyHolder>>> {
+        let Some(flight) = self.0.recheck(key) else { return Ok(None) };
+        let secret = self.0.outcome(key, flight).await?;
         Ok(secret.filter(|holder| !holder.secret().is(used)))
+    }
+
+    /// Forgets the keys of an account, and the keys that do not exist, because this gateway has just changed identities of the
+    /// account: clients of this gateway see the change at once.
+    pub(crate) fn forget_account(&self, account: &str) {
+        let mut cache = self.0.cache();
+        let of_account = |known: &Known| known.secret.identity().account().id == account;
+        let names: Vec<Name> =
+            cache.known.iter().filter(|(_, known)| of_account(known)).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            cache.known.pop(&name);
+        }
+        cache.absent.clear();
+        // A look-up in progress may have read what was there before. Its result is not used for requests from now on.
+        cache.changes += 1;
+        cache.flights.clear();
     }
 }
 
@@ -180,93 +219,106 @@ impl Inner {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn step(self: &Arc<Self>, access_key: &str) -> Step {
+    fn step(self: &Arc<Self>, key: &AccessKeyRef) -> Step {
         let now = self.env.monotonic();
+        let name = name_of(key);
         let mut cache = self.cache();
-        if let Some(known) = cache.known.get(access_key).cloned() {
+        if let Some(known) = cache.known.get(&name).cloned() {
             let age = now.saturating_sub(known.told_at);
             let is_good = age < FRESH_FOR || (known.failed_at.is_some() && age < KEPT_FOR);
             if !is_good {
-                return Step::Wait(self.fly(&mut cache, access_key));
+                return Step::Wait(self.fly(&mut cache, key));
             }
             let may_ask = known.failed_at.is_none_or(|at| now.saturating_sub(at) >= RECHECK_AFTER);
             if age >= FRESH_FOR / 2 && may_ask {
                 // The look-up runs in the background; no request waits for it.
-                let _flight = self.fly(&mut cache, access_key);
+                let _flight = self.fly(&mut cache, key);
             }
             return Step::Answer(Some(known.secret));
         }
-        if cache.absent.get(access_key).is_some_and(|told_at| now.saturating_sub(*told_at) < ABSENT_FOR) {
+        if cache.absent.get(&name).is_some_and(|told_at| now.saturating_sub(*told_at) < ABSENT_FOR) {
             return Step::Answer(None);
         }
-        Step::Wait(self.fly(&mut cache, access_key))
+        Step::Wait(self.fly(&mut cache, key))
     }
 
     /// Looks a secret up again, unless the last look-up was a moment ago or the metanode does not answer.
-    fn recheck(self: &Arc<Self>, access_key: &str) -> Option<Flight> {
+    fn recheck(self: &Arc<Self>, key: &AccessKeyRef) -> Option<Flight> {
         let mut cache = self.cache();
-        let known = cache.known.get(access_key)?;
+        let known = cache.known.get(&name_of(key))?;
         let age = self.env.monotonic().saturating_sub(known.told_at);
         let is_due = age >= RECHECK_AFTER && known.failed_at.is_none();
-        is_due.then(|| self.fly(&mut cache, access_key))
+        is_due.then(|| self.fly(&mut cache, key))
     }
 
     /// The look-up of this key that is in progress, or a new one. It continues when no request waits for it any more.
-    fn fly(self: &Arc<Self>, cache: &mut Cache, access_key: &str) -> Flight {
-        if let Some(flight) = cache.flights.get(access_key) {
+    fn fly(self: &Arc<Self>, cache: &mut Cache, key: &AccessKeyRef) -> Flight {
+        let name = name_of(key);
+        if let Some(flight) = cache.flights.get(&name) {
             return flight.clone();
         }
-        let (this, key) = (self.clone(), access_key.to_owned());
-        let task = tokio::spawn(async move { this.look_up(&key).await });
+        let (this, key, changes) = (self.clone(), key.clone(), cache.changes);
+        let task = tokio::spawn(async move { this.look_up(key, changes).await });
         let outcome = task.map(|ended| ended.unwrap_or(Err(MetadataError::Internal)));
         let flight = outcome.boxed().shared();
-        cache.flights.insert(access_key.to_owned(), flight.clone());
+        cache.flights.insert(name, flight.clone());
         flight
     }
 
-    async fn look_up(&self, access_key: &str) -> Result<Option<Arc<KeyHolder>>, MetadataError> {
-        let is_known = self.cache().known.contains(access_key);
+    async fn look_up(
+        &self,
+        key: AccessKeyRef,
+        changes: u64,
+    ) -> Result<Option<Arc<KeyHolder>>, MetadataError> {
+        let name = name_of(&key);
+        let is_known = self.cache().known.contains(&name);
         // Only look-ups of unknown keys share the slots, so that made-up keys delay no known key. The semaphore is
         // never closed.
         let _place = if is_known { None } else { Some(self.places.acquire().await) };
-        let request = AccessKeyRef { access_key: access_key.to_owned() };
-        let found = (self.find)(request).await;
+        let found = (self.find)(key).await;
         let secret = found.map(|found| found.map(|found| Arc::new(KeyHolder::new(found))));
+        if self.cache().changes != changes {
+            return secret;
+        }
         match &secret {
-            Ok(secret) => self.remember(access_key, secret.clone()),
+            Ok(secret) => self.remember(&name, secret.clone()),
+            // The answer is final: no later one is another.
+            Err(MetadataError::ExpiredToken) => {
+                self.cache().known.pop(&name);
+            }
             Err(error) => {
                 cairn_protocol::warn_peer!(%error, "the metanode does not tell the secret of an access key");
                 let now = self.env.monotonic();
-                if let Some(known) = self.cache().known.get_mut(access_key) {
+                if let Some(known) = self.cache().known.get_mut(&name) {
                     known.failed_at = Some(now);
                 }
             }
         }
-        self.cache().flights.remove(access_key);
+        self.cache().flights.remove(&name);
         secret
     }
 
-    fn remember(&self, access_key: &str, secret: Option<Arc<KeyHolder>>) {
+    fn remember(&self, name: &Name, secret: Option<Arc<KeyHolder>>) {
         let told_at = self.env.monotonic();
         let mut cache = self.cache();
         match secret {
             Some(secret) => {
-                cache.absent.pop(access_key);
-                cache.known.put(access_key.to_owned(), Known { secret, told_at, failed_at: None });
+                cache.absent.pop(name);
+                cache.known.put(name.clone(), Known { secret, told_at, failed_at: None });
             }
             None => {
-                cache.known.pop(access_key);
-                cache.absent.put(access_key.to_owned(), told_at);
+                cache.known.pop(name);
+                cache.absent.put(name.clone(), told_at);
             }
         }
     }
 
     /// The result of a look-up. If it failed, the cached secret, if it may still be used.
-    async fn outcome(&self, access_key: &str, flight: Flight) -> S3Result<Option<Arc<KeyHolder>>> {
+    async fn outcome(&self, key: &AccessKeyRef, flight: Flight) -> S3Result<Option<Arc<KeyHolder>>> {
         match flight.await {
             Ok(secret) => Ok(secret),
             Err(error) => {
-                let known = self.cache().known.get(access_key).cloned();
+                let known = self.cache().known.get(&name_of(key)).cloned();
                 let now = self.env.monotonic();
                 match known.filter(|known| now.saturating_sub(known.told_at) < KEPT_FOR) {
                     Some(known) => Ok(Some(known.secret)),

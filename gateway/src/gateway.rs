@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cairn_protocol::block::BlockConnector;
 use cairn_protocol::env::Env;
+use cairn_protocol::iam::Iam;
 use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::Metadata;
 use cairn_protocol::secret::ClusterSecret;
@@ -12,6 +13,7 @@ use crate::client_limits::RequestsInFlight;
 use crate::config::Config;
 use crate::credentials::Keyring;
 use crate::data::DataPath;
+use crate::oidc::ProviderKeys;
 use crate::repeating::Repeating;
 
 /// A gateway: everything that requests need. It keeps no state between requests that a client could notice.
@@ -20,6 +22,10 @@ pub struct Gateway {
     pub config: Config,
     /// The namespace and the grants. Changes are repeated until their outcome is known.
     pub metadata: Arc<dyn Metadata>,
+    /// Accounts, users, groups, roles, access keys and policies.
+    pub iam: Arc<dyn Iam>,
+    /// The keys of OpenID Connect providers.
+    pub(crate) provider_keys: ProviderKeys,
     /// The data path to the datanodes.
     pub data: DataPath,
     /// Time, randomness and ids.
@@ -35,6 +41,7 @@ impl Gateway {
     pub fn new(
         config: Config,
         metadata: Arc<dyn Metadata>,
+        iam: Arc<dyn Iam>,
         blocks: Arc<dyn BlockConnector>,
         secret: ClusterSecret,
         env: Env,
@@ -42,7 +49,9 @@ impl Gateway {
         let data = DataPath::new(metadata.clone(), blocks, secret, env.clone(), &config.data);
         let keyring = Keyring::new(metadata.clone(), env.clone());
         let metadata = Arc::new(Repeating::new(metadata, env.clone()));
-        Self { config, metadata, data, env, requests_in_flight: RequestsInFlight::default(), keyring }
+        let requests_in_flight = RequestsInFlight::default();
+        let provider_keys = ProviderKeys::new(env.clone());
+        Self { config, metadata, iam, provider_keys, data, env, requests_in_flight, keyring }
     }
 
     /// A new mutation id, for a change that makes no version or part whose id could serve.

@@ -16,6 +16,9 @@
 //! | `admission` | reduces the head of a request to what its operation declares, or refuses it |
 //! | `request`, `response` | what an operation gets and returns; an error as HTTP (`response::error`) |
 //! | `ops` | the operations, one file each, a folder per resource; `ops::unbuilt` lists those that are missing |
+//! | `query_service` | the steps of requests for the IAM API and STS, which share the endpoint |
+//! | `query_protocol`, `iam`, `sts` | AWS's Query protocol, and the operations of the two services |
+//! | `oidc` | web identity tokens of OpenID Connect providers, and the providers' keys |
 //! | `early` | answers that begin before the work is done, so that clients do not time out |
 //!
 //! These serve the operations:
@@ -74,9 +77,13 @@ mod early;
 mod error;
 mod gateway;
 mod headers;
+mod iam;
 mod identity;
+mod oidc;
 pub mod operations_table;
 mod ops;
+mod query_protocol;
+mod query_service;
 mod repeating;
 mod request;
 mod response;
@@ -84,6 +91,7 @@ mod retry;
 mod route;
 mod server;
 mod service;
+mod sts;
 pub mod types;
 pub mod uri;
 pub mod xml;

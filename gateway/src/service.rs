@@ -11,13 +11,16 @@ use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cairn_listener::{Peer, client};
+use cairn_protocol::metadata::AccessKeyRef;
 use cairn_protocol::rpc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
-use crate::auth::{Accepted, RequestView, Verified, is_signature_parameter, is_version_two, read_claim};
+use crate::auth::{
+    Accepted, RequestView, Verified, is_signature_parameter, is_version_two, read_claim, security_token,
+};
 use crate::body::{BodyEnd, track};
 use crate::caller::Caller;
 use crate::client_limits::{ClientIdentity, InFlight, keep_until_sent};
@@ -28,6 +31,7 @@ use crate::gateway::Gateway;
 use crate::headers::single;
 use crate::identity::{Facts, KeyHolder};
 use crate::ops::Route;
+use crate::query_service;
 use crate::request::{Request, RequestBody, is_checksum_of_body};
 use crate::response::ErrorScope;
 use crate::response::{self, Response};
@@ -59,13 +63,28 @@ impl S3Service {
             return health(request.method(), self.gateway.keyring.is_ready());
         }
         let id = hex::encode_upper(self.gateway.env.random_bytes::<8>());
-        let work = self.clone().answer_s3(request, id.clone());
+        let work = self.clone().answer_api(request, id.clone());
         let mut response = rpc::with_request_id(Some(id.clone()), work).await;
         response::set(&mut response, HeaderName::from_static("x-amz-request-id"), id);
         response::set(&mut response, HeaderName::from_static("x-amz-id-2"), &*self.host_id);
         response.headers_mut().insert(header::SERVER, HeaderValue::from_static("Cairn"));
         response::set(&mut response, header::DATE, response::http_date(self.gateway.env.now()));
         response
+    }
+
+    async fn answer_api(self, request: http::Request<Body>, id: String) -> Response {
+        let (mut parts, body) = request.into_parts();
+        // The host may name a bucket, for which the path `/` is not that of the service.
+        let api = match virtual_bucket(&parts.headers, &self.gateway.config.domains) {
+            None => query_service::addressed(&parts),
+            Some(_) => None,
+        };
+        let Some(api) = api else {
+            return self.answer_s3(http::Request::from_parts(parts, body), id).await;
+        };
+        let framing = check_framing(&mut parts);
+        let facts = self.facts(&parts);
+        query_service::answer(self.gateway, api, (parts, body), framing, facts, &id).await
     }
 
     async fn answer_s3(self, request: http::Request<Body>, id: String) -> Response {
@@ -214,14 +233,16 @@ impl S3Service {
         let virtual_bucket = virtual_bucket.as_deref();
         let view = RequestView { method, raw_path, query, headers, virtual_bucket };
         let claim = read_claim(&view, Accepted { region: &config.region, version_two: config.sigv2 })?;
-        let access_key = claim.access_key();
-        let holder = keyring.secret(access_key).await?.ok_or_else(|| {
-            S3Error::new(ErrorCode::InvalidAccessKeyId).detail("AWSAccessKeyId", access_key)
+        let token = security_token(&view)?.map(str::to_owned);
+        let key = AccessKeyRef { access_key: claim.access_key().to_owned(), token };
+        let holder = keyring.secret(&key).await?.ok_or_else(|| match key.token {
+            Some(_) => S3Error::new(ErrorCode::InvalidToken),
+            None => S3Error::new(ErrorCode::InvalidAccessKeyId).detail("AWSAccessKeyId", &key.access_key),
         })?;
         match claim.verify(&view, holder.secret(), self.gateway.env.now()) {
             // The secret may have changed since it was looked up.
             Err(error) if error.code() == ErrorCode::SignatureDoesNotMatch => {
-                match keyring.newer(access_key, holder.secret()).await? {
+                match keyring.newer(&key, holder.secret()).await? {
                     Some(newer) => {
                         let verified = claim.verify(&view, newer.secret(), self.gateway.env.now())?;
                         Ok((verified, newer))

@@ -10,6 +10,7 @@ use cairn_gateway::{Config, Gateway};
 use cairn_listener::{Limits, tls};
 use cairn_protocol::block::{BlockConnector, Connector};
 use cairn_protocol::env::Env;
+use cairn_protocol::iam::Iam;
 use cairn_protocol::metadata::{CreateBucket, Metadata, MetadataError};
 use cairn_protocol::rpc::RpcClient;
 use cairn_protocol::secret::ClusterSecret;
@@ -32,7 +33,7 @@ pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
     let metadata = Arc::new(metadata.patient(METANODE_PATIENCE));
     let limits = arguments.listener.limits(&Limits::public())?;
     let connector = Arc::new(Connector::new(&identity)?);
-    let s3 = S3::new(arguments.s3, limits, metadata, connector, secret, env)?;
+    let s3 = S3::new(arguments.s3, limits, (metadata.clone(), metadata), connector, secret, env)?;
     let shutdown = shutdown_on_signals()?;
     raise_file_limit();
     let until = shutdown.clone();
@@ -59,7 +60,7 @@ impl S3 {
     pub(crate) fn new(
         arguments: S3Arguments,
         limits: Limits,
-        metadata: Arc<dyn Metadata>,
+        (metadata, iam): (Arc<dyn Metadata>, Arc<dyn Iam>),
         blocks: Arc<dyn BlockConnector>,
         secret: ClusterSecret,
         env: Env,
@@ -86,7 +87,7 @@ impl S3 {
             },
         };
         config.validate()?;
-        let gateway = Gateway::new(config, metadata, blocks, secret, env);
+        let gateway = Gateway::new(config, metadata, iam, blocks, secret, env);
         Ok(Self { gateway, limits, tls, default_bucket: arguments.default_bucket })
     }
 

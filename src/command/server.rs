@@ -47,7 +47,7 @@ pub(crate) async fn run(arguments: ServerArguments) -> anyhow::Result<()> {
     let s3 = S3::new(
         arguments.s3.clone(),
         arguments.listener.limits(&Limits::public())?,
-        metanode.metadata(),
+        (metanode.metadata(), metanode.iam()),
         Arc::new(connector.clone()),
         secret.clone(),
         env.clone(),

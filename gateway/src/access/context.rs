@@ -3,10 +3,11 @@
 //! Sources: IAM User Guide, "AWS global condition context keys"; Service Authorization Reference, "Condition keys for Amazon S3".
 
 use cairn_policy::Context;
-use cairn_protocol::metadata::{FIRST_ACCOUNT_ID, Identity, Tags};
+use cairn_protocol::metadata::{FIRST_ACCOUNT_ID, Tags};
 
+use crate::identity::{add_facts, add_holder};
 use crate::request::Request;
-use crate::types::{iso8601_seconds, parse_lock_headers, parse_tag_header};
+use crate::types::{parse_lock_headers, parse_tag_header};
 
 /// The condition keys of a request that need no look-up.
 pub(super) fn of(request: &Request) -> Context {
@@ -17,32 +18,8 @@ pub(super) fn of(request: &Request) -> Context {
 }
 
 fn add_caller(request: &Request, context: &mut Context) {
-    let facts = request.caller.facts();
-    context.add("aws:SourceIp", facts.address.to_string());
-    context.add("aws:SecureTransport", request.is_tls.to_string());
-    context.add("aws:CurrentTime", iso8601_seconds(facts.time));
-    context.add("aws:EpochTime", (facts.time.0 / 1000).to_string());
-    for (key, value) in [("aws:UserAgent", &facts.user_agent), ("aws:Referer", &facts.referer)] {
-        if let Some(value) = value {
-            context.add(key, value.as_str());
-        }
-    }
-    let holder = request.caller.holder();
-    context.add("aws:PrincipalArn", holder.arn());
-    context.add("aws:PrincipalAccount", holder.identity().account().id.as_str());
-    let kind = match holder.identity() {
-        Identity::Root { account } => {
-            context.add("aws:userid", account.id.as_str());
-            "Account"
-        }
-        Identity::User { id, name, .. } => {
-            context.add("aws:userid", id.as_str());
-            context.add("aws:username", name.as_str());
-            "User"
-        }
-        Identity::Role { .. } => "AssumedRole",
-    };
-    context.add("aws:PrincipalType", kind);
+    add_facts(request.caller.facts(), request.is_tls, context);
+    add_holder(request.caller.holder(), context);
 }
 
 /// Parameters and headers that are condition keys of S3 under their own names.

@@ -5,32 +5,44 @@ use http::{HeaderMap, header};
 use super::claim::{Claim, VersionFour};
 use super::content::ContentSha256;
 use super::date::AmzDate;
-use super::scope::{CredentialError, ParsedCredential};
+use super::scope::{CredentialError, ParsedCredential, Place};
 use super::version_two_refused;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::headers::single;
 
-/// Parses the claim in an `Authorization` header.
+/// Parses the claim of a request for S3 in an `Authorization` header.
 pub(super) fn read(headers: &HeaderMap, region: &str) -> S3Result<Claim> {
+    read_for(headers, Place::s3(region), || {
+        single(headers, "x-amz-content-sha256")?.map(str::to_owned).ok_or_else(|| {
+            S3Error::invalid_request("Missing required header for this request: x-amz-content-sha256")
+        })
+    })
+    .map(|claim| Claim::Four(Box::new(claim)))
+}
+
+/// Parses the claim in an `Authorization` header. `payload` is what ends the canonical request: the value of
+/// `x-amz-content-sha256`.
+pub(super) fn read_for(
+    headers: &HeaderMap,
+    place: Place<'_>,
+    payload: impl FnOnce() -> S3Result<String>,
+) -> S3Result<VersionFour> {
     let text = single(headers, header::AUTHORIZATION.as_str()).ok().flatten();
     let text = text.ok_or_else(|| malformed("the header is no text."))?;
     let fields = Fields::parse(text)?;
     let date = date(headers)?;
     let credential = ParsedCredential::parse(&fields.credential).map_err(|error| credential_error(&error))?;
-    credential.check(region, date.day()).map_err(|error| credential_error(&error))?;
-
-    let payload = single(headers, "x-amz-content-sha256")?.ok_or_else(|| {
-        S3Error::invalid_request("Missing required header for this request: x-amz-content-sha256")
-    })?;
-    Ok(Claim::Four(Box::new(VersionFour {
+    credential.check(place, date.day()).map_err(|error| credential_error(&error))?;
+    let payload = payload()?;
+    Ok(VersionFour {
         credential,
         date,
         signed_headers: fields.signed_headers,
         signature: fields.signature,
-        content: ContentSha256::parse(payload)?,
-        payload: payload.to_owned(),
+        content: ContentSha256::parse(&payload)?,
+        payload,
         expires_s: None,
-    })))
+    })
 }
 
 struct Fields {

@@ -15,6 +15,7 @@ mod key;
 mod presign;
 mod request_view;
 mod scope;
+mod service;
 #[cfg(test)]
 mod tests;
 mod version_two;
@@ -26,12 +27,14 @@ pub use content::ContentSha256;
 pub use date::AmzDate;
 pub use key::{SecretKey, Signature, SigningKey, sha256_hex};
 pub use request_view::RequestView;
-pub use scope::{CredentialError, ParsedCredential, Scope};
+pub use scope::{CredentialError, ParsedCredential, Place, Scope};
+pub use service::{ServiceClaim, claimed_service, read_service_claim};
 pub use version_two::VersionTwo;
 
 use http::header;
 
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::headers::single;
 use crate::uri::Query;
 
 /// The signatures that a gateway accepts.
@@ -51,10 +54,7 @@ pub struct Accepted<'a> {
 pub fn read_claim(request: &RequestView<'_>, accepted: Accepted<'_>) -> S3Result<Claim> {
     let (query, headers) = (request.query, request.headers);
     let in_header = headers.get_all(header::AUTHORIZATION).iter().count();
-    let in_query = query
-        .pairs()
-        .iter()
-        .any(|(name, _)| matches!(name.as_str(), "X-Amz-Algorithm" | "X-Amz-Credential" | "X-Amz-Signature"));
+    let in_query = in_query(query);
     let version_two = is_version_two(query);
     if in_header + usize::from(in_query) + usize::from(version_two) > 1 {
         return Err(S3Error::with_message(
@@ -62,10 +62,6 @@ pub fn read_claim(request: &RequestView<'_>, accepted: Accepted<'_>) -> S3Result
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string \
              parameter or the Authorization header should be specified",
         ));
-    }
-    if headers.contains_key("x-amz-security-token") || query.has("X-Amz-Security-Token") {
-        // Temporary credentials. There is no token service that could have issued them.
-        return Err(S3Error::new(ErrorCode::InvalidToken));
     }
     if version_two && !accepted.version_two {
         Err(version_two_refused())
@@ -79,6 +75,28 @@ pub fn read_claim(request: &RequestView<'_>, accepted: Accepted<'_>) -> S3Result
         Err(S3Error::new(ErrorCode::AccessDenied))
     }
 }
+
+/// Whether the query contains a signature of version 4.
+fn in_query(query: &Query) -> bool {
+    let is_part = |name: &str| matches!(name, "X-Amz-Algorithm" | "X-Amz-Credential" | "X-Amz-Signature");
+    query.pairs().iter().any(|(name, _)| is_part(name))
+}
+
+/// The session token of a request, which the access key of a session needs. It is in the header `x-amz-security-token`, or in
+/// the query of a presigned request.
+///
+/// # Errors
+/// `InvalidToken` for two tokens that differ, and for a header that is no text or is there twice.
+pub fn security_token<'a>(request: &RequestView<'a>) -> S3Result<Option<&'a str>> {
+    let invalid = || S3Error::new(ErrorCode::InvalidToken);
+    let in_header = single(request.headers, SECURITY_TOKEN).map_err(|_| invalid())?;
+    match (in_header, request.query.get("X-Amz-Security-Token")) {
+        (Some(header), Some(query)) if header != query => Err(invalid()),
+        (header, query) => Ok(query.or(header)),
+    }
+}
+
+const SECURITY_TOKEN: &str = "x-amz-security-token";
 
 /// The error of the AWS regions that never supported version 2.
 fn version_two_refused() -> S3Error {
@@ -104,5 +122,6 @@ pub fn is_signature_parameter(name: &str) -> bool {
                 | "X-Amz-SignedHeaders"
                 | "X-Amz-Signature"
                 | "X-Amz-Content-Sha256"
+                | "X-Amz-Security-Token"
         )
 }

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::claim::{Claim, VersionFour};
 use super::content::ContentSha256;
 use super::date::AmzDate;
-use super::scope::{CredentialError, ParsedCredential};
+use super::scope::{CredentialError, ParsedCredential, Place};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::headers::single;
 use crate::uri::Query;
@@ -15,8 +15,17 @@ use crate::uri::Query;
 /// AWS's limit is seven days, because the signing key is valid for no longer.
 const EXPIRES_MAX_S: u64 = 604_800;
 
-/// Parses the claim in the query.
+/// Parses the claim of a request for S3 in the query.
 pub(super) fn read(query: &Query, headers: &HeaderMap, region: &str) -> S3Result<Claim> {
+    read_for(query, Place::s3(region), || payload(query, headers)).map(|claim| Claim::Four(Box::new(claim)))
+}
+
+/// Parses the claim in the query. `payload` is what ends the canonical request.
+pub(super) fn read_for(
+    query: &Query,
+    place: Place<'_>,
+    payload: impl FnOnce() -> S3Result<String>,
+) -> S3Result<VersionFour> {
     match query.get("X-Amz-Algorithm") {
         Some("AWS4-HMAC-SHA256") => {}
         Some("AWS4-ECDSA-P256-SHA256") => {
@@ -35,11 +44,11 @@ pub(super) fn read(query: &Query, headers: &HeaderMap, region: &str) -> S3Result
     let date = AmzDate::parse(date)
         .ok_or_else(|| wrong("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""))?;
     let credential = ParsedCredential::parse(credential).map_err(|error| credential_error(&error))?;
-    credential.check(region, date.day()).map_err(|error| credential_error(&error))?;
+    credential.check(place, date.day()).map_err(|error| credential_error(&error))?;
 
     let signed_headers: Vec<String> = signed_headers.split(';').map(str::to_owned).collect();
-    let payload = payload(query, headers)?;
-    Ok(Claim::Four(Box::new(VersionFour {
+    let payload = payload()?;
+    Ok(VersionFour {
         credential,
         date,
         signed_headers,
@@ -47,7 +56,7 @@ pub(super) fn read(query: &Query, headers: &HeaderMap, region: &str) -> S3Result
         content: ContentSha256::parse(&payload)?,
         payload,
         expires_s: Some(expires_s(expires)?),
-    })))
+    })
 }
 
 /// A presigned request may declare the digest of its body. Most do not.

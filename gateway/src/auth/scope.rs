@@ -11,7 +11,7 @@ pub struct Scope {
     pub day: String,
     /// The region.
     pub region: String,
-    /// The service, always `s3`.
+    /// The service: `s3`, `iam` or `sts`.
     pub service: String,
 }
 
@@ -42,9 +42,14 @@ pub enum CredentialError {
     /// The day is not a date.
     #[error("incorrect date format \"{0}\". This date in the credential must be in the format \"yyyyMMdd\".")]
     Day(String),
-    /// The service is not `s3`.
-    #[error("incorrect service \"{0}\". This endpoint belongs to \"s3\".")]
-    Service(String),
+    /// The service is not the one that the request is for.
+    #[error("incorrect service \"{given}\". This endpoint belongs to \"{expected}\".")]
+    Service {
+        /// The service in the request.
+        given: String,
+        /// The service that the request is for.
+        expected: &'static str,
+    },
     /// The region is not the gateway's.
     #[error("the region '{given}' is wrong; expecting '{expected}'")]
     Region {
@@ -63,7 +68,9 @@ impl CredentialError {
     pub(crate) fn add_details(&self, answer: S3Error) -> S3Error {
         match self {
             Self::Region { expected, .. } => answer.detail("Region", expected),
-            Self::Form | Self::Terminal(_) | Self::Day(_) | Self::Service(_) | Self::OtherDay(_) => answer,
+            Self::Form | Self::Terminal(_) | Self::Day(_) | Self::Service { .. } | Self::OtherDay(_) => {
+                answer
+            }
         }
     }
 }
@@ -93,24 +100,43 @@ impl ParsedCredential {
         Ok(Self { access_key: access_key.to_owned(), scope })
     }
 
-    /// Checks that the scope is S3 in this region on this day.
+    /// Checks that the scope is this service in one of these regions on this day.
     ///
     /// # Errors
     /// The part that differs.
-    pub fn check(&self, region: &str, day: &str) -> Result<(), CredentialError> {
-        if self.scope.service != "s3" {
-            return Err(CredentialError::Service(self.scope.service.clone()));
+    pub fn check(&self, place: Place<'_>, day: &str) -> Result<(), CredentialError> {
+        if self.scope.service != place.service {
+            let given = self.scope.service.clone();
+            return Err(CredentialError::Service { given, expected: place.service });
         }
-        if self.scope.region != region {
+        if self.scope.region != place.region && Some(self.scope.region.as_str()) != place.other_region {
             return Err(CredentialError::Region {
                 given: self.scope.region.clone(),
-                expected: region.to_owned(),
+                expected: place.region.to_owned(),
             });
         }
         if self.scope.day != day {
             return Err(CredentialError::OtherDay(self.scope.day.clone()));
         }
         Ok(())
+    }
+}
+
+/// Where a signature must be valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The service.
+    pub service: &'static str,
+    /// The region of the gateway.
+    pub region: &'a str,
+    /// A region that is as good: that of AWS's global services.
+    pub other_region: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    /// S3 in this region.
+    pub fn s3(region: &'a str) -> Self {
+        Self { service: "s3", region, other_region: None }
     }
 }
 
@@ -133,10 +159,13 @@ mod tests {
         assert_eq!(parse("a/20130524/r/s3/aws3"), Err(CredentialError::Terminal("aws3".into())));
         assert_eq!(parse("a/2013-5-4/r/s3/aws4_request"), Err(CredentialError::Day("2013-5-4".into())));
         let good = parse("a/20130524/r/s3/aws4_request").unwrap();
-        assert_eq!(good.check("r", "20130524"), Ok(()));
-        assert_eq!(good.check("r", "20130525"), Err(CredentialError::OtherDay("20130524".into())));
-        assert!(matches!(good.check("q", "20130524"), Err(CredentialError::Region { .. })));
+        assert_eq!(good.check(Place::s3("r"), "20130524"), Ok(()));
+        assert_eq!(good.check(Place::s3("r"), "20130525"), Err(CredentialError::OtherDay("20130524".into())));
+        assert!(matches!(good.check(Place::s3("q"), "20130524"), Err(CredentialError::Region { .. })));
         let iam = parse("a/20130524/r/iam/aws4_request").unwrap();
-        assert_eq!(iam.check("r", "20130524"), Err(CredentialError::Service("iam".into())));
+        let wrong = CredentialError::Service { given: "iam".into(), expected: "s3" };
+        assert_eq!(iam.check(Place::s3("r"), "20130524"), Err(wrong));
+        let place = Place { service: "iam", region: "q", other_region: Some("r") };
+        assert_eq!(iam.check(place, "20130524"), Ok(()));
     }
 }

@@ -216,7 +216,7 @@ fn other_authorizations_are_refused_with_the_reason() {
         assert_eq!(list_request(header, &[]).code(), code, "{header}");
     }
     assert_eq!(Example::new(Method::GET, "/", &[HOST]).code(), ErrorCode::AccessDenied);
-    assert_eq!(list_request(&good, &[("x-amz-security-token", "t")]).code(), ErrorCode::InvalidToken);
+    assert_eq!(list_request(&good, &[("x-amz-security-token", "t")]).code(), ErrorCode::AccessDenied);
     let both =
         Example::new(Method::GET, "/?X-Amz-Algorithm=AWS4-HMAC-SHA256", &[("Authorization", &good), HOST]);
     assert_eq!(both.code(), ErrorCode::InvalidArgument);

@@ -25,6 +25,10 @@ struct StoreState {
 
 const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 
+fn key() -> AccessKeyRef {
+    AccessKeyRef::long_term(KEY)
+}
+
 fn world() -> World {
     let (env, clock) = Env::manual(1, Timestamp(1));
     let state = Arc::new(StoreState {
@@ -43,6 +47,7 @@ fn world() -> World {
                 secret_key: secret.clone(),
                 identity: Identity::Root { account: Account::first() },
                 policies: IdentityPolicies::default(),
+                session: None,
                 epoch: AccessEpoch::default(),
             }))
         })
@@ -52,7 +57,7 @@ fn world() -> World {
 
 impl World {
     async fn secret(&self) -> S3Result<Option<String>> {
-        Ok(self.keyring.secret(KEY).await?.map(|holder| text(holder.secret())))
+        Ok(self.keyring.secret(&key()).await?.map(|holder| text(holder.secret())))
     }
 
     fn set(&self, secret: Option<&str>) {
@@ -136,18 +141,18 @@ async fn concurrent_requests_share_one_look_up() {
 #[tokio::test]
 async fn signatures_that_do_not_match_cause_a_limited_number_of_look_ups() {
     let world = world();
-    let used = world.keyring.secret(KEY).await.unwrap().unwrap();
+    let used = world.keyring.secret(&key()).await.unwrap().unwrap();
     world.set(Some("second"));
-    assert!(world.keyring.newer(KEY, used.secret()).await.unwrap().is_none(), "it was told just now");
+    assert!(world.keyring.newer(&key(), used.secret()).await.unwrap().is_none(), "it was told just now");
     world.clock.advance(RECHECK_AFTER);
-    let newer = world.keyring.newer(KEY, used.secret()).await.unwrap().unwrap();
+    let newer = world.keyring.newer(&key(), used.secret()).await.unwrap().unwrap();
     assert_eq!(text(newer.secret()), "second");
     for _ in 0..10 {
-        assert!(world.keyring.newer(KEY, newer.secret()).await.unwrap().is_none());
+        assert!(world.keyring.newer(&key(), newer.secret()).await.unwrap().is_none());
     }
     assert_eq!(world.asked(), 2);
     world.clock.advance(RECHECK_AFTER);
-    assert!(world.keyring.newer(KEY, newer.secret()).await.unwrap().is_none(), "it is the same");
+    assert!(world.keyring.newer(&key(), newer.secret()).await.unwrap().is_none(), "it is the same");
 }
 
 #[tokio::test]
@@ -186,10 +191,17 @@ async fn absent_keys_are_looked_up_rarely_and_the_cache_of_them_is_bounded() {
     assert_eq!(world.secret().await.unwrap().as_deref(), Some("first"));
 
     let before = world.asked();
-    assert!(world.keyring.secret(&"K".repeat(129)).await.unwrap().is_none());
+    assert!(world.keyring.secret(&AccessKeyRef::long_term("K".repeat(129))).await.unwrap().is_none());
     assert_eq!(world.asked(), before, "nobody has a key so long");
     for number in 0..ABSENT_MAX.get() + 100 {
-        assert!(world.keyring.secret(&format!("STRANGER{number}")).await.unwrap().is_none());
+        assert!(
+            world
+                .keyring
+                .secret(&AccessKeyRef::long_term(format!("STRANGER{number}")))
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
     let cache = world.keyring.0.cache();
     assert_eq!((cache.absent.len(), cache.known.len(), cache.flights.len()), (ABSENT_MAX.get(), 1, 0));
@@ -202,7 +214,9 @@ async fn concurrent_look_ups_of_unknown_keys_are_limited() {
     let waiting: Vec<_> = (0..200)
         .map(|number| {
             let keyring = world.keyring.clone();
-            tokio::spawn(async move { keyring.secret(&format!("STRANGER{number}")).await.unwrap() })
+            tokio::spawn(async move {
+                keyring.secret(&AccessKeyRef::long_term(format!("STRANGER{number}"))).await.unwrap()
+            })
         })
         .collect();
     loop {

@@ -67,6 +67,7 @@ codes! {
     InvalidRequest BAD_REQUEST "Invalid Request";
     InvalidStorageClass BAD_REQUEST "The storage class you specified is not valid";
     InvalidTag BAD_REQUEST "The tag provided was not a valid tag.";
+    ExpiredToken BAD_REQUEST "The provided token has expired.";
     InvalidToken BAD_REQUEST "The provided token is malformed or otherwise invalid.";
     InvalidURI BAD_REQUEST "Couldn't parse the specified URI.";
     KeyTooLongError BAD_REQUEST "Your key is too long";

@@ -47,6 +47,7 @@ impl From<MetadataError> for S3Error {
                 ErrorCode::InvalidBucketState,
                 "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
             ),
+            MetadataError::ExpiredToken => Self::new(ErrorCode::ExpiredToken),
             MetadataError::PreconditionFailed => Self::new(ErrorCode::PreconditionFailed),
             MetadataError::InvalidSourceRange { length } => Self::with_message(
                 ErrorCode::InvalidArgument,

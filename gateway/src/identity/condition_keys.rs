@@ -5,19 +5,24 @@
 
 use serde_json::Value;
 
-/// The keys that `access::context` fills, in lower case. Those that end with `/` are followed by the key of a tag.
+/// The keys that `access::context` and the IAM API and STS fill, in lower case. Those that end with `/` are followed by the key of a
+/// tag.
 const FILLED: &[&str] = &[
     "aws:currenttime",
     "aws:epochtime",
+    "aws:federatedprovider",
     "aws:principalaccount",
     "aws:principalarn",
     "aws:principaltype",
     "aws:referer",
     "aws:securetransport",
     "aws:sourceip",
+    "aws:tokenissuetime",
     "aws:useragent",
     "aws:userid",
     "aws:username",
+    "iam:permissionsboundary",
+    "iam:policyarn",
     "s3:authtype",
     "s3:delimiter",
     "s3:existingobjecttag/",
@@ -35,6 +40,8 @@ const FILLED: &[&str] = &[
     "s3:x-amz-copy-source",
     "s3:x-amz-metadata-directive",
     "s3:x-amz-storage-class",
+    "sts:externalid",
+    "sts:rolesessionname",
 ];
 
 /// A policy asks for a condition key that no request has.

@@ -1,7 +1,8 @@
 //! The holder of an access key, and whether its policies allow a permission.
 
-use cairn_policy::{Context, Kind, Policies, Policy, PolicyError, Principal, Request, decide};
-use cairn_protocol::metadata::{AccessKey, Account, FIRST_ACCOUNT_ID, Identity};
+use cairn_policy::{Context, Decision, Kind, Policies, Policy, PolicyError, Principal, Request, decide};
+use cairn_protocol::env::Timestamp;
+use cairn_protocol::metadata::{AccessKey, Account, FIRST_ACCOUNT_ID, Identity, Session};
 use cairn_protocol::warn_self;
 
 use super::condition_keys::{self, Unfilled};
@@ -14,6 +15,7 @@ pub struct KeyHolder {
     identity: Identity,
     principal: Principal,
     policies: Result<Parsed, Unusable>,
+    session: Option<Session>,
     /// Whether a policy asks for the tags of existing objects, which costs a look-up.
     reads_object_tags: bool,
 }
@@ -22,6 +24,8 @@ pub struct KeyHolder {
 struct Parsed {
     identity: Vec<Policy>,
     boundary: Option<Policy>,
+    /// Passed when the session was opened.
+    session: Option<Vec<Policy>>,
 }
 
 /// Why the policies of an identity cannot decide. Then nothing is allowed.
@@ -31,29 +35,33 @@ enum Unusable {
     Policy(#[from] PolicyError),
     #[error(transparent)]
     Key(#[from] Unfilled),
-    #[error("an access key belongs to a role")]
+    #[error("an access key belongs to a role, and not to a session of it")]
     Role,
 }
 
 impl KeyHolder {
     /// The holder of a key that the metanode returned.
     pub fn new(key: AccessKey) -> Self {
-        let AccessKey { secret_key, identity, policies, .. } = key;
-        let texts = || policies.documents.iter().chain(&policies.boundary);
+        let AccessKey { secret_key, identity, policies, session, .. } = key;
+        let passed = session.as_ref().and_then(|session| session.policies.as_ref());
+        let texts =
+            || policies.documents.iter().chain(&policies.boundary).chain(passed.into_iter().flatten());
         let reads_object_tags = texts().any(|text| text.to_ascii_lowercase().contains("existingobjecttag"));
-        let (principal, usable) = principal(&identity);
+        let (principal, usable) = principal(&identity, session.as_ref());
         let policies = usable.and_then(|()| {
             texts().try_for_each(|text| condition_keys::check(text))?;
             let parse = |text: &String| Policy::parse(text, Kind::Identity);
             Ok(Parsed {
                 identity: policies.documents.iter().map(parse).collect::<Result<_, _>>()?,
                 boundary: policies.boundary.as_ref().map(parse).transpose()?,
+                session: passed.map(|texts| texts.iter().map(parse).collect()).transpose()?,
             })
         });
         if let Err(error) = &policies {
             warn_self!(%error, ?identity, "an identity can do nothing");
         }
-        Self { secret: SecretKey::new(secret_key), identity, principal, policies, reads_object_tags }
+        let secret = SecretKey::new(secret_key);
+        Self { secret, identity, principal, policies, session, reads_object_tags }
     }
 
     /// The holder of the root credentials of the cluster.
@@ -62,7 +70,8 @@ impl KeyHolder {
             secret: SecretKey::new(secret_key),
             identity: Identity::Root { account: Account::first() },
             principal: Principal::Root { account: FIRST_ACCOUNT_ID.to_owned() },
-            policies: Ok(Parsed { identity: Vec::new(), boundary: None }),
+            policies: Ok(Parsed { identity: Vec::new(), boundary: None, session: None }),
+            session: None,
             reads_object_tags: false,
         }
     }
@@ -82,22 +91,71 @@ impl KeyHolder {
         self.reads_object_tags
     }
 
+    /// The session that the key belongs to.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// Whether the session that the key belongs to has ended.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        self.session.as_ref().is_some_and(|session| session.expires_at <= now)
+    }
+
+    /// The holder as policies name it.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
     /// Whether the policies allow an action on a resource of the cluster's first account, which owns all buckets.
     pub(crate) fn allows(&self, action: &str, resource: &str, context: &Context) -> bool {
-        let Ok(policies) = &self.policies else { return false };
+        let place = (FIRST_ACCOUNT_ID, resource);
+        self.decide(action, place, None, context).is_some_and(|decision| decision.allowed)
+    }
+
+    /// Whether the policies allow an action on a resource of the holder's own account, and why. `None` if the policies cannot
+    /// be used: then nothing is allowed.
+    pub(crate) fn decide_at_home(&self, action: &str, resource: &str, context: &Context) -> Option<Decision> {
+        self.decide(action, (&self.identity.account().id, resource), None, context)
+    }
+
+    /// Whether the policies and the policy of a resource together allow an action on the resource, of which `place` has the
+    /// account and the ARN.
+    pub(crate) fn may_use(
+        &self,
+        action: &str,
+        place: (&str, &str),
+        policy: &Policy,
+        context: &Context,
+    ) -> bool {
+        self.decide(action, place, Some(policy), context).is_some_and(|decision| decision.allowed)
+    }
+
+    fn decide(
+        &self,
+        action: &str,
+        (resource_account, resource): (&str, &str),
+        of_resource: Option<&Policy>,
+        context: &Context,
+    ) -> Option<Decision> {
+        let policies = self.policies.as_ref().ok()?;
         let request = Request {
             principal: &self.principal,
             canonical_id: Some(&self.identity.account().canonical_id),
             action,
             resource,
-            resource_account: FIRST_ACCOUNT_ID,
+            resource_account,
             context,
         };
-        let allows =
-            |identity: &[Policy]| decide(&request, &Policies { identity, ..Policies::default() }).allowed;
-        // A permissions boundary limits what the other policies allow.
-        allows(&policies.identity)
-            && policies.boundary.as_ref().is_none_or(|boundary| allows(std::slice::from_ref(boundary)))
+        let decide = |identity: &[Policy], session, bucket| {
+            decide(&request, &Policies { identity, session, bucket, ..Policies::default() })
+        };
+        let decision = decide(&policies.identity, policies.session.as_deref(), of_resource);
+        // A permissions boundary limits what the other policies allow, except what the policy of a resource gives a user by its name.
+        let is_user = matches!(self.principal, Principal::User { .. });
+        let boundary = policies.boundary.as_ref();
+        let limit = boundary
+            .map(|boundary| decide(std::slice::from_ref(boundary), None, of_resource.filter(|_| is_user)));
+        Some(limit.filter(|limit| decision.allowed && !limit.allowed).unwrap_or(decision))
     }
 
     /// The ARN, for messages.
@@ -107,14 +165,22 @@ impl KeyHolder {
 }
 
 /// The identity as policies name it, and whether it can hold keys.
-fn principal(identity: &Identity) -> (Principal, Result<(), Unusable>) {
+fn principal(identity: &Identity, session: Option<&Session>) -> (Principal, Result<(), Unusable>) {
+    let full = |path: &str, name: &str| format!("{}{name}", path.trim_start_matches('/'));
     match identity {
         Identity::Root { account } => (Principal::Root { account: account.id.clone() }, Ok(())),
         Identity::User { account, path, name, .. } => {
-            let name = format!("{}{name}", path.trim_start_matches('/'));
-            (Principal::User { account: account.id.clone(), name }, Ok(()))
+            (Principal::User { account: account.id.clone(), name: full(path, name) }, Ok(()))
         }
-        Identity::Role { .. } => (Principal::Anonymous, Err(Unusable::Role)),
+        Identity::Role { account, path, name, .. } => {
+            match session.and_then(|session| session.name.clone()) {
+                Some(session) => {
+                    let (account, role) = (account.id.clone(), full(path, name));
+                    (Principal::RoleSession { account, role, session }, Ok(()))
+                }
+                None => (Principal::Anonymous, Err(Unusable::Role)),
+            }
+        }
     }
 }
 
@@ -134,6 +200,31 @@ mod tests {
                 documents: documents.iter().map(|&text| text.to_owned()).collect(),
                 boundary: boundary.map(str::to_owned),
             },
+            session: None,
+            epoch: AccessEpoch(1),
+        })
+    }
+
+    /// A session of a role with these policies, to which these were passed.
+    fn session(documents: &[&str], boundary: Option<&str>, passed: Option<&[&str]>) -> KeyHolder {
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let account = Account::first();
+        KeyHolder::new(AccessKey {
+            secret_key: "secret".into(),
+            identity: Identity::Role {
+                account,
+                id: "AROAEXAMPLE".into(),
+                path: "/team/".into(),
+                name: "deploy".into(),
+            },
+            policies: IdentityPolicies { documents: texts(documents), boundary: boundary.map(str::to_owned) },
+            session: Some(Session {
+                name: Some("build-7".into()),
+                policies: passed.map(texts),
+                provider: None,
+                issued_at: Timestamp(1000),
+                expires_at: Timestamp(2000),
+            }),
             epoch: AccessEpoch(1),
         })
     }
@@ -184,5 +275,30 @@ mod tests {
             let holder = user(Account::first(), &[ALL, unusable], None);
             assert!(!allows(&holder, "s3:GetObject", "arn:aws:s3:::b/k"), "{unusable}");
         }
+    }
+
+    #[test]
+    fn a_session_may_do_what_its_role_and_the_policies_that_were_passed_both_allow() {
+        let open = session(&[ALL], None, None);
+        assert!(allows(&open, "s3:PutObject", "arn:aws:s3:::b/k"));
+        assert_eq!(open.arn(), "arn:aws:sts::000000000000:assumed-role/deploy/build-7");
+        let limited = session(&[ALL], None, Some(&[READ]));
+        assert!(allows(&limited, "s3:GetObject", "arn:aws:s3:::b/k"));
+        assert!(!allows(&limited, "s3:PutObject", "arn:aws:s3:::b/k"));
+        let wider = session(&[READ], None, Some(&[ALL]));
+        assert!(!allows(&wider, "s3:PutObject", "arn:aws:s3:::b/k"), "a session gains nothing");
+        let denied = session(&[ALL], None, Some(&[ALL, DENY]));
+        assert!(!allows(&denied, "s3:GetObject", "arn:aws:s3:::b/secret/k"));
+        let bounded = session(&[ALL], Some(READ), Some(&[ALL]));
+        assert!(!allows(&bounded, "s3:PutObject", "arn:aws:s3:::b/k"));
+        assert!(!allows(&session(&[ALL], None, Some(&["no JSON"])), "s3:GetObject", "arn:aws:s3:::b/k"));
+    }
+
+    #[test]
+    fn a_session_is_over_at_its_end() {
+        let session = session(&[ALL], None, None);
+        assert!(!session.is_over(Timestamp(1999)));
+        assert!(session.is_over(Timestamp(2000)));
+        assert!(!user(Account::first(), &[], None).is_over(Timestamp(u64::MAX)));
     }
 }

@@ -69,7 +69,7 @@ impl Identities {
                 let number = super::account(tx, &id).await?;
                 if accounts::is_in_use(tx, number).await? {
                     let reason = format!(
-                        "account {id} has users, groups, roles, policies or providers; delete them first"
+                        "account {id} has buckets, users, groups, roles, policies or providers; delete them first"
                     );
                     return Err(IamError::DeleteConflict { reason });
                 }

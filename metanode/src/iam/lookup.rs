@@ -1,7 +1,9 @@
 //! Whom an access key belongs to, what a role is, and what they may do.
 
 use cairn_protocol::iam::HolderKind;
-use cairn_protocol::metadata::{AccessKey, Account, FoundRole, Identity, IdentityPolicies, RoleRef};
+use cairn_protocol::metadata::{
+    AccessKey, AccessKeyRef, Account, FoundRole, Identity, IdentityPolicies, MetadataError, RoleRef,
+};
 
 use super::{Identities, built_in};
 use crate::store::iam::holders::{self, Holder};
@@ -9,8 +11,22 @@ use crate::store::iam::{HolderId, PolicyId, accounts, effective, keys};
 use crate::store::{Connection, StoreError};
 
 impl Identities {
-    /// An access key that may be used; `None` if there is no such key, or it is inactive. It takes up to four statements.
-    pub(crate) async fn find_access_key(&self, access_key: &str) -> Result<Option<AccessKey>, StoreError> {
+    /// An access key that may be used; `None` if there is no such key, it is inactive, or its token is not valid. It takes up to
+    /// four statements, and two for each managed policy that was passed to a session.
+    ///
+    /// # Errors
+    /// `ExpiredToken`, and those of the database.
+    pub(crate) async fn find_access_key(
+        &self,
+        request: &AccessKeyRef,
+    ) -> Result<Option<AccessKey>, MetadataError> {
+        match &request.token {
+            Some(token) => self.find_session(&request.access_key, token).await,
+            None => Ok(self.find_long_term(&request.access_key).await?),
+        }
+    }
+
+    async fn find_long_term(&self, access_key: &str) -> Result<Option<AccessKey>, StoreError> {
         // The epoch is read before the rows: see `AccessState`.
         let epoch = self.access.current();
         if access_key == self.root.access_key {
@@ -18,6 +34,7 @@ impl Identities {
                 secret_key: self.root.secret_key.clone(),
                 identity: Identity::Root { account: Account::first() },
                 policies: IdentityPolicies::default(),
+                session: None,
                 epoch,
             }));
         }
@@ -25,11 +42,11 @@ impl Identities {
         let Some(found) = keys::find_active(&mut snapshot, access_key).await? else { return Ok(None) };
         let policies = match found.holder {
             None => IdentityPolicies::default(),
-            Some(holder) => policies(&mut snapshot, holder, found.boundary).await?,
+            Some(holder) => identity_policies(&mut snapshot, holder, found.boundary).await?,
         };
         let secret_key = self.vault.unseal(access_key, &found.sealed);
         let secret_key = secret_key.ok_or(StoreError::Corrupt { column: "sealed" })?;
-        Ok(Some(AccessKey { secret_key, identity: found.identity, policies, epoch }))
+        Ok(Some(AccessKey { secret_key, identity: found.identity, policies, session: None, epoch }))
     }
 
     /// A role; `None` if there is no such role.
@@ -45,7 +62,7 @@ impl Identities {
         };
         let Some(Holder { holder, properties, .. }) = found else { return Ok(None) };
         let role = properties.role.ok_or(StoreError::Corrupt { column: "trust" })?;
-        let policies = policies(&mut snapshot, holder, properties.boundary).await?;
+        let policies = identity_policies(&mut snapshot, holder, properties.boundary).await?;
         let identity = Identity::Role {
             account: account.account,
             id: properties.unique_id,
@@ -58,7 +75,7 @@ impl Identities {
 }
 
 /// The policies that apply to a user or role. A policy that cannot be found is an error and not left out, because it might deny.
-async fn policies(
+pub(super) async fn identity_policies(
     connection: &mut Connection,
     holder: HolderId,
     boundary: Option<PolicyId>,
@@ -68,9 +85,17 @@ async fn policies(
     let documents = documents.collect::<Result<_, _>>()?;
     let boundary = match boundary {
         None => None,
-        Some(policy) => Some(document_of(policy, effective::document(connection, policy).await?)?),
+        Some(policy) => Some(managed_document(connection, policy).await?),
     };
     Ok(IdentityPolicies { documents, boundary })
+}
+
+/// The document of a managed policy that applies now.
+pub(super) async fn managed_document(
+    connection: &mut Connection,
+    policy: PolicyId,
+) -> Result<String, StoreError> {
+    document_of(policy, effective::document(connection, policy).await?)
 }
 
 /// The stored document, or that of the policy that is built in.

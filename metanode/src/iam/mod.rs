@@ -7,7 +7,8 @@
 //! | `holders` | what users, groups and roles have in common |
 //! | `policy_ref` | finding a managed policy by its ARN or name |
 //! | `built_in` | the managed policies that every account has |
-//! | `lookup` | what a request's access key or a session's role may do |
+//! | `lookup` | what a request's access key may do, and what a role is |
+//! | `sessions` | sessions of STS, and what their access keys may do |
 //! | `root` | the root credentials of the cluster |
 //! | `rules` | names, paths and sizes: pure functions |
 //! | `arns`, `random` | ARNs, and ids and secrets |
@@ -34,6 +35,7 @@ mod roles;
 pub(crate) mod root;
 mod rules;
 mod service;
+mod sessions;
 mod tags;
 mod users;
 mod versions;

@@ -7,6 +7,8 @@ use cairn_protocol::iam::{
 use futures_util::FutureExt;
 
 use super::{Effect, Identities, account, arns, exists, invalid, no_such};
+use crate::store::Connection;
+use crate::store::iam::AccountNumber;
 use crate::store::iam::providers::{self, Provider};
 
 /// Upper limit of the providers of an account.
@@ -23,7 +25,7 @@ impl Identities {
         request: CreateOidcProvider,
     ) -> Result<OidcProvider, IamError> {
         let CreateOidcProvider { account: id, url, client_ids, thumbprints, mutation } = request;
-        let url = without_scheme(&url)?;
+        let url = stored(&url)?;
         self.change(mutation, Effect::Adds, move |tx, now| {
             async move {
                 let number = account(tx, &id).await?;
@@ -44,9 +46,9 @@ impl Identities {
     }
 
     pub(super) async fn get_oidc_provider(&self, request: OidcProviderRef) -> Result<OidcProvider, IamError> {
-        let url = without_scheme(&request.url)?;
         let mut reader = self.store.read().await?;
         let number = account(&mut reader, &request.account).await?;
+        let url = find_stored(&mut reader, number, &request.url).await?;
         let found = providers::find(&mut reader, number, &url).await?;
         let found = found.ok_or_else(|| no_such(EntityKind::OidcProvider, &url))?;
         Ok(entry(&request.account, found))
@@ -67,10 +69,10 @@ impl Identities {
         request: UpdateOidcProvider,
     ) -> Result<OidcProvider, IamError> {
         let UpdateOidcProvider { account: id, url, client_ids, thumbprints, mutation } = request;
-        let url = without_scheme(&url)?;
         self.change(mutation, Effect::MayTakeAway, move |tx, _| {
             async move {
                 let number = account(tx, &id).await?;
+                let url = find_stored(tx, number, &url).await?;
                 let found = providers::find(tx, number, &url).await?;
                 let mut provider = found.ok_or_else(|| no_such(EntityKind::OidcProvider, &url))?;
                 provider.client_ids = client_ids.unwrap_or(provider.client_ids);
@@ -86,10 +88,10 @@ impl Identities {
 
     pub(super) async fn delete_oidc_provider(&self, request: DeleteOidcProvider) -> Result<(), IamError> {
         let DeleteOidcProvider { account: id, url, mutation } = request;
-        let url = without_scheme(&url)?;
         self.change(mutation, Effect::MayTakeAway, move |tx, _| {
             async move {
                 let number = account(tx, &id).await?;
+                let url = find_stored(tx, number, &url).await?;
                 if !providers::delete(tx, number, &url).await? {
                     return Err(no_such(EntityKind::OidcProvider, &url));
                 }
@@ -101,16 +103,52 @@ impl Identities {
     }
 }
 
-/// The URL without `https://`, as ARNs have it.
-fn without_scheme(url: &str) -> Result<String, IamError> {
-    let rest = url.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
-    let good = |rest: &&str| {
-        let printable = rest.bytes().all(|byte| byte.is_ascii_graphic());
-        !rest.is_empty() && url.len() <= URL_MAX && printable && !rest.contains(['?', '#', '@'])
+/// The URL as it is stored: without `https://`. On this machine a provider may speak plain HTTP, and its URL is stored whole.
+fn stored(url: &str) -> Result<String, IamError> {
+    let wrong = || {
+        let form = "the URL of a provider is https://… without a query, or http://… on this machine";
+        invalid(format!("{form}, up to {URL_MAX} characters"))
     };
-    let wrong =
-        || invalid(format!("the URL of a provider is https://… without a query, up to {URL_MAX} characters"));
-    rest.filter(good).map(str::to_owned).ok_or_else(wrong)
+    let url = url.trim_end_matches('/');
+    let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+    let printable = rest.bytes().all(|byte| byte.is_ascii_graphic());
+    if rest.is_empty() || url.len() > URL_MAX || !printable || rest.contains(['?', '#', '@']) {
+        return Err(wrong());
+    }
+    match scheme {
+        "https" => Ok(rest.to_owned()),
+        "http" if is_local(rest) => Ok(url.to_owned()),
+        _ => Err(wrong()),
+    }
+}
+
+/// Whether a URL without its scheme is of this machine.
+fn is_local(rest: &str) -> bool {
+    let host = rest.split('/').next().unwrap_or_default();
+    let host = match host.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The URL as it is stored of a provider that is named by its URL, or as its ARN names it: without a scheme.
+async fn find_stored(
+    connection: &mut Connection,
+    account: AccountNumber,
+    url: &str,
+) -> Result<String, IamError> {
+    if url.contains("://") {
+        return stored(url);
+    }
+    let local = format!("http://{url}");
+    let is_local = is_local(url) && providers::find(connection, account, &local).await?.is_some();
+    Ok(if is_local { local } else { url.to_owned() })
+}
+
+/// A stored URL without its scheme, as ARNs have it.
+fn without_scheme(stored: &str) -> &str {
+    stored.strip_prefix("http://").unwrap_or(stored)
 }
 
 fn check(provider: &Provider) -> Result<(), IamError> {
@@ -132,10 +170,36 @@ fn check(provider: &Provider) -> Result<(), IamError> {
 
 fn entry(account: &str, provider: Provider) -> OidcProvider {
     OidcProvider {
-        arn: arns::oidc_provider(account, &provider.url),
-        url: format!("https://{}", provider.url),
+        arn: arns::oidc_provider(account, without_scheme(&provider.url)),
+        url: if provider.url.starts_with("http://") {
+            provider.url
+        } else {
+            format!("https://{}", provider.url)
+        },
         client_ids: provider.client_ids,
         thumbprints: provider.thumbprints,
         created_at: provider.created_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_providers_on_this_machine() {
+        assert_eq!(stored("https://id.example.com/realms/a/").unwrap(), "id.example.com/realms/a");
+        assert_eq!(stored("http://127.0.0.1:8080").unwrap(), "http://127.0.0.1:8080");
+        assert_eq!(stored("http://[::1]:8080/a").unwrap(), "http://[::1]:8080/a");
+        for wrong in [
+            "",
+            "id.example.com",
+            "http://id.example.com",
+            "http://localhost.example.com",
+            "https://",
+            "https://a?b",
+        ] {
+            assert!(stored(wrong).is_err(), "{wrong}");
+        }
     }
 }

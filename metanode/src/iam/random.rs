@@ -29,6 +29,11 @@ pub(super) fn access_key(env: &Env) -> String {
     format!("AKIA{}", pick(env, BASE32, 16))
 }
 
+/// The access key id of a session, in the form of AWS's: `ASIA` and 16 of base32.
+pub(super) fn session_key(env: &Env) -> String {
+    format!("ASIA{}", pick(env, BASE32, 16))
+}
+
 /// The access key id of the cluster's root credentials, as long as AWS's: `CAIRN` and 15 capitals and digits.
 pub(super) fn root_access_key(env: &Env) -> String {
     format!("CAIRN{}", pick(env, CAPITALS, 15))

@@ -7,10 +7,10 @@ use cairn_protocol::iam::{
     CreateUser, DeleteAccessKey, DeleteAccount, DeleteBoundary, DeleteEntity, DeleteInlinePolicy,
     DeleteOidcProvider, DeletePolicy, EntityRef, GetGroup, Group, GroupMembers, HolderKind, HolderRef, Iam,
     IamError, InlinePolicy, InlinePolicyRef, KeyOwner, ListAccounts, ListEntities, ListPolicies,
-    ListPolicyHolders, ManagedPolicy, Membership, NewAccessKey, NewAccount, OidcProvider, OidcProviderRef,
-    Page, PolicyAttachment, PolicyHolder, PolicyRef, PolicyVersion, PolicyVersionRef, PutBoundary,
-    PutInlinePolicy, Role, RotateAccessKey, SetAccessKeyStatus, TagHolder, UntagHolder, UpdateEntity,
-    UpdateOidcProvider, UpdateRole, UpdateRoleTrust, User,
+    ListPolicyHolders, ManagedPolicy, Membership, NewAccessKey, NewAccount, NewSession, OidcProvider,
+    OidcProviderRef, OpenSession, Page, PolicyAttachment, PolicyHolder, PolicyRef, PolicyVersion,
+    PolicyVersionRef, PutBoundary, PutInlinePolicy, Role, RotateAccessKey, SetAccessKeyStatus, TagHolder,
+    UntagHolder, UpdateEntity, UpdateOidcProvider, UpdateRole, UpdateRoleTrust, User,
 };
 
 use super::Identities;
@@ -180,5 +180,8 @@ impl Iam for Identities {
     }
     async fn delete_oidc_provider(&self, request: DeleteOidcProvider) -> Answer<()> {
         self.delete_oidc_provider(request).await
+    }
+    async fn open_session(&self, request: OpenSession) -> Answer<NewSession> {
+        self.open_session(request).await
     }
 }

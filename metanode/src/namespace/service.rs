@@ -165,7 +165,7 @@ impl Metadata for Namespace {
     }
 
     async fn find_access_key(&self, request: AccessKeyRef) -> Answer<Option<AccessKey>> {
-        Ok(self.identities.find_access_key(&request.access_key).await?)
+        self.identities.find_access_key(&request).await
     }
     async fn find_role(&self, request: RoleRef) -> Answer<Option<FoundRole>> {
         Ok(self.identities.find_role(&request).await?)

@@ -5,9 +5,11 @@
 //! |---|---|
 //! | `master_key` | the key, and the file that it is in |
 //! | `seal` | sealing and opening secrets |
+//! | `token` | sealing and opening session tokens |
 
 mod master_key;
 mod seal;
+mod token;
 
 pub use master_key::{MasterKey, MasterKeyError, MasterKeySource};
 pub(crate) use seal::Vault;

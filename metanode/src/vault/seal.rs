@@ -77,7 +77,7 @@ impl Vault {
 
     /// Seals the secret of an access key; `None` if it is longer than the cipher can encrypt, which are many GiB.
     pub(crate) fn seal(&self, access_key: &str, secret: &str) -> Option<Vec<u8>> {
-        let nonce: [u8; 24] = self.env.random_bytes();
+        let nonce = self.random_nonce();
         let payload = Payload { msg: secret.as_bytes(), aad: access_key.as_bytes() };
         let ciphertext = self.cipher().encrypt(&XNonce::from(nonce), payload).ok()?;
         Some([&[FORMAT][..], &self.key.id(), &nonce, &ciphertext].concat())
@@ -109,6 +109,16 @@ impl Vault {
                 Some((RootCredentials { access_key, secret_key }, true))
             }
         }
+    }
+
+    /// The master key.
+    pub(super) fn master_key(&self) -> &MasterKey {
+        &self.key
+    }
+
+    /// A nonce, at random.
+    pub(super) fn random_nonce(&self) -> [u8; 24] {
+        self.env.random_bytes()
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {

@@ -10,7 +10,7 @@ contract! {
 
 async fn a_known_access_key_has_a_secret_and_no_other_has_one(cluster: &Cluster) {
     let root = cluster.root_credentials(RootCredentialsRequest {}).await.unwrap();
-    let find = |access_key: &str| cluster.find_access_key(AccessKeyRef { access_key: access_key.to_owned() });
+    let find = |access_key: &str| cluster.find_access_key(AccessKeyRef::long_term(access_key));
     let found = find(&root.access_key).await.unwrap();
     assert_eq!(found.as_ref().map(|found| &found.secret_key), Some(&root.secret_key));
     assert!(!format!("{found:?}").contains(&root.secret_key));

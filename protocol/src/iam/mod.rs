@@ -17,6 +17,7 @@ mod page;
 mod policy;
 mod provider;
 mod role;
+mod session;
 mod user;
 
 pub use account::*;
@@ -28,6 +29,7 @@ pub use page::*;
 pub use policy::*;
 pub use provider::*;
 pub use role::*;
+pub use session::*;
 pub use user::*;
 
 crate::rpc_service! {
@@ -39,8 +41,8 @@ crate::rpc_service! {
         get_account(AccountRef) -> AccountEntry;
         /// Accounts in the order of their ids.
         list_accounts(ListAccounts) -> Page<AccountEntry>;
-        /// Deletes an account that has no users, groups, roles, policies and providers, with the keys of its root user. The first
-        /// account stays.
+        /// Deletes an account that has no buckets, users, groups, roles, policies and providers, with the keys of its root user. The
+        /// first account stays.
         delete_account(DeleteAccount) -> ();
 
         /// Creates a user.
@@ -151,5 +153,8 @@ crate::rpc_service! {
         update_oidc_provider(UpdateOidcProvider) -> OidcProvider;
         /// Deletes a provider.
         delete_oidc_provider(DeleteOidcProvider) -> ();
+
+        /// Opens a session, which changes nothing in the database.
+        open_session(OpenSession) -> NewSession;
     }
 }

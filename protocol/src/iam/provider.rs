@@ -10,7 +10,8 @@ use crate::id::MutationId;
 pub struct CreateOidcProvider {
     /// Account id.
     pub account: String,
-    /// Its URL: `https://…`, without a query, up to 255 characters. It must be unique in the account.
+    /// Its URL: `https://…`, without a query, up to 255 characters; on this machine also `http://…`. It must be unique in the
+    /// account.
     pub url: String,
     /// The client ids (audiences) that its tokens may be for: up to 100, of 1 to 255 characters.
     pub client_ids: Vec<String>,
@@ -42,7 +43,7 @@ pub struct OidcProvider {
 pub struct OidcProviderRef {
     /// Account id.
     pub account: String,
-    /// Its URL.
+    /// Its URL, or what its ARN has behind `oidc-provider/`.
     pub url: String,
 }
 

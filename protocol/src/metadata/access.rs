@@ -2,11 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::env::Timestamp;
+
 /// Names an access key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessKeyRef {
     /// Access key id.
     pub access_key: String,
+    /// The session token, which belongs to the access key of a session and to no other.
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
+impl AccessKeyRef {
+    /// An access key that is no session's.
+    pub fn long_term(access_key: impl Into<String>) -> Self {
+        Self { access_key: access_key.into(), token: None }
+    }
+}
+
+impl std::fmt::Debug for AccessKeyRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let token = if self.token.is_some() { ", with a token" } else { "" };
+        write!(f, "AccessKeyRef({}{token})", self.access_key)
+    }
 }
 
 /// An access key that may be used now.
@@ -18,8 +37,27 @@ pub struct AccessKey {
     pub identity: Identity,
     /// What the identity may do.
     pub policies: IdentityPolicies,
+    /// The session that the key belongs to; `None` for a key that is valid until it is disabled.
+    #[serde(default)]
+    pub session: Option<Session>,
     /// The state of access control that the rest was read from.
     pub epoch: AccessEpoch,
+}
+
+/// What a session of STS has besides its identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The name of a role's session; `None` for a session that a user opened for itself.
+    pub name: Option<String>,
+    /// The policies that were passed when the session was opened, as JSON text. They limit those of the identity. `None` if none
+    /// were passed.
+    pub policies: Option<Vec<String>>,
+    /// The ARN of the OpenID Connect provider whose token opened the session.
+    pub provider: Option<String>,
+    /// When the session was opened.
+    pub issued_at: Timestamp,
+    /// When the session ends.
+    pub expires_at: Timestamp,
 }
 
 impl std::fmt::Debug for AccessKey {

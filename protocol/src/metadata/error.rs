@@ -87,6 +87,9 @@ pub enum MetadataError {
     /// The caller decided with another state of access control than the metanode's, so access may have been taken away since.
     #[error("access control has changed")]
     AccessChanged { epoch: super::AccessEpoch },
+    /// The session of the token has ended.
+    #[error("the session token has expired")]
+    ExpiredToken,
     /// The request was not authentic.
     #[error("not authorised: {reason}")]
     Unauthorized { reason: String },
@@ -119,6 +122,7 @@ impl WireError for MetadataError {
             | Self::InvalidSourceRange { .. }
             | Self::InvalidGrant { .. }
             | Self::GrantExpired
+            | Self::ExpiredToken
             | Self::UnknownStorageClass { .. }
             | Self::NoObjectLock
             | Self::Malformed { .. } => 400,

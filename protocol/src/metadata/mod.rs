@@ -110,7 +110,8 @@ crate::rpc_service! {
         /// Reports a replica that could not be read, or had wrong bytes.
         report_replica(ReplicaReport) -> ();
 
-        /// An access key that may be used; `None` if there is no such key, or it is disabled.
+        /// An access key that may be used; `None` if there is no such key, it is disabled, or the session token is not the key's.
+        /// Fails with `ExpiredToken` when the session has ended.
         find_access_key(AccessKeyRef) -> Option<AccessKey>;
         /// A role and what it may do; `None` if there is no such role.
         find_role(RoleRef) -> Option<FoundRole>;

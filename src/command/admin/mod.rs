@@ -2,7 +2,7 @@
 //!
 //! | module | what is there |
 //! |---|---|
-//! | `identity` | accounts, users, groups, keys and policies |
+//! | `identity` | accounts, users, groups, roles, keys, policies and OpenID Connect providers |
 //! | `metanode_client` | the connection to the metanode, and its errors |
 //! | `consent` | dry runs, and consent to destructive commands |
 //! | `node_name` | names of nodes in arguments and output |
@@ -99,12 +99,18 @@ enum Operation {
     /// Groups of users
     #[command(subcommand)]
     Group(identity::group::GroupOperation),
+    /// Roles, which users and web identities take on for a time
+    #[command(subcommand)]
+    Role(identity::role::RoleOperation),
     /// Access keys of users: create, rotate, disable, delete
     #[command(subcommand)]
     Key(identity::key::KeyOperation),
     /// Policies: what users, groups and roles may do
     #[command(subcommand)]
     Policy(identity::policy::PolicyOperation),
+    /// Providers of OpenID Connect, whose tokens roles may trust
+    #[command(subcommand)]
+    Oidc(identity::oidc::OidcOperation),
     /// Print the events so far, and with --follow new ones
     Events(events::EventsArguments),
     /// The root credentials, as lines to paste into a shell
@@ -199,8 +205,10 @@ async fn ask(operation: Operation, connection: &Connection, printer: Printer) ->
         Operation::Account(operation) => identity::account::run(operation, iam, env, printer).await,
         Operation::User(operation) => identity::user::run(operation, iam, env, printer).await,
         Operation::Group(operation) => identity::group::run(operation, iam, env, printer).await,
+        Operation::Role(operation) => identity::role::run(operation, iam, env, printer).await,
         Operation::Key(operation) => identity::key::run(operation, iam, env, printer).await,
         Operation::Policy(operation) => identity::policy::run(operation, iam, env, printer).await,
+        Operation::Oidc(operation) => identity::oidc::run(operation, iam, env, printer).await,
         Operation::Events(arguments) => events::run(arguments, connection, printer).await,
         Operation::Credentials => credentials::run(connection, printer).await,
         Operation::Health(_) | Operation::Secret(_) => Ok(()),

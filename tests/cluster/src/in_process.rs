@@ -98,7 +98,7 @@ impl Task {
             }
             let config = cairn_gateway::Config::default();
             let connector = Connector::new(&Identity::of_secret(&secret, env.clone())?)?;
-            let gateway = Gateway::new(config, metadata, Arc::new(connector), secret, env);
+            let gateway = Gateway::new(config, metadata.clone(), metadata, Arc::new(connector), secret, env);
             let keyring = gateway.keyring.clone();
             tokio::spawn(cairn_gateway::serve(
                 listener,

@@ -139,7 +139,7 @@ impl Store {
         let connects = Arc::new(AtomicUsize::new(0));
         let blocks = Arc::new(Counting { connector, connects: connects.clone() });
         let metadata = between.around(metanode.metadata());
-        let gateway = Gateway::new(setup.gateway, metadata, blocks, secret(), env.clone());
+        let gateway = Gateway::new(setup.gateway, metadata, metanode.iam(), blocks, secret(), env.clone());
         let ready = gateway.keyring.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

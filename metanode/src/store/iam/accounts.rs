@@ -62,7 +62,9 @@ pub(crate) async fn is_in_use(
     let row = sqlx::query(
         "SELECT 1 AS found WHERE EXISTS (SELECT 1 FROM holders WHERE account_number = $1)
            OR EXISTS (SELECT 1 FROM policies WHERE account_number = $1)
-           OR EXISTS (SELECT 1 FROM oidc_providers WHERE account_number = $1)",
+           OR EXISTS (SELECT 1 FROM oidc_providers WHERE account_number = $1)
+           OR EXISTS (SELECT 1 FROM buckets b JOIN accounts a ON a.account_id = b.owner_account
+                      WHERE a.account_number = $1)",
     )
     .bind(account.0)
     .fetch_optional(connection)

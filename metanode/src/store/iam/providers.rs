@@ -6,7 +6,7 @@ use super::AccountNumber;
 use crate::store::sql_values::{json, text, time, to_json, to_time};
 use crate::store::{Connection, Row, StoreError};
 
-/// A provider. Its URL is without `https://`.
+/// A provider. Its URL is without `https://`, or begins with `http://`.
 #[derive(Clone, Debug)]
 pub(crate) struct Provider {
     pub(crate) url: String,

@@ -1,6 +1,6 @@
 //! Accounts: each has a root user, and names of its own.
 
-use cairn_protocol::metadata::{Account, Identity};
+use cairn_protocol::metadata::{Account, CreateBucket, Identity};
 
 use super::*;
 
@@ -57,13 +57,18 @@ async fn accounts_have_names_of_their_own(cluster: &Cluster) {
 
 async fn an_account_is_deleted_when_it_is_empty_and_the_first_never(cluster: &Cluster) {
     let NewAccount { account, key } = create(cluster, "other").await;
-    let id = account.account.id;
+    let id = account.account.id.clone();
     let delete = |account: &str| DeleteAccount { account: account.into(), mutation: None };
     assert!(is_conflict(&cluster.iam.delete_account(delete(FIRST_ACCOUNT_ID)).await));
     cluster.iam.create_user(CreateUser { account: id.clone(), ..new_user("u") }).await.unwrap();
     assert!(is_conflict(&cluster.iam.delete_account(delete(&id)).await));
     let user = DeleteEntity { account: id.clone(), name: "u".into(), mutation: None };
     cluster.iam.delete_user(user).await.unwrap();
+    let owner = account.account.clone();
+    let bucket = CreateBucket { owner, ..CreateBucket::new("theirs", "us-east-1") };
+    cluster.create_bucket(bucket).await.unwrap();
+    assert!(is_conflict(&cluster.iam.delete_account(delete(&id)).await), "it owns a bucket");
+    cluster.delete_bucket_of("theirs").await.unwrap();
     cluster.iam.delete_account(delete(&id)).await.unwrap();
     assert_eq!(cluster.found(&key.access_key).await, None);
     assert!(is_missing(&cluster.iam.delete_account(delete(&id)).await));

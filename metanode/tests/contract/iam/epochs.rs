@@ -69,6 +69,6 @@ async fn a_restarted_metanode_has_another_epoch() {
     let (env, root) = (cluster.env.clone(), cluster.metanode.root_credentials().access_key.clone());
     drop(cluster);
     let metanode = open(directory.path(), &env, &EventBus::new(env.clone())).await;
-    let found = metanode.metadata().find_access_key(AccessKeyRef { access_key: root }).await.unwrap();
+    let found = metanode.metadata().find_access_key(AccessKeyRef::long_term(root)).await.unwrap();
     assert_ne!(found.unwrap().epoch, before);
 }

@@ -8,6 +8,7 @@ mod keys;
 mod policies;
 mod providers;
 mod roles;
+mod sessions;
 mod users;
 
 use cairn_protocol::iam::*;
@@ -114,7 +115,7 @@ impl Cluster {
     }
 
     async fn found(&self, access_key: &str) -> Option<AccessKey> {
-        self.find_access_key(AccessKeyRef { access_key: access_key.into() }).await.unwrap()
+        self.find_access_key(AccessKeyRef::long_term(access_key)).await.unwrap()
     }
 
     async fn set_active(&self, user: &str, access_key: &str, active: bool) {

@@ -34,6 +34,16 @@ async fn a_provider_is_created_changed_and_deleted(cluster: &Cluster) {
     assert_eq!(updated, OidcProvider { client_ids: vec!["other".into()], ..made.clone() });
     let reference = OidcProviderRef { account: account(), url: made.url.clone() };
     assert_eq!(cluster.iam.get_oidc_provider(reference).await.unwrap(), updated);
+    // An ARN names it without the scheme.
+    let by_arn = OidcProviderRef { account: account(), url: "id.example/realms/a".into() };
+    assert_eq!(cluster.iam.get_oidc_provider(by_arn).await.unwrap(), updated);
+    // A provider on this machine may speak plain HTTP.
+    let local = cluster.iam.create_oidc_provider(create("http://127.0.0.1:8080/a")).await.unwrap();
+    assert_eq!(local.arn, "arn:aws:iam::000000000000:oidc-provider/127.0.0.1:8080/a");
+    let by_arn = OidcProviderRef { account: account(), url: "127.0.0.1:8080/a".into() };
+    assert_eq!(cluster.iam.get_oidc_provider(by_arn).await.unwrap(), local);
+    let delete = DeleteOidcProvider { account: account(), url: "127.0.0.1:8080/a".into(), mutation: None };
+    cluster.iam.delete_oidc_provider(delete).await.unwrap();
     let delete = DeleteOidcProvider { account: account(), url: made.url, mutation: None };
     cluster.iam.delete_oidc_provider(delete.clone()).await.unwrap();
     assert!(is_missing(&cluster.iam.delete_oidc_provider(delete).await));

@@ -1,22 +1,28 @@
-//! `cairn admin account|user|group|key|policy`: one file per noun, written against the trait [`Iam`].
+//! `cairn admin account|user|group|role|key|policy|oidc`: one file per noun, written against the trait [`Iam`].
 //!
 //! | module | what is there |
 //! |---|---|
-//! | `account`, `user`, `group`, `key`, `policy` | the commands |
+//! | `account`, `user`, `group`, `role`, `key`, `policy`, `oidc` | the commands |
+//! | `version` | the versions of policies |
 //! | `holder` | `--user`, `--group` and `--role`, and removing what keeps one from being deleted |
 //! | `template` | the built-in policies for one bucket |
+//! | `file` | documents in files |
 //! | `new_key` | showing a key that was created |
 
 pub(super) mod account;
+mod file;
 pub(super) mod group;
 mod holder;
 pub(super) mod key;
 mod new_key;
+pub(super) mod oidc;
 pub(super) mod policy;
+pub(super) mod role;
 mod template;
 #[cfg(test)]
 mod tests;
 pub(super) mod user;
+mod version;
 
 use cairn_protocol::env::Env;
 use cairn_protocol::iam::{IamError, Page};

@@ -1,19 +1,21 @@
 //! `cairn admin policy`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use cairn_policy::{Kind, Policy};
 use cairn_protocol::env::Env;
 use cairn_protocol::iam::{
-    CreatePolicy, DeleteInlinePolicy, DeletePolicy, Iam, ListPolicies, ManagedPolicy, PolicyAttachment,
-    PolicyRef, PolicyScope, PolicyVersionRef, PutInlinePolicy,
+    CreatePolicy, DeleteBoundary, DeleteInlinePolicy, DeletePolicy, Iam, ListPolicies, ManagedPolicy,
+    PolicyAttachment, PolicyRef, PolicyScope, PolicyVersionRef, PutBoundary, PutInlinePolicy,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use super::file::read;
 use super::holder::HolderArguments;
 use super::template::Template;
+use super::version::{self, VersionOperation};
 use super::{AccountArgument, PAGE, PathArgument, all, mutation};
 use crate::command::admin::Printer;
 use crate::command::admin::bucket::bucket_name;
@@ -39,6 +41,19 @@ pub(in crate::command::admin) enum PolicyOperation {
     Attach(AttachArguments),
     /// Detach a policy from a user, group or role
     Detach(AttachArguments),
+    /// Limit what the other policies of a user or role allow: set its permissions boundary
+    SetBoundary(BoundaryArguments),
+    /// Remove the permissions boundary of a user or role
+    RemoveBoundary {
+        #[command(flatten)]
+        holder: HolderArguments,
+
+        #[command(flatten)]
+        account: AccountArgument,
+    },
+    /// Create, list, apply or delete versions of a policy
+    #[command(subcommand)]
+    Version(VersionOperation),
     /// Delete a policy that is attached to nothing
     Delete {
         #[command(flatten)]
@@ -94,6 +109,18 @@ pub(in crate::command::admin) struct AttachArguments {
     account: AccountArgument,
 }
 
+#[derive(Args, Debug)]
+pub(in crate::command::admin) struct BoundaryArguments {
+    /// The policy's name or ARN
+    name: String,
+
+    #[command(flatten)]
+    holder: HolderArguments,
+
+    #[command(flatten)]
+    account: AccountArgument,
+}
+
 impl AttachArguments {
     /// The policy for one bucket, if `--bucket` asks for one.
     fn template(&self) -> anyhow::Result<Option<(Template, String)>> {
@@ -143,6 +170,19 @@ pub(in crate::command::admin) async fn run(
         }
         PolicyOperation::Attach(arguments) => attach(arguments, iam, env, printer).await,
         PolicyOperation::Detach(arguments) => detach(arguments, iam, env, printer).await,
+        PolicyOperation::SetBoundary(BoundaryArguments { name: policy, holder, account }) => {
+            let holder = holder.of(&account);
+            iam.put_boundary(PutBoundary { holder, policy, mutation: mutation(env) }).await?;
+            printer.note("Done.");
+            Ok(())
+        }
+        PolicyOperation::RemoveBoundary { holder, account } => {
+            let holder = holder.of(&account);
+            iam.delete_boundary(DeleteBoundary { holder, mutation: mutation(env) }).await?;
+            printer.note("Done.");
+            Ok(())
+        }
+        PolicyOperation::Version(operation) => version::run(operation, iam, env, printer).await,
         PolicyOperation::Delete { policy: PolicyArguments { name, account }, consent } => {
             printer.note(format_args!("This deletes policy {name} and its document."));
             if consent.given()? {
@@ -216,13 +256,6 @@ async fn detach(
 fn check(document: &str) -> anyhow::Result<()> {
     Policy::parse(document, Kind::Identity)?;
     Ok(())
-}
-
-fn read(file: &Path) -> anyhow::Result<String> {
-    if file == Path::new("-") {
-        return std::io::read_to_string(std::io::stdin()).context("cannot read standard input");
-    }
-    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 fn table(policies: &[ManagedPolicy]) -> String {

@@ -42,6 +42,8 @@ impl Stage {
             "user" => user::run(operation(rest)?, iam, env, printer).await,
             "group" => group::run(operation(rest)?, iam, env, printer).await,
             "key" => key::run(operation(rest)?, iam, env, printer).await,
+            "role" => role::run(operation(rest)?, iam, env, printer).await,
+            "oidc" => oidc::run(operation(rest)?, iam, env, printer).await,
             "policy" => policy::run(operation(rest)?, iam, env, printer).await,
             other => panic!("{other}"),
         }
@@ -198,4 +200,99 @@ async fn accounts_are_made_listed_and_deleted() {
     assert_eq!(stage.run("user show u").await.unwrap_err().to_string(), "there is no user u");
     stage.run(&format!("user delete u --force --yes --account {id}")).await.unwrap();
     stage.run(&format!("account delete {id} --yes")).await.unwrap();
+}
+
+const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}]}"#;
+
+#[tokio::test]
+async fn roles_are_made_changed_and_deleted() {
+    let stage = Stage::new().await;
+    let file = stage.directory.path().join("trust.json");
+    let create = format!("role create r {} --path /x/ --max-session 2h --description d", file.display());
+    std::fs::write(&file, TRUST.replace("Principal", "Resource")).unwrap();
+    assert!(stage.run(&create).await.is_err(), "the document is checked before it is sent");
+    std::fs::write(&file, TRUST).unwrap();
+    let trust = format!("role trust r {}", file.display());
+    stage
+        .run_all(&[&create, "role list", "role show r", "policy attach readwrite --role r --bucket b"])
+        .await;
+    let role = async || {
+        let entity = EntityRef { account: FIRST_ACCOUNT_ID.into(), name: "r".into() };
+        stage.iam.get_role(entity).await
+    };
+    let made = role().await.unwrap();
+    assert_eq!((made.session_s_max, made.path.as_str(), made.description.as_str()), (7200, "/x/", "d"));
+    std::fs::write(&file, TRUST.replace("Allow", "Deny")).unwrap();
+    stage.run_all(&[&trust, "role update r --max-session 1h"]).await;
+    let changed = role().await.unwrap();
+    assert!(changed.trust.contains("Deny") && changed.session_s_max == 3600 && changed.description == "d");
+    assert!(stage.run("role update r --max-session 13h").await.is_err());
+    stage.run("policy set-boundary AmazonS3ReadOnlyAccess --role r").await.unwrap();
+    assert!(role().await.unwrap().boundary.is_some());
+    stage.run("policy remove-boundary --role r").await.unwrap();
+    assert!(role().await.unwrap().boundary.is_none());
+    assert!(stage.run("role delete r --yes").await.is_err());
+    stage.run("role delete r --force --yes").await.unwrap();
+    assert!(role().await.is_err());
+}
+
+#[tokio::test]
+async fn policies_have_versions() {
+    let stage = Stage::new().await;
+    let file = stage.directory.path().join("policy.json");
+    let good = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
+    std::fs::write(&file, good).unwrap();
+    let file = file.display();
+    stage
+        .run_all(&[
+            &format!("policy create p {file}"),
+            &format!("policy version create p {file}"),
+            &format!("policy version create p {file} --no-default"),
+            "policy version list p",
+            "policy version show p v3",
+        ])
+        .await;
+    let default = async || {
+        let policy = PolicyRef { account: FIRST_ACCOUNT_ID.into(), policy: "p".into() };
+        stage.iam.get_policy(policy).await.unwrap().default_version
+    };
+    assert_eq!(default().await, 2);
+    assert!(stage.run("policy version delete p v2 --yes").await.is_err(), "it applies");
+    stage.run_all(&["policy version apply p v3", "policy version delete p v2 --yes"]).await;
+    assert_eq!(default().await, 3);
+    assert!(stage.run("policy version show p v2").await.is_err());
+    assert!(stage.run("policy version show p latest").await.is_err());
+}
+
+#[tokio::test]
+async fn providers_are_made_changed_and_deleted() {
+    let stage = Stage::new().await;
+    let print = "a".repeat(40);
+    stage
+        .run_all(&[
+            &format!("oidc create https://id.example.com --client-id a --client-id b --thumbprint {print}"),
+            "oidc list",
+            "oidc show id.example.com",
+            "oidc update https://id.example.com --client-id c",
+        ])
+        .await;
+    let account = || FIRST_ACCOUNT_ID.to_owned();
+    let list = async || {
+        stage.iam.list_oidc_providers(cairn_protocol::iam::AccountRef { account: account() }).await.unwrap()
+    };
+    assert_eq!(
+        (list().await[0].client_ids.clone(), list().await[0].thumbprints.clone()),
+        (vec!["c".to_owned()], vec![print])
+    );
+    for wrong in [
+        "oidc create https://id.example.org",
+        "oidc create http://id.example.org --client-id a",
+        "oidc update https://id.example.com",
+        "oidc delete https://id.example.com",
+    ] {
+        assert!(stage.run(wrong).await.is_err(), "{wrong}");
+    }
+    stage.run("oidc delete https://id.example.com --yes").await.unwrap();
+    assert_eq!(list().await, []);
 }
