@@ -1,31 +1,60 @@
-//! The verified caller of a request.
+//! The caller of a request.
 
 use std::sync::Arc;
 
-use crate::auth::{ContentSha256, Verified};
+use cairn_policy::acl::ANONYMOUS_ID;
+use cairn_protocol::metadata::{AccessKeyRef, Account};
+
+use crate::auth::{ChunkSigner, ContentSha256, Verified};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::identity::{Facts, KeyHolder};
 
-/// The id of the only account, in the form that `x-amz-expected-bucket-owner` uses.
-pub(crate) use cairn_protocol::metadata::FIRST_ACCOUNT_ID as ACCOUNT_ID;
-
-/// A verified caller. Only a proof of identity makes one, so no operation runs without a verified caller.
+/// The caller of a request: nobody in particular, or the holder of an access key. Only a proof of identity makes the latter.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    verified: Verified,
-    holder: Arc<KeyHolder>,
+    proof: Proof,
     facts: Facts,
+}
+
+#[derive(Clone, Debug)]
+enum Proof {
+    /// There is no signature. What the client says about the body is all that there is.
+    Anonymous(ContentSha256),
+    /// A signature that was verified, whose key it is, and the key with the token of its session.
+    Signed(Box<Verified>, Arc<KeyHolder>, AccessKeyRef),
 }
 
 impl Caller {
     /// The caller that a verified signature proves.
-    pub(crate) fn new(verified: Verified, holder: Arc<KeyHolder>, facts: Facts) -> Self {
-        Self { verified, holder, facts }
+    pub(crate) fn new(verified: Verified, holder: Arc<KeyHolder>, key: AccessKeyRef, facts: Facts) -> Self {
+        Self { proof: Proof::Signed(Box::new(verified), holder, key), facts }
     }
 
-    /// The holder of the access key.
-    pub(crate) fn holder(&self) -> &KeyHolder {
-        &self.holder
+    /// The caller of a request without a signature.
+    pub(crate) fn anonymous(content: ContentSha256, facts: Facts) -> Self {
+        Self { proof: Proof::Anonymous(content), facts }
+    }
+
+    /// The holder of the access key; `None` for an anonymous request.
+    pub(crate) fn holder(&self) -> Option<&Arc<KeyHolder>> {
+        match &self.proof {
+            Proof::Anonymous(_) => None,
+            Proof::Signed(_, holder, _) => Some(holder),
+        }
+    }
+
+    /// The account; `None` for an anonymous request.
+    pub(crate) fn account(&self) -> Option<&Account> {
+        self.holder().map(|holder| holder.identity().account())
+    }
+
+    /// The account that owns what the caller makes. What an anonymous request makes belongs to an account that nobody has.
+    pub(crate) fn owner(&self) -> Account {
+        self.account().cloned().unwrap_or_else(|| Account {
+            id: String::new(),
+            canonical_id: ANONYMOUS_ID.to_owned(),
+            display_name: String::new(),
+        })
     }
 
     /// What the connection and the head say about the sender.
@@ -33,39 +62,56 @@ impl Caller {
         &self.facts
     }
 
-    /// The access key id.
-    pub(crate) fn access_key(&self) -> &str {
-        self.verified.access_key()
+    /// The access key, with the token of its session; `None` for an anonymous request.
+    pub(crate) fn key(&self) -> Option<&AccessKeyRef> {
+        match &self.proof {
+            Proof::Anonymous(_) => None,
+            Proof::Signed(_, _, key) => Some(key),
+        }
     }
 
-    /// What the signature covers of the body.
+    /// The access key id; `None` for an anonymous request.
+    pub(crate) fn access_key(&self) -> Option<&str> {
+        self.verified().map(Verified::access_key)
+    }
+
+    /// What is said about the body.
     pub(crate) fn content(&self) -> &ContentSha256 {
-        self.verified.content()
+        match &self.proof {
+            Proof::Anonymous(content) => content,
+            Proof::Signed(verified, ..) => verified.content(),
+        }
     }
 
-    /// The proof of the caller's identity.
-    pub(crate) fn verified(&self) -> &Verified {
-        &self.verified
+    /// The chain of chunk signatures, if there is one.
+    pub(crate) fn chunk_signer(&self) -> Option<ChunkSigner> {
+        self.verified().and_then(Verified::chunk_signer)
+    }
+
+    /// The proof of the caller's identity; `None` for an anonymous request.
+    pub(crate) fn verified(&self) -> Option<&Verified> {
+        match &self.proof {
+            Proof::Anonymous(_) => None,
+            Proof::Signed(verified, ..) => Some(verified),
+        }
     }
 }
 
-/// Checks the bucket owner that a client expects, from the header `name`. There is one account, so the answer is the
-/// same for all buckets.
+/// Checks the form of a bucket owner that a client expects, from the header `name`. Whether it is the owner is checked with the
+/// permissions of the request.
 ///
 /// # Errors
-/// `InvalidBucketOwnerAWSAccountID` for a value that is not an account id, `AccessDenied` for another account.
+/// `InvalidBucketOwnerAWSAccountID` for a value that is not an account id.
 pub(crate) fn check_owner(name: &str, claimed: &str) -> S3Result<()> {
     let is_account = claimed.len() == 12 && claimed.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_account {
-        return Err(S3Error::with_message(
-            ErrorCode::InvalidBucketOwnerAWSAccountID,
-            format!(
-                "The value of the expected bucket owner parameter must be an AWS Account ID... [{claimed}]"
-            ),
-        )
-        .detail("ArgumentName", name));
+    if is_account {
+        return Ok(());
     }
-    if claimed == ACCOUNT_ID { Ok(()) } else { Err(S3Error::new(ErrorCode::AccessDenied)) }
+    Err(S3Error::with_message(
+        ErrorCode::InvalidBucketOwnerAWSAccountID,
+        format!("The value of the expected bucket owner parameter must be an AWS Account ID... [{claimed}]"),
+    )
+    .detail("ArgumentName", name))
 }
 
 /// The permission that an operation needs, by its name in IAM, such as `s3:PutObject`.
@@ -77,10 +123,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_expected_owner_is_denied() {
+    fn an_expected_owner_is_an_account_id() {
         let code = |claimed| check_owner("x", claimed).err().map(|error| error.code());
-        assert_eq!(code(ACCOUNT_ID), None);
-        assert_eq!(code("111122223333"), Some(ErrorCode::AccessDenied));
+        assert_eq!(code("111122223333"), None);
         for claimed in ["", "1", "abc", "0000000000000", "00000000000a"] {
             assert_eq!(code(claimed), Some(ErrorCode::InvalidBucketOwnerAWSAccountID), "{claimed}");
         }

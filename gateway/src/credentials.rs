@@ -186,6 +186,16 @@ impl Keyring {
         }
     }
 
+    /// The holder of an access key as the metanode has it now; `None` if the key does not exist any more. It is for decisions about
+    /// access that need the present state.
+    ///
+    /// # Errors
+    /// The error of the metanode.
+    pub(crate) async fn fresh(&self, key: &AccessKeyRef) -> Result<Option<Arc<KeyHolder>>, MetadataError> {
+        let changes = self.0.cache().changes;
+        self.0.look_up(key.clone(), changes).await
+    }
+
     /// The current secret of an access key, if it differs from `used`, with which a signature did not match.
     ///
     /// # Errors

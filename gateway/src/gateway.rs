@@ -5,29 +5,26 @@ use std::sync::Arc;
 use cairn_protocol::block::BlockConnector;
 use cairn_protocol::env::Env;
 use cairn_protocol::iam::Iam;
-use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::Metadata;
 use cairn_protocol::secret::ClusterSecret;
 
+use crate::access::Authority;
 use crate::client_limits::RequestsInFlight;
 use crate::config::Config;
 use crate::credentials::Keyring;
 use crate::data::DataPath;
 use crate::oidc::ProviderKeys;
-use crate::repeating::Repeating;
 
 /// A gateway: everything that requests need. It keeps no state between requests that a client could notice.
 pub struct Gateway {
     /// Settings.
-    pub config: Config,
-    /// The namespace and the grants. Changes are repeated until their outcome is known.
-    pub metadata: Arc<dyn Metadata>,
+    pub config: Arc<Config>,
+    /// Namespace and data path, which operations get by authorisation alone.
+    pub(crate) authority: Authority,
     /// Accounts, users, groups, roles, access keys and policies.
-    pub iam: Arc<dyn Iam>,
+    pub(crate) iam: Arc<dyn Iam>,
     /// The keys of OpenID Connect providers.
     pub(crate) provider_keys: ProviderKeys,
-    /// The data path to the datanodes.
-    pub data: DataPath,
     /// Time, randomness and ids.
     pub env: Env,
     /// Requests in flight.
@@ -48,15 +45,11 @@ impl Gateway {
     ) -> Self {
         let data = DataPath::new(metadata.clone(), blocks, secret, env.clone(), &config.data);
         let keyring = Keyring::new(metadata.clone(), env.clone());
-        let metadata = Arc::new(Repeating::new(metadata, env.clone()));
-        let requests_in_flight = RequestsInFlight::default();
         let provider_keys = ProviderKeys::new(env.clone());
-        Self { config, metadata, iam, provider_keys, data, env, requests_in_flight, keyring }
-    }
-
-    /// A new mutation id, for a change that makes no version or part whose id could serve.
-    pub fn mutation(&self) -> Option<MutationId> {
-        Some(MutationId(self.env.uuid_v7()))
+        let config = Arc::new(config);
+        let authority = Authority::new(config.clone(), metadata, data, keyring.clone(), env.clone());
+        let requests_in_flight = RequestsInFlight::default();
+        Self { config, authority, iam, provider_keys, env, requests_in_flight, keyring }
     }
 }
 

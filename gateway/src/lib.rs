@@ -10,8 +10,8 @@
 //! | [`auth`] | signatures: `header_auth` and `presign` parse them, `claim` verifies them; no IO |
 //! | `credentials` | the secret keys, fetched from the metanode |
 //! | `identity` | the holder of an access key with its policies, and what is known of a sender |
-//! | `caller` | the verified caller of a request |
-//! | `access` | the permissions that operations need, and whether the caller has them |
+//! | `caller` | the caller of a request: anonymous, or the holder of a key |
+//! | `access` | whether the caller has the permissions that the operation needs, and the means of acting, which only a decision gives |
 //! | `route` | from method, target, query and headers to an operation |
 //! | `admission` | reduces the head of a request to what its operation declares, or refuses it |
 //! | `request`, `response` | what an operation gets and returns; an error as HTTP (`response::error`) |
@@ -55,12 +55,13 @@
 //! `ROUTES`, and remove it from `ops::unbuilt`. Its `DECLARATION` names method, resource, selectors, and every header,
 //! parameter and element that AWS's service model has for it: what is not declared there never reaches it.
 //! `docs/s3.md` is made from it: `cairn s3-operations --markdown > docs/s3.md`. `parse` reads the request's head.
-//! `run` gets a `Request` (with a verified `Caller`, which only the service makes) and the unread `RequestBody`:
+//! `run` gets an `Authorised` (the services, which only a decision about access gives), a `Request` with its `Caller`, and the unread
+//! `RequestBody`:
 //! `payload` gives object data as a verifying stream, `document` gives XML. Answers come from `response`; errors are
 //! `S3Error`, into which a `MetadataError` turns with `?`.
 //!
 //! Architecture invariants: signatures, framing, XML, ranges and checksums do no IO and read no clock.
-//! An operation never sees an unverified caller, nor a header or parameter that it does not declare.
+//! An operation never acts for a caller that was not authorised, nor sees a header or parameter that it does not declare.
 
 mod access;
 mod admission;

@@ -104,6 +104,7 @@ fn request(declaration: &Declaration) -> String {
         Resource::Service => "/",
         Resource::Bucket => "/bucket",
         Resource::Object => "/bucket/key",
+        Resource::Account => "/v20180820/configuration/publicAccessBlock",
     };
     let mut query = Vec::new();
     let mut headers = String::new();

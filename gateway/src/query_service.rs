@@ -252,3 +252,47 @@ fn find(api: Api, parameters: &Parameters) -> Result<&'static Operation, Fault> 
         Fault::bad("InvalidAction", format!("Could not find operation {action} for version {version}"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(method: &str, uri: &str, headers: &[(&str, &str)]) -> Option<Api> {
+        let mut request = http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        addressed(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn the_credential_scope_says_which_service_is_meant() {
+        let signed = |service: &str| {
+            format!(
+                "AWS4-HMAC-SHA256 Credential=AKIA/20130524/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+            )
+        };
+        for (scope, api) in [("iam", Some(Api::Iam)), ("sts", Some(Api::Sts)), ("s3", None), ("ec2", None)] {
+            let authorization = signed(scope);
+            let headers = [("authorization", authorization.as_str()), ("content-type", FORM)];
+            assert_eq!(service("POST", "/", &headers), api, "{scope}");
+            assert_eq!(service("POST", "/bucket", &headers), None, "{scope}");
+            assert_eq!(service("PUT", "/", &headers), None, "{scope}");
+            let query = format!("/?X-Amz-Credential=AKIA%2F20130524%2Fr%2F{scope}%2Faws4_request&Action=x");
+            assert_eq!(service("GET", &query, &[]), api, "{scope}");
+        }
+    }
+
+    #[test]
+    fn an_unsigned_form_is_for_sts_and_all_else_is_for_s3() {
+        let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        assert_eq!(service("POST", "/", &form), Some(Api::Sts));
+        assert_eq!(service("GET", "/?Action=AssumeRoleWithWebIdentity", &[]), Some(Api::Sts));
+        assert_eq!(service("POST", "/", &[("content-type", "multipart/form-data; boundary=x")]), None);
+        assert_eq!(service("POST", "/", &[]), None);
+        assert_eq!(service("POST", "/bucket", &form), None);
+        assert_eq!(service("GET", "/?Action=ListUsers", &[]), None);
+        assert_eq!(service("POST", "/?Signature=x&AWSAccessKeyId=y", &form), None);
+        assert_eq!(service("POST", "/", &[form[0], ("authorization", "nonsense")]), None);
+    }
+}

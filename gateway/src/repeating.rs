@@ -88,6 +88,7 @@ operations! {
         // Reads: a retry by the client has the same effect as a repetition here.
         get_bucket(BucketRef) -> BucketInfo;
         get_bucket_configurations(BucketRef) -> BucketConfigurations;
+        get_account_configuration(AccountConfigurationRef) -> Option<String>;
         list_buckets(ListBuckets) -> BucketPage;
         list_extents(ListExtents) -> ExtentPage;
         locate_blocks(LocateBlocks) -> Vec<BlockLocation>;
@@ -100,6 +101,7 @@ operations! {
         check_storage_class(StorageClassRef) -> ();
         find_access_key(AccessKeyRef) -> Option<AccessKey>;
         find_role(RoleRef) -> Option<FoundRole>;
+        find_principals(FindPrincipals) -> Vec<FoundPrincipal>;
         root_credentials(RootCredentialsRequest) -> RootCredentials;
         // No client waits for the outcome of these calls. The data path decides which of them to repeat.
         renew_reads(RenewReads) -> ();
@@ -114,11 +116,13 @@ operations! {
         set_versioning(SetVersioning) -> ();
         set_bucket_lock(SetBucketLock) -> ();
         put_bucket_configuration(PutBucketConfiguration) -> u64;
+        put_account_configuration(PutAccountConfiguration) -> ();
         commit_object(CommitObject) -> Committed;
         copy_object(CopyObject) -> Committed;
         delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
         update_tags(UpdateTags) -> Option<VersionName>;
         put_object_lock(PutObjectLock) -> Option<VersionName>;
+        update_access(UpdateAccess) -> Option<VersionName>;
         create_upload(CreateUpload) -> UploadInfo;
         put_part(PutPart) -> PartCommitted;
         copy_part(CopyPart) -> PartCommitted;

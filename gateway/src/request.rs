@@ -1,5 +1,7 @@
 //! A request that is authenticated and routed, and its body, which is not read yet.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
@@ -27,6 +29,8 @@ pub(crate) enum Target {
     Bucket(BucketName),
     /// An object.
     Object(BucketName, ObjectKey),
+    /// The configuration of an account.
+    Account,
 }
 
 impl Target {
@@ -36,16 +40,35 @@ impl Target {
             Self::Service => Resource::Service,
             Self::Bucket(_) => Resource::Bucket,
             Self::Object(..) => Resource::Object,
+            Self::Account => Resource::Account,
         }
     }
 }
 
-/// A request without its body.
+/// A request without its body. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub(crate) struct Request(Arc<Head>);
+
+impl From<Head> for Request {
+    fn from(head: Head) -> Self {
+        Self(Arc::new(head))
+    }
+}
+
+impl std::ops::Deref for Request {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.0
+    }
+}
+
+/// The parts of a request that operations may read.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
     /// The operation that the request selects.
     pub declaration: &'static Declaration,
-    /// The verified caller.
+    /// The caller.
     pub caller: Caller,
     /// The resource.
     pub target: Target,
@@ -59,7 +82,7 @@ pub(crate) struct Request {
     pub is_tls: bool,
 }
 
-impl Request {
+impl Head {
     /// The bucket.
     ///
     /// # Errors
@@ -67,7 +90,7 @@ impl Request {
     pub(crate) fn bucket(&self) -> S3Result<&BucketName> {
         match &self.target {
             Target::Bucket(bucket) | Target::Object(bucket, _) => Ok(bucket),
-            Target::Service => {
+            Target::Service | Target::Account => {
                 Err(S3Error::internal("a route for the service leads to an operation on buckets"))
             }
         }
@@ -80,7 +103,7 @@ impl Request {
     pub(crate) fn key(&self) -> S3Result<&ObjectKey> {
         match &self.target {
             Target::Object(_, key) => Ok(key),
-            Target::Bucket(_) | Target::Service => {
+            Target::Bucket(_) | Target::Service | Target::Account => {
                 Err(S3Error::internal("a route for buckets leads to an operation on objects"))
             }
         }
@@ -135,7 +158,7 @@ impl RequestBody {
 
     /// The payload as a stream that verifies it.
     pub(crate) fn payload(self, request: &Request, spec: PayloadSpec) -> PayloadStream {
-        PayloadStream::new(self.0, spec, request.caller.verified())
+        PayloadStream::new(self.0, spec, request.caller.chunk_signer())
     }
 
     /// Reads the body as an XML document.
@@ -163,6 +186,17 @@ impl RequestBody {
         }
         let bytes = self.bytes(request).await?;
         if bytes.is_empty() { Ok(None) } else { checked(request, xml::parse(&bytes, root)?).map(Some) }
+    }
+
+    /// Reads the body as a text of at most `max` bytes.
+    ///
+    /// # Errors
+    /// `MaxMessageLengthExceeded`, `InvalidRequest` for what is no text, and the errors of the payload.
+    pub(crate) async fn text(self, request: &Request, max: usize) -> S3Result<String> {
+        let spec = request.payload_spec()?;
+        let bytes = self.payload(request, spec).collect(max).await?;
+        let wrong = |_| S3Error::invalid_request("The body is not text in UTF-8.");
+        String::from_utf8(bytes.to_vec()).map_err(wrong)
     }
 
     async fn bytes(self, request: &Request) -> S3Result<Bytes> {

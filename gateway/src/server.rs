@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use backon::{ConstantBuilder, Retryable};
 use cairn_listener::{Accept, Drained, Limits};
-use cairn_protocol::env::Env;
-use cairn_protocol::metadata::{Metadata, MetadataError, RootCredentials, RootCredentialsRequest};
+use cairn_protocol::metadata::{MetadataError, RootCredentials};
 use cairn_protocol::warn_peer;
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +32,7 @@ pub async fn serve<A: Accept>(
     let gateway = Arc::new(gateway);
     let asking = gateway.clone();
     let ask = async move {
-        if let Ok(credentials) = root_credentials(&*asking.metadata, &asking.env).await {
+        if let Ok(credentials) = root_credentials(&asking).await {
             asking.keyring.begin(credentials);
         }
     };
@@ -42,11 +41,11 @@ pub async fn serve<A: Accept>(
 }
 
 /// Asks until the metanode returns the credentials; any error may pass.
-async fn root_credentials(metadata: &dyn Metadata, env: &Env) -> Result<RootCredentials, MetadataError> {
-    let attempt = || metadata.root_credentials(RootCredentialsRequest::default());
+async fn root_credentials(gateway: &Gateway) -> Result<RootCredentials, MetadataError> {
+    let attempt = || gateway.authority.root_credentials();
     attempt
         .retry(ConstantBuilder::new().with_delay(RETRY_DELAY).without_max_times())
-        .sleep(env.sleeper())
+        .sleep(gateway.env.sleeper())
         .notify(|error, _| warn_peer!(%error, "the metanode does not return the credentials yet"))
         .await
 }

@@ -19,7 +19,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use crate::auth::{
-    Accepted, RequestView, Verified, is_signature_parameter, is_version_two, read_claim, security_token,
+    Accepted, RequestView, Verified, anonymous_content, is_anonymous, is_signature_parameter, is_version_two,
+    read_claim, security_token,
 };
 use crate::body::{BodyEnd, track};
 use crate::caller::Caller;
@@ -32,7 +33,7 @@ use crate::headers::single;
 use crate::identity::{Facts, KeyHolder};
 use crate::ops::Route;
 use crate::query_service;
-use crate::request::{Request, RequestBody, is_checksum_of_body};
+use crate::request::{Head, Request, RequestBody, is_checksum_of_body};
 use crate::response::ErrorScope;
 use crate::response::{self, Response};
 use crate::route::{self, parse_target, virtual_bucket};
@@ -139,9 +140,12 @@ impl S3Service {
         let address = client(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
         in_flight.push(counts.enter(ClientIdentity::Address(address), config.requests_per_address_max)?);
         let admitted = self.admit(parts).await?;
+        // Anonymous requests have no key. Their addresses limit them, and nobody else's requests do.
         let key = admitted.request.caller.access_key();
-        in_flight.push(counts.enter(ClientIdentity::Key(key.to_owned()), config.requests_per_key_max)?);
-        let owner = Owner::of(address, key);
+        if let Some(key) = key {
+            in_flight.push(counts.enter(ClientIdentity::Key(key.to_owned()), config.requests_per_key_max)?);
+        }
+        let owner = Owner::of(address, key.unwrap_or_default());
         Ok((admitted, owner))
     }
 
@@ -190,9 +194,8 @@ impl S3Service {
         if self.gateway.config.sigv2 && is_version_two(&query) {
             from_query.extend(unhoist_headers(&mut query, &mut parts.headers)?);
         }
-        let (verified, holder) = self.authenticate(&parts.method, &raw_path, &query, &parts.headers).await?;
-        let caller = Caller::new(verified, holder, self.facts(&parts));
-        if caller.verified().is_presigned() {
+        let caller = self.authenticate(&parts, &raw_path, &query).await?;
+        if caller.verified().is_some_and(Verified::is_presigned) {
             from_query.extend(unhoist_headers(&mut query, &mut parts.headers)?);
         }
         let target = parse_target(&parts.headers, &raw_path, &self.gateway.config.domains)?;
@@ -201,7 +204,7 @@ impl S3Service {
         let is_tls = parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
         let declaration = route.declaration;
         let headers = parts.headers;
-        let request = Request { declaration, caller, target, query, headers, from_query, is_tls };
+        let request = Head { declaration, caller, target, query, headers, from_query, is_tls }.into();
         Ok(Admitted { route, request })
     }
 
@@ -217,40 +220,44 @@ impl S3Service {
         }
     }
 
-    async fn authenticate(
-        &self,
-        method: &Method,
-        raw_path: &str,
-        query: &Query,
-        headers: &HeaderMap,
-    ) -> S3Result<(Verified, Arc<KeyHolder>)> {
+    async fn authenticate(&self, parts: &Parts, raw_path: &str, query: &Query) -> S3Result<Caller> {
         let (config, keyring) = (&self.gateway.config, &self.gateway.keyring);
         if !keyring.is_ready() {
             let message = format!("{NOT_READY} Please try again.");
             return Err(S3Error::with_message(ErrorCode::ServiceUnavailable, message));
         }
+        let (method, headers) = (&parts.method, &parts.headers);
         let virtual_bucket = virtual_bucket(headers, &config.domains);
         let virtual_bucket = virtual_bucket.as_deref();
         let view = RequestView { method, raw_path, query, headers, virtual_bucket };
-        let claim = read_claim(&view, Accepted { region: &config.region, version_two: config.sigv2 })?;
-        let token = security_token(&view)?.map(str::to_owned);
+        if is_anonymous(&view) {
+            return Ok(Caller::anonymous(anonymous_content(headers)?, self.facts(parts)));
+        }
+        let (verified, holder, key) = self.verify(&view).await?;
+        Ok(Caller::new(verified, holder, key, self.facts(parts)))
+    }
+
+    async fn verify(&self, view: &RequestView<'_>) -> S3Result<(Verified, Arc<KeyHolder>, AccessKeyRef)> {
+        let (config, keyring) = (&self.gateway.config, &self.gateway.keyring);
+        let claim = read_claim(view, Accepted { region: &config.region, version_two: config.sigv2 })?;
+        let token = security_token(view)?.map(str::to_owned);
         let key = AccessKeyRef { access_key: claim.access_key().to_owned(), token };
         let holder = keyring.secret(&key).await?.ok_or_else(|| match key.token {
             Some(_) => S3Error::new(ErrorCode::InvalidToken),
             None => S3Error::new(ErrorCode::InvalidAccessKeyId).detail("AWSAccessKeyId", &key.access_key),
         })?;
-        match claim.verify(&view, holder.secret(), self.gateway.env.now()) {
+        match claim.verify(view, holder.secret(), self.gateway.env.now()) {
             // The secret may have changed since it was looked up.
             Err(error) if error.code() == ErrorCode::SignatureDoesNotMatch => {
                 match keyring.newer(&key, holder.secret()).await? {
                     Some(newer) => {
-                        let verified = claim.verify(&view, newer.secret(), self.gateway.env.now())?;
-                        Ok((verified, newer))
+                        let verified = claim.verify(view, newer.secret(), self.gateway.env.now())?;
+                        Ok((verified, newer, key))
                     }
                     None => Err(error),
                 }
             }
-            verified => Ok((verified?, holder)),
+            verified => Ok((verified?, holder, key)),
         }
     }
 }

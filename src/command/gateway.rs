@@ -50,6 +50,7 @@ pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
 /// The S3 port of a process, which is `cairn gateway` or `cairn server`.
 pub(crate) struct S3 {
     gateway: Gateway,
+    metadata: Arc<dyn Metadata>,
     limits: Limits,
     tls: Option<Arc<rustls::ServerConfig>>,
     default_bucket: Option<String>,
@@ -87,8 +88,8 @@ impl S3 {
             },
         };
         config.validate()?;
-        let gateway = Gateway::new(config, metadata, iam, blocks, secret, env);
-        Ok(Self { gateway, limits, tls, default_bucket: arguments.default_bucket })
+        let gateway = Gateway::new(config, metadata.clone(), iam, blocks, secret, env);
+        Ok(Self { gateway, metadata, limits, tls, default_bucket: arguments.default_bucket })
     }
 
     /// The URL that clients use.
@@ -104,7 +105,7 @@ impl S3 {
         shutdown: CancellationToken,
         announce: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
-        let metadata = self.gateway.metadata.clone();
+        let metadata = self.metadata.clone();
         let env = self.gateway.env.clone();
         let region = self.gateway.config.region.clone();
         let keyring = self.gateway.keyring.clone();

@@ -152,6 +152,7 @@ def test_what_was_never_configured_can_be_deleted(s3, bucket):
         s3.delete_bucket_tagging,
         s3.delete_bucket_website,
         s3.delete_public_access_block,
+        s3.delete_bucket_ownership_controls,
     ):
         assert delete(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"] == 204
         with s3_error("NoSuchBucket", 404):
@@ -166,16 +167,5 @@ def test_settings_that_equal_the_fixed_behaviour_are_accepted(s3, bucket):
     assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
     s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
-    enforced = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
-    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=enforced)
-    s3.put_object(Bucket=bucket, Key="k", Body=b"x", ACL="bucket-owner-full-control")
-    s3.put_bucket_acl(Bucket=bucket, ACL="private")
-    s3.put_object_acl(Bucket=bucket, Key="k", ACL="private")
-    shown = s3.get_bucket_acl(Bucket=bucket)
-    policy = {"Owner": shown["Owner"], "Grants": shown["Grants"]}
-    s3.put_bucket_acl(Bucket=bucket, AccessControlPolicy=policy)
-    s3.put_object_acl(Bucket=bucket, Key="k", AccessControlPolicy=policy)
-    with s3_error("NotImplemented", 501):
-        s3.put_bucket_acl(Bucket=bucket, ACL="public-read")
     with s3_error("NotImplemented", 501):
         s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"})

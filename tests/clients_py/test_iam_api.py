@@ -532,7 +532,7 @@ def test_actions_and_versions_that_do_not_exist(cairn):
 
 def test_s3_keeps_its_errors_on_the_same_path(cairn):
     answer = requests.post(cairn.gateways[0].url + "/", data=b"x", timeout=30)
-    assert answer.status_code == 403 and "<Error><Code>AccessDenied</Code>" in answer.text
+    assert answer.status_code == 405 and "<Error><Code>MethodNotAllowed</Code>" in answer.text
     answer = requests.get(cairn.gateways[0].url + "/", timeout=30)
     assert answer.status_code == 403 and "<Error><Code>AccessDenied</Code>" in answer.text
 

@@ -34,7 +34,7 @@ def cairn(tmp_path_factory):
     store.stop()
 
 
-def client_of(cairn, service, access_key=ACCESS_KEY, secret_key=SECRET_KEY, token=None):
+def client_of(cairn, service, access_key=ACCESS_KEY, secret_key=SECRET_KEY, token=None, **config):
     return boto3.client(
         service,
         endpoint_url=cairn.gateways[0].url,
@@ -42,15 +42,20 @@ def client_of(cairn, service, access_key=ACCESS_KEY, secret_key=SECRET_KEY, toke
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
         aws_session_token=token,
-        config=Config(**ONE_TRY),
+        config=Config(**ONE_TRY, **config),
     )
 
 
-def of_session(cairn, service, answer):
+def of_session(cairn, service, answer, **config):
     credentials = answer["Credentials"]
     assert credentials["AccessKeyId"].startswith("ASIA")
     return client_of(
-        cairn, service, credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"]
+        cairn,
+        service,
+        credentials["AccessKeyId"],
+        credentials["SecretAccessKey"],
+        credentials["SessionToken"],
+        **config,
     )
 
 
@@ -183,7 +188,7 @@ def test_deleting_the_role_ends_its_sessions(cairn, iam, user, role, bucket):
 
 
 def test_a_url_that_a_session_presigns(cairn, user, role, bucket):
-    s3 = of_session(cairn, "s3", assume(user.sts, role))
+    s3 = of_session(cairn, "s3", assume(user.sts, role), signature_version="s3v4")
     url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"}, ExpiresIn=60)
     assert "X-Amz-Security-Token=" in url
     assert requests.get(url, timeout=30).content == b"body"
@@ -580,3 +585,20 @@ def test_unsigned_requests_can_do_nothing_else(cairn, provider):
         assert (answer.status_code, "<Code>MissingAuthenticationToken</Code>" in answer.text) == (403, True), answer.text
     long = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&WebIdentityToken=" + "x" * (96 << 10)
     assert requests.post(cairn.gateways[0].url + "/", data=long, headers=headers, timeout=30).status_code == 413
+
+
+def test_aws_cli_signs_in_with_a_token_by_itself(cairn, provider, web_role, bucket, tmp_path):
+    """What docs/access.md says: a role and a file with a token are all that SDKs need."""
+    aws = tools.aws_cli(cairn.gateways[0].url, tmp_path)
+    del aws.env["AWS_ACCESS_KEY_ID"], aws.env["AWS_SECRET_ACCESS_KEY"]
+    (tmp_path / "token").write_text(provider.token())
+    aws.env.update(
+        AWS_ENDPOINT_URL=cairn.gateways[0].url,
+        AWS_ROLE_ARN=web_role["Arn"],
+        AWS_WEB_IDENTITY_TOKEN_FILE=str(tmp_path / "token"),
+        AWS_CONFIG_FILE=str(tmp_path / "none"),
+        AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "none"),
+    )
+    (tmp_path / "file").write_bytes(b"x")
+    aws.run("s3", "cp", "file", f"s3://{bucket}/signed-in")
+    assert cairn.client().head_object(Bucket=bucket, Key="signed-in")["ContentLength"] == 1

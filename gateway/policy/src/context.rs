@@ -12,6 +12,11 @@ impl Context {
         self.0.entry(key.to_ascii_lowercase()).or_default().push(value.into());
     }
 
+    /// Removes a key.
+    pub fn remove(&mut self, key: &str) {
+        self.0.remove(&key.to_ascii_lowercase());
+    }
+
     /// Adds a value of a key.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {

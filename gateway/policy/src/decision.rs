@@ -27,18 +27,37 @@ pub struct Request<'a> {
 }
 
 /// The policies that concern a request.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Policies<'a> {
     /// Those of the user and its groups, or of the role of a session.
     pub identity: &'a [Policy],
     /// Those that were passed when the session was opened; `None` if none were.
     pub session: Option<&'a [Policy]>,
+    /// The permissions boundary of the user or role; `None` if there is none.
+    pub boundary: Option<&'a Policy>,
     /// That of the bucket.
     pub bucket: Option<&'a Policy>,
-    /// Whether an ACL grants the permission to the sender. ACLs that are disabled or ignored grant nothing.
-    pub acl_grants: bool,
+    /// Whether the bucket's policy can only deny, because the object belongs to another account than the bucket.
+    pub bucket_only_denies: bool,
+    /// How an ACL that grants the permission names the sender. ACLs that are disabled or ignored grant nothing.
+    pub acl: Named,
     /// `RestrictPublicBuckets`, of the bucket or its account: a public policy gives access to the bucket's account only.
     pub restrict_public_bucket: bool,
+}
+
+impl Default for Policies<'_> {
+    /// No policies, which allow nothing.
+    fn default() -> Self {
+        Self {
+            identity: &[],
+            session: None,
+            boundary: None,
+            bucket: None,
+            bucket_only_denies: false,
+            acl: Named::Not,
+            restrict_public_bucket: false,
+        }
+    }
 }
 
 /// Whether a request is allowed, and why.
@@ -65,6 +84,8 @@ pub enum Reason {
     NoAllow,
     /// It is allowed, but not by the policies that were passed when the session was opened.
     SessionPolicy,
+    /// It is allowed, but not by the permissions boundary.
+    Boundary,
     /// The resource's owner allows it, but not the sender's own account.
     OwnAccount,
     /// Only a public bucket policy allows it, and `RestrictPublicBuckets` is on.
@@ -87,13 +108,15 @@ pub enum PolicyKind {
     Identity,
     /// Passed when the session was opened.
     Session,
+    /// The permissions boundary.
+    Boundary,
     /// Of the bucket.
     Bucket,
 }
 
 /// The actions that the root user of a bucket's account always may do, so that no policy can lock the account out (S3 API
 /// Reference, "PutBucketPolicy").
-const ROOT_ALWAYS: [&str; 3] = ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"];
+pub const ROOT_ALWAYS: [&str; 3] = ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"];
 
 /// Decides whether a request is allowed.
 pub fn decide(request: &Request<'_>, policies: &Policies<'_>) -> Decision {
@@ -132,16 +155,16 @@ impl Deciding<'_> {
         if own_account { self.within_account(by_owner) } else { self.across_accounts(by_owner) }
     }
 
-    /// Within an account one allow is enough, the identity's or the resource's. Session policies limit both, unless the bucket's
-    /// policy names the session itself.
+    /// Within an account one allow is enough, the identity's or the resource's. Session policies and the boundary limit both,
+    /// unless the bucket's policy names the user or the session itself.
     fn within_account(&self, by_owner: Result<Grant, Reason>) -> Result<Reason, Reason> {
         if let Ok(Grant { named: Named::Itself, reason }) = by_owner {
             return Ok(reason);
         }
         let identity = self.allowed_by(self.policies.identity, PolicyKind::Identity);
         match (identity, by_owner) {
-            (Some(source), _) => self.limit_by_session(Reason::Allow(source)),
-            (None, Ok(grant)) => self.limit_by_session(grant.reason),
+            (Some(source), _) => self.limit(Reason::Allow(source)),
+            (None, Ok(grant)) => self.limit(grant.reason),
             (None, Err(reason)) => Err(reason),
         }
     }
@@ -153,19 +176,24 @@ impl Deciding<'_> {
             Principal::Anonymous | Principal::Root { .. } => Ok(grant.reason),
             Principal::User { .. } | Principal::RoleSession { .. } => {
                 match self.allowed_by(self.policies.identity, PolicyKind::Identity) {
-                    Some(_) => self.limit_by_session(grant.reason),
+                    Some(_) => self.limit(grant.reason),
                     None => Err(Reason::OwnAccount),
                 }
             }
         }
     }
 
-    fn limit_by_session(&self, reason: Reason) -> Result<Reason, Reason> {
+    fn limit(&self, reason: Reason) -> Result<Reason, Reason> {
         match self.policies.session {
             Some(session) if self.allowed_by(session, PolicyKind::Session).is_none() => {
                 Err(Reason::SessionPolicy)
             }
-            _ => Ok(reason),
+            _ => match self.policies.boundary.map(std::slice::from_ref) {
+                Some(boundary) if self.allowed_by(boundary, PolicyKind::Boundary).is_none() => {
+                    Err(Reason::Boundary)
+                }
+                _ => Ok(reason),
+            },
         }
     }
 
@@ -173,7 +201,9 @@ impl Deciding<'_> {
     fn by_resource_owner(&self, own_account: bool) -> Result<Grant, Reason> {
         let mut refusal = Reason::NoAllow;
         // An account that is named lets its own policies decide, so this grants nothing within the account.
-        let bucket = self.bucket_allows().filter(|(named, _)| !own_account || *named != Named::ByAccount);
+        let counts = |named: Named| named != Named::Not && (!own_account || named != Named::ByAccount);
+        let may_allow = !self.policies.bucket_only_denies;
+        let bucket = self.bucket_allows().filter(|(named, _)| may_allow && counts(*named));
         if let Some((named, source)) = bucket {
             let restricted = self.policies.restrict_public_bucket && !own_account;
             if restricted && self.policies.bucket.is_some_and(is_public) {
@@ -182,7 +212,7 @@ impl Deciding<'_> {
                 return Ok(Grant { named, reason: Reason::Allow(source) });
             }
         }
-        if self.policies.acl_grants {
+        if counts(self.policies.acl) {
             return Ok(Grant { named: Named::Indirectly, reason: Reason::Acl });
         }
         Err(refusal)
@@ -205,10 +235,12 @@ impl Deciding<'_> {
     fn denied_by(&self) -> Option<Source> {
         let bucket = self.policies.bucket.map(std::slice::from_ref).unwrap_or_default();
         let session = self.policies.session.unwrap_or_default();
+        let boundary = self.policies.boundary.map(std::slice::from_ref).unwrap_or_default();
         let kinds = [
             (bucket, PolicyKind::Bucket),
             (self.policies.identity, PolicyKind::Identity),
             (session, PolicyKind::Session),
+            (boundary, PolicyKind::Boundary),
         ];
         kinds.into_iter().find_map(|(policies, kind)| {
             self.first(policies, Effect::Deny).map(|statement| source(kind, statement))

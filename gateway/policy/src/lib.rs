@@ -3,6 +3,7 @@
 //!
 //! | module | what is there |
 //! |---|---|
+//! | [`acl`] | access control lists: canned ones, grants, and the actions that they allow |
 //! | [`document`] | policies: parsing them, and what is wrong with one, in words |
 //! | [`action`] | S3's actions, and whether each applies to buckets or to objects |
 //! | [`principal`] | who sends a request, and how policies name principals |
@@ -19,6 +20,7 @@
 //! Architecture invariants: an explicit deny wins over everything; what is unknown (a variable without a value, a key whose
 //! value cannot be compared) never makes a statement allow.
 
+pub mod acl;
 pub mod action;
 pub mod condition;
 pub mod context;

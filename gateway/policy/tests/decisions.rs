@@ -1,6 +1,7 @@
 //! The table of decisions, and a second, naive implementation with which the first one must agree.
 
 use cairn_policy::decision::{PolicyKind, Source};
+use cairn_policy::principal::Named;
 use cairn_policy::{Context, Decision, Kind, Policies, Policy, Principal, Reason, Request, decide};
 use proptest::prelude::*;
 
@@ -67,7 +68,7 @@ fn within_an_account_one_allow_is_enough_and_a_deny_wins() {
     assert_eq!(get(&ann, &denied).reason, Reason::ExplicitDeny(by(PolicyKind::Bucket, "b")));
     let denied = Policies { identity: &deny, ..by_bucket };
     assert_eq!(get(&ann, &denied).reason, Reason::ExplicitDeny(by(PolicyKind::Identity, "i")));
-    let by_acl = Policies { acl_grants: true, ..none };
+    let by_acl = Policies { acl: Named::Indirectly, ..none };
     assert_eq!(get(&ann, &by_acl), Decision { allowed: true, reason: Reason::Acl });
 }
 
@@ -121,7 +122,7 @@ fn across_accounts_both_sides_must_allow() {
     assert!(get(&root(FOREIGN), &by_owner).allowed);
     let by_own = Policies { identity: &allow, ..Policies::default() };
     assert_eq!(get(&user(FOREIGN), &by_own).reason, Reason::NoAllow);
-    assert!(get(&user(FOREIGN), &Policies { acl_grants: true, ..by_own }).allowed);
+    assert!(get(&user(FOREIGN), &Policies { acl: Named::Indirectly, ..by_own }).allowed);
 }
 
 /// IAM User Guide, "Policy evaluation for requests within a single account", "IAM role session".
@@ -143,6 +144,38 @@ fn session_policies_limit_what_role_and_bucket_allow_but_not_what_names_the_sess
     assert!(!get(&sender, &limited(&allow)).allowed, "a session policy gives nothing by itself");
 }
 
+/// IAM User Guide, "Permissions boundaries for IAM entities", "Resource-based policies".
+#[test]
+fn a_boundary_limits_all_but_a_bucket_policy_that_names_the_user() {
+    let (allow, deny) = ([identity("Allow")], identity("Deny"));
+    let other = Policy::parse(
+        r#"{"Statement":{"Effect":"Allow","Action":"s3:PutObject","Resource":"*"}}"#,
+        Kind::Identity,
+    )
+    .unwrap();
+    let for_ann = bucket("Allow", r#"{"AWS":"arn:aws:iam::123456789012:user/ann"}"#);
+    let for_all = bucket("Allow", r#""*""#);
+    let limited = Policies { identity: &allow, boundary: Some(&other), ..Policies::default() };
+    assert_eq!(get(&user(ACCOUNT), &limited).reason, Reason::Boundary);
+    assert!(get(&user(ACCOUNT), &Policies { bucket: Some(&for_ann), ..limited }).allowed);
+    assert!(!get(&user(ACCOUNT), &Policies { bucket: Some(&for_all), ..limited }).allowed);
+    assert!(
+        !get(&user(ACCOUNT), &Policies { bucket: Some(&for_ann), boundary: Some(&deny), ..limited }).allowed
+    );
+}
+
+/// S3 User Guide, "How Amazon S3 authorizes a request for an object operation".
+#[test]
+fn the_owner_of_a_bucket_can_deny_but_not_give_an_object_of_another_account() {
+    let (for_all, against_all) = (bucket("Allow", r#""*""#), bucket("Deny", r#""*""#));
+    let foreign = Policies { bucket_only_denies: true, bucket: Some(&for_all), ..Policies::default() };
+    assert!(!get(&Principal::Anonymous, &foreign).allowed);
+    assert!(get(&Principal::Anonymous, &Policies { acl: Named::Indirectly, ..foreign }).allowed);
+    // The account here is the one that owns the object.
+    assert!(get(&root(ACCOUNT), &foreign).allowed);
+    assert!(!get(&root(ACCOUNT), &Policies { bucket: Some(&against_all), ..foreign }).allowed);
+}
+
 #[test]
 fn anonymous_requests_need_a_public_policy_or_acl_and_restricted_buckets_have_none() {
     let public = bucket("Allow", r#""*""#);
@@ -152,7 +185,7 @@ fn anonymous_requests_need_a_public_policy_or_acl_and_restricted_buckets_have_no
     assert!(!get(&Principal::Anonymous, &Policies { bucket: Some(&for_ann), ..none }).allowed);
     let open = Policies { bucket: Some(&public), ..none };
     assert!(get(&Principal::Anonymous, &open).allowed);
-    assert!(get(&Principal::Anonymous, &Policies { acl_grants: true, ..none }).allowed);
+    assert!(get(&Principal::Anonymous, &Policies { acl: Named::Indirectly, ..none }).allowed);
     let restricted = Policies { restrict_public_bucket: true, ..open };
     assert_eq!(get(&Principal::Anonymous, &restricted).reason, Reason::RestrictPublicBuckets);
     let allow = [identity("Allow")];
@@ -258,9 +291,9 @@ fn naive(
     sender: &str,
     identity: &[Rule],
     session: Option<&[Rule]>,
+    boundary: Option<&[Rule]>,
     bucket: &[Rule],
-    acl: bool,
-    restrict: bool,
+    (foreign_object, acl, restrict): (bool, Named, bool),
 ) -> bool {
     let concerns = |rule: &&Rule| {
         matches!(rule.action, "s3:GetObject" | "s3:Get*" | "s3:*") && matches!(rule.key, "*" | "k")
@@ -283,27 +316,32 @@ fn naive(
     if of_bucket(false, names)
         || attached(identity, false)
         || session.is_some_and(|rules| attached(rules, false))
+        || boundary.is_some_and(|rules| attached(rules, false))
     {
         return false;
     }
     if sender == "root" {
         return true;
     }
-    let session_allows = session.is_none_or(|rules| attached(rules, true));
+    let limits_allow = [session, boundary].into_iter().flatten().all(|rules| attached(rules, true));
+    // The bucket's policy gives nothing for an object of another account.
+    let of_bucket = |allow, names: &[&str]| of_bucket(allow, names) && !foreign_object;
+    let acl_within = acl == Named::Indirectly;
+    let acl_across = acl != Named::Not;
     let is_public = bucket.iter().any(|rule| rule.allow && rule.named == "everyone");
     match sender {
         "ann" => {
-            (of_bucket(true, &["everyone"]) || attached(identity, true) || acl) && session_allows
+            (of_bucket(true, &["everyone"]) || attached(identity, true) || acl_within) && limits_allow
                 || of_bucket(true, &["ann"])
         }
         "session" => {
-            (of_bucket(true, &["everyone", "role"]) || attached(identity, true) || acl) && session_allows
+            (of_bucket(true, &["everyone", "role"]) || attached(identity, true) || acl_within) && limits_allow
                 || of_bucket(true, &["session"])
         }
         _ => {
-            let owner_allows = of_bucket(true, names) && !(restrict && is_public) || acl;
+            let owner_allows = of_bucket(true, names) && !(restrict && is_public) || acl_across;
             match sender {
-                "foreign ann" => owner_allows && attached(identity, true) && session_allows,
+                "foreign ann" => owner_allows && attached(identity, true) && limits_allow,
                 _ => owner_allows,
             }
         }
@@ -318,8 +356,10 @@ proptest! {
         sender in proptest::sample::select(vec!["anonymous", "root", "ann", "session", "foreign ann", "foreign root"]),
         identity in rules(),
         session_rules in proptest::option::of(rules()),
+        boundary in proptest::option::of(rules()),
         bucket in rules(),
-        acl in any::<bool>(),
+        foreign_object in any::<bool>(),
+        acl in proptest::sample::select(vec![Named::Not, Named::ByAccount, Named::Indirectly]),
         restrict in any::<bool>(),
     ) {
         let principal = match sender {
@@ -335,15 +375,22 @@ proptest! {
         let session_rules = session_rules.filter(|_| has_own);
         let own: Vec<_> = written(&identity, Kind::Identity).filter(|_| has_own).into_iter().collect();
         let passed = session_rules.as_ref().map(|rules| written(rules, Kind::Identity).into_iter().collect::<Vec<_>>());
+        // No rules are written as no boundary.
+        let boundary = boundary.filter(|rules| has_own && !rules.is_empty());
+        let limit = boundary.as_ref().and_then(|rules| written(rules, Kind::Identity));
         let of_bucket = written(&bucket, Kind::Bucket("b"));
         let policies = Policies {
             identity: &own,
             session: passed.as_deref(),
+            boundary: limit.as_ref(),
             bucket: of_bucket.as_ref(),
-            acl_grants: acl,
+            bucket_only_denies: foreign_object,
+            acl,
             restrict_public_bucket: restrict,
         };
-        let expected = naive(sender, &identity, session_rules.as_deref(), &bucket, acl, restrict);
+        let expected = naive(
+            sender, &identity, session_rules.as_deref(), boundary.as_deref(), &bucket, (foreign_object, acl, restrict),
+        );
         prop_assert_eq!(get(&principal, &policies).allowed, expected, "{:?}", get(&principal, &policies).reason);
     }
 
@@ -354,7 +401,7 @@ proptest! {
         if in_bucket { of_bucket.push(deny) } else { own.push(deny) }
         let own: Vec<_> = written(&own, Kind::Identity).into_iter().collect();
         let of_bucket = written(&of_bucket, Kind::Bucket("b"));
-        let policies = Policies { identity: &own, bucket: of_bucket.as_ref(), acl_grants: true, ..Policies::default() };
+        let policies = Policies { identity: &own, bucket: of_bucket.as_ref(), acl: Named::Indirectly, ..Policies::default() };
         prop_assert!(!get(&user(ACCOUNT), &policies).allowed);
     }
 }

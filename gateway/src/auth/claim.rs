@@ -55,6 +55,8 @@ impl Claim {
                 content: ContentSha256::Unsigned,
                 chunks: None,
                 presigned: true,
+                version: SignatureVersion::Two,
+                signed_at: None,
             }),
         }
     }
@@ -80,6 +82,27 @@ pub struct Verified {
     content: ContentSha256,
     chunks: Option<ChunkSigner>,
     presigned: bool,
+    version: SignatureVersion,
+    signed_at: Option<Timestamp>,
+}
+
+/// The versions of signatures, with the values of `s3:signatureversion`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureVersion {
+    /// Version 2.
+    Two,
+    /// Version 4.
+    Four,
+}
+
+impl SignatureVersion {
+    /// The value of `s3:signatureversion`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Two => "AWS",
+            Self::Four => "AWS4-HMAC-SHA256",
+        }
+    }
 }
 
 impl Verified {
@@ -96,6 +119,16 @@ impl Verified {
     /// The chain of chunk signatures, which starts with the request's own signature. Version 2 has none.
     pub fn chunk_signer(&self) -> Option<ChunkSigner> {
         self.chunks.clone()
+    }
+
+    /// The version of the signature.
+    pub fn version(&self) -> SignatureVersion {
+        self.version
+    }
+
+    /// When the request was signed, as far as the signature says.
+    pub fn signed_at(&self) -> Option<Timestamp> {
+        self.signed_at
     }
 
     /// Whether the signature was in the query.
@@ -148,6 +181,8 @@ impl VersionFour {
             content: self.content.clone(),
             chunks: Some(ChunkSigner::new(key, self.date.clone(), self.credential.scope.clone(), expected)),
             presigned: self.expires_s.is_some(),
+            version: SignatureVersion::Four,
+            signed_at: Some(self.date.at()),
         })
     }
 

@@ -98,6 +98,36 @@ pub fn security_token<'a>(request: &RequestView<'a>) -> S3Result<Option<&'a str>
 
 const SECURITY_TOKEN: &str = "x-amz-security-token";
 
+/// Whether a request claims no identity: it has neither a signature nor a token, and no part of one.
+pub fn is_anonymous(request: &RequestView<'_>) -> bool {
+    let (query, headers) = (request.query, request.headers);
+    let of_signature = |(name, _): &(String, String)| {
+        is_signature_parameter(name) || name.eq_ignore_ascii_case("x-amz-security-token")
+    };
+    !headers.contains_key(header::AUTHORIZATION)
+        && !headers.contains_key("x-amz-security-token")
+        && !query.pairs().iter().any(of_signature)
+}
+
+/// What an anonymous request says about its body. There is no signature that could cover it, so what it says is checked as the
+/// other digests are.
+///
+/// # Errors
+/// `InvalidArgument` for a value that is none, and for signed chunks, which need a signature.
+pub fn anonymous_content(headers: &http::HeaderMap) -> S3Result<ContentSha256> {
+    let Some(text) = crate::headers::single(headers, "x-amz-content-sha256")? else {
+        return Ok(ContentSha256::Unsigned);
+    };
+    match ContentSha256::parse(text)? {
+        ContentSha256::Chunks | ContentSha256::ChunksAndTrailer => Err(S3Error::invalid_argument(
+            "x-amz-content-sha256",
+            text,
+            "Signed chunks need a request with a signature.",
+        )),
+        content => Ok(content),
+    }
+}
+
 /// The error of the AWS regions that never supported version 2.
 fn version_two_refused() -> S3Error {
     S3Error::invalid_request(

@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt};
 use super::chunked::{ChunkedDecoder, Framing};
 use super::payload_spec::PayloadSpec;
 use super::verify::{PayloadDigests, PayloadVerifier};
-use crate::auth::{ContentSha256, Verified};
+use crate::auth::{ChunkSigner, ContentSha256};
 use crate::error::{ErrorCode, S3Error, S3Result};
 
 /// The bytes of a payload, without framing. The stream ends without an error only if they match everything that the client
@@ -44,9 +44,9 @@ impl std::fmt::Debug for PayloadStream {
 }
 
 impl PayloadStream {
-    /// The payload of this body. `verified` provides the first signature of the chain for signed chunks.
-    pub(crate) fn new(body: Body, spec: PayloadSpec, verified: &Verified) -> Self {
-        let state = match framing(&spec, verified) {
+    /// The payload of this body. `signer` has the first signature of the chain for signed chunks.
+    pub(crate) fn new(body: Body, spec: PayloadSpec, signer: Option<ChunkSigner>) -> Self {
+        let state = match framing(&spec, signer) {
             Ok(framing) => StreamState::Reading(Box::new(Reading {
                 body: body.into_data_stream(),
                 input: Bytes::new(),
@@ -111,10 +111,9 @@ impl Reading {
 }
 
 /// The framing of the body, if it has one.
-fn framing(spec: &PayloadSpec, verified: &Verified) -> S3Result<Option<Framing>> {
+fn framing(spec: &PayloadSpec, signer: Option<ChunkSigner>) -> S3Result<Option<Framing>> {
     let signed = |trailers| {
         // Only a claim of version 4 can have signed chunks, and it always has the first signature of the chain.
-        let signer = verified.chunk_signer();
         let signer =
             signer.ok_or_else(|| S3Error::internal("signed chunks without a chain of signatures"))?;
         Ok(Some(Framing::Signed { signer: Box::new(signer), trailers }))

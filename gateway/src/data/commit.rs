@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_protocol::checksum::{Crc32c, combine};
-use cairn_protocol::metadata::{CommitObject, Committed, MetadataError, NewExtent, PartCommitted, PutPart};
+use cairn_protocol::metadata::{
+    CommitObject, Committed, Metadata, MetadataError, NewExtent, PartCommitted, PutPart,
+};
 
 use super::send::Sender;
 use super::stored_block::StoredBlock;
@@ -24,6 +26,8 @@ pub struct StoredBlocks {
     sender: Arc<Sender>,
     blocks: Vec<StoredBlock>,
     length: u64,
+    /// Where it is committed.
+    metadata: Arc<dyn Metadata>,
 }
 
 impl std::fmt::Debug for StoredBlocks {
@@ -33,11 +37,15 @@ impl std::fmt::Debug for StoredBlocks {
 }
 
 impl StoredBlocks {
-    pub(super) fn new(sender: Arc<Sender>, mut blocks: Vec<StoredBlock>) -> Self {
+    pub(super) fn new(
+        sender: Arc<Sender>,
+        mut blocks: Vec<StoredBlock>,
+        metadata: Arc<dyn Metadata>,
+    ) -> Self {
         blocks.sort_by_key(|block| block.offset);
         let length = blocks.iter().map(|block| block.length).sum();
         sender.lease.release_all_but(blocks.iter().map(|block| block.grant.block));
-        Self { sender, blocks, length }
+        Self { sender, blocks, length, metadata }
     }
 
     /// The length in bytes.
@@ -62,7 +70,7 @@ impl StoredBlocks {
     /// # Errors
     /// The error of the metanode. With `Unavailable` the object may have been committed.
     pub async fn commit_object(self, commit: CommitObject) -> Result<Committed, MetadataError> {
-        let metadata = self.sender.parts.metadata.clone();
+        let metadata = self.metadata.clone();
         let length = self.length;
         self.commit(move |extents| {
             let request = CommitObject { length, extents, ..commit.clone() };
@@ -78,7 +86,7 @@ impl StoredBlocks {
     /// # Errors
     /// The error of the metanode. With `Unavailable` the part may have been committed.
     pub async fn put_part(self, part: PutPart) -> Result<PartCommitted, MetadataError> {
-        let metadata = self.sender.parts.metadata.clone();
+        let metadata = self.metadata.clone();
         let length = self.length;
         self.commit(move |extents| {
             let request = PutPart { length, extents, ..part.clone() };

@@ -74,6 +74,8 @@ use suspects::Suspects;
 #[derive(Clone)]
 pub struct DataPath {
     parts: Arc<Parts>,
+    /// Where bodies are committed.
+    commits: Arc<dyn Metadata>,
 }
 
 /// The state that uploads and downloads share.
@@ -143,7 +145,12 @@ impl DataPath {
             env,
             budget,
         };
-        Self { parts: Arc::new(parts) }
+        Self { commits: parts.metadata.clone(), parts: Arc::new(parts) }
+    }
+
+    /// The same data path, whose commits go through `commits`.
+    pub(crate) fn committing_through(&self, commits: Arc<dyn Metadata>) -> Self {
+        Self { parts: self.parts.clone(), commits }
     }
 
     /// The memory budgets.
@@ -162,7 +169,7 @@ impl DataPath {
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
     {
-        upload::write(self.parts.clone(), placement, body).await
+        upload::write(self.parts.clone(), self.commits.clone(), placement, body).await
     }
 
     /// Reads the bytes of `located.range`. The first of them are verified when it returns, so that an object that

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cairn_protocol::block::BLOCK_SIZE_MIN;
-use cairn_protocol::metadata::Grant;
+use cairn_protocol::metadata::{Grant, Metadata};
 use cairn_protocol::rpc::{current_request_id, with_request_id};
 use futures_util::stream::Fuse;
 use futures_util::{Stream, StreamExt};
@@ -33,6 +33,7 @@ const GIVE_BACK_AFTER: Duration = Duration::from_millis(250);
 /// Stores a body; see [`DataPath::write`](super::DataPath::write).
 pub(super) async fn write<S, E>(
     parts: Arc<Parts>,
+    commits: Arc<dyn Metadata>,
     placement: Placement,
     body: &mut S,
 ) -> Result<StoredBlocks, WriteError<E>>
@@ -49,7 +50,7 @@ where
         Upload { parts: &parts, writer, tasks, body: body.fuse(), input: Bytes::new(), offset: 0, length };
     upload.run().await?;
     let stored = upload.tasks.finish().await?;
-    Ok(StoredBlocks::new(sender, stored))
+    Ok(StoredBlocks::new(sender, stored, commits))
 }
 
 /// A body that is being divided into blocks.

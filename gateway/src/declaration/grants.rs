@@ -1,30 +1,44 @@
-//! Headers that grant permissions. Only full control for the owner is accepted, because the owner has it already.
+//! Headers that grant permissions: `type=value`, separated by commas.
 
 use crate::error::{S3Error, S3Result};
-use crate::types::OWNER_ID;
 
-/// Checks `x-amz-grant-full-control`: `type=value`, separated by commas.
-///
-/// # Errors
-/// `InvalidArgument` for a text that is not a list of grantees, `NotImplemented` for grantees other than the owner.
-pub(crate) fn check_full_control(name: &str, value: &str) -> S3Result<()> {
-    for grantee in value.split(',') {
-        let (kind, who) = grantee.trim().split_once('=').unwrap_or(("", ""));
-        let who = who.trim().trim_matches('"');
-        match kind.trim() {
-            "id" if who == OWNER_ID => {}
-            "id" | "uri" | "emailAddress" if !who.is_empty() => {
-                return Err(no_grants().detail("Header", name));
-            }
-            _ => return Err(S3Error::invalid_argument(name, value, "Argument format not recognized")),
-        }
-    }
-    Ok(())
+/// Whom an entry of a header names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamedGrantee<'a> {
+    /// `id`: the owner id of an account.
+    Id(&'a str),
+    /// `uri`: a group.
+    Uri(&'a str),
+    /// `emailAddress`.
+    Email,
 }
 
-/// The error for all other grants.
-pub(crate) fn no_grants() -> S3Error {
-    S3Error::not_implemented("Grants are not implemented, but for full control to the owner.")
+/// The grantees in a header `x-amz-grant-…`.
+///
+/// # Errors
+/// `InvalidArgument` for a text that is not a list of grantees.
+pub(crate) fn parse_grantees<'a>(name: &str, value: &'a str) -> S3Result<Vec<NamedGrantee<'a>>> {
+    let wrong = || S3Error::invalid_argument(name, value, "Argument format not recognized");
+    let entry = |entry: &'a str| {
+        let (kind, who) = entry.trim().split_once('=')?;
+        let who = who.trim().trim_matches('"');
+        match kind.trim() {
+            _ if who.is_empty() => None,
+            "id" => Some(NamedGrantee::Id(who)),
+            "uri" => Some(NamedGrantee::Uri(who)),
+            "emailAddress" => Some(NamedGrantee::Email),
+            _ => None,
+        }
+    };
+    value.split(',').map(|text| entry(text).ok_or_else(wrong)).collect()
+}
+
+/// Checks the form of a header `x-amz-grant-…`.
+///
+/// # Errors
+/// `InvalidArgument` for a text that is not a list of grantees.
+pub(crate) fn check_grantees(name: &str, value: &str) -> S3Result<()> {
+    parse_grantees(name, value).map(drop)
 }
 
 #[cfg(test)]
@@ -33,15 +47,14 @@ mod tests {
     use crate::error::ErrorCode;
 
     #[test]
-    fn full_control_goes_to_the_owner_only() {
-        let code = |value: &str| check_full_control("x", value).err().map(|error| error.code());
-        assert_eq!(code(&format!("id={OWNER_ID}")), None);
-        assert_eq!(code(&format!("id=\"{OWNER_ID}\", id={OWNER_ID}")), None);
-        for value in ["id=1", "uri=\"http://acs.amazonaws.com/groups/global/AllUsers\"", "emailAddress=a@b"] {
-            assert_eq!(code(value), Some(ErrorCode::NotImplemented), "{value}");
-        }
-        for value in ["", "id", "id=", "name=x", "everybody"] {
-            assert_eq!(code(value), Some(ErrorCode::InvalidArgument), "{value}");
+    fn a_header_lists_grantees() {
+        let all = "http://acs.amazonaws.com/groups/global/AllUsers";
+        let text = format!("id=\"1\", uri={all} ,emailAddress=\"a@b\"");
+        let grantees = parse_grantees("x", &text).unwrap();
+        assert_eq!(grantees, [NamedGrantee::Id("1"), NamedGrantee::Uri(all), NamedGrantee::Email]);
+        for value in ["", "id", "id=", "name=x", "everybody", "id=1,"] {
+            let code = check_grantees("x", value).err().map(|error| error.code());
+            assert_eq!(code, Some(ErrorCode::InvalidArgument), "{value}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Source: AWS's service model of S3 (`service-2.json`, as botocore ships it), which a test compares with these
 //! tables.
 
-use super::grants::check_full_control;
+use super::grants::check_grantees;
 use super::judge::{
     Listed, invalid_directive, invalid_encryption, invalid_header, invalid_legal_hold, invalid_lock_mode,
 };
@@ -98,12 +98,18 @@ pub(crate) const ATTRIBUTES: &[Member] = &[
 
 /// Permissions for a new object.
 pub(crate) const OBJECT_GRANTS: &[Member] = &[
-    Member::header("x-amz-acl")
-        .partly("`private`, `bucket-owner-full-control` and `bucket-owner-read`, which are so anyway")
-        .listed(Listed::new(
-            &["private", "bucket-owner-full-control", "bucket-owner-read"],
-            &["public-read", "public-read-write", "authenticated-read", "aws-exec-read"],
-        )),
+    Member::header("x-amz-acl").listed(Listed::new(
+        &[
+            "private",
+            "public-read",
+            "public-read-write",
+            "authenticated-read",
+            "aws-exec-read",
+            "bucket-owner-read",
+            "bucket-owner-full-control",
+        ],
+        &[],
+    )),
     FULL_CONTROL,
     GRANT_READ,
     GRANT_READ_ACP,
@@ -112,12 +118,19 @@ pub(crate) const OBJECT_GRANTS: &[Member] = &[
 
 /// Permissions for a bucket.
 pub(crate) const BUCKET_GRANTS: &[Member] = &[
-    Member::header("x-amz-acl")
-        .partly("`private` and `bucket-owner-full-control`, which are so anyway")
-        .listed(Listed::new(
-            &["private", "bucket-owner-full-control"],
-            &["public-read", "public-read-write", "authenticated-read", "log-delivery-write"],
-        )),
+    Member::header("x-amz-acl").listed(Listed::new(
+        &[
+            "private",
+            "public-read",
+            "public-read-write",
+            "authenticated-read",
+            "aws-exec-read",
+            "bucket-owner-read",
+            "bucket-owner-full-control",
+            "log-delivery-write",
+        ],
+        &[],
+    )),
     FULL_CONTROL,
     GRANT_READ,
     GRANT_WRITE,
@@ -125,29 +138,34 @@ pub(crate) const BUCKET_GRANTS: &[Member] = &[
     GRANT_WRITE_ACP,
 ];
 
-const NO_GRANTS: &str = "Grants are not implemented, but for full control to the owner.";
-
-const FULL_CONTROL: Member = Member::header("x-amz-grant-full-control")
-    .partly("the owner, who has it anyway")
-    .judged(check_full_control);
-const GRANT_READ: Member = Member::header("x-amz-grant-read").missing(NO_GRANTS);
+const FULL_CONTROL: Member = Member::header("x-amz-grant-full-control").judged(check_grantees);
+const GRANT_READ: Member = Member::header("x-amz-grant-read").judged(check_grantees);
 /// Permissions that PutBucketAcl and PutObjectAcl set in headers.
-pub(crate) const GRANT_WRITE: Member = Member::header("x-amz-grant-write").missing(NO_GRANTS);
-const GRANT_READ_ACP: Member = Member::header("x-amz-grant-read-acp").missing(NO_GRANTS);
-const GRANT_WRITE_ACP: Member = Member::header("x-amz-grant-write-acp").missing(NO_GRANTS);
+pub(crate) const GRANT_WRITE: Member = Member::header("x-amz-grant-write").judged(check_grantees);
+const GRANT_READ_ACP: Member = Member::header("x-amz-grant-read-acp").judged(check_grantees);
+const GRANT_WRITE_ACP: Member = Member::header("x-amz-grant-write-acp").judged(check_grantees);
 
 /// The elements of an ACL.
 pub(crate) const ACL_ELEMENTS: &[Member] = &[
-    Member::element("AccessControlPolicy/Owner/ID").partly("the owner's own"),
+    Member::element("AccessControlPolicy/Owner/ID").partly("the owner's own, as AWS has it"),
     Member::element("AccessControlPolicy/Owner/DisplayName").moot("the id tells who it is"),
-    Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/ID").partly("the owner's"),
+    Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/ID"),
     Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/DisplayName")
         .moot("the id tells who it is"),
-    Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/EmailAddress").missing(NO_GRANTS),
-    Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/URI").missing(NO_GRANTS),
+    Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/EmailAddress")
+        .partly("refused with 405, as AWS does since October 2025"),
+    Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/URI"),
     Member::element("AccessControlPolicy/AccessControlList/Grant/Grantee/xsi:type")
         .moot("the elements within tell what the grantee is"),
-    Member::element("AccessControlPolicy/AccessControlList/Grant/Permission").partly("`FULL_CONTROL`"),
+    Member::element("AccessControlPolicy/AccessControlList/Grant/Permission"),
+];
+
+/// Which public access is blocked.
+pub(crate) const PUBLIC_ACCESS: &[Member] = &[
+    Member::element("PublicAccessBlockConfiguration/BlockPublicAcls"),
+    Member::element("PublicAccessBlockConfiguration/IgnorePublicAcls"),
+    Member::element("PublicAccessBlockConfiguration/BlockPublicPolicy"),
+    Member::element("PublicAccessBlockConfiguration/RestrictPublicBuckets"),
 ];
 
 /// Encryption of a new object.

@@ -48,6 +48,8 @@ pub(crate) enum Resource {
     Bucket,
     /// An object.
     Object,
+    /// An account: what S3 Control configures for it.
+    Account,
 }
 
 impl Resource {
@@ -57,6 +59,7 @@ impl Resource {
             Self::Service => "SERVICE",
             Self::Bucket => "BUCKET",
             Self::Object => "OBJECT",
+            Self::Account => "ACCOUNT",
         }
     }
 }

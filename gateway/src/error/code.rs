@@ -36,6 +36,7 @@ macro_rules! codes {
 }
 
 codes! {
+    AccessControlListNotSupported BAD_REQUEST "The bucket does not allow ACLs";
     AccessDenied FORBIDDEN "Access Denied";
     AccessForbidden FORBIDDEN "Access forbidden";
     AuthorizationHeaderMalformed BAD_REQUEST "The authorization header that you provided is not valid.";
@@ -53,6 +54,8 @@ codes! {
     InternalError INTERNAL_SERVER_ERROR "We encountered an internal error. Please try again.";
     InvalidAccessKeyId FORBIDDEN "The AWS Access Key Id you provided does not exist in our records.";
     InvalidArgument BAD_REQUEST "Invalid Argument";
+    InvalidBucketAclWithBlockPublicAccessError BAD_REQUEST "Bucket cannot have public ACLs set with BlockPublicAccess enabled";
+    InvalidBucketAclWithObjectOwnership BAD_REQUEST "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
     InvalidBucketName BAD_REQUEST "The specified bucket is not valid.";
     InvalidBucketState CONFLICT "The request is not valid with the current state of the bucket.";
     InvalidBucketOwnerAWSAccountID BAD_REQUEST "The value of the expected bucket owner parameter must be an AWS account ID.";
@@ -72,6 +75,7 @@ codes! {
     InvalidURI BAD_REQUEST "Couldn't parse the specified URI.";
     KeyTooLongError BAD_REQUEST "Your key is too long";
     MalformedACLError BAD_REQUEST "The ACL that you provided was not well formed or did not validate against our published schema.";
+    MalformedPolicy BAD_REQUEST "This policy contains invalid Json";
     MalformedTrailerError BAD_REQUEST "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MalformedXML BAD_REQUEST "The XML you provided was not well-formed or did not validate against our published schema";
     MaxMessageLengthExceeded BAD_REQUEST "Your request was too big.";
@@ -95,6 +99,7 @@ codes! {
     NotImplemented NOT_IMPLEMENTED "A header you provided implies functionality that is not implemented";
     NotModified NOT_MODIFIED "Not Modified";
     ObjectLockConfigurationNotFoundError NOT_FOUND "Object Lock configuration does not exist for this bucket";
+    OwnershipControlsNotFoundError NOT_FOUND "The bucket ownership controls were not found";
     PreconditionFailed PRECONDITION_FAILED "At least one of the pre-conditions you specified did not hold";
     ReplicationConfigurationNotFoundError NOT_FOUND "The replication configuration was not found";
     RequestHeaderSectionTooLarge BAD_REQUEST "Your request header section exceeds the maximum allowed request header size.";

@@ -10,7 +10,7 @@ impl From<MetadataError> for S3Error {
             MetadataError::NoSuchBucket { bucket } => {
                 Self::new(ErrorCode::NoSuchBucket).detail("BucketName", bucket)
             }
-            // There is one account, so the bucket's owner is the caller.
+            // CreateBucket looks whose bucket it is.
             MetadataError::BucketExists { bucket } => {
                 Self::new(ErrorCode::BucketAlreadyOwnedByYou).detail("BucketName", bucket)
             }

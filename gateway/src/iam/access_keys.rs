@@ -118,10 +118,9 @@ async fn last_used(call: &Call) -> Answered {
 }
 
 /// The user of the account that a key belongs to, `Some(None)` for the root user; `None` if the account has no such key.
-#[expect(clippy::option_option, reason = "no key and the root user are different")]
 async fn user_of_key(call: &Call, access_key: &str) -> Result<Option<Option<String>>, Fault> {
     let account = call.account()?;
-    let found = call.gateway.metadata.find_access_key(AccessKeyRef::long_term(access_key)).await?;
+    let found = call.gateway.authority.find_access_key(AccessKeyRef::long_term(access_key)).await?;
     if let Some(found) = found.filter(|found| found.identity.account().id == account) {
         return Ok(Some(match found.identity {
             Identity::User { name, .. } => Some(name),

@@ -100,8 +100,7 @@ async fn list_policies(call: &Call) -> Answered {
     let only_attached = call.truth("OnlyAttached")?.unwrap_or(false);
     let path_prefix = path_prefix(call)?;
     call.authorise("iam:ListPolicies", &format!("arn:aws:iam::{}:policy/", call.account()?))?;
-    // Those built in are on the metanode's first page besides the account's, so pages are made here. An account has up to
-    // 1,500 policies.
+    // Those built in are on the metanode's first page besides the account's, so pages are made here.
     let mut all = Vec::new();
     let mut after = None;
     loop {

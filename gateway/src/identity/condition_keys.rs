@@ -21,11 +21,14 @@ const FILLED: &[&str] = &[
     "aws:useragent",
     "aws:userid",
     "aws:username",
+    "aws:resourceaccount",
     "iam:permissionsboundary",
     "iam:policyarn",
     "s3:authtype",
     "s3:delimiter",
     "s3:existingobjecttag/",
+    "s3:if-match",
+    "s3:if-none-match",
     "s3:max-keys",
     "s3:object-lock-legal-hold",
     "s3:object-lock-mode",
@@ -35,25 +38,48 @@ const FILLED: &[&str] = &[
     "s3:requestobjecttag/",
     "s3:requestobjecttagkeys",
     "s3:resourceaccount",
+    "s3:signatureage",
+    "s3:signatureversion",
     "s3:versionid",
     "s3:x-amz-acl",
+    "s3:x-amz-content-sha256",
     "s3:x-amz-copy-source",
+    "s3:x-amz-grant-full-control",
+    "s3:x-amz-grant-read",
+    "s3:x-amz-grant-read-acp",
+    "s3:x-amz-grant-write",
+    "s3:x-amz-grant-write-acp",
     "s3:x-amz-metadata-directive",
+    "s3:x-amz-object-ownership",
     "s3:x-amz-storage-class",
+    // Requests with these are refused, because there is no encryption and there are no websites. So it is true that no request
+    // has them.
+    "s3:x-amz-server-side-encryption",
+    "s3:x-amz-server-side-encryption-aws-kms-key-id",
+    "s3:x-amz-server-side-encryption-customer-algorithm",
+    "s3:x-amz-website-redirect-location",
     "sts:externalid",
     "sts:rolesessionname",
 ];
 
-/// A policy asks for a condition key that no request has.
+/// A policy asks for a condition key that no request has here.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the condition key {0} is not implemented")]
-pub(super) struct Unfilled(String);
+pub(crate) struct Unfilled(String);
+
+impl Unfilled {
+    /// Whether the key is one that AWS's services have, as far as its beginning tells.
+    pub(crate) fn is_of_aws(&self) -> bool {
+        let lower = self.0.to_ascii_lowercase();
+        lower.starts_with("aws:") || lower.starts_with("s3:")
+    }
+}
 
 /// Checks that a policy asks for keys that requests have.
 ///
 /// # Errors
 /// The first key that they do not have. A text that is not JSON has no keys.
-pub(super) fn check(policy: &str) -> Result<(), Unfilled> {
+pub(crate) fn check(policy: &str) -> Result<(), Unfilled> {
     let Ok(document) = serde_json::from_str::<Value>(policy) else { return Ok(()) };
     let statements = match document.get("Statement") {
         Some(Value::Array(statements)) => statements.iter().collect(),

@@ -1,8 +1,8 @@
-//! The holder of an access key, and whether its policies allow a permission.
+//! The holder of an access key, with the policies that say what it may do.
 
 use cairn_policy::{Context, Decision, Kind, Policies, Policy, PolicyError, Principal, Request, decide};
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::metadata::{AccessKey, Account, FIRST_ACCOUNT_ID, Identity, Session};
+use cairn_protocol::metadata::{AccessEpoch, AccessKey, Account, FIRST_ACCOUNT_ID, Identity, Session};
 use cairn_protocol::warn_self;
 
 use super::condition_keys::{self, Unfilled};
@@ -18,6 +18,20 @@ pub struct KeyHolder {
     session: Option<Session>,
     /// Whether a policy asks for the tags of existing objects, which costs a look-up.
     reads_object_tags: bool,
+    /// The state of access control that it was read from; `None` for the root credentials that the gateway was told at its
+    /// start, which no change of access concerns.
+    epoch: Option<AccessEpoch>,
+}
+
+/// The policies of an identity.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnPolicies<'a> {
+    /// Those of the user and its groups, or of the role of a session.
+    pub(crate) identity: &'a [Policy],
+    /// The permissions boundary.
+    pub(crate) boundary: Option<&'a Policy>,
+    /// Those that were passed when a session was opened; `None` if none were, or if there is no session.
+    pub(crate) session: Option<&'a [Policy]>,
 }
 
 #[derive(Debug)]
@@ -42,7 +56,7 @@ enum Unusable {
 impl KeyHolder {
     /// The holder of a key that the metanode returned.
     pub fn new(key: AccessKey) -> Self {
-        let AccessKey { secret_key, identity, policies, session, .. } = key;
+        let AccessKey { secret_key, identity, policies, session, epoch } = key;
         let passed = session.as_ref().and_then(|session| session.policies.as_ref());
         let texts =
             || policies.documents.iter().chain(&policies.boundary).chain(passed.into_iter().flatten());
@@ -61,7 +75,7 @@ impl KeyHolder {
             warn_self!(%error, ?identity, "an identity can do nothing");
         }
         let secret = SecretKey::new(secret_key);
-        Self { secret, identity, principal, policies, session, reads_object_tags }
+        Self { secret, identity, principal, policies, session, reads_object_tags, epoch: Some(epoch) }
     }
 
     /// The holder of the root credentials of the cluster.
@@ -73,6 +87,7 @@ impl KeyHolder {
             policies: Ok(Parsed { identity: Vec::new(), boundary: None, session: None }),
             session: None,
             reads_object_tags: false,
+            epoch: None,
         }
     }
 
@@ -101,15 +116,20 @@ impl KeyHolder {
         self.session.as_ref().is_some_and(|session| session.expires_at <= now)
     }
 
-    /// The holder as policies name it.
+    /// The identity, as policies name it.
     pub(crate) fn principal(&self) -> &Principal {
         &self.principal
     }
 
-    /// Whether the policies allow an action on a resource of the cluster's first account, which owns all buckets.
-    pub(crate) fn allows(&self, action: &str, resource: &str, context: &Context) -> bool {
-        let place = (FIRST_ACCOUNT_ID, resource);
-        self.decide(action, place, None, context).is_some_and(|decision| decision.allowed)
+    /// The policies; `None` if one of them cannot be used, so that the identity may do nothing.
+    pub(crate) fn policies(&self) -> Option<OwnPolicies<'_>> {
+        let Parsed { identity, boundary, session } = self.policies.as_ref().ok()?;
+        Some(OwnPolicies { identity, boundary: boundary.as_ref(), session: session.as_deref() })
+    }
+
+    /// The state of access control that it was read from.
+    pub(crate) fn epoch(&self) -> Option<AccessEpoch> {
+        self.epoch
     }
 
     /// Whether the policies allow an action on a resource of the holder's own account, and why. `None` if the policies cannot
@@ -134,10 +154,10 @@ impl KeyHolder {
         &self,
         action: &str,
         (resource_account, resource): (&str, &str),
-        of_resource: Option<&Policy>,
+        bucket: Option<&Policy>,
         context: &Context,
     ) -> Option<Decision> {
-        let policies = self.policies.as_ref().ok()?;
+        let OwnPolicies { identity, boundary, session } = self.policies()?;
         let request = Request {
             principal: &self.principal,
             canonical_id: Some(&self.identity.account().canonical_id),
@@ -146,16 +166,7 @@ impl KeyHolder {
             resource_account,
             context,
         };
-        let decide = |identity: &[Policy], session, bucket| {
-            decide(&request, &Policies { identity, session, bucket, ..Policies::default() })
-        };
-        let decision = decide(&policies.identity, policies.session.as_deref(), of_resource);
-        // A permissions boundary limits what the other policies allow, except what the policy of a resource gives a user by its name.
-        let is_user = matches!(self.principal, Principal::User { .. });
-        let boundary = policies.boundary.as_ref();
-        let limit = boundary
-            .map(|boundary| decide(std::slice::from_ref(boundary), None, of_resource.filter(|_| is_user)));
-        Some(limit.filter(|limit| decision.allowed && !limit.allowed).unwrap_or(decision))
+        Some(decide(&request, &Policies { identity, session, boundary, bucket, ..Policies::default() }))
     }
 
     /// The ARN, for messages.
@@ -186,7 +197,7 @@ fn principal(identity: &Identity, session: Option<&Session>) -> (Principal, Resu
 
 #[cfg(test)]
 mod tests {
-    use cairn_protocol::metadata::{AccessEpoch, IdentityPolicies};
+    use cairn_protocol::metadata::IdentityPolicies;
 
     use super::*;
 
@@ -230,7 +241,8 @@ mod tests {
     }
 
     fn allows(holder: &KeyHolder, action: &str, resource: &str) -> bool {
-        holder.allows(action, resource, &Context::default())
+        let decision = holder.decide_at_home(action, resource, &Context::default());
+        decision.is_some_and(|decision| decision.allowed)
     }
 
     const READ: &str = r#"{"Version":"2012-10-17","Statement":[
@@ -241,39 +253,30 @@ mod tests {
         {"Effect":"Deny","Action":"s3:*","Resource":"arn:aws:s3:::b/secret/*"}]}"#;
 
     #[test]
-    fn a_user_may_do_what_its_policies_allow_and_nothing_else() {
-        let reader = user(Account::first(), &[READ], None);
-        assert!(allows(&reader, "s3:GetObject", "arn:aws:s3:::b/k"));
-        for (action, resource) in [
-            ("s3:PutObject", "arn:aws:s3:::b/k"),
-            ("s3:GetObject", "arn:aws:s3:::c/k"),
-            ("s3:ListBucket", "arn:aws:s3:::b"),
-        ] {
-            assert!(!allows(&reader, action, resource), "{action}");
-        }
-        assert!(!allows(&user(Account::first(), &[], None), "s3:GetObject", "arn:aws:s3:::b/k"));
-        let denied = user(Account::first(), &[ALL, DENY], None);
-        assert!(allows(&denied, "s3:PutObject", "arn:aws:s3:::b/k"));
-        assert!(!allows(&denied, "s3:GetObject", "arn:aws:s3:::b/secret/k"), "an explicit deny wins");
-        assert!(allows(&KeyHolder::root("secret".into()), "s3:PutObject", "arn:aws:s3:::b/k"));
-    }
-
-    #[test]
-    fn a_boundary_limits_what_policies_allow() {
-        let limited = user(Account::first(), &[ALL], Some(READ));
-        assert!(allows(&limited, "s3:GetObject", "arn:aws:s3:::b/k"));
-        assert!(!allows(&limited, "s3:PutObject", "arn:aws:s3:::b/k"));
-    }
-
-    #[test]
-    fn other_accounts_and_policies_that_cannot_be_used_allow_nothing() {
-        let other = Account { id: "111122223333".into(), canonical_id: "c".into(), display_name: "o".into() };
-        assert!(!allows(&user(other, &[ALL], None), "s3:GetObject", "arn:aws:s3:::b/k"));
+    fn a_policy_that_cannot_be_used_makes_all_of_them_unusable() {
+        let all = r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
+        let holder = |document: &str| {
+            let identity = Identity::User {
+                account: Account::first(),
+                id: "AIDAEXAMPLE".into(),
+                path: "/team/".into(),
+                name: "alice".into(),
+            };
+            KeyHolder::new(AccessKey {
+                secret_key: "secret".into(),
+                identity,
+                policies: IdentityPolicies { documents: vec![all.into(), document.into()], boundary: None },
+                session: None,
+                epoch: AccessEpoch(1),
+            })
+        };
+        let usable = holder(all);
+        assert_eq!(usable.policies().unwrap().identity.len(), 2);
+        assert_eq!(usable.arn(), "arn:aws:iam::000000000000:user/team/alice");
         let unknown = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"s3:*","Resource":"*",
             "Condition":{"StringEquals":{"aws:SourceVpc":"x"}}}]}"#;
         for unusable in [unknown, "no JSON", "{}"] {
-            let holder = user(Account::first(), &[ALL, unusable], None);
-            assert!(!allows(&holder, "s3:GetObject", "arn:aws:s3:::b/k"), "{unusable}");
+            assert!(holder(unusable).policies().is_none(), "{unusable}");
         }
     }
 

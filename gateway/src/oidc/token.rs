@@ -110,10 +110,11 @@ impl<'a> WebToken<'a> {
         })?;
         let wrong = |_| invalid("The signature of the ID Token does not match.");
         // A key that says which algorithm it is for is for no other (RFC 8725, section 3.1).
-        if let Some(algorithm) = key.common.key_algorithm {
-            if algorithm.to_string() != format!("{:?}", self.header.alg) {
-                return Err(invalid("The key of the ID Token is for another algorithm."));
-            }
+        let is_for_another = |algorithm: jsonwebtoken::jwk::KeyAlgorithm| {
+            algorithm.to_string() != format!("{:?}", self.header.alg)
+        };
+        if key.common.key_algorithm.is_some_and(is_for_another) {
+            return Err(invalid("The key of the ID Token is for another algorithm."));
         }
         let key = DecodingKey::from_jwk(&key).map_err(wrong)?;
         verifiers::install();

@@ -88,3 +88,46 @@ impl ServerCertVerifier for ProviderVerifier {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+    use super::*;
+
+    /// An authority that no system trusts, and a certificate that it has signed.
+    fn certificates() -> (CertificateDer<'static>, CertificateDer<'static>) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = params.self_signed(&key).unwrap();
+        let issuer = Issuer::new(params, key);
+        let params = CertificateParams::new(vec!["id.example.com".to_owned()]).unwrap();
+        let server = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+        (authority.der().clone(), server.der().clone())
+    }
+
+    fn accepts(thumbprints: Vec<String>, chain: &[CertificateDer<'_>], name: &str) -> bool {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = ProviderVerifier { trusted: None, thumbprints, provider };
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], now).is_ok()
+    }
+
+    #[test]
+    fn an_authority_is_trusted_by_its_thumbprint_and_for_the_right_name_only() {
+        let (authority, server) = certificates();
+        let thumbprint = || vec![hex::encode(Sha1::digest(&authority))];
+        let chain = [server.clone(), authority.clone()];
+        assert!(accepts(thumbprint(), &chain, "id.example.com"));
+        assert!(!accepts(thumbprint(), &chain, "other.example.com"));
+        assert!(!accepts(Vec::new(), &chain, "id.example.com"));
+        assert!(!accepts(vec!["0".repeat(40)], &chain, "id.example.com"));
+        // The authority's certificate alone proves nothing: its key must have signed the server's.
+        let (_, stranger) = certificates();
+        assert!(!accepts(thumbprint(), &[stranger, authority.clone()], "id.example.com"));
+    }
+}

@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
+use cairn_protocol::metadata::Tags;
 use futures_util::future::BoxFuture;
 
-use crate::access::{self, Permission};
+use crate::access::{Authorised, Pending, Permission, Permissions};
 use crate::caller::Action;
 use crate::declaration::Declaration;
 use crate::error::S3Result;
@@ -18,8 +19,10 @@ use crate::response::Response;
 
 pub(crate) mod acl;
 pub(crate) mod bucket;
+pub(crate) mod lock;
 pub(crate) mod multipart;
 pub(crate) mod object;
+mod public_access;
 pub(crate) mod service;
 pub(crate) mod unbuilt;
 
@@ -38,15 +41,35 @@ pub(crate) trait Operation: Sized + Send + 'static {
     fn parse(request: &Request) -> S3Result<Self>;
 
     /// All permissions that the operation needs, which are checked before the body is read. An operation that needs others than
-    /// its action on its target says so here; what depends on the body or on an object is checked in `run`.
-    fn permissions(&self, request: &Request) -> Vec<Permission> {
-        vec![Permission::on_target(Self::ACTION.0, request)]
+    /// its action on its target says so here.
+    fn permissions(&self, request: &Request) -> Permissions {
+        Permissions::one(Permission::on_target(Self::ACTION.0, request))
     }
 
     /// Runs the operation. Conditions that are cheap to check are checked before the body is read.
     fn run(
         self,
-        gateway: &Gateway,
+        gateway: &Authorised,
+        request: Request,
+        body: RequestBody,
+    ) -> impl Future<Output = S3Result<Response>> + Send;
+}
+
+/// An operation whose permissions depend on its body. It has no means of acting before it has asked for them.
+pub(crate) trait DeferredOperation: Sized + Send + 'static {
+    /// As that of [`Operation`].
+    const DECLARATION: &'static Declaration;
+
+    /// Parses the head of the request. The body is not read yet.
+    ///
+    /// # Errors
+    /// The error of S3 for the first member that is wrong.
+    fn parse(request: &Request) -> S3Result<Self>;
+
+    /// Runs the operation.
+    fn run(
+        self,
+        pending: Pending,
         request: Request,
         body: RequestBody,
     ) -> impl Future<Output = S3Result<Response>> + Send;
@@ -62,9 +85,24 @@ pub(crate) fn handle<O: Operation>(
     body: RequestBody,
 ) -> BoxFuture<'static, S3Result<Response>> {
     Box::pin(async move {
+        let pending = Pending::new(&gateway.authority, &request);
+        pending.check_expected_owner().await?;
         let operation = O::parse(&request)?;
-        access::authorise(&gateway, &request, &operation.permissions(&request)).await?;
-        operation.run(&gateway, request, body).await
+        let authorised = pending.with(operation.permissions(&request), &Tags::new()).await?;
+        operation.run(&authorised, request, body).await
+    })
+}
+
+/// The handler of an operation whose permissions depend on its body.
+pub(crate) fn handle_deferred<O: DeferredOperation>(
+    gateway: Arc<Gateway>,
+    request: Request,
+    body: RequestBody,
+) -> BoxFuture<'static, S3Result<Response>> {
+    Box::pin(async move {
+        let pending = Pending::new(&gateway.authority, &request);
+        pending.check_expected_owner().await?;
+        O::parse(&request)?.run(pending, request, body).await
     })
 }
 
@@ -81,5 +119,10 @@ impl Route {
     /// The entry of an operation's type.
     pub(crate) const fn to<O: Operation>() -> Self {
         Self { declaration: O::DECLARATION, handler: handle::<O> }
+    }
+
+    /// The entry of the type of an operation whose permissions depend on its body.
+    pub(crate) const fn deferred<O: DeferredOperation>() -> Self {
+        Self { declaration: O::DECLARATION, handler: handle_deferred::<O> }
     }
 }

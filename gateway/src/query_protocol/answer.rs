@@ -5,8 +5,11 @@ use bytes::Bytes;
 use super::Api;
 use crate::xml::XmlWriter;
 
+/// Writes the content of a result.
+type Content = Box<dyn FnOnce(&mut XmlWriter) + Send>;
+
 /// The answer of an operation.
-pub(crate) struct Answer(Option<Box<dyn FnOnce(&mut XmlWriter) + Send>>);
+pub(crate) struct Answer(Option<Content>);
 
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

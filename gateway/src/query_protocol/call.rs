@@ -68,7 +68,7 @@ impl Call {
 
     /// A new id for a change.
     pub(crate) fn mutation(&self) -> Option<MutationId> {
-        self.gateway.mutation()
+        Some(MutationId(self.gateway.env.uuid_v7()))
     }
 
     /// Makes a change. It is repeated until its outcome is known: the metanode recognises it by its id. Afterwards this gateway

@@ -7,6 +7,9 @@ use crate::headers::single;
 use crate::request::Target;
 use crate::types::{BucketName, ObjectKey};
 
+/// The path of what S3 Control configures for an account.
+const ACCOUNT_PATH: &str = "v20180820/configuration/publicAccessBlock";
+
 /// Parses host and path. If the host is below one of `domains`, the part before the domain is the bucket.
 ///
 /// # Errors
@@ -18,6 +21,10 @@ pub(crate) fn parse_target(headers: &HeaderMap, raw_path: &str, domains: &[Strin
     }
     if path.is_empty() {
         return Ok(Target::Service);
+    }
+    // A bucket could have the name of this version of S3 Control. The header tells the two apart.
+    if path == ACCOUNT_PATH && headers.contains_key("x-amz-account-id") {
+        return Ok(Target::Account);
     }
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
     let bucket = crate::uri::decode(bucket)?;

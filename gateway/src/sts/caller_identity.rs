@@ -37,7 +37,7 @@ async fn identity(call: &Call) -> Answered {
 async fn key_info(call: &Call) -> Answered {
     let access_key = call.text("AccessKeyId", (16, 128))?;
     call.authorise("sts:GetAccessKeyInfo", "*")?;
-    let found = call.gateway.metadata.find_access_key(AccessKeyRef::long_term(access_key.as_str())).await?;
+    let found = call.gateway.authority.find_access_key(AccessKeyRef::long_term(access_key.as_str())).await?;
     let account = found.map(|found| found.identity.account().id.clone());
     let account = account.ok_or_else(|| Fault::validation(format!("Invalid access key id: {access_key}")))?;
     Ok(Answer::with(move |xml| xml.text("Account", &account)))

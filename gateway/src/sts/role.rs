@@ -41,7 +41,7 @@ impl RoleArn {
     pub(super) async fn find(&self, call: &Call) -> Result<Option<FoundRole>, Fault> {
         let name = self.full_name.rsplit('/').next().unwrap_or_default().to_owned();
         let request = RoleRef { account: self.account.clone(), role: name.clone() };
-        let found = call.gateway.metadata.find_role(request).await?;
+        let found = call.gateway.authority.find_role(request).await?;
         // A role is found by its unique id too, and by its name in any case and path.
         Ok(found.filter(|found| match &found.identity {
             Identity::Role { path, name, .. } => {

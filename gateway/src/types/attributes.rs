@@ -48,6 +48,7 @@ pub fn parse_attributes(headers: &HeaderMap) -> S3Result<ObjectAttributes> {
         checksum: None,
         block_size: None,
         lock: None,
+        access: None,
     })
 }
 

@@ -31,7 +31,7 @@ pub use lock::{
     hold_name, parse_bucket_lock, parse_legal_hold, parse_lock_headers, parse_retention, set_lock_headers,
     write_bucket_lock, write_retention,
 };
-pub use owner::{OWNER_ID, OWNER_NAME, write_account, write_identity, write_owner};
+pub use owner::{write_identity, write_owner};
 pub use range::{parse_copy_range, parse_range};
 pub use storage_class::{ARCHIVE_CLASSES, is_own_class, parse_storage_class};
 pub use tags::{

@@ -65,6 +65,23 @@ async fn buckets_are_made_and_deleted_once() {
     send(&store, "delete_bucket", Call::delete("/new-bucket")).await.expect(204);
 }
 
+/// The change itself begins an epoch of access control, for which the repetition is too late. The client got 404 or 403 for what it
+/// had done.
+#[tokio::test]
+async fn what_decides_about_access_is_changed_once() {
+    let store = store_with(&[]).await;
+    let policy = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:PutBucketPolicy","Resource":"arn:aws:s3:::bucket"}}"#;
+    send(&store, "put_bucket_configuration", Call::put("/bucket?policy").body(policy)).await.expect(204);
+    for (operation, change) in [
+        ("put_bucket_configuration", Call::delete("/bucket?policy")),
+        ("delete_bucket", Call::delete("/bucket")),
+    ] {
+        // The gateway learns the present epoch, so that the change is made by the first call.
+        store.client.send(Call::get("/bucket?versioning")).await.expect(200);
+        send(&store, operation, change).await.expect(204);
+    }
+}
+
 #[tokio::test]
 async fn tags_and_uploads_are_changed_once() {
     let store = store_with(&["a"]).await;

@@ -7,6 +7,7 @@
 //! | `holders` | what users, groups and roles have in common |
 //! | `policy_ref` | finding a managed policy by its ARN or name |
 //! | `built_in` | the managed policies that every account has |
+//! | `principals` | which principals of policies and ACLs exist |
 //! | `lookup` | what a request's access key may do, and what a role is |
 //! | `sessions` | sessions of STS, and what their access keys may do |
 //! | `root` | the root credentials of the cluster |
@@ -29,6 +30,7 @@ mod keys;
 mod lookup;
 mod policies;
 mod policy_ref;
+mod principals;
 mod providers;
 mod random;
 mod roles;

@@ -123,7 +123,6 @@ fn holder_of(of: &SessionOf) -> Option<(HolderKind, &str)> {
 
 /// The documents of the policies that were passed to a session; `Some(None)` if none were. `None` if one of them is gone: it is
 /// not left out, because it might deny.
-#[expect(clippy::option_option, reason = "no policies and a policy that is gone are different")]
 async fn passed_policies(
     connection: &mut Connection,
     number: AccountNumber,

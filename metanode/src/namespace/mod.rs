@@ -11,6 +11,7 @@
 //! arrives. Later writes therefore have later times. Versions and parts that are replaced or deleted are *retired*:
 //! their bytes stay readable until the block manager sweeps them, a grace period later.
 
+mod accounts;
 mod buckets;
 mod condition;
 #[cfg(test)]

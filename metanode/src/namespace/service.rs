@@ -1,20 +1,23 @@
 //! The operations of the service, one line each. Each is implemented in a file of its own.
 
 use async_trait::async_trait;
+use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::{
-    AbortUpload, AccessEpoch, AccessKey, AccessKeyRef, AllocateBlocks, BlockLocation, BucketConfigurations,
-    BucketInfo, BucketPage, BucketRef, CommitObject, Committed, CompleteUpload, CopyObject, CopyPart,
-    CreateBucket, CreateUpload, DeleteBucket, DeleteObjects, Deleted, ExtentPage, FoundRole, Grant,
-    ListBuckets, ListExtents, ListObjectParts, ListObjects, ListParts, ListUploads, ListVersions,
-    LocateBlocks, LocatedObject, LookupObject, Metadata, MetadataError, ObjectPage, ObjectPartPage,
-    PartCommitted, PartPage, PutBucketConfiguration, PutObjectLock, PutPart, ReleaseGrants, RenewGrants,
-    RenewReads, ReplicaReport, RoleRef, RootCredentials, RootCredentialsRequest, SetBucketLock,
-    SetVersioning, StorageClassRef, UpdateTags, UploadInfo, UploadPage, UploadRef, VersionName, VersionPage,
+    AbortUpload, AccessEpoch, AccessKey, AccessKeyRef, AccountConfigurationRef, AllocateBlocks,
+    BlockLocation, BucketConfigurations, BucketInfo, BucketPage, BucketRef, CommitObject, Committed,
+    CompleteUpload, CopyObject, CopyPart, CreateBucket, CreateUpload, DeleteBucket, DeleteObjects, Deleted,
+    ExtentPage, FindPrincipals, FoundPrincipal, FoundRole, Grant, ListBuckets, ListExtents, ListObjectParts,
+    ListObjects, ListParts, ListUploads, ListVersions, LocateBlocks, LocatedObject, LookupObject, Metadata,
+    MetadataError, ObjectPage, ObjectPartPage, PartCommitted, PartPage, PutAccountConfiguration,
+    PutBucketConfiguration, PutObjectLock, PutPart, ReleaseGrants, RenewGrants, RenewReads, ReplicaReport,
+    RoleRef, RootCredentials, RootCredentialsRequest, SetBucketLock, SetVersioning, StorageClassRef,
+    UpdateAccess, UpdateTags, UploadInfo, UploadPage, UploadRef, VersionName, VersionPage,
 };
-
 use cairn_protocol::rpc::current_access_epoch;
+use serde::de::DeserializeOwned;
 
 use super::Namespace;
+use crate::store;
 
 type Answer<T> = Result<T, MetadataError>;
 
@@ -28,12 +31,35 @@ impl Namespace {
             Some(_) | None => Ok(()),
         }
     }
+
+    /// Admits a change, or returns its first outcome. A change that was done already, and whose answer was lost, may itself have
+    /// begun the epoch that the call is too old for; or its caller may have lost the access since with which it was done.
+    async fn first_outcome<T: DeserializeOwned>(&self, mutation: Option<MutationId>) -> Answer<Option<T>> {
+        match self.check_access() {
+            Ok(()) => Ok(None),
+            Err(refused) => {
+                let mut reader = self.store.read().await?;
+                store::mutations::find(&mut reader, mutation)
+                    .await?
+                    .map_or(Err(refused), |first| Ok(Some(first)))
+            }
+        }
+    }
+}
+
+/// Returns the first outcome of a change, if it was refused otherwise.
+macro_rules! first_outcome {
+    ($namespace:ident, $request:ident) => {
+        if let Some(first) = $namespace.first_outcome($request.mutation).await? {
+            return Ok(first);
+        }
+    };
 }
 
 #[async_trait]
 impl Metadata for Namespace {
     async fn create_bucket(&self, request: CreateBucket) -> Answer<BucketInfo> {
-        self.check_access()?;
+        first_outcome!(self, request);
         self.create_bucket(request).await
     }
     async fn get_bucket(&self, request: BucketRef) -> Answer<BucketInfo> {
@@ -45,15 +71,15 @@ impl Metadata for Namespace {
         self.list_buckets(request).await
     }
     async fn set_versioning(&self, request: SetVersioning) -> Answer<()> {
-        self.check_access()?;
+        first_outcome!(self, request);
         self.set_versioning(request).await
     }
     async fn set_bucket_lock(&self, request: SetBucketLock) -> Answer<()> {
-        self.check_access()?;
+        first_outcome!(self, request);
         self.set_bucket_lock(request).await
     }
     async fn delete_bucket(&self, request: DeleteBucket) -> Answer<()> {
-        self.check_access()?;
+        first_outcome!(self, request);
         self.delete_bucket(request).await
     }
 
@@ -62,8 +88,17 @@ impl Metadata for Namespace {
         self.get_bucket_configurations(request).await
     }
     async fn put_bucket_configuration(&self, request: PutBucketConfiguration) -> Answer<u64> {
-        self.check_access()?;
+        first_outcome!(self, request);
         self.put_bucket_configuration(request).await
+    }
+
+    async fn get_account_configuration(&self, request: AccountConfigurationRef) -> Answer<Option<String>> {
+        self.check_access()?;
+        self.get_account_configuration(request).await
+    }
+    async fn put_account_configuration(&self, request: PutAccountConfiguration) -> Answer<()> {
+        first_outcome!(self, request);
+        self.put_account_configuration(request).await
     }
 
     async fn lookup_object(&self, request: LookupObject) -> Answer<LocatedObject> {
@@ -98,12 +133,16 @@ impl Metadata for Namespace {
         self.delete_objects(request).await
     }
     async fn update_tags(&self, request: UpdateTags) -> Answer<Option<VersionName>> {
-        self.check_access()?;
+        first_outcome!(self, request);
         self.update_tags(request).await
     }
     async fn put_object_lock(&self, request: PutObjectLock) -> Answer<Option<VersionName>> {
-        self.check_access()?;
+        first_outcome!(self, request);
         self.put_object_lock(request).await
+    }
+    async fn update_access(&self, request: UpdateAccess) -> Answer<Option<VersionName>> {
+        first_outcome!(self, request);
+        self.update_access(request).await
     }
     async fn list_objects(&self, request: ListObjects) -> Answer<ObjectPage> {
         self.check_access()?;
@@ -143,7 +182,7 @@ impl Metadata for Namespace {
         self.complete_upload(request).await
     }
     async fn abort_upload(&self, request: AbortUpload) -> Answer<()> {
-        self.check_access()?;
+        first_outcome!(self, request);
         self.abort_upload(request).await
     }
 
@@ -169,6 +208,10 @@ impl Metadata for Namespace {
     }
     async fn find_role(&self, request: RoleRef) -> Answer<Option<FoundRole>> {
         Ok(self.identities.find_role(&request).await?)
+    }
+    async fn find_principals(&self, request: FindPrincipals) -> Answer<Vec<FoundPrincipal>> {
+        self.check_access()?;
+        self.find_principals(request).await
     }
     async fn root_credentials(&self, _request: RootCredentialsRequest) -> Answer<RootCredentials> {
         Ok(self.identities.root().clone())

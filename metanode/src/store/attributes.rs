@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cairn_protocol::metadata::{ChecksumAlgorithm, ChecksumKind, ObjectAttributes, ObjectChecksum, Tags};
+use cairn_protocol::metadata::{
+    Account, ChecksumAlgorithm, ChecksumKind, ObjectAccess, ObjectAttributes, ObjectChecksum, Tags,
+};
 use prost::Message;
 use sqlx::Row as _;
 
@@ -31,6 +33,27 @@ struct Attributes {
     checksum: Option<Checksum>,
     #[prost(uint64, optional, tag = "6")]
     block_size: Option<u64>,
+    #[prost(message, optional, tag = "7")]
+    access: Option<Access>,
+}
+
+/// Owner and ACL, for an object that is not its bucket's alone.
+#[derive(Clone, PartialEq, Message)]
+struct Access {
+    #[prost(message, optional, tag = "1")]
+    owner: Option<Owner>,
+    #[prost(string, optional, tag = "2")]
+    acl: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Owner {
+    #[prost(string, tag = "1")]
+    id: String,
+    #[prost(string, tag = "2")]
+    canonical_id: String,
+    #[prost(string, tag = "3")]
+    display_name: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -62,7 +85,7 @@ const CONTENT_TYPE: &str = "content-type";
 /// The form of attributes for a column; `None` for the default ones.
 pub(crate) fn to_attributes(attributes: &ObjectAttributes) -> Option<Vec<u8>> {
     // Locks have a table of their own.
-    let ObjectAttributes { headers, user_metadata, storage_class, checksum, block_size, lock: _ } =
+    let ObjectAttributes { headers, user_metadata, storage_class, checksum, block_size, access, lock: _ } =
         attributes.clone();
     let mut message = Attributes {
         content_type: None,
@@ -71,9 +94,24 @@ pub(crate) fn to_attributes(attributes: &ObjectAttributes) -> Option<Vec<u8>> {
         storage_class,
         checksum: checksum.as_ref().map(to_checksum),
         block_size,
+        access: access.map(|access| to_access(*access)),
     };
     message.content_type = message.headers.remove(CONTENT_TYPE);
     (message != Attributes::default()).then(|| message.encode_to_vec())
+}
+
+fn to_access(ObjectAccess { owner, acl }: ObjectAccess) -> Access {
+    Access { owner: owner.map(to_owner), acl }
+}
+
+fn to_owner(Account { id, canonical_id, display_name }: Account) -> Owner {
+    Owner { id, canonical_id, display_name }
+}
+
+fn from_access(Access { owner, acl }: Access) -> ObjectAccess {
+    let owner =
+        owner.map(|Owner { id, canonical_id, display_name }| Account { id, canonical_id, display_name });
+    ObjectAccess { owner, acl }
 }
 
 fn to_checksum(checksum: &ObjectChecksum) -> Checksum {
@@ -100,14 +138,22 @@ pub(crate) fn attributes(row: &Row) -> Result<ObjectAttributes, StoreError> {
 }
 
 fn decode(stored: &[u8]) -> Option<ObjectAttributes> {
-    let Attributes { content_type, mut headers, user_metadata, storage_class, checksum, block_size } =
+    let Attributes { content_type, mut headers, user_metadata, storage_class, checksum, block_size, access } =
         Attributes::decode(stored).ok()?;
     headers.extend(content_type.map(|content_type| (CONTENT_TYPE.to_owned(), content_type)));
     let checksum = match checksum {
         None => None,
         Some(checksum) => Some(from_checksum(&checksum)?),
     };
-    Some(ObjectAttributes { headers, user_metadata, storage_class, checksum, block_size, lock: None })
+    Some(ObjectAttributes {
+        headers,
+        user_metadata,
+        storage_class,
+        checksum,
+        block_size,
+        lock: None,
+        access: access.map(from_access).map(Box::new),
+    })
 }
 
 fn from_checksum(checksum: &Checksum) -> Option<ObjectChecksum> {
@@ -167,8 +213,11 @@ mod tests {
             storage_class in option::of("[A-Z]{1,9}"),
             checksum in option::of(checksums()),
             block_size in option::of(any::<u64>()),
+            access in option::of((any::<bool>(), option::of("\\PC{0,9}"))),
         ) {
-            let given = ObjectAttributes { headers, user_metadata, storage_class, checksum, block_size, lock: None };
+            let access = access
+                .map(|(is_owned, acl)| Box::new(ObjectAccess { owner: is_owned.then(Account::first), acl }));
+            let given = ObjectAttributes { headers, user_metadata, storage_class, checksum, block_size, lock: None, access };
             let stored = to_attributes(&given);
             prop_assert_eq!(stored.is_none(), given == ObjectAttributes::default());
             prop_assert_eq!(decode(&stored.unwrap_or_default()), Some(given));
@@ -197,6 +246,7 @@ mod tests {
             }),
             block_size: Some(5),
             lock: None,
+            access: None,
         };
         assert_eq!(decode(bytes), Some(expected));
     }

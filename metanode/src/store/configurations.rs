@@ -1,4 +1,4 @@
-//! The documents of buckets: what each is configured to do.
+//! The documents of buckets and accounts: what each is configured to do.
 
 use cairn_protocol::metadata::{BucketConfiguration, ConfigurationKind};
 use sqlx::Row as _;
@@ -79,6 +79,53 @@ pub(crate) async fn delete(
 ) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM bucket_configurations WHERE bucket_id = $1 AND kind = $2")
         .bind(bucket.0)
+        .bind(kind.name())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// A document of an account; `None` if there is none.
+pub(crate) async fn of_account(
+    connection: &mut Connection,
+    account: &str,
+    kind: ConfigurationKind,
+) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query("SELECT document FROM account_configurations WHERE account_id = $1 AND kind = $2")
+        .bind(account)
+        .bind(kind.name())
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| text(&row, "document")).transpose()
+}
+
+/// Puts a document of an account that exists, in place of the one that there is.
+pub(crate) async fn put_of_account(
+    tx: &mut Connection,
+    account: &str,
+    kind: ConfigurationKind,
+    document: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO account_configurations (account_id, kind, document) VALUES ($1, $2, $3)
+         ON CONFLICT (account_id, kind) DO UPDATE SET document = excluded.document",
+    )
+    .bind(account)
+    .bind(kind.name())
+    .bind(document)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Deletes a document of an account, if there is one.
+pub(crate) async fn delete_of_account(
+    tx: &mut Connection,
+    account: &str,
+    kind: ConfigurationKind,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM account_configurations WHERE account_id = $1 AND kind = $2")
+        .bind(account)
         .bind(kind.name())
         .execute(tx)
         .await?;

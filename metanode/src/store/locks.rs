@@ -4,11 +4,10 @@
 //! code can remove a version, for whatever reason, without a look at its lock in the same transaction.
 
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::metadata::{ObjectLock, Retention, RetentionMode};
+use cairn_protocol::metadata::{ObjectLock, ObjectVersion, Retention, RetentionMode};
 use sqlx::Row as _;
 
 use super::buckets::BucketId;
-use super::objects::StoredVersion;
 use super::sql_values::{number, to_number, to_time};
 use super::{Connection, Row, StoreError};
 
@@ -25,11 +24,11 @@ pub(crate) struct LockView {
 
 /// A version that no lock keeps.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Removable<'v>(&'v StoredVersion);
+pub(crate) struct Removable<'v>(&'v ObjectVersion);
 
 impl Removable<'_> {
     /// The version.
-    pub(super) fn version(&self) -> &StoredVersion {
+    pub(super) fn object(&self) -> &ObjectVersion {
         self.0
     }
 }
@@ -48,11 +47,11 @@ pub(crate) fn retains(retention: Retention, view: LockView) -> bool {
 pub(crate) async fn removable<'v>(
     tx: &mut Connection,
     bucket: BucketId,
-    version: &'v StoredVersion,
+    object: &'v ObjectVersion,
     view: LockView,
 ) -> Result<Option<Removable<'v>>, StoreError> {
     if view.is_enabled {
-        let (key, sequence) = (version.object.key.as_str(), version.object.sequence);
+        let (key, sequence) = (object.key.as_str(), object.sequence);
         if let Some(lock) = find(tx, bucket, key, sequence).await? {
             if keeps(&lock, view) {
                 return Ok(None);
@@ -60,7 +59,7 @@ pub(crate) async fn removable<'v>(
             put(tx, bucket, key, sequence, &ObjectLock::default()).await?;
         }
     }
-    Ok(Some(Removable(version)))
+    Ok(Some(Removable(object)))
 }
 
 /// The lock of a version.

@@ -14,8 +14,8 @@ macro_rules! file {
 }
 
 /// The files of `migrations/sqlite` in their order. A database remembers number, words and checksum of each that it has, so
-/// a file that was released never changes. (0005 and 0011 were never used.)
-const FILES: [(i64, &str, &str); 11] = [
+/// a file that was released never changes. (0005 was never used.)
+const FILES: [(i64, &str, &str); 12] = [
     file!(1, "initial", "0001_initial.sql"),
     file!(2, "block manager", "0002_block_manager.sql"),
     file!(3, "totals", "0003_totals.sql"),
@@ -25,6 +25,7 @@ const FILES: [(i64, &str, &str); 11] = [
     file!(8, "iam", "0008_iam.sql"),
     file!(9, "bucket configurations", "0009_bucket_configurations.sql"),
     file!(10, "versions", "0010_versions.sql"),
+    file!(11, "access", "0011_access.sql"),
     file!(12, "object locks", "0012_object_locks.sql"),
     file!(13, "extent lists", "0013_extent_lists.sql"),
 ];

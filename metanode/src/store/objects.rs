@@ -9,7 +9,7 @@ use super::etags::{etag, to_etag};
 use super::lists::{ContentColumns, content};
 use super::locks::Removable;
 use super::sql_values::{id, key, number, time, to_number, to_time};
-use super::{Connection, Row, StoreError, retired};
+use super::{Connection, Row, StoreError};
 
 /// A version, or a delete marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,8 +115,8 @@ const FIND_NEWEST_REFERENCE: &str = concat!(
                       WHERE newest.bucket_id = versions.bucket_id AND newest.key = $2)"
 );
 
-/// The version of a reference, also if it is retired.
-pub(crate) async fn find_version(
+/// The version of a reference, if it is not retired.
+pub(super) async fn find_reference(
     connection: &mut Connection,
     version: &VersionRef,
 ) -> Result<Option<ObjectVersion>, StoreError> {
@@ -126,12 +126,9 @@ pub(crate) async fn find_version(
         .bind(version.key.as_bytes())
         .bind(version.sequence.map(to_number))
         .bind(&version.version.as_bytes()[..])
-        .fetch_optional(&mut *connection)
+        .fetch_optional(connection)
         .await?;
-    match row {
-        Some(row) => Ok(Some(stored(&row)?.object)),
-        None => retired::find(connection, version.version).await,
-    }
+    row.map(|row| Ok(stored(&row)?.object)).transpose()
 }
 
 /// Whether a bucket has any version or delete marker.
@@ -208,7 +205,7 @@ pub(crate) async fn remove(
     bucket: BucketId,
     version: Removable<'_>,
 ) -> Result<(), StoreError> {
-    let object = &version.version().object;
+    let object = version.object();
     sqlx::query("DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
         .bind(bucket.0)
         .bind(object.key.as_bytes())
@@ -280,5 +277,6 @@ pub(super) fn summary(row: &Row) -> Result<ObjectSummary, StoreError> {
         modified_at: time(row, "modified_at")?,
         storage_class: attributes.storage_class,
         checksum: attributes.checksum.map(|checksum| (checksum.algorithm, checksum.kind)),
+        owner: attributes.access.and_then(|access| access.owner),
     })
 }

@@ -3,12 +3,12 @@
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{PartId, VersionId};
-use cairn_protocol::metadata::{Committed, ObjectVersion};
+use cairn_protocol::metadata::{Committed, ObjectVersion, VersionRef};
 use sqlx::Row as _;
 
 use super::buckets::BucketId;
 use super::lists::{ContentColumns, RELEASE_RETIRED};
-use super::objects::{columns, committed, stored};
+use super::objects::{self, columns, committed, stored};
 use super::parts::StoredPart;
 use super::sql_values::{time, to_number, to_time};
 use super::{Connection, StoreError};
@@ -74,6 +74,17 @@ pub(crate) async fn find(
 ) -> Result<Option<ObjectVersion>, StoreError> {
     let row = sqlx::query(FIND).bind(&version.as_bytes()[..]).fetch_optional(connection).await?;
     row.map(|row| Ok(stored(&row)?.object)).transpose()
+}
+
+/// The version of a reference, also if it is retired.
+pub(crate) async fn find_version(
+    connection: &mut Connection,
+    version: &VersionRef,
+) -> Result<Option<ObjectVersion>, StoreError> {
+    match objects::find_reference(connection, version).await? {
+        Some(found) => Ok(Some(found)),
+        None => find(connection, version.version).await,
+    }
 }
 
 /// When a part was retired; `None` if it was not, or if its grace period is over.

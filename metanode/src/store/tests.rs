@@ -255,6 +255,30 @@ async fn a_database_from_before_outcomes_were_remembered_opens_and_keeps_what_it
     assert_eq!(super::mutations::find::<()>(&mut reader, Some(mutation)).await.unwrap(), None);
 }
 
+/// Nothing in a bucket of an earlier release was public, and nothing becomes public.
+#[tokio::test]
+async fn buckets_from_before_access_was_configured_block_public_access() {
+    use cairn_protocol::metadata::{ConfigurationKind, NewConfiguration};
+
+    let directory = tempfile::tempdir().unwrap();
+    let rows = "INSERT INTO buckets (name, region, created_at) VALUES ('older', 'r', 7);";
+    database_of(directory.path(), 11, rows).await;
+    let store = store_in(directory.path()).await;
+    let mut reader = store.read().await.unwrap();
+    let (id, _) = super::buckets::find(&mut reader, "older").await.unwrap().unwrap();
+    let found = super::configurations::all(&mut reader, id).await.unwrap();
+    let documents: Vec<_> = found.iter().map(|found| (found.kind, found.document.as_str())).collect();
+    let of_new = NewConfiguration::of_new_bucket();
+    let wanted: Vec<_> = of_new.iter().map(|new| (new.kind, new.document.as_str())).collect();
+    assert_eq!(documents, wanted);
+    drop(reader);
+    // Their revisions are not used again.
+    let newer =
+        store.write(move |tx| Box::pin(super::configurations::put(tx, id, ConfigurationKind::Policy, "{}")));
+    let newer = newer.await.unwrap();
+    assert!(found.iter().all(|found| found.revision < newer), "{found:?}");
+}
+
 #[tokio::test]
 async fn a_database_from_before_identities_opens_with_the_first_account_and_keeps_what_it_has() {
     let directory = tempfile::tempdir().unwrap();

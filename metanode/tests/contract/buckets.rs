@@ -127,7 +127,9 @@ async fn a_configuration_has_a_revision_and_goes_with_its_bucket(cluster: &Clust
     let made = cluster.create_bucket(CreateBucket::new("b", "r")).await.unwrap();
     let named = || BucketRef { bucket: "b".into() };
     let found = cluster.get_bucket_configurations(named()).await.unwrap();
-    assert_eq!((found.info, found.configurations.len()), (made, 0));
+    let kinds: Vec<_> = found.configurations.iter().map(|found| found.kind).collect();
+    let of_new = [ConfigurationKind::OwnershipControls, ConfigurationKind::PublicAccessBlock];
+    assert_eq!((found.info, &kinds[..]), (made, &of_new[..]));
     let put = |document: Option<&str>, expected_revision| PutBucketConfiguration {
         bucket: "b".into(),
         kind: ConfigurationKind::Policy,
@@ -146,7 +148,7 @@ async fn a_configuration_has_a_revision_and_goes_with_its_bucket(cluster: &Clust
     assert!(matches!(refused, MetadataError::Malformed { .. }), "{refused}");
     cluster.delete_bucket(DeleteBucket { bucket: "b".into(), mutation: None }).await.unwrap();
     cluster.create_bucket(CreateBucket::new("b", "r")).await.unwrap();
-    assert_eq!(cluster.get_bucket_configurations(named()).await.unwrap().configurations.len(), 0);
+    assert_eq!(cluster.get_bucket_configurations(named()).await.unwrap().configurations.len(), 2);
 }
 
 /// A gateway that decided before access was taken away does not get through: whoever deletes a policy gets the answer when

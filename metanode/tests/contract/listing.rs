@@ -135,6 +135,7 @@ async fn a_summary_has_the_fields_of_listings(cluster: &Cluster) {
         modified_at: committed.modified_at,
         storage_class: Some("REDUCED_REDUNDANCY".into()),
         checksum: Some((ChecksumAlgorithm::Sha1, ChecksumKind::Composite)),
+        owner: None,
     };
     assert_eq!(page.entries, [ListEntry::Object(Box::new(wanted))]);
 }

@@ -193,7 +193,7 @@ async fn new_versions_get_the_default_and_their_own_lock_comes_first(cluster: &C
     assert_eq!(lock.unwrap().legal_hold, Some(true));
 
     let copy = CopyObject {
-        source: object.version,
+        source: object.reference("b"),
         bucket: "b".into(),
         key: "copy".into(),
         version: cluster.version(),

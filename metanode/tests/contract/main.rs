@@ -21,6 +21,7 @@ macro_rules! contract {
     };
 }
 
+mod access;
 mod access_keys;
 mod buckets;
 mod cluster;

@@ -26,6 +26,7 @@ contract! {
 
 fn attributes() -> ObjectAttributes {
     ObjectAttributes {
+        access: None,
         headers: BTreeMap::from([("content-type".to_owned(), "text/plain".to_owned())]),
         user_metadata: BTreeMap::from([("näme".to_owned(), "\u{1f980}\"\\".to_owned())]),
         storage_class: Some("REDUCED_REDUNDANCY".to_owned()),

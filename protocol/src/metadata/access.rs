@@ -180,3 +180,37 @@ pub struct IdentityPolicies {
 /// access that was taken away is denied at once, although gateways cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AccessEpoch(pub u64);
+
+/// A principal that a policy or an ACL names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PrincipalName {
+    /// An account, by its 12 digits.
+    Account(String),
+    /// An account, by its canonical user id.
+    CanonicalUser(String),
+    /// A user, by its account and its name, without the path.
+    User(String, String),
+    /// A role, by its account and its name, without the path.
+    Role(String, String),
+}
+
+/// Asks which of these principals exist.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FindPrincipals {
+    /// The principals, at most [`FIND_PRINCIPALS_MAX`].
+    pub names: Vec<PrincipalName>,
+}
+
+/// Upper limit of the names in one [`FindPrincipals`]: more than a policy of 20 KiB can name.
+pub const FIND_PRINCIPALS_MAX: usize = 1_000;
+
+/// A principal that exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundPrincipal {
+    /// As it was asked for.
+    pub name: PrincipalName,
+    /// Its account.
+    pub account: Account,
+    /// The path of a user or role; empty for an account.
+    pub path: String,
+}

@@ -35,13 +35,13 @@ pub struct CreateBucket {
 }
 
 impl CreateBucket {
-    /// Creates a bucket of the account of the root credentials, with no configurations.
+    /// Creates a bucket of the account of the root credentials, with what S3 configures for a new bucket.
     pub fn new(bucket: impl Into<String>, region: impl Into<String>) -> Self {
         Self {
             bucket: bucket.into(),
             region: region.into(),
             owner: Account::first(),
-            configurations: Vec::new(),
+            configurations: NewConfiguration::of_new_bucket(),
             object_lock: false,
             mutation: None,
         }

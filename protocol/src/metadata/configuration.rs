@@ -77,6 +77,9 @@ pub struct BucketConfigurations {
     pub info: BucketInfo,
     /// Its documents, at most one for each kind.
     pub configurations: Vec<BucketConfiguration>,
+    /// What the owner's account blocks of public access, for all of its buckets. `None` if it has said nothing.
+    #[serde(default)]
+    pub account_public_access_block: Option<String>,
     /// The state of access control that the rest was read from.
     pub epoch: AccessEpoch,
 }
@@ -104,4 +107,42 @@ pub struct NewConfiguration {
     pub kind: ConfigurationKind,
     /// The document.
     pub document: String,
+}
+
+impl NewConfiguration {
+    /// What S3 gives a new bucket (S3 User Guide, "Default settings for new S3 buckets FAQ", of April 2023): its owner owns all
+    /// objects, ACLs do not count, and all public access is blocked.
+    pub fn of_new_bucket() -> Vec<Self> {
+        let document = |kind, text: &str| Self { kind, document: text.to_owned() };
+        vec![
+            document(ConfigurationKind::OwnershipControls, "\"BucketOwnerEnforced\""),
+            document(
+                ConfigurationKind::PublicAccessBlock,
+                "{\"block_public_acls\":true,\"ignore_public_acls\":true,\"block_public_policy\":true,\
+                 \"restrict_public_buckets\":true}",
+            ),
+        ]
+    }
+}
+
+/// Names a document of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountConfigurationRef {
+    /// The account's 12 digits.
+    pub account: String,
+    /// What it configures: [`ConfigurationKind::PublicAccessBlock`].
+    pub kind: ConfigurationKind,
+}
+
+/// Puts or deletes a document of an account. Deleting one that does not exist succeeds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PutAccountConfiguration {
+    /// The account's 12 digits.
+    pub account: String,
+    /// What it configures: [`ConfigurationKind::PublicAccessBlock`].
+    pub kind: ConfigurationKind,
+    /// The document; `None` deletes the one that there is.
+    pub document: Option<String>,
+    /// The id by which a repetition is recognised.
+    pub mutation: Option<MutationId>,
 }

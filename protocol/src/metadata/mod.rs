@@ -50,6 +50,10 @@ crate::rpc_service! {
         get_bucket_configurations(BucketRef) -> BucketConfigurations;
         /// Puts or deletes a configuration. The answer is its revision, or 0 when it was deleted.
         put_bucket_configuration(PutBucketConfiguration) -> u64;
+        /// A configuration of an account, which holds for all of its buckets; `None` if there is none.
+        get_account_configuration(AccountConfigurationRef) -> Option<String>;
+        /// Puts or deletes a configuration of an account.
+        put_account_configuration(PutAccountConfiguration) -> ();
 
         /// A version of an object, and the extents of a range of it.
         lookup_object(LookupObject) -> LocatedObject;
@@ -74,6 +78,8 @@ crate::rpc_service! {
         update_tags(UpdateTags) -> Option<VersionName>;
         /// Changes the lock of a version. Returns the version id to show to clients.
         put_object_lock(PutObjectLock) -> Option<VersionName>;
+        /// Replaces owner and ACL of a version. Returns the version id to show to clients.
+        update_access(UpdateAccess) -> Option<VersionName>;
         /// Current objects in the order of their keys, rolled up at a delimiter. The cost depends on the length of the page.
         list_objects(ListObjects) -> ObjectPage;
         /// All versions and delete markers in the order of their keys, and of one key from the newest on, rolled up at a
@@ -115,6 +121,8 @@ crate::rpc_service! {
         find_access_key(AccessKeyRef) -> Option<AccessKey>;
         /// A role and what it may do; `None` if there is no such role.
         find_role(RoleRef) -> Option<FoundRole>;
+        /// Those of some principals that exist.
+        find_principals(FindPrincipals) -> Vec<FoundPrincipal>;
         /// The root credentials, which are generated at the cluster's first start unless they are configured.
         root_credentials(RootCredentialsRequest) -> RootCredentials;
     }

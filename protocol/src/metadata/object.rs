@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Content, ExtentEntry, ListId, NewExtent, ObjectLock, ResolvedExtent, VersionName, VersionRef,
+    Account, Content, ExtentEntry, ListId, NewExtent, ObjectLock, ResolvedExtent, VersionName, VersionRef,
     resolve_path,
 };
 use crate::checksum::Crc32c;
@@ -59,12 +59,27 @@ pub struct ObjectAttributes {
     /// The checksum that the client chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<ObjectChecksum>,
+    /// Who owns the object and what its ACL grants, unless the owner of the bucket does and nothing is granted to others. Boxed,
+    /// because nearly no object has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Box<ObjectAccess>>,
     /// For uploads: the client's choice for the length of the first blocks in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_size: Option<u64>,
     /// The lock that the client wants for the new version; in answers, the lock that the version has. The metanode acts on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<ObjectLock>,
+}
+
+/// Who owns an object, and what its ACL grants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectAccess {
+    /// The account that owns it, if it is not the owner of the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Account>,
+    /// The grants of its ACL, if it has others than full control for the owner. To the metanode they are text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acl: Option<String>,
 }
 
 /// Tags, by key.
@@ -457,6 +472,21 @@ pub struct UpdateTags {
     pub mutation: Option<MutationId>,
 }
 
+/// Replaces owner and ACL of a version.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UpdateAccess {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// The version; `None` is the current one.
+    pub version: Option<VersionName>,
+    /// What the version has from now on.
+    pub access: Option<Box<ObjectAccess>>,
+    /// The id by which a repetition is recognised.
+    pub mutation: Option<MutationId>,
+}
+
 /// Requests objects in the order of their keys.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ListObjects {
@@ -517,6 +547,9 @@ pub struct ObjectSummary {
     pub storage_class: Option<String>,
     /// Its checksum's algorithm and kind.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    /// The account that owns it, if it is not the owner of the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Account>,
 }
 
 /// Requests versions and delete markers, in the order of their keys, and of one key from the newest on.

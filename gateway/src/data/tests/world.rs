@@ -684,6 +684,21 @@ impl Metadata for FakeMetadata {
     async fn put_bucket_configuration(&self, _: PutBucketConfiguration) -> Result<u64, MetadataError> {
         unused()
     }
+    async fn get_account_configuration(
+        &self,
+        _: AccountConfigurationRef,
+    ) -> Result<Option<String>, MetadataError> {
+        unused()
+    }
+    async fn put_account_configuration(&self, _: PutAccountConfiguration) -> Result<(), MetadataError> {
+        unused()
+    }
+    async fn update_access(&self, _: UpdateAccess) -> Result<Option<VersionName>, MetadataError> {
+        unused()
+    }
+    async fn find_principals(&self, _: FindPrincipals) -> Result<Vec<FoundPrincipal>, MetadataError> {
+        unused()
+    }
     async fn find_access_key(&self, _: AccessKeyRef) -> Result<Option<AccessKey>, MetadataError> {
         unused()
     }

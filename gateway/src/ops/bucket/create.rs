@@ -1,16 +1,18 @@
 //! CreateBucket.
 
-use cairn_protocol::metadata::{self, ConfigurationKind, MetadataError, NewConfiguration, Tags};
+use cairn_policy::acl::{Acl, Canned};
+use cairn_protocol::metadata::{self, BucketRef, ConfigurationKind, MetadataError, NewConfiguration, Tags};
 use http::{StatusCode, header};
 
 use super::tagging;
-use crate::access::{self, Permission};
+use crate::access::documents::{Document, Ownership};
+use crate::access::{Authorised, Permission, Permissions};
 use crate::caller::Action;
 use crate::declaration::judge::Listed;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
-use crate::ops::{Operation, acl};
+use crate::ops::Operation;
+use crate::ops::acl::{RequestedAcl, check_grantees};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{BucketName, parse_new_bucket_tags};
@@ -24,6 +26,8 @@ const OBJECT_LOCK_HEADER: &str = "x-amz-bucket-object-lock-enabled";
 pub(crate) struct CreateBucket {
     bucket: BucketName,
     object_lock: bool,
+    ownership: Ownership,
+    acl: Option<RequestedAcl>,
 }
 
 impl Operation for CreateBucket {
@@ -33,9 +37,10 @@ impl Operation for CreateBucket {
             groups::BUCKET_GRANTS,
             &[
                 Member::header(OBJECT_LOCK_HEADER).listed(groups::BOOLEAN),
-                Member::header("x-amz-object-ownership")
-                    .partly("`BucketOwnerEnforced`, which is so anyway")
-                    .listed(Listed::new(&["BucketOwnerEnforced"], &["BucketOwnerPreferred", "ObjectWriter"])),
+                Member::header("x-amz-object-ownership").listed(Listed::new(
+                    &["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"],
+                    &[],
+                )),
                 Member::header("x-amz-bucket-namespace")
                     .partly("`global`")
                     .listed(Listed::new(&["global"], &["account-regional"])),
@@ -54,33 +59,33 @@ impl Operation for CreateBucket {
     const ACTION: Action = Action("s3:CreateBucket");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        acl::check_one_way(&request.headers)?;
+        let ownership = request.header("x-amz-object-ownership")?.and_then(Ownership::parse);
+        let acl = RequestedAcl::parse(&request.headers)?;
+        let bucket = BucketName::parse_new(request.bucket()?.as_str())?;
         let object_lock = request.header(OBJECT_LOCK_HEADER)?;
-        Ok(Self {
-            bucket: BucketName::parse_new(request.bucket()?.as_str())?,
-            object_lock: object_lock.is_some_and(|value| value.eq_ignore_ascii_case("true")),
-        })
+        let object_lock = object_lock.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        Ok(Self { bucket, object_lock, ownership: of_new_bucket(ownership, acl.as_ref())?, acl })
     }
 
-    fn permissions(&self, request: &Request) -> Vec<Permission> {
-        let mut needed = vec![Permission::on_target(Self::ACTION.0, request)];
-        if self.object_lock {
-            needed.push(Permission::on_target("s3:PutBucketObjectLockConfiguration", request));
-            needed.push(Permission::on_target("s3:PutBucketVersioning", request));
+    fn permissions(&self, _: &Request) -> Permissions {
+        let on_bucket = |action| Permission::on_new_bucket(action, self.bucket.as_str());
+        let needed = Permissions::one(on_bucket(Self::ACTION.0));
+        if !self.object_lock {
+            return needed;
         }
-        needed
+        needed.and(on_bucket("s3:PutBucketObjectLockConfiguration")).and(on_bucket("s3:PutBucketVersioning"))
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, body: RequestBody) -> S3Result<Response> {
         let document = body.optional_document(&request, "CreateBucketConfiguration").await?;
         let constraint = document.as_ref().map(location_constraint).transpose()?.flatten();
         check_constraint(constraint, &gateway.config.region)?;
         let tags = document.as_ref().map(new_tags).transpose()?.flatten();
-        let mut configurations = Vec::new();
+        let mut configurations = NewConfiguration::of_new_bucket();
         if let Some(tags) = tags {
             // Only the document says whether there are tags.
-            let needed = [Permission::on_target("s3:TagResource", &request)];
-            access::authorise(gateway, &request, &needed).await?;
+            let needed = Permission::on_new_bucket("s3:TagResource", self.bucket.as_str());
+            gateway.also(Permissions::one(needed), &tags).await?;
             let document = tagging::to_document(&tags)?;
             configurations.push(NewConfiguration { kind: ConfigurationKind::Tagging, document });
         }
@@ -89,14 +94,35 @@ impl Operation for CreateBucket {
         // AWS, "List of error codes", BucketAlreadyOwnedByYou: us-east-1, the oldest region, answers 200. All other
         // regions answer with the error.
         let lenient = region == "us-east-1";
+        let owner = request.caller.owner();
+        for configuration in &mut configurations {
+            if configuration.kind == ConfigurationKind::OwnershipControls {
+                configuration.document = self.ownership.write();
+            }
+        }
+        if let Some(acl) = self.acl.map(|acl| acl.acl(&owner, &owner))
+            && acl != Acl::private(&owner.canonical_id)
+        {
+            check_grantees(gateway, &acl, &[&owner]).await?;
+            configurations.push(NewConfiguration { kind: ConfigurationKind::Acl, document: acl.write() });
+        }
         let create = metadata::CreateBucket {
+            configurations,
             mutation: gateway.mutation(),
             object_lock: self.object_lock,
-            configurations,
-            ..metadata::CreateBucket::new(bucket, region)
+            owner: owner.clone(),
+            ..metadata::CreateBucket::new(bucket.clone(), region)
         };
         match gateway.metadata.create_bucket(create).await {
-            Err(MetadataError::BucketExists { .. }) if lenient => {}
+            Err(MetadataError::BucketExists { .. }) => {
+                let there = gateway.metadata.get_bucket(BucketRef { bucket: bucket.clone() }).await?;
+                if there.owner.id != owner.id {
+                    return Err(S3Error::new(ErrorCode::BucketAlreadyExists).detail("BucketName", bucket));
+                }
+                if !lenient {
+                    return Err(S3Error::new(ErrorCode::BucketAlreadyOwnedByYou).detail("BucketName", bucket));
+                }
+            }
             made => made.map(drop)?,
         }
         let mut answer = response::empty(StatusCode::OK);
@@ -109,6 +135,26 @@ impl Operation for CreateBucket {
 fn new_tags(document: &Element) -> S3Result<Option<Tags>> {
     let Some(tags) = document.optional("Tags")? else { return Ok(None) };
     Ok(Some(parse_new_bucket_tags(tags)?).filter(|tags| !tags.is_empty()))
+}
+
+/// The setting of ownership of a new bucket. A canned ACL `private` asks for a bucket in which ACLs count, as it does at AWS: clients
+/// that send it send ACLs with their objects too.
+fn of_new_bucket(ownership: Option<Ownership>, acl: Option<&RequestedAcl>) -> S3Result<Ownership> {
+    let is_private = acl.is_none_or(|acl| *acl == RequestedAcl::Canned(Canned::Private));
+    let setting = match ownership {
+        Some(ownership) => ownership,
+        None if acl.is_some() && is_private => Ownership::BucketOwnerPreferred,
+        None => Ownership::BucketOwnerEnforced,
+    };
+    let keeps_owner = is_private || acl == Some(&RequestedAcl::Canned(Canned::BucketOwnerFullControl));
+    if setting == Ownership::BucketOwnerEnforced && !keeps_owner {
+        return Err(S3Error::new(ErrorCode::InvalidBucketAclWithObjectOwnership));
+    }
+    // A new bucket blocks public ACLs.
+    if acl.is_some_and(RequestedAcl::is_public) {
+        return Err(S3Error::new(ErrorCode::InvalidBucketAclWithBlockPublicAccessError));
+    }
+    Ok(setting)
 }
 
 fn location_constraint(document: &Element) -> S3Result<Option<&str>> {
@@ -143,6 +189,28 @@ mod tests {
         let code = |constraint, region| check_constraint(constraint, region).unwrap_err().code();
         assert_eq!(code(None, "eu-west-1"), ErrorCode::IllegalLocationConstraintException);
         assert_eq!(code(Some("mars"), "us-east-1"), ErrorCode::InvalidLocationConstraint);
+    }
+
+    #[test]
+    fn the_ownership_of_a_new_bucket_follows_its_acl() {
+        use Ownership::{BucketOwnerEnforced, BucketOwnerPreferred, ObjectWriter};
+        let canned = |canned| Some(RequestedAcl::Canned(canned));
+        for (ownership, acl, expected) in [
+            (None, None, Ok(BucketOwnerEnforced)),
+            (None, canned(Canned::Private), Ok(BucketOwnerPreferred)),
+            (Some(BucketOwnerEnforced), canned(Canned::Private), Ok(BucketOwnerEnforced)),
+            (
+                Some(ObjectWriter),
+                canned(Canned::AuthenticatedRead),
+                Err(ErrorCode::InvalidBucketAclWithBlockPublicAccessError),
+            ),
+            (Some(ObjectWriter), canned(Canned::LogDeliveryWrite), Ok(ObjectWriter)),
+            (None, canned(Canned::PublicRead), Err(ErrorCode::InvalidBucketAclWithObjectOwnership)),
+            (None, canned(Canned::BucketOwnerFullControl), Ok(BucketOwnerEnforced)),
+        ] {
+            let made = of_new_bucket(ownership, acl.as_ref()).map_err(|error| error.code());
+            assert_eq!(made, expected, "{ownership:?} {acl:?}");
+        }
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use cairn_protocol::metadata;
 use http::StatusCode;
 
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Resource, Verb, groups};
 use crate::error::S3Result;
-use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
@@ -29,7 +29,7 @@ impl Operation for DeleteBucket {
         Ok(Self { bucket: request.bucket()?.clone() })
     }
 
-    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, _: Request, _: RequestBody) -> S3Result<Response> {
         let delete = metadata::DeleteBucket { bucket: self.bucket.into(), mutation: gateway.mutation() };
         gateway.metadata.delete_bucket(delete).await?;
         Ok(response::empty(StatusCode::NO_CONTENT))

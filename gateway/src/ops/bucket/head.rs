@@ -3,10 +3,10 @@
 use cairn_protocol::metadata::BucketRef;
 use http::{HeaderName, StatusCode};
 
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Resource, Verb, groups};
 use crate::error::S3Result;
-use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
@@ -29,7 +29,7 @@ impl Operation for HeadBucket {
         Ok(Self { bucket: request.bucket()?.clone() })
     }
 
-    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, _: Request, _: RequestBody) -> S3Result<Response> {
         let info = gateway.metadata.get_bucket(BucketRef { bucket: self.bucket.into() }).await?;
         let mut answer = response::empty(StatusCode::OK);
         response::set(&mut answer, HeaderName::from_static("x-amz-bucket-region"), info.region);

@@ -2,11 +2,11 @@
 
 use cairn_protocol::metadata::ListMark;
 
-use super::listing::{Listing, next_mark};
+use super::listing::{Listing, Owners, next_mark};
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Member, Resource, Verb, groups};
 use crate::error::S3Result;
-use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
@@ -35,10 +35,11 @@ impl Operation for ListObjects {
         Ok(Self { listing: Listing::parse(request)?, marker })
     }
 
-    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, _: Request, _: RequestBody) -> S3Result<Response> {
         let Self { listing, marker } = self;
         let page = listing.page(gateway, listing.mark(&marker)).await?;
         let classes = Listing::classes(gateway, &page).await?;
+        let owners = Owners::of(gateway)?;
         let next = next_mark(&page).map(|(ListMark::Key(text) | ListMark::Prefix(text))| text);
         Ok(Listing::answer(&page.region, "ListBucketResult", |xml| {
             listing.write_head(xml, page.truncated);
@@ -47,7 +48,7 @@ impl Operation for ListObjects {
             if let (Some(next), Some(_)) = (&next, &listing.delimiter) {
                 xml.text("NextMarker", &listing.encoding.apply(next));
             }
-            listing.write_entries(xml, &page, &classes, true);
+            listing.write_entries(xml, &page, &classes, Some(&owners));
         }))
     }
 }

@@ -2,11 +2,11 @@
 
 use cairn_protocol::metadata::ListMark;
 
-use super::listing::{Listing, next_mark};
+use super::listing::{Listing, Owners, next_mark};
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
@@ -59,10 +59,11 @@ impl Operation for ListObjectsV2 {
         Ok(Self { listing: Listing::parse(request)?, token, after, start_after, fetch_owner })
     }
 
-    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, _: Request, _: RequestBody) -> S3Result<Response> {
         let Self { listing, token, after, start_after, fetch_owner } = self;
         let page = listing.page(gateway, after).await?;
         let classes = Listing::classes(gateway, &page).await?;
+        let owners = fetch_owner.then(|| Owners::of(gateway)).transpose()?;
         let next = next_mark(&page);
         Ok(Listing::answer(&page.region, "ListBucketResult", |xml| {
             listing.write_head(xml, page.truncated);
@@ -70,7 +71,7 @@ impl Operation for ListObjectsV2 {
             xml.optional("ContinuationToken", token.as_deref());
             xml.optional("NextContinuationToken", next.as_ref().map(ListToken::of).as_deref());
             xml.optional("StartAfter", start_after.map(|key| listing.encoding.apply(&key)).as_deref());
-            listing.write_entries(xml, &page, &classes, fetch_owner);
+            listing.write_entries(xml, &page, &classes, owners.as_ref());
         }))
     }
 }

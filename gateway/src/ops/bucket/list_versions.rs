@@ -4,16 +4,16 @@ use cairn_protocol::metadata::{
     self, ListMark, VersionEntry, VersionMark, VersionName, VersionPage, VersionSummary,
 };
 
-use super::listing::Listing;
+use super::listing::{Listing, Owners};
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::ops::object::ShownClasses;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
-use crate::types::{iso8601_seconds, version_name, write_owner};
+use crate::types::{iso8601_seconds, version_name};
 use crate::xml::XmlWriter;
 
 /// `GET /bucket?versions`.
@@ -53,20 +53,20 @@ impl Operation for ListObjectVersions {
         Ok(Self { listing: Listing::parse(request)?, key_marker, version_marker })
     }
 
-    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, _: Request, _: RequestBody) -> S3Result<Response> {
         let page = self.page(gateway).await?;
         let classes = page.entries.iter().map(|entry| match entry {
             VersionEntry::Version(version) => version.object.storage_class.as_deref(),
             VersionEntry::CommonPrefix(_) => None,
         });
         let classes = ShownClasses::of(gateway, classes).await?;
-        let listing = &self.listing;
+        let (listing, owners) = (&self.listing, Owners::of(gateway)?);
         Ok(Listing::answer(&page.region, "ListVersionsResult", |xml| {
             listing.write_head(xml, page.truncated);
             self.write_markers(xml, &page);
             for entry in &page.entries {
                 if let VersionEntry::Version(version) = entry {
-                    self.write_version(xml, version, &classes);
+                    self.write_version(xml, version, &classes, &owners);
                 }
             }
             listing.write_prefixes(
@@ -81,7 +81,7 @@ impl Operation for ListObjectVersions {
 }
 
 impl ListObjectVersions {
-    async fn page(&self, gateway: &Gateway) -> S3Result<VersionPage> {
+    async fn page(&self, gateway: &Authorised) -> S3Result<VersionPage> {
         let Listing { bucket, prefix, delimiter, max_keys, .. } = &self.listing;
         if *max_keys == 0 {
             let region = self.listing.region(gateway).await?;
@@ -124,7 +124,13 @@ impl ListObjectVersions {
         }
     }
 
-    fn write_version(&self, xml: &mut XmlWriter, version: &VersionSummary, classes: &ShownClasses) {
+    fn write_version(
+        &self,
+        xml: &mut XmlWriter,
+        version: &VersionSummary,
+        classes: &ShownClasses,
+        owners: &Owners,
+    ) {
         let element = if version.is_delete_marker { "DeleteMarker" } else { "Version" };
         xml.element(element, |xml| {
             xml.text("VersionId", &version.name.to_string());
@@ -132,9 +138,9 @@ impl ListObjectVersions {
             if version.is_delete_marker {
                 xml.text("Key", &self.listing.encoding.apply(&version.object.key));
                 xml.text("LastModified", &iso8601_seconds(version.object.modified_at));
-                write_owner(xml);
+                owners.write(xml, None);
             } else {
-                self.listing.write_object(xml, &version.object, classes, true);
+                self.listing.write_object(xml, &version.object, classes, Some(owners));
             }
         });
     }

@@ -1,11 +1,11 @@
 //! The code that both versions of ListObjects share.
 
-use cairn_protocol::metadata::{self, BucketRef, ListEntry, ListMark, ObjectPage, ObjectSummary};
+use cairn_protocol::metadata::{self, Account, BucketRef, ListEntry, ListMark, ObjectPage, ObjectSummary};
 use http::HeaderName;
 
+use crate::access::Authorised;
 use crate::checksum::{Algorithm, ChecksumType};
 use crate::error::S3Result;
-use crate::gateway::Gateway;
 use crate::ops::object::ShownClasses;
 use crate::request::Request;
 use crate::response::{self, Response};
@@ -35,7 +35,7 @@ impl Listing {
     }
 
     /// Reads the page that begins after `after`.
-    pub(super) async fn page(&self, gateway: &Gateway, after: Option<ListMark>) -> S3Result<ObjectPage> {
+    pub(super) async fn page(&self, gateway: &Authorised, after: Option<ListMark>) -> S3Result<ObjectPage> {
         if self.max_keys == 0 {
             let region = self.region(gateway).await?;
             return Ok(ObjectPage { entries: Vec::new(), truncated: false, region });
@@ -51,7 +51,7 @@ impl Listing {
     }
 
     /// The bucket's region, for a page of no keys: S3 returns an empty one that is not truncated, if the bucket exists.
-    pub(super) async fn region(&self, gateway: &Gateway) -> S3Result<String> {
+    pub(super) async fn region(&self, gateway: &Authorised) -> S3Result<String> {
         let info = gateway.metadata.get_bucket(BucketRef { bucket: self.bucket.to_string() }).await?;
         Ok(info.region)
     }
@@ -95,7 +95,7 @@ impl Listing {
     }
 
     /// Determines how the storage classes of a page are shown.
-    pub(super) async fn classes(gateway: &Gateway, page: &ObjectPage) -> S3Result<ShownClasses> {
+    pub(super) async fn classes(gateway: &Authorised, page: &ObjectPage) -> S3Result<ShownClasses> {
         let classes = page.entries.iter().map(|entry| match entry {
             ListEntry::Object(object) => object.storage_class.as_deref(),
             ListEntry::CommonPrefix(_) => None,
@@ -109,7 +109,7 @@ impl Listing {
         xml: &mut XmlWriter,
         page: &ObjectPage,
         classes: &ShownClasses,
-        owners: bool,
+        owners: Option<&Owners>,
     ) {
         for entry in &page.entries {
             if let ListEntry::Object(object) = entry {
@@ -138,7 +138,7 @@ impl Listing {
         xml: &mut XmlWriter,
         object: &ObjectSummary,
         classes: &ShownClasses,
-        owners: bool,
+        owners: Option<&Owners>,
     ) {
         xml.text("Key", &self.encoding.apply(&object.key));
         xml.text("LastModified", &iso8601_seconds(object.modified_at));
@@ -148,10 +148,35 @@ impl Listing {
             xml.text("ChecksumType", ChecksumType::from(kind).name());
         }
         xml.value("Size", object.length);
-        if owners {
-            write_owner(xml);
+        if let Some(owners) = owners {
+            owners.write(xml, object.owner.as_ref());
         }
         xml.text("StorageClass", classes.name(object.storage_class.as_deref()));
+    }
+}
+
+/// The owners of what a listing shows.
+#[derive(Debug)]
+pub(crate) struct Owners {
+    bucket: Account,
+    /// Whether objects may belong to other accounts than the bucket's.
+    differ: bool,
+}
+
+impl Owners {
+    /// The owners in the bucket of a request.
+    pub(crate) fn of(gateway: &Authorised) -> S3Result<Self> {
+        Ok(Self { bucket: gateway.bucket_owner()?, differ: gateway.has_object_owners() })
+    }
+
+    /// The owner of an object with this owner of its own.
+    pub(crate) fn owner<'a>(&'a self, own: Option<&'a Account>) -> &'a Account {
+        own.filter(|_| self.differ).unwrap_or(&self.bucket)
+    }
+
+    /// Writes the owner of an object with this owner of its own.
+    pub(crate) fn write(&self, xml: &mut XmlWriter, own: Option<&Account>) {
+        write_owner(xml, self.owner(own));
     }
 }
 

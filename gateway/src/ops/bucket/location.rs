@@ -2,10 +2,10 @@
 
 use cairn_protocol::metadata::BucketRef;
 
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Resource, Verb, When, groups};
 use crate::error::S3Result;
-use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
@@ -29,7 +29,7 @@ impl Operation for GetBucketLocation {
         Ok(Self { bucket: request.bucket()?.clone() })
     }
 
-    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, _: Request, _: RequestBody) -> S3Result<Response> {
         let info = gateway.metadata.get_bucket(BucketRef { bucket: self.bucket.into() }).await?;
         Ok(response::xml("LocationConstraint", |xml| {
             // S3 returns an empty element for us-east-1.

@@ -1,5 +1,6 @@
 //! Operations on buckets.
 
+mod acl;
 mod create;
 mod delete;
 mod head;
@@ -9,6 +10,10 @@ mod list_versions;
 mod listing;
 mod location;
 mod object_lock;
+mod ownership;
+mod policy;
+mod principals;
+mod public_access;
 mod settings;
 mod tagging;
 mod unconfigured;
@@ -20,8 +25,8 @@ pub(crate) use head::HeadBucket;
 pub(crate) use list::ListObjects;
 pub(crate) use list_v2::ListObjectsV2;
 pub(crate) use list_versions::ListObjectVersions;
+pub(crate) use listing::Owners;
 pub(crate) use location::GetBucketLocation;
-pub(crate) use object_lock::require_object_lock;
 
 use crate::ops::Route;
 
@@ -36,14 +41,15 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<unconfigured::DeleteBucketInventoryConfiguration>(),
     Route::to::<unconfigured::DeleteBucketLifecycle>(),
     Route::to::<unconfigured::DeleteBucketMetricsConfiguration>(),
-    Route::to::<unconfigured::DeleteBucketPolicy>(),
+    Route::to::<policy::DeleteBucketPolicy>(),
+    Route::to::<ownership::DeleteBucketOwnershipControls>(),
     Route::to::<unconfigured::DeleteBucketReplication>(),
     Route::to::<tagging::DeleteBucketTagging>(),
     Route::to::<unconfigured::DeleteBucketWebsite>(),
-    Route::to::<unconfigured::DeletePublicAccessBlock>(),
+    Route::to::<public_access::DeletePublicAccessBlock>(),
     Route::to::<unconfigured::GetBucketAbac>(),
     Route::to::<unconfigured::GetBucketAccelerateConfiguration>(),
-    Route::to::<unconfigured::GetBucketAcl>(),
+    Route::to::<acl::GetBucketAcl>(),
     Route::to::<unconfigured::GetBucketAnalyticsConfiguration>(),
     Route::to::<unconfigured::GetBucketCors>(),
     Route::to::<unconfigured::GetBucketEncryption>(),
@@ -54,16 +60,16 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<unconfigured::GetBucketLogging>(),
     Route::to::<unconfigured::GetBucketMetricsConfiguration>(),
     Route::to::<unconfigured::GetBucketNotificationConfiguration>(),
-    Route::to::<unconfigured::GetBucketOwnershipControls>(),
-    Route::to::<unconfigured::GetBucketPolicy>(),
-    Route::to::<unconfigured::GetBucketPolicyStatus>(),
+    Route::to::<ownership::GetBucketOwnershipControls>(),
+    Route::to::<policy::GetBucketPolicy>(),
+    Route::to::<policy::GetBucketPolicyStatus>(),
     Route::to::<unconfigured::GetBucketReplication>(),
     Route::to::<unconfigured::GetBucketRequestPayment>(),
     Route::to::<tagging::GetBucketTagging>(),
     Route::to::<versioning::GetBucketVersioning>(),
     Route::to::<unconfigured::GetBucketWebsite>(),
     Route::to::<object_lock::GetObjectLockConfiguration>(),
-    Route::to::<unconfigured::GetPublicAccessBlock>(),
+    Route::to::<public_access::GetPublicAccessBlock>(),
     Route::to::<HeadBucket>(),
     Route::to::<unconfigured::ListBucketAnalyticsConfigurations>(),
     Route::to::<unconfigured::ListBucketIntelligentTieringConfigurations>(),
@@ -72,12 +78,14 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<ListObjectVersions>(),
     Route::to::<ListObjects>(),
     Route::to::<ListObjectsV2>(),
-    Route::to::<settings::PutBucketAcl>(),
+    Route::to::<acl::PutBucketAcl>(),
     Route::to::<settings::PutBucketLogging>(),
     Route::to::<settings::PutBucketNotificationConfiguration>(),
-    Route::to::<settings::PutBucketOwnershipControls>(),
+    Route::to::<ownership::PutBucketOwnershipControls>(),
+    Route::to::<policy::PutBucketPolicy>(),
     Route::to::<settings::PutBucketRequestPayment>(),
     Route::to::<tagging::PutBucketTagging>(),
     Route::to::<versioning::PutBucketVersioning>(),
     Route::to::<object_lock::PutObjectLockConfiguration>(),
+    Route::to::<public_access::PutPublicAccessBlock>(),
 ];

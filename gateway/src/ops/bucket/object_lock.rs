@@ -1,33 +1,17 @@
 //! GetObjectLockConfiguration, PutObjectLockConfiguration.
 
-use cairn_protocol::metadata::{BucketLock, BucketRef, SetBucketLock};
+use cairn_protocol::metadata::SetBucketLock;
 use http::StatusCode;
 
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::ops::Operation;
-use crate::ops::object::require_document_digest;
+use crate::ops::lock::{lock_of_bucket, require_document_digest};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{parse_bucket_lock, write_bucket_lock};
-
-async fn lock_of(gateway: &Gateway, request: &Request) -> S3Result<Option<BucketLock>> {
-    let bucket = request.bucket()?.to_string();
-    Ok(gateway.metadata.get_bucket(BucketRef { bucket }).await?.object_lock)
-}
-
-/// Checks that the bucket of a request about a lock has Object Lock.
-///
-/// # Errors
-/// `InvalidRequest`, `NoSuchBucket`.
-pub(crate) async fn require_object_lock(gateway: &Gateway, request: &Request) -> S3Result<()> {
-    match lock_of(gateway, request).await? {
-        Some(_) => Ok(()),
-        None => Err(S3Error::invalid_request("Bucket is missing Object Lock Configuration")),
-    }
-}
 
 /// `GET /bucket?object-lock`.
 #[derive(Debug)]
@@ -45,8 +29,8 @@ impl Operation for GetObjectLockConfiguration {
         Ok(Self)
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
-        match lock_of(gateway, &request).await? {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
+        match lock_of_bucket(gateway, &request).await? {
             Some(lock) => Ok(response::xml("ObjectLockConfiguration", |xml| write_bucket_lock(xml, lock))),
             None => Err(S3Error::new(ErrorCode::ObjectLockConfigurationNotFoundError)
                 .detail("BucketName", request.bucket()?.as_str())),
@@ -86,7 +70,7 @@ impl Operation for PutObjectLockConfiguration {
         Ok(Self)
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, body: RequestBody) -> S3Result<Response> {
         let lock = parse_bucket_lock(&body.document(&request, "ObjectLockConfiguration").await?)?;
         let (bucket, mutation) = (request.bucket()?.to_string(), gateway.mutation());
         gateway.metadata.set_bucket_lock(SetBucketLock { bucket, lock, mutation }).await?;

@@ -4,43 +4,18 @@
 use cairn_protocol::metadata::BucketRef;
 use http::StatusCode;
 
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
-use crate::ops::{Operation, acl};
+use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::xml::Element;
 
-async fn require_bucket(gateway: &Gateway, request: &Request) -> S3Result<()> {
+async fn require_bucket(gateway: &Authorised, request: &Request) -> S3Result<()> {
     gateway.metadata.get_bucket(BucketRef { bucket: request.bucket()?.to_string() }).await?;
     Ok(())
-}
-
-/// `PUT /bucket?acl`.
-#[derive(Debug)]
-pub(super) struct PutBucketAcl;
-
-impl Operation for PutBucketAcl {
-    const DECLARATION: &'static Declaration = &Declaration {
-        when: &[When::Query("acl")],
-        body: Body::Document("AccessControlPolicy"),
-        members: &[groups::BUCKET_GRANTS, groups::ACL_ELEMENTS, groups::BUCKET],
-        note: "the ACL that every bucket has",
-        ..Declaration::new("PutBucketAcl", Verb::Put, Resource::Bucket)
-    };
-    const ACTION: Action = Action("s3:PutBucketAcl");
-
-    fn parse(_: &Request) -> S3Result<Self> {
-        Ok(Self)
-    }
-
-    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
-        require_bucket(gateway, &request).await?;
-        acl::check_put(&request, body).await?;
-        Ok(response::empty(StatusCode::OK))
-    }
 }
 
 /// Checks a setting whose document holds one value: `done` is accepted, and `missing` are values of S3 that are not
@@ -58,11 +33,6 @@ fn check_value(element: &Element, done: &str, missing: &[&str]) -> S3Result<()> 
 
 fn check_payment(document: &Element) -> S3Result<()> {
     check_value(document.required("Payer")?, "BucketOwner", &["Requester"])
-}
-
-fn check_ownership(document: &Element) -> S3Result<()> {
-    let ownership = document.required("Rule")?.required("ObjectOwnership")?;
-    check_value(ownership, "BucketOwnerEnforced", &["BucketOwnerPreferred", "ObjectWriter"])
 }
 
 /// Accepts the document: the declaration refuses every element that would change something.
@@ -90,7 +60,7 @@ macro_rules! settings {
                 Ok(Self)
             }
 
-            async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+            async fn run(self, gateway: &Authorised, request: Request, body: RequestBody) -> S3Result<Response> {
                 require_bucket(gateway, &request).await?;
                 $check(&body.document(&request, $root).await?)?;
                 Ok(response::empty(StatusCode::OK))
@@ -103,9 +73,6 @@ settings! {
     PutBucketRequestPayment "s3:PutBucketRequestPayment" "requestPayment" "RequestPaymentConfiguration"
         [Member::element("RequestPaymentConfiguration/Payer").partly("`BucketOwner`")]
         "the bucket's owner pays, as it is" check_payment;
-    PutBucketOwnershipControls "s3:PutBucketOwnershipControls" "ownershipControls" "OwnershipControls"
-        [Member::element("OwnershipControls/Rule/ObjectOwnership").partly("`BucketOwnerEnforced`")]
-        "ACLs have no effect, as it is" check_ownership;
     PutBucketLogging "s3:PutBucketLogging" "logging" "BucketLoggingStatus"
         [Member::element("BucketLoggingStatus/LoggingEnabled").missing("Access logs are not implemented.")]
         "no access logs, as it is" check_empty;

@@ -3,12 +3,12 @@
 use cairn_protocol::metadata::{BucketRef, ConfigurationKind, PutBucketConfiguration, Tags};
 use http::StatusCode;
 
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::ops::Operation;
-use crate::ops::object::require_document_digest;
+use crate::ops::lock::require_document_digest;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{parse_bucket_tag_document, write_tags};
@@ -21,7 +21,7 @@ pub(super) fn to_document(tags: &Tags) -> S3Result<String> {
     serde_json::to_string(tags).map_err(S3Error::internal)
 }
 
-async fn replace(gateway: &Gateway, request: &Request, document: Option<String>) -> S3Result<Response> {
+async fn replace(gateway: &Authorised, request: &Request, document: Option<String>) -> S3Result<Response> {
     let put = PutBucketConfiguration {
         bucket: request.bucket()?.to_string(),
         kind: ConfigurationKind::Tagging,
@@ -49,7 +49,7 @@ impl Operation for GetBucketTagging {
         Ok(Self)
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let bucket = request.bucket()?.to_string();
         let found = gateway.metadata.get_bucket_configurations(BucketRef { bucket }).await?;
         let mut kinds = found.configurations.into_iter();
@@ -84,7 +84,7 @@ impl Operation for PutBucketTagging {
         Ok(Self)
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, body: RequestBody) -> S3Result<Response> {
         let tags = parse_bucket_tag_document(&body.document(&request, "Tagging").await?)?;
         replace(gateway, &request, Some(to_document(&tags)?)).await
     }
@@ -106,7 +106,7 @@ impl Operation for DeleteBucketTagging {
         Ok(Self)
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         replace(gateway, &request, None).await
     }
 }

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use cairn_protocol::metadata::BucketRef;
 use http::StatusCode;
 
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::When::{Query, With};
 use crate::declaration::{Declaration, Member, Resource, Verb, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
-use crate::ops::{Operation, acl};
+use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::BucketName;
@@ -52,12 +52,6 @@ fn nothing_to_delete() -> Answer {
     Ok(None)
 }
 
-fn ownership() -> Answer {
-    shown(XmlWriter::document("OwnershipControls", Some(NAMESPACE), |xml| {
-        xml.element("Rule", |xml| xml.text("ObjectOwnership", "BucketOwnerEnforced"));
-    }))
-}
-
 /// The query parameter of operations on one configuration of several.
 const ID: &[Member] = &[Member::query("id")];
 
@@ -86,7 +80,7 @@ macro_rules! unconfigured {
                 Ok(Self { bucket: request.bucket()?.clone() })
             }
 
-            async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+            async fn run(self, gateway: &Authorised, _: Request, _: RequestBody) -> S3Result<Response> {
                 let bucket = self.bucket.to_string();
                 gateway.metadata.get_bucket(BucketRef { bucket }).await?;
                 match $answer {
@@ -100,7 +94,6 @@ macro_rules! unconfigured {
 }
 
 unconfigured! {
-    GetBucketAcl Get "s3:GetBucketAcl" [Query("acl")] [] shown(acl::write_acl());
     GetBucketAbac Get "s3:GetBucketAbac" [Query("abac")] [] document("AbacStatus", Some(("Status", "Disabled")));
     GetBucketAccelerateConfiguration Get "s3:GetAccelerateConfiguration" [Query("accelerate")] [&[groups::PAYER]]
         document("AccelerateConfiguration", None);
@@ -112,27 +105,18 @@ unconfigured! {
     GetBucketLogging Get "s3:GetBucketLogging" [Query("logging")] [] document("BucketLoggingStatus", None);
     GetBucketNotificationConfiguration Get "s3:GetBucketNotification" [Query("notification")] []
         document("NotificationConfiguration", None);
-    GetBucketOwnershipControls Get "s3:GetBucketOwnershipControls" [Query("ownershipControls")] [] ownership();
-    GetBucketPolicy Get "s3:GetBucketPolicy" [Query("policy")] [] missing(ErrorCode::NoSuchBucketPolicy);
-    GetBucketPolicyStatus Get "s3:GetBucketPolicyStatus" [Query("policyStatus")] []
-        missing(ErrorCode::NoSuchBucketPolicy);
     GetBucketReplication Get "s3:GetReplicationConfiguration" [Query("replication")] []
         missing(ErrorCode::ReplicationConfigurationNotFoundError);
     GetBucketRequestPayment Get "s3:GetBucketRequestPayment" [Query("requestPayment")] []
         document("RequestPaymentConfiguration", Some(("Payer", "BucketOwner")));
     GetBucketWebsite Get "s3:GetBucketWebsite" [Query("website")] []
         missing(ErrorCode::NoSuchWebsiteConfiguration);
-    GetPublicAccessBlock Get "s3:GetBucketPublicAccessBlock" [Query("publicAccessBlock")] []
-        missing(ErrorCode::NoSuchPublicAccessBlockConfiguration);
 
     DeleteBucketCors Delete "s3:PutBucketCORS" [Query("cors")] [] nothing_to_delete();
     DeleteBucketEncryption Delete "s3:PutEncryptionConfiguration" [Query("encryption")] [] nothing_to_delete();
     DeleteBucketLifecycle Delete "s3:PutLifecycleConfiguration" [Query("lifecycle")] [] nothing_to_delete();
-    DeleteBucketPolicy Delete "s3:DeleteBucketPolicy" [Query("policy")] [] nothing_to_delete();
     DeleteBucketReplication Delete "s3:PutReplicationConfiguration" [Query("replication")] [] nothing_to_delete();
     DeleteBucketWebsite Delete "s3:DeleteBucketWebsite" [Query("website")] [] nothing_to_delete();
-    DeletePublicAccessBlock Delete "s3:PutBucketPublicAccessBlock" [Query("publicAccessBlock")] []
-        nothing_to_delete();
 
     ListBucketAnalyticsConfigurations Get "s3:GetAnalyticsConfiguration" [Query("analytics")] [PAGE]
         no_configurations("ListBucketAnalyticsConfigurationResult");

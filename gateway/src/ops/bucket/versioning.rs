@@ -3,10 +3,10 @@
 use cairn_protocol::metadata::{BucketRef, SetVersioning, Versioning};
 use http::StatusCode;
 
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
@@ -28,7 +28,7 @@ impl Operation for GetBucketVersioning {
         Ok(Self)
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let info = gateway.metadata.get_bucket(BucketRef { bucket: request.bucket()?.to_string() }).await?;
         Ok(response::xml("VersioningConfiguration", |xml| match info.versioning {
             Versioning::Never => {}
@@ -62,7 +62,7 @@ impl Operation for PutBucketVersioning {
         Ok(Self)
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, body: RequestBody) -> S3Result<Response> {
         let versioning = parse_document(&body.document(&request, "VersioningConfiguration").await?)?;
         let (bucket, mutation) = (request.bucket()?.to_string(), gateway.mutation());
         gateway.metadata.set_versioning(SetVersioning { bucket, versioning, mutation }).await?;

@@ -4,10 +4,10 @@ use cairn_protocol::metadata::{AbortUpload, UploadRef};
 use http::StatusCode;
 
 use super::id::upload_ref;
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::S3Result;
-use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
@@ -33,7 +33,7 @@ impl Operation for AbortMultipartUpload {
         Ok(Self { target: upload_ref(request)? })
     }
 
-    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, _: Request, _: RequestBody) -> S3Result<Response> {
         let abort = AbortUpload { target: self.target, mutation: gateway.mutation() };
         gateway.metadata.abort_upload(abort).await?;
         Ok(response::empty(StatusCode::NO_CONTENT))

@@ -10,12 +10,12 @@ use http::{HeaderMap, header};
 use super::checksum::of_upload;
 use super::id::{PART_NUMBER_MAX, no_such_upload, show_upload_id, upload_ref};
 use super::manifest::{Manifest, Whole};
+use crate::access::Authorised;
 use crate::body::PayloadSpec;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::headers::single;
 use crate::ops::Operation;
 use crate::ops::object::set_version;
@@ -80,7 +80,7 @@ impl Operation for CompleteMultipartUpload {
         })
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, body: RequestBody) -> S3Result<Response> {
         let document = body.payload(&request, self.document).collect(DOCUMENT_MAX).await?;
         if document.is_empty() {
             return Err(S3Error::new(ErrorCode::MissingRequestBodyError));
@@ -178,7 +178,7 @@ struct Completed {
 }
 
 impl Completion {
-    async fn run(&self, gateway: &Gateway, manifest: &Manifest) -> S3Result<Completed> {
+    async fn run(&self, gateway: &Authorised, manifest: &Manifest) -> S3Result<Completed> {
         let version = VersionId(gateway.env.uuid_v7());
         let mut attempts = 1;
         loop {
@@ -196,7 +196,7 @@ impl Completion {
     /// metanode.
     async fn attempt(
         &self,
-        gateway: &Gateway,
+        gateway: &Authorised,
         manifest: &Manifest,
         version: VersionId,
     ) -> Result<S3Result<Completed>, MetadataError> {
@@ -234,7 +234,7 @@ impl Completion {
     }
 
     /// Reads the upload and all its parts.
-    async fn uploaded(&self, gateway: &Gateway) -> Result<(UploadInfo, Vec<PartInfo>), MetadataError> {
+    async fn uploaded(&self, gateway: &Authorised) -> Result<(UploadInfo, Vec<PartInfo>), MetadataError> {
         let mut parts: Vec<PartInfo> = Vec::new();
         loop {
             let after = parts.last().map_or(0, |part| part.number);

@@ -15,13 +15,12 @@ use md5::{Digest, Md5};
 
 use super::checksum::{DEFAULT, of_upload};
 use super::id::{part_number, upload_ref};
-use crate::access::Permission;
+use crate::access::{Authorised, Permission, Permissions};
 use crate::body::SINGLE_UPLOAD_MAX;
 use crate::caller::Action;
 use crate::checksum::{Algorithm, Checksum, ChecksumType, Hasher};
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::ops::object::{marker_as_source, missing, set_versions};
 use crate::request::{Request, RequestBody};
@@ -69,15 +68,13 @@ impl Operation for UploadPartCopy {
         })
     }
 
-    fn permissions(&self, request: &Request) -> Vec<Permission> {
+    fn permissions(&self, request: &Request) -> Permissions {
         let CopySource { bucket, key, version } = &self.source;
-        vec![
-            Permission::on_target(Self::ACTION.0, request),
-            Permission::on_object("s3:GetObject", bucket.as_str(), key.as_str(), *version),
-        ]
+        let source = Permission::on_object("s3:GetObject", bucket.as_str(), key.as_str(), *version);
+        Permissions::one(Permission::on_target(Self::ACTION.0, request)).and(source.of_source())
     }
 
-    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, _: Request, _: RequestBody) -> S3Result<Response> {
         let upload = gateway.metadata.get_upload(self.target.clone()).await?;
         let source = self.lookup(gateway).await?;
         let (start, end) = self.bytes(&source)?;
@@ -112,7 +109,7 @@ impl Operation for UploadPartCopy {
 }
 
 impl UploadPartCopy {
-    async fn lookup(&self, gateway: &Gateway) -> S3Result<LocatedObject> {
+    async fn lookup(&self, gateway: &Authorised) -> S3Result<LocatedObject> {
         let range = match self.range {
             Some((first, last)) => LookupRange::Bytes { first, last: Some(last) },
             None => LookupRange::Whole,
@@ -126,7 +123,10 @@ impl UploadPartCopy {
         };
         let source = gateway.metadata.lookup_object(lookup).await.map_err(|error| match error {
             MetadataError::DeleteMarker { .. } if self.source.version.is_some() => marker_as_source(),
-            error => missing(error, &self.source.key, self.source.version),
+            error => {
+                let error = missing(error, &self.source.key, self.source.version);
+                gateway.missing(self.source.bucket.as_str(), error)
+            }
         })?;
         match self.conditions.evaluate(&source.object.etag, source.object.modified_at) {
             Verdict::Proceed => Ok(source),
@@ -164,7 +164,7 @@ impl UploadPartCopy {
 /// The recorded ETag and checksum of exactly the copied bytes, if there are any: those of a whole object that was put
 /// in one request, or of a part of the source. An upload without an algorithm takes a checksum of any algorithm.
 async fn known_digests(
-    gateway: &Gateway,
+    gateway: &Authorised,
     source: &ObjectVersion,
     (start, end): (u64, u64),
     explicit: Option<Algorithm>,
@@ -190,7 +190,7 @@ async fn known_digests(
 
 /// The part of the source that consists of exactly these bytes.
 async fn part_at(
-    gateway: &Gateway,
+    gateway: &Authorised,
     source: &ObjectVersion,
     start: u64,
     end: u64,
@@ -202,7 +202,7 @@ async fn part_at(
 }
 
 async fn read_digests(
-    gateway: &Gateway,
+    gateway: &Authorised,
     mut source: LocatedObject,
     algorithm: Algorithm,
 ) -> S3Result<(String, Checksum)> {

@@ -1,19 +1,19 @@
 //! CreateMultipartUpload.
 
 use cairn_protocol::id::UploadId;
-use cairn_protocol::metadata::{CreateUpload, ObjectAttributes, Tags, UploadRef};
+use cairn_protocol::metadata::{BucketRef, CreateUpload, ObjectAttributes, Tags, UploadRef};
 use http::HeaderName;
 
 use super::checksum::parse_upload_checksum;
 use super::id::show_upload_id;
-use crate::access::Permission;
+use crate::access::{Authorised, Permission, Permissions};
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType};
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::S3Result;
-use crate::gateway::Gateway;
+use crate::ops::Operation;
+use crate::ops::acl::{RequestedAcl, of_new_object};
 use crate::ops::object::check_storage_class;
-use crate::ops::{Operation, acl};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{parse_attributes, parse_block_size, parse_lock_headers, parse_tag_header};
@@ -49,7 +49,7 @@ impl Operation for CreateMultipartUpload {
     const ACTION: Action = Action("s3:PutObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        acl::check_one_way(&request.headers)?;
+        RequestedAcl::parse(&request.headers)?;
         let block_size = parse_block_size(&request.headers)?;
         let lock = parse_lock_headers(&request.headers, request.caller.facts().time)?;
         Ok(Self {
@@ -59,17 +59,20 @@ impl Operation for CreateMultipartUpload {
         })
     }
 
-    fn permissions(&self, request: &Request) -> Vec<Permission> {
+    fn permissions(&self, request: &Request) -> Permissions {
         Permission::of_upload(request)
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let (bucket, key) = (request.bucket()?.to_string(), request.key()?.to_string());
         check_storage_class(gateway, self.attributes.storage_class.as_deref()).await?;
+        // What the gateway knows of the bucket's ownership is the present state after this call.
+        gateway.metadata.get_bucket(BucketRef { bucket: bucket.clone() }).await?;
+        let access = of_new_object(gateway, &request).await?;
         let upload = UploadId(gateway.env.uuid_v7());
         let create = CreateUpload {
             target: UploadRef { bucket: bucket.clone(), key: key.clone(), upload },
-            attributes: self.attributes,
+            attributes: ObjectAttributes { access, ..self.attributes },
             tags: self.tags,
             checksum: self.checksum.map(|(algorithm, kind)| (algorithm.into(), kind.into())),
         };

@@ -4,18 +4,17 @@ use cairn_protocol::metadata::{self, PartInfo, PartPage, UploadRef};
 
 use super::checksum::of_upload;
 use super::id::{show_upload_id, upload_ref};
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::checksum::Algorithm;
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::ops::Operation;
+use crate::ops::bucket::Owners;
 use crate::ops::object::ShownClasses;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{
-    Encoding, iso8601_seconds, parse_encoding, parse_limit, quoted, write_identity, write_owner,
-};
+use crate::types::{Encoding, iso8601_seconds, parse_encoding, parse_limit, quoted, write_identity};
 use crate::uri::Query;
 use crate::xml::XmlWriter;
 
@@ -53,13 +52,14 @@ impl Operation for ListParts {
         })
     }
 
-    async fn run(self, gateway: &Gateway, _: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, _: Request, _: RequestBody) -> S3Result<Response> {
         let list =
             metadata::ListParts { target: self.target.clone(), after: self.after, max: self.max_parts };
         let page = gateway.metadata.list_parts(list).await?;
+        let owners = Owners::of(gateway)?;
         let class = page.upload.attributes.storage_class.as_deref();
         let class = ShownClasses::of(gateway, [class]).await?.name(class);
-        Ok(response::xml("ListPartsResult", |xml| self.write(xml, &page, class)))
+        Ok(response::xml("ListPartsResult", |xml| self.write(xml, &page, class, &owners)))
     }
 }
 
@@ -77,7 +77,7 @@ fn marker(query: &Query) -> S3Result<u32> {
 }
 
 impl ListParts {
-    fn write(&self, xml: &mut XmlWriter, page: &PartPage, class: &str) {
+    fn write(&self, xml: &mut XmlWriter, page: &PartPage, class: &str, owners: &Owners) {
         let checksum = of_upload(&page.upload);
         xml.text("Bucket", &self.target.bucket);
         xml.text("Key", &self.encoding.apply(&self.target.key));
@@ -85,8 +85,9 @@ impl ListParts {
             xml.text("EncodingType", "url");
         }
         xml.text("UploadId", &show_upload_id(self.target.upload));
-        xml.element("Initiator", write_identity);
-        write_owner(xml);
+        let own = page.upload.attributes.access.as_ref().and_then(|access| access.owner.as_ref());
+        xml.element("Initiator", |xml| write_identity(xml, owners.owner(own)));
+        owners.write(xml, own);
         xml.text("StorageClass", class);
         xml.value("PartNumberMarker", self.after);
         xml.value("NextPartNumberMarker", page.parts.last().map_or(0, |part| part.number));

@@ -6,15 +6,16 @@ use cairn_protocol::metadata::{
 
 use super::checksum::of_upload;
 use super::id::{parse_upload_id, show_upload_id};
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::ops::Operation;
+use crate::ops::bucket::Owners;
 use crate::ops::object::ShownClasses;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{Encoding, iso8601_seconds, parse_encoding, parse_limit, write_identity, write_owner};
+use crate::types::{Encoding, iso8601_seconds, parse_encoding, parse_limit, write_identity};
 use crate::xml::XmlWriter;
 
 /// `GET /bucket?uploads`.
@@ -56,7 +57,7 @@ impl Operation for ListMultipartUploads {
         })
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let bucket = request.bucket()?.to_string();
         let after = self.after()?;
         let page = if self.max_uploads == 0 {
@@ -77,7 +78,10 @@ impl Operation for ListMultipartUploads {
             UploadEntry::CommonPrefix(_) => None,
         });
         let classes = ShownClasses::of(gateway, classes).await?;
-        Ok(response::xml("ListMultipartUploadsResult", |xml| self.write(xml, &bucket, &page, &classes)))
+        let owners = Owners::of(gateway)?;
+        Ok(response::xml("ListMultipartUploadsResult", |xml| {
+            self.write(xml, &bucket, &page, &classes, &owners);
+        }))
     }
 }
 
@@ -107,7 +111,14 @@ impl ListMultipartUploads {
         Ok(Some(UploadMark::Mark(mark)))
     }
 
-    fn write(&self, xml: &mut XmlWriter, bucket: &str, page: &UploadPage, classes: &ShownClasses) {
+    fn write(
+        &self,
+        xml: &mut XmlWriter,
+        bucket: &str,
+        page: &UploadPage,
+        classes: &ShownClasses,
+        owners: &Owners,
+    ) {
         let encoded = |text: &str| self.encoding.apply(text);
         xml.text("Bucket", bucket);
         xml.text("KeyMarker", &encoded(&self.key_marker));
@@ -131,7 +142,7 @@ impl ListMultipartUploads {
         xml.value("IsTruncated", page.truncated);
         for entry in &page.entries {
             if let UploadEntry::Upload(upload) = entry {
-                xml.element("Upload", |xml| self.write_upload(xml, upload, classes));
+                xml.element("Upload", |xml| self.write_upload(xml, upload, classes, owners));
             }
         }
         for entry in &page.entries {
@@ -141,11 +152,18 @@ impl ListMultipartUploads {
         }
     }
 
-    fn write_upload(&self, xml: &mut XmlWriter, upload: &UploadInfo, classes: &ShownClasses) {
+    fn write_upload(
+        &self,
+        xml: &mut XmlWriter,
+        upload: &UploadInfo,
+        classes: &ShownClasses,
+        owners: &Owners,
+    ) {
         xml.text("Key", &self.encoding.apply(&upload.key));
         xml.text("UploadId", &show_upload_id(upload.upload));
-        xml.element("Initiator", write_identity);
-        write_owner(xml);
+        let own = upload.attributes.access.as_ref().and_then(|access| access.owner.as_ref());
+        xml.element("Initiator", |xml| write_identity(xml, owners.owner(own)));
+        owners.write(xml, own);
         xml.text("StorageClass", classes.name(upload.attributes.storage_class.as_deref()));
         xml.text("Initiated", &iso8601_seconds(upload.initiated_at));
         if let Some((algorithm, kind)) = of_upload(upload) {

@@ -6,15 +6,15 @@ use http::{HeaderName, StatusCode};
 
 use super::checksum::part_payload;
 use super::id::{part_number, upload_ref};
+use crate::access::Authorised;
 use crate::body::{PayloadSpec, SINGLE_UPLOAD_MAX};
 use crate::caller::Action;
 use crate::checksum::ChecksumType;
 use crate::data::Placement;
 use crate::declaration::{Body, Declaration, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::ops::Operation;
-use crate::ops::object::require_digest;
+use crate::ops::lock::require_digest;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::parse_block_size;
@@ -54,7 +54,7 @@ impl Operation for UploadPart {
         })
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, body: RequestBody) -> S3Result<Response> {
         let Self { target, number, block_size, payload } = self;
         // This check comes before the body is requested, so that a client that waits for `100 Continue` does not send
         // it in vain.

@@ -6,12 +6,11 @@ use http::header;
 use super::identity::set_version;
 use super::read::lookup;
 use super::storage_class::ShownClasses;
-use crate::access::Permission;
+use crate::access::{Authorised, Permission, Permissions};
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::headers::list;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
@@ -91,11 +90,12 @@ impl Operation for GetObjectAttributes {
         })
     }
 
-    fn permissions(&self, request: &Request) -> Vec<Permission> {
-        vec![Permission::on_target(Self::ACTION.0, request), Permission::on_target("s3:GetObject", request)]
+    fn permissions(&self, request: &Request) -> Permissions {
+        Permissions::one(Permission::on_target(Self::ACTION.0, request))
+            .and(Permission::on_target("s3:GetObject", request))
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let object = lookup(gateway, request.bucket()?, request.key()?, self.version).await?;
         let parts = if self.wants(Attribute::ObjectParts) && object.part_count > 0 {
             Some(self.parts(gateway, &object).await?)
@@ -118,7 +118,7 @@ impl GetObjectAttributes {
         self.wanted.contains(&attribute)
     }
 
-    async fn parts(&self, gateway: &Gateway, object: &ObjectVersion) -> S3Result<ObjectPartPage> {
+    async fn parts(&self, gateway: &Authorised, object: &ObjectVersion) -> S3Result<ObjectPartPage> {
         let Some(list) = object.content.list().filter(|_| self.max_parts > 0) else {
             return Ok(ObjectPartPage { parts: Vec::new(), truncated: object.part_count > 0 });
         };

@@ -7,13 +7,13 @@ use http::HeaderName;
 use super::identity::set_version;
 use super::read::lookup;
 use super::storage_class::check_storage_class;
-use crate::access::{self, Permission};
+use crate::access::{Authorised, Permission, Permissions};
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType, shown};
 use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
-use crate::ops::{Operation, acl};
+use crate::ops::Operation;
+use crate::ops::acl::{RequestedAcl, of_new_object};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{
@@ -65,7 +65,7 @@ impl Operation for CopyObject {
     const ACTION: Action = Action("s3:PutObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        acl::check_one_way(&request.headers)?;
+        RequestedAcl::parse(&request.headers)?;
         let replace_tags = replaces(request, "x-amz-tagging-directive")?;
         let tags = parse_tag_header(&request.headers)?;
         if tags.is_some() && !replace_tags {
@@ -88,30 +88,28 @@ impl Operation for CopyObject {
         })
     }
 
-    fn permissions(&self, request: &Request) -> Vec<Permission> {
-        let mut needed = Permission::of_upload(request);
-        needed.push(self.on_source("s3:GetObject"));
-        needed
+    fn permissions(&self, request: &Request) -> Permissions {
+        Permission::of_upload(request).and(self.on_source("s3:GetObject"))
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let (bucket, key) = (request.bucket()?, request.key()?);
         check_storage_class(gateway, self.attributes.storage_class.as_deref()).await?;
         let source = find_source(gateway, &self.source).await?;
         if self.tags.is_none() && !source.tags.is_empty() {
             // The tags are copied too.
-            let needed = [
-                self.on_source("s3:GetObjectTagging"),
-                Permission::on_target("s3:PutObjectTagging", &request),
-            ];
-            access::authorise_with(gateway, &request, &needed, &source.tags).await?;
+            let needed = Permissions::one(self.on_source("s3:GetObjectTagging"))
+                .and(Permission::on_target("s3:PutObjectTagging", &request));
+            gateway.also(needed, &source.tags).await?;
         }
         self.check_source(&source)?;
         // A copy of an older version onto its object brings it back.
         if self.source.bucket == *bucket && self.source.key == *key && self.source.version.is_none() {
             self.check_changes(&source)?;
         }
-        let attributes = self.new_attributes(&source);
+        // The ACL of the source is not copied.
+        let access = of_new_object(gateway, &request).await?;
+        let attributes = ObjectAttributes { access, ..self.new_attributes(&source) };
         let checksum = attributes.checksum.clone();
         let copied = gateway
             .metadata
@@ -142,7 +140,7 @@ impl Operation for CopyObject {
 impl CopyObject {
     fn on_source(&self, action: &'static str) -> Permission {
         let CopySource { bucket, key, version } = &self.source;
-        Permission::on_object(action, bucket.as_str(), key.as_str(), *version)
+        Permission::on_object(action, bucket.as_str(), key.as_str(), *version).of_source()
     }
 
     fn check_source(&self, source: &ObjectVersion) -> S3Result<()> {
@@ -188,12 +186,13 @@ impl CopyObject {
             checksum: source.attributes.checksum.clone(),
             block_size: None,
             lock: self.attributes.lock,
+            access: None,
         }
     }
 }
 
 /// Finds the source of a copy.
-async fn find_source(gateway: &Gateway, source: &CopySource) -> S3Result<ObjectVersion> {
+async fn find_source(gateway: &Authorised, source: &CopySource) -> S3Result<ObjectVersion> {
     match lookup(gateway, &source.bucket, &source.key, source.version).await {
         Err(error) if error.code() == ErrorCode::MethodNotAllowed => Err(marker_as_source()),
         other => other,

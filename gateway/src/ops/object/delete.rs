@@ -5,10 +5,10 @@ use http::StatusCode;
 
 use super::identity::set_version;
 use super::lock::{may_bypass, wants_bypass};
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Member, Resource, Verb, groups};
 use crate::error::{S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
@@ -44,7 +44,7 @@ impl Operation for DeleteObject {
         })
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let Self { condition, version } = self;
         let key = request.key()?.to_string();
         let bypass_governance =

@@ -3,12 +3,10 @@
 use cairn_protocol::metadata::{self, MetadataError, VersionName, WriteCondition};
 
 use super::lock::{may_bypass, wants_bypass};
-use crate::access::{self, Permission};
-use crate::caller::Action;
+use crate::access::{Authorised, Pending, Permission};
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
-use crate::ops::Operation;
+use crate::ops::DeferredOperation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{EtagList, ObjectKey};
@@ -23,7 +21,7 @@ const KEYS_MAX: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct DeleteObjects;
 
-impl Operation for DeleteObjects {
+impl DeferredOperation for DeleteObjects {
     const DECLARATION: &'static Declaration = &Declaration {
         when: &[When::Query("delete")],
         body: Body::Document("Delete"),
@@ -41,7 +39,6 @@ impl Operation for DeleteObjects {
         ],
         ..Declaration::new("DeleteObjects", Verb::Post, Resource::Bucket)
     };
-    const ACTION: Action = Action("s3:DeleteObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
         // S3 requires a digest of the list, because a damaged list would delete the wrong objects.
@@ -53,23 +50,25 @@ impl Operation for DeleteObjects {
         Ok(Self)
     }
 
-    /// Each object needs a permission of its own, which is checked when the list is read.
-    fn permissions(&self, _: &Request) -> Vec<Permission> {
-        Vec::new()
-    }
-
-    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, pending: Pending, request: Request, body: RequestBody) -> S3Result<Response> {
         let bucket = request.bucket()?.to_string();
         let (mut entries, quiet) = parse_document(&body.document(&request, "Delete").await?)?;
-        refuse_denied(gateway, &request, &mut entries).await?;
-        if wants_bypass(gateway, &request).await? {
+        let gateway = refuse_denied(pending, &bucket, &mut entries).await?;
+        if let Some(gateway) = &gateway
+            && wants_bypass(gateway, &request).await?
+        {
             for object in entries.iter_mut().filter_map(|entry| entry.outcome.as_mut().ok()) {
                 object.bypass_governance = may_bypass(gateway, &request, &object.key).await?;
             }
         }
         let objects = entries.iter().filter_map(|entry| entry.outcome.as_ref().ok().cloned()).collect();
-        let delete = metadata::DeleteObjects { bucket, objects, mutation: gateway.mutation() };
-        let answers = gateway.metadata.delete_objects(delete).await?;
+        let answers = match gateway {
+            Some(gateway) => {
+                let delete = metadata::DeleteObjects { bucket, objects, mutation: gateway.mutation() };
+                gateway.metadata.delete_objects(delete).await?
+            }
+            None => Vec::new(),
+        };
         let mut answers = answers.into_iter();
         Ok(response::xml("DeleteResult", |xml| {
             for entry in entries {
@@ -84,18 +83,24 @@ impl Operation for DeleteObjects {
     }
 }
 
-/// Marks the objects that the caller may not delete.
-async fn refuse_denied(gateway: &Gateway, request: &Request, entries: &mut [Entry]) -> S3Result<()> {
-    let bucket = request.bucket()?.as_str();
-    for entry in entries {
-        let Ok(object) = &entry.outcome else { continue };
-        let needed = Permission::on_object(DeleteObjects::ACTION.0, bucket, &object.key, object.version);
-        match access::authorise(gateway, request, &[needed]).await {
-            Err(denied) if denied.code() == ErrorCode::AccessDenied => entry.outcome = Err(denied),
-            other => other?,
+/// Marks the objects that the caller may not delete. Each needs a permission of its own.
+async fn refuse_denied(
+    pending: Pending,
+    bucket: &str,
+    entries: &mut [Entry],
+) -> S3Result<Option<Authorised>> {
+    let permission = |object: &metadata::DeleteObject| {
+        Permission::on_object("s3:DeleteObject", bucket, &object.key, object.version)
+    };
+    let asked = entries.iter().filter_map(|entry| entry.outcome.as_ref().ok()).map(permission).collect();
+    let (gateway, answers) = pending.each(asked).await?;
+    let waiting = entries.iter_mut().filter(|entry| entry.outcome.is_ok());
+    for (entry, answer) in waiting.zip(answers) {
+        if let Err(denied) = answer {
+            entry.outcome = Err(denied);
         }
     }
-    Ok(())
+    Ok(gateway)
 }
 
 /// One object to delete, or the reason why it is not deleted.

@@ -5,10 +5,10 @@ use axum::body::Body;
 use super::lock::show_lock;
 use super::object_response::View;
 use super::read::Read;
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Resource, Verb, groups};
-use crate::error::S3Result;
-use crate::gateway::Gateway;
+use crate::error::{S3Error, S3Result};
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
@@ -32,10 +32,16 @@ impl Operation for GetObject {
     const ACTION: Action = Action("s3:GetObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
+        let replaces_headers = request.query.pairs().iter().any(|(name, _)| name.starts_with("response-"));
+        if replaces_headers && request.caller.holder().is_none() {
+            return Err(S3Error::invalid_request(
+                "Request specific response headers cannot be used for anonymous GET requests.",
+            ));
+        }
         Ok(Self { read: Read::parse(request)?, view: View::parse(request)? })
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let found = self.read.find(gateway, EXTENTS).await?;
         let mut answer = self.view.answer(gateway, &found).await?;
         show_lock(gateway, &request, &found.located.object, &mut answer).await?;

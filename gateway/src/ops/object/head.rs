@@ -3,10 +3,10 @@
 use super::lock::show_lock;
 use super::object_response::View;
 use super::read::Read;
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Resource, Verb, groups};
 use crate::error::S3Result;
-use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
@@ -29,7 +29,7 @@ impl Operation for HeadObject {
         Ok(Self { read: Read::parse(request)?, view: View::parse(request)? })
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let found = self.read.find(gateway, 0).await?;
         let mut answer = self.view.answer(gateway, &found).await?;
         show_lock(gateway, &request, &found.located.object, &mut answer).await?;

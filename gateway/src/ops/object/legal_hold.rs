@@ -1,19 +1,17 @@
 //! GetObjectLegalHold, PutObjectLegalHold.
 
-use cairn_protocol::metadata::{LockChange, PutObjectLock, VersionName};
+use cairn_protocol::metadata::{LockChange, PutObjectLock, Tags, VersionName};
 use http::StatusCode;
 
 use super::identity::set_version;
-use super::lock::require_document_digest;
 use super::read::{lookup, missing};
-use crate::access::{self, Permission};
+use crate::access::{Authorised, Pending, Permission, Permissions};
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
-use crate::ops::Operation;
-use crate::ops::bucket::require_object_lock;
-use crate::request::{Request, RequestBody};
+use crate::ops::lock::{require_document_digest, require_object_lock};
+use crate::ops::{DeferredOperation, Operation};
+use crate::request::{Head, Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{hold_name, parse_legal_hold, parse_version, set_lock_headers};
 
@@ -35,7 +33,7 @@ impl Operation for GetObjectLegalHold {
         Ok(Self { version: parse_version(&request.query)? })
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         require_object_lock(gateway, &request).await?;
         let object = lookup(gateway, request.bucket()?, request.key()?, self.version).await?;
         match object.attributes.lock.and_then(|lock| lock.legal_hold) {
@@ -45,37 +43,34 @@ impl Operation for GetObjectLegalHold {
     }
 }
 
-/// `PUT /bucket/key?legal-hold`.
+/// `PUT /bucket/key?legal-hold`. Policies may ask for what the document says, so the check follows when it is read.
 #[derive(Debug)]
 pub(crate) struct PutObjectLegalHold {
     version: Option<VersionName>,
 }
 
-impl Operation for PutObjectLegalHold {
+impl DeferredOperation for PutObjectLegalHold {
     const DECLARATION: &'static Declaration = &Declaration {
         when: &[When::Query("legal-hold")],
         body: Body::Document("LegalHold"),
         members: &[groups::COMMON, &[groups::VERSION, Member::element("LegalHold/Status")]],
         ..Declaration::new("PutObjectLegalHold", Verb::Put, Resource::Object)
     };
-    const ACTION: Action = Action("s3:PutObjectLegalHold");
 
     fn parse(request: &Request) -> S3Result<Self> {
+        let version = parse_version(&request.query)?;
         require_document_digest(request)?;
-        Ok(Self { version: parse_version(&request.query)? })
+        Ok(Self { version })
     }
 
-    /// Policies may ask for the status, so the check follows when it is read.
-    fn permissions(&self, _: &Request) -> Vec<Permission> {
-        Vec::new()
-    }
-
-    async fn run(self, gateway: &Gateway, mut request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, pending: Pending, request: Request, body: RequestBody) -> S3Result<Response> {
         let held = parse_legal_hold(&body.document(&request, "LegalHold").await?)?;
         // Policies ask for what the document says by the same key as for the header of writes.
-        set_lock_headers(&mut request.headers, None, Some(held));
-        let needed = [Permission::on_target(Self::ACTION.0, &request)];
-        access::authorise(gateway, &request, &needed).await?;
+        let mut head = Head::clone(&request);
+        set_lock_headers(&mut head.headers, None, Some(held));
+        let request = Request::from(head);
+        let needed = Permissions::one(Permission::on_target("s3:PutObjectLegalHold", &request));
+        let gateway = &pending.about(&request).with(needed, &Tags::new()).await?;
         let (bucket, key, mutation) = (request.bucket()?.to_string(), request.key()?, gateway.mutation());
         let change = LockChange::LegalHold(held);
         let put = PutObjectLock { bucket, key: key.to_string(), version: self.version, change, mutation };

@@ -1,11 +1,10 @@
 //! What operations on objects share about Object Lock: whether governance is bypassed, and the headers of answers.
 
-use cairn_protocol::metadata::{BucketRef, ObjectVersion};
+use cairn_protocol::metadata::{ObjectVersion, Tags};
 
-use crate::access::{self, Permission};
-use crate::body::PayloadSpec;
+use crate::access::{Authorised, Permission, Permissions};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
+use crate::ops::lock::lock_of_bucket;
 use crate::request::Request;
 use crate::response::Response;
 use crate::types::set_lock_headers;
@@ -13,9 +12,9 @@ use crate::types::set_lock_headers;
 /// The header with which a client wants to bypass governance.
 pub(crate) const BYPASS_HEADER: &str = "x-amz-bypass-governance-retention";
 
-/// Whether the caller has these permissions.
-async fn is_allowed(gateway: &Gateway, request: &Request, needed: Permission) -> S3Result<bool> {
-    match access::authorise(gateway, request, &[needed]).await {
+/// Whether the caller has another permission.
+async fn is_allowed(gateway: &Authorised, needed: Permission) -> S3Result<bool> {
+    match gateway.also(Permissions::one(needed), &Tags::new()).await {
         Ok(()) => Ok(true),
         Err(denied) if denied.code() == ErrorCode::AccessDenied => Ok(false),
         Err(error) => Err(error),
@@ -26,10 +25,9 @@ async fn is_allowed(gateway: &Gateway, request: &Request, needed: Permission) ->
 ///
 /// # Errors
 /// `InvalidArgument` in a bucket without Object Lock; the metanode's.
-pub(super) async fn wants_bypass(gateway: &Gateway, request: &Request) -> S3Result<bool> {
+pub(super) async fn wants_bypass(gateway: &Authorised, request: &Request) -> S3Result<bool> {
     let Some(value) = request.header(BYPASS_HEADER)? else { return Ok(false) };
-    let info = gateway.metadata.get_bucket(BucketRef { bucket: request.bucket()?.to_string() }).await?;
-    if info.object_lock.is_none() {
+    if lock_of_bucket(gateway, request).await?.is_none() {
         return Err(S3Error::invalid_argument(
             BYPASS_HEADER,
             value,
@@ -44,9 +42,9 @@ pub(super) async fn wants_bypass(gateway: &Gateway, request: &Request) -> S3Resu
 ///
 /// # Errors
 /// The metanode's.
-pub(super) async fn may_bypass(gateway: &Gateway, request: &Request, key: &str) -> S3Result<bool> {
+pub(super) async fn may_bypass(gateway: &Authorised, request: &Request, key: &str) -> S3Result<bool> {
     let needed = Permission::on_object("s3:BypassGovernanceRetention", request.bucket()?.as_str(), key, None);
-    is_allowed(gateway, request, needed).await
+    is_allowed(gateway, needed).await
 }
 
 /// Sets the headers of a version's lock, as far as the caller may know it.
@@ -54,13 +52,13 @@ pub(super) async fn may_bypass(gateway: &Gateway, request: &Request, key: &str) 
 /// # Errors
 /// The metanode's.
 pub(super) async fn show_lock(
-    gateway: &Gateway,
+    gateway: &Authorised,
     request: &Request,
     object: &ObjectVersion,
     answer: &mut Response,
 ) -> S3Result<()> {
     let Some(lock) = object.attributes.lock else { return Ok(()) };
-    let may = async |action| is_allowed(gateway, request, Permission::on_target(action, request)).await;
+    let may = async |action| is_allowed(gateway, Permission::on_target(action, request)).await;
     let retention = match lock.retention {
         Some(retention) if may("s3:GetObjectRetention").await? => Some(retention),
         _ => None,
@@ -71,28 +69,4 @@ pub(super) async fn show_lock(
     };
     set_lock_headers(answer.headers_mut(), retention, legal_hold);
     Ok(())
-}
-
-/// Refuses bytes of a locked version without a digest: damage on the way could not be made good until the lock ends.
-///
-/// # Errors
-/// `InvalidRequest`.
-pub(crate) fn require_digest(payload: &PayloadSpec, what: &str) -> S3Result<()> {
-    if payload.has_digest() {
-        return Ok(());
-    }
-    Err(S3Error::invalid_request(format!(
-        "Content-MD5 OR x-amz-checksum- HTTP header is required for Put {what} requests with Object Lock parameters"
-    )))
-}
-
-/// Refuses a document without a digest, for operations for which AWS requires one.
-///
-/// # Errors
-/// `InvalidRequest`.
-pub(crate) fn require_document_digest(request: &Request) -> S3Result<()> {
-    if request.payload_spec()?.has_digest() {
-        return Ok(());
-    }
-    Err(S3Error::invalid_request("Missing required header for this request: Content-MD5 OR x-amz-checksum-*"))
 }

@@ -26,7 +26,6 @@ pub(crate) use delete_many::DeleteObjects;
 pub(crate) use get::GetObject;
 pub(crate) use head::HeadObject;
 pub(crate) use identity::set_version;
-pub(crate) use lock::{require_digest, require_document_digest};
 pub(crate) use put::PutObject;
 pub(crate) use read::missing;
 pub(crate) use storage_class::{ShownClasses, check_storage_class};
@@ -39,7 +38,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<CopyObject>(),
     Route::to::<DeleteObject>(),
     Route::to::<DeleteObjectTagging>(),
-    Route::to::<DeleteObjects>(),
+    Route::deferred::<DeleteObjects>(),
     Route::to::<GetObject>(),
     Route::to::<GetObjectAcl>(),
     Route::to::<GetObjectAttributes>(),
@@ -49,7 +48,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<HeadObject>(),
     Route::to::<PutObject>(),
     Route::to::<PutObjectAcl>(),
-    Route::to::<legal_hold::PutObjectLegalHold>(),
-    Route::to::<retention::PutObjectRetention>(),
-    Route::to::<PutObjectTagging>(),
+    Route::deferred::<legal_hold::PutObjectLegalHold>(),
+    Route::deferred::<retention::PutObjectRetention>(),
+    Route::deferred::<PutObjectTagging>(),
 ];

@@ -6,9 +6,9 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use super::identity::identity_headers;
 use super::read::Found;
 use super::storage_class::ShownClasses;
+use crate::access::Authorised;
 use crate::checksum::{Algorithm, ChecksumType, shown};
 use crate::error::{S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::request::Request;
 use crate::response::{self, Response};
 use crate::types::user_metadata_header;
@@ -57,7 +57,7 @@ impl View {
     ///
     /// # Errors
     /// The error of the metanode, if it cannot return a part's checksum or the storage classes.
-    pub(super) async fn answer(&self, gateway: &Gateway, found: &Found) -> S3Result<Response> {
+    pub(super) async fn answer(&self, gateway: &Authorised, found: &Found) -> S3Result<Response> {
         let object = &found.located.object;
         let mut answer =
             response::empty(if found.partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK });
@@ -116,7 +116,7 @@ impl View {
 
     /// The checksum of the bytes that are sent: the object's for the whole object, the part's for a part. No checksum
     /// of another range is known.
-    async fn set_checksum(&self, gateway: &Gateway, answer: &mut Response, found: &Found) -> S3Result<()> {
+    async fn set_checksum(&self, gateway: &Authorised, answer: &mut Response, found: &Found) -> S3Result<()> {
         let object = &found.located.object;
         match found.part {
             Some(number) if object.part_count > 0 => {
@@ -136,7 +136,7 @@ impl View {
 }
 
 async fn part_checksum(
-    gateway: &Gateway,
+    gateway: &Authorised,
     object: &ObjectVersion,
     number: u32,
 ) -> S3Result<Option<ObjectChecksum>> {

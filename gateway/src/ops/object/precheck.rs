@@ -2,8 +2,8 @@
 
 use cairn_protocol::metadata::{LookupObject, LookupRange, MetadataError, WriteCondition};
 
+use crate::access::Authorised;
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
 
 /// Refuses a write whose condition fails now, so that the client need not send its body. The transaction that commits
 /// the write checks the condition again, and that check decides.
@@ -11,7 +11,7 @@ use crate::gateway::Gateway;
 /// # Errors
 /// `PreconditionFailed`, or `NoSuchKey` if an ETag is required of a key that has no object.
 pub(crate) async fn precheck(
-    gateway: &Gateway,
+    gateway: &Authorised,
     bucket: &str,
     key: &str,
     condition: &WriteCondition,

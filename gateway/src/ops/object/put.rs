@@ -7,19 +7,19 @@ use cairn_protocol::metadata::{
 use http::StatusCode;
 
 use super::identity::set_version;
-use super::lock::require_digest;
 use super::object_response::set_checksum;
 use super::precheck::precheck;
 use super::storage_class::check_storage_class;
-use crate::access::Permission;
+use crate::access::{Authorised, Permission, Permissions};
 use crate::body::{PayloadSpec, SINGLE_UPLOAD_MAX};
 use crate::caller::Action;
 use crate::checksum::{Algorithm, ChecksumType};
 use crate::data::Placement;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, groups};
 use crate::error::{S3Error, S3Result};
-use crate::gateway::Gateway;
-use crate::ops::{Operation, acl};
+use crate::ops::Operation;
+use crate::ops::acl::{RequestedAcl, of_new_object};
+use crate::ops::lock::require_digest;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{
@@ -55,7 +55,7 @@ impl Operation for PutObject {
     const ACTION: Action = Action("s3:PutObject");
 
     fn parse(request: &Request) -> S3Result<Self> {
-        acl::check_one_way(&request.headers)?;
+        RequestedAcl::parse(&request.headers)?;
         // S3 computes this checksum if the client sends none.
         let payload = request.upload_spec()?.at_most(SINGLE_UPLOAD_MAX)?.or_default(Algorithm::Crc64Nvme);
         Ok(Self {
@@ -70,11 +70,11 @@ impl Operation for PutObject {
         })
     }
 
-    fn permissions(&self, request: &Request) -> Vec<Permission> {
+    fn permissions(&self, request: &Request) -> Permissions {
         Permission::of_upload(request)
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, body: RequestBody) -> S3Result<Response> {
         let Self { mut attributes, block_size, tags, condition, payload } = self;
         let (bucket, key) = (request.bucket()?.to_string(), request.key()?.to_string());
         // These checks come before the body is requested, so that a client that waits for `100 Continue` does not send
@@ -89,6 +89,7 @@ impl Operation for PutObject {
         }
         check_storage_class(gateway, attributes.storage_class.as_deref()).await?;
         precheck(gateway, &bucket, &key, &condition).await?;
+        attributes.access = of_new_object(gateway, &request).await?;
 
         let placement = Placement {
             bucket: bucket.clone(),

@@ -6,8 +6,8 @@ use cairn_protocol::metadata::{
 use http::{HeaderMap, header};
 
 use super::identity::identity_headers;
+use crate::access::Authorised;
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::headers::single;
 use crate::request::Request;
 use crate::response;
@@ -24,7 +24,7 @@ const PART_NUMBER_MAX: u32 = 10_000;
 /// # Errors
 /// `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion`; `MethodNotAllowed` for a delete marker.
 pub(crate) async fn lookup(
-    gateway: &Gateway,
+    gateway: &Authorised,
     bucket: &BucketName,
     key: &ObjectKey,
     version: Option<VersionName>,
@@ -38,7 +38,7 @@ pub(crate) async fn lookup(
     };
     match gateway.metadata.lookup_object(request).await {
         Ok(located) => Ok(located.object),
-        Err(error) => Err(missing(error, key, version)),
+        Err(error) => Err(gateway.missing(bucket.as_str(), missing(error, key, version))),
     }
 }
 
@@ -135,7 +135,7 @@ impl Read {
     ///
     /// # Errors
     /// `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion`, `MethodNotAllowed`, `PreconditionFailed`, `NotModified`, `InvalidRange`, `InvalidPartNumber`.
-    pub(super) async fn find(&self, gateway: &Gateway, extents_max: u32) -> S3Result<Found> {
+    pub(super) async fn find(&self, gateway: &Authorised, extents_max: u32) -> S3Result<Found> {
         let mut range = self.range;
         let mut located = self.lookup(gateway, range, extents_max).await?;
         let is_range = matches!(range, LookupRange::Bytes { .. } | LookupRange::Suffix { .. });
@@ -157,14 +157,18 @@ impl Read {
 
     async fn lookup(
         &self,
-        gateway: &Gateway,
+        gateway: &Authorised,
         range: LookupRange,
         extents_max: u32,
     ) -> S3Result<LocatedObject> {
         let (bucket, key) = (self.bucket.to_string(), self.key.to_string());
         let version = self.version;
         let request = LookupObject { bucket, key, version, range, extents_max };
-        gateway.metadata.lookup_object(request).await.map_err(|error| missing(error, &self.key, version))
+        gateway
+            .metadata
+            .lookup_object(request)
+            .await
+            .map_err(|error| gateway.missing(self.bucket.as_str(), missing(error, &self.key, version)))
     }
 
     fn check_conditions(&self, object: &ObjectVersion) -> S3Result<()> {

@@ -1,19 +1,18 @@
 //! GetObjectRetention, PutObjectRetention.
 
-use cairn_protocol::metadata::{LockChange, PutObjectLock, VersionName};
+use cairn_protocol::metadata::{LockChange, PutObjectLock, Tags, VersionName};
 use http::StatusCode;
 
 use super::identity::set_version;
-use super::lock::{BYPASS_HEADER, may_bypass, require_document_digest, wants_bypass};
+use super::lock::{BYPASS_HEADER, may_bypass, wants_bypass};
 use super::read::{lookup, missing};
-use crate::access::{self, Permission};
+use crate::access::{Authorised, Pending, Permission, Permissions};
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::gateway::Gateway;
-use crate::ops::Operation;
-use crate::ops::bucket::require_object_lock;
-use crate::request::{Request, RequestBody};
+use crate::ops::lock::{require_document_digest, require_object_lock};
+use crate::ops::{DeferredOperation, Operation};
+use crate::request::{Head, Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{parse_retention, parse_version, set_lock_headers, write_retention};
 
@@ -35,7 +34,7 @@ impl Operation for GetObjectRetention {
         Ok(Self { version: parse_version(&request.query)? })
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         require_object_lock(gateway, &request).await?;
         let object = lookup(gateway, request.bucket()?, request.key()?, self.version).await?;
         match object.attributes.lock.and_then(|lock| lock.retention) {
@@ -45,13 +44,13 @@ impl Operation for GetObjectRetention {
     }
 }
 
-/// `PUT /bucket/key?retention`.
+/// `PUT /bucket/key?retention`. Policies may ask for what the document says, so the check follows when it is read.
 #[derive(Debug)]
 pub(crate) struct PutObjectRetention {
     version: Option<VersionName>,
 }
 
-impl Operation for PutObjectRetention {
+impl DeferredOperation for PutObjectRetention {
     const DECLARATION: &'static Declaration = &Declaration {
         when: &[When::Query("retention")],
         body: Body::Document("Retention"),
@@ -69,25 +68,22 @@ impl Operation for PutObjectRetention {
         ],
         ..Declaration::new("PutObjectRetention", Verb::Put, Resource::Object)
     };
-    const ACTION: Action = Action("s3:PutObjectRetention");
 
     fn parse(request: &Request) -> S3Result<Self> {
+        let version = parse_version(&request.query)?;
         require_document_digest(request)?;
-        Ok(Self { version: parse_version(&request.query)? })
+        Ok(Self { version })
     }
 
-    /// Policies may ask for mode and date, so the check follows when they are read.
-    fn permissions(&self, _: &Request) -> Vec<Permission> {
-        Vec::new()
-    }
-
-    async fn run(self, gateway: &Gateway, mut request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, pending: Pending, request: Request, body: RequestBody) -> S3Result<Response> {
         let document = body.document(&request, "Retention").await?;
-        let retention = parse_retention(&document, gateway.env.now())?;
+        let retention = parse_retention(&document, request.caller.facts().time)?;
         // Policies ask for what the document says by the same keys as for headers of writes.
-        set_lock_headers(&mut request.headers, retention, None);
-        let needed = [Permission::on_target(Self::ACTION.0, &request)];
-        access::authorise(gateway, &request, &needed).await?;
+        let mut head = Head::clone(&request);
+        set_lock_headers(&mut head.headers, retention, None);
+        let request = Request::from(head);
+        let needed = Permissions::one(Permission::on_target("s3:PutObjectRetention", &request));
+        let gateway = &pending.about(&request).with(needed, &Tags::new()).await?;
         let (bucket, key) = (request.bucket()?.to_string(), request.key()?);
         require_object_lock(gateway, &request).await?;
         let bypass_governance =

@@ -2,8 +2,8 @@
 
 use cairn_protocol::metadata::{MetadataError, StorageClassRef};
 
+use crate::access::Authorised;
 use crate::error::S3Result;
-use crate::gateway::Gateway;
 use crate::types::{ARCHIVE_CLASSES, is_own_class};
 
 /// Refuses a storage class that is neither one of AWS's classes for immediate access nor one of the cluster's
@@ -11,7 +11,7 @@ use crate::types::{ARCHIVE_CLASSES, is_own_class};
 ///
 /// # Errors
 /// `InvalidStorageClass`.
-pub(crate) async fn check_storage_class(gateway: &Gateway, class: Option<&str>) -> S3Result<()> {
+pub(crate) async fn check_storage_class(gateway: &Authorised, class: Option<&str>) -> S3Result<()> {
     if let Some(class) = class.filter(|class| is_own_class(class)) {
         let request = StorageClassRef { storage_class: class.to_owned() };
         gateway.metadata.check_storage_class(request).await?;
@@ -36,7 +36,7 @@ impl ShownClasses {
     /// # Errors
     /// The error of the metanode.
     pub(crate) async fn of<'a>(
-        gateway: &Gateway,
+        gateway: &Authorised,
         classes: impl IntoIterator<Item = Option<&'a str>>,
     ) -> S3Result<Self> {
         let there: Vec<&str> = classes.into_iter().flatten().collect();

@@ -5,12 +5,11 @@ use http::StatusCode;
 
 use super::identity::set_version;
 use super::read::{lookup, missing};
-use crate::access::{self, Permission};
+use crate::access::{Authorised, Pending, Permission, Permissions};
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::S3Result;
-use crate::gateway::Gateway;
-use crate::ops::Operation;
+use crate::ops::{DeferredOperation, Operation};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{parse_tag_document, parse_version, write_tags};
@@ -33,7 +32,7 @@ impl Operation for GetObjectTagging {
         Ok(Self { version: parse_version(&request.query)? })
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let object = lookup(gateway, request.bucket()?, request.key()?, self.version).await?;
         let answer = response::xml("Tagging", |xml| write_tags(xml, &object.tags));
         Ok(with_version(answer, object.shown_name()))
@@ -46,7 +45,8 @@ pub(crate) struct PutObjectTagging {
     version: Option<VersionName>,
 }
 
-impl Operation for PutObjectTagging {
+/// Policies may ask for the tags, so the permission is checked when they are read.
+impl DeferredOperation for PutObjectTagging {
     const DECLARATION: &'static Declaration = &Declaration {
         when: &[When::Query("tagging")],
         body: Body::Document("Tagging"),
@@ -60,22 +60,16 @@ impl Operation for PutObjectTagging {
         ],
         ..Declaration::new("PutObjectTagging", Verb::Put, Resource::Object)
     };
-    const ACTION: Action = Action("s3:PutObjectTagging");
 
     fn parse(request: &Request) -> S3Result<Self> {
         Ok(Self { version: parse_version(&request.query)? })
     }
 
-    /// Policies may ask for the tags, so the check follows when they are read.
-    fn permissions(&self, _: &Request) -> Vec<Permission> {
-        Vec::new()
-    }
-
-    async fn run(self, gateway: &Gateway, request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, pending: Pending, request: Request, body: RequestBody) -> S3Result<Response> {
         let tags = parse_tag_document(&body.document(&request, "Tagging").await?)?;
-        let needed = [Permission::on_target(Self::ACTION.0, &request)];
-        access::authorise_with(gateway, &request, &needed, &tags).await?;
-        let name = replace(gateway, &request, self.version, tags).await?;
+        let needed = Permissions::one(Permission::on_target("s3:PutObjectTagging", &request));
+        let gateway = pending.with(needed, &tags).await?;
+        let name = replace(&gateway, &request, self.version, tags).await?;
         Ok(with_version(response::empty(StatusCode::OK), name))
     }
 }
@@ -98,7 +92,7 @@ impl Operation for DeleteObjectTagging {
         Ok(Self { version: parse_version(&request.query)? })
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let name = replace(gateway, &request, self.version, Tags::new()).await?;
         Ok(with_version(response::empty(StatusCode::NO_CONTENT), name))
     }
@@ -106,7 +100,7 @@ impl Operation for DeleteObjectTagging {
 
 /// Replaces the tags of a version. Returns the version id to show.
 async fn replace(
-    gateway: &Gateway,
+    gateway: &Authorised,
     request: &Request,
     version: Option<VersionName>,
     tags: Tags,

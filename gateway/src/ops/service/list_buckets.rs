@@ -2,14 +2,14 @@
 
 use cairn_protocol::metadata;
 
+use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Declaration, Member, Resource, Verb};
 use crate::error::{S3Error, S3Result};
-use crate::gateway::Gateway;
 use crate::ops::Operation;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-use crate::types::{ListToken, iso8601, write_account};
+use crate::types::{ListToken, iso8601, write_owner};
 
 /// Upper limit of S3 for buckets on a page.
 const BUCKETS_MAX: u32 = 10_000;
@@ -66,15 +66,20 @@ impl Operation for ListBuckets {
         })
     }
 
-    async fn run(self, gateway: &Gateway, request: Request, _: RequestBody) -> S3Result<Response> {
+    async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let Self { prefix, after, max, region, shows_regions } = self;
-        let account = request.caller.holder().identity().account();
-        let owner = Some(account.id.clone());
-        let list = metadata::ListBuckets { prefix: prefix.clone(), after, max, owner, region };
+        let owner = request.caller.owner();
+        let list = metadata::ListBuckets {
+            prefix: prefix.clone(),
+            after,
+            max,
+            owner: Some(owner.id.clone()),
+            region,
+        };
         let page = gateway.metadata.list_buckets(list).await?;
         let next = page.buckets.last().filter(|_| page.truncated).map(|last| ListToken::of_key(&last.bucket));
         Ok(response::xml("ListAllMyBucketsResult", |xml| {
-            write_account(xml, account);
+            write_owner(xml, &owner);
             xml.element("Buckets", |xml| {
                 for bucket in &page.buckets {
                     xml.element("Bucket", |xml| {

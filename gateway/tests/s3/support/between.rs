@@ -102,6 +102,8 @@ around! {
     set_bucket_lock(SetBucketLock) -> ();
     get_bucket_configurations(BucketRef) -> BucketConfigurations;
     put_bucket_configuration(PutBucketConfiguration) -> u64;
+    get_account_configuration(AccountConfigurationRef) -> Option<String>;
+    put_account_configuration(PutAccountConfiguration) -> ();
     lookup_object(LookupObject) -> LocatedObject;
     list_extents(ListExtents) -> ExtentPage;
     renew_reads(RenewReads) -> ();
@@ -112,6 +114,7 @@ around! {
     delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
     update_tags(UpdateTags) -> Option<VersionName>;
     put_object_lock(PutObjectLock) -> Option<VersionName>;
+    update_access(UpdateAccess) -> Option<VersionName>;
     list_objects(ListObjects) -> ObjectPage;
         list_versions(ListVersions) -> VersionPage;
     create_upload(CreateUpload) -> UploadInfo;
@@ -129,5 +132,6 @@ around! {
     report_replica(ReplicaReport) -> ();
     find_access_key(AccessKeyRef) -> Option<AccessKey>;
     find_role(RoleRef) -> Option<FoundRole>;
+    find_principals(FindPrincipals) -> Vec<FoundPrincipal>;
     root_credentials(RootCredentialsRequest) -> RootCredentials;
 }

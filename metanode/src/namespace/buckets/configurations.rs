@@ -1,7 +1,9 @@
 //! Reads and changes what a bucket is configured to do.
 
 use cairn_protocol::env::Env;
-use cairn_protocol::metadata::{BucketConfigurations, BucketRef, MetadataError, PutBucketConfiguration};
+use cairn_protocol::metadata::{
+    BucketConfigurations, BucketRef, ConfigurationKind, MetadataError, PutBucketConfiguration,
+};
 
 use super::check_kind;
 use crate::namespace::{Namespace, bucket, bucket_id};
@@ -17,7 +19,10 @@ impl Namespace {
         let mut snapshot = self.store.snapshot().await?;
         let (id, info) = bucket(&mut snapshot, &request.bucket).await?;
         let configurations = store::configurations::all(&mut snapshot, id).await?;
-        Ok(BucketConfigurations { info, configurations, epoch })
+        let kind = ConfigurationKind::PublicAccessBlock;
+        let account_public_access_block =
+            store::configurations::of_account(&mut snapshot, &info.owner.id, kind).await?;
+        Ok(BucketConfigurations { info, configurations, account_public_access_block, epoch })
     }
 
     pub(in crate::namespace) async fn put_bucket_configuration(

@@ -10,6 +10,7 @@ mod list_versions;
 mod lock;
 mod lookup;
 mod renew_reads;
+mod update_access;
 mod update_tags;
 
 pub(super) use commit::check_length;
@@ -198,7 +199,7 @@ pub(super) async fn retire(
     now: Timestamp,
 ) -> Result<(), MetadataError> {
     let view = from.lock_view(bypass_governance);
-    let removable = store::locks::removable(tx, from.bucket, version, view).await?;
+    let removable = store::locks::removable(tx, from.bucket, &version.object, view).await?;
     let removable = removable.ok_or(MetadataError::ObjectLocked)?;
     if !version.is_delete_marker {
         store::retired::insert_version(tx, from.bucket, &version.object, now).await?;
@@ -211,7 +212,7 @@ pub(super) async fn find_source(
     tx: &mut Connection,
     source: &VersionRef,
 ) -> Result<ObjectVersion, MetadataError> {
-    let found = store::objects::find_version(tx, source).await?.ok_or(MetadataError::NoSuchVersion)?;
+    let found = store::retired::find_version(tx, source).await?.ok_or(MetadataError::NoSuchVersion)?;
     check_sound(&found)?;
     Ok(found)
 }
@@ -235,7 +236,7 @@ pub(super) async fn committed_before(
 ) -> Result<Option<Committed>, StoreError> {
     // Without a sequence, it is found if it is the newest of its key or retired. Others are remembered; see `stamp`.
     let made = VersionRef { bucket: bucket.to_owned(), key: key.to_owned(), sequence: None, version };
-    match store::objects::find_version(tx, &made).await? {
+    match store::retired::find_version(tx, &made).await? {
         Some(version) => Ok(Some(store::objects::committed(&version))),
         None => store::mutations::find(tx, Some(MutationId(version.0))).await,
     }

@@ -1,8 +1,11 @@
 //! Pages of versions and parts, with the extents, blocks and replicas of each.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::metadata::{Content, ListId, ObjectVersion, ResolvedExtent};
-use sqlx::Row as _;
+use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::bytes16;
 use crate::store::buckets::BucketId;
@@ -365,37 +368,64 @@ impl Page {
 
     /// The page, with the blocks and replicas of its extents.
     async fn finish(mut self, connection: &mut Connection) -> Result<Vec<OwnedExtent>, StoreError> {
-        for extent in self.rows.iter_mut().filter_map(|row| row.extent.as_mut()) {
-            look_up(connection, extent).await?;
-        }
+        look_up(connection, self.rows.iter_mut().filter_map(|row| row.extent.as_mut()).collect()).await?;
         Ok(self.rows)
     }
 }
 
-const BLOCK: &str = "SELECT blocks.length, blocks.crc32c, blocks.replication, blocks.refs,
-            repairs.block_id AS queued, replicas.node_id, replicas.state
-     FROM blocks
-     LEFT JOIN repairs ON repairs.block_id = blocks.block_id
-     LEFT JOIN replicas ON replicas.block_id = blocks.block_id
-     WHERE blocks.block_id = $1 ORDER BY replicas.node_id";
+/// Blocks that one statement looks up.
+const BLOCKS_AT_ONCE: usize = 500;
 
-/// Looks up the block of an extent.
-async fn look_up(connection: &mut Connection, extent: &mut CheckedExtent) -> Result<(), StoreError> {
-    let rows = sqlx::query(BLOCK).bind(&extent.block.as_bytes()[..]).fetch_all(connection).await?;
-    let Some(first) = rows.first() else { return Ok(()) };
-    extent.known = Some(KnownBlock {
-        length: number(first, "length")?,
-        crc32c: number(first, "crc32c")?,
-        replication: number(first, "replication")?,
-        refs: first.try_get("refs")?,
-        queued: bytes16(first, "queued")?.is_some(),
-    });
-    for row in &rows {
-        if bytes16(row, "node_id")?.is_some() {
-            extent.holders.push((id(row, "node_id")?, row.try_get::<i64, _>("state")? == 0));
+/// Looks up the blocks of extents.
+async fn look_up(connection: &mut Connection, extents: Vec<&mut CheckedExtent>) -> Result<(), StoreError> {
+    let mut wanted: Vec<BlockId> = extents.iter().map(|extent| extent.block).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut known: HashMap<BlockId, Looked> = HashMap::with_capacity(wanted.len());
+    for blocks in wanted.chunks(BLOCKS_AT_ONCE) {
+        let mut select = QueryBuilder::<Sqlite>::new(
+            "SELECT blocks.block_id, blocks.length, blocks.crc32c, blocks.replication, blocks.refs,
+                    repairs.block_id AS queued, replicas.node_id, replicas.state
+             FROM blocks
+             LEFT JOIN repairs ON repairs.block_id = blocks.block_id
+             LEFT JOIN replicas ON replicas.block_id = blocks.block_id
+             WHERE blocks.block_id IN (",
+        );
+        let mut ids = select.separated(", ");
+        for block in blocks {
+            ids.push_bind(block.as_bytes().to_vec());
+        }
+        select.push(") ORDER BY blocks.block_id, replicas.node_id");
+        for row in select.build().fetch_all(&mut *connection).await? {
+            let looked = match known.entry(id(&row, "block_id")?) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(new) => new.insert((known_block(&row)?, Vec::new())),
+            };
+            if bytes16(&row, "node_id")?.is_some() {
+                looked.1.push((id(&row, "node_id")?, row.try_get::<i64, _>("state")? == 0));
+            }
+        }
+    }
+    for extent in extents {
+        if let Some((block, holders)) = known.get(&extent.block) {
+            extent.known = Some(*block);
+            extent.holders.clone_from(holders);
         }
     }
     Ok(())
+}
+
+/// The row of a block, and the nodes that have a replica.
+type Looked = (KnownBlock, Vec<(NodeId, bool)>);
+
+fn known_block(row: &Row) -> Result<KnownBlock, StoreError> {
+    Ok(KnownBlock {
+        length: number(row, "length")?,
+        crc32c: number(row, "crc32c")?,
+        replication: number(row, "replication")?,
+        refs: row.try_get("refs")?,
+        queued: bytes16(row, "queued")?.is_some(),
+    })
 }
 
 /// Up to `max` extents of a version, from `offset` on.
@@ -408,9 +438,7 @@ pub(crate) async fn extents_of(
     let found =
         lists::extents(connection, (object.content, object.length), offset, object.length, max).await?;
     let mut extents = found.into_iter().map(CheckedExtent::new).collect::<Vec<_>>();
-    for extent in &mut extents {
-        look_up(connection, extent).await?;
-    }
+    look_up(connection, extents.iter_mut().collect()).await?;
     Ok(extents)
 }
 

@@ -54,6 +54,18 @@ pub(crate) async fn list(
     rows.iter().map(entry).collect()
 }
 
+/// Finds the account of this canonical user id.
+pub(crate) async fn find_by_canonical_id(
+    connection: &mut Connection,
+    canonical_id: &str,
+) -> Result<Option<AccountEntry>, StoreError> {
+    let row = sqlx::query("SELECT * FROM accounts WHERE canonical_id = $1")
+        .bind(canonical_id)
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| entry(&row)).transpose()
+}
+
 /// Whether anything but keys of the root user belongs to an account.
 pub(crate) async fn is_in_use(
     connection: &mut Connection,
@@ -63,8 +75,8 @@ pub(crate) async fn is_in_use(
         "SELECT 1 AS found WHERE EXISTS (SELECT 1 FROM holders WHERE account_number = $1)
            OR EXISTS (SELECT 1 FROM policies WHERE account_number = $1)
            OR EXISTS (SELECT 1 FROM oidc_providers WHERE account_number = $1)
-           OR EXISTS (SELECT 1 FROM buckets b JOIN accounts a ON a.account_id = b.owner_account
-                      WHERE a.account_number = $1)",
+           OR EXISTS (SELECT 1 FROM accounts JOIN buckets ON buckets.owner_account = accounts.account_id
+                      WHERE account_number = $1)",
     )
     .bind(account.0)
     .fetch_optional(connection)

@@ -44,13 +44,7 @@ pub(in crate::command::admin) enum PolicyOperation {
     /// Limit what the other policies of a user or role allow: set its permissions boundary
     SetBoundary(BoundaryArguments),
     /// Remove the permissions boundary of a user or role
-    RemoveBoundary {
-        #[command(flatten)]
-        holder: HolderArguments,
-
-        #[command(flatten)]
-        account: AccountArgument,
-    },
+    RemoveBoundary(OfHolder),
     /// Create, list, apply or delete versions of a policy
     #[command(subcommand)]
     Version(VersionOperation),
@@ -121,6 +115,16 @@ pub(in crate::command::admin) struct BoundaryArguments {
     account: AccountArgument,
 }
 
+/// The user, group or role of a command.
+#[derive(Args, Debug)]
+pub(in crate::command::admin) struct OfHolder {
+    #[command(flatten)]
+    holder: HolderArguments,
+
+    #[command(flatten)]
+    account: AccountArgument,
+}
+
 impl AttachArguments {
     /// The policy for one bucket, if `--bucket` asks for one.
     fn template(&self) -> anyhow::Result<Option<(Template, String)>> {
@@ -176,7 +180,7 @@ pub(in crate::command::admin) async fn run(
             printer.note("Done.");
             Ok(())
         }
-        PolicyOperation::RemoveBoundary { holder, account } => {
+        PolicyOperation::RemoveBoundary(OfHolder { holder, account }) => {
             let holder = holder.of(&account);
             iam.delete_boundary(DeleteBoundary { holder, mutation: mutation(env) }).await?;
             printer.note("Done.");

@@ -1,0 +1,163 @@
+//! The proof that a request was authorised.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use cairn_policy::Policy;
+use cairn_protocol::metadata::{Account, BucketRef, Metadata, Tags};
+
+use super::authority::Authority;
+use super::bucket::{BucketAccess, Rules};
+use super::guarded::Guarded;
+use super::means::Means;
+use super::permission::{Permission, Permissions};
+use super::ticket::Ticket;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::request::Request;
+
+/// The proof that a request was authorised, with the means of acting. There is no other way to either.
+pub(crate) struct Authorised {
+    means: Means,
+    ticket: Arc<Ticket>,
+    request: Request,
+}
+
+impl Deref for Authorised {
+    type Target = Means;
+
+    fn deref(&self) -> &Means {
+        &self.means
+    }
+}
+
+impl Authorised {
+    /// Checks that the caller has further permissions, for a request that sets these tags.
+    ///
+    /// # Errors
+    /// `AccessDenied` for the first permission that the caller lacks, or the metanode's errors.
+    pub(crate) async fn also(&self, needed: Permissions, tags: &Tags) -> S3Result<()> {
+        self.ticket.ask(needed.into_vec(), tags).await?.into_iter().collect()
+    }
+
+    /// The bucket of the request, with what decides about access to it now, for operations that may refuse a document because of
+    /// it. From now on the request fails, and can be tried again, if that changes before it is done.
+    ///
+    /// # Errors
+    /// `AccessDenied` if the permissions were taken away meanwhile, or the metanode's; `InternalError` for a request without a bucket.
+    pub(crate) async fn bucket(&self) -> S3Result<Arc<BucketAccess>> {
+        self.ticket.decide_again().await?;
+        self.decided_bucket()
+    }
+
+    /// The bucket of the request, as it was decided with. From now on the request fails, and can be tried again, if that is not what
+    /// it is when the request is done.
+    ///
+    /// # Errors
+    /// `InternalError` for a request without a bucket.
+    pub(crate) fn decided_bucket(&self) -> S3Result<Arc<BucketAccess>> {
+        let bucket = self.ticket.bucket(self.request.bucket()?.as_str());
+        bucket.ok_or_else(|| S3Error::internal("a bucket was not looked at before it is used"))
+    }
+
+    /// The bucket of the request, with what decides about access to it, as it is now: for answers that show it.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, or the metanode's.
+    pub(crate) async fn current_bucket(&self) -> S3Result<BucketAccess> {
+        let bucket = BucketRef { bucket: self.request.bucket()?.to_string() };
+        Ok(BucketAccess::new(self.metadata.get_bucket_configurations(bucket).await?))
+    }
+
+    /// The account that owns the bucket of the request.
+    ///
+    /// # Errors
+    /// `InternalError` for a request without a bucket.
+    pub(crate) fn bucket_owner(&self) -> S3Result<Account> {
+        let bucket = self.ticket.known_bucket(self.request.bucket()?.as_str());
+        let bucket =
+            bucket.ok_or_else(|| S3Error::internal("a bucket was not looked at before it is named"))?;
+        Ok(bucket.info.owner.clone())
+    }
+
+    /// Whether the objects of the request's bucket belong to whoever wrote them.
+    pub(crate) fn has_object_owners(&self) -> bool {
+        let bucket = self.request.bucket().ok().and_then(|bucket| self.ticket.known_bucket(bucket.as_str()));
+        bucket.is_some_and(|bucket| bucket.rules().is_some_and(Rules::has_acls))
+    }
+
+    /// Whether the caller could still change the policy of the bucket if it were this one.
+    pub(crate) fn keeps_policy(&self, policy: &Policy) -> bool {
+        self.ticket.keeps_policy(policy)
+    }
+
+    /// The error for an object that does not exist: who may not list the bucket does not learn that (S3 API Reference, "GetObject",
+    /// "Permissions").
+    pub(crate) fn missing(&self, bucket: &str, error: S3Error) -> S3Error {
+        let is_missing = matches!(error.code(), ErrorCode::NoSuchKey);
+        if is_missing && !self.ticket.has(Permission::on_bucket("s3:ListBucket", bucket)) {
+            return S3Error::new(ErrorCode::AccessDenied);
+        }
+        error
+    }
+}
+
+/// A request whose permissions depend on its body, so that they are not checked yet. It has no means of acting.
+pub(crate) struct Pending {
+    authority: Authority,
+    ticket: Arc<Ticket>,
+    request: Request,
+}
+
+impl Pending {
+    /// The request, on which nothing is decided yet.
+    pub(crate) fn new(authority: &Authority, request: &Request) -> Self {
+        let ticket = Arc::new(Ticket::new(authority.clone(), request.clone()));
+        Self { authority: authority.clone(), ticket, request: request.clone() }
+    }
+
+    /// The same for another head, in which what the document says stands as headers, so that conditions can ask for it.
+    #[must_use]
+    pub(crate) fn about(self, request: &Request) -> Self {
+        Self::new(&self.authority, request)
+    }
+
+    /// Checks that the bucket belongs to the account that the client expects, if it says so.
+    ///
+    /// # Errors
+    /// `AccessDenied` if it does not, `NoSuchBucket`, or the metanode's errors.
+    pub(crate) async fn check_expected_owner(&self) -> S3Result<()> {
+        self.ticket.check_expected_owner().await
+    }
+
+    /// Checks that the caller has all these permissions, for a request that sets these tags.
+    ///
+    /// # Errors
+    /// `AccessDenied` for the first permission that the caller lacks, `NoSuchBucket`, or the metanode's errors.
+    pub(crate) async fn with(self, needed: Permissions, tags: &Tags) -> S3Result<Authorised> {
+        self.ticket.ask(needed.into_vec(), tags).await?.into_iter().collect::<S3Result<()>>()?;
+        Ok(self.authorised())
+    }
+
+    /// Checks each of these permissions. The means are there if one of them is given at least, for what is given alone.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, or the metanode's errors.
+    pub(crate) async fn each(
+        self,
+        permissions: Vec<Permission>,
+    ) -> S3Result<(Option<Authorised>, Vec<S3Result<()>>)> {
+        let answers = self.ticket.ask(permissions, &Tags::new()).await?;
+        let authorised = answers.iter().any(Result::is_ok).then(|| self.authorised());
+        Ok((authorised, answers))
+    }
+
+    fn authorised(self) -> Authorised {
+        let Self { authority, ticket, request } = self;
+        let guard = |inner: Arc<dyn Metadata>| Arc::new(Guarded::new(inner, ticket.clone()));
+        let Means { config, metadata, data, env } = authority.means();
+        // The data path repeats commits itself.
+        let data = data.committing_through(guard(authority.metadata().clone()));
+        let means = Means { config, metadata: guard(metadata), data, env };
+        Authorised { means, ticket, request }
+    }
+}
