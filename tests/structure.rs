@@ -49,6 +49,44 @@ fn planner_simulator_and_policies_depend_on_no_crate_that_does_io() {
     }
 }
 
+/// The image's build failed in CI because a new crate was missing in `.dockerignore`: the builder never received its manifest. A
+/// crate of the workspace must be named wherever the image's build lists them.
+#[test]
+fn the_image_is_built_from_every_crate_of_the_workspace() {
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).expect("the file can be read");
+    let (dockerfile, ignored) = (read("Dockerfile"), read(".dockerignore"));
+    let stubs =
+        dockerfile.lines().find_map(|line| line.strip_prefix("RUN for crate in ")).unwrap_or_default();
+    let stubs: BTreeSet<&str> = stubs.trim_end_matches("; do \\").split(' ').collect();
+    for member in members() {
+        assert!(
+            dockerfile.contains(&format!("\nCOPY {member}/Cargo.toml {member}/\n")),
+            "no manifest of {member}"
+        );
+        assert!(stubs.contains(member.as_str()), "no stub of {member} in {stubs:?}");
+        let sent = Path::new(&member).ancestors().any(|folder| {
+            ignored.lines().any(|line| line.strip_prefix('!').is_some_and(|kept| Path::new(kept) == folder))
+        });
+        assert!(sent, "{member} is not sent to the builder");
+        for bench in std::fs::read_dir(root().join(&member).join("benches")).into_iter().flatten() {
+            let name =
+                bench.expect("the folder can be read").file_name().into_string().expect("a file's name");
+            assert!(
+                dockerfile.contains(&format!("{member}/benches/{name}")),
+                "no stub of {name} of {member}"
+            );
+        }
+    }
+}
+
+/// The folders of the workspace's crates, without its root.
+fn members() -> Vec<String> {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("the manifest can be read");
+    let manifest: toml::Table = manifest.parse().expect("a manifest");
+    let members = manifest["workspace"]["members"].clone();
+    members.try_into().expect("members are names")
+}
+
 /// The names of all crates that a package depends on, without those of its tests and build scripts.
 fn dependencies(package: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))

@@ -4,9 +4,18 @@ import random
 
 
 def segments(directory, least=0):
-    """The segment files in a datanode's directory that are longer than `least` bytes, sorted by path."""
+    """The segment files in a datanode's directory that are longer than `least` bytes, sorted by path. A running datanode may
+    remove any of them at any time."""
     found = [*directory.glob("own/*/*"), *directory.glob("shared/*.segment")]
-    return sorted(path for path in found if path.stat().st_size > least)
+    return sorted(path for path in found if length(path) > least)
+
+
+def length(path):
+    """The length of a file in bytes; -1 if it is gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
 
 
 def flip_bit(path, offset=None, seed=1):

@@ -4,6 +4,7 @@ replicas and no garbage is left.
 `CAIRN_SEED` chooses other faults, and `CAIRN_FAULTS` their number.
 """
 
+import contextlib
 import os
 import random
 import time
@@ -83,12 +84,14 @@ class Faults:
 
     def flip(self, part):
         if path := self.segment(part):
-            damage.flip_bit(path, seed=self.rng.random())
+            # The datanode may have removed the file since: then there is nothing to damage.
+            with contextlib.suppress(FileNotFoundError):
+                damage.flip_bit(path, seed=self.rng.random())
 
     def remove(self, part):
         # The file is a dedicated segment with one block, or a shared segment.
         if path := self.segment(part):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
     def segment(self, part):
         found = damage.segments(self.cluster.data_directory(part.name), least=64)

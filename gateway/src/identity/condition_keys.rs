@@ -80,24 +80,24 @@ impl Unfilled {
 /// # Errors
 /// The first key that they do not have. A text that is not JSON has no keys.
 pub(crate) fn check(policy: &str) -> Result<(), Unfilled> {
-    let Ok(document) = serde_json::from_str::<Value>(policy) else { return Ok(()) };
-    let statements = match document.get("Statement") {
-        Some(Value::Array(statements)) => statements.iter().collect(),
-        Some(statement) => vec![statement],
-        None => Vec::new(),
+    first_without(policy, |key| {
+        FILLED
+            .iter()
+            .any(|filled| if filled.ends_with('/') { key.starts_with(filled) } else { key == *filled })
+    })
+    .map_or(Ok(()), |key| Err(Unfilled(key)))
+}
+
+/// The first condition key of a policy that `is_filled`, which gets it in lower case, does not know.
+pub(crate) fn first_without(policy: &str, is_filled: impl Fn(&str) -> bool) -> Option<String> {
+    let document: Value = serde_json::from_str(policy).ok()?;
+    let statements = match document.get("Statement")? {
+        Value::Array(statements) => statements.iter().collect(),
+        statement => vec![statement],
     };
     let conditions = statements.into_iter().filter_map(|statement| statement.get("Condition")?.as_object());
     let operands = conditions.flat_map(|condition| condition.values()).filter_map(Value::as_object);
-    for key in operands.flat_map(|operand| operand.keys()) {
-        let lower = key.to_ascii_lowercase();
-        let fits = |filled: &&&str| {
-            if filled.ends_with('/') { lower.starts_with(**filled) } else { lower == **filled }
-        };
-        if !FILLED.iter().any(|filled| fits(&filled)) {
-            return Err(Unfilled(key.clone()));
-        }
-    }
-    Ok(())
+    operands.flat_map(|operand| operand.keys()).find(|key| !is_filled(&key.to_ascii_lowercase())).cloned()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A statement that denies under a condition on a key that is never filled would never deny. So a trust policy that asks for such
 //! a key is not used at all.
 
-use serde_json::Value;
+use crate::identity::condition_keys;
 
 /// The keys that requests to assume a role have, in lower case.
 const FILLED: &[&str] = &[
@@ -29,14 +29,7 @@ pub(super) const CLAIMS: [&str; 3] = ["aud", "sub", "amr"];
 
 /// The first key of a trust policy that no request has.
 pub(super) fn unknown(policy: &str) -> Option<String> {
-    let document: Value = serde_json::from_str(policy).ok()?;
-    let statements = match document.get("Statement")? {
-        Value::Array(statements) => statements.iter().collect(),
-        statement => vec![statement],
-    };
-    let conditions = statements.into_iter().filter_map(|statement| statement.get("Condition")?.as_object());
-    let operands = conditions.flat_map(|condition| condition.values()).filter_map(Value::as_object);
-    operands.flat_map(|operand| operand.keys()).find(|key| !is_filled(&key.to_ascii_lowercase())).cloned()
+    condition_keys::first_without(policy, is_filled)
 }
 
 fn is_filled(key: &str) -> bool {

@@ -1,9 +1,10 @@
 //! GetBucketAcl, PutBucketAcl.
 
 use cairn_policy::acl::Acl;
-use cairn_protocol::metadata::{ConfigurationKind, PutBucketConfiguration};
+use cairn_protocol::metadata::ConfigurationKind;
 use http::StatusCode;
 
+use super::configuration;
 use crate::access::Authorised;
 use crate::access::documents::Document;
 use crate::caller::Action;
@@ -64,14 +65,8 @@ impl Operation for PutBucketAcl {
         let rules =
             bucket.rules().ok_or_else(|| S3Error::internal("a bucket without rules was written to"))?;
         let acl = requested.checked(gateway, rules, owner, owner, Writer::Other).await?;
-        let put = PutBucketConfiguration {
-            bucket: request.bucket()?.to_string(),
-            kind: ConfigurationKind::Acl,
-            document: (acl != Acl::private(&owner.canonical_id)).then(|| acl.write()),
-            expected_revision: None,
-            mutation: gateway.mutation(),
-        };
-        gateway.metadata.put_bucket_configuration(put).await?;
+        let document = (acl != Acl::private(&owner.canonical_id)).then(|| acl.write());
+        configuration::put(gateway, &request, ConfigurationKind::Acl, document).await?;
         Ok(response::empty(StatusCode::OK))
     }
 }

@@ -1,6 +1,7 @@
 //! Operations on buckets.
 
 mod acl;
+mod configuration;
 mod create;
 mod delete;
 mod head;

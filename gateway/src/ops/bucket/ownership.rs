@@ -1,9 +1,10 @@
 //! GetBucketOwnershipControls, PutBucketOwnershipControls, DeleteBucketOwnershipControls.
 
 use cairn_policy::acl::Acl;
-use cairn_protocol::metadata::{BucketRef, ConfigurationKind, PutBucketConfiguration};
+use cairn_protocol::metadata::{BucketRef, ConfigurationKind};
 use http::StatusCode;
 
+use super::configuration::put;
 use crate::access::Authorised;
 use crate::access::documents::{Document, Ownership};
 use crate::caller::Action;
@@ -15,18 +16,6 @@ use crate::response::{self, Response};
 use crate::xml::Element;
 
 const KIND: ConfigurationKind = ConfigurationKind::OwnershipControls;
-
-async fn put(gateway: &Authorised, request: &Request, document: Option<String>) -> S3Result<()> {
-    let put = PutBucketConfiguration {
-        bucket: request.bucket()?.to_string(),
-        kind: KIND,
-        document,
-        expected_revision: None,
-        mutation: gateway.mutation(),
-    };
-    gateway.metadata.put_bucket_configuration(put).await?;
-    Ok(())
-}
 
 /// `GET /bucket?ownershipControls`.
 #[derive(Debug)]
@@ -84,7 +73,7 @@ impl Operation for PutBucketOwnershipControls {
         if ownership == Ownership::BucketOwnerEnforced && !is_private {
             return Err(S3Error::new(ErrorCode::InvalidBucketAclWithObjectOwnership));
         }
-        put(gateway, &request, Some(ownership.write())).await?;
+        put(gateway, &request, KIND, Some(ownership.write())).await?;
         Ok(response::empty(StatusCode::OK))
     }
 }
@@ -113,7 +102,7 @@ impl Operation for DeleteBucketOwnershipControls {
     }
 
     async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
-        put(gateway, &request, None).await?;
+        put(gateway, &request, KIND, None).await?;
         Ok(response::empty(StatusCode::NO_CONTENT))
     }
 }

@@ -4,9 +4,10 @@ use axum::body::Body as AnswerBody;
 use cairn_policy::document::BUCKET_POLICY_SIZE_MAX;
 use cairn_policy::public::is_public;
 use cairn_policy::{Kind, Policy};
-use cairn_protocol::metadata::{BucketRef, ConfigurationKind, FindPrincipals, PutBucketConfiguration};
+use cairn_protocol::metadata::{BucketRef, ConfigurationKind, FindPrincipals};
 use http::{HeaderValue, StatusCode, header};
 
+use super::configuration::put;
 use super::principals;
 use crate::access::Authorised;
 use crate::caller::Action;
@@ -36,18 +37,6 @@ async fn stored(gateway: &Authorised, request: &Request) -> S3Result<String> {
     let policy = found.configurations.into_iter().find(|found| found.kind == ConfigurationKind::Policy);
     let none = || S3Error::new(ErrorCode::NoSuchBucketPolicy).detail("BucketName", bucket);
     Ok(policy.ok_or_else(none)?.document)
-}
-
-async fn put(gateway: &Authorised, request: &Request, document: Option<String>) -> S3Result<Response> {
-    let put = PutBucketConfiguration {
-        bucket: request.bucket()?.to_string(),
-        kind: ConfigurationKind::Policy,
-        document,
-        expected_revision: None,
-        mutation: gateway.mutation(),
-    };
-    gateway.metadata.put_bucket_configuration(put).await?;
-    Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
 /// `GET /bucket?policy`.
@@ -117,7 +106,8 @@ impl Operation for DeleteBucketPolicy {
 
     async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         check_account(gateway, &request)?;
-        put(gateway, &request, None).await
+        put(gateway, &request, ConfigurationKind::Policy, None).await?;
+        Ok(response::empty(StatusCode::NO_CONTENT))
     }
 }
 
@@ -181,7 +171,8 @@ impl Operation for PutBucketPolicy {
                  x-amz-confirm-remove-self-bucket-access: true if you mean it.",
             ));
         }
-        put(gateway, &request, Some(text)).await
+        put(gateway, &request, ConfigurationKind::Policy, Some(text)).await?;
+        Ok(response::empty(StatusCode::NO_CONTENT))
     }
 }
 

@@ -1,8 +1,9 @@
 //! GetPublicAccessBlock, PutPublicAccessBlock, DeletePublicAccessBlock of a bucket.
 
-use cairn_protocol::metadata::{BucketRef, ConfigurationKind, PutBucketConfiguration};
+use cairn_protocol::metadata::{BucketRef, ConfigurationKind};
 use http::StatusCode;
 
+use super::configuration::put;
 use crate::access::Authorised;
 use crate::access::documents::{Document, PublicAccessBlock};
 use crate::caller::Action;
@@ -12,18 +13,6 @@ use crate::ops::Operation;
 use crate::ops::public_access::{ROOT, parse, write};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
-
-async fn put(gateway: &Authorised, request: &Request, document: Option<String>) -> S3Result<()> {
-    let put = PutBucketConfiguration {
-        bucket: request.bucket()?.to_string(),
-        kind: ConfigurationKind::PublicAccessBlock,
-        document,
-        expected_revision: None,
-        mutation: gateway.mutation(),
-    };
-    gateway.metadata.put_bucket_configuration(put).await?;
-    Ok(())
-}
 
 /// `GET /bucket?publicAccessBlock`.
 #[derive(Debug)]
@@ -73,7 +62,7 @@ impl Operation for PutPublicAccessBlock {
 
     async fn run(self, gateway: &Authorised, request: Request, body: RequestBody) -> S3Result<Response> {
         let block = parse(&body.document(&request, ROOT).await?)?;
-        put(gateway, &request, Some(block.write())).await?;
+        put(gateway, &request, ConfigurationKind::PublicAccessBlock, Some(block.write())).await?;
         Ok(response::empty(StatusCode::OK))
     }
 }
@@ -95,7 +84,7 @@ impl Operation for DeletePublicAccessBlock {
     }
 
     async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
-        put(gateway, &request, None).await?;
+        put(gateway, &request, ConfigurationKind::PublicAccessBlock, None).await?;
         Ok(response::empty(StatusCode::NO_CONTENT))
     }
 }

@@ -1,8 +1,9 @@
 //! GetBucketTagging, PutBucketTagging, DeleteBucketTagging.
 
-use cairn_protocol::metadata::{BucketRef, ConfigurationKind, PutBucketConfiguration, Tags};
+use cairn_protocol::metadata::{BucketRef, ConfigurationKind, Tags};
 use http::StatusCode;
 
+use super::configuration::put;
 use crate::access::Authorised;
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
@@ -19,18 +20,6 @@ use crate::types::{parse_bucket_tag_document, write_tags};
 /// `InternalError`.
 pub(super) fn to_document(tags: &Tags) -> S3Result<String> {
     serde_json::to_string(tags).map_err(S3Error::internal)
-}
-
-async fn replace(gateway: &Authorised, request: &Request, document: Option<String>) -> S3Result<Response> {
-    let put = PutBucketConfiguration {
-        bucket: request.bucket()?.to_string(),
-        kind: ConfigurationKind::Tagging,
-        document,
-        expected_revision: None,
-        mutation: gateway.mutation(),
-    };
-    gateway.metadata.put_bucket_configuration(put).await?;
-    Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
 /// `GET /bucket?tagging`.
@@ -86,7 +75,8 @@ impl Operation for PutBucketTagging {
 
     async fn run(self, gateway: &Authorised, request: Request, body: RequestBody) -> S3Result<Response> {
         let tags = parse_bucket_tag_document(&body.document(&request, "Tagging").await?)?;
-        replace(gateway, &request, Some(to_document(&tags)?)).await
+        put(gateway, &request, ConfigurationKind::Tagging, Some(to_document(&tags)?)).await?;
+        Ok(response::empty(StatusCode::NO_CONTENT))
     }
 }
 
@@ -107,6 +97,7 @@ impl Operation for DeleteBucketTagging {
     }
 
     async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
-        replace(gateway, &request, None).await
+        put(gateway, &request, ConfigurationKind::Tagging, None).await?;
+        Ok(response::empty(StatusCode::NO_CONTENT))
     }
 }

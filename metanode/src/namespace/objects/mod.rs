@@ -10,8 +10,7 @@ mod list_versions;
 mod lock;
 mod lookup;
 mod renew_reads;
-mod update_access;
-mod update_tags;
+mod update;
 
 pub(super) use commit::check_length;
 pub(super) use delete::PARTS_WAITING;
