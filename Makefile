@@ -2,7 +2,7 @@
 
 VENV := .venv
 
-.PHONY: help build run test test-fast test-crate test-python check setup bench bench-checksums bench-micro bench-segments bench-slow bench-swarm bench-writer clean
+.PHONY: help build run test test-fast test-crate test-python check setup bench bench-checksums bench-compare bench-micro bench-segments bench-slow bench-swarm bench-versions bench-writer clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -34,6 +34,9 @@ check: ## Formatting, clippy, and the rules for dependencies (needs cargo-deny a
 	cargo deny check
 	cargo machete
 
+bench-compare: build setup ## Compare what small requests cost with another binary: make bench-compare BEFORE=path/to/cairn
+	$(VENV)/bin/python benches/compare.py "$(BEFORE)"
+
 bench: build setup ## Compare throughput with that of a plain file and of plain loopback
 	$(VENV)/bin/python benches/throughput.py
 
@@ -54,6 +57,9 @@ bench-micro: ## Measure what is hot by itself: chunk tables, signatures, aws-chu
 	cargo bench --locked --package cairn-gateway --bench requests
 	cargo bench --locked --package cairn-policy --bench decide
 	cargo bench --locked --package cairn-planner --bench placement
+
+bench-versions: ## Compare requests about 10,000 versions with those about a million (MANY=100000: about as many)
+	cargo bench --locked --package cairn-metanode --bench versions -- $(MANY)
 
 bench-writer: ## Measure what PUTs notice of all else that writes (ONLY=reports: of those whose name has that)
 	cargo bench --locked --package cairn-metanode --bench writer -- $(ONLY)

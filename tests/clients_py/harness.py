@@ -9,6 +9,7 @@ import re
 import secrets
 import signal
 import subprocess
+import tarfile
 import threading
 import time
 
@@ -242,9 +243,16 @@ class Cairn:
     def client(self, gateway=0, **config):
         return s3_client(self.gateways[gateway].url, **config)
 
+    @property
+    def which(self):
+        """The arguments by which a command finds this store."""
+        if self.metanode:
+            return ["--metanode", self.metanode.url]
+        return ["--data-dir", str(self.directory / "data")]
+
     def admin(self, *args, timeout=60):
         """Runs `cairn admin …` against this cluster's metanode and returns its standard output. It must succeed."""
-        done = run_cairn(["admin", *args, "--metanode", self.metanode.url], self.secret, timeout)
+        done = run_cairn(["admin", *args, *self.which], self.secret, timeout)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -270,7 +278,7 @@ class Cairn:
 
     def admin_json(self, *args, timeout=60):
         """Runs `cairn admin … --json` and returns its output, whatever the exit code: 2 means findings, not failure."""
-        done = run_cairn(["admin", *args, "--json", "--metanode", self.metanode.url], self.secret, timeout)
+        done = run_cairn(["admin", *args, "--json", *self.which], self.secret, timeout)
         assert done.stdout.strip(), done.stderr
         return json.loads(done.stdout)
 
@@ -328,9 +336,12 @@ def credentials():
     }
 
 
-def start_server(directory, datanodes=1, env=None):
-    """Starts `cairn server`: all parts in one process."""
+def start_server(directory, datanodes=1, env=None, archive=None):
+    """Starts `cairn server`: all parts in one process. `archive` has a data directory to start on."""
     cairn = Cairn(directory)
+    if archive:
+        with tarfile.open(archive) as data:
+            data.extractall(cairn.directory, filter="data")
     args = ["server", "--data-dir", str(cairn.directory / "data"), "--listen", "127.0.0.1:0"]
     args += ["--datanodes", str(datanodes)]
     try:

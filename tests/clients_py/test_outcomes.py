@@ -56,26 +56,6 @@ def test_a_conditional_copy_succeeds_although_the_metanode_dies_after_the_commit
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
 
 
-def test_changes_get_their_outcome_although_the_metanode_dies_after_the_commit(behind_a_door):
-    cluster, door, client = behind_a_door
-    put = client.put_object(Bucket="bucket", Key="a", Body=b"a")
-    tags = {"TagSet": [{"Key": "k", "Value": "v"}]}
-    lose(
-        cluster, door, "update_tags", lambda: client.put_object_tagging(Bucket="bucket", Key="a", Tagging=tags)
-    )
-    assert client.get_object_tagging(Bucket="bucket", Key="a")["TagSet"] == tags["TagSet"]
-    # The gateway repeats the delete after the object is gone. It must still succeed, although If-Match would now fail.
-    lose(
-        cluster, door, "delete_objects", lambda: client.delete_object(Bucket="bucket", Key="a", IfMatch=put["ETag"])
-    )
-    upload = {"Bucket": "bucket", "Key": "u"}
-    created = lose(cluster, door, "create_upload", lambda: client.create_multipart_upload(**upload))
-    upload["UploadId"] = created["UploadId"]
-    lose(cluster, door, "abort_upload", lambda: client.abort_multipart_upload(**upload))
-    lose(cluster, door, "delete_bucket", lambda: client.delete_bucket(Bucket="bucket"))
-    assert client.list_buckets()["Buckets"] == []
-
-
 def begin_copy(gateway, key):
     """Sends CopyObject as a presigned request; returns the response once its head has arrived."""
     client = s3_client(gateway.url, signature_version="s3v4")
