@@ -17,14 +17,14 @@ sys.path.insert(0, str(FIXTURES))
 import contents  # noqa: E402
 from contents import BODIES, BUCKET, ETAGS, METADATA, PARTS, TAGS  # noqa: E402
 
-# Each archive, and the last release that wrote such a database.
-ARCHIVES = {"before-versions.tar.xz": "objects have one version, extents of their own, and one key, root's"}
+# One for each schema that a release wrote: the first has one version of each object, and one key.
+ARCHIVES = ["before-versions.tar.xz", "before-lifecycle.tar.xz"]
 
 
 @pytest.fixture(params=ARCHIVES, ids=lambda name: name.split(".")[0])
 def store(request, start):
     """A server of this release on a data directory of an earlier one."""
-    return start("server", archive=FIXTURES / request.param, env={"CAIRN_GC_GRACE": "1s"})
+    return start("server", archive=FIXTURES / request.param, env={"CAIRN_GC_GRACE": "3s", "CAIRN_LEASE": "3s"})
 
 
 def test_every_object_is_there_with_its_bytes_and_all_that_was_said_of_it(store):
