@@ -19,6 +19,23 @@ pub fn without(count: u64, amount: u64, what: &'static str) -> u64 {
     })
 }
 
+/// `count` changed by `change`, for a count that is kept on a disk. An earlier fault may have made it wrong there, so a test goes
+/// on with zero too, after the line in the log. `what` names the count.
+pub fn changed(count: u64, change: i64, what: impl std::fmt::Debug) -> u64 {
+    count.checked_add_signed(change).unwrap_or_else(|| {
+        if change > 0 {
+            return u64::MAX;
+        }
+        crate::warn_self!(
+            ?what,
+            count,
+            change,
+            "more was taken off a count than was added to it; it is set to zero"
+        );
+        0
+    })
+}
+
 /// Subtracts `amount` from `count`. `what` names the count in the log.
 pub fn take_off(count: &mut u64, amount: u64, what: &'static str) {
     *count = without(*count, amount, what);
@@ -34,6 +51,15 @@ mod tests {
         take_off(&mut count, 3, "bytes");
         take_off(&mut count, 2, "bytes");
         assert_eq!(count, 0);
+    }
+
+    #[test]
+    fn a_count_on_a_disk_neither_wraps_around_nor_panics() {
+        assert_eq!(changed(5, 3, "bytes"), 8);
+        assert_eq!(changed(5, -5, "bytes"), 0);
+        assert_eq!(changed(5, -6, "bytes"), 0);
+        assert_eq!(changed(0, i64::MIN, "bytes"), 0);
+        assert_eq!(changed(u64::MAX, 1, "bytes"), u64::MAX);
     }
 
     #[test]

@@ -29,7 +29,8 @@ use futures_util::FutureExt;
 use super::Inner;
 use super::soft_state::{Consent, Gate, Hold};
 use crate::store::settings::{self, Decision};
-use crate::store::{Connection, StoreError, totals};
+use crate::store::totals::{self, NodeTotals};
+use crate::store::{Connection, StoreError};
 
 /// More unknown blocks of one node than this may be too many: 800 MiB in blocks of the default size, which is more than a
 /// crashed gateway with the default memory for uploads leaves on one node.
@@ -116,7 +117,7 @@ impl Inner {
         Ok(self.held(&queued))
     }
 
-    fn held(&self, queued: &HashMap<NodeId, u64>) -> HoldStatus {
+    fn held(&self, queued: &HashMap<NodeId, NodeTotals>) -> HoldStatus {
         let mut soft_state = self.soft_state();
         let gate = soft_state.gate(self.env.monotonic());
         let Some(hold) = soft_state.holding.hold.clone() else {
@@ -128,7 +129,7 @@ impl Inner {
             blocks: known.report.unknown().blocks,
             bytes: known.report.unknown().bytes,
             reported: known.report.replicas(),
-            queued: queued.get(&node).copied().unwrap_or(0),
+            queued: queued.get(&node).map_or(0, |queued| queued.replicas),
         });
         HoldStatus {
             since: Some(hold.since),

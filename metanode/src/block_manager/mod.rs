@@ -90,6 +90,8 @@ struct Inner {
     /// state with the other. A registration writes the node in the same two steps, under the read lock, so that no
     /// operator removes the node between them.
     decisions: tokio::sync::RwLock<()>,
+    /// Held while fsck compares counters and corrects them.
+    recounting: tokio::sync::Mutex<()>,
 }
 
 impl Inner {
@@ -203,6 +205,7 @@ impl BlockManager {
             wakes,
             workers,
             decisions,
+            recounting: tokio::sync::Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -6,6 +6,7 @@ use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::metadata::NewExtent;
 use sqlx::Row as _;
 
+use super::counters::{Amount, Counter};
 use super::sql_values::{id, number, to_number, to_time};
 use super::{Connection, Row, StoreError};
 
@@ -40,7 +41,15 @@ pub(crate) struct BlockReplicas {
     pub(crate) holders: Vec<(NodeId, bool)>,
 }
 
-/// Adds a block with one reference, and a replica on each of these nodes. Returns `false` if the block exists already.
+/// How many replicas one statement adds: those of nearly every block.
+const NODES_PER_INSERT: usize = 4;
+
+pub(crate) const INSERT_REPLICAS: &str = "INSERT INTO replicas (block_id, node)
+     SELECT $1, ordinal FROM nodes WHERE node_id IN ($2, $3, $4, $5)
+     ON CONFLICT DO NOTHING
+     RETURNING (SELECT node_id FROM nodes WHERE nodes.ordinal = replicas.node) AS node_id";
+
+/// Adds a block with one reference, and a replica on each of these nodes that is registered. Returns `false` if the block exists already.
 pub(crate) async fn insert(
     tx: &mut Connection,
     new: &NewExtent,
@@ -58,31 +67,40 @@ pub(crate) async fn insert(
     .await?
     .rows_affected()
         == 1;
-    if inserted {
-        for node in nodes {
-            sqlx::query("INSERT INTO replicas (block_id, node_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind(&new.grant.block.as_bytes()[..])
-                .bind(&node.as_bytes()[..])
-                .execute(&mut *tx)
-                .await?;
+    if !inserted {
+        return Ok(false);
+    }
+    tx.deltas().add(Counter::Blocks, Amount::of(1, 0));
+    for page in nodes.chunks(NODES_PER_INSERT) {
+        // A short page repeats its last node, so that one prepared statement serves all lengths.
+        let node = |index: usize| page.get(index).or(page.last()).map(|node| node.as_bytes().to_vec());
+        let added = sqlx::query(INSERT_REPLICAS)
+            .bind(&new.grant.block.as_bytes()[..])
+            .bind(node(0))
+            .bind(node(1))
+            .bind(node(2))
+            .bind(node(3))
+            .fetch_all(&mut *tx)
+            .await?;
+        for row in &added {
+            tx.deltas().add(Counter::Replicas(id(row, "node_id")?), Amount::of(1, new.length));
         }
     }
-    Ok(inserted)
+    Ok(true)
 }
+
+pub(crate) const FIND: &str =
+    "SELECT blocks.block_id, blocks.length, blocks.crc32c, blocks.replication, nodes.node_id, replicas.state
+     FROM blocks LEFT JOIN replicas ON replicas.block_id = blocks.block_id
+     LEFT JOIN nodes ON nodes.ordinal = replicas.node
+     WHERE blocks.block_id = $1";
 
 /// Finds a block and its replicas.
 pub(crate) async fn find(
     connection: &mut Connection,
     block: BlockId,
 ) -> Result<Option<BlockReplicas>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT blocks.block_id, blocks.length, blocks.crc32c, blocks.replication, replicas.node_id, replicas.state
-         FROM blocks LEFT JOIN replicas ON replicas.block_id = blocks.block_id
-         WHERE blocks.block_id = $1",
-    )
-    .bind(&block.as_bytes()[..])
-    .fetch_all(connection)
-    .await?;
+    let rows = sqlx::query(FIND).bind(&block.as_bytes()[..]).fetch_all(connection).await?;
     Ok(copies_in(&rows)?.pop().map(|(_, copies)| copies))
 }
 
@@ -111,6 +129,14 @@ pub(crate) async fn page(
     rows.iter().map(|row| id(row, "block_id")).collect()
 }
 
+pub(crate) const COPIES_PAGE: &str =
+    "SELECT page.block_id, page.length, page.crc32c, page.replication, nodes.node_id, replicas.state
+     FROM (SELECT block_id, length, crc32c, replication FROM blocks
+           WHERE block_id > $1 ORDER BY block_id LIMIT $2) AS page
+     LEFT JOIN replicas ON replicas.block_id = page.block_id
+     LEFT JOIN nodes ON nodes.ordinal = replicas.node
+     ORDER BY page.block_id";
+
 /// Up to `max` blocks after `after`, in the order of their ids, each with all of its replicas.
 pub(crate) async fn copies_page(
     connection: &mut Connection,
@@ -119,17 +145,7 @@ pub(crate) async fn copies_page(
 ) -> Result<Vec<(BlockId, BlockReplicas)>, StoreError> {
     // The empty string sorts before all ids.
     let after = after.map(|block| block.as_bytes().to_vec()).unwrap_or_default();
-    let rows = sqlx::query(
-        "SELECT page.block_id, page.length, page.crc32c, page.replication, replicas.node_id, replicas.state
-         FROM (SELECT block_id, length, crc32c, replication FROM blocks
-               WHERE block_id > $1 ORDER BY block_id LIMIT $2) AS page
-         LEFT JOIN replicas ON replicas.block_id = page.block_id
-         ORDER BY page.block_id",
-    )
-    .bind(after)
-    .bind(i64::from(max))
-    .fetch_all(connection)
-    .await?;
+    let rows = sqlx::query(COPIES_PAGE).bind(after).bind(i64::from(max)).fetch_all(connection).await?;
     copies_in(&rows)
 }
 
@@ -148,7 +164,8 @@ pub(super) fn copies_in(rows: &[Row]) -> Result<Vec<(BlockId, BlockReplicas)>, S
     Ok(page)
 }
 
-/// The node and state of the replica in a row. A block without replicas has one row without a node.
+/// The node and state of the replica in a row. A block without replicas has one row without a node, and so has a replica whose node
+/// has no row, which only damage makes.
 fn holder(row: &Row) -> Result<Option<(NodeId, bool)>, StoreError> {
     if row.try_get::<Option<&[u8]>, _>("node_id")?.is_none() {
         return Ok(None);
@@ -173,8 +190,18 @@ pub(crate) async fn youngest_unreferenced(tx: &mut Connection) -> Result<Option<
     row.map(|row| id(&row, "block_id")).transpose()
 }
 
-pub(crate) const QUEUE_UNREFERENCED: &str = "INSERT INTO deletions (node_id, block_id, queued_at, bytes)
-     SELECT replicas.node_id, replicas.block_id, $1, blocks.length FROM blocks CROSS JOIN replicas
+/// By node: the replicas of blocks without references, and those of them that are not queued for deletion yet.
+pub(crate) const COUNT_UNREFERENCED: &str = "SELECT nodes.node_id, gone.replicas, gone.bytes, gone.deletions, gone.deletion_bytes
+     FROM (SELECT replicas.node, COUNT(*) AS replicas, CAST(SUM(blocks.length) AS BIGINT) AS bytes,
+               CAST(SUM(CASE WHEN deletions.block_id IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS deletions,
+               CAST(SUM(CASE WHEN deletions.block_id IS NULL THEN blocks.length ELSE 0 END) AS BIGINT) AS deletion_bytes
+           FROM blocks CROSS JOIN replicas
+           LEFT JOIN deletions ON deletions.node = replicas.node AND deletions.block_id = replicas.block_id
+           WHERE blocks.refs < 0 AND replicas.block_id = blocks.block_id GROUP BY replicas.node) AS gone
+     CROSS JOIN nodes WHERE nodes.ordinal = gone.node";
+
+pub(crate) const QUEUE_UNREFERENCED: &str = "INSERT INTO deletions (node, block_id, queued_at, bytes)
+     SELECT replicas.node, replicas.block_id, $1, blocks.length FROM blocks CROSS JOIN replicas
      WHERE blocks.refs < 0 AND replicas.block_id = blocks.block_id
      ON CONFLICT DO NOTHING";
 
@@ -185,24 +212,40 @@ pub(crate) async fn drop_unreferenced(
     tx: &mut Connection,
     now: Timestamp,
 ) -> Result<Unreferenced, StoreError> {
-    let rows = sqlx::query(
-        "SELECT replicas.node_id, COUNT(*) AS replicas, CAST(SUM(blocks.length) AS BIGINT) AS bytes
-         FROM blocks CROSS JOIN replicas
-         WHERE blocks.refs < 0 AND replicas.block_id = blocks.block_id GROUP BY replicas.node_id",
+    let replicas = queue_unreferenced(tx, now).await?;
+    let repairs = sqlx::query(
+        "DELETE FROM repairs WHERE block_id IN (SELECT block_id FROM blocks WHERE refs < 0)
+         RETURNING live, replication",
     )
     .fetch_all(&mut *tx)
     .await?;
-    let counted = |row| Ok((id(row, "node_id")?, number(row, "replicas")?, number(row, "bytes")?));
-    let replicas = rows.iter().map(counted).collect::<Result<_, StoreError>>()?;
-    sqlx::query(QUEUE_UNREFERENCED).bind(to_time(now)).execute(&mut *tx).await?;
-    for statement in [
-        "DELETE FROM replicas WHERE block_id IN (SELECT block_id FROM blocks WHERE refs < 0)",
-        "DELETE FROM repairs WHERE block_id IN (SELECT block_id FROM blocks WHERE refs < 0)",
-    ] {
-        sqlx::query(statement).execute(&mut *tx).await?;
+    for row in &repairs {
+        tx.deltas().take_off(Counter::of_repair(row)?, Amount::of(1, 0));
     }
-    let blocks = sqlx::query("DELETE FROM blocks WHERE refs < 0").execute(tx).await?.rows_affected();
+    let blocks = sqlx::query("DELETE FROM blocks WHERE refs < 0").execute(&mut *tx).await?.rows_affected();
+    tx.deltas().take_off(Counter::Blocks, Amount::of(blocks, 0));
     Ok(Unreferenced { blocks, replicas })
+}
+
+/// Moves the replicas of blocks without references to the queue of deletions. Returns them by node, with their bytes.
+async fn queue_unreferenced(
+    tx: &mut Connection,
+    now: Timestamp,
+) -> Result<Vec<(NodeId, u64, u64)>, StoreError> {
+    let rows = sqlx::query(COUNT_UNREFERENCED).fetch_all(&mut *tx).await?;
+    sqlx::query(QUEUE_UNREFERENCED).bind(to_time(now)).execute(&mut *tx).await?;
+    sqlx::query("DELETE FROM replicas WHERE block_id IN (SELECT block_id FROM blocks WHERE refs < 0)")
+        .execute(&mut *tx)
+        .await?;
+    let mut replicas = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (node, count, bytes) = (id(row, "node_id")?, number(row, "replicas")?, number(row, "bytes")?);
+        let queued = Amount::of(number(row, "deletions")?, number(row, "deletion_bytes")?);
+        tx.deltas().take_off(Counter::Replicas(node), Amount::of(count, bytes));
+        tx.deltas().add(Counter::Deletions(node), queued);
+        replicas.push((node, count, bytes));
+    }
+    Ok(replicas)
 }
 
 /// A bucket's settings for new blocks; `None` where the cluster's default applies.

@@ -218,12 +218,12 @@ const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: "a replica is on a node that registered",
         violations: "SELECT COUNT(*) FROM replicas
-                     LEFT JOIN nodes ON nodes.node_id = replicas.node_id WHERE nodes.node_id IS NULL",
+                     LEFT JOIN nodes ON nodes.ordinal = replicas.node WHERE nodes.node_id IS NULL",
     },
     Invariant {
         name: "a replica that is to be deleted does not count as one",
         violations: "SELECT COUNT(*) FROM deletions JOIN replicas
-                     ON replicas.node_id = deletions.node_id AND replicas.block_id = deletions.block_id",
+                     ON replicas.node = deletions.node AND replicas.block_id = deletions.block_id",
     },
     Invariant {
         name: "what waits for repair is a block that exists",
@@ -252,23 +252,20 @@ const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "nodes' replicas and deletions are counted right",
-        violations: "SELECT COUNT(*) FROM node_totals
-                     WHERE replicas <> (SELECT COUNT(*) FROM replicas
-                                        WHERE replicas.node_id = node_totals.node_id)
+        violations: "SELECT COUNT(*) FROM node_totals LEFT JOIN nodes ON nodes.node_id = node_totals.node_id
+                     WHERE replicas <> (SELECT COUNT(*) FROM replicas WHERE replicas.node = nodes.ordinal)
                         OR bytes <> (SELECT COALESCE(SUM(length), 0) FROM replicas
                                      JOIN blocks ON blocks.block_id = replicas.block_id
-                                     WHERE replicas.node_id = node_totals.node_id)
-                        OR deletions <> (SELECT COUNT(*) FROM deletions
-                                         WHERE deletions.node_id = node_totals.node_id)
+                                     WHERE replicas.node = nodes.ordinal)
+                        OR deletions <> (SELECT COUNT(*) FROM deletions WHERE deletions.node = nodes.ordinal)
                         OR deletion_bytes <> (SELECT COALESCE(SUM(deletions.bytes), 0) FROM deletions
-                                              WHERE deletions.node_id = node_totals.node_id)",
+                                              WHERE deletions.node = nodes.ordinal)",
     },
     Invariant {
         name: "every replica and deletion is counted at some node",
-        violations: "SELECT (SELECT COUNT(*) FROM replicas
-                             WHERE node_id NOT IN (SELECT node_id FROM node_totals))
-                          + (SELECT COUNT(*) FROM deletions
-                             WHERE node_id NOT IN (SELECT node_id FROM node_totals))",
+        violations: "SELECT COUNT(*) FROM (SELECT node FROM replicas UNION ALL SELECT node FROM deletions) AS counted
+                     WHERE node NOT IN (SELECT ordinal FROM nodes
+                                        JOIN node_totals ON node_totals.node_id = nodes.node_id)",
     },
     Invariant {
         name: "blocks are counted right",

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`open`](Store::open) | opening the database: durability asserted, migrations applied |
 //! | `migrations` | the files of `migrations/sqlite`, which the binary contains |
+//! | `connection` | a connection, and the transaction that is open on it |
 //! | `writer` | group commit: one task, one transaction for mutations that wait; and the log that it writes |
 //! | `sql_values` | how values of ours are kept in columns |
 //! | `error` | what can go wrong |
@@ -23,7 +24,8 @@
 //! | `locks` | the locks of versions, and the one way to a version's removal |
 //! | `clock` | the cluster's time, and the time by which locks end |
 //! | `generations` | the generation of the database, and its history |
-//! | `totals` | counts that triggers maintain |
+//! | `counters` | counts that the writer maintains |
+//! | `totals` | the counts, as operators and workers ask for them |
 //!
 //! Statements are written for SQLite and PostgreSQL alike: `$1` placeholders, and no functions that only one of them
 //! has. Functions take a [`Connection`]; the caller owns the transaction.
@@ -35,6 +37,8 @@ pub(crate) mod blocks;
 pub(crate) mod buckets;
 pub(crate) mod clock;
 pub(crate) mod configurations;
+mod connection;
+pub(crate) mod counters;
 pub(crate) mod deletions;
 mod error;
 mod etags;
@@ -64,6 +68,7 @@ mod upgrade;
 pub(crate) mod uploads;
 mod writer;
 
+pub(crate) use connection::Connection;
 pub(crate) use error::Fault;
 pub use error::StoreError;
 pub(crate) use futures_util::future::BoxFuture;
@@ -74,16 +79,11 @@ use std::path::Path;
 use cairn_protocol::cluster::Generation;
 use cairn_protocol::env::Env;
 use cairn_protocol::id::OpeningId;
-use sqlx::Sqlite;
-use sqlx::pool::PoolConnection;
 use tokio::sync::watch;
 
 use open::Pools;
 pub(crate) use writer::Lane;
 use writer::{LogLimits, Writer};
-
-/// A connection to the database, inside or outside of a transaction.
-pub(crate) type Connection = sqlx::SqliteConnection;
 
 /// A row of a query's result.
 pub(crate) type Row = sqlx::sqlite::SqliteRow;
@@ -96,7 +96,7 @@ pub struct Store {
 }
 
 /// A connection for reading. Each statement sees the latest commit; none can write.
-pub(crate) struct Reader(PoolConnection<Sqlite>);
+pub(crate) struct Reader(Connection);
 
 impl Deref for Reader {
     type Target = Connection;
@@ -112,7 +112,7 @@ impl DerefMut for Reader {
 }
 
 /// A connection with an open read transaction, which ends when this is dropped.
-pub(crate) struct Snapshot(sqlx::Transaction<'static, Sqlite>);
+pub(crate) struct Snapshot(Connection);
 
 impl Deref for Snapshot {
     type Target = Connection;
@@ -148,7 +148,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
     pub(crate) async fn read(&self) -> Result<Reader, StoreError> {
-        Ok(Reader(self.readers.clients.acquire().await?))
+        Ok(Reader(self.readers.clients.acquire().await?.into()))
     }
 
     /// A connection for reads that no client waits for: workers, reports, heartbeats, walks over all rows. They have a
@@ -157,7 +157,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
     pub(crate) async fn read_in_background(&self) -> Result<Reader, StoreError> {
-        Ok(Reader(self.readers.background.acquire().await?))
+        Ok(Reader(self.readers.background.acquire().await?.into()))
     }
 
     /// A connection whose statements all see the same commit. Drop it soon, because the log grows until then.
@@ -165,7 +165,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot(self.readers.clients.begin().await?))
+        Ok(Snapshot(self.readers.clients.begin().await?.into()))
     }
 
     /// The same, from the [background](Self::read_in_background) pool.
@@ -173,7 +173,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
     pub(crate) async fn snapshot_in_background(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot(self.readers.background.begin().await?))
+        Ok(Snapshot(self.readers.background.begin().await?.into()))
     }
 
     /// The number of transactions that have ended since the start. When it exceeds the number that a mutation saw, the

@@ -1,13 +1,30 @@
 //! The table of datanodes.
 
+use std::fmt;
+
 use cairn_protocol::admin::AdminState;
 use cairn_protocol::cluster::{Register, VolumeUsage};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::NodeId;
-use sqlx::Row as _;
+use serde::{Deserialize, Serialize};
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Row as _, Sqlite};
 
 use super::sql_values::{id, json, number, text, to_json, to_number, to_time};
-use super::{Connection, Row, StoreError};
+use super::{Connection, Row, StoreError, totals};
+
+/// The number by which rows of replicas and deletions refer to a node. It is given at the node's first registration, and never
+/// used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct NodeOrdinal(pub(crate) i64);
+
+impl fmt::Display for NodeOrdinal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// The row of a node.
 #[derive(Clone, Debug)]
@@ -33,23 +50,24 @@ pub(crate) struct KnownNode {
 /// All nodes, except removed ones.
 pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<KnownNode>, StoreError> {
     let rows = sqlx::query(
-        "SELECT nodes.node_id, address, zone, incarnation, volumes, version, duty, maintenance_until,
-                COALESCE(deletions, 0) AS deletions, COALESCE(deletion_bytes, 0) AS deletion_bytes
-         FROM nodes LEFT JOIN node_totals ON node_totals.node_id = nodes.node_id WHERE removed_at IS NULL",
+        "SELECT node_id, address, zone, incarnation, volumes, version, duty, maintenance_until
+         FROM nodes WHERE removed_at IS NULL",
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
+    let queued = totals::deletions(connection).await?;
     rows.iter()
         .map(|row| {
+            let node = id(row, "node_id")?;
             Ok(KnownNode {
-                node: id(row, "node_id")?,
+                node,
                 address: text(row, "address")?,
                 zone: row.try_get("zone")?,
                 incarnation: number(row, "incarnation")?,
                 volumes: json(row, "volumes")?,
                 version: text(row, "version")?,
                 admin_state: admin_state(row)?,
-                deletions: (number(row, "deletions")?, number(row, "deletion_bytes")?),
+                deletions: queued.get(&node).map_or((0, 0), |queued| (queued.replicas, queued.bytes)),
             })
         })
         .collect()
@@ -112,28 +130,39 @@ pub(crate) async fn register(
         .bind(&register.node.as_bytes()[..])
         .fetch_optional(&mut *tx)
         .await?;
-    let row = sqlx::query(
-        "INSERT INTO nodes (node_id, address, zone, incarnation, volumes, version, registered_at)
-         VALUES ($1, $2, $3, $7, $4, $5, $6)
-         ON CONFLICT (node_id) DO UPDATE SET
-             address = excluded.address, zone = excluded.zone,
-             incarnation = CASE WHEN nodes.incarnation < excluded.incarnation
-                                THEN excluded.incarnation ELSE nodes.incarnation + 1 END,
-             volumes = excluded.volumes, version = excluded.version, registered_at = excluded.registered_at,
-             duty = CASE WHEN nodes.removed_at IS NULL THEN nodes.duty ELSE 0 END, removed_at = NULL
-         RETURNING incarnation",
-    )
-    .bind(&register.node.as_bytes()[..])
-    .bind(&register.address)
-    .bind(&register.zone)
-    .bind(to_json(&register.volumes, "volumes")?)
-    .bind(&register.version)
-    .bind(to_time(now))
-    .bind(to_number(register.incarnation.saturating_add(1)))
-    .fetch_one(tx)
-    .await?;
+    // Not one statement with ON CONFLICT, because that would use up an ordinal each time.
+    let again = registration(REGISTER_AGAIN, register, now)?.fetch_optional(&mut *tx).await?;
+    let row = match again {
+        Some(row) => row,
+        None => registration(REGISTER, register, now)?.fetch_one(tx).await?,
+    };
     Ok(Registration { incarnation: number(&row, "incarnation")?, is_new: known.is_none() })
 }
+
+fn registration<'q>(
+    statement: &'static str,
+    register: &'q Register,
+    now: Timestamp,
+) -> Result<Query<'q, Sqlite, SqliteArguments>, StoreError> {
+    Ok(sqlx::query(statement)
+        .bind(&register.node.as_bytes()[..])
+        .bind(&register.address)
+        .bind(&register.zone)
+        .bind(to_json(&register.volumes, "volumes")?)
+        .bind(&register.version)
+        .bind(to_time(now))
+        .bind(to_number(register.incarnation.saturating_add(1))))
+}
+
+const REGISTER_AGAIN: &str = "UPDATE nodes SET address = $2, zone = $3,
+         incarnation = CASE WHEN incarnation < $7 THEN $7 ELSE incarnation + 1 END,
+         volumes = $4, version = $5, registered_at = $6,
+         duty = CASE WHEN removed_at IS NULL THEN duty ELSE 0 END, removed_at = NULL
+     WHERE node_id = $1 RETURNING incarnation";
+
+const REGISTER: &str =
+    "INSERT INTO nodes (node_id, address, zone, incarnation, volumes, version, registered_at)
+     VALUES ($1, $2, $3, $7, $4, $5, $6) RETURNING incarnation";
 
 /// Removes a node. Its row stays, because rows of replicas and deletions still refer to it. Returns whether the node
 /// existed.
@@ -157,11 +186,12 @@ pub(crate) async fn is_removed(connection: &mut Connection, node: NodeId) -> Res
 
 /// Removed nodes that still have rows of replicas or deletions.
 pub(crate) async fn half_removed(connection: &mut Connection) -> Result<Vec<NodeId>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT nodes.node_id FROM nodes JOIN node_totals ON node_totals.node_id = nodes.node_id
-         WHERE removed_at IS NOT NULL AND (replicas > 0 OR deletions > 0)",
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.iter().map(|row| id(row, "node_id")).collect()
+    let rows = sqlx::query("SELECT node_id FROM nodes WHERE removed_at IS NOT NULL")
+        .fetch_all(&mut *connection)
+        .await?;
+    let (held, queued) = (totals::nodes(connection).await?, totals::deletions(connection).await?);
+    let removed = rows.iter().map(|row| id(row, "node_id"));
+    let is_left =
+        |node: &NodeId| held.get(node).is_some_and(|held| held.replicas > 0) || queued.contains_key(node);
+    removed.filter(|node| node.as_ref().map_or(true, is_left)).collect()
 }

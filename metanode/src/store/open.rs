@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 };
 
 use super::writer::LogLimits;
-use super::{StoreError, migrations, upgrade};
+use super::{Connection, StoreError, migrations, upgrade};
 
 /// How long a statement waits for a lock. Within this process there is one writer, and readers are never blocked. So a
 /// statement waits only while an operator inspects the file with another tool.
@@ -77,14 +77,11 @@ pub(super) fn checkpointers(file: &Path) -> SqliteConnectOptions {
 }
 
 /// Opens the writer's connection and the readers' pools.
-pub(super) async fn open(
-    file: &Path,
-    log: LogLimits,
-    env: &Env,
-) -> Result<(SqliteConnection, Pools), StoreError> {
+pub(super) async fn open(file: &Path, log: LogLimits, env: &Env) -> Result<(Connection, Pools), StoreError> {
     let mut writer = writers(file, log).connect().await?;
     assert_durable(&mut writer).await?;
     migrations::migrator().run(&mut writer).await?;
+    let mut writer = Connection::from(writer);
     upgrade::run(&mut writer, env).await?;
     let clients = readers(file, READERS_MAX).await?;
     let background = readers(file, background_readers()).await?;

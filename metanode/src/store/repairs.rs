@@ -4,6 +4,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
 use cairn_protocol::metadata::Content;
 
+use super::counters::{Amount, Counter};
 use super::lists::{self, ContentColumns};
 use super::sql_values::{id, number, text, time, to_time};
 use super::{Connection, StoreError};
@@ -28,23 +29,30 @@ pub(crate) async fn queue(
     replication: u32,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let updated = sqlx::query("UPDATE repairs SET live = $2, replication = $3 WHERE block_id = $1")
+    let queued = sqlx::query("SELECT live, replication FROM repairs WHERE block_id = $1")
         .bind(&block.as_bytes()[..])
-        .bind(i64::from(live))
-        .bind(i64::from(replication))
-        .execute(&mut *tx)
+        .fetch_optional(&mut *tx)
         .await?;
-    if updated.rows_affected() > 0 {
+    let before = queued.as_ref().map(Counter::of_repair).transpose()?;
+    let counter = Counter::Repairs { live, replication };
+    if before == Some(counter) {
         return Ok(false);
     }
-    sqlx::query("INSERT INTO repairs (block_id, live, replication, queued_at) VALUES ($1, $2, $3, $4)")
-        .bind(&block.as_bytes()[..])
-        .bind(i64::from(live))
-        .bind(i64::from(replication))
-        .bind(to_time(now))
-        .execute(tx)
-        .await?;
-    Ok(true)
+    sqlx::query(
+        "INSERT INTO repairs (block_id, live, replication, queued_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (block_id) DO UPDATE SET live = excluded.live, replication = excluded.replication",
+    )
+    .bind(&block.as_bytes()[..])
+    .bind(i64::from(live))
+    .bind(i64::from(replication))
+    .bind(to_time(now))
+    .execute(&mut *tx)
+    .await?;
+    if let Some(before) = before {
+        tx.deltas().take_off(before, Amount::of(1, 0));
+    }
+    tx.deltas().add(counter, Amount::of(1, 0));
+    Ok(before.is_none())
 }
 
 /// The block of a single extent, or all blocks of a list. An entry of a lower list shows some of its bytes: those from `low` on and
@@ -80,21 +88,7 @@ pub(crate) async fn raise_replication(
         return Ok(Vec::new());
     }
     let ContentColumns { block, list, .. } = content.into();
-    sqlx::query(concat!(
-        "INSERT INTO repairs (block_id, live, replication, queued_at)
-         SELECT blocks.block_id, (SELECT COUNT(*) FROM replicas
-                                  WHERE replicas.block_id = blocks.block_id AND replicas.state = 0), $3, $4
-         FROM blocks WHERE blocks.replication < $3 AND blocks.block_id IN ",
-        blocks_of_content!(),
-        " ON CONFLICT (block_id) DO UPDATE SET replication = excluded.replication"
-    ))
-    .bind(&block)
-    .bind(list)
-    .bind(i64::from(wanted))
-    .bind(to_time(now))
-    .bind(i64::MAX)
-    .execute(&mut *tx)
-    .await?;
+    queue_lacking(tx, (&block, list), wanted, now).await?;
     let raised = sqlx::query(concat!(
         "UPDATE blocks SET replication = $3 WHERE replication < $3 AND block_id IN ",
         blocks_of_content!(),
@@ -115,6 +109,43 @@ pub(crate) async fn raise_replication(
     raised.iter().map(|row| id(row, "block_id")).collect()
 }
 
+/// Queues the blocks of a content that are to have less than the `wanted` replicas.
+async fn queue_lacking(
+    tx: &mut Connection,
+    (block, list): (&Option<Vec<u8>>, Option<i64>),
+    wanted: u32,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // First what is in the queue already and is counted elsewhere from now on, then what is in it afterwards.
+    let before = concat!(
+        "SELECT repairs.live, repairs.replication FROM blocks JOIN repairs ON repairs.block_id = blocks.block_id
+         WHERE blocks.replication < $3 AND blocks.block_id IN ",
+        blocks_of_content!()
+    );
+    let queue = concat!(
+        "INSERT INTO repairs (block_id, live, replication, queued_at)
+         SELECT blocks.block_id, (SELECT COUNT(*) FROM replicas
+                                  WHERE replicas.block_id = blocks.block_id AND replicas.state = 0), $3, $4
+         FROM blocks WHERE blocks.replication < $3 AND blocks.block_id IN ",
+        blocks_of_content!(),
+        " ON CONFLICT (block_id) DO UPDATE SET replication = excluded.replication RETURNING live, replication"
+    );
+    for (statement, amount) in [(before, -Amount::of(1, 0)), (queue, Amount::of(1, 0))] {
+        let rows = sqlx::query(statement)
+            .bind(block)
+            .bind(list)
+            .bind(i64::from(wanted))
+            .bind(to_time(now))
+            .bind(i64::MAX)
+            .fetch_all(&mut *tx)
+            .await?;
+        for row in &rows {
+            tx.deltas().add(Counter::of_repair(row)?, amount);
+        }
+    }
+    Ok(())
+}
+
 /// The position of a block in the queue; `None` if it is not queued.
 pub(crate) async fn find(
     connection: &mut Connection,
@@ -132,11 +163,13 @@ pub(crate) async fn find(
 
 /// Removes a block from the queue. Returns whether it was queued.
 pub(crate) async fn remove(tx: &mut Connection, block: BlockId) -> Result<bool, StoreError> {
-    let removed = sqlx::query("DELETE FROM repairs WHERE block_id = $1")
+    let removed = sqlx::query("DELETE FROM repairs WHERE block_id = $1 RETURNING live, replication")
         .bind(&block.as_bytes()[..])
-        .execute(tx)
+        .fetch_optional(&mut *tx)
         .await?;
-    Ok(removed.rows_affected() > 0)
+    let Some(row) = removed else { return Ok(false) };
+    tx.deltas().take_off(Counter::of_repair(&row)?, Amount::of(1, 0));
+    Ok(true)
 }
 
 /// Up to `max` places after `after`, in the order of urgency.

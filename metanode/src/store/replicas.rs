@@ -5,7 +5,9 @@ use cairn_protocol::id::{BlockId, NodeId};
 use sqlx::Row as _;
 
 use super::blocks::{BlockReplicas, copies_in};
-use super::sql_values::{id, number};
+use super::counters::{Amount, Counter};
+use super::nodes::NodeOrdinal;
+use super::sql_values::{id, number, ordinal_of};
 use super::{Connection, StoreError};
 
 /// A replica that a node should have according to SQL.
@@ -23,12 +25,22 @@ pub(crate) struct ExpectedReplica {
     pub(crate) surplus: bool,
 }
 
+/// The length of the block of a row of `replicas`; 0 if the block does not exist.
+macro_rules! length_of_block {
+    () => {
+        "COALESCE((SELECT length FROM blocks WHERE blocks.block_id = replicas.block_id), 0) AS bytes"
+    };
+}
+
 /// Adds a good replica. A replica that was marked corrupt becomes good.
 pub(crate) async fn add(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO replicas (block_id, node_id, state) VALUES ($1, $2, 0)
-         ON CONFLICT (block_id, node_id) DO UPDATE SET state = 0",
-    )
+    if insert(tx, block, node).await? {
+        return Ok(());
+    }
+    sqlx::query(concat!(
+        "UPDATE replicas SET state = 0 WHERE state <> 0 AND block_id = $1 AND node = ",
+        ordinal_of!("$2")
+    ))
     .bind(&block.as_bytes()[..])
     .bind(&node.as_bytes()[..])
     .execute(tx)
@@ -42,32 +54,69 @@ pub(crate) async fn add_if_absent(
     block: BlockId,
     node: NodeId,
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO replicas (block_id, node_id, state) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING")
-        .bind(&block.as_bytes()[..])
-        .bind(&node.as_bytes()[..])
-        .execute(tx)
-        .await?;
-    Ok(())
+    insert(tx, block, node).await.map(drop)
+}
+
+/// Adds a good replica. Returns `false` if there is a row already, or no such node.
+async fn insert(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<bool, StoreError> {
+    let row = sqlx::query(concat!(
+        "INSERT INTO replicas (block_id, node) SELECT $1, ordinal FROM nodes WHERE node_id = $2
+         ON CONFLICT DO NOTHING RETURNING ",
+        length_of_block!()
+    ))
+    .bind(&block.as_bytes()[..])
+    .bind(&node.as_bytes()[..])
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(row) = row else { return Ok(false) };
+    tx.deltas().add(Counter::Replicas(node), Amount::of(1, number(&row, "bytes")?));
+    Ok(true)
 }
 
 /// Removes a replica. Returns whether it was listed.
 pub(crate) async fn remove(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<bool, StoreError> {
-    let removed = sqlx::query("DELETE FROM replicas WHERE block_id = $1 AND node_id = $2")
-        .bind(&block.as_bytes()[..])
-        .bind(&node.as_bytes()[..])
-        .execute(tx)
-        .await?;
+    let row = sqlx::query(concat!(
+        "DELETE FROM replicas WHERE block_id = $1 AND node = ",
+        ordinal_of!("$2"),
+        " RETURNING ",
+        length_of_block!()
+    ))
+    .bind(&block.as_bytes()[..])
+    .bind(&node.as_bytes()[..])
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(row) = row else { return Ok(false) };
+    tx.deltas().take_off(Counter::Replicas(node), Amount::of(1, number(&row, "bytes")?));
+    Ok(true)
+}
+
+/// Removes a replica whose node does not exist. No counter counts it. Returns whether there was one.
+pub(crate) async fn remove_without_node(
+    tx: &mut Connection,
+    block: BlockId,
+    node: NodeOrdinal,
+) -> Result<bool, StoreError> {
+    let removed = sqlx::query(
+        "DELETE FROM replicas WHERE block_id = $1 AND node = $2
+           AND NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.ordinal = replicas.node)",
+    )
+    .bind(&block.as_bytes()[..])
+    .bind(node.0)
+    .execute(tx)
+    .await?;
     Ok(removed.rows_affected() > 0)
 }
 
 /// Marks a replica as corrupt. Returns whether it was good before.
 pub(crate) async fn mark_bad(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<bool, StoreError> {
-    let changed =
-        sqlx::query("UPDATE replicas SET state = 1 WHERE block_id = $1 AND node_id = $2 AND state = 0")
-            .bind(&block.as_bytes()[..])
-            .bind(&node.as_bytes()[..])
-            .execute(tx)
-            .await?;
+    let changed = sqlx::query(concat!(
+        "UPDATE replicas SET state = 1 WHERE state = 0 AND block_id = $1 AND node = ",
+        ordinal_of!("$2")
+    ))
+    .bind(&block.as_bytes()[..])
+    .bind(&node.as_bytes()[..])
+    .execute(tx)
+    .await?;
     Ok(changed.rows_affected() > 0)
 }
 
@@ -91,6 +140,17 @@ impl BlockRange {
     }
 }
 
+pub(crate) const EXPECTED: &str = concat!(
+    "SELECT replicas.block_id, replicas.state, blocks.length, blocks.crc32c,
+            (SELECT COUNT(*) FROM replicas AS others WHERE others.block_id = replicas.block_id)
+                > blocks.replication AS surplus
+     FROM replicas JOIN blocks ON blocks.block_id = replicas.block_id
+     WHERE replicas.node = ",
+    ordinal_of!("$1"),
+    " AND replicas.block_id > $2 AND replicas.block_id <= $3
+     ORDER BY replicas.block_id LIMIT $4"
+);
+
 /// The first `max` replicas that a node should have in a range, in order.
 pub(crate) async fn expected(
     connection: &mut Connection,
@@ -99,20 +159,13 @@ pub(crate) async fn expected(
     max: u32,
 ) -> Result<Vec<ExpectedReplica>, StoreError> {
     let (after, through) = range.bounds();
-    let rows = sqlx::query(
-        "SELECT replicas.block_id, replicas.state, blocks.length, blocks.crc32c,
-                (SELECT COUNT(*) FROM replicas AS others WHERE others.block_id = replicas.block_id)
-                    > blocks.replication AS surplus
-         FROM replicas JOIN blocks ON blocks.block_id = replicas.block_id
-         WHERE replicas.node_id = $1 AND replicas.block_id > $2 AND replicas.block_id <= $3
-         ORDER BY replicas.block_id LIMIT $4",
-    )
-    .bind(&node.as_bytes()[..])
-    .bind(after)
-    .bind(through)
-    .bind(i64::from(max))
-    .fetch_all(connection)
-    .await?;
+    let rows = sqlx::query(EXPECTED)
+        .bind(&node.as_bytes()[..])
+        .bind(after)
+        .bind(through)
+        .bind(i64::from(max))
+        .fetch_all(connection)
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(ExpectedReplica {
@@ -134,9 +187,11 @@ pub(crate) async fn blocks_of(
     max: u32,
 ) -> Result<Vec<BlockId>, StoreError> {
     let (after, _) = BlockRange { after, through: None }.bounds();
-    let rows = sqlx::query(
-        "SELECT block_id FROM replicas WHERE node_id = $1 AND block_id > $2 ORDER BY block_id LIMIT $3",
-    )
+    let rows = sqlx::query(concat!(
+        "SELECT block_id FROM replicas WHERE node = ",
+        ordinal_of!("$1"),
+        " AND block_id > $2 ORDER BY block_id LIMIT $3"
+    ))
     .bind(&node.as_bytes()[..])
     .bind(after)
     .bind(i64::from(max))
@@ -144,6 +199,18 @@ pub(crate) async fn blocks_of(
     .await?;
     rows.iter().map(|row| id(row, "block_id")).collect()
 }
+
+pub(crate) const REPLICAS_OF: &str = concat!(
+    "SELECT page.block_id, blocks.length, blocks.crc32c, blocks.replication,
+            nodes.node_id, replicas.state
+     FROM (SELECT block_id FROM replicas WHERE node = ",
+    ordinal_of!("$1"),
+    " AND block_id > $2 ORDER BY block_id LIMIT $3) AS page
+     JOIN blocks ON blocks.block_id = page.block_id
+     JOIN replicas ON replicas.block_id = page.block_id
+     LEFT JOIN nodes ON nodes.ordinal = replicas.node
+     ORDER BY page.block_id"
+);
 
 /// Up to `max` blocks of which a node has a replica, after `after`, in order, each with all of its replicas.
 pub(crate) async fn replicas_of(
@@ -153,20 +220,12 @@ pub(crate) async fn replicas_of(
     max: u32,
 ) -> Result<Vec<(BlockId, BlockReplicas)>, StoreError> {
     let (after, _) = BlockRange { after, through: None }.bounds();
-    let rows = sqlx::query(
-        "SELECT page.block_id, blocks.length, blocks.crc32c, blocks.replication,
-                replicas.node_id, replicas.state
-         FROM (SELECT block_id FROM replicas WHERE node_id = $1 AND block_id > $2
-               ORDER BY block_id LIMIT $3) AS page
-         JOIN blocks ON blocks.block_id = page.block_id
-         JOIN replicas ON replicas.block_id = page.block_id
-         ORDER BY page.block_id",
-    )
-    .bind(&node.as_bytes()[..])
-    .bind(after)
-    .bind(i64::from(max))
-    .fetch_all(connection)
-    .await?;
+    let rows = sqlx::query(REPLICAS_OF)
+        .bind(&node.as_bytes()[..])
+        .bind(after)
+        .bind(i64::from(max))
+        .fetch_all(connection)
+        .await?;
     copies_in(&rows)
 }
 
@@ -177,10 +236,14 @@ pub(crate) async fn count_after(
     after: Option<BlockId>,
 ) -> Result<u64, StoreError> {
     let (after, _) = BlockRange { after, through: None }.bounds();
-    let row = sqlx::query("SELECT COUNT(*) AS replicas FROM replicas WHERE node_id = $1 AND block_id > $2")
-        .bind(&node.as_bytes()[..])
-        .bind(after)
-        .fetch_one(connection)
-        .await?;
+    let row = sqlx::query(concat!(
+        "SELECT COUNT(*) AS replicas FROM replicas WHERE node = ",
+        ordinal_of!("$1"),
+        " AND block_id > $2"
+    ))
+    .bind(&node.as_bytes()[..])
+    .bind(after)
+    .fetch_one(connection)
+    .await?;
     number(&row, "replicas")
 }

@@ -9,6 +9,14 @@ use sqlx::Row as _;
 
 use super::{Row, StoreError};
 
+/// The ordinal of the node whose id is this parameter; NULL, which is equal to nothing, if there is no such node.
+macro_rules! ordinal_of {
+    ($parameter:literal) => {
+        concat!("(SELECT ordinal FROM nodes WHERE nodes.node_id = ", $parameter, ")")
+    };
+}
+pub(super) use ordinal_of;
+
 /// An id that can be stored in a column.
 pub(crate) trait StoredId: Sized {
     /// The id of these bytes; `None` unless there are 16.

@@ -46,6 +46,21 @@ pub(crate) async fn free_disk(store: &Store) {
     execute(store, "PRAGMA max_page_count = 4294967294").await;
 }
 
+/// Makes the counters right after a statement that changed rows behind their back.
+pub(crate) async fn recount(store: &Store) {
+    let recounted = store.write(|tx| {
+        async move {
+            for counter in super::counters::all(tx).await? {
+                let compared = super::counters::compare(tx, counter).await?;
+                super::counters::correct(tx, &compared);
+            }
+            Ok::<_, StoreError>(())
+        }
+        .boxed()
+    });
+    recounted.await.unwrap();
+}
+
 async fn delete_rows(store: &Store, sql: &'static str, block: cairn_protocol::id::BlockId) {
     store
         .write(move |tx| {
@@ -62,6 +77,7 @@ async fn delete_rows(store: &Store, sql: &'static str, block: cairn_protocol::id
 /// Deletes the rows of a block's replicas.
 pub(crate) async fn forget_replicas(store: &Store, block: cairn_protocol::id::BlockId) {
     delete_rows(store, "DELETE FROM replicas WHERE block_id = $1", block).await;
+    recount(store).await;
 }
 
 /// Deletes the entries of lists that refer to a block.
@@ -87,6 +103,7 @@ pub(crate) async fn retire_many(
             .bind(&block.as_bytes()[..])
             .execute(&mut *tx)
             .await?;
+            tx.deltas().add(super::counters::Counter::Blocks, super::counters::Amount::of(1, 0));
             let target = EntryTarget::Block(cairn_protocol::id::BlockId(block));
             entries.push(super::lists::NewEntry { target, start: 0, length: 10 });
         }
@@ -215,7 +232,7 @@ async fn reports_and_workers_cannot_take_the_connections_of_clients_reads() {
 }
 
 /// Makes a database as a Cairn with only the migrations below `before` left it, and runs `sql` on it.
-async fn database_of(directory: &Path, before: i64, sql: &str) {
+pub(super) async fn database_of(directory: &Path, before: i64, sql: &str) {
     let mut older = super::migrations::all();
     older.retain(|migration| migration.version < before);
     let file = directory.join("metanode.db");
@@ -373,12 +390,12 @@ pub(crate) async fn steps<T>(
     use std::sync::atomic::{AtomicU64, Ordering};
     let steps = Arc::new(AtomicU64::new(0));
     let counter = steps.clone();
-    connection.lock_handle().await.unwrap().set_progress_handler(1, move || {
+    connection.sqlite().lock_handle().await.unwrap().set_progress_handler(1, move || {
         counter.fetch_add(1, Ordering::Relaxed);
         true
     });
     let answer = read(connection).await;
-    connection.lock_handle().await.unwrap().remove_progress_handler();
+    connection.sqlite().lock_handle().await.unwrap().remove_progress_handler();
     (answer, steps.load(Ordering::Relaxed))
 }
 
@@ -423,8 +440,16 @@ async fn steps_over_many_rows_are_ranges_of_indexes_and_sort_nothing_that_is_unb
         super::lists::REMOVE_ENTRIES,
         super::lists::ENTRIES,
         super::uploads::CUT,
+        super::blocks::COUNT_UNREFERENCED,
         super::blocks::QUEUE_UNREFERENCED,
         super::fsck::RETIRED,
+        super::fsck::REPLICAS,
+        super::blocks::FIND,
+        super::blocks::INSERT_REPLICAS,
+        super::blocks::COPIES_PAGE,
+        super::replicas::EXPECTED,
+        super::replicas::REPLICAS_OF,
+        super::deletions::ANY_QUEUED,
     ] {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let rows = sqlx::query(explain).fetch_all(&mut *reader).await.unwrap();
@@ -630,6 +655,7 @@ mod upgrade {
         let options = super::super::open::options(&directory.path().join("metanode.db"));
         let mut connection = options.connect().await.unwrap();
         super::super::migrations::migrator().run(&mut connection).await.unwrap();
+        let mut connection = Connection::from(connection);
         assert_eq!(super::super::upgrade::step(&mut connection).await.unwrap(), 2_000);
         connection.close().await.unwrap();
         check(&store_in(directory.path()).await).await;
@@ -784,6 +810,7 @@ mod own_extents {
             let options = super::super::open::options(&directory.path().join("metanode.db"));
             let mut connection = options.connect().await.unwrap();
             super::super::migrations::migrator().run(&mut connection).await.unwrap();
+            let mut connection = Connection::from(connection);
             for _ in 0..steps {
                 super::super::upgrade::step(&mut connection).await.unwrap();
             }

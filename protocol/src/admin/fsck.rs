@@ -90,6 +90,9 @@ pub struct FsckTotals {
     pub orphaned_blocks: u64,
     /// Blocks whose count of references is not the number of extents that refer to them.
     pub wrong_references: u64,
+    /// Counters of blocks, replicas, deletions and repairs that do not say what there is.
+    #[serde(default)]
+    pub wrong_counters: u64,
     /// Replicas on nodes that do not exist, or of blocks that do not exist.
     pub orphaned_replicas: u64,
     /// Replicas of blocks that are not committed yet. They are deleted when their lease has ended without a commit.
@@ -108,6 +111,7 @@ impl std::ops::AddAssign for FsckTotals {
         let Self {
             orphaned_blocks,
             wrong_references,
+            wrong_counters,
             orphaned_replicas,
             uncommitted_replicas,
             deletions_queued,
@@ -116,6 +120,7 @@ impl std::ops::AddAssign for FsckTotals {
         } = other;
         self.orphaned_blocks += orphaned_blocks;
         self.wrong_references += wrong_references;
+        self.wrong_counters += wrong_counters;
         self.orphaned_replicas += orphaned_replicas;
         self.uncommitted_replicas += uncommitted_replicas;
         self.deletions_queued += deletions_queued;
@@ -129,7 +134,7 @@ impl std::ops::AddAssign for FsckTotals {
 pub struct Problem {
     /// The kind of problem.
     pub kind: ProblemKind,
-    /// The block; all zeros if an object's extents have a gap, because there is no block.
+    /// The block; all zeros if there is none: an object's extents have a gap, or a counter is wrong.
     pub block: BlockId,
     /// The bucket of an object that refers to it.
     pub bucket: Option<String>,
@@ -159,6 +164,8 @@ pub enum ProblemKind {
     Orphaned,
     /// The count of its references is wrong.
     WrongReferences,
+    /// A counter does not say what there is.
+    WrongCounter,
     /// An object's extents leave a gap, or refer to a block that does not exist.
     BrokenObject,
 }

@@ -140,7 +140,7 @@ fn has_problems(blocks: &FsckSummary) -> bool {
 
 /// Whether a total is a problem. Blocks that wait for their deletion or their commit are none.
 fn totals_have_problems(totals: &FsckTotals) -> bool {
-    totals.orphaned_blocks + totals.wrong_references + totals.orphaned_replicas > 0
+    totals.orphaned_blocks + totals.wrong_references + totals.wrong_counters + totals.orphaned_replicas > 0
 }
 
 fn text(nodes: &Nodes, report: &FsckReport) -> String {
@@ -196,6 +196,7 @@ fn totals(totals: &FsckTotals) -> Table {
     let FsckTotals {
         orphaned_blocks,
         wrong_references,
+        wrong_counters,
         orphaned_replicas,
         uncommitted_replicas,
         deletions_queued,
@@ -206,6 +207,7 @@ fn totals(totals: &FsckTotals) -> Table {
     for (name, number) in [
         ("orphaned blocks", orphaned_blocks),
         ("blocks with miscounted references", wrong_references),
+        ("counters that are wrong", wrong_counters),
         ("replicas on datanodes that do not exist", orphaned_replicas),
         ("replicas not committed yet", uncommitted_replicas),
         ("replicas that wait to be deleted", deletions_queued),
@@ -226,7 +228,7 @@ fn lines(nodes: &Nodes, problem: &Problem) -> String {
     let holders: Vec<_> = problem.holders.iter().map(|holder| nodes.short(*holder)).collect();
     let held = if holders.is_empty() { "nobody".to_owned() } else { holders.join(", ") };
     if problem.block.0.is_nil() {
-        // The object's extents have a gap, so there is no block to name.
+        // An object's extents have a gap, or a counter is wrong, so there is no block to name.
         return format!("{}{object}\n  {}", kind_words(problem.kind), problem.advice);
     }
     format!(
@@ -246,6 +248,7 @@ fn kind_words(kind: ProblemKind) -> &'static str {
         ProblemKind::Misplaced => "Misplaced",
         ProblemKind::Orphaned => "Orphaned",
         ProblemKind::WrongReferences => "Miscounted",
+        ProblemKind::WrongCounter => "Wrong counter",
         ProblemKind::BrokenObject => "Broken object",
     }
 }
@@ -305,6 +308,7 @@ mod tests {
         assert!(clean(|page| page.totals.uncommitted_replicas = 5).await);
         assert!(!clean(|page| page.totals.orphaned_blocks = 1).await);
         assert!(!clean(|page| page.totals.wrong_references = 1).await);
+        assert!(!clean(|page| page.totals.wrong_counters = 1).await);
         assert!(!clean(|page| page.totals.orphaned_replicas = 1).await);
         assert!(!clean(|page| page.problems = vec![problem()]).await);
         for field in [

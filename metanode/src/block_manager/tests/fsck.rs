@@ -112,20 +112,22 @@ async fn damaged() -> (TestStore, Vec<BlockId>) {
     blocks.extend(store.put_part(&upload, 1, &[10]).await.1);
     age(&store);
     let block = |key: &str| format!("(SELECT block_id FROM versions WHERE key = CAST('{key}' AS BLOB))");
-    let first = |key: &str| format!("(SELECT MIN(node_id) FROM replicas WHERE block_id = {})", block(key));
+    let first = |key: &str| format!("(SELECT MIN(node) FROM replicas WHERE block_id = {})", block(key));
     let part = "(SELECT block_id FROM parts)";
     for statement in [
         format!("DELETE FROM replicas WHERE block_id = {}", block("a")),
-        format!("DELETE FROM replicas WHERE block_id = {0} AND node_id = {1}", block("b"), first("b")),
-        format!("UPDATE replicas SET state = 1 WHERE block_id = {0} AND node_id = {1}", block("c"), first("c")),
-        format!("INSERT INTO replicas SELECT {}, node_id, 0 FROM nodes WHERE true ON CONFLICT DO NOTHING", block("d")),
+        format!("DELETE FROM replicas WHERE block_id = {0} AND node = {1}", block("b"), first("b")),
+        format!("UPDATE replicas SET state = 1 WHERE block_id = {0} AND node = {1}", block("c"), first("c")),
+        format!(
+            "INSERT INTO replicas SELECT {}, ordinal, 0 FROM nodes WHERE true ON CONFLICT DO NOTHING",
+            block("d")
+        ),
         format!("UPDATE blocks SET refs = 5 WHERE block_id = {}", block("e")),
         format!("DELETE FROM blocks WHERE block_id = {}", block("f")),
         "UPDATE versions SET length = 11 WHERE key = CAST('g' AS BLOB)".to_owned(),
         format!("UPDATE replicas SET state = 1 WHERE block_id = {part}"),
         "INSERT INTO blocks VALUES (x'00000000000000000000000000000001', 5, 0, 3, 0)".to_owned(),
-        "INSERT INTO replicas VALUES (x'00000000000000000000000000000001', x'00000000000000000000000000000002', 0)"
-            .to_owned(),
+        "INSERT INTO replicas VALUES (x'00000000000000000000000000000001', 999, 0)".to_owned(),
     ] {
         store.sql(Box::leak(statement.into_boxed_str())).await;
     }
@@ -244,7 +246,7 @@ async fn a_gap_an_overlap_and_a_lost_part_break_an_object() {
 async fn blocks_whose_pipeline_may_still_run_are_no_problem() {
     let mut store = TestStore::new(3).await;
     store.put(FIRST, "a", &[10]).await;
-    store.sql("DELETE FROM replicas WHERE node_id = (SELECT MIN(node_id) FROM replicas)").await;
+    store.sql("DELETE FROM replicas WHERE node = (SELECT MIN(node) FROM replicas)").await;
     assert_eq!(whole(&store, None, 1_000).await.problems, []);
     age(&store);
     let found = whole(&store, None, 1_000).await;
@@ -334,6 +336,48 @@ async fn repairs_queue_recount_and_forget_and_delete_no_data() {
         problem.unwrap().advice.clone()
     };
     assert!(advice(&found).contains("it is queued for that"), "{}", advice(&found));
+}
+
+/// No transaction makes a counter wrong, so the test does, behind the counters' back.
+#[tokio::test]
+async fn wrong_counters_are_found_and_counted_anew_while_the_cluster_works() {
+    let mut store = TestStore::new(3).await;
+    for key in ["a", "b"] {
+        store.put(FIRST, key, &[10]).await;
+    }
+    age(&store);
+    for statement in [
+        "UPDATE node_totals SET replicas = 7, bytes = 1 WHERE node_id = (SELECT MIN(node_id) FROM nodes)",
+        "UPDATE block_totals SET blocks = 0",
+        "INSERT INTO repair_totals VALUES (1, 3, 4)",
+    ] {
+        crate::store::tests::execute(&store.cluster.store, statement).await;
+    }
+    let found = whole(&store, None, 3).await;
+    assert!(found.problems.iter().all(|problem| problem.kind == ProblemKind::WrongCounter));
+    let advice: String = found.problems.iter().map(|problem| problem.advice.clone() + "\n").collect();
+    for words in [
+        "the counter of blocks says 0 with 0 bytes, and there are 2 with 0 bytes",
+        "says 7 with 1 bytes, and there are 2 with 20 bytes",
+        "the counter of blocks in the repair queue with 1 of 3 replicas says 4 with 0 bytes, and there are 0",
+    ] {
+        assert!(advice.contains(words), "{advice}");
+    }
+    assert_eq!(found.totals.wrong_counters, 3);
+
+    // A page that only looks changes nothing; the walk that repairs meets a cluster that goes on writing.
+    let mut after = None;
+    loop {
+        let request = FsckRequest { repair: true, after, ..check(None) };
+        let page = page_of(&store.cluster.blocks.inner, request, 3).await.unwrap();
+        store.put(FIRST, "c", &[10]).await;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(whole(&store, None, 1_000).await.totals.wrong_counters, 0);
+    assert_eq!(store.cluster.store.verify_invariants().await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -465,7 +509,7 @@ async fn a_page_of_a_hundred_thousand_objects_costs_its_rows() {
     store_tests::fill(&store.cluster.store, 100_000, 10).await;
     store.sql("INSERT INTO blocks SELECT version_id, 1, 0, 1, 1 FROM versions").await;
     store.sql("UPDATE versions SET length = 1, block_id = version_id").await;
-    store.sql("INSERT INTO replicas SELECT block_id, node_id, 0 FROM blocks, nodes").await;
+    store.sql("INSERT INTO replicas SELECT block_id, ordinal, 0 FROM blocks, nodes").await;
     store
         .sql(
             "INSERT INTO uploads (upload_id, bucket_id, key, initiated_at, attributes, tags)
@@ -497,7 +541,7 @@ async fn a_page_of_a_hundred_thousand_objects_costs_its_rows() {
     .await;
     // The references of a page are counted by one pass over all rows, so these pages are large.
     assert!(rows == 100 && steps < 10 * 100_000, "{steps} steps");
-    let middle = middle.map(|block| (block, store.cluster.nodes[0].id));
+    let middle = middle.map(|block| (block, crate::store::nodes::NodeOrdinal(1)));
     let (rows, steps) = store_tests::steps(&mut reader, async |reader| {
         stored::replicas(reader, middle, max).await.unwrap().len()
     })

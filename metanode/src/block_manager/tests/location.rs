@@ -96,10 +96,16 @@ async fn an_object_of_tens_of_thousands_of_extents_is_returned_whole_or_refused(
 }
 
 #[tokio::test]
-async fn a_replica_on_a_node_that_does_not_exist_is_shown_as_dead() {
+async fn a_replica_on_a_node_that_never_registered_is_shown_as_dead() {
     let mut store = TestStore::new(1).await;
     store.put(FIRST, "a", &[10]).await;
-    store.sql("UPDATE replicas SET node_id = x'00000000000000000000000000000009'").await;
+    // It never registered; its row was made of a replica of an earlier release.
+    store
+        .sql(
+            "INSERT INTO nodes VALUES (9, x'00000000000000000000000000000009', '', NULL, 0, '[]', '', 0, 0, NULL, 0)",
+        )
+        .await;
+    store.sql("UPDATE replicas SET node = 9").await;
     let place = store.cluster.blocks.locate_object(at(FIRST, "a", None)).await.unwrap();
     let replica = &place.extents[0].replicas[0];
     assert_eq!((replica.state, replica.address.as_str()), (NodeState::Dead, ""));

@@ -259,6 +259,7 @@ impl TestStore {
     /// Runs any statement, to bring the database into a state that Cairn itself never makes.
     pub(super) async fn sql(&self, statement: &'static str) {
         crate::store::tests::execute(&self.cluster.store, statement).await;
+        crate::store::tests::recount(&self.cluster.store).await;
     }
 }
 

@@ -5,7 +5,8 @@ use cairn_protocol::metadata::ListId;
 use sqlx::Row as _;
 
 use super::bytes16;
-use crate::store::sql_values::{id, number, to_number};
+use crate::store::nodes::NodeOrdinal;
+use crate::store::sql_values::{id, number, optional_id, to_number};
 use crate::store::{Connection, StoreError};
 
 /// A block or list, and how many rows refer to it.
@@ -24,12 +25,12 @@ pub(crate) struct Referred<T> {
 pub(crate) struct CheckedReplica {
     /// The block.
     pub(crate) block: BlockId,
-    /// The node.
-    pub(crate) node: NodeId,
+    /// The number of its node.
+    pub(crate) ordinal: NodeOrdinal,
+    /// The node; `None` if it does not exist.
+    pub(crate) node: Option<NodeId>,
     /// Whether the block exists.
     pub(crate) has_block: bool,
-    /// Whether the node exists.
-    pub(crate) has_node: bool,
 }
 
 /// The references of a page of blocks are counted by one pass over all rows that can refer to them, because an index from blocks to
@@ -142,78 +143,58 @@ pub(crate) async fn recount_list(tx: &mut Connection, list: ListId) -> Result<bo
 }
 
 pub(crate) const REPLICAS: &str =
-    "SELECT page.block_id, page.node_id, blocks.block_id AS known_block, nodes.node_id AS known_node
-     FROM (SELECT block_id, node_id FROM replicas WHERE (block_id, node_id) > ($1, $2)
-           ORDER BY block_id, node_id LIMIT $3) AS page
+    "SELECT page.block_id, page.node, blocks.block_id AS known_block, nodes.node_id
+     FROM (SELECT block_id, node FROM replicas WHERE (block_id, node) > ($1, $2)
+           ORDER BY block_id, node LIMIT $3) AS page
      LEFT JOIN blocks ON blocks.block_id = page.block_id
-     LEFT JOIN nodes ON nodes.node_id = page.node_id
-     ORDER BY page.block_id, page.node_id";
+     LEFT JOIN nodes ON nodes.ordinal = page.node
+     ORDER BY page.block_id, page.node";
 
 /// Up to `max` replicas after `after`, and whether their blocks and nodes exist.
 pub(crate) async fn replicas(
     connection: &mut Connection,
-    after: Option<(BlockId, NodeId)>,
+    after: Option<(BlockId, NodeOrdinal)>,
     max: u32,
 ) -> Result<Vec<CheckedReplica>, StoreError> {
-    let (block, node) = after.map_or_else(
-        || (Vec::new(), Vec::new()),
-        |(block, node)| (block.as_bytes().to_vec(), node.as_bytes().to_vec()),
-    );
+    let (block, node) =
+        after.map_or_else(|| (Vec::new(), 0), |(block, node)| (block.as_bytes().to_vec(), node.0));
     let rows =
         sqlx::query(REPLICAS).bind(block).bind(node).bind(i64::from(max)).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
             Ok(CheckedReplica {
                 block: id(row, "block_id")?,
-                node: id(row, "node_id")?,
+                ordinal: NodeOrdinal(row.try_get("node")?),
+                node: optional_id(row, "node_id")?,
                 has_block: bytes16(row, "known_block")?.is_some(),
-                has_node: bytes16(row, "known_node")?.is_some(),
             })
         })
         .collect()
-}
-
-/// Removes the row of a replica whose node does not exist. If the node comes back, it reports its replicas again.
-pub(crate) async fn forget_replica(
-    tx: &mut Connection,
-    block: BlockId,
-    node: NodeId,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "DELETE FROM replicas WHERE block_id = $1 AND node_id = $2
-           AND NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.node_id = replicas.node_id)",
-    )
-    .bind(&block.as_bytes()[..])
-    .bind(&node.as_bytes()[..])
-    .execute(tx)
-    .await?;
-    Ok(done.rows_affected() > 0)
 }
 
 /// Counts up to `max` queued deletions after `after`. Returns how many there were, and the last of them if there may be
 /// more.
 pub(crate) async fn count_deletions(
     connection: &mut Connection,
-    after: Option<(NodeId, BlockId)>,
+    after: Option<(NodeOrdinal, BlockId)>,
     max: u32,
-) -> Result<(u64, Option<(NodeId, BlockId)>), StoreError> {
-    let (node, block) = after.map_or_else(
-        || (Vec::new(), Vec::new()),
-        |(node, block)| (node.as_bytes().to_vec(), block.as_bytes().to_vec()),
-    );
+) -> Result<(u64, Option<(NodeOrdinal, BlockId)>), StoreError> {
+    let (node, block) =
+        after.map_or_else(|| (0, Vec::new()), |(node, block)| (node.0, block.as_bytes().to_vec()));
     let last = sqlx::query(
-        "SELECT node_id, block_id FROM deletions WHERE (node_id, block_id) > ($1, $2)
-         ORDER BY node_id, block_id LIMIT 1 OFFSET $3",
+        "SELECT node, block_id FROM deletions WHERE (node, block_id) > ($1, $2)
+         ORDER BY node, block_id LIMIT 1 OFFSET $3",
     )
-    .bind(&node)
+    .bind(node)
     .bind(&block)
     .bind(i64::from(max) - 1)
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(last) = last {
-        return Ok((u64::from(max), Some((id(&last, "node_id")?, id(&last, "block_id")?))));
+        let node = NodeOrdinal(last.try_get("node")?);
+        return Ok((u64::from(max), Some((node, id(&last, "block_id")?))));
     }
-    let row = sqlx::query("SELECT COUNT(*) AS queued FROM deletions WHERE (node_id, block_id) > ($1, $2)")
+    let row = sqlx::query("SELECT COUNT(*) AS queued FROM deletions WHERE (node, block_id) > ($1, $2)")
         .bind(node)
         .bind(block)
         .fetch_one(connection)

@@ -385,17 +385,18 @@ async fn look_up(connection: &mut Connection, extents: Vec<&mut CheckedExtent>) 
     for blocks in wanted.chunks(BLOCKS_AT_ONCE) {
         let mut select = QueryBuilder::<Sqlite>::new(
             "SELECT blocks.block_id, blocks.length, blocks.crc32c, blocks.replication, blocks.refs,
-                    repairs.block_id AS queued, replicas.node_id, replicas.state
+                    repairs.block_id AS queued, nodes.node_id, replicas.state
              FROM blocks
              LEFT JOIN repairs ON repairs.block_id = blocks.block_id
              LEFT JOIN replicas ON replicas.block_id = blocks.block_id
+             LEFT JOIN nodes ON nodes.ordinal = replicas.node
              WHERE blocks.block_id IN (",
         );
         let mut ids = select.separated(", ");
         for block in blocks {
             ids.push_bind(block.as_bytes().to_vec());
         }
-        select.push(") ORDER BY blocks.block_id, replicas.node_id");
+        select.push(") ORDER BY blocks.block_id, replicas.node");
         for row in select.build().fetch_all(&mut *connection).await? {
             let looked = match known.entry(id(&row, "block_id")?) {
                 Entry::Occupied(there) => there.into_mut(),

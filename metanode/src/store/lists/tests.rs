@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::store::counters::{Amount, Counter};
 use crate::store::parts::StoredPart;
 use crate::store::{Store, retired};
 
@@ -91,6 +92,7 @@ impl World {
                             .bind(to_number(entry.length))
                             .execute(&mut *tx)
                             .await?;
+                        tx.deltas().add(Counter::Blocks, Amount::of(1, 0));
                     }
                     Ok::<_, StoreError>(match entries[..] {
                         [] => Content::Empty,

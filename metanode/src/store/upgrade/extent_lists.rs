@@ -8,7 +8,6 @@ use cairn_protocol::metadata::{
 };
 use cairn_protocol::warn_self;
 use futures_util::FutureExt;
-use sqlx::Connection as _;
 use sqlx::Row as _;
 
 use super::{Move, STEP};
@@ -26,7 +25,7 @@ pub(super) const MOVE: Move = Move {
     mark: "versions_10",
     count: "SELECT (SELECT COUNT(*) FROM versions_10) + (SELECT COUNT(*) FROM parts_10)
                  + (SELECT COUNT(*) FROM garbage_10) AS rows",
-    step: |writer| step(writer).boxed(),
+    step: |tx| step(tx).boxed(),
     // Extents without an owner are not moved; fsck reports their blocks, as before.
     drop: &[
         "DROP TABLE retired_versions_10",
@@ -38,16 +37,14 @@ pub(super) const MOVE: Move = Move {
     ],
 };
 
-async fn step(writer: &mut Connection) -> Result<u64, StoreError> {
-    let mut tx = writer.begin().await?;
-    let mut moved = versions(&mut tx).await?;
+async fn step(tx: &mut Connection) -> Result<u64, StoreError> {
+    let mut moved = versions(tx).await?;
     if moved == 0 {
-        moved = uploaded_parts(&mut tx).await?;
+        moved = uploaded_parts(tx).await?;
     }
     if moved == 0 {
-        moved = garbage(&mut tx).await?;
+        moved = garbage(tx).await?;
     }
-    tx.commit().await?;
     Ok(moved)
 }
 

@@ -1,7 +1,6 @@
 //! From the release that kept one version of each key, in one table with the retired ones.
 
 use futures_util::FutureExt;
-use sqlx::Connection as _;
 use sqlx::Row as _;
 
 use super::{Move, STEP};
@@ -11,7 +10,7 @@ pub(super) const MOVE: Move = Move {
     what: "objects",
     mark: "object_versions",
     count: "SELECT COUNT(*) AS rows FROM object_versions",
-    step: |writer| step(writer).boxed(),
+    step: |tx| step(tx).boxed(),
     drop: &["DROP TABLE object_versions"],
 };
 
@@ -31,8 +30,7 @@ const MOVE_RETIRED: &str =
      SELECT version_id, bucket_id, key, 0, 1, length, etag, modified_at, part_count, attributes, tags
      FROM object_versions WHERE version_id = $1";
 
-async fn step(writer: &mut Connection) -> Result<u64, StoreError> {
-    let mut tx = writer.begin().await?;
+async fn step(tx: &mut Connection) -> Result<u64, StoreError> {
     for (find, insert) in [(CURRENT, MOVE_CURRENT), (RETIRED, MOVE_RETIRED)] {
         let rows = sqlx::query(find).bind(i64::from(STEP)).fetch_all(&mut *tx).await?;
         for row in &rows {
@@ -44,7 +42,6 @@ async fn step(writer: &mut Connection) -> Result<u64, StoreError> {
                 .await?;
         }
         if !rows.is_empty() {
-            tx.commit().await?;
             return Ok(rows.len() as u64);
         }
     }

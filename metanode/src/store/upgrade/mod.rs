@@ -8,14 +8,15 @@
 //! |---|---|
 //! | `first_versions` | the release that kept one version of each key |
 //! | `extent_lists` | the release in which each version and part had extents of its own |
+//! | `node_ids` | the release in which rows of replicas and deletions had the ids of their nodes |
 
 mod extent_lists;
 mod first_versions;
+mod node_ids;
 
 use std::time::Duration;
 
 use cairn_protocol::env::Env;
-use sqlx::Connection as _;
 
 use super::sql_values::number;
 use super::{BoxFuture, Connection, StoreError};
@@ -37,14 +38,14 @@ struct Move {
     mark: &'static str,
     /// Counts the rows.
     count: &'static str,
-    /// Moves some rows in one transaction. Returns how many it moved; 0 when there are none left.
+    /// Moves some rows in the open transaction. Returns how many it moved; 0 when there are none left.
     step: for<'t> fn(&'t mut Connection) -> BoxFuture<'t, Result<u64, StoreError>>,
     /// Drops the tables.
     drop: &'static [&'static str],
 }
 
 /// All moves, the oldest release first: a move may fill the tables of the next one.
-const MOVES: [&Move; 2] = [&first_versions::MOVE, &extent_lists::MOVE];
+const MOVES: [&Move; 3] = [&first_versions::MOVE, &extent_lists::MOVE, &node_ids::MOVE];
 
 /// Moves all rows that are left of earlier releases.
 ///
@@ -67,7 +68,7 @@ async fn move_all(writer: &mut Connection, env: &Env, all: &Move) -> Result<(), 
     }
     let (mut moved, mut steps, mut reported_at) = (0, 0, env.monotonic());
     loop {
-        let now = (all.step)(writer).await?;
+        let now = take_step(writer, all).await?;
         if now == 0 {
             break;
         }
@@ -82,16 +83,24 @@ async fn move_all(writer: &mut Connection, env: &Env, all: &Move) -> Result<(), 
         }
     }
     // All at once: without one of them the others would be in the way of the next start.
-    let mut tx = writer.begin().await?;
+    writer.begin().await?;
     for statement in all.drop {
-        sqlx::query(*statement).execute(&mut *tx).await?;
+        sqlx::query(*statement).execute(&mut *writer).await?;
     }
-    tx.commit().await?;
+    writer.commit().await?;
     if rows > 0 {
         merge_log(writer).await?;
         tracing::info!(moved, "all {what} of the earlier release are moved");
     }
     Ok(())
+}
+
+/// Moves some rows in a transaction. After an error the connection is dropped, and that rolls it back.
+async fn take_step(writer: &mut Connection, of: &Move) -> Result<u64, StoreError> {
+    writer.begin().await?;
+    let moved = (of.step)(writer).await?;
+    writer.commit().await?;
+    Ok(moved)
 }
 
 async fn has_table(connection: &mut Connection, name: &str) -> Result<bool, StoreError> {
@@ -107,12 +116,15 @@ async fn merge_log(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes the first step of the first move that there is, and returns how many rows it moved.
+/// Takes the first step of the first move that has rows, and returns how many rows it moved.
 #[cfg(test)]
 pub(super) async fn step(writer: &mut Connection) -> Result<u64, StoreError> {
     for all in MOVES {
         if has_table(writer, all.mark).await? {
-            return (all.step)(writer).await;
+            let moved = take_step(writer, all).await?;
+            if moved > 0 {
+                return Ok(moved);
+            }
         }
     }
     Ok(0)

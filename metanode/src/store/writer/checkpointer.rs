@@ -24,13 +24,13 @@ use std::time::Duration;
 
 use cairn_protocol::env::Env;
 use cairn_protocol::{warn_peer, warn_self};
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection as _, Row as _};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Connection, Fault, StoreError};
+use crate::store::{Fault, StoreError};
 
 /// How long the writer waits for current readers, so that the log can restart. Nearly all reads are shorter.
 const WAIT: Duration = Duration::from_millis(50);
@@ -174,7 +174,7 @@ impl Backoff {
 }
 
 struct Task {
-    connection: Option<Connection>,
+    connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
     limits: LogLimits,
     env: Env,
@@ -259,7 +259,7 @@ impl Task {
         Ok(())
     }
 
-    async fn connect(&mut self) -> Result<Connection, StoreError> {
+    async fn connect(&mut self) -> Result<SqliteConnection, StoreError> {
         let mut connection = self.options.connect().await?;
         let page: i64 = sqlx::query_scalar("PRAGMA page_size").fetch_one(&mut connection).await?;
         self.page = u64::try_from(page).unwrap_or_default() + FRAME_HEADER;
@@ -271,7 +271,11 @@ impl Task {
     }
 
     /// Lets the next commit restart the log, unless readers prevent it.
-    async fn restart(&mut self, connection: &mut Connection, mut length: Length) -> Result<(), StoreError> {
+    async fn restart(
+        &mut self,
+        connection: &mut SqliteConnection,
+        mut length: Length,
+    ) -> Result<(), StoreError> {
         // Merges as much as possible while commits go on, so that the writer does not wait for it. It does not wait for
         // the sync of the database either, which SQLite omits unless everything is merged.
         for _ in 0..ROUNDS_MAX {
@@ -324,7 +328,7 @@ struct Answer {
 }
 
 /// Runs a checkpoint of SQLite.
-async fn checkpoint(connection: &mut Connection, sql: &'static str) -> Result<Answer, StoreError> {
+async fn checkpoint(connection: &mut SqliteConnection, sql: &'static str) -> Result<Answer, StoreError> {
     let row = sqlx::query(sql).fetch_one(connection).await?;
     // Columns: whether it was blocked, pages in the log, pages merged; -1 for an unknown number
     // (https://www.sqlite.org/pragma.html#pragma_wal_checkpoint).
@@ -333,14 +337,14 @@ async fn checkpoint(connection: &mut Connection, sql: &'static str) -> Result<An
     Ok(Answer { busy: row.try_get::<i64, _>(0)? != 0, length })
 }
 
-async fn set_timeout(connection: &mut Connection, timeout: Duration) -> Result<(), StoreError> {
+async fn set_timeout(connection: &mut SqliteConnection, timeout: Duration) -> Result<(), StoreError> {
     let sql = sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {}", timeout.as_millis()));
     sqlx::query(sql).execute(connection).await?;
     Ok(())
 }
 
 /// Merges the whole log when the store closes and has no readers any more.
-pub(super) async fn merge_all(connection: &mut Connection) {
+pub(super) async fn merge_all(connection: &mut SqliteConnection) {
     match checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await {
         Ok(Answer { busy: false, .. }) => {}
         Ok(Answer { busy: true, length }) => {

@@ -7,8 +7,8 @@ use cairn_protocol::cluster::Generation;
 use cairn_protocol::env::Env;
 use cairn_protocol::id::OpeningId;
 use cairn_protocol::{warn_peer, warn_self};
+use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection as _};
 use tokio::sync::watch;
 
 use super::batch::Batch;
@@ -116,7 +116,7 @@ impl Task {
                 tell(error, batch.len());
                 // If even the rollback fails (SQLite may have rolled back by itself), the connection's state is
                 // unknown. Dropping the connection rolls back what is open.
-                if execute(&mut connection, "ROLLBACK").await.is_err() {
+                if connection.roll_back().await.is_err() {
                     return result.map(drop);
                 }
             }
@@ -129,9 +129,9 @@ impl Task {
     async fn begin(&mut self) -> Result<Connection, StoreError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.options.connect().await?,
+            None => self.options.connect().await?.into(),
         };
-        if let Err(error) = execute(&mut connection, "BEGIN IMMEDIATE").await {
+        if let Err(error) = connection.begin().await {
             self.connection = Some(connection);
             return Err(error);
         }
@@ -167,7 +167,7 @@ impl Task {
             lane = next;
         }
         let generation = generations::latest(connection).await?;
-        execute(connection, "COMMIT").await?;
+        connection.commit().await?;
         Ok(Left { generation, opening })
     }
 
@@ -175,7 +175,7 @@ impl Task {
         // SQLite merges the log and removes it when the last connection is closed.
         self.checkpointer.stop().await;
         if let Some(mut connection) = self.connection.take() {
-            checkpointer::merge_all(&mut connection).await;
+            checkpointer::merge_all(connection.sqlite()).await;
             if let Err(error) = connection.close().await {
                 tracing::info!(%error, "the database was not closed cleanly; nothing is lost by it");
             }
@@ -189,15 +189,15 @@ impl Task {
 /// Runs the mutation that was added last.
 async fn run_last(connection: &mut Connection, batch: &mut Batch) -> Result<Ran, StoreError> {
     let Some(mutation) = batch.last() else { return Ok(Ran::Done) };
-    execute(connection, "SAVEPOINT mutation").await?;
+    connection.savepoint().await?;
     if !mutation.run(connection).await {
         // Some errors (a full disk, an IO error) make SQLite roll back the whole transaction
         // (https://www.sqlite.org/lang_transaction.html, 3.1). Then the savepoint is gone too.
-        if execute(connection, "ROLLBACK TO mutation").await.is_err() {
+        if connection.undo().await.is_err() {
             return Ok(Ran::Lost);
         }
     }
-    execute(connection, "RELEASE mutation").await?;
+    connection.release().await?;
     Ok(Ran::Done)
 }
 
@@ -207,9 +207,4 @@ fn tell(error: &StoreError, mutations: usize) {
         Fault::Shortage => warn_peer!(%error, mutations, "a transaction failed"),
         Fault::Own => warn_self!(%error, mutations, "a transaction failed"),
     }
-}
-
-async fn execute(connection: &mut Connection, sql: &'static str) -> Result<(), StoreError> {
-    sqlx::query(sql).execute(connection).await?;
-    Ok(())
 }

@@ -1,9 +1,12 @@
 //! The position of fsck. Operators send this cursor back unchanged to get the next page.
 
 use cairn_protocol::admin::{AdminError, FsckCursor};
-use cairn_protocol::id::{BlockId, NodeId, UploadId};
+use cairn_protocol::id::{BlockId, UploadId};
 use cairn_protocol::metadata::ListId;
 use serde::{Deserialize, Serialize};
+
+use crate::store::counters::Counter;
+use crate::store::nodes::NodeOrdinal;
 
 /// A position in the walk, and the restriction of the walk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,9 +33,11 @@ pub(super) enum Place {
     /// All extent lists.
     Lists { after: Option<ListId> },
     /// All replicas.
-    Replicas { after: Option<(BlockId, NodeId)> },
+    Replicas { after: Option<(BlockId, NodeOrdinal)> },
+    /// All counters, each against the rows that it counts.
+    Counters { after: Option<Counter> },
     /// Counting the queued deletions.
-    Deletions { after: Option<(NodeId, BlockId)> },
+    Deletions { after: Option<(NodeOrdinal, BlockId)> },
     /// Counting the garbage.
     Garbage { after: Option<[u8; 16]> },
 }

@@ -1,11 +1,13 @@
-//! Checks what belongs to no object: blocks without references, replicas without a block, and the queues of what is to
-//! be removed. Also computes the progress of the walk.
+//! Checks what belongs to no object: blocks without references, replicas without a block, counters, and the queues of what is
+//! to be removed. Also computes the progress of the walk.
 
-use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::id::BlockId;
 use cairn_protocol::metadata::ListId;
 
 use super::cursor::Place;
 use super::{COUNTED_PER_PAGE, Walk};
+use crate::store::counters::{self, Counter};
+use crate::store::nodes::NodeOrdinal;
 use crate::store::{StoreError, fsck};
 
 /// The progress of the walk, in thousandths, at which each stage begins. Objects are most of the work.
@@ -59,23 +61,48 @@ impl Walk<'_> {
         })
     }
 
-    pub(super) async fn replicas(&mut self, after: Option<(BlockId, NodeId)>) -> Result<Place, StoreError> {
+    pub(super) async fn replicas(
+        &mut self,
+        after: Option<(BlockId, NodeOrdinal)>,
+    ) -> Result<Place, StoreError> {
         let found = fsck::replicas(self.reader, after, self.rows).await?;
         for found in &found {
-            if !found.has_block || !found.has_node {
-                self.report.orphaned_replica(found.block, found.node, found.has_block);
+            if !found.has_block || found.node.is_none() {
+                self.report.orphaned_replica(found);
             }
             if self.report.is_full() {
-                return Ok(Place::Replicas { after: Some((found.block, found.node)) });
+                return Ok(Place::Replicas { after: Some((found.block, found.ordinal)) });
             }
         }
         Ok(match found.last() {
-            Some(last) => Place::Replicas { after: Some((last.block, last.node)) },
-            None => Place::Deletions { after: None },
+            Some(last) => Place::Replicas { after: Some((last.block, last.ordinal)) },
+            None => Place::Counters { after: None },
         })
     }
 
-    pub(super) async fn deletions(&mut self, after: Option<(NodeId, BlockId)>) -> Result<Place, StoreError> {
+    /// A page counts at least one counter whole: it is as long as the node with the most replicas, or the table of blocks.
+    pub(super) async fn counters(&mut self, after: Option<Counter>) -> Result<Place, StoreError> {
+        let mut rows = 0u64;
+        for counter in counters::all(self.reader).await? {
+            if after.is_some_and(|after| counter <= after) {
+                continue;
+            }
+            let compared = counters::compare(self.reader, counter).await?;
+            if !compared.is_right() {
+                self.report.wrong_counter(compared);
+            }
+            rows = rows.saturating_add(compared.counted.things);
+            if rows >= u64::from(COUNTED_PER_PAGE) || self.report.is_full() {
+                return Ok(Place::Counters { after: Some(counter) });
+            }
+        }
+        Ok(Place::Deletions { after: None })
+    }
+
+    pub(super) async fn deletions(
+        &mut self,
+        after: Option<(NodeOrdinal, BlockId)>,
+    ) -> Result<Place, StoreError> {
         let (counted, last) = fsck::count_deletions(self.reader, after, COUNTED_PER_PAGE).await?;
         self.report.page.totals.deletions_queued += counted;
         Ok(match last {
@@ -113,7 +140,7 @@ impl Walk<'_> {
                 let after = after.map(|(block, _)| block);
                 REPLICAS_FROM + part_of(self.among_blocks(after).await?, QUEUES_FROM - REPLICAS_FROM)
             }
-            Place::Deletions { .. } | Place::Garbage { .. } => QUEUES_FROM,
+            Place::Counters { .. } | Place::Deletions { .. } | Place::Garbage { .. } => QUEUES_FROM,
         })
     }
 

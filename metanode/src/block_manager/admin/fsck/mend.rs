@@ -1,12 +1,14 @@
 //! The repairs that fsck makes if the operator asks for them. Each problem is checked again in the transaction that
-//! repairs it, and no repair deletes data.
+//! repairs it, except errors of counters, which stay the same whatever is changed in between. No repair deletes data.
 
-use cairn_protocol::id::{BlockId, NodeId};
+use cairn_protocol::id::BlockId;
 use cairn_protocol::metadata::ListId;
 use futures_util::FutureExt;
 
 use crate::block_manager::{Inner, repair_queue};
-use crate::store::{Connection, StoreError, blocks, fsck};
+use crate::store::counters::{self, Comparison};
+use crate::store::nodes::NodeOrdinal;
+use crate::store::{Connection, StoreError, blocks, fsck, replicas};
 
 /// A repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +19,10 @@ pub(super) enum Mend {
     RecountBlock(BlockId),
     /// Count the references of a list again.
     RecountList(ListId),
+    /// Make a counter right.
+    Recount(Comparison),
     /// Remove a replica from SQL whose node does not exist.
-    Forget(BlockId, NodeId),
+    Forget(BlockId, NodeOrdinal),
 }
 
 /// Makes all repairs in one transaction.
@@ -49,8 +53,12 @@ async fn mend_all(inner: &Inner, tx: &mut Connection, mends: Vec<Mend>) -> Resul
                     tracing::info!(?list, "its references were counted anew");
                 }
             }
+            Mend::Recount(compared) => {
+                counters::correct(tx, &compared);
+                tracing::info!(counter = %compared.counter, "it was counted anew");
+            }
             Mend::Forget(block, node) => {
-                if fsck::forget_replica(tx, block, node).await? {
+                if replicas::remove_without_node(tx, block, node).await? {
                     repair_queue::recheck(inner, tx, block).await?;
                 }
             }

@@ -5,7 +5,7 @@
 //! | `cursor` | the position of the walk |
 //! | `owners` | objects and parts, down to the replicas of their blocks |
 //! | `retired` | versions that were deleted or overwritten, while they may still be read |
-//! | `leftovers` | blocks and replicas that belong to nothing, and the queues of what is to be removed |
+//! | `leftovers` | blocks and replicas that belong to nothing, counters, and the queues of what is to be removed |
 //! | `health` | pure: the problems of a block's replicas |
 //! | `report` | the page, and its texts |
 //! | `mend` | the repairs, if they are asked for |
@@ -65,6 +65,11 @@ pub(in crate::block_manager) async fn page_of(
 ) -> Result<FsckPage, AdminError> {
     let Cursor { only, place } = cursor::decode(request.after.as_ref(), request.bucket.as_deref())?;
     let mut report = Report::new(request.repair);
+    // Two checks at once would both find the same error of a counter, and correct it twice.
+    let _recounting = match place {
+        Place::Counters { .. } if request.repair => Some(inner.recounting.lock().await),
+        _ => None,
+    };
     let mut snapshot = inner.store.snapshot_in_background().await?;
     if let Some(bucket) = &only
         && buckets::find(&mut snapshot, bucket).await?.is_none()
@@ -115,6 +120,7 @@ impl Walk<'_> {
             Place::Blocks { after } => self.blocks(after).await.map(Some),
             Place::Lists { after } => self.lists(after).await.map(Some),
             Place::Replicas { after } => self.replicas(after).await.map(Some),
+            Place::Counters { after } => self.counters(after).await.map(Some),
             Place::Deletions { after } => self.deletions(after).await.map(Some),
             Place::Garbage { after } => self.garbage(after).await,
         }

@@ -9,7 +9,8 @@ use cairn_protocol::metadata::ListId;
 
 use super::health::Findings;
 use super::mend::Mend;
-use crate::store::fsck::{CheckedExtent, KnownBlock};
+use crate::store::counters::Comparison;
+use crate::store::fsck::{CheckedExtent, CheckedReplica, KnownBlock};
 
 /// The block of a problem that is about no block.
 const NO_BLOCK: BlockId = BlockId(uuid::Uuid::nil());
@@ -204,20 +205,40 @@ impl Report {
         self.say(ProblemKind::WrongReferences, block, None, &[], advice);
     }
 
+    /// Adds a counter that does not say what there is.
+    pub(super) fn wrong_counter(&mut self, compared: Comparison) {
+        self.page.totals.wrong_counters += 1;
+        let Comparison { counter, said, counted } = compared;
+        let found = format!(
+            "the counter of {counter} says {} with {} bytes, and there are {} with {} bytes",
+            said.things, said.bytes, counted.things, counted.bytes
+        );
+        let advice = if self.repair {
+            self.mends.push(Mend::Recount(compared));
+            format!("{found}; counted anew now")
+        } else {
+            format!("{found}: `cairn admin fsck --repair` counts anew")
+        };
+        self.say(ProblemKind::WrongCounter, NO_BLOCK, None, &[], advice);
+    }
+
     /// Adds a replica whose node or block does not exist.
-    pub(super) fn orphaned_replica(&mut self, block: BlockId, node: NodeId, has_block: bool) {
+    pub(super) fn orphaned_replica(&mut self, replica: &CheckedReplica) {
         self.page.totals.orphaned_replicas += 1;
+        let CheckedReplica { block, ordinal, node, has_block } = *replica;
+        let on = node.map_or_else(|| format!("number {ordinal}"), |node| node.to_string());
         let advice = if !has_block {
-            format!("node {node} holds a replica of a block that does not exist")
+            format!("node {on} holds a replica of a block that does not exist")
         } else if self.repair {
-            self.mends.push(Mend::Forget(block, node));
-            format!("it is said to be on node {node}, which does not exist: forgotten now")
+            self.mends.push(Mend::Forget(block, ordinal));
+            format!("it is said to be on node {on}, which does not exist: forgotten now")
         } else {
             format!(
-                "it is said to be on node {node}, which does not exist: `cairn admin fsck --repair` forgets it"
+                "it is said to be on node {on}, which does not exist: `cairn admin fsck --repair` forgets it"
             )
         };
-        self.say(ProblemKind::Orphaned, block, None, &[(node, true)], advice);
+        let holders: Vec<_> = node.iter().map(|node| (*node, true)).collect();
+        self.say(ProblemKind::Orphaned, block, None, &holders, advice);
     }
 }
 
