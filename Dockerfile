@@ -22,7 +22,7 @@ RUN for crate in . types protocol listener gateway gateway/policy metanode metan
         mkdir -p $crate/src && touch $crate/src/lib.rs; \
     done \
     && mkdir protocol/benches gateway/benches gateway/policy/benches metanode/benches metanode/planner/benches \
-    && touch protocol/benches/combine.rs gateway/benches/requests.rs gateway/policy/benches/decide.rs metanode/benches/versions.rs metanode/benches/writer.rs metanode/planner/benches/placement.rs \
+    && touch protocol/benches/combine.rs gateway/benches/requests.rs gateway/policy/benches/decide.rs metanode/benches/versions.rs metanode/benches/writer.rs metanode/benches/lifecycle.rs metanode/planner/benches/placement.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --profile dist --locked --package cairn \
     && rm -r src types protocol listener gateway metanode lifecycle datanode sim tests

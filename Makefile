@@ -2,7 +2,7 @@
 
 VENV := .venv
 
-.PHONY: help build run test test-fast test-crate test-python check setup bench bench-checksums bench-compare bench-micro bench-segments bench-slow bench-swarm bench-versions bench-writer clean
+.PHONY: help build run test test-fast test-crate test-python check setup bench bench-checksums bench-compare bench-lifecycle bench-micro bench-segments bench-slow bench-swarm bench-versions bench-writer clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -57,6 +57,9 @@ bench-micro: ## Measure what is hot by itself: chunk tables, signatures, aws-chu
 	cargo bench --locked --package cairn-gateway --bench requests
 	cargo bench --locked --package cairn-policy --bench decide
 	cargo bench --locked --package cairn-planner --bench placement
+
+bench-lifecycle: ## Measure what 100 due objects cost among 10,000 and among a million (OBJECTS=100000: another number)
+	cargo bench --locked --package cairn-metanode --bench lifecycle -- $(OBJECTS)
 
 bench-versions: ## Compare requests about 10,000 versions with those about a million (MANY=100000: about as many)
 	cargo bench --locked --package cairn-metanode --bench versions -- $(MANY)

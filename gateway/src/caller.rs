@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cairn_policy::acl::ANONYMOUS_ID;
-use cairn_protocol::metadata::{AccessKeyRef, Account};
+use cairn_protocol::metadata::{AccessKeyRef, Account, Identity};
 
 use crate::auth::{ChunkSigner, ContentSha256, Verified};
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -46,6 +46,14 @@ impl Caller {
     /// The account; `None` for an anonymous request.
     pub(crate) fn account(&self) -> Option<&Account> {
         self.holder().map(|holder| holder.identity().account())
+    }
+
+    /// The unique id of the user whose key it is, or whose session; `None` for other callers.
+    pub(crate) fn user(&self) -> Option<&str> {
+        match self.holder()?.identity() {
+            Identity::User { id, .. } => Some(id),
+            Identity::Root { .. } | Identity::Role { .. } => None,
+        }
     }
 
     /// The account that owns what the caller makes. What an anonymous request makes belongs to an account that nobody has.

@@ -95,6 +95,7 @@ operations! {
         list_object_parts(ListObjectParts) -> ObjectPartPage;
         list_objects(ListObjects) -> ObjectPage;
         list_versions(ListVersions) -> VersionPage;
+        find_rename(RenameRef) -> Option<Renamed>;
         get_upload(UploadRef) -> UploadInfo;
         list_parts(ListParts) -> PartPage;
         list_uploads(ListUploads) -> UploadPage;
@@ -119,6 +120,7 @@ operations! {
         put_account_configuration(PutAccountConfiguration) -> ();
         commit_object(CommitObject) -> Committed;
         copy_object(CopyObject) -> Committed;
+        rename_object(RenameObject) -> Renamed;
         delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
         update_tags(UpdateTags) -> Option<VersionName>;
         put_object_lock(PutObjectLock) -> Option<VersionName>;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use thiserror::Error;
 
 use crate::day::Day;
-use crate::rule::{Expiration, Rule, When};
+use crate::rule::{Expiration, FilterForm, Rule, When};
 
 /// The largest number of rules (API reference, PutBucketLifecycleConfiguration).
 const RULES_MAX: usize = 1_000;
@@ -15,6 +15,9 @@ const ID_MAX: usize = 255;
 
 /// The largest `NewerNoncurrentVersions`.
 const NEWER_MAX: u32 = 100;
+
+/// The largest size in a filter in bytes, that of an object (User Guide, "Adding filters to Lifecycle rules": 5 TB).
+const SIZE_MAX: u64 = 5 << 40;
 
 /// The least age in days at which objects may become infrequently accessed ones.
 const INFREQUENT_DAYS_MIN: u32 = 30;
@@ -71,7 +74,16 @@ fn check_filter(rule: &Rule) -> Result<(), InvalidRules> {
     {
         return request("ObjectSizeLessThan has to be a value greater than ObjectSizeGreaterThan.");
     }
-    let marker = rule.expiration == Some(Expiration::DeleteMarkers);
+    if [filter.larger_than, filter.smaller_than].into_iter().flatten().any(|size| size > SIZE_MAX) {
+        return argument("Object size in a Filter must not be larger than 5 TB");
+    }
+    let keeps_newer = rule.noncurrent_expiration.is_some_and(|end| end.newer_kept > 0)
+        || rule.noncurrent_transitions.iter().any(|transition| transition.newer_kept > 0);
+    // User Guide, "Lifecycle configuration elements".
+    if keeps_newer && rule.form == FilterForm::RulePrefix {
+        return request("NewerNoncurrentVersions can only be specified in a rule with a Filter element.");
+    }
+    let marker = matches!(rule.expiration, Some(Expiration::DeleteMarkers | Expiration::KeepDeleteMarkers));
     for (is_there, what) in [
         (rule.abort_uploads_days.is_some(), "AbortIncompleteMultipartUpload"),
         (marker, "ExpiredObjectDeleteMarker"),
@@ -115,7 +127,7 @@ fn check_days(rule: &Rule) -> Result<(), InvalidRules> {
 fn check_times(rule: &Rule) -> Result<(), InvalidRules> {
     let ends = match rule.expiration {
         Some(Expiration::At(when)) => Some(when),
-        Some(Expiration::DeleteMarkers) | None => None,
+        Some(Expiration::DeleteMarkers | Expiration::KeepDeleteMarkers) | None => None,
     };
     let all: Vec<When> = rule.transitions.iter().map(|transition| transition.when).chain(ends).collect();
     let dates = all.iter().filter(|when| matches!(when, When::Date(_))).count();

@@ -17,6 +17,11 @@ impl Day {
         Self { ms: ms.max(1) }
     }
 
+    /// Its length in milliseconds.
+    pub fn ms(self) -> u64 {
+        self.ms
+    }
+
     /// When an action is due that counts days from a time: that many days later, rounded up to the next midnight.
     pub fn after(self, from: Timestamp, days: u32) -> Timestamp {
         let later = from.0.saturating_add(u64::from(days).saturating_mul(self.ms));

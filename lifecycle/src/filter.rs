@@ -40,3 +40,30 @@ impl Filter {
         self.larger_than.is_some() || self.smaller_than.is_some()
     }
 }
+
+impl Filter {
+    /// Why it is not about an object; `None` if it is.
+    pub fn mismatch(&self, key: &str, tags: &BTreeMap<String, String>, length: u64) -> Option<&'static str> {
+        let is_tagged = self.tags.iter().all(|(tag, value)| tags.get(tag) == Some(value));
+        if !key.starts_with(&self.prefix) {
+            Some("the key does not begin with its prefix")
+        } else if !is_tagged {
+            Some("the object does not have its tags")
+        } else if !self.matches(key, tags, length) {
+            Some("the object does not have its size")
+        } else {
+            None
+        }
+    }
+
+    /// Why it is not about what has a key alone; `None` if it is.
+    pub fn mismatch_of_key(&self, key: &str) -> Option<&'static str> {
+        if !key.starts_with(&self.prefix) {
+            Some("the key does not begin with its prefix")
+        } else if !self.matches_key(key) {
+            Some("delete markers and uploads have neither tags nor a size")
+        } else {
+            None
+        }
+    }
+}

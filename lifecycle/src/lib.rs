@@ -6,8 +6,9 @@
 //! | [`filter`] | the versions that a rule is about |
 //! | [`check`] | what AWS refuses, in its words |
 //! | [`day`] | days as AWS counts them: from midnight to midnight, UTC |
+//! | [`class`] | which storage classes an object can get |
 //! | [`plan`] | what the rules want of a version or an upload, each with its time |
-//! | [`decide`](mod@decide) | which of several actions is done when they conflict |
+//! | `decide` | which of several actions is done when they conflict |
 //!
 //! Sources: Amazon S3 User Guide, "Lifecycle configuration elements", "Examples of S3 Lifecycle configurations" and "Conflicting
 //! lifecycle policies"; API reference, PutBucketLifecycleConfiguration.
@@ -15,15 +16,18 @@
 //! Architecture invariant: what is not certain is not done. A version whose facts do not fit a rule is left alone.
 
 pub mod check;
+pub mod class;
 pub mod day;
-pub mod decide;
+mod decide;
 pub mod filter;
 pub mod plan;
 pub mod rule;
 
 pub use check::{InvalidRules, check};
 pub use day::Day;
-pub use decide::decide;
 pub use filter::Filter;
-pub use plan::{Action, Planned, Subject, plan};
-pub use rule::{Expiration, NoncurrentExpiration, NoncurrentTransition, Rule, Transition, When};
+pub use plan::{Action, Plan, Planned, Subject, plan};
+pub use rule::{
+    Expiration, FilterForm, MinimumSize, NoncurrentExpiration, NoncurrentTransition, Rule, RuleSet,
+    Transition, When,
+};

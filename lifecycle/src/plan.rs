@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cairn_types::time::Timestamp;
 
 use crate::day::Day;
-use crate::rule::{Expiration, Rule, When};
+use crate::rule::{Expiration, Rule, RuleSet, When};
 
 /// What a rule acts on.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +44,6 @@ pub enum Subject<'a> {
         key: &'a str,
         /// When it was made.
         made_at: Timestamp,
-        /// When the last other version of the key went, or when it was made if there was none.
-        alone_since: Timestamp,
     },
     /// An incomplete upload.
     Upload {
@@ -82,59 +80,76 @@ pub struct Planned<'r> {
     pub rule: &'r Rule,
 }
 
-/// All that the enabled rules want of a subject, in the order of the rules.
-pub fn plan<'r>(rules: &'r [Rule], subject: Subject<'_>, day: Day) -> Vec<Planned<'r>> {
+/// All that the enabled rules want of a version or an upload, in the order of the rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan<'r> {
+    /// The actions.
+    pub planned: Vec<Planned<'r>>,
+    /// The present storage class; `None` for what has none.
+    pub class: Option<String>,
+}
+
+/// All that the enabled rules want of a subject.
+pub fn plan<'r>(set: &'r RuleSet, subject: Subject<'_>, day: Day) -> Plan<'r> {
+    let class = match subject {
+        Subject::Current { class, .. } => Some(class),
+        Subject::Noncurrent { class, .. } => class,
+        Subject::SoleMarker { .. } | Subject::Upload { .. } => None,
+    };
     let mut planned = Vec::new();
-    for rule in rules.iter().filter(|rule| rule.is_enabled) {
-        let mut add = |action, due| planned.push(Planned { action, due, rule });
-        match subject {
-            Subject::Current { key, tags, length, made_at, class } => {
-                if !rule.filter.matches(key, tags, length) {
-                    continue;
-                }
-                if let Some(Expiration::At(when)) = rule.expiration {
-                    add(Action::Expire, due(when, made_at, day));
-                }
-                for transition in rule.transitions.iter().filter(|transition| transition.class != class) {
-                    add(Action::Transition(transition.class.clone()), due(transition.when, made_at, day));
-                }
+    for rule in set.rules.iter().filter(|rule| rule.is_enabled) {
+        let wants = wanted(set, rule, subject, day);
+        planned.extend(wants.into_iter().map(|(action, due)| Planned { action, due, rule }));
+    }
+    Plan { planned, class: class.map(str::to_owned) }
+}
+
+/// What one rule wants.
+fn wanted(set: &RuleSet, rule: &Rule, subject: Subject<'_>, day: Day) -> Vec<(Action, Timestamp)> {
+    let mut wanted = Vec::new();
+    let filter = &rule.filter;
+    match subject {
+        Subject::Current { key, tags, length, made_at, .. } if filter.matches(key, tags, length) => {
+            if let Some(Expiration::At(when)) = rule.expiration {
+                wanted.push((Action::Expire, due(when, made_at, day)));
             }
-            Subject::Noncurrent { key, tags, length, noncurrent_since, newer, class } => {
-                let matches = match class {
-                    Some(_) => rule.filter.matches(key, tags, length),
-                    None => rule.filter.matches_key(key),
-                };
-                if !matches {
-                    continue;
-                }
-                if let Some(end) = rule.noncurrent_expiration.filter(|end| newer >= end.newer_kept) {
-                    add(Action::DeleteVersion, day.after(noncurrent_since, end.days));
-                }
-                let moves = rule.noncurrent_transitions.iter().filter(|transition| {
-                    newer >= transition.newer_kept && class.is_some_and(|class| class != transition.class)
-                });
-                for transition in moves {
-                    let due = day.after(noncurrent_since, transition.days);
-                    add(Action::Transition(transition.class.clone()), due);
-                }
-            }
-            Subject::SoleMarker { key, made_at, alone_since } => match rule.expiration {
-                Some(Expiration::DeleteMarkers) if rule.filter.matches_key(key) => {
-                    add(Action::RemoveMarker, alone_since);
-                }
-                Some(Expiration::At(when)) if rule.filter.matches_key(key) => {
-                    add(Action::RemoveMarker, due(when, made_at, day).max(alone_since));
-                }
-                Some(_) | None => {}
-            },
-            Subject::Upload { key, begun_at } => {
-                if let Some(days) = rule.abort_uploads_days.filter(|_| rule.filter.matches_key(key)) {
-                    add(Action::Abort, day.after(begun_at, days));
+            for transition in &rule.transitions {
+                if set.minimum_size.allows(filter, length, &transition.class) {
+                    let action = Action::Transition(transition.class.clone());
+                    wanted.push((action, due(transition.when, made_at, day)));
                 }
             }
         }
+        Subject::Noncurrent { key, tags, length, noncurrent_since, newer, class } => {
+            let matches =
+                if class.is_some() { filter.matches(key, tags, length) } else { filter.matches_key(key) };
+            if !matches {
+                return wanted;
+            }
+            if let Some(end) = rule.noncurrent_expiration.filter(|end| newer >= end.newer_kept) {
+                wanted.push((Action::DeleteVersion, day.after(noncurrent_since, end.days)));
+            }
+            for transition in &rule.noncurrent_transitions {
+                let is_large = set.minimum_size.allows(filter, length, &transition.class);
+                if class.is_some() && newer >= transition.newer_kept && is_large {
+                    let action = Action::Transition(transition.class.clone());
+                    wanted.push((action, day.after(noncurrent_since, transition.days)));
+                }
+            }
+        }
+        Subject::SoleMarker { key, made_at } if filter.matches_key(key) => match rule.expiration {
+            Some(Expiration::DeleteMarkers) => wanted.push((Action::RemoveMarker, made_at)),
+            Some(Expiration::At(when)) => wanted.push((Action::RemoveMarker, due(when, made_at, day))),
+            Some(Expiration::KeepDeleteMarkers) | None => {}
+        },
+        Subject::Upload { key, begun_at } if filter.matches_key(key) => {
+            if let Some(days) = rule.abort_uploads_days {
+                wanted.push((Action::Abort, day.after(begun_at, days)));
+            }
+        }
+        Subject::Current { .. } | Subject::SoleMarker { .. } | Subject::Upload { .. } => {}
     }
-    planned
+    wanted
 }
 
 fn due(when: When, made_at: Timestamp, day: Day) -> Timestamp {

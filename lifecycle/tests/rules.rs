@@ -124,6 +124,18 @@ fn what_aws_refuses_is_refused() {
             },
             Some("ObjectSizeLessThan has to be a value greater than ObjectSizeGreaterThan."),
         ),
+        (
+            Rule { noncurrent_expiration: noncurrent(1, 1), form: FilterForm::RulePrefix, ..rule() },
+            Some("NewerNoncurrentVersions can only be specified in a rule with a Filter element."),
+        ),
+        (
+            Rule { filter: Filter { larger_than: Some((5 << 40) + 1), ..Filter::default() }, ..good() },
+            Some("Object size in a Filter must not be larger than 5 TB"),
+        ),
+        (
+            Rule { expiration: Some(Expiration::KeepDeleteMarkers), filter: tagged(), ..rule() },
+            Some("ExpiredObjectDeleteMarker cannot be specified with Tags."),
+        ),
         (Rule { id: "i".repeat(255), ..good() }, None),
         (Rule { id: "i".repeat(256), ..good() }, Some("ID length should not exceed allowed limit of 255")),
     ];
@@ -142,49 +154,154 @@ fn current<'a>(key: &'a str, tags: &'a BTreeMap<String, String>, length: u64) ->
     Subject::Current { key, tags, length, made_at: MADE, class: "STANDARD" }
 }
 
+fn set(rules: impl Into<Vec<Rule>>) -> RuleSet {
+    RuleSet { rules: rules.into(), minimum_size: MinimumSize::default() }
+}
+
+/// Larger than what keeps its storage class by default.
+const LARGE: u64 = 128 * 1024;
+
 #[test]
 fn a_conflict_is_decided_as_aws_documents_it() {
     let tags = BTreeMap::new();
-    let rules = [
+    let set = set([
         Rule { transitions: vec![to("STANDARD_IA", 30), to("GLACIER", 60)], ..rule() },
         Rule { expiration: expires(60), ..rule() },
         Rule { expiration: expires(45), is_enabled: false, ..rule() },
-    ];
-    let planned = plan(&rules, current("k", &tags, 1), Day::UTC);
+    ]);
+    let planned = plan(&set, current("k", &tags, LARGE), Day::UTC);
     let at = |days, keeps_versions| {
-        decide(&planned, Day::UTC.after(MADE, days), keeps_versions).map(|planned| planned.action.clone())
+        planned.decide(Day::UTC.after(MADE, days), keeps_versions).map(|planned| planned.action.clone())
     };
     assert_eq!(at(29, false), None);
     assert_eq!(at(30, false), Some(Action::Transition("STANDARD_IA".into())));
     assert_eq!(at(60, false), Some(Action::Expire), "a deletion for good wins over a transition");
     assert_eq!(at(60, true), Some(Action::Transition("GLACIER".into())), "which wins over a delete marker");
+    assert_eq!(planned.expiration().map(|planned| planned.due), Some(Day::UTC.after(MADE, 60)));
+}
+
+/// User Guide, "Examples of S3 Lifecycle configurations", "Example 5: Overlapping filters, conflicting lifecycle actions, and what
+/// Amazon S3 does with nonversioned buckets".
+#[test]
+fn the_documented_examples_of_overlapping_rules() {
+    let prefixed = |prefix: &str| Filter { prefix: prefix.into(), ..Filter::default() };
+    let none = BTreeMap::new();
+    let at = |rules: Vec<Rule>, key: &str, days| {
+        let set = set(rules);
+        let planned = plan(&set, current(key, &none, LARGE), Day::UTC);
+        planned.decide(Day::UTC.after(MADE, days), false).map(|planned| planned.action.clone())
+    };
+    // "Example 1: Overlapping prefixes (no conflict)": all expire after a year, classA/ changes its class after 30 days.
+    let rules = || {
+        vec![
+            Rule { expiration: expires(365), ..rule() },
+            Rule { filter: prefixed("classA/"), transitions: vec![to("STANDARD_IA", 30)], ..rule() },
+        ]
+    };
+    assert_eq!(at(rules(), "classA/doc", 30), Some(Action::Transition("STANDARD_IA".into())));
+    assert_eq!(at(rules(), "classB/doc", 30), None);
+    assert_eq!(at(rules(), "classA/doc", 365), Some(Action::Expire));
+    // "Example 2: Conflicting lifecycle actions": transition after 365 days for all, expiration after 180 for logs/.
+    let rules = || {
+        vec![
+            Rule { transitions: vec![to("STANDARD_IA", 365)], ..rule() },
+            Rule { filter: prefixed("logs/"), expiration: expires(180), ..rule() },
+        ]
+    };
+    assert_eq!(at(rules(), "logs/doc", 180), Some(Action::Expire));
+    assert_eq!(at(rules(), "doc", 365), Some(Action::Transition("STANDARD_IA".into())));
+    // "Example 3: Overlapping prefixes resulting in conflicting lifecycle actions": of two classes on one day the cheaper one.
+    let rules = || {
+        vec![
+            Rule { transitions: vec![to("STANDARD_IA", 10)], ..rule() },
+            Rule { filter: prefixed("logs/"), transitions: vec![to("GLACIER", 10)], ..rule() },
+        ]
+    };
+    assert_eq!(at(rules(), "logs/doc", 10), Some(Action::Transition("GLACIER".into())));
+}
+
+#[test]
+fn a_class_that_was_reached_is_kept_and_none_becomes_warmer() {
+    let tags = BTreeMap::new();
+    let at = |moves: Vec<Transition>, class: &str, days| {
+        let set = set([Rule { transitions: moves, ..rule() }]);
+        let subject = Subject::Current { key: "k", tags: &tags, length: LARGE, made_at: MADE, class };
+        let planned = plan(&set, subject, Day::UTC);
+        let now = Day::UTC.after(MADE, days);
+        let action = planned.decide(now, false).map(|planned| planned.action.clone());
+        (action, planned.next_due(now, false))
+    };
+    let two = || vec![to("STANDARD_IA", 30), to("GLACIER", 60)];
+    let due = |days| Some(Day::UTC.after(MADE, days));
+    assert_eq!(at(two(), "STANDARD_IA", 40), (None, due(60)));
+    assert_eq!(at(two(), "GLACIER", 70), (None, None));
+    assert_eq!(at(two(), "DEEP_ARCHIVE", 70), (None, None), "no object becomes warmer");
+    assert_eq!(at(vec![to("INTELLIGENT_TIERING", 1)], "ONEZONE_IA", 2).0, None);
+    assert_eq!(
+        at(vec![to("GLACIER_IR", 1)], "ONEZONE_IA", 2).0,
+        None,
+        "the User Guide has no such transition"
+    );
+    // Of a class of the configuration it is not known how cold it is: the later transition wins, and does not go back.
+    let own = || vec![to("STANDARD_IA", 30), to("own", 60), to("other", 90)];
+    assert_eq!(at(own(), "STANDARD_IA", 60).0, Some(Action::Transition("own".into())));
+    assert_eq!(at(own(), "own", 70), (None, due(90)));
+    assert_eq!(at(own(), "own", 90).0, Some(Action::Transition("other".into())));
+    assert_eq!(at(own(), "other", 100), (None, None));
+}
+
+/// User Guide, "Example: Allowing objects smaller than 128 KB to be transitioned".
+#[test]
+fn small_objects_keep_their_class_unless_a_filter_names_a_size() {
+    let tags = BTreeMap::new();
+    let changes = |minimum_size, filter: Filter, class: &str, length| {
+        let set =
+            RuleSet { rules: vec![Rule { filter, transitions: vec![to(class, 1)], ..rule() }], minimum_size };
+        !plan(&set, current("k", &tags, length), Day::UTC).planned.is_empty()
+    };
+    let [all, varies] = MinimumSize::ALL;
+    let any_size = || Filter { larger_than: Some(1), ..Filter::default() };
+    for (minimum, filter, class, length, wanted) in [
+        (all, Filter::default(), "GLACIER_IR", LARGE, true),
+        (all, Filter::default(), "GLACIER_IR", LARGE - 1, false),
+        (all, Filter::default(), "GLACIER", LARGE - 1, false),
+        (varies, Filter::default(), "GLACIER", LARGE - 1, true),
+        (varies, Filter::default(), "DEEP_ARCHIVE", 0, true),
+        (varies, Filter::default(), "GLACIER_IR", LARGE - 1, false),
+        (all, any_size(), "GLACIER_IR", 2, true),
+        (all, any_size(), "GLACIER_IR", 1, false),
+    ] {
+        assert_eq!(changes(minimum, filter, class, length), wanted, "{minimum:?} {class} {length}");
+    }
 }
 
 #[test]
 fn newer_noncurrent_versions_are_kept() {
     let tags = BTreeMap::new();
     let end = NoncurrentExpiration { days: 1, newer_kept: 2 };
-    let rules = [Rule { noncurrent_expiration: Some(end), ..rule() }];
+    let set = set([Rule { noncurrent_expiration: Some(end), ..rule() }]);
+    assert_eq!(set.newer_kept(), [2]);
     for (newer, wanted) in [(0, 0), (1, 0), (2, 1), (3, 1)] {
         let class = Some("STANDARD");
         let subject =
             Subject::Noncurrent { key: "k", tags: &tags, length: 1, noncurrent_since: MADE, newer, class };
-        assert_eq!(plan(&rules, subject, Day::UTC).len(), wanted, "{newer}");
+        assert_eq!(plan(&set, subject, Day::UTC).planned.len(), wanted, "{newer}");
     }
 }
 
 #[test]
 fn sole_delete_markers_and_uploads_have_no_tags() {
     let tagged = Filter { tags: BTreeMap::from([("a".to_owned(), "b".to_owned())]), ..Filter::default() };
-    let rules = [
+    let set = set([
         Rule { expiration: expires(1), filter: tagged, ..rule() },
         Rule { expiration: Some(Expiration::DeleteMarkers), abort_uploads_days: Some(2), ..rule() },
-    ];
-    let marker = Subject::SoleMarker { key: "k", made_at: MADE, alone_since: Timestamp(MADE.0 + 5) };
-    let planned = plan(&rules, marker, Day::UTC);
+        Rule { expiration: Some(Expiration::KeepDeleteMarkers), ..rule() },
+    ]);
+    let marker = Subject::SoleMarker { key: "k", made_at: MADE };
+    let planned = plan(&set, marker, Day::UTC).planned;
     assert_eq!(planned.len(), 1);
-    assert_eq!((&planned[0].action, planned[0].due), (&Action::RemoveMarker, Timestamp(MADE.0 + 5)));
-    let planned = plan(&rules, Subject::Upload { key: "k", begun_at: MADE }, Day::UTC);
+    assert_eq!((&planned[0].action, planned[0].due), (&Action::RemoveMarker, MADE));
+    let planned = plan(&set, Subject::Upload { key: "k", begun_at: MADE }, Day::UTC).planned;
     assert_eq!((&planned[0].action, planned[0].due), (&Action::Abort, Day::UTC.after(MADE, 2)));
 }
 
@@ -192,8 +309,8 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let filter = (
         "[ab]{0,2}",
         proptest::option::of("[xy]"),
-        proptest::option::of(0u64..5),
-        proptest::option::of(0u64..8),
+        proptest::option::of(LARGE..LARGE + 5),
+        proptest::option::of(LARGE..LARGE + 8),
     )
         .prop_map(|(prefix, tag, larger_than, smaller_than)| Filter {
             prefix,
@@ -201,7 +318,7 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
             larger_than,
             smaller_than,
         });
-    let class = || prop_oneof![Just("GLACIER"), Just("DEEP_ARCHIVE"), Just("own")];
+    let class = || prop_oneof![Just("GLACIER"), Just("DEEP_ARCHIVE"), Just("STANDARD_IA")];
     let one = (
         filter,
         any::<bool>(),
@@ -253,7 +370,7 @@ fn naive(rules: &[Rule], key: &str, tag: Option<&str>, length: u64, now: u64, ke
     if ends && !keeps {
         return Some(Action::Expire);
     }
-    for class in ["DEEP_ARCHIVE", "GLACIER", "own"] {
+    for class in ["DEEP_ARCHIVE", "GLACIER", "STANDARD_IA"] {
         if classes.contains(&class) {
             return Some(Action::Transition(class.to_owned()));
         }
@@ -267,15 +384,24 @@ proptest! {
         rules in rules(),
         key in "[ab]{1,3}",
         tag in proptest::option::of("[xyz]"),
-        length in 0u64..8,
+        length in LARGE..LARGE + 8,
         after_ms in 0..8 * DAY_MS,
         keeps: bool,
     ) {
         let tags: BTreeMap<String, String> = tag.clone().map(|value| ("t".to_owned(), value)).into_iter().collect();
         let now = Timestamp(MADE.0 + after_ms);
-        let planned = plan(&rules, current(&key, &tags, length), Day::UTC);
-        let decided = decide(&planned, now, keeps).map(|planned| planned.action.clone());
-        prop_assert_eq!(decided, naive(&rules, &key, tag.as_deref(), length, now.0, keeps));
+        let set = set(rules.clone());
+        let planned = plan(&set, current(&key, &tags, length), Day::UTC);
+        let decided = planned.decide(now, keeps).map(|planned| planned.action.clone());
+        prop_assert_eq!(&decided, &naive(&rules, &key, tag.as_deref(), length, now.0, keeps));
+        // Whatever is done at some time was announced before: no due time is too late.
+        let next = planned.next_due(now, keeps);
+        prop_assert_eq!(decided.is_some(), next.is_some_and(|next| next <= now));
+        for later in (0..9).map(|days| Timestamp(now.0 + days * DAY_MS)) {
+            if planned.decide(later, keeps).is_some() {
+                prop_assert!(next.is_some_and(|next| next <= later));
+            }
+        }
     }
 
     #[test]

@@ -7,9 +7,10 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::admin::{AdminState, WorkerName, WorkerSettings};
+use crate::admin::{AdminState, LifecycleAction, WorkerName, WorkerSettings};
 use crate::env::{Env, Timestamp};
 use crate::id::{BlockId, NodeId, UploadId, VolumeId};
+use crate::metadata::VersionName;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +83,18 @@ pub enum EventKind {
     UploadAborted { upload: UploadId },
     /// A multipart upload got no part for the expiry time, and was aborted.
     UploadExpired { bucket: String, key: String, upload: UploadId },
+    /// A lifecycle rule was carried out on a version.
+    LifecycleApplied {
+        bucket: String,
+        key: String,
+        version: VersionName,
+        action: LifecycleAction,
+        rule: String,
+    },
+    /// A lifecycle rule aborted a multipart upload.
+    LifecycleAborted { bucket: String, key: String, upload: UploadId, rule: String },
+    /// All versions and uploads of a bucket have the due times of its present lifecycle rules.
+    LifecycleWalked { bucket: String, looked_at: u64 },
     /// The scrubber read every block once.
     ScrubFinished { node: NodeId, blocks: u64, corrupt: u64 },
 }

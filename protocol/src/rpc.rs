@@ -77,11 +77,43 @@ pub fn access_epoch(uri: &axum::http::Uri) -> Option<u64> {
     parameters.find(|(name, _)| *name == ACCESS_EPOCH_PARAMETER).and_then(|(_, value)| value.parse().ok())
 }
 
-/// The path of a call with the epoch of access control that it was authorised in.
+/// Name of the parameter that carries [`USER`]. It is signed like the epoch.
+const USER_PARAMETER: &str = "user";
+
+tokio::task_local! {
+    /// The unique id of the user whose key sent the request that the call of this task is made for.
+    static USER: String;
+}
+
+/// The unique id of the user whose key sent the request that the call of this task is made for; `None` for the root user, roles and
+/// anonymous senders, and for what no client asked for.
+pub fn current_user() -> Option<String> {
+    USER.try_with(Clone::clone).ok()
+}
+
+/// Runs `work`, whose calls are made for a request of this user.
+pub async fn with_user<T>(user: Option<String>, work: impl Future<Output = T>) -> T {
+    match user {
+        Some(user) => USER.scope(user, work).await,
+        None => work.await,
+    }
+}
+
+/// The user of the request that a call was made for.
+pub fn user(uri: &axum::http::Uri) -> Option<String> {
+    let mut parameters = uri.query()?.split('&').filter_map(|parameter| parameter.split_once('='));
+    parameters.find(|(name, _)| *name == USER_PARAMETER).map(|(_, value)| value.to_owned())
+}
+
+/// The path of a call with the epoch of access control that it was authorised in, and the user whom it is made for. Unique ids of
+/// users consist of letters and digits.
 fn authorised_path(path: &str) -> String {
-    match current_access_epoch() {
-        Some(epoch) => format!("{path}?{ACCESS_EPOCH_PARAMETER}={epoch}"),
-        None => path.to_owned(),
+    let epoch = current_access_epoch().map(|epoch| format!("{ACCESS_EPOCH_PARAMETER}={epoch}"));
+    let user = current_user().map(|user| format!("{USER_PARAMETER}={user}"));
+    let parameters: Vec<_> = epoch.into_iter().chain(user).collect();
+    match parameters.is_empty() {
+        true => path.to_owned(),
+        false => format!("{path}?{}", parameters.join("&")),
     }
 }
 
@@ -589,7 +621,8 @@ macro_rules! rpc_service {
                 | async move {
                     let id = $crate::rpc::request_id(request.headers());
                     let epoch = $crate::rpc::access_epoch(request.uri());
-                    let answer = $crate::rpc::with_access_epoch(epoch, async move {
+                    let user = $crate::rpc::user(request.uri());
+                    let answer = $crate::rpc::with_access_epoch(epoch, $crate::rpc::with_user(user, async move {
                         match $crate::rpc::receive::<$request, $error>(&server.admission, request).await {
                             Ok((request, call)) => {
                                 let result = server.service.$op(request).await;
@@ -597,7 +630,7 @@ macro_rules! rpc_service {
                             }
                             Err(answer) => answer,
                         }
-                    });
+                    }));
                     $crate::rpc::with_request_id(id, answer).await
                 }),
             ) )+

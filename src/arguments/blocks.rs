@@ -124,6 +124,10 @@ pub(crate) struct AdvancedBlockArguments {
     /// How long the outcome of a completed multipart upload is kept for clients that repeat the completion
     #[arg(long, env = "CAIRN_COMPLETED_UPLOADS_KEPT", default_value = "7d", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub completed_uploads_kept: Duration,
+
+    /// Length of a day of lifecycle rules, at most a day; shorter ones are for tests, and expire objects early
+    #[arg(long, env = "CAIRN_LIFECYCLE_DAY", default_value = "1d", value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    pub lifecycle_day: Duration,
 }
 
 impl BlockArguments {
@@ -164,6 +168,7 @@ impl BlockArguments {
             worker_interval: advanced.worker_interval,
             completed_uploads_kept: advanced.completed_uploads_kept,
             upload_expiry: self.upload_expiry,
+            lifecycle_day: advanced.lifecycle_day,
         };
         config.validate().map_err(|error| {
             let setting = option_of(error.setting);

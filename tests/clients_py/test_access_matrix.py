@@ -28,8 +28,13 @@ class Row:
     headers: dict = dataclasses.field(default_factory=dict)
     body: str = ""
     foreign: int = 403
+    key: str = "k"
 
 
+LIFECYCLE = (
+    "<LifecycleConfiguration><Rule><ID>r</ID><Filter/><Status>Enabled</Status>"
+    "<Expiration><Days>1000</Days></Expiration></Rule></LifecycleConfiguration>"
+)
 TAGGING = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
 DELETE = "<Delete><Object><Key>k</Key></Object></Delete>"
 BLOCKS = "<PublicAccessBlockConfiguration><BlockPublicAcls>false</BlockPublicAcls></PublicAccessBlockConfiguration>"
@@ -108,6 +113,7 @@ ROWS = {
     "ListParts": Row(200),
     "PutAccountPublicAccessBlock": Row(201, body=BLOCKS),
     "PutBucketAcl": Row(200, headers=OWNER_ACL),
+    "PutBucketLifecycleConfiguration": Row(200, body=LIFECYCLE),
     "PutBucketLogging": Row(200, body="<BucketLoggingStatus/>"),
     "PutBucketNotificationConfiguration": Row(200, body="<NotificationConfiguration/>"),
     "PutBucketOwnershipControls": Row(200, body=OWNERSHIP),
@@ -125,6 +131,7 @@ ROWS = {
     "PutObjectRetention": Row(400, body=RETENTION),
     "PutObjectTagging": Row(200, body=TAGGING),
     "PutPublicAccessBlock": Row(200, body=BLOCKS),
+    "RenameObject": Row(200, headers={"x-amz-rename-source": "/k"}, key="new"),
     "UploadPart": Row(200, body="part"),
     "UploadPartCopy": Row(200),
 }
@@ -163,7 +170,7 @@ class Server:
         path = {
             "SERVICE": "/",
             "BUCKET": f"/{bucket}",
-            "OBJECT": f"/{bucket}/k",
+            "OBJECT": f"/{bucket}/{row.key}",
             "ACCOUNT": "/v20180820/configuration/publicAccessBlock",
         }[operation["resource"]]
         query, headers = [row.query] if row.query else [], dict(row.headers)
@@ -211,6 +218,7 @@ class Server:
             of(root.get_bucket_acl, "Owner", "Grants"),
             of(root.get_bucket_versioning, "Status"),
             of(root.get_bucket_tagging, "TagSet"),
+            of(root.get_bucket_lifecycle_configuration, "Rules"),
             of(root.get_object_lock_configuration, "ObjectLockConfiguration"),
             of(root.get_bucket_policy, "Policy"),
             of(root.get_bucket_ownership_controls, "OwnershipControls"),

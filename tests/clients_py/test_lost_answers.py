@@ -116,6 +116,12 @@ def changes_of_objects(lose, s3, other):
         lambda: s3.copy_object(Bucket=BUCKET, Key="copy", CopySource=source, IfNoneMatch="*"),
     )
     assert copied["CopyObjectResult"]["ETag"] == etag
+    # When the gateway repeats the rename, its source is gone and its destination is there.
+    lose(
+        "metadata/rename_object",
+        lambda: s3.rename_object(Bucket=BUCKET, Key="renamed", RenameSource="copy", DestinationIfNoneMatch="*"),
+    )
+    s3.rename_object(Bucket=BUCKET, Key="copy", RenameSource="renamed")
     tags = {"TagSet": [{"Key": "k", "Value": "v"}]}
     lose("metadata/update_tags", lambda: s3.put_object_tagging(Bucket=BUCKET, Key="a", Tagging=tags))
     assert s3.get_object_tagging(Bucket=BUCKET, Key="a")["TagSet"] == tags["TagSet"]

@@ -259,6 +259,12 @@ WRONG = {
     ("header", "x-amz-mp-object-size"): ("x", "InvalidRequest"),
     ("header", "x-amz-object-attributes"): ("x", "InvalidArgument"),
     ("header", "x-amz-part-number-marker"): ("x", "InvalidArgument"),
+    ("header", "x-amz-rename-source"): ("%zz", "InvalidArgument"),
+    ("header", "x-amz-rename-source-if-match"): ('"0"', "PreconditionFailed"),
+    ("header", "x-amz-rename-source-if-none-match"): ("*", "PreconditionFailed"),
+    ("header", "x-amz-rename-source-if-modified-since"): ("Fri, 01 Jan 2100 00:00:00 GMT", "PreconditionFailed"),
+    ("header", "x-amz-rename-source-if-unmodified-since"): ("Thu, 01 Jan 1970 00:00:00 GMT", "PreconditionFailed"),
+    ("header", "x-amz-client-token"): ("x" * 65, "InvalidArgument"),
     ("header", "x-amz-storage-class"): ("JUNK", "InvalidStorageClass"),
     ("header", "x-amz-tagging"): ("a=1&a=2", "InvalidArgument"),
     ("header", "x-amz-bypass-governance-retention"): ("true", "InvalidArgument"),
@@ -303,7 +309,10 @@ def test_supported_members_are_read(raw, bucket, s3, table):
                 assert member["name"] in SHOWN, f"{name} {member['name']}: no proof that it is looked at"
                 continue
             value, code = WRONG[place, member["name"]]
-            asked = {"x-amz-object-attributes": "ETag"} if name == "GetObjectAttributes" else {}
+            asked = {
+                "GetObjectAttributes": {"x-amz-object-attributes": "ETag"},
+                "RenameObject": {"x-amz-rename-source": "k"},
+            }.get(name, {})
             if place == "query":
                 more = "&".join(filter(None, [query, f"{member['name']}={value}"]))
                 answer = raw.send(operation["method"], path, more, {**asked, **headers}, payload=UNSIGNED)

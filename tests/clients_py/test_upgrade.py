@@ -111,3 +111,11 @@ def test_everything_can_be_deleted_and_the_space_becomes_free(store):
     s3.abort_multipart_upload(Bucket=BUCKET, Key=contents.UNFINISHED, UploadId=upload["UploadId"])
     s3.delete_bucket(Bucket=BUCKET)
     wait_until(lambda: store.status()["blocks"] == 0, "every block to be given up")
+
+
+def test_lifecycle_rules_find_objects_from_before(store):
+    s3 = store.client()
+    past = {"Date": "2020-01-01T00:00:00Z"}
+    rules = [{"ID": "all", "Status": "Enabled", "Filter": {}, "Expiration": past}]
+    s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": rules})
+    wait_until(lambda: s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0, "every object to expire")

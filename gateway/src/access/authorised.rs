@@ -68,6 +68,11 @@ impl Authorised {
         Ok(BucketAccess::new(self.metadata.get_bucket_configurations(bucket).await?))
     }
 
+    /// The bucket of the request as the gateway remembers it, for headers that depend on its configuration.
+    pub(crate) fn known_bucket(&self) -> Option<Arc<BucketAccess>> {
+        self.request.bucket().ok().and_then(|bucket| self.ticket.known_bucket(bucket.as_str()))
+    }
+
     /// The account that owns the bucket of the request.
     ///
     /// # Errors
@@ -81,8 +86,7 @@ impl Authorised {
 
     /// Whether the objects of the request's bucket belong to whoever wrote them.
     pub(crate) fn has_object_owners(&self) -> bool {
-        let bucket = self.request.bucket().ok().and_then(|bucket| self.ticket.known_bucket(bucket.as_str()));
-        bucket.is_some_and(|bucket| bucket.rules().is_some_and(Rules::has_acls))
+        self.known_bucket().is_some_and(|bucket| bucket.rules().is_some_and(Rules::has_acls))
     }
 
     /// Whether the caller could still change the policy of the bucket if it were this one.

@@ -1,9 +1,12 @@
 //! A bucket as decisions about access see it.
 
+use cairn_lifecycle::{Day, RuleSet};
 use cairn_policy::acl::Acl;
 use cairn_policy::statement::Effect;
 use cairn_policy::{Kind, Policy, PolicyError};
-use cairn_protocol::metadata::{AccessEpoch, BucketConfigurations, BucketInfo, ConfigurationKind};
+use cairn_protocol::metadata::{
+    AccessEpoch, BucketConfiguration, BucketConfigurations, BucketInfo, ConfigurationKind,
+};
 use cairn_protocol::warn_self;
 
 use super::documents::{Document, Ownership, PublicAccessBlock, Unreadable};
@@ -25,6 +28,8 @@ pub(crate) struct BucketAccess {
     /// What its account blocks, as text.
     account_blocks: Option<String>,
     rules: Result<Rules, Unusable>,
+    /// The lifecycle rules, and the length of a day.
+    lifecycle: Option<(RuleSet, Day)>,
 }
 
 /// What decides.
@@ -65,7 +70,8 @@ impl BucketAccess {
             epoch: found.epoch,
             reads_object_tags: document(&found, ConfigurationKind::Policy).is_some_and(asks_for_tags),
             weight: texts.sum(),
-            revisions: found.configurations.iter().map(|found| (found.kind, found.revision)).collect(),
+            revisions: decide_access(&found).map(|found| (found.kind, found.revision)).collect(),
+            lifecycle: lifecycle(&found),
             account_blocks: found.account_public_access_block,
             info: found.info,
             rules,
@@ -79,10 +85,28 @@ impl BucketAccess {
             && self.account_blocks == before.account_blocks
     }
 
+    /// The lifecycle rules and the length of a day; `None` if the bucket has no rules.
+    pub(crate) fn lifecycle(&self) -> Option<(&RuleSet, Day)> {
+        self.lifecycle.as_ref().map(|(set, day)| (set, *day))
+    }
+
     /// What decides; `None` if a document cannot be used.
     pub(crate) fn rules(&self) -> Option<&Rules> {
         self.rules.as_ref().ok()
     }
+}
+
+/// The documents but for the rules of its lifecycle, which decide about no access.
+fn decide_access(found: &BucketConfigurations) -> impl Iterator<Item = &BucketConfiguration> {
+    found.configurations.iter().filter(|document| document.kind != ConfigurationKind::Lifecycle)
+}
+
+fn lifecycle(found: &BucketConfigurations) -> Option<(RuleSet, Day)> {
+    let set = serde_json::from_str(document(found, ConfigurationKind::Lifecycle)?);
+    let set = set.inspect_err(|error| {
+        warn_self!(%error, bucket = found.info.bucket, "the lifecycle rules of a bucket cannot be read");
+    });
+    Some((set.ok()?, Day::of_ms(found.lifecycle_day_ms)))
 }
 
 /// Whether a policy asks for the tags of existing objects.

@@ -61,6 +61,8 @@ operations! {
     list_object_parts(ListObjectParts) -> ObjectPartPage;
     commit_object(CommitObject) -> Committed;
     copy_object(CopyObject) -> Committed;
+    rename_object(RenameObject) -> Renamed;
+    find_rename(RenameRef) -> Option<Renamed>;
     delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
     update_tags(UpdateTags) -> Option<VersionName>;
     put_object_lock(PutObjectLock) -> Option<VersionName>;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cairn_policy::{Context, Policy};
 use cairn_protocol::metadata::{LookupObject, MetadataError, ObjectVersion, Tags};
-use cairn_protocol::rpc::with_access_epoch;
+use cairn_protocol::rpc::{with_access_epoch, with_user};
 
 use super::authority::Authority;
 use super::bucket::BucketAccess;
@@ -217,7 +217,8 @@ impl Ticket {
     {
         for _ in 0..ATTEMPTS_MAX {
             let epoch = self.state().evidence.as_ref().and_then(|evidence| evidence.epoch);
-            match with_access_epoch(epoch.map(|epoch| epoch.0), attempt()).await {
+            let call = with_user(self.request.caller.user().map(str::to_owned), attempt());
+            match with_access_epoch(epoch.map(|epoch| epoch.0), call).await {
                 Err(MetadataError::AccessChanged { .. }) => self.decide_again().await?,
                 outcome => return outcome,
             }

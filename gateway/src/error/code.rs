@@ -49,6 +49,7 @@ codes! {
     ConditionalRequestConflict CONFLICT "A conflicting operation occurred during the conditional request. Please try again.";
     EntityTooLarge BAD_REQUEST "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall BAD_REQUEST "Your proposed upload is smaller than the minimum allowed size";
+    IdempotencyParameterMismatch BAD_REQUEST "Parameters on this idempotent request are inconsistent with parameters used in previous request(s).";
     IllegalLocationConstraintException BAD_REQUEST "The unspecified location constraint is incompatible for the region specific endpoint this request was sent to.";
     IncompleteBody BAD_REQUEST "You did not provide the number of bytes specified by the Content-Length HTTP header";
     InternalError INTERNAL_SERVER_ERROR "We encountered an internal error. Please try again.";
@@ -101,6 +102,7 @@ codes! {
     ObjectLockConfigurationNotFoundError NOT_FOUND "Object Lock configuration does not exist for this bucket";
     OwnershipControlsNotFoundError NOT_FOUND "The bucket ownership controls were not found";
     PreconditionFailed PRECONDITION_FAILED "At least one of the pre-conditions you specified did not hold";
+    QuotaExceeded FORBIDDEN "The request would exceed a quota";
     ReplicationConfigurationNotFoundError NOT_FOUND "The replication configuration was not found";
     RequestHeaderSectionTooLarge BAD_REQUEST "Your request header section exceeds the maximum allowed request header size.";
     RequestTimeTooSkewed FORBIDDEN "The difference between the request time and the current time is too large.";

@@ -47,8 +47,14 @@ impl From<MetadataError> for S3Error {
                 ErrorCode::InvalidBucketState,
                 "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
             ),
+            // AWS has no quotas. Code and status are those of Ceph's gateway; SDKs do not repeat a request after 403.
+            MetadataError::QuotaExceeded { of, unit } => Self::with_message(
+                ErrorCode::QuotaExceeded,
+                format!("The request would exceed the quota of {unit} of the {of}."),
+            ),
             MetadataError::ExpiredToken => Self::new(ErrorCode::ExpiredToken),
             MetadataError::PreconditionFailed => Self::new(ErrorCode::PreconditionFailed),
+            MetadataError::ObjectChanged => Self::new(ErrorCode::ConditionalRequestConflict),
             MetadataError::InvalidSourceRange { length } => Self::with_message(
                 ErrorCode::InvalidArgument,
                 format!("Range specified is not valid for source object of size: {length}"),

@@ -19,6 +19,7 @@ use crate::response::Response;
 
 pub(crate) mod acl;
 pub(crate) mod bucket;
+pub(crate) mod lifecycle;
 pub(crate) mod lock;
 pub(crate) mod multipart;
 pub(crate) mod object;

@@ -31,12 +31,10 @@ pub(crate) const UNBUILT: &[Declaration] = &[
     unbuilt("PutBucketEncryption", Verb::Put, Bucket, &[Query("encryption")]),
     unbuilt("PutBucketIntelligentTieringConfiguration", Verb::Put, Bucket, &[Query("intelligent-tiering")]),
     unbuilt("PutBucketInventoryConfiguration", Verb::Put, Bucket, &[Query("inventory")]),
-    unbuilt("PutBucketLifecycleConfiguration", Verb::Put, Bucket, &[Query("lifecycle")]),
     unbuilt("PutBucketMetricsConfiguration", Verb::Put, Bucket, &[Query("metrics")]),
     unbuilt("PutBucketReplication", Verb::Put, Bucket, &[Query("replication")]),
     unbuilt("PutBucketWebsite", Verb::Put, Bucket, &[Query("website")]),
     unbuilt("PutObjectAnnotation", Verb::Put, Object, &[Query("annotation")]),
-    unbuilt("RenameObject", Verb::Put, Object, &[Query("renameObject")]),
     unbuilt("RestoreObject", Verb::Post, Object, &[Query("restore")]),
     unbuilt("SelectObjectContent", Verb::Post, Object, &[Query("select")]),
     unbuilt(

@@ -52,7 +52,6 @@ fn missing_operations_are_refused_and_never_taken_for_another_one() {
     for (method, resource, query, words) in [
         (Method::PUT, Bucket, "lifecycle", "PutBucketLifecycleConfiguration"),
         (Method::PUT, Bucket, "inventory&id=1", "PutBucketInventoryConfiguration"),
-        (Method::PUT, Object, "renameObject", "RenameObject"),
         (Method::PUT, Object, "annotation&annotationName=a", "PutObjectAnnotation"),
         (Method::POST, Object, "restore", "RestoreObject"),
         (Method::POST, Object, "select&select-type=2", "SelectObjectContent"),

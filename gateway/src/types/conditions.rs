@@ -62,6 +62,48 @@ impl ReadConditions {
         })
     }
 
+    /// The conditions on the source of a rename.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a header that is not text, or not a valid date.
+    pub fn parse_rename_source(headers: &HeaderMap) -> S3Result<Self> {
+        Ok(Self {
+            matches: etags(headers, "x-amz-rename-source-if-match")?,
+            none_matches: etags(headers, "x-amz-rename-source-if-none-match")?,
+            modified_since_s: parse_guard_date_s(headers, "x-amz-rename-source-if-modified-since")?,
+            unmodified_since_s: parse_guard_date_s(headers, "x-amz-rename-source-if-unmodified-since")?,
+        })
+    }
+
+    /// The conditions on what a rename replaces. They protect a write, so every invalid date is refused.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a header that is not text, or not a valid date.
+    pub fn parse_rename_destination(headers: &HeaderMap) -> S3Result<Self> {
+        Ok(Self {
+            matches: etags(headers, header::IF_MATCH.as_str())?,
+            none_matches: etags(headers, header::IF_NONE_MATCH.as_str())?,
+            modified_since_s: parse_guard_date_s(headers, header::IF_MODIFIED_SINCE.as_str())?,
+            unmodified_since_s: parse_guard_date_s(headers, header::IF_UNMODIFIED_SINCE.as_str())?,
+        })
+    }
+
+    /// Whether there is no condition.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Evaluates the conditions on an object that does not exist: those hold that ask for no object, or for one that is not changed.
+    pub fn evaluate_absent(&self) -> Verdict {
+        if self.matches.is_some() {
+            return Verdict::Failed("If-Match");
+        }
+        if self.none_matches.is_none() && self.modified_since_s.is_some() {
+            return Verdict::Failed("If-Modified-Since");
+        }
+        Verdict::Proceed
+    }
+
     /// Evaluates the conditions in the order of RFC 9110, section 13.2.2, as S3 does: an ETag takes precedence over a date.
     pub fn evaluate(&self, etag: &str, modified_at: Timestamp) -> Verdict {
         let modified_s = modified_at.0 / 1000;

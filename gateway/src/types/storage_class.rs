@@ -28,7 +28,7 @@ pub fn parse_storage_class(headers: &HeaderMap) -> S3Result<Option<String>> {
     match CLASSES.iter().find(|class| **class == name) {
         Some(&"STANDARD") => Ok(None),
         Some(class) => Ok(Some((*class).to_owned())),
-        None if is_name(name) => Ok(Some(name.to_owned())),
+        None if is_class_name(name) => Ok(Some(name.to_owned())),
         None => Err(S3Error::new(ErrorCode::InvalidStorageClass).detail("StorageClassRequested", name)),
     }
 }
@@ -38,8 +38,8 @@ pub fn is_own_class(name: &str) -> bool {
     !CLASSES.contains(&name)
 }
 
-/// Names have the characters of AWS's names: upper-case letters, digits and underscores.
-fn is_name(name: &str) -> bool {
+/// Whether a class can have this name. Names have the characters of AWS's names: upper-case letters, digits and underscores.
+pub fn is_class_name(name: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     (1..=NAME_LENGTH_MAX).contains(&name.len()) && name.bytes().all(is_part)
 }

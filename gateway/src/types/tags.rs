@@ -114,6 +114,14 @@ fn check_count(tags: &Tags) -> S3Result<()> {
     Ok(())
 }
 
+/// Checks the form of tags that stand in another document.
+///
+/// # Errors
+/// `InvalidTag`.
+pub(super) fn check_tags(tags: Tags) -> S3Result<Tags> {
+    check(tags)
+}
+
 fn check(tags: Tags) -> S3Result<Tags> {
     for (key, value) in &tags {
         let invalid = |message| S3Error::with_message(ErrorCode::InvalidTag, message).detail("TagKey", key);

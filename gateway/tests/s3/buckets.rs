@@ -89,7 +89,7 @@ async fn reads_of_missing_configurations_answer_as_s3_does() {
 async fn missing_operations_and_values_are_not_implemented() {
     let store = Store::start().await;
     let client = &store.client;
-    for query in ["inventory", "lifecycle", "cors", "replication", "encryption", "website"] {
+    for query in ["inventory", "cors", "replication", "encryption", "website"] {
         client.send(Call::put(&format!("/{BUCKET}?{query}"))).await.fails(501, "NotImplemented");
     }
     let acl = client.send(Call::put("/public-bucket").header("x-amz-acl", "public-read")).await;

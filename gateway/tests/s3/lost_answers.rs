@@ -33,6 +33,16 @@ async fn a_conditional_copy_succeeds_although_its_answer_was_lost() {
     assert_eq!(head.header("etag"), etag);
 }
 
+/// Without the repetition the client's own retry would get 404, because its first request had renamed the object.
+#[tokio::test]
+async fn a_rename_succeeds_although_its_answer_was_lost() {
+    let store = store_with(&["a"]).await;
+    let rename = Call::put("/bucket/b?renameObject").header("x-amz-rename-source", "/a");
+    send(&store, "rename_object", rename).await.expect(200);
+    store.client.send(Call::head("/bucket/a")).await.expect(404);
+    store.client.send(Call::head("/bucket/b")).await.expect(200);
+}
+
 #[tokio::test]
 async fn a_conditional_delete_succeeds_although_its_answer_was_lost() {
     let store = store_with(&["a"]).await;

@@ -93,6 +93,9 @@ pub struct BlockManagerConfig {
     /// Counted from its last part, or from its creation before the first one.
     #[serde(rename = "upload_expiry_ms", with = "millis")]
     pub upload_expiry: Duration,
+    /// The length of a day of lifecycle rules. Shorter ones are for tests, which then see in seconds what takes days.
+    #[serde(rename = "lifecycle_day_ms", with = "millis")]
+    pub lifecycle_day: Duration,
 }
 
 impl Default for BlockManagerConfig {
@@ -122,6 +125,7 @@ impl Default for BlockManagerConfig {
             worker_interval: Duration::from_secs(1),
             completed_uploads_kept: Duration::from_secs(7 * 24 * 3600),
             upload_expiry: Duration::from_secs(7 * 24 * 3600),
+            lifecycle_day: Duration::from_secs(24 * 3600),
         }
     }
 }
@@ -201,6 +205,11 @@ impl BlockManagerConfig {
             ),
             ("delete_batch", "must be above 0", self.delete_batch > 0),
             ("worker_interval_ms", "must be above 0", !self.worker_interval.is_zero()),
+            (
+                "lifecycle_day_ms",
+                "must be from 1 ms to a day",
+                (1..=24 * 3600 * 1000).contains(&self.lifecycle_day.as_millis()),
+            ),
         ];
         match checks.into_iter().find(|(_, _, holds)| !holds) {
             Some((setting, problem, _)) => Err(ConfigError { setting, problem }),

@@ -11,7 +11,10 @@
 //! * What is beyond that is made up when an operator says so (`cairn admin lock-clock`).
 //! * Clocks of gateways and clients have no part in it.
 //!
-//! While no version is locked nothing depends on the clock, and a start sets it to the wall clock, even back.
+//! Lifecycle rules are due by this clock too: what they delete cannot be brought back either.
+//!
+//! While no version is locked and no bucket has lifecycle rules, nothing depends on the clock, and a start sets it to the wall clock,
+//! even back.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -62,10 +65,10 @@ struct State {
 }
 
 impl LockClock {
-    /// Continues from the row in SQL. `env` has the wall clock. Without any locks the clock begins at the wall clock.
-    pub(super) fn begin(kept: Option<Kept>, any_locks: bool, env: &Env) -> Self {
+    /// Continues from the row in SQL. `env` has the wall clock. Unless something depends on the clock, it begins at the wall clock.
+    pub(super) fn begin(kept: Option<Kept>, is_needed: bool, env: &Env) -> Self {
         let wall = env.wall();
-        let (time, allowance) = match kept.filter(|_| any_locks) {
+        let (time, allowance) = match kept.filter(|_| is_needed) {
             None => (wall, ALLOWANCE_MAX),
             Some(Kept { time, allowance_ms }) => {
                 let allowance = Duration::from_millis(allowance_ms).min(ALLOWANCE_MAX);

@@ -12,6 +12,7 @@
 //! | [`soft_state`] | state in memory that a restart forgets: nodes, reservations, copies under way, hints |
 //! | [`hold`] | the hold on deletions |
 //! | [`clock`] | cluster time: when a lease has ended, and when a deleted version has been retired for its grace period |
+//! | [`lifecycle`] | what the lifecycle worker does, which the namespace knows |
 //! | [`lock_clock`] | the clock by which locks of versions end |
 //! | [`workers`] | background work: liveness, repair, drain, balance, placement, garbage (deletes whose grace period is over), leases (those that ended without a commit), uploads |
 //! | [`admin`] | the queries and decisions of operators |
@@ -31,6 +32,7 @@ mod config;
 mod gateway_report;
 mod grants;
 mod hold;
+mod lifecycle;
 mod locate;
 mod lock_clock;
 mod repair_queue;
@@ -41,7 +43,7 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::event::EventBus;
@@ -55,6 +57,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::clock::Clock;
 pub use self::config::{BlockManagerConfig, ConfigError};
+pub(crate) use self::lifecycle::{LifecycleActions, LifecycleStep, LifecycleWalk};
 pub(crate) use self::lock_clock::LockClock;
 use self::soft_state::reservations::Naming;
 use self::soft_state::{Known, KnownHold, Scrubs, SoftState, Wakes};
@@ -62,7 +65,8 @@ use self::workers::WorkerControl;
 use crate::store::clock::StoredClock;
 use crate::store::settings::{self, Decision};
 use crate::store::{
-    Connection, Store, StoreError, blocks, clock as stored_clock, locks, nodes as stored_nodes, repairs,
+    Connection, Store, StoreError, blocks, clock as stored_clock, lifecycle as stored_lifecycle, locks,
+    nodes as stored_nodes, repairs,
 };
 
 /// The block manager. Cheap to clone.
@@ -92,6 +96,8 @@ struct Inner {
     decisions: tokio::sync::RwLock<()>,
     /// Held while fsck compares counters and corrects them.
     recounting: tokio::sync::Mutex<()>,
+    /// What the lifecycle worker does; set when the namespace is there.
+    lifecycle: OnceLock<Arc<dyn LifecycleActions>>,
 }
 
 impl Inner {
@@ -185,10 +191,11 @@ impl BlockManager {
         let workers = WorkerControl::new(settings::workers(&mut reader).await?, &config);
         let kept = stored_clock::find(&mut reader, StoredClock::Cluster).await?;
         let kept_for_locks = stored_clock::find(&mut reader, StoredClock::Locks).await?;
-        let any_locks = locks::any(&mut reader).await?;
+        // Both end what cannot be made good, if the clock is ahead.
+        let is_needed = locks::any(&mut reader).await? || stored_lifecycle::any(&mut reader).await?;
         drop(reader);
         store.begin_opening(opening);
-        let lock_clock = LockClock::begin(kept_for_locks, any_locks, &env);
+        let lock_clock = LockClock::begin(kept_for_locks, is_needed, &env);
         let (clock, env) = Clock::begin(kept, known.nodes.is_empty(), &config, &env);
         let soft_state = SoftState::new(known, &config, &env).into();
         let (wakes, decisions) = (Wakes::default(), tokio::sync::RwLock::default());
@@ -206,6 +213,7 @@ impl BlockManager {
             workers,
             decisions,
             recounting: tokio::sync::Mutex::default(),
+            lifecycle: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -250,6 +258,17 @@ impl BlockManager {
     /// The grace period: how long a retired version stays readable.
     pub(crate) fn garbage_grace(&self) -> std::time::Duration {
         self.inner.config.garbage_grace
+    }
+
+    /// The length of a day of lifecycle rules.
+    pub(crate) fn lifecycle_day(&self) -> std::time::Duration {
+        self.inner.config.lifecycle_day
+    }
+
+    /// Says what the lifecycle worker does. The first one that is set stays.
+    pub(crate) fn set_lifecycle(&self, actions: Arc<dyn LifecycleActions>) {
+        // A second namespace on the same block manager would do the same.
+        let _ = self.inner.lifecycle.set(actions);
     }
 
     /// Wakes the worker that removes the uploads of a deleted bucket.
@@ -299,6 +318,29 @@ impl BlockManager {
         let layout = blocks::bucket_layout(tx, bucket).await?.unwrap_or_default();
         let wanted = self.inner.config.replication_of(storage_class, layout.replication);
         for block in repairs::raise_replication(tx, content, wanted, self.inner.env.now()).await? {
+            self.inner.hint(block);
+        }
+        Ok(())
+    }
+
+    /// Gives the blocks of a version the replication of a new storage class, and queues for repair the blocks whose replication
+    /// changed. It rises for all blocks; it falls for those that nothing else refers to.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn set_replication(
+        &self,
+        tx: &mut Connection,
+        content: Content,
+        bucket: &str,
+        storage_class: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let layout = blocks::bucket_layout(tx, bucket).await?.unwrap_or_default();
+        let wanted = self.inner.config.replication_of(storage_class, layout.replication);
+        let now = self.inner.env.now();
+        let mut changed = repairs::raise_replication(tx, content, wanted, now).await?;
+        changed.extend(repairs::lower_replication(tx, content, wanted, now).await?);
+        for block in changed {
             self.inner.hint(block);
         }
         Ok(())

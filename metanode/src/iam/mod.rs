@@ -3,7 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `service` | the operations of [`Iam`](cairn_protocol::iam::Iam), one line each |
-//! | `accounts`, `users`, `groups`, `roles`, `keys`, `policies`, `versions`, `attachments`, `inline`, `boundaries`, `tags`, `providers` | one file per noun |
+//! | `accounts`, `users`, `groups`, `roles`, `keys`, `policies`, `versions`, `attachments`, `inline`, `boundaries`, `tags`, `quotas`, `providers` | one file per noun |
 //! | `holders` | what users, groups and roles have in common |
 //! | `policy_ref` | finding a managed policy by its ARN or name |
 //! | `built_in` | the managed policies that every account has |
@@ -32,6 +32,7 @@ mod policies;
 mod policy_ref;
 mod principals;
 mod providers;
+mod quotas;
 mod random;
 mod roles;
 pub(crate) mod root;

@@ -9,8 +9,8 @@ use cairn_protocol::iam::{
     IamError, InlinePolicy, InlinePolicyRef, KeyOwner, ListAccounts, ListEntities, ListPolicies,
     ListPolicyHolders, ManagedPolicy, Membership, NewAccessKey, NewAccount, NewSession, OidcProvider,
     OidcProviderRef, OpenSession, Page, PolicyAttachment, PolicyHolder, PolicyRef, PolicyVersion,
-    PolicyVersionRef, PutBoundary, PutInlinePolicy, Role, RotateAccessKey, SetAccessKeyStatus, TagHolder,
-    UntagHolder, UpdateEntity, UpdateOidcProvider, UpdateRole, UpdateRoleTrust, User,
+    PolicyVersionRef, PutBoundary, PutInlinePolicy, Role, RotateAccessKey, SetAccessKeyStatus, SetUserQuota,
+    TagHolder, UntagHolder, UpdateEntity, UpdateOidcProvider, UpdateRole, UpdateRoleTrust, User,
 };
 
 use super::Identities;
@@ -42,6 +42,9 @@ impl Iam for Identities {
     }
     async fn update_user(&self, request: UpdateEntity) -> Answer<User> {
         self.update_user(request).await
+    }
+    async fn set_user_quota(&self, request: SetUserQuota) -> Answer<User> {
+        self.set_user_quota(request).await
     }
     async fn delete_user(&self, request: DeleteEntity) -> Answer<()> {
         self.delete_holder(HolderKind::User, request).await

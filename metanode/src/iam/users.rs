@@ -52,5 +52,7 @@ pub(super) fn user(account: &str, holder: Holder) -> User {
         created_at,
         boundary,
         tags: properties.tags,
+        quota: holder.quota,
+        usage: holder.usage,
     }
 }

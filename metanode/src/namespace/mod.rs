@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `service` | the operations of [`Metadata`](cairn_protocol::metadata::Metadata), one line each |
 //! | `buckets`, `objects`, `uploads` | one file per operation |
+//! | `quotas` | refuses writes that would exceed a quota |
+//! | `schedule` | when lifecycle rules are due, for each version and upload |
+//! | `lifecycle` | does what lifecycle rules want, and explains it |
 //! | `condition`, `range`, `walk` | pure functions: write conditions, ranges, and the walk of listings |
 //!
 //! An operation that changes something is one mutation of the store (deletes of many objects are several): its checks
@@ -16,8 +19,11 @@ mod buckets;
 mod condition;
 #[cfg(test)]
 mod delete_tests;
+mod lifecycle;
 mod objects;
+mod quotas;
 mod range;
+mod schedule;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -30,6 +36,8 @@ use cairn_protocol::env::Env;
 use cairn_protocol::event::EventBus;
 use cairn_protocol::metadata::{BucketInfo, MetadataError};
 
+use self::lifecycle::Lifecycle;
+use self::schedule::Schedule;
 use crate::access::AccessState;
 use crate::block_manager::BlockManager;
 use crate::iam::Identities;
@@ -45,6 +53,7 @@ pub struct Namespace {
     events: EventBus,
     identities: Arc<Identities>,
     access: AccessState,
+    schedule: Schedule,
     /// Limits how many parts of large deletes wait for the writer at the same time.
     deletes: tokio::sync::Semaphore,
 }
@@ -64,7 +73,9 @@ impl Namespace {
         access: AccessState,
     ) -> Self {
         let deletes = tokio::sync::Semaphore::new(objects::PARTS_WAITING);
-        Self { store, blocks, env, events, identities, access, deletes }
+        let schedule = Schedule::new(&blocks, &env);
+        blocks.set_lifecycle(Arc::new(Lifecycle::new(schedule.clone(), &blocks, &env)));
+        Self { store, blocks, env, events, identities, access, schedule, deletes }
     }
 }
 
@@ -75,7 +86,11 @@ async fn bucket_id(connection: &mut Connection, name: &str) -> Result<BucketId, 
 
 async fn bucket(connection: &mut Connection, name: &str) -> Result<(BucketId, BucketInfo), MetadataError> {
     let found = store::buckets::find(connection, name).await?;
-    found.ok_or_else(|| MetadataError::NoSuchBucket { bucket: name.to_owned() })
+    found.ok_or_else(|| no_such_bucket(name))
+}
+
+fn no_such_bucket(name: &str) -> MetadataError {
+    MetadataError::NoSuchBucket { bucket: name.to_owned() }
 }
 
 fn malformed(reason: impl Into<String>) -> MetadataError {

@@ -9,9 +9,10 @@ use cairn_protocol::metadata::{
     ExtentPage, FindPrincipals, FoundPrincipal, FoundRole, Grant, ListBuckets, ListExtents, ListObjectParts,
     ListObjects, ListParts, ListUploads, ListVersions, LocateBlocks, LocatedObject, LookupObject, Metadata,
     MetadataError, ObjectPage, ObjectPartPage, PartCommitted, PartPage, PutAccountConfiguration,
-    PutBucketConfiguration, PutObjectLock, PutPart, ReleaseGrants, RenewGrants, RenewReads, ReplicaReport,
-    RoleRef, RootCredentials, RootCredentialsRequest, SetBucketLock, SetVersioning, StorageClassRef,
-    UpdateAccess, UpdateTags, UploadInfo, UploadPage, UploadRef, VersionName, VersionPage,
+    PutBucketConfiguration, PutObjectLock, PutPart, ReleaseGrants, RenameObject, RenameRef, Renamed,
+    RenewGrants, RenewReads, ReplicaReport, RoleRef, RootCredentials, RootCredentialsRequest, SetBucketLock,
+    SetVersioning, StorageClassRef, UpdateAccess, UpdateTags, UploadInfo, UploadPage, UploadRef, VersionName,
+    VersionPage,
 };
 use cairn_protocol::rpc::current_access_epoch;
 use serde::de::DeserializeOwned;
@@ -127,6 +128,14 @@ impl Metadata for Namespace {
     async fn copy_object(&self, request: CopyObject) -> Answer<Committed> {
         self.check_access()?;
         self.copy_object(request).await
+    }
+    async fn rename_object(&self, request: RenameObject) -> Answer<Renamed> {
+        first_outcome!(self, request);
+        self.rename_object(request).await
+    }
+    async fn find_rename(&self, request: RenameRef) -> Answer<Option<Renamed>> {
+        self.check_access()?;
+        self.find_rename(request).await
     }
     async fn delete_objects(&self, request: DeleteObjects) -> Answer<Vec<Answer<Deleted>>> {
         self.check_access()?;

@@ -1,14 +1,15 @@
 //! The table of buckets.
 
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::metadata::{Account, BucketInfo, BucketLock, Versioning};
+use cairn_protocol::metadata::{Account, BucketInfo, BucketLock, ConfigurationKind, Quota, Versioning};
+use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 
-use super::sql_values::{optional_json, text, time, to_json, to_time};
+use super::sql_values::{number, optional_json, quota, text, time, to_json, to_time};
 use super::{Connection, Row, StoreError};
 
 /// The key of a bucket in other tables. It is never used again after the bucket is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct BucketId(pub(super) i64);
 
 /// Creates a bucket; returns `false` if the name is taken.
@@ -48,6 +49,53 @@ pub(crate) async fn find(
     .fetch_optional(connection)
     .await?;
     row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), info(&row)?))).transpose()
+}
+
+/// The bucket with this key, unless it is deleted.
+pub(crate) async fn find_by_id(
+    connection: &mut Connection,
+    bucket: BucketId,
+) -> Result<Option<BucketInfo>, StoreError> {
+    let row = sqlx::query(
+        "SELECT name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name, object_lock
+         FROM buckets WHERE bucket_id = $1",
+    )
+    .bind(bucket.0)
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(info).transpose()
+}
+
+/// What a write to a bucket must know besides its properties.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WriteRules {
+    /// What the bucket may use.
+    pub(crate) quota: Quota,
+    /// The revision of its lifecycle rules; 0 if it has none.
+    pub(crate) lifecycle_revision: u64,
+}
+
+/// Finds the bucket of this name for a write. One statement reads all, because each object that is written waits for it.
+pub(crate) async fn find_for_write(
+    tx: &mut Connection,
+    name: &str,
+) -> Result<Option<(BucketId, BucketInfo, WriteRules)>, StoreError> {
+    let row = sqlx::query(
+        "SELECT bucket_id, name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name,
+                object_lock, quota_objects, quota_bytes,
+                COALESCE((SELECT revision FROM bucket_configurations
+                          WHERE bucket_configurations.bucket_id = buckets.bucket_id AND kind = $2), 0) AS lifecycle
+         FROM buckets WHERE name = $1",
+    )
+    .bind(name)
+    .bind(ConfigurationKind::Lifecycle.name())
+    .fetch_optional(tx)
+    .await?;
+    row.map(|row| {
+        let rules = WriteRules { quota: quota(&row)?, lifecycle_revision: number(&row, "lifecycle")? };
+        Ok((BucketId(row.try_get("bucket_id")?), info(&row)?, rules))
+    })
+    .transpose()
 }
 
 /// Up to `max` buckets whose names are at least `from`, in the order of their names' bytes; those of one account if `owner`
@@ -170,5 +218,6 @@ fn info(row: &Row) -> Result<BucketInfo, StoreError> {
             display_name: text(row, "owner_name")?,
         },
         object_lock: optional_json(row, "object_lock")?,
+        room: Vec::new(),
     })
 }

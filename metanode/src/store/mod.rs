@@ -21,10 +21,12 @@
 //! | `expiry` | what ends without a client's request: versions, abandoned uploads, uploads of deleted buckets |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `leases` | the block manager's tables |
 //! | `iam` | the tables of accounts, users, groups, roles, access keys and policies |
+//! | `lifecycle` | when lifecycle rules want to look at versions and uploads, and the walks that set it anew |
 //! | `locks` | the locks of versions, and the one way to a version's removal |
 //! | `clock` | the cluster's time, and the time by which locks end |
 //! | `generations` | the generation of the database, and its history |
 //! | `counters` | counts that the writer maintains |
+//! | `usage` | what buckets and users use, and their quotas |
 //! | `totals` | the counts, as operators and workers ask for them |
 //!
 //! Statements are written for SQLite and PostgreSQL alike: `$1` placeholders, and no functions that only one of them
@@ -48,6 +50,7 @@ pub(crate) mod generations;
 pub(crate) mod iam;
 mod invariants;
 pub(crate) mod leases;
+pub(crate) mod lifecycle;
 pub(crate) mod list_parts;
 pub(crate) mod listings;
 pub(crate) mod lists;
@@ -66,6 +69,7 @@ pub(crate) mod sql_values;
 pub(crate) mod totals;
 mod upgrade;
 pub(crate) mod uploads;
+pub(crate) mod usage;
 mod writer;
 
 pub(crate) use connection::Connection;

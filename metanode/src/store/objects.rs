@@ -6,9 +6,11 @@ use sqlx::Row as _;
 use super::attributes::{attributes, tags, to_attributes, to_tags};
 use super::buckets::BucketId;
 use super::etags::{etag, to_etag};
+use super::iam::HolderId;
 use super::lists::{ContentColumns, content};
 use super::locks::Removable;
 use super::sql_values::{id, key, number, time, to_number, to_time};
+use super::usage::{self, Owners};
 use super::{Connection, Row, StoreError};
 
 /// A version, or a delete marker.
@@ -146,6 +148,7 @@ pub(crate) async fn insert(
     tx: &mut Connection,
     bucket: BucketId,
     version: &ObjectVersion,
+    user: Option<HolderId>,
     is_delete_marker: bool,
 ) -> Result<(), StoreError> {
     if !version.is_null {
@@ -160,23 +163,34 @@ pub(crate) async fn insert(
         .execute(&mut *tx)
         .await?;
     }
-    insert_row(tx, bucket, version, i64::from(version.is_null), is_delete_marker).await
+    let place = VersionRow { bucket, user, null_state: i64::from(version.is_null), is_delete_marker };
+    insert_row(tx, version, place).await
+}
+
+/// What the row of a version has besides the version.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VersionRow {
+    pub(super) bucket: BucketId,
+    /// The user whose key wrote it; `None` for a delete marker.
+    pub(super) user: Option<HolderId>,
+    pub(super) null_state: i64,
+    pub(super) is_delete_marker: bool,
 }
 
 /// Inserts the row of a version.
 pub(super) async fn insert_row(
     tx: &mut Connection,
-    bucket: BucketId,
     version: &ObjectVersion,
-    null_state: i64,
-    is_delete_marker: bool,
+    place: VersionRow,
 ) -> Result<(), StoreError> {
+    let VersionRow { bucket, user, null_state, is_delete_marker } = place;
+    usage::add(tx, Owners { bucket, user }, 1, version.length);
     let ContentColumns { block, offset, list } = version.content.into();
     sqlx::query(
         "INSERT INTO versions
              (bucket_id, key, sequence, version_id, null_state, is_delete_marker, length, etag, modified_at,
-              part_count, attributes, tags, block_id, block_offset, list_id, checksum)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+              part_count, attributes, tags, block_id, block_offset, list_id, checksum, user_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(bucket.0)
     .bind(version.key.as_bytes())
@@ -194,9 +208,25 @@ pub(super) async fn insert_row(
     .bind(offset)
     .bind(list)
     .bind(i64::from(version.checksum))
+    .bind(user.map(|user| user.0))
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// The user whose key wrote a version.
+pub(crate) async fn user_of(
+    connection: &mut Connection,
+    bucket: BucketId,
+    version: &ObjectVersion,
+) -> Result<Option<HolderId>, StoreError> {
+    let row = sqlx::query("SELECT user_id FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
+        .bind(bucket.0)
+        .bind(version.key.as_bytes())
+        .bind(to_number(version.sequence))
+        .fetch_one(connection)
+        .await?;
+    usage::user(&row)
 }
 
 /// Removes the row of a version. The caller retires its bytes.
@@ -206,12 +236,18 @@ pub(crate) async fn remove(
     version: Removable<'_>,
 ) -> Result<(), StoreError> {
     let object = version.object();
-    sqlx::query("DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
-        .bind(bucket.0)
-        .bind(object.key.as_bytes())
-        .bind(to_number(object.sequence))
-        .execute(tx)
-        .await?;
+    let row = sqlx::query(
+        "DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3 RETURNING length, user_id",
+    )
+    .bind(bucket.0)
+    .bind(object.key.as_bytes())
+    .bind(to_number(object.sequence))
+    .fetch_optional(&mut *tx)
+    .await?;
+    if let Some(row) = row {
+        let owners = Owners { bucket, user: usage::user(&row)? };
+        usage::take_off(tx, owners, 1, number(&row, "length")?);
+    }
     Ok(())
 }
 

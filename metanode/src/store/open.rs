@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 };
 
 use super::writer::LogLimits;
-use super::{Connection, StoreError, migrations, upgrade};
+use super::{Connection, StoreError, migrations, upgrade, usage};
 
 /// How long a statement waits for a lock. Within this process there is one writer, and readers are never blocked. So a
 /// statement waits only while an operator inspects the file with another tool.
@@ -83,6 +83,7 @@ pub(super) async fn open(file: &Path, log: LogLimits, env: &Env) -> Result<(Conn
     migrations::migrator().run(&mut writer).await?;
     let mut writer = Connection::from(writer);
     upgrade::run(&mut writer, env).await?;
+    usage::forget_deleted(&mut writer).await?;
     let clients = readers(file, READERS_MAX).await?;
     let background = readers(file, background_readers()).await?;
     Ok((writer, Pools { clients, background }))

@@ -4,8 +4,13 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::UploadId;
 use cairn_protocol::metadata::{Content, PartInfo};
 
+use sqlx::Row as _;
+
+use super::buckets::BucketId;
+use super::iam::HolderId;
 use super::lists::{ContentColumns, content};
 use super::sql_values::{id, number, optional_json, text, time, to_json, to_number, to_time};
+use super::usage::{self, Owners};
 use super::{Connection, Row, StoreError};
 
 /// A part, and its bytes.
@@ -15,6 +20,8 @@ pub(crate) struct StoredPart {
     pub(crate) info: PartInfo,
     /// Its bytes.
     pub(crate) content: Content,
+    /// The user whose key wrote it.
+    pub(crate) user: Option<HolderId>,
 }
 
 /// Adds a part. The upload must have none of that number.
@@ -23,13 +30,16 @@ pub(crate) async fn insert(
     upload: UploadId,
     part: &StoredPart,
 ) -> Result<(), StoreError> {
-    let StoredPart { info: part, content } = part;
+    let StoredPart { info: part, content, user } = part;
+    if let Some(bucket) = bucket_of(tx, upload).await? {
+        usage::add(tx, Owners { bucket, user: *user }, 0, part.length);
+    }
     let ContentColumns { block, offset, list } = (*content).into();
     let checksum = part.checksum.as_ref().map(|checksum| to_json(checksum, "checksum")).transpose()?;
     sqlx::query(
         "INSERT INTO parts (upload_id, number, part_id, length, etag, checksum, modified_at, block_id, block_offset,
-                            list_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                            list_id, user_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(&upload.as_bytes()[..])
     .bind(i64::from(part.number))
@@ -41,9 +51,19 @@ pub(crate) async fn insert(
     .bind(block)
     .bind(offset)
     .bind(list)
+    .bind(user.map(|user| user.0))
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// The bucket of an upload.
+async fn bucket_of(connection: &mut Connection, upload: UploadId) -> Result<Option<BucketId>, StoreError> {
+    let row = sqlx::query("SELECT bucket_id FROM uploads WHERE upload_id = $1")
+        .bind(&upload.as_bytes()[..])
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| Ok(BucketId(row.try_get("bucket_id")?))).transpose()
 }
 
 /// Finds the part of this number.
@@ -53,8 +73,8 @@ pub(crate) async fn find(
     part: u32,
 ) -> Result<Option<StoredPart>, StoreError> {
     let row = sqlx::query(
-        "SELECT number, part_id, length, etag, checksum, modified_at, block_id, block_offset, list_id FROM parts
-         WHERE upload_id = $1 AND number = $2",
+        "SELECT number, part_id, length, etag, checksum, modified_at, block_id, block_offset, list_id, user_id
+         FROM parts WHERE upload_id = $1 AND number = $2",
     )
     .bind(&upload.as_bytes()[..])
     .bind(i64::from(part))
@@ -71,8 +91,8 @@ pub(crate) async fn list(
     max: u32,
 ) -> Result<Vec<StoredPart>, StoreError> {
     let rows = sqlx::query(
-        "SELECT number, part_id, length, etag, checksum, modified_at, block_id, block_offset, list_id FROM parts
-         WHERE upload_id = $1 AND number > $2 ORDER BY number LIMIT $3",
+        "SELECT number, part_id, length, etag, checksum, modified_at, block_id, block_offset, list_id, user_id
+         FROM parts WHERE upload_id = $1 AND number > $2 ORDER BY number LIMIT $3",
     )
     .bind(&upload.as_bytes()[..])
     .bind(i64::from(after))
@@ -84,16 +104,31 @@ pub(crate) async fn list(
 
 /// Removes the row of a part.
 pub(crate) async fn delete(tx: &mut Connection, upload: UploadId, part: u32) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM parts WHERE upload_id = $1 AND number = $2")
+    let row = sqlx::query("DELETE FROM parts WHERE upload_id = $1 AND number = $2 RETURNING length, user_id")
         .bind(&upload.as_bytes()[..])
         .bind(i64::from(part))
-        .execute(tx)
+        .fetch_optional(&mut *tx)
         .await?;
+    if let (Some(row), Some(bucket)) = (row, bucket_of(tx, upload).await?) {
+        usage::take_off(tx, Owners { bucket, user: usage::user(&row)? }, 0, number(&row, "length")?);
+    }
     Ok(())
 }
 
 /// Removes the rows of all parts of an upload.
 pub(crate) async fn delete_all(tx: &mut Connection, upload: UploadId) -> Result<(), StoreError> {
+    if let Some(bucket) = bucket_of(tx, upload).await? {
+        // Sums of a few users, and not a row for each of 10,000 parts.
+        let sums = sqlx::query(
+            "SELECT user_id, CAST(SUM(length) AS BIGINT) AS bytes FROM parts WHERE upload_id = $1 GROUP BY user_id",
+        )
+        .bind(&upload.as_bytes()[..])
+        .fetch_all(&mut *tx)
+        .await?;
+        for row in &sums {
+            usage::take_off(tx, Owners { bucket, user: usage::user(row)? }, 0, number(row, "bytes")?);
+        }
+    }
     sqlx::query("DELETE FROM parts WHERE upload_id = $1").bind(&upload.as_bytes()[..]).execute(tx).await?;
     Ok(())
 }
@@ -117,7 +152,7 @@ pub(crate) async fn retire_all(
 }
 
 fn stored(row: &Row) -> Result<StoredPart, StoreError> {
-    Ok(StoredPart { info: info(row)?, content: content(row)? })
+    Ok(StoredPart { info: info(row)?, content: content(row)?, user: usage::user(row)? })
 }
 
 fn info(row: &Row) -> Result<PartInfo, StoreError> {

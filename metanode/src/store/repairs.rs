@@ -73,6 +73,32 @@ macro_rules! blocks_of_content {
     };
 }
 
+/// The list of a version, and the lists below it, down to those that something else refers to.
+macro_rules! own_lists {
+    () => {
+        "(WITH RECURSIVE own (list_id) AS (
+              SELECT list_id FROM extent_lists WHERE list_id = $2 AND refs = 1
+              UNION
+              SELECT list_entries.child FROM own JOIN list_entries ON list_entries.list_id = own.list_id
+              JOIN extent_lists ON extent_lists.list_id = list_entries.child
+              WHERE extent_lists.refs = 1)
+          SELECT list_id FROM own) AS own_lists"
+    };
+}
+
+/// The block of a single extent, or the blocks of the version's [`own_lists`].
+macro_rules! own_blocks {
+    () => {
+        concat!(
+            "(SELECT $1 AS block_id UNION ALL
+              SELECT list_entries.block_id FROM ",
+            own_lists!(),
+            " JOIN list_entries ON list_entries.list_id = own_lists.list_id
+              WHERE list_entries.block_id IS NOT NULL) AS own_blocks"
+        )
+    };
+}
+
 /// Raises the replication of the blocks of a version or part to at least `wanted`, and queues the blocks that had less. Returns
 /// those blocks. It runs a fixed number of statements, however many blocks there are, because other mutations wait for the
 /// writer meanwhile; and for a list whose replication is known to suffice, none.
@@ -109,14 +135,39 @@ pub(crate) async fn raise_replication(
     raised.iter().map(|row| id(row, "block_id")).collect()
 }
 
-/// Queues the blocks of a content that are to have less than the `wanted` replicas.
-async fn queue_lacking(
+/// Queues the blocks of a content whose replication changes to `wanted`. `before` finds those of them that are in the queue already,
+/// and are counted elsewhere from now on; `queue` queues all, and returns how each is counted now.
+async fn requeue(
     tx: &mut Connection,
+    (before, queue): (&'static str, &'static str),
     (block, list): (&Option<Vec<u8>>, Option<i64>),
     wanted: u32,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    // First what is in the queue already and is counted elsewhere from now on, then what is in it afterwards.
+    for (statement, amount) in [(before, -Amount::of(1, 0)), (queue, Amount::of(1, 0))] {
+        let rows = sqlx::query(statement)
+            .bind(block)
+            .bind(list)
+            .bind(i64::from(wanted))
+            .bind(to_time(now))
+            // The end of the content, for the statements that ask for it.
+            .bind(i64::MAX)
+            .fetch_all(&mut *tx)
+            .await?;
+        for row in &rows {
+            tx.deltas().add(Counter::of_repair(row)?, amount);
+        }
+    }
+    Ok(())
+}
+
+/// Queues the blocks of a content that are to have less than the `wanted` replicas.
+async fn queue_lacking(
+    tx: &mut Connection,
+    content: (&Option<Vec<u8>>, Option<i64>),
+    wanted: u32,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let before = concat!(
         "SELECT repairs.live, repairs.replication FROM blocks JOIN repairs ON repairs.block_id = blocks.block_id
          WHERE blocks.replication < $3 AND blocks.block_id IN ",
@@ -130,20 +181,67 @@ async fn queue_lacking(
         blocks_of_content!(),
         " ON CONFLICT (block_id) DO UPDATE SET replication = excluded.replication RETURNING live, replication"
     );
-    for (statement, amount) in [(before, -Amount::of(1, 0)), (queue, Amount::of(1, 0))] {
-        let rows = sqlx::query(statement)
-            .bind(block)
-            .bind(list)
-            .bind(i64::from(wanted))
-            .bind(to_time(now))
-            .bind(i64::MAX)
-            .fetch_all(&mut *tx)
-            .await?;
-        for row in &rows {
-            tx.deltas().add(Counter::of_repair(row)?, amount);
-        }
-    }
-    Ok(())
+    requeue(tx, (before, queue), content, wanted, now).await
+}
+
+/// Queues the blocks of a content that nothing else refers to and that are to have more than the `wanted` replicas.
+async fn queue_surplus(
+    tx: &mut Connection,
+    content: (&Option<Vec<u8>>, Option<i64>),
+    wanted: u32,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let before = concat!(
+        "SELECT repairs.live, repairs.replication FROM blocks JOIN repairs ON repairs.block_id = blocks.block_id
+         WHERE blocks.replication > $3 AND blocks.refs = 1 AND blocks.block_id IN (SELECT block_id FROM ",
+        own_blocks!(),
+        ")"
+    );
+    let queue = concat!(
+        "INSERT INTO repairs (block_id, live, replication, queued_at)
+         SELECT blocks.block_id, (SELECT COUNT(*) FROM replicas
+                                  WHERE replicas.block_id = blocks.block_id AND replicas.state = 0), $3, $4
+         FROM blocks WHERE blocks.replication > $3 AND blocks.refs = 1
+           AND blocks.block_id IN (SELECT block_id FROM ",
+        own_blocks!(),
+        ") ON CONFLICT (block_id) DO UPDATE SET replication = excluded.replication RETURNING live, replication"
+    );
+    requeue(tx, (before, queue), content, wanted, now).await
+}
+
+/// Lowers the replication of those blocks of a version to `wanted` that nothing else refers to, and queues them, so that the repair
+/// worker drops the replicas that are too many. Returns those blocks. Blocks that are shared keep the highest replication that any of
+/// their owners wants. It runs a fixed number of statements, as [`raise_replication`] does.
+pub(crate) async fn lower_replication(
+    tx: &mut Connection,
+    content: Content,
+    wanted: u32,
+    now: Timestamp,
+) -> Result<Vec<BlockId>, StoreError> {
+    let ContentColumns { block, list, .. } = content.into();
+    queue_surplus(tx, (&block, list), wanted, now).await?;
+    let lowered = sqlx::query(concat!(
+        "UPDATE blocks SET replication = $3 WHERE replication > $3 AND refs = 1 AND block_id IN (SELECT block_id FROM ",
+        own_blocks!(),
+        ") RETURNING block_id"
+    ))
+    .bind(&block)
+    .bind(list)
+    .bind(i64::from(wanted))
+    .fetch_all(&mut *tx)
+    .await?;
+    // Of such a list it is known from now on that its blocks have this replication, and no more.
+    sqlx::query(concat!(
+        "UPDATE extent_lists SET replication = $3 WHERE replication > $3 AND list_id IN (SELECT list_id FROM ",
+        own_lists!(),
+        ")"
+    ))
+    .bind(&block)
+    .bind(list)
+    .bind(i64::from(wanted))
+    .execute(tx)
+    .await?;
+    lowered.iter().map(|row| id(row, "block_id")).collect()
 }
 
 /// The position of a block in the queue; `None` if it is not queued.

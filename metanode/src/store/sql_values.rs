@@ -3,6 +3,7 @@
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, ClusterId, NodeId, OpeningId, PartId, UploadId, VersionId};
+use cairn_protocol::metadata::Quota;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
@@ -61,6 +62,20 @@ pub(crate) fn text(row: &Row, column: &'static str) -> Result<String, StoreError
 pub(crate) fn number<T: TryFrom<i64>>(row: &Row, column: &'static str) -> Result<T, StoreError> {
     let value: i64 = row.try_get(column)?;
     T::try_from(value).map_err(|_| StoreError::Corrupt { column })
+}
+
+/// Reads such a number from a column that may be NULL.
+pub(crate) fn optional_number<T: TryFrom<i64>>(
+    row: &Row,
+    column: &'static str,
+) -> Result<Option<T>, StoreError> {
+    let value: Option<i64> = row.try_get(column)?;
+    value.map(|value| T::try_from(value).map_err(|_| StoreError::Corrupt { column })).transpose()
+}
+
+/// Reads the columns `quota_objects` and `quota_bytes`.
+pub(crate) fn quota(row: &Row) -> Result<Quota, StoreError> {
+    Ok(Quota { objects: optional_number(row, "quota_objects")?, bytes: optional_number(row, "quota_bytes")? })
 }
 
 /// Reads a time from a column.

@@ -6,7 +6,9 @@ use cairn_protocol::metadata::{CompletedUpload, UploadInfo};
 use sqlx::Row as _;
 
 use super::buckets::BucketId;
-use super::sql_values::{id, json, key, optional_json, text, time, to_json, to_time};
+use super::iam::HolderId;
+use super::sql_values::{id, json, key, number, optional_json, text, time, to_json, to_time};
+use super::usage::{self, Owners};
 use super::{Connection, Row, StoreError};
 
 pub(crate) const LIST: &str = "SELECT upload_id, key, initiated_at, attributes, tags, checksum FROM uploads
@@ -27,11 +29,12 @@ pub(crate) async fn insert(
     tx: &mut Connection,
     bucket: BucketId,
     upload: &UploadInfo,
+    user: Option<HolderId>,
 ) -> Result<(), StoreError> {
     let checksum = upload.checksum.map(|checksum| to_json(&checksum, "checksum")).transpose()?;
-    sqlx::query(
-        "INSERT INTO uploads (upload_id, bucket_id, key, initiated_at, attributes, tags, checksum)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+    let inserted = sqlx::query(
+        "INSERT INTO uploads (upload_id, bucket_id, key, initiated_at, attributes, tags, checksum, user_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
     )
     .bind(&upload.upload.as_bytes()[..])
     .bind(bucket.0)
@@ -40,8 +43,11 @@ pub(crate) async fn insert(
     .bind(to_json(&upload.attributes, "attributes")?)
     .bind(to_json(&upload.tags, "tags")?)
     .bind(checksum)
-    .execute(tx)
+    .bind(user.map(|user| user.0))
+    .execute(&mut *tx)
     .await?;
+    // It is the object that it will become, so that its completion needs nothing more.
+    usage::add(tx, Owners { bucket, user }, inserted.rows_affected(), 0);
     Ok(())
 }
 
@@ -95,19 +101,52 @@ pub(crate) async fn set_completed(
     completed: &CompletedUpload,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE uploads SET completed = $2, completed_at = $3 WHERE upload_id = $1")
-        .bind(&upload.as_bytes()[..])
-        .bind(to_json(completed, "completed")?)
-        .bind(to_time(now))
-        .execute(tx)
-        .await?;
+    let row = sqlx::query(
+        "UPDATE uploads SET completed = $2, completed_at = $3, due_at = NULL
+         WHERE upload_id = $1 AND completed_at IS NULL RETURNING bucket_id, user_id",
+    )
+    .bind(&upload.as_bytes()[..])
+    .bind(to_json(completed, "completed")?)
+    .bind(to_time(now))
+    .fetch_optional(&mut *tx)
+    .await?;
+    if let Some(row) = row {
+        // The version that it was completed to is counted now.
+        usage::take_off(tx, owners(&row)?, 1, 0);
+    }
     Ok(())
 }
 
 /// Removes an upload. Its parts must be removed before.
 pub(crate) async fn delete(tx: &mut Connection, upload: UploadId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM uploads WHERE upload_id = $1").bind(&upload.as_bytes()[..]).execute(tx).await?;
+    let row =
+        sqlx::query("DELETE FROM uploads WHERE upload_id = $1 RETURNING bucket_id, user_id, completed_at")
+            .bind(&upload.as_bytes()[..])
+            .fetch_optional(&mut *tx)
+            .await?;
+    if let Some(row) = row
+        && row.try_get::<Option<i64>, _>("completed_at")?.is_none()
+    {
+        usage::take_off(tx, owners(&row)?, 1, 0);
+    }
     Ok(())
+}
+
+/// The user who began an upload.
+pub(crate) async fn user_of(
+    connection: &mut Connection,
+    upload: UploadId,
+) -> Result<Option<HolderId>, StoreError> {
+    let row = sqlx::query("SELECT user_id FROM uploads WHERE upload_id = $1")
+        .bind(&upload.as_bytes()[..])
+        .fetch_one(connection)
+        .await?;
+    usage::user(&row)
+}
+
+/// Reads the columns `bucket_id` and `user_id`.
+fn owners(row: &Row) -> Result<Owners, StoreError> {
+    Ok(Owners { bucket: BucketId(row.try_get("bucket_id")?), user: usage::user(row)? })
 }
 
 /// The end of a step that aborts a bucket's uploads. An upload without parts counts as one part.
@@ -149,9 +188,9 @@ pub(crate) async fn give_up_some(
 ) -> Result<GivenUp, StoreError> {
     let cut = sqlx::query(CUT).bind(bucket.0).bind(i64::from(work.max(1))).fetch_optional(&mut *tx).await?;
     // Without a cut, the bound is a byte that no key begins with, because keys are UTF-8.
-    let (mut key, mut upload, mut number) = (vec![0xff], Vec::new(), 0i64);
+    let (mut key, mut upload, mut before) = (vec![0xff], Vec::new(), 0i64);
     if let Some(row) = &cut {
-        (key, upload, number) = (row.try_get("key")?, row.try_get("upload_id")?, row.try_get("number")?);
+        (key, upload, before) = (row.try_get("key")?, row.try_get("upload_id")?, row.try_get("number")?);
     }
     sqlx::query(concat!(
         "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, list_id) ",
@@ -163,11 +202,12 @@ pub(crate) async fn give_up_some(
     .bind(bucket.0)
     .bind(&key)
     .bind(&upload)
-    .bind(number)
+    .bind(before)
     .bind(i64::from(i32::MAX))
     .bind(to_time(now))
     .execute(&mut *tx)
     .await?;
+    take_parts_off(tx, bucket, (&key, &upload, before)).await?;
     sqlx::query(concat!(
         "DELETE FROM parts WHERE (upload_id, number) IN (",
         parts_before_cut!("parts.upload_id, parts.number"),
@@ -176,21 +216,47 @@ pub(crate) async fn give_up_some(
     .bind(bucket.0)
     .bind(&key)
     .bind(&upload)
-    .bind(number)
+    .bind(before)
     .bind(i64::from(i32::MAX))
     .execute(&mut *tx)
     .await?;
     let rows = sqlx::query(
         "DELETE FROM uploads WHERE bucket_id = $1 AND completed_at IS NULL AND (key, upload_id) < ($2, $3)
-         RETURNING upload_id",
+         RETURNING upload_id, bucket_id, user_id",
     )
     .bind(bucket.0)
     .bind(&key)
     .bind(&upload)
-    .fetch_all(tx)
+    .fetch_all(&mut *tx)
     .await?;
+    for row in &rows {
+        usage::take_off(tx, owners(row)?, 1, 0);
+    }
     let uploads = rows.iter().map(|row| id(row, "upload_id")).collect::<Result<_, _>>()?;
     Ok(GivenUp { uploads, more: cut.is_some() })
+}
+
+/// Takes the parts of the uploads up to the cut off what the bucket and their users use.
+async fn take_parts_off(
+    tx: &mut Connection,
+    bucket: BucketId,
+    (key, upload, before): (&[u8], &[u8], i64),
+) -> Result<(), StoreError> {
+    let sums = sqlx::query(concat!(
+        parts_before_cut!("parts.user_id, CAST(SUM(parts.length) AS BIGINT) AS bytes"),
+        " GROUP BY parts.user_id"
+    ))
+    .bind(bucket.0)
+    .bind(key)
+    .bind(upload)
+    .bind(before)
+    .bind(i64::from(i32::MAX))
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in &sums {
+        usage::take_off(tx, Owners { bucket, user: usage::user(row)? }, 0, number(row, "bytes")?);
+    }
+    Ok(())
 }
 
 /// Up to `max` uploads in progress after `after` that began before this time, in the order in which they began.

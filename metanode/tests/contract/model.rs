@@ -24,6 +24,11 @@ enum Step {
         to: usize,
         condition: Condition,
     },
+    Rename {
+        from: usize,
+        to: usize,
+        condition: Condition,
+    },
     Delete {
         key: usize,
         condition: Condition,
@@ -80,6 +85,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (key(), lengths(), condition()).prop_map(|(key, lengths, condition)| Step::Put { key, lengths, condition }),
         3 => (key(), key(), condition()).prop_map(|(from, to, condition)| Step::Copy { from, to, condition }),
+        3 => (key(), key(), condition()).prop_map(|(from, to, condition)| Step::Rename { from, to, condition }),
         2 => (key(), condition()).prop_map(|(key, condition)| Step::Delete { key, condition }),
         2 => key().prop_map(|key| Step::Begin { key }),
         4 => (0usize..3, 1u32..4, lengths())
@@ -112,6 +118,7 @@ struct Upload {
 enum Write {
     Commit(CommitObject),
     Copy(CopyObject),
+    Rename(RenameObject),
     Complete(CompleteUpload),
     Part(PutPart),
 }
@@ -164,6 +171,7 @@ impl Model {
         match step {
             Step::Put { key, lengths, condition } => self.put(cluster, key, &lengths, condition).await,
             Step::Copy { from, to, condition } => self.copy(cluster, from, to, condition).await,
+            Step::Rename { from, to, condition } => self.rename(cluster, from, to, condition).await,
             Step::Delete { key, condition } => self.delete(cluster, key, condition).await,
             Step::Begin { key } => {
                 let target = cluster.begin("b", KEYS[key]).await;
@@ -230,6 +238,40 @@ impl Model {
             self.set(to, Object { version: request.version, etag: "copy".into(), bytes: source.bytes });
             self.last = Some(Write::Copy(request));
         }
+    }
+
+    /// As a gateway does it: the condition is checked on what is there, and the rename expects that.
+    async fn rename(&mut self, cluster: &Cluster, from: usize, to: usize, condition: Condition) {
+        let there = self.objects.get(&to).map(|object| object.version);
+        if self.check(to, &self.resolve(condition)).is_err() {
+            return;
+        }
+        let source = self.objects.get(&from).cloned();
+        let request = RenameObject {
+            bucket: "b".into(),
+            source: KEYS[from].into(),
+            source_version: source.as_ref().map_or_else(|| cluster.version(), |source| source.version),
+            key: KEYS[to].into(),
+            destination: match condition {
+                Condition::None => ExpectedObject::Any,
+                _ => there.map_or(ExpectedObject::Absent, ExpectedObject::Version),
+            },
+            version: cluster.version(),
+            marker: cluster.version(),
+            parameters: String::new(),
+            mutation: cluster.mutation(),
+        };
+        let answer = cluster.rename_object(request.clone()).await;
+        let Some(source) = source else {
+            assert_eq!(answer, Err(MetadataError::NoSuchKey));
+            return;
+        };
+        assert_eq!(answer.map(|renamed| renamed.name), Ok(None));
+        if from != to {
+            self.objects.remove(&from);
+            self.set(to, Object { version: request.version, ..source });
+        }
+        self.last = Some(Write::Rename(request));
     }
 
     async fn delete(&mut self, cluster: &Cluster, key: usize, condition: Condition) {
@@ -322,6 +364,7 @@ impl Model {
             None => {}
             Some(Write::Commit(request)) => drop(cluster.commit_object(request).await.unwrap()),
             Some(Write::Copy(request)) => drop(cluster.copy_object(request).await.unwrap()),
+            Some(Write::Rename(request)) => drop(cluster.rename_object(request).await.unwrap()),
             Some(Write::Complete(request)) => drop(cluster.complete_upload(request).await.unwrap()),
             // This also holds when its upload was completed or aborted since.
             Some(Write::Part(request)) => drop(cluster.put_part(request).await.unwrap()),

@@ -279,6 +279,7 @@ async fn versioning_is_not_turned_off(cluster: &Cluster) {
 enum Step {
     Put(usize),
     Copy { from: usize, to: usize },
+    Rename { from: usize, to: usize },
     Delete(usize),
     DeleteVersion { key: usize, index: usize },
     Set(bool),
@@ -289,6 +290,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => key().prop_map(Step::Put),
         2 => (key(), key()).prop_map(|(from, to)| Step::Copy { from, to }),
+        2 => (key(), key()).prop_map(|(from, to)| Step::Rename { from, to }),
         3 => key().prop_map(Step::Delete),
         3 => (key(), 0usize..4).prop_map(|(key, index)| Step::DeleteVersion { key, index }),
         1 => any::<bool>().prop_map(Step::Set),
@@ -351,6 +353,7 @@ impl Model {
                 let done = cluster.copy_object(request).await.unwrap();
                 self.written(to, etag, &done);
             }
+            Step::Rename { from, to } => self.rename(cluster, from, to).await,
             Step::Delete(key) => {
                 let done = delete(cluster, KEYS[key], None).await;
                 match self.versioning {
@@ -375,6 +378,38 @@ impl Model {
                 });
                 assert_eq!(delete(cluster, KEYS[key], Some(name)).await, wanted);
             }
+        }
+    }
+
+    async fn rename(&mut self, cluster: &Cluster, from: usize, to: usize) {
+        let source = self.keys[from].first().and_then(|newest| Some((newest.id?, newest.etag.clone()?)));
+        let request = RenameObject {
+            bucket: "b".into(),
+            source: KEYS[from].into(),
+            source_version: source.as_ref().map_or_else(|| cluster.version(), |(version, _)| *version),
+            key: KEYS[to].into(),
+            destination: ExpectedObject::Any,
+            version: cluster.version(),
+            marker: cluster.version(),
+            parameters: String::new(),
+            mutation: cluster.mutation(),
+        };
+        let renamed = cluster.rename_object(request.clone()).await;
+        let Some((_, etag)) = source else {
+            assert_eq!(renamed, Err(MetadataError::NoSuchKey));
+            return;
+        };
+        let renamed = renamed.unwrap();
+        if from == to {
+            return;
+        }
+        let name = renamed.name.unwrap_or(VersionName::Null);
+        self.push(to, Version { name, id: Some(request.version), etag: Some(etag) });
+        if self.versioning == Versioning::Never {
+            self.keys[from].clear();
+        } else {
+            let name = marker(find(cluster, KEYS[from], None).await);
+            self.push(from, Version { name, id: None, etag: None });
         }
     }
 

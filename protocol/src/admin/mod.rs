@@ -6,6 +6,7 @@ mod bucket;
 mod error;
 mod fsck;
 mod hold;
+mod lifecycle;
 mod location;
 mod lock_clock;
 mod node;
@@ -13,12 +14,18 @@ mod worker;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::bucket::{BucketSettings, GetBucketSettings, SetBucketSettings};
+pub use self::bucket::{
+    BucketSettings, BucketUsage, BucketUsagePage, GetBucketSettings, ListBucketUsage, SetBucketSettings,
+};
 pub use self::error::AdminError;
 pub use self::fsck::{
     BucketHealth, FsckCursor, FsckPage, FsckRequest, FsckSummary, FsckTotals, Problem, ProblemKind,
 };
 pub use self::hold::{HeldReplicas, HoldCause, HoldReason, HoldRequest, HoldStatus, ReleaseHold};
+pub use self::lifecycle::{
+    ExplainLifecycle, ExplainedAction, ExplainedRule, ExplainedUpload, ExplainedVersion, LifecycleAction,
+    LifecycleBucket, LifecycleExplanation, LifecycleRequest, LifecycleStatus,
+};
 pub use self::location::{ExtentPlace, ObjectPlace, ReplicaPlace, WhereRequest};
 pub use self::lock_clock::{AdvanceLockClock, LockClockRequest, LockClockStatus};
 pub use self::node::{
@@ -68,10 +75,16 @@ crate::rpc_service! {
         fsck(FsckRequest) -> FsckPage;
         /// The blocks and replicas of an object.
         locate_object(WhereRequest) -> ObjectPlace;
-        /// A bucket's own replication and block size.
+        /// Buckets, each with what it uses and may use.
+        list_bucket_usage(ListBucketUsage) -> BucketUsagePage;
+        /// A bucket's own replication and block size, its quota, and what it uses.
         bucket_settings(GetBucketSettings) -> BucketSettings;
-        /// Sets a bucket's own replication and block size for objects that are written from then on.
+        /// Sets a bucket's own replication and block size for objects that are written from then on, and its quota.
         set_bucket_settings(SetBucketSettings) -> BucketSettings;
+        /// What the lifecycle rules of a bucket want of a key, and what would be done now. Nothing is done.
+        explain_lifecycle(ExplainLifecycle) -> LifecycleExplanation;
+        /// The buckets with lifecycle rules, and what is due.
+        lifecycle(LifecycleRequest) -> LifecycleStatus;
     }
 }
 
@@ -96,6 +109,9 @@ pub struct ClusterStatus {
     pub repairs_in_flight: u64,
     /// Replicas that wait to be deleted.
     pub deletions_queued: u64,
+    /// The buckets that use most bytes, the largest first; at most 20.
+    #[serde(default)]
+    pub buckets: Vec<BucketUsage>,
     /// The background workers.
     pub workers: Vec<WorkerStatus>,
     /// The state of the hold.

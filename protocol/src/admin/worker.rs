@@ -27,13 +27,15 @@ pub enum WorkerName {
     /// Drops the kept outcomes of uploads that were completed long ago, and aborts abandoned uploads and those of deleted
     /// buckets.
     Uploads,
+    /// Does what lifecycle rules want: expires versions, changes storage classes, aborts uploads.
+    Lifecycle,
     /// Reads every block, on the datanodes.
     Scrub,
 }
 
 impl WorkerName {
     /// All workers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Liveness,
         Self::Repair,
         Self::Drain,
@@ -42,6 +44,7 @@ impl WorkerName {
         Self::Garbage,
         Self::Leases,
         Self::Uploads,
+        Self::Lifecycle,
         Self::Scrub,
     ];
 
@@ -56,6 +59,7 @@ impl WorkerName {
             Self::Garbage => "garbage",
             Self::Leases => "leases",
             Self::Uploads => "uploads",
+            Self::Lifecycle => "lifecycle",
             Self::Scrub => "scrub",
         }
     }

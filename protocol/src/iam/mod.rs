@@ -53,6 +53,8 @@ crate::rpc_service! {
         list_users(ListEntities) -> Page<User>;
         /// Changes the name or the path of a user.
         update_user(UpdateEntity) -> User;
+        /// Sets how much the keys of a user may write. What is there stays.
+        set_user_quota(SetUserQuota) -> User;
         /// Deletes a user without keys, policies and memberships.
         delete_user(DeleteEntity) -> ();
 

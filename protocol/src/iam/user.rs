@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{HolderTags, root_path};
 use crate::env::Timestamp;
 use crate::id::MutationId;
+use crate::metadata::{Quota, Usage};
 
 /// Creates a user.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,4 +45,24 @@ pub struct User {
     pub boundary: Option<String>,
     /// The tags.
     pub tags: HolderTags,
+    /// How much its keys may write. The IAM API does not know it.
+    #[serde(default)]
+    pub quota: Quota,
+    /// What is there that its keys wrote.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// Sets how much the keys of a user may write.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetUserQuota {
+    /// Account id.
+    pub account: String,
+    /// The name of the user.
+    pub name: String,
+    /// The quota. Each limit is below 2^63.
+    pub quota: Quota,
+    /// Id for repetitions.
+    #[serde(default)]
+    pub mutation: Option<MutationId>,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, BucketLock, NewConfiguration, Versioning};
+use super::{Account, BucketLock, NewConfiguration, QuotaRoom, Versioning};
 use crate::env::Timestamp;
 use crate::id::MutationId;
 
@@ -76,6 +76,10 @@ pub struct BucketInfo {
     /// What it locks, if it has Object Lock.
     #[serde(default)]
     pub object_lock: Option<BucketLock>,
+    /// What is left of its quota, and of that of the user who asks. In answers of [`get_bucket`](super::Metadata::get_bucket)
+    /// only; empty without quotas.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub room: Vec<QuotaRoom>,
 }
 
 /// Enables or suspends the versioning of a bucket.

@@ -29,8 +29,14 @@ pub enum ConfigurationKind {
 
 impl ConfigurationKind {
     /// Every kind that can be put.
-    pub const IMPLEMENTED: [Self; 5] =
-        [Self::Policy, Self::Acl, Self::OwnershipControls, Self::PublicAccessBlock, Self::Tagging];
+    pub const IMPLEMENTED: [Self; 6] = [
+        Self::Policy,
+        Self::Acl,
+        Self::OwnershipControls,
+        Self::PublicAccessBlock,
+        Self::Tagging,
+        Self::Lifecycle,
+    ];
 
     /// The name, by which the metanode keeps it.
     pub fn name(self) -> &'static str {
@@ -53,9 +59,13 @@ impl ConfigurationKind {
         }
     }
 
-    /// Whether decisions about access depend on it, so that a change of it begins another [`AccessEpoch`].
-    pub fn decides_access(self) -> bool {
-        matches!(self, Self::Policy | Self::Acl | Self::OwnershipControls | Self::PublicAccessBlock)
+    /// Whether gateways use what they remember of it, so that a change of it begins another [`AccessEpoch`]: what decides about
+    /// access, and the lifecycle, of which answers to writes and reads tell.
+    pub fn is_remembered(self) -> bool {
+        matches!(
+            self,
+            Self::Policy | Self::Acl | Self::OwnershipControls | Self::PublicAccessBlock | Self::Lifecycle
+        )
     }
 }
 
@@ -80,8 +90,15 @@ pub struct BucketConfigurations {
     /// What the owner's account blocks of public access, for all of its buckets. `None` if it has said nothing.
     #[serde(default)]
     pub account_public_access_block: Option<String>,
+    /// The length of a day of lifecycle rules in milliseconds. Metanodes of earlier releases have no rules.
+    #[serde(default = "utc_day_ms")]
+    pub lifecycle_day_ms: u64,
     /// The state of access control that the rest was read from.
     pub epoch: AccessEpoch,
+}
+
+fn utc_day_ms() -> u64 {
+    24 * 3600 * 1000
 }
 
 /// Puts or deletes a document of a bucket. Deleting one that does not exist succeeds.

@@ -44,6 +44,9 @@ pub enum MetadataError {
     /// The write's condition does not hold.
     #[error("the condition does not hold")]
     PreconditionFailed,
+    /// An object that the gateway decided on is not the current one any more. The gateway decides again.
+    #[error("the object was replaced meanwhile")]
+    ObjectChanged,
     /// The write's If-Match condition names an object that does not exist.
     #[error("the condition names an object that does not exist")]
     ConditionOnMissingKey,
@@ -59,6 +62,9 @@ pub enum MetadataError {
     /// Versioning of the bucket is not enabled, which Object Lock needs.
     #[error("versioning of bucket {bucket} is not enabled")]
     VersioningNotEnabled { bucket: String },
+    /// The write would exceed a quota.
+    #[error("the quota of {unit} of the {of} would be exceeded")]
+    QuotaExceeded { of: super::QuotaOf, unit: super::QuotaUnit },
     /// A range of the source is beyond its end.
     #[error("the range is beyond the source's {length} bytes")]
     InvalidSourceRange { length: u64 },
@@ -114,6 +120,7 @@ impl WireError for MetadataError {
             | Self::BucketNotEmpty { .. }
             | Self::UploadCompleted { .. }
             | Self::AccessChanged { .. }
+            | Self::ObjectChanged
             | Self::VersioningLocked { .. }
             | Self::VersioningNotEnabled { .. }
             | Self::BlockLost { .. } => 409,
@@ -126,7 +133,7 @@ impl WireError for MetadataError {
             | Self::UnknownStorageClass { .. }
             | Self::NoObjectLock
             | Self::Malformed { .. } => 400,
-            Self::Unauthorized { .. } | Self::ObjectLocked => 403,
+            Self::Unauthorized { .. } | Self::ObjectLocked | Self::QuotaExceeded { .. } => 403,
             Self::NotEnoughNodes { .. } | Self::Unavailable { .. } => 503,
             Self::NoSpace => 507,
             Self::Internal => 500,

@@ -15,6 +15,8 @@ mod error;
 mod grant;
 mod lock;
 mod object;
+mod quota;
+mod rename;
 mod upload;
 mod version;
 
@@ -26,6 +28,8 @@ pub use error::*;
 pub use grant::*;
 pub use lock::*;
 pub use object::*;
+pub use quota::*;
+pub use rename::*;
 pub use upload::*;
 pub use version::*;
 
@@ -72,6 +76,11 @@ crate::rpc_service! {
         /// Makes a new version with the bytes of another one. They share blocks, so no bytes are copied. Idempotent by version
         /// id.
         copy_object(CopyObject) -> Committed;
+        /// Renames an object within its bucket, in one step for every reader. Fails with `ObjectChanged` if the gateway decided on
+        /// objects that are not current any more.
+        rename_object(RenameObject) -> Renamed;
+        /// The outcome of a rename, if it is done and still remembered.
+        find_rename(RenameRef) -> Option<Renamed>;
         /// Deletes objects independently of each other. The answers are in the order of the request.
         delete_objects(DeleteObjects) -> Vec<Result<Deleted, MetadataError>>;
         /// Replaces the tags of a version. Returns the version id to show to clients.

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_protocol::admin::{
     Admin, AdminError, AdminState, AdminStateReport, AdvanceLockClock, BalanceRequest, BalanceStatus,
-    BucketSettings, CanStop, CanStopReport, ClusterStatus, ExtentPlace, FsckPage, FsckRequest,
-    GetBucketSettings, HoldRequest, HoldStatus, LockClockRequest, LockClockStatus, NodeProgress,
+    BucketSettings, BucketUsagePage, CanStop, CanStopReport, ClusterStatus, ExplainLifecycle, ExtentPlace,
+    FsckPage, FsckRequest, GetBucketSettings, HoldRequest, HoldStatus, LifecycleExplanation,
+    LifecycleRequest, LifecycleStatus, ListBucketUsage, LockClockRequest, LockClockStatus, NodeProgress,
     NodeProgressRequest, NodeState, NodeStatus, ObjectPlace, ReleaseHold, RemoveNode, RemoveNodeReport,
     ReplicaPlace, ScrubRequest, ScrubStatus, SetAdminState, SetBalance, SetBucketSettings, SetWorker,
     StartScrub, StatusRequest, WhereRequest, WorkerActivity, WorkerName, WorkerSettings, WorkerStatus,
@@ -23,6 +24,7 @@ use cairn_protocol::checksum::{ChunkTable, crc32c};
 use cairn_protocol::cluster::VolumeUsage;
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::id::{BlockId, ClusterId, NodeId, VersionId, VolumeId};
+use cairn_protocol::metadata::{Quota, Usage};
 use clap::{Command, Subcommand};
 use futures_util::StreamExt;
 
@@ -77,6 +79,7 @@ pub(super) fn status(nodes: Vec<NodeStatus>) -> ClusterStatus {
         missing: 0,
         repairs_in_flight: 0,
         deletions_queued: 0,
+        buckets: vec![],
         workers: vec![],
         hold: HoldStatus::default(),
     }
@@ -319,6 +322,10 @@ impl Admin for Fake {
         Ok(place(&[b"hello"]))
     }
 
+    async fn list_bucket_usage(&self, _: ListBucketUsage) -> Result<BucketUsagePage, AdminError> {
+        Ok(BucketUsagePage { buckets: Vec::new(), truncated: false })
+    }
+
     async fn bucket_settings(&self, request: GetBucketSettings) -> Result<BucketSettings, AdminError> {
         Ok(BucketSettings {
             bucket: request.bucket,
@@ -326,13 +333,24 @@ impl Admin for Fake {
             block_size: Some(1 << 20),
             effective_replication: 2,
             effective_block_size: 1 << 20,
+            quota: Quota { objects: Some(7), bytes: Some(1 << 30) },
+            usage: Usage::default(),
         })
     }
 
     async fn set_bucket_settings(&self, request: SetBucketSettings) -> Result<BucketSettings, AdminError> {
-        let SetBucketSettings { bucket, replication, block_size } = request;
-        self.order(format!("set_bucket_settings {bucket} {replication:?} {block_size:?}"), false);
+        let SetBucketSettings { bucket, replication, block_size, quota } = request;
+        let quota = quota.map_or("None".to_owned(), |quota| format!("{:?} {:?}", quota.objects, quota.bytes));
+        self.order(format!("set_bucket_settings {bucket} {replication:?} {block_size:?} {quota}"), false);
         self.bucket_settings(GetBucketSettings { bucket }).await
+    }
+
+    async fn explain_lifecycle(&self, request: ExplainLifecycle) -> Result<LifecycleExplanation, AdminError> {
+        Err(AdminError::NoSuchKey { bucket: request.bucket })
+    }
+
+    async fn lifecycle(&self, _request: LifecycleRequest) -> Result<LifecycleStatus, AdminError> {
+        Err(AdminError::Internal)
     }
 }
 

@@ -34,12 +34,12 @@ pub(super) struct WhereArguments {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct ObjectName {
-    bucket: String,
-    key: String,
+pub(super) struct ObjectName {
+    pub(super) bucket: String,
+    pub(super) key: String,
 }
 
-fn object_name(text: &str) -> Result<ObjectName, String> {
+pub(super) fn object_name(text: &str) -> Result<ObjectName, String> {
     match text.strip_prefix("s3://").and_then(|name| name.split_once('/')) {
         Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
             Ok(ObjectName { bucket: bucket.to_owned(), key: key.to_owned() })

@@ -10,8 +10,8 @@ use crate::units::{span, time};
 const AFTER_HELP: &str = "\
 The clock for locks never goes back, and does not follow the metanode's wall clock when that leaps forward. It is behind \
 after a stop of more than a day, and after the wall clock was set forward: then locks last longer by as much. Setting it \
-forward ends the locks whose time is over by the wall clock of the metanode. Check that clock first: a lock that has ended \
-cannot be brought back.";
+forward ends the locks whose time is over by the wall clock of the metanode, and lifecycle rules are due by it too. Check that \
+clock first: a lock that has ended, or an object that has expired, cannot be brought back.";
 
 #[derive(Subcommand, Debug)]
 pub(super) enum LockClockOperation {

@@ -7,6 +7,7 @@
 //! | `consent` | dry runs, and consent to destructive commands |
 //! | `node_name` | names of nodes in arguments and output |
 //! | `progress` | progress bars |
+//! | `quota` | options and texts of quotas |
 
 mod balance;
 mod bucket;
@@ -19,12 +20,14 @@ mod fsck;
 mod health;
 mod hold;
 mod identity;
+mod lifecycle;
 mod location;
 mod lock_clock;
 mod metanode_client;
 mod node;
 mod node_name;
 mod progress;
+mod quota;
 mod scrub;
 mod secret;
 mod status;
@@ -84,10 +87,13 @@ enum Operation {
     /// Show, pause or throttle background workers
     #[command(subcommand)]
     Worker(worker::WorkerOperation),
+    /// Lifecycle rules: what they want of an object, and what is due
+    #[command(subcommand)]
+    Lifecycle(lifecycle::LifecycleOperation),
     /// The clock by which locks of versions end
     #[command(subcommand)]
     LockClock(lock_clock::LockClockOperation),
-    /// Replicas and block size of a bucket
+    /// What buckets use; their quota, replicas and block size
     #[command(subcommand)]
     Bucket(bucket::BucketOperation),
     /// Accounts: each has its own users, groups, roles and policies
@@ -200,6 +206,7 @@ async fn ask(operation: Operation, connection: &Connection, printer: Printer) ->
         Operation::Scrub(operation) => return scrub::run(operation, admin, env, printer).await,
         Operation::Worker(operation) => worker::run(operation, admin, printer).await,
         Operation::Hold(operation) => hold::run(operation, admin, printer).await,
+        Operation::Lifecycle(operation) => lifecycle::run(operation, admin, printer).await,
         Operation::LockClock(operation) => lock_clock::run(operation, admin, printer).await,
         Operation::Bucket(operation) => bucket::run(operation, admin, printer).await,
         Operation::Account(operation) => identity::account::run(operation, iam, env, printer).await,

@@ -6,6 +6,7 @@ use cairn_protocol::admin::{
 use cairn_protocol::cluster::VolumeUsage;
 
 use super::Printer;
+use super::bucket::usage_table;
 use super::hold::sentence;
 use super::node::node_table;
 use super::node_name::Nodes;
@@ -22,6 +23,9 @@ fn text(status: &ClusterStatus) -> String {
     let mut parts = vec![health(status), facts(status).to_string()];
     if !status.nodes.is_empty() {
         parts.push(node_table(&Nodes::new(status.nodes.clone())).to_string());
+    }
+    if !status.buckets.is_empty() {
+        parts.push(usage_table(&status.buckets).to_string());
     }
     if !status.workers.is_empty() {
         parts.push(worker_table(&status.workers).to_string());

@@ -103,7 +103,8 @@ fn moves_bytes(worker: WorkerName) -> bool {
         | WorkerName::Placement
         | WorkerName::Garbage
         | WorkerName::Leases
-        | WorkerName::Uploads => false,
+        | WorkerName::Uploads
+        | WorkerName::Lifecycle => false,
     }
 }
 

@@ -693,6 +693,12 @@ impl Metadata for FakeMetadata {
     async fn put_account_configuration(&self, _: PutAccountConfiguration) -> Result<(), MetadataError> {
         unused()
     }
+    async fn rename_object(&self, _: RenameObject) -> Result<Renamed, MetadataError> {
+        unused()
+    }
+    async fn find_rename(&self, _: RenameRef) -> Result<Option<Renamed>, MetadataError> {
+        unused()
+    }
     async fn update_access(&self, _: UpdateAccess) -> Result<Option<VersionName>, MetadataError> {
         unused()
     }

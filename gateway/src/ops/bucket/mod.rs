@@ -5,6 +5,7 @@ mod configuration;
 mod create;
 mod delete;
 mod head;
+mod lifecycle;
 mod list;
 mod list_v2;
 mod list_versions;
@@ -40,7 +41,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<unconfigured::DeleteBucketEncryption>(),
     Route::to::<unconfigured::DeleteBucketIntelligentTieringConfiguration>(),
     Route::to::<unconfigured::DeleteBucketInventoryConfiguration>(),
-    Route::to::<unconfigured::DeleteBucketLifecycle>(),
+    Route::to::<lifecycle::DeleteBucketLifecycle>(),
     Route::to::<unconfigured::DeleteBucketMetricsConfiguration>(),
     Route::to::<policy::DeleteBucketPolicy>(),
     Route::to::<ownership::DeleteBucketOwnershipControls>(),
@@ -56,7 +57,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<unconfigured::GetBucketEncryption>(),
     Route::to::<unconfigured::GetBucketIntelligentTieringConfiguration>(),
     Route::to::<unconfigured::GetBucketInventoryConfiguration>(),
-    Route::to::<unconfigured::GetBucketLifecycleConfiguration>(),
+    Route::to::<lifecycle::GetBucketLifecycleConfiguration>(),
     Route::to::<GetBucketLocation>(),
     Route::to::<unconfigured::GetBucketLogging>(),
     Route::to::<unconfigured::GetBucketMetricsConfiguration>(),
@@ -83,6 +84,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<settings::PutBucketLogging>(),
     Route::to::<settings::PutBucketNotificationConfiguration>(),
     Route::to::<ownership::PutBucketOwnershipControls>(),
+    Route::to::<lifecycle::PutBucketLifecycleConfiguration>(),
     Route::to::<policy::PutBucketPolicy>(),
     Route::to::<settings::PutBucketRequestPayment>(),
     Route::to::<tagging::PutBucketTagging>(),

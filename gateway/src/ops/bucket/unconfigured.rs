@@ -100,8 +100,6 @@ unconfigured! {
     GetBucketCors Get "s3:GetBucketCORS" [Query("cors")] [] missing(ErrorCode::NoSuchCORSConfiguration);
     GetBucketEncryption Get "s3:GetEncryptionConfiguration" [Query("encryption")] []
         missing(ErrorCode::ServerSideEncryptionConfigurationNotFoundError);
-    GetBucketLifecycleConfiguration Get "s3:GetLifecycleConfiguration" [Query("lifecycle")] []
-        missing(ErrorCode::NoSuchLifecycleConfiguration);
     GetBucketLogging Get "s3:GetBucketLogging" [Query("logging")] [] document("BucketLoggingStatus", None);
     GetBucketNotificationConfiguration Get "s3:GetBucketNotification" [Query("notification")] []
         document("NotificationConfiguration", None);
@@ -114,7 +112,6 @@ unconfigured! {
 
     DeleteBucketCors Delete "s3:PutBucketCORS" [Query("cors")] [] nothing_to_delete();
     DeleteBucketEncryption Delete "s3:PutEncryptionConfiguration" [Query("encryption")] [] nothing_to_delete();
-    DeleteBucketLifecycle Delete "s3:PutLifecycleConfiguration" [Query("lifecycle")] [] nothing_to_delete();
     DeleteBucketReplication Delete "s3:PutReplicationConfiguration" [Query("replication")] [] nothing_to_delete();
     DeleteBucketWebsite Delete "s3:DeleteBucketWebsite" [Query("website")] [] nothing_to_delete();
 

@@ -1,9 +1,10 @@
 //! CompleteMultipartUpload.
 
+use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::VersionId;
 use cairn_protocol::metadata::{
-    CompleteUpload, ListParts, MetadataError, ObjectChecksum, PartInfo, UploadInfo, UploadRef, VersionName,
-    WriteCondition,
+    CompleteUpload, ListParts, MetadataError, ObjectChecksum, PartInfo, Tags, UploadInfo, UploadRef,
+    VersionName, WriteCondition,
 };
 use http::{HeaderMap, header};
 
@@ -18,6 +19,7 @@ use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::headers::single;
 use crate::ops::Operation;
+use crate::ops::lifecycle::{NewObject, set_expiration};
 use crate::ops::object::set_version;
 use crate::request::{DOCUMENT_MAX, Request, RequestBody};
 use crate::response::{self, Response};
@@ -95,7 +97,12 @@ impl Operation for CompleteMultipartUpload {
             digest: manifest.digest(),
         };
         let completed = completion.run(gateway, &manifest).await?;
-        Ok(completed.answer(&request, &completion.target))
+        let mut answer = completed.answer(&request, &completion.target);
+        if let Some((tags, length, made_at)) = &completed.made {
+            let (key, length, made_at) = (completion.target.key.as_str(), *length, *made_at);
+            set_expiration(&mut answer, gateway, NewObject { key, tags, length, made_at });
+        }
+        Ok(answer)
     }
 }
 
@@ -175,6 +182,8 @@ struct Completed {
     checksum: Option<ObjectChecksum>,
     /// The version id to show.
     name: Option<VersionName>,
+    /// Tags, length and time of the object; `None` if an earlier request made it.
+    made: Option<(Tags, u64, Timestamp)>,
 }
 
 impl Completion {
@@ -201,26 +210,27 @@ impl Completion {
         version: VersionId,
     ) -> Result<S3Result<Completed>, MetadataError> {
         let (upload, parts) = self.uploaded(gateway).await?;
-        let (complete, checksum) = match self.join(manifest, &upload, &parts, version) {
+        let (complete, checksum, length) = match self.join(manifest, &upload, &parts, version) {
             Ok(joined) => joined,
             Err(refused) => return Ok(Err(refused)),
         };
         let committed = gateway.metadata.complete_upload(complete).await?;
-        Ok(Ok(Completed { etag: committed.etag, checksum, name: committed.name }))
+        let made = Some((upload.tags, length, committed.modified_at));
+        Ok(Ok(Completed { etag: committed.etag, checksum, name: committed.name, made }))
     }
 
-    /// The request to the metanode, and the checksum of the object.
+    /// The request to the metanode, and the checksum and length of the object.
     fn join(
         &self,
         manifest: &Manifest,
         upload: &UploadInfo,
         parts: &[PartInfo],
         version: VersionId,
-    ) -> S3Result<(CompleteUpload, Option<ObjectChecksum>)> {
+    ) -> S3Result<(CompleteUpload, Option<ObjectChecksum>, u64)> {
         self.expected.check_type(upload)?;
         let whole = manifest.join(upload, parts)?;
         self.expected.check(&whole)?;
-        let Whole { parts, etag, checksum, .. } = whole;
+        let Whole { parts, etag, checksum, length, .. } = whole;
         let complete = CompleteUpload {
             target: self.target.clone(),
             version,
@@ -230,7 +240,7 @@ impl Completion {
             request_digest: self.digest.clone(),
             condition: self.condition.clone(),
         };
-        Ok((complete, checksum))
+        Ok((complete, checksum, length))
     }
 
     /// Reads the upload and all its parts.
@@ -253,7 +263,12 @@ impl Completion {
     fn repeated(&self, error: MetadataError) -> S3Result<Completed> {
         match error {
             MetadataError::UploadCompleted { completed } if completed.request_digest == self.digest => {
-                Ok(Completed { etag: completed.etag, checksum: completed.checksum, name: completed.name })
+                Ok(Completed {
+                    etag: completed.etag,
+                    checksum: completed.checksum,
+                    name: completed.name,
+                    made: None,
+                })
             }
             MetadataError::UploadCompleted { .. } | MetadataError::NoSuchUpload => {
                 Err(no_such_upload(&show_upload_id(self.target.upload)).caused_by(error))

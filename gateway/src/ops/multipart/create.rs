@@ -13,6 +13,7 @@ use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::S3Result;
 use crate::ops::Operation;
 use crate::ops::acl::{RequestedAcl, of_new_object};
+use crate::ops::lifecycle::set_abort;
 use crate::ops::object::check_storage_class;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
@@ -76,7 +77,7 @@ impl Operation for CreateMultipartUpload {
             tags: self.tags,
             checksum: self.checksum.map(|(algorithm, kind)| (algorithm.into(), kind.into())),
         };
-        gateway.metadata.create_upload(create).await?;
+        let made = gateway.metadata.create_upload(create).await?;
         let mut answer = response::xml("InitiateMultipartUploadResult", |xml| {
             xml.text("Bucket", &bucket);
             xml.text("Key", &key);
@@ -87,6 +88,7 @@ impl Operation for CreateMultipartUpload {
             response::set(&mut answer, name, algorithm.name());
             response::set(&mut answer, HeaderName::from_static("x-amz-checksum-type"), kind.name());
         }
+        set_abort(&mut answer, gateway, &made);
         Ok(answer)
     }
 }

@@ -11,6 +11,7 @@ use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::ops::Operation;
 use crate::ops::bucket::Owners;
+use crate::ops::lifecycle::set_abort;
 use crate::ops::object::ShownClasses;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
@@ -59,7 +60,9 @@ impl Operation for ListParts {
         let owners = Owners::of(gateway)?;
         let class = page.upload.attributes.storage_class.as_deref();
         let class = ShownClasses::of(gateway, [class]).await?.name(class);
-        Ok(response::xml("ListPartsResult", |xml| self.write(xml, &page, class, &owners)))
+        let mut answer = response::xml("ListPartsResult", |xml| self.write(xml, &page, class, &owners));
+        set_abort(&mut answer, gateway, &page.upload);
+        Ok(answer)
     }
 }
 

@@ -1,7 +1,7 @@
 //! UploadPart.
 
 use cairn_protocol::id::PartId;
-use cairn_protocol::metadata::{PutPart, UploadRef};
+use cairn_protocol::metadata::{BucketRef, ListParts, PutPart, UploadRef};
 use http::{HeaderName, StatusCode};
 
 use super::checksum::part_payload;
@@ -15,6 +15,7 @@ use crate::declaration::{Body, Declaration, Resource, Verb, When, groups};
 use crate::error::{S3Error, S3Result};
 use crate::ops::Operation;
 use crate::ops::lock::require_digest;
+use crate::ops::object::check_room_of_part;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::parse_block_size;
@@ -24,6 +25,24 @@ use crate::types::parse_block_size;
 /// suit an object of that size.
 fn begins_at(number: u32, length: u64) -> u64 {
     u64::from(number.saturating_sub(1)).saturating_mul(length)
+}
+
+/// Parts from this length on are checked before their body is sent. Asking costs less than sending that many bytes in vain.
+const CHECKED_FROM: u64 = 1 << 20;
+
+/// Refuses a part that does not fit the quotas now.
+async fn check_room(gateway: &Authorised, target: &UploadRef, number: u32, length: u64) -> S3Result<()> {
+    if length < CHECKED_FROM {
+        return Ok(());
+    }
+    let info = gateway.metadata.get_bucket(BucketRef { bucket: target.bucket.clone() }).await?;
+    if info.room.is_empty() {
+        return Ok(());
+    }
+    let request = ListParts { target: target.clone(), after: number.saturating_sub(1), max: 1 };
+    let there = gateway.metadata.list_parts(request).await?.parts;
+    let replaced = there.first().filter(|part| part.number == number).map_or(0, |part| part.length);
+    check_room_of_part(&info, length, replaced)
 }
 
 /// `PUT /bucket/key?partNumber=…&uploadId=…`.
@@ -63,6 +82,7 @@ impl Operation for UploadPart {
             require_digest(&payload, "Part")?;
         }
         let payload = part_payload(&upload, payload)?;
+        check_room(gateway, &target, number, payload.length).await?;
         let placement = Placement {
             bucket: target.bucket.clone(),
             storage_class: upload.attributes.storage_class,

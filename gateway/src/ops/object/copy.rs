@@ -14,6 +14,7 @@ use crate::declaration::{Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::ops::Operation;
 use crate::ops::acl::{RequestedAcl, of_new_object};
+use crate::ops::lifecycle::{NewObject, set_expiration};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{
@@ -111,6 +112,7 @@ impl Operation for CopyObject {
         let access = of_new_object(gateway, &request).await?;
         let attributes = ObjectAttributes { access, ..self.new_attributes(&source) };
         let checksum = attributes.checksum.clone();
+        let tags = self.tags.as_ref().unwrap_or(&source.tags).clone();
         let copied = gateway
             .metadata
             .copy_object(metadata::CopyObject {
@@ -133,6 +135,9 @@ impl Operation for CopyObject {
             }
         });
         set_versions(&mut answer, copied.name, source.shown_name());
+        let (length, made_at) = (source.length, copied.modified_at);
+        let object = NewObject { key: key.as_str(), tags: &tags, length, made_at };
+        set_expiration(&mut answer, gateway, object);
         Ok(answer)
     }
 }

@@ -8,6 +8,7 @@ use crate::caller::Action;
 use crate::declaration::{Declaration, Resource, Verb, groups};
 use crate::error::S3Result;
 use crate::ops::Operation;
+use crate::ops::lifecycle::set_expiration_of;
 use crate::request::{Request, RequestBody};
 use crate::response::Response;
 
@@ -32,6 +33,9 @@ impl Operation for HeadObject {
     async fn run(self, gateway: &Authorised, request: Request, _: RequestBody) -> S3Result<Response> {
         let found = self.read.find(gateway, 0).await?;
         let mut answer = self.view.answer(gateway, &found).await?;
+        if self.read.is_of_current(&found) {
+            set_expiration_of(&mut answer, gateway, &found.located.object);
+        }
         show_lock(gateway, &request, &found.located.object, &mut answer).await?;
         Ok(answer)
     }

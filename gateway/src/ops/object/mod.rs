@@ -13,7 +13,9 @@ mod lock;
 mod object_response;
 mod precheck;
 mod put;
+mod quota;
 mod read;
+mod rename;
 mod retention;
 mod storage_class;
 mod tagging;
@@ -27,6 +29,7 @@ pub(crate) use get::GetObject;
 pub(crate) use head::HeadObject;
 pub(crate) use identity::set_version;
 pub(crate) use put::PutObject;
+pub(crate) use quota::check_room_of_part;
 pub(crate) use read::missing;
 pub(crate) use storage_class::{ShownClasses, check_storage_class};
 pub(crate) use tagging::{DeleteObjectTagging, GetObjectTagging, PutObjectTagging};
@@ -48,6 +51,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<HeadObject>(),
     Route::to::<PutObject>(),
     Route::to::<PutObjectAcl>(),
+    Route::to::<rename::RenameObject>(),
     Route::deferred::<legal_hold::PutObjectLegalHold>(),
     Route::deferred::<retention::PutObjectRetention>(),
     Route::deferred::<PutObjectTagging>(),

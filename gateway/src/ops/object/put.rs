@@ -9,6 +9,7 @@ use http::StatusCode;
 use super::identity::set_version;
 use super::object_response::set_checksum;
 use super::precheck::precheck;
+use super::quota::check_room;
 use super::storage_class::check_storage_class;
 use crate::access::{Authorised, Permission, Permissions};
 use crate::body::{PayloadSpec, SINGLE_UPLOAD_MAX};
@@ -19,6 +20,7 @@ use crate::declaration::{Body, Declaration, Member, Resource, Verb, groups};
 use crate::error::{S3Error, S3Result};
 use crate::ops::Operation;
 use crate::ops::acl::{RequestedAcl, of_new_object};
+use crate::ops::lifecycle::{NewObject, set_expiration};
 use crate::ops::lock::require_digest;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
@@ -89,6 +91,7 @@ impl Operation for PutObject {
         }
         check_storage_class(gateway, attributes.storage_class.as_deref()).await?;
         precheck(gateway, &bucket, &key, &condition).await?;
+        check_room(gateway, &info, &key, payload.length).await?;
         attributes.access = of_new_object(gateway, &request).await?;
 
         let placement = Placement {
@@ -106,12 +109,12 @@ impl Operation for PutObject {
         let checksum = attributes.checksum.clone();
         let commit = CommitObject {
             bucket,
-            key,
+            key: key.clone(),
             version: VersionId(gateway.env.uuid_v7()),
             length: digests.length,
             etag: hex::encode(digests.md5),
             attributes,
-            tags,
+            tags: tags.clone(),
             extents: Vec::new(),
             condition,
         };
@@ -122,6 +125,8 @@ impl Operation for PutObject {
             set_checksum(&mut answer, checksum, 0);
         }
         set_version(&mut answer, committed.name);
+        let (length, made_at) = (digests.length, committed.modified_at);
+        set_expiration(&mut answer, gateway, NewObject { key: &key, tags: &tags, length, made_at });
         Ok(answer)
     }
 }

@@ -155,6 +155,11 @@ impl Read {
         Ok(Found { bytes: (start, end), partial: range != LookupRange::Whole, part, located })
     }
 
+    /// Whether the version that was found is known to be the current one: it was not named, or there is no other.
+    pub(super) fn is_of_current(&self, found: &Found) -> bool {
+        self.version.is_none() || !found.located.object.is_versioned
+    }
+
     async fn lookup(
         &self,
         gateway: &Authorised,

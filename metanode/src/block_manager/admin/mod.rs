@@ -6,12 +6,14 @@
 //! | `worker`, `scrub`, `balance` | settings and status of background work |
 //! | `bucket` | replication and block size of a bucket |
 //! | `location` | where the blocks of an object are |
+//! | `lifecycle` | what lifecycle rules want, and what is due |
 //! | `lock_clock` | the clock by which locks of versions end |
 //! | `fsck` | the check of all that SQL has |
 
 mod balance;
 mod bucket;
 pub(super) mod fsck;
+mod lifecycle;
 pub(super) mod location;
 mod lock_clock;
 mod node;
@@ -23,17 +25,22 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use cairn_protocol::admin::{
     Admin, AdminError, AdminStateReport, AdvanceLockClock, BalanceRequest, BalanceStatus, BucketSettings,
-    CanStop, CanStopReport, ClusterStatus, FsckPage, FsckRequest, GetBucketSettings, HoldRequest, HoldStatus,
-    LockClockRequest, LockClockStatus, NodeProgress, NodeProgressRequest, NodeStatus, ObjectPlace,
-    ReleaseHold, RemoveNode, RemoveNodeReport, ScrubRequest, ScrubStatus, SetAdminState, SetBalance,
-    SetBucketSettings, SetWorker, StartScrub, StatusRequest, WhereRequest, WorkerStatus, WorkersRequest,
+    BucketUsagePage, CanStop, CanStopReport, ClusterStatus, ExplainLifecycle, FsckPage, FsckRequest,
+    GetBucketSettings, HoldRequest, HoldStatus, LifecycleExplanation, LifecycleRequest, LifecycleStatus,
+    ListBucketUsage, LockClockRequest, LockClockStatus, NodeProgress, NodeProgressRequest, NodeStatus,
+    ObjectPlace, ReleaseHold, RemoveNode, RemoveNodeReport, ScrubRequest, ScrubStatus, SetAdminState,
+    SetBalance, SetBucketSettings, SetWorker, StartScrub, StatusRequest, WhereRequest, WorkerStatus,
+    WorkersRequest,
 };
 use cairn_protocol::id::NodeId;
 
 use super::soft_state::copies::Purpose;
 use super::{BlockManager, Inner};
 use crate::store::totals::{self, NodeTotals};
-use crate::store::{Connection, StoreError, replicas};
+use crate::store::{Connection, StoreError, replicas, usage};
+
+/// Upper limit of the buckets in a status: a screen.
+const BUCKETS_SHOWN: u32 = 20;
 
 #[async_trait]
 impl Admin for BlockManager {
@@ -44,6 +51,7 @@ impl Admin for BlockManager {
         let registered = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
         let counted = totals::all(&mut reader, registered).await?;
         let unseen = unseen(&self.inner, &mut reader).await?;
+        let buckets = usage::largest(&mut reader, BUCKETS_SHOWN).await?;
         drop(reader);
         Ok(ClusterStatus {
             cluster: self.inner.cluster,
@@ -53,6 +61,7 @@ impl Admin for BlockManager {
             missing: counted.missing,
             repairs_in_flight,
             deletions_queued: counted.deletions,
+            buckets,
             workers: worker::all(&self.inner),
             hold: self.inner.hold_status().await?,
         })
@@ -122,12 +131,24 @@ impl Admin for BlockManager {
         location::locate(&self.inner, request).await
     }
 
+    async fn list_bucket_usage(&self, request: ListBucketUsage) -> Result<BucketUsagePage, AdminError> {
+        bucket::list(&self.inner, request).await
+    }
+
     async fn bucket_settings(&self, request: GetBucketSettings) -> Result<BucketSettings, AdminError> {
         bucket::get(&self.inner, request).await
     }
 
     async fn set_bucket_settings(&self, request: SetBucketSettings) -> Result<BucketSettings, AdminError> {
         bucket::set(&self.inner, request).await
+    }
+
+    async fn explain_lifecycle(&self, request: ExplainLifecycle) -> Result<LifecycleExplanation, AdminError> {
+        lifecycle::explain(&self.inner, request).await
+    }
+
+    async fn lifecycle(&self, _request: LifecycleRequest) -> Result<LifecycleStatus, AdminError> {
+        lifecycle::status(&self.inner).await
     }
 }
 

@@ -15,7 +15,10 @@ async fn set(
     block_size: Option<u64>,
 ) -> Result<BucketSettings, AdminError> {
     let bucket = bucket.to_owned();
-    cluster.blocks.set_bucket_settings(SetBucketSettings { bucket, replication, block_size }).await
+    cluster
+        .blocks
+        .set_bucket_settings(SetBucketSettings { bucket, replication, block_size, quota: None })
+        .await
 }
 
 async fn get(cluster: &TestCluster, bucket: &str) -> Result<BucketSettings, AdminError> {

@@ -678,7 +678,7 @@ async fn insert(
     let last = parts::list(tx, UPLOAD, 0, u32::MAX).await?.last().map_or(0, |part| part.info.number);
     let (number, etag) = (last + 1, String::new());
     let info = PartInfo { number, part, length, etag, checksum: None, modified_at: Timestamp(0) };
-    parts::insert(tx, UPLOAD, &StoredPart { info, content }).await?;
+    parts::insert(tx, UPLOAD, &StoredPart { info, content, user: None }).await?;
     Ok(number)
 }
 

@@ -42,6 +42,8 @@ fn configured(worker: WorkerName, config: &BlockManagerConfig) -> Option<u64> {
         | WorkerName::Garbage
         | WorkerName::Leases
         | WorkerName::Uploads
+        // Its steps are small, and clients' writes overtake them.
+        | WorkerName::Lifecycle
         | WorkerName::Scrub => None,
     }
 }

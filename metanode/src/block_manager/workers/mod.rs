@@ -12,6 +12,7 @@
 //! | `drain` | copies all blocks off draining nodes |
 //! | `balance` | moves replicas from full nodes to empty ones |
 //! | `placement` | examines every block once in a period |
+//! | `lifecycle` | does what lifecycle rules want |
 //! | `garbage`, `leases`, `uploads` | delete retired versions after the grace period, blocks whose lease ended without a commit, and old uploads |
 
 mod balance;
@@ -20,6 +21,7 @@ mod drain;
 mod examining;
 mod garbage;
 mod leases;
+mod lifecycle;
 mod liveness;
 mod placement;
 mod removal;
@@ -92,7 +94,7 @@ impl Inner {
 
 /// All workers, ready to start.
 pub(super) fn all(inner: &Arc<Inner>) -> Vec<Runner> {
-    let workers: [Box<dyn Worker>; 8] = [
+    let workers: [Box<dyn Worker>; 9] = [
         Box::new(liveness::Liveness::new(inner.clone())),
         Box::new(repair::Repair::new(inner.clone())),
         Box::new(drain::Drain::new(inner.clone())),
@@ -101,6 +103,7 @@ pub(super) fn all(inner: &Arc<Inner>) -> Vec<Runner> {
         Box::new(garbage::Garbage::new(inner.clone())),
         Box::new(leases::Leases::new(inner.clone())),
         Box::new(uploads::Uploads::new(inner.clone())),
+        Box::new(lifecycle::Lifecycle::new(inner.clone())),
     ];
     workers.into_iter().map(|worker| Runner::new(inner, worker)).collect()
 }

@@ -7,6 +7,7 @@ use cairn_protocol::metadata::{
 
 use super::check_kind;
 use crate::namespace::{Namespace, bucket, bucket_id};
+use crate::store::lifecycle::Walk;
 use crate::store::{self, Lane};
 
 impl Namespace {
@@ -22,7 +23,14 @@ impl Namespace {
         let kind = ConfigurationKind::PublicAccessBlock;
         let account_public_access_block =
             store::configurations::of_account(&mut snapshot, &info.owner.id, kind).await?;
-        Ok(BucketConfigurations { info, configurations, account_public_access_block, epoch })
+        let lifecycle_day_ms = self.schedule.day().ms();
+        Ok(BucketConfigurations {
+            info,
+            configurations,
+            account_public_access_block,
+            lifecycle_day_ms,
+            epoch,
+        })
     }
 
     pub(in crate::namespace) async fn put_bucket_configuration(
@@ -31,10 +39,10 @@ impl Namespace {
     ) -> Result<u64, MetadataError> {
         check_kind(request.kind)?;
         let (env, access) = (self.env.clone(), self.access.clone());
-        let decides_access = request.kind.decides_access();
+        let is_remembered = request.kind.is_remembered();
         // After the commit and before the answer: when the client knows that access was taken away, nobody has it.
         let done = move |revision| {
-            if decides_access {
+            if is_remembered {
                 access.advance();
             }
             revision
@@ -65,6 +73,10 @@ async fn change(
             0
         }
     };
+    if kind == ConfigurationKind::Lifecycle {
+        // Versions and uploads that are there already get the due times of the new rules, or lose those of the old ones.
+        store::lifecycle::put_walk(tx, &Walk::begin(id)).await?;
+    }
     store::mutations::remember(tx, mutation, &revision, env.now()).await?;
     Ok(revision)
 }

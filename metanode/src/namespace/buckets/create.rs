@@ -38,6 +38,7 @@ impl Namespace {
                         versioning: Versioning::Never,
                         owner,
                         object_lock: None,
+                        room: Vec::new(),
                     };
                     if object_lock {
                         // Locks are of versions, so AWS enables versioning together with Object Lock.

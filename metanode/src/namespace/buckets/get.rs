@@ -3,7 +3,9 @@
 use cairn_protocol::metadata::{BucketInfo, BucketRef, MetadataError};
 
 use crate::namespace::Namespace;
+use crate::namespace::quotas::Sender;
 use crate::store;
+use crate::store::usage::Owners;
 
 impl Namespace {
     pub(in crate::namespace) async fn get_bucket(
@@ -12,7 +14,11 @@ impl Namespace {
     ) -> Result<BucketInfo, MetadataError> {
         let mut reader = self.store.read().await?;
         match store::buckets::find(&mut reader, &request.bucket).await? {
-            Some((_, info)) => Ok(info),
+            Some((bucket, info)) => {
+                let user = Sender::current().user(&mut reader).await?;
+                let room = store::usage::room(&mut reader, Owners { bucket, user }).await?;
+                Ok(BucketInfo { room, ..info })
+            }
             None => Err(MetadataError::NoSuchBucket { bucket: request.bucket }),
         }
     }

@@ -5,8 +5,11 @@ use cairn_protocol::metadata::{CommitObject, Committed, MetadataError, NewExtent
 
 use super::{NewVersion, check_condition, committed_before, destination, make_current};
 use crate::block_manager::BlockManager;
+use crate::namespace::quotas::{self, Sender};
+use crate::namespace::schedule::Schedule;
 use crate::namespace::{Namespace, malformed};
 use crate::store::Connection;
+use crate::store::usage::Owners;
 
 impl Namespace {
     pub(in crate::namespace) async fn commit_object(
@@ -14,8 +17,11 @@ impl Namespace {
         request: CommitObject,
     ) -> Result<Committed, MetadataError> {
         check_length(request.length, &request.extents)?;
-        let (blocks, env) = (self.blocks.clone(), self.env.clone());
-        self.store.write(move |tx| Box::pin(commit(tx, blocks, request, env.now()))).await
+        let (blocks, schedule) = (self.blocks.clone(), self.schedule.clone());
+        let (env, sender) = (self.env.clone(), Sender::current());
+        self.store
+            .write(move |tx| Box::pin(commit(tx, (blocks, schedule), (request, sender), env.now())))
+            .await
     }
 }
 
@@ -30,8 +36,8 @@ pub(in crate::namespace) fn check_length(length: u64, extents: &[NewExtent]) -> 
 
 async fn commit(
     tx: &mut Connection,
-    blocks: BlockManager,
-    request: CommitObject,
+    (blocks, schedule): (BlockManager, Schedule),
+    (request, sender): (CommitObject, Sender),
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
     // A repetition returns the first outcome, even if the version was overwritten or the bucket deleted since.
@@ -41,6 +47,7 @@ async fn commit(
     let to = destination(tx, &request.bucket, blocks.lock_clock()).await?;
     check_condition(tx, to.bucket, &request.key, &request.condition).await?;
     let content = blocks.commit_extents(tx, &request.extents).await?;
+    let user = sender.user(tx).await?;
     let version = NewVersion {
         key: request.key,
         version: request.version,
@@ -50,6 +57,12 @@ async fn commit(
         tags: request.tags,
         part_count: 0,
         content,
+        user,
+        modified_at: None,
     };
-    make_current(tx, to, version, now).await
+    let key = version.key.clone();
+    let committed = make_current(tx, to, version, now).await?;
+    quotas::check_with(tx, Owners { bucket: to.bucket, user }, to.rules.quota).await?;
+    schedule.refresh_with(tx, (to.bucket, to.rules.lifecycle_revision), &key).await?;
+    Ok(committed)
 }

@@ -6,6 +6,9 @@ use cairn_protocol::metadata::{Committed, CopyObject, MetadataError};
 use super::{NewVersion, check_condition, committed_before, destination, find_source, make_current};
 use crate::block_manager::BlockManager;
 use crate::namespace::Namespace;
+use crate::namespace::quotas::{self, Sender};
+use crate::namespace::schedule::Schedule;
+use crate::store::usage::Owners;
 use crate::store::{self, Connection};
 
 impl Namespace {
@@ -13,15 +16,16 @@ impl Namespace {
         &self,
         request: CopyObject,
     ) -> Result<Committed, MetadataError> {
-        let (blocks, env) = (self.blocks.clone(), self.env.clone());
-        self.store.write(move |tx| Box::pin(copy(tx, blocks, request, env.now()))).await
+        let (blocks, schedule) = (self.blocks.clone(), self.schedule.clone());
+        let (env, sender) = (self.env.clone(), Sender::current());
+        self.store.write(move |tx| Box::pin(copy(tx, (blocks, schedule), (request, sender), env.now()))).await
     }
 }
 
 async fn copy(
     tx: &mut Connection,
-    blocks: BlockManager,
-    request: CopyObject,
+    (blocks, schedule): (BlockManager, Schedule),
+    (request, sender): (CopyObject, Sender),
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
     if let Some(answer) = committed_before(tx, &request.bucket, &request.key, request.version).await? {
@@ -35,6 +39,7 @@ async fn copy(
     blocks
         .raise_replication(tx, source.content, &request.bucket, attributes.storage_class.as_deref())
         .await?;
+    let user = sender.user(tx).await?;
     let version = NewVersion {
         key: request.key,
         version: request.version,
@@ -45,6 +50,12 @@ async fn copy(
         // The parts belong to the list, so the copy has them too.
         part_count: source.part_count,
         content: source.content,
+        user,
+        modified_at: None,
     };
-    make_current(tx, destination, version, now).await
+    let key = version.key.clone();
+    let committed = make_current(tx, destination, version, now).await?;
+    quotas::check_with(tx, Owners { bucket: destination.bucket, user }, destination.rules.quota).await?;
+    schedule.refresh_with(tx, (destination.bucket, destination.rules.lifecycle_revision), &key).await?;
+    Ok(committed)
 }

@@ -9,6 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 use super::{Destination, check_condition, destination, make_delete_marker, retire};
+use crate::namespace::schedule::Schedule;
 use crate::namespace::{Namespace, condition, malformed};
 use crate::store::{self, Connection};
 
@@ -68,6 +69,7 @@ impl Namespace {
     ) -> Result<Answers, MetadataError> {
         let _turn = if objects.len() > 1 { self.deletes.acquire().await.ok() } else { None };
         let (env, lock_clock) = (self.env.clone(), self.blocks.lock_clock().clone());
+        let schedule = self.schedule.clone();
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -77,7 +79,7 @@ impl Namespace {
                     }
                     let now = env.now();
                     let from = destination(tx, &bucket, &lock_clock).await?;
-                    let answers = delete_all(tx, from, &objects, &env).await?;
+                    let answers = delete_all(tx, from, &objects, &schedule, &env).await?;
                     store::mutations::remember_many(tx, mutation, &answers, answers.len(), now).await?;
                     Ok(answers)
                 })
@@ -96,6 +98,7 @@ async fn delete_all(
     tx: &mut Connection,
     from: Destination,
     objects: &[DeleteObject],
+    schedule: &Schedule,
     env: &Env,
 ) -> Result<Answers, MetadataError> {
     let mut answers = Vec::with_capacity(objects.len());
@@ -108,7 +111,11 @@ async fn delete_all(
                 | MetadataError::ObjectLocked),
             ) => Err(refused),
             // Any other error is the database's, and rolls back the whole part.
-            other => Ok(other?),
+            other => {
+                let deleted = other?;
+                schedule.refresh_with(tx, (from.bucket, from.rules.lifecycle_revision), &object.key).await?;
+                Ok(deleted)
+            }
         });
     }
     Ok(answers)
@@ -128,7 +135,7 @@ async fn delete_one(
 }
 
 /// Deletes what a request without a version id means: the only version, or with versioning a delete marker is put on top.
-async fn delete_current(
+pub(in crate::namespace) async fn delete_current(
     tx: &mut Connection,
     from: Destination,
     object: &DeleteObject,

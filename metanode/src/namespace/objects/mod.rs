@@ -9,11 +9,12 @@ mod list_object_parts;
 mod list_versions;
 mod lock;
 mod lookup;
+mod rename;
 mod renew_reads;
 mod update;
 
 pub(super) use commit::check_length;
-pub(super) use delete::PARTS_WAITING;
+pub(super) use delete::{PARTS_WAITING, delete_current};
 pub(super) use list::{check_delimiter, place};
 
 use cairn_protocol::env::Timestamp;
@@ -26,7 +27,8 @@ use cairn_protocol::warn_self;
 
 use super::condition;
 use crate::block_manager::LockClock;
-use crate::store::buckets::BucketId;
+use crate::store::buckets::{BucketId, WriteRules};
+use crate::store::iam::HolderId;
 use crate::store::locks::LockView;
 use crate::store::objects::StoredVersion;
 use crate::store::{self, Connection, StoreError};
@@ -56,6 +58,8 @@ pub(super) struct Destination {
     pub(super) lock: Option<BucketLock>,
     /// The time by the clock for locks.
     pub(super) lock_time: Timestamp,
+    /// What limits and schedules its objects.
+    pub(super) rules: WriteRules,
 }
 
 impl Destination {
@@ -71,12 +75,13 @@ pub(super) async fn destination(
     name: &str,
     lock_clock: &LockClock,
 ) -> Result<Destination, MetadataError> {
-    let (bucket, info) = super::bucket(tx, name).await?;
+    let found = store::buckets::find_for_write(tx, name).await?;
+    let (bucket, info, rules) = found.ok_or_else(|| super::no_such_bucket(name))?;
     if info.object_lock.is_some() {
         lock_clock.keep_if_due(tx).await?;
     }
     let lock_time = lock_clock.now();
-    Ok(Destination { bucket, versioning: info.versioning, lock: info.object_lock, lock_time })
+    Ok(Destination { bucket, versioning: info.versioning, lock: info.object_lock, lock_time, rules })
 }
 
 /// A version to write: what its maker knows of it.
@@ -90,6 +95,10 @@ pub(super) struct NewVersion {
     pub(super) tags: Tags,
     pub(super) part_count: u32,
     pub(super) content: Content,
+    /// The user whose key wrote it.
+    pub(super) user: Option<HolderId>,
+    /// What clients see as its time; `None` is now.
+    pub(super) modified_at: Option<Timestamp>,
 }
 
 /// Makes a new version the newest of its key. Without versioning, and while it is suspended, it becomes the null version, and the
@@ -101,8 +110,9 @@ pub(super) async fn make_current(
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
     let lock = lock::of_new(&to, new.attributes.lock.take(), now)?;
+    let user = new.user;
     let version = stamp(tx, to, new, now).await?;
-    store::objects::insert(tx, to.bucket, &version, false).await?;
+    store::objects::insert(tx, to.bucket, &version, user, false).await?;
     if let Some(lock) = lock {
         store::locks::put(tx, to.bucket, &version.key, version.sequence, &lock).await?;
     }
@@ -126,9 +136,11 @@ pub(super) async fn make_delete_marker(
         tags: Tags::default(),
         part_count: 0,
         content: Content::Empty,
+        user: None,
+        modified_at: None,
     };
     let marker = stamp(tx, to, marker, now).await?;
-    store::objects::insert(tx, to.bucket, &marker, true).await?;
+    store::objects::insert(tx, to.bucket, &marker, None, true).await?;
     Ok(marker.name())
 }
 
@@ -149,13 +161,24 @@ async fn stamp(
         remember_young(tx, to.bucket, &new.key, now).await?;
     }
     let sequence = store::generations::advance(tx).await?;
-    let NewVersion { key, version, length, etag, attributes, tags, part_count, content } = new;
+    let NewVersion {
+        key,
+        version,
+        length,
+        etag,
+        attributes,
+        tags,
+        part_count,
+        content,
+        modified_at,
+        user: _,
+    } = new;
     let mut stamped = ObjectVersion {
         key,
         version,
         length,
         etag,
-        modified_at: now,
+        modified_at: modified_at.unwrap_or(now),
         attributes,
         tags,
         part_count,

@@ -41,7 +41,7 @@ impl Namespace {
         mutation: Option<MutationId>,
         change: impl FnOnce(&mut ObjectVersion) + Send + 'static,
     ) -> Result<Option<VersionName>, MetadataError> {
-        let env = self.env.clone();
+        let (env, schedule) = (self.env.clone(), self.schedule.clone());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -56,6 +56,7 @@ impl Namespace {
                     change(&mut version);
                     version.checksum = version.computed_checksum();
                     store::objects::update(tx, bucket, &version).await?;
+                    schedule.refresh_version(tx, bucket, &version).await?;
                     let name = version.shown_name();
                     store::mutations::remember(tx, mutation, &name, env.now()).await?;
                     Ok(name)

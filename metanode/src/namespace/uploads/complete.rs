@@ -9,10 +9,12 @@ use cairn_protocol::metadata::{
 use super::{PART_NUMBER_MAX, find};
 use crate::block_manager::LockClock;
 use crate::namespace::objects::{NewVersion, check_condition, committed_before, destination, make_current};
-use crate::namespace::{Namespace, malformed};
+use crate::namespace::schedule::Schedule;
+use crate::namespace::{Namespace, malformed, quotas};
 use crate::store::lists::NewEntry;
 use crate::store::parts::StoredPart;
 use crate::store::uploads::Upload;
+use crate::store::usage::Owners;
 use crate::store::{self, Connection};
 
 impl Namespace {
@@ -22,7 +24,8 @@ impl Namespace {
     ) -> Result<Committed, MetadataError> {
         check_order(&request.parts)?;
         let (env, lock_clock) = (self.env.clone(), self.blocks.lock_clock().clone());
-        self.store.write(move |tx| Box::pin(complete(tx, request, lock_clock, env.now()))).await
+        let schedule = self.schedule.clone();
+        self.store.write(move |tx| Box::pin(complete(tx, request, lock_clock, schedule, env.now()))).await
     }
 }
 
@@ -41,6 +44,7 @@ async fn complete(
     tx: &mut Connection,
     request: CompleteUpload,
     lock_clock: LockClock,
+    schedule: Schedule,
     now: Timestamp,
 ) -> Result<Committed, MetadataError> {
     if let Some(answer) =
@@ -77,6 +81,8 @@ async fn complete(
     store::parts::delete_all(tx, upload_id).await?;
     let attributes = ObjectAttributes { checksum: request.checksum, block_size: None, ..upload.attributes };
     let checksum = attributes.checksum.clone();
+    // The object counts for the user who began the upload, and its parts for their users no more.
+    let user = store::uploads::user_of(tx, upload_id).await?;
     let version = NewVersion {
         key: request.target.key,
         version: request.version,
@@ -86,9 +92,13 @@ async fn complete(
         tags: upload.tags,
         part_count: u32::try_from(request.parts.len()).unwrap_or(PART_NUMBER_MAX),
         content: Content::List { list },
+        user,
+        modified_at: None,
     };
     let to = destination(tx, &request.target.bucket, &lock_clock).await?;
+    let key = version.key.clone();
     let answer = make_current(tx, to, version, now).await?;
+    schedule.refresh_with(tx, (to.bucket, to.rules.lifecycle_revision), &key).await?;
     let completed = CompletedUpload {
         version: answer.version,
         etag: answer.etag.clone(),
@@ -97,6 +107,8 @@ async fn complete(
         request_digest: request.request_digest,
     };
     store::uploads::set_completed(tx, upload_id, &completed, now).await?;
+    // It needs nothing more, unless another user's parts count for this one now.
+    quotas::check_with(tx, Owners { bucket, user }, to.rules.quota).await?;
     Ok(answer)
 }
 

@@ -7,6 +7,7 @@ use super::{check_number, committed_before, find_in_progress, make_part};
 use crate::block_manager::BlockManager;
 use crate::namespace::Namespace;
 use crate::namespace::objects::find_source;
+use crate::namespace::quotas::Sender;
 use crate::store::parts::StoredPart;
 use crate::store::{self, Connection};
 
@@ -16,15 +17,15 @@ impl Namespace {
         request: CopyPart,
     ) -> Result<PartCommitted, MetadataError> {
         check_number(request.number)?;
-        let (blocks, env) = (self.blocks.clone(), self.env.clone());
-        self.store.write(move |tx| Box::pin(copy(tx, blocks, request, env.now()))).await
+        let (blocks, env, sender) = (self.blocks.clone(), self.env.clone(), Sender::current());
+        self.store.write(move |tx| Box::pin(copy(tx, blocks, (request, sender), env.now()))).await
     }
 }
 
 async fn copy(
     tx: &mut Connection,
     blocks: BlockManager,
-    request: CopyPart,
+    (request, sender): (CopyPart, Sender),
     now: Timestamp,
 ) -> Result<PartCommitted, MetadataError> {
     let CopyPart { start, end, .. } = request;
@@ -40,7 +41,7 @@ async fn copy(
     if let Some(answer) = committed_before(tx, &request.target, &info).await? {
         return Ok(answer);
     }
-    let (_, upload) = find_in_progress(tx, &request.target).await?;
+    let (bucket, upload) = find_in_progress(tx, &request.target).await?;
     let source = find_source(tx, &request.source).await?;
     if start > end || end > source.length {
         return Err(MetadataError::InvalidSourceRange { length: source.length });
@@ -48,5 +49,6 @@ async fn copy(
     let content = store::lists::slice(tx, (source.content, source.length), start, end).await?;
     let class = upload.attributes.storage_class.as_deref();
     blocks.raise_replication(tx, content, &request.target.bucket, class).await?;
-    make_part(tx, &request.target, &StoredPart { info, content }, now).await
+    let user = sender.user(tx).await?;
+    make_part(tx, (bucket, &request.target), &StoredPart { info, content, user }, now).await
 }

@@ -4,15 +4,17 @@ use cairn_protocol::id::MutationId;
 use cairn_protocol::metadata::{CreateUpload, MetadataError, UploadInfo};
 
 use super::find_in_progress;
+use crate::namespace::quotas::{self, Sender};
 use crate::namespace::{Namespace, bucket};
 use crate::store;
+use crate::store::usage::Owners;
 
 impl Namespace {
     pub(in crate::namespace) async fn create_upload(
         &self,
         request: CreateUpload,
     ) -> Result<UploadInfo, MetadataError> {
-        let env = self.env.clone();
+        let (env, schedule, sender) = (self.env.clone(), self.schedule.clone(), Sender::current());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -38,9 +40,13 @@ impl Namespace {
                         tags: request.tags,
                         checksum: request.checksum,
                     };
-                    store::uploads::insert(tx, bucket, &upload).await?;
+                    let user = sender.user(tx).await?;
+                    store::uploads::insert(tx, bucket, &upload, user).await?;
+                    quotas::check(tx, Owners { bucket, user }).await?;
                     // A repetition returns the upload that the first request made.
-                    Ok(find_in_progress(tx, &request.target).await?.1)
+                    let made = find_in_progress(tx, &request.target).await?.1;
+                    schedule.refresh_upload(tx, bucket, &made).await?;
+                    Ok(made)
                 })
             })
             .await

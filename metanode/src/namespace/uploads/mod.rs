@@ -13,10 +13,11 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{MutationId, UploadId};
 use cairn_protocol::metadata::{MetadataError, PartCommitted, PartInfo, UploadInfo, UploadRef};
 
-use super::{bucket_id, malformed};
+use super::{bucket_id, malformed, quotas};
 use crate::store::buckets::BucketId;
 use crate::store::parts::StoredPart;
 use crate::store::uploads::Upload;
+use crate::store::usage::Owners;
 use crate::store::{self, Connection, StoreError};
 
 /// The largest part number of S3; the smallest is 1
@@ -88,7 +89,7 @@ async fn give_up_part(
 /// Makes a part the current one of its number, and retires the one before it.
 async fn make_part(
     tx: &mut Connection,
-    target: &UploadRef,
+    (bucket, target): (BucketId, &UploadRef),
     part: &StoredPart,
     now: Timestamp,
 ) -> Result<PartCommitted, MetadataError> {
@@ -96,6 +97,7 @@ async fn make_part(
         give_up_part(tx, target.upload, &replaced, now).await?;
     }
     store::parts::insert(tx, target.upload, part).await?;
+    quotas::check(tx, Owners { bucket, user: part.user }).await?;
     // An older copy of the database would not know the part.
     store::generations::advance(tx).await?;
     Ok(PartCommitted { modified_at: part.info.modified_at })

@@ -7,6 +7,7 @@ use super::{check_number, committed_before, find_in_progress, make_part};
 use crate::block_manager::BlockManager;
 use crate::namespace::Namespace;
 use crate::namespace::objects::check_length;
+use crate::namespace::quotas::Sender;
 use crate::store::Connection;
 use crate::store::parts::StoredPart;
 
@@ -17,15 +18,15 @@ impl Namespace {
     ) -> Result<PartCommitted, MetadataError> {
         check_number(request.number)?;
         check_length(request.length, &request.extents)?;
-        let (blocks, env) = (self.blocks.clone(), self.env.clone());
-        self.store.write(move |tx| Box::pin(put(tx, blocks, request, env.now()))).await
+        let (blocks, env, sender) = (self.blocks.clone(), self.env.clone(), Sender::current());
+        self.store.write(move |tx| Box::pin(put(tx, blocks, (request, sender), env.now()))).await
     }
 }
 
 async fn put(
     tx: &mut Connection,
     blocks: BlockManager,
-    request: PutPart,
+    (request, sender): (PutPart, Sender),
     now: Timestamp,
 ) -> Result<PartCommitted, MetadataError> {
     let info = PartInfo {
@@ -40,7 +41,8 @@ async fn put(
     if let Some(answer) = committed_before(tx, &request.target, &info).await? {
         return Ok(answer);
     }
-    find_in_progress(tx, &request.target).await?;
+    let (bucket, _) = find_in_progress(tx, &request.target).await?;
     let content = blocks.commit_extents(tx, &request.extents).await?;
-    make_part(tx, &request.target, &StoredPart { info, content }, now).await
+    let user = sender.user(tx).await?;
+    make_part(tx, (bucket, &request.target), &StoredPart { info, content, user }, now).await
 }

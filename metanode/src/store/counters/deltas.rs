@@ -34,6 +34,11 @@ impl Deltas {
             .fold(Amount::default(), |sum, change| sum + *change)
     }
 
+    /// The change of one counter since the savepoint: what the mutation that is running adds.
+    pub(crate) fn since_savepoint(&self, counter: Counter) -> Amount {
+        self.since_savepoint.get(&counter).copied().unwrap_or_default()
+    }
+
     /// The changes of all counters; a counter may come twice.
     pub(crate) fn all(&self) -> impl Iterator<Item = (Counter, Amount)> {
         self.kept.iter().chain(&self.since_savepoint).map(|(counter, change)| (*counter, *change))

@@ -8,6 +8,8 @@ use sqlx::Sqlite;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 
+use crate::store::buckets::BucketId;
+use crate::store::iam::HolderId;
 use crate::store::sql_values::{number, ordinal_of};
 use crate::store::{Row, StoreError};
 
@@ -27,6 +29,10 @@ pub(crate) enum Counter {
         /// Wanted replicas.
         replication: u32,
     },
+    /// What a bucket has: versions, delete markers and uploads in progress, and the bytes of versions and parts.
+    BucketUsage(BucketId),
+    /// The same of what a user wrote, without delete markers.
+    UserUsage(HolderId),
 }
 
 /// The statements of a kind of counter. Their last parameters are the counter's key, see [`Counter::bind`].
@@ -101,9 +107,43 @@ impl fmt::Display for Counter {
             Self::Repairs { live, replication } => {
                 write!(f, "blocks in the repair queue with {live} of {replication} replicas")
             }
+            Self::BucketUsage(bucket) => write!(f, "objects of bucket number {}", bucket.0),
+            Self::UserUsage(user) => write!(f, "objects of user number {}", user.0),
         }
     }
 }
+
+const BUCKET_USAGE: Statements = Statements {
+    read: "SELECT objects AS things, bytes FROM bucket_usage WHERE bucket_id = $1",
+    add: "INSERT INTO bucket_usage (objects, bytes, bucket_id) VALUES ($1, $2, $3)
+          ON CONFLICT (bucket_id) DO UPDATE SET objects = bucket_usage.objects + excluded.objects,
+              bytes = bucket_usage.bytes + excluded.bytes
+          RETURNING objects AS things, bytes",
+    raise: "UPDATE bucket_usage SET objects = CASE WHEN objects < 0 THEN 0 ELSE objects END,
+                bytes = CASE WHEN bytes < 0 THEN 0 ELSE bytes END WHERE bucket_id = $1",
+    count: "SELECT CAST(COALESCE(SUM(objects), 0) AS BIGINT) AS things,
+                   CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes
+            FROM (SELECT COUNT(*) AS objects, SUM(length) AS bytes FROM versions WHERE bucket_id = $1
+                  UNION ALL SELECT COUNT(*), 0 FROM uploads WHERE bucket_id = $1 AND completed_at IS NULL
+                  UNION ALL SELECT 0, SUM(parts.length) FROM uploads
+                      CROSS JOIN parts ON parts.upload_id = uploads.upload_id
+                      WHERE uploads.bucket_id = $1 AND uploads.completed_at IS NULL) AS owned",
+};
+
+const USER_USAGE: Statements = Statements {
+    read: "SELECT objects AS things, bytes FROM user_usage WHERE user_id = $1",
+    add: "INSERT INTO user_usage (objects, bytes, user_id) VALUES ($1, $2, $3)
+          ON CONFLICT (user_id) DO UPDATE SET objects = user_usage.objects + excluded.objects,
+              bytes = user_usage.bytes + excluded.bytes
+          RETURNING objects AS things, bytes",
+    raise: "UPDATE user_usage SET objects = CASE WHEN objects < 0 THEN 0 ELSE objects END,
+                bytes = CASE WHEN bytes < 0 THEN 0 ELSE bytes END WHERE user_id = $1",
+    count: "SELECT CAST(COALESCE(SUM(objects), 0) AS BIGINT) AS things,
+                   CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes
+            FROM (SELECT COUNT(*) AS objects, SUM(length) AS bytes FROM versions WHERE user_id = $1
+                  UNION ALL SELECT COUNT(*), 0 FROM uploads WHERE user_id = $1 AND completed_at IS NULL
+                  UNION ALL SELECT 0, SUM(length) FROM parts WHERE user_id = $1) AS written",
+};
 
 impl Counter {
     /// The counter of a row with the columns `live` and `replication`.
@@ -118,6 +158,8 @@ impl Counter {
             Self::Replicas(_) => REPLICAS,
             Self::Deletions(_) => DELETIONS,
             Self::Repairs { .. } => REPAIRS,
+            Self::BucketUsage(_) => BUCKET_USAGE,
+            Self::UserUsage(_) => USER_USAGE,
         }
     }
 
@@ -131,6 +173,8 @@ impl Counter {
             Self::Blocks => query.bind(1i64),
             Self::Replicas(node) | Self::Deletions(node) => query.bind(node.as_bytes().to_vec()),
             Self::Repairs { live, replication } => query.bind(i64::from(live)).bind(i64::from(replication)),
+            Self::BucketUsage(bucket) => query.bind(bucket.0),
+            Self::UserUsage(user) => query.bind(user.0),
         }
     }
 }

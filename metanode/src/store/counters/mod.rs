@@ -13,7 +13,8 @@
 //!
 //! A new kind is a variant of [`Counter`], its [`Statements`](kinds::Statements), and an invariant in `store/invariants.rs`.
 //!
-//! Architecture invariant: nothing else writes the tables of counters.
+//! Architecture invariant: nothing else changes a counter. `usage` removes rows that are 0, and `upgrade` empties the tables before it
+//! counts what was there before they were.
 
 mod deltas;
 mod kinds;
@@ -44,6 +45,16 @@ impl Amount {
     /// So many things, with so many bytes together.
     pub(crate) fn of(things: u64, bytes: u64) -> Self {
         Self { things: to_number(things), bytes: to_number(bytes) }
+    }
+
+    /// So many things more; below 0 for fewer.
+    pub(crate) fn things(self) -> i64 {
+        self.things
+    }
+
+    /// So many bytes more; below 0 for fewer.
+    pub(crate) fn bytes(self) -> i64 {
+        self.bytes
     }
 }
 

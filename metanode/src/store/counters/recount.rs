@@ -1,7 +1,11 @@
 //! Whether counters are right: each is compared with the rows that it counts. No transaction of this release makes one wrong;
 //! what finds that out must not rely on it.
 
+use sqlx::Row as _;
+
 use super::{Amount, Counted, Counter, read};
+use crate::store::buckets::BucketId;
+use crate::store::iam::HolderId;
 use crate::store::sql_values::{id, number};
 use crate::store::{Connection, StoreError};
 
@@ -16,9 +20,19 @@ pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<Counter>, Sto
     let queued = sqlx::query(
         "SELECT live, replication FROM repair_totals UNION SELECT live, replication FROM repairs",
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
+    let buckets = sqlx::query("SELECT bucket_id FROM buckets UNION SELECT bucket_id FROM bucket_usage")
+        .fetch_all(&mut *connection)
+        .await?;
+    let users = sqlx::query("SELECT user_id FROM user_usage").fetch_all(connection).await?;
     let mut counters = vec![Counter::Blocks];
+    for row in &buckets {
+        counters.push(Counter::BucketUsage(BucketId(row.try_get("bucket_id")?)));
+    }
+    for row in &users {
+        counters.push(Counter::UserUsage(HolderId(row.try_get("user_id")?)));
+    }
     for row in &nodes {
         let node = id(row, "node_id")?;
         counters.extend([Counter::Replicas(node), Counter::Deletions(node)]);

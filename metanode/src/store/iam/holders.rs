@@ -2,10 +2,11 @@
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::iam::{HolderKind, HolderTags};
+use cairn_protocol::metadata::{Quota, Usage};
 use sqlx::Row as _;
 
 use super::{AccountNumber, HolderId, PolicyId, folded};
-use crate::store::sql_values::{json, number, text, time};
+use crate::store::sql_values::{json, number, quota, text, time};
 use crate::store::{Connection, Row, StoreError};
 
 /// A user, group or role.
@@ -16,6 +17,10 @@ pub(crate) struct Holder {
     pub(crate) created_at: Timestamp,
     /// Path and name of the policy that is the boundary, unless it is built in.
     pub(crate) boundary_name: Option<(String, String)>,
+    /// How much a user may write.
+    pub(crate) quota: Quota,
+    /// What is there that a user wrote.
+    pub(crate) usage: Usage,
 }
 
 /// What a user, group or role is created with.
@@ -42,8 +47,10 @@ pub(crate) struct RoleProperties {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT h.*, b.path AS boundary_path, b.name AS boundary_name FROM holders h
-             LEFT JOIN policies b ON b.policy_id = h.boundary ",
+            "SELECT h.*, b.path AS boundary_path, b.name AS boundary_name,
+                    COALESCE(u.objects, 0) AS used_objects, COALESCE(u.bytes, 0) AS used_bytes FROM holders h
+             LEFT JOIN policies b ON b.policy_id = h.boundary
+             LEFT JOIN user_usage u ON u.user_id = h.holder_id ",
             $rest
         )
     };
@@ -180,5 +187,7 @@ fn holder(row: &Row) -> Result<Holder, StoreError> {
         },
         created_at: time(row, "created_at")?,
         boundary_name: boundary_path.zip(boundary_name),
+        quota: quota(row)?,
+        usage: Usage { objects: number(row, "used_objects")?, bytes: number(row, "used_bytes")? },
     })
 }

@@ -23,12 +23,14 @@ pub(crate) mod members;
 pub(crate) mod policies;
 pub(crate) mod providers;
 
+use serde::{Deserialize, Serialize};
+
 /// The key of an account in other tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AccountNumber(pub(super) i64);
 
-/// The key of a user, group or role in other tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The key of a user, group or role in other tables. It is never used again after the holder is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct HolderId(pub(super) i64);
 
 /// The key of a managed policy in other tables. Those that are built in have numbers below 0, and no rows.

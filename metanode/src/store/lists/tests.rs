@@ -146,7 +146,7 @@ impl World {
             checksum: None,
             modified_at: Timestamp(0),
         };
-        let part = StoredPart { info, content };
+        let part = StoredPart { info, content, user: None };
         self.store
             .write(move |tx| async move { retired::insert_part(tx, &part, Timestamp(1)).await }.boxed())
             .await

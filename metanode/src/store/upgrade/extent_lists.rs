@@ -58,7 +58,13 @@ async fn versions(tx: &mut Connection) -> Result<u64, StoreError> {
         let bucket = BucketId(row.try_get("bucket_id")?);
         let is_delete_marker = row.try_get::<i64, _>("is_delete_marker")? != 0;
         let version = version(tx, row).await?;
-        objects::insert_row(tx, bucket, &version, row.try_get("null_state")?, is_delete_marker).await?;
+        let place = objects::VersionRow {
+            bucket,
+            user: None,
+            null_state: row.try_get("null_state")?,
+            is_delete_marker,
+        };
+        objects::insert_row(tx, &version, place).await?;
         sqlx::query("DELETE FROM versions_10 WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
             .bind(bucket.0)
             .bind(version.key.as_bytes())
@@ -189,7 +195,7 @@ async fn uploaded_parts(tx: &mut Connection) -> Result<u64, StoreError> {
         };
         let content = take_extents(tx, info.part.as_bytes(), (info.length, 0), Beginning::AtZero).await?;
         let upload = id(row, "upload_id")?;
-        let part = StoredPart { info, content };
+        let part = StoredPart { info, content, user: None };
         parts::insert(tx, upload, &part).await?;
         sqlx::query("DELETE FROM parts_10 WHERE part_id = $1")
             .bind(&part.info.part.as_bytes()[..])

@@ -8,11 +8,13 @@
 //! |---|---|
 //! | `first_versions` | the release that kept one version of each key |
 //! | `extent_lists` | the release in which each version and part had extents of its own |
+//! | `usage` | the release that did not count what buckets use: its rows stay where they are, and are counted |
 //! | `node_ids` | the release in which rows of replicas and deletions had the ids of their nodes |
 
 mod extent_lists;
 mod first_versions;
 mod node_ids;
+mod usage;
 
 use std::time::Duration;
 
@@ -45,7 +47,7 @@ struct Move {
 }
 
 /// All moves, the oldest release first: a move may fill the tables of the next one.
-const MOVES: [&Move; 3] = [&first_versions::MOVE, &extent_lists::MOVE, &node_ids::MOVE];
+const MOVES: [&Move; 4] = [&first_versions::MOVE, &extent_lists::MOVE, &usage::MOVE, &node_ids::MOVE];
 
 /// Moves all rows that are left of earlier releases.
 ///

@@ -296,3 +296,20 @@ async fn providers_are_made_changed_and_deleted() {
     stage.run("oidc delete https://id.example.com --yes").await.unwrap();
     assert_eq!(list().await, []);
 }
+
+#[tokio::test]
+async fn a_quota_of_a_user_is_set_and_one_limit_at_a_time_is_changed() {
+    use cairn_protocol::metadata::Quota;
+    let stage = Stage::new().await;
+    let quota = async || {
+        let ann = EntityRef { account: FIRST_ACCOUNT_ID.into(), name: "ann".into() };
+        stage.iam.get_user(ann).await.unwrap().quota
+    };
+    stage.run_all(&["user create ann", "user set ann --quota 10GiB --quota-objects 7"]).await;
+    assert_eq!(quota().await, Quota { objects: Some(7), bytes: Some(10 << 30) });
+    stage.run_all(&["user set ann --quota none", "user list", "user show ann"]).await;
+    assert_eq!(quota().await, Quota { objects: Some(7), bytes: None });
+    for wrong in ["user set ann", "user set ann --quota much", "user set nobody --quota 1GiB"] {
+        assert!(stage.run(wrong).await.is_err(), "{wrong}");
+    }
+}

@@ -3,7 +3,7 @@
 use cairn_protocol::env::Env;
 use cairn_protocol::iam::{
     CreateAccessKey, CreateUser, DeleteEntity, EntityRef, HolderKind, HolderRef, HolderTags, Iam, KeyOwner,
-    ListEntities, NewAccessKey, User,
+    ListEntities, NewAccessKey, SetUserQuota, User,
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -12,6 +12,7 @@ use super::holder::Ties;
 use super::{AccountArgument, PAGE, PathArgument, all, mutation, new_key};
 use crate::command::admin::Printer;
 use crate::command::admin::consent::Consent;
+use crate::command::admin::quota::{self, QuotaArguments};
 use crate::table::Table;
 use crate::units::time;
 
@@ -23,6 +24,8 @@ pub(in crate::command::admin) enum UserOperation {
     List(AccountArgument),
     /// Show a user: keys, policies, groups
     Show(UserArguments),
+    /// Change the quota of a user: how much its keys may write
+    Set(SetArguments),
     /// Delete a user
     Delete(DeleteArguments),
 }
@@ -48,6 +51,15 @@ pub(in crate::command::admin) struct CreateArguments {
     /// Create no access key
     #[arg(long)]
     no_key: bool,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::command::admin) struct SetArguments {
+    #[command(flatten)]
+    user: UserArguments,
+
+    #[command(flatten)]
+    quota: QuotaArguments,
 }
 
 #[derive(Args, Debug)]
@@ -93,10 +105,19 @@ pub(in crate::command::admin) async fn run(
                 iam.list_users(ListEntities { account, path_prefix, after, max: PAGE }).await
             });
             printer.show(&users.await?, |users| {
-                let mut table = Table::new(["USER", "PATH", "ID", "CREATED"]);
+                let mut table = Table::new(["USER", "PATH", "ID", "CREATED", "OBJECTS", "BYTES"]);
                 for user in users {
                     let created = time(user.created_at);
-                    table.row([user.name.clone(), user.path.clone(), user.id.clone(), created]);
+                    let (objects, bytes) =
+                        (quota::objects_used(user.usage, user.quota), quota::bytes(user.usage, user.quota));
+                    table.row([
+                        user.name.clone(),
+                        user.path.clone(),
+                        user.id.clone(),
+                        created,
+                        objects,
+                        bytes,
+                    ]);
                 }
                 table.to_string()
             })
@@ -106,6 +127,7 @@ pub(in crate::command::admin) async fn run(
             let ties = Ties::ask(iam, &HolderRef { account, kind: HolderKind::User, name }).await?;
             printer.show(&Shown { user, ties }, |shown| facts(&shown.user, &shown.ties))
         }
+        UserOperation::Set(arguments) => set(arguments, iam, env, printer).await,
         UserOperation::Delete(arguments) => delete(arguments, iam, env, printer).await,
     }
 }
@@ -139,6 +161,18 @@ async fn create(
     })
 }
 
+async fn set(arguments: SetArguments, iam: &dyn Iam, env: &Env, printer: Printer) -> anyhow::Result<()> {
+    let SetArguments { user: UserArguments { name, account }, quota } = arguments;
+    let account = account.account;
+    let before = iam.get_user(EntityRef { account: account.clone(), name: name.clone() }).await?;
+    let Some(quota) = quota.changed(before.quota) else {
+        anyhow::bail!("say what to change: --quota or --quota-objects");
+    };
+    let request = SetUserQuota { account, name, quota, mutation: mutation(env) };
+    let user = iam.set_user_quota(request).await?;
+    printer.show(&user, |user| usage_facts(user, Table::of_facts()).to_string())
+}
+
 async fn delete(
     arguments: DeleteArguments,
     iam: &dyn Iam,
@@ -162,6 +196,13 @@ async fn delete(
     Ok(())
 }
 
+/// Adds what a user uses and may use.
+fn usage_facts(user: &User, mut table: Table) -> Table {
+    table.row(["objects".to_owned(), quota::objects_used(user.usage, user.quota)]);
+    table.row(["bytes".to_owned(), quota::bytes(user.usage, user.quota)]);
+    table
+}
+
 /// A user and what it has, as a table.
 fn facts(user: &User, ties: &Ties) -> String {
     let mut table = Table::of_facts();
@@ -171,6 +212,7 @@ fn facts(user: &User, ties: &Ties) -> String {
     if let Some(boundary) = &user.boundary {
         table.row(["permissions boundary".to_owned(), boundary.clone()]);
     }
+    let mut table = usage_facts(user, table);
     for (what, names) in ties.lines() {
         table.row([what.to_owned(), names]);
     }

@@ -136,7 +136,7 @@ async fn a_process_that_is_killed_in_the_middle_continues_at_the_next_start() {
         migrations::migrator().run(&mut connection).await.unwrap();
         let mut connection = Connection::from(connection);
         for step in 1..=steps {
-            let moved = upgrade::step(&mut connection).await.unwrap();
+            let moved = upgrade::take_step(&mut connection, &MOVE).await.unwrap();
             assert!(moved > 0 && (step > 3 || moved == u64::from(STEP)), "{moved}");
         }
         connection.close().await.unwrap();
