@@ -179,14 +179,8 @@ impl Request {
             let message = "Request is missing Authentication Token";
             return Err(Fault::new("MissingAuthenticationToken", StatusCode::FORBIDDEN, message));
         }
-        let call = Call {
-            gateway: self.gateway.clone(),
-            action,
-            parameters,
-            holder,
-            facts: self.facts.clone(),
-            is_tls: self.parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls),
-        };
+        let call =
+            Call { gateway: self.gateway.clone(), action, parameters, holder, facts: self.facts.clone() };
         handler(&call).await
     }
 

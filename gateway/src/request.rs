@@ -78,8 +78,6 @@ pub(crate) struct Head {
     pub headers: HeaderMap,
     /// The names of headers that a presigned request has in its query only.
     pub from_query: Vec<HeaderName>,
-    /// Whether the connection is encrypted.
-    pub is_tls: bool,
 }
 
 impl Head {

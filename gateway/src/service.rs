@@ -201,19 +201,19 @@ impl S3Service {
         let target = parse_target(&parts.headers, &raw_path, &self.gateway.config.domains)?;
         let route = route::find(&parts.method, target.resource(), &query, &parts.headers)?;
         route.declaration.admit(&mut parts.headers, &mut query)?;
-        let is_tls = parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
         let declaration = route.declaration;
         let headers = parts.headers;
-        let request = Head { declaration, caller, target, query, headers, from_query, is_tls }.into();
+        let request = Head { declaration, caller, target, query, headers, from_query }.into();
         Ok(Admitted { route, request })
     }
 
     fn facts(&self, parts: &Parts) -> Facts {
-        let peer = parts.extensions.get::<Peer>().map(|peer| peer.address.ip());
+        let peer = parts.extensions.get::<Peer>();
         // A header that is no text, or is there twice, is as good as none: AWS does not refuse it either.
         let text = |name: HeaderName| single(&parts.headers, name.as_str()).ok().flatten().map(str::to_owned);
         Facts {
-            address: peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical(),
+            address: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip()).to_canonical(),
+            tls: peer.and_then(|peer| peer.tls),
             user_agent: text(header::USER_AGENT),
             referer: text(header::REFERER),
             time: self.gateway.env.now(),

@@ -60,16 +60,17 @@ pub(super) async fn run(
     service: BoxedService,
     shared: Arc<Shared>,
 ) {
-    let peer = Peer { address, tls: shared.tls.is_some() };
     let killed = shared.kill.clone();
     let work = async {
         let Some(tls) = &shared.tls else {
+            let peer = Peer { address, tls: None };
             return detect(stream, peer, activity, service, &shared).await;
         };
         let handshake = tls::accept(stream, tls.clone());
         tokio::select! {
             outcome = handshake => match outcome {
                 Ok(stream) => {
+                    let peer = Peer { address, tls: Some(tls::version(&stream)) };
                     activity.begin_head();
                     detect(Box::new(stream), peer, activity, service, &shared).await;
                 }

@@ -48,6 +48,7 @@ use tokio_util::task::TaskTracker;
 pub use accept::Accept;
 pub use body::RequestBodyError;
 pub use crowd::client;
+pub use tls::TlsVersion;
 
 use complaint::Complaints;
 use crowd::Crowd;
@@ -139,8 +140,8 @@ impl Default for Limits {
 pub struct Peer {
     /// The client's address.
     pub address: SocketAddr,
-    /// Whether the connection is encrypted.
-    pub tls: bool,
+    /// The version of TLS; `None` if the connection is not encrypted.
+    pub tls: Option<TlsVersion>,
 }
 
 /// The end of a listener.

@@ -57,6 +57,33 @@ pub fn server_config(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig
     Ok(Arc::new(config))
 }
 
+/// A version of TLS. Older ones than these are not spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    V1_2,
+    /// RFC 8446.
+    V1_3,
+}
+
+impl TlsVersion {
+    /// Its number, such as `1.3`.
+    pub fn number(self) -> &'static str {
+        match self {
+            Self::V1_2 => "1.2",
+            Self::V1_3 => "1.3",
+        }
+    }
+}
+
+/// The version that both ends agreed on.
+pub(crate) fn version<S>(stream: &TlsStream<S>) -> TlsVersion {
+    match stream.get_ref().1.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
+        _ => TlsVersion::V1_2,
+    }
+}
+
 /// The first byte of a TLS connection: a record of the handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 

@@ -1,5 +1,6 @@
 """TLS on the S3 port, with a self-signed certificate."""
 
+import http.client
 import socket
 import ssl
 import subprocess
@@ -7,6 +8,7 @@ import subprocess
 import botocore.exceptions
 import pytest
 from data import MIB, some_bytes
+from people import allow, policy
 
 
 @pytest.fixture
@@ -46,6 +48,27 @@ def test_a_client_that_trusts_the_certificate(store, certificate, monkeypatch):
 def test_a_client_that_does_not_trust_it_sends_nothing(store):
     with pytest.raises(botocore.exceptions.SSLError):
         store.client().list_buckets()
+
+
+def test_a_policy_asks_for_the_version_of_tls(store, certificate, monkeypatch):
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate[0]))
+    s3 = store.client()
+    s3.create_bucket(Bucket="secure")
+    s3.put_object(Bucket="secure", Key="k", Body=b"x")
+    s3.delete_public_access_block(Bucket="secure")
+    condition = {"NumericGreaterThanEquals": {"s3:TlsVersion": "1.3"}}
+    everyone = allow("s3:GetObject", "arn:aws:s3:::secure/*", Principal="*", Condition=condition)
+    s3.put_bucket_policy(Bucket="secure", Policy=policy(everyone))
+
+    def status(version):
+        context = ssl.create_default_context(cafile=certificate[0])
+        context.minimum_version = context.maximum_version = version
+        connection = http.client.HTTPSConnection("127.0.0.1", store.port, context=context, timeout=60)
+        connection.request("GET", "/secure/k")
+        return connection.getresponse().status
+
+    assert status(ssl.TLSVersion.TLSv1_3) == 200
+    assert status(ssl.TLSVersion.TLSv1_2) == 403
 
 
 def test_http_2_is_offered(store, certificate):

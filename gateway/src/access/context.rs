@@ -65,7 +65,7 @@ pub(super) fn with<'c>(
 }
 
 fn add_caller(request: &Request, context: &mut Context) {
-    add_facts(request.caller.facts(), request.is_tls, context);
+    add_facts(request.caller.facts(), context);
     match request.caller.holder() {
         Some(holder) => add_holder(holder, context),
         None => {

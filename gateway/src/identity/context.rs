@@ -9,9 +9,12 @@ use super::{Facts, KeyHolder};
 use crate::types::iso8601_seconds;
 
 /// Adds the condition keys of the connection, the head and the time.
-pub(crate) fn add_facts(facts: &Facts, is_tls: bool, context: &mut Context) {
+pub(crate) fn add_facts(facts: &Facts, context: &mut Context) {
     context.add("aws:SourceIp", facts.address.to_string());
-    context.add("aws:SecureTransport", is_tls.to_string());
+    context.add("aws:SecureTransport", facts.tls.is_some().to_string());
+    if let Some(version) = facts.tls {
+        context.add("s3:TlsVersion", version.number());
+    }
     context.add("aws:CurrentTime", iso8601_seconds(facts.time));
     context.add("aws:EpochTime", (facts.time.0 / 1000).to_string());
     for (key, value) in [("aws:UserAgent", &facts.user_agent), ("aws:Referer", &facts.referer)] {

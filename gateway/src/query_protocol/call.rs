@@ -40,8 +40,6 @@ pub(crate) struct Call {
     pub(crate) holder: Option<Arc<KeyHolder>>,
     /// What the connection and the head say about the sender.
     pub(crate) facts: Facts,
-    /// Whether the connection is encrypted.
-    pub(crate) is_tls: bool,
 }
 
 impl Call {
@@ -159,7 +157,7 @@ impl Call {
     /// The condition keys of the connection and the sender.
     pub(crate) fn context(&self) -> Context {
         let mut context = Context::default();
-        add_facts(&self.facts, self.is_tls, &mut context);
+        add_facts(&self.facts, &mut context);
         if let Some(holder) = &self.holder {
             add_holder(holder, &mut context);
         }

@@ -283,7 +283,7 @@ impl Completed {
         // The ETag of a multipart object ends with a hyphen and the number of parts.
         let part_count = self.etag.rsplit_once('-').and_then(|(_, count)| count.parse().ok()).unwrap_or(0);
         let mut answer = response::xml("CompleteMultipartUploadResult", |xml| {
-            xml.text("Location", &location(request.is_tls, &request.headers, target));
+            xml.text("Location", &location(request.caller.facts().tls.is_some(), &request.headers, target));
             xml.text("Bucket", &target.bucket);
             xml.text("Key", &target.key);
             xml.text("ETag", &quoted(&self.etag));
