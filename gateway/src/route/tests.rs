@@ -50,7 +50,7 @@ fn each_request_leads_to_its_operation() {
 fn missing_operations_are_refused_and_never_taken_for_another_one() {
     use Resource::{Bucket, Object};
     for (method, resource, query, words) in [
-        (Method::PUT, Bucket, "lifecycle", "PutBucketLifecycleConfiguration"),
+        (Method::PUT, Bucket, "replication", "PutBucketReplication"),
         (Method::PUT, Bucket, "inventory&id=1", "PutBucketInventoryConfiguration"),
         (Method::PUT, Object, "annotation&annotationName=a", "PutObjectAnnotation"),
         (Method::POST, Object, "restore", "RestoreObject"),

@@ -72,13 +72,16 @@ fn check(request: &SetBalance) -> Result<(), AdminError> {
 }
 
 fn status_with(inner: &Inner, terms: Terms) -> Result<BalanceStatus, AdminError> {
-    let control = inner.workers.status(BALANCE).ok_or(AdminError::Internal)?;
     let threshold_permille = terms.threshold_permille.unwrap_or(inner.config.balance_threshold_permille);
     let (found, moves_in_flight) = {
         let mut soft_state = inner.soft_state();
-        let moves = soft_state.copies.count(|purpose| matches!(purpose, Purpose::Balance(_)));
-        (survey(soft_state.view(&inner.env), threshold_permille), moves)
+        let copies = soft_state.copies.count(|purpose| matches!(purpose, Purpose::Balance(_)));
+        // A move ends when its old replica is queued for deletion, and counts as done from then on.
+        let leaving = soft_state.finished_moves.count_from(|node| !soft_state.nodes.is_draining(node));
+        (survey(soft_state.view(&inner.env), threshold_permille), copies + leaving)
     };
+    // Read last: what is not in flight any more is counted.
+    let control = inner.workers.status(BALANCE).ok_or(AdminError::Internal)?;
     let running = !terms.settings.paused;
     let activity = match (running, control.activity) {
         (false, _) => WorkerActivity::Paused,

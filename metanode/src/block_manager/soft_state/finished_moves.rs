@@ -43,6 +43,11 @@ impl FinishedMoves {
         self.blocks.get(&block).map(|finished| finished.from)
     }
 
+    /// The number of finished moves from nodes that `counts` accepts.
+    pub(crate) fn count_from(&self, counts: impl Fn(NodeId) -> bool) -> u64 {
+        self.blocks.values().filter(|finished| counts(finished.from)).count() as u64
+    }
+
     /// The number of finished moves.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

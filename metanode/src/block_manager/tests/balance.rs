@@ -105,6 +105,25 @@ async fn what_is_about_to_move_counts_as_moved() {
     assert_eq!(nodes.iter().map(|node| node.predicted_used).sum::<u64>(), 240 * MEBIBYTE);
 }
 
+/// `cairn admin balance status` said "Balanced" and that nothing was moved, when all copies were made and no old replica was dropped yet.
+#[tokio::test]
+async fn a_move_is_in_flight_until_its_old_replica_goes_and_then_it_is_counted() {
+    let (mut cluster, _) = uneven(BlockManagerConfig::default()).await;
+    start(&cluster).await;
+    cluster.work().await;
+    let moves = status(&cluster).await.moves_in_flight;
+    assert!(moves > 0);
+    cluster.beat_all().await;
+    cluster.obey(4);
+    cluster.beat_all().await;
+    let copied = status(&cluster).await;
+    assert_eq!((copied.moves_in_flight, copied.bytes_moved), (moves, 0));
+    cluster.pause(WorkerName::Balance, true).await;
+    cluster.work().await;
+    let done = status(&cluster).await;
+    assert_eq!((done.moves_in_flight, done.bytes_moved), (0, moves * MEBIBYTE));
+}
+
 #[tokio::test]
 async fn a_restart_in_the_middle_of_moves_loses_no_block_and_leaves_none_too_many() {
     let (mut cluster, blocks) = uneven(BlockManagerConfig::default()).await;

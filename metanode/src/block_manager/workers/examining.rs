@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cairn_planner::block::{BlockView, Holder};
 use cairn_planner::budget::{self, InFlight};
 use cairn_planner::examine::{Copy, Need, Verdict, examine};
-use cairn_protocol::admin::{AdminState, WorkerName};
+use cairn_protocol::admin::WorkerName;
 use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::event::EventKind;
@@ -198,7 +198,7 @@ pub(super) async fn settle(inner: &Arc<Inner>, settled: Vec<BlockId>) -> Result<
     let mut soft_state = inner.soft_state();
     for Dropped { node, bytes, .. } in &dropped {
         soft_state.nodes.deletion_queued(*node, *bytes);
-        if soft_state.nodes.get(*node).is_some_and(|node| node.admin_state == AdminState::Draining) {
+        if soft_state.nodes.is_draining(*node) {
             inner.wakes.drain.notify_one();
         }
     }
@@ -214,7 +214,7 @@ pub(super) async fn settle(inner: &Arc<Inner>, settled: Vec<BlockId>) -> Result<
 
 impl Inner {
     fn moved(&self, soft_state: &SoftState, bytes: u64, block: BlockId, from: NodeId, to: NodeId) {
-        let drains = soft_state.nodes.get(from).is_some_and(|node| node.admin_state == AdminState::Draining);
+        let drains = soft_state.nodes.is_draining(from);
         self.count(if drains { WorkerName::Drain } else { WorkerName::Balance }, 1, bytes);
         self.events.publish(EventKind::BlockMoved { block, from, to });
     }

@@ -265,6 +265,11 @@ impl NodeTable {
         self.changed.insert(node);
     }
 
+    /// Whether an operator wants all blocks off a node.
+    pub(crate) fn is_draining(&self, id: NodeId) -> bool {
+        self.get(id).is_some_and(|node| node.admin_state == AdminState::Draining)
+    }
+
     /// Sets the administrative state of a node.
     pub(crate) fn set_admin_state(&mut self, id: NodeId, admin_state: AdminState) {
         if let Some(node) = self.nodes.get_mut(&id) {
