@@ -108,13 +108,12 @@ const FIND_REFERENCE: &str = concat!(
       AND key = $2 AND sequence = $3 AND version_id = $4"
 );
 
-const FIND_NEWEST_REFERENCE: &str = concat!(
+pub(crate) const FIND_NEWEST_REFERENCE: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM versions WHERE bucket_id = (SELECT bucket_id FROM buckets WHERE name = $1)
-      AND key = $2 AND $3 IS NULL AND version_id = $4
-      AND sequence = (SELECT MAX(sequence) FROM versions AS newest
-                      WHERE newest.bucket_id = versions.bucket_id AND newest.key = $2)"
+    " FROM (SELECT * FROM versions WHERE bucket_id = (SELECT bucket_id FROM buckets WHERE name = $1) AND key = $2
+            ORDER BY sequence DESC LIMIT 1) AS versions
+      WHERE $3 IS NULL AND version_id = $4"
 );
 
 /// The version of a reference, if it is not retired.

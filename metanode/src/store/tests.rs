@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use cairn_protocol::env::{Env, Timestamp};
-use cairn_protocol::id::MutationId;
-use cairn_protocol::metadata::{Content, EntryTarget, PartInfo};
+use cairn_protocol::id::{MutationId, VersionId};
+use cairn_protocol::metadata::{Content, EntryTarget, ObjectVersion, PartInfo, VersionRef};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
@@ -421,6 +421,51 @@ async fn listings_are_ranges_of_an_index() {
         assert!(plan.iter().all(|step| !step.contains("SCAN") && !step.contains("B-TREE")), "{plan:?}");
         assert!(plan[0].starts_with("SEARCH") && plan[0].ends_with(index), "{plan:?}");
     }
+}
+
+/// Each write to a key looked for its newest version by reading all of them: the look-up compared the sequence of every row with a
+/// maximum. The benchmark of versions did not get to its end with 100,000 of one key.
+#[tokio::test]
+async fn the_newest_version_of_a_key_is_found_whatever_number_of_versions_it_has() {
+    let mut costs = Vec::new();
+    for versions in [10_i64, 5_000] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store_in(directory.path()).await;
+        execute(&store, "INSERT INTO buckets (bucket_id, name, region, created_at) VALUES (1, 'b', 'r', 1)")
+            .await;
+        let insert = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
+             INSERT INTO versions (bucket_id, key, sequence, version_id, null_state, is_delete_marker, length, etag,
+                                   modified_at, part_count, checksum)
+             SELECT 1, x'6b', n, CAST(printf('%016d', n) AS BLOB), 0, 0, 0, x'', n, 0, 0 FROM numbers";
+        let inserted = store.write(move |tx| {
+            async move { Ok::<_, StoreError>(sqlx::query(insert).bind(versions).execute(tx).await?) }.boxed()
+        });
+        inserted.await.unwrap();
+        let newest = VersionId::from_slice(format!("{versions:016}").as_bytes()).unwrap();
+        let made =
+            |version| VersionRef { bucket: "b".to_owned(), key: "k".to_owned(), sequence: None, version };
+        let options = super::open::options(&directory.path().join("metanode.db"));
+        let mut connection = Connection::from(options.connect().await.unwrap());
+        connection.begin().await.unwrap();
+        let (found, cost) = steps(&mut connection, async |tx| {
+            let found = super::retired::find_version(tx, &made(newest)).await.unwrap().unwrap();
+            let absent =
+                super::retired::find_version(tx, &made(VersionId::from_slice(&[1; 16]).unwrap())).await;
+            assert_eq!(absent.unwrap(), None);
+            let (bucket, _) = super::buckets::find(tx, "b").await.unwrap().unwrap();
+            let next = ObjectVersion {
+                sequence: found.sequence + 1,
+                version: made(newest).version,
+                ..found.clone()
+            };
+            super::objects::insert(tx, bucket, &next, None, false).await.unwrap();
+            found
+        })
+        .await;
+        assert_eq!((found.version, found.sequence), (newest, u64::try_from(versions).unwrap()));
+        costs.push(cost);
+    }
+    assert!(costs[1] <= costs[0] + 20, "{costs:?}");
 }
 
 /// A step of background work over many rows must cost as much as those rows, however many others the tables have.
