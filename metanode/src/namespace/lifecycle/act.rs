@@ -14,6 +14,7 @@ use super::Lifecycle;
 use crate::block_manager::{BlockManager, LifecycleStep};
 use crate::namespace::objects::{Destination, delete_current, destination, retire};
 use crate::namespace::schedule::{Place, newer_max};
+use crate::store::buckets::BucketId;
 use crate::store::lifecycle::{DueUpload, Position};
 use crate::store::objects::StoredVersion;
 use crate::store::uploads::Upload;
@@ -127,7 +128,7 @@ impl Lifecycle {
     ) -> Result<Outcome, StoreError> {
         let key = &stored.object.key;
         if let Action::Transition(class) = action {
-            self.change_class(tx, blocks, info, stored, class).await?;
+            self.change_class(tx, blocks, (at.bucket, info), stored, class).await?;
             self.schedule.refresh_version(tx, at.bucket, &stored.object).await?;
             return Ok(Outcome::Done);
         }
@@ -140,7 +141,7 @@ impl Lifecycle {
             Err(MetadataError::ObjectLocked) => return Ok(Outcome::Locked),
             removed => removed.map_err(failed)?,
         }
-        self.schedule.refresh(tx, at.bucket, key).await?;
+        self.schedule.refresh(tx, (from.bucket, from.rules.lifecycle_revision), key).await?;
         Ok(Outcome::Done)
     }
 
@@ -161,12 +162,10 @@ impl Lifecycle {
         &self,
         tx: &mut Connection,
         blocks: &BlockManager,
-        info: &BucketInfo,
+        (bucket, info): (BucketId, &BucketInfo),
         stored: &StoredVersion,
         class: &str,
     ) -> Result<(), StoreError> {
-        let bucket = store::buckets::find(tx, &info.bucket).await?;
-        let Some((bucket, _)) = bucket else { return Ok(()) };
         let mut changed = stored.object.clone();
         changed.attributes.storage_class = Some(class.to_owned());
         changed.checksum = changed.computed_checksum();

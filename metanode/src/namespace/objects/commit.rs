@@ -63,6 +63,6 @@ async fn commit(
     let key = version.key.clone();
     let committed = make_current(tx, to, version, now).await?;
     quotas::check_with(tx, Owners { bucket: to.bucket, user }, to.rules.quota).await?;
-    schedule.refresh_with(tx, (to.bucket, to.rules.lifecycle_revision), &key).await?;
+    schedule.refresh(tx, (to.bucket, to.rules.lifecycle_revision), &key).await?;
     Ok(committed)
 }

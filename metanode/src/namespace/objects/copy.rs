@@ -56,6 +56,6 @@ async fn copy(
     let key = version.key.clone();
     let committed = make_current(tx, destination, version, now).await?;
     quotas::check_with(tx, Owners { bucket: destination.bucket, user }, destination.rules.quota).await?;
-    schedule.refresh_with(tx, (destination.bucket, destination.rules.lifecycle_revision), &key).await?;
+    schedule.refresh(tx, (destination.bucket, destination.rules.lifecycle_revision), &key).await?;
     Ok(committed)
 }

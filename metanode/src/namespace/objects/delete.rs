@@ -113,7 +113,7 @@ async fn delete_all(
             // Any other error is the database's, and rolls back the whole part.
             other => {
                 let deleted = other?;
-                schedule.refresh_with(tx, (from.bucket, from.rules.lifecycle_revision), &object.key).await?;
+                schedule.refresh(tx, (from.bucket, from.rules.lifecycle_revision), &object.key).await?;
                 Ok(deleted)
             }
         });

@@ -56,7 +56,7 @@ async fn rename(
     } else {
         let name = move_to_key(tx, to, source, &request, now).await?;
         for key in [&request.key, &request.source] {
-            schedule.refresh_with(tx, (to.bucket, to.rules.lifecycle_revision), key).await?;
+            schedule.refresh(tx, (to.bucket, to.rules.lifecycle_revision), key).await?;
         }
         name
     };

@@ -117,25 +117,11 @@ impl Schedule {
     /// Sets when the versions of a key are due whose plans a mutation has changed. Called after a version of the key was added or
     /// removed. These are the newest version, the one that became noncurrent, and for each number of newer versions that rules
     /// keep the one that has just as many. A version that came up among the others may be due too early, which is no harm. It costs
-    /// the same however many versions the key has.
+    /// the same however many versions the key has. `revision` is that of the bucket's rules now.
     ///
     /// # Errors
     /// The database's.
     pub(in crate::namespace) async fn refresh(
-        &self,
-        tx: &mut Connection,
-        bucket: BucketId,
-        key: &str,
-    ) -> Result<(), StoreError> {
-        let revision = self.rules.revision(tx, bucket).await?;
-        self.refresh_with(tx, (bucket, revision), key).await
-    }
-
-    /// Like [`refresh`](Self::refresh), where the revision of the bucket's rules is known.
-    ///
-    /// # Errors
-    /// The database's.
-    pub(in crate::namespace) async fn refresh_with(
         &self,
         tx: &mut Connection,
         (bucket, revision): (BucketId, u64),

@@ -34,17 +34,9 @@ impl Rules {
         connection: &mut Connection,
         bucket: BucketId,
     ) -> Result<Option<Arc<RuleSet>>, StoreError> {
-        let revision = self.revision(connection, bucket).await?;
+        let kind = ConfigurationKind::Lifecycle;
+        let revision = store::configurations::revision(connection, bucket, kind).await?;
         self.of_revision(connection, bucket, revision).await
-    }
-
-    /// The revision of the rules of a bucket; 0 if it has none.
-    pub(super) async fn revision(
-        &self,
-        connection: &mut Connection,
-        bucket: BucketId,
-    ) -> Result<u64, StoreError> {
-        store::configurations::revision(connection, bucket, ConfigurationKind::Lifecycle).await
     }
 
     /// The rules of a bucket, which have this revision now.

@@ -98,7 +98,7 @@ async fn complete(
     let to = destination(tx, &request.target.bucket, &lock_clock).await?;
     let key = version.key.clone();
     let answer = make_current(tx, to, version, now).await?;
-    schedule.refresh_with(tx, (to.bucket, to.rules.lifecycle_revision), &key).await?;
+    schedule.refresh(tx, (to.bucket, to.rules.lifecycle_revision), &key).await?;
     let completed = CompletedUpload {
         version: answer.version,
         etag: answer.etag.clone(),
