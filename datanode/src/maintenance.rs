@@ -52,14 +52,19 @@ async fn maintain(blocks: &BlockStore, volume: Arc<Volume>, config: &Config, shu
 )]
 async fn probe(volume: &Arc<Volume>, timeout: Duration) -> Result<(), VolumeError> {
     let at = volume.clone();
-    match tokio::time::timeout(timeout, blocking(move || at.probe())).await {
-        Ok(probed) => probed,
-        Err(_) => {
-            volume.give_up(&format!("it did not answer within {timeout:?}"));
-            Err(VolumeError::Failed(volume.failure().unwrap_or_default()))
+    let mut probed = std::pin::pin!(blocking(move || at.probe()));
+    for _ in 0..PROBE_SLICES {
+        if let Ok(probed) = tokio::time::timeout(timeout / PROBE_SLICES, &mut probed).await {
+            return probed;
         }
     }
+    volume.give_up(&format!("it did not answer within {timeout:?}"));
+    Err(VolumeError::Failed(volume.failure().unwrap_or_default()))
 }
+
+/// The time of a probe is waited for in slices. While the process is stopped (a signal, a paused virtual machine) the clock goes on,
+/// and the disk cannot answer. A stop uses up one slice, however long it lasts, and the disk has the others.
+const PROBE_SLICES: u32 = 10;
 
 /// Reports the blocks whose segment's file was removed from under the volume.
 async fn report_missing(blocks: &BlockStore, volume: &Arc<Volume>) -> Result<(), VolumeError> {
@@ -90,4 +95,52 @@ async fn tidy(blocks: &BlockStore, volume: &Arc<Volume>) -> Result<(), VolumeErr
         blocks.report_damage(volume, block, "found by compaction");
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::await_holding_lock, reason = "while it is held, the disk hangs")]
+mod tests {
+    use super::*;
+    use crate::volume::test_support::{SimDisk, open};
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// A datanode that was stopped in the middle of a probe, for longer than a probe may take, took its disk out when it went on, and all
+    /// blocks of the disk were copied from other nodes.
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_of_the_process_does_not_count_against_the_disk() {
+        let disk = SimDisk::new(1 << 30);
+        let volume = Arc::new(open(&disk).unwrap());
+        let hangs = disk.hold_syncs();
+        let probed = {
+            let volume = volume.clone();
+            tokio::spawn(async move { probe(&volume, TIMEOUT).await })
+        };
+        tokio::task::yield_now().await;
+        tokio::time::advance(10 * TIMEOUT).await;
+        drop(hangs);
+        probed.await.unwrap().unwrap();
+        assert_eq!(volume.failure(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_hangs_is_taken_out_when_the_time_is_over() {
+        let disk = SimDisk::new(1 << 30);
+        let volume = Arc::new(open(&disk).unwrap());
+        let hangs = disk.hold_syncs();
+        let probed = {
+            let volume = volume.clone();
+            tokio::spawn(async move { probe(&volume, TIMEOUT).await })
+        };
+        for _ in 0..PROBE_SLICES {
+            assert_eq!(volume.failure(), None);
+            tokio::task::yield_now().await;
+            tokio::time::advance(TIMEOUT / PROBE_SLICES + Duration::from_millis(1)).await;
+        }
+        let failed = probed.await.unwrap().unwrap_err();
+        assert!(
+            matches!(failed, VolumeError::Failed(reason) if reason.contains("did not answer within 10s"))
+        );
+        drop(hangs);
+    }
 }

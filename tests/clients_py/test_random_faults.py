@@ -7,6 +7,7 @@ replicas and no garbage is left.
 import contextlib
 import os
 import random
+import subprocess
 import time
 
 import damage
@@ -157,8 +158,14 @@ def heal(cluster):
     wait_until(
         lambda: [node["state"] for node in cluster.status()["nodes"]] == ["live"] * everybody, "all to be live", 120
     )
-    # The exit code is 2 if the scrub finds corrupt replicas, which is expected here.
-    cluster.admin_json("scrub", "start", "--wait", timeout=300)
+    failed = [volume["failed"] for node in cluster.status()["nodes"] for volume in node["volumes"] if volume["failed"]]
+    assert not failed, "no fault breaks a disk"
+    try:
+        # The exit code is 2 if the scrub finds corrupt replicas, which is expected here.
+        cluster.admin_json("scrub", "start", "--wait", timeout=300)
+    except subprocess.TimeoutExpired as error:
+        found = {"scrubs": cluster.admin_json("scrub", "status"), "nodes": cluster.status()["nodes"]}
+        raise AssertionError(f"the scrub does not end: {found}") from error
     deadline = time.monotonic() + FSCK_SECONDS
     while not is_clean(report := cluster.admin_json("fsck")):
         assert time.monotonic() < deadline, f"fsck finds after {FSCK_SECONDS} s: {report}"

@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::Volume;
 use super::entry::Entry;
 use super::record::Place;
-use super::sim::SimDisk;
-pub(crate) use super::tests::support::id;
+pub(crate) use super::sim::SimDisk;
 use super::tests::support::{block_on, content, env, options};
+pub(crate) use super::tests::support::{id, open};
 use super::volumes::Volumes;
 
 /// Two volumes on one simulated disk, with small blocks on both, drawn at random.

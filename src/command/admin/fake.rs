@@ -183,6 +183,7 @@ pub(super) struct Fake {
     can_stop: Mutex<Option<CanStopReport>>,
     last_replicas: Mutex<u64>,
     hold: Mutex<HoldStatus>,
+    node: Mutex<Option<NodeStatus>>,
 }
 
 /// The next prepared answer; the last one is returned repeatedly.
@@ -225,6 +226,11 @@ impl Fake {
         *self.hold.lock().unwrap() = hold;
     }
 
+    /// What its node is like.
+    pub(super) fn node(&self, node: NodeStatus) {
+        *self.node.lock().unwrap() = Some(node);
+    }
+
     pub(super) fn last_replicas(&self, blocks: u64) {
         *self.last_replicas.lock().unwrap() = blocks;
     }
@@ -237,7 +243,8 @@ impl Fake {
 #[async_trait]
 impl Admin for Fake {
     async fn status(&self, _: StatusRequest) -> Result<ClusterStatus, AdminError> {
-        Ok(status(vec![node(NODE, "http://10.0.0.1:9020")]))
+        let prepared = self.node.lock().unwrap().clone();
+        Ok(status(vec![prepared.unwrap_or_else(|| node(NODE, "http://10.0.0.1:9020"))]))
     }
 
     async fn set_admin_state(&self, request: SetAdminState) -> Result<AdminStateReport, AdminError> {

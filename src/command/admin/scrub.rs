@@ -1,7 +1,7 @@
 //! `cairn admin scrub`.
 
-use cairn_protocol::admin::{Admin, NodeState, ScrubRequest, ScrubStatus, StartScrub};
-use cairn_protocol::cluster::ScrubProgress;
+use cairn_protocol::admin::{Admin, NodeState, NodeStatus, ScrubRequest, ScrubStatus, StartScrub};
+use cairn_protocol::cluster::{ScrubProgress, VolumeUsage};
 use cairn_protocol::env::{Env, Timestamp};
 use clap::{Args, Subcommand};
 
@@ -26,7 +26,7 @@ pub(super) struct StartArguments {
     #[arg(long, value_name = "NODE")]
     node: Option<String>,
 
-    /// Wait until every datanode that is not dead has finished; exit code 2 if a replica is corrupt
+    /// Wait until every datanode has finished that is not dead and has a disk that works; exit code 2 if a replica is corrupt
     #[arg(long)]
     wait: bool,
 }
@@ -72,10 +72,9 @@ async fn wait(started: Vec<ScrubStatus>, admin: &dyn Admin, env: &Env) -> anyhow
             .into_iter()
             .filter(|scrub| started.iter().any(|it| it.node == scrub.node))
             .collect();
-        let dead = nodes.all().iter().filter(|node| node.state == NodeState::Dead);
-        for node in dead.filter(|node| started.iter().any(|it| it.node == node.node)) {
-            if !given_up.contains(&node.node) {
-                remark(format_args!("{} is dead, and not waited for", nodes.name(node)));
+        for node in nodes.all().iter().filter(|node| started.iter().any(|it| it.node == node.node)) {
+            if let Some(why) = reads_nothing(node).filter(|_| !given_up.contains(&node.node)) {
+                remark(format_args!("{} {why}, and is not waited for", nodes.name(node)));
                 given_up.push(node.node);
             }
         }
@@ -91,6 +90,18 @@ async fn wait(started: Vec<ScrubStatus>, admin: &dyn Admin, env: &Env) -> anyhow
             return Ok(scrubs);
         }
         pause(env).await;
+    }
+}
+
+/// Why a node cannot scrub, in words that follow its name.
+fn reads_nothing(node: &NodeStatus) -> Option<&'static str> {
+    let has_failed = |volume: &VolumeUsage| volume.failed.is_some();
+    if node.state == NodeState::Dead {
+        Some("is dead")
+    } else if !node.volumes.is_empty() && node.volumes.iter().all(has_failed) {
+        Some("has no disk that works")
+    } else {
+        None
     }
 }
 
@@ -155,7 +166,7 @@ pub(super) fn scrub_words(scrub: &ScrubStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::admin::fake::{Fake, NODE, impatient_env, scrub};
+    use crate::command::admin::fake::{Fake, NODE, impatient_env, node, scrub};
 
     fn start(wait: bool) -> ScrubOperation {
         ScrubOperation::Start(StartArguments { node: Some(NODE[..8].to_owned()), wait })
@@ -177,6 +188,19 @@ mod tests {
             assert_eq!(ended, outcome);
             assert_eq!(fake.scrubs_left(), 1, "it looked on until the round had ended");
         }
+    }
+
+    /// The scrubbers of failed disks have ended, so their node never reports that an ordered round is over. The command waited for it
+    /// for ever.
+    #[tokio::test]
+    async fn a_node_without_a_disk_that_works_is_not_waited_for() {
+        let fake = Fake::default();
+        let mut broken = node(NODE, "http://10.0.0.1:9020");
+        broken.volumes[0].failed = Some("a disk error".to_owned());
+        fake.node(broken);
+        fake.scrubs([at(0, 50, 0)]);
+        let ended = run(start(true), &fake, &impatient_env(), Printer { json: true }).await.unwrap();
+        assert_eq!(ended, Outcome::Well);
     }
 
     #[tokio::test]
