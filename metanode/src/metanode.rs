@@ -18,7 +18,6 @@ use cairn_protocol::signature::Admission;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::AccessState;
 use crate::block_manager::{BlockManager, ConfigError};
 use crate::config::Config;
 use crate::directory::{Directory, DirectoryError};
@@ -106,9 +105,6 @@ impl Metanode {
             }
             None => root::load(&store, &vault, &env).await?,
         };
-        let access = AccessState::new(&env);
-        let identities =
-            Arc::new(Identities::new(store.clone(), env.clone(), vault, access.clone(), root.clone()));
         let blocks = BlockManager::open(
             store.clone(),
             config.blocks,
@@ -118,13 +114,14 @@ impl Metanode {
             events.clone(),
         )
         .await?;
+        let access = blocks.access().clone();
+        let identities = Arc::new(Identities::new(store.clone(), env.clone(), vault, access, root.clone()));
         let namespace = Arc::new(Namespace::new(
             store.clone(),
             blocks.clone(),
             env.clone(),
             events.clone(),
             identities.clone(),
-            access,
         ));
         Ok(Self {
             store,

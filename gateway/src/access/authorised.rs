@@ -7,7 +7,7 @@ use cairn_policy::Policy;
 use cairn_protocol::metadata::{Account, BucketRef, Metadata, Tags};
 
 use super::authority::Authority;
-use super::bucket::{BucketAccess, Rules};
+use super::bucket::BucketAccess;
 use super::guarded::Guarded;
 use super::means::Means;
 use super::permission::{Permission, Permissions};
@@ -46,17 +46,44 @@ impl Authorised {
     /// `AccessDenied` if the permissions were taken away meanwhile, or the metanode's; `InternalError` for a request without a bucket.
     pub(crate) async fn bucket(&self) -> S3Result<Arc<BucketAccess>> {
         self.ticket.decide_again().await?;
-        self.decided_bucket()
+        let bucket = self.known()?;
+        let before = bucket.clone();
+        self.ticket.require(move |now| now.is_still(&before));
+        Ok(bucket)
     }
 
-    /// The bucket of the request, as it was decided with. From now on the request fails, and can be tried again, if that is not what
-    /// it is when the request is done.
+    /// The bucket of the request, as it was decided with. From now on the request fails, and can be tried again, if what decides who owns
+    /// new objects changes before it is done.
     ///
     /// # Errors
     /// `InternalError` for a request without a bucket.
-    pub(crate) fn decided_bucket(&self) -> S3Result<Arc<BucketAccess>> {
-        let bucket = self.ticket.bucket(self.request.bucket()?.as_str());
-        bucket.ok_or_else(|| S3Error::internal("a bucket was not looked at before it is used"))
+    pub(crate) fn bucket_of_owner(&self) -> S3Result<Arc<BucketAccess>> {
+        let bucket = self.known()?;
+        let before = bucket.clone();
+        self.ticket.require(move |now| now.decides_owner_like(&before));
+        Ok(bucket)
+    }
+
+    /// Checks the bucket of the request, without a call if it is well: as the gateway remembers it, and as it is now before it refuses.
+    /// From now on the request fails, and can be tried again, if the check fails before the request is done.
+    ///
+    /// # Errors
+    /// Those of `check`, the metanode's, and `InternalError` for a request without a bucket.
+    pub(crate) async fn check_bucket(
+        &self,
+        check: impl Fn(&BucketAccess) -> S3Result<()> + Send + 'static,
+    ) -> S3Result<()> {
+        if check(&*self.known()?).is_err() {
+            self.ticket.decide_again().await?;
+            check(&*self.known()?)?;
+        }
+        self.ticket.require(move |now| check(now).is_ok());
+        Ok(())
+    }
+
+    /// Whether what the request writes may count for a quota. It can be late after a quota was set, which the metanode's check is not.
+    pub(crate) fn has_quota(&self) -> bool {
+        self.ticket.caller_has_quota() || self.known_bucket().is_none_or(|bucket| bucket.has_quota)
     }
 
     /// The bucket of the request, with what decides about access to it, as it is now: for answers that show it.
@@ -78,15 +105,17 @@ impl Authorised {
     /// # Errors
     /// `InternalError` for a request without a bucket.
     pub(crate) fn bucket_owner(&self) -> S3Result<Account> {
+        Ok(self.known()?.info.owner.clone())
+    }
+
+    fn known(&self) -> S3Result<Arc<BucketAccess>> {
         let bucket = self.ticket.known_bucket(self.request.bucket()?.as_str());
-        let bucket =
-            bucket.ok_or_else(|| S3Error::internal("a bucket was not looked at before it is named"))?;
-        Ok(bucket.info.owner.clone())
+        bucket.ok_or_else(|| S3Error::internal("a bucket was not looked at before it is used"))
     }
 
     /// Whether the objects of the request's bucket belong to whoever wrote them.
     pub(crate) fn has_object_owners(&self) -> bool {
-        self.known_bucket().is_some_and(|bucket| bucket.rules().is_some_and(Rules::has_acls))
+        self.known_bucket().is_some_and(|bucket| bucket.has_acls())
     }
 
     /// Whether the caller could still change the policy of the bucket if it were this one.

@@ -85,6 +85,11 @@ impl Authority {
         self.0.metadata.find_role(role).await
     }
 
+    /// Drops what is remembered of a bucket, because it was changed.
+    pub(super) fn forget_bucket(&self, name: &str) {
+        self.0.buckets.forget(name);
+    }
+
     /// The metanode's service, for what decisions need, and for those who commit and repeat it themselves.
     pub(super) fn metadata(&self) -> &Arc<dyn Metadata> {
         &self.0.metadata

@@ -28,6 +28,8 @@ pub(crate) struct BucketAccess {
     /// What its account blocks, as text.
     account_blocks: Option<String>,
     rules: Result<Rules, Unusable>,
+    /// Whether it has a quota.
+    pub(crate) has_quota: bool,
     /// The lifecycle rules, and the length of a day.
     lifecycle: Option<(RuleSet, Day)>,
 }
@@ -72,6 +74,7 @@ impl BucketAccess {
             weight: texts.sum(),
             revisions: decide_access(&found).map(|found| (found.kind, found.revision)).collect(),
             lifecycle: lifecycle(&found),
+            has_quota: found.has_quota,
             account_blocks: found.account_public_access_block,
             info: found.info,
             rules,
@@ -85,9 +88,20 @@ impl BucketAccess {
             && self.account_blocks == before.account_blocks
     }
 
+    /// Whether new objects get the same owner as before.
+    pub(super) fn decides_owner_like(&self, before: &Self) -> bool {
+        let ownership = |bucket: &Self| bucket.rules().map(Rules::ownership);
+        self.info.owner == before.info.owner && ownership(self) == ownership(before)
+    }
+
     /// The lifecycle rules and the length of a day; `None` if the bucket has no rules.
     pub(crate) fn lifecycle(&self) -> Option<(&RuleSet, Day)> {
         self.lifecycle.as_ref().map(|(set, day)| (set, *day))
+    }
+
+    /// Whether ACLs count.
+    pub(crate) fn has_acls(&self) -> bool {
+        self.rules().is_some_and(Rules::has_acls)
     }
 
     /// What decides; `None` if a document cannot be used.

@@ -84,6 +84,11 @@ impl Buckets {
         self.known().put(name, Entry { bucket: bucket.clone(), told_at });
         Ok(bucket)
     }
+
+    /// Drops a bucket from the cache, because this gateway has changed it.
+    pub(super) fn forget(&self, name: &str) {
+        self.known().remove(name);
+    }
 }
 
 impl Known {

@@ -67,7 +67,7 @@ impl Evidence {
     /// Whether the decision depends on the object that the permission is about, which costs a look-up.
     pub(super) fn needs_object(&self, permission: &Permission) -> bool {
         let Some(bucket) = self.bucket_of(permission) else { return false };
-        let has_acls = bucket.rules().is_some_and(Rules::has_acls);
+        let has_acls = bucket.has_acls();
         let is_owner = *self.principal() == Principal::Root { account: bucket.info.owner.id.clone() };
         if is_owner && !has_acls && bucket.rules().is_some_and(|rules| !rules.denies) {
             return false;

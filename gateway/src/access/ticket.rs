@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cairn_policy::{Context, Policy};
@@ -29,9 +28,12 @@ pub(super) struct Ticket {
     /// The condition keys, made when the first decision needs them.
     context: OnceLock<Context>,
     state: Mutex<State>,
-    /// Whether the operation has read the configuration of its bucket: it must not go on with an older one.
-    is_bound: AtomicBool,
+    /// What the operation takes for granted of the bucket of its request.
+    conditions: Mutex<Vec<Condition>>,
 }
+
+/// Something that must hold of a bucket as long as a request lasts.
+type Condition = Box<dyn Fn(&BucketAccess) -> bool + Send>;
 
 #[derive(Default)]
 struct State {
@@ -72,13 +74,18 @@ const ATTEMPTS_MAX: u32 = 8;
 impl Ticket {
     /// A ticket on which nothing is allowed yet.
     pub(super) fn new(authority: Authority, request: Request) -> Self {
-        let (context, state) = (OnceLock::new(), Mutex::default());
-        Self { authority, request, context, state, is_bound: AtomicBool::new(false) }
+        let (context, state, conditions) = (OnceLock::new(), Mutex::default(), Mutex::default());
+        Self { authority, request, context, state, conditions }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change of the state is one assignment, so a poisoned lock is safe to use.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn conditions(&self) -> MutexGuard<'_, Vec<Condition>> {
+        // The only change adds one.
+        self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks for permissions, each of which is given or refused on its own. They are refused on fresh data only.
@@ -229,23 +236,15 @@ impl Ticket {
     /// Decides again about everything that was allowed, with fresh data.
     ///
     /// # Errors
-    /// `AccessChanged` if a permission was taken away, `Unavailable` if the request is bound to a configuration that changed, and the
-    /// metanode's.
+    /// `AccessChanged` if a permission was taken away, `BucketChanged` if what the request takes for granted of its bucket does not hold
+    /// any more, and the metanode's.
     pub(super) async fn decide_again(&self) -> Result<(), MetadataError> {
-        let (allowed, before) = {
-            let state = self.state();
-            (state.allowed.clone(), state.evidence.clone())
-        };
+        let allowed = self.state().allowed.clone();
         let evidence = self.authority.evidence(&self.request.caller, &buckets(&allowed), true).await?;
         let allowed = self.again(&evidence, &allowed).await?;
-        let is_same = |before: &Evidence| {
-            let mut pairs = evidence.buckets.iter().zip(&before.buckets);
-            evidence.buckets.len() == before.buckets.len() && pairs.all(|(now, before)| now.is_still(before))
-        };
-        if self.is_bound.load(Ordering::SeqCst) && !before.is_some_and(|before| is_same(&before)) {
-            // The operation checked its document against the configuration that was. The client tries again.
-            let reason = "the configuration of the bucket changed meanwhile".to_owned();
-            return Err(MetadataError::Unavailable { reason });
+        let bucket = self.request.bucket().ok().and_then(|bucket| evidence.bucket(bucket.as_str()));
+        if bucket.is_some_and(|bucket| !self.conditions().iter().all(|holds| holds(bucket))) {
+            return Err(MetadataError::BucketChanged);
         }
         *self.state() = State { allowed, evidence: Some(Arc::new(evidence)) };
         Ok(())
@@ -278,13 +277,24 @@ impl Ticket {
         Ok(())
     }
 
-    /// The bucket of this name, as it was decided with. From now on the request fails if its configuration changes.
-    pub(super) fn bucket(&self, name: &str) -> Option<Arc<BucketAccess>> {
-        self.is_bound.store(true, Ordering::SeqCst);
-        self.state().evidence.as_ref().and_then(|evidence| evidence.bucket(name).cloned())
+    /// From now on the request fails if this does not hold any more of its bucket.
+    pub(super) fn require(&self, condition: impl Fn(&BucketAccess) -> bool + Send + 'static) {
+        self.conditions().push(Box::new(condition));
     }
 
-    /// The owner of the bucket of this name.
+    /// Drops what is remembered of a bucket, because this request has changed it.
+    pub(super) fn forget_bucket(&self, name: &str) {
+        self.authority.forget_bucket(name);
+    }
+
+    /// Whether what the caller writes counts for a quota of its own.
+    pub(super) fn caller_has_quota(&self) -> bool {
+        let state = self.state();
+        let holder = state.evidence.as_ref().and_then(|evidence| evidence.holder.as_ref());
+        holder.is_some_and(|holder| holder.has_quota())
+    }
+
+    /// The bucket of this name, as it was decided with.
     pub(super) fn known_bucket(&self, name: &str) -> Option<Arc<BucketAccess>> {
         self.state().evidence.as_ref().and_then(|evidence| evidence.bucket(name).cloned())
     }

@@ -48,6 +48,7 @@ fn world() -> World {
                 identity: Identity::Root { account: Account::first() },
                 policies: IdentityPolicies::default(),
                 session: None,
+                has_quota: false,
                 epoch: AccessEpoch::default(),
             }))
         })

@@ -76,6 +76,11 @@ impl From<MetadataError> for S3Error {
                 ErrorCode::SlowDown,
                 "The data did not stay on enough datanodes. Please try again.",
             ),
+            // SDKs repeat the request, and it is checked against what is there then.
+            MetadataError::BucketChanged => Self::with_message(
+                ErrorCode::SlowDown,
+                "The configuration of the bucket changed during the request. Please try again.",
+            ),
             MetadataError::NoSpace => Self::with_message(
                 ErrorCode::ServiceUnavailable,
                 "The storage has no space left for writing.",
@@ -108,6 +113,7 @@ mod tests {
                 "1 of 3 are alive",
             ),
             (MetadataError::Unavailable { reason: reason() }, ErrorCode::SlowDown, "does not answer now"),
+            (MetadataError::BucketChanged, ErrorCode::SlowDown, "changed during the request"),
             (MetadataError::NoSpace, ErrorCode::ServiceUnavailable, "no space left"),
             (MetadataError::GrantExpired, ErrorCode::SlowDown, "try again"),
             (

@@ -18,6 +18,8 @@ pub struct KeyHolder {
     session: Option<Session>,
     /// Whether a policy asks for the tags of existing objects, which costs a look-up.
     reads_object_tags: bool,
+    /// Whether what it writes counts for a quota of its own.
+    has_quota: bool,
     /// The state of access control that it was read from; `None` for the root credentials that the gateway was told at its
     /// start, which no change of access concerns.
     epoch: Option<AccessEpoch>,
@@ -56,7 +58,7 @@ enum Unusable {
 impl KeyHolder {
     /// The holder of a key that the metanode returned.
     pub fn new(key: AccessKey) -> Self {
-        let AccessKey { secret_key, identity, policies, session, epoch } = key;
+        let AccessKey { secret_key, identity, policies, session, has_quota, epoch } = key;
         let passed = session.as_ref().and_then(|session| session.policies.as_ref());
         let texts =
             || policies.documents.iter().chain(&policies.boundary).chain(passed.into_iter().flatten());
@@ -75,7 +77,8 @@ impl KeyHolder {
             warn_self!(%error, ?identity, "an identity can do nothing");
         }
         let secret = SecretKey::new(secret_key);
-        Self { secret, identity, principal, policies, session, reads_object_tags, epoch: Some(epoch) }
+        let epoch = Some(epoch);
+        Self { secret, identity, principal, policies, session, reads_object_tags, has_quota, epoch }
     }
 
     /// The holder of the root credentials of the cluster.
@@ -87,6 +90,7 @@ impl KeyHolder {
             policies: Ok(Parsed { identity: Vec::new(), boundary: None, session: None }),
             session: None,
             reads_object_tags: false,
+            has_quota: false,
             epoch: None,
         }
     }
@@ -104,6 +108,11 @@ impl KeyHolder {
     /// Whether a decision may depend on the tags of existing objects.
     pub(crate) fn reads_object_tags(&self) -> bool {
         self.reads_object_tags
+    }
+
+    /// Whether what it writes counts for a quota of its own.
+    pub(crate) fn has_quota(&self) -> bool {
+        self.has_quota
     }
 
     /// The session that the key belongs to.
@@ -212,6 +221,7 @@ mod tests {
                 boundary: boundary.map(str::to_owned),
             },
             session: None,
+            has_quota: false,
             epoch: AccessEpoch(1),
         })
     }
@@ -236,6 +246,7 @@ mod tests {
                 issued_at: Timestamp(1000),
                 expires_at: Timestamp(2000),
             }),
+            has_quota: false,
             epoch: AccessEpoch(1),
         })
     }
@@ -267,6 +278,7 @@ mod tests {
                 identity,
                 policies: IdentityPolicies { documents: vec![all.into(), document.into()], boundary: None },
                 session: None,
+                has_quota: false,
                 epoch: AccessEpoch(1),
             })
         };

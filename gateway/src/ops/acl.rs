@@ -194,14 +194,14 @@ pub(super) async fn of_new_object(
     request: &Request,
 ) -> S3Result<Option<Box<ObjectAccess>>> {
     let requested = RequestedAcl::parse(&request.headers)?;
-    if requested.is_none() && !gateway.has_object_owners() {
-        return Ok(None);
-    }
     let bucket = match requested {
         // It may be refused, so only the present settings count.
         Some(_) => gateway.bucket().await?,
-        None => gateway.decided_bucket()?,
+        None => gateway.bucket_of_owner()?,
     };
+    if requested.is_none() && !bucket.has_acls() {
+        return Ok(None);
+    }
     let rules = bucket.rules().ok_or_else(|| S3Error::internal("a bucket without rules was written to"))?;
     let bucket_owner = &bucket.info.owner;
     let given_up = requested.as_ref().is_some_and(|acl| acl.is_bucket_owner_full_control(bucket_owner));

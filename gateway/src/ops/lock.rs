@@ -1,9 +1,8 @@
 //! What operations on buckets, objects and uploads check for Object Lock.
 
-use cairn_protocol::metadata::{BucketLock, BucketRef};
+use cairn_protocol::metadata::{BucketLock, BucketRef, MetadataError};
 
 use crate::access::Authorised;
-use crate::body::PayloadSpec;
 use crate::error::{S3Error, S3Result};
 use crate::request::Request;
 
@@ -31,13 +30,26 @@ pub(crate) async fn require_object_lock(gateway: &Authorised, request: &Request)
 ///
 /// # Errors
 /// `InvalidRequest`.
-pub(crate) fn require_digest(payload: &PayloadSpec, what: &str) -> S3Result<()> {
-    if payload.has_digest() {
+pub(crate) fn require_digest(has_digest: bool, what: &str) -> S3Result<()> {
+    if has_digest {
         return Ok(());
     }
     Err(S3Error::invalid_request(format!(
         "Content-MD5 OR x-amz-checksum- HTTP header is required for Put {what} requests with Object Lock parameters"
     )))
+}
+
+/// Checks the head of an upload against Object Lock of its bucket, of which `bucket` is `None` without it. `asks` says whether the head
+/// asks for a lock.
+///
+/// # Errors
+/// `InvalidRequest`.
+pub(crate) fn check_lock(bucket: Option<BucketLock>, asks: bool, has_digest: bool) -> S3Result<()> {
+    match bucket {
+        None if asks => Err(MetadataError::NoObjectLock.into()),
+        Some(lock) if asks || lock.default_retention.is_some() => require_digest(has_digest, "Object"),
+        None | Some(_) => Ok(()),
+    }
 }
 
 /// Refuses a document without a digest, for operations for which AWS requires one.

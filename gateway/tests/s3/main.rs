@@ -19,6 +19,7 @@ mod placement;
 mod quotas;
 mod races;
 mod reads;
+mod remembered;
 mod renames;
 mod tags;
 mod values;

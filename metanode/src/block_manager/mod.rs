@@ -62,6 +62,7 @@ pub(crate) use self::lock_clock::LockClock;
 use self::soft_state::reservations::Naming;
 use self::soft_state::{Known, KnownHold, Scrubs, SoftState, Wakes};
 use self::workers::WorkerControl;
+use crate::access::AccessState;
 use crate::store::clock::StoredClock;
 use crate::store::settings::{self, Decision};
 use crate::store::{
@@ -85,6 +86,8 @@ struct Inner {
     env: Env,
     clock: Clock,
     lock_clock: LockClock,
+    /// What gateways remember of buckets is good for one state. Operators' changes of buckets begin another.
+    access: AccessState,
     events: EventBus,
     soft_state: std::sync::Mutex<SoftState>,
     wakes: Wakes,
@@ -196,6 +199,7 @@ impl BlockManager {
         drop(reader);
         store.begin_opening(opening);
         let lock_clock = LockClock::begin(kept_for_locks, is_needed, &env);
+        let access = AccessState::new(&env);
         let (clock, env) = Clock::begin(kept, known.nodes.is_empty(), &config, &env);
         let soft_state = SoftState::new(known, &config, &env).into();
         let (wakes, decisions) = (Wakes::default(), tokio::sync::RwLock::default());
@@ -207,6 +211,7 @@ impl BlockManager {
             env,
             clock,
             lock_clock,
+            access,
             events,
             soft_state,
             wakes,
@@ -248,6 +253,11 @@ impl BlockManager {
         blocks: &[BlockId],
     ) -> Result<Vec<BlockLocation>, MetadataError> {
         locate::locate(&self.inner, connection, blocks).await
+    }
+
+    /// The state of access control, which changes of buckets and of access to them advance.
+    pub(crate) fn access(&self) -> &AccessState {
+        &self.inner.access
     }
 
     /// The clock by which locks of versions end.

@@ -35,6 +35,7 @@ impl Identities {
                 identity: Identity::Root { account: Account::first() },
                 policies: IdentityPolicies::default(),
                 session: None,
+                has_quota: false,
                 epoch,
             }));
         }
@@ -46,7 +47,8 @@ impl Identities {
         };
         let secret_key = self.vault.unseal(access_key, &found.sealed);
         let secret_key = secret_key.ok_or(StoreError::Corrupt { column: "sealed" })?;
-        Ok(Some(AccessKey { secret_key, identity: found.identity, policies, session: None, epoch }))
+        let (identity, has_quota) = (found.identity, found.quota.is_set());
+        Ok(Some(AccessKey { secret_key, identity, policies, session: None, has_quota, epoch }))
     }
 
     /// A role; `None` if there is no such role.

@@ -14,7 +14,8 @@ impl Identities {
             return Err(invalid("a quota is less than 8 EiB, and less than 2^63 objects"));
         }
         let user = EntityRef { account: id.clone(), name: name.clone() };
-        self.change(mutation, Effect::Adds, move |tx, _| {
+        // Gateways remember whether a user has a quota.
+        self.change(mutation, Effect::MayTakeAway, move |tx, _| {
             async move {
                 let number = account(tx, &id).await?;
                 let found = holders::find_in(tx, number, HolderKind::User, &name).await?;

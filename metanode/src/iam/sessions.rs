@@ -83,10 +83,10 @@ impl Identities {
         let Some((number, entry)) = accounts::find(&mut snapshot, &contents.account).await? else {
             return Ok(None);
         };
-        let (identity, policies) = match holder_of(&contents.of) {
-            None => (Identity::Root { account: entry.account }, IdentityPolicies::default()),
+        let (identity, policies, has_quota) = match holder_of(&contents.of) {
+            None => (Identity::Root { account: entry.account }, IdentityPolicies::default(), false),
             Some((kind, id)) => {
-                let Some(Holder { holder, properties, .. }) =
+                let Some(Holder { holder, properties, quota, .. }) =
                     holders::find_by_id(&mut snapshot, number, kind, id).await?
                 else {
                     return Ok(None);
@@ -98,7 +98,7 @@ impl Identities {
                     HolderKind::Role => Identity::Role { account, id, path, name },
                     HolderKind::User | HolderKind::Group => Identity::User { account, id, path, name },
                 };
-                (identity, policies)
+                (identity, policies, quota.is_set())
             }
         };
         let Some(passed) = passed_policies(&mut snapshot, number, &contents).await? else { return Ok(None) };
@@ -108,7 +108,7 @@ impl Identities {
         };
         let (issued_at, expires_at) = (contents.issued_at, contents.expires_at);
         let session = Some(Session { name, policies: passed, provider, issued_at, expires_at });
-        Ok(Some(AccessKey { secret_key: contents.secret, identity, policies, session, epoch }))
+        Ok(Some(AccessKey { secret_key: contents.secret, identity, policies, session, has_quota, epoch }))
     }
 }
 

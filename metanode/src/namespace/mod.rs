@@ -70,8 +70,8 @@ impl Namespace {
         env: Env,
         events: EventBus,
         identities: Arc<Identities>,
-        access: AccessState,
     ) -> Self {
+        let access = blocks.access().clone();
         let deletes = tokio::sync::Semaphore::new(objects::PARTS_WAITING);
         let schedule = Schedule::new(&blocks, &env);
         blocks.set_lifecycle(Arc::new(Lifecycle::new(schedule.clone(), &blocks, &env)));

@@ -30,8 +30,7 @@ pub(super) async fn namespace() -> (Namespace, TempDir) {
     .await
     .unwrap();
     let identities = Identities::without_root(&store, &env);
-    let access = crate::access::AccessState::new(&env);
-    let namespace = Namespace::new(store, blocks, env, events, identities, access);
+    let namespace = Namespace::new(store, blocks, env, events, identities);
     namespace.create_bucket(CreateBucket::new("b", "us-east-1")).await.unwrap();
     (namespace, directory)
 }

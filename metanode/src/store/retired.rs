@@ -87,6 +87,28 @@ pub(crate) async fn find_version(
     }
 }
 
+pub(crate) const MAY_BE_MADE: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM (SELECT version_id FROM versions
+                                WHERE bucket_id = (SELECT bucket_id FROM buckets WHERE name = $1) AND key = $2
+                                ORDER BY sequence DESC LIMIT 1) AS newest WHERE version_id = $3)
+              OR EXISTS (SELECT 1 FROM retired WHERE owner_id = $3)
+              OR EXISTS (SELECT 1 FROM mutations WHERE mutation_id = $3)";
+
+/// Whether there is a trace of the write of this version: it is the newest of its key, it is retired, or its outcome is remembered.
+/// One statement tells that there is none, as nearly always.
+pub(crate) async fn may_be_made(
+    connection: &mut Connection,
+    (bucket, key): (&str, &str),
+    version: VersionId,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query(MAY_BE_MADE)
+        .bind(bucket)
+        .bind(key.as_bytes())
+        .bind(&version.as_bytes()[..])
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
 /// When a part was retired; `None` if it was not, or if its grace period is over.
 pub(crate) async fn part_retired_at(
     connection: &mut Connection,

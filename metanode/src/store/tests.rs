@@ -452,6 +452,9 @@ async fn the_newest_version_of_a_key_is_found_whatever_number_of_versions_it_has
             let absent =
                 super::retired::find_version(tx, &made(VersionId::from_slice(&[1; 16]).unwrap())).await;
             assert_eq!(absent.unwrap(), None);
+            for (version, is_made) in [(newest, true), (VersionId::from_slice(&[1; 16]).unwrap(), false)] {
+                assert_eq!(super::retired::may_be_made(tx, ("b", "k"), version).await.unwrap(), is_made);
+            }
             let (bucket, _) = super::buckets::find(tx, "b").await.unwrap().unwrap();
             let next = ObjectVersion {
                 sequence: found.sequence + 1,

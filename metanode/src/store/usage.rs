@@ -68,7 +68,7 @@ async fn limited(
         let quota = user_quota(connection, user).await?;
         found.push(Limited { of: QuotaOf::User, counter: Counter::UserUsage(user), quota });
     }
-    found.retain(|limited| limited.quota != Quota::default());
+    found.retain(|limited| limited.quota.is_set());
     Ok(found)
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use cairn_protocol::admin::{BucketSettings, GetBucketSettings, ListBucketUsage, SetBucketSettings};
 use cairn_protocol::event::EventKind;
-use cairn_protocol::iam::{CreateUser, EntityRef, SetUserQuota};
+use cairn_protocol::iam::{
+    CreateAccessKey, CreateUser, EntityRef, KeyOwner, OpenSession, SessionOf, SetUserQuota,
+};
 use cairn_protocol::id::{PartId, VersionId};
 use cairn_protocol::metadata::*;
 use cairn_protocol::rpc::with_user;
@@ -27,6 +29,7 @@ contract! {
     a_deleted_bucket_and_its_uploads_take_from_no_user,
     buckets_are_listed_with_what_they_use,
     quotas_that_no_counter_can_hold_are_refused,
+    gateways_learn_who_has_a_quota,
 }
 
 async fn settings(cluster: &Cluster, bucket: &str) -> BucketSettings {
@@ -691,6 +694,46 @@ async fn newest_name(cluster: &Cluster, key: &str) -> VersionName {
         Err(MetadataError::NoSuchKey) => VersionName::Null,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Gateways ask for the room of quotas only where there is one. What they remember ends with each change of a quota.
+async fn gateways_learn_who_has_a_quota(cluster: &Cluster) {
+    cluster.bucket("b").await;
+    let id = user(cluster, "alice").await;
+    let owner = KeyOwner { account: "000000000000".into(), user: Some("alice".into()) };
+    let create = CreateAccessKey { owner, given: None, mutation: cluster.mutation() };
+    let key = AccessKeyRef::long_term(&cluster.iam.create_access_key(create).await.unwrap().access_key);
+    let open = OpenSession {
+        account: "000000000000".into(),
+        of: SessionOf::User { id },
+        length_s: 3600,
+        policy: None,
+        policy_arns: Vec::new(),
+    };
+    let session = cluster.iam.open_session(open).await.unwrap();
+    let of_session = AccessKeyRef { access_key: session.access_key, token: Some(session.token) };
+    let remembered = async || {
+        let bucket = cluster.get_bucket_configurations(BucketRef { bucket: "b".into() }).await.unwrap();
+        let mut holders = Vec::new();
+        for key in [&key, &of_session] {
+            holders.push(cluster.find_access_key(key.clone()).await.unwrap().unwrap().has_quota);
+        }
+        (bucket.has_quota, holders, bucket.epoch)
+    };
+    let (bucket, holders, before) = remembered().await;
+    assert_eq!((bucket, holders), (false, vec![false, false]));
+    set(cluster, limit(Some(1), None)).await;
+    let (bucket, holders, with_bucket) = remembered().await;
+    assert_eq!((bucket, holders), (true, vec![false, false]));
+    set_user(cluster, "alice", limit(None, Some(1))).await;
+    let (bucket, holders, with_user) = remembered().await;
+    assert_eq!((bucket, holders), (true, vec![true, true]));
+    set(cluster, Quota::default()).await;
+    set_user(cluster, "alice", Quota::default()).await;
+    let (bucket, holders, after) = remembered().await;
+    assert_eq!((bucket, holders), (false, vec![false, false]));
+    let epochs = [before, with_bucket, with_user, after];
+    assert!(epochs.windows(2).all(|pair| pair[0] != pair[1]), "{epochs:?}");
 }
 
 proptest! {

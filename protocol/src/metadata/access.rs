@@ -40,6 +40,9 @@ pub struct AccessKey {
     /// The session that the key belongs to; `None` for a key that is valid until it is disabled.
     #[serde(default)]
     pub session: Option<Session>,
+    /// Whether what it writes counts for a quota of its own. Metanodes of earlier releases do not say it.
+    #[serde(default = "super::quota::may_be_set")]
+    pub has_quota: bool,
     /// The state of access control that the rest was read from.
     pub epoch: AccessEpoch,
 }

@@ -93,6 +93,9 @@ pub struct BucketConfigurations {
     /// The length of a day of lifecycle rules in milliseconds. Metanodes of earlier releases have no rules.
     #[serde(default = "utc_day_ms")]
     pub lifecycle_day_ms: u64,
+    /// Whether the bucket has a quota. Metanodes of earlier releases do not say it.
+    #[serde(default = "super::quota::may_be_set")]
+    pub has_quota: bool,
     /// The state of access control that the rest was read from.
     pub epoch: AccessEpoch,
 }

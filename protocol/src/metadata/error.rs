@@ -93,6 +93,9 @@ pub enum MetadataError {
     /// The caller decided with another state of access control than the metanode's, so access may have been taken away since.
     #[error("access control has changed")]
     AccessChanged { epoch: super::AccessEpoch },
+    /// The configuration of the bucket changed while the request was on its way, and is not what the request was checked against.
+    #[error("the configuration of the bucket has changed")]
+    BucketChanged,
     /// The session of the token has ended.
     #[error("the session token has expired")]
     ExpiredToken,
@@ -121,6 +124,7 @@ impl WireError for MetadataError {
             | Self::UploadCompleted { .. }
             | Self::AccessChanged { .. }
             | Self::ObjectChanged
+            | Self::BucketChanged
             | Self::VersioningLocked { .. }
             | Self::VersioningNotEnabled { .. }
             | Self::BlockLost { .. } => 409,

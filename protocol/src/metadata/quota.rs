@@ -14,6 +14,18 @@ pub struct Quota {
     pub bytes: Option<u64>,
 }
 
+impl Quota {
+    /// Whether it limits anything.
+    pub fn is_set(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// Whether there is a quota, when it is not known: there may be one.
+pub(super) fn may_be_set() -> bool {
+    true
+}
+
 /// What a bucket or a user uses, in the units of [`Quota`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {

@@ -1,9 +1,7 @@
 //! PutObject.
 
 use cairn_protocol::id::VersionId;
-use cairn_protocol::metadata::{
-    BucketRef, CommitObject, MetadataError, ObjectAttributes, Tags, WriteCondition,
-};
+use cairn_protocol::metadata::{CommitObject, ObjectAttributes, Tags, WriteCondition};
 use http::StatusCode;
 
 use super::identity::set_version;
@@ -21,7 +19,7 @@ use crate::error::{S3Error, S3Result};
 use crate::ops::Operation;
 use crate::ops::acl::{RequestedAcl, of_new_object};
 use crate::ops::lifecycle::{NewObject, set_expiration};
-use crate::ops::lock::require_digest;
+use crate::ops::lock::check_lock;
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{
@@ -81,17 +79,11 @@ impl Operation for PutObject {
         let (bucket, key) = (request.bucket()?.to_string(), request.key()?.to_string());
         // These checks come before the body is requested, so that a client that waits for `100 Continue` does not send
         // it in vain.
-        let info = gateway.metadata.get_bucket(BucketRef { bucket: bucket.clone() }).await?;
-        match info.object_lock {
-            None if attributes.lock.is_some() => return Err(MetadataError::NoObjectLock.into()),
-            Some(lock) if attributes.lock.is_some() || lock.default_retention.is_some() => {
-                require_digest(&payload, "Object")?;
-            }
-            None | Some(_) => {}
-        }
+        let (asks, has_digest) = (attributes.lock.is_some(), payload.has_digest());
+        gateway.check_bucket(move |bucket| check_lock(bucket.info.object_lock, asks, has_digest)).await?;
         check_storage_class(gateway, attributes.storage_class.as_deref()).await?;
         precheck(gateway, &bucket, &key, &condition).await?;
-        check_room(gateway, &info, &key, payload.length).await?;
+        check_room(gateway, &bucket, &key, payload.length).await?;
         attributes.access = of_new_object(gateway, &request).await?;
 
         let placement = Placement {

@@ -1,29 +1,30 @@
 //! The check of quotas before the body is received.
 
 use cairn_protocol::metadata::{
-    BucketInfo, LookupObject, LookupRange, MetadataError, QuotaRoom, QuotaUnit, VersionName, Versioning,
+    BucketInfo, BucketRef, LookupObject, LookupRange, MetadataError, QuotaRoom, QuotaUnit, VersionName,
+    Versioning,
 };
 
 use crate::access::Authorised;
 use crate::error::S3Result;
 
 /// Refuses a write that does not fit the quotas now, so that the client need not send its body. What the write replaces makes room.
+/// Without a quota it costs no call.
 /// The transaction that commits the write checks again, and that check decides.
 ///
 /// # Errors
 /// `QuotaExceeded`.
-pub(crate) async fn check_room(
-    gateway: &Authorised,
-    info: &BucketInfo,
-    key: &str,
-    length: u64,
-) -> S3Result<()> {
+pub(crate) async fn check_room(gateway: &Authorised, bucket: &str, key: &str, length: u64) -> S3Result<()> {
+    if !gateway.has_quota() {
+        return Ok(());
+    }
+    let info = gateway.metadata.get_bucket(BucketRef { bucket: bucket.to_owned() }).await?;
     if info.room.iter().all(|room| lacking(room, (1, length), (0, 0)).is_none()) {
         return Ok(());
     }
     let replaced = match info.versioning {
         Versioning::Enabled => Some((0, 0)),
-        Versioning::Never | Versioning::Suspended => replaced(gateway, info, key).await,
+        Versioning::Never | Versioning::Suspended => replaced(gateway, &info, key).await,
     };
     match replaced {
         Some(replaced) => refuse_without_room(&info.room, (1, length), replaced),

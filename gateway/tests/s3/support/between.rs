@@ -54,6 +54,11 @@ impl Between {
         self.calls.lock().unwrap().iter().filter(|operation| **operation == wanted).count()
     }
 
+    /// All calls so far, in order. They are counted anew from here.
+    pub(crate) fn take_calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.calls.lock().unwrap())
+    }
+
     /// Wraps a metanode's client in this layer.
     pub(crate) fn around(&self, metadata: Arc<dyn Metadata>) -> Arc<dyn Metadata> {
         Arc::new(Around { between: self.clone(), metadata })

@@ -13,7 +13,7 @@ use crate::block_manager::Inner;
 use crate::block_manager::config::{REPLICATION_MAX, is_replication};
 use crate::block_manager::grants::is_block_size;
 use crate::store::blocks::{BucketLayout, bucket_layout, set_bucket_layout};
-use crate::store::{Connection, StoreError, buckets, usage};
+use crate::store::{Connection, Lane, StoreError, buckets, usage};
 
 /// Upper limit of the buckets in a page.
 const PAGE_MAX: u32 = 1_000;
@@ -67,7 +67,16 @@ pub(super) async fn set(
         }
         found(&shared, tx, &name).await
     };
-    let set = inner.store.write(move |tx| async move { set(tx).await }.boxed()).await?;
+    let access = inner.access.clone();
+    // Gateways remember whether a bucket has a quota.
+    let done = move |set| {
+        if quota.is_some() {
+            access.advance();
+        }
+        set
+    };
+    let set =
+        inner.store.write_then(Lane::Client, move |tx| async move { set(tx).await }.boxed(), done).await?;
     set.ok_or(AdminError::NoSuchBucket { bucket })
 }
 

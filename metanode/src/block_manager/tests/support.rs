@@ -29,9 +29,8 @@ impl TestStore {
     pub(super) fn over(cluster: TestCluster) -> Self {
         let identities = Identities::without_root(&cluster.store, &cluster.env);
         let (store, blocks) = (cluster.store.clone(), cluster.blocks.clone());
-        let access = crate::access::AccessState::new(&cluster.env);
         let namespace =
-            Namespace::new(store, blocks, cluster.env.clone(), cluster.events.clone(), identities, access);
+            Namespace::new(store, blocks, cluster.env.clone(), cluster.events.clone(), identities);
         Self { cluster, namespace, names: Mutex::default() }
     }
 
@@ -51,9 +50,8 @@ impl TestStore {
     fn follow(&mut self) {
         let TestCluster { store, blocks, env, events, .. } = &self.cluster;
         let identities = Identities::without_root(store, env);
-        let access = crate::access::AccessState::new(env);
         self.namespace =
-            Namespace::new(store.clone(), blocks.clone(), env.clone(), events.clone(), identities, access);
+            Namespace::new(store.clone(), blocks.clone(), env.clone(), events.clone(), identities);
     }
 
     pub(super) async fn make_bucket(&self, bucket: &str) {

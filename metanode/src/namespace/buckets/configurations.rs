@@ -23,12 +23,14 @@ impl Namespace {
         let kind = ConfigurationKind::PublicAccessBlock;
         let account_public_access_block =
             store::configurations::of_account(&mut snapshot, &info.owner.id, kind).await?;
+        let has_quota = store::usage::bucket_quota(&mut snapshot, id).await?.is_set();
         let lifecycle_day_ms = self.schedule.day().ms();
         Ok(BucketConfigurations {
             info,
             configurations,
             account_public_access_block,
             lifecycle_day_ms,
+            has_quota,
             epoch,
         })
     }

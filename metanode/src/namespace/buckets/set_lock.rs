@@ -1,12 +1,13 @@
 //! Enables Object Lock for a bucket, and sets its default retention.
 
+use cairn_protocol::env::Env;
 use cairn_protocol::metadata::{
     BucketLock, DefaultRetention, MetadataError, RETENTION_DAYS_MAX, RETENTION_YEARS_MAX, RetentionPeriod,
     SetBucketLock, Versioning,
 };
 
 use crate::namespace::{Namespace, bucket, malformed};
-use crate::store;
+use crate::store::{self, Connection, Lane};
 
 impl Namespace {
     /// Versions that exist already keep the locks that they have.
@@ -15,25 +16,25 @@ impl Namespace {
         request: SetBucketLock,
     ) -> Result<(), MetadataError> {
         check(&request.lock)?;
-        let env = self.env.clone();
-        self.store
-            .write(move |tx| {
-                Box::pin(async move {
-                    // A repetition must not undo what another request has set since.
-                    if store::mutations::find::<()>(tx, request.mutation).await?.is_some() {
-                        return Ok(());
-                    }
-                    let (bucket, info) = bucket(tx, &request.bucket).await?;
-                    if info.versioning != Versioning::Enabled {
-                        return Err(MetadataError::VersioningNotEnabled { bucket: info.bucket });
-                    }
-                    store::buckets::set_lock(tx, bucket, &request.lock).await?;
-                    store::mutations::remember(tx, request.mutation, &(), env.now()).await?;
-                    Ok(())
-                })
-            })
-            .await
+        let (env, access) = (self.env.clone(), self.access.clone());
+        // Gateways remember whether a bucket locks what is written to it.
+        let done = move |()| access.advance();
+        self.store.write_then(Lane::Client, move |tx| Box::pin(set(tx, request, env)), done).await
     }
+}
+
+async fn set(tx: &mut Connection, request: SetBucketLock, env: Env) -> Result<(), MetadataError> {
+    // A repetition must not undo what another request has set since.
+    if store::mutations::find::<()>(tx, request.mutation).await?.is_some() {
+        return Ok(());
+    }
+    let (bucket, info) = bucket(tx, &request.bucket).await?;
+    if info.versioning != Versioning::Enabled {
+        return Err(MetadataError::VersioningNotEnabled { bucket: info.bucket });
+    }
+    store::buckets::set_lock(tx, bucket, &request.lock).await?;
+    store::mutations::remember(tx, request.mutation, &(), env.now()).await?;
+    Ok(())
 }
 
 fn check(lock: &BucketLock) -> Result<(), MetadataError> {

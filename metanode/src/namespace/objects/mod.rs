@@ -152,13 +152,19 @@ async fn stamp(
     now: Timestamp,
 ) -> Result<ObjectVersion, MetadataError> {
     let is_null = to.versioning != Versioning::Enabled;
-    if is_null
-        && let Some(replaced) = store::objects::find_named(tx, to.bucket, &new.key, VersionName::Null).await?
-    {
+    let replaced = match to.versioning {
+        Versioning::Enabled => {
+            remember_young(tx, to.bucket, &new.key, now).await?;
+            None
+        }
+        // All versions are null versions, so a key has one at most.
+        Versioning::Never => store::objects::find_newest(tx, to.bucket, &new.key).await?,
+        Versioning::Suspended => {
+            store::objects::find_named(tx, to.bucket, &new.key, VersionName::Null).await?
+        }
+    };
+    if let Some(replaced) = replaced {
         retire(tx, to, &replaced, false, now).await?;
-    }
-    if to.versioning == Versioning::Enabled {
-        remember_young(tx, to.bucket, &new.key, now).await?;
     }
     let sequence = store::generations::advance(tx).await?;
     let NewVersion {
@@ -256,6 +262,9 @@ pub(super) async fn committed_before(
     key: &str,
     version: VersionId,
 ) -> Result<Option<Committed>, StoreError> {
+    if !store::retired::may_be_made(tx, (bucket, key), version).await? {
+        return Ok(None);
+    }
     // Without a sequence, it is found if it is the newest of its key or retired. Others are remembered; see `stamp`.
     let made = VersionRef { bucket: bucket.to_owned(), key: key.to_owned(), sequence: None, version };
     match store::retired::find_version(tx, &made).await? {

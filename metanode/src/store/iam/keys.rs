@@ -1,12 +1,12 @@
 //! The table of access keys.
 
 use cairn_protocol::env::Timestamp;
-use cairn_protocol::metadata::{Account, Identity};
+use cairn_protocol::metadata::{Account, Identity, Quota};
 use sqlx::Row as _;
 
 use super::accounts::account;
 use super::{AccountNumber, HolderId, PolicyId};
-use crate::store::sql_values::{text, time, to_time};
+use crate::store::sql_values::{quota, text, time, to_time};
 use crate::store::{Connection, Row, StoreError};
 
 /// An access key, with its secret as it is stored.
@@ -26,6 +26,8 @@ pub(crate) struct FoundKey {
     /// The user; `None` for the root user.
     pub(crate) holder: Option<HolderId>,
     pub(crate) boundary: Option<PolicyId>,
+    /// The quota of the user.
+    pub(crate) quota: Quota,
 }
 
 /// Creates an access key that is active; returns `false` if the id is taken.
@@ -103,7 +105,7 @@ pub(crate) async fn find_active(
 ) -> Result<Option<FoundKey>, StoreError> {
     let row = sqlx::query(
         "SELECT k.sealed, a.account_id, a.canonical_id, a.name AS account_name,
-                h.holder_id, h.unique_id, h.path, h.name, h.boundary
+                h.holder_id, h.unique_id, h.path, h.name, h.boundary, h.quota_objects, h.quota_bytes
          FROM access_keys k JOIN accounts a ON a.account_number = k.account_number
          LEFT JOIN holders h ON h.holder_id = k.holder_id
          WHERE k.access_key = $1 AND k.is_active = 1",
@@ -132,5 +134,6 @@ fn found(row: &Row) -> Result<FoundKey, StoreError> {
         identity,
         holder: holder.map(HolderId),
         boundary: boundary.map(PolicyId),
+        quota: quota(row)?,
     })
 }
