@@ -216,6 +216,7 @@ impl S3Service {
             tls: peer.and_then(|peer| peer.tls),
             user_agent: text(header::USER_AGENT),
             referer: text(header::REFERER),
+            region: self.gateway.config.region.clone(),
             time: self.gateway.env.now(),
         }
     }

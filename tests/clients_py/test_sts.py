@@ -602,3 +602,43 @@ def test_aws_cli_signs_in_with_a_token_by_itself(cairn, provider, web_role, buck
     (tmp_path / "file").write_bytes(b"x")
     aws.run("s3", "cp", "file", f"s3://{bucket}/signed-in")
     assert cairn.client().head_object(Bucket=bucket, Key="signed-in")["ContentLength"] == 1
+
+
+def test_tags_of_the_sender_count_at_once_in_conditions_and_as_variables(cairn, iam, user, role, bucket):
+    """Users, their sessions, and sessions of roles have the tags of the user or role."""
+    known = {"StringEquals": {"aws:PrincipalTag/team": ["blue", "red"]}}
+    policy = document("s3:PutObject", f"arn:aws:s3:::{bucket}/${{aws:PrincipalTag/team}}", Condition=known)
+    iam.put_user_policy(UserName=user.name, PolicyName="tags", PolicyDocument=policy)
+    iam.put_role_policy(RoleName=role["RoleName"], PolicyName="all", PolicyDocument=policy)
+    senders = [
+        client_of(cairn, "s3", *user.key),
+        of_session(cairn, "s3", user.sts.get_session_token()),
+        of_session(cairn, "s3", assume(user.sts, role)),
+    ]
+
+    def put(key):
+        return [outcome(sender.put_object, Bucket=bucket, Key=key) for sender in senders]
+
+    def tag(team):
+        tags = [{"Key": "team", "Value": team}]
+        iam.tag_user(UserName=user.name, Tags=tags)
+        iam.tag_role(RoleName=role["RoleName"], Tags=tags)
+
+    assert put("blue") == ["AccessDenied"] * 3
+    tag("blue")
+    assert (put("blue"), put("red")) == (["ok"] * 3, ["AccessDenied"] * 3)
+    tag("red")
+    assert (put("blue"), put("red")) == (["AccessDenied"] * 3, ["ok"] * 3)
+    iam.untag_user(UserName=user.name, TagKeys=["team"])
+    assert put("red") == ["AccessDenied", "AccessDenied", "ok"]
+
+
+def test_without_mfa_devices_only_sessions_say_that_there_was_no_mfa(cairn, iam, user, bucket):
+    """IAM User Guide, `aws:MultiFactorAuthPresent`: requests with long-term credentials do not have the key."""
+    iam.put_user_policy(UserName=user.name, PolicyName="all", PolicyDocument=ALL_S3)
+    senders = [client_of(cairn, "s3", *user.key), of_session(cairn, "s3", user.sts.get_session_token())]
+    for operator, expected in [("Bool", ["ok", "AccessDenied"]), ("BoolIfExists", ["AccessDenied", "AccessDenied"])]:
+        condition = {operator: {"aws:MultiFactorAuthPresent": "false"}}
+        deny = document("s3:GetObject", effect="Deny", Condition=condition)
+        iam.put_user_policy(UserName=user.name, PolicyName="mfa", PolicyDocument=deny)
+        assert [outcome(sender.get_object, Bucket=bucket, Key="k") for sender in senders] == expected, operator

@@ -264,6 +264,56 @@ def test_conditions_on_tags_address_transport_and_storage_class(users, bucket, t
     assert got(cold, "Deny", "s3:PutObject", lambda s3, b: put(s3, b, StorageClass="STANDARD_IA")) == "ok"
 
 
+def test_a_policy_may_want_conditional_writes_of_objects_and_not_of_parts(users, bucket, tmp_path):
+    """The policy of AWS's user guide, "Enforce conditional writes on Amazon S3 buckets"."""
+    arn = f"arn:aws:s3:::{bucket}/*"
+    user, _ = users.user(
+        allow("s3:PutObject", arn, Condition={"Null": {"s3:if-none-match": "false"}}),
+        allow("s3:PutObject", arn, Condition={"Bool": {"s3:ObjectCreationOperation": "false"}}),
+        allow("s3:GetObject", arn),
+        tmp_path=tmp_path,
+    )
+    assert outcome(user.put_object, Bucket=bucket, Key="once") == "AccessDenied"
+    assert outcome(user.put_object, Bucket=bucket, Key="once", IfNoneMatch="*") == "ok"
+    copy = {"Bucket": bucket, "Key": "copied", "CopySource": f"{bucket}/k", "TaggingDirective": "REPLACE"}
+    assert outcome(user.copy_object, **copy) == "AccessDenied"
+    upload = {"Bucket": bucket, "Key": "parts"}
+    upload["UploadId"] = user.create_multipart_upload(**upload)["UploadId"]
+    etag = user.upload_part(**upload, PartNumber=1, Body=b"x")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+    assert outcome(user.complete_multipart_upload, **upload, MultipartUpload=parts) == "AccessDenied"
+    assert outcome(user.complete_multipart_upload, **upload, MultipartUpload=parts, IfNoneMatch="*") == "ok"
+
+
+def test_conditions_on_what_a_new_bucket_is_to_be(users, root, tmp_path):
+    def create(user, name, **configuration):
+        more = {"CreateBucketConfiguration": configuration} if configuration else {}
+        return outcome(user.create_bucket, Bucket=f"{name}-{next(_numbers)}", **more)
+
+    here = {"StringEquals": {"s3:LocationConstraint": "us-east-1", "aws:RequestedRegion": "us-east-1"}}
+    user, _ = users.user(allow("s3:CreateBucket", "*", Condition=here), tmp_path=tmp_path)
+    assert create(user, "nowhere") == "AccessDenied"
+    assert create(user, "elsewhere", LocationConstraint="eu-west-1") == "AccessDenied"
+    assert create(user, "here", LocationConstraint="us-east-1") == "ok"
+
+    tagged = {
+        "StringEquals": {"aws:RequestTag/team": "blue"},
+        "ForAllValues:StringEquals": {"aws:TagKeys": ["team", "cost"]},
+    }
+    actions = ["s3:CreateBucket", "s3:TagResource", "s3:PutBucketTagging"]
+    user, _ = users.user(allow(actions, "*", Condition=tagged), allow("s3:ListBucket", "*"), tmp_path=tmp_path)
+    tags = [{"Key": "team", "Value": "blue"}, {"Key": "cost", "Value": "7"}]
+    assert create(user, "plain") == "AccessDenied"
+    assert create(user, "red", Tags=[{"Key": "team", "Value": "red"}]) == "AccessDenied"
+    assert create(user, "other", Tags=[*tags, {"Key": "other", "Value": ""}]) == "AccessDenied"
+    assert create(user, "blue", Tags=tags) == "ok"
+    bucket = f"tagged-{next(_numbers)}"
+    root.create_bucket(Bucket=bucket)
+    for wanted, expected in [(tags, "ok"), ([{"Key": "team", "Value": "red"}], "AccessDenied")]:
+        assert outcome(user.put_bucket_tagging, Bucket=bucket, Tagging={"TagSet": wanted}) == expected
+    assert root.get_bucket_tagging(Bucket=bucket)["TagSet"] == sorted(tags, key=lambda tag: tag["Key"])
+
+
 def test_a_policy_with_a_condition_key_that_no_request_has_allows_nothing(users, bucket, tmp_path):
     deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "*", "Condition": {"Null": {"aws:SourceVpc": "true"}}}
     user, _ = users.user(allow("s3:*", "*"), deny, tmp_path=tmp_path)

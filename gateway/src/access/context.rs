@@ -56,7 +56,7 @@ pub(super) fn with<'c>(
         context.to_mut().add("s3:VersionId", version);
     }
     if !set.is_empty() {
-        add_tags(set, context.to_mut());
+        add_tags(set, permission, context.to_mut());
     }
     for (tag, value) in existing.into_iter().flatten() {
         context.to_mut().add(&format!("s3:ExistingObjectTag/{tag}"), value.as_str());
@@ -75,6 +75,9 @@ fn add_caller(request: &Request, context: &mut Context) {
     }
 }
 
+/// In the head of a CreateBucket, what its document says. No operation declares this header, so that no client can send it.
+pub(crate) const LOCATION_CONSTRAINT: &str = "x-cairn-location-constraint";
+
 /// Parameters and headers that are condition keys of S3 under their own names.
 const PARAMETERS: [(&str, &str); 4] = [
     ("prefix", "s3:prefix"),
@@ -82,7 +85,8 @@ const PARAMETERS: [(&str, &str); 4] = [
     ("max-keys", "s3:max-keys"),
     ("versionId", "s3:VersionId"),
 ];
-const HEADERS: [(&str, &str); 16] = [
+const HEADERS: [(&str, &str); 17] = [
+    (LOCATION_CONSTRAINT, "s3:LocationConstraint"),
     ("if-match", "s3:if-match"),
     ("if-none-match", "s3:if-none-match"),
     ("x-amz-object-lock-legal-hold", "s3:object-lock-legal-hold"),
@@ -126,7 +130,20 @@ fn add_request(request: &Request, context: &mut Context) {
         }
     }
     // Tags that cannot be read are refused by the operation.
-    add_tags(&parse_tag_header(&request.headers).ok().flatten().unwrap_or_default(), context);
+    add_object_tags(&parse_tag_header(&request.headers).ok().flatten().unwrap_or_default(), context);
+    if let Some(creates) = creates_object(request.declaration.name) {
+        context.add("s3:ObjectCreationOperation", creates.to_string());
+    }
+}
+
+/// Whether an operation that needs `s3:PutObject` makes an object; `None` for others. The steps of a multipart upload make none before its
+/// completion (S3 User Guide, "Enforce conditional writes on Amazon S3 buckets").
+fn creates_object(operation: &str) -> Option<bool> {
+    match operation {
+        "PutObject" | "CopyObject" | "CompleteMultipartUpload" => Some(true),
+        "CreateMultipartUpload" | "UploadPart" | "UploadPartCopy" => Some(false),
+        _ => None,
+    }
 }
 
 /// The days of the retention that a request sets, each begun one counted as a whole.
@@ -137,8 +154,18 @@ fn remaining_retention_days(request: &Request) -> Option<u64> {
     u64::try_from(retention.until.since(time).as_millis().div_ceil(DAY_MS)).ok()
 }
 
-/// Adds the tags that a request sets.
-fn add_tags(tags: &Tags, context: &mut Context) {
+/// Adds the tags that a request sets: those of a bucket under the keys that all services of AWS share.
+fn add_tags(tags: &Tags, permission: &Permission, context: &mut Context) {
+    if permission.object().is_some() {
+        return add_object_tags(tags, context);
+    }
+    for (tag, value) in tags {
+        context.add("aws:TagKeys", tag.as_str());
+        context.add(&format!("aws:RequestTag/{tag}"), value.as_str());
+    }
+}
+
+fn add_object_tags(tags: &Tags, context: &mut Context) {
     for (tag, value) in tags {
         context.add("s3:RequestObjectTagKeys", tag.as_str());
         context.add(&format!("s3:RequestObjectTag/{tag}"), value.as_str());

@@ -35,4 +35,5 @@ mod ticket;
 pub(crate) use authorised::{Authorised, Pending};
 pub(crate) use authority::Authority;
 pub(crate) use bucket::BucketAccess;
+pub(crate) use context::LOCATION_CONSTRAINT;
 pub(crate) use permission::{Permission, Permissions};

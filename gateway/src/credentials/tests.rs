@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cairn_protocol::env::{ManualClock, Timestamp};
+use cairn_protocol::iam::HolderTags;
 use cairn_protocol::metadata::{AccessEpoch, Account, Identity, IdentityPolicies};
 
 use super::*;
@@ -48,6 +49,7 @@ fn world() -> World {
                 identity: Identity::Root { account: Account::first() },
                 policies: IdentityPolicies::default(),
                 session: None,
+                tags: HolderTags::new(),
                 has_quota: false,
                 epoch: AccessEpoch::default(),
             }))

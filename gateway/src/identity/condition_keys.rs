@@ -11,16 +11,28 @@ const FILLED: &[&str] = &[
     "aws:currenttime",
     "aws:epochtime",
     "aws:federatedprovider",
+    // No request has these without MFA devices, and without services that call others.
+    "aws:calledvia",
+    "aws:calledviafirst",
+    "aws:calledvialast",
+    "aws:multifactorauthage",
+    "aws:multifactorauthpresent",
     "aws:principalaccount",
     "aws:principalarn",
+    "aws:principalisawsservice",
+    "aws:principaltag/",
     "aws:principaltype",
     "aws:referer",
+    "aws:requestedregion",
+    "aws:requesttag/",
     "aws:securetransport",
     "aws:sourceip",
+    "aws:tagkeys",
     "aws:tokenissuetime",
     "aws:useragent",
     "aws:userid",
     "aws:username",
+    "aws:viaawsservice",
     "aws:resourceaccount",
     "iam:permissionsboundary",
     "iam:policyarn",
@@ -29,11 +41,13 @@ const FILLED: &[&str] = &[
     "s3:existingobjecttag/",
     "s3:if-match",
     "s3:if-none-match",
+    "s3:locationconstraint",
     "s3:max-keys",
     "s3:object-lock-legal-hold",
     "s3:object-lock-mode",
     "s3:object-lock-remaining-retention-days",
     "s3:object-lock-retain-until-date",
+    "s3:objectcreationoperation",
     "s3:prefix",
     "s3:requestobjecttag/",
     "s3:requestobjecttagkeys",
@@ -112,10 +126,10 @@ mod tests {
         for known in ["aws:SourceIp", "s3:prefix", "s3:ExistingObjectTag/team", "S3:RequestObjectTagKeys"] {
             assert_eq!(check(&policy(known)), Ok(()), "{known}");
         }
-        for unknown in ["aws:SourceVpce", "s3:prefixes", "aws:PrincipalTag/a"] {
+        for unknown in ["aws:SourceVpce", "s3:prefixes", "aws:SourceOrgID"] {
             assert_eq!(check(&policy(unknown)), Err(Unfilled(unknown.to_owned())));
         }
-        let single = r#"{"Statement":{"Condition":{"Bool":{"aws:MultiFactorAuthPresent":"true"}}}}"#;
+        let single = r#"{"Statement":{"Condition":{"Bool":{"aws:SourceVpc":"true"}}}}"#;
         assert!(check(single).is_err());
         assert_eq!(check("no JSON"), Ok(()));
     }

@@ -15,6 +15,11 @@ pub(crate) fn add_facts(facts: &Facts, context: &mut Context) {
     if let Some(version) = facts.tls {
         context.add("s3:TlsVersion", version.number());
     }
+    context.add("aws:RequestedRegion", facts.region.as_str());
+    // No other service makes requests for a principal.
+    for key in ["aws:ViaAWSService", "aws:PrincipalIsAWSService"] {
+        context.add(key, "false");
+    }
     context.add("aws:CurrentTime", iso8601_seconds(facts.time));
     context.add("aws:EpochTime", (facts.time.0 / 1000).to_string());
     for (key, value) in [("aws:UserAgent", &facts.user_agent), ("aws:Referer", &facts.referer)] {
@@ -52,8 +57,13 @@ pub(crate) fn add_holder(holder: &KeyHolder, context: &mut Context) {
         }
     };
     context.add("aws:PrincipalType", kind);
+    for (tag, value) in holder.tags() {
+        context.add(&format!("aws:PrincipalTag/{tag}"), value.as_str());
+    }
     if let Some(session) = session {
         context.add("aws:TokenIssueTime", iso8601_seconds(session.issued_at));
+        // Only temporary credentials have this key, and there are no MFA devices here.
+        context.add("aws:MultiFactorAuthPresent", "false");
         if let Some(provider) = &session.provider {
             context.add("aws:FederatedProvider", provider.as_str());
         }

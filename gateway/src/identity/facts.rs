@@ -16,6 +16,8 @@ pub(crate) struct Facts {
     pub(crate) user_agent: Option<String>,
     /// The header `Referer`.
     pub(crate) referer: Option<String>,
+    /// The region of the gateway.
+    pub(crate) region: String,
     /// When the request came.
     pub(crate) time: Timestamp,
 }

@@ -2,6 +2,7 @@
 
 use cairn_policy::{Context, Decision, Kind, Policies, Policy, PolicyError, Principal, Request, decide};
 use cairn_protocol::env::Timestamp;
+use cairn_protocol::iam::HolderTags;
 use cairn_protocol::metadata::{AccessEpoch, AccessKey, Account, FIRST_ACCOUNT_ID, Identity, Session};
 use cairn_protocol::warn_self;
 
@@ -16,6 +17,8 @@ pub struct KeyHolder {
     principal: Principal,
     policies: Result<Parsed, Unusable>,
     session: Option<Session>,
+    /// The tags of the user or role.
+    tags: HolderTags,
     /// Whether a policy asks for the tags of existing objects, which costs a look-up.
     reads_object_tags: bool,
     /// Whether what it writes counts for a quota of its own.
@@ -58,7 +61,7 @@ enum Unusable {
 impl KeyHolder {
     /// The holder of a key that the metanode returned.
     pub fn new(key: AccessKey) -> Self {
-        let AccessKey { secret_key, identity, policies, session, has_quota, epoch } = key;
+        let AccessKey { secret_key, identity, policies, session, tags, has_quota, epoch } = key;
         let passed = session.as_ref().and_then(|session| session.policies.as_ref());
         let texts =
             || policies.documents.iter().chain(&policies.boundary).chain(passed.into_iter().flatten());
@@ -78,7 +81,7 @@ impl KeyHolder {
         }
         let secret = SecretKey::new(secret_key);
         let epoch = Some(epoch);
-        Self { secret, identity, principal, policies, session, reads_object_tags, has_quota, epoch }
+        Self { secret, identity, principal, policies, session, tags, reads_object_tags, has_quota, epoch }
     }
 
     /// The holder of the root credentials of the cluster.
@@ -89,6 +92,7 @@ impl KeyHolder {
             principal: Principal::Root { account: FIRST_ACCOUNT_ID.to_owned() },
             policies: Ok(Parsed { identity: Vec::new(), boundary: None, session: None }),
             session: None,
+            tags: HolderTags::new(),
             reads_object_tags: false,
             has_quota: false,
             epoch: None,
@@ -113,6 +117,11 @@ impl KeyHolder {
     /// Whether what it writes counts for a quota of its own.
     pub(crate) fn has_quota(&self) -> bool {
         self.has_quota
+    }
+
+    /// The tags of the user or role.
+    pub(crate) fn tags(&self) -> &HolderTags {
+        &self.tags
     }
 
     /// The session that the key belongs to.
@@ -221,6 +230,7 @@ mod tests {
                 boundary: boundary.map(str::to_owned),
             },
             session: None,
+            tags: HolderTags::new(),
             has_quota: false,
             epoch: AccessEpoch(1),
         })
@@ -246,6 +256,7 @@ mod tests {
                 issued_at: Timestamp(1000),
                 expires_at: Timestamp(2000),
             }),
+            tags: HolderTags::new(),
             has_quota: false,
             epoch: AccessEpoch(1),
         })
@@ -278,6 +289,7 @@ mod tests {
                 identity,
                 policies: IdentityPolicies { documents: vec![all.into(), document.into()], boundary: None },
                 session: None,
+                tags: HolderTags::new(),
                 has_quota: false,
                 epoch: AccessEpoch(1),
             })

@@ -1,6 +1,6 @@
 //! Whom an access key belongs to, what a role is, and what they may do.
 
-use cairn_protocol::iam::HolderKind;
+use cairn_protocol::iam::{HolderKind, HolderTags};
 use cairn_protocol::metadata::{
     AccessKey, AccessKeyRef, Account, FoundRole, Identity, IdentityPolicies, MetadataError, RoleRef,
 };
@@ -35,6 +35,7 @@ impl Identities {
                 identity: Identity::Root { account: Account::first() },
                 policies: IdentityPolicies::default(),
                 session: None,
+                tags: HolderTags::new(),
                 has_quota: false,
                 epoch,
             }));
@@ -48,7 +49,15 @@ impl Identities {
         let secret_key = self.vault.unseal(access_key, &found.sealed);
         let secret_key = secret_key.ok_or(StoreError::Corrupt { column: "sealed" })?;
         let (identity, has_quota) = (found.identity, found.quota.is_set());
-        Ok(Some(AccessKey { secret_key, identity, policies, session: None, has_quota, epoch }))
+        Ok(Some(AccessKey {
+            secret_key,
+            identity,
+            policies,
+            session: None,
+            tags: found.tags,
+            has_quota,
+            epoch,
+        }))
     }
 
     /// A role; `None` if there is no such role.

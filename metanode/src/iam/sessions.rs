@@ -3,8 +3,8 @@
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::iam::{
-    EntityKind, HolderKind, IamError, NewSession, OpenSession, SESSION_LENGTH_S_MAX, SESSION_LENGTH_S_MIN,
-    SessionOf,
+    EntityKind, HolderKind, HolderTags, IamError, NewSession, OpenSession, SESSION_LENGTH_S_MAX,
+    SESSION_LENGTH_S_MIN, SessionOf,
 };
 use cairn_protocol::metadata::{AccessKey, Identity, IdentityPolicies, MetadataError, Session};
 use serde::{Deserialize, Serialize};
@@ -83,8 +83,13 @@ impl Identities {
         let Some((number, entry)) = accounts::find(&mut snapshot, &contents.account).await? else {
             return Ok(None);
         };
-        let (identity, policies, has_quota) = match holder_of(&contents.of) {
-            None => (Identity::Root { account: entry.account }, IdentityPolicies::default(), false),
+        let (identity, policies, tags, has_quota) = match holder_of(&contents.of) {
+            None => (
+                Identity::Root { account: entry.account },
+                IdentityPolicies::default(),
+                HolderTags::new(),
+                false,
+            ),
             Some((kind, id)) => {
                 let Some(Holder { holder, properties, quota, .. }) =
                     holders::find_by_id(&mut snapshot, number, kind, id).await?
@@ -93,12 +98,12 @@ impl Identities {
                 };
                 let policies = identity_policies(&mut snapshot, holder, properties.boundary).await?;
                 let (account, id) = (entry.account, properties.unique_id);
-                let (path, name) = (properties.path, properties.name);
+                let (path, name, tags) = (properties.path, properties.name, properties.tags);
                 let identity = match kind {
                     HolderKind::Role => Identity::Role { account, id, path, name },
                     HolderKind::User | HolderKind::Group => Identity::User { account, id, path, name },
                 };
-                (identity, policies, quota.is_set())
+                (identity, policies, tags, quota.is_set())
             }
         };
         let Some(passed) = passed_policies(&mut snapshot, number, &contents).await? else { return Ok(None) };
@@ -108,7 +113,15 @@ impl Identities {
         };
         let (issued_at, expires_at) = (contents.issued_at, contents.expires_at);
         let session = Some(Session { name, policies: passed, provider, issued_at, expires_at });
-        Ok(Some(AccessKey { secret_key: contents.secret, identity, policies, session, has_quota, epoch }))
+        Ok(Some(AccessKey {
+            secret_key: contents.secret,
+            identity,
+            policies,
+            session,
+            tags,
+            has_quota,
+            epoch,
+        }))
     }
 }
 

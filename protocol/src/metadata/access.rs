@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Tags;
 use crate::env::Timestamp;
 
 /// Names an access key.
@@ -40,6 +41,9 @@ pub struct AccessKey {
     /// The session that the key belongs to; `None` for a key that is valid until it is disabled.
     #[serde(default)]
     pub session: Option<Session>,
+    /// The tags of the user or role.
+    #[serde(default)]
+    pub tags: Tags,
     /// Whether what it writes counts for a quota of its own. Metanodes of earlier releases do not say it.
     #[serde(default = "super::quota::may_be_set")]
     pub has_quota: bool,

@@ -2,18 +2,17 @@
 
 use cairn_policy::acl::{Acl, Canned};
 use cairn_protocol::metadata::{self, BucketRef, ConfigurationKind, MetadataError, NewConfiguration, Tags};
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 
 use super::tagging;
 use crate::access::documents::{Document, Ownership};
-use crate::access::{Authorised, Permission, Permissions};
-use crate::caller::Action;
+use crate::access::{LOCATION_CONSTRAINT, Pending, Permission, Permissions};
 use crate::declaration::judge::Listed;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::ops::Operation;
+use crate::ops::DeferredOperation;
 use crate::ops::acl::{RequestedAcl, check_grantees};
-use crate::request::{Request, RequestBody};
+use crate::request::{Head, Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{BucketName, parse_new_bucket_tags};
 use crate::xml::Element;
@@ -30,7 +29,7 @@ pub(crate) struct CreateBucket {
     acl: Option<RequestedAcl>,
 }
 
-impl Operation for CreateBucket {
+impl DeferredOperation for CreateBucket {
     const DECLARATION: &'static Declaration = &Declaration {
         body: Body::Document("CreateBucketConfiguration"),
         members: &[
@@ -56,8 +55,6 @@ impl Operation for CreateBucket {
         ],
         ..Declaration::new("CreateBucket", Verb::Put, Resource::Bucket)
     };
-    const ACTION: Action = Action("s3:CreateBucket");
-
     fn parse(request: &Request) -> S3Result<Self> {
         let ownership = request.header("x-amz-object-ownership")?.and_then(Ownership::parse);
         let acl = RequestedAcl::parse(&request.headers)?;
@@ -67,25 +64,16 @@ impl Operation for CreateBucket {
         Ok(Self { bucket, object_lock, ownership: of_new_bucket(ownership, acl.as_ref())?, acl })
     }
 
-    fn permissions(&self, _: &Request) -> Permissions {
-        let on_bucket = |action| Permission::on_new_bucket(action, self.bucket.as_str());
-        let needed = Permissions::one(on_bucket(Self::ACTION.0));
-        if !self.object_lock {
-            return needed;
-        }
-        needed.and(on_bucket("s3:PutBucketObjectLockConfiguration")).and(on_bucket("s3:PutBucketVersioning"))
-    }
-
-    async fn run(self, gateway: &Authorised, request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, pending: Pending, request: Request, body: RequestBody) -> S3Result<Response> {
         let document = body.optional_document(&request, "CreateBucketConfiguration").await?;
         let constraint = document.as_ref().map(location_constraint).transpose()?.flatten();
+        let tags = document.as_ref().map(new_tags).transpose()?.flatten().unwrap_or_default();
+        // Policies ask for what the document says.
+        let request = with_constraint(request, constraint)?;
+        let gateway = &pending.about(&request).with(self.permissions(&tags), &tags).await?;
         check_constraint(constraint, &gateway.config.region)?;
-        let tags = document.as_ref().map(new_tags).transpose()?.flatten();
         let mut configurations = NewConfiguration::of_new_bucket();
-        if let Some(tags) = tags {
-            // Only the document says whether there are tags.
-            let needed = Permission::on_new_bucket("s3:TagResource", self.bucket.as_str());
-            gateway.also(Permissions::one(needed), &tags).await?;
+        if !tags.is_empty() {
             let document = tagging::to_document(&tags)?;
             configurations.push(NewConfiguration { kind: ConfigurationKind::Tagging, document });
         }
@@ -131,6 +119,31 @@ impl Operation for CreateBucket {
     }
 }
 
+impl CreateBucket {
+    fn permissions(&self, tags: &Tags) -> Permissions {
+        let on_bucket = |action| Permission::on_new_bucket(action, self.bucket.as_str());
+        let mut needed = Permissions::one(on_bucket("s3:CreateBucket"));
+        if self.object_lock {
+            needed = needed.and(on_bucket("s3:PutBucketObjectLockConfiguration"));
+            needed = needed.and(on_bucket("s3:PutBucketVersioning"));
+        }
+        if tags.is_empty() { needed } else { needed.and(on_bucket("s3:TagResource")) }
+    }
+}
+
+/// The request, with the location constraint of its document as a header.
+fn with_constraint(request: Request, constraint: Option<&str>) -> S3Result<Request> {
+    let Some(constraint) = constraint else { return Ok(request) };
+    let value = HeaderValue::from_str(constraint).map_err(|_| invalid_constraint(constraint))?;
+    let mut head = Head::clone(&request);
+    head.headers.insert(LOCATION_CONSTRAINT, value);
+    Ok(head.into())
+}
+
+fn invalid_constraint(constraint: &str) -> S3Error {
+    S3Error::new(ErrorCode::InvalidLocationConstraint).detail("LocationConstraint", constraint)
+}
+
 /// The tags that the document gives the bucket; `None` if there are none.
 fn new_tags(document: &Element) -> S3Result<Option<Tags>> {
     let Some(tags) = document.optional("Tags")? else { return Ok(None) };
@@ -170,9 +183,7 @@ fn check_constraint(constraint: Option<&str>, region: &str) -> S3Result<()> {
         // The old name of eu-west-1.
         Some("EU") if region == "eu-west-1" => Ok(()),
         Some(constraint) if constraint == region => Ok(()),
-        Some(constraint) => {
-            Err(S3Error::new(ErrorCode::InvalidLocationConstraint).detail("LocationConstraint", constraint))
-        }
+        Some(constraint) => Err(invalid_constraint(constraint)),
     }
 }
 

@@ -34,7 +34,7 @@ use crate::ops::Route;
 
 /// The operations on buckets.
 pub(crate) const ROUTES: &[Route] = &[
-    Route::to::<CreateBucket>(),
+    Route::deferred::<CreateBucket>(),
     Route::to::<DeleteBucket>(),
     Route::to::<unconfigured::DeleteBucketAnalyticsConfiguration>(),
     Route::to::<unconfigured::DeleteBucketCors>(),
@@ -87,7 +87,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::to::<lifecycle::PutBucketLifecycleConfiguration>(),
     Route::to::<policy::PutBucketPolicy>(),
     Route::to::<settings::PutBucketRequestPayment>(),
-    Route::to::<tagging::PutBucketTagging>(),
+    Route::deferred::<tagging::PutBucketTagging>(),
     Route::to::<versioning::PutBucketVersioning>(),
     Route::to::<object_lock::PutObjectLockConfiguration>(),
     Route::to::<public_access::PutPublicAccessBlock>(),

@@ -4,12 +4,12 @@ use cairn_protocol::metadata::{BucketRef, ConfigurationKind, Tags};
 use http::StatusCode;
 
 use super::configuration::put;
-use crate::access::Authorised;
+use crate::access::{Authorised, Pending, Permission, Permissions};
 use crate::caller::Action;
 use crate::declaration::{Body, Declaration, Member, Resource, Verb, When, groups};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::ops::Operation;
 use crate::ops::lock::require_document_digest;
+use crate::ops::{DeferredOperation, Operation};
 use crate::request::{Request, RequestBody};
 use crate::response::{self, Response};
 use crate::types::{parse_bucket_tag_document, write_tags};
@@ -56,7 +56,7 @@ impl Operation for GetBucketTagging {
 #[derive(Debug)]
 pub(crate) struct PutBucketTagging;
 
-impl Operation for PutBucketTagging {
+impl DeferredOperation for PutBucketTagging {
     const DECLARATION: &'static Declaration = &Declaration {
         when: &[When::Query("tagging")],
         body: Body::Document("Tagging"),
@@ -66,15 +66,16 @@ impl Operation for PutBucketTagging {
         ],
         ..Declaration::new("PutBucketTagging", Verb::Put, Resource::Bucket)
     };
-    const ACTION: Action = Action("s3:PutBucketTagging");
-
     fn parse(request: &Request) -> S3Result<Self> {
         require_document_digest(request)?;
         Ok(Self)
     }
 
-    async fn run(self, gateway: &Authorised, request: Request, body: RequestBody) -> S3Result<Response> {
+    async fn run(self, pending: Pending, request: Request, body: RequestBody) -> S3Result<Response> {
         let tags = parse_bucket_tag_document(&body.document(&request, "Tagging").await?)?;
+        // Policies ask for the tags that are set.
+        let needed = Permissions::one(Permission::on_target("s3:PutBucketTagging", &request));
+        let gateway = &pending.with(needed, &tags).await?;
         put(gateway, &request, ConfigurationKind::Tagging, Some(to_document(&tags)?)).await?;
         Ok(response::empty(StatusCode::NO_CONTENT))
     }

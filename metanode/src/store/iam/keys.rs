@@ -1,12 +1,13 @@
 //! The table of access keys.
 
 use cairn_protocol::env::Timestamp;
+use cairn_protocol::iam::HolderTags;
 use cairn_protocol::metadata::{Account, Identity, Quota};
 use sqlx::Row as _;
 
 use super::accounts::account;
 use super::{AccountNumber, HolderId, PolicyId};
-use crate::store::sql_values::{quota, text, time, to_time};
+use crate::store::sql_values::{json, quota, text, time, to_time};
 use crate::store::{Connection, Row, StoreError};
 
 /// An access key, with its secret as it is stored.
@@ -28,6 +29,8 @@ pub(crate) struct FoundKey {
     pub(crate) boundary: Option<PolicyId>,
     /// The quota of the user.
     pub(crate) quota: Quota,
+    /// The tags of the user.
+    pub(crate) tags: HolderTags,
 }
 
 /// Creates an access key that is active; returns `false` if the id is taken.
@@ -105,7 +108,8 @@ pub(crate) async fn find_active(
 ) -> Result<Option<FoundKey>, StoreError> {
     let row = sqlx::query(
         "SELECT k.sealed, a.account_id, a.canonical_id, a.name AS account_name,
-                h.holder_id, h.unique_id, h.path, h.name, h.boundary, h.quota_objects, h.quota_bytes
+                h.holder_id, h.unique_id, h.path, h.name, h.boundary, h.quota_objects, h.quota_bytes,
+                h.tags
          FROM access_keys k JOIN accounts a ON a.account_number = k.account_number
          LEFT JOIN holders h ON h.holder_id = k.holder_id
          WHERE k.access_key = $1 AND k.is_active = 1",
@@ -135,5 +139,6 @@ fn found(row: &Row) -> Result<FoundKey, StoreError> {
         holder: holder.map(HolderId),
         boundary: boundary.map(PolicyId),
         quota: quota(row)?,
+        tags: if holder.is_some() { json(row, "tags")? } else { HolderTags::new() },
     })
 }
