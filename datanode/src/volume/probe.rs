@@ -20,6 +20,8 @@ const PAGE: usize = 4096;
 /// # Errors
 /// The volume has failed.
 pub(crate) fn probe(state: &VolumeState) -> Result<(), VolumeError> {
+    // If another probe hangs, that of the maintenance waits here until its time-out takes the disk out.
+    let _alone = state.lock_probe();
     state.check()?;
     identity(state)?;
     let path = state.directory.join(NAME);

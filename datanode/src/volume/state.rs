@@ -51,6 +51,8 @@ pub(crate) struct VolumeState {
     pub(super) reclaiming: AtomicU32,
     /// Held while directories of the trash are made or removed.
     trash_directories: Mutex<()>,
+    /// Held while the disk is probed.
+    probing: Mutex<()>,
     /// Lives as long as the state: while a thread can still write, no other process may use the directory.
     _lock: DirectoryLock,
 }
@@ -81,6 +83,7 @@ impl VolumeState {
             env,
             found_damaged: Mutex::default(),
             trash_directories: Mutex::default(),
+            probing: Mutex::default(),
             reclaiming: AtomicU32::new(0),
             _lock: lock,
         }
@@ -103,6 +106,11 @@ impl VolumeState {
     /// removed before its first block is in it.
     pub(crate) fn lock_trash_directories(&self) -> MutexGuard<'_, ()> {
         self.trash_directories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps other probes away: all of them write and read the same files.
+    pub(super) fn lock_probe(&self) -> MutexGuard<'_, ()> {
+        self.probing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn found_damaged(&self) -> MutexGuard<'_, Vec<BlockId>> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use super::support::{block_on, content, id, open, put, read};
 use crate::volume::disk::{Disk, RealDisk};
@@ -58,6 +59,27 @@ fn a_directory_of_segments_that_is_gone_fails_the_probe_and_costs_no_block() {
         assert!(matches!(failed, VolumeError::Failed(_)), "{failed}");
         assert_eq!(volume.len(), u64::from(segments));
     }
+}
+
+/// A disk is probed every few seconds, and whenever a block is missing or cannot be read. Two probes at once read back each other's page,
+/// or found each other's file, and took a disk out that worked: a node that missed some blocks lost all of them.
+#[test]
+fn probes_at_the_same_time_do_not_take_a_working_disk_out() {
+    let disk = SimDisk::new(1 << 30);
+    let volume = with_segments(&disk, 1);
+    // At its quota, so that a probe looks for space too.
+    volume.state.is_at_quota.store(true, Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..250 {
+                    volume.probe().unwrap();
+                    volume.state.is_at_quota.store(true, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(volume.failure(), None);
 }
 
 #[test]
