@@ -7,10 +7,11 @@ use cairn_protocol::admin::{
 };
 use cairn_protocol::event::EventKind;
 use cairn_protocol::id::BlockId;
+use futures_util::FutureExt;
 
 use super::super::BlockManagerConfig;
 use super::cluster::TestCluster;
-use crate::store::tests as store_tests;
+use crate::store::{Connection, StoreError, deletions, replicas, tests as store_tests};
 
 const MEBIBYTE: u64 = 1 << 20;
 
@@ -122,6 +123,37 @@ async fn a_move_is_in_flight_until_its_old_replica_goes_and_then_it_is_counted()
     cluster.work().await;
     let done = status(&cluster).await;
     assert_eq!((done.moves_in_flight, done.bytes_moved), (0, moves * MEBIBYTE));
+}
+
+/// The repair worker may be first to drop the old replica of a move, as a surplus one. Then the move was never counted, and
+/// `cairn admin balance status` said "Balanced" and that nothing was moved.
+#[tokio::test]
+async fn a_move_whose_old_replica_was_dropped_by_repair_is_counted() {
+    let (mut cluster, _) = uneven(BlockManagerConfig::default()).await;
+    start(&cluster).await;
+    cluster.work().await;
+    cluster.beat_all().await;
+    cluster.obey(4);
+    cluster.beat_all().await;
+    let moves: Vec<_> = {
+        let soft_state = cluster.blocks.inner.soft_state();
+        let ready = soft_state.finished_moves.ready(99).into_iter();
+        ready.map(|block| (block, soft_state.finished_moves.leaving(block).unwrap())).collect()
+    };
+    assert!(!moves.is_empty());
+    let (dropped, now) = (moves.clone(), cluster.env.now());
+    let drop_all = async move |tx: &mut Connection| {
+        for (block, from) in dropped {
+            replicas::remove(tx, block, from).await?;
+            deletions::queue(tx, from, block, MEBIBYTE, now).await?;
+        }
+        Ok::<_, StoreError>(())
+    };
+    cluster.store.write(move |tx| async move { drop_all(tx).await }.boxed()).await.unwrap();
+    cluster.pause(WorkerName::Balance, true).await;
+    cluster.work().await;
+    let done = status(&cluster).await;
+    assert_eq!((done.moves_in_flight, done.bytes_moved), (0, moves.len() as u64 * MEBIBYTE));
 }
 
 #[tokio::test]

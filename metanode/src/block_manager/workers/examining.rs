@@ -1,6 +1,7 @@
 //! The common part of the workers that copy blocks: they examine a block, order its copies, and drop its surplus
 //! replicas.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use cairn_planner::block::{BlockView, Holder};
@@ -175,8 +176,15 @@ impl SoftState {
 /// A replica that was queued for deletion.
 struct Dropped {
     node: NodeId,
-    block: BlockId,
     bytes: u64,
+}
+
+/// What a transaction found of blocks, and did.
+#[derive(Default)]
+struct Settled {
+    dropped: Vec<Dropped>,
+    /// The length of each block, and the nodes that have a replica after the transaction.
+    blocks: HashMap<BlockId, (u64, Vec<NodeId>)>,
 }
 
 /// Examines blocks again, in a transaction so that nothing changes in between. Drops surplus replicas, and removes
@@ -188,15 +196,15 @@ pub(super) async fn settle(inner: &Arc<Inner>, settled: Vec<BlockId>) -> Result<
     let (shared, page) = (inner.clone(), settled.clone());
     let settling =
         inner.store.write_in_background(move |tx| async move { settle_all(&shared, tx, page).await }.boxed());
-    let dropped = match settling.await {
-        Ok(dropped) => dropped,
+    let Settled { dropped, blocks } = match settling.await {
+        Ok(settled) => settled,
         Err(error) => {
             inner.soft_state().hints.room_not_made(&settled);
             return Err(error);
         }
     };
     let mut soft_state = inner.soft_state();
-    for Dropped { node, bytes, .. } in &dropped {
+    for Dropped { node, bytes } in &dropped {
         soft_state.nodes.deletion_queued(*node, *bytes);
         if soft_state.nodes.is_draining(*node) {
             inner.wakes.drain.notify_one();
@@ -204,9 +212,11 @@ pub(super) async fn settle(inner: &Arc<Inner>, settled: Vec<BlockId>) -> Result<
     }
     for block in settled {
         let Some(finished) = soft_state.finished_moves.take(block) else { continue };
-        let gone = dropped.iter().find(|dropped| dropped.block == block && dropped.node == finished.from);
-        if let Some(gone) = gone {
-            inner.moved(&soft_state, gone.bytes, block, finished.from, finished.to);
+        // Another worker may have dropped the old replica, as a surplus one.
+        if let Some((bytes, left)) = blocks.get(&block)
+            && !left.contains(&finished.from)
+        {
+            inner.moved(&soft_state, *bytes, block, finished.from, finished.to);
         }
     }
     Ok(())
@@ -220,16 +230,12 @@ impl Inner {
     }
 }
 
-async fn settle_all(
-    inner: &Inner,
-    tx: &mut Connection,
-    settle: Vec<BlockId>,
-) -> Result<Vec<Dropped>, StoreError> {
-    let mut dropped = Vec::new();
+async fn settle_all(inner: &Inner, tx: &mut Connection, settle: Vec<BlockId>) -> Result<Settled, StoreError> {
+    let mut settled = Settled::default();
     for block in settle {
-        settle_one(inner, tx, block, &mut dropped).await?;
+        settle_one(inner, tx, block, &mut settled).await?;
     }
-    Ok(dropped)
+    Ok(settled)
 }
 
 /// Whether repair has nothing left to do for a block after the drops of `verdict`. A block that only has to leave a
@@ -249,7 +255,7 @@ async fn settle_one(
     inner: &Inner,
     tx: &mut Connection,
     block: BlockId,
-    dropped: &mut Vec<Dropped>,
+    settled: &mut Settled,
 ) -> Result<(), StoreError> {
     let Some(copies) = blocks::find(tx, block).await? else {
         repairs::remove(tx, block).await?;
@@ -263,6 +269,9 @@ async fn settle_one(
         inner.env.with_rng(|rng| examine(view, &block, &mut InFlight::new(u64::MAX), rng))
     };
     let done = is_done(&copies, &verdict);
+    let nodes = copies.holders.iter().map(|(node, _)| *node);
+    let left = nodes.filter(|node| !verdict.drops.contains(node)).collect();
+    settled.blocks.insert(block, (copies.block.length, left));
     for node in verdict.drops {
         replicas::remove(tx, block, node).await?;
         deletions::queue(tx, node, block, copies.block.length, inner.env.now()).await?;
@@ -270,7 +279,7 @@ async fn settle_one(
             // The block is examined again when the node has room for a good replica.
             inner.soft_state().hints.makes_room(node, block);
         }
-        dropped.push(Dropped { node, block, bytes: copies.block.length });
+        settled.dropped.push(Dropped { node, bytes: copies.block.length });
     }
     if done {
         repairs::remove(tx, block).await?;
