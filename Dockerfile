@@ -15,17 +15,18 @@ COPY metanode/Cargo.toml metanode/
 COPY metanode/planner/Cargo.toml metanode/planner/
 COPY lifecycle/Cargo.toml lifecycle/
 COPY datanode/Cargo.toml datanode/
+COPY load/Cargo.toml load/
 COPY sim/Cargo.toml sim/
 COPY tests/clients/Cargo.toml tests/clients/
 COPY tests/cluster/Cargo.toml tests/cluster/
-RUN for crate in . types protocol listener gateway gateway/policy metanode metanode/planner lifecycle datanode sim tests/clients tests/cluster; do \
+RUN for crate in . types protocol listener gateway gateway/policy metanode metanode/planner lifecycle datanode load sim tests/clients tests/cluster; do \
         mkdir -p $crate/src && touch $crate/src/lib.rs; \
     done \
     && mkdir protocol/benches gateway/benches gateway/policy/benches metanode/benches metanode/planner/benches \
     && touch protocol/benches/combine.rs gateway/benches/requests.rs gateway/policy/benches/decide.rs metanode/benches/versions.rs metanode/benches/writer.rs metanode/benches/lifecycle.rs metanode/planner/benches/placement.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --profile dist --locked --package cairn \
-    && rm -r src types protocol listener gateway metanode lifecycle datanode sim tests
+    && rm -r src types protocol listener gateway metanode lifecycle datanode load sim tests
 
 COPY . .
 # Cargo compares times: the real sources must be newer than what the empty ones were built to.

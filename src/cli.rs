@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::arguments::{DatanodeArguments, GatewayArguments, MetanodeArguments, ServerArguments};
 use crate::command::admin::AdminArguments;
+use crate::command::bench::BenchOperation;
 use crate::command::completions::CompletionsArguments;
 use crate::command::config::ConfigOperation;
 use crate::command::s3_operations::S3OperationsArguments;
@@ -45,6 +46,9 @@ pub(crate) enum Command {
     Datanode(Box<DatanodeArguments>),
     /// Inspect and control a running cluster
     Admin(Box<AdminArguments>),
+    /// Measure S3 servers: throughput, latency, and what they cost
+    #[command(subcommand)]
+    Bench(Box<BenchOperation>),
     /// Show the settings, and where each comes from
     #[command(subcommand)]
     Config(ConfigOperation),

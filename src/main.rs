@@ -69,6 +69,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Gateway(arguments) => command::gateway::run(*arguments).await,
         Command::Metanode(arguments) => command::metanode::run(*arguments).await,
         Command::Datanode(arguments) => command::datanode::run(*arguments).await,
+        Command::Bench(operation) => return command::bench::run(*operation).await,
         Command::Admin(arguments) => return command::admin::run(*arguments).await,
         Command::Config(_) | Command::Completions(_) | Command::S3Operations(_) => Ok(()),
     };

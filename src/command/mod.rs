@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 pub(crate) mod admin;
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod datanode;
