@@ -125,6 +125,7 @@ impl Checkpointer {
             page: 0,
             failures: Backoff::default(),
             readers: Backoff::default(),
+            ready: None,
             progress,
         };
         let task = tokio::spawn(task.run(stop.clone()));
@@ -186,6 +187,8 @@ struct Task {
     failures: Backoff,
     /// The pause after a reader kept the log from restarting.
     readers: Backoff,
+    /// The log's length when it was made ready to restart. It looks the same until the next commit, which restarts it.
+    ready: Option<Length>,
     progress: watch::Sender<Progress>,
 }
 
@@ -250,7 +253,7 @@ impl Task {
             length = checkpoint(&mut connection, "PRAGMA wal_checkpoint(PASSIVE)").await?.length;
         }
         self.progress.send_modify(|progress| progress.length = length);
-        if self.bytes(length.pages) <= self.limits.restart {
+        if self.bytes(length.pages) <= self.limits.restart || self.ready == Some(length) {
             self.readers.end();
         } else if self.readers.is_over(self.env.monotonic()) {
             self.restart(&mut connection, length).await?;
@@ -300,6 +303,7 @@ impl Task {
         let now = self.env.monotonic();
         if !done.busy {
             self.readers.end();
+            self.ready = Some(done.length);
             self.progress.send_modify(|progress| progress.restarts += 1);
             return Ok(());
         }
@@ -309,11 +313,15 @@ impl Task {
             warn_peer!(
                 pages,
                 merged,
-                "the log is far too long, for somebody has been reading for a long time"
+                "the log is far too long, because a reader has kept it for a long time"
             );
         } else {
             self.readers.extend(now);
-            tracing::info!(pages, merged, "the log goes on, for somebody reads; it is tried again later");
+            tracing::info!(
+                pages,
+                merged,
+                "the log goes on, because a reader needs it; it is tried again later"
+            );
         }
         self.progress.send_modify(|progress| progress.busy += 1);
         Ok(())
@@ -350,7 +358,7 @@ pub(super) async fn merge_all(connection: &mut SqliteConnection) {
         Ok(Answer { busy: true, length }) => {
             tracing::info!(
                 ?length,
-                "the log was not merged into the database, for somebody reads; the next start does it"
+                "the log was not merged into the database, because a reader needs it; the next start does it"
             );
         }
         Err(error) => {

@@ -36,6 +36,12 @@ impl Stage {
         self.store.write(move |tx| put(tx, name)).await.unwrap();
     }
 
+    /// Commits a mutation that changes nothing.
+    async fn write_nothing(&self) {
+        self.store.write(|_| Box::pin(async { Ok::<_, StoreError>(()) })).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+
     /// Writes until the checkpointer's progress is as wanted.
     async fn write_until(&mut self, wanted: impl Fn(&Progress) -> bool) {
         while !wanted(&self.progress()) {
@@ -138,6 +144,11 @@ async fn the_log_restarts_after_a_pause_when_a_long_reader_is_gone() {
     drop(reader);
     stage.clock.advance(Duration::from_secs(1));
     stage.wait_for(|log| log.restarts == 1).await;
+    // Until the next commit, the log looks as long as before. It was made ready to restart again and again, and each time the writer
+    // waited.
+    for _ in 0..5 {
+        stage.write_nothing().await;
+    }
     stage.write().await;
     let begun_anew = stage.wait_for(|log| log.length.pages < pages).await;
     assert_eq!(begun_anew.restarts, 1);
