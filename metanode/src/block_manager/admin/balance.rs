@@ -10,7 +10,6 @@ use futures_util::FutureExt;
 
 use super::worker::decide;
 use crate::block_manager::Inner;
-use crate::block_manager::soft_state::copies::Purpose;
 use crate::store::settings::{self, Decision};
 
 const BALANCE: WorkerName = WorkerName::Balance;
@@ -75,10 +74,8 @@ fn status_with(inner: &Inner, terms: Terms) -> Result<BalanceStatus, AdminError>
     let threshold_permille = terms.threshold_permille.unwrap_or(inner.config.balance_threshold_permille);
     let (found, moves_in_flight) = {
         let mut soft_state = inner.soft_state();
-        let copies = soft_state.copies.count(|purpose| matches!(purpose, Purpose::Balance(_)));
-        // A move ends when its old replica is queued for deletion, and counts as done from then on.
-        let leaving = soft_state.finished_moves.count_from(|node| !soft_state.nodes.is_draining(node));
-        (survey(soft_state.view(&inner.env), threshold_permille), copies + leaving)
+        let in_flight = soft_state.moves_in_flight();
+        (survey(soft_state.view(&inner.env), threshold_permille), in_flight)
     };
     // Read last: what is not in flight any more is counted.
     let control = inner.workers.status(BALANCE).ok_or(AdminError::Internal)?;

@@ -36,7 +36,7 @@ use tokio::sync::Notify;
 pub(super) use self::holding::{Consent, Gate, Hold, KnownHold};
 pub(super) use self::scrubs::Scrubs;
 
-use self::copies::Copies;
+use self::copies::{Copies, Purpose};
 use self::copy_backoff::CopyBackoff;
 use self::finished_moves::FinishedMoves;
 use self::holding::Holding;
@@ -149,6 +149,12 @@ impl SoftState {
             view: ClusterView::default(),
             trust_gained: false,
         }
+    }
+
+    /// The moves of the balancer that are not done. A move is done when its old replica is queued for deletion, and is counted then.
+    pub(in crate::block_manager) fn moves_in_flight(&self) -> u64 {
+        let copies = self.copies.count(|purpose| matches!(purpose, Purpose::Balance(_)));
+        copies + self.finished_moves.count_from(|node| !self.nodes.is_draining(node))
     }
 
     /// The cluster as decisions see it.

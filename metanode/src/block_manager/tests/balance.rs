@@ -125,6 +125,22 @@ async fn a_move_is_in_flight_until_its_old_replica_goes_and_then_it_is_counted()
     assert_eq!((done.moves_in_flight, done.bytes_moved), (0, moves * MEBIBYTE));
 }
 
+/// The event that balancing is done came when all copies were made, and the status said that moves were in flight.
+#[tokio::test]
+async fn balancing_is_idle_when_the_old_replicas_are_gone() {
+    let (mut cluster, blocks) = uneven(BlockManagerConfig::default()).await;
+    // A copy whose old replica stays until SQL lists the new one.
+    let (from, to) = (cluster.nodes[0].id, cluster.nodes[4].id);
+    cluster.blocks.inner.soft_state().finished_moves.announce(blocks[0], from, to);
+    start(&cluster).await;
+    cluster.pass(Duration::from_secs(600)).await;
+    let is_idle = |events: &[EventKind]| events.contains(&EventKind::BalanceIdle);
+    assert_eq!((status(&cluster).await.moves_in_flight, is_idle(&cluster.new_events())), (1, false));
+    cluster.blocks.inner.soft_state().finished_moves.counted(blocks[0], false);
+    cluster.pass(Duration::from_secs(600)).await;
+    assert_eq!((status(&cluster).await.moves_in_flight, is_idle(&cluster.new_events())), (0, true));
+}
+
 /// The repair worker may be first to drop the old replica of a move, as a surplus one. Then the move was never counted, and
 /// `cairn admin balance status` said "Balanced" and that nothing was moved.
 #[tokio::test]

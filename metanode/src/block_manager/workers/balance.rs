@@ -86,13 +86,10 @@ impl Balance {
         }
         let threshold = soft_state.balance_threshold.unwrap_or(self.inner.config.balance_threshold_permille);
         let survey = survey(soft_state.view(&self.inner.env), threshold);
-        let moving = soft_state.copies.count(is_move) > 0;
         drop(soft_state);
         if survey.is_even() {
             self.rests_until = now;
-            if !moving {
-                self.announce_idle();
-            }
+            self.announce_idle();
             return false;
         }
         if now < self.rests_until {
@@ -107,8 +104,10 @@ impl Balance {
         true
     }
 
+    /// Says once that there is nothing to do, when all moves are done.
     fn announce_idle(&mut self) {
-        if !std::mem::replace(&mut self.idle_announced, true) {
+        let is_moving = self.inner.soft_state().moves_in_flight() > 0;
+        if !is_moving && !std::mem::replace(&mut self.idle_announced, true) {
             self.inner.events.publish(EventKind::BalanceIdle);
         }
     }
@@ -243,7 +242,7 @@ impl Worker for Balance {
     }
 
     fn doing(&self) -> String {
-        let moves = self.inner.soft_state().copies.count(is_move);
+        let moves = self.inner.soft_state().moves_in_flight();
         if self.inner.soft_state().is_held() {
             return "nothing is moved while deletions are held: `cairn admin hold status` tells why"
                 .to_owned();
