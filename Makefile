@@ -2,7 +2,7 @@
 
 VENV := .venv
 
-.PHONY: help build run test test-fast test-crate test-python check setup bench bench-checksums bench-compare bench-lifecycle bench-micro bench-segments bench-slow bench-swarm bench-versions bench-writer clean
+.PHONY: help build run test test-fast test-crate test-python check setup bench bench-checksums bench-compare bench-lifecycle bench-limits bench-micro bench-segments bench-slow bench-swarm bench-versions bench-writer clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -33,6 +33,10 @@ check: ## Formatting, clippy, and the rules for dependencies (needs cargo-deny a
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny check
 	cargo machete
+
+bench-limits: build setup ## Compare `cairn server` with servers that do less, and with what the machine can do at all
+	cargo build --release --locked --package cairn-load --example floor
+	$(VENV)/bin/python benches/limits.py $(LIMITS)
 
 bench-compare: build setup ## Compare what small requests cost with another binary: make bench-compare BEFORE=path/to/cairn
 	$(VENV)/bin/python benches/compare.py "$(BEFORE)"

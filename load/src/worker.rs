@@ -96,7 +96,9 @@ impl Worker {
             Operation::Delete => self.delete().await,
             Operation::Get | Operation::RangeGet | Operation::GetVersion => {
                 let Some(object) = self.objects.random(&mut self.rng) else { return Ok(None) };
-                let range = (operation == Operation::RangeGet).then(|| self.range(object.size));
+                // An empty object has no range.
+                let has_range = operation == Operation::RangeGet && object.size > 0;
+                let range = has_range.then(|| self.range(object.size));
                 let read = self.client.get(&object, range, operation == Operation::GetVersion).await;
                 unless_gone(&object, read.map(Done::from))
             }
