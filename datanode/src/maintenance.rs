@@ -105,6 +105,11 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(10);
 
+    fn start(volume: &Arc<Volume>) -> tokio::task::JoinHandle<Result<(), VolumeError>> {
+        let volume = volume.clone();
+        tokio::spawn(async move { probe(&volume, TIMEOUT).await })
+    }
+
     /// A datanode that was stopped in the middle of a probe, for longer than a probe may take, took its disk out when it went on, and all
     /// blocks of the disk were copied from other nodes.
     #[tokio::test(start_paused = true)]
@@ -112,10 +117,7 @@ mod tests {
         let disk = SimDisk::new(1 << 30);
         let volume = Arc::new(open(&disk).unwrap());
         let hangs = disk.hold_syncs();
-        let probed = {
-            let volume = volume.clone();
-            tokio::spawn(async move { probe(&volume, TIMEOUT).await })
-        };
+        let probed = start(&volume);
         tokio::task::yield_now().await;
         tokio::time::advance(10 * TIMEOUT).await;
         drop(hangs);
@@ -128,10 +130,7 @@ mod tests {
         let disk = SimDisk::new(1 << 30);
         let volume = Arc::new(open(&disk).unwrap());
         let hangs = disk.hold_syncs();
-        let probed = {
-            let volume = volume.clone();
-            tokio::spawn(async move { probe(&volume, TIMEOUT).await })
-        };
+        let probed = start(&volume);
         for _ in 0..PROBE_SLICES {
             assert_eq!(volume.failure(), None);
             tokio::task::yield_now().await;

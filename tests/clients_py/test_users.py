@@ -293,6 +293,11 @@ def test_conditions_on_what_a_new_bucket_is_to_be(users, root, tmp_path):
     here = {"StringEquals": {"s3:LocationConstraint": "us-east-1", "aws:RequestedRegion": "us-east-1"}}
     user, _ = users.user(allow("s3:CreateBucket", "*", Condition=here), tmp_path=tmp_path)
     assert create(user, "nowhere") == "AccessDenied"
+    # What the document says is passed to the decision as a header, which is refused if a client sends it.
+    forge = lambda request, **_: request.headers.add_header("x-cairn-location-constraint", "us-east-1")  # noqa: E731
+    user.meta.events.register("before-sign.s3.CreateBucket", forge)
+    assert create(user, "forged") == "NotImplemented"
+    user.meta.events.unregister("before-sign.s3.CreateBucket", forge)
     assert create(user, "elsewhere", LocationConstraint="eu-west-1") == "AccessDenied"
     assert create(user, "here", LocationConstraint="us-east-1") == "ok"
 

@@ -46,10 +46,7 @@ impl Authorised {
     /// `AccessDenied` if the permissions were taken away meanwhile, or the metanode's; `InternalError` for a request without a bucket.
     pub(crate) async fn bucket(&self) -> S3Result<Arc<BucketAccess>> {
         self.ticket.decide_again().await?;
-        let bucket = self.known()?;
-        let before = bucket.clone();
-        self.ticket.require(move |now| now.is_still(&before));
-        Ok(bucket)
+        self.relied_on(BucketAccess::is_still)
     }
 
     /// The bucket of the request, as it was decided with. From now on the request fails, and can be tried again, if what decides who owns
@@ -58,9 +55,14 @@ impl Authorised {
     /// # Errors
     /// `InternalError` for a request without a bucket.
     pub(crate) fn bucket_of_owner(&self) -> S3Result<Arc<BucketAccess>> {
+        self.relied_on(BucketAccess::decides_owner_like)
+    }
+
+    /// The bucket of the request, as it was decided with. From now on the request fails if the bucket is not `like` it any more.
+    fn relied_on(&self, like: fn(&BucketAccess, &BucketAccess) -> bool) -> S3Result<Arc<BucketAccess>> {
         let bucket = self.known()?;
         let before = bucket.clone();
-        self.ticket.require(move |now| now.decides_owner_like(&before));
+        self.ticket.require(move |now| like(now, &before));
         Ok(bucket)
     }
 

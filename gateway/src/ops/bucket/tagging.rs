@@ -66,6 +66,7 @@ impl DeferredOperation for PutBucketTagging {
         ],
         ..Declaration::new("PutBucketTagging", Verb::Put, Resource::Bucket)
     };
+
     fn parse(request: &Request) -> S3Result<Self> {
         require_document_digest(request)?;
         Ok(Self)

@@ -9,8 +9,7 @@ use crate::access::Authorised;
 use crate::error::S3Result;
 
 /// Refuses a write that does not fit the quotas now, so that the client need not send its body. What the write replaces makes room.
-/// Without a quota it costs no call.
-/// The transaction that commits the write checks again, and that check decides.
+/// The transaction that commits the write checks again, and that check decides. Without a quota it costs no call.
 ///
 /// # Errors
 /// `QuotaExceeded`.

@@ -29,6 +29,11 @@ impl Purpose {
             Self::Drain(node) | Self::Balance(node) => Some(node),
         }
     }
+
+    /// Whether it is a move of the balancer.
+    pub(crate) fn is_balance(self) -> bool {
+        matches!(self, Self::Balance(_))
+    }
 }
 
 /// A copy under way.

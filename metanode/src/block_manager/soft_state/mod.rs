@@ -153,7 +153,7 @@ impl SoftState {
 
     /// The moves of the balancer that are not done. A move is done when its old replica is queued for deletion, and is counted then.
     pub(in crate::block_manager) fn moves_in_flight(&self) -> u64 {
-        let copies = self.copies.count(|purpose| matches!(purpose, Purpose::Balance(_)));
+        let copies = self.copies.count(Purpose::is_balance);
         copies + self.finished_moves.count_from(|node| !self.nodes.is_draining(node))
     }
 

@@ -155,7 +155,7 @@ impl Balance {
         }
         let exhausted = source.passed(page.last().map(|(block, _)| *block), ended, moved);
         // Blocks without a target may find one when the moves under way have ended.
-        let busy = !moved && !throttled && self.inner.soft_state().copies.count(is_move) > 0;
+        let busy = !moved && !throttled && self.inner.soft_state().copies.count(Purpose::is_balance) > 0;
         if throttled || busy {
             round.sources.push_front(source);
         } else if !exhausted {
@@ -229,10 +229,6 @@ impl Source {
         self.wrapped |= ended;
         round_again || (ended && self.began_at.is_none())
     }
-}
-
-fn is_move(purpose: Purpose) -> bool {
-    matches!(purpose, Purpose::Balance(_))
 }
 
 #[async_trait]
