@@ -6,6 +6,7 @@ WORKDIR /build
 # The dependencies are built in a layer of their own, from the manifests and empty sources, so that
 # a change of Cairn's own code does not build them again.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo/ .cargo/
 COPY types/Cargo.toml types/
 COPY protocol/Cargo.toml protocol/
 COPY listener/Cargo.toml listener/

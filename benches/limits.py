@@ -19,7 +19,6 @@ header (libsqlite3-dev).
 import argparse
 import contextlib
 import hashlib
-import json
 import os
 import pathlib
 import shutil
@@ -33,6 +32,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/clients_py"))
 
+import cairn_bench  # noqa: E402
 import harness  # noqa: E402
 
 FLOOR = ROOT / "target/release/examples/floor"
@@ -142,13 +142,7 @@ def servers(names, is_put):
 
 def bench(line, found, options):
     """Runs a workload on all servers in turns; returns the report."""
-    environment = os.environ | {
-        "AWS_ACCESS_KEY_ID": harness.ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": harness.SECRET_KEY,
-        "AWS_REGION": harness.REGION,
-    }
-    command = [harness.BINARY, "bench", *line, "--json", "--duration", f"{options.seconds}s", "--warm-up", "1s"]
-    command += ["--rounds", str(options.rounds)]
+    command = [*line, "--rounds", str(options.rounds)]
     for name, server in found.items():
         pids = server.pids
         if name == "cairn":
@@ -157,10 +151,7 @@ def bench(line, found, options):
             # A comma separates the parts of a server.
             label = name.replace(", ", "+")
             command += ["--compare", ",".join([f"endpoint={server.url}", f"name={label}", *(f"pid={pid}" for pid in pids)])]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if not done.stdout.startswith("{"):
-        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
-    return json.loads(done.stdout)
+    return cairn_bench.run(command, options.seconds)
 
 
 def rows(report):

@@ -22,6 +22,11 @@ mod units;
 
 use std::process::ExitCode;
 
+/// Gives memory back to the system some seconds after it was used.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 use clap::{CommandFactory, FromArgMatches};
 
 use cli::{Cli, Command};

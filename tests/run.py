@@ -16,7 +16,7 @@ Suites:
 
 The suites run in two lanes, so that a suite that mostly waits runs beside one that mostly computes. The output of each
 suite is printed as it comes, with the suite's name in front, and kept under .test/. A suite that cannot be built counts as
-one failure. The last line is `N passed, N failed, N skipped`.
+one failure. The last lines name the tests that failed; the very last one is `N passed, N failed, N skipped`.
 """
 
 import argparse
@@ -48,6 +48,7 @@ class Result:
     skipped: int = 0
     seconds: float = 0
     note: str = ""
+    names: list = dataclasses.field(default_factory=list)  # of the tests that failed
 
 
 def run(name, command):
@@ -88,6 +89,8 @@ def nextest(text):
         for count, what in re.findall(r"(\d+) (passed|failed|timed out|skipped|exec failed)", line):
             field = what if what in ("passed", "skipped") else "failed"
             setattr(result, field, getattr(result, field) + int(count))
+    # A test that failed is named when it fails and once more at the end.
+    result.names = sorted(set(re.findall(r"^ *(?:FAIL|TIMEOUT|SIG\w+) \[[^]]*\] (?:\([^)]*\) )?(.+)$", text, re.MULTILINE)))
     return result
 
 
@@ -123,7 +126,13 @@ def pytest(name, directory, python=PYTHON, options=()):
     code, _ = run(name, command)
     result = Result()
     if report.exists():
-        for suite in xml.etree.ElementTree.parse(report).getroot().iter("testsuite"):
+        tree = xml.etree.ElementTree.parse(report).getroot()
+        result.names = [
+            f"{case.get('classname')}::{case.get('name')}"
+            for case in tree.iter("testcase")
+            if case.find("failure") is not None or case.find("error") is not None
+        ]
+        for suite in tree.iter("testsuite"):
             count = {key: int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")}
             result.failed += count["failures"] + count["errors"]
             result.skipped += count["skipped"]
@@ -212,6 +221,10 @@ def main(line):
         sum(getattr(r, field) for r in results.values()) for field in ("passed", "failed", "skipped")
     )
     print(f"all together: {time.monotonic() - began:.0f} s")
+    # At the end, where whoever sees only the last lines of the output finds it.
+    for name, r in results.items():
+        for test in r.names:
+            print(f"failed: {name}: {test}")
     print(f"\n{passed} passed, {failed} failed, {skipped} skipped", flush=True)
     return 1 if failed or not passed else 0
 

@@ -145,7 +145,8 @@ impl Env {
         tokio::select! {
             biased;
             output = future => Ok(output),
-            () = self.sleep(duration) => Err(Elapsed),
+            // Made only when `future` is not ready at once, because it costs more than many a future.
+            () = async { self.sleep(duration).await } => Err(Elapsed),
         }
     }
 

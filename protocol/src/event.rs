@@ -57,6 +57,10 @@ pub enum EventKind {
     BlockMoved { block: BlockId, from: NodeId, to: NodeId },
     /// All nodes in service are within the balance threshold, or no move would improve the balance.
     BalanceIdle,
+    /// Objects were moved into a pack.
+    ObjectsPacked { pack: BlockId, objects: u64 },
+    /// A walk found no objects to move into packs, and none are being moved.
+    PackIdle,
     /// An operator changed the settings of a background worker.
     WorkerChanged { worker: WorkerName, settings: WorkerSettings },
     /// A volume of a datanode failed and was taken out.

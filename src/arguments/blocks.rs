@@ -65,6 +65,10 @@ pub(crate) struct BlockArguments {
     #[arg(long, env = "CAIRN_BALANCE_RATE", default_value = "32MiB", value_name = "SIZE", value_parser = rate)]
     pub balance_rate: ByteSize,
 
+    /// Bytes a second of small objects that may be moved together into packs in the whole cluster
+    #[arg(long, env = "CAIRN_PACK_RATE", default_value = "32MiB", value_name = "SIZE", value_parser = rate)]
+    pub pack_rate: ByteSize,
+
     /// How far from the mean utilisation a datanode may be before blocks are moved, as a share of the mean
     #[arg(long, env = "CAIRN_BALANCE_THRESHOLD", default_value = "10%", value_name = "SHARE", value_parser = percentage)]
     pub balance_threshold: Permille,
@@ -121,6 +125,18 @@ pub(crate) struct AdvancedBlockArguments {
     #[arg(long, env = "CAIRN_WORKER_INTERVAL", default_value = "1s", value_name = "TIME", value_parser = duration, hide_short_help = true)]
     pub worker_interval: Duration,
 
+    /// Size of the packs that small objects are moved into, 1MiB to 64MiB
+    #[arg(long, env = "CAIRN_PACK_SIZE", default_value = "16MiB", value_name = "SIZE", value_parser = size, hide_short_help = true)]
+    pub pack_size: ByteSize,
+
+    /// How old a small object is before it may be moved into a pack
+    #[arg(long, env = "CAIRN_PACK_AGE", default_value = "10m", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
+    pub pack_age: Duration,
+
+    /// How often small objects are looked for to move into packs, when there are new ones; 0s: never
+    #[arg(long, env = "CAIRN_PACK_INTERVAL", default_value = "10m", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
+    pub pack_interval: Duration,
+
     /// How long the outcome of a completed multipart upload is kept for clients that repeat the completion
     #[arg(long, env = "CAIRN_COMPLETED_UPLOADS_KEPT", default_value = "7d", value_name = "TIME", value_parser = duration_or_zero, hide_short_help = true)]
     pub completed_uploads_kept: Duration,
@@ -162,6 +178,10 @@ impl BlockArguments {
             drain_rate: self.drain_rate.as_u64(),
             balance_rate: self.balance_rate.as_u64(),
             balance_threshold_permille: self.balance_threshold.0,
+            pack_size: advanced.pack_size.as_u64(),
+            pack_age: advanced.pack_age,
+            pack_interval: advanced.pack_interval,
+            pack_rate: self.pack_rate.as_u64(),
             repair_in_flight: advanced.repair_in_flight.as_u64(),
             placement_walk: advanced.placement_walk,
             delete_batch: advanced.delete_batch,

@@ -151,10 +151,14 @@ class Process:
         self._start()
         return self.wait_ready()
 
-    def memory_peak_mib(self):
-        """The peak resident memory of the process, in MiB (VmHWM, proc(5))."""
+    def memory_mib(self, figure="VmRSS"):
+        """The resident memory of the process, or another figure of its memory (proc(5)), in MiB."""
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
+        return int(re.search(rf"{figure}:\s+(\d+) kB", status).group(1)) / 1024
+
+    def memory_peak_mib(self):
+        """The peak resident memory of the process, in MiB."""
+        return self.memory_mib("VmHWM")
 
     def faults(self, since=0, expected=None):
         """The lines of the log, from character `since` on, that match FAULT and not the pattern `expected`."""

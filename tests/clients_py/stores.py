@@ -77,6 +77,18 @@ def start(tmp_path, request):
         _stopped(cairn, request, directory)
 
 
+@pytest.fixture
+def make(start):
+    """Starts a cluster and creates a bucket in it."""
+
+    def maker(**options):
+        cluster = start("cluster", **options)
+        cluster.client().create_bucket(Bucket="bucket")
+        return cluster
+
+    return maker
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Adds the ends of the logs of the store that a failed test used to its report."""

@@ -7,7 +7,7 @@ import pytest
 from data import MIB, some_bytes
 from harness import run_cairn, wait_until
 
-WORKERS = {"liveness", "repair", "drain", "balance", "placement", "garbage", "leases", "uploads", "lifecycle", "scrub"}
+WORKERS = {"liveness", "repair", "drain", "balance", "placement", "garbage", "leases", "uploads", "lifecycle", "pack", "scrub"}
 
 
 def ask(cluster, *args):

@@ -45,18 +45,6 @@ def directory(cluster, n):
     return cluster.data_directory(f"datanode{n}")
 
 
-@pytest.fixture
-def make(start):
-    """Starts a cluster and creates a bucket in it."""
-
-    def maker(**options):
-        cluster = start("cluster", **options)
-        cluster.client().create_bucket(Bucket="bucket")
-        return cluster
-
-    return maker
-
-
 def test_a_datanode_that_is_started_takes_part_without_being_announced(make):
     cluster = make(datanodes=2)
     client = cluster.client()

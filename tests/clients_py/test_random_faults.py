@@ -123,6 +123,10 @@ def run(start, directories):
             "CAIRN_RESERVE": "16MiB",
             # A short time in the trash, so that all space is free at the end of the test.
             "CAIRN_TRASH_AGE": "5s",
+            # Small objects are moved into packs all the time.
+            "CAIRN_PACK_SIZE": "1MiB",
+            "CAIRN_PACK_AGE": "0s",
+            "CAIRN_PACK_INTERVAL": "1s",
         },
     )
     cluster.expected_faults = "is full"

@@ -57,9 +57,10 @@ import() {
 }
 
 if wanted "$builder"; then
-    mapfile -t packages < <(with_dependencies bash coreutils findutils sed grep gcc g++ libc6-dev make)
+    mapfile -t packages < <(with_dependencies bash coreutils findutils sed grep gcc g++ libc6-dev make mawk)
     copy_packages "$tree/builder" "${packages[@]}"
     ln -sf bash "$tree/builder/usr/bin/sh"
+    ln -sf mawk "$tree/builder/usr/bin/awk"
     ln -sf gcc "$tree/builder/usr/bin/cc"
     ln -sf g++ "$tree/builder/usr/bin/c++"
     mkdir -p "$tree/builder/usr/local/rust" "$tree/builder/usr/local/cargo"

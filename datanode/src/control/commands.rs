@@ -1,4 +1,4 @@
-//! The metanode's commands: copy a block from another node, delete blocks, bring deleted blocks back.
+//! The metanode's commands: copy a block from another node, make a pack, delete blocks, bring deleted blocks back.
 //!
 //! Commands wait in queues until workers take them. A command is dropped when its incarnation is over or its deadline has passed: the
 //! metanode has planned it again by then, maybe for another node.
@@ -73,7 +73,7 @@ impl Commands {
                 continue;
             }
             let queue = match &command.action {
-                Action::Replicate { .. } => &mut queues.pulls,
+                Action::Replicate { .. } | Action::Pack { .. } => &mut queues.pulls,
                 // Deletes and restores share a queue, so that of the two commands for a block the later one is executed last.
                 Action::Delete { .. } | Action::Restore { .. } => &mut queues.deletes,
             };
@@ -138,6 +138,7 @@ impl Commands {
     pub(crate) async fn perform(&self, action: Action, since: Moment) -> Result<(), BlockError> {
         match action {
             Action::Replicate { replica, sources } => self.blocks.pull(replica, &sources).await,
+            Action::Pack { replica, pieces, nodes } => self.blocks.pack(replica, &pieces, &nodes).await,
             Action::Delete { blocks } => self.delete(blocks, since).await,
             Action::Restore { blocks } => self.restore(blocks).await,
         }

@@ -194,6 +194,7 @@ impl Control {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             incarnation: seen.incarnation,
             seen: seen.generations,
+            packs: true,
         };
         let registered = match self.cluster.register(request).await {
             Ok(registered) => registered,

@@ -38,7 +38,7 @@ struct SentPage {
 fn last_block(action: &Action) -> Option<BlockId> {
     match action {
         Action::Restore { blocks } | Action::Delete { blocks } => blocks.iter().max().copied(),
-        Action::Replicate { .. } => None,
+        Action::Replicate { .. } | Action::Pack { .. } => None,
     }
 }
 

@@ -146,6 +146,12 @@ async fn get_block(State(served): State<Served>, Path(id): Path<String>, headers
             Ok(request) => request,
             Err(error) => return error_response(error),
         };
+        if headers.contains_key(header::BYTES) {
+            return match served.blocks.get_bytes(request).await {
+                Ok(bytes) => ([(HeaderName::from_static(header::BYTES), "1")], bytes).into_response(),
+                Err(error) => error_response(error),
+            };
+        }
         let is_range = request.range.is_some();
         let range_end = request.range.map(|(_, end)| end);
         match served.blocks.get(request).await {
@@ -173,7 +179,7 @@ fn parse_range(range: &[u8]) -> Option<(u64, u64)> {
 
 /// The body of a GET: the chunk table, then the chunks.
 fn send(read: BlockRead, is_range: bool, range_end: Option<u64>) -> Response {
-    let BlockRead { info, table, data_offset, data } = read;
+    let BlockRead { info, table, data_offset, data, owned_chunks: _ } = read;
     let end = range_end.unwrap_or(info.length).min(info.length);
     let (_, data_end) = cairn_protocol::block::chunk_aligned(data_offset, end, info.length);
     let table = table.encode();

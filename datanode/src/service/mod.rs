@@ -7,6 +7,7 @@
 //! | `pipeline` | forwarding a block to the next nodes of its pipeline |
 //! | `get` | sending a block, verified |
 //! | `pull` | copying a block from another node, on the metanode's command |
+//! | `pack` | making a pack out of pieces of other blocks, on the metanode's command |
 //! | `damage` | what happens to a replica that is found damaged |
 //! | `error` | errors of a volume as errors of the service |
 //! | `http` | the routes |
@@ -15,6 +16,7 @@ mod damage;
 mod error;
 mod get;
 pub(crate) mod http;
+mod pack;
 mod pipeline;
 mod pull;
 mod put;
@@ -24,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cairn_protocol::block::{
     BlockConnector, BlockError, BlockInfo, BlockRead, BlockService, BlockStream, DeleteBlock, GetBlock,
     HeadBlock, PutBlock, PutBlockReply,
@@ -100,6 +103,18 @@ impl BlockStore {
         if self.volumes.held(block).is_some() { incarnation } else { 0 }
     }
 
+    /// Whether this node holds the block already.
+    ///
+    /// # Errors
+    /// [`BlockError::Conflict`] if it holds another block of that id.
+    fn holds(&self, replica: ReportedReplica) -> Result<bool, BlockError> {
+        match self.volumes.held(&replica.block) {
+            None => Ok(false),
+            Some(held) if (held.length, held.crc) == (replica.length, replica.crc32c) => Ok(true),
+            Some(_) => Err(BlockError::Conflict),
+        }
+    }
+
     /// Deletes a block; the caller has checked the permission. It is no error if the node does not hold the block.
     pub(crate) async fn remove(&self, block: BlockId) -> Result<(), BlockError> {
         let _lock = self.block_locks.lock_to_delete(block).await;
@@ -159,6 +174,11 @@ impl BlockService for BlockStore {
     async fn get(&self, request: GetBlock) -> Result<BlockRead, BlockError> {
         self.check_token(&request.token, BlockOperation::Get, request.block)?;
         self.read(request.block, request.range).await
+    }
+
+    async fn get_bytes(&self, request: GetBlock) -> Result<Bytes, BlockError> {
+        self.check_token(&request.token, BlockOperation::Get, request.block)?;
+        self.read_bytes(request.block, request.range).await
     }
 
     async fn head(&self, request: HeadBlock) -> Result<BlockInfo, BlockError> {

@@ -14,7 +14,7 @@ use super::BlockStore;
 
 /// How long a token for a pull is valid. The source checks it when the request arrives, by its own clock, so the time allows for
 /// clocks that differ by minutes.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
+pub(super) const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 
 impl BlockStore {
     /// Copies a block from the first of `sources` that has an intact replica.
@@ -24,9 +24,8 @@ impl BlockStore {
         sources: &[(NodeId, String)],
     ) -> Result<(), BlockError> {
         let lock = self.block_locks.lock_to_write(replica.block, &self.env).await.ok_or(BlockError::Busy)?;
-        if let Some(held) = self.volumes.held(&replica.block) {
-            let same = held.length == replica.length && held.crc == replica.crc32c;
-            return if same { Ok(()) } else { Err(BlockError::Conflict) };
+        if self.holds(replica)? {
+            return Ok(());
         }
         let mut failure = BlockError::NotFound;
         for (node, address) in sources {
@@ -76,6 +75,6 @@ impl BlockStore {
     }
 }
 
-async fn stopped(lock: &crate::block_locks::BlockLock) {
+pub(super) async fn stopped(lock: &crate::block_locks::BlockLock) {
     lock.stop().cancelled().await;
 }

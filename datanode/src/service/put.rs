@@ -92,9 +92,8 @@ impl BlockStore {
     /// Begins the write on this node, on the first volume that has space.
     async fn begin(&self, announced: Announced) -> Result<Local, BlockError> {
         let Announced { block, length, crc32c } = announced;
-        if let Some(held) = self.volumes.held(&block) {
-            let same = held.length == length && held.crc == crc32c;
-            return if same { Ok(Local::Held) } else { Err(BlockError::Conflict) };
+        if self.holds(ReportedReplica { block, length, crc32c })? {
+            return Ok(Local::Held);
         }
         Ok(match self.writer(block, length, crc32c).await {
             Ok((volume, writer)) => Local::Writing(volume, Box::new(writer)),

@@ -20,7 +20,7 @@ use super::index::{self};
 use super::log::{Change, Log, Pending, SmallBlock};
 use super::quarantine;
 use super::read::BlockReader;
-use super::record::Body;
+use super::record::{Body, Place};
 use super::scan::{Record, Scanner};
 use super::state::VolumeState;
 use super::trash;
@@ -219,5 +219,6 @@ fn remove(state: &VolumeState, number: u32) -> Result<u64, VolumeError> {
     let size = index.segment(number).map_or(0, |usage| usage.size);
     index.remove_segment(number);
     drop(index);
+    state.open_files.forget(Place::shared(number, 0));
     synced.map(|()| size)
 }

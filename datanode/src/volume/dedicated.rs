@@ -183,6 +183,7 @@ impl DedicatedSegments {
     /// Unlinks a block that was removed from the index. Durable when it returns. Blocks its thread.
     pub(crate) fn remove(&self, id: &BlockId, place: Place) -> Result<(), VolumeError> {
         let path = self.state.record_path(id, place);
+        self.state.open_files.forget(place);
         match self.state.disk.remove_file(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -201,6 +202,7 @@ impl DedicatedSegments {
     pub(crate) fn throw_away(&self, id: &BlockId, trashed: &Trashed) -> Result<bool, VolumeError> {
         let place = trashed.entry.place;
         let (from, to) = (self.state.record_path(id, place), self.state.trash_path(id, trashed));
+        self.state.open_files.forget(place);
         let disk = &self.state.disk;
         let renamed = match disk.rename(&from, &to) {
             // The trash has a directory only while there is something in it.

@@ -60,6 +60,11 @@ pub trait DiskFile: Debug + Send + Sync {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Fills `buffer` from `offset`; an end of file before that is `UnexpectedEof`.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Fills `buffer` from `offset` if the system has all of these bytes in memory, and returns whether it has. If not, the
+    /// buffer has any contents. An error counts as "not in memory": an ordinary read finds it again. Never waits for the disk.
+    fn read_from_memory_at(&self, buffer: &mut [u8], offset: u64) -> bool;
+    /// Whether the file still has a name. Never waits for the disk.
+    fn is_linked(&self) -> bool;
     /// The length of the file.
     fn length(&self) -> io::Result<u64>;
     /// Cuts the file off at, or extends it with zeros to, `length`.
@@ -157,6 +162,42 @@ impl DiskFile for File {
         FileExt::read_exact_at(self, buffer, offset)
     }
 
+    #[cfg(target_os = "linux")]
+    fn read_from_memory_at(&self, buffer: &mut [u8], offset: u64) -> bool {
+        use rustix::io::{ReadWriteFlags, preadv2};
+        let mut done = 0;
+        while done < buffer.len() {
+            let piece = &mut [io::IoSliceMut::new(&mut buffer[done..])];
+            // RWF_NOWAIT: the call returns what is in the page cache, or EAGAIN. File systems that cannot do this say
+            // EOPNOTSUPP.
+            match preadv2(self, piece, offset + done as u64, ReadWriteFlags::NOWAIT) {
+                Ok(0) => return false,
+                Ok(read) => done += read,
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn read_from_memory_at(&self, _buffer: &mut [u8], _offset: u64) -> bool {
+        false
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_linked(&self) -> bool {
+        use rustix::fs::{StatxFlags, statx};
+        // Without a sync, a network file system answers from what it knows.
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        statx(self, "", flags, StatxFlags::NLINK).is_ok_and(|found| found.stx_nlink > 0)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn is_linked(&self) -> bool {
+        rustix::fs::fstat(self).is_ok_and(|found| found.st_nlink > 0)
+    }
+
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
@@ -202,4 +243,30 @@ pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, 0)?;
     Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a system has bytes in memory is its own affair, and some cannot tell. But what it returns is right, and there is
+    /// nothing beyond the end.
+    #[test]
+    fn bytes_from_memory_are_those_of_the_file_and_a_removed_file_has_no_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let file = RealDisk.create_new(&path).unwrap();
+        let bytes: Vec<u8> = (0..100_000u32).map(|at| (at % 251) as u8).collect();
+        file.write_all_at(&bytes, 0).unwrap();
+        let mut buffer = vec![0; 50_000];
+        if file.read_from_memory_at(&mut buffer, 7) {
+            assert!(buffer == bytes[7..50_007]);
+        }
+        assert!(!file.read_from_memory_at(&mut buffer, 50_001));
+        assert!(file.is_linked());
+        RealDisk.rename(&path, &directory.path().join("moved")).unwrap();
+        assert!(file.is_linked());
+        RealDisk.remove_file(&directory.path().join("moved")).unwrap();
+        assert!(!file.is_linked());
+    }
 }

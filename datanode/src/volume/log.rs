@@ -217,6 +217,7 @@ impl Writer {
             }
         }
         self.state.index_mut().remove_segment(segment);
+        self.state.open_files.forget(Place::shared(segment, 0));
     }
 
     fn stage_put(&mut self, block: &SmallBlock, moved_from: Option<Place>) {

@@ -19,7 +19,7 @@
 //! | to | modules |
 //! |---|---|
 //! | use a volume | [`Volume`] here and in `upkeep`; [`volumes`]: all volumes of a node |
-//! | write, read | `write`, `read`; `dedicated`: one file a block; `log`: shared segments, with group commit |
+//! | write, read | `write`, `read`, `open_files`, `chunk_buffers`; `dedicated`: one file a block; `log`: shared segments, with group commit |
 //! | find a block | `index`, of `entry`; `segments`: how full shared segments are; `trash_index` |
 //! | delete, bring back | `trash`, `empty_trash` |
 //! | free space | `space`: usage and reservations; `compact`, `unfinished`: rewriting segments |
@@ -32,6 +32,7 @@
 //! Architecture invariant: nothing outside of this folder touches a file, and nothing in it knows of HTTP.
 
 mod checkpoint;
+mod chunk_buffers;
 mod compact;
 mod dedicated;
 pub mod disk;
@@ -42,6 +43,7 @@ pub mod identity;
 mod index;
 mod log;
 mod node_record;
+mod open_files;
 mod opening;
 mod options;
 mod paths;
@@ -79,6 +81,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
 use cairn_protocol::block::BLOCK_LENGTH_MAX;
 use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::env::Env;
@@ -258,12 +261,33 @@ impl Volume {
         }
     }
 
-    /// Opens a replica for reading. Blocks its thread.
+    /// Opens a replica for reading, by its name in the directory: a file that is missing is noticed. Blocks its thread.
     ///
     /// # Errors
     /// [`VolumeError::NotFound`], [`VolumeError::Damaged`].
     pub fn reader(&self, id: BlockId) -> Result<BlockReader, VolumeError> {
         BlockReader::open(&self.state, id)
+    }
+
+    /// Like [`reader`](Self::reader), for blocks that are read again and again: their files stay open. Blocks its thread.
+    ///
+    /// # Errors
+    /// [`VolumeError::NotFound`], [`VolumeError::Damaged`].
+    pub(crate) fn reader_kept_open(&self, id: BlockId) -> Result<BlockReader, VolumeError> {
+        BlockReader::open_kept(&self.state, id)
+    }
+
+    /// Opens a replica and reads the chunk that begins at `start`, if its file is open already and the system has the bytes in
+    /// memory. Never waits for the disk. `None` says nothing about the replica: [`reader_kept_open`](Self::reader_kept_open) finds
+    /// out.
+    pub(crate) fn read_from_memory(&self, id: BlockId, start: u64) -> Option<(BlockReader, Bytes)> {
+        BlockReader::open_from_memory(&self.state, id, start)
+    }
+
+    /// Reads these bytes of a replica, if its file is open already and the system has them in memory. Nothing is checked. Never
+    /// waits for the disk.
+    pub(crate) fn bytes_from_memory(&self, id: BlockId, start: u64, end: u64) -> Option<Bytes> {
+        read::bytes_from_memory(&self.state, id, start, end)
     }
 
     /// Deletes a replica, and damaged ones of the same block in quarantine. Durable when it returns. Returns whether there was
@@ -344,6 +368,8 @@ impl Volume {
             if is_kept {
                 index.quarantine(id, entry.size());
             }
+            drop(index);
+            self.state.open_files.forget(entry.place);
         } else {
             compact::set_aside(&self.state, &self.log()?, id, entry)?;
         }

@@ -9,14 +9,18 @@ use bytes::Bytes;
 use cairn_protocol::checksum::{CHUNK_SIZE, ChunkTable, Crc32c};
 use cairn_protocol::id::BlockId;
 
+use super::chunk_buffers::ChunkBuffers;
 use super::disk::DiskFile;
 use super::entry::Entry;
 use super::error::{Damage, VolumeError, is_shortage};
 use super::record::{Body, HEADER_SIZE, Header, data_offset, decode_table, first_bad_chunk};
 use super::state::VolumeState;
 
-/// Records up to this size are read with one system call.
-const SINGLE_READ_MAX: u64 = 128 * 1024;
+/// Blocks up to this length are read together with their header: those of one chunk. A disk has one request less.
+const SINGLE_READ_MAX: u64 = CHUNK_SIZE as u64;
+
+/// The same for blocks in memory. Beyond this, another system call costs less than to clear the memory for both.
+const SINGLE_READ_MAX_IN_MEMORY: u64 = 16 * 1024;
 
 /// Bytes that [`BlockReader::verify`] reads at a time: large enough for a disk to read in one go, small enough to keep in memory.
 const PIECE: u64 = 1 << 20;
@@ -29,14 +33,33 @@ const LOOK_UPS_MAX: usize = 8;
 #[derive(Debug)]
 pub struct BlockReader {
     id: BlockId,
-    length: u64,
-    crc: Crc32c,
+    entry: Entry,
     table: ChunkTable,
     file: Arc<dyn DiskFile>,
     /// The offset in the file at which the block's data begin.
     data_start: u64,
     /// All data of a small block: they were read together with the header.
     whole: Option<Bytes>,
+    buffers: ChunkBuffers,
+}
+
+/// Where bytes of a file come from.
+#[derive(Clone, Copy)]
+enum Source {
+    /// Wherever they are. Blocks its thread.
+    Disk,
+    /// The system's memory. It is an error if they are not there. Never waits for the disk.
+    Memory,
+}
+
+impl Source {
+    fn fill(self, buffer: &mut [u8], file: &dyn DiskFile, offset: u64) -> io::Result<()> {
+        match self {
+            Self::Disk => file.read_exact_at(buffer, offset),
+            Self::Memory if file.read_from_memory_at(buffer, offset) => Ok(()),
+            Self::Memory => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
 }
 
 impl BlockReader {
@@ -55,7 +78,7 @@ impl BlockReader {
             };
             let path = state.record_path(&id, entry.place);
             match state.disk.open(&path) {
-                Ok(file) => return Self::read_head(state, id, entry, file),
+                Ok(file) => return Self::read_head(state, id, entry, file, Source::Disk),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     if state.index().get(&id) == Some(entry) {
                         let reason = format!("{} is missing", path.display());
@@ -69,6 +92,34 @@ impl BlockReader {
         Err(VolumeError::NotFound(id))
     }
 
+    /// Opens the replica that the index points at, in a file that is open already or is kept open from now on. Blocks its
+    /// thread.
+    pub(crate) fn open_kept(state: &VolumeState, id: BlockId) -> Result<Self, VolumeError> {
+        let entry = state.index().get(&id);
+        if let Some(entry) = entry {
+            let file = state.open_files.get(entry.place);
+            if let Some(Ok(reader)) = file.map(|file| Self::read_head(state, id, entry, file, Source::Disk)) {
+                return Ok(reader);
+            }
+            // The file may have been removed or replaced by another program. Its name decides.
+            state.open_files.forget(entry.place);
+        }
+        let reader = Self::open(state, id)?;
+        let is_there = || state.index().get(&id) == Some(reader.entry);
+        state.open_files.keep(reader.entry.place, &reader.file, is_there);
+        Ok(reader)
+    }
+
+    /// Opens the replica that the index points at and reads the chunk that begins at `start`. `None` unless its file is open and
+    /// all of this is in memory and intact. Never waits for the disk.
+    pub(crate) fn open_from_memory(state: &VolumeState, id: BlockId, start: u64) -> Option<(Self, Bytes)> {
+        let entry = state.index().get(&id)?;
+        let file = state.open_files.get(entry.place)?;
+        let reader = Self::read_head(state, id, entry, file, Source::Memory).ok()?;
+        let data = reader.chunk_from_memory(start)?;
+        Some((reader, data))
+    }
+
     /// Opens a replica in this file, such as one in the trash. Blocks its thread.
     pub(crate) fn open_at(
         state: &VolumeState,
@@ -77,7 +128,7 @@ impl BlockReader {
         path: &Path,
     ) -> Result<Self, VolumeError> {
         match state.disk.open(path) {
-            Ok(file) => Self::read_head(state, id, entry, file),
+            Ok(file) => Self::read_head(state, id, entry, file, Source::Disk),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let reason = format!("{} is missing", path.display());
                 Err(VolumeError::damaged(id, Damage::Missing, reason))
@@ -103,13 +154,18 @@ impl BlockReader {
         id: BlockId,
         entry: Entry,
         file: Arc<dyn DiskFile>,
+        source: Source,
     ) -> Result<Self, VolumeError> {
         let length = u64::from(entry.length);
         let start = if entry.place.is_dedicated() { 0 } else { u64::from(entry.place.offset()) };
         let data_at = data_offset(length, entry.place.is_dedicated());
-        let at_once = if data_at + length <= SINGLE_READ_MAX { data_at + length } else { data_at };
+        let single_read_max = match source {
+            Source::Disk => SINGLE_READ_MAX,
+            Source::Memory => SINGLE_READ_MAX_IN_MEMORY,
+        };
+        let at_once = if length <= single_read_max { data_at + length } else { data_at };
         let mut bytes = vec![0; at_once as usize];
-        file.read_exact_at(&mut bytes, start).map_err(|error| unreadable(id, &error))?;
+        source.fill(&mut bytes, &*file, start).map_err(|error| unreadable(id, &error))?;
         let mut head = [0; HEADER_SIZE];
         head.copy_from_slice(&bytes[..HEADER_SIZE]);
         let header = Header::decode(&head, state.id, entry.place)
@@ -125,18 +181,18 @@ impl BlockReader {
         let table = decode_table(&body, &bytes[HEADER_SIZE..data_at as usize])
             .ok_or_else(|| VolumeError::damaged(id, Damage::Wrong, "its chunk table is damaged"))?;
         let whole = (at_once > data_at).then(|| Bytes::from(bytes).slice(data_at as usize..));
-        let (data_start, crc) = (start + data_at, entry.crc);
-        Ok(Self { id, length, crc, table, file, data_start, whole })
+        let buffers = state.chunk_buffers.clone();
+        Ok(Self { id, entry, table, file, data_start: start + data_at, whole, buffers })
     }
 
     /// The block's length in bytes.
     pub fn length(&self) -> u64 {
-        self.length
+        u64::from(self.entry.length)
     }
 
     /// The block's CRC32C.
     pub fn crc(&self) -> Crc32c {
-        self.crc
+        self.entry.crc
     }
 
     /// CRC32C of each chunk.
@@ -150,21 +206,79 @@ impl BlockReader {
     /// # Errors
     /// [`VolumeError::Damaged`] when they are not what was written.
     pub fn read(&self, start: u64, end: u64) -> Result<Bytes, VolumeError> {
-        let aligned = start.is_multiple_of(CHUNK_SIZE as u64)
-            && (end.is_multiple_of(CHUNK_SIZE as u64) || end == self.length);
-        if !aligned || start > end || end > self.length {
-            return Err(VolumeError::WrongLength { expected: self.length, got: end });
-        }
+        self.check_range(start, end)?;
         let data = match &self.whole {
             Some(whole) => whole.slice(start as usize..end as usize),
             None => {
                 let mut buffer = vec![0; (end - start) as usize];
-                self.file
-                    .read_exact_at(&mut buffer, self.data_start + start)
-                    .map_err(|error| unreadable(self.id, &error))?;
+                self.fill(Source::Disk, &mut buffer, start)?;
                 Bytes::from(buffer)
             }
         };
+        self.checked(start, data)
+    }
+
+    /// Reads and checks the chunk that begins at `start`, if the system has it in memory. Never waits for the disk. `None` says
+    /// nothing about the replica.
+    pub(crate) fn chunk_from_memory(&self, start: u64) -> Option<Bytes> {
+        self.chunk_from(Source::Memory, start).ok()
+    }
+
+    /// Reads and checks the chunk that begins at `start`. It has memory of its own. Blocks its thread.
+    ///
+    /// # Errors
+    /// [`VolumeError::Damaged`] when it is not what was written.
+    pub(crate) fn chunk(&self, start: u64) -> Result<Bytes, VolumeError> {
+        self.chunk_from(Source::Disk, start)
+    }
+
+    /// Reads the bytes from `start` to `end`, which are not checked. Blocks its thread.
+    ///
+    /// # Errors
+    /// [`VolumeError::Damaged`] when they cannot be read.
+    pub(crate) fn bytes(&self, start: u64, end: u64) -> Result<Bytes, VolumeError> {
+        let length = self.length();
+        if start > end || end > length {
+            return Err(VolumeError::WrongLength { expected: length, got: end });
+        }
+        if let Some(whole) = &self.whole {
+            return Ok(whole.slice(start as usize..end as usize));
+        }
+        let mut buffer = self.buffers.take((end - start) as usize);
+        self.fill(Source::Disk, buffer.bytes_mut(), start)?;
+        Ok(buffer.freeze())
+    }
+
+    fn chunk_from(&self, source: Source, start: u64) -> Result<Bytes, VolumeError> {
+        let end = start.saturating_add(CHUNK_SIZE as u64).min(self.length());
+        self.check_range(start, end)?;
+        let data = match &self.whole {
+            Some(whole) => whole.slice(start as usize..end as usize),
+            None => {
+                let mut buffer = self.buffers.take((end - start) as usize);
+                self.fill(source, buffer.bytes_mut(), start)?;
+                buffer.freeze()
+            }
+        };
+        self.checked(start, data)
+    }
+
+    fn check_range(&self, start: u64, end: u64) -> Result<(), VolumeError> {
+        let length = self.length();
+        let is_aligned = start.is_multiple_of(CHUNK_SIZE as u64)
+            && (end.is_multiple_of(CHUNK_SIZE as u64) || end == length);
+        if is_aligned && start <= end && end <= length {
+            return Ok(());
+        }
+        Err(VolumeError::WrongLength { expected: length, got: end })
+    }
+
+    fn fill(&self, source: Source, buffer: &mut [u8], start: u64) -> Result<(), VolumeError> {
+        source.fill(buffer, &*self.file, self.data_start + start).map_err(|error| unreadable(self.id, &error))
+    }
+
+    /// The bytes from `start` of the block, if they match the chunk table.
+    fn checked(&self, start: u64, data: Bytes) -> Result<Bytes, VolumeError> {
         match first_bad_chunk(&self.table, (start / CHUNK_SIZE as u64) as usize, &data) {
             None => Ok(data),
             Some(chunk) => Err(VolumeError::damaged(
@@ -174,6 +288,21 @@ impl BlockReader {
             )),
         }
     }
+}
+
+/// Reads these bytes of the replica that the index points at. `None` unless its file is open and they are in memory. They are not
+/// checked. Never waits for the disk.
+pub(super) fn bytes_from_memory(state: &VolumeState, id: BlockId, start: u64, end: u64) -> Option<Bytes> {
+    let entry = state.index().get(&id)?;
+    let length = u64::from(entry.length);
+    if start > end || end > length {
+        return None;
+    }
+    let file = state.open_files.get(entry.place)?;
+    let record = if entry.place.is_dedicated() { 0 } else { u64::from(entry.place.offset()) };
+    let at = record + data_offset(length, entry.place.is_dedicated()) + start;
+    let mut buffer = state.chunk_buffers.take((end - start) as usize);
+    file.read_from_memory_at(buffer.bytes_mut(), at).then(|| buffer.freeze())
 }
 
 /// The error for a replica that cannot be read.

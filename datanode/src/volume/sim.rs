@@ -46,6 +46,10 @@ struct World {
     /// After this number of further operations that need a file descriptor, the others fail with this error.
     shortage: Option<(u64, i32)>,
     mount_points: BTreeSet<PathBuf>,
+    /// Whether all that is read is in the system's memory.
+    is_in_memory: bool,
+    /// The number of files that were opened.
+    opens: u64,
 }
 
 /// A part of the disk that breaks.
@@ -192,6 +196,16 @@ impl SimDisk {
     /// Makes writes fail that would use more than this in total, although the disk reports more free space.
     pub(crate) fn set_quota(&self, quota: Option<u64>) {
         self.world().quota = quota;
+    }
+
+    /// Makes reads find everything in the system's memory, or nothing.
+    pub(crate) fn set_in_memory(&self, is_in_memory: bool) {
+        self.world().is_in_memory = is_in_memory;
+    }
+
+    /// Files that were opened so far.
+    pub(crate) fn opens(&self) -> u64 {
+        self.world().opens
     }
 
     /// Makes the directory a mount point.
@@ -437,6 +451,7 @@ impl Disk for SimDisk {
         world.step(path, Access::Name)?;
         world.descriptor()?;
         let inode = world.lookup(path)?;
+        world.opens += 1;
         Ok(Arc::new(SimFile { disk: self.clone(), path: path.to_path_buf(), inode }))
     }
 
@@ -577,6 +592,19 @@ impl DiskFile for SimFile {
         let bytes = file.current.get(range).ok_or(io::ErrorKind::UnexpectedEof)?;
         buffer.copy_from_slice(bytes);
         Ok(())
+    }
+
+    fn read_from_memory_at(&self, buffer: &mut [u8], offset: u64) -> bool {
+        let is_in_memory = self.disk.world().is_in_memory;
+        is_in_memory && self.read_exact_at(buffer, offset).is_ok()
+    }
+
+    fn is_linked(&self) -> bool {
+        let world = self.disk.world();
+        world
+            .directories
+            .values()
+            .any(|directory| directory.current.values().any(|inode| *inode == self.inode))
     }
 
     fn length(&self) -> io::Result<u64> {

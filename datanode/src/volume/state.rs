@@ -11,10 +11,12 @@ use std::time::Duration;
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::id::{BlockId, VolumeId};
 
+use super::chunk_buffers::ChunkBuffers;
 use super::disk::Disk;
 use super::error::{VolumeError, is_out_of_space, is_shortage};
 use super::identity::DirectoryLock;
 use super::index::Index;
+use super::open_files::OpenFiles;
 use super::options::VolumeOptions;
 
 /// The smallest size at which shared segments are sealed, in bytes, however small the reserve is: four of the largest
@@ -33,6 +35,9 @@ pub(crate) struct VolumeState {
     pub(crate) id: VolumeId,
     pub(crate) options: VolumeOptions,
     index: RwLock<Index>,
+    /// Files of blocks that are read often.
+    pub(crate) open_files: OpenFiles,
+    pub(crate) chunk_buffers: ChunkBuffers,
     /// Why the volume failed. Set once, and never reset while the process runs.
     failed: OnceLock<Arc<str>>,
     /// Bytes that are reserved for writers that have not finished.
@@ -75,6 +80,8 @@ impl VolumeState {
             id,
             options,
             index: RwLock::default(),
+            open_files: OpenFiles::default(),
+            chunk_buffers: ChunkBuffers::default(),
             failed: OnceLock::new(),
             reserved: AtomicU64::new(0),
             unreadable: AtomicU32::new(0),

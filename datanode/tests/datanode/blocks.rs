@@ -1,6 +1,7 @@
 //! Blocks on one datanode: stored blocks read back, wrong requests are refused, and limits hold.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,8 @@ use cairn_protocol::secret::BlockOperation;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
+use crate::machine::Machine;
+use crate::metanode::Metanode;
 use crate::support::{
     Http, LENGTHS, Node, collect, config, content, flip_bits, id, pieces, put_request, secret, token,
 };
@@ -39,6 +42,61 @@ async fn a_block_reads_back_whole_and_in_ranges_of_chunks_with_its_table() {
         let refused = node.get(id(n), Some((end, end + 1))).await.unwrap_err();
         assert!(matches!(refused, BlockError::Malformed { .. }), "{refused}");
     }
+}
+
+/// A read begins with what is in memory, and goes on with a thread that waits for the disk as soon as something is not.
+#[tokio::test]
+async fn a_block_reads_back_whole_however_much_of_it_is_in_memory() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let machine = Machine::default();
+    let config = config(directory.path());
+    let (disk, metanode) = (Arc::new(machine.clone()), Metanode::new());
+    let node = Node::start_on(disk, directory, config, Arc::new(Http), metanode).await;
+    for (n, length) in (1..).zip([4_000, 65_536, 100_000, 1_500_000]) {
+        let bytes = content(n as u64, length);
+        node.put(id(n), &bytes, vec![]).await.unwrap();
+        for in_memory in 0..length / 65_536 + 3 {
+            machine.limit_reads_from_memory(in_memory);
+            assert_eq!(node.read(id(n)).await.unwrap(), bytes, "{in_memory}");
+            let part = node.get(id(n), Some((1, length as u64 - 1))).await.unwrap();
+            assert_eq!(collect(part.data).await.unwrap(), bytes, "{in_memory}");
+        }
+        machine.limit_reads_from_memory(usize::MAX);
+        let reads = || machine.calls().iter().filter(|(call, _)| ["open", "read"].contains(call)).count();
+        // The scrubber and the probe read too, now and then.
+        let mut needs_no_disk = false;
+        for _ in 0..20 {
+            let before = reads();
+            assert_eq!(node.read(id(n)).await.unwrap(), bytes);
+            needs_no_disk |= reads() == before;
+        }
+        assert!(needs_no_disk, "a block in memory was read from the disk");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_block_in_memory_does_not_keep_other_tasks_waiting() {
+    let node = Node::start().await;
+    let bytes = content(1, 20 << 20);
+    node.put(id(1), &bytes, vec![]).await.unwrap();
+    let service = node.datanode.blocks();
+    let request =
+        || GetBlock { block: id(1), range: None, token: token(BlockOperation::Get, id(1), node.id) };
+    // The first read opens the file.
+    assert!(collect(service.get(request()).await.unwrap().data).await.unwrap() == bytes);
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counting = turns.clone();
+    let other = tokio::spawn(async move {
+        loop {
+            counting.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let before = turns.load(Ordering::Relaxed);
+    assert!(collect(service.get(request()).await.unwrap().data).await.unwrap() == bytes);
+    assert!(turns.load(Ordering::Relaxed) > before, "the other task had no turn");
+    other.abort();
 }
 
 #[tokio::test]

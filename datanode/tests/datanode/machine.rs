@@ -28,6 +28,8 @@ struct Shared {
     health: Mutex<Health>,
     changed: Condvar,
     calls: Mutex<Vec<(&'static str, PathBuf)>>,
+    /// How many more reads find what they want in memory; `None` leaves it to the real machine.
+    reads_from_memory: Mutex<Option<usize>>,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,28 @@ impl Machine {
         if *health == Health::Broken { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
     }
 
+    /// Makes this number of reads find what they want in memory, and all later ones not.
+    pub(crate) fn limit_reads_from_memory(&self, reads: usize) {
+        *self.0.reads_from_memory.lock().unwrap() = Some(reads);
+    }
+
+    /// Whether a read may find what it wants in memory. The memory of a real machine answers also for a disk that does not work; here
+    /// that would hide the fault.
+    fn may_read_from_memory(&self, path: &Path) -> bool {
+        let is_bad = !self.0.bad.as_os_str().is_empty() && path.starts_with(&self.0.bad);
+        if is_bad && *self.0.health.lock().unwrap() != Health::Well {
+            return false;
+        }
+        match self.0.reads_from_memory.lock().unwrap().as_mut() {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
+
     fn file(&self, path: &Path, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
         Arc::new(MachineFile { machine: self.clone(), path: path.to_path_buf(), file })
     }
@@ -76,6 +100,16 @@ impl DiskFile for MachineFile {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.machine.on("read", &self.path)?;
         self.file.read_exact_at(buffer, offset)
+    }
+    fn read_from_memory_at(&self, buffer: &mut [u8], offset: u64) -> bool {
+        let is_limited = self.machine.0.reads_from_memory.lock().unwrap().is_some();
+        let may = self.machine.may_read_from_memory(&self.path);
+        // When a test decides what is in memory, the real machine must not.
+        may && (self.file.read_from_memory_at(buffer, offset)
+            || is_limited && self.file.read_exact_at(buffer, offset).is_ok())
+    }
+    fn is_linked(&self) -> bool {
+        self.file.is_linked()
     }
     fn length(&self) -> io::Result<u64> {
         self.machine.on("length", &self.path)?;

@@ -6,6 +6,7 @@ mod damage;
 mod kill;
 mod machine;
 mod metanode;
+mod packs;
 mod pipeline;
 mod scrub;
 mod start;

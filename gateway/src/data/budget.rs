@@ -56,8 +56,8 @@ pub const PAGE_TIME: Duration = Duration::from_secs(1);
 pub const READ_MEMORY: u64 = 448 << 10;
 
 /// Upper limit of unused chunk buffers that are kept. They let a few uploads begin without the allocator, and cost an
-/// idle gateway at most 32 MiB.
-const KEPT_MAX: usize = (32 << 20) / CHUNK_SIZE;
+/// idle gateway at most 8 MiB.
+const KEPT_MAX: usize = (8 << 20) / CHUNK_SIZE;
 
 /// The memory budgets. Clones share them.
 #[derive(Clone)]
@@ -192,11 +192,22 @@ impl Slot {
     /// allocated otherwise. While the slot exists, the memory comes back to it.
     pub(super) fn piece<'a>(&self, length: usize, pieces: impl Iterator<Item = &'a [u8]>) -> Bytes {
         let capacity = if length > CHUNK_SIZE / 2 { CHUNK_SIZE } else { length };
-        let permit = lock(&self.permit).split(pages(capacity as u64));
         let mut memory = self.budget.memory(capacity);
         pieces.for_each(|piece| memory.extend_from_slice(piece));
+        self.counted(Copied { memory, budget: self.budget.clone() }, capacity)
+    }
+
+    /// Passes on bytes that keep no more than a chunk in memory, without a copy. While the slot exists, the memory comes back
+    /// to it.
+    pub(super) fn pass_on(&self, bytes: Bytes) -> Bytes {
+        self.counted(bytes, CHUNK_SIZE)
+    }
+
+    /// Bytes that count as `memory` bytes of the slot until they are dropped.
+    fn counted(&self, bytes: impl AsRef<[u8]> + Send + 'static, memory: usize) -> Bytes {
+        let permit = lock(&self.permit).split(pages(memory as u64));
         let slot = Arc::downgrade(&self.permit);
-        Bytes::from_owner(Piece { memory, permit: Some(permit), slot, budget: self.budget.clone() })
+        Bytes::from_owner(Piece { bytes, _share: Share { permit: Some(permit), slot } })
     }
 }
 
@@ -205,22 +216,44 @@ fn lock(permit: &Mutex<Permit>) -> MutexGuard<'_, Permit> {
 }
 
 /// Bytes on their way to a client.
-struct Piece {
+struct Piece<B> {
+    // Dropped first: memory that is free again was given back before.
+    bytes: B,
+    _share: Share,
+}
+
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Piece<B> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+}
+
+/// Bytes in memory of the budget.
+struct Copied {
     memory: Vec<u8>,
-    permit: Option<Permit>,
-    slot: Weak<Mutex<Permit>>,
     budget: Budget,
 }
 
-impl AsRef<[u8]> for Piece {
+impl AsRef<[u8]> for Copied {
     fn as_ref(&self) -> &[u8] {
         &self.memory
     }
 }
 
-impl Drop for Piece {
+impl Drop for Copied {
     fn drop(&mut self) {
         self.budget.keep(std::mem::take(&mut self.memory));
+    }
+}
+
+/// The part of a slot's memory that a piece has.
+struct Share {
+    permit: Option<Permit>,
+    slot: Weak<Mutex<Permit>>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
         if let (Some(permit), Some(slot)) = (self.permit.take(), self.slot.upgrade()) {
             lock(&slot).merge(permit);
         }

@@ -16,7 +16,8 @@ pub(super) struct BlockBuffer {
     length_max: u64,
 }
 
-/// A complete block.
+/// A complete block. Clones share its bytes.
+#[derive(Clone)]
 pub(super) struct SealedBlock {
     /// Its bytes, in order.
     pub(super) pieces: Vec<Bytes>,

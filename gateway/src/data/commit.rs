@@ -43,7 +43,7 @@ impl StoredBlocks {
         metadata: Arc<dyn Metadata>,
     ) -> Self {
         blocks.sort_by_key(|block| block.offset);
-        let length = blocks.iter().map(|block| block.length).sum();
+        let length = blocks.iter().map(StoredBlock::extent_length).sum();
         sender.lease.release_all_but(blocks.iter().map(|block| block.grant.block));
         Self { sender, blocks, length, metadata }
     }
@@ -60,7 +60,7 @@ impl StoredBlocks {
 
     /// The CRC32C of all bytes, combined from those of the blocks.
     pub fn crc32c(&self) -> Crc32c {
-        self.blocks.iter().fold(0, |crc, block| combine(crc, block.crc32c, block.length))
+        self.blocks.iter().fold(0, |crc, block| combine(crc, block.extent_crc32c(), block.extent_length()))
     }
 
     /// Commits the body as an object: fills in the length and extents of `commit`. While the outcome is unknown, the
@@ -118,8 +118,14 @@ impl StoredBlocks {
             let Some(block) = self.blocks.iter_mut().find(|block| block.grant.block == lost) else {
                 return Err(error);
             };
-            match self.sender.rewrite(block).await {
-                Ok(stored) => *block = stored,
+            // Others may commit what they have in the block, or write it again, so this upload writes its own bytes.
+            let sender =
+                if block.packed.is_some() { Arc::new(self.sender.alone()) } else { self.sender.clone() };
+            match sender.rewrite(block).await {
+                Ok(stored) => {
+                    *block = stored;
+                    self.sender = sender;
+                }
                 Err(failed) => {
                     cairn_protocol::warn_peer!(block = %lost, error = %failed, "it cannot be written again");
                     return Err(error);
@@ -138,12 +144,9 @@ impl StoredBlocks {
         let extents: Vec<_> = self
             .blocks
             .iter()
-            .map(|block| NewExtent {
-                grant: grants.get(&block.grant.block).map_or(&block.grant, |held| &held.grant).clone(),
-                length: block.length,
-                crc32c: block.crc32c,
-                stored_on: block.stored_on.clone(),
-                incarnations: block.incarnations.clone(),
+            .map(|block| {
+                let held = grants.get(&block.grant.block).map_or(&block.grant, |held| &held.grant);
+                block.extent(held.clone())
             })
             .collect();
         let parts = &self.sender.parts;

@@ -64,6 +64,11 @@ impl Grants {
         Self { parts, lease, placement, began, spare, failed }
     }
 
+    /// What the grants are for.
+    pub(super) fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
     /// Avoids a node that failed this upload for a while. Other uploads avoid it too, until the node stores a block. Reads
     /// still use it.
     pub(super) fn exclude(&self, node: NodeId) {

@@ -1,7 +1,8 @@
 //! The grants of one upload: renewed while it lives, and given back when it ends without a commit.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use backon::{ConstantBuilder, Retryable};
@@ -19,7 +20,10 @@ pub(super) struct Lease {
     metadata: Arc<dyn Metadata>,
     env: Env,
     held: Arc<Mutex<LeasedGrants>>,
-    _renewal: AbortOnDropHandle<()>,
+    /// Runs from the first grant on: many an upload has none of its own.
+    renewal: OnceLock<AbortOnDropHandle<()>>,
+    /// Whether something was sent under the grants.
+    is_used: AtomicBool,
 }
 
 #[derive(Default)]
@@ -60,15 +64,26 @@ const RELEASE_RETRIES: usize = 2;
 
 impl Lease {
     pub(super) fn new(parts: &Parts) -> Self {
-        let held = Arc::new(Mutex::new(LeasedGrants::default()));
-        let renewal = renew(parts.metadata.clone(), parts.env.clone(), Arc::downgrade(&held));
-        let renewal = tokio::spawn(with_request_id(current_request_id(), renewal));
         Self {
             metadata: parts.metadata.clone(),
             env: parts.env.clone(),
-            held,
-            _renewal: AbortOnDropHandle::new(renewal),
+            held: Arc::default(),
+            renewal: OnceLock::new(),
+            is_used: AtomicBool::new(true),
         }
+    }
+
+    /// A lease of a grant under which nothing is sent yet.
+    pub(super) fn unused(parts: &Parts, grant: &Grant) -> Self {
+        let lease = Self::new(parts);
+        lease.is_used.store(false, Ordering::Relaxed);
+        lease.add(std::slice::from_ref(grant));
+        lease
+    }
+
+    /// Something is about to be sent.
+    pub(super) fn begin_use(&self) {
+        self.is_used.store(true, Ordering::Relaxed);
     }
 
     /// Adds grants, which are renewed from now on.
@@ -77,6 +92,11 @@ impl Lease {
         held.grants
             .extend(grants.iter().map(|grant| (grant.block, LeasedGrant::new(grant.clone(), &self.env))));
         held.added.notify_one();
+        drop(held);
+        self.renewal.get_or_init(|| {
+            let renewal = renew(self.metadata.clone(), self.env.clone(), Arc::downgrade(&self.held));
+            AbortOnDropHandle::new(tokio::spawn(with_request_id(current_request_id(), renewal)))
+        });
     }
 
     /// The grant with its latest renewal.
@@ -116,7 +136,8 @@ impl Lease {
         // Without a runtime the process is ending, and the grants expire.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if !grants.is_empty() {
-            let release = release(self.metadata.clone(), self.env.clone(), grants);
+            let unused = !self.is_used.load(Ordering::Relaxed);
+            let release = release(self.metadata.clone(), self.env.clone(), ReleaseGrants { grants, unused });
             runtime.spawn(with_request_id(current_request_id(), release));
         }
     }
@@ -128,8 +149,8 @@ impl Drop for Lease {
     }
 }
 
-async fn release(metadata: Arc<dyn Metadata>, env: Env, grants: Vec<Grant>) {
-    let attempt = || metadata.release_grants(ReleaseGrants { grants: grants.clone() });
+async fn release(metadata: Arc<dyn Metadata>, env: Env, request: ReleaseGrants) {
+    let attempt = || metadata.release_grants(request.clone());
     let released = attempt
         .retry(ConstantBuilder::new().with_delay(RETRY_DELAY).with_max_times(RELEASE_RETRIES))
         .sleep(env.sleeper())

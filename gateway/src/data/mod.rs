@@ -10,11 +10,13 @@
 //! | `upload` | a body on its way into blocks |
 //! | `grants` | grants, taken ahead of need, avoiding nodes that failed |
 //! | `lease` | renews the grants of an upload, and gives them back when it ends without a commit |
+//! | `packs` | small bodies that are sent together, as one block |
 //! | `send` | one block on its way to enough datanodes |
 //! | `stored_block` | a block that is on stable storage |
 //! | `commit` | blocks that wait for their commit, and the commit |
 //! | `rewrite` | a block that did not stay is written again |
 //! | `reader` | the bytes of an object, in order |
+//! | `open_block` | a block, opened at the replica that answers first |
 //! | `reads` | which versions are being read: the metanode keeps those that are read for long |
 //! | `download_resources` | what a download holds: memory and open replicas |
 //! | `slow_clients` | downloads whose clients do not read give back what they hold |
@@ -35,7 +37,9 @@ mod error;
 mod fair;
 mod grants;
 mod lease;
+mod open_block;
 pub mod owner;
+mod packs;
 mod reader;
 mod reads;
 mod replica;
@@ -66,6 +70,7 @@ pub use error::{DataError, WriteError};
 pub use owner::Owner;
 pub use reader::ObjectBody;
 
+use packs::Packs;
 use reads::Reads;
 use slow_clients::Parking;
 use suspects::Suspects;
@@ -95,6 +100,7 @@ struct Parts {
     reads: Reads,
     /// Blocks on their way to datanodes.
     sends: Semaphore,
+    packs: Packs,
 }
 
 /// Upper limit of blocks that are sent at once, for all uploads. More would not make disks and networks faster, and a
@@ -138,6 +144,7 @@ impl DataPath {
             write_suspects: Suspects::new(env.clone()),
             timeouts: config.timeouts.clone(),
             sends: Semaphore::new(SENDS_MAX),
+            packs: Packs::default(),
             reads: Reads::new(metadata.clone(), env.clone()),
             metadata,
             blocks,

@@ -1,7 +1,7 @@
 //! Reads the bytes of an object or range in order. A replica that fails or stalls is replaced by another one in the
 //! middle of a block.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,26 +9,25 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use cairn_protocol::checksum::CHUNK_SIZE;
-use cairn_protocol::id::NodeId;
+use cairn_protocol::block::BYTES_MAX;
+use cairn_protocol::checksum::{CHUNK_SIZE, Crc32c};
+use cairn_protocol::env::Elapsed;
 use cairn_protocol::metadata::{
-    BlockLocation, Content, ListExtents, LocateBlocks, LocatedExtent, LocatedObject, MetadataError, Replica,
-    ResolvedRange,
+    BlockLocation, Content, ListExtents, LocatedExtent, LocatedObject, ResolvedRange,
 };
 use cairn_protocol::rpc::{current_request_id, with_request_id};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
-use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::budget::{PAGE, Slot};
 use super::download_resources::{DownloadResources, ReplicaAhead};
+use super::open_block::{Trouble, open_any, open_first, repeat};
 use super::owner::Owner;
 use super::reads::ReadGuard;
-use super::replica::{OpenReplica, ReplicaError};
+use super::replica::{Chunk, OpenReplica, ReplicaError, Wanted};
 use super::slow_clients::ParkingSpace;
 use super::{DataError, Parts};
-use crate::retry::while_unavailable;
 
 /// Extents per request after those of the lookup: some gigabytes of an object, in a reply of some hundred KiB.
 const EXTENTS_MAX: u32 = 500;
@@ -37,17 +36,17 @@ const EXTENTS_MAX: u32 = 500;
 /// begins its response.
 const OPEN_AHEAD: u64 = 1 << 20;
 
-/// The first pause before the replicas of a block are tried again.
-const RETRY_DELAY: Duration = Duration::from_millis(100);
-
-/// The longest pause. A node that returned is found soon, and a request to one that did not is cheap.
-const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
-
 /// The bytes of an object or range, in order and verified. If a block becomes unreadable, the stream fails, and the
 /// connection must be closed, because its length was already sent.
 pub struct ObjectBody {
-    stream: BoxStream<'static, Result<Bytes, DataError>>,
+    pieces: Pieces,
     length: u64,
+}
+
+enum Pieces {
+    /// The bytes are all here.
+    Read(Option<Bytes>),
+    Stream(BoxStream<'static, Result<Bytes, DataError>>),
 }
 
 impl std::fmt::Debug for ObjectBody {
@@ -67,25 +66,31 @@ impl Stream for ObjectBody {
     type Item = Result<Bytes, DataError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.stream.poll_next_unpin(cx)
+        match &mut self.pieces {
+            Pieces::Read(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Pieces::Stream(stream) => stream.poll_next_unpin(cx),
+        }
     }
 }
 
 impl From<ObjectBody> for Body {
     fn from(body: ObjectBody) -> Self {
-        if body.length == 0 { Self::empty() } else { Self::from_stream(body) }
+        match body.pieces {
+            Pieces::Read(bytes) => bytes.map_or_else(Self::empty, Self::from),
+            Pieces::Stream(stream) => Self::from_stream(stream),
+        }
     }
 }
 
 /// Opens an object; see [`DataPath::read`](super::DataPath::read).
 pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<ObjectBody, DataError> {
     let ResolvedRange::Satisfiable { start, end } = located.range else {
-        return Ok(ObjectBody { stream: futures_util::stream::empty().boxed(), length: 0 });
+        return Ok(ObjectBody { pieces: Pieces::Read(None), length: 0 });
     };
     // A reversed range is an error of the metanode. An empty body would hide it from the client.
     let length = end.checked_sub(start).ok_or(DataError::Nonsense("a range that ends before it begins"))?;
     if length == 0 {
-        return Ok(ObjectBody { stream: futures_util::stream::empty().boxed(), length });
+        return Ok(ObjectBody { pieces: Pieces::Read(None), length });
     }
     let read = parts.reads.begin(located.object.version, located.readable_ms);
     let mut reader = ObjectReader {
@@ -93,7 +98,7 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
         content: located.object.content,
         position: start,
         end,
-        extents: located.extents.into(),
+        extents: located.extents.into_iter().map(Arc::new).collect(),
         space: None,
         at_rest: false,
         taking: Taking::new(parts.env.monotonic()),
@@ -102,6 +107,9 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
         _read: read,
     };
     let first = reader.next().await?;
+    if reader.position == end {
+        return Ok(ObjectBody { pieces: Pieces::Read(first), length });
+    }
     // The response has begun.
     reader.patience = reader.parts.timeouts.read;
     let stream = futures_util::stream::unfold((first, Some(reader)), |(first, reader)| async move {
@@ -118,7 +126,7 @@ pub(super) async fn open(parts: Arc<Parts>, located: LocatedObject) -> Result<Ob
             }
         }
     });
-    Ok(ObjectBody { stream: stream.boxed(), length })
+    Ok(ObjectBody { pieces: Pieces::Stream(stream.boxed()), length })
 }
 
 struct ObjectReader {
@@ -130,7 +138,7 @@ struct ObjectReader {
     position: u64,
     end: u64,
     /// The known extents beyond `position`. The first one contains it.
-    extents: VecDeque<LocatedExtent>,
+    extents: VecDeque<Arc<LocatedExtent>>,
     /// Where the download leaves its resources while the client takes a piece.
     space: Option<ParkingSpace>,
     /// Whether resources were left there.
@@ -205,29 +213,28 @@ impl ObjectReader {
     async fn hold(&self) -> Result<DownloadResources, DataError> {
         let left = self.end - self.position;
         let bytes = if self.taking.piece.is_some() { left.min(CHUNK_SIZE as u64) } else { left };
-        tokio::select! {
-            slot = self.parts.budget.slot(&self.owner, bytes) => Ok(DownloadResources { slot, current: None, ahead: None }),
-            () = self.parts.env.sleep(self.patience) => Err(DataError::Overloaded),
-        }
+        let slot = self.parts.env.timeout(self.patience, self.parts.budget.slot(&self.owner, bytes)).await;
+        let slot = slot.map_err(|Elapsed| DataError::Overloaded)?;
+        Ok(DownloadResources { slot, current: None, ahead: None })
     }
 
     /// Reads and verifies the next chunk from any replica, and takes the next piece out of it.
     async fn advance(&mut self, held: &mut DownloadResources) -> Result<Bytes, DataError> {
         let extent = self.extent().await?;
-        let range = self.range_to_read(&extent);
+        let wanted = self.to_read(&extent);
         let mut trouble = Trouble::new(&self.parts);
         let piece = loop {
             let replica = match held.current.take() {
                 Some(replica) => replica,
                 None => match self.opened_ahead(held, &extent).await {
                     Some(replica) => replica,
-                    None => open_any(&self.parts, &extent.block, range, &mut trouble).await?,
+                    None => open_any(&self.parts, &extent.block, wanted, &mut trouble).await?,
                 },
             };
-            match read_chunk(&self.parts, &extent.block, range, replica, &mut trouble).await {
-                Ok((chunk_offset, pieces, replica)) => {
+            match read_chunk(&self.parts, &extent.block, wanted, replica, &mut trouble).await {
+                Ok((chunk_offset, chunk, replica)) => {
                     held.current = Some(replica);
-                    break self.take(&held.slot, &extent, chunk_offset, &pieces)?;
+                    break self.take(&held.slot, &extent, chunk_offset, &chunk)?;
                 }
                 Err(another) => held.current = another,
             }
@@ -242,12 +249,12 @@ impl ObjectReader {
     }
 
     /// The extent that contains `position`.
-    async fn extent(&mut self) -> Result<LocatedExtent, DataError> {
+    async fn extent(&mut self) -> Result<Arc<LocatedExtent>, DataError> {
         if self.extents.is_empty() {
             let list = self.content.list().ok_or(DataError::Nonsense("an object without its extent"))?;
             let request = ListExtents { list, start: self.position, end: self.end, max: EXTENTS_MAX };
             let page = repeat(&self.parts, || self.parts.metadata.list_extents(request.clone())).await?;
-            self.extents = page.extents.into();
+            self.extents = page.extents.into_iter().map(Arc::new).collect();
         }
         let extent = self.extents.front().ok_or(DataError::Nonsense("an object with a gap"))?;
         let holds = extent.object_offset <= self.position
@@ -269,12 +276,28 @@ impl ObjectReader {
         (extent.offset + start, extent.offset + end)
     }
 
-    /// The range to request of an extent: all wanted bytes, or those of one chunk for a slow client.
-    fn range_to_read(&self, extent: &LocatedExtent) -> (u64, u64) {
+    /// The bytes to request of an extent: all of a short one whose CRC32C is known; else all wanted bytes, or those of one chunk
+    /// for a slow client.
+    fn to_read(&self, extent: &LocatedExtent) -> Wanted {
+        if let Some(crc32c) = self.crc_of(extent) {
+            return Wanted::with_crc((extent.offset, extent.offset + extent.length), crc32c);
+        }
         let (start, end) = self.range_in(extent);
-        match self.taking.piece {
+        Wanted::range(match self.taking.piece {
             Some(_) => (start, end.min((start / CHUNK_SIZE as u64 + 1) * CHUNK_SIZE as u64)),
             None => (start, end),
+        })
+    }
+
+    /// The CRC32C of an extent that is read as a whole, if it is known: that of the version, or that of the block if the extent is all
+    /// of it.
+    fn crc_of(&self, extent: &LocatedExtent) -> Option<Crc32c> {
+        if extent.length > BYTES_MAX {
+            return None;
+        }
+        match self.content {
+            Content::Block { crc32c: Some(crc32c), .. } => Some(crc32c),
+            _ => ((extent.offset, extent.length) == (0, extent.block.length)).then_some(extent.block.crc32c),
         }
     }
 
@@ -284,17 +307,17 @@ impl ObjectReader {
         slot: &Slot,
         extent: &LocatedExtent,
         chunk_offset: u64,
-        pieces: &VecDeque<Bytes>,
+        chunk: &Chunk,
     ) -> Result<Bytes, DataError> {
         let (start, end) = self.range_in(extent);
         let end = self.taking.piece.map_or(end, |piece| end.min(start + piece as u64));
         let mut at = chunk_offset;
-        let mut wanted = Vec::with_capacity(pieces.len());
-        for piece in pieces {
+        let mut wanted = Vec::with_capacity(chunk.pieces.len());
+        for piece in &chunk.pieces {
             let (begins, ends) = (at, at + piece.len() as u64);
             let (from, to) = (start.max(begins), end.min(ends));
             if from < to {
-                wanted.push(&piece[(from - begins) as usize..(to - begins) as usize]);
+                wanted.push(piece.slice((from - begins) as usize..(to - begins) as usize));
             }
             at = ends;
         }
@@ -303,7 +326,14 @@ impl ObjectReader {
             return Err(DataError::Nonsense("a chunk beside the range"));
         }
         self.position += length as u64;
-        Ok(slot.piece(length, wanted.into_iter()))
+        // A smaller part is copied, so that it keeps no whole chunk in memory.
+        if chunk.is_owned
+            && length > CHUNK_SIZE / 2
+            && let Some(piece) = wanted.pop()
+        {
+            return Ok(slot.pass_on(piece));
+        }
+        Ok(slot.piece(length, wanted.iter().map(AsRef::as_ref)))
     }
 
     /// Begins to open the next extent when the current one is nearly read.
@@ -314,12 +344,12 @@ impl ObjectReader {
         }
         let Some(next) = self.extents.get(1).cloned() else { return };
         let Some(memory) = self.parts.budget.read_ahead() else { return };
-        let range = self.range_in(&next);
+        let wanted = self.to_read(&next);
         let object_offset = next.object_offset;
         let parts = self.parts.clone();
         let task = tokio::spawn(with_request_id(current_request_id(), async move {
             let mut trouble = Trouble::new(&parts);
-            open_first(&parts, &next.block, range, &mut trouble).await
+            open_first(&parts, &next.block, wanted, &mut trouble).await
         }));
         held.ahead =
             Some(ReplicaAhead { task: AbortOnDropHandle::new(task), object_offset, _memory: memory });
@@ -341,8 +371,8 @@ impl ObjectReader {
     }
 }
 
-/// A chunk, its offset in the block, and the replica that it came from.
-type Chunk = (u64, VecDeque<Bytes>, OpenReplica);
+/// The offset of a chunk in the block, the chunk, and the replica that it came from.
+type ReadChunk = (u64, Chunk, OpenReplica);
 
 /// Reads the next chunk of a replica. If it takes too long, another replica is opened as well, and the faster one is
 /// used. So a node that hangs in the middle of a block costs no more than one that does not begin.
@@ -352,22 +382,21 @@ type Chunk = (u64, VecDeque<Bytes>, OpenReplica);
 async fn read_chunk(
     parts: &Arc<Parts>,
     block: &BlockLocation,
-    range: (u64, u64),
+    wanted: Wanted,
     mut replica: OpenReplica,
     trouble: &mut Trouble,
-) -> Result<Chunk, Option<OpenReplica>> {
+) -> Result<ReadChunk, Option<OpenReplica>> {
     let (node, offset) = (replica.node(), replica.offset());
     let outcome = {
         let mut next = std::pin::pin!(replica.next_chunk());
-        tokio::select! {
-            biased;
-            chunk = next.as_mut() => Ok(chunk),
-            () = parts.env.sleep(parts.timeouts.hedge) => {
+        match parts.env.timeout(parts.timeouts.hedge, next.as_mut()).await {
+            Ok(chunk) => Ok(chunk),
+            Err(Elapsed) => {
                 trouble.tried.insert(node, false);
                 tokio::select! {
                     biased;
                     chunk = next.as_mut() => Ok(chunk),
-                    another = open_first(parts, block, range, trouble) => match another {
+                    another = open_first(parts, block, wanted, trouble) => match another {
                         Some(another) => Err(another),
                         None => Ok(next.await),
                     },
@@ -376,7 +405,7 @@ async fn read_chunk(
         }
     };
     match outcome {
-        Ok(Ok(pieces)) => Ok((offset, pieces, replica)),
+        Ok(Ok(chunk)) => Ok((offset, chunk, replica)),
         // The same replica may be tried again.
         Ok(Err(ReplicaError::OurFault)) => Err(None),
         Ok(Err(error)) => {
@@ -389,152 +418,4 @@ async fn read_chunk(
             Err(Some(another))
         }
     }
-}
-
-/// The failures for one chunk so far.
-struct Trouble {
-    deadline: Duration,
-    /// The nodes that failed since the last look-up at the metanode, and whether each failure is permanent: the replica
-    /// is missing or corrupt.
-    tried: HashMap<NodeId, bool>,
-    /// How often the block's replicas were looked up again at the metanode.
-    asked: u32,
-    reason: String,
-    delay: Duration,
-}
-
-/// How often a block whose replicas are all missing or corrupt is looked up again at the metanode. A replica may have been
-/// moved a moment ago, and a read error may not repeat.
-const HOPELESS_AFTER: u32 = 2;
-
-impl Trouble {
-    fn new(parts: &Parts) -> Self {
-        Self {
-            deadline: parts.env.monotonic() + parts.timeouts.read,
-            tried: HashMap::new(),
-            asked: 0,
-            reason: "it has no replicas".to_owned(),
-            delay: RETRY_DELAY,
-        }
-    }
-
-    fn note(&mut self, parts: &Arc<Parts>, block: &BlockLocation, node: NodeId, error: &ReplicaError) {
-        error.report(parts, block.block, node);
-        self.tried.insert(node, error.is_final());
-        self.reason = format!("{node}: {error}");
-    }
-
-    /// Whether to give up, because the block has no replica, or because each one is bad according to the metanode, or
-    /// missing or corrupt according to its node. A node that does not answer may return, so its replica counts as readable
-    /// unless the metanode knows it as bad.
-    fn is_hopeless(&self, block: &BlockLocation) -> bool {
-        let is_lost = |replica: &Replica| replica.bad || self.tried.get(&replica.node) == Some(&true);
-        self.asked >= HOPELESS_AFTER && block.replicas.iter().all(is_lost)
-    }
-}
-
-/// The replicas in the order in which to try them: the metanode's, with nodes that failed a moment ago last.
-fn in_order(parts: &Parts, replicas: &[Replica]) -> Vec<Replica> {
-    let mut replicas = replicas.to_vec();
-    replicas.sort_by_key(|replica| parts.read_suspects.contains(replica.node));
-    replicas
-}
-
-/// Opens a range of a block at any replica that was not tried. When all were tried, it waits, looks the replicas up again at
-/// the metanode and starts over, unless waiting is useless.
-async fn open_any(
-    parts: &Arc<Parts>,
-    block: &BlockLocation,
-    range: (u64, u64),
-    trouble: &mut Trouble,
-) -> Result<OpenReplica, DataError> {
-    let mut block = block.clone();
-    loop {
-        if let Some(open) = open_first(parts, &block, range, trouble).await {
-            return Ok(open);
-        }
-        let unreadable = || DataError::Unreadable { block: block.block, reason: trouble.reason.clone() };
-        let left = trouble.deadline.saturating_sub(parts.env.monotonic());
-        if left.is_zero() || trouble.is_hopeless(&block) {
-            return Err(unreadable());
-        }
-        parts.env.sleep(trouble.delay.min(left)).await;
-        trouble.delay = (trouble.delay * 2).min(RETRY_DELAY_MAX);
-        trouble.asked += 1;
-        let request = LocateBlocks { blocks: vec![block.block] };
-        let located = repeat(parts, || parts.metadata.locate_blocks(request.clone())).await?;
-        let Some(now) = located.into_iter().find(|location| location.block == block.block) else {
-            return Err(unreadable());
-        };
-        if (now.length, now.crc32c) != (block.length, block.crc32c) {
-            return Err(DataError::Nonsense("a block that has changed"));
-        }
-        block = now;
-        trouble.tried.clear();
-    }
-}
-
-/// Opens a range of a block at the replica that answers first, among those that were not tried. The next request is sent
-/// when an earlier one fails or its answer does not begin in time.
-async fn open_first(
-    parts: &Arc<Parts>,
-    block: &BlockLocation,
-    range: (u64, u64),
-    trouble: &mut Trouble,
-) -> Option<OpenReplica> {
-    let mut left: VecDeque<Replica> = in_order(parts, &block.replicas).into();
-    left.retain(|replica| !trouble.tried.contains_key(&replica.node));
-    let (answers, mut answered) = mpsc::unbounded_channel();
-    let mut asked = Vec::new();
-    loop {
-        if asked.is_empty() {
-            asked.push(ask(parts, block, left.pop_front()?, range, answers.clone()));
-        }
-        tokio::select! {
-            biased;
-            // This function owns a sender, so the channel stays open.
-            Some((node, answer)) = answered.recv() => {
-                asked.retain(|other| *other != node);
-                match answer {
-                    Ok(open) => {
-                        // Later reads try other nodes first, until the cause of this delay is known.
-                        asked.into_iter().for_each(|slow| parts.read_suspects.add(slow));
-                        return Some(open);
-                    }
-                    Err(error) => trouble.note(parts, block, node, &error),
-                }
-            }
-            () = parts.env.sleep(parts.timeouts.hedge), if !left.is_empty() => {
-                asked.extend(left.pop_front().map(|replica| ask(parts, block, replica, range, answers.clone())));
-            }
-        }
-    }
-}
-
-/// Begins to open a range of a block at one replica. A failure is reported to the metanode even if the reader no longer
-/// waits.
-fn ask(
-    parts: &Arc<Parts>,
-    block: &BlockLocation,
-    replica: Replica,
-    range: (u64, u64),
-    answers: mpsc::UnboundedSender<(NodeId, Result<OpenReplica, ReplicaError>)>,
-) -> NodeId {
-    let (parts, block, node) = (parts.clone(), block.clone(), replica.node);
-    tokio::spawn(with_request_id(current_request_id(), async move {
-        let answer = OpenReplica::open(parts.clone(), &block, &replica, range).await;
-        if let Err(mpsc::error::SendError((node, Err(error)))) = answers.send((node, answer)) {
-            error.report(&parts, block.block, node);
-        }
-    }));
-    node
-}
-
-/// Sends a request to the metanode, repeated for a limited time while the metanode is unavailable.
-async fn repeat<T, F>(parts: &Parts, ask: impl Fn() -> F) -> Result<T, DataError>
-where
-    F: Future<Output = Result<T, MetadataError>>,
-{
-    let outcome = while_unavailable(&parts.env, (RETRY_DELAY, parts.timeouts.metadata), ask, |_| {}).await;
-    Ok(outcome?)
 }

@@ -1,13 +1,15 @@
 //! Reads the bytes of one block from one replica. Every chunk of a range is compared with its checksum here, and the
 //! chunk table with the block's checksum that the metanode recorded.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cairn_protocol::block::{BlockError, BlockRead, BlockStream, GetBlock, chunk_aligned};
-use cairn_protocol::checksum::{CHUNK_SIZE, ChunkTable, ChunkTableBuilder};
+use cairn_protocol::block::{
+    BYTES_MAX, BlockError, BlockRead, BlockService, BlockStream, GetBlock, chunk_aligned,
+};
+use cairn_protocol::checksum::{self, CHUNK_SIZE, ChunkTable, ChunkTableBuilder, Crc32c};
+use cairn_protocol::env::Elapsed;
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::metadata::{BlockLocation, Replica, ReplicaProblem, ReplicaReport};
 use cairn_protocol::rpc::{current_request_id, with_request_id};
@@ -98,6 +100,38 @@ impl ReplicaError {
     }
 }
 
+/// A verified chunk of a block.
+pub(super) struct Chunk {
+    /// Its bytes, in the pieces in which they arrived.
+    pub(super) pieces: Vec<Bytes>,
+    /// Whether it is one piece, which keeps no other bytes in memory.
+    pub(super) is_owned: bool,
+}
+
+/// The bytes of a block that are read.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    /// The offset in the block of the first.
+    start: u64,
+    /// One past the last.
+    end: u64,
+    /// The CRC32C of exactly these bytes, if it is known and they are few. They are then read and checked without the rest of
+    /// the block.
+    crc32c: Option<Crc32c>,
+}
+
+impl Wanted {
+    /// Bytes that are checked by the block's chunk table.
+    pub(super) fn range((start, end): (u64, u64)) -> Self {
+        Self { start, end, crc32c: None }
+    }
+
+    /// At most [`BYTES_MAX`] bytes with this CRC32C.
+    pub(super) fn with_crc((start, end): (u64, u64), crc32c: Crc32c) -> Self {
+        Self { start, end, crc32c: Some(crc32c).filter(|_| end.saturating_sub(start) <= BYTES_MAX) }
+    }
+}
+
 /// An open replica, positioned at the beginning of a chunk.
 pub(super) struct OpenReplica {
     parts: Arc<Parts>,
@@ -106,46 +140,96 @@ pub(super) struct OpenReplica {
     /// The block's length in bytes.
     length: u64,
     data: BlockStream,
+    /// Whether the pieces of `data` are chunks, each in memory of its own.
+    owned_chunks: bool,
     /// The offset in the block of the next chunk.
     offset: u64,
     /// The bytes that were received after the last chunk.
     rest: Bytes,
     /// When bytes were requested or received last.
     active_at: Duration,
+    /// All bytes that were wanted, verified.
+    whole: Option<Bytes>,
 }
 
 impl OpenReplica {
-    /// Opens `start..end` of a block, and compares the datanode's facts about the block with what the metanode
-    /// recorded.
-    pub(super) async fn open(
+    /// Opens a replica, and compares the datanode's facts about the block with what the metanode recorded.
+    pub(super) fn open(
         parts: Arc<Parts>,
         location: &BlockLocation,
         replica: &Replica,
-        (start, end): (u64, u64),
-    ) -> Result<Self, ReplicaError> {
-        let service = parts.blocks.connect(replica.node, &replica.address);
+        wanted: Wanted,
+    ) -> impl Future<Output = Result<Self, ReplicaError>> + Send + use<> {
+        let node = replica.node;
+        let expected = Recorded { length: location.length, crc32c: location.crc32c };
+        let service = parts.blocks.connect(node, &replica.address);
         let request = GetBlock {
             block: location.block,
-            range: Some((start, end)),
-            token: token(&parts, BlockOperation::Get, location.block, replica.node),
+            range: Some((wanted.start, wanted.end)),
+            token: token(&parts, BlockOperation::Get, location.block, node),
         };
-        let read = tokio::select! {
-            read = service.get(request) => read?,
-            () = parts.env.sleep(parts.timeouts.open) => return Err(BlockError::TimedOut.into()),
-        };
-        check(&read, location, start, end)?;
+        async move {
+            if let Some(crc32c) = wanted.crc32c {
+                return Self::read_whole(parts, node, (service, request), wanted, crc32c, expected).await;
+            }
+            let read = parts.env.timeout(parts.timeouts.open, service.get(request)).await;
+            let read = read.unwrap_or(Err(BlockError::TimedOut))?;
+            check(&read, expected, wanted.start, wanted.end)?;
+            Ok(Self::at_chunks(parts, node, expected, read))
+        }
+    }
+
+    fn at_chunks(parts: Arc<Parts>, node: NodeId, recorded: Recorded, read: BlockRead) -> Self {
         let active_at = parts.env.monotonic();
-        let BlockRead { table, data_offset, data, .. } = read;
-        Ok(Self {
+        let BlockRead { info: _, table, data_offset, data, owned_chunks } = read;
+        Self {
             parts,
-            node: replica.node,
+            node,
             table,
-            length: location.length,
+            length: recorded.length,
             data,
+            owned_chunks,
             offset: data_offset,
             rest: Bytes::new(),
             active_at,
-        })
+            whole: None,
+        }
+    }
+
+    /// Reads the wanted bytes and nothing else. If they are wrong, the chunks around them are read too, so that the datanode notices
+    /// damage by itself.
+    async fn read_whole(
+        parts: Arc<Parts>,
+        node: NodeId,
+        (service, request): (Arc<dyn BlockService>, GetBlock),
+        wanted: Wanted,
+        crc32c: Crc32c,
+        recorded: Recorded,
+    ) -> Result<Self, ReplicaError> {
+        let bytes = parts.env.timeout(parts.timeouts.open, service.get_bytes(request.clone())).await;
+        let bytes = bytes.unwrap_or(Err(BlockError::TimedOut))?;
+        if bytes.len() as u64 == wanted.end - wanted.start && checksum::crc32c(&bytes) == crc32c {
+            return Ok(Self {
+                active_at: parts.env.monotonic(),
+                parts,
+                node,
+                table: ChunkTable::default(),
+                length: wanted.end,
+                data: futures_util::stream::empty().boxed(),
+                owned_chunks: false,
+                offset: wanted.start,
+                rest: Bytes::new(),
+                whole: Some(bytes),
+            });
+        }
+        let read = parts.env.timeout(parts.timeouts.open, service.get(request)).await;
+        let read = read.unwrap_or(Err(BlockError::TimedOut))?;
+        check(&read, recorded, wanted.start, wanted.end)?;
+        let mut chunks = Self::at_chunks(parts, node, recorded, read);
+        while chunks.offset < wanted.end {
+            chunks.next_chunk().await?;
+        }
+        Err(ReplicaError::Wrong("the bytes of an object are not what was written"))
     }
 
     pub(super) fn node(&self) -> NodeId {
@@ -157,11 +241,11 @@ impl OpenReplica {
         self.offset
     }
 
-    /// The next chunk, verified, in the pieces in which it arrived.
+    /// The next chunk, verified.
     ///
     /// The time-out applies to each piece, and bytes that have arrived are taken before it is checked, because the
     /// pieces may have waited for this gateway while its client did not read.
-    pub(super) async fn next_chunk(&mut self) -> Result<VecDeque<Bytes>, ReplicaError> {
+    pub(super) async fn next_chunk(&mut self) -> Result<Chunk, ReplicaError> {
         let idle = self.parts.env.monotonic().saturating_sub(self.active_at);
         let chunk = self.receive().await;
         self.active_at = self.parts.env.monotonic();
@@ -173,13 +257,10 @@ impl OpenReplica {
 
     /// The next piece of the response.
     async fn piece(&mut self) -> Result<Bytes, BlockError> {
-        tokio::select! {
-            biased;
-            piece = self.data.next() => match piece {
-                Some(piece) => piece,
-                None => Err(BlockError::LengthMismatch { expected: self.length, received: self.offset }),
-            },
-            () = self.parts.env.sleep(self.parts.timeouts.chunk) => Err(BlockError::TimedOut),
+        match self.parts.env.timeout(self.parts.timeouts.chunk, self.data.next()).await {
+            Ok(Some(piece)) => piece,
+            Ok(None) => Err(BlockError::LengthMismatch { expected: self.length, received: self.offset }),
+            Err(Elapsed) => Err(BlockError::TimedOut),
         }
     }
 
@@ -190,9 +271,13 @@ impl OpenReplica {
         }
     }
 
-    async fn receive(&mut self) -> Result<VecDeque<Bytes>, ReplicaError> {
+    async fn receive(&mut self) -> Result<Chunk, ReplicaError> {
+        if let Some(whole) = self.whole.take() {
+            self.offset += whole.len() as u64;
+            return Ok(Chunk { pieces: vec![whole], is_owned: true });
+        }
         let wanted = (self.length - self.offset).min(CHUNK_SIZE as u64) as usize;
-        let mut pieces = VecDeque::new();
+        let mut pieces = Vec::with_capacity(1);
         let mut received = 0;
         let mut digest = ChunkTableBuilder::default();
         let deadline = self.parts.env.monotonic() + self.parts.timeouts.read;
@@ -208,25 +293,33 @@ impl OpenReplica {
             let piece = self.rest.split_to(self.rest.len().min(wanted - received));
             digest.update(&piece);
             received += piece.len();
-            pieces.push_back(piece);
+            pieces.push(piece);
         }
         let index = usize::try_from(self.offset / CHUNK_SIZE as u64).unwrap_or(usize::MAX);
         if digest.finish().crcs().first() != self.table.crcs().get(index) {
             return Err(ReplicaError::Wrong("a chunk does not match the table"));
         }
         self.offset += wanted as u64;
-        Ok(pieces)
+        let is_owned = self.owned_chunks && pieces.len() == 1 && self.rest.is_empty();
+        Ok(Chunk { pieces, is_owned })
     }
 }
 
-fn check(read: &BlockRead, location: &BlockLocation, start: u64, end: u64) -> Result<(), ReplicaError> {
-    if read.info.length != location.length || read.info.crc32c != location.crc32c {
+/// What the metanode recorded of a block.
+#[derive(Clone, Copy)]
+struct Recorded {
+    length: u64,
+    crc32c: Crc32c,
+}
+
+fn check(read: &BlockRead, recorded: Recorded, start: u64, end: u64) -> Result<(), ReplicaError> {
+    if read.info.length != recorded.length || read.info.crc32c != recorded.crc32c {
         return Err(ReplicaError::Wrong("another length or CRC"));
     }
-    if !read.table.matches(location.length, location.crc32c) {
+    if !read.table.matches(recorded.length, recorded.crc32c) {
         return Err(ReplicaError::Wrong("the table does not combine to the block's CRC"));
     }
-    if read.data_offset != chunk_aligned(start, end, location.length).0 {
+    if read.data_offset != chunk_aligned(start, end, recorded.length).0 {
         return Err(ReplicaError::Wrong("the data begins elsewhere"));
     }
     Ok(())

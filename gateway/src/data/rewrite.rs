@@ -11,15 +11,18 @@ use cairn_protocol::metadata::{BlockLocation, Replica};
 use super::DataError;
 use super::buffer::{BlockBuffer, SealedBlock};
 use super::grants::Need;
-use super::replica::{OpenReplica, ReplicaError};
+use super::replica::{OpenReplica, ReplicaError, Wanted};
 use super::send::Sender;
 use super::stored_block::StoredBlock;
 
 impl Sender {
     /// Writes the block again and returns the new one. The old grant is given back.
     pub(super) async fn rewrite(&self, block: &StoredBlock) -> Result<StoredBlock, DataError> {
-        let bytes = self.read_back(block).await?;
-        let grant = self.grants.take(block.offset, block.length, Need::One(block.length)).await?;
+        let bytes = match &block.packed {
+            Some(packed) => packed.body.clone(),
+            None => self.read_back(block).await?,
+        };
+        let grant = self.grants.take(block.offset, bytes.length, Need::One(bytes.length)).await?;
         let stored = self.store(grant, block.offset, bytes).await?;
         self.lease.release(block.grant.block);
         Ok(stored)
@@ -58,9 +61,10 @@ impl Sender {
         // The memory is reserved at once: no upload waits for memory while it holds a part of a block.
         let reservation = self.parts.budget.writer().reserve(length).await;
         let mut buffer = BlockBuffer::new(reservation, length);
-        let mut open = OpenReplica::open(self.parts.clone(), &location, &replica, (0, length)).await?;
+        let mut open =
+            OpenReplica::open(self.parts.clone(), &location, &replica, Wanted::range((0, length))).await?;
         while buffer.length() < length {
-            for mut piece in open.next_chunk().await? {
+            for mut piece in open.next_chunk().await?.pieces {
                 buffer.push(&mut piece);
             }
         }

@@ -16,7 +16,7 @@ use super::grants::{Grants, Need};
 use super::lease::Lease;
 use super::replica::token;
 use super::stored_block::StoredBlock;
-use super::{DataError, Parts};
+use super::{DataError, Parts, Placement};
 
 /// Upper limit of grants that one block is tried with. Each further grant avoids the nodes that failed if there are enough
 /// others.
@@ -71,6 +71,22 @@ struct Failure {
 }
 
 impl Sender {
+    /// A sender of blocks with this placement, whose grants are its own.
+    pub(super) fn new(parts: &Arc<Parts>, placement: Placement) -> Self {
+        Self::with_lease(parts, placement, Arc::new(Lease::new(parts)))
+    }
+
+    /// The same, with grants that were taken before.
+    pub(super) fn with_lease(parts: &Arc<Parts>, placement: Placement, lease: Arc<Lease>) -> Self {
+        let grants = Arc::new(Grants::new(parts.clone(), lease.clone(), placement));
+        Self { parts: parts.clone(), grants, lease }
+    }
+
+    /// A sender of blocks with the same placement, which shares no grants with this one.
+    pub(super) fn alone(&self) -> Self {
+        Self::new(&self.parts, self.grants.placement().clone())
+    }
+
     /// Stores a block on at least `min_replicas` nodes: on the targets of `grant`, or, if too many of them fail, on
     /// those of further grants. `offset` is where in the object the block begins.
     pub(super) async fn store(
@@ -90,6 +106,7 @@ impl Sender {
                         crc32c: block.crc32c,
                         stored_on: nodes,
                         incarnations,
+                        packed: None,
                     });
                 }
                 Err(failure) => failure,

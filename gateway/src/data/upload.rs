@@ -12,13 +12,12 @@ use futures_util::{Stream, StreamExt};
 use tokio::task::{JoinError, JoinSet};
 
 use super::budget::{BLOCK_FLOOR, PAGE, PAGE_TIME, PAUSE, TRICKLE_FLOOR, Writer};
-use super::buffer::{BlockBuffer, FreeSpace};
+use super::buffer::{BlockBuffer, FreeSpace, SealedBlock};
 use super::commit::StoredBlocks;
-use super::grants::{Grants, Need};
-use super::lease::Lease;
+use super::grants::Need;
 use super::send::Sender;
 use super::stored_block::StoredBlock;
-use super::{DataError, Parts, Placement, WriteError};
+use super::{DataError, Parts, Placement, WriteError, packs};
 
 /// Upper limit of blocks of one upload that are sent at once. With two, the network's time is hidden behind the
 /// client's; further ones hide the syncs.
@@ -40,15 +39,16 @@ pub(super) async fn write<S, E>(
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
 {
-    let lease = Arc::new(Lease::new(&parts));
     let length = placement.length;
-    let grants = Arc::new(Grants::new(parts.clone(), lease.clone(), placement));
-    let sender = Arc::new(Sender { parts: parts.clone(), grants, lease });
+    let sender = Arc::new(Sender::new(&parts, placement));
     let writer = parts.budget.writer();
     let tasks = Tasks { sender: sender.clone(), sends: JoinSet::new(), stored: Vec::new() };
     let mut upload =
         Upload { parts: &parts, writer, tasks, body: body.fuse(), input: Bytes::new(), offset: 0, length };
-    upload.run().await?;
+    if let Some(body) = upload.run().await? {
+        let packs::Stored { sender, block } = packs::store(&parts, sender.grants.placement(), body).await?;
+        return Ok(StoredBlocks::new(sender, vec![block], commits));
+    }
     let stored = upload.tasks.finish().await?;
     Ok(StoredBlocks::new(sender, stored, commits))
 }
@@ -98,13 +98,17 @@ impl<S, E> Upload<'_, S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
 {
-    async fn run(&mut self) -> Result<(), WriteError<E>> {
+    /// Sends the body, or returns all of it if it is small: it may then share a block with others.
+    async fn run(&mut self) -> Result<Option<SealedBlock>, WriteError<E>> {
         // The upload holds nothing while it waits for the first bytes of a block.
         while self.receive().await? {
             let mut filling = self.begin_block().await?;
             self.fill(&mut filling).await?;
             let Filling { block, grant, .. } = filling;
             let length = block.length();
+            if grant.is_none() && self.is_small() && self.length == Some(length) && !self.receive().await? {
+                return Ok(Some(block.seal()));
+            }
             let grant = match grant {
                 Some(grant) => grant,
                 None => self.tasks.sender.grants.take(self.offset, length, Need::One(length)).await?,
@@ -115,7 +119,12 @@ where
             self.tasks.send(grant, self.offset, block);
             self.offset += length;
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Whether the body is short enough to share a block with others.
+    fn is_small(&self) -> bool {
+        self.offset == 0 && self.length.is_some_and(|length| length <= packs::SMALL_MAX)
     }
 
     /// The number of bytes of the body that are in no sealed block yet. `u64::MAX` if the length is not known, or if all
@@ -179,7 +188,7 @@ where
     /// Requests grants ahead for what a quick client sends next: for this block as soon as it is longer than a page,
     /// for the next one when half of this one has arrived.
     fn prepare(&mut self, filling: &mut Filling) {
-        if !filling.quick || filling.prepared {
+        if !filling.quick || filling.prepared || self.is_small() {
             return;
         }
         let block = &filling.block;

@@ -39,12 +39,26 @@ async fn with_versioning() -> Store {
 #[tokio::test]
 async fn a_put_makes_no_call_but_those_that_write() {
     let store = Store::start().await;
-    store.client.send(put(b"hello")).await.expect(200);
+    let long: &[u8] = &[7; 70_000];
+    store.client.send(put(long)).await.expect(200);
     store.between.take_calls();
-    store.client.send(put(b"hello")).await.expect(200);
+    store.client.send(put(long)).await.expect(200);
     assert_eq!(store.between.take_calls(), ["allocate_blocks", "commit_object"]);
     store.client.send(put(b"")).await.expect(200);
     assert_eq!(store.between.take_calls(), ["commit_object"]);
+}
+
+/// A small body waits for one call, its commit, when others came just before it: grants are taken ahead for several.
+#[tokio::test]
+async fn a_small_put_that_follows_others_makes_one_call() {
+    let store = Store::start().await;
+    let mut puts = Vec::new();
+    // How soon the grants arrive is not known.
+    while puts.len() < 100 && puts.last().is_none_or(|calls| *calls != ["commit_object"]) {
+        store.client.send(put(b"hello")).await.expect(200);
+        puts.push(store.between.take_calls());
+    }
+    assert_eq!(puts.last().unwrap(), &["commit_object"], "{puts:?}");
 }
 
 /// A bucket that locks what is written accepts no bytes without a digest, also if the gateway remembers the bucket without the lock.

@@ -114,6 +114,7 @@ impl Stage {
                     crc32c: 7,
                     stored_on,
                     incarnations: Vec::new(),
+                    slice: None,
                 });
             }
         }
@@ -199,6 +200,7 @@ async fn register(metanode: &Metanode, env: &Env) -> (NodeId, u64) {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         incarnation: 0,
         seen: Vec::new(),
+        packs: true,
     };
     let cluster = metanode.cluster();
     let incarnation = cluster.register(register).await.unwrap().incarnation;

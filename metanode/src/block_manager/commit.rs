@@ -12,6 +12,9 @@ use crate::store::leases::{self, Lease};
 use crate::store::lists::{self, NewEntry};
 use crate::store::{Connection, blocks, deletions};
 
+/// Blocks below this length are small: datanodes keep many of them in one segment, and the pack worker moves what is in them.
+pub(super) const SMALL_BLOCK: u64 = 1 << 20;
+
 pub(super) async fn commit_extents(
     inner: &Inner,
     tx: &mut Connection,
@@ -21,25 +24,43 @@ pub(super) async fn commit_extents(
     let mut committed = Vec::with_capacity(extents.len());
     for new in extents {
         let block = new.grant.block;
+        entries.push(entry(new)?);
+        grants::verify(inner, &new.grant)?;
+        // If a shared block was committed with another object, it has one more reference now, and the replicas that were recorded then.
+        if new.slice.is_some() && blocks::refer_to(tx, new).await? {
+            continue;
+        }
         let Targets { nodes, live } = targets(inner, new)?;
         check_not_given_up(tx, block, &nodes).await?;
         if !blocks::insert(tx, new, &nodes).await? {
             return Err(invalid("it was used already"));
         }
-        entries.push(NewEntry { target: EntryTarget::Block(block), start: 0, length: new.length });
         let attainable = inner.soft_state().nodes.attainable(new.grant.replication);
         if live < attainable {
             repair_queue::queue(inner, tx, block, live, new.grant.replication).await?;
         }
-        committed.push((block, nodes));
+        committed.push(CommittedBlock { block, nodes, is_small: new.length < SMALL_BLOCK });
     }
     let content = match entries[..] {
         [] => Content::Empty,
-        [NewEntry { target: EntryTarget::Block(block), .. }] => Content::Block { block, offset: 0 },
+        [NewEntry { target: EntryTarget::Block(block), start: offset, .. }] => {
+            let crc32c = extents.first().and_then(|extent| extent.slice).map(|slice| slice.crc32c);
+            Content::Block { block, offset, crc32c }
+        }
         _ => Content::List { list: lists::create(tx, &entries).await? },
     };
     settle(inner, &committed);
     Ok(content)
+}
+
+/// The entry of a list for an extent.
+fn entry(new: &NewExtent) -> Result<NewEntry, MetadataError> {
+    let (start, length) = new.slice.map_or((0, new.length), |slice| (slice.offset, slice.length));
+    let is_within = start.checked_add(length).is_some_and(|end| end <= new.length);
+    if length == 0 || !is_within {
+        return Err(invalid("the extent is not within its block"));
+    }
+    Ok(NewEntry { target: EntryTarget::Block(new.grant.block), start, length })
 }
 
 fn invalid(reason: &str) -> MetadataError {
@@ -70,12 +91,11 @@ struct Targets {
     live: u32,
 }
 
-/// Checks a block's grant, and the nodes that the gateway says have the block. The removal of a node runs in a
+/// Checks that a block is what was granted, and the nodes that the gateway says have the block. The removal of a node runs in a
 /// transaction too, and transactions run one after another, so what this finds about nodes stays true until the commit
 /// is done.
 fn targets(inner: &Inner, new: &NewExtent) -> Result<Targets, MetadataError> {
     let grant = &new.grant;
-    grants::verify(inner, grant)?;
     if new.length == 0 || new.length > grant.block_size {
         return Err(invalid("the block's length is not what was granted"));
     }
@@ -153,13 +173,21 @@ fn holding_of(soft_state: &SoftState, new: &NewExtent, node: NodeId) -> Holding 
     }
 }
 
+/// A block that the running transaction commits.
+struct CommittedBlock {
+    block: BlockId,
+    nodes: Vec<NodeId>,
+    is_small: bool,
+}
+
 /// Records committed blocks in the soft state, shortly before the transaction ends. If the transaction fails, the gateway
 /// commits again or gives the grants back; if it does neither, the next block reports name the replicas again.
-fn settle(inner: &Inner, committed: &[(BlockId, Vec<NodeId>)]) {
+fn settle(inner: &Inner, committed: &[CommittedBlock]) {
     let (now, ended) = (inner.env.monotonic(), *inner.store.transactions_ended().borrow());
     let mut soft_state = inner.soft_state();
     soft_state.reservations.ripen(ended);
-    for (block, nodes) in committed {
+    for CommittedBlock { block, nodes, is_small } in committed {
+        soft_state.small_blocks += u64::from(*is_small);
         soft_state.reservations.committed(*block, nodes, ended);
         soft_state.orphans.committed(*block);
         soft_state.recent_commits.add(*block, now, inner.config.report_age);

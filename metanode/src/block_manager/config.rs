@@ -93,6 +93,19 @@ pub struct BlockManagerConfig {
     /// Counted from its last part, or from its creation before the first one.
     #[serde(rename = "upload_expiry_ms", with = "millis")]
     pub upload_expiry: Duration,
+    /// The length of the packs that small objects are moved into, in bytes: large enough that what a block costs is nothing beside
+    /// it, and small enough to be copied within a second.
+    pub pack_size: u64,
+    /// How long after its write an object may be moved into a pack. Many small objects live for minutes only, and moving them would
+    /// be in vain.
+    #[serde(rename = "pack_age_ms", with = "millis")]
+    pub pack_age: Duration,
+    /// The interval of walks over all objects for those to move, when there are new small blocks; 0 means never. Without new
+    /// ones there is a walk a day, which finds packs that have become sparse.
+    #[serde(rename = "pack_interval_ms", with = "millis")]
+    pub pack_interval: Duration,
+    /// Bytes per second that are moved into packs in the whole cluster.
+    pub pack_rate: u64,
     /// The length of a day of lifecycle rules. Shorter ones are for tests, which then see in seconds what takes days.
     #[serde(rename = "lifecycle_day_ms", with = "millis")]
     pub lifecycle_day: Duration,
@@ -125,6 +138,10 @@ impl Default for BlockManagerConfig {
             worker_interval: Duration::from_secs(1),
             completed_uploads_kept: Duration::from_secs(7 * 24 * 3600),
             upload_expiry: Duration::from_secs(7 * 24 * 3600),
+            pack_size: 16 << 20,
+            pack_age: Duration::from_secs(600),
+            pack_interval: Duration::from_secs(600),
+            pack_rate: 32 << 20,
             lifecycle_day: Duration::from_secs(24 * 3600),
         }
     }
@@ -203,6 +220,8 @@ impl BlockManagerConfig {
                 "must be from 1 to 1000",
                 (1..=1_000).contains(&self.balance_threshold_permille),
             ),
+            ("pack_rate", "must be above 0", self.pack_rate > 0),
+            ("pack_size", "must be from 1 MiB to 64 MiB", (1 << 20..=64 << 20).contains(&self.pack_size)),
             ("delete_batch", "must be above 0", self.delete_batch > 0),
             ("worker_interval_ms", "must be above 0", !self.worker_interval.is_zero()),
             (

@@ -44,7 +44,7 @@ pub(super) fn verify(inner: &Inner, grant: &Grant) -> Result<(), MetadataError> 
     Ok(())
 }
 
-fn sign(inner: &Inner, mut grant: Grant) -> Grant {
+pub(super) fn sign(inner: &Inner, mut grant: Grant) -> Grant {
     grant.signature = inner.secret.sign(PURPOSE, &grant.message());
     grant
 }
@@ -94,26 +94,12 @@ fn plan(
         // If a client sends more than it announced, the rest is 0, and each further block is expected to have one byte.
         let rest = request.object_length.map_or(u64::MAX, |length| length.saturating_sub(offset));
         let bytes = size.min(rest).min(request.expected_length.unwrap_or(u64::MAX)).max(1);
-        let view = soft_state.view(&inner.env);
-        let min_replicas = view.attainable(config.min_replicas.min(replication));
         let demand = Demand { bytes, copies: replication, holders: &[], exclude: &request.exclude };
-        let nodes = inner.env.with_rng(|rng| place(view, &demand, rng));
-        if nodes.is_empty() || nodes.len() < min_replicas as usize {
-            break Err(not_enough(view, bytes, min_replicas, &request.exclude));
-        }
-        let grant = Grant {
-            block: BlockId(inner.env.uuid_v7()),
-            targets: nodes.iter().filter_map(|node| target(soft_state, *node)).collect(),
-            block_size: size,
-            replication,
-            min_replicas,
-            expires_at,
-            lifetime_ms: lifetime_ms(inner),
-            signature: String::new(),
-        };
         // The next placement counts these bytes as used.
-        soft_state.reservations.add(grant.block, nodes, bytes, expires_at);
-        planned.push(grant);
+        match grant(inner, soft_state, &demand, Terms { block_size: size, reserved: bytes, expires_at }) {
+            Ok(grant) => planned.push(grant),
+            Err(error) => break Err(error),
+        }
         offset = offset.saturating_add(size);
     };
     if result.is_err() {
@@ -122,6 +108,46 @@ fn plan(
         }
     }
     result.map(|()| planned)
+}
+
+/// What a grant allows, besides its nodes.
+pub(super) struct Terms {
+    /// The largest length of the block in bytes.
+    pub(super) block_size: u64,
+    /// The bytes that are counted as used on each node.
+    pub(super) reserved: u64,
+    /// The end of the lease.
+    pub(super) expires_at: Timestamp,
+}
+
+/// Chooses the nodes of a new block, and reserves space on them. The grant is not signed yet.
+///
+/// # Errors
+/// `NotEnoughNodes`, and why.
+pub(super) fn grant(
+    inner: &Inner,
+    soft_state: &mut SoftState,
+    demand: &Demand<'_>,
+    Terms { block_size, reserved, expires_at }: Terms,
+) -> Result<Grant, MetadataError> {
+    let view = soft_state.view(&inner.env);
+    let min_replicas = view.attainable(inner.config.min_replicas.min(demand.copies));
+    let nodes = inner.env.with_rng(|rng| place(view, demand, rng));
+    if nodes.is_empty() || nodes.len() < min_replicas as usize {
+        return Err(not_enough(view, demand.bytes, min_replicas, demand.exclude));
+    }
+    let grant = Grant {
+        block: BlockId(inner.env.uuid_v7()),
+        targets: nodes.iter().filter_map(|node| target(soft_state, *node)).collect(),
+        block_size,
+        replication: demand.copies,
+        min_replicas,
+        expires_at,
+        lifetime_ms: lifetime_ms(inner),
+        signature: String::new(),
+    };
+    soft_state.reservations.add(grant.block, nodes, reserved, expires_at);
+    Ok(grant)
 }
 
 fn lifetime_ms(inner: &Inner) -> u64 {
@@ -217,6 +243,11 @@ pub(super) async fn release(inner: &Inner, request: ReleaseGrants) -> Result<(),
             Err(MetadataError::GrantExpired) => {}
             Err(error) => return Err(error),
         }
+    }
+    if request.unused {
+        let mut soft_state = inner.soft_state();
+        genuine.iter().for_each(|grant| soft_state.reservations.remove(grant.block));
+        return Ok(());
     }
     let given_back = inner.store.write(move |tx| give_back(tx, genuine, now).boxed()).await?;
     let mut soft_state = inner.soft_state();

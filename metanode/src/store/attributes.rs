@@ -11,7 +11,6 @@ use cairn_protocol::metadata::{
     Account, ChecksumAlgorithm, ChecksumKind, ObjectAccess, ObjectAttributes, ObjectChecksum, Tags,
 };
 use prost::Message;
-use sqlx::Row as _;
 
 use super::sql_values::{optional_json, to_json};
 use super::{Row, StoreError};

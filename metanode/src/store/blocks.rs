@@ -1,25 +1,16 @@
 //! The table of blocks. Extents refer to them.
 
-use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::metadata::NewExtent;
-use sqlx::Row as _;
 
+pub(crate) use super::rows::{Block, BlockReplicas, BucketLayout};
+
+use super::buckets;
 use super::counters::{Amount, Counter};
+use super::hot::Known;
 use super::sql_values::{id, number, to_number, to_time};
-use super::{Connection, Row, StoreError};
-
-/// A block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Block {
-    /// Its length in bytes.
-    pub(crate) length: u64,
-    /// Its CRC32C.
-    pub(crate) crc32c: Crc32c,
-    /// How many replicas it should have.
-    pub(crate) replication: u32,
-}
+use super::{Connection, Row, StoreError, sql};
 
 impl Block {
     /// Reads a block from a row that has the columns `length`, `crc32c` and `replication`.
@@ -30,15 +21,6 @@ impl Block {
             replication: number(row, "replication")?,
         })
     }
-}
-
-/// A block and the nodes that have a replica of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BlockReplicas {
-    /// The block.
-    pub(crate) block: Block,
-    /// The nodes that have a replica, and whether no report said that it is corrupt.
-    pub(crate) holders: Vec<(NodeId, bool)>,
 }
 
 /// How many replicas one statement adds: those of nearly every block.
@@ -55,7 +37,7 @@ pub(crate) async fn insert(
     new: &NewExtent,
     nodes: &[NodeId],
 ) -> Result<bool, StoreError> {
-    let inserted = sqlx::query(
+    let inserted = sql::query(
         "INSERT INTO blocks (block_id, length, crc32c, replication, refs) VALUES ($1, $2, $3, $4, 1)
          ON CONFLICT DO NOTHING",
     )
@@ -70,11 +52,12 @@ pub(crate) async fn insert(
     if !inserted {
         return Ok(false);
     }
+    tx.touched().block(new.grant.block);
     tx.deltas().add(Counter::Blocks, Amount::of(1, 0));
     for page in nodes.chunks(NODES_PER_INSERT) {
         // A short page repeats its last node, so that one prepared statement serves all lengths.
         let node = |index: usize| page.get(index).or(page.last()).map(|node| node.as_bytes().to_vec());
-        let added = sqlx::query(INSERT_REPLICAS)
+        let added = sql::query(INSERT_REPLICAS)
             .bind(&new.grant.block.as_bytes()[..])
             .bind(node(0))
             .bind(node(1))
@@ -89,6 +72,19 @@ pub(crate) async fn insert(
     Ok(true)
 }
 
+/// Adds a reference to a block that was inserted before, with this length and CRC32C. Returns `false` if there is no such block.
+pub(crate) async fn refer_to(tx: &mut Connection, shared: &NewExtent) -> Result<bool, StoreError> {
+    let done = sql::query(
+        "UPDATE blocks SET refs = refs + 1 WHERE block_id = $1 AND length = $2 AND crc32c = $3 AND refs > 0",
+    )
+    .bind(&shared.grant.block.as_bytes()[..])
+    .bind(to_number(shared.length))
+    .bind(i64::from(shared.crc32c))
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 pub(crate) const FIND: &str =
     "SELECT blocks.block_id, blocks.length, blocks.crc32c, blocks.replication, nodes.node_id, replicas.state
      FROM blocks LEFT JOIN replicas ON replicas.block_id = blocks.block_id
@@ -100,13 +96,28 @@ pub(crate) async fn find(
     connection: &mut Connection,
     block: BlockId,
 ) -> Result<Option<BlockReplicas>, StoreError> {
-    let rows = sqlx::query(FIND).bind(&block.as_bytes()[..]).fetch_all(connection).await?;
-    Ok(copies_in(&rows)?.pop().map(|(_, copies)| copies))
+    let ticket = match connection.hot().map(|hot| hot.blocks().get(&block)) {
+        Some(Known::Value(found)) => return Ok((*found).clone()),
+        Some(Known::Nothing(ticket)) => Some(ticket),
+        None => None,
+    };
+    let rows = sql::query(FIND).bind(&block.as_bytes()[..]).fetch_all(&mut *connection).await?;
+    let found = copies_in(&rows)?.pop().map(|(_, copies)| copies);
+    if let (Some(ticket), Some(hot)) = (ticket, connection.hot()) {
+        hot.blocks().put(ticket, block, found.clone().into(), BLOCK_BYTES + rows.len() * HOLDER_BYTES);
+    }
+    Ok(found)
 }
+
+/// What a block takes in memory besides its replicas, in bytes.
+const BLOCK_BYTES: usize = size_of::<BlockReplicas>() + 128;
+
+/// What a replica takes in memory, in bytes.
+const HOLDER_BYTES: usize = size_of::<(NodeId, bool)>();
 
 /// Whether a block exists.
 pub(crate) async fn exists(connection: &mut Connection, block: BlockId) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM blocks WHERE block_id = $1")
+    let row = sql::query("SELECT 1 FROM blocks WHERE block_id = $1")
         .bind(&block.as_bytes()[..])
         .fetch_optional(connection)
         .await?;
@@ -121,7 +132,7 @@ pub(crate) async fn page(
 ) -> Result<Vec<BlockId>, StoreError> {
     // The empty string sorts before all ids.
     let after = after.map(|block| block.as_bytes().to_vec()).unwrap_or_default();
-    let rows = sqlx::query("SELECT block_id FROM blocks WHERE block_id > $1 ORDER BY block_id LIMIT $2")
+    let rows = sql::query("SELECT block_id FROM blocks WHERE block_id > $1 ORDER BY block_id LIMIT $2")
         .bind(after)
         .bind(i64::from(max))
         .fetch_all(connection)
@@ -145,7 +156,7 @@ pub(crate) async fn copies_page(
 ) -> Result<Vec<(BlockId, BlockReplicas)>, StoreError> {
     // The empty string sorts before all ids.
     let after = after.map(|block| block.as_bytes().to_vec()).unwrap_or_default();
-    let rows = sqlx::query(COPIES_PAGE).bind(after).bind(i64::from(max)).fetch_all(connection).await?;
+    let rows = sql::query(COPIES_PAGE).bind(after).bind(i64::from(max)).fetch_all(connection).await?;
     copies_in(&rows)
 }
 
@@ -184,7 +195,7 @@ pub(crate) struct Unreferenced {
 
 /// The youngest of the blocks that lost their last reference in this transaction. The ids of blocks sort by time.
 pub(crate) async fn youngest_unreferenced(tx: &mut Connection) -> Result<Option<BlockId>, StoreError> {
-    let row = sqlx::query("SELECT block_id FROM blocks WHERE refs < 0 ORDER BY block_id DESC LIMIT 1")
+    let row = sql::query("SELECT block_id FROM blocks WHERE refs < 0 ORDER BY block_id DESC LIMIT 1")
         .fetch_optional(tx)
         .await?;
     row.map(|row| id(&row, "block_id")).transpose()
@@ -212,8 +223,9 @@ pub(crate) async fn drop_unreferenced(
     tx: &mut Connection,
     now: Timestamp,
 ) -> Result<Unreferenced, StoreError> {
+    tx.touched().all_blocks();
     let replicas = queue_unreferenced(tx, now).await?;
-    let repairs = sqlx::query(
+    let repairs = sql::query(
         "DELETE FROM repairs WHERE block_id IN (SELECT block_id FROM blocks WHERE refs < 0)
          RETURNING live, replication",
     )
@@ -222,7 +234,7 @@ pub(crate) async fn drop_unreferenced(
     for row in &repairs {
         tx.deltas().take_off(Counter::of_repair(row)?, Amount::of(1, 0));
     }
-    let blocks = sqlx::query("DELETE FROM blocks WHERE refs < 0").execute(&mut *tx).await?.rows_affected();
+    let blocks = sql::query("DELETE FROM blocks WHERE refs < 0").execute(&mut *tx).await?.rows_affected();
     tx.deltas().take_off(Counter::Blocks, Amount::of(blocks, 0));
     Ok(Unreferenced { blocks, replicas })
 }
@@ -232,9 +244,9 @@ async fn queue_unreferenced(
     tx: &mut Connection,
     now: Timestamp,
 ) -> Result<Vec<(NodeId, u64, u64)>, StoreError> {
-    let rows = sqlx::query(COUNT_UNREFERENCED).fetch_all(&mut *tx).await?;
-    sqlx::query(QUEUE_UNREFERENCED).bind(to_time(now)).execute(&mut *tx).await?;
-    sqlx::query("DELETE FROM replicas WHERE block_id IN (SELECT block_id FROM blocks WHERE refs < 0)")
+    let rows = sql::query(COUNT_UNREFERENCED).fetch_all(&mut *tx).await?;
+    sql::query(QUEUE_UNREFERENCED).bind(to_time(now)).execute(&mut *tx).await?;
+    sql::query("DELETE FROM replicas WHERE block_id IN (SELECT block_id FROM blocks WHERE refs < 0)")
         .execute(&mut *tx)
         .await?;
     let mut replicas = Vec::with_capacity(rows.len());
@@ -248,39 +260,17 @@ async fn queue_unreferenced(
     Ok(replicas)
 }
 
-/// A bucket's settings for new blocks; `None` where the cluster's default applies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct BucketLayout {
-    /// How many replicas each block should have.
-    pub(crate) replication: Option<u32>,
-    /// The maximum length of an object's first blocks, in bytes.
-    pub(crate) block_size: Option<u64>,
-}
-
 /// A bucket's settings for new blocks; `None` if there is no such bucket.
 pub(crate) async fn bucket_layout(
     connection: &mut Connection,
     bucket: &str,
 ) -> Result<Option<BucketLayout>, StoreError> {
-    let row = sqlx::query("SELECT replication, block_size FROM buckets WHERE name = $1")
-        .bind(bucket)
-        .fetch_optional(connection)
-        .await?;
-    row.map(|row| {
-        let replication: Option<i64> = row.try_get("replication")?;
-        let block_size: Option<i64> = row.try_get("block_size")?;
-        Ok(BucketLayout {
-            replication: replication.and_then(|copies| u32::try_from(copies).ok()),
-            block_size: block_size.and_then(|bytes| u64::try_from(bytes).ok()),
-        })
-    })
-    .transpose()
+    Ok(buckets::look_up(connection, bucket).await?.map(|found| found.layout))
 }
 
 /// The largest replication that is set for a bucket.
 pub(crate) async fn bucket_replication_max(connection: &mut Connection) -> Result<Option<u32>, StoreError> {
-    let row =
-        sqlx::query("SELECT MAX(replication) AS replication FROM buckets").fetch_one(connection).await?;
+    let row = sql::query("SELECT MAX(replication) AS replication FROM buckets").fetch_one(connection).await?;
     let most: Option<i64> = row.try_get("replication")?;
     Ok(most.and_then(|copies| u32::try_from(copies).ok()))
 }
@@ -291,7 +281,8 @@ pub(crate) async fn set_bucket_layout(
     bucket: &str,
     layout: BucketLayout,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query("UPDATE buckets SET replication = $2, block_size = $3 WHERE name = $1")
+    tx.touched().buckets();
+    let done = sql::query("UPDATE buckets SET replication = $2, block_size = $3 WHERE name = $1")
         .bind(bucket)
         .bind(layout.replication.map(i64::from))
         .bind(layout.block_size.map(to_number))

@@ -1,16 +1,13 @@
 //! The table of buckets.
 
+pub(crate) use super::rows::BucketId;
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{Account, BucketInfo, BucketLock, ConfigurationKind, Quota, Versioning};
-use serde::{Deserialize, Serialize};
-use sqlx::Row as _;
 
+use super::hot::Known;
+use super::rows::{BucketLayout, FoundBucket};
 use super::sql_values::{number, optional_json, quota, text, time, to_json, to_time};
-use super::{Connection, Row, StoreError};
-
-/// The key of a bucket in other tables. It is never used again after the bucket is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct BucketId(pub(super) i64);
+use super::{Connection, Row, StoreError, sql};
 
 /// Creates a bucket; returns `false` if the name is taken.
 pub(crate) async fn insert(
@@ -20,7 +17,8 @@ pub(crate) async fn insert(
     owner: &Account,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+    tx.touched().buckets();
+    let done = sql::query(
         "INSERT INTO buckets (name, region, created_at, owner_account, owner_canonical_id, owner_name)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
     )
@@ -40,15 +38,44 @@ pub(crate) async fn find(
     connection: &mut Connection,
     name: &str,
 ) -> Result<Option<(BucketId, BucketInfo)>, StoreError> {
-    let row = sqlx::query(
+    Ok(look_up(connection, name).await?.map(|found| (found.id, found.info)))
+}
+
+/// What a bucket takes in memory besides its texts, in bytes.
+const BUCKET_BYTES: usize = size_of::<FoundBucket>() + 128;
+
+/// Looks up the bucket of this name.
+pub(super) async fn look_up(
+    connection: &mut Connection,
+    name: &str,
+) -> Result<Option<FoundBucket>, StoreError> {
+    let ticket = match connection.hot().map(|hot| hot.buckets().get(name)) {
+        Some(Known::Value(found)) => return Ok((*found).clone()),
+        Some(Known::Nothing(ticket)) => Some(ticket),
+        None => None,
+    };
+    let query = sql::query(
         "SELECT bucket_id, name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name,
-                object_lock
+                object_lock, replication, block_size
          FROM buckets WHERE name = $1",
-    )
-    .bind(name)
-    .fetch_optional(connection)
-    .await?;
-    row.map(|row| Ok((BucketId(row.try_get("bucket_id")?), info(&row)?))).transpose()
+    );
+    let row = query.bind(name).fetch_optional(&mut *connection).await?;
+    let found = row.as_ref().map(found).transpose()?;
+    if let (Some(ticket), Some(hot)) = (ticket, connection.hot()) {
+        let bytes = BUCKET_BYTES + name.len() + row.map_or(0, |row| row.bytes());
+        hot.buckets().put(ticket, name.into(), found.clone().into(), bytes);
+    }
+    Ok(found)
+}
+
+fn found(row: &Row) -> Result<FoundBucket, StoreError> {
+    let replication: Option<i64> = row.try_get("replication")?;
+    let block_size: Option<i64> = row.try_get("block_size")?;
+    let layout = BucketLayout {
+        replication: replication.and_then(|copies| u32::try_from(copies).ok()),
+        block_size: block_size.and_then(|bytes| u64::try_from(bytes).ok()),
+    };
+    Ok(FoundBucket { id: BucketId(row.try_get("bucket_id")?), info: info(row)?, layout })
 }
 
 /// The bucket with this key, unless it is deleted.
@@ -56,7 +83,7 @@ pub(crate) async fn find_by_id(
     connection: &mut Connection,
     bucket: BucketId,
 ) -> Result<Option<BucketInfo>, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name, object_lock
          FROM buckets WHERE bucket_id = $1",
     )
@@ -80,7 +107,7 @@ pub(crate) async fn find_for_write(
     tx: &mut Connection,
     name: &str,
 ) -> Result<Option<(BucketId, BucketInfo, WriteRules)>, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT bucket_id, name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name,
                 object_lock, quota_objects, quota_bytes,
                 COALESCE((SELECT revision FROM bucket_configurations
@@ -109,7 +136,7 @@ pub(crate) async fn list(
 ) -> Result<Vec<BucketInfo>, StoreError> {
     // Two statements, so that each walks the index that has its order.
     let query = match owner {
-        Some(owner) => sqlx::query(
+        Some(owner) => sql::query(
             "SELECT name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name, object_lock
              FROM buckets WHERE name >= $1 AND owner_account = $4 AND ($3 IS NULL OR region = $3)
              ORDER BY name LIMIT $2",
@@ -118,7 +145,7 @@ pub(crate) async fn list(
         .bind(i64::from(max))
         .bind(region)
         .bind(owner),
-        None => sqlx::query(
+        None => sql::query(
             "SELECT name, region, created_at, versioning, owner_account, owner_canonical_id, owner_name, object_lock
              FROM buckets WHERE name >= $1 AND ($3 IS NULL OR region = $3) ORDER BY name LIMIT $2",
         )
@@ -136,12 +163,13 @@ pub(crate) async fn set_versioning(
     bucket: BucketId,
     versioning: Versioning,
 ) -> Result<(), StoreError> {
+    tx.touched().buckets();
     let state: i64 = match versioning {
         Versioning::Never => 0,
         Versioning::Enabled => 1,
         Versioning::Suspended => 2,
     };
-    sqlx::query("UPDATE buckets SET versioning = $2 WHERE bucket_id = $1")
+    sql::query("UPDATE buckets SET versioning = $2 WHERE bucket_id = $1")
         .bind(bucket.0)
         .bind(state)
         .execute(tx)
@@ -155,7 +183,8 @@ pub(crate) async fn set_lock(
     bucket: BucketId,
     lock: &BucketLock,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE buckets SET object_lock = $2 WHERE bucket_id = $1")
+    tx.touched().buckets();
+    sql::query("UPDATE buckets SET object_lock = $2 WHERE bucket_id = $1")
         .bind(bucket.0)
         .bind(to_json(lock, "object_lock")?)
         .execute(tx)
@@ -170,7 +199,8 @@ pub(crate) async fn delete(
     bucket: BucketId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let remembered = sqlx::query(
+    tx.touched().buckets();
+    let remembered = sql::query(
         "INSERT INTO deleted_buckets (bucket_id, name, deleted_at)
          SELECT bucket_id, name, $2 FROM buckets WHERE bucket_id = $1
            AND EXISTS (SELECT 1 FROM uploads WHERE uploads.bucket_id = $1 AND uploads.completed_at IS NULL)",
@@ -179,17 +209,17 @@ pub(crate) async fn delete(
     .bind(to_time(now))
     .execute(&mut *tx)
     .await?;
-    sqlx::query("DELETE FROM bucket_configurations WHERE bucket_id = $1")
+    sql::query("DELETE FROM bucket_configurations WHERE bucket_id = $1")
         .bind(bucket.0)
         .execute(&mut *tx)
         .await?;
-    sqlx::query("DELETE FROM buckets WHERE bucket_id = $1").bind(bucket.0).execute(tx).await?;
+    sql::query("DELETE FROM buckets WHERE bucket_id = $1").bind(bucket.0).execute(tx).await?;
     Ok(remembered.rows_affected() > 0)
 }
 
 /// The deleted bucket that still has uploads, and among several the one that was deleted first.
 pub(crate) async fn find_deleted(connection: &mut Connection) -> Result<Option<BucketId>, StoreError> {
-    let row = sqlx::query("SELECT bucket_id FROM deleted_buckets ORDER BY deleted_at, bucket_id LIMIT 1")
+    let row = sql::query("SELECT bucket_id FROM deleted_buckets ORDER BY deleted_at, bucket_id LIMIT 1")
         .fetch_optional(connection)
         .await?;
     row.map(|row| Ok(BucketId(row.try_get("bucket_id")?))).transpose()
@@ -197,7 +227,7 @@ pub(crate) async fn find_deleted(connection: &mut Connection) -> Result<Option<B
 
 /// Removes the row of a deleted bucket whose uploads are all aborted.
 pub(crate) async fn forget_deleted(tx: &mut Connection, bucket: BucketId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM deleted_buckets WHERE bucket_id = $1").bind(bucket.0).execute(tx).await?;
+    sql::query("DELETE FROM deleted_buckets WHERE bucket_id = $1").bind(bucket.0).execute(tx).await?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::sql_values::{json, to_json};
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, sql};
 
 /// A clock.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ pub(crate) async fn find<T: DeserializeOwned>(
     connection: &mut Connection,
     clock: StoredClock,
 ) -> Result<Option<T>, StoreError> {
-    let row = sqlx::query("SELECT value FROM settings WHERE name = $1")
+    let row = sql::query("SELECT value FROM settings WHERE name = $1")
         .bind(clock.name())
         .fetch_optional(connection)
         .await?;
@@ -42,7 +42,7 @@ pub(crate) async fn keep<T: Serialize>(
     clock: StoredClock,
     state: &T,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO settings (name, value) VALUES ($1, $2)
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     )

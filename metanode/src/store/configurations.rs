@@ -1,18 +1,17 @@
 //! The documents of buckets and accounts: what each is configured to do.
 
 use cairn_protocol::metadata::{BucketConfiguration, ConfigurationKind};
-use sqlx::Row as _;
 
 use super::buckets::BucketId;
 use super::sql_values::{number, text};
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, sql};
 
 /// All documents of a bucket.
 pub(crate) async fn all(
     connection: &mut Connection,
     bucket: BucketId,
 ) -> Result<Vec<BucketConfiguration>, StoreError> {
-    let rows = sqlx::query("SELECT kind, revision, document FROM bucket_configurations WHERE bucket_id = $1")
+    let rows = sql::query("SELECT kind, revision, document FROM bucket_configurations WHERE bucket_id = $1")
         .bind(bucket.0)
         .fetch_all(connection)
         .await?;
@@ -35,7 +34,7 @@ pub(crate) async fn revision(
     bucket: BucketId,
     kind: ConfigurationKind,
 ) -> Result<u64, StoreError> {
-    let row = sqlx::query("SELECT revision FROM bucket_configurations WHERE bucket_id = $1 AND kind = $2")
+    let row = sql::query("SELECT revision FROM bucket_configurations WHERE bucket_id = $1 AND kind = $2")
         .bind(bucket.0)
         .bind(kind.name())
         .fetch_optional(connection)
@@ -50,7 +49,7 @@ pub(crate) async fn put(
     kind: ConfigurationKind,
     document: &str,
 ) -> Result<u64, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "UPDATE buckets SET configuration_revision = configuration_revision + 1 WHERE bucket_id = $1
          RETURNING configuration_revision",
     )
@@ -58,7 +57,7 @@ pub(crate) async fn put(
     .fetch_one(&mut *tx)
     .await?;
     let revision: i64 = row.try_get("configuration_revision")?;
-    sqlx::query(
+    sql::query(
         "INSERT INTO bucket_configurations (bucket_id, kind, revision, document) VALUES ($1, $2, $3, $4)
          ON CONFLICT (bucket_id, kind) DO UPDATE SET revision = excluded.revision, document = excluded.document",
     )
@@ -77,7 +76,7 @@ pub(crate) async fn delete(
     bucket: BucketId,
     kind: ConfigurationKind,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM bucket_configurations WHERE bucket_id = $1 AND kind = $2")
+    sql::query("DELETE FROM bucket_configurations WHERE bucket_id = $1 AND kind = $2")
         .bind(bucket.0)
         .bind(kind.name())
         .execute(tx)
@@ -91,7 +90,7 @@ pub(crate) async fn of_account(
     account: &str,
     kind: ConfigurationKind,
 ) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query("SELECT document FROM account_configurations WHERE account_id = $1 AND kind = $2")
+    let row = sql::query("SELECT document FROM account_configurations WHERE account_id = $1 AND kind = $2")
         .bind(account)
         .bind(kind.name())
         .fetch_optional(connection)
@@ -106,7 +105,7 @@ pub(crate) async fn put_of_account(
     kind: ConfigurationKind,
     document: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO account_configurations (account_id, kind, document) VALUES ($1, $2, $3)
          ON CONFLICT (account_id, kind) DO UPDATE SET document = excluded.document",
     )
@@ -124,7 +123,7 @@ pub(crate) async fn delete_of_account(
     account: &str,
     kind: ConfigurationKind,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM account_configurations WHERE account_id = $1 AND kind = $2")
+    sql::query("DELETE FROM account_configurations WHERE account_id = $1 AND kind = $2")
         .bind(account)
         .bind(kind.name())
         .execute(tx)

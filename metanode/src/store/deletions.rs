@@ -6,7 +6,7 @@ use cairn_protocol::id::{BlockId, NodeId};
 use super::counters::{Amount, Counter};
 use super::replicas::BlockRange;
 use super::sql_values::{id, number, ordinal_of, to_number, to_time};
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, sql};
 
 /// Queues a replica of `bytes` (0 if unknown) for deletion. Returns whether it was not queued before. For a node that never
 /// registered nothing is queued: if it comes, it reports the replica.
@@ -17,7 +17,7 @@ pub(crate) async fn queue(
     bytes: u64,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let queued = sqlx::query(
+    let queued = sql::query(
         "INSERT INTO deletions (node, block_id, queued_at, bytes)
          SELECT ordinal, $2, $3, $4 FROM nodes WHERE node_id = $1
          ON CONFLICT DO NOTHING",
@@ -42,7 +42,7 @@ pub(crate) async fn is_queued(
     block: BlockId,
 ) -> Result<bool, StoreError> {
     let row =
-        sqlx::query(concat!("SELECT 1 FROM deletions WHERE block_id = $2 AND node = ", ordinal_of!("$1")))
+        sql::query(concat!("SELECT 1 FROM deletions WHERE block_id = $2 AND node = ", ordinal_of!("$1")))
             .bind(&node.as_bytes()[..])
             .bind(&block.as_bytes()[..])
             .fetch_optional(connection)
@@ -65,7 +65,7 @@ pub(crate) async fn any_queued(
     for page in nodes.chunks(NODES_PER_READ) {
         // A short page repeats its last node, so that one prepared statement serves all lengths.
         let node = |index: usize| page.get(index).or(page.last()).map(|node| node.as_bytes().to_vec());
-        let row = sqlx::query(ANY_QUEUED)
+        let row = sql::query(ANY_QUEUED)
             .bind(&block.as_bytes()[..])
             .bind(node(0))
             .bind(node(1))
@@ -86,7 +86,7 @@ pub(crate) async fn done(
     node: NodeId,
     block: BlockId,
 ) -> Result<Option<u64>, StoreError> {
-    let row = sqlx::query(concat!(
+    let row = sql::query(concat!(
         "DELETE FROM deletions WHERE block_id = $2 AND node = ",
         ordinal_of!("$1"),
         " RETURNING bytes"
@@ -104,7 +104,7 @@ pub(crate) async fn done(
 
 /// Removes up to `max` of a node's replicas from the queue; returns how many it removed.
 pub(crate) async fn forget(tx: &mut Connection, node: NodeId, max: u32) -> Result<u64, StoreError> {
-    let counted = sqlx::query(concat!(
+    let counted = sql::query(concat!(
         "SELECT COUNT(*) AS replicas, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes
          FROM (SELECT bytes FROM deletions WHERE node = ",
         ordinal_of!("$1"),
@@ -115,7 +115,7 @@ pub(crate) async fn forget(tx: &mut Connection, node: NodeId, max: u32) -> Resul
     .fetch_one(&mut *tx)
     .await?;
     let forgotten = number(&counted, "replicas")?;
-    sqlx::query(concat!(
+    sql::query(concat!(
         "DELETE FROM deletions WHERE node = ",
         ordinal_of!("$1"),
         " AND block_id IN (SELECT block_id FROM deletions WHERE node = ",
@@ -138,7 +138,7 @@ pub(crate) async fn page(
     max: u32,
 ) -> Result<Vec<BlockId>, StoreError> {
     let (after, through) = range.bounds();
-    let rows = sqlx::query(concat!(
+    let rows = sql::query(concat!(
         "SELECT block_id FROM deletions WHERE node = ",
         ordinal_of!("$1"),
         " AND block_id > $2 AND block_id <= $3 ORDER BY block_id LIMIT $4"
@@ -154,5 +154,5 @@ pub(crate) async fn page(
 
 /// Whether no replica is queued on any node.
 pub(crate) async fn is_empty(connection: &mut Connection) -> Result<bool, StoreError> {
-    Ok(sqlx::query("SELECT 1 FROM deletions LIMIT 1").fetch_optional(connection).await?.is_none())
+    Ok(sql::query("SELECT 1 FROM deletions LIMIT 1").fetch_optional(connection).await?.is_none())
 }

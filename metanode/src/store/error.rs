@@ -7,6 +7,7 @@ use cairn_protocol::cluster::ClusterError;
 use cairn_protocol::iam::IamError;
 use cairn_protocol::metadata::MetadataError;
 use cairn_protocol::warn_self;
+use rusqlite::ErrorCode;
 use sqlx::migrate::MigrateError;
 use thiserror::Error;
 
@@ -56,31 +57,35 @@ pub enum StoreError {
     /// A migration failed.
     #[error("the schema could not be brought up to date: {0}")]
     Migrate(#[source] Arc<MigrateError>),
+    /// A thread could not be started.
+    #[error("no thread could be started for the database: {0}")]
+    Thread(#[source] Arc<std::io::Error>),
     /// Any other error of SQLite.
     #[error("{0}")]
-    Sql(#[source] Arc<sqlx::Error>),
+    Sql(#[source] Arc<rusqlite::Error>),
 }
 
-/// Primary result codes of SQLite (<https://www.sqlite.org/rescode.html>).
-const SQLITE_BUSY: u32 = 5;
-const SQLITE_LOCKED: u32 = 6;
-const SQLITE_FULL: u32 = 13;
+impl StoreError {
+    /// The error for a thread that could not be started.
+    pub(super) fn thread(error: std::io::Error) -> Self {
+        Self::Thread(Arc::new(error))
+    }
+}
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::PoolTimedOut => Self::Busy,
-            sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::Closed,
-            // The low byte of an extended code is the primary one.
-            sqlx::Error::Database(database) => {
-                match database.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {
-                    Some(SQLITE_FULL) => Self::NoSpace,
-                    Some(SQLITE_BUSY | SQLITE_LOCKED) => Self::Busy,
-                    _ => Self::Sql(Arc::new(error)),
-                }
-            }
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::NoSpace,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             _ => Self::Sql(Arc::new(error)),
         }
+    }
+}
+
+/// An error of the connection that applies migrations.
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        MigrateError::from(error).into()
     }
 }
 
@@ -116,6 +121,7 @@ impl StoreError {
             | Self::BrokenExtents
             | Self::NewerSchema { .. }
             | Self::Migrate(_)
+            | Self::Thread(_)
             | Self::Sql(_) => Fault::Own,
         }
     }
@@ -140,6 +146,7 @@ impl StoreError {
             | Self::NotDurable { .. }
             | Self::NewerSchema { .. }
             | Self::Migrate(_)
+            | Self::Thread(_)
             | Self::Sql(_) => {
                 warn_self!(error = %self, "a metadata operation failed");
                 Outward::Internal

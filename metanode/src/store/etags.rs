@@ -3,7 +3,6 @@
 use cairn_protocol::metadata::ObjectVersion;
 
 use super::{Row, StoreError};
-use sqlx::Row as _;
 
 /// The first byte of a stored ETag.
 const MD5: u8 = 0;

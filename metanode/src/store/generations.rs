@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use cairn_protocol::cluster::Generation;
 use cairn_protocol::id::OpeningId;
-use sqlx::Row as _;
 
 use super::sql_values::{StoredId, id, number, to_number};
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, sql};
 
 /// The earlier openings of this database, each with the sequence number of its last change.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +23,7 @@ impl Past {
 
 /// The latest generation; `None` before the first change.
 pub(crate) async fn latest(connection: &mut Connection) -> Result<Option<Generation>, StoreError> {
-    let row = sqlx::query("SELECT sequence, changed_by FROM generation").fetch_one(connection).await?;
+    let row = sql::query("SELECT sequence, changed_by FROM generation").fetch_one(connection).await?;
     let Some(opening) = row.try_get::<Option<&[u8]>, _>("changed_by")? else { return Ok(None) };
     let opening = OpeningId::from_column(opening).ok_or(StoreError::Corrupt { column: "changed_by" })?;
     Ok(Some(Generation { opening, sequence: number(&row, "sequence")? }))
@@ -32,7 +31,7 @@ pub(crate) async fn latest(connection: &mut Connection) -> Result<Option<Generat
 
 /// The history of the database: the last change of every opening so far.
 pub(crate) async fn past(connection: &mut Connection) -> Result<Past, StoreError> {
-    let rows = sqlx::query("SELECT opening, last FROM openings").fetch_all(&mut *connection).await?;
+    let rows = sql::query("SELECT opening, last FROM openings").fetch_all(&mut *connection).await?;
     let mut openings = HashMap::with_capacity(rows.len() + 1);
     for row in &rows {
         openings.insert(id(row, "opening")?, number(row, "last")?);
@@ -46,7 +45,7 @@ pub(crate) async fn past(connection: &mut Connection) -> Result<Past, StoreError
 /// Begins a new opening. Changes count as its own from here on.
 pub(super) async fn open(tx: &mut Connection, opening: OpeningId) -> Result<(), StoreError> {
     if let Some(Generation { opening, sequence }) = latest(tx).await? {
-        sqlx::query(
+        sql::query(
             "INSERT INTO openings (opening, last) VALUES ($1, $2)
              ON CONFLICT (opening) DO UPDATE SET last = excluded.last",
         )
@@ -55,7 +54,7 @@ pub(super) async fn open(tx: &mut Connection, opening: OpeningId) -> Result<(), 
         .execute(&mut *tx)
         .await?;
     }
-    sqlx::query("UPDATE generation SET opening = $1").bind(&opening.as_bytes()[..]).execute(tx).await?;
+    sql::query("UPDATE generation SET opening = $1").bind(&opening.as_bytes()[..]).execute(tx).await?;
     Ok(())
 }
 
@@ -63,7 +62,7 @@ pub(super) async fn open(tx: &mut Connection, opening: OpeningId) -> Result<(), 
 /// database be told from this one. Returns the number of the change, which no other one has.
 pub(crate) async fn advance(tx: &mut Connection) -> Result<u64, StoreError> {
     let row =
-        sqlx::query("UPDATE generation SET sequence = sequence + 1, changed_by = opening RETURNING sequence")
+        sql::query("UPDATE generation SET sequence = sequence + 1, changed_by = opening RETURNING sequence")
             .fetch_one(tx)
             .await?;
     number(&row, "sequence")

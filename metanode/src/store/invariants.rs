@@ -1,6 +1,6 @@
 //! What must be true of the tables after every transaction. Tests verify it after each of their steps.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, sql};
 
 /// An invariant, with a statement that counts its violations.
 struct Invariant {
@@ -290,7 +290,7 @@ impl Store {
         let mut reader = self.read().await?;
         let mut broken = Vec::new();
         for invariant in INVARIANTS {
-            let violations: i64 = sqlx::query_scalar(invariant.violations).fetch_one(&mut *reader).await?;
+            let violations: i64 = sql::query_scalar(invariant.violations).fetch_one(&mut reader).await?;
             if violations != 0 {
                 broken.push(format!("not true of {violations}: {}", invariant.name));
             }

@@ -8,10 +8,9 @@
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
-use sqlx::Row as _;
 
 use super::sql_values::to_time;
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, sql};
 
 /// The state of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +37,7 @@ impl Lease {
 
 /// The state of a block's lease; `None` if it has no row.
 pub(crate) async fn find(connection: &mut Connection, block: BlockId) -> Result<Option<Lease>, StoreError> {
-    let row = sqlx::query("SELECT expires_at FROM leases WHERE block_id = $1")
+    let row = sql::query("SELECT expires_at FROM leases WHERE block_id = $1")
         .bind(&block.as_bytes()[..])
         .fetch_optional(connection)
         .await?;
@@ -47,7 +46,7 @@ pub(crate) async fn find(connection: &mut Connection, block: BlockId) -> Result<
 
 /// Stores the state of a block's lease.
 pub(crate) async fn set(tx: &mut Connection, block: BlockId, lease: Lease) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO leases (block_id, expires_at) VALUES ($1, $2)
          ON CONFLICT (block_id) DO UPDATE SET expires_at = excluded.expires_at",
     )
@@ -70,7 +69,7 @@ pub(crate) async fn give_up(tx: &mut Connection, block: BlockId, until: Timestam
 
 /// Marks all blocks that lost their last reference in this transaction as given up.
 pub(crate) async fn give_up_unreferenced(tx: &mut Connection, until: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO leases (block_id, expires_at) SELECT block_id, $1 FROM blocks WHERE refs < 0
          ON CONFLICT (block_id) DO UPDATE SET expires_at =
              CASE WHEN ABS(leases.expires_at) > ABS(excluded.expires_at)
@@ -84,7 +83,7 @@ pub(crate) async fn give_up_unreferenced(tx: &mut Connection, until: Timestamp) 
 
 /// Removes and returns the state of a block's lease.
 pub(crate) async fn take(tx: &mut Connection, block: BlockId) -> Result<Option<Lease>, StoreError> {
-    let row = sqlx::query("DELETE FROM leases WHERE block_id = $1 RETURNING expires_at")
+    let row = sql::query("DELETE FROM leases WHERE block_id = $1 RETURNING expires_at")
         .bind(&block.as_bytes()[..])
         .fetch_optional(tx)
         .await?;
@@ -93,7 +92,7 @@ pub(crate) async fn take(tx: &mut Connection, block: BlockId) -> Result<Option<L
 
 /// Whether a lease or a mark ended before this time.
 pub(crate) async fn any_ended(connection: &mut Connection, before: Timestamp) -> Result<bool, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT 1 FROM leases WHERE (expires_at >= 0 AND expires_at < $1) OR (expires_at < 0 AND expires_at > $2)
          LIMIT 1",
     )
@@ -106,7 +105,7 @@ pub(crate) async fn any_ended(connection: &mut Connection, before: Timestamp) ->
 
 /// Removes the leases and marks that ended before this time.
 pub(crate) async fn forget_ended(tx: &mut Connection, before: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "DELETE FROM leases WHERE (expires_at >= 0 AND expires_at < $1) OR (expires_at < 0 AND expires_at > $2)",
     )
     .bind(to_time(before))

@@ -3,12 +3,11 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::UploadId;
 use cairn_protocol::metadata::ConfigurationKind;
-use sqlx::Row as _;
 
 use super::buckets::BucketId;
 use super::objects::{StoredVersion, columns, stored};
 use super::sql_values::{id, number, text, time, to_number, to_time};
-use super::{Connection, Row, StoreError};
+use super::{Connection, Row, StoreError, sql};
 
 /// The place of a version in the order of the table: its bucket, the bytes of its key, and its sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +58,7 @@ pub(crate) async fn of_key(
     max: u32,
     skip: u32,
 ) -> Result<Vec<Scheduled>, StoreError> {
-    let rows = sqlx::query(OF_KEY)
+    let rows = sql::query(OF_KEY)
         .bind(bucket.0)
         .bind(key)
         .bind(i64::from(max))
@@ -73,7 +72,7 @@ const AT: &str = select!("WHERE bucket_id = $1 AND key = $2 AND sequence = $3");
 
 /// The version at this position.
 pub(crate) async fn at(connection: &mut Connection, at: &Position) -> Result<Option<Scheduled>, StoreError> {
-    let row = sqlx::query(AT)
+    let row = sql::query(AT)
         .bind(at.bucket.0)
         .bind(&at.key)
         .bind(to_number(at.sequence))
@@ -88,7 +87,7 @@ pub(crate) async fn newer(
     at: &Position,
     max: u32,
 ) -> Result<Option<(Timestamp, u32)>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT modified_at FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence > $3
          ORDER BY sequence LIMIT $4",
     )
@@ -105,7 +104,7 @@ pub(crate) async fn newer(
 /// Whether the key has a version that is older than this one.
 pub(crate) async fn has_older(connection: &mut Connection, at: &Position) -> Result<bool, StoreError> {
     let row =
-        sqlx::query("SELECT 1 FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence < $3 LIMIT 1")
+        sql::query("SELECT 1 FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence < $3 LIMIT 1")
             .bind(at.bucket.0)
             .bind(&at.key)
             .bind(to_number(at.sequence))
@@ -120,7 +119,7 @@ pub(crate) async fn set_due(
     at: &Position,
     due_at: Option<Timestamp>,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE versions SET due_at = $4 WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
+    sql::query("UPDATE versions SET due_at = $4 WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
         .bind(at.bucket.0)
         .bind(&at.key)
         .bind(to_number(at.sequence))
@@ -139,7 +138,7 @@ pub(crate) async fn due(
     now: Timestamp,
     max: u32,
 ) -> Result<Vec<Position>, StoreError> {
-    let rows = sqlx::query(DUE).bind(to_time(now)).bind(i64::from(max)).fetch_all(connection).await?;
+    let rows = sql::query(DUE).bind(to_time(now)).bind(i64::from(max)).fetch_all(connection).await?;
     rows.iter().map(position).collect()
 }
 
@@ -160,7 +159,7 @@ pub(crate) async fn due_uploads(
     now: Timestamp,
     max: u32,
 ) -> Result<Vec<DueUpload>, StoreError> {
-    let rows = sqlx::query(DUE_UPLOADS).bind(to_time(now)).bind(i64::from(max)).fetch_all(connection).await?;
+    let rows = sql::query(DUE_UPLOADS).bind(to_time(now)).bind(i64::from(max)).fetch_all(connection).await?;
     let read = |row: &Row| {
         let bucket = BucketId(row.try_get("bucket_id")?);
         Ok(DueUpload { bucket, key: row.try_get("key")?, upload: id(row, "upload_id")? })
@@ -174,7 +173,7 @@ pub(crate) async fn set_upload_due(
     upload: UploadId,
     due_at: Option<Timestamp>,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE uploads SET due_at = $2 WHERE upload_id = $1")
+    sql::query("UPDATE uploads SET due_at = $2 WHERE upload_id = $1")
         .bind(&upload.as_bytes()[..])
         .bind(due_at.map(to_time))
         .execute(tx)
@@ -187,7 +186,7 @@ pub(crate) async fn upload_due(
     connection: &mut Connection,
     upload: UploadId,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let row = sqlx::query("SELECT due_at FROM uploads WHERE upload_id = $1")
+    let row = sql::query("SELECT due_at FROM uploads WHERE upload_id = $1")
         .bind(&upload.as_bytes()[..])
         .fetch_optional(connection)
         .await?;
@@ -200,7 +199,7 @@ pub(crate) const NEXT_DUE: &str = "SELECT due_at FROM versions WHERE due_at >= 0
 pub(crate) async fn next_due(connection: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
     let mut next = Vec::new();
     for statement in [NEXT_DUE, "SELECT due_at FROM uploads WHERE due_at >= 0 ORDER BY due_at LIMIT 1"] {
-        if let Some(row) = sqlx::query(statement).fetch_optional(&mut *connection).await? {
+        if let Some(row) = sql::query(statement).fetch_optional(&mut *connection).await? {
             next.extend(optional_time(&row, "due_at")?);
         }
     }
@@ -213,7 +212,7 @@ pub(crate) async fn overdue(
     now: Timestamp,
     max: u32,
 ) -> Result<Vec<(BucketId, u64)>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT bucket_id, COUNT(*) AS many FROM
              (SELECT bucket_id FROM versions WHERE due_at <= $1 ORDER BY due_at LIMIT $2) AS first
          GROUP BY bucket_id",
@@ -230,7 +229,7 @@ pub(crate) async fn document(
     connection: &mut Connection,
     bucket: BucketId,
 ) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query("SELECT document FROM bucket_configurations WHERE bucket_id = $1 AND kind = $2")
+    let row = sql::query("SELECT document FROM bucket_configurations WHERE bucket_id = $1 AND kind = $2")
         .bind(bucket.0)
         .bind(ConfigurationKind::Lifecycle.name())
         .fetch_optional(connection)
@@ -240,7 +239,7 @@ pub(crate) async fn document(
 
 /// Whether any bucket has rules.
 pub(crate) async fn any(connection: &mut Connection) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM bucket_configurations WHERE kind = $1 LIMIT 1")
+    let row = sql::query("SELECT 1 FROM bucket_configurations WHERE kind = $1 LIMIT 1")
         .bind(ConfigurationKind::Lifecycle.name())
         .fetch_optional(connection)
         .await?;
@@ -250,7 +249,7 @@ pub(crate) async fn any(connection: &mut Connection) -> Result<bool, StoreError>
 /// Buckets that have rules, or whose rules were deleted and whose walk is not done, in the order of their ids. There are at most
 /// `max`.
 pub(crate) async fn buckets(connection: &mut Connection, max: u32) -> Result<Vec<BucketId>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT bucket_id FROM bucket_configurations WHERE kind = $1
          UNION SELECT bucket_id FROM lifecycle_walks ORDER BY bucket_id LIMIT $2",
     )
@@ -289,7 +288,7 @@ pub(crate) async fn find_walk(
     connection: &mut Connection,
     bucket: Option<BucketId>,
 ) -> Result<Option<Walk>, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT bucket_id, key, sequence, upload_key, upload_id, looked_at FROM lifecycle_walks
          WHERE $1 IS NULL OR bucket_id = $1 ORDER BY bucket_id LIMIT 1",
     )
@@ -302,7 +301,7 @@ pub(crate) async fn find_walk(
 /// Stores how far a walk is.
 pub(crate) async fn put_walk(tx: &mut Connection, walk: &Walk) -> Result<(), StoreError> {
     let (upload_key, upload_id) = walk.upload.clone().unzip();
-    sqlx::query(
+    sql::query(
         "INSERT INTO lifecycle_walks (bucket_id, key, sequence, upload_key, upload_id, looked_at)
          VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (bucket_id) DO UPDATE SET key = excluded.key, sequence = excluded.sequence,
@@ -321,7 +320,7 @@ pub(crate) async fn put_walk(tx: &mut Connection, walk: &Walk) -> Result<(), Sto
 
 /// Removes the row of a walk that is done, or whose bucket is gone.
 pub(crate) async fn end_walk(tx: &mut Connection, bucket: BucketId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM lifecycle_walks WHERE bucket_id = $1").bind(bucket.0).execute(tx).await?;
+    sql::query("DELETE FROM lifecycle_walks WHERE bucket_id = $1").bind(bucket.0).execute(tx).await?;
     Ok(())
 }
 
@@ -337,7 +336,7 @@ pub(crate) async fn page(
     after: &Position,
     max: u32,
 ) -> Result<Vec<Scheduled>, StoreError> {
-    let mut rows = sqlx::query(REST_OF_KEY)
+    let mut rows = sql::query(REST_OF_KEY)
         .bind(after.bucket.0)
         .bind(&after.key)
         .bind(to_number(after.sequence))
@@ -347,7 +346,7 @@ pub(crate) async fn page(
     let left = i64::from(max).saturating_sub(i64::try_from(rows.len()).unwrap_or(i64::MAX));
     if left > 0 {
         let next =
-            sqlx::query(NEXT_KEYS).bind(after.bucket.0).bind(&after.key).bind(left).fetch_all(connection);
+            sql::query(NEXT_KEYS).bind(after.bucket.0).bind(&after.key).bind(left).fetch_all(connection);
         rows.extend(next.await?);
     }
     rows.iter().map(scheduled).collect()
@@ -356,8 +355,8 @@ pub(crate) async fn page(
 /// How many versions have a due time.
 #[cfg(test)]
 pub(crate) async fn count_scheduled(connection: &mut Connection) -> Result<i64, StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) AS many FROM versions WHERE due_at IS NOT NULL")
+    let row = sql::query("SELECT COUNT(*) AS many FROM versions WHERE due_at IS NOT NULL")
         .fetch_one(connection)
         .await?;
-    Ok(row.try_get("many")?)
+    row.try_get("many")
 }

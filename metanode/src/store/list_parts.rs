@@ -3,10 +3,8 @@
 use cairn_protocol::id::UploadId;
 use cairn_protocol::metadata::{ListId, ObjectPart};
 
-use sqlx::Row as _;
-
 use super::sql_values::{number, optional_json, to_number};
-use super::{Connection, Row, StoreError};
+use super::{Connection, Row, StoreError, sql};
 
 /// The range of a part in its object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +21,7 @@ pub(crate) async fn insert_from_upload(
     list: ListId,
     upload: UploadId,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO list_parts (list_id, number, object_offset, length, checksum, etag)
          SELECT $1, number, CAST(SUM(length) OVER (ORDER BY number) AS BIGINT) - length, length, checksum, etag
          FROM parts WHERE upload_id = $2",
@@ -41,7 +39,7 @@ pub(crate) async fn find(
     list: ListId,
     part: u32,
 ) -> Result<Option<PartPlace>, StoreError> {
-    let row = sqlx::query("SELECT object_offset, length FROM list_parts WHERE list_id = $1 AND number = $2")
+    let row = sql::query("SELECT object_offset, length FROM list_parts WHERE list_id = $1 AND number = $2")
         .bind(to_number(list.0))
         .bind(i64::from(part))
         .fetch_optional(connection)
@@ -60,7 +58,7 @@ pub(crate) async fn list(
     offset: Option<u64>,
     max: u32,
 ) -> Result<Vec<ObjectPart>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT number, length, checksum, etag FROM list_parts
          WHERE list_id = $1 AND number > $2 AND ($4 IS NULL OR object_offset = $4)
          ORDER BY number LIMIT $3",

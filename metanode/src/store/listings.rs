@@ -5,7 +5,7 @@ use cairn_protocol::metadata::{ObjectSummary, VersionName, VersionSummary, Versi
 use super::buckets::BucketId;
 use super::objects::{columns, stored, summary};
 use super::sql_values::to_number;
-use super::{Connection, Row, StoreError};
+use super::{Connection, Row, StoreError, sql};
 
 /// Objects of a bucket whose versioning was never enabled: each row is one.
 pub(crate) const LIST: &str = "SELECT key, length, etag, modified_at, attributes FROM versions
@@ -34,7 +34,7 @@ pub(crate) async fn objects(
     max: u32,
 ) -> Result<Vec<ObjectSummary>, StoreError> {
     let statement = if versioning == Versioning::Never { LIST } else { LIST_CURRENT };
-    let rows = sqlx::query(statement)
+    let rows = sql::query(statement)
         .bind(bucket.0)
         .bind(from)
         .bind(before)
@@ -71,7 +71,7 @@ pub(crate) async fn versions(
     let mut entries = Vec::new();
     let mut from = from.to_vec();
     if let Some(sequence) = behind {
-        let rows = sqlx::query(REST_OF_KEY)
+        let rows = sql::query(REST_OF_KEY)
             .bind(bucket.0)
             .bind(&from)
             .bind(to_number(sequence))
@@ -86,7 +86,7 @@ pub(crate) async fn versions(
     if left == 0 {
         return Ok(entries);
     }
-    let rows = sqlx::query(VERSIONS)
+    let rows = sql::query(VERSIONS)
         .bind(bucket.0)
         .bind(&from)
         .bind(before)

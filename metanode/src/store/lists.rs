@@ -7,10 +7,10 @@
 use cairn_protocol::id::BlockId;
 use cairn_protocol::metadata::{Content, EntryTarget, ExtentEntry, ListId, ResolvedExtent, Window};
 use futures_util::FutureExt;
-use sqlx::{QueryBuilder, Row as _, Sqlite};
 
-use super::sql_values::{number, optional_id, to_number};
-use super::{BoxFuture, Connection, Row, StoreError};
+use super::hot::Known;
+use super::sql_values::{number, optional_id, optional_number, to_number};
+use super::{BoxFuture, Connection, Row, StoreError, sql};
 
 /// Upper limit of the height of a list, so that a read follows few lists to a block. A completed upload makes a list that is one
 /// higher than the highest of its parts.
@@ -18,9 +18,6 @@ pub(crate) const HEIGHT_MAX: u32 = 4;
 
 /// Upper limit of the height of a part's list.
 const PART_HEIGHT_MAX: u32 = HEIGHT_MAX - 1;
-
-/// Rows in one statement that inserts entries: 7 values each, and SQLite takes 32,766 values.
-const ROWS_PER_INSERT: usize = 500;
 
 /// An entry of a list that is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +35,7 @@ impl NewEntry {
     pub(crate) fn of(content: Content, length: u64) -> Option<Self> {
         match content {
             Content::Empty => None,
-            Content::Block { block, offset } => {
+            Content::Block { block, offset, crc32c: _ } => {
                 Some(Self { target: EntryTarget::Block(block), start: offset, length })
             }
             Content::List { list } => Some(Self { target: EntryTarget::List(list), start: 0, length }),
@@ -57,7 +54,7 @@ pub(crate) struct List {
 
 /// Finds a list.
 pub(crate) async fn find(connection: &mut Connection, list: ListId) -> Result<Option<List>, StoreError> {
-    let row = sqlx::query("SELECT length, height, refs, replication FROM extent_lists WHERE list_id = $1")
+    let row = sql::query("SELECT length, height, refs, replication FROM extent_lists WHERE list_id = $1")
         .bind(to_number(list.0))
         .fetch_optional(connection)
         .await?;
@@ -89,48 +86,48 @@ pub(super) async fn create_at(
     entries: &[(u64, NewEntry)],
     length: u64,
 ) -> Result<ListId, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO extent_lists (length, height, refs, replication) VALUES ($1, 1, 1, 0) RETURNING list_id",
     )
     .bind(to_number(length))
     .fetch_one(&mut *tx)
     .await?;
     let list = ListId(number(&row, "list_id")?);
-    for chunk in entries.chunks(ROWS_PER_INSERT) {
-        let made = chunk
-            .iter()
-            .map(|(place, entry)| ExtentEntry::new(list, *place, entry.target, entry.start, entry.length));
-        insert_entries(tx, &made.collect::<Vec<_>>()).await?;
-    }
+    let made = entries
+        .iter()
+        .map(|(place, entry)| ExtentEntry::new(list, *place, entry.target, entry.start, entry.length));
+    insert_entries(tx, &made.collect::<Vec<_>>()).await?;
     summarise(tx, list).await?;
     Ok(list)
 }
 
 /// Inserts entries of lists.
 async fn insert_entries(tx: &mut Connection, entries: &[ExtentEntry]) -> Result<(), StoreError> {
-    let mut insert = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO list_entries (list_id, place, block_id, child, start, length, checksum) ",
-    );
-    insert.push_values(entries, |mut row, entry| {
-        let (block, child) = match entry.target {
-            EntryTarget::Block(block) => (Some(block.as_bytes().to_vec()), None),
+    for entry in entries {
+        let (block, child) = match &entry.target {
+            EntryTarget::Block(block) => (Some(&block.as_bytes()[..]), None),
             EntryTarget::List(child) => (None, Some(to_number(child.0))),
         };
-        row.push_bind(to_number(entry.list.0))
-            .push_bind(to_number(entry.place))
-            .push_bind(block)
-            .push_bind(child)
-            .push_bind(to_number(entry.start))
-            .push_bind(to_number(entry.length))
-            .push_bind(i64::from(entry.checksum));
-    });
-    insert.build().execute(tx).await?;
+        sql::query(
+            "INSERT INTO list_entries (list_id, place, block_id, child, start, length, checksum)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(to_number(entry.list.0))
+        .bind(to_number(entry.place))
+        .bind(block)
+        .bind(child)
+        .bind(to_number(entry.start))
+        .bind(to_number(entry.length))
+        .bind(i64::from(entry.checksum))
+        .execute(&mut *tx)
+        .await?;
+    }
     Ok(())
 }
 
 /// Computes the height of a new list and its replication from its entries.
 async fn summarise(tx: &mut Connection, list: ListId) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "UPDATE extent_lists SET
              height = 1 + COALESCE((SELECT MAX(children.height) FROM list_entries
                                     JOIN extent_lists AS children ON children.list_id = list_entries.child
@@ -159,13 +156,13 @@ pub(crate) async fn share(tx: &mut Connection, content: Content) -> Result<(), S
     let shared = match content {
         Content::Empty => return Ok(()),
         Content::Block { block, .. } => {
-            sqlx::query("UPDATE blocks SET refs = refs + 1 WHERE block_id = $1 AND refs > 0")
+            sql::query("UPDATE blocks SET refs = refs + 1 WHERE block_id = $1 AND refs > 0")
                 .bind(&block.as_bytes()[..])
                 .execute(tx)
                 .await?
         }
         Content::List { list } => {
-            sqlx::query("UPDATE extent_lists SET refs = refs + 1 WHERE list_id = $1 AND refs > 0")
+            sql::query("UPDATE extent_lists SET refs = refs + 1 WHERE list_id = $1 AND refs > 0")
                 .bind(to_number(list.0))
                 .execute(tx)
                 .await?
@@ -192,9 +189,10 @@ pub(crate) async fn slice(
     }
     let list = match content {
         Content::Empty => return Err(StoreError::BrokenExtents),
-        Content::Block { block, offset } => {
+        Content::Block { block, offset, crc32c } => {
             let offset = offset.checked_add(start).ok_or(StoreError::BrokenExtents)?;
-            let part = Content::Block { block, offset };
+            let crc32c = crc32c.filter(|_| (start, end) == (0, length));
+            let part = Content::Block { block, offset, crc32c };
             share(tx, part).await?;
             return Ok(part);
         }
@@ -207,7 +205,7 @@ pub(crate) async fn slice(
     }
     let entries = cut(tx, list, start, end).await?;
     if let [NewEntry { target: EntryTarget::Block(block), start, .. }] = entries[..] {
-        let part = Content::Block { block, offset: start };
+        let part = Content::Block { block, offset: start, crc32c: None };
         share(tx, part).await?;
         return Ok(part);
     }
@@ -260,7 +258,7 @@ async fn count_targets(tx: &mut Connection, list: ListId) -> Result<(), StoreErr
                WHERE list_id = $1 AND child IS NOT NULL GROUP BY child) AS counted
          WHERE extent_lists.list_id = counted.child",
     ] {
-        sqlx::query(statement).bind(to_number(list.0)).execute(&mut *tx).await?;
+        sql::query(statement).bind(to_number(list.0)).execute(&mut *tx).await?;
     }
     Ok(())
 }
@@ -271,6 +269,9 @@ pub(crate) const ENTRIES: &str =
        AND place >= COALESCE((SELECT MAX(place) FROM list_entries WHERE list_id = $1 AND place <= $2), 0)
      ORDER BY place LIMIT $4";
 
+/// Lists of up to so many entries are kept whole when they were looked up: those of objects of up to a gigabyte.
+const KEPT_MAX: u32 = 128;
+
 /// The first `max` entries of a list with bytes in `start..end`, in order.
 pub(crate) async fn entries(
     connection: &mut Connection,
@@ -279,7 +280,50 @@ pub(crate) async fn entries(
     end: u64,
     max: u32,
 ) -> Result<Vec<ExtentEntry>, StoreError> {
-    let rows = sqlx::query(ENTRIES)
+    let ticket = match connection.hot().map(|hot| hot.lists().get(&list)) {
+        Some(Known::Value(kept)) => match &*kept {
+            Some(all) => return Ok(overlapping(all, start, end, max)),
+            None => None,
+        },
+        Some(Known::Nothing(ticket)) => Some(ticket),
+        None => None,
+    };
+    let Some(ticket) = ticket else { return read_entries(connection, list, start, end, max).await };
+    let all = match read_entries(connection, list, 0, u64::MAX, KEPT_MAX + 1).await {
+        // An entry that is damaged must not hide the others.
+        Err(StoreError::Corrupt { .. }) => return read_entries(connection, list, start, end, max).await,
+        all => all?,
+    };
+    let is_short = all.len() <= KEPT_MAX as usize;
+    if let Some(hot) = connection.hot() {
+        let bytes = LIST_BYTES + if is_short { size_of_val(&all[..]) } else { 0 };
+        hot.lists().put(ticket, list, is_short.then(|| all.clone()).into(), bytes);
+    }
+    if is_short {
+        return Ok(overlapping(&all, start, end, max));
+    }
+    read_entries(connection, list, start, end, max).await
+}
+
+/// What a list takes in memory besides its entries, in bytes.
+const LIST_BYTES: usize = 128;
+
+/// Of all entries of a list, what [`ENTRIES`] selects.
+pub(super) fn overlapping(all: &[ExtentEntry], start: u64, end: u64, max: u32) -> Vec<ExtentEntry> {
+    let first = all.partition_point(|entry| entry.place <= start).saturating_sub(1);
+    let wanted = all[first..].iter().take_while(|entry| entry.place < end);
+    let wanted = wanted.filter(|entry| entry.place.saturating_add(entry.length) > start);
+    wanted.take(max as usize).copied().collect()
+}
+
+pub(super) async fn read_entries(
+    connection: &mut Connection,
+    list: ListId,
+    start: u64,
+    end: u64,
+    max: u32,
+) -> Result<Vec<ExtentEntry>, StoreError> {
+    let rows = sql::query(ENTRIES)
         .bind(to_number(list.0))
         .bind(to_number(start))
         .bind(to_number(end))
@@ -332,7 +376,7 @@ pub(crate) async fn extents(
     max: u32,
 ) -> Result<Vec<FoundExtent>, StoreError> {
     match content {
-        Content::Block { block, offset } if start < end && start < length && max > 0 => {
+        Content::Block { block, offset, crc32c: _ } if start < end && start < length && max > 0 => {
             let extent = ResolvedExtent { object_offset: 0, block, block_offset: offset, length };
             Ok(vec![FoundExtent { extent, path: Vec::new() }])
         }
@@ -403,7 +447,7 @@ pub(crate) const RELEASE_RETIRED: &str =
 /// Whether there is a list without references.
 pub(crate) async fn any_unreferenced(connection: &mut Connection) -> Result<bool, StoreError> {
     let row =
-        sqlx::query("SELECT 1 FROM extent_lists WHERE refs = 0 LIMIT 1").fetch_optional(connection).await?;
+        sql::query("SELECT 1 FROM extent_lists WHERE refs = 0 LIMIT 1").fetch_optional(connection).await?;
     Ok(row.is_some())
 }
 
@@ -457,15 +501,16 @@ pub(crate) const REMOVE_ENTRIES: &str = concat!(
 /// # Errors
 /// The database's.
 pub(crate) async fn remove_unreferenced(tx: &mut Connection, work: u32) -> Result<u64, StoreError> {
-    let cut = sqlx::query(UNREFERENCED_CUT).bind(i64::from(work.max(1))).fetch_optional(&mut *tx).await?;
+    let cut = sql::query(UNREFERENCED_CUT).bind(i64::from(work.max(1))).fetch_optional(&mut *tx).await?;
     let (list, place) = match &cut {
         Some(row) => (row.try_get::<i64, _>("list_id")?, row.try_get::<i64, _>("place")?),
         None => (i64::MAX, 0),
     };
     // Children that lose their last reference here have `refs` below 0 meanwhile: their entries belong to a later step.
+    tx.touched().lists();
     let mut removed = 0;
     for statement in [RELEASE_BLOCKS, RELEASE_CHILDREN, REMOVE_ENTRIES] {
-        removed = sqlx::query(statement).bind(list).bind(place).execute(&mut *tx).await?.rows_affected();
+        removed = sql::query(statement).bind(list).bind(place).execute(&mut *tx).await?.rows_affected();
     }
     for statement in [
         "DELETE FROM list_parts WHERE list_id IN
@@ -474,9 +519,9 @@ pub(crate) async fn remove_unreferenced(tx: &mut Connection, work: u32) -> Resul
         "DELETE FROM extent_lists WHERE refs = 0 AND list_id < $1 AND NOT EXISTS
              (SELECT 1 FROM list_entries WHERE list_entries.list_id = extent_lists.list_id)",
     ] {
-        sqlx::query(statement).bind(list).execute(&mut *tx).await?;
+        sql::query(statement).bind(list).execute(&mut *tx).await?;
     }
-    sqlx::query("UPDATE extent_lists SET refs = 0 WHERE refs < 0").execute(tx).await?;
+    sql::query("UPDATE extent_lists SET refs = 0 WHERE refs < 0").execute(tx).await?;
     Ok(removed)
 }
 
@@ -485,21 +530,36 @@ pub(super) struct ContentColumns {
     pub(super) block: Option<Vec<u8>>,
     pub(super) offset: Option<i64>,
     pub(super) list: Option<i64>,
+    /// Only rows of versions have it.
+    pub(super) crc32c: Option<i64>,
 }
 
 impl From<Content> for ContentColumns {
     fn from(content: Content) -> Self {
         match content {
-            Content::Empty => Self { block: None, offset: None, list: None },
-            Content::Block { block, offset } => Self {
+            Content::Empty => Self { block: None, offset: None, list: None, crc32c: None },
+            Content::Block { block, offset, crc32c } => Self {
                 block: Some(block.as_bytes().to_vec()),
                 // Most extents begin at the beginning of their block, which takes no space as NULL.
                 offset: (offset > 0).then(|| to_number(offset)),
                 list: None,
+                crc32c: crc32c.map(i64::from),
             },
-            Content::List { list } => Self { block: None, offset: None, list: Some(to_number(list.0)) },
+            Content::List { list } => {
+                Self { block: None, offset: None, list: Some(to_number(list.0)), crc32c: None }
+            }
         }
     }
+}
+
+/// Reads the bytes that the row of a version refers to, with their CRC32C.
+pub(super) fn content_of_version(row: &Row) -> Result<Content, StoreError> {
+    Ok(match content(row)? {
+        Content::Block { block, offset, crc32c: _ } => {
+            Content::Block { block, offset, crc32c: optional_number(row, "block_crc32c")? }
+        }
+        other @ (Content::Empty | Content::List { .. }) => other,
+    })
 }
 
 /// Reads the bytes that a row refers to.
@@ -513,7 +573,7 @@ pub(super) fn content(row: &Row) -> Result<Content, StoreError> {
                 None => 0,
                 Some(_) => number(row, "block_offset")?,
             };
-            Ok(Content::Block { block, offset })
+            Ok(Content::Block { block, offset, crc32c: None })
         }
         (None, Some(_)) => Ok(Content::List { list: ListId(number(row, "list_id")?) }),
         (Some(_), Some(_)) => Err(StoreError::Corrupt { column: "list_id" }),

@@ -5,11 +5,10 @@
 
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::metadata::{ObjectLock, ObjectVersion, Retention, RetentionMode};
-use sqlx::Row as _;
 
 use super::buckets::BucketId;
 use super::sql_values::{number, to_number, to_time};
-use super::{Connection, Row, StoreError};
+use super::{Connection, Row, StoreError, sql};
 
 /// What decides whether a lock still holds: the bucket has Object Lock or not, and the time by the clock for locks.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +68,7 @@ pub(crate) async fn find(
     key: &str,
     sequence: u64,
 ) -> Result<Option<ObjectLock>, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT mode, retain_until, legal_hold FROM object_locks
          WHERE bucket_id = $1 AND key = $2 AND sequence = $3",
     )
@@ -91,12 +90,12 @@ pub(crate) async fn put(
 ) -> Result<(), StoreError> {
     let query = match *lock {
         ObjectLock { retention: None, legal_hold: None } => {
-            sqlx::query("DELETE FROM object_locks WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
+            sql::query("DELETE FROM object_locks WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
                 .bind(bucket.0)
                 .bind(key.as_bytes())
                 .bind(to_number(sequence))
         }
-        ObjectLock { retention, legal_hold } => sqlx::query(
+        ObjectLock { retention, legal_hold } => sql::query(
             "INSERT INTO object_locks (bucket_id, key, sequence, mode, retain_until, legal_hold)
              VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (bucket_id, key, sequence) DO UPDATE
@@ -118,7 +117,7 @@ pub(crate) async fn put(
 
 /// Whether any version has a lock.
 pub(crate) async fn any(connection: &mut Connection) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM object_locks LIMIT 1").fetch_optional(connection).await?;
+    let row = sql::query("SELECT 1 FROM object_locks LIMIT 1").fetch_optional(connection).await?;
     Ok(row.is_some())
 }
 

@@ -15,7 +15,7 @@ macro_rules! file {
 
 /// The files of `migrations/sqlite` in their order. A database remembers number, words and checksum of each that it has, so
 /// a file that was released never changes. (0005 was never used.)
-const FILES: [(i64, &str, &str); 16] = [
+const FILES: [(i64, &str, &str); 17] = [
     file!(1, "initial", "0001_initial.sql"),
     file!(2, "block manager", "0002_block_manager.sql"),
     file!(3, "totals", "0003_totals.sql"),
@@ -32,6 +32,7 @@ const FILES: [(i64, &str, &str); 16] = [
     file!(15, "counters", "0015_counters.sql"),
     file!(16, "quotas", "0016_quotas.sql"),
     file!(17, "ordinals", "0017_ordinals.sql"),
+    file!(18, "packs", "0018_packs.sql"),
 ];
 
 /// All migrations, in their order.

@@ -6,6 +6,7 @@
 //! | `migrations` | the files of `migrations/sqlite`, which the binary contains |
 //! | `connection` | a connection, and the transaction that is open on it |
 //! | `writer` | group commit: one task, one transaction for mutations that wait; and the log that it writes |
+//! | `sql` | statements, rows, and connections to the database |
 //! | `sql_values` | how values of ours are kept in columns |
 //! | `error` | what can go wrong |
 //! | `invariants` | what must be true after every transaction |
@@ -20,9 +21,11 @@
 //! | `mutations` | the outcomes of the latest mutations |
 //! | `expiry` | what ends without a client's request: versions, abandoned uploads, uploads of deleted buckets |
 //! | `nodes`, `blocks`, `replicas`, `repairs`, `deletions`, `leases` | the block manager's tables |
+//! | `hot` | what was looked up a short while ago |
 //! | `iam` | the tables of accounts, users, groups, roles, access keys and policies |
 //! | `lifecycle` | when lifecycle rules want to look at versions and uploads, and the walks that set it anew |
 //! | `locks` | the locks of versions, and the one way to a version's removal |
+//! | `rows` | what rows of several tables are read as |
 //! | `clock` | the cluster's time, and the time by which locks end |
 //! | `generations` | the generation of the database, and its history |
 //! | `counters` | counts that the writer maintains |
@@ -32,7 +35,7 @@
 //! Statements are written for SQLite and PostgreSQL alike: `$1` placeholders, and no functions that only one of them
 //! has. Functions take a [`Connection`]; the caller owns the transaction.
 //!
-//! Architecture invariant: no other module names sqlx.
+//! Architecture invariant: no other module names rusqlite or sqlx.
 
 mod attributes;
 pub(crate) mod blocks;
@@ -47,6 +50,7 @@ mod etags;
 pub(crate) mod expiry;
 pub(crate) mod fsck;
 pub(crate) mod generations;
+mod hot;
 pub(crate) mod iam;
 mod invariants;
 pub(crate) mod leases;
@@ -60,11 +64,14 @@ pub(crate) mod mutations;
 pub(crate) mod nodes;
 pub(crate) mod objects;
 mod open;
+pub(crate) mod packs;
 pub(crate) mod parts;
 pub(crate) mod repairs;
 pub(crate) mod replicas;
 pub(crate) mod retired;
+mod rows;
 pub(crate) mod settings;
+pub(crate) mod sql;
 pub(crate) mod sql_values;
 pub(crate) mod totals;
 mod upgrade;
@@ -72,10 +79,11 @@ pub(crate) mod uploads;
 pub(crate) mod usage;
 mod writer;
 
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, give_way};
 pub(crate) use error::Fault;
 pub use error::StoreError;
 pub(crate) use futures_util::future::BoxFuture;
+pub(crate) use sql::Row;
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
@@ -85,18 +93,17 @@ use cairn_protocol::env::Env;
 use cairn_protocol::id::OpeningId;
 use tokio::sync::watch;
 
+use hot::Hot;
 use open::Pools;
 pub(crate) use writer::Lane;
-use writer::{LogLimits, Writer};
-
-/// A row of a query's result.
-pub(crate) type Row = sqlx::sqlite::SqliteRow;
+use writer::{Files, LogLimits, Writer};
 
 /// The metanode's database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     readers: Pools,
     writer: Writer,
+    hot: Hot,
 }
 
 /// A connection for reading. Each statement sees the latest commit; none can write.
@@ -142,17 +149,23 @@ impl Store {
 
     async fn open_with(file: &Path, env: &Env, log: LogLimits) -> Result<Self, StoreError> {
         let (writer, readers) = open::open(file, log, env).await?;
-        let writer =
-            Writer::start(writer, open::writers(file, log), open::checkpointers(file), env.clone(), log);
-        Ok(Self { writer, readers })
+        let hot = Hot::default();
+        let files = Files { writers: open::writers(file, log), checkpointers: open::checkpointers(file) };
+        let writer = Writer::start(writer.with(&hot), files, hot.clone(), env.clone(), log)?;
+        Ok(Self { writer, readers, hot })
     }
 
-    /// A connection for a read that a client or an operator waits for.
+    /// A connection for a read that a client or an operator waits for. What was looked up a short while ago is not read again.
     ///
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
     pub(crate) async fn read(&self) -> Result<Reader, StoreError> {
-        Ok(Reader(self.readers.clients.acquire().await?.into()))
+        Ok(Reader(Connection::reading(&self.readers.clients).await?.with(&self.hot)))
+    }
+
+    /// Whether a look-up of the newest version of a key would not read the database.
+    pub(crate) fn is_hot(&self, bucket: &str, key: &str) -> bool {
+        self.hot.has(bucket, key)
     }
 
     /// A connection for reads that no client waits for: workers, reports, heartbeats, walks over all rows. They have a
@@ -161,7 +174,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
     pub(crate) async fn read_in_background(&self) -> Result<Reader, StoreError> {
-        Ok(Reader(self.readers.background.acquire().await?.into()))
+        Ok(Reader(Connection::reading(&self.readers.background).await?))
     }
 
     /// A connection whose statements all see the same commit. Drop it soon, because the log grows until then.
@@ -169,7 +182,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot(self.readers.clients.begin().await?.into()))
+        Ok(Snapshot(Connection::snapshot(&self.readers.clients).await?))
     }
 
     /// The same, from the [background](Self::read_in_background) pool.
@@ -177,7 +190,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Closed`] or [`StoreError::Busy`].
     pub(crate) async fn snapshot_in_background(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot(self.readers.background.begin().await?.into()))
+        Ok(Snapshot(Connection::snapshot(&self.readers.background).await?))
     }
 
     /// The number of transactions that have ended since the start. When it exceeds the number that a mutation saw, the
@@ -251,7 +264,7 @@ impl Store {
     /// # Errors
     /// If it does not.
     pub async fn check(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&mut *self.read().await?).await?;
+        sql::query("SELECT 1").execute(&mut *self.read().await?).await?;
         Ok(())
     }
 

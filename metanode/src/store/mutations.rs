@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::sql_values::{json, number, to_json, to_number, to_time};
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, sql};
 
 /// How long an outcome is remembered. A gateway repeats a call for 20 seconds, and its last attempt may take as long as
 /// any call ([`CALL_TIMEOUT`](cairn_protocol::rpc::CALL_TIMEOUT)). This is more than twice that sum.
@@ -31,7 +31,7 @@ pub(crate) async fn find<T: DeserializeOwned>(
     mutation: Option<MutationId>,
 ) -> Result<Option<T>, StoreError> {
     let Some(mutation) = mutation else { return Ok(None) };
-    let row = sqlx::query("SELECT outcome FROM mutations WHERE mutation_id = $1")
+    let row = sql::query("SELECT outcome FROM mutations WHERE mutation_id = $1")
         .bind(&mutation.as_bytes()[..])
         .fetch_optional(connection)
         .await?;
@@ -57,7 +57,7 @@ pub(crate) async fn remember_many<T: Serialize>(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let Some(mutation) = mutation else { return Ok(()) };
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO mutations (sequence, mutation_id, done_at, outcome)
          SELECT COALESCE(MAX(sequence), 0) + $4, $1, $2, $3 FROM mutations WHERE 1 = 1
          ON CONFLICT (mutation_id) DO NOTHING RETURNING sequence",
@@ -82,7 +82,7 @@ pub(crate) async fn remember_young_parts(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // The outcome is `PartCommitted` as JSON.
-    sqlx::query(
+    sql::query(
         "INSERT INTO mutations (sequence, mutation_id, done_at, outcome)
          SELECT (SELECT COALESCE(MAX(sequence), 0) FROM mutations) + ROW_NUMBER() OVER (ORDER BY number),
                 part_id, $2, '{\"modified_at\":' || CAST(modified_at AS TEXT) || '}'
@@ -99,7 +99,7 @@ pub(crate) async fn remember_young_parts(
 
 /// Removes up to `max` outcomes that are too old. Returns how many it removed.
 pub(crate) async fn forget_old(tx: &mut Connection, now: Timestamp, max: u32) -> Result<u64, StoreError> {
-    let newest = sqlx::query("SELECT COALESCE(MAX(sequence), 0) AS sequence FROM mutations")
+    let newest = sql::query("SELECT COALESCE(MAX(sequence), 0) AS sequence FROM mutations")
         .fetch_one(&mut *tx)
         .await?;
     let newest: u64 = number(&newest, "sequence")?;
@@ -108,7 +108,7 @@ pub(crate) async fn forget_old(tx: &mut Connection, now: Timestamp, max: u32) ->
 
 /// Examines the `max` oldest rows, and removes those that are older than [`KEPT`] or too far behind the newest.
 async fn remove_old(tx: &mut Connection, now: Timestamp, newest: u64, max: i64) -> Result<u64, StoreError> {
-    let removed = sqlx::query(
+    let removed = sql::query(
         "DELETE FROM mutations WHERE sequence IN (SELECT sequence FROM mutations ORDER BY sequence LIMIT $3)
            AND (done_at < $1 OR sequence <= $2)",
     )
@@ -123,15 +123,13 @@ async fn remove_old(tx: &mut Connection, now: Timestamp, newest: u64, max: i64) 
 #[cfg(test)]
 mod tests {
     use cairn_protocol::env::Env;
-    use sqlx::Row as _;
 
     use super::*;
     use crate::store::Store;
 
     async fn rows(store: &Store) -> i64 {
         let mut reader = store.read().await.unwrap();
-        let row =
-            sqlx::query("SELECT COUNT(*) AS rows FROM mutations").fetch_one(&mut *reader).await.unwrap();
+        let row = sql::query("SELECT COUNT(*) AS rows FROM mutations").fetch_one(&mut reader).await.unwrap();
         row.get("rows")
     }
 

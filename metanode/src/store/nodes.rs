@@ -7,12 +7,9 @@ use cairn_protocol::cluster::{Register, VolumeUsage};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::NodeId;
 use serde::{Deserialize, Serialize};
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Row as _, Sqlite};
 
 use super::sql_values::{id, json, number, text, to_json, to_number, to_time};
-use super::{Connection, Row, StoreError, totals};
+use super::{Connection, Row, StoreError, sql, totals};
 
 /// The number by which rows of replicas and deletions refer to a node. It is given at the node's first registration, and never
 /// used again.
@@ -49,7 +46,7 @@ pub(crate) struct KnownNode {
 
 /// All nodes, except removed ones.
 pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<KnownNode>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT node_id, address, zone, incarnation, volumes, version, duty, maintenance_until
          FROM nodes WHERE removed_at IS NULL",
     )
@@ -98,7 +95,7 @@ pub(crate) async fn set_admin_state(
         AdminState::Draining => (DRAINING, None),
         AdminState::Maintenance { until } => (MAINTENANCE, Some(to_time(until))),
     };
-    let done = sqlx::query(
+    let done = sql::query(
         "UPDATE nodes SET duty = $1, maintenance_until = $2 WHERE node_id = $3 AND removed_at IS NULL",
     )
     .bind(duty)
@@ -126,7 +123,7 @@ pub(crate) async fn register(
     register: &Register,
     now: Timestamp,
 ) -> Result<Registration, StoreError> {
-    let known = sqlx::query("SELECT 1 FROM nodes WHERE node_id = $1 AND removed_at IS NULL")
+    let known = sql::query("SELECT 1 FROM nodes WHERE node_id = $1 AND removed_at IS NULL")
         .bind(&register.node.as_bytes()[..])
         .fetch_optional(&mut *tx)
         .await?;
@@ -143,8 +140,8 @@ fn registration<'q>(
     statement: &'static str,
     register: &'q Register,
     now: Timestamp,
-) -> Result<Query<'q, Sqlite, SqliteArguments>, StoreError> {
-    Ok(sqlx::query(statement)
+) -> Result<sql::Query<'q>, StoreError> {
+    Ok(sql::query(statement)
         .bind(&register.node.as_bytes()[..])
         .bind(&register.address)
         .bind(&register.zone)
@@ -167,7 +164,7 @@ const REGISTER: &str =
 /// Removes a node. Its row stays, because rows of replicas and deletions still refer to it. Returns whether the node
 /// existed.
 pub(crate) async fn remove(tx: &mut Connection, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
-    let removed = sqlx::query("UPDATE nodes SET removed_at = $1 WHERE node_id = $2 AND removed_at IS NULL")
+    let removed = sql::query("UPDATE nodes SET removed_at = $1 WHERE node_id = $2 AND removed_at IS NULL")
         .bind(to_time(now))
         .bind(&node.as_bytes()[..])
         .execute(tx)
@@ -177,7 +174,7 @@ pub(crate) async fn remove(tx: &mut Connection, node: NodeId, now: Timestamp) ->
 
 /// Whether a node was removed, and did not register again.
 pub(crate) async fn is_removed(connection: &mut Connection, node: NodeId) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM nodes WHERE node_id = $1 AND removed_at IS NOT NULL")
+    let row = sql::query("SELECT 1 FROM nodes WHERE node_id = $1 AND removed_at IS NOT NULL")
         .bind(&node.as_bytes()[..])
         .fetch_optional(connection)
         .await?;
@@ -186,7 +183,7 @@ pub(crate) async fn is_removed(connection: &mut Connection, node: NodeId) -> Res
 
 /// Removed nodes that still have rows of replicas or deletions.
 pub(crate) async fn half_removed(connection: &mut Connection) -> Result<Vec<NodeId>, StoreError> {
-    let rows = sqlx::query("SELECT node_id FROM nodes WHERE removed_at IS NOT NULL")
+    let rows = sql::query("SELECT node_id FROM nodes WHERE removed_at IS NOT NULL")
         .fetch_all(&mut *connection)
         .await?;
     let (held, queued) = (totals::nodes(connection).await?, totals::deletions(connection).await?);

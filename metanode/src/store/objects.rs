@@ -1,33 +1,26 @@
 //! The table of versions that clients can name.
 
 use cairn_protocol::metadata::{Committed, ObjectSummary, ObjectVersion, VersionName, VersionRef};
-use sqlx::Row as _;
 
 use super::attributes::{attributes, tags, to_attributes, to_tags};
+pub(crate) use super::rows::StoredVersion;
+
 use super::buckets::BucketId;
 use super::etags::{etag, to_etag};
+use super::hot::Known;
 use super::iam::HolderId;
-use super::lists::{ContentColumns, content};
+use super::lists::{ContentColumns, content_of_version};
 use super::locks::Removable;
 use super::sql_values::{id, key, number, time, to_number, to_time};
 use super::usage::{self, Owners};
-use super::{Connection, Row, StoreError};
-
-/// A version, or a delete marker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StoredVersion {
-    /// The version. That of a delete marker is empty.
-    pub(crate) object: ObjectVersion,
-    /// Whether it is a delete marker.
-    pub(crate) is_delete_marker: bool,
-}
+use super::{Connection, Row, StoreError, sql};
 
 /// The columns that [`stored`] reads.
 macro_rules! columns {
     () => {
         "versions.version_id, versions.key, versions.sequence, versions.null_state, versions.is_delete_marker,
          versions.length, versions.etag, versions.modified_at, versions.part_count, versions.attributes,
-         versions.tags, versions.block_id, versions.block_offset, versions.list_id, versions.checksum,
+         versions.tags, versions.block_id, versions.block_offset, versions.list_id, versions.block_crc32c, versions.checksum,
          (SELECT versioning FROM buckets WHERE buckets.bucket_id = versions.bucket_id) AS versioning"
     };
 }
@@ -48,15 +41,29 @@ const FIND_NAMED: &str = concat!(
 pub(crate) const FIND_NULL: &str =
     concat!("SELECT ", columns!(), " FROM versions WHERE bucket_id = $1 AND key = $2 AND null_state = 2");
 
+/// What a version takes in memory besides its texts, in bytes.
+const VERSION_BYTES: usize = size_of::<StoredVersion>() + 128;
+
 /// The newest version of a key, which may be a delete marker.
 pub(crate) async fn find_newest(
     connection: &mut Connection,
     bucket: BucketId,
     key: &str,
 ) -> Result<Option<StoredVersion>, StoreError> {
-    let row =
-        sqlx::query(FIND_CURRENT).bind(bucket.0).bind(key.as_bytes()).fetch_optional(connection).await?;
-    row.as_ref().map(stored).transpose()
+    let asked = (bucket, Box::from(key));
+    let ticket = match connection.hot().map(|hot| hot.versions().get(&asked)) {
+        Some(Known::Value(found)) => return Ok((*found).clone()),
+        Some(Known::Nothing(ticket)) => Some(ticket),
+        None => None,
+    };
+    let query = sql::query(FIND_CURRENT).bind(bucket.0).bind(key.as_bytes());
+    let row = query.fetch_optional(&mut *connection).await?;
+    let found = row.as_ref().map(stored).transpose()?;
+    if let (Some(ticket), Some(hot)) = (ticket, connection.hot()) {
+        let bytes = VERSION_BYTES + 2 * key.len() + row.map_or(0, |row| row.bytes());
+        hot.versions().put(ticket, asked, found.clone().into(), bytes);
+    }
+    Ok(found)
 }
 
 /// The current object of a key: its newest version, if that is no delete marker.
@@ -78,7 +85,7 @@ pub(crate) async fn find_named(
 ) -> Result<Option<StoredVersion>, StoreError> {
     let row = match name {
         VersionName::Id { sequence, version } => {
-            sqlx::query(FIND_NAMED)
+            sql::query(FIND_NAMED)
                 .bind(bucket.0)
                 .bind(key.as_bytes())
                 .bind(to_number(sequence))
@@ -93,7 +100,7 @@ pub(crate) async fn find_named(
             {
                 return Ok(Some(newest));
             }
-            sqlx::query(FIND_NULL).bind(bucket.0).bind(key.as_bytes()).fetch_optional(connection).await?
+            sql::query(FIND_NULL).bind(bucket.0).bind(key.as_bytes()).fetch_optional(connection).await?
         }
     };
     let found = row.as_ref().map(stored).transpose()?;
@@ -122,7 +129,7 @@ pub(super) async fn find_reference(
     version: &VersionRef,
 ) -> Result<Option<ObjectVersion>, StoreError> {
     let statement = if version.sequence.is_some() { FIND_REFERENCE } else { FIND_NEWEST_REFERENCE };
-    let row = sqlx::query(statement)
+    let row = sql::query(statement)
         .bind(&version.bucket)
         .bind(version.key.as_bytes())
         .bind(version.sequence.map(to_number))
@@ -134,7 +141,7 @@ pub(super) async fn find_reference(
 
 /// Whether a bucket has any version or delete marker.
 pub(crate) async fn any(connection: &mut Connection, bucket: BucketId) -> Result<bool, StoreError> {
-    let found = sqlx::query("SELECT 1 FROM versions WHERE bucket_id = $1 LIMIT 1")
+    let found = sql::query("SELECT 1 FROM versions WHERE bucket_id = $1 LIMIT 1")
         .bind(bucket.0)
         .fetch_optional(connection)
         .await?;
@@ -152,7 +159,7 @@ pub(crate) async fn insert(
 ) -> Result<(), StoreError> {
     if !version.is_null {
         // There is one row of this kind at most, the newest.
-        sqlx::query(
+        sql::query(
             "UPDATE versions SET null_state = 2
              WHERE bucket_id = $1 AND key = $2 AND null_state = 1
                AND sequence = (SELECT MAX(sequence) FROM versions WHERE bucket_id = $1 AND key = $2)",
@@ -184,12 +191,14 @@ pub(super) async fn insert_row(
 ) -> Result<(), StoreError> {
     let VersionRow { bucket, user, null_state, is_delete_marker } = place;
     usage::add(tx, Owners { bucket, user }, 1, version.length);
-    let ContentColumns { block, offset, list } = version.content.into();
-    sqlx::query(
+    tx.touched().version(bucket, &version.key);
+    let ContentColumns { block, offset, list, crc32c } = version.content.into();
+    sql::query(
         "INSERT INTO versions
              (bucket_id, key, sequence, version_id, null_state, is_delete_marker, length, etag, modified_at,
-              part_count, attributes, tags, block_id, block_offset, list_id, checksum, user_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+              part_count, attributes, tags, block_id, block_offset, list_id, checksum, user_id,
+              block_crc32c)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
     )
     .bind(bucket.0)
     .bind(version.key.as_bytes())
@@ -208,6 +217,49 @@ pub(super) async fn insert_row(
     .bind(list)
     .bind(i64::from(version.checksum))
     .bind(user.map(|user| user.0))
+    .bind(crc32c)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+const FIND_AT: &str =
+    concat!("SELECT ", columns!(), " FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3");
+
+/// The version in this place.
+pub(crate) async fn find_at(
+    connection: &mut Connection,
+    bucket: BucketId,
+    (key, sequence): (&str, u64),
+) -> Result<Option<ObjectVersion>, StoreError> {
+    let row = sql::query(FIND_AT)
+        .bind(bucket.0)
+        .bind(key.as_bytes())
+        .bind(to_number(sequence))
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| Ok(stored(&row)?.object)).transpose()
+}
+
+/// Replaces the bytes that a version refers to by the same bytes elsewhere, those of `moved`, which has a new checksum.
+pub(crate) async fn relocate(
+    tx: &mut Connection,
+    bucket: BucketId,
+    moved: &ObjectVersion,
+) -> Result<(), StoreError> {
+    tx.touched().version(bucket, &moved.key);
+    let ContentColumns { block, offset, list: _, crc32c } = moved.content.into();
+    sql::query(
+        "UPDATE versions SET block_id = $4, block_offset = $5, block_crc32c = $6, checksum = $7
+         WHERE bucket_id = $1 AND key = $2 AND sequence = $3",
+    )
+    .bind(bucket.0)
+    .bind(moved.key.as_bytes())
+    .bind(to_number(moved.sequence))
+    .bind(block)
+    .bind(offset)
+    .bind(crc32c)
+    .bind(i64::from(moved.checksum))
     .execute(tx)
     .await?;
     Ok(())
@@ -219,7 +271,7 @@ pub(crate) async fn user_of(
     bucket: BucketId,
     version: &ObjectVersion,
 ) -> Result<Option<HolderId>, StoreError> {
-    let row = sqlx::query("SELECT user_id FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
+    let row = sql::query("SELECT user_id FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
         .bind(bucket.0)
         .bind(version.key.as_bytes())
         .bind(to_number(version.sequence))
@@ -235,7 +287,8 @@ pub(crate) async fn remove(
     version: Removable<'_>,
 ) -> Result<(), StoreError> {
     let object = version.object();
-    let row = sqlx::query(
+    tx.touched().version(bucket, &object.key);
+    let row = sql::query(
         "DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3 RETURNING length, user_id",
     )
     .bind(bucket.0)
@@ -256,7 +309,8 @@ pub(crate) async fn update(
     bucket: BucketId,
     changed: &ObjectVersion,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    tx.touched().version(bucket, &changed.key);
+    sql::query(
         "UPDATE versions SET attributes = $4, tags = $5, checksum = $6
          WHERE bucket_id = $1 AND key = $2 AND sequence = $3",
     )
@@ -296,7 +350,7 @@ pub(super) fn stored(row: &Row) -> Result<StoredVersion, StoreError> {
         is_null: row.try_get::<i64, _>("null_state")? != 0,
         // A retired version may be of a bucket that is deleted.
         is_versioned: row.try_get::<Option<i64>, _>("versioning")?.is_some_and(|state| state != 0),
-        content: content(row)?,
+        content: content_of_version(row)?,
         checksum: number(row, "checksum")?,
     };
     Ok(StoredVersion { object, is_delete_marker: row.try_get::<i64, _>("is_delete_marker")? != 0 })

@@ -6,12 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use cairn_protocol::env::Env;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
-};
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 
+use super::sql::{self, Options, Pool};
 use super::writer::LogLimits;
 use super::{Connection, StoreError, migrations, upgrade, usage};
 
@@ -19,51 +18,44 @@ use super::{Connection, StoreError, migrations, upgrade, usage};
 /// statement waits only while an operator inspects the file with another tool.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a read may wait for a connection before it fails with an error that tells the caller to retry.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Connections for clients' reads. Each is a thread with a page cache. Reads are short, so a few per core are enough.
+/// Connections for clients' reads. Each has a page cache. Reads are short, so a few per core are enough.
 const READERS_MAX: u32 = 8;
 
 /// Connections for the reads of reports and workers, depending on the number of cores, because they compete with
 /// clients for those. There are at least two, because one may be busy with a page of `fsck`.
 const BACKGROUND_READERS: RangeInclusive<u32> = 2..=4;
 
-/// The page cache of each connection, in KiB (SQLite's meaning of a negative number). With all readers and the writer
-/// it stays well below 256 MiB.
-const CACHE_SIZE: &str = "-16384";
+/// The page cache of each reader, in KiB (SQLite's meaning of a negative number): the inner pages of large tables. Other pages are
+/// in the system's memory, and hot rows are kept besides.
+const CACHE_SIZE: &str = "-4096";
+
+/// That of the writer. A transaction writes to pages all over the tables.
+const WRITER_CACHE_SIZE: &str = "-16384";
 
 /// The pools of connections for reading.
 #[derive(Clone, Debug)]
 pub(super) struct Pools {
-    pub(super) clients: SqlitePool,
-    pub(super) background: SqlitePool,
+    pub(super) clients: Pool,
+    pub(super) background: Pool,
 }
 
-/// Upper limit of prepared statements per connection: more than there are different ones.
-const STATEMENTS_MAX: usize = 256;
-
 /// The options of every connection.
-pub(super) fn options(file: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(file)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
+pub(super) fn options(file: &Path) -> Options {
+    Options::new(file, BUSY_TIMEOUT)
+        .pragma("journal_mode", "wal")
         // In WAL mode, FULL syncs the log at every commit. So a commit that was answered survives a power failure.
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
-        .statement_cache_capacity(STATEMENTS_MAX)
+        .pragma("synchronous", "full")
+        .pragma("foreign_keys", "on")
         .pragma("cache_size", CACHE_SIZE)
         // Large listings are sorted in memory, to keep the disk free for commits.
         .pragma("temp_store", "memory")
-        .thread_name(|id| format!("cairn-sqlite-{id}"))
-        .disable_statement_logging()
 }
 
 /// The options of the writer's connection. It does not merge the log: see [`checkpointer`](super::writer).
-pub(super) fn writers(file: &Path, log: LogLimits) -> SqliteConnectOptions {
+pub(super) fn writers(file: &Path, log: LogLimits) -> Options {
     options(file)
+        .create()
+        .pragma("cache_size", WRITER_CACHE_SIZE)
         .pragma("wal_autocheckpoint", "0")
         // What is deleted or replaced in a page is overwritten, such as sealed secrets, and secrets that an earlier release
         // stored as they are. It writes no page that is not written anyway.
@@ -72,21 +64,38 @@ pub(super) fn writers(file: &Path, log: LogLimits) -> SqliteConnectOptions {
 }
 
 /// The options of the connection that merges the log. It reads no pages itself.
-pub(super) fn checkpointers(file: &Path) -> SqliteConnectOptions {
-    options(file).create_if_missing(false).pragma("cache_size", "-64")
+pub(super) fn checkpointers(file: &Path) -> Options {
+    options(file).pragma("cache_size", "-64")
+}
+
+/// The options of the connection that applies migrations.
+pub(super) fn migrating(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
 }
 
 /// Opens the writer's connection and the readers' pools.
 pub(super) async fn open(file: &Path, log: LogLimits, env: &Env) -> Result<(Connection, Pools), StoreError> {
-    let mut writer = writers(file, log).connect().await?;
+    let mut writer = Connection::from(writers(file, log).open()?);
     assert_durable(&mut writer).await?;
-    migrations::migrator().run(&mut writer).await?;
-    let mut writer = Connection::from(writer);
+    migrate(file, &migrations::migrator()).await?;
     upgrade::run(&mut writer, env).await?;
     usage::forget_deleted(&mut writer).await?;
-    let clients = readers(file, READERS_MAX).await?;
-    let background = readers(file, background_readers()).await?;
+    let reading = options(file).pragma("query_only", "on");
+    let clients = Pool::new(reading.clone(), READERS_MAX, env.clone());
+    let background = Pool::new(reading, background_readers(), env.clone());
     Ok((writer, Pools { clients, background }))
+}
+
+/// Applies the migrations that the database lacks. The writer's connection is open: the last connection to be closed would merge
+/// the whole log.
+pub(super) async fn migrate(file: &Path, migrations: &Migrator) -> Result<(), StoreError> {
+    let mut connection = migrating(file).connect().await?;
+    migrations.run(&mut connection).await?;
+    Ok(connection.close().await?)
 }
 
 /// The number of connections for the reads of reports and workers.
@@ -96,24 +105,11 @@ pub(super) fn background_readers() -> u32 {
     u32::try_from(cores).unwrap_or(most).clamp(least, most)
 }
 
-async fn readers(file: &Path, max: u32) -> Result<SqlitePool, StoreError> {
-    let readers = SqlitePoolOptions::new()
-        .max_connections(max)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        // The connection to a file cannot be lost, and a test before each use would double the cost of short reads.
-        .test_before_acquire(false)
-        .connect_with(options(file).create_if_missing(false).pragma("query_only", "on"))
-        .await?;
-    Ok(readers)
-}
-
 /// Refuses a database whose settings would lose commits.
-async fn assert_durable(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
-    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
-    let foreign_keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&mut *connection).await?;
+async fn assert_durable(connection: &mut Connection) -> Result<(), StoreError> {
+    let journal: String = sql::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
+    let synchronous: i64 = sql::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
+    let foreign_keys: i64 = sql::query_scalar("PRAGMA foreign_keys").fetch_one(&mut *connection).await?;
     let settings = [
         ("journal_mode", "wal", journal),
         ("synchronous", "2", synchronous.to_string()),

@@ -4,14 +4,12 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::UploadId;
 use cairn_protocol::metadata::{Content, PartInfo};
 
-use sqlx::Row as _;
-
 use super::buckets::BucketId;
 use super::iam::HolderId;
 use super::lists::{ContentColumns, content};
 use super::sql_values::{id, number, optional_json, text, time, to_json, to_number, to_time};
 use super::usage::{self, Owners};
-use super::{Connection, Row, StoreError};
+use super::{Connection, Row, StoreError, sql};
 
 /// A part, and its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +32,9 @@ pub(crate) async fn insert(
     if let Some(bucket) = bucket_of(tx, upload).await? {
         usage::add(tx, Owners { bucket, user: *user }, 0, part.length);
     }
-    let ContentColumns { block, offset, list } = (*content).into();
+    let ContentColumns { block, offset, list, crc32c: _ } = (*content).into();
     let checksum = part.checksum.as_ref().map(|checksum| to_json(checksum, "checksum")).transpose()?;
-    sqlx::query(
+    sql::query(
         "INSERT INTO parts (upload_id, number, part_id, length, etag, checksum, modified_at, block_id, block_offset,
                             list_id, user_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -59,7 +57,7 @@ pub(crate) async fn insert(
 
 /// The bucket of an upload.
 async fn bucket_of(connection: &mut Connection, upload: UploadId) -> Result<Option<BucketId>, StoreError> {
-    let row = sqlx::query("SELECT bucket_id FROM uploads WHERE upload_id = $1")
+    let row = sql::query("SELECT bucket_id FROM uploads WHERE upload_id = $1")
         .bind(&upload.as_bytes()[..])
         .fetch_optional(connection)
         .await?;
@@ -72,7 +70,7 @@ pub(crate) async fn find(
     upload: UploadId,
     part: u32,
 ) -> Result<Option<StoredPart>, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT number, part_id, length, etag, checksum, modified_at, block_id, block_offset, list_id, user_id
          FROM parts WHERE upload_id = $1 AND number = $2",
     )
@@ -90,7 +88,7 @@ pub(crate) async fn list(
     after: u32,
     max: u32,
 ) -> Result<Vec<StoredPart>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT number, part_id, length, etag, checksum, modified_at, block_id, block_offset, list_id, user_id
          FROM parts WHERE upload_id = $1 AND number > $2 ORDER BY number LIMIT $3",
     )
@@ -104,7 +102,7 @@ pub(crate) async fn list(
 
 /// Removes the row of a part.
 pub(crate) async fn delete(tx: &mut Connection, upload: UploadId, part: u32) -> Result<(), StoreError> {
-    let row = sqlx::query("DELETE FROM parts WHERE upload_id = $1 AND number = $2 RETURNING length, user_id")
+    let row = sql::query("DELETE FROM parts WHERE upload_id = $1 AND number = $2 RETURNING length, user_id")
         .bind(&upload.as_bytes()[..])
         .bind(i64::from(part))
         .fetch_optional(&mut *tx)
@@ -119,7 +117,7 @@ pub(crate) async fn delete(tx: &mut Connection, upload: UploadId, part: u32) -> 
 pub(crate) async fn delete_all(tx: &mut Connection, upload: UploadId) -> Result<(), StoreError> {
     if let Some(bucket) = bucket_of(tx, upload).await? {
         // Sums of a few users, and not a row for each of 10,000 parts.
-        let sums = sqlx::query(
+        let sums = sql::query(
             "SELECT user_id, CAST(SUM(length) AS BIGINT) AS bytes FROM parts WHERE upload_id = $1 GROUP BY user_id",
         )
         .bind(&upload.as_bytes()[..])
@@ -129,7 +127,7 @@ pub(crate) async fn delete_all(tx: &mut Connection, upload: UploadId) -> Result<
             usage::take_off(tx, Owners { bucket, user: usage::user(row)? }, 0, number(row, "bytes")?);
         }
     }
-    sqlx::query("DELETE FROM parts WHERE upload_id = $1").bind(&upload.as_bytes()[..]).execute(tx).await?;
+    sql::query("DELETE FROM parts WHERE upload_id = $1").bind(&upload.as_bytes()[..]).execute(tx).await?;
     Ok(())
 }
 
@@ -139,7 +137,7 @@ pub(crate) async fn retire_all(
     upload: UploadId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, list_id)
          SELECT $2, part_id, length, block_id, block_offset, list_id FROM parts WHERE upload_id = $1
          ON CONFLICT DO NOTHING",

@@ -7,7 +7,7 @@ use cairn_protocol::metadata::Content;
 use super::counters::{Amount, Counter};
 use super::lists::{self, ContentColumns};
 use super::sql_values::{id, number, text, time, to_time};
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, sql};
 
 /// A place in the queue. Blocks with the fewest live replicas come first, and among those the ones that wait longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) async fn queue(
     replication: u32,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let queued = sqlx::query("SELECT live, replication FROM repairs WHERE block_id = $1")
+    let queued = sql::query("SELECT live, replication FROM repairs WHERE block_id = $1")
         .bind(&block.as_bytes()[..])
         .fetch_optional(&mut *tx)
         .await?;
@@ -38,7 +38,7 @@ pub(crate) async fn queue(
     if before == Some(counter) {
         return Ok(false);
     }
-    sqlx::query(
+    sql::query(
         "INSERT INTO repairs (block_id, live, replication, queued_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (block_id) DO UPDATE SET live = excluded.live, replication = excluded.replication",
     )
@@ -115,7 +115,7 @@ pub(crate) async fn raise_replication(
     }
     let ContentColumns { block, list, .. } = content.into();
     queue_lacking(tx, (&block, list), wanted, now).await?;
-    let raised = sqlx::query(concat!(
+    let raised = sql::query(concat!(
         "UPDATE blocks SET replication = $3 WHERE replication < $3 AND block_id IN ",
         blocks_of_content!(),
         " RETURNING block_id"
@@ -127,7 +127,10 @@ pub(crate) async fn raise_replication(
     .bind(i64::MAX)
     .fetch_all(&mut *tx)
     .await?;
-    sqlx::query("UPDATE extent_lists SET replication = $2 WHERE list_id = $1 AND replication < $2")
+    for row in &raised {
+        tx.touched().block(id(row, "block_id")?);
+    }
+    sql::query("UPDATE extent_lists SET replication = $2 WHERE list_id = $1 AND replication < $2")
         .bind(list)
         .bind(i64::from(wanted))
         .execute(tx)
@@ -145,7 +148,7 @@ async fn requeue(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for (statement, amount) in [(before, -Amount::of(1, 0)), (queue, Amount::of(1, 0))] {
-        let rows = sqlx::query(statement)
+        let rows = sql::query(statement)
             .bind(block)
             .bind(list)
             .bind(i64::from(wanted))
@@ -220,7 +223,7 @@ pub(crate) async fn lower_replication(
 ) -> Result<Vec<BlockId>, StoreError> {
     let ContentColumns { block, list, .. } = content.into();
     queue_surplus(tx, (&block, list), wanted, now).await?;
-    let lowered = sqlx::query(concat!(
+    let lowered = sql::query(concat!(
         "UPDATE blocks SET replication = $3 WHERE replication > $3 AND refs = 1 AND block_id IN (SELECT block_id FROM ",
         own_blocks!(),
         ") RETURNING block_id"
@@ -230,8 +233,11 @@ pub(crate) async fn lower_replication(
     .bind(i64::from(wanted))
     .fetch_all(&mut *tx)
     .await?;
+    for row in &lowered {
+        tx.touched().block(id(row, "block_id")?);
+    }
     // Of such a list it is known from now on that its blocks have this replication, and no more.
-    sqlx::query(concat!(
+    sql::query(concat!(
         "UPDATE extent_lists SET replication = $3 WHERE replication > $3 AND list_id IN (SELECT list_id FROM ",
         own_lists!(),
         ")"
@@ -249,7 +255,7 @@ pub(crate) async fn find(
     connection: &mut Connection,
     block: BlockId,
 ) -> Result<Option<QueuedRepair>, StoreError> {
-    let row = sqlx::query("SELECT live, queued_at FROM repairs WHERE block_id = $1")
+    let row = sql::query("SELECT live, queued_at FROM repairs WHERE block_id = $1")
         .bind(&block.as_bytes()[..])
         .fetch_optional(connection)
         .await?;
@@ -261,7 +267,7 @@ pub(crate) async fn find(
 
 /// Removes a block from the queue. Returns whether it was queued.
 pub(crate) async fn remove(tx: &mut Connection, block: BlockId) -> Result<bool, StoreError> {
-    let removed = sqlx::query("DELETE FROM repairs WHERE block_id = $1 RETURNING live, replication")
+    let removed = sql::query("DELETE FROM repairs WHERE block_id = $1 RETURNING live, replication")
         .bind(&block.as_bytes()[..])
         .fetch_optional(&mut *tx)
         .await?;
@@ -280,7 +286,7 @@ pub(crate) async fn page(
         Some(place) => (i64::from(place.live), to_time(place.queued_at), place.block.as_bytes().to_vec()),
         None => (-1, -1, Vec::new()),
     };
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT live, queued_at, block_id FROM repairs WHERE (live, queued_at, block_id) > ($1, $2, $3)
          ORDER BY live, queued_at, block_id LIMIT $4",
     )
@@ -308,7 +314,7 @@ const SCAN: &str = "block_scan";
 /// The position of the scan of all blocks: the last block that it examined. The outer `None` means that no scan is due,
 /// the inner one that it has not begun.
 pub(crate) async fn scan(connection: &mut Connection) -> Result<Option<Option<BlockId>>, StoreError> {
-    let row = sqlx::query("SELECT value FROM settings WHERE name = $1")
+    let row = sql::query("SELECT value FROM settings WHERE name = $1")
         .bind(SCAN)
         .fetch_optional(connection)
         .await?;
@@ -322,7 +328,7 @@ pub(crate) async fn scan(connection: &mut Connection) -> Result<Option<Option<Bl
 
 /// Stores the position of the scan of all blocks; `None` lets it begin at the first block.
 pub(crate) async fn set_scan(tx: &mut Connection, through: Option<BlockId>) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO settings (name, value) VALUES ($1, $2)
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     )
@@ -335,6 +341,6 @@ pub(crate) async fn set_scan(tx: &mut Connection, through: Option<BlockId>) -> R
 
 /// Removes the position of the scan, because all blocks were scanned.
 pub(crate) async fn end_scan(tx: &mut Connection) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM settings WHERE name = $1").bind(SCAN).execute(tx).await?;
+    sql::query("DELETE FROM settings WHERE name = $1").bind(SCAN).execute(tx).await?;
     Ok(())
 }

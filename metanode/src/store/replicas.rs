@@ -2,13 +2,12 @@
 
 use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::id::{BlockId, NodeId};
-use sqlx::Row as _;
 
 use super::blocks::{BlockReplicas, copies_in};
 use super::counters::{Amount, Counter};
 use super::nodes::NodeOrdinal;
 use super::sql_values::{id, number, ordinal_of};
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, sql};
 
 /// A replica that a node should have according to SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +36,8 @@ pub(crate) async fn add(tx: &mut Connection, block: BlockId, node: NodeId) -> Re
     if insert(tx, block, node).await? {
         return Ok(());
     }
-    sqlx::query(concat!(
+    tx.touched().block(block);
+    sql::query(concat!(
         "UPDATE replicas SET state = 0 WHERE state <> 0 AND block_id = $1 AND node = ",
         ordinal_of!("$2")
     ))
@@ -59,7 +59,7 @@ pub(crate) async fn add_if_absent(
 
 /// Adds a good replica. Returns `false` if there is a row already, or no such node.
 async fn insert(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<bool, StoreError> {
-    let row = sqlx::query(concat!(
+    let row = sql::query(concat!(
         "INSERT INTO replicas (block_id, node) SELECT $1, ordinal FROM nodes WHERE node_id = $2
          ON CONFLICT DO NOTHING RETURNING ",
         length_of_block!()
@@ -69,13 +69,14 @@ async fn insert(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<boo
     .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = row else { return Ok(false) };
+    tx.touched().block(block);
     tx.deltas().add(Counter::Replicas(node), Amount::of(1, number(&row, "bytes")?));
     Ok(true)
 }
 
 /// Removes a replica. Returns whether it was listed.
 pub(crate) async fn remove(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<bool, StoreError> {
-    let row = sqlx::query(concat!(
+    let row = sql::query(concat!(
         "DELETE FROM replicas WHERE block_id = $1 AND node = ",
         ordinal_of!("$2"),
         " RETURNING ",
@@ -86,6 +87,7 @@ pub(crate) async fn remove(tx: &mut Connection, block: BlockId, node: NodeId) ->
     .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = row else { return Ok(false) };
+    tx.touched().block(block);
     tx.deltas().take_off(Counter::Replicas(node), Amount::of(1, number(&row, "bytes")?));
     Ok(true)
 }
@@ -96,7 +98,8 @@ pub(crate) async fn remove_without_node(
     block: BlockId,
     node: NodeOrdinal,
 ) -> Result<bool, StoreError> {
-    let removed = sqlx::query(
+    tx.touched().block(block);
+    let removed = sql::query(
         "DELETE FROM replicas WHERE block_id = $1 AND node = $2
            AND NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.ordinal = replicas.node)",
     )
@@ -109,7 +112,8 @@ pub(crate) async fn remove_without_node(
 
 /// Marks a replica as corrupt. Returns whether it was good before.
 pub(crate) async fn mark_bad(tx: &mut Connection, block: BlockId, node: NodeId) -> Result<bool, StoreError> {
-    let changed = sqlx::query(concat!(
+    tx.touched().block(block);
+    let changed = sql::query(concat!(
         "UPDATE replicas SET state = 1 WHERE state = 0 AND block_id = $1 AND node = ",
         ordinal_of!("$2")
     ))
@@ -159,7 +163,7 @@ pub(crate) async fn expected(
     max: u32,
 ) -> Result<Vec<ExpectedReplica>, StoreError> {
     let (after, through) = range.bounds();
-    let rows = sqlx::query(EXPECTED)
+    let rows = sql::query(EXPECTED)
         .bind(&node.as_bytes()[..])
         .bind(after)
         .bind(through)
@@ -187,7 +191,7 @@ pub(crate) async fn blocks_of(
     max: u32,
 ) -> Result<Vec<BlockId>, StoreError> {
     let (after, _) = BlockRange { after, through: None }.bounds();
-    let rows = sqlx::query(concat!(
+    let rows = sql::query(concat!(
         "SELECT block_id FROM replicas WHERE node = ",
         ordinal_of!("$1"),
         " AND block_id > $2 ORDER BY block_id LIMIT $3"
@@ -220,7 +224,7 @@ pub(crate) async fn replicas_of(
     max: u32,
 ) -> Result<Vec<(BlockId, BlockReplicas)>, StoreError> {
     let (after, _) = BlockRange { after, through: None }.bounds();
-    let rows = sqlx::query(REPLICAS_OF)
+    let rows = sql::query(REPLICAS_OF)
         .bind(&node.as_bytes()[..])
         .bind(after)
         .bind(i64::from(max))
@@ -236,7 +240,7 @@ pub(crate) async fn count_after(
     after: Option<BlockId>,
 ) -> Result<u64, StoreError> {
     let (after, _) = BlockRange { after, through: None }.bounds();
-    let row = sqlx::query(concat!(
+    let row = sql::query(concat!(
         "SELECT COUNT(*) AS replicas FROM replicas WHERE node = ",
         ordinal_of!("$1"),
         " AND block_id > $2"

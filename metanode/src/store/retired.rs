@@ -4,14 +4,13 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{PartId, VersionId};
 use cairn_protocol::metadata::{Committed, ObjectVersion, VersionRef};
-use sqlx::Row as _;
 
 use super::buckets::BucketId;
 use super::lists::{ContentColumns, RELEASE_RETIRED};
 use super::objects::{self, columns, committed, stored};
 use super::parts::StoredPart;
 use super::sql_values::{time, to_number, to_time};
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, sql};
 
 /// The retired versions as if they were versions.
 macro_rules! as_versions {
@@ -27,11 +26,11 @@ pub(crate) async fn insert_version(
     object: &ObjectVersion,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, list_id, bucket_id, key, sequence,
-                              null_state, etag, modified_at, part_count, attributes, tags, checksum)
+                              null_state, etag, modified_at, part_count, attributes, tags, checksum, block_crc32c)
          SELECT $4, version_id, length, block_id, block_offset, list_id, bucket_id, key, sequence,
-                null_state, etag, modified_at, part_count, attributes, tags, checksum
+                null_state, etag, modified_at, part_count, attributes, tags, checksum, block_crc32c
          FROM versions WHERE bucket_id = $1 AND key = $2 AND sequence = $3",
     )
     .bind(bucket.0)
@@ -43,14 +42,37 @@ pub(crate) async fn insert_version(
     Ok(())
 }
 
+/// Adds a reference that an object had before its bytes were moved to another block: reads under way still follow it.
+pub(crate) async fn insert_moved(
+    tx: &mut Connection,
+    owner: PartId,
+    object: &ObjectVersion,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let ContentColumns { block, offset, list: _, crc32c } = object.content.into();
+    sql::query(
+        "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, block_crc32c)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(to_time(now))
+    .bind(&owner.as_bytes()[..])
+    .bind(to_number(object.length))
+    .bind(block)
+    .bind(offset)
+    .bind(crc32c)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Adds a part. The caller removes it from its upload.
 pub(crate) async fn insert_part(
     tx: &mut Connection,
     part: &StoredPart,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let ContentColumns { block, offset, list } = part.content.into();
-    sqlx::query(
+    let ContentColumns { block, offset, list, crc32c: _ } = part.content.into();
+    sql::query(
         "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, list_id)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
     )
@@ -72,7 +94,7 @@ pub(crate) async fn find(
     connection: &mut Connection,
     version: VersionId,
 ) -> Result<Option<ObjectVersion>, StoreError> {
-    let row = sqlx::query(FIND).bind(&version.as_bytes()[..]).fetch_optional(connection).await?;
+    let row = sql::query(FIND).bind(&version.as_bytes()[..]).fetch_optional(connection).await?;
     row.map(|row| Ok(stored(&row)?.object)).transpose()
 }
 
@@ -100,7 +122,7 @@ pub(crate) async fn may_be_made(
     (bucket, key): (&str, &str),
     version: VersionId,
 ) -> Result<bool, StoreError> {
-    let row = sqlx::query(MAY_BE_MADE)
+    let row = sql::query(MAY_BE_MADE)
         .bind(bucket)
         .bind(key.as_bytes())
         .bind(&version.as_bytes()[..])
@@ -114,7 +136,7 @@ pub(crate) async fn part_retired_at(
     connection: &mut Connection,
     part: PartId,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let row = sqlx::query("SELECT retired_at FROM retired WHERE owner_id = $1 AND key IS NULL")
+    let row = sql::query("SELECT retired_at FROM retired WHERE owner_id = $1 AND key IS NULL")
         .bind(&part.as_bytes()[..])
         .fetch_optional(connection)
         .await?;
@@ -126,7 +148,7 @@ pub(crate) async fn any_due(
     connection: &mut Connection,
     retired_before: Timestamp,
 ) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM retired WHERE retired_at < $1 LIMIT 1")
+    let row = sql::query("SELECT 1 FROM retired WHERE retired_at < $1 LIMIT 1")
         .bind(to_time(retired_before))
         .fetch_optional(connection)
         .await?;
@@ -152,7 +174,7 @@ pub(crate) async fn share(
     max: u32,
 ) -> Result<Share, StoreError> {
     let cut =
-        sqlx::query(CUT).bind(to_time(retired_before)).bind(i64::from(max.max(1))).fetch_optional(tx).await?;
+        sql::query(CUT).bind(to_time(retired_before)).bind(i64::from(max.max(1))).fetch_optional(tx).await?;
     Ok(match cut {
         Some(row) => Share { retired_at: row.try_get("retired_at")?, owner: row.try_get("owner_id")? },
         None => Share { retired_at: to_time(retired_before), owner: Vec::new() },
@@ -165,7 +187,7 @@ pub(crate) async fn made_after(
     share: &Share,
     after: Timestamp,
 ) -> Result<Vec<Committed>, StoreError> {
-    let rows = sqlx::query(concat!(
+    let rows = sql::query(concat!(
         "SELECT ",
         columns!(),
         " FROM ",
@@ -182,8 +204,10 @@ pub(crate) async fn made_after(
 
 pub(crate) const RELEASE_BLOCKS: &str =
     "UPDATE blocks SET refs = CASE WHEN blocks.refs > gone.owners THEN blocks.refs - gone.owners
-                                   WHEN blocks.refs = gone.owners THEN -1 ELSE 0 END
-     FROM (SELECT block_id, COUNT(*) AS owners FROM retired
+                                   WHEN blocks.refs = gone.owners THEN -1 ELSE 0 END,
+                       live = CASE WHEN blocks.live > gone.bytes THEN blocks.live - gone.bytes
+                                   WHEN blocks.live IS NULL THEN NULL ELSE 0 END
+     FROM (SELECT block_id, COUNT(*) AS owners, CAST(SUM(length) AS BIGINT) AS bytes FROM retired
            WHERE (retired_at, owner_id) < ($1, $2) AND block_id IS NOT NULL GROUP BY block_id) AS gone
      WHERE blocks.block_id = gone.block_id";
 
@@ -195,7 +219,7 @@ pub(crate) const REMOVE: &str = "DELETE FROM retired WHERE (retired_at, owner_id
 pub(crate) async fn remove(tx: &mut Connection, share: &Share) -> Result<u64, StoreError> {
     let mut removed = 0;
     for statement in [RELEASE_BLOCKS, RELEASE_RETIRED, REMOVE] {
-        removed = sqlx::query(statement)
+        removed = sql::query(statement)
             .bind(share.retired_at)
             .bind(&share.owner)
             .execute(&mut *tx)
@@ -207,7 +231,7 @@ pub(crate) async fn remove(tx: &mut Connection, share: &Share) -> Result<u64, St
 
 /// The latest time of retirement.
 pub(crate) async fn latest(connection: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
-    let row = sqlx::query("SELECT MAX(retired_at) AS latest FROM retired").fetch_one(connection).await?;
+    let row = sql::query("SELECT MAX(retired_at) AS latest FROM retired").fetch_one(connection).await?;
     let latest: Option<i64> = row.try_get("latest")?;
     Ok(latest.and_then(|at| u64::try_from(at).ok()).map(Timestamp))
 }
@@ -219,7 +243,7 @@ pub(crate) async fn retire_again(
     now: Timestamp,
     max: u32,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "UPDATE retired SET retired_at = $2 WHERE (retired_at, owner_id) IN
              (SELECT retired_at, owner_id FROM retired WHERE retired_at > $1 LIMIT $3)",
     )
@@ -233,7 +257,7 @@ pub(crate) async fn retire_again(
 
 /// Whether a version or part was retired and is still there.
 pub(crate) async fn is_retired(connection: &mut Connection, owner: &[u8; 16]) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM retired WHERE owner_id = $1")
+    let row = sql::query("SELECT 1 FROM retired WHERE owner_id = $1")
         .bind(&owner[..])
         .fetch_optional(connection)
         .await?;
@@ -246,7 +270,7 @@ pub(crate) async fn postpone(
     version: VersionId,
     retired_at: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "UPDATE retired SET retired_at = $2 WHERE owner_id = $1 AND key IS NOT NULL AND retired_at < $2",
     )
     .bind(&version.as_bytes()[..])

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::sql_values::{json, text, to_json};
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, sql};
 
 /// A setting's name.
 #[derive(Clone, Copy, Debug)]
@@ -35,10 +35,10 @@ pub(crate) async fn find(
     connection: &mut Connection,
     setting: Setting,
 ) -> Result<Option<String>, StoreError> {
-    Ok(sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+    sql::query_scalar("SELECT value FROM settings WHERE name = $1")
         .bind(setting.name())
         .fetch_optional(connection)
-        .await?)
+        .await
 }
 
 /// Stores `value` unless the setting has one already; returns the stored value.
@@ -47,20 +47,17 @@ pub(crate) async fn find_or_insert(
     setting: Setting,
     value: &str,
 ) -> Result<String, StoreError> {
-    sqlx::query("INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+    sql::query("INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING")
         .bind(setting.name())
         .bind(value)
         .execute(&mut *tx)
         .await?;
-    Ok(sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
-        .bind(setting.name())
-        .fetch_one(tx)
-        .await?)
+    sql::query_scalar("SELECT value FROM settings WHERE name = $1").bind(setting.name()).fetch_one(tx).await
 }
 
 /// Replaces the value of a setting.
 pub(crate) async fn replace(tx: &mut Connection, setting: Setting, value: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE settings SET value = $2 WHERE name = $1")
+    sql::query("UPDATE settings SET value = $2 WHERE name = $1")
         .bind(setting.name())
         .bind(value)
         .execute(tx)
@@ -108,7 +105,7 @@ pub(crate) async fn decided<T: DeserializeOwned>(
     connection: &mut Connection,
     decision: Decision,
 ) -> Result<Option<T>, StoreError> {
-    let row = sqlx::query("SELECT value FROM settings WHERE name = $1")
+    let row = sql::query("SELECT value FROM settings WHERE name = $1")
         .bind(decision.name())
         .fetch_optional(connection)
         .await?;
@@ -121,7 +118,7 @@ pub(crate) async fn decide<T: Serialize>(
     decision: Decision,
     value: T,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO settings (name, value) VALUES ($1, $2)
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     )
@@ -134,7 +131,7 @@ pub(crate) async fn decide<T: Serialize>(
 
 /// Removes a decision.
 pub(crate) async fn undecide(tx: &mut Connection, decision: Decision) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM settings WHERE name = $1").bind(decision.name()).execute(tx).await?;
+    sql::query("DELETE FROM settings WHERE name = $1").bind(decision.name()).execute(tx).await?;
     Ok(())
 }
 
@@ -156,7 +153,7 @@ pub(crate) async fn scrubs_asked(
     connection: &mut Connection,
 ) -> Result<Vec<(NodeId, Timestamp)>, StoreError> {
     // A range instead of LIKE: "/" is the character after ".".
-    let rows = sqlx::query("SELECT name, value FROM settings WHERE name > $1 AND name < $2")
+    let rows = sql::query("SELECT name, value FROM settings WHERE name > $1 AND name < $2")
         .bind(SCRUB_OF_NODE)
         .bind("scrub/")
         .fetch_all(connection)

@@ -6,7 +6,6 @@ use cairn_protocol::id::{BlockId, ClusterId, NodeId, OpeningId, PartId, UploadId
 use cairn_protocol::metadata::Quota;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::Row as _;
 
 use super::{Row, StoreError};
 
@@ -55,7 +54,7 @@ pub(crate) fn key(row: &Row, column: &'static str) -> Result<String, StoreError>
 
 /// Reads a text from a column.
 pub(crate) fn text(row: &Row, column: &'static str) -> Result<String, StoreError> {
-    Ok(row.try_get(column)?)
+    row.try_get(column)
 }
 
 /// Reads a number that is never negative from a column: a length, an offset, a count.

@@ -7,7 +7,7 @@ use cairn_protocol::id::NodeId;
 
 use super::counters::{self, Counted, Counter};
 use super::sql_values::{id, number};
-use super::{Connection, Row, StoreError};
+use super::{Connection, Row, StoreError, sql};
 
 /// Replicas of a node: those that it has, or those that it is to delete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl From<Counted> for NodeTotals {
 
 /// The replicas of all nodes that have, or once had, one or a queued deletion.
 pub(crate) async fn nodes(connection: &mut Connection) -> Result<HashMap<NodeId, NodeTotals>, StoreError> {
-    let rows = sqlx::query("SELECT node_id, replicas AS things, bytes FROM node_totals")
+    let rows = sql::query("SELECT node_id, replicas AS things, bytes FROM node_totals")
         .fetch_all(&mut *connection)
         .await?;
     by_node(connection, &rows, Counter::Replicas)
@@ -36,7 +36,7 @@ pub(crate) async fn nodes(connection: &mut Connection) -> Result<HashMap<NodeId,
 pub(crate) async fn deletions(
     connection: &mut Connection,
 ) -> Result<HashMap<NodeId, NodeTotals>, StoreError> {
-    let rows = sqlx::query("SELECT node_id, deletions AS things, deletion_bytes AS bytes FROM node_totals")
+    let rows = sql::query("SELECT node_id, deletions AS things, deletion_bytes AS bytes FROM node_totals")
         .fetch_all(&mut *connection)
         .await?;
     let mut queued = by_node(connection, &rows, Counter::Deletions)?;
@@ -108,7 +108,7 @@ pub(crate) async fn all(connection: &mut Connection, nodes: u32) -> Result<Total
 
 /// How many queued repairs there are for each number of live replicas and wanted ones: tens of numbers.
 async fn repairs_by_copies(connection: &mut Connection) -> Result<HashMap<(u32, u32), u64>, StoreError> {
-    let rows = sqlx::query("SELECT live, replication, repairs AS things, 0 AS bytes FROM repair_totals")
+    let rows = sql::query("SELECT live, replication, repairs AS things, 0 AS bytes FROM repair_totals")
         .fetch_all(&mut *connection)
         .await?;
     let mut queued: HashMap<(u32, u32), Counted> = HashMap::with_capacity(rows.len());

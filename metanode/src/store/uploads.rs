@@ -3,13 +3,12 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::UploadId;
 use cairn_protocol::metadata::{CompletedUpload, UploadInfo};
-use sqlx::Row as _;
 
 use super::buckets::BucketId;
 use super::iam::HolderId;
 use super::sql_values::{id, json, key, number, optional_json, text, time, to_json, to_time};
 use super::usage::{self, Owners};
-use super::{Connection, Row, StoreError};
+use super::{Connection, Row, StoreError, sql};
 
 pub(crate) const LIST: &str = "SELECT upload_id, key, initiated_at, attributes, tags, checksum FROM uploads
          WHERE bucket_id = $1 AND (key, upload_id) > ($2, $3) AND key < $4 AND completed_at IS NULL
@@ -32,7 +31,7 @@ pub(crate) async fn insert(
     user: Option<HolderId>,
 ) -> Result<(), StoreError> {
     let checksum = upload.checksum.map(|checksum| to_json(&checksum, "checksum")).transpose()?;
-    let inserted = sqlx::query(
+    let inserted = sql::query(
         "INSERT INTO uploads (upload_id, bucket_id, key, initiated_at, attributes, tags, checksum, user_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
     )
@@ -58,7 +57,7 @@ pub(crate) async fn find(
     key: &str,
     upload: UploadId,
 ) -> Result<Option<Upload>, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT upload_id, key, initiated_at, attributes, tags, checksum, completed, completed_at
          FROM uploads WHERE upload_id = $1 AND bucket_id = $2 AND key = $3",
     )
@@ -83,7 +82,7 @@ pub(crate) async fn list(
     before: &[u8],
     max: u32,
 ) -> Result<Vec<UploadInfo>, StoreError> {
-    let rows = sqlx::query(LIST)
+    let rows = sql::query(LIST)
         .bind(bucket.0)
         .bind(key)
         .bind(upload)
@@ -101,7 +100,7 @@ pub(crate) async fn set_completed(
     completed: &CompletedUpload,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "UPDATE uploads SET completed = $2, completed_at = $3, due_at = NULL
          WHERE upload_id = $1 AND completed_at IS NULL RETURNING bucket_id, user_id",
     )
@@ -120,7 +119,7 @@ pub(crate) async fn set_completed(
 /// Removes an upload. Its parts must be removed before.
 pub(crate) async fn delete(tx: &mut Connection, upload: UploadId) -> Result<(), StoreError> {
     let row =
-        sqlx::query("DELETE FROM uploads WHERE upload_id = $1 RETURNING bucket_id, user_id, completed_at")
+        sql::query("DELETE FROM uploads WHERE upload_id = $1 RETURNING bucket_id, user_id, completed_at")
             .bind(&upload.as_bytes()[..])
             .fetch_optional(&mut *tx)
             .await?;
@@ -137,7 +136,7 @@ pub(crate) async fn user_of(
     connection: &mut Connection,
     upload: UploadId,
 ) -> Result<Option<HolderId>, StoreError> {
-    let row = sqlx::query("SELECT user_id FROM uploads WHERE upload_id = $1")
+    let row = sql::query("SELECT user_id FROM uploads WHERE upload_id = $1")
         .bind(&upload.as_bytes()[..])
         .fetch_one(connection)
         .await?;
@@ -186,13 +185,13 @@ pub(crate) async fn give_up_some(
     work: u32,
     now: Timestamp,
 ) -> Result<GivenUp, StoreError> {
-    let cut = sqlx::query(CUT).bind(bucket.0).bind(i64::from(work.max(1))).fetch_optional(&mut *tx).await?;
+    let cut = sql::query(CUT).bind(bucket.0).bind(i64::from(work.max(1))).fetch_optional(&mut *tx).await?;
     // Without a cut, the bound is a byte that no key begins with, because keys are UTF-8.
     let (mut key, mut upload, mut before) = (vec![0xff], Vec::new(), 0i64);
     if let Some(row) = &cut {
         (key, upload, before) = (row.try_get("key")?, row.try_get("upload_id")?, row.try_get("number")?);
     }
-    sqlx::query(concat!(
+    sql::query(concat!(
         "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, list_id) ",
         parts_before_cut!(
             "$6, parts.part_id, parts.length, parts.block_id, parts.block_offset, parts.list_id"
@@ -208,7 +207,7 @@ pub(crate) async fn give_up_some(
     .execute(&mut *tx)
     .await?;
     take_parts_off(tx, bucket, (&key, &upload, before)).await?;
-    sqlx::query(concat!(
+    sql::query(concat!(
         "DELETE FROM parts WHERE (upload_id, number) IN (",
         parts_before_cut!("parts.upload_id, parts.number"),
         ")"
@@ -220,7 +219,7 @@ pub(crate) async fn give_up_some(
     .bind(i64::from(i32::MAX))
     .execute(&mut *tx)
     .await?;
-    let rows = sqlx::query(
+    let rows = sql::query(
         "DELETE FROM uploads WHERE bucket_id = $1 AND completed_at IS NULL AND (key, upload_id) < ($2, $3)
          RETURNING upload_id, bucket_id, user_id",
     )
@@ -242,7 +241,7 @@ async fn take_parts_off(
     bucket: BucketId,
     (key, upload, before): (&[u8], &[u8], i64),
 ) -> Result<(), StoreError> {
-    let sums = sqlx::query(concat!(
+    let sums = sql::query(concat!(
         parts_before_cut!("parts.user_id, CAST(SUM(parts.length) AS BIGINT) AS bytes"),
         " GROUP BY parts.user_id"
     ))
@@ -267,7 +266,7 @@ pub(crate) async fn begun_before(
     max: u32,
 ) -> Result<Vec<(Timestamp, UploadId)>, StoreError> {
     let (after, upload) = after.unzip();
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT initiated_at, upload_id FROM uploads
          WHERE completed_at IS NULL AND initiated_at < $1 AND (initiated_at, upload_id) > ($2, $3)
          ORDER BY initiated_at, upload_id LIMIT $4",
@@ -288,7 +287,7 @@ pub(crate) async fn find_abandoned(
     upload: UploadId,
     before: Timestamp,
 ) -> Result<Option<(String, String)>, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT buckets.name, uploads.key FROM uploads JOIN buckets ON buckets.bucket_id = uploads.bucket_id
          WHERE uploads.upload_id = $1 AND uploads.completed_at IS NULL AND uploads.initiated_at < $2
            AND NOT EXISTS (SELECT 1 FROM parts WHERE parts.upload_id = $1 AND parts.modified_at >= $2)",
@@ -306,7 +305,7 @@ pub(crate) async fn forget_completed(
     completed_before: Timestamp,
     max: u32,
 ) -> Result<u64, StoreError> {
-    let removed = sqlx::query(
+    let removed = sql::query(
         "DELETE FROM uploads WHERE upload_id IN
              (SELECT upload_id FROM uploads WHERE completed_at < $1 ORDER BY completed_at LIMIT $2)",
     )

@@ -6,13 +6,12 @@
 
 use cairn_protocol::admin::BucketUsage;
 use cairn_protocol::metadata::{Quota, QuotaOf, QuotaRoom, QuotaUnit, Usage};
-use sqlx::Row as _;
 
 use super::buckets::BucketId;
 use super::counters::{self, Amount, Counted, Counter};
 use super::iam::HolderId;
 use super::sql_values::{number, quota, text, to_number};
-use super::{Connection, Row, StoreError};
+use super::{Connection, Row, StoreError, sql};
 
 /// The bucket and the user that something counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +132,7 @@ pub(crate) async fn list(
     after: &str,
     max: u32,
 ) -> Result<Vec<BucketUsage>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT name, owner_account, quota_objects, quota_bytes, COALESCE(bucket_usage.objects, 0) AS objects,
                 COALESCE(bucket_usage.bytes, 0) AS bytes
          FROM buckets LEFT JOIN bucket_usage ON bucket_usage.bucket_id = buckets.bucket_id
@@ -151,7 +150,7 @@ pub(crate) async fn list(
 /// # Errors
 /// The database's.
 pub(crate) async fn largest(connection: &mut Connection, max: u32) -> Result<Vec<BucketUsage>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT name, owner_account, quota_objects, quota_bytes, objects, bytes
          FROM bucket_usage JOIN buckets ON buckets.bucket_id = bucket_usage.bucket_id
          ORDER BY bytes DESC, name LIMIT $1",
@@ -176,7 +175,7 @@ fn entry(row: &Row) -> Result<BucketUsage, StoreError> {
 /// # Errors
 /// The database's.
 pub(crate) async fn bucket_quota(connection: &mut Connection, bucket: BucketId) -> Result<Quota, StoreError> {
-    let row = sqlx::query("SELECT quota_objects, quota_bytes FROM buckets WHERE bucket_id = $1")
+    let row = sql::query("SELECT quota_objects, quota_bytes FROM buckets WHERE bucket_id = $1")
         .bind(bucket.0)
         .fetch_optional(connection)
         .await?;
@@ -188,7 +187,7 @@ pub(crate) async fn bucket_quota(connection: &mut Connection, bucket: BucketId) 
 /// # Errors
 /// The database's.
 pub(crate) async fn user_quota(connection: &mut Connection, user: HolderId) -> Result<Quota, StoreError> {
-    let row = sqlx::query("SELECT quota_objects, quota_bytes FROM holders WHERE holder_id = $1")
+    let row = sql::query("SELECT quota_objects, quota_bytes FROM holders WHERE holder_id = $1")
         .bind(user.0)
         .fetch_optional(connection)
         .await?;
@@ -204,7 +203,7 @@ pub(crate) async fn set_bucket_quota(
     bucket: BucketId,
     quota: Quota,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE buckets SET quota_objects = $2, quota_bytes = $3 WHERE bucket_id = $1")
+    sql::query("UPDATE buckets SET quota_objects = $2, quota_bytes = $3 WHERE bucket_id = $1")
         .bind(bucket.0)
         .bind(quota.objects.map(to_number))
         .bind(quota.bytes.map(to_number))
@@ -222,7 +221,7 @@ pub(crate) async fn set_user_quota(
     user: HolderId,
     quota: Quota,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE holders SET quota_objects = $2, quota_bytes = $3 WHERE holder_id = $1")
+    sql::query("UPDATE holders SET quota_objects = $2, quota_bytes = $3 WHERE holder_id = $1")
         .bind(user.0)
         .bind(quota.objects.map(to_number))
         .bind(quota.bytes.map(to_number))
@@ -239,7 +238,7 @@ pub(crate) async fn find_user(
     connection: &mut Connection,
     unique_id: &str,
 ) -> Result<Option<HolderId>, StoreError> {
-    let row = sqlx::query("SELECT holder_id FROM holders WHERE unique_id = $1 AND kind = 0")
+    let row = sql::query("SELECT holder_id FROM holders WHERE unique_id = $1 AND kind = 0")
         .bind(unique_id)
         .fetch_optional(connection)
         .await?;
@@ -258,7 +257,7 @@ pub(super) async fn forget_deleted(connection: &mut Connection) -> Result<u64, S
         "DELETE FROM user_usage WHERE objects = 0 AND bytes = 0
            AND NOT EXISTS (SELECT 1 FROM holders WHERE holders.holder_id = user_usage.user_id)",
     ] {
-        forgotten += sqlx::query(statement).execute(&mut *connection).await?.rows_affected();
+        forgotten += sql::query(statement).execute(&mut *connection).await?.rows_affected();
     }
     Ok(forgotten)
 }

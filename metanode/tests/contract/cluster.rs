@@ -72,6 +72,7 @@ fn datanode(node: NodeId) -> Register {
         version: "test".to_owned(),
         incarnation: 0,
         seen: Vec::new(),
+        packs: true,
     }
 }
 
@@ -205,7 +206,7 @@ impl Cluster {
     pub(crate) fn extent_in(&self, block_size: u64, length: u64) -> NewExtent {
         let grant = self.grant_of(block_size, self.env.now().after(Duration::from_secs(600)));
         let stored_on = grant.targets.iter().map(|target| target.node).collect();
-        NewExtent { grant, length, crc32c: 7, stored_on, incarnations: Vec::new() }
+        NewExtent { grant, length, crc32c: 7, stored_on, incarnations: Vec::new(), slice: None }
     }
 
     pub(crate) fn extents(&self, lengths: &[u64]) -> Vec<NewExtent> {

@@ -32,6 +32,7 @@ mod listing;
 mod locks;
 mod model;
 mod objects;
+mod packs;
 mod quotas;
 mod races;
 mod ranges;

@@ -143,7 +143,11 @@ async fn a_block_that_was_given_up_is_refused_by_its_name(cluster: &Cluster) {
     let commit = cluster.object("b", "k", "e", &[10, 10]);
     let given_up = commit.extents[1].grant.clone();
     let block = given_up.block;
-    cluster.metadata.release_grants(ReleaseGrants { grants: vec![given_up.clone()] }).await.unwrap();
+    cluster
+        .metadata
+        .release_grants(ReleaseGrants { grants: vec![given_up.clone()], unused: false })
+        .await
+        .unwrap();
     let is_lost =
         |error: MetadataError| matches!(error, MetadataError::BlockLost { block: lost, .. } if lost == block);
     assert!(is_lost(cluster.commit_object(commit).await.unwrap_err()));

@@ -10,6 +10,7 @@ mod lifecycle;
 mod location;
 mod lock_clock;
 mod node;
+mod pack;
 mod worker;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,7 @@ pub use self::node::{
     AdminState, AdminStateChange, AdminStateReport, CanStop, CanStopReport, NodeProgress,
     NodeProgressRequest, NodeState, NodeStatus, Obstacle, RemoveNode, RemoveNodeReport, SetAdminState,
 };
+pub use self::pack::{PackCursor, PackPreview, PackableGroup, PreviewPack, StartPack};
 pub use self::worker::{
     BalanceRequest, BalanceStatus, ScrubRequest, ScrubStatus, SetBalance, SetWorker, StartScrub,
     WorkerActivity, WorkerName, WorkerSettings, WorkerStatus, WorkersRequest,
@@ -59,6 +61,10 @@ crate::rpc_service! {
         balance(BalanceRequest) -> BalanceStatus;
         /// Starts or stops balancing, and sets its threshold and rate. Survives restarts.
         set_balance(SetBalance) -> BalanceStatus;
+        /// Makes the pack worker walk over all versions now.
+        start_pack(StartPack) -> WorkerStatus;
+        /// A page of what a walk of the pack worker would do.
+        preview_pack(PreviewPack) -> PackPreview;
         /// The progress of each node's scrubber.
         scrub(ScrubRequest) -> Vec<ScrubStatus>;
         /// Orders nodes to read and check all their replicas from the beginning.

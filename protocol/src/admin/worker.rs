@@ -27,6 +27,8 @@ pub enum WorkerName {
     /// Drops the kept outcomes of uploads that were completed long ago, and aborts abandoned uploads and those of deleted
     /// buckets.
     Uploads,
+    /// Moves small objects together into packs.
+    Pack,
     /// Does what lifecycle rules want: expires versions, changes storage classes, aborts uploads.
     Lifecycle,
     /// Reads every block, on the datanodes.
@@ -35,7 +37,7 @@ pub enum WorkerName {
 
 impl WorkerName {
     /// All workers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Liveness,
         Self::Repair,
         Self::Drain,
@@ -44,6 +46,7 @@ impl WorkerName {
         Self::Garbage,
         Self::Leases,
         Self::Uploads,
+        Self::Pack,
         Self::Lifecycle,
         Self::Scrub,
     ];
@@ -59,6 +62,7 @@ impl WorkerName {
             Self::Garbage => "garbage",
             Self::Leases => "leases",
             Self::Uploads => "uploads",
+            Self::Pack => "pack",
             Self::Lifecycle => "lifecycle",
             Self::Scrub => "scrub",
         }

@@ -10,7 +10,7 @@ use reqwest::{Method, RequestBuilder, Response};
 
 use super::{
     BLOCK_LENGTH_MAX, BlockError, BlockInfo, BlockRead, BlockService, BlockStream, DeleteBlock, GetBlock,
-    HeadBlock, PutBlock, PutBlockReply, header,
+    HeadBlock, PutBlock, PutBlockReply, cut_out, header,
 };
 use crate::checksum::{ChunkTable, chunk_count};
 use crate::id::BlockId;
@@ -48,6 +48,15 @@ impl HttpBlockClient {
         Self { http: pool, base: address.trim_end_matches('/').to_owned() }
     }
 
+    /// A request to read a block or a range of it.
+    fn reading(&self, request: &GetBlock) -> Result<RequestBuilder, BlockError> {
+        let call = self.request(Method::GET, request.block, &request.token);
+        let Some((start, end)) = request.range else { return Ok(call) };
+        let last = end.checked_sub(1).filter(|last| start <= *last);
+        let last = last.ok_or_else(|| BlockError::Malformed { reason: "an empty range".to_owned() })?;
+        Ok(call.header(RANGE, format!("bytes={start}-{last}")))
+    }
+
     fn request(&self, method: Method, block: BlockId, token: &str) -> RequestBuilder {
         let request = self
             .http
@@ -79,14 +88,25 @@ impl BlockService for HttpBlockClient {
     }
 
     async fn get(&self, request: GetBlock) -> Result<BlockRead, BlockError> {
-        let mut call = self.request(Method::GET, request.block, &request.token);
-        if let Some((start, end)) = request.range {
-            let last = end.checked_sub(1).filter(|last| start <= *last);
-            let last = last.ok_or_else(|| BlockError::Malformed { reason: "an empty range".to_owned() })?;
-            call = call.header(RANGE, format!("bytes={start}-{last}"));
-        }
-        let answer = in_time(call.send()).await?;
+        let answer = in_time(self.reading(&request)?.send()).await?;
         read_answer(success(answer.map_err(unreachable)?).await?).await
+    }
+
+    async fn get_bytes(&self, request: GetBlock) -> Result<Bytes, BlockError> {
+        let call = self.reading(&request)?.header(header::BYTES, "1");
+        let answer = success(in_time(call.send()).await?.map_err(unreachable)?).await?;
+        if !answer.headers().contains_key(header::BYTES) {
+            return cut_out(read_answer(answer).await?, request.range).await;
+        }
+        let expected = request.range.map(|(start, end)| end - start);
+        let received = answer.content_length();
+        if received != expected {
+            let (expected, received) = (expected.unwrap_or_default(), received.unwrap_or_default());
+            return Err(BlockError::LengthMismatch { expected, received });
+        }
+        // A copy, because they may be part of the connection's read buffer.
+        let bytes = in_time(answer.bytes()).await?.map_err(unreachable)?;
+        Ok(Bytes::copy_from_slice(&bytes))
     }
 
     async fn head(&self, request: HeadBlock) -> Result<BlockInfo, BlockError> {
@@ -159,7 +179,8 @@ pub(super) async fn read_answer(answer: Response) -> Result<BlockRead, BlockErro
     let mut data = answer.bytes_stream().map_err(unreachable).boxed();
     let (table, rest) = read_table(&mut data, info.length).await?;
     let data = futures_util::stream::iter((!rest.is_empty()).then_some(Ok(rest))).chain(data).boxed();
-    Ok(BlockRead { info, table, data_offset, data: with_read_timeout(data) })
+    // The pieces are parts of the connection's read buffer.
+    Ok(BlockRead { info, table, data_offset, data: with_read_timeout(data), owned_chunks: false })
 }
 
 /// Reads the table from the front of `data`. Returns it, and the bytes after it in the same piece.

@@ -8,7 +8,7 @@
 //! | request | body | answer |
 //! |---|---|---|
 //! | `PUT /v1/blocks/{id}` | the block | [`PutBlockReply`] as JSON |
-//! | `GET /v1/blocks/{id}` | | the chunk table of the whole block, then the chunks that the range touches |
+//! | `GET /v1/blocks/{id}` | | the chunk table of the whole block, then the chunks that the range touches; with [`header::BYTES`] just the range |
 //! | `HEAD /v1/blocks/{id}` | | headers only |
 //! | `DELETE /v1/blocks/{id}` | | 204 |
 //!
@@ -29,7 +29,8 @@ pub use error::BlockError;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,9 @@ pub mod header {
     pub const BLOCK_LENGTH: &str = "x-cairn-block-length";
     /// In the answer to a GET: the offset in the block at which the data after the table begins, a multiple of the chunk size.
     pub const DATA_OFFSET: &str = "x-cairn-data-offset";
+    /// In a GET: the answer shall have the bytes of the range and nothing else. In its answer: it has. Nodes of an earlier version
+    /// send table and chunks all the same.
+    pub const BYTES: &str = "x-cairn-bytes";
     /// In a PUT: the rest of the pipeline, a JSON array of [`PipelineTarget`](super::PipelineTarget)s.
     pub const PIPELINE: &str = "x-cairn-pipeline";
     /// In the answer to a GET or HEAD: the node's volume that holds the block.
@@ -73,6 +77,16 @@ pub trait BlockService: Send + Sync + 'static {
     /// The stream of the data can fail, too.
     async fn get(&self, request: GetBlock) -> Result<BlockRead, BlockError>;
 
+    /// Reads a range of a block, of up to [`BYTES_MAX`]. Nobody has checked the bytes: the caller knows their CRC32C. They keep no
+    /// more than two chunks in memory.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    async fn get_bytes(&self, request: GetBlock) -> Result<Bytes, BlockError> {
+        let range = request.range;
+        cut_out(self.get(request).await?, range).await
+    }
+
     /// The properties of a block that the node holds.
     ///
     /// # Errors
@@ -96,6 +110,30 @@ pub trait BlockConnector: Send + Sync + 'static {
 /// 16,384 blocks of this size), and save nothing, because chunks are the unit of checks and reads. The last block of an
 /// object may be shorter.
 pub const BLOCK_SIZE_MIN: u64 = crate::checksum::CHUNK_SIZE as u64;
+
+/// The longest range of [`get_bytes`](BlockService::get_bytes), in bytes: one chunk. A longer one is read in chunks, each of which is
+/// checked by itself.
+pub const BYTES_MAX: u64 = crate::checksum::CHUNK_SIZE as u64;
+
+/// The bytes of a range out of the chunks that it touches. They are not checked, and all of them are in memory.
+///
+/// # Errors
+/// When they cannot be read, or the chunks are others.
+pub async fn cut_out(read: BlockRead, range: Option<(u64, u64)>) -> Result<Bytes, BlockError> {
+    let (start, end) = range.unwrap_or((0, read.info.length));
+    let mut chunks = BytesMut::new();
+    let mut data = read.data;
+    while let Some(piece) = data.next().await {
+        chunks.extend_from_slice(&piece?);
+    }
+    let place = |at: u64| at.checked_sub(read.data_offset).and_then(|at| usize::try_from(at).ok());
+    let within = place(start).zip(place(end)).filter(|(start, end)| start <= end && *end <= chunks.len());
+    let (start, end) = within.ok_or_else(|| BlockError::LengthMismatch {
+        expected: end.saturating_sub(start),
+        received: chunks.len() as u64,
+    })?;
+    Ok(chunks.freeze().slice(start..end))
+}
 
 /// Stores a block.
 #[derive(Clone, Debug)]
@@ -198,6 +236,8 @@ pub struct BlockRead {
     pub data_offset: u64,
     /// The chunks that the range touches, whole, in pieces of any size.
     pub data: BlockStream,
+    /// Whether each piece of `data` is one chunk, in memory of its own: who keeps it keeps no other bytes in memory.
+    pub owned_chunks: bool,
 }
 
 impl std::fmt::Debug for BlockRead {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ReportedReplica;
+use crate::checksum::Crc32c;
 use crate::env::Timestamp;
 use crate::id::{BlockId, NodeId};
 
@@ -35,6 +36,16 @@ pub enum Action {
         /// The nodes that hold it, with base URLs, in the order in which to try them.
         sources: Vec<(NodeId, String)>,
     },
+    /// Make a block of pieces of other blocks, one after the other, and verify each. Only for nodes that registered with
+    /// [`Register::packs`](super::Register::packs).
+    Pack {
+        /// The block, with the length and CRC32C that it must have.
+        replica: ReportedReplica,
+        /// Its pieces.
+        pieces: Vec<PackPiece>,
+        /// The nodes that hold their blocks, with base URLs.
+        nodes: Vec<(NodeId, String)>,
+    },
     /// Delete replicas. It is no error if the node does not hold one.
     Delete {
         /// The blocks.
@@ -46,6 +57,24 @@ pub enum Action {
         /// The blocks.
         blocks: Vec<BlockId>,
     },
+}
+
+/// The longest piece of a pack, in bytes. A datanode has a piece in memory as a whole.
+pub const PACK_PIECE_MAX: u64 = 1 << 20;
+
+/// A piece of a pack that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackPiece {
+    /// The block that has it now.
+    pub block: BlockId,
+    /// The offset in that block at which it begins.
+    pub offset: u64,
+    /// Its length in bytes, at most [`PACK_PIECE_MAX`].
+    pub length: u64,
+    /// Its CRC32C.
+    pub crc32c: Crc32c,
+    /// The nodes that hold the block, in the order in which to try them: indices in the list of nodes.
+    pub sources: Vec<u32>,
 }
 
 /// The result of a command.

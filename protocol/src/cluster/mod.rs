@@ -20,7 +20,7 @@ mod replica;
 mod report;
 mod scrub;
 
-pub use command::{Action, Command, CommandResult};
+pub use command::{Action, Command, CommandResult, PACK_PIECE_MAX, PackPiece};
 pub use error::ClusterError;
 pub use heartbeat::{Heartbeat, HeartbeatReply};
 pub use lineage::{Generation, Lineage};

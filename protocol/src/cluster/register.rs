@@ -28,6 +28,9 @@ pub struct Register {
     /// had other changes.
     #[serde(default)]
     pub seen: Vec<Generation>,
+    /// Whether it knows the command to make a pack. Nodes of earlier versions do not.
+    #[serde(default)]
+    pub packs: bool,
 }
 
 /// How full a volume is.

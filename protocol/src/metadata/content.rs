@@ -26,6 +26,10 @@ pub enum Content {
         block: BlockId,
         /// The offset of the extent in the block.
         offset: u64,
+        /// The CRC32C of the extent's bytes, if it was recorded: for slices of blocks that several objects share. A reader then
+        /// checks the bytes without the rest of the block.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        crc32c: Option<Crc32c>,
     },
     /// All bytes of an extent list.
     List {
@@ -35,6 +39,11 @@ pub enum Content {
 }
 
 impl Content {
+    /// All of a block.
+    pub fn whole(block: BlockId) -> Self {
+        Self::Block { block, offset: 0, crc32c: None }
+    }
+
     /// The extent list, if there is one.
     pub fn list(self) -> Option<ListId> {
         match self {

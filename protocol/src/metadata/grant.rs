@@ -86,7 +86,7 @@ impl Grant {
 pub struct NewExtent {
     /// The grant.
     pub grant: Grant,
-    /// The block's length in bytes; the extent is the whole block.
+    /// The block's length in bytes.
     pub length: u64,
     /// The block's CRC32C.
     pub crc32c: Crc32c,
@@ -96,6 +96,28 @@ pub struct NewExtent {
     /// [`PutBlockReply::incarnations`](crate::block::PutBlockReply). A node without an entry counts as a holder.
     #[serde(default)]
     pub incarnations: Vec<(NodeId, u64)>,
+    /// The slice of the block that is the extent, for a block that several objects share; `None` if the extent is the whole
+    /// block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<BlockSlice>,
+}
+
+impl NewExtent {
+    /// The length of the extent in bytes.
+    pub fn extent_length(&self) -> u64 {
+        self.slice.map_or(self.length, |slice| slice.length)
+    }
+}
+
+/// A slice of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockSlice {
+    /// The offset in the block at which it begins.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// The CRC32C of its bytes.
+    pub crc32c: Crc32c,
 }
 
 /// Extends leases.
@@ -110,6 +132,9 @@ pub struct RenewGrants {
 pub struct ReleaseGrants {
     /// The grants. A block that has been committed is kept.
     pub grants: Vec<Grant>,
+    /// Whether nothing was sent to a datanode under them, so that there is nothing to delete.
+    #[serde(default)]
+    pub unused: bool,
 }
 
 /// Reports a replica that could not be read, or had wrong bytes.

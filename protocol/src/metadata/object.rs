@@ -248,7 +248,7 @@ impl LocatedExtent {
         let (block, object_offset) = (self.block.block, self.object_offset);
         match content {
             Content::Empty => false,
-            Content::Block { block: its, offset } => {
+            Content::Block { block: its, offset, crc32c: _ } => {
                 (block, self.offset, object_offset) == (its, offset, 0) && self.path.is_empty()
             }
             Content::List { list } => {

@@ -11,10 +11,10 @@ use cairn_protocol::admin::{
     BucketSettings, BucketUsagePage, CanStop, CanStopReport, ClusterStatus, ExplainLifecycle, ExtentPlace,
     FsckPage, FsckRequest, GetBucketSettings, HoldRequest, HoldStatus, LifecycleExplanation,
     LifecycleRequest, LifecycleStatus, ListBucketUsage, LockClockRequest, LockClockStatus, NodeProgress,
-    NodeProgressRequest, NodeState, NodeStatus, ObjectPlace, ReleaseHold, RemoveNode, RemoveNodeReport,
-    ReplicaPlace, ScrubRequest, ScrubStatus, SetAdminState, SetBalance, SetBucketSettings, SetWorker,
-    StartScrub, StatusRequest, WhereRequest, WorkerActivity, WorkerName, WorkerSettings, WorkerStatus,
-    WorkersRequest,
+    NodeProgressRequest, NodeState, NodeStatus, ObjectPlace, PackPreview, PreviewPack, ReleaseHold,
+    RemoveNode, RemoveNodeReport, ReplicaPlace, ScrubRequest, ScrubStatus, SetAdminState, SetBalance,
+    SetBucketSettings, SetWorker, StartPack, StartScrub, StatusRequest, WhereRequest, WorkerActivity,
+    WorkerName, WorkerSettings, WorkerStatus, WorkersRequest,
 };
 use cairn_protocol::block::{
     BlockConnector, BlockError, BlockInfo, BlockRead, BlockService, BlockStream, DeleteBlock, GetBlock,
@@ -180,6 +180,7 @@ pub(super) struct Fake {
     progress: Mutex<VecDeque<NodeProgress>>,
     scrubs: Mutex<VecDeque<ScrubStatus>>,
     pages: Mutex<VecDeque<FsckPage>>,
+    previews: Mutex<VecDeque<PackPreview>>,
     can_stop: Mutex<Option<CanStopReport>>,
     last_replicas: Mutex<u64>,
     hold: Mutex<HoldStatus>,
@@ -216,6 +217,10 @@ impl Fake {
 
     pub(super) fn fsck(&self, pages: impl IntoIterator<Item = FsckPage>) {
         self.pages.lock().unwrap().extend(pages);
+    }
+
+    pub(super) fn previews(&self, pages: impl IntoIterator<Item = PackPreview>) {
+        self.previews.lock().unwrap().extend(pages);
     }
 
     pub(super) fn can_stop(&self, report: CanStopReport) {
@@ -286,6 +291,17 @@ impl Admin for Fake {
         let SetBalance { running, rate, threshold_permille, dry_run } = request;
         self.order(format!("set_balance {running:?} {rate:?} {threshold_permille:?}"), dry_run);
         Ok(balance())
+    }
+
+    async fn start_pack(&self, _: StartPack) -> Result<WorkerStatus, AdminError> {
+        self.order("start_pack".to_owned(), false);
+        Ok(worker(WorkerName::Pack, WorkerActivity::Resting))
+    }
+
+    async fn preview_pack(&self, request: PreviewPack) -> Result<PackPreview, AdminError> {
+        let after = request.after.map(|cursor| cursor.0);
+        self.order(format!("preview_pack {after:?}"), false);
+        self.previews.lock().unwrap().pop_front().ok_or(AdminError::Internal)
     }
 
     async fn scrub(&self, _: ScrubRequest) -> Result<Vec<ScrubStatus>, AdminError> {
@@ -420,7 +436,13 @@ impl BlockService for Disks {
             None => {}
         }
         let data = futures_util::stream::iter(pieces).boxed();
-        Ok(BlockRead { info: Self::info(bytes), table: ChunkTable::of(bytes), data_offset: 0, data })
+        Ok(BlockRead {
+            info: Self::info(bytes),
+            table: ChunkTable::of(bytes),
+            data_offset: 0,
+            data,
+            owned_chunks: false,
+        })
     }
 
     async fn head(&self, _: HeadBlock) -> Result<BlockInfo, BlockError> {

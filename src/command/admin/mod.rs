@@ -26,6 +26,7 @@ mod lock_clock;
 mod metanode_client;
 mod node;
 mod node_name;
+mod pack;
 mod progress;
 mod quota;
 mod scrub;
@@ -75,6 +76,9 @@ enum Operation {
     Fsck(fsck::FsckArguments),
     /// Where an object is: version, blocks, datanodes; with --verify every replica is read and checked
     Where(location::WhereArguments),
+    /// Move small objects together into packs, or show what would be packed
+    #[command(subcommand)]
+    Pack(pack::PackOperation),
     /// Move blocks from full datanodes to empty ones
     #[command(subcommand)]
     Balance(balance::BalanceOperation),
@@ -202,6 +206,7 @@ async fn ask(operation: Operation, connection: &Connection, printer: Printer) ->
         Operation::Node(operation) => return node::run(operation, admin, env, printer).await,
         Operation::Fsck(arguments) => return fsck::run(arguments, admin, printer).await,
         Operation::Where(arguments) => return location::run(arguments, connection, printer).await,
+        Operation::Pack(operation) => pack::run(operation, admin, printer).await,
         Operation::Balance(operation) => balance::run(operation, admin, printer).await,
         Operation::Scrub(operation) => return scrub::run(operation, admin, env, printer).await,
         Operation::Worker(operation) => worker::run(operation, admin, printer).await,

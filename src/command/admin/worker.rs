@@ -98,7 +98,11 @@ pub(super) fn worker_table(workers: &[WorkerStatus]) -> Table {
 
 fn moves_bytes(worker: WorkerName) -> bool {
     match worker {
-        WorkerName::Repair | WorkerName::Drain | WorkerName::Balance | WorkerName::Scrub => true,
+        WorkerName::Repair
+        | WorkerName::Drain
+        | WorkerName::Balance
+        | WorkerName::Pack
+        | WorkerName::Scrub => true,
         WorkerName::Liveness
         | WorkerName::Placement
         | WorkerName::Garbage

@@ -1,12 +1,13 @@
 //! Promises about reads: for any fault of replicas and nodes, the bytes are correct or the body fails.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cairn_protocol::checksum::CHUNK_SIZE;
 use cairn_protocol::metadata::ReplicaProblem;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 
 use super::world::{Fault, World, bytes};
 use crate::data::{DataConfig, DataError, DataPath};
@@ -112,6 +113,28 @@ async fn a_node_that_answers_soon_is_the_only_one_asked() {
     world.get(&data, 0..whole.len() as u64).await.unwrap();
     let asked: Vec<usize> = world.nodes.iter().map(|node| *node.gets.lock().unwrap()).collect();
     assert_eq!(asked.iter().sum::<usize>(), 5, "{asked:?}");
+}
+
+/// Each block was opened in a task, which costs more than to read a small block from memory.
+#[tokio::test]
+async fn a_replica_that_answers_at_once_is_read_without_waiting_for_a_task() {
+    let (world, data, whole) = stored().await;
+    let mut body = data.read(world.located(0..100, 10)).now_or_never().expect("no wait").unwrap();
+    assert!(body.next().now_or_never().expect("no wait").unwrap().unwrap() == whole.slice(..100));
+    // A node that refuses at once does not change that: the next one is asked.
+    world.fault(0, Fault::Down);
+    assert!(data.read(world.located(0..100, 10)).now_or_never().expect("no wait").is_ok());
+}
+
+/// A reader that no longer waits must not keep the metanode from learning that a node does not answer.
+#[tokio::test]
+async fn a_node_that_does_not_answer_is_reported_also_when_the_reader_has_left() {
+    let (world, data, _) = stored().await;
+    world.fault(0, Fault::Stopped);
+    assert!(data.read(world.located(0..100, 10)).now_or_never().is_none());
+    let reported =
+        world.until(|world| world.meta().reports.contains(&(world.nodes[0].id, ReplicaProblem::Unreachable)));
+    world.while_time_passes(reported).await;
 }
 
 #[tokio::test]
@@ -254,6 +277,30 @@ async fn clients_that_do_not_read_do_not_delay_other_downloads() {
     assert!(data.budget().download_peak() <= 8 << 20);
     drop(stopped);
     assert_eq!(data.budget().download_bytes(), 0);
+}
+
+/// Every chunk was copied, also if it kept no other bytes in memory.
+#[tokio::test]
+async fn chunks_that_have_memory_of_their_own_are_passed_on_without_a_copy_and_counted() {
+    let (world, data, whole) = stored().await;
+    world.sends_chunks.store(true, Ordering::Relaxed);
+    assert!(world.get(&data, 0..whole.len() as u64).await.unwrap() == whole);
+    let stored: Vec<_> = {
+        let blocks = world.nodes[0].blocks.lock().unwrap();
+        blocks.values().map(|block| block.as_ptr() as usize..block.as_ptr() as usize + block.len()).collect()
+    };
+    let is_copied = |piece: &Bytes| !stored.iter().any(|block| block.contains(&(piece.as_ptr() as usize)));
+    let mut body = data.read(world.located(10..BLOCK, 10)).await.unwrap();
+    let piece = body.next().await.unwrap().unwrap();
+    assert!(!is_copied(&piece) && piece == whole.slice(10..CHUNK_SIZE));
+    drop(body);
+    assert_eq!(data.budget().download_bytes(), CHUNK_SIZE as u64);
+    drop(piece);
+    assert_eq!(data.budget().download_bytes(), 0);
+    // A small part does not keep its chunk in memory.
+    let mut body = data.read(world.located(10..100, 10)).await.unwrap();
+    let piece = body.next().await.unwrap().unwrap();
+    assert!(is_copied(&piece) && piece == whole.slice(10..100));
 }
 
 #[tokio::test]

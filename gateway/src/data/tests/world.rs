@@ -1,6 +1,7 @@
 //! A small cluster in memory. Tests choose how its nodes misbehave.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub(super) struct Node {
 pub(super) struct Meta {
     pub(super) granted: BTreeMap<BlockId, Grant>,
     pub(super) released: Vec<BlockId>,
+    /// Those of them of which the gateway said that nothing was sent.
+    pub(super) unused: Vec<BlockId>,
     pub(super) reports: Vec<(NodeId, ReplicaProblem)>,
     pub(super) commits: Vec<CommitObject>,
     pub(super) allocations: Vec<AllocateBlocks>,
@@ -93,6 +96,8 @@ pub(super) struct World {
     pub(super) nodes: Vec<Arc<Node>>,
     pub(super) meta: Mutex<Meta>,
     pub(super) changed: Notify,
+    /// Whether nodes send whole chunks, each in memory of its own, as a datanode of this process does.
+    pub(super) sends_chunks: AtomicBool,
     secret: ClusterSecret,
     block_size: u64,
     replication: u32,
@@ -125,6 +130,7 @@ impl World {
                 clock,
                 meta: Mutex::default(),
                 changed: Notify::new(),
+                sends_chunks: AtomicBool::new(false),
                 secret: ClusterSecret::new("0123456789abcdef0123456789abcdef").unwrap(),
                 block_size,
                 replication: nodes.min(3) as u32,
@@ -191,8 +197,27 @@ impl World {
 
     /// The metanode's reply to a lookup of the first committed object.
     pub(super) fn located(&self, range: std::ops::Range<u64>, extents_max: usize) -> LocatedObject {
-        let commit = self.meta().commits[0].clone();
-        let page = self.extents((ListId(0), &commit), range.start, range.end, extents_max);
+        self.located_at(0, range, extents_max)
+    }
+
+    /// The metanode's reply to a lookup of the committed object of this number.
+    pub(super) fn located_at(
+        &self,
+        number: usize,
+        range: std::ops::Range<u64>,
+        extents_max: usize,
+    ) -> LocatedObject {
+        let commit = self.meta().commits[number].clone();
+        let list = ListId(number as u64);
+        let mut page = self.extents((list, &commit), range.start, range.end, extents_max);
+        let content = match &commit.extents[..] {
+            // As the metanode records it: the row of the version refers to the block.
+            [NewExtent { grant, slice: Some(slice), .. }] => {
+                page.extents.iter_mut().for_each(|extent| extent.path.clear());
+                Content::Block { block: grant.block, offset: slice.offset, crc32c: Some(slice.crc32c) }
+            }
+            _ => Content::List { list },
+        };
         LocatedObject {
             object: ObjectVersion {
                 key: commit.key.clone(),
@@ -206,7 +231,7 @@ impl World {
                 sequence: 0,
                 is_null: true,
                 is_versioned: false,
-                content: Content::List { list: ListId(0) },
+                content,
                 checksum: 0,
             },
             range: ResolvedRange::Satisfiable { start: range.start, end: range.end },
@@ -228,12 +253,14 @@ impl World {
         let mut extents = Vec::new();
         for extent in &commit.extents {
             let object_offset = offset;
-            offset += extent.length;
+            let (begins_at, length) =
+                extent.slice.map_or((0, extent.length), |slice| (slice.offset, slice.length));
+            offset += length;
             if offset > start && object_offset < end {
                 let block = self.location(extent.grant.block, extent.length, extent.crc32c);
                 let target = EntryTarget::Block(extent.grant.block);
-                let path = vec![ExtentEntry::new(list, object_offset, target, 0, extent.length)];
-                extents.push(LocatedExtent { object_offset, offset: 0, length: extent.length, block, path });
+                let path = vec![ExtentEntry::new(list, object_offset, target, begins_at, length)];
+                extents.push(LocatedExtent { object_offset, offset: begins_at, length, block, path });
             }
         }
         let more = extents.len() > max;
@@ -284,7 +311,17 @@ impl World {
         data: &DataPath,
         range: std::ops::Range<u64>,
     ) -> Result<Bytes, DataError> {
-        let body = data.read(self.located(range, usize::MAX)).await?;
+        self.get_at(0, data, range).await
+    }
+
+    /// The bytes of the committed object of this number.
+    pub(super) async fn get_at(
+        self: &Arc<Self>,
+        number: usize,
+        data: &DataPath,
+        range: std::ops::Range<u64>,
+    ) -> Result<Bytes, DataError> {
+        let body = data.read(self.located_at(number, range, usize::MAX)).await?;
         let whole = body.try_fold(BytesMut::new(), |mut whole, piece| async move {
             whole.extend_from_slice(&piece);
             Ok(whole)
@@ -401,6 +438,13 @@ impl BlockService for FakeNode {
         let (start, end) = request.range.unwrap_or((0, length));
         assert!(start < end && end <= length, "{start}..{end} of {length}");
         let (start, end) = chunk_aligned(start, end, length);
+        if self.0.world.upgrade().unwrap().sends_chunks.load(Ordering::Relaxed) {
+            let chunks = (start..end).step_by(CHUNK_SIZE).map(|at| at as usize);
+            let chunks: Vec<_> =
+                chunks.map(|at| Ok(block.slice(at..end.min((at + CHUNK_SIZE) as u64) as usize))).collect();
+            let data = futures_util::stream::iter(chunks).boxed();
+            return Ok(BlockRead { info, table, data_offset: start, data, owned_chunks: true });
+        }
         let mut block = block.to_vec();
         match fault {
             Fault::Corrupt(at) => block[at] ^= 1,
@@ -450,7 +494,7 @@ impl BlockService for FakeNode {
             }
             _ => data.boxed(),
         };
-        Ok(BlockRead { info, table, data_offset: start, data })
+        Ok(BlockRead { info, table, data_offset: start, data, owned_chunks: false })
     }
 
     async fn head(&self, request: HeadBlock) -> Result<BlockInfo, BlockError> {
@@ -532,7 +576,11 @@ impl Metadata for FakeMetadata {
     }
 
     async fn release_grants(&self, request: ReleaseGrants) -> Result<(), MetadataError> {
-        self.0.meta().released.extend(request.grants.iter().map(|grant| grant.block));
+        let blocks = request.grants.iter().map(|grant| grant.block);
+        let mut meta = self.0.meta();
+        meta.released.extend(blocks.clone());
+        meta.unused.extend(blocks.filter(|_| request.unused));
+        drop(meta);
         self.0.changed.notify_one();
         Ok(())
     }

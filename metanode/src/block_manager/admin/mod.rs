@@ -8,6 +8,7 @@
 //! | `location` | where the blocks of an object are |
 //! | `lifecycle` | what lifecycle rules want, and what is due |
 //! | `lock_clock` | the clock by which locks of versions end |
+//! | `pack` | starting the pack worker, and what it would do |
 //! | `fsck` | the check of all that SQL has |
 
 mod balance;
@@ -17,6 +18,7 @@ mod lifecycle;
 pub(super) mod location;
 mod lock_clock;
 mod node;
+mod pack;
 mod scrub;
 mod worker;
 
@@ -28,9 +30,9 @@ use cairn_protocol::admin::{
     BucketUsagePage, CanStop, CanStopReport, ClusterStatus, ExplainLifecycle, FsckPage, FsckRequest,
     GetBucketSettings, HoldRequest, HoldStatus, LifecycleExplanation, LifecycleRequest, LifecycleStatus,
     ListBucketUsage, LockClockRequest, LockClockStatus, NodeProgress, NodeProgressRequest, NodeStatus,
-    ObjectPlace, ReleaseHold, RemoveNode, RemoveNodeReport, ScrubRequest, ScrubStatus, SetAdminState,
-    SetBalance, SetBucketSettings, SetWorker, StartScrub, StatusRequest, WhereRequest, WorkerStatus,
-    WorkersRequest,
+    ObjectPlace, PackPreview, PreviewPack, ReleaseHold, RemoveNode, RemoveNodeReport, ScrubRequest,
+    ScrubStatus, SetAdminState, SetBalance, SetBucketSettings, SetWorker, StartPack, StartScrub,
+    StatusRequest, WhereRequest, WorkerStatus, WorkersRequest,
 };
 use cairn_protocol::id::NodeId;
 
@@ -105,6 +107,14 @@ impl Admin for BlockManager {
 
     async fn set_balance(&self, request: SetBalance) -> Result<BalanceStatus, AdminError> {
         balance::set(&self.inner, request).await
+    }
+
+    async fn start_pack(&self, _request: StartPack) -> Result<WorkerStatus, AdminError> {
+        pack::start(&self.inner)
+    }
+
+    async fn preview_pack(&self, request: PreviewPack) -> Result<PackPreview, AdminError> {
+        pack::preview(&self.inner, request).await
     }
 
     async fn scrub(&self, _request: ScrubRequest) -> Result<Vec<ScrubStatus>, AdminError> {

@@ -48,7 +48,7 @@ pub(super) async fn decide(
     Ok(())
 }
 
-fn status(inner: &Inner, worker: WorkerName) -> Result<WorkerStatus, AdminError> {
+pub(super) fn status(inner: &Inner, worker: WorkerName) -> Result<WorkerStatus, AdminError> {
     let status = inner.workers.status(worker).ok_or(AdminError::Internal)?;
     Ok(if worker == WorkerName::Scrub { scrub::sum_up(inner, status) } else { status })
 }

@@ -1,13 +1,15 @@
 //! The commands that travel in the reply to a heartbeat.
 
-use cairn_protocol::cluster::{Action, ClusterError, Command};
+use std::collections::{BTreeSet, HashMap};
+
+use cairn_protocol::cluster::{Action, ClusterError, Command, PackPiece};
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::{BlockId, NodeId};
 
 use crate::block_manager::Inner;
 use crate::block_manager::soft_state::Gate;
 use crate::block_manager::soft_state::SoftState;
-use crate::block_manager::soft_state::copies::CopyIntent;
+use crate::block_manager::soft_state::copies::{CopyIntent, Piece};
 use crate::store::replicas::BlockRange;
 use crate::store::{StoreError, deletions};
 
@@ -15,16 +17,34 @@ pub(super) async fn commands(inner: &Inner, node: NodeId) -> Result<Vec<Command>
     let mut commands: Vec<Command> = {
         let mut soft_state = inner.soft_state();
         let copies = soft_state.copies.hand_out(node);
-        copies.into_iter().map(|(id, copy)| replicate(inner, &soft_state, id, copy)).collect()
+        copies.into_iter().map(|(id, copy)| order(inner, &soft_state, id, &copy)).collect()
     };
     commands.extend(deletion(inner, node).await?);
     Ok(commands)
 }
 
-fn replicate(inner: &Inner, soft_state: &SoftState, id: u64, copy: CopyIntent) -> Command {
+/// The command to make a replica: as a copy, or as a pack of pieces.
+fn order(inner: &Inner, soft_state: &SoftState, id: u64, copy: &CopyIntent) -> Command {
     let address = |node: &NodeId| soft_state.nodes.get(*node).map(|found| (*node, found.address.clone()));
-    let sources = copy.sources.iter().filter_map(address).collect();
-    let action = Action::Replicate { replica: copy.replica, sources };
+    let action = match &copy.pieces {
+        None => {
+            let sources = copy.sources.iter().filter_map(address).collect();
+            Action::Replicate { replica: copy.replica, sources }
+        }
+        Some(pieces) => {
+            let holders: BTreeSet<NodeId> = pieces.iter().flat_map(|piece| &piece.holders).copied().collect();
+            let nodes: Vec<_> = holders.iter().filter_map(address).collect();
+            let index: HashMap<_, _> = nodes.iter().map(|(node, _)| *node).zip(0u32..).collect();
+            let piece = |piece: &Piece| PackPiece {
+                block: piece.block,
+                offset: piece.offset,
+                length: piece.length,
+                crc32c: piece.crc32c,
+                sources: piece.holders.iter().filter_map(|node| index.get(node).copied()).collect(),
+            };
+            Action::Pack { replica: copy.replica, pieces: pieces.iter().map(piece).collect(), nodes }
+        }
+    };
     command(inner, id, copy.deadline, action)
 }
 

@@ -5,7 +5,7 @@ use cairn_protocol::id::NodeId;
 use cairn_protocol::warn_peer;
 
 use crate::block_manager::Inner;
-use crate::block_manager::soft_state::copies::CopyIntent;
+use crate::block_manager::soft_state::copies::{CopyIntent, Purpose};
 
 /// The commands that ended with a heartbeat.
 ///
@@ -42,6 +42,10 @@ pub(super) fn end_commands<'a>(
                 }
                 soft_state.copies.land(copy.clone());
                 ended.copied.push(copy);
+            }
+            // Its worker plans the objects again. The fault may be with any of the nodes that have the pieces.
+            Some(error) if copy.purpose == Purpose::Pack => {
+                warn_peer!(%node, %block, error, "a datanode could not make a pack");
             }
             Some(error) => {
                 warn_peer!(%node, %block, error, "a datanode could not copy a block");

@@ -83,13 +83,15 @@ fn kept(inner: &Inner, node: NodeId, block: BlockId) {
     let mut soft_state = inner.soft_state();
     let Some(copy) = soft_state.copies.landed(block, node) else { return };
     soft_state.hints.add(block);
-    if copy.purpose != Purpose::Repair {
-        soft_state.finished_moves.counted(block, true);
-        return;
+    match copy.purpose {
+        Purpose::Drain(_) | Purpose::Balance(_) => soft_state.finished_moves.counted(block, true),
+        Purpose::Pack => {}
+        Purpose::Repair => {
+            drop(soft_state);
+            inner.count(WorkerName::Repair, 1, copy.replica.length);
+            inner.events.publish(EventKind::BlockRepaired { block, node });
+        }
     }
-    drop(soft_state);
-    inner.count(WorkerName::Repair, 1, copy.replica.length);
-    inner.events.publish(EventKind::BlockRepaired { block, node });
 }
 
 fn deleted(inner: &Inner, node: NodeId, block: BlockId, queued: Option<u64>) {

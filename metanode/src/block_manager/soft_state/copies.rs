@@ -2,7 +2,9 @@
 //! again then, and the nodes report the replicas that were made in the meantime.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
+use cairn_protocol::checksum::Crc32c;
 use cairn_protocol::cluster::ReportedReplica;
 use cairn_protocol::count::without;
 use cairn_protocol::env::Timestamp;
@@ -19,13 +21,15 @@ pub(crate) enum Purpose {
     Drain(NodeId),
     /// The replica on this node is to be deleted afterwards, because the node is fuller than others.
     Balance(NodeId),
+    /// The block is a new pack, to which nothing refers yet.
+    Pack,
 }
 
 impl Purpose {
     /// The node whose replica is deleted when the new one exists.
     pub(crate) fn leaves(self) -> Option<NodeId> {
         match self {
-            Self::Repair => None,
+            Self::Repair | Self::Pack => None,
             Self::Drain(node) | Self::Balance(node) => Some(node),
         }
     }
@@ -49,7 +53,24 @@ pub(crate) struct CopyIntent {
     pub(crate) deadline: Timestamp,
     /// Its purpose.
     pub(crate) purpose: Purpose,
+    /// For a pack: what it is made of.
+    pub(crate) pieces: Option<Arc<[Piece]>>,
     handed_out: bool,
+}
+
+/// A piece of a pack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// The block that has it now.
+    pub(crate) block: BlockId,
+    /// The offset in that block.
+    pub(crate) offset: u64,
+    /// Its length in bytes.
+    pub(crate) length: u64,
+    /// Its CRC32C.
+    pub(crate) crc32c: Crc32c,
+    /// The nodes that hold the block.
+    pub(crate) holders: Vec<NodeId>,
 }
 
 impl CopyIntent {
@@ -122,11 +143,27 @@ impl Copies {
             add_bytes(&mut self.outbound, from, replica.length);
             self.changed.insert(from);
         }
-        let intent = CopyIntent { replica, target, sources, deadline, purpose, handed_out: false };
+        let intent =
+            CopyIntent { replica, target, sources, deadline, purpose, pieces: None, handed_out: false };
         for node in intent.repairing() {
             add_bytes(&mut self.repairing, node, replica.length);
         }
         self.commands.insert(command, intent);
+    }
+
+    /// Adds the making of a pack on a node.
+    pub(crate) fn add_pack(
+        &mut self,
+        replica: ReportedReplica,
+        target: NodeId,
+        pieces: Arc<[Piece]>,
+        deadline: Timestamp,
+    ) {
+        self.in_flight.add(target, replica.length);
+        self.add(replica, target, Vec::new(), deadline, Purpose::Pack);
+        if let Some(intent) = self.commands.get_mut(&self.next) {
+            intent.pieces = Some(pieces);
+        }
     }
 
     /// The nodes whose sums changed since the last call.

@@ -81,6 +81,10 @@ pub(in crate::block_manager) struct SoftState {
     pub(in crate::block_manager) changes: u64,
     /// Removed nodes whose rows are not all deleted from SQL yet.
     pub(in crate::block_manager) removals: VecDeque<NodeId>,
+    /// Small blocks that were committed since the start.
+    pub(in crate::block_manager) small_blocks: u64,
+    /// An operator wants the pack worker to begin a walk.
+    pub(in crate::block_manager) is_pack_asked: bool,
     /// The cluster as decisions see it. It is updated node by node, because building it for each decision would read
     /// all nodes.
     view: ClusterView,
@@ -146,6 +150,8 @@ impl SoftState {
             balance_threshold: known.balance_threshold,
             changes: 0,
             removals: known.removals.into(),
+            small_blocks: 0,
+            is_pack_asked: false,
             view: ClusterView::default(),
             trust_gained: false,
         }

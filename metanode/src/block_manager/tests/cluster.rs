@@ -11,6 +11,7 @@ use cairn_protocol::admin::{
     NodeProgressRequest, ReleaseHold, SetAdminState, SetWorker, StatusRequest, WorkerName, WorkerStatus,
     WorkersRequest,
 };
+use cairn_protocol::checksum::combine;
 use cairn_protocol::cluster::*;
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
 use cairn_protocol::event::{EventBus, EventKind};
@@ -246,6 +247,7 @@ impl TestCluster {
             version: "test".to_owned(),
             incarnation: node.incarnation,
             seen: node.seen.clone(),
+            packs: true,
         }
     }
 
@@ -338,6 +340,7 @@ impl TestCluster {
         for command in std::mem::take(&mut self.nodes[index].commands) {
             let error = match &command.action {
                 Action::Replicate { replica, sources } => self.copy(index, *replica, sources),
+                Action::Pack { replica, pieces, nodes } => self.pack(index, *replica, pieces, nodes),
                 Action::Delete { blocks } => self.delete(index, blocks),
                 Action::Restore { blocks } => self.restore(index, blocks),
             };
@@ -357,6 +360,34 @@ impl TestCluster {
         if !found {
             return Some("no source has it".to_owned());
         }
+        self.nodes[index].held.insert(replica.block, replica);
+        self.nodes[index].increments.changes.push(ReplicaChange::Stored(replica));
+        None
+    }
+
+    /// Makes a pack, if each of its pieces is where the command says.
+    fn pack(
+        &mut self,
+        index: usize,
+        replica: ReportedReplica,
+        pieces: &[PackPiece],
+        nodes: &[(NodeId, String)],
+    ) -> Option<String> {
+        let is_there = |piece: &PackPiece| {
+            piece.sources.iter().any(|source| {
+                let (holder, _) = &nodes[*source as usize];
+                let node = self.nodes.iter().find(|node| node.id == *holder && node.up);
+                let held = node.and_then(|node| node.held.get(&piece.block));
+                held.is_some_and(|held| piece.offset + piece.length <= held.length)
+            })
+        };
+        if !pieces.iter().all(is_there) {
+            return Some("a piece is nowhere".to_owned());
+        }
+        let append = |(length, crc): (u64, u32), piece: &PackPiece| {
+            (length + piece.length, combine(crc, piece.crc32c, piece.length))
+        };
+        assert_eq!(pieces.iter().fold((0, 0), append), (replica.length, replica.crc32c));
         self.nodes[index].held.insert(replica.block, replica);
         self.nodes[index].increments.changes.push(ReplicaChange::Stored(replica));
         None
@@ -523,7 +554,7 @@ impl TestCluster {
             node.increments.changes.push(ReplicaChange::Stored(replica));
             incarnations.push((node.id, node.incarnation));
         }
-        NewExtent { grant, length, crc32c: 77, stored_on: nodes.to_vec(), incarnations }
+        NewExtent { grant, length, crc32c: 77, stored_on: nodes.to_vec(), incarnations, slice: None }
     }
 
     pub(super) async fn commit(&self, extents: Vec<NewExtent>) -> Result<OwnerId, MetadataError> {

@@ -126,7 +126,7 @@ async fn damaged() -> (TestStore, Vec<BlockId>) {
         format!("DELETE FROM blocks WHERE block_id = {}", block("f")),
         "UPDATE versions SET length = 11 WHERE key = CAST('g' AS BLOB)".to_owned(),
         format!("UPDATE replicas SET state = 1 WHERE block_id = {part}"),
-        "INSERT INTO blocks VALUES (x'00000000000000000000000000000001', 5, 0, 3, 0)".to_owned(),
+        "INSERT INTO blocks (block_id, length, crc32c, replication, refs) VALUES (x'00000000000000000000000000000001', 5, 0, 3, 0)".to_owned(),
         "INSERT INTO replicas VALUES (x'00000000000000000000000000000001', 999, 0)".to_owned(),
     ] {
         store.sql(Box::leak(statement.into_boxed_str())).await;
@@ -493,7 +493,7 @@ async fn in_any_history_the_check_agrees_with_the_invariants() {
             "DELETE FROM blocks WHERE block_id = (SELECT MIN(block_id) FROM blocks)",
             "UPDATE versions SET length = length + 1",
             "UPDATE parts SET length = length + 1",
-            "INSERT INTO blocks VALUES (x'00000000000000000000000000000001', 5, 0, 0, 0)",
+            "INSERT INTO blocks (block_id, length, crc32c, replication, refs) VALUES (x'00000000000000000000000000000001', 5, 0, 0, 0)",
         ][usize::try_from(seed).unwrap()];
         store.sql(statement).await;
         let broken = !store.cluster.store.verify_invariants().await.unwrap().is_empty();
@@ -507,7 +507,7 @@ async fn in_any_history_the_check_agrees_with_the_invariants() {
 async fn a_page_of_a_hundred_thousand_objects_costs_its_rows() {
     let store = TestStore::new(1).await;
     store_tests::fill(&store.cluster.store, 100_000, 10).await;
-    store.sql("INSERT INTO blocks SELECT version_id, 1, 0, 1, 1 FROM versions").await;
+    store.sql("INSERT INTO blocks (block_id, length, crc32c, replication, refs) SELECT version_id, 1, 0, 1, 1 FROM versions").await;
     store.sql("UPDATE versions SET length = 1, block_id = version_id").await;
     store.sql("INSERT INTO replicas SELECT block_id, ordinal, 0 FROM blocks, nodes").await;
     store

@@ -86,6 +86,7 @@ async fn a_commit_needs_enough_copies_of_a_block_that_is_new_and_as_granted() {
         crc32c: 1,
         stored_on,
         incarnations: Vec::new(),
+        slice: None,
     };
     assert!(invalid(cluster.commit(vec![with(vec![ids[0]], 10)]).await), "too few");
     assert!(invalid(cluster.commit(vec![with(vec![ids[0], ids[0]], 10)]).await), "one twice");
@@ -116,11 +117,33 @@ async fn blocks_under_a_grant_that_is_given_back_are_deleted_at_once() {
     let grant = cluster.grant().await;
     let block = grant.block;
     let extent = cluster.store_block(grant.clone(), 10);
-    cluster.blocks.release(ReleaseGrants { grants: vec![grant] }).await.unwrap();
+    cluster.blocks.release(ReleaseGrants { grants: vec![grant], unused: false }).await.unwrap();
     cluster.settle().await;
     assert!(cluster.really_at(block).is_empty());
     assert!(cluster.new_events().contains(&EventKind::GrantAbandoned { block }));
     assert!(is_lost(&cluster.commit(vec![extent]).await, block), "its bytes are gone");
+}
+
+/// Gateways take grants ahead of need and give most of them back when they become idle. Each one wrote rows and sent an order to each
+/// of its nodes.
+#[tokio::test]
+async fn a_grant_that_is_given_back_unused_leaves_nothing_to_do() {
+    let mut cluster = TestCluster::new(3).await;
+    let grant = cluster.grant().await;
+    cluster.new_events();
+    cluster.blocks.release(ReleaseGrants { grants: vec![grant.clone()], unused: true }).await.unwrap();
+    assert!(
+        cluster
+            .blocks
+            .inner
+            .soft_state()
+            .reservations
+            .naming(grant.targets[0].node, cluster.env.now())
+            .is_none()
+    );
+    cluster.beat_all().await;
+    assert!(cluster.nodes.iter().all(|node| node.commands.is_empty()));
+    assert!(cluster.new_events().is_empty());
 }
 
 #[tokio::test]
@@ -128,7 +151,7 @@ async fn a_pipeline_that_ends_after_its_grant_was_given_back_leaves_nothing() {
     let mut cluster = TestCluster::new(3).await;
     let grant = cluster.grant().await;
     let block = grant.block;
-    cluster.blocks.release(ReleaseGrants { grants: vec![grant.clone()] }).await.unwrap();
+    cluster.blocks.release(ReleaseGrants { grants: vec![grant.clone()], unused: false }).await.unwrap();
     cluster.settle().await;
     cluster.store_block(grant, 10);
     cluster.settle().await;
@@ -143,7 +166,7 @@ async fn a_block_that_was_committed_is_kept_when_its_grant_is_given_back() {
     let block = grant.block;
     let extent = cluster.store_block(grant.clone(), 10);
     cluster.commit(vec![extent]).await.unwrap();
-    cluster.blocks.release(ReleaseGrants { grants: vec![grant] }).await.unwrap();
+    cluster.blocks.release(ReleaseGrants { grants: vec![grant], unused: false }).await.unwrap();
     cluster.settle().await;
     assert_eq!(cluster.really_at(block).len(), 3);
 }
@@ -194,7 +217,7 @@ async fn a_renewed_lease_holds_for_the_block_and_for_the_commit() {
 async fn an_expired_or_released_grant_cannot_be_renewed() {
     let cluster = TestCluster::new(3).await;
     let grants = cluster.grants(2).await;
-    cluster.blocks.release(ReleaseGrants { grants: grants[..1].to_vec() }).await.unwrap();
+    cluster.blocks.release(ReleaseGrants { grants: grants[..1].to_vec(), unused: false }).await.unwrap();
     let refused = cluster.blocks.renew(RenewGrants { grants: grants.clone() }).await;
     assert!(is_lost(&refused, grants[0].block));
     cluster.clock.advance(cluster.config.lease + Duration::from_millis(1));

@@ -71,7 +71,12 @@ impl History {
         let mut extent = self.cluster.store_block_on(grant.clone(), 10, &reached);
         match self.any(6) {
             // The client goes away, or the gateway dies.
-            0 => self.cluster.blocks.release(ReleaseGrants { grants: vec![grant] }).await.unwrap(),
+            0 => self
+                .cluster
+                .blocks
+                .release(ReleaseGrants { grants: vec![grant], unused: false })
+                .await
+                .unwrap(),
             1 => {}
             // The upload takes its time.
             2 => {

@@ -21,6 +21,8 @@ mod lifecycle;
 mod location;
 mod maintenance;
 mod nodes;
+mod overwrites;
+mod pack;
 mod placement;
 mod remove;
 mod repair;

@@ -35,6 +35,7 @@ fn configured(worker: WorkerName, config: &BlockManagerConfig) -> Option<u64> {
         WorkerName::Repair => Some(config.repair_rate),
         WorkerName::Drain => Some(config.drain_rate),
         WorkerName::Balance => Some(config.balance_rate),
+        WorkerName::Pack => Some(config.pack_rate),
         // Garbage that is not deleted in time fills the disks, so there is no limit unless an operator sets one. Scrubs
         // have a rate on each datanode.
         WorkerName::Liveness

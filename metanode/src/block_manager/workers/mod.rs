@@ -11,6 +11,7 @@
 //! | `repair`, `scan` | make replicas of under-replicated blocks, and drop those of over-replicated ones |
 //! | `drain` | copies all blocks off draining nodes |
 //! | `balance` | moves replicas from full nodes to empty ones |
+//! | `pack` | moves small objects together into packs |
 //! | `placement` | examines every block once in a period |
 //! | `lifecycle` | does what lifecycle rules want |
 //! | `garbage`, `leases`, `uploads` | delete retired versions after the grace period, blocks whose lease ended without a commit, and old uploads |
@@ -23,6 +24,7 @@ mod garbage;
 mod leases;
 mod lifecycle;
 mod liveness;
+pub(super) mod pack;
 mod placement;
 mod removal;
 mod repair;
@@ -94,11 +96,12 @@ impl Inner {
 
 /// All workers, ready to start.
 pub(super) fn all(inner: &Arc<Inner>) -> Vec<Runner> {
-    let workers: [Box<dyn Worker>; 9] = [
+    let workers: [Box<dyn Worker>; 10] = [
         Box::new(liveness::Liveness::new(inner.clone())),
         Box::new(repair::Repair::new(inner.clone())),
         Box::new(drain::Drain::new(inner.clone())),
         Box::new(balance::Balance::new(inner.clone())),
+        Box::new(pack::Pack::new(inner.clone())),
         Box::new(placement::Placement::new(inner.clone())),
         Box::new(garbage::Garbage::new(inner.clone())),
         Box::new(leases::Leases::new(inner.clone())),

@@ -25,13 +25,13 @@ impl Namespace {
     }
 }
 
-/// Checks that the length of a version or part is the sum of its blocks' lengths.
+/// Checks that the length of a version or part is the sum of its extents' lengths.
 pub(in crate::namespace) fn check_length(length: u64, extents: &[NewExtent]) -> Result<(), MetadataError> {
-    let total = extents.iter().try_fold(0u64, |total, extent| total.checked_add(extent.length));
+    let total = extents.iter().try_fold(0u64, |total, extent| total.checked_add(extent.extent_length()));
     if total == Some(length) && i64::try_from(length).is_ok() {
         return Ok(());
     }
-    Err(malformed(format!("the length is {length}, but the blocks' lengths do not add up to it")))
+    Err(malformed(format!("the length is {length}, but the extents' lengths do not add up to it")))
 }
 
 async fn commit(

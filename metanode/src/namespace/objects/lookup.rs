@@ -7,7 +7,7 @@ use cairn_protocol::metadata::{
 use crate::namespace::{Namespace, bucket, malformed, range};
 use crate::store::buckets::BucketId;
 use crate::store::objects::StoredVersion;
-use crate::store::{self, Connection};
+use crate::store::{self, Connection, give_way};
 
 impl Namespace {
     pub(in crate::namespace) async fn lookup_object(
@@ -16,9 +16,13 @@ impl Namespace {
     ) -> Result<LocatedObject, MetadataError> {
         match request.range {
             // A snapshot, because after a sweep between the two reads the version would seem to have no parts.
-            LookupRange::Part { .. } => self.look_up(&mut *self.store.snapshot().await?, request).await,
+            LookupRange::Part { .. } => {
+                give_way(async { self.look_up(&mut *self.store.snapshot().await?, request).await }).await
+            }
             LookupRange::Whole | LookupRange::Bytes { .. } | LookupRange::Suffix { .. } => {
-                self.look_up(&mut *self.store.read().await?, request).await
+                let is_hot = request.version.is_none() && self.store.is_hot(&request.bucket, &request.key);
+                let look_up = async { self.look_up(&mut *self.store.read().await?, request).await };
+                if is_hot { look_up.await } else { give_way(look_up).await }
             }
         }
     }

@@ -4,12 +4,10 @@ use std::fmt;
 
 use cairn_protocol::id::NodeId;
 use serde::{Deserialize, Serialize};
-use sqlx::Sqlite;
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
 
 use crate::store::buckets::BucketId;
 use crate::store::iam::HolderId;
+use crate::store::sql::Query;
 use crate::store::sql_values::{number, ordinal_of};
 use crate::store::{Row, StoreError};
 
@@ -164,10 +162,7 @@ impl Counter {
     }
 
     /// Binds its key to the next parameters of one of its statements.
-    pub(super) fn bind(
-        self,
-        query: Query<'static, Sqlite, SqliteArguments>,
-    ) -> Query<'static, Sqlite, SqliteArguments> {
+    pub(super) fn bind(self, query: Query<'static>) -> Query<'static> {
         match self {
             // The only row.
             Self::Blocks => query.bind(1i64),

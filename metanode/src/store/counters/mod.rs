@@ -29,10 +29,9 @@ pub(crate) use recount::{Comparison, all, compare, correct};
 use std::ops::{Add, Neg};
 
 use cairn_protocol::count;
-use sqlx::Row as _;
 
 use super::sql_values::to_number;
-use super::{Connection, Row, StoreError};
+use super::{Connection, Row, StoreError, sql};
 
 /// A difference of a counter: so many things more or fewer, and their bytes. Counters of what has no bytes ignore those.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,7 +106,7 @@ impl Counted {
 /// The database's.
 pub(crate) async fn read(connection: &mut Connection, counter: Counter) -> Result<Counted, StoreError> {
     let statements = counter.statements();
-    let row = counter.bind(sqlx::query(statements.read)).fetch_optional(&mut *connection).await?;
+    let row = counter.bind(sql::query(statements.read)).fetch_optional(&mut *connection).await?;
     let stored = row.map(|row| Counted::from_row(&row, counter)).transpose()?.unwrap_or_default();
     Ok(stored.with(counter, connection.deltas().of(counter)))
 }
@@ -121,14 +120,14 @@ pub(super) async fn write(tx: &mut Connection) -> Result<(), StoreError> {
     for (counter, change) in tx.deltas().take() {
         let statements = counter.statements();
         let row = counter
-            .bind(sqlx::query(statements.add).bind(change.things).bind(change.bytes))
+            .bind(sql::query(statements.add).bind(change.things).bind(change.bytes))
             .fetch_one(&mut *tx)
             .await?;
         let (things, bytes): (i64, i64) = (row.try_get("things")?, row.try_get("bytes")?);
         if things < 0 || bytes < 0 {
             // Logged by `with`.
             let _ = Counted::from_row(&row, counter)?;
-            counter.bind(sqlx::query(statements.raise)).execute(&mut *tx).await?;
+            counter.bind(sql::query(statements.raise)).execute(&mut *tx).await?;
         }
     }
     Ok(())

@@ -1,31 +1,28 @@
 //! Whether counters are right: each is compared with the rows that it counts. No transaction of this release makes one wrong;
 //! what finds that out must not rely on it.
 
-use sqlx::Row as _;
-
 use super::{Amount, Counted, Counter, read};
 use crate::store::buckets::BucketId;
 use crate::store::iam::HolderId;
 use crate::store::sql_values::{id, number};
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, StoreError, sql};
 
 /// All counters that have a row or something to count, in their order.
 ///
 /// # Errors
 /// The database's.
 pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<Counter>, StoreError> {
-    let nodes = sqlx::query("SELECT node_id FROM nodes UNION SELECT node_id FROM node_totals")
+    let nodes = sql::query("SELECT node_id FROM nodes UNION SELECT node_id FROM node_totals")
         .fetch_all(&mut *connection)
         .await?;
-    let queued = sqlx::query(
-        "SELECT live, replication FROM repair_totals UNION SELECT live, replication FROM repairs",
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let buckets = sqlx::query("SELECT bucket_id FROM buckets UNION SELECT bucket_id FROM bucket_usage")
+    let queued =
+        sql::query("SELECT live, replication FROM repair_totals UNION SELECT live, replication FROM repairs")
+            .fetch_all(&mut *connection)
+            .await?;
+    let buckets = sql::query("SELECT bucket_id FROM buckets UNION SELECT bucket_id FROM bucket_usage")
         .fetch_all(&mut *connection)
         .await?;
-    let users = sqlx::query("SELECT user_id FROM user_usage").fetch_all(connection).await?;
+    let users = sql::query("SELECT user_id FROM user_usage").fetch_all(connection).await?;
     let mut counters = vec![Counter::Blocks];
     for row in &buckets {
         counters.push(Counter::BucketUsage(BucketId(row.try_get("bucket_id")?)));
@@ -49,7 +46,7 @@ pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<Counter>, Sto
 /// # Errors
 /// The database's.
 async fn count(connection: &mut Connection, counter: Counter) -> Result<Counted, StoreError> {
-    let row = counter.bind(sqlx::query(counter.statements().count)).fetch_one(connection).await?;
+    let row = counter.bind(sql::query(counter.statements().count)).fetch_one(connection).await?;
     Ok(Counted { things: number(&row, "things")?, bytes: number(&row, "bytes")? })
 }
 

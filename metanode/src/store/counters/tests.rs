@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::recount::{all, compare};
 use super::*;
 use crate::store::nodes::NodeOrdinal;
-use crate::store::{Lane, Store, blocks, deletions, nodes, repairs, replicas, totals};
+use crate::store::{Lane, Store, blocks, deletions, nodes, repairs, replicas, sql, totals};
 
 /// Registered nodes.
 const NODES: u8 = 3;
@@ -37,6 +37,7 @@ async fn store_in(directory: &Path) -> Store {
                     version: String::new(),
                     incarnation: 0,
                     seen: Vec::new(),
+                    packs: true,
                 };
                 nodes::register(tx, &node, NOW).await?;
             }
@@ -69,7 +70,7 @@ fn extent(number: u8) -> NewExtent {
         signature: String::new(),
     };
     let (length, crc32c) = (u64::from(number) + 1, 0);
-    NewExtent { grant, length, crc32c, stored_on: Vec::new(), incarnations: Vec::new() }
+    NewExtent { grant, length, crc32c, stored_on: Vec::new(), incarnations: Vec::new(), slice: None }
 }
 
 /// A change of counted rows. Blocks and nodes are few, so that rows are met again.
@@ -130,7 +131,7 @@ async fn apply(tx: &mut Connection, change: Change) -> Result<(), StoreError> {
             blocks::insert(tx, &extent(block), &nodes.map(node)).await?;
         }
         Change::Drop(number) => {
-            sqlx::query("UPDATE blocks SET refs = -1 WHERE block_id = $1")
+            sql::query("UPDATE blocks SET refs = -1 WHERE block_id = $1")
                 .bind(&block(number).as_bytes()[..])
                 .execute(&mut *tx)
                 .await?;
@@ -170,7 +171,7 @@ async fn apply(tx: &mut Connection, change: Change) -> Result<(), StoreError> {
             repairs::remove(tx, block(of)).await?;
         }
         Change::Raise { block: of, wanted } => {
-            let content = Content::Block { block: block(of), offset: 0 };
+            let content = Content::whole(block(of));
             repairs::raise_replication(tx, content, wanted, NOW).await?;
         }
     }
@@ -211,7 +212,7 @@ async fn mutate(tx: &mut Connection, changes: Vec<Change>, end: End) -> Result<(
         End::Failed => Err(StoreError::Busy),
         End::Panicked => panic!("a panic that the writer must survive"),
         End::TakesAllDown => {
-            sqlx::query("ROLLBACK").execute(tx).await?;
+            sql::query("ROLLBACK").execute(tx).await?;
             Err(StoreError::NoSpace)
         }
     }
@@ -295,9 +296,9 @@ proptest! {
 /// The rows that hold counters, by a statement of the test.
 async fn stored(store: &Store, of: NodeId) -> Option<(i64, i64)> {
     let mut reader = store.read().await.unwrap();
-    let row = sqlx::query("SELECT replicas, bytes FROM node_totals WHERE node_id = $1")
+    let row = sql::query("SELECT replicas, bytes FROM node_totals WHERE node_id = $1")
         .bind(&of.as_bytes()[..])
-        .fetch_optional(&mut *reader)
+        .fetch_optional(&mut reader)
         .await
         .unwrap();
     row.map(|row| (row.get("replicas"), row.get("bytes")))
@@ -324,7 +325,7 @@ async fn a_counter_is_written_once_in_a_transaction_however_many_rows_changed() 
         .await;
     let mut reader = store.read().await.unwrap();
     let rows =
-        sqlx::query("SELECT replicas FROM written ORDER BY node_id").fetch_all(&mut *reader).await.unwrap();
+        sql::query("SELECT replicas FROM written ORDER BY node_id").fetch_all(&mut reader).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.get("replicas")).collect::<Vec<i64>>(), [5, 5]);
 }
 

@@ -2,12 +2,11 @@
 
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::metadata::ListId;
-use sqlx::Row as _;
 
 use super::bytes16;
 use crate::store::nodes::NodeOrdinal;
 use crate::store::sql_values::{id, number, optional_id, to_number};
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, StoreError, sql};
 
 /// A block or list, and how many rows refer to it.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +53,7 @@ pub(crate) async fn blocks(
     max: u32,
 ) -> Result<Vec<Referred<BlockId>>, StoreError> {
     let after = after.map(|block| block.as_bytes().to_vec()).unwrap_or_default();
-    let rows = sqlx::query(BLOCKS).bind(after).bind(i64::from(max)).fetch_all(connection).await?;
+    let rows = sql::query(BLOCKS).bind(after).bind(i64::from(max)).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
             Ok(Referred {
@@ -85,7 +84,7 @@ pub(crate) async fn lists(
     after: Option<ListId>,
     max: u32,
 ) -> Result<Vec<Referred<ListId>>, StoreError> {
-    let rows = sqlx::query(LISTS)
+    let rows = sql::query(LISTS)
         .bind(after.map_or(-1, |list| to_number(list.0)))
         .bind(i64::from(max))
         .fetch_all(connection)
@@ -104,7 +103,7 @@ pub(crate) async fn lists(
 /// Corrects a block's reference count, if rows refer to it. A block without references stays unchanged, because with
 /// a count of 0 the block would be removed, and a check must not delete data.
 pub(crate) async fn recount_block(tx: &mut Connection, block: BlockId) -> Result<bool, StoreError> {
-    let found = sqlx::query(
+    let found = sql::query(
         "SELECT (SELECT COUNT(*) FROM versions WHERE block_id = $1)
               + (SELECT COUNT(*) FROM list_entries WHERE block_id = $1)
               + (SELECT COUNT(*) FROM parts WHERE block_id = $1)
@@ -114,7 +113,7 @@ pub(crate) async fn recount_block(tx: &mut Connection, block: BlockId) -> Result
     .fetch_one(&mut *tx)
     .await?;
     let found: i64 = found.try_get("found")?;
-    let done = sqlx::query("UPDATE blocks SET refs = $2 WHERE block_id = $1 AND $2 > 0")
+    let done = sql::query("UPDATE blocks SET refs = $2 WHERE block_id = $1 AND $2 > 0")
         .bind(&block.as_bytes()[..])
         .bind(found)
         .execute(tx)
@@ -124,7 +123,7 @@ pub(crate) async fn recount_block(tx: &mut Connection, block: BlockId) -> Result
 
 /// The same for a list.
 pub(crate) async fn recount_list(tx: &mut Connection, list: ListId) -> Result<bool, StoreError> {
-    let found = sqlx::query(
+    let found = sql::query(
         "SELECT (SELECT COUNT(*) FROM versions WHERE list_id = $1)
               + (SELECT COUNT(*) FROM list_entries WHERE child = $1)
               + (SELECT COUNT(*) FROM parts WHERE list_id = $1)
@@ -134,7 +133,7 @@ pub(crate) async fn recount_list(tx: &mut Connection, list: ListId) -> Result<bo
     .fetch_one(&mut *tx)
     .await?;
     let found: i64 = found.try_get("found")?;
-    let done = sqlx::query("UPDATE extent_lists SET refs = $2 WHERE list_id = $1 AND $2 > 0")
+    let done = sql::query("UPDATE extent_lists SET refs = $2 WHERE list_id = $1 AND $2 > 0")
         .bind(to_number(list.0))
         .bind(found)
         .execute(tx)
@@ -158,8 +157,7 @@ pub(crate) async fn replicas(
 ) -> Result<Vec<CheckedReplica>, StoreError> {
     let (block, node) =
         after.map_or_else(|| (Vec::new(), 0), |(block, node)| (block.as_bytes().to_vec(), node.0));
-    let rows =
-        sqlx::query(REPLICAS).bind(block).bind(node).bind(i64::from(max)).fetch_all(connection).await?;
+    let rows = sql::query(REPLICAS).bind(block).bind(node).bind(i64::from(max)).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
             Ok(CheckedReplica {
@@ -181,7 +179,7 @@ pub(crate) async fn count_deletions(
 ) -> Result<(u64, Option<(NodeOrdinal, BlockId)>), StoreError> {
     let (node, block) =
         after.map_or_else(|| (0, Vec::new()), |(node, block)| (node.0, block.as_bytes().to_vec()));
-    let last = sqlx::query(
+    let last = sql::query(
         "SELECT node, block_id FROM deletions WHERE (node, block_id) > ($1, $2)
          ORDER BY node, block_id LIMIT 1 OFFSET $3",
     )
@@ -194,7 +192,7 @@ pub(crate) async fn count_deletions(
         let node = NodeOrdinal(last.try_get("node")?);
         return Ok((u64::from(max), Some((node, id(&last, "block_id")?))));
     }
-    let row = sqlx::query("SELECT COUNT(*) AS queued FROM deletions WHERE (node, block_id) > ($1, $2)")
+    let row = sql::query("SELECT COUNT(*) AS queued FROM deletions WHERE (node, block_id) > ($1, $2)")
         .bind(node)
         .bind(block)
         .fetch_one(connection)
@@ -211,7 +209,7 @@ pub(crate) async fn count_garbage(
 ) -> Result<(u64, Option<[u8; 16]>), StoreError> {
     let after = after.map(|owner| owner.to_vec()).unwrap_or_default();
     let last =
-        sqlx::query("SELECT owner_id FROM retired WHERE owner_id > $1 ORDER BY owner_id LIMIT 1 OFFSET $2")
+        sql::query("SELECT owner_id FROM retired WHERE owner_id > $1 ORDER BY owner_id LIMIT 1 OFFSET $2")
             .bind(&after)
             .bind(i64::from(max) - 1)
             .fetch_optional(&mut *connection)
@@ -219,7 +217,7 @@ pub(crate) async fn count_garbage(
     if let Some(last) = last {
         return Ok((u64::from(max), bytes16(&last, "owner_id")?));
     }
-    let row = sqlx::query("SELECT COUNT(*) AS queued FROM retired WHERE owner_id > $1")
+    let row = sql::query("SELECT COUNT(*) AS queued FROM retired WHERE owner_id > $1")
         .bind(after)
         .fetch_one(connection)
         .await?;
@@ -228,6 +226,6 @@ pub(crate) async fn count_garbage(
 
 /// The number of deleted buckets that still have uploads.
 pub(crate) async fn count_deleted_buckets(connection: &mut Connection) -> Result<u64, StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) AS buckets FROM deleted_buckets").fetch_one(connection).await?;
+    let row = sql::query("SELECT COUNT(*) AS buckets FROM deleted_buckets").fetch_one(connection).await?;
     number(&row, "buckets")
 }

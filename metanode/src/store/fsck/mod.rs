@@ -16,8 +16,6 @@ pub(crate) use leftovers::*;
 pub(crate) use owners::*;
 pub(crate) use progress::*;
 
-use sqlx::Row as _;
-
 use super::{Row, StoreError};
 
 fn bytes16(row: &Row, column: &'static str) -> Result<Option<[u8; 16]>, StoreError> {

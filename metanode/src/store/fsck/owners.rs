@@ -5,14 +5,13 @@ use std::collections::hash_map::Entry;
 
 use cairn_protocol::id::{BlockId, NodeId};
 use cairn_protocol::metadata::{Content, ListId, ObjectVersion, ResolvedExtent};
-use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::bytes16;
 use crate::store::buckets::BucketId;
 use crate::store::lists::{self, FoundExtent, content};
 use crate::store::objects::{StoredVersion, columns, stored};
 use crate::store::sql_values::{id, key, number, text, to_number};
-use crate::store::{Connection, Row, StoreError};
+use crate::store::{Connection, Row, StoreError, sql};
 
 /// One extent of an owner with its block, or an owner that has no extents.
 #[derive(Clone, Debug)]
@@ -112,7 +111,7 @@ pub(crate) async fn bucket_from(
     connection: &mut Connection,
     name: &str,
 ) -> Result<Option<(BucketId, String)>, StoreError> {
-    let row = sqlx::query("SELECT bucket_id, name FROM buckets WHERE name >= $1 ORDER BY name LIMIT 1")
+    let row = sql::query("SELECT bucket_id, name FROM buckets WHERE name >= $1 ORDER BY name LIMIT 1")
         .bind(name)
         .fetch_optional(connection)
         .await?;
@@ -143,7 +142,7 @@ pub(crate) async fn objects(
     let mut from_key = from.key.as_bytes().to_vec();
     let mut rows = Vec::new();
     if let Some(sequence) = from.sequence {
-        rows = sqlx::query(VERSIONS_OF_KEY)
+        rows = sql::query(VERSIONS_OF_KEY)
             .bind(bucket.0)
             .bind(&from_key)
             .bind(to_number(sequence))
@@ -155,7 +154,7 @@ pub(crate) async fn objects(
     }
     let left = max.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
     if left > 0 {
-        let further = sqlx::query(OBJECTS)
+        let further = sql::query(OBJECTS)
             .bind(bucket.0)
             .bind(&from_key)
             .bind(i64::from(left))
@@ -194,7 +193,7 @@ pub(crate) async fn parts(
     from: PartPlace<'_>,
     max: u32,
 ) -> Result<Vec<OwnedExtent>, StoreError> {
-    let rows = sqlx::query(PARTS)
+    let rows = sql::query(PARTS)
         .bind(bucket.0)
         .bind(from.key.as_bytes())
         .bind(from.upload)
@@ -246,7 +245,7 @@ pub(crate) async fn retired(
     offset: u64,
     max: u32,
 ) -> Result<Vec<([u8; 16], OwnedExtent)>, StoreError> {
-    let rows = sqlx::query(RETIRED).bind(from).bind(i64::from(max)).fetch_all(&mut *connection).await?;
+    let rows = sql::query(RETIRED).bind(from).bind(i64::from(max)).fetch_all(&mut *connection).await?;
     let mut page = Page::new(max);
     for row in &rows {
         let (id, owner) = retired_owner(row)?;
@@ -373,8 +372,15 @@ impl Page {
     }
 }
 
-/// Blocks that one statement looks up.
-const BLOCKS_AT_ONCE: usize = 500;
+const LOOK_UP: &str =
+    "SELECT blocks.length, blocks.crc32c, blocks.replication, blocks.refs, repairs.block_id AS queued, nodes.node_id,
+            replicas.state
+     FROM blocks
+     LEFT JOIN repairs ON repairs.block_id = blocks.block_id
+     LEFT JOIN replicas ON replicas.block_id = blocks.block_id
+     LEFT JOIN nodes ON nodes.ordinal = replicas.node
+     WHERE blocks.block_id = $1
+     ORDER BY replicas.node";
 
 /// Looks up the blocks of extents.
 async fn look_up(connection: &mut Connection, extents: Vec<&mut CheckedExtent>) -> Result<(), StoreError> {
@@ -382,23 +388,9 @@ async fn look_up(connection: &mut Connection, extents: Vec<&mut CheckedExtent>) 
     wanted.sort_unstable();
     wanted.dedup();
     let mut known: HashMap<BlockId, Looked> = HashMap::with_capacity(wanted.len());
-    for blocks in wanted.chunks(BLOCKS_AT_ONCE) {
-        let mut select = QueryBuilder::<Sqlite>::new(
-            "SELECT blocks.block_id, blocks.length, blocks.crc32c, blocks.replication, blocks.refs,
-                    repairs.block_id AS queued, nodes.node_id, replicas.state
-             FROM blocks
-             LEFT JOIN repairs ON repairs.block_id = blocks.block_id
-             LEFT JOIN replicas ON replicas.block_id = blocks.block_id
-             LEFT JOIN nodes ON nodes.ordinal = replicas.node
-             WHERE blocks.block_id IN (",
-        );
-        let mut ids = select.separated(", ");
-        for block in blocks {
-            ids.push_bind(block.as_bytes().to_vec());
-        }
-        select.push(") ORDER BY blocks.block_id, replicas.node");
-        for row in select.build().fetch_all(&mut *connection).await? {
-            let looked = match known.entry(id(&row, "block_id")?) {
+    for block in wanted {
+        for row in sql::query(LOOK_UP).bind(&block.as_bytes()[..]).fetch_all(&mut *connection).await? {
+            let looked = match known.entry(block) {
                 Entry::Occupied(there) => there.into_mut(),
                 Entry::Vacant(new) => new.insert((known_block(&row)?, Vec::new())),
             };
@@ -448,7 +440,7 @@ pub(crate) async fn version_parts(
     connection: &mut Connection,
     list: Option<ListId>,
 ) -> Result<(u32, u64), StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT COUNT(*) AS parts, CAST(COALESCE(SUM(length), 0) AS BIGINT) AS bytes
          FROM list_parts WHERE list_id = $1",
     )

@@ -3,11 +3,10 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::iam::AccountEntry;
 use cairn_protocol::metadata::Account;
-use sqlx::Row as _;
 
 use super::AccountNumber;
 use crate::store::sql_values::{text, time, to_time};
-use crate::store::{Connection, Row, StoreError};
+use crate::store::{Connection, Row, StoreError, sql};
 
 /// Creates an account; returns `None` if one of its ids is taken.
 pub(crate) async fn insert(
@@ -15,7 +14,7 @@ pub(crate) async fn insert(
     account: &Account,
     now: Timestamp,
 ) -> Result<Option<AccountNumber>, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO accounts (account_id, canonical_id, name, created_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT DO NOTHING RETURNING account_number",
     )
@@ -33,7 +32,7 @@ pub(crate) async fn find(
     connection: &mut Connection,
     id: &str,
 ) -> Result<Option<(AccountNumber, AccountEntry)>, StoreError> {
-    let row = sqlx::query("SELECT * FROM accounts WHERE account_id = $1")
+    let row = sql::query("SELECT * FROM accounts WHERE account_id = $1")
         .bind(id)
         .fetch_optional(connection)
         .await?;
@@ -46,7 +45,7 @@ pub(crate) async fn list(
     after: &str,
     max: u32,
 ) -> Result<Vec<AccountEntry>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2")
+    let rows = sql::query("SELECT * FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2")
         .bind(after)
         .bind(i64::from(max))
         .fetch_all(connection)
@@ -59,7 +58,7 @@ pub(crate) async fn find_by_canonical_id(
     connection: &mut Connection,
     canonical_id: &str,
 ) -> Result<Option<AccountEntry>, StoreError> {
-    let row = sqlx::query("SELECT * FROM accounts WHERE canonical_id = $1")
+    let row = sql::query("SELECT * FROM accounts WHERE canonical_id = $1")
         .bind(canonical_id)
         .fetch_optional(connection)
         .await?;
@@ -71,7 +70,7 @@ pub(crate) async fn is_in_use(
     connection: &mut Connection,
     account: AccountNumber,
 ) -> Result<bool, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT 1 AS found WHERE EXISTS (SELECT 1 FROM holders WHERE account_number = $1)
            OR EXISTS (SELECT 1 FROM policies WHERE account_number = $1)
            OR EXISTS (SELECT 1 FROM oidc_providers WHERE account_number = $1)
@@ -90,7 +89,7 @@ pub(crate) async fn delete(tx: &mut Connection, account: AccountNumber) -> Resul
         "DELETE FROM access_keys WHERE account_number = $1",
         "DELETE FROM accounts WHERE account_number = $1",
     ] {
-        sqlx::query(statement).bind(account.0).execute(&mut *tx).await?;
+        sql::query(statement).bind(account.0).execute(&mut *tx).await?;
     }
     Ok(())
 }

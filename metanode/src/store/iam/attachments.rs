@@ -1,12 +1,11 @@
 //! Which managed policies apply to which users, groups and roles: as attached ones, or as permissions boundaries.
 
 use cairn_protocol::iam::PolicyHolder;
-use sqlx::Row as _;
 
 use super::holders::kind;
 use super::{AccountNumber, HolderId, PolicyId};
 use crate::store::sql_values::{number, text};
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, StoreError, sql};
 
 /// Attaches a policy. Nothing happens if it is attached.
 pub(crate) async fn insert(
@@ -14,7 +13,7 @@ pub(crate) async fn insert(
     holder: HolderId,
     policy: PolicyId,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO policy_attachments (holder_id, policy_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
     )
     .bind(holder.0)
@@ -30,7 +29,7 @@ pub(crate) async fn delete(
     holder: HolderId,
     policy: PolicyId,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM policy_attachments WHERE holder_id = $1 AND policy_id = $2")
+    let done = sql::query("DELETE FROM policy_attachments WHERE holder_id = $1 AND policy_id = $2")
         .bind(holder.0)
         .bind(policy.0)
         .execute(tx)
@@ -43,7 +42,7 @@ pub(crate) async fn of_holder(
     connection: &mut Connection,
     holder: HolderId,
 ) -> Result<Vec<(PolicyId, Option<(String, String)>)>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT t.policy_id, p.path, p.name FROM policy_attachments t
          LEFT JOIN policies p ON p.policy_id = t.policy_id WHERE t.holder_id = $1",
     )
@@ -65,7 +64,7 @@ pub(crate) async fn count(
     account: AccountNumber,
     policy: PolicyId,
 ) -> Result<(u64, u64), StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT (SELECT COUNT(*) FROM policy_attachments t JOIN holders h ON h.holder_id = t.holder_id
                  WHERE t.policy_id = $2 AND h.account_number = $1) AS attachments,
                 (SELECT COUNT(*) FROM holders h WHERE h.boundary = $2 AND h.account_number = $1) AS boundaries",
@@ -85,7 +84,7 @@ pub(crate) async fn of_policy(
     after: i64,
     max: u32,
 ) -> Result<Vec<(i64, PolicyHolder)>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT h.holder_id, h.kind, h.unique_id, h.name, h.boundary,
                 EXISTS (SELECT 1 FROM policy_attachments t
                         WHERE t.policy_id = $2 AND t.holder_id = h.holder_id) AS attached

@@ -1,9 +1,7 @@
 //! The policy documents that apply to a user or role: two statements, whatever it holds.
 
-use sqlx::Row as _;
-
 use super::{HolderId, PolicyId};
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, StoreError, sql};
 
 /// The inline and the attached policies of a holder and, if it is a user, of its groups. For a policy that is built in, the
 /// document is `None`.
@@ -11,7 +9,7 @@ pub(crate) async fn documents(
     connection: &mut Connection,
     holder: HolderId,
 ) -> Result<Vec<(PolicyId, Option<String>)>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "WITH own AS (SELECT $1 AS holder_id UNION ALL SELECT group_id FROM group_members WHERE user_id = $1)
          SELECT 0 AS policy_id, i.document FROM inline_policies i
          WHERE i.holder_id IN (SELECT holder_id FROM own)
@@ -33,7 +31,7 @@ pub(crate) async fn document(
     connection: &mut Connection,
     policy: PolicyId,
 ) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT v.document FROM policies p
          JOIN policy_versions v ON v.policy_id = p.policy_id AND v.version = p.default_version
          WHERE p.policy_id = $1",
@@ -41,5 +39,5 @@ pub(crate) async fn document(
     .bind(policy.0)
     .fetch_optional(connection)
     .await?;
-    row.map(|row| Ok(row.try_get("document")?)).transpose()
+    row.map(|row| row.try_get("document")).transpose()
 }

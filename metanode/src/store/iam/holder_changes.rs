@@ -6,7 +6,7 @@ use cairn_protocol::iam::HolderTags;
 use super::holders::{Holder, NewHolder, RoleProperties, to_kind};
 use super::{AccountNumber, HolderId, PolicyId, folded};
 use crate::store::sql_values::{number, to_json, to_time};
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, StoreError, sql};
 
 /// Creates a user, group or role; returns `false` if the name is taken.
 pub(crate) async fn insert(
@@ -16,7 +16,7 @@ pub(crate) async fn insert(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let role = new.role.as_ref();
-    let done = sqlx::query(
+    let done = sql::query(
         "INSERT INTO holders (account_number, kind, unique_id, path, name, folded_name, created_at, boundary, tags,
                               description, trust, session_s_max)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
@@ -45,7 +45,7 @@ pub(crate) async fn rename(
     name: &str,
     path: &str,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+    let done = sql::query(
         "UPDATE holders SET name = $2, folded_name = $3, path = $4 WHERE holder_id = $1 AND NOT EXISTS
             (SELECT 1 FROM holders o WHERE o.account_number = holders.account_number AND o.kind = holders.kind
                                        AND o.folded_name = $3 AND o.holder_id <> $1)",
@@ -65,7 +65,7 @@ pub(crate) async fn set_role(
     holder: HolderId,
     role: &RoleProperties,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE holders SET description = $2, trust = $3, session_s_max = $4 WHERE holder_id = $1")
+    sql::query("UPDATE holders SET description = $2, trust = $3, session_s_max = $4 WHERE holder_id = $1")
         .bind(holder.0)
         .bind(&role.description)
         .bind(&role.trust)
@@ -81,7 +81,7 @@ pub(crate) async fn set_boundary(
     holder: HolderId,
     boundary: Option<PolicyId>,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE holders SET boundary = $2 WHERE holder_id = $1")
+    sql::query("UPDATE holders SET boundary = $2 WHERE holder_id = $1")
         .bind(holder.0)
         .bind(boundary.map(|policy| policy.0))
         .execute(tx)
@@ -95,7 +95,7 @@ pub(crate) async fn set_tags(
     holder: HolderId,
     tags: &HolderTags,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE holders SET tags = $2 WHERE holder_id = $1")
+    sql::query("UPDATE holders SET tags = $2 WHERE holder_id = $1")
         .bind(holder.0)
         .bind(to_json(tags, "tags")?)
         .execute(tx)
@@ -115,7 +115,7 @@ pub(crate) struct Ties {
 
 /// Counts what keeps a user, group or role from being deleted.
 pub(crate) async fn ties(connection: &mut Connection, holder: HolderId) -> Result<Ties, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT (SELECT COUNT(*) FROM access_keys WHERE account_number = h.account_number
                                                   AND holder_id = h.holder_id) AS keys,
                 (SELECT COUNT(*) FROM inline_policies WHERE holder_id = h.holder_id) AS inline,
@@ -137,6 +137,6 @@ pub(crate) async fn ties(connection: &mut Connection, holder: HolderId) -> Resul
 
 /// Deletes a user, group or role without ties.
 pub(crate) async fn delete(tx: &mut Connection, holder: HolderId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM holders WHERE holder_id = $1").bind(holder.0).execute(tx).await?;
+    sql::query("DELETE FROM holders WHERE holder_id = $1").bind(holder.0).execute(tx).await?;
     Ok(())
 }

@@ -3,11 +3,10 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::iam::{HolderKind, HolderTags};
 use cairn_protocol::metadata::{Quota, Usage};
-use sqlx::Row as _;
 
 use super::{AccountNumber, HolderId, PolicyId, folded};
 use crate::store::sql_values::{json, number, quota, text, time};
-use crate::store::{Connection, Row, StoreError};
+use crate::store::{Connection, Row, StoreError, sql};
 
 /// A user, group or role.
 #[derive(Clone, Debug)]
@@ -63,7 +62,7 @@ pub(crate) async fn find(
     kind: HolderKind,
     name: &str,
 ) -> Result<Option<Holder>, StoreError> {
-    let row = sqlx::query(select!("WHERE h.account_number = $1 AND h.kind = $2 AND h.folded_name = $3"))
+    let row = sql::query(select!("WHERE h.account_number = $1 AND h.kind = $2 AND h.folded_name = $3"))
         .bind(account.0)
         .bind(to_kind(kind))
         .bind(folded(name))
@@ -79,7 +78,7 @@ pub(crate) async fn find_by_id(
     kind: HolderKind,
     unique_id: &str,
 ) -> Result<Option<Holder>, StoreError> {
-    let row = sqlx::query(select!("WHERE h.account_number = $1 AND h.kind = $2 AND h.unique_id = $3"))
+    let row = sql::query(select!("WHERE h.account_number = $1 AND h.kind = $2 AND h.unique_id = $3"))
         .bind(account.0)
         .bind(to_kind(kind))
         .bind(unique_id)
@@ -98,7 +97,7 @@ pub(crate) async fn list(
     after: &str,
     max: u32,
 ) -> Result<Vec<Holder>, StoreError> {
-    let rows = sqlx::query(select!(
+    let rows = sql::query(select!(
         "WHERE h.account_number = $1 AND h.kind = $2 AND h.folded_name > $3 AND substr(h.path, 1, length($4)) = $4
          ORDER BY h.folded_name LIMIT $5"
     ))
@@ -119,7 +118,7 @@ pub(crate) async fn members(
     after: &str,
     max: u32,
 ) -> Result<Vec<Holder>, StoreError> {
-    let rows = sqlx::query(select!(
+    let rows = sql::query(select!(
         "JOIN group_members m ON m.user_id = h.holder_id
          WHERE m.group_id = $1 AND h.folded_name > $2 ORDER BY h.folded_name LIMIT $3"
     ))
@@ -133,7 +132,7 @@ pub(crate) async fn members(
 
 /// The groups of a user, in the order of their names.
 pub(crate) async fn groups(connection: &mut Connection, user: HolderId) -> Result<Vec<Holder>, StoreError> {
-    let rows = sqlx::query(select!(
+    let rows = sql::query(select!(
         "JOIN group_members m ON m.group_id = h.holder_id WHERE m.user_id = $1 ORDER BY h.folded_name"
     ))
     .bind(user.0)

@@ -4,14 +4,14 @@ use cairn_protocol::iam::InlinePolicy;
 
 use super::HolderId;
 use crate::store::sql_values::text;
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, StoreError, sql};
 
 /// The inline policies of a holder, in the order of their names. Their sizes are limited together.
 pub(crate) async fn list(
     connection: &mut Connection,
     holder: HolderId,
 ) -> Result<Vec<InlinePolicy>, StoreError> {
-    let rows = sqlx::query("SELECT name, document FROM inline_policies WHERE holder_id = $1 ORDER BY name")
+    let rows = sql::query("SELECT name, document FROM inline_policies WHERE holder_id = $1 ORDER BY name")
         .bind(holder.0)
         .fetch_all(connection)
         .await?;
@@ -27,7 +27,7 @@ pub(crate) async fn put(
     name: &str,
     document: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO inline_policies (holder_id, name, document) VALUES ($1, $2, $3)
          ON CONFLICT (holder_id, name) DO UPDATE SET document = excluded.document",
     )
@@ -41,7 +41,7 @@ pub(crate) async fn put(
 
 /// Deletes an inline policy; returns whether it existed.
 pub(crate) async fn delete(tx: &mut Connection, holder: HolderId, name: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM inline_policies WHERE holder_id = $1 AND name = $2")
+    let done = sql::query("DELETE FROM inline_policies WHERE holder_id = $1 AND name = $2")
         .bind(holder.0)
         .bind(name)
         .execute(tx)

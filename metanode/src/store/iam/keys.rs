@@ -3,12 +3,11 @@
 use cairn_protocol::env::Timestamp;
 use cairn_protocol::iam::HolderTags;
 use cairn_protocol::metadata::{Account, Identity, Quota};
-use sqlx::Row as _;
 
 use super::accounts::account;
 use super::{AccountNumber, HolderId, PolicyId};
 use crate::store::sql_values::{json, quota, text, time, to_time};
-use crate::store::{Connection, Row, StoreError};
+use crate::store::{Connection, Row, StoreError, sql};
 
 /// An access key, with its secret as it is stored.
 #[derive(Clone, Debug)]
@@ -41,7 +40,7 @@ pub(crate) async fn insert(
     sealed: &[u8],
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+    let done = sql::query(
         "INSERT INTO access_keys (access_key, account_number, holder_id, is_active, sealed, created_at)
          VALUES ($1, $2, $3, 1, $4, $5) ON CONFLICT DO NOTHING",
     )
@@ -60,7 +59,7 @@ pub(crate) async fn list(
     connection: &mut Connection,
     (account, user): (AccountNumber, Option<HolderId>),
 ) -> Result<Vec<StoredKey>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT * FROM access_keys WHERE account_number = $1
            AND (holder_id = $2 OR (holder_id IS NULL AND $3 = 1)) ORDER BY created_at, access_key",
     )
@@ -87,7 +86,7 @@ pub(crate) async fn set_active(
     access_key: &str,
     active: bool,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE access_keys SET is_active = $2 WHERE access_key = $1")
+    sql::query("UPDATE access_keys SET is_active = $2 WHERE access_key = $1")
         .bind(access_key)
         .bind(i64::from(active))
         .execute(tx)
@@ -97,7 +96,7 @@ pub(crate) async fn set_active(
 
 /// Deletes a key.
 pub(crate) async fn delete(tx: &mut Connection, access_key: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM access_keys WHERE access_key = $1").bind(access_key).execute(tx).await?;
+    sql::query("DELETE FROM access_keys WHERE access_key = $1").bind(access_key).execute(tx).await?;
     Ok(())
 }
 
@@ -106,7 +105,7 @@ pub(crate) async fn find_active(
     connection: &mut Connection,
     access_key: &str,
 ) -> Result<Option<FoundKey>, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT k.sealed, a.account_id, a.canonical_id, a.name AS account_name,
                 h.holder_id, h.unique_id, h.path, h.name, h.boundary, h.quota_objects, h.quota_bytes,
                 h.tags

@@ -1,11 +1,10 @@
 //! The tables of managed policies and their versions.
 
 use cairn_protocol::env::Timestamp;
-use sqlx::Row as _;
 
 use super::{AccountNumber, PolicyId, folded};
 use crate::store::sql_values::{number, text, time, to_time};
-use crate::store::{Connection, Row, StoreError};
+use crate::store::{Connection, Row, StoreError, sql};
 
 /// A managed policy of an account.
 #[derive(Clone, Debug)]
@@ -56,7 +55,7 @@ pub(crate) async fn insert(
     new: &NewPolicy,
     now: Timestamp,
 ) -> Result<Option<PolicyId>, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO policies (account_number, unique_id, path, name, folded_name, description, default_version,
                                last_version, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6, 1, 0, $7, $7) ON CONFLICT DO NOTHING RETURNING policy_id",
@@ -79,7 +78,7 @@ pub(crate) async fn find(
     account: AccountNumber,
     name: &str,
 ) -> Result<Option<Policy>, StoreError> {
-    let row = sqlx::query(select!("WHERE p.account_number = $1 AND p.folded_name = $2"))
+    let row = sql::query(select!("WHERE p.account_number = $1 AND p.folded_name = $2"))
         .bind(account.0)
         .bind(folded(name))
         .fetch_optional(connection)
@@ -95,7 +94,7 @@ pub(crate) async fn list(
     after: &str,
     max: u32,
 ) -> Result<Vec<Policy>, StoreError> {
-    let rows = sqlx::query(select!(
+    let rows = sql::query(select!(
         "WHERE p.account_number = $1 AND p.folded_name > $2 AND substr(p.path, 1, length($3)) = $3
            AND ($4 = 0 OR EXISTS (SELECT 1 FROM policy_attachments t WHERE t.policy_id = p.policy_id))
          ORDER BY p.folded_name LIMIT $5"
@@ -117,14 +116,14 @@ pub(crate) async fn add_version(
     document: &str,
     now: Timestamp,
 ) -> Result<u32, StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "UPDATE policies SET last_version = last_version + 1 WHERE policy_id = $1 RETURNING last_version",
     )
     .bind(policy.0)
     .fetch_one(&mut *tx)
     .await?;
     let version: u32 = number(&row, "last_version")?;
-    sqlx::query(
+    sql::query(
         "INSERT INTO policy_versions (policy_id, version, document, created_at) VALUES ($1, $2, $3, $4)",
     )
     .bind(policy.0)
@@ -141,7 +140,7 @@ pub(crate) async fn versions(
     connection: &mut Connection,
     policy: PolicyId,
 ) -> Result<Vec<Version>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM policy_versions WHERE policy_id = $1 ORDER BY version DESC")
+    let rows = sql::query("SELECT * FROM policy_versions WHERE policy_id = $1 ORDER BY version DESC")
         .bind(policy.0)
         .fetch_all(connection)
         .await?;
@@ -163,7 +162,7 @@ pub(crate) async fn set_default(
     version: u32,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE policies SET default_version = $2, updated_at = $3 WHERE policy_id = $1")
+    sql::query("UPDATE policies SET default_version = $2, updated_at = $3 WHERE policy_id = $1")
         .bind(policy.0)
         .bind(i64::from(version))
         .bind(to_time(now))
@@ -178,7 +177,7 @@ pub(crate) async fn delete_version(
     policy: PolicyId,
     version: u32,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM policy_versions WHERE policy_id = $1 AND version = $2")
+    sql::query("DELETE FROM policy_versions WHERE policy_id = $1 AND version = $2")
         .bind(policy.0)
         .bind(i64::from(version))
         .execute(tx)
@@ -191,7 +190,7 @@ pub(crate) async fn delete(tx: &mut Connection, policy: PolicyId) -> Result<(), 
     for statement in
         ["DELETE FROM policy_versions WHERE policy_id = $1", "DELETE FROM policies WHERE policy_id = $1"]
     {
-        sqlx::query(statement).bind(policy.0).execute(&mut *tx).await?;
+        sql::query(statement).bind(policy.0).execute(&mut *tx).await?;
     }
     Ok(())
 }

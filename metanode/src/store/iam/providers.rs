@@ -4,7 +4,7 @@ use cairn_protocol::env::Timestamp;
 
 use super::AccountNumber;
 use crate::store::sql_values::{json, text, time, to_json, to_time};
-use crate::store::{Connection, Row, StoreError};
+use crate::store::{Connection, Row, StoreError, sql};
 
 /// A provider. Its URL is without `https://`, or begins with `http://`.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(crate) async fn insert(
     account: AccountNumber,
     provider: &Provider,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+    let done = sql::query(
         "INSERT INTO oidc_providers (account_number, url, client_ids, thumbprints, created_at)
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
     )
@@ -40,7 +40,7 @@ pub(crate) async fn list(
     connection: &mut Connection,
     account: AccountNumber,
 ) -> Result<Vec<Provider>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM oidc_providers WHERE account_number = $1 ORDER BY url")
+    let rows = sql::query("SELECT * FROM oidc_providers WHERE account_number = $1 ORDER BY url")
         .bind(account.0)
         .fetch_all(connection)
         .await?;
@@ -53,7 +53,7 @@ pub(crate) async fn find(
     account: AccountNumber,
     url: &str,
 ) -> Result<Option<Provider>, StoreError> {
-    let row = sqlx::query("SELECT * FROM oidc_providers WHERE account_number = $1 AND url = $2")
+    let row = sql::query("SELECT * FROM oidc_providers WHERE account_number = $1 AND url = $2")
         .bind(account.0)
         .bind(url)
         .fetch_optional(connection)
@@ -67,7 +67,7 @@ pub(crate) async fn update(
     account: AccountNumber,
     provider: &Provider,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "UPDATE oidc_providers SET client_ids = $3, thumbprints = $4 WHERE account_number = $1 AND url = $2",
     )
     .bind(account.0)
@@ -85,7 +85,7 @@ pub(crate) async fn delete(
     account: AccountNumber,
     url: &str,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM oidc_providers WHERE account_number = $1 AND url = $2")
+    let done = sql::query("DELETE FROM oidc_providers WHERE account_number = $1 AND url = $2")
         .bind(account.0)
         .bind(url)
         .execute(tx)

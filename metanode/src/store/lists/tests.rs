@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::store::counters::{Amount, Counter};
 use crate::store::parts::StoredPart;
-use crate::store::{Store, retired};
+use crate::store::{Store, retired, sql};
 
 type Bytes = Vec<(BlockId, u64)>;
 
@@ -87,7 +87,7 @@ impl World {
                 async move {
                     for entry in &entries {
                         let EntryTarget::Block(block) = entry.target else { continue };
-                        sqlx::query("INSERT INTO blocks VALUES ($1, $2, 0, 0, 1)")
+                        sql::query("INSERT INTO blocks (block_id, length, crc32c, replication, refs) VALUES ($1, $2, 0, 0, 1)")
                             .bind(&block.as_bytes()[..])
                             .bind(to_number(entry.length))
                             .execute(&mut *tx)
@@ -96,9 +96,7 @@ impl World {
                     }
                     Ok::<_, StoreError>(match entries[..] {
                         [] => Content::Empty,
-                        [NewEntry { target: EntryTarget::Block(block), .. }] => {
-                            Content::Block { block, offset: 0 }
-                        }
+                        [NewEntry { target: EntryTarget::Block(block), .. }] => Content::whole(block),
                         _ => Content::List { list: create(tx, &entries).await? },
                     })
                 }
@@ -172,11 +170,11 @@ impl World {
     /// Rows of blocks, lists and what was retired.
     async fn rows_left(&self) -> i64 {
         let mut reader = self.store.read().await.unwrap();
-        let left = sqlx::query(
+        let left = sql::query(
             "SELECT (SELECT COUNT(*) FROM blocks) + (SELECT COUNT(*) FROM extent_lists)
                   + (SELECT COUNT(*) FROM list_entries) + (SELECT COUNT(*) FROM retired) AS rows",
         );
-        left.fetch_one(&mut *reader).await.unwrap().get("rows")
+        left.fetch_one(&mut reader).await.unwrap().get("rows")
     }
 
     /// Each content has its bytes, whole and in pieces.
@@ -209,6 +207,30 @@ impl World {
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(32) })]
+    #[test]
+    fn a_list_that_is_kept_gives_the_entries_that_the_statement_gives(
+        lengths in proptest::collection::vec(1u64..5, 1..9),
+        ranges in proptest::collection::vec((0u64..40, 0u64..40, 0u32..9), 20),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let directory = tempfile::tempdir().unwrap();
+            let env = Env::system();
+            let store = Store::open(&directory.path().join("metanode.db"), &env).await.unwrap();
+            let mut world = World { store, env, contents: Vec::new(), blocks: 0 };
+            world.write(lengths.clone()).await;
+            world.write(lengths).await;
+            world.join(vec![0, 0]).await;
+            let list = world.contents[0].0.list().unwrap();
+            let mut reader = world.store.read_in_background().await.unwrap();
+            let all = read_entries(&mut reader, list, 0, u64::MAX, u32::MAX).await.unwrap();
+            for (start, end, max) in ranges {
+                let found = read_entries(&mut reader, list, start, end, max).await.unwrap();
+                assert_eq!(overlapping(&all, start, end, max), found, "{start}..{end}, {max}");
+            }
+        });
+    }
+
     #[test]
     fn contents_have_their_bytes_and_nothing_else_is_kept(steps in proptest::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

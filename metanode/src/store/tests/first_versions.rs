@@ -42,10 +42,10 @@ async fn check(store: &Store) {
     let listed =
         crate::store::listings::objects(&mut reader, (bucket, info.versioning), b"", &[0xff], 10_000);
     assert_eq!(listed.await.unwrap().len(), usize::try_from(OBJECTS / 2).unwrap());
-    let left = sqlx::query(
+    let left = sql::query(
         "SELECT 1 FROM sqlite_master WHERE name = 'object_versions' OR name LIKE '%\\_10' ESCAPE '\\'",
     );
-    assert!(left.fetch_optional(&mut *reader).await.unwrap().is_none());
+    assert!(left.fetch_optional(&mut reader).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -62,11 +62,8 @@ async fn its_objects_are_moved_and_stay_what_they_were() {
 async fn a_process_that_is_killed_in_the_middle_continues_at_the_next_start() {
     let directory = tempfile::tempdir().unwrap();
     old_database(directory.path()).await;
-    let options = super::super::open::options(&directory.path().join("metanode.db"));
-    let mut connection = options.connect().await.unwrap();
-    super::super::migrations::migrator().run(&mut connection).await.unwrap();
-    let mut connection = Connection::from(connection);
+    let mut connection = with_old_rows(directory.path()).await;
     assert_eq!(super::super::upgrade::step(&mut connection).await.unwrap(), 2_000);
-    connection.close().await.unwrap();
+    connection.close().unwrap();
     check(&store_in(directory.path()).await).await;
 }

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | this file | durability, group commit, panics and full disks, and what other tests need |
 //! | `plans` | what statements read |
+//! | `hot` | what is kept of look-ups |
 //! | `generations` | generations of databases |
 //! | `upgrades` | databases of earlier releases; `first_versions`, `own_extents` and `uncounted` of one release each |
 
 mod first_versions;
 mod generations;
+pub(in crate::store) mod hot;
 mod own_extents;
 mod plans;
 mod uncounted;
@@ -21,9 +23,8 @@ use cairn_protocol::id::{MutationId, VersionId};
 use cairn_protocol::metadata::{Content, EntryTarget, ObjectVersion, PartInfo, VersionRef};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
-use super::{BoxFuture, Connection, Store, StoreError};
+use super::{BoxFuture, Connection, Store, StoreError, sql};
 
 async fn store_in(directory: &Path) -> Store {
     Store::open(&directory.join("metanode.db"), &Env::system()).await.unwrap()
@@ -31,7 +32,7 @@ async fn store_in(directory: &Path) -> Store {
 
 pub(super) fn put<'t>(tx: &'t mut Connection, name: String) -> BoxFuture<'t, Result<(), StoreError>> {
     async move {
-        sqlx::query("INSERT INTO settings (name, value) VALUES ($1, 'x')").bind(name).execute(tx).await?;
+        sql::query("INSERT INTO settings (name, value) VALUES ($1, 'x')").bind(name).execute(tx).await?;
         Ok(())
     }
     .boxed()
@@ -39,10 +40,23 @@ pub(super) fn put<'t>(tx: &'t mut Connection, name: String) -> BoxFuture<'t, Res
 
 fn run<'t>(tx: &'t mut Connection, sql: &'static str) -> BoxFuture<'t, Result<(), StoreError>> {
     async move {
-        sqlx::query(sql).execute(tx).await?;
+        touch_all(tx);
+        sql::query(sql).execute(tx).await?;
         Ok(())
     }
     .boxed()
+}
+
+/// Says that anything may have been changed.
+fn touch_all(tx: &mut Connection) {
+    tx.touched().buckets();
+    tx.touched().all_blocks();
+    tx.touched().lists();
+}
+
+/// The id of a bucket that need not exist.
+pub(crate) fn any_bucket() -> super::buckets::BucketId {
+    super::rows::BucketId(1)
 }
 
 /// Runs any statement, to bring the database into a state that Cairn itself never makes.
@@ -79,7 +93,8 @@ async fn delete_rows(store: &Store, sql: &'static str, block: cairn_protocol::id
     store
         .write(move |tx| {
             async move {
-                sqlx::query(sql).bind(&block.as_bytes()[..]).execute(tx).await?;
+                touch_all(tx);
+                sql::query(sql).bind(&block.as_bytes()[..]).execute(tx).await?;
                 Ok::<_, StoreError>(())
             }
             .boxed()
@@ -111,7 +126,7 @@ pub(crate) async fn retire_many(
         let mut entries = Vec::new();
         for _ in 0..extents {
             let block = env.uuid_v4();
-            sqlx::query(
+            sql::query(
                 "INSERT INTO blocks (block_id, length, crc32c, replication, refs) VALUES ($1, 10, 0, 0, 1)",
             )
             .bind(&block.as_bytes()[..])
@@ -123,9 +138,7 @@ pub(crate) async fn retire_many(
         }
         let content = match entries[..] {
             [] => Content::Empty,
-            [super::lists::NewEntry { target: EntryTarget::Block(block), .. }] => {
-                Content::Block { block, offset: 0 }
-            }
+            [super::lists::NewEntry { target: EntryTarget::Block(block), .. }] => Content::whole(block),
             _ => Content::List { list: super::lists::create(tx, &entries).await? },
         };
         let info = PartInfo {
@@ -144,7 +157,7 @@ pub(crate) async fn retire_many(
 
 pub(super) async fn names(store: &Store) -> Vec<String> {
     let mut reader = store.read().await.unwrap();
-    let rows = sqlx::query("SELECT name FROM settings ORDER BY name").fetch_all(&mut *reader).await.unwrap();
+    let rows = sql::query("SELECT name FROM settings ORDER BY name").fetch_all(&mut reader).await.unwrap();
     rows.iter().map(|row| row.get("name")).collect()
 }
 
@@ -270,7 +283,7 @@ pub(crate) async fn fill(store: &Store, count: i64, prefixes: i64) {
     store
         .write(move |tx: &mut Connection| {
             Box::pin(async move {
-                sqlx::query(
+                sql::query(
                     "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < $1)
                      INSERT INTO versions (version_id, bucket_id, key, sequence, null_state, is_delete_marker,
                                            length, etag, modified_at, part_count, checksum)
@@ -291,7 +304,7 @@ pub(crate) async fn fill(store: &Store, count: i64, prefixes: i64) {
 
 /// The number of versions.
 pub(crate) async fn count_objects(connection: &mut Connection) -> Result<i64, StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) AS objects FROM versions").fetch_one(connection).await?;
+    let row = sql::query("SELECT COUNT(*) AS objects FROM versions").fetch_one(connection).await?;
     Ok(row.get("objects"))
 }
 
@@ -304,12 +317,9 @@ pub(crate) async fn steps<T>(
     use std::sync::atomic::{AtomicU64, Ordering};
     let steps = Arc::new(AtomicU64::new(0));
     let counter = steps.clone();
-    connection.sqlite().lock_handle().await.unwrap().set_progress_handler(1, move || {
-        counter.fetch_add(1, Ordering::Relaxed);
-        true
-    });
+    connection.database().unwrap().count_steps(Some(counter));
     let answer = read(connection).await;
-    connection.sqlite().lock_handle().await.unwrap().remove_progress_handler();
+    connection.database().unwrap().count_steps(None);
     (answer, steps.load(Ordering::Relaxed))
 }
 
@@ -328,8 +338,16 @@ pub(super) async fn database_of(directory: &Path, before: i64, sql: &str) {
     let mut older = super::migrations::all();
     older.retain(|migration| migration.version < before);
     let file = directory.join("metanode.db");
-    let mut connection = super::open::options(&file).connect().await.unwrap();
-    sqlx::migrate::Migrator::with_migrations(older).run(&mut connection).await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    let database = super::open::options(&file).create().open().unwrap();
+    super::open::migrate(&file, &sqlx::migrate::Migrator::with_migrations(older)).await.unwrap();
+    database.run_script(sql);
+    database.close().unwrap();
+}
+
+/// The writer's connection to a database of an earlier release that has the tables of this one, but whose rows are not moved.
+pub(super) async fn with_old_rows(directory: &Path) -> Connection {
+    let file = directory.join("metanode.db");
+    let connection = super::open::options(&file).open().unwrap().into();
+    super::open::migrate(&file, &super::migrations::migrator()).await.unwrap();
+    connection
 }

@@ -124,8 +124,8 @@ async fn check(store: &Store) {
     let part = PartId(Uuid::from_u128(32));
     let retired_at = crate::store::retired::part_retired_at(&mut reader, part).await.unwrap();
     assert_eq!(retired_at, Some(Timestamp(61)));
-    let left = sqlx::query("SELECT 1 FROM sqlite_master WHERE name LIKE '%\\_10' ESCAPE '\\'");
-    assert!(left.fetch_optional(&mut *reader).await.unwrap().is_none());
+    let left = sql::query("SELECT 1 FROM sqlite_master WHERE name LIKE '%\\_10' ESCAPE '\\'");
+    assert!(left.fetch_optional(&mut reader).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -143,14 +143,11 @@ async fn a_process_that_is_killed_in_the_middle_continues_at_the_next_start() {
     for steps in 1..5 {
         let directory = tempfile::tempdir().unwrap();
         old_database(directory.path()).await;
-        let options = super::super::open::options(&directory.path().join("metanode.db"));
-        let mut connection = options.connect().await.unwrap();
-        super::super::migrations::migrator().run(&mut connection).await.unwrap();
-        let mut connection = Connection::from(connection);
+        let mut connection = with_old_rows(directory.path()).await;
         for _ in 0..steps {
             super::super::upgrade::step(&mut connection).await.unwrap();
         }
-        connection.close().await.unwrap();
+        connection.close().unwrap();
         check(&store_in(directory.path()).await).await;
     }
 }

@@ -18,10 +18,12 @@ async fn listings_are_ranges_of_an_index() {
             "uploads_in_progress (bucket_id=? AND (key,upload_id)>(?,?) AND key<?)",
         ),
         (crate::store::objects::FIND_CURRENT, "PRIMARY KEY (bucket_id=? AND key=?)"),
+        (crate::store::packs::OF_KEY, "PRIMARY KEY (bucket_id=? AND key=? AND sequence<?)"),
+        (crate::store::packs::AFTER_KEY, "PRIMARY KEY (bucket_id=? AND key>?)"),
         (crate::store::objects::FIND_NULL, "versions_null (bucket_id=? AND key=?)"),
     ] {
-        let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
-        let rows = sqlx::query(sql).fetch_all(&mut *reader).await.unwrap();
+        let rows =
+            sql::query_built(format!("EXPLAIN QUERY PLAN {sql}")).fetch_all(&mut reader).await.unwrap();
         let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
         // The rest of a plan looks up the row's bucket.
         assert!(plan.iter().all(|step| !step.contains("SCAN") && !step.contains("B-TREE")), "{plan:?}");
@@ -43,16 +45,15 @@ async fn the_newest_version_of_a_key_is_found_whatever_number_of_versions_it_has
              INSERT INTO versions (bucket_id, key, sequence, version_id, null_state, is_delete_marker, length, etag,
                                    modified_at, part_count, checksum)
              SELECT 1, x'6b', n, CAST(printf('%016d', n) AS BLOB), 0, 0, 0, x'', n, 0, 0 FROM numbers";
-        let inserted = store.write(move |tx| {
-            async move { Ok::<_, StoreError>(sqlx::query(insert).bind(versions).execute(tx).await?) }.boxed()
-        });
+        let inserted =
+            store.write(move |tx| async move { sql::query(insert).bind(versions).execute(tx).await }.boxed());
         inserted.await.unwrap();
         let newest = VersionId::from_slice(format!("{versions:016}").as_bytes()).unwrap();
         let made =
             |version| VersionRef { bucket: "b".to_owned(), key: "k".to_owned(), sequence: None, version };
         let options = crate::store::open::options(&directory.path().join("metanode.db"));
-        let mut connection = Connection::from(options.connect().await.unwrap());
-        connection.begin().await.unwrap();
+        let mut connection = Connection::from(options.open().unwrap());
+        connection.begin().unwrap();
         let (found, cost) = steps(&mut connection, async |tx| {
             let found = crate::store::retired::find_version(tx, &made(newest)).await.unwrap().unwrap();
             let absent =
@@ -112,8 +113,8 @@ async fn steps_over_many_rows_are_ranges_of_indexes_and_sort_nothing_that_is_unb
         crate::store::replicas::REPLICAS_OF,
         crate::store::deletions::ANY_QUEUED,
     ] {
-        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
-        let rows = sqlx::query(explain).fetch_all(&mut *reader).await.unwrap();
+        let rows =
+            sql::query_built(format!("EXPLAIN QUERY PLAN {sql}")).fetch_all(&mut reader).await.unwrap();
         for row in rows {
             let step: String = row.get("detail");
             let whole_table = step.starts_with("SCAN ")

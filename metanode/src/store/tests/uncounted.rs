@@ -61,14 +61,11 @@ async fn a_process_that_is_killed_in_the_middle_continues_at_the_next_start() {
     for steps in 1..6 {
         let directory = tempfile::tempdir().unwrap();
         old_database(directory.path()).await;
-        let options = super::super::open::options(&directory.path().join("metanode.db"));
-        let mut connection = options.connect().await.unwrap();
-        super::super::migrations::migrator().run(&mut connection).await.unwrap();
-        let mut connection = Connection::from(connection);
+        let mut connection = with_old_rows(directory.path()).await;
         for _ in 0..steps {
             assert!(super::super::upgrade::step(&mut connection).await.unwrap() > 0);
         }
-        connection.close().await.unwrap();
+        connection.close().unwrap();
         check(&store_in(directory.path()).await).await;
     }
 }
@@ -81,7 +78,7 @@ async fn counters_of_deleted_buckets_go_when_they_are_empty() {
     let store = store_in(directory.path()).await;
     let rows = async |store: &Store| {
         let mut reader = store.read().await.unwrap();
-        let rows = sqlx::query("SELECT bucket_id FROM bucket_usage").fetch_all(&mut *reader).await.unwrap();
+        let rows = sql::query("SELECT bucket_id FROM bucket_usage").fetch_all(&mut reader).await.unwrap();
         rows.iter().map(|row| row.get::<i64, _>("bucket_id")).collect::<Vec<_>>()
     };
     assert_eq!(rows(&store).await, [1, 2, 3]);

@@ -8,7 +8,6 @@ use cairn_protocol::metadata::{
 };
 use cairn_protocol::warn_self;
 use futures_util::FutureExt;
-use sqlx::Row as _;
 
 use super::{Move, STEP};
 use crate::store::attributes::{to_attributes, to_tags};
@@ -18,7 +17,7 @@ use crate::store::lists::{self, ContentColumns, NewEntry};
 use crate::store::objects;
 use crate::store::parts::{self, StoredPart};
 use crate::store::sql_values::{id, json, key, number, optional_json, text, time, to_number};
-use crate::store::{Connection, Row, StoreError};
+use crate::store::{Connection, Row, StoreError, sql};
 
 pub(super) const MOVE: Move = Move {
     what: "versions and parts",
@@ -50,7 +49,7 @@ async fn step(tx: &mut Connection) -> Result<u64, StoreError> {
 
 /// Moves versions in the order in which they lie in the new table.
 async fn versions(tx: &mut Connection) -> Result<u64, StoreError> {
-    let rows = sqlx::query("SELECT * FROM versions_10 ORDER BY bucket_id, key, sequence DESC LIMIT $1")
+    let rows = sql::query("SELECT * FROM versions_10 ORDER BY bucket_id, key, sequence DESC LIMIT $1")
         .bind(i64::from(STEP))
         .fetch_all(&mut *tx)
         .await?;
@@ -65,7 +64,7 @@ async fn versions(tx: &mut Connection) -> Result<u64, StoreError> {
             is_delete_marker,
         };
         objects::insert_row(tx, &version, place).await?;
-        sqlx::query("DELETE FROM versions_10 WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
+        sql::query("DELETE FROM versions_10 WHERE bucket_id = $1 AND key = $2 AND sequence = $3")
             .bind(bucket.0)
             .bind(version.key.as_bytes())
             .bind(to_number(version.sequence))
@@ -128,7 +127,7 @@ async fn take_extents(
     (length, part_count): (u64, u32),
     beginning: Beginning,
 ) -> Result<Content, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT object_offset, block_id, block_offset, length FROM extents_10
          WHERE owner_id = $1 ORDER BY object_offset",
     )
@@ -145,7 +144,7 @@ async fn take_extents(
         [(0, NewEntry { target: EntryTarget::Block(block), start, length: all })]
             if part_count == 0 && all == length =>
         {
-            Content::Block { block, offset: start }
+            Content::Block { block, offset: start, crc32c: None }
         }
         // Extents with gaps stay where they were, so that they are still found damaged.
         _ => Content::List { list: lists::create_at(tx, &extents, length).await? },
@@ -156,7 +155,7 @@ async fn take_extents(
     for statement in
         ["DELETE FROM extents_10 WHERE owner_id = $1", "DELETE FROM object_parts_10 WHERE version_id = $1"]
     {
-        sqlx::query(statement).bind(&owner[..]).execute(&mut *tx).await?;
+        sql::query(statement).bind(&owner[..]).execute(&mut *tx).await?;
     }
     Ok(content)
 }
@@ -170,7 +169,7 @@ fn placed(row: &Row) -> Result<(u64, NewEntry), StoreError> {
 }
 
 async fn move_parts(tx: &mut Connection, owner: &[u8; 16], list: ListId) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO list_parts (list_id, number, object_offset, length, checksum, etag)
          SELECT $2, number, object_offset, length, checksum, etag FROM object_parts_10 WHERE version_id = $1",
     )
@@ -183,7 +182,7 @@ async fn move_parts(tx: &mut Connection, owner: &[u8; 16], list: ListId) -> Resu
 
 async fn uploaded_parts(tx: &mut Connection) -> Result<u64, StoreError> {
     let rows =
-        sqlx::query("SELECT * FROM parts_10 LIMIT $1").bind(i64::from(STEP)).fetch_all(&mut *tx).await?;
+        sql::query("SELECT * FROM parts_10 LIMIT $1").bind(i64::from(STEP)).fetch_all(&mut *tx).await?;
     for row in &rows {
         let info = PartInfo {
             number: number(row, "number")?,
@@ -197,7 +196,7 @@ async fn uploaded_parts(tx: &mut Connection) -> Result<u64, StoreError> {
         let upload = id(row, "upload_id")?;
         let part = StoredPart { info, content, user: None };
         parts::insert(tx, upload, &part).await?;
-        sqlx::query("DELETE FROM parts_10 WHERE part_id = $1")
+        sql::query("DELETE FROM parts_10 WHERE part_id = $1")
             .bind(&part.info.part.as_bytes()[..])
             .execute(&mut *tx)
             .await?;
@@ -207,13 +206,13 @@ async fn uploaded_parts(tx: &mut Connection) -> Result<u64, StoreError> {
 
 /// Moves what was retired: versions, parts, and owners of which a part of the extents was removed already.
 async fn garbage(tx: &mut Connection) -> Result<u64, StoreError> {
-    let rows = sqlx::query("SELECT owner_id, retired_at FROM garbage_10 LIMIT $1")
+    let rows = sql::query("SELECT owner_id, retired_at FROM garbage_10 LIMIT $1")
         .bind(i64::from(STEP))
         .fetch_all(&mut *tx)
         .await?;
     for row in &rows {
         let (owner, retired_at) = (owner(row, "owner_id")?, row.try_get::<i64, _>("retired_at")?);
-        let version = sqlx::query("SELECT * FROM retired_versions_10 WHERE version_id = $1")
+        let version = sql::query("SELECT * FROM retired_versions_10 WHERE version_id = $1")
             .bind(&owner[..])
             .fetch_optional(&mut *tx)
             .await?;
@@ -221,15 +220,15 @@ async fn garbage(tx: &mut Connection) -> Result<u64, StoreError> {
             Some(row) => retired_version(tx, retired_at, &row).await?,
             None => retired_part(tx, retired_at, &owner).await?,
         }
-        sqlx::query("DELETE FROM garbage_10 WHERE owner_id = $1").bind(&owner[..]).execute(&mut *tx).await?;
+        sql::query("DELETE FROM garbage_10 WHERE owner_id = $1").bind(&owner[..]).execute(&mut *tx).await?;
     }
     Ok(rows.len() as u64)
 }
 
 async fn retired_version(tx: &mut Connection, retired_at: i64, row: &Row) -> Result<(), StoreError> {
     let version = version(tx, row).await?;
-    let ContentColumns { block, offset, list } = version.content.into();
-    sqlx::query(
+    let ContentColumns { block, offset, list, crc32c: _ } = version.content.into();
+    sql::query(
         "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, list_id, bucket_id, key, sequence,
                               null_state, etag, modified_at, part_count, attributes, tags, checksum)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
@@ -256,16 +255,16 @@ async fn retired_version(tx: &mut Connection, retired_at: i64, row: &Row) -> Res
 }
 
 async fn retired_part(tx: &mut Connection, retired_at: i64, owner: &[u8; 16]) -> Result<(), StoreError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT CAST(COALESCE(SUM(length), 0) AS BIGINT) AS bytes FROM extents_10 WHERE owner_id = $1",
     )
     .bind(&owner[..])
     .fetch_one(&mut *tx)
     .await?;
     let length = number(&row, "bytes")?;
-    let ContentColumns { block, offset, list } =
+    let ContentColumns { block, offset, list, crc32c: _ } =
         take_extents(tx, owner, (length, 0), Beginning::AtFirstExtent).await?.into();
-    sqlx::query(
+    sql::query(
         "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, list_id)
          VALUES ($1, $2, $3, $4, $5, $6)",
     )

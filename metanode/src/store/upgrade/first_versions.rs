@@ -1,10 +1,9 @@
 //! From the release that kept one version of each key, in one table with the retired ones.
 
 use futures_util::FutureExt;
-use sqlx::Row as _;
 
 use super::{Move, STEP};
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, StoreError, sql};
 
 pub(super) const MOVE: Move = Move {
     what: "objects",
@@ -32,11 +31,11 @@ const MOVE_RETIRED: &str =
 
 async fn step(tx: &mut Connection) -> Result<u64, StoreError> {
     for (find, insert) in [(CURRENT, MOVE_CURRENT), (RETIRED, MOVE_RETIRED)] {
-        let rows = sqlx::query(find).bind(i64::from(STEP)).fetch_all(&mut *tx).await?;
+        let rows = sql::query(find).bind(i64::from(STEP)).fetch_all(&mut *tx).await?;
         for row in &rows {
             let version: &[u8] = row.try_get("version_id")?;
-            sqlx::query(insert).bind(version).execute(&mut *tx).await?;
-            sqlx::query("DELETE FROM object_versions WHERE version_id = $1")
+            sql::query(insert).bind(version).execute(&mut *tx).await?;
+            sql::query("DELETE FROM object_versions WHERE version_id = $1")
                 .bind(version)
                 .execute(&mut *tx)
                 .await?;

@@ -21,7 +21,7 @@ use std::time::Duration;
 use cairn_protocol::env::Env;
 
 use super::sql_values::number;
-use super::{BoxFuture, Connection, StoreError};
+use super::{BoxFuture, Connection, StoreError, sql};
 
 /// Rows that one transaction moves: some tens of milliseconds.
 pub(super) const STEP: u32 = 2_000;
@@ -63,7 +63,7 @@ pub(super) async fn run(writer: &mut Connection, env: &Env) -> Result<(), StoreE
 }
 
 async fn move_all(writer: &mut Connection, env: &Env, all: &Move) -> Result<(), StoreError> {
-    let rows: u64 = number(&sqlx::query(all.count).fetch_one(&mut *writer).await?, "rows")?;
+    let rows: u64 = number(&sql::query(all.count).fetch_one(&mut *writer).await?, "rows")?;
     let what = all.what;
     if rows > 0 {
         tracing::info!(rows, "moving {what} of an earlier release to the tables of this one");
@@ -85,9 +85,9 @@ async fn move_all(writer: &mut Connection, env: &Env, all: &Move) -> Result<(), 
         }
     }
     // All at once: without one of them the others would be in the way of the next start.
-    writer.begin().await?;
+    writer.begin()?;
     for statement in all.drop {
-        sqlx::query(*statement).execute(&mut *writer).await?;
+        sql::query(statement).execute(&mut *writer).await?;
     }
     writer.commit().await?;
     if rows > 0 {
@@ -99,14 +99,14 @@ async fn move_all(writer: &mut Connection, env: &Env, all: &Move) -> Result<(), 
 
 /// Moves some rows in a transaction. After an error the connection is dropped, and that rolls it back.
 async fn take_step(writer: &mut Connection, of: &Move) -> Result<u64, StoreError> {
-    writer.begin().await?;
+    writer.begin()?;
     let moved = (of.step)(writer).await?;
     writer.commit().await?;
     Ok(moved)
 }
 
 async fn has_table(connection: &mut Connection, name: &str) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1")
+    let row = sql::query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1")
         .bind(name)
         .fetch_optional(connection)
         .await?;
@@ -114,7 +114,7 @@ async fn has_table(connection: &mut Connection, name: &str) -> Result<bool, Stor
 }
 
 async fn merge_log(connection: &mut Connection) -> Result<(), StoreError> {
-    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(connection).await?;
+    sql::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(connection).await?;
     Ok(())
 }
 

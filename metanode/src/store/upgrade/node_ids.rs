@@ -1,10 +1,9 @@
 //! From the release in which rows of replicas and deletions had the ids of their nodes.
 
 use futures_util::FutureExt;
-use sqlx::Row as _;
 
 use super::{Move, STEP};
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, StoreError, sql};
 
 pub(super) const MOVE: Move = Move {
     what: "replicas",
@@ -58,7 +57,7 @@ async fn step(tx: &mut Connection) -> Result<u64, StoreError> {
 }
 
 async fn move_some(tx: &mut Connection, table: &Statements) -> Result<u64, StoreError> {
-    let cut = sqlx::query(table.cut).bind(i64::from(STEP)).fetch_optional(&mut *tx).await?;
+    let cut = sql::query(table.cut).bind(i64::from(STEP)).fetch_optional(&mut *tx).await?;
     let (first, second): (Vec<u8>, Vec<u8>) = match cut {
         Some(row) => (row.try_get("first")?, row.try_get("second")?),
         // All that are left: ids have 16 bytes, and this sorts after each.
@@ -66,7 +65,7 @@ async fn move_some(tx: &mut Connection, table: &Statements) -> Result<u64, Store
     };
     let mut moved = 0;
     for statement in [table.nodes, table.insert, table.delete] {
-        moved = sqlx::query(statement).bind(&first).bind(&second).execute(&mut *tx).await?.rows_affected();
+        moved = sql::query(statement).bind(&first).bind(&second).execute(&mut *tx).await?.rows_affected();
     }
     Ok(moved)
 }

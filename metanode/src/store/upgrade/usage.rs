@@ -1,13 +1,12 @@
 //! From the release that did not count what buckets use: counts the versions and uploads that are there.
 
 use futures_util::FutureExt;
-use sqlx::Row as _;
 
 use super::{Move, STEP};
 use crate::store::buckets::BucketId;
 use crate::store::sql_values::number;
 use crate::store::usage::{self, Owners};
-use crate::store::{Connection, Row, StoreError};
+use crate::store::{Connection, Row, StoreError, sql};
 
 pub(super) const MOVE: Move = Move {
     what: "counts of objects",
@@ -30,7 +29,7 @@ struct Position {
 
 /// Counts some rows. Where it has come to is written in the same transaction as the counts.
 async fn step(tx: &mut Connection) -> Result<u64, StoreError> {
-    let row = sqlx::query("SELECT * FROM usage_16").fetch_one(&mut *tx).await?;
+    let row = sql::query("SELECT * FROM usage_16").fetch_one(&mut *tx).await?;
     let at = Position {
         bucket: row.try_get("bucket_id")?,
         key: row.try_get("key")?,
@@ -40,7 +39,7 @@ async fn step(tx: &mut Connection) -> Result<u64, StoreError> {
     if at.bucket < 0 && upload.is_empty() {
         // The moves before this one have counted what they moved. All of it is counted here.
         for statement in ["DELETE FROM bucket_usage", "DELETE FROM user_usage"] {
-            sqlx::query(statement).execute(&mut *tx).await?;
+            sql::query(statement).execute(&mut *tx).await?;
         }
     }
     match versions(tx, at).await? {
@@ -51,7 +50,7 @@ async fn step(tx: &mut Connection) -> Result<u64, StoreError> {
 
 /// Counts the next versions: older ones of the same key, or those of the next keys, or the first ones of the next bucket.
 async fn versions(tx: &mut Connection, at: Position) -> Result<u64, StoreError> {
-    let mut rows = sqlx::query(
+    let mut rows = sql::query(
         "SELECT bucket_id, key, sequence, length FROM versions
          WHERE bucket_id = $1 AND key = $2 AND sequence < $3 ORDER BY sequence DESC LIMIT $4",
     )
@@ -65,7 +64,7 @@ async fn versions(tx: &mut Connection, at: Position) -> Result<u64, StoreError> 
         rows = of_keys_after(tx, at.bucket, &at.key).await?;
     }
     if rows.is_empty() {
-        let next = sqlx::query("SELECT MIN(bucket_id) AS bucket_id FROM versions WHERE bucket_id > $1")
+        let next = sql::query("SELECT MIN(bucket_id) AS bucket_id FROM versions WHERE bucket_id > $1")
             .bind(at.bucket)
             .fetch_one(&mut *tx)
             .await?;
@@ -78,7 +77,7 @@ async fn versions(tx: &mut Connection, at: Position) -> Result<u64, StoreError> 
         usage::add(tx, owners, 1, number(row, "length")?);
     }
     if let Some(last) = rows.last() {
-        sqlx::query("UPDATE usage_16 SET bucket_id = $1, key = $2, sequence = $3")
+        sql::query("UPDATE usage_16 SET bucket_id = $1, key = $2, sequence = $3")
             .bind(last.try_get::<i64, _>("bucket_id")?)
             .bind(last.try_get::<Vec<u8>, _>("key")?)
             .bind(last.try_get::<i64, _>("sequence")?)
@@ -89,7 +88,7 @@ async fn versions(tx: &mut Connection, at: Position) -> Result<u64, StoreError> 
 }
 
 async fn of_keys_after(tx: &mut Connection, bucket: i64, key: &[u8]) -> Result<Vec<Row>, StoreError> {
-    Ok(sqlx::query(
+    sql::query(
         "SELECT bucket_id, key, sequence, length FROM versions
          WHERE bucket_id = $1 AND key > $2 ORDER BY key, sequence DESC LIMIT $3",
     )
@@ -97,11 +96,11 @@ async fn of_keys_after(tx: &mut Connection, bucket: i64, key: &[u8]) -> Result<V
     .bind(key)
     .bind(i64::from(STEP))
     .fetch_all(tx)
-    .await?)
+    .await
 }
 
 async fn uploads(tx: &mut Connection, after: &[u8]) -> Result<u64, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT upload_id, bucket_id, CAST((SELECT COALESCE(SUM(length), 0) FROM parts
                                             WHERE parts.upload_id = uploads.upload_id) AS BIGINT) AS bytes
          FROM uploads WHERE upload_id > $1 AND completed_at IS NULL ORDER BY upload_id LIMIT $2",
@@ -115,7 +114,7 @@ async fn uploads(tx: &mut Connection, after: &[u8]) -> Result<u64, StoreError> {
         usage::add(tx, owners, 1, number(row, "bytes")?);
     }
     if let Some(last) = rows.last() {
-        sqlx::query("UPDATE usage_16 SET upload_id = $1")
+        sql::query("UPDATE usage_16 SET upload_id = $1")
             .bind(last.try_get::<Vec<u8>, _>("upload_id")?)
             .execute(tx)
             .await?;

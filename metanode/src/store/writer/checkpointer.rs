@@ -3,7 +3,7 @@
 //! By default SQLite merges in the commit that makes the log longer than 1,000 pages. While a reader keeps the log from
 //! restarting, it then merges in every commit, and each of these syncs the log once more, and the database. Readers
 //! that overlap can keep it so for ever (<https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files>). The
-//! writer therefore never merges. A task with its own connection does, depending on the length of the log:
+//! writer therefore never merges. A thread with its own connection does, depending on the length of the log:
 //!
 //! | log | action | who waits |
 //! |---|---|---|
@@ -11,7 +11,7 @@
 //! | [`restart`](LogLimits::restart) bytes long | merge the rest, wait for current readers, restart the log | the writer, for [`WAIT`] at most |
 //! | [`pay`](LogLimits::pay) bytes long | the same with a longer wait, and without growing pauses | the writer, for half of its time |
 //!
-//! A reader holds up the part of the log that is newer than its snapshot. If it is still there after the wait, the task
+//! A reader holds up the part of the log that is newer than its snapshot. If it is still there after the wait, the thread
 //! tries again later. The log's length is thus bounded by what is written while one reader stays. Beyond `pay` the
 //! writer is slowed down but not stopped, because a reader that never ends would stop it for ever.
 //!
@@ -24,13 +24,11 @@ use std::time::Duration;
 
 use cairn_protocol::env::Env;
 use cairn_protocol::{warn_peer, warn_self};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection as _, Row as _};
-use tokio::sync::{Mutex, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Fault, StoreError};
+use crate::store::sql::Options;
+use crate::store::{Connection, Fault, StoreError, sql};
 
 /// How long the writer waits for current readers, so that the log can restart. Nearly all reads are shorter.
 const WAIT: Duration = Duration::from_millis(50);
@@ -98,22 +96,25 @@ pub(super) struct Progress {
     pub(super) busy: u64,
 }
 
-/// The writer's handle of the task that merges.
+/// The writer's handle of the thread that merges.
 pub(super) struct Checkpointer {
     turns: Arc<Mutex<()>>,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
 }
 
 impl Checkpointer {
-    /// Starts the task. `ended` is the number of transactions that have ended.
+    /// Starts the thread. `ended` is the number of transactions that have ended.
+    ///
+    /// # Errors
+    /// If there can be no further thread.
     pub(super) fn start(
-        options: SqliteConnectOptions,
+        options: Options,
         limits: LogLimits,
         env: Env,
         ended: watch::Receiver<u64>,
         progress: watch::Sender<Progress>,
-    ) -> Self {
+    ) -> Result<Self, StoreError> {
         let (turns, stop) = (Arc::<Mutex<()>>::default(), CancellationToken::new());
         let task = Task {
             connection: None,
@@ -128,8 +129,18 @@ impl Checkpointer {
             ready: None,
             progress,
         };
-        let task = tokio::spawn(task.run(stop.clone()));
-        Self { turns, stop, task }
+        // Its timers must work until it ends, which may be after the runtime of the process was shut down.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(StoreError::thread)?;
+        let (ending, ended) = oneshot::channel();
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name("cairn-checkpoints".to_owned()).spawn(move || {
+            runtime.block_on(task.run(stopped));
+            // Nobody may wait for it.
+            let _ = ending.send(());
+        });
+        thread.map_err(StoreError::thread)?;
+        Ok(Self { turns, stop, ended })
     }
 
     /// The lock that a transaction holds while it is open, and the checkpointer while it makes the writer wait.
@@ -139,11 +150,11 @@ impl Checkpointer {
         self.turns.clone()
     }
 
-    /// Stops the task, and waits until its connection is closed.
+    /// Stops the thread, and waits until its connection is closed.
     pub(super) async fn stop(&mut self) {
         self.stop.cancel();
-        // An error means that the task panicked, which was logged.
-        let _ = (&mut self.task).await;
+        // An error means that the thread panicked, which was logged.
+        let _ = (&mut self.ended).await;
     }
 }
 
@@ -175,8 +186,8 @@ impl Backoff {
 }
 
 struct Task {
-    connection: Option<SqliteConnection>,
-    options: SqliteConnectOptions,
+    connection: Option<Connection>,
+    options: Options,
     limits: LogLimits,
     env: Env,
     ended: watch::Receiver<u64>,
@@ -203,7 +214,7 @@ impl Task {
             }
         }
         if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
+            && let Err(error) = connection.close()
         {
             tracing::info!(%error, "the checkpointer's connection was not closed cleanly");
         }
@@ -262,9 +273,9 @@ impl Task {
         Ok(())
     }
 
-    async fn connect(&mut self) -> Result<SqliteConnection, StoreError> {
-        let mut connection = self.options.connect().await?;
-        let page: i64 = sqlx::query_scalar("PRAGMA page_size").fetch_one(&mut connection).await?;
+    async fn connect(&mut self) -> Result<Connection, StoreError> {
+        let mut connection = Connection::from(self.options.open()?);
+        let page: i64 = sql::query_scalar("PRAGMA page_size").fetch_one(&mut connection).await?;
         self.page = u64::try_from(page).unwrap_or_default() + FRAME_HEADER;
         Ok(connection)
     }
@@ -274,11 +285,7 @@ impl Task {
     }
 
     /// Lets the next commit restart the log, unless readers prevent it.
-    async fn restart(
-        &mut self,
-        connection: &mut SqliteConnection,
-        mut length: Length,
-    ) -> Result<(), StoreError> {
+    async fn restart(&mut self, connection: &mut Connection, mut length: Length) -> Result<(), StoreError> {
         // Merges as much as possible while commits go on, so that the writer does not wait for it. It does not wait for
         // the sync of the database either, which SQLite omits unless everything is merged.
         for _ in 0..ROUNDS_MAX {
@@ -295,7 +302,7 @@ impl Task {
             }
         }
         let pays = self.bytes(length.pages) > self.limits.pay;
-        set_timeout(connection, if pays { WAIT_LONG } else { WAIT }).await?;
+        set_timeout(connection, if pays { WAIT_LONG } else { WAIT })?;
         let done = {
             let _turn = self.turns.lock().await;
             checkpoint(connection, "PRAGMA wal_checkpoint(RESTART)").await?
@@ -336,8 +343,8 @@ struct Answer {
 }
 
 /// Runs a checkpoint of SQLite.
-async fn checkpoint(connection: &mut SqliteConnection, sql: &'static str) -> Result<Answer, StoreError> {
-    let row = sqlx::query(sql).fetch_one(connection).await?;
+async fn checkpoint(connection: &mut Connection, sql: &'static str) -> Result<Answer, StoreError> {
+    let row = sql::query(sql).fetch_one(connection).await?;
     // Columns: whether it was blocked, pages in the log, pages merged; -1 for an unknown number
     // (https://www.sqlite.org/pragma.html#pragma_wal_checkpoint).
     let count = |column: i64| u64::try_from(column).unwrap_or_default();
@@ -345,14 +352,12 @@ async fn checkpoint(connection: &mut SqliteConnection, sql: &'static str) -> Res
     Ok(Answer { busy: row.try_get::<i64, _>(0)? != 0, length })
 }
 
-async fn set_timeout(connection: &mut SqliteConnection, timeout: Duration) -> Result<(), StoreError> {
-    let sql = sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {}", timeout.as_millis()));
-    sqlx::query(sql).execute(connection).await?;
-    Ok(())
+fn set_timeout(connection: &mut Connection, timeout: Duration) -> Result<(), StoreError> {
+    connection.database()?.set_busy_timeout(timeout)
 }
 
 /// Merges the whole log when the store closes and has no readers any more.
-pub(super) async fn merge_all(connection: &mut SqliteConnection) {
+pub(super) async fn merge_all(connection: &mut Connection) {
     match checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await {
         Ok(Answer { busy: false, .. }) => {}
         Ok(Answer { busy: true, length }) => {

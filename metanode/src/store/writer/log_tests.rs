@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use cairn_protocol::env::{Env, ManualClock, Timestamp};
-use sqlx::Row as _;
 use tempfile::TempDir;
 
 use super::super::tests::put;
-use super::super::{Snapshot, Store, StoreError};
+use super::super::{Snapshot, Store, StoreError, sql};
 use super::LogLimits;
 use super::checkpointer::{PAUSE_MAX, Progress};
 
@@ -64,7 +63,7 @@ impl Stage {
     /// A reader that needs the present end of the log.
     async fn snapshot(&self) -> Snapshot {
         let mut snapshot = self.store.snapshot().await.unwrap();
-        sqlx::query("SELECT COUNT(*) FROM settings").fetch_one(&mut *snapshot).await.unwrap();
+        sql::query("SELECT COUNT(*) FROM settings").fetch_one(&mut snapshot).await.unwrap();
         snapshot
     }
 }
@@ -77,7 +76,7 @@ async fn the_log_is_merged_and_no_commit_does_it() {
         .store
         .write(|tx| {
             Box::pin(async move {
-                let row = sqlx::query("PRAGMA wal_autocheckpoint").fetch_one(tx).await?;
+                let row = sql::query("PRAGMA wal_autocheckpoint").fetch_one(tx).await?;
                 Ok::<i64, StoreError>(row.get(0))
             })
         })
@@ -99,8 +98,8 @@ async fn the_log_stays_short_while_readers_come_and_go_and_overlap() {
                 loop {
                     let mut snapshot = store.snapshot().await.unwrap();
                     for _ in 0..3 {
-                        sqlx::query("SELECT SUM(LENGTH(name)) FROM settings")
-                            .fetch_one(&mut *snapshot)
+                        sql::query("SELECT SUM(LENGTH(name)) FROM settings")
+                            .fetch_one(&mut snapshot)
                             .await
                             .unwrap();
                     }

@@ -30,14 +30,24 @@ pub(crate) use lane::Lane;
 use cairn_protocol::cluster::Generation;
 use cairn_protocol::env::Env;
 use cairn_protocol::id::OpeningId;
-use sqlx::sqlite::SqliteConnectOptions;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use self::checkpointer::{Checkpointer, Progress};
 use self::lanes::{Entrances, Lanes};
 use self::mutation::Waiting;
 use self::task::{Opening, Task};
+use super::hot::Hot;
+use super::sql::Options;
 use super::{BoxFuture, Connection, StoreError};
+
+/// How the writer's connections are opened.
+pub(super) struct Files {
+    /// The one that writes.
+    pub(super) writers: Options,
+    /// The one that merges the log.
+    pub(super) checkpointers: Options,
+}
 
 /// A handle of the writer's task. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -51,26 +61,31 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer's task on `connection`. After a failure the task opens another connection with `options`.
-    /// `merging` are the options of the connection that merges the log.
+    /// Starts the writer on `connection`, in a thread of its own: statements block it. After a failure it opens another one. What it
+    /// changes it drops from `hot`.
+    ///
+    /// # Errors
+    /// If there can be no further thread.
     pub(super) fn start(
         connection: Connection,
-        options: SqliteConnectOptions,
-        merging: SqliteConnectOptions,
+        files: Files,
+        hot: Hot,
         env: Env,
         limits: LogLimits,
-    ) -> Self {
+    ) -> Result<Self, StoreError> {
         let (lanes, waiting) = Lanes::new();
         let (ending, ended) = watch::channel(0);
         let (advancing, generation) = watch::channel(None);
         let progress = watch::Sender::new(Progress::default());
         #[cfg(test)]
         let log = progress.subscribe();
-        let checkpointer = Checkpointer::start(merging, limits, env.clone(), ended.clone(), progress);
+        let checkpointer =
+            Checkpointer::start(files.checkpointers, limits, env.clone(), ended.clone(), progress)?;
         let opening = Opening::default();
         let task = Task {
             connection: Some(connection),
-            options,
+            options: files.writers,
+            hot,
             lanes: waiting,
             env,
             opening: opening.clone(),
@@ -78,15 +93,18 @@ impl Writer {
             generation: advancing,
             checkpointer,
         };
-        tokio::spawn(task.run());
-        Self {
+        // What mutations and their outcomes begin runs in the runtime of the process.
+        let runtime = Handle::current();
+        let thread = std::thread::Builder::new().name("cairn-writer".to_owned());
+        thread.spawn(move || runtime.block_on(task.run())).map_err(StoreError::thread)?;
+        Ok(Self {
             lanes,
             opening,
             ended,
             generation,
             #[cfg(test)]
             log,
-        }
+        })
     }
 
     /// Begins an opening: changes from the next transaction on count as made by it.

@@ -7,14 +7,14 @@ use cairn_protocol::cluster::Generation;
 use cairn_protocol::env::Env;
 use cairn_protocol::id::OpeningId;
 use cairn_protocol::{warn_peer, warn_self};
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::watch;
 
 use super::batch::Batch;
 use super::checkpointer::{self, Checkpointer};
 use super::lane::Lane;
 use super::lanes::Lanes;
+use crate::store::hot::Hot;
+use crate::store::sql::Options;
 use crate::store::{Connection, Fault, StoreError, generations};
 
 /// The id of an opening that no transaction has written yet.
@@ -46,7 +46,8 @@ impl Opening {
 /// The only task that writes to the database.
 pub(super) struct Task {
     pub(super) connection: Option<Connection>,
-    pub(super) options: SqliteConnectOptions,
+    pub(super) options: Options,
+    pub(super) hot: Hot,
     pub(super) lanes: Lanes,
     pub(super) env: Env,
     pub(super) opening: Opening,
@@ -93,7 +94,7 @@ impl Task {
 
     /// Runs the waiting mutations in one transaction and commits it.
     async fn commit(&mut self, first: Lane, batch: &mut Batch) -> Result<(), StoreError> {
-        let mut connection = match self.begin().await {
+        let mut connection = match self.begin() {
             Ok(connection) => connection,
             Err(error) => {
                 // The failure may have taken seconds, and each waiting mutation would take as long. They all fail now.
@@ -116,7 +117,7 @@ impl Task {
                 tell(error, batch.len());
                 // If even the rollback fails (SQLite may have rolled back by itself), the connection's state is
                 // unknown. Dropping the connection rolls back what is open.
-                if connection.roll_back().await.is_err() {
+                if connection.roll_back().is_err() {
                     return result.map(drop);
                 }
             }
@@ -126,12 +127,12 @@ impl Task {
     }
 
     /// Returns a connection with an open transaction.
-    async fn begin(&mut self) -> Result<Connection, StoreError> {
+    fn begin(&mut self) -> Result<Connection, StoreError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.options.connect().await?.into(),
+            None => Connection::from(self.options.open()?).with(&self.hot),
         };
-        if let Err(error) = connection.begin().await {
+        if let Err(error) = connection.begin() {
             self.connection = Some(connection);
             return Err(error);
         }
@@ -168,6 +169,8 @@ impl Task {
         }
         let generation = generations::latest(connection).await?;
         connection.commit().await?;
+        #[cfg(test)]
+        crate::store::tests::hot::check(&self.hot, connection).await;
         Ok(Left { generation, opening })
     }
 
@@ -175,8 +178,8 @@ impl Task {
         // SQLite merges the log and removes it when the last connection is closed.
         self.checkpointer.stop().await;
         if let Some(mut connection) = self.connection.take() {
-            checkpointer::merge_all(connection.sqlite()).await;
-            if let Err(error) = connection.close().await {
+            checkpointer::merge_all(&mut connection).await;
+            if let Err(error) = connection.close() {
                 tracing::info!(%error, "the database was not closed cleanly; nothing is lost by it");
             }
         }
@@ -189,15 +192,15 @@ impl Task {
 /// Runs the mutation that was added last.
 async fn run_last(connection: &mut Connection, batch: &mut Batch) -> Result<Ran, StoreError> {
     let Some(mutation) = batch.last() else { return Ok(Ran::Done) };
-    connection.savepoint().await?;
+    connection.savepoint()?;
     if !mutation.run(connection).await {
         // Some errors (a full disk, an IO error) make SQLite roll back the whole transaction
         // (https://www.sqlite.org/lang_transaction.html, 3.1). Then the savepoint is gone too.
-        if connection.undo().await.is_err() {
+        if connection.undo().is_err() {
             return Ok(Ran::Lost);
         }
     }
-    connection.release().await?;
+    connection.release()?;
     Ok(Ran::Done)
 }
 

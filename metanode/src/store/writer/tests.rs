@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::unconstrained;
 
 use super::super::tests::{names, put};
-use super::super::{Store, StoreError};
+use super::super::{Store, StoreError, sql};
 use super::Lane;
 
 const MS: Duration = Duration::from_millis(1);
@@ -185,7 +185,7 @@ async fn a_failed_transaction_does_not_fail_the_mutations_that_wait_for_the_next
             .write(|tx| {
                 async move {
                     put(&mut *tx, "lost".to_owned()).await?;
-                    sqlx::query("ROLLBACK").execute(tx).await?;
+                    sql::query("ROLLBACK").execute(tx).await?;
                     Err::<(), _>(StoreError::NoSpace)
                 }
                 .boxed()

@@ -140,6 +140,7 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             incarnation: 0,
             seen: Vec::new(),
+            packs: true,
         };
         let registered = self.rpc.register(register).await?;
         let incarnation = registered.incarnation;
@@ -182,7 +183,7 @@ impl Node {
         let busy = !reply.commands.is_empty();
         for Command { id, action, .. } in reply.commands {
             match action {
-                Action::Replicate { replica, .. } => {
+                Action::Replicate { replica, .. } | Action::Pack { replica, .. } => {
                     news.used += replica.length;
                     news.changes.push(ReplicaChange::Stored(replica));
                 }

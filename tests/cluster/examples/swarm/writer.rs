@@ -101,7 +101,14 @@ impl Writer {
                 self.swarm
                     .stored(*node, ReportedReplica { block: grant.block, length: LENGTH, crc32c: 7 })?;
             }
-            extents.push(NewExtent { grant, length: LENGTH, crc32c: 7, stored_on, incarnations: Vec::new() });
+            extents.push(NewExtent {
+                grant,
+                length: LENGTH,
+                crc32c: 7,
+                stored_on,
+                incarnations: Vec::new(),
+                slice: None,
+            });
         }
         let commit = CommitObject {
             bucket: BUCKET.to_owned(),

@@ -53,6 +53,8 @@ pub(crate) struct Node {
     pub(crate) admin_state: AdminState,
     /// Version of its software.
     pub(crate) version: String,
+    /// Whether it knows the command to make a pack.
+    pub(crate) packs: bool,
     /// When it became stale, by monotonic time.
     stale_at: Duration,
     /// Its volumes, as of its last heartbeat.
@@ -254,7 +256,8 @@ impl NodeTable {
             deletions: self.get(register.node).map(|node| node.outgoing.parts()).unwrap_or_default(),
         };
         let id = known.node;
-        let node = Node { state, present: true, ..Node::from_known(known, now) };
+        let packs = register.packs;
+        let node = Node { state, present: true, packs, ..Node::from_known(known, now) };
         self.nodes.insert(id, node);
         self.changed.insert(id);
     }
@@ -463,6 +466,7 @@ impl Node {
             state: NodeState::Live,
             admin_state: known.admin_state,
             version: known.version,
+            packs: false,
             stale_at: now,
             volumes: known.volumes,
             last_contact: now,

@@ -35,6 +35,7 @@ fn register(node: NodeId, volumes: Vec<VolumeUsage>) -> Register {
         version: String::new(),
         incarnation: 0,
         seen: Vec::new(),
+        packs: true,
     }
 }
 

@@ -7,14 +7,13 @@ use cairn_protocol::cluster::Register;
 use cairn_protocol::env::{Env, Timestamp};
 use cairn_protocol::id::{BlockId, NodeId};
 use futures_util::FutureExt;
-use sqlx::ConnectOptions;
 use uuid::Uuid;
 
 use super::*;
 use crate::store::replicas::{self, BlockRange};
-use crate::store::tests::database_of;
+use crate::store::tests::{database_of, with_old_rows};
 use crate::store::totals::{self, NodeTotals};
-use crate::store::{Store, deletions, migrations, nodes, open, upgrade};
+use crate::store::{Store, deletions, nodes, sql, upgrade};
 
 /// Blocks; the block of number `n` has `10 + n` bytes.
 const BLOCKS: u64 = 2_500;
@@ -72,8 +71,8 @@ async fn open(directory: &Path) -> Store {
 
 async fn ordinals(store: &Store) -> Vec<(i64, u128)> {
     let mut reader = store.read().await.unwrap();
-    let rows = sqlx::query("SELECT ordinal, node_id FROM nodes ORDER BY ordinal");
-    let rows = rows.fetch_all(&mut *reader).await.unwrap();
+    let rows = sql::query("SELECT ordinal, node_id FROM nodes ORDER BY ordinal");
+    let rows = rows.fetch_all(&mut reader).await.unwrap();
     let id =
         |row: &crate::store::Row| u128::from_be_bytes(row.get::<Vec<u8>, _>("node_id").try_into().unwrap());
     rows.iter().map(|row| (row.get("ordinal"), id(row))).collect()
@@ -109,8 +108,8 @@ async fn check(store: &Store) {
     removed.sort_unstable();
     assert_eq!(removed, [node(REMOVED), node(UNKNOWN), node(DELETING)]);
     let left =
-        sqlx::query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name LIKE '%\\_1' ESCAPE '\\'");
-    assert!(left.fetch_optional(&mut *reader).await.unwrap().is_none());
+        sql::query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name LIKE '%\\_1' ESCAPE '\\'");
+    assert!(left.fetch_optional(&mut reader).await.unwrap().is_none());
     drop(reader);
     let wanted = [(1, SECOND), (2, REMOVED), (3, FIRST), (4, UNKNOWN), (5, DELETING)];
     assert_eq!(ordinals(store).await, wanted);
@@ -131,15 +130,12 @@ async fn a_process_that_is_killed_in_the_middle_continues_at_the_next_start() {
     for steps in 1..=5 {
         let directory = tempfile::tempdir().unwrap();
         old_database(directory.path()).await;
-        let options = open::options(&directory.path().join("metanode.db"));
-        let mut connection = options.connect().await.unwrap();
-        migrations::migrator().run(&mut connection).await.unwrap();
-        let mut connection = Connection::from(connection);
+        let mut connection = with_old_rows(directory.path()).await;
         for step in 1..=steps {
             let moved = upgrade::take_step(&mut connection, &MOVE).await.unwrap();
             assert!(moved > 0 && (step > 3 || moved == u64::from(STEP)), "{moved}");
         }
-        connection.close().await.unwrap();
+        connection.close().unwrap();
         check(&open(directory.path()).await).await;
     }
 }
@@ -154,6 +150,7 @@ async fn register(store: &Store, number: u128) -> nodes::Registration {
         version: String::new(),
         incarnation: 0,
         seen: Vec::new(),
+        packs: true,
     };
     store
         .write(move |tx| async move { nodes::register(tx, &request, Timestamp(9)).await }.boxed())

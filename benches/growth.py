@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""What becomes of the cost of a request, of memory and of the time of a start when a store has more objects.
+
+    benches/growth.py [--objects N,N,…] [--seconds N]
+
+One `cairn server` is filled with small objects (`cairn bench put --keep`), and measured whenever it has as many as asked for: the CPU time of the server
+for each request, its resident memory, and the time from the start of a process after SIGKILL to the answer to a HEAD of an object that was there before.
+"""
+
+import argparse
+import pathlib
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests/clients_py"))
+
+import cairn_bench  # noqa: E402
+import harness  # noqa: E402
+
+BUCKET = "growth"
+
+# More objects than the metanode keeps in memory.
+WORK = {
+    "PUT 4 KiB": ["put", "--size", "4KiB", "--concurrency", "64"],
+    "GET 4 KiB": ["get", "--size", "4KiB", "--concurrency", "64", "--objects", "20000"],
+    "HEAD": ["stat", "--size", "4KiB", "--concurrency", "64", "--objects", "20000"],
+    "LIST 1,000": ["list", "--size", "1KiB", "--concurrency", "4", "--objects", "5000"],
+    "DELETE": ["delete", "--size", "4KiB", "--concurrency", "64"],
+}
+
+
+def bench(gateway, words, seconds):
+    """Runs a workload on a server; returns its figures."""
+    return cairn_bench.run([*words, "--endpoint", gateway.url, "--pid", str(gateway.pid), "--bucket", BUCKET], seconds)["targets"][0]
+
+
+def objects(store):
+    """What the bucket has."""
+    found = [one for one in store.admin_json("bucket", "list") if one["bucket"] == BUCKET]
+    return found[0]["usage"]["objects"] if found else 0
+
+
+def fill(store, client, number):
+    """Puts objects until there are as many."""
+    while (left := number - objects(store)) > 0:
+        bench(store.gateways[0], ["put", "--size", "1KiB", "--concurrency", "128", "--keep"], min(60, 2 + left // 8000))
+    return client.list_objects_v2(Bucket=BUCKET, MaxKeys=1)["Contents"][0]["Key"]
+
+
+def start_time(store, client, key):
+    """Milliseconds from a start after SIGKILL until an object is found."""
+    gateway = store.gateways[0]
+    gateway.kill()
+    began = time.monotonic()
+    gateway.restart()
+    client.head_object(Bucket=BUCKET, Key=key)
+    return (time.monotonic() - began) * 1000
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objects", default="10000,100000,1000000", help="numbers of objects, rising")
+    parser.add_argument("--seconds", type=int, default=5, help="for which each workload is measured")
+    options = parser.parse_args()
+    print(f"{'objects':>12}" + "".join(f"{name:>14}" for name in WORK) + f"{'memory':>12}{'start':>12}")
+    with tempfile.TemporaryDirectory(dir=ROOT / "target") as name:
+        store = harness.start_server(pathlib.Path(name))
+        client = store.client()
+        for number in map(int, options.objects.split(",")):
+            key = fill(store, client, number)
+            there = objects(store)
+            started = start_time(store, client, key)
+            costs = [bench(store.gateways[0], words, options.seconds) for words in WORK.values()]
+            shown = "".join(f"{cost['server']['cpu_us_per_request']:11.0f} µs" for cost in costs)
+            memory = f"{store.gateways[0].memory_mib():.0f} MiB"
+            print(f"{there:12,}{shown}{memory:>12}{started:9.0f} ms", flush=True)
+        store.stop()
+
+
+if __name__ == "__main__":
+    main()
