@@ -42,7 +42,8 @@ pub(crate) async fn insert_version(
     Ok(())
 }
 
-/// Adds a reference that an object had before its bytes were moved to another block: reads under way still follow it.
+/// Adds a reference that an object had before its bytes were moved to another block: reads under way still follow it, and keep it by
+/// the id of their version.
 pub(crate) async fn insert_moved(
     tx: &mut Connection,
     owner: PartId,
@@ -51,8 +52,8 @@ pub(crate) async fn insert_moved(
 ) -> Result<(), StoreError> {
     let ContentColumns { block, offset, list: _, crc32c } = object.content.into();
     sql::query(
-        "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, block_crc32c)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO retired (retired_at, owner_id, length, block_id, block_offset, block_crc32c, moved_version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(to_time(now))
     .bind(&owner.as_bytes()[..])
@@ -60,6 +61,7 @@ pub(crate) async fn insert_moved(
     .bind(block)
     .bind(offset)
     .bind(crc32c)
+    .bind(&object.version.as_bytes()[..])
     .execute(tx)
     .await?;
     Ok(())
@@ -255,27 +257,33 @@ pub(crate) async fn retire_again(
     Ok(())
 }
 
-/// Whether a version or part was retired and is still there.
-pub(crate) async fn is_retired(connection: &mut Connection, owner: &[u8; 16]) -> Result<bool, StoreError> {
-    let row = sql::query("SELECT 1 FROM retired WHERE owner_id = $1")
-        .bind(&owner[..])
-        .fetch_optional(connection)
-        .await?;
+pub(crate) const IS_KEPT: &str = "SELECT 1 FROM retired WHERE owner_id = $1
+     UNION ALL SELECT 1 FROM retired WHERE moved_version = $1 LIMIT 1";
+
+/// Whether a version was retired, or its bytes were moved to another block, and what reads of it still need is there.
+pub(crate) async fn is_kept(connection: &mut Connection, version: VersionId) -> Result<bool, StoreError> {
+    let row = sql::query(IS_KEPT).bind(&version.as_bytes()[..]).fetch_optional(connection).await?;
     Ok(row.is_some())
 }
 
-/// Sets a later time of retirement for a retired version.
+pub(crate) const POSTPONE: &str =
+    "UPDATE retired SET retired_at = $2 WHERE owner_id = $1 AND key IS NOT NULL AND retired_at < $2";
+
+pub(crate) const POSTPONE_MOVED: &str =
+    "UPDATE retired SET retired_at = $2 WHERE moved_version = $1 AND retired_at < $2";
+
+/// Sets a later time of retirement for a retired version, and for the places that its bytes were moved from.
 pub(crate) async fn postpone(
     tx: &mut Connection,
     version: VersionId,
     retired_at: Timestamp,
 ) -> Result<(), StoreError> {
-    sql::query(
-        "UPDATE retired SET retired_at = $2 WHERE owner_id = $1 AND key IS NOT NULL AND retired_at < $2",
-    )
-    .bind(&version.as_bytes()[..])
-    .bind(to_time(retired_at))
-    .execute(tx)
-    .await?;
+    for statement in [POSTPONE, POSTPONE_MOVED] {
+        sql::query(statement)
+            .bind(&version.as_bytes()[..])
+            .bind(to_time(retired_at))
+            .execute(&mut *tx)
+            .await?;
+    }
     Ok(())
 }

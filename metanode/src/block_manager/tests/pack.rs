@@ -1,6 +1,7 @@
 //! Small objects are moved together into packs, whatever happens meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use cairn_protocol::admin::{
     Admin, AdminError, PackCursor, PackableGroup, PreviewPack, StartPack, WorkerName,
@@ -125,6 +126,26 @@ async fn objects_of_small_blocks_are_moved_into_a_pack() {
     store.cluster.pass(store.cluster.config.garbage_grace * 2).await;
     assert!(old.iter().all(|block| store.cluster.really_at(*block).is_empty()));
     assert_eq!(store.cluster.really_at(pack).len(), 3);
+    assert_clean(&store).await;
+}
+
+/// A GET that lasted longer than the grace period broke off when its object was moved to a pack.
+#[tokio::test]
+async fn bytes_that_are_still_being_read_where_they_were_are_kept_and_go_a_grace_period_after_their_last_reader()
+ {
+    let mut store = new().await;
+    put_all(&mut store, 0..130).await;
+    let (read, left) = (block(&store, 7).await, block(&store, 8).await);
+    let version = head(&store, 7).await.version;
+    pack(&mut store).await;
+    let grace = store.cluster.config.garbage_grace;
+    store.cluster.pass(grace / 2).await;
+    store.namespace.renew_reads(RenewReads { versions: vec![version] }).await.unwrap();
+    store.cluster.pass(grace / 2 + Duration::from_secs(90)).await;
+    assert!(store.cluster.really_at(left).is_empty());
+    assert_eq!(store.cluster.really_at(read).len(), 3);
+    store.cluster.pass(grace * 2).await;
+    assert!(store.cluster.really_at(read).is_empty());
     assert_clean(&store).await;
 }
 

@@ -6,8 +6,8 @@ use crate::namespace::{Namespace, malformed};
 use crate::store;
 
 impl Namespace {
-    /// Sets the time of retirement to now for versions that were retired and are still being read, so that the sweep
-    /// comes a grace period later. This needs no table of readers, survives a restart, and ends by itself when a
+    /// Sets the time of retirement to now for versions that were retired or moved and are still being read, so that the
+    /// sweep comes a grace period later. This needs no table of readers, survives a restart, and ends by itself when a
     /// gateway dies. Most versions that are read for long are current; for those nothing is written.
     pub(in crate::namespace) async fn renew_reads(&self, request: RenewReads) -> Result<(), MetadataError> {
         if request.versions.len() > RENEW_READS_MAX {
@@ -16,7 +16,7 @@ impl Namespace {
         let mut reader = self.store.read().await?;
         let mut retired = Vec::new();
         for version in request.versions {
-            if store::retired::is_retired(&mut reader, version.as_bytes()).await? {
+            if store::retired::is_kept(&mut reader, version).await? {
                 retired.push(version);
             }
         }
