@@ -39,7 +39,7 @@ pub(super) async fn commit_extents(
         if live < attainable {
             repair_queue::queue(inner, tx, block, live, new.grant.replication).await?;
         }
-        committed.push(CommittedBlock { block, nodes, is_small: new.length < SMALL_BLOCK });
+        committed.push(CommittedBlock { block, nodes, length: new.length });
     }
     let content = match entries[..] {
         [] => Content::Empty,
@@ -177,7 +177,7 @@ fn holding_of(soft_state: &SoftState, new: &NewExtent, node: NodeId) -> Holding 
 struct CommittedBlock {
     block: BlockId,
     nodes: Vec<NodeId>,
-    is_small: bool,
+    length: u64,
 }
 
 /// Records committed blocks in the soft state, shortly before the transaction ends. If the transaction fails, the gateway
@@ -186,8 +186,10 @@ fn settle(inner: &Inner, committed: &[CommittedBlock]) {
     let (now, ended) = (inner.env.monotonic(), *inner.store.transactions_ended().borrow());
     let mut soft_state = inner.soft_state();
     soft_state.reservations.ripen(ended);
-    for CommittedBlock { block, nodes, is_small } in committed {
-        soft_state.small_blocks += u64::from(*is_small);
+    for CommittedBlock { block, nodes, length } in committed {
+        if *length < SMALL_BLOCK {
+            soft_state.new_small.add(*length);
+        }
         soft_state.reservations.committed(*block, nodes, ended);
         soft_state.orphans.committed(*block);
         soft_state.recent_commits.add(*block, now, inner.config.report_age);

@@ -100,8 +100,8 @@ pub struct BlockManagerConfig {
     /// be in vain.
     #[serde(rename = "pack_age_ms", with = "millis")]
     pub pack_age: Duration,
-    /// The interval of walks over all objects for those to move, when there are new small blocks; 0 means never. Without new
-    /// ones there is a walk a day, which finds packs that have become sparse.
+    /// The interval of walks over all objects for those to move, when there may be enough of them for a pack; 0 means never.
+    /// Otherwise there is a walk a day, which finds packs that have become sparse.
     #[serde(rename = "pack_interval_ms", with = "millis")]
     pub pack_interval: Duration,
     /// Bytes per second that are moved into packs in the whole cluster.

@@ -15,6 +15,7 @@
 //! | [`scrubs`] | the progress of scrubs |
 //! | [`holding`] | the state of the hold on deletions |
 
+mod amount;
 pub(super) mod copies;
 pub(super) mod copy_backoff;
 pub(super) mod finished_moves;
@@ -33,6 +34,7 @@ use cairn_protocol::env::Env;
 use cairn_protocol::id::{BlockId, NodeId, OpeningId};
 use tokio::sync::Notify;
 
+pub(super) use self::amount::Amount;
 pub(super) use self::holding::{Consent, Gate, Hold, KnownHold};
 pub(super) use self::scrubs::Scrubs;
 
@@ -81,8 +83,8 @@ pub(in crate::block_manager) struct SoftState {
     pub(in crate::block_manager) changes: u64,
     /// Removed nodes whose rows are not all deleted from SQL yet.
     pub(in crate::block_manager) removals: VecDeque<NodeId>,
-    /// Small blocks that were committed since the start.
-    pub(in crate::block_manager) small_blocks: u64,
+    /// The number and bytes of the small blocks that were committed since the pack worker's last walk began.
+    pub(in crate::block_manager) new_small: Amount,
     /// An operator wants the pack worker to begin a walk.
     pub(in crate::block_manager) is_pack_asked: bool,
     /// The cluster as decisions see it. It is updated node by node, because building it for each decision would read
@@ -150,7 +152,7 @@ impl SoftState {
             balance_threshold: known.balance_threshold,
             changes: 0,
             removals: known.removals.into(),
-            small_blocks: 0,
+            new_small: Amount::default(),
             is_pack_asked: false,
             view: ClusterView::default(),
             trust_gained: false,

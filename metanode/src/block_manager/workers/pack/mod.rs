@@ -26,6 +26,7 @@ use self::plan::{Group, Placed, Plan, wanted};
 pub(in crate::block_manager) use self::preview::preview;
 use super::{Progress, Worker};
 use crate::block_manager::grants::Terms;
+use crate::block_manager::soft_state::Amount;
 use crate::block_manager::soft_state::copies::Piece;
 use crate::block_manager::{Inner, commit, grants};
 use crate::store::packs::{self, InPack, Place};
@@ -40,9 +41,6 @@ const MOVES_PER_WRITE: usize = 100;
 /// Packs that are made at the same time.
 const JOBS_MAX: usize = 2;
 
-/// New small blocks for which a walk is worth it.
-const NEW_BLOCKS: u64 = 64;
-
 /// The longest time without a walk: it finds packs that have become sparse.
 const LONG_REST: Duration = Duration::from_secs(24 * 3600);
 
@@ -53,10 +51,9 @@ pub(super) struct Pack {
     jobs: Vec<Job>,
     /// When the last walk ended, by the monotonic clock.
     walked_at: Duration,
-    /// Small blocks that had been committed when the last walk began.
-    known_blocks: u64,
-    /// Whether the last walk ordered a pack.
-    has_packed: bool,
+    /// What the last walk left for later, of the replication of which it left most. `None` if that is not known: there was no walk
+    /// yet, or objects that were to be moved may have stayed where they were.
+    left: Option<Amount>,
 }
 
 /// A walk over all versions.
@@ -64,7 +61,30 @@ struct Walk {
     place: Place,
     /// What is gathered so far, by replication.
     groups: BTreeMap<u32, Group>,
-    packs: u64,
+    /// What is too young, by replication.
+    young: BTreeMap<u32, Amount>,
+    /// Whether there was enough for a pack.
+    has_filled_pack: bool,
+}
+
+impl Walk {
+    fn new() -> Self {
+        Self {
+            place: Place::default(),
+            groups: BTreeMap::new(),
+            young: BTreeMap::new(),
+            has_filled_pack: false,
+        }
+    }
+
+    /// What it has left, of the replication of which it left most.
+    fn left(&self) -> Amount {
+        let mut left = self.young.clone();
+        for (replication, group) in &self.groups {
+            *left.entry(*replication).or_default() += group.amount();
+        }
+        left.into_values().max_by_key(|amount| (amount.bytes, amount.objects)).unwrap_or_default()
+    }
 }
 
 /// A pack that is being made, or whose objects are being moved.
@@ -90,25 +110,31 @@ enum Made {
 impl Pack {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         let walked_at = inner.env.monotonic();
-        Self { inner, walk: None, jobs: Vec::new(), walked_at, known_blocks: 0, has_packed: false }
+        Self { inner, walk: None, jobs: Vec::new(), walked_at, left: None }
     }
 
     /// Begins a walk if one is due, or an operator wants one.
     fn begin(&mut self) -> bool {
         let interval = self.inner.config.pack_interval;
         let rested = self.inner.env.monotonic().saturating_sub(self.walked_at);
-        let (blocks, is_asked) = {
-            let mut soft_state = self.inner.soft_state();
-            (soft_state.small_blocks, std::mem::take(&mut soft_state.is_pack_asked))
-        };
-        let is_worth_it = self.has_packed || blocks.saturating_sub(self.known_blocks) >= NEW_BLOCKS;
+        let mut soft_state = self.inner.soft_state();
+        let is_worth_it = self.left.is_none_or(|mut amount| {
+            amount += soft_state.new_small;
+            amount.makes_pack(self.least())
+        });
         let is_due = !interval.is_zero() && rested >= interval && (is_worth_it || rested >= LONG_REST);
-        if !is_due && !is_asked {
+        if !std::mem::take(&mut soft_state.is_pack_asked) && !is_due {
             return false;
         }
-        self.known_blocks = blocks;
-        self.walk = Some(Walk { place: Place::default(), groups: BTreeMap::new(), packs: 0 });
+        soft_state.new_small = Amount::default();
+        drop(soft_state);
+        self.walk = Some(Walk::new());
         true
+    }
+
+    /// The least length of a pack. Less waits for more.
+    fn least(&self) -> u64 {
+        self.inner.config.pack_size / 2
     }
 
     /// Reads a page of versions, and orders the packs that it fills.
@@ -116,35 +142,37 @@ impl Pack {
         let mut reader = self.inner.store.read_in_background().await?;
         let (members, next) = packs::page(&mut reader, walk.place.clone(), ROWS_PER_STEP).await?;
         drop(reader);
-        let written_before = self.inner.env.now().before(self.inner.config.pack_age);
+        let now = self.inner.env.now();
+        let written_before = now.before(self.inner.config.pack_age);
         for member in members {
+            let replication = member.source.replication;
             if let Some(crc32c) = wanted(&member, written_before) {
-                let replication = member.source.replication;
                 walk.groups.entry(replication).or_default().add(member, crc32c);
+            } else if wanted(&member, now).is_some() {
+                walk.young.entry(replication).or_default().add(member.length);
             }
         }
-        let (size, is_over) = (self.inner.config.pack_size, next.is_none());
-        // What is left at the end waits for more, unless it is about a pack.
-        let enough = if is_over { size / 2 } else { size };
+        let enough = if next.is_none() { self.least() } else { self.inner.config.pack_size };
         let full = walk.groups.extract_if(.., |_, group| group.is_full(enough));
         for (replication, group) in full.collect::<Vec<_>>() {
-            walk.packs += u64::from(self.order(replication, group).await?);
+            walk.has_filled_pack = true;
+            self.order(replication, group).await?;
         }
         if let Some(place) = next {
             walk.place = place;
             self.walk = Some(walk);
         } else {
             self.walked_at = self.inner.env.monotonic();
-            self.has_packed = walk.packs > 0;
+            self.left = (!walk.has_filled_pack).then(|| walk.left());
         }
         Ok(())
     }
 
-    /// Orders a pack of these objects. Returns whether enough nodes can make it.
-    async fn order(&mut self, replication: u32, group: Group) -> Result<bool, StoreError> {
+    /// Orders a pack of these objects, if enough nodes can make it.
+    async fn order(&mut self, replication: u32, group: Group) -> Result<(), StoreError> {
         let holders = self.holders(group.sources()).await?;
         let plan = group.plan(|block| holders.contains_key(&block));
-        let Some(grant) = self.grant(replication, &plan) else { return Ok(false) };
+        let Some(grant) = self.grant(replication, &plan) else { return Ok(()) };
         let replica = ReportedReplica { block: grant.block, length: plan.length, crc32c: plan.crc32c };
         let pieces: Arc<[Piece]> = plan
             .runs
@@ -167,7 +195,7 @@ impl Pack {
         self.inner.pay(WorkerName::Pack, plan.length);
         let members = plan.members;
         self.jobs.push(Job { replica, grant, members, handled: 0, moved: 0, stored_on: Vec::new() });
-        Ok(true)
+        Ok(())
     }
 
     /// The nodes with a good replica of each of these blocks. Blocks without any are left out.
@@ -341,7 +369,9 @@ impl Worker for Pack {
         if self.go_on_with_jobs().await {
             return Ok(Progress::More);
         }
-        if self.jobs.len() >= JOBS_MAX || (self.walk.is_none() && !self.begin()) {
+        // A walk that begins while objects are being moved would order to move them once more.
+        let may_begin = self.walk.is_some() || (self.jobs.is_empty() && self.begin());
+        if self.jobs.len() >= JOBS_MAX || !may_begin {
             return Ok(Progress::Rest);
         }
         if let Some(walk) = self.walk.take() {

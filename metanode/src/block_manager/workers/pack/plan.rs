@@ -6,6 +6,7 @@ use cairn_protocol::env::Timestamp;
 use cairn_protocol::id::BlockId;
 
 use crate::block_manager::commit::SMALL_BLOCK;
+use crate::block_manager::soft_state::Amount;
 use crate::store::packs::Member;
 
 /// The most objects of a pack. It bounds the command to make it, and the memory of the plan.
@@ -27,6 +28,13 @@ pub(super) fn wanted(member: &Member, written_before: Timestamp) -> Option<Crc32
     // A pack is done, however short it is: that of many very small objects is short.
     let is_small = source.live.is_none() && source.length < SMALL_BLOCK && !(is_whole && source.refs > 1);
     (is_small || is_sparse).then_some(crc32c)
+}
+
+impl Amount {
+    /// Whether so much makes a pack of `bytes`.
+    pub(super) fn makes_pack(self, bytes: u64) -> bool {
+        self.bytes >= bytes || self.objects >= MEMBERS_MAX as u64
+    }
 }
 
 /// Objects that may become one pack.
@@ -70,7 +78,11 @@ impl Group {
 
     /// Whether it makes a pack of `bytes`.
     pub(super) fn is_full(&self, bytes: u64) -> bool {
-        self.bytes >= bytes || self.members.len() >= MEMBERS_MAX
+        self.amount().makes_pack(bytes)
+    }
+
+    pub(super) fn amount(&self) -> Amount {
+        Amount { objects: self.members.len() as u64, bytes: self.bytes }
     }
 
     /// The blocks that it would move objects out of.
