@@ -8,6 +8,7 @@ use cairn_protocol::iam::IamError;
 use cairn_protocol::metadata::MetadataError;
 use cairn_protocol::warn_self;
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use sqlx::migrate::MigrateError;
 use thiserror::Error;
 
@@ -61,7 +62,7 @@ pub enum StoreError {
     #[error("no thread could be started for the database: {0}")]
     Thread(#[source] Arc<std::io::Error>),
     /// Any other error of SQLite.
-    #[error("{0}")]
+    #[error("{0}{code}", code = code(.0))]
     Sql(#[source] Arc<rusqlite::Error>),
 }
 
@@ -72,8 +73,17 @@ impl StoreError {
     }
 }
 
+/// The extended result code, which tells what the message does not: which kind of I/O failed, for example.
+fn code(error: &Arc<rusqlite::Error>) -> String {
+    error.sqlite_error().map(|error| format!(" (SQLite code {})", error.extended_code)).unwrap_or_default()
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        // The log's index could not grow, "because the underlying filesystem volume is out of space": https://sqlite.org/rescode.html
+        if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE) {
+            return Self::NoSpace;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::NoSpace,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
@@ -190,5 +200,28 @@ impl From<StoreError> for AdminError {
             Outward::NoSpace | Outward::TryAgain => Self::Unavailable { reason: error.to_string() },
             Outward::Internal => Self::Internal,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi::{Error, SQLITE_FULL, SQLITE_IOERR_READ};
+
+    use super::*;
+
+    fn failed(code: i32) -> StoreError {
+        rusqlite::Error::SqliteFailure(Error::new(code), None).into()
+    }
+
+    /// A metanode that was restarted while its disk was full reported `disk I/O error` as its own fault: SQLite says so when the index
+    /// of its write-ahead log cannot grow. Clients got 500 instead of 503.
+    #[test]
+    fn a_full_disk_is_one_whatever_file_could_not_grow() {
+        for code in [SQLITE_FULL, SQLITE_IOERR_SHMSIZE] {
+            assert!(matches!(failed(code), StoreError::NoSpace), "{code}");
+        }
+        let other = failed(SQLITE_IOERR_READ);
+        assert_eq!(other.fault(), Fault::Own);
+        assert!(other.to_string().ends_with("(SQLite code 266)"), "{other}");
     }
 }
