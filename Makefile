@@ -2,7 +2,7 @@
 
 VENV := .venv
 
-.PHONY: help build run test test-fast test-crate test-python check setup bench bench-checksums bench-compare bench-growth bench-lifecycle bench-limits bench-micro bench-segments bench-slow bench-swarm bench-versions bench-writer clean
+.PHONY: help build run test test-fast test-crate test-python check setup bench bench-checksums bench-compare bench-growth bench-large bench-lifecycle bench-limits bench-micro bench-segments bench-slow bench-swarm bench-versions bench-writer clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -43,6 +43,9 @@ bench-compare: build setup ## Compare what small requests cost with another bina
 
 bench-growth: build setup ## Measure requests, memory and the start of a store with more and more objects
 	$(VENV)/bin/python benches/growth.py $(GROWTH)
+
+bench-large: build setup ## Measure completing, copying and renaming an object of 5 GiB
+	$(VENV)/bin/python benches/large_objects.py
 
 bench: build setup ## Compare throughput with that of a plain file and of plain loopback
 	$(VENV)/bin/python benches/throughput.py

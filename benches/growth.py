@@ -8,6 +8,7 @@ for each request, its resident memory, and the time from the start of a process 
 """
 
 import argparse
+import os
 import pathlib
 import sys
 import tempfile
@@ -20,6 +21,9 @@ import cairn_bench  # noqa: E402
 import harness  # noqa: E402
 
 BUCKET = "growth"
+
+# Enough for the resolution of the CPU time, which is 10 ms.
+LISTINGS = 500
 
 # More objects than the metanode keeps in memory.
 WORK = {
@@ -59,12 +63,28 @@ def start_time(store, client, key):
     return (time.monotonic() - began) * 1000
 
 
+def delimiter_cost(store, client):
+    """Microseconds of CPU time for a listing whose few common prefixes have all objects of the bucket beneath them."""
+    pid = store.gateways[0].pid
+    before = cpu_seconds(pid)
+    for _ in range(LISTINGS):
+        answer = client.list_objects_v2(Bucket=BUCKET, Prefix="cairn-bench/", Delimiter="/")
+        assert answer["CommonPrefixes"] and not answer.get("Contents")
+    return (cpu_seconds(pid) - before) / LISTINGS * 1e6
+
+
+def cpu_seconds(pid):
+    """The CPU time that a process has used: `utime` and `stime` of proc(5)."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", default="10000,100000,1000000", help="numbers of objects, rising")
     parser.add_argument("--seconds", type=int, default=5, help="for which each workload is measured")
     options = parser.parse_args()
-    print(f"{'objects':>12}" + "".join(f"{name:>14}" for name in WORK) + f"{'memory':>12}{'start':>12}")
+    print(f"{'objects':>12}" + "".join(f"{name:>14}" for name in [*WORK, "prefixes"]) + f"{'memory':>12}{'start':>12}")
     with tempfile.TemporaryDirectory(dir=ROOT / "target") as name:
         store = harness.start_server(pathlib.Path(name))
         client = store.client()
@@ -72,8 +92,10 @@ def main():
             key = fill(store, client, number)
             there = objects(store)
             started = start_time(store, client, key)
+            prefixes = delimiter_cost(store, client)
             costs = [bench(store.gateways[0], words, options.seconds) for words in WORK.values()]
-            shown = "".join(f"{cost['server']['cpu_us_per_request']:11.0f} µs" for cost in costs)
+            costs = [cost["server"]["cpu_us_per_request"] for cost in costs]
+            shown = "".join(f"{cost:11.0f} µs" for cost in [*costs, prefixes])
             memory = f"{store.gateways[0].memory_mib():.0f} MiB"
             print(f"{there:12,}{shown}{memory:>12}{started:9.0f} ms", flush=True)
         store.stop()
