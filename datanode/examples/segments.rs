@@ -101,6 +101,15 @@ async fn delete_most_of(volume: &Volume, segments: std::ops::Range<u32>) -> Resu
     Ok(())
 }
 
+/// The time that the volume needs to open. It is closed again.
+fn start(directory: &Path, env: &Env) -> Result<Duration> {
+    let began = env.monotonic();
+    let volume = open(directory, env)?;
+    let took = env.monotonic() - began;
+    volume.close();
+    Ok(took)
+}
+
 async fn measure(segments: u32, env: &Env) -> Result<Vec<Row>> {
     let directory = tempfile::tempdir()?;
     let volume = Arc::new(open(directory.path(), env)?);
@@ -110,9 +119,10 @@ async fn measure(segments: u32, env: &Env) -> Result<Vec<Row>> {
     }
     volume.close();
     drop(volume);
-    let began = env.monotonic();
+    let mut rows = vec![("a start", start(directory.path(), env)?)];
+    std::fs::remove_file(directory.path().join("checkpoint"))?;
+    rows.push(("a start without a checkpoint", start(directory.path(), env)?));
     let volume = Arc::new(open(directory.path(), env)?);
-    let mut rows = vec![("a start", env.monotonic() - began)];
     let probe = |_| async {
         aside(&volume, |volume| volume.probe()).await?;
         aside(&volume, |volume| volume.lose_missing_segments()).await.map(|_| ())
