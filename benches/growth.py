@@ -8,6 +8,7 @@ for each request, its resident memory, and the time from the start of a process 
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import sys
@@ -85,8 +86,9 @@ def main():
     parser.add_argument("--seconds", type=int, default=5, help="for which each workload is measured")
     options = parser.parse_args()
     print(f"{'objects':>12}" + "".join(f"{name:>14}" for name in [*WORK, "prefixes"]) + f"{'memory':>12}{'start':>12}")
-    with tempfile.TemporaryDirectory(dir=ROOT / "target") as name:
+    with tempfile.TemporaryDirectory(dir=ROOT / "target") as name, contextlib.ExitStack() as at_end:
         store = harness.start_server(pathlib.Path(name))
+        at_end.callback(store.stop)
         client = store.client()
         for number in map(int, options.objects.split(",")):
             key = fill(store, client, number)
@@ -98,7 +100,6 @@ def main():
             shown = "".join(f"{cost:11.0f} µs" for cost in [*costs, prefixes])
             memory = f"{store.gateways[0].memory_mib():.0f} MiB"
             print(f"{there:12,}{shown}{memory:>12}{started:9.0f} ms", flush=True)
-        store.stop()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ after the other, and contain its signature, the connection and the commit's sync
 """
 
 import argparse
+import contextlib
 import pathlib
 import statistics
 import sys
@@ -78,13 +79,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11, help="of which the median is shown")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=ROOT / "target") as name:
+    with tempfile.TemporaryDirectory(dir=ROOT / "target") as name, contextlib.ExitStack() as at_end:
         store = harness.start_server(pathlib.Path(name))
+        at_end.callback(store.stop)
         client = store.client()
         client.create_bucket(Bucket=BUCKET)
         small = measure(store, client, 5 * MIB, options.rounds)
         large = measure(store, client, 64 * MIB, options.rounds)
-        store.stop()
     print(f"{'':>10}{'400 MiB':>12}{'5 GiB':>12}{'ratio':>10}")
     for what in small:
         print(f"{what:>10}{small[what]:9.1f} ms{large[what]:9.1f} ms{large[what] / small[what]:8.2f} ×")
