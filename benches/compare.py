@@ -67,11 +67,6 @@ class Store:
         self.raw = Raw(self.store.port)
         self.connections = [Connection(self.store.port) for _ in range(CONNECTIONS)]
 
-    def cpu(self):
-        """CPU time of all threads that are there, in seconds (proc(5), schedstat)."""
-        threads = pathlib.Path(f"/proc/{self.store.gateways[0].pid}/task").iterdir()
-        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
-
     def requests(self, method, keys):
         body = BODY if method == "PUT" else b""
         lengths = [("content-length", str(len(body)))]
@@ -81,7 +76,8 @@ class Store:
 
     def run(self, requests, has_body, connections):
         """Sends the requests, one on each connection at a time. Returns seconds of CPU and of time per request."""
-        cpu, began = self.cpu(), time.monotonic()
+        server = self.store.gateways[0]
+        cpu, began = server.cpu_seconds(), time.monotonic()
         for first in range(0, len(requests), connections):
             used = list(zip(self.connections[:connections], requests[first:], strict=False))
             for connection, request in used:
@@ -89,7 +85,7 @@ class Store:
             for connection, _ in used:
                 connection.receive(has_body)
         seconds = time.monotonic() - began
-        return (self.cpu() - cpu) / len(requests), seconds / len(requests)
+        return (server.cpu_seconds() - cpu) / len(requests), seconds / len(requests)
 
     def round(self, number):
         """The cost of each kind of request: its seconds of CPU, and its seconds."""

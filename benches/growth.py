@@ -9,7 +9,6 @@ for each request, its resident memory, and the time from the start of a process 
 
 import argparse
 import contextlib
-import os
 import pathlib
 import sys
 import tempfile
@@ -23,7 +22,7 @@ import harness  # noqa: E402
 
 BUCKET = "growth"
 
-# Enough for the resolution of the CPU time, which is 10 ms.
+# Listings whose cost is averaged.
 LISTINGS = 500
 
 # More objects than the metanode keeps in memory.
@@ -66,18 +65,12 @@ def start_time(store, client, key):
 
 def delimiter_cost(store, client):
     """Microseconds of CPU time for a listing whose few common prefixes have all objects of the bucket beneath them."""
-    pid = store.gateways[0].pid
-    before = cpu_seconds(pid)
+    server = store.gateways[0]
+    before = server.cpu_seconds()
     for _ in range(LISTINGS):
         answer = client.list_objects_v2(Bucket=BUCKET, Prefix="cairn-bench/", Delimiter="/")
         assert answer["CommonPrefixes"] and not answer.get("Contents")
-    return (cpu_seconds(pid) - before) / LISTINGS * 1e6
-
-
-def cpu_seconds(pid):
-    """The CPU time that a process has used: `utime` and `stime` of proc(5)."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return (server.cpu_seconds() - before) / LISTINGS * 1e6
 
 
 def main():

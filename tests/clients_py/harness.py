@@ -160,6 +160,11 @@ class Process:
         """The peak resident memory of the process, in MiB."""
         return self.memory_mib("VmHWM")
 
+    def cpu_seconds(self):
+        """The CPU time of all threads that are there, in seconds (proc(5), schedstat)."""
+        threads = pathlib.Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
     def faults(self, since=0, expected=None):
         """The lines of the log, from character `since` on, that match FAULT and not the pattern `expected`."""
         faults = [line for line in self.log()[since:].splitlines() if FAULT.search(line)]
