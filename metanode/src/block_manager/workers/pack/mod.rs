@@ -57,6 +57,7 @@ pub(super) struct Pack {
 }
 
 /// A walk over all versions.
+#[derive(Default)]
 struct Walk {
     place: Place,
     /// What is gathered so far, by replication.
@@ -68,15 +69,6 @@ struct Walk {
 }
 
 impl Walk {
-    fn new() -> Self {
-        Self {
-            place: Place::default(),
-            groups: BTreeMap::new(),
-            young: BTreeMap::new(),
-            has_filled_pack: false,
-        }
-    }
-
     /// What it has left, of the replication of which it left most.
     fn left(&self) -> Amount {
         let mut left = self.young.clone();
@@ -128,7 +120,7 @@ impl Pack {
         }
         soft_state.new_small = Amount::default();
         drop(soft_state);
-        self.walk = Some(Walk::new());
+        self.walk = Some(Walk::default());
         true
     }
 
