@@ -16,7 +16,7 @@ Suites:
 
 The suites run in two lanes, so that a suite that mostly waits runs beside one that mostly computes. The output of each
 suite is printed as it comes, with the suite's name in front, and kept under .test/. A suite that cannot be built counts as
-one failure. The last lines name the tests that failed; the very last one is `N passed, N failed, N skipped`.
+one failure. The last lines name the tests that failed and say why; the very last one is `N passed, N failed, N skipped`.
 """
 
 import argparse
@@ -33,6 +33,8 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LOGS = ROOT / ".test"
+# The last lines of a run stay readable, and a message of pytest may have thousands of characters.
+REASON_MAX = 600
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 PYTHON = ROOT / ".venv/bin/python"
 # The applications need other versions of libraries that the SDKs need too.
@@ -119,6 +121,14 @@ def cargo_tests(selection):
     return result
 
 
+def reason(outcome):
+    """Why a test failed, in one line of at most REASON_MAX characters: its beginning and its end, where a long one says
+    what was expected and what was found."""
+    text = " ".join((outcome.get("message") or "").split())
+    half = REASON_MAX // 2
+    return text if len(text) <= REASON_MAX else f"{text[:half]} … {text[-half:]}"
+
+
 def pytest(name, directory, python=PYTHON, options=()):
     report = LOGS / f"{name}.xml"
     report.unlink(missing_ok=True)
@@ -128,9 +138,10 @@ def pytest(name, directory, python=PYTHON, options=()):
     if report.exists():
         tree = xml.etree.ElementTree.parse(report).getroot()
         result.names = [
-            f"{case.get('classname')}::{case.get('name')}"
+            f"{case.get('classname')}::{case.get('name')}: {reason(outcome)}"
             for case in tree.iter("testcase")
-            if case.find("failure") is not None or case.find("error") is not None
+            for outcome in case
+            if outcome.tag in ("failure", "error")
         ]
         for suite in tree.iter("testsuite"):
             count = {key: int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")}
