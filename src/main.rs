@@ -60,7 +60,7 @@ fn start() -> anyhow::Result<ExitCode> {
         }
         operation => operation,
     };
-    logging::start(&cli.logging)?;
+    let _lines = logging::start(&cli.logging)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(run(operation));
     // The callers of tasks that still run on the blocking pool are gone, so the process waits a second for them only.

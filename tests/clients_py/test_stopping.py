@@ -1,13 +1,15 @@
 """SIGTERM and SIGINT: requests in flight are finished, new ones are refused, and no write is half done."""
 
+import os
 import signal
 import socket
+import subprocess
 import threading
 
 import pytest
 from data import MIB, some_bytes
 from errors import s3_error
-from harness import start_server, wait_until
+from harness import BINARY, READY, credentials, s3_client, start_server, wait_until
 from raw import UNSIGNED, Raw
 
 
@@ -162,3 +164,26 @@ def test_sigkill_in_the_middle_of_writes_loses_nothing_that_was_acknowledged(sta
     assert {key for key, _ in acknowledged} <= listed
     for key in listed - {key for key, _ in acknowledged}:
         assert s3.get_object(Bucket="bucket", Key=key)["Body"].read()
+
+
+# Standard output and standard error in one pipe, as a container's log has them.
+PIPE = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+
+
+def test_a_server_whose_log_nobody_reads_serves_on_and_stops(tmp_path):
+    """Each line was written by the request's own task. When whoever reads standard error stood still, so did the server, as soon as
+    the pipe was full."""
+    command = [BINARY, "server", "--data-dir", tmp_path / "data", "--listen", "127.0.0.1:0"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("CAIRN_")}
+    with subprocess.Popen(command, env=env | credentials(), **PIPE) as server:
+        try:
+            ready = next(found for line in server.stdout if (found := READY.search(line)))
+            s3 = s3_client(ready.group(1), read_timeout=20)
+            s3.create_bucket(Bucket="bucket")
+            # A pipe holds 64 KiB (pipe(7)), and each request has a line of a hundred bytes or more.
+            for number in range(1000):
+                s3.list_objects_v2(Bucket="bucket", Prefix=f"{number}/")
+            server.terminate()
+            assert server.wait(60) == 0
+        finally:
+            server.kill()
