@@ -2,7 +2,7 @@
 
 VENV := .venv
 
-.PHONY: help build run test test-fast test-crate test-python check setup bench bench-checksums bench-compare bench-growth bench-large bench-lifecycle bench-limits bench-micro bench-segments bench-slow bench-swarm bench-versions bench-writer clean
+.PHONY: help build run test test-fast test-crate test-python check setup bench bench-checksums bench-compare bench-copying bench-growth bench-large bench-lifecycle bench-limits bench-micro bench-segments bench-slow bench-swarm bench-versions bench-writer clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -40,6 +40,9 @@ bench-limits: build setup ## Compare `cairn server` with servers that do less, a
 
 bench-compare: build setup ## Compare what small requests cost with another binary: make bench-compare BEFORE=path/to/cairn
 	$(VENV)/bin/python benches/compare.py "$(BEFORE)"
+
+bench-copying: build setup ## Measure drain and repair next to plain copies, and what clients notice of repair
+	$(VENV)/bin/python benches/copying.py $(COPYING)
 
 bench-growth: build setup ## Measure requests, memory and the start of a store with more and more objects
 	$(VENV)/bin/python benches/growth.py $(GROWTH)

@@ -25,6 +25,9 @@ BUCKET = "growth"
 # Listings whose cost is averaged.
 LISTINGS = 500
 
+# Requests for the deletion of 1,000 keys.
+DELETIONS = 5
+
 # More objects than the metanode keeps in memory.
 WORK = {
     "PUT 4 KiB": ["put", "--size", "4KiB", "--concurrency", "64"],
@@ -73,12 +76,24 @@ def delimiter_cost(store, client):
     return (server.cpu_seconds() - before) / LISTINGS * 1e6
 
 
+def delete_many_cost(store, client):
+    """Microseconds of CPU time for a DeleteObjects of 1,000 keys."""
+    server, spent = store.gateways[0], 0
+    for _ in range(DELETIONS):
+        keys = [{"Key": found["Key"]} for found in client.list_objects_v2(Bucket=BUCKET)["Contents"]]
+        before = server.cpu_seconds()
+        answer = client.delete_objects(Bucket=BUCKET, Delete={"Objects": keys, "Quiet": True})
+        spent += server.cpu_seconds() - before
+        assert len(keys) == 1000 and "Errors" not in answer
+    return spent / DELETIONS * 1e6
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", default="10000,100000,1000000", help="numbers of objects, rising")
     parser.add_argument("--seconds", type=int, default=5, help="for which each workload is measured")
     options = parser.parse_args()
-    print(f"{'objects':>12}" + "".join(f"{name:>14}" for name in [*WORK, "prefixes"]) + f"{'memory':>12}{'start':>12}")
+    print(f"{'objects':>12}" + "".join(f"{name:>14}" for name in [*WORK, "prefixes", "delete 1,000"]) + f"{'memory':>12}{'start':>12}")
     with tempfile.TemporaryDirectory(dir=ROOT / "target") as name, contextlib.ExitStack() as at_end:
         store = harness.start_server(pathlib.Path(name))
         at_end.callback(store.stop)
@@ -90,7 +105,8 @@ def main():
             prefixes = delimiter_cost(store, client)
             costs = [bench(store.gateways[0], words, options.seconds) for words in WORK.values()]
             costs = [cost["server"]["cpu_us_per_request"] for cost in costs]
-            shown = "".join(f"{cost:11.0f} µs" for cost in [*costs, prefixes])
+            costs += [prefixes, delete_many_cost(store, client)]
+            shown = "".join(f"{cost:11.0f} µs" for cost in costs)
             memory = f"{store.gateways[0].memory_mib():.0f} MiB"
             print(f"{there:12,}{shown}{memory:>12}{started:9.0f} ms", flush=True)
 

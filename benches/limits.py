@@ -19,6 +19,7 @@ header (libsqlite3-dev).
 import argparse
 import contextlib
 import hashlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -187,7 +188,23 @@ def machine():
             os.fdatasync(file.fileno())
 
         print(f"syncs of 4 KiB (fdatasync): {rate(sync):.0f} a second")
+    print(f"files of 4 KiB, each written, synced and renamed: {rate(a_file(body[:4096])):.0f} a second")
     sqlite()
+
+
+def a_file(body):
+    """Writes a file as one store per object does: under another name, synced, and renamed."""
+    directory = tempfile.TemporaryDirectory(dir=ROOT / "target")
+    numbers = itertools.count()
+
+    def write():
+        begun, done = f"{directory.name}/begun", f"{directory.name}/{next(numbers)}"
+        with open(begun, "wb", buffering=0) as file:
+            file.write(body)
+            os.fsync(file.fileno())
+        os.rename(begun, done)
+
+    return write
 
 
 def sqlite():
