@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast drain and repair copy blocks, next to plain copies of as many bytes, and what clients notice of repair.
 
-    benches/copying.py [--gib N] [--objects N] [--seconds N]
+    benches/copying.py [--only large|noticed|small] [--gib N] [--objects N] [--seconds N]
 
 A cluster of separate processes on this machine, with two replicas of each block. The plain copy reads files of a block's size, sends
 them through loopback TCP by sendfile, and writes and syncs each at the other end; it checks nothing. Large objects are of 64 MiB.
@@ -10,12 +10,10 @@ Small ones are of 1 KiB, and are in packs before their node is drained. What cli
 
 import argparse
 import concurrent.futures
-import contextlib
 import os
 import pathlib
 import socket
 import sys
-import tempfile
 import threading
 import time
 
@@ -45,13 +43,8 @@ UNTHROTTLED = {
 }
 
 
-@contextlib.contextmanager
 def cluster(datanodes, env):
-    with tempfile.TemporaryDirectory(dir=ROOT / "target") as name, contextlib.ExitStack() as at_end:
-        store = harness.start_cluster(pathlib.Path(name), datanodes=datanodes, replication=2, env=env)
-        at_end.callback(store.stop)
-        store.client().create_bucket(Bucket=BUCKET)
-        yield store
+    return cairn_bench.running(harness.start_cluster, BUCKET, datanodes=datanodes, replication=2, env=env)
 
 
 def bench(store, words, seconds):
@@ -69,7 +62,7 @@ def fill(store, words, is_full):
 
 
 def plain_copy(directory, block, count):
-    """Bytes a second of plain copies from one directory to another."""
+    """Bytes a second of plain copies of a file of `block` bytes."""
     source = directory / "source"
     source.write_bytes(some_bytes(block, 1))
 
@@ -137,16 +130,13 @@ def small(objects):
     with cluster(2, UNTHROTTLED) as store:
         first, second = store.datanodes
 
-        def stored():
-            return next(one["usage"]["objects"] for one in store.admin_json("bucket", "list") if one["bucket"] == BUCKET)
-
         def is_packed():
             groups = store.admin_json("pack", "start", "--dry-run", timeout=LONG)["groups"]
             return sum(group["bytes"] for group in groups) < 4 * MIB and store.status()["blocks"] < 1000
 
-        fill(store, ["--size", "1KiB", "--concurrency", "128"], lambda: stored() >= objects)
+        fill(store, ["--size", "1KiB", "--concurrency", "128"], lambda: cairn_bench.objects(store, BUCKET) >= objects)
         wait_until(is_packed, "the objects to be packed", LONG)
-        there, blocks = stored(), store.status()["blocks"]
+        there, blocks = cairn_bench.objects(store, BUCKET), store.status()["blocks"]
         block = max(MIB, used(store, first) // blocks)
         floor = plain_copy(store.directory, block, 2 * GIB // block)
         store.add_datanode()
@@ -159,7 +149,7 @@ def small(objects):
 
 
 def noticed(gib, seconds):
-    """What clients notice of a repair at its default rate, in pairs of measurements with and without one."""
+    """What clients notice of a repair at its default rate: a measurement without one, and one with it."""
     with cluster(3, {}) as store:
         fill(store, ["--size", "64MiB", "--concurrency", "4"], lambda: used(store, store.datanodes[0]) >= gib * GIB)
         for words in (["get", "--size", "1MiB", "--concurrency", "8"], ["put", "--size", "1MiB", "--concurrency", "8"]):
@@ -176,17 +166,17 @@ def noticed(gib, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="one of large, noticed, small")
+    parser.add_argument("--only", choices=["large", "noticed", "small"], help="the others are not measured")
     parser.add_argument("--gib", type=int, default=3, help="of large objects on each node")
     parser.add_argument("--objects", type=int, default=1_000_000, help="small objects")
     parser.add_argument("--seconds", type=int, default=10, help="for which clients are measured")
     options = parser.parse_args()
     print(f"{'':32}{'Cairn':>14}{'plain copy':>18}{'ratio':>10}")
-    if options.only in ("", "large"):
+    if options.only in (None, "large"):
         large(options.gib)
-    if options.only in ("", "noticed"):
+    if options.only in (None, "noticed"):
         noticed(options.gib, options.seconds)
-    if options.only in ("", "small"):
+    if options.only in (None, "small"):
         small(options.objects)
 
 

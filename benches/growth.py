@@ -8,10 +8,8 @@ for each request, its resident memory, and the time from the start of a process 
 """
 
 import argparse
-import contextlib
 import pathlib
 import sys
-import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -43,15 +41,9 @@ def bench(gateway, words, seconds):
     return cairn_bench.run([*words, "--endpoint", gateway.url, "--pid", str(gateway.pid), "--bucket", BUCKET], seconds)["targets"][0]
 
 
-def objects(store):
-    """What the bucket has."""
-    found = [one for one in store.admin_json("bucket", "list") if one["bucket"] == BUCKET]
-    return found[0]["usage"]["objects"] if found else 0
-
-
 def fill(store, client, number):
     """Puts objects until there are as many."""
-    while (left := number - objects(store)) > 0:
+    while (left := number - cairn_bench.objects(store, BUCKET)) > 0:
         bench(store.gateways[0], ["put", "--size", "1KiB", "--concurrency", "128", "--keep"], min(60, 2 + left // 8000))
     return client.list_objects_v2(Bucket=BUCKET, MaxKeys=1)["Contents"][0]["Key"]
 
@@ -94,13 +86,11 @@ def main():
     parser.add_argument("--seconds", type=int, default=5, help="for which each workload is measured")
     options = parser.parse_args()
     print(f"{'objects':>12}" + "".join(f"{name:>14}" for name in [*WORK, "prefixes", "delete 1,000"]) + f"{'memory':>12}{'start':>12}")
-    with tempfile.TemporaryDirectory(dir=ROOT / "target") as name, contextlib.ExitStack() as at_end:
-        store = harness.start_server(pathlib.Path(name))
-        at_end.callback(store.stop)
+    with cairn_bench.running(harness.start_server, BUCKET) as store:
         client = store.client()
         for number in map(int, options.objects.split(",")):
             key = fill(store, client, number)
-            there = objects(store)
+            there = cairn_bench.objects(store, BUCKET)
             started = start_time(store, client, key)
             prefixes = delimiter_cost(store, client)
             costs = [bench(store.gateways[0], words, options.seconds) for words in WORK.values()]

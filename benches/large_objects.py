@@ -8,16 +8,15 @@ after the other, and contain its signature, the connection and the commit's sync
 """
 
 import argparse
-import contextlib
 import pathlib
 import statistics
 import sys
-import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/clients_py"))
 
+import cairn_bench  # noqa: E402
 import harness  # noqa: E402
 from data import MIB, some_bytes  # noqa: E402
 
@@ -79,11 +78,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11, help="of which the median is shown")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=ROOT / "target") as name, contextlib.ExitStack() as at_end:
-        store = harness.start_server(pathlib.Path(name))
-        at_end.callback(store.stop)
+    with cairn_bench.running(harness.start_server, BUCKET) as store:
         client = store.client()
-        client.create_bucket(Bucket=BUCKET)
         small = measure(store, client, 5 * MIB, options.rounds)
         large = measure(store, client, 64 * MIB, options.rounds)
     print(f"{'':>10}{'400 MiB':>12}{'5 GiB':>12}{'ratio':>10}")

@@ -188,17 +188,18 @@ def machine():
             os.fdatasync(file.fileno())
 
         print(f"syncs of 4 KiB (fdatasync): {rate(sync):.0f} a second")
-    print(f"files of 4 KiB, each written, synced and renamed: {rate(a_file(body[:4096])):.0f} a second")
+    with tempfile.TemporaryDirectory(dir=ROOT / "target") as name:
+        files = rate(a_file(name, body[:4096]))
+        print(f"files of 4 KiB, each written, synced and renamed: {files:.0f} a second")
     sqlite()
 
 
-def a_file(body):
+def a_file(directory, body):
     """Writes a file as one store per object does: under another name, synced, and renamed."""
-    directory = tempfile.TemporaryDirectory(dir=ROOT / "target")
     numbers = itertools.count()
 
     def write():
-        begun, done = f"{directory.name}/begun", f"{directory.name}/{next(numbers)}"
+        begun, done = f"{directory}/begun", f"{directory}/{next(numbers)}"
         with open(begun, "wb", buffering=0) as file:
             file.write(body)
             os.fsync(file.fileno())
